@@ -1,0 +1,121 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of the audience's methods, for errors.Is.
+var (
+	ErrInvalidName = errors.New("invalid name")
+	ErrNameInUse   = errors.New("name in use")
+	ErrNotInside   = errors.New("not in the channel's audience")
+	ErrRefused     = errors.New("refused by the server")
+)
+
+// User is somebody in a channel's user list.
+type User struct {
+	Name string  `json:"name"`
+	Rank float64 `json:"rank"`
+}
+
+// Join lets somebody connect to the channel and log in: with their account's rank if the name has one (no password
+// is needed), else as a guest. Clients see usercount, then addUser.
+func (c *Channel) Join(user string) error {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	if !validUserName.MatchString(user) {
+		return fmt.Errorf("user %q: %w: expected 1-20 of a-z, A-Z, 0-9, - and _", user, ErrInvalidName)
+	}
+	if c.named(user) != nil {
+		return fmt.Errorf("user %q in channel %s: %w", user, c.name, ErrNameInUse)
+	}
+	c.srv.people++
+	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
+	person.joinAsked, person.channel = true, c
+	c.accept(person)
+	account := c.srv.account(user)
+	if account != nil {
+		user = account.Name
+	}
+	person.enter(user, account)
+	return nil
+}
+
+// Say lets somebody of the audience say a line, as plain text; "/me" and the like work. The entry has the line as
+// clients saw it.
+func (c *Channel) Say(user, text string) (Entry, error) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	person, err := c.person(user)
+	if err != nil {
+		return Entry{}, err
+	}
+	entry, ok := person.chat(text)
+	if !ok {
+		return Entry{}, fmt.Errorf("line of user %q in channel %s: %w: blank, or a command above the user's rank",
+			user, c.name, ErrRefused)
+	}
+	return entry, nil
+}
+
+// PM lets somebody of the audience send a private message to anybody in the user list.
+func (c *Channel) PM(user, to, text string) (Entry, error) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	person, err := c.person(user)
+	if err != nil {
+		return Entry{}, err
+	}
+	entry, problem := person.pm(to, text)
+	if problem != "" {
+		return Entry{}, fmt.Errorf("private message of user %q in channel %s: %w: %s", user, c.name, ErrRefused, problem)
+	}
+	return entry, nil
+}
+
+// Leave disconnects somebody of the audience. Clients see userLeave, then usercount.
+func (c *Channel) Leave(user string) error {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	person, err := c.person(user)
+	if err != nil {
+		return err
+	}
+	person.disconnect()
+	return nil
+}
+
+// Users returns the user list, in the order people connected.
+func (c *Channel) Users() []User {
+	users, _ := c.present()
+	return users
+}
+
+// Connections returns how many are connected to the channel, the anonymous among them.
+func (c *Channel) Connections() int {
+	_, connections := c.present()
+	return connections
+}
+
+// present returns the user list and the number of connections of the same moment.
+func (c *Channel) present() ([]User, int) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	users := []User{}
+	for _, m := range c.members {
+		if m.name != "" {
+			users = append(users, User{Name: m.name, Rank: m.rank()})
+		}
+	}
+	return users, len(c.members)
+}
+
+// person finds one of the audience; somebody on a socket speaks for themselves.
+func (c *Channel) person(user string) (*client, error) {
+	m := c.named(user)
+	if m == nil || m.conn != nil {
+		return nil, fmt.Errorf("user %q, channel %s: %w", user, c.name, ErrNotInside)
+	}
+	return m, nil
+}

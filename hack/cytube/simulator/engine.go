@@ -1,0 +1,170 @@
+package simulator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	// maxPayload is the largest packet a client may send, in bytes.
+	maxPayload = 1 << 20
+	// outboxLength is how many packets may wait for a client that reads too slowly before it is disconnected.
+	outboxLength = 4096
+)
+
+// conn is one Engine.IO connection over a WebSocket.
+type conn struct {
+	ws     *websocket.Conn
+	outbox chan string
+	pong   chan struct{}
+	drop   context.CancelFunc // ends the connection
+}
+
+// send queues a packet. It never blocks, since the server's lock is held: a client that does not read is dropped.
+func (c *conn) send(packet string) {
+	select {
+	case c.outbox <- packet:
+	default:
+		c.drop()
+	}
+}
+
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if problem := checkTransport(r); problem != nil {
+		writeJSON(w, http.StatusBadRequest, problem)
+		return
+	}
+	if !s.begin() {
+		writeError(w, http.StatusServiceUnavailable, errors.New("the server is closing"))
+		return
+	}
+	defer s.running.Done()
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
+	if err != nil {
+		s.options.Logger.Info("WebSocket refused", slog.String("address", r.RemoteAddr), slog.Any("error", err))
+		return
+	}
+	ctx, drop := context.WithCancel(r.Context())
+	defer drop()
+	//nolint:contextcheck // the connection ends with its request or with the server, whichever is first
+	defer context.AfterFunc(s.stopped, drop)()
+	c := &conn{ws: ws, outbox: make(chan string, outboxLength), pong: make(chan struct{}, 1), drop: drop}
+	err = s.serveConn(ctx, c, r.RemoteAddr)
+	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
+}
+
+// checkTransport returns Engine.IO's error object for a request that is not a WebSocket of protocol 4. The real
+// server also speaks HTTP long-polling and protocol 3.
+func checkTransport(r *http.Request) any {
+	type problem struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+	query := r.URL.Query()
+	if query.Get("transport") != "websocket" {
+		return problem{Code: 0, Message: "Transport unknown"}
+	}
+	if query.Get("EIO") != "4" {
+		return problem{Code: 5, Message: "Unsupported protocol version"}
+	}
+	return nil
+}
+
+// serveConn runs a connection to its end and says why it ended.
+func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
+	open, err := marshal(openFrame{
+		SID: newSID(), Upgrades: []string{}, PingInterval: s.options.PingInterval.Milliseconds(),
+		PingTimeout: s.options.PingTimeout.Milliseconds(), MaxPayload: maxPayload,
+	})
+	if err != nil {
+		return err
+	}
+	c.send(packetOpen + open)
+	var writer sync.WaitGroup
+	var writeErr error
+	writer.Go(func() {
+		defer c.drop()
+		writeErr = c.write(ctx, s.options.PingInterval, s.options.PingTimeout)
+	})
+	readErr := s.readPackets(ctx, c, address)
+	c.drop()
+	writer.Wait()
+	if err := c.ws.CloseNow(); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.options.Logger.Debug("closing WebSocket", slog.Any("error", err))
+	}
+	if writeErr != nil && !errors.Is(writeErr, context.Canceled) {
+		return writeErr
+	}
+	return readErr
+}
+
+// write sends what is queued, and the heartbeat: a ping every interval after the last pong.
+func (c *conn) write(ctx context.Context, interval, timeout time.Duration) error {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	pinged := false
+	for {
+		packet := packetPing
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("writing packets: %w", ctx.Err())
+		case <-c.pong:
+			pinged = false
+			timer.Reset(interval)
+			continue
+		case packet = <-c.outbox:
+		case <-timer.C:
+			if pinged {
+				return fmt.Errorf("no pong within %s", timeout)
+			}
+			pinged = true
+			timer.Reset(timeout)
+		}
+		if err := c.ws.Write(ctx, websocket.MessageText, []byte(packet)); err != nil {
+			return fmt.Errorf("writing packet: %w", err)
+		}
+	}
+}
+
+// readPackets handles what the client sends, in order, until the connection ends.
+func (s *Server) readPackets(ctx context.Context, c *conn, address string) error {
+	c.ws.SetReadLimit(maxPayload)
+	session := &session{srv: s, conn: c, address: address}
+	defer session.end()
+	for {
+		kind, packet, err := c.ws.Read(ctx)
+		if err != nil {
+			return fmt.Errorf("reading packet: %w", err)
+		}
+		if kind != websocket.MessageText {
+			return errors.New("reading packet: expected text, got binary")
+		}
+		if string(packet) == packetPong {
+			select {
+			case c.pong <- struct{}{}:
+			default: // one is waiting already
+			}
+			continue
+		}
+		if err := session.handle(string(packet)); err != nil {
+			return err
+		}
+	}
+}
+
+// newSID makes a session id of the real server's length and alphabet.
+func newSID() string {
+	raw := make([]byte, 15)
+	_, _ = rand.Read(raw) // documented never to fail
+	return base64.RawURLEncoding.EncodeToString(raw)
+}

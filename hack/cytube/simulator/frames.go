@@ -1,0 +1,144 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+// The payloads of the server's frames, with the field names and the shapes of the recorded ones.
+
+type openFrame struct {
+	SID          string   `json:"sid"`
+	Upgrades     []string `json:"upgrades"`
+	PingInterval int64    `json:"pingInterval"` // ms
+	PingTimeout  int64    `json:"pingTimeout"`  // ms
+	MaxPayload   int      `json:"maxPayload"`   // bytes a client may send in one packet
+}
+
+type sidFrame struct {
+	SID string `json:"sid"`
+}
+
+type errorFrame struct {
+	Msg string `json:"msg"`
+}
+
+type kickFrame struct {
+	Reason string `json:"reason"`
+}
+
+type nameFrame struct {
+	Name string `json:"name"`
+}
+
+type loginFrame struct {
+	Success bool   `json:"success"`
+	Name    string `json:"name,omitempty"`
+	Guest   bool   `json:"guest,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+type rankFrame struct {
+	Name string  `json:"name"`
+	Rank float64 `json:"rank"`
+}
+
+type chatMeta struct {
+	AddClass                   string `json:"addClass,omitempty"`
+	AddClassToNameAndTimestamp bool   `json:"addClassToNameAndTimestamp,omitempty"`
+	Action                     bool   `json:"action,omitempty"`
+	ForceShowName              bool   `json:"forceShowName,omitempty"`
+}
+
+// chatFrame is a chatMsg, and with To a pm.
+type chatFrame struct {
+	Username string   `json:"username"`
+	Msg      string   `json:"msg"` // HTML
+	Meta     chatMeta `json:"meta"`
+	Time     int64    `json:"time"` // Unix ms
+	To       string   `json:"to,omitempty"`
+}
+
+type userProfile struct {
+	Image string `json:"image"`
+	Text  string `json:"text"`
+}
+
+type userFrame struct {
+	Name    string      `json:"name"`
+	Rank    float64     `json:"rank"`
+	Profile userProfile `json:"profile"`
+	Meta    any         `json:"meta"`
+}
+
+type userMeta struct {
+	AFK   bool `json:"afk"`
+	Muted bool `json:"muted"`
+}
+
+// moderatorUserMeta is what moderators see of a user.
+type moderatorUserMeta struct {
+	AFK     bool     `json:"afk"`
+	Muted   bool     `json:"muted"`
+	SMuted  bool     `json:"smuted"`
+	Aliases []string `json:"aliases"`
+	IP      string   `json:"ip"`
+}
+
+func (c *client) userFrame(forModerator bool) userFrame {
+	f := userFrame{Name: c.name, Rank: c.rank(), Meta: userMeta{}}
+	if forModerator {
+		f.Meta = moderatorUserMeta{Aliases: []string{c.name}, IP: cloak(c.address)}
+	}
+	return f
+}
+
+// cloak stands in for CyTube's hiding of addresses from moderators: four groups of three characters that are the
+// same for the same address.
+func cloak(address string) string {
+	sum := sha256.Sum256([]byte(address))
+	text := base64.RawURLEncoding.EncodeToString(sum[:])
+	return strings.Join([]string{text[0:3], text[3:6], text[6:9], text[9:12]}, ".")
+}
+
+type mediaFrame struct {
+	ID       string   `json:"id"`
+	Title    string   `json:"title"`
+	Seconds  int      `json:"seconds"`
+	Duration string   `json:"duration"`
+	Type     string   `json:"type"`
+	Meta     struct{} `json:"meta"`
+}
+
+type playlistItemFrame struct {
+	Media   mediaFrame `json:"media"`
+	UID     int        `json:"uid"`
+	Temp    bool       `json:"temp"`
+	QueueBy string     `json:"queueby"`
+}
+
+type playlistMetaFrame struct {
+	Count   int    `json:"count"`
+	RawTime int    `json:"rawTime"` // seconds
+	Time    string `json:"time"`
+}
+
+type changeMediaFrame struct {
+	mediaFrame
+	CurrentTime float64 `json:"currentTime"`
+	Paused      bool    `json:"paused"`
+}
+
+func (m Media) frame() mediaFrame {
+	return mediaFrame{ID: m.ID, Title: m.Title, Seconds: m.Seconds, Duration: formatTime(m.Seconds), Type: m.Type}
+}
+
+// formatTime writes seconds as CyTube does: mm:ss, with hours only where there are any.
+func formatTime(seconds int) string {
+	if seconds < 3600 {
+		return fmt.Sprintf("%02d:%02d", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}

@@ -1,0 +1,107 @@
+package simulator
+
+import (
+	"encoding/json"
+	"log/slog"
+)
+
+// registeredRank is the rank on the server that every account has.
+const registeredRank = 1
+
+// rankIn returns the account's rank in a channel.
+func (a *Account) rankIn(channel string) float64 {
+	rank, ok := a.ChannelRanks[channel]
+	if !ok {
+		rank = a.Rank
+	}
+	return max(rank, registeredRank)
+}
+
+func (c *client) handleLogin(arg json.RawMessage) {
+	var request struct {
+		Name *string `json:"name"`
+		PW   any     `json:"pw"` // CyTube takes anything but a string for no password
+	}
+	if json.Unmarshal(arg, &request) != nil {
+		c.emit("errorMsg", errorFrame{Msg: "Invalid login frame"})
+		return
+	}
+	if request.Name == nil || c.name != "" {
+		return
+	}
+	password, _ := request.PW.(string)
+	if password == "" {
+		c.loginGuest(*request.Name)
+		return
+	}
+	c.loginAccount(*request.Name, password)
+}
+
+func (c *client) loginGuest(name string) {
+	switch {
+	case !validUserName.MatchString(name):
+		c.refuseLogin("Invalid username.  Usernames must be 1-20 characters long and " +
+			"consist only of characters a-z, A-Z, 0-9, -, or _.")
+	case c.srv.account(name) != nil:
+		c.refuseLogin("That username is registered.")
+	case c.member && c.channel.named(name) != nil:
+		c.refuseLogin("That name is already in use on this channel.")
+	default:
+		c.enter(name, nil)
+	}
+}
+
+func (c *client) loginAccount(name, password string) {
+	account := c.srv.account(name)
+	switch {
+	case !validUserName.MatchString(name):
+		c.refuseLogin(`Invalid username "` + name + `"`)
+	case account == nil:
+		c.refuseLogin("User does not exist")
+	case account.Password != password:
+		c.refuseLogin("Invalid username/password combination")
+	default:
+		c.enter(account.Name, account)
+	}
+}
+
+func (c *client) refuseLogin(reason string) {
+	c.srv.options.Logger.Info("login refused", slog.String("address", c.address), slog.String("reason", reason))
+	c.emit("login", loginFrame{Error: reason})
+}
+
+// enter gives the client its name, and an account its rank in the channel.
+func (c *client) enter(name string, account *Account) {
+	c.name, c.account, c.globalRank = name, account, 0
+	if account != nil {
+		c.globalRank = registeredRank
+	}
+	c.srv.options.Logger.Info("logged in", slog.String("address", c.address), slog.String("user", name))
+	c.emit("rank", c.rank())
+	c.emit("login", loginFrame{Success: true, Name: name, Guest: account == nil})
+	if c.member {
+		c.channel.announce(c)
+	}
+	if account != nil && c.channel != nil {
+		c.takeChannelRank()
+	}
+}
+
+// takeChannelRank applies an account's rank in the channel. A moderator needs no channel password, and is told more
+// about the users.
+func (c *client) takeChannelRank() {
+	wasModerator := c.isModerator()
+	c.channelRank, c.hasChannelRank = c.account.rankIn(c.channel.name), true
+	c.emit("rank", c.rank())
+	switch {
+	case c.member:
+		if c.isModerator() != wasModerator {
+			c.channel.sendUserlist(c)
+		}
+		c.channel.sendPlaylist(c)
+	case c.isModerator() && c.owesPassword:
+		c.channel.accept(c)
+		c.emit("cancelNeedPassword")
+	}
+	c.channel.broadcast("setUserRank", rankFrame{Name: c.name, Rank: c.rank()})
+}

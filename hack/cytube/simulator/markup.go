@@ -1,0 +1,58 @@
+package simulator
+
+import (
+	"regexp"
+	"strings"
+)
+
+// escapeText escapes what CyTube leaves escaped in the text of a line. Its first pass escapes quotes and parentheses
+// too, but the HTML sanitizer that follows turns those back.
+var escapeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// jsSpace is what \s means in JavaScript, inside a character class.
+const jsSpace = `\s\v\p{Z}\x{feff}`
+
+// linkPattern is what CyTube takes for a link: scheme, host or IPv6 literal, optional port, path to the next space.
+var linkPattern = regexp.MustCompile(`(?i)\w+://(?:[^:/\[\]` + jsSpace + `]+|\[[0-9a-f:]+\])(?::\d+)?` +
+	`(?:/[^` + jsSpace + `]*)?`)
+
+// linkMark holds a link's place while the filters run, so that they cannot change it.
+const linkMark = "\ueeee"
+
+// filters are those of a new channel, in their order.
+var filters = []struct {
+	pattern *regexp.Regexp
+	replace string
+}{
+	{regexp.MustCompile("`(.+?)`"), "<code>$1</code>"},
+	{regexp.MustCompile(`\*(.+?)\*`), "<strong>$1</strong>"},
+	{regexp.MustCompile(`_(.+?)_`), "<em>$1</em>"},
+	{regexp.MustCompile(`~~(.+?)~~`), "<s>$1</s>"},
+	{regexp.MustCompile(`(?i)\[sp\](.*?)\[/sp\]`), `<span class="spoiler">$1</span>`},
+}
+
+// formatMessage makes the HTML that clients see of a line's text.
+func formatMessage(text string) string {
+	text = escapeText.Replace(text)
+	links := linkPattern.FindAllString(text, -1)
+	text = linkPattern.ReplaceAllLiteralString(text, linkMark)
+	for _, f := range filters {
+		text = f.pattern.ReplaceAllString(text, f.replace)
+	}
+	for _, link := range links {
+		text = strings.Replace(text, linkMark, anchor(link), 1)
+	}
+	return text
+}
+
+// anchor makes the HTML of an escaped link. The sanitizer drops the target of a scheme it does not allow.
+func anchor(link string) string {
+	const rest = ` target="_blank" rel="noopener noreferrer">`
+	scheme, _, _ := strings.Cut(link, ":")
+	switch strings.ToLower(scheme) {
+	case "http", "https", "ftp", "mailto", "mumble":
+		return `<a href="` + strings.ReplaceAll(link, `"`, "&quot;") + `"` + rest + link + "</a>"
+	default:
+		return "<a" + rest + link + "</a>"
+	}
+}

@@ -1,0 +1,210 @@
+package simulator_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+)
+
+// recording is how a capture of the real server is played against the simulator.
+type recording struct {
+	file     string
+	skip     string // why the simulator cannot answer it
+	playlist []simulator.Media
+	// before brings about what the real server's channel had when the capture began.
+	before func(t *testing.T, sim *simulator.Server)
+	// cues act for the other people in the capture, before the line of that number.
+	cues map[int]func(t *testing.T, sim *simulator.Server, url string)
+	// last is the line to stop after; 0 plays to the end.
+	last int
+}
+
+var recordings = []recording{
+	{file: "evening", playlist: playlistBefore, before: eveningBefore, cues: eveningCues, last: 59},
+	{file: "login-wrong-password", playlist: playlistAfter, before: someChat},
+	{file: "login-invalid-name", playlist: playlistAfter, before: someChat},
+	{file: "login-guest-name-in-use", playlist: playlistAfter, before: func(t *testing.T, sim *simulator.Server) {
+		someChat(t, sim)
+		join(t, sim, "movienight", "sam_guest")
+	}},
+	{file: "channel-password-asked", before: ownerInPrivate},
+	{file: "channel-password-given", before: ownerInPrivate},
+	{file: "channel-password-wrong", before: ownerInPrivate},
+	{file: "join-invalid-channel"},
+	{file: "duplicate-login", playlist: playlistAfter, before: func(t *testing.T, sim *simulator.Server) {
+		someChat(t, sim)
+		join(t, sim, "movienight", "bob")
+		say(t, sim, "bob", "now?")
+		leave(t, sim, "bob")
+	}, cues: map[int]func(*testing.T, *simulator.Server, string){32: loginAgain}},
+	{file: "kicked", skip: "people cannot kick each other yet"},
+	{file: "muted", skip: "people cannot mute each other yet"},
+	{file: "chat-flood-throttled", skip: "chat is not limited yet"},
+	{file: "login-guest-rate-limited", skip: "guest logins are not limited yet"},
+	{file: "connect-rate-limited", skip: "connections are not limited yet"},
+}
+
+// TestReplay plays the client's side of every capture of a real server and expects the server's side of it, frame by
+// frame.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	for _, r := range recordings {
+		t.Run(r.file, func(t *testing.T) {
+			t.Parallel()
+			if r.skip != "" {
+				t.Skip(r.skip)
+			}
+			r.play(t)
+		})
+	}
+}
+
+// TestReplayNamesEveryCapture keeps a new capture from being forgotten.
+func TestReplayNamesEveryCapture(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/captures/*.jsonl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("listing captures: %v, %d files", err, len(files))
+	}
+	known := map[string]bool{}
+	for _, r := range recordings {
+		known[r.file] = true
+	}
+	for _, f := range files {
+		if name := strings.TrimSuffix(filepath.Base(f), ".jsonl"); !known[name] {
+			t.Errorf("capture %s is not played", name)
+		}
+	}
+}
+
+func (r recording) play(t *testing.T) {
+	t.Helper()
+	sim, url := simulatortest.Start(t, replayOptions(r.playlist))
+	if r.before != nil {
+		r.before(t, sim)
+	}
+	client := dial(t, url)
+	for i, line := range readCapture(t, r.file) {
+		number := i + 1
+		if r.last > 0 && number > r.last {
+			break
+		}
+		if cue := r.cues[number]; cue != nil {
+			cue(t, sim, url)
+		}
+		heartbeat := line.Frame == "2" || line.Frame == "3"
+		switch {
+		case heartbeat: // its time depends on the recording's; it has a test of its own
+		case line.Dir == "out":
+			client.send(line.Frame)
+		case line.Dir == "in":
+			if diff := cmp.Diff(normalize(t, line.Frame), normalize(t, client.receive())); diff != "" {
+				t.Fatalf("line %d: -real server +simulator:\n%s", number, diff)
+			}
+		}
+	}
+	client.expectNothingMore()
+}
+
+// expectNothingMore fails if the server sent a frame that the capture does not have. Connecting to a namespace that
+// does not exist is answered whatever the client's state.
+func (s *socket) expectNothingMore() {
+	s.t.Helper()
+	s.send("40/nowhere,")
+	if got := s.receive(); !strings.HasPrefix(got, "44/nowhere,") {
+		s.t.Errorf("the server sent more than the real one did: %s", got)
+	}
+}
+
+type captureLine struct {
+	Dir   string `json:"dir"`
+	Frame string `json:"frame"`
+}
+
+func readCapture(t *testing.T, name string) []captureLine {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "captures", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	var lines []captureLine
+	scanner := bufio.NewScanner(f)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		var line captureLine
+		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+			t.Fatalf("line %d of %s: %v", len(lines)+1, name, err)
+		}
+		lines = append(lines, line)
+	}
+	if err := scanner.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// frame is a packet in a form to compare: what precedes the JSON, and the JSON.
+type frame struct {
+	Type string
+	Body any
+}
+
+func normalize(t *testing.T, packet string) frame {
+	t.Helper()
+	start := strings.IndexAny(packet, "[{")
+	if start < 0 {
+		return frame{Type: packet}
+	}
+	f := frame{Type: packet[:start]}
+	if err := json.Unmarshal([]byte(packet[start:]), &f.Body); err != nil {
+		t.Fatalf("packet %s: %v", packet, err)
+	}
+	f.Body = blank(f.Body)
+	return f
+}
+
+// aliases are the names seen from one address, which the recording's people shared.
+var aliases = regexp.MustCompile(`\(aliases: [A-Za-z0-9_,-]+\)`)
+
+// blank replaces what differs from run to run by its type.
+func blank(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			v[key] = blank(value)
+			switch key {
+			case "sid", "ip":
+				_, isText := value.(string)
+				v[key] = map[bool]string{true: "<text>", false: "<not text>"}[isText]
+			case "time", "timestamp":
+				// A playlist's time is text, such as "00:00".
+				if ms, isNumber := value.(float64); isNumber {
+					v[key] = map[bool]string{true: "<ms>", false: "<not ms>"}[ms > 1e12 && ms == float64(int64(ms))]
+				}
+			case "aliases":
+				_, isList := value.([]any)
+				v[key] = map[bool]string{true: "<list>", false: "<not a list>"}[isList]
+			}
+		}
+		return v
+	case []any:
+		for i := range v {
+			v[i] = blank(v[i])
+		}
+		return v
+	case string:
+		return aliases.ReplaceAllString(v, "(aliases)")
+	default:
+		return v
+	}
+}

@@ -1,0 +1,33 @@
+package simulator
+
+import (
+	"net/http"
+	"strings"
+)
+
+type socketServer struct {
+	URL    string `json:"url"`
+	Secure bool   `json:"secure"`
+}
+
+// serveSocketConfig tells a client where the socket server of a channel is: here.
+func (s *Server) serveSocketConfig(w http.ResponseWriter, r *http.Request) {
+	name, isJSON := strings.CutSuffix(r.PathValue("file"), ".json")
+	if !isJSON {
+		http.NotFound(w, r)
+		return
+	}
+	if !validChannelName.MatchString(name) {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": `Channel "` + name + `" does not exist.`})
+		return
+	}
+	base := s.options.PublicURL
+	if base == "" {
+		base = "http://" + r.Host
+		if r.TLS != nil {
+			base = "https://" + r.Host
+		}
+	}
+	server := socketServer{URL: strings.TrimSuffix(base, "/"), Secure: strings.HasPrefix(base, "https://")}
+	writeJSON(w, http.StatusOK, map[string][]socketServer{"servers": {server}})
+}

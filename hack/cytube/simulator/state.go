@@ -1,0 +1,139 @@
+package simulator
+
+// sendState tells a client that was let in everything about the channel. There is no acknowledgement of joinChannel:
+// this burst is the answer, in the order of CyTube's own modules.
+func (c *Channel) sendState(m *client) {
+	m.emit("setPermissions", defaultPermissions)
+	m.emit("setPlaylistLocked", true)
+	m.emit("emoteList", append([]Emote{}, c.options.Emotes...))
+	for _, line := range c.replay {
+		m.emit("chatMsg", line)
+	}
+	m.emit("drinkCount", 0)
+	m.emit("channelCSSJS", noCSSJS)
+	m.emit("setMotd", c.options.MOTD)
+	m.emit("channelOpts", c.optsFrame())
+	c.sendPlaylist(m)
+	c.sendCurrentMedia(m)
+	if m.hasChannelRank {
+		// What a client gets when its rank in the channel becomes known; here it is known already.
+		c.sendPlaylist(m)
+	}
+	c.sendUserlist(m)
+}
+
+func (c *Channel) sendPlaylist(m *client) {
+	items := []playlistItemFrame{}
+	total := 0
+	for i, media := range c.options.Playlist {
+		items = append(items, playlistItemFrame{
+			Media: media.frame(), UID: i, Temp: media.Temp, QueueBy: media.QueueBy,
+		})
+		total += media.Seconds
+	}
+	m.emit("setPlaylistMeta", playlistMetaFrame{Count: len(items), RawTime: total, Time: formatTime(total)})
+	m.emit("playlist", items)
+	if len(items) > 0 {
+		m.emit("setCurrent", 0)
+	}
+}
+
+func (c *Channel) sendCurrentMedia(m *client) {
+	if len(c.options.Playlist) == 0 {
+		return
+	}
+	m.emit("setCurrent", 0)
+	m.emit("changeMedia", changeMediaFrame{mediaFrame: c.options.Playlist[0].frame()})
+}
+
+// sendUserlist names everyone who is logged in; moderators see more of each.
+func (c *Channel) sendUserlist(m *client) {
+	users := []userFrame{}
+	for _, u := range c.members {
+		if u.name != "" {
+			users = append(users, u.userFrame(m.isModerator()))
+		}
+	}
+	m.emit("userlist", users)
+}
+
+// noCSSJS is a channel without style sheet and script; the hash is MD5 of nothing.
+var noCSSJS = map[string]string{
+	"css": "", "cssHash": "1B2M2Y8AsgTpgAmY7PhCfg==", "js": "", "jsHash": "1B2M2Y8AsgTpgAmY7PhCfg==",
+}
+
+// optsFrame is the channelOpts payload of a channel with CyTube's defaults.
+func (c *Channel) optsFrame() map[string]any {
+	var password any = false
+	if c.options.Password != "" {
+		password = c.options.Password
+	}
+	return map[string]any{
+		"allow_voteskip":                 true,
+		"voteskip_ratio":                 0.5,
+		"afk_timeout":                    600,
+		"pagetitle":                      c.name,
+		"maxlength":                      0,
+		"externalcss":                    "",
+		"externaljs":                     "",
+		"chat_antiflood":                 false,
+		"chat_antiflood_params":          map[string]int{"burst": 4, "sustained": 1, "cooldown": 4},
+		"show_public":                    false,
+		"enable_link_regex":              true,
+		"password":                       password,
+		"allow_dupes":                    false,
+		"torbanned":                      false,
+		"block_anonymous_users":          false,
+		"allow_ascii_control":            false,
+		"playlist_max_per_user":          0,
+		"new_user_chat_delay":            0,
+		"new_user_chat_link_delay":       0,
+		"playlist_max_duration_per_user": 0,
+	}
+}
+
+// defaultPermissions is the rank that each action needs in a new channel.
+var defaultPermissions = map[string]float64{
+	"seeplaylist":              -1,
+	"playlistadd":              1.5,
+	"playlistnext":             1.5,
+	"playlistmove":             1.5,
+	"playlistdelete":           2,
+	"playlistjump":             1.5,
+	"playlistaddlist":          1.5,
+	"oplaylistadd":             -1,
+	"oplaylistnext":            1.5,
+	"oplaylistmove":            1.5,
+	"oplaylistdelete":          2,
+	"oplaylistjump":            1.5,
+	"oplaylistaddlist":         1.5,
+	"playlistaddcustom":        3,
+	"playlistaddrawfile":       2,
+	"playlistaddlive":          1.5,
+	"exceedmaxlength":          2,
+	"addnontemp":               2,
+	"settemp":                  2,
+	"playlistshuffle":          2,
+	"playlistclear":            2,
+	"pollctl":                  1.5,
+	"pollvote":                 -1,
+	"viewhiddenpoll":           1.5,
+	"voteskip":                 -1,
+	"viewvoteskip":             1.5,
+	"mute":                     1.5,
+	"kick":                     1.5,
+	"ban":                      2,
+	"motdedit":                 3,
+	"filteredit":               3,
+	"filterimport":             3,
+	"emoteedit":                3,
+	"emoteimport":              3,
+	"playlistlock":             2,
+	"leaderctl":                2,
+	"drink":                    1.5,
+	"chat":                     0,
+	"chatclear":                2,
+	"exceedmaxitems":           2,
+	"deletefromchannellib":     2,
+	"exceedmaxdurationperuser": 2,
+}

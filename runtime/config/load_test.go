@@ -1,0 +1,117 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+const full = `
+channel: {server: "https://CyTu.be/", name: movienight, passwordFile: /c/password}
+account: {username: Rosey, passwordFile: /a/password}
+nats: {url: "nats://a:4222,nats://b:4222", subjectPrefix: mine}
+database: {sqlite: {path: /data/rosey.db}}
+http: {address: "127.0.0.1:9"}
+logLevel: debug
+`
+
+func TestParseFull(t *testing.T) {
+	got, err := config.Parse([]byte(full), config.DatabaseComponent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		Channel:  config.Channel{Server: "https://cytu.be", Name: "movienight", PasswordFile: "/c/password"},
+		Account:  &config.Account{Username: "Rosey", PasswordFile: "/a/password"},
+		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "mine"},
+		Database: config.Database{SQLite: &config.SQLite{Path: "/data/rosey.db"}},
+		HTTP:     config.HTTP{Address: "127.0.0.1:9"},
+		LogLevel: "debug",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseDefaults(t *testing.T) {
+	got, err := config.Parse([]byte(`{"channel":{"name":"m"},"nats":{"url":"nats://n"}}`), config.BotComponent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		Channel:  config.Channel{Server: "https://cytu.be", Name: "m"},
+		NATS:     config.NATS{URL: "nats://n", SubjectPrefix: "rosey"},
+		HTTP:     config.HTTP{Address: ":8080"},
+		LogLevel: "info",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseNamesWhatIsWrong(t *testing.T) {
+	tests := map[string]struct{ old, new, want string }{
+		"unknown key":       {"logLevel", "loglevle", `unknown field "loglevle"`},
+		"wrong type":        {"name: movienight", "name: [a]", "channel.name"},
+		"channel name":      {"name: movienight", "name: movie night", `channel.name: "movie night", expected 1 to 30`},
+		"no channel name":   {"name: movienight, ", "", `channel.name: "", expected 1 to 30`},
+		"server":            {"https://CyTu.be/", "cytu.be", `channel.server: "cytu.be", expected http(s)://`},
+		"server path":       {"https://CyTu.be/", "https://cytu.be/r/x", `channel.server: "https://cytu.be/r/x"`},
+		"user name":         {"Rosey", "Rosey the Robot", `account.username: "Rosey the Robot", expected 1 to 20`},
+		"nats scheme":       {"nats://b:4222", "http://b:4222", `nats.url: "http://b:4222", expected nats://`},
+		"nats password":     {"nats://b:4222", "nats://u:pw@b:4222", "nats.url: must not contain a user or a password"},
+		"prefix":            {"mine", "a.b", `nats.subjectPrefix: "a.b", expected one token`},
+		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},
+		"address":           {"127.0.0.1:9", "9", `http.address: "9", expected [host]:port`},
+		"log level":         {"debug", "loud", `logLevel: "loud", expected one of debug, info, warn, error`},
+		"no store":          {"{sqlite: {path: /data/rosey.db}}", "{}", "database.sqlite: required"},
+		"no path":           {"{path: /data/rosey.db}", "{}", "database.sqlite.path: required"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse([]byte(strings.Replace(full, test.old, test.new, 1)), config.DatabaseComponent)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error is %v, want it to contain %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), "pw") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestParseReportsEverythingAtOnce(t *testing.T) {
+	_, err := config.Parse([]byte(`{}`), config.DatabaseComponent)
+	for _, want := range []string{"channel.name", "nats.url", "database.sqlite"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want it to name %s", err, want)
+		}
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "password")
+	if _, err := config.ReadSecret(path); !errors.Is(err, config.ErrSecretAbsent) {
+		t.Errorf("absent file: %v", err)
+	}
+	for content, want := range map[string]string{"pw\n": "pw", "p w \r\n": "p w ", "pw": "pw"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := config.ReadSecret(path); err != nil || got != want {
+			t.Errorf("ReadSecret of %q = %q, %v; want %q", content, got, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.ReadSecret(path); !errors.Is(err, config.ErrSecretAbsent) {
+		t.Errorf("empty file: %v", err)
+	}
+}
