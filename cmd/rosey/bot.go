@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/bot"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func newBotCommand() *cobra.Command {
+	var configFile string
+	command := &cobra.Command{
+		Use:   "bot",
+		Short: "Run the bot: sit in the channel and publish on NATS what happens there",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			component, err := newComponent(config.BotComponent, configFile, command.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return failed(component.runBot(command.Context()))
+		},
+	}
+	command.Flags().StringVar(&configFile, "config",
+		filepath.Join(config.ConfigDir, config.BotFile), "configuration `file`")
+	return command
+}
+
+func (c *component) runBot(ctx context.Context) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	publisher := bus.NewPublisher(bus.PublisherOptions{
+		Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry,
+	})
+	rosey := bot.New(c.config, bot.Options{
+		Publisher:  publisher,
+		Requester:  bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent),
+		Log:        c.log,
+		Registerer: c.registry,
+	})
+	work := func(ctx context.Context) error {
+		ctx, lost := endWith(ctx, conn)
+		// What the bot has to say on leaving is sent after ctx has ended.
+		publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var publishers sync.WaitGroup
+		publishers.Go(func() { publisher.Run(publishing) })
+		err := rosey.Run(ctx)
+		stop()
+		publishers.Wait()
+		return errors.Join(lost(), err)
+	}
+	return c.run(ctx, work, conn.Check, publisher.Check, rosey.Check)
+}
+
+// endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after
+// which only a new process helps. lost releases it and says whether the latter happened.
+func endWith(ctx context.Context, conn *bus.Conn) (ended context.Context, lost func() error) {
+	ended, end := context.WithCancel(ctx)
+	watching := make(chan error, 1)
+	go func() {
+		select {
+		case <-ended.Done():
+			watching <- nil
+		case <-conn.Closed():
+			watching <- errors.New("the connection to NATS ended for good: " + conn.Check().Message)
+			end()
+		}
+	}()
+	return ended, func() error {
+		end()
+		return <-watching
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/web"
+)
+
+// component is what `rosey bot` and `rosey db` have in common.
+type component struct {
+	name     config.Component
+	config   config.Config
+	subjects bus.Subjects
+	log      *slog.Logger
+	registry *prometheus.Registry
+	started  time.Time
+}
+
+// newComponent reads the configuration. Its error is the user's to mend.
+func newComponent(name config.Component, path string, stderr io.Writer) (*component, error) {
+	configuration, err := config.Load(path, name)
+	if err != nil {
+		return nil, err
+	}
+	subjects, err := bus.NewSubjects(configuration.NATS.SubjectPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: nats.subjectPrefix: %w", path, err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &component{
+		name: name, config: configuration, subjects: subjects, registry: registry, started: time.Now(),
+		log: newLogger(stderr, configuration.LogLevel, name),
+	}, nil
+}
+
+// newLogger writes JSON lines. The level was checked with the configuration.
+func newLogger(stderr io.Writer, level string, name config.Component) *slog.Logger {
+	var threshold slog.Level
+	if err := threshold.UnmarshalText([]byte(level)); err != nil {
+		threshold = slog.LevelInfo
+	}
+	handler := slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: threshold})
+	return slog.New(handler).With("component", string(name))
+}
+
+// connect returns at once; NATS may come later.
+func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
+	return bus.Connect(ctx, bus.Options{
+		URL:        c.config.NATS.URL,
+		Name:       fmt.Sprintf("rosey %s %s", c.name, c.config.Channel.Name),
+		Log:        c.log,
+		Registerer: c.registry,
+	})
+}
+
+// run does work and serves HTTP beside it until work has ended, which is when ctx ends or work fails.
+// The first check that is not OK gives the status its reason.
+func (c *component) run(
+	ctx context.Context, work func(ctx context.Context) error, checks ...func() config.Check,
+) error {
+	listener, err := web.Listen(ctx, c.config.HTTP.Address)
+	if err != nil {
+		return err
+	}
+	server := web.Server{
+		Report:  web.Reporter(c.name, buildVersion(), c.started, checks...),
+		Metrics: c.registry,
+		Log:     c.log,
+	}
+	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
+	group, working := errgroup.WithContext(ctx)
+	// The status can be asked for while work comes to its end.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return server.Serve(serving, listener) })
+	group.Go(func() error {
+		defer stopServing()
+		return work(working)
+	})
+	err = group.Wait()
+	c.log.Info("stopped")
+	return err //nolint:wrapcheck // of work or of the server, and both say what failed
+}

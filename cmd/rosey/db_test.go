@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store"
+)
+
+func TestDatabaseServiceFromStartToEnd(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	file := writeConfig(t, t.TempDir(), server.URL())
+	p := start(t, "db", "--config", file)
+	report := p.waitFor(config.ReasonReady)
+	if !report.Ready || report.Component != config.DatabaseComponent || len(report.Checks) != 2 || report.Version == "" {
+		t.Errorf("status: %+v", report)
+	}
+	if code, _ := p.get(config.ReadyPath); code != 200 {
+		t.Errorf("ready: %d", code)
+	}
+
+	client := server.Client()
+	for subject, body := range map[string]string{
+		"rosey.db.user.joined":      `{"username":"alice","timestamp":1763700000}`,
+		"rosey.db.message.log":      `{"username":"alice","message":"<b>hi</b>\u001b[2J","timestamp":1763700001.5}`,
+		"rosey.db.stats.user_count": `{"chat_count":1,"connected_count":2,"timestamp":1763700002}`,
+		"rosey.db.stats.high_water": `{"chat_count":1,"connected_count":2,"timestamp":1763700003}`,
+		"rosey.db.status.update":    `{"status_data":{"bot_name":"Rosey"}}`,
+	} {
+		if err := client.Publish(subject, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := p.get(config.MetricsPath); !strings.Contains(body,
+		`rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`) {
+		t.Error("the metrics do not count the line")
+	}
+	whileRunning := show(t, file)
+	server.Stop()
+	p.waitFor(config.ReasonNATSUnreachable)
+	if code, body := p.get(config.ReadyPath); code != 503 || !strings.HasPrefix(body, "NATSUnreachable: ") {
+		t.Errorf("ready without NATS: %d %s", code, body)
+	}
+	server.Restart()
+	p.waitFor(config.ReasonReady)
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+	for _, line := range p.log() {
+		if line["component"] != "database" || line["time"] == nil || line["level"] == nil {
+			t.Errorf("log line %v", line)
+		}
+	}
+
+	want := shown{
+		Server: "https://cytu.be", Channel: "Movies",
+		Chat:        []shownLine{{1763700001500, "alice", "<b>hi</b>\x1b[2J"}},
+		TopChatters: []shownChatter{{"alice", 1}},
+		Users: []shownUser{{
+			Username: "alice", FirstSeen: 1763700000000, LastSeen: 1763700001500, Lines: 1, ConnectedMS: 1500,
+			SessionStart: 1763700000000,
+		}},
+		HighWater:  shownMaxima{1, 1763700003000, 2, 1763700003000},
+		UserCounts: []shownSample{{1763700002000, 1, 2}},
+		Status:     store.Status{BotName: new("Rosey")},
+	}
+	if diff := cmp.Diff(want, whileRunning); diff != "" {
+		t.Errorf("shown beside the service: %s", diff)
+	}
+	if diff := cmp.Diff(want, show(t, file)); diff != "" {
+		t.Errorf("shown after its end: %s", diff)
+	}
+	code, text, _ := call(t, "db", "show", "--config", file)
+	line := "2025-11-21 04:40:01  alice  <b>hi</b> [2J"
+	if code != 0 || !strings.Contains(text, line) || strings.Contains(text, "\x1b") {
+		t.Errorf("as text, exit code %d:\n%s", code, text)
+	}
+}
+
+func show(t *testing.T, file string) (content shown) {
+	t.Helper()
+	code, out, complaints := call(t, "db", "show", "--config", file, "--limit", "0", "--output", "json")
+	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {
+		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, complaints)
+	}
+	return content
+}
+
+// A process that is killed has no time to store what it holds. Its bot keeps that, since the service
+// answers only behind what it has stored.
+func TestKilledServiceLosesNothing(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	file := writeConfig(t, t.TempDir(), server.URL())
+	publisher := publishing(t, server.URL())
+	const lines, kills = 900, 3
+	p := start(t, "db", "--config", file)
+	began := time.UnixMilli(1763700000000)
+	for i := range lines {
+		at := began.Add(time.Duration(i) * time.Millisecond)
+		text := fmt.Sprint(i)
+		publisher.Publish(bus.MessageLog, bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", text),
+			bus.MessagePayload{Username: "alice", Message: text, Origin: bus.Origin{Timestamp: bus.Seconds{Time: at}}})
+		switch i % (lines / kills) {
+		case 200:
+			natstest.Eventually(t, "lines to flow", func() bool { return publisher.Check().OK })
+		case 250:
+			p.end(syscall.SIGKILL)
+			p = start(t, "db", "--config", file)
+		}
+	}
+	flushing, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := publisher.Flush(flushing); err != nil {
+		t.Fatal(err)
+	}
+	p.end(syscall.SIGKILL) // what the publisher let go is stored already
+
+	var want, got []string
+	for i := range lines {
+		want = append(want, fmt.Sprint(i))
+	}
+	for _, line := range show(t, file).Chat {
+		got = append(got, line.Text)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func publishing(t *testing.T, url string) *bus.Publisher {
+	t.Helper()
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Log: natstest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := bus.NewSubjects(config.DefaultSubjectPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: natstest.Log(t)})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { publisher.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait(); conn.Close() })
+	return publisher
+}
+
+func TestTroubleThatWaitingMendsDoesNotEndTheService(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := writeConfig(t, dir, "nats://127.0.0.1:1")
+	if err := os.Mkdir(filepath.Join(dir, "rosey.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "db", "--config", file)
+	p.waitFor(config.ReasonStoreUnavailable)
+	if err := os.Remove(filepath.Join(dir, "rosey.db")); err != nil {
+		t.Fatal(err)
+	}
+	report := p.waitFor(config.ReasonNATSUnreachable)
+	if !strings.Contains(report.Message, "nats://127.0.0.1:1: connection refused") {
+		t.Errorf("message %q", report.Message)
+	}
+	if code := p.end(syscall.SIGINT); code != exitClean {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	good := writeConfig(t, dir, "nats://127.0.0.1:1")
+	bad := filepath.Join(dir, "bad.yaml")
+	if err := os.WriteFile(bad, []byte("channel: {name: 'a b'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		arguments string
+		code      int
+		complaint string
+	}{
+		{"--version", exitClean, ""},
+		{"nonsense", exitUsage, "nonsense"},
+		{"db --nonsense", exitUsage, "--nonsense"},
+		{"db extra", exitUsage, "extra"},
+		{"db --config " + filepath.Join(dir, "absent.yaml"), exitUsage, "absent.yaml"},
+		{"db --config " + bad, exitUsage, "nats.url: required"},
+		{"db show --config " + good + " --output xml", exitUsage, `"xml", expected text or json`},
+		{"db show --config " + good + " --limit -1", exitUsage, "--limit: -1"},
+		{"db show --config " + good, exitFailure, filepath.Join(dir, "rosey.db")},
+	} {
+		code, _, complaint := call(t, strings.Fields(test.arguments)...)
+		if code != test.code || !strings.Contains(complaint, test.complaint) {
+			t.Errorf("rosey %s: exit code %d, %q; want %d and %q", test.arguments, code, complaint, test.code, test.complaint)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// asProgram makes the test's binary the program itself, so that tests can run it as a process.
+const asProgram = "ROSEY_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func program(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
+	command.Env = append(os.Environ(), asProgram+"=yes")
+	return command
+}
+
+// process is `rosey …` while it runs.
+type process struct {
+	t       *testing.T
+	command *exec.Cmd
+	reading sync.WaitGroup
+
+	mu    sync.Mutex
+	lines []map[string]any // of the log
+}
+
+func start(t *testing.T, arguments ...string) *process {
+	t.Helper()
+	p := &process{t: t, command: program(t, arguments...)}
+	stderr, err := p.command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.reading.Go(func() { p.read(stderr) })
+	t.Cleanup(func() { _ = p.command.Process.Kill(); p.reading.Wait() })
+	return p
+}
+
+func (p *process) read(stderr io.Reader) {
+	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+		var line map[string]any
+		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+			line = map[string]any{"msg": "not JSON: " + scanner.Text()}
+		}
+		p.mu.Lock()
+		p.lines = append(p.lines, line)
+		p.mu.Unlock()
+	}
+}
+
+// log is the log so far.
+func (p *process) log() []map[string]any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]map[string]any(nil), p.lines...)
+}
+
+// url waits until the process serves HTTP.
+func (p *process) url(path string) string {
+	p.t.Helper()
+	var address string
+	natstest.Eventually(p.t, "the log to say where HTTP is served", func() bool {
+		for _, line := range p.log() {
+			if at, ok := line["http"].(string); ok {
+				address = at
+			}
+		}
+		return address != ""
+	})
+	return "http://" + address + path
+}
+
+func (p *process) get(path string) (code int, body string) {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url(path), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return response.StatusCode, string(content)
+}
+
+// waitFor waits until the process gives a reason for its state.
+func (p *process) waitFor(reason config.Reason) config.Report {
+	p.t.Helper()
+	var report config.Report
+	natstest.Eventually(p.t, "reason "+string(reason), func() bool {
+		_, body := p.get(config.StatusPath)
+		return json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason
+	})
+	return report
+}
+
+// end sends a signal and answers the exit code, -1 for a process that was killed.
+func (p *process) end(signal os.Signal) int {
+	p.t.Helper()
+	if err := p.command.Process.Signal(signal); err != nil {
+		p.t.Fatal(err)
+	}
+	p.reading.Wait()
+	_ = p.command.Wait() // the exit code says it all
+	return p.command.ProcessState.ExitCode()
+}
+
+// writeConfig writes a configuration of the database service and answers its path.
+func writeConfig(t *testing.T, dir, url string) string {
+	t.Helper()
+	content := fmt.Sprintf(`channel: {server: "https://cytu.be", name: Movies}
+nats: {url: %q}
+http: {address: "127.0.0.1:0"}
+database: {sqlite: {path: %q}}
+logLevel: debug
+`, url, filepath.Join(dir, "rosey.db"))
+	path := filepath.Join(dir, "database.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// call runs a command to its end in this process.
+func call(t *testing.T, arguments ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, complaints strings.Builder
+	code = run(t.Context(), arguments, &out, &complaints)
+	return code, out.String(), complaints.String()
+}

@@ -1,0 +1,78 @@
+package bot
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// backoff says how long to wait before the next try: longer with each failure, and spread, so that
+// many bots do not come back to a restarted server in the same moment.
+type backoff struct {
+	timings  Timings
+	failures int
+}
+
+func newBackoff(timings Timings) *backoff { return &backoff{timings: timings} }
+
+// lasted tells how long a session was, including the attempt to begin it.
+func (b *backoff) lasted(session time.Duration) {
+	if session >= b.timings.Steady {
+		b.failures = 0
+	}
+}
+
+// delay is the wait after a problem.
+func (b *backoff) delay(problem *cytube.Error) time.Duration {
+	if isAbsent(problem.Reason) {
+		return b.timings.Secrets // a look at a file bothers no server
+	}
+	longest := b.timings.RetryMax
+	if b.failures < 16 {
+		longest = min(longest, b.timings.RetryMin<<b.failures)
+	}
+	b.failures++
+	wait := longest/2 + rand.N(longest/2+1) //nolint:gosec // spreads bots over time, guards nothing
+	return max(wait, problem.RetryAfter, b.least(problem.Reason))
+}
+
+// least is what the server's rules ask for where its words do not.
+func (b *backoff) least(reason config.Reason) time.Duration {
+	switch reason {
+	case config.ReasonConnectionLimited, config.ReasonDuplicateLogin:
+		return b.timings.ConnectionLimit
+	default:
+		return 0
+	}
+}
+
+// wait waits for the next try. It ends early when a password that was the problem has changed.
+func (b *Bot) wait(ctx context.Context, delay time.Duration, reason config.Reason, used passwords) {
+	over := time.NewTimer(delay)
+	defer over.Stop()
+	look := time.NewTicker(b.timings.Secrets)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over.C:
+			return
+		case <-look.C:
+		}
+		if !aboutPasswords(reason) {
+			continue
+		}
+		if now, err := b.readPasswords(); err == nil && now != used {
+			return
+		}
+	}
+}
+
+// aboutPasswords is true for what another password can mend.
+func aboutPasswords(reason config.Reason) bool {
+	return reason == config.ReasonLoginRefused || reason == config.ReasonChannelPasswordWrong
+}

@@ -1,0 +1,228 @@
+package bot
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// message is what is expected on a subject, without server and channel.
+type message struct {
+	Suffix  bus.Suffix
+	Payload map[string]any
+}
+
+func user(suffix bus.Suffix, name string) message {
+	return message{suffix, map[string]any{"username": name}}
+}
+
+func line(name, text string) message {
+	return message{bus.MessageLog, map[string]any{"username": name, "message": text}}
+}
+
+func highWater(chat int, connected any) message {
+	return message{bus.StatsHighWater, map[string]any{"chat_count": float64(chat), "connected_count": connected}}
+}
+
+func status(rank, users, connected, inChannel float64, started int64, title string) message {
+	return message{bus.StatusUpdate, map[string]any{"status_data": map[string]any{
+		"bot_name": "Rosey", "bot_rank": rank, "bot_afk": 0., "channel_name": "movienight",
+		"current_chat_users": users, "current_connected_users": connected, "playlist_items": 1.,
+		"current_media_title": title, "current_media_duration": 0., "bot_start_time": float64(started),
+		"bot_connected": inChannel,
+	}}}
+}
+
+// messages checks what belongs to every message and takes it off.
+func (r *rig) messages() []message {
+	r.t.Helper()
+	var all []message
+	for _, got := range r.service.all() {
+		if got.Payload["server"] != r.config.Channel.Server || got.Payload["channel"] != "movienight" {
+			r.t.Errorf("%s from %v/%v", got.Suffix, got.Payload["server"], got.Payload["channel"])
+		}
+		if age := time.Since(got.At); age < 0 || age > time.Minute {
+			r.t.Errorf("%s is of %s", got.Suffix, got.At)
+		}
+		delete(got.Payload, "server")
+		delete(got.Payload, "channel")
+		all = append(all, message{got.Suffix, got.Payload})
+	}
+	return all
+}
+
+func TestAnEvening(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	before := r.say("alice", "anybody <there>?")
+	r.startJoined()
+	if check := r.bot.Check(); check.Message != "in channel movienight as Rosey" {
+		t.Errorf("check %+v", check)
+	}
+	must(t, r.channel.Join("carol"))
+	said := r.say("carol", "/me waves")
+	must(t, r.channel.Leave("carol"))
+	r.eventually("carol has left", func() bool { return len(r.service.on(bus.UserLeft)) == 1 })
+	must(t, r.stop())
+	r.eventually("the last message", func() bool { return len(r.service.on(bus.StatusUpdate)) == 2 })
+
+	started := r.bot.started.Unix()
+	want := []message{
+		line("alice", "anybody &lt;there&gt;?"),
+		user(bus.UserJoined, "alice"), highWater(1, nil),
+		highWater(1, 2.),
+		status(1, 1, 2, 1, started, "Livestream"),
+		user(bus.UserJoined, "Rosey"), highWater(2, 2.),
+		highWater(2, 3.),
+		user(bus.UserJoined, "carol"), highWater(3, 3.),
+		line("carol", "waves"),
+		user(bus.UserLeft, "carol"), highWater(2, 2.),
+		user(bus.UserLeft, "Rosey"), user(bus.UserLeft, "alice"),
+		status(3, 0, 0, 0, started, ""),
+	}
+	if diff := cmp.Diff(want, r.messages()); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+	lines := r.service.on(bus.MessageLog)
+	for i, entry := range []struct {
+		user, kind, text string
+		ms               int64
+	}{{"alice", "", "anybody &lt;there&gt;?", before.Time}, {"carol", "action", "waves", said.Time}} {
+		at := time.UnixMilli(entry.ms)
+		id := bus.ChatLineID(r.config.Channel.Server, "movienight", entry.user, at, entry.kind, entry.text)
+		if lines[i].ID != id || !lines[i].At.Equal(at) {
+			t.Errorf("line %d has id %s and time %s, want %s and %s", i, lines[i].ID, lines[i].At, id, at)
+		}
+	}
+	if !slices.IsSorted(presenceIDs(r)) {
+		t.Errorf("ids are not in the order of events: %v", presenceIDs(r))
+	}
+	r.eventually("the bot has left", func() bool { return !r.isThere() })
+	if check := r.bot.Check(); check.OK || check.Reason != config.ReasonStopping {
+		t.Errorf("check %+v", check)
+	}
+}
+
+func presenceIDs(r *rig) []string {
+	var ids []string
+	for _, each := range r.service.all() {
+		if each.Suffix == bus.UserJoined || each.Suffix == bus.UserLeft {
+			ids = append(ids, each.ID)
+		}
+	}
+	return ids
+}
+
+func TestAnonymousWatcher(t *testing.T) {
+	r := newRig(t)
+	r.config.Account = nil
+	r.timings.UserCount = 20 * time.Millisecond
+	r.service.toSay(bus.OutboundMessage{ID: 1, Message: "an anonymous watcher cannot chat"})
+	r.startJoined()
+	if check := r.bot.Check(); check.Message != "in channel movienight as an anonymous watcher" {
+		t.Errorf("check %+v", check)
+	}
+	// Samples are taken though nobody with a name is there.
+	r.eventually("samples", func() bool { return len(r.service.on(bus.StatsUserCount)) > 1 })
+	sample := r.service.on(bus.StatsUserCount)[1].Payload
+	if sample["chat_count"] != 0. || sample["connected_count"] != 1. {
+		t.Errorf("sample %v", sample)
+	}
+	if r.service.polls() > 0 {
+		t.Error("asks for lines that it cannot say")
+	}
+}
+
+func TestStatusIsRepeated(t *testing.T) {
+	r := newRig(t)
+	r.timings.Status = 20 * time.Millisecond
+	r.startJoined()
+	r.eventually("the channel's rank in the status", func() bool {
+		return slices.ContainsFunc(r.service.on(bus.StatusUpdate), func(update received) bool {
+			data, _ := update.Payload["status_data"].(map[string]any)
+			return data["bot_rank"] == 3. && data["current_chat_users"] == 1.
+		})
+	})
+}
+
+// TestTheChannelIsLost cuts the bot off, and sees that sessions end, that what was said meanwhile is
+// made up for, and that what the server repeats has the ids it had.
+func TestTheChannelIsLost(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	r.say("alice", "one")
+	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
+	r.link.cut()
+	check := r.awaitReason(config.ReasonServerUnreachable)
+	r.eventually("sessions have ended", func() bool { return len(r.service.on(bus.UserLeft)) == 2 })
+	r.eventually("the simulator lets go", func() bool { return !r.isThere() })
+	r.say("alice", "two")
+	r.link.mend()
+	r.awaitJoined()
+	if joined := r.bot.Check(); !joined.Since.After(check.Since) {
+		t.Errorf("joined since %s, lost since %s", joined.Since, check.Since)
+	}
+	r.eventually("everybody is known again", func() bool { return len(r.service.on(bus.UserJoined)) == 4 })
+	r.say("alice", "three")
+	// all() shows each id once: "one" came twice.
+	r.eventually("all lines", func() bool { return len(r.service.on(bus.MessageLog)) >= 3 })
+	must(t, r.stop())
+	var texts []any
+	for _, each := range r.service.on(bus.MessageLog) {
+		texts = append(texts, each.Payload["message"])
+	}
+	if diff := cmp.Diff([]any{"one", "two", "three"}, texts); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if count := r.metric("rosey_bot_reconnects_total", "ServerUnreachable"); count < 1 {
+		t.Errorf("%v reconnects counted", count)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	r.say("alice", "hello")
+	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
+	for name, want := range map[string]float64{
+		"rosey_bot_joined": 1, "rosey_bot_channel_users": 2, "rosey_bot_connected_users": 2,
+		"rosey_cytube_malformed_frames_total": 0,
+	} {
+		if got := r.metric(name, ""); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	chat, other := r.metric("rosey_cytube_events_total", "chatMsg"), r.metric("rosey_cytube_events_total", "other")
+	if chat != 1 || other == 0 {
+		t.Errorf("%v chatMsg and %v other events counted", chat, other)
+	}
+	must(t, r.stop())
+	if got := r.metric("rosey_bot_joined", ""); got != 0 {
+		t.Errorf("rosey_bot_joined is %v after the end", got)
+	}
+}
+
+// metric is a metric's value, that of one label value if label is not empty.
+func (r *rig) metric(name, label string) float64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	must(r.t, err)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if label == "" || metric.GetLabel()[0].GetValue() == label {
+				return metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}

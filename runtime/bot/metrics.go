@@ -1,0 +1,69 @@
+package bot
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+type metrics struct {
+	joined         prometheus.Gauge
+	channelUsers   prometheus.Gauge
+	connectedUsers prometheus.Gauge
+	reconnects     *prometheus.CounterVec
+	events         *prometheus.CounterVec
+	malformed      prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := &metrics{
+		joined: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rosey_bot_joined",
+			Help: "1 while the bot is in its channel.",
+		}),
+		channelUsers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rosey_bot_channel_users",
+			Help: "Users with a name in the channel.",
+		}),
+		connectedUsers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rosey_bot_connected_users",
+			Help: "Everybody connected to the channel, the nameless too.",
+		}),
+		reconnects: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bot_reconnects_total",
+			Help: "How often the bot lost the channel or did not get in, by reason.",
+		}, []string{"reason"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_cytube_events_total",
+			Help: "Events of the CyTube server, by name. What the bot has no use for is other.",
+		}, []string{"event"}),
+		malformed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rosey_cytube_malformed_frames_total",
+			Help: "Frames of the CyTube server that could not be read.",
+		}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed)
+	}
+	return m
+}
+
+// count counts an event. The names that become labels are those this program knows: a server could
+// make up any number of others.
+func (m *metrics) count(event cytube.Event) {
+	switch event.(type) {
+	case cytube.Joined:
+	case cytube.Malformed:
+		m.malformed.Inc()
+	case cytube.Unknown:
+		m.events.WithLabelValues("other").Inc()
+	default:
+		m.events.WithLabelValues(event.EventName()).Inc()
+	}
+}
+
+func (m *metrics) left() {
+	m.joined.Set(0)
+	m.channelUsers.Set(0)
+	m.connectedUsers.Set(0)
+}

@@ -1,0 +1,153 @@
+package bot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// TestWaitsUntilTheCauseIsMended starts the bot where it cannot get in, sees that it says why, mends
+// the cause, and sees it come in by itself.
+func TestWaitsUntilTheCauseIsMended(t *testing.T) {
+	tests := map[string]struct {
+		prepare func(*rig)
+		mend    func(*rig)
+		reason  config.Reason
+		message string
+	}{
+		"wrong account password": {
+			prepare: func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, wrongPassword) },
+			mend:    func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, accountPassword) },
+			reason:  config.ReasonLoginRefused,
+			message: "login as rosey refused: Invalid username/password combination",
+		},
+		"absent account password": {
+			prepare: func(r *rig) { must(r.t, os.Remove(r.config.Account.PasswordFile)) },
+			mend:    func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, accountPassword) },
+			reason:  config.ReasonAccountPasswordAbsent,
+			message: "password is absent or empty",
+		},
+		"unreadable account password": {
+			prepare: func(r *rig) { r.config.Account.PasswordFile = r.t.TempDir() },
+			mend: func(r *rig) {
+				must(r.t, os.Remove(r.config.Account.PasswordFile))
+				writeSecret(r.t, r.config.Account.PasswordFile, accountPassword)
+			},
+			reason:  config.ReasonAccountPasswordAbsent,
+			message: "is unreadable",
+		},
+		"guest name taken": {
+			prepare: func(r *rig) {
+				r.config.Account = &config.Account{Username: "visitor"}
+				must(r.t, r.channel.Join("visitor"))
+			},
+			mend:    func(r *rig) { must(r.t, r.channel.Leave("visitor")) },
+			reason:  config.ReasonNameTaken,
+			message: "login as visitor refused: That name is already in use on this channel.",
+		},
+		"wrong channel password": {
+			prepare: func(r *rig) { r.private(secret(r.t, wrongPassword)) },
+			mend:    func(r *rig) { writeSecret(r.t, r.config.Channel.PasswordFile, channelPassword) },
+			reason:  config.ReasonChannelPasswordWrong,
+			message: "channel private refuses the channel password",
+		},
+		"absent channel password": {
+			prepare: func(r *rig) { r.private(filepath.Join(r.t.TempDir(), "later")) },
+			mend:    func(r *rig) { writeSecret(r.t, r.config.Channel.PasswordFile, channelPassword) },
+			reason:  config.ReasonChannelPasswordAbsent,
+			message: "later is absent or empty",
+		},
+		"no server": {
+			prepare: func(r *rig) { r.link.cut() },
+			mend:    func(r *rig) { r.link.mend() },
+			reason:  config.ReasonServerUnreachable,
+			message: "cannot reach http://127.0.0.1",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			test.prepare(r)
+			r.start()
+			if check := r.awaitReason(test.reason); !strings.Contains(check.Message, test.message) {
+				t.Errorf("message %q, want %q", check.Message, test.message)
+			}
+			if len(r.service.all()) > 0 {
+				t.Errorf("tells of a channel it is not in: %v", r.service.all())
+			}
+			test.mend(r)
+			r.awaitReason(config.ReasonJoined)
+		})
+	}
+}
+
+// private moves the bot to the channel that asks for a password.
+func (r *rig) private(passwordFile string) {
+	r.channel = r.sim.Channel("private")
+	r.config.Channel.Name = "private"
+	r.config.Channel.PasswordFile = passwordFile
+}
+
+func TestChannelPassword(t *testing.T) {
+	r := newRig(t)
+	r.private(secret(t, channelPassword))
+	r.startJoined()
+}
+
+func TestSomebodyElseLogsIn(t *testing.T) {
+	r := newRig(t)
+	r.startJoined()
+	other, err := cytube.Dial(t.Context(), cytube.Options{
+		Server: r.config.Channel.Server, Channel: "movienight", Username: "Rosey", Password: accountPassword})
+	must(t, err)
+	t.Cleanup(other.Close)
+	check := r.awaitReason(config.ReasonDuplicateLogin)
+	if check.Message != "somebody else logged in with the bot's account" {
+		t.Errorf("message %q", check.Message)
+	}
+	r.awaitJoined()
+}
+
+func TestASecretIsNotReadInVain(t *testing.T) {
+	r := newRig(t)
+	writeSecret(t, r.config.Account.PasswordFile, wrongPassword)
+	r.timings.RetryMin, r.timings.RetryMax = time.Hour, time.Hour
+	r.start()
+	r.awaitReason(config.ReasonLoginRefused)
+	writeSecret(t, r.config.Account.PasswordFile, accountPassword)
+	r.awaitJoined() // long before the next try was due
+}
+
+func TestBackoff(t *testing.T) {
+	timings := Timings{}.withDefaults()
+	tries := newBackoff(timings)
+	lost := &cytube.Error{Reason: config.ReasonServerUnreachable}
+	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
+		expectDelay(t, tries.delay(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
+		if i == 2 {
+			tries.lasted(time.Second) // a short stay is no recovery
+		}
+	}
+	for range 100 {
+		expectDelay(t, tries.delay(lost), 30*time.Second, time.Minute)
+	}
+	tries.lasted(timings.Steady)
+	expectDelay(t, tries.delay(lost), time.Second, 2*time.Second)
+	expectDelay(t, tries.delay(&cytube.Error{Reason: config.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
+	limited := &cytube.Error{Reason: config.ReasonLoginLimited, RetryAfter: 90 * time.Second}
+	expectDelay(t, tries.delay(limited), 90*time.Second, 90*time.Second)
+	absent := &cytube.Error{Reason: config.ReasonAccountPasswordAbsent}
+	expectDelay(t, tries.delay(absent), timings.Secrets, timings.Secrets)
+}
+
+func expectDelay(t *testing.T, got, least, most time.Duration) {
+	t.Helper()
+	if got < least || got > most {
+		t.Errorf("waits %s, want %s to %s", got, least, most)
+	}
+}

@@ -1,0 +1,337 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+const (
+	accountPassword = "correct-horse"
+	channelPassword = "open-sesame"
+	wrongPassword   = "battery-staple"
+	prefix          = "rosey_test"
+)
+
+// rig is a bot with everything around it: a CyTube server behind a link that can be cut, a NATS server,
+// a database service that notes what it is sent, and the bot's log.
+type rig struct {
+	t       *testing.T
+	sim     *simulator.Server
+	channel *simulator.Channel
+	link    *link
+	nats    *natstest.Server
+	service *service
+	log     *logBuffer
+	metrics *prometheus.Registry
+
+	config  config.Config
+	timings Timings
+	bot     *Bot
+	bus     *bus.Conn
+	pub     *bus.Publisher
+	stop    func() error
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	log := &logBuffer{}
+	t.Cleanup(func() { log.holdsNoPassword(t) })
+	sim, url := simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{
+			{Name: "Rosey", Password: accountPassword, Rank: 3}, {Name: "plain", Password: "p"},
+		},
+		Channels:          []simulator.ChannelOptions{{Name: "private", Password: channelPassword}},
+		UsercountInterval: -1,
+	})
+	natsServer := natstest.Start(t)
+	link := startLink(t, url)
+	r := &rig{
+		t: t, sim: sim, channel: sim.Channel("movienight"), link: link,
+		nats: natsServer, service: startService(t, natsServer.Client()), log: log,
+		metrics: prometheus.NewRegistry(),
+		config: config.Config{
+			Channel: config.Channel{Server: link.url(), Name: "movienight"},
+			Account: &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
+			NATS:    config.NATS{URL: natsServer.URL(), SubjectPrefix: prefix},
+		},
+		timings: Timings{
+			RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, ConnectionLimit: 50 * time.Millisecond,
+			Secrets: 10 * time.Millisecond, Outbound: 20 * time.Millisecond, Pace: time.Millisecond,
+		},
+	}
+	return r
+}
+
+// secret writes a password's file.
+func secret(t *testing.T, password string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "password")
+	writeSecret(t, file, password)
+	return file
+}
+
+func writeSecret(t *testing.T, file, password string) {
+	t.Helper()
+	must(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+}
+
+// start runs the bot. It ends with the test, or with r.stop, which returns Run's error.
+func (r *rig) start() {
+	r.t.Helper()
+	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	subjects, err := bus.NewSubjects(prefix)
+	must(r.t, err)
+	connection, err := bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Name: "bot", Log: log})
+	must(r.t, err)
+	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
+	r.bus, r.pub = connection, publisher
+	r.bot = New(r.config, Options{
+		Publisher:  publisher,
+		Requester:  bus.NewRequester(connection, subjects, publisher.ServiceAbsent),
+		Log:        log,
+		Registerer: r.metrics,
+		Timings:    r.timings,
+	})
+	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	running, stopRunning := context.WithCancel(publishing)
+	var workers sync.WaitGroup
+	workers.Go(func() { publisher.Run(publishing) })
+	ended := make(chan error, 1)
+	workers.Go(func() { ended <- r.bot.Run(running) })
+	r.stop = sync.OnceValue(func() error {
+		stopRunning()
+		err := <-ended
+		stopPublishing()
+		workers.Wait()
+		connection.Close()
+		return err
+	})
+	r.t.Cleanup(func() { _ = r.stop() })
+}
+
+// startJoined runs the bot and waits until it is in the channel with all that belongs to it.
+func (r *rig) startJoined() {
+	r.t.Helper()
+	r.start()
+	r.awaitJoined()
+}
+
+func (r *rig) awaitJoined() {
+	r.t.Helper()
+	r.awaitReason(config.ReasonJoined)
+	if r.config.Account == nil {
+		return
+	}
+	r.eventually("the bot is in the user list", func() bool { return r.isThere() })
+}
+
+func (r *rig) awaitReason(reason config.Reason) config.Check {
+	r.t.Helper()
+	var check config.Check
+	r.eventually("reason "+string(reason), func() bool {
+		check = r.bot.Check()
+		return check.Reason == reason
+	})
+	if check.OK != (reason == config.ReasonJoined) || check.Name != config.ChannelCheck {
+		r.t.Errorf("check %+v", check)
+	}
+	return check
+}
+
+func (r *rig) eventually(what string, condition func() bool) {
+	r.t.Helper()
+	natstest.Eventually(r.t, what, condition)
+}
+
+// isThere says whether the bot is in the user list.
+func (r *rig) isThere() bool {
+	return slices.ContainsFunc(r.channel.Users(), func(u simulator.User) bool {
+		return strings.EqualFold(u.Name, "rosey")
+	})
+}
+
+func (r *rig) say(user, text string) simulator.Entry {
+	r.t.Helper()
+	entry, err := r.channel.Say(user, text)
+	must(r.t, err)
+	return entry
+}
+
+// service is a database service that notes what it is sent and hands out lines to say.
+type service struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	received []received
+	waiting  []bus.OutboundMessage
+	// forgetful: a line that was said is handed out again.
+	forgetful bool
+	// broken: what it answers makes no sense.
+	broken   bool
+	requests int
+}
+
+// received is a message to the service, with its timestamp taken out of the payload.
+type received struct {
+	Suffix  bus.Suffix
+	ID      string
+	At      time.Time
+	Payload map[string]any
+}
+
+func startService(t *testing.T, client *nats.Conn) *service {
+	t.Helper()
+	s := &service{t: t}
+	_, err := client.Subscribe(prefix+".db.>", s.receive)
+	must(t, err)
+	_, err = client.Subscribe(prefix+"."+string(bus.OutboundGet), func(m *nats.Msg) {
+		_ = m.Respond(s.answer(m.Data))
+	})
+	must(t, err)
+	must(t, client.Flush())
+	return s
+}
+
+func (s *service) answer(request []byte) []byte {
+	var asked bus.OutboundGetRequest
+	if err := json.Unmarshal(request, &asked); err != nil || asked.Limit == nil {
+		s.t.Errorf("request %s: %v", request, err)
+		return []byte("[]")
+	}
+	if *asked.Limit == 0 {
+		return []byte("[]") // only asks whether a service is there
+	}
+	if *asked.Limit != 20 || asked.MaxRetries == nil || *asked.MaxRetries != 3 || asked.Channel == "" {
+		s.t.Errorf("request %s", request)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests++
+	if s.broken {
+		return []byte(`"what?"`)
+	}
+	reply, err := json.Marshal(append([]bus.OutboundMessage{}, s.waiting...))
+	if err != nil {
+		s.t.Error(err)
+	}
+	return reply
+}
+
+func (s *service) receive(m *nats.Msg) {
+	suffix := bus.Suffix(strings.TrimPrefix(m.Subject, prefix+"."))
+	if suffix == bus.OutboundGet {
+		return
+	}
+	got := received{Suffix: suffix, ID: bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)}
+	var origin bus.Origin
+	if json.Unmarshal(m.Data, &got.Payload) != nil || json.Unmarshal(m.Data, &origin) != nil || got.ID == "" {
+		s.t.Errorf("message on %s with header %v: %s", m.Subject, m.Header, m.Data)
+	}
+	got.At = origin.Timestamp.Time
+	delete(got.Payload, "timestamp")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.received = append(s.received, got)
+	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful {
+		s.waiting = slices.DeleteFunc(s.waiting, func(m bus.OutboundMessage) bool { return m.ID == int64(id) })
+	}
+}
+
+// all returns what was received so far, each event once: what could not be confirmed is sent again
+// with the id it had.
+func (s *service) all() []received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var once []received
+	seen := map[string]bool{}
+	for _, each := range s.received {
+		if key := bus.MsgID(each.ID, each.Suffix); !seen[key] {
+			seen[key] = true
+			once = append(once, each)
+		}
+	}
+	return once
+}
+
+func (s *service) on(suffix bus.Suffix) []received {
+	return slices.DeleteFunc(s.all(), func(r received) bool { return r.Suffix != suffix })
+}
+
+func (s *service) toSay(lines ...bus.OutboundMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, lines...)
+}
+
+func (s *service) setBroken(broken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = broken
+}
+
+func (s *service) isEmpty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) == 0
+}
+
+func (s *service) polls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
+// logBuffer keeps the bot's log.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logBuffer) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func (l *logBuffer) holdsNoPassword(t *testing.T) {
+	t.Helper()
+	for _, password := range []string{accountPassword, channelPassword, wrongPassword} {
+		if l.count(password) > 0 {
+			t.Errorf("the log shows the password %s", password)
+		}
+	}
+	if t.Failed() {
+		t.Log(l.text.String())
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,113 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// session is one stay in the channel. Its state belongs to the goroutine that runs it.
+type session struct {
+	*Bot
+	channel  *channel
+	outbound *outbound
+}
+
+// session joins the channel and stays until ctx or the stay ends; the error says why.
+func (b *Bot) session(ctx context.Context, used passwords) error {
+	conn, err := b.dial(ctx, used)
+	if err != nil {
+		return err
+	}
+	// A server that does not answer a close frame must hold up neither the next try nor our end.
+	defer b.closing.Go(conn.Close)
+	s := &session{Bot: b, channel: newChannel(), outbound: newOutbound(b, conn)}
+	defer s.left()
+	return s.run(ctx, conn)
+}
+
+func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.timings.Dial)
+	defer cancel()
+	return cytube.Dial(ctx, b.dialOptions(used))
+}
+
+func (b *Bot) dialOptions(used passwords) cytube.Options {
+	options := cytube.Options{
+		Server:          b.config.Channel.Server,
+		Channel:         b.config.Channel.Name,
+		ChannelPassword: used.channel,
+		Password:        used.account,
+	}
+	if b.config.Account != nil {
+		options.Username = b.config.Account.Username
+	}
+	return options
+}
+
+// run handles one thing after the other. Nothing in it waits for the database service or the channel:
+// a bot that does not read is thrown out.
+func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	arrivals := make(chan arrival)
+	workers.Go(func() { receive(ctx, conn, arrivals) })
+	workers.Go(func() { s.outbound.run(ctx) })
+	status := time.NewTicker(s.timings.Status)
+	defer status.Stop()
+	counts := time.NewTicker(s.timings.UserCount)
+	defer counts.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("leaving the channel: %w", context.Cause(ctx))
+		case arrived := <-arrivals:
+			if arrived.err != nil {
+				return arrived.err
+			}
+			s.handle(arrived.event)
+		case <-status.C:
+			s.publishStatus(true)
+		case <-counts.C:
+			s.publishUserCount()
+		}
+	}
+}
+
+// arrival is the next event, or why there is none.
+type arrival struct {
+	event cytube.Event
+	err   error
+}
+
+// receive hands over events until one cannot be had.
+func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
+	for {
+		event, err := conn.Next(ctx)
+		select {
+		case arrivals <- arrival{event, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// left ends what the bot can no longer see: everybody's presence, and its own.
+func (s *session) left() {
+	for _, user := range s.channel.users.sorted() {
+		s.publishLeft(user.Name)
+	}
+	s.channel.users = userList{}
+	s.channel.connected = nil
+	s.channel.title, s.channel.seconds = "", 0
+	s.publishStatus(false)
+	s.metrics.left()
+}

@@ -1,0 +1,56 @@
+package bot
+
+import "time"
+
+// Timings are how often the bot does things and how long it waits. Zero means the default.
+type Timings struct {
+	// Dial bounds connecting, joining and logging in together.
+	Dial time.Duration
+	// Status is the time between two status updates.
+	Status time.Duration
+	// UserCount is the time between two samples of how many are there.
+	UserCount time.Duration
+	// Outbound is the time between two looks for lines to say.
+	Outbound time.Duration
+	// Echo is how long a line may take to come back before it counts as not said.
+	Echo time.Duration
+	// Pace is the least time between two lines: channels with flood protection take one a second.
+	Pace time.Duration
+	// RetryMin and RetryMax bound the wait before another try to get into the channel.
+	RetryMin, RetryMax time.Duration
+	// ConnectionLimit is the least wait when the server limits connections: CyTube lets one address
+	// in once in ten seconds after a burst of five.
+	ConnectionLimit time.Duration
+	// Steady is how long a session must last for the next wait to be short again: who is kicked at
+	// once after every join must not come back every second.
+	Steady time.Duration
+	// Secrets is the time between two looks at password files while one is absent or wrong.
+	Secrets time.Duration
+	// Drain bounds the sending of what is left when the bot ends. A pod has 30 s to end.
+	Drain time.Duration
+}
+
+func (t Timings) withDefaults() Timings {
+	for _, each := range []struct {
+		field        *time.Duration
+		defaultValue time.Duration
+	}{
+		{&t.Dial, 30 * time.Second},
+		{&t.Status, 10 * time.Second},
+		{&t.UserCount, 5 * time.Minute},
+		{&t.Outbound, 2 * time.Second},
+		{&t.Echo, 5 * time.Second},
+		{&t.Pace, time.Second},
+		{&t.RetryMin, 2 * time.Second},
+		{&t.RetryMax, time.Minute},
+		{&t.ConnectionLimit, 10 * time.Second},
+		{&t.Steady, time.Minute},
+		{&t.Secrets, time.Second},
+		{&t.Drain, 20 * time.Second},
+	} {
+		if *each.field == 0 {
+			*each.field = each.defaultValue
+		}
+	}
+	return t
+}

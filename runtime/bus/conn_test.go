@@ -1,0 +1,263 @@
+package bus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func connect(t *testing.T, url string) *bus.Conn {
+	t.Helper()
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Name: t.Name(), Log: natstest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+func waitForReason(t *testing.T, check func() config.Check, want config.Reason) config.Check {
+	t.Helper()
+	natstest.Eventually(t, "reason "+string(want), func() bool { return check().Reason == want })
+	return check()
+}
+
+func TestConnSurvivesARestartOfTheServer(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	registry := prometheus.NewPedanticRegistry()
+	conn, err := bus.Connect(t.Context(), bus.Options{
+		URL: nats.URL(), Log: natstest.Log(t), Registerer: registry,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	up := waitForReason(t, conn.Check, config.ReasonConnected)
+	if !up.OK || !strings.Contains(up.Message, nats.URL()) || up.Name != config.NATSCheck {
+		t.Errorf("connected: %+v", up)
+	}
+
+	nats.Stop()
+	down := waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	if down.OK || conn.Connected() || !down.Since.After(up.Since) {
+		t.Errorf("server stopped: connected = %v, %+v", conn.Connected(), down)
+	}
+	natstest.Eventually(t, "the dialer's cause", func() bool {
+		return strings.Contains(conn.Check().Message, "connection refused; trying again")
+	})
+	if since := conn.Check().Since; !since.Equal(down.Since) {
+		t.Errorf("Since moved from %v to %v without a new reason", down.Since, since)
+	}
+
+	nats.Restart()
+	waitForReason(t, conn.Check, config.ReasonConnected)
+	want := "# HELP rosey_bus_reconnects_total How often the connection to NATS came back after it broke.\n" +
+		"# TYPE rosey_bus_reconnects_total counter\nrosey_bus_reconnects_total 1\n"
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_reconnects_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnWaitsForAServerThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	nats.Stop()
+	conn := connect(t, nats.URL())
+	check := waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	if want := "cannot reach NATS at " + nats.URL() + ": connection refused; trying again"; check.Message != want {
+		t.Errorf("message %q, want %q", check.Message, want)
+	}
+	nats.Restart()
+	waitForReason(t, conn.Check, config.ReasonConnected)
+}
+
+func TestConnNamesTheCause(t *testing.T) {
+	closing := listen(t, func(connection net.Conn) { _ = connection.Close() })
+	for name, test := range map[string]struct {
+		url, message string
+		reason       config.Reason
+	}{
+		"unknown host": {
+			"nats://no..host:4222", "nats://no..host:4222: no such host: no..host; trying again",
+			config.ReasonNATSUnreachable,
+		},
+		"not a NATS server": {
+			"nats://" + closing, "cannot reach NATS at nats://" + closing, config.ReasonNATSUnreachable,
+		},
+		"two servers": {
+			"nats://127.0.0.1:1,nats://127.0.0.1:2", "nats://127.0.0.1:1,nats://127.0.0.1:2: connection refused",
+			config.ReasonNATSUnreachable,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := waitForReason(t, connect(t, test.url).Check, test.reason)
+			if check.OK || !strings.Contains(check.Message, test.message) {
+				t.Errorf("%+v, want a message with %q", check, test.message)
+			}
+		})
+	}
+}
+
+// listen answers connections on loopback with serve, until the test ends.
+func listen(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serve(connection)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func TestRefusedCredentialsAreNamedAndNeverShown(t *testing.T) {
+	t.Parallel()
+	withPassword := func(o *server.Options) { o.Username, o.Password = "rosey", "right" }
+	for name, test := range map[string]struct {
+		start func(t *testing.T, nats *natstest.Server, connect func() *bus.Conn) *bus.Conn
+		lines int // of the log
+	}{
+		"from the start": {func(_ *testing.T, nats *natstest.Server, connect func() *bus.Conn) *bus.Conn {
+			nats.Restart(withPassword)
+			return connect()
+		}, 1},
+		"later": {func(t *testing.T, nats *natstest.Server, connect func() *bus.Conn) *bus.Conn {
+			t.Helper()
+			conn := connect()
+			waitForReason(t, conn.Check, config.ReasonConnected)
+			nats.Restart(withPassword)
+			return conn
+		}, 3}, // connected, broke, refused
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log syncBuffer
+			nats := natstest.Start(t)
+			conn := test.start(t, nats, func() *bus.Conn {
+				conn, err := bus.Connect(t.Context(), bus.Options{
+					URL: strings.Replace(nats.URL(), "nats://", "nats://rosey:hush-wrong@", 1),
+					Log: slog.New(slog.NewTextHandler(&log, nil)),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(conn.Close)
+				return conn
+			})
+			refusedAndQuiet(t, nats, conn)
+			if text := log.String(); strings.Contains(text, "hush") || strings.Count(text, "\n") != test.lines {
+				t.Errorf("want %d lines and no password:\n%s", test.lines, text)
+			}
+		})
+	}
+}
+
+// refusedAndQuiet waits until the refusal is known and then for more attempts, which must change nothing.
+func refusedAndQuiet(t *testing.T, nats *natstest.Server, conn *bus.Conn) {
+	t.Helper()
+	check := waitForReason(t, conn.Check, config.ReasonNATSRefused)
+	if want := "refuses the connection: authorization violation"; check.OK || !strings.Contains(check.Message, want) {
+		t.Errorf("%+v, want a message with %q", check, want)
+	}
+	attempts := nats.Connections()
+	natstest.Eventually(t, "three more attempts", func() bool { return nats.Connections() >= attempts+3 })
+	if got := conn.Check(); got != check {
+		t.Errorf("changed to %+v while nothing changed", got)
+	}
+	if strings.Contains(check.Message, "hush") {
+		t.Errorf("the password is shown: %s", check.Message)
+	}
+}
+
+func TestForbiddenSubjectIsARefusal(t *testing.T) {
+	nats := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "rosey", Password: "pw", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"rosey.>"}},
+		}}}
+	})
+	conn := connect(t, strings.Replace(nats.URL(), "nats://", "nats://rosey:pw@", 1))
+	waitForReason(t, conn.Check, config.ReasonConnected)
+	if err := conn.NATS().Publish("rosey.db.user.joined", nil); err != nil {
+		t.Fatal(err)
+	}
+	check := waitForReason(t, conn.Check, config.ReasonNATSRefused)
+	if check.OK || !strings.Contains(check.Message, "rosey.db.user.joined") {
+		t.Errorf("%+v, want the forbidden subject named", check)
+	}
+}
+
+func TestConnectFailsOnlyForGood(t *testing.T) {
+	if _, err := bus.Connect(t.Context(), bus.Options{URL: "nats://u:hush@[::1:4222", Log: natstest.Log(t)}); err == nil {
+		t.Error("an unusable URL gave no error")
+	} else if strings.Contains(err.Error(), "hush") {
+		t.Errorf("the error shows the password: %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	_, err := bus.Connect(ended, bus.Options{URL: "nats://127.0.0.1:1", Log: natstest.Log(t)})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+func TestCloseEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	hanging := listen(t, func(connection net.Conn) { t.Cleanup(func() { _ = connection.Close() }) })
+	for _, url := range []string{natstest.Start(t).URL(), "nats://127.0.0.1:1", "nats://" + hanging} {
+		conn := connect(t, url)
+		before := time.Now()
+		conn.Close()
+		select {
+		case <-conn.Closed():
+		default:
+			t.Errorf("%s: Close returned before the end", url)
+		}
+		if took := time.Since(before); took > 4*time.Second {
+			t.Errorf("%s: Close took %v", url, took)
+		}
+		if check := conn.Check(); check.OK || check.Reason != config.ReasonStopping {
+			t.Errorf("%s: closed: %+v", url, check)
+		}
+	}
+}
+
+// syncBuffer takes log lines from several goroutines.
+type syncBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}

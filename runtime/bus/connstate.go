@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// connState turns what nats.go reports into a check and one log line for each change.
+type connState struct {
+	servers string
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	current  config.Check
+	standing bool
+	connects int
+	stopping bool
+}
+
+func newConnState(servers string, log *slog.Logger) *connState {
+	return &connState{
+		servers: servers, log: log,
+		current: config.Check{
+			Name: config.NATSCheck, Reason: config.ReasonStarting,
+			Message: "connecting to NATS at " + servers, Since: time.Now(),
+		},
+	}
+}
+
+func (s *connState) check() config.Check {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+func (s *connState) isConnected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.standing
+}
+
+// reconnects is how often the connection came back.
+func (s *connState) reconnects() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.connects-1, 0)
+}
+
+func (s *connState) connected(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standing {
+		return
+	}
+	s.standing = true
+	s.connects++
+	s.set(s.log.Info, true, config.ReasonConnected, "connected to NATS at "+server)
+}
+
+func (s *connState) disconnected(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standing = false
+	cause := "the server closed it"
+	if err != nil && !errors.Is(err, io.EOF) {
+		cause = causeInWords(err)
+	}
+	s.set(s.log.Warn, false, config.ReasonNATSUnreachable,
+		"the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
+}
+
+// attemptFailed takes the cause of an attempt to connect that failed.
+func (s *connState) attemptFailed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail(err)
+}
+
+// fail needs the lock.
+func (s *connState) fail(err error) {
+	// At the first attempt "no servers available" hides the cause. The next one is soon, and tells it.
+	if errors.Is(err, nats.ErrNoServers) {
+		return
+	}
+	s.standing = false
+	if isRefusal(err) {
+		s.set(s.log.Warn, false, config.ReasonNATSRefused,
+			"NATS at "+s.servers+" refuses the connection: "+causeInWords(err)+"; trying again")
+		return
+	}
+	s.set(s.log.Warn, false, config.ReasonNATSUnreachable,
+		"cannot reach NATS at "+s.servers+": "+causeInWords(err)+"; trying again")
+}
+
+// reported takes an error that the server or nats.go reports beside the connection's course.
+func (s *connState) reported(subscription *nats.Subscription, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		// The connection stands and does not do its job. What is forbidden stays so until the
+		// server's configuration changes, and then it makes us reconnect.
+		s.set(s.log.Error, false, config.ReasonNATSRefused, "NATS at "+s.servers+": "+causeInWords(err))
+		return
+	}
+	if isRefusal(err) || (subscription == nil && !s.standing) {
+		s.fail(err)
+		return
+	}
+	subject := ""
+	if subscription != nil {
+		subject = subscription.Subject
+	}
+	s.log.Warn("[NATS] "+causeInWords(err), "subject", subject)
+}
+
+func (s *connState) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(s.log.Info, false, config.ReasonStopping, "closing the connection to NATS")
+	s.stopping = true
+}
+
+// closed is called when there will be no connection any more.
+func (s *connState) closed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standing = false
+	cause := "no reason given"
+	if err != nil {
+		cause = causeInWords(err)
+	}
+	s.set(s.log.Error, false, config.ReasonNATSRefused, "NATS at "+s.servers+" ended the connection for good: "+cause)
+}
+
+func (s *connState) set(log func(string, ...any), ok bool, reason config.Reason, message string) {
+	next := config.Check{Name: config.NATSCheck, OK: ok, Reason: reason, Message: message, Since: s.current.Since}
+	if s.stopping || next == s.current {
+		return
+	}
+	if next.OK != s.current.OK || next.Reason != s.current.Reason {
+		next.Since = time.Now()
+	} else {
+		// Several servers fail for different causes in turn; that must not fill the log.
+		log = s.log.Debug
+	}
+	s.current = next
+	log("[NATS] " + message)
+}

@@ -1,0 +1,58 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/nats-io/nats.go"
+)
+
+// dialer can be interrupted, while it looks up a name too. The one of nats.go makes Close wait for both.
+type dialer struct {
+	context context.Context //nolint:containedctx // nats.CustomDialer passes none
+}
+
+// Dial implements nats.CustomDialer.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.context, dialTimeout)
+	defer cancel()
+	connection, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("dialing %s: %w", address, err)
+	}
+	return connection, nil
+}
+
+// causeInWords says what went wrong without the layers of system calls that Go's errors show.
+func causeInWords(err error) string {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
+		return "no such host: " + lookup.Name
+	} else if ok {
+		return "looking up " + lookup.Name + " failed"
+	}
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "connection reset"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to host"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, nats.ErrTimeout), isNetwork && network.Timeout():
+		return "no answer within " + dialTimeout.String()
+	default:
+		return strings.ToLower(strings.TrimPrefix(err.Error(), "nats: "))
+	}
+}
+
+// isRefusal says whether the server was reached and does not want us.
+func isRefusal(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}

@@ -1,0 +1,55 @@
+package bus
+
+import "github.com/prometheus/client_golang/prometheus"
+
+func registerConn(registerer prometheus.Registerer, state *connState) {
+	registerer.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rosey_bus_connected",
+			Help: "1 while the connection to NATS stands.",
+		}, func() float64 {
+			if state.isConnected() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rosey_bus_reconnects_total",
+			Help: "How often the connection to NATS came back after it broke.",
+		}, func() float64 { return float64(state.reconnects()) }),
+	)
+}
+
+// publisherMetrics count what happens to the messages given to a Publisher.
+type publisherMetrics struct {
+	published *prometheus.CounterVec
+	dropped   *prometheus.CounterVec
+}
+
+// Why a message was dropped: the values of the label reason.
+const (
+	droppedFull    = "buffer_full"
+	droppedInvalid = "invalid"
+)
+
+func newPublisherMetrics(registerer prometheus.Registerer, q *queue) publisherMetrics {
+	m := publisherMetrics{
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_published_total",
+			Help: "Messages that were published while a database service answered, by subject without prefix.",
+		}, []string{"subject"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_dropped_total",
+			Help: "Messages that were never published, by reason: buffer_full or invalid.",
+		}, []string{"reason"}),
+	}
+	m.dropped.WithLabelValues(droppedFull)
+	m.dropped.WithLabelValues(droppedInvalid)
+	if registerer != nil {
+		registerer.MustRegister(m.published, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rosey_bus_buffered",
+			Help: "Messages that wait for a database service.",
+		}, func() float64 { return float64(q.len()) }))
+	}
+	return m
+}

@@ -1,0 +1,96 @@
+package bus
+
+// Origin is where and when something happened. All its fields are optional on the wire: a message
+// without channel belongs to the service's own channel, one without timestamp to the moment it arrives.
+type Origin struct {
+	Server    string  `json:"server,omitempty"`
+	Channel   string  `json:"channel,omitempty"`
+	Timestamp Seconds `json:"timestamp,omitzero"`
+}
+
+// UserPayload is the body of UserJoined and UserLeft.
+type UserPayload struct {
+	Username string `json:"username"`
+	Origin
+}
+
+// MessagePayload is the body of MessageLog. Message is HTML as CyTube sent it.
+type MessagePayload struct {
+	Username string `json:"username"`
+	Message  string `json:"message"`
+	Origin
+}
+
+// UserCountPayload is the body of StatsUserCount.
+type UserCountPayload struct {
+	ChatCount      int `json:"chat_count"`
+	ConnectedCount int `json:"connected_count"`
+	Origin
+}
+
+// HighWaterPayload is the body of StatsHighWater.
+type HighWaterPayload struct {
+	ChatCount      int  `json:"chat_count"`
+	ConnectedCount *int `json:"connected_count"`
+	Origin
+}
+
+// StatusPayload is the body of StatusUpdate.
+type StatusPayload struct {
+	StatusData StatusData `json:"status_data"`
+	Origin
+}
+
+// StatusData is the bot's state. A nil field is not sent and leaves what is stored.
+type StatusData struct {
+	BotName               *string  `json:"bot_name,omitempty"`
+	BotRank               *float64 `json:"bot_rank,omitempty"`
+	BotAFK                *Flag    `json:"bot_afk,omitempty"`
+	ChannelName           *string  `json:"channel_name,omitempty"`
+	CurrentChatUsers      *int     `json:"current_chat_users,omitempty"`
+	CurrentConnectedUsers *int     `json:"current_connected_users,omitempty"`
+	PlaylistItems         *int     `json:"playlist_items,omitempty"`
+	CurrentMediaTitle     *string  `json:"current_media_title,omitempty"`
+	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
+	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
+	BotConnected          *Flag    `json:"bot_connected,omitempty"`
+}
+
+// OutboundGetRequest is the body of an OutboundGet request. The service's defaults are 50 and 3.
+type OutboundGetRequest struct {
+	Limit      *int `json:"limit,omitempty"`
+	MaxRetries *int `json:"max_retries,omitempty"`
+	Origin
+}
+
+// OutboundMessage is one element of the reply to OutboundGet, which is always a JSON array.
+//
+// LastError and ErrorMessage are the same text: the first is what Rosey 0.5 reads, the second
+// what later versions read.
+type OutboundMessage struct {
+	ID           int64   `json:"id"`
+	Timestamp    int64   `json:"timestamp"` // Unix seconds, when it was enqueued
+	Message      string  `json:"message"`
+	RetryCount   int     `json:"retry_count"`
+	LastError    *string `json:"last_error"`
+	ErrorMessage *string `json:"error_message"`
+}
+
+// OutboundSentPayload is the body of OutboundSent.
+type OutboundSentPayload struct {
+	MessageID *int64 `json:"message_id"`
+	Origin
+}
+
+// RecentChatRequest is the body of a StatsRecentChat request. The service's default limit is 50.
+type RecentChatRequest struct {
+	Limit *int `json:"limit,omitempty"`
+	Origin
+}
+
+// RecentLine is one element of the reply to StatsRecentChat, which is always a JSON array.
+type RecentLine struct {
+	Timestamp int64  `json:"timestamp"` // Unix seconds
+	Username  string `json:"username"`
+	Message   string `json:"message"`
+}

@@ -1,0 +1,233 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+const (
+	// DefaultBuffer is how many messages a Publisher keeps while no database service answers.
+	DefaultBuffer = 10_000
+	// maxBatch bounds what is published again when it cannot be confirmed.
+	maxBatch = 256
+	// probeInterval is how often an absent service is looked for.
+	probeInterval = 500 * time.Millisecond
+)
+
+// PublisherOptions say how to publish. Conn, Subjects and Log are required.
+type PublisherOptions struct {
+	Conn     *Conn
+	Subjects Subjects
+	// Log gets one line for each change of the service's state and, at level DEBUG, one for each message.
+	Log *slog.Logger
+	// Buffer is how many messages are kept. 0: DefaultBuffer.
+	Buffer int
+	// Registerer gets the publisher's metrics. Nil: none.
+	Registerer prometheus.Registerer
+}
+
+// Publisher sends messages to the database service in the order in which they were given to it.
+//
+// Core NATS throws away what nobody subscribes to and confirms nothing. So messages are kept until a
+// service answers, published, and let go when a service still answers behind them on the same
+// connection. Our service answers behind what it has stored, so nothing is lost when it is killed.
+// What could not be confirmed is published again; its ids make that harmless.
+type Publisher struct {
+	conn     *Conn
+	subjects Subjects
+	log      *slog.Logger
+	requests *Requester
+	queue    *queue
+	service  *serviceState
+	metrics  publisherMetrics
+}
+
+// NewPublisher makes a publisher. Nothing is sent until Run.
+func NewPublisher(o PublisherOptions) *Publisher {
+	if o.Buffer == 0 {
+		o.Buffer = DefaultBuffer
+	}
+	q := newQueue(o.Buffer)
+	return &Publisher{
+		conn: o.Conn, subjects: o.Subjects, log: o.Log,
+		requests: NewRequester(o.Conn, o.Subjects, nil),
+		queue:    q,
+		service:  newServiceState(o.Subjects, o.Log),
+		metrics:  newPublisherMetrics(o.Registerer, q),
+	}
+}
+
+// Publish takes a message and returns at once. eventID is the id of the event it tells of.
+// payload is encoded before Publish returns.
+func (p *Publisher) Publish(suffix Suffix, eventID string, payload any) {
+	data, err := Encode(payload)
+	if err != nil {
+		p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
+		p.log.Error("[NATS] cannot encode "+string(suffix), "error", err)
+		return
+	}
+	if !p.queue.push(message{suffix: suffix, id: MsgID(eventID, suffix), data: data}) {
+		p.metrics.dropped.WithLabelValues(droppedFull).Inc()
+		p.service.dropped(p.queue.limit)
+	}
+}
+
+// Run sends until ctx ends. What is then still kept is lost with the process: call Flush before.
+func (p *Publisher) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if !p.serviceAnswers(ctx) {
+			p.pause(ctx, nil)
+			continue
+		}
+		batch, end := p.queue.front(maxBatch)
+		switch {
+		case len(batch) == 0:
+			p.pause(ctx, p.queue.pushed)
+		case !p.send(ctx, batch, end):
+			p.pause(ctx, nil)
+		}
+	}
+}
+
+// pause also ends after probeInterval, to see whether the connection was lost meanwhile.
+func (p *Publisher) pause(ctx context.Context, wake <-chan struct{}) {
+	timer := time.NewTimer(probeInterval)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+// serviceAnswers says whether a service answered on this very connection, and asks if need be.
+func (p *Publisher) serviceAnswers(ctx context.Context) bool {
+	if !p.conn.Connected() {
+		p.service.absent(ErrNotConnected)
+		return false
+	}
+	connection := p.connectionNumber()
+	if p.service.answersOn(connection) {
+		return true
+	}
+	knowsIDs, err := p.probe(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.service.absent(err)
+		}
+		return false
+	}
+	p.service.answered(connection, knowsIDs)
+	return true
+}
+
+// connectionNumber changes with every reconnect, and unlike the state's callbacks it does so before
+// anything can be sent on the new connection.
+func (p *Publisher) connectionNumber() uint64 { return p.conn.NATS().Stats().Reconnects }
+
+// probe sends a request that changes nothing and that every database service answers with an array.
+// It answers whether the service knows ids.
+func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
+	reply, err := p.requests.request(ctx, OutboundGet, []byte(`{"limit":0}`))
+	if err != nil {
+		return false, err
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(reply.Data), []byte("[")) {
+		return false, fmt.Errorf("requesting %s: %w", p.subjects.Subject(OutboundGet), errNotAService)
+	}
+	return reply.Header.Get(IDsHeader) != "", nil
+}
+
+// send publishes a batch and lets it go, or answers false when it has to be published again.
+func (p *Publisher) send(ctx context.Context, batch []message, end int) bool {
+	connection := p.connectionNumber()
+	var sent []message
+	for _, m := range batch {
+		err := p.conn.NATS().PublishMsg(&nats.Msg{
+			Subject: p.subjects.Subject(m.suffix),
+			Header:  nats.Header{MsgIDHeader: {m.id}},
+			Data:    m.data,
+		})
+		if errors.Is(err, nats.ErrMaxPayload) {
+			// It would never be taken and hold up everything behind it.
+			p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
+			p.log.Error("[NATS] too large to publish: "+string(m.suffix), "bytes", len(m.data))
+			continue
+		}
+		if err != nil {
+			p.service.absent(ErrNotConnected)
+			return false
+		}
+		sent = append(sent, m)
+	}
+	if !p.arrived(ctx, connection) {
+		return false
+	}
+	p.queue.removeTo(end)
+	for _, m := range sent {
+		p.metrics.published.WithLabelValues(string(m.suffix)).Inc()
+		p.log.Debug("[NATS] published "+string(m.suffix), "id", m.id)
+	}
+	return true
+}
+
+// arrived says whether what was published on a connection can be let go.
+func (p *Publisher) arrived(ctx context.Context, connection uint64) bool {
+	_, err := p.probe(ctx)
+	if ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
+		p.service.absent(err)
+	}
+	if errors.Is(err, ErrNoReply) && !p.service.knowsIDs() {
+		// The Python service may only be slow, and would store again what is published again. That
+		// the server had it all to hand over has to be enough.
+		err = p.conn.NATS().FlushTimeout(RequestTimeout)
+	}
+	return err == nil && p.connectionNumber() == connection
+}
+
+// Flush waits until everything that was published before the call has been sent.
+// Run must be running. The error tells how many messages are left when ctx ended.
+func (p *Publisher) Flush(ctx context.Context) error {
+	target, _, _ := p.queue.state()
+	for {
+		end, waiting, removed := p.queue.state()
+		if end-waiting >= target {
+			return nil
+		}
+		select {
+		case <-removed:
+		case <-ctx.Done():
+			return fmt.Errorf("sending what is left to the database service: %d messages: %w", waiting, ctx.Err())
+		}
+	}
+}
+
+// ServiceAbsent tells the publisher that a request found nobody, so that it keeps messages at once.
+func (p *Publisher) ServiceAbsent() { p.service.absent(ErrNoService) }
+
+// Check is the state of the database service as config.ServiceCheck.
+func (p *Publisher) Check() config.Check { return p.service.check() }
+
+// Encode is JSON without the escapes for HTML pages, since a line of chat is full of HTML.
+func Encode(payload any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(payload); err != nil {
+		return nil, fmt.Errorf("encoding JSON: %w", err)
+	}
+	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
+}

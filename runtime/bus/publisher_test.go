@@ -1,0 +1,335 @@
+package bus_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// service stands for a database service: it remembers what it got and answers the probe.
+type service struct {
+	subscriptions []*nats.Subscription
+
+	mu   sync.Mutex
+	seen []string // names, in the order of arrival
+	ids  map[string]int
+}
+
+func startService(t *testing.T, client *nats.Conn) *service {
+	t.Helper()
+	s := &service{ids: map[string]int{}}
+	s.subscribe(t, client, "rosey.db.user.joined", s.take)
+	s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) { _ = m.Respond([]byte("[]")) })
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *service) subscribe(t *testing.T, client *nats.Conn, subject string, handle nats.MsgHandler) {
+	t.Helper()
+	subscription, err := client.Subscribe(subject, handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.subscriptions = append(s.subscriptions, subscription)
+}
+
+func (s *service) take(m *nats.Msg) {
+	var payload bus.UserPayload
+	_ = json.Unmarshal(m.Data, &payload)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := m.Header.Get(bus.MsgIDHeader)
+	if s.ids[id]++; s.ids[id] == 1 {
+		s.seen = append(s.seen, payload.Username)
+	}
+}
+
+// names are the users of all messages, each message id counted once, in order of arrival.
+func (s *service) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.seen...)
+}
+
+func (s *service) repeated() (count int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, times := range s.ids {
+		count += times - 1
+	}
+	return count
+}
+
+func (s *service) stop(t *testing.T, client *nats.Conn) {
+	t.Helper()
+	for _, subscription := range s.subscriptions {
+		if err := subscription.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func roseySubjects(t *testing.T) bus.Subjects {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subjects
+}
+
+func runPublisher(t *testing.T, o bus.PublisherOptions) *bus.Publisher {
+	t.Helper()
+	o.Subjects, o.Log = roseySubjects(t), natstest.Log(t)
+	publisher := bus.NewPublisher(o)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { publisher.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+	return publisher
+}
+
+// joined publishes one message whose id and user are name.
+func joined(publisher *bus.Publisher, name string) {
+	publisher.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
+}
+
+func numbered(from, to int) (names []string) {
+	for i := from; i < to; i++ {
+		names = append(names, fmt.Sprintf("user%05d", i))
+	}
+	return names
+}
+
+func waitForNames(t *testing.T, s *service, want []string) {
+	t.Helper()
+	natstest.Eventually(t, fmt.Sprintf("%d messages", len(want)), func() bool { return len(s.names()) >= len(want) })
+	if diff := cmp.Diff(want, s.names()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	registry := prometheus.NewPedanticRegistry()
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL()), Registerer: registry})
+	names := numbered(0, 1000)
+	for _, name := range names[:500] {
+		joined(publisher, name)
+	}
+	check := waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	want := "no database service answers on rosey.db.…; events are kept until one answers"
+	if check.OK || check.Message != want || check.Name != config.ServiceCheck {
+		t.Errorf("%+v, want message %q", check, want)
+	}
+
+	client := server.Client()
+	s := startService(t, client)
+	for _, name := range names[500:] {
+		joined(publisher, name)
+	}
+	waitForNames(t, s, names)
+	if check := waitForReason(t, publisher.Check, config.ReasonServiceAnswers); !check.OK {
+		t.Errorf("%+v, want OK", check)
+	}
+	if s.repeated() != 0 {
+		t.Errorf("%d messages came twice with nothing in the way", s.repeated())
+	}
+	if got, err := testutil.GatherAndCount(registry, "rosey_bus_published_total"); err != nil || got != 1 {
+		t.Errorf("published by subject: %d series, %v", got, err)
+	}
+}
+
+func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	client := server.Client()
+	first := startService(t, client)
+	joined(publisher, "a")
+	waitForNames(t, first, []string{"a"})
+
+	first.stop(t, client)
+	// The publisher does not know yet that nobody is there.
+	joined(publisher, "b")
+	joined(publisher, "c")
+	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+
+	second := startService(t, client)
+	waitForNames(t, second, []string{"b", "c"})
+}
+
+func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	conn := connect(t, server.URL())
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn})
+	client := server.Client()
+	s := startService(t, client)
+	joined(publisher, "before")
+	waitForNames(t, s, []string{"before"})
+
+	server.Stop()
+	want := append([]string{"before"}, numbered(0, 600)...)
+	for _, name := range want[1:] {
+		joined(publisher, name)
+	}
+	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	server.Restart()
+	natstest.Eventually(t, "the service's connection", client.IsConnected)
+	waitForNames(t, s, want)
+}
+
+// A server that is stopped while messages flow loses some on their way; none may be missing in the end.
+func TestNothingIsLostOnTheWire(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	s := startService(t, server.Client())
+	names := numbered(0, 3000)
+	for i, name := range names {
+		joined(publisher, name)
+		if i == 1050 || i == 2050 {
+			server.Restart()
+		}
+		if i%100 == 0 {
+			natstest.Eventually(t, "messages to flow", func() bool { return len(s.names()) >= i-100 })
+		}
+	}
+	waitForNames(t, s, names)
+}
+
+func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	registry := prometheus.NewPedanticRegistry()
+	publisher := runPublisher(t, bus.PublisherOptions{
+		Conn: connect(t, server.URL()), Buffer: 5, Registerer: registry,
+	})
+	for _, name := range numbered(0, 12) {
+		joined(publisher, name)
+	}
+	want := "# HELP rosey_bus_dropped_total Messages that were never published, by reason: buffer_full or invalid.\n" +
+		"# TYPE rosey_bus_dropped_total counter\n" +
+		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
+		"# HELP rosey_bus_buffered Messages that wait for a database service.\n" +
+		"# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n"
+	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered")
+	if err != nil {
+		t.Error(err)
+	}
+	waitForNames(t, startService(t, server.Client()), numbered(7, 12))
+}
+
+func TestAMessageThatCannotBeSentDoesNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	s := startService(t, server.Client())
+	joined(publisher, strings.Repeat("x", 2<<20))
+	publisher.Publish(bus.UserJoined, "bad", make(chan int))
+	joined(publisher, "good")
+	waitForNames(t, s, []string{"good"})
+}
+
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	joined(publisher, "a")
+	joined(publisher, "b")
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := publisher.Flush(short)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 messages") {
+		t.Errorf("without a service: %v", err)
+	}
+	s := startService(t, server.Client())
+	if err := publisher.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	waitForNames(t, s, []string{"a", "b"})
+	if err := publisher.Flush(t.Context()); err != nil {
+		t.Errorf("with nothing to send: %v", err)
+	}
+}
+
+// A service that is only slow has the messages already. One that knows no ids must not get them again;
+// one that does gets them again, since it may have been killed instead.
+func TestASlowService(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		header   nats.Header
+		repeated int
+	}{
+		"without ids": {nil, 0},
+		"with ids":    {nats.Header{bus.IDsHeader: {"once"}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := natstest.Start(t)
+			client := server.Client()
+			s := &service{ids: map[string]int{}}
+			var asked atomic.Int32
+			s.subscribe(t, client, "rosey.db.user.joined", s.take)
+			s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) {
+				// The first question opens the gate, the second is about what was published.
+				if asked.Add(1) != 2 {
+					_ = m.RespondMsg(&nats.Msg{Data: []byte("[]"), Header: test.header})
+				}
+			})
+			if err := client.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+			joined(publisher, "a")
+			natstest.Eventually(t, "the third question", func() bool { return asked.Load() >= 3 })
+			joined(publisher, "b")
+			waitForNames(t, s, []string{"a", "b"})
+			if err := publisher.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.repeated(); got != test.repeated {
+				t.Errorf("%d messages repeated, want %d", got, test.repeated)
+			}
+		})
+	}
+}
+
+// A stream that takes all subjects confirms requests as if it were a service.
+func TestAStreamThatAnswersIsNoService(t *testing.T) {
+	server := natstest.Start(t)
+	client := server.Client()
+	_, err := client.Subscribe("rosey.>", func(m *nats.Msg) { _ = m.Respond([]byte(`{"stream":"ALL","seq":7}`)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	natstest.Eventually(t, "the check to say so", func() bool {
+		return strings.Contains(publisher.Check().Message, "something answers that is no database service")
+	})
+}

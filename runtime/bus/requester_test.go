@@ -1,0 +1,75 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	conn := connect(t, server.URL())
+	waitForReason(t, conn.Check, config.ReasonConnected)
+	var absent atomic.Int32
+	requester := bus.NewRequester(conn, roseySubjects(t), func() { absent.Add(1) })
+	ask := func(ctx context.Context) ([]bus.RecentLine, error) {
+		var lines []bus.RecentLine
+		limit := 2
+		err := requester.Request(ctx, bus.StatsRecentChat, bus.RecentChatRequest{Limit: &limit}, &lines)
+		return lines, err
+	}
+
+	_, err := ask(t.Context())
+	if !errors.Is(err, bus.ErrNoService) || !errors.Is(err, nats.ErrNoResponders) || absent.Load() != 1 {
+		t.Errorf("nobody there: %v, absent reported %d times", err, absent.Load())
+	}
+
+	var reply atomic.Pointer[string]
+	client := server.Client()
+	_, err = client.Subscribe("rosey.db.stats.recent_chat.get", func(m *nats.Msg) {
+		if text := reply.Load(); text != nil && string(m.Data) == `{"limit":2}` {
+			_ = m.Respond([]byte(*text))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = ask(t.Context()); !errors.Is(err, bus.ErrNoReply) {
+		t.Errorf("silence: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = ask(cancelled); !errors.Is(err, context.Canceled) || errors.Is(err, bus.ErrNoReply) {
+		t.Errorf("cancelled: %v", err)
+	}
+
+	good, bad := `[{"timestamp":7,"username":"alice","message":"hi"}]`, `{"error":"x"}`
+	reply.Store(&good)
+	if lines, err := ask(t.Context()); err != nil || len(lines) != 1 || lines[0].Message != "hi" {
+		t.Errorf("reply: %+v, %v", lines, err)
+	}
+	reply.Store(&bad)
+	if _, err = ask(t.Context()); err == nil {
+		t.Error("an object instead of an array gave no error")
+	}
+
+	server.Stop()
+	waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	if _, err = ask(t.Context()); !errors.Is(err, bus.ErrNotConnected) {
+		t.Errorf("no connection: %v", err)
+	}
+	if absent.Load() != 1 {
+		t.Errorf("absent reported %d times, want once: only the first request found nobody", absent.Load())
+	}
+}

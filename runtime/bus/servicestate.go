@@ -1,0 +1,114 @@
+package bus
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// errNotAService says that a request was answered by something that is no database service, for
+// example by a stream of the administrator's that takes all subjects and confirms what it stores.
+var errNotAService = errors.New("something answers that is no database service")
+
+// serviceState is what the publisher knows about the database service, with one log line for each change.
+type serviceState struct {
+	subject string
+	log     *slog.Logger
+
+	mu         sync.Mutex
+	answers    bool
+	connection uint64 // on which it answered
+	ids        bool   // it stores an event with a known id only once
+	reason     config.Reason
+	why        string
+	since      time.Time
+	lost       int // messages dropped since the service went away
+}
+
+func newServiceState(subjects Subjects, log *slog.Logger) *serviceState {
+	return &serviceState{
+		subject: subjects.Subject("db.…"), log: log,
+		reason: config.ReasonStarting, why: "looking for a database service on " + subjects.Subject("db.…"),
+		since: time.Now(),
+	}
+}
+
+func (s *serviceState) answersOn(connection uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers && s.connection == connection
+}
+
+// knowsIDs is about the service that answered last.
+func (s *serviceState) knowsIDs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids
+}
+
+func (s *serviceState) answered(connection uint64, knowsIDs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connection, s.ids = connection, knowsIDs
+	s.set(s.log.Info, true, config.ReasonServiceAnswers, "a database service answers on "+s.subject)
+	if s.lost > 0 {
+		s.log.Warn("[NATS] messages were lost while no database service answered", "count", s.lost)
+		s.lost = 0
+	}
+}
+
+func (s *serviceState) absent(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log, why := s.log.Warn, "no database service answers on "+s.subject
+	switch {
+	case errors.Is(err, ErrNotConnected):
+		log = s.log.Debug // the connection says it louder
+		why = "no connection to NATS, so the database service cannot be reached"
+	case errors.Is(err, ErrNoReply):
+		why = "the database service on " + s.subject + " does not answer in time"
+	case errors.Is(err, errNotAService):
+		why = err.Error()
+	}
+	s.set(log, false, config.ReasonServiceAbsent, why)
+}
+
+// dropped notes that a full buffer lost a message.
+func (s *serviceState) dropped(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost == 0 {
+		s.log.Error("[NATS] the buffer is full, the oldest messages are dropped until a database service answers",
+			"buffer", limit)
+	}
+	s.lost++
+}
+
+// set needs the lock.
+func (s *serviceState) set(log func(string, ...any), answers bool, reason config.Reason, why string) {
+	if s.answers == answers && s.why == why {
+		return
+	}
+	if s.answers != answers || s.reason != reason {
+		s.since = time.Now()
+	}
+	s.answers, s.reason, s.why = answers, reason, why
+	log("[NATS] " + why)
+}
+
+// check has no count of what is kept: it would change all the time, and each change of a message is a write of the
+// RoseyBot's status. The count is a metric.
+func (s *serviceState) check() config.Check {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	message := s.why
+	if !s.answers {
+		message += "; events are kept until one answers"
+	}
+	return config.Check{
+		Name: config.ServiceCheck, OK: s.answers, Reason: s.reason, Message: message, Since: s.since,
+	}
+}

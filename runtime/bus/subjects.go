@@ -1,0 +1,50 @@
+// Package bus is the wire between bot and database service: subjects, payloads, event ids,
+// the NATS connection, and publishing that never blocks and keeps order.
+//
+// Subjects and payloads are those of Rosey-Robot 0.5 (the Python bot), with optional fields added.
+package bus
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Suffix is a subject without the prefix that tells bots on one bus apart.
+type Suffix string
+
+// The subjects of the database service.
+const (
+	UserJoined      Suffix = "db.user.joined"
+	UserLeft        Suffix = "db.user.left"
+	MessageLog      Suffix = "db.message.log"
+	StatsUserCount  Suffix = "db.stats.user_count"
+	StatsHighWater  Suffix = "db.stats.high_water"
+	StatusUpdate    Suffix = "db.status.update"
+	OutboundGet     Suffix = "db.messages.outbound.get"
+	OutboundSent    Suffix = "db.messages.outbound.mark_sent"
+	StatsRecentChat Suffix = "db.stats.recent_chat.get"
+)
+
+// Subjects makes full subjects and the names that belong to one prefix.
+type Subjects struct{ prefix string }
+
+// NewSubjects checks that prefix is one subject token that NATS and its streams can carry.
+func NewSubjects(prefix string) (Subjects, error) {
+	if prefix == "" || strings.ContainsAny(prefix, ".*> \t\r\n") || strings.ContainsAny(prefix[:1], "$_") {
+		return Subjects{}, fmt.Errorf(
+			"subject prefix %q: expected one token without '.', '*', '>' or spaces that does not start with '$' or '_'", prefix)
+	}
+	return Subjects{prefix: prefix}, nil
+}
+
+// Subject is the full subject of a suffix.
+func (s Subjects) Subject(suffix Suffix) string { return s.prefix + "." + string(suffix) }
+
+// Suffix is the opposite of Subject. It is false for a subject of another prefix.
+func (s Subjects) Suffix(subject string) (Suffix, bool) {
+	rest, ok := strings.CutPrefix(subject, s.prefix+".")
+	return Suffix(rest), ok
+}
+
+// QueueGroup is the group in which the database services of one prefix share the work.
+func (s Subjects) QueueGroup() string { return s.prefix + "_db" }

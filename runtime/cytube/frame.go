@@ -1,0 +1,165 @@
+package cytube
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// packetKind is what a WebSocket text frame is, with the Engine.IO and the Socket.IO type taken
+// together: CyTube uses one namespace and no binary events, so the two layers never differ in aim.
+type packetKind int
+
+const (
+	packetOpen packetKind = iota + 1
+	packetClose
+	packetPing
+	packetConnect
+	packetDisconnect
+	packetEvent
+	packetConnectError
+	// packetIgnored is legal but of no use to a client like ours: pong, noop, upgrade, an
+	// acknowledgement, a binary event, another namespace.
+	packetIgnored
+)
+
+// packet is a decoded frame. The payload is JSON, except a ping's, which is to be sent back as it is.
+type packet struct {
+	kind    packetKind
+	payload []byte
+}
+
+// Engine.IO protocol 4 has one digit for the packet type; a message ("4") carries a Socket.IO
+// protocol 5 packet, which starts with a digit of its own.
+// https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/.
+const (
+	engineOpen    = '0'
+	engineClose   = '1'
+	enginePing    = '2'
+	enginePong    = '3'
+	engineMessage = '4'
+	engineUpgrade = '5'
+	engineNoop    = '6'
+
+	socketConnect      = '0'
+	socketDisconnect   = '1'
+	socketEvent        = '2'
+	socketAck          = '3'
+	socketConnectError = '4'
+	socketBinaryEvent  = '5'
+	socketBinaryAck    = '6'
+
+	frameConnect = "40"
+	frameEvent   = "42"
+)
+
+// decodePacket reads a WebSocket text frame. The error is a *FrameError.
+func decodePacket(frame []byte) (packet, error) {
+	if len(frame) == 0 {
+		return packet{}, &FrameError{Kind: "empty frame"}
+	}
+	payload := frame[1:]
+	switch frame[0] {
+	case engineOpen:
+		return packet{packetOpen, payload}, nil
+	case engineClose:
+		return packet{packetClose, nil}, nil
+	case enginePing:
+		return packet{packetPing, payload}, nil
+	case engineMessage:
+		return decodeMessage(frame)
+	case enginePong, engineUpgrade, engineNoop:
+		return packet{packetIgnored, nil}, nil
+	}
+	return packet{}, &FrameError{Kind: "Engine.IO packet type", Size: len(frame)}
+}
+
+func decodeMessage(frame []byte) (packet, error) {
+	if len(frame) < 2 {
+		return packet{}, &FrameError{Kind: "message without a Socket.IO packet", Size: len(frame)}
+	}
+	payload, ours := mainNamespace(frame[2:])
+	kind := packetIgnored
+	switch frame[1] {
+	case socketConnect:
+		kind = packetConnect
+	case socketDisconnect:
+		kind = packetDisconnect
+	case socketEvent:
+		kind = packetEvent
+		payload = withoutAckID(payload)
+	case socketConnectError:
+		kind = packetConnectError
+	case socketAck, socketBinaryEvent, socketBinaryAck:
+	default:
+		return packet{}, &FrameError{Kind: "Socket.IO packet type", Size: len(frame)}
+	}
+	if !ours || kind == packetIgnored {
+		return packet{packetIgnored, nil}, nil
+	}
+	return packet{kind, payload}, nil
+}
+
+// mainNamespace takes a namespace off the front. It is false for any but the main one.
+func mainNamespace(payload []byte) ([]byte, bool) {
+	if len(payload) == 0 || payload[0] != '/' {
+		return payload, true
+	}
+	namespace, rest, _ := bytes.Cut(payload, []byte(","))
+	return rest, len(namespace) == 1
+}
+
+// withoutAckID takes off the number by which a server asks for an acknowledgement: CyTube never waits for one.
+func withoutAckID(payload []byte) []byte { return bytes.TrimLeft(payload, "0123456789") }
+
+// splitEvent takes an event's payload apart: its name and its first argument, nil when there is none.
+// The error is a *FrameError.
+func splitEvent(payload []byte) (string, json.RawMessage, error) {
+	malformed := &FrameError{Kind: "event", Size: len(payload)}
+	var parts []json.RawMessage
+	if json.Unmarshal(payload, &parts) != nil || len(parts) == 0 {
+		return "", nil, malformed
+	}
+	var name *string
+	if json.Unmarshal(parts[0], &name) != nil || name == nil {
+		return "", nil, malformed
+	}
+	if len(parts) == 1 {
+		return *name, nil, nil
+	}
+	return *name, parts[1], nil
+}
+
+// encodeEvent makes the frame of an event.
+func encodeEvent(name string, argument any) ([]byte, error) {
+	var frame bytes.Buffer
+	frame.WriteString(frameEvent)
+	encoder := json.NewEncoder(&frame)
+	// A browser does not escape < > & as Go does for HTML pages; the server gets what a browser sends.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode([]any{name, argument}); err != nil {
+		return nil, fmt.Errorf("encoding event %s: %w", name, err)
+	}
+	return bytes.TrimSuffix(frame.Bytes(), []byte("\n")), nil
+}
+
+// encodePong answers a ping with the payload it brought.
+func encodePong(payload []byte) []byte { return append([]byte{enginePong}, payload...) }
+
+// openPayload is what an open packet says about the heartbeat, in milliseconds.
+type openPayload struct {
+	PingInterval int64 `json:"pingInterval"`
+	PingTimeout  int64 `json:"pingTimeout"`
+}
+
+// connectErrorMessage is the server's word for refusing the connection.
+func connectErrorMessage(payload []byte) string {
+	var refusal struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(payload, &refusal) != nil || strings.TrimSpace(refusal.Message) == "" {
+		return "no reason given"
+	}
+	return refusal.Message
+}

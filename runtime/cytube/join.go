@@ -1,0 +1,147 @@
+package cytube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+type joinRequest struct {
+	Name     string `json:"name"`
+	Password string `json:"pw,omitempty"`
+}
+
+// join enters the channel and logs in. Everything that comes meanwhile is kept for Next.
+func (c *Conn) join(ctx context.Context, options Options) error {
+	if err := c.enter(ctx, options); err != nil {
+		return c.explain(err, "joining channel "+options.Channel)
+	}
+	if options.Username == "" {
+		return nil
+	}
+	if err := c.login(ctx, options); err != nil {
+		return c.explain(err, "logging in as "+options.Username)
+	}
+	return nil
+}
+
+// enter joins the channel. The server does not acknowledge it: that it tells the channel's state is
+// the answer. The user list is awaited because it always comes; the number of users comes after it,
+// and up to ten seconds later when it was broadcast just before.
+func (c *Conn) enter(ctx context.Context, options Options) error {
+	request := joinRequest{Name: options.Channel, Password: options.ChannelPassword}
+	if err := c.send(ctx, "joinChannel", request); err != nil {
+		return err
+	}
+	for {
+		event, err := c.nextWhileJoining(ctx)
+		if err != nil {
+			return err
+		}
+		switch event := event.(type) {
+		case UserList:
+			return nil
+		case NeedPassword:
+			return passwordError(options.Channel, event.Wrong)
+		}
+	}
+}
+
+func (c *Conn) login(ctx context.Context, options Options) error {
+	request := joinRequest{Name: options.Username, Password: options.Password}
+	if err := c.send(ctx, "login", request); err != nil {
+		return err
+	}
+	for {
+		event, err := c.nextWhileJoining(ctx)
+		if err != nil {
+			return err
+		}
+		answer, ok := event.(Login)
+		if !ok {
+			continue
+		}
+		if !answer.Success {
+			return loginError(options.Username, answer.Error)
+		}
+		c.name = answer.Name
+		return nil
+	}
+}
+
+func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {
+	event, err := c.next(ctx)
+	if err == nil {
+		c.joining = append(c.joining, event)
+	}
+	return event, err
+}
+
+// explain makes an *Error out of what went wrong during a step of the join.
+func (c *Conn) explain(err error, step string) error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
+	}
+	return unreachable(fmt.Sprintf("%s does not answer %s", hostOf(c.address), step), err)
+}
+
+func passwordError(channel string, wrong bool) *Error {
+	message := fmt.Sprintf("channel %s asks for a password and none is configured", channel)
+	if wrong {
+		message = fmt.Sprintf("channel %s refuses the channel password", channel)
+	}
+	return &Error{Reason: config.ReasonChannelPasswordWrong, Message: message}
+}
+
+// loginError reads the reason out of the server's words: there is no code for it.
+func loginError(username, said string) *Error {
+	refusal := &Error{
+		Reason:  config.ReasonLoginRefused,
+		Message: fmt.Sprintf("login as %s refused: %s", username, words(said)),
+	}
+	lower := strings.ToLower(said)
+	switch {
+	case strings.Contains(lower, "guest logins are restricted"):
+		refusal.Reason = config.ReasonLoginLimited
+		refusal.RetryAfter = secondsIn(lower)
+	case strings.Contains(lower, "already in use"), strings.Contains(lower, "is registered"):
+		refusal.Reason = config.ReasonNameTaken
+	}
+	return refusal
+}
+
+var secondsPattern = regexp.MustCompile(`(\d{1,5}) ?s(?:ec|\b)`)
+
+// defaultLoginDelay is CyTube's default, for words without a number of seconds.
+const defaultLoginDelay = 60 * time.Second
+
+func secondsIn(said string) time.Duration {
+	match := secondsPattern.FindStringSubmatch(said)
+	if match == nil {
+		return defaultLoginDelay
+	}
+	seconds, err := strconv.Atoi(match[1])
+	if err != nil {
+		return defaultLoginDelay
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func kickError(kick Kick) *Error {
+	said := words(kick.Reason)
+	switch {
+	case strings.EqualFold(said, "Duplicate login"):
+		return &Error{Reason: config.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
+	case strings.HasPrefix(strings.ToLower(said), "invalid channel name"):
+		return &Error{Reason: config.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
+	case said == "":
+		said = "no reason given"
+	}
+	return &Error{Reason: config.ReasonKicked, Message: "kicked from the channel: " + said}
+}

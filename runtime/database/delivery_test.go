@@ -1,0 +1,73 @@
+package database_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+)
+
+// bot is a publisher as the bot has one.
+func (r *rig) bot() *bus.Publisher {
+	r.t.Helper()
+	log := natstest.Log(r.t)
+	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.server.URL(), Log: log})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: log})
+	ctx, stop := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { publisher.Run(ctx) })
+	r.t.Cleanup(func() { stop(); running.Wait(); conn.Close() })
+	return publisher
+}
+
+func (r *rig) publishLine(publisher *bus.Publisher, text string, at time.Time) {
+	id := bus.ChatLineID(movies.Server, movies.Name, "alice", at, "chat", text)
+	publisher.Publish(bus.MessageLog, id, bus.MessagePayload{
+		Username: "alice", Message: text,
+		Origin: bus.Origin{Server: movies.Server, Channel: movies.Name, Timestamp: bus.Seconds{Time: at}},
+	})
+}
+
+// The service and the server go away and come back while a bot publishes. Every line must be stored
+// once, with its time.
+func TestEveryLineIsStoredOnce(t *testing.T) {
+	r := newRig(t)
+	publisher := r.bot()
+	s := r.ready(r.start())
+	start := time.UnixMilli(1763700000000)
+	texts := numbers(1200)
+	for i, text := range texts {
+		r.publishLine(publisher, text, start.Add(time.Duration(i)*time.Millisecond))
+		switch i {
+		case 300:
+			s.end() // and lines go on while it stops
+		case 400:
+			r.stop(s)
+		case 600:
+			s = r.ready(r.start())
+		case 900:
+			r.server.Restart()
+		}
+	}
+	flushing, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := publisher.Flush(flushing); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the service to be back", func() bool { return s.NATSCheck().OK })
+	r.stop(s)
+	same(t, "lines", texts, r.texts())
+	if at := r.lines()[1199].At; !at.Equal(start.Add(1199 * time.Millisecond)) {
+		t.Errorf("the last line is of %v", at)
+	}
+}

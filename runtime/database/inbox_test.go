@@ -1,0 +1,42 @@
+package database
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestInboxPassesOnWhatHadArrivedBeforeItsEnd(t *testing.T) {
+	i := newInbox()
+	const count = 1000
+	for range count {
+		i.incoming <- &nats.Msg{}
+	}
+	i.noMore()
+	i.receive(t.Context())
+	got := 0
+	for batch := i.next(30); len(batch) > 0; batch = i.next(30) {
+		if len(batch) > 30 {
+			t.Fatalf("a batch of %d, want at most 30", len(batch))
+		}
+		got += len(batch)
+	}
+	if got != count {
+		t.Errorf("%d messages passed on, want %d", got, count)
+	}
+}
+
+func TestInboxDoesNotHoldUpTheEnd(t *testing.T) {
+	i := newInbox()
+	for range maxWaiting {
+		i.arrived <- arrival{}
+	}
+	i.incoming <- &nats.Msg{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	i.receive(ctx) // returns although nobody takes anything
+	if i.len() < maxWaiting {
+		t.Errorf("%d left", i.len())
+	}
+}

@@ -1,0 +1,205 @@
+// Package database is the database service: it takes what bots publish, stores it, and answers what
+// they ask. Every rule about rows is the store's; this package is only the way between NATS and it.
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// DefaultGrace is how long storing what has arrived may take at the end.
+const DefaultGrace = 20 * time.Second
+
+// Options say what a Service works with. All but Grace and Registerer are required.
+type Options struct {
+	Conn     *bus.Conn
+	Subjects bus.Subjects
+	// Channel is what a message belongs to that names none.
+	Channel store.Channel
+	// Open opens the store. It is tried until it succeeds.
+	Open func(ctx context.Context) (store.Store, error)
+	Log  *slog.Logger
+	// Grace is how long storing what has arrived may take at the end. 0: DefaultGrace.
+	Grace time.Duration
+	// Registerer gets the service's metrics. Nil: none.
+	Registerer prometheus.Registerer
+}
+
+// Service answers on the subjects of one prefix.
+//
+// Everything goes one way in the order of its arrival: NATS, inbox, worker, store. So a reply also
+// says that whatever its asker published before has been stored.
+type Service struct {
+	conn       *bus.Conn
+	subjects   bus.Subjects
+	open       func(ctx context.Context) (store.Store, error)
+	log        *slog.Logger
+	grace      time.Duration
+	inbox      *inbox
+	decoder    decoder
+	metrics    *metrics
+	storeCheck *config.CheckKeeper
+	subscribed atomic.Pointer[[]*nats.Subscription] // nil while not subscribed
+}
+
+// New makes a service. Nothing happens before Run.
+func New(o Options) *Service {
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
+	s := &Service{
+		conn: o.Conn, subjects: o.Subjects, open: o.Open, log: o.Log, grace: o.Grace,
+		inbox:      newInbox(),
+		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
+		storeCheck: config.NewCheckKeeper(config.StoreCheck, "opening the database"),
+	}
+	s.metrics = newMetrics(o.Registerer, s.inbox.len, s.dropped)
+	return s
+}
+
+// StoreCheck is the state of the store as config.StoreCheck.
+func (s *Service) StoreCheck() config.Check { return s.storeCheck.Check() }
+
+// NATSCheck is the state of the connection and the subscriptions as config.NATSCheck.
+func (s *Service) NATSCheck() config.Check {
+	check := s.conn.Check()
+	if check.OK && s.subscribed.Load() == nil {
+		check.OK, check.Reason = false, config.ReasonStarting
+		check.Message = "connected, and not subscribed while the database is not open"
+	}
+	return check
+}
+
+// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at
+// most Grace, and closes the store. An error says that the connection to NATS ended for good, or that
+// something that had arrived could not be stored.
+func (s *Service) Run(ctx context.Context) error {
+	// Subscribing waits for the store: a service that cannot store must not take its share of the
+	// messages from one that can, and a bot keeps what nobody takes.
+	opened := s.openStore(ctx)
+	if opened == nil {
+		return nil
+	}
+	working, stop := outlive(ctx, s.grace)
+	defer stop()
+	err := s.serve(ctx, working, opened)
+	s.storeCheck.Set(false, config.ReasonStopping, "the service stops")
+	if closing := opened.Close(); closing != nil {
+		err = errors.Join(err, closing)
+	}
+	s.log.Info("[DB] database closed")
+	return err
+}
+
+// serve takes messages until ctx ends and works on them until all are done or working ends.
+func (s *Service) serve(ctx, working context.Context, opened store.Store) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.inbox.receive(working) })
+	worker := worker{Service: s, store: opened}
+	worked := make(chan error, 1)
+	running.Go(func() { worked <- worker.run(working) })
+
+	subscriptions, err := s.subscribe()
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-s.conn.Closed():
+			err = errors.New("the connection to NATS ended for good: " + s.conn.Check().Message)
+		}
+	}
+	s.unsubscribe(subscriptions)
+	s.inbox.noMore()
+	return errors.Join(err, <-worked)
+}
+
+// published are the subjects that are taken and not answered unless a reply is asked for. They come
+// before asked: whoever finds an answer can rely on being heard.
+var published = []bus.Suffix{
+	bus.UserJoined, bus.UserLeft, bus.MessageLog, bus.StatsUserCount, bus.StatsHighWater, bus.StatusUpdate,
+	bus.OutboundSent,
+}
+
+// asked are the subjects that are answered.
+var asked = []bus.Suffix{bus.OutboundGet, bus.StatsRecentChat}
+
+func (s *Service) subscribe() (subscriptions []*nats.Subscription, err error) {
+	for _, suffix := range slices.Concat(published, asked) {
+		subject := s.subjects.Subject(suffix)
+		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.incoming)
+		if err != nil {
+			return subscriptions, fmt.Errorf("subscribing to %s: %w", subject, err)
+		}
+		subscriptions = append(subscriptions, subscription)
+	}
+	if s.conn.Connected() {
+		// "Subscribed" has to mean that the server knows it. If it is away now, it learns it when it is back.
+		if err := s.conn.NATS().FlushTimeout(bus.RequestTimeout); err != nil {
+			s.log.Warn("[NATS] the server does not confirm the subscriptions", "error", err)
+		}
+	}
+	s.subscribed.Store(&subscriptions)
+	s.log.Info("[NATS] database service started", "subscriptions", len(subscriptions),
+		"prefix", s.subjects.Subject("db"))
+	return subscriptions, nil
+}
+
+// unsubscribe returns when everything that the server sent us is in the inbox. What is asked goes
+// first: a bot that finds no answer keeps its messages while those on their way still arrive.
+func (s *Service) unsubscribe(subscriptions []*nats.Subscription) {
+	s.subscribed.Store(nil)
+	for _, subscription := range slices.Backward(subscriptions) {
+		if err := subscription.Drain(); err != nil {
+			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
+		}
+	}
+	if !s.conn.Connected() {
+		return
+	}
+	// The server's answer comes after the last message of a subscription it has ended.
+	if err := s.conn.NATS().FlushTimeout(bus.RequestTimeout); err != nil {
+		s.log.Warn("[NATS] messages on their way may be lost: the server does not answer", "error", err)
+	}
+}
+
+// dropped counts what nats.go dropped because the inbox was full.
+func (s *Service) dropped() (count int) {
+	subscriptions := s.subscribed.Load()
+	if subscriptions == nil {
+		return 0
+	}
+	for _, subscription := range *subscriptions {
+		if dropped, err := subscription.Dropped(); err == nil {
+			count += dropped
+		}
+	}
+	return count
+}
+
+// outlive is a context that ends when grace has passed after ctx ended.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { unwatch(); cancel() }
+}

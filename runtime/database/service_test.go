@@ -1,0 +1,329 @@
+package database_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// enqueue puts lines into the database before the service opens it.
+func enqueue(at time.Time, texts ...string) func(*database.Options) {
+	return func(o *database.Options) {
+		open := o.Open
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			opened, err := open(ctx)
+			for _, text := range texts {
+				if err == nil {
+					_, err = opened.Enqueue(ctx, movies, text, at)
+				}
+			}
+			return opened, err
+		}
+	}
+}
+
+// ailing is a store whose writing can be made to fail or to wait.
+type ailing struct {
+	store.Store
+
+	mu      sync.Mutex // held: Apply waits
+	failing atomic.Bool
+	applies atomic.Int32
+}
+
+func (a *ailing) Apply(ctx context.Context, events []store.Event) error {
+	a.applies.Add(1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failing.Load() {
+		return errors.New("disk I/O error")
+	}
+	return a.Store.Apply(ctx, events)
+}
+
+func (r *rig) ailing() (*ailing, func(*database.Options)) {
+	a := &ailing{}
+	return a, func(o *database.Options) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			opened, err := r.sqlite(ctx)
+			a.Store = opened
+			return a, err
+		}
+	}
+}
+
+func (r *rig) say(text string) {
+	r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q}`, text))
+}
+
+func numbers(n int) (texts []string) {
+	for i := range n {
+		texts = append(texts, fmt.Sprint(i))
+	}
+	return texts
+}
+
+func TestOrderAcrossSubjectsIsKept(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	// Within a few milliseconds: only the order says whether the user is there in the end.
+	for range 200 {
+		r.publish(bus.UserJoined, `{"username":"alice"}`)
+		r.publish(bus.UserLeft, `{"username":"alice"}`)
+		r.publish(bus.UserLeft, `{"username":"bob"}`)
+		r.publish(bus.UserJoined, `{"username":"bob"}`)
+	}
+	r.settle()
+	users, err := r.look().Users(t.Context(), movies)
+	if err != nil || len(users) != 2 || users[0].SessionStart != nil || users[1].SessionStart == nil {
+		t.Errorf("users: %+v, %v; want alice gone and bob there", users, err)
+	}
+}
+
+func TestTimesAndIDsOfAMessage(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	began := time.Now()
+	said := func(text, timestamp, id string) {
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q,"timestamp":%s}`, text, timestamp), id)
+	}
+	said("past", "1763700000.123", "a/db.message.log")
+	said("past", "1763700000.123", "a/db.message.log")
+	said("future", fmt.Sprint(began.Unix()+1000), "b/db.message.log")
+	said("foreign id", "1763700001", "c")
+	said("foreign id", "1763700001", "c")
+	r.settle()
+	lines := r.lines()
+	same(t, "lines", []string{"past", "foreign id", "foreign id", "future"}, r.texts())
+	if at := lines[0].At; at.UnixMilli() != 1763700000123 {
+		t.Errorf("a past time became %v", at)
+	}
+	if at := lines[3].At; at.Before(began) || at.After(time.Now().Add(3*time.Second)) {
+		t.Errorf("a time in the future became %v, want about now", at)
+	}
+}
+
+func TestStoppingLosesNothingThatArrived(t *testing.T) {
+	r := newRig(t)
+	slow, with := r.ailing()
+	s := r.ready(r.start(with))
+	slow.mu.Lock()
+	texts := numbers(3000)
+	for _, text := range texts {
+		r.say(text)
+	}
+	if err := r.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the first batch", func() bool { return slow.applies.Load() > 0 })
+	s.end()
+	natstest.Eventually(t, "nobody to be asked any more", func() bool {
+		_, err := r.client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 10*time.Millisecond)
+		return errors.Is(err, nats.ErrNoResponders)
+	})
+	slow.mu.Unlock()
+	r.stop(s)
+	same(t, "lines", texts, r.texts())
+	if check := s.StoreCheck(); check.OK || check.Reason != config.ReasonStopping {
+		t.Errorf("stopped: %+v", check)
+	}
+}
+
+func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
+	r := newRig(t)
+	store, with := r.ailing()
+	s := r.ready(r.start(with))
+	store.failing.Store(true)
+	began := time.Now()
+	r.say("a")
+	natstest.Eventually(t, "two attempts", func() bool { return store.applies.Load() >= 2 })
+	r.say("b")
+	check := s.StoreCheck()
+	if check.OK || check.Reason != config.ReasonStoreUnavailable || !strings.Contains(check.Message, "disk I/O error") {
+		t.Errorf("%+v, want the store's error", check)
+	}
+	attempts := store.applies.Load()
+	natstest.Eventually(t, "more attempts", func() bool { return store.applies.Load() > attempts+1 })
+	back := time.Now()
+	store.failing.Store(false)
+	r.settle()
+	same(t, "lines", []string{"a", "b"}, r.texts())
+	for _, line := range r.lines() {
+		if line.At.Before(began.Truncate(time.Millisecond)) || line.At.After(back) {
+			t.Errorf("%q is of %v, want when it arrived, between %v and %v", line.Text, line.At, began, back)
+		}
+	}
+	if check := s.StoreCheck(); !check.OK || check.Reason != config.ReasonStoreOpen {
+		t.Errorf("the store is back: %+v", check)
+	}
+}
+
+func TestAStoreThatStaysAwayDoesNotHoldUpTheEnd(t *testing.T) {
+	r := newRig(t)
+	store, with := r.ailing()
+	s := r.ready(r.start(with, func(o *database.Options) { o.Grace = 50 * time.Millisecond }))
+	store.failing.Store(true)
+	r.say("a")
+	natstest.Eventually(t, "an attempt", func() bool { return store.applies.Load() > 0 })
+	s.end()
+	if err := <-s.ended; err == nil || !strings.Contains(err.Error(), "1 messages") {
+		t.Errorf("ended with %v, want an error that counts what is lost", err)
+	}
+}
+
+func TestOneBadEventDoesNotTakeOthersWithIt(t *testing.T) {
+	r := newRig(t)
+	blocked, with := r.ailing()
+	s := r.ready(r.start(with))
+	blocked.mu.Lock()
+	r.say("first")
+	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
+	texts := numbers(100)
+	for i, text := range texts {
+		r.say(text)
+		if i == 30 || i == 77 {
+			r.publish(bus.StatsUserCount, `{"chat_count":-5}`)
+		}
+	}
+	natstest.Eventually(t, "all to wait in one batch", func() bool { return r.waiting(s) == 102 })
+	blocked.mu.Unlock()
+	r.settle()
+	same(t, "lines", append([]string{"first"}, texts...), r.texts())
+	if rejected := r.count(s, bus.StatsUserCount, "rejected"); rejected != 2 {
+		t.Errorf("%v rejected, want 2", rejected)
+	}
+	if stored := r.count(s, bus.MessageLog, "stored"); stored != 101 {
+		t.Errorf("%v lines counted as stored, want 101", stored)
+	}
+	if check := s.StoreCheck(); !check.OK {
+		t.Errorf("the store is blamed: %+v", check)
+	}
+}
+
+func TestWhatIsTooMuchIsDroppedAndCounted(t *testing.T) {
+	r := newRig(t)
+	blocked, with := r.ailing()
+	s := r.ready(r.start(with, func(o *database.Options) { o.Log = slog.New(slog.DiscardHandler) }))
+	blocked.mu.Lock()
+	r.say("first")
+	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
+	const count = 80_000
+	for range count {
+		r.publish(bus.UserJoined, `{}`) // about nobody, so that it is done with at once
+	}
+	if err := r.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	dropped := func() float64 { return r.metric(s, "rosey_database_dropped_messages_total") }
+	natstest.Eventually(t, "messages to be dropped", func() bool { return dropped() > 0 })
+	blocked.mu.Unlock()
+	natstest.Eventually(t, "all to be counted", func() bool {
+		return r.count(s, bus.UserJoined, "ignored")+dropped() == count
+	})
+}
+
+func TestTheLogSaysNothingOfTheContent(t *testing.T) {
+	var log bytes.Buffer
+	r := newRig(t)
+	s := r.ready(r.start(func(o *database.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}))
+	for _, body := range []string{
+		`{"username":"hush","message":"hush"`, `{"username":["hush"],"message":"hush"}`, `{"username":"hush","message":""}`,
+		`{"username":"hush","message":"hush"}`, `"hush"`, `{"username":"hush","message":"hush","timestamp":"hush"}`,
+	} {
+		r.publish(bus.MessageLog, body)
+		r.request(bus.OutboundGet, `{"limit":"hush"}`)
+	}
+	r.stop(s)
+	text := log.String()
+	if strings.Contains(text, "hush") || !strings.Contains(text, "[NATS] cannot read db.message.log") {
+		t.Errorf("the log:\n%s", text)
+	}
+}
+
+func TestTwoServicesShareTheWork(t *testing.T) {
+	r := newRig(t)
+	shared, err := r.sqlite(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = shared.Close() }()
+	open := func(o *database.Options) {
+		o.Open = func(context.Context) (store.Store, error) { return keptOpen{shared}, nil }
+	}
+	first, second := r.ready(r.start(open)), r.ready(r.start(open))
+	for _, text := range numbers(200) {
+		r.say(text)
+	}
+	if err := r.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(first)
+	r.stop(second)
+	if lines := r.lines(); len(lines) != 200 {
+		t.Errorf("%d lines, want each of 200 once", len(lines))
+	}
+	for _, s := range []*running{first, second} {
+		if r.count(s, bus.MessageLog, "stored") == 0 {
+			t.Error("one service did all the work")
+		}
+	}
+}
+
+// keptOpen is a store that is not its user's to close.
+type keptOpen struct{ store.Store }
+
+func (keptOpen) Close() error { return nil }
+
+func TestTheStoreIsWaitedForBeforeSubscribing(t *testing.T) {
+	r := newRig(t)
+	holder, err := sqlite.Open(t.Context(), r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.start()
+	natstest.Eventually(t, "the lock to be named", func() bool {
+		check := s.StoreCheck()
+		return check.Reason == config.ReasonStoreUnavailable && strings.Contains(check.Message, r.path+".lock")
+	})
+	if check := s.NATSCheck(); check.OK || check.Reason != config.ReasonStarting {
+		t.Errorf("NATS check %+v, want not OK before the store is open", check)
+	}
+	_, err = r.client.Request("rosey.db.messages.outbound.get", []byte(`{}`), time.Second)
+	if !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a request without a store: %v, want nobody to take it", err)
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.ready(s)
+	r.settle()
+}
+
+func TestEndingWhileTheStoreIsAway(t *testing.T) {
+	r := newRig(t)
+	s := r.start(func(o *database.Options) {
+		o.Open = func(context.Context) (store.Store, error) { return nil, errors.New("read-only file system") }
+	})
+	natstest.Eventually(t, "the cause", func() bool {
+		return strings.Contains(s.StoreCheck().Message, "read-only file system")
+	})
+	r.stop(s)
+}

@@ -1,0 +1,77 @@
+// Package store says what the database keeps and how it answers: events go in through Apply,
+// which holds every rule about rows, and questions are answered from what the rows say.
+package store
+
+import "time"
+
+// Channel is the key that every row belongs to.
+type Channel struct {
+	// Server is the CyTube site's base URL, lower case, without a trailing slash.
+	Server string
+	// Name is the channel's name; two spellings that differ in case are one channel.
+	Name string
+}
+
+// Event is one thing that happened in a channel.
+type Event struct {
+	// ID is unique for the event: applying two events with one ID is applying one of them.
+	// IDs of one channel sort by time.
+	ID      string
+	Channel Channel
+	// At is when it happened, in milliseconds.
+	At time.Time
+	// Fact is what happened.
+	Fact Fact
+}
+
+// Fact is what happened: one of the types of this file.
+type Fact interface{ fact() }
+
+// UserJoined says that a user came into the channel, or was there when the bot came.
+type UserJoined struct{ Username string }
+
+// UserLeft says that a user left the channel, or that the bot lost sight of them.
+type UserLeft struct{ Username string }
+
+// ChatLine is a line of chat.
+type ChatLine struct {
+	Username string
+	// Text is HTML as CyTube sent it.
+	Text string
+}
+
+// UserCount is a sample of how many were there.
+type UserCount struct {
+	// Chat counts the named users, Connected everybody.
+	Chat, Connected int
+}
+
+// HighWater raises the channel's maxima.
+type HighWater struct {
+	Chat int
+	// Connected is nil when it is not known.
+	Connected *int
+}
+
+// Status is the bot's state. A nil field leaves what is stored. The fields' names in JSON are those
+// under which they are stored.
+type Status struct {
+	BotName               *string  `json:"bot_name,omitempty"`
+	BotRank               *float64 `json:"bot_rank,omitempty"`
+	BotAFK                *bool    `json:"bot_afk,omitempty"`
+	ChannelName           *string  `json:"channel_name,omitempty"`
+	CurrentChatUsers      *int     `json:"current_chat_users,omitempty"`
+	CurrentConnectedUsers *int     `json:"current_connected_users,omitempty"`
+	PlaylistItems         *int     `json:"playlist_items,omitempty"`
+	CurrentMediaTitle     *string  `json:"current_media_title,omitempty"`
+	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
+	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
+	BotConnected          *bool    `json:"bot_connected,omitempty"`
+}
+
+func (UserJoined) fact() {}
+func (UserLeft) fact()   {}
+func (ChatLine) fact()   {}
+func (UserCount) fact()  {}
+func (HighWater) fact()  {}
+func (Status) fact()     {}

@@ -1,0 +1,74 @@
+package store_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+func second(n float64) time.Time { return time.UnixMilli(int64(n * 1000)).UTC() }
+
+// facts reads "+0 -100 …": joins and leaves with their times in seconds, in the order of their ids.
+func facts(t *testing.T, text string) (all []store.Presence) {
+	t.Helper()
+	for i, word := range strings.Fields(text) {
+		at, err := time.ParseDuration(word[1:] + "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, store.Presence{ID: string(rune('a' + i)), At: second(at.Seconds()), Joined: word[0] == '+'})
+	}
+	return all
+}
+
+func TestSessions(t *testing.T) {
+	for name, test := range map[string]struct {
+		facts string
+		want  []store.Session
+	}{
+		"none": {"", nil},
+		"one":  {"+0 -100", []store.Session{{second(0), second(100)}}},
+		"open": {"+7", []store.Session{{Join: second(7)}}},
+		"two": {
+			"+0 -100 +161 -200", []store.Session{{second(0), second(100)}, {second(161), second(200)}},
+		},
+		"a gap of a minute":          {"+0 -100 +160 -200", []store.Session{{second(0), second(200)}}},
+		"open after a gap":           {"+0 -100 +130", []store.Session{{Join: second(0)}}},
+		"reload in a millisecond":    {"+0 -100 +100", []store.Session{{Join: second(0)}}},
+		"left in a millisecond":      {"+0 -50 +100 -100", []store.Session{{second(0), second(100)}}},
+		"joined twice":               {"+0 +50 -100", []store.Session{{second(0), second(100)}}},
+		"joined twice, long apart":   {"+0 +5000 -5100", []store.Session{{second(0), second(5100)}}},
+		"left twice":                 {"+0 -100 -150", []store.Session{{second(0), second(100)}}},
+		"left without having come":   {"-100", nil},
+		"left before the first join": {"-1 +2 -3", []store.Session{{second(2), second(3)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := facts(t, test.facts)
+			for range 5 {
+				rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+				if diff := cmp.Diff(test.want, store.Sessions(all)); diff != "" {
+					t.Fatalf("in the order %v:\n%s", all, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestUserWithSessions(t *testing.T) {
+	user := store.User{Username: "alice", LastSeen: second(250)}
+	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200")))
+	start := second(200)
+	want := store.User{Username: "alice", LastSeen: second(250), Connected: 150 * time.Second, SessionStart: &start}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	got = user.WithSessions(store.Sessions(facts(t, "+0 -100")))
+	if got.SessionStart != nil || got.Connected != 100*time.Second {
+		t.Errorf("left: %+v", got)
+	}
+}

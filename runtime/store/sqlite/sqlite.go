@@ -1,0 +1,133 @@
+// Package sqlite keeps a store.Store in one SQLite file.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite", pure Go so that the binary stays static
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// readers bounds the connections for queries. Two are enough that a long one does not stop the bot's
+// poll; more only compete for the disk.
+const readers = 2
+
+// Store is a store.Store in a file. One connection writes, others read beside it.
+type Store struct {
+	lock  *fileLock // nil when opened for reading only
+	write *sql.DB   // nil when opened for reading only
+	read  *sql.DB
+	apply *statements
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or makes the database file, brings its schema up to date and keeps it locked against
+// other processes that write. The file's folder must exist.
+func Open(ctx context.Context, path string) (*Store, error) {
+	lock, err := lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{lock: lock}
+	if err := s.open(ctx, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, path string) error {
+	var err error
+	if s.write, err = sql.Open("sqlite", dataSource(path, writing)); err != nil {
+		return fmt.Errorf("for writing: %w", err)
+	}
+	// SQLite has one writer at a time. Waiting for it in Go is fair; waiting in SQLite is not.
+	s.write.SetMaxOpenConns(1)
+	if err := migrate(ctx, s.write); err != nil {
+		return err
+	}
+	if s.apply, err = prepare(ctx, s.write); err != nil {
+		return err
+	}
+	if s.read, err = sql.Open("sqlite", dataSource(path, reading)); err != nil {
+		return fmt.Errorf("for reading: %w", err)
+	}
+	s.read.SetMaxOpenConns(readers)
+	return nil
+}
+
+// OpenReadOnly opens a database file beside the service that writes it, to look at it.
+// Methods that write fail.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	// SQLite's own message would only say that it cannot open it.
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	read, err := sql.Open("sqlite", dataSource(path, reading))
+	if err != nil {
+		return nil, fmt.Errorf("opening database %s for reading: %w", path, err)
+	}
+	s := &Store{read: read}
+	if err := checkSchema(ctx, read); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s for reading: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	var problems []error
+	// Readers first: the last connection to close tidies the write-ahead log, and only a writer can.
+	for _, pool := range []*sql.DB{s.read, s.write} {
+		if pool != nil {
+			problems = append(problems, pool.Close())
+		}
+	}
+	if s.lock != nil {
+		problems = append(problems, s.lock.release())
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
+}
+
+type access string
+
+const (
+	reading access = "ro"
+	writing access = "rwc"
+)
+
+// dataSource is the driver's name for a file and how it is opened.
+func dataSource(path string, access access) string {
+	parameters := url.Values{
+		"mode": {string(access)},
+		"_pragma": {
+			// First, since the others may already have to wait.
+			"busy_timeout(5000)",
+			"foreign_keys(1)",
+		},
+	}
+	if access == writing {
+		// Readers and the writer do not stop each other.
+		parameters.Add("_pragma", "journal_mode(WAL)")
+		// A batch is confirmed when its transaction is done, so it must survive the machine's power.
+		// NORMAL would be faster and lose the last transactions then; a batch shares one sync.
+		parameters.Add("_pragma", "synchronous(FULL)")
+		// Taking the write lock at the start never fails half-way for a reader that wants to write.
+		parameters.Set("_txlock", "immediate")
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		absolute = path
+	}
+	return (&url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}).String()
+}

@@ -1,0 +1,223 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+var line = store.Event{
+	ID: "1", Channel: store.Channel{Server: "https://cytu.be", Name: "movies"}, At: time.UnixMilli(1763700000123).UTC(),
+	Fact: store.ChatLine{Username: "alice", Text: "hi"},
+}
+
+func mustOpen(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustClose(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func execute(t *testing.T, path, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dataSource(path, writing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A path with characters that mean something in a URL.
+func TestOpenAgainKeepsRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b?c#d%20e.db")
+	for range 2 {
+		s := mustOpen(t, path)
+		if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.RecentChat(t.Context(), line.Channel, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.RecentLine{{At: line.At, Username: "alice", Text: "hi"}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		mustClose(t, s)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	first := mustOpen(t, path)
+	_, err := Open(t.Context(), path)
+	locked, ok := errors.AsType[*LockedError](err)
+	if !ok || !strings.Contains(err.Error(), path+".lock") || !strings.Contains(locked.Holder, "process") {
+		t.Errorf("second open: %v, want a LockedError that names the lock and its holder", err)
+	}
+	mustClose(t, first)
+	mustClose(t, mustOpen(t, path))
+}
+
+func TestReadingBesideTheWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	writer := mustOpen(t, path)
+	defer mustClose(t, writer)
+	reader, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, reader)
+	if err := writer.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := reader.RecentChat(t.Context(), line.Channel, 10)
+	if err != nil || len(got) != 1 {
+		t.Errorf("the reader sees %v, %v", got, err)
+	}
+	for name, write := range map[string]func() error{
+		"Apply":    func() error { return reader.Apply(t.Context(), []store.Event{line}) },
+		"MarkSent": func() error { return reader.MarkSent(t.Context(), 1, line.At) },
+		"Enqueue": func() error {
+			_, err := reader.Enqueue(t.Context(), line.Channel, "hi", line.At)
+			return err
+		},
+	} {
+		if err := write(); err == nil || errors.Is(err, store.ErrRejected) {
+			t.Errorf("%s through the reader: %v, want an error", name, err)
+		}
+	}
+}
+
+func TestReadingNeedsADatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent.db")
+	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("absent file: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("looking made a file")
+	}
+	execute(t, path, "CREATE TABLE other (x)")
+	if _, err := OpenReadOnly(t.Context(), path); err == nil || !strings.Contains(err.Error(), "schema") {
+		t.Errorf("another program's database: %v", err)
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	mustClose(t, mustOpen(t, path))
+	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	var newer *NewerSchemaError
+	if _, err := Open(t.Context(), path); !errors.As(err, &newer) || newer.Database != 999 {
+		t.Errorf("opening for writing: %v, want a NewerSchemaError", err)
+	}
+	if _, err := OpenReadOnly(t.Context(), path); !errors.As(err, &newer) {
+		t.Errorf("opening for reading: %v, want a NewerSchemaError", err)
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(t.Context(), filepath.Join(dir, "absent", "rosey.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent folder: %v", err)
+	}
+	garbage := filepath.Join(dir, "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the first must not keep the lock
+		_, err := Open(t.Context(), garbage)
+		if err == nil || !strings.Contains(err.Error(), "not a database") || !strings.Contains(err.Error(), garbage) {
+			t.Errorf("garbage: %v", err)
+		}
+	}
+}
+
+const killedPath = "ROSEY_TEST_KILLED_DATABASE"
+
+// What is applied must be there after the process died without closing anything, and the lock free.
+func TestAppliedRowsSurviveAKill(t *testing.T) {
+	if path := os.Getenv(killedPath); path != "" {
+		if err := mustOpen(t, path).Apply(t.Context(), []store.Event{line}); err != nil {
+			t.Fatal(err)
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	program := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAppliedRowsSurviveAKill$")
+	program.Env = append(os.Environ(), killedPath+"="+path)
+	if output, err := program.CombinedOutput(); program.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the other process was not killed: %v\n%s", err, output)
+	}
+	s := mustOpen(t, path)
+	defer mustClose(t, s)
+	got, err := s.RecentChat(t.Context(), line.Channel, 10)
+	if err != nil || len(got) != 1 {
+		t.Errorf("after the kill: %v, %v", got, err)
+	}
+}
+
+func TestQueriesUseTheirIndexes(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
+	defer mustClose(t, s)
+	for end, index := range map[string]string{
+		"chat WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5":                "chat_by_time",
+		"users WHERE channel_id = 1 AND chat_lines > 0 ORDER BY chat_lines DESC, name_key": "users_by_lines",
+		"presence WHERE channel_id = 1 AND user_key = 'a'":                                 "presence_by_user",
+		"outbound WHERE channel_id = 1 AND sent_at IS NULL ORDER BY enqueued_at, id":       "outbound_waiting",
+		"user_counts WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5":         "user_counts_by_time",
+	} {
+		query := "SELECT * FROM " + end
+		plan := explain(t, s.read, query)
+		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s\nis done by %s\nwant index %s and no sorting", query, plan, index)
+		}
+	}
+}
+
+func explain(t *testing.T, db *sql.DB, query string) (plan string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan += detail + "; "
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
