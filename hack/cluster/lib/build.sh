@@ -1,0 +1,114 @@
+# The cluster's programs, built once from Go modules into the user's cache.
+# shellcheck shell=bash
+
+# locate_tools sets TOOLS, the directory of the build that belongs to these sources and this Go.
+locate_tools() {
+  command -v go >/dev/null || fail "Go is needed to build the cluster's programs (the version in $CLUSTER_HOME/go.mod)"
+  TOOLS=$CACHE/$(fingerprint)
+}
+
+# fingerprint changes with everything that goes into the build.
+fingerprint() {
+  (
+    cd "$CLUSTER_HOME" || exit
+    {
+      find go.mod go.sum cmd lib/build.sh lib/images.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+      go env GOVERSION GOARCH
+    } | sha256sum | cut -c1-16
+  )
+}
+
+# build_tools makes sure the tools are there. It builds beside the final place and renames, so a build cut short is
+# never taken for a whole one.
+build_tools() {
+  locate_tools
+  if [[ -d $TOOLS ]]; then
+    touch "$TOOLS" # the oldest are removed first
+    return
+  fi
+  local build_lock start=$EPOCHREALTIME
+  lock_directory "$CACHE"
+  build_lock=$LOCK
+  if ! [[ -d $TOOLS ]]; then # else another call built it while this one waited
+    say "building the cluster's programs into $TOOLS"
+    rm -rf "$CACHE"/*.partial
+    (build_into "$TOOLS.partial")
+    mv "$TOOLS.partial" "$TOOLS"
+    remove_old_builds
+    say "built in $(seconds_since "$start") s"
+  fi
+  unlock "$build_lock"
+}
+
+# build_into DIR changes directory and variables, so it wants a subshell.
+build_into() {
+  TOOLS=$1 # so that build_image uses the ko that was just built
+  export GOWORK=off
+  local version etcd
+  mkdir -p "$TOOLS/bin" "$TOOLS/images"
+  cd "$CLUSTER_HOME" || exit
+  version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  etcd=$(go list -m -f '{{.Version}}' go.etcd.io/etcd/server/v3)
+  build_step "Kubernetes $version and etcd $etcd from source: about 7 minutes the first time" \
+    go_build "$(version_stamp "$version")" ./cmd/kube
+  link_programs
+  build_step "helm, ko, claim provisioner and forwarder: about 1 minute the first time" \
+    go_build "" helm.sh/helm/v4/cmd/helm github.com/google/ko ./cmd/provisioner ./cmd/forward
+  build_step "images of CoreDNS and pause: about 1 minute the first time" build_own_images
+}
+
+# go_build LDFLAGS PACKAGE…: always with these flags, since other flags would compile thousands of packages again.
+go_build() {
+  local ldflags=$1
+  shift
+  CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false" \
+    go build -trimpath -ldflags "-s -w $ldflags" -o "$TOOLS/bin/" "$@"
+}
+
+# version_stamp VERSION: what a release build of Kubernetes says about itself; without it the version is v0.0.0-master.
+version_stamp() {
+  local version=$1 package major minor
+  IFS=. read -r major minor _ <<<"${version#v}"
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    printf -- '-X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s -X %s.gitTreeState=clean ' \
+      $package "$version" $package "$major" $package "$minor" $package
+  done
+}
+
+link_programs() {
+  local program
+  for program in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+    ln -s kube "$TOOLS/bin/$program"
+  done
+}
+
+build_own_images() {
+  build_image "$PAUSE_IMAGE" "$TOOLS/images/pause.tar" ./cmd/pause "" &&
+    build_image "$COREDNS_IMAGE" "$TOOLS/images/coredns.tar" github.com/coredns/coredns ""
+}
+
+# build_step WHAT COMMAND…: says what is going on and how long it took; shows COMMAND's own words only if it fails.
+build_step() {
+  local what=$1 start=$EPOCHREALTIME log
+  shift
+  log=$(mktemp)
+  printf '  %s …' "$what" >&2
+  if ! "$@" >"$log" 2>&1; then
+    printf ' failed\n' >&2
+    tail -n 30 "$log" >&2
+    fail "building failed; the whole log is $log"
+  fi
+  printf ' %s s\n' "$(seconds_since "$start")" >&2
+  rm "$log"
+}
+
+# remove_old_builds keeps the three builds used last, since each takes 330 MB, and those that a cluster runs from; of
+# what ko keeps for each image, the last week's.
+remove_old_builds() {
+  local build
+  find "$CACHE" -mindepth 1 -maxdepth 1 -type d -name '????????????????' -printf '%T@ %p\n' | sort -rn |
+    tail -n +4 | cut -d' ' -f2- | while read -r build; do
+    grep -qsxF "$build/bin" "$STATE_ROOT"/*/tools || rm -rf "$build"
+  done
+  find "$CACHE/ko" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
+}

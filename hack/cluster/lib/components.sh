@@ -1,0 +1,44 @@
+# The cluster's programs as children of process 1: their logs, their configuration, their end.
+# shellcheck shell=bash
+
+declare -A COMPONENTS # process number -> name
+
+# start NAME COMMAND…: runs COMMAND in the background, with its words in the log NAME.
+start() {
+  local name=$1
+  shift
+  "$@" >"$LOGS/$name.log" 2>&1 &
+  COMPONENTS[$!]=$name
+}
+
+# configure FILE: writes the template config/FILE to the cluster's state, with its @NAMES@ filled in, and prints the
+# path.
+configure() {
+  local target=$STATE/config/$1
+  mkdir -p "$STATE/config"
+  sed -e "s|@STATE@|$STATE|g" -e "s|@PKI@|$PKI|g" -e "s|@CGROUP@|$CGROUP|g" \
+    -e "s|@NODE_NAME@|$NODE_NAME|g" -e "s|@NODE_ADDRESS@|$NODE_ADDRESS|g" \
+    -e "s|@POD_BRIDGE@|$POD_BRIDGE|g" -e "s|@POD_RANGE@|$POD_RANGE|g" \
+    -e "s|@FIRST_POD_ADDRESS@|$FIRST_POD_ADDRESS|g" -e "s|@DNS_ADDRESS@|$DNS_ADDRESS|g" \
+    -e "s|@CONTAINERD_SOCKET@|$CONTAINERD_SOCKET|g" \
+    -e "s|@PAUSE_IMAGE@|$PAUSE_IMAGE|g" -e "s|@COREDNS_IMAGE@|$COREDNS_IMAGE|g" \
+    "$CLUSTER_HOME/config/$1" >"$target"
+  echo "$target"
+}
+
+# watch_components keeps process 1 alive, reaps orphans, and says which program of the cluster has ended, since the
+# rest goes on without it.
+watch_components() {
+  local ended
+  while :; do
+    ended=
+    wait -n -p ended || true
+    if [[ -n $ended ]]; then
+      say "${COMPONENTS[$ended]:-process $ended} has ended; its last words are in $LOGS"
+    else
+      sleep 1
+    fi
+  done
+}
+
+kubectl() { "$TOOLS/bin/kubectl" --kubeconfig "$INSIDE_KUBECONFIG" "$@"; }

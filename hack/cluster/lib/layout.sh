@@ -1,0 +1,42 @@
+# Where everything of a cluster is, and what it is called. Nothing here runs a command that changes anything.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the other files use what is set here
+
+# 198.18.0.0/15 is set aside for tests inside one network (RFC 2544): unlike 10.0.0.0/8 it is in no office's and no
+# VPN's use, so keeping the machine from routing it takes nothing away from anybody.
+CLUSTER_RANGE=198.18.0.0/15
+POD_RANGE=198.18.0.0/24
+FIRST_POD_ADDRESS=198.18.0.10
+SERVICE_RANGE=198.19.0.0/16
+API_SERVICE_ADDRESS=198.19.0.1
+DNS_ADDRESS=198.19.0.10
+
+# One address is everything on the node: gateway of the pods, the node's own, and the API server's.
+NODE_ADDRESS=198.18.0.1
+NODE_NAME=node1
+POD_BRIDGE=pods
+
+PAUSE_IMAGE=rosey.local/pause:1
+COREDNS_IMAGE=rosey.local/coredns:1
+
+# Paths compiled into the kubelet and into containerd's network code. Each cluster mounts a filesystem of its own
+# there, which needs a directory to stand on.
+MOUNT_POINTS="/var/lib/kubelet /var/lib/cni /var/log/containers"
+
+STATE_ROOT=/var/lib/rosey-cluster
+CACHE=${ROSEY_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/rosey}/cluster
+
+# choose_cluster NAME: everything of that cluster is below STATE and in cgroups called CGROUP.
+choose_cluster() {
+  if ! [[ $1 =~ ^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$ ]]; then
+    fail "--name '$1': expected up to 32 lower-case letters, digits and dashes, with no dash at either end"
+  fi
+  NAME=$1
+  CGROUP=rosey-$NAME
+  STATE=$STATE_ROOT/$NAME
+  LOGS=$STATE/log
+  PKI=$STATE/pki
+  CONTAINERD_SOCKET=$STATE/containerd/containerd.sock
+  INSIDE_KUBECONFIG=$STATE/kubeconfig-inside
+  OUTSIDE_KUBECONFIG=$STATE/kubeconfig
+}

@@ -1,0 +1,17 @@
+# The kubelet and kube-proxy of the one node.
+# shellcheck shell=bash
+
+start_kubelet() {
+  : >"$STATE/resolv.conf" # no name servers but the cluster's own: names outside fail at once
+  start kubelet "$TOOLS/bin/kubelet" --config "$(configure kubelet.yaml)" --kubeconfig "$PKI/kubelet.kubeconfig" \
+    --hostname-override "$NODE_NAME" --node-ip "$NODE_ADDRESS" --root-dir "$STATE/kubelet"
+}
+
+start_kube_proxy() {
+  start kube-proxy "$TOOLS/bin/kube-proxy" --config "$(configure kube-proxy.yaml)"
+}
+
+wait_for_node() {
+  wait_for 60 "node $NODE_NAME is registered" kubectl get node "$NODE_NAME"
+  wait_for 60 "node $NODE_NAME is ready" kubectl wait --for=condition=Ready "node/$NODE_NAME" --timeout=10s
+}

@@ -1,0 +1,52 @@
+# What a cluster needs from the machine's distribution.
+# shellcheck shell=bash
+
+CNI_PLUGINS=/usr/lib/cni
+
+# Each line: what must be there, and the Debian package that brings it.
+needed_packages() {
+  cat <<-LIST
+	containerd containerd
+	runc runc
+	$CNI_PLUGINS/bridge containernetworking-plugins
+	$CNI_PLUGINS/host-local containernetworking-plugins
+	nft nftables
+	ip iproute2
+	openssl openssl
+	modprobe kmod
+	mount mount
+	unshare util-linux
+	findmnt util-linux
+	/etc/ssl/certs/ca-certificates.crt ca-certificates
+	LIST
+}
+
+# missing_packages prints the packages of which something is missing, on one line.
+missing_packages() {
+  local thing package missing=()
+  while read -r thing package; do
+    command -v "$thing" >/dev/null || [[ $thing == /* && -r $thing ]] || missing+=("$package")
+  done < <(needed_packages)
+  printf '%s\n' "${missing[@]}" | sort -u | xargs
+}
+
+install_packages() {
+  local missing
+  missing=$(missing_packages)
+  [[ -n $missing ]] || return 0
+  if [[ $EUID != 0 ]] || ! command -v apt-get >/dev/null; then
+    fail "these packages are missing (Debian's names): $missing"
+  fi
+  local start=$EPOCHREALTIME log
+  log=$(mktemp)
+  printf 'installing %s …' "$missing" >&2
+  # shellcheck disable=SC2086 # a list of words
+  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } \
+    >"$log" 2>&1; then
+    printf ' failed\n' >&2
+    tail -n 10 "$log" >&2
+    fail "apt-get could not install: $missing (its words are in $log)"
+  fi
+  rm "$log"
+  printf ' %s s\n' "$(seconds_since "$start")" >&2
+}

@@ -1,0 +1,25 @@
+# Reaching into a cluster: running programs there, giving it images.
+# shellcheck shell=bash
+
+# run_inside all|network COMMAND…
+run_inside() {
+  local which=$1
+  shift
+  (($# > 0)) || fail "run: expected a command"
+  is_ready || fail "cluster $NAME is not up: start it with 'cluster up --name $NAME'"
+  KUBECONFIG=$INSIDE_KUBECONFIG
+  PATH=$(<"$STATE/tools"):$PATH
+  NO_PROXY=$CLUSTER_RANGE,.svc,.cluster.local${NO_PROXY:+,$NO_PROXY}
+  export KUBECONFIG PATH NO_PROXY no_proxy=$NO_PROXY
+  inside "$which" "$@"
+}
+
+# load_images FILE…: imports image files into the running cluster. The runtime unpacks an image when a pod first
+# uses it, which is quicker than unpacking all of them here.
+load_images() {
+  local file
+  for file in "$@"; do
+    [[ -r $file ]] || fail "load-image: cannot read $file"
+    (inside all ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io images import --no-unpack "$(realpath "$file")")
+  done
+}

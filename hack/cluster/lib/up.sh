@@ -1,0 +1,64 @@
+# Starting a cluster and waiting until it is of use.
+# shellcheck shell=bash
+
+# START_LIMIT is far above the 10 s it takes on an idle machine: beside a big build it can take many times as long.
+START_LIMIT=180
+
+cluster_up() {
+  local reason start
+  reason=$(check_machine) || fail "this machine does not allow a cluster: $reason"
+  install_packages
+  build_tools
+  lock_directory "$STATE"
+  if is_ready; then
+    say "cluster $NAME is already up"
+    say_how_to_reach
+    return
+  fi
+  remove_remains # of a start that was cut short, or of a machine that was switched off
+  trap 'say "interrupted: taking down what was started"; stop_and_release; exit 130' INT TERM
+  start=$EPOCHREALTIME
+  say "starting cluster $NAME: about 10 s"
+  prepare_machine
+  create_cgroups
+  chmod 0711 "$STATE" # root alone may list it, but containers' users pass through it
+  mkdir "$LOGS" "$STATE/tmp"
+  : >"$LOGS/boot.log"
+  echo "$TOOLS/bin" >"$STATE/tools" # which build this cluster was started with
+  start_namespaces
+  local starter=$!
+  disown # or else bash remarks on its end
+  wait_until_ready $starter
+  trap - INT TERM
+  say "cluster $NAME is up after $(seconds_since "$start") s"
+  say_how_to_reach
+}
+
+# is_ready: the cluster lives and its start came to an end.
+is_ready() { [[ -e $STATE/ready ]] && first_process >/dev/null; }
+
+# wait_until_ready STARTER shows the start's own words as they come. STARTER is the process that waits for process 1
+# of the cluster and so ends with it.
+wait_until_ready() {
+  local deadline=$((SECONDS + START_LIMIT)) shown=0 lines
+  while :; do
+    mapfile -t -s $shown lines <"$LOGS/boot.log"
+    ((${#lines[@]} == 0)) || say "$(printf '%s\n' "${lines[@]}")"
+    ((shown += ${#lines[@]})) || true
+    [[ ! -e $STATE/ready ]] || return 0
+    [[ -d /proc/$1 ]] || start_failed "its first process ended"
+    ((SECONDS < deadline)) || start_failed "not ready within $START_LIMIT s"
+    sleep 0.1
+  done
+}
+
+# start_failed keeps the logs and nothing else.
+start_failed() {
+  stop_processes
+  remove_cgroups_when_empty
+  fail "cluster $NAME did not start: $1; its logs are in $LOGS until 'cluster down --name $NAME'"
+}
+
+say_how_to_reach() {
+  say "  export KUBECONFIG=$OUTSIDE_KUBECONFIG"
+}
