@@ -11,6 +11,8 @@ var (
 	ErrNameInUse   = errors.New("name in use")
 	ErrNotInside   = errors.New("not in the channel's audience")
 	ErrRefused     = errors.New("refused by the server")
+	// ErrNotInChannel is of what is done to anybody in the user list, where ErrNotInside is of what the audience does.
+	ErrNotInChannel = errors.New("not in the channel")
 )
 
 // User is somebody in a channel's user list.
@@ -30,48 +32,38 @@ func (c *Channel) Join(user string) error {
 	if c.named(user) != nil {
 		return fmt.Errorf("user %q in channel %s: %w", user, c.name, ErrNameInUse)
 	}
-	c.srv.people++
-	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
-	person.joinAsked, person.channel = true, c
+	person := c.newPerson()
 	c.accept(person)
 	account := c.srv.account(user)
 	if account != nil {
 		user = account.Name
 	}
 	person.enter(user, account)
+	if person.gone {
+		return fmt.Errorf("user %q in channel %s: %w: banned", user, c.name, ErrRefused)
+	}
 	return nil
 }
 
-// Say lets somebody of the audience say a line, as plain text; "/me" and the like work. The entry has the line as
-// clients saw it.
-func (c *Channel) Say(user, text string) (Entry, error) {
+// Lurk lets somebody connect without logging in. They count in usercount until leave is called.
+func (c *Channel) Lurk() (leave func()) {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
-	person, err := c.person(user)
-	if err != nil {
-		return Entry{}, err
+	person := c.newPerson()
+	c.accept(person)
+	return func() {
+		c.srv.mu.Lock()
+		defer c.srv.mu.Unlock()
+		person.disconnect()
 	}
-	entry, ok := person.chat(text)
-	if !ok {
-		return Entry{}, fmt.Errorf("line of user %q in channel %s: %w: blank, or a command above the user's rank",
-			user, c.name, ErrRefused)
-	}
-	return entry, nil
 }
 
-// PM lets somebody of the audience send a private message to anybody in the user list.
-func (c *Channel) PM(user, to, text string) (Entry, error) {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	person, err := c.person(user)
-	if err != nil {
-		return Entry{}, err
-	}
-	entry, problem := person.pm(to, text)
-	if problem != "" {
-		return Entry{}, fmt.Errorf("private message of user %q in channel %s: %w: %s", user, c.name, ErrRefused, problem)
-	}
-	return entry, nil
+// newPerson makes somebody of the audience, with an address of their own.
+func (c *Channel) newPerson() *client {
+	c.srv.people++
+	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
+	person.joinAsked, person.channel = true, c
+	return person
 }
 
 // Leave disconnects somebody of the audience. Clients see userLeave, then usercount.

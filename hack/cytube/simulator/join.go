@@ -22,6 +22,10 @@ func (c *client) handleJoinChannel(arg json.RawMessage) {
 		return
 	}
 	c.channel = channel
+	if channel.isBanned(c.name) {
+		c.kick(banned)
+		return
+	}
 	if c.account != nil {
 		c.takeChannelRank()
 	}

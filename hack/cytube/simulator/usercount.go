@@ -13,11 +13,7 @@ func (c *Channel) usercountChanged() {
 		c.broadcastUsercount()
 		return
 	}
-	c.srv.running.Add(1)
-	c.usercountTimer = time.AfterFunc(wait, func() {
-		defer c.srv.running.Done()
-		c.srv.mu.Lock()
-		defer c.srv.mu.Unlock()
+	c.usercountTimer = c.srv.after(wait, func() {
 		c.usercountTimer = nil
 		c.broadcastUsercount()
 	})
@@ -27,11 +23,4 @@ func (c *Channel) broadcastUsercount() {
 	c.usercountSent = time.Now()
 	c.broadcast("usercount", len(c.members))
 	c.record(Entry{Kind: KindUsercount, Count: len(c.members)})
-}
-
-// stopUsercount gives up a broadcast that is waiting.
-func (c *Channel) stopUsercount() {
-	if c.usercountTimer != nil && c.usercountTimer.Stop() {
-		c.srv.running.Done()
-	}
 }
