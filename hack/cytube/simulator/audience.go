@@ -26,36 +26,71 @@ type User struct {
 func (c *Channel) Join(user string) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
-	if !validUserName.MatchString(user) {
-		return fmt.Errorf("user %q: %w: expected 1-20 of a-z, A-Z, 0-9, - and _", user, ErrInvalidName)
-	}
-	if c.named(user) != nil {
-		return fmt.Errorf("user %q in channel %s: %w", user, c.name, ErrNameInUse)
+	if err := c.mayEnter(user); err != nil {
+		return err
 	}
 	person := c.newPerson()
 	c.accept(person)
-	account := c.srv.account(user)
-	if account != nil {
-		user = account.Name
-	}
-	person.enter(user, account)
-	if person.gone {
-		return fmt.Errorf("user %q in channel %s: %w: banned", user, c.name, ErrRefused)
-	}
-	return nil
+	return person.enterAs(user)
 }
 
-// Lurk lets somebody connect without logging in. They count in usercount until leave is called.
-func (c *Channel) Lurk() (leave func()) {
+// Visitor is somebody of the audience who has not logged in yet. They count in usercount.
+type Visitor struct{ person *client }
+
+// Visit lets somebody connect to the channel without logging in.
+func (c *Channel) Visit() Visitor {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
 	person := c.newPerson()
 	c.accept(person)
-	return func() {
-		c.srv.mu.Lock()
-		defer c.srv.mu.Unlock()
-		person.disconnect()
+	return Visitor{person}
+}
+
+// Login gives the visitor a name, as Join does, except that whoever has it is kicked for the duplicate login.
+func (v Visitor) Login(user string) error {
+	v.person.srv.mu.Lock()
+	defer v.person.srv.mu.Unlock()
+	if !validUserName.MatchString(user) {
+		return invalidUser(user)
 	}
+	if v.person.gone || v.person.name != "" {
+		return fmt.Errorf("login as %q: %w: the visitor left, or is logged in", user, ErrNotInside)
+	}
+	return v.person.enterAs(user)
+}
+
+// Leave disconnects the visitor, once.
+func (v Visitor) Leave() {
+	v.person.srv.mu.Lock()
+	defer v.person.srv.mu.Unlock()
+	v.person.disconnect()
+}
+
+func invalidUser(user string) error {
+	return fmt.Errorf("user %q: %w: expected 1-20 of a-z, A-Z, 0-9, - and _", user, ErrInvalidName)
+}
+
+func (c *Channel) mayEnter(user string) error {
+	if !validUserName.MatchString(user) {
+		return invalidUser(user)
+	}
+	if c.named(user) != nil {
+		return fmt.Errorf("user %q in channel %s: %w", user, c.name, ErrNameInUse)
+	}
+	return nil
+}
+
+// enterAs logs one of the audience in.
+func (c *client) enterAs(user string) error {
+	account := c.srv.account(user)
+	if account != nil {
+		user = account.Name
+	}
+	c.enter(user, account)
+	if c.gone {
+		return fmt.Errorf("user %q in channel %s: %w: banned", user, c.channel.name, ErrRefused)
+	}
+	return nil
 }
 
 // newPerson makes somebody of the audience, with an address of their own.

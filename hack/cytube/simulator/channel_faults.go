@@ -38,7 +38,7 @@ func (c *Channel) Kick(user, reason string) error {
 // Ban bans a name and kicks whoever has it.
 func (c *Channel) Ban(user, reason string) error {
 	if !validUserName.MatchString(user) {
-		return fmt.Errorf("user %q: %w", user, ErrInvalidName)
+		return invalidUser(user)
 	}
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -67,7 +67,7 @@ func (c *Channel) Unmute(user string) error { return c.mute(user, false) }
 
 func (c *Channel) mute(user string, muted bool) error {
 	if !validUserName.MatchString(user) {
-		return fmt.Errorf("user %q: %w", user, ErrInvalidName)
+		return invalidUser(user)
 	}
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
