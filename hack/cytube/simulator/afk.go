@@ -1,6 +1,6 @@
 package simulator
 
-import "fmt"
+import "strconv"
 
 type afkFrame struct {
 	Name string `json:"name"`
@@ -29,7 +29,7 @@ func (c *client) setAFK(afk bool) {
 		c.watchIdle()
 	}
 	c.channel.updateVoteskip()
-	c.channel.record(Entry{Kind: KindAFK, User: c.name, Text: fmt.Sprint(afk)})
+	c.channel.record(Entry{Kind: KindAFK, User: c.name, Text: strconv.FormatBool(afk)})
 	c.channel.sendUserMeta(c, everyone)
 	c.channel.broadcast("setAFK", afkFrame{Name: c.name, AFK: afk})
 }

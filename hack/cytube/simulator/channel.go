@@ -18,12 +18,11 @@ type Channel struct {
 	options ChannelOptions
 
 	// The server's lock guards what follows.
-	members        []*client // everyone connected, in the order they came
-	replay         []chatFrame
-	log            *eventLog
-	usercountSent  time.Time
-	usercountTimer *timer
-	script         ScriptStatus
+	members   []*client // everyone connected, in the order they came
+	replay    []chatFrame
+	log       *eventLog
+	usercount usercounter
+	script    ScriptStatus
 
 	permissions  map[string]float64
 	openPlaylist bool

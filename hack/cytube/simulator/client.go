@@ -78,7 +78,7 @@ func (c *client) noteRefusal(event string, args []any) {
 	if len(args) == 0 {
 		return
 	}
-	words := ""
+	var words string
 	switch frame := args[0].(type) {
 	case errorFrame:
 		words = frame.Msg

@@ -68,7 +68,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	gate := s.newGate(address)
 	defer s.forgetGate(gate)
-	ws, err := websocket.Accept(&gatedWriter{ResponseWriter: w, gate: gate}, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
+	gated := &gatedWriter{ResponseWriter: w, gate: gate}
+	ws, err := websocket.Accept(gated, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
 	if err != nil {
 		s.options.Logger.Info("WebSocket refused", slog.String("address", r.RemoteAddr), slog.Any("error", err))
 		return
@@ -80,7 +81,6 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	c := &conn{
 		ws: ws, outbox: make(chan outgoing, outboxLength), pong: make(chan struct{}, 1), drop: drop, gate: gate,
 	}
-	//nolint:contextcheck // the timers of a client belong to the server
 	err = s.serveConn(ctx, c, address)
 	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
 }

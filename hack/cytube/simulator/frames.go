@@ -39,8 +39,8 @@ type spamFrame struct {
 
 type queueFailFrame struct {
 	Msg  string `json:"msg"`
-	Link string `json:"link"`
-	ID   string `json:"id"`
+	Link any    `json:"link"`
+	ID   any    `json:"id"` // as the client sent it
 }
 
 type clearFrame struct {
@@ -92,6 +92,12 @@ type loginFrame struct {
 type rankFrame struct {
 	Name string  `json:"name"`
 	Rank float64 `json:"rank"`
+}
+
+// offlineRankFrame is a rankFrame of somebody who is not there. CyTube lets slip the rank of who changed it.
+type offlineRankFrame struct {
+	rankFrame
+	UserRank float64 `json:"userrank"`
 }
 
 type chatMeta struct {

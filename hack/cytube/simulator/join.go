@@ -22,12 +22,12 @@ func (c *client) handleJoinChannel(arg json.RawMessage) {
 		return
 	}
 	c.channel = channel
+	if c.account != nil {
+		c.takeChannelRank()
+	}
 	if channel.isBanned(c.name) {
 		c.kick(banned)
 		return
-	}
-	if c.account != nil {
-		c.takeChannelRank()
 	}
 	password := channel.options.Password
 	switch {

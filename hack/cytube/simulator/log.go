@@ -19,7 +19,7 @@ const (
 	KindPM         Kind = "pm"         // User told To Text (pm)
 	KindUsercount  Kind = "usercount"  // Count was broadcast (usercount)
 	KindKick       Kind = "kick"       // User was kicked; Text is the reason
-	KindRefuse     Kind = "refuse"     // User was refused something: Text is the event and its words, or why without a word
+	KindRefuse     Kind = "refuse"     // User was refused something; Text is event and words, or why without
 	KindMute       Kind = "mute"       // User was muted (Text "true" or "shadow") or unmuted ("false")
 	KindBan        Kind = "ban"        // User's name was banned; Text is the reason
 	KindUnban      Kind = "unban"      // User's name may come again

@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 )
 
 // registeredRank is the rank on the server that every account has.
 const registeredRank = 1
+
+// reservedName is what CyTube lets no guest be called, as it is installed.
+var reservedName = regexp.MustCompile(`(?i)^(.*?[-_])?(admin(istrator)?|owner)([-_].*)?$`)
 
 // rankIn returns the account's rank in a channel.
 func (a *Account) rankIn(channel string) float64 {
@@ -51,6 +55,8 @@ func (c *client) loginGuest(name string) {
 	case !validUserName.MatchString(name):
 		c.refuseLogin(name, "Invalid username.  Usernames must be 1-20 characters long and "+
 			"consist only of characters a-z, A-Z, 0-9, -, or _.")
+	case reservedName.MatchString(name):
+		c.refuseLogin(name, "That username is reserved.")
 	case c.srv.account(name) != nil:
 		c.refuseLogin(name, "That username is registered.")
 	case c.member && c.channel.named(name) != nil:
@@ -95,12 +101,13 @@ func (c *client) enter(name string, account *Account) {
 		c.channel.announce(c)
 		c.recallMute()
 	}
-	if account != nil && c.channel != nil {
-		c.takeChannelRank()
-	}
 	if c.member && c.channel.isBanned(name) {
 		c.kick(banned)
 		c.channel.whisper(moderatorRank, name+" was kicked (name is banned)")
+		return
+	}
+	if account != nil && c.channel != nil {
+		c.takeChannelRank()
 	}
 }
 

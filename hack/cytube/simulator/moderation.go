@@ -1,7 +1,7 @@
 package simulator
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,7 +23,7 @@ func (c *Channel) setMuted(name string, muted, shadow bool) {
 	if muted {
 		c.muted[lower] = shadow
 	}
-	state := fmt.Sprint(muted)
+	state := strconv.FormatBool(muted)
 	if shadow {
 		state = "shadow"
 	}
@@ -58,6 +58,9 @@ func (c *client) muteCommand(command, rest string, shadow bool) {
 	name = strings.ToLower(name)
 	target := c.channel.named(name)
 	switch {
+	case name == "":
+		c.emit("errorMsg", errorFrame{Msg: command + " requires a target name"})
+		return
 	case target == nil:
 		c.emit("errorMsg", errorFrame{Msg: command + " target " + name + " not present in channel."})
 		return
@@ -81,6 +84,10 @@ func (c *client) unmuteCommand(rest string) {
 	}
 	name, _, _ := strings.Cut(rest, " ")
 	name = strings.ToLower(name)
+	if name == "" {
+		c.emit("errorMsg", errorFrame{Msg: "/unmute requires a target name"})
+		return
+	}
 	if name == strings.ToLower(c.name) {
 		c.emit("errorMsg", errorFrame{Msg: "You are not allowed to unmute yourself"})
 		return

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 )
 
@@ -54,6 +55,6 @@ func (c *client) handleTogglePlaylistLock() {
 	}
 	channel := c.channel
 	channel.openPlaylist = !channel.openPlaylist
-	channel.record(Entry{Kind: KindLock, User: c.name, Text: fmt.Sprint(!channel.openPlaylist)})
+	channel.record(Entry{Kind: KindLock, User: c.name, Text: strconv.FormatBool(!channel.openPlaylist)})
 	channel.broadcast("setPlaylistLocked", !channel.openPlaylist)
 }

@@ -34,7 +34,7 @@ func (c *Channel) startPlayback(position float64) {
 	if position == 0 && hasLength && c.leader == nil {
 		position = -leadIn
 	}
-	p.position, p.paused, p.updates = position, position < 0, 0
+	p.position, p.paused = position, position < 0
 	c.record(Entry{Kind: KindMedia, Text: p.current.media.Title, Count: p.current.uid})
 	c.sendCurrentMedia(c.members...)
 	c.drinks = 0

@@ -46,6 +46,22 @@ func (p *playlist) find(uid int) *playlistItem {
 	return nil
 }
 
+func (p *playlist) findMedia(id string) *playlistItem {
+	for _, item := range p.items {
+		if item.media.ID == id {
+			return item
+		}
+	}
+	return nil
+}
+
+func (p *playlist) last() *playlistItem {
+	if len(p.items) == 0 {
+		return nil
+	}
+	return p.items[len(p.items)-1]
+}
+
 // after returns what follows an item; after the last comes the first.
 func (p *playlist) after(item *playlistItem) *playlistItem {
 	return p.items[(p.index(item.uid)+1)%len(p.items)]

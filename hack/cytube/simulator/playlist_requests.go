@@ -2,20 +2,11 @@ package simulator
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 )
-
-type queueRequest struct {
-	ID       any     `json:"id"`
-	Type     string  `json:"type"`
-	Pos      string  `json:"pos"`
-	Title    any     `json:"title"`
-	Duration float64 `json:"duration"`
-	Temp     bool    `json:"temp"`
-}
 
 type moveRequest struct {
 	From  int `json:"from"`
@@ -25,101 +16,6 @@ type moveRequest struct {
 type tempRequest struct {
 	UID  int  `json:"uid"`
 	Temp bool `json:"temp"`
-}
-
-// handleQueue adds a film. The first things that are wrong with one make CyTube ignore it without a word.
-func (c *client) handleQueue(request queueRequest) {
-	id, isText := request.ID.(string)
-	if request.Pos != "next" && request.Pos != "end" || !isText {
-		c.refused("ignored: queue without an id or with a position other than next and end")
-		return
-	}
-	if !c.allowed("playlistadd") || request.Pos == "next" && !c.allowed("playlistnext") {
-		return
-	}
-	fail := func(words string) {
-		frame := queueFailFrame{Msg: words, ID: id, Link: linkPrefixes[request.Type] + id}
-		c.emit("queueFail", frame)
-	}
-	if words := c.mayNotAdd(request.Type); words != "" {
-		fail(words)
-		return
-	}
-	limit := c.srv.options.Limits.Queue
-	if c.isModerator() {
-		limit = c.srv.options.Limits.QueueModerator
-	}
-	if c.conn != nil && c.queueLimiter.throttle(limit, time.Now()) {
-		fail("You are adding videos too quickly")
-		return
-	}
-	media, words := c.srv.lookUp(id, request.Type)
-	if words != "" {
-		fail(words)
-		return
-	}
-	media.Temp, media.QueueBy = request.Temp || !c.may("addnontemp"), c.name
-	if title, given := request.Title.(string); given && (request.Type == "fi" || request.Type == "cu") {
-		media.Title = title
-	}
-	if words := c.add(media, request); words != "" {
-		fail(words)
-	}
-}
-
-// mayNotAdd says which kinds of media need more than the permission to add.
-func (c *client) mayNotAdd(kind string) string {
-	const denied = "You don't have permission to add "
-	switch {
-	case kind == "yp" && !c.may("playlistaddlist"):
-		return denied + "playlists"
-	case slices.Contains(liveTypes, kind) && !c.may("playlistaddlive"):
-		return denied + "live media"
-	case kind == "cu" && !c.may("playlistaddcustom"):
-		return denied + "custom embeds"
-	case (kind == "fi" || kind == "cm") && !c.may("playlistaddrawfile"):
-		return denied + "raw video files"
-	default:
-		return ""
-	}
-}
-
-// add puts a film on the playlist, or says why not.
-func (c *client) add(media Media, request queueRequest) string {
-	channel := c.channel
-	p := &channel.playlist
-	duration := formatTime(media.Seconds)
-	switch {
-	case request.Duration > 0 && slices.Contains(liveTypes, media.Type):
-		media.Seconds = int(request.Duration)
-		duration = formatTime(media.Seconds)
-	case media.Seconds == 0 && !c.may("playlistaddlive"):
-		return "You don't have permission to add livestreams"
-	case slices.Contains(liveTypes, media.Type):
-		duration = "--:--"
-	}
-	if len(p.items) >= maxPlaylist {
-		return fmt.Sprintf("Playlist limit reached (%d)", maxPlaylist)
-	}
-	existing := slices.IndexFunc(p.items, func(i *playlistItem) bool { return i.media.ID == media.ID })
-	if existing >= 0 && (request.Pos == "end" || p.items[existing] == p.current) {
-		return "This item is already on the playlist"
-	}
-	item := p.make(media, duration)
-	switch {
-	case p.current != nil && request.Pos == "next":
-		if existing >= 0 {
-			old := p.items[existing]
-			item.media.Temp = old.media.Temp
-			channel.remove(old)
-		}
-		channel.insert(item, p.current)
-	case len(p.items) == 0:
-		channel.insert(item, nil)
-	default:
-		channel.insert(item, p.items[len(p.items)-1])
-	}
-	return ""
 }
 
 func (c *client) handleSetTemp(request tempRequest) {
@@ -132,7 +28,7 @@ func (c *client) handleSetTemp(request tempRequest) {
 		return
 	}
 	item.media.Temp = request.Temp
-	c.channel.record(Entry{Kind: KindTemp, User: c.name, Text: fmt.Sprint(request.Temp), Count: request.UID})
+	c.channel.record(Entry{Kind: KindTemp, User: c.name, Text: strconv.FormatBool(request.Temp), Count: request.UID})
 	c.channel.broadcast("setTemp", request)
 }
 
@@ -234,6 +130,7 @@ func (c *client) handleShufflePlaylist() {
 	}
 	p := &c.channel.playlist
 	current, position := p.current, p.position
+	//nolint:gosec // a shuffled playlist is no secret
 	rand.Shuffle(len(p.items), func(i, j int) { p.items[i], p.items[j] = p.items[j], p.items[i] })
 	for i, item := range p.items {
 		item.uid = p.nextUID

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -180,14 +179,4 @@ func (c *Channel) unvotePoll(address string) {
 		delete(c.poll.votes, address)
 		c.sendPoll("updatePoll", c.members...)
 	}
-}
-
-// clone is what a restart keeps of a poll: CyTube stores it, but not its end.
-func (p *poll) clone() *poll {
-	if p == nil {
-		return nil
-	}
-	kept := *p
-	kept.timer, kept.options = nil, slices.Clone(p.options)
-	return &kept
 }

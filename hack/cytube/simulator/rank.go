@@ -90,7 +90,12 @@ func (c *client) changeRank(receiver *client, request rankFrame) {
 		receiver.rankChanged(before)
 		receiver.emit("rank", receiver.rank())
 	}
-	channel.broadcast("setUserRank", request)
+	if receiver == nil {
+		own := c.rank()
+		channel.broadcast("setUserRank", offlineRankFrame{rankFrame: request, UserRank: own})
+	} else {
+		channel.broadcast("setUserRank", request)
+	}
 	switch {
 	case receiver == nil:
 		channel.whisper(3, c.name+" set "+request.Name+"'s rank to "+strconv.FormatFloat(request.Rank, 'f', -1, 64))

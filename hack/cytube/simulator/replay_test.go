@@ -49,8 +49,12 @@ var recordings = []recording{
 	{file: "duplicate-login", playlist: playlistAfter, before: moreChat, cues: map[int]func(*bubble){
 		32: joinsUnnamed, 33: names("rosey"),
 	}},
-	{file: "kicked", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){31: says("owner", "/kick rosey be nice")}},
-	{file: "muted", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){30: says("owner", "/mute bob"), 33: says("owner", "/unmute bob")}},
+	{file: "kicked", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){
+		31: says("owner", "/kick rosey be nice"),
+	}},
+	{file: "muted", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){
+		30: says("owner", "/mute bob"), 33: says("owner", "/unmute bob"),
+	}},
 	{file: "chat-flood-throttled", playlist: playlistAfter, before: moreChat},
 	{file: "connect-rate-limited", before: func(b *bubble) {
 		for range simulator.CyTubeLimits().ConnectBurst {
@@ -130,14 +134,21 @@ func (s *socket) expectNothingMore() {
 }
 
 type captureLine struct {
-	T     int    `json:"t"` // ms
-	Dir   string `json:"dir"`
-	Frame string `json:"frame"`
+	Who     string `json:"who"`     // which client, where there are several
+	Address string `json:"address"` // that it opens a connection from
+	T       int    `json:"t"`       // ms
+	Dir     string `json:"dir"`
+	Frame   string `json:"frame"`
 }
 
 func readCapture(t *testing.T, name string) []captureLine {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "captures", name+".jsonl"))
+	return readLines(t, filepath.Join("testdata", "captures", name+".jsonl"))
+}
+
+func readLines(t *testing.T, file string) []captureLine {
+	t.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +159,7 @@ func readCapture(t *testing.T, name string) []captureLine {
 	for scanner.Scan() {
 		var line captureLine
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			t.Fatalf("line %d of %s: %v", len(lines)+1, name, err)
+			t.Fatalf("line %d of %s: %v", len(lines)+1, file, err)
 		}
 		lines = append(lines, line)
 	}

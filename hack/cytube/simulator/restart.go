@@ -47,8 +47,8 @@ func (c *Channel) reload() {
 		m.vanish() // the audience: the others are gone already
 	}
 	c.members, c.leader, c.skipVotes, c.drinks = nil, nil, nil, 0
-	c.usercountTimer.stop()
-	c.usercountTimer, c.usercountSent = nil, time.Time{}
+	c.usercount.timer.stop()
+	c.usercount = usercounter{}
 	c.stopPlayback()
 	films, current := c.playlist.films()
 	c.playlist.load(films, current)

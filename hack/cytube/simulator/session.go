@@ -24,6 +24,7 @@ func (s *session) handle(packet string) error {
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
 	connected := s.client != nil && !s.client.gone
+	isEvent := strings.HasPrefix(packet, packetEvent)
 	switch {
 	case strings.HasPrefix(packet, packetConnect+"/"):
 		namespace, _, _ := strings.Cut(strings.TrimPrefix(packet, packetConnect), ",")
@@ -33,16 +34,16 @@ func (s *session) handle(packet string) error {
 			return errors.New("handling packet: the namespace is connected already")
 		}
 		return s.connect()
-	case packet == packetDisconnect && connected:
+	case (packet == packetDisconnect || isEvent) && !connected:
+		return errors.New("handling packet: the namespace is not connected")
+	case packet == packetDisconnect:
 		s.client.disconnect()
-	case strings.HasPrefix(packet, packetEvent):
+	case isEvent:
 		event, arg, err := decodeEvent(packet)
 		if err != nil {
 			return err
 		}
-		if connected {
-			s.client.handle(event, arg)
-		}
+		s.client.handle(event, arg)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type field struct{ key, types string }
 func typecheck(payload json.RawMessage, fields []field) error {
 	var object map[string]json.RawMessage
 	if got := jsType(payload); got != "object" {
-		return fmt.Errorf("Expected type object, got %s", got) //nolint:staticcheck,revive // the real server's words
+		return fmt.Errorf("Expected type object, got %s", got) //nolint:staticcheck // the real server's words
 	}
 	if err := json.Unmarshal(payload, &object); err != nil {
 		return fmt.Errorf("decoding payload: %w", err)
@@ -26,15 +26,15 @@ func typecheck(payload json.RawMessage, fields []field) error {
 		value, given := object[f.key]
 		switch {
 		case given && !strings.Contains(f.types, jsType(value)):
-			//nolint:staticcheck,revive // the real server's words
+			//nolint:staticcheck // the real server's words
 			return fmt.Errorf("Expected key %s to be of type %s, instead got %s", f.key, f.types, jsType(value))
 		case !given && !strings.Contains(f.types, "optional"):
-			return fmt.Errorf("Missing key: %s:%s", f.types, f.key) //nolint:staticcheck,revive // see above
+			return fmt.Errorf("Missing key: %s:%s", f.types, f.key) //nolint:staticcheck // see above
 		}
 	}
 	for key := range object {
 		if !slices.Contains(known, key) {
-			return fmt.Errorf("Extra key: %s", key) //nolint:staticcheck,revive // see above
+			return fmt.Errorf("Extra key: %s", key) //nolint:staticcheck // see above
 		}
 	}
 	return nil
