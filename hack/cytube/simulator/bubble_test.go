@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,15 +115,46 @@ func (b *bubble) goAway(s *socket) {
 	synctest.Wait()
 }
 
-// readOn reads and forgets what comes, since without a network what nobody reads holds up the server.
-func (s *socket) readOn() {
+// readOn reads and keeps what comes, since without a network what nobody reads holds up the server.
+func (s *socket) readOn() *arrivals {
+	a := &arrivals{}
 	go func() {
 		for {
-			if _, _, err := s.ws.Read(s.t.Context()); err != nil {
+			_, packet, err := s.ws.Read(s.t.Context())
+			a.mu.Lock()
+			a.over = err != nil
+			if err == nil {
+				a.packets = append(a.packets, string(packet))
+			}
+			a.mu.Unlock()
+			if err != nil {
 				return
 			}
 		}
 	}()
+	return a
+}
+
+// arrivals is what came over a connection.
+type arrivals struct {
+	mu      sync.Mutex
+	packets []string
+	over    bool
+}
+
+// take returns what came since it was last asked.
+func (a *arrivals) take() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	packets := a.packets
+	a.packets = nil
+	return packets
+}
+
+func (a *arrivals) ended() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.over
 }
 
 // at waits until so many milliseconds after the start.

@@ -41,13 +41,21 @@ type Channel struct {
 func newChannel(s *Server, options ChannelOptions) *Channel {
 	c := &Channel{
 		srv: s, name: strings.ToLower(options.Name), options: options.withDefaults(),
-		log: newEventLog(s.options.LogLimit), permissions: maps.Clone(defaultPermissions),
-		motd: options.MOTD, emotes: slices.Clone(options.Emotes),
-		muted: map[string]bool{}, bans: map[string]string{}, ranks: map[string]float64{},
+		log:  newEventLog(s.options.LogLimit),
+		bans: map[string]string{}, ranks: map[string]float64{},
 	}
-	maps.Copy(c.permissions, options.Permissions)
-	c.playlist.load(options.Playlist, 0)
+	c.start()
 	return c
+}
+
+// start is the state of a channel in which nothing happened yet.
+func (c *Channel) start() {
+	c.permissions, c.openPlaylist = maps.Clone(defaultPermissions), false
+	maps.Copy(c.permissions, c.options.Permissions)
+	c.motd, c.emotes = c.options.MOTD, slices.Clone(c.options.Emotes)
+	c.replay, c.muted, c.poll = nil, map[string]bool{}, nil
+	c.playlist = playlist{}
+	c.playlist.load(c.options.Playlist, 0)
 }
 
 // record adds an entry that happens now.

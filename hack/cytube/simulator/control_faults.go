@@ -130,7 +130,8 @@ func (s *Server) serveSlow(r *http.Request) error {
 
 func (s *Server) serveRestart(r *http.Request) error {
 	var request struct {
-		DownMS int `json:"down_ms"`
+		DownMS int  `json:"down_ms"`
+		Crash  bool `json:"crash"`
 	}
 	if err := readJSON(r, &request); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (s *Server) serveRestart(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.Restart(down)
+	s.restart(down, request.Crash)
 	return nil
 }
 

@@ -160,7 +160,11 @@ func (s *Server) write(ctx context.Context, to *session) error {
 			return err
 		}
 		// Who takes nothing for so long cannot have answered a ping either.
-		patience, cancel := context.WithTimeout(ctx, timeout)
+		limit := timeout
+		if next.packet != packetPing {
+			limit += interval
+		}
+		patience, cancel := context.WithTimeout(ctx, limit)
 		err := c.write(patience, next)
 		cancel()
 		if err != nil {

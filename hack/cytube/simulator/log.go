@@ -52,7 +52,7 @@ const (
 	KindLimit        Kind = "limit"         // Address was refused a connection; Text says why
 	KindLogin        Kind = "login"         // Address logged in as User
 	KindLoginRefused Kind = "login-refused" // Address may not log in as User; Text says why
-	KindRestart      Kind = "restart"       // every connection was closed; Count is for how many ms new ones are
+	KindRestart      Kind = "restart"       // every connection was closed, new ones are for Count ms; Text may be "crash"
 	KindPartition    Kind = "partition"     // no bytes from or to Address or User, or anybody
 	KindHeal         Kind = "heal"          // every partition ended
 	KindSlow         Kind = "slow"          // frames from and to Address or User, or anybody, take Count ms more

@@ -2,14 +2,25 @@ package simulator
 
 import "time"
 
-// Restart is what happens when the server's process is ended and started again: every connection closes without a
-// word, and for the time that it is down new ones do. The simulator's own API stays. Accounts, bans, ranks, mutes and
-// what a channel stores are kept: its last lines, playlist, poll, emotes, message of the day and permissions. Who was
-// there, the audience too, is gone, with the leader, the drinks, the votes to skip and what the limits had counted.
-func (s *Server) Restart(down time.Duration) {
+// Restart is what happens when the server's process is told to end (by SIGINT) and started again: every connection
+// closes without a word, and for the time that it is down new ones do. The simulator's own API stays. Accounts, bans,
+// ranks and what a channel stores are kept: its last lines, mutes, playlist, poll, emotes, message of the day and
+// permissions. Who was there, the audience too, is gone, with the leader, the drinks, the votes to skip and what the
+// limits had counted.
+func (s *Server) Restart(down time.Duration) { s.restart(down, false) }
+
+// Crash is a Restart of a process that was not asked (SIGTERM does it too): what channels had not stored yet is lost,
+// here everything since the start. Bans and ranks are kept.
+func (s *Server) Crash(down time.Duration) { s.restart(down, true) }
+
+func (s *Server) restart(down time.Duration, crash bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.record(Entry{Kind: KindRestart, Count: int(down.Milliseconds())})
+	e := Entry{Kind: KindRestart, Count: int(down.Milliseconds())}
+	if crash {
+		e.Text = "crash"
+	}
+	s.record(e)
 	s.faults.downUntil = time.Now().Add(down)
 	for session := range s.sessions {
 		if session.client != nil {
@@ -19,6 +30,9 @@ func (s *Server) Restart(down time.Duration) {
 	}
 	for _, c := range s.channels {
 		c.reload()
+		if crash {
+			c.start()
+		}
 	}
 	s.forgetLimits()
 }
