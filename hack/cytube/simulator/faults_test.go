@@ -124,7 +124,7 @@ func TestPartition(t *testing.T) {
 				arrived.take()
 				b.sim.Partition(target)
 				say(t, b.sim, "alice", "can you hear me")
-				go s.send(`42["chatMsg",{"msg":"hello?"}]`)
+				go func() { _ = s.ws.Write(s.t.Context(), websocket.MessageText, []byte(`42["chatMsg",{"msg":"hello?"}]`)) }()
 				time.Sleep(20 * time.Second)
 				if got := count(b, simulator.KindChat); got != 1 {
 					t.Errorf("%d lines came through, expected alice's only", got)
@@ -250,21 +250,30 @@ func TestAgainstSomebody(t *testing.T) {
 	t.Parallel()
 	const longest = 20 << 20
 	muted := `42["setUserMeta",{"name":"bob","meta":{"afk":false,"muted":true}}]`
+	type channel = simulator.Channel
 	tests := map[string]struct {
-		do   func(*simulator.Channel) error
+		do   func(*channel) error
 		came []string
 		over bool
 	}{
-		"kick":       {func(c *simulator.Channel) error { return c.Kick("Bob", "go") }, []string{`42["kick",{"reason":"go"}]`, "41"}, false},
-		"ban":        {func(c *simulator.Channel) error { return c.Ban("bob", "go") }, []string{`42["kick",{"reason":"You're banned!"}]`, "41"}, false},
-		"mute":       {func(c *simulator.Channel) error { return c.Mute("bob") }, []string{muted}, false},
-		"disconnect": {func(c *simulator.Channel) error { return c.Disconnect("bob") }, []string{"41"}, false},
-		"drop":       {func(c *simulator.Channel) error { return c.Drop("bob") }, nil, true},
-		"malformed":  {func(c *simulator.Channel) error { return c.Inject("bob", `42["chatMsg",`) }, []string{`42["chatMsg",`}, false},
-		"binary":     {func(c *simulator.Channel) error { return c.InjectBinary("bob", []byte{4, 0}) }, []string{"\x04\x00"}, false},
+		"kick": {do: func(c *channel) error { return c.Kick("Bob", "go") }, came: []string{
+			`42["kick",{"reason":"go"}]`, "41",
+		}},
+		"ban": {do: func(c *channel) error { return c.Ban("bob", "go") }, came: []string{
+			`42["kick",{"reason":"You're banned!"}]`, "41",
+		}},
+		"mute":       {do: func(c *channel) error { return c.Mute("bob") }, came: []string{muted}},
+		"disconnect": {do: func(c *channel) error { return c.Disconnect("bob") }, came: []string{"41"}},
+		"drop":       {do: func(c *channel) error { return c.Drop("bob") }, over: true},
+		"malformed": {do: func(c *channel) error { return c.Inject("bob", `42["chatMsg",`) }, came: []string{
+			`42["chatMsg",`,
+		}},
+		"binary": {do: func(c *channel) error { return c.InjectBinary("bob", []byte{4, 0}) }, came: []string{
+			"\x04\x00",
+		}},
 		"oversize": {
-			func(c *simulator.Channel) error { return c.Inject("bob", simulator.OversizeFrame(longest)) },
-			[]string{simulator.OversizeFrame(longest)}, false,
+			do:   func(c *channel) error { return c.Inject("bob", simulator.OversizeFrame(longest)) },
+			came: []string{simulator.OversizeFrame(longest)},
 		},
 	}
 	for name, test := range tests {

@@ -27,6 +27,11 @@ type errorFrame struct {
 	Code  string `json:"code,omitempty"`
 }
 
+// noteFrame looks like an error, but of something that was done.
+type noteFrame struct {
+	Msg string `json:"msg"`
+}
+
 // noFloodFrame refuses something that the client did.
 type noFloodFrame struct {
 	Action string `json:"action"`

@@ -82,14 +82,8 @@ func (c *client) add(media Media, request queueRequest) string {
 	if live && request.Duration > 0 {
 		media.Seconds = int(request.Duration)
 	}
-	duration := formatTime(media.Seconds)
-	if media.Seconds == 0 {
-		if !c.may("playlistaddlive") {
-			return "You don't have permission to add livestreams"
-		}
-		if live {
-			duration = "--:--"
-		}
+	if media.Seconds == 0 && !c.may("playlistaddlive") {
+		return "You don't have permission to add livestreams"
 	}
 	channel := c.channel
 	p := &channel.playlist
@@ -100,7 +94,7 @@ func (c *client) add(media Media, request queueRequest) string {
 	if existing != nil && (request.Pos == "end" || existing == p.current) {
 		return "This item is already on the playlist"
 	}
-	item := p.make(media, duration)
+	item := p.make(media, queuedDuration(media, live))
 	if p.current == nil || request.Pos == "end" {
 		channel.insert(item, p.last())
 		return ""
@@ -111,4 +105,12 @@ func (c *client) add(media Media, request queueRequest) string {
 	}
 	channel.insert(item, p.current)
 	return ""
+}
+
+// queuedDuration is how long a film is as clients are shown it, until the channel is loaded again.
+func queuedDuration(media Media, live bool) string {
+	if live && media.Seconds == 0 {
+		return "--:--"
+	}
+	return formatTime(media.Seconds)
 }

@@ -100,7 +100,7 @@ func (c *client) changeRank(receiver *client, request rankFrame) {
 	case receiver == nil:
 		channel.whisper(3, c.name+" set "+request.Name+"'s rank to "+strconv.FormatFloat(request.Rank, 'f', -1, 64))
 	case !registered:
-		c.emit("channelRankFail", errorFrame{Msg: "The user you promoted is not a registered account.  " +
+		c.emit("channelRankFail", noteFrame{Msg: "The user you promoted is not a registered account.  " +
 			"Any rank changes are temporary and not stored in the database."})
 	}
 }
