@@ -106,6 +106,7 @@ func (b *bubble) enter(name, password string) *socket {
 	if got, _ := s.until("login").(map[string]any); got["success"] != true {
 		b.t.Fatalf("login of %s: %v", name, got)
 	}
+	synctest.Wait() // until the others know, too
 	return s
 }
 

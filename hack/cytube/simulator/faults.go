@@ -72,15 +72,13 @@ func (s *Server) Heal() {
 	s.record(Entry{Kind: KindHeal})
 }
 
-// Slow makes every frame from and to the target's connections take longer. Zero ends that.
+// Slow makes every frame from and to the target's connections take longer. Zero ends that; for all it ends it for each.
 func (s *Server) Slow(target Target, delay time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delay == 0 && target == (Target{}) {
-		s.faults.slow = nil
-	} else {
-		s.faults.slow = append(s.faults.slow, slowness{target: target, delay: delay})
-	}
+	everybody := target == Target{}
+	s.faults.slow = slices.DeleteFunc(s.faults.slow, func(old slowness) bool { return everybody || old.target == target })
+	s.faults.slow = append(s.faults.slow, slowness{target: target, delay: delay})
 	s.record(Entry{Kind: KindSlow, Address: target.Address, User: target.User, Count: int(delay.Milliseconds())})
 }
 
@@ -170,7 +168,7 @@ func (s *Server) reachable(w http.ResponseWriter, r *http.Request, address strin
 		case <-r.Context().Done():
 			return false
 		case <-s.stopped.Done():
-			return false
+			return true // to be told that the server is closing
 		}
 	}
 	s.mu.Lock()

@@ -101,12 +101,18 @@ func (c *gatedConn) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // a net.Conn's error is the reader's to wrap; io.EOF must stay what it is
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. That nobody takes the bytes any more is not seen during a partition either.
 func (c *gatedConn) Write(p []byte) (int, error) {
 	if err := c.pass(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p) //nolint:wrapcheck // see Read
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		if passErr := c.pass(); passErr != nil {
+			return n, passErr
+		}
+	}
+	return n, err //nolint:wrapcheck // see Read
 }
 
 // Close implements net.Conn. During a partition the other side does not see it before the end.

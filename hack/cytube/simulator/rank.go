@@ -16,7 +16,7 @@ func (c *Channel) rankOf(name string) float64 {
 	return 0
 }
 
-// changed tells a client of a new rank; a moderator sees more of the users than others.
+// rankChanged sends the user list again where the new rank sees more or less of it.
 func (c *client) rankChanged(before float64) {
 	if (before >= moderatorRank) != c.isModerator() {
 		c.channel.sendUserlist(c)
