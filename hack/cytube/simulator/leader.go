@@ -11,7 +11,6 @@ func (c *client) handleAssignLeader(request nameFrame) {
 		before := old.rank()
 		channel.leader = nil
 		if old.rank() != before {
-			old.rankChanged(before)
 			old.emit("rank", old.rank())
 		}
 		channel.broadcast("setUserRank", rankFrame{Name: old.name, Rank: old.rank()})

@@ -246,3 +246,19 @@ func TestIdleIsAway(t *testing.T) {
 		}
 	})
 }
+
+// TestStayingOutOfTheNamespace ends after Socket.IO's 45 s.
+func TestStayingOutOfTheNamespace(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Options{}, func(b *bubble) {
+		out, in := b.open("").readOn(), b.connect("").readOn()
+		time.Sleep(44 * time.Second)
+		if out.ended() {
+			t.Error("the connection ended early")
+		}
+		time.Sleep(2 * time.Second)
+		if !out.ended() || in.ended() {
+			t.Errorf("ended: out of the namespace %v, inside %v", out.ended(), in.ended())
+		}
+	})
+}

@@ -33,14 +33,8 @@ func (c *Channel) usercountChanged() {
 }
 
 func (c *Channel) usercountDue() {
-	u := &c.usercount
-	interval, now := c.srv.options.UsercountInterval, time.Now()
-	u.timer = nil
-	if early := interval - max(now.Sub(u.changed), now.Sub(u.sent)); early > 0 {
-		u.timer = c.srv.after(early, c.usercountDue)
-		return
-	}
-	if u.pending {
+	c.usercount.timer = nil
+	if c.usercount.pending {
 		c.broadcastUsercount()
 	}
 }
