@@ -48,11 +48,22 @@ func parseFlags(args []string, usage io.Writer) (settings, error) {
 	flags.DurationVar(&s.options.PingInterval, "ping-interval", 0, "time between heartbeats (default 25s)")
 	flags.DurationVar(&s.options.UsercountInterval, "usercount-interval", 0,
 		"least time between two usercount frames, negative for none (default 10s)")
+	limits := simulator.CyTubeLimits()
+	limited := flags.Bool("limits", true, "limit connections, guest logins, chat and the playlist as CyTube does")
+	flags.IntVar(&limits.ConnectBurst, "connect-burst", limits.ConnectBurst,
+		"connections that an address may open at once, then one per 10s; 0 for any `number`")
+	flags.IntVar(&limits.Connections, "connections", limits.Connections,
+		"connections that an address may hold; 0 for any `number`")
+	flags.DurationVar(&limits.GuestLoginDelay, "guest-login-delay", limits.GuestLoginDelay,
+		"least time between two guest logins from one address")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, fmt.Errorf("command line: %w", err)
 	}
 	if flags.NArg() > 0 {
 		return settings{}, fmt.Errorf("command line: unexpected argument %q", flags.Arg(0))
+	}
+	if *limited {
+		s.options.Limits = limits
 	}
 	if script != "" && script != "evening" {
 		return settings{}, fmt.Errorf("flag -script: expected %q, got %q", "evening", script)

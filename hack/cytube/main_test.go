@@ -136,6 +136,29 @@ func TestAccountsFile(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	own := simulator.CyTubeLimits()
+	own.Connections, own.GuestLoginDelay = 3, time.Second
+	tests := map[string]struct {
+		args []string
+		want simulator.Limits
+	}{
+		"as installed": {nil, simulator.CyTubeLimits()},
+		"off":          {[]string{"-limits=false", "-connections=3"}, simulator.Limits{}},
+		"some changed": {[]string{"-connections=3", "-guest-login-delay=1s"}, own},
+	}
+	for name, test := range tests {
+		s, err := parseFlags(test.args, io.Discard)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(test.want, s.options.Limits); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+}
+
 func TestBadCommandLines(t *testing.T) {
 	t.Parallel()
 	broken := filepath.Join(t.TempDir(), "accounts.yaml")
@@ -153,6 +176,7 @@ func TestBadCommandLines(t *testing.T) {
 		"invalid channel":        {[]string{"-channel", "a b"}, `channel name "a b"`},
 		"accounts file missing":  {[]string{"-accounts-file", "/does/not/exist"}, "flag -accounts-file: open /does/not/"},
 		"accounts file misspelt": {[]string{"-accounts-file", broken}, `unknown field "pasword"`},
+		"negative limit":         {[]string{"-connections=-1"}, "none can be negative"},
 		"invalid address":        {[]string{"-listen", "127.0.0.1:99999"}, "listening on 127.0.0.1:99999"},
 	}
 	for name, test := range tests {

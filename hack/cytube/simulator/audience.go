@@ -11,6 +11,8 @@ var (
 	ErrNameInUse   = errors.New("name in use")
 	ErrNotInside   = errors.New("not in the channel's audience")
 	ErrRefused     = errors.New("refused by the server")
+	// ErrNotInChannel is of what is done to anybody in the user list, where ErrNotInside is of what the audience does.
+	ErrNotInChannel = errors.New("not in the channel")
 )
 
 // User is somebody in a channel's user list.
@@ -24,54 +26,79 @@ type User struct {
 func (c *Channel) Join(user string) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
+	if err := c.mayEnter(user); err != nil {
+		return err
+	}
+	person := c.newPerson()
+	c.accept(person)
+	return person.enterAs(user)
+}
+
+// Visitor is somebody of the audience who has not logged in yet. They count in usercount.
+type Visitor struct{ person *client }
+
+// Visit lets somebody connect to the channel without logging in.
+func (c *Channel) Visit() Visitor {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	person := c.newPerson()
+	c.accept(person)
+	return Visitor{person}
+}
+
+// Login gives the visitor a name, as Join does, except that whoever has it is kicked for the duplicate login.
+func (v Visitor) Login(user string) error {
+	v.person.srv.mu.Lock()
+	defer v.person.srv.mu.Unlock()
 	if !validUserName.MatchString(user) {
-		return fmt.Errorf("user %q: %w: expected 1-20 of a-z, A-Z, 0-9, - and _", user, ErrInvalidName)
+		return invalidUser(user)
+	}
+	if v.person.gone || v.person.name != "" {
+		return fmt.Errorf("login as %q: %w: the visitor left, or is logged in", user, ErrNotInside)
+	}
+	return v.person.enterAs(user)
+}
+
+// Leave disconnects the visitor, once.
+func (v Visitor) Leave() {
+	v.person.srv.mu.Lock()
+	defer v.person.srv.mu.Unlock()
+	v.person.disconnect()
+}
+
+func invalidUser(user string) error {
+	return fmt.Errorf("user %q: %w: expected 1-20 of a-z, A-Z, 0-9, - and _", user, ErrInvalidName)
+}
+
+func (c *Channel) mayEnter(user string) error {
+	if !validUserName.MatchString(user) {
+		return invalidUser(user)
 	}
 	if c.named(user) != nil {
 		return fmt.Errorf("user %q in channel %s: %w", user, c.name, ErrNameInUse)
 	}
-	c.srv.people++
-	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
-	person.joinAsked, person.channel = true, c
-	c.accept(person)
+	return nil
+}
+
+// enterAs logs one of the audience in.
+func (c *client) enterAs(user string) error {
 	account := c.srv.account(user)
 	if account != nil {
 		user = account.Name
 	}
-	person.enter(user, account)
+	c.enter(user, account)
+	if c.gone {
+		return fmt.Errorf("user %q in channel %s: %w: banned", user, c.channel.name, ErrRefused)
+	}
 	return nil
 }
 
-// Say lets somebody of the audience say a line, as plain text; "/me" and the like work. The entry has the line as
-// clients saw it.
-func (c *Channel) Say(user, text string) (Entry, error) {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	person, err := c.person(user)
-	if err != nil {
-		return Entry{}, err
-	}
-	entry, ok := person.chat(text)
-	if !ok {
-		return Entry{}, fmt.Errorf("line of user %q in channel %s: %w: blank, or a command above the user's rank",
-			user, c.name, ErrRefused)
-	}
-	return entry, nil
-}
-
-// PM lets somebody of the audience send a private message to anybody in the user list.
-func (c *Channel) PM(user, to, text string) (Entry, error) {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	person, err := c.person(user)
-	if err != nil {
-		return Entry{}, err
-	}
-	entry, problem := person.pm(to, text)
-	if problem != "" {
-		return Entry{}, fmt.Errorf("private message of user %q in channel %s: %w: %s", user, c.name, ErrRefused, problem)
-	}
-	return entry, nil
+// newPerson makes somebody of the audience, with an address of their own.
+func (c *Channel) newPerson() *client {
+	c.srv.people++
+	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
+	person.joinAsked, person.channel = true, c
+	return person
 }
 
 // Leave disconnects somebody of the audience. Clients see userLeave, then usercount.

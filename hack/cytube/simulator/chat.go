@@ -8,43 +8,97 @@ import (
 	"unicode/utf16"
 )
 
-// chatRank is the rank that chatting needs in a new channel: logged in, if only as a guest.
-const chatRank = 0
-
-// maxMessageLength is CyTube's default for a line, in UTF-16 code units as JavaScript counts. The rest is cut off.
-const maxMessageLength = 320
-
-// shoutRank is the lowest rank whose /say is a shout.
-const shoutRank = 1.5
+// defaultMessageLength is CyTube's default for a line, in UTF-16 code units as JavaScript counts.
+const defaultMessageLength = 320
 
 var controlCharacters = regexp.MustCompile(`[\x00-\x1f]+`)
 
-func (c *client) handleChatMsg(arg json.RawMessage) {
-	var request struct {
-		Msg string `json:"msg"`
-	}
-	if !c.member {
-		return
-	}
-	if err := json.Unmarshal(arg, &request); err != nil {
-		c.emit("errorMsg", errorFrame{Msg: "Unexpected error for message chatMsg: " + err.Error()})
-		return
-	}
-	c.chat(request.Msg)
+type chatRequest struct {
+	Msg  string                     `json:"msg"`
+	Meta map[string]json.RawMessage `json:"meta"`
 }
 
-// chat says a line in the channel, and is false when CyTube would drop it without a word.
-func (c *client) chat(text string) (Entry, bool) {
-	text = controlCharacters.ReplaceAllString(truncate(text), " ")
-	if c.rank() < chatRank || strings.TrimSpace(text) == "" {
-		return Entry{}, false
+// handleChatMsg takes a line. Much of what is wrong with one makes CyTube drop it without a word.
+func (c *client) handleChatMsg(request chatRequest) {
+	if !c.allowed("chat") {
+		return
 	}
-	meta, text, ok := c.chatCommand(text)
-	if !ok {
-		return Entry{}, false
+	text := c.truncate(request.Msg)
+	if c.tooNew(text) {
+		return
+	}
+	text = controlCharacters.ReplaceAllString(text, " ")
+	if strings.TrimSpace(text) == "" || c.name == "" {
+		c.refused("ignored: a blank line, or not logged in")
+		return
+	}
+	var meta chatMeta
+	var flair float64
+	if c.isModerator() && json.Unmarshal(request.Meta["modflair"], &flair) == nil && flair == c.rank() {
+		meta.ModFlair = flair
+	}
+	if text, ok := c.callDrinks(text, &meta); ok {
+		c.process(text, meta)
+	}
+}
+
+// tooNew refuses the lines of visitors whom the server knows for too short a time.
+func (c *client) tooNew(text string) bool {
+	if c.isModerator() || c.account != nil {
+		return false
+	}
+	known, options := time.Since(c.firstSeen), c.channel.options
+	switch {
+	case known < options.NewUserChatDelay:
+		c.emit("spamFiltered", spamFrame{Reason: "NEW_USER_CHAT"})
+	case known < options.NewUserChatLinkDelay && linkPattern.MatchString(text):
+		c.emit("spamFiltered", spamFrame{Reason: "NEW_USER_CHAT_LINK"})
+	default:
+		return false
+	}
+	return true
+}
+
+// flooded counts a line and refuses it if it is one too many. The limit of the channel is for users below moderator.
+func (c *client) flooded(inChannel bool) bool {
+	limit := c.srv.options.Limits.Chat
+	if c.conn == nil {
+		return false
+	}
+	if inChannel && c.channel.options.ChatAntiflood.Burst > 0 && !c.isModerator() {
+		limit = c.channel.options.ChatAntiflood
+	}
+	if !c.chatLimiter.throttle(limit, time.Now()) {
+		return false
+	}
+	c.emit("cooldown", limit.wait())
+	return true
+}
+
+// process says a line or runs the command in it. What follows a command that only changes how a line looks comes
+// here again, so "/me >walks" is green text, and counts twice for the flood limit.
+func (c *client) process(text string, meta chatMeta) {
+	if !strings.Contains(text, "/afk") {
+		c.setAFK(false)
+	}
+	if c.flooded(true) {
+		return
+	}
+	if strings.HasPrefix(text, ">") {
+		meta.AddClass = "greentext"
+	}
+	if c.runCommand(text, meta) {
+		return
 	}
 	f := chatFrame{Username: c.name, Msg: formatMessage(text), Meta: meta, Time: time.Now().UnixMilli()}
-	return c.channel.say(f), true
+	switch {
+	case c.shadowMuted:
+		c.sayInShadow(f)
+	case c.muted:
+		c.emit("noflood", noFloodFrame{Action: "chat", Msg: "You have been muted on this channel."})
+	default:
+		c.channel.say(f)
+	}
 }
 
 func (c *Channel) say(f chatFrame) Entry {
@@ -56,36 +110,25 @@ func (c *Channel) say(f chatFrame) Entry {
 	return c.record(Entry{Kind: KindChat, User: f.Username, Text: f.Msg, Class: f.Meta.AddClass, Time: f.Time})
 }
 
-// chatCommand takes the commands off that only change how a line looks. CyTube runs what follows a command again, so
-// "/me >walks" is green text; a command it does not know is an ordinary line.
-func (c *client) chatCommand(text string) (chatMeta, string, bool) {
-	var meta chatMeta
-	for {
-		if strings.HasPrefix(text, ">") {
-			meta.AddClass = "greentext"
+// sayInShadow shows a line to those who are shadow-muted too, to the anonymous, and marked to moderators.
+func (c *client) sayInShadow(f chatFrame) {
+	marked := f
+	marked.Meta.Shadow = true
+	for _, m := range c.channel.members {
+		if m.shadowMuted || m.name == "" {
+			m.emit("chatMsg", f)
 		}
-		command, rest, _ := strings.Cut(text, " ")
-		switch command {
-		case "/me":
-			meta.AddClass, meta.Action = "action", true
-		case "/sp":
-			meta.AddClass = "spoiler"
-		case "/say", "/shout", "/rcv":
-			if c.rank() < shoutRank {
-				return meta, "", false
-			}
-			meta.AddClass, meta.AddClassToNameAndTimestamp, meta.ForceShowName = "shout", true, true
-		default:
-			return meta, text, true
+		if m.isModerator() {
+			m.emit("chatMsg", marked)
 		}
-		text = rest
 	}
+	c.refused("shadow-muted: " + f.Msg)
 }
 
-func truncate(text string) string {
+func (c *client) truncate(text string) string {
 	units := utf16.Encode([]rune(text))
-	if len(units) <= maxMessageLength {
+	if len(units) <= c.srv.options.Limits.MessageLength {
 		return text
 	}
-	return string(utf16.Decode(units[:maxMessageLength]))
+	return string(utf16.Decode(units[:c.srv.options.Limits.MessageLength]))
 }

@@ -1,18 +1,24 @@
 package simulator
 
 import (
-	"encoding/json"
+	"fmt"
 	"log/slog"
+	"time"
 )
 
-// moderatorRank is the lowest rank of a moderator.
-const moderatorRank = 2
+const (
+	// moderatorRank is the lowest rank of a moderator.
+	moderatorRank = 2
+	// leaderRank is what whoever leads the playlist has at least.
+	leaderRank = 1.5
+)
 
 // client is one visitor, over a socket or of the audience. The server's lock guards it.
 type client struct {
-	srv     *Server
-	conn    *conn // nil: of the audience
-	address string
+	srv       *Server
+	conn      *conn // nil: of the audience
+	address   string
+	firstSeen time.Time
 
 	name           string   // empty: not logged in
 	account        *Account // nil: a guest or not logged in
@@ -25,19 +31,38 @@ type client struct {
 	owesPassword bool     // asked for the channel's password
 	member       bool     // let into the channel
 	gone         bool     // kicked or disconnected
+	counted      bool     // among the connections of its address
+
+	afk, muted, shadowMuted bool
+	afkTimer                *timer
+
+	chatLimiter, queueLimiter, playlistLimiter floodLimiter
+	refusal                                    string // the last, for the audience's errors
 }
 
 func newClient(s *Server, conn *conn, address string) *client {
-	return &client{srv: s, conn: conn, address: address, globalRank: -1, channelRank: -1}
+	return &client{
+		srv: s, conn: conn, address: address, globalRank: -1, channelRank: -1, firstSeen: time.Now(),
+	}
 }
 
-func (c *client) rank() float64 { return max(c.globalRank, c.channelRank) }
+func (c *client) rank() float64 {
+	rank := max(c.globalRank, c.channelRank)
+	if c.member && c.channel.leader == c {
+		return max(rank, leaderRank)
+	}
+	return rank
+}
 
 func (c *client) isModerator() bool { return c.rank() >= moderatorRank }
 
-// emit queues an event for the client. The audience sees nothing.
+// emit queues an event for the client. The audience sees nothing, but is told by an error what it was refused.
 func (c *client) emit(event string, args ...any) {
-	if c.conn == nil || c.gone {
+	if c.gone {
+		return
+	}
+	c.noteRefusal(event, args)
+	if c.conn == nil {
 		return
 	}
 	packet, err := encodeEvent(event, args...)
@@ -48,31 +73,55 @@ func (c *client) emit(event string, args ...any) {
 	c.conn.send(packet)
 }
 
-// handle answers one event of the client's.
-func (c *client) handle(event string, arg json.RawMessage) {
-	switch event {
-	case "joinChannel":
-		c.handleJoinChannel(arg)
-	case "channelPassword":
-		c.handleChannelPassword(arg)
-	case "login":
-		c.handleLogin(arg)
-	case "chatMsg":
-		c.handleChatMsg(arg)
-	case "pm":
-		c.handlePM(arg)
+// noteRefusal records that the client was refused something.
+func (c *client) noteRefusal(event string, args []any) {
+	if len(args) == 0 {
+		return
+	}
+	var words string
+	switch frame := args[0].(type) {
+	case errorFrame:
+		words = frame.Msg
+	case queueFailFrame:
+		words = frame.Msg
+	case noFloodFrame:
+		words = frame.Msg
+	case spamFrame:
+		words = frame.Reason
+	default:
+		if event != "cooldown" {
+			return
+		}
+		words = fmt.Sprintf("%v", frame)
+	}
+	c.refused(event + ": " + words)
+}
+
+// refused records a refusal that the client need not be told.
+func (c *client) refused(words string) {
+	c.refusal = words
+	if c.member {
+		c.channel.record(Entry{Kind: KindRefuse, User: c.name, Text: words})
 	}
 }
 
 // kick tells the client why and disconnects it from the Socket.IO namespace. The WebSocket below stays open until
 // the client closes it, as with the real server.
 func (c *client) kick(reason string) {
-	c.emit("kick", kickFrame{Reason: reason})
-	if c.conn != nil {
-		c.conn.send(packetDisconnect)
+	if c.gone {
+		return
 	}
+	c.emit("kick", kickFrame{Reason: reason})
 	if c.member {
 		c.channel.record(Entry{Kind: KindKick, User: c.name, Text: reason})
+	}
+	c.dismiss()
+}
+
+// dismiss disconnects the client from the Socket.IO namespace.
+func (c *client) dismiss() {
+	if c.conn != nil && !c.gone {
+		c.conn.send(packetDisconnect)
 	}
 	c.disconnect()
 }
@@ -83,7 +132,22 @@ func (c *client) disconnect() {
 		return
 	}
 	c.gone = true
+	c.afkTimer.stop()
+	c.uncount()
 	if c.member {
 		c.channel.part(c)
 	}
+}
+
+// uncount gives the address its connection back.
+func (c *client) uncount() {
+	if !c.counted {
+		return
+	}
+	c.counted = false
+	c.srv.perAddress[c.address]--
+	if c.srv.perAddress[c.address] == 0 {
+		delete(c.srv.perAddress, c.address)
+	}
+	c.srv.record(Entry{Kind: KindClose, Address: c.address, User: c.name})
 }

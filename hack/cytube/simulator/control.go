@@ -26,6 +26,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST "+channel+"leave", s.control(serveLeave))
 	mux.Handle("POST "+channel+"script", s.control(serveStartScript))
 	mux.Handle("GET "+channel+"script", s.control(serveScript))
+	s.routeFaults(mux, channel)
 	return mux
 }
 
@@ -50,6 +51,11 @@ func (s *Server) control(answer func(*http.Request, *Channel) (any, error)) http
 }
 
 func serveLog(r *http.Request, c *Channel) (any, error) {
+	return answerLog(r, c.logAfter)
+}
+
+// answerLog answers with the entries of a log that the query asks for.
+func answerLog(r *http.Request, logAfter func(uint64) []Entry) (any, error) {
 	var after uint64
 	if raw := r.URL.Query().Get("after"); raw != "" {
 		var err error
@@ -57,7 +63,7 @@ func serveLog(r *http.Request, c *Channel) (any, error) {
 			return nil, fmt.Errorf("query after=%q: expected a sequence number", raw)
 		}
 	}
-	entries := c.logAfter(after)
+	entries := logAfter(after)
 	if kind := Kind(r.URL.Query().Get("kind")); kind != "" {
 		entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.Kind != kind })
 	}
@@ -127,7 +133,7 @@ func serveScript(_ *http.Request, c *Channel) (any, error) { return c.Script(), 
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, ErrNotInside):
+	case errors.Is(err, ErrNotInside), errors.Is(err, ErrNotInChannel):
 		return http.StatusNotFound
 	case errors.Is(err, ErrNameInUse), errors.Is(err, ErrScriptRunning):
 		return http.StatusConflict

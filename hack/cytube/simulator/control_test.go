@@ -124,6 +124,13 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		"channel name":  {simulator.Options{Channels: []simulator.ChannelOptions{{Name: ""}}}, `channel name ""`},
 		"public URL":    {simulator.Options{PublicURL: "cytube.example"}, `public URL "cytube.example"`},
 		"ping interval": {simulator.Options{PingInterval: -1}, "ping interval -1ns"},
+		"limit":         {simulator.Options{Limits: simulator.Limits{Connections: -1}}, "none can be negative"},
+		"flood limit": {
+			simulator.Options{Limits: simulator.Limits{Queue: simulator.Flood{Burst: 1}}}, "queue limit: ",
+		},
+		"antiflood": {simulator.Options{Channels: []simulator.ChannelOptions{
+			{Name: "films", ChatAntiflood: simulator.Flood{Burst: -1}},
+		}}, "antiflood of channel films"},
 	}
 	for name, test := range tests {
 		if _, err := simulator.New(test.options); err == nil || !strings.Contains(err.Error(), test.message) {

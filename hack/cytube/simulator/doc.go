@@ -25,23 +25,19 @@
 //	GET /socketconfig/{channel}.json               where the socket server is
 //	GET /socket.io/?EIO=4&transport=websocket      the socket
 //
-// Client events: joinChannel, channelPassword, login, chatMsg, pm. Any other is ignored.
+// Client events are those of newHandlers: joining, logging in, chat and private messages, the playlist, leader, polls,
+// votes to skip, ranks, permissions, emotes and the message of the day. Any other is ignored. Chat commands are those
+// of newCommands and /d.
+//
+// # Limits and faults
+//
+// [Limits] are the real server's limits for visitors and addresses; the zero value has none. [Server.Restart],
+// [Server.Crash], [Server.Partition], [Server.Slow], [Server.RefuseLogins] and the methods of [Channel] that are not
+// the audience's ([Channel.Kick], [Channel.Drop], [Channel.Inject] and so on) make things go wrong. [Server.Log] tells
+// of them, and of connections and logins.
 //
 // # What the simulator adds
 //
-// JSON over HTTP, so that a test can drive a simulator that runs elsewhere. There is no authentication: it is a
-// development tool.
-//
-//	GET  /healthz                              "ok"
-//	GET  /simulator/channels/{channel}/log     {"entries": [Entry...]}; ?after=SEQ and ?kind=chat narrow it
-//	GET  /simulator/channels/{channel}/users   {"users": [User...], "connections": n}
-//	POST /simulator/channels/{channel}/join    {"user": "alice"}
-//	POST /simulator/channels/{channel}/say     {"user": "alice", "text": "hi"}
-//	POST /simulator/channels/{channel}/leave   {"user": "alice"}
-//	POST /simulator/channels/{channel}/script  {"seconds": 20, "seed": 1, "pace_ms": 300}
-//	GET  /simulator/channels/{channel}/script  ScriptStatus
-//
-// A POST answers with the [Entry] it made (say), with {} (join, leave) or with the [ScriptStatus] (script, which goes
-// on by itself). An error is {"error": "..."}: 400 for bad input, 404 for somebody who is not in the audience, 409
-// for a name in use or a script that is already running.
+// JSON over HTTP below /simulator/, so that a test can drive a simulator that runs elsewhere; the README of
+// hack/cytube lists it. There is no authentication: it is a development tool.
 package simulator

@@ -25,15 +25,28 @@ const (
 // conn is one Engine.IO connection over a WebSocket.
 type conn struct {
 	ws     *websocket.Conn
-	outbox chan string
+	outbox chan outgoing
 	pong   chan struct{}
 	drop   context.CancelFunc // ends the connection
+	gate   *gate
+}
+
+// outgoing is something to send: a packet, or the end of the connection.
+type outgoing struct {
+	packet string
+	binary bool
+	finish bool
 }
 
 // send queues a packet. It never blocks, since the server's lock is held: a client that does not read is dropped.
-func (c *conn) send(packet string) {
+func (c *conn) send(packet string) { c.queue(outgoing{packet: packet}) }
+
+// finish closes the connection after what is queued.
+func (c *conn) finish() { c.queue(outgoing{finish: true}) }
+
+func (c *conn) queue(o outgoing) {
 	select {
-	case c.outbox <- packet:
+	case c.outbox <- o:
 	default:
 		c.drop()
 	}
@@ -49,7 +62,14 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.running.Done()
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
+	address := clientAddress(r)
+	if !s.reachable(w, r, address) {
+		return
+	}
+	gate := s.newGate(address)
+	defer s.forgetGate(gate)
+	gated := &gatedWriter{ResponseWriter: w, gate: gate}
+	ws, err := websocket.Accept(gated, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
 	if err != nil {
 		s.options.Logger.Info("WebSocket refused", slog.String("address", r.RemoteAddr), slog.Any("error", err))
 		return
@@ -58,8 +78,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer drop()
 	//nolint:contextcheck // the connection ends with its request or with the server, whichever is first
 	defer context.AfterFunc(s.stopped, drop)()
-	c := &conn{ws: ws, outbox: make(chan string, outboxLength), pong: make(chan struct{}, 1), drop: drop}
-	err = s.serveConn(ctx, c, r.RemoteAddr)
+	c := &conn{
+		ws: ws, outbox: make(chan outgoing, outboxLength), pong: make(chan struct{}, 1), drop: drop, gate: gate,
+	}
+	err = s.serveConn(ctx, c, address)
 	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
 }
 
@@ -90,13 +112,16 @@ func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
 		return err
 	}
 	c.send(packetOpen + open)
+	session := &session{srv: s, conn: c, address: address}
+	session.begin()
+	defer session.end()
 	var writer sync.WaitGroup
 	var writeErr error
 	writer.Go(func() {
 		defer c.drop()
-		writeErr = c.write(ctx, s.options.PingInterval, s.options.PingTimeout)
+		writeErr = s.write(ctx, session)
 	})
-	readErr := s.readPackets(ctx, c, address)
+	readErr := s.readPackets(ctx, session)
 	c.drop()
 	writer.Wait()
 	if err := c.ws.CloseNow(); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -109,12 +134,13 @@ func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
 }
 
 // write sends what is queued, and the heartbeat: a ping every interval after the last pong.
-func (c *conn) write(ctx context.Context, interval, timeout time.Duration) error {
+func (s *Server) write(ctx context.Context, to *session) error {
+	c, interval, timeout := to.conn, s.options.PingInterval, s.options.PingTimeout
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	pinged := false
 	for {
-		packet := packetPing
+		next := outgoing{packet: packetPing}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("writing packets: %w", ctx.Err())
@@ -122,7 +148,7 @@ func (c *conn) write(ctx context.Context, interval, timeout time.Duration) error
 			pinged = false
 			timer.Reset(interval)
 			continue
-		case packet = <-c.outbox:
+		case next = <-c.outbox:
 		case <-timer.C:
 			if pinged {
 				return fmt.Errorf("no pong within %s", timeout)
@@ -130,21 +156,54 @@ func (c *conn) write(ctx context.Context, interval, timeout time.Duration) error
 			pinged = true
 			timer.Reset(timeout)
 		}
-		if err := c.ws.Write(ctx, websocket.MessageText, []byte(packet)); err != nil {
-			return fmt.Errorf("writing packet: %w", err)
+		if err := s.slowDown(ctx, to); err != nil {
+			return err
+		}
+		// Who takes nothing for so long cannot have answered a ping either.
+		limit := timeout
+		if next.packet != packetPing {
+			limit += interval
+		}
+		patience, cancel := context.WithTimeout(ctx, limit)
+		err := c.write(patience, next)
+		cancel()
+		if err != nil {
+			return err
 		}
 	}
 }
 
+func (c *conn) write(ctx context.Context, o outgoing) error {
+	if o.finish {
+		if err := c.ws.Close(websocket.StatusNoStatusRcvd, ""); err != nil {
+			return fmt.Errorf("closing the connection: %w", err)
+		}
+		return errFinished
+	}
+	kind := websocket.MessageText
+	if o.binary {
+		kind = websocket.MessageBinary
+	}
+	if err := c.ws.Write(ctx, kind, []byte(o.packet)); err != nil {
+		return fmt.Errorf("writing packet: %w", err)
+	}
+	return nil
+}
+
+// errFinished is the end of a connection that the server closed on purpose.
+var errFinished = errors.New("closed by the server")
+
 // readPackets handles what the client sends, in order, until the connection ends.
-func (s *Server) readPackets(ctx context.Context, c *conn, address string) error {
+func (s *Server) readPackets(ctx context.Context, from *session) error {
+	c := from.conn
 	c.ws.SetReadLimit(maxPayload)
-	session := &session{srv: s, conn: c, address: address}
-	defer session.end()
 	for {
 		kind, packet, err := c.ws.Read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading packet: %w", err)
+		}
+		if err := s.slowDown(ctx, from); err != nil {
+			return err
 		}
 		if kind != websocket.MessageText {
 			return errors.New("reading packet: expected text, got binary")
@@ -156,7 +215,7 @@ func (s *Server) readPackets(ctx context.Context, c *conn, address string) error
 			}
 			continue
 		}
-		if err := session.handle(string(packet)); err != nil {
+		if err := from.handle(string(packet)); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,61 @@ type sidFrame struct {
 }
 
 type errorFrame struct {
+	Msg   string `json:"msg"`
+	Alert bool   `json:"alert,omitempty"`
+	Code  string `json:"code,omitempty"`
+}
+
+// noteFrame looks like an error, but of something that was done.
+type noteFrame struct {
 	Msg string `json:"msg"`
+}
+
+// noFloodFrame refuses something that the client did.
+type noFloodFrame struct {
+	Action string `json:"action"`
+	Msg    string `json:"msg"`
+}
+
+type spamFrame struct {
+	Reason string `json:"reason"`
+}
+
+type queueFailFrame struct {
+	Msg  string `json:"msg"`
+	Link any    `json:"link"`
+	ID   any    `json:"id"` // as the client sent it
+}
+
+type clearFrame struct {
+	ClearedBy string `json:"clearedBy"`
+}
+
+type voteskipFrame struct {
+	Count int `json:"count"`
+	Need  int `json:"need"`
+}
+
+type pollFrame struct {
+	Title     string   `json:"title"`
+	Options   []string `json:"options"`
+	Counts    []any    `json:"counts"` // numbers, or text while they are hidden
+	Initiator string   `json:"initiator"`
+	Timestamp int64    `json:"timestamp"` // Unix ms
+}
+
+type uidFrame struct {
+	UID int `json:"uid"`
+}
+
+type queueFrame struct {
+	Item  playlistItemFrame `json:"item"`
+	After any               `json:"after"` // uid, or "prepend"
+}
+
+type timeFrame struct {
+	CurrentTime float64 `json:"currentTime"` // seconds, negative before the start
+	Paused      bool    `json:"paused"`
 }
 
 type kickFrame struct {
@@ -45,11 +99,20 @@ type rankFrame struct {
 	Rank float64 `json:"rank"`
 }
 
+// offlineRankFrame is a rankFrame of somebody who is not there. CyTube lets slip the rank of who changed it.
+type offlineRankFrame struct {
+	rankFrame
+	UserRank float64 `json:"userrank"`
+}
+
 type chatMeta struct {
 	AddClass                   string `json:"addClass,omitempty"`
 	AddClassToNameAndTimestamp bool   `json:"addClassToNameAndTimestamp,omitempty"`
 	Action                     bool   `json:"action,omitempty"`
 	ForceShowName              bool   `json:"forceShowName,omitempty"`
+	Shadow                     bool   `json:"shadow,omitempty"`
+	// ModFlair is the rank that a moderator shows.
+	ModFlair float64 `json:"modflair,omitempty"`
 }
 
 // chatFrame is a chatMsg, and with To a pm.
@@ -88,9 +151,11 @@ type moderatorUserMeta struct {
 }
 
 func (c *client) userFrame(forModerator bool) userFrame {
-	f := userFrame{Name: c.name, Rank: c.rank(), Meta: userMeta{}}
+	f := userFrame{Name: c.name, Rank: c.rank(), Meta: userMeta{AFK: c.afk, Muted: c.muted && !c.shadowMuted}}
 	if forModerator {
-		f.Meta = moderatorUserMeta{Aliases: []string{c.name}, IP: cloak(c.address)}
+		f.Meta = moderatorUserMeta{
+			AFK: c.afk, Muted: c.muted, SMuted: c.shadowMuted, Aliases: []string{c.name}, IP: cloak(c.address),
+		}
 	}
 	return f
 }
@@ -127,12 +192,7 @@ type playlistMetaFrame struct {
 
 type changeMediaFrame struct {
 	mediaFrame
-	CurrentTime float64 `json:"currentTime"`
-	Paused      bool    `json:"paused"`
-}
-
-func (m Media) frame() mediaFrame {
-	return mediaFrame{ID: m.ID, Title: m.Title, Seconds: m.Seconds, Duration: formatTime(m.Seconds), Type: m.Type}
+	timeFrame
 }
 
 // formatTime writes seconds as CyTube does: mm:ss, with hours only where there are any.

@@ -25,6 +25,10 @@ func (c *client) handleJoinChannel(arg json.RawMessage) {
 	if c.account != nil {
 		c.takeChannelRank()
 	}
+	if channel.isBanned(c.name) {
+		c.kick(banned)
+		return
+	}
 	password := channel.options.Password
 	switch {
 	case password == "" || request.PW != nil && *request.PW == password:

@@ -19,6 +19,47 @@ const (
 	KindPM         Kind = "pm"         // User told To Text (pm)
 	KindUsercount  Kind = "usercount"  // Count was broadcast (usercount)
 	KindKick       Kind = "kick"       // User was kicked; Text is the reason
+	KindRefuse     Kind = "refuse"     // User was refused something; Text is event and words, or why without
+	KindMute       Kind = "mute"       // User was muted (Text "true" or "shadow") or unmuted ("false")
+	KindBan        Kind = "ban"        // User's name was banned; Text is the reason
+	KindUnban      Kind = "unban"      // User's name may come again
+	KindRank       Kind = "rank"       // User got the rank in Text
+	KindAFK        Kind = "afk"        // User went away (Text "true") or came back ("false")
+	KindClear      Kind = "clear"      // User cleared the chat
+	KindDrink      Kind = "drink"      // User called drinks; Count is their number now
+
+	KindQueue  Kind = "queue"  // User added Text to the playlist; Count is its uid
+	KindMove   Kind = "move"   // User moved Text, whose uid is Count
+	KindTemp   Kind = "temp"   // User made the item with uid Count stay (Text "false") or go after it was shown ("true")
+	KindDelete Kind = "delete" // Text, whose uid is Count, left the playlist
+	KindMedia  Kind = "media"  // Text, whose uid is Count, is shown now
+	KindLock   Kind = "lock"   // User locked (Text "true") or unlocked the playlist
+	KindLeader Kind = "leader" // User leads the playlist; the server if empty
+
+	KindMOTD        Kind = "motd"        // User set the message of the day to Text
+	KindEmote       Kind = "emote"       // User changed or removed the emote Text
+	KindPermissions Kind = "permissions" // User changed the permissions
+	KindPoll        Kind = "poll"        // User asked Text
+	KindVote        Kind = "vote"        // User voted for option Count
+	KindPollClose   Kind = "pollclose"   // the poll ended
+	KindVoteskip    Kind = "voteskip"    // User wants to skip; Count is how many do
+)
+
+// The kinds of entries of the server's log: what is of no one channel.
+const (
+	KindOpen         Kind = "open"          // Address connected to the namespace
+	KindClose        Kind = "close"         // Address, User by then, is connected no more
+	KindLimit        Kind = "limit"         // Address was refused a connection; Text says why
+	KindLogin        Kind = "login"         // Address logged in as User
+	KindLoginRefused Kind = "login-refused" // Address may not log in as User; Text says why
+	KindRestart      Kind = "restart"       // every connection was closed, new ones are for Count ms; Text may be "crash"
+	KindPartition    Kind = "partition"     // no bytes from or to Address or User, or anybody
+	KindHeal         Kind = "heal"          // every partition ended
+	KindSlow         Kind = "slow"          // frames from and to Address or User, or anybody, take Count ms more
+	KindNoLogins     Kind = "no-logins"     // logins are refused for Count ms
+	KindInject       Kind = "inject"        // User was sent a frame of Count bytes that the real server would not send
+	KindDismiss      Kind = "dismiss"       // User was disconnected from the namespace without a word
+	KindDrop         Kind = "drop"          // User's connection was closed without a word
 )
 
 // Entry is one thing that happened in a channel.
@@ -34,8 +75,10 @@ type Entry struct {
 	Text string `json:"text,omitempty"`
 	// Class is the line's meta.addClass, e.g. "action" for /me.
 	Class string `json:"class,omitempty"`
-	// Count is of a usercount entry, where it is everyone connected.
+	// Count is a number, of a usercount entry everyone connected; the kinds say what else it may be.
 	Count int `json:"count,omitempty"`
+	// Address is of entries of the server's log.
+	Address string `json:"address,omitempty"`
 }
 
 // eventLog keeps the last entries of a channel. The server's lock guards it.
@@ -84,10 +127,32 @@ func (c *Channel) logAfter(seq uint64) []Entry {
 // WaitFor returns the first entry with a sequence number above after that match accepts, waiting for it if it has
 // not happened yet. The error says that ctx ended first.
 func (c *Channel) WaitFor(ctx context.Context, after uint64, match func(Entry) bool) (Entry, error) {
+	e, err := c.srv.waitFor(ctx, c.log, after, match)
+	if err != nil {
+		return Entry{}, fmt.Errorf("channel %s: %w", c.name, err)
+	}
+	return e, nil
+}
+
+// Log returns what happened to connections of no one channel and the faults, oldest first.
+func (s *Server) Log() []Entry { return s.logAfter(0) }
+
+func (s *Server) logAfter(seq uint64) []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.after(seq)
+}
+
+// WaitFor is Channel.WaitFor for the server's log.
+func (s *Server) WaitFor(ctx context.Context, after uint64, match func(Entry) bool) (Entry, error) {
+	return s.waitFor(ctx, s.log, after, match)
+}
+
+func (s *Server) waitFor(ctx context.Context, log *eventLog, after uint64, match func(Entry) bool) (Entry, error) {
 	for {
-		c.srv.mu.Lock()
-		entries, changed := c.log.after(after), c.log.changed
-		c.srv.mu.Unlock()
+		s.mu.Lock()
+		entries, changed := log.after(after), log.changed
+		s.mu.Unlock()
 		for _, e := range entries {
 			if match(e) {
 				return e, nil
@@ -97,7 +162,7 @@ func (c *Channel) WaitFor(ctx context.Context, after uint64, match func(Entry) b
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return Entry{}, fmt.Errorf("waiting for an entry of channel %s after %d: %w", c.name, after, ctx.Err())
+			return Entry{}, fmt.Errorf("waiting for an entry after %d: %w", after, ctx.Err())
 		}
 	}
 }

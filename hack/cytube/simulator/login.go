@@ -2,11 +2,17 @@ package simulator
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"regexp"
+	"time"
 )
 
 // registeredRank is the rank on the server that every account has.
 const registeredRank = 1
+
+// reservedName is what CyTube lets no guest be called, as it is installed.
+var reservedName = regexp.MustCompile(`(?i)^(.*?[-_])?(admin(istrator)?|owner)([-_].*)?$`)
 
 // rankIn returns the account's rank in a channel.
 func (a *Account) rankIn(channel string) float64 {
@@ -29,6 +35,10 @@ func (c *client) handleLogin(arg json.RawMessage) {
 	if request.Name == nil || c.name != "" {
 		return
 	}
+	if s := c.srv; time.Now().Before(s.noLoginsUntil) {
+		c.refuseLogin(*request.Name, s.noLoginsReason)
+		return
+	}
 	password, _ := request.PW.(string)
 	if password == "" {
 		c.loginGuest(*request.Name)
@@ -39,14 +49,20 @@ func (c *client) handleLogin(arg json.RawMessage) {
 
 func (c *client) loginGuest(name string) {
 	switch {
+	case c.srv.guestTooSoon(c.address):
+		c.refuseLogin(name, fmt.Sprintf("Guest logins are restricted to one per IP address per %v seconds.",
+			c.srv.options.Limits.GuestLoginDelay.Seconds()))
 	case !validUserName.MatchString(name):
-		c.refuseLogin("Invalid username.  Usernames must be 1-20 characters long and " +
+		c.refuseLogin(name, "Invalid username.  Usernames must be 1-20 characters long and "+
 			"consist only of characters a-z, A-Z, 0-9, -, or _.")
+	case reservedName.MatchString(name):
+		c.refuseLogin(name, "That username is reserved.")
 	case c.srv.account(name) != nil:
-		c.refuseLogin("That username is registered.")
+		c.refuseLogin(name, "That username is registered.")
 	case c.member && c.channel.named(name) != nil:
-		c.refuseLogin("That name is already in use on this channel.")
+		c.refuseLogin(name, "That name is already in use on this channel.")
 	default:
+		c.srv.guestLogins[c.address] = time.Now()
 		c.enter(name, nil)
 	}
 }
@@ -55,17 +71,18 @@ func (c *client) loginAccount(name, password string) {
 	account := c.srv.account(name)
 	switch {
 	case !validUserName.MatchString(name):
-		c.refuseLogin(`Invalid username "` + name + `"`)
+		c.refuseLogin(name, `Invalid username "`+name+`"`)
 	case account == nil:
-		c.refuseLogin("User does not exist")
+		c.refuseLogin(name, "User does not exist")
 	case account.Password != password:
-		c.refuseLogin("Invalid username/password combination")
+		c.refuseLogin(name, "Invalid username/password combination")
 	default:
 		c.enter(account.Name, account)
 	}
 }
 
-func (c *client) refuseLogin(reason string) {
+func (c *client) refuseLogin(name, reason string) {
+	c.srv.record(Entry{Kind: KindLoginRefused, Address: c.address, User: name, Text: reason})
 	c.srv.options.Logger.Info("login refused", slog.String("address", c.address), slog.String("reason", reason))
 	c.emit("login", loginFrame{Error: reason})
 }
@@ -77,10 +94,17 @@ func (c *client) enter(name string, account *Account) {
 		c.globalRank = registeredRank
 	}
 	c.srv.options.Logger.Info("logged in", slog.String("address", c.address), slog.String("user", name))
+	c.srv.record(Entry{Kind: KindLogin, Address: c.address, User: name})
 	c.emit("rank", c.rank())
 	c.emit("login", loginFrame{Success: true, Name: name, Guest: account == nil})
 	if c.member {
 		c.channel.announce(c)
+		c.recallMute()
+	}
+	if c.member && c.channel.isBanned(name) {
+		c.kick(banned)
+		c.channel.whisper(moderatorRank, name+" was kicked (name is banned)")
+		return
 	}
 	if account != nil && c.channel != nil {
 		c.takeChannelRank()
@@ -91,7 +115,7 @@ func (c *client) enter(name string, account *Account) {
 // about the users.
 func (c *client) takeChannelRank() {
 	wasModerator := c.isModerator()
-	c.channelRank, c.hasChannelRank = c.account.rankIn(c.channel.name), true
+	c.channelRank, c.hasChannelRank = c.channel.rankOf(c.name), true
 	c.emit("rank", c.rank())
 	switch {
 	case c.member:

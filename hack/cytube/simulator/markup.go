@@ -9,6 +9,13 @@ import (
 // too, but the HTML sanitizer that follows turns those back.
 var escapeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
+// escapeLoosely and escapeAll are for what the sanitizer does not see.
+var (
+	escapeLoosely = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+	escapeAll     = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;",
+		"(", "&#40;", ")", "&#41;")
+)
+
 // jsSpace is what \s means in JavaScript, inside a character class.
 const jsSpace = `\s\v\p{Z}\x{feff}`
 

@@ -25,6 +25,10 @@ type Options struct {
 	// change at once and holds back what follows for 10 s, so a client that joins soon after somebody else gets its
 	// usercount late. Zero: 10 s. Negative: every change is sent at once.
 	UsercountInterval time.Duration
+	// Limits are what one visitor or address may do. Zero: none; CyTubeLimits has the real server's.
+	Limits Limits
+	// Media is what the providers know. Anything else that is queued is a film of five minutes, or a live stream.
+	Media []Media
 	// LogLimit is how many entries a channel's log keeps; the oldest go first. Zero: 100000.
 	LogLimit int
 	// Logger hears about connections and logins, never about passwords or chat. Nil: nothing is logged.
@@ -48,7 +52,7 @@ type Account struct {
 type ChannelOptions struct {
 	// Name is 1-30 of a-z, A-Z, 0-9, "-" and "_"; CyTube folds it to lower case.
 	Name string
-	// Password that joinChannel must carry. Empty: an open channel.
+	// Password that joinChannel must carry; moderators need none. Empty: an open channel.
 	Password string
 	// MOTD is the message of the day, HTML.
 	MOTD string
@@ -56,6 +60,23 @@ type ChannelOptions struct {
 	Emotes []Emote
 	// Playlist of the channel; the first item is playing.
 	Playlist []Media
+	// Permissions override the rank that something needs, e.g. {"chat": 1}.
+	Permissions map[string]float64
+	// ChatAntiflood is the channel's own flood limit for chat lines of users below moderator. CyTube's, when somebody
+	// switches it on, is {4, 1, 4 * time.Second}. Zero burst: off.
+	ChatAntiflood Flood
+	// NewUserChatDelay and NewUserChatLinkDelay are how long a guest must have been connected before they may chat,
+	// and chat with links.
+	NewUserChatDelay, NewUserChatLinkDelay time.Duration
+	// AFKTimeout is after how long without a line somebody is away. Zero: 10 minutes. Negative: never.
+	AFKTimeout time.Duration
+}
+
+func (o ChannelOptions) withDefaults() ChannelOptions {
+	if o.AFKTimeout == 0 {
+		o.AFKTimeout = defaultAFKTimeout
+	}
+	return o
 }
 
 // Emote is an element of the emoteList frame.
@@ -80,6 +101,7 @@ const (
 	defaultPingTimeout       = 120 * time.Second
 	defaultUsercountInterval = 10 * time.Second
 	defaultLogLimit          = 100_000
+	defaultAFKTimeout        = 10 * time.Minute
 )
 
 // validChannelName and validUserName are CyTube's own rules.
@@ -98,6 +120,9 @@ func (o Options) withDefaults() Options {
 	if o.UsercountInterval == 0 {
 		o.UsercountInterval = defaultUsercountInterval
 	}
+	if o.Limits.MessageLength == 0 {
+		o.Limits.MessageLength = defaultMessageLength
+	}
 	if o.LogLimit <= 0 {
 		o.LogLimit = defaultLogLimit
 	}
@@ -114,6 +139,9 @@ func (o Options) validate() error {
 	if err := validatePublicURL(o.PublicURL); err != nil {
 		return err
 	}
+	if err := o.Limits.validate(); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for _, a := range o.Accounts {
 		lower := strings.ToLower(a.Name)
@@ -128,6 +156,9 @@ func (o Options) validate() error {
 	for _, c := range o.Channels {
 		if !validChannelName.MatchString(c.Name) {
 			return fmt.Errorf("channel name %q: expected 1-30 of a-z, A-Z, 0-9, - and _", c.Name)
+		}
+		if err := c.ChatAntiflood.validate(); err != nil {
+			return fmt.Errorf("antiflood of channel %s: %w", c.Name, err)
 		}
 	}
 	return nil

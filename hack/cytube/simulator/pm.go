@@ -1,51 +1,47 @@
 package simulator
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 )
 
-func (c *client) handlePM(arg json.RawMessage) {
-	var request struct {
-		To  string `json:"to"`
-		Msg string `json:"msg"`
-	}
-	if !c.member {
-		return
-	}
-	if err := json.Unmarshal(arg, &request); err != nil {
-		c.emit("errorMsg", errorFrame{Msg: "Unexpected error for message pm: " + err.Error()})
-		return
-	}
-	if _, problem := c.pm(request.To, request.Msg); problem != "" {
-		c.emit("errorMsg", errorFrame{Msg: problem})
-	}
+type pmRequest struct {
+	To  string `json:"to"`
+	Msg string `json:"msg"`
 }
 
-// pm sends a private message to both ends, or says in CyTube's words why it cannot.
-func (c *client) pm(to, text string) (Entry, string) {
-	to = strings.ToLower(to)
+// handlePM sends a private message to both ends, or says why it cannot.
+func (c *client) handlePM(request pmRequest) {
+	to, text := strings.ToLower(request.To), request.Msg
+	fail := func(words string) { c.emit("errorMsg", errorFrame{Msg: words}) }
 	switch {
 	case c.name == "":
-		return Entry{}, "You must be signed in to send PMs"
+		fail("You must be signed in to send PMs")
+		return
+	case c.tooNew(text):
+		return
 	case strings.EqualFold(to, c.name):
-		return Entry{}, "You can't PM yourself!"
+		fail("You can't PM yourself!")
+		return
 	case !validUserName.MatchString(to):
-		return Entry{}, "PM failed: " + to + " isn't a valid username."
+		fail("PM failed: " + to + " isn't a valid username.")
+		return
+	case c.flooded(false):
+		return
 	}
 	other := c.channel.named(to)
 	if other == nil {
-		return Entry{}, "PM failed: " + to + " isn't connected to this channel."
+		fail("PM failed: " + to + " isn't connected to this channel.")
+		return
 	}
-	text = truncate(text)
+	text = c.truncate(text)
 	f := chatFrame{Username: c.name, Msg: formatMessage(text), Time: time.Now().UnixMilli(), To: other.name}
 	if strings.HasPrefix(text, ">") {
 		f.Meta.AddClass = "greentext"
 	}
 	other.emit("pm", f)
 	c.emit("pm", f)
-	return c.channel.record(Entry{
+	c.channel.record(Entry{
 		Kind: KindPM, User: f.Username, To: f.To, Text: f.Msg, Class: f.Meta.AddClass, Time: f.Time,
-	}), ""
+	})
 }

@@ -1,22 +1,30 @@
 package simulator_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
 // The people and the channels of the captures.
 
+// replayLimits are those of the recorded server, on which guests had to wait less.
+func replayLimits() simulator.Limits {
+	limits := simulator.CyTubeLimits()
+	limits.GuestLoginDelay = 2 * time.Second
+	return limits
+}
+
 func replayOptions(playlist []simulator.Media) simulator.Options {
 	return simulator.Options{
-		// The recording's usercount frames came at once, since the channels had been quiet before.
-		UsercountInterval: -1,
+		Limits: replayLimits(),
 		Accounts: []simulator.Account{
 			{Name: "owner", Rank: 5},
 			{Name: "rosey", Password: "pw-rosey", Rank: 3, ChannelRanks: map[string]float64{"private": 1}},
 			{Name: "alice", Rank: 2},
-			{Name: "bob", Rank: 1},
+			{Name: "bob", Password: "pw-bob", Rank: 1},
 		},
 		Channels: []simulator.ChannelOptions{{
 			Name: "movienight",
@@ -64,35 +72,58 @@ func leave(t *testing.T, sim *simulator.Server, user string) {
 	}
 }
 
+// quiet lets enough time pass that nothing of before holds anything back, such as the next usercount.
+func (b *bubble) quiet() { time.Sleep(time.Minute) }
+
 // someChat leaves a line to replay.
-func someChat(t *testing.T, sim *simulator.Server) {
-	t.Helper()
-	join(t, sim, "movienight", "alice")
-	say(t, sim, "alice", "bye")
-	leave(t, sim, "alice")
+func someChat(b *bubble) { b.visits("alice", "bye") }
+
+// moreChat leaves two.
+func moreChat(b *bubble) {
+	someChat(b)
+	b.visits("bob", "now?")
 }
 
-func ownerInPrivate(t *testing.T, sim *simulator.Server) {
-	t.Helper()
-	join(t, sim, "private", "owner")
+// visits lets somebody come, say a line and go.
+func (b *bubble) visits(user, line string) {
+	b.t.Helper()
+	joins(user)(b)
+	says(user, line)(b)
+	leave(b.t, b.sim, user)
+	b.quiet()
 }
 
-func eveningBefore(t *testing.T, sim *simulator.Server) {
-	t.Helper()
-	someChat(t, sim)
-	join(t, sim, "movienight", "owner")
+// floodOfChat leaves as many lines as CyTube keeps.
+func floodOfChat(b *bubble) {
+	joins("bob")(b)
+	for i := range 20 {
+		says("bob", fmt.Sprint("spam ", i))(b)
+	}
+	leave(b.t, b.sim, "bob")
+	b.quiet()
+}
+
+func ownerInPrivate(b *bubble) {
+	join(b.t, b.sim, "private", "owner")
+	b.quiet()
+}
+
+func ownerAndChat(b *bubble) {
+	someChat(b)
+	joins("owner")(b)
+	b.quiet()
 }
 
 // eveningCues is what the others did in the evening's capture, by the number of the line that shows it first. What
 // they typed is known from what the server made of it.
-var eveningCues = map[int]func(*testing.T, *simulator.Server, string){
-	31: joins("alice"),
-	37: joins("popcorn_fan"),
-	40: joins("Zoe-99"),
-	45: func(t *testing.T, _ *simulator.Server, url string) {
-		t.Helper()
-		connect(t, url).send(`42["joinChannel",{"name":"movienight"}]`)
-	},
+var eveningCues = map[int]func(*bubble){
+	31: joinsUnnamed, // and logs in as alice below
+	32: names("alice"),
+	37: joinsUnnamed,
+	38: names("popcorn_fan"),
+	40: joinsUnnamed,
+	41: names("Zoe-99"),
+	45: joinsUnnamed,
 	46: says("alice", "hello everyone"),
 	47: says("popcorn_fan", `hi alice! <b>bold?</b> & "quotes"`),
 	48: says("Zoe-99", "日本語 and emoji 🍿 https://example.com/?a=1&b=2"),
@@ -100,33 +131,83 @@ var eveningCues = map[int]func(*testing.T, *simulator.Server, string){
 	50: says("owner", "*stars* _under_ `code`"),
 	51: says("alice", ">greentext"),
 	52: says("owner", "/sp spoiler text"),
-	55: func(t *testing.T, sim *simulator.Server, _ string) {
-		t.Helper()
-		if _, err := sim.Channel("movienight").PM("alice", "rosey", "psst: !stats"); err != nil {
-			t.Fatal(err)
+	55: acts(func(c *simulator.Channel) error {
+		_, err := c.PM("alice", "rosey", "psst: !stats")
+		return err
+	}),
+	60: acts(func(c *simulator.Channel) error { return c.SetAFK("alice", true) }),
+	62: says("alice", "back"),
+	65: queues("one", simulator.QueueEnd, false),
+	67: queues("three", simulator.QueueNext, true),
+	69: acts(func(c *simulator.Channel) error { return c.ToggleLock("owner") }),
+	70: acts(func(c *simulator.Channel) error { return c.ToggleLock("owner") }),
+	71: acts(func(c *simulator.Channel) error { return c.SetMOTD("owner", "Tonight: <i>double feature</i>") }),
+	72: acts(func(c *simulator.Channel) error { return c.AssignLeader("owner", "alice") }),
+	73: acts(func(c *simulator.Channel) error { return c.AssignLeader("owner", "") }),
+	76: acts(func(c *simulator.Channel) error { return c.Poll("owner", "Next film?", "Alien", "Brazil") }),
+	77: acts(func(c *simulator.Channel) error { return c.Vote("alice", 0) }),
+	78: acts(func(c *simulator.Channel) error { return c.ClosePoll("owner") }),
+	79: acts(func(c *simulator.Channel) error {
+		return c.UpdateEmote("owner", simulator.Emote{Name: ":rosey:", Image: "https://example.com/rosey.png"})
+	}),
+	80: acts(func(c *simulator.Channel) error { return c.Voteskip("popcorn_fan") }),
+	81: acts(func(c *simulator.Channel) error { return c.SetRank("owner", "alice", 2) }),
+	82: says("owner", "/d cheers"),
+	84: says("owner", "/clear"),
+	86: leaves("popcorn_fan"),
+	89: func(b *bubble) { b.visitor.Leave() },
+	90: says("alice", "bye"),
+	91: leaves("alice"),
+	96: leaves("Zoe-99"),
+	99: leaves("owner"),
+}
+
+func joins(user string) func(*bubble) {
+	return func(b *bubble) {
+		b.t.Helper()
+		join(b.t, b.sim, "movienight", user)
+	}
+}
+
+// joinsUnnamed lets somebody in who has not logged in yet.
+func joinsUnnamed(b *bubble) { b.visitor = b.sim.Channel("movienight").Visit() }
+
+// names logs in whoever joined last.
+func names(user string) func(*bubble) {
+	return func(b *bubble) {
+		b.t.Helper()
+		if err := b.visitor.Login(user); err != nil {
+			b.t.Fatal(err)
 		}
-	},
-}
-
-func joins(user string) func(*testing.T, *simulator.Server, string) {
-	return func(t *testing.T, sim *simulator.Server, _ string) {
-		t.Helper()
-		join(t, sim, "movienight", user)
 	}
 }
 
-func says(user, text string) func(*testing.T, *simulator.Server, string) {
-	return func(t *testing.T, sim *simulator.Server, _ string) {
-		t.Helper()
-		say(t, sim, user, text)
+func leaves(user string) func(*bubble) {
+	return func(b *bubble) {
+		b.t.Helper()
+		leave(b.t, b.sim, user)
 	}
 }
 
-// loginAgain takes the name of the capture's client away from it.
-func loginAgain(t *testing.T, _ *simulator.Server, url string) {
-	t.Helper()
-	second := connect(t, url)
-	second.send(`42["joinChannel",{"name":"movienight"}]`)
-	second.until("usercount")
-	second.send(`42["login",{"name":"rosey","pw":"pw-rosey"}]`)
+func says(user, text string) func(*bubble) {
+	return acts(func(c *simulator.Channel) error {
+		_, err := c.Say(user, text)
+		return err
+	})
+}
+
+func queues(name, position string, temp bool) func(*bubble) {
+	return acts(func(c *simulator.Channel) error {
+		_, err := c.Queue("owner", live(name, temp), position)
+		return err
+	})
+}
+
+func acts(act func(*simulator.Channel) error) func(*bubble) {
+	return func(b *bubble) {
+		b.t.Helper()
+		if err := act(b.sim.Channel("movienight")); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }

@@ -8,62 +8,70 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
-	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 )
 
 // recording is how a capture of the real server is played against the simulator.
 type recording struct {
 	file     string
-	skip     string // why the simulator cannot answer it
 	playlist []simulator.Media
 	// before brings about what the real server's channel had when the capture began.
-	before func(t *testing.T, sim *simulator.Server)
+	before func(b *bubble)
 	// cues act for the other people in the capture, before the line of that number.
-	cues map[int]func(t *testing.T, sim *simulator.Server, url string)
-	// last is the line to stop after; 0 plays to the end.
-	last int
+	cues map[int]func(b *bubble)
 }
 
 var recordings = []recording{
-	{file: "evening", playlist: playlistBefore, before: eveningBefore, cues: eveningCues, last: 59},
+	{file: "evening", playlist: playlistBefore, before: ownerAndChat, cues: eveningCues},
 	{file: "login-wrong-password", playlist: playlistAfter, before: someChat},
 	{file: "login-invalid-name", playlist: playlistAfter, before: someChat},
-	{file: "login-guest-name-in-use", playlist: playlistAfter, before: func(t *testing.T, sim *simulator.Server) {
-		someChat(t, sim)
-		join(t, sim, "movienight", "sam_guest")
+	{file: "login-guest-name-in-use", playlist: playlistAfter, before: func(b *bubble) {
+		someChat(b)
+		joins("sam_guest")(b)
+		b.quiet()
+	}},
+	{file: "login-guest-rate-limited", playlist: playlistAfter, before: func(b *bubble) {
+		floodOfChat(b)
+		first := b.connect("")
+		first.send(`42["login",{"name":"quick_one"}]`)
+		first.until("login")
+		b.goAway(first)
 	}},
 	{file: "channel-password-asked", before: ownerInPrivate},
 	{file: "channel-password-given", before: ownerInPrivate},
 	{file: "channel-password-wrong", before: ownerInPrivate},
 	{file: "join-invalid-channel"},
-	{file: "duplicate-login", playlist: playlistAfter, before: func(t *testing.T, sim *simulator.Server) {
-		someChat(t, sim)
-		join(t, sim, "movienight", "bob")
-		say(t, sim, "bob", "now?")
-		leave(t, sim, "bob")
-	}, cues: map[int]func(*testing.T, *simulator.Server, string){32: loginAgain}},
-	{file: "kicked", skip: "people cannot kick each other yet"},
-	{file: "muted", skip: "people cannot mute each other yet"},
-	{file: "chat-flood-throttled", skip: "chat is not limited yet"},
-	{file: "login-guest-rate-limited", skip: "guest logins are not limited yet"},
-	{file: "connect-rate-limited", skip: "connections are not limited yet"},
+	{file: "duplicate-login", playlist: playlistAfter, before: moreChat, cues: map[int]func(*bubble){
+		32: joinsUnnamed, 33: names("rosey"),
+	}},
+	{file: "kicked", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){
+		31: says("owner", "/kick rosey be nice"),
+	}},
+	{file: "muted", playlist: playlistAfter, before: ownerAndChat, cues: map[int]func(*bubble){
+		30: says("owner", "/mute bob"), 33: says("owner", "/unmute bob"),
+	}},
+	{file: "chat-flood-throttled", playlist: playlistAfter, before: moreChat},
+	{file: "connect-rate-limited", before: func(b *bubble) {
+		for range simulator.CyTubeLimits().ConnectBurst {
+			b.goAway(b.connect(""))
+		}
+	}},
 }
 
-// TestReplay plays the client's side of every capture of a real server and expects the server's side of it, frame by
-// frame.
+// TestReplay plays the client's side of every capture of a real server, at the recording's times, and expects the
+// server's side of it, frame by frame.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for _, r := range recordings {
 		t.Run(r.file, func(t *testing.T) {
 			t.Parallel()
-			if r.skip != "" {
-				t.Skip(r.skip)
-			}
-			r.play(t)
+			lines := readCapture(t, r.file)
+			synctest.Test(t, func(t *testing.T) { r.play(t, lines) })
 		})
 	}
 }
@@ -86,29 +94,29 @@ func TestReplayNamesEveryCapture(t *testing.T) {
 	}
 }
 
-func (r recording) play(t *testing.T) {
+func (r recording) play(t *testing.T, lines []captureLine) {
 	t.Helper()
-	sim, url := simulatortest.Start(t, replayOptions(r.playlist))
+	b := newBubble(t, replayOptions(r.playlist))
 	if r.before != nil {
-		r.before(t, sim)
+		r.before(b)
 	}
-	client := dial(t, url)
-	for i, line := range readCapture(t, r.file) {
+	b.started = time.Now()
+	client := b.open("")
+	for i, line := range lines {
 		number := i + 1
-		if r.last > 0 && number > r.last {
-			break
-		}
+		b.at(line.T)
 		if cue := r.cues[number]; cue != nil {
-			cue(t, sim, url)
+			cue(b)
 		}
-		heartbeat := line.Frame == "2" || line.Frame == "3"
-		switch {
-		case heartbeat: // its time depends on the recording's; it has a test of its own
-		case line.Dir == "out":
+		switch line.Dir {
+		case "out":
 			client.send(line.Frame)
-		case line.Dir == "in":
+		case "in":
 			if diff := cmp.Diff(normalize(t, line.Frame), normalize(t, client.receive())); diff != "" {
 				t.Fatalf("line %d: -real server +simulator:\n%s", number, diff)
+			}
+			if late := time.Since(b.started).Milliseconds() - int64(line.T); late > 0 {
+				t.Errorf("line %d: %d ms later than the real server's", number, late)
 			}
 		}
 	}
@@ -126,13 +134,21 @@ func (s *socket) expectNothingMore() {
 }
 
 type captureLine struct {
-	Dir   string `json:"dir"`
-	Frame string `json:"frame"`
+	Who     string `json:"who"`     // which client, where there are several
+	Address string `json:"address"` // that it opens a connection from
+	T       int    `json:"t"`       // ms
+	Dir     string `json:"dir"`
+	Frame   string `json:"frame"`
 }
 
 func readCapture(t *testing.T, name string) []captureLine {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "captures", name+".jsonl"))
+	return readLines(t, filepath.Join("testdata", "captures", name+".jsonl"))
+}
+
+func readLines(t *testing.T, file string) []captureLine {
+	t.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +159,7 @@ func readCapture(t *testing.T, name string) []captureLine {
 	for scanner.Scan() {
 		var line captureLine
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			t.Fatalf("line %d of %s: %v", len(lines)+1, name, err)
+			t.Fatalf("line %d of %s: %v", len(lines)+1, file, err)
 		}
 		lines = append(lines, line)
 	}
@@ -189,7 +205,7 @@ func blank(v any) any {
 			case "time", "timestamp":
 				// A playlist's time is text, such as "00:00".
 				if ms, isNumber := value.(float64); isNumber {
-					v[key] = map[bool]string{true: "<ms>", false: "<not ms>"}[ms > 1e12 && ms == float64(int64(ms))]
+					v[key] = map[bool]string{true: "<ms>", false: "<not ms>"}[ms > 9e11 && ms == float64(int64(ms))]
 				}
 			case "aliases":
 				_, isList := value.([]any)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Server is a CyTube server. One lock guards all its channels and clients, so what happens in a channel has one
@@ -24,6 +25,21 @@ type Server struct {
 	closed   bool
 	channels map[string]*Channel
 	people   int // of the audience, ever; makes their addresses
+	log      *eventLog
+	timers   map[*timer]struct{}
+	sessions map[*session]struct{} // the open sockets
+	faults   faults
+
+	always, inChannel map[string]handler
+	commands          map[string]command
+
+	// What the limits count, by address.
+	connects    map[string]*tokenBucket
+	perAddress  map[string]int
+	guestLogins map[string]time.Time
+
+	noLoginsUntil  time.Time
+	noLoginsReason string
 }
 
 // New makes a server. The error names the option that is wrong.
@@ -32,7 +48,13 @@ func New(options Options) (*Server, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("options of the CyTube simulator: %w", err)
 	}
-	s := &Server{options: options, accounts: map[string]*Account{}, channels: map[string]*Channel{}}
+	s := &Server{
+		options: options, accounts: map[string]*Account{}, channels: map[string]*Channel{},
+		log: newEventLog(options.LogLimit), timers: map[*timer]struct{}{}, sessions: map[*session]struct{}{},
+		perAddress: map[string]int{}, faults: newFaults(), commands: newCommands(),
+	}
+	s.forgetLimits()
+	s.always, s.inChannel = newHandlers()
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	for _, a := range options.Accounts {
 		s.accounts[strings.ToLower(a.Name)] = &a
@@ -77,9 +99,10 @@ func (s *Server) channel(name string) (*Channel, error) {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
-	for _, c := range s.channels {
-		c.stopUsercount()
+	for t := range s.timers {
+		t.stop()
 	}
+	s.faults.heal() // a connection that is held could not be closed
 	s.mu.Unlock()
 	s.stop()
 	s.running.Wait()
@@ -94,6 +117,17 @@ func (s *Server) begin() bool {
 	}
 	s.running.Add(1)
 	return true
+}
+
+// forgetLimits starts the counting anew.
+func (s *Server) forgetLimits() {
+	s.connects, s.guestLogins = map[string]*tokenBucket{}, map[string]time.Time{}
+}
+
+// record adds an entry to the server's log.
+func (s *Server) record(e Entry) {
+	e.Time = time.Now().UnixMilli()
+	s.log.append(e)
 }
 
 // account returns the account of that name, in any case, or nil.

@@ -2,8 +2,8 @@ package simulator
 
 import (
 	"errors"
-	"net"
 	"strings"
+	"time"
 )
 
 // session is the Socket.IO side of a connection. A client that was disconnected from the namespace may connect to it
@@ -13,13 +13,18 @@ type session struct {
 	conn    *conn
 	address string
 	client  *client
+	lonely  *timer // ends a connection that stays out of the namespace
 }
+
+// connectTimeout is how long a connection may stay out of the namespace, as Socket.IO has it.
+const connectTimeout = 45 * time.Second
 
 // handle answers one packet. An error ends the connection, as a packet that cannot be parsed does.
 func (s *session) handle(packet string) error {
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
 	connected := s.client != nil && !s.client.gone
+	isEvent := strings.HasPrefix(packet, packetEvent)
 	switch {
 	case strings.HasPrefix(packet, packetConnect+"/"):
 		namespace, _, _ := strings.Cut(strings.TrimPrefix(packet, packetConnect), ",")
@@ -29,38 +34,62 @@ func (s *session) handle(packet string) error {
 			return errors.New("handling packet: the namespace is connected already")
 		}
 		return s.connect()
-	case packet == packetDisconnect && connected:
+	case (packet == packetDisconnect || isEvent) && !connected:
+		return errors.New("handling packet: the namespace is not connected")
+	case packet == packetDisconnect:
 		s.client.disconnect()
-	case strings.HasPrefix(packet, packetEvent):
+	case isEvent:
 		event, arg, err := decodeEvent(packet)
 		if err != nil {
 			return err
 		}
-		if connected {
-			s.client.handle(event, arg)
-		}
+		s.client.handle(event, arg)
 	}
 	return nil
 }
 
+// connect admits the client to the namespace, if its address has not used up its connections.
 func (s *session) connect() error {
+	if !s.srv.mayConnect(s.address) {
+		const words = "Rate limit exceeded"
+		s.srv.record(Entry{Kind: KindLimit, Address: s.address, Text: words})
+		s.conn.send(packetConnectError + `{"message":"` + words + `"}`)
+		return nil
+	}
 	reply, err := marshal(sidFrame{SID: newSID()})
 	if err != nil {
 		return err
 	}
-	host, _, err := net.SplitHostPort(s.address)
-	if err != nil {
-		host = s.address
-	}
-	s.client = newClient(s.srv, s.conn, host)
+	s.lonely.stop()
 	s.conn.send(packetConnect + reply)
+	s.client = newClient(s.srv, s.conn, s.address)
+	if s.srv.tooMany(s.address) {
+		const words = "Too many connections from your IP address"
+		s.srv.record(Entry{Kind: KindLimit, Address: s.address, Text: words})
+		s.client.kick(words)
+		s.conn.finish()
+		return nil
+	}
+	s.srv.perAddress[s.address]++
+	s.client.counted = true
+	s.srv.record(Entry{Kind: KindOpen, Address: s.address})
 	s.client.emit("rank", s.client.rank())
 	return nil
+}
+
+// begin waits for the client to connect to the namespace, though not for ever.
+func (s *session) begin() {
+	s.srv.mu.Lock()
+	defer s.srv.mu.Unlock()
+	s.srv.sessions[s] = struct{}{}
+	s.lonely = s.srv.after(connectTimeout, s.conn.finish)
 }
 
 func (s *session) end() {
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
+	delete(s.srv.sessions, s)
+	s.lonely.stop()
 	if s.client != nil {
 		s.client.disconnect()
 	}

@@ -12,6 +12,9 @@ type socketServer struct {
 
 // serveSocketConfig tells a client where the socket server of a channel is: here.
 func (s *Server) serveSocketConfig(w http.ResponseWriter, r *http.Request) {
+	if !s.reachable(w, r, clientAddress(r)) {
+		return
+	}
 	name, isJSON := strings.CutSuffix(r.PathValue("file"), ".json")
 	if !isJSON {
 		http.NotFound(w, r)

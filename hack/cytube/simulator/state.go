@@ -3,15 +3,18 @@ package simulator
 // sendState tells a client that was let in everything about the channel. There is no acknowledgement of joinChannel:
 // this burst is the answer, in the order of CyTube's own modules.
 func (c *Channel) sendState(m *client) {
-	m.emit("setPermissions", defaultPermissions)
-	m.emit("setPlaylistLocked", true)
-	m.emit("emoteList", append([]Emote{}, c.options.Emotes...))
+	m.emit("setPermissions", c.permissions)
+	m.emit("setPlaylistLocked", !c.openPlaylist)
+	m.emit("emoteList", append([]Emote{}, c.emotes...))
+	if m.name != "" {
+		m.recallMute()
+	}
 	for _, line := range c.replay {
 		m.emit("chatMsg", line)
 	}
-	m.emit("drinkCount", 0)
+	m.emit("drinkCount", c.drinks)
 	m.emit("channelCSSJS", noCSSJS)
-	m.emit("setMotd", c.options.MOTD)
+	m.emit("setMotd", c.motd)
 	m.emit("channelOpts", c.optsFrame())
 	c.sendPlaylist(m)
 	c.sendCurrentMedia(m)
@@ -19,31 +22,13 @@ func (c *Channel) sendState(m *client) {
 		// What a client gets when its rank in the channel becomes known; here it is known already.
 		c.sendPlaylist(m)
 	}
+	if c.poll != nil {
+		c.sendPoll("newPoll", m)
+	}
 	c.sendUserlist(m)
-}
-
-func (c *Channel) sendPlaylist(m *client) {
-	items := []playlistItemFrame{}
-	total := 0
-	for i, media := range c.options.Playlist {
-		items = append(items, playlistItemFrame{
-			Media: media.frame(), UID: i, Temp: media.Temp, QueueBy: media.QueueBy,
-		})
-		total += media.Seconds
+	if c.leader != nil {
+		m.emit("setLeader", c.leader.name)
 	}
-	m.emit("setPlaylistMeta", playlistMetaFrame{Count: len(items), RawTime: total, Time: formatTime(total)})
-	m.emit("playlist", items)
-	if len(items) > 0 {
-		m.emit("setCurrent", 0)
-	}
-}
-
-func (c *Channel) sendCurrentMedia(m *client) {
-	if len(c.options.Playlist) == 0 {
-		return
-	}
-	m.emit("setCurrent", 0)
-	m.emit("changeMedia", changeMediaFrame{mediaFrame: c.options.Playlist[0].frame()})
 }
 
 // sendUserlist names everyone who is logged in; moderators see more of each.
@@ -68,16 +53,23 @@ func (c *Channel) optsFrame() map[string]any {
 	if c.options.Password != "" {
 		password = c.options.Password
 	}
+	flood := c.options.ChatAntiflood
+	antiflood := map[string]any{"burst": 4, "sustained": 1, "cooldown": 4}
+	if flood.Burst > 0 {
+		antiflood = map[string]any{
+			"burst": flood.Burst, "sustained": flood.Sustained, "cooldown": flood.Cooldown.Seconds(),
+		}
+	}
 	return map[string]any{
 		"allow_voteskip":                 true,
-		"voteskip_ratio":                 0.5,
-		"afk_timeout":                    600,
+		"voteskip_ratio":                 skipRatio,
+		"afk_timeout":                    max(0, c.options.AFKTimeout.Seconds()),
 		"pagetitle":                      c.name,
 		"maxlength":                      0,
 		"externalcss":                    "",
 		"externaljs":                     "",
-		"chat_antiflood":                 false,
-		"chat_antiflood_params":          map[string]int{"burst": 4, "sustained": 1, "cooldown": 4},
+		"chat_antiflood":                 flood.Burst > 0,
+		"chat_antiflood_params":          antiflood,
 		"show_public":                    false,
 		"enable_link_regex":              true,
 		"password":                       password,
@@ -86,8 +78,8 @@ func (c *Channel) optsFrame() map[string]any {
 		"block_anonymous_users":          false,
 		"allow_ascii_control":            false,
 		"playlist_max_per_user":          0,
-		"new_user_chat_delay":            0,
-		"new_user_chat_link_delay":       0,
+		"new_user_chat_delay":            c.options.NewUserChatDelay.Seconds(),
+		"new_user_chat_link_delay":       c.options.NewUserChatLinkDelay.Seconds(),
 		"playlist_max_duration_per_user": 0,
 	}
 }

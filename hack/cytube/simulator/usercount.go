@@ -2,36 +2,45 @@ package simulator
 
 import "time"
 
-// usercountChanged broadcasts how many are connected, at most once per interval: the first change at once, the
-// others together when the interval is over.
+// usercounter decides when a usercount is sent. It is CyTube's: the first change is sent at once and what follows
+// together when the interval is over; a change soon after that waits for a whole interval of its own.
+type usercounter struct {
+	changed, sent time.Time
+	pending       bool
+	timer         *timer
+}
+
+// usercountChanged broadcasts how many are connected, at most about once per interval.
 func (c *Channel) usercountChanged() {
-	if c.usercountTimer != nil || c.srv.closed {
+	u, interval, now := &c.usercount, c.srv.options.UsercountInterval, time.Now()
+	if c.srv.closed {
 		return
 	}
-	wait := time.Until(c.usercountSent.Add(c.srv.options.UsercountInterval))
-	if wait <= 0 || c.srv.options.UsercountInterval < 0 {
+	if interval < 0 {
 		c.broadcastUsercount()
 		return
 	}
-	c.srv.running.Add(1)
-	c.usercountTimer = time.AfterFunc(wait, func() {
-		defer c.srv.running.Done()
-		c.srv.mu.Lock()
-		defer c.srv.mu.Unlock()
-		c.usercountTimer = nil
+	due := u.changed.IsZero() || now.Sub(u.changed) >= interval || now.Sub(u.sent) >= interval
+	u.changed, u.pending = now, true
+	if due {
+		u.timer.stop()
+		u.timer = nil
 		c.broadcastUsercount()
-	})
+	}
+	if u.timer == nil {
+		u.timer = c.srv.after(interval, c.usercountDue)
+	}
+}
+
+func (c *Channel) usercountDue() {
+	c.usercount.timer = nil
+	if c.usercount.pending {
+		c.broadcastUsercount()
+	}
 }
 
 func (c *Channel) broadcastUsercount() {
-	c.usercountSent = time.Now()
+	c.usercount.sent, c.usercount.pending = time.Now(), false
 	c.broadcast("usercount", len(c.members))
 	c.record(Entry{Kind: KindUsercount, Count: len(c.members)})
-}
-
-// stopUsercount gives up a broadcast that is waiting.
-func (c *Channel) stopUsercount() {
-	if c.usercountTimer != nil && c.usercountTimer.Stop() {
-		c.srv.running.Done()
-	}
 }

@@ -1,0 +1,53 @@
+package simulator
+
+import (
+	"slices"
+	"strings"
+)
+
+// liveTypes are the providers of live streams, which have no length.
+var liveTypes = []string{"li", "tw", "rt", "cu", "hl"}
+
+// linkPrefixes make a link of an id; a provider that is not here has links for ids.
+var linkPrefixes = map[string]string{
+	"yt": "https://youtu.be/", "vi": "https://vimeo.com/", "dm": "https://dailymotion.com/video/",
+	"li": "https://livestream.com/", "tw": "https://twitch.tv/", "gd": "https://docs.google.com/file/d/",
+	"sb": "https://streamable.com/", "tc": "https://clips.twitch.tv/", "nv": "https://www.nicovideo.jp/watch/",
+}
+
+// inventedSeconds is the length of a film that nobody configured.
+const inventedSeconds = 300
+
+// lookUp stands in for asking the provider about an id. What Options.Media does not know is a film all the same,
+// except that CyTube takes an HLS stream only from an https address.
+func (s *Server) lookUp(id, kind string) (Media, string) {
+	i := slices.IndexFunc(s.options.Media, func(m Media) bool { return m.ID == id && m.Type == kind })
+	switch {
+	case i >= 0:
+		return s.options.Media[i], ""
+	case kind == "hl" && !strings.HasPrefix(id, "https"):
+		return Media{}, "HLS links must start with HTTPS due to browser security policy.  " +
+			"See https://git.io/vpDLK for details."
+	case slices.Contains(liveTypes, kind):
+		return Media{ID: id, Title: "Livestream", Type: kind}, ""
+	default:
+		return Media{ID: id, Title: "Film " + id, Type: kind, Seconds: inventedSeconds}, ""
+	}
+}
+
+// playlistItem is a film on the playlist.
+type playlistItem struct {
+	media    Media
+	uid      int
+	duration string // as clients are shown it
+}
+
+func (i *playlistItem) mediaFrame() mediaFrame {
+	return mediaFrame{
+		ID: i.media.ID, Title: i.media.Title, Seconds: i.media.Seconds, Duration: i.duration, Type: i.media.Type,
+	}
+}
+
+func (i *playlistItem) frame() playlistItemFrame {
+	return playlistItemFrame{Media: i.mediaFrame(), UID: i.uid, Temp: i.media.Temp, QueueBy: i.media.QueueBy}
+}
