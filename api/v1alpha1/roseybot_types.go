@@ -1,0 +1,188 @@
+//nolint:lll // a marker cannot be wrapped
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RoseyBot is a bot in one channel of a CyTube site, with a database service that keeps what happens there.
+// Bot and database service talk over NATS.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=rosey
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Channel",type=string,JSONPath=`.spec.channel.name`
+// +kubebuilder:printcolumn:name="Bot",type=string,JSONPath=`.status.bot.summary`
+// +kubebuilder:printcolumn:name="DB",type=string,JSONPath=`.status.database.summary`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 50",message="metadata.name: expected at most 50 characters, because names of other objects are made from it"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="metadata.name: expected no dots, because names of other objects are made from it"
+type RoseyBot struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is what is wanted: the channel, who the bot is in it, the bus and the store.
+	// +required
+	Spec RoseyBotSpec `json:"spec"`
+	// status is what was last seen. The operator writes it; nobody else needs to.
+	// +optional
+	Status RoseyBotStatus `json:"status,omitzero"`
+}
+
+// RoseyBotList is a list of RoseyBots.
+//
+// +kubebuilder:object:root=true
+type RoseyBotList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+
+	Items []RoseyBot `json:"items"`
+}
+
+// RoseyBotSpec is what is wanted of a RoseyBot.
+//
+// The rules about the claim are here and not on its fields, because a transition rule on an optional field is not
+// asked when the field comes or goes.
+//
+// +kubebuilder:validation:XValidation:rule="quantity(has(self.database) && has(self.database.sqlite) ? self.database.sqlite.size : '1Gi').compareTo(quantity(has(oldSelf.database) && has(oldSelf.database.sqlite) ? oldSelf.database.sqlite.size : '1Gi')) >= 0",message="database.sqlite.size: a claim cannot shrink, expected at least the size it has (1Gi where none was given)"
+// +kubebuilder:validation:XValidation:rule="(has(self.database) && has(self.database.sqlite) && has(self.database.sqlite.storageClassName) ? self.database.sqlite.storageClassName : '-') == (has(oldSelf.database) && has(oldSelf.database.sqlite) && has(oldSelf.database.sqlite.storageClassName) ? oldSelf.database.sqlite.storageClassName : '-')",message="database.sqlite.storageClassName: cannot change, because a claim stays in its storage class"
+type RoseyBotSpec struct {
+	// channel is the CyTube channel the bot sits in.
+	// +required
+	Channel Channel `json:"channel"`
+
+	// account is who the bot is in the channel. Absent: an anonymous watcher, who cannot chat.
+	// +optional
+	Account *Account `json:"account,omitempty"`
+
+	// nats is the bus between bot and database service.
+	// +required
+	NATS NATS `json:"nats"`
+
+	// database is where the rows are kept. Absent: SQLite on a claim of 1Gi in the default storage class.
+	// +optional
+	Database *Database `json:"database,omitempty"`
+
+	// replicas is the number of bot pods: 1, or 0 to stop the bot. Default: 1.
+	// The database service runs on while the bot is stopped, because other programs on the bus may ask it.
+	// +optional
+	// +default=1
+	// +kubebuilder:validation:XValidation:rule="self == 0 || self == 1",message="expected 1, or 0 to stop the bot: one bot runs in a channel"
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// image is the container image of bot and database service. Default: the one the operator was installed with.
+	// +optional
+	// +kubebuilder:validation:MaxLength=500
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy says when a node pulls the image. Default: Always for the tag latest, else IfNotPresent.
+	// +optional
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// imagePullSecrets name Secrets of this namespace with the registry's credentials.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=10
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// resources are the compute resources of the bot. Default: requests of 10m CPU and 32Mi memory, a limit of
+	// 128Mi memory. What stands here replaces the default as a whole.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+
+	// logLevel is how much bot and database service log. Default: info.
+	// +optional
+	// +default="info"
+	// +kubebuilder:validation:Enum=debug;info;warn;error
+	LogLevel string `json:"logLevel,omitempty"`
+}
+
+// Channel names a channel on a CyTube site.
+type Channel struct {
+	// server is the base URL of the CyTube site: http(s)://host[:port] without a path. Default: https://cytu.be.
+	// +optional
+	// +default="https://cytu.be"
+	// +kubebuilder:validation:MaxLength=300
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?$')",message="expected http(s)://host[:port] without a path, for example https://cytu.be"
+	Server string `json:"server,omitempty"`
+
+	// name is the channel's name as in its address: 1 to 30 letters, digits, '-' and '_'.
+	// +required
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,30}$')",message="expected 1 to 30 letters, digits, '-' and '_'"
+	Name string `json:"name"`
+
+	// passwordSecretRef names the channel's password, for a channel that asks for one.
+	// The Secret may be made later; a new value is taken up without a restart.
+	// +optional
+	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+}
+
+// Account is a login on a CyTube site.
+type Account struct {
+	// username is the account's or the guest's name: 1 to 20 letters, digits, '-' and '_'.
+	// +required
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,20}$')",message="expected 1 to 20 letters, digits, '-' and '_'"
+	Username string `json:"username"`
+
+	// passwordSecretRef names the account's password. Absent: the bot is a guest of that name.
+	// The Secret may be made later; a new value is taken up without a restart.
+	// +optional
+	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+}
+
+// SecretKeyRef names one key of a Secret in the RoseyBot's namespace.
+type SecretKeyRef struct {
+	// name is the Secret's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a Secret: lower case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+
+	// key is the key in the Secret's data. Default: password.
+	// +optional
+	// +default="password"
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+$') && !self.startsWith('..') && self != '.'",message="expected a key of a Secret: letters, digits, '-', '_' and '.'"
+	Key string `json:"key,omitempty"`
+}
+
+// NATS says how to reach the bus and which part of it belongs to the bot.
+type NATS struct {
+	// url is one NATS URL or several, separated by commas: nats://, tls://, ws:// or wss:// and host[:port].
+	// +required
+	// +kubebuilder:validation:MaxLength=1000
+	// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="expected no user or password in the URL: a RoseyBot is not a place for secrets"
+	// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.matches('^((nats|tls|ws|wss)://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?( *, *|$))+$') && !self.matches(', *$')",message="expected one URL or several separated by commas, each nats://, tls://, ws:// or wss:// and host[:port], for example nats://nats.nats.svc:4222"
+	URL string `json:"url"`
+
+	// subjectPrefix is the first token of all subjects of the bot, without '.', '*', '>' and spaces; it does not
+	// start with '$' or '_'. Default: rosey_<namespace>_<name>, so that bots do not hear each other.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[^.*>[:space:]$_][^.*>[:space:]]*$')",message="expected one token without '.', '*', '>' and spaces that does not start with '$' or '_'"
+	SubjectPrefix string `json:"subjectPrefix,omitempty"`
+}
+
+// Database says where the rows are kept and what the service in front of them may use.
+type Database struct {
+	// sqlite keeps the rows in one file on a claim. Absent: the defaults of its fields.
+	// The claim outlives the RoseyBot: a new one of the same name takes it up, with the size and class it has.
+	// +optional
+	SQLite *SQLite `json:"sqlite,omitempty"`
+
+	// resources are the compute resources of the database service. Default: requests of 10m CPU and 64Mi memory, a
+	// limit of 256Mi memory. What stands here replaces the default as a whole.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+}

@@ -1,0 +1,24 @@
+{{/* The name of the operator's objects in the release's namespace. */}}
+{{- define "rosey-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* The name of objects without a namespace: two releases must not share them. */}}
+{{- define "rosey-operator.clusterName" -}}
+{{ printf "%s:%s" .Release.Namespace (include "rosey-operator.name" .) }}
+{{- end }}
+
+{{- define "rosey-operator.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "rosey-operator.labels" -}}
+{{ include "rosey-operator.selector" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}

@@ -1,0 +1,55 @@
+// Command operator runs RoseyBots in a Kubernetes cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "operator:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main without the process: it ends when the context does, or with the first error.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	options, err := parseFlags(args, stderr)
+	if err != nil {
+		return err
+	}
+	if options.printVersion {
+		if _, err := fmt.Fprintln(stdout, buildVersion()); err != nil {
+			return fmt.Errorf("printing the version: %w", err)
+		}
+		return nil
+	}
+	logger, err := newLogger(stderr, options.logLevel)
+	if err != nil {
+		return err
+	}
+	useLogger(logger)
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the Kubernetes API: %w", err)
+	}
+	// The API server's priority and fairness limits us; a limit of our own only delays the answer to many changes.
+	config.QPS = -1
+	manager, err := newManager(config, options)
+	if err != nil {
+		return err
+	}
+	logger.Info("starting", "version", buildVersion(), "runtimeImage", options.runtimeImage)
+	if err := manager.Start(ctx); err != nil {
+		return fmt.Errorf("running: %w", err)
+	}
+	return nil
+}

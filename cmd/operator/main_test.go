@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/apiservertest"
+)
+
+func TestWrongArgumentsAreNamedInOneLine(t *testing.T) {
+	t.Setenv(imageVariable, "")
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "absent"))
+	image := "--runtime-image=rosey:v1"
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"no image":      {nil, "--runtime-image or $ROSEY_IMAGE is required"},
+		"unknown flag":  {[]string{"--nope"}, "-nope"},
+		"argument":      {[]string{image, "now"}, `unexpected argument "now"`},
+		"log level":     {[]string{image, "--log-level=loud"}, `--log-level is "loud", expected debug, info, warn or error`},
+		"no Kubernetes": {[]string{image}, "finding the Kubernetes API"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var output bytes.Buffer
+			err := run(t.Context(), test.args, io.Discard, &output)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error is %v, want one line with %q", err, test.want)
+			}
+			if output.Len() > 0 {
+				t.Errorf("there is more output: %s", output.String())
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	var help, version bytes.Buffer
+	if err := run(t.Context(), []string{"--help"}, io.Discard, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("help: %v", err)
+	}
+	if !strings.Contains(help.String(), "-watch-namespaces") {
+		t.Errorf("help is %q", help.String())
+	}
+	if err := run(t.Context(), []string{"--version"}, &version, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if got := version.String(); got != buildVersion()+"\n" {
+		t.Errorf("version is %q", got)
+	}
+}
+
+// The whole program as the chart's ServiceAccount: it serves health and metrics, looks after the namespaces it was
+// given and no others, and gives its Lease back at the end.
+func TestRunLeadsWorksAndReleases(t *testing.T) {
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	admin := startServer(t)
+	for _, name := range []string{"watched", "other"} {
+		create(t, admin, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		create(t, admin, &v1alpha1.RoseyBot{
+			ObjectMeta: metav1.ObjectMeta{Name: "movienight", Namespace: name},
+			Spec: v1alpha1.RoseyBotSpec{
+				Channel: v1alpha1.Channel{Name: "movienight"}, NATS: v1alpha1.NATS{URL: "nats://n:4222"},
+			},
+		})
+	}
+	health, metrics := freeAddress(t), freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{
+			"--runtime-image=rosey:v1", "--watch-namespaces=watched", "--leader-elect",
+			"--leader-election-namespace=" + apiservertest.Namespace,
+			"--health-probe-bind-address=" + health, "--metrics-bind-address=" + metrics,
+		}, io.Discard, io.Discard)
+	}()
+	for _, page := range []string{health + "/healthz", health + "/readyz", metrics + "/metrics"} {
+		eventually(t, page, func(ctx context.Context) error { return answers(ctx, "http://"+page) })
+	}
+	eventually(t, "the bot's configuration", func(ctx context.Context) error {
+		key := client.ObjectKey{Namespace: "watched", Name: "movienight-config"}
+		return admin.Get(ctx, key, &corev1.ConfigMap{})
+	})
+	if holder := leader(t, admin); holder == "" {
+		t.Error("nobody holds the Lease")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the end: %v", err)
+	}
+	if holder := leader(t, admin); holder != "" {
+		t.Errorf("%s still holds the Lease", holder)
+	}
+	key := client.ObjectKey{Namespace: "other", Name: "movienight-config"}
+	if err := admin.Get(t.Context(), key, &corev1.ConfigMap{}); !apierrors.IsNotFound(err) {
+		t.Errorf("in a namespace that is not watched: %v, want nothing", err)
+	}
+}
+
+func startServer(t *testing.T) client.Client {
+	t.Helper()
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := apiservertest.Start(t.Context(), scheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := server.OperatorKubeconfig(kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	admin, err := client.New(server.Admin, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin
+}
+
+func create(t *testing.T, admin client.Client, object client.Object) {
+	t.Helper()
+	if err := admin.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leader(t *testing.T, admin client.Client) string {
+	t.Helper()
+	lease := &coordinationv1.Lease{}
+	key := client.ObjectKey{Namespace: apiservertest.Namespace, Name: "rosey-operator"}
+	if err := admin.Get(t.Context(), key, lease); err != nil {
+		t.Fatal(err)
+	}
+	return ptr.Deref(lease.Spec.HolderIdentity, "")
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func answers(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", response.Status)
+	}
+	return nil
+}
+
+func eventually(t *testing.T, what string, check func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: %v", what, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func newManager(kubernetes *rest.Config, options options) (ctrl.Manager, error) {
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	manager, err := ctrl.NewManager(kubernetes, ctrl.Options{
+		Scheme:                  scheme,
+		Cache:                   controllers.CacheOptions(options.watchedNamespaces),
+		Metrics:                 metricsserver.Options{BindAddress: options.metricsAddress},
+		HealthProbeBindAddress:  options.healthAddress,
+		LeaderElection:          options.leaderElect,
+		LeaderElectionID:        "rosey-operator",
+		LeaderElectionNamespace: options.leaderNamespace,
+		// The process ends with the manager, so the next leader need not wait for the Lease to run out.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
+	}
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("adding the health check: %w", err)
+	}
+	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("adding the readiness check: %w", err)
+	}
+	reconciler := controllers.New(manager, manifests.Params{Image: options.runtimeImage},
+		controllers.NewProber(config.HTTPPort))
+	if err := reconciler.SetupWithManager(manager); err != nil {
+		return nil, err
+	}
+	return manager, nil
+}

@@ -1,0 +1,124 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// outcome is what became of the desired objects.
+type outcome struct {
+	// problems has the first problem of each component that has one.
+	problems map[manifests.Component]*problem
+	// err is what trying again may mend.
+	err error
+}
+
+// problem says why an object is not as desired.
+type problem struct {
+	reason, message string
+	// usable says that the object is there and ours, so that what needs it can be written all the same.
+	usable bool
+	err    error
+}
+
+// apply writes what differs from what is desired.
+// A component whose objects cannot be written does not keep the other one from being written.
+func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) outcome {
+	set, err := manifests.Build(bot, r.Params)
+	if err != nil {
+		return outcome{err: err}
+	}
+	result := outcome{problems: map[manifests.Component]*problem{}}
+	shared := r.ensureAll(ctx, bot, seen, set.Shared)
+	for component, objects := range map[manifests.Component][]client.Object{
+		manifests.Database: set.Database, manifests.Bot: set.Bot,
+	} {
+		found := shared
+		if shared == nil || shared.usable {
+			found = first(r.ensureAll(ctx, bot, seen, objects), shared)
+		}
+		if found != nil {
+			result.problems[component] = found
+			result.err = errors.Join(result.err, found.err)
+		}
+	}
+	result.err = errors.Join(result.err, r.prune(ctx, bot, seen, set))
+	return result
+}
+
+func first(problems ...*problem) *problem {
+	for _, one := range problems {
+		if one != nil {
+			return one
+		}
+	}
+	return nil
+}
+
+// ensureAll writes objects in their order, up to the first that cannot be used. It returns the first problem.
+func (r *Reconciler) ensureAll(
+	ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, desired []client.Object,
+) *problem {
+	var found *problem
+	for _, object := range desired {
+		now := r.ensure(ctx, bot, seen, object)
+		found = first(found, now)
+		if now != nil && !now.usable {
+			break
+		}
+	}
+	return found
+}
+
+// ensure makes one object as desired:
+//
+//   - absent: created by POST, which never overwrites anything
+//   - there and not ours: refused, never adopted
+//   - there, ours and as desired: nothing is sent
+//   - there, ours and different: server-side apply
+func (r *Reconciler) ensure(
+	ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, desired client.Object,
+) *problem {
+	live := seen.objects[keyOf(desired)]
+	if live == nil {
+		err := r.create(ctx, desired)
+		if !apierrors.IsAlreadyExists(err) {
+			return writeProblem(desired, err, false)
+		}
+		if live, err = r.readLive(ctx, desired); err != nil {
+			return writeProblem(desired, err, false)
+		}
+	}
+	if refused := refuse(bot, live); refused != nil {
+		return refused
+	}
+	written, err := r.update(ctx, desired, live)
+	if written {
+		delete(seen.objects, keyOf(desired)) // what was seen is the past; the next pass sees what became of it
+	}
+	return writeProblem(desired, err, true)
+}
+
+func writeProblem(object client.Object, err error, usable bool) *problem {
+	if err == nil {
+		return nil
+	}
+	name := nameOf(object)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		// The cache was behind. The change that it did not know of starts the next pass.
+		return &problem{reason: v1alpha1.ReasonProgressing, message: name + " changed meanwhile", usable: usable}
+	}
+	return &problem{
+		reason:  v1alpha1.ReasonWriteFailed,
+		message: fmt.Sprintf("%s: %v", name, err),
+		usable:  usable,
+		err:     fmt.Errorf("%s: %w", name, err),
+	}
+}

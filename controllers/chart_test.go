@@ -1,0 +1,103 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"rosey.dev/rosey/controllers/apiservertest"
+)
+
+// renderChart returns the chart's objects as "kind namespace/name".
+func renderChart(t *testing.T, arguments ...string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	objects, err := apiservertest.RenderChart(t.Context(), arguments...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*unstructured.Unstructured{}
+	for _, object := range objects {
+		content, _ := object.(*unstructured.Unstructured)
+		found[content.GetKind()+" "+content.GetNamespace()+"/"+content.GetName()] = content
+	}
+	return found
+}
+
+func kinds(objects map[string]*unstructured.Unstructured) []string {
+	var names []string
+	for name := range objects {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestChartGrantsRightsInWatchedNamespacesOnly(t *testing.T) {
+	want := []string{
+		"ClusterRole /rosey-system:rosey-operator",
+		"CustomResourceDefinition /roseybots.rosey.dev",
+		"Deployment rosey-system/rosey-operator",
+		"Role rosey-system/rosey-operator-leader-election",
+		"RoleBinding a/rosey-operator",
+		"RoleBinding b/rosey-operator",
+		"RoleBinding rosey-system/rosey-operator-leader-election",
+		"ServiceAccount rosey-system/rosey-operator",
+	}
+	if diff := cmp.Diff(want, kinds(renderChart(t, "--set", "watchNamespaces={a,b}"))); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	want = []string{
+		"ClusterRole /rosey-system:rosey-operator",
+		"ClusterRoleBinding /rosey-system:rosey-operator",
+		"Deployment rosey-system/rosey-operator",
+		"Role rosey-system/rosey-operator-leader-election",
+		"RoleBinding rosey-system/rosey-operator-leader-election",
+		"ServiceAccount rosey-system/rosey-operator",
+	}
+	if diff := cmp.Diff(want, kinds(renderChart(t, "--set", "crds.install=false"))); diff != "" {
+		t.Errorf("objects without the CRD (-want +got):\n%s", diff)
+	}
+}
+
+func TestChartGrantsNothingAboutSecrets(t *testing.T) {
+	rendered := renderChart(t)["ClusterRole /rosey-system:rosey-operator"]
+	role := &rbacv1.ClusterRole{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rendered.Object, role); err != nil {
+		t.Fatal(err)
+	}
+	if len(role.Rules) == 0 {
+		t.Fatal("the role is empty")
+	}
+	for _, rule := range role.Rules {
+		for _, word := range slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs) {
+			if word == "*" || strings.HasPrefix(word, "secrets") {
+				t.Errorf("rule %v grants %q", rule, word)
+			}
+		}
+	}
+}
+
+func TestChartRefusesWrongValues(t *testing.T) {
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	for value, want := range map[string]string{
+		"replica=2":           "'replica' not allowed",
+		"runtime.imag=x":      "'imag' not allowed",
+		"logLevel=loud":       "logLevel",
+		"watchNamespaces={A}": "watchNamespaces/0",
+	} {
+		_, err := apiservertest.RenderChart(t.Context(), "--set", value)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: error is %v, want %q", value, err, want)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package controllers
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func botAvailable(s situation) verdict {
+	if s.wantedPods(manifests.Bot) == 0 {
+		return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
+	}
+	return available(s, manifests.Bot, "a bot pod does its job")
+}
+
+func databaseAvailable(s situation) verdict {
+	message := "a pod of the database service does its job"
+	if kept := keptClass(s); kept != "" {
+		message += ", on a claim that keeps its storage class " + kept
+	}
+	return available(s, manifests.Database, message)
+}
+
+// keptClass is the storage class of a claim from before, where the RoseyBot asks for another one.
+func keptClass(s situation) string {
+	claim, database := s.seen.claim(manifests.DatabaseName(s.bot)), s.bot.Spec.Database
+	if claim == nil || database == nil || database.SQLite == nil || database.SQLite.StorageClassName == nil {
+		return ""
+	}
+	kept := ptr.Deref(claim.Spec.StorageClassName, "")
+	if kept == *database.SQLite.StorageClassName {
+		return ""
+	}
+	return kept
+}
+
+func available(s situation, component manifests.Component, message string) verdict {
+	if _, ready := s.seen.count(component); ready > 0 {
+		return yes(v1alpha1.ReasonAvailable, message)
+	}
+	if found := s.problems[component]; found != nil && !found.usable {
+		return no(found.reason, found.message)
+	}
+	return cause(s, component)
+}
+
+// channelJoined goes by readiness while the bot is ready, and else by what the bot itself says.
+func channelJoined(s situation) verdict {
+	joined := yes(string(config.ReasonJoined), "in "+place(s.bot))
+	if _, ready := s.seen.count(manifests.Bot); ready > 0 {
+		return joined
+	}
+	if s.wantedPods(manifests.Bot) == 0 {
+		return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
+	}
+	pod := s.seen.newestPod(manifests.Bot)
+	if pod == nil || !running(pod) {
+		return no(v1alpha1.ReasonBotNotRunning, "no bot process runs")
+	}
+	heard, asked := s.answers[manifests.Bot]
+	switch {
+	case !asked:
+		return no(string(config.ReasonStarting), "the bot's process starts")
+	case heard.err != nil:
+		return unknown("the bot cannot be asked: " + heard.err.Error())
+	}
+	for _, check := range heard.report.Checks {
+		if check.Name != config.ChannelCheck {
+			continue
+		}
+		if check.OK {
+			return joined
+		}
+		return no(words(s.bot, check.Reason, check.Message))
+	}
+	return unknown("the bot does not say whether it is in the channel")
+}
+
+// place says in words where the bot is when all is well.
+func place(bot *v1alpha1.RoseyBot) string {
+	who := "anonymously"
+	if bot.Spec.Account != nil {
+		who = "as " + bot.Spec.Account.Username
+	}
+	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
+}
+
+// words are those of a process, with a Secret's name where the process can only name a file.
+func words(bot *v1alpha1.RoseyBot, reason config.Reason, message string) (conditionReason, conditionMessage string) {
+	var ref *v1alpha1.SecretKeyRef
+	if reason == config.ReasonAccountPasswordAbsent && bot.Spec.Account != nil {
+		ref = bot.Spec.Account.PasswordSecretRef
+	}
+	if reason == config.ReasonChannelPasswordAbsent {
+		ref = bot.Spec.Channel.PasswordSecretRef
+	}
+	if ref != nil {
+		message = fmt.Sprintf("Secret %s, key %s: absent or empty", ref.Name, ref.Key)
+	}
+	return string(reason), message
+}
+
+// progressing is True while the cluster does not yet run what the spec asks for, whether that needs time or help.
+func progressing(s situation) verdict {
+	components := []manifests.Component{manifests.Database, manifests.Bot}
+	for _, component := range components {
+		if found := s.problems[component]; found != nil {
+			return yes(found.reason, found.message)
+		}
+	}
+	for _, component := range components {
+		if !rolledOut(s.deployment(component), s.wantedPods(component)) {
+			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords(component)))
+		}
+	}
+	return no(v1alpha1.ReasonRolledOut, "what runs is what the spec asks for")
+}
+
+func rolledOut(deployment *appsv1.Deployment, wanted int32) bool {
+	return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
+		deployment.Status.UpdatedReplicas == wanted && deployment.Status.Replicas == wanted
+}
+
+func inWords(component manifests.Component) string {
+	if component == manifests.Bot {
+		return "bot"
+	}
+	return "database service"
+}

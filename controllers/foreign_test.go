@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// standIn is somebody else's object of a name that a RoseyBot needs.
+func standIn(t *testing.T, kind, namespace, name string) client.Object {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	labels := map[string]string{"app": "theirs"}
+	switch kind {
+	case "ServiceAccount":
+		return &corev1.ServiceAccount{ObjectMeta: meta}
+	case "ConfigMap":
+		return &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"theirs": "yes"}}
+	case "Service":
+		return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}}
+	case "PersistentVolumeClaim":
+		return &corev1.PersistentVolumeClaim{ObjectMeta: meta, Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
+			},
+		}}
+	case "Deployment":
+		return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "theirs", Image: "theirs"}}},
+			},
+		}}
+	}
+	t.Fatalf("no stand-in of kind %s", kind)
+	return nil
+}
+
+func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
+	tests := []struct{ kind, name, condition string }{
+		{"ServiceAccount", "movienight-rosey", v1alpha1.ConditionBotAvailable},
+		{"ConfigMap", "movienight-config", v1alpha1.ConditionDatabaseAvailable},
+		{"PersistentVolumeClaim", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
+		{"Service", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
+		{"Deployment", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
+		{"Service", "movienight-bot", v1alpha1.ConditionBotAvailable},
+		{"Deployment", "movienight-bot", v1alpha1.ConditionBotAvailable},
+	}
+	for _, test := range tests {
+		for _, labelled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %s labelled %t", test.kind, test.name, labelled), func(t *testing.T) {
+				bot := newBot(newNamespace(t))
+				theirs := standIn(t, test.kind, bot.Namespace, test.name)
+				if labelled {
+					theirs.SetLabels(oursByLabel(bot))
+				}
+				if labelled && test.kind == "PersistentVolumeClaim" {
+					theirs.SetOwnerReferences(somebody()) // a claim without one would be taken up
+				}
+				create(t, theirs)
+				create(t, bot)
+				ready := waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+				if want := test.kind + " " + test.name; !strings.Contains(ready.Message, want) {
+					t.Errorf("message is %q, want it to name %q", ready.Message, want)
+				}
+				waitCondition(t, bot, test.condition, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+				unchanged(t, theirs)
+			})
+		}
+	}
+}
+
+func oursByLabel(bot *v1alpha1.RoseyBot) map[string]string {
+	return map[string]string{manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelRoseyBot: bot.Name}
+}
+
+func somebody() []metav1.OwnerReference {
+	return []metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: "StatefulSet", Name: "theirs", UID: "1", Controller: new(true),
+	}}
+}
+
+func unchanged(t *testing.T, object client.Object) {
+	t.Helper()
+	now, _ := object.DeepCopyObject().(client.Object)
+	if err := rig.admin.Get(t.Context(), client.ObjectKeyFromObject(object), now); err != nil {
+		t.Fatalf("their object: %v", err)
+	}
+	if diff := cmp.Diff(object.GetResourceVersion(), now.GetResourceVersion()); diff != "" {
+		t.Errorf("their object was changed (-before +after):\n%s", diff)
+	}
+}
+
+// Nothing may mount a ConfigMap or claim that is not ours; the other component goes on.
+func TestNothingIsBuiltOnAForeignObject(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, standIn(t, "PersistentVolumeClaim", bot.Namespace, "movienight-db"))
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+	if _, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-db"); !apierrors.IsNotFound(err) {
+		t.Errorf("the database Deployment: %v, want none", err)
+	}
+	if _, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-bot"); err != nil {
+		t.Errorf("the bot's Deployment: %v", err)
+	}
+}
+
+func TestForeignObjectThatGoesAwayIsReplaced(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	theirs := standIn(t, "ConfigMap", bot.Namespace, "movienight-config")
+	create(t, theirs)
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+	if err := rig.admin.Delete(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	eventually(t, "a ConfigMap of ours", func(ctx context.Context) error {
+		now, err := get(ctx, &corev1.ConfigMap{}, bot.Namespace, "movienight-config")
+		if err == nil && now.Data["bot.yaml"] == "" {
+			err = fmt.Errorf("data is %v", now.Data)
+		}
+		return err
+	})
+}

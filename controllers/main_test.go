@@ -1,0 +1,104 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// rig is one API server with one running operator for all tests of the package. Each test has a namespace of its own.
+var rig struct {
+	// missing says why there is none.
+	missing  string
+	admin    client.Client
+	operator *Reconciler
+	wire     *wire
+	// port is where the Prober asks: each test has an address of its own in 127.0.0.0/8.
+	port int
+}
+
+const testImage = "rosey.example/rosey:test"
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	rig.missing = apiservertest.Missing()
+	run := func(m *testing.M) (int, error) { return m.Run(), nil }
+	if rig.missing == "" {
+		run = runWithServer
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runWithServer(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	scheme, err := NewScheme()
+	if err != nil {
+		return 0, err
+	}
+	server, err := apiservertest.Start(ctx, scheme)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if rig.admin, err = client.New(server.Admin, client.Options{Scheme: scheme}); err != nil {
+		return 0, err
+	}
+	manager, closePort, err := startOperator(server.Operator)
+	if err != nil {
+		return 0, err
+	}
+	defer closePort()
+	stopped := make(chan error, 1)
+	go func() { stopped <- manager.Start(ctx) }()
+	if !manager.GetCache().WaitForCacheSync(ctx) {
+		return 0, errors.New("the cache does not fill: a permission may be missing")
+	}
+	code = m.Run()
+	cancel()
+	return code, <-stopped
+}
+
+// startOperator makes the operator as the chart's ServiceAccount, with every request on record.
+func startOperator(config *rest.Config) (manager ctrl.Manager, closePort func(), err error) {
+	rig.wire = &wire{}
+	config.Wrap(rig.wire.around)
+	// Holding the port on one address keeps it free for the tests on the others.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	address, _ := listener.Addr().(*net.TCPAddr)
+	rig.port = address.Port
+	scheme, err := NewScheme()
+	if err != nil {
+		return nil, nil, err
+	}
+	manager, err = ctrl.NewManager(config, ctrl.Options{
+		Scheme:  scheme,
+		Cache:   CacheOptions(nil),
+		Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rig.operator = New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
+	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(manager)
+}

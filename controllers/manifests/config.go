@@ -1,0 +1,82 @@
+package manifests
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// configFiles returns the content of each configuration file. A component has a file of its own, so that a setting
+// of one does not restart the other.
+func configFiles(bot *v1alpha1.RoseyBot) (map[string]string, error) {
+	files := map[string]string{}
+	for name, content := range map[string]config.Config{
+		config.BotFile:      botConfig(bot),
+		config.DatabaseFile: databaseConfig(bot),
+	} {
+		text, err := yaml.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", name, err)
+		}
+		files[name] = string(text)
+	}
+	return files, nil
+}
+
+func botConfig(bot *v1alpha1.RoseyBot) config.Config {
+	content := sharedConfig(bot)
+	if bot.Spec.Channel.PasswordSecretRef != nil {
+		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
+	}
+	if account := bot.Spec.Account; account != nil {
+		content.Account = &config.Account{Username: account.Username}
+		if account.PasswordSecretRef != nil {
+			content.Account.PasswordFile = path.Join(config.AccountSecretDir, config.SecretFile)
+		}
+	}
+	return content
+}
+
+func databaseConfig(bot *v1alpha1.RoseyBot) config.Config {
+	content := sharedConfig(bot)
+	content.Database.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
+	return content
+}
+
+func sharedConfig(bot *v1alpha1.RoseyBot) config.Config {
+	return config.Config{
+		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
+		NATS:     config.NATS{URL: bot.Spec.NATS.URL, SubjectPrefix: subjectPrefix(bot)},
+		LogLevel: bot.Spec.LogLevel,
+	}
+}
+
+// subjectPrefix is unique by default: neither namespaces nor names contain '_'.
+func subjectPrefix(bot *v1alpha1.RoseyBot) string {
+	if bot.Spec.NATS.SubjectPrefix != "" {
+		return bot.Spec.NATS.SubjectPrefix
+	}
+	return "rosey_" + bot.Namespace + "_" + bot.Name
+}
+
+func configMap(bot *v1alpha1.RoseyBot, files map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: owned(bot, configMapName(bot), sharedLabels(bot)),
+		Data:       files,
+	}
+}
+
+// configHash makes a pod template change with its configuration, which a process reads only at its start.
+func configHash(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,227 @@
+package manifests_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for _, input := range inputs {
+		if strings.HasSuffix(input, ".golden.yaml") {
+			continue
+		}
+		compared++
+		t.Run(filepath.Base(input), func(t *testing.T) {
+			got := render(t, build(t, readBot(t, input)))
+			golden := strings.TrimSuffix(input, ".yaml") + ".golden.yaml"
+			if *update {
+				if err := os.WriteFile(golden, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatalf("%v; `go test -update` makes it", err)
+			}
+			if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
+				t.Errorf("objects (-golden +built):\n%s", diff)
+			}
+		})
+	}
+	if compared == 0 {
+		t.Error("there is nothing to compare in testdata")
+	}
+}
+
+func TestBuildIsDeterministicAndChangesNothing(t *testing.T) {
+	bot := readBot(t, "testdata/full.yaml")
+	before := bot.DeepCopy()
+	first := render(t, build(t, bot))
+	for range 20 {
+		if diff := cmp.Diff(lines(first), lines(render(t, build(t, bot)))); diff != "" {
+			t.Fatalf("two builds differ:\n%s", diff)
+		}
+	}
+	if diff := cmp.Diff(before, bot); diff != "" {
+		t.Errorf("Build changed the RoseyBot:\n%s", diff)
+	}
+}
+
+// What the operator writes is what the processes read: each file passes the runtime's own check.
+func TestConfigurationIsAccepted(t *testing.T) {
+	for _, input := range []string{"testdata/minimal.yaml", "testdata/full.yaml", "testdata/stopped.yaml"} {
+		files := configMapOf(t, build(t, readBot(t, input))).Data
+		for file, component := range map[string]config.Component{
+			config.BotFile: config.BotComponent, config.DatabaseFile: config.DatabaseComponent,
+		} {
+			if _, err := config.Parse([]byte(files[file]), component); err != nil {
+				t.Errorf("%s, %s: %v", input, file, err)
+			}
+		}
+		if len(files) != 2 {
+			t.Errorf("%s: %d files, want 2", input, len(files))
+		}
+	}
+}
+
+// A setting restarts the component that reads it and not the other one.
+func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
+	tests := map[string]struct {
+		change        func(*v1alpha1.RoseyBotSpec)
+		bot, database bool
+	}{
+		"nothing": {change: func(*v1alpha1.RoseyBotSpec) {}},
+		"account": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Account.Username = "Other" },
+			bot:    true,
+		},
+		"prefix": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.NATS.SubjectPrefix = "other" },
+			bot:    true, database: true,
+		},
+		"database resources": {
+			change:   func(spec *v1alpha1.RoseyBotSpec) { spec.Database.Resources = corev1.ResourceRequirements{} },
+			database: true,
+		},
+		"replicas": {change: func(spec *v1alpha1.RoseyBotSpec) { *spec.Replicas = 0 }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bot := readBot(t, "testdata/full.yaml")
+			before := build(t, bot)
+			test.change(&bot.Spec)
+			after := build(t, bot)
+			changed := func(pick func(manifests.Set) *appsv1.Deployment) bool {
+				return !cmp.Equal(pick(before).Spec.Template, pick(after).Spec.Template)
+			}
+			if got := changed(botDeployment); got != test.bot {
+				t.Errorf("bot restarts: %t, want %t", got, test.bot)
+			}
+			if got := changed(databaseDeployment); got != test.database {
+				t.Errorf("database service restarts: %t, want %t", got, test.database)
+			}
+		})
+	}
+}
+
+func TestKeepClaim(t *testing.T) {
+	bot := readBot(t, "testdata/full.yaml") // asks for 2Gi of class fast
+	desired := claimOf(t, build(t, bot))
+	tests := map[string]struct{ live, liveClass, want, wantClass string }{
+		"same":    {"2Gi", "fast", "2Gi", "fast"},
+		"grows":   {"1Gi", "fast", "2Gi", "fast"},
+		"smaller": {"5Gi", "fast", "5Gi", "fast"},
+		"class":   {"2Gi", "slow", "2Gi", "slow"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			live := claim(t, test.live, test.liveClass)
+			got := manifests.KeepClaim(desired, live)
+			if size := got.Spec.Resources.Requests[corev1.ResourceStorage]; size.String() != test.want {
+				t.Errorf("size is %s, want %s", size.String(), test.want)
+			}
+			if *got.Spec.StorageClassName != test.wantClass {
+				t.Errorf("storage class is %s, want %s", *got.Spec.StorageClassName, test.wantClass)
+			}
+			if !slices.Equal(got.Spec.AccessModes, live.Spec.AccessModes) {
+				t.Errorf("access modes are %v, want %v", got.Spec.AccessModes, live.Spec.AccessModes)
+			}
+		})
+	}
+}
+
+func claim(t *testing.T, size, class string) *corev1.PersistentVolumeClaim {
+	t.Helper()
+	text := `{"spec":{"accessModes":["ReadWriteOncePod"],"storageClassName":"` + class +
+		`","resources":{"requests":{"storage":"` + size + `"}}}}`
+	made := &corev1.PersistentVolumeClaim{}
+	if err := yaml.UnmarshalStrict([]byte(text), made); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func readBot(t *testing.T, path string) *v1alpha1.RoseyBot {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bot := &v1alpha1.RoseyBot{}
+	if err := yaml.UnmarshalStrict(text, bot); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return bot
+}
+
+func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
+	t.Helper()
+	set, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:default"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func render(t *testing.T, set manifests.Set) []byte {
+	t.Helper()
+	var documents [][]byte
+	for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+		text, err := yaml.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, text)
+	}
+	return bytes.Join(documents, []byte("---\n"))
+}
+
+func lines(text []byte) []string { return strings.Split(string(text), "\n") }
+
+func botDeployment(set manifests.Set) *appsv1.Deployment { return only[*appsv1.Deployment](set.Bot) }
+func databaseDeployment(set manifests.Set) *appsv1.Deployment {
+	return only[*appsv1.Deployment](set.Database)
+}
+
+func claimOf(t *testing.T, set manifests.Set) *corev1.PersistentVolumeClaim {
+	t.Helper()
+	return only[*corev1.PersistentVolumeClaim](set.Database)
+}
+
+func configMapOf(t *testing.T, set manifests.Set) *corev1.ConfigMap {
+	t.Helper()
+	return only[*corev1.ConfigMap](set.Shared)
+}
+
+// only returns the object of a kind; a set without one fails the test with a nil pointer.
+func only[T client.Object](objects []client.Object) T {
+	for _, object := range objects {
+		if found, ok := object.(T); ok {
+			return found
+		}
+	}
+	var none T
+	return none
+}

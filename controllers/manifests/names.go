@@ -1,0 +1,80 @@
+package manifests
+
+import (
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+// Component is the value of LabelComponent.
+type Component string
+
+// The components of a RoseyBot.
+const (
+	Bot      Component = "bot"
+	Database Component = "database"
+)
+
+// Labels of everything that belongs to a RoseyBot.
+const (
+	// LabelRoseyBot holds the RoseyBot's name. With LabelComponent it selects pods.
+	LabelRoseyBot = "rosey.dev/roseybot"
+	// LabelComponent holds a Component.
+	LabelComponent = "app.kubernetes.io/component"
+	// LabelManagedBy holds ManagedBy. The operator sees only objects that carry it.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "rosey-operator"
+)
+
+// BotName is the name of the bot's Deployment and Service.
+func BotName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-bot" }
+
+// DatabaseName is the name of the database service's Deployment, Service and claim.
+func DatabaseName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-db" }
+
+func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
+
+// serviceAccountName has a suffix because every namespace has a ServiceAccount "default", and a RoseyBot may have
+// that name.
+func serviceAccountName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-rosey" }
+
+func componentName(bot *v1alpha1.RoseyBot, component Component) string {
+	if component == Bot {
+		return BotName(bot)
+	}
+	return DatabaseName(bot)
+}
+
+// Selector selects the pods of a component. Deployments cannot change it, so it holds nothing that may change.
+func Selector(bot *v1alpha1.RoseyBot, component Component) map[string]string {
+	return map[string]string{LabelRoseyBot: bot.Name, LabelComponent: string(component)}
+}
+
+func sharedLabels(bot *v1alpha1.RoseyBot) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":     "rosey",
+		"app.kubernetes.io/instance": bot.Name,
+		LabelManagedBy:               ManagedBy,
+		LabelRoseyBot:                bot.Name,
+	}
+}
+
+func componentLabels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
+	labels := sharedLabels(bot)
+	maps.Copy(labels, Selector(bot, component))
+	return labels
+}
+
+// owned is the metadata of an object that goes when its RoseyBot goes.
+func owned(bot *v1alpha1.RoseyBot, name string, labels map[string]string) metav1.ObjectMeta {
+	owner := metav1.NewControllerRef(bot, v1alpha1.GroupVersion.WithKind(v1alpha1.RoseyBotKind))
+	return metav1.ObjectMeta{
+		Name:            name,
+		Namespace:       bot.Namespace,
+		Labels:          labels,
+		OwnerReferences: []metav1.OwnerReference{*owner},
+	}
+}

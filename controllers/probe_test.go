@@ -1,0 +1,78 @@
+package controllers
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// An image of the user's choice may serve anything: it can neither break a condition nor send the operator elsewhere.
+func TestProberRefusesWhatIsNoReport(t *testing.T) {
+	report := `{"component":"bot","reason":"LoginRefused","message":"m","checks":[]}`
+	tests := map[string]struct {
+		status     int
+		body, want string
+	}{
+		"report":          {http.StatusOK, report, ""},
+		"page":            {http.StatusOK, "<html>", "not the JSON of a report"},
+		"not found":       {http.StatusNotFound, report, "HTTP status 404"},
+		"redirect":        {http.StatusFound, report, "HTTP status 302"},
+		"other component": {http.StatusOK, strings.Replace(report, "bot", "database", 1), `a report of "database"`},
+		"no reason":       {http.StatusOK, strings.Replace(report, "LoginRefused", "", 1), "not one word"},
+		"long reason": {
+			http.StatusOK, strings.Replace(report, "LoginRefused", strings.Repeat("a", 200), 1), "not one word",
+		},
+		"reason in words": {http.StatusOK, strings.Replace(report, "LoginRefused", "login refused", 1), "not one word"},
+		"reason of a check": {
+			http.StatusOK, strings.Replace(report, "[]", `[{"name":"channel","reason":"a b"}]`, 1), "not one word",
+		},
+		"endless": {http.StatusOK, strings.Repeat(" ", maxReport+1) + report, "not the JSON of a report"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			elsewhere := 0
+			server := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
+				if request.URL.Path != config.StatusPath {
+					elsewhere++
+				}
+				response.Header().Set("Location", "/elsewhere")
+				response.WriteHeader(test.status)
+				_, _ = response.Write([]byte(test.body))
+			}))
+			t.Cleanup(server.Close)
+			address, _ := server.Listener.Addr().(*net.TCPAddr)
+			got, err := NewProber(address.Port).get(t.Context(), "127.0.0.1", config.BotComponent)
+			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error is %v, want %q", err, test.want)
+			}
+			if err == nil && got.Reason != config.ReasonLoginRefused {
+				t.Errorf("report is %+v", got)
+			}
+			if elsewhere > 0 {
+				t.Error("the prober followed the redirect")
+			}
+		})
+	}
+}
+
+// A message that contains an address or a port would be a new one at each pass.
+func TestProberErrorsStayTheSame(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	port := silent.Addr().(*net.TCPAddr).Port
+	_, hangs := NewProber(port).get(t.Context(), "127.0.0.1", config.BotComponent)
+	_, refused := NewProber(1).get(t.Context(), "127.0.0.1", config.BotComponent)
+	want := []string{"no answer within 2s", "connection refused"}
+	if diff := cmp.Diff(want, []string{hangs.Error(), refused.Error()}); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+var lastAddress atomic.Int32
+
+// newAddress is a loopback address that no other test uses.
+func newAddress() string {
+	number := lastAddress.Add(1)
+	return fmt.Sprintf("127.1.%d.%d", number/250, number%250+1)
+}
+
+// process stands for a pod's process: its status page, on an address of its own at the Prober's port.
+type process struct {
+	ip     string
+	report atomic.Pointer[config.Report]
+	asked  atomic.Int32
+}
+
+func startProcess(t *testing.T, report config.Report) *process {
+	t.Helper()
+	made := &process{ip: newAddress()}
+	made.report.Store(&report)
+	serve(t, made.ip, func(response http.ResponseWriter, request *http.Request) {
+		made.asked.Add(1)
+		if request.URL.Path != config.StatusPath {
+			http.NotFound(response, request)
+			return
+		}
+		_ = json.NewEncoder(response).Encode(made.report.Load())
+	})
+	return made
+}
+
+func serve(t *testing.T, ip string, handler http.HandlerFunc) {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(rig.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler}}
+	server.Start()
+	t.Cleanup(server.Close)
+}
+
+// saying is the report of a process that is not ready because of one check.
+func saying(component config.Component, name config.CheckName, reason config.Reason, message string) config.Report {
+	checks := []config.Check{{Name: name, Reason: reason, Message: message}}
+	if component == config.BotComponent && name != config.ChannelCheck {
+		joined := config.Check{Name: config.ChannelCheck, OK: true, Reason: config.ReasonJoined}
+		checks = append([]config.Check{joined}, checks...)
+	}
+	return config.Report{Component: component, Reason: reason, Message: message, Checks: checks}
+}

@@ -1,0 +1,58 @@
+// Package controllers makes the cluster run what RoseyBots ask for. A pass observes, applies, and writes the status;
+// each step has a file of its name.
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// Reconciler makes the cluster run what RoseyBots ask for.
+type Reconciler struct {
+	// Client reads from the cache, which holds only what carries the operator's label.
+	Client client.Client
+	// Live reads what stands in the way of a new object without carrying the label.
+	Live   client.Reader
+	Params manifests.Params
+	Prober Prober
+	Events events.EventRecorder
+	// Types compares desired and live objects as the API server would.
+	Types managedfields.TypeConverter
+}
+
+// Reconcile is one pass over one RoseyBot.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	bot := &v1alpha1.RoseyBot{}
+	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if !bot.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil // the garbage collector removes what the RoseyBot owns
+	}
+	seen, err := r.observe(ctx, bot)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("observing RoseyBot %s: %w", request, err)
+	}
+	outcome := r.apply(ctx, bot, seen)
+	now := time.Now()
+	status := computeStatus(situation{
+		bot:      bot,
+		seen:     seen,
+		problems: outcome.problems,
+		answers:  r.Prober.ask(ctx, seen),
+	}, now)
+	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {
+		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
+	}
+	return reconcile.Result{RequeueAfter: nextLook(status, now)}, nil
+}

@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// scale does what `kubectl scale` does.
+func scale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int) error {
+	t.Helper()
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
+	return rig.admin.SubResource("scale").Patch(t.Context(), bot.DeepCopy(), patch)
+}
+
+func waitReplicas(t *testing.T, bot *v1alpha1.RoseyBot, name string, want int32) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s has %d replicas", name, want), func(ctx context.Context) error {
+		deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, name)
+		if err == nil && *deployment.Spec.Replicas != want {
+			err = fmt.Errorf("it has %d", *deployment.Spec.Replicas)
+		}
+		return err
+	})
+}
+
+func TestScaleToZeroAndBack(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	pod := createReady(t, bot)
+	if err := scale(t, bot, 0); err != nil {
+		t.Fatal(err)
+	}
+	waitReplicas(t, bot, manifests.BotName(bot), 0)
+	if err := rig.admin.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	rollOut(t, bot)
+	for _, condition := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionChannelJoined,
+	} {
+		waitCondition(t, bot, condition, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
+	}
+	waitCondition(t, bot, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
+	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
+	waitReplicas(t, bot, manifests.DatabaseName(bot), 1)
+	wantScale(t, bot, 0)
+
+	if err := scale(t, bot, 1); err != nil {
+		t.Fatal(err)
+	}
+	waitReplicas(t, bot, manifests.BotName(bot), 1)
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	wantScale(t, bot, 1)
+}
+
+// wantScale checks what an autoscaler sees: the number of bot pods, and a selector of them alone.
+func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
+	t.Helper()
+	seen := &autoscalingv1.Scale{}
+	eventually(t, "the scale subresource is up to date", func(ctx context.Context) error {
+		if err := rig.admin.SubResource("scale").Get(ctx, bot, seen); err != nil {
+			return err
+		}
+		if seen.Status.Replicas != replicas || seen.Spec.Replicas != replicas {
+			return fmt.Errorf("it says %d of %d, want %d", seen.Status.Replicas, seen.Spec.Replicas, replicas)
+		}
+		return nil
+	})
+	selector, err := metav1.ParseToLabelSelector(seen.Status.Selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := &corev1.PodList{}
+	if err := rig.admin.List(t.Context(), pods, client.InNamespace(bot.Namespace),
+		client.MatchingLabels(selector.MatchLabels)); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		if pod.Labels[manifests.LabelComponent] != string(manifests.Bot) {
+			t.Errorf("selector %s selects pod %s of another component", seen.Status.Selector, pod.Name)
+		}
+	}
+	if got := len(pods.Items); got != int(replicas) {
+		t.Errorf("selector %s selects %d pods, want %d", seen.Status.Selector, got, replicas)
+	}
+}
+
+func TestScaleToTwoIsRefused(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, bot)
+	err := scale(t, bot, 2)
+	if err == nil || !strings.Contains(err.Error(), "one bot runs in a channel") {
+		t.Errorf("error is %v, want one that says why", err)
+	}
+}

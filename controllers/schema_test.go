@@ -1,0 +1,222 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/apiservertest"
+)
+
+// manifest is a RoseyBot as a user writes it, with a spec in YAML.
+func manifest(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.RoseyBotKind,
+		"metadata": map[string]any{"namespace": namespace, "name": name},
+	}}
+	var content map[string]any
+	if err := yaml.Unmarshal([]byte(spec), &content); err != nil {
+		t.Fatal(err)
+	}
+	object.Object["spec"] = content
+	return object
+}
+
+const minimal = `{channel: {name: movienight}, nats: {url: "nats://n:4222"}}`
+
+// with is the minimal spec with more lines, the last of a key counting.
+func with(lines ...string) string {
+	spec := map[string]string{"channel": "{name: movienight}", "nats": `{url: "nats://n:4222"}`}
+	for _, line := range lines {
+		key, value, _ := strings.Cut(line, ": ")
+		spec[key] = value
+	}
+	var text []string
+	for key, value := range spec {
+		text = append(text, key+": "+value)
+	}
+	return strings.Join(text, "\n")
+}
+
+func withSecret(ref string) string {
+	return "account: {username: R, passwordSecretRef: {" + ref + "}}"
+}
+
+func TestSchemaAccepts(t *testing.T) {
+	namespace := newNamespace(t)
+	for name, spec := range map[string]string{
+		"minimal":         minimal,
+		"empty database":  with("database: {}"),
+		"empty sqlite":    with("database: {sqlite: {}}"),
+		"no class":        with(`database: {sqlite: {storageClassName: ""}}`),
+		"server and port": with(`channel: {name: m, server: "http://cytube.demo.svc.cluster.local:8880"}`),
+		"server IPv6":     with(`channel: {name: m, server: "http://[::1]:8880"}`),
+		"longest channel": with("channel: {name: " + strings.Repeat("c", 30) + "}"),
+		"longest account": with("account: {username: " + strings.Repeat("u", 20) + "}"),
+		"nats list":       with(`nats: {url: "nats://a:4222, tls://b,wss://c.d:443"}`),
+		"nats IPv6":       with(`nats: {url: "nats://[fd00::1]:4222"}`),
+		"own prefix":      with(`nats: {url: "nats://n", subjectPrefix: rosey}`),
+		"stopped":         with("replicas: 0"),
+		"image":           with("image: registry.example:5000/rosey@sha256:abc"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := manifest(t, namespace, "movienight", spec)
+			if err := rig.admin.Create(t.Context(), object, client.DryRunAll); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		})
+	}
+}
+
+func TestSchemaRefusesWithAMessage(t *testing.T) {
+	namespace := newNamespace(t)
+	oneURL := "expected one URL or several separated by commas"
+	tests := map[string]struct{ spec, want string }{
+		"no channel":          {`{nats: {url: "nats://n"}}`, "spec.channel: Required value"},
+		"no channel name":     {with("channel: {}"), "spec.channel.name: Required value"},
+		"no nats":             {`{channel: {name: m}}`, "spec.nats: Required value"},
+		"channel name":        {with("channel: {name: movie night}"), "expected 1 to 30 letters, digits, '-' and '_'"},
+		"channel name empty":  {with(`channel: {name: ""}`), "expected 1 to 30 letters"},
+		"channel name long":   {with("channel: {name: " + strings.Repeat("c", 31) + "}"), "expected 1 to 30 letters"},
+		"server path":         {with("channel: {name: m, server: https://cytu.be/r/m}"), "expected http(s)://host[:port]"},
+		"server slash":        {with("channel: {name: m, server: https://cytu.be/}"), "without a path"},
+		"server scheme":       {with("channel: {name: m, server: cytu.be}"), "for example https://cytu.be"},
+		"username":            {with("account: {username: Rosey the Robot}"), "expected 1 to 20 letters"},
+		"no username":         {with("account: {passwordSecretRef: {name: s}}"), "spec.account.username: Required"},
+		"secret name":         {with(withSecret("name: A_b")), "expected the name of a Secret"},
+		"secret key":          {with(withSecret("name: s, key: a/b")), "expected a key of a Secret"},
+		"pull secret twice":   {with("imagePullSecrets: [{name: a}, {name: a}]"), "Duplicate value"},
+		"nats scheme":         {with(`nats: {url: "http://n"}`), oneURL},
+		"nats no scheme":      {with(`nats: {url: "n:4222"}`), oneURL},
+		"nats empty":          {with(`nats: {url: ""}`), oneURL},
+		"nats last comma":     {with(`nats: {url: "nats://a,"}`), oneURL},
+		"nats no comma":       {with(`nats: {url: "nats://anats://b"}`), oneURL},
+		"nats password":       {with(`nats: {url: "nats://u:p@n:4222"}`), "expected no user or password in the URL"},
+		"prefix of tokens":    {with(`nats: {url: "nats://n", subjectPrefix: a.b}`), "expected one token"},
+		"prefix wildcard":     {with(`nats: {url: "nats://n", subjectPrefix: "a>"}`), "expected one token"},
+		"prefix space":        {with(`nats: {url: "nats://n", subjectPrefix: "a b"}`), "expected one token"},
+		"prefix of the inbox": {with(`nats: {url: "nats://n", subjectPrefix: _INBOX}`), "expected one token"},
+		"two bots":            {with("replicas: 2"), "expected 1, or 0 to stop the bot: one bot runs in a channel"},
+		"minus one":           {with("replicas: -1"), "expected 1, or 0 to stop the bot"},
+		"image with space":    {with(`image: "a b"`), "expected an image reference without spaces"},
+		"pull policy":         {with("imagePullPolicy: Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
+		"log level":           {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
+		"size":                {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
+		"size zero":           {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
+		"storage class":       {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := rig.admin.Create(t.Context(), manifest(t, namespace, "movienight", test.spec), client.DryRunAll)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want it to contain %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestSchemaRefusesNames(t *testing.T) {
+	namespace := newNamespace(t)
+	for name, want := range map[string]string{
+		"movie.night":           "metadata.name: expected no dots",
+		strings.Repeat("n", 51): "metadata.name: expected at most 50 characters",
+		strings.Repeat("n", 50): "",
+	} {
+		err := rig.admin.Create(t.Context(), manifest(t, namespace, name, minimal), client.DryRunAll)
+		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("name %s: error is %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestSchemaRefusesChanges(t *testing.T) {
+	namespace := newNamespace(t)
+	shrink, class := "database.sqlite.size: a claim cannot shrink", "database.sqlite.storageClassName: cannot change"
+	tests := map[string]struct{ before, after, want string }{
+		"grow":            {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 2Gi}}"), ""},
+		"same by another": {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 1024Mi}}"), ""},
+		"default written": {minimal, with("database: {sqlite: {size: 1Gi}}"), ""},
+		"shrink":          {with("database: {sqlite: {size: 2Gi}}"), with("database: {sqlite: {size: 1Gi}}"), shrink},
+		"shrink default":  {minimal, with("database: {sqlite: {size: 500Mi}}"), shrink},
+		"shrink to none":  {with("database: {sqlite: {size: 2Gi}}"), minimal, shrink},
+		"class changed": {
+			with("database: {sqlite: {storageClassName: a}}"), with("database: {sqlite: {storageClassName: b}}"), class,
+		},
+		"class added":   {minimal, with("database: {sqlite: {storageClassName: b}}"), class},
+		"class removed": {with("database: {sqlite: {storageClassName: a}}"), with("database: {}"), class},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			name := strings.ReplaceAll(name, " ", "-")
+			object := manifest(t, namespace, name, test.before)
+			create(t, object)
+			err := rig.admin.Patch(t.Context(), object, client.RawPatch(types.JSONPatchType, replaceSpec(t, test.after)))
+			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error is %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func replaceSpec(t *testing.T, spec string) []byte {
+	t.Helper()
+	content, err := yaml.YAMLToJSON([]byte(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Appendf(nil, `[{"op": "replace", "path": "/spec", "value": %s}]`, content)
+}
+
+func TestSchemaDefaults(t *testing.T) {
+	namespace := newNamespace(t)
+	spec := with("account: {username: R, passwordSecretRef: {name: s}}", "database: {sqlite: {}}")
+	object := manifest(t, namespace, "movienight", spec)
+	if err := rig.admin.Create(t.Context(), object, client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"channel":  map[string]any{"name": "movienight", "server": "https://cytu.be"},
+		"account":  map[string]any{"username": "R", "passwordSecretRef": map[string]any{"name": "s", "key": "password"}},
+		"nats":     map[string]any{"url": "nats://n:4222"},
+		"database": map[string]any{"sqlite": map[string]any{"size": "1Gi"}},
+		"replicas": int64(1),
+		"logLevel": "info",
+	}
+	if diff := cmp.Diff(want, object.Object["spec"]); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}
+
+// The limit of client-side apply is 262,144 bytes; the schema stays far below.
+func TestSchemaIsSmall(t *testing.T) {
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	objects, err := apiservertest.RenderChart(t.Context(), "--show-only", "templates/crd.yaml")
+	if err != nil || len(objects) != 1 {
+		t.Fatalf("%d objects, %v", len(objects), err)
+	}
+	text, err := yaml.Marshal(objects[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > 100_000 {
+		t.Errorf("the CRD has %d bytes", len(text))
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(text, crd); err != nil {
+		t.Error(err)
+	}
+	if keep := crd.Annotations["helm.sh/resource-policy"]; keep != "keep" {
+		t.Errorf("resource policy is %q, want keep", keep)
+	}
+}

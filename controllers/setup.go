@@ -1,0 +1,117 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoapply "k8s.io/client-go/applyconfigurations"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// The operator reads no Secrets: pods mount them. blockOwnerDeletion, which owner references set, needs the update
+// of finalizers where the API server checks it.
+//
+// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=get;list;watch
+// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots/status;roseybots/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services;configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// NewScheme returns a scheme with every type the operator uses.
+func NewScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering the types of Kubernetes: %w", err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering RoseyBot: %w", err)
+	}
+	return scheme, nil
+}
+
+// watched are the kinds that belong to RoseyBots.
+func watched() []client.Object {
+	return []client.Object{
+		&appsv1.Deployment{}, &corev1.Service{}, &corev1.ConfigMap{}, &corev1.ServiceAccount{},
+		&corev1.PersistentVolumeClaim{}, &corev1.Pod{},
+	}
+}
+
+// CacheOptions makes the cache hold only what carries the operator's label, so that its size follows the number of
+// RoseyBots and not the cluster's. Without namespaces it holds those of all.
+func CacheOptions(namespaces []string) cache.Options {
+	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
+	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}}
+	for _, kind := range watched() {
+		options.ByObject[kind] = cache.ByObject{Label: ours}
+		if _, isPod := kind.(*corev1.Pod); isPod {
+			// Of the other kinds we need to know which fields are ours.
+			options.ByObject[kind] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
+		}
+	}
+	for _, namespace := range namespaces {
+		if options.DefaultNamespaces == nil {
+			options.DefaultNamespaces = map[string]cache.Config{}
+		}
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return options
+}
+
+// New returns the Reconciler of a manager.
+func New(manager ctrl.Manager, params manifests.Params, prober Prober) *Reconciler {
+	return &Reconciler{
+		Client: manager.GetClient(),
+		Live:   manager.GetAPIReader(),
+		Params: params,
+		Prober: prober,
+		Events: manager.GetEventRecorder(manifests.ManagedBy),
+		Types:  clientgoapply.NewTypeConverter(manager.GetScheme()),
+	}
+}
+
+// SetupWithManager starts a pass whenever a RoseyBot or anything that carries its label changes. Changes of the
+// status count too: a pass that worked on an old one is put right by the pass that the newer one starts.
+func (r *Reconciler) SetupWithManager(manager ctrl.Manager) error {
+	setup := ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.RoseyBot{}).
+		WithOptions(controller.Options{
+			// A pass may wait for processes that do not answer: others go on meanwhile.
+			MaxConcurrentReconciles: 4,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, latestLook),
+		})
+	for _, kind := range watched() {
+		setup = setup.Watches(kind, handler.EnqueueRequestsFromMapFunc(roseyBotOf))
+	}
+	if err := setup.Complete(r); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	return nil
+}
+
+func roseyBotOf(_ context.Context, object client.Object) []reconcile.Request {
+	name := object.GetLabels()[manifests.LabelRoseyBot]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+}

@@ -1,0 +1,123 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// situation is all that the status follows from.
+type situation struct {
+	bot      *v1alpha1.RoseyBot
+	seen     observed
+	problems map[manifests.Component]*problem
+	answers  map[manifests.Component]answer
+}
+
+// verdict is a condition without its type.
+type verdict struct {
+	status  metav1.ConditionStatus
+	reason  string
+	message string
+}
+
+func yes(reason, message string) verdict { return verdict{metav1.ConditionTrue, reason, message} }
+func no(reason, message string) verdict  { return verdict{metav1.ConditionFalse, reason, message} }
+func unknown(message string) verdict {
+	return verdict{metav1.ConditionUnknown, v1alpha1.ReasonStatusUnknown, message}
+}
+
+// computeStatus is pure but for the time of transitions, which is now.
+func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
+	verdicts := map[string]verdict{
+		v1alpha1.ConditionBotAvailable:      botAvailable(s),
+		v1alpha1.ConditionDatabaseAvailable: databaseAvailable(s),
+		v1alpha1.ConditionChannelJoined:     channelJoined(s),
+		v1alpha1.ConditionProgressing:       progressing(s),
+	}
+	verdicts[v1alpha1.ConditionReady] = ready(s, verdicts)
+
+	status := *s.bot.Status.DeepCopy()
+	status.ObservedGeneration = s.bot.Generation
+	status.Selector = labels.SelectorFromSet(manifests.Selector(s.bot, manifests.Bot)).String()
+	status.Bot = s.counts(manifests.Bot)
+	status.Database = s.counts(manifests.Database)
+	status.Replicas = status.Bot.Replicas
+	for _, kind := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
+		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
+	} {
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type:               kind,
+			Status:             verdicts[kind].status,
+			Reason:             verdicts[kind].reason,
+			Message:            oneLine(verdicts[kind].message),
+			ObservedGeneration: s.bot.Generation,
+			LastTransitionTime: metav1.NewTime(now),
+		})
+	}
+	return status
+}
+
+func (s situation) wantedPods(component manifests.Component) int32 {
+	if component == manifests.Bot {
+		return manifests.BotReplicas(s.bot)
+	}
+	return manifests.DatabaseReplicas
+}
+
+func (s situation) deployment(component manifests.Component) *appsv1.Deployment {
+	if component == manifests.Bot {
+		return s.seen.deployment(manifests.BotName(s.bot))
+	}
+	return s.seen.deployment(manifests.DatabaseName(s.bot))
+}
+
+func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatus {
+	existing, ready := s.seen.count(component)
+	return v1alpha1.ComponentStatus{
+		Replicas:      existing,
+		ReadyReplicas: ready,
+		Summary:       fmt.Sprintf("%d/%d", ready, s.wantedPods(component)),
+	}
+}
+
+// longestMessage is more than a person reads, and fits in an event.
+const longestMessage = 300
+
+func oneLine(message string) string {
+	message = strings.ToValidUTF8(strings.Join(strings.Fields(message), " "), "")
+	if runes := []rune(message); len(runes) > longestMessage {
+		return string(runes[:longestMessage]) + "…"
+	}
+	return message
+}
+
+// writeStatus writes only a status that differs, and tells of a transition only once it is written.
+func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {
+	if apiequality.Semantic.DeepEqual(bot.Status, status) {
+		return nil
+	}
+	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
+	updated := bot.DeepCopy()
+	updated.Status = status
+	if err := r.Client.Status().Update(ctx, updated); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil // the change that the cache does not know of yet starts the next pass
+		}
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	r.tell(bot, before, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
+	return nil
+}

@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// fieldOwner owns every field that the operator writes.
+const fieldOwner = client.FieldOwner("rosey-operator")
+
+func (r *Reconciler) create(ctx context.Context, desired client.Object) error {
+	content, err := wanted(desired)
+	if err != nil {
+		return err
+	}
+	if err := r.Client.Create(ctx, content, fieldOwner); err != nil {
+		return fmt.Errorf("creating: %w", err)
+	}
+	return nil
+}
+
+// readLive reads past the cache, which does not hold objects without our labels.
+func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
+	gvk := desired.GetObjectKind().GroupVersionKind()
+	empty, err := r.Client.Scheme().New(gvk)
+	if err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	live, isObject := empty.(client.Object)
+	if !isObject {
+		return nil, errors.New("reading: a kind without metadata")
+	}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	live.GetObjectKind().SetGroupVersionKind(gvk)
+	return live, nil
+}
+
+// update sends nothing where the live object is as desired.
+func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (written bool, err error) {
+	content, err := wanted(keepLimits(desired, live))
+	if err != nil {
+		return false, err
+	}
+	if same, err := r.contains(live, content); err != nil || same {
+		return false, err
+	}
+	if live, err = r.dropRollingUpdate(ctx, live); err != nil {
+		return true, err
+	}
+	if err := r.takeOverCreated(ctx, live); err != nil {
+		return true, err
+	}
+	// With the UID, an object that was deleted meanwhile is not made again by the apply, past the check of its owner.
+	content.SetUID(live.GetUID())
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
+	if err != nil {
+		return true, fmt.Errorf("applying: %w", err)
+	}
+	return true, nil
+}
+
+// keepLimits asks nothing of a claim that a claim cannot do.
+func keepLimits(desired, live client.Object) client.Object {
+	wantedClaim, isClaim := desired.(*corev1.PersistentVolumeClaim)
+	liveClaim, exists := live.(*corev1.PersistentVolumeClaim)
+	if isClaim && exists {
+		return manifests.KeepClaim(wantedClaim, liveClaim)
+	}
+	return desired
+}
+
+// dropRollingUpdate undoes a strategy that somebody changed by hand. The API server then filled in parameters that
+// nobody owns, so an apply cannot remove them, and it refuses them beside Recreate.
+func (r *Reconciler) dropRollingUpdate(ctx context.Context, live client.Object) (client.Object, error) {
+	deployment, isDeployment := live.(*appsv1.Deployment)
+	if !isDeployment || deployment.Spec.Strategy.RollingUpdate == nil {
+		return live, nil
+	}
+	changed := deployment.DeepCopy()
+	changed.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	patch := client.MergeFromWithOptions(deployment, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, changed, patch, fieldOwner); err != nil {
+		return nil, fmt.Errorf("repairing the strategy: %w", err)
+	}
+	return changed, nil
+}
+
+// takeOverCreated makes the fields that the POST wrote fields of server-side apply. Without it they would have two
+// owners, and a field that is no longer desired would stay.
+func (r *Reconciler) takeOverCreated(ctx context.Context, live client.Object) error {
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
+	if err != nil {
+		return fmt.Errorf("preparing the managed fields: %w", err)
+	}
+	if patch == nil {
+		return nil
+	}
+	if err := r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner); err != nil {
+		return fmt.Errorf("taking over the managed fields: %w", err)
+	}
+	return nil
+}

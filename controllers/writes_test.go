@@ -1,0 +1,251 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+func TestFirstPassCreatesEachObjectWithOneRequest(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	created := map[string]int{}
+	for _, one := range rig.wire.in(t, bot.Namespace) {
+		resource := one.path[strings.LastIndex(one.path, "/")+1:]
+		switch {
+		case one.method == http.MethodPost && one.status == http.StatusCreated:
+			created[resource]++
+		case one.method == http.MethodPatch || one.method == http.MethodDelete:
+			t.Errorf("unexpected %s %s", one.method, one.path)
+		}
+	}
+	want := map[string]int{
+		"serviceaccounts": 1, "configmaps": 1, "persistentvolumeclaims": 1, "services": 2, "deployments": 2,
+	}
+	if diff := cmp.Diff(want, created); diff != "" {
+		t.Errorf("created objects (-want +got):\n%s", diff)
+	}
+	if got, want := len(versions(t, bot)), 7; got != want {
+		t.Errorf("%d objects carry the label, want %d", got, want)
+	}
+}
+
+func TestPassesWithoutAChangeSendNothing(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	// Quantities that the API server writes in another way than the user.
+	quantity := resource.MustParse("1024Mi")
+	bot.Spec.Database = &v1alpha1.Database{
+		SQLite: &v1alpha1.SQLite{Size: &quantity},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.5")},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("0.5Gi")},
+		},
+	}
+	bot.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
+	createReady(t, bot)
+	waitQuiet(t, bot)
+	before, calls := versions(t, bot), len(rig.wire.in(t, bot.Namespace))
+	for range 5 {
+		pass(t, bot)
+	}
+	if sent := rig.wire.in(t, bot.Namespace)[calls:]; len(sent) > 0 {
+		t.Errorf("five passes sent %v", sent)
+	}
+	if diff := cmp.Diff(before, versions(t, bot)); diff != "" {
+		t.Errorf("resource versions (-before +after):\n%s", diff)
+	}
+}
+
+func TestManualEditsAreRepaired(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", Namespace: bot.Namespace}}
+	change(t, deployment, func() {
+		deployment.Spec.Template.Spec.Containers[0].Args = []string{"sleep"}
+		deployment.Spec.Template.Spec.Containers[0].ReadinessProbe = nil
+		deployment.Spec.Strategy = appsv1.DeploymentStrategy{} // the API server makes it a rolling update
+		deployment.Labels["team"] = "fun"
+	})
+	eventually(t, "the Deployment is repaired", func(ctx context.Context) error {
+		now, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
+		if err != nil {
+			return err
+		}
+		container := now.Spec.Template.Spec.Containers[0]
+		if !slices.Equal(container.Args, []string{"bot", "--config", "/etc/rosey/bot.yaml"}) {
+			return fmt.Errorf("arguments are %v", container.Args)
+		}
+		if now.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+			return fmt.Errorf("strategy is %v", now.Spec.Strategy)
+		}
+		if container.ReadinessProbe == nil {
+			return errors.New("there is no readiness probe")
+		}
+		if now.Labels["team"] != "fun" {
+			t.Fatal("somebody else's label is gone")
+		}
+		return nil
+	})
+	rollOut(t, bot)
+	waitQuiet(t, bot)
+
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "movienight-db", Namespace: bot.Namespace}}
+	if err := rig.admin.Delete(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the deleted Service is back", func(ctx context.Context) error {
+		_, err := get(ctx, &corev1.Service{}, bot.Namespace, "movienight-db")
+		return err
+	})
+}
+
+// A label of ours that is taken away hides an object from the cache; it is found and repaired all the same.
+func TestRemovedLabelIsRepaired(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "movienight-db", Namespace: bot.Namespace}}
+	change(t, service, func() { delete(service.Labels, manifests.LabelManagedBy) })
+	eventually(t, "the label is back", func(ctx context.Context) error {
+		now, err := get(ctx, &corev1.Service{}, bot.Namespace, "movienight-db")
+		if err == nil && now.Labels[manifests.LabelManagedBy] != manifests.ManagedBy {
+			err = fmt.Errorf("labels are %v", now.Labels)
+		}
+		return err
+	})
+}
+
+// What the POST wrote belongs to another kind of field owner than what an apply writes; a dropped field must go.
+func TestDroppedFieldsAreRemoved(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	bot.Spec.Resources.Limits = corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi"),
+	}
+	create(t, bot)
+	rollOut(t, bot)
+	change(t, bot, func() {
+		bot.Spec.Account = nil
+		delete(bot.Spec.Resources.Limits, corev1.ResourceCPU)
+	})
+	eventually(t, "secret volume and CPU limit are gone", func(ctx context.Context) error {
+		now, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
+		if err != nil {
+			return err
+		}
+		spec := now.Spec.Template.Spec
+		for _, volume := range spec.Volumes {
+			if volume.Secret != nil {
+				return fmt.Errorf("volume %s is still there", volume.Name)
+			}
+		}
+		if _, limited := spec.Containers[0].Resources.Limits[corev1.ResourceCPU]; limited {
+			return errors.New("the CPU limit is still there")
+		}
+		return nil
+	})
+	now, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range now.ManagedFields {
+		if entry.Manager == string(fieldOwner) && entry.Operation != metav1.ManagedFieldsOperationApply {
+			t.Errorf("%s still owns fields by %s", entry.Manager, entry.Operation)
+		}
+	}
+}
+
+func TestWhatIsNoLongerNeededIsPruned(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	owner := *metav1.NewControllerRef(bot, v1alpha1.GroupVersion.WithKind(v1alpha1.RoseyBotKind))
+	labels := map[string]string{manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelRoseyBot: bot.Name}
+	other := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "not-owned", Namespace: bot.Namespace, Labels: labels},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}},
+	}
+	create(t, other)
+	old := other.DeepCopy()
+	old.ObjectMeta = metav1.ObjectMeta{
+		Name: "from-before", Namespace: bot.Namespace, Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
+	}
+	old.Spec.ClusterIP, old.Spec.ClusterIPs = "", nil
+	create(t, old)
+	eventually(t, "the owned one is gone", func(ctx context.Context) error {
+		_, err := get(ctx, &corev1.Service{}, bot.Namespace, "from-before")
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	})
+	if _, err := get(t.Context(), &corev1.Service{}, bot.Namespace, "not-owned"); err != nil {
+		t.Errorf("an object without our owner reference was deleted: %v", err)
+	}
+}
+
+// pass runs one pass beside the controller's own.
+func pass(t *testing.T, bot *v1alpha1.RoseyBot) {
+	t.Helper()
+	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(bot)}
+	if _, err := rig.operator.Reconcile(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitQuiet waits until the cache has caught up, so that a pass has nothing to do.
+func waitQuiet(t *testing.T, bot *v1alpha1.RoseyBot) {
+	t.Helper()
+	eventually(t, "a pass that sends nothing", func(context.Context) error {
+		before := len(rig.wire.in(t, bot.Namespace))
+		pass(t, bot)
+		if sent := rig.wire.in(t, bot.Namespace)[before:]; len(sent) > 0 {
+			return fmt.Errorf("it sent %v", sent)
+		}
+		return nil
+	})
+}
+
+// versions are the resource versions of all that belongs to a RoseyBot.
+func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, list := range []client.ObjectList{
+		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ConfigMapList{},
+		&corev1.ServiceAccountList{}, &corev1.PersistentVolumeClaimList{},
+	} {
+		err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace),
+			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, object := range byKey(t, list) {
+			found[key.kind+" "+key.name] = object.GetResourceVersion()
+		}
+	}
+	return found
+}
+
+func byKey(t *testing.T, list client.ObjectList) map[objectKey]client.Object {
+	t.Helper()
+	seen := observed{objects: map[objectKey]client.Object{}}
+	if err := seen.putAll(rig.operator.Client.Scheme(), list); err != nil {
+		t.Fatal(err)
+	}
+	return seen.objects
+}
