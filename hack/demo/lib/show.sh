@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# What there is to see, and what to try next.
+
+show_result() {
+  echo
+  say "kubectl get roseybots"
+  kubectl --namespace "$namespace" get roseybots
+  echo
+  say "the bot's database (kubectl exec deploy/movienight-db -- rosey db show)"
+  kubectl --namespace "$namespace" exec deploy/movienight-db -- \
+    rosey db show --config /etc/rosey/database.yaml --limit 10
+  cat <<EOF
+
+What to try next:
+  export KUBECONFIG=$kubeconfig
+  export PATH=$tools:\$PATH                              # kubectl and helm of this cluster
+  kubectl config set-context --current --namespace $namespace
+  kubectl describe roseybot movienight                     # conditions in words
+  kubectl scale roseybot movienight --replicas=0           # stop the bot; 1 starts it again
+  kubectl scale deployment nats --replicas=0               # take NATS away and look at the RoseyBot; 1 brings it back
+  kubectl logs deploy/movienight-bot -f                    # [NATS] marks each database call
+  kubectl explain roseybot.spec                            # every field
+  make demo-down                                           # remove every trace
+EOF
+}

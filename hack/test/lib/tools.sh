@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The tools of the tests: pinned in go.mod files of their own, built once into the user's cache.
+
+# Images are built with -trimpath: the same flag here lets both share Go's build cache.
+export GOFLAGS="${GOFLAGS:-} -trimpath" CGO_ENABLED=0
+
+test_tools=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/tools
+
+install_packages() {
+  local missing=() package
+  for package in gcc:gcc shellcheck:shellcheck; do
+    command -v "${package%:*}" >/dev/null || missing+=("${package#*:}")
+  done
+  [ "${#missing[@]}" -eq 0 ] && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    leave_out "what needs ${missing[*]}: not installed, and apt-get needs root"
+    return
+  fi
+  say "installing ${missing[*]}"
+  apt-get update -qq >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
+}
+
+build_test_tools() {
+  say "tools: gotestsum and golangci-lint (about 3 minutes the first time, else a moment)"
+  mkdir -p "$test_tools"
+  (cd hack/tools && go build -o "$test_tools/" gotest.tools/gotestsum)
+  (cd hack/tools/lint && go build -o "$test_tools/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+}
+
+# etcd and kube-apiserver serve the operator's tests anywhere on Linux; the end-to-end test needs a whole cluster.
+prepare_cluster_tools() {
+  if [ "$(uname -s)" != Linux ]; then
+    leave_out "the operator against an API server, and end to end: they need Linux"
+    return
+  fi
+  hack/cluster/cluster build
+  KUBEBUILDER_ASSETS=$(hack/cluster/cluster bin)
+  export KUBEBUILDER_ASSETS
+  local why
+  if why=$(hack/cluster/cluster check 2>&1); then
+    export ROSEY_E2E=local-cluster
+  else
+    leave_out "end to end: ${why#no: }"
+  fi
+}
+
+run_go_tests() {
+  "$test_tools/gotestsum" --format pkgname-and-test-fails --format-hide-empty-pkg -- \
+    -timeout 30m -p 2 "$@"
+}

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// Causes that only show at run time are named in one line, the rest stays up, and nothing crash-loops.
+func TestCausesAreNamed(t *testing.T) {
+	needCluster(t)
+	makeSecret(t, "wrong-password", "not the password")
+	tests := []struct {
+		name      string
+		change    func(*v1alpha1.RoseyBotSpec)
+		condition string
+		reason    config.Reason
+		message   string
+	}{
+		{
+			name:      "nats-unknown",
+			change:    func(spec *v1alpha1.RoseyBotSpec) { spec.NATS.URL = "nats://nowhere.demo.svc.cluster.local:4222" },
+			condition: v1alpha1.ConditionDatabaseAvailable,
+			reason:    config.ReasonNATSUnreachable,
+			message:   "nowhere.demo.svc.cluster.local",
+		},
+		{
+			name: "password-wrong",
+			change: func(spec *v1alpha1.RoseyBotSpec) {
+				spec.Account = &v1alpha1.Account{
+					Username:          "Rosey",
+					PasswordSecretRef: &v1alpha1.SecretKeyRef{Name: "wrong-password", Key: "password"},
+				}
+			},
+			condition: v1alpha1.ConditionChannelJoined,
+			reason:    config.ReasonLoginRefused,
+			message:   "password",
+		},
+		{
+			name: "secret-missing",
+			change: func(spec *v1alpha1.RoseyBotSpec) {
+				spec.Account = &v1alpha1.Account{
+					Username:          "Rosey",
+					PasswordSecretRef: &v1alpha1.SecretKeyRef{Name: "made-later", Key: "password"},
+				}
+			},
+			condition: v1alpha1.ConditionChannelJoined,
+			reason:    config.ReasonAccountPasswordAbsent,
+			message:   "made-later",
+		},
+		{
+			name: "cytube-unknown",
+			change: func(spec *v1alpha1.RoseyBotSpec) {
+				spec.Channel.Server = "http://nowhere.demo.svc.cluster.local:8880"
+			},
+			condition: v1alpha1.ConditionChannelJoined,
+			reason:    config.ReasonServerUnreachable,
+			message:   "nowhere.demo.svc.cluster.local",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bot := newBot(test.name)
+			test.change(&bot.Spec)
+			create(t, bot)
+			message := waitFor(t, test.name, test.condition, metav1.ConditionFalse, string(test.reason))
+			if !strings.Contains(message, test.message) || strings.Contains(message, "\n") {
+				t.Errorf("message is %q, want one line that names %q", message, test.message)
+			}
+			waitFor(t, test.name, v1alpha1.ConditionReady, metav1.ConditionFalse, string(test.reason))
+			noRestarts(t, test.name)
+		})
+	}
+}
+
+func makeSecret(t *testing.T, name, password string) {
+	t.Helper()
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		StringData: map[string]string{"password": password},
+	}
+	if err := cluster.client.Create(t.Context(), secret); err != nil {
+		t.Fatalf("making Secret %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
+		defer cancel()
+		if err := cluster.client.Delete(ctx, secret); client.IgnoreNotFound(err) != nil {
+			t.Errorf("deleting Secret %s: %v", name, err)
+		}
+	})
+}
+
+// A Secret that is made after its RoseyBot mends it, without a restart and without anybody's help.
+func TestASecretMadeLaterIsTakenUp(t *testing.T) {
+	needCluster(t)
+	t.Parallel()
+	bot := newBot("patient")
+	bot.Spec.Account = &v1alpha1.Account{
+		Username:          "Rosey",
+		PasswordSecretRef: &v1alpha1.SecretKeyRef{Name: "patient-account", Key: "password"},
+	}
+	create(t, bot)
+	waitFor(t, bot.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, string(config.ReasonAccountPasswordAbsent))
+
+	account := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: namespace, Name: "rosey-account"}
+	if err := cluster.client.Get(t.Context(), key, account); err != nil {
+		t.Fatal(err)
+	}
+	makeSecret(t, "patient-account", string(account.Data["password"]))
+	waitReady(t, bot.Name)
+	noRestarts(t, bot.Name)
+}

@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// storeLimit bounds how long a line may take from the channel to the table on a busy machine.
+const storeLimit = 30 * time.Second
+
+func scriptLimit(seconds int) time.Duration { return time.Duration(seconds)*time.Second + time.Minute }
+
+func TestEveryLineIsInTheDatabaseOnceWithItsTime(t *testing.T) {
+	needCluster(t)
+	channel := cytubeChannel(demoBot)
+	waitReady(t, demoBot)
+	channel.script(t, 15)
+	lines := sameChat(t, demoBot, channel)
+	if lines < 50 {
+		t.Errorf("only %d lines were said: too few to prove anything", lines)
+	}
+	sameCounts(t, demoBot, channel)
+}
+
+// NATS goes and comes back: the status says so both times, the bot stays in the channel, and what was said meanwhile
+// is stored afterwards.
+func TestStatusIsTrueWhileNATSIsAwayAndAfter(t *testing.T) {
+	needCluster(t)
+	channel := cytubeChannel(demoBot)
+	waitReady(t, demoBot)
+	channel.join(t, "nina")
+
+	scaleDeployment(t, "nats", 0)
+	for _, condition := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
+	} {
+		message := waitFor(t, demoBot, condition, metav1.ConditionFalse, string(config.ReasonNATSUnreachable))
+		t.Logf("%s: %s", condition, message)
+	}
+	waitFor(t, demoBot, v1alpha1.ConditionChannelJoined, metav1.ConditionTrue)
+	for i := range 20 {
+		channel.say(t, "nina", fmt.Sprintf("line %d while NATS is away", i))
+	}
+
+	scaleDeployment(t, "nats", 1)
+	waitReady(t, demoBot)
+	channel.say(t, "nina", "and NATS is back")
+	sameChat(t, demoBot, channel)
+	noRestarts(t, demoBot)
+}
+
+// People who sat in the channel before the bot came are known, though nobody announces them; and a second bot works
+// beside the first on the same NATS, each with its own rows.
+func TestPeopleWhoWereThereBeforeTheBotAreKnown(t *testing.T) {
+	needCluster(t)
+	channel := cytubeChannel("matinee")
+	channel.join(t, "early_alice")
+	channel.join(t, "early_bob")
+	channel.say(t, "early_alice", "said before the bot came: CyTube repeats it on join")
+	create(t, newBot("matinee"))
+	waitReady(t, "matinee")
+	channel.say(t, "early_bob", "said after")
+	sameChat(t, "matinee", channel)
+
+	eventually(t, storeLimit, "both are known and present", func(ctx context.Context) error {
+		stored, err := readRows(ctx, "matinee")
+		if err != nil {
+			return err
+		}
+		present := map[string]bool{}
+		for _, user := range stored.Users {
+			present[user.Username] = user.SessionStart != nil
+		}
+		if !present["early_alice"] || !present["early_bob"] {
+			return fmt.Errorf("users are %+v", stored.Users)
+		}
+		return nil
+	})
+	first, err := readRows(t.Context(), demoBot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range first.Users {
+		if user.Username == "early_alice" || user.Username == "early_bob" {
+			t.Errorf("%s of channel matinee is a user of channel %s", user.Username, demoBot)
+		}
+	}
+}
+
+// sameChat waits until the table has exactly the lines of the channel, and returns how many.
+func sameChat(t *testing.T, bot string, channel cytubeChannel) int {
+	t.Helper()
+	var count int
+	eventually(t, storeLimit, "the lines of the channel and of the table are the same", func(ctx context.Context) error {
+		said, err := chatOf(ctx, channel)
+		if err != nil {
+			return err
+		}
+		stored, err := readRows(ctx, bot)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(tally(said), tally(stored.Chat)); diff != "" {
+			return fmt.Errorf("lines and how often (-said +stored):\n%s", diff)
+		}
+		count = len(said)
+		return nil
+	})
+	return count
+}
+
+func chatOf(ctx context.Context, channel cytubeChannel) ([]chatRow, error) {
+	entries, err := channel.log(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var lines []chatRow
+	for _, entry := range entries {
+		if entry.Kind == simulator.KindChat {
+			lines = append(lines, chatRow{Time: entry.Time, Username: entry.User, Text: entry.Text})
+		}
+	}
+	return lines, nil
+}
+
+func tally(lines []chatRow) map[chatRow]int {
+	count := map[chatRow]int{}
+	for _, line := range lines {
+		count[line]++
+	}
+	return count
+}
+
+// sameCounts compares how many lines each user wrote with the counters of the users' rows.
+func sameCounts(t *testing.T, bot string, channel cytubeChannel) {
+	t.Helper()
+	said, err := chatOf(t.Context(), channel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{}
+	for _, line := range said {
+		want[line.Username]++
+	}
+	stored, err := readRows(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, user := range stored.Users {
+		if user.Lines > 0 {
+			got[user.Username] = user.Lines
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines of each user (-said +counted):\n%s", diff)
+	}
+}

@@ -1,0 +1,138 @@
+// Package e2e runs the product as `make demo` installs it, on a real cluster, and looks at it from outside: the
+// CyTube server's own log on one side, the rows of the bot's database on the other.
+//
+// It needs ROSEY_E2E: "local-cluster" starts a cluster of its own, anything else is the path of a kubeconfig whose
+// cluster has the images of the working tree.
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+const (
+	repository  = "../.."
+	clusterName = "e2e"
+	namespace   = "demo"
+	// demoBot is the RoseyBot and the channel of config/samples/roseybot.yaml.
+	demoBot = "movienight"
+)
+
+// cluster is the one that all tests share.
+var cluster struct {
+	config    *rest.Config
+	clientset *kubernetes.Clientset
+	client    client.Client
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	where := os.Getenv("ROSEY_E2E")
+	if where == "" {
+		return m.Run() // every test says why it skips
+	}
+	arguments := []string{"--seconds", "0", "--quiet-end", "--name", clusterName}
+	kubeconfig := where
+	if where == "local-cluster" {
+		// A run that was killed leaves its cluster behind, with whatever state it was in.
+		if err := demo("down", "--name", clusterName); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() {
+			if err := demo("down", "--name", clusterName); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}()
+	} else {
+		arguments = append(arguments, "--kubeconfig", where)
+	}
+	if err := demo(append([]string{"up"}, arguments...)...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if where == "local-cluster" {
+		path, err := output("hack/cluster/cluster", "kubeconfig", "--name", clusterName)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		kubeconfig = path
+	}
+	if err := connect(kubeconfig); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func demo(arguments ...string) error {
+	command := exec.Command(filepath.Join(repository, "hack/demo/demo"), arguments...)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("demo %s: %w", strings.Join(arguments, " "), err)
+	}
+	return nil
+}
+
+func output(name string, arguments ...string) (string, error) {
+	command := exec.Command(filepath.Join(repository, name), arguments...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func connect(kubeconfig string) error {
+	log.SetLogger(logr.Discard())
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	config.QPS, config.Burst = 100, 200
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	cluster.config = config
+	if cluster.clientset, err = kubernetes.NewForConfig(config); err != nil {
+		return fmt.Errorf("making a clientset: %w", err)
+	}
+	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	return nil
+}
+
+// needCluster skips a test where there is no cluster, and says how to have one.
+func needCluster(t *testing.T) {
+	t.Helper()
+	if cluster.client == nil {
+		t.Skip("needs a cluster: set ROSEY_E2E to local-cluster, or to the path of a kubeconfig")
+	}
+}
