@@ -29,4 +29,7 @@ build_image() { # NAME TAG PACKAGE
   hack/cluster/cluster image --name-tag "rosey.local/$1:$2" --output "$images/$1.tar" --version "$2" "$3" >/dev/null
 }
 
-remove_images() { rm -rf "$(image_dir)"; }
+remove_images() {
+  rm -rf "$(image_dir)"
+  rmdir "$(dirname "$(image_dir)")" 2>/dev/null || true
+}

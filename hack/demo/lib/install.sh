@@ -2,8 +2,9 @@
 # Everything that stands in the cluster before people come.
 
 provide_cluster() {
-  if [ -n "$kubeconfig" ]; then
-    say "using the cluster of $kubeconfig; it needs these images, for example by 'kind load image-archive FILE':"
+  if [ "$own_cluster" = yes ]; then
+    say "using the cluster of $kubeconfig"
+    say "it needs these images; load them now ('kind load image-archive', 'minikube image load', 'ctr -n k8s.io images import'):"
     printf '          %s\n' "$images"/*.tar
     return
   fi
@@ -35,7 +36,7 @@ install_cytube() {
   apply_with_image cytube.yaml "rosey.local/cytube:$version"
   # A server that runs already knows the account's old password only.
   kubectl --namespace "$namespace" rollout restart deployment/cytube >/dev/null
-  kubectl --namespace "$namespace" rollout status deployment/cytube deployment/nats --timeout=120s >/dev/null
+  kubectl --namespace "$namespace" rollout status deployment/cytube deployment/nats --timeout=300s >/dev/null
 }
 
 # Makes a Secret of standard input, so that the secret is on no command line.

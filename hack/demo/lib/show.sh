@@ -2,6 +2,8 @@
 # What there is to see, and what to try next.
 
 show_result() {
+  local make_down="make demo-down" padding='                           '
+  [ "$own_cluster" = no ] || { make_down="make demo-down KUBECONFIG=$kubeconfig"; padding='  '; }
   echo
   say "kubectl get roseybots"
   kubectl --namespace "$namespace" get roseybots
@@ -20,6 +22,6 @@ What to try next:
   kubectl scale deployment nats --replicas=0               # take NATS away and look at the RoseyBot; 1 brings it back
   kubectl logs deploy/movienight-bot -f                    # [NATS] marks each database call
   kubectl explain roseybot.spec                            # every field
-  make demo-down                                           # remove every trace
+  $make_down$padding              # remove every trace
 EOF
 }

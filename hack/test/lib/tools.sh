@@ -22,7 +22,7 @@ install_packages() {
 }
 
 build_test_tools() {
-  say "tools: gotestsum and golangci-lint (about 3 minutes the first time, else a moment)"
+  [ -x "$test_tools/golangci-lint" ] || say "building gotestsum and golangci-lint: about 3 minutes, once"
   mkdir -p "$test_tools"
   (cd hack/tools && go build -o "$test_tools/" gotest.tools/gotestsum)
   (cd hack/tools/lint && go build -o "$test_tools/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
