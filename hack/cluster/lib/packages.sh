@@ -30,10 +30,19 @@ missing_packages() {
   printf '%s\n' "${missing[@]}" | sort -u | xargs
 }
 
+# install_packages is done by one call at a time: apt-get does not wait for another one that reads its lists.
 install_packages() {
-  local missing
-  missing=$(missing_packages)
-  [[ -n $missing ]] || return 0
+  [[ -n $(missing_packages) ]] || return 0
+  lock_directory "$CACHE/packages"
+  local packages_lock=$LOCK missing
+  missing=$(missing_packages) # another call may have brought them meanwhile
+  [[ -z $missing ]] || install_missing "$missing"
+  unlock "$packages_lock"
+}
+
+# install_missing PACKAGES
+install_missing() {
+  local missing=$1
   if [[ $EUID != 0 ]] || ! command -v apt-get >/dev/null; then
     fail "these packages are missing (Debian's names): $missing"
   fi
