@@ -56,32 +56,6 @@ type StatusData struct {
 	BotConnected          *Flag    `json:"bot_connected,omitempty"`
 }
 
-// OutboundGetRequest is the body of an OutboundGet request. The service's defaults are 50 and 3.
-type OutboundGetRequest struct {
-	Limit      *int `json:"limit,omitempty"`
-	MaxRetries *int `json:"max_retries,omitempty"`
-	Origin
-}
-
-// OutboundMessage is one element of the reply to OutboundGet, which is always a JSON array.
-//
-// LastError and ErrorMessage are the same text: the first is what Rosey 0.5 reads, the second
-// what later versions read.
-type OutboundMessage struct {
-	ID           int64   `json:"id"`
-	Timestamp    int64   `json:"timestamp"` // Unix seconds, when it was enqueued
-	Message      string  `json:"message"`
-	RetryCount   int     `json:"retry_count"`
-	LastError    *string `json:"last_error"`
-	ErrorMessage *string `json:"error_message"`
-}
-
-// OutboundSentPayload is the body of OutboundSent.
-type OutboundSentPayload struct {
-	MessageID *int64 `json:"message_id"`
-	Origin
-}
-
 // RecentChatRequest is the body of a StatsRecentChat request. The service's default limit is 50.
 type RecentChatRequest struct {
 	Limit *int `json:"limit,omitempty"`

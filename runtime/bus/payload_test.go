@@ -47,6 +47,51 @@ var pythonBodies = []struct {
 		"recent chat reply", `[{"timestamp":1763700000,"username":"alice","message":"hi"}]`,
 		&[]bus.RecentLine{{Timestamp: 1763700000, Username: "alice", Message: "hi"}},
 	},
+	{
+		"user stats reply", `{"username":"alice","first_seen":1,"last_seen":2,"total_chat_lines":3,` +
+			`"total_time_connected":4,"current_session_start":null,"success":true,"found":true}`,
+		&bus.UserStatsReply{
+			Username: "alice", FirstSeen: 1, LastSeen: 2, TotalChatLines: 3, TotalTimeConnected: 4, Success: true, Found: true,
+		},
+	},
+	{
+		"channel stats reply", `{"high_water_mark":{"users":3,"timestamp":1},"high_water_connected":{"users":9,` +
+			`"timestamp":1},"top_chatters":[{"username":"alice","chat_lines":3}],"total_users_seen":1,"success":true}`,
+		&bus.ChannelStatsReply{
+			HighWaterMark:      bus.HighWaterMark{Users: 3, Timestamp: new(int64(1))},
+			HighWaterConnected: bus.HighWaterMark{Users: 9, Timestamp: new(int64(1))},
+			TopChatters:        []bus.TopChatter{{Username: "alice", ChatLines: 3}},
+			TotalUsersSeen:     1, Success: true,
+		},
+	},
+	{
+		"private command", `{"username":"mod","command":"say","args":"hi","result":"success","error":null}`,
+		&bus.PMCommandPayload{Username: "mod", Command: "say", Args: "hi", Result: "success"},
+	},
+	{
+		"kv set", `{"plugin_name":"p","key":"k","value":{"a":1},"ttl_seconds":60}`,
+		&bus.KVSetRequest{PluginName: "p", Key: "k", Value: json.RawMessage(`{"a":1}`), TTLSeconds: new(int64(60))},
+	},
+	{
+		"kv set reply", `{"success":true,"data":{}}`,
+		&bus.KVReply[bus.KVSetData]{Success: true, Data: &bus.KVSetData{}},
+	},
+	{
+		"kv get reply", `{"success":true,"data":{"exists":true,"value":{"a":1}}}`,
+		&bus.KVReply[bus.KVGetData]{Success: true, Data: &bus.KVGetData{Exists: true, Value: json.RawMessage(`{"a":1}`)}},
+	},
+	{
+		"kv get of a null", `{"success":true,"data":{"exists":true,"value":null}}`,
+		&bus.KVReply[bus.KVGetData]{Success: true, Data: &bus.KVGetData{Exists: true, Value: json.RawMessage(`null`)}},
+	},
+	{
+		"kv list reply", `{"success":true,"data":{"keys":["k"],"count":1,"truncated":true}}`,
+		&bus.KVReply[bus.KVListData]{Success: true, Data: &bus.KVListData{Keys: []string{"k"}, Count: 1, Truncated: true}},
+	},
+	{
+		"kv error", `{"success":false,"error":{"code":"MISSING_FIELD","message":"..."}}`,
+		&bus.KVReply[bus.KVSetData]{Error: &bus.KVError{Code: bus.KVMissingField, Message: "..."}},
+	},
 }
 
 func TestPythonBodiesDecode(t *testing.T) {

@@ -25,6 +25,24 @@ const (
 	StatsRecentChat Suffix = "db.stats.recent_chat.get"
 )
 
+// Subjects that later versions of the Python service have too.
+const (
+	QueryChannelStats Suffix = "db.query.channel_stats"
+	QueryUserStats    Suffix = "db.query.user_stats"
+	ActionPMCommand   Suffix = "db.action.pm_command"
+	KVSet             Suffix = "db.kv.set"
+	KVGet             Suffix = "db.kv.get"
+	KVDelete          Suffix = "db.kv.delete"
+	KVList            Suffix = "db.kv.list"
+)
+
+// Subjects that no Python service has: there, requests find nobody and what is published is lost.
+const (
+	OutboundPut    Suffix = "db.messages.outbound.put"
+	OutboundFailed Suffix = "db.messages.outbound.mark_failed"
+	MaintenanceRun Suffix = "db.maintenance.run"
+)
+
 // Subjects makes full subjects and the names that belong to one prefix.
 type Subjects struct{ prefix string }
 
