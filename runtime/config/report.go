@@ -87,4 +87,6 @@ const (
 	// Reasons of StoreCheck.
 	ReasonStoreOpen        Reason = "StoreOpen"
 	ReasonStoreUnavailable Reason = "StoreUnavailable" // cannot be opened or written
+	ReasonStoreFull        Reason = "StoreFull"        // no space is left for the database
+	ReasonStoreNewer       Reason = "StoreNewer"       // a later version has changed the database
 )

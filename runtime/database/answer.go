@@ -2,12 +2,7 @@ package database
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -20,146 +15,38 @@ const (
 	defaultMaxRetries = 3
 )
 
-// number is a whole number in a request. The Python service also takes it as text.
-type number int64
+// maxRows bounds what is read for one reply.
+const maxRows = 1000
 
-// UnmarshalJSON implements json.Unmarshaler. Null is an error, and not the default.
-func (n *number) UnmarshalJSON(data []byte) error {
-	text := string(data)
-	if strings.HasPrefix(text, `"`) {
-		if err := json.Unmarshal(data, &text); err != nil {
-			return fmt.Errorf("decoding text: %w", err)
-		}
-	}
-	value, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("expected a whole number: %w", err)
-	}
-	*n = number(value)
-	return nil
-}
+var (
+	// errLost says that ctx ended before what a message says could be stored.
+	errLost = errors.New("not stored")
+	// noRows is what an error is to clients of the Python service's first requests.
+	noRows = []struct{}{}
+)
 
-// answer answers a request. It fails only when ctx ended before it could store what the request says.
-func (w *worker) answer(ctx context.Context, suffix bus.Suffix, m arrival) error {
-	if suffix == bus.OutboundSent {
-		return w.markSent(ctx, m)
-	}
-	var rows any
-	var err error
-	if suffix == bus.OutboundGet {
-		rows, err = w.outbound(ctx, m)
-	} else {
-		rows, err = w.recentChat(ctx, m)
-	}
+// answer answers a message. It fails only with errLost.
+func (w *worker) answer(ctx context.Context, suffix bus.Suffix, m arrival, question question) error {
+	body, err := question(w, ctx, m)
 	switch {
+	case errors.Is(err, errLost):
+		return err
 	case err == nil:
-		w.metrics.count(suffix, outcomeAnswered)
-	case errors.Is(err, errInvalid):
+		w.metrics.count(suffix, outcomeAnswered, m.at)
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
 		w.refuse(suffix, m, err)
 	default:
-		w.metrics.count(suffix, outcomeFailed)
+		w.metrics.count(suffix, outcomeFailed, m.at)
 		w.log.Error("[DB] cannot answer "+string(suffix), "error", err)
 	}
-	if err != nil {
-		rows = []struct{}{} // an error is no rows to clients of the Python service
+	if _, later := body.(answeredLater); !later {
+		w.reply(suffix, m, body)
 	}
-	w.reply(suffix, m, rows)
 	return nil
-}
-
-func (w *worker) outbound(ctx context.Context, m arrival) ([]bus.OutboundMessage, error) {
-	request := struct {
-		Limit      number `json:"limit"`
-		MaxRetries number `json:"max_retries"`
-		bus.Origin
-	}{Limit: defaultLimit, MaxRetries: defaultMaxRetries}
-	if err := decodeInto(m.Data, &request); err != nil {
-		return nil, err
-	}
-	messages := []bus.OutboundMessage{}
-	// The Python service takes a limit below zero for none at all. Nobody asks so on purpose, and a
-	// reply with everything does not fit into a message; it is answered like 0.
-	if request.Limit <= 0 || request.MaxRetries <= 0 {
-		return messages, nil
-	}
-	rows, err := w.store.Outbound(
-		ctx, w.decoder.channel(request.Origin), int(request.Limit), int(request.MaxRetries), time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("reading outbound messages: %w", err)
-	}
-	for _, row := range rows {
-		message := bus.OutboundMessage{
-			ID: row.ID, Timestamp: row.EnqueuedAt.Unix(), Message: row.Text, RetryCount: row.RetryCount,
-		}
-		if row.LastError != "" {
-			message.LastError, message.ErrorMessage = &row.LastError, &row.LastError
-		}
-		messages = append(messages, message)
-	}
-	return messages, nil
-}
-
-func (w *worker) recentChat(ctx context.Context, m arrival) ([]bus.RecentLine, error) {
-	request := struct {
-		Limit number `json:"limit"`
-		bus.Origin
-	}{Limit: defaultLimit}
-	if err := decodeInto(m.Data, &request); err != nil {
-		return nil, err
-	}
-	lines := []bus.RecentLine{}
-	if request.Limit <= 0 { // as in outbound
-		return lines, nil
-	}
-	rows, err := w.store.RecentChat(ctx, w.decoder.channel(request.Origin), int(request.Limit))
-	if err != nil {
-		return nil, fmt.Errorf("reading recent chat: %w", err)
-	}
-	for _, row := range rows {
-		lines = append(lines, bus.RecentLine{Timestamp: row.At.Unix(), Username: row.Username, Message: row.Text})
-	}
-	return lines, nil
-}
-
-// sentReply answers OutboundSent where an answer is asked for.
-type sentReply struct {
-	Success bool   `json:"success"`
-	Error   string `json:"error,omitempty"`
-}
-
-// markSent waits for a store that is away: a message that was sent and not marked is sent again.
-func (w *worker) markSent(ctx context.Context, m arrival) error {
-	id, err := decodeSent(m.Data)
-	if err != nil {
-		w.refuse(bus.OutboundSent, m, err)
-		w.reply(bus.OutboundSent, m, sentReply{Error: "message_id: expected a whole number"})
-		return nil
-	}
-	err = w.retry(ctx, func() error { return w.store.MarkSent(ctx, id, m.at) })
-	if err != nil {
-		return fmt.Errorf("storing that an outbound message was sent: %w", err)
-	}
-	w.metrics.count(bus.OutboundSent, outcomeStored)
-	w.log.Debug("[DB] outbound message sent", "id", id)
-	w.reply(bus.OutboundSent, m, sentReply{Success: true})
-	return nil
-}
-
-func decodeSent(data []byte) (id int64, err error) {
-	payload, err := decodeObject[struct {
-		MessageID *number `json:"message_id"`
-	}](data)
-	if err != nil {
-		return 0, err
-	}
-	if payload.MessageID == nil {
-		return 0, fmt.Errorf("%w: no message_id", errIncomplete)
-	}
-	return int64(*payload.MessageID), nil
 }
 
 // reply does nothing when no reply is asked for.
-func (w *worker) reply(suffix bus.Suffix, m arrival, body any) {
+func (s *Service) reply(suffix bus.Suffix, m arrival, body any) {
 	if m.Reply == "" {
 		return
 	}
@@ -168,6 +55,26 @@ func (w *worker) reply(suffix bus.Suffix, m arrival, body any) {
 		err = m.RespondMsg(&nats.Msg{Data: data, Header: nats.Header{bus.IDsHeader: {"once"}}})
 	}
 	if err != nil {
-		w.log.Error("[NATS] cannot reply to "+string(suffix), "error", err)
+		s.log.Error("[NATS] cannot reply to "+string(suffix), "error", err)
 	}
+}
+
+// room is how many bytes of rows fit into a reply.
+func (s *Service) room() int {
+	const around = 1024 // the header, and what is around the rows
+	return int(s.conn.NATS().MaxPayload()) - around
+}
+
+// fitting leaves out the rows that do not fit into so many bytes, beginning with the last.
+func fitting[T any](rows []T, room int) []T {
+	fit := rows[:0]
+	for _, row := range rows {
+		data, err := bus.Encode(row)
+		if err != nil || len(data)+1 > room {
+			continue
+		}
+		room -= len(data) + 1
+		fit = append(fit, row)
+	}
+	return fit
 }

@@ -13,51 +13,78 @@ const (
 	outcomeStored   = "stored"
 	outcomeAnswered = "answered"
 	outcomeIgnored  = "ignored"  // lacks what it is about
+	outcomeRepeated = "repeated" // came a moment ago
 	outcomeInvalid  = "invalid"  // cannot be decoded
 	outcomeRejected = "rejected" // by the store
 	outcomeFailed   = "failed"   // a question without an answer
 )
 
 type metrics struct {
-	messages *prometheus.CounterVec
-	batches  prometheus.Histogram
-	seconds  prometheus.Histogram
+	messages    *prometheus.CounterVec
+	handled     prometheus.Histogram
+	batches     prometheus.Histogram
+	commits     prometheus.Histogram
+	deadLetters prometheus.Counter
+	upkeep      *prometheus.CounterVec
+	pruned      *prometheus.CounterVec
+	size        prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *metrics {
 	m := &metrics{
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_database_messages_total",
-			Help: "Messages taken from NATS, by subject without prefix and outcome.",
-		}, []string{"subject", "outcome"}),
-		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "rosey_database_batch_events",
-			Help:    "Events in one transaction.",
-			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
+		messages: counters("messages_total",
+			"Messages taken from NATS, by subject without prefix and outcome.", "subject", "outcome"),
+		handled: histogram("handle_seconds",
+			"How long messages took from their arrival until they were stored or answered.",
+			prometheus.ExponentialBuckets(0.0005, 2, 16)),
+		batches: histogram("batch_events",
+			"Events in one transaction.", []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}),
+		commits: histogram("apply_seconds",
+			"How long transactions took, those that failed too.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
+		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: metricsPrefix + "dead_letters_total",
+			Help: "Messages that could not become rows and were kept as dead letters.",
 		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "rosey_database_apply_seconds",
-			Help:    "How long transactions took, those that failed too.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		upkeep: counters("maintenance_runs_total", "Maintenance runs, by outcome: done or failed.", "outcome"),
+		pruned: counters("pruned_rows_total", "Rows that the retention has removed, by kind.", "kind"),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: metricsPrefix + "store_bytes", Help: "What the database took at the last maintenance run.",
 		}),
 	}
+	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
+		m.upkeep.WithLabelValues(outcome)
+	}
 	if registerer != nil {
-		registerer.MustRegister(m.messages, m.batches, m.seconds, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "rosey_database_waiting_messages",
-			Help: "Messages that have arrived and wait for the store.",
-		}, func() float64 { return float64(waiting()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "rosey_database_dropped_messages_total",
-			Help: "Messages that were dropped because too many waited for the store.",
-		}, func() float64 { return float64(dropped()) }))
+		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.upkeep, m.pruned, m.size,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: metricsPrefix + "waiting_messages",
+				Help: "Messages that have arrived and wait for the store.",
+			}, func() float64 { return float64(waiting()) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Name: metricsPrefix + "dropped_messages_total",
+				Help: "Messages that were dropped because too many waited for the store.",
+			}, func() float64 { return float64(dropped()) }))
 	}
 	return m
 }
 
-func (m *metrics) count(suffix bus.Suffix, outcome string) {
+const metricsPrefix = "rosey_database_"
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricsPrefix + name, Help: help, Buckets: buckets})
+}
+
+// count notes what became of a message that had arrived at a moment.
+func (m *metrics) count(suffix bus.Suffix, outcome string, arrived time.Time) {
 	m.messages.WithLabelValues(string(suffix), outcome).Inc()
+	m.handled.Observe(time.Since(arrived).Seconds())
 }
 
 func (m *metrics) applied(events int, took time.Duration) {
 	m.batches.Observe(float64(events))
-	m.seconds.Observe(took.Seconds())
+	m.commits.Observe(took.Seconds())
 }

@@ -23,7 +23,10 @@ import (
 // DefaultGrace is how long storing what has arrived may take at the end.
 const DefaultGrace = 20 * time.Second
 
-// Options say what a Service works with. All but Grace and Registerer are required.
+// DefaultUpkeep is the time between two maintenance runs.
+const DefaultUpkeep = 5 * time.Minute
+
+// Options say what a Service works with. Conn, Subjects, Channel, Open and Log are required.
 type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
@@ -34,6 +37,11 @@ type Options struct {
 	Log  *slog.Logger
 	// Grace is how long storing what has arrived may take at the end. 0: DefaultGrace.
 	Grace time.Duration
+	// Retention is how long rows are kept. Its zero value has defaults; what is below
+	// store.MinRetention counts as that.
+	Retention store.Retention
+	// Upkeep is the time between two maintenance runs. 0: DefaultUpkeep.
+	Upkeep time.Duration
 	// Registerer gets the service's metrics. Nil: none.
 	Registerer prometheus.Registerer
 }
@@ -41,13 +49,15 @@ type Options struct {
 // Service answers on the subjects of one prefix.
 //
 // Everything goes one way in the order of its arrival: NATS, inbox, worker, store. So a reply also
-// says that whatever its asker published before has been stored.
+// says that whatever its asker published before has been stored. Only maintenance works beside that.
 type Service struct {
 	conn       *bus.Conn
 	subjects   bus.Subjects
 	open       func(ctx context.Context) (store.Store, error)
 	log        *slog.Logger
 	grace      time.Duration
+	retention  store.Retention
+	upkeep     time.Duration
 	inbox      *inbox
 	decoder    decoder
 	metrics    *metrics
@@ -60,8 +70,12 @@ func New(o Options) *Service {
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
 	}
+	if o.Upkeep == 0 {
+		o.Upkeep = DefaultUpkeep
+	}
 	s := &Service{
 		conn: o.Conn, subjects: o.Subjects, open: o.Open, log: o.Log, grace: o.Grace,
+		retention: o.Retention, upkeep: o.Upkeep,
 		inbox:      newInbox(),
 		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
 		storeCheck: config.NewCheckKeeper(config.StoreCheck, "opening the database"),
@@ -109,7 +123,11 @@ func (s *Service) serve(ctx, working context.Context, opened store.Store) error 
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.inbox.receive(working) })
-	worker := worker{Service: s, store: opened}
+	maintenance := newMaintenance(s, opened)
+	maintaining, endMaintenance := context.WithCancel(ctx)
+	defer endMaintenance()
+	running.Go(func() { maintenance.run(maintaining) })
+	worker := worker{Service: s, store: opened, maintenance: maintenance, repeats: newRepeats()}
 	worked := make(chan error, 1)
 	running.Go(func() { worked <- worker.run(working) })
 
@@ -125,16 +143,6 @@ func (s *Service) serve(ctx, working context.Context, opened store.Store) error 
 	s.inbox.noMore()
 	return errors.Join(err, <-worked)
 }
-
-// published are the subjects that are taken and not answered unless a reply is asked for. They come
-// before asked: whoever finds an answer can rely on being heard.
-var published = []bus.Suffix{
-	bus.UserJoined, bus.UserLeft, bus.MessageLog, bus.StatsUserCount, bus.StatsHighWater, bus.StatusUpdate,
-	bus.OutboundSent,
-}
-
-// asked are the subjects that are answered.
-var asked = []bus.Suffix{bus.OutboundGet, bus.StatsRecentChat}
 
 func (s *Service) subscribe() (subscriptions []*nats.Subscription, err error) {
 	for _, suffix := range slices.Concat(published, asked) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -23,13 +24,19 @@ const (
 type worker struct {
 	*Service
 
-	store store.Store
+	store       store.Store
+	maintenance *maintenance
+	repeats     *repeats
+
+	events  []decoded          // to be stored
+	letters []store.DeadLetter // to be kept
 }
 
-// decoded is an event and the subject it came on.
+// decoded is an event and the message that told it.
 type decoded struct {
-	suffix bus.Suffix
-	event  store.Event
+	suffix  bus.Suffix
+	message arrival
+	event   store.Event
 }
 
 // run works until the inbox has ended. It fails when ctx ends before.
@@ -47,48 +54,81 @@ func (w *worker) run(ctx context.Context) error {
 
 // handle stores the events of a batch in as few transactions as the questions between them allow.
 func (w *worker) handle(ctx context.Context, batch []arrival) error {
-	var events []decoded
 	for _, m := range batch {
 		suffix, _ := w.subjects.Suffix(m.Subject) // of no other prefix are we subscribed
-		switch suffix {
-		case bus.OutboundGet, bus.StatsRecentChat, bus.OutboundSent:
-			if err := w.apply(ctx, events); err != nil {
-				return err
-			}
-			events = events[:0]
-			if err := w.answer(ctx, suffix, m); err != nil {
-				return err
-			}
-		default:
-			if event, ok := w.decode(suffix, m); ok {
-				events = append(events, decoded{suffix, event})
-			}
+		question, asked := questions[suffix]
+		if !asked {
+			w.take(suffix, m)
+			continue
+		}
+		// A reply also says that what came before it is stored.
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+		if err := w.answer(ctx, suffix, m, question); err != nil {
+			return err
 		}
 	}
-	return w.apply(ctx, events)
+	return w.flush(ctx)
 }
 
-func (w *worker) decode(suffix bus.Suffix, m arrival) (store.Event, bool) {
+// take decodes a message into the events to be stored.
+func (w *worker) take(suffix bus.Suffix, m arrival) {
+	if m.eventID(suffix) == "" && w.repeats.repeated(suffix, m.Data, m.at) {
+		w.metrics.count(suffix, outcomeRepeated, m.at)
+		return
+	}
 	event, err := w.decoder.event(suffix, m)
 	if err != nil {
 		w.refuse(suffix, m, err)
 	}
-	return event, err == nil
+	if event.Fact != nil {
+		w.events = append(w.events, decoded{suffix, m, event})
+	}
 }
 
-// refuse logs and counts a message that says nothing that can be stored or answered.
+// refuse logs and counts a message that says something that cannot be stored or answered. It keeps what
+// was published: whoever asked is told and can ask again.
 func (w *worker) refuse(suffix bus.Suffix, m arrival, err error) {
 	if errors.Is(err, errIncomplete) {
-		w.metrics.count(suffix, outcomeIgnored)
+		w.metrics.count(suffix, outcomeIgnored, m.at)
 		w.log.Debug("[NATS] ignored "+string(suffix), "error", err)
 		return
 	}
-	w.metrics.count(suffix, outcomeInvalid)
+	w.metrics.count(suffix, outcomeInvalid, m.at)
 	w.log.Error("[NATS] cannot read "+string(suffix), "error", err, "bytes", len(m.Data))
+	if m.Reply == "" && slices.Contains(published, suffix) {
+		w.bury(suffix, m, err)
+	}
 }
 
-// apply stores events, however long the store is away. Events that the store rejects are found by
-// halving, so that one of them does not take the others with it.
+func (w *worker) bury(suffix bus.Suffix, m arrival, reason error) {
+	w.letters = append(w.letters, store.NewDeadLetter(
+		string(suffix), m.Header.Get(bus.MsgIDHeader), reason.Error(), m.Data, m.at))
+}
+
+// flush stores what was taken, however long the store is away.
+func (w *worker) flush(ctx context.Context) error {
+	err := w.apply(ctx, w.events)
+	w.events = w.events[:0]
+	if err != nil || len(w.letters) == 0 {
+		return err
+	}
+	err = w.retry(ctx, func() error { return w.store.AddDeadLetters(ctx, w.letters) })
+	switch {
+	case err == nil:
+		w.metrics.deadLetters.Add(float64(len(w.letters)))
+	case errors.Is(err, store.ErrRejected):
+		w.log.Error("[DB] dead letters cannot be kept", "count", len(w.letters), "error", err)
+	default:
+		return fmt.Errorf("keeping dead letters: %w", err)
+	}
+	w.letters = nil
+	return nil
+}
+
+// apply stores events. Those that the store rejects are found by halving, so that one of them does not
+// take the others with it.
 func (w *worker) apply(ctx context.Context, events []decoded) error {
 	if len(events) == 0 {
 		return nil
@@ -105,15 +145,16 @@ func (w *worker) apply(ctx context.Context, events []decoded) error {
 	switch {
 	case err == nil:
 		for _, one := range events {
-			w.metrics.count(one.suffix, outcomeStored)
+			w.metrics.count(one.suffix, outcomeStored, one.message.at)
 		}
 		w.log.Debug("[DB] stored", "events", len(events))
 		return nil
 	case !errors.Is(err, store.ErrRejected):
 		return err
 	case len(events) == 1:
-		w.metrics.count(events[0].suffix, outcomeRejected)
-		w.log.Error("[DB] rejected, the event is lost", "subject", events[0].suffix, "error", err)
+		w.metrics.count(events[0].suffix, outcomeRejected, events[0].message.at)
+		w.log.Error("[DB] rejected, kept as a dead letter", "subject", events[0].suffix, "error", err)
+		w.bury(events[0].suffix, events[0].message, err)
 		return nil
 	}
 	half := len(events) / 2
@@ -152,8 +193,15 @@ func (s *Service) storeWorks() {
 }
 
 func (s *Service) storeFails(err error) {
+	reason := config.ReasonStoreUnavailable
+	switch {
+	case errors.Is(err, store.ErrFull):
+		reason = config.ReasonStoreFull
+	case errors.Is(err, store.ErrNewerSchema):
+		reason = config.ReasonStoreNewer
+	}
 	message := "the database does not work: " + err.Error() + "; trying again"
-	if s.storeCheck.Set(false, config.ReasonStoreUnavailable, message) {
+	if s.storeCheck.Set(false, reason, message) {
 		s.log.Error("[DB] " + message)
 	}
 }

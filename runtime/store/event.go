@@ -53,6 +53,18 @@ type HighWater struct {
 	Connected *int
 }
 
+// Action says that a user did something with the bot.
+type Action struct {
+	Username string
+	// Type is a word for the kind of action, for example ActionPMCommand.
+	Type string
+	// Details are for people.
+	Details string
+}
+
+// ActionPMCommand is the Action.Type of a command by private message.
+const ActionPMCommand = "pm_command"
+
 // Status is the bot's state. A nil field leaves what is stored. The fields' names in JSON are those
 // under which they are stored.
 type Status struct {
@@ -75,3 +87,4 @@ func (ChatLine) fact()   {}
 func (UserCount) fact()  {}
 func (HighWater) fact()  {}
 func (Status) fact()     {}
+func (Action) fact()     {}

@@ -38,6 +38,10 @@ func cleanFact(fact Fact) Fact {
 		return named(fact.Username, UserLeft{Username: CleanText(fact.Username)})
 	case ChatLine:
 		return named(fact.Username, ChatLine{Username: CleanText(fact.Username), Text: CleanText(fact.Text)})
+	case Action:
+		return named(fact.Username, Action{
+			Username: CleanText(fact.Username), Type: CleanText(fact.Type), Details: CleanText(fact.Details),
+		})
 	case Status:
 		fact.BotName = cleanPointer(fact.BotName)
 		fact.ChannelName = cleanPointer(fact.ChannelName)

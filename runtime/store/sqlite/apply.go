@@ -3,55 +3,44 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-
-	driver "modernc.org/sqlite"
-	codes "modernc.org/sqlite/lib"
 
 	"rosey.dev/rosey/runtime/store"
 )
 
-var errReadOnly = errors.New("the database is open for reading only")
-
 // Apply implements store.Store.
 func (s *Store) Apply(ctx context.Context, events []store.Event) error {
+	return s.change(ctx, func(b *batch) error {
+		for _, event := range store.Normalize(events) {
+			if err := b.add(ctx, event); err != nil {
+				return fmt.Errorf("storing %T %s: %w", event.Fact, event.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+// change does work in a transaction: all of it or, with an error, nothing.
+func (s *Store) change(ctx context.Context, work func(*batch) error) error {
 	if s.write == nil {
 		return errReadOnly
 	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	batch := batch{tx: tx, statements: s.apply, channels: map[store.Channel]int64{}}
-	for _, event := range store.Normalize(events) {
-		if err := batch.add(ctx, event); err != nil {
-			// The transaction's own error adds nothing to the one that ended it.
-			_ = tx.Rollback()
-			return fmt.Errorf("storing %T %s: %w", event.Fact, event.ID, classify(err))
-		}
+	if err := work(&batch{tx: tx, statements: s.apply, channels: map[store.Channel]int64{}}); err != nil {
+		// The transaction's own error adds nothing to the one that ended it.
+		_ = tx.Rollback()
+		return classify(err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing %d events: %w", len(events), err)
+		return fmt.Errorf("committing: %w", classify(err))
 	}
 	return nil
 }
 
-// classify marks errors that come from what was to be stored. All others are the database's trouble.
-func classify(err error) error {
-	failure, ok := errors.AsType[*driver.Error](err)
-	if !ok {
-		return err
-	}
-	switch failure.Code() & 0xff { // the rest of the code are details
-	case codes.SQLITE_CONSTRAINT, codes.SQLITE_MISMATCH, codes.SQLITE_TOOBIG, codes.SQLITE_RANGE:
-		return fmt.Errorf("%w: %w", store.ErrRejected, err)
-	default:
-		return err
-	}
-}
-
-// batch is one transaction of Apply.
+// batch is one transaction.
 type batch struct {
 	tx         *sql.Tx
 	statements *statements
@@ -78,6 +67,9 @@ func (b *batch) add(ctx context.Context, event store.Event) error {
 		return b.highWater(ctx, channel, fact, at)
 	case store.Status:
 		return b.status(ctx, event.ID, channel, fact, at)
+	case store.Action:
+		_, err = b.run(ctx, b.statements.action, event.ID, channel, at, fact.Username, fact.Type, fact.Details)
+		return err
 	default:
 		return fmt.Errorf("%w: unknown kind of fact %T", store.ErrRejected, fact)
 	}

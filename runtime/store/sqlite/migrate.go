@@ -8,6 +8,8 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+
+	"rosey.dev/rosey/runtime/store"
 )
 
 //go:embed migrations/*.sql
@@ -15,6 +17,9 @@ var migrationFiles embed.FS
 
 // NewerSchemaError says that a later version of the program has changed the database.
 type NewerSchemaError struct{ Database, Program int64 }
+
+// Is makes it a store.ErrNewerSchema.
+func (e *NewerSchemaError) Is(target error) bool { return target == store.ErrNewerSchema }
 
 func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("its schema has version %d, and this program knows only version %d: run a newer version",

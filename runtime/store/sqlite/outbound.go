@@ -1,66 +1,76 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	"rosey.dev/rosey/runtime/store"
 )
 
-// Outbound implements store.Store. A message waits 2, 4, 8 … minutes after a failure, counted from
-// the last attempt.
-func (s *Store) Outbound(
-	ctx context.Context, channel store.Channel, limit, maxRetries int, now time.Time,
-) ([]store.OutboundMessage, error) {
-	const query = `SELECT id, enqueued_at, text, retry_count, coalesce(last_error, '') FROM outbound
-WHERE channel_id = ` + inChannel + ` AND sent_at IS NULL AND retry_count < ?4
+const (
+	// dueSQL is what a claimant may be given. A message waits 2, 4, 8 … minutes after a failure, counted
+	// from the last attempt.
+	dueSQL = ` FROM outbound
+WHERE channel_id = ` + inChannel + ` AND sent_at IS NULL AND abandoned_at IS NULL AND retry_count < ?4
   AND (retry_count = 0 OR coalesce(last_attempt_at, enqueued_at) + (60000 << min(retry_count, 20)) <= ?5)
-ORDER BY enqueued_at, id LIMIT max(?3, 0)`
-	arguments := []any{limit, maxRetries, now.UnixMilli()}
-	return selectRows(ctx, s.read, query, channel, arguments, func(message *store.OutboundMessage) []any {
-		return []any{
-			&message.ID, millis{&message.EnqueuedAt}, &message.Text, &message.RetryCount, &message.LastError,
+  AND (claimed_by IS NULL OR claimed_until <= ?5 OR claimed_by = ?6)
+ORDER BY offers >= ?7, enqueued_at, id LIMIT max(?3, 0)`
+
+	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers`
+
+	lookSQL = `SELECT ` + outboundColumns + dueSQL
+
+	// Without a claimant nothing changes but the count of offers.
+	claimSQL = `UPDATE outbound SET offers = offers + 1,
+  claimed_by = CASE WHEN ?6 = '' THEN NULL ELSE ?6 END, claimed_until = CASE WHEN ?6 = '' THEN NULL ELSE ?8 END
+WHERE id IN (SELECT id` + dueSQL + `) RETURNING ` + outboundColumns
+)
+
+// offered is a message and how often it was handed out.
+type offered struct {
+	store.OutboundMessage
+
+	offers int
+}
+
+// Outbound implements store.Store. Of a database that is open for reading it takes nothing.
+func (s *Store) Outbound(
+	ctx context.Context, channel store.Channel, query store.OutboundQuery,
+) ([]store.OutboundMessage, error) {
+	now := query.Now.UnixMilli()
+	arguments := []any{query.Limit, query.MaxRetries, now, query.Claimant, store.MaxOffers}
+	rows, err := selectRows(ctx, s.read, lookSQL, channel, arguments, scanOffered)
+	// The bot asks every two seconds and mostly for nothing: then nothing is written.
+	if err == nil && len(rows) > 0 && s.write != nil {
+		arguments = append(arguments, query.Now.Add(store.OutboundLease).UnixMilli())
+		rows, err = selectRows(ctx, s.write, claimSQL, channel, arguments, scanOffered)
+		inTurn(rows)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding outbound messages: %w", classify(err))
+	}
+	messages := make([]store.OutboundMessage, 0, len(rows))
+	for _, row := range rows {
+		messages = append(messages, row.OutboundMessage)
+	}
+	return messages, nil
+}
+
+func scanOffered(row *offered) []any {
+	return []any{&row.ID, millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers}
+}
+
+// inTurn sorts what an UPDATE returned, which is in no order, and after it has counted this offer.
+func inTurn(rows []offered) {
+	late := func(row offered) int {
+		if row.offers > store.MaxOffers {
+			return 1
 		}
+		return 0
+	}
+	slices.SortFunc(rows, func(a, b offered) int {
+		return cmp.Or(cmp.Compare(late(a), late(b)), a.EnqueuedAt.Compare(b.EnqueuedAt), cmp.Compare(a.ID, b.ID))
 	})
-}
-
-// MarkSent implements store.Store.
-func (s *Store) MarkSent(ctx context.Context, id int64, at time.Time) error {
-	if s.write == nil {
-		return errReadOnly
-	}
-	// Said again, it keeps the time at which the message was sent first.
-	const query = `UPDATE outbound SET sent_at = ? WHERE id = ? AND sent_at IS NULL`
-	if _, err := s.write.ExecContext(ctx, query, at.UnixMilli(), id); err != nil {
-		return fmt.Errorf("marking outbound message %d as sent: %w", id, err)
-	}
-	return nil
-}
-
-// Enqueue implements store.Store.
-func (s *Store) Enqueue(ctx context.Context, channel store.Channel, text string, at time.Time) (int64, error) {
-	if s.write == nil {
-		return 0, errReadOnly
-	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, fmt.Errorf("beginning a transaction: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // without effect after Commit
-	batch := batch{tx: tx, statements: s.apply, channels: map[store.Channel]int64{}}
-	channelID, err := batch.channelID(ctx, channel)
-	if err != nil {
-		return 0, err
-	}
-	const query = `INSERT INTO outbound (channel_id, enqueued_at, text) VALUES (?, ?, ?) RETURNING id`
-	var id int64
-	err = tx.QueryRowContext(ctx, query, channelID, at.UnixMilli(), store.CleanText(text)).Scan(&id)
-	if err != nil {
-		return 0, fmt.Errorf("enqueueing an outbound message: %w", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("committing an outbound message: %w", err)
-	}
-	return id, nil
 }

@@ -33,44 +33,15 @@ ORDER BY chat_lines DESC, name_key LIMIT max(?3, 0)`
 	})
 }
 
-// Users implements store.Store.
-func (s *Store) Users(ctx context.Context, channel store.Channel) ([]store.User, error) {
-	// One transaction: a user must not have a session from after their last_seen.
-	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, fmt.Errorf("beginning to read: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-
-	presence, err := presenceByUser(ctx, tx, channel)
-	if err != nil {
-		return nil, err
-	}
-	const query = `SELECT name, first_seen, last_seen, chat_lines FROM users WHERE channel_id = ` + inChannel + `
-ORDER BY name_key`
-	users, err := selectRows(ctx, tx, query, channel, nil, func(user *store.User) []any {
-		return []any{&user.Username, millis{&user.FirstSeen}, millis{&user.LastSeen}, &user.Lines}
+// Actions implements store.Store.
+func (s *Store) Actions(ctx context.Context, channel store.Channel, limit int) ([]store.PastAction, error) {
+	const query = `SELECT at, username, action_type, details FROM user_actions WHERE channel_id = ` + inChannel + `
+ORDER BY at DESC, event_id DESC LIMIT max(?3, 0)`
+	actions, err := selectRows(ctx, s.read, query, channel, []any{limit}, func(action *store.PastAction) []any {
+		return []any{millis{&action.At}, &action.Username, &action.Type, &action.Details}
 	})
-	for i, user := range users {
-		users[i] = user.WithSessions(store.Sessions(presence[store.Fold(user.Username)]))
-	}
-	return users, err
-}
-
-func presenceByUser(ctx context.Context, tx *sql.Tx, channel store.Channel) (map[string][]store.Presence, error) {
-	const query = `SELECT user_key, event_id, joined, at FROM presence WHERE channel_id = ` + inChannel
-	type userFact struct {
-		user string
-		fact store.Presence
-	}
-	facts, err := selectRows(ctx, tx, query, channel, nil, func(row *userFact) []any {
-		return []any{&row.user, &row.fact.ID, &row.fact.Joined, millis{&row.fact.At}}
-	})
-	byUser := map[string][]store.Presence{}
-	for _, row := range facts {
-		byUser[row.user] = append(byUser[row.user], row.fact)
-	}
-	return byUser, err
+	slices.Reverse(actions)
+	return actions, err
 }
 
 // HighWater implements store.Store.
@@ -130,13 +101,20 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
 }
 
-// selectRows reads all rows of a query whose first two parameters are the channel. columns answers where
-// a row's columns go. Without rows the result is empty and not nil, so that it is an array in JSON.
+// selectRows is scanRows for a query whose first two parameters are the channel.
 func selectRows[T any](
 	ctx context.Context, from querier, query string, channel store.Channel, arguments []any, columns func(*T) []any,
 ) ([]T, error) {
 	key := channel.Fold()
-	rows, err := from.QueryContext(ctx, query, append([]any{key.Server, key.Name}, arguments...)...)
+	return scanRows(ctx, from, query, append([]any{key.Server, key.Name}, arguments...), columns)
+}
+
+// scanRows reads all rows of a query. columns answers where a row's columns go. Without rows the result
+// is empty and not nil, so that it is an array in JSON.
+func scanRows[T any](
+	ctx context.Context, from querier, query string, arguments []any, columns func(*T) []any,
+) ([]T, error) {
+	rows, err := from.QueryContext(ctx, query, arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("querying: %w", err)
 	}

@@ -21,6 +21,7 @@ const readers = 2
 
 // Store is a store.Store in a file. One connection writes, others read beside it.
 type Store struct {
+	path  string
 	lock  *fileLock // nil when opened for reading only
 	write *sql.DB   // nil when opened for reading only
 	read  *sql.DB
@@ -34,11 +35,11 @@ var _ store.Store = (*Store)(nil)
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
-	s := &Store{lock: lock}
+	s := &Store{path: path, lock: lock}
 	if err := s.open(ctx, path); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.Close())
 	}
 	return s, nil
 }
@@ -74,7 +75,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database %s for reading: %w", path, err)
 	}
-	s := &Store{read: read}
+	s := &Store{path: path, read: read}
 	if err := checkSchema(ctx, read); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s for reading: %w", path, err), s.Close())
 	}

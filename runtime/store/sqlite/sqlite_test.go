@@ -104,7 +104,16 @@ func TestReadingBesideTheWriter(t *testing.T) {
 		"Apply":    func() error { return reader.Apply(t.Context(), []store.Event{line}) },
 		"MarkSent": func() error { return reader.MarkSent(t.Context(), 1, line.At) },
 		"Enqueue": func() error {
-			_, err := reader.Enqueue(t.Context(), line.Channel, "hi", line.At)
+			_, err := reader.Enqueue(t.Context(), line.Channel, store.OutboundLine{Text: "hi", At: line.At})
+			return err
+		},
+		"MarkFailed": func() error { return reader.MarkFailed(t.Context(), store.OutboundFailure{ID: 1}) },
+		"KVSet": func() error {
+			return reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
+		},
+		"Optimize": func() error { return reader.Optimize(t.Context()) },
+		"Prune": func() error {
+			_, err := reader.Prune(t.Context(), store.PruneRule{Kind: store.PruneKV}, 1)
 			return err
 		},
 	} {
@@ -133,7 +142,8 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	mustClose(t, mustOpen(t, path))
 	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
 	var newer *NewerSchemaError
-	if _, err := Open(t.Context(), path); !errors.As(err, &newer) || newer.Database != 999 {
+	_, err := Open(t.Context(), path)
+	if !errors.As(err, &newer) || newer.Database != 999 || !errors.Is(err, store.ErrNewerSchema) {
 		t.Errorf("opening for writing: %v, want a NewerSchemaError", err)
 	}
 	if _, err := OpenReadOnly(t.Context(), path); !errors.As(err, &newer) {
@@ -154,6 +164,27 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		_, err := Open(t.Context(), garbage)
 		if err == nil || !strings.Contains(err.Error(), "not a database") || !strings.Contains(err.Error(), garbage) {
 			t.Errorf("garbage: %v", err)
+		}
+	}
+}
+
+func TestAFullDiskIsNamed(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
+	defer mustClose(t, s)
+	// To SQLite a database that may not grow is a full disk.
+	if _, err := s.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	large := line
+	large.Fact = store.ChatLine{Username: "alice", Text: strings.Repeat("x", 1<<20)}
+	for what, err := range map[string]error{
+		"Apply": s.Apply(t.Context(), []store.Event{large}),
+		"AddDeadLetters": s.AddDeadLetters(t.Context(), []store.DeadLetter{
+			{Payload: []byte(strings.Repeat("x", 1<<20))},
+		}),
+	} {
+		if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRejected) {
+			t.Errorf("%s: %v, want ErrFull", what, err)
 		}
 	}
 }
@@ -186,12 +217,18 @@ func TestAppliedRowsSurviveAKill(t *testing.T) {
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
 	defer mustClose(t, s)
-	for end, index := range map[string]string{
-		"chat WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5":                "chat_by_time",
-		"users WHERE channel_id = 1 AND chat_lines > 0 ORDER BY chat_lines DESC, name_key": "users_by_lines",
-		"presence WHERE channel_id = 1 AND user_key = 'a'":                                 "presence_by_user",
-		"outbound WHERE channel_id = 1 AND sent_at IS NULL ORDER BY enqueued_at, id":       "outbound_waiting",
-		"user_counts WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5":         "user_counts_by_time",
+	for index, end := range map[string]string{
+		"chat_by_time":     "chat WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
+		"users_by_lines":   "users WHERE channel_id = 1 AND chat_lines > 0 ORDER BY chat_lines DESC, name_key",
+		"presence_by_user": "presence WHERE channel_id = 1 AND user_key = 'a'",
+		"outbound_open":    "outbound WHERE channel_id = 1 AND sent_at IS NULL AND abandoned_at IS NULL",
+		"outbound_done": `outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
+ AND coalesce(sent_at, abandoned_at) < 5`,
+		"user_counts_by_time":     "user_counts WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
+		"(channel_id=? AND at<?)": "user_counts WHERE channel_id IN (SELECT id FROM channels) AND at < 5 LIMIT 5",
+		"kv_by_expiry":            "kv WHERE expires_at <= 5",
+		"dead_letters_by_time":    "dead_letters WHERE at < 5",
+		"user_actions_by_time":    "user_actions WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
 	} {
 		query := "SELECT * FROM " + end
 		plan := explain(t, s.read, query)

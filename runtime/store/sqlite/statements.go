@@ -8,7 +8,7 @@ import (
 
 // statements are what Apply executes, prepared once.
 type statements struct {
-	channel, user, presence, chat, userCount, highWater, status *sql.Stmt
+	channel, user, presence, chat, userCount, highWater, status, action *sql.Stmt
 }
 
 const (
@@ -25,10 +25,12 @@ ON CONFLICT (channel_id, name_key) DO UPDATE SET
   last_seen = max(last_seen, excluded.last_seen),
   chat_lines = chat_lines + excluded.chat_lines`
 
-	presenceSQL = `INSERT INTO presence (event_id, channel_id, user_key, joined, at) VALUES (?, ?, ?, ?, ?)
+	addPresenceSQL = `INSERT INTO presence (event_id, channel_id, user_key, joined, at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (event_id) DO NOTHING`
 
-	chatSQL = `INSERT INTO chat (event_id, channel_id, at, username, text) VALUES (?, ?, ?, ?, ?)
+	// What is not after chat_pruned_to may have been here, and must not be counted again.
+	chatSQL = `INSERT INTO chat (event_id, channel_id, at, username, text)
+SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?3 > (SELECT chat_pruned_to FROM channels WHERE id = ?2)
 ON CONFLICT (event_id) DO NOTHING`
 
 	userCountSQL = `INSERT INTO user_counts (event_id, channel_id, at, chat, connected) VALUES (?, ?, ?, ?, ?)
@@ -48,6 +50,9 @@ ON CONFLICT (channel_id) DO UPDATE SET
 	statusSQL = `INSERT INTO status (channel_id, field, value, at, event_id) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (channel_id, field) DO UPDATE SET value = excluded.value, at = excluded.at, event_id = excluded.event_id
 WHERE (excluded.at, excluded.event_id) > (at, event_id)`
+
+	actionSQL = `INSERT INTO user_actions (event_id, channel_id, at, username, action_type, details)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`
 )
 
 func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
@@ -58,11 +63,12 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 	}{
 		{&s.channel, channelSQL},
 		{&s.user, userSQL},
-		{&s.presence, presenceSQL},
+		{&s.presence, addPresenceSQL},
 		{&s.chat, chatSQL},
 		{&s.userCount, userCountSQL},
 		{&s.highWater, highWaterSQL},
 		{&s.status, statusSQL},
+		{&s.action, actionSQL},
 	} {
 		statement, err := db.PrepareContext(ctx, one.query)
 		if err != nil {

@@ -72,7 +72,7 @@ func unsafeText(t *testing.T, s store.Store) {
 	got := read(t, s, movies)
 	same(t, "texts", want, got.Chat)
 	same(t, "a status", store.Status{CurrentMediaTitle: new("ti\uFFFDtle")}, got.Status)
-	id := must[int64](t)(s.Enqueue(t.Context(), movies, "a\x00b\xff", clock(0)))
+	id := enqueue(t, s, movies, 0, "a\x00b\xff")
 	same(t, "an outbound message", []store.OutboundMessage{{ID: id, EnqueuedAt: clock(0), Text: "a\uFFFDb\uFFFD"}},
 		read(t, s, movies).Waiting)
 }

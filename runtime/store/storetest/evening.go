@@ -65,7 +65,7 @@ func evening(random *rand.Rand) (events []store.Event) {
 		name := names[random.IntN(len(names))]
 		count := random.IntN(4)
 		var fact store.Fact
-		switch random.IntN(6) {
+		switch random.IntN(7) {
 		case 0:
 			fact = store.UserJoined{Username: name}
 		case 1:
@@ -78,6 +78,8 @@ func evening(random *rand.Rand) (events []store.Event) {
 			fact = store.HighWater{Chat: count, Connected: new(random.IntN(4))}
 		case 5:
 			fact = store.Status{PlaylistItems: &count, BotName: &name}
+		case 6:
+			fact = store.Action{Username: name, Type: store.ActionPMCommand, Details: fmt.Sprint(count)}
 		}
 		at := clock(float64(70*random.IntN(4) + random.IntN(4)))
 		events = append(events, store.Event{ID: fmt.Sprintf("%012x-%04x", at.UnixMilli(), i), At: at, Fact: fact})

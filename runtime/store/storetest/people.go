@@ -135,3 +135,44 @@ func channels(t *testing.T, s store.Store) {
 	shouted := store.Channel{Server: "HTTPS://CYTU.BE", Name: "MOVIES"}
 	same(t, "the channel's other spelling", read(t, s, movies), read(t, s, shouted))
 }
+
+func actions(t *testing.T, s store.Store) {
+	say := happened(2, store.Action{Username: "mod", Type: store.ActionPMCommand, Details: "cmd=say, args=hi"})
+	apply(t, s, say, say)
+	apply(t, s, happened(1, store.Action{Username: "MOD", Type: "other"}), say)
+	apply(t, s, happened(3, store.Action{Details: "nobody's"}))
+	want := []store.PastAction{
+		{At: clock(1), Action: store.Action{Username: "MOD", Type: "other"}},
+		{At: clock(2), Action: store.Action{Username: "mod", Type: "pm_command", Details: "cmd=say, args=hi"}},
+	}
+	got := read(t, s, movies)
+	same(t, "actions, each once", want, got.Actions)
+	same(t, "who did something has not been seen for it", []store.User{}, got.Users)
+	same(t, "the newest", want[1:], must[[]store.PastAction](t)(s.Actions(t.Context(), movies, 1)))
+}
+
+func oneUser(t *testing.T, s store.Store) {
+	apply(t, s,
+		happened(100, store.UserJoined{Username: "Älice"}), happened(150, store.UserLeft{Username: "älice"}),
+		said(200, "bob", "hi"), happened(250, store.UserJoined{Username: "carol"}),
+	)
+	everybody := read(t, s, movies).Users
+	same(t, "how many", 3, must[int](t)(s.CountUsers(t.Context(), movies)))
+	for name, want := range map[string]int{"ÄLICE": 2, "bob": 0, "Carol": 1} {
+		user, seen, err := s.User(t.Context(), movies, name)
+		if err != nil || !seen {
+			t.Fatalf("%s: seen %v, %v", name, seen, err)
+		}
+		same(t, name+" is as among all", everybody[want], user)
+	}
+	for _, name := range []string{"dave", "", "b%", "bob\x00"} {
+		if user, seen, err := s.User(t.Context(), movies, name); err != nil || seen {
+			t.Errorf("%q: %+v, seen %v, %v", name, user, seen, err)
+		}
+	}
+	music := store.Channel{Server: movies.Server, Name: "Music"}
+	if user, seen, err := s.User(t.Context(), music, "bob"); err != nil || seen {
+		t.Errorf("in another channel: %+v, seen %v, %v", user, seen, err)
+	}
+	same(t, "how many elsewhere", 0, must[int](t)(s.CountUsers(t.Context(), music)))
+}

@@ -32,8 +32,22 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"channels":                 channels,
 		"unsafe text":              unsafeText,
 		"nobody":                   nobody,
+		"actions":                  actions,
+		"one user":                 oneUser,
 		"outbound":                 outbound,
 		"outbound channels":        outboundChannels,
+		"outbound client ids":      outboundClientIDs,
+		"outbound claims":          outboundClaims,
+		"outbound back-off":        outboundBackOff,
+		"outbound failures":        outboundFailures,
+		"outbound stuck":           outboundStuck,
+		"key-value":                keyValue,
+		"key-value expiry":         keyValueExpiry,
+		"key-value list":           keyValueList,
+		"prune chat":               pruneChat,
+		"prune":                    prune,
+		"upkeep":                   upkeep,
+		"dead letters":             deadLetters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -92,6 +106,7 @@ type tables struct {
 	Maxima  store.Maxima
 	Counts  []store.CountSample
 	Status  store.Status
+	Actions []store.PastAction
 	Waiting []store.OutboundMessage
 }
 
@@ -107,7 +122,10 @@ func read(t *testing.T, s store.Store, channel store.Channel) tables {
 		Maxima:  must[store.Maxima](t)(s.HighWater(ctx, channel)),
 		Counts:  must[[]store.CountSample](t)(s.UserCounts(ctx, channel, all)),
 		Status:  must[store.Status](t)(s.Status(ctx, channel)),
-		Waiting: must[[]store.OutboundMessage](t)(s.Outbound(ctx, channel, all, all, clock(0))),
+		Actions: must[[]store.PastAction](t)(s.Actions(ctx, channel, all)),
+		Waiting: must[[]store.OutboundMessage](t)(s.Outbound(ctx, channel, store.OutboundQuery{
+			Limit: all, MaxRetries: all, Now: clock(0),
+		})),
 	}
 }
 
@@ -115,7 +133,7 @@ func nothingStored(t *testing.T, s store.Store) {
 	apply(t, s)
 	want := tables{
 		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{},
-		Counts: []store.CountSample{}, Waiting: []store.OutboundMessage{},
+		Counts: []store.CountSample{}, Actions: []store.PastAction{}, Waiting: []store.OutboundMessage{},
 	}
 	same(t, "an empty store", want, read(t, s, movies))
 	if err := s.MarkSent(t.Context(), 4711, clock(0)); err != nil {

@@ -1,0 +1,226 @@
+package database_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// edgeCase is a message and what becomes of it in a database in which nothing was said before.
+type edgeCase struct {
+	suffix  bus.Suffix
+	body    string
+	outcome string
+	rows    string // as told by tell
+	// after is published before; it has to be taken.
+	after string
+}
+
+// The edge cases of the Python service, and others like them. docs/compatibility.md has this table with
+// what the Python service does.
+var edgeCases = []edgeCase{
+	{bus.UserJoined, `{"username":""}`, "ignored", "", ""},
+	{bus.UserJoined, `{}`, "ignored", "", ""},
+	{bus.UserJoined, `{"username":null}`, "ignored", "", ""},
+	{bus.UserJoined, `{"username":0}`, "ignored", "", ""},
+	{bus.UserJoined, `{"username":false}`, "ignored", "", ""},
+	{bus.UserJoined, `{"username":" "}`, "stored", "user ' ' 0 there", ""},
+	{bus.UserJoined, `{"username":5}`, "stored", "user '5' 0 there", ""},
+	{bus.UserJoined, `{"username":true}`, "invalid", "dead: field username", ""},
+	{bus.UserJoined, `{"username":["a"]}`, "invalid", "dead: field username", ""},
+	{bus.UserJoined, `{"username":"a","channel":5}`, "invalid", "dead: field channel", ""},
+	{bus.UserJoined, `{"username":"ALICE"}`, "stored", "user 'ALICE' 0 there", "db.user.joined {\"username\":\"alice\"}"},
+	{bus.UserLeft, `{"username":"a"}`, "stored", "user 'a' 0", ""},
+	{bus.UserLeft, `{"username":""}`, "ignored", "", ""},
+	{bus.UserLeft, `{"username":"a"}`, "stored", "user 'a' 0", "db.user.joined {\"username\":\"a\"}"},
+
+	{bus.MessageLog, `{"username":"a","message":"hi"}`, "stored", "chat a: hi; user 'a' 1", ""},
+	{
+		bus.MessageLog, `{"username":"SERVER","message":"hi"}`, "ignored", "user 'SERVER' 0 there",
+		"db.user.joined {\"username\":\"SERVER\"}",
+	},
+	{bus.MessageLog, `{"username":"server","message":"hi"}`, "ignored", "", ""},
+	{bus.MessageLog, `{"username":"a","message":""}`, "ignored", "", ""},
+	{bus.MessageLog, `{"username":"","message":"hi"}`, "ignored", "", ""},
+	{bus.MessageLog, `{"username":"a","message":5}`, "stored", "chat a: 5; user 'a' 1", ""},
+	{bus.MessageLog, `{"username":"a","message":"hi","x":1}`, "stored", "chat a: hi; user 'a' 1", ""},
+	{bus.MessageLog, `{"username":"a","message":"hi","timestamp":"now"}`, "stored", "chat a: hi; user 'a' 1", ""},
+	{bus.MessageLog, `{"username":"a","message":"hi","timestamp":-1}`, "stored", "chat a: hi; user 'a' 1", ""},
+	{bus.MessageLog, "{\"username\":\"a\",\"message\":\"\xff\"}", "stored", "chat a: \uFFFD; user 'a' 1", ""},
+	{bus.MessageLog, `{"username":"a","message":"x\u0000"}`, "stored", "chat a: x\uFFFD; user 'a' 1", ""},
+	{bus.MessageLog, `{"username":"a","message":"hi"`, "invalid", "dead: not a JSON object", ""},
+	{bus.MessageLog, `null`, "invalid", "dead: not a JSON object", ""},
+	{bus.MessageLog, `["a","hi"]`, "invalid", "dead: not a JSON object", ""},
+	{bus.MessageLog, `7`, "invalid", "dead: not a JSON object", ""},
+	{bus.MessageLog, ``, "invalid", "dead: not a JSON object", ""},
+	{bus.MessageLog, "\xff\xfe", "invalid", "dead: not a JSON object", ""},
+
+	{bus.StatsUserCount, `{}`, "stored", "count 0/0", ""},
+	{bus.StatsUserCount, `{"chat_count":5,"connected_count":2}`, "stored", "count 5/2", ""},
+	{bus.StatsUserCount, `{"chat_count":"5","connected_count":7}`, "stored", "count 5/7", ""},
+	{bus.StatsUserCount, `{"chat_count":5,"connected_count":null}`, "invalid", "dead: field connected_count", ""},
+	{bus.StatsUserCount, `{"chat_count":-1,"connected_count":5}`, "rejected", "dead: CHECK constraint", ""},
+	{bus.StatsHighWater, `{"chat_count":"5"}`, "stored", "high 5/0", ""},
+	{bus.StatsHighWater, `{"chat_count":"x"}`, "invalid", "dead: field chat_count", ""},
+	{bus.StatsHighWater, `{"chat_count":5,"connected_count":null}`, "stored", "high 5/0", ""},
+	{bus.StatsHighWater, `{"chat_count":3,"connected_count":0}`, "stored", "high 5/7", "db.stats.high_water " +
+		`{"chat_count":5,"connected_count":7}`},
+
+	{bus.StatusUpdate, `{"status_data":{"no_such_key":1}}`, "ignored", "", ""},
+	{bus.StatusUpdate, `{"status_data":{}}`, "ignored", "", ""},
+	{bus.StatusUpdate, `{}`, "ignored", "", ""},
+	{bus.StatusUpdate, `{"status_data":[1]}`, "invalid", "dead: field status_data", ""},
+	{
+		bus.StatusUpdate, `{"status_data":{"bot_name":{"a":1},"bot_rank":3,"bot_afk":true}}`, "stored",
+		`status {"bot_rank":3,"bot_afk":true}; dead: bot_name`, "",
+	},
+	{bus.StatusUpdate, `{"status_data":{"bot_name":{"a":1}}}`, "invalid", "dead: bot_name", ""},
+	{
+		bus.StatusUpdate, `{"status_data":{"bot_rank":"2.5","bot_name":7,"current_media_duration":90.5}}`, "stored",
+		`status {"bot_name":"7","bot_rank":2.5,"current_media_duration":90}`, "",
+	},
+	{
+		bus.StatusUpdate, `{"status_data":{"current_media_title":null,"playlist_items":2}}`, "stored",
+		`status {"playlist_items":2,"current_media_title":"T"}`,
+		"db.status.update " + `{"status_data":{"current_media_title":"T"}}`,
+	},
+
+	{bus.OutboundSent, `{"message_id":"1"}`, "answered", "", ""},
+	{bus.OutboundSent, `{"message_id":null}`, "ignored", "", ""},
+	{bus.OutboundSent, `{"message_id":"x"}`, "invalid", "dead: field message_id", ""},
+	{bus.OutboundFailed, `{"message_id":4711,"error":"flood"}`, "answered", "", ""},
+	{bus.OutboundFailed, `{"error":"flood"}`, "ignored", "", ""},
+
+	{
+		bus.ActionPMCommand, `{"timestamp":1763700000.5,"username":"mod","command":"say","args":"hi","result":"success",` +
+			`"error":null}`, "stored", "action mod pm_command cmd=say, args=hi, result=success", "",
+	},
+	{
+		bus.ActionPMCommand, `{"username":"mod","command":"say","result":"error","error":"muted"}`, "stored",
+		"action mod pm_command cmd=say, result=error, error=muted", "",
+	},
+	{
+		bus.ActionPMCommand, `{"username":"mod","command":"help"}`, "stored",
+		"action mod pm_command cmd=help, result=unknown", "",
+	},
+	{bus.ActionPMCommand, `{"username":"mod"}`, "ignored", "", ""},
+	{bus.ActionPMCommand, `{"command":"say"}`, "ignored", "", ""},
+	{bus.ActionPMCommand, `{"username":"mod","command":["say"]}`, "invalid", "dead: field command", ""},
+}
+
+func TestEdgeCasesOfThePythonService(t *testing.T) {
+	for _, test := range edgeCases {
+		t.Run(string(test.suffix)+" "+test.body, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			s := r.ready(r.start())
+			if suffix, body, found := strings.Cut(test.after, " "); found {
+				r.publish(bus.Suffix(suffix), body)
+				r.settle()
+			}
+			before := r.count(s, test.suffix, test.outcome)
+			r.publish(test.suffix, test.body)
+			r.settle()
+			if got := r.count(s, test.suffix, test.outcome); got != before+1 {
+				t.Errorf("counted %v times as %s, want once", got-before, test.outcome)
+			}
+			if got := r.tell(); !told(got, test.rows) {
+				t.Errorf("the database has %q, want %q", got, test.rows)
+			}
+		})
+	}
+}
+
+// told compares what tell said. Of the reason of a dead letter, want has a part.
+func told(got, want string) bool {
+	gotRows, gotDead, gotAny := strings.Cut(got, "dead: ")
+	wantRows, wantDead, wantAny := strings.Cut(want, "dead: ")
+	return gotRows == wantRows && gotAny == wantAny && strings.Contains(gotDead, wantDead)
+}
+
+// tell says in short what is in the database.
+func (r *rig) tell() string {
+	r.t.Helper()
+	db, ctx := r.look(), r.t.Context()
+	var rows []string
+	note := func(format string, arguments ...any) { rows = append(rows, fmt.Sprintf(format, arguments...)) }
+	for _, line := range answered(r, db.RecentChat)(ctx, movies, 100) {
+		note("chat %s: %s", line.Username, line.Text)
+	}
+	users, err := db.Users(ctx, movies)
+	for _, user := range users {
+		there := ""
+		if user.SessionStart != nil {
+			there = " there"
+		}
+		note("user '%s' %d%s", user.Username, user.Lines, there)
+	}
+	for _, sample := range answered(r, db.UserCounts)(ctx, movies, 100) {
+		note("count %d/%d", sample.Chat, sample.Connected)
+	}
+	maxima, maximaErr := db.HighWater(ctx, movies)
+	if maxima.Chat+maxima.Connected > 0 {
+		note("high %d/%d", maxima.Chat, maxima.Connected)
+	}
+	status, statusErr := db.Status(ctx, movies)
+	if encoded, _ := json.Marshal(status); string(encoded) != "{}" {
+		note("status %s", encoded)
+	}
+	for _, action := range answered(r, db.Actions)(ctx, movies, 100) {
+		note("action %s %s %s", action.Username, action.Type, action.Details)
+	}
+	letters, lettersErr := db.DeadLetters(ctx, 0, 100)
+	for _, letter := range letters {
+		note("dead: %s", letter.Reason)
+	}
+	for _, problem := range []error{err, maximaErr, statusErr, lettersErr} {
+		if problem != nil {
+			r.t.Fatal(problem)
+		}
+	}
+	return strings.Join(rows, "; ")
+}
+
+// The bodies of requests that the Python service answers in one way or another.
+func TestEdgeCasesOfRequests(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start(enqueue(time.UnixMilli(1763700000000), "m")))
+	r.publish(bus.MessageLog, `{"username":"alice","message":"a","timestamp":1763700000}`)
+	r.publish(bus.MessageLog, `{"username":"alice","message":"b","timestamp":1763700000}`, "1/db.message.log")
+	for _, body := range []string{
+		`{"limit":0}`, `{"limit":-1}`, `{"limit":null}`, `{"limit":1.5}`, `{"limit":"x"}`, `{"max_retries":0}`,
+		`{"max_retries":null}`, `null`, `[]`, `7`, `{`, "\xff", ``, `{"claimant":7}`,
+	} {
+		sameJSON(t, "outbound.get "+body, `[]`, r.request(bus.OutboundGet, body))
+	}
+	for _, body := range []string{`{"limit":0}`, `{"limit":-1}`, `{"limit":null}`, `[]`, ``} {
+		sameJSON(t, "recent_chat.get "+body, `[]`, r.request(bus.StatsRecentChat, body))
+	}
+	for _, suffix := range []bus.Suffix{bus.OutboundGet, bus.StatsRecentChat, bus.KVGet, bus.MaintenanceRun} {
+		r.publish(suffix, `{}`) // to be answered to nobody
+	}
+	r.settle()
+	if rows := r.tell(); strings.Contains(rows, "dead") {
+		t.Errorf("a bad request is no dead letter when its sender was told: %s", rows)
+	}
+}
+
+func answered[T any](
+	r *rig, question func(context.Context, store.Channel, int) ([]T, error),
+) func(context.Context, store.Channel, int) []T {
+	r.t.Helper()
+	return func(ctx context.Context, channel store.Channel, limit int) []T {
+		r.t.Helper()
+		rows, err := question(ctx, channel, limit)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return rows
+	}
+}

@@ -1,0 +1,159 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// kvRequest is the body of all key-value requests, as clients send it.
+type kvRequest struct {
+	Plugin string          `json:"plugin_name"`
+	Key    string          `json:"key"`
+	Value  json.RawMessage `json:"value"`
+	TTL    *number         `json:"ttl_seconds"`
+	Prefix string          `json:"prefix"`
+	Limit  number          `json:"limit"`
+	origin
+}
+
+func (w *worker) kvSet(ctx context.Context, m arrival) (any, error) {
+	request, err := decodeKV(m.Data, true)
+	if err != nil {
+		return kvFailed(err)
+	}
+	value, err := kvValue(request.Value)
+	if err != nil {
+		return kvFailed(err)
+	}
+	entry := store.KVEntry{KVKey: w.kvKey(request, request.Key), Value: value, At: m.at}
+	if request.TTL != nil && *request.TTL > 0 {
+		if *request.TTL > bus.MaxKVTTLSeconds {
+			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %d, expected at most %d",
+				*request.TTL, bus.MaxKVTTLSeconds))
+		}
+		// From when the value can be had, which is now, and not from when the request arrived.
+		entry.Expires = time.Now().Add(time.Duration(*request.TTL) * time.Second)
+	}
+	if err := w.store.KVSet(ctx, entry); err != nil {
+		return kvFailed(err)
+	}
+	return kvDone(bus.KVSetData{})
+}
+
+func (w *worker) kvGet(ctx context.Context, m arrival) (any, error) {
+	request, err := decodeKV(m.Data, true)
+	if err != nil {
+		return kvFailed(err)
+	}
+	value, exists, err := w.store.KVGet(ctx, w.kvKey(request, request.Key), time.Now())
+	switch {
+	case err != nil:
+		return kvFailed(err)
+	case !exists:
+		return kvDone(bus.KVGetData{})
+	}
+	return kvDone(bus.KVGetData{Exists: true, Value: json.RawMessage(value)})
+}
+
+func (w *worker) kvDelete(ctx context.Context, m arrival) (any, error) {
+	request, err := decodeKV(m.Data, true)
+	if err != nil {
+		return kvFailed(err)
+	}
+	deleted, err := w.store.KVDelete(ctx, w.kvKey(request, request.Key), time.Now())
+	if err != nil {
+		return kvFailed(err)
+	}
+	return kvDone(bus.KVDeleteData{Deleted: deleted})
+}
+
+func (w *worker) kvList(ctx context.Context, m arrival) (any, error) {
+	request, err := decodeKV(m.Data, false)
+	if err != nil {
+		return kvFailed(err)
+	}
+	limit := int(min(request.Limit, bus.MaxKVListLimit))
+	keys, more, err := w.store.KVList(ctx, w.kvKey(request, request.Prefix), limit, time.Now())
+	if err != nil {
+		return kvFailed(err)
+	}
+	count := len(keys)
+	keys = fitting(keys, w.room())
+	return kvDone(bus.KVListData{Keys: keys, Count: len(keys), Truncated: more || len(keys) < count})
+}
+
+func (w *worker) kvKey(request kvRequest, key string) store.KVKey {
+	return store.KVKey{Channel: w.decoder.channel(request.origin), Plugin: request.Plugin, Key: key}
+}
+
+// decodeKV fails with a *bus.KVError.
+func decodeKV(data []byte, withKey bool) (kvRequest, error) {
+	request := kvRequest{Limit: bus.MaxKVListLimit}
+	if !utf8.Valid(data) { // it would come back changed
+		return request, kvError(bus.KVInvalidJSON, "not UTF-8")
+	}
+	switch err := decodeInto(data, &request); {
+	case errors.Is(err, errNotJSON):
+		return request, kvError(bus.KVInvalidJSON, "%v", err)
+	case err != nil:
+		return request, kvError(bus.KVValidationError, "%v", err)
+	}
+	if err := kvName("plugin_name", request.Plugin, bus.MaxKVPluginBytes); err != nil {
+		return request, err
+	}
+	if withKey {
+		return request, kvName("key", request.Key, bus.MaxKVKeyBytes)
+	}
+	return request, nil
+}
+
+func kvName(field, name string, limit int) error {
+	switch {
+	case name == "":
+		return kvError(bus.KVMissingField, "%s: expected a name", field)
+	case len(name) > limit:
+		return kvError(bus.KVValidationError, "%s: %d bytes, expected at most %d", field, len(name), limit)
+	case strings.ContainsRune(name, 0):
+		return kvError(bus.KVValidationError, "%s: expected no NUL", field)
+	}
+	return nil
+}
+
+// kvValue is the value without what JSON allows between its parts.
+func kvValue(value json.RawMessage) (string, error) {
+	if value == nil {
+		return "", kvError(bus.KVMissingField, "value: expected any JSON")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, value); err != nil {
+		return "", kvError(bus.KVInvalidJSON, "value: not JSON")
+	}
+	if compact.Len() > bus.MaxKVValueBytes {
+		return "", kvError(bus.KVValueTooLarge, "value: %d bytes, expected at most %d", compact.Len(), bus.MaxKVValueBytes)
+	}
+	return compact.String(), nil
+}
+
+func kvError(code bus.KVCode, format string, arguments ...any) error {
+	return &bus.KVError{Code: code, Message: fmt.Sprintf(format, arguments...)}
+}
+
+func kvDone[T any](data T) (any, error) { return bus.KVReply[T]{Success: true, Data: &data}, nil }
+
+// kvFailed tells the client what it did wrong, and of the store's trouble only that there is some.
+func kvFailed(err error) (any, error) {
+	if mistake, ok := errors.AsType[*bus.KVError](err); ok {
+		return bus.KVReply[struct{}]{Error: mistake}, fmt.Errorf("%w: %s", errInvalid, mistake.Code)
+	}
+	trouble := &bus.KVError{Code: bus.KVInternalError, Message: "the database does not work"}
+	return bus.KVReply[struct{}]{Error: trouble}, err
+}
