@@ -1,0 +1,122 @@
+package database_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+func (r *rig) put(body string) bus.OutboundPutReply {
+	r.t.Helper()
+	var reply bus.OutboundPutReply
+	if err := json.Unmarshal([]byte(r.request(bus.OutboundPut, body)), &reply); err != nil {
+		r.t.Fatal(err)
+	}
+	return reply
+}
+
+func (r *rig) get(body string) (messages []bus.OutboundMessage) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(r.request(bus.OutboundGet, body)), &messages); err != nil {
+		r.t.Fatal(err)
+	}
+	return messages
+}
+
+func outboundTexts(messages []bus.OutboundMessage) (texts []string) {
+	for _, message := range messages {
+		texts = append(texts, message.Message)
+	}
+	return texts
+}
+
+func TestAnOutboundMessageFromPutToSent(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	first := r.put(`{"message":"hi <b>","client_id":"1"}`)
+	if !first.Success || first.ID == 0 {
+		t.Fatalf("put: %+v", first)
+	}
+	same(t, "the same request again", first, r.put(`{"message":"hi <b>","client_id":"1"}`))
+	other := r.put(`{"message":"ho","client_id":"2"}`)
+	r.put(`{"message":"elsewhere","client_id":"1","channel":"music"}`)
+
+	got := r.get(`{"limit":1,"claimant":"pod-a"}`)
+	if len(got) != 1 || got[0].Message != "hi <b>" || got[0].LeaseSeconds != 60 {
+		t.Errorf("pod a gets %+v, want the first with a lease", got)
+	}
+	same(t, "pod b", []string{"ho"}, outboundTexts(r.get(`{"claimant":"pod-b"}`)))
+	same(t, "who claims nothing", []string(nil), outboundTexts(r.get(`{}`)))
+	same(t, "pod a again", []string{"hi <b>"}, outboundTexts(r.get(`{"claimant":"pod-a"}`)))
+
+	sent := fmt.Sprintf(`{"message_id":%d}`, first.ID)
+	r.exchange(
+		exchange{bus.OutboundSent, sent, `{"success":true}`},
+		exchange{bus.OutboundSent, sent, `{"success":true}`},
+		exchange{bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"flood","permanent":false,"retry_count":0,`+
+			`"claimant":"pod-b"}`, other.ID), `{"success":true}`},
+		exchange{bus.OutboundFailed, `{"error":"flood"}`,
+			`{"success":false,"error":"message_id: expected a whole number"}`},
+	)
+	same(t, "nothing is due", []string(nil), outboundTexts(r.get(`{"claimant":"pod-b"}`)))
+}
+
+func TestFailuresArePublishedOrRequested(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	id := r.put(`{"message":"hi"}`).ID
+	const hourAgo = 3600
+	// Told with the time of the attempt, so that it is due again at once.
+	past := fmt.Sprintf(`"timestamp":%d`, 1763700000-hourAgo)
+	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"flood <1>","retry_count":0,%s}`, id, past))
+	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"again","retry_count":0,%s}`, id, past))
+	got := r.get(`{"max_retries":3}`)
+	if len(got) != 1 || got[0].RetryCount != 1 || *got[0].LastError != "flood <1>" || *got[0].ErrorMessage != "flood <1>" {
+		t.Errorf("%+v, want one failure, under both names", got)
+	}
+	same(t, "one retry allowed", []string(nil), outboundTexts(r.get(`{"max_retries":1}`)))
+	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"muted","permanent":1,%s}`, id, past))
+	same(t, "permanent", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
+}
+
+func TestPutSaysWhatIsWrong(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	for body, want := range map[string]string{
+		`{}`:                         "message: expected",
+		`{"message":" \n"}`:          "message: expected",
+		`{"message":7}`:              "field message",
+		`{"message":"a","channel":}`: "JSON",
+		``:                           "JSON",
+		`{"message":"` + strings.Repeat("x", bus.MaxOutboundBytes+1) + `"}`: "4097 bytes, expected at most 4096",
+	} {
+		if reply := r.put(body); reply.Success || !strings.Contains(reply.Error, want) {
+			t.Errorf("%.40s: %+v, want an error with %q", body, reply, want)
+		}
+	}
+	same(t, "waiting", []string(nil), outboundTexts(r.get(`{}`)))
+}
+
+// The Python bot asks for 20 and says nothing of those it cannot send.
+func TestStuckMessagesDoNotBlockAPythonBot(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	for i := range 20 {
+		r.put(fmt.Sprintf(`{"message":"stuck %d"}`, i))
+	}
+	r.put(`{"message":"good"}`)
+	const polls = 10
+	for range polls {
+		got := r.get(`{"limit":20,"max_retries":3}`)
+		if len(got) != 20 {
+			t.Fatalf("%d messages, want 20", len(got))
+		}
+		if got[0].Message == "good" {
+			return
+		}
+	}
+	t.Errorf("in %d polls the good message was not given out", polls)
+}

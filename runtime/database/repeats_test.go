@@ -1,0 +1,51 @@
+package database
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+func TestRepeats(t *testing.T) {
+	r := newRepeats()
+	began := time.UnixMilli(1763700000000)
+	for i, step := range []struct {
+		ms     int
+		suffix bus.Suffix
+		data   string
+		want   bool
+	}{
+		{0, bus.MessageLog, "a", false},
+		{1, bus.MessageLog, "b", false},
+		{2, bus.MessageLog, "a", true},
+		{3, bus.StatsHighWater, "a", false},
+		{99, bus.MessageLog, "a", true},
+		{100, bus.MessageLog, "a", false}, // counted from the first copy
+		{199, bus.MessageLog, "a", true},
+		{300, bus.UserLeft, "a", false},
+		{301, bus.UserJoined, "a", false},
+		{302, bus.UserLeft, "a", false},
+		{303, bus.UserLeft, "a", true},
+		{304, bus.UserJoined, "b", false},
+		{305, bus.UserLeft, "a", true},
+		{402, bus.UserLeft, "a", false},
+	} {
+		got := r.repeated(step.suffix, []byte(step.data), began.Add(time.Duration(step.ms)*time.Millisecond))
+		if got != step.want {
+			t.Errorf("step %d, %+v: repeated %v", i, step, got)
+		}
+	}
+}
+
+func TestRepeatsForget(t *testing.T) {
+	r := newRepeats()
+	began := time.UnixMilli(1763700000000)
+	for i := range 10_000 {
+		r.repeated(bus.MessageLog, fmt.Appendf(nil, "%d", i), began.Add(time.Duration(i)*time.Millisecond))
+	}
+	if len(r.known) > 101 || len(r.order) > 101 {
+		t.Errorf("%d and %d messages are known, want those of the last 100 ms", len(r.known), len(r.order))
+	}
+}

@@ -1,0 +1,200 @@
+package database_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+func (r *rig) sayAt(text string, at time.Time) {
+	r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q,"timestamp":%d}`, text, at.Unix()))
+}
+
+func (r *rig) maintain() (reply bus.MaintenanceReply) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(r.request(bus.MaintenanceRun, ``)), &reply); err != nil {
+		r.t.Fatal(err)
+	}
+	return reply
+}
+
+func TestMaintenanceOnRequest(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start(func(o *database.Options) { o.Retention = store.Retention{UserCounts: 2 * time.Hour} }))
+	natstest.Eventually(t, "the first run", func() bool {
+		return r.metric(s, "rosey_database_maintenance_runs_total", "done") == 1
+	})
+	now := time.Now()
+	for i := range 1200 { // several steps
+		r.sayAt(fmt.Sprint(i), now.Add(-151*time.Hour+time.Duration(i)*time.Second))
+	}
+	r.sayAt("new", now.Add(-149*time.Hour))
+	for _, hours := range []int{1, 3} {
+		r.publish(bus.StatsUserCount, fmt.Sprintf(`{"chat_count":%d,"timestamp":%d}`,
+			hours, now.Add(-time.Duration(hours)*time.Hour).Unix()))
+	}
+	for i := range 2 {
+		id := r.put(`{"message":"hi"}`).ID
+		r.publish(bus.OutboundSent, fmt.Sprintf(`{"message_id":%d,"timestamp":%d}`,
+			id, now.Add(-time.Duration(6+2*i)*24*time.Hour).Unix()))
+	}
+	reply := r.maintain()
+	if !reply.Success || reply.Error != "" {
+		t.Errorf("%+v, want success", reply)
+	}
+	same(t, "removed", bus.MaintenanceRemoved{Chat: 1200, UserCounts: 1, Outbound: 1}, reply.Removed)
+	same(t, "lines", []string{"new"}, r.texts())
+	same(t, "removed again", bus.MaintenanceRemoved{}, r.maintain().Removed)
+	same(t, "rows counted", 1200.0, r.metric(s, "rosey_database_pruned_rows_total", "chat"))
+	if runs := r.metric(s, "rosey_database_maintenance_runs_total", "done"); runs < 2 {
+		t.Errorf("%v runs counted", runs)
+	}
+	if size := r.metric(s, "rosey_database_store_bytes"); size < 10_000 {
+		t.Errorf("the store is said to take %v bytes", size)
+	}
+}
+
+func TestMaintenanceRunsByItself(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start(func(o *database.Options) { o.Upkeep = 10 * time.Millisecond }))
+	r.sayAt("old", time.Now().Add(-151*time.Hour))
+	r.settle()
+	natstest.Eventually(t, "the line to be gone", func() bool { return len(r.lines()) == 0 })
+	// The line may come again whenever CyTube repeats it.
+	r.sayAt("old", time.Now().Add(-152*time.Hour))
+	r.settle()
+	same(t, "lines counted", 1, answered(r, r.look().TopChatters)(t.Context(), movies, 1)[0].Lines)
+	r.stop(s)
+}
+
+// ill is a store whose upkeep fails.
+type ill struct{ store.Store }
+
+func (ill) Prune(context.Context, store.PruneRule, int) (int64, error) {
+	return 0, errors.New("malformed")
+}
+
+func TestMaintenanceThatFailsSaysSo(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start(func(o *database.Options) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			opened, err := r.sqlite(ctx)
+			return ill{opened}, err
+		}
+	}))
+	if reply := r.maintain(); reply.Success || reply.Error == "" {
+		t.Errorf("%+v, want an error", reply)
+	}
+	if failed := r.metric(s, "rosey_database_maintenance_runs_total", "failed"); failed < 1 {
+		t.Errorf("%v failures counted", failed)
+	}
+	r.settle()
+}
+
+func TestDeadLettersAreKeptAndTriedAgain(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start())
+	r.publish(bus.MessageLog, `{"username":"alice"`, "1/db.message.log")
+	r.publish(bus.MessageLog, `{"username":"alice"`, "1/db.message.log") // published again, not confirmed
+	r.publish(bus.StatusUpdate, `{"status_data":{"bot_name":["a"]}}`)
+	r.settle()
+	r.stop(s)
+	db, err := sqlite.Open(t.Context(), r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	letters := answered(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
+		return db.DeadLetters(ctx, 0, limit)
+	})(t.Context(), movies, 10)
+	if len(letters) != 2 || letters[0].Subject != "db.message.log" ||
+		string(letters[0].Payload) != `{"username":"alice"` || letters[0].MsgID != "1/db.message.log" || !strings.Contains(letters[1].Reason, "bot_name") {
+		t.Fatalf("letters: %+v", letters)
+	}
+	for _, letter := range letters {
+		if err := database.RetryDeadLetter(t.Context(), db, movies, letter); err == nil {
+			t.Errorf("letter %d was taken", letter.ID)
+		}
+	}
+
+	// As a later version would read it.
+	mended := letters[1]
+	mended.Payload = []byte(`{"status_data":{"bot_name":"a"}}`)
+	mended.Size = len(mended.Payload)
+	cut := mended
+	cut.Size++
+	err = database.RetryDeadLetter(t.Context(), db, movies, cut)
+	if err == nil || !strings.Contains(err.Error(), "kept") {
+		t.Errorf("a letter that was cut: %v", err)
+	}
+	if err := database.RetryDeadLetter(t.Context(), db, movies, mended); err != nil {
+		t.Error(err)
+	}
+	status, err := db.Status(t.Context(), movies)
+	if err != nil || status.BotName == nil || *status.BotName != "a" {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+	left, err := db.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(left) != 1 || left[0].ID != letters[0].ID {
+		t.Errorf("left: %+v, %v; want only the first", left, err)
+	}
+}
+
+// The Python bot publishes every event twice.
+func TestWhatIsPublishedTwiceAtOnceIsStoredOnce(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start())
+	for range 2 {
+		r.publish(bus.UserJoined, `{"username":"alice"}`)
+	}
+	for range 2 {
+		r.publish(bus.MessageLog, `{"username":"alice","message":"hi"}`)
+	}
+	r.publish(bus.MessageLog, `{"username":"bob","message":"hi"}`)
+	r.publish(bus.MessageLog, `{"username":"alice","message":"hi"}`, "1/db.message.log") // has an id: another line
+	r.publish(bus.UserLeft, `{"username":"alice"}`)
+	r.publish(bus.UserJoined, `{"username":"alice"}`)
+	for range 2 {
+		r.publish(bus.UserLeft, `{"username":"alice"}`)
+		r.publish(bus.StatsHighWater, `{"chat_count":1,"connected_count":1}`)
+	}
+	r.settle()
+	rows := r.tell()
+	if strings.Count(rows, "chat alice: hi") != 2 || !strings.Contains(rows, "user 'alice' 2; user 'bob' 1") {
+		t.Errorf("the database has %q, want two lines of alice, who is gone", rows)
+	}
+	for suffix, want := range map[bus.Suffix]float64{
+		bus.UserJoined: 1, bus.MessageLog: 1, bus.UserLeft: 1, bus.StatsHighWater: 1,
+	} {
+		same(t, "repeated "+string(suffix), want, r.count(s, suffix, "repeated"))
+	}
+}
+
+func TestTheStoresTroubleHasAReason(t *testing.T) {
+	for reason, trouble := range map[config.Reason]error{
+		config.ReasonStoreFull:        fmt.Errorf("writing: %w", store.ErrFull),
+		config.ReasonStoreNewer:       fmt.Errorf("opening: %w", store.ErrNewerSchema),
+		config.ReasonStoreUnavailable: errors.New("read-only file system"),
+	} {
+		r := newRig(t)
+		s := r.start(func(o *database.Options) {
+			o.Open = func(context.Context) (store.Store, error) { return nil, trouble }
+		})
+		natstest.Eventually(t, string(reason), func() bool {
+			check := s.StoreCheck()
+			return !check.OK && check.Reason == reason && strings.Contains(check.Message, trouble.Error())
+		})
+		r.stop(s)
+	}
+}
