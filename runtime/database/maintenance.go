@@ -35,11 +35,13 @@ func newMaintenance(s *Service, opened store.Store) *maintenance {
 	return &maintenance{Service: s, store: opened, requests: make(chan arrival, maxMaintenanceRequests)}
 }
 
-// run works until ctx ends, beginning at once: a service that never lives long must clean up too.
+// run works until ctx ends. The first run is not at the start, when what bots have kept comes in.
 func (m *maintenance) run(ctx context.Context) {
 	ticker := time.NewTicker(m.upkeep)
 	defer ticker.Stop()
-	m.once(ctx)
+	if err := m.measure(ctx); err != nil {
+		m.log.Warn("[DB] the size of the database is not known", "error", err)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,11 +72,7 @@ func (m *maintenance) once(ctx context.Context) bus.MaintenanceReply {
 	if err == nil {
 		err = m.store.Optimize(ctx)
 	}
-	if size, sizeErr := m.store.Size(ctx); sizeErr == nil {
-		m.metrics.size.Set(float64(size))
-	} else {
-		err = errors.Join(err, sizeErr)
-	}
+	err = errors.Join(err, m.measure(ctx))
 	report := bus.MaintenanceReply{
 		Success: err == nil,
 		Removed: bus.MaintenanceRemoved{
@@ -96,6 +94,14 @@ func (m *maintenance) once(ctx context.Context) bus.MaintenanceReply {
 		m.log.Debug("[DB] maintenance done", "removed", removed, "took", time.Since(began))
 	}
 	return report
+}
+
+func (m *maintenance) measure(ctx context.Context) error {
+	size, err := m.store.Size(ctx)
+	if err == nil {
+		m.metrics.size.Set(float64(size))
+	}
+	return err
 }
 
 // prune notes what it removed, with an error too.

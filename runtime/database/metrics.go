@@ -48,7 +48,7 @@ func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *
 		upkeep: counters("maintenance_runs_total", "Maintenance runs, by outcome: done or failed.", "outcome"),
 		pruned: counters("pruned_rows_total", "Rows that the retention has removed, by kind.", "kind"),
 		size: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: metricsPrefix + "store_bytes", Help: "What the database took at the last maintenance run.",
+			Name: metricsPrefix + "store_bytes", Help: "What the database took at the start or at the last maintenance run.",
 		}),
 	}
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
