@@ -202,6 +202,7 @@ func TestEdgeCasesOfRequests(t *testing.T) {
 	for _, body := range []string{`{"limit":0}`, `{"limit":-1}`, `{"limit":null}`, `[]`, ``} {
 		sameJSON(t, "recent_chat.get "+body, `[]`, r.request(bus.StatsRecentChat, body))
 	}
+	r.request(bus.OutboundSent, `{"message_id":"x"}`)
 	for _, suffix := range []bus.Suffix{bus.OutboundGet, bus.StatsRecentChat, bus.KVGet, bus.MaintenanceRun} {
 		r.publish(suffix, `{}`) // to be answered to nobody
 	}

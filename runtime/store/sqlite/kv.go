@@ -28,7 +28,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT (channel_id, plugin, key) DO UPD
 		_, err = b.tx.ExecContext(ctx, query,
 			channel, entry.Plugin, entry.Key, entry.Value, entry.At.UnixMilli(), expires)
 		if err != nil {
-			return fmt.Errorf("setting key %q of plugin %q: %w", entry.Key, entry.Plugin, err)
+			return fmt.Errorf("setting a key of plugin %q: %w", entry.Plugin, err)
 		}
 		return nil
 	})
@@ -45,7 +45,7 @@ AND (expires_at IS NULL OR expires_at > ?5)`
 	case errors.Is(err, sql.ErrNoRows):
 		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("getting key %q of plugin %q: %w", key.Key, key.Plugin, err)
+		return "", false, fmt.Errorf("getting a key of plugin %q: %w", key.Plugin, err)
 	}
 	return value, true, nil
 }
@@ -55,7 +55,7 @@ func (s *Store) KVDelete(ctx context.Context, key store.KVKey, now time.Time) (e
 	const query = `DELETE FROM kv WHERE channel_id = ` + inChannel + ` AND plugin = ?3 AND key = ?4
 AND (expires_at IS NULL OR expires_at > ?5)`
 	channel := key.Channel.Fold()
-	removed, err := s.updateCounting(ctx, fmt.Sprintf("deleting key %q of plugin %q", key.Key, key.Plugin), query,
+	removed, err := s.updateCounting(ctx, fmt.Sprintf("deleting a key of plugin %q", key.Plugin), query,
 		channel.Server, channel.Name, key.Plugin, key.Key, now.UnixMilli())
 	return removed > 0, err
 }

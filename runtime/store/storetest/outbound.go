@@ -199,13 +199,14 @@ func only(one string, texts []string) (found []string) {
 
 // A client that cannot send and never says so asks for the same messages again and again.
 func outboundStuck(t *testing.T, s store.Store) {
-	for _, text := range []string{"a", "b"} {
-		enqueue(t, s, movies, 0, text)
-	}
+	a := enqueue(t, s, movies, 0, "a")
+	enqueue(t, s, movies, 0, "b")
 	enqueue(t, s, movies, 1, "good")
 	for i := range store.MaxOffers {
 		same(t, "in turn", []string{"a", "b"}, saying(ask(t, s, "", float64(10+i), 2)))
 	}
 	same(t, "the stuck ones let others go first", []string{"good", "a"}, saying(ask(t, s, "", 20, 2)))
 	same(t, "all", []string{"good", "a", "b"}, saying(ask(t, s, "", 20, 3)))
+	markFailed(t, s, store.OutboundFailure{ID: a, At: clock(20)})
+	same(t, "of one something was said", []string{"a", "good", "b"}, saying(ask(t, s, "", 140, 3)))
 }

@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"database/sql"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// rowsOfVersion1 are what the first version of the program may have stored.
+const rowsOfVersion1 = `
+INSERT INTO channels (id, server_key, name_key, name) VALUES (1, 'https://cytu.be', 'movies', 'Movies');
+INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
+  VALUES (1, 'alice', 'alice', 1763700000123, 1763700000000, 1763700000123, 1);
+INSERT INTO chat (event_id, channel_id, at, username, text) VALUES ('1', 1, 1763700000123, 'alice', 'hi');
+INSERT INTO outbound (channel_id, enqueued_at, text, sent_at) VALUES (1, 1763700000000, 'sent', 1763700000001);
+INSERT INTO outbound (channel_id, enqueued_at, text, retry_count, last_error) VALUES (1, 1763700000000, 'm', 1, 'e');`
+
+func TestADatabaseOfTheFirstVersionIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	makeVersion(t, path, 1)
+	execute(t, path, rowsOfVersion1)
+	if _, err := OpenReadOnly(t.Context(), path); err == nil {
+		t.Error("opened for reading before its schema is up to date")
+	}
+	for range 2 {
+		s := mustOpen(t, path)
+		if err := s.Apply(t.Context(), []store.Event{line}); err != nil { // the line that is there
+			t.Fatal(err)
+		}
+		user, _, err := s.User(t.Context(), line.Channel, "Alice")
+		if err != nil || user.Lines != 1 {
+			t.Errorf("user: %+v, %v; want one line", user, err)
+		}
+		waiting, err := s.Outbound(t.Context(), line.Channel, store.OutboundQuery{
+			Limit: 9, MaxRetries: 3, Now: time.UnixMilli(1763700120000), Claimant: "a",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.OutboundMessage{{
+			ID: 2, EnqueuedAt: time.UnixMilli(1763700000000).UTC(), Text: "m", RetryCount: 1, LastError: "e",
+		}}
+		if diff := cmp.Diff(want, waiting); diff != "" {
+			t.Error(diff)
+		}
+		mustClose(t, s)
+	}
+}
+
+// makeVersion makes a database with the schema of an earlier version.
+func makeVersion(t *testing.T, path string, version int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", dataSource(path, writing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+}
