@@ -154,7 +154,8 @@ func TestKeyValueErrors(t *testing.T) {
 			t.Errorf("%s %.100s: %v, want %s with %q", test.suffix, test.body, reply.Error, test.code, test.message)
 		}
 	}
-	r.exchange(exchange{bus.KVSet, set(`"value" : [ ` + value(bus.MaxKVValueBytes-2) + ` ]`), `{"success":true,"data":{}}`})
+	largest := set(`"value" : [ ` + value(bus.MaxKVValueBytes-2) + ` ]`)
+	r.exchange(exchange{bus.KVSet, largest, `{"success":true,"data":{}}`})
 }
 
 // What does not fit into a message is left out, and the reply still comes.

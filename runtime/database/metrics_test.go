@@ -1,0 +1,43 @@
+package database_test
+
+import (
+	"testing"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// Dashboards and alerts know these names.
+func TestMetrics(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start())
+	r.publish(bus.MessageLog, `{"username":"alice","message":"hi"}`)
+	r.publish(bus.MessageLog, `{`)
+	r.settle()
+	r.maintain()
+	r.settle() // by then the question is counted too
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			got[family.GetName()] += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() +
+				float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	if got["rosey_database_store_bytes"] < 10_000 {
+		t.Errorf("the store takes %v bytes", got["rosey_database_store_bytes"])
+	}
+	delete(got, "rosey_database_store_bytes")
+	same(t, "metrics", map[string]float64{
+		"rosey_database_messages_total":         5, // a line, nonsense, and three questions
+		"rosey_database_handle_seconds":         5,
+		"rosey_database_batch_events":           1,
+		"rosey_database_apply_seconds":          1,
+		"rosey_database_dead_letters_total":     1,
+		"rosey_database_maintenance_runs_total": 1,
+		"rosey_database_waiting_messages":       0,
+		"rosey_database_dropped_messages_total": 0,
+	}, got)
+}
