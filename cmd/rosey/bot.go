@@ -44,6 +44,8 @@ func (c *component) runBot(ctx context.Context) error {
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  publisher,
 		Requester:  bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent),
+		Conn:       conn,
+		Subjects:   c.subjects,
 		Log:        c.log,
 		Registerer: c.registry,
 	})

@@ -44,6 +44,10 @@ func (b *backoff) least(reason config.Reason) time.Duration {
 	switch reason {
 	case config.ReasonConnectionLimited, config.ReasonDuplicateLogin:
 		return b.timings.ConnectionLimit
+	case config.ReasonKicked:
+		return b.timings.Kick
+	case config.ReasonBanned:
+		return b.timings.Ban
 	default:
 		return 0
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -20,7 +21,13 @@ type Options struct {
 	// Publisher must be running until Run has returned.
 	Publisher *bus.Publisher
 	Requester *bus.Requester
-	Log       *slog.Logger
+	// Conn and Subjects are for the events that anyone may watch. Conn nil: none are published.
+	Conn     *bus.Conn
+	Subjects bus.Subjects
+	Log      *slog.Logger
+	// Instance names this bot among those that share a channel's outbound lines; a pod's name, so that a
+	// restarted container gets its own lines back at once. Empty: the host's name.
+	Instance string
 	// Registerer gets the bot's metrics. Nil: none.
 	Registerer prometheus.Registerer
 	// Timings that are zero are the defaults.
@@ -32,14 +39,17 @@ type Bot struct {
 	config    config.Config
 	publisher *bus.Publisher
 	requester *bus.Requester
-	log       *slog.Logger
-	metrics   *metrics
-	check     *config.CheckKeeper
-	timings   Timings
-	started   time.Time
-	ids       *bus.IDs
-	// said holds the outbound lines that were said lately; see outbound. One session at a time has it.
-	said map[lineKey]time.Time
+	// optional asks what not every service answers: that nobody does is not the service's absence.
+	optional *bus.Requester
+	log      *slog.Logger
+	metrics  *metrics
+	check    *config.CheckKeeper
+	timings  Timings
+	started  time.Time
+	ids      *bus.IDs
+	instance string
+	ledger   *ledger
+	feed     *feed
 	// closing are connections on their way out, which nothing waits for but the end of Run.
 	closing sync.WaitGroup
 }
@@ -47,18 +57,37 @@ type Bot struct {
 // New makes a bot for a configuration that config.Load returned.
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
+	metrics := newMetrics(o.Registerer)
+	optional := o.Requester
+	if o.Conn != nil {
+		optional = bus.NewRequester(o.Conn, o.Subjects, nil)
+	}
 	return &Bot{
 		config:    configuration,
 		publisher: o.Publisher,
 		requester: o.Requester,
+		optional:  optional,
 		log:       o.Log,
-		metrics:   newMetrics(o.Registerer),
+		metrics:   metrics,
 		check:     config.NewCheckKeeper(config.ChannelCheck, "joining channel "+configuration.Channel.Name),
 		timings:   o.Timings.withDefaults(),
 		started:   started,
 		ids:       bus.NewIDs(started),
-		said:      map[lineKey]time.Time{},
+		instance:  instanceName(o.Instance),
+		ledger:    newLedger(),
+		feed:      newFeed(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
 	}
+}
+
+func instanceName(given string) string {
+	if given != "" {
+		return given
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "rosey" // without a name of its own a bot shares its lines with all that have none
+	}
+	return host
 }
 
 // Check is the state of the bot in its channel as config.ChannelCheck.
@@ -69,6 +98,7 @@ func (b *Bot) Check() config.Check { return b.check.Check() }
 // from outside while it waits.
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
+	defer b.startFeed(ctx)()
 	tries := newBackoff(b.timings)
 	for ctx.Err() == nil {
 		used, err := b.readPasswords()
@@ -88,6 +118,18 @@ func (b *Bot) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Drain)
 	defer cancel()
 	return b.publisher.Flush(drain)
+}
+
+// startFeed publishes events until the function that it returns is called, which is after ctx has ended:
+// what happens on leaving is told too.
+func (b *Bot) startFeed(ctx context.Context) (stop func()) {
+	feeding, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var worker sync.WaitGroup
+	worker.Go(func() { b.feed.run(feeding) })
+	return func() {
+		cancel()
+		worker.Wait()
+	}
 }
 
 // asProblem gives every error a reason. What has none of its own is a fault between us and the server.

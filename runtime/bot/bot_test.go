@@ -191,17 +191,24 @@ func TestMetrics(t *testing.T) {
 	r.startJoined()
 	r.say("alice", "hello")
 	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
+	must(t, r.channel.Inject("Rosey", `42["brandNew",{}]`))
+	must(t, r.channel.Inject("Rosey", `42["usercount","many"]`))
+	r.eventually("the malformed frame", func() bool {
+		return r.metric("rosey_cytube_malformed_frames_total", "") == 1
+	})
 	for name, want := range map[string]float64{
 		"rosey_bot_joined": 1, "rosey_bot_channel_users": 2, "rosey_bot_connected_users": 2,
-		"rosey_cytube_malformed_frames_total": 0,
 	} {
 		if got := r.metric(name, ""); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
 	chat, other := r.metric("rosey_cytube_events_total", "chatMsg"), r.metric("rosey_cytube_events_total", "other")
-	if chat != 1 || other == 0 {
+	if chat != 1 || other != 1 {
 		t.Errorf("%v chatMsg and %v other events counted", chat, other)
+	}
+	if frames := r.metric("rosey_cytube_frames_total", "event"); frames < 20 {
+		t.Errorf("%v frames of events counted", frames)
 	}
 	must(t, r.stop())
 	if got := r.metric("rosey_bot_joined", ""); got != 0 {

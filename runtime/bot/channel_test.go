@@ -11,15 +11,19 @@ import (
 func TestMediaEndsWithThePlaylist(t *testing.T) {
 	c := newChannel()
 	c.apply(cytube.PlaylistMeta{Count: 2})
-	c.apply(cytube.ChangeMedia{Title: "Alien", Seconds: 7020})
+	c.apply(cytube.ChangeMedia{Media: cytube.Media{ID: "a", Title: "Alien", Seconds: 7020}})
 	c.apply(cytube.PlaylistMeta{Count: 1})
-	if c.title != "Alien" || c.seconds != 7020 || c.playlist != 1 {
-		t.Errorf("plays %q of %d s, %d items", c.title, c.seconds, c.playlist)
+	if c.playing.media.Title != "Alien" || c.playing.media.Seconds != 7020 || c.playlist.count != 1 {
+		t.Errorf("plays %q of %d s, %d items", c.playing.media.Title, c.playing.media.Seconds, c.playlist.count)
 	}
 	c.apply(cytube.PlaylistMeta{Count: 0})
-	if c.title != "" || c.seconds != 0 || c.playlist != 0 {
-		t.Errorf("plays %q of %d s, %d items", c.title, c.seconds, c.playlist)
+	if c.playing.media.Title != "" || c.playing.media.Seconds != 0 || c.playlist.count != 0 {
+		t.Errorf("plays %q of %d s, %d items", c.playing.media.Title, c.playing.media.Seconds, c.playlist.count)
 	}
+}
+
+func permitChat(rank float64) cytube.Permissions {
+	return cytube.Permissions{Ranks: map[string]float64{"chat": rank}}
 }
 
 func TestMayChat(t *testing.T) {
@@ -29,14 +33,14 @@ func TestMayChat(t *testing.T) {
 		want   bool
 	}{
 		"permissions unknown": {self: "rosey", events: []cytube.Event{cytube.Rank{Rank: 3}}},
-		"anonymous":           {events: []cytube.Event{cytube.Permissions{Chat: -1}}},
-		"rank too low":        {self: "rosey", events: []cytube.Event{cytube.Permissions{Chat: 2}, cytube.Rank{Rank: 1.5}}},
+		"anonymous":           {events: []cytube.Event{permitChat(-1)}},
+		"rank too low":        {self: "rosey", events: []cytube.Event{permitChat(2), cytube.Rank{Rank: 1.5}}},
 		"rank high enough": {self: "rosey",
-			events: []cytube.Event{cytube.Permissions{Chat: 1.5}, cytube.Rank{Rank: 1.5}}, want: true},
+			events: []cytube.Event{permitChat(1.5), cytube.Rank{Rank: 1.5}}, want: true},
 		"muted": {self: "rosey", events: []cytube.Event{
-			cytube.Permissions{Chat: 0}, cytube.Rank{Rank: 1}, cytube.SetUserMeta{Name: "Rosey", Muted: true}}},
+			permitChat(0), cytube.Rank{Rank: 1}, cytube.SetUserMeta{Name: "Rosey", Muted: true}}},
 		"somebody else muted": {self: "rosey", events: []cytube.Event{
-			cytube.Permissions{Chat: 0}, cytube.Rank{Rank: 1}, cytube.SetUserMeta{Name: "alice", Muted: true}}, want: true},
+			permitChat(0), cytube.Rank{Rank: 1}, cytube.SetUserMeta{Name: "alice", Muted: true}}, want: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

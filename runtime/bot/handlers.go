@@ -8,11 +8,23 @@ import (
 )
 
 // handle takes in one event.
-func (s *session) handle(event cytube.Event) {
-	s.metrics.count(event)
+func (s *session) handle(arrived cytube.Arrival) {
+	s.metrics.count(arrived.Event)
+	s.publish(arrived)
+	s.take(arrived.Event)
+	s.confirm(arrived.Event)
+	s.outbound.leave.set(s.channel.chatLeave())
+	s.voice.pacer.setLimit(s.channel.flood())
+	s.metrics.channelUsers.Set(float64(len(s.channel.users)))
+	s.metrics.connectedUsers.Set(float64(s.channel.connectedUsers()))
+}
+
+func (s *session) take(event cytube.Event) {
 	switch event := event.(type) {
 	case cytube.ChatMessage:
 		s.onChatMessage(event)
+	case cytube.PM:
+		s.onPM(event)
 	case cytube.AddUser:
 		s.onAddUser(event.User)
 	case cytube.UserLeave:
@@ -23,23 +35,42 @@ func (s *session) handle(event cytube.Event) {
 		s.onUserCount(event.Count)
 	case cytube.Joined:
 		s.onJoined(event.Name)
-	case cytube.NoFlood:
-		s.log.Warn("the channel refuses what the bot does", "action", event.Action, "words", event.Message)
-	case cytube.ErrorMsg:
-		s.log.Warn("the channel reports an error", "words", event.Message)
+	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
+		s.onRefusal(event)
 	case cytube.Malformed:
 		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
 	default:
 		s.channel.apply(event)
 	}
-	s.outbound.allowed.Store(s.channel.mayChat())
-	s.metrics.channelUsers.Set(float64(len(s.channel.users)))
-	s.metrics.connectedUsers.Set(float64(s.channel.connectedUsers()))
+}
+
+// onRefusal tells what was refused to whoever waits for it. The words are the server's own and never what
+// somebody said.
+func (s *session) onRefusal(event cytube.Event) {
+	s.voice.heardRefusal(event)
+	s.log.Debug("the channel refuses something", "event", event.EventName(), "words", refusalWords(event))
+}
+
+func refusalWords(event cytube.Event) string {
+	switch event := event.(type) {
+	case cytube.NoFlood:
+		return plainText(event.Message)
+	case cytube.ErrorMsg:
+		return plainText(event.Message)
+	case cytube.SpamFiltered:
+		return plainText(event.Reason)
+	case cytube.QueueFail:
+		return plainText(event.Message)
+	case cytube.Cooldown:
+		return "wait " + event.Wait.String()
+	}
+	return ""
 }
 
 // onJoined comes when what the server told on joining has been handled.
 func (s *session) onJoined(name string) {
 	s.channel.self = name
+	s.joined = true
 	s.metrics.joined.Set(1)
 	s.reportJoined(name)
 	s.publishStatus(true)
@@ -48,13 +79,26 @@ func (s *session) onJoined(name string) {
 // onChatMessage logs a line, also one that the server repeats on joining: it has the id it had when it
 // was new, so it fills a gap or changes nothing.
 func (s *session) onChatMessage(line cytube.ChatMessage) {
-	if s.channel.isMe(line.User) {
-		s.outbound.heard()
-	}
-	if line.HTML == "" || isPseudoUser(line.User) {
+	if line.HTML == "" || line.Shadow || isPseudoUser(line.User) {
 		return
 	}
 	s.publishMessage(line)
+	switch {
+	case !s.joined:
+		s.lookForOverdue(line)
+	case s.channel.isMe(line.User):
+		s.voice.heardOwn(line.HTML, s.ledger.appeared)
+	default:
+		s.onChatLine(line)
+	}
+}
+
+// lookForOverdue looks for what we said just before we lost the channel. We have no name yet, but the one
+// that we are about to log in with.
+func (s *session) lookForOverdue(line cytube.ChatMessage) {
+	if s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username) {
+		s.ledger.repeated(plainText(line.HTML), line.Time)
+	}
 }
 
 // isPseudoUser is true for the server's own voices, like "[server]". No user's name has a bracket in it.

@@ -12,7 +12,12 @@ type metrics struct {
 	connectedUsers prometheus.Gauge
 	reconnects     *prometheus.CounterVec
 	events         *prometheus.CounterVec
+	frames         *prometheus.CounterVec
 	malformed      prometheus.Counter
+	feed           *prometheus.CounterVec
+	latency        prometheus.Histogram
+	commands       *prometheus.CounterVec
+	outbound       *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -41,11 +46,29 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Name: "rosey_cytube_malformed_frames_total",
 			Help: "Frames of the CyTube server that could not be read.",
 		}),
+		frames: counters("rosey_cytube_frames_total",
+			"Frames of the CyTube server once the connection stands, by kind.", "kind"),
+		feed: counters("rosey_bot_events_total",
+			"Events for anyone to watch, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "rosey_bot_event_publish_seconds",
+			Help:    "Time from reading a frame to giving its event to NATS.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 4, 9), // to about three seconds
+		}),
+		commands: counters("rosey_bot_commands_total",
+			"Commands of users, by source (pm or chat), name and outcome.", "source", "command", "outcome"),
+		outbound: counters("rosey_bot_outbound_total",
+			"Lines from the database, by what became of them when the bot said them.", "outcome"),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed)
+		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed,
+			m.frames, m.feed, m.latency, m.commands, m.outbound)
 	}
 	return m
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
 // count counts an event. The names that become labels are those this program knows: a server could

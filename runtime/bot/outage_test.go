@@ -112,10 +112,12 @@ func TestOutboundThatDoesNotAppear(t *testing.T) {
 	)
 	r.start()
 	r.eventually("the line behind it", func() bool { return len(r.linesOf("plain")) > 0 })
-	polls := r.service.polls()
-	r.eventually("another try", func() bool {
-		return r.service.polls() > polls+1 && r.log.count("a line did not appear in the channel") > 1
-	})
+	r.eventually("the failure is told", func() bool { return len(r.service.on(bus.OutboundFailed)) > 0 })
+	failure := r.service.on(bus.OutboundFailed)[0].Payload
+	if failure["message_id"] != 1. || failure["permanent"] != false || failure["claimant"] != "pod-1" ||
+		failure["error"] != "unanswered" {
+		t.Errorf("failure %v", failure)
+	}
 	for _, each := range r.service.on(bus.OutboundSent) {
 		if each.Payload["message_id"] != 2. {
 			t.Errorf("marked as sent: %v", each.Payload)

@@ -2,50 +2,34 @@ package bot
 
 import (
 	"context"
-	"maps"
-	"strings"
-	"sync/atomic"
+	"errors"
+	"fmt"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// What the bot asks for: the same as the Python bot does.
 const (
-	outboundLimit      = 20
-	outboundMaxRetries = 3
+	// outboundLimit is how many lines are asked for at once: as many as the Python bot asks for.
+	outboundLimit = 20
+	// outboundMaxRetries has every line tried again after 2, 4 and 8 minutes.
+	outboundMaxRetries = 4
 )
 
-// forgetSaid is when a line that was said is no longer remembered. By then the service has long stored
-// that it was said.
-const forgetSaid = 10 * time.Minute
-
-// lineKey is an outbound line. The time is part of it because a new database begins its ids anew.
-type lineKey struct{ id, enqueued int64 }
-
-// outbound says the lines that wait in the database. It says one at a time and waits until it comes
-// back, so that the echo needs no matching: the server rewrites the text.
-//
-// run has a goroutine of its own; the session's talks to it through allowed and heard.
+// outbound says the lines that wait in the database. run has a goroutine of its own; the session's tells
+// it through leave.
 type outbound struct {
 	bot     *Bot
-	conn    *cytube.Conn
-	allowed atomic.Bool
-	echo    chan struct{}
+	voice   *voice
+	leave   *leave
 	failing bool
+	// silent: the service takes reports and does not acknowledge them, as the Python one.
+	silent bool
 }
 
-func newOutbound(b *Bot, conn *cytube.Conn) *outbound {
-	return &outbound{bot: b, conn: conn, echo: make(chan struct{}, 1)}
-}
-
-// heard tells that a line under our name appeared in the channel.
-func (o *outbound) heard() {
-	select {
-	case o.echo <- struct{}{}:
-	default:
-	}
+func newOutbound(b *Bot, v *voice) *outbound {
+	return &outbound{bot: b, voice: v, leave: &leave{}}
 }
 
 func (o *outbound) run(ctx context.Context) {
@@ -57,24 +41,32 @@ func (o *outbound) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if !o.allowed.Load() {
+		o.reportOverdue(ctx)
+		if o.leave.verdict(o.bot.timings.Settle) == unanswered {
 			continue
 		}
 		for _, line := range o.waiting(ctx) {
-			if o.allowed.Load() {
-				o.deal(ctx, line)
-			}
+			o.deal(ctx, line)
 		}
 	}
 }
 
+// reportOverdue tells of lines that appeared when nobody waited for them any more.
+func (o *outbound) reportOverdue(ctx context.Context) {
+	for _, key := range o.bot.ledger.finished() {
+		o.reportSaid(ctx, key)
+	}
+}
+
 // waiting asks for the lines to say. Without an answer there are none: the channel goes on either way.
+// Lines that wait here because the service takes no failures must not use up the limit.
 func (o *outbound) waiting(ctx context.Context) []bus.OutboundMessage {
 	var lines []bus.OutboundMessage
 	err := o.bot.requester.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{
-		Limit:      new(outboundLimit),
+		Limit:      new(outboundLimit + o.bot.ledger.held()),
 		MaxRetries: new(outboundMaxRetries),
-		Origin:     bus.Origin{Server: o.bot.config.Channel.Server, Channel: o.bot.config.Channel.Name},
+		Claimant:   o.bot.instance,
+		Origin:     o.bot.here(),
 	}, &lines)
 	switch {
 	case ctx.Err() != nil:
@@ -88,56 +80,93 @@ func (o *outbound) waiting(ctx context.Context) []bus.OutboundMessage {
 	return lines
 }
 
-// deal says a line and tells the service, unless it was said and the service does not know yet.
+// deal says what of a line was not said yet, and tells the service what became of it. One line's trouble
+// is its own: the next is dealt with all the same.
 func (o *outbound) deal(ctx context.Context, line bus.OutboundMessage) {
 	key := lineKey{line.ID, line.Timestamp}
-	if _, done := o.bot.said[key]; done {
-		o.bot.publishSent(line.ID, time.Now())
+	known := o.bot.ledger.get(key)
+	if known.isHeld(time.Now()) || ctx.Err() != nil {
 		return
 	}
-	if !o.say(ctx, line.Message) {
-		if ctx.Err() == nil {
-			o.bot.log.Warn("a line did not appear in the channel, it stays to be said", "id", line.ID)
+	parts := cytube.SplitLine(line.Message, cytube.MaxLine)
+	for at := known.said; at < len(parts) && !known.done; at++ {
+		if got := o.say(ctx, key, parts, at); got.verdict != said {
+			o.reportFailed(ctx, line, got)
+			return
 		}
-		return
+	}
+	o.reportSaid(ctx, key)
+}
+
+// say says a part of a line. It is in the ledger from before it is sent until it is known not to appear.
+func (o *outbound) say(ctx context.Context, key lineKey, parts []string, at int) answer {
+	if verdict := o.leave.verdict(o.bot.timings.Settle); verdict != said {
+		return answer{verdict: verdict, words: "the bot may not chat in the channel"}
+	}
+	o.bot.ledger.change(key, func(l *ledgerLine) {
+		l.overdue, l.sent, l.parts = shownAs(parts[at]), time.Now(), len(parts)
+	})
+	got := o.voice.speak(ctx, utterance{text: parts[at]})
+	o.bot.ledger.change(key, func(l *ledgerLine) {
+		switch {
+		case l.said > at:
+			got.verdict = said // it came just when the wait for it was over
+		case got.verdict == said:
+			l.said, l.overdue = at+1, ""
+		case got.verdict != gone && got.verdict != unanswered:
+			l.overdue = ""
+		}
+	})
+	return got
+}
+
+func (o *outbound) reportSaid(ctx context.Context, key lineKey) {
+	again := o.bot.ledger.get(key).done
+	o.bot.ledger.change(key, func(l *ledgerLine) { l.done = true })
+	if !again {
+		o.bot.metrics.outbound.WithLabelValues(string(said)).Inc()
+		o.bot.log.Info("line said", "id", key.id)
 	}
 	now := time.Now()
-	o.bot.publishSent(line.ID, now)
-	o.bot.log.Info("line said", "id", line.ID, "retries", line.RetryCount)
-	maps.DeleteFunc(o.bot.said, func(_ lineKey, at time.Time) bool { return now.Sub(at) > forgetSaid })
-	o.bot.said[key] = now
-	o.pause(ctx)
+	payload := bus.OutboundSentPayload{MessageID: &key.id, Origin: o.bot.origin(now)}
+	if !o.silent && o.acknowledged(ctx, bus.OutboundSent, payload) == nil {
+		return
+	}
+	// Kept and sent when it can be; a report that arrives twice changes nothing.
+	o.bot.publisher.Publish(bus.OutboundSent, o.bot.ids.Next(now), payload)
+	o.bot.log.Debug(fmt.Sprintf("[NATS] Published outbound_sent: %d", key.id))
 }
 
-// say answers whether the line was seen in the channel. If not, it still waits in the database.
-func (o *outbound) say(ctx context.Context, text string) bool {
-	if strings.TrimSpace(text) == "" {
-		return true // the server shows nothing for it, so there is nothing to wait for
+// reportFailed tells why a line was not said. A line that was on its way when the connection ended stays
+// ours, and is looked for among the lines that the server repeats.
+func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, got answer) {
+	if got.verdict == gone {
+		return
 	}
-	select {
-	case <-o.echo: // of a line that took too long
-	default:
+	o.bot.metrics.outbound.WithLabelValues(string(got.verdict)).Inc()
+	permanent := got.verdict == muted || got.verdict == forbidden
+	o.bot.log.Warn("a line did not appear in the channel", "id", line.ID, "why", got.verdict, "words", got.words,
+		"permanent", permanent)
+	err := o.acknowledged(ctx, bus.OutboundFailed, bus.OutboundFailedPayload{
+		MessageID: &line.ID, Error: got.text(), Permanent: permanent, RetryCount: &line.RetryCount,
+		Claimant: o.bot.instance, Origin: o.bot.origin(time.Now()),
+	})
+	if err == nil || ctx.Err() != nil {
+		return
 	}
-	if ctx.Err() != nil || o.conn.Say(ctx, text) != nil {
-		return false // the connection is gone; the session ends with the reason
-	}
-	late := time.NewTimer(o.bot.timings.Echo)
-	defer late.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-late.C:
-		return false
-	case <-o.echo:
-		return true
-	}
+	o.bot.log.Debug("[NATS] the service does not take the failure, the bot remembers it", "error", err)
+	o.bot.ledger.change(lineKey{line.ID, line.Timestamp}, func(l *ledgerLine) { l.failed(permanent, time.Now()) })
 }
 
-func (o *outbound) pause(ctx context.Context) {
-	pace := time.NewTimer(o.bot.timings.Pace)
-	defer pace.Stop()
-	select {
-	case <-ctx.Done():
-	case <-pace.C:
+// acknowledged reports by a request, so that it is known to be stored.
+func (o *outbound) acknowledged(ctx context.Context, suffix bus.Suffix, payload any) error {
+	var ack bus.Ack
+	if err := o.bot.optional.Request(ctx, suffix, payload, &ack); err != nil {
+		o.silent = o.silent || suffix == bus.OutboundSent && errors.Is(err, bus.ErrNoReply)
+		return err
 	}
+	if !ack.Success {
+		return fmt.Errorf("reporting on %s: the service says: %s", suffix, ack.Error)
+	}
+	return nil
 }

@@ -85,19 +85,13 @@ func (s *session) publishStatus(inChannel bool) {
 			ChannelName:           new(s.config.Channel.Name),
 			CurrentChatUsers:      new(len(c.users)),
 			CurrentConnectedUsers: new(c.connectedUsers()),
-			PlaylistItems:         new(c.playlist),
-			CurrentMediaTitle:     new(c.title),
-			CurrentMediaDuration:  new(c.seconds),
+			PlaylistItems:         new(c.playlist.count),
+			CurrentMediaTitle:     new(c.playing.media.Title),
+			CurrentMediaDuration:  new(c.playing.media.Seconds),
 			BotStartTime:          new(s.started.Unix()),
 			BotConnected:          new(bus.Flag(inChannel)),
 		},
 		Origin: s.origin(now),
 	})
 	s.log.Debug("[NATS] Published status_update")
-}
-
-// publishSent tells that an outbound line was said.
-func (b *Bot) publishSent(id int64, at time.Time) {
-	b.publisher.Publish(bus.OutboundSent, b.ids.Next(at), bus.OutboundSentPayload{MessageID: &id, Origin: b.origin(at)})
-	b.log.Debug(fmt.Sprintf("[NATS] Published outbound_sent: %d", id))
 }

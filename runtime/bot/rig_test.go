@@ -74,7 +74,7 @@ func newRig(t *testing.T) *rig {
 		},
 		timings: Timings{
 			RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, ConnectionLimit: 50 * time.Millisecond,
-			Secrets: 10 * time.Millisecond, Outbound: 20 * time.Millisecond, Pace: time.Millisecond,
+			Secrets: 10 * time.Millisecond, Outbound: 20 * time.Millisecond, Kick: time.Millisecond, Ban: 100 * time.Millisecond,
 		},
 	}
 	return r
@@ -107,6 +107,9 @@ func (r *rig) start() {
 		Publisher:  publisher,
 		Requester:  bus.NewRequester(connection, subjects, publisher.ServiceAbsent),
 		Log:        log,
+		Conn:       connection,
+		Subjects:   subjects,
+		Instance:   "pod-1",
 		Registerer: r.metrics,
 		Timings:    r.timings,
 	})
@@ -184,9 +187,14 @@ type service struct {
 	waiting  []bus.OutboundMessage
 	// forgetful: a line that was said is handed out again.
 	forgetful bool
+	// stuck: a line that failed is handed out again at once.
+	stuck bool
 	// broken: what it answers makes no sense.
-	broken   bool
+	broken bool
+	// python: reports are taken without a reply, failures not at all.
+	python   bool
 	requests int
+	limit    int
 }
 
 // received is a message to the service, with its timestamp taken out of the payload.
@@ -219,16 +227,17 @@ func (s *service) answer(request []byte) []byte {
 	if *asked.Limit == 0 {
 		return []byte("[]") // only asks whether a service is there
 	}
-	if *asked.Limit != 20 || asked.MaxRetries == nil || *asked.MaxRetries != 3 || asked.Channel == "" {
+	if *asked.Limit < 20 || *asked.MaxRetries != 4 || asked.Channel == "" || asked.Claimant != "pod-1" {
 		s.t.Errorf("request %s", request)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
+	s.limit = *asked.Limit
 	if s.broken {
 		return []byte(`"what?"`)
 	}
-	reply, err := json.Marshal(append([]bus.OutboundMessage{}, s.waiting...))
+	reply, err := json.Marshal(append([]bus.OutboundMessage{}, s.waiting[:min(len(s.waiting), s.limit)]...))
 	if err != nil {
 		s.t.Error(err)
 	}
@@ -241,6 +250,12 @@ func (s *service) receive(m *nats.Msg) {
 		return
 	}
 	got := received{Suffix: suffix, ID: bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)}
+	if m.Reply != "" {
+		got.ID = m.Reply // a request has no id, and happens once
+		if !s.respond(m, suffix) {
+			return
+		}
+	}
 	var origin bus.Origin
 	if json.Unmarshal(m.Data, &got.Payload) != nil || json.Unmarshal(m.Data, &origin) != nil || got.ID == "" {
 		s.t.Errorf("message on %s with header %v: %s", m.Subject, m.Header, m.Data)
@@ -250,9 +265,36 @@ func (s *service) receive(m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received = append(s.received, got)
-	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful {
+	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful && (suffix == bus.OutboundSent || !s.stuck) {
 		s.waiting = slices.DeleteFunc(s.waiting, func(m bus.OutboundMessage) bool { return m.ID == int64(id) })
 	}
+}
+
+// respond answers a request, and is false for one that is not served.
+func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var reply string
+	switch suffix {
+	case bus.OutboundSent, bus.OutboundFailed:
+		if s.python {
+			return suffix == bus.OutboundSent
+		}
+		reply = `{"success":true}`
+	case bus.QueryUserStats:
+		reply = `{"username":"alice","first_seen":1763700000,"last_seen":1763700000,"total_chat_lines":3,` +
+			`"total_time_connected":7300,"current_session_start":null,"success":true,"found":true}`
+		if strings.Contains(string(m.Data), `"nobody"`) {
+			reply = `{"username":"nobody","success":true,"found":false,"message":"no"}`
+		}
+	case bus.QueryChannelStats:
+		reply = `{"high_water_mark":{"users":3,"timestamp":1},"high_water_connected":{"users":9,"timestamp":1},` +
+			`"top_chatters":[{"username":"alice","chat_lines":3}],"total_users_seen":4,"success":true}`
+	}
+	if err := m.Respond([]byte(reply)); err != nil {
+		s.t.Error(err)
+	}
+	return suffix == bus.OutboundSent || suffix == bus.OutboundFailed
 }
 
 // all returns what was received so far, each event once: what could not be confirmed is sent again

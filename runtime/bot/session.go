@@ -12,8 +12,14 @@ import (
 // session is one stay in the channel. Its state belongs to the goroutine that runs it.
 type session struct {
 	*Bot
+	conn     *cytube.Conn
 	channel  *channel
+	voice    *voice
 	outbound *outbound
+	commands *commands
+	// joined is false while the server tells what happened before we came.
+	joined   bool
+	expected []*expectation
 }
 
 // session joins the channel and stays until ctx or the stay ends; the error says why.
@@ -24,9 +30,17 @@ func (b *Bot) session(ctx context.Context, used passwords) error {
 	}
 	// A server that does not answer a close frame must hold up neither the next try nor our end.
 	defer b.closing.Go(conn.Close)
-	s := &session{Bot: b, channel: newChannel(), outbound: newOutbound(b, conn)}
+	s := newSession(b, conn)
 	defer s.left()
 	return s.run(ctx, conn)
+}
+
+func newSession(b *Bot, conn *cytube.Conn) *session {
+	voice := newVoice(conn, b.timings.Echo)
+	return &session{
+		Bot: b, conn: conn, channel: newChannel(), voice: voice,
+		outbound: newOutbound(b, voice), commands: newCommands(b.config.Commands),
+	}
 }
 
 func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
@@ -41,6 +55,7 @@ func (b *Bot) dialOptions(used passwords) cytube.Options {
 		Channel:         b.config.Channel.Name,
 		ChannelPassword: used.channel,
 		Password:        used.account,
+		Frame:           func(kind string) { b.metrics.frames.WithLabelValues(kind).Inc() },
 	}
 	if b.config.Account != nil {
 		options.Username = b.config.Account.Username
@@ -58,6 +73,7 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 	arrivals := make(chan arrival)
 	workers.Go(func() { receive(ctx, conn, arrivals) })
 	workers.Go(func() { s.outbound.run(ctx) })
+	workers.Go(func() { s.workOff(ctx) })
 	status := time.NewTicker(s.timings.Status)
 	defer status.Stop()
 	counts := time.NewTicker(s.timings.UserCount)
@@ -70,7 +86,7 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 			if arrived.err != nil {
 				return arrived.err
 			}
-			s.handle(arrived.event)
+			s.handle(arrived.Arrival)
 		case <-status.C:
 			s.publishStatus(true)
 		case <-counts.C:
@@ -81,16 +97,16 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 
 // arrival is the next event, or why there is none.
 type arrival struct {
-	event cytube.Event
-	err   error
+	cytube.Arrival
+	err error
 }
 
 // receive hands over events until one cannot be had.
 func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
 	for {
-		event, err := conn.Next(ctx)
+		next, err := conn.Next(ctx)
 		select {
-		case arrivals <- arrival{event, err}:
+		case arrivals <- arrival{next, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -102,12 +118,13 @@ func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
 
 // left ends what the bot can no longer see: everybody's presence, and its own.
 func (s *session) left() {
+	s.dropJobs()
 	for _, user := range s.channel.users.sorted() {
 		s.publishLeft(user.Name)
 	}
 	s.channel.users = userList{}
 	s.channel.connected = nil
-	s.channel.title, s.channel.seconds = "", 0
+	s.channel.playing = playing{}
 	s.publishStatus(false)
 	s.metrics.left()
 }

@@ -14,13 +14,17 @@ type Timings struct {
 	Outbound time.Duration
 	// Echo is how long a line may take to come back before it counts as not said.
 	Echo time.Duration
-	// Pace is the least time between two lines: channels with flood protection take one a second.
-	Pace time.Duration
+	// Confirm is how long the server may take to show that it did what a command asked for.
+	Confirm time.Duration
+	// Settle is how long the bot must have been unable to chat before lines are given up for it.
+	Settle time.Duration
 	// RetryMin and RetryMax bound the wait before another try to get into the channel.
 	RetryMin, RetryMax time.Duration
 	// ConnectionLimit is the least wait when the server limits connections: CyTube lets one address
 	// in once in ten seconds after a burst of five.
 	ConnectionLimit time.Duration
+	// Kick is the least wait after a kick, Ban the least after a ban: who comes back at once makes it worse.
+	Kick, Ban time.Duration
 	// Steady is how long a session must last for the next wait to be short again: who is kicked at
 	// once after every join must not come back every second.
 	Steady time.Duration
@@ -40,10 +44,13 @@ func (t Timings) withDefaults() Timings {
 		{&t.UserCount, 5 * time.Minute},
 		{&t.Outbound, 2 * time.Second},
 		{&t.Echo, 5 * time.Second},
-		{&t.Pace, time.Second},
+		{&t.Confirm, 3 * time.Second},
+		{&t.Settle, 10 * time.Second},
 		{&t.RetryMin, 2 * time.Second},
 		{&t.RetryMax, time.Minute},
 		{&t.ConnectionLimit, 10 * time.Second},
+		{&t.Kick, 10 * time.Second},
+		{&t.Ban, 15 * time.Minute},
 		{&t.Steady, time.Minute},
 		{&t.Secrets, time.Second},
 		{&t.Drain, 20 * time.Second},

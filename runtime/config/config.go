@@ -17,6 +17,8 @@ type Config struct {
 	NATS NATS `json:"nats"`
 	// Database is where the database service keeps its rows. `rosey bot` does not read it.
 	Database Database `json:"database,omitzero"`
+	// Commands says which commands of users the bot answers.
+	Commands Commands `json:"commands,omitzero"`
 	// HTTP serves health, status and metrics.
 	HTTP HTTP `json:"http,omitzero"`
 	// LogLevel is debug, info, warn or error. Default: info.

@@ -41,6 +41,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.NATS.SubjectPrefix, DefaultSubjectPrefix)
 	setDefault(&c.HTTP.Address, DefaultHTTPAddress)
 	setDefault(&c.LogLevel, DefaultLogLevel)
+	c.Commands.setDefaults()
 	c.Channel.Server = strings.ToLower(strings.TrimRight(c.Channel.Server, "/"))
 }
 

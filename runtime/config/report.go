@@ -71,6 +71,8 @@ const (
 	ReasonLoginLimited          Reason = "LoginLimited"          // guest logins from one address are limited
 	ReasonConnectionLimited     Reason = "ConnectionLimited"     // connections from one address are limited
 	ReasonKicked                Reason = "Kicked"                // somebody kicked the bot
+	ReasonBanned                Reason = "Banned"                // the channel or the site does not let the bot in
+	ReasonDisconnected          Reason = "Disconnected"          // the server ended the connection without a reason
 	ReasonDuplicateLogin        Reason = "DuplicateLogin"        // somebody else logged in with the bot's account
 	ReasonAccountPasswordAbsent Reason = "AccountPasswordAbsent" // the account password's file is absent or empty
 	ReasonChannelPasswordAbsent Reason = "ChannelPasswordAbsent" // the channel password's file is absent or empty

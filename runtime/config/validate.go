@@ -28,6 +28,7 @@ func (c *Config) validate(component Component) error {
 			"one token without '.', '*', '>' or spaces that does not start with '$' or '_'"),
 		checkAddress(c.HTTP.Address),
 		checkLogLevel(c.LogLevel),
+		c.Commands.validate(),
 	}
 	if c.Account != nil {
 		problems = append(problems,

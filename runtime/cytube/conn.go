@@ -24,6 +24,8 @@ var (
 	errNoPong = errors.New("no answer to pings")
 	errSilent = errors.New("the server is silent")
 	errEnded  = errors.New("closed by the server")
+	// errDismissed is when the server means it: a proxy that restarts only closes the WebSocket.
+	errDismissed = errors.New("ended by the server")
 )
 
 // Conn is a connection to a channel. Next may be called from one goroutine at a time, the others from any.
@@ -34,8 +36,10 @@ type Conn struct {
 	name    string
 
 	// joining holds what came before the join was complete; Next hands it over first.
-	joining []Event
-	events  chan Event
+	joining []Arrival
+	events  chan Arrival
+	// frame is told of every frame that is read.
+	frame func(kind string)
 	// err is why reading ended. It is set before events is closed.
 	err error
 
@@ -48,7 +52,8 @@ type Conn struct {
 func start(ctx context.Context, ws *websocket.Conn, address string, silence time.Duration, options Options) *Conn {
 	// The context of the caller bounds the dialing, not the connection.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan Event, eventBuffer)}
+	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan Arrival, eventBuffer)}
+	c.frame = options.Frame
 	c.workers.Go(func() {
 		defer close(c.events)
 		c.err = c.lost(ctx, c.read(ctx))
@@ -60,7 +65,7 @@ func start(ctx context.Context, ws *websocket.Conn, address string, silence time
 }
 
 // Next waits for the next event. Once the connection has ended it returns why, as an *Error.
-func (c *Conn) Next(ctx context.Context) (Event, error) {
+func (c *Conn) Next(ctx context.Context) (Arrival, error) {
 	if len(c.joining) > 0 {
 		event := c.joining[0]
 		c.joining = c.joining[1:]
@@ -69,26 +74,16 @@ func (c *Conn) Next(ctx context.Context) (Event, error) {
 	return c.next(ctx)
 }
 
-func (c *Conn) next(ctx context.Context) (Event, error) {
+func (c *Conn) next(ctx context.Context) (Arrival, error) {
 	select {
 	case event, open := <-c.events:
 		if !open {
-			return nil, c.err
+			return Arrival{}, c.err
 		}
 		return event, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for an event: %w", ctx.Err())
+		return Arrival{}, fmt.Errorf("waiting for an event: %w", ctx.Err())
 	}
-}
-
-// Say says a line in the channel. That it was said is known only when it comes back as a ChatMessage.
-func (c *Conn) Say(ctx context.Context, text string) error {
-	return c.send(ctx, "chatMsg", chatLine{Msg: text})
-}
-
-type chatLine struct {
-	Msg  string   `json:"msg"`
-	Meta struct{} `json:"meta"`
 }
 
 func (c *Conn) send(ctx context.Context, name string, argument any) error {
@@ -125,18 +120,18 @@ func (c *Conn) Close() {
 func (c *Conn) read(ctx context.Context) error {
 	var kick *Error
 	for {
-		event, err := c.readEvent(ctx)
+		arrival, err := c.readEvent(ctx)
 		if err != nil && kick != nil {
 			return kick // the server's word says more than that it closed
 		}
 		if err != nil {
 			return err
 		}
-		if kicked, ok := event.(Kick); ok {
+		if kicked, ok := arrival.Event.(Kick); ok {
 			kick = kickError(kicked)
 		}
 		select {
-		case c.events <- event:
+		case c.events <- arrival:
 		case <-ctx.Done():
 			return fmt.Errorf("delivering an event: %w", context.Cause(ctx))
 		}
@@ -144,26 +139,42 @@ func (c *Conn) read(ctx context.Context) error {
 }
 
 // readEvent reads up to the next event and deals with everything else that comes before.
-func (c *Conn) readEvent(ctx context.Context) (Event, error) {
+func (c *Conn) readEvent(ctx context.Context) (Arrival, error) {
 	for {
-		got, err := c.readPacket(ctx)
-		var event Event
-		switch {
-		case err != nil:
-		case got.kind == packetPing:
-			err = c.write(ctx, encodePong(got.payload))
-		case got.kind == packetClose || got.kind == packetDisconnect:
-			err = errEnded
-		case got.kind == packetEvent:
-			event, err = decodeEvent(got.payload)
-		}
+		arrival, err := c.readOne(ctx)
 		if malformed, ok := errors.AsType[*FrameError](err); ok {
-			return Malformed{Err: malformed}, nil
+			c.frame("malformed")
+			return Arrival{Event: Malformed{Err: malformed}, At: time.Now()}, nil
 		}
-		if event != nil || err != nil {
-			return event, err
+		if arrival.Event != nil || err != nil {
+			return arrival, err
 		}
 	}
+}
+
+// readOne reads one packet. There is no event in the Arrival when the packet was none.
+func (c *Conn) readOne(ctx context.Context) (Arrival, error) {
+	got, err := c.readPacket(ctx)
+	if err != nil {
+		return Arrival{}, err
+	}
+	switch got.kind {
+	case packetPing:
+		c.frame(got.kind.String())
+		return Arrival{}, c.write(ctx, encodePong(got.payload))
+	case packetClose, packetDisconnect:
+		c.frame(got.kind.String())
+		return Arrival{}, errDismissed
+	case packetEvent:
+	default:
+		c.frame(got.kind.String())
+		return Arrival{}, nil
+	}
+	event, raw, err := decodeEvent(got.payload)
+	if err == nil {
+		c.frame(got.kind.String())
+	}
+	return Arrival{Event: event, Raw: raw, At: time.Now()}, err
 }
 
 func (c *Conn) readPacket(ctx context.Context) (packet, error) {
@@ -225,8 +236,12 @@ func (c *Conn) lost(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
+	reason := config.ReasonServerUnreachable
+	if errors.Is(err, errDismissed) {
+		reason = config.ReasonDisconnected
+	}
 	return &Error{
-		Reason:  config.ReasonServerUnreachable,
+		Reason:  reason,
 		Message: fmt.Sprintf("connection to %s lost: %s", hostOf(c.address), shortCause(err)),
 		Err:     err,
 	}

@@ -95,15 +95,15 @@ func drain(t *testing.T, conn *Conn, want []string) error {
 	t.Helper()
 	var got []string
 	for {
-		event, err := conn.Next(t.Context())
+		arrival, err := conn.Next(t.Context())
 		if err != nil {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("events (-sent +received):\n%s", diff)
 			}
 			return err
 		}
-		if _, ours := event.(Joined); !ours {
-			got = append(got, event.EventName())
+		if _, ours := arrival.Event.(Joined); !ours {
+			got = append(got, arrival.Event.EventName())
 		}
 	}
 }
@@ -170,11 +170,11 @@ func dialAnonymous(t *testing.T, options Options) *Conn {
 
 func next(t *testing.T, conn *Conn) Event {
 	t.Helper()
-	event, err := conn.Next(t.Context())
+	arrival, err := conn.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return event
+	return arrival.Event
 }
 
 func TestMalformedFramesAreDropped(t *testing.T) {
@@ -200,14 +200,14 @@ func TestMalformedFramesAreDropped(t *testing.T) {
 }
 
 func TestLargeFrame(t *testing.T) {
-	large := `42["playlist",["` + strings.Repeat("x", 4<<20) + `"]]`
+	large := `42["oversize",["` + strings.Repeat("x", 4<<20) + `"]]`
 	server := serveSocket(t, func(ws *websocket.Conn) {
 		admit(t, ws, openFrame)
 		write(t, ws, large)
 		_, _, _ = ws.Read(t.Context())
 	})
 	conn := dialAnonymous(t, Options{Server: server})
-	if diff := cmp.Diff(Event(Unknown{"playlist", 4<<20 + 4}), next(t, conn)); diff != "" {
+	if diff := cmp.Diff(Event(Unknown{"oversize", 4<<20 + 4}), next(t, conn)); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
 }

@@ -63,7 +63,7 @@ func countEvent(t *testing.T, frame string, counts map[string]int) {
 	if got.kind != packetEvent {
 		return
 	}
-	event, err := decodeEvent(got.payload)
+	event, _, err := decodeEvent(got.payload)
 	if err != nil {
 		t.Fatalf("frame %s: %v", frame, err)
 	}
@@ -75,32 +75,35 @@ func TestDecodeEvent(t *testing.T) {
 	tests := map[string]Event{
 		`["chatMsg",{"username":"alice","msg":"waves &amp; <b>x</b>","meta":{"addClass":"action","action":true},` +
 			`"time":1795421885821}]`: ChatMessage{User: "alice", HTML: "waves &amp; <b>x</b>", Kind: "action", Time: said},
-		`["chatMsg",{"username":"a","msg":"x","time":-1}]`:   ChatMessage{User: "a", HTML: "x"},
-		`["chatMsg",{"username":"a","msg":"x","time":1e99}]`: ChatMessage{User: "a", HTML: "x"},
+		`["chatMsg",{"username":"a","msg":"x","time":-1}]`:              ChatMessage{User: "a", HTML: "x"},
+		`["chatMsg",{"username":"a","msg":"x","time":1e99}]`:            ChatMessage{User: "a", HTML: "x"},
+		`["chatMsg",{"username":"a","msg":"x","meta":{"shadow":true}}]`: ChatMessage{User: "a", HTML: "x", Shadow: true},
+		`["pm",{"username":"alice","to":"rosey","msg":"psst","meta":{},"time":1795421885821}]`: PM{
+			From: "alice", To: "rosey", HTML: "psst", Time: said},
 		`["addUser",{"name":"bob","rank":1.5,"profile":{},"meta":{"afk":true,"muted":true}}]`: AddUser{
 			User{Name: "bob", Rank: 1.5, AFK: true, Muted: true}},
-		`["userLeave",{"name":"bob"}]`:                              UserLeave{"bob"},
-		`["userlist",[]]`:                                           UserList{Users: []User{}},
-		`["userlist",[{"name":"bob","rank":5,"meta":{}}]]`:          UserList{[]User{{Name: "bob", Rank: 5}}},
-		`["usercount",7]`:                                           UserCount{7},
-		`["setUserRank",{"name":"bob","rank":3}]`:                   SetUserRank{"bob", 3},
-		`["setUserMeta",{"name":"b","meta":{"afk":true}}]`:          SetUserMeta{"b", true, false},
-		`["setAFK",{"name":"bob","afk":true}]`:                      SetAFK{"bob", true},
-		`["rank",-1]`:                                               Rank{-1},
-		`["setPermissions",{"chat":1.5,"drink":2}]`:                 Permissions{1.5},
-		`["login",{"success":true,"name":"Bob","guest":true}]`:      Login{Success: true, Name: "Bob", Guest: true},
-		`["login",{"success":false,"error":"no"}]`:                  Login{Error: "no"},
-		`["needPassword",true]`:                                     NeedPassword{true},
-		`["kick",{"reason":"be nice"}]`:                             Kick{"be nice"},
-		`["changeMedia",{"title":"Alien","seconds":7020,"type":1}]`: ChangeMedia{"Alien", 7020},
-		`["setPlaylistMeta",{"count":3,"rawTime":0}]`:               PlaylistMeta{3},
-		`["errorMsg",{"msg":"no"}]`:                                 ErrorMsg{"no"},
-		`["noflood",{"action":"chat","msg":"slow down"}]`:           NoFlood{"chat", "slow down"},
-		`["closePoll",null]`:                                        Unknown{"closePoll", 4},
-		`["cancelNeedPassword"]`:                                    Unknown{"cancelNeedPassword", 0},
+		`["userLeave",{"name":"bob"}]`:                         UserLeave{"bob"},
+		`["userlist",[]]`:                                      UserList{Users: []User{}},
+		`["userlist",[{"name":"bob","rank":5,"meta":{}}]]`:     UserList{[]User{{Name: "bob", Rank: 5}}},
+		`["usercount",7]`:                                      UserCount{7},
+		`["setUserRank",{"name":"bob","rank":3}]`:              SetUserRank{"bob", 3},
+		`["setUserMeta",{"name":"b","meta":{"afk":true}}]`:     SetUserMeta{"b", true, false},
+		`["setAFK",{"name":"bob","afk":true}]`:                 SetAFK{"bob", true},
+		`["rank",-1]`:                                          Rank{-1},
+		`["login",{"success":true,"name":"Bob","guest":true}]`: Login{Success: true, Name: "Bob", Guest: true},
+		`["login",{"success":false,"error":"no"}]`:             Login{Error: "no"},
+		`["needPassword",true]`:                                NeedPassword{true},
+		`["kick",{"reason":"be nice"}]`:                        Kick{"be nice"},
+		`["listPlaylists",[]]`:                                 Unknown{"listPlaylists", 2},
+		`["cancelNeedPassword"]`:                               Unknown{"cancelNeedPassword", 0},
 	}
+	checkDecoded(t, tests)
+}
+
+func checkDecoded(t *testing.T, tests map[string]Event) {
+	t.Helper()
 	for payload, want := range tests {
-		got, err := decodeEvent([]byte(payload))
+		got, _, err := decodeEvent([]byte(payload))
 		if err != nil {
 			t.Errorf("%s: %v", payload, err)
 			continue
@@ -151,7 +154,7 @@ func decodeFrame(frame string) error {
 	if err != nil || got.kind != packetEvent {
 		return err
 	}
-	_, err = decodeEvent(got.payload)
+	_, _, err = decodeEvent(got.payload)
 	return err
 }
 
@@ -191,7 +194,7 @@ func FuzzEncode(f *testing.F) {
 		if err != nil || got.kind != packetEvent {
 			t.Fatalf("%q: kind %d, %v", frame, got.kind, err)
 		}
-		event, err := decodeEvent(got.payload)
+		event, _, err := decodeEvent(got.payload)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,9 @@ type Options struct {
 	PingEvery time.Duration
 	// PongTimeout is when a server that does not answer such a try counts as gone. Zero: 10 s.
 	PongTimeout time.Duration
+	// Frame is told the kind of every frame that the server sends once the connection stands: event,
+	// ping, disconnect, close, malformed or ignored. It must not block. Nil: nobody is.
+	Frame func(kind string)
 }
 
 const (
@@ -50,6 +53,9 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 	if options.PongTimeout == 0 {
 		options.PongTimeout = defaultPongTimeout
 	}
+	if options.Frame == nil {
+		options.Frame = func(string) {}
+	}
 	conn, err := connect(ctx, options)
 	if err != nil {
 		return nil, err
@@ -58,7 +64,7 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 		conn.Close()
 		return nil, err
 	}
-	conn.joining = append(conn.joining, Joined{Name: conn.name})
+	conn.joining = append(conn.joining, Arrival{Event: Joined{Name: conn.name}, At: time.Now()})
 	return conn, nil
 }
 

@@ -1,11 +1,23 @@
 package cytube
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
-// Event is something that the server told us: one of the types of this file.
+// Event is something that the server told us: one of the types of this package's files events….go.
 type Event interface {
 	// EventName is the name of the event on the wire.
 	EventName() string
+}
+
+// Arrival is an event as Next hands it over.
+type Arrival struct {
+	Event Event
+	// Raw is the event's first argument as the server sent it. Nil: none, malformed, or Joined.
+	Raw json.RawMessage
+	// At is when the frame was read.
+	At time.Time
 }
 
 // User is somebody in the user list.
@@ -28,7 +40,17 @@ type (
 		HTML string
 		// Kind is the line's CSS class (meta.addClass), e.g. "action" for /me. Usually empty.
 		Kind string
+		// Shadow marks what somebody says who is muted without knowing: only moderators get to see it.
+		Shadow bool
 		// Time is when it was said, in milliseconds. It is zero when the server's time makes no sense.
+		Time time.Time
+	}
+	// PM is a private message, to us or from us.
+	PM struct {
+		From, To string
+		// HTML, Kind and Time are as in ChatMessage.
+		HTML string
+		Kind string
 		Time time.Time
 	}
 	// AddUser says that somebody came, or logged in.
@@ -56,8 +78,6 @@ type (
 	}
 	// Rank is our own rank: on logging in first the global one, then the channel's.
 	Rank struct{ Rank float64 }
-	// Permissions says which rank may do what. Only what we need is kept.
-	Permissions struct{ Chat float64 }
 	// Login answers a login.
 	Login struct {
 		Success bool
@@ -74,19 +94,7 @@ type (
 	}
 	// Kick says why the server is about to end the connection.
 	Kick struct{ Reason string }
-	// ChangeMedia says what plays from now on.
-	ChangeMedia struct {
-		Title string
-		// Seconds is 0 for a live stream.
-		Seconds int
-	}
-	// PlaylistMeta says how much is in the playlist.
-	PlaylistMeta struct{ Count int }
-	// ErrorMsg is a refusal of something we did.
-	ErrorMsg struct{ Message string }
-	// NoFlood says that something was refused because of its pace or because we are muted.
-	NoFlood struct{ Action, Message string }
-	// Unknown is an event that nothing here needs. Its content is not kept.
+	// Unknown is an event that nothing here needs. Its content is in Arrival.Raw.
 	Unknown struct {
 		Name string
 		// Size of the first argument in bytes.
@@ -104,6 +112,9 @@ type (
 
 // EventName is "chatMsg".
 func (ChatMessage) EventName() string { return "chatMsg" }
+
+// EventName is "pm".
+func (PM) EventName() string { return "pm" }
 
 // EventName is "addUser".
 func (AddUser) EventName() string { return "addUser" }
@@ -129,9 +140,6 @@ func (SetAFK) EventName() string { return "setAFK" }
 // EventName is "rank".
 func (Rank) EventName() string { return "rank" }
 
-// EventName is "setPermissions".
-func (Permissions) EventName() string { return "setPermissions" }
-
 // EventName is "login".
 func (Login) EventName() string { return "login" }
 
@@ -140,18 +148,6 @@ func (NeedPassword) EventName() string { return "needPassword" }
 
 // EventName is "kick".
 func (Kick) EventName() string { return "kick" }
-
-// EventName is "changeMedia".
-func (ChangeMedia) EventName() string { return "changeMedia" }
-
-// EventName is "setPlaylistMeta".
-func (PlaylistMeta) EventName() string { return "setPlaylistMeta" }
-
-// EventName is "errorMsg".
-func (ErrorMsg) EventName() string { return "errorMsg" }
-
-// EventName is "noflood".
-func (NoFlood) EventName() string { return "noflood" }
 
 // EventName is the name that the server used.
 func (u Unknown) EventName() string { return u.Name }

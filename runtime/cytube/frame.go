@@ -24,6 +24,28 @@ const (
 	packetIgnored
 )
 
+// String is a word for metrics.
+func (k packetKind) String() string {
+	switch k {
+	case packetOpen:
+		return "open"
+	case packetClose:
+		return "close"
+	case packetPing:
+		return "ping"
+	case packetConnect:
+		return "connect"
+	case packetDisconnect:
+		return "disconnect"
+	case packetEvent:
+		return "event"
+	case packetConnectError:
+		return "connect_error"
+	default:
+		return "ignored"
+	}
+}
+
 // packet is a decoded frame. The payload is JSON, except a ping's, which is to be sent back as it is.
 type packet struct {
 	kind    packetKind

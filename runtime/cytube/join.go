@@ -76,11 +76,11 @@ func (c *Conn) login(ctx context.Context, options Options) error {
 }
 
 func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {
-	event, err := c.next(ctx)
+	arrival, err := c.next(ctx)
 	if err == nil {
-		c.joining = append(c.joining, event)
+		c.joining = append(c.joining, arrival)
 	}
-	return event, err
+	return arrival.Event, err
 }
 
 // explain makes an *Error out of what went wrong during a step of the join.
@@ -133,15 +133,33 @@ func secondsIn(said string) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
+// kickError tells the reasons of a kick apart by the server's words: there is no code for it. A
+// moderator can write the same words, which makes the bot wait longer and does no other harm.
 func kickError(kick Kick) *Error {
 	said := words(kick.Reason)
+	lower := strings.ToLower(said)
 	switch {
-	case strings.EqualFold(said, "Duplicate login"):
+	case lower == "duplicate login":
 		return &Error{Reason: config.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
-	case strings.HasPrefix(strings.ToLower(said), "invalid channel name"):
+	case strings.HasPrefix(lower, "invalid channel name"):
 		return &Error{Reason: config.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
+	case strings.HasPrefix(lower, "too many connections"):
+		return &Error{Reason: config.ReasonConnectionLimited, Message: "the server limits connections: " + said}
+	case isBan(lower):
+		return &Error{Reason: config.ReasonBanned, Message: "banned from the channel: " + said}
 	case said == "":
 		said = "no reason given"
 	}
 	return &Error{Reason: config.ReasonKicked, Message: "kicked from the channel: " + said}
+}
+
+// isBan knows what somebody hears who is banned while there, who comes in spite of a ban, and whose
+// address is banned from the whole site.
+func isBan(lower string) bool {
+	for _, words := range []string{"you're banned", "you are banned", "your ip is", "globally banned"} {
+		if strings.Contains(lower, words) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,70 @@
+package cytube
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDecodePlaylist(t *testing.T) {
+	const wire = `{"media":{"id":"abc","title":"Alien","seconds":7020,"duration":"01:57:00","type":"yt","meta":{}},` +
+		`"uid":4,"temp":true,"queueby":"owner"}`
+	alien := Media{ID: "abc", Type: "yt", Title: "Alien", Seconds: 7020}
+	item := Item{UID: 4, Media: alien, Temp: true, QueuedBy: "owner"}
+	checkDecoded(t, map[string]Event{
+		`["playlist",[` + wire + `]]`: Playlist{Items: []Item{item}},
+		`["playlist",[]]`:             Playlist{Items: []Item{}},
+		`["setPlaylistMeta",{"count":3,"rawTime":61,"time":"x"}]`: PlaylistMeta{3, 61},
+		`["setPlaylistLocked",true]`:                              PlaylistLocked{true},
+		`["queue",{"item":` + wire + `,"after":2}]`:               Queue{Item: item, After: Place{UID: 2}},
+		`["queue",{"item":` + wire + `,"after":"prepend"}]`:       Queue{Item: item, After: Place{First: true}},
+		`["queueFail",{"msg":"no","link":"x","id":false}]`:        QueueFail{"no"},
+		`["delete",{"uid":4}]`:                                    Delete{4},
+		`["moveVideo",{"from":4,"after":"append"}]`:               MoveVideo{UID: 4, After: Place{Last: true}},
+		`["setTemp",{"uid":4,"temp":true}]`:                       SetTemp{4, true},
+		`["setCurrent",4]`:                                        SetCurrent{4},
+		`["changeMedia",{"id":"abc","title":"Alien","seconds":7020,"type":"yt","currentTime":-3,"paused":true}]`: ChangeMedia{
+			Media: alien, Position: -3, Paused: true},
+		`["mediaUpdate",{"currentTime":12.5,"paused":false}]`: MediaUpdate{12.5, false},
+		`["setLeader","alice"]`:                               SetLeader{"alice"},
+		`["voteskip",{"count":1,"need":3}]`:                   Voteskip{1, 3},
+	})
+}
+
+func TestDecodeChannel(t *testing.T) {
+	emote := Emote{Name: ":rosey:", Image: "https://example.com/rosey.png"}
+	const wireEmote = `"name":":rosey:","source":"x","image":"https://example.com/rosey.png"`
+	const options = `"pagetitle":"movienight","allow_voteskip":true,"voteskip_ratio":0.5,"afk_timeout":600,"password":"x"`
+	want := ChannelOptions{PageTitle: "movienight", AllowVoteskip: true, VoteskipRatio: 0.5, AFKTimeout: 10 * time.Minute}
+	flooded := want
+	flooded.Flood = &FloodLimit{Burst: 4, Sustained: 0.5, Cooldown: 4 * time.Second}
+	const flood = `"chat_antiflood_params":{"burst":4,"sustained":0.5,"cooldown":4}`
+	checkDecoded(t, map[string]Event{
+		`["setPermissions",{"chat":1.5,"drink":2}]`: Permissions{
+			map[string]float64{"chat": 1.5, "drink": 2}},
+		`["channelOpts",{"chat_antiflood":false,` + flood + `,` + options + `}]`: want,
+		`["channelOpts",{"chat_antiflood":true,` + flood + `,` + options + `}]`:  flooded,
+		`["channelCSSJS",{"css":"a","cssHash":"x","js":"b"}]`:                    CSSJS{"a", "b"},
+		`["setMotd","Tonight: <i>double feature</i>"]`:                           SetMOTD{"Tonight: <i>double feature</i>"},
+		`["drinkCount",2]`:                                DrinkCount{2},
+		`["emoteList",[{` + wireEmote + `}]]`:             EmoteList{[]Emote{emote}},
+		`["updateEmote",{` + wireEmote + `}]`:             UpdateEmote{emote},
+		`["renameEmote",{"old":":r:",` + wireEmote + `}]`: RenameEmote{":r:", emote},
+		`["removeEmote",{` + wireEmote + `}]`:             RemoveEmote{":rosey:"},
+		`["newPoll",{"title":"t","options":["a","b"],"counts":[1,0],"initiator":"owner"}]`: NewPoll{
+			Poll{Title: "t", Options: []string{"a", "b"}, Counts: []string{"1", "0"}, Initiator: "owner"}},
+		`["updatePoll",{"title":"t","options":["a"],"counts":["3?"],"initiator":"o"}]`: UpdatePoll{
+			Poll{Title: "t", Options: []string{"a"}, Counts: []string{"3?"}, Initiator: "o"}},
+		`["closePoll",null]`:                              ClosePoll{},
+		`["clearchat",{"clearedBy":"owner"}]`:             ClearChat{"owner"},
+		`["errorMsg",{"msg":"no"}]`:                       ErrorMsg{"no"},
+		`["noflood",{"action":"chat","msg":"slow down"}]`: NoFlood{"chat", "slow down"},
+		`["cooldown",100]`:                                Cooldown{100 * time.Millisecond},
+		`["cooldown",-1]`:                                 Cooldown{},
+		`["cooldown",1e300]`:                              Cooldown{maxWait},
+		`["spamFiltered",{"reason":"NEW_USER_CHAT"}]`:     SpamFiltered{"NEW_USER_CHAT"},
+	})
+	muted := NoFlood{"chat", "You have been muted on this channel."}
+	if !muted.IsMute() || (NoFlood{"chat", "slow down"}).IsMute() {
+		t.Error("a mute is not told from other refusals")
+	}
+}
