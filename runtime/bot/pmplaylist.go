@@ -30,7 +30,7 @@ func (s *session) pmPlaylist(r request) (work, error) {
 		if item.UID == list.current {
 			mark = " (plays)"
 		}
-		lines = append(lines, fmt.Sprintf("%d. %s [%s]%s", i+1, item.Media.Title, clock(item.Media.Seconds), mark))
+		lines = append(lines, fmt.Sprintf("%d. %s [%s]%s", i+1, item.Media.Title, length(item.Media), mark))
 	}
 	return now(lines...), nil
 }
@@ -50,11 +50,15 @@ func (s *session) pmCurrent(request) (work, error) {
 	return now(fmt.Sprintf("%s (%s)", playing.media.Title, position)), nil
 }
 
-// clock is a length as players show it.
-func clock(seconds int) string {
-	if seconds <= 0 {
+// length is how long something is as players show it.
+func length(media cytube.Media) string {
+	if media.Seconds == 0 {
 		return "live"
 	}
+	return clock(media.Seconds)
+}
+
+func clock(seconds int) string {
 	if seconds < 3600 {
 		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 	}

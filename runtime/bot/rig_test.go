@@ -52,15 +52,21 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigWith(t, simulator.Options{})
+}
+
+// newRigWith has the given channels and limits.
+func newRigWith(t *testing.T, options simulator.Options) *rig {
+	t.Helper()
+	options.Accounts = []simulator.Account{
+		{Name: "Rosey", Password: accountPassword, Rank: 3}, {Name: "plain", Password: "p"},
+		{Name: "owner", Rank: 5}, {Name: "mod", Rank: 2},
+	}
+	options.Channels = append(options.Channels, simulator.ChannelOptions{Name: "private", Password: channelPassword})
+	options.UsercountInterval = -1
 	log := &logBuffer{}
 	t.Cleanup(func() { log.holdsNoPassword(t) })
-	sim, url := simulatortest.Start(t, simulator.Options{
-		Accounts: []simulator.Account{
-			{Name: "Rosey", Password: accountPassword, Rank: 3}, {Name: "plain", Password: "p"},
-		},
-		Channels:          []simulator.ChannelOptions{{Name: "private", Password: channelPassword}},
-		UsercountInterval: -1,
-	})
+	sim, url := simulatortest.Start(t, options)
 	natsServer := natstest.Start(t)
 	link := startLink(t, url)
 	r := &rig{
@@ -93,15 +99,15 @@ func writeSecret(t *testing.T, file, password string) {
 	must(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
 }
 
-// start runs the bot. It ends with the test, or with r.stop, which returns Run's error.
-func (r *rig) start() {
+// make makes the bot.
+func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	r.t.Helper()
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	subjects, err := bus.NewSubjects(prefix)
 	must(r.t, err)
-	connection, err := bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Name: "bot", Log: log})
+	connection, err = bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Name: "bot", Log: log})
 	must(r.t, err)
-	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
+	publisher = bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
 	r.bus, r.pub = connection, publisher
 	r.bot = New(r.config, Options{
 		Publisher:  publisher,
@@ -113,6 +119,13 @@ func (r *rig) start() {
 		Registerer: r.metrics,
 		Timings:    r.timings,
 	})
+	return connection, publisher
+}
+
+// start runs the bot. It ends with the test, or with r.stop, which returns Run's error.
+func (r *rig) start() {
+	r.t.Helper()
+	connection, publisher := r.make()
 	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	running, stopRunning := context.WithCancel(publishing)
 	var workers sync.WaitGroup

@@ -17,6 +17,7 @@ channel: {server: "https://CyTu.be/", name: movienight, passwordFile: /c/passwor
 account: {username: Rosey, passwordFile: /a/password}
 nats: {url: "nats://a:4222,nats://b:4222", subjectPrefix: mine}
 database: {sqlite: {path: /data/rosey.db}}
+commands: {chat: false, pm: false, prefix: "?", cooldownSeconds: 0}
 http: {address: "127.0.0.1:9"}
 logLevel: debug
 `
@@ -31,6 +32,7 @@ func TestParseFull(t *testing.T) {
 		Account:  &config.Account{Username: "Rosey", PasswordFile: "/a/password"},
 		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "mine"},
 		Database: config.Database{SQLite: &config.SQLite{Path: "/data/rosey.db"}},
+		Commands: config.Commands{Chat: new(false), PM: new(false), Prefix: "?", CooldownSeconds: new(0)},
 		HTTP:     config.HTTP{Address: "127.0.0.1:9"},
 		LogLevel: "debug",
 	}
@@ -47,6 +49,7 @@ func TestParseDefaults(t *testing.T) {
 	want := config.Config{
 		Channel:  config.Channel{Server: "https://cytu.be", Name: "m"},
 		NATS:     config.NATS{URL: "nats://n", SubjectPrefix: "rosey"},
+		Commands: config.Commands{Chat: new(true), PM: new(true), Prefix: "!", CooldownSeconds: new(5)},
 		HTTP:     config.HTTP{Address: ":8080"},
 		LogLevel: "info",
 	}
@@ -61,6 +64,8 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		"wrong type":        {"name: movienight", "name: [a]", "channel.name"},
 		"channel name":      {"name: movienight", "name: movie night", `channel.name: "movie night", expected 1 to 30`},
 		"no channel name":   {"name: movienight, ", "", `channel.name: "", expected 1 to 30`},
+		"command prefix":    {`prefix: "?"`, `prefix: "/r"`, `commands.prefix: "/r", expected 1 to 5 characters`},
+		"command cooldown":  {"cooldownSeconds: 0", "cooldownSeconds: -1", `commands.cooldownSeconds: -1, expected 0 to 3600`},
 		"server":            {"https://CyTu.be/", "cytu.be", `channel.server: "cytu.be", expected http(s)://`},
 		"server path":       {"https://CyTu.be/", "https://cytu.be/r/x", `channel.server: "https://cytu.be/r/x"`},
 		"user name":         {"Rosey", "Rosey the Robot", `account.username: "Rosey the Robot", expected 1 to 20`},

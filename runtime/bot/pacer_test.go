@@ -1,0 +1,56 @@
+package bot
+
+import (
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+func TestPacer(t *testing.T) {
+	p := newPacer()
+	p.setLimit(cytube.FloodLimit{Burst: 3, Sustained: 2, Cooldown: 4 * time.Second})
+	now := time.Now()
+	for range 3 {
+		if wait := p.delay(now); wait != 0 {
+			t.Errorf("waits %s within the burst", wait)
+		}
+		p.sent(now)
+	}
+	if wait := p.delay(now); wait != 500*time.Millisecond+spare {
+		t.Errorf("waits %s behind the burst", wait)
+	}
+	now = now.Add(5 * time.Second)
+	if wait := p.delay(now); wait != 0 {
+		t.Errorf("waits %s after a pause", wait)
+	}
+	p.sent(now)
+	p.refused(time.Second, now)
+	if wait := p.delay(now); wait != time.Second+spare {
+		t.Errorf("waits %s after a refusal of a second", wait)
+	}
+	now = now.Add(time.Second + spare)
+	p.sent(now)
+	if wait := p.delay(now); wait != 500*time.Millisecond+spare {
+		t.Errorf("waits %s: a refusal does not begin a burst", wait)
+	}
+}
+
+func TestHowLinesAreShown(t *testing.T) {
+	for said, shown := range map[string]string{
+		"hello  there ":   "hello there",
+		"/me waves":       "waves",
+		"/shout HELLO":    "HELLO",
+		"a <b> & c":       "a <b> & c",
+		"/unknown words":  "/unknown words",
+		" /kick somebody": "/kick somebody",
+	} {
+		if got := shownAs(said); got != shown {
+			t.Errorf("%q is shown as %q, want %q", said, got, shown)
+		}
+	}
+	if got := plainText(`see <a href="https://example.com/?a=1&amp;b=2">https://example.com/</a> &lt;3`); got !=
+		"see https://example.com/ <3" {
+		t.Errorf("text %q", got)
+	}
+}

@@ -1,0 +1,221 @@
+package bot
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// pms is what the bot wrote to somebody.
+func (r *rig) pms(to string) []string {
+	var texts []string
+	for _, entry := range r.channel.Log() {
+		if entry.Kind == simulator.KindPM && entry.User == "Rosey" && entry.To == to {
+			texts = append(texts, plainText(entry.Text))
+		}
+	}
+	return texts
+}
+
+// tell gives the bot a command and returns the first line of its reply.
+func (r *rig) tell(user, command string) string {
+	r.t.Helper()
+	before := len(r.pms(user))
+	_, err := r.channel.PM(user, "Rosey", command)
+	must(r.t, err)
+	r.eventually("a reply to "+command, func() bool { return len(r.pms(user)) > before })
+	return r.pms(user)[before]
+}
+
+func newModeratorRig(t *testing.T) *rig {
+	t.Helper()
+	r := newRigWith(t, simulator.Options{Channels: []simulator.ChannelOptions{{
+		Name: "movienight",
+		Playlist: []simulator.Media{
+			{ID: "a", Title: "Alien", Seconds: 7020, Type: "yt"}, {ID: "b", Title: "Brazil", Seconds: 100, Type: "yt"},
+			{ID: "c", Title: "Clue", Seconds: 90, Type: "yt"},
+		},
+	}}})
+	must(t, r.channel.Join("mod"))
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	return r
+}
+
+func TestCommandsByPM(t *testing.T) {
+	r := newModeratorRig(t)
+	for _, test := range []struct{ command, want string }{
+		{"help", "Commands: add URL [temp], afk [on|off], clear, current, help, info"},
+		{"info", "Rosey, rank 3, in channel movienight on http://127.0.0.1"},
+		{"status", "Channel: in channel movienight as Rosey"},
+		{"stats", "Most users at once: 3; most connected: 9; seen altogether: 4"},
+		{"users", "3 users: Rosey (3), alice (0), mod (2)"},
+		{"user alice", "alice: rank 0, away: false, muted: false"},
+		{"user nobody", "nobody is not in the channel"},
+		{"user", "user: usage: user NAME"},
+		{"playlist 2", "3 items in the playlist"},
+		{"current", "Alien (0:00 of 1:57:00, paused)"},
+		{"afk on", "The bot is away"},
+		{"afk", "The bot is back"},
+		{"afk maybe", "afk: usage: afk [on|off]"},
+		{"say <b>hello</b> there", "Said"},
+		{"say /me waves", "Said"},
+		{"pm alice psst", "Said"},
+		{"pm nobody psst", "pm: there is nobody of that name in the channel"},
+		{"pm rosey psst", "pm: the bot does not write to itself"},
+		{"add https://youtu.be/dQw4w9WgXcQ temp", "Added https://youtu.be/dQw4w9WgXcQ"},
+		{"add https://youtu.be/dQw4w9WgXcQ", "add: This item is already on the playlist"},
+		{"add something", "add: expected the link of a video"},
+		{"remove 4", "Removed Film dQw4w9WgXcQ"},
+		{"remove 4", "remove: there is no item 4, the playlist has 3"},
+		{"remove x", "remove: usage: remove NUMBER"},
+		{"move 1 3", "Moved Alien to 3"},
+		{"move 3 3", "Alien is there already"},
+		{"move 1", "move: usage: move FROM TO"},
+		{"jump 2", "Playing Clue"},
+		{"next", "Skipped"},
+		{"pause", "Paused; pause again to go on"},
+		{"pause", "It goes on"},
+		{"voteskip", "Voted"},
+		{"clear", "The chat is cleared"},
+		{"kick nobody", "kick: there is nobody of that name in the channel"},
+		{"kick rosey", "kick: the bot does not kick itself"},
+		{"kick alice be nice", "Kicked alice"},
+		{"hello dear", "unknown: there is no such command, type help for those there are"},
+	} {
+		if got := r.tell("mod", test.command); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.command, got, test.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"&lt;b&gt;hello&lt;/b&gt; there", "waves"}, r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"psst"}, r.pms("alice")); diff != "" {
+		t.Errorf("written to alice (-want +got):\n%s", diff)
+	}
+	if count := r.commandCount(fromPM, "say", commandOK); count != 2 {
+		t.Errorf("%v commands counted", count)
+	}
+}
+
+func (r *rig) commandCount(source, name, outcome string) float64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	must(r.t, err)
+	want := fmt.Sprintf("%s %s %s", name, outcome, source) // labels are sorted by name
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			var got []string
+			for _, label := range metric.GetLabel() {
+				got = append(got, label.GetValue())
+			}
+			if family.GetName() == "rosey_bot_commands_total" && strings.Join(got, " ") == want {
+				return metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// TestPMCommandsAreAudited sees what is stored of them, and what is not: the words of private messages.
+func TestPMCommandsAreAudited(t *testing.T) {
+	r := newModeratorRig(t)
+	for _, command := range []string{"say hi", "pm alice a secret", "sweet nothings", "kick mod"} {
+		r.tell("mod", command)
+	}
+	r.eventually("all is audited", func() bool { return len(r.service.on(bus.ActionPMCommand)) == 4 })
+	var got []string
+	for _, each := range r.service.on(bus.ActionPMCommand) {
+		got = append(got, fmt.Sprint(each.Payload["username"], "|", each.Payload["command"], "|", each.Payload["args"], "|",
+			each.Payload["result"], "|", each.Payload["error"]))
+	}
+	want := []string{
+		"mod|say|hi|success|<nil>",
+		"mod|pm|alice (8 characters)|success|<nil>",
+		"mod|unknown||error|there is no such command, type help for those there are",
+		"mod|kick|mod|error|mod has at least your rank",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+	if r.log.count("secret") > 0 || r.log.count("sweet") > 0 {
+		t.Error("the log shows private words")
+	}
+}
+
+// TestPMCommandsNeedPermission takes the channel's own permissions, and never lends the bot's rank.
+func TestPMCommandsNeedPermission(t *testing.T) {
+	r := newModeratorRig(t)
+	must(t, r.channel.Join("owner"))
+	_, err := r.channel.Do("owner", "setPermissions", map[string]float64{
+		"kick": 3, "playlistdelete": 3, "oplaylistdelete": 3, "addnontemp": 3, "playlistmove": 4, "oplaylistmove": 4,
+		"playlistaddrawfile": 3})
+	must(t, err)
+	for command, want := range map[string]string{
+		"kick alice":                        "kick: your rank in the channel does not allow it (kick)",
+		"remove 1":                          "remove: your rank in the channel does not allow it (playlistdelete)",
+		"say /kick alice":                   "say: the bot says lines, but gives no commands but /me",
+		"say /me /kick alice":               "say: the bot says lines, but gives no commands but /me",
+		"add https://example.com/films.mp4": "add: your rank in the channel does not allow it (playlistaddrawfile)",
+	} {
+		if got := r.tell("mod", command); got != want {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+	if got := r.tell("owner", "move 1 2"); got != "move: the bot's rank in the channel does not allow it (playlistmove)" {
+		t.Errorf("beyond the bot's rank: %q", got)
+	}
+	r.tell("mod", "add https://youtu.be/dQw4w9WgXcQ")
+	if got := r.tell("owner", "say done"); got != "Said" {
+		t.Errorf("%q", got)
+	}
+	if r.commandCount(fromPM, "kick", commandDenied) != 1 {
+		t.Error("a denied command is not counted as denied")
+	}
+}
+
+// TestOnlyModeratorsAreAnswered has somebody else ask first; an answer would come before the moderator's.
+func TestOnlyModeratorsAreAnswered(t *testing.T) {
+	r := newModeratorRig(t)
+	_, err := r.channel.PM("alice", "Rosey", "help")
+	must(t, err)
+	r.tell("mod", "help")
+	if got := r.pms("alice"); len(got) > 0 {
+		t.Errorf("alice is answered %q", got)
+	}
+}
+
+func TestPMCommandsSwitchedOff(t *testing.T) {
+	r := newRig(t)
+	r.config.Commands.PM = new(false)
+	must(t, r.channel.Join("mod"))
+	r.startJoined()
+	_, err := r.channel.PM("mod", "Rosey", "say hi")
+	must(t, err)
+	r.say("mod", "!uptime")
+	r.eventually("a reply in the chat", func() bool { return len(r.linesOf("Rosey")) > 0 })
+	if got := r.linesOf("Rosey"); !strings.HasPrefix(got[0], "Running for") || len(r.pms("mod")) > 0 {
+		t.Errorf("said %q, wrote %q", got, r.pms("mod"))
+	}
+}
+
+func TestUnconfirmedCommand(t *testing.T) {
+	d := newRig(t).drive()
+	d.timings.Confirm = time.Millisecond
+	never := d.expect(func(cytube.Event) *outcome { return nil })
+	err := d.after(t.Context(), never, d.conn.Voteskip)
+	if err == nil || err.Error() != errUnconfirmed.Error() {
+		t.Errorf("error %v", err)
+	}
+	d.confirm(cytube.ClosePoll{})
+	if len(d.expected) > 0 {
+		t.Error("what nobody waits for is kept")
+	}
+}
