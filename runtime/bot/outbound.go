@@ -15,6 +15,8 @@ const (
 	outboundLimit = 20
 	// outboundMaxRetries has every line tried again after 2, 4 and 8 minutes.
 	outboundMaxRetries = 4
+	// silence is how long a service that did not acknowledge is not asked to.
+	silence = time.Minute
 )
 
 // outbound says the lines that wait in the database. run has a goroutine of its own; the session's tells
@@ -24,12 +26,13 @@ type outbound struct {
 	voice   *voice
 	leave   *leave
 	failing bool
-	// silent: the service takes reports and does not acknowledge them, as the Python one.
-	silent bool
+	// silentUntil is until when a report is not asked to be acknowledged, since the last one was not: the
+	// Python service never does, and each question would cost the time of waiting for it.
+	silentUntil map[bus.Suffix]time.Time
 }
 
 func newOutbound(b *Bot, v *voice) *outbound {
-	return &outbound{bot: b, voice: v, leave: &leave{}}
+	return &outbound{bot: b, voice: v, leave: &leave{}, silentUntil: map[bus.Suffix]time.Time{}}
 }
 
 func (o *outbound) run(ctx context.Context) {
@@ -129,7 +132,7 @@ func (o *outbound) reportSaid(ctx context.Context, key lineKey) {
 	}
 	now := time.Now()
 	payload := bus.OutboundSentPayload{MessageID: &key.id, Origin: o.bot.origin(now)}
-	if !o.silent && o.acknowledged(ctx, bus.OutboundSent, payload) == nil {
+	if o.acknowledged(ctx, bus.OutboundSent, payload) == nil {
 		return
 	}
 	// Kept and sent when it can be; a report that arrives twice changes nothing.
@@ -160,9 +163,14 @@ func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, g
 
 // acknowledged reports by a request, so that it is known to be stored.
 func (o *outbound) acknowledged(ctx context.Context, suffix bus.Suffix, payload any) error {
+	if time.Now().Before(o.silentUntil[suffix]) {
+		return fmt.Errorf("reporting on %s: %w", suffix, bus.ErrNoReply)
+	}
 	var ack bus.Ack
 	if err := o.bot.optional.Request(ctx, suffix, payload, &ack); err != nil {
-		o.silent = o.silent || suffix == bus.OutboundSent && errors.Is(err, bus.ErrNoReply)
+		if errors.Is(err, bus.ErrNoReply) {
+			o.silentUntil[suffix] = time.Now().Add(silence)
+		}
 		return err
 	}
 	if !ack.Success {

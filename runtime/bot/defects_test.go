@@ -1,0 +1,288 @@
+package bot
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// Each test is named after something that the Python bot did and this one must not do.
+
+// TestEventsAreNotHandledTwice: every handler ran twice, so that each line was stored and counted twice,
+// playlist entries doubled, and a second join was an error.
+func TestEventsAreNotHandledTwice(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("owner"))
+	watching := r.watch()
+	r.startJoined()
+	r.say("owner", "once")
+	_, err := r.channel.Queue("owner", simulator.Media{ID: "a", Type: "yt"}, simulator.QueueEnd)
+	must(t, err)
+	must(t, r.channel.Leave("owner"))
+	r.eventually("the leave", func() bool { return len(r.service.on(bus.UserLeft)) == 1 })
+	must(t, r.stop())
+	// all leaves out what was sent again with the id it had; what was handled twice would have two ids,
+	// but for a line of chat.
+	r.service.mu.Lock()
+	raw := len(slices.DeleteFunc(slices.Clone(r.service.received), func(each received) bool {
+		return each.Suffix != bus.MessageLog
+	}))
+	r.service.mu.Unlock()
+	if raw != 1 || len(r.service.on(bus.UserJoined)) != 2 || len(r.service.on(bus.UserLeft)) != 2 {
+		t.Errorf("%d lines, %d joins, %d leaves", raw, len(r.service.on(bus.UserJoined)), len(r.service.on(bus.UserLeft)))
+	}
+	count := map[string]int{}
+	for {
+		message, err := watching.NextMsg(100 * time.Millisecond)
+		if err != nil {
+			break
+		}
+		count[message.Subject[strings.LastIndex(message.Subject, ".")+1:]]++
+	}
+	if count["message"] != 1 || count["queue"] != 1 || count["user_leave"] != 1 {
+		t.Errorf("events %v", count)
+	}
+}
+
+// TestAFailedReconnectDoesNotEndTheBot: an error while reconnecting ended the process.
+func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
+	r := newRig(t)
+	r.startJoined()
+	r.link.cut()
+	r.eventually("several failed tries", func() bool { return r.reconnects(config.ReasonServerUnreachable) > 3 })
+	r.link.mend()
+	r.awaitJoined()
+}
+
+// TestLinesThatCannotBeSaidDoNotBlockTheOthers: twenty lines that failed were tried every two seconds for
+// ever, and nothing behind them was ever said. The service is the Python one, which takes no failures.
+func TestLinesThatCannotBeSaidDoNotBlockTheOthers(t *testing.T) {
+	r := newRig(t)
+	r.asPlain()
+	r.timings.Echo = 5 * time.Millisecond
+	r.service.python = true
+	for id := range int64(20) {
+		r.service.toSay(bus.OutboundMessage{ID: id, Timestamp: 1, Message: "/say only moderators may"})
+	}
+	r.service.toSay(bus.OutboundMessage{ID: 21, Timestamp: 2, Message: "behind them"})
+	r.start()
+	r.eventually("the line behind them", func() bool {
+		lines := r.linesOf("plain")
+		return len(lines) == 1 && lines[0] == "behind them"
+	})
+	polls := r.service.polls()
+	r.eventually("more polls", func() bool { return r.service.polls() > polls+3 })
+	if tries := r.log.count("a line did not appear in the channel"); tries != 20 {
+		t.Errorf("%d tries for 20 lines", tries)
+	}
+}
+
+// TestConnectedIsNotTheChatCount: the history had the number of names twice, and no samples while the
+// list was empty.
+func TestConnectedIsNotTheChatCount(t *testing.T) {
+	r := newRig(t)
+	r.timings.UserCount = 20 * time.Millisecond
+	r.channel.Visit()
+	r.channel.Visit()
+	r.startJoined()
+	r.eventually("a sample of all", func() bool {
+		return slices.ContainsFunc(r.service.on(bus.StatsUserCount), func(sample received) bool {
+			return sample.Payload["chat_count"] == 1. && sample.Payload["connected_count"] == 3.
+		})
+	})
+	for _, sample := range r.service.on(bus.StatsUserCount) {
+		if sample.Payload["connected_count"].(float64) < sample.Payload["chat_count"].(float64) {
+			t.Errorf("fewer connected than named: %v", sample.Payload)
+		}
+	}
+}
+
+// TestPeopleWhoWereThereBeforeAreRecorded: they had no row and no session until they came again.
+func TestPeopleWhoWereThereBeforeAreRecorded(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	r.eventually("alice", func() bool {
+		joined := r.service.on(bus.UserJoined)
+		return len(joined) > 0 && joined[0].Payload["username"] == "alice"
+	})
+}
+
+// TestFailuresThatPassAreNotPermanent: every error while sending counted as permanent.
+func TestFailuresThatPassAreNotPermanent(t *testing.T) {
+	for got, want := range map[verdict]bool{
+		muted: true, forbidden: true, throttled: false, filtered: false, refused: false, unanswered: false,
+	} {
+		t.Run(string(got), func(t *testing.T) {
+			r := newRig(t)
+			connection, _ := r.make()
+			t.Cleanup(connection.Close)
+			o := newOutbound(r.bot, nil)
+			o.reportFailed(t.Context(), bus.OutboundMessage{ID: 1}, answer{verdict: got})
+			if failure := r.failure(1); failure["permanent"] != want {
+				t.Errorf("failure %v", failure)
+			}
+		})
+	}
+}
+
+// TestALineIsClaimedAndItsReportStored: two bots said the same line, and a report that was lost had it
+// said again. Claims are in every request of this rig; here NATS is away when the line is reported.
+func TestALineIsClaimedAndItsReportStored(t *testing.T) {
+	r := newRig(t)
+	r.startJoined()
+	must(t, r.channel.Join("alice"))
+	r.sim.Slow(simulator.Target{User: "Rosey"}, 300*time.Millisecond)
+	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "once"})
+	r.eventually("the line is on its way", func() bool { return len(r.linesOf("Rosey")) == 1 })
+	r.nats.Stop()
+	r.eventually("the bot knows that it was said", func() bool { return r.log.count("line said") == 1 })
+	r.nats.Restart()
+	r.eventually("the report", func() bool { return len(r.service.on(bus.OutboundSent)) > 0 })
+	r.eventually("nothing left", r.service.isEmpty)
+	if diff := cmp.Diff([]string{"once"}, r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestSessionsEndWithTheBot: after the end of the bot everybody was there for ever.
+func TestSessionsEndWithTheBot(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	r.eventually("the bot itself", func() bool { return len(r.service.on(bus.UserJoined)) == 2 })
+	must(t, r.stop())
+	var left []any
+	for _, each := range r.service.on(bus.UserLeft) {
+		left = append(left, each.Payload["username"])
+	}
+	if diff := cmp.Diff([]any{"Rosey", "alice"}, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// TestALineHasTheTimeAtWhichItWasSaid: the time of storing was stored.
+func TestALineHasTheTimeAtWhichItWasSaid(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	r.nats.Stop()
+	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
+	entry := r.say("alice", "meanwhile")
+	r.nats.Restart()
+	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
+	if at := r.service.on(bus.MessageLog)[0].At.UnixMilli(); at != entry.Time {
+		t.Errorf("stored with %d, said at %d", at, entry.Time)
+	}
+}
+
+// TestOrderHoldsAcrossSubjects: a leave could overtake the join before it.
+func TestOrderHoldsAcrossSubjects(t *testing.T) {
+	r := newRig(t)
+	r.startJoined()
+	var want []bus.Suffix
+	for i := range 20 {
+		must(t, r.channel.Join("alice"))
+		r.say("alice", strings.Repeat("hi ", i+1))
+		must(t, r.channel.Leave("alice"))
+		want = append(want, bus.UserJoined, bus.MessageLog, bus.UserLeft)
+	}
+	r.eventually("the last leave", func() bool { return len(r.service.on(bus.UserLeft)) == 20 })
+	var got []bus.Suffix
+	for _, each := range r.service.all() {
+		if each.Payload["username"] == "alice" {
+			got = append(got, each.Suffix)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheLogHasNoPrivateWords: it had the login with the password, and whole private messages. Passwords
+// are looked for after every test of this rig.
+func TestTheLogHasNoPrivateWords(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("mod"))
+	r.startJoined()
+	_, err := r.channel.PM("mod", "Rosey", "pm mod swordfish")
+	must(t, err)
+	r.eventually("the answer", func() bool { return len(r.pms("mod")) > 0 })
+	must(t, r.stop())
+	if r.log.count("swordfish") > 0 {
+		t.Error("the log shows what was in a private message")
+	}
+}
+
+// TestWhoIsAwayIsKnownFromTheUserList: everybody was there until they went away before the bot's eyes.
+func TestWhoIsAwayIsKnownFromTheUserList(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	must(t, r.channel.SetAFK("alice", true))
+	d := r.drive()
+	if alice, known := d.channel.users.find("alice"); !known || !alice.AFK {
+		t.Errorf("alice is %+v", alice)
+	}
+}
+
+// TestWhatPlaysIsForgottenWhenNothingPlays: title and length were never cleared.
+func TestWhatPlaysIsForgottenWhenNothingPlays(t *testing.T) {
+	r := newRig(t)
+	r.timings.Status = 20 * time.Millisecond
+	must(t, r.channel.Join("owner"))
+	r.startJoined()
+	must(t, r.channel.Delete("owner", 0))
+	r.eventually("no title", func() bool {
+		updates := r.service.on(bus.StatusUpdate)
+		last, _ := updates[len(updates)-1].Payload["status_data"].(map[string]any)
+		return last["current_media_title"] == "" && last["bot_connected"] == 1.
+	})
+}
+
+// TestWhatModeratorsAloneSeeIsNotStored: what the server whispers to moderators and what somebody says
+// who is muted without knowing went where everybody reads.
+func TestWhatModeratorsAloneSeeIsNotStored(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("owner"))
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	_, err := r.channel.Do("owner", "chatMsg", map[string]string{"msg": "/smute alice"})
+	must(t, err)
+	watching := r.watch()
+	_, _ = r.channel.Say("alice", "!help in the shadow")
+	r.say("owner", "after it")
+	if event := nextEvent(t, watching, "message"); event["content"] != "after it" {
+		t.Errorf("event %v", event)
+	}
+	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
+	if stored := r.service.on(bus.MessageLog)[0].Payload; stored["username"] != "owner" {
+		t.Errorf("stored %v", stored)
+	}
+}
+
+// TestReadingGoesOnWithoutAService: nothing that waits for the database holds up the channel.
+func TestReadingGoesOnWithoutAService(t *testing.T) {
+	r := newRig(t)
+	r.service.setBroken(true)
+	d := r.drive()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	must(t, r.channel.Join("alice"))
+	began := time.Now()
+	for i := range 2000 {
+		d.handle(cytube.Arrival{At: time.Now(), Event: cytube.ChatMessage{
+			User: "alice", HTML: "!top " + strings.Repeat("x", i%7), Time: time.UnixMilli(int64(i) + 1)}})
+	}
+	if took := time.Since(began); took > 5*time.Second || ctx.Err() != nil {
+		t.Errorf("2000 lines took %s", took)
+	}
+}

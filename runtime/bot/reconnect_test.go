@@ -1,0 +1,111 @@
+package bot
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// TestComesBack throws the bot out in every way that there is, and sees that it says why and comes back.
+func TestComesBack(t *testing.T) {
+	tests := map[string]struct {
+		out    func(*rig) error
+		reason config.Reason
+		back   func(*rig) error
+	}{
+		"kicked": {out: func(r *rig) error { return r.channel.Kick("Rosey", "be nice") }, reason: config.ReasonKicked},
+		"banned": {
+			out:    func(r *rig) error { return r.channel.Ban("Rosey", "enough") },
+			reason: config.ReasonBanned,
+			back: func(r *rig) error {
+				// It tries again and is refused at the door, too.
+				r.eventually("another try", func() bool { return r.reconnects(config.ReasonBanned) > 1 })
+				return r.channel.Unban("Rosey")
+			},
+		},
+		"namespace disconnect": {
+			out: func(r *rig) error { return r.channel.Disconnect("Rosey") }, reason: config.ReasonDisconnected},
+		"connection dropped": {
+			out: func(r *rig) error { return r.channel.Drop("Rosey") }, reason: config.ReasonServerUnreachable},
+		"server restarted": {
+			out:    func(r *rig) error { r.sim.Restart(100 * time.Millisecond); return nil },
+			reason: config.ReasonServerUnreachable},
+		"logins refused for a while": {
+			out: func(r *rig) error {
+				r.sim.RefuseLogins(200*time.Millisecond, "")
+				return r.channel.Drop("Rosey")
+			},
+			reason: config.ReasonLoginRefused},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.startJoined()
+			must(t, test.out(r))
+			r.eventually("reason "+string(test.reason), func() bool { return r.reconnects(test.reason) > 0 })
+			if test.back != nil {
+				must(t, test.back(r))
+			}
+			r.awaitJoined()
+		})
+	}
+}
+
+func (r *rig) reconnects(reason config.Reason) float64 {
+	return r.metric("rosey_bot_reconnects_total", string(reason))
+}
+
+func TestTooManyConnectionsFromOneAddress(t *testing.T) {
+	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{Connections: 1}})
+	other, err := cytube.Dial(t.Context(), cytube.Options{Server: r.config.Channel.Server, Channel: "movienight"})
+	must(t, err)
+	t.Cleanup(other.Close)
+	r.start()
+	check := r.awaitReason(config.ReasonConnectionLimited)
+	if !strings.Contains(check.Message, "Too many connections from your IP address") {
+		t.Errorf("message %q", check.Message)
+	}
+	other.Close()
+	r.awaitJoined()
+}
+
+func TestConnectionsAreRateLimited(t *testing.T) {
+	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{ConnectBurst: 1, ConnectInterval: 300 * time.Millisecond}})
+	r.startJoined()
+	must(t, r.channel.Drop("Rosey"))
+	check := r.awaitReason(config.ReasonConnectionLimited)
+	if !strings.Contains(check.Message, "Rate limit exceeded") {
+		t.Errorf("message %q", check.Message)
+	}
+	r.awaitJoined()
+}
+
+// TestGuestLoginsAreLimited sees that a guest waits as long as the server says and not twice as long.
+func TestGuestLoginsAreLimited(t *testing.T) {
+	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{GuestLoginDelay: time.Second}})
+	r.config.Account = &config.Account{Username: "visitor"}
+	r.start()
+	r.awaitReason(config.ReasonJoined)
+	must(t, r.channel.Drop("visitor"))
+	r.awaitReason(config.ReasonLoginLimited)
+	r.awaitReason(config.ReasonJoined)
+	if refused := r.reconnects(config.ReasonLoginLimited); refused != 1 {
+		t.Errorf("%v logins refused", refused)
+	}
+}
+
+func TestWaitsAfterAKickAndABan(t *testing.T) {
+	timings := Timings{}.withDefaults()
+	for reason, least := range map[config.Reason]time.Duration{
+		config.ReasonKicked: 10 * time.Second, config.ReasonBanned: 15 * time.Minute,
+		config.ReasonConnectionLimited: 10 * time.Second, config.ReasonDisconnected: time.Second,
+	} {
+		if wait := newBackoff(timings).delay(&cytube.Error{Reason: reason}); wait < least {
+			t.Errorf("%s: waits %s", reason, wait)
+		}
+	}
+}
