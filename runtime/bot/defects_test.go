@@ -128,7 +128,7 @@ func TestFailuresThatPassAreNotPermanent(t *testing.T) {
 			t.Cleanup(connection.Close)
 			o := newOutbound(r.bot, nil)
 			o.reportFailed(t.Context(), bus.OutboundMessage{ID: 1}, answer{verdict: got})
-			if failure := r.failure(1); failure["permanent"] != want {
+			if failure := r.failure(); failure["permanent"] != want {
 				t.Errorf("failure %v", failure)
 			}
 		})

@@ -87,6 +87,7 @@ func (s *session) onChatMessage(line cytube.ChatMessage) {
 	case !s.joined:
 		s.lookForOverdue(line)
 	case s.channel.isMe(line.User):
+		s.ledger.hear(plainText(line.HTML), line.Time)
 		s.voice.heardOwn(line.HTML, s.ledger.appeared)
 	default:
 		s.onChatLine(line)

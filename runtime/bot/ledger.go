@@ -15,6 +15,25 @@ type lineKey struct{ id, enqueued int64 }
 type ledger struct {
 	mu    sync.Mutex
 	lines map[lineKey]*ledgerLine
+	// heard are our own lines, as many as a server repeats and more.
+	heard []heardLine
+}
+
+type heardLine struct {
+	shown string
+	at    time.Time
+}
+
+const maxHeard = 64
+
+// hear notes a line of ours, so that it is known when the server repeats it.
+func (l *ledger) hear(shown string, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = append(l.heard, heardLine{shown, at})
+	if len(l.heard) > maxHeard {
+		l.heard = slices.Delete(l.heard, 0, len(l.heard)-maxHeard)
+	}
 }
 
 type ledgerLine struct {
@@ -80,16 +99,27 @@ func (l *ledger) get(key lineKey) ledgerLine {
 
 // appeared takes a line of ours that nothing waits for, and says whether it was an overdue one: that
 // part has been said after all. The oldest goes first.
-func (l *ledger) appeared(shown string) bool { return l.repeated(shown, time.Time{}) }
+func (l *ledger) appeared(shown string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.settle(shown, time.Time{})
+}
 
 // clockSkew is how far the server's clock may be behind ours.
 const clockSkew = time.Minute
 
-// repeated is appeared for a line that was said at said, by the server's clock: one that was there before
-// ours was sent is another. The zero time is now.
+// repeated is appeared for a line that the server repeats to whoever joins, with the server's time of it.
 func (l *ledger) repeated(shown string, said time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if slices.ContainsFunc(l.heard, func(h heardLine) bool { return h.shown == shown && h.at.Equal(said) }) {
+		return false
+	}
+	return l.settle(shown, said)
+}
+
+// settle finds the overdue line. One that was said before ours was sent is another; the zero time is now.
+func (l *ledger) settle(shown string, said time.Time) bool {
 	keys := slices.SortedFunc(maps.Keys(l.lines), func(a, b lineKey) int { return int(a.id - b.id) })
 	for _, key := range keys {
 		line := l.lines[key]

@@ -48,7 +48,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 		frames: counters("rosey_cytube_frames_total",
 			"Frames of the CyTube server once the connection stands, by kind.", "kind"),
-		feed: counters("rosey_bot_events_total",
+		feed: counters("rosey_bot_feed_events_total",
 			"Events for anyone to watch, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rosey_bot_event_publish_seconds",

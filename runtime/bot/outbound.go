@@ -116,7 +116,7 @@ func (o *outbound) say(ctx context.Context, key lineKey, parts []string, at int)
 			got.verdict = said // it came just when the wait for it was over
 		case got.verdict == said:
 			l.said, l.overdue = at+1, ""
-		case got.verdict != gone && got.verdict != unanswered:
+		case got.unsent || got.verdict != gone && got.verdict != unanswered:
 			l.overdue = ""
 		}
 	})

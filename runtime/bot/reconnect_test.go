@@ -74,7 +74,8 @@ func TestTooManyConnectionsFromOneAddress(t *testing.T) {
 }
 
 func TestConnectionsAreRateLimited(t *testing.T) {
-	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{ConnectBurst: 1, ConnectInterval: 300 * time.Millisecond}})
+	limits := simulator.Limits{ConnectBurst: 1, ConnectInterval: 300 * time.Millisecond}
+	r := newRigWith(t, simulator.Options{Limits: limits})
 	r.startJoined()
 	must(t, r.channel.Drop("Rosey"))
 	check := r.awaitReason(config.ReasonConnectionLimited)

@@ -18,12 +18,13 @@ func (r *rig) asPlain() {
 	r.config.Account = &config.Account{Username: "plain", PasswordFile: secret(r.t, "p")}
 }
 
-func (r *rig) failure(id float64) map[string]any {
+// failure is what was told of line 1.
+func (r *rig) failure() map[string]any {
 	r.t.Helper()
 	var payload map[string]any
 	r.eventually("a failure", func() bool {
 		for _, each := range r.service.on(bus.OutboundFailed) {
-			if each.Payload["message_id"] == id {
+			if each.Payload["message_id"] == 1. {
 				payload = each.Payload
 				return true
 			}
@@ -93,7 +94,7 @@ func TestMutedIsPermanent(t *testing.T) {
 	must(t, r.channel.Mute("plain"))
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "hello?"})
 	r.start()
-	if failure := r.failure(1); failure["permanent"] != true || !strings.HasPrefix(failure["error"].(string), "muted") {
+	if failure := r.failure(); failure["permanent"] != true || !strings.HasPrefix(failure["error"].(string), "muted") {
 		t.Errorf("failure %v", failure)
 	}
 	r.eventually("the line is gone", r.service.isEmpty)
@@ -109,7 +110,8 @@ func TestTooLowARankIsPermanent(t *testing.T) {
 	r.timings.Settle = 20 * time.Millisecond
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "hello?"})
 	r.start()
-	if failure := r.failure(1); failure["permanent"] != true || !strings.HasPrefix(failure["error"].(string), "forbidden") {
+	failure := r.failure()
+	if failure["permanent"] != true || !strings.HasPrefix(failure["error"].(string), "forbidden") {
 		t.Errorf("failure %v", failure)
 	}
 }
@@ -121,7 +123,7 @@ func TestSpamFilterIsNotPermanent(t *testing.T) {
 	r.config.Account = &config.Account{Username: "visitor"}
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "hello?", RetryCount: 2})
 	r.start()
-	failure := r.failure(1)
+	failure := r.failure()
 	if failure["permanent"] != false || failure["error"] != "filtered: spam filter: NEW_USER_CHAT" ||
 		failure["retry_count"] != 2. {
 		t.Errorf("failure %v", failure)
@@ -135,7 +137,7 @@ func TestALateEchoCounts(t *testing.T) {
 	r.startJoined()
 	r.sim.Slow(simulator.Target{User: "Rosey"}, 100*time.Millisecond)
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "better late"})
-	if failure := r.failure(1); failure["error"] != "unanswered" {
+	if failure := r.failure(); failure["error"] != "unanswered" {
 		t.Errorf("failure %v", failure)
 	}
 	r.eventually("it is told after all", func() bool { return len(r.service.on(bus.OutboundSent)) == 1 })
@@ -167,6 +169,11 @@ func TestLedgerTellsRepeatedLinesApart(t *testing.T) {
 	if l.repeated("hello", sent.Add(-time.Hour)) {
 		t.Error("a line of an hour ago is taken for one that was just sent")
 	}
+	l.hear("hello", sent)
+	if l.repeated("hello", sent) {
+		t.Error("a line that was heard before is taken for one that was not")
+	}
+	sent = sent.Add(time.Millisecond)
 	if !l.repeated("hello", sent) || len(l.finished()) != 1 {
 		t.Error("the line is not found")
 	}

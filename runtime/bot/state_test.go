@@ -94,7 +94,8 @@ func TestChannelState(t *testing.T) {
 	if d.channel.playing.media.ID != "c" || d.channel.playing.media.Seconds != 300 || d.channel.playlist.locked {
 		t.Errorf("plays %+v, locked: %v", d.channel.playing, d.channel.playlist.locked)
 	}
-	poll := &cytube.Poll{Title: "Next?", Options: []string{"Alien", "Brazil"}, Counts: []string{"0", "1"}, Initiator: "owner"}
+	poll := &cytube.Poll{
+		Title: "Next?", Options: []string{"Alien", "Brazil"}, Counts: []string{"0", "1"}, Initiator: "owner"}
 	if diff := cmp.Diff(poll, d.channel.poll); diff != "" {
 		t.Errorf("poll (-want +got):\n%s", diff)
 	}

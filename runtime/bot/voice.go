@@ -29,6 +29,8 @@ type answer struct {
 	words   string
 	// wait is how long a throttled line has to wait.
 	wait time.Duration
+	// unsent: the connection ended before it was sent.
+	unsent bool
 }
 
 // text is verdict and words for people.
@@ -72,13 +74,13 @@ func newVoice(conn *cytube.Conn, echo time.Duration) *voice {
 // speak says something and returns what became of it.
 func (v *voice) speak(ctx context.Context, u utterance) answer {
 	if !v.takeTurn(ctx) {
-		return answer{verdict: gone}
+		return answer{verdict: gone, unsent: true}
 	}
 	defer v.giveTurn()
 	var last answer
 	for range maxThrottled {
 		if !v.pause(ctx) {
-			return answer{verdict: gone}
+			return answer{verdict: gone, unsent: true}
 		}
 		last = v.try(ctx, u)
 		if last.verdict != throttled {

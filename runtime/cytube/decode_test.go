@@ -68,6 +68,9 @@ func countEvent(t *testing.T, frame string, counts map[string]int) {
 		t.Fatalf("frame %s: %v", frame, err)
 	}
 	counts[event.EventName()]++
+	if unknown, ok := event.(Unknown); ok && unknown.Name != "listPlaylists" && unknown.Name != "cancelNeedPassword" {
+		t.Errorf("%s means nothing to the client", unknown.Name)
+	}
 }
 
 func TestDecodeEvent(t *testing.T) {
