@@ -105,7 +105,9 @@ func TestEventsAreNotKept(t *testing.T) {
 	r.nats.Stop()
 	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
 	r.say("alice", "unheard")
-	r.eventually("the event is dropped", func() bool { return r.metric("rosey_bot_feed_events_total", feedDisconnected) > 0 })
+	r.eventually("the event is dropped", func() bool {
+		return r.metric("rosey_bot_feed_events_total", feedDisconnected) > 0
+	})
 	r.nats.Restart()
 	watching := r.watch()
 	r.eventually("the stored line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })

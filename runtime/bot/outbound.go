@@ -103,7 +103,11 @@ func (o *outbound) deal(ctx context.Context, line bus.OutboundMessage) {
 
 // say says a part of a line. It is in the ledger from before it is sent until it is known not to appear.
 func (o *outbound) say(ctx context.Context, key lineKey, parts []string, at int) answer {
-	if verdict := o.leave.verdict(o.bot.timings.Settle); verdict != said {
+	switch verdict := o.leave.verdict(o.bot.timings.Settle); verdict {
+	case said:
+	case unanswered:
+		return answer{verdict: gone} // it stays ours until it is clear whether the bot may chat
+	default:
 		return answer{verdict: verdict, words: "the bot may not chat in the channel"}
 	}
 	o.bot.ledger.change(key, func(l *ledgerLine) {

@@ -137,8 +137,15 @@ func userLine(stats bus.UserStatsReply) string {
 	if start := stats.CurrentSessionStart; start != nil {
 		connected += max(0, time.Now().Unix()-*start)
 	}
-	return fmt.Sprintf("%s: %d lines, connected for %s, first seen %s", stats.Username, stats.TotalChatLines,
+	return fmt.Sprintf("%s: %s, connected for %s, first seen %s", stats.Username, lines(stats.TotalChatLines),
 		inWords(time.Duration(connected)*time.Second), time.Unix(stats.FirstSeen, 0).UTC().Format(time.DateOnly))
+}
+
+func lines(count int) string {
+	if count == 1 {
+		return "1 line"
+	}
+	return fmt.Sprintf("%d lines", count)
 }
 
 // inWords is a duration with its two largest units.

@@ -33,14 +33,15 @@ const (
 // rig is a bot with everything around it: a CyTube server behind a link that can be cut, a NATS server,
 // a database service that notes what it is sent, and the bot's log.
 type rig struct {
-	t       *testing.T
-	sim     *simulator.Server
-	channel *simulator.Channel
-	link    *link
-	nats    *natstest.Server
-	service *service
-	log     *logBuffer
-	metrics *prometheus.Registry
+	t        *testing.T
+	sim      *simulator.Server
+	channel  *simulator.Channel
+	link     *link
+	nats     *natstest.Server
+	service  *service
+	log      *logBuffer
+	metrics  *prometheus.Registry
+	instance string
 
 	config  config.Config
 	timings Timings
@@ -72,7 +73,7 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 	r := &rig{
 		t: t, sim: sim, channel: sim.Channel("movienight"), link: link,
 		nats: natsServer, service: startService(t, natsServer.Client()), log: log,
-		metrics: prometheus.NewRegistry(),
+		metrics: prometheus.NewRegistry(), instance: "pod-1",
 		config: config.Config{
 			Channel: config.Channel{Server: link.url(), Name: "movienight"},
 			Account: &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
@@ -103,7 +104,7 @@ func writeSecret(t *testing.T, file, password string) {
 func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	r.t.Helper()
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	subjects, err := bus.NewSubjects(prefix)
+	subjects, err := bus.NewSubjects(r.config.NATS.SubjectPrefix)
 	must(r.t, err)
 	connection, err = bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Name: "bot", Log: log})
 	must(r.t, err)
@@ -115,11 +116,18 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,
-		Instance:   "pod-1",
-		Registerer: r.metrics,
+		Instance:   r.instance,
+		Registerer: r.registerer(),
 		Timings:    r.timings,
 	})
 	return connection, publisher
+}
+
+func (r *rig) registerer() prometheus.Registerer {
+	if r.metrics == nil {
+		return nil
+	}
+	return r.metrics
 }
 
 // start runs the bot. It ends with the test, or with r.stop, which returns Run's error.

@@ -1,0 +1,128 @@
+package bot
+
+import (
+	"context"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// startDatabase runs the product's own database service instead of the one that only notes, and returns
+// a requester for it.
+func (r *rig) startDatabase() *bus.Requester {
+	r.t.Helper()
+	subjects, err := bus.NewSubjects(r.config.NATS.SubjectPrefix)
+	must(r.t, err)
+	connection, err := bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Log: natstest.Log(r.t)})
+	must(r.t, err)
+	path := filepath.Join(r.t.TempDir(), "rosey.db")
+	service := database.New(database.Options{
+		Conn: connection, Subjects: subjects, Log: natstest.Log(r.t),
+		Channel: store.Channel{Server: r.config.Channel.Server, Name: r.config.Channel.Name},
+		Open:    func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, path) },
+	})
+	running, end := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		if err := service.Run(running); err != nil {
+			r.t.Errorf("the database service: %v", err)
+		}
+	})
+	r.t.Cleanup(func() { end(); worker.Wait(); connection.Close() })
+	r.eventually("the database service", func() bool { return service.NATSCheck().OK && service.StoreCheck().OK })
+	return bus.NewRequester(connection, subjects, nil)
+}
+
+// TestWithTheDatabaseService has people, lines to say and commands go through the real service and back.
+func TestWithTheDatabaseService(t *testing.T) {
+	r := newRig(t)
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	r.timings.Settle = 200 * time.Millisecond
+	r.config.Commands.CooldownSeconds = new(0)
+	database := r.startDatabase()
+	must(t, r.channel.Join("mod"))
+	r.startJoined()
+	put := func(id, text string) {
+		var reply bus.OutboundPutReply
+		must(t, database.Request(t.Context(), bus.OutboundPut, bus.OutboundPutRequest{
+			Message: text, ClientID: id, Origin: r.bot.here(),
+		}, &reply))
+		if !reply.Success {
+			t.Fatalf("the service does not take a line: %s", reply.Error)
+		}
+	}
+	put("1", "from the queue")
+	put("1", "from the queue") // a retry is not a second line
+	r.eventually("the line is said", func() bool { return len(r.linesOf("Rosey")) == 1 })
+	r.say("mod", "one")
+	for command, want := range map[string]string{
+		"stats":       "Most users at once: 2; most connected: 2; seen altogether: 2",
+		"user MOD":    "mod: rank 2, away: false, muted: false",
+		"user nobody": "nobody is not in the channel",
+	} {
+		if got := r.tell("mod", command); got != want {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+	r.say("mod", "!stats")
+	r.eventually("an answer", func() bool { return len(r.linesOf("Rosey")) == 2 })
+	// The command is a line, too, which may be stored before or after it is asked for.
+	if answer := r.linesOf("Rosey")[1]; !regexp.MustCompile(`^mod: (1 line|2 lines), connected for`).MatchString(answer) {
+		t.Errorf("answer %q", answer)
+	}
+
+	// What cannot be said is given up by the service, and nothing is said twice.
+	must(t, r.channel.Mute("Rosey"))
+	put("2", "hello?")
+	r.eventually("the mute", func() bool { return r.metric("rosey_bot_outbound_total", string(muted)) == 1 })
+	must(t, r.channel.Unmute("Rosey"))
+	put("3", "back again")
+	r.eventually("the next line", func() bool { return slices.Contains(r.linesOf("Rosey"), "back again") })
+	if diff := cmp.Diff([]string{"from the queue", "back again"}, slices.Delete(r.linesOf("Rosey"), 1, 2)); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestTwoBotsShareTheLines has two instances on one queue, as when one is to take over from the other:
+// each line is said by one of them.
+func TestTwoBotsShareTheLines(t *testing.T) {
+	r := newRigWith(t, simulator.Options{})
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	database := r.startDatabase()
+	r.startJoined()
+	second := *r
+	second.config.Account = &config.Account{Username: "plain", PasswordFile: secret(t, "p")}
+	second.instance, second.metrics = "pod-2", nil
+	second.start()
+	second.awaitReason(config.ReasonJoined)
+	const lines = 12
+	for i := range lines {
+		var reply bus.OutboundPutReply
+		must(t, database.Request(t.Context(), bus.OutboundPut, bus.OutboundPutRequest{
+			Message: strings.Repeat("x", i+1), Origin: r.bot.here(),
+		}, &reply))
+	}
+	all := func() []string { return append(r.linesOf("Rosey"), r.linesOf("plain")...) }
+	r.eventually("all lines", func() bool { return len(all()) >= lines })
+	must(t, second.stop())
+	must(t, r.stop())
+	said := all()
+	slices.Sort(said)
+	if len(slices.Compact(said)) != lines || len(all()) != lines {
+		t.Errorf("said %q", all())
+	}
+}
