@@ -243,6 +243,9 @@ func TestWhatPlaysIsForgottenWhenNothingPlays(t *testing.T) {
 	must(t, r.channel.Delete("owner", 0))
 	r.eventually("no title", func() bool {
 		updates := r.service.on(bus.StatusUpdate)
+		if len(updates) == 0 {
+			return false
+		}
 		last, _ := updates[len(updates)-1].Payload["status_data"].(map[string]any)
 		return last["current_media_title"] == "" && last["bot_connected"] == 1.
 	})

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,18 @@ func (r *rig) tell(user, command string) string {
 	must(r.t, err)
 	r.eventually("a reply to "+command, func() bool { return len(r.pms(user)) > before })
 	return r.pms(user)[before]
+}
+
+// expectReply gives the bot a command and waits for a line that begins as wanted; a reply can have several,
+// and the last lines of the one before can come in between.
+func (r *rig) expectReply(user, command, want string) {
+	r.t.Helper()
+	before := len(r.pms(user))
+	_, err := r.channel.PM(user, "Rosey", command)
+	must(r.t, err)
+	r.eventually(command+": "+want, func() bool {
+		return slices.ContainsFunc(r.pms(user)[before:], func(line string) bool { return strings.HasPrefix(line, want) })
+	})
 }
 
 func newModeratorRig(t *testing.T) *rig {
@@ -90,9 +103,7 @@ func TestCommandsByPM(t *testing.T) {
 		{"kick alice be nice", "Kicked alice"},
 		{"hello dear", "unknown: there is no such command, type help for those there are"},
 	} {
-		if got := r.tell("mod", test.command); !strings.HasPrefix(got, test.want) {
-			t.Errorf("%s: %q, want %q", test.command, got, test.want)
-		}
+		r.expectReply("mod", test.command, test.want)
 	}
 	if diff := cmp.Diff([]string{"&lt;b&gt;hello&lt;/b&gt; there", "waves"}, r.linesOf("Rosey")); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)

@@ -74,9 +74,7 @@ func TestWithTheDatabaseService(t *testing.T) {
 		"user MOD":    "mod: rank 2, away: false, muted: false",
 		"user nobody": "nobody is not in the channel",
 	} {
-		if got := r.tell("mod", command); got != want {
-			t.Errorf("%s: %q, want %q", command, got, want)
-		}
+		r.expectReply("mod", command, want)
 	}
 	r.say("mod", "!stats")
 	r.eventually("an answer", func() bool { return len(r.linesOf("Rosey")) == 2 })
