@@ -1,0 +1,58 @@
+package cytube
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// comparedDir holds recordings of several clients at once on a real server, who do everything that the
+// captures do not show: films, leaders, polls, ranks, moderation.
+const comparedDir = "../../hack/cytube/simulator/testdata/compared"
+
+// noUse are events that the client has no use for.
+var noUse = map[string]bool{
+	"listPlaylists": true, "cancelNeedPassword": true, "clearVoteskipVote": true, "channelRankFail": true,
+	"costanza": true,
+}
+
+// TestDecodeComparedRecordings reads every frame that a real server sent there.
+func TestDecodeComparedRecordings(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(comparedDir, "*.jsonl"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d recordings (%v)", len(files), err)
+	}
+	seen := map[string]int{}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
+		for _, frame := range readCapture(t, "../compared/"+name) {
+			if frame.Dir != "in" {
+				continue
+			}
+			got, err := decodePacket([]byte(frame.Frame))
+			if err != nil {
+				t.Fatalf("%s: %s: %v", name, frame.Frame, err)
+			}
+			if got.kind != packetEvent {
+				continue
+			}
+			event, _, err := decodeEvent(got.payload)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, frame.Frame, err)
+				continue
+			}
+			seen[event.EventName()]++
+			if unknown, ok := event.(Unknown); ok && !noUse[unknown.Name] {
+				t.Errorf("%s: %s means nothing to the client", name, unknown.Name)
+			}
+		}
+	}
+	for _, event := range []string{
+		"moveVideo", "setTemp", "delete", "mediaUpdate", "setLeader", "newPoll", "updatePoll", "closePoll", "voteskip",
+		"queueFail", "noflood", "setPermissions",
+	} {
+		if seen[event] == 0 {
+			t.Errorf("no %s in the recordings", event)
+		}
+	}
+}
