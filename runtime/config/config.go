@@ -4,7 +4,8 @@
 // It is the only package of the runtime that the operator imports.
 package config
 
-// Config is the configuration file of `rosey bot` and `rosey db`.
+// Config is the configuration of every `rosey` command: a file, with environment and flags over it.
+// Each key is described in settings.go, which the JSON schema and the flags are made from.
 //
 // Secrets are never in it: it names files that hold them, so that the file can be a
 // ConfigMap and a secret can be rotated without a new configuration.
@@ -14,7 +15,7 @@ type Config struct {
 	// Account is who the bot is in the channel. Absent: an anonymous watcher.
 	Account *Account `json:"account,omitempty"`
 	// NATS is the bus between bot and database service.
-	NATS NATS `json:"nats"`
+	NATS NATS `json:"nats,omitzero"`
 	// Database is where the database service keeps its rows. `rosey bot` does not read it.
 	Database Database `json:"database,omitzero"`
 	// Commands says which commands of users the bot answers.
@@ -31,7 +32,7 @@ type Channel struct {
 	Server string `json:"server,omitempty"`
 	// Name is the channel's name as in its URL: 1 to 30 letters, digits, '-' and '_'.
 	Name string `json:"name"`
-	// PasswordFile holds the channel's password, for a channel that asks for one.
+	// PasswordFile holds the channel's password, for a channel that asks for one; see ReadSecret.
 	PasswordFile string `json:"passwordFile,omitempty"`
 }
 
@@ -39,14 +40,14 @@ type Channel struct {
 type Account struct {
 	// Username is the account's or the guest's name: 1 to 20 letters, digits, '-' and '_'.
 	Username string `json:"username"`
-	// PasswordFile holds the account's password. Empty: a guest.
+	// PasswordFile holds the account's password; see ReadSecret. Empty: a guest.
 	PasswordFile string `json:"passwordFile,omitempty"`
 }
 
 // NATS says how to reach the bus and which part of it is ours.
 type NATS struct {
 	// URL is one or several NATS URLs, comma separated, without user and password.
-	URL string `json:"url"`
+	URL string `json:"url,omitempty"`
 	// SubjectPrefix is the one token before ".db.…" and ".events.…". Default: rosey.
 	SubjectPrefix string `json:"subjectPrefix,omitempty"`
 }

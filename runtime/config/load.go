@@ -1,45 +1,44 @@
 package config
 
 import (
-	"fmt"
-	"os"
+	"reflect"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
-// Load reads a configuration file (YAML or JSON), fills in defaults and checks it for a component.
+// Load reads a configuration file (YAML or JSON) alone, fills in defaults and checks it for a component.
 // An error names the key and what was expected.
 func Load(path string, component Component) (Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, fmt.Errorf("reading the configuration: %w", err)
-	}
-	config, err := Parse(data, component)
-	if err != nil {
-		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	return config, nil
+	loaded, err := Sources{File: path}.Load(component)
+	return loaded.Config, err
 }
 
 // Parse is Load for a file's content. A key that is not known is an error: a setting with a typing
-// mistake must not be a setting silently left out.
+// mistake must not be a setting silently left out. It does not take a file of Rosey v2, whose passwords
+// are read from the file itself.
 func Parse(data []byte, component Component) (Config, error) {
-	var config Config
-	if err := yaml.UnmarshalStrict(data, &config); err != nil {
-		return Config{}, fmt.Errorf("decoding YAML: %w", err)
-	}
-	config.setDefaults()
-	if err := config.validate(component); err != nil {
+	content, err := readTree(data)
+	if err != nil {
 		return Config{}, err
 	}
-	return config, nil
+	if err := check(content, reflect.TypeFor[Config](), ""); err != nil {
+		return Config{}, err
+	}
+	return content.config(component)
 }
 
-func (c *Config) setDefaults() {
-	setDefault(&c.Channel.Server, DefaultServer)
+func (c *Config) setDefaults(component Component) {
+	address := DefaultHTTPAddress
+	if component == RunComponent {
+		address = DefaultRunHTTPAddress
+	}
+	if component == ConsoleComponent {
+		setDefault(&c.NATS.URL, DefaultConsoleNATSURL)
+	} else {
+		// A console command that names no server means that of the service it asks.
+		setDefault(&c.Channel.Server, DefaultServer)
+	}
 	setDefault(&c.NATS.SubjectPrefix, DefaultSubjectPrefix)
-	setDefault(&c.HTTP.Address, DefaultHTTPAddress)
+	setDefault(&c.HTTP.Address, address)
 	setDefault(&c.LogLevel, DefaultLogLevel)
 	c.Commands.setDefaults()
 	c.Channel.Server = strings.ToLower(strings.TrimRight(c.Channel.Server, "/"))

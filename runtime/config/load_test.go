@@ -60,8 +60,17 @@ func TestParseDefaults(t *testing.T) {
 
 func TestParseNamesWhatIsWrong(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
-		"unknown key":       {"logLevel", "loglevle", `unknown field "loglevle"`},
-		"wrong type":        {"name: movienight", "name: [a]", "channel.name"},
+		"unknown key": {"logLevel", "loglevle", `loglevle: no such key, expected one of account, `},
+		"wrong type":  {"name: movienight", "name: [a]", "channel.name: a list, expected text"},
+		"a number":    {"name: movienight", "name: 2026", "channel.name: a number, expected text: put it in quotes"},
+		"nested key":  {"subjectPrefix", "prefix", "nats.prefix: no such key, expected one of subjectPrefix, url"},
+		"password":    {"passwordFile: /a/password", "password: pw", "account.passwordFile names"},
+		"text as section": {
+			`{url: "nats://a:4222,nats://b:4222", subjectPrefix: mine}`, "pw", "nats: text, expected a section",
+		},
+		"key twice":         {"logLevel: debug", "logLevel: info\nlogLevel: debug", `line 8: key "logLevel" already set`},
+		"not YAML":          {"logLevel: debug", "logLevel: *pw", "expected YAML or JSON"},
+		"odd key":           {"logLevel: debug", "{{pw}}: debug", "expected YAML"},
 		"channel name":      {"name: movienight", "name: movie night", `channel.name: "movie night", expected 1 to 30`},
 		"no channel name":   {"name: movienight, ", "", `channel.name: "", expected 1 to 30`},
 		"command prefix":    {`prefix: "?"`, `prefix: "/r"`, `commands.prefix: "/r", expected 1 to 5 characters`},

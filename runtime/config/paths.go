@@ -39,4 +39,9 @@ const (
 	DefaultSubjectPrefix = "rosey"
 	DefaultHTTPAddress   = ":8080"
 	DefaultLogLevel      = "info"
+
+	// DefaultRunHTTPAddress is for `rosey run`: a person's own machine need not show itself to its network.
+	DefaultRunHTTPAddress = "127.0.0.1:8080"
+	// DefaultConsoleNATSURL is where the commands of a person at the keyboard look for NATS.
+	DefaultConsoleNATSURL = "nats://127.0.0.1:4222"
 )

@@ -2,13 +2,18 @@ package config
 
 import "time"
 
-// Component names one of the two processes of a bot.
+// Component names a process, and so which settings it cannot do without.
 type Component string
 
 // The components.
 const (
 	BotComponent      Component = "bot"
 	DatabaseComponent Component = "database"
+	// RunComponent is bot, database service and NATS in one process.
+	RunComponent Component = "run"
+	// ConsoleComponent is a command of a person at the keyboard, which only needs to find NATS. It has
+	// no Report.
+	ConsoleComponent Component = "console"
 )
 
 // Report is the body of StatusPath: whether a process does its job and, if not, why, in words.

@@ -10,29 +10,27 @@ import (
 	"strings"
 )
 
-var (
-	channelName   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,30}$`)
-	accountName   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,20}$`)
-	subjectPrefix = regexp.MustCompile(`^[^.*>\s$_][^.*>\s]*$`)
-	natsSchemes   = []string{"nats", "tls", "ws", "wss"}
-	logLevels     = []string{"debug", "info", "warn", "error"}
-)
+var natsSchemes = []string{"nats", "tls", "ws", "wss"}
 
 // validate reports everything that is wrong at once, so that one round of corrections is enough.
 func (c *Config) validate(component Component) error {
 	problems := []error{
-		checkServer(c.Channel.Server),
-		checkPattern("channel.name", c.Channel.Name, channelName, "1 to 30 letters, digits, '-' and '_'"),
-		checkNATSURL(c.NATS.URL),
-		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix, subjectPrefix,
-			"one token without '.', '*', '>' or spaces that does not start with '$' or '_'"),
+		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix),
 		checkAddress(c.HTTP.Address),
 		checkLogLevel(c.LogLevel),
 		c.Commands.validate(),
 	}
+	if component != ConsoleComponent || c.Channel.Name != "" {
+		problems = append(problems, checkPattern("channel.name", c.Channel.Name))
+	}
+	if component != ConsoleComponent || c.Channel.Server != "" {
+		problems = append(problems, checkServer(c.Channel.Server))
+	}
+	if component != RunComponent || c.NATS.URL != "" {
+		problems = append(problems, checkNATSURL(c.NATS.URL))
+	}
 	if c.Account != nil {
-		problems = append(problems,
-			checkPattern("account.username", c.Account.Username, accountName, "1 to 20 letters, digits, '-' and '_'"))
+		problems = append(problems, checkPattern("account.username", c.Account.Username))
 	}
 	if component == DatabaseComponent {
 		problems = append(problems, c.Database.validate())
@@ -42,19 +40,20 @@ func (c *Config) validate(component Component) error {
 
 func (d Database) validate() error {
 	if d.SQLite == nil {
-		return errors.New("database.sqlite: required")
+		return &KeyError{Key: "database.sqlite", Problem: "required"}
 	}
 	if d.SQLite.Path == "" {
-		return errors.New("database.sqlite.path: required, the path of the database file")
+		return &KeyError{Key: "database.sqlite.path", Problem: "required, the path of the database file"}
 	}
 	return nil
 }
 
-func checkPattern(field, value string, pattern *regexp.Regexp, expected string) error {
-	if pattern.MatchString(value) {
+func checkPattern(key, value string) error {
+	about := settings[key]
+	if regexp.MustCompile(about.pattern).MatchString(value) {
 		return nil
 	}
-	return fmt.Errorf("%s: %q, expected %s", field, value, expected)
+	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", value, about.expected)}
 }
 
 func checkServer(value string) error {
@@ -63,20 +62,22 @@ func checkServer(value string) error {
 		server.User == nil && server.Path == "" && server.RawQuery == "" && server.Fragment == "" {
 		return nil
 	}
-	return fmt.Errorf("channel.server: %q, expected http(s)://host[:port] without a path", withoutUser(value))
+	return &KeyError{
+		Key: "channel.server", Problem: fmt.Sprintf("%q, expected %s", withoutUser(value), serverExpected)}
 }
 
 func checkNATSURL(value string) error {
 	if value == "" {
-		return errors.New("nats.url: required, for example nats://nats:4222")
+		return &KeyError{Key: "nats.url", Problem: "required, for example nats://nats:4222"}
 	}
 	for one := range strings.SplitSeq(value, ",") {
 		server, err := url.Parse(strings.TrimSpace(one))
 		if err != nil || !slices.Contains(natsSchemes, server.Scheme) || server.Host == "" {
-			return fmt.Errorf("nats.url: %q, expected nats://, tls://, ws:// or wss:// and host[:port]", withoutUser(one))
+			return &KeyError{
+				Key: "nats.url", Problem: fmt.Sprintf("%q, expected %s", withoutUser(one), natsExpected)}
 		}
 		if server.User != nil {
-			return errors.New("nats.url: must not contain a user or a password")
+			return &KeyError{Key: "nats.url", Problem: "must not contain a user or a password"}
 		}
 	}
 	return nil
@@ -93,14 +94,15 @@ func withoutUser(value string) string {
 
 func checkAddress(value string) error {
 	if _, _, err := net.SplitHostPort(value); err != nil {
-		return fmt.Errorf("http.address: %q, expected [host]:port", value)
+		return &KeyError{Key: "http.address", Problem: fmt.Sprintf("%q, expected %s", value, addressExpected)}
 	}
 	return nil
 }
 
 func checkLogLevel(value string) error {
-	if slices.Contains(logLevels, value) {
+	if slices.Contains(settings["logLevel"].values, value) {
 		return nil
 	}
-	return fmt.Errorf("logLevel: %q, expected one of %s", value, strings.Join(logLevels, ", "))
+	return &KeyError{Key: "logLevel", Problem: fmt.Sprintf(
+		"%q, expected one of %s", value, strings.Join(settings["logLevel"].values, ", "))}
 }

@@ -1,0 +1,15 @@
+package config
+
+import "testing"
+
+func TestEverySettingIsAKey(t *testing.T) {
+	paths := map[string]bool{}
+	for _, key := range Keys() {
+		paths[key.Path] = true
+	}
+	for path := range settings {
+		if !paths[path] {
+			t.Errorf("settings.go describes %s, which is no key", path)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+)
+
+// schema is the part of JSON Schema that a configuration needs.
+type schema struct {
+	Dialect              string             `json:"$schema,omitempty"`
+	Title                string             `json:"title,omitempty"`
+	Description          string             `json:"description,omitempty"`
+	Type                 string             `json:"type,omitempty"`
+	Pattern              string             `json:"pattern,omitempty"`
+	Enum                 []string           `json:"enum,omitempty"`
+	Default              json.RawMessage    `json:"default,omitempty"`
+	Items                *schema            `json:"items,omitempty"`
+	Properties           map[string]*schema `json:"properties,omitempty"`
+	AdditionalProperties *bool              `json:"additionalProperties,omitempty"`
+}
+
+// Schema is the JSON Schema (draft 2020-12) of a configuration file. No key is required in it: what a
+// command cannot do without may come from environment and flags.
+func Schema() ([]byte, error) {
+	root := sectionSchema(reflect.TypeFor[Config](), "")
+	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
+	root.Title = "Configuration of rosey"
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(root); err != nil {
+		return nil, fmt.Errorf("encoding the schema: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+func sectionSchema(structure reflect.Type, path string) *schema {
+	section := &schema{Type: "object", Properties: map[string]*schema{}, AdditionalProperties: new(bool)}
+	for name, field := range fields(structure) {
+		inner := join(path, name)
+		if kind := kindOf(field.Type); kind != "" {
+			section.Properties[name] = valueSchema(kind, settings[inner])
+			continue
+		}
+		section.Properties[name] = sectionSchema(indirect(field.Type), inner)
+	}
+	return section
+}
+
+func valueSchema(kind Kind, about setting) *schema {
+	value := &schema{
+		Description: about.about, Pattern: about.pattern, Enum: about.values, Default: json.RawMessage(about.standard),
+	}
+	switch kind {
+	case TextKind:
+		value.Type = "string"
+		if about.standard != "" {
+			value.Default = json.RawMessage(strconv.Quote(about.standard))
+		}
+	case NumberKind:
+		value.Type = "integer"
+	case SwitchKind:
+		value.Type = "boolean"
+	case ListKind:
+		value.Type, value.Items = "array", &schema{Type: "string"}
+	}
+	return value
+}

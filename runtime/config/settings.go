@@ -1,0 +1,70 @@
+package config
+
+// setting describes one key beyond its type.
+type setting struct {
+	// about is one sentence for help texts and the schema.
+	about string
+	// flag is the command line flag. Empty: made from the path.
+	flag string
+	// pattern is what the text must look like, and expected says so in words. Empty: anything.
+	pattern, expected string
+	// values are all that is allowed. Nil: anything.
+	values []string
+	// standard is the value if there is none.
+	standard string
+}
+
+const (
+	accountExpected = "1 to 20 letters, digits, '-' and '_'"
+	channelExpected = "1 to 30 letters, digits, '-' and '_'"
+	serverExpected  = "http(s)://host[:port] without a path"
+	prefixExpected  = "one token without '.', '*', '>' or spaces that does not start with '$' or '_'"
+	natsExpected    = "nats://, tls://, ws:// or wss:// and host[:port]"
+	addressExpected = "[host]:port"
+)
+
+const natsPattern = `(nats|tls|ws|wss)://[^@,/\s]+/?`
+
+// settings has every key of Config, which a test sees to.
+var settings = map[string]setting{
+	"channel.server": {
+		about: "Base URL of the CyTube site, without a path", flag: "server",
+		pattern: `^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#\s]+/*$`, expected: serverExpected, standard: DefaultServer,
+	},
+	"channel.name": {
+		about: "Name of the channel, as in its URL", flag: "channel",
+		pattern: `^[A-Za-z0-9_-]{1,30}$`, expected: channelExpected,
+	},
+	"channel.passwordFile": {
+		about: "File with the channel's password, or FILE#/pointer for a text in a JSON or YAML file",
+	},
+	"account.username": {
+		about: "Name of the CyTube account, or of a guest; without it the bot watches without a name", flag: "username",
+		pattern: `^[A-Za-z0-9_-]{1,20}$`, expected: accountExpected,
+	},
+	"account.passwordFile": {
+		about: "File with the account's password, or FILE#/pointer for a text in a JSON or YAML file; " +
+			"without it the name is a guest's",
+		flag: "password-file",
+	},
+	"nats.url": {
+		about: "NATS servers, comma separated, without user and password", flag: "nats",
+		pattern: `^\s*` + natsPattern + `\s*(,\s*` + natsPattern + `\s*)*$`, expected: natsExpected,
+	},
+	"nats.subjectPrefix": {
+		about: "First token of all subjects; it tells bots on one NATS apart", flag: "prefix",
+		pattern: `^[^.*>\s$_][^.*>\s]*$`, expected: prefixExpected, standard: DefaultSubjectPrefix,
+	},
+	"database.sqlite.path": {
+		about: "Database file of the database service; its folder must exist", flag: "database",
+		pattern: `^.+$`, expected: "the path of the database file",
+	},
+	"http.address": {
+		about: "Where health, status and metrics are served", flag: "http",
+		pattern: `^.*:[^:]*$`, expected: addressExpected, standard: DefaultHTTPAddress,
+	},
+	"logLevel": {
+		about:  "From which level on the log tells",
+		values: []string{"debug", "info", "warn", "error"}, standard: DefaultLogLevel,
+	},
+}

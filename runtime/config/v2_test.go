@@ -1,0 +1,155 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// v2 has every section of a Rosey v2 file.
+const v2 = `{
+  "version": "2.0",
+  "nats": {"url": "nats://localhost:4222", "connection_timeout": 5, "max_reconnect_attempts": -1, "reconnect_delay": 2},
+  "database": {"path": "data/bot_data.db", "run_as_service": true},
+  "platforms": [
+    {"type": "cytube", "name": "primary", "enabled": true, "domain": "https://cytu.be",
+     "channel": ["movienight", "open-sesame"], "user": ["Rosey", "correct-horse"],
+     "restart_delay": 5.0, "response_timeout": 1},
+    {"domain": "https://other.example", "channel": "second", "user": ["Other", "battery-staple"]}
+  ],
+  "shell": {"enabled": true, "host": "localhost", "port": 5555},
+  "logging": {"level": "WARNING", "chat_log_file": "chat.log", "media_log_file": null},
+  "llm": {"enabled": false, "openai": {"api_key": "sk-staple", "timeout": 30},
+          "triggers": {"commands": ["!ai", "!ask"], "keywords": [{"phrases": ["rosey"], "probability": 0}]}},
+  "plugins": {"enabled": true, "directory": "plugins/", "auto_reload": false},
+  "proxy": "localhost:1080", "retry": 0, "retry_delay": 1, "nonsense": 1
+}`
+
+func TestV2IsTakenAsItIs(t *testing.T) {
+	file := write(t, "config.json", v2)
+	for _, component := range []config.Component{
+		config.BotComponent, config.DatabaseComponent, config.RunComponent, config.ConsoleComponent,
+	} {
+		loaded, err := config.Sources{File: file}.Load(component)
+		if err != nil {
+			t.Fatalf("%s: %v", component, err)
+		}
+		address := config.DefaultHTTPAddress
+		if component == config.RunComponent {
+			address = config.DefaultRunHTTPAddress
+		}
+		want := config.Config{
+			Channel: config.Channel{
+				Server: "https://cytu.be", Name: "movienight", PasswordFile: file + "#/platforms/0/channel/1",
+			},
+			Account:  &config.Account{Username: "Rosey", PasswordFile: file + "#/platforms/0/user/1"},
+			NATS:     config.NATS{URL: "nats://localhost:4222", SubjectPrefix: "rosey"},
+			Database: config.Database{SQLite: &config.SQLite{Path: "data/bot_data.rosey.db"}},
+			HTTP:     config.HTTP{Address: address},
+			LogLevel: "warn",
+		}
+		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.FromV2 {
+			t.Errorf("%s (-want +got):\n%s", component, diff)
+		}
+		for source, password := range map[string]string{
+			loaded.Account.PasswordFile: "correct-horse", loaded.Channel.PasswordFile: "open-sesame",
+		} {
+			if got, err := config.ReadSecret(source); err != nil || got != password {
+				t.Errorf("%s: %q, %v", source, got, err)
+			}
+		}
+	}
+}
+
+func TestV2WarnsOfEachKeyWithoutEffect(t *testing.T) {
+	loaded, err := config.Sources{File: write(t, "config.json", v2)}.Load(config.BotComponent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, warning := range loaded.Warnings {
+		keys = append(keys, warning.Key)
+	}
+	want := strings.Fields(`database.path database.run_as_service
+		llm.enabled llm.openai.api_key llm.openai.timeout llm.triggers.commands
+		llm.triggers.keywords[0].phrases llm.triggers.keywords[0].probability
+		logging.chat_log_file logging.media_log_file
+		nats.connection_timeout nats.max_reconnect_attempts nats.reconnect_delay nonsense
+		platforms[0].name platforms[0].response_timeout platforms[0].restart_delay platforms[0].type
+		platforms[1].channel platforms[1].domain platforms[1].user
+		plugins.auto_reload plugins.directory plugins.enabled proxy retry retry_delay
+		shell.enabled shell.host shell.port`)
+	if diff := cmp.Diff(want, keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	text := fmt.Sprint(loaded.Warnings)
+	for _, secret := range []string{"horse", "staple", "sesame"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("a warning shows a secret: %s", text)
+		}
+	}
+}
+
+func TestV2VariantsOfUserAndChannel(t *testing.T) {
+	for name, test := range map[string]struct{ old, new, username, passwordFile, channelPasswordFile string }{
+		"guest":          {`["Rosey", "correct-horse"]`, `["Rosey"]`, "Rosey", "", "#/platforms/0/channel/1"},
+		"empty password": {`["Rosey", "correct-horse"]`, `["Rosey", ""]`, "Rosey", "", "#/platforms/0/channel/1"},
+		"plain text":     {`["Rosey", "correct-horse"]`, `"Rosey"`, "", "", "#/platforms/0/channel/1"},
+		"nobody":         {`["Rosey", "correct-horse"]`, `null`, "", "", "#/platforms/0/channel/1"},
+		"open channel":   {`["movienight", "open-sesame"]`, `"movienight"`, "Rosey", "#/platforms/0/user/1", ""},
+		"without scheme": {`https://cytu.be`, `cytu.be`, "Rosey", "#/platforms/0/user/1", "#/platforms/0/channel/1"},
+		"no URL":         {`"url": "nats://localhost:4222", `, ``, "Rosey", "#/platforms/0/user/1", "#/platforms/0/channel/1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))
+			loaded, err := config.Sources{File: file}.Load(config.BotComponent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			account := config.Account{}
+			if loaded.Account != nil {
+				account = *loaded.Account
+			}
+			got := []string{account.Username, account.PasswordFile, loaded.Channel.PasswordFile, loaded.Channel.Name}
+			want := []string{test.username, test.passwordFile, test.channelPasswordFile, "movienight"}
+			for i := range got {
+				got[i] = strings.TrimPrefix(got[i], file)
+			}
+			if diff := cmp.Diff(want, got); diff != "" || loaded.Channel.Server != "https://cytu.be" {
+				t.Errorf("server %s (-want +got):\n%s", loaded.Channel.Server, diff)
+			}
+		})
+	}
+}
+
+func TestV2NamesWhatIsWrong(t *testing.T) {
+	for name, test := range map[string]struct{ old, new, want string }{
+		"channel name":    {`"movienight"`, `"movie night"`, `channel.name (from platforms[0].channel): "movie night"`},
+		"channel type":    {`["movienight", "open-sesame"]`, `{"open-sesame":1}`, `platforms[0].channel: a section`},
+		"no channel":      {`"channel": ["movienight", "open-sesame"],`, ``, `platforms[0].channel: required`},
+		"user type":       {`["Rosey", "correct-horse"]`, `["Rosey", 5]`, `platforms[0].user[1]: a number, expected text`},
+		"too many":        {`["Rosey", "correct-horse"]`, `["a","b","correct-horse"]`, `platforms[0].user: a list, expected`},
+		"disabled":        {`"enabled": true, "domain"`, `"enabled": false, "domain"`, `platforms[0].enabled: false`},
+		"domain":          {`"https://cytu.be"`, `17`, `platforms[0].domain: a number, expected text`},
+		"level":           {`"WARNING"`, `"LOUD"`, `logLevel (from logging.level): "loud", expected one of debug`},
+		"NATS":            {`"nats://localhost:4222"`, `"http://x"`, `nats.url (from nats.url): "http://x"`},
+		"another version": {`"2.0"`, `"1.0"`, `version: no such key`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Sources{File: write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))}.Load(
+				config.BotComponent)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error %v, want it to contain %s", err, test.want)
+			}
+			for _, secret := range []string{"horse", "sesame", "staple"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error shows a secret: %v", err)
+				}
+			}
+		})
+	}
+}
