@@ -37,6 +37,8 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer gets the connection's metrics. Nil: none.
 	Registerer prometheus.Registerer
+	// InProcess is a server in this process, reached without a socket. Then URL is only what it is called.
+	InProcess nats.InProcessConnProvider
 }
 
 // Conn is a connection to NATS that reconnects until it is closed.
@@ -59,7 +61,11 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		stopDial: stopDial,
 		closed:   make(chan struct{}),
 	}
-	connection, err := nats.Connect(o.URL, c.natsOptions(dialing, o.Name)...)
+	options := c.natsOptions(dialing, o.Name)
+	if o.InProcess != nil {
+		options = append(options, nats.InProcessServer(o.InProcess))
+	}
+	connection, err := nats.Connect(o.URL, options...)
 	if err != nil {
 		stopDial()
 		if malformed, ok := errors.AsType[*url.Error](err); ok {
