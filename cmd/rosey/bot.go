@@ -14,21 +14,20 @@ import (
 )
 
 func newBotCommand() *cobra.Command {
-	var configFile string
+	var flags *settings
 	command := &cobra.Command{
 		Use:   "bot",
 		Short: "Run the bot: sit in the channel and publish on NATS what happens there",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			component, err := newComponent(config.BotComponent, configFile, command.ErrOrStderr())
+			component, err := newComponent(config.BotComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			return failed(component.runBot(command.Context()))
 		},
 	}
-	command.Flags().StringVar(&configFile, "config",
-		filepath.Join(config.ConfigDir, config.BotFile), "configuration `file`")
+	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), keysBut("database.sqlite.path"))
 	return command
 }
 
@@ -38,6 +37,12 @@ func (c *component) runBot(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	work, checks := c.newBot(conn)
+	return c.run(ctx, work, checks...)
+}
+
+// newBot makes the bot and what it publishes with: its work, until the context ends, and its checks.
+func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, checks []func() config.Check) {
 	publisher := bus.NewPublisher(bus.PublisherOptions{
 		Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry,
 	})
@@ -49,7 +54,7 @@ func (c *component) runBot(ctx context.Context) error {
 		Log:        c.log,
 		Registerer: c.registry,
 	})
-	work := func(ctx context.Context) error {
+	work = func(ctx context.Context) error {
 		ctx, lost := endWith(ctx, conn)
 		// What the bot has to say on leaving is sent after ctx has ended.
 		publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -60,7 +65,7 @@ func (c *component) runBot(ctx context.Context) error {
 		publishers.Wait()
 		return errors.Join(lost(), err)
 	}
-	return c.run(ctx, work, conn.Check, publisher.Check, rosey.Check)
+	return work, []func() config.Check{conn.Check, publisher.Check, rosey.Check}
 }
 
 // endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after

@@ -16,7 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/web"
 )
 
-// component is what `rosey bot` and `rosey db` have in common.
+// component is what `rosey bot`, `rosey db` and `rosey run` have in common.
 type component struct {
 	name     config.Component
 	config   config.Config
@@ -24,35 +24,45 @@ type component struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	started  time.Time
+	// announce is told where HTTP is served when everything has started.
+	announce func(address string)
 }
 
 // newComponent reads the configuration. Its error is the user's to mend.
-func newComponent(name config.Component, path string, stderr io.Writer) (*component, error) {
-	configuration, err := config.Load(path, name)
+func newComponent(name config.Component, flags *settings, stderr io.Writer) (*component, error) {
+	loaded, err := flags.load(name)
 	if err != nil {
 		return nil, err
 	}
-	subjects, err := bus.NewSubjects(configuration.NATS.SubjectPrefix)
+	subjects, err := bus.NewSubjects(loaded.NATS.SubjectPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("configuration %s: nats.subjectPrefix: %w", path, err)
+		return nil, fmt.Errorf("nats.subjectPrefix: %w", err)
+	}
+	log := newLogger(stderr, loaded.LogLevel, name)
+	for _, warning := range loaded.Warnings {
+		log.Warn("configuration", "key", warning.Key, "warning", warning.Text)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &component{
-		name: name, config: configuration, subjects: subjects, registry: registry, started: time.Now(),
-		log: newLogger(stderr, configuration.LogLevel, name),
+		name: name, config: loaded.Config, subjects: subjects, registry: registry, started: time.Now(), log: log,
+		announce: func(string) {},
 	}, nil
 }
 
-// newLogger writes JSON lines. The level was checked with the configuration.
+// newLogger writes JSON lines, and for a person at the keyboard plain ones. The level was checked with the
+// configuration.
 func newLogger(stderr io.Writer, level string, name config.Component) *slog.Logger {
 	var threshold slog.Level
 	if err := threshold.UnmarshalText([]byte(level)); err != nil {
 		threshold = slog.LevelInfo
 	}
-	handler := slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: threshold})
-	return slog.New(handler).With("component", string(name))
+	options := &slog.HandlerOptions{Level: threshold}
+	if name == config.RunComponent {
+		return slog.New(slog.NewTextHandler(stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(stderr, options)).With("component", string(name))
 }
 
 // connect returns at once; NATS may come later.
@@ -80,6 +90,7 @@ func (c *component) run(
 		Log:     c.log,
 	}
 	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
+	c.announce(listener.Addr().String())
 	group, working := errgroup.WithContext(ctx)
 	// The status can be asked for while work comes to its end.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/store"
@@ -13,22 +14,22 @@ import (
 )
 
 func newDatabaseCommand() *cobra.Command {
-	var configFile string
+	var flags *settings
 	command := &cobra.Command{
 		Use:   "db",
 		Short: "Run the database service: store what bots publish on NATS and answer what they ask",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			component, err := newComponent(config.DatabaseComponent, configFile, command.ErrOrStderr())
+			component, err := newComponent(config.DatabaseComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			return failed(component.serveDatabase(command.Context()))
 		},
 	}
-	command.PersistentFlags().StringVar(&configFile, "config",
-		filepath.Join(config.ConfigDir, config.DatabaseFile), "configuration `file`")
-	command.AddCommand(newShowCommand(&configFile))
+	flags = newSettings(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
+		keysBut("account.username", "account.passwordFile", "channel.passwordFile"))
+	command.AddCommand(newShowCommand(flags))
 	return command
 }
 
@@ -38,7 +39,12 @@ func (c *component) serveDatabase(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	service := database.New(database.Options{
+	service := c.newService(conn)
+	return c.run(ctx, service.Run, service.StoreCheck, service.NATSCheck)
+}
+
+func (c *component) newService(conn *bus.Conn) *database.Service {
+	return database.New(database.Options{
 		Conn:     conn,
 		Subjects: c.subjects,
 		Channel:  c.channel(),
@@ -48,7 +54,6 @@ func (c *component) serveDatabase(ctx context.Context) error {
 		Log:        c.log,
 		Registerer: c.registry,
 	})
-	return c.run(ctx, service.Run, service.StoreCheck, service.NATSCheck)
 }
 
 func (c *component) channel() store.Channel {

@@ -15,7 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-func newShowCommand(configFile *string) *cobra.Command {
+func newShowCommand(flags *settings) *cobra.Command {
 	var limit int
 	var output string
 	command := &cobra.Command{
@@ -30,8 +30,12 @@ func newShowCommand(configFile *string) *cobra.Command {
 			if limit < 0 {
 				return fmt.Errorf("--limit: %d, expected 0 for all or a number above", limit)
 			}
-			component, err := newComponent(config.DatabaseComponent, *configFile, command.ErrOrStderr())
+			// To look at rows takes no NATS: whatever `rosey run` starts with is enough.
+			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
 			if err != nil {
+				return err
+			}
+			if err := component.setData(""); err != nil {
 				return err
 			}
 			content, err := component.look(command.Context(), limit)

@@ -1,5 +1,5 @@
 // Command rosey is a bot for one CyTube channel: `rosey bot` sits in the channel, `rosey db` keeps what
-// it tells.
+// it tells, and `rosey run` is both in one process.
 package main
 
 import (
@@ -54,7 +54,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBotCommand(), newDatabaseCommand())
+	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand())
 	return root
 }
 

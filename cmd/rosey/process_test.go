@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 )
 
 // asProgram makes the test's binary the program itself, so that tests can run it as a process.
-const asProgram = "ROSEY_TEST_AS_PROGRAM"
+const asProgram = "TEST_AS_ROSEY"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -34,6 +35,9 @@ func program(t *testing.T, arguments ...string) *exec.Cmd {
 	return command
 }
 
+// bannerURL finds where `rosey run` says that it serves HTTP.
+var bannerURL = regexp.MustCompile(`status +http://([^/]+)/`)
+
 // process is `rosey …` while it runs.
 type process struct {
 	t       *testing.T
@@ -42,6 +46,7 @@ type process struct {
 
 	mu    sync.Mutex
 	lines []map[string]any // of the log
+	said  string           // on standard output
 }
 
 func start(t *testing.T, arguments ...string) *process {
@@ -51,10 +56,15 @@ func start(t *testing.T, arguments ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdout, err := p.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.reading.Go(func() { p.read(stderr) })
+	p.reading.Go(func() { p.hear(stdout) })
 	t.Cleanup(func() { _ = p.command.Process.Kill(); p.reading.Wait() })
 	return p
 }
@@ -71,6 +81,21 @@ func (p *process) read(stderr io.Reader) {
 	}
 }
 
+func (p *process) hear(stdout io.Reader) {
+	for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+		p.mu.Lock()
+		p.said += scanner.Text() + "\n"
+		p.mu.Unlock()
+	}
+}
+
+// output is what the process has written on standard output so far.
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said
+}
+
 // log is the log so far.
 func (p *process) log() []map[string]any {
 	p.mu.Lock()
@@ -83,6 +108,9 @@ func (p *process) url(path string) string {
 	p.t.Helper()
 	var address string
 	natstest.Eventually(p.t, "the log to say where HTTP is served", func() bool {
+		if at := bannerURL.FindStringSubmatch(p.output()); at != nil {
+			address = at[1]
+		}
 		for _, line := range p.log() {
 			if at, ok := line["http"].(string); ok {
 				address = at

@@ -1,7 +1,6 @@
 package natsserver
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -28,7 +27,7 @@ func (l *logger) Errorf(format string, v ...any) { l.log.Error("[NATS] " + fmt.S
 func (l *logger) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fatal = errors.New(fmt.Sprintf(format, v...))
+	l.fatal = fmt.Errorf(format, v...)
 }
 
 // Debugf implements server.Logger.

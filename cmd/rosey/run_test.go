@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+var natsURL = regexp.MustCompile(`NATS +(nats://[^,]+),`)
+
+// TestRunFromStartToEnd runs everything in one process, as a person does who has nothing but the binary.
+func TestRunFromStartToEnd(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "made", "here")
+	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "rosey",
+		"--password-file", password, "--data", data, "--http", "127.0.0.1:0")
+	report := p.waitFor(config.ReasonReady)
+	if report.Component != config.RunComponent || len(report.Checks) != 4 {
+		t.Errorf("status: %+v", report)
+	}
+	for _, said := range []string{
+		"movienight on " + site + ", as the account rosey", filepath.Join(data, "rosey.db"), "inside this process alone",
+	} {
+		if !strings.Contains(p.output(), said) {
+			t.Errorf("it does not say %q:\n%s", said, p.output())
+		}
+	}
+	onlyListens(t, p, p.url(""))
+	if err := sim.Channel("movienight").Join("alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sim.Channel("movienight").Say("alice", "anybody there?"); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the line in the bot", func() bool {
+		_, metrics := p.get(config.MetricsPath)
+		// The first tells moderators that alice came.
+		return strings.Contains(metrics, `rosey_cytube_events_total{event="chatMsg"} 2`)
+	})
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+	if text := fmt.Sprint(p.log(), p.output()); strings.Contains(text, "hush-hush") {
+		t.Error("the password is shown")
+	}
+	rows := showData(t, "--server", site, "--channel", "movienight", "--database", filepath.Join(data, "rosey.db"))
+	if len(rows.Chat) != 1 || rows.Chat[0].Text != "anybody there?" {
+		t.Errorf("stored: %+v", rows.Chat)
+	}
+	// What the bot says on leaving is stored only if the service ends after it.
+	if rows.Status.BotConnected == nil || *rows.Status.BotConnected {
+		t.Errorf("the last status does not say that the bot has left: %+v", rows.Status)
+	}
+	for _, user := range rows.Users {
+		if user.SessionStart != 0 {
+			t.Errorf("the session of %s is open after the end", user.Username)
+		}
+	}
+}
+
+func showData(t *testing.T, arguments ...string) (content shown) {
+	t.Helper()
+	code, out, complaints := call(t, append([]string{"db", "show", "--output", "json"}, arguments...)...)
+	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {
+		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, complaints)
+	}
+	return content
+}
+
+// onlyListens checks that a process has no listener but that of a URL.
+func onlyListens(t *testing.T, p *process, url string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := map[string]bool{}
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.command.Process.Pid))
+	if err != nil || len(links) == 0 {
+		t.Skip("no /proc to see listeners in")
+	}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil {
+			sockets[strings.Trim(strings.TrimPrefix(to, "socket:"), "[]")] = true
+		}
+	}
+	const listening = "0A"
+	for _, table := range []string{"tcp", "tcp6"} {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", p.command.Process.Pid, table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(content), "\n")[1:] {
+			fields := strings.Fields(line)
+			if len(fields) < 10 || fields[3] != listening || !sockets[fields[9]] {
+				continue
+			}
+			var at int
+			if _, err := fmt.Sscanf(fields[1][strings.LastIndex(fields[1], ":")+1:], "%X", &at); err != nil {
+				t.Fatal(err)
+			}
+			if fmt.Sprint(at) != port {
+				t.Errorf("it listens on port %d too", at)
+			}
+		}
+	}
+}
+
+// TestRunTakesAFileOfV2 runs a bot from the Python bot's configuration alone.
+func TestRunTakesAFileOfV2(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}},
+		Channels: []simulator.ChannelOptions{{Name: "private", Password: "open-sesame"}},
+	})
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.json")
+	content := fmt.Sprintf(`{"version": "2.0", "nats": {"url": "nats://localhost:4222"},
+  "database": {"path": %q, "run_as_service": true}, "logging": {"level": "DEBUG"},
+  "platforms": [{"domain": %q, "channel": ["private", "open-sesame"], "user": ["Rosey", "hush-hush"]}],
+  "llm": {"openai": {"api_key": "sk-hush"}}}`, filepath.Join(dir, "bot_data.db"), site)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "run", "--config", file, "--http", "127.0.0.1:0", "--listen", "127.0.0.1:0")
+	p.waitFor(config.ReasonReady)
+	if users := sim.Channel("private").Users(); len(users) != 1 || users[0].Name != "Rosey" {
+		t.Errorf("users %+v", users)
+	}
+	if !natsURL.MatchString(p.output()) {
+		t.Errorf("it does not say where NATS is:\n%s", p.output())
+	}
+	if code := p.end(syscall.SIGINT); code != exitClean {
+		t.Errorf("exit code %d", code)
+	}
+	log := fmt.Sprint(p.log(), p.output())
+	for _, secret := range []string{"hush", "sesame"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("a secret is shown: %s", log)
+		}
+	}
+	for _, key := range []string{"llm.openai.api_key", "database.run_as_service", "nats.url"} {
+		if !strings.Contains(log, key) {
+			t.Errorf("no warning of %s", key)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bot_data.rosey.db")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bot_data.db")); err == nil {
+		t.Error("the Python bot's database was written")
+	}
+}
+
+func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		arguments []string
+		code      int
+		complaint string
+	}{
+		{nil, exitUsage, `channel.name: "", expected 1 to 30`},
+		{[]string{"--channel", "a b"}, exitUsage, `channel.name (from --channel): "a b"`},
+		{[]string{"--password", "pw"}, exitUsage, "unknown flag: --password"},
+		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "making the data directory"},
+		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exitFailure, "expected host:port"},
+		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", taken.Addr().String()}, exitFailure, "in use"},
+	} {
+		code, _, complaint := call(t, append([]string{"run"}, test.arguments...)...)
+		if code != test.code || !strings.Contains(complaint, test.complaint) {
+			t.Errorf("%v: exit code %d, %s", test.arguments, code, complaint)
+		}
+	}
+}
+
+// TestBotEndsWithoutAService has a process end that can no longer store anything.
+func TestBotEndsWithoutAService(t *testing.T) {
+	broken := errors.New("broken")
+	err := botThenService(t.Context(),
+		func(ctx context.Context) error { <-ctx.Done(); return nil },
+		func(context.Context) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+}
