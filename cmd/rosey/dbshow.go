@@ -160,7 +160,9 @@ func showMaxima(maxima store.Maxima) shownMaxima {
 	return show
 }
 
-func writeJSON(out io.Writer, content shown) error {
+func writeJSON(out io.Writer, content shown) error { return writeIndented(out, content) }
+
+func writeIndented(out io.Writer, content any) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")

@@ -4,25 +4,25 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
+
+	"rosey.dev/rosey/runtime/console"
 )
 
 func writeText(out io.Writer, content shown) error {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%s, channel %s. Times are UTC.\n", content.Server, content.Channel)
 	table(&text, "Last lines", "TIME\tUSER\tTEXT", content.Chat, func(line shownLine) string {
-		return fmt.Sprintf("%s\t%s\t%s", showTime(line.Time), printable(line.Username), printable(line.Text))
+		return fmt.Sprintf("%s\t%s\t%s", showTime(line.Time), console.Printable(line.Username), console.Printable(line.Text))
 	})
 	table(&text, "Top chatters", "USER\tLINES", content.TopChatters, func(chatter shownChatter) string {
-		return fmt.Sprintf("%s\t%d", printable(chatter.Username), chatter.Lines)
+		return fmt.Sprintf("%s\t%d", console.Printable(chatter.Username), chatter.Lines)
 	})
 	table(&text, "Users", "USER\tLINES\tFIRST SEEN\tLAST SEEN\tCONNECTED\tTHERE SINCE", content.Users,
 		func(user shownUser) string {
 			connected := time.Duration(user.ConnectedMS) * time.Millisecond
-			return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", printable(user.Username), user.Lines,
+			return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", console.Printable(user.Username), user.Lines,
 				showTime(user.FirstSeen), showTime(user.LastSeen), connected.Round(time.Second), showTime(user.SessionStart))
 		})
 	fmt.Fprintf(&text, "\nMost at once: %d in chat (%s), %d connected (%s)\n",
@@ -54,14 +54,4 @@ func showTime(milliseconds int64) string {
 		return "-"
 	}
 	return time.UnixMilli(milliseconds).UTC().Format("2006-01-02 15:04:05")
-}
-
-// printable keeps what users wrote from moving the cursor or the columns of the terminal it is shown on.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, text)
 }

@@ -54,7 +54,8 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand())
+	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand(), newConfigCommand(),
+		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand())
 	return root
 }
 

@@ -102,7 +102,9 @@ func TestV2VariantsOfUserAndChannel(t *testing.T) {
 		"nobody":         {`["Rosey", "correct-horse"]`, `null`, "", "", "#/platforms/0/channel/1"},
 		"open channel":   {`["movienight", "open-sesame"]`, `"movienight"`, "Rosey", "#/platforms/0/user/1", ""},
 		"without scheme": {`https://cytu.be`, `cytu.be`, "Rosey", "#/platforms/0/user/1", "#/platforms/0/channel/1"},
-		"no URL":         {`"url": "nats://localhost:4222", `, ``, "Rosey", "#/platforms/0/user/1", "#/platforms/0/channel/1"},
+		"no URL": {
+			`"url": "nats://localhost:4222", `, "", "Rosey", "#/platforms/0/user/1", "#/platforms/0/channel/1",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/console"
+)
+
+// newConsoleCommand makes a command that asks a bot over NATS.
+func newConsoleCommand(
+	use, short string, arguments cobra.PositionalArgs,
+	do func(command *cobra.Command, client *console.Client, arguments []string) error,
+) *cobra.Command {
+	var flags *settings
+	command := &cobra.Command{
+		Use: use, Short: short, Args: arguments,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			loaded, err := flags.load(config.ConsoleComponent)
+			if err != nil {
+				return err
+			}
+			// Warnings of a configuration are for whoever runs the bot with it, not for each question to it.
+			log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+			client, err := console.Connect(command.Context(), loaded.Config, log)
+			if err != nil {
+				return failed(err)
+			}
+			defer client.Close()
+			return do(command, client, arguments)
+		},
+	}
+	flags = newSettings(command.Flags(), "", keysOf("nats.url", "nats.subjectPrefix", "channel.name", "channel.server"))
+	return command
+}
+
+func newSayCommand() *cobra.Command {
+	return newConsoleCommand("say TEXT", "Have a running bot say a line in its channel", cobra.ExactArgs(1),
+		func(command *cobra.Command, client *console.Client, arguments []string) error {
+			id, err := client.Say(command.Context(), arguments[0])
+			if err != nil {
+				return failed(err)
+			}
+			return failed(printf(command.OutOrStdout(), "line %d waits for the bot to say it\n", id))
+		})
+}
+
+func newTailCommand() *cobra.Command {
+	var asJSON bool
+	var filters []string
+	command := newConsoleCommand("tail", "Watch what bots and database services send over NATS", cobra.NoArgs,
+		func(command *cobra.Command, client *console.Client, _ []string) error {
+			filter, err := console.ParseFilter(filters)
+			if err != nil {
+				return fmt.Errorf("--filter: %w", err)
+			}
+			return failed(tail(command.Context(), client, filter, asJSON, command.OutOrStdout(), command.ErrOrStderr()))
+		})
+	command.Flags().BoolVar(&asJSON, "json", false, "JSON, one message a line")
+	command.Flags().StringArrayVar(&filters, "filter", nil,
+		"only `what` matches: a subject without prefix (db.user.*, events.>) or a field (username=alice); may be given often")
+	command.Example = `  rosey tail --filter db.message.log
+  rosey tail --filter 'events.>' --filter user=alice --json | jq .payload`
+	return command
+}
+
+func tail(
+	ctx context.Context, client *console.Client, filter console.Filter, asJSON bool, out, notes io.Writer,
+) error {
+	buffered := bufio.NewWriter(out)
+	encoder := json.NewEncoder(buffered)
+	encoder.SetEscapeHTML(false)
+	listening := func() { _, _ = fmt.Fprintln(notes, "listening; Ctrl-C ends it") }
+	return client.Tail(ctx, filter, listening, func(message console.Message) error {
+		var err error
+		if asJSON {
+			err = encoder.Encode(message)
+		} else {
+			_, err = fmt.Fprintln(buffered, message.Line())
+		}
+		if err == nil {
+			err = buffered.Flush() // a line is of use when it can be seen
+		}
+		if err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+		return nil
+	})
+}
+
+func newTopCommand() *cobra.Command {
+	var output string
+	command := newConsoleCommand("top", "Show a channel's top chatters and records", cobra.NoArgs,
+		func(command *cobra.Command, client *console.Client, _ []string) error {
+			stats, err := client.ChannelStats(command.Context())
+			if err != nil {
+				return failed(err)
+			}
+			return writeAs(command.OutOrStdout(), output, stats, topText(stats))
+		})
+	addOutput(command, &output)
+	return command
+}
+
+func newUserCommand() *cobra.Command {
+	var output string
+	command := newConsoleCommand("user NAME", "Show what is known of a user", cobra.ExactArgs(1),
+		func(command *cobra.Command, client *console.Client, arguments []string) error {
+			stats, err := client.UserStats(command.Context(), arguments[0])
+			if err != nil {
+				return failed(err)
+			}
+			if !stats.Found {
+				return failed(fmt.Errorf("nobody called %q was ever seen in the channel", arguments[0]))
+			}
+			return writeAs(command.OutOrStdout(), output, stats, userText(stats))
+		})
+	addOutput(command, &output)
+	return command
+}
+
+// addOutput adds the flag that writeAs takes. What it may be is checked before anything is asked.
+func addOutput(command *cobra.Command, output *string) {
+	command.Flags().StringVarP(output, "output", "o", "text", "text or json")
+	command.PreRunE = func(*cobra.Command, []string) error {
+		if *output != "text" && *output != "json" {
+			return fmt.Errorf("--output: %q, expected text or json", *output)
+		}
+		return nil
+	}
+}
+
+func writeAs(out io.Writer, output string, content any, text string) error {
+	if output == "json" {
+		return failed(writeIndented(out, content))
+	}
+	return failed(printf(out, "%s", text))
+}
+
+func printf(out io.Writer, format string, a ...any) error {
+	if _, err := fmt.Fprintf(out, format, a...); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}

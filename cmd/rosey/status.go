@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/console"
+)
+
+// statusTimeout is far more than a process takes to tell how it is.
+const statusTimeout = 5 * time.Second
+
+// maxReport bounds what is read of whatever answers.
+const maxReport = 1 << 20
+
+func newStatusCommand() *cobra.Command {
+	var urls []string
+	var output string
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Ask running processes over HTTP whether they do their job and, if not, why",
+		Long: "Ask running processes over HTTP whether they do their job and, if not, why.\n" +
+			"The exit code is 0 if all of them do.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			var problems []error
+			for _, one := range urls {
+				address, err := statusURL(one)
+				if err != nil {
+					return err
+				}
+				problems = append(problems, showStatus(command.Context(), address, output, command.OutOrStdout()))
+			}
+			return failed(errors.Join(problems...))
+		},
+	}
+	command.Flags().StringArrayVar(&urls, "http", []string{"http://" + config.DefaultRunHTTPAddress},
+		"`URL` or host:port of a bot, a database service or rosey run; may be given often")
+	addOutput(command, &output)
+	return command
+}
+
+func statusURL(text string) (string, error) {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+		return "", errors.New("--http: expected http(s)://host:port or host:port")
+	}
+	return parsed.JoinPath(config.StatusPath).String(), nil
+}
+
+func showStatus(ctx context.Context, address, output string, out io.Writer) error {
+	report, err := fetchReport(ctx, address)
+	if err != nil {
+		return err
+	}
+	if err := writeAs(out, output, report, statusText(report)); err != nil {
+		return err
+	}
+	if !report.Ready {
+		return fmt.Errorf("%s at %s is not ready: %s", report.Component, address, report.Reason)
+	}
+	return nil
+}
+
+func fetchReport(ctx context.Context, address string) (report config.Report, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return report, fmt.Errorf("asking %s: %w", address, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if failure, ok := errors.AsType[*url.Error](err); ok {
+		err = failure.Err // without the address again
+	}
+	if err != nil {
+		return report, fmt.Errorf("asking %s: %w", address, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	err = json.NewDecoder(io.LimitReader(response.Body, maxReport)).Decode(&report)
+	if err != nil || response.StatusCode != http.StatusOK || report.Component == "" {
+		return report, fmt.Errorf("asking %s: it answers %s and no status of rosey", address, response.Status)
+	}
+	return report, nil
+}
+
+func statusText(report config.Report) string {
+	var text bytes.Buffer
+	state := "ready"
+	if !report.Ready {
+		state = "not ready: " + string(report.Reason)
+	}
+	fmt.Fprintf(&text, "%s %s, %s, running since %s UTC\n", report.Component, report.Version, state,
+		showTime(report.Started.UnixMilli()))
+	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, check := range report.Checks {
+		mark := "ok"
+		if !check.OK {
+			mark = "NO"
+		}
+		_, _ = fmt.Fprintf(columns, "  %s\t%s\t%s\tsince %s\t%s\n", mark, check.Name, check.Reason,
+			showTime(check.Since.UnixMilli()), console.Printable(check.Message)) // into memory
+	}
+	_ = columns.Flush()
+	return text.String()
+}
