@@ -27,7 +27,7 @@ func newBotCommand() *cobra.Command {
 			return failed(component.runBot(command.Context()))
 		},
 	}
-	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), keysBut("database.sqlite.path"))
+	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), keysBut("database"))
 	return command
 }
 

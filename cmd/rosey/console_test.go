@@ -54,6 +54,21 @@ func TestWatchingABot(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
+	for _, ask := range []struct{ command, want string }{
+		{"say hello", "line 1 waits for the bot"},
+		{"top", "alice  1"},
+		{"user ALICE", "alice, in the channel since"},
+		{"user nobody", `nobody called "nobody" was ever seen`},
+		{"user alice --channel elsewhere", `nobody called "alice" was ever seen`},
+	} {
+		_, out, complaint := call(t, append(strings.Fields(ask.command), "--nats", at[1])...)
+		if !strings.Contains(out+complaint, ask.want) {
+			t.Errorf("%s: %s%s", ask.command, out, complaint)
+		}
+	}
+	natstest.Eventually(t, "the line said in the channel", func() bool {
+		return strings.Contains(readable.output(), "Rosey: hello\n")
+	})
 	for _, watcher := range []*process{readable, asJSON} {
 		if code := watcher.end(syscall.SIGINT); code != exitClean {
 			t.Errorf("exit code %d: %v", code, watcher.log())

@@ -28,7 +28,7 @@ func newDatabaseCommand() *cobra.Command {
 		},
 	}
 	flags = newSettings(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
-		keysBut("account.username", "account.passwordFile", "channel.passwordFile"))
+		keysBut("account", "commands", "channel.passwordFile"))
 	command.AddCommand(newShowCommand(flags))
 	return command
 }

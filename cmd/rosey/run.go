@@ -43,7 +43,7 @@ func newRunCommand() *cobra.Command {
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysBut("nats.url", "database.sqlite.path"))
+	flags = newSettings(command.Flags(), "", keysBut("nats.url", "database"))
 	command.Flags().StringVar(&data, "data", "",
 		"`directory` of the database, made when absent (default ./"+defaultDataDir+")")
 	command.Flags().StringVar(&listen, "listen", "",

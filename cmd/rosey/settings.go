@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -35,9 +36,12 @@ func newSettings(flags *pflag.FlagSet, defaultFile string, keys []config.Key) *s
 	return s
 }
 
-// keysBut are the keys of the configuration without some.
-func keysBut(paths ...string) []config.Key {
-	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool { return slices.Contains(paths, key.Path) })
+// keysBut are the keys of the configuration without some keys or sections.
+func keysBut(without ...string) []config.Key {
+	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool {
+		section, _, _ := strings.Cut(key.Path, ".")
+		return slices.Contains(without, key.Path) || slices.Contains(without, section)
+	})
 }
 
 // keysOf are some keys of the configuration.

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"errors"
-	"fmt"
-	"strings"
-)
+import "errors"
 
 // DefaultCommandPrefix is what a command in the chat begins with.
 const DefaultCommandPrefix = "!"
@@ -21,7 +17,11 @@ type Commands struct {
 	CooldownSeconds *int `json:"cooldownSeconds,omitempty"`
 }
 
-const defaultCooldownSeconds = 5
+// Limits of CooldownSeconds, and what it is by default.
+const (
+	maxCooldownSeconds     = 3600
+	defaultCooldownSeconds = 5
+)
 
 func (c *Commands) setDefaults() {
 	if c.Chat == nil {
@@ -37,14 +37,8 @@ func (c *Commands) setDefaults() {
 }
 
 func (c *Commands) validate() error {
-	var problems []error
-	if len(c.Prefix) > 5 || strings.ContainsAny(c.Prefix, " \t\r\n") || strings.HasPrefix(c.Prefix, "/") {
-		problems = append(problems, fmt.Errorf(
-			"commands.prefix: %q, expected 1 to 5 characters without spaces that do not begin with '/'", c.Prefix))
-	}
-	if *c.CooldownSeconds < 0 || *c.CooldownSeconds > 3600 {
-		problems = append(problems, fmt.Errorf(
-			"commands.cooldownSeconds: %d, expected 0 to 3600", *c.CooldownSeconds))
-	}
-	return errors.Join(problems...)
+	return errors.Join(
+		checkPattern("commands.prefix", c.Prefix),
+		checkRange("commands.cooldownSeconds", *c.CooldownSeconds),
+	)
 }

@@ -22,6 +22,11 @@ http: {address: "127.0.0.1:9"}
 logLevel: debug
 `
 
+// commands are the commands of a configuration that says no more of them.
+func commands(pm bool) config.Commands {
+	return config.Commands{Chat: new(true), PM: &pm, Prefix: "!", CooldownSeconds: new(5)}
+}
+
 func TestParseFull(t *testing.T) {
 	got, err := config.Parse([]byte(full), config.DatabaseComponent)
 	if err != nil {
@@ -83,6 +88,9 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		"prefix":            {"mine", "a.b", `nats.subjectPrefix: "a.b", expected one token`},
 		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},
 		"address":           {"127.0.0.1:9", "9", `http.address: "9", expected [host]:port`},
+		"cooldown":          {"logLevel: debug", "commands: {cooldownSeconds: -1}", "commands.cooldownSeconds: -1, expected 0 to"},
+		"cooldown as text":  {"logLevel: debug", "commands: {cooldownSeconds: a}", "text, expected a whole number"},
+		"switch":            {"logLevel: debug", "commands: {pm: 1}", "commands.pm: a number, expected true or false"},
 		"log level":         {"debug", "loud", `logLevel: "loud", expected one of debug, info, warn, error`},
 		"no store":          {"{sqlite: {path: /data/rosey.db}}", "{}", "database.sqlite: required"},
 		"no path":           {"{path: /data/rosey.db}", "{}", "database.sqlite.path: required"},

@@ -16,6 +16,8 @@ type schema struct {
 	Type                 string             `json:"type,omitempty"`
 	Pattern              string             `json:"pattern,omitempty"`
 	Enum                 []string           `json:"enum,omitempty"`
+	Minimum              *int               `json:"minimum,omitempty"`
+	Maximum              *int               `json:"maximum,omitempty"`
 	Default              json.RawMessage    `json:"default,omitempty"`
 	Items                *schema            `json:"items,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
@@ -63,6 +65,7 @@ func valueSchema(kind Kind, about setting) *schema {
 		}
 	case NumberKind:
 		value.Type = "integer"
+		value.Minimum, value.Maximum = &about.least, &about.most
 	case SwitchKind:
 		value.Type = "boolean"
 	case ListKind:

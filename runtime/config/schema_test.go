@@ -56,6 +56,12 @@ func TestSchemaAndParserAgree(t *testing.T) {
 		"logLevel: debug":  {"logLevel: warn", "logLevel: loud", "logLevel: true", "logLevels: warn", "loglevel: warn"},
 		"/data/rosey.db":   {"rosey.db", "17"},
 		"{sqlite":          {"{postgres"},
+		"database:": {
+			"commands: {chat: true, pm: false, prefix: '?', cooldownSeconds: 0}\ndatabase:", "commands: {chat: 1}\ndatabase:",
+			"commands: {prefix: /x}\ndatabase:", "commands: {prefix: toolong}\ndatabase:",
+			"commands: {cooldownSeconds: 3601}\ndatabase:", "commands: {cooldownSeconds: -1}\ndatabase:",
+			"commands: {cooldownSeconds: 1.5}\ndatabase:",
+		},
 	} {
 		for _, replacement := range replacements {
 			document := strings.Replace(full, old, replacement, 1)

@@ -1,5 +1,7 @@
 package config
 
+import "strconv"
+
 // setting describes one key beyond its type.
 type setting struct {
 	// about is one sentence for help texts and the schema.
@@ -10,6 +12,8 @@ type setting struct {
 	pattern, expected string
 	// values are all that is allowed. Nil: anything.
 	values []string
+	// least and most bound a number.
+	least, most int
 	// standard is the value if there is none.
 	standard string
 }
@@ -21,6 +25,7 @@ const (
 	prefixExpected  = "one token without '.', '*', '>' or spaces that does not start with '$' or '_'"
 	natsExpected    = "nats://, tls://, ws:// or wss:// and host[:port]"
 	addressExpected = "[host]:port"
+	signExpected    = "1 to 5 characters without spaces that do not begin with '/'"
 )
 
 const natsPattern = `(nats|tls|ws|wss)://[^@,/\s]+/?`
@@ -58,6 +63,20 @@ var settings = map[string]setting{
 	"database.sqlite.path": {
 		about: "Database file of the database service; its folder must exist", flag: "database",
 		pattern: `^.+$`, expected: "the path of the database file",
+	},
+	"commands.chat": {
+		about: "Whether the bot answers everybody's commands in the chat, such as !help", standard: "true",
+	},
+	"commands.pm": {
+		about: "Whether the bot takes moderators' commands by private message", standard: "true",
+	},
+	"commands.prefix": {
+		about:   "What a command in the chat begins with",
+		pattern: `^[^/\s]\S{0,4}$`, expected: signExpected, standard: DefaultCommandPrefix,
+	},
+	"commands.cooldownSeconds": {
+		about: "How long somebody waits between two commands in the chat, in seconds",
+		least: 0, most: maxCooldownSeconds, standard: strconv.Itoa(defaultCooldownSeconds),
 	},
 	"http.address": {
 		about: "Where health, status and metrics are served", flag: "http",

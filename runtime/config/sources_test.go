@@ -26,9 +26,9 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 		File: write(t, "bot.yaml", full),
 		Environment: []string{
 			"ROSEY_CHANNEL_NAME=fromenv", "ROSEY_ACCOUNT_USERNAME=Envy", "ROSEY_LOG_LEVEL=", "ROSEY_NATS_SUBJECT_PREFIX=env",
-			"PATH=/bin",
+			"ROSEY_COMMANDS_CHAT=false", "ROSEY_COMMANDS_COOLDOWN_SECONDS=8", "PATH=/bin",
 		},
-		Flags: map[string]string{"channel.name": "fromflag", "http.address": ":1"},
+		Flags: map[string]string{"channel.name": "fromflag", "http.address": ":1", "commands.cooldownSeconds": "9"},
 	}.Load(config.BotComponent)
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +38,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 		Account:  &config.Account{Username: "Envy", PasswordFile: "/a/password"},
 		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "env"},
 		Database: config.Database{SQLite: &config.SQLite{Path: "/data/rosey.db"}},
+		Commands: config.Commands{Chat: new(false), PM: new(true), Prefix: "!", CooldownSeconds: new(9)},
 		HTTP:     config.HTTP{Address: ":1"},
 		LogLevel: "debug",
 	}
@@ -84,6 +85,7 @@ func TestErrorsNameWhereTheValueComesFrom(t *testing.T) {
 			config.Sources{File: file, Flags: map[string]string{"http.address": "9"}},
 			`http.address (from --http): "9"`,
 		},
+		"switch": {config.Sources{File: file, Environment: []string{"ROSEY_COMMANDS_PM=x"}}, `(from ROSEY_COMMANDS_PM): "x"`},
 		"flag over variable": {config.Sources{
 			File: file, Environment: []string{"ROSEY_LOG_LEVEL=info"}, Flags: map[string]string{"logLevel": "loud"},
 		}, `logLevel (from --log-level): "loud"`},

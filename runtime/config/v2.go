@@ -82,6 +82,13 @@ var v2Taken = map[string]func(c *converter, value any, path string){
 			c.warn(path, name+" stays as it is: rows are kept in "+besideV2(name)+" beside it")
 		}
 	},
+	"shell.enabled": func(c *converter, value any, path string) {
+		on, ok := value.(bool)
+		if !ok {
+			c.wrong(path, called(value)+", expected true or false")
+		}
+		c.put("commands.pm", on, path)
+	},
 	"logging.level":        (*converter).level,
 	"platforms[0].domain":  (*converter).domain,
 	"platforms[0].channel": (*converter).channel,

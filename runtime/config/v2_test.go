@@ -21,7 +21,7 @@ const v2 = `{
      "restart_delay": 5.0, "response_timeout": 1},
     {"domain": "https://other.example", "channel": "second", "user": ["Other", "battery-staple"]}
   ],
-  "shell": {"enabled": true, "host": "localhost", "port": 5555},
+  "shell": {"enabled": false, "host": "localhost", "port": 5555},
   "logging": {"level": "WARNING", "chat_log_file": "chat.log", "media_log_file": null},
   "llm": {"enabled": false, "openai": {"api_key": "sk-staple", "timeout": 30},
           "triggers": {"commands": ["!ai", "!ask"], "keywords": [{"phrases": ["rosey"], "probability": 0}]}},
@@ -50,6 +50,7 @@ func TestV2IsTakenAsItIs(t *testing.T) {
 			NATS:     config.NATS{URL: "nats://localhost:4222", SubjectPrefix: "rosey"},
 			Database: config.Database{SQLite: &config.SQLite{Path: "data/bot_data.rosey.db"}},
 			HTTP:     config.HTTP{Address: address},
+			Commands: commands(false),
 			LogLevel: "warn",
 		}
 		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.FromV2 {
@@ -82,7 +83,7 @@ func TestV2WarnsOfEachKeyWithoutEffect(t *testing.T) {
 		platforms[0].name platforms[0].response_timeout platforms[0].restart_delay platforms[0].type
 		platforms[1].channel platforms[1].domain platforms[1].user
 		plugins.auto_reload plugins.directory plugins.enabled proxy retry retry_delay
-		shell.enabled shell.host shell.port`)
+		shell.host shell.port`)
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
@@ -135,6 +136,7 @@ func TestV2NamesWhatIsWrong(t *testing.T) {
 		"no channel":      {`"channel": ["movienight", "open-sesame"],`, ``, `platforms[0].channel: required`},
 		"user type":       {`["Rosey", "correct-horse"]`, `["Rosey", 5]`, `platforms[0].user[1]: a number, expected text`},
 		"too many":        {`["Rosey", "correct-horse"]`, `["a","b","correct-horse"]`, `platforms[0].user: a list, expected`},
+		"shell":           {`"shell": {"enabled": false`, `"shell": {"enabled": 1`, `shell.enabled: a number, expected true`},
 		"disabled":        {`"enabled": true, "domain"`, `"enabled": false, "domain"`, `platforms[0].enabled: false`},
 		"domain":          {`"https://cytu.be"`, `17`, `platforms[0].domain: a number, expected text`},
 		"level":           {`"WARNING"`, `"LOUD"`, `logLevel (from logging.level): "loud", expected one of debug`},

@@ -15,7 +15,6 @@ var v2Ignored = []struct{ path, why string }{
 	{"platforms", "only the first platform is used, as in Rosey v2; run a bot for each channel"},
 	{"shell.host", "commands are private messages in the channel"},
 	{"shell.port", "commands are private messages in the channel"},
-	{"shell.enabled", "private commands are for moderators of the channel"},
 	{"logging", "the log is one stream, on standard error"},
 	{"llm", "there is no language model in this bot"},
 	{"plugins", "it had none in Rosey v2"},

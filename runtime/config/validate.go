@@ -56,6 +56,14 @@ func checkPattern(key, value string) error {
 	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", value, about.expected)}
 }
 
+func checkRange(key string, value int) error {
+	about := settings[key]
+	if value >= about.least && value <= about.most {
+		return nil
+	}
+	return &KeyError{Key: key, Problem: fmt.Sprintf("%d, expected %d to %d", value, about.least, about.most)}
+}
+
 func checkServer(value string) error {
 	server, err := url.Parse(value)
 	if err == nil && (server.Scheme == "http" || server.Scheme == "https") && server.Host != "" &&
