@@ -22,10 +22,16 @@ type component struct {
 	config   config.Config
 	subjects bus.Subjects
 	log      *slog.Logger
-	registry *prometheus.Registry
+	registry registry
 	started  time.Time
 	// announce is told where HTTP is served when everything has started.
 	announce func(address string)
+}
+
+// registry is a prometheus.Registry, or a test's around one.
+type registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // newComponent reads the configuration. Its error is the user's to mend.

@@ -118,7 +118,8 @@ func TestAskingAService(t *testing.T) {
 	for subject, reply := range map[string]string{
 		"mine.db.messages.outbound.put": `{"success":true,"id":7}`,
 		"mine.db.query.channel_stats": `{"high_water_mark":{"users":3,"timestamp":1763700000},
-			"high_water_connected":{"users":9,"timestamp":null},"top_chatters":[{"username":"alice","chat_lines":3}],"total_users_seen":1,"success":true}`,
+			"high_water_connected":{"users":9,"timestamp":null},"top_chatters":[{"username":"alice","chat_lines":3}],
+			"total_users_seen":1,"success":true}`,
 		"mine.db.query.user_stats": `{"username":"Alice","first_seen":1763700000,"last_seen":1763700060,"total_chat_lines":3,
 			"total_time_connected":90,"current_session_start":1763700000,"success":true,"found":true}`,
 	} {

@@ -44,6 +44,8 @@ func newRunCommand() *cobra.Command {
 		},
 	}
 	flags = newSettings(command.Flags(), "", keysBut("nats.url", "database"))
+	command.Flags().Lookup("http").Usage = "Where health, status and metrics are served (default " +
+		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",
 		"`directory` of the database, made when absent (default ./"+defaultDataDir+")")
 	command.Flags().StringVar(&listen, "listen", "",

@@ -17,7 +17,6 @@ channel: {server: "https://CyTu.be/", name: movienight, passwordFile: /c/passwor
 account: {username: Rosey, passwordFile: /a/password}
 nats: {url: "nats://a:4222,nats://b:4222", subjectPrefix: mine}
 database: {sqlite: {path: /data/rosey.db}}
-commands: {chat: false, pm: false, prefix: "?", cooldownSeconds: 0}
 http: {address: "127.0.0.1:9"}
 logLevel: debug
 `
@@ -37,7 +36,7 @@ func TestParseFull(t *testing.T) {
 		Account:  &config.Account{Username: "Rosey", PasswordFile: "/a/password"},
 		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "mine"},
 		Database: config.Database{SQLite: &config.SQLite{Path: "/data/rosey.db"}},
-		Commands: config.Commands{Chat: new(false), PM: new(false), Prefix: "?", CooldownSeconds: new(0)},
+		Commands: commands(true),
 		HTTP:     config.HTTP{Address: "127.0.0.1:9"},
 		LogLevel: "debug",
 	}
@@ -54,7 +53,7 @@ func TestParseDefaults(t *testing.T) {
 	want := config.Config{
 		Channel:  config.Channel{Server: "https://cytu.be", Name: "m"},
 		NATS:     config.NATS{URL: "nats://n", SubjectPrefix: "rosey"},
-		Commands: config.Commands{Chat: new(true), PM: new(true), Prefix: "!", CooldownSeconds: new(5)},
+		Commands: commands(true),
 		HTTP:     config.HTTP{Address: ":8080"},
 		LogLevel: "info",
 	}
@@ -78,8 +77,6 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		"odd key":           {"logLevel: debug", "{{pw}}: debug", "expected YAML"},
 		"channel name":      {"name: movienight", "name: movie night", `channel.name: "movie night", expected 1 to 30`},
 		"no channel name":   {"name: movienight, ", "", `channel.name: "", expected 1 to 30`},
-		"command prefix":    {`prefix: "?"`, `prefix: "/r"`, `commands.prefix: "/r", expected 1 to 5 characters`},
-		"command cooldown":  {"cooldownSeconds: 0", "cooldownSeconds: -1", `commands.cooldownSeconds: -1, expected 0 to`},
 		"server":            {"https://CyTu.be/", "cytu.be", `channel.server: "cytu.be", expected http(s)://`},
 		"server path":       {"https://CyTu.be/", "https://cytu.be/r/x", `channel.server: "https://cytu.be/r/x"`},
 		"user name":         {"Rosey", "Rosey the Robot", `account.username: "Rosey the Robot", expected 1 to 20`},
@@ -88,7 +85,8 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		"prefix":            {"mine", "a.b", `nats.subjectPrefix: "a.b", expected one token`},
 		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},
 		"address":           {"127.0.0.1:9", "9", `http.address: "9", expected [host]:port`},
-		"cooldown":          {"logLevel: debug", "commands: {cooldownSeconds: -1}", "commands.cooldownSeconds: -1, expected 0 to"},
+		"command prefix":    {"logLevel: debug", "commands: {prefix: /a}", `commands.prefix: "/a", expected 1 to 5`},
+		"cooldown":          {"logLevel: debug", "commands: {cooldownSeconds: -1}", "cooldownSeconds: -1, expected 0 to"},
 		"cooldown as text":  {"logLevel: debug", "commands: {cooldownSeconds: a}", "text, expected a whole number"},
 		"switch":            {"logLevel: debug", "commands: {pm: 1}", "commands.pm: a number, expected true or false"},
 		"log level":         {"debug", "loud", `logLevel: "loud", expected one of debug, info, warn, error`},

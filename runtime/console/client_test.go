@@ -82,7 +82,8 @@ func TestStats(t *testing.T) {
 	natsServer := natstest.Start(t)
 	other := natsServer.Client()
 	answer(t, other, bus.QueryChannelStats, `{"high_water_mark":{"users":3,"timestamp":1},
-		"high_water_connected":{"users":9,"timestamp":1},"top_chatters":[{"username":"alice","chat_lines":3}],"total_users_seen":1,"success":true}`)
+		"high_water_connected":{"users":9,"timestamp":1},"top_chatters":[{"username":"alice","chat_lines":3}],
+		"total_users_seen":1,"success":true}`)
 	asked := answer(t, other, bus.QueryUserStats, `{"username":"alice","success":true,"found":false,"message":"no"}`)
 	client := connect(t, natsServer.URL())
 	stats, err := client.ChannelStats(t.Context())
