@@ -29,7 +29,6 @@ type Client struct {
 	requests *bus.Requester
 	subjects bus.Subjects
 	prefix   string
-	servers  string
 	origin   bus.Origin
 }
 
@@ -54,7 +53,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	quiet.open.Store(true)
 	return &Client{
 		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects, nil),
-		prefix: configuration.NATS.SubjectPrefix, servers: configuration.NATS.URL,
+		prefix: configuration.NATS.SubjectPrefix,
 		origin: bus.Origin{Server: configuration.Channel.Server, Channel: configuration.Channel.Name},
 	}, nil
 }
