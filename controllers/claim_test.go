@@ -125,6 +125,31 @@ func TestClaimGrows(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }
 
+// The garbage collector deletes what has an owner, so the policy is an owner reference that comes and goes.
+func TestRetainPolicyIsTheClaimsOwner(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	claim := getClaim(t, bot)
+	for _, policy := range []v1alpha1.RetainPolicy{v1alpha1.DeleteClaim, v1alpha1.RetainClaim, v1alpha1.DeleteClaim} {
+		change(t, bot, func() {
+			bot.Spec.Database = &v1alpha1.Database{SQLite: &v1alpha1.SQLite{RetainPolicy: policy}}
+		})
+		eventually(t, "the claim follows "+string(policy), func(ctx context.Context) error {
+			now, err := get(ctx, &corev1.PersistentVolumeClaim{}, bot.Namespace, "movienight-db")
+			if err != nil {
+				return err
+			}
+			owned := metav1.IsControlledBy(now, bot)
+			if owned != (policy == v1alpha1.DeleteClaim) || len(now.OwnerReferences) > 1 || now.UID != claim.UID {
+				return fmt.Errorf("claim %s has owners %v", now.UID, now.OwnerReferences)
+			}
+			return nil
+		})
+		waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		waitQuiet(t, bot)
+	}
+}
+
 // A storage class that cannot expand is named, and does not keep other changes from being applied.
 func TestClaimThatCannotGrowIsNamed(t *testing.T) {
 	namespace := newNamespace(t)

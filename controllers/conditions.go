@@ -12,9 +12,6 @@ import (
 )
 
 func botAvailable(s situation) verdict {
-	if s.wantedPods(manifests.Bot) == 0 {
-		return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
-	}
 	return available(s, manifests.Bot, "a bot pod does its job")
 }
 
@@ -40,6 +37,9 @@ func keptClass(s situation) string {
 }
 
 func available(s situation, component manifests.Component, message string) verdict {
+	if why, isOff := s.off(component); isOff {
+		return why
+	}
 	if _, ready := s.seen.count(component); ready > 0 {
 		return yes(v1alpha1.ReasonAvailable, message)
 	}
@@ -55,8 +55,8 @@ func channelJoined(s situation) verdict {
 	if _, ready := s.seen.count(manifests.Bot); ready > 0 {
 		return joined
 	}
-	if s.wantedPods(manifests.Bot) == 0 {
-		return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
+	if why, isOff := s.off(manifests.Bot); isOff {
+		return why
 	}
 	pod := s.seen.newestPod(manifests.Bot)
 	if pod == nil || !running(pod) {
@@ -114,7 +114,7 @@ func progressing(s situation) verdict {
 		}
 	}
 	for _, component := range components {
-		if !rolledOut(s.deployment(component), s.wantedPods(component)) {
+		if !rolledOut(s.deployment(component), manifests.Replicas(s.bot, component)) {
 			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords(component)))
 		}
 	}

@@ -13,7 +13,7 @@ func (r *Reconciler) tell(bot *v1alpha1.RoseyBot, before, after *metav1.Conditio
 		return
 	}
 	kind := corev1.EventTypeWarning
-	if after.Status == metav1.ConditionTrue || after.Reason == v1alpha1.ReasonScaledToZero || onTheWay(after.Reason) {
+	if after.Status == metav1.ConditionTrue || askedFor(after.Reason) || onTheWay(after.Reason) {
 		kind = corev1.EventTypeNormal
 	}
 	r.Events.Eventf(bot, nil, kind, after.Reason, "Reconcile", "%s", after.Message)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -13,7 +14,7 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// prune deletes what the RoseyBot owns and no longer needs. A claim has no owner, so it stays.
+// prune deletes what the RoseyBot owns and no longer needs. Claims stay: rows go with their RoseyBot or not at all.
 func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) error {
 	needed := map[objectKey]bool{}
 	for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
@@ -21,7 +22,8 @@ func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen obs
 	}
 	var failed error
 	for key, object := range seen.objects {
-		if needed[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
+		_, isClaim := object.(*corev1.PersistentVolumeClaim)
+		if isClaim || needed[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
 		// The UID keeps us from deleting somebody else's new object of the same name.

@@ -14,8 +14,8 @@ import (
 // ready is the summary: True when all is well, else the most telling of what is not. Of equally telling ones the
 // root cause counts, and causes go from database to bot to channel.
 func ready(s situation, verdicts map[string]verdict) verdict {
-	if s.wantedPods(manifests.Bot) == 0 {
-		return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
+	if why, isOff := s.off(manifests.Bot); isOff {
+		return why
 	}
 	worst, worstRank := verdict{}, fine
 	for _, kind := range []string{
@@ -75,6 +75,11 @@ func onTheWay(reason string) bool {
 	return false
 }
 
+// askedFor says whether a reason is the user's wish.
+func askedFor(reason string) bool {
+	return reason == v1alpha1.ReasonScaledToZero || reason == v1alpha1.ReasonSuspended
+}
+
 const (
 	soonestLook = 2 * time.Second
 	latestLook  = 30 * time.Second
@@ -84,9 +89,10 @@ const (
 // start a pass; else less often the longer it lasts.
 func nextLook(status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	summary := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	asleep := summary.Reason == v1alpha1.ReasonScaledToZero &&
-		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDatabaseAvailable) &&
-		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing)
+	asleep := askedFor(summary.Reason) &&
+		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
+		(summary.Reason == v1alpha1.ReasonSuspended ||
+			meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDatabaseAvailable))
 	if summary.Status == metav1.ConditionTrue || asleep {
 		return 0
 	}

@@ -53,6 +53,7 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, LastTransitionTime: since}
 	}
 	asleep := ready("False", v1alpha1.ReasonScaledToZero, time.Hour)
+	suspended := ready("False", v1alpha1.ReasonSuspended, time.Hour)
 	database := func(status metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionDatabaseAvailable, Status: status}
 	}
@@ -70,6 +71,8 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 		"asleep":           {conditions{asleep, database("True"), progressing("False")}, 0},
 		"asleep, no rows":  {conditions{asleep, database("False"), progressing("False")}, 30 * time.Second},
 		"falling asleep":   {conditions{asleep, database("True"), progressing("True")}, 30 * time.Second},
+		"suspended":        {conditions{suspended, database("False"), progressing("False")}, 0},
+		"being suspended":  {conditions{suspended, database("False"), progressing("True")}, 30 * time.Second},
 		"clock went ahead": {conditions{ready("False", "Starting", -time.Hour)}, 2 * time.Second},
 	}
 	for name, test := range tests {

@@ -29,12 +29,12 @@ func refuse(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 	return nil
 }
 
-// ours goes by the owner's UID, which nobody can have by chance; for a claim, which outlives its RoseyBot, by labels.
+// ours goes by the owner's UID, which nobody can have by chance; for a claim that has no owner, so that it outlives
+// its RoseyBot, by labels.
 func ours(bot *v1alpha1.RoseyBot, live client.Object) bool {
-	if _, isClaim := live.(*corev1.PersistentVolumeClaim); isClaim {
+	if _, isClaim := live.(*corev1.PersistentVolumeClaim); isClaim && metav1.GetControllerOf(live) == nil {
 		labels := live.GetLabels()
-		return metav1.GetControllerOf(live) == nil &&
-			labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
+		return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
 	}
 	return metav1.IsControlledBy(live, bot)
 }

@@ -66,6 +66,43 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	wantScale(t, bot, 1)
 }
 
+// Suspended, nothing runs and nothing is lost: the claim stays, and the scale subresource keeps the wanted number.
+func TestSuspendAndResume(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	pod := createReady(t, bot)
+	claim := getClaim(t, bot)
+	change(t, bot, func() { bot.Spec.Suspend = new(true) })
+	names := []string{manifests.BotName(bot), manifests.DatabaseName(bot)}
+	for _, name := range names {
+		waitReplicas(t, bot, name, 0)
+	}
+	err := rig.admin.DeleteAllOf(t.Context(), pod, client.InNamespace(bot.Namespace), client.GracePeriodSeconds(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rollOut(t, bot)
+	for _, condition := range []string{
+		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
+		v1alpha1.ConditionChannelJoined,
+	} {
+		waitCondition(t, bot, condition, metav1.ConditionFalse, v1alpha1.ReasonSuspended)
+	}
+	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
+	if kept := getClaim(t, bot); kept.UID != claim.UID || kept.DeletionTimestamp != nil {
+		t.Errorf("the claim is %s, deleted at %v; want %s kept", kept.UID, kept.DeletionTimestamp, claim.UID)
+	}
+	waitQuiet(t, bot)
+
+	change(t, bot, func() { bot.Spec.Suspend = nil })
+	for _, name := range names {
+		waitReplicas(t, bot, name, 1)
+	}
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}
+
 // wantScale checks what an autoscaler sees: the number of bot pods, and a selector of them alone.
 func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	t.Helper()

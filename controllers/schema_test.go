@@ -66,6 +66,8 @@ func TestSchemaAccepts(t *testing.T) {
 		"nats IPv6":       with(`nats: {url: "nats://[fd00::1]:4222"}`),
 		"own prefix":      with(`nats: {url: "nats://n", subjectPrefix: rosey}`),
 		"stopped":         with("replicas: 0"),
+		"suspended":       with("suspend: true"),
+		"claim deleted":   with("database: {sqlite: {retainPolicy: Delete}}"),
 		"image":           with("image: registry.example:5000/rosey@sha256:abc"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +114,7 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 		"log level":           {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
 		"size":                {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
 		"size zero":           {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
+		"retain policy":       {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
 		"storage class":       {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
 	}
 	for name, test := range tests {
@@ -187,7 +190,7 @@ func TestSchemaDefaults(t *testing.T) {
 		"channel":  map[string]any{"name": "movienight", "server": "https://cytu.be"},
 		"account":  map[string]any{"username": "R", "passwordSecretRef": map[string]any{"name": "s", "key": "password"}},
 		"nats":     map[string]any{"url": "nats://n:4222"},
-		"database": map[string]any{"sqlite": map[string]any{"size": "1Gi"}},
+		"database": map[string]any{"sqlite": map[string]any{"size": "1Gi", "retainPolicy": "Retain"}},
 		"replicas": int64(1),
 		"logLevel": "info",
 	}

@@ -24,14 +24,15 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// The operator reads no Secrets: pods mount them. blockOwnerDeletion, which owner references set, needs the update
-// of finalizers where the API server checks it.
+// The operator reads no Secrets: pods mount them. Where the API server checks owner references, setting one needs the
+// right to delete the object, which the operator never does with a claim, and blockOwnerDeletion in it needs the update
+// of finalizers.
 //
 // +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=get;list;watch
 // +kubebuilder:rbac:groups=rosey.dev,resources=roseybots/status;roseybots/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services;configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

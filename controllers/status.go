@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -70,11 +71,15 @@ func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
 	return status
 }
 
-func (s situation) wantedPods(component manifests.Component) int32 {
-	if component == manifests.Bot {
-		return manifests.BotReplicas(s.bot)
+// off says why a component has no pods by its user's wish.
+func (s situation) off(component manifests.Component) (why verdict, isOff bool) {
+	if manifests.Replicas(s.bot, component) > 0 {
+		return verdict{}, false
 	}
-	return manifests.DatabaseReplicas
+	if ptr.Deref(s.bot.Spec.Suspend, false) {
+		return no(v1alpha1.ReasonSuspended, "spec.suspend is true"), true
+	}
+	return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0"), true
 }
 
 func (s situation) deployment(component manifests.Component) *appsv1.Deployment {
@@ -89,7 +94,7 @@ func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatu
 	return v1alpha1.ComponentStatus{
 		Replicas:      existing,
 		ReadyReplicas: ready,
-		Summary:       fmt.Sprintf("%d/%d", ready, s.wantedPods(component)),
+		Summary:       fmt.Sprintf("%d/%d", ready, manifests.Replicas(s.bot, component)),
 	}
 }
 

@@ -3,7 +3,7 @@ package v1alpha1
 // Types of a RoseyBot's conditions.
 const (
 	// ConditionReady is True when the bot is in its channel, what happens there is stored, and nothing is on its way.
-	// It is False with ReasonScaledToZero when the bot was asked to be off.
+	// It is False with ReasonScaledToZero or ReasonSuspended when the bot was asked to be off.
 	ConditionReady = "Ready"
 	// ConditionBotAvailable is True while a bot pod does its job.
 	ConditionBotAvailable = "BotAvailable"
@@ -27,6 +27,8 @@ const (
 
 	// ReasonScaledToZero says that spec.replicas is 0.
 	ReasonScaledToZero = "ScaledToZero"
+	// ReasonSuspended says that spec.suspend is true.
+	ReasonSuspended = "Suspended"
 	// ReasonProgressing says that something is on its way and nothing is known to be wrong.
 	ReasonProgressing = "Progressing"
 	// ReasonForeignObject says that an object of a name that is needed exists and belongs to somebody else.

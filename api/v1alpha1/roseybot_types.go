@@ -76,6 +76,10 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == 0 || self == 1",message="expected 1, or 0 to stop the bot: one bot runs in a channel"
 	Replicas *int32 `json:"replicas,omitempty"`
 
+	// suspend stops bot and database service: both have no pods until it is false again. The claim stays.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
+
 	// image is the container image of bot and database service. Default: the one the operator was installed with.
 	// +optional
 	// +kubebuilder:validation:MaxLength=500
@@ -177,7 +181,7 @@ type NATS struct {
 // Database says where the rows are kept and what the service in front of them may use.
 type Database struct {
 	// sqlite keeps the rows in one file on a claim. Absent: the defaults of its fields.
-	// The claim outlives the RoseyBot: a new one of the same name takes it up, with the size and class it has.
+	// With the policy Retain a new RoseyBot of the same name takes the claim up, with the size and class it has.
 	// +optional
 	SQLite *SQLite `json:"sqlite,omitempty"`
 

@@ -3,6 +3,17 @@ package v1alpha1
 
 import "k8s.io/apimachinery/pkg/api/resource"
 
+// RetainPolicy says what becomes of a claim when its RoseyBot is deleted.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type RetainPolicy string
+
+// The policies for claims.
+const (
+	RetainClaim RetainPolicy = "Retain"
+	DeleteClaim RetainPolicy = "Delete"
+)
+
 // SQLite is the claim that holds the database file.
 type SQLite struct {
 	// The schema of size is a string, because the cost of a rule about an int-or-string has no bound.
@@ -22,4 +33,10 @@ type SQLite struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a storage class: lower case letters, digits, '-' and '.'"
 	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// retainPolicy says what becomes of the claim, and so of the rows, when the RoseyBot is deleted: Retain keeps it,
+	// Delete deletes it too. It can change at any time before. Default: Retain.
+	// +optional
+	// +default="Retain"
+	RetainPolicy RetainPolicy `json:"retainPolicy,omitempty"`
 }

@@ -11,7 +11,7 @@ import (
 // DefaultClaimSize is the claim's size where a RoseyBot gives none.
 const DefaultClaimSize = "1Gi"
 
-// claim has no owner reference: what was said in a channel outlives the RoseyBot.
+// claim has no owner reference, so that what was said in a channel outlives the RoseyBot, unless it is not to.
 func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
 	sqlite := v1alpha1.SQLite{}
 	if bot.Spec.Database != nil && bot.Spec.Database.SQLite != nil {
@@ -21,13 +21,13 @@ func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
 	if sqlite.Size != nil {
 		size = *sqlite.Size
 	}
+	meta := owned(bot, DatabaseName(bot), componentLabels(bot, Database))
+	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
+		meta.OwnerReferences = nil
+	}
 	return &corev1.PersistentVolumeClaim{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name:      DatabaseName(bot),
-			Namespace: bot.Namespace,
-			Labels:    componentLabels(bot, Database),
-		},
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+		ObjectMeta: meta,
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			StorageClassName: sqlite.StorageClassName,

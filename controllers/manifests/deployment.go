@@ -16,17 +16,22 @@ import (
 // configHashAnnotation is on the pod template.
 const configHashAnnotation = "rosey.dev/config-hash"
 
-// DatabaseReplicas is the number of database pods: SQLite has one writer. It does not follow spec.replicas, because
-// other programs on the bus may ask the service while the bot is stopped.
-const DatabaseReplicas = 1
-
-// BotReplicas is the number of bot pods that a RoseyBot asks for.
-func BotReplicas(bot *v1alpha1.RoseyBot) int32 { return ptr.Deref(bot.Spec.Replicas, 1) }
+// Replicas is the number of pods of a component that a RoseyBot asks for. The database service has one, since SQLite
+// has one writer. It does not follow spec.replicas, because other programs on the bus may ask it while the bot is
+// stopped.
+func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
+	switch {
+	case ptr.Deref(bot.Spec.Suspend, false):
+		return 0
+	case component == Bot:
+		return ptr.Deref(bot.Spec.Replicas, 1)
+	}
+	return 1
+}
 
 // workload is what differs between the Deployments of the components.
 type workload struct {
 	component Component
-	replicas  int32
 	command   string
 	file      string
 	resources corev1.ResourceRequirements
@@ -37,7 +42,6 @@ type workload struct {
 func botDeployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string) *appsv1.Deployment {
 	return deployment(bot, params, files, workload{
 		component: Bot,
-		replicas:  BotReplicas(bot),
 		command:   "bot",
 		file:      config.BotFile,
 		resources: resourcesOr(bot.Spec.Resources, "32Mi", "128Mi"),
@@ -52,7 +56,6 @@ func databaseDeployment(bot *v1alpha1.RoseyBot, params Params, files map[string]
 	}
 	return deployment(bot, params, files, workload{
 		component: Database,
-		replicas:  DatabaseReplicas,
 		command:   "db",
 		file:      config.DatabaseFile,
 		resources: resourcesOr(resources, "64Mi", "256Mi"),
@@ -67,7 +70,7 @@ func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, 
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: owned(bot, componentName(bot, work.component), labels),
 		Spec: appsv1.DeploymentSpec{
-			Replicas:             new(work.replicas),
+			Replicas:             new(Replicas(bot, work.component)),
 			RevisionHistoryLimit: new(int32(2)),
 			// A second pod beside the old one would be a second bot in the channel, or a second writer to the file.
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},

@@ -71,7 +71,7 @@ func TestBuildIsDeterministicAndChangesNothing(t *testing.T) {
 
 // What the operator writes is what the processes read: each file passes the runtime's own check.
 func TestConfigurationIsAccepted(t *testing.T) {
-	for _, input := range []string{"testdata/minimal.yaml", "testdata/full.yaml", "testdata/stopped.yaml"} {
+	for _, input := range []string{"testdata/minimal.yaml", "testdata/full.yaml", "testdata/suspended.yaml"} {
 		files := configMapOf(t, build(t, readBot(t, input))).Data
 		for file, component := range map[string]config.Component{
 			config.BotFile: config.BotComponent, config.DatabaseFile: config.DatabaseComponent,
@@ -106,6 +106,7 @@ func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
 			database: true,
 		},
 		"replicas": {change: func(spec *v1alpha1.RoseyBotSpec) { *spec.Replicas = 0 }},
+		"suspend":  {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
