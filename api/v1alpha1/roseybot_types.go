@@ -103,6 +103,35 @@ type RoseyBotSpec struct {
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
+	// scheduling says which nodes take the pods of bot and database service.
+	// +optional
+	Scheduling Scheduling `json:"scheduling,omitzero"`
+
+	// podMetadata are labels and annotations for the pods of bot and database service, beside the operator's own.
+	// +optional
+	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
+
+	// extraEnv are environment variables for bot and database service, for example HTTPS_PROXY or SSL_CERT_FILE.
+	// Who may read RoseyBots reads the values: a secret belongs in a Secret, named by valueFrom.secretKeyRef.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=50
+	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
+
+	// podSecurityContext is that of the pods of bot and database service. Where it leaves out runAsNonRoot and
+	// seccompProfile, they are true and RuntimeDefault. Default: fsGroup 65532 for the database service, so that it
+	// can write to its volume; {} is without it, for platforms that choose the group themselves.
+	// +optional
+	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
+
+	// serviceAccountName names the ServiceAccount of the pods, which get no token for it. Default: one without rights
+	// is made.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a ServiceAccount: lower case letters, digits, '-' and '.'"
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
 	// logLevel is how much bot and database service log. Default: info.
 	// +optional
 	// +default="info"

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -61,10 +62,7 @@ func sharedConfig(bot *v1alpha1.RoseyBot) config.Config {
 
 // subjectPrefix is unique by default: neither namespaces nor names contain '_'.
 func subjectPrefix(bot *v1alpha1.RoseyBot) string {
-	if bot.Spec.NATS.SubjectPrefix != "" {
-		return bot.Spec.NATS.SubjectPrefix
-	}
-	return "rosey_" + bot.Namespace + "_" + bot.Name
+	return cmp.Or(bot.Spec.NATS.SubjectPrefix, "rosey_"+bot.Namespace+"_"+bot.Name)
 }
 
 func configMap(bot *v1alpha1.RoseyBot, files map[string]string) *corev1.ConfigMap {

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"path"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -35,7 +36,6 @@ type workload struct {
 	command   string
 	file      string
 	resources corev1.ResourceRequirements
-	fsGroup   *int64
 	volumes   []mountedVolume
 }
 
@@ -59,7 +59,6 @@ func databaseDeployment(bot *v1alpha1.RoseyBot, params Params, files map[string]
 		command:   "db",
 		file:      config.DatabaseFile,
 		resources: resourcesOr(resources, "64Mi", "256Mi"),
-		fsGroup:   new(imageGroup),
 		volumes:   []mountedVolume{dataVolume(bot)},
 	})
 }
@@ -77,8 +76,9 @@ func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, 
 			Selector: &metav1.LabelSelector{MatchLabels: Selector(bot, work.component)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
-					Labels:      labels,
-					Annotations: map[string]string{configHashAnnotation: configHash(files[work.file])},
+					Labels: with(bot.Spec.PodMetadata.Labels, labels),
+					Annotations: with(bot.Spec.PodMetadata.Annotations,
+						map[string]string{configHashAnnotation: configHash(files[work.file])}),
 				},
 				Spec: podSpec(bot, params, work),
 			},
@@ -88,19 +88,26 @@ func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, 
 
 func podSpec(bot *v1alpha1.RoseyBot, params Params, work workload) corev1.PodSpec {
 	volumes, mounts := split(append([]mountedVolume{configVolume(bot, work.file), tmpVolume()}, work.volumes...))
+	scheduling := bot.Spec.Scheduling
 	return corev1.PodSpec{
 		ServiceAccountName:            serviceAccountName(bot),
 		AutomountServiceAccountToken:  new(false),
 		EnableServiceLinks:            new(false),
 		TerminationGracePeriodSeconds: new(int64(30)),
 		ImagePullSecrets:              bot.Spec.ImagePullSecrets,
-		SecurityContext:               podSecurity(work.fsGroup),
+		SecurityContext:               podSecurity(bot, work.component),
+		NodeSelector:                  with(scheduling.NodeSelector, nil),
+		Tolerations:                   scheduling.Tolerations,
+		Affinity:                      scheduling.Affinity,
+		TopologySpreadConstraints:     scheduling.TopologySpreadConstraints,
+		PriorityClassName:             scheduling.PriorityClassName,
 		Volumes:                       volumes,
 		Containers: []corev1.Container{{
 			Name:            string(work.component),
-			Image:           imageOf(bot, params),
+			Image:           cmp.Or(bot.Spec.Image, params.Image),
 			ImagePullPolicy: bot.Spec.ImagePullPolicy,
 			Args:            []string{work.command, "--config", path.Join(config.ConfigDir, work.file)},
+			Env:             environment(bot),
 			Ports: []corev1.ContainerPort{
 				{Name: httpPort, ContainerPort: config.HTTPPort, Protocol: corev1.ProtocolTCP},
 			},
@@ -117,11 +124,16 @@ func podSpec(bot *v1alpha1.RoseyBot, params Params, work workload) corev1.PodSpe
 	}
 }
 
-func imageOf(bot *v1alpha1.RoseyBot, params Params) string {
-	if bot.Spec.Image != "" {
-		return bot.Spec.Image
+// environment writes out the default of a field whose struct the API server replaces as a whole: where it filled the
+// default in, the live object would differ from the desired one for ever.
+func environment(bot *v1alpha1.RoseyBot) []corev1.EnvVar {
+	variables := bot.Spec.DeepCopy().ExtraEnv
+	for _, variable := range variables {
+		if source := variable.ValueFrom; source != nil && source.FieldRef != nil {
+			source.FieldRef.APIVersion = cmp.Or(source.FieldRef.APIVersion, "v1")
+		}
 	}
-	return params.Image
+	return variables
 }
 
 // resourcesOr replaces defaults as a whole: a default limit mixed with a greater request of the user would be refused.

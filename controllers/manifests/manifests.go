@@ -30,8 +30,12 @@ func Build(bot *v1alpha1.RoseyBot, params Params) (Set, error) {
 	if err != nil {
 		return Set{}, fmt.Errorf("making the configuration: %w", err)
 	}
+	var shared []client.Object
+	if bot.Spec.ServiceAccountName == "" {
+		shared = append(shared, serviceAccount(bot))
+	}
 	return Set{
-		Shared:   []client.Object{serviceAccount(bot), configMap(bot, files)},
+		Shared:   append(shared, configMap(bot, files)),
 		Database: []client.Object{claim(bot), service(bot, Database), databaseDeployment(bot, params, files)},
 		Bot:      []client.Object{service(bot, Bot), botDeployment(bot, params, files)},
 	}, nil

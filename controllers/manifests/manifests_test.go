@@ -153,6 +153,39 @@ func TestKeepClaim(t *testing.T) {
 	}
 }
 
+// What the operator sets on pods counts, also against a RoseyBot that never passed the CRD's rules.
+func TestPodMetadataNeverReplacesOurs(t *testing.T) {
+	bot := readBot(t, "testdata/full.yaml")
+	bot.Spec.PodMetadata = v1alpha1.PodMetadata{
+		Labels:      map[string]v1alpha1.LabelValue{manifests.LabelRoseyBot: "theirs", "team": "fun"},
+		Annotations: map[string]v1alpha1.AnnotationValue{"rosey.dev/config-hash": "theirs"},
+	}
+	template := botDeployment(build(t, bot)).Spec.Template
+	if template.Labels[manifests.LabelRoseyBot] != bot.Name || template.Labels["team"] != "fun" {
+		t.Errorf("labels are %v", template.Labels)
+	}
+	if template.Annotations["rosey.dev/config-hash"] == "theirs" {
+		t.Error("the annotation is theirs")
+	}
+}
+
+func TestPodSecurityContextIsFilledIn(t *testing.T) {
+	bot := readBot(t, "testdata/minimal.yaml")
+	group := func() *int64 { return databaseDeployment(build(t, bot)).Spec.Template.Spec.SecurityContext.FSGroup }
+	if group() == nil {
+		t.Error("the database service has no fsGroup by default")
+	}
+	bot.Spec.PodSecurityContext = &corev1.PodSecurityContext{}
+	if got := group(); got != nil {
+		t.Errorf("cleared, the fsGroup is %d", *got)
+	}
+	bot.Spec.PodSecurityContext.RunAsNonRoot = new(false)
+	security := botDeployment(build(t, bot)).Spec.Template.Spec.SecurityContext
+	if *security.RunAsNonRoot || security.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("security context is %v", security)
+	}
+}
+
 func claim(t *testing.T, size, class string) *corev1.PersistentVolumeClaim {
 	t.Helper()
 	text := `{"spec":{"accessModes":["ReadWriteOncePod"],"storageClassName":"` + class +

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,9 +38,11 @@ func DatabaseName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-db" }
 
 func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
 
-// serviceAccountName has a suffix because every namespace has a ServiceAccount "default", and a RoseyBot may have
-// that name.
-func serviceAccountName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-rosey" }
+// serviceAccountName is the user's or has a suffix, because every namespace has a ServiceAccount "default", and a
+// RoseyBot may have that name.
+func serviceAccountName(bot *v1alpha1.RoseyBot) string {
+	return cmp.Or(bot.Spec.ServiceAccountName, bot.Name+"-rosey")
+}
 
 func componentName(bot *v1alpha1.RoseyBot, component Component) string {
 	if component == Bot {
@@ -66,6 +69,16 @@ func componentLabels(bot *v1alpha1.RoseyBot, component Component) map[string]str
 	labels := sharedLabels(bot)
 	maps.Copy(labels, Selector(bot, component))
 	return labels
+}
+
+// with adds ours to what the user gives; ours count.
+func with[Value ~string](given map[string]Value, ours map[string]string) map[string]string {
+	all := map[string]string{}
+	for key, value := range given {
+		all[key] = string(value)
+	}
+	maps.Copy(all, ours)
+	return all
 }
 
 // owned is the metadata of an object that goes when its RoseyBot goes.

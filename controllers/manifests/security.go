@@ -3,6 +3,8 @@ package manifests
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"rosey.dev/rosey/api/v1alpha1"
 )
 
 // imageGroup is the numeric group of the image's user.
@@ -10,15 +12,21 @@ const imageGroup = int64(65532)
 
 // podSecurity and containerSecurity meet the restricted Pod Security Standard. The user is the image's own, so that
 // platforms that choose a user for a namespace can.
-func podSecurity(fsGroup *int64) *corev1.PodSecurityContext {
-	security := &corev1.PodSecurityContext{
-		RunAsNonRoot:   new(true),
-		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+func podSecurity(bot *v1alpha1.RoseyBot, component Component) *corev1.PodSecurityContext {
+	security := bot.Spec.PodSecurityContext.DeepCopy()
+	if security == nil {
+		security = &corev1.PodSecurityContext{}
+		if component == Database {
+			security.FSGroup = new(imageGroup)
+			// Changing the group of every file at each start takes minutes on a large volume.
+			security.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+		}
 	}
-	if fsGroup != nil {
-		security.FSGroup = fsGroup
-		// Changing the group of every file at each start takes minutes on a large volume.
-		security.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+	if security.RunAsNonRoot == nil {
+		security.RunAsNonRoot = new(true)
+	}
+	if security.SeccompProfile == nil {
+		security.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	}
 	return security
 }

@@ -1,0 +1,109 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// withPodSettings uses every field that goes into the pods as it is.
+func withPodSettings(bot *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
+	bot.Spec.Scheduling = v1alpha1.Scheduling{
+		NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"},
+		Tolerations:  []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists}},
+		Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: "zone"}},
+		}},
+		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
+			{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule},
+			{MaxSkew: 2, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway},
+		},
+	}
+	bot.Spec.PodMetadata = v1alpha1.PodMetadata{
+		Labels:      map[string]v1alpha1.LabelValue{"team": "fun"},
+		Annotations: map[string]v1alpha1.AnnotationValue{"note": "a note"},
+	}
+	bot.Spec.ExtraEnv = []corev1.EnvVar{
+		{Name: "EMPTY"},
+		{Name: "NODE", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "spec.nodeName"}}},
+		{Name: "MEMORY", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{
+			Resource: "limits.memory", Divisor: quantity("1024Ki"),
+		}}},
+	}
+	bot.Spec.PodSecurityContext = &corev1.PodSecurityContext{FSGroup: new(int64(2000))}
+	bot.Spec.ServiceAccountName = "chat"
+	return bot
+}
+
+// Settings of the pods are applied once, whatever the API server adds to them, and go when they are dropped.
+func TestPodSettingsComeAndGo(t *testing.T) {
+	bot := withPodSettings(newBot(newNamespace(t)))
+	createReady(t, bot)
+	waitQuiet(t, bot)
+	_, err := get(t.Context(), &corev1.ServiceAccount{}, bot.Namespace, "movienight-rosey")
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("a ServiceAccount beside the user's own: %v, want none", err)
+	}
+	change(t, bot, func() { bot.Spec = newBot(bot.Namespace).Spec })
+	eventually(t, "the settings are gone", func(ctx context.Context) error {
+		deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
+		if err != nil {
+			return err
+		}
+		template := deployment.Spec.Template
+		spec := template.Spec
+		if template.Labels["team"] != "" || template.Annotations["note"] != "" || len(spec.NodeSelector) > 0 ||
+			len(spec.Tolerations) > 0 || spec.Affinity != nil || len(spec.TopologySpreadConstraints) > 0 ||
+			len(spec.Containers[0].Env) > 0 || spec.SecurityContext.FSGroup != nil || spec.ServiceAccountName == "chat" {
+			return fmt.Errorf("template is %v", template)
+		}
+		return nil
+	})
+	waitQuiet(t, bot)
+	change(t, bot, func() { bot.Spec.ServiceAccountName = "chat" })
+	eventually(t, "our ServiceAccount is gone", func(ctx context.Context) error {
+		_, err := get(ctx, &corev1.ServiceAccount{}, bot.Namespace, "movienight-rosey")
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	})
+}
+
+// The API server itself checks the pods against the restricted Pod Security Standard.
+func TestPodsAreRestricted(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: bot.Namespace}}
+	change(t, namespace, func() { namespace.Labels["pod-security.kubernetes.io/enforce"] = "restricted" })
+	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "chat", Namespace: bot.Namespace}})
+	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "movienight-rosey", Namespace: bot.Namespace}})
+	for _, one := range []*v1alpha1.RoseyBot{bot, withPodSettings(newBot(bot.Namespace))} {
+		set, err := manifests.Build(one, manifests.Params{Image: testImage})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, objects := range [][]client.Object{set.Bot, set.Database} {
+			deployment, _ := objects[len(objects)-1].(*appsv1.Deployment)
+			template := deployment.Spec.Template
+			pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+			pod.GenerateName, pod.Namespace = "pod-", bot.Namespace
+			if err := rig.admin.Create(t.Context(), pod, client.DryRunAll); err != nil {
+				t.Errorf("%s: %v", deployment.Name, err)
+			}
+			pod.ResourceVersion, pod.UID = "", ""
+			pod.Spec.Containers[0].SecurityContext = nil
+			if err := rig.admin.Create(t.Context(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
+				t.Errorf("%s without a security context: %v, want it refused", deployment.Name, err)
+			}
+		}
+	}
+}
