@@ -16,6 +16,8 @@ import (
 type outcome struct {
 	// problems has the first problem of each component that has one.
 	problems map[manifests.Component]*problem
+	// update is what is held back until the spec changes, in words.
+	update string
 	// err is what trying again may mend.
 	err error
 }
@@ -31,11 +33,14 @@ type problem struct {
 // apply writes what differs from what is desired.
 // A component whose objects cannot be written does not keep the other one from being written.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) outcome {
-	set, err := manifests.Build(bot, r.Params)
+	set, err := r.Build(bot, r.Params)
 	if err != nil {
 		return outcome{err: err}
 	}
 	result := outcome{problems: map[manifests.Component]*problem{}}
+	if result.update, err = hold(bot, seen, set); err != nil {
+		return outcome{err: err}
+	}
 	shared := r.ensureAll(ctx, bot, seen, set.Shared)
 	for component, objects := range map[manifests.Component][]client.Object{
 		manifests.Database: set.Database, manifests.Bot: set.Bot,
@@ -48,6 +53,9 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen obs
 			result.problems[component] = found
 			result.err = errors.Join(result.err, found.err)
 		}
+	}
+	if result.update != "" {
+		return result // what is held may need what a newer operator has no use for
 	}
 	result.err = errors.Join(result.err, r.prune(ctx, bot, seen, set))
 	return result

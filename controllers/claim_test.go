@@ -122,6 +122,7 @@ func TestClaimGrows(t *testing.T) {
 		}
 		return nil
 	})
+	rollOut(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }
 
@@ -145,6 +146,7 @@ func TestRetainPolicyIsTheClaimsOwner(t *testing.T) {
 			}
 			return nil
 		})
+		rollOut(t, bot)
 		waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 		waitQuiet(t, bot)
 	}

@@ -121,6 +121,14 @@ func progressing(s situation) verdict {
 	return no(v1alpha1.ReasonRolledOut, "what runs is what the spec asks for")
 }
 
+func updateAvailable(s situation) verdict {
+	if s.update == "" {
+		return no(v1alpha1.ReasonUpToDate, "what runs is what this operator would run")
+	}
+	return yes(v1alpha1.ReasonOperatorChanged,
+		"any change of the spec, or updatePolicy: Automatic, rolls out what this operator would run: "+s.update)
+}
+
 func rolledOut(deployment *appsv1.Deployment, wanted int32) bool {
 	return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
 		deployment.Status.UpdatedReplicas == wanted && deployment.Status.Replicas == wanted

@@ -27,15 +27,19 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	sum := sha256.Sum256(text)
 	object := &unstructured.Unstructured{Object: content}
 	annotations := object.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[desiredHashAnnotation] = hex.EncodeToString(sum[:8])
+	annotations[desiredHashAnnotation] = hashOf(text)
 	object.SetAnnotations(annotations)
 	return object, nil
+}
+
+func hashOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // contains says whether a live object has everything that is wanted. Lists are compared by their keys, as the API

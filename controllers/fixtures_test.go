@@ -124,7 +124,8 @@ func describe(bot *v1alpha1.RoseyBot) string {
 	return strings.Join(lines, "; ")
 }
 
-// rollOut does what the Deployment controller does: it says that the newest template runs.
+// rollOut does what the Deployment controller does once the operator has applied the newest spec: it says that this
+// template runs.
 func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
 	for _, name := range []string{manifests.BotName(bot), manifests.DatabaseName(bot)} {
@@ -132,6 +133,13 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 			deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, name)
 			if err != nil {
 				return err
+			}
+			now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+			if err != nil {
+				return err
+			}
+			if built := deployment.Annotations[specGenerationAnnotation]; built != fmt.Sprint(now.Generation) {
+				return fmt.Errorf("built from generation %s of %d", built, now.Generation)
 			}
 			replicas := *deployment.Spec.Replicas
 			deployment.Status = appsv1.DeploymentStatus{

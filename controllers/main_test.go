@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,8 @@ var rig struct {
 	admin    client.Client
 	operator *Reconciler
 	wire     *wire
+	// config is the operator's.
+	config *rest.Config
 	// port is where the Prober asks: each test has an address of its own in 127.0.0.0/8.
 	port int
 }
@@ -91,14 +94,17 @@ func startOperator(config *rest.Config) (manager ctrl.Manager, closePort func(),
 	if err != nil {
 		return nil, nil, err
 	}
+	options := CacheOptions(nil)
+	options.DefaultFieldSelector = fields.OneTermNotEqualSelector("metadata.namespace", upgradeNamespace)
 	manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   CacheOptions(nil),
+		Cache:   options,
 		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(manager)
 }

@@ -24,6 +24,8 @@ type Reconciler struct {
 	// Live reads what stands in the way of a new object without carrying the label.
 	Live   client.Reader
 	Params manifests.Params
+	// Build says which objects a RoseyBot needs.
+	Build  func(*v1alpha1.RoseyBot, manifests.Params) (manifests.Set, error)
 	Prober Prober
 	Events events.EventRecorder
 	// Types compares desired and live objects as the API server would.
@@ -49,6 +51,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		bot:      bot,
 		seen:     seen,
 		problems: outcome.problems,
+		update:   outcome.update,
 		answers:  r.Prober.ask(ctx, seen),
 	}, now)
 	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {

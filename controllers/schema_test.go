@@ -134,6 +134,7 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 		"node label":          {with(`scheduling: {nodeSelector: {a/b/c: x}}`), "expected keys of labels"},
 		"priority class":      {with(`scheduling: {priorityClassName: A}`), "expected the name of a PriorityClass"},
 		"service account":     {with(`serviceAccountName: a/b`), "expected the name of a ServiceAccount"},
+		"update policy":       {with("updatePolicy: Never"), `supported values: "Manual", "Automatic"`},
 		"variable twice":      {with("extraEnv: [{name: A}, {name: A}]"), "Duplicate value"},
 		"31 annotations":      {with("podMetadata: {annotations: {" + many(31) + "}}"), "must have at most 30 items"},
 		"retain policy":       {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
@@ -214,7 +215,7 @@ func TestSchemaDefaults(t *testing.T) {
 		"nats":     map[string]any{"url": "nats://n:4222"},
 		"database": map[string]any{"sqlite": map[string]any{"size": "1Gi", "retainPolicy": "Retain"}},
 		"replicas": int64(1),
-		"logLevel": "info",
+		"logLevel": "info", "updatePolicy": "Manual",
 	}
 	if diff := cmp.Diff(want, object.Object["spec"]); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)

@@ -83,6 +83,7 @@ func New(manager ctrl.Manager, params manifests.Params, prober Prober) *Reconcil
 		Client: manager.GetClient(),
 		Live:   manager.GetAPIReader(),
 		Params: params,
+		Build:  manifests.Build,
 		Prober: prober,
 		Events: manager.GetEventRecorder(manifests.ManagedBy),
 		Types:  clientgoapply.NewTypeConverter(manager.GetScheme()),

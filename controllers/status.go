@@ -23,6 +23,7 @@ type situation struct {
 	bot      *v1alpha1.RoseyBot
 	seen     observed
 	problems map[manifests.Component]*problem
+	update   string
 	answers  map[manifests.Component]answer
 }
 
@@ -46,6 +47,7 @@ func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
 		v1alpha1.ConditionDatabaseAvailable: databaseAvailable(s),
 		v1alpha1.ConditionChannelJoined:     channelJoined(s),
 		v1alpha1.ConditionProgressing:       progressing(s),
+		v1alpha1.ConditionUpdateAvailable:   updateAvailable(s),
 	}
 	verdicts[v1alpha1.ConditionReady] = ready(s, verdicts)
 
@@ -57,7 +59,7 @@ func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
 	status.Replicas = status.Bot.Replicas
 	for _, kind := range []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
-		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
+		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing, v1alpha1.ConditionUpdateAvailable,
 	} {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
 			Type:               kind,

@@ -306,6 +306,7 @@ func TestStatusIsCompleteFromTheFirstPassOn(t *testing.T) {
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", ""},
 		expected{v1alpha1.ConditionChannelJoined, "False", "BotNotRunning", ""},
 		expected{v1alpha1.ConditionProgressing, "True", "Progressing", "the database service is being rolled out"},
+		expected{v1alpha1.ConditionUpdateAvailable, "False", "UpToDate", ""},
 	)
 	now, err := get(t.Context(), &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
 	if err != nil {
@@ -315,8 +316,8 @@ func TestStatusIsCompleteFromTheFirstPassOn(t *testing.T) {
 		now.Status.Database.Summary != "0/1" || now.Status.Selector == "" {
 		t.Errorf("status is %+v", now.Status)
 	}
-	if len(now.Status.Conditions) != 5 {
-		t.Errorf("there are %d conditions, want 5", len(now.Status.Conditions))
+	if len(now.Status.Conditions) != 6 {
+		t.Errorf("there are %d conditions, want 6", len(now.Status.Conditions))
 	}
 }
 

@@ -13,6 +13,9 @@ const (
 	ConditionChannelJoined = "ChannelJoined"
 	// ConditionProgressing is True while the cluster does not yet run what the spec asks for.
 	ConditionProgressing = "Progressing"
+	// ConditionUpdateAvailable is True while the operator would run other pods than it did when the spec last changed,
+	// and updatePolicy is Manual. Ready does not depend on it.
+	ConditionUpdateAvailable = "UpdateAvailable"
 )
 
 // Reasons that the operator gives. What the processes say of themselves goes through as it is: the reasons of
@@ -24,6 +27,11 @@ const (
 	ReasonAvailable = "Available"
 	// ReasonRolledOut goes with Progressing being False.
 	ReasonRolledOut = "RolledOut"
+
+	// ReasonOperatorChanged goes with UpdateAvailable being True.
+	ReasonOperatorChanged = "OperatorChanged"
+	// ReasonUpToDate goes with UpdateAvailable being False.
+	ReasonUpToDate = "UpToDate"
 
 	// ReasonScaledToZero says that spec.replicas is 0.
 	ReasonScaledToZero = "ScaledToZero"

@@ -3,6 +3,17 @@ package v1alpha1
 
 import corev1 "k8s.io/api/core/v1"
 
+// UpdatePolicy says what an update of the operator may do to pods that run.
+//
+// +kubebuilder:validation:Enum=Manual;Automatic
+type UpdatePolicy string
+
+// The policies for updates of the operator.
+const (
+	UpdateManual    UpdatePolicy = "Manual"
+	UpdateAutomatic UpdatePolicy = "Automatic"
+)
+
 // LabelValue is the value of a label.
 //
 // +kubebuilder:validation:MaxLength=63

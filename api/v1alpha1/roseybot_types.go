@@ -86,6 +86,13 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
 	Image string `json:"image,omitempty"`
 
+	// updatePolicy says what a newer operator, which may want another image or other pods, does to the pods that run:
+	// Manual leaves them until the spec changes and says so in the condition UpdateAvailable, Automatic replaces them.
+	// Default: Manual.
+	// +optional
+	// +default="Manual"
+	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
+
 	// imagePullPolicy says when a node pulls the image. Default: Always for the tag latest, else IfNotPresent.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never

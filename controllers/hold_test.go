@@ -1,0 +1,176 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// upgradeNamespace is left alone by the operator of the other tests.
+const upgradeNamespace = "upgrade"
+
+// runOperator runs an operator of its own in upgradeNamespace until it is stopped.
+func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
+	t.Helper()
+	manager, err := ctrl.NewManager(rig.config, ctrl.Options{
+		Scheme:     rig.operator.Client.Scheme(),
+		Cache:      CacheOptions([]string{upgradeNamespace}),
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
+	edit(operator)
+	if err := operator.SetupWithManager(manager); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Start(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// newer is an operator whose pods differ in image, environment and configuration.
+func newer(operator *Reconciler) {
+	operator.Params.Image = "rosey.example/rosey:next"
+	operator.Build = func(bot *v1alpha1.RoseyBot, params manifests.Params) (manifests.Set, error) {
+		set, err := manifests.Build(bot, params)
+		for _, objects := range [][]client.Object{set.Shared, set.Bot, set.Database} {
+			for _, object := range objects {
+				switch object := object.(type) {
+				case *corev1.ConfigMap:
+					object.Data["bot.yaml"] += "unknownToTheOldImage: true\n"
+				case *appsv1.Deployment:
+					container := &object.Spec.Template.Spec.Containers[0]
+					container.Env = append(container.Env, corev1.EnvVar{Name: "NEXT", Value: "yes"})
+				case *corev1.Service:
+					object.Labels["next"] = "yes"
+				}
+			}
+		}
+		return set, err
+	}
+}
+
+// runs is what the pods of an upgraded RoseyBot run from.
+type runs struct {
+	Templates map[string]corev1.PodTemplateSpec
+	Config    map[string]string
+}
+
+func whatRuns(ctx context.Context, bot *v1alpha1.RoseyBot) (runs, error) {
+	found := runs{Templates: map[string]corev1.PodTemplateSpec{}}
+	for _, name := range []string{"-bot", "-db"} {
+		deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, bot.Name+name)
+		if err != nil {
+			return runs{}, err
+		}
+		found.Templates[name] = deployment.Spec.Template
+	}
+	configuration, err := get(ctx, &corev1.ConfigMap{}, bot.Namespace, bot.Name+"-config")
+	found.Config = configuration.Data
+	return found, err
+}
+
+func waitNext(t *testing.T, bot *v1alpha1.RoseyBot) {
+	t.Helper()
+	eventually(t, bot.Name+" runs what the newer operator wants", func(ctx context.Context) error {
+		now, err := whatRuns(ctx, bot)
+		if err != nil {
+			return err
+		}
+		for name, template := range now.Templates {
+			container := template.Spec.Containers[0]
+			if container.Image != "rosey.example/rosey:next" || len(container.Env) != 1 {
+				return fmt.Errorf("%s runs %s with %v", name, container.Image, container.Env)
+			}
+		}
+		if now.Config["bot.yaml"][len(now.Config["bot.yaml"])-5:] != "true\n" {
+			return errors.New("the configuration is the old one")
+		}
+		return nil
+	})
+	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
+}
+
+func TestNewerOperatorRestartsNothingUnderManual(t *testing.T) {
+	if rig.missing != "" {
+		t.Skip(rig.missing)
+	}
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: upgradeNamespace}})
+	manual, automatic := newBot(upgradeNamespace), newBot(upgradeNamespace)
+	automatic.Name, automatic.Spec.UpdatePolicy = "automatic", v1alpha1.UpdateAutomatic
+	stop := runOperator(t, func(*Reconciler) {})
+	createReady(t, manual)
+	createReady(t, automatic)
+	stop()
+	before, err := whatRuns(t.Context(), manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	stop = runOperator(t, newer)
+	waiting := waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
+		v1alpha1.ReasonOperatorChanged)
+	want := "any change of the spec, or updatePolicy: Automatic, rolls out what this operator would run: " +
+		"ConfigMap movienight-config, " +
+		"Deployment movienight-db with image rosey.example/rosey:next, " +
+		"Deployment movienight-bot with image rosey.example/rosey:next"
+	if waiting.Message != want {
+		t.Errorf("message is %q, want %q", waiting.Message, want)
+	}
+	waitNext(t, automatic)
+	waitLabel(t, "movienight-bot", "next") // what restarts nothing is applied
+	// Held templates do not keep the rest of a Deployment from being repaired.
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", Namespace: upgradeNamespace}}
+	change(t, deployment, func() { deployment.Spec.Replicas = new(int32(3)) })
+	waitReplicas(t, manual, "movienight-bot", 1)
+	rollOut(t, manual)
+	waitCondition(t, manual, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	after, err := whatRuns(t.Context(), manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("what runs (-before +after the upgrade):\n%s", diff)
+	}
+	stop()
+
+	// A restart of the newer operator changes nothing either; a change of the spec takes everything up.
+	stop = runOperator(t, newer)
+	defer func() { stop() }()
+	waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
+	change(t, manual, func() { manual.Spec.LogLevel = "debug" })
+	waitNext(t, manual)
+}
+
+func waitLabel(t *testing.T, service, label string) {
+	t.Helper()
+	eventually(t, service+" has label "+label, func(ctx context.Context) error {
+		now, err := get(ctx, &corev1.Service{}, upgradeNamespace, service)
+		if err == nil && now.Labels[label] == "" {
+			err = fmt.Errorf("labels are %v", now.Labels)
+		}
+		return err
+	})
+}
