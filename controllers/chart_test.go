@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/controllers/manifests"
 )
 
 // renderChart returns the chart's objects as "kind namespace/name".
@@ -45,6 +47,7 @@ func TestChartGrantsRightsInWatchedNamespacesOnly(t *testing.T) {
 		"ClusterRole /rosey-system:rosey-operator",
 		"CustomResourceDefinition /roseybots.rosey.dev",
 		"Deployment rosey-system/rosey-operator",
+		"NetworkPolicy rosey-system/rosey-operator",
 		"Role rosey-system/rosey-operator-leader-election",
 		"RoleBinding a/rosey-operator",
 		"RoleBinding b/rosey-operator",
@@ -62,8 +65,9 @@ func TestChartGrantsRightsInWatchedNamespacesOnly(t *testing.T) {
 		"RoleBinding rosey-system/rosey-operator-leader-election",
 		"ServiceAccount rosey-system/rosey-operator",
 	}
-	if diff := cmp.Diff(want, kinds(renderChart(t, "--set", "crds.install=false"))); diff != "" {
-		t.Errorf("objects without the CRD (-want +got):\n%s", diff)
+	least := renderChart(t, "--set", "crds.install=false,networkPolicy.enabled=false")
+	if diff := cmp.Diff(want, kinds(least)); diff != "" {
+		t.Errorf("objects without CRD and policy (-want +got):\n%s", diff)
 	}
 }
 
@@ -81,6 +85,25 @@ func TestChartGrantsNothingAboutSecrets(t *testing.T) {
 			if word == "*" || strings.HasPrefix(word, "secrets") {
 				t.Errorf("rule %v grants %q", rule, word)
 			}
+		}
+	}
+}
+
+// The bots' network policies let the operator in by its labels.
+func TestChartsOperatorIsLetIn(t *testing.T) {
+	deployment := renderChart(t)["Deployment rosey-system/rosey-operator"]
+	labels, _, err := unstructured.NestedStringMap(deployment.Object, "spec", "template", "metadata", "labels")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := manifests.Build(newBot("fun"), manifests.Params{OperatorNamespace: apiservertest.Namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, _ := set.Bot[0].(*networkingv1.NetworkPolicy)
+	for key, value := range policy.Spec.Ingress[0].From[0].PodSelector.MatchLabels {
+		if labels[key] != value {
+			t.Errorf("label %s of the operator is %q, want %q", key, labels[key], value)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,6 +37,8 @@ func standIn(t *testing.T, kind, namespace, name string) client.Object {
 				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
 			},
 		}}
+	case "NetworkPolicy":
+		return &networkingv1.NetworkPolicy{ObjectMeta: meta}
 	case "Deployment":
 		return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
@@ -56,6 +59,7 @@ func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
 		{"PersistentVolumeClaim", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
 		{"Service", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
 		{"Deployment", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
+		{"NetworkPolicy", "movienight-bot", v1alpha1.ConditionBotAvailable},
 		{"Service", "movienight-bot", v1alpha1.ConditionBotAvailable},
 		{"Deployment", "movienight-bot", v1alpha1.ConditionBotAvailable},
 	}

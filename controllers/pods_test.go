@@ -7,8 +7,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -41,6 +43,10 @@ func withPodSettings(bot *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	}
 	bot.Spec.PodSecurityContext = &corev1.PodSecurityContext{FSGroup: new(int64(2000))}
 	bot.Spec.ServiceAccountName = "chat"
+	bot.Spec.NetworkPolicy.Egress = []networkingv1.NetworkPolicyEgressRule{
+		{Ports: []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromInt32(4222))}}},
+		{To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/8"}}}},
+	}
 	return bot
 }
 
@@ -76,6 +82,32 @@ func TestPodSettingsComeAndGo(t *testing.T) {
 			return nil
 		}
 		return fmt.Errorf("it is there: %w", err)
+	})
+}
+
+// A policy that is switched off goes; one that somebody opened is closed again.
+func TestNetworkPolicyIsRepairedAndPruned(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	policy := &networkingv1.NetworkPolicy{}
+	policy.Namespace, policy.Name = bot.Namespace, "movienight-bot"
+	change(t, policy, func() { policy.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}} })
+	eventually(t, "the policy is closed again", func(ctx context.Context) error {
+		now, err := get(ctx, &networkingv1.NetworkPolicy{}, bot.Namespace, "movienight-bot")
+		if err == nil && len(now.Spec.Ingress[0].From) != 2 {
+			err = fmt.Errorf("ingress is %v", now.Spec.Ingress)
+		}
+		return err
+	})
+	change(t, bot, func() { bot.Spec.NetworkPolicy.Enabled = new(false) })
+	eventually(t, "there is no policy", func(ctx context.Context) error {
+		left := &networkingv1.NetworkPolicyList{}
+		err := rig.admin.List(ctx, left, client.InNamespace(bot.Namespace))
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("there are %d", len(left.Items))
+		}
+		return err
 	})
 }
 

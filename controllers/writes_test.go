@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,11 +39,12 @@ func TestFirstPassCreatesEachObjectWithOneRequest(t *testing.T) {
 	}
 	want := map[string]int{
 		"serviceaccounts": 1, "configmaps": 1, "persistentvolumeclaims": 1, "services": 2, "deployments": 2,
+		"networkpolicies": 2,
 	}
 	if diff := cmp.Diff(want, created); diff != "" {
 		t.Errorf("created objects (-want +got):\n%s", diff)
 	}
-	if got, want := len(versions(t, bot)), 7; got != want {
+	if got, want := len(versions(t, bot)), 9; got != want {
 		t.Errorf("%d objects carry the label, want %d", got, want)
 	}
 }
@@ -227,7 +229,7 @@ func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	found := map[string]string{}
 	for _, list := range []client.ObjectList{
 		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ConfigMapList{},
-		&corev1.ServiceAccountList{}, &corev1.PersistentVolumeClaimList{},
+		&corev1.ServiceAccountList{}, &corev1.PersistentVolumeClaimList{}, &networkingv1.NetworkPolicyList{},
 	} {
 		err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace),
 			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})

@@ -1,7 +1,10 @@
 //nolint:lll // a marker cannot be wrapped
 package v1alpha1
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+)
 
 // UpdatePolicy says what an update of the operator may do to pods that run.
 //
@@ -73,4 +76,21 @@ type PodMetadata struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('rosey.dev/'))",message="expected none of the annotations that the operator sets: rosey.dev/*"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', with a domain and '/' in front if wanted"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// NetworkPolicy says which connections the pods may have, in clusters that enforce NetworkPolicies.
+type NetworkPolicy struct {
+	// enabled makes a NetworkPolicy for bot and database service each. Into the pods, they let the operator and pods
+	// of namespaces labelled metrics=enabled, at the port of status and metrics; out of the pods, what egress says.
+	// Default: true.
+	// +optional
+	// +default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// egress are the rules for connections from the pods. They replace the default as a whole, so they need to allow
+	// DNS, NATS and CyTube. Default: DNS and TCP to anywhere.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
 }

@@ -139,6 +139,10 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a ServiceAccount: lower case letters, digits, '-' and '.'"
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
+	// networkPolicy says which connections the pods may have. Absent: the defaults of its fields.
+	// +optional
+	NetworkPolicy NetworkPolicy `json:"networkPolicy,omitzero"`
+
 	// logLevel is how much bot and database service log. Default: info.
 	// +optional
 	// +default="info"

@@ -11,14 +11,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 )
 
-// imageVariable is the environment's place for --runtime-image.
-const imageVariable = "ROSEY_IMAGE"
+// The environment's places for --runtime-image and --namespace.
+const (
+	imageVariable     = "ROSEY_IMAGE"
+	namespaceVariable = "POD_NAMESPACE"
+)
 
 type options struct {
 	metricsAddress    string
 	healthAddress     string
 	leaderElect       bool
-	leaderNamespace   string
+	namespace         string
 	runtimeImage      string
 	watchedNamespaces []string
 	logLevel          string
@@ -38,8 +41,8 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"where to serve /healthz and /readyz over HTTP")
 	flags.BoolVar(&parsed.leaderElect, "leader-elect", false,
 		"work only while holding a Lease, so that several operators can stand by")
-	flags.StringVar(&parsed.leaderNamespace, "leader-election-namespace", "",
-		"namespace of the Lease; default: the one the operator's pod is in")
+	flags.StringVar(&parsed.namespace, "namespace", os.Getenv(namespaceVariable),
+		"namespace the operator runs in: for its Lease, and let in by network policies; default: $"+namespaceVariable)
 	flags.StringVar(&parsed.runtimeImage, "runtime-image", os.Getenv(imageVariable),
 		"image of bots and database services whose RoseyBot names none; default: $"+imageVariable)
 	flags.StringVar(&namespaces, "watch-namespaces", "",

@@ -93,7 +93,7 @@ func TestRunLeadsWorksAndReleases(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{
 			"--runtime-image=rosey:v1", "--watch-namespaces=watched", "--leader-elect",
-			"--leader-election-namespace=" + apiservertest.Namespace,
+			"--namespace=" + apiservertest.Namespace,
 			"--health-probe-bind-address=" + health, "--metrics-bind-address=" + metrics,
 		}, io.Discard, io.Discard)
 	}()

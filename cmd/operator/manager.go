@@ -25,7 +25,7 @@ func newManager(kubernetes *rest.Config, options options) (ctrl.Manager, error) 
 		HealthProbeBindAddress:  options.healthAddress,
 		LeaderElection:          options.leaderElect,
 		LeaderElectionID:        "rosey-operator",
-		LeaderElectionNamespace: options.leaderNamespace,
+		LeaderElectionNamespace: options.namespace,
 		// The process ends with the manager, so the next leader need not wait for the Lease to run out.
 		LeaderElectionReleaseOnCancel: true,
 	})
@@ -38,8 +38,8 @@ func newManager(kubernetes *rest.Config, options options) (ctrl.Manager, error) 
 	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("adding the readiness check: %w", err)
 	}
-	reconciler := controllers.New(manager, manifests.Params{Image: options.runtimeImage},
-		controllers.NewProber(config.HTTPPort))
+	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.namespace}
+	reconciler := controllers.New(manager, params, controllers.NewProber(config.HTTPPort))
 	if err := reconciler.SetupWithManager(manager); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 type Params struct {
 	// Image runs where the RoseyBot names none.
 	Image string
+	// OperatorNamespace is where the operator runs, which network policies let in. Empty: any namespace.
+	OperatorNamespace string
 }
 
 // Set is all that a RoseyBot needs, in the order in which it is to be written: an object only needs what stands
@@ -35,8 +37,9 @@ func Build(bot *v1alpha1.RoseyBot, params Params) (Set, error) {
 		shared = append(shared, serviceAccount(bot))
 	}
 	return Set{
-		Shared:   append(shared, configMap(bot, files)),
-		Database: []client.Object{claim(bot), service(bot, Database), databaseDeployment(bot, params, files)},
-		Bot:      []client.Object{service(bot, Bot), botDeployment(bot, params, files)},
+		Shared: append(shared, configMap(bot, files)),
+		Database: append(networkPolicy(bot, params, Database),
+			claim(bot), service(bot, Database), databaseDeployment(bot, params, files)),
+		Bot: append(networkPolicy(bot, params, Bot), service(bot, Bot), botDeployment(bot, params, files)),
 	}, nil
 }

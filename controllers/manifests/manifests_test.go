@@ -212,7 +212,7 @@ func readBot(t *testing.T, path string) *v1alpha1.RoseyBot {
 
 func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
 	t.Helper()
-	set, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:default"})
+	set, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:default", OperatorNamespace: "ops"})
 	if err != nil {
 		t.Fatal(err)
 	}
