@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,8 @@ func kinds(objects map[string]*unstructured.Unstructured) []string {
 func TestChartGrantsRightsInWatchedNamespacesOnly(t *testing.T) {
 	want := []string{
 		"ClusterRole /rosey-system:rosey-operator",
+		"ClusterRole /rosey-system:rosey-operator:edit",
+		"ClusterRole /rosey-system:rosey-operator:view",
 		"CustomResourceDefinition /roseybots.rosey.dev",
 		"Deployment rosey-system/rosey-operator",
 		"NetworkPolicy rosey-system/rosey-operator",
@@ -59,6 +62,8 @@ func TestChartGrantsRightsInWatchedNamespacesOnly(t *testing.T) {
 	}
 	want = []string{
 		"ClusterRole /rosey-system:rosey-operator",
+		"ClusterRole /rosey-system:rosey-operator:edit",
+		"ClusterRole /rosey-system:rosey-operator:view",
 		"ClusterRoleBinding /rosey-system:rosey-operator",
 		"Deployment rosey-system/rosey-operator",
 		"Role rosey-system/rosey-operator-leader-election",
@@ -85,6 +90,38 @@ func TestChartGrantsNothingAboutSecrets(t *testing.T) {
 			if word == "*" || strings.HasPrefix(word, "secrets") {
 				t.Errorf("rule %v grants %q", rule, word)
 			}
+		}
+	}
+}
+
+// People with the cluster's own roles may use RoseyBots; who may only look may change nothing.
+func TestChartsRolesForPeople(t *testing.T) {
+	objects := renderChart(t)
+	for name, want := range map[string]struct{ cluster, verbs []string }{
+		"view": {[]string{"view", "edit", "admin"}, []string{"get", "list", "watch"}},
+		"edit": {
+			[]string{"edit", "admin"}, []string{"create", "delete", "deletecollection", "patch", "update"},
+		},
+	} {
+		role := &rbacv1.ClusterRole{}
+		rendered := objects["ClusterRole /rosey-system:rosey-operator:"+name]
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rendered.Object, role); err != nil {
+			t.Fatal(err)
+		}
+		for _, cluster := range []string{"view", "edit", "admin"} {
+			got := role.Labels["rbac.authorization.k8s.io/aggregate-to-"+cluster] == "true"
+			if got != slices.Contains(want.cluster, cluster) {
+				t.Errorf("%s is part of the cluster's %s: %t", name, cluster, got)
+			}
+		}
+		verbs := map[string]bool{}
+		for _, rule := range role.Rules {
+			for _, verb := range rule.Verbs {
+				verbs[verb] = true
+			}
+		}
+		if diff := cmp.Diff(want.verbs, slices.Sorted(maps.Keys(verbs))); diff != "" {
+			t.Errorf("verbs of %s (-want +got):\n%s", name, diff)
 		}
 	}
 }

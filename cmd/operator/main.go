@@ -10,6 +10,9 @@ import (
 	"os"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"rosey.dev/rosey/controllers"
 )
 
 func main() {
@@ -47,6 +50,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	collector := controllers.NewCollector(manager.GetClient())
+	if err := metrics.Registry.Register(collector); err != nil {
+		return fmt.Errorf("registering the metrics of RoseyBots: %w", err)
+	}
+	defer metrics.Registry.Unregister(collector)
 	logger.Info("starting", "version", buildVersion(), "runtimeImage", options.runtimeImage)
 	if err := manager.Start(ctx); err != nil {
 		return fmt.Errorf("running: %w", err)

@@ -104,6 +104,9 @@ func TestRunLeadsWorksAndReleases(t *testing.T) {
 		key := client.ObjectKey{Namespace: "watched", Name: "movienight-config"}
 		return admin.Get(ctx, key, &corev1.ConfigMap{})
 	})
+	eventually(t, "metrics about the bot", func(ctx context.Context) error {
+		return serves(ctx, "http://"+metrics+"/metrics", `roseybot_info{channel="movienight",name="movienight"`)
+	})
 	if holder := leader(t, admin); holder == "" {
 		t.Error("nobody holds the Lease")
 	}
@@ -174,7 +177,10 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func answers(ctx context.Context, url string) error {
+func answers(ctx context.Context, url string) error { return serves(ctx, url, "") }
+
+// serves says whether a page is there and has a text.
+func serves(ctx context.Context, url, want string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -187,7 +193,11 @@ func answers(ctx context.Context, url string) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %s", response.Status)
 	}
-	return nil
+	page, err := io.ReadAll(response.Body)
+	if err == nil && !strings.Contains(string(page), want) {
+		err = fmt.Errorf("%s has no %s", url, want)
+	}
+	return err
 }
 
 func eventually(t *testing.T, what string, check func(context.Context) error) {

@@ -1,0 +1,75 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// scrape returns the series about a namespace as "name{labels} value".
+func scrape(registry prometheus.Gatherer, namespace string) ([]string, error) {
+	families, err := registry.Gather()
+	var found []string
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			var text []string
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+				if label.GetName() != "namespace" && label.GetName() != "name" {
+					text = append(text, label.GetName()+"="+label.GetValue())
+				}
+			}
+			if labels["namespace"] == namespace {
+				found = append(found, fmt.Sprintf("%s{%s} %v",
+					strings.TrimPrefix(family.GetName(), "roseybot_"), strings.Join(text, ","), metric.GetGauge().GetValue()))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found, err
+}
+
+func TestMetricsFollowTheRoseyBot(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewCollector(rig.operator.Client))
+	want := []string{
+		"component_replicas{component=bot,state=existing} 1",
+		"component_replicas{component=bot,state=ready} 1",
+		"component_replicas{component=bot,state=wanted} 1",
+		"component_replicas{component=database,state=existing} 1",
+		"component_replicas{component=database,state=ready} 1",
+		"component_replicas{component=database,state=wanted} 1",
+		"condition{reason=Available,status=True,type=BotAvailable} 1",
+		"condition{reason=Available,status=True,type=DatabaseAvailable} 1",
+		"condition{reason=Joined,status=True,type=ChannelJoined} 1",
+		"condition{reason=Ready,status=True,type=Ready} 1",
+		"condition{reason=RolledOut,status=False,type=Progressing} 1",
+		"condition{reason=UpToDate,status=False,type=UpdateAvailable} 1",
+		"info{channel=movienight,server=https://cytu.be} 1",
+	}
+	waitSeries(t, registry, bot.Namespace, want)
+	if err := rig.admin.Delete(t.Context(), bot); err != nil {
+		t.Fatal(err)
+	}
+	waitSeries(t, registry, bot.Namespace, nil)
+}
+
+func waitSeries(t *testing.T, registry prometheus.Gatherer, namespace string, want []string) {
+	t.Helper()
+	eventually(t, "the series", func(context.Context) error {
+		got, err := scrape(registry, namespace)
+		if diff := cmp.Diff(want, got); err == nil && diff != "" {
+			err = errors.New(diff)
+		}
+		return err
+	})
+}
