@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -10,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
+
+	"rosey.dev/rosey/controllers/manifests"
 )
 
 // desiredHashAnnotation holds a hash of the object as it was last sent. It differs when a field was dropped, which a
@@ -32,14 +32,9 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[desiredHashAnnotation] = hashOf(text)
+	annotations[desiredHashAnnotation] = manifests.Hash(text)
 	object.SetAnnotations(annotations)
 	return object, nil
-}
-
-func hashOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
 }
 
 // contains says whether a live object has everything that is wanted. Lists are compared by their keys, as the API

@@ -42,7 +42,7 @@ func hold(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) (waiting str
 		if err != nil {
 			return "", fmt.Errorf("encoding what %s runs from: %w", nameOf(object), err)
 		}
-		annotations := map[string]string{templateHashAnnotation: hashOf(text), specGenerationAnnotation: generation}
+		annotations := map[string]string{templateHashAnnotation: manifests.Hash(text), specGenerationAnnotation: generation}
 		object.SetAnnotations(annotations)
 		live := seen.objects[keyOf(object)]
 		if live == nil || !metav1.IsControlledBy(live, bot) ||

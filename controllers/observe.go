@@ -58,25 +58,20 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 }
 
 func (o observed) putAll(scheme *runtime.Scheme, list client.ObjectList) error {
-	err := meta.EachListItem(list, func(item runtime.Object) error { return o.put(scheme, item) })
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		gvk, err := apiutil.GVKForObject(item, scheme)
+		if err != nil {
+			return fmt.Errorf("kind of %T: %w", item, err)
+		}
+		if object, ok := item.(client.Object); ok {
+			object.GetObjectKind().SetGroupVersionKind(gvk)
+			o.objects[keyOf(object)] = object
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("reading %T: %w", list, err)
 	}
-	return nil
-}
-
-// put takes up an object as it is now.
-func (o observed) put(scheme *runtime.Scheme, item runtime.Object) error {
-	gvk, err := apiutil.GVKForObject(item, scheme)
-	if err != nil {
-		return fmt.Errorf("kind of %T: %w", item, err)
-	}
-	item.GetObjectKind().SetGroupVersionKind(gvk)
-	object, ok := item.(client.Object)
-	if !ok {
-		return fmt.Errorf("%s is not an object with metadata", gvk.Kind)
-	}
-	o.objects[keyOf(object)] = object
 	return nil
 }
 

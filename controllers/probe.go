@@ -58,18 +58,10 @@ func (p Prober) ask(ctx context.Context, seen observed) map[manifests.Component]
 		if pod == nil || podReady(pod) || !started(pod) || pod.Status.PodIP == "" {
 			continue
 		}
-		report, err := p.get(ctx, pod.Status.PodIP, reportedAs(component))
+		report, err := p.get(ctx, pod.Status.PodIP, config.Component(component))
 		answers[component] = answer{report: report, err: err}
 	}
 	return answers
-}
-
-// reportedAs is the component's name in a Report.
-func reportedAs(component manifests.Component) config.Component {
-	if component == manifests.Bot {
-		return config.BotComponent
-	}
-	return config.DatabaseComponent
 }
 
 // started says whether the startup probe of a running container succeeded.

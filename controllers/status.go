@@ -85,10 +85,7 @@ func (s situation) off(component manifests.Component) (why verdict, isOff bool) 
 }
 
 func (s situation) deployment(component manifests.Component) *appsv1.Deployment {
-	if component == manifests.Bot {
-		return s.seen.deployment(manifests.BotName(s.bot))
-	}
-	return s.seen.deployment(manifests.DatabaseName(s.bot))
+	return s.seen.deployment(manifests.Name(s.bot, component))
 }
 
 func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatus {

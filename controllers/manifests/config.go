@@ -73,8 +73,8 @@ func configMap(bot *v1alpha1.RoseyBot, files map[string]string) *corev1.ConfigMa
 	}
 }
 
-// configHash makes a pod template change with its configuration, which a process reads only at its start.
-func configHash(content string) string {
-	sum := sha256.Sum256([]byte(content))
+// Hash is short and differs where the content does.
+func Hash(content []byte) string {
+	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:8])
 }

@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// configHashAnnotation is on the pod template.
+// configHashAnnotation makes a pod template change with its configuration, which a process reads only at its start.
 const configHashAnnotation = "rosey.dev/config-hash"
 
 // Replicas is the number of pods of a component that a RoseyBot asks for. The database service has one, since SQLite
@@ -67,7 +67,7 @@ func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, 
 	labels := componentLabels(bot, work.component)
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-		ObjectMeta: owned(bot, componentName(bot, work.component), labels),
+		ObjectMeta: owned(bot, Name(bot, work.component), labels),
 		Spec: appsv1.DeploymentSpec{
 			Replicas:             new(Replicas(bot, work.component)),
 			RevisionHistoryLimit: new(int32(2)),
@@ -78,7 +78,7 @@ func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, 
 				ObjectMeta: metav1.ObjectMeta{
 					Labels: with(bot.Spec.PodMetadata.Labels, labels),
 					Annotations: with(bot.Spec.PodMetadata.Annotations,
-						map[string]string{configHashAnnotation: configHash(files[work.file])}),
+						map[string]string{configHashAnnotation: Hash([]byte(files[work.file]))}),
 				},
 				Spec: podSpec(bot, params, work),
 			},

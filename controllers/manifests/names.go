@@ -7,15 +7,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
 )
 
-// Component is the value of LabelComponent.
+// Component is the value of LabelComponent, and what a process calls itself.
 type Component string
 
 // The components of a RoseyBot.
 const (
-	Bot      Component = "bot"
-	Database Component = "database"
+	Bot      = Component(config.BotComponent)
+	Database = Component(config.DatabaseComponent)
 )
 
 // Labels of everything that belongs to a RoseyBot.
@@ -44,7 +45,8 @@ func serviceAccountName(bot *v1alpha1.RoseyBot) string {
 	return cmp.Or(bot.Spec.ServiceAccountName, bot.Name+"-rosey")
 }
 
-func componentName(bot *v1alpha1.RoseyBot, component Component) string {
+// Name is BotName or DatabaseName.
+func Name(bot *v1alpha1.RoseyBot, component Component) string {
 	if component == Bot {
 		return BotName(bot)
 	}

@@ -15,7 +15,7 @@ const httpPort = "http"
 func service(bot *v1alpha1.RoseyBot, component Component) *corev1.Service {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: owned(bot, componentName(bot, component), componentLabels(bot, component)),
+		ObjectMeta: owned(bot, Name(bot, component), componentLabels(bot, component)),
 		Spec: corev1.ServiceSpec{
 			Selector: Selector(bot, component),
 			Ports: []corev1.ServicePort{{

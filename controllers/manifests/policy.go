@@ -32,7 +32,7 @@ func networkPolicy(bot *v1alpha1.RoseyBot, params Params, component Component) [
 	}
 	return []client.Object{&networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-		ObjectMeta: owned(bot, componentName(bot, component), componentLabels(bot, component)),
+		ObjectMeta: owned(bot, Name(bot, component), componentLabels(bot, component)),
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: Selector(bot, component)},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
