@@ -8,9 +8,10 @@ test_tools=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/tools
 
 install_packages() {
   local missing=() package
-  for package in gcc:gcc shellcheck:shellcheck; do
-    command -v "${package%:*}" >/dev/null || missing+=("${package#*:}")
+  for package in gcc shellcheck; do
+    command -v "$package" >/dev/null || missing+=("$package")
   done
+  [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     leave_out "what needs ${missing[*]}: not installed, and apt-get needs root"
@@ -51,6 +52,15 @@ check_cluster() {
   say "the local cluster's own checks"
   hack/cluster/cluster smoke
   ROSEY_E2E=local-cluster
+}
+
+# What runs at once in one process is in the runtime and the simulator. The race detector is the one thing that needs C.
+run_race_tests() {
+  if ! command -v gcc >/dev/null; then
+    leave_out "the race detector: it needs gcc"
+    return
+  fi
+  CGO_ENABLED=1 run_go_tests -race ./runtime/... ./cmd/rosey ./hack/cytube/...
 }
 
 run_go_tests() {
