@@ -29,7 +29,7 @@ func newDatabaseCommand() *cobra.Command {
 	}
 	flags = newSettings(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
 		keysBut("account", "commands", "channel.passwordFile"))
-	command.AddCommand(newShowCommand(flags))
+	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags))
 	return command
 }
 

@@ -51,11 +51,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // checkSchema is for a database that must not be changed: its schema has to be the one we know.
 func checkSchema(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	known, err := newestSchema()
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return err
 	}
-	known := int64(len(files))
 	var current int64
 	err = db.QueryRowContext(ctx,
 		"SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&current)
@@ -68,4 +67,13 @@ func checkSchema(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once", current, known)
 	}
 	return nil
+}
+
+// newestSchema is the version of the schema that this program works with.
+func newestSchema() (int64, error) {
+	files, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("reading the migrations: %w", err)
+	}
+	return int64(len(files)), nil
 }

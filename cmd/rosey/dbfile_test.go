@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// openStore opens the database of writeConfig, as a service does.
+func openStore(t *testing.T, dir string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "rosey.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeStore(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expectCall runs a command and compares its exit code and what it says, on either output.
+func expectCall(t *testing.T, code int, says string, arguments ...string) (stdout string) {
+	t.Helper()
+	got, stdout, stderr := call(t, arguments...)
+	if got != code || !strings.Contains(stdout+stderr, says) {
+		t.Errorf("rosey %s: exit code %d, %s%s; want %d and %q",
+			strings.Join(arguments, " "), got, stdout, stderr, code, says)
+	}
+	return stdout
+}
+
+func TestDeadLettersByHand(t *testing.T) {
+	dir := t.TempDir()
+	file := writeConfig(t, dir, "nats://127.0.0.1:1")
+	expectCall(t, exitFailure, "no such file", "db", "dead", "drop", "--all", "--config", file)
+	s := openStore(t, dir)
+	at := time.UnixMilli(1763700000000)
+	letters := []store.DeadLetter{
+		store.NewDeadLetter(string(bus.MessageLog), "", "was too early", []byte(`{"username":"alice","message":"hi"}`), at),
+		store.NewDeadLetter(string(bus.MessageLog), "", "not JSON", []byte("{\xff\x1b[2J"), at),
+		store.NewDeadLetter(string(bus.MessageLog), "", "not JSON either", []byte("]"), at),
+	}
+	if err := s.AddDeadLetters(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitFailure, "open in another process", "db", "dead", "drop", "1", "--config", file)
+	text := expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("the list controls the terminal: %q", text)
+	}
+	closeStore(t, s)
+
+	for _, arguments := range [][]string{{"drop"}, {"drop", "1", "--all"}, {"retry", "x"}, {"retry", "0"}} {
+		expectCall(t, exitUsage, "expected", append([]string{"db", "dead", "--config", file}, arguments...)...)
+	}
+	expectCall(t, exitFailure, "dead letter 4711: there is none", "db", "dead", "drop", "3", "4711", "--config", file)
+	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
+	var left []shownLetter
+	listed := expectCall(t, exitClean, "", "db", "dead", "list", "-o", "json", "--config", file)
+	if err := json.Unmarshal([]byte(listed), &left); err != nil {
+		t.Fatal(err)
+	}
+	want := []shownLetter{{2, at.UnixMilli(), "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
+	if diff := cmp.Diff(want, left); diff != "" {
+		t.Error(diff)
+	}
+	if chat := show(t, file).Chat; len(chat) != 1 || chat[0].Text != "hi" {
+		t.Errorf("chat after the retry: %v", chat)
+	}
+	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exitClean, "no message failed", "db", "dead", "list", "--config", file)
+}
+
+func TestBackupAndRestoreByHand(t *testing.T) {
+	dir := t.TempDir()
+	file, backup := writeConfig(t, dir, "nats://127.0.0.1:1"), filepath.Join(dir, "backup.db")
+	expectCall(t, exitFailure, "rosey.db", "db", "backup", backup, "--config", file)
+	s := openStore(t, dir)
+	line := store.Event{
+		ID: "1", Channel: store.Channel{Server: "https://cytu.be", Name: "Movies"}, At: time.UnixMilli(1763700000000),
+		Fact: store.ChatLine{Username: "alice", Text: "hi"},
+	}
+	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitClean, "bytes", "db", "backup", backup, "--config", file)
+	expectCall(t, exitFailure, "it exists", "db", "backup", backup, "--config", file)
+	line.ID, line.At = "2", line.At.Add(time.Second)
+	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitFailure, "open in another process", "db", "restore", backup, "--config", file)
+	closeStore(t, s)
+	expectCall(t, exitClean, "what was there is now", "db", "restore", backup, "--config", file)
+	if chat := show(t, file).Chat; len(chat) != 1 {
+		t.Errorf("chat after the restore: %v, want the first line alone", chat)
+	}
+}

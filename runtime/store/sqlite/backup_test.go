@@ -1,0 +1,144 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+func chatTexts(t *testing.T, path string) (texts []string) {
+	t.Helper()
+	s, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	lines, err := s.RecentChat(t.Context(), line.Channel, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range lines {
+		texts = append(texts, one.Text)
+	}
+	return texts
+}
+
+func say(t *testing.T, s *Store, text string) {
+	t.Helper()
+	event := line
+	event.ID, event.Fact = text, store.ChatLine{Username: "alice", Text: text}
+	if err := s.Apply(t.Context(), []store.Event{event}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBackupBesideTheWriterAndRestore(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
+	s := mustOpen(t, path)
+	say(t, s, "before")
+	size, err := Backup(t.Context(), path, backup)
+	if err != nil || size == 0 {
+		t.Fatalf("backup of %d bytes, %v", size, err)
+	}
+	say(t, s, "later")
+	if info, err := os.Stat(backup); err != nil || info.Mode().Perm() != 0o600 || info.Size() != size {
+		t.Errorf("the backup: %v, %v; want %d bytes for its owner alone", info, err, size)
+	}
+	if _, err := Backup(t.Context(), path, backup); err == nil || !strings.Contains(err.Error(), "exists") {
+		t.Errorf("backup over another: %v", err)
+	}
+	_, err = Restore(t.Context(), backup, path)
+	if _, ok := errors.AsType[*LockedError](err); !ok {
+		t.Errorf("restore beside the service: %v, want a LockedError", err)
+	}
+	mustClose(t, s)
+	kept, err := Restore(t.Context(), backup, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(chatTexts(t, path)); got != "[before]" {
+		t.Errorf("after the restore: %s", got)
+	}
+	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before later]" {
+		t.Errorf("what was set aside: %s", got)
+	}
+	mustClose(t, mustOpen(t, path))
+	left, err := filepath.Glob(filepath.Join(dir, "*part*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("unfinished copies are left: %v, %v", left, err)
+	}
+}
+
+// A killed service leaves its last rows in the write-ahead log alone.
+func TestRestoreBesideALeftWriteAheadLog(t *testing.T) {
+	dir := t.TempDir()
+	path, backup, dead := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "dead.db")
+	s := mustOpen(t, path)
+	say(t, s, "before")
+	if _, err := Backup(t.Context(), path, backup); err != nil {
+		t.Fatal(err)
+	}
+	say(t, s, "in the log")
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dead+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, s)
+	kept, err := Restore(t.Context(), backup, dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(chatTexts(t, dead)); got != "[before]" {
+		t.Errorf("after the restore: %s", got)
+	}
+	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before in the log]" {
+		t.Errorf("what was set aside: %s", got)
+	}
+}
+
+func TestRestoreRefusesWhatItCannotUse(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rosey.db")
+	s := mustOpen(t, path)
+	say(t, s, "here")
+	mustClose(t, s)
+	older, newer := filepath.Join(dir, "older.db"), filepath.Join(dir, "newer.db")
+	makeVersion(t, older, 1)
+	mustClose(t, mustOpen(t, newer))
+	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	text, foreign := filepath.Join(dir, "text.db"), filepath.Join(dir, "foreign.db")
+	if err := os.WriteFile(text, []byte("no database at all"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, foreign, "CREATE TABLE user_stats (username TEXT)")
+	for backup, complaint := range map[string]string{
+		older:                           "version 1",
+		newer:                           "version 999",
+		text:                            "not a database of rosey",
+		foreign:                         "not a database of rosey",
+		filepath.Join(dir, "absent.db"): "no such file",
+		path:                            "expected another file",
+	} {
+		if _, err := Restore(t.Context(), backup, path); err == nil || !strings.Contains(err.Error(), complaint) ||
+			!strings.Contains(err.Error(), backup) {
+			t.Errorf("restore of %s: %v, want %q", backup, err, complaint)
+		}
+	}
+	if got := fmt.Sprint(chatTexts(t, path)); got != "[here]" {
+		t.Errorf("after refused restores: %s", got)
+	}
+	if _, err := Backup(t.Context(), older, filepath.Join(dir, "copy.db")); err != nil {
+		t.Errorf("backup of an older schema, as before an upgrade: %v", err)
+	}
+}
