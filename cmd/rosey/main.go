@@ -54,7 +54,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand(), newConfigCommand(),
+	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand(), newConfigCommand(), newImportCommand(),
 		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand())
 	return root
 }

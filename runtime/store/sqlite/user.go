@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	usersSQL    = `SELECT name, first_seen, last_seen, chat_lines FROM users WHERE channel_id = ` + inChannel
+	// Connected time is in nanoseconds, as Go has it; what the sessions say is added to it.
+	usersSQL = `SELECT name, first_seen, last_seen, chat_lines, imported_ms * 1000000
+FROM users WHERE channel_id = ` + inChannel
 	presenceSQL = `SELECT user_key, event_id, joined, at FROM presence WHERE channel_id = ` + inChannel
 )
 
@@ -66,7 +68,7 @@ func (s *Store) users(
 		presence[row.user] = append(presence[row.user], row.fact)
 	}
 	users, err := selectRows(ctx, tx, usersQuery, channel, arguments, func(user *store.User) []any {
-		return []any{&user.Username, millis{&user.FirstSeen}, millis{&user.LastSeen}, &user.Lines}
+		return []any{&user.Username, millis{&user.FirstSeen}, millis{&user.LastSeen}, &user.Lines, &user.Connected}
 	})
 	for i, user := range users {
 		users[i] = user.WithSessions(store.Sessions(presence[store.Fold(user.Username)]))

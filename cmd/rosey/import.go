@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/console"
+	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+func newImportCommand() *cobra.Command {
+	var flags *settings
+	var output string
+	command := &cobra.Command{
+		Use:   "import FILE --channel NAME",
+		Short: "Take over the SQLite file of a Python Rosey, which is read and not changed",
+		Long: "Take over the SQLite file of a Python Rosey, which is read and not changed.\n" +
+			"Neither bot may run meanwhile. To import again adds nothing twice.",
+		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			summary, err := component.importFile(command.Context(), arguments[0], command.ErrOrStderr())
+			if err != nil {
+				return failed(err)
+			}
+			return writeAs(command.OutOrStdout(), output, summary, summaryText(summary))
+		},
+	}
+	flags = newSettings(command.Flags(), "", keysOf("channel.name", "channel.server", "database.sqlite.path", "logLevel"))
+	addOutput(command, &output)
+	return command
+}
+
+func (c *component) importFile(ctx context.Context, file string, notes io.Writer) (summary legacy.Summary, err error) {
+	source, err := legacy.Open(ctx, file)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if err := c.makeData(""); err != nil {
+		return summary, err
+	}
+	target, err := sqlite.Open(ctx, c.config.Database.SQLite.Path)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	_, _ = fmt.Fprintf(notes, "importing %s, made by a Python Rosey with %s, into channel %s of %s\n",
+		file, source.Generation, c.config.Channel.Name, c.config.Database.SQLite.Path)
+	return legacy.Import(ctx, legacy.Options{
+		Source: source, Target: target, Channel: c.channel(),
+		Progress: func(table string, done, rows int) {
+			_, _ = fmt.Fprintf(notes, "%s: %d of %d rows\n", table, done, rows) // the summary tells it all again
+		},
+	})
+}
+
+func summaryText(summary legacy.Summary) string {
+	var text bytes.Buffer
+	table(&text, "Rows", "TABLE\tROWS\tTAKEN\tALREADY HERE\tCORRECTED\tLEFT", summary.Tables,
+		func(t *legacy.Table) string {
+			left := 0
+			for _, rows := range t.Left {
+				left += rows
+			}
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", console.Printable(t.Name), t.Rows, t.Taken, t.Here, t.Corrected, left)
+		})
+	var why, notes []string
+	for _, t := range summary.Tables {
+		for _, reason := range slices.Sorted(maps.Keys(t.Left)) {
+			why = append(why, fmt.Sprintf("%s\t%d\t%s", console.Printable(t.Name), t.Left[reason], reason))
+		}
+		for _, note := range slices.Sorted(maps.Keys(t.Notes)) {
+			notes = append(notes, fmt.Sprintf("%s\t%d\t%s", console.Printable(t.Name), t.Notes[note], note))
+		}
+	}
+	as := func(line string) string { return line }
+	table(&text, "Left", "TABLE\tROWS\tWHY", why, as)
+	table(&text, "Changed on the way", "TABLE\tNUMBER\tWHAT", notes, as)
+	return text.String()
+}

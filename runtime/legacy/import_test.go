@@ -1,0 +1,274 @@
+package legacy_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+var movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
+
+const all = 1 << 30
+
+// evening is when all of it happened.
+const evening = 1763700000
+
+func at(second int64, milliseconds int64) time.Time {
+	return time.UnixMilli((evening+second)*1000 + milliseconds).UTC()
+}
+
+func openTarget(t *testing.T) *sqlite.Store {
+	t.Helper()
+	target, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rosey.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := target.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return target
+}
+
+func importFrom(t *testing.T, path string, target store.Importer) map[string]legacy.Table {
+	t.Helper()
+	source, err := legacy.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	summary, err := legacy.Import(t.Context(), legacy.Options{Source: source, Target: target, Channel: movies})
+	if err := errors.Join(err, source.Close()); err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string]legacy.Table{}
+	for _, table := range summary.Tables {
+		left := 0
+		for _, rows := range table.Left {
+			left += rows
+		}
+		if sum := table.Taken + table.Here + table.Corrected + left; sum != table.Rows {
+			t.Errorf("table %s: %d of %d rows are accounted for: %+v", table.Name, sum, table.Rows, *table)
+		}
+		tables[table.Name] = *table
+	}
+	return tables
+}
+
+// stored is all that an import may change.
+type stored struct {
+	Chat    []store.RecentLine
+	Top     []store.Chatter
+	Users   []store.User
+	Maxima  store.Maxima
+	Counts  []store.CountSample
+	Actions []store.PastAction
+	Waiting []string
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+func read(t *testing.T, s store.Store) (content stored) {
+	t.Helper()
+	ctx := t.Context()
+	content = stored{
+		Chat:    must[[]store.RecentLine](t)(s.RecentChat(ctx, movies, all)),
+		Top:     must[[]store.Chatter](t)(s.TopChatters(ctx, movies, all)),
+		Users:   must[[]store.User](t)(s.Users(ctx, movies)),
+		Maxima:  must[store.Maxima](t)(s.HighWater(ctx, movies)),
+		Counts:  must[[]store.CountSample](t)(s.UserCounts(ctx, movies, all)),
+		Actions: must[[]store.PastAction](t)(s.Actions(ctx, movies, all)),
+	}
+	query := store.OutboundQuery{Limit: all, MaxRetries: all, Now: time.Now()}
+	for _, message := range must[[]store.OutboundMessage](t)(s.Outbound(ctx, movies, query)) {
+		content.Waiting = append(content.Waiting, message.Text)
+	}
+	return content
+}
+
+func same[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// rows are what both generations may hold, 10 minutes of an evening.
+func rows() string {
+	return fmt.Sprintf(`
+INSERT INTO user_stats VALUES ('alice', %[1]d - 1000, %[1]d + 100, 40, 3600, NULL), ('Alice', %[1]d, %[1]d + 300, 2, 60,
+  %[1]d + 290), ('bob', %[1]d, %[1]d + 50, 0, 7, NULL), ('', %[1]d, %[1]d, 0, 0, NULL), ('zed', 0, 0, 0, 0, NULL);
+INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d + 1, 'alice', 'z'), (%[1]d + 1, 'alice', 'z'),
+  (%[1]d + 1, 'bob', 'a'), (%[1]d + 1, 'bob', 'a'), (%[1]d + 2, 'alice', 'z'), (%[1]d + 9, '', 'nobody'),
+  (%[1]d + 10, 'carol', '<b>hi</b>'), (99999999999, 'alice', 'from the future');
+INSERT INTO channel_stats VALUES (1, 12, %[1]d + 5, 30, %[1]d + 7, %[1]d + 7);
+INSERT INTO user_count_history (timestamp, chat_users, connected_users) VALUES (%[1]d, 2, 3), (%[1]d + 300, 3, 3);
+INSERT INTO user_actions (timestamp, username, action_type, details) VALUES (%[1]d, 'bob', 'pm_command', 'cmd=say'),
+  (%[1]d, 'bob', 'pm_command', 'cmd=say'), (%[1]d + 1, 'bob', 'pm_command', NULL);
+INSERT INTO outbound_messages (timestamp, message, sent, retry_count) VALUES (%[1]d, 'said', 1, 0),
+  (%[1]d, 'old', 0, 0),  (%[2]d, 'fresh', 0, 0), (%[2]d, 'hopeless', 0, 3);`, evening, time.Now().Unix()-60)
+}
+
+func wantStored() stored {
+	return stored{
+		Chat: []store.RecentLine{
+			{At: at(1, 0), Username: "alice", Text: "z"}, {At: at(1, 1), Username: "bob", Text: "a"},
+			{At: at(2, 0), Username: "alice", Text: "z"}, {At: at(10, 0), Username: "carol", Text: "<b>hi</b>"},
+		},
+		Top: []store.Chatter{{Username: "Alice", Lines: 41}, {Username: "bob", Lines: 1}, {Username: "carol", Lines: 1}},
+		Users: []store.User{
+			{
+				Username: "Alice", FirstSeen: at(-1000, 0), LastSeen: at(300, 0), Lines: 41,
+				Connected: 3600*time.Second + 60*time.Second + 10*time.Second,
+			},
+			{Username: "bob", FirstSeen: at(0, 0), LastSeen: at(50, 0), Lines: 1, Connected: 7 * time.Second},
+			{Username: "carol", FirstSeen: at(10, 0), LastSeen: at(10, 0), Lines: 1},
+		},
+		Maxima: store.Maxima{Chat: 12, ChatAt: at(5, 0), Connected: 30, ConnectedAt: at(7, 0)},
+		Counts: []store.CountSample{{At: at(0, 0), Chat: 2, Connected: 3}, {At: at(300, 0), Chat: 3, Connected: 3}},
+		Actions: []store.PastAction{
+			{At: at(0, 0), Action: store.Action{Username: "bob", Type: "pm_command", Details: "cmd=say"}},
+			{At: at(1, 0), Action: store.Action{Username: "bob", Type: "pm_command"}},
+		},
+		Waiting: []string{"fresh"},
+	}
+}
+
+func TestImportOfBothGenerationsTwice(t *testing.T) {
+	for name, schema := range map[string]string{"sqlite3": synchronousSchema, "SQLAlchemy": ormSchema} {
+		t.Run(name, func(t *testing.T) {
+			path, target := makeSource(t, schema, rows()), openTarget(t)
+			hash, files := fingerprint(t, path)
+			first := importFrom(t, path, target)
+			same(t, "after the import", wantStored(), read(t, target))
+			chat := first["recent_chat"]
+			if chat.Taken != 4 || chat.Corrected != 2 || len(chat.Left) != 2 {
+				t.Errorf("chat: %+v", chat)
+			}
+			same(t, "users' notes", map[string]int{
+				"one user under several spellings": 1, "an open session, counted until last seen": 1,
+				"lines counted twice, taken off": 1,
+			}, first["user_stats"].Notes)
+			second := importFrom(t, path, target)
+			same(t, "after a second import", wantStored(), read(t, target))
+			for _, table := range []string{"recent_chat", "user_count_history", "user_actions"} {
+				if second[table].Taken != 0 || second[table].Here != first[table].Taken {
+					t.Errorf("second import of %s: %+v", table, second[table])
+				}
+			}
+			if again, now := fingerprint(t, path); again != hash || now != files {
+				t.Errorf("the source was changed, or there are %d files and not %d", now, files)
+			}
+		})
+	}
+}
+
+func TestImportOfPluginsKeys(t *testing.T) {
+	soon := time.Now().Add(time.Hour).Unix()
+	path, target := makeSource(t, ormSchema, fmt.Sprintf(`
+INSERT INTO plugin_kv_storage VALUES ('dice', 'best', '{"n": 6}', NULL, %[1]d, %[1]d),
+  ('dice', 'gone', '1', %[1]d, 1, 1), ('dice', 'soon', '"x"', %[2]d, 1, 1),
+  ('dice', 'bad', '{', NULL, 1, 1), ('dice', 'mine', '1', NULL, 1, 1);
+INSERT INTO "quote-db_quotes" (quote) VALUES ('a'), ('b');
+INSERT INTO api_tokens (token) VALUES ('secret');`, evening, soon)), openTarget(t)
+	key := func(name string) store.KVKey { return store.KVKey{Channel: movies, Plugin: "dice", Key: name} }
+	if err := target.KVSet(t.Context(), store.KVEntry{KVKey: key("mine"), Value: "2", At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	tables := importFrom(t, path, target)
+	got := map[string]string{}
+	for _, name := range []string{"best", "gone", "soon", "bad", "mine"} {
+		value, exists, err := target.KVGet(t.Context(), key(name), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exists {
+			got[name] = value
+		}
+	}
+	same(t, "values", map[string]string{"best": `{"n": 6}`, "soon": `"x"`, "mine": "2"}, got)
+	if _, exists, err := target.KVGet(t.Context(), key("soon"), time.Unix(soon, 0)); exists || err != nil {
+		t.Errorf("does not expire: %v, %v", exists, err)
+	}
+	for _, table := range []string{"quote-db_quotes", "api_tokens"} {
+		if len(tables[table].Left) != 1 {
+			t.Errorf("table %s is not said to be left: %+v", table, tables[table])
+		}
+	}
+}
+
+// Our bot was in the channel too: its lines, joins and records stand, and what both counted counts once.
+func TestImportBesideOwnRows(t *testing.T) {
+	path, target := makeSource(t, synchronousSchema, rows()), openTarget(t)
+	for i, event := range []store.Event{
+		{At: at(1, 345), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // theirs of second 1
+		{At: at(400, 0), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // too late to be one of theirs
+		{At: at(380, 0), Fact: store.UserJoined{Username: "alice"}},
+		{At: at(390, 0), Fact: store.HighWater{Chat: 20, Connected: new(5)}},
+	} {
+		event.ID, event.Channel = fmt.Sprint(i), movies
+		if err := target.Apply(t.Context(), []store.Event{event}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if here := importFrom(t, path, target)["recent_chat"].Here; here == 0 {
+			t.Error("no line was found to be here already")
+		}
+		got := read(t, target)
+		if len(got.Chat) != 5 || got.Users[0].Lines != 42 {
+			t.Errorf("%d lines are there and %d counted, want 5 and 42", len(got.Chat), got.Users[0].Lines)
+		}
+		want := wantStored().Users[0].Connected + 20*time.Second
+		if user := got.Users[0]; user.Connected != want || !user.FirstSeen.Equal(at(-1000, 0)) {
+			t.Errorf("alice: %+v, want %v connected", user, want)
+		}
+		same(t, "records", store.Maxima{Chat: 20, ChatAt: at(390, 0), Connected: 30, ConnectedAt: at(7, 0)}, got.Maxima)
+	}
+	// Once the rows are pruned nothing shows any more what both counted.
+	if _, err := target.Prune(t.Context(), store.PruneRule{Kind: store.PruneChat, Before: time.Now()}, all); err != nil {
+		t.Fatal(err)
+	}
+	importFrom(t, path, target)
+	if got := read(t, target); len(got.Chat) != 0 || got.Users[0].Lines != 42 {
+		t.Errorf("after pruning and a third import: %d lines, %d counted", len(got.Chat), got.Users[0].Lines)
+	}
+}
+
+// A trial import, then the Python bot goes on, forgets its oldest lines, and is imported for good.
+func TestImportOfASourceThatGrew(t *testing.T) {
+	path, target := makeSource(t, synchronousSchema, rows()), openTarget(t)
+	importFrom(t, path, target)
+	fill(t, path, fmt.Sprintf(`
+DELETE FROM recent_chat WHERE username = 'bob';
+INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d + 500, 'bob', 'new'), (%[1]d + 500, 'bob', 'new');
+UPDATE user_stats SET total_chat_lines = 12, total_time_connected = 1007,
+  last_seen = %[1]d + 500 WHERE username = 'bob';
+UPDATE channel_stats SET max_users = 13, max_users_timestamp = %[1]d + 500;`, evening))
+	importFrom(t, path, target)
+	got := read(t, target)
+	want := store.User{
+		Username: "bob", FirstSeen: at(0, 0), LastSeen: at(500, 0), Lines: 11, Connected: 1007 * time.Second,
+	}
+	same(t, "bob", want, got.Users[1])
+	if len(got.Chat) != 5 || got.Maxima.Chat != 13 {
+		t.Errorf("%d lines and a record of %d, want 5 and 13", len(got.Chat), got.Maxima.Chat)
+	}
+}
