@@ -88,16 +88,22 @@ func sameFile(a, b string) (bool, error) {
 	return os.SameFile(first, second), nil
 }
 
-// setAside renames a database with what belongs to it. Its write-ahead log must not stay: SQLite would
-// look into it for the database that comes in its place.
+// setAside gives a database another name, with what belongs to it. Its write-ahead log must not stay:
+// SQLite would look into it for the database that comes in its place.
 func setAside(ctx context.Context, path string) (kept string, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
 	foldLog(ctx, path)
 	kept = path + ".before-restore-" + time.Now().UTC().Format("20060102T150405.000Z")
-	// The database first: one that is missing is noticed, one without its last rows is not.
-	for _, suffix := range []string{"", "-wal", "-journal"} {
+	// A second name, so that there is a database at every moment: a service that finds none makes an
+	// empty one. Not every file system has them.
+	if os.Link(path, kept) != nil {
+		if err := os.Rename(path, kept); err != nil {
+			return "", fmt.Errorf("setting aside what is there: %w", err)
+		}
+	}
+	for _, suffix := range []string{"-wal", "-journal"} {
 		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", fmt.Errorf("setting aside what is there: %w", err)
 		}
