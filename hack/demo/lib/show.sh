@@ -2,7 +2,7 @@
 # What there is to see, and what to try next.
 
 show_result() {
-  local make_down="make demo-down" padding='                           '
+  local make_down="make demo-down" padding='                             '
   [ "$own_cluster" = no ] || { make_down="make demo-down KUBECONFIG=$kubeconfig"; padding='  '; }
   echo
   say "kubectl get roseybots"
