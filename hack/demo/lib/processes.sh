@@ -27,7 +27,7 @@ processes_up() {
   start_process bot "$processes/rosey" bot --config "$processes/bot.yaml"
   wait_until_ready "$bot_port"
   say "the bot is in the channel"
-  audience_of_processes "$seconds"
+  run_audience "$seconds" ask_on_loopback
   show_processes
 }
 
@@ -80,17 +80,8 @@ wait_until_ready() { # PORT
   done
 }
 
-audience_of_processes() { # SECONDS
-  [ "$1" -gt 0 ] || return 0
-  local script=/simulator/channels/movienight/script
-  say "people join, chat and leave for $1 s"
-  request POST "$cytube_port" "$script" "{\"seconds\":$1,\"seed\":1,\"pace_ms\":150}" >/dev/null
-  local deadline=$((SECONDS + $1 + 30))
-  while request GET "$cytube_port" "$script" | grep -q '"state": *"running"'; do
-    [ "$SECONDS" -lt "$deadline" ] || { echo "demo: the audience does not end" >&2; return 1; }
-    sleep 1
-  done
-}
+# ask_on_loopback METHOD [BODY]
+ask_on_loopback() { request "$1" "$cytube_port" /simulator/channels/movienight/script "${2:-}"; }
 
 show_processes() {
   [ "$show_end" = yes ] || return 0
