@@ -49,6 +49,7 @@ func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, ch
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  publisher,
 		Requester:  bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent),
+		Optional:   bus.NewRequester(conn, c.subjects, nil),
 		Conn:       conn,
 		Subjects:   c.subjects,
 		Log:        c.log,

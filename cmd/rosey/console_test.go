@@ -186,7 +186,7 @@ func TestConfigCheck(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{"bot.yaml", exitClean, "rosey bot: ok\nrosey db: lacks, unless flags or environment say: database.sqlite"},
+		{"bot.yaml", exitClean, "rosey bot: ok\nrosey db: lacks, unless flags or environment say: database: expected one of sqlite and postgres"},
 		{"run.yaml", exitClean, "rosey bot: lacks, unless flags or environment say: nats.url: required"},
 		{"run.yaml --for bot", exitUsage, "nats.url: required"},
 		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},

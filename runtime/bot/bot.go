@@ -16,11 +16,13 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// Options are what a Bot works with. Publisher, Requester and Log are required.
+// Options are what a Bot works with. Publisher, Requester, Optional and Log are required.
 type Options struct {
 	// Publisher must be running until Run has returned.
-	Publisher *bus.Publisher
-	Requester *bus.Requester
+	Publisher Publisher
+	Requester Requester
+	// Optional asks what not every service answers: that nobody does is not the service's absence.
+	Optional Requester
 	// Conn and Subjects are for the events that anyone may watch. Conn nil: none are published.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
@@ -37,19 +39,18 @@ type Options struct {
 // Bot is one bot in one channel.
 type Bot struct {
 	config    config.Config
-	publisher *bus.Publisher
-	requester *bus.Requester
-	// optional asks what not every service answers: that nobody does is not the service's absence.
-	optional *bus.Requester
-	log      *slog.Logger
-	metrics  *metrics
-	check    *config.CheckKeeper
-	timings  Timings
-	started  time.Time
-	ids      *bus.IDs
-	instance string
-	ledger   *ledger
-	feed     *feed
+	publisher Publisher
+	requester Requester
+	optional  Requester
+	log       *slog.Logger
+	metrics   *metrics
+	check     *config.CheckKeeper
+	timings   Timings
+	started   time.Time
+	ids       *bus.IDs
+	instance  string
+	ledger    *ledger
+	feed      *feed
 	// closing are connections on their way out, which nothing waits for but the end of Run.
 	closing sync.WaitGroup
 }
@@ -58,15 +59,11 @@ type Bot struct {
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
 	metrics := newMetrics(o.Registerer)
-	optional := o.Requester
-	if o.Conn != nil {
-		optional = bus.NewRequester(o.Conn, o.Subjects, nil)
-	}
 	return &Bot{
 		config:    configuration,
 		publisher: o.Publisher,
 		requester: o.Requester,
-		optional:  optional,
+		optional:  o.Optional,
 		log:       o.Log,
 		metrics:   metrics,
 		check:     config.NewCheckKeeper(config.ChannelCheck, "joining channel "+configuration.Channel.Name),

@@ -113,6 +113,7 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	r.bot = New(r.config, Options{
 		Publisher:  publisher,
 		Requester:  bus.NewRequester(connection, subjects, publisher.ServiceAbsent),
+		Optional:   bus.NewRequester(connection, subjects, nil),
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,

@@ -5,8 +5,12 @@
 package bus
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Suffix is a subject without the prefix that tells bots on one bus apart.
@@ -62,6 +66,31 @@ func (s Subjects) Subject(suffix Suffix) string { return s.prefix + "." + string
 func (s Subjects) Suffix(subject string) (Suffix, bool) {
 	rest, ok := strings.CutPrefix(subject, s.prefix+".")
 	return Suffix(rest), ok
+}
+
+// StreamName is the stream that keeps the published events of the prefix.
+func (s Subjects) StreamName() string { return s.objectName() + "_events" }
+
+// ConsumerName is the durable consumer by which the database services of the prefix share the stream.
+func (s Subjects) ConsumerName() string { return s.objectName() + "_db" }
+
+// LockBucket is the key-value bucket with the lock of the one bot that is in a channel.
+func (s Subjects) LockBucket() string { return s.objectName() + "_locks" }
+
+// objectName is the prefix where NATS takes it as the name of a bucket, and else one made from it: a
+// subject's token may hold what a name may not.
+func (s Subjects) objectName() string {
+	clean := strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_') {
+			return r
+		}
+		return '-'
+	}, s.prefix)
+	if clean == s.prefix {
+		return clean
+	}
+	sum := sha256.Sum256([]byte(s.prefix))
+	return clean + "-" + hex.EncodeToString(sum[:4])
 }
 
 // QueueGroup is the group in which the database services of one prefix share the work.

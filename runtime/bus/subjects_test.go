@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"regexp"
 	"testing"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -34,5 +35,27 @@ func TestSubjectAndBack(t *testing.T) {
 	}
 	if got := subjects.QueueGroup(); got != "rosey_db" {
 		t.Errorf("QueueGroup = %q", got)
+	}
+}
+
+func TestNamesOfNATSObjects(t *testing.T) {
+	plain, err := bus.NewSubjects("rosey_films_movienight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := plain.StreamName(); got != "rosey_films_movienight_events" {
+		t.Errorf("stream is %q", got)
+	}
+	seen := map[string]bool{}
+	for _, prefix := range []string{"kino/1", "kino-1", "kino:1", "kinö1"} {
+		subjects, err := bus.NewSubjects(prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := subjects.LockBucket()
+		if !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(name) || seen[name] {
+			t.Errorf("prefix %q: bucket %q is another's or not a name for one", prefix, name)
+		}
+		seen[name] = true
 	}
 }

@@ -40,12 +40,29 @@ func (c *Config) setDefaults(component Component) {
 	setDefault(&c.NATS.SubjectPrefix, DefaultSubjectPrefix)
 	setDefault(&c.HTTP.Address, address)
 	setDefault(&c.LogLevel, DefaultLogLevel)
+	setDefault(&c.Mode, ModeNATS)
+	c.NATS.JetStream.setDefaults()
+	c.Database.Retention.setDefaults()
 	c.Commands.setDefaults()
 	c.Channel.Server = strings.ToLower(strings.TrimRight(c.Channel.Server, "/"))
 }
 
-func setDefault(field *string, value string) {
-	if *field == "" {
+func (j *JetStream) setDefaults() {
+	setDefault(&j.Mode, JetStreamAuto)
+	setDefault(&j.Replicas, DefaultStreamReplicas)
+	setDefault(&j.MaxAge, DefaultStreamMaxAge)
+	setDefault(&j.MaxBytes, DefaultStreamMaxBytes)
+}
+
+func (r *Retention) setDefaults() {
+	setDefault(&r.Chat, DefaultKeepChat)
+	setDefault(&r.UserCounts, DefaultKeepUserCounts)
+	setDefault(&r.Outbound, DefaultKeepOutbound)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var none T
+	if *field == none {
 		*field = value
 	}
 }

@@ -27,7 +27,30 @@ const (
 	// SecretFile is the name of a password's file in its folder.
 	SecretFile = "password"
 
-	// DataDir is where the claim is mounted in the database service's pod.
+	// NATSCredentialsDir, NATSTLSDir and PostgresSecretDir are mounted from optional Secrets.
+	NATSCredentialsDir = "/var/run/rosey/nats"
+	NATSTLSDir         = "/var/run/rosey/nats-tls"
+	PostgresSecretDir  = "/var/run/rosey/postgres"
+	// PostgresURLFile is the name of the URL's file in PostgresSecretDir.
+	PostgresURLFile = "url"
+
+	// The files of NATS.CredentialsDir, called like the keys of a Secret.
+	NATSCredsFile    = "nats.creds"
+	NATSUserFile     = "username"
+	NATSPasswordFile = "password"
+	NATSTokenFile    = "token"
+	NATSNKeyFile     = "nkey"
+	// The files of NATS.TLSDir, called like the keys of a Secret of type kubernetes.io/tls.
+	TLSCAFile   = "ca.crt"
+	TLSCertFile = "tls.crt"
+	TLSKeyFile  = "tls.key"
+
+	// PodNameVariable and PodUIDVariable are the environment variables that tell a process its pod. The
+	// name is shown to people; the UID stays the same when the container restarts and never comes again.
+	PodNameVariable = "POD_NAME"
+	PodUIDVariable  = "POD_UID"
+
+	// DataDir is where the claim is mounted in the pod that has the store open.
 	DataDir = "/var/lib/rosey"
 	// SQLiteFile is the database's file name in DataDir.
 	SQLiteFile = "rosey.db"
@@ -39,6 +62,14 @@ const (
 	DefaultSubjectPrefix = "rosey"
 	DefaultHTTPAddress   = ":8080"
 	DefaultLogLevel      = "info"
+
+	DefaultStreamReplicas          = 1
+	DefaultStreamMaxAge   Duration = "72h"
+	DefaultStreamMaxBytes          = 256 << 20
+
+	DefaultKeepChat       Duration = "150h"
+	DefaultKeepUserCounts Duration = "720h"
+	DefaultKeepOutbound   Duration = "168h"
 
 	// DefaultRunHTTPAddress is for `rosey run`: a person's own machine need not show itself to its network.
 	DefaultRunHTTPAddress = "127.0.0.1:8080"

@@ -28,6 +28,8 @@ type Report struct {
 	Reason  Reason  `json:"reason"`
 	Message string  `json:"message"`
 	Checks  []Check `json:"checks"`
+	// Leader is the pod of the bot that is in the channel, as far as this bot knows. Empty without the lock.
+	Leader string `json:"leader,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
 }
@@ -41,6 +43,8 @@ const (
 	ChannelCheck CheckName = "channel"
 	// NATSCheck is OK while the connection to NATS stands and what must be subscribed is subscribed.
 	NATSCheck CheckName = "nats"
+	// EventsCheck is OK while events are published as the configuration asks for: durably, or not.
+	EventsCheck CheckName = "events"
 	// ServiceCheck is OK while a database service answers the bot.
 	ServiceCheck CheckName = "service"
 	// StoreCheck is OK while the service's store is open and takes writes.
@@ -82,18 +86,38 @@ const (
 	ReasonAccountPasswordAbsent Reason = "AccountPasswordAbsent" // the account password's file is absent or empty
 	ReasonChannelPasswordAbsent Reason = "ChannelPasswordAbsent" // the channel password's file is absent or empty
 
+	ReasonStandby         Reason = "Standby"         // another bot of ours is in the channel; this one is ready
+	ReasonNoLeader        Reason = "NoLeader"        // none of ours is in the channel as far as a standby sees
+	ReasonLockUnavailable Reason = "LockUnavailable" // the lock of the one bot in the channel cannot be had
+
 	// Reasons of NATSCheck.
 	ReasonConnected       Reason = "Connected"
 	ReasonNATSUnreachable Reason = "NATSUnreachable"
 	ReasonNATSRefused     Reason = "NATSRefused" // the server refuses our credentials or permissions
 
+	ReasonNATSCredentialsAbsent Reason = "NATSCredentialsAbsent" // the files to log in to NATS are absent or empty
+	ReasonNATSPermissionMissing Reason = "NATSPermissionMissing" // the account may not use a subject that it needs
+
+	// Reasons of EventsCheck.
+	ReasonStreamBound            Reason = "StreamBound"            // events are durable
+	ReasonCoreOnly               Reason = "CoreOnly"               // events are not durable, and need not be
+	ReasonJetStreamMissing       Reason = "JetStreamMissing"       // the server has no JetStream, or not for our account
+	ReasonStreamUnavailable      Reason = "StreamUnavailable"      // the stream exists and does not answer
+	ReasonStreamMismatch         Reason = "StreamMismatch"         // a stream of that name has another shape
+	ReasonStreamCapturesRequests Reason = "StreamCapturesRequests" // somebody's stream answers our requests
+	ReasonSubjectConflict        Reason = "SubjectConflict"        // another database already consumes these events
+
 	// Reasons of ServiceCheck.
 	ReasonServiceAnswers Reason = "ServiceAnswers"
 	ReasonServiceAbsent  Reason = "ServiceAbsent" // nobody answers the bot's requests
+	ReasonDirect         Reason = "Direct"        // the bot has the store open itself
 
 	// Reasons of StoreCheck.
 	ReasonStoreOpen        Reason = "StoreOpen"
 	ReasonStoreUnavailable Reason = "StoreUnavailable" // cannot be opened or written
 	ReasonStoreFull        Reason = "StoreFull"        // no space is left for the database
 	ReasonStoreNewer       Reason = "StoreNewer"       // a later version has changed the database
+	ReasonStoreRefused     Reason = "StoreRefused"     // the database server refuses our credentials
+	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or empty
+	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be brought up to date
 )

@@ -25,10 +25,17 @@ const (
 	prefixExpected  = "one token without '.', '*', '>' or spaces that does not start with '$' or '_'"
 	natsExpected    = "nats://, tls://, ws:// or wss:// and host[:port]"
 	addressExpected = "[host]:port"
+	lengthExpected  = "a duration such as 72h or 90m"
+	keepExpected    = "a duration of at least 1h such as 150h, or forever"
 	signExpected    = "1 to 5 characters without spaces that do not begin with '/'"
 )
 
 const natsPattern = `(nats|tls|ws|wss)://[^@,/\s]+/?`
+
+const (
+	lengthPattern = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
+	keepPattern   = `^(([0-9]+(\.[0-9]+)?(h|m|s))+|forever)$`
+)
 
 // settings has every key of Config, which a test sees to.
 var settings = map[string]setting{
@@ -59,6 +66,57 @@ var settings = map[string]setting{
 	"nats.subjectPrefix": {
 		about: "First token of all subjects; it tells bots on one NATS apart", flag: "prefix",
 		pattern: `^[^.*>\s$_][^.*>\s]*$`, expected: prefixExpected, standard: DefaultSubjectPrefix,
+	},
+	"mode": {
+		about:  "How the bot reaches its database: over NATS, or by opening it itself",
+		values: []string{ModeNATS, ModeDirect}, standard: ModeNATS,
+	},
+	"standby": {
+		about: "Whether several bots run with this configuration: one in the channel, the others ready to take over; " +
+			"needs JetStream and account.username",
+		standard: "false",
+	},
+	"nats.credentialsDir": {
+		about: "Folder with nats.creds, username and password, token, or nkey, read at every connect",
+	},
+	"nats.tlsDir": {
+		about: "Folder with ca.crt and, for a client's certificate, tls.crt and tls.key, read at every connect",
+	},
+	"nats.jetStream.mode": {
+		about:  "Whether a stream keeps events until they are stored: auto where the server has JetStream",
+		values: []string{JetStreamAuto, JetStreamAlways, JetStreamNever}, standard: JetStreamAuto,
+	},
+	"nats.jetStream.replicas": {
+		about: "How many NATS servers keep the stream",
+		least: 1, most: maxStreamReplicas, standard: strconv.Itoa(DefaultStreamReplicas),
+	},
+	"nats.jetStream.maxAge": {
+		about:   "How long the stream keeps an event",
+		pattern: lengthPattern, expected: lengthExpected, standard: string(DefaultStreamMaxAge),
+	},
+	"nats.jetStream.maxBytes": {
+		about: "How much the stream keeps, in bytes",
+		least: minStreamBytes, most: maxStreamBytes, standard: strconv.Itoa(DefaultStreamMaxBytes),
+	},
+	"database.postgres.urlFile": {
+		about:   "File with the URL of a PostgreSQL database, or FILE#/pointer for a text in a JSON or YAML file",
+		pattern: `^.+$`, expected: "the path of a file with the database's URL",
+	},
+	"database.directFallback": {
+		about:    "Whether the bot writes to PostgreSQL itself while NATS is away",
+		standard: "false",
+	},
+	"database.retention.chat": {
+		about:   "How long lines of chat are kept",
+		pattern: keepPattern, expected: keepExpected, standard: string(DefaultKeepChat),
+	},
+	"database.retention.userCounts": {
+		about:   "How long samples of the number of users are kept",
+		pattern: keepPattern, expected: keepExpected, standard: string(DefaultKeepUserCounts),
+	},
+	"database.retention.outbound": {
+		about:   "How long lines are kept that the bot has said or given up",
+		pattern: keepPattern, expected: keepExpected, standard: string(DefaultKeepOutbound),
 	},
 	"database.sqlite.path": {
 		about: "Database file of the database service; its folder must exist", flag: "database",

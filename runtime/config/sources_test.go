@@ -33,7 +33,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.Config{
+	want := withDefaults(config.Config{
 		Channel:  config.Channel{Server: "https://cytu.be", Name: "fromflag", PasswordFile: "/c/password"},
 		Account:  &config.Account{Username: "Envy", PasswordFile: "/a/password"},
 		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "env"},
@@ -41,7 +41,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 		Commands: config.Commands{Chat: new(false), PM: new(true), Prefix: "!", CooldownSeconds: new(9)},
 		HTTP:     config.HTTP{Address: ":1"},
 		LogLevel: "debug",
-	}
+	})
 	if diff := cmp.Diff(want, loaded.Config); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -123,12 +123,12 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 func TestWhatEachComponentCannotDoWithout(t *testing.T) {
 	for component, want := range map[config.Component]string{
 		config.BotComponent:      "channel.name nats.url",
-		config.DatabaseComponent: "channel.name nats.url database.sqlite",
+		config.DatabaseComponent: "channel.name nats.url database",
 		config.RunComponent:      "channel.name",
 		config.ConsoleComponent:  "",
 	} {
 		_, err := config.Sources{}.Load(component)
-		for _, key := range []string{"channel.name", "nats.url", "database.sqlite"} {
+		for _, key := range []string{"channel.name", "nats.url", "database"} {
 			if missing := err != nil && strings.Contains(err.Error(), key+": "); missing != strings.Contains(want, key) {
 				t.Errorf("%s: %v, want %q", component, err, want)
 			}

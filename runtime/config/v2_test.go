@@ -42,7 +42,7 @@ func TestV2IsTakenAsItIs(t *testing.T) {
 		if component == config.RunComponent {
 			address = config.DefaultRunHTTPAddress
 		}
-		want := config.Config{
+		want := withDefaults(config.Config{
 			Channel: config.Channel{
 				Server: "https://cytu.be", Name: "movienight", PasswordFile: file + "#/platforms/0/channel/1",
 			},
@@ -52,7 +52,7 @@ func TestV2IsTakenAsItIs(t *testing.T) {
 			HTTP:     config.HTTP{Address: address},
 			Commands: commands(false),
 			LogLevel: "warn",
-		}
+		})
 		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.FromV2 {
 			t.Errorf("%s (-want +got):\n%s", component, diff)
 		}

@@ -8,6 +8,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+)
+
+const (
+	maxStreamReplicas = 5
+	// minStreamBytes leaves room for the largest message that a server takes by default.
+	minStreamBytes = 1 << 20
+	maxStreamBytes = 1 << 40
 )
 
 var natsSchemes = []string{"nats", "tls", "ws", "wss"}
@@ -17,8 +25,11 @@ func (c *Config) validate(component Component) error {
 	problems := []error{
 		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix),
 		checkAddress(c.HTTP.Address),
-		checkLogLevel(c.LogLevel),
+		checkValues("logLevel", c.LogLevel),
+		checkValues("mode", c.Mode),
 		c.Commands.validate(),
+		c.NATS.JetStream.validate(),
+		c.Database.Retention.validate(),
 	}
 	if component != ConsoleComponent || c.Channel.Name != "" {
 		problems = append(problems, checkPattern("channel.name", c.Channel.Name))
@@ -26,24 +37,90 @@ func (c *Config) validate(component Component) error {
 	if component != ConsoleComponent || c.Channel.Server != "" {
 		problems = append(problems, checkServer(c.Channel.Server))
 	}
-	if component != RunComponent || c.NATS.URL != "" {
+	if c.needsNATS(component) || c.NATS.URL != "" {
 		problems = append(problems, checkNATSURL(c.NATS.URL))
 	}
 	if c.Account != nil {
 		problems = append(problems, checkPattern("account.username", c.Account.Username))
 	}
-	if component == DatabaseComponent {
+	if c.needsDatabase(component) {
 		problems = append(problems, c.Database.validate())
+	}
+	if component == BotComponent {
+		problems = append(problems, c.validateStandby(), c.validateFallback())
 	}
 	return errors.Join(problems...)
 }
 
-func (d Database) validate() error {
-	if d.SQLite == nil {
-		return &KeyError{Key: "database.sqlite", Problem: "required"}
+func (c *Config) needsNATS(component Component) bool {
+	return component != RunComponent && (component != BotComponent || c.Mode != ModeDirect)
+}
+
+func (c *Config) needsDatabase(component Component) bool {
+	return component == DatabaseComponent || component == BotComponent && c.Mode == ModeDirect
+}
+
+func (c *Config) validateStandby() error {
+	switch {
+	case !c.Standby:
+		return nil
+	case c.Mode == ModeDirect || c.NATS.JetStream.Mode == JetStreamNever:
+		return &KeyError{Key: "standby", Problem: "needs the lock, which is kept in JetStream: " +
+			"expected mode nats, and nats.jetStream.mode auto or always"}
+	case c.Account == nil:
+		return &KeyError{Key: "standby", Problem: "needs account.username: two anonymous bots can be in a channel at once"}
 	}
-	if d.SQLite.Path == "" {
+	return nil
+}
+
+func (c *Config) validateFallback() error {
+	if c.Database.DirectFallback && c.Mode == ModeNATS && c.Database.Postgres == nil {
+		return &KeyError{Key: "database.directFallback", Problem: "needs database.postgres: " +
+			"one process alone can open a database in a file"}
+	}
+	return nil
+}
+
+func (d Database) validate() error {
+	switch {
+	case d.SQLite != nil && d.Postgres != nil:
+		return &KeyError{Key: "database", Problem: "both sqlite and postgres, expected one of them"}
+	case d.Postgres != nil:
+		return checkPattern("database.postgres.urlFile", d.Postgres.URLFile)
+	case d.SQLite == nil:
+		return &KeyError{Key: "database", Problem: "expected one of sqlite and postgres"}
+	case d.SQLite.Path == "":
 		return &KeyError{Key: "database.sqlite.path", Problem: "required, the path of the database file"}
+	}
+	return nil
+}
+
+func (j JetStream) validate() error {
+	return errors.Join(
+		checkValues("nats.jetStream.mode", j.Mode),
+		checkRange("nats.jetStream.replicas", j.Replicas),
+		checkPattern("nats.jetStream.maxAge", string(j.MaxAge)),
+		checkRange("nats.jetStream.maxBytes", j.MaxBytes),
+	)
+}
+
+func (r Retention) validate() error {
+	return errors.Join(
+		checkKept("database.retention.chat", r.Chat),
+		checkKept("database.retention.userCounts", r.UserCounts),
+		checkKept("database.retention.outbound", r.Outbound),
+	)
+}
+
+// minKept is the least that rows are kept: the answer to a repeated request is in those of its first try.
+const minKept = time.Hour
+
+func checkKept(key string, kept Duration) error {
+	if err := checkPattern(key, string(kept)); err != nil {
+		return err
+	}
+	if length := kept.Time(); length >= 0 && length < minKept {
+		return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", kept, settings[key].expected)}
 	}
 	return nil
 }
@@ -107,10 +184,10 @@ func checkAddress(value string) error {
 	return nil
 }
 
-func checkLogLevel(value string) error {
-	if slices.Contains(settings["logLevel"].values, value) {
+func checkValues(key, value string) error {
+	if slices.Contains(settings[key].values, value) {
 		return nil
 	}
-	return &KeyError{Key: "logLevel", Problem: fmt.Sprintf(
-		"%q, expected one of %s", value, strings.Join(settings["logLevel"].values, ", "))}
+	return &KeyError{Key: key, Problem: fmt.Sprintf(
+		"%q, expected one of %s", value, strings.Join(settings[key].values, ", "))}
 }

@@ -1,0 +1,26 @@
+package bot
+
+import (
+	"context"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// Publisher takes what the bot tells its database. bus.Publisher is one.
+type Publisher interface {
+	// Publish takes a message and returns at once. eventID is the id of the event it tells of, and payload
+	// one of the payloads of package bus, which the bot does not change afterwards.
+	Publish(suffix bus.Suffix, eventID string, payload any)
+	// Flush waits until everything that was published before the call is where it belongs.
+	Flush(ctx context.Context) error
+	// Check is config.ServiceCheck: whether the database takes what is published.
+	Check() config.Check
+}
+
+// Requester asks the database. bus.Requester is one.
+type Requester interface {
+	// Request asks with a request of package bus, and out is a pointer to its reply. Its errors are those
+	// of bus.Requester.
+	Request(ctx context.Context, suffix bus.Suffix, in, out any) error
+}

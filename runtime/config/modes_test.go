@@ -1,0 +1,80 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// base is a configuration to which the tests below add one thing.
+const base = "channel: {name: m}\nnats: {url: \"nats://n\"%}\n"
+
+func TestWhatModesNeed(t *testing.T) {
+	tests := map[string]struct {
+		component   config.Component
+		nats, other string
+		want        string // empty: it is right
+	}{
+		"direct without NATS": {config.BotComponent, "-", "mode: direct\ndatabase: {sqlite: {path: /d}}", ""},
+		"direct without a store": {
+			config.BotComponent, "-", "mode: direct", "database: expected one of sqlite and postgres",
+		},
+		"NATS mode without NATS": {config.BotComponent, "-", "", "nats.url: required"},
+		"no such mode":           {config.BotComponent, "", "mode: both", `mode: "both", expected one of nats, direct`},
+		"two stores": {
+			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, postgres: {urlFile: /u}}", "database: both sqlite and postgres",
+		},
+		"postgres": {config.DatabaseComponent, "", "database: {postgres: {urlFile: /u}}", ""},
+		"postgres without a file": {
+			config.DatabaseComponent, "", "database: {postgres: {}}", "database.postgres.urlFile: \"\", expected the path",
+		},
+		"fallback without postgres": {
+			config.BotComponent, "", "database: {directFallback: true}", "database.directFallback: needs database.postgres",
+		},
+		"standby": {config.BotComponent, "", "standby: true\naccount: {username: R}", ""},
+		"standby without an account": {
+			config.BotComponent, "", "standby: true", "standby: needs account.username",
+		},
+		"standby without JetStream": {
+			config.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}", "standby: needs the lock",
+		},
+		"too many replicas": {
+			config.BotComponent, ", jetStream: {replicas: 6}", "", "nats.jetStream.replicas: 6, expected 1 to 5",
+		},
+		"age without a unit": {
+			config.BotComponent, ", jetStream: {maxAge: \"72\"}", "", `nats.jetStream.maxAge: "72", expected a duration`,
+		},
+		"kept too shortly": {
+			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: 59m}}",
+			`database.retention.chat: "59m", expected a duration of at least 1h`,
+		},
+		"kept forever": {
+			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: forever}}", "",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(base, "%", test.nats, 1) + test.other
+			if test.nats == "-" {
+				text = "channel: {name: m}\n" + test.other
+			}
+			_, err := config.Parse([]byte(text), test.component)
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("error is %v, want none", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("error is %v, want it to contain %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[config.Duration]time.Duration{"90m": 90 * time.Minute, config.Forever: -1, "": 0} {
+		if got := text.Time(); got != want {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+}
