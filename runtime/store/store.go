@@ -31,6 +31,10 @@ type Store interface {
 	KeyValue
 	Upkeep
 
+	// Identity is a UUID that the database was given when it was made. Copies of the database keep it,
+	// no other database has it.
+	Identity(ctx context.Context) (string, error)
+
 	// Close ends the store. Nothing may be called afterwards.
 	Close() error
 }

@@ -16,6 +16,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, s store.Store){
+		"identity":                 identity,
 		"any order and repetition": anyOrderAndRepetition,
 		"nothing stored":           nothingStored,
 		"all or nothing":           allOrNothing,
