@@ -18,9 +18,7 @@ func TestADatabaseKeepsItsIdentityAndSharesItWithNoOther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	s := mustOpen(t, path)
 	first := identityOf(t, s)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	mustClose(t, s)
 	reader, err := OpenReadOnly(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -28,14 +26,30 @@ func TestADatabaseKeepsItsIdentityAndSharesItWithNoOther(t *testing.T) {
 	if again := identityOf(t, reader); again != first {
 		t.Errorf("opened again: %s, want %s", again, first)
 	}
-	if err := reader.Close(); err != nil {
-		t.Fatal(err)
-	}
+	mustClose(t, reader)
 	other := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
 	if id := identityOf(t, other); id == first {
 		t.Errorf("another database has the identity %s too", id)
 	}
-	if err := other.Close(); err != nil {
+	mustClose(t, other)
+}
+
+func TestARestoredDatabaseHasTheIdentityOfTheBackup(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
+	s := mustOpen(t, path)
+	want := identityOf(t, s)
+	mustClose(t, s)
+	if _, err := Backup(t.Context(), path, backup); err != nil {
 		t.Fatal(err)
 	}
+	elsewhere := filepath.Join(dir, "elsewhere.db")
+	if _, err := Restore(t.Context(), backup, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	restored := mustOpen(t, elsewhere)
+	if got := identityOf(t, restored); got != want {
+		t.Errorf("restored: %s, want %s", got, want)
+	}
+	mustClose(t, restored)
 }
