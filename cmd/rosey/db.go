@@ -10,7 +10,6 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newDatabaseCommand() *cobra.Command {
@@ -45,12 +44,11 @@ func (c *component) serveDatabase(ctx context.Context) error {
 
 func (c *component) newService(conn *bus.Conn) *database.Service {
 	return database.New(database.Options{
-		Conn:     conn,
-		Subjects: c.subjects,
-		Channel:  c.channel(),
-		Open: func(ctx context.Context) (store.Store, error) {
-			return sqlite.Open(ctx, c.config.Database.SQLite.Path)
-		},
+		Conn:       conn,
+		Subjects:   c.subjects,
+		Channel:    c.channel(),
+		Open:       c.openStore,
+		Retention:  retention(c.config.Database.Retention),
 		Log:        c.log,
 		Registerer: c.registry,
 	})

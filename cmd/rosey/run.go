@@ -43,7 +43,8 @@ func newRunCommand() *cobra.Command {
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysBut("nats.url", "database"))
+	flags = newSettings(command.Flags(), "", keysBut("nats.url",
+		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
 	command.Flags().Lookup("http").Usage = "Where health, status and metrics are served (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",

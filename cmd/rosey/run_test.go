@@ -190,6 +190,7 @@ func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
 	}{
 		{nil, exitUsage, `channel.name: "", expected 1 to 30`},
 		{[]string{"--channel", "a b"}, exitUsage, `channel.name (from --channel): "a b"`},
+		{[]string{"--channel", "m", "--database-retention-chat", "5m"}, exitUsage, "database.retention.chat"},
 		{[]string{"--password", "pw"}, exitUsage, "unknown flag: --password"},
 		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "making the data directory"},
 		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exitFailure, "expected host:port"},

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// The line is younger than the default keeps, the sample older than the default keeps.
+func TestServiceKeepsWhatTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), server.URL()),
+		"--database-retention-chat", "2h", "--database-retention-user-counts", "forever")
+	p.waitFor(config.ReasonReady)
+	client := server.Client()
+	for subject, body := range map[string]string{
+		"rosey.db.message.log": fmt.Sprintf(`{"username":"alice","message":"hi","timestamp":%d}`,
+			time.Now().Add(-3*time.Hour).Unix()),
+		"rosey.db.stats.user_count": fmt.Sprintf(`{"chat_count":1,"connected_count":2,"timestamp":%d}`,
+			time.Now().Add(-60*24*time.Hour).Unix()),
+	} {
+		if err := client.Publish(subject, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Its answer comes behind what was published: the maintenance finds both rows.
+	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.Request("rosey.db.maintenance.run", []byte(`{}`), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reply bus.MaintenanceReply
+	if err := json.Unmarshal(answer.Data, &reply); err != nil || !reply.Success {
+		t.Fatalf("%v: %s", err, answer.Data)
+	}
+	if diff := cmp.Diff(bus.MaintenanceRemoved{Chat: 1}, reply.Removed); diff != "" {
+		t.Errorf("removed: %s", diff)
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestServiceWithPostgreSQLSaysWhyItDoesNotStart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "database.yaml")
+	content := fmt.Sprintf(`channel: {name: Movies}
+nats: {url: %q}
+http: {address: "127.0.0.1:0"}
+database: {postgres: {urlFile: /nowhere}}
+`, natstest.Start(t).URL())
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "db", "--config", file)
+	p.waitFor(config.ReasonStoreUnavailable)
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d", code)
+	}
+}
