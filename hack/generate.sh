@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what is derived from the Go code: deepcopy functions, the CRD and the operator's ClusterRole, for kustomize
+# Writes what is derived from the Go code: deepcopy functions, the CRD and the operator's rights, for kustomize
 # and for the chart.
 #
 #   hack/generate.sh           writes into the tree
@@ -11,7 +11,7 @@ deepcopy=api/v1alpha1/zz_generated.deepcopy.go
 crd=config/crd/bases/rosey.dev_roseybots.yaml
 role=config/rbac/role.yaml
 chart_crd=charts/rosey-operator/templates/crd.yaml
-chart_role=charts/rosey-operator/templates/clusterrole.yaml
+chart_rules=charts/rosey-operator/templates/_rules.tpl
 
 generate() { # DIRECTORY
   local out=$1 file
@@ -24,7 +24,7 @@ generate() { # DIRECTORY
     rbac:roleName=rosey-operator "output:rbac:dir=$out/$(dirname "$role")" \
     paths=./api/... paths=./controllers/...
   chart_crd "$out/$crd" >"$out/$chart_crd"
-  chart_role "$out/$role" >"$out/$chart_role"
+  chart_rules "$out/$role" >"$out/$chart_rules"
 }
 
 # The CRD is a template, so that an upgrade of the chart brings the new one; the policy keeps an uninstall of the
@@ -36,17 +36,12 @@ chart_crd() { # FILE
   echo '{{- end }}'
 }
 
-chart_role() { # FILE
-  cat <<'EOF'
-{{- /* Made by hack/generate.sh. */ -}}
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: {{ include "rosey-operator.clusterName" . }}
-  labels:
-    {{- include "rosey-operator.labels" . | nindent 4 }}
-EOF
+# The rules alone: watchNamespaces decides whether they are a ClusterRole or a Role in each namespace.
+chart_rules() { # FILE
+  echo '{{- /* Made by hack/generate.sh. */ -}}'
+  echo '{{- define "rosey-operator.rules" }}'
   sed -n '/^rules:/,$p' "$1"
+  echo '{{- end }}'
 }
 
 controller_gen=$(cd hack/tools && CGO_ENABLED=0 go tool -n controller-gen)
@@ -57,7 +52,7 @@ case ${1:-} in
     trap 'rm -rf "$fresh"' EXIT
     generate "$fresh"
     status=0
-    for file in "$deepcopy" "$crd" "$role" "$chart_crd" "$chart_role"; do
+    for file in "$deepcopy" "$crd" "$role" "$chart_crd" "$chart_rules"; do
       diff -u "$file" "$fresh/$file" || status=1
     done
     [ "$status" = 0 ] || echo "generated files are out of date: run hack/generate.sh" >&2

@@ -22,3 +22,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
+
+{{/* A digest is the content itself: a tag beside it would only say something that may not be so. */}}
+{{- define "rosey-operator.image" -}}
+{{- if .Values.image.digest }}{{ printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{- define "rosey-operator.runtimeImage" -}}
+{{ .Values.runtime.image | default (printf "rosey.dev/rosey:%s" .Chart.AppVersion) }}
+{{- end }}
+
+{{/* Not empty when there is to be a PodMonitor. */}}
+{{- define "rosey-operator.podMonitor" -}}
+{{- $api := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
+{{- if has .Values.monitoring.podMonitor (ternary (list "Auto" "Always") (list "Always") $api) }}yes{{ end }}
+{{- end }}

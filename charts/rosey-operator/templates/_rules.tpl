@@ -1,10 +1,5 @@
 {{- /* Made by hack/generate.sh. */ -}}
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: {{ include "rosey-operator.clusterName" . }}
-  labels:
-    {{- include "rosey-operator.labels" . | nindent 4 }}
+{{- define "rosey-operator.rules" }}
 rules:
 - apiGroups:
   - ""
@@ -72,3 +67,4 @@ rules:
   - roseybots/status
   verbs:
   - update
+{{- end }}

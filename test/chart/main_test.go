@@ -1,0 +1,65 @@
+// Package chart tests the Helm chart: what it renders, what it refuses, and that a real API server takes all of it.
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/apiservertest"
+)
+
+// server is one API server for all tests, without the chart.
+var server struct {
+	// admin has strict field validation: an unknown field is an error.
+	admin client.Client
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	run := func(m *testing.M) (int, error) { return m.Run(), nil }
+	if apiservertest.Missing() == "" {
+		run = runWithServer
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runWithServer(m *testing.M) (code int, err error) {
+	environment := &envtest.Environment{}
+	config, err := environment.Start()
+	defer func() { err = errors.Join(err, environment.Stop()) }()
+	if err != nil {
+		return 0, err
+	}
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return 0, err
+	}
+	config.QPS = -1
+	admin, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return 0, err
+	}
+	server.admin = client.WithFieldValidation(admin, "Strict")
+	return m.Run(), nil
+}
+
+// needTools skips a test where there is neither Helm nor an API server.
+func needTools(t *testing.T) {
+	t.Helper()
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+}

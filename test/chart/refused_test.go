@@ -1,0 +1,37 @@
+package chart
+
+import (
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/controllers/apiservertest"
+)
+
+func TestWrongValuesAreRefusedByName(t *testing.T) {
+	needTools(t)
+	for value, want := range map[string]string{
+		"replica=2":                        "at '': additional properties 'replica' not allowed",
+		"runtime.imag=x":                   "at '/runtime': additional properties 'imag' not allowed",
+		"crds.instal=true":                 "at '/crds': additional properties 'instal' not allowed",
+		"logLevel=loud":                    "at '/logLevel': value must be one of 'debug', 'info', 'warn', 'error'",
+		"watchNamespaces={a,a}":            "at '/watchNamespaces': items at 0 and 1 are equal",
+		"watchNamespaces={A}":              "at '/watchNamespaces/0': 'A' does not match pattern",
+		"replicas=-1":                      "at '/replicas': minimum: got -1, want 0",
+		"image.digest=sha256:12":           "at '/image/digest': 'sha256:12' does not match pattern",
+		"image.repository=UP":              "at '/image/repository': 'UP' does not match pattern",
+		"monitoring.podMonitor=yes":        "at '/monitoring/podMonitor': value must be one of 'Auto', 'Always', 'Never'",
+		"monitoring.rules.runbookURL=wiki": "at '/monitoring/rules/runbookURL': 'wiki' does not match pattern",
+		"podLabels.a=1":                    "at '/podLabels/a': got number, want string",
+		"tolerations[0].efect=NoSchedule":  "at '/tolerations/0': additional properties 'efect' not allowed",
+		"affinity.node.x=y":                "at '/affinity': additional properties 'node' not allowed",
+		"resources.limit.cpu=1":            "at '/resources': additional properties 'limit' not allowed",
+		"imagePullSecrets={x}":             "at '/imagePullSecrets/0': got string, want object",
+	} {
+		t.Run(value, func(t *testing.T) {
+			_, err := apiservertest.RenderChart(t.Context(), "--set", value)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error is %v, want %q", err, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,187 @@
+package chart
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func deployment(t *testing.T, all objects) *appsv1.Deployment {
+	t.Helper()
+	found := &appsv1.Deployment{}
+	all.into(t, "Deployment rosey-system/rosey-operator", found)
+	return found
+}
+
+func arguments(t *testing.T, all objects) []string {
+	t.Helper()
+	return deployment(t, all).Spec.Template.Spec.Containers[0].Args
+}
+
+// A value that may be there or not decides about these objects and about no others.
+func TestObjectsByValues(t *testing.T) {
+	always := []string{
+		"ClusterRole /rosey-system:rosey-operator",
+		"ClusterRole /rosey-system:rosey-operator:edit",
+		"ClusterRole /rosey-system:rosey-operator:view",
+		"ClusterRoleBinding /rosey-system:rosey-operator",
+		"CustomResourceDefinition /roseybots.rosey.dev",
+		"Deployment rosey-system/rosey-operator",
+		"NetworkPolicy rosey-system/rosey-operator",
+		"Role rosey-system/rosey-operator-leader-election",
+		"RoleBinding rosey-system/rosey-operator-leader-election",
+		"ServiceAccount rosey-system/rosey-operator",
+	}
+	podMonitor := "PodMonitor rosey-system/rosey-operator"
+	for name, test := range map[string]struct {
+		arguments     []string
+		without, with []string
+	}{
+		"defaults":                     {},
+		"replicas do not add objects":  {arguments: []string{"--set", "replicas=2"}},
+		"no network policy":            {[]string{"--set", "networkPolicy.enabled=false"}, always[6:7], nil},
+		"the CRD from somewhere else":  {[]string{"--set", "crds.install=false"}, always[4:5], nil},
+		"no roles for people":          {[]string{"--set", "userRoles.install=false"}, always[1:3], nil},
+		"a PodMonitor where it can be": {[]string{monitoringAPI}, nil, []string{podMonitor}},
+		"never a PodMonitor": {
+			arguments: []string{monitoringAPI, "--set", "monitoring.podMonitor=Never"},
+		},
+		"always a PodMonitor": {[]string{"--set", "monitoring.podMonitor=Always"}, nil, []string{podMonitor}},
+		"alerts": {
+			[]string{"--set", "monitoring.rules.enabled=true"}, nil, []string{"PrometheusRule rosey-system/rosey-operator"},
+		},
+		"a dashboard": {
+			[]string{"--set", "monitoring.dashboard.enabled=true"}, nil,
+			[]string{"ConfigMap rosey-system/rosey-operator-dashboard"},
+		},
+		"some namespaces": {
+			[]string{"--set", "watchNamespaces={a}"},
+			[]string{always[0], always[3]}, []string{"Role a/rosey-operator", "RoleBinding a/rosey-operator"},
+		},
+		"nothing outside namespaces": {
+			[]string{"--set", "watchNamespaces={a},crds.install=false,userRoles.install=false"},
+			always[:5], []string{"Role a/rosey-operator", "RoleBinding a/rosey-operator"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := slices.Clone(test.with)
+			for _, object := range always {
+				if !slices.Contains(test.without, object) {
+					want = append(want, object)
+				}
+			}
+			slices.Sort(want)
+			if diff := cmp.Diff(want, render(t, test.arguments...).names()); diff != "" {
+				t.Errorf("objects (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestImages(t *testing.T) {
+	for name, test := range map[string]struct{ values, operator, runtime string }{
+		"defaults": {"replicas=1", "rosey.dev/operator:0.1.0", "rosey.dev/rosey:0.1.0"},
+		"tags": {
+			"image.repository=r.example:5000/o,image.tag=v1,runtime.image=r.example/rosey:v2",
+			"r.example:5000/o:v1", "r.example/rosey:v2",
+		},
+		"digests": {
+			"image.tag=v1,image.digest=" + digest + ",runtime.image=r.example/rosey@" + digest,
+			"rosey.dev/operator@" + digest, "r.example/rosey@" + digest,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := render(t, "--set", test.values)
+			if got := deployment(t, all).Spec.Template.Spec.Containers[0].Image; got != test.operator {
+				t.Errorf("the operator's image is %s, want %s", got, test.operator)
+			}
+			if want := "--runtime-image=" + test.runtime; !slices.Contains(arguments(t, all), want) {
+				t.Errorf("arguments are %v, want %s", arguments(t, all), want)
+			}
+		})
+	}
+}
+
+// Two operators must never work at once, so leader election is not a value.
+func TestSeveralReplicasElectALeader(t *testing.T) {
+	all := render(t, "--set", "replicas=2")
+	if got := ptr.Deref(deployment(t, all).Spec.Replicas, 0); got != 2 {
+		t.Errorf("replicas: %d, want 2", got)
+	}
+	if !slices.Contains(arguments(t, all), "--leader-elect") {
+		t.Errorf("arguments are %v, want --leader-elect", arguments(t, all))
+	}
+}
+
+func TestPodIsRestricted(t *testing.T) {
+	pod := deployment(t, render(t)).Spec.Template.Spec
+	want := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	if diff := cmp.Diff(want, pod.Containers[0].SecurityContext); diff != "" {
+		t.Errorf("container (-want +got):\n%s", diff)
+	}
+	if !ptr.Deref(pod.SecurityContext.RunAsNonRoot, false) || pod.SecurityContext.SeccompProfile == nil {
+		t.Errorf("pod: %+v", pod.SecurityContext)
+	}
+}
+
+func TestPodLabelsGoBesideTheSelectors(t *testing.T) {
+	labels := deployment(t, render(t, "--set", "podLabels.team=films")).Spec.Template.Labels
+	if labels["team"] != "films" || labels["app.kubernetes.io/name"] != "rosey-operator" {
+		t.Errorf("labels are %v", labels)
+	}
+}
+
+// The bots' network policies let the operator in by its labels.
+func TestBotsLetTheOperatorIn(t *testing.T) {
+	labels := deployment(t, render(t)).Spec.Template.Labels
+	bot := &v1alpha1.RoseyBot{
+		ObjectMeta: metav1.ObjectMeta{Name: "fun", Namespace: "films"},
+		Spec: v1alpha1.RoseyBotSpec{
+			Channel: v1alpha1.Channel{Name: "fun"}, NATS: v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
+		},
+	}
+	set, err := manifests.Build(bot, manifests.Params{OperatorNamespace: apiservertest.Namespace, Image: "rosey:v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, isPolicy := set.Bot[0].(*networkingv1.NetworkPolicy)
+	if !isPolicy {
+		t.Fatalf("the first object of a bot is %T, want its NetworkPolicy", set.Bot[0])
+	}
+	for key, value := range policy.Spec.Ingress[0].From[0].PodSelector.MatchLabels {
+		if labels[key] != value {
+			t.Errorf("label %s of the operator is %q, want %q", key, labels[key], value)
+		}
+	}
+}
+
+func TestRunbooksAreWhereTheValueSays(t *testing.T) {
+	all := render(t, "--set", "monitoring.rules.enabled=true,monitoring.rules.runbookURL=https://wiki.example/rosey/")
+	text, err := all["PrometheusRule rosey-system/rosey-operator"].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `"https://wiki.example/rosey/RoseyBotNotReady.md"`) {
+		t.Errorf("the rules do not link to the wiki: %s", text)
+	}
+	if strings.Contains(string(text), "rosey.dev/docs") {
+		t.Error("a rule links to the default place")
+	}
+}
