@@ -27,6 +27,9 @@ type OutboundMessage struct {
 	// LeaseSeconds is how long the message is the claimant's, counted from the reply at the latest.
 	// 0: nothing was claimed.
 	LeaseSeconds int `json:"lease_seconds,omitempty"`
+	// ClaimedSince is when it was first claimed, by anybody, since something was said of it: it may have
+	// been sent by a bot that did not live to tell. Absent: nobody had it before.
+	ClaimedSince Seconds `json:"claimed_since,omitzero"`
 }
 
 // OutboundSentPayload is the body of OutboundSent. Sent wins over whatever else is said of a message.

@@ -36,6 +36,7 @@ func (w *worker) outbound(ctx context.Context, m arrival) (any, error) {
 	for _, row := range rows {
 		message := bus.OutboundMessage{
 			ID: row.ID, Timestamp: row.EnqueuedAt.Unix(), Message: row.Text, RetryCount: row.RetryCount,
+			ClaimedSince: bus.Seconds{Time: row.ClaimedSince},
 		}
 		if row.LastError != "" {
 			message.LastError, message.ErrorMessage = &row.LastError, &row.LastError

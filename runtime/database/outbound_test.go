@@ -45,12 +45,16 @@ func TestAnOutboundMessageFromPutToSent(t *testing.T) {
 	r.put(`{"message":"elsewhere","client_id":"1","channel":"music"}`)
 
 	got := r.get(`{"limit":1,"claimant":"pod-a"}`)
-	if len(got) != 1 || got[0].Message != "hi <b>" || got[0].LeaseSeconds != 60 {
-		t.Errorf("pod a gets %+v, want the first with a lease", got)
+	if len(got) != 1 || got[0].Message != "hi <b>" || got[0].LeaseSeconds != 60 ||
+		!got[0].ClaimedSince.IsZero() {
+		t.Errorf("pod a gets %+v, want the first with a lease, which nobody had before", got)
 	}
 	same(t, "pod b", []string{"ho"}, outboundTexts(r.get(`{"claimant":"pod-b"}`)))
 	same(t, "who claims nothing", []string(nil), outboundTexts(r.get(`{}`)))
-	same(t, "pod a again", []string{"hi <b>"}, outboundTexts(r.get(`{"claimant":"pod-a"}`)))
+	got = r.get(`{"claimant":"pod-a"}`)
+	if len(got) != 1 || got[0].ID != first.ID || got[0].ClaimedSince.IsZero() {
+		t.Errorf("pod a gets %+v again, want the first with the time of its first claim", got)
+	}
 
 	sent := fmt.Sprintf(`{"message_id":%d}`, first.ID)
 	r.exchange(

@@ -34,6 +34,9 @@ type OutboundMessage struct {
 	RetryCount int
 	// LastError is empty when there was none.
 	LastError string
+	// ClaimedSince is when a claimant first got it since something was said of it: whoever it was may have
+	// sent it. The zero time when nobody got it before.
+	ClaimedSince time.Time
 }
 
 // OutboundLine is a line for the bot to say.

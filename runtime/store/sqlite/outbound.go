@@ -18,13 +18,16 @@ WHERE channel_id = ` + inChannel + ` AND sent_at IS NULL AND abandoned_at IS NUL
   AND (claimed_by IS NULL OR claimed_until <= ?5 OR claimed_by = ?6)
 ORDER BY offers >= ?7, enqueued_at, id LIMIT max(?3, 0)`
 
-	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers`
+	// A claim that is made now says nothing of an earlier one.
+	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers,
+  CASE WHEN claimed_since < ?5 THEN claimed_since END`
 
 	lookSQL = `SELECT ` + outboundColumns + dueSQL
 
 	// Without a claimant nothing changes but the count of offers.
 	claimSQL = `UPDATE outbound SET offers = offers + 1,
-  claimed_by = CASE WHEN ?6 = '' THEN NULL ELSE ?6 END, claimed_until = CASE WHEN ?6 = '' THEN NULL ELSE ?8 END
+  claimed_by = CASE WHEN ?6 = '' THEN NULL ELSE ?6 END, claimed_until = CASE WHEN ?6 = '' THEN NULL ELSE ?8 END,
+  claimed_since = CASE WHEN ?6 = '' THEN claimed_since ELSE coalesce(claimed_since, ?5) END
 WHERE id IN (SELECT id` + dueSQL + `) RETURNING ` + outboundColumns
 )
 
@@ -59,7 +62,8 @@ func (s *Store) Outbound(
 }
 
 func scanOffered(row *offered) []any {
-	return []any{&row.ID, millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers}
+	return []any{&row.ID, millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers,
+		maybeMillis{&row.ClaimedSince}}
 }
 
 // inTurn sorts what an UPDATE returned, which is in no order, and after it has counted this offer.

@@ -42,7 +42,7 @@ WHERE id = ? AND sent_at IS NULL`
 // MarkFailed implements store.Store.
 func (s *Store) MarkFailed(ctx context.Context, failure store.OutboundFailure) error {
 	const query = `UPDATE outbound SET retry_count = retry_count + 1, last_attempt_at = ?2, last_error = ?3, offers = 0,
-  claimed_by = NULL, claimed_until = NULL,
+  claimed_by = NULL, claimed_until = NULL, claimed_since = NULL,
   abandoned_at = CASE WHEN ?4 OR retry_count + 1 >= ?5 THEN ?2 END
 WHERE id = ?1 AND sent_at IS NULL AND abandoned_at IS NULL AND (?6 IS NULL OR retry_count = ?6)
   AND (?7 = '' OR claimed_by IS NULL OR claimed_until <= ?2 OR claimed_by = ?7)`

@@ -145,3 +145,14 @@ func (m millis) Scan(column any) error {
 	*m.Time = time.UnixMilli(value).UTC()
 	return nil
 }
+
+// maybeMillis is millis for a column that may be NULL, which leaves the time as it is.
+type maybeMillis struct{ *time.Time }
+
+// Scan implements sql.Scanner.
+func (m maybeMillis) Scan(column any) error {
+	if column == nil {
+		return nil
+	}
+	return millis(m).Scan(column)
+}

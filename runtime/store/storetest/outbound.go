@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/store"
 )
@@ -119,6 +120,24 @@ func outboundClaims(t *testing.T, s store.Store) {
 	same(t, "a's was renewed", nil, saying(ask(t, s, "b", 10+lease+1, 9)))
 	same(t, "a's ends too, and everybody sees it", []string{"0", "1"}, saying(ask(t, s, "", 10+2*lease-1, 9)))
 	same(t, "that took nothing", []string{"0", "1"}, saying(ask(t, s, "b", 10+2*lease, 9)))
+}
+
+// Who gets a line that somebody had before learns since when, until something is said of it.
+func outboundClaimedBefore(t *testing.T, s store.Store) {
+	id := enqueue(t, s, movies, 0, "hi")
+	since := func(claimant string, at float64) time.Time {
+		t.Helper()
+		return ask(t, s, claimant, at, 1)[0].ClaimedSince
+	}
+	same(t, "who takes nothing has not claimed it", time.Time{}, since("", 5))
+	same(t, "the first to have it", time.Time{}, since("a", 10))
+	same(t, "a again, having heard no answer or started anew", clock(10), since("a", 11))
+	same(t, "b, when a's lease has ended", clock(10), since("b", 200))
+	markFailed(t, s, store.OutboundFailure{ID: id, Claimant: "a", At: clock(201)})
+	same(t, "of no account from a, who lost it", clock(10), since("b", 202))
+	markFailed(t, s, store.OutboundFailure{ID: id, Claimant: "b", At: clock(203)})
+	same(t, "something was said of it", time.Time{}, since("b", 400))
+	same(t, "claimed anew", clock(400), since("b", 401))
 }
 
 func outboundBackOff(t *testing.T, s store.Store) {

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"outbound channels":        outboundChannels,
 		"outbound client ids":      outboundClientIDs,
 		"outbound claims":          outboundClaims,
+		"outbound claimed before":  outboundClaimedBefore,
 		"outbound back-off":        outboundBackOff,
 		"outbound failures":        outboundFailures,
 		"outbound stuck":           outboundStuck,
