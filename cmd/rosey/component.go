@@ -74,10 +74,12 @@ func newLogger(stderr io.Writer, level string, name config.Component) *slog.Logg
 // connect returns at once; NATS may come later.
 func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 	return bus.Connect(ctx, bus.Options{
-		URL:        c.config.NATS.URL,
-		Name:       fmt.Sprintf("rosey %s %s", c.name, c.config.Channel.Name),
-		Log:        c.log,
-		Registerer: c.registry,
+		URL:            c.config.NATS.URL,
+		Name:           fmt.Sprintf("rosey %s %s", c.name, c.config.Channel.Name),
+		CredentialsDir: c.config.NATS.CredentialsDir,
+		TLSDir:         c.config.NATS.TLSDir,
+		Log:            c.log,
+		Registerer:     c.registry,
 	})
 }
 

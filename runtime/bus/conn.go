@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,8 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer gets the connection's metrics. Nil: none.
 	Registerer prometheus.Registerer
+	// CredentialsDir and TLSDir are the folders of config.NATS, empty for none.
+	CredentialsDir, TLSDir string
 	// InProcess is a server in this process, reached without a socket. Then URL is only what it is called.
 	InProcess nats.InProcessConnProvider
 }
@@ -46,7 +49,10 @@ type Options struct {
 type Conn struct {
 	nats     atomic.Pointer[nats.Conn]
 	state    *connState
-	stopDial context.CancelFunc
+	folders  folders
+	login    atomic.Pointer[login] // of the last attempt
+	stopDial context.CancelFunc    // also ends watching the folders
+	watching sync.WaitGroup
 	closed   chan struct{}
 }
 
@@ -58,14 +64,11 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	interrupt := context.AfterFunc(ctx, stopDial)
 	c := &Conn{
 		state:    newConnState(servers, o.Log),
+		folders:  folders{credentials: o.CredentialsDir, tls: o.TLSDir},
 		stopDial: stopDial,
 		closed:   make(chan struct{}),
 	}
-	options := c.natsOptions(dialing, o.Name)
-	if o.InProcess != nil {
-		options = append(options, nats.InProcessServer(o.InProcess))
-	}
-	connection, err := nats.Connect(o.URL, options...)
+	connection, err := nats.Connect(o.URL, c.natsOptions(dialing, o)...)
 	if err != nil {
 		stopDial()
 		if malformed, ok := errors.AsType[*url.Error](err); ok {
@@ -85,12 +88,13 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Registerer != nil {
 		registerConn(o.Registerer, c.state)
 	}
+	c.watching.Go(func() { c.watch(dialing) })
 	return c, nil
 }
 
-func (c *Conn) natsOptions(dialing context.Context, name string) []nats.Option {
-	return []nats.Option{
-		nats.Name(name),
+func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
+	options := []nats.Option{
+		nats.Name(o.Name),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		// Credentials can be mended on the server's side, so a refusal is no reason to stop.
@@ -101,7 +105,8 @@ func (c *Conn) natsOptions(dialing context.Context, name string) []nats.Option {
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(pingInterval),
 		nats.SkipHostLookup(), // the dialer does it
-		nats.SetCustomDialer(&dialer{context: dialing}),
+		nats.SetCustomDialer(&dialer{context: dialing, before: c.logIn}),
+		c.firstLogin,
 		nats.ConnectHandler(func(nc *nats.Conn) { c.state.connected(nc.ConnectedUrlRedacted()) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.connected(nc.ConnectedUrlRedacted()) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.disconnected(err) }),
@@ -112,6 +117,13 @@ func (c *Conn) natsOptions(dialing context.Context, name string) []nats.Option {
 			close(c.closed)
 		}),
 	}
+	if o.TLSDir != "" {
+		options = append(options, useTLS(c.login.Load))
+	}
+	if o.InProcess != nil {
+		options = append(options, nats.InProcessServer(o.InProcess))
+	}
+	return options
 }
 
 // reconnectDelay is called after all servers were tried in vain. It is also the one place that learns,
@@ -147,6 +159,7 @@ func (c *Conn) Close() {
 		_ = c.NATS().FlushTimeout(time.Second)
 	}
 	c.stopDial()
+	c.watching.Wait()
 	c.NATS().Close()
 	<-c.closed
 }

@@ -192,7 +192,7 @@ func refusedAndQuiet(t *testing.T, nats *natstest.Server, conn *bus.Conn) {
 	}
 }
 
-func TestForbiddenSubjectIsARefusal(t *testing.T) {
+func TestForbiddenSubjectIsNamed(t *testing.T) {
 	nats := natstest.Start(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "rosey", Password: "pw", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"rosey.>"}},
@@ -203,8 +203,8 @@ func TestForbiddenSubjectIsARefusal(t *testing.T) {
 	if err := conn.NATS().Publish("rosey.db.user.joined", nil); err != nil {
 		t.Fatal(err)
 	}
-	check := waitForReason(t, conn.Check, config.ReasonNATSRefused)
-	if check.OK || !strings.Contains(check.Message, "rosey.db.user.joined") {
+	check := waitForReason(t, conn.Check, config.ReasonNATSPermissionMissing)
+	if check.OK || !strings.Contains(check.Message, `the account may not publish to "rosey.db.user.joined"`) {
 		t.Errorf("%+v, want the forbidden subject named", check)
 	}
 }

@@ -2,8 +2,11 @@ package bus
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +25,8 @@ type connState struct {
 	standing bool
 	connects int
 	stopping bool
+	why      string          // of a disconnect that we cause ourselves
+	denied   map[string]bool // subjects that the server refused on this connection
 }
 
 func newConnState(servers string, log *slog.Logger) *connState {
@@ -61,6 +66,7 @@ func (s *connState) connected(server string) {
 	}
 	s.standing = true
 	s.connects++
+	s.denied = nil // the permissions may be others by now
 	s.set(s.log.Info, true, config.ReasonConnected, "connected to NATS at "+server)
 }
 
@@ -71,6 +77,9 @@ func (s *connState) disconnected(err error) {
 	cause := "the server closed it"
 	if err != nil && !errors.Is(err, io.EOF) {
 		cause = causeInWords(err)
+	}
+	if s.why != "" {
+		cause, s.why = s.why, ""
 	}
 	s.set(s.log.Warn, false, config.ReasonNATSUnreachable,
 		"the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
@@ -90,6 +99,11 @@ func (s *connState) fail(err error) {
 		return
 	}
 	s.standing = false
+	if errors.Is(err, errNoLogin) {
+		s.set(s.log.Warn, false, config.ReasonNATSCredentialsAbsent,
+			"cannot log in to NATS at "+s.servers+": "+err.Error()+"; trying again")
+		return
+	}
 	if isRefusal(err) {
 		s.set(s.log.Warn, false, config.ReasonNATSRefused,
 			"NATS at "+s.servers+" refuses the connection: "+causeInWords(err)+"; trying again")
@@ -104,9 +118,7 @@ func (s *connState) reported(subscription *nats.Subscription, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if errors.Is(err, nats.ErrPermissionViolation) {
-		// The connection stands and does not do its job. What is forbidden stays so until the
-		// server's configuration changes, and then it makes us reconnect.
-		s.set(s.log.Error, false, config.ReasonNATSRefused, "NATS at "+s.servers+": "+causeInWords(err))
+		s.forbidden(err)
 		return
 	}
 	if isRefusal(err) || (subscription == nil && !s.standing) {
@@ -118,6 +130,52 @@ func (s *connState) reported(subscription *nats.Subscription, err error) {
 		subject = subscription.Subject
 	}
 	s.log.Warn("[NATS] "+causeInWords(err), "subject", subject)
+}
+
+// maxDenied bounds what is remembered of refused subjects.
+const maxDenied = 100
+
+var deniedSubject = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]+)"`)
+
+// forbidden needs the lock.
+func (s *connState) forbidden(err error) {
+	what := causeInWords(err)
+	if parts := deniedSubject.FindStringSubmatch(err.Error()); parts != nil {
+		what = fmt.Sprintf("the account may not %s %q", map[string]string{
+			"publish": "publish to", "subscription": "subscribe to",
+		}[strings.ToLower(parts[1])], parts[2])
+		if len(s.denied) < maxDenied {
+			if s.denied == nil {
+				s.denied = map[string]bool{}
+			}
+			s.denied[parts[2]] = true
+		}
+		if strings.HasPrefix(parts[2], jetStreamAPI) {
+			// Whether JetStream is needed is not the connection's to say. Whoever asked sees it from denies.
+			s.log.Warn("[NATS] " + what)
+			return
+		}
+	}
+	// The connection stands and does not do its job. What is forbidden stays so until the
+	// server's configuration changes, and then it makes us reconnect.
+	s.set(s.log.Error, false, config.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+what)
+}
+
+// jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.
+const jetStreamAPI = "$JS."
+
+// denies says whether the server has refused a subject on the connection that stands.
+func (s *connState) denies(subject string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.denied[subject]
+}
+
+// reconnecting names the cause of the disconnect that comes.
+func (s *connState) reconnecting(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why = why
 }
 
 func (s *connState) stop() {

@@ -15,10 +15,15 @@ import (
 // dialer can be interrupted, while it looks up a name too. The one of nats.go makes Close wait for both.
 type dialer struct {
 	context context.Context //nolint:containedctx // nats.CustomDialer passes none
+	// before is called before each attempt. Its error ends the attempt.
+	before func() error
 }
 
 // Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if err := d.before(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(d.context, dialTimeout)
 	defer cancel()
 	connection, err := new(net.Dialer).DialContext(ctx, network, address)
@@ -53,6 +58,16 @@ func causeInWords(err error) string {
 
 // isRefusal says whether the server was reached and does not want us.
 func isRefusal(err error) bool {
+	if refusesCertificate(err) {
+		return true
+	}
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
+// refusesCertificate says whether the server wants another certificate than ours, or one at all. With TLS 1.3 it says
+// so after the handshake, or only closes the connection then; neither has a type of its own.
+func refusesCertificate(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "remote error: tls: ") || strings.Contains(text, "closed by remote after TLS handshake")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,12 +79,38 @@ func (s *Server) Connections() uint64 {
 // Client is a plain connection for the test's own use. It reconnects fast and ends with the test.
 func (s *Server) Client() *nats.Conn {
 	s.t.Helper()
-	connection, err := nats.Connect(s.URL(), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1))
+	return s.client()
+}
+
+func (s *Server) client(options ...nats.Option) *nats.Conn {
+	s.t.Helper()
+	options = append(options, nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1))
+	connection, err := nats.Connect(s.URL(), options...)
 	if err != nil {
 		s.t.Fatalf("connecting to the test's NATS server: %v", err)
 	}
 	s.t.Cleanup(connection.Close)
 	return connection
+}
+
+// ClientAs is a Client that logs in.
+func (s *Server) ClientAs(user, password string) *nats.Conn {
+	s.t.Helper()
+	return s.client(nats.UserInfo(user, password))
+}
+
+// Users are the names of the users that are connected, each once.
+func (s *Server) Users() (names []string) {
+	s.t.Helper()
+	clients, err := s.running.Connz(&server.ConnzOptions{Username: true})
+	if err != nil {
+		s.t.Fatalf("asking the NATS server: %v", err)
+	}
+	for _, client := range clients.Conns {
+		names = append(names, client.AuthorizedUser)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Eventually waits until condition is true, for at most 10 seconds. what says what is waited for.

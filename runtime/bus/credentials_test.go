@@ -1,0 +1,232 @@
+package bus_test
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// secret is a folder as the kubelet mounts a Secret: files are links through ..data, which is replaced at once.
+type secret struct {
+	t     *testing.T
+	dir   string
+	count int
+}
+
+type files map[string]string
+
+func newSecret(t *testing.T, content files) *secret {
+	t.Helper()
+	s := &secret{t: t, dir: t.TempDir()}
+	s.replace(content)
+	return s
+}
+
+func (s *secret) replace(content files) {
+	s.t.Helper()
+	s.count++
+	version := fmt.Sprintf("..version%d", s.count)
+	must(s.t, os.Mkdir(filepath.Join(s.dir, version), 0o700))
+	for name, text := range content {
+		must(s.t, os.WriteFile(filepath.Join(s.dir, version, name), []byte(text), 0o600))
+	}
+	must(s.t, os.Symlink(version, filepath.Join(s.dir, "..new")))
+	must(s.t, os.Rename(filepath.Join(s.dir, "..new"), filepath.Join(s.dir, "..data")))
+	for name := range content {
+		if _, err := os.Lstat(filepath.Join(s.dir, name)); err != nil {
+			must(s.t, os.Symlink(filepath.Join("..data", name), filepath.Join(s.dir, name)))
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// way is one way to log in: the server's side of it, and good and bad files.
+type way struct {
+	serve     func(*server.Options)
+	good, bad files
+}
+
+func seedOf(t *testing.T, pair nkeys.KeyPair) string {
+	t.Helper()
+	seed, err := pair.Seed()
+	must(t, err)
+	return string(seed)
+}
+
+func publicOf(t *testing.T, pair nkeys.KeyPair) string {
+	t.Helper()
+	public, err := pair.PublicKey()
+	must(t, err)
+	return public
+}
+
+func newUserKey(t *testing.T) nkeys.KeyPair {
+	t.Helper()
+	pair, err := nkeys.CreateUser()
+	must(t, err)
+	return pair
+}
+
+func nkeyWay(t *testing.T) way {
+	t.Helper()
+	known := newUserKey(t)
+	return way{
+		serve: func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: publicOf(t, known)}} },
+		good:  files{"nkey": seedOf(t, known) + "\n"}, bad: files{"nkey": seedOf(t, newUserKey(t))},
+	}
+}
+
+// credsWay has an operator, an account and users with JWTs.
+func credsWay(t *testing.T) way {
+	t.Helper()
+	operatorKey, err := nkeys.CreateOperator()
+	must(t, err)
+	accountKey, err := nkeys.CreateAccount()
+	must(t, err)
+	accountJWT, err := jwt.NewAccountClaims(publicOf(t, accountKey)).Encode(operatorKey)
+	must(t, err)
+	creds := func(signer nkeys.KeyPair) string {
+		user := newUserKey(t)
+		claims := jwt.NewUserClaims(publicOf(t, user))
+		token, err := claims.Encode(signer)
+		must(t, err)
+		file, err := jwt.FormatUserConfig(token, []byte(seedOf(t, user)))
+		must(t, err)
+		return string(file)
+	}
+	stranger, err := nkeys.CreateAccount()
+	must(t, err)
+	return way{
+		serve: func(o *server.Options) {
+			o.TrustedKeys = []string{publicOf(t, operatorKey)}
+			resolver := &server.MemAccResolver{}
+			must(t, resolver.Store(publicOf(t, accountKey), accountJWT))
+			o.AccountResolver = resolver
+		},
+		good: files{"nats.creds": creds(accountKey)}, bad: files{"nats.creds": creds(stranger)},
+	}
+}
+
+func TestEveryWayToLogIn(t *testing.T) {
+	for name, way := range map[string]way{
+		"password": {
+			serve: func(o *server.Options) { o.Username, o.Password = "rosey", "hush-right" },
+			good:  files{"username": "rosey", "password": "hush-right\n"},
+			bad:   files{"username": "rosey", "password": "hush-wrong\n"},
+		},
+		"token": {
+			serve: func(o *server.Options) { o.Authorization = "hush-right" },
+			good:  files{"token": "hush-right"}, bad: files{"token": "hush-wrong"},
+		},
+		"nkey":  nkeyWay(t),
+		"creds": credsWay(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log syncBuffer
+			nats := natstest.Start(t, way.serve)
+			login := newSecret(t, nil)
+			conn, err := bus.Connect(t.Context(), bus.Options{
+				URL: nats.URL(), CredentialsDir: login.dir, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			must(t, err)
+			t.Cleanup(conn.Close)
+			absent := waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+			if absent.OK || !strings.Contains(absent.Message, login.dir) || !strings.Contains(absent.Message, "expected nats.creds") {
+				t.Errorf("without files: %+v", absent)
+			}
+			login.replace(way.bad)
+			waitForReason(t, conn.Check, config.ReasonNATSRefused)
+			login.replace(way.good)
+			waitForReason(t, conn.Check, config.ReasonConnected)
+			for _, content := range slices.Concat(slices.Collect(maps.Values(way.good)), slices.Collect(maps.Values(way.bad))) {
+				for line := range strings.Lines(content) {
+					if line = strings.TrimSpace(line); len(line) > 8 && strings.Contains(log.String(), line) {
+						t.Errorf("the log shows %q", line)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestFilesThatCannotLogInAreNamed(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	for _, test := range []struct {
+		content files
+		message string
+	}{
+		{files{"username": "a"}, "found username alone, expected username and password"},
+		{files{"username": "a", "password": "\n"}, "found username alone"},
+		{files{"token": "a", "username": "a", "password": "b"}, "found username, password, token, expected one of nats.creds"},
+		{files{"nkey": "hush"}, "nkey: expected the seed of a user's NKey, which begins with SU"},
+		{files{"nats.creds": "hush"}, "nats.creds: expected a file as `nsc generate creds` writes it"},
+	} {
+		login := newSecret(t, test.content)
+		conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
+		must(t, err)
+		check := waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+		if !strings.Contains(check.Message, test.message) || strings.Contains(check.Message, "hush") {
+			t.Errorf("%v: %q, want %q and no secret", test.content, check.Message, test.message)
+		}
+		conn.Close()
+	}
+}
+
+// A rotated Secret is used without a restart, also when it is another kind of login, and what is published
+// meanwhile arrives.
+func TestRotatedCredentialsReconnectAndLoseNothing(t *testing.T) {
+	t.Parallel()
+	nkey := nkeyWay(t)
+	nats := natstest.Start(t, nkey.serve, func(o *server.Options) {
+		for _, name := range []string{"old", "new", "service"} {
+			o.Users = append(o.Users, &server.User{Username: name, Password: name})
+		}
+	})
+	login := newSecret(t, files{"username": "old", "password": "old"})
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
+	must(t, err)
+	t.Cleanup(conn.Close)
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn})
+	s := startService(t, nats.ClientAs("service", "service"))
+
+	var want []string
+	publish := func(until func() bool) {
+		natstest.Eventually(t, "the login to be another", func() bool {
+			name := fmt.Sprintf("user%05d", len(want))
+			want = append(want, name)
+			joined(publisher, name)
+			return until()
+		})
+	}
+	publish(func() bool { return slices.Contains(nats.Users(), "old") && len(s.names()) > 10 })
+	login.replace(files{"username": "only half of a login"}) // nobody gives up a connection for that
+	login.replace(files{"username": "new", "password": "new"})
+	publish(func() bool { return slices.Contains(nats.Users(), "new") })
+	login.replace(nkey.good)
+	publish(func() bool { return !slices.Contains(nats.Users(), "new") && conn.Connected() })
+	if slices.Contains(nats.Users(), "old") {
+		t.Errorf("connected as %v", nats.Users())
+	}
+	waitForNames(t, s, want)
+}
