@@ -11,12 +11,10 @@ make_certificates() {
   # The first names are what clients inside and outside call the API server.
   make_certificate apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
 DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,\
-IP:127.0.0.1,IP:$NODE_ADDRESS,IP:$API_SERVICE_ADDRESS"
-  make_certificate kubelet-server "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$NODE_ADDRESS"
+IP:127.0.0.1,IP:$API_ADDRESS,IP:$API_SERVICE_ADDRESS"
 
   # Clients: the API server takes the organisation as group and the common name as user.
   make_certificate admin /O=system:masters/CN=admin DNS:admin
-  make_certificate kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME"
   make_certificate controller-manager /CN=system:kube-controller-manager DNS:controller-manager
   make_certificate scheduler /CN=system:kube-scheduler DNS:scheduler
   make_certificate kube-proxy /CN=system:kube-proxy DNS:kube-proxy
@@ -25,6 +23,15 @@ IP:127.0.0.1,IP:$NODE_ADDRESS,IP:$API_SERVICE_ADDRESS"
   # about the user, so its authority must not be the one that signs users' certificates.
   make_authority aggregation-ca "/CN=rosey-$NAME-aggregation"
   make_certificate aggregation /CN=aggregation DNS:aggregation aggregation-ca
+  cd /
+}
+
+# make_node_certificates: the kubelet is a client of the API server, and a server for it.
+make_node_certificates() {
+  cd "$PKI" || exit
+  make_certificate "$NODE_NAME" "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME"
+  make_certificate "$NODE_NAME-server" "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$NODE_ADDRESS"
+  write_kubeconfig "$NODE_NAME" "https://$API_ADDRESS:6443" "$PKI/$NODE_NAME.kubeconfig"
   cd /
 }
 
@@ -44,13 +51,13 @@ make_certificate() {
 }
 
 # write_kubeconfigs: one for the administrator inside, one for the administrator outside through the forwarder, and
-# one for each program.
+# one for each program that is not a node's own.
 write_kubeconfigs() {
   local user
-  write_kubeconfig admin "https://$NODE_ADDRESS:6443" "$INSIDE_KUBECONFIG"
+  write_kubeconfig admin "https://$API_ADDRESS:6443" "$INSIDE_KUBECONFIG"
   write_kubeconfig admin "https://127.0.0.1:$(<"$STATE/port")" "$OUTSIDE_KUBECONFIG"
-  for user in kubelet controller-manager scheduler kube-proxy; do
-    write_kubeconfig $user "https://$NODE_ADDRESS:6443" "$PKI/$user.kubeconfig"
+  for user in controller-manager scheduler kube-proxy; do
+    write_kubeconfig $user "https://$API_ADDRESS:6443" "$PKI/$user.kubeconfig"
   done
 }
 

@@ -1,6 +1,7 @@
 # The cluster's part of the machine's control groups: a parent called rosey-NAME for everything, so that memory can
-# be read and every process found again, with a leaf called system for the programs of the cluster itself. The
-# kubelet puts pods beside that leaf. No group of the machine's own is moved or limited.
+# be read and every process found again, with a leaf called system for the programs of the cluster itself and a group
+# for each node, where its kubelet puts pods and removes what it does not know. No group of the machine's own is moved
+# or limited.
 # shellcheck shell=bash
 
 CGROUP_MOUNT=/sys/fs/cgroup
@@ -56,18 +57,23 @@ check_controllers() {
 }
 
 create_cgroups() {
+  create_cgroup "$CGROUP"
+  create_cgroup "$CGROUP/system"
+}
+
+# create_cgroup NAME in every hierarchy. Its parent is there.
+create_cgroup() {
   local top group
   for top in $(cgroup_hierarchies); do
-    for group in "$top/$CGROUP" "$top/$CGROUP/system"; do
-      mkdir -p "$group"
-      [[ ! -e $top/cpuset.cpus || $(cgroup_version) == 2 ]] || copy_cpuset "$(dirname "$group")" "$group"
-    done
-    if [[ $(cgroup_version) == 2 ]]; then
-      pass_on_controllers "$top"
-      pass_on_controllers "$top/$CGROUP"
-    fi
+    group=$top/$1
+    [[ $(cgroup_version) == 1 ]] || pass_on_controllers "$(dirname "$group")"
+    mkdir -p "$group"
+    [[ ! -e $top/cpuset.cpus || $(cgroup_version) == 2 ]] || copy_cpuset "$(dirname "$group")" "$group"
   done
 }
+
+# create_node_cgroup: on v2 the kubelet wants controllers in its root, and passes them on to what it makes there.
+create_node_cgroup() { create_cgroup "$NODE_CGROUP"; }
 
 # copy_cpuset FROM TO: on v1 a new cpuset is empty, and no process can enter one without processors and memory nodes.
 copy_cpuset() {

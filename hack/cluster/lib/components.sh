@@ -3,20 +3,21 @@
 
 declare -A COMPONENTS # process number -> name
 
-# start NAME COMMAND…: runs COMMAND in the background, with its words in the log NAME.
+# start NAME COMMAND…: runs COMMAND in the background, with its words in the log NAME and its process number, as the
+# cluster counts processes, in the node's file NAME.pid.
 start() {
   local name=$1
   shift
-  "$@" >"$LOGS/$name.log" 2>&1 &
-  COMPONENTS[$!]=$name
+  "$@" >"$LOGS/$LOG_PREFIX$name.log" 2>&1 &
+  COMPONENTS[$!]=$LOG_PREFIX$name
+  echo $! >"$NODE_STATE/$name.pid"
 }
 
-# configure FILE: writes the template config/FILE to the cluster's state, with its @NAMES@ filled in, and prints the
-# path.
+# configure FILE: writes the template config/FILE to the node's state, with its @NAMES@ filled in, and prints the path.
 configure() {
-  local target=$STATE/config/$1
-  mkdir -p "$STATE/config"
-  sed -e "s|@STATE@|$STATE|g" -e "s|@PKI@|$PKI|g" -e "s|@CGROUP@|$CGROUP|g" \
+  local target=$NODE_STATE/config/$1
+  mkdir -p "$NODE_STATE/config"
+  sed -e "s|@NODE_STATE@|$NODE_STATE|g" -e "s|@PKI@|$PKI|g" -e "s|@NODE_CGROUP@|$NODE_CGROUP|g" \
     -e "s|@NODE_NAME@|$NODE_NAME|g" -e "s|@NODE_ADDRESS@|$NODE_ADDRESS|g" \
     -e "s|@POD_BRIDGE@|$POD_BRIDGE|g" -e "s|@POD_RANGE@|$POD_RANGE|g" \
     -e "s|@FIRST_POD_ADDRESS@|$FIRST_POD_ADDRESS|g" -e "s|@DNS_ADDRESS@|$DNS_ADDRESS|g" \

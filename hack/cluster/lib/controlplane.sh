@@ -10,7 +10,7 @@ start_etcd() {
 start_apiserver() {
   # Pods leave a node that is gone after 5 s instead of 5 minutes: nobody waits that long for a test.
   start kube-apiserver "$TOOLS/bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379 \
-    --secure-port 6443 --bind-address 0.0.0.0 --advertise-address "$NODE_ADDRESS" \
+    --secure-port 6443 --bind-address 0.0.0.0 --advertise-address "$API_ADDRESS" \
     --cert-dir "$STATE/kube-apiserver" --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" \
     --client-ca-file "$PKI/ca.crt" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
     --service-account-issuer https://kubernetes.default.svc.cluster.local \

@@ -13,14 +13,28 @@ note_own_number() {
 }
 
 isolate_filesystem() {
-  mount --make-rshared / # the kubelet needs to share mounts with containers; none reaches the machine
   mount -t proc proc /proc
-  mount_private_directories
   shield_kernel_settings
   # On tmpfs etcd need not wait for a disk, and nothing of it is left when the cluster ends.
-  mkdir -p "$STATE/etcd" "$STATE/containerd/root"
+  mkdir -p "$STATE/etcd"
   mount -t tmpfs -o mode=0700 tmpfs "$STATE/etcd"
-  mount -t tmpfs -o mode=0711 tmpfs "$STATE/containerd/root"
+  isolate_node
+}
+
+# isolate_node gives a node mounts of its own.
+isolate_node() {
+  mount --make-rshared / # the kubelet needs to share mounts with containers; none reaches the machine
+  mount_private_directories
+  mkdir -p "$NODE_STATE/containerd/root"
+  mount -t tmpfs -o mode=0711 tmpfs "$NODE_STATE/containerd/root"
+}
+
+# forget_other_nodes lets go of what a mount namespace has when it is made of another node's: copies of the mounts of
+# that one's containers, which would hold them when they are long gone.
+forget_other_nodes() {
+  local mounts
+  mapfile -t mounts < <(findmnt --noheadings --raw --output TARGET | grep -E "^$STATE/node[0-9]+/" | sort --reverse)
+  ((${#mounts[@]} == 0)) || umount --lazy "${mounts[@]}"
 }
 
 # mount_private_directories covers the paths that programs have compiled in, so that two clusters do not meet there

@@ -5,15 +5,12 @@
 # 198.18.0.0/15 is set aside for tests inside one network (RFC 2544): unlike 10.0.0.0/8 it is in no office's and no
 # VPN's use, so keeping the machine from routing it takes nothing away from anybody.
 CLUSTER_RANGE=198.18.0.0/15
-POD_RANGE=198.18.0.0/24
-FIRST_POD_ADDRESS=198.18.0.10
+NODES_RANGE=198.18.0.0/16 # of all nodes and their pods
 SERVICE_RANGE=198.19.0.0/16
 API_SERVICE_ADDRESS=198.19.0.1
 DNS_ADDRESS=198.19.0.10
 
-# One address is everything on the node: gateway of the pods, the node's own, and the API server's.
-NODE_ADDRESS=198.18.0.1
-NODE_NAME=node1
+API_ADDRESS=198.18.1.1 # the first node's: the control plane runs beside it
 POD_BRIDGE=pods
 
 PAUSE_IMAGE=rosey.local/pause:1
@@ -36,7 +33,21 @@ choose_cluster() {
   STATE=$STATE_ROOT/$NAME
   LOGS=$STATE/log
   PKI=$STATE/pki
-  CONTAINERD_SOCKET=$STATE/containerd/containerd.sock
   INSIDE_KUBECONFIG=$STATE/kubeconfig-inside
   OUTSIDE_KUBECONFIG=$STATE/kubeconfig
+}
+
+# choose_node NUMBER, from 1: everything of that node is below NODE_STATE, and its pods are in cgroups below
+# NODE_CGROUP. One address is everything on a node: the gateway of its pods and its own. A program of the first node
+# has no prefix before the name of its log.
+choose_node() {
+  NODE_NAME=node$1
+  NODE_STATE=$STATE/$NODE_NAME
+  NODE_CGROUP=$CGROUP/$NODE_NAME
+  NODE_ADDRESS=198.18.$1.1
+  POD_RANGE=198.18.$1.0/24
+  FIRST_POD_ADDRESS=198.18.$1.10
+  CONTAINERD_SOCKET=$NODE_STATE/containerd/containerd.sock
+  LOG_PREFIX=$NODE_NAME-
+  [[ $1 != 1 ]] || LOG_PREFIX=
 }

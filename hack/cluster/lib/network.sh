@@ -1,5 +1,5 @@
-# The cluster's network, inside its own namespace: one bridge, no default route, no link to the machine. No packet
-# can leave, whatever runs here.
+# The cluster's network, in namespaces of its own: a bridge for each node's pods, a link from each further node to the
+# first, no default route, no link to the machine. No packet can leave, whatever runs here.
 # shellcheck shell=bash
 
 start_network() {
@@ -15,6 +15,20 @@ start_network() {
   echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
   echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
 }
+
+# link_to_first_node joins a further node's network to the first node's, which is that of process 1. Its own address
+# answers on the link too, so the link needs no addresses.
+link_to_first_node() {
+  ip link add uplink type veth peer name "$NODE_NAME" netns 1
+  ip link set uplink up
+  ip route add "$API_ADDRESS" dev uplink src "$NODE_ADDRESS"
+  ip route add "$NODES_RANGE" via "$API_ADDRESS" src "$NODE_ADDRESS"
+  on_first_node ip link set "$NODE_NAME" up
+  on_first_node ip route add "$NODE_ADDRESS" dev "$NODE_NAME" src "$API_ADDRESS"
+  on_first_node ip route add "$POD_RANGE" via "$NODE_ADDRESS" src "$API_ADDRESS"
+}
+
+on_first_node() { nsenter --target 1 --net -- "$@"; }
 
 # start_forwarder serves the listener that was opened outside. It comes before all other programs, which must not
 # inherit that listener: they would keep the port open when the forwarder is gone.

@@ -1,10 +1,10 @@
-# The kubelet and kube-proxy of the one node.
+# The kubelet and kube-proxy of a node.
 # shellcheck shell=bash
 
 start_kubelet() {
-  : >"$STATE/resolv.conf" # no name servers but the cluster's own: names outside fail at once
-  start kubelet "$TOOLS/bin/kubelet" --config "$(configure kubelet.yaml)" --kubeconfig "$PKI/kubelet.kubeconfig" \
-    --hostname-override "$NODE_NAME" --node-ip "$NODE_ADDRESS" --root-dir "$STATE/kubelet"
+  : >"$NODE_STATE/resolv.conf" # no name servers but the cluster's own: names outside fail at once
+  start kubelet "$TOOLS/bin/kubelet" --config "$(configure kubelet.yaml)" --kubeconfig "$PKI/$NODE_NAME.kubeconfig" \
+    --hostname-override "$NODE_NAME" --node-ip "$NODE_ADDRESS" --root-dir "$NODE_STATE/kubelet"
 }
 
 start_kube_proxy() {

@@ -14,12 +14,18 @@ run_inside() {
   inside "$which" "$@"
 }
 
-# load_images FILE…: imports image files into the running cluster. The runtime unpacks an image when a pod first
-# uses it, which is quicker than unpacking all of them here.
+# load_images FILE…: imports image files into every node of the running cluster. The runtime unpacks an image when a
+# pod first uses it, which is quicker than unpacking all of them here.
 load_images() {
-  local file
+  local file node
   for file in "$@"; do
     [[ -r $file ]] || fail "load-image: cannot read $file"
-    (inside all ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io images import --no-unpack "$(realpath "$file")")
+    for node in $(cluster_nodes); do
+      choose_node "$node"
+      runtime_of_node images import --no-unpack "$(realpath "$file")"
+    done
   done
 }
+
+# runtime_of_node …: ctr of the chosen node.
+runtime_of_node() { (inside all ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"); }

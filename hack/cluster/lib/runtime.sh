@@ -12,7 +12,7 @@ import_own_images() {
   wait_for 30 "containerd answers" runtime_client version
   for image in "$TOOLS"/images/*.tar; do
     # The runtime unpacks an image at its first use.
-    runtime_client --namespace k8s.io images import --no-unpack "$image" >"$LOGS/import-$(basename "$image").log" 2>&1 &
+    runtime_client images import --no-unpack "$image" >"$LOGS/import-$(basename "$image").log" 2>&1 &
     imports+=($!)
   done
   for import in "${imports[@]}"; do
@@ -20,4 +20,14 @@ import_own_images() {
   done
 }
 
-runtime_client() { ctr --address "$CONTAINERD_SOCKET" "$@"; }
+# copy_images gives a further node the images that the first one has by now. They are named by tag; the names by digest
+# follow from the content.
+copy_images() {
+  local images first=$STATE/node1/containerd/containerd.sock
+  wait_for 30 "containerd answers" runtime_client version
+  mapfile -t images < <(ctr --address "$first" --namespace k8s.io images list --quiet | grep -v sha256:)
+  ctr --address "$first" --namespace k8s.io images export - "${images[@]}" |
+    runtime_client images import --no-unpack - >"$LOGS/${LOG_PREFIX}import.log" 2>&1
+}
+
+runtime_client() { ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }

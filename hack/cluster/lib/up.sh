@@ -5,22 +5,29 @@
 START_LIMIT=180
 
 cluster_up() {
-  local reason start
+  local reason
   reason=$(check_machine) || fail "this machine does not allow a cluster: $reason"
   install_packages
   build_tools
   lock_directory "$STATE"
+  local state_lock=$LOCK
   if is_ready; then
     say "cluster $NAME is already up"
-    say_how_to_reach
-    return
+  else
+    start_cluster
   fi
+  unlock "$state_lock"
+}
+
+start_cluster() {
+  local start=$EPOCHREALTIME
   remove_remains # of a start that was cut short, or of a machine that was switched off
   trap 'say "interrupted: taking down what was started"; stop_and_release; exit 130' INT TERM
-  start=$EPOCHREALTIME
   say "starting cluster $NAME: about 10 s"
   prepare_machine
+  choose_node 1
   create_cgroups
+  create_node_cgroup
   chmod 0711 "$STATE" # root alone may list it, but containers' users pass through it
   mkdir "$LOGS" "$STATE/tmp"
   : >"$LOGS/boot.log"
@@ -31,7 +38,6 @@ cluster_up() {
   wait_until_ready $starter
   trap - INT TERM
   say "cluster $NAME is up after $(seconds_since "$start") s"
-  say_how_to_reach
 }
 
 # is_ready: the cluster lives and its start came to an end.

@@ -120,6 +120,8 @@ check_first() {
   check_pod_access
   check_storage
   check_helm
+  check_second_node
+  check_faults
   MEMORY=$("$CLUSTER" status --name smoke-a | sed -n 's/memory: \(.*\) MB/\1/p')
 }
 
@@ -172,6 +174,68 @@ check_helm() {
   export HELM_CACHE_HOME=$WORK/helm HELM_CONFIG_HOME=$WORK/helm HELM_DATA_HOME=$WORK/helm
   ok "helm install --wait" "${helm[@]}" install smoke-release "$TEST_HOME/chart" --wait --timeout 60s
   ok "helm uninstall --wait" "${helm[@]}" uninstall smoke-release --wait
+}
+
+check_second_node() {
+  ok "add-node" "$CLUSTER" add-node --name smoke-a
+  kubectl apply -f "$TEST_HOME/far.yaml" >/dev/null
+  ok "pod on the second node is ready, with an image that the first one had" \
+    kubectl -n smoke wait pod/far --for=condition=Ready --timeout=60s
+  says "second node to a Service on the first" "this is web-" in_far get http://web/
+  says "first node to a pod on the second" "this is far" in_pod get "http://$(address_of far):8080/"
+  says "logs from the second node" "serving on :8080" kubectl -n smoke logs far
+  says "no route out of the second node" "network is unreachable" in_far tcp 203.0.113.1:80
+}
+
+in_far() { kubectl -n smoke exec far -- /ko-app/probe "$@"; }
+
+address_of() { kubectl -n smoke get pod "$1" -o 'jsonpath={.status.podIP}'; }
+
+chaos() { "$CLUSTER" chaos --name smoke-a "$@"; }
+
+check_faults() {
+  local far
+  far=http://$(address_of far):8080/
+  ok "chaos pause" chaos pause smoke far
+  refused "a paused pod does not answer" in_pod get "$far"
+  ok "chaos resume" chaos resume smoke far
+  ok "it answers again" within 10 in_pod get "$far"
+  ok "chaos cut" chaos cut smoke client
+  refused "a pod that is cut off reaches nobody" in_pod get "$far"
+  ok "chaos heal" chaos heal smoke client
+  ok "it reaches others again" within 10 in_pod get "$far"
+  ok "chaos kill" chaos kill smoke far
+  ok "a killed container is restarted" within 30 restarted_and_ready far
+  says "chaos names what it cannot find" "no container of pod nobody" chaos kill smoke nobody
+  check_node_faults "$far"
+}
+
+# check_node_faults URL of a pod on the second node: both faults at once, since the control plane takes 10 s to notice.
+check_node_faults() {
+  ok "chaos node-stop" chaos node-stop node2
+  ok "a node whose kubelet is stopped is noticed" kubectl wait node/node2 --for=condition=Ready=Unknown --timeout=60s
+  ok "its pods go on" in_pod get "$1"
+  ok "chaos partition" chaos partition node2
+  refused "a partitioned node does not answer" in_pod get "$1"
+  ok "chaos rejoin" chaos rejoin node2
+  ok "chaos node-start" chaos node-start node2
+  ok "the node is ready again" kubectl wait node/node2 --for=condition=Ready --timeout=60s
+  refused "the control plane's node cannot be partitioned" chaos partition node1
+}
+
+restarted_and_ready() {
+  local status=".status.containerStatuses[0]"
+  [[ $(kubectl -n smoke get pod "$1" -o "jsonpath={$status.restartCount} {$status.ready}") == "1 true" ]]
+}
+
+# within SECONDS COMMAND…: COMMAND must succeed before the time is up.
+within() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
 }
 
 # check_second: same addresses, another cluster.
