@@ -72,7 +72,7 @@ func TestAnEvening(t *testing.T) {
 		return len(r.service.on(bus.UserLeft)) == 1 && len(r.service.on(bus.StatsHighWater)) == 6
 	})
 	must(t, r.stop())
-	r.eventually("the last message", func() bool { return len(r.service.on(bus.StatusUpdate)) == 2 })
+	r.eventually("the last message", func() bool { return len(r.service.on(bus.StatusUpdate)) == 3 })
 
 	started := r.bot.started.Unix()
 	want := []message{
@@ -81,6 +81,7 @@ func TestAnEvening(t *testing.T) {
 		highWater(1, 2.),
 		status(1, 1, 2, 1, started, "Livestream"),
 		user(bus.UserJoined, "Rosey"), highWater(2, 2.),
+		status(3, 2, 2, 1, started, "Livestream"), // the rank in the channel comes last
 		highWater(2, 3.),
 		user(bus.UserJoined, "carol"), highWater(3, 3.),
 		line("carol", "waves"),

@@ -35,6 +35,8 @@ func (s *session) take(event cytube.Event) {
 		s.onUserCount(event.Count)
 	case cytube.Joined:
 		s.onJoined(event.Name)
+	case cytube.Rank:
+		s.onRank(event)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
 		s.onRefusal(event)
 	case cytube.Malformed:
@@ -74,6 +76,16 @@ func (s *session) onJoined(name string) {
 	s.metrics.joined.Set(1)
 	s.reportJoined(name)
 	s.publishStatus(true)
+}
+
+// onRank tells at once that the rank is another: on joining, the one in the channel comes after the one on
+// the server.
+func (s *session) onRank(event cytube.Rank) {
+	changed := s.channel.rank != event.Rank
+	s.channel.apply(event)
+	if changed && s.joined {
+		s.publishStatus(true)
+	}
 }
 
 // onChatMessage logs a line, also one that the server repeats on joining: it has the id it had when it

@@ -101,8 +101,9 @@ func TestOutboundIsNotSaidTwice(t *testing.T) {
 	r.eventually("the other line", func() bool { return len(r.linesOf("Rosey")) == 2 })
 }
 
-// TestOutboundThatDoesNotAppear has a line that the server drops: only moderators may use /say.
-func TestOutboundThatDoesNotAppear(t *testing.T) {
+// TestACommandWithoutRankIsNotTriedAgain has a line that the server drops: only moderators may use /say. It
+// would be tried again and again.
+func TestACommandWithoutRankIsNotTriedAgain(t *testing.T) {
 	r := newRig(t)
 	r.config.Account = &config.Account{Username: "plain", PasswordFile: secret(t, "p")}
 	r.timings.Echo = 20 * time.Millisecond
@@ -114,7 +115,7 @@ func TestOutboundThatDoesNotAppear(t *testing.T) {
 	r.eventually("the line behind it", func() bool { return len(r.linesOf("plain")) > 0 })
 	r.eventually("the failure is told", func() bool { return len(r.service.on(bus.OutboundFailed)) > 0 })
 	failure := r.service.on(bus.OutboundFailed)[0].Payload
-	if failure["message_id"] != 1. || failure["permanent"] != false || failure["claimant"] != "pod-1" ||
+	if failure["message_id"] != 1. || failure["permanent"] != true || failure["claimant"] != "pod-1" ||
 		failure["error"] != "unanswered" {
 		t.Errorf("failure %v", failure)
 	}

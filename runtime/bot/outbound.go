@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -151,7 +152,10 @@ func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, g
 		return
 	}
 	o.bot.metrics.outbound.WithLabelValues(string(got.verdict)).Inc()
-	permanent := got.verdict == muted || got.verdict == forbidden
+	// A command comes back as a line or not at all, so nobody knows whether it worked: one that did must not
+	// be given again, and one that the bot's rank does not allow never works.
+	command := got.verdict == unanswered && strings.HasPrefix(strings.TrimSpace(line.Message), "/")
+	permanent := got.verdict == muted || got.verdict == forbidden || command
 	o.bot.log.Warn("a line did not appear in the channel", "id", line.ID, "why", got.verdict, "words", got.words,
 		"permanent", permanent)
 	err := o.acknowledged(ctx, bus.OutboundFailed, bus.OutboundFailedPayload{

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
 )
@@ -51,7 +52,7 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 			message: "login as visitor refused: That name is already in use on this channel.",
 		},
 		"wrong channel password": {
-			prepare: func(r *rig) { r.private(secret(r.t, wrongPassword)) },
+			prepare: func(r *rig) { r.asPlain(); r.private(secret(r.t, wrongPassword)) },
 			mend:    func(r *rig) { writeSecret(r.t, r.config.Channel.PasswordFile, channelPassword) },
 			reason:  config.ReasonChannelPasswordWrong,
 			message: "channel private refuses the channel password",
@@ -97,6 +98,21 @@ func TestChannelPassword(t *testing.T) {
 	r := newRig(t)
 	r.private(secret(t, channelPassword))
 	r.startJoined()
+}
+
+// TestAModeratorNeedsNoChannelPassword is what CyTube allows, also when the password that is configured is wrong.
+func TestAModeratorNeedsNoChannelPassword(t *testing.T) {
+	for name, file := range map[string]string{"none": "", "a wrong one": secret(t, wrongPassword)} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.private(file)
+			must(t, r.channel.Join("owner"))
+			r.startJoined()
+			r.eventually("those who were there are told of", func() bool { return len(r.service.on(bus.UserJoined)) == 2 })
+			r.say("owner", "!uptime")
+			r.eventually("an answer", func() bool { return len(r.linesOf("Rosey")) == 1 })
+		})
+	}
 }
 
 func TestSomebodyElseLogsIn(t *testing.T) {

@@ -19,8 +19,13 @@ type joinRequest struct {
 
 // join enters the channel and logs in. Everything that comes meanwhile is kept for Next.
 func (c *Conn) join(ctx context.Context, options Options) error {
-	if err := c.enter(ctx, options); err != nil {
+	answer, err := c.enter(ctx, options)
+	if err != nil {
 		return c.explain(err, "joining channel "+options.Channel)
+	}
+	asked, outside := answer.(NeedPassword)
+	if outside && options.Password == "" {
+		return passwordError(options.Channel, asked.Wrong) // nobody without an account is a moderator
 	}
 	if options.Username == "" {
 		return nil
@@ -28,27 +33,55 @@ func (c *Conn) join(ctx context.Context, options Options) error {
 	if err := c.login(ctx, options); err != nil {
 		return c.explain(err, "logging in as "+options.Username)
 	}
+	if outside {
+		return c.enterAsModerator(ctx, passwordError(options.Channel, asked.Wrong))
+	}
 	return nil
 }
 
 // enter joins the channel. The server does not acknowledge it: that it tells the channel's state is
 // the answer. The user list is awaited because it always comes; the number of users comes after it,
 // and up to ten seconds later when it was broadcast just before.
-func (c *Conn) enter(ctx context.Context, options Options) error {
+//
+// The answer is the UserList, or NeedPassword of a server that keeps us at the door.
+func (c *Conn) enter(ctx context.Context, options Options) (answer Event, err error) {
 	request := joinRequest{Name: options.Channel, Password: options.ChannelPassword}
 	if err := c.send(ctx, "joinChannel", request); err != nil {
-		return err
+		return nil, err
 	}
 	for {
 		event, err := c.nextWhileJoining(ctx)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		switch event.(type) {
+		case UserList, NeedPassword:
+			return event, nil
+		}
+	}
+}
+
+// moderatorRank is from which rank in the channel somebody needs no channel password.
+const moderatorRank = 2
+
+// enterAsModerator waits at the door after the login. The server tells an account its rank in the channel,
+// and lets in who is a moderator there; to others it says nothing more.
+func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
+	for {
+		event, err := c.nextWhileJoining(ctx)
+		if err != nil && ctx.Err() != nil {
+			return missing // a server that does not find the rank is as silent
+		}
+		if err != nil {
+			return c.explain(err, "entering as a moderator")
 		}
 		switch event := event.(type) {
 		case UserList:
 			return nil
-		case NeedPassword:
-			return passwordError(options.Channel, event.Wrong)
+		case Rank:
+			if event.Rank < moderatorRank {
+				return missing
+			}
 		}
 	}
 }
