@@ -117,7 +117,7 @@ const (
 	ReasonStoreUnavailable Reason = "StoreUnavailable" // cannot be opened or written
 	ReasonStoreFull        Reason = "StoreFull"        // no space is left for the database
 	ReasonStoreNewer       Reason = "StoreNewer"       // a later version has changed the database
-	ReasonStoreRefused     Reason = "StoreRefused"     // the database server refuses our credentials
-	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or empty
+	ReasonStoreRefused     Reason = "StoreRefused"     // the database server does not let us in or permits too little
+	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or has none
 	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be brought up to date
 )

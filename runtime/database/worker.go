@@ -193,15 +193,8 @@ func (s *Service) storeWorks() {
 }
 
 func (s *Service) storeFails(err error) {
-	reason := config.ReasonStoreUnavailable
-	switch {
-	case errors.Is(err, store.ErrFull):
-		reason = config.ReasonStoreFull
-	case errors.Is(err, store.ErrNewerSchema):
-		reason = config.ReasonStoreNewer
-	}
 	message := "the database does not work: " + err.Error() + "; trying again"
-	if s.storeCheck.Set(false, reason, message) {
+	if s.storeCheck.Set(false, storeReason(err), message) {
 		s.log.Error("[DB] " + message)
 	}
 }

@@ -15,6 +15,13 @@ var (
 	ErrFull = errors.New("no space is left for the database")
 	// ErrNewerSchema says that a later version of the program has changed the database.
 	ErrNewerSchema = errors.New("the database is of a later version")
+	// ErrMigration says that the database's schema could not be brought up to date.
+	ErrMigration = errors.New("the database's schema cannot be brought up to date")
+	// ErrURLAbsent says that there is no URL of the database, or none that can be read.
+	ErrURLAbsent = errors.New("there is no URL of the database")
+	// ErrRefused says that the database server does not let us in, has no such database, or does not
+	// permit what we need.
+	ErrRefused = errors.New("the database server refuses us")
 )
 
 // Store keeps the rows of any number of channels. It is safe for concurrent use.

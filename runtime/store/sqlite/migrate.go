@@ -44,7 +44,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return &NewerSchemaError{Database: current, Program: known}
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("bringing the schema up to date: %w", err)
+		return fmt.Errorf("%w: %w", store.ErrMigration, err)
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +54,17 @@ func TestADatabaseOfTheFirstVersionIsTakenOver(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
+}
+
+func TestAMigrationThatFailsIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	makeVersion(t, path, 1)
+	execute(t, path, "CREATE TABLE kv (somebody_elses TEXT)")
+	if _, err := Open(t.Context(), path); !errors.Is(err, store.ErrMigration) || !strings.Contains(err.Error(), "kv") {
+		t.Errorf("opened with a table in the way: %v, want ErrMigration and the table's name", err)
+	}
+	execute(t, path, "DROP TABLE kv")
+	mustClose(t, mustOpen(t, path))
 }
 
 // makeVersion makes a database with the schema of an earlier version.
