@@ -11,8 +11,6 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-var errReadOnly = errors.New("the database is open for reading only")
-
 // classify marks errors that come from what was to be stored, and that of a full disk. All others are
 // the database's trouble.
 func classify(err error) error {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 // Restore puts a copy of a backup in the place of the database at path, while no service has that
@@ -47,13 +49,13 @@ func checkBackup(ctx context.Context, backup string) error {
 	if err != nil {
 		return err
 	}
-	known, err := newestSchema()
+	known, err := relational.NewestSchema(migrations())
 	if err != nil {
 		return err
 	}
 	switch {
 	case version > known:
-		return &NewerSchemaError{Database: version, Program: known}
+		return &relational.NewerSchemaError{Database: version, Program: known}
 	case version < known:
 		return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
 			"then start this one, which brings it up to date", version, known)

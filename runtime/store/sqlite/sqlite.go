@@ -10,25 +10,27 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite", pure Go so that the binary stays static
 
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 // readers bounds the connections for queries. Two are enough that a long one does not stop the bot's
 // poll; more only compete for the disk.
 const readers = 2
 
-// Store is a store.Store in a file. One connection writes, others read beside it.
+// Store is a store.Importer in a file.
 type Store struct {
-	path  string
-	lock  *fileLock // nil when opened for reading only
-	write *sql.DB   // nil when opened for reading only
-	read  *sql.DB
-	apply *statements
+	relational.Store
+
+	path string
+	lock *fileLock // nil when opened for reading only
+	db   *database
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Importer = (*Store)(nil)
 
 // Open opens or makes the database file, brings its schema up to date and keeps it locked against
 // other processes that write. The file's folder must exist.
@@ -37,30 +39,34 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	s := &Store{path: path, lock: lock}
-	if err := s.open(ctx, path); err != nil {
+	s := &Store{path: path, lock: lock, db: &database{}}
+	s.Store = relational.New(s.db)
+	if err := s.db.open(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
+func (d *database) open(ctx context.Context, path string) error {
 	var err error
-	if s.write, err = sql.Open("sqlite", dataSource(path, writing)); err != nil {
+	if d.write, err = sql.Open("sqlite", dataSource(path, writing)); err != nil {
 		return fmt.Errorf("for writing: %w", err)
 	}
 	// SQLite has one writer at a time. Waiting for it in Go is fair; waiting in SQLite is not.
-	s.write.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.write); err != nil {
+	d.write.SetMaxOpenConns(1)
+	if err := relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations()); err != nil {
 		return err
 	}
-	if s.apply, err = prepare(ctx, s.write); err != nil {
-		return err
-	}
-	if s.read, err = sql.Open("sqlite", dataSource(path, reading)); err != nil {
+	return d.openReading(path)
+}
+
+func (d *database) openReading(path string) error {
+	read, err := sql.Open("sqlite", dataSource(path, reading))
+	if err != nil {
 		return fmt.Errorf("for reading: %w", err)
 	}
-	s.read.SetMaxOpenConns(readers)
+	read.SetMaxOpenConns(readers)
+	d.read, d.session = read, session{read}
 	return nil
 }
 
@@ -71,12 +77,13 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
-	read, err := sql.Open("sqlite", dataSource(path, reading))
-	if err != nil {
-		return nil, fmt.Errorf("opening database %s for reading: %w", path, err)
+	s := &Store{path: path, db: &database{}}
+	s.Store = relational.NewReadOnly(s.db)
+	err := s.db.openReading(path)
+	if err == nil {
+		err = relational.CheckSchema(ctx, s.db, migrations())
 	}
-	s := &Store{path: path, read: read}
-	if err := checkSchema(ctx, read); err != nil {
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s for reading: %w", path, err), s.Close())
 	}
 	return s, nil
@@ -86,7 +93,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Close() error {
 	var problems []error
 	// Readers first: the last connection to close tidies the write-ahead log, and only a writer can.
-	for _, pool := range []*sql.DB{s.read, s.write} {
+	for _, pool := range []*sql.DB{s.db.read, s.db.write} {
 		if pool != nil {
 			problems = append(problems, pool.Close())
 		}

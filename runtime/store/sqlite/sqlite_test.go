@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 var line = store.Event{
@@ -141,7 +142,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	mustClose(t, mustOpen(t, path))
 	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
-	var newer *NewerSchemaError
+	var newer *relational.NewerSchemaError
 	_, err := Open(t.Context(), path)
 	if !errors.As(err, &newer) || newer.Database != 999 || !errors.Is(err, store.ErrNewerSchema) {
 		t.Errorf("opening for writing: %v, want a NewerSchemaError", err)
@@ -172,7 +173,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
 	defer mustClose(t, s)
 	// To SQLite a database that may not grow is a full disk.
-	if _, err := s.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
+	if _, err := s.db.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
 	large := line
@@ -231,7 +232,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		"user_actions_by_time":    "user_actions WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
 	} {
 		query := "SELECT * FROM " + end
-		plan := explain(t, s.read, query)
+		plan := explain(t, s.db.read, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s\nis done by %s\nwant index %s and no sorting", query, plan, index)
 		}

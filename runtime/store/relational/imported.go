@@ -1,0 +1,92 @@
+package relational
+
+import (
+	"context"
+	"fmt"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// ImportChat implements store.Importer.
+func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, err error) {
+	normal := store.Normalize(lines)
+	err = s.db.Write(ctx, func(session Session) error {
+		channels, err := s.findChannels(ctx, session, normal)
+		if err != nil {
+			return err
+		}
+		b := newBatch()
+		for _, event := range normal {
+			line, ok := event.Fact.(store.ChatLine)
+			if !ok {
+				return fmt.Errorf("%w: importing %T as a line of chat", store.ErrRejected, event.Fact)
+			}
+			b.chatLine(event.ID, channels[fold(event.Channel)], line, event.At.UnixMilli())
+		}
+		added, err = b.importChat(ctx, session)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("importing lines of chat: %w", err)
+	}
+	return added, nil
+}
+
+// importChat writes the lines alone.
+func (b *batch) importChat(ctx context.Context, session Session) (added int, err error) {
+	chat := b.inserts[chatTable.Name]
+	if chat == nil {
+		return 0, nil
+	}
+	sortRows(chat.rows, 1)
+	ids, err := session.Insert(ctx, chatTable, chat.rows)
+	return len(ids), err
+}
+
+// ImportUsers implements store.Importer.
+func (s Store) ImportUsers(ctx context.Context, channel store.Channel, users []store.ImportedUser) error {
+	const (
+		takeBack = `UPDATE users SET chat_lines = chat_lines - imported_lines, imported_lines = 0, imported_ms = 0
+WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
+		twice = `UPDATE users SET imported_twice = $1 WHERE channel_id = $2 AND name_key = $3 AND imported_twice < $1`
+		add   = `UPDATE users SET
+  chat_lines = chat_lines + CASE WHEN $1 > imported_twice THEN $1 - imported_twice ELSE 0 END,
+  imported_lines = CASE WHEN $1 > imported_twice THEN $1 - imported_twice ELSE 0 END,
+  imported_ms = $2 WHERE channel_id = $3 AND name_key = $4`
+	)
+	return s.db.Write(ctx, func(session Session) error {
+		row, err := s.findChannel(ctx, session, channel)
+		if err != nil {
+			return err
+		}
+		if _, err := session.Exec(ctx, takeBack, row.id); err != nil {
+			return fmt.Errorf("taking back what was imported before: %w", err)
+		}
+		b := newBatch()
+		var twiceRows, addRows [][]any
+		for _, user := range users {
+			name := store.CleanText(user.Username)
+			b.seen(row.id, name, user.FirstSeen.UnixMilli())
+			b.seen(row.id, name, user.LastSeen.UnixMilli())
+			key := store.Fold(name)
+			twiceRows = append(twiceRows, []any{int64(user.Twice), row.id, key})
+			addRows = append(addRows, []any{int64(user.Lines), user.Connected.Milliseconds(), row.id, key})
+		}
+		for _, step := range []struct {
+			query string
+			rows  [][]any
+		}{{userSQL, b.userRows()}, {twice, twiceRows}, {add, addRows}} {
+			if err := session.ExecAll(ctx, step.query, step.rows); err != nil {
+				return fmt.Errorf("importing users: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// ChatBeside implements store.Importer.
+func (s Store) ChatBeside(ctx context.Context, channel store.Channel, marker string) ([]store.RecentLine, error) {
+	const query = `SELECT at, username, text FROM chat WHERE channel_id = ` + inChannel + `
+AND replace(event_id, $3, '') = event_id ORDER BY at, event_id`
+	return selectIn(ctx, s.db, query, channel, []any{marker}, scanLine)
+}

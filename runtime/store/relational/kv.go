@@ -1,0 +1,84 @@
+package relational
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// theKey selects a key that has not expired.
+const theKey = ` FROM kv WHERE channel_id = ` + inChannel + ` AND plugin = $3 AND key = $4
+AND (expires_at IS NULL OR expires_at > $5)`
+
+func keyArguments(key store.KVKey, now time.Time) []any {
+	return keyed(key.Channel, store.CleanText(key.Plugin), store.CleanText(key.Key), now.UnixMilli())
+}
+
+// KVSet implements store.Store.
+func (s Store) KVSet(ctx context.Context, entry store.KVEntry) error {
+	const query = `INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPDATE SET
+  value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at`
+	var expires any
+	if !entry.Expires.IsZero() {
+		expires = entry.Expires.UnixMilli()
+	}
+	err := s.db.Write(ctx, func(session Session) error {
+		channel, err := s.findChannel(ctx, session, entry.Channel)
+		if err != nil {
+			return err
+		}
+		_, err = session.Exec(ctx, query, channel.id, store.CleanText(entry.Plugin), store.CleanText(entry.Key),
+			store.CleanText(entry.Value), entry.At.UnixMilli(), expires)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("setting a key of plugin %q: %w", entry.Plugin, err)
+	}
+	return nil
+}
+
+// KVGet implements store.Store.
+func (s Store) KVGet(ctx context.Context, key store.KVKey, now time.Time) (value string, exists bool, err error) {
+	value, exists, err = selectOne(ctx, s.db, `SELECT value`+theKey, keyArguments(key, now), itself[string])
+	if err != nil {
+		return "", false, fmt.Errorf("getting a key of plugin %q: %w", key.Plugin, err)
+	}
+	return value, exists, nil
+}
+
+// KVDelete implements store.Store.
+func (s Store) KVDelete(ctx context.Context, key store.KVKey, now time.Time) (existed bool, err error) {
+	removed, err := s.db.Exec(ctx, `DELETE`+theKey, keyArguments(key, now)...)
+	if err != nil {
+		return false, fmt.Errorf("deleting a key of plugin %q: %w", key.Plugin, err)
+	}
+	return removed > 0, nil
+}
+
+// KVList implements store.Store.
+func (s Store) KVList(
+	ctx context.Context, prefix store.KVKey, limit int, now time.Time,
+) (keys []string, more bool, err error) {
+	// Keys are in the order of their bytes, so those with the prefix follow each other from it on.
+	const query = `SELECT key FROM kv WHERE channel_id = ` + inChannel + ` AND plugin = $3 AND key >= $4
+AND (expires_at IS NULL OR expires_at > $5) ORDER BY key LIMIT $6`
+	limit = max(limit, 0)
+	keys, err = Select(ctx, s.db, query, append(keyArguments(prefix, now), limit+1), itself[string])
+	if err != nil {
+		return nil, false, fmt.Errorf("listing keys of plugin %q: %w", prefix.Plugin, err)
+	}
+	for i, key := range keys {
+		if !strings.HasPrefix(key, store.CleanText(prefix.Key)) {
+			keys = keys[:i]
+			break
+		}
+	}
+	if len(keys) > limit {
+		return keys[:limit], true, nil
+	}
+	return keys, false, nil
+}
