@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -129,4 +131,60 @@ func writeProblem(object client.Object, err error, usable bool) *problem {
 		usable:  usable,
 		err:     fmt.Errorf("%s: %w", name, err),
 	}
+}
+
+// refuse returns why a live object must not be touched, or nil for one of ours.
+func refuse(bot *v1alpha1.RoseyBot, live client.Object) *problem {
+	owner := metav1.GetControllerOf(live)
+	leftover := owner != nil && owner.Kind == v1alpha1.RoseyBotKind && owner.Name == bot.Name && owner.UID != bot.UID
+	switch {
+	case leftover || live.GetDeletionTimestamp() != nil:
+		return &problem{
+			reason:  v1alpha1.ReasonProgressing,
+			message: nameOf(live) + " is being deleted and will be made anew",
+		}
+	case !ours(bot, live):
+		return &problem{
+			reason: v1alpha1.ReasonForeignObject,
+			message: nameOf(live) + " exists and does not belong to this RoseyBot: " +
+				"delete it, or give the RoseyBot another name",
+		}
+	}
+	return nil
+}
+
+// ours goes by the owner's UID, which nobody can have by chance; for a claim that has no owner, so that it outlives
+// its RoseyBot, by labels.
+func ours(bot *v1alpha1.RoseyBot, live client.Object) bool {
+	if _, isClaim := live.(*corev1.PersistentVolumeClaim); isClaim && metav1.GetControllerOf(live) == nil {
+		labels := live.GetLabels()
+		return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
+	}
+	return metav1.IsControlledBy(live, bot)
+}
+
+func nameOf(object client.Object) string {
+	return object.GetObjectKind().GroupVersionKind().Kind + " " + object.GetName()
+}
+
+// prune deletes what the RoseyBot owns and no longer needs. Claims stay: rows go with their RoseyBot or not at all.
+func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) error {
+	needed := map[objectKey]bool{}
+	for _, object := range set.All() {
+		needed[keyOf(object)] = true
+	}
+	var failed error
+	for key, object := range seen.objects {
+		_, isClaim := object.(*corev1.PersistentVolumeClaim)
+		if isClaim || needed[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
+			continue
+		}
+		// The UID keeps us from deleting somebody else's new object of the same name.
+		err := r.Client.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())},
+			client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if client.IgnoreNotFound(err) != nil {
+			failed = errors.Join(failed, fmt.Errorf("deleting %s %s: %w", key.kind, key.name, err))
+		}
+	}
+	return failed
 }

@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -70,10 +69,8 @@ func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
 // collectGarbage does what the garbage collector does with the objects of a deleted RoseyBot.
 func collectGarbage(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	for _, list := range []client.ObjectList{
-		&corev1.ServiceAccountList{}, &corev1.ConfigMapList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{},
-		&networkingv1.NetworkPolicyList{},
-	} {
+	for _, kind := range kinds {
+		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
 		if err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace)); err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+		for _, object := range set.All() {
 			if deployment, ok := object.(*appsv1.Deployment); ok && len(seen.objects) > 0 {
 				deployment.Spec.Template.Spec.Hostname = "newer"
 			}
@@ -131,7 +131,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 			t.Fatal(err)
 		}
 		all = append(all, set, computeStatus(situation{bot: bot, seen: seen, update: waiting}, time.Time{}))
-		for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+		for _, object := range set.All() {
 			seen.objects[keyOf(object)] = object
 		}
 	}

@@ -3,7 +3,6 @@ package controllers
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +32,7 @@ func hold(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) (waiting str
 	var changed []string
 	var restore []func()
 	built := true // from this generation of the spec, all of it
-	for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+	for _, object := range set.All() {
 		part := runsFrom(object)
 		if part == nil {
 			continue

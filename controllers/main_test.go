@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"rosey.dev/rosey/controllers/apiservertest"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // rig is one API server with one running operator for all tests of the package. Each test has a namespace of its own.

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -28,49 +27,45 @@ func keyOf(object client.Object) objectKey {
 	return objectKey{kind: object.GetObjectKind().GroupVersionKind().Kind, name: object.GetName()}
 }
 
+// kinds are those of the objects that belong to RoseyBots.
+var kinds = []struct {
+	object client.Object
+	list   client.ObjectList
+}{
+	{&appsv1.Deployment{}, &appsv1.DeploymentList{}},
+	{&corev1.ConfigMap{}, &corev1.ConfigMapList{}},
+	{&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaimList{}},
+	{&corev1.Pod{}, &corev1.PodList{}},
+	{&corev1.Service{}, &corev1.ServiceList{}},
+	{&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
+	{&networkingv1.NetworkPolicy{}, &networkingv1.NetworkPolicyList{}},
+}
+
 // observe reads everything that carries the RoseyBot's label from the cache.
 func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (observed, error) {
 	seen := observed{objects: map[objectKey]client.Object{}, pods: map[manifests.Component][]corev1.Pod{}}
-	scope := []client.ListOption{
-		client.InNamespace(bot.Namespace),
-		client.MatchingLabels{manifests.LabelRoseyBot: bot.Name},
-	}
-	for _, list := range []client.ObjectList{
-		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ConfigMapList{},
-		&corev1.ServiceAccountList{}, &corev1.PersistentVolumeClaimList{}, &networkingv1.NetworkPolicyList{},
-	} {
-		if err := r.Client.List(ctx, list, scope...); err != nil {
+	for _, kind := range kinds {
+		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
+		err := r.Client.List(ctx, list, client.InNamespace(bot.Namespace),
+			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})
+		if err == nil {
+			err = meta.EachListItem(list, seen.put)
+		}
+		if err != nil {
 			return observed{}, fmt.Errorf("listing %T: %w", list, err)
 		}
-		if err := seen.putAll(r.Client.Scheme(), list); err != nil {
-			return observed{}, err
-		}
-	}
-	pods := &corev1.PodList{}
-	if err := r.Client.List(ctx, pods, scope...); err != nil {
-		return observed{}, fmt.Errorf("listing pods: %w", err)
-	}
-	for _, pod := range pods.Items {
-		component := manifests.Component(pod.Labels[manifests.LabelComponent])
-		seen.pods[component] = append(seen.pods[component], pod)
 	}
 	return seen, nil
 }
 
-func (o observed) putAll(scheme *runtime.Scheme, list client.ObjectList) error {
-	err := meta.EachListItem(list, func(item runtime.Object) error {
-		gvk, err := apiutil.GVKForObject(item, scheme)
-		if err != nil {
-			return fmt.Errorf("kind of %T: %w", item, err)
-		}
-		if object, ok := item.(client.Object); ok {
-			object.GetObjectKind().SetGroupVersionKind(gvk)
-			o.objects[keyOf(object)] = object
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading %T: %w", list, err)
+// put takes an item of a list as the cache returns it: with its kind.
+func (o observed) put(item runtime.Object) error {
+	switch item := item.(type) {
+	case *corev1.Pod:
+		component := manifests.Component(item.Labels[manifests.LabelComponent])
+		o.pods[component] = append(o.pods[component], *item)
+	case client.Object:
+		o.objects[keyOf(item)] = item
 	}
 	return nil
 }

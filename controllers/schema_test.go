@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // manifest is a RoseyBot as a user writes it, with a spec in YAML.

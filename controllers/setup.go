@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -50,24 +48,16 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// watched are the kinds that belong to RoseyBots.
-func watched() []client.Object {
-	return []client.Object{
-		&appsv1.Deployment{}, &corev1.Service{}, &corev1.ConfigMap{}, &corev1.ServiceAccount{},
-		&corev1.PersistentVolumeClaim{}, &networkingv1.NetworkPolicy{}, &corev1.Pod{},
-	}
-}
-
 // CacheOptions makes the cache hold only what carries the operator's label, so that its size follows the number of
 // RoseyBots and not the cluster's. Without namespaces it holds those of all.
 func CacheOptions(namespaces []string) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}}
-	for _, kind := range watched() {
-		options.ByObject[kind] = cache.ByObject{Label: ours}
-		if _, isPod := kind.(*corev1.Pod); isPod {
+	for _, kind := range kinds {
+		options.ByObject[kind.object] = cache.ByObject{Label: ours}
+		if _, isPod := kind.object.(*corev1.Pod); isPod {
 			// Of the other kinds we need to know which fields are ours.
-			options.ByObject[kind] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
+			options.ByObject[kind.object] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
 		}
 	}
 	for _, namespace := range namespaces {
@@ -103,8 +93,8 @@ func (r *Reconciler) SetupWithManager(manager ctrl.Manager) error {
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				200*time.Millisecond, latestLook),
 		})
-	for _, kind := range watched() {
-		setup = setup.Watches(kind, handler.EnqueueRequestsFromMapFunc(roseyBotOf))
+	for _, kind := range kinds {
+		setup = setup.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(roseyBotOf))
 	}
 	if err := setup.Complete(r); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -124,4 +125,16 @@ func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, st
 	}
 	r.tell(bot, before, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
 	return nil
+}
+
+// tell emits an event when the summary changes: not at every pass, and not for each condition.
+func (r *Reconciler) tell(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
+	if before != nil && before.Status == after.Status && before.Reason == after.Reason {
+		return
+	}
+	kind := corev1.EventTypeWarning
+	if after.Status == metav1.ConditionTrue || askedFor(after.Reason) || onTheWay(after.Reason) {
+		kind = corev1.EventTypeNormal
+	}
+	r.Events.Eventf(bot, nil, kind, after.Reason, "Reconcile", "%s", after.Message)
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -227,10 +229,8 @@ func waitQuiet(t *testing.T, bot *v1alpha1.RoseyBot) {
 func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, list := range []client.ObjectList{
-		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ConfigMapList{},
-		&corev1.ServiceAccountList{}, &corev1.PersistentVolumeClaimList{}, &networkingv1.NetworkPolicyList{},
-	} {
+	for _, kind := range kinds {
+		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
 		err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace),
 			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})
 		if err != nil {
@@ -243,10 +243,16 @@ func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	return found
 }
 
+// byKey are the objects of a list, but for pods.
 func byKey(t *testing.T, list client.ObjectList) map[objectKey]client.Object {
 	t.Helper()
-	seen := observed{objects: map[objectKey]client.Object{}}
-	if err := seen.putAll(rig.operator.Client.Scheme(), list); err != nil {
+	seen := observed{objects: map[objectKey]client.Object{}, pods: map[manifests.Component][]corev1.Pod{}}
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		gvk, err := apiutil.GVKForObject(item, rig.admin.Scheme())
+		item.GetObjectKind().SetGroupVersionKind(gvk)
+		return errors.Join(err, seen.put(item))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return seen.objects

@@ -23,7 +23,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers"
-	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 func TestWrongArgumentsAreNamedInOneLine(t *testing.T) {

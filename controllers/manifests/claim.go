@@ -2,40 +2,24 @@ package manifests
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// DefaultClaimSize is the claim's size where a RoseyBot gives none.
-const DefaultClaimSize = "1Gi"
-
 // claim has no owner reference, so that what was said in a channel outlives the RoseyBot, unless it is not to.
 func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
-	sqlite := v1alpha1.SQLite{}
+	claim, sqlite := made[corev1.PersistentVolumeClaim](bot, DatabaseName(bot), Database), v1alpha1.SQLite{}
 	if bot.Spec.Database != nil && bot.Spec.Database.SQLite != nil {
 		sqlite = *bot.Spec.Database.SQLite
 	}
-	size := resource.MustParse(DefaultClaimSize)
-	if sqlite.Size != nil {
-		size = *sqlite.Size
-	}
-	meta := owned(bot, DatabaseName(bot), componentLabels(bot, Database))
 	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
-		meta.OwnerReferences = nil
+		claim.OwnerReferences = nil
 	}
-	return &corev1.PersistentVolumeClaim{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
-		ObjectMeta: meta,
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			StorageClassName: sqlite.StorageClassName,
-			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: size},
-			},
-		},
+	if sqlite.Size != nil {
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = *sqlite.Size
 	}
+	claim.Spec.StorageClassName = sqlite.StorageClassName
+	return claim
 }
 
 // KeepClaim returns what may be asked of a claim that exists: a claim cannot shrink nor change its class or access

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"path"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -65,12 +64,9 @@ func subjectPrefix(bot *v1alpha1.RoseyBot) string {
 	return cmp.Or(bot.Spec.NATS.SubjectPrefix, "rosey_"+bot.Namespace+"_"+bot.Name)
 }
 
-func configMap(bot *v1alpha1.RoseyBot, files map[string]string) *corev1.ConfigMap {
-	return &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: owned(bot, configMapName(bot), sharedLabels(bot)),
-		Data:       files,
-	}
+// databaseOf is the zero Database where a RoseyBot has none.
+func databaseOf(bot *v1alpha1.RoseyBot) v1alpha1.Database {
+	return ptr.Deref(bot.Spec.Database, v1alpha1.Database{})
 }
 
 // Hash is short and differs where the content does.

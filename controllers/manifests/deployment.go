@@ -17,6 +17,9 @@ import (
 // configHashAnnotation makes a pod template change with its configuration, which a process reads only at its start.
 const configHashAnnotation = "rosey.dev/config-hash"
 
+// imageGroup is the numeric group of the image's user.
+const imageGroup = int64(65532)
+
 // Replicas is the number of pods of a component that a RoseyBot asks for. The database service has one, since SQLite
 // has one writer. It does not follow spec.replicas, because other programs on the bus may ask it while the bot is
 // stopped.
@@ -30,98 +33,64 @@ func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 	return 1
 }
 
-// workload is what differs between the Deployments of the components.
-type workload struct {
-	component Component
-	command   string
-	file      string
-	resources corev1.ResourceRequirements
-	volumes   []mountedVolume
-}
-
-func botDeployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string) *appsv1.Deployment {
-	return deployment(bot, params, files, workload{
-		component: Bot,
-		command:   "bot",
-		file:      config.BotFile,
-		resources: resourcesOr(bot.Spec.Resources, "32Mi", "128Mi"),
-		volumes:   secretVolumes(bot),
-	})
-}
-
-func databaseDeployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string) *appsv1.Deployment {
-	resources := corev1.ResourceRequirements{}
-	if bot.Spec.Database != nil {
-		resources = bot.Spec.Database.Resources
+func deployment(
+	bot *v1alpha1.RoseyBot, params Params, files map[string]string, component Component,
+) *appsv1.Deployment {
+	workload := made[appsv1.Deployment](bot, Name(bot, component), component)
+	workload.Spec.Replicas = new(Replicas(bot, component))
+	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
+	// A second pod beside the old one would be a second bot in the channel, or a second writer to the file.
+	workload.Spec.Strategy.Type = appsv1.RecreateDeploymentStrategyType
+	file, resources := config.BotFile, resourcesOr(bot.Spec.Resources, "32Mi", "128Mi")
+	if component == Database {
+		file, resources = config.DatabaseFile, resourcesOr(databaseOf(bot).Resources, "64Mi", "256Mi")
 	}
-	return deployment(bot, params, files, workload{
-		component: Database,
-		command:   "db",
-		file:      config.DatabaseFile,
-		resources: resourcesOr(resources, "64Mi", "256Mi"),
-		volumes:   []mountedVolume{dataVolume(bot)},
-	})
+	template := &workload.Spec.Template
+	template.Labels = with(bot.Spec.PodMetadata.Labels, workload.Labels)
+	template.Annotations = with(bot.Spec.PodMetadata.Annotations,
+		map[string]string{configHashAnnotation: Hash([]byte(files[file]))})
+	schedule(&template.Spec, bot)
+	template.Spec.SecurityContext = podSecurity(bot, component)
+	container := &template.Spec.Containers[0]
+	container.Name = string(component)
+	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
+	container.Args = []string{commands[component], "--config", path.Join(config.ConfigDir, file)}
+	container.Env = environment(bot)
+	container.Resources = resources
+	mountAll(&template.Spec, bot, component, file)
+	return workload
 }
 
-func deployment(bot *v1alpha1.RoseyBot, params Params, files map[string]string, work workload) *appsv1.Deployment {
-	labels := componentLabels(bot, work.component)
-	return &appsv1.Deployment{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-		ObjectMeta: owned(bot, Name(bot, work.component), labels),
-		Spec: appsv1.DeploymentSpec{
-			Replicas:             new(Replicas(bot, work.component)),
-			RevisionHistoryLimit: new(int32(2)),
-			// A second pod beside the old one would be a second bot in the channel, or a second writer to the file.
-			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
-			Selector: &metav1.LabelSelector{MatchLabels: Selector(bot, work.component)},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{
-					Labels: with(bot.Spec.PodMetadata.Labels, labels),
-					Annotations: with(bot.Spec.PodMetadata.Annotations,
-						map[string]string{configHashAnnotation: Hash([]byte(files[work.file]))}),
-				},
-				Spec: podSpec(bot, params, work),
-			},
-		},
-	}
+// commands are the words after `rosey` that start a component.
+var commands = map[Component]string{Bot: "bot", Database: "db"}
+
+func schedule(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot) {
+	wanted := bot.Spec.Scheduling
+	pod.ServiceAccountName = serviceAccountName(bot)
+	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
+	pod.NodeSelector = with(wanted.NodeSelector, nil)
+	pod.Tolerations = wanted.Tolerations
+	pod.Affinity = wanted.Affinity
+	pod.TopologySpreadConstraints = wanted.TopologySpreadConstraints
+	pod.PriorityClassName = wanted.PriorityClassName
 }
 
-func podSpec(bot *v1alpha1.RoseyBot, params Params, work workload) corev1.PodSpec {
-	volumes, mounts := split(append([]mountedVolume{configVolume(bot, work.file), tmpVolume()}, work.volumes...))
-	scheduling := bot.Spec.Scheduling
-	return corev1.PodSpec{
-		ServiceAccountName:            serviceAccountName(bot),
-		AutomountServiceAccountToken:  new(false),
-		EnableServiceLinks:            new(false),
-		TerminationGracePeriodSeconds: new(int64(30)),
-		ImagePullSecrets:              bot.Spec.ImagePullSecrets,
-		SecurityContext:               podSecurity(bot, work.component),
-		NodeSelector:                  with(scheduling.NodeSelector, nil),
-		Tolerations:                   scheduling.Tolerations,
-		Affinity:                      scheduling.Affinity,
-		TopologySpreadConstraints:     scheduling.TopologySpreadConstraints,
-		PriorityClassName:             scheduling.PriorityClassName,
-		Volumes:                       volumes,
-		Containers: []corev1.Container{{
-			Name:            string(work.component),
-			Image:           cmp.Or(bot.Spec.Image, params.Image),
-			ImagePullPolicy: bot.Spec.ImagePullPolicy,
-			Args:            []string{work.command, "--config", path.Join(config.ConfigDir, work.file)},
-			Env:             environment(bot),
-			Ports: []corev1.ContainerPort{
-				{Name: httpPort, ContainerPort: config.HTTPPort, Protocol: corev1.ProtocolTCP},
-			},
-			Resources:       work.resources,
-			SecurityContext: containerSecurity(),
-			StartupProbe:    probe(config.HealthPath, 1, 60),
-			LivenessProbe:   probe(config.HealthPath, 10, 6),
-			// Two failures: one late answer on a busy node is no outage.
-			ReadinessProbe: probe(config.ReadyPath, 2, 2),
-			VolumeMounts:   mounts,
-			// The last lines of the log become the reason in the RoseyBot's conditions.
-			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		}},
+// podSecurity fills in what the restricted Pod Security Standard asks for and a user left out.
+func podSecurity(bot *v1alpha1.RoseyBot, component Component) *corev1.PodSecurityContext {
+	security := bot.Spec.PodSecurityContext.DeepCopy()
+	if security == nil {
+		security = &corev1.PodSecurityContext{}
+		if component == Database {
+			security.FSGroup = new(imageGroup)
+			// Changing the group of every file at each start takes minutes on a large volume.
+			security.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+		}
 	}
+	security.RunAsNonRoot = new(ptr.Deref(security.RunAsNonRoot, true))
+	if security.SeccompProfile == nil {
+		security.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	}
+	return security
 }
 
 // environment writes out the default of a field whose struct the API server replaces as a whole: where it filled the
@@ -141,11 +110,10 @@ func resourcesOr(given corev1.ResourceRequirements, memoryRequest, memoryLimit s
 	if len(given.Requests) > 0 || len(given.Limits) > 0 || len(given.Claims) > 0 {
 		return given
 	}
-	return corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{
-			corev1.ResourceCPU:    resource.MustParse("10m"),
-			corev1.ResourceMemory: resource.MustParse(memoryRequest),
-		},
-		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memoryLimit)},
+	memory := func(size string) corev1.ResourceList {
+		return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(size)}
 	}
+	given = corev1.ResourceRequirements{Requests: memory(memoryRequest), Limits: memory(memoryLimit)}
+	given.Requests[corev1.ResourceCPU] = resource.MustParse("10m")
+	return given
 }

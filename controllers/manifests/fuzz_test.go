@@ -1,7 +1,6 @@
 package manifests_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +87,7 @@ func FuzzBuild(f *testing.F) {
 		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, build(t, bot.DeepCopy())))); diff != "" {
 			t.Fatalf("two builds differ:\n%s", diff)
 		}
-		for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+		for _, object := range set.All() {
 			if problems := validation.IsDNS1035Label(object.GetName()); len(problems) > 0 {
 				t.Errorf("%T %q: %v", object, object.GetName(), problems)
 			}

@@ -4,7 +4,11 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -26,20 +30,48 @@ type Set struct {
 	Bot      []client.Object
 }
 
+// All are the objects of a Set.
+func (s Set) All() []client.Object { return slices.Concat(s.Shared, s.Database, s.Bot) }
+
 // Build returns the objects that a RoseyBot needs.
 func Build(bot *v1alpha1.RoseyBot, params Params) (Set, error) {
 	files, err := configFiles(bot)
 	if err != nil {
 		return Set{}, fmt.Errorf("making the configuration: %w", err)
 	}
-	var shared []client.Object
+	set := Set{}
 	if bot.Spec.ServiceAccountName == "" {
-		shared = append(shared, serviceAccount(bot))
+		set.Shared = append(set.Shared, made[corev1.ServiceAccount](bot, serviceAccountName(bot), ""))
 	}
-	return Set{
-		Shared: append(shared, configMap(bot, files)),
-		Database: append(networkPolicy(bot, params, Database),
-			claim(bot), service(bot, Database), databaseDeployment(bot, params, files)),
-		Bot: append(networkPolicy(bot, params, Bot), service(bot, Bot), botDeployment(bot, params, files)),
-	}, nil
+	configuration := made[corev1.ConfigMap](bot, configMapName(bot), "")
+	configuration.Data = files
+	set.Shared = append(set.Shared, configuration)
+	set.Database = append(access(bot, params, Database), claim(bot), deployment(bot, params, files, Database))
+	set.Bot = append(access(bot, params, Bot), deployment(bot, params, files, Bot))
+	return set, nil
+}
+
+// access is who reaches the pods of a component, and whom they reach.
+func access(bot *v1alpha1.RoseyBot, params Params, component Component) []client.Object {
+	service := made[corev1.Service](bot, Name(bot, component), component)
+	service.Spec.Selector = Selector(bot, component)
+	if !ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
+		return []client.Object{service}
+	}
+	policy := made[networkingv1.NetworkPolicy](bot, Name(bot, component), component)
+	policy.Spec.PodSelector.MatchLabels = Selector(bot, component)
+	if params.OperatorNamespace != "" {
+		policy.Spec.Ingress[0].From[0].NamespaceSelector.MatchLabels = map[string]string{
+			corev1.LabelMetadataName: params.OperatorNamespace,
+		}
+	}
+	if rules := bot.Spec.DeepCopy().NetworkPolicy.Egress; len(rules) > 0 {
+		policy.Spec.Egress = rules
+	}
+	for _, rule := range policy.Spec.Egress {
+		for i := range rule.Ports { // written out for the reason that environment gives
+			rule.Ports[i].Protocol = new(ptr.Deref(rule.Ports[i].Protocol, corev1.ProtocolTCP))
+		}
+	}
+	return []client.Object{policy, service}
 }

@@ -86,6 +86,22 @@ func TestConfigurationIsAccepted(t *testing.T) {
 	}
 }
 
+// base.yaml says again what the runtime serves, and where.
+func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
+	set := build(t, readBot(t, "testdata/minimal.yaml"))
+	container := botDeployment(set).Spec.Template.Spec.Containers[0]
+	got := []any{
+		container.Ports[0].ContainerPort, only[*corev1.Service](set.Bot).Spec.Ports[0].Port,
+		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
+	}
+	want := []any{
+		int32(config.HTTPPort), int32(config.HTTPPort), config.HealthPath, config.HealthPath, config.ReadyPath,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ports and paths (-runtime +base.yaml):\n%s", diff)
+	}
+}
+
 // A setting restarts the component that reads it and not the other one.
 func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
 	tests := map[string]struct {
@@ -222,7 +238,7 @@ func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
 func render(t *testing.T, set manifests.Set) []byte {
 	t.Helper()
 	var documents [][]byte
-	for _, object := range slices.Concat(set.Shared, set.Database, set.Bot) {
+	for _, object := range set.All() {
 		text, err := yaml.Marshal(object)
 		if err != nil {
 			t.Fatal(err)

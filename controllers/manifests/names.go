@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
 )
@@ -37,14 +35,6 @@ func BotName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-bot" }
 // DatabaseName is the name of the database service's Deployment, Service and claim.
 func DatabaseName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-db" }
 
-func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
-
-// serviceAccountName is the user's or has a suffix, because every namespace has a ServiceAccount "default", and a
-// RoseyBot may have that name.
-func serviceAccountName(bot *v1alpha1.RoseyBot) string {
-	return cmp.Or(bot.Spec.ServiceAccountName, bot.Name+"-rosey")
-}
-
 // Name is BotName or DatabaseName.
 func Name(bot *v1alpha1.RoseyBot, component Component) string {
 	if component == Bot {
@@ -53,23 +43,30 @@ func Name(bot *v1alpha1.RoseyBot, component Component) string {
 	return DatabaseName(bot)
 }
 
+func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
+
+// serviceAccountName is the user's or has a suffix, because every namespace has a ServiceAccount "default", and a
+// RoseyBot may have that name.
+func serviceAccountName(bot *v1alpha1.RoseyBot) string {
+	return cmp.Or(bot.Spec.ServiceAccountName, bot.Name+"-rosey")
+}
+
 // Selector selects the pods of a component. Deployments cannot change it, so it holds nothing that may change.
 func Selector(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 	return map[string]string{LabelRoseyBot: bot.Name, LabelComponent: string(component)}
 }
 
-func sharedLabels(bot *v1alpha1.RoseyBot) map[string]string {
-	return map[string]string{
+// labelsOf has no component for what all share.
+func labelsOf(bot *v1alpha1.RoseyBot, component Component) map[string]string {
+	labels := map[string]string{
 		"app.kubernetes.io/name":     "rosey",
 		"app.kubernetes.io/instance": bot.Name,
 		LabelManagedBy:               ManagedBy,
 		LabelRoseyBot:                bot.Name,
 	}
-}
-
-func componentLabels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
-	labels := sharedLabels(bot)
-	maps.Copy(labels, Selector(bot, component))
+	if component != "" {
+		labels[LabelComponent] = string(component)
+	}
 	return labels
 }
 
@@ -81,15 +78,4 @@ func with[Value ~string](given map[string]Value, ours map[string]string) map[str
 	}
 	maps.Copy(all, ours)
 	return all
-}
-
-// owned is the metadata of an object that goes when its RoseyBot goes.
-func owned(bot *v1alpha1.RoseyBot, name string, labels map[string]string) metav1.ObjectMeta {
-	owner := metav1.NewControllerRef(bot, v1alpha1.GroupVersion.WithKind(v1alpha1.RoseyBotKind))
-	return metav1.ObjectMeta{
-		Name:            name,
-		Namespace:       bot.Namespace,
-		Labels:          labels,
-		OwnerReferences: []metav1.OwnerReference{*owner},
-	}
 }

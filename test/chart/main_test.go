@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"rosey.dev/rosey/controllers"
-	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // server is one API server for all tests, without the chart.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 func TestWrongValuesAreRefusedByName(t *testing.T) {

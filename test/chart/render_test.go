@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"rosey.dev/rosey/controllers/apiservertest"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // monitoringAPI is how `helm template` is told of a cluster with the Prometheus operator.

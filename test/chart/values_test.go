@@ -13,8 +13,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/controllers/apiservertest"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
