@@ -27,11 +27,15 @@ func newBotCommand() *cobra.Command {
 			return failed(component.runBot(command.Context()))
 		},
 	}
-	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), keysBut("database"))
+	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), config.Keys())
 	return command
 }
 
 func (c *component) runBot(ctx context.Context) error {
+	if c.config.Mode == config.ModeDirect {
+		work, checks := c.newDirectBot()
+		return c.run(ctx, work, checks...)
+	}
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -43,13 +47,14 @@ func (c *component) runBot(ctx context.Context) error {
 
 // newBot makes the bot and what it publishes with: its work, until the context ends, and its checks.
 func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, checks []func() config.Check) {
+	fallback := c.newFallback()
 	publisher := bus.NewPublisher(bus.PublisherOptions{
-		Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry,
+		Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry, Fallback: fallback.sink(),
 	})
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  publisher,
-		Requester:  bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent),
-		Optional:   bus.NewRequester(conn, c.subjects, nil),
+		Requester:  fallback.behind(bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent)),
+		Optional:   fallback.behind(bus.NewRequester(conn, c.subjects, nil)),
 		Conn:       conn,
 		Subjects:   c.subjects,
 		Log:        c.log,
@@ -61,10 +66,11 @@ func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, ch
 		publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var publishers sync.WaitGroup
 		publishers.Go(func() { publisher.Run(publishing) })
+		endFallback := fallback.start(ctx)
 		err := rosey.Run(ctx)
 		stop()
 		publishers.Wait()
-		return errors.Join(lost(), err)
+		return errors.Join(lost(), err, endFallback())
 	}
 	return work, []func() config.Check{conn.Check, publisher.Check, rosey.Check}
 }

@@ -37,8 +37,15 @@ func newRunCommand() *cobra.Command {
 				component.log.Warn("configuration", "key", "nats.url",
 					"warning", "no effect: `rosey run` has NATS inside; to use another, start `rosey bot` and `rosey db`")
 			}
+			direct := component.config.Mode == config.ModeDirect
+			if direct && listen != "" {
+				return errors.New("--listen: in mode direct there is no NATS that others could reach")
+			}
 			if err := component.makeData(data); err != nil {
 				return failed(err)
+			}
+			if direct {
+				return failed(component.runAllDirect(command.Context(), command.OutOrStdout()))
 			}
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
@@ -131,7 +138,10 @@ func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 		}
 	}
 	reach := "inside this process alone; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
-	if natsURL != "" {
+	switch {
+	case c.config.Mode == config.ModeDirect:
+		reach = "none (mode direct): rosey say, tail, top and user have nothing to ask"
+	case natsURL != "":
 		reach = natsURL + ", without a password, for rosey say, tail, top and user"
 	}
 	var text strings.Builder

@@ -7,7 +7,8 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// Publisher takes what the bot tells its database. bus.Publisher is one.
+// Publisher takes what the bot tells its database, over NATS or not: it is the Publisher that marks in the
+// log which. bus.Publisher and bus.DirectPublisher are two.
 type Publisher interface {
 	// Publish takes a message and returns at once. eventID is the id of the event it tells of, and payload
 	// one of the payloads of package bus, which the bot does not change afterwards.
@@ -18,7 +19,7 @@ type Publisher interface {
 	Check() config.Check
 }
 
-// Requester asks the database. bus.Requester is one.
+// Requester asks the database. bus.Requester, database.Direct and database.Fallback are three.
 type Requester interface {
 	// Request asks with a request of package bus, and out is a pointer to its reply. Its errors are those
 	// of bus.Requester.

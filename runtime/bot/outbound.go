@@ -76,9 +76,9 @@ func (o *outbound) waiting(ctx context.Context) []bus.OutboundMessage {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil && !o.failing:
-		o.bot.log.Warn("[NATS] no lines to say can be had, going on without", "error", err)
+		o.bot.log.Warn("no lines to say can be had, going on without", "error", err)
 	case err == nil && o.failing:
-		o.bot.log.Info("[NATS] lines to say can be had again")
+		o.bot.log.Info("lines to say can be had again")
 	}
 	o.failing = err != nil
 	return lines
@@ -142,7 +142,7 @@ func (o *outbound) reportSaid(ctx context.Context, key lineKey) {
 	}
 	// Kept and sent when it can be; a report that arrives twice changes nothing.
 	o.bot.publisher.Publish(bus.OutboundSent, o.bot.ids.Next(now), payload)
-	o.bot.log.Debug(fmt.Sprintf("[NATS] Published outbound_sent: %d", key.id))
+	o.bot.log.Debug(fmt.Sprintf("told: outbound_sent %d", key.id))
 }
 
 // reportFailed tells why a line was not said. A line that was on its way when the connection ended stays
@@ -165,7 +165,7 @@ func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, g
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	o.bot.log.Debug("[NATS] the service does not take the failure, the bot remembers it", "error", err)
+	o.bot.log.Debug("the service does not take the failure, the bot remembers it", "error", err)
 	o.bot.ledger.change(lineKey{line.ID, line.Timestamp}, func(l *ledgerLine) { l.failed(permanent, time.Now()) })
 }
 

@@ -23,14 +23,14 @@ func (b *Bot) origin(at time.Time) bus.Origin {
 func (s *session) publishJoined(name string, at time.Time) string {
 	id := s.ids.Next(at)
 	s.publisher.Publish(bus.UserJoined, id, bus.UserPayload{Username: name, Origin: s.origin(at)})
-	s.log.Debug("[NATS] Published user_joined: " + name)
+	s.log.Debug("told: user_joined " + name)
 	return id
 }
 
 func (s *session) publishLeft(name string) {
 	now := time.Now()
 	s.publisher.Publish(bus.UserLeft, s.ids.Next(now), bus.UserPayload{Username: name, Origin: s.origin(now)})
-	s.log.Debug("[NATS] Published user_left: " + name)
+	s.log.Debug("told: user_left " + name)
 }
 
 // publishHighWater belongs to the event that changed how many are there, and so has that event's id.
@@ -43,7 +43,7 @@ func (s *session) publishHighWater(id string, at time.Time) {
 		connected = strconv.Itoa(count)
 	}
 	s.publisher.Publish(bus.StatsHighWater, id, payload)
-	s.log.Debug(fmt.Sprintf("[NATS] Published high_water: %d/%s", payload.ChatCount, connected))
+	s.log.Debug(fmt.Sprintf("told: high_water %d/%s", payload.ChatCount, connected))
 }
 
 func (s *session) publishMessage(line cytube.ChatMessage) {
@@ -57,7 +57,7 @@ func (s *session) publishMessage(line cytube.ChatMessage) {
 		Message:  line.HTML,
 		Origin:   s.origin(line.Time),
 	})
-	s.log.Debug("[NATS] Published message_log: " + line.User)
+	s.log.Debug("told: message_log " + line.User)
 }
 
 func (s *session) publishUserCount() {
@@ -68,7 +68,7 @@ func (s *session) publishUserCount() {
 		Origin:         s.origin(now),
 	}
 	s.publisher.Publish(bus.StatsUserCount, s.ids.Next(now), payload)
-	s.log.Debug(fmt.Sprintf("[NATS] Published user_count: %d chat, %d connected",
+	s.log.Debug(fmt.Sprintf("told: user_count %d chat, %d connected",
 		payload.ChatCount, payload.ConnectedCount))
 }
 
@@ -93,5 +93,5 @@ func (s *session) publishStatus(inChannel bool) {
 		},
 		Origin: s.origin(now),
 	})
-	s.log.Debug("[NATS] Published status_update")
+	s.log.Debug("told: status_update")
 }

@@ -1,6 +1,10 @@
 package bus
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 func registerConn(registerer prometheus.Registerer, state *connState) {
 	registerer.MustRegister(
@@ -23,6 +27,7 @@ func registerConn(registerer prometheus.Registerer, state *connState) {
 // publisherMetrics count what happens to the messages given to a Publisher.
 type publisherMetrics struct {
 	published *prometheus.CounterVec
+	stored    *prometheus.CounterVec
 	dropped   *prometheus.CounterVec
 }
 
@@ -38,18 +43,30 @@ func newPublisherMetrics(registerer prometheus.Registerer, q *queue) publisherMe
 			Name: "rosey_bus_published_total",
 			Help: "Messages that were published while a database service answered, by subject without prefix.",
 		}, []string{"subject"}),
+		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_stored_directly_total",
+			Help: "Messages that went past NATS into a database that the bot has open itself, by subject without prefix.",
+		}, []string{"subject"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rosey_bus_dropped_total",
-			Help: "Messages that were never published, by reason: buffer_full or invalid.",
+			Help: "Messages that were neither published nor stored, by reason: buffer_full or invalid.",
 		}, []string{"reason"}),
 	}
 	m.dropped.WithLabelValues(droppedFull)
 	m.dropped.WithLabelValues(droppedInvalid)
 	if registerer != nil {
-		registerer.MustRegister(m.published, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		registerer.MustRegister(m.published, m.stored, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "rosey_bus_buffered",
-			Help: "Messages that wait for a database service.",
+			Help: "Messages that wait for a database service, or for the database that the bot has open itself.",
 		}, func() float64 { return float64(q.len()) }))
 	}
 	return m
+}
+
+// noteStored counts messages that the bot has stored itself, and marks each in the log.
+func (m publisherMetrics) noteStored(log *slog.Logger, messages []Message) {
+	for _, each := range messages {
+		m.stored.WithLabelValues(string(each.Suffix)).Inc()
+		log.Debug("[DB] stored "+string(each.Suffix), "id", each.ID)
+	}
 }

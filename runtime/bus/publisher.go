@@ -32,6 +32,8 @@ type PublisherOptions struct {
 	Log *slog.Logger
 	// Buffer is how many messages are kept. 0: DefaultBuffer.
 	Buffer int
+	// Fallback takes messages while nobody on NATS does. Nil: they wait.
+	Fallback Sink
 	// Registerer gets the publisher's metrics. Nil: none.
 	Registerer prometheus.Registerer
 }
@@ -49,6 +51,7 @@ type Publisher struct {
 	requests *Requester
 	queue    *queue
 	service  *serviceState
+	detour   *detour // nil without a fallback
 	metrics  publisherMetrics
 }
 
@@ -58,13 +61,17 @@ func NewPublisher(o PublisherOptions) *Publisher {
 		o.Buffer = DefaultBuffer
 	}
 	q := newQueue(o.Buffer)
-	return &Publisher{
+	p := &Publisher{
 		conn: o.Conn, subjects: o.Subjects, log: o.Log,
 		requests: NewRequester(o.Conn, o.Subjects, nil),
 		queue:    q,
 		service:  newServiceState(o.Subjects, o.Log),
 		metrics:  newPublisherMetrics(o.Registerer, q),
 	}
+	if o.Fallback != nil {
+		p.detour = &detour{sink: o.Fallback, log: o.Log, metrics: p.metrics}
+	}
+	return p
 }
 
 // Publish takes a message and returns at once. eventID is the id of the event it tells of.
@@ -86,9 +93,12 @@ func (p *Publisher) Publish(suffix Suffix, eventID string, payload any) {
 func (p *Publisher) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !p.serviceAnswers(ctx) {
-			p.pause(ctx, nil)
+			if !p.detour.take(ctx, p.queue) {
+				p.pause(ctx, nil)
+			}
 			continue
 		}
+		p.detour.end()
 		batch, end := p.queue.front(maxBatch)
 		switch {
 		case len(batch) == 0:
@@ -101,13 +111,7 @@ func (p *Publisher) Run(ctx context.Context) {
 
 // pause also ends after probeInterval, to see whether the connection was lost meanwhile.
 func (p *Publisher) pause(ctx context.Context, wake <-chan struct{}) {
-	timer := time.NewTimer(probeInterval)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-wake:
-	case <-timer.C:
-	}
+	pause(ctx, wake, probeInterval)
 }
 
 // serviceAnswers says whether a service answered on this very connection, and asks if need be.
@@ -201,25 +205,17 @@ func (p *Publisher) arrived(ctx context.Context, connection uint64) bool {
 // Flush waits until everything that was published before the call has been sent.
 // Run must be running. The error tells how many messages are left when ctx ended.
 func (p *Publisher) Flush(ctx context.Context) error {
-	target, _, _ := p.queue.state()
-	for {
-		end, waiting, removed := p.queue.state()
-		if end-waiting >= target {
-			return nil
-		}
-		select {
-		case <-removed:
-		case <-ctx.Done():
-			return fmt.Errorf("sending what is left to the database service: %d messages: %w", waiting, ctx.Err())
-		}
+	if left, err := p.queue.flush(ctx); err != nil {
+		return fmt.Errorf("sending what is left to the database service: %d messages: %w", left, err)
 	}
+	return nil
 }
 
 // ServiceAbsent tells the publisher that a request found nobody, so that it keeps messages at once.
 func (p *Publisher) ServiceAbsent() { p.service.absent(ErrNoService) }
 
 // Check is the state of the database service as config.ServiceCheck.
-func (p *Publisher) Check() config.Check { return p.service.check() }
+func (p *Publisher) Check() config.Check { return p.detour.check(p.service.check()) }
 
 // Encode is JSON without the escapes for HTML pages, since a line of chat is full of HTML.
 func Encode(payload any) ([]byte, error) {

@@ -1,6 +1,9 @@
 package bus
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // message is a message ready to be sent.
 type message struct {
@@ -76,6 +79,23 @@ func (q *queue) state() (end, waiting int, removed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.first + len(q.messages), len(q.messages), q.removed
+}
+
+// flush waits until everything that was pushed before the call has left. When ctx ended before, it
+// answers how many messages wait.
+func (q *queue) flush(ctx context.Context) (left int, err error) {
+	target, _, _ := q.state()
+	for {
+		end, waiting, removed := q.state()
+		if end-waiting >= target {
+			return 0, nil
+		}
+		select {
+		case <-removed:
+		case <-ctx.Done():
+			return waiting, ctx.Err()
+		}
+	}
 }
 
 func (q *queue) len() int {

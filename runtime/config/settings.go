@@ -119,7 +119,7 @@ var settings = map[string]setting{
 		pattern: keepPattern, expected: keepExpected, standard: string(DefaultKeepOutbound),
 	},
 	"database.sqlite.path": {
-		about: "Database file of the database service; its folder must exist", flag: "database",
+		about: "Database file; its folder must exist", flag: "database",
 		pattern: `^.+$`, expected: "the path of the database file",
 	},
 	"commands.chat": {

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/nats-io/nats.go"
 
@@ -27,22 +28,34 @@ var (
 
 // answer answers a message. It fails only with errLost.
 func (w *worker) answer(ctx context.Context, suffix bus.Suffix, m arrival, question question) error {
-	body, err := question(w, ctx, m)
+	body, err := w.ask(ctx, suffix, m, question)
 	switch {
 	case errors.Is(err, errLost):
 		return err
-	case err == nil:
-		w.metrics.count(suffix, outcomeAnswered, m.at)
-	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
-		w.refuse(suffix, m, err)
-	default:
-		w.metrics.count(suffix, outcomeFailed, m.at)
+	case err != nil:
 		w.log.Error("[DB] cannot answer "+string(suffix), "error", err)
 	}
 	if _, later := body.(answeredLater); !later {
 		w.reply(suffix, m, body)
 	}
 	return nil
+}
+
+// ask is the answer to a question, in the client's terms too when it has an error. What is wrong with the
+// question is none.
+func (w *worker) ask(ctx context.Context, suffix bus.Suffix, m arrival, question question) (body any, err error) {
+	body, err = question(w, ctx, m)
+	switch {
+	case errors.Is(err, errLost):
+	case err == nil:
+		w.metrics.count(suffix, outcomeAnswered, m.at)
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
+		w.refuse(suffix, m, err)
+		err = nil
+	default:
+		w.metrics.count(suffix, outcomeFailed, m.at)
+	}
+	return body, err
 }
 
 // reply does nothing when no reply is asked for.
@@ -61,6 +74,9 @@ func (s *Service) reply(suffix bus.Suffix, m arrival, body any) {
 
 // room is how many bytes of rows fit into a reply.
 func (s *Service) room() int {
+	if s.conn == nil {
+		return math.MaxInt // the reply goes nowhere but into memory
+	}
 	const around = 1024 // the header, and what is around the rows
 	return int(s.conn.NATS().MaxPayload()) - around
 }

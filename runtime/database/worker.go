@@ -92,11 +92,11 @@ func (w *worker) take(suffix bus.Suffix, m arrival) {
 func (w *worker) refuse(suffix bus.Suffix, m arrival, err error) {
 	if errors.Is(err, errIncomplete) {
 		w.metrics.count(suffix, outcomeIgnored, m.at)
-		w.log.Debug("[NATS] ignored "+string(suffix), "error", err)
+		w.log.Debug(w.way()+"ignored "+string(suffix), "error", err)
 		return
 	}
 	w.metrics.count(suffix, outcomeInvalid, m.at)
-	w.log.Error("[NATS] cannot read "+string(suffix), "error", err, "bytes", len(m.Data))
+	w.log.Error(w.way()+"cannot read "+string(suffix), "error", err, "bytes", len(m.Data))
 	if m.Reply == "" && slices.Contains(published, suffix) {
 		w.bury(suffix, m, err)
 	}
