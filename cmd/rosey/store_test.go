@@ -66,7 +66,7 @@ database: {postgres: {urlFile: /nowhere}}
 		t.Fatal(err)
 	}
 	p := start(t, "db", "--config", file)
-	p.waitFor(config.ReasonStoreUnavailable)
+	p.waitFor(config.ReasonStoreURLAbsent)
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}

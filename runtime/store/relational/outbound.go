@@ -16,7 +16,7 @@ const (
 	dueSQL = ` FROM outbound
 WHERE channel_id = ` + inChannel + ` AND sent_at IS NULL AND abandoned_at IS NULL AND retry_count < $3
   AND (retry_count = 0 OR coalesce(last_attempt_at, enqueued_at)
-    + (CAST(60000 AS BIGINT) << CASE WHEN retry_count < 20 THEN retry_count ELSE 20 END) <= $4)
+    + (CAST(60000 AS BIGINT) << CAST(CASE WHEN retry_count < 20 THEN retry_count ELSE 20 END AS INTEGER)) <= $4)
   AND (claimed_by IS NULL OR claimed_until <= $4 OR claimed_by = $5)
 ORDER BY offers >= $6, enqueued_at, id LIMIT $7`
 
