@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/bot"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/web"
 )
 
 func newBotCommand() *cobra.Command {
@@ -60,6 +61,7 @@ func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, ch
 		Log:        c.log,
 		Registerer: c.registry,
 	})
+	c.see = func(ctx context.Context) *web.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
 		ctx, lost := endWith(ctx, conn)
 		// What the bot has to say on leaving is sent after ctx has ended.

@@ -53,6 +53,9 @@ func TestBotFromStartToEnd(t *testing.T) {
 			t.Errorf("the metrics lack %s", metric)
 		}
 	}
+	if _, body := p.get(config.StatePath); !strings.Contains(body, `"self": "Rosey"`) {
+		t.Errorf("the state does not show the channel:\n%s", body)
+	}
 	server.Stop()
 	if report := p.waitFor(config.ReasonNATSUnreachable); report.Checks[2].Reason != config.ReasonJoined {
 		t.Errorf("status without NATS: %+v", report)

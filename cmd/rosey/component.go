@@ -24,6 +24,8 @@ type component struct {
 	log      *slog.Logger
 	registry registry
 	started  time.Time
+	// see is what the status page shows of the channel. Nil: this process has no bot.
+	see func(ctx context.Context) *web.Channel
 	// announce is told where HTTP is served when everything has started.
 	announce func(address string)
 }
@@ -94,6 +96,7 @@ func (c *component) run(
 	}
 	server := web.Server{
 		Report:  web.Reporter(c.name, buildVersion(), c.started, checks...),
+		Channel: c.see,
 		Metrics: c.registry,
 		Log:     c.log,
 	}

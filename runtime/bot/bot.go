@@ -51,6 +51,8 @@ type Bot struct {
 	instance  string
 	ledger    *ledger
 	feed      *feed
+	// looks are taken by the session's goroutine.
+	looks chan chan<- View
 	// closing are connections on their way out, which nothing waits for but the end of Run.
 	closing sync.WaitGroup
 }
@@ -72,6 +74,7 @@ func New(configuration config.Config, o Options) *Bot {
 		ids:       bus.NewIDs(started),
 		instance:  instanceName(o.Instance),
 		ledger:    newLedger(),
+		looks:     make(chan chan<- View),
 		feed:      newFeed(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
 	}
 }

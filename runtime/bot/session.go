@@ -91,6 +91,8 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 			s.publishStatus(true)
 		case <-counts.C:
 			s.publishUserCount()
+		case answer := <-s.looks:
+			answer <- s.channel.view() // it has room for one
 		}
 	}
 }

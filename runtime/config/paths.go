@@ -11,6 +11,8 @@ const (
 	ReadyPath = "/readyz"
 	// StatusPath answers 200 with a Report as JSON, ready or not.
 	StatusPath = "/status"
+	// StatePath answers with the report and what changes all the time, as JSON; the page at / shows it.
+	StatePath = "/state"
 	// MetricsPath answers with Prometheus metrics.
 	MetricsPath = "/metrics"
 

@@ -31,6 +31,9 @@ const (
 type Server struct {
 	// Report is asked at every request to StatusPath and ReadyPath.
 	Report func() config.Report
+	// Channel is asked what a bot of this process sees, at every request to the page or to StatePath. It
+	// answers nil while there is nothing to see. Nil: there is no bot.
+	Channel func(ctx context.Context) *Channel
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
@@ -84,8 +87,18 @@ func (s Server) Handler() http.Handler {
 	mux.HandleFunc("GET "+config.ReadyPath, s.ready)
 	mux.HandleFunc("GET "+config.StatusPath, s.status)
 	mux.Handle("GET "+config.MetricsPath, promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", index)
-	return mux
+	mux.HandleFunc("GET "+config.StatePath, s.state)
+	mux.HandleFunc("GET /{$}", s.page)
+	return guarded(mux)
+}
+
+// guarded has browsers take an answer for what it says it is, and tell nobody where it was read.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ready answers in one line, which the kubelet shows in the pod's events.

@@ -85,7 +85,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("metrics: %d %q", code, body)
 	}
 	if code, _, body := get(t, base+"/"); code != 200 || !strings.Contains(body, `href="/status"`) {
-		t.Errorf("index: %d %q", code, body)
+		t.Errorf("page: %d %q", code, body)
 	}
 	if code, _, _ := get(t, base+"/other"); code != 404 {
 		t.Errorf("unknown path: %d", code)
