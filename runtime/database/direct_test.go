@@ -30,20 +30,18 @@ func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
 	return database.NewDirect(options)
 }
 
-// during runs something until the test ends, or until end is called.
-func during(t *testing.T, run func(context.Context)) (end func()) {
+// during runs something until the test ends.
+func during(t *testing.T, run func(context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { run(ctx) })
-	end = sync.OnceFunc(func() { cancel(); running.Wait() })
-	t.Cleanup(end)
-	return end
+	t.Cleanup(func() { cancel(); running.Wait() })
 }
 
-func runDirect(t *testing.T, run func(context.Context) error) (end func()) {
+func runDirect(t *testing.T, run func(context.Context) error) {
 	t.Helper()
-	return during(t, func(ctx context.Context) {
+	during(t, func(ctx context.Context) {
 		if err := run(ctx); err != nil {
 			t.Errorf("the database ended with %v", err)
 		}
@@ -228,7 +226,10 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 			t.Errorf("check with a service: %+v", check)
 		}
 		r.askAlice(both, lines)
-		publish(300) // some of which the service takes
+		// The service stores what the publisher has no word of.
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":"%d","timestamp":%.3f}`,
+			lines, 1763700000+float64(lines)/1000), bus.MsgID(fmt.Sprintf("%012d", lines), bus.MessageLog))
+		r.settle()
 		r.stop(s)
 		r.server.Stop()
 		publish(300)
