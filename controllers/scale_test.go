@@ -135,12 +135,11 @@ func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	}
 }
 
-func TestScaleToTwoAnonymousBotsIsRefused(t *testing.T) {
+func TestScaleToTwoIsRefused(t *testing.T) {
 	bot := newBot(newNamespace(t))
-	bot.Spec.Account = nil
 	create(t, bot)
 	err := scale(t, bot, 2)
-	if err == nil || !strings.Contains(err.Error(), "two anonymous bots would be in the channel") {
+	if err == nil || !strings.Contains(err.Error(), "one bot runs in a channel") {
 		t.Errorf("error is %v, want one that says why", err)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -59,8 +60,11 @@ func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, ch
 		Conn:       conn,
 		Subjects:   c.subjects,
 		Log:        c.log,
+		Instance:   os.Getenv(config.PodNameVariable),
+		Lock:       c.newLock(conn),
 		Registerer: c.registry,
 	})
+	c.leader = rosey.Leader
 	c.see = func(ctx context.Context) *web.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
 		ctx, lost := endWith(ctx, conn)

@@ -26,6 +26,8 @@ type component struct {
 	started  time.Time
 	// see is what the status page shows of the channel. Nil: this process has no bot.
 	see func(ctx context.Context) *web.Channel
+	// leader is the pod of the bot that has the lock. Nil: there is no lock.
+	leader func() string
 	// announce is told where HTTP is served when everything has started.
 	announce func(address string)
 }
@@ -95,7 +97,7 @@ func (c *component) run(
 		return err
 	}
 	server := web.Server{
-		Report:  web.Reporter(c.name, buildVersion(), c.started, checks...),
+		Report:  c.report(web.Reporter(c.name, buildVersion(), c.started, checks...)),
 		Channel: c.see,
 		Metrics: c.registry,
 		Log:     c.log,

@@ -14,6 +14,10 @@ import (
 type backoff struct {
 	timings  Timings
 	failures int
+	// due is when the next try may begin, and because why it has to wait: a bot that loses the lock while
+	// it waits and gets it again must not begin anew.
+	due     time.Time
+	because *cytube.Error
 }
 
 func newBackoff(timings Timings) *backoff { return &backoff{timings: timings} }
@@ -22,6 +26,20 @@ func newBackoff(timings Timings) *backoff { return &backoff{timings: timings} }
 func (b *backoff) lasted(session time.Duration) {
 	if session >= b.timings.Steady {
 		b.failures = 0
+	}
+}
+
+// next is delay, and notes when it is over.
+func (b *backoff) next(problem *cytube.Error) time.Duration {
+	wait := b.delay(problem)
+	b.due, b.because = time.Now().Add(wait), problem
+	return wait
+}
+
+// waited notes the end of a wait, unless ctx ended it.
+func (b *backoff) waited(ctx context.Context) {
+	if ctx.Err() == nil {
+		b.due = time.Time{}
 	}
 }
 

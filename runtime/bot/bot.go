@@ -30,6 +30,8 @@ type Options struct {
 	// Instance names this bot among those that share a channel's outbound lines; a pod's name, so that a
 	// restarted container gets its own lines back at once. Empty: the host's name.
 	Instance string
+	// Lock is what one of several bots has. Nil: this bot is the only one.
+	Lock *bus.Lock
 	// Registerer gets the bot's metrics. Nil: none.
 	Registerer prometheus.Registerer
 	// Timings that are zero are the defaults.
@@ -51,6 +53,7 @@ type Bot struct {
 	instance  string
 	ledger    *ledger
 	feed      *feed
+	lead      *leadership
 	// looks are taken by the session's goroutine.
 	looks chan chan<- View
 	// closing are connections on their way out, which nothing waits for but the end of Run.
@@ -60,7 +63,8 @@ type Bot struct {
 // New makes a bot for a configuration that config.Load returned.
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
-	metrics := newMetrics(o.Registerer)
+	lead := newLeadership(o.Lock)
+	metrics := newMetrics(o.Registerer, lead)
 	return &Bot{
 		config:    configuration,
 		publisher: o.Publisher,
@@ -76,6 +80,7 @@ func New(configuration config.Config, o Options) *Bot {
 		ledger:    newLedger(),
 		looks:     make(chan chan<- View),
 		feed:      newFeed(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
+		lead:      lead,
 	}
 }
 
@@ -93,31 +98,45 @@ func instanceName(given string) string {
 // Check is the state of the bot in its channel as config.ChannelCheck.
 func (b *Bot) Check() config.Check { return b.check.Check() }
 
-// Run keeps the bot in its channel until ctx ends. Then it leaves and sends what is still to be sent;
-// an error says that not all of it could be. No trouble with the channel ends it: all can be mended
-// from outside while it waits.
+// Run keeps the bot in its channel, with a lock while it has the lock, until ctx ends. Then it leaves and
+// sends what is still to be sent; an error says that not all of it could be. No trouble with the channel ends
+// it: all can be mended from outside while it waits.
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
 	defer b.startFeed(ctx)()
 	tries := newBackoff(b.timings)
-	for ctx.Err() == nil {
+	if b.lead.lock == nil {
+		b.stay(ctx, tries)
+	} else {
+		b.takeTurns(ctx, tries)
+	}
+	b.reportStopping()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Drain)
+	defer cancel()
+	return b.publisher.Flush(drain)
+}
+
+// stay keeps the bot in its channel until ctx ends, or another bot should try.
+func (b *Bot) stay(ctx context.Context, tries *backoff) {
+	b.lead.sighted(time.Now())
+	for b.mayJoin(ctx, tries) {
 		used, err := b.readPasswords()
 		if err == nil {
 			began := time.Now()
 			err = b.session(ctx, used)
 			tries.lasted(time.Since(began))
 		}
-		if ctx.Err() != nil {
-			break
-		}
 		problem := asProblem(err)
+		if ctx.Err() != nil || b.isReplaced(ctx, problem) {
+			continue
+		}
 		b.reportFailed(problem)
-		b.wait(ctx, tries.delay(problem), problem.Reason, used)
+		if b.anotherShouldTry(problem) {
+			return
+		}
+		b.wait(ctx, tries.next(problem), problem.Reason, used)
+		tries.waited(ctx)
 	}
-	b.reportStopping()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Drain)
-	defer cancel()
-	return b.publisher.Flush(drain)
 }
 
 // startFeed publishes events until the function that it returns is called, which is after ctx has ended:

@@ -28,7 +28,9 @@ const (
 
 var (
 	errLeft = errors.New("the bot left the channel before it was done")
-	errBusy = errors.New("too many commands at once, try again in a while")
+	// errNotLeading says that another bot may have taken over.
+	errNotLeading = errors.New("the bot does not have the lock any more")
+	errBusy       = errors.New("too many commands at once, try again in a while")
 )
 
 // deniedError says that somebody's rank, or the bot's, is too low.
@@ -110,6 +112,10 @@ func (s *session) dropJobs() {
 }
 
 func (s *session) perform(ctx context.Context, j job) {
+	if !s.lead.leads() {
+		s.finish(j, errNotLeading)
+		return
+	}
 	lines, err := j.work(ctx)
 	s.finish(j, err)
 	if err != nil && (j.source == fromPM || lines == nil) {

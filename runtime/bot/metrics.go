@@ -18,9 +18,10 @@ type metrics struct {
 	latency        prometheus.Histogram
 	commands       *prometheus.CounterVec
 	outbound       *prometheus.CounterVec
+	transitions    *prometheus.CounterVec
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
+func newMetrics(registerer prometheus.Registerer, lead *leadership) *metrics {
 	m := &metrics{
 		joined: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rosey_bot_joined",
@@ -60,9 +61,16 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		outbound: counters("rosey_bot_outbound_total",
 			"Lines from the database, by what became of them when the bot said them.", "outcome"),
 	}
+	m.transitions = counters("rosey_bot_lock_transitions_total",
+		"How often the bot got the lock (cause free, expired, released or restart) or lost it (lost, ended or gave_up).",
+		"cause")
+	leader := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rosey_bot_leader",
+		Help: "1 while the bot is the one to be in the channel: it has the lock for sure, or needs none.",
+	}, lead.gauge)
 	if registerer != nil {
 		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed,
-			m.frames, m.feed, m.latency, m.commands, m.outbound)
+			m.frames, m.feed, m.latency, m.commands, m.outbound, m.transitions, leader)
 	}
 	return m
 }

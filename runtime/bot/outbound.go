@@ -46,7 +46,7 @@ func (o *outbound) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		o.reportOverdue(ctx)
-		if o.leave.verdict(o.bot.timings.Settle) == unanswered {
+		if o.leave.verdict(o.bot.timings.Settle) == unanswered || !o.bot.lead.leads() {
 			continue
 		}
 		for _, line := range o.waiting(ctx) {

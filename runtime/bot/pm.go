@@ -63,7 +63,7 @@ func (s *session) onPM(message cytube.PM) {
 		return
 	}
 	user, known := s.channel.users.find(message.From)
-	if !s.commands.pm || !s.joined || !known || user.Rank < moderatorRank {
+	if !s.commands.pm || !s.lead.leads() || !s.joined || !known || user.Rank < moderatorRank {
 		return
 	}
 	name, args := cut(plainText(message.HTML))

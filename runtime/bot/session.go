@@ -28,15 +28,19 @@ func (b *Bot) session(ctx context.Context, used passwords) error {
 	if err != nil {
 		return err
 	}
-	// A server that does not answer a close frame must hold up neither the next try nor our end.
-	defer b.closing.Go(conn.Close)
+	// A server that does not answer must not hold up the next try.
+	defer b.closing.Go(func() {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Leave)
+		defer cancel()
+		conn.Leave(leaving)
+	})
 	s := newSession(b, conn)
 	defer s.left()
 	return s.run(ctx, conn)
 }
 
 func newSession(b *Bot, conn *cytube.Conn) *session {
-	voice := newVoice(conn, b.timings.Echo)
+	voice := newVoice(conn, b.timings.Echo, b.lead.leads)
 	return &session{
 		Bot: b, conn: conn, channel: newChannel(), voice: voice,
 		outbound: newOutbound(b, voice), commands: newCommands(b.config.Commands),
@@ -56,6 +60,7 @@ func (b *Bot) dialOptions(used passwords) cytube.Options {
 		ChannelPassword: used.channel,
 		Password:        used.account,
 		Frame:           func(kind string) { b.metrics.frames.WithLabelValues(kind).Inc() },
+		MayLogin:        b.lead.leads,
 	}
 	if b.config.Account != nil {
 		options.Username = b.config.Account.Username
@@ -118,9 +123,17 @@ func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
 	}
 }
 
-// left ends what the bot can no longer see: everybody's presence, and its own.
+// left ends what the bot can no longer see: everybody's presence, and its own. Without the lock it says
+// nothing: another bot may see them all and has told so already, and what is said later counts more.
 func (s *session) left() {
 	s.dropJobs()
+	if s.joined {
+		s.lead.sighted(time.Now())
+	}
+	defer s.metrics.left()
+	if !s.lead.leads() {
+		return
+	}
 	for _, user := range s.channel.users.sorted() {
 		s.publishLeft(user.Name)
 	}
@@ -128,5 +141,4 @@ func (s *session) left() {
 	s.channel.connected = nil
 	s.channel.playing = playing{}
 	s.publishStatus(false)
-	s.metrics.left()
 }

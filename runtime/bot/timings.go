@@ -30,6 +30,13 @@ type Timings struct {
 	Steady time.Duration
 	// Secrets is the time between two looks at password files while one is absent or wrong.
 	Secrets time.Duration
+	// GiveUp is how long a bot that has the lock tries to get in before it lets another try, and StandBack
+	// how long it then leaves the lock to others.
+	GiveUp, StandBack time.Duration
+	// Lock is the time between two looks whether a lock that ran out is ours again.
+	Lock time.Duration
+	// Leave bounds telling the server that the bot leaves.
+	Leave time.Duration
 	// Drain bounds the sending of what is left when the bot ends. A pod has 30 s to end.
 	Drain time.Duration
 }
@@ -53,6 +60,10 @@ func (t Timings) withDefaults() Timings {
 		{&t.Ban, 15 * time.Minute},
 		{&t.Steady, time.Minute},
 		{&t.Secrets, time.Second},
+		{&t.GiveUp, 30 * time.Second},
+		{&t.StandBack, 10 * time.Second},
+		{&t.Lock, 50 * time.Millisecond},
+		{&t.Leave, 2 * time.Second},
 		{&t.Drain, 20 * time.Second},
 	} {
 		if *each.field == 0 {

@@ -20,7 +20,7 @@ const (
 	filtered   verdict = "filtered"   // the spam filter took it
 	refused    verdict = "refused"    // the server's words say why
 	unanswered verdict = "unanswered" // it did not come back in time
-	gone       verdict = "gone"       // the connection ended
+	gone       verdict = "gone"       // the connection ended, or the lock ran out
 )
 
 // answer is a verdict with the server's words, which may be empty.
@@ -29,7 +29,7 @@ type answer struct {
 	words   string
 	// wait is how long a throttled line has to wait.
 	wait time.Duration
-	// unsent: the connection ended before it was sent.
+	// unsent: the connection ended, or the lock ran out, before it was sent.
 	unsent bool
 }
 
@@ -52,8 +52,10 @@ const maxThrottled = 5
 //
 // speak may be called from many goroutines; the session's tells it through the other methods.
 type voice struct {
-	conn  *cytube.Conn
-	echo  time.Duration
+	conn *cytube.Conn
+	echo time.Duration
+	// may is asked right before something is sent: past its time a leader is silent.
+	may   func() bool
 	pacer *pacer
 	turn  chan struct{}
 
@@ -67,8 +69,8 @@ type waiting struct {
 	answer chan answer
 }
 
-func newVoice(conn *cytube.Conn, echo time.Duration) *voice {
-	return &voice{conn: conn, echo: echo, pacer: newPacer(), turn: make(chan struct{}, 1)}
+func newVoice(conn *cytube.Conn, echo time.Duration, may func() bool) *voice {
+	return &voice{conn: conn, echo: echo, may: may, pacer: newPacer(), turn: make(chan struct{}, 1)}
 }
 
 // speak says something and returns what became of it.
@@ -99,6 +101,9 @@ func (v *voice) send(ctx context.Context, do func(context.Context) error) error 
 	defer v.giveTurn()
 	if !v.pause(ctx) {
 		return ctx.Err()
+	}
+	if !v.may() {
+		return errNotLeading
 	}
 	v.pacer.sent(time.Now())
 	return do(ctx)
@@ -135,6 +140,9 @@ func (v *voice) try(ctx context.Context, u utterance) answer {
 	w := &waiting{utterance: u, answer: make(chan answer, 1)}
 	v.setWaiting(w)
 	defer v.setWaiting(nil)
+	if !v.may() {
+		return answer{verdict: gone, unsent: true}
+	}
 	v.pacer.sent(time.Now())
 	if v.write(ctx, u) != nil {
 		return answer{verdict: gone} // the session ends with the reason

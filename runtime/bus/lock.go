@@ -76,6 +76,9 @@ func NewLock(o LockOptions) *Lock {
 	}
 }
 
+// Pod is the name of this holder for people.
+func (l *Lock) Pod() string { return l.self.Pod }
+
 // Sight is what somebody who waits for the lock sees of it.
 type Sight struct {
 	// Holder is the pod that has it, empty when nobody does.

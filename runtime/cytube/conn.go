@@ -106,6 +106,16 @@ func (c *Conn) write(ctx context.Context, frame []byte) error {
 	return nil
 }
 
+// Leave leaves the channel and closes the connection. When it returns before ctx ends, the server has taken
+// the bot out of the user list.
+func (c *Conn) Leave(ctx context.Context) {
+	if c.write(ctx, []byte(frameDisconnect)) == nil {
+		// The server answers in order, and to a disconnect it says nothing.
+		_ = c.ws.Ping(ctx)
+	}
+	c.Close()
+}
+
 // Close leaves the channel, with a close frame while the connection stands, and waits until
 // everything that belongs to the connection has ended. It can be called more than once.
 func (c *Conn) Close() {

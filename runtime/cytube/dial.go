@@ -34,6 +34,9 @@ type Options struct {
 	// Frame is told the kind of every frame that the server sends once the connection stands: event,
 	// ping, disconnect, close, malformed or ignored. It must not block. Nil: nobody is.
 	Frame func(kind string)
+	// MayLogin is asked right before logging in, which throws out whoever is in the channel under the same
+	// name. Nil: always.
+	MayLogin func() bool
 }
 
 const (

@@ -72,8 +72,9 @@ const (
 	socketBinaryEvent  = '5'
 	socketBinaryAck    = '6'
 
-	frameConnect = "40"
-	frameEvent   = "42"
+	frameConnect    = "40"
+	frameDisconnect = "41"
+	frameEvent      = "42"
 )
 
 // decodePacket reads a WebSocket text frame. The error is a *FrameError.

@@ -87,6 +87,9 @@ func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
 }
 
 func (c *Conn) login(ctx context.Context, options Options) error {
+	if options.MayLogin != nil && !options.MayLogin() {
+		return &Error{Reason: config.ReasonLockUnavailable, Message: "the lock ran out before logging in"}
+	}
 	request := joinRequest{Name: options.Username, Password: options.Password}
 	if err := c.send(ctx, "login", request); err != nil {
 		return err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,11 +55,7 @@ func (s session) ExecAll(ctx context.Context, query string, rows [][]any) error 
 	for i := 0; i < len(rows) && err == nil; i++ {
 		_, err = results.Exec()
 	}
-	// Closing fails of the same again.
-	if closing := results.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
+	if err = errors.Join(err, results.Close()); err != nil {
 		return fmt.Errorf("executing: %w", classify(err))
 	}
 	return nil
