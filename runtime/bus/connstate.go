@@ -151,7 +151,7 @@ func (s *connState) forbidden(err error) {
 			s.denied[parts[2]] = true
 		}
 		if strings.HasPrefix(parts[2], jetStreamAPI) {
-			// Whether JetStream is needed is not the connection's to say. Whoever asked sees it from denies.
+			// Whether JetStream is needed is not the connection's to say. Whoever asked sees it from deniedFor.
 			s.log.Warn("[NATS] " + what)
 			return
 		}
@@ -164,11 +164,16 @@ func (s *connState) forbidden(err error) {
 // jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.
 const jetStreamAPI = "$JS."
 
-// denies says whether the server has refused a subject on the connection that stands.
-func (s *connState) denies(subject string) bool {
+// deniedFor is a subject of JetStream about a stream that the server has refused on the connection that stands.
+func (s *connState) deniedFor(stream string) (subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.denied[subject]
+	for subject := range s.denied {
+		if strings.HasPrefix(subject, jetStreamAPI) && strings.Contains(subject, "."+stream) {
+			return subject
+		}
+	}
+	return ""
 }
 
 // reconnecting names the cause of the disconnect that comes.

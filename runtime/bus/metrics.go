@@ -41,7 +41,7 @@ func newPublisherMetrics(registerer prometheus.Registerer, q *queue) publisherMe
 	m := publisherMetrics{
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rosey_bus_published_total",
-			Help: "Messages that were published while a database service answered, by subject without prefix.",
+			Help: "Messages that the stream has confirmed, or without one a database service, by subject without prefix.",
 		}, []string{"subject"}),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rosey_bus_stored_directly_total",
@@ -57,7 +57,7 @@ func newPublisherMetrics(registerer prometheus.Registerer, q *queue) publisherMe
 	if registerer != nil {
 		registerer.MustRegister(m.published, m.stored, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "rosey_bus_buffered",
-			Help: "Messages that wait for a database service, or for the database that the bot has open itself.",
+			Help: "Messages that wait for the stream, a database service, or the database that the bot has open itself.",
 		}, func() float64 { return float64(q.len()) }))
 	}
 	return m

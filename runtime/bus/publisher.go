@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +30,8 @@ const (
 type PublisherOptions struct {
 	Conn     *Conn
 	Subjects Subjects
+	// Binding says whether a stream keeps the events. Nil: none does.
+	Binding *Binding
 	// Log gets one line for each change of the service's state and, at level DEBUG, one for each message.
 	Log *slog.Logger
 	// Buffer is how many messages are kept. 0: DefaultBuffer.
@@ -40,19 +44,24 @@ type PublisherOptions struct {
 
 // Publisher sends messages to the database service in the order in which they were given to it.
 //
-// Core NATS throws away what nobody subscribes to and confirms nothing. So messages are kept until a
+// Where a stream keeps events, each is let go when the stream has confirmed it, whether a service is there or not.
+//
+// Core NATS throws away what nobody subscribes to and confirms nothing. So there messages are kept until a
 // service answers, published, and let go when a service still answers behind them on the same
 // connection. Our service answers behind what it has stored, so nothing is lost when it is killed.
+//
 // What could not be confirmed is published again; its ids make that harmless.
 type Publisher struct {
 	conn     *Conn
 	subjects Subjects
+	binding  *Binding
 	log      *slog.Logger
 	requests *Requester
 	queue    *queue
 	service  *serviceState
 	detour   *detour // nil without a fallback
 	metrics  publisherMetrics
+	durable  atomic.Bool // a stream keeps what is published
 }
 
 // NewPublisher makes a publisher. Nothing is sent until Run.
@@ -62,7 +71,7 @@ func NewPublisher(o PublisherOptions) *Publisher {
 	}
 	q := newQueue(o.Buffer)
 	p := &Publisher{
-		conn: o.Conn, subjects: o.Subjects, log: o.Log,
+		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, log: o.Log,
 		requests: NewRequester(o.Conn, o.Subjects, nil),
 		queue:    q,
 		service:  newServiceState(o.Subjects, o.Log),
@@ -91,21 +100,58 @@ func (p *Publisher) Publish(suffix Suffix, eventID string, payload any) {
 
 // Run sends until ctx ends. What is then still kept is lost with the process: call Flush before.
 func (p *Publisher) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { p.watchService(ctx) })
 	for ctx.Err() == nil {
-		if !p.serviceAnswers(ctx) {
-			if !p.detour.take(ctx, p.queue) {
-				p.pause(ctx, nil)
-			}
-			continue
-		}
-		p.detour.end()
-		batch, end := p.queue.front(maxBatch)
 		switch {
-		case len(batch) == 0:
-			p.pause(ctx, p.queue.pushed)
-		case !p.send(ctx, batch, end):
+		case p.give(ctx):
+			p.detour.end()
+		case !p.detour.take(ctx, p.queue):
 			p.pause(ctx, nil)
 		}
+	}
+}
+
+// give sends one batch or waits for one. It answers false when NATS takes nothing.
+func (p *Publisher) give(ctx context.Context) bool {
+	bound, err := p.binding.Bind(ctx)
+	durable := bound.Durable() && !p.service.coreOnly()
+	p.durable.Store(durable)
+	switch {
+	case errors.Is(err, ErrNotConnected):
+		p.service.absent(ErrNotConnected)
+		return false
+	case err != nil:
+		return false
+	case durable:
+		return p.giveToStream(ctx, bound)
+	default:
+		return p.giveToService(ctx)
+	}
+}
+
+func (p *Publisher) giveToService(ctx context.Context) bool {
+	if !p.serviceAnswers(ctx) {
+		return false
+	}
+	batch, end := p.queue.front(maxBatch)
+	switch {
+	case len(batch) == 0:
+		p.pause(ctx, p.queue.pushed)
+	case !p.send(ctx, batch, end):
+		p.pause(ctx, nil)
+	}
+	return true
+}
+
+// watchService looks for the service beside what goes to the stream: that must not wait for its answers.
+func (p *Publisher) watchService(ctx context.Context) {
+	for ctx.Err() == nil {
+		if p.durable.Load() {
+			p.serviceAnswers(ctx)
+		}
+		p.pause(ctx, nil)
 	}
 }
 
@@ -120,7 +166,7 @@ func (p *Publisher) serviceAnswers(ctx context.Context) bool {
 		p.service.absent(ErrNotConnected)
 		return false
 	}
-	connection := p.connectionNumber()
+	connection := p.conn.number()
 	if p.service.answersOn(connection) {
 		return true
 	}
@@ -135,16 +181,17 @@ func (p *Publisher) serviceAnswers(ctx context.Context) bool {
 	return true
 }
 
-// connectionNumber changes with every reconnect, and unlike the state's callbacks it does so before
-// anything can be sent on the new connection.
-func (p *Publisher) connectionNumber() uint64 { return p.conn.NATS().Stats().Reconnects }
-
 // probe sends a request that changes nothing and that every database service answers with an array.
 // It answers whether the service knows ids.
 func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
 	reply, err := p.requests.request(ctx, OutboundGet, []byte(`{"limit":0}`))
 	if err != nil {
 		return false, err
+	}
+	if stream, captured := confirmation(reply.Data); captured {
+		return false, &streamError{
+			config.ReasonStreamCapturesRequests, capturesRequests(stream, p.subjects.Subject(OutboundGet)),
+		}
 	}
 	if !bytes.HasPrefix(bytes.TrimSpace(reply.Data), []byte("[")) {
 		return false, fmt.Errorf("requesting %s: %w", p.subjects.Subject(OutboundGet), errNotAService)
@@ -154,18 +201,12 @@ func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
 
 // send publishes a batch and lets it go, or answers false when it has to be published again.
 func (p *Publisher) send(ctx context.Context, batch []message, end int) bool {
-	connection := p.connectionNumber()
+	connection := p.conn.number()
 	var sent []message
 	for _, m := range batch {
-		err := p.conn.NATS().PublishMsg(&nats.Msg{
-			Subject: p.subjects.Subject(m.suffix),
-			Header:  nats.Header{MsgIDHeader: {m.id}},
-			Data:    m.data,
-		})
+		err := p.conn.NATS().PublishMsg(p.wire(m))
 		if errors.Is(err, nats.ErrMaxPayload) {
-			// It would never be taken and hold up everything behind it.
-			p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-			p.log.Error("[NATS] too large to publish: "+string(m.suffix), "bytes", len(m.data))
+			p.tooLarge(m)
 			continue
 		}
 		if err != nil {
@@ -178,11 +219,26 @@ func (p *Publisher) send(ctx context.Context, batch []message, end int) bool {
 		return false
 	}
 	p.queue.removeTo(end)
-	for _, m := range sent {
+	p.published(sent)
+	return true
+}
+
+func (p *Publisher) published(messages []message) {
+	for _, m := range messages {
 		p.metrics.published.WithLabelValues(string(m.suffix)).Inc()
 		p.log.Debug("[NATS] published "+string(m.suffix), "id", m.id)
 	}
-	return true
+	p.service.flows()
+}
+
+// tooLarge drops a message that would never be taken and hold up everything behind it.
+func (p *Publisher) tooLarge(m message) {
+	p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
+	p.log.Error("[NATS] too large to publish: "+string(m.suffix), "bytes", len(m.data))
+}
+
+func (p *Publisher) wire(m message) *nats.Msg {
+	return &nats.Msg{Subject: p.subjects.Subject(m.suffix), Header: nats.Header{MsgIDHeader: {m.id}}, Data: m.data}
 }
 
 // arrived says whether what was published on a connection can be let go.
@@ -199,7 +255,7 @@ func (p *Publisher) arrived(ctx context.Context, connection uint64) bool {
 		// the server had it all to hand over has to be enough.
 		err = p.conn.NATS().FlushTimeout(RequestTimeout)
 	}
-	return err == nil && p.connectionNumber() == connection
+	return err == nil && p.conn.number() == connection
 }
 
 // Flush waits until everything that was published before the call has been sent.
@@ -215,7 +271,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 func (p *Publisher) ServiceAbsent() { p.service.absent(ErrNoService) }
 
 // Check is the state of the database service as config.ServiceCheck.
-func (p *Publisher) Check() config.Check { return p.detour.check(p.service.check()) }
+func (p *Publisher) Check() config.Check { return p.detour.check(p.service.check(p.durable.Load())) }
 
 // Encode is JSON without the escapes for HTML pages, since a line of chat is full of HTML.
 func Encode(payload any) ([]byte, error) {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 // RequestTimeout is how long Requester.Request waits for a reply if its context does not end earlier.
@@ -53,6 +56,9 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 	if err != nil {
 		return err
 	}
+	if stream, captured := confirmation(reply.Data); captured {
+		return &streamError{config.ReasonStreamCapturesRequests, capturesRequests(stream, r.subjects.Subject(suffix))}
+	}
 	if err := json.Unmarshal(reply.Data, out); err != nil {
 		return fmt.Errorf("decoding the reply to %s: %w", suffix, err)
 	}
@@ -79,4 +85,20 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 	default:
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNotConnected, err)
 	}
+}
+
+// confirmation says whether a reply is what a stream answers to whatever it keeps, and which stream's it is. Someone's
+// stream over our request subjects answers before the service can.
+func confirmation(reply []byte) (stream string, is bool) {
+	if !bytes.HasPrefix(reply, []byte(`{"stream":`)) {
+		return "", false
+	}
+	var confirmed struct {
+		Stream   string `json:"stream"`
+		Sequence uint64 `json:"seq"`
+	}
+	if err := json.Unmarshal(reply, &confirmed); err != nil {
+		return "", false
+	}
+	return confirmed.Stream, confirmed.Stream != "" && confirmed.Sequence > 0
 }

@@ -9,8 +9,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// errNotAService says that a request was answered by something that is no database service, for
-// example by a stream of the administrator's that takes all subjects and confirms what it stores.
+// errNotAService says that a request was answered by something that is no database service.
 var errNotAService = errors.New("something answers that is no database service")
 
 // serviceState is what the publisher knows about the database service, with one log line for each change.
@@ -49,13 +48,26 @@ func (s *serviceState) knowsIDs() bool {
 	return s.ids
 }
 
+// coreOnly says whether the service that answers would store again what is published again, and knows no stream.
+func (s *serviceState) coreOnly() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers && !s.ids
+}
+
 func (s *serviceState) answered(connection uint64, knowsIDs bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connection, s.ids = connection, knowsIDs
 	s.set(s.log.Info, true, config.ReasonServiceAnswers, "a database service answers on "+s.subject)
+}
+
+// flows notes that messages go where they belong.
+func (s *serviceState) flows() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.lost > 0 {
-		s.log.Warn("[NATS] messages were lost while no database service answered", "count", s.lost)
+		s.log.Warn("[NATS] messages were lost while nobody took them", "count", s.lost)
 		s.lost = 0
 	}
 }
@@ -63,8 +75,11 @@ func (s *serviceState) answered(connection uint64, knowsIDs bool) {
 func (s *serviceState) absent(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	log, why := s.log.Warn, "no database service answers on "+s.subject
+	log, why, reason := s.log.Warn, "no database service answers on "+s.subject, config.ReasonServiceAbsent
+	captured, isCaptured := errors.AsType[*streamError](err)
 	switch {
+	case isCaptured:
+		why, reason = captured.message, captured.reason
 	case errors.Is(err, ErrNotConnected):
 		log = s.log.Debug // the connection says it louder
 		why = "no connection to NATS, so the database service cannot be reached"
@@ -73,7 +88,7 @@ func (s *serviceState) absent(err error) {
 	case errors.Is(err, errNotAService):
 		why = err.Error()
 	}
-	s.set(log, false, config.ReasonServiceAbsent, why)
+	s.set(log, false, reason, why)
 }
 
 // dropped notes that a full buffer lost a message.
@@ -81,7 +96,7 @@ func (s *serviceState) dropped(limit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost == 0 {
-		s.log.Error("[NATS] the buffer is full, the oldest messages are dropped until a database service answers",
+		s.log.Error("[NATS] the buffer is full, the oldest messages are dropped until somebody takes them",
 			"buffer", limit)
 	}
 	s.lost++
@@ -101,11 +116,15 @@ func (s *serviceState) set(log func(string, ...any), answers bool, reason config
 
 // check has no count of what is kept: it would change all the time, and each change of a message is a write of the
 // RoseyBot's status. The count is a metric.
-func (s *serviceState) check() config.Check {
+func (s *serviceState) check(durable bool) config.Check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	message := s.why
-	if !s.answers {
+	switch {
+	case s.answers:
+	case durable:
+		message += "; the stream keeps events until one does"
+	default:
 		message += "; events are kept until one answers"
 	}
 	return config.Check{

@@ -1,0 +1,184 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+const (
+	// askTimeout bounds what is asked of JetStream.
+	askTimeout = 3 * time.Second
+	// confirmTimeout is how long the stream may take to confirm a message.
+	confirmTimeout = 5 * time.Second
+)
+
+// BindingOptions say what a Binding decides on. All are required.
+type BindingOptions struct {
+	Conn      *Conn
+	Subjects  Subjects
+	JetStream config.JetStream
+	// Log gets one line for each change.
+	Log *slog.Logger
+}
+
+// Binding decides how events go: kept by the stream, or by core NATS alone. It decides once for each connection.
+// Who had the stream once never goes back to core NATS by itself, since what is durable must not silently cease to be.
+// It is safe for concurrent use.
+type Binding struct {
+	conn     *Conn
+	subjects Subjects
+	mode     string
+	wanted   jetstream.StreamConfig
+	log      *slog.Logger
+	check    *config.CheckKeeper
+
+	mu         sync.Mutex
+	js         jetstream.JetStream
+	bound      Bound
+	decided    bool
+	connection uint64 // for which it was decided
+	durable    bool   // the stream was bound once
+}
+
+// Bound is a decision. Its zero value is core NATS alone.
+type Bound struct {
+	// Stream keeps the events. Nil: nobody does.
+	Stream jetstream.Stream
+	// JetStream is what Stream belongs to.
+	JetStream jetstream.JetStream
+}
+
+// Durable says whether events are kept.
+func (b Bound) Durable() bool { return b.Stream != nil }
+
+// NewBinding makes a binding. Nothing is asked before Bind.
+func NewBinding(o BindingOptions) *Binding {
+	return &Binding{
+		conn: o.Conn, subjects: o.Subjects, mode: o.JetStream.Mode, log: o.Log,
+		wanted: o.Subjects.streamConfig(o.JetStream),
+		check:  config.NewCheckKeeper(config.EventsCheck, "waiting for a connection to NATS"),
+	}
+}
+
+// Check is how events go as config.EventsCheck.
+func (b *Binding) Check() config.Check { return b.check.Check() }
+
+// Bind answers how events go on the connection that stands, and decides on it if need be. An error says that it
+// cannot be decided yet; Check says why.
+func (b *Binding) Bind(ctx context.Context) (Bound, error) {
+	if b == nil {
+		return Bound{}, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mode == config.JetStreamNever {
+		b.set(true, config.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
+		return Bound{}, nil
+	}
+	if !b.conn.Connected() {
+		return Bound{}, ErrNotConnected
+	}
+	connection := b.conn.number()
+	if b.decided && b.connection == connection {
+		return b.bound, nil
+	}
+	bound, err := b.decide(ctx)
+	if ctx.Err() != nil || !b.conn.Connected() {
+		return Bound{}, ErrNotConnected // whatever was found is not about the stream
+	}
+	if err != nil {
+		return Bound{}, err
+	}
+	b.bound, b.decided, b.connection = bound, true, connection
+	b.durable = b.durable || bound.Durable()
+	return bound, nil
+}
+
+// Doubt has the next Bind look at the stream again: it did not do what it should.
+func (b *Binding) Doubt(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.decided = false
+	b.log.Debug("[NATS] the stream is in doubt", "stream", b.wanted.Name, "error", err)
+}
+
+// decide needs the lock.
+func (b *Binding) decide(ctx context.Context) (Bound, error) {
+	stream, err := b.ensure(ctx)
+	if err == nil {
+		b.set(true, config.ReasonStreamBound,
+			"events are kept in the stream "+b.wanted.Name+" until they are stored")
+		return Bound{Stream: stream, JetStream: b.js}, nil
+	}
+	if ctx.Err() != nil || !b.conn.Connected() {
+		return Bound{}, err
+	}
+	refused, isRefused := errors.AsType[*streamError](err)
+	optional := b.mode == config.JetStreamAuto && !b.durable
+	switch {
+	case isRefused:
+		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
+		b.set(false, refused.reason, refused.message)
+		if optional {
+			return Bound{}, nil
+		}
+	case b.missing(err):
+		why := b.whyMissing()
+		if optional {
+			b.set(true, config.ReasonCoreOnly, "events are not durable: "+why)
+			return Bound{}, nil
+		}
+		b.set(false, config.ReasonJetStreamMissing, why+"; events wait for it")
+	default:
+		b.set(false, config.ReasonStreamUnavailable,
+			fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, causeInWords(err)))
+	}
+	return Bound{}, err
+}
+
+// ensure needs the lock.
+func (b *Binding) ensure(ctx context.Context) (jetstream.Stream, error) {
+	if b.js == nil {
+		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(confirmTimeout),
+			jetstream.WithPublishAsyncMaxPending(streamBatch))
+		if err != nil {
+			return nil, fmt.Errorf("preparing for JetStream: %w", err)
+		}
+		b.js = js
+	}
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return ensureStream(asking, b.js, b.wanted, b.subjects.Subject(OutboundGet))
+}
+
+// missing says whether there is no JetStream for us. A request that the server does not permit gets no answer, so
+// the refusal that came beside it tells.
+func (b *Binding) missing(err error) bool {
+	return jetStreamMissing(err) || b.conn.state.deniedFor(b.wanted.Name) != ""
+}
+
+func (b *Binding) whyMissing() string {
+	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
+		return fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream", subject)
+	}
+	return "the NATS server has no JetStream, or not for our account"
+}
+
+func (b *Binding) set(ok bool, reason config.Reason, message string) {
+	if !b.check.Set(ok, reason, message) {
+		return
+	}
+	log := b.log.Warn
+	if ok {
+		log = b.log.Info
+	}
+	log("[NATS] " + message)
+}

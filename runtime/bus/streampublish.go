@@ -1,0 +1,87 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// streamBatch bounds what is on its way to the stream and not confirmed.
+const streamBatch = 1024
+
+// giveToStream has the stream keep one batch, or waits for something to send. What is not confirmed stays in the
+// queue from the first such message on, and goes out again in order. It answers false when the stream does not take it.
+func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
+	batch, end := p.queue.front(streamBatch)
+	if len(batch) == 0 {
+		p.pause(ctx, p.queue.pushed)
+		return true
+	}
+	confirmed, done, err := p.keep(ctx, bound, batch)
+	p.queue.removeTo(end - len(batch) + done)
+	if len(confirmed) > 0 {
+		p.published(confirmed)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.binding.Doubt(err)
+	}
+	return err == nil
+}
+
+// onItsWay is a message that was sent and what will be known of it.
+type onItsWay struct {
+	message message
+	future  jetstream.PubAckFuture // nil: it could not be sent and never can
+}
+
+// keep sends a batch without waiting in between, then waits for the confirmations. done counts the messages from the
+// front that need not be sent again.
+func (p *Publisher) keep(ctx context.Context, bound Bound, batch []message) (confirmed []message, done int, err error) {
+	var sent []onItsWay
+	for _, m := range batch {
+		future, failed := bound.JetStream.PublishMsgAsync(p.wire(m))
+		if errors.Is(failed, nats.ErrMaxPayload) {
+			p.tooLarge(m)
+			sent = append(sent, onItsWay{message: m})
+			continue
+		}
+		if failed != nil {
+			err = fmt.Errorf("publishing to the stream: %w", failed)
+			break
+		}
+		sent = append(sent, onItsWay{m, future})
+	}
+	for _, one := range sent {
+		if one.future == nil {
+			done++
+			continue
+		}
+		if failed := p.confirm(ctx, bound, one); failed != nil {
+			return confirmed, done, failed
+		}
+		confirmed = append(confirmed, one.message)
+		done++
+	}
+	return confirmed, done, err
+}
+
+func (p *Publisher) confirm(ctx context.Context, bound Bound, one onItsWay) error {
+	select {
+	case ack := <-one.future.Ok():
+		if kept := bound.Stream.CachedInfo().Config.Name; ack.Stream != kept {
+			return fmt.Errorf("the stream %s took what belongs into %s", ack.Stream, kept)
+		}
+		return nil
+	case err := <-one.future.Err():
+		if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
+			p.tooLarge(one.message)
+			return nil
+		}
+		return fmt.Errorf("publishing to the stream: %w", err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
