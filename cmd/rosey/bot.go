@@ -43,15 +43,18 @@ func (c *component) runBot(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	work, checks := c.newBot(conn)
+	work, checks := c.newBot(conn, c.bind(conn))
 	return c.run(ctx, work, checks...)
 }
 
 // newBot makes the bot and what it publishes with: its work, until the context ends, and its checks.
-func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, checks []func() config.Check) {
+func (c *component) newBot(
+	conn *bus.Conn, binding *bus.Binding,
+) (work func(context.Context) error, checks []func() config.Check) {
 	fallback := c.newFallback()
 	publisher := bus.NewPublisher(bus.PublisherOptions{
-		Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry, Fallback: fallback.sink(),
+		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
+		Fallback: fallback.sink(),
 	})
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  publisher,
@@ -78,7 +81,7 @@ func (c *component) newBot(conn *bus.Conn) (work func(context.Context) error, ch
 		publishers.Wait()
 		return errors.Join(lost(), err, endFallback())
 	}
-	return work, []func() config.Check{conn.Check, publisher.Check, rosey.Check}
+	return work, []func() config.Check{conn.Check, binding.Check, publisher.Check, rosey.Check}
 }
 
 // endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after

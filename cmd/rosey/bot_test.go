@@ -35,7 +35,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 	password := filepath.Join(t.TempDir(), "password")
 	p := start(t, "bot", "--config", writeBotConfig(t, site, server.URL(), password))
 	report := p.waitFor(config.ReasonAccountPasswordAbsent)
-	if report.Ready || report.Component != config.BotComponent || len(report.Checks) != 3 ||
+	if report.Ready || report.Component != config.BotComponent || len(report.Checks) != 4 ||
 		!strings.Contains(report.Message, password) {
 		t.Errorf("status without a password: %+v", report)
 	}
@@ -57,7 +57,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 		t.Errorf("the state does not show the channel:\n%s", body)
 	}
 	server.Stop()
-	if report := p.waitFor(config.ReasonNATSUnreachable); report.Checks[2].Reason != config.ReasonJoined {
+	if report := p.waitFor(config.ReasonNATSUnreachable); report.Checks[3].Reason != config.ReasonJoined {
 		t.Errorf("status without NATS: %+v", report)
 	}
 	server.Restart()

@@ -87,6 +87,13 @@ func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 	})
 }
 
+// bind has bot and service go the same way with events.
+func (c *component) bind(conn *bus.Conn) *bus.Binding {
+	return bus.NewBinding(bus.BindingOptions{
+		Conn: conn, Subjects: c.subjects, JetStream: c.config.NATS.JetStream, Log: c.log,
+	})
+}
+
 // run does work and serves HTTP beside it until work has ended, which is when ctx ends or work fails.
 // The first check that is not OK gives the status its reason.
 func (c *component) run(

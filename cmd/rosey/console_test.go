@@ -75,7 +75,7 @@ func TestWatchingABot(t *testing.T) {
 		}
 	}
 	code, text, complaint := call(t, "status", "--http", p.url(""))
-	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 4 {
+	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 5 {
 		t.Errorf("exit code %d, %s%s", code, text, complaint)
 	}
 }
@@ -85,7 +85,7 @@ func TestStatusOfWhatIsNotReady(t *testing.T) {
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), "nats://127.0.0.1:1"))
 	p.waitFor(config.ReasonNATSUnreachable)
 	code, text, complaint := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
-	if code != exitFailure || !strings.Contains(text, "NO  nats   NATSUnreachable") ||
+	if code != exitFailure || !strings.Contains(text, "NO  nats    NATSUnreachable") ||
 		!strings.Contains(complaint, "is not ready: NATSUnreachable") {
 		t.Errorf("exit code %d, %s%s", code, text, complaint)
 	}
@@ -186,7 +186,8 @@ func TestConfigCheck(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{"bot.yaml", exitClean, "rosey bot: ok\nrosey db: lacks, unless flags or environment say: database: expected one of sqlite and postgres"},
+		{"bot.yaml", exitClean, "rosey bot: ok\n" +
+			"rosey db: lacks, unless flags or environment say: database: expected one of sqlite and postgres"},
 		{"run.yaml", exitClean, "rosey bot: lacks, unless flags or environment say: nats.url: required"},
 		{"run.yaml --for bot", exitUsage, "nats.url: required"},
 		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},

@@ -38,14 +38,15 @@ func (c *component) serveDatabase(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	service := c.newService(conn)
-	return c.run(ctx, service.Run, service.StoreCheck, service.NATSCheck)
+	service := c.newService(conn, c.bind(conn))
+	return c.run(ctx, service.Run, service.StoreCheck, service.NATSCheck, service.EventsCheck)
 }
 
-func (c *component) newService(conn *bus.Conn) *database.Service {
+func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
 	return database.New(database.Options{
 		Conn:       conn,
 		Subjects:   c.subjects,
+		Binding:    binding,
 		Channel:    c.channel(),
 		Open:       c.openStore,
 		Retention:  retention(c.config.Database.Retention),

@@ -27,7 +27,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	file := writeConfig(t, t.TempDir(), server.URL())
 	p := start(t, "db", "--config", file)
 	report := p.waitFor(config.ReasonReady)
-	if !report.Ready || report.Component != config.DatabaseComponent || len(report.Checks) != 2 || report.Version == "" {
+	if !report.Ready || report.Component != config.DatabaseComponent || len(report.Checks) != 3 || report.Version == "" {
 		t.Errorf("status: %+v", report)
 	}
 	if code, _ := p.get(config.ReadyPath); code != 200 {

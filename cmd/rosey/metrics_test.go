@@ -103,8 +103,8 @@ func registered(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[s
 }
 
 func TestMetricsDocument(t *testing.T) {
-	bot := registered(t, func(c *component, conn *bus.Conn) { c.newBot(conn) })
-	service := registered(t, func(c *component, conn *bus.Conn) { c.newService(conn) })
+	bot := registered(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) })
+	service := registered(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) })
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)

@@ -102,12 +102,13 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	defer conn.Close()
-	service := c.newService(conn)
-	bot, botChecks := c.newBot(conn)
+	binding := c.bind(conn)
+	service := c.newService(conn, binding)
+	bot, botChecks := c.newBot(conn, binding)
 	c.announce = func(address string) { c.writeBanner(out, address, server.URL()) }
 	work := func(ctx context.Context) error { return botThenService(ctx, bot, service.Run) }
 	// A database that does not open explains why no service answers the bot.
-	checks := append([]func() config.Check{service.StoreCheck, service.NATSCheck}, botChecks[1:]...)
+	checks := append([]func() config.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}, botChecks[2:]...)
 	return c.run(ctx, work, checks...)
 }
 

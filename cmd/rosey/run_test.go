@@ -35,7 +35,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "rosey",
 		"--password-file", password, "--data", data, "--http", "127.0.0.1:0")
 	report := p.waitFor(config.ReasonReady)
-	if report.Component != config.RunComponent || len(report.Checks) != 4 {
+	if report.Component != config.RunComponent || len(report.Checks) != 5 {
 		t.Errorf("status: %+v", report)
 	}
 	for _, said := range []string{

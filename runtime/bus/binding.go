@@ -31,7 +31,7 @@ type BindingOptions struct {
 
 // Binding decides how events go: kept by the stream, or by core NATS alone. It decides once for each connection.
 // Who had the stream once never goes back to core NATS by itself, since what is durable must not silently cease to be.
-// It is safe for concurrent use.
+// It is safe for concurrent use. A nil Binding is core NATS alone.
 type Binding struct {
 	conn     *Conn
 	subjects Subjects
@@ -69,7 +69,14 @@ func NewBinding(o BindingOptions) *Binding {
 }
 
 // Check is how events go as config.EventsCheck.
-func (b *Binding) Check() config.Check { return b.check.Check() }
+func (b *Binding) Check() config.Check {
+	if b == nil {
+		return config.Check{
+			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly, Message: "events are not durable",
+		}
+	}
+	return b.check.Check()
+}
 
 // Bind answers how events go on the connection that stands, and decides on it if need be. An error says that it
 // cannot be decided yet; Check says why.

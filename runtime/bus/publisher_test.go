@@ -233,7 +233,7 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 	want := "# HELP rosey_bus_dropped_total Messages that were never published, by reason: buffer_full or invalid.\n" +
 		"# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"# HELP rosey_bus_buffered Messages that wait for the stream, or without one for a database service.\n" +
+		"# HELP rosey_bus_buffered Messages that wait for the stream, a database service, or the database that the bot has open itself.\n" +
 		"# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n"
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered")
 	if err != nil {

@@ -82,6 +82,6 @@ func (p *Publisher) confirm(ctx context.Context, bound Bound, one onItsWay) erro
 		}
 		return fmt.Errorf("publishing to the stream: %w", err)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return fmt.Errorf("publishing to the stream: %w", context.Cause(ctx))
 	}
 }

@@ -40,7 +40,11 @@ func (d decoder) event(suffix bus.Suffix, m arrival) (store.Event, error) {
 	}
 	at := d.time(origin, m.at)
 	id := m.eventID(suffix)
-	if id == "" {
+	switch {
+	case id != "":
+	case m.kept != nil:
+		id = m.keptID(at)
+	default:
 		id = d.ids.Next(at)
 	}
 	return store.Event{ID: id, Channel: d.channel(origin), At: at, Fact: fact}, err
@@ -48,6 +52,11 @@ func (d decoder) event(suffix bus.Suffix, m arrival) (store.Event, error) {
 
 func (m arrival) eventID(suffix bus.Suffix) string {
 	return bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)
+}
+
+// keptID is the id of an event that the stream keeps and that has none of its own: the same however often it comes.
+func (m arrival) keptID(at time.Time) string {
+	return fmt.Sprintf("%012x-%s", at.UnixMilli(), m.kept.id)
 }
 
 func (d decoder) time(origin origin, arrived time.Time) time.Time {

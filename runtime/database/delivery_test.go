@@ -13,6 +13,11 @@ import (
 // bot is a publisher as the bot has one.
 func (r *rig) bot() *bus.Publisher {
 	r.t.Helper()
+	return r.botWith(func(*bus.PublisherOptions) {})
+}
+
+func (r *rig) botWith(change func(*bus.PublisherOptions)) *bus.Publisher {
+	r.t.Helper()
 	log := natstest.Log(r.t)
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.server.URL(), Log: log})
 	if err != nil {
@@ -22,7 +27,9 @@ func (r *rig) bot() *bus.Publisher {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: log})
+	options := bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: log}
+	change(&options)
+	publisher := bus.NewPublisher(options)
 	ctx, stop := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { publisher.Run(ctx) })

@@ -20,6 +20,8 @@ type arrival struct {
 	*nats.Msg
 
 	at time.Time
+	// kept is nil for what came by core NATS.
+	kept *kept
 }
 
 // inbox holds what has arrived, of all subjects in one order.
@@ -63,12 +65,43 @@ func (i *inbox) receive(ctx context.Context) {
 }
 
 func (i *inbox) pass(ctx context.Context, message *nats.Msg) bool {
+	return i.put(ctx, arrival{Msg: message, at: time.Now()})
+}
+
+// put adds a message. It must not be called any more when noMore is. It answers false when ctx ended.
+func (i *inbox) put(ctx context.Context, one arrival) bool {
 	select {
-	case i.arrived <- arrival{Msg: message, at: time.Now()}:
+	case i.arrived <- one:
 		return true
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// lost takes out and counts what nobody works on any more and no stream keeps.
+func (i *inbox) lost() int {
+	var left []arrival
+	for {
+		select {
+		case one, ok := <-i.arrived:
+			if ok {
+				left = append(left, one)
+				continue
+			}
+		default:
+		}
+		return len(i.incoming) + count(left)
+	}
+}
+
+// count counts the messages that no stream keeps.
+func count(messages []arrival) (unkept int) {
+	for _, one := range messages {
+		if one.kept == nil {
+			unkept++
+		}
+	}
+	return unkept
 }
 
 // noMore says that nothing comes in any more.

@@ -28,6 +28,9 @@ type metrics struct {
 	upkeep      *prometheus.CounterVec
 	pruned      *prometheus.CounterVec
 	size        prometheus.Gauge
+
+	pending, unacknowledged prometheus.Gauge
+	lost                    prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *metrics {
@@ -51,11 +54,23 @@ func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *
 			Name: metricsPrefix + "store_bytes", Help: "What the database took at the start or at the last maintenance run.",
 		}),
 	}
+	m.pending = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: metricsPrefix + "stream_pending_events", Help: "Events in the stream that no service was given yet.",
+	})
+	m.unacknowledged = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: metricsPrefix + "stream_unacknowledged_events",
+		Help: "Events of the stream that services were given and have not stored yet, all services together.",
+	})
+	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: metricsPrefix + "stream_lost_events_total",
+		Help: "Events that the stream lost to its limits before they were stored.",
+	})
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.upkeep.WithLabelValues(outcome)
 	}
 	if registerer != nil {
 		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.upkeep, m.pruned, m.size,
+			m.pending, m.unacknowledged, m.lost,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: metricsPrefix + "waiting_messages",
 				Help: "Messages that have arrived and wait for the store.",

@@ -31,13 +31,16 @@ func TestMetrics(t *testing.T) {
 	}
 	delete(got, "rosey_database_store_bytes")
 	same(t, "metrics", map[string]float64{
-		"rosey_database_messages_total":         5, // a line, nonsense, and three questions
-		"rosey_database_handle_seconds":         5,
-		"rosey_database_batch_events":           1,
-		"rosey_database_apply_seconds":          1,
-		"rosey_database_dead_letters_total":     1,
-		"rosey_database_maintenance_runs_total": 1,
-		"rosey_database_waiting_messages":       0,
-		"rosey_database_dropped_messages_total": 0,
+		"rosey_database_messages_total":               5, // a line, nonsense, and three questions
+		"rosey_database_handle_seconds":               5,
+		"rosey_database_batch_events":                 1,
+		"rosey_database_apply_seconds":                1,
+		"rosey_database_dead_letters_total":           1,
+		"rosey_database_maintenance_runs_total":       1,
+		"rosey_database_stream_lost_events_total":     0,
+		"rosey_database_stream_pending_events":        0,
+		"rosey_database_stream_unacknowledged_events": 0,
+		"rosey_database_waiting_messages":             0,
+		"rosey_database_dropped_messages_total":       0,
 	}, got)
 }

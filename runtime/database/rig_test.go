@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,9 +31,14 @@ type rig struct {
 	path   string
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, configure ...func(*server.Options)) *rig {
 	t.Helper()
-	server := natstest.Start(t)
+	return newRigOn(t, natstest.Start(t, configure...))
+}
+
+// newRigOn has a database of its own on a server that others use too.
+func newRigOn(t *testing.T, server *natstest.Server) *rig {
+	t.Helper()
 	return &rig{t: t, server: server, client: server.Client(), path: filepath.Join(t.TempDir(), "rosey.db")}
 }
 
@@ -165,6 +171,21 @@ func (r *rig) metric(s *running, name string, labels ...string) float64 {
 		}
 	}
 	return 0
+}
+
+// observations is how often a histogram was given a value.
+func (r *rig) observations(s *running, name string) (count uint64) {
+	r.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			count = family.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	return count
 }
 
 func (r *rig) count(s *running, suffix bus.Suffix, outcome string) float64 {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,8 @@ const DefaultUpkeep = 5 * time.Minute
 type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
+	// Binding says whether events come from a stream. Nil: they do not.
+	Binding *bus.Binding
 	// Channel is what a message belongs to that names none.
 	Channel store.Channel
 	// Open opens the store. It is tried until it succeeds.
@@ -48,11 +49,13 @@ type Options struct {
 
 // Service answers on the subjects of one prefix.
 //
-// Everything goes one way in the order of its arrival: NATS, inbox, worker, store. So a reply also
-// says that whatever its asker published before has been stored. Only maintenance works beside that.
+// Everything goes one way in the order of its arrival: NATS, inbox, worker, store. So by core NATS a reply also
+// says that whatever its asker published before has been stored; a stream says itself that it keeps it. Only
+// maintenance works beside that.
 type Service struct {
 	conn       *bus.Conn
 	subjects   bus.Subjects
+	binding    *bus.Binding
 	open       func(ctx context.Context) (store.Store, error)
 	log        *slog.Logger
 	grace      time.Duration
@@ -63,6 +66,10 @@ type Service struct {
 	metrics    *metrics
 	storeCheck *config.CheckKeeper
 	subscribed atomic.Pointer[[]*nats.Subscription] // nil while not subscribed
+	held       *held
+	events     atomic.Pointer[config.Check] // why no events come from the stream; nil while they do
+	lost       atomic.Uint64                // events that the stream lost before they were stored
+	lostTo     atomic.Uint64                // the last sequence that lost counts
 }
 
 // New makes a service. Nothing happens before Run.
@@ -74,9 +81,10 @@ func New(o Options) *Service {
 		o.Upkeep = DefaultUpkeep
 	}
 	s := &Service{
-		conn: o.Conn, subjects: o.Subjects, open: o.Open, log: o.Log, grace: o.Grace,
+		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, open: o.Open, log: o.Log, grace: o.Grace,
 		retention: o.Retention, upkeep: o.Upkeep,
 		inbox:      newInbox(),
+		held:       newHeld(),
 		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
 		storeCheck: config.NewCheckKeeper(config.StoreCheck, "opening the database"),
 	}
@@ -90,11 +98,43 @@ func (s *Service) StoreCheck() config.Check { return s.storeCheck.Check() }
 // NATSCheck is the state of the connection and the subscriptions as config.NATSCheck.
 func (s *Service) NATSCheck() config.Check {
 	check := s.conn.Check()
-	if check.OK && s.subscribed.Load() == nil {
-		check.OK, check.Reason = false, config.ReasonStarting
-		check.Message = "connected, and not subscribed while the database is not open"
+	if !check.OK || s.subscribed.Load() != nil {
+		return check
+	}
+	if events := s.EventsCheck(); !events.OK && events.Reason != config.ReasonStarting {
+		return check // that one says better why
+	}
+	check.OK, check.Reason = false, config.ReasonStarting
+	check.Message = "connected, and not subscribed while the database is not open"
+	return check
+}
+
+// EventsCheck is how events come as config.EventsCheck.
+func (s *Service) EventsCheck() config.Check {
+	check := s.binding.Check()
+	if trouble := s.events.Load(); check.OK && trouble != nil {
+		return *trouble
+	}
+	if lost := s.lost.Load(); check.OK && lost > 0 {
+		check.Message += fmt.Sprintf("; %d events were lost before that, since the stream kept no more", lost)
 	}
 	return check
+}
+
+// setEvents notes why no events come from the stream, with one log line for each change. Nil: they come.
+func (s *Service) setEvents(trouble *config.Check) {
+	before := s.events.Load()
+	if trouble == nil {
+		s.events.Store(nil)
+		return
+	}
+	trouble.Name, trouble.Since = config.EventsCheck, time.Now()
+	if before != nil && before.Reason == trouble.Reason {
+		trouble.Since = before.Since
+	} else {
+		s.log.Error("[NATS] " + trouble.Message)
+	}
+	s.events.Store(trouble)
 }
 
 // Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at
@@ -131,56 +171,35 @@ func (s *Service) serve(ctx, working context.Context, opened store.Store) error 
 	worked := make(chan error, 1)
 	running.Go(func() { worked <- worker.run(working) })
 
-	subscriptions, err := s.subscribe()
-	if err == nil {
-		select {
-		case <-ctx.Done():
-		case <-s.conn.Closed():
-			err = errors.New("the connection to NATS ended for good: " + s.conn.Check().Message)
-		}
-	}
-	s.unsubscribe(subscriptions)
+	keeping, endKeeping := context.WithCancel(working)
+	defer endKeeping()
+	running.Go(func() { s.held.keepAlive(keeping) })
+	err := s.takeIn(ctx, working, opened)
 	s.inbox.noMore()
-	return errors.Join(err, <-worked)
+	err = errors.Join(err, <-worked)
+	if back := s.held.giveBack(); back > 0 {
+		s.log.Warn("[NATS] events that could not be stored stay in the stream", "count", back)
+	}
+	return err
 }
 
-func (s *Service) subscribe() (subscriptions []*nats.Subscription, err error) {
-	for _, suffix := range slices.Concat(published, asked) {
-		subject := s.subjects.Subject(suffix)
-		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.incoming)
-		if err != nil {
-			return subscriptions, fmt.Errorf("subscribing to %s: %w", subject, err)
-		}
-		subscriptions = append(subscriptions, subscription)
+// takeIn has messages come in until ctx ends or the connection to NATS has ended for good.
+func (s *Service) takeIn(ctx, working context.Context, opened store.Store) error {
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	in := &intake{Service: s, store: opened}
+	taken := make(chan error, 1)
+	go func() { taken <- in.run(taking, working) }()
+	var err error
+	select {
+	case <-s.conn.Closed():
+		err = errors.New("the connection to NATS ended for good: " + s.conn.Check().Message)
+		stop()
+		err = errors.Join(err, <-taken)
+	case err = <-taken: // ctx has ended too, or it cannot subscribe
 	}
-	if s.conn.Connected() {
-		// "Subscribed" has to mean that the server knows it. If it is away now, it learns it when it is back.
-		if err := s.conn.NATS().FlushTimeout(bus.RequestTimeout); err != nil {
-			s.log.Warn("[NATS] the server does not confirm the subscriptions", "error", err)
-		}
-	}
-	s.subscribed.Store(&subscriptions)
-	s.log.Info("[NATS] database service started", "subscriptions", len(subscriptions),
-		"prefix", s.subjects.Subject("db"))
-	return subscriptions, nil
-}
-
-// unsubscribe returns when everything that the server sent us is in the inbox. What is asked goes
-// first: a bot that finds no answer keeps its messages while those on their way still arrive.
-func (s *Service) unsubscribe(subscriptions []*nats.Subscription) {
-	s.subscribed.Store(nil)
-	for _, subscription := range slices.Backward(subscriptions) {
-		if err := subscription.Drain(); err != nil {
-			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
-		}
-	}
-	if !s.conn.Connected() {
-		return
-	}
-	// The server's answer comes after the last message of a subscription it has ended.
-	if err := s.conn.NATS().FlushTimeout(bus.RequestTimeout); err != nil {
-		s.log.Warn("[NATS] messages on their way may be lost: the server does not answer", "error", err)
-	}
+	in.end()
+	return err
 }
 
 // dropped counts what nats.go dropped because the inbox was full.

@@ -6,12 +6,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// published are the subjects that are taken and not answered unless a reply is asked for. They come
-// before asked: whoever finds an answer can rely on being heard.
-var published = []bus.Suffix{
-	bus.UserJoined, bus.UserLeft, bus.MessageLog, bus.StatsUserCount, bus.StatsHighWater, bus.StatusUpdate,
-	bus.ActionPMCommand, bus.OutboundSent, bus.OutboundFailed,
-}
+// reports are taken without an answer too, unless one is asked for.
+var reports = []bus.Suffix{bus.OutboundSent, bus.OutboundFailed}
 
 // asked are the subjects that are answered.
 var asked = []bus.Suffix{

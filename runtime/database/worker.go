@@ -30,6 +30,7 @@ type worker struct {
 
 	events  []decoded          // to be stored
 	letters []store.DeadLetter // to be kept
+	taken   []*kept            // to be acknowledged when both are
 }
 
 // decoded is an event and the message that told it.
@@ -47,7 +48,11 @@ func (w *worker) run(ctx context.Context) error {
 			return nil
 		}
 		if err := w.handle(ctx, batch); err != nil {
-			return fmt.Errorf("up to %d messages that had arrived are lost: %w", len(batch)+w.inbox.len(), err)
+			lost := count(batch) + w.inbox.lost()
+			if lost == 0 {
+				return nil // the stream has them all
+			}
+			return fmt.Errorf("up to %d messages that had arrived are lost: %w", lost, err)
 		}
 	}
 }
@@ -74,7 +79,10 @@ func (w *worker) handle(ctx context.Context, batch []arrival) error {
 
 // take decodes a message into the events to be stored.
 func (w *worker) take(suffix bus.Suffix, m arrival) {
-	if m.eventID(suffix) == "" && w.repeats.repeated(suffix, m.Data, m.at) {
+	if m.kept != nil {
+		w.taken = append(w.taken, m.kept)
+	}
+	if m.eventID(suffix) == "" && w.repeated(suffix, m) {
 		w.metrics.count(suffix, outcomeRepeated, m.at)
 		return
 	}
@@ -87,6 +95,13 @@ func (w *worker) take(suffix bus.Suffix, m arrival) {
 	}
 }
 
+func (w *worker) repeated(suffix bus.Suffix, m arrival) bool {
+	if m.kept != nil {
+		return m.kept.repeats
+	}
+	return w.repeats.repeated(suffix, m.Data, m.at)
+}
+
 // refuse logs and counts a message that says something that cannot be stored or answered. It keeps what
 // was published: whoever asked is told and can ask again.
 func (w *worker) refuse(suffix bus.Suffix, m arrival, err error) {
@@ -97,24 +112,38 @@ func (w *worker) refuse(suffix bus.Suffix, m arrival, err error) {
 	}
 	w.metrics.count(suffix, outcomeInvalid, m.at)
 	w.log.Error(w.way()+"cannot read "+string(suffix), "error", err, "bytes", len(m.Data))
-	if m.Reply == "" && slices.Contains(published, suffix) {
+	if m.Reply == "" && (slices.Contains(bus.Events, suffix) || slices.Contains(reports, suffix)) {
 		w.bury(suffix, m, err)
 	}
 }
 
 func (w *worker) bury(suffix bus.Suffix, m arrival, reason error) {
-	w.letters = append(w.letters, store.NewDeadLetter(
-		string(suffix), m.Header.Get(bus.MsgIDHeader), reason.Error(), m.Data, m.at))
+	id := m.Header.Get(bus.MsgIDHeader)
+	if id == "" && m.kept != nil {
+		id = bus.MsgID(m.keptID(m.at), suffix) // it may come again
+	}
+	w.letters = append(w.letters, store.NewDeadLetter(string(suffix), id, reason.Error(), m.Data, m.at))
 }
 
-// flush stores what was taken, however long the store is away.
+// flush stores what was taken, however long the store is away, and acknowledges it then.
 func (w *worker) flush(ctx context.Context) error {
 	err := w.apply(ctx, w.events)
 	w.events = w.events[:0]
-	if err != nil || len(w.letters) == 0 {
-		return err
+	if err == nil {
+		err = w.keepLetters(ctx)
 	}
-	err = w.retry(ctx, func() error { return w.store.AddDeadLetters(ctx, w.letters) })
+	if err == nil {
+		w.held.stored(w.taken)
+	}
+	w.taken = w.taken[:0]
+	return err
+}
+
+func (w *worker) keepLetters(ctx context.Context) error {
+	if len(w.letters) == 0 {
+		return nil
+	}
+	err := w.retry(ctx, func() error { return w.store.AddDeadLetters(ctx, w.letters) })
 	switch {
 	case err == nil:
 		w.metrics.deadLetters.Add(float64(len(w.letters)))

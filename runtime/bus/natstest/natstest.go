@@ -31,6 +31,13 @@ func Start(t testing.TB, configure ...func(*server.Options)) *Server {
 	return s
 }
 
+// JetStream has a server keep streams in files, over its restarts too.
+func JetStream(t testing.TB) func(*server.Options) {
+	t.Helper()
+	dir := t.TempDir()
+	return func(o *server.Options) { o.JetStream, o.StoreDir = true, dir }
+}
+
 // Restart starts the server again, on the port it had, and with changed options if given.
 func (s *Server) Restart(configure ...func(*server.Options)) {
 	s.t.Helper()
@@ -116,10 +123,16 @@ func (s *Server) Users() (names []string) {
 // Eventually waits until condition is true, for at most 10 seconds. what says what is waited for.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	Within(t, 10*time.Second, what, condition)
+}
+
+// Within is Eventually for what takes longer by its nature.
+func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -1,0 +1,278 @@
+package bus_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+func bind(t *testing.T, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
+	t.Helper()
+	j := config.JetStream{Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}
+	for _, one := range change {
+		one(&j)
+	}
+	return bus.NewBinding(bus.BindingOptions{Conn: conn, Subjects: roseySubjects(t), JetStream: j, Log: natstest.Log(t)})
+}
+
+func mode(mode string) func(*config.JetStream) {
+	return func(j *config.JetStream) { j.Mode = mode }
+}
+
+// boundFor tries until a binding gives a reason.
+func boundFor(t *testing.T, b *bus.Binding, reason config.Reason) (bound bus.Bound, check config.Check) {
+	t.Helper()
+	natstest.Eventually(t, "reason "+string(reason), func() bool {
+		bound, _ = b.Bind(t.Context())
+		return b.Check().Reason == reason
+	})
+	return bound, b.Check()
+}
+
+func jetStream(t *testing.T, nats *natstest.Server) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nats.Client())
+	must(t, err)
+	return js
+}
+
+func TestManyMakeTheStreamAtOnce(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	var bindings []*bus.Binding
+	for range 20 {
+		bindings = append(bindings, bind(t, connect(t, nats.URL())))
+	}
+	var all sync.WaitGroup
+	for _, b := range bindings {
+		all.Go(func() {
+			if bound, err := b.Bind(t.Context()); err != nil || !bound.Durable() {
+				t.Errorf("not bound: %v, %+v", err, b.Check())
+			}
+		})
+	}
+	all.Wait()
+	stream, err := jetStream(t, nats).Stream(t.Context(), "rosey_events")
+	must(t, err)
+	has := stream.CachedInfo().Config
+	if len(has.Subjects) != 7 || strings.ContainsAny(strings.Join(has.Subjects, ""), "*>") ||
+		!slices.Contains(has.Subjects, "rosey.db.action.pm_command") || has.Retention != jetstream.LimitsPolicy ||
+		has.Discard != jetstream.DiscardOld || has.MaxBytes != 64<<20 || has.MaxAge != 72*time.Hour || has.Replicas != 1 {
+		t.Errorf("stream: %+v", has)
+	}
+}
+
+func TestLimitsOfTheStreamAreBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	boundFor(t, bind(t, connect(t, nats.URL())), config.ReasonStreamBound)
+	js := jetStream(t, nats)
+	stream, err := js.Stream(t.Context(), "rosey_events")
+	must(t, err)
+	changed := stream.CachedInfo().Config
+	changed.Metadata = map[string]string{"somebody's": "note"}
+	changed.Subjects = changed.Subjects[:5] // as an older version made it
+	_, err = js.UpdateStream(t.Context(), changed)
+	must(t, err)
+	boundFor(t, bind(t, connect(t, nats.URL()), func(j *config.JetStream) {
+		j.MaxAge, j.MaxBytes = "10s", 2<<20
+	}), config.ReasonStreamBound)
+	stream, err = js.Stream(t.Context(), "rosey_events")
+	must(t, err)
+	has := stream.CachedInfo().Config
+	if has.MaxAge != 10*time.Second || has.MaxBytes != 2<<20 || has.Duplicates > has.MaxAge ||
+		has.Metadata["somebody's"] != "note" || len(has.Subjects) != 7 {
+		t.Errorf("stream: %+v", has)
+	}
+}
+
+func TestAnotherShapeIsNamedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		theirs jetstream.StreamConfig
+		reason config.Reason
+		words  []string
+	}{
+		"same name": {
+			jetstream.StreamConfig{
+				Name: "rosey_events", Subjects: []string{"rosey.db.message.*"}, Retention: jetstream.WorkQueuePolicy,
+			},
+			config.ReasonStreamMismatch,
+			[]string{"rosey_events has another shape", "subject rosey.db.message.* too many", "retention", "WorkQueue"},
+		},
+		"our subjects": {
+			jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"rosey.db.message.*"}},
+			config.ReasonStreamMismatch, []string{"the stream THEIRS has the subject rosey.db.message.log"},
+		},
+		"requests": {
+			jetstream.StreamConfig{Name: "ALL", Subjects: []string{"rosey.>"}},
+			config.ReasonStreamCapturesRequests, []string{"the stream ALL takes requests on rosey.db.messages.outbound.get"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nats := natstest.Start(t, natstest.JetStream(t))
+			js := jetStream(t, nats)
+			created, err := js.CreateStream(t.Context(), test.theirs)
+			must(t, err)
+			for _, m := range []string{config.JetStreamAuto, config.JetStreamAlways} {
+				b := bind(t, connect(t, nats.URL()), mode(m))
+				bound, check := boundFor(t, b, test.reason)
+				for _, words := range test.words {
+					if check.OK || !strings.Contains(check.Message, words) {
+						t.Errorf("%+v, want %q", check, words)
+					}
+				}
+				if _, err := b.Bind(t.Context()); bound.Durable() || (err == nil) != (m == config.JetStreamAuto) {
+					t.Errorf("mode %s: bound %+v, %v; want core NATS only in mode auto", m, bound, err)
+				}
+			}
+			stream, err := js.Stream(t.Context(), test.theirs.Name)
+			must(t, err)
+			if has, had := stream.CachedInfo().Config, created.CachedInfo().Config; fmt.Sprint(has) != fmt.Sprint(had) {
+				t.Errorf("it was changed from %+v to %+v", had, has)
+			}
+		})
+	}
+}
+
+func TestModesWithoutJetStream(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	auto, always := bind(t, connect(t, nats.URL())), bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
+	never := bind(t, connect(t, nats.URL()), mode(config.JetStreamNever))
+	if bound, check := boundFor(t, auto, config.ReasonCoreOnly); bound.Durable() || !check.OK ||
+		!strings.Contains(check.Message, "the NATS server has no JetStream") {
+		t.Errorf("auto: %+v", check)
+	}
+	if _, check := boundFor(t, always, config.ReasonJetStreamMissing); check.OK {
+		t.Errorf("always: %+v", check)
+	}
+	nats.Restart(natstest.JetStream(t))
+	for _, b := range []*bus.Binding{auto, always} {
+		if bound, check := boundFor(t, b, config.ReasonStreamBound); !bound.Durable() || !check.OK {
+			t.Errorf("with JetStream: %+v", check)
+		}
+	}
+	if bound, check := boundFor(t, never, config.ReasonCoreOnly); bound.Durable() || !check.OK {
+		t.Errorf("never: %+v", check)
+	}
+	// What is durable does not silently cease to be.
+	nats.Restart(func(o *server.Options) { o.JetStream = false })
+	if _, check := boundFor(t, auto, config.ReasonJetStreamMissing); check.OK {
+		t.Errorf("auto, after it had the stream: %+v", check)
+	}
+}
+
+func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) {
+		o.Users = []*server.User{{Username: "rosey", Password: "pw", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.>"}},
+		}}}
+	})
+	login := newSecret(t, files{"username": "rosey", "password": "pw"})
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
+	must(t, err)
+	t.Cleanup(conn.Close)
+	bound, check := boundFor(t, bind(t, conn), config.ReasonCoreOnly)
+	if bound.Durable() || !check.OK ||
+		!strings.Contains(check.Message, `may not publish to "$JS.API.STREAM.INFO.rosey_events"`) {
+		t.Errorf("%+v", check)
+	}
+	if check := conn.Check(); !check.OK {
+		t.Errorf("the connection is blamed for what is not needed: %+v", check)
+	}
+}
+
+func runDurable(t *testing.T, nats *natstest.Server) *bus.Publisher {
+	t.Helper()
+	conn := connect(t, nats.URL())
+	return runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn)})
+}
+
+// keptNames are the users of the stream's events, in its order.
+func keptNames(t *testing.T, nats *natstest.Server) (names []string) {
+	t.Helper()
+	stream, err := jetStream(t, nats).Stream(t.Context(), "rosey_events")
+	must(t, err)
+	for sequence := range stream.CachedInfo().State.LastSeq {
+		m, err := stream.GetMsg(t.Context(), sequence+1)
+		must(t, err)
+		names = append(names, bus.EventID(m.Header.Get(bus.MsgIDHeader), bus.UserJoined))
+	}
+	return names
+}
+
+// With a stream nobody need be there, and the server may go away: everything is kept once, in order.
+func TestTheStreamKeepsEverythingOnceInOrder(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	publisher := runDurable(t, nats)
+	names := numbered(0, 4000)
+	for i, name := range names {
+		joined(publisher, name)
+		if i == 1000 || i == 3000 {
+			must(t, publisher.Flush(t.Context()))
+			nats.Stop()
+		}
+		if i == 1500 || i == 3500 {
+			nats.Restart()
+		}
+	}
+	must(t, publisher.Flush(t.Context()))
+	if got := keptNames(t, nats); !slices.Equal(names, got) {
+		t.Errorf("%d events kept, want %d in order", len(got), len(names))
+	}
+	check := waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	if !strings.Contains(check.Message, "the stream keeps events until one does") {
+		t.Errorf("%+v", check)
+	}
+}
+
+// A server that is stopped while events flow leaves some unconfirmed. None may be missing, and none kept twice.
+func TestWhatIsNotConfirmedIsPublishedAgain(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	publisher := runDurable(t, nats)
+	names := numbered(0, 6000)
+	for i, name := range names {
+		joined(publisher, name)
+		if i%2000 == 1000 {
+			nats.Restart()
+		}
+	}
+	must(t, publisher.Flush(t.Context()))
+	got := keptNames(t, nats)
+	slices.Sort(got)
+	if !slices.Equal(names, got) {
+		t.Errorf("%d events kept, want each of %d once", len(got), len(names))
+	}
+}
+
+// To a service that knows no ids each event is published once, whatever the stream does.
+func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	s := startService(t, nats.Client())
+	publisher := runDurable(t, nats)
+	waitForReason(t, publisher.Check, config.ReasonServiceAnswers)
+	names := numbered(0, 500)
+	for _, name := range names {
+		joined(publisher, name)
+	}
+	waitForNames(t, s, names)
+	if s.repeated() != 0 {
+		t.Errorf("%d came twice", s.repeated())
+	}
+}
