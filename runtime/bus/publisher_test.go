@@ -230,7 +230,7 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 	for _, name := range numbered(0, 12) {
 		joined(publisher, name)
 	}
-	want := "# HELP rosey_bus_dropped_total Messages that were never published, by reason: buffer_full or invalid.\n" +
+	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: buffer_full or invalid.\n" +
 		"# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
 		"# HELP rosey_bus_buffered Messages that wait for the stream, a database service, or the database that the bot has open itself.\n" +
