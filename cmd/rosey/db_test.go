@@ -76,7 +76,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		TopChatters: []shownChatter{{"alice", 1}},
 		Users: []shownUser{{
 			Username: "alice", FirstSeen: 1763700000000, LastSeen: 1763700001500, Lines: 1, ConnectedMS: 1500,
-			SessionStart: 1763700000000,
+			SessionStart: 1763700000000, Sessions: []shownSession{{Join: 1763700000000}},
 		}},
 		HighWater:  shownMaxima{1, 1763700003000, 2, 1763700003000},
 		UserCounts: []shownSample{{1763700002000, 1, 2}},

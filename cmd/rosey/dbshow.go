@@ -80,7 +80,14 @@ type shownUser struct {
 	Lines       int    `json:"lines"`
 	ConnectedMS int64  `json:"connectedMilliseconds"`
 	// SessionStart is absent when they are not in the channel.
-	SessionStart int64 `json:"sessionStart,omitzero"`
+	SessionStart int64          `json:"sessionStart,omitzero"`
+	Sessions     []shownSession `json:"sessions"`
+}
+
+type shownSession struct {
+	Join int64 `json:"join"`
+	// Leave is absent while they are there.
+	Leave int64 `json:"leave,omitzero"`
 }
 
 type shownMaxima struct {
@@ -141,7 +148,14 @@ func readShown(ctx context.Context, from store.Store, channel store.Channel, lim
 func showUser(user store.User) shownUser {
 	show := shownUser{
 		Username: user.Username, FirstSeen: user.FirstSeen.UnixMilli(), LastSeen: user.LastSeen.UnixMilli(),
-		Lines: user.Lines, ConnectedMS: user.Connected.Milliseconds(),
+		Lines: user.Lines, ConnectedMS: user.Connected.Milliseconds(), Sessions: []shownSession{},
+	}
+	for _, session := range user.Sessions {
+		one := shownSession{Join: session.Join.UnixMilli()}
+		if !session.Leave.IsZero() {
+			one.Leave = session.Leave.UnixMilli()
+		}
+		show.Sessions = append(show.Sessions, one)
 	}
 	if user.SessionStart != nil {
 		show.SessionStart = user.SessionStart.UnixMilli()

@@ -50,6 +50,7 @@ type Session struct{ Join, Leave time.Time }
 
 // WithSessions fills in what User derives from sessions. LastSeen must be known.
 func (u User) WithSessions(sessions []Session) User {
+	u.Sessions = sessions
 	for _, session := range sessions {
 		end := session.Leave
 		if end.IsZero() {

@@ -63,7 +63,10 @@ func TestUserWithSessions(t *testing.T) {
 	user := store.User{Username: "alice", LastSeen: second(250)}
 	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200")))
 	start := second(200)
-	want := store.User{Username: "alice", LastSeen: second(250), Connected: 150 * time.Second, SessionStart: &start}
+	want := store.User{
+		Username: "alice", LastSeen: second(250), Connected: 150 * time.Second, SessionStart: &start,
+		Sessions: []store.Session{{Join: second(0), Leave: second(100)}, {Join: start}},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

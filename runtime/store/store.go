@@ -138,6 +138,8 @@ type User struct {
 	Lines               int
 	// Connected is how long they were in the channel, all sessions together, the open one up to LastSeen.
 	Connected time.Duration
+	// Sessions are when they were there, oldest first.
+	Sessions []Session
 	// SessionStart is when the open session began; nil when they are not there.
 	SessionStart *time.Time
 }

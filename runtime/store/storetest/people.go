@@ -34,6 +34,7 @@ func users(t *testing.T, s store.Store) {
 		{
 			Username: "alice", FirstSeen: clock(100), LastSeen: clock(350), Lines: 2,
 			Connected: 150 * time.Second, SessionStart: &start,
+			Sessions: []store.Session{{Join: clock(100), Leave: clock(200)}, {Join: start}},
 		},
 		{Username: "bob", FirstSeen: clock(120), LastSeen: clock(120)},
 		{Username: "carol", FirstSeen: clock(50), LastSeen: clock(50), Lines: 1},
