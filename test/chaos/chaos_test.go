@@ -1,0 +1,86 @@
+package chaos
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// settings are those of `make chaos`: SEED and DURATION.
+func settings(t *testing.T, seed uint64, duration time.Duration) Options {
+	t.Helper()
+	options := Options{Seed: seed, Duration: duration, Say: t.Logf}
+	if text := os.Getenv("ROSEY_CHAOS_SEED"); text != "" {
+		var err error
+		if options.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("ROSEY_CHAOS_SEED: %v", err)
+		}
+	}
+	if text := os.Getenv("ROSEY_CHAOS_DURATION"); text != "" {
+		var err error
+		if options.Duration, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("ROSEY_CHAOS_DURATION: %v", err)
+		}
+	}
+	return options
+}
+
+// play runs a schedule and fails when anything is wrong.
+func play(t *testing.T, world World, options Options) {
+	t.Helper()
+	result, err := Run(t.Context(), world, options)
+	t.Logf("\n%s", result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !result.Verdict.Clean() {
+		t.Error("the database and the channel are not the same")
+	}
+}
+
+// build makes the programs that run.
+func build(t *testing.T) Programs {
+	t.Helper()
+	dir := t.TempDir()
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", dir,
+		"rosey.dev/rosey/cmd/rosey", "github.com/nats-io/nats-server/v2")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	return Programs{Rosey: filepath.Join(dir, "rosey"), NATS: filepath.Join(dir, "nats-server")}
+}
+
+// startProcesses has a world of plain processes for the length of the test. The folder with its logs stays when the
+// test failed.
+func startProcesses(t *testing.T, setup Setup) *Processes {
+	t.Helper()
+	programs := build(t)
+	dir, err := os.MkdirTemp("", "rosey-chaos-") //nolint:usetesting // it stays when the test failed
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		world.Close()
+		if t.Failed() {
+			t.Logf("configuration, logs and database are in %s", dir)
+			return
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return world
+}
+
+func TestOneBotOneDatabase(t *testing.T) {
+	if os.Getenv("ROSEY_CHAOS_DURATION") == "" {
+		t.Skip("breaks things for as long as ROSEY_CHAOS_DURATION says; make chaos sets it")
+	}
+	play(t, startProcesses(t, Setup{Bots: 1, Databases: 1}), settings(t, 1, time.Minute))
+}

@@ -1,0 +1,149 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// restartDelay is what a container takes to be started again.
+const restartDelay = 500 * time.Millisecond
+
+// child is a program that is started again whenever it ends, as the kubelet does with a container.
+type child struct {
+	name    string
+	program string
+	args    []string
+	env     []string // beside this process's own
+	log     string   // a file
+
+	keeper sync.WaitGroup
+	end    context.CancelFunc
+
+	mu      sync.Mutex
+	process *os.Process   // nil: it does not run
+	held    bool          // it is not started again for now
+	changed chan struct{} // closed when it began or ended
+}
+
+// startChild starts a program in the folder dir, which gets its log.
+func startChild(ctx context.Context, dir string, c *child) *child {
+	c.log, c.changed = filepath.Join(dir, c.name+".log"), make(chan struct{})
+	ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	c.keeper.Go(func() { c.keep(ctx) })
+	return c
+}
+
+func (c *child) keep(ctx context.Context) {
+	// Pdeathsig is about the thread that started the program: it has to live as long.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		held, changed := c.held, c.changed
+		c.mu.Unlock()
+		if held {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := c.once(ctx); err != nil {
+			return
+		}
+		wait(ctx, restartDelay)
+	}
+}
+
+// once runs the program to its end. An error says that it cannot be run at all.
+func (c *child) once(ctx context.Context) error {
+	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the log of %s: %w", c.name, err)
+	}
+	defer func() { _ = log.Close() }()
+	command := exec.CommandContext(ctx, c.program, c.args...) //nolint:gosec // the run's own programs
+	command.Stdout, command.Stderr = log, log
+	command.Env = append(os.Environ(), c.env...)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", c.name, err)
+	}
+	c.set(command.Process)
+	defer c.set(nil)
+	_ = command.Wait() // how it ended is what a run is about
+	return nil
+}
+
+func (c *child) set(process *os.Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.process = process
+	c.signalChange()
+}
+
+func (c *child) signalChange() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// signal sends a signal to the program, which must be running.
+func (c *child) signal(signal os.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil {
+		return fmt.Errorf("%s does not run", c.name)
+	}
+	if err := c.process.Signal(signal); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	return nil
+}
+
+// down ends the program and keeps it from being started again until up.
+func (c *child) down(ctx context.Context, signal os.Signal) error {
+	c.mu.Lock()
+	c.held = true
+	c.mu.Unlock()
+	if err := c.signal(signal); err != nil {
+		return err
+	}
+	return c.ended(ctx)
+}
+
+func (c *child) up() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = false
+	c.signalChange()
+}
+
+// ended waits until the program does not run.
+func (c *child) ended(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		process, changed := c.process, c.changed
+		c.mu.Unlock()
+		if process == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of %s: %w", c.name, ctx.Err())
+		}
+	}
+}
+
+// stop ends it for good.
+func (c *child) stop() {
+	c.end()
+	c.keeper.Wait()
+}

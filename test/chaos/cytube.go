@@ -1,0 +1,140 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+)
+
+// CyTube is the server of the channel, driven and asked over its HTTP API.
+type CyTube struct {
+	// Client and Base reach the API; Base ends before /simulator.
+	Client *http.Client
+	Base   string
+	// Channel is where people chat.
+	Channel string
+
+	mu     sync.Mutex
+	seen   []simulator.Entry // of the channel
+	logins []simulator.Entry // and everything else of the server
+}
+
+func (c *CyTube) channelPath(resource string) string {
+	return "/channels/" + c.Channel + "/" + resource
+}
+
+func (c *CyTube) join(ctx context.Context, user string) error {
+	return c.post(ctx, c.channelPath("join"), map[string]string{"user": user})
+}
+
+func (c *CyTube) leave(ctx context.Context, user string) error {
+	return c.post(ctx, c.channelPath("leave"), map[string]string{"user": user})
+}
+
+func (c *CyTube) say(ctx context.Context, user, text string) error {
+	return c.post(ctx, c.channelPath("say"), map[string]string{"user": user, "text": text})
+}
+
+// Restart has the server close every connection and refuse new ones for a while.
+func (c *CyTube) Restart(ctx context.Context, downMS int64) error {
+	return c.post(ctx, "/restart", map[string]int64{"down_ms": downMS})
+}
+
+// Drop closes a user's connection without a word.
+func (c *CyTube) Drop(ctx context.Context, user string) error {
+	return c.post(ctx, c.channelPath("drop"), map[string]string{"user": user})
+}
+
+// read takes up what is new in both logs: the server keeps only so much of a long run.
+func (c *CyTube) read(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.readLog(ctx, c.channelPath("log"), &c.seen); err != nil {
+		return err
+	}
+	return c.readLog(ctx, "/log", &c.logins)
+}
+
+func (c *CyTube) readLog(ctx context.Context, path string, entries *[]simulator.Entry) error {
+	var last uint64
+	if len(*entries) > 0 {
+		last = (*entries)[len(*entries)-1].Seq
+	}
+	var body struct {
+		Entries []simulator.Entry `json:"entries"`
+	}
+	if err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s?after=%d", path, last), nil, &body); err != nil {
+		return err
+	}
+	if len(body.Entries) > 0 && body.Entries[0].Seq != last+1 {
+		return fmt.Errorf("log %s: the entries %d to %d are gone", path, last+1, body.Entries[0].Seq-1)
+	}
+	*entries = append(*entries, body.Entries...)
+	return nil
+}
+
+// snapshot is what was read so far.
+func (c *CyTube) snapshot() []simulator.Entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.seen)
+}
+
+// Leader is the address from which a user logged in last: of several bots with one account it is the one that is in
+// the channel. Empty: nobody ever did.
+func (c *CyTube) Leader(ctx context.Context, user string) (address string, err error) {
+	if err := c.read(ctx); err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range slices.Backward(c.logins) {
+		if e.Kind == simulator.KindLogin && e.User == user {
+			return e.Address, nil
+		}
+	}
+	return "", nil
+}
+
+func (c *CyTube) post(ctx context.Context, path string, body any) error {
+	return c.call(ctx, http.MethodPost, path, body, nil)
+}
+
+func (c *CyTube) call(ctx context.Context, method, path string, body, answer any) error {
+	var data bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&data).Encode(body); err != nil {
+			return fmt.Errorf("encoding what CyTube is asked: %w", err)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.Base+"/simulator"+path, &data)
+	if err != nil {
+		return fmt.Errorf("asking CyTube: %w", err)
+	}
+	response, err := c.Client.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking CyTube: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("reading CyTube's answer to %s %s: %w", method, path, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: CyTube says %d: %s", method, path, response.StatusCode, bytes.TrimSpace(content))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(content, answer); err != nil {
+		return fmt.Errorf("decoding CyTube's answer to %s %s: %w", method, path, err)
+	}
+	return nil
+}

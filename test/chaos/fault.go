@@ -1,0 +1,74 @@
+package chaos
+
+import "time"
+
+// Kind is a kind of fault. Its text is what the report calls it.
+type Kind string
+
+// The kinds of faults. "Leader" is the bot that is in the channel, and the only one where there is one.
+const (
+	KillLeader     Kind = "kill leader"
+	PauseLeader    Kind = "pause leader"
+	CutLeader      Kind = "cut leader off the network"
+	LeaderLosesBus Kind = "cut leader off NATS"
+	DropLeader     Kind = "CyTube drops the leader"
+	KillStandby    Kind = "kill standby"
+	PauseStandby   Kind = "pause standby"
+	CutStandby     Kind = "cut standby off the network"
+	RollBots       Kind = "roll the bots"
+
+	KillDatabase  Kind = "kill database service"
+	PauseDatabase Kind = "pause database service"
+	CutDatabase   Kind = "cut database service off the network"
+	RollDatabases Kind = "roll the database services"
+
+	KillNATS      Kind = "kill NATS"
+	RestartNATS   Kind = "restart NATS"
+	PauseNATS     Kind = "pause NATS"
+	KillPostgres  Kind = "kill PostgreSQL"
+	RestartPG     Kind = "restart PostgreSQL"
+	PausePostgres Kind = "pause PostgreSQL"
+	RestartCyTube Kind = "restart CyTube"
+
+	StopKubelet   Kind = "stop the leader's kubelet"
+	PartitionNode Kind = "partition a node"
+)
+
+// Fault is one thing that goes wrong.
+type Fault struct {
+	Kind Kind
+	// Quiet is how long all must have been well before it.
+	Quiet time.Duration
+	// Lasts is the time until it is mended. Kills and rolling updates mend themselves: 0.
+	Lasts time.Duration
+	// Pick chooses one of several targets: any number, to be taken modulo their count.
+	Pick int
+}
+
+// span is how long faults of a kind last.
+type span struct{ least, most time.Duration }
+
+// spans hold for what lasts. While the leader is deaf but in the user list, every line that is said counts as said
+// in its presence, and CyTube repeats only the last 15: such a fault lasts no longer than they do at Options.Pace,
+// unless a standby takes over meanwhile.
+var spans = map[Kind]span{
+	PauseLeader:    {2 * time.Second, 7 * time.Second},
+	CutLeader:      {2 * time.Second, 6 * time.Second},
+	LeaderLosesBus: {3 * time.Second, 12 * time.Second},
+	PauseStandby:   {3 * time.Second, 12 * time.Second},
+	CutStandby:     {3 * time.Second, 12 * time.Second},
+	PauseDatabase:  {2 * time.Second, 12 * time.Second},
+	CutDatabase:    {2 * time.Second, 12 * time.Second},
+	KillNATS:       {0, 5 * time.Second},
+	RestartNATS:    {0, 5 * time.Second},
+	PauseNATS:      {2 * time.Second, 10 * time.Second},
+	KillPostgres:   {0, 5 * time.Second},
+	RestartPG:      {0, 5 * time.Second},
+	PausePostgres:  {2 * time.Second, 10 * time.Second},
+	RestartCyTube:  {time.Second, 8 * time.Second},
+	StopKubelet:    {5 * time.Second, 25 * time.Second},
+	PartitionNode:  {5 * time.Second, 25 * time.Second},
+}
+
+// silences are the faults in which the leader is in the user list and hears nothing.
+var silences = map[Kind]bool{PauseLeader: true, CutLeader: true, PartitionNode: true}

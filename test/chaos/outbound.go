@@ -1,0 +1,87 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// queuer puts lines into the outbound queue at a steady rate, as an announcer does: it repeats a request that was not
+// answered, under the same client id, until it is.
+type queuer struct {
+	url      string
+	subjects bus.Subjects
+	run      string // makes texts and client ids unique among runs
+
+	mu       sync.Mutex
+	accepted []string
+}
+
+// work goes on until ctx ends. A line that is not accepted by then is given up: nobody was told that it would be said.
+func (q *queuer) work(ctx context.Context, pace time.Duration) error {
+	conn, err := nats.Connect(q.url, nats.Name("announcer"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.ReconnectWait(200*time.Millisecond), nats.PingInterval(5*time.Second))
+	if err != nil {
+		return fmt.Errorf("connecting the announcer to NATS: %w", err)
+	}
+	defer conn.Close()
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	for number := 1; ; number++ {
+		text := fmt.Sprintf("announcement %d of %s", number, q.run)
+		for !q.put(ctx, conn, text) {
+			if !wait(ctx, 300*time.Millisecond) {
+				return nil
+			}
+		}
+		q.mu.Lock()
+		q.accepted = append(q.accepted, text)
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// put is true when the service says that the line is in the queue.
+func (q *queuer) put(ctx context.Context, conn *nats.Conn, text string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	body, err := json.Marshal(bus.OutboundPutRequest{Message: text, ClientID: text})
+	if err != nil {
+		return false
+	}
+	answer, err := conn.RequestWithContext(ctx, q.subjects.Subject(bus.OutboundPut), body)
+	if err != nil {
+		return false
+	}
+	var reply bus.OutboundPutReply
+	return json.Unmarshal(answer.Data, &reply) == nil && reply.Success
+}
+
+// lines are those that were accepted.
+func (q *queuer) lines() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]string(nil), q.accepted...)
+}
+
+// wait is false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

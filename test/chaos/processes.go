@@ -1,0 +1,278 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus"
+)
+
+const (
+	botName     = "Rosey"
+	channelName = "movienight"
+	prefix      = "rosey_chaos"
+	// server is what every bot calls the CyTube server. Each has the way there from its HTTP proxy, which is a wire of
+	// its own: the server's name is part of a row's key, so it must be one for all.
+	server = "http://cytube.invalid"
+)
+
+// Setup is what runs.
+type Setup struct {
+	// Bots and Databases are how many of each. More than one bot needs JetStream, more than one database Postgres.
+	Bots, Databases int
+	JetStream       bool
+	// Postgres is the URL of an empty database. Empty: SQLite.
+	Postgres string
+}
+
+// Programs are paths of executables.
+type Programs struct{ Rosey, NATS string }
+
+// Processes is the bot as plain processes on loopback: the real programs, with every connection through a wire that
+// can be cut, and a CyTube simulator in this process.
+type Processes struct {
+	setup    Setup
+	programs Programs
+	dir      string
+	cytube   *CyTube
+	nats     *child
+	natsPort string
+	bots     []*member
+	dbs      []*member
+	closers  []func()
+}
+
+// member is a bot or a database service with its wires.
+type member struct {
+	*child
+
+	config  string
+	http    string // host:port
+	address string // from which the CyTube server sees it
+	cytube  *wire  // nil: a database service
+	nats    *wire
+}
+
+// StartProcesses starts everything, with its files in dir. Close ends it.
+func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir string) (p *Processes, err error) {
+	p = &Processes{setup: setup, programs: programs, dir: dir}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	site, err := p.startCyTube(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.natsPort, err = freePort(ctx); err != nil {
+		return nil, err
+	}
+	p.startNATS(ctx)
+	for i := range setup.Databases {
+		m, err := p.newMember(ctx, fmt.Sprintf("db%d", i+1), "", i)
+		if err != nil {
+			return nil, err
+		}
+		p.dbs = append(p.dbs, m)
+	}
+	for i := range setup.Bots {
+		m, err := p.newMember(ctx, fmt.Sprintf("bot%d", i+1), site, i)
+		if err != nil {
+			return nil, err
+		}
+		p.bots = append(p.bots, m)
+	}
+	return p, nil
+}
+
+// startCyTube serves the simulator, with the real server's limits, and returns where: host:port.
+func (p *Processes) startCyTube(ctx context.Context) (site string, err error) {
+	account := simulator.Account{Name: botName, Password: "not a secret", Rank: 3}
+	sim, err := simulator.New(simulator.Options{
+		Accounts: []simulator.Account{account}, Limits: simulator.CyTubeLimits(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("making the CyTube server: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("listening for the CyTube server: %w", err)
+	}
+	web := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = web.Serve(listener) // until it is closed below
+	}()
+	p.closers = append(p.closers, func() { sim.Close(); _ = web.Close(); <-served })
+	if err := os.WriteFile(p.path("password"), []byte(account.Password), 0o600); err != nil {
+		return "", fmt.Errorf("writing the bot's password: %w", err)
+	}
+	site = listener.Addr().String()
+	p.cytube = &CyTube{Client: http.DefaultClient, Base: "http://" + site, Channel: channelName}
+	return site, nil
+}
+
+func (p *Processes) startNATS(ctx context.Context) {
+	args := []string{"-a", "127.0.0.1", "-p", p.natsPort}
+	if p.setup.JetStream {
+		args = append(args, "-js", "-sd", p.path("nats"))
+	}
+	p.nats = startChild(ctx, p.dir, &child{name: "nats", program: p.programs.NATS, args: args})
+	p.closers = append(p.closers, p.nats.stop)
+}
+
+// newMember starts a bot, or without a site a database service.
+func (p *Processes) newMember(ctx context.Context, name, site string, number int) (*member, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &member{http: "127.0.0.1:" + port, config: p.path(name + ".yaml"), address: fmt.Sprintf("127.0.1.%d", number+1)}
+	if m.nats, err = p.newWire(ctx, "127.0.0.1:"+p.natsPort, ""); err != nil {
+		return nil, err
+	}
+	command, env := "db", []string(nil)
+	if site != "" {
+		command = "bot"
+		if m.cytube, err = p.newWire(ctx, site, m.address); err != nil {
+			return nil, err
+		}
+	}
+	if m.cytube != nil {
+		env = []string{"http_proxy=http://" + m.cytube.address(), "no_proxy="}
+	}
+	if err := os.WriteFile(m.config, []byte(p.configuration(m, command)), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the configuration of %s: %w", name, err)
+	}
+	m.child = startChild(ctx, p.dir, &child{
+		name: name, program: p.programs.Rosey, args: []string{command, "--config", m.config}, env: env,
+	})
+	p.closers = append(p.closers, m.stop)
+	return m, nil
+}
+
+func (p *Processes) newWire(ctx context.Context, target, from string) (*wire, error) {
+	w, err := newWire(ctx, target, from)
+	if err == nil {
+		p.closers = append(p.closers, w.close)
+	}
+	return w, err
+}
+
+// configuration is the file of a member.
+func (p *Processes) configuration(m *member, command string) string {
+	mode := "never"
+	if p.setup.JetStream {
+		mode = "always"
+	}
+	text := fmt.Sprintf("channel: {server: '%s', name: %s}\nhttp: {address: '%s'}\nlogLevel: debug\n"+
+		"nats: {url: 'nats://%s', subjectPrefix: %s, jetStream: {mode: %s}}\n",
+		server, channelName, m.http, m.nats.address(), prefix, mode)
+	switch {
+	case command == "bot" && p.setup.Bots > 1:
+		text += "standby: true\n"
+		fallthrough
+	case command == "bot":
+		return text + fmt.Sprintf("account: {username: %s, passwordFile: '%s'}\n", botName, p.path("password"))
+	case p.setup.Postgres != "":
+		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", p.path("postgres-url"))
+	default:
+		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}}\n", p.path("rosey.db"))
+	}
+}
+
+func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
+
+// Close ends all, the last that was started first.
+func (p *Processes) Close() {
+	for _, closer := range slices.Backward(p.closers) {
+		closer()
+	}
+	p.closers = nil
+}
+
+// CyTube is the simulator.
+func (p *Processes) CyTube() *CyTube { return p.cytube }
+
+// Bot is the name of the account.
+func (p *Processes) Bot() string { return botName }
+
+// Bus is nats-server itself, behind no wire.
+func (p *Processes) Bus() (string, bus.Subjects) {
+	subjects, err := bus.NewSubjects(prefix)
+	if err != nil {
+		panic(err) // of a constant
+	}
+	return "nats://127.0.0.1:" + p.natsPort, subjects
+}
+
+// Well asks every member.
+func (p *Processes) Well(ctx context.Context) error {
+	for _, m := range append(append([]*member(nil), p.dbs...), p.bots...) {
+		if err := m.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *member) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.http+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", m.name, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", m.name, err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s is not ready", m.name)
+	}
+	return nil
+}
+
+// Stored runs `rosey db show`.
+func (p *Processes) Stored(ctx context.Context) (stored Stored, err error) {
+	//nolint:gosec // the run's own program
+	command := exec.CommandContext(ctx, p.programs.Rosey, "db", "show", "--config", p.dbs[0].config,
+		"--limit", "0", "--output", "json")
+	out, err := command.Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		return stored, fmt.Errorf("reading the database: %w: %s", err, failed.Stderr)
+	}
+	if err != nil {
+		return stored, fmt.Errorf("reading the database: %w", err)
+	}
+	if err := json.Unmarshal(out, &stored); err != nil {
+		return stored, fmt.Errorf("decoding what the database has: %w", err)
+	}
+	return stored, nil
+}
+
+func freePort(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	return port, nil
+}

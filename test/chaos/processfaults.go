@@ -1,0 +1,143 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Kinds are all that plain processes can suffer.
+func (p *Processes) Kinds() []Kind {
+	kinds := []Kind{
+		KillLeader, PauseLeader, CutLeader, LeaderLosesBus, DropLeader, RollBots,
+		KillDatabase, PauseDatabase, CutDatabase, RollDatabases,
+		KillNATS, RestartNATS, PauseNATS, RestartCyTube,
+	}
+	if p.setup.Bots > 1 {
+		kinds = append(kinds, KillStandby, PauseStandby, CutStandby)
+	}
+	return kinds
+}
+
+func nothingToMend(context.Context) error { return nil }
+
+// Break makes a fault.
+func (p *Processes) Break(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+	switch fault.Kind {
+	case KillNATS:
+		return hold(ctx, p.nats, syscall.SIGKILL)
+	case RestartNATS:
+		return hold(ctx, p.nats, syscall.SIGTERM)
+	case PauseNATS:
+		return pause(p.nats)
+	case RestartCyTube:
+		return "", nothingToMend, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
+	case DropLeader:
+		return "", nothingToMend, p.cytube.Drop(ctx, botName)
+	case KillDatabase:
+		return kill(pick(p.dbs, fault.Pick).child)
+	case PauseDatabase:
+		return pause(pick(p.dbs, fault.Pick).child)
+	case CutDatabase:
+		return cut(pick(p.dbs, fault.Pick))
+	case RollDatabases:
+		return "", nothingToMend, roll(ctx, p.dbs)
+	case RollBots:
+		return "", nothingToMend, roll(ctx, p.bots)
+	default:
+		return p.breakBot(ctx, fault)
+	}
+}
+
+func (p *Processes) breakBot(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+	leader, standby, err := p.leader(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	switch fault.Kind {
+	case KillLeader:
+		return kill(leader.child)
+	case PauseLeader:
+		return pause(leader.child)
+	case CutLeader:
+		return cut(leader)
+	case LeaderLosesBus:
+		leader.nats.cut()
+		return leader.name, func(context.Context) error { leader.nats.mend(); return nil }, nil
+	case KillStandby:
+		return kill(standby.child)
+	case PauseStandby:
+		return pause(standby.child)
+	case CutStandby:
+		return cut(standby)
+	default:
+		return "", nil, fmt.Errorf("%s cannot happen to plain processes", fault.Kind)
+	}
+}
+
+// leader is the bot that logged in last, and another.
+func (p *Processes) leader(ctx context.Context) (leader, standby *member, err error) {
+	address, err := p.cytube.Leader(ctx, botName)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range p.bots {
+		if m.address == address {
+			leader = m
+		} else {
+			standby = m
+		}
+	}
+	if leader == nil {
+		return nil, nil, fmt.Errorf("no bot has the address %q that logged in last", address)
+	}
+	return leader, standby, nil
+}
+
+func pick(members []*member, number int) *member { return members[number%len(members)] }
+
+func kill(c *child) (string, Mend, error) { return c.name, nothingToMend, c.signal(syscall.SIGKILL) }
+
+func pause(c *child) (string, Mend, error) {
+	return c.name, func(context.Context) error { return c.signal(syscall.SIGCONT) }, c.signal(syscall.SIGSTOP)
+}
+
+// hold ends a program until it is mended.
+func hold(ctx context.Context, c *child, signal os.Signal) (string, Mend, error) {
+	return c.name, func(context.Context) error { c.up(); return nil }, c.down(ctx, signal)
+}
+
+func cut(m *member) (string, Mend, error) {
+	wires := []*wire{m.nats}
+	if m.cytube != nil {
+		wires = append(wires, m.cytube)
+	}
+	for _, w := range wires {
+		w.cut()
+	}
+	return m.name, func(context.Context) error {
+		for _, w := range wires {
+			w.mend()
+		}
+		return nil
+	}, nil
+}
+
+// roll replaces one after the other, each when the one before is ready.
+func roll(ctx context.Context, members []*member) error {
+	for _, m := range members {
+		if err := m.down(ctx, syscall.SIGTERM); err != nil {
+			return err
+		}
+		m.up()
+		for m.ready(ctx) != nil {
+			if !wait(ctx, 100*time.Millisecond) {
+				return errors.Join(fmt.Errorf("waiting for %s", m.name), ctx.Err())
+			}
+		}
+	}
+	return nil
+}
