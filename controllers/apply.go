@@ -35,18 +35,22 @@ type problem struct {
 // apply writes what differs from what is desired.
 // A component whose objects cannot be written does not keep the other one from being written.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) outcome {
-	set, err := r.Build(bot, r.Params)
+	if found := unshared(bot, seen.owner); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
+		// Without the other one's NATS there is no configuration to write. What runs goes on.
+		return outcome{problems: map[manifests.Component]*problem{manifests.Bot: found}}
+	}
+	params := r.Params
+	params.Owner = seen.owner
+	set, err := r.Build(bot, params)
 	if err != nil {
 		return outcome{err: err}
 	}
-	result := outcome{problems: map[manifests.Component]*problem{}}
+	result := outcome{problems: settle(bot, seen, set)}
 	if result.update, err = hold(bot, seen, set); err != nil {
 		return outcome{err: err}
 	}
 	shared := r.ensureAll(ctx, bot, seen, set.Shared)
-	for component, objects := range map[manifests.Component][]client.Object{
-		manifests.Database: set.Database, manifests.Bot: set.Bot,
-	} {
+	for component, objects := range set.Components() {
 		found := shared
 		if shared == nil || shared.usable {
 			found = first(r.ensureAll(ctx, bot, seen, objects), shared)

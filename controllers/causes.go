@@ -17,7 +17,7 @@ import (
 // then what the process says of itself.
 func cause(s situation, component manifests.Component) verdict {
 	pod := s.seen.newestPod(component)
-	if component == manifests.Database {
+	if manifests.HoldsClaim(s.bot, component) {
 		if found, ok := claimCause(s.seen.claim(manifests.DatabaseName(s.bot)), pod); ok {
 			return found
 		}
@@ -38,7 +38,7 @@ func cause(s situation, component manifests.Component) verdict {
 	case heard.report.Ready:
 		return no(string(config.ReasonStarting), fmt.Sprintf("the %s is ready by its own account", name))
 	}
-	return no(words(s.bot, heard.report.Reason, heard.report.Message))
+	return no(words(s, heard.report.Reason, heard.report.Message))
 }
 
 // claimCause blames the claim for a pod that waits for a volume. A claim may be pending because the pod has no node,

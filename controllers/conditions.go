@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,6 +17,12 @@ func botAvailable(s situation) verdict {
 }
 
 func databaseAvailable(s situation) verdict {
+	switch {
+	case manifests.SharedFrom(s.bot) != "":
+		return sharedDatabase(s)
+	case !manifests.HasService(s.bot):
+		return checked(s, config.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
+	}
 	message := "a pod of the database service does its job"
 	if kept := keptClass(s); kept != "" {
 		message += ", on a claim that keeps its storage class " + kept
@@ -49,11 +56,14 @@ func available(s situation, component manifests.Component, message string) verdi
 	return cause(s, component)
 }
 
-// channelJoined goes by readiness while the bot is ready, and else by what the bot itself says.
 func channelJoined(s situation) verdict {
-	joined := yes(string(config.ReasonJoined), "in "+place(s.bot))
+	return checked(s, config.ChannelCheck, yes(string(config.ReasonJoined), "in "+place(s.bot)))
+}
+
+// checked goes by readiness while a bot is ready, and else by what the bot itself says of one check.
+func checked(s situation, name config.CheckName, fine verdict) verdict {
 	if _, ready := s.seen.count(manifests.Bot); ready > 0 {
-		return joined
+		return fine
 	}
 	if why, isOff := s.off(manifests.Bot); isOff {
 		return why
@@ -70,15 +80,15 @@ func channelJoined(s situation) verdict {
 		return unknown("the bot cannot be asked: " + heard.err.Error())
 	}
 	for _, check := range heard.report.Checks {
-		if check.Name != config.ChannelCheck {
+		switch {
+		case check.Name != name:
 			continue
+		case check.OK:
+			return fine
 		}
-		if check.OK {
-			return joined
-		}
-		return no(words(s.bot, check.Reason, check.Message))
+		return no(words(s, check.Reason, check.Message))
 	}
-	return unknown("the bot does not say whether it is in the channel")
+	return unknown(fmt.Sprintf("the bot does not speak of its check %q", name))
 }
 
 // place says in words where the bot is when all is well.
@@ -91,16 +101,27 @@ func place(bot *v1alpha1.RoseyBot) string {
 }
 
 // words are those of a process, with a Secret's name where the process can only name a file.
-func words(bot *v1alpha1.RoseyBot, reason config.Reason, message string) (conditionReason, conditionMessage string) {
+func words(s situation, reason config.Reason, message string) (conditionReason, conditionMessage string) {
 	var ref *v1alpha1.SecretKeyRef
-	if reason == config.ReasonAccountPasswordAbsent && bot.Spec.Account != nil {
-		ref = bot.Spec.Account.PasswordSecretRef
-	}
-	if reason == config.ReasonChannelPasswordAbsent {
-		ref = bot.Spec.Channel.PasswordSecretRef
+	standard := config.SecretFile
+	switch reason {
+	case config.ReasonAccountPasswordAbsent:
+		ref = ptr.Deref(s.bot.Spec.Account, v1alpha1.Account{}).PasswordSecretRef
+	case config.ReasonChannelPasswordAbsent:
+		ref = s.bot.Spec.Channel.PasswordSecretRef
+	case config.ReasonStoreURLAbsent:
+		if database := s.bot.Spec.Database; database != nil && database.Postgres != nil {
+			ref, standard = &database.Postgres.URLSecretRef, config.PostgresURLFile
+		}
+	case config.ReasonNATSCredentialsAbsent:
+		if secret := manifests.NATS(s.bot, s.seen.owner).CredentialsSecretRef; secret != nil {
+			message = fmt.Sprintf("Secret %s: absent, or without keys to log in with: "+
+				"nats.creds; username and password; token; or nkey", secret.Name)
+		}
+	default:
 	}
 	if ref != nil {
-		message = fmt.Sprintf("Secret %s, key %s: absent or empty", ref.Name, ref.Key)
+		message = fmt.Sprintf("Secret %s, key %s: absent or empty", ref.Name, cmp.Or(ref.Key, standard))
 	}
 	return string(reason), message
 }
@@ -108,13 +129,16 @@ func words(bot *v1alpha1.RoseyBot, reason config.Reason, message string) (condit
 // progressing is True while the cluster does not yet run what the spec asks for, whether that needs time or help.
 func progressing(s situation) verdict {
 	components := []manifests.Component{manifests.Database, manifests.Bot}
+	if !manifests.HasService(s.bot) {
+		components = components[1:]
+	}
 	for _, component := range components {
 		if found := s.problems[component]; found != nil {
 			return yes(found.reason, found.message)
 		}
 	}
 	for _, component := range components {
-		if !rolledOut(s.deployment(component), manifests.Replicas(s.bot, component)) {
+		if !rolledOut(s.deployment(component), s.wanted(component)) {
 			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords(component)))
 		}
 	}

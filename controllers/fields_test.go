@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -20,7 +21,9 @@ import (
 // everything is a RoseyBot with every field of its spec set.
 func everything() *v1alpha1.RoseyBot {
 	bot := withPodSettings(newBot("fun"))
-	secret := func(name string) *v1alpha1.SecretKeyRef { return &v1alpha1.SecretKeyRef{Name: name, Key: "key"} }
+	secret := func(name v1alpha1.ObjectName) *v1alpha1.SecretKeyRef {
+		return &v1alpha1.SecretKeyRef{Name: name, Key: "key"}
+	}
 	resources := corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: quantity("1")}}
 	spec := &bot.Spec
 	spec.Channel = v1alpha1.Channel{Server: "https://cytu.be", Name: "movienight", PasswordSecretRef: secret("channel")}
@@ -42,53 +45,94 @@ func everything() *v1alpha1.RoseyBot {
 	return bot
 }
 
+// onPostgres has every field set that needs PostgreSQL, or several of something.
+func onPostgres() *v1alpha1.RoseyBot {
+	bot := newBot("fun")
+	bot.Spec.Mode, bot.Spec.Replicas = v1alpha1.ModeNATS, new(int32(3))
+	bot.Spec.NATS = &v1alpha1.NATS{
+		URL: "nats://n", CredentialsSecretRef: &v1alpha1.SecretRef{Name: "c"}, TLSSecretRef: &v1alpha1.SecretRef{Name: "t"},
+		JetStream: &v1alpha1.JetStream{
+			Mode: v1alpha1.JetStreamAlways, Replicas: new(int32(3)), MaxAge: "24h", MaxBytes: new(quantity("1Gi")),
+		},
+	}
+	bot.Spec.Database = &v1alpha1.Database{
+		Postgres: &v1alpha1.Postgres{URLSecretRef: v1alpha1.SecretKeyRef{Name: "pg", Key: "url"}},
+		Replicas: new(int32(4)), DirectFallback: new(true),
+		Autoscaling: &v1alpha1.Autoscaling{
+			MinReplicas: new(int32(2)), MaxReplicas: 8, TargetCPUUtilization: new(int32(70)),
+		},
+		Retention: v1alpha1.Retention{Chat: "forever", UserCounts: "2h", Outbound: "3h"},
+	}
+	return bot
+}
+
+// sharing uses the database service of the RoseyBot that effect gives it.
+func sharing() *v1alpha1.RoseyBot {
+	bot := newBot("fun")
+	bot.Spec.NATS = nil
+	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.RoseyBotRef{Name: "owner"}}
+	return bot
+}
+
 // Every field of the spec has an effect: without it or with another value, an object or the status is another one.
 func TestEveryFieldChangesSomething(t *testing.T) {
-	before := effect(t, everything())
-	var paths []string
-	walk(everything, nil, func(path []string, change func(*v1alpha1.RoseyBot)) {
-		bot, name := everything(), strings.Join(path, ".")
-		change(bot)
-		paths = append(paths, name)
-		if reflect.DeepEqual(bot, everything()) {
-			t.Errorf("%s is not set in everything()", name)
-		} else if effect(t, bot) == before {
+	paths := fieldPaths(reflect.TypeFor[v1alpha1.RoseyBotSpec](), nil)
+	for _, path := range paths {
+		isSet, matters := false, false
+		for _, start := range []func() *v1alpha1.RoseyBot{everything, onPostgres, sharing} {
+			bot := start()
+			field := fieldAt(bot, path)
+			if !field.IsValid() || field.IsZero() {
+				continue
+			}
+			isSet = true
+			alter(field)
+			matters = matters || effect(t, bot) != effect(t, start())
+		}
+		if name := strings.Join(path, "."); !isSet {
+			t.Errorf("%s is nowhere set", name)
+		} else if !matters {
 			t.Errorf("%s changes neither an object nor the status", name)
 		}
-	})
-	for _, want := range []string{
-		"Suspend", "Database.SQLite.Size", "Account.PasswordSecretRef.Key", "NetworkPolicy.Egress", "UpdatePolicy",
+	}
+	for _, want := range [][]string{
+		{"Suspend"}, {"Database", "SQLite", "Size"}, {"Account", "PasswordSecretRef", "Key"}, {"NetworkPolicy", "Egress"},
+		{"NATS", "JetStream"}, {"NATS", "JetStream", "MaxBytes"}, {"Database", "Autoscaling", "MaxReplicas"},
 	} {
-		if !slices.Contains(paths, want) {
-			t.Errorf("%s was not tried, only %v", want, paths)
+		if !slices.ContainsFunc(paths, func(path []string) bool { return slices.Equal(path, want) }) {
+			t.Errorf("%v was not tried, only %v", want, paths)
 		}
 	}
 }
 
-// walk calls try for every field below a path, and for each of our own structs that can be absent.
-func walk(start func() *v1alpha1.RoseyBot, path []string, try func([]string, func(*v1alpha1.RoseyBot))) {
-	at := func(bot *v1alpha1.RoseyBot) reflect.Value {
-		value := reflect.ValueOf(&bot.Spec).Elem()
-		for _, name := range path {
-			value = reflect.Indirect(value).FieldByName(name)
-		}
-		return value
-	}
-	value := at(start())
-	kind := value.Type()
-	if kind.Kind() == reflect.Pointer {
+// fieldPaths are the fields below a type of ours, and those of our structs that can be absent.
+func fieldPaths(kind reflect.Type, path []string) (paths [][]string) {
+	optional := kind.Kind() == reflect.Pointer
+	if optional {
 		kind = kind.Elem()
 	}
-	if kind.Kind() != reflect.Struct || kind.PkgPath() != reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath() {
-		try(path, func(bot *v1alpha1.RoseyBot) { alter(at(bot)) })
-		return
+	ours := kind.Kind() == reflect.Struct && kind.PkgPath() == reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath()
+	if optional || !ours {
+		paths = append(paths, path)
 	}
-	if value.Kind() == reflect.Pointer {
-		try(path, func(bot *v1alpha1.RoseyBot) { at(bot).SetZero() })
+	if ours {
+		for field := range kind.Fields() {
+			paths = append(paths, fieldPaths(field.Type, append(slices.Clone(path), field.Name))...)
+		}
 	}
-	for field := range kind.Fields() {
-		walk(start, append(slices.Clone(path), field.Name), try)
+	return paths
+}
+
+// fieldAt is not valid below a struct that is absent.
+func fieldAt(bot *v1alpha1.RoseyBot, path []string) reflect.Value {
+	value := reflect.ValueOf(&bot.Spec)
+	for _, name := range path {
+		if value = reflect.Indirect(value); !value.IsValid() {
+			return value
+		}
+		value = value.FieldByName(name)
 	}
+	return value
 }
 
 // alter makes a field another one that means something else.
@@ -98,6 +142,8 @@ func alter(value reflect.Value) {
 		value.Set(reflect.ValueOf(new(!*now)))
 	case *int32:
 		value.Set(reflect.ValueOf(new(1 - *now)))
+	case v1alpha1.Mode:
+		value.SetString(string(v1alpha1.ModeDirect))
 	case v1alpha1.UpdatePolicy:
 		value.SetString(string(v1alpha1.UpdateAutomatic))
 	case v1alpha1.RetainPolicy:
@@ -115,8 +161,11 @@ func alter(value reflect.Value) {
 func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 	t.Helper()
 	var all []any
-	seen := observed{objects: map[objectKey]client.Object{}}
+	owner := newBot("fun")
+	owner.Name = string(ptr.Deref(ptr.Deref(bot.Spec.Database, v1alpha1.Database{}).SharedFrom, v1alpha1.RoseyBotRef{}).Name)
+	seen := observed{objects: map[objectKey]client.Object{}, owner: owner}
 	for _, params := range []manifests.Params{{Image: "a", OperatorNamespace: "a"}, {Image: "b"}} {
+		params.Owner = owner
 		set, err := manifests.Build(bot, params)
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func newBot(namespace string) *v1alpha1.RoseyBot {
 				Username:          "Rosey",
 				PasswordSecretRef: &v1alpha1.SecretKeyRef{Name: "rosey-account", Key: "password"},
 			},
-			NATS: v1alpha1.NATS{URL: "nats://nats.example:4222"},
+			NATS: &v1alpha1.NATS{URL: "nats://nats.example:4222"},
 		},
 	}
 }
@@ -128,7 +128,11 @@ func describe(bot *v1alpha1.RoseyBot) string {
 // template runs.
 func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	for _, name := range []string{manifests.BotName(bot), manifests.DatabaseName(bot)} {
+	names := []string{manifests.BotName(bot)}
+	if manifests.HasService(bot) {
+		names = append(names, manifests.DatabaseName(bot))
+	}
+	for _, name := range names {
 		eventually(t, "Deployment "+name+" rolled out", func(ctx context.Context) error {
 			deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, name)
 			if err != nil {
@@ -198,7 +202,9 @@ func createReady(t *testing.T, bot *v1alpha1.RoseyBot) *corev1.Pod {
 	t.Helper()
 	create(t, bot)
 	rollOut(t, bot)
-	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	if manifests.HasService(bot) {
+		newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	}
 	pod := newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	return pod

@@ -101,7 +101,7 @@ func waitNext(t *testing.T, bot *v1alpha1.RoseyBot) {
 		}
 		for name, template := range now.Templates {
 			container := template.Spec.Containers[0]
-			if container.Image != "rosey.example/rosey:next" || len(container.Env) != 1 {
+			if container.Image != "rosey.example/rosey:next" || len(container.Env) != 3 {
 				return fmt.Errorf("%s runs %s with %v", name, container.Image, container.Env)
 			}
 		}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +21,8 @@ import (
 type observed struct {
 	objects map[objectKey]client.Object
 	pods    map[manifests.Component][]corev1.Pod
+	// owner is the RoseyBot of database.sharedFrom, or nil where it does not exist.
+	owner *v1alpha1.RoseyBot
 }
 
 type objectKey struct{ kind, name string }
@@ -39,6 +43,8 @@ var kinds = []struct {
 	{&corev1.Service{}, &corev1.ServiceList{}},
 	{&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}},
 	{&networkingv1.NetworkPolicy{}, &networkingv1.NetworkPolicyList{}},
+	{&policyv1.PodDisruptionBudget{}, &policyv1.PodDisruptionBudgetList{}},
+	{&autoscalingv2.HorizontalPodAutoscaler{}, &autoscalingv2.HorizontalPodAutoscalerList{}},
 }
 
 // observe reads everything that carries the RoseyBot's label from the cache.
@@ -53,6 +59,15 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 		}
 		if err != nil {
 			return observed{}, fmt.Errorf("listing %T: %w", list, err)
+		}
+	}
+	if name := manifests.SharedFrom(bot); name != "" {
+		seen.owner = &v1alpha1.RoseyBot{}
+		if err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, seen.owner); err != nil {
+			seen.owner = nil
+			if client.IgnoreNotFound(err) != nil {
+				return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
+			}
 		}
 	}
 	return seen, nil
@@ -82,7 +97,7 @@ func (o observed) claim(name string) *corev1.PersistentVolumeClaim {
 	return claim
 }
 
-// newestPod returns the youngest pod that is not on its way out, or nil.
+// newestPod returns the youngest pod that is not on its way out, one that is ready before one that is not, or nil.
 func (o observed) newestPod(component manifests.Component) *corev1.Pod {
 	var newest *corev1.Pod
 	for i := range o.pods[component] {
@@ -90,7 +105,8 @@ func (o observed) newestPod(component manifests.Component) *corev1.Pod {
 		if !pod.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
+		if newest == nil || podReady(pod) && !podReady(newest) ||
+			podReady(pod) == podReady(newest) && newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
 			newest = pod
 		}
 	}
@@ -102,8 +118,7 @@ func (o observed) newestPod(component manifests.Component) *corev1.Pod {
 func (o observed) count(component manifests.Component) (existing, ready int32) {
 	for i := range o.pods[component] {
 		pod := &o.pods[component][i]
-		if !pod.DeletionTimestamp.IsZero() || pod.Status.Phase == corev1.PodFailed ||
-			pod.Status.Phase == corev1.PodSucceeded {
+		if !pod.DeletionTimestamp.IsZero() || ended(pod) {
 			continue
 		}
 		existing++
@@ -112,6 +127,10 @@ func (o observed) count(component manifests.Component) (existing, ready int32) {
 		}
 	}
 	return existing, ready
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
 func podReady(pod *corev1.Pod) bool {

@@ -69,7 +69,7 @@ func TestPodSettingsComeAndGo(t *testing.T) {
 		spec := template.Spec
 		if template.Labels["team"] != "" || template.Annotations["note"] != "" || len(spec.NodeSelector) > 0 ||
 			len(spec.Tolerations) > 0 || spec.Affinity != nil || len(spec.TopologySpreadConstraints) > 0 ||
-			len(spec.Containers[0].Env) > 0 || spec.SecurityContext.FSGroup != nil || spec.ServiceAccountName == "chat" {
+			len(spec.Containers[0].Env) != 2 || spec.SecurityContext.FSGroup != nil || spec.ServiceAccountName == "chat" {
 			return fmt.Errorf("template is %v", template)
 		}
 		return nil

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
+	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
 )
@@ -50,12 +52,14 @@ type answer struct {
 	err    error
 }
 
-// ask gets the words of each component whose newest pod runs and is not ready. The kubelet asks the ready ones.
-func (p Prober) ask(ctx context.Context, seen observed) map[manifests.Component]answer {
+// ask gets the words of each component whose newest pod runs and is not ready. The kubelet asks the ready ones; of
+// several bots one is asked who is in the channel.
+func (p Prober) ask(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) map[manifests.Component]answer {
 	answers := map[manifests.Component]answer{}
 	for _, component := range []manifests.Component{manifests.Bot, manifests.Database} {
 		pod := seen.newestPod(component)
-		if pod == nil || podReady(pod) || !started(pod) || pod.Status.PodIP == "" {
+		leads := component == manifests.Bot && manifests.Standby(bot)
+		if pod == nil || podReady(pod) && !leads || !started(pod) || pod.Status.PodIP == "" {
 			continue
 		}
 		report, err := p.get(ctx, pod.Status.PodIP, config.Component(component))
@@ -106,6 +110,9 @@ func decode(body []byte, component config.Component) (config.Report, error) {
 	}
 	if report.Component != component {
 		return config.Report{}, fmt.Errorf("a report of %q instead of %q", report.Component, component)
+	}
+	if len(report.Leader) > validation.DNS1123SubdomainMaxLength {
+		return config.Report{}, errors.New("a report with a leader that is not a pod's name")
 	}
 	reasons := []config.Reason{report.Reason}
 	for _, check := range report.Checks {

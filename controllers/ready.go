@@ -89,10 +89,10 @@ const (
 // start a pass; else less often the longer it lasts.
 func nextLook(status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	summary := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	database := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDatabaseAvailable)
 	asleep := askedFor(summary.Reason) &&
 		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
-		(summary.Reason == v1alpha1.ReasonSuspended ||
-			meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDatabaseAvailable))
+		(database.Status == metav1.ConditionTrue || askedFor(database.Reason))
 	if summary.Status == metav1.ConditionTrue || asleep {
 		return 0
 	}

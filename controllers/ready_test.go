@@ -57,6 +57,8 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 	database := func(status metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionDatabaseAvailable, Status: status}
 	}
+	databaseOff := database("False")
+	databaseOff.Reason = v1alpha1.ReasonSuspended
 	progressing := func(status metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: status}
 	}
@@ -64,16 +66,16 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 		conditions conditions
 		want       time.Duration
 	}{
-		"ready":            {conditions{ready("True", "Ready", time.Hour)}, 0},
-		"just now":         {conditions{ready("False", "Starting", 0)}, 2 * time.Second},
-		"20 s":             {conditions{ready("False", "Starting", 20*time.Second)}, 10 * time.Second},
-		"an hour":          {conditions{ready("Unknown", "StatusUnknown", time.Hour)}, 30 * time.Second},
+		"ready":            {conditions{ready("True", "Ready", time.Hour), database("True")}, 0},
+		"just now":         {conditions{ready("False", "Starting", 0), database("False")}, 2 * time.Second},
+		"20 s":             {conditions{ready("False", "Starting", 20*time.Second), database("False")}, 10 * time.Second},
+		"an hour":          {conditions{ready("Unknown", "StatusUnknown", time.Hour), database("False")}, 30 * time.Second},
 		"asleep":           {conditions{asleep, database("True"), progressing("False")}, 0},
 		"asleep, no rows":  {conditions{asleep, database("False"), progressing("False")}, 30 * time.Second},
 		"falling asleep":   {conditions{asleep, database("True"), progressing("True")}, 30 * time.Second},
-		"suspended":        {conditions{suspended, database("False"), progressing("False")}, 0},
-		"being suspended":  {conditions{suspended, database("False"), progressing("True")}, 30 * time.Second},
-		"clock went ahead": {conditions{ready("False", "Starting", -time.Hour)}, 2 * time.Second},
+		"suspended":        {conditions{suspended, databaseOff, progressing("False")}, 0},
+		"being suspended":  {conditions{suspended, databaseOff, progressing("True")}, 30 * time.Second},
+		"clock went ahead": {conditions{ready("False", "Starting", -time.Hour), database("False")}, 2 * time.Second},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

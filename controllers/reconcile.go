@@ -52,10 +52,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		seen:     seen,
 		problems: outcome.problems,
 		update:   outcome.update,
-		answers:  r.Prober.ask(ctx, seen),
+		answers:  r.Prober.ask(ctx, bot, seen),
 	}, now)
 	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
-	return reconcile.Result{RequeueAfter: nextLook(status, now)}, nil
+	look := nextLook(status, now)
+	if look == 0 && manifests.Standby(bot) {
+		look = latestLook // a lock can change hands while every pod stays ready
+	}
+	return reconcile.Result{RequeueAfter: look}, nil
 }

@@ -135,11 +135,12 @@ func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	}
 }
 
-func TestScaleToTwoIsRefused(t *testing.T) {
+func TestScaleToTwoAnonymousBotsIsRefused(t *testing.T) {
 	bot := newBot(newNamespace(t))
+	bot.Spec.Account = nil
 	create(t, bot)
 	err := scale(t, bot, 2)
-	if err == nil || !strings.Contains(err.Error(), "one bot runs in a channel") {
+	if err == nil || !strings.Contains(err.Error(), "two anonymous bots would be in the channel") {
 		t.Errorf("error is %v, want one that says why", err)
 	}
 }

@@ -34,9 +34,20 @@ func manifest(t *testing.T, namespace, name, spec string) *unstructured.Unstruct
 
 const minimal = `{channel: {name: movienight}, nats: {url: "nats://n:4222"}}`
 
+// Lines of a spec.
+const (
+	account  = "account: {username: R}"
+	postgres = "database: {postgres: {urlSecretRef: {name: pg}}}"
+	shared   = "database: {sharedFrom: {name: other}}"
+)
+
 // with is the minimal spec with more lines, the last of a key counting.
-func with(lines ...string) string {
+func with(lines ...string) string { return without("", lines...) }
+
+// without is with, but for one line of the minimal spec.
+func without(missing string, lines ...string) string {
 	spec := map[string]string{"channel": "{name: movienight}", "nats": `{url: "nats://n:4222"}`}
+	delete(spec, missing)
 	for _, line := range lines {
 		key, value, _ := strings.Cut(line, ": ")
 		spec[key] = value
@@ -72,6 +83,19 @@ func TestSchemaAccepts(t *testing.T) {
 		"suspended":       with("suspend: true"),
 		"claim deleted":   with("database: {sqlite: {retainPolicy: Delete}}"),
 		"image":           with("image: registry.example:5000/rosey@sha256:abc"),
+		"hot standby":     with("replicas: 2", account),
+		"postgres":        with(postgres),
+		"several":         with("database: {postgres: {urlSecretRef: {name: pg}}, replicas: 4, directFallback: true}"),
+		"autoscaling":     with("database: {postgres: {urlSecretRef: {name: pg}}, autoscaling: {maxReplicas: 4}}"),
+		"shared":          without("nats", shared),
+		"shared standby":  without("nats", shared, "replicas: 2", account),
+		"direct":          without("nats", "mode: Direct"),
+		"direct stopped":  without("nats", "mode: Direct", "replicas: 0"),
+		"direct postgres": without("nats", "mode: Direct", postgres),
+		"jetstream":       with(`nats: {url: "nats://n", jetStream: {mode: Always, replicas: 3, maxAge: 24h, maxBytes: 1Gi}}`),
+		"nats secrets":    with(`nats: {url: "tls://n", credentialsSecretRef: {name: c}, tlsSecretRef: {name: t}}`),
+		"retention":       with("database: {retention: {chat: forever, userCounts: 1h, outbound: 1h30m}}"),
+		"longest name":    with("database: {postgres: {urlSecretRef: {name: " + strings.Repeat("s", 253) + "}}}"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := manifest(t, namespace, "movienight", spec)
@@ -95,9 +119,12 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 	namespace := newNamespace(t)
 	oneURL := "expected one URL or several separated by commas"
 	tests := map[string]struct{ spec, want string }{
-		"no channel":          {`{nats: {url: "nats://n"}}`, "spec.channel: Required value"},
-		"no channel name":     {with("channel: {}"), "spec.channel.name: Required value"},
-		"no nats":             {`{channel: {name: m}}`, "spec.nats: Required value"},
+		"no channel":      {`{nats: {url: "nats://n"}}`, "spec.channel: Required value"},
+		"no channel name": {with("channel: {}"), "spec.channel.name: Required value"},
+		"no nats": {
+			without("nats"),
+			"nats: required in mode NATS, unless database.sharedFrom names the RoseyBot whose",
+		},
 		"channel name":        {with("channel: {name: movie night}"), "expected 1 to 30 letters, digits, '-' and '_'"},
 		"channel name empty":  {with(`channel: {name: ""}`), "expected 1 to 30 letters"},
 		"channel name long":   {with("channel: {name: " + strings.Repeat("c", 31) + "}"), "expected 1 to 30 letters"},
@@ -106,7 +133,7 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 		"server scheme":       {with("channel: {name: m, server: cytu.be}"), "for example https://cytu.be"},
 		"username":            {with("account: {username: Rosey the Robot}"), "expected 1 to 20 letters"},
 		"no username":         {with("account: {passwordSecretRef: {name: s}}"), "spec.account.username: Required"},
-		"secret name":         {with(withSecret("name: A_b")), "expected the name of a Secret"},
+		"secret name":         {with(withSecret("name: A_b")), "expected the name of an object: lower case letters"},
 		"secret key":          {with(withSecret("name: s, key: a/b")), "expected a key of a Secret"},
 		"pull secret twice":   {with("imagePullSecrets: [{name: a}, {name: a}]"), "Duplicate value"},
 		"nats scheme":         {with(`nats: {url: "http://n"}`), oneURL},
@@ -119,26 +146,79 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 		"prefix wildcard":     {with(`nats: {url: "nats://n", subjectPrefix: "a>"}`), "expected one token"},
 		"prefix space":        {with(`nats: {url: "nats://n", subjectPrefix: "a b"}`), "expected one token"},
 		"prefix of the inbox": {with(`nats: {url: "nats://n", subjectPrefix: _INBOX}`), "expected one token"},
-		"two bots":            {with("replicas: 2"), "expected 1, or 0 to stop the bot: one bot runs in a channel"},
-		"minus one":           {with("replicas: -1"), "expected 1, or 0 to stop the bot"},
-		"image with space":    {with(`image: "a b"`), "expected an image reference without spaces"},
-		"pull policy":         {with("imagePullPolicy: Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
-		"log level":           {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
-		"size":                {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
-		"size zero":           {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
-		"our label":           {with("podMetadata: {labels: {rosey.dev/roseybot: x}}"), "expected none of the labels"},
-		"our component":       {with("podMetadata: {labels: {app.kubernetes.io/name: x}}"), "expected none of the labels"},
-		"our annotation":      {with("podMetadata: {annotations: {rosey.dev/x: x}}"), "expected none of the annotations"},
-		"label key":           {with(`podMetadata: {labels: {"a b": x}}`), "expected keys of labels or annotations"},
-		"label value":         {with(`podMetadata: {labels: {a: "x y"}}`), "expected a label's value"},
-		"node label":          {with(`scheduling: {nodeSelector: {a/b/c: x}}`), "expected keys of labels"},
-		"priority class":      {with(`scheduling: {priorityClassName: A}`), "expected the name of a PriorityClass"},
-		"service account":     {with(`serviceAccountName: a/b`), "expected the name of a ServiceAccount"},
-		"update policy":       {with("updatePolicy: Never"), `supported values: "Manual", "Automatic"`},
-		"variable twice":      {with("extraEnv: [{name: A}, {name: A}]"), "Duplicate value"},
-		"31 annotations":      {with("podMetadata: {annotations: {" + many(31) + "}}"), "must have at most 30 items"},
-		"retain policy":       {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
-		"storage class":       {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
+		"two anonymous bots": {
+			with("replicas: 2"),
+			"replicas: expected 0 or 1 without an account, because two anonymous bots",
+		},
+		"two direct bots": {
+			without("nats", "mode: Direct", "replicas: 2", account),
+			"replicas: expected 0 or 1 in mode Direct",
+		},
+		"two without a lock": {
+			with("replicas: 2", account, `nats: {url: "nats://n", jetStream: {mode: Never}}`),
+			"replicas: expected 0 or 1 where nats.jetStream.mode is Never, because the lock of a hot standby",
+		},
+		"minus one":         {with("replicas: -1"), "should be greater than or equal to 0"},
+		"eleven bots":       {with("replicas: 11", account), "should be less than or equal to 10"},
+		"mode":              {with("mode: Dual"), `supported values: "NATS", "Direct"`},
+		"direct with nats":  {with("mode: Direct"), "nats: expected none in mode Direct, which uses no NATS"},
+		"shared with nats":  {with(shared), "nats: expected none beside database.sharedFrom"},
+		"direct and shared": {without("nats", "mode: Direct", shared), "database: expected no sharedFrom, replicas"},
+		"direct service": {
+			without("nats", "mode: Direct", "database: {resources: {limits: {cpu: 1}}}"),
+			"in mode Direct",
+		},
+		"shared with itself": {
+			without("nats", "database: {sharedFrom: {name: movienight}}"),
+			"expected the name of another RoseyBot",
+		},
+		"shared without name": {
+			without("nats", "database: {sharedFrom: {}}"),
+			"spec.database.sharedFrom.name: Required value",
+		},
+		"shared retention": {
+			without("nats", "database: {sharedFrom: {name: o}, retention: {chat: 2h}}"),
+			"retention, resources: expected none beside sharedFrom",
+		},
+		"two stores": {
+			with("database: {sqlite: {}, postgres: {urlSecretRef: {name: pg}}}"),
+			"expected at most one of sqlite, postgres and sharedFrom",
+		},
+		"postgres without":   {with("database: {postgres: {}}"), "spec.database.postgres.urlSecretRef: Required value"},
+		"two on a file":      {with("database: {replicas: 2}"), "replicas: more than 1 needs postgres, because one process"},
+		"no service pod":     {with("database: {replicas: 0}"), "should be greater than or equal to 1"},
+		"scaling on a file":  {with("database: {autoscaling: {maxReplicas: 2}}"), "autoscaling: needs postgres"},
+		"fallback to a file": {with("database: {directFallback: true}"), "directFallback: needs postgres"},
+		"scaling upside down": {
+			with("database: {postgres: {urlSecretRef: {name: pg}}, autoscaling: {minReplicas: 3, maxReplicas: 2}}"),
+			"minReplicas: expected at most maxReplicas",
+		},
+		"retention words":  {with("database: {retention: {chat: a week}}"), "expected a time of at least an hour"},
+		"retention short":  {with("database: {retention: {outbound: 59m}}"), "for example 150h, or forever"},
+		"stream mode":      {with(`nats: {url: "nats://n", jetStream: {mode: Maybe}}`), `"Auto", "Always", "Never"`},
+		"stream replicas":  {with(`nats: {url: "nats://n", jetStream: {replicas: 6}}`), "less than or equal to 5"},
+		"stream age":       {with(`nats: {url: "nats://n", jetStream: {maxAge: forever}}`), "expected a time greater than 0"},
+		"stream bytes":     {with(`nats: {url: "nats://n", jetStream: {maxBytes: 1Ki}}`), "expected a size from 1Mi to 1Ti"},
+		"credentials":      {with(`nats: {url: "nats://n", credentialsSecretRef: {name: ""}}`), "at least 1 chars long"},
+		"tls":              {with(`nats: {url: "nats://n", tlsSecretRef: {name: A}}`), "expected the name of an object"},
+		"image with space": {with(`image: "a b"`), "expected an image reference without spaces"},
+		"pull policy":      {with("imagePullPolicy: Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
+		"log level":        {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
+		"size":             {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
+		"size zero":        {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
+		"our label":        {with("podMetadata: {labels: {rosey.dev/roseybot: x}}"), "expected none of the labels"},
+		"our component":    {with("podMetadata: {labels: {app.kubernetes.io/name: x}}"), "expected none of the labels"},
+		"our annotation":   {with("podMetadata: {annotations: {rosey.dev/x: x}}"), "expected none of the annotations"},
+		"label key":        {with(`podMetadata: {labels: {"a b": x}}`), "expected keys of labels or annotations"},
+		"label value":      {with(`podMetadata: {labels: {a: "x y"}}`), "expected a label's value"},
+		"node label":       {with(`scheduling: {nodeSelector: {a/b/c: x}}`), "expected keys of labels"},
+		"priority class":   {with(`scheduling: {priorityClassName: A}`), "expected the name of an object"},
+		"service account":  {with(`serviceAccountName: a/b`), "expected the name of an object"},
+		"update policy":    {with("updatePolicy: Never"), `supported values: "Manual", "Automatic"`},
+		"variable twice":   {with("extraEnv: [{name: A}, {name: A}]"), "Duplicate value"},
+		"31 annotations":   {with("podMetadata: {annotations: {" + many(31) + "}}"), "must have at most 30 items"},
+		"retain policy":    {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
+		"storage class":    {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,6 +259,18 @@ func TestSchemaRefusesChanges(t *testing.T) {
 		},
 		"class added":   {minimal, with("database: {sqlite: {storageClassName: b}}"), class},
 		"class removed": {with("database: {sqlite: {storageClassName: a}}"), with("database: {}"), class},
+		"to postgres":   {with("database: {sqlite: {size: 2Gi, storageClassName: a}}"), with(postgres), ""},
+		"from postgres": {with(postgres), with("database: {sqlite: {size: 500Mi, storageClassName: a}}"), ""},
+		"to shared":     {with("database: {sqlite: {size: 2Gi}}"), without("nats", shared), ""},
+		"to direct": {
+			with("database: {sqlite: {size: 2Gi}}"),
+			without("nats", "mode: Direct", "database: {sqlite: {size: 2Gi}}"),
+			"",
+		},
+		"from direct": {without("nats", "mode: Direct"), minimal, ""},
+		"shrink to direct": {
+			with("database: {sqlite: {size: 2Gi}}"), without("nats", "mode: Direct", "database: {sqlite: {size: 1Gi}}"), shrink,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -211,10 +303,11 @@ func TestSchemaDefaults(t *testing.T) {
 	}
 	want := map[string]any{
 		"channel":  map[string]any{"name": "movienight", "server": "https://cytu.be"},
-		"account":  map[string]any{"username": "R", "passwordSecretRef": map[string]any{"name": "s", "key": "password"}},
+		"account":  map[string]any{"username": "R", "passwordSecretRef": map[string]any{"name": "s"}},
 		"nats":     map[string]any{"url": "nats://n:4222"},
 		"database": map[string]any{"sqlite": map[string]any{"size": "1Gi", "retainPolicy": "Retain"}},
 		"replicas": int64(1),
+		"mode":     "NATS",
 		"logLevel": "info", "updatePolicy": "Manual",
 	}
 	if diff := cmp.Diff(want, object.Object["spec"]); diff != "" {

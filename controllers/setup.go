@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -33,6 +35,8 @@ import (
 // +kubebuilder:rbac:groups="",resources=services;configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -96,6 +100,9 @@ func (r *Reconciler) SetupWithManager(manager ctrl.Manager) error {
 	for _, kind := range kinds {
 		setup = setup.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(roseyBotOf))
 	}
+	if err := r.watchOwners(manager, setup); err != nil {
+		return err
+	}
 	if err := setup.Complete(r); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
@@ -108,4 +115,29 @@ func roseyBotOf(_ context.Context, object client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+}
+
+const sharedFromIndex = "sharedFrom"
+
+// watchOwners starts a pass for the RoseyBots that share the database service of one that changes.
+func (r *Reconciler) watchOwners(manager ctrl.Manager, setup *builder.Builder) error {
+	err := manager.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.RoseyBot{}, sharedFromIndex,
+		func(object client.Object) []string {
+			bot, _ := object.(*v1alpha1.RoseyBot)
+			return slices.DeleteFunc([]string{manifests.SharedFrom(bot)}, func(name string) bool { return name == "" })
+		})
+	if err != nil {
+		return fmt.Errorf("indexing RoseyBots by database.sharedFrom: %w", err)
+	}
+	setup.Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(
+		func(ctx context.Context, owner client.Object) (requests []reconcile.Request) {
+			sharing := &v1alpha1.RoseyBotList{}
+			_ = r.Client.List(ctx, sharing, client.InNamespace(owner.GetNamespace()),
+				client.MatchingFields{sharedFromIndex: owner.GetName()}) // from the cache: it fails only at the end
+			for i := range sharing.Items {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&sharing.Items[i])})
+			}
+			return requests
+		}))
+	return nil
 }

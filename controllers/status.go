@@ -58,6 +58,7 @@ func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
 	status.Bot = s.counts(manifests.Bot)
 	status.Database = s.counts(manifests.Database)
 	status.Replicas = status.Bot.Replicas
+	status.Leader = leader(s)
 	for _, kind := range []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
 		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing, v1alpha1.ConditionUpdateAvailable,
@@ -91,11 +92,37 @@ func (s situation) deployment(component manifests.Component) *appsv1.Deployment 
 
 func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatus {
 	existing, ready := s.seen.count(component)
-	return v1alpha1.ComponentStatus{
-		Replicas:      existing,
-		ReadyReplicas: ready,
-		Summary:       fmt.Sprintf("%d/%d", ready, manifests.Replicas(s.bot, component)),
+	counts := v1alpha1.ComponentStatus{Replicas: existing, ReadyReplicas: ready, Summary: "-"}
+	if component == manifests.Bot || manifests.HasService(s.bot) {
+		counts.Summary = fmt.Sprintf("%d/%d", ready, s.wanted(component))
 	}
+	return counts
+}
+
+// wanted is the number of pods that should be there: the spec's, or what an autoscaler chose.
+func (s situation) wanted(component manifests.Component) int32 {
+	wanted := manifests.Replicas(s.bot, component)
+	if live := s.deployment(component); live != nil && manifests.Autoscaled(s.bot, component) {
+		return ptr.Deref(live.Spec.Replicas, wanted)
+	}
+	return wanted
+}
+
+// leader is the pod in the channel: the one that several bots name, as last heard, or the only one.
+func leader(s situation) string {
+	heard, asked := s.answers[manifests.Bot]
+	pod := s.seen.newestPod(manifests.Bot)
+	switch {
+	case pod == nil:
+		return ""
+	case asked && heard.err == nil && heard.report.Leader != "":
+		return heard.report.Leader
+	case manifests.Standby(s.bot):
+		return s.bot.Status.Leader
+	case podReady(pod):
+		return pod.Name
+	}
+	return ""
 }
 
 // longestMessage is more than a person reads, and fits in an event.

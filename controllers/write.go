@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
@@ -21,6 +23,9 @@ import (
 
 // fieldOwner owns every field that the operator writes.
 const fieldOwner = client.FieldOwner("rosey-operator")
+
+// scaleOwner owns the number of pods until an autoscaler sets it.
+const scaleOwner = client.FieldOwner("rosey-operator-scale")
 
 // desiredHashAnnotation holds a hash of the object as it was last sent. It differs when a field was dropped, which a
 // comparison with the live object cannot see.
@@ -103,7 +108,10 @@ func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (w
 	if same, err := r.contains(live, content); err != nil || same {
 		return false, err
 	}
-	if live, err = r.dropRollingUpdate(ctx, live); err != nil {
+	if live, err = r.dropRollingUpdate(ctx, desired, live); err != nil {
+		return true, err
+	}
+	if err := r.handOverReplicas(ctx, desired, live); err != nil {
 		return true, err
 	}
 	if err := r.takeOverCreated(ctx, live); err != nil {
@@ -130,9 +138,10 @@ func keepLimits(desired, live client.Object) client.Object {
 
 // dropRollingUpdate undoes a strategy that somebody changed by hand. The API server then filled in parameters that
 // nobody owns, so an apply cannot remove them, and it refuses them beside Recreate.
-func (r *Reconciler) dropRollingUpdate(ctx context.Context, live client.Object) (client.Object, error) {
+func (r *Reconciler) dropRollingUpdate(ctx context.Context, desired, live client.Object) (client.Object, error) {
+	want, _ := desired.(*appsv1.Deployment)
 	deployment, isDeployment := live.(*appsv1.Deployment)
-	if !isDeployment || deployment.Spec.Strategy.RollingUpdate == nil {
+	if !isDeployment || want.Spec.Strategy.RollingUpdate != nil || deployment.Spec.Strategy.RollingUpdate == nil {
 		return live, nil
 	}
 	changed := deployment.DeepCopy()
@@ -142,6 +151,37 @@ func (r *Reconciler) dropRollingUpdate(ctx context.Context, live client.Object) 
 		return nil, fmt.Errorf("repairing the strategy: %w", err)
 	}
 	return changed, nil
+}
+
+// handOverReplicas gives the number of pods to another owner before it is no longer wanted, because an autoscaler is to
+// set it: a field that its last owner drops falls back to its default, which is 1 pod.
+func (r *Reconciler) handOverReplicas(ctx context.Context, desired, live client.Object) error {
+	want, _ := desired.(*appsv1.Deployment)
+	deployment, isDeployment := live.(*appsv1.Deployment)
+	if !isDeployment || want.Spec.Replicas != nil || !ownsReplicas(deployment) {
+		return nil
+	}
+	content := &unstructured.Unstructured{Object: map[string]any{
+		"spec": map[string]any{"replicas": int64(ptr.Deref(deployment.Spec.Replicas, 1))},
+	}}
+	content.SetGroupVersionKind(desired.GetObjectKind().GroupVersionKind())
+	content.SetName(live.GetName())
+	content.SetNamespace(live.GetNamespace())
+	content.SetResourceVersion(live.GetResourceVersion()) // an autoscaler that was faster is not overruled
+	err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), scaleOwner, client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("handing over the number of pods: %w", err)
+	}
+	return nil
+}
+
+func ownsReplicas(deployment *appsv1.Deployment) bool {
+	for _, entry := range deployment.ManagedFields {
+		if entry.Manager == string(fieldOwner) && strings.Contains(string(entry.FieldsV1.GetRawBytes()), `"f:replicas":{}`) {
+			return true
+		}
+	}
+	return false
 }
 
 // takeOverCreated makes the fields that the POST wrote fields of server-side apply. Without it they would have two

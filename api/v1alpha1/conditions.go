@@ -7,7 +7,8 @@ const (
 	ConditionReady = "Ready"
 	// ConditionBotAvailable is True while a bot pod does its job.
 	ConditionBotAvailable = "BotAvailable"
-	// ConditionDatabaseAvailable is True while a pod of the database service does its job.
+	// ConditionDatabaseAvailable is True while rows can be stored: by a pod of the database service, by the one that
+	// is shared, or by the bot itself in mode Direct.
 	ConditionDatabaseAvailable = "DatabaseAvailable"
 	// ConditionChannelJoined is True while the bot is in the channel, under its name if it has one.
 	ConditionChannelJoined = "ChannelJoined"
@@ -21,47 +22,30 @@ const (
 // Reasons that the operator gives. What the processes say of themselves goes through as it is: the reasons of
 // runtime/config.
 const (
-	// ReasonReady goes with Ready being True.
-	ReasonReady = "Ready"
-	// ReasonAvailable goes with BotAvailable and DatabaseAvailable being True.
-	ReasonAvailable = "Available"
-	// ReasonRolledOut goes with Progressing being False.
-	ReasonRolledOut = "RolledOut"
+	ReasonReady           = "Ready"           // goes with Ready being True
+	ReasonAvailable       = "Available"       // goes with BotAvailable and DatabaseAvailable being True
+	ReasonRolledOut       = "RolledOut"       // goes with Progressing being False
+	ReasonOperatorChanged = "OperatorChanged" // goes with UpdateAvailable being True
+	ReasonUpToDate        = "UpToDate"        // goes with UpdateAvailable being False
 
-	// ReasonOperatorChanged goes with UpdateAvailable being True.
-	ReasonOperatorChanged = "OperatorChanged"
-	// ReasonUpToDate goes with UpdateAvailable being False.
-	ReasonUpToDate = "UpToDate"
+	ReasonScaledToZero  = "ScaledToZero"  // spec.replicas is 0
+	ReasonSuspended     = "Suspended"     // spec.suspend is true
+	ReasonProgressing   = "Progressing"   // something is on its way and nothing is known to be wrong
+	ReasonForeignObject = "ForeignObject" // a name that is needed belongs to somebody else's object
+	ReasonWriteFailed   = "WriteFailed"   // the API server did not take an object
 
-	// ReasonScaledToZero says that spec.replicas is 0.
-	ReasonScaledToZero = "ScaledToZero"
-	// ReasonSuspended says that spec.suspend is true.
-	ReasonSuspended = "Suspended"
-	// ReasonProgressing says that something is on its way and nothing is known to be wrong.
-	ReasonProgressing = "Progressing"
-	// ReasonForeignObject says that an object of a name that is needed exists and belongs to somebody else.
-	ReasonForeignObject = "ForeignObject"
-	// ReasonWriteFailed says that the API server did not take an object.
-	ReasonWriteFailed = "WriteFailed"
+	ReasonSharedOwnerMissing   = "SharedOwnerMissing"   // the RoseyBot of database.sharedFrom does not exist
+	ReasonSharedOwnerUnusable  = "SharedOwnerUnusable"  // it has no database service of its own, or not what is needed
+	ReasonSharedOwnerSuspended = "SharedOwnerSuspended" // it is suspended, and its database service with it
 
-	// ReasonClaimPending says that the database's claim has no volume.
-	ReasonClaimPending = "ClaimPending"
-	// ReasonClaimLost says that the volume of the database's claim is gone.
-	ReasonClaimLost = "ClaimLost"
-	// ReasonPodsRefused says that the API server refuses to create pods, for example because of a quota.
-	ReasonPodsRefused = "PodsRefused"
-	// ReasonPodFailed says that a pod ended, for example evicted from its node.
-	ReasonPodFailed = "PodFailed"
-	// ReasonUnschedulable says that no node takes the pod.
-	ReasonUnschedulable = "Unschedulable"
-	// ReasonImagePullFailed says that a node cannot get the image.
-	ReasonImagePullFailed = "ImagePullFailed"
-	// ReasonContainerRefused says that a node cannot start the container from the image it has.
-	ReasonContainerRefused = "ContainerRefused"
-	// ReasonCrashLoop says that the process ends with an error again and again.
-	ReasonCrashLoop = "CrashLoop"
-	// ReasonStatusUnknown says that a pod is not ready and could not be asked why.
-	ReasonStatusUnknown = "StatusUnknown"
-	// ReasonBotNotRunning says that no bot process runs that could be in the channel.
-	ReasonBotNotRunning = "BotNotRunning"
+	ReasonClaimPending     = "ClaimPending"     // the database's claim has no volume
+	ReasonClaimLost        = "ClaimLost"        // the volume of the database's claim is gone
+	ReasonPodsRefused      = "PodsRefused"      // the API server refuses to create pods, for example because of a quota
+	ReasonPodFailed        = "PodFailed"        // a pod ended, for example evicted from its node
+	ReasonUnschedulable    = "Unschedulable"    // no node takes the pod
+	ReasonImagePullFailed  = "ImagePullFailed"  // a node cannot get the image
+	ReasonContainerRefused = "ContainerRefused" // a node cannot start the container from the image it has
+	ReasonCrashLoop        = "CrashLoop"        // the process ends with an error again and again
+	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and could not be asked why
+	ReasonBotNotRunning    = "BotNotRunning"    // no bot process runs that could be in the channel
 )

@@ -17,6 +17,12 @@ const (
 	UpdateAutomatic UpdatePolicy = "Automatic"
 )
 
+// ObjectName is the name of another object.
+//
+// +kubebuilder:validation:MaxLength=253
+// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of an object: lower case letters, digits, '-' and '.'"
+type ObjectName string
+
 // LabelValue is the value of a label.
 //
 // +kubebuilder:validation:MaxLength=63
@@ -46,7 +52,8 @@ type Scheduling struct {
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
-	// topologySpreadConstraints spread the pods over parts of the cluster.
+	// topologySpreadConstraints spread the pods over parts of the cluster. Default: several pods of a component are
+	// spread over nodes where that is possible.
 	// +optional
 	// +listType=map
 	// +listMapKey=topologyKey
@@ -56,9 +63,7 @@ type Scheduling struct {
 
 	// priorityClassName names the PriorityClass of the pods.
 	// +optional
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a PriorityClass: lower case letters, digits, '-' and '.'"
-	PriorityClassName string `json:"priorityClassName,omitempty"`
+	PriorityClassName ObjectName `json:"priorityClassName,omitempty"`
 }
 
 // PodMetadata is added to the pods. It cannot replace what the operator sets.

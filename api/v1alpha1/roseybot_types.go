@@ -7,7 +7,7 @@ import (
 )
 
 // RoseyBot is a bot in one channel of a CyTube site, with a database service that keeps what happens there.
-// Bot and database service talk over NATS.
+// Bot and database service talk over NATS, or in mode Direct are one process.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=rosey
@@ -18,10 +18,12 @@ import (
 // +kubebuilder:printcolumn:name="Channel",type=string,JSONPath=`.spec.channel.name`
 // +kubebuilder:printcolumn:name="Bot",type=string,JSONPath=`.status.bot.summary`
 // +kubebuilder:printcolumn:name="DB",type=string,JSONPath=`.status.database.summary`
+// +kubebuilder:printcolumn:name="Leader",type=string,priority=1,JSONPath=`.status.leader`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 50",message="metadata.name: expected at most 50 characters, because names of other objects are made from it"
 // +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="metadata.name: expected no dots, because names of other objects are made from it"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.database) || !has(self.spec.database.sharedFrom) || self.spec.database.sharedFrom.name != self.metadata.name",message="spec.database.sharedFrom.name: expected the name of another RoseyBot"
 type RoseyBot struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -45,13 +47,31 @@ type RoseyBotList struct {
 	Items []RoseyBot `json:"items"`
 }
 
+// Mode is how a bot reaches its database.
+//
+// +kubebuilder:validation:Enum=NATS;Direct
+type Mode string
+
+// The modes.
+const (
+	ModeNATS   Mode = "NATS"
+	ModeDirect Mode = "Direct"
+)
+
 // RoseyBotSpec is what is wanted of a RoseyBot.
 //
 // The rules about the claim are here and not on its fields, because a transition rule on an optional field is not
-// asked when the field comes or goes.
+// asked when the field comes or goes. They hold while SQLite stays, so the mode and the kind of database can change.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(has(self.database) && has(self.database.sqlite) ? self.database.sqlite.size : '1Gi').compareTo(quantity(has(oldSelf.database) && has(oldSelf.database.sqlite) ? oldSelf.database.sqlite.size : '1Gi')) >= 0",message="database.sqlite.size: a claim cannot shrink, expected at least the size it has (1Gi where none was given)"
-// +kubebuilder:validation:XValidation:rule="(has(self.database) && has(self.database.sqlite) && has(self.database.sqlite.storageClassName) ? self.database.sqlite.storageClassName : '-') == (has(oldSelf.database) && has(oldSelf.database.sqlite) && has(oldSelf.database.sqlite.storageClassName) ? oldSelf.database.sqlite.storageClassName : '-')",message="database.sqlite.storageClassName: cannot change, because a claim stays in its storage class"
+// +kubebuilder:validation:XValidation:rule="has(self.nats) || self.mode != 'NATS' || (has(self.database) && has(self.database.sharedFrom))",message="nats: required in mode NATS, unless database.sharedFrom names the RoseyBot whose NATS is used"
+// +kubebuilder:validation:XValidation:rule="!has(self.nats) || self.mode != 'Direct'",message="nats: expected none in mode Direct, which uses no NATS"
+// +kubebuilder:validation:XValidation:rule="!has(self.nats) || !has(self.database) || !has(self.database.sharedFrom)",message="nats: expected none beside database.sharedFrom, which names the RoseyBot whose NATS is used"
+// +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || self.mode == 'NATS'",message="replicas: expected 0 or 1 in mode Direct, because a hot standby needs NATS"
+// +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || has(self.account)",message="replicas: expected 0 or 1 without an account, because two anonymous bots would be in the channel at once"
+// +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || !has(self.nats) || !has(self.nats.jetStream) || self.nats.jetStream.mode != 'Never'",message="replicas: expected 0 or 1 where nats.jetStream.mode is Never, because the lock of a hot standby is kept in JetStream"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.database) || !(has(self.database.sharedFrom) || has(self.database.replicas) || has(self.database.autoscaling) || has(self.database.directFallback) || has(self.database.resources))",message="database: expected no sharedFrom, replicas, autoscaling, directFallback and resources in mode Direct, in which the bot has the database open itself"
+// +kubebuilder:validation:XValidation:rule="(has(self.database) && (has(self.database.postgres) || has(self.database.sharedFrom))) || (has(oldSelf.database) && (has(oldSelf.database.postgres) || has(oldSelf.database.sharedFrom))) || quantity(has(self.database) && has(self.database.sqlite) ? self.database.sqlite.size : '1Gi').compareTo(quantity(has(oldSelf.database) && has(oldSelf.database.sqlite) ? oldSelf.database.sqlite.size : '1Gi')) >= 0",message="database.sqlite.size: a claim cannot shrink, expected at least the size it has (1Gi where none was given)"
+// +kubebuilder:validation:XValidation:rule="(has(self.database) && (has(self.database.postgres) || has(self.database.sharedFrom))) || (has(oldSelf.database) && (has(oldSelf.database.postgres) || has(oldSelf.database.sharedFrom))) || (has(self.database) && has(self.database.sqlite) && has(self.database.sqlite.storageClassName) ? self.database.sqlite.storageClassName : '-') == (has(oldSelf.database) && has(oldSelf.database.sqlite) && has(oldSelf.database.sqlite.storageClassName) ? oldSelf.database.sqlite.storageClassName : '-')",message="database.sqlite.storageClassName: cannot change, because a claim stays in its storage class"
 type RoseyBotSpec struct {
 	// channel is the CyTube channel the bot sits in.
 	// +required
@@ -61,19 +81,27 @@ type RoseyBotSpec struct {
 	// +optional
 	Account *Account `json:"account,omitempty"`
 
-	// nats is the bus between bot and database service.
-	// +required
-	NATS NATS `json:"nats"`
+	// mode is how the bot reaches its database: NATS through a database service, Direct by opening it itself, without
+	// service and NATS. When it changes, the pods that have a claim are gone before others start. Default: NATS.
+	// +optional
+	// +default="NATS"
+	Mode Mode `json:"mode,omitempty"`
+
+	// nats is the bus between bot and database service. Required in mode NATS, but for database.sharedFrom.
+	// +optional
+	NATS *NATS `json:"nats,omitempty"`
 
 	// database is where the rows are kept. Absent: SQLite on a claim of 1Gi in the default storage class.
 	// +optional
 	Database *Database `json:"database,omitempty"`
 
-	// replicas is the number of bot pods: 1, or 0 to stop the bot. Default: 1.
-	// The database service runs on while the bot is stopped, because other programs on the bus may ask it.
+	// replicas is the number of bot pods. One is in the channel; with more than 1 the others stand by and take over
+	// within seconds, which needs mode NATS, JetStream and an account. 0 stops the bot; the database service runs on,
+	// because other programs on the bus may ask it. Default: 1.
 	// +optional
 	// +default=1
-	// +kubebuilder:validation:XValidation:rule="self == 0 || self == 1",message="expected 1, or 0 to stop the bot: one bot runs in a channel"
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
 	Replicas *int32 `json:"replicas,omitempty"`
 
 	// suspend stops bot and database service: both have no pods until it is false again. The claim stays.
@@ -135,9 +163,7 @@ type RoseyBotSpec struct {
 	// serviceAccountName names the ServiceAccount of the pods, which get no token for it. Default: one without rights
 	// is made.
 	// +optional
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a ServiceAccount: lower case letters, digits, '-' and '.'"
-	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	ServiceAccountName ObjectName `json:"serviceAccountName,omitempty"`
 
 	// networkPolicy says which connections the pods may have. Absent: the defaults of its fields.
 	// +optional
@@ -185,48 +211,24 @@ type Account struct {
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
 }
 
+// SecretRef names a Secret in the RoseyBot's namespace.
+type SecretRef struct {
+	// name is the Secret's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Name ObjectName `json:"name"`
+}
+
 // SecretKeyRef names one key of a Secret in the RoseyBot's namespace.
 type SecretKeyRef struct {
 	// name is the Secret's name.
 	// +required
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a Secret: lower case letters, digits, '-' and '.'"
-	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	Name ObjectName `json:"name"`
 
 	// key is the key in the Secret's data. Default: password.
 	// +optional
-	// +default="password"
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+$') && !self.startsWith('..') && self != '.'",message="expected a key of a Secret: letters, digits, '-', '_' and '.'"
 	Key string `json:"key,omitempty"`
-}
-
-// NATS says how to reach the bus and which part of it belongs to the bot.
-type NATS struct {
-	// url is one NATS URL or several, separated by commas: nats://, tls://, ws:// or wss:// and host[:port].
-	// +required
-	// +kubebuilder:validation:MaxLength=1000
-	// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="expected no user or password in the URL: a RoseyBot is not a place for secrets"
-	// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.matches('^((nats|tls|ws|wss)://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?( *, *|$))+$') && !self.matches(', *$')",message="expected one URL or several separated by commas, each nats://, tls://, ws:// or wss:// and host[:port], for example nats://nats.nats.svc:4222"
-	URL string `json:"url"`
-
-	// subjectPrefix is the first token of all subjects of the bot, without '.', '*', '>' and spaces; it does not
-	// start with '$' or '_'. Default: rosey_<namespace>_<name>, so that bots do not hear each other.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[^.*>[:space:]$_][^.*>[:space:]]*$')",message="expected one token without '.', '*', '>' and spaces that does not start with '$' or '_'"
-	SubjectPrefix string `json:"subjectPrefix,omitempty"`
-}
-
-// Database says where the rows are kept and what the service in front of them may use.
-type Database struct {
-	// sqlite keeps the rows in one file on a claim. Absent: the defaults of its fields.
-	// With the policy Retain a new RoseyBot of the same name takes the claim up, with the size and class it has.
-	// +optional
-	SQLite *SQLite `json:"sqlite,omitempty"`
-
-	// resources are the compute resources of the database service. Default: requests of 10m CPU and 64Mi memory, a
-	// limit of 256Mi memory. What stands here replaces the default as a whole.
-	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 }

@@ -17,6 +17,11 @@ type RoseyBotStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Selector string `json:"selector,omitempty"`
 
+	// leader is the bot pod that is in the channel.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Leader string `json:"leader,omitempty"`
+
 	// bot counts the bot pods.
 	// +optional
 	Bot ComponentStatus `json:"bot,omitzero"`

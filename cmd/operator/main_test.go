@@ -82,7 +82,7 @@ func TestRunLeadsWorksAndReleases(t *testing.T) {
 		create(t, admin, &v1alpha1.RoseyBot{
 			ObjectMeta: metav1.ObjectMeta{Name: "movienight", Namespace: name},
 			Spec: v1alpha1.RoseyBotSpec{
-				Channel: v1alpha1.Channel{Name: "movienight"}, NATS: v1alpha1.NATS{URL: "nats://n:4222"},
+				Channel: v1alpha1.Channel{Name: "movienight"}, NATS: &v1alpha1.NATS{URL: "nats://n:4222"},
 			},
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/web"
 )
 
 // newDirectBot makes a bot with its database in the same process and without NATS: its work, until the
@@ -20,6 +21,7 @@ func (c *component) newDirectBot() (work func(context.Context) error, checks []f
 	rosey := bot.New(c.config, bot.Options{
 		Publisher: publisher, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
 	})
+	c.see = func(ctx context.Context) *web.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
 		// What the bot has to say on leaving is stored after ctx has ended, and then the database closed.
 		after := context.WithoutCancel(ctx)

@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
 // asProgram makes the test's binary the program itself, so that tests can run it as a process.
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Run(m.Run))
 }
 
 func program(t *testing.T, arguments ...string) *exec.Cmd {
@@ -144,9 +145,19 @@ func (p *process) waitFor(reason config.Reason) config.Report {
 	p.t.Helper()
 	var report config.Report
 	natstest.Eventually(p.t, "reason "+string(reason), func() bool {
-		_, body := p.get(config.StatusPath)
-		return json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason
+		report = p.report()
+		return report.Reason == reason
 	})
+	return report
+}
+
+// report is the process's status, empty when it cannot be had.
+func (p *process) report() (report config.Report) {
+	p.t.Helper()
+	_, body := p.get(config.StatusPath)
+	if err := json.Unmarshal([]byte(body), &report); err != nil {
+		return config.Report{}
+	}
 	return report
 }
 

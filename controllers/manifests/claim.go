@@ -2,16 +2,15 @@ package manifests
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
 // claim has no owner reference, so that what was said in a channel outlives the RoseyBot, unless it is not to.
 func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
-	claim, sqlite := made[corev1.PersistentVolumeClaim](bot, DatabaseName(bot), Database), v1alpha1.SQLite{}
-	if bot.Spec.Database != nil && bot.Spec.Database.SQLite != nil {
-		sqlite = *bot.Spec.Database.SQLite
-	}
+	claim := made[corev1.PersistentVolumeClaim](bot, DatabaseName(bot), Database)
+	sqlite := ptr.Deref(databaseOf(bot).SQLite, v1alpha1.SQLite{})
 	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
 		claim.OwnerReferences = nil
 	}

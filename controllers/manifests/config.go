@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"strings"
 
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
@@ -16,12 +17,13 @@ import (
 
 // configFiles returns the content of each configuration file. A component has a file of its own, so that a setting
 // of one does not restart the other.
-func configFiles(bot *v1alpha1.RoseyBot) (map[string]string, error) {
+func configFiles(bot *v1alpha1.RoseyBot, params Params) (map[string]string, error) {
+	contents := map[string]config.Config{config.BotFile: botConfig(bot, params)}
+	if HasService(bot) {
+		contents[config.DatabaseFile] = sharedConfig(bot, params, Database)
+	}
 	files := map[string]string{}
-	for name, content := range map[string]config.Config{
-		config.BotFile:      botConfig(bot),
-		config.DatabaseFile: databaseConfig(bot),
-	} {
+	for name, content := range contents {
 		text, err := yaml.Marshal(content)
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", name, err)
@@ -31,8 +33,9 @@ func configFiles(bot *v1alpha1.RoseyBot) (map[string]string, error) {
 	return files, nil
 }
 
-func botConfig(bot *v1alpha1.RoseyBot) config.Config {
-	content := sharedConfig(bot)
+func botConfig(bot *v1alpha1.RoseyBot, params Params) config.Config {
+	content := sharedConfig(bot, params, Bot)
+	content.Standby = Standby(bot)
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
 	}
@@ -45,28 +48,62 @@ func botConfig(bot *v1alpha1.RoseyBot) config.Config {
 	return content
 }
 
-func databaseConfig(bot *v1alpha1.RoseyBot) config.Config {
-	content := sharedConfig(bot)
-	content.Database.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
-	return content
-}
-
-func sharedConfig(bot *v1alpha1.RoseyBot) config.Config {
+func sharedConfig(bot *v1alpha1.RoseyBot, params Params, component Component) config.Config {
 	return config.Config{
 		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
-		NATS:     config.NATS{URL: bot.Spec.NATS.URL, SubjectPrefix: subjectPrefix(bot)},
+		Mode:     strings.ToLower(string(bot.Spec.Mode)),
+		NATS:     natsConfig(bot, params),
+		Database: storeConfig(bot, component),
 		LogLevel: bot.Spec.LogLevel,
 	}
 }
 
-// subjectPrefix is unique by default: neither namespaces nor names contain '_'.
-func subjectPrefix(bot *v1alpha1.RoseyBot) string {
-	return cmp.Or(bot.Spec.NATS.SubjectPrefix, "rosey_"+bot.Namespace+"_"+bot.Name)
+func natsConfig(bot *v1alpha1.RoseyBot, params Params) config.NATS {
+	if bot.Spec.Mode == v1alpha1.ModeDirect {
+		return config.NATS{}
+	}
+	bus, given := busOf(bot, params.Owner), NATS(bot, params.Owner)
+	// The default prefix is unique: neither namespaces nor names contain '_'.
+	content := config.NATS{
+		URL: given.URL, SubjectPrefix: cmp.Or(given.SubjectPrefix, "rosey_"+bus.Namespace+"_"+bus.Name),
+	}
+	if given.CredentialsSecretRef != nil {
+		content.CredentialsDir = config.NATSCredentialsDir
+	}
+	if given.TLSSecretRef != nil {
+		content.TLSDir = config.NATSTLSDir
+	}
+	if stream := given.JetStream; stream != nil {
+		content.JetStream = config.JetStream{
+			Mode:     strings.ToLower(string(stream.Mode)),
+			Replicas: int(ptr.Deref(stream.Replicas, 0)),
+			MaxAge:   config.Duration(stream.MaxAge),
+		}
+		if stream.MaxBytes != nil {
+			content.JetStream.MaxBytes = int(stream.MaxBytes.Value())
+		}
+	}
+	return content
 }
 
-// databaseOf is the zero Database where a RoseyBot has none.
-func databaseOf(bot *v1alpha1.RoseyBot) v1alpha1.Database {
-	return ptr.Deref(bot.Spec.Database, v1alpha1.Database{})
+// storeConfig names a store only for a component that opens one.
+func storeConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
+	content := config.Database{DirectFallback: fallsBack(bot, component)}
+	switch {
+	case HoldsClaim(bot, component):
+		content.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
+	case opensStore(bot, component) || content.DirectFallback:
+		content.Postgres = &config.Postgres{URLFile: path.Join(config.PostgresSecretDir, config.PostgresURLFile)}
+	default:
+		return content
+	}
+	kept := databaseOf(bot).Retention
+	content.Retention = config.Retention{
+		Chat:       config.Duration(kept.Chat),
+		UserCounts: config.Duration(kept.UserCounts),
+		Outbound:   config.Duration(kept.Outbound),
+	}
+	return content
 }
 
 // Hash is short and differs where the content does.

@@ -3,6 +3,7 @@ package manifests
 import (
 	"cmp"
 	"path"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,18 +21,11 @@ const configHashAnnotation = "rosey.dev/config-hash"
 // imageGroup is the numeric group of the image's user.
 const imageGroup = int64(65532)
 
-// Replicas is the number of pods of a component that a RoseyBot asks for. The database service has one, since SQLite
-// has one writer. It does not follow spec.replicas, because other programs on the bus may ask it while the bot is
-// stopped.
-func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
-	switch {
-	case ptr.Deref(bot.Spec.Suspend, false):
-		return 0
-	case component == Bot:
-		return ptr.Deref(bot.Spec.Replicas, 1)
-	}
-	return 1
-}
+// What starts a component: the word after `rosey`, and the configuration file.
+var (
+	command    = map[Component]string{Bot: "bot", Database: "db"}
+	configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
+)
 
 func deployment(
 	bot *v1alpha1.RoseyBot, params Params, files map[string]string, component Component,
@@ -39,32 +33,29 @@ func deployment(
 	workload := made[appsv1.Deployment](bot, Name(bot, component), component)
 	workload.Spec.Replicas = new(Replicas(bot, component))
 	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
-	// A second pod beside the old one would be a second bot in the channel, or a second writer to the file.
-	workload.Spec.Strategy.Type = appsv1.RecreateDeploymentStrategyType
-	file, resources := config.BotFile, resourcesOr(bot.Spec.Resources, "32Mi", "128Mi")
-	if component == Database {
-		file, resources = config.DatabaseFile, resourcesOr(databaseOf(bot).Resources, "64Mi", "256Mi")
+	if !severalMayRun(bot, component) {
+		workload.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 	}
 	template := &workload.Spec.Template
 	template.Labels = with(bot.Spec.PodMetadata.Labels, workload.Labels)
 	template.Annotations = with(bot.Spec.PodMetadata.Annotations,
-		map[string]string{configHashAnnotation: Hash([]byte(files[file]))})
-	schedule(&template.Spec, bot)
+		map[string]string{configHashAnnotation: Hash([]byte(files[configFile[component]]))})
+	schedule(&template.Spec, bot, component)
 	template.Spec.SecurityContext = podSecurity(bot, component)
 	container := &template.Spec.Containers[0]
 	container.Name = string(component)
 	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
-	container.Args = []string{commands[component], "--config", path.Join(config.ConfigDir, file)}
-	container.Env = environment(bot)
-	container.Resources = resources
-	mountAll(&template.Spec, bot, component, file)
+	container.Args = []string{command[component], "--config", path.Join(config.ConfigDir, configFile[component])}
+	container.Env = append(environment(bot, container.Env), container.Env...)
+	container.Resources = resourcesOr(bot.Spec.Resources, "32Mi", "128Mi")
+	if component == Database {
+		container.Resources = resourcesOr(databaseOf(bot).Resources, "64Mi", "256Mi")
+	}
+	mountAll(&template.Spec, bot, params, component)
 	return workload
 }
 
-// commands are the words after `rosey` that start a component.
-var commands = map[Component]string{Bot: "bot", Database: "db"}
-
-func schedule(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot) {
+func schedule(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
 	wanted := bot.Spec.Scheduling
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
@@ -72,7 +63,13 @@ func schedule(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot) {
 	pod.Tolerations = wanted.Tolerations
 	pod.Affinity = wanted.Affinity
 	pod.TopologySpreadConstraints = wanted.TopologySpreadConstraints
-	pod.PriorityClassName = wanted.PriorityClassName
+	pod.PriorityClassName = string(wanted.PriorityClassName)
+	if len(pod.TopologySpreadConstraints) == 0 && severalMayRun(bot, component) {
+		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(bot, component)},
+		}}
+	}
 }
 
 // podSecurity fills in what the restricted Pod Security Standard asks for and a user left out.
@@ -80,7 +77,7 @@ func podSecurity(bot *v1alpha1.RoseyBot, component Component) *corev1.PodSecurit
 	security := bot.Spec.PodSecurityContext.DeepCopy()
 	if security == nil {
 		security = &corev1.PodSecurityContext{}
-		if component == Database {
+		if HoldsClaim(bot, component) {
 			security.FSGroup = new(imageGroup)
 			// Changing the group of every file at each start takes minutes on a large volume.
 			security.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
@@ -93,10 +90,12 @@ func podSecurity(bot *v1alpha1.RoseyBot, component Component) *corev1.PodSecurit
 	return security
 }
 
-// environment writes out the default of a field whose struct the API server replaces as a whole: where it filled the
-// default in, the live object would differ from the desired one for ever.
-func environment(bot *v1alpha1.RoseyBot) []corev1.EnvVar {
-	variables := bot.Spec.DeepCopy().ExtraEnv
+// environment is the user's, but for the names of ours. It writes out the default of a field whose struct the API server
+// replaces as a whole: where it filled the default in, the live object would differ from the desired one for ever.
+func environment(bot *v1alpha1.RoseyBot, ours []corev1.EnvVar) []corev1.EnvVar {
+	variables := slices.DeleteFunc(bot.Spec.DeepCopy().ExtraEnv, func(theirs corev1.EnvVar) bool {
+		return slices.ContainsFunc(ours, func(one corev1.EnvVar) bool { return one.Name == theirs.Name })
+	})
 	for _, variable := range variables {
 		if source := variable.ValueFrom; source != nil && source.FieldRef != nil {
 			source.FieldRef.APIVersion = cmp.Or(source.FieldRef.APIVersion, "v1")

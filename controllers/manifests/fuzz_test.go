@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,11 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/randfill"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
 )
 
 // legal makes a text one that starts and ends with a letter or digit, of the length that a RoseyBot may have.
@@ -53,15 +54,25 @@ func anyBot(data []byte) *v1alpha1.RoseyBot {
 			value.Username = legal(text(fill), any64, 20)
 		},
 		func(value *v1alpha1.NATS, fill randfill.Continue) {
-			value.URL = "nats://" + legal(text(fill), lower, 60)
-			if fill.Bool() {
-				value.SubjectPrefix = legal(text(fill), any64, 64)
+			fill.FillNoCustom(value)
+			value.URL, value.SubjectPrefix = "nats://"+legal(text(fill), lower, 60), legal(text(fill), any64, 64)
+		},
+		func(value *v1alpha1.JetStream, fill randfill.Continue) {
+			*value = v1alpha1.JetStream{
+				Mode:     []v1alpha1.JetStreamMode{v1alpha1.JetStreamAuto, v1alpha1.JetStreamAlways}[fill.Intn(2)],
+				Replicas: new(fill.Int31n(5) + 1),
+				MaxAge:   []string{"", "72h", "1h30m"}[fill.Intn(3)],
+				MaxBytes: resource.NewQuantity(fill.Int63n(1<<40-1<<20)+1<<20, resource.BinarySI),
 			}
+		},
+		func(value *v1alpha1.Kept, fill randfill.Continue) {
+			*value = []v1alpha1.Kept{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
 		},
 		func(value *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 			fill.FillNoCustom(value)
 			value.LogLevel = []string{"debug", "info", "warn", "error"}[fill.Intn(4)]
-			value.Replicas = new(fill.Int31n(2))
+			value.Replicas, value.Mode = new(fill.Int31n(2)), v1alpha1.ModeNATS
+			fillModes(value, fill)
 		},
 		func(value *v1alpha1.RoseyBot, fill randfill.Continue) {
 			value.Name, value.Namespace = legal(text(fill), lower, 50), legal(text(fill), lower, 63)
@@ -69,6 +80,41 @@ func anyBot(data []byte) *v1alpha1.RoseyBot {
 		},
 	).Fill(bot)
 	return bot
+}
+
+// fillModes makes the parts of a spec fit together as the CRD's rules want it.
+func fillModes(spec *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
+	database := ptr.Deref(spec.Database, v1alpha1.Database{})
+	postgres := &v1alpha1.Postgres{}
+	fill.Fill(postgres)
+	database.Postgres, database.SharedFrom = nil, nil
+	database.Replicas, database.Autoscaling, database.DirectFallback = nil, nil, nil
+	if fill.Bool() {
+		database.Postgres, database.SQLite = postgres, nil
+	}
+	switch fill.Intn(4) {
+	case 0:
+		spec.Mode, spec.NATS = v1alpha1.ModeDirect, nil
+		spec.Database = &database
+		return
+	case 1:
+		database = v1alpha1.Database{SharedFrom: &v1alpha1.RoseyBotRef{Name: "owner"}}
+		spec.NATS = nil
+	case 2:
+		if database.Postgres != nil {
+			most := fill.Int31n(50) + 1
+			database.Replicas, database.DirectFallback = new(fill.Int31n(50)+1), new(fill.Bool())
+			database.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(fill.Int31n(most) + 1), MaxReplicas: most}
+		}
+	}
+	spec.Database = &database
+	if spec.NATS == nil && database.SharedFrom == nil {
+		spec.NATS = &v1alpha1.NATS{}
+		fill.Fill(spec.NATS)
+	}
+	if spec.Account != nil {
+		spec.Replicas = new(fill.Int31n(4))
+	}
 }
 
 // FuzzBuild: any RoseyBot makes objects without a panic, twice the same, with names and labels that Kubernetes takes
@@ -83,8 +129,12 @@ func FuzzBuild(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bot := anyBot(data)
-		set := build(t, bot)
-		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, build(t, bot.DeepCopy())))); diff != "" {
+		params := testParams
+		params.Owner = anyBot(slices.Concat([]byte("owner"), data))
+		params.Owner.Spec.Mode, params.Owner.Spec.Database = v1alpha1.ModeNATS, nil
+		params.Owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.SecretRef{Name: "c"}}
+		set := buildWith(t, bot, params)
+		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, buildWith(t, bot.DeepCopy(), params)))); diff != "" {
 			t.Fatalf("two builds differ:\n%s", diff)
 		}
 		for _, object := range set.All() {
@@ -96,13 +146,7 @@ func FuzzBuild(f *testing.F) {
 				checkPod(t, deployment.Spec.Template)
 			}
 		}
-		files := configMapOf(t, set).Data
-		if _, err := config.Parse([]byte(files[config.BotFile]), config.BotComponent); err != nil {
-			t.Errorf("bot: %v", err)
-		}
-		if _, err := config.Parse([]byte(files[config.DatabaseFile]), config.DatabaseComponent); err != nil {
-			t.Errorf("database service: %v", err)
-		}
+		checkFiles(t, configMapOf(t, set).Data)
 	})
 }
 

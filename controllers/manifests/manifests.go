@@ -20,6 +20,8 @@ type Params struct {
 	Image string
 	// OperatorNamespace is where the operator runs, which network policies let in. Empty: any namespace.
 	OperatorNamespace string
+	// Owner is the RoseyBot of database.sharedFrom.
+	Owner *v1alpha1.RoseyBot
 }
 
 // Set is all that a RoseyBot needs, in the order in which it is to be written: an object only needs what stands
@@ -30,12 +32,17 @@ type Set struct {
 	Bot      []client.Object
 }
 
+// Components are the objects of each component.
+func (s Set) Components() map[Component][]client.Object {
+	return map[Component][]client.Object{Database: s.Database, Bot: s.Bot}
+}
+
 // All are the objects of a Set.
 func (s Set) All() []client.Object { return slices.Concat(s.Shared, s.Database, s.Bot) }
 
 // Build returns the objects that a RoseyBot needs.
 func Build(bot *v1alpha1.RoseyBot, params Params) (Set, error) {
-	files, err := configFiles(bot)
+	files, err := configFiles(bot, params)
 	if err != nil {
 		return Set{}, fmt.Errorf("making the configuration: %w", err)
 	}
@@ -46,9 +53,20 @@ func Build(bot *v1alpha1.RoseyBot, params Params) (Set, error) {
 	configuration := made[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
 	set.Shared = append(set.Shared, configuration)
-	set.Database = append(access(bot, params, Database), claim(bot), deployment(bot, params, files, Database))
-	set.Bot = append(access(bot, params, Bot), deployment(bot, params, files, Bot))
+	if HasService(bot) {
+		set.Database = component(bot, params, files, Database)
+	}
+	set.Bot = component(bot, params, files, Bot)
 	return set, nil
+}
+
+func component(bot *v1alpha1.RoseyBot, params Params, files map[string]string, component Component) []client.Object {
+	objects := access(bot, params, component)
+	if HoldsClaim(bot, component) {
+		objects = append(objects, claim(bot))
+	}
+	objects = append(objects, deployment(bot, params, files, component))
+	return append(objects, scaling(bot, component)...)
 }
 
 // access is who reaches the pods of a component, and whom they reach.

@@ -29,13 +29,18 @@ func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
 	}
 	compared := 0
 	for _, input := range inputs {
-		if strings.HasSuffix(input, ".golden.yaml") {
+		if strings.HasSuffix(input, ".golden.yaml") || strings.HasSuffix(input, ".owner.yaml") {
 			continue
 		}
 		compared++
 		t.Run(filepath.Base(input), func(t *testing.T) {
-			got := render(t, build(t, readBot(t, input)))
-			golden := strings.TrimSuffix(input, ".yaml") + ".golden.yaml"
+			name := strings.TrimSuffix(input, ".yaml")
+			params := testParams
+			if _, err := os.Stat(name + ".owner.yaml"); err == nil {
+				params.Owner = readBot(t, name+".owner.yaml")
+			}
+			got := render(t, buildWith(t, readBot(t, input), params))
+			golden := name + ".golden.yaml"
 			if *update {
 				if err := os.WriteFile(golden, got, 0o600); err != nil {
 					t.Fatal(err)
@@ -50,8 +55,8 @@ func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
 			}
 		})
 	}
-	if compared == 0 {
-		t.Error("there is nothing to compare in testdata")
+	if compared < 12 {
+		t.Errorf("there are %d RoseyBots in testdata, want a dozen", compared)
 	}
 }
 
@@ -71,17 +76,36 @@ func TestBuildIsDeterministicAndChangesNothing(t *testing.T) {
 
 // What the operator writes is what the processes read: each file passes the runtime's own check.
 func TestConfigurationIsAccepted(t *testing.T) {
-	for _, input := range []string{"testdata/minimal.yaml", "testdata/full.yaml", "testdata/suspended.yaml"} {
-		files := configMapOf(t, build(t, readBot(t, input))).Data
-		for file, component := range map[string]config.Component{
-			config.BotFile: config.BotComponent, config.DatabaseFile: config.DatabaseComponent,
-		} {
-			if _, err := config.Parse([]byte(files[file]), component); err != nil {
-				t.Errorf("%s, %s: %v", input, file, err)
+	goldens, err := filepath.Glob("testdata/*.golden.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, golden := range goldens {
+		text, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		configuration := &corev1.ConfigMap{}
+		for document := range strings.SplitSeq(string(text), "---\n") {
+			if strings.Contains(document, "kind: ConfigMap") {
+				err = yaml.Unmarshal([]byte(document), configuration)
 			}
 		}
-		if len(files) != 2 {
-			t.Errorf("%s: %d files, want 2", input, len(files))
+		if err != nil || configuration.Data[config.BotFile] == "" {
+			t.Errorf("%s: no configuration of the bot: %v", golden, err)
+		}
+		checkFiles(t, configuration.Data)
+	}
+}
+
+func checkFiles(t *testing.T, files map[string]string) {
+	t.Helper()
+	for file, text := range files {
+		component, known := map[string]config.Component{
+			config.BotFile: config.BotComponent, config.DatabaseFile: config.DatabaseComponent,
+		}[file]
+		if _, err := config.Parse([]byte(text), component); err != nil || !known {
+			t.Errorf("%s: %v\n%s", file, err, text)
 		}
 	}
 }
@@ -92,10 +116,11 @@ func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
 	container := botDeployment(set).Spec.Template.Spec.Containers[0]
 	got := []any{
 		container.Ports[0].ContainerPort, only[*corev1.Service](set.Bot).Spec.Ports[0].Port,
+		container.Env[0].Name, container.Env[1].Name,
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
 	want := []any{
-		int32(config.HTTPPort), int32(config.HTTPPort), config.HealthPath, config.HealthPath, config.ReadyPath,
+		int32(config.HTTPPort), int32(config.HTTPPort), config.PodNameVariable, config.PodUIDVariable, config.HealthPath, config.HealthPath, config.ReadyPath,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ports and paths (-runtime +base.yaml):\n%s", diff)
@@ -226,9 +251,16 @@ func readBot(t *testing.T, path string) *v1alpha1.RoseyBot {
 	return bot
 }
 
+var testParams = manifests.Params{Image: "rosey.example/rosey:default", OperatorNamespace: "ops"}
+
 func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
 	t.Helper()
-	set, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:default", OperatorNamespace: "ops"})
+	return buildWith(t, bot, testParams)
+}
+
+func buildWith(t *testing.T, bot *v1alpha1.RoseyBot, params manifests.Params) manifests.Set {
+	t.Helper()
+	set, err := manifests.Build(bot, params)
 	if err != nil {
 		t.Fatal(err)
 	}

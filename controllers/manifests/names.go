@@ -48,7 +48,7 @@ func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" 
 // serviceAccountName is the user's or has a suffix, because every namespace has a ServiceAccount "default", and a
 // RoseyBot may have that name.
 func serviceAccountName(bot *v1alpha1.RoseyBot) string {
-	return cmp.Or(bot.Spec.ServiceAccountName, bot.Name+"-rosey")
+	return cmp.Or(string(bot.Spec.ServiceAccountName), bot.Name+"-rosey")
 }
 
 // Selector selects the pods of a component. Deployments cannot change it, so it holds nothing that may change.

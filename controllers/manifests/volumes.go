@@ -1,6 +1,8 @@
 package manifests
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -15,29 +17,45 @@ func mount(pod *corev1.PodSpec, name, path string, source corev1.VolumeSource) {
 	})
 }
 
-func mountAll(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component, file string) {
+func mountAll(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, params Params, component Component) {
+	file := configFile[component]
 	configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
 	configuration.Name = configMapName(bot)
 	mount(pod, "config", config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
-	if component == Database {
+	if component == Bot {
+		if account := bot.Spec.Account; account != nil {
+			mountKey(pod, "account", config.AccountSecretDir, account.PasswordSecretRef, config.SecretFile)
+		}
+		mountKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
+	}
+	nats := NATS(bot, params.Owner)
+	if ref := nats.CredentialsSecretRef; ref != nil {
+		mountSecret(pod, "nats", config.NATSCredentialsDir, ref.Name)
+	}
+	if ref := nats.TLSSecretRef; ref != nil {
+		mountSecret(pod, "nats-tls", config.NATSTLSDir, ref.Name)
+	}
+	if HoldsClaim(bot, component) {
 		data := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: DatabaseName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: data})
-		return
+	} else if opensStore(bot, component) || fallsBack(bot, component) {
+		if postgres := databaseOf(bot).Postgres; postgres != nil {
+			mountKey(pod, "postgres", config.PostgresSecretDir, &postgres.URLSecretRef, config.PostgresURLFile)
+		}
 	}
-	if account := bot.Spec.Account; account != nil && account.PasswordSecretRef != nil {
-		mountSecret(pod, "account", config.AccountSecretDir, account.PasswordSecretRef)
-	}
-	if ref := bot.Spec.Channel.PasswordSecretRef; ref != nil {
-		mountSecret(pod, "channel", config.ChannelSecretDir, ref)
+}
+
+// mountKey mounts one key, by default called like the file.
+func mountKey(pod *corev1.PodSpec, name, path string, ref *v1alpha1.SecretKeyRef, file string) {
+	if ref != nil {
+		mountSecret(pod, name, path, ref.Name, corev1.KeyToPath{Key: cmp.Or(ref.Key, file), Path: file})
 	}
 }
 
 // mountSecret makes the Secret optional, so that the pod starts without it and says what is missing; and mounts a
-// whole folder, because the kubelet does not update a file that is mounted by subPath.
-func mountSecret(pod *corev1.PodSpec, name, path string, ref *v1alpha1.SecretKeyRef) {
+// whole folder, because the kubelet does not update a file that is mounted by subPath. Without keys it has them all.
+func mountSecret(pod *corev1.PodSpec, name, path string, secret v1alpha1.ObjectName, keys ...corev1.KeyToPath) {
 	mount(pod, name, path, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-		SecretName: ref.Name,
-		Optional:   new(true),
-		Items:      []corev1.KeyToPath{{Key: ref.Key, Path: config.SecretFile}},
+		SecretName: string(secret), Optional: new(true), Items: keys,
 	}})
 }

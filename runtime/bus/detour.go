@@ -12,7 +12,7 @@ import (
 const (
 	// detourPatience is how long messages wait for NATS before they go past it: a server that restarts
 	// must not make every bot open a connection to the database.
-	detourPatience = 2 * time.Second
+	detourPatience = time.Second
 	// detourAttempt bounds one try, after which NATS is looked at again.
 	detourAttempt = 5 * time.Second
 )

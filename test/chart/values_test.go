@@ -154,7 +154,7 @@ func TestBotsLetTheOperatorIn(t *testing.T) {
 	bot := &v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Name: "fun", Namespace: "films"},
 		Spec: v1alpha1.RoseyBotSpec{
-			Channel: v1alpha1.Channel{Name: "fun"}, NATS: v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
+			Channel: v1alpha1.Channel{Name: "fun"}, NATS: &v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
 		},
 	}
 	set, err := manifests.Build(bot, manifests.Params{OperatorNamespace: apiservertest.Namespace, Image: "rosey:v1"})

@@ -31,7 +31,7 @@ func newBot(name string) *v1alpha1.RoseyBot {
 		Spec: v1alpha1.RoseyBotSpec{
 			Channel: v1alpha1.Channel{Server: cytubeServer, Name: name},
 			Account: &v1alpha1.Account{Username: "rosey_" + name},
-			NATS:    v1alpha1.NATS{URL: natsURL},
+			NATS:    &v1alpha1.NATS{URL: natsURL},
 		},
 	}
 }

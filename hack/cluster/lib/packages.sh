@@ -19,6 +19,7 @@ needed_packages() {
 	findmnt util-linux
 	/etc/ssl/certs/ca-certificates.crt ca-certificates
 	LIST
+  [[ ${NETWORK_POLICY-no} == no ]] || printf '%s\n' "iptables iptables" "ipset ipset"
 }
 
 # missing_packages prints the packages of which something is missing, on one line.

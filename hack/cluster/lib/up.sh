@@ -9,9 +9,11 @@ cluster_up() {
   reason=$(check_machine) || fail "this machine does not allow a cluster: $reason"
   install_packages
   build_tools
+  build_policy
   lock_directory "$STATE"
   local state_lock=$LOCK
   if is_ready; then
+    need_policy
     say "cluster $NAME is already up"
   else
     start_cluster
@@ -32,6 +34,7 @@ start_cluster() {
   mkdir "$LOGS" "$STATE/tmp"
   : >"$LOGS/boot.log"
   echo "$TOOLS/bin" >"$STATE/tools" # which build this cluster was started with
+  choose_policy
   start_namespaces
   local starter=$!
   disown # or else bash remarks on its end

@@ -13,7 +13,7 @@ FAILED=0
 main() {
   trap clean_up EXIT
   trap 'exit 130' INT TERM
-  "$CLUSTER" build || exit 1
+  "$CLUSTER" build --network-policy || exit 1
   PATH=$("$CLUSTER" bin):$PATH
   take_down_all # what an earlier run may have left would count as the machine's
   look_at_machine | sort >"$WORK/look_at_machine"
@@ -86,7 +86,7 @@ base_layer_files() {
 }
 
 boot_two() {
-  "$CLUSTER" up --name smoke-a >"$WORK/up-a" 2>&1 &
+  "$CLUSTER" up --name smoke-a --network-policy >"$WORK/up-a" 2>&1 &
   local first=$!
   "$CLUSTER" up --name smoke-b >"$WORK/up-b" 2>&1 &
   local second=$!
@@ -121,6 +121,7 @@ check_first() {
   check_storage
   check_helm
   check_second_node
+  check_policy
   check_faults
   MEMORY=$("$CLUSTER" status --name smoke-a | sed -n 's/memory: \(.*\) MB/\1/p')
 }
@@ -186,6 +187,21 @@ check_second_node() {
   says "logs from the second node" "serving on :8080" kubectl -n smoke logs far
   says "no route out of the second node" "network is unreachable" in_far tcp 203.0.113.1:80
 }
+
+# check_policy: from both nodes, since each one's firewall guards its own pods.
+check_policy() {
+  ok "without a policy all may" in_pod get http://web/
+  kubectl apply -f "$TEST_HOME/policy.yaml" >/dev/null
+  ok "who is not named in a policy is refused" within 20 not in_pod get http://web/
+  ok "who is named is let in, from another node too" in_far get http://web/
+  ok "a policy for what goes out refuses the rest" within 20 not in_far get "http://$(address_of client):8080/"
+  ok "readiness probes are let in" kubectl -n smoke rollout status deployment/web --timeout=20s
+  kubectl delete -f "$TEST_HOME/policy.yaml" >/dev/null
+  ok "without the policy all may again" within 20 in_pod get http://web/
+  refused "a cluster without enforcement does not claim to have it" "$CLUSTER" up --name smoke-b --network-policy
+}
+
+not() { ! "$@"; }
 
 in_far() { kubectl -n smoke exec far -- /ko-app/probe "$@"; }
 

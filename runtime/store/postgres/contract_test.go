@@ -27,6 +27,7 @@ func mustOpen(t testing.TB, urlFile string) *Store {
 }
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Use(t)
 	storetest.Run(t, func(t *testing.T) store.Store { return mustOpen(t, server.URLFile(t)) })
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -55,7 +54,11 @@ func (s session) ExecAll(ctx context.Context, query string, rows [][]any) error 
 	for i := 0; i < len(rows) && err == nil; i++ {
 		_, err = results.Exec()
 	}
-	if err = errors.Join(err, results.Close()); err != nil {
+	// Closing fails of the same again.
+	if closing := results.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
 		return fmt.Errorf("executing: %w", classify(err))
 	}
 	return nil

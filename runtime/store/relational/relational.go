@@ -62,7 +62,7 @@ func Select[T any](
 ) ([]T, error) {
 	rows, err := from.Query(ctx, query, arguments...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a Session says what it attempted
+		return nil, err
 	}
 	defer rows.Close()
 	all := []T{}

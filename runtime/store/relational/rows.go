@@ -120,19 +120,18 @@ func (b *batch) status(id string, channel channelRow, status store.Status, at in
 }
 
 // seen merges as usersSQL does with the row that is there.
-func (b *batch) seen(channel int64, name string, at int64) *userRow {
+func (b *batch) seen(channel int64, name string, at int64) {
 	key := userKey{channel, store.Fold(name)}
 	user := b.users[key]
 	if user == nil {
 		user = &userRow{name: name, nameAt: at, firstSeen: at, seenAt: at}
 		b.users[key] = user
-		return user
+		return
 	}
 	if cmp.Or(cmp.Compare(at, user.nameAt), strings.Compare(name, user.name)) > 0 {
 		user.name, user.nameAt = name, at
 	}
 	user.firstSeen, user.seenAt = min(user.firstSeen, at), max(user.seenAt, at)
-	return user
 }
 
 // count adds the lines that were not there to their users'.

@@ -24,7 +24,7 @@ func numbered(query string) string { return strings.ReplaceAll(query, "$", "?") 
 
 // Query implements relational.Session.
 func (s session) Query(ctx context.Context, query string, arguments ...any) (relational.Rows, error) {
-	found, err := s.on.QueryContext(ctx, numbered(query), arguments...)
+	found, err := s.on.QueryContext(ctx, numbered(query), arguments...) //nolint:rowserrcheck // whoever reads does
 	if err != nil {
 		return nil, fmt.Errorf("querying: %w", classify(err))
 	}

@@ -26,6 +26,7 @@ const (
 // Server is a PostgreSQL server with a directory of its own.
 type Server struct {
 	dir, sockets string
+	attributes   *syscall.SysProcAttr // as whom its programs run
 	process      *exec.Cmd
 	stopped      chan error
 }
@@ -70,18 +71,18 @@ func Start(settings ...string) (*Server, error) {
 }
 
 func (s *Server) start(programs string, settings []string) error {
-	attributes, err := s.unprivileged()
-	if err != nil {
+	var err error
+	if s.attributes, err = s.unprivileged(); err != nil {
 		return err
 	}
 	password, data := filepath.Join(s.dir, "password"), filepath.Join(s.dir, "data")
-	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil { //nolint:gosec // a test's
+	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
 		return fmt.Errorf("writing the password: %w", err)
 	}
 	initialize := exec.Command(filepath.Join(programs, "initdb"), "--pgdata", data, "--username", superuser,
 		"--pwfile", password, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
 		"--wal-segsize", "1")
-	initialize.SysProcAttr, initialize.Dir = attributes, s.dir
+	initialize.SysProcAttr, initialize.Dir = s.attributes, s.dir
 	if output, err := initialize.CombinedOutput(); err != nil {
 		return fmt.Errorf("making a database cluster: %w: %s", err, output)
 	}
@@ -92,11 +93,11 @@ func (s *Server) start(programs string, settings []string) error {
 	for _, setting := range settings {
 		arguments = append(arguments, "-c", setting)
 	}
-	return s.launch(filepath.Join(programs, "postgres"), arguments, attributes)
+	return s.launch(filepath.Join(programs, "postgres"), arguments)
 }
 
 // launch starts the server in a thread that lives as long as it: if the test binary dies, so does the server.
-func (s *Server) launch(program string, arguments []string, attributes *syscall.SysProcAttr) error {
+func (s *Server) launch(program string, arguments []string) error {
 	output, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return fmt.Errorf("making the server's log: %w", err)
@@ -104,7 +105,7 @@ func (s *Server) launch(program string, arguments []string, attributes *syscall.
 	defer func() { _ = output.Close() }() // the server has its own
 	s.process = exec.Command(program, arguments...)
 	s.process.Dir, s.process.Stdout, s.process.Stderr = s.dir, output, output
-	own := *attributes
+	own := *s.attributes
 	own.Pdeathsig = syscall.SIGQUIT
 	s.process.SysProcAttr = &own
 	started := make(chan error)
@@ -157,7 +158,7 @@ func (s *Server) Stop() error {
 	if err := s.process.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping the server: %w", err)
 	}
-	<-s.stopped
+	_ = <-s.stopped // it was told to end, and says so
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("removing the server's directory: %w", err)
 	}

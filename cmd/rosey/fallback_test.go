@@ -1,0 +1,250 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+)
+
+// fallbackRig is a bot and a service with NATS between them and one PostgreSQL database for both.
+type fallbackRig struct {
+	t       *testing.T
+	nats    *natstest.Server
+	channel *simulator.Channel
+	site    string
+	url     string // the file with the database's URL
+	bot     *process
+	lines   atomic.Int64
+}
+
+func newFallbackRig(t *testing.T) *fallbackRig {
+	t.Helper()
+	sim, site := simulatortest.Start(t, simulator.Options{Accounts: []simulator.Account{
+		{Name: "Rosey", Password: "hush-hush", Rank: 3}, {Name: "mod", Rank: 2},
+	}})
+	r := &fallbackRig{
+		t: t, url: pgtest.Use(t).URLFile(t), nats: natstest.Start(t), channel: sim.Channel("movienight"), site: site,
+	}
+	if err := r.channel.Join("mod"); err != nil {
+		t.Fatal(err)
+	}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.bot = start(t, append([]string{"bot", "--username", "Rosey", "--password-file", password,
+		"--database-direct-fallback"}, r.flags()...)...)
+	return r
+}
+
+func (r *fallbackRig) flags() []string {
+	return []string{
+		"--server", r.site, "--channel", "movienight", "--nats", r.nats.URL(), "--http", "127.0.0.1:0",
+		"--database-postgres-url-file", r.url, "--log-level", "debug",
+	}
+}
+
+func (r *fallbackRig) startService() *process {
+	r.t.Helper()
+	return start(r.t, append([]string{"db"}, r.flags()...)...)
+}
+
+// chat has somebody talk without a pause until it is called.
+func (r *fallbackRig) chat() (end func()) {
+	stop := make(chan struct{})
+	var talking sync.WaitGroup
+	talking.Go(func() {
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+			if _, err := r.channel.Say("mod", strconv.Itoa(int(r.lines.Load()))); err != nil {
+				r.t.Error(err)
+				return
+			}
+			r.lines.Add(1)
+		}
+	})
+	return sync.OnceFunc(func() { close(stop); talking.Wait() })
+}
+
+// more waits until so many more lines have been said.
+func (r *fallbackRig) more(count int64) {
+	r.t.Helper()
+	target := r.lines.Load() + count
+	natstest.Eventually(r.t, "more lines", func() bool { return r.lines.Load() >= target })
+}
+
+// counted waits until the bot has so much more of a metric.
+func (r *fallbackRig) counted(metric string) {
+	r.t.Helper()
+	value := func() (number float64) {
+		_, metrics := r.bot.get(config.MetricsPath)
+		for line := range strings.Lines(metrics) {
+			if text, is := strings.CutPrefix(line, metric+`{subject="db.message.log"} `); is {
+				number, _ = strconv.ParseFloat(strings.TrimSpace(text), 64)
+			}
+		}
+		return number
+	}
+	before := value()
+	natstest.Eventually(r.t, metric, func() bool { return value() > before+20 })
+}
+
+func (r *fallbackRig) rows() shown {
+	r.t.Helper()
+	opened, err := postgres.OpenReadOnly(r.t.Context(), r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	rows, err := readShown(r.t.Context(), opened, r.movienight(), math.MaxInt32)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return rows
+}
+
+func (r *fallbackRig) movienight() store.Channel {
+	return store.Channel{Server: r.site, Name: "movienight"}
+}
+
+func (r *fallbackRig) enqueue(text string) {
+	r.t.Helper()
+	opened, err := postgres.Open(r.t.Context(), r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	_, err = opened.Enqueue(r.t.Context(), r.movienight(), store.OutboundLine{Text: text, At: time.Now()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// said waits until the bot has said lines in the channel, and nothing else.
+func (r *fallbackRig) said(texts ...string) {
+	r.t.Helper()
+	natstest.Eventually(r.t, "the bot to say "+fmt.Sprint(texts), func() bool {
+		var got []string
+		for _, entry := range r.channel.Log() {
+			if entry.Kind == "chat" && entry.User == "Rosey" {
+				got = append(got, entry.Text)
+			}
+		}
+		return cmp.Equal(texts, got)
+	})
+}
+
+func (r *fallbackRig) reasonOf(check config.CheckName, reason config.Reason) {
+	r.t.Helper()
+	natstest.Eventually(r.t, string(check)+" "+string(reason), func() bool {
+		return slices.ContainsFunc(r.bot.report().Checks, func(c config.Check) bool {
+			return c.Name == check && c.Reason == reason
+		})
+	})
+}
+
+// TestFallbackUnderLoad has NATS and then the service go and come back while people talk.
+func TestFallbackUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newFallbackRig(t)
+	service := r.startService()
+	r.bot.waitFor(config.ReasonReady)
+	service.waitFor(config.ReasonReady)
+	quiet := r.chat()
+	defer quiet()
+	r.enqueue("over NATS")
+	r.said("over NATS")
+	said := []string{"over NATS"}
+	for round := range 2 {
+		r.counted("rosey_bus_published_total")
+		r.nats.Stop()
+		r.reasonOf(config.NATSCheck, config.ReasonNATSUnreachable)
+		r.reasonOf(config.ServiceCheck, config.ReasonDirect)
+		r.counted("rosey_bus_stored_directly_total")
+		said = append(said, fmt.Sprintf("past NATS %d", round))
+		r.enqueue(said[len(said)-1])
+		r.said(said...)
+		r.nats.Restart()
+		r.bot.waitFor(config.ReasonReady)
+	}
+	r.counted("rosey_bus_published_total")
+	service.end(syscall.SIGKILL)
+	r.reasonOf(config.ServiceCheck, config.ReasonDirect)
+	r.counted("rosey_bus_stored_directly_total")
+	service = r.startService()
+	r.reasonOf(config.ServiceCheck, config.ReasonServiceAnswers)
+	r.more(50)
+	quiet()
+	last := strconv.Itoa(int(r.lines.Load() - 1))
+	natstest.Eventually(t, "the last line", func() bool {
+		return slices.ContainsFunc(r.rows().Chat, func(line shownLine) bool { return line.Text == last })
+	})
+	if code := r.bot.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("the bot's exit code is %d", code)
+	}
+	if code := service.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("the service's exit code is %d", code)
+	}
+	r.check(said)
+}
+
+// check compares what was said with what is stored.
+func (r *fallbackRig) check(said []string) {
+	r.t.Helper()
+	rows := r.rows()
+	stored := map[string][]string{}
+	for _, line := range rows.Chat {
+		stored[line.Username] = append(stored[line.Username], line.Text)
+	}
+	var want []string
+	for i := range r.lines.Load() {
+		want = append(want, strconv.Itoa(int(i)))
+	}
+	for _, lines := range [][]string{want, stored["mod"]} { // those of one millisecond are in no order
+		slices.Sort(lines)
+	}
+	if diff := cmp.Diff(map[string][]string{"mod": want, "Rosey": said}, stored); diff != "" {
+		r.t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if top := rows.TopChatters; len(top) == 0 || top[0] != (shownChatter{"mod", len(want)}) {
+		r.t.Errorf("chatters %+v, want mod with %d lines", top, len(want))
+	}
+	for _, user := range rows.Users {
+		if user.SessionStart != 0 {
+			r.t.Errorf("the session of %s is open after the end", user.Username)
+		}
+	}
+	for _, marked := range []string{
+		"[NATS] published db.message.log", "[DB] stored db.message.log",
+		"[NATS] answered db.messages.outbound.get", "[DB] answered db.messages.outbound.get",
+	} {
+		if !strings.Contains(fmt.Sprint(r.bot.log()), marked) {
+			r.t.Errorf("the bot's log has no %q", marked)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+# Programs that only some clusters need. Each is pinned in a module of its own, built when it is first asked for: a
+# change of one does not build Kubernetes again, and who does not want it does not wait for it.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the other files use MODULE_BIN
+
+# build_module NAME: builds the programs that NAME/go.mod lists as tools, once, and sets MODULE_BIN to their directory.
+build_module() {
+  local name=$1 built module_lock
+  built=$CACHE/modules/$name/$(module_fingerprint "$name")
+  MODULE_BIN=$built
+  [[ ! -d $built ]] || return 0
+  lock_directory "$CACHE/modules/$name"
+  module_lock=$LOCK
+  if ! [[ -d $built ]]; then # else another call built it while this one waited
+    build_step "programs of hack/cluster/$name: about 2 minutes the first time" build_module_into "$name" "$built.partial"
+    find "$CACHE/modules/$name" -mindepth 1 -maxdepth 1 ! -name '*.partial' -exec rm -rf {} +
+    mv "$built.partial" "$built"
+  fi
+  unlock "$module_lock"
+}
+
+module_fingerprint() {
+  (
+    cd "$CLUSTER_HOME/$1" || exit
+    { sha256sum go.mod go.sum "$CLUSTER_HOME/lib/modules.sh" | cut -d' ' -f1; go env GOVERSION GOARCH; } |
+      sha256sum | cut -c1-16
+  )
+}
+
+# build_module_into NAME DIR
+build_module_into() {
+  rm -rf "$2"
+  mkdir -p "$2"
+  (
+    export GOWORK=off CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+    cd "$CLUSTER_HOME/$1" && go build -trimpath -ldflags "-s -w" -o "$2/" tool
+  )
+}

@@ -1,0 +1,260 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// direct makes a database on the rig's file. change may alter its options.
+func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
+	options := database.DirectOptions{Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t)}
+	for _, one := range change {
+		one(&options)
+	}
+	return database.NewDirect(options)
+}
+
+// during runs something until the test ends.
+func during(t *testing.T, run func(context.Context)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+}
+
+func runDirect(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	during(t, func(ctx context.Context) {
+		if err := run(ctx); err != nil {
+			t.Errorf("the database ended with %v", err)
+		}
+	})
+}
+
+// teller is what events are published with.
+type teller interface {
+	Publish(suffix bus.Suffix, eventID string, payload any)
+	Flush(ctx context.Context) error
+}
+
+// tellLine publishes a line of chat whose text is a number, which is its id too.
+func tellLine(p teller, number int) {
+	p.Publish(bus.MessageLog, fmt.Sprintf("%012d", number), bus.MessagePayload{
+		Username: "alice", Message: strconv.Itoa(number),
+		Origin: bus.Origin{Timestamp: bus.Seconds{Time: time.UnixMilli(1763700000000 + int64(number))}},
+	})
+}
+
+func numbered(from, to int) (texts []string) {
+	for i := from; i < to; i++ {
+		texts = append(texts, strconv.Itoa(i))
+	}
+	return texts
+}
+
+func flush(t *testing.T, p teller) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDirectAnswersAndStores has all that a bot tells and asks, and what cannot be stored.
+func TestDirectAnswersAndStores(t *testing.T) {
+	r := newRig(t)
+	direct := r.direct()
+	runDirect(t, direct.Run)
+	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), nil)
+	during(t, publisher.Run)
+	tellLine(publisher, 1)
+	tellLine(publisher, 1)
+	publisher.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
+	publisher.Publish(bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
+	publisher.Publish(bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
+	publisher.Publish(bus.UserJoined, "4", bus.UserPayload{})
+	publisher.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
+	flush(t, publisher)
+	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 there; action mod pm_command cmd=help, result=success; dead: "
+	if got := r.tell(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {
+		t.Errorf("the database has %q", got)
+	}
+
+	ctx := t.Context()
+	var put bus.OutboundPutReply
+	var lines []bus.OutboundMessage
+	var ack bus.Ack
+	var user bus.UserStatsReply
+	for _, err := range []error{
+		direct.Request(ctx, bus.OutboundPut, bus.OutboundPutRequest{Message: "say it"}, &put),
+		direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{Claimant: "me"}, &lines),
+		direct.Request(ctx, bus.OutboundSent, bus.OutboundSentPayload{MessageID: &put.ID}, &ack),
+		direct.Request(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: "ALICE"}, &user),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if !put.Success || len(lines) != 1 || lines[0].Message != "say it" || !ack.Success || user.TotalChatLines != 1 {
+		t.Errorf("replies %+v, %+v, %+v, %+v", put, lines, ack, user)
+	}
+	var none []bus.OutboundMessage
+	if err := direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{}, &none); err != nil || len(none) > 0 {
+		t.Errorf("the line that was said is there still: %+v, %v", none, err)
+	}
+	if err := direct.Request(ctx, bus.OutboundSent, struct{}{}, &ack); err != nil || ack.Success {
+		t.Errorf("a mark without an id: %+v, %v", ack, err)
+	}
+	if err := direct.Request(ctx, "db.row.p.insert", struct{}{}, &ack); !errors.Is(err, bus.ErrNoService) {
+		t.Errorf("what is not served: %v", err)
+	}
+}
+
+// TestDirectKeepsTheNewest has more happen than there is room for while the database is away.
+func TestDirectKeepsTheNewest(t *testing.T) {
+	r := newRig(t)
+	var away atomic.Bool
+	away.Store(true)
+	registry := prometheus.NewPedanticRegistry()
+	direct := r.direct(func(o *database.DirectOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			if away.Load() {
+				return nil, errors.New("away")
+			}
+			return r.sqlite(ctx)
+		}
+	})
+	runDirect(t, direct.Run)
+	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), registry)
+	during(t, publisher.Run)
+	natstest.Eventually(t, "the reason", func() bool {
+		return direct.StoreCheck().Reason == config.ReasonStoreUnavailable
+	})
+	var reply bus.UserStatsReply
+	err := direct.Request(t.Context(), bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply)
+	if !errors.Is(err, bus.ErrNoReply) {
+		t.Errorf("a question while the database is away: %v", err)
+	}
+	const more = 7
+	for i := range bus.DefaultBuffer + more {
+		tellLine(publisher, i)
+	}
+	away.Store(false)
+	flush(t, publisher)
+	// The oldest may be stored all the same: those that waited in the publisher's hand.
+	lines := r.texts()
+	same(t, "lines", numbered(more, bus.DefaultBuffer+more), lines[max(0, len(lines)-bus.DefaultBuffer):])
+	if check := direct.StoreCheck(); !check.OK {
+		t.Errorf("check %+v", check)
+	}
+	if dropped := (&running{registry: registry}); r.metric(dropped, "rosey_bus_dropped_total", "buffer_full") != more {
+		t.Error("what was dropped is not counted")
+	}
+}
+
+func TestDirectMaintainsItsDatabase(t *testing.T) {
+	r := newRig(t)
+	direct := r.direct(func(o *database.DirectOptions) {
+		o.Retention, o.Upkeep = store.Retention{Chat: time.Hour}, 10*time.Millisecond
+	})
+	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), nil)
+	during(t, publisher.Run)
+	for i := range 3 { // of long ago
+		tellLine(publisher, i)
+	}
+	flush(t, publisher) // opens the database
+	if lines := r.texts(); len(lines) != 3 {
+		t.Fatalf("lines %q", lines)
+	}
+	runDirect(t, direct.Run)
+	natstest.Eventually(t, "old lines to go", func() bool { return len(r.texts()) == 0 })
+}
+
+// TestEveryLineOnceOnBothWays has NATS and the service go and come back while lines are published. The
+// database is in a file, so that the two ways take turns; with PostgreSQL they may overlap.
+func TestEveryLineOnceOnBothWays(t *testing.T) {
+	r := newRig(t)
+	direct := r.direct(func(o *database.DirectOptions) { o.Idle = 100 * time.Millisecond })
+	runDirect(t, direct.RunOnDemand)
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: r.server.URL(), Log: natstest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publisher := bus.NewPublisher(bus.PublisherOptions{
+		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Fallback: direct,
+	})
+	during(t, publisher.Run)
+	both := database.Fallback{
+		Service: bus.NewRequester(conn, subjects, publisher.ServiceAbsent), Database: direct, Log: natstest.Log(t),
+	}
+	lines := 0
+	publish := func(count int) {
+		for range count {
+			tellLine(publisher, lines)
+			lines++
+		}
+	}
+	publish(5)
+	for range 2 {
+		s := r.ready(r.start())
+		publish(300)
+		flush(t, publisher)
+		if check := publisher.Check(); check.Reason != config.ReasonServiceAnswers {
+			t.Errorf("check with a service: %+v", check)
+		}
+		r.askAlice(both, lines)
+		// The service stores what the publisher has no word of.
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":"%d","timestamp":%.3f}`,
+			lines, 1763700000+float64(lines)/1000), bus.MsgID(fmt.Sprintf("%012d", lines), bus.MessageLog))
+		r.settle()
+		r.stop(s)
+		r.server.Stop()
+		publish(300)
+		flush(t, publisher)
+		if check := publisher.Check(); !check.OK || check.Reason != config.ReasonDirect {
+			t.Errorf("check without NATS: %+v", check)
+		}
+		r.askAlice(both, lines)
+		r.server.Restart()
+		publish(5)
+		flush(t, publisher) // NATS is there and nobody takes anything
+		natstest.Eventually(t, "the database is closed", func() bool {
+			opened, err := sqlite.Open(t.Context(), r.path)
+			return err == nil && opened.Close() == nil
+		})
+	}
+	same(t, "lines", numbered(0, lines), r.texts())
+}
+
+// askAlice asks how many lines she has.
+func (r *rig) askAlice(both database.Fallback, want int) {
+	r.t.Helper()
+	var reply bus.UserStatsReply
+	err := both.Request(r.t.Context(), bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply)
+	if err != nil || reply.TotalChatLines != want {
+		r.t.Errorf("alice has %d lines, want %d; %v", reply.TotalChatLines, want, err)
+	}
+}

@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"os"
+	"testing"
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+)
+
+func rewrite(t *testing.T, file, databaseURL string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(databaseURL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endConnections is what a rotation or a restart of the server does.
+func endConnections(t *testing.T, server *pgtest.Server, database string) {
+	t.Helper()
+	server.Execute(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+database+"'")
+}
+
+// await tries until an attempt does not fail: the first may meet connections that ended.
+func await(t *testing.T, attempt func() error) {
+	t.Helper()
+	for range 20 {
+		if attempt() == nil {
+			return
+		}
+	}
+	t.Fatal(attempt())
+}
+
+func TestARotatedURLIsTakenUpWithoutARestart(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database := server.Database(t)
+	role := name(t, database)
+	file := pgtest.WriteURL(t, database)
+	s := mustOpen(t, file)
+
+	server.Execute(t, "ALTER ROLE "+role+" PASSWORD 'hunter2-new'")
+	endConnections(t, server, role)
+	var last error
+	for range 20 { // as in await
+		last = s.Apply(t.Context(), []store.Event{said(1, "alice", "a")})
+	}
+	expect(t, last, store.ErrRefused, "password authentication failed")
+
+	rewrite(t, file, server.URL(role, "hunter2-new", role))
+	await(t, func() error { return s.Apply(t.Context(), []store.Event{said(2, "alice", "b")}) })
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	endConnections(t, server, role)
+	for range 20 {
+		last = s.Apply(t.Context(), []store.Event{said(3, "alice", "c")})
+	}
+	expect(t, last, store.ErrURLAbsent, file)
+}
+
+func TestAURLThatLeadsToAnotherDatabaseIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database, other := server.Database(t), server.Database(t)
+	file := pgtest.WriteURL(t, database)
+	s := mustOpen(t, file)
+	elsewhere := mustOpen(t, pgtest.WriteURL(t, other))
+	rewrite(t, file, other)
+	endConnections(t, server, name(t, database))
+	var last error
+	for range 20 {
+		last = s.Apply(t.Context(), []store.Event{said(1, "alice", "a")})
+	}
+	expect(t, last, nil, "another database")
+	if lines, err := elsewhere.RecentChat(t.Context(), movies, 9); err != nil || len(lines) != 0 {
+		t.Errorf("the other database got %v, %v", lines, err)
+	}
+	rewrite(t, file, database)
+	await(t, func() error { return s.Apply(t.Context(), []store.Event{said(1, "alice", "a")}) })
+}

@@ -1,0 +1,193 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+)
+
+// name is the database's and its role's.
+func name(t *testing.T, databaseURL string) string {
+	t.Helper()
+	parsed, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.User.Username()
+}
+
+// meanings are the errors of which one says why a store does not open.
+var meanings = []error{
+	store.ErrURLAbsent, store.ErrRefused, store.ErrFull, store.ErrNewerSchema, store.ErrMigration, store.ErrRejected,
+}
+
+// expect compares what an error means, and that it gives no secret away.
+func expect(t *testing.T, err, want error, says string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%v, want an error that says %q", err, says)
+		return
+	}
+	for _, meaning := range meanings {
+		if errors.Is(err, meaning) != errors.Is(want, meaning) {
+			t.Errorf("%v: is %q: %v", err, meaning, errors.Is(err, meaning))
+		}
+	}
+	for _, secret := range []string{pgtest.Password, "hunter2", "://u:h", "://test"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error gives away %q: %v", secret, err)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error has several lines: %v", err)
+	}
+}
+
+func openFails(t *testing.T, urlFile string, want error, says string) {
+	t.Helper()
+	for _, open := range []func() (*Store, error){
+		func() (*Store, error) { return Open(t.Context(), urlFile) },
+		func() (*Store, error) { return OpenReadOnly(t.Context(), urlFile) },
+	} {
+		s, err := open()
+		if err == nil {
+			_ = s.Close()
+		}
+		expect(t, err, want, says)
+	}
+}
+
+func TestOpenSaysThatThereIsNoURL(t *testing.T) {
+	t.Parallel()
+	absent := filepath.Join(t.TempDir(), "absent")
+	openFails(t, absent, store.ErrURLAbsent, absent)
+	for text, says := range map[string]string{
+		"":                                       "absent or empty",
+		"hunter2":                                "expected postgres://",
+		"mysql://u:hunter2@host/db":              "expected postgres://",
+		"postgres://u:hunter2@host:port/db":      "expected postgres://",
+		"postgres://u:hunter2@host/db?sslmode=x": "expected postgres://",
+		"postgres://u:hun%ter2@host/db":          "expected postgres://",
+	} {
+		file := filepath.Join(t.TempDir(), "url")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		openFails(t, file, store.ErrURLAbsent, says)
+	}
+}
+
+func TestOpenSaysThatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	role := name(t, server.Database(t))
+	openFails(t, pgtest.WriteURL(t, server.URL(role, "hunter2", role)), store.ErrRefused, "password authentication failed")
+	openFails(t, pgtest.WriteURL(t, server.URL("nobody", "hunter2", role)), store.ErrRefused, "nobody")
+	openFails(t, pgtest.WriteURL(t, server.URL(role, pgtest.Password, "absent")), store.ErrRefused, "does not exist")
+
+	// Of another's database it can see that it is there, and no more.
+	other := name(t, server.Database(t))
+	file := pgtest.WriteURL(t, server.URL(role, pgtest.Password, other))
+	_, err := Open(t.Context(), file)
+	if !errors.Is(err, store.ErrRefused) || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("without the right to make tables: %v, want ErrRefused", err)
+	}
+	mustOpen(t, pgtest.WriteURL(t, server.URL(other, pgtest.Password, other)))
+	openFails(t, file, store.ErrRefused, "permission denied")
+}
+
+func TestOpenSaysThatTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	openFails(t, pgtest.WriteURL(t, "postgres://u:hunter2@/db?host="+nowhere), nil, "connecting to the database server")
+	openFails(t, pgtest.WriteURL(t, "postgres://u:hunter2@127.0.0.1:1/db"), nil, "refused")
+}
+
+func TestOpenSaysThatTheSchemaIsNewer(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database := server.Database(t)
+	file := pgtest.WriteURL(t, database)
+	mustOpen(t, file)
+	server.ExecuteIn(t, name(t, database), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)")
+	openFails(t, file, store.ErrNewerSchema, "999")
+}
+
+func TestOpenSaysThatAMigrationFailed(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database := server.Database(t)
+	role := name(t, database)
+	file := pgtest.WriteURL(t, database)
+	if _, err := OpenReadOnly(t.Context(), file); err == nil {
+		t.Error("opened for reading before there are tables")
+	}
+	server.ExecuteIn(t, role, "CREATE TABLE public.chat (somebody_elses text)")
+	_, err := Open(t.Context(), file)
+	expect(t, err, store.ErrMigration, `"chat" already exists`)
+	server.ExecuteIn(t, role, "DROP TABLE public.chat")
+	mustOpen(t, file) // the failed one left nothing behind
+}
+
+func TestServicesThatStartAtOnceDoNotRace(t *testing.T) {
+	t.Parallel()
+	file := pgtest.Use(t).URLFile(t)
+	var starting sync.WaitGroup
+	identities := make(chan string, 8)
+	for range cap(identities) {
+		starting.Go(func() {
+			s, err := Open(t.Context(), file)
+			if err != nil {
+				identities <- err.Error()
+				return
+			}
+			identity, err := s.Identity(t.Context())
+			identities <- fmt.Sprint(identity, err)
+			_ = s.Close()
+		})
+	}
+	starting.Wait()
+	first := <-identities
+	for range cap(identities) - 1 {
+		if other := <-identities; other != first {
+			t.Errorf("one says %q, another %q", first, other)
+		}
+	}
+	if !strings.HasSuffix(first, "<nil>") {
+		t.Error(first)
+	}
+}
+
+func TestReadingBesideTheService(t *testing.T) {
+	t.Parallel()
+	file := pgtest.Use(t).URLFile(t)
+	writer := mustOpen(t, file)
+	reader, err := OpenReadOnly(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if err := writer.Apply(t.Context(), []store.Event{said(1, "alice", "hi")}); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := reader.RecentChat(t.Context(), movies, 10); err != nil || len(lines) != 1 {
+		t.Errorf("the reader sees %v, %v", lines, err)
+	}
+	expect(t, reader.Apply(t.Context(), []store.Event{said(2, "bob", "ho")}), nil, "read-only")
+	_, err = writer.Enqueue(t.Context(), movies, store.OutboundLine{Text: "hello", At: clock(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := store.OutboundQuery{Limit: 1, MaxRetries: 1, Now: clock(2), Claimant: "a"}
+	if waiting, err := reader.Outbound(t.Context(), movies, query); err != nil || len(waiting) != 1 {
+		t.Errorf("waiting: %v, %v", waiting, err)
+	}
+}
