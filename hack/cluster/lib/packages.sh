@@ -20,6 +20,7 @@ needed_packages() {
 	/etc/ssl/certs/ca-certificates.crt ca-certificates
 	LIST
   [[ ${NETWORK_POLICY-no} == no ]] || printf '%s\n' "iptables iptables" "ipset ipset"
+  [[ ${NEEDS-} != postgres ]] || echo "/usr/lib/postgresql postgresql"
 }
 
 # missing_packages prints the packages of which something is missing, on one line.

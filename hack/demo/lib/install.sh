@@ -22,8 +22,17 @@ apply_with_image() { # FILE IMAGE
 
 install_nats() {
   say "NATS with JetStream, in namespace $namespace"
-  kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  make_namespace "$namespace"
   apply_with_image nats.yaml "rosey.local/nats:${nats_version#v}"
+}
+
+# make_namespace NAME: nothing runs in it that breaks the restricted Pod Security Standard.
+make_namespace() {
+  kubectl apply -f - >/dev/null <<EOF
+apiVersion: v1
+kind: Namespace
+metadata: {name: $1, labels: {pod-security.kubernetes.io/enforce: restricted}}
+EOF
 }
 
 # The bot's password is made here and known to the CyTube server and to the bot's Secret only.
@@ -47,8 +56,9 @@ apply_secret() { # NAME KEY
 
 install_operator() {
   say "the operator, by Helm"
+  make_namespace "$operator_namespace"
   helm upgrade --install rosey-operator charts/rosey-operator \
-    --namespace "$operator_namespace" --create-namespace --wait --timeout 120s \
+    --namespace "$operator_namespace" --wait --timeout 120s \
     --set image.repository=rosey.local/operator,image.tag="$version" \
     --set runtime.image=rosey.local/rosey:"$version" >/dev/null
 }
