@@ -1,0 +1,88 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// TestBotWithAPythonService has our bot told and asked by a service that behaves as the Python one: what it
+// publishes comes once, since that service would store it as often as it comes; what is to be said is said once;
+// and what cannot be said is not tried for ever, although the service hands it out for ever.
+func TestBotWithAPythonService(t *testing.T) {
+	t.Parallel()
+	for name, jetStream := range map[string]bool{"core NATS": false, "JetStream": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, simulator.Limits{})
+			s.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = jetStream, t.TempDir() })
+			s.username = "plain" // who may not use /say: the server drops it without a word
+			python := startPythonService(t, s.nats.Client(), "first", "/say HEAR ME", "second")
+			s.start()
+			s.await(config.ReasonReady)
+			s.withPython(python)
+		})
+	}
+}
+
+func (s *stage) withPython(python *pythonService) {
+	s.Helper()
+	const lines = 60
+	var want []string
+	for i := range lines {
+		switch i {
+		case lines / 3:
+			s.nats.Stop()
+			s.await(config.ReasonNATSUnreachable)
+		case lines * 2 / 3:
+			s.nats.Restart()
+			s.await(config.ReasonReady)
+		}
+		text := strconv.Itoa(i)
+		s.talk(text)
+		want = append(want, text)
+	}
+	natstest.Eventually(s.T, "all lines at the service", func() bool { return len(python.said("alice")) >= lines })
+	natstest.Eventually(s.T, "both lines to be said and marked", func() bool {
+		return python.sentTimes() == "1: true, 2: false, 3: true"
+	})
+	// The one that cannot be said is handed out at each poll.
+	polls := python.polls()
+	natstest.Eventually(s.T, "more polls", func() bool { return python.polls() > polls+3 })
+	if _, metrics := s.bot.get(config.MetricsPath); !strings.Contains(metrics,
+		`rosey_bot_outbound_total{outcome="unanswered"} 1`) {
+		s.Errorf("the line that the server drops was not tried once:\n%s", linesWith(metrics, "rosey_bot_outbound_total"))
+	}
+	if code := s.bot.end(syscall.SIGTERM); code != exitClean {
+		s.Errorf("exit code %d: %v", code, s.bot.log())
+	}
+	anyOrder := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+	if diff := cmp.Diff(want, python.said("alice"), anyOrder); diff != "" {
+		s.Errorf("lines at the service (-want +got):\n%s", diff)
+	}
+	left := map[any]int{}
+	for _, body := range python.all("user.left") {
+		left[body["username"]]++
+	}
+	if left["plain"] != 1 || left["alice"] != 1 {
+		s.Errorf("leaves at the service: %v, want one of each", left)
+	}
+}
+
+func linesWith(text, part string) (found string) {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			found += line
+		}
+	}
+	return found
+}
