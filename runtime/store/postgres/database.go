@@ -24,7 +24,8 @@ const (
 type database struct {
 	session
 
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	guard *connector
 }
 
 // Query implements relational.Session.
@@ -61,8 +62,12 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (ch
 }
 
 // ExecAll implements relational.Session.
-func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) error {
-	return d.Write(ctx, func(s relational.Session) error { return s.ExecAll(ctx, query, rows) })
+func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
+	err = d.Write(ctx, func(s relational.Session) error {
+		changed, err = s.ExecAll(ctx, query, rows)
+		return err
+	})
+	return changed, err
 }
 
 // Insert implements relational.Session.
@@ -132,3 +137,16 @@ func (d *database) SkipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
 // Share implements relational.Database.
 func (d *database) Share() string { return " FOR SHARE" }
+
+// Renumber implements relational.Database.
+func (d *database) Renumber(ctx context.Context, session relational.Session, table string) error {
+	query := fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'id'),
+greatest((SELECT max(id) FROM %[1]s), nextval(pg_get_serial_sequence('%[1]s', 'id'))))`, table)
+	if _, err := session.Exec(ctx, query); err != nil {
+		return fmt.Errorf("renumbering table %s: %w", table, err)
+	}
+	return nil
+}
+
+// Adopted implements relational.Database.
+func (d *database) Adopted(identity string) { d.guard.identity.Store(&identity) }

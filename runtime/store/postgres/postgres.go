@@ -50,7 +50,7 @@ func tryOpen(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: &database{session: session{pool}, pool: pool}}
+	s := &Store{db: &database{session: session{pool}, pool: pool, guard: guard}}
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 		err = relational.CheckSchema(ctx, s.db, migrations())

@@ -41,27 +41,28 @@ func (s session) Exec(ctx context.Context, query string, arguments ...any) (int6
 }
 
 // ExecAll implements relational.Session. All go to the server at once.
-func (s session) ExecAll(ctx context.Context, query string, rows [][]any) error {
+func (s session) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
 	if len(rows) == 0 {
-		return nil
+		return 0, nil
 	}
 	batch := &pgx.Batch{}
 	for _, arguments := range rows {
 		batch.Queue(query, arguments...)
 	}
 	results := s.on.SendBatch(ctx, batch)
-	var err error
 	for i := 0; i < len(rows) && err == nil; i++ {
-		_, err = results.Exec()
+		var tag pgconn.CommandTag
+		tag, err = results.Exec()
+		changed += tag.RowsAffected()
 	}
 	// Closing fails of the same again.
 	if closing := results.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
-		return fmt.Errorf("executing: %w", classify(err))
+		return 0, fmt.Errorf("executing: %w", classify(err))
 	}
-	return nil
+	return changed, nil
 }
 
 // Insert implements relational.Session. The rows are sent as one array for each column, which is faster

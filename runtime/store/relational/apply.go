@@ -118,7 +118,7 @@ func (b *batch) write(ctx context.Context, session Session) error {
 		if len(merged.rows) == 0 {
 			continue
 		}
-		if err := session.ExecAll(ctx, merged.query, merged.rows); err != nil {
+		if _, err := session.ExecAll(ctx, merged.query, merged.rows); err != nil {
 			return fmt.Errorf("storing %s: %w", merged.what, err)
 		}
 	}

@@ -22,7 +22,7 @@ ON CONFLICT DO NOTHING`
 		})
 	}
 	return s.db.Write(ctx, func(session Session) error {
-		if err := session.ExecAll(ctx, insert, rows); err != nil {
+		if _, err := session.ExecAll(ctx, insert, rows); err != nil {
 			return fmt.Errorf("keeping dead letters: %w", err)
 		}
 		if _, err := session.Exec(ctx, bound, store.MaxDeadLetters); err != nil {
@@ -43,6 +43,9 @@ WHERE id > $1 ORDER BY id LIMIT $2`
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading dead letters: %w", err)
+	}
+	for i, letter := range letters {
+		letters[i].Payload = append([]byte{}, letter.Payload...) // to a driver no bytes may be NULL
 	}
 	return letters, nil
 }

@@ -76,7 +76,7 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 			query string
 			rows  [][]any
 		}{{userSQL, b.userRows()}, {twice, twiceRows}, {add, addRows}} {
-			if err := session.ExecAll(ctx, step.query, step.rows); err != nil {
+			if _, err := session.ExecAll(ctx, step.query, step.rows); err != nil {
 				return fmt.Errorf("importing users: %w", err)
 			}
 		}

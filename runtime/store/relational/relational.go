@@ -26,6 +26,10 @@ type Database interface {
 	// Share follows a SELECT and keeps others from changing its rows until the transaction ends. It is
 	// empty where there is one writer.
 	Share() string
+	// Renumber has rows that get their number from the table get one above all that are there.
+	Renumber(ctx context.Context, session Session, table string) error
+	// Adopted tells that the database has another identity from now on.
+	Adopted(identity string)
 }
 
 // Session executes statements. Those of a Database are a transaction each.
@@ -35,7 +39,7 @@ type Session interface {
 	// Exec executes a statement and answers how many rows it changed.
 	Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error)
 	// ExecAll executes one statement for each of rows, which are its arguments.
-	ExecAll(ctx context.Context, query string, rows [][]any) error
+	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
 	// Insert adds rows to a table unless it has one of the same key, which is the first of columns and a
 	// text. Keys of rows are unique. It answers the keys of those that were not there.
 	Insert(ctx context.Context, table Table, rows [][]any) (added []string, err error)

@@ -28,8 +28,12 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (in
 }
 
 // ExecAll implements relational.Session.
-func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) error {
-	return d.Write(ctx, func(s relational.Session) error { return s.ExecAll(ctx, query, rows) })
+func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
+	err = d.Write(ctx, func(s relational.Session) error {
+		changed, err = s.ExecAll(ctx, query, rows)
+		return err
+	})
+	return changed, err
 }
 
 // Insert implements relational.Session.
@@ -76,3 +80,9 @@ func (d *database) SkipLocked() string { return "" }
 
 // Share implements relational.Database: there is one writer.
 func (d *database) Share() string { return "" }
+
+// Renumber implements relational.Database: SQLite keeps the greatest number itself (AUTOINCREMENT).
+func (d *database) Renumber(context.Context, relational.Session, string) error { return nil }
+
+// Adopted implements relational.Database: a file stays the same file.
+func (d *database) Adopted(string) {}

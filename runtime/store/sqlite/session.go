@@ -41,8 +41,9 @@ func (s session) Exec(ctx context.Context, query string, arguments ...any) (int6
 }
 
 // ExecAll implements relational.Session.
-func (s session) ExecAll(ctx context.Context, query string, rows [][]any) error {
-	return s.each(ctx, query, rows, func(int, int64) {})
+func (s session) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
+	err = s.each(ctx, query, rows, func(_ int, count int64) { changed += count })
+	return changed, err
 }
 
 // Insert implements relational.Session.

@@ -1,0 +1,165 @@
+package relational_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/store/relational"
+	"rosey.dev/rosey/runtime/store/sqlite"
+	"rosey.dev/rosey/runtime/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
+
+// place is a database that can be opened anew.
+type place struct {
+	write, read func(t *testing.T) (store.Importer, relational.Store)
+}
+
+func closed[T store.Store](t *testing.T) func(s T, err error) T {
+	t.Helper()
+	return func(s T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+}
+
+func sqlitePlace(t *testing.T) place {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	with := func(open func(context.Context, string) (*sqlite.Store, error)) func(*testing.T) (store.Importer, relational.Store) {
+		return func(t *testing.T) (store.Importer, relational.Store) {
+			s := closed[*sqlite.Store](t)(open(t.Context(), path))
+			return s, s.Store
+		}
+	}
+	return place{with(sqlite.Open), with(sqlite.OpenReadOnly)}
+}
+
+func postgresPlace(t *testing.T) place {
+	file := pgtest.Use(t).URLFile(t)
+	with := func(open func(context.Context, string) (*postgres.Store, error)) func(*testing.T) (store.Importer, relational.Store) {
+		return func(t *testing.T) (store.Importer, relational.Store) {
+			s := closed[*postgres.Store](t)(open(t.Context(), file))
+			return s, s.Store
+		}
+	}
+	return place{with(postgres.Open), with(postgres.OpenReadOnly)}
+}
+
+var places = map[string]func(*testing.T) place{"SQLite": sqlitePlace, "PostgreSQL": postgresPlace}
+
+func move(t *testing.T, from, to relational.Store) (taken int64) {
+	t.Helper()
+	moved, err := relational.Move(t.Context(), from, to, func(string, int64, int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range moved {
+		taken += table.Taken
+	}
+	return taken
+}
+
+func TestMoveThereAndBack(t *testing.T) {
+	t.Parallel()
+	for name, start := range places {
+		for other, end := range places {
+			t.Run(name+" to "+other, func(t *testing.T) {
+				t.Parallel()
+				seed := rand.Uint64()
+				t.Log("seed", seed)
+				first, second := start(t), end(t)
+				source, _ := first.write(t)
+				storetest.Fill(t, source, seed)
+				_, from := first.read(t)
+				target, to := second.write(t)
+				if taken := move(t, from, to); taken == 0 {
+					t.Error("nothing was taken")
+				}
+				storetest.Same(t, source, target)
+				if taken := move(t, from, to); taken != 0 {
+					t.Errorf("moved again: %d rows were taken", taken)
+				}
+				storetest.Same(t, source, target)
+				moveGoesOn(t, source, target, from, to)
+			})
+		}
+	}
+}
+
+var movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
+
+// moveGoesOn moves again after the source was used, and looks that a target that is used gives nothing back.
+func moveGoesOn(t *testing.T, source, target store.Importer, from, to relational.Store) {
+	t.Helper()
+	at := time.UnixMilli(1763790000000).UTC()
+	line := store.Event{ID: "later", Channel: movies, At: at, Fact: store.ChatLine{Username: "dave", Text: "later"}}
+	if err := source.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	query := store.OutboundQuery{Limit: 1, MaxRetries: 3, Now: at}
+	waiting, err := source.Outbound(t.Context(), movies, query)
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("%v, %v", waiting, err)
+	}
+	if err := source.MarkSent(t.Context(), waiting[0].ID, at); err != nil {
+		t.Fatal(err)
+	}
+	if taken := move(t, from, to); taken != 3 {
+		t.Errorf("%d rows were taken, want the line, its user and the mark", taken)
+	}
+	storetest.Same(t, source, target)
+
+	id, err := target.Enqueue(t.Context(), movies, store.OutboundLine{Text: "new", At: at})
+	if err != nil || id <= waiting[0].ID {
+		t.Errorf("the next line of the target has id %d, %v", id, err)
+	}
+	line.ID = "here"
+	if err := target.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	if taken := move(t, from, to); taken != 0 {
+		t.Errorf("%d rows were taken from a source that has nothing new", taken)
+	}
+	if user, _, err := target.User(t.Context(), movies, "dave"); err != nil || user.Lines != 2 {
+		t.Errorf("%+v, %v: want the target's own count", user, err)
+	}
+}
+
+func TestMoveRefusesAnotherDatabasesRows(t *testing.T) {
+	t.Parallel()
+	for name, end := range places {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := sqlitePlace(t), end(t)
+			source, _ := first.write(t)
+			target, to := second.write(t)
+			storetest.Fill(t, source, 1)
+			storetest.Fill(t, target, 2)
+			before, err := target.Identity(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, from := first.read(t)
+			_, err = relational.Move(t.Context(), from, to, func(string, int64, int64) {})
+			if !errors.Is(err, relational.ErrForeign) {
+				t.Errorf("%v, want ErrForeign", err)
+			}
+			if after, err := target.Identity(t.Context()); err != nil || after != before {
+				t.Errorf("the target's identity is %s, %v", after, err)
+			}
+		})
+	}
+}
