@@ -28,7 +28,8 @@ func newDatabaseCommand() *cobra.Command {
 	}
 	flags = newSettings(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
 		keysBut("account", "commands", "channel.passwordFile"))
-	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags))
+	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags),
+		newMoveCommand())
 	return command
 }
 

@@ -2,19 +2,17 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newBackupCommand(flags *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:     "backup FILE",
-		Short:   "Copy the database to a new file, beside a running service or without one",
+		Short:   "Copy the SQLite database to a new file, beside a running service or without one",
 		Example: `  rosey db backup --channel movienight --database rosey-data/rosey.db /backups/rosey-monday.db`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -34,7 +32,7 @@ func newBackupCommand(flags *settings) *cobra.Command {
 func newRestoreCommand(flags *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Put a copy of a backup in the place of the database, while no service runs",
+		Short: "Put a copy of a backup in the place of the SQLite database, while no service runs",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			path, err := databasePath(flags, command)
@@ -56,23 +54,15 @@ func newRestoreCommand(flags *settings) *cobra.Command {
 	}
 }
 
-// databasePath is where the configured database is. To work on a file takes no NATS: whatever
-// `rosey run` starts with is enough.
+// databasePath is the file of the configured database.
 func databasePath(flags *settings, command *cobra.Command) (string, error) {
-	component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+	tool, err := newTool(flags, command)
 	if err != nil {
 		return "", err
 	}
-	if err := component.setData(""); err != nil {
-		return "", err
+	if tool.config.Database.Postgres != nil {
+		return "", fmt.Errorf("database.postgres: `rosey db %s` is for SQLite alone, expected pg_dump and pg_restore "+
+			"for PostgreSQL", command.Name())
 	}
-	return component.config.Database.SQLite.Path, nil
-}
-
-// mustExist keeps a command that works on rows from making an empty database of a mistyped name.
-func mustExist(path string) error {
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("finding the database: %w", err)
-	}
-	return nil
+	return tool.config.Database.SQLite.Path, nil
 }

@@ -11,11 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/console"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newDeadCommand(flags *settings) *cobra.Command {
@@ -25,11 +23,11 @@ func newDeadCommand(flags *settings) *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	command.AddCommand(newDeadListCommand(flags),
-		newDeadChangeCommand(flags, "retry", "Store them now, while no service runs; what fails again stays",
+		newDeadChangeCommand(flags, "retry", "Store them now, with SQLite while no service runs; what fails again stays",
 			func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error {
 				return database.RetryDeadLetter(ctx, s, c.channel(), letter)
 			}),
-		newDeadChangeCommand(flags, "drop", "Remove them for good, while no service runs",
+		newDeadChangeCommand(flags, "drop", "Remove them for good, with SQLite while no service runs",
 			func(ctx context.Context, _ *component, s store.Store, letter store.DeadLetter) error {
 				_, err := s.DropDeadLetter(ctx, letter.ID)
 				return err
@@ -55,11 +53,11 @@ func newDeadListCommand(flags *settings) *cobra.Command {
 		Short: "Show the messages that could not be stored, beside a running service or without one",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			path, err := databasePath(flags, command)
+			tool, err := newTool(flags, command)
 			if err != nil {
 				return err
 			}
-			opened, err := sqlite.OpenReadOnly(command.Context(), path)
+			opened, err := tool.openToLook(command.Context())
 			if err != nil {
 				return failed(err)
 			}
@@ -87,17 +85,14 @@ func newDeadChangeCommand(
 			if err != nil {
 				return err
 			}
-			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+			tool, err := newTool(flags, command)
 			if err != nil {
 				return err
 			}
-			if err := component.setData(""); err != nil {
-				return err
-			}
 			work := func(ctx context.Context, s store.Store, letter store.DeadLetter) error {
-				return do(ctx, component, s, letter)
+				return do(ctx, tool, s, letter)
 			}
-			done, err := component.changeLetters(command.Context(), wanted, work)
+			done, err := tool.changeLetters(command.Context(), wanted, work)
 			said := printf(command.OutOrStdout(), "%s: %d done\n", verb, done)
 			return failed(errors.Join(err, said))
 		},
@@ -130,11 +125,7 @@ func (c *component) changeLetters(
 	ctx context.Context, wanted map[int64]bool,
 	do func(ctx context.Context, s store.Store, letter store.DeadLetter) error,
 ) (done int, err error) {
-	path := c.config.Database.SQLite.Path
-	if err := mustExist(path); err != nil {
-		return 0, err
-	}
-	opened, err := sqlite.Open(ctx, path)
+	opened, err := c.openThere(ctx)
 	if err != nil {
 		return 0, err
 	}

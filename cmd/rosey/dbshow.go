@@ -10,9 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newShowCommand(flags *settings) *cobra.Command {
@@ -30,15 +28,11 @@ func newShowCommand(flags *settings) *cobra.Command {
 			if limit < 0 {
 				return fmt.Errorf("--limit: %d, expected 0 for all or a number above", limit)
 			}
-			// To look at rows takes no NATS: whatever `rosey run` starts with is enough.
-			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+			tool, err := newTool(flags, command)
 			if err != nil {
 				return err
 			}
-			if err := component.setData(""); err != nil {
-				return err
-			}
-			content, err := component.look(command.Context(), limit)
+			content, err := tool.look(command.Context(), limit)
 			if err != nil {
 				return failed(err)
 			}
@@ -107,7 +101,7 @@ func (c *component) look(ctx context.Context, limit int) (content shown, err err
 	if limit == 0 {
 		limit = math.MaxInt
 	}
-	opened, err := sqlite.OpenReadOnly(ctx, c.config.Database.SQLite.Path)
+	opened, err := c.openToLook(ctx)
 	if err != nil {
 		return shown{}, err
 	}

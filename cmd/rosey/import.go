@@ -11,10 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/console"
 	"rosey.dev/rosey/runtime/legacy"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newImportCommand() *cobra.Command {
@@ -28,18 +26,19 @@ func newImportCommand() *cobra.Command {
 		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+			tool, err := newTool(flags, command)
 			if err != nil {
 				return err
 			}
-			summary, err := component.importFile(command.Context(), arguments[0], command.ErrOrStderr())
+			summary, err := tool.importFile(command.Context(), arguments[0], command.ErrOrStderr())
 			if err != nil {
 				return failed(err)
 			}
 			return writeAs(command.OutOrStdout(), output, summary, summaryText(summary))
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysOf("channel.name", "channel.server", "database.sqlite.path", "logLevel"))
+	flags = newSettings(command.Flags(), "", keysOf("channel.name", "channel.server", "database.sqlite.path",
+		"database.postgres.urlFile", "logLevel"))
 	addOutput(command, &output)
 	return command
 }
@@ -50,16 +49,18 @@ func (c *component) importFile(ctx context.Context, file string, notes io.Writer
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if err := c.makeData(""); err != nil {
-		return summary, err
+	if c.config.Database.Postgres == nil {
+		if err := c.makeData(""); err != nil {
+			return summary, err
+		}
 	}
-	target, err := sqlite.Open(ctx, c.config.Database.SQLite.Path)
+	target, err := c.openImporter(ctx)
 	if err != nil {
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	_, _ = fmt.Fprintf(notes, "importing %s, made by a Python Rosey with %s, into channel %s of %s\n",
-		file, source.Generation, c.config.Channel.Name, c.config.Database.SQLite.Path)
+		file, source.Generation, c.config.Channel.Name, c.databaseName())
 	return legacy.Import(ctx, legacy.Options{
 		Source: source, Target: target, Channel: c.channel(),
 		Progress: func(table string, done, rows int) {

@@ -22,9 +22,10 @@ INSERT INTO api_tokens VALUES ('verysecret');
 INSERT INTO user_stats VALUES ('alice', 1763700000, 1763700001, 8, 3600, NULL);
 INSERT INTO recent_chat VALUES (1, 1763700001, 'alice', 'hi'), (2, 1763700001, 'alice', 'hi');`
 
-func TestImportByHand(t *testing.T) {
-	dir := t.TempDir()
-	file, database := filepath.Join(dir, "bot_data.db"), filepath.Join(dir, "new", "rosey.db")
+// writePython writes the file of a Python Rosey.
+func writePython(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bot_data.db")
 	db, err := sql.Open("sqlite", file)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,12 @@ func TestImportByHand(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func TestImportByHand(t *testing.T) {
+	dir, file := t.TempDir(), writePython(t)
+	database := filepath.Join(dir, "new", "rosey.db")
 	flags := []string{"--channel", "Movies", "--database", database}
 	expectCall(t, exitUsage, "channel.name", "import", file)
 	expectCall(t, exitFailure, "absent.db", append([]string{"import", filepath.Join(dir, "absent.db")}, flags...)...)

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -49,24 +47,6 @@ func TestServiceKeepsWhatTheConfigurationSays(t *testing.T) {
 	if diff := cmp.Diff(bus.MaintenanceRemoved{Chat: 1}, reply.Removed); diff != "" {
 		t.Errorf("removed: %s", diff)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-func TestServiceWithPostgreSQLSaysWhyItDoesNotStart(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "database.yaml")
-	content := fmt.Sprintf(`channel: {name: Movies}
-nats: {url: %q}
-http: {address: "127.0.0.1:0"}
-database: {postgres: {urlFile: /nowhere}}
-`, natstest.Start(t).URL())
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, "db", "--config", file)
-	p.waitFor(config.ReasonStoreURLAbsent)
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
 
 // place is a database that can be opened anew.
 type place struct {
-	write, read func(t *testing.T) (store.Importer, relational.Store)
+	write, read opener
 }
 
 func closed[T store.Store](t *testing.T) func(s T, err error) T {
@@ -36,9 +36,12 @@ func closed[T store.Store](t *testing.T) func(s T, err error) T {
 	}
 }
 
+// opener opens a database, and closes it with the test.
+type opener func(t *testing.T) (store.Importer, relational.Store)
+
 func sqlitePlace(t *testing.T) place {
 	path := filepath.Join(t.TempDir(), "rosey.db")
-	with := func(open func(context.Context, string) (*sqlite.Store, error)) func(*testing.T) (store.Importer, relational.Store) {
+	with := func(open func(context.Context, string) (*sqlite.Store, error)) opener {
 		return func(t *testing.T) (store.Importer, relational.Store) {
 			s := closed[*sqlite.Store](t)(open(t.Context(), path))
 			return s, s.Store
@@ -49,7 +52,7 @@ func sqlitePlace(t *testing.T) place {
 
 func postgresPlace(t *testing.T) place {
 	file := pgtest.Use(t).URLFile(t)
-	with := func(open func(context.Context, string) (*postgres.Store, error)) func(*testing.T) (store.Importer, relational.Store) {
+	with := func(open func(context.Context, string) (*postgres.Store, error)) opener {
 		return func(t *testing.T) (store.Importer, relational.Store) {
 			s := closed[*postgres.Store](t)(open(t.Context(), file))
 			return s, s.Store

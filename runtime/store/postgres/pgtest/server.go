@@ -28,7 +28,8 @@ type Server struct {
 	dir, sockets string
 	attributes   *syscall.SysProcAttr // as whom its programs run
 	process      *exec.Cmd
-	stopped      chan error
+	stopped      chan struct{}
+	ended        error // of what it ended, once it is stopped
 }
 
 // Programs is the directory of the server's programs, of the newest version that is installed.
@@ -63,7 +64,7 @@ func Start(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the server's directory: %w", err)
 	}
-	s := &Server{dir: dir, sockets: dir, stopped: make(chan error, 1)}
+	s := &Server{dir: dir, sockets: dir, stopped: make(chan struct{})}
 	if err := s.start(programs, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -115,7 +116,8 @@ func (s *Server) launch(program string, arguments []string) error {
 		err := s.process.Start()
 		started <- err
 		if err == nil {
-			s.stopped <- s.process.Wait()
+			s.ended = s.process.Wait()
+			close(s.stopped)
 		}
 	}()
 	if err := <-started; err != nil {
@@ -128,8 +130,8 @@ func (s *Server) waitUntilReady() error {
 	socket := filepath.Join(s.sockets, ".s.PGSQL."+port)
 	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
-		case err := <-s.stopped:
-			return fmt.Errorf("the server ended: %w: %s", err, s.Log())
+		case <-s.stopped:
+			return fmt.Errorf("the server ended: %w: %s", s.ended, s.Log())
 		default:
 		}
 		// It takes connections from when it is ready.
@@ -158,7 +160,7 @@ func (s *Server) Stop() error {
 	if err := s.process.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping the server: %w", err)
 	}
-	_ = <-s.stopped // it was told to end, and says so
+	<-s.stopped
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("removing the server's directory: %w", err)
 	}

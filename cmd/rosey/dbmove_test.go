@@ -1,0 +1,73 @@
+package main
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/store/sqlite"
+	"rosey.dev/rosey/runtime/store/storetest"
+)
+
+func TestMoveByHand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	urlFile := pgtest.Use(t).URLFile(t)
+	seed := rand.Uint64()
+	t.Log("seed", seed)
+	source := openStore(t, dir)
+	storetest.Fill(t, source, seed)
+
+	atSource, atPostgres := "sqlite://"+filepath.Join(dir, "rosey.db"), "postgres-file://"+urlFile
+	atEnd := "sqlite://" + filepath.Join(dir, "end.db")
+	for _, taken := range []bool{true, false} { // beside whoever has the source open
+		text := expectCall(t, exitClean, "chat: ", "db", "move", "--from", atSource, "--to", atPostgres)
+		for line := range strings.Lines(text) {
+			fields := strings.Fields(line)
+			if len(fields) == 4 && fields[0] == "chat" && (fields[2] == fields[1]) != taken {
+				t.Errorf("taken %v: %s", taken, line)
+			}
+		}
+	}
+	target := openPostgres(t, urlFile)
+	storetest.Same(t, source, target)
+	closePostgres(t, target)
+	expectCall(t, exitFailure, "--to: ", "db", "move", "--from", atPostgres, "--to", atSource) // it is open
+	closeStore(t, source)
+
+	expectCall(t, exitClean, `"table": "chat"`, "db", "move", "--from", atPostgres, "--to", atEnd, "-o", "json")
+	source, target = openStore(t, dir), openPostgres(t, urlFile)
+	end, err := sqlite.Open(t.Context(), filepath.Join(dir, "end.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Same(t, source, end)
+	closeStore(t, end)
+	closeStore(t, source)
+	closePostgres(t, target)
+}
+
+func TestMoveSaysWhatItWants(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := "sqlite://" + filepath.Join(dir, "rosey.db")
+	for says, arguments := range map[string][]string{
+		"--from: expected sqlite:///PATH": {"--to", file},
+		"absolute path":                   {"--from", "sqlite://rosey.db", "--to", file},
+		"--to: a URL with a password":     {"--from", file, "--to", "postgres://u:battery-staple@h/db"},
+		"--from: a URL with a password":   {"--from", "postgresql://u:battery-staple@h/db", "--to", file},
+		"expected another database":       {"--from", file, "--to", file},
+	} {
+		code, out, complaints := call(t, append([]string{"db", "move"}, arguments...)...)
+		if code != exitUsage || !strings.Contains(complaints, says) || strings.Contains(out+complaints, "battery") {
+			t.Errorf("%v: exit code %d, %s%s; want %q", arguments, code, out, complaints, says)
+		}
+	}
+	absent := "sqlite://" + filepath.Join(dir, "absent.db")
+	expectCall(t, exitFailure, "--from: opening database", "db", "move", "--from", absent, "--to", file)
+	if found, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) != 0 {
+		t.Errorf("a move from nowhere made %v", found)
+	}
+}

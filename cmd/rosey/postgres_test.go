@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+)
+
+// writePostgresConfig is writeConfig with the file of a URL.
+func writePostgresConfig(t *testing.T, natsURL, urlFile string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "database.yaml")
+	content := fmt.Sprintf(`channel: {server: "https://cytu.be", name: Movies}
+nats: {url: %q}
+http: {address: "127.0.0.1:0"}
+database: {postgres: {urlFile: %q}}
+logLevel: debug
+`, natsURL, urlFile)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// databaseOf is the name of a test's database and of its role.
+func databaseOf(t *testing.T, databaseURL string) string {
+	t.Helper()
+	parsed, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.User.Username()
+}
+
+// One service through everything that can be wrong: each time the file with the URL is written anew, and no restart.
+func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
+	t.Parallel()
+	server, nats := pgtest.Use(t), natstest.Start(t)
+	newer, blocked := server.Database(t), server.Database(t)
+	closePostgres(t, openPostgres(t, pgtest.WriteURL(t, newer)))
+	server.ExecuteIn(t, databaseOf(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)")
+	server.ExecuteIn(t, databaseOf(t, blocked), "CREATE TABLE public.chat (somebody_elses text)")
+
+	file := filepath.Join(t.TempDir(), "url")
+	p := start(t, "db", "--config", writePostgresConfig(t, nats.URL(), file))
+	expect := func(reason config.Reason, says string) {
+		t.Helper()
+		if report := p.waitFor(reason); !strings.Contains(report.Message, says) {
+			t.Errorf("%s: %q, want it to say %q", reason, report.Message, says)
+		}
+	}
+	write := func(databaseURL string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(databaseURL), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(config.ReasonStoreURLAbsent, file)
+	role := databaseOf(t, blocked)
+	write(server.URL(role, "battery-staple", role))
+	expect(config.ReasonStoreRefused, "password authentication failed")
+	write("postgres://u:battery-staple@127.0.0.1:1/db")
+	expect(config.ReasonStoreUnavailable, "connection refused")
+	write(newer)
+	expect(config.ReasonStoreNewer, "999")
+	write(blocked)
+	expect(config.ReasonMigrationFailed, `"chat" already exists`)
+	server.ExecuteIn(t, role, "DROP TABLE public.chat")
+	p.waitFor(config.ReasonReady)
+
+	publish := func(text string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"username":"alice","message":%q}`, text)
+		if err := nats.Client().Publish("rosey.db.message.log", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("hi")
+	natstest.Eventually(t, "the line to be stored", func() bool {
+		return len(storedIn(t, blocked)) == 1
+	})
+	server.Fill(t, role)
+	for range 400 {
+		publish(incompressible(5000))
+	}
+	expect(config.ReasonStoreFull, "no space is left")
+	if code := p.end(syscall.SIGKILL); code != -1 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, secret := range []string{pgtest.Password, "battery-staple", "postgres://u:b", "postgres://test"} {
+		if said := fmt.Sprint(p.log()) + p.output(); strings.Contains(said, secret) {
+			t.Errorf("%q is in the log: %s", secret, said)
+		}
+	}
+}
+
+func openPostgres(t *testing.T, urlFile string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), urlFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closePostgres(t *testing.T, s *postgres.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var postgresChannel = store.Channel{Server: "https://cytu.be", Name: "Movies"}
+
+func storedIn(t *testing.T, databaseURL string) []store.RecentLine {
+	t.Helper()
+	s := openPostgres(t, pgtest.WriteURL(t, databaseURL))
+	defer closePostgres(t, s)
+	lines, err := s.RecentChat(t.Context(), postgresChannel, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+func incompressible(length int) string {
+	text := make([]byte, length)
+	for i := range text {
+		text[i] = byte('a' + rand.IntN(26))
+	}
+	return string(text)
+}
+
+func TestCommandsWithPostgreSQL(t *testing.T) {
+	t.Parallel()
+	urlFile := pgtest.Use(t).URLFile(t)
+	file := writePostgresConfig(t, "nats://127.0.0.1:1", urlFile)
+	expectCall(t, exitFailure, "schema", "db", "show", "--config", file) // no service has started yet
+
+	s := openPostgres(t, urlFile)
+	line := store.Event{ID: "1", Channel: postgresChannel, At: time.UnixMilli(1763700000000),
+		Fact: store.ChatLine{Username: "alice", Text: "hi"}}
+	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	letters := []store.DeadLetter{
+		store.NewDeadLetter("db.message.log", "", "was too early", []byte(`{"username":"bob","message":"ho"}`), line.At),
+		store.NewDeadLetter("db.message.log", "", "not JSON", []byte("]"), line.At),
+	}
+	if err := s.AddDeadLetters(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	defer closePostgres(t, s) // the commands work beside a service
+	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
+	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
+	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	if chat := show(t, file).Chat; len(chat) != 2 {
+		t.Errorf("chat: %v", chat)
+	}
+	for _, verb := range []string{"backup", "restore"} {
+		expectCall(t, exitUsage, "pg_dump", "db", verb, filepath.Join(t.TempDir(), "f"), "--config", file)
+	}
+	expectCall(t, exitUsage, "both sqlite and postgres", "db", "show", "--config", file, "--database", "/d")
+
+	python := writePython(t)
+	flags := []string{"--channel", "Movies", "--database-postgres-url-file", urlFile}
+	for range 2 {
+		expectCall(t, exitClean, urlFile, append([]string{"import", python}, flags...)...)
+	}
+	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
+	if !strings.Contains(content, "1h0m0s") || strings.Contains(content, pgtest.Password) {
+		t.Errorf("stored:\n%s", content)
+	}
+}
