@@ -46,6 +46,7 @@ type Binding struct {
 	decided    bool
 	connection uint64 // for which it was decided
 	durable    bool   // the stream was bound once
+	doubted    bool
 }
 
 // Bound is a decision. Its zero value is core NATS alone.
@@ -109,20 +110,45 @@ func (b *Binding) Bind(ctx context.Context) (Bound, error) {
 	return bound, nil
 }
 
-// Doubt has the next Bind look at the stream again: it did not do what it should.
+// Doubt says that the stream did not do what it should, though it may say of itself that all is well: the next Bind
+// looks at it again, and Check says so until Works.
 func (b *Binding) Doubt(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.decided = false
-	b.log.Debug("[NATS] the stream is in doubt", "stream", b.wanted.Name, "error", err)
+	if !b.conn.Connected() {
+		return // that is no fault of the stream's
+	}
+	b.doubted = true
+	b.setUnavailable(err)
+}
+
+// Works says that the stream does what it should.
+func (b *Binding) Works() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.doubted {
+		b.doubted = false
+		b.setBound()
+	}
+}
+
+func (b *Binding) setBound() {
+	b.set(true, config.ReasonStreamBound, "events are kept in the stream "+b.wanted.Name+" until they are stored")
+}
+
+func (b *Binding) setUnavailable(err error) {
+	b.set(false, config.ReasonStreamUnavailable,
+		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, causeInWords(err)))
 }
 
 // decide needs the lock.
 func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	stream, err := b.ensure(ctx)
 	if err == nil {
-		b.set(true, config.ReasonStreamBound,
-			"events are kept in the stream "+b.wanted.Name+" until they are stored")
+		if !b.doubted {
+			b.setBound()
+		}
 		return Bound{Stream: stream, JetStream: b.js}, nil
 	}
 	if ctx.Err() != nil || !b.conn.Connected() {
@@ -145,8 +171,7 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 		}
 		b.set(false, config.ReasonJetStreamMissing, why+"; events wait for it")
 	default:
-		b.set(false, config.ReasonStreamUnavailable,
-			fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, causeInWords(err)))
+		b.setUnavailable(err)
 	}
 	return Bound{}, err
 }

@@ -25,7 +25,10 @@ func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
 	if len(confirmed) > 0 {
 		p.published(confirmed)
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		p.binding.Works()
+	case ctx.Err() == nil:
 		p.binding.Doubt(err)
 	}
 	return err == nil

@@ -19,7 +19,7 @@ func (r *rig) bot() *bus.Publisher {
 func (r *rig) botWith(change func(*bus.PublisherOptions)) *bus.Publisher {
 	r.t.Helper()
 	log := natstest.Log(r.t)
-	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.server.URL(), Log: log})
+	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.url, Log: log})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -108,12 +108,9 @@ func (i *intake) fromStream(ctx, working context.Context, bound bus.Bound) error
 		// The requests belong to the other database's service too.
 		i.leave(&i.requests)
 		i.setEvents(&config.Check{Reason: config.ReasonSubjectConflict, Message: conflict.Error()})
-	case i.conn.Connected():
-		i.setEvents(&config.Check{
-			Reason: config.ReasonStreamUnavailable, Message: "no events come from the stream: " + err.Error(),
-		})
+	default:
+		i.binding.Doubt(err)
 	}
-	i.binding.Doubt(err)
 	return err
 }
 

@@ -27,6 +27,7 @@ var movies = store.Channel{Server: "https://cytu.be", Name: "movies"}
 type rig struct {
 	t      *testing.T
 	server *natstest.Server
+	url    string // of the server, or of several
 	client *nats.Conn
 	path   string
 }
@@ -39,7 +40,7 @@ func newRig(t *testing.T, configure ...func(*server.Options)) *rig {
 // newRigOn has a database of its own on a server that others use too.
 func newRigOn(t *testing.T, server *natstest.Server) *rig {
 	t.Helper()
-	return &rig{t: t, server: server, client: server.Client(), path: filepath.Join(t.TempDir(), "rosey.db")}
+	return &rig{t: t, server: server, url: server.URL(), client: server.Client(), path: filepath.Join(t.TempDir(), "rosey.db")}
 }
 
 // running is a service that runs until stop or the test's end.
@@ -56,7 +57,7 @@ func (r *rig) sqlite(ctx context.Context) (store.Store, error) { return sqlite.O
 // start runs a service. change may alter its options.
 func (r *rig) start(change ...func(*database.Options)) *running {
 	r.t.Helper()
-	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.server.URL(), Log: natstest.Log(r.t)})
+	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.url, Log: natstest.Log(r.t)})
 	if err != nil {
 		r.t.Fatal(err)
 	}

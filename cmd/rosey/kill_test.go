@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// killRig is a channel where alice talks, a NATS server with a stream, and processes to kill.
+type killRig struct {
+	t      *testing.T
+	sim    *simulator.Server
+	site   string
+	nats   *natstest.Server
+	dir    string
+	bot    *process
+	db     *process
+	said   []string
+	events jetstream.JetStream
+}
+
+func newKillRig(t *testing.T) *killRig {
+	t.Helper()
+	r := &killRig{t: t, nats: natstest.Start(t, natstest.JetStream(t)), dir: t.TempDir()}
+	r.sim, r.site = simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+	if err := os.WriteFile(filepath.Join(r.dir, "password"), []byte("hush-hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.events, err = jetstream.New(r.nats.Client()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.sim.Channel("movienight").Join("alice"); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *killRig) startBot() {
+	r.t.Helper()
+	r.bot = start(r.t, "bot", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
+		"--username", "Rosey", "--password-file", filepath.Join(r.dir, "password"), "--http", "127.0.0.1:0")
+}
+
+func (r *killRig) startService() {
+	r.t.Helper()
+	r.db = start(r.t, "db", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
+		"--database", r.file(), "--http", "127.0.0.1:0")
+}
+
+func (r *killRig) file() string { return filepath.Join(r.dir, "rosey.db") }
+
+func (r *killRig) say(count int) {
+	r.t.Helper()
+	for range count {
+		text := fmt.Sprintf("line %05d", len(r.said))
+		if _, err := r.sim.Channel("movienight").Say("alice", text); err != nil {
+			r.t.Fatal(err)
+		}
+		r.said = append(r.said, text)
+	}
+}
+
+// kept waits until the stream has every line that was said.
+func (r *killRig) kept() {
+	r.t.Helper()
+	natstest.Within(r.t, 30*time.Second, "the stream to have all lines", func() bool {
+		stream, err := r.events.Stream(r.t.Context(), "rosey_events")
+		if err != nil {
+			return false
+		}
+		const lines = "rosey.db.message.log"
+		info, err := stream.Info(r.t.Context(), jetstream.WithSubjectFilter(lines))
+		return err == nil && info.State.Subjects[lines] >= uint64(len(r.said))
+	})
+}
+
+// compare waits until everything is stored, and holds the database against what was said.
+func (r *killRig) compare() {
+	r.t.Helper()
+	r.kept()
+	natstest.Within(r.t, 30*time.Second, "all to be stored", func() bool {
+		consumer, err := r.events.Consumer(r.t.Context(), "rosey_events", "rosey_db")
+		if err != nil {
+			return false
+		}
+		state := consumer.CachedInfo()
+		return state.NumPending == 0 && state.NumAckPending == 0
+	})
+	content := showData(r.t, "--server", r.site, "--channel", "movienight", "--database", r.file(), "--limit", "0")
+	var got []string
+	for _, line := range content.Chat {
+		got = append(got, line.Text)
+	}
+	slices.Sort(got) // lines of one millisecond have no order among themselves
+	if diff := cmp.Diff(r.said, got); diff != "" {
+		r.t.Errorf("lines (-said +stored):\n%s", diff)
+	}
+	for _, user := range content.Users {
+		if user.Username == "alice" && user.Lines != len(r.said) {
+			r.t.Errorf("alice has %d lines, want %d", user.Lines, len(r.said))
+		}
+	}
+}
+
+// What the stream has confirmed outlives the bot, and a service that is killed in the middle of a backlog stores it
+// when it is back.
+func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
+	t.Parallel()
+	r := newKillRig(t)
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(config.ReasonReady)
+	r.say(50)
+	r.db.end(syscall.SIGKILL)
+	r.say(400)
+	r.kept()
+	r.bot.end(syscall.SIGKILL)
+	for range 3 { // a backlog that takes several tries
+		r.startService()
+		r.db.url("") // it runs
+		r.db.end(syscall.SIGKILL)
+	}
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(config.ReasonReady)
+	r.say(50)
+	r.compare()
+}
+
+// Everything at once, in the middle of a conversation: bot and service are killed, and NATS is started anew.
+func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newKillRig(t)
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(config.ReasonReady)
+	for range 3 {
+		r.say(200)
+		r.kept()
+		r.db.end(syscall.SIGKILL)
+		r.say(10) // CyTube repeats fifteen to a bot that comes back
+		r.bot.end(syscall.SIGKILL)
+		r.nats.Stop()
+		r.say(4)
+		r.nats.Restart()
+		r.startBot()
+		r.startService()
+		r.bot.waitFor(config.ReasonReady)
+		r.db.waitFor(config.ReasonReady)
+	}
+	r.say(20)
+	r.compare()
+}
+
+// A NATS server that goes away and comes back while people talk is nothing that anybody notices later.
+func TestARestartOfNATSLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newKillRig(t)
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(config.ReasonReady)
+	for range 3 {
+		r.say(100)
+		r.nats.Stop()
+		r.say(100)
+		r.nats.Restart()
+		r.say(100)
+	}
+	r.compare()
+}

@@ -1,0 +1,78 @@
+package natstest
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Cluster are servers that keep streams together.
+type Cluster []*Server
+
+// StartCluster starts so many servers with JetStream on loopback and waits until they have a leader.
+func StartCluster(t testing.TB, size int) Cluster {
+	t.Helper()
+	var routes []*url.URL
+	ports := freePorts(t, size)
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	}
+	var cluster Cluster
+	for i, port := range ports {
+		cluster = append(cluster, Start(t, JetStream(t), func(o *server.Options) {
+			o.ServerName, o.Routes = fmt.Sprintf("n%d", i+1), routes
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
+		}))
+	}
+	Within(t, time.Minute, "the servers to have a leader", cluster.hasLeader)
+	return cluster
+}
+
+func (c Cluster) hasLeader() bool {
+	for _, one := range c {
+		if one.running != nil && one.running.JetStreamIsLeader() {
+			return true
+		}
+	}
+	return false
+}
+
+// URL is where clients connect: all servers.
+func (c Cluster) URL() string {
+	var urls []string
+	for _, one := range c {
+		urls = append(urls, one.URL())
+	}
+	return strings.Join(urls, ",")
+}
+
+// LeaderOf is the server that leads a stream, and nil while none does.
+func (c Cluster) LeaderOf(stream string) *Server {
+	for _, one := range c {
+		if one.running != nil && one.running.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) {
+			return one
+		}
+	}
+	return nil
+}
+
+// freePorts are free at this moment.
+func freePorts(t testing.TB, count int) (ports []int) {
+	t.Helper()
+	for range count {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		if address, ok := listener.Addr().(*net.TCPAddr); ok {
+			ports = append(ports, address.Port)
+		}
+	}
+	return ports
+}

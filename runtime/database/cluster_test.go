@@ -1,0 +1,77 @@
+package database_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+)
+
+// Three servers keep the stream together. One that goes away under load takes nothing with it; without a majority
+// events wait, and nobody goes back to core NATS.
+func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
+	cluster := natstest.StartCluster(t, 3)
+	r := newRigOn(t, cluster[0])
+	r.url = cluster.URL()
+	client, err := nats.Connect(r.url, nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	r.client = client
+	three := func(j *config.JetStream) { j.Replicas = 3 }
+	var binding *bus.Binding
+	publisher := r.botWith(func(o *bus.PublisherOptions) {
+		binding = bind(t, o.Conn, three)
+		o.Binding = binding
+	})
+	s := r.startDurable(func(o *database.Options) { o.Binding = bind(t, o.Conn, three) })
+
+	start := time.UnixMilli(1763700000000)
+	texts := numbers(3000)
+	publish := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.publishLine(publisher, texts[i], start.Add(time.Duration(i)*time.Millisecond))
+		}
+	}
+	flush := func() {
+		t.Helper()
+		flushing, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := publisher.Flush(flushing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(0, 500)
+	flush()
+	leader := cluster.LeaderOf("rosey_events")
+	if leader == nil {
+		t.Fatal("nobody leads the stream")
+	}
+	publish(500, 1000)
+	leader.Stop() // the hardest of the three, and under load
+	publish(1000, 2000)
+	flush()
+
+	second := cluster.LeaderOf("rosey_events")
+	second.Stop()
+	publish(2000, 2500)
+	natstest.Within(t, time.Minute, "the stream to be missed", func() bool {
+		return binding.Check().Reason == config.ReasonStreamUnavailable
+	})
+	second.Restart()
+	leader.Restart()
+	publish(2500, 3000)
+	flush()
+	natstest.Within(t, time.Minute, "the service to be back", func() bool {
+		return s.NATSCheck().OK && s.EventsCheck().OK && binding.Check().OK
+	})
+	r.drained()
+	same(t, "lines", texts, r.texts())
+}
