@@ -37,7 +37,8 @@ func newConsoleCommand(
 			return do(command, client, arguments)
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysOf("nats.url", "nats.subjectPrefix", "channel.name", "channel.server"))
+	flags = newSettings(command.Flags(), "", keysOf("nats.url", "nats.subjectPrefix", "nats.credentialsDir", "nats.tlsDir",
+		"channel.name", "channel.server"))
 	return command
 }
 

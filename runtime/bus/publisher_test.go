@@ -230,10 +230,12 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 	for _, name := range numbered(0, 12) {
 		joined(publisher, name)
 	}
-	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: buffer_full or invalid.\n" +
+	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
+		"buffer_full or invalid.\n" +
 		"# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"# HELP rosey_bus_buffered Messages that wait for the stream, a database service, or the database that the bot has open itself.\n" +
+		"# HELP rosey_bus_buffered Messages that wait for the stream, a database service, " +
+		"or the database that the bot has open itself.\n" +
 		"# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n"
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered")
 	if err != nil {

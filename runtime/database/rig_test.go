@@ -40,7 +40,8 @@ func newRig(t *testing.T, configure ...func(*server.Options)) *rig {
 // newRigOn has a database of its own on a server that others use too.
 func newRigOn(t *testing.T, server *natstest.Server) *rig {
 	t.Helper()
-	return &rig{t: t, server: server, url: server.URL(), client: server.Client(), path: filepath.Join(t.TempDir(), "rosey.db")}
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	return &rig{t: t, server: server, url: server.URL(), client: server.Client(), path: path}
 }
 
 // running is a service that runs until stop or the test's end.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// documentedServer runs NATS under docs/nats/server.conf. Only where it listens and keeps its files is the test's.
+func documentedServer(t *testing.T) *natstest.Server {
+	t.Helper()
+	for _, user := range []string{"BOT", "DATABASE", "CONSOLE"} {
+		t.Setenv("NATS_"+user+"_PASSWORD", strings.ToLower(user)+"-hush")
+	}
+	documented, err := server.ProcessConfigFile("../../docs/nats/server.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return natstest.Start(t, func(o *server.Options) {
+		documented.Host, documented.Port, documented.NoLog, documented.NoSigs = o.Host, o.Port, true, true
+		documented.StoreDir = t.TempDir()
+		*o = *documented
+	})
+}
+
+// login is a folder with the password of a user of the documented server.
+func login(t *testing.T, user string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"username": user, "password": user + "-hush"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its lock
+// too.
+func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
+	nats := documentedServer(t)
+	sim, site := simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	common := []string{"--channel", "movienight", "--server", site, "--nats", nats.URL(), "--http", "127.0.0.1:0",
+		"--nats-jet-stream-mode", "always"}
+	db := start(t, append([]string{"db", "--database", filepath.Join(dir, "rosey.db"),
+		"--nats-credentials-dir", login(t, "database")}, common...)...)
+	bot := start(t, append([]string{"bot", "--username", "Rosey", "--password-file", password, "--standby",
+		"--nats-credentials-dir", login(t, "bot")}, common...)...)
+	db.waitFor(config.ReasonReady)
+	bot.waitFor(config.ReasonReady)
+	if err := sim.Channel("movienight").Join("alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sim.Channel("movienight").Say("alice", "hello"); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the line to be stored", func() bool {
+		_, metrics := db.get(config.MetricsPath)
+		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`)
+	})
+	console := []string{"--nats", nats.URL(), "--nats-credentials-dir", login(t, "console")}
+	for _, ask := range []struct{ command, want string }{
+		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""},
+	} {
+		code, out, complaint := call(t, append(strings.Fields(ask.command), console...)...)
+		if code != exitClean || !strings.Contains(out, ask.want) {
+			t.Errorf("%s: exit code %d, %s%s", ask.command, code, out, complaint)
+		}
+	}
+	natstest.Eventually(t, "the line that the console gave the bot", func() bool {
+		_, metrics := db.get(config.MetricsPath)
+		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 2`)
+	})
+	for _, p := range []*process{bot, db} {
+		if report := p.waitFor(config.ReasonReady); !report.Ready {
+			t.Errorf("%+v", report)
+		}
+		for _, line := range p.log() {
+			if text, ok := line["msg"].(string); ok && strings.Contains(text, "may not") {
+				t.Errorf("a permission is missing: %s", text)
+			}
+		}
+	}
+}
+
+// TestWithoutAPermissionTheSubjectIsNamed takes one permission away.
+func TestWithoutAPermissionTheSubjectIsNamed(t *testing.T) {
+	nats := documentedServer(t)
+	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0",
+		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", login(t, "console"),
+		"--nats-jet-stream-mode", "never")
+	p.waitFor(config.ReasonReady)
+	// The console may listen to everything and may not answer; what it is asked, it cannot reply to.
+	client := nats.ClientAs("bot", "bot-hush")
+	if err := client.PublishRequest("rosey.db.kv.list", client.NewInbox(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if report := p.waitFor(config.ReasonNATSPermissionMissing); !strings.Contains(report.Message, `"_INBOX.`) {
+		t.Errorf("%+v", report)
+	}
+}
