@@ -22,6 +22,9 @@ type child struct {
 	args    []string
 	env     []string // beside this process's own
 	log     string   // a file
+	dir     string
+	// as is the account that it runs under. Nil: this process's own.
+	as *syscall.Credential
 
 	keeper sync.WaitGroup
 	end    context.CancelFunc
@@ -71,8 +74,8 @@ func (c *child) once(ctx context.Context) error {
 	defer func() { _ = log.Close() }()
 	command := exec.CommandContext(ctx, c.program, c.args...) //nolint:gosec // the run's own programs
 	command.Stdout, command.Stderr = log, log
-	command.Env = append(os.Environ(), c.env...)
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.Env, command.Dir = append(os.Environ(), c.env...), c.dir
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: c.as}
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", c.name, err)
 	}

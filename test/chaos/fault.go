@@ -28,6 +28,7 @@ const (
 	KillPostgres  Kind = "kill PostgreSQL"
 	RestartPG     Kind = "restart PostgreSQL"
 	PausePostgres Kind = "pause PostgreSQL"
+	CutPostgres   Kind = "cut database service off PostgreSQL"
 	RestartCyTube Kind = "restart CyTube"
 
 	StopKubelet   Kind = "stop the leader's kubelet"
@@ -65,6 +66,7 @@ var spans = map[Kind]span{
 	KillPostgres:   {0, 5 * time.Second},
 	RestartPG:      {0, 5 * time.Second},
 	PausePostgres:  {2 * time.Second, 10 * time.Second},
+	CutPostgres:    {2 * time.Second, 12 * time.Second},
 	RestartCyTube:  {time.Second, 8 * time.Second},
 	StopKubelet:    {5 * time.Second, 25 * time.Second},
 	PartitionNode:  {5 * time.Second, 25 * time.Second},

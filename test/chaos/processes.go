@@ -15,6 +15,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
 )
 
 const (
@@ -31,8 +32,8 @@ type Setup struct {
 	// Bots and Databases are how many of each. More than one bot needs JetStream, more than one database Postgres.
 	Bots, Databases int
 	JetStream       bool
-	// Postgres is the URL of an empty database. Empty: SQLite.
-	Postgres string
+	// Postgres has the rows in PostgreSQL, else they are in SQLite.
+	Postgres bool
 }
 
 // Programs are paths of executables.
@@ -47,9 +48,13 @@ type Processes struct {
 	cytube   *CyTube
 	nats     *child
 	natsPort string
-	bots     []*member
-	dbs      []*member
-	closers  []func()
+	postgres *child // nil: the rows are in SQLite
+
+	postgresDir, postgresPort string
+
+	bots    []*member
+	dbs     []*member
+	closers []func()
 }
 
 // member is a bot or a database service with its wires.
@@ -59,8 +64,10 @@ type member struct {
 	config  string
 	http    string // host:port
 	address string // from which the CyTube server sees it
-	cytube  *wire  // nil: a database service
+	urlFile string // with PostgreSQL's URL
 	nats    *wire
+	// cytube is a bot's, postgres a database service's with PostgreSQL.
+	cytube, postgres *wire
 }
 
 // StartProcesses starts everything, with its files in dir. Close ends it.
@@ -79,6 +86,11 @@ func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir str
 		return nil, err
 	}
 	p.startNATS(ctx)
+	if setup.Postgres {
+		if err := p.startPostgres(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for i := range setup.Databases {
 		m, err := p.newMember(ctx, fmt.Sprintf("db%d", i+1), "", i)
 		if err != nil {
@@ -139,19 +151,27 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	if err != nil {
 		return nil, err
 	}
-	m := &member{http: "127.0.0.1:" + port, config: p.path(name + ".yaml"), address: fmt.Sprintf("127.0.1.%d", number+1)}
+	m := &member{http: "127.0.0.1:" + port, config: p.path(name + ".yaml"), urlFile: p.path(name + ".url")}
+	m.address = fmt.Sprintf("127.0.1.%d", number+1)
 	if m.nats, err = p.newWire(ctx, "127.0.0.1:"+p.natsPort, ""); err != nil {
 		return nil, err
 	}
-	command, env := "db", []string(nil)
-	if site != "" {
+	command := "db"
+	env := []string{config.PodNameVariable + "=" + name, config.PodUIDVariable + "=uid-of-" + name}
+	switch {
+	case site != "":
 		command = "bot"
 		if m.cytube, err = p.newWire(ctx, site, m.address); err != nil {
 			return nil, err
 		}
-	}
-	if m.cytube != nil {
-		env = []string{"http_proxy=http://" + m.cytube.address(), "no_proxy="}
+		env = append(env, "http_proxy=http://"+m.cytube.address(), "no_proxy=")
+	case p.setup.Postgres:
+		if m.postgres, err = p.newWire(ctx, "127.0.0.1:"+p.postgresPort, ""); err != nil {
+			return nil, err
+		}
+		if err := p.writePostgresURL(m); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.WriteFile(m.config, []byte(p.configuration(m, command)), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", name, err)
@@ -186,8 +206,8 @@ func (p *Processes) configuration(m *member, command string) string {
 		fallthrough
 	case command == "bot":
 		return text + fmt.Sprintf("account: {username: %s, passwordFile: '%s'}\n", botName, p.path("password"))
-	case p.setup.Postgres != "":
-		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", p.path("postgres-url"))
+	case p.setup.Postgres:
+		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", m.urlFile)
 	default:
 		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}}\n", p.path("rosey.db"))
 	}

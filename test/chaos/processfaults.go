@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -18,6 +19,9 @@ func (p *Processes) Kinds() []Kind {
 	}
 	if p.setup.Bots > 1 {
 		kinds = append(kinds, KillStandby, PauseStandby, CutStandby)
+	}
+	if p.setup.Postgres {
+		kinds = append(kinds, KillPostgres, RestartPG, PausePostgres, CutPostgres)
 	}
 	return kinds
 }
@@ -33,6 +37,16 @@ func (p *Processes) Break(ctx context.Context, fault Fault) (target string, mend
 		return hold(ctx, p.nats, syscall.SIGTERM)
 	case PauseNATS:
 		return pause(p.nats)
+	case KillPostgres:
+		return hold(ctx, p.postgres, syscall.SIGKILL)
+	case RestartPG:
+		return hold(ctx, p.postgres, syscall.SIGINT) // without waiting for sessions, as a pod's end does
+	case PausePostgres:
+		return pause(p.postgres)
+	case CutPostgres:
+		m := pick(p.dbs, fault.Pick)
+		m.postgres.cut()
+		return m.name, func(context.Context) error { m.postgres.mend(); return nil }, nil
 	case RestartCyTube:
 		return "", nothingToMend, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
 	case DropLeader:
@@ -111,10 +125,7 @@ func hold(ctx context.Context, c *child, signal os.Signal) (string, Mend, error)
 }
 
 func cut(m *member) (string, Mend, error) {
-	wires := []*wire{m.nats}
-	if m.cytube != nil {
-		wires = append(wires, m.cytube)
-	}
+	wires := slices.DeleteFunc([]*wire{m.nats, m.cytube, m.postgres}, func(w *wire) bool { return w == nil })
 	for _, w := range wires {
 		w.cut()
 	}
