@@ -58,6 +58,7 @@ type Publisher struct {
 	log      *slog.Logger
 	requests *Requester
 	queue    *queue
+	reports  *queue // of queue, what the stream does not keep; empty without one
 	service  *serviceState
 	detour   *detour // nil without a fallback
 	metrics  publisherMetrics
@@ -74,6 +75,7 @@ func NewPublisher(o PublisherOptions) *Publisher {
 		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, log: o.Log,
 		requests: NewRequester(o.Conn, o.Subjects, nil),
 		queue:    q,
+		reports:  newQueue(o.Buffer),
 		service:  newServiceState(o.Subjects, o.Log),
 		metrics:  newPublisherMetrics(o.Registerer, q),
 	}
@@ -148,10 +150,10 @@ func (p *Publisher) giveToService(ctx context.Context) bool {
 // watchService looks for the service beside what goes to the stream: that must not wait for its answers.
 func (p *Publisher) watchService(ctx context.Context) {
 	for ctx.Err() == nil {
-		if p.durable.Load() {
-			p.serviceAnswers(ctx)
+		if p.durable.Load() && p.serviceAnswers(ctx) {
+			p.giveReports(ctx)
 		}
-		p.pause(ctx, nil)
+		p.pause(ctx, p.reports.pushed)
 	}
 }
 
@@ -261,8 +263,10 @@ func (p *Publisher) arrived(ctx context.Context, connection uint64) bool {
 // Flush waits until everything that was published before the call has been sent.
 // Run must be running. The error tells how many messages are left when ctx ended.
 func (p *Publisher) Flush(ctx context.Context) error {
-	if left, err := p.queue.flush(ctx); err != nil {
-		return fmt.Errorf("sending what is left to the database service: %d messages: %w", left, err)
+	for _, each := range []*queue{p.queue, p.reports} {
+		if left, err := each.flush(ctx); err != nil {
+			return fmt.Errorf("sending what is left to the database service: %d messages: %w", left, err)
+		}
 	}
 	return nil
 }

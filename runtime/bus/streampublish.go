@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,7 +38,8 @@ func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
 // onItsWay is a message that was sent and what will be known of it.
 type onItsWay struct {
 	message message
-	future  jetstream.PubAckFuture // nil: it could not be sent and never can
+	future  jetstream.PubAckFuture // nil: it could not be sent and never can, or is a report
+	report  bool                   // no stream keeps it
 }
 
 // keep sends a batch without waiting in between, then waits for the confirmations. done counts the messages from the
@@ -45,6 +47,10 @@ type onItsWay struct {
 func (p *Publisher) keep(ctx context.Context, bound Bound, batch []message) (confirmed []message, done int, err error) {
 	var sent []onItsWay
 	for _, m := range batch {
+		if !slices.Contains(Events, m.suffix) {
+			sent = append(sent, onItsWay{message: m, report: true})
+			continue
+		}
 		future, failed := bound.JetStream.PublishMsgAsync(p.wire(m))
 		if errors.Is(failed, nats.ErrMaxPayload) {
 			p.tooLarge(m)
@@ -55,9 +61,12 @@ func (p *Publisher) keep(ctx context.Context, bound Bound, batch []message) (con
 			err = fmt.Errorf("publishing to the stream: %w", failed)
 			break
 		}
-		sent = append(sent, onItsWay{m, future})
+		sent = append(sent, onItsWay{message: m, future: future})
 	}
 	for _, one := range sent {
+		if one.report {
+			p.reports.push(one.message)
+		}
 		if one.future == nil {
 			done++
 			continue

@@ -1,0 +1,31 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// giveReports asks the service to take what no stream keeps, one after the other, until one is not acknowledged. It
+// stays and is given again: a stream cannot confirm it, and what goes to the stream must not wait for it.
+func (p *Publisher) giveReports(ctx context.Context) {
+	for {
+		batch, end := p.reports.front(1)
+		if len(batch) == 0 {
+			return
+		}
+		reply, err := p.requests.request(ctx, batch[0].suffix, batch[0].data)
+		if err != nil {
+			return
+		}
+		var ack Ack
+		if err := json.Unmarshal(reply.Data, &ack); err != nil || !ack.Success {
+			// To ask again would have the same answer, and hold up what is behind.
+			p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
+			p.log.Error("[NATS] refused "+string(batch[0].suffix), "answer", ack.Error)
+			p.reports.removeTo(end)
+			continue
+		}
+		p.reports.removeTo(end)
+		p.published(batch)
+	}
+}
