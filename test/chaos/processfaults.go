@@ -31,6 +31,40 @@ func nothingToMend(context.Context) error { return nil }
 // Break makes a fault.
 func (p *Processes) Break(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
 	switch fault.Kind {
+	case RestartCyTube:
+		return "", nothingToMend, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
+	case DropLeader:
+		return "", nothingToMend, p.cytube.Drop(ctx, botName)
+	case KillDatabase, PauseDatabase, CutDatabase, CutPostgres, RollDatabases:
+		return p.breakDatabase(ctx, fault)
+	case KillNATS, RestartNATS, PauseNATS, KillPostgres, RestartPG, PausePostgres:
+		return p.breakServer(ctx, fault)
+	case RollBots:
+		return "", nothingToMend, roll(ctx, p.bots)
+	default:
+		return p.breakBot(ctx, fault)
+	}
+}
+
+func (p *Processes) breakDatabase(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+	m := pick(p.dbs, fault.Pick)
+	switch fault.Kind {
+	case KillDatabase:
+		return kill(m.child)
+	case PauseDatabase:
+		return pause(m.child)
+	case CutDatabase:
+		return cut(m)
+	case CutPostgres:
+		m.postgres.cut()
+		return m.name, func(context.Context) error { m.postgres.mend(); return nil }, nil
+	default:
+		return "", nothingToMend, roll(ctx, p.dbs)
+	}
+}
+
+func (p *Processes) breakServer(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+	switch fault.Kind {
 	case KillNATS:
 		return hold(ctx, p.nats, syscall.SIGKILL)
 	case RestartNATS:
@@ -41,28 +75,8 @@ func (p *Processes) Break(ctx context.Context, fault Fault) (target string, mend
 		return hold(ctx, p.postgres, syscall.SIGKILL)
 	case RestartPG:
 		return hold(ctx, p.postgres, syscall.SIGINT) // without waiting for sessions, as a pod's end does
-	case PausePostgres:
-		return pause(p.postgres)
-	case CutPostgres:
-		m := pick(p.dbs, fault.Pick)
-		m.postgres.cut()
-		return m.name, func(context.Context) error { m.postgres.mend(); return nil }, nil
-	case RestartCyTube:
-		return "", nothingToMend, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
-	case DropLeader:
-		return "", nothingToMend, p.cytube.Drop(ctx, botName)
-	case KillDatabase:
-		return kill(pick(p.dbs, fault.Pick).child)
-	case PauseDatabase:
-		return pause(pick(p.dbs, fault.Pick).child)
-	case CutDatabase:
-		return cut(pick(p.dbs, fault.Pick))
-	case RollDatabases:
-		return "", nothingToMend, roll(ctx, p.dbs)
-	case RollBots:
-		return "", nothingToMend, roll(ctx, p.bots)
 	default:
-		return p.breakBot(ctx, fault)
+		return pause(p.postgres)
 	}
 }
 
