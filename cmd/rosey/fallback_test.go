@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
@@ -36,13 +37,14 @@ type fallbackRig struct {
 	lines   atomic.Int64
 }
 
-func newFallbackRig(t *testing.T) *fallbackRig {
+func newFallbackRig(t *testing.T, jetStream bool) *fallbackRig {
 	t.Helper()
 	sim, site := simulatortest.Start(t, simulator.Options{Accounts: []simulator.Account{
 		{Name: "Rosey", Password: "hush-hush", Rank: 3}, {Name: "mod", Rank: 2},
 	}})
 	r := &fallbackRig{
-		t: t, url: pgtest.Use(t).URLFile(t), nats: natstest.Start(t), channel: sim.Channel("movienight"), site: site,
+		t: t, url: pgtest.Use(t).URLFile(t), channel: sim.Channel("movienight"), site: site,
+		nats: natstest.Start(t, func(o *server.Options) { o.JetStream, o.StoreDir = jetStream, t.TempDir() }),
 	}
 	if err := r.channel.Join("mod"); err != nil {
 		t.Fatal(err)
@@ -171,7 +173,17 @@ func (r *fallbackRig) reasonOf(check config.CheckName, reason config.Reason) {
 // TestFallbackUnderLoad has NATS and then the service go and come back while people talk.
 func TestFallbackUnderLoad(t *testing.T) {
 	t.Parallel()
-	r := newFallbackRig(t)
+	for name, jetStream := range map[string]bool{"core NATS": false, "JetStream": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newFallbackRig(t, jetStream)
+			r.play(jetStream)
+		})
+	}
+}
+
+func (r *fallbackRig) play(jetStream bool) {
+	r.t.Helper()
 	service := r.startService()
 	r.bot.waitFor(config.ReasonReady)
 	service.waitFor(config.ReasonReady)
@@ -194,23 +206,47 @@ func TestFallbackUnderLoad(t *testing.T) {
 	}
 	r.counted("rosey_bus_published_total")
 	service.end(syscall.SIGKILL)
-	r.reasonOf(config.ServiceCheck, config.ReasonDirect)
-	r.counted("rosey_bus_stored_directly_total")
+	if jetStream {
+		r.counted("rosey_bus_published_total") // the stream keeps them
+	} else {
+		r.reasonOf(config.ServiceCheck, config.ReasonDirect)
+		r.counted("rosey_bus_stored_directly_total")
+	}
+	said = append(said, "past the service")
+	r.enqueue(said[len(said)-1])
+	r.said(said...)
 	service = r.startService()
 	r.reasonOf(config.ServiceCheck, config.ReasonServiceAnswers)
 	r.more(50)
 	quiet()
-	last := strconv.Itoa(int(r.lines.Load() - 1))
-	natstest.Eventually(t, "the last line", func() bool {
-		return slices.ContainsFunc(r.rows().Chat, func(line shownLine) bool { return line.Text == last })
-	})
+	r.allStored()
 	if code := r.bot.end(syscall.SIGTERM); code != exitClean {
-		t.Errorf("the bot's exit code is %d", code)
+		r.t.Errorf("the bot's exit code is %d", code)
 	}
 	if code := service.end(syscall.SIGTERM); code != exitClean {
-		t.Errorf("the service's exit code is %d", code)
+		r.t.Errorf("the service's exit code is %d", code)
 	}
 	r.check(said)
+}
+
+// allStored waits until as many lines are stored as were said. What the killed service had taken from the stream
+// comes again when the stream has waited for its acknowledgement.
+func (r *fallbackRig) allStored() {
+	r.t.Helper()
+	const generous = time.Minute
+	stored := 0
+	for deadline := time.Now().Add(generous); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		stored = 0
+		for _, line := range r.rows().Chat {
+			if line.Username == "mod" {
+				stored++
+			}
+		}
+		if stored >= int(r.lines.Load()) {
+			return
+		}
+	}
+	r.t.Errorf("not within %s: %d lines, only %d are stored", generous, r.lines.Load(), stored)
 }
 
 // check compares what was said with what is stored.
