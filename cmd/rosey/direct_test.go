@@ -18,6 +18,8 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
@@ -222,6 +224,39 @@ func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 	holder.end(syscall.SIGTERM)
 	p.waitFor(config.ReasonReady)
 	r.stored("early", "!stats")
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestDirectBotWithPostgreSQL has the database's URL come later, as a Secret may.
+func TestDirectBotWithPostgreSQL(t *testing.T) {
+	t.Parallel()
+	r := newDirectRig(t)
+	server := pgtest.Use(t)
+	url := filepath.Join(t.TempDir(), "url")
+	p := start(t, "bot", "--mode", "direct", "--server", r.site, "--channel", "movienight",
+		"--database-postgres-url-file", url, "--http", "127.0.0.1:0")
+	p.waitFor(config.ReasonStoreURLAbsent)
+	if err := r.channel.Join("mod"); err != nil {
+		t.Fatal(err)
+	}
+	r.say("early")
+	if err := os.WriteFile(url, []byte(server.Database(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.waitFor(config.ReasonReady)
+	r.say("late")
+	// The bot may be the only one that has it open for writing, or one of many.
+	opened, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	natstest.Eventually(t, "both lines", func() bool {
+		lines, err := opened.RecentChat(t.Context(), store.Channel{Server: r.site, Name: "movienight"}, 10)
+		return err == nil && len(lines) == 2
+	})
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}
