@@ -33,7 +33,8 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if component.config.NATS.URL != "" {
+			direct := component.config.Mode == config.ModeDirect
+			if component.config.NATS.URL != "" && !direct {
 				component.log.Warn("configuration", "key", "nats.url",
 					"warning", "no effect: `rosey run` has NATS inside; to use another, start `rosey bot` and `rosey db`")
 			}
@@ -42,7 +43,6 @@ func newRunCommand() *cobra.Command {
 				component.log.Warn("configuration", "key", "database.postgres",
 					"warning", "no effect: `rosey run` has SQLite inside; for PostgreSQL start `rosey bot` and `rosey db`")
 			}
-			direct := component.config.Mode == config.ModeDirect
 			if direct && listen != "" {
 				return errors.New("--listen: in mode direct there is no NATS that others could reach")
 			}
