@@ -73,6 +73,8 @@ func refusalWords(event cytube.Event) string {
 func (s *session) onJoined(name string) {
 	s.channel.self = name
 	s.joined = true
+	s.replay.at = time.Now()
+	s.ledger.arrived(s.replay)
 	s.metrics.joined.Set(1)
 	s.reportJoined(name)
 	s.publishStatus(true)
@@ -109,6 +111,10 @@ func (s *session) onChatMessage(line cytube.ChatMessage) {
 // lookForOverdue looks for what we said just before we lost the channel. We have no name yet, but the one
 // that we are about to log in with.
 func (s *session) lookForOverdue(line cytube.ChatMessage) {
+	if s.replay.lines == 0 {
+		s.replay.oldest = line.Time
+	}
+	s.replay.lines++
 	if s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username) {
 		s.ledger.repeated(plainText(line.HTML), line.Time)
 	}

@@ -17,6 +17,9 @@ type ledger struct {
 	lines map[lineKey]*ledgerLine
 	// heard are our own lines, as many as a server repeats and more.
 	heard []heardLine
+	// foreign are lines under our name that the server repeated and this process did not say.
+	foreign  []heardLine
+	arrivals []arrivalInChannel
 }
 
 type heardLine struct {
@@ -108,14 +111,22 @@ func (l *ledger) appeared(shown string) bool {
 // clockSkew is how far the server's clock may be behind ours.
 const clockSkew = time.Minute
 
-// repeated is appeared for a line that the server repeats to whoever joins, with the server's time of it.
+// repeated is appeared for a line that the server repeats to whoever joins, with the server's time of it. One
+// that nothing is known of is noted: another process of ours said it.
 func (l *ledger) repeated(shown string, said time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if slices.ContainsFunc(l.heard, func(h heardLine) bool { return h.shown == shown && h.at.Equal(said) }) {
 		return false
 	}
-	return l.settle(shown, said)
+	if l.settle(shown, said) {
+		return true
+	}
+	if !slices.Contains(l.foreign, heardLine{shown, said}) {
+		l.foreign = append(l.foreign, heardLine{shown, said})
+		l.foreign = l.foreign[max(0, len(l.foreign)-maxHeard):]
+	}
+	return false
 }
 
 // settle finds the overdue line. One that was said before ours was sent is another; the zero time is now.

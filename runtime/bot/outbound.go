@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -12,8 +11,8 @@ import (
 )
 
 const (
-	// outboundLimit is how many lines are asked for at once: as many as the Python bot asks for.
-	outboundLimit = 20
+	// outboundRound is how many lines are said before the bot pauses to ask again.
+	outboundRound = 20
 	// outboundMaxRetries has every line tried again after 2, 4 and 8 minutes.
 	outboundMaxRetries = 4
 	// silence is how long a service that did not acknowledge is not asked to.
@@ -27,6 +26,8 @@ type outbound struct {
 	voice   *voice
 	leave   *leave
 	failing bool
+	// useless is how many lines of the last answer had been said already.
+	useless int
 	// silentUntil is until when a report is not asked to be acknowledged, since the last one was not: the
 	// Python service never does, and each question would cost the time of waiting for it.
 	silentUntil map[bus.Suffix]time.Time
@@ -49,10 +50,25 @@ func (o *outbound) run(ctx context.Context) {
 		if o.leave.verdict(o.bot.timings.Settle) == unanswered || !o.bot.lead.leads() {
 			continue
 		}
-		for _, line := range o.waiting(ctx) {
-			o.deal(ctx, line)
+		for range outboundRound {
+			if !o.sayNext(ctx) {
+				break
+			}
 		}
 	}
+}
+
+// sayNext asks for one line and deals with it, and is false when there is none or nothing came of it.
+func (o *outbound) sayNext(ctx context.Context) (progress bool) {
+	useless := 0
+	for _, line := range o.waiting(ctx) {
+		if o.bot.ledger.get(lineKey{line.ID, line.Timestamp}).done {
+			useless++
+		}
+		progress = o.deal(ctx, line) || progress
+	}
+	o.useless = useless
+	return progress && o.bot.lead.leads()
 }
 
 // reportOverdue tells of lines that appeared when nobody waited for them any more.
@@ -62,12 +78,13 @@ func (o *outbound) reportOverdue(ctx context.Context) {
 	}
 }
 
-// waiting asks for the lines to say. Without an answer there are none: the channel goes on either way.
-// Lines that wait here because the service takes no failures must not use up the limit.
+// waiting asks for the line to say next: just one, so that what is claimed by a bot that dies and was not
+// tried is not in doubt. Without an answer there is none: the channel goes on either way. Lines that wait
+// here because the service takes no failures, or that it gives out again, must not use up the limit.
 func (o *outbound) waiting(ctx context.Context) []bus.OutboundMessage {
 	var lines []bus.OutboundMessage
 	err := o.bot.requester.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{
-		Limit:      new(outboundLimit + o.bot.ledger.held()),
+		Limit:      new(1 + o.bot.ledger.held() + o.useless),
 		MaxRetries: new(outboundMaxRetries),
 		Claimant:   o.bot.instance,
 		Origin:     o.bot.here(),
@@ -85,21 +102,29 @@ func (o *outbound) waiting(ctx context.Context) []bus.OutboundMessage {
 }
 
 // deal says what of a line was not said yet, and tells the service what became of it. One line's trouble
-// is its own: the next is dealt with all the same.
-func (o *outbound) deal(ctx context.Context, line bus.OutboundMessage) {
+// is its own: the next is dealt with all the same. It answers whether anything new became of the line.
+func (o *outbound) deal(ctx context.Context, line bus.OutboundMessage) (progress bool) {
 	key := lineKey{line.ID, line.Timestamp}
 	known := o.bot.ledger.get(key)
 	if known.isHeld(time.Now()) || ctx.Err() != nil {
-		return
+		return false
 	}
 	parts := cytube.SplitLine(line.Message, cytube.MaxLine)
+	if !known.done && !o.recall(key, line, parts) {
+		// Also when it is given out again before the report has arrived.
+		o.bot.ledger.change(key, func(l *ledgerLine) { l.failed(true, time.Now()) })
+		return o.reportFailed(ctx, line, answer{
+			verdict: doubtful, words: "a bot that had it may have said it, and the channel has gone on since",
+		})
+	}
+	known = o.bot.ledger.get(key)
 	for at := known.said; at < len(parts) && !known.done; at++ {
 		if got := o.say(ctx, key, parts, at); got.verdict != said {
-			o.reportFailed(ctx, line, got)
-			return
+			return o.reportFailed(ctx, line, got)
 		}
 	}
 	o.reportSaid(ctx, key)
+	return !known.done
 }
 
 // say says a part of a line. It is in the ledger from before it is sent until it is known not to appear.
@@ -146,16 +171,16 @@ func (o *outbound) reportSaid(ctx context.Context, key lineKey) {
 }
 
 // reportFailed tells why a line was not said. A line that was on its way when the connection ended stays
-// ours, and is looked for among the lines that the server repeats.
-func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, got answer) {
+// ours, and is looked for among the lines that the server repeats. It answers whether it told anything.
+func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, got answer) bool {
 	if got.verdict == gone {
-		return
+		return false
 	}
 	o.bot.metrics.outbound.WithLabelValues(string(got.verdict)).Inc()
 	// A command comes back as a line or not at all, so nobody knows whether it worked: one that did must not
 	// be given again, and one that the bot's rank does not allow never works.
-	command := got.verdict == unanswered && strings.HasPrefix(strings.TrimSpace(line.Message), "/")
-	permanent := got.verdict == muted || got.verdict == forbidden || command
+	command := got.verdict == unanswered && isCommand(line)
+	permanent := got.verdict == muted || got.verdict == forbidden || got.verdict == doubtful || command
 	o.bot.log.Warn("a line did not appear in the channel", "id", line.ID, "why", got.verdict, "words", got.words,
 		"permanent", permanent)
 	err := o.acknowledged(ctx, bus.OutboundFailed, bus.OutboundFailedPayload{
@@ -163,10 +188,11 @@ func (o *outbound) reportFailed(ctx context.Context, line bus.OutboundMessage, g
 		Claimant: o.bot.instance, Origin: o.bot.origin(time.Now()),
 	})
 	if err == nil || ctx.Err() != nil {
-		return
+		return true
 	}
 	o.bot.log.Debug("the service does not take the failure, the bot remembers it", "error", err)
 	o.bot.ledger.change(lineKey{line.ID, line.Timestamp}, func(l *ledgerLine) { l.failed(permanent, time.Now()) })
+	return true
 }
 
 // acknowledged reports by a request, so that it is known to be stored.

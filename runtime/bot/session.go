@@ -18,7 +18,9 @@ type session struct {
 	outbound *outbound
 	commands *commands
 	// joined is false while the server tells what happened before we came.
-	joined   bool
+	joined bool
+	// replay is what it has told so far of what was said.
+	replay   arrivalInChannel
 	expected []*expectation
 }
 

@@ -19,6 +19,7 @@ const (
 	throttled  verdict = "throttled"  // too many lines, again and again
 	filtered   verdict = "filtered"   // the spam filter took it
 	refused    verdict = "refused"    // the server's words say why
+	doubtful   verdict = "doubtful"   // nobody knows whether it was said before
 	unanswered verdict = "unanswered" // it did not come back in time
 	gone       verdict = "gone"       // the connection ended, or the lock ran out
 )

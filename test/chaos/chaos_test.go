@@ -92,3 +92,9 @@ func TestTwoOfEverything(t *testing.T) {
 	options := settings(t, 1, 0)
 	play(t, startProcesses(t, Setup{Bots: 2, Databases: 2, JetStream: true, Postgres: true}), options)
 }
+
+// TestThreeBotsStandBy breaks bots and NATS for twenty seconds, whatever make chaos does: no two of ours in the
+// channel, nothing said twice.
+func TestThreeBotsStandBy(t *testing.T) {
+	play(t, startProcesses(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
+}
