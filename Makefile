@@ -34,6 +34,10 @@ lint: ## Check style, generated files, scripts and the chart
 unit: ## Run the tests that need no cluster
 	@hack/test/unit
 
+.PHONY: bench
+bench: ## Measure the built program from outside; prints the table of docs/performance.md
+	@go run -trimpath ./test/bench
+
 .PHONY: generate
 generate: ## Write deepcopy, CRD and RBAC anew from the Go types
 	@hack/generate.sh

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+)
+
+const (
+	idleRuns = 5
+	// idleFor is how long a process is left alone before its memory is looked at: two of the bot's status updates.
+	idleFor = 21 * time.Second
+)
+
+// measureIdle starts a bot several times, and leaves the last one and its service alone.
+func measureIdle(ctx context.Context, b *bench) (err error) {
+	w, err := b.newWorld(true)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	service, err := b.startService(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, service.end()) }()
+	var joined []float64
+	for i := range idleRuns {
+		bot, took, err := b.join(ctx, w)
+		if err != nil {
+			return err
+		}
+		joined = append(joined, took.Seconds()*1000)
+		if i == idleRuns-1 {
+			err = b.reportMemory(ctx, bot, service)
+		}
+		if err := errors.Join(err, bot.end()); err != nil {
+			return err
+		}
+	}
+	b.report(fmt.Sprintf("from start to being in the user list, median of %d", idleRuns), median(joined), "ms", "")
+	return nil
+}
+
+// join starts a bot and measures how long it takes to be in the user list.
+func (b *bench) join(ctx context.Context, w *world) (*process, time.Duration, error) {
+	var last uint64
+	if log := w.channel().Log(); len(log) > 0 {
+		last = log[len(log)-1].Seq
+	}
+	began := time.Now()
+	bot, err := b.startBot(ctx, w, overNATS)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, err = w.channel().WaitFor(ctx, last, func(e simulator.Entry) bool {
+		return e.Kind == simulator.KindJoin && e.User == account
+	})
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("waiting for the bot: %w", err), bot.end())
+	}
+	return bot, time.Since(began), nil
+}
+
+func (b *bench) reportMemory(ctx context.Context, bot, service *process) error {
+	if err := bot.untilReady(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(idleFor):
+	case <-ctx.Done():
+		return fmt.Errorf("waiting: %w", ctx.Err())
+	}
+	for _, each := range []struct {
+		name string
+		of   *process
+	}{{"bot", bot}, {"database service, SQLite", service}} {
+		resident, err := each.of.memory("VmRSS")
+		if err != nil {
+			return err
+		}
+		own, err := each.of.memory("RssAnon")
+		if err != nil {
+			return err
+		}
+		b.report(each.name+": resident memory", resident, "MiB", "")
+		b.report(each.name+": of it not the program's file", own, "MiB", "")
+	}
+	return nil
+}

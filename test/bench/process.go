@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is far more than anything here takes.
+const patience = 2 * time.Minute
+
+// process is the program while it runs.
+type process struct {
+	command *exec.Cmd
+	http    string
+	logged  chan struct{}
+}
+
+// start starts the program and waits until it serves HTTP.
+func (b *bench) start(ctx context.Context, arguments ...string) (*process, error) {
+	command := exec.CommandContext(ctx, b.program, arguments...) //nolint:gosec // what the bench has built
+	p := &process{command: command, logged: make(chan struct{})}
+	stderr, err := p.command.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the program: %w", err)
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("starting the program: %w", err)
+	}
+	address := make(chan string, 1)
+	go func() { // ends with the process
+		defer close(p.logged)
+		p.readLog(stderr, address, b.verbose)
+	}()
+	select {
+	case p.http = <-address:
+		return p, nil
+	case <-p.logged:
+		return nil, fmt.Errorf("rosey %s ended at once", arguments[0])
+	case <-time.After(patience):
+		return nil, errors.Join(errors.New("the program does not say where it serves HTTP"), p.end())
+	}
+}
+
+func (p *process) readLog(stderr io.Reader, address chan<- string, verbose bool) {
+	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+		var line struct {
+			HTTP string `json:"http"`
+		}
+		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.HTTP != "" {
+			address <- "http://" + line.HTTP
+		}
+		if verbose {
+			fmt.Fprintln(os.Stderr, scanner.Text())
+		}
+	}
+}
+
+// end ends the process as a kubelet does.
+func (p *process) end() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("ending the program: %w", err)
+	}
+	<-p.logged
+	if err := p.command.Wait(); err != nil {
+		return fmt.Errorf("ending the program: %w", err)
+	}
+	return nil
+}
+
+func (p *process) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.http+path, nil)
+	if err != nil {
+		return "", fmt.Errorf("asking %s: %w", path, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("asking %s: %w", path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", fmt.Errorf("asking %s: %w", path, err)
+	}
+	return string(body), nil
+}
+
+// metric is the value of a series, by its name with labels; 0 while there is none.
+func (p *process) metric(ctx context.Context, series string) (float64, error) {
+	body, err := p.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(body) {
+		if text, found := strings.CutPrefix(line, series+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				return 0, fmt.Errorf("metric %s: %w", series, err)
+			}
+			return value, nil
+		}
+	}
+	return 0, nil
+}
+
+// until waits until a condition holds.
+func until(ctx context.Context, what string, holds func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		held, err := holds()
+		if held || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (p *process) untilReady(ctx context.Context) error {
+	return until(ctx, "the program to be ready", func() (bool, error) {
+		body, err := p.get(ctx, "/readyz")
+		return strings.HasPrefix(body, "Ready"), err
+	})
+}
+
+// cpu is the time that the process has used so far, its own and the kernel's for it.
+func (p *process) cpu() (time.Duration, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the time used: %w", err)
+	}
+	// The name in brackets may hold anything; the times are the 12th and 13th field behind it.
+	const ticksPerSecond = 100
+	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
+	var ticks int
+	for _, field := range fields[11:13] {
+		count, err := strconv.Atoi(field)
+		if err != nil {
+			return 0, fmt.Errorf("reading the time used: %w", err)
+		}
+		ticks += count
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
+// memory reads a figure of /proc/PID/status, in MiB.
+func (p *process) memory(key string) (float64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the memory used: %w", err)
+	}
+	for line := range strings.Lines(string(content)) {
+		if text, found := strings.CutPrefix(line, key+":"); found {
+			kibi, err := strconv.Atoi(strings.Fields(text)[0])
+			if err != nil {
+				return 0, fmt.Errorf("reading the memory used: %w", err)
+			}
+			return float64(kibi) / 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("reading the memory used: no %s", key)
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+)
+
+// row is a figure of a case.
+type row struct {
+	name, figure string
+	value        float64
+	unit         string
+	// against is the figure of the same case that this one is a ratio to. Empty: none.
+	against string
+}
+
+// table is what is printed: Markdown, to be copied into docs/performance.md.
+type table struct{ rows []row }
+
+func (t *table) write(out io.Writer) {
+	_, _ = fmt.Fprintln(out, "| case | figure | value | ratio |\n|---|---|---|---|") // to a terminal
+	for _, r := range t.rows {
+		_, _ = fmt.Fprintf(out, "| %s | %s | %s %s | %s |\n", r.name, r.figure, number(r.value), r.unit, t.ratio(r))
+	}
+}
+
+func (t *table) ratio(r row) string {
+	at := slices.IndexFunc(t.rows, func(other row) bool { return other.name == r.name && other.figure == r.against })
+	if r.against == "" || at < 0 || t.rows[at].value == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f × %s", r.value/t.rows[at].value, r.against)
+}
+
+// number shows three digits that matter.
+func number(value float64) string {
+	digits := 2
+	switch {
+	case value >= 100:
+		digits = 0
+	case value >= 10:
+		digits = 1
+	}
+	return strconv.FormatFloat(value, 'f', digits, 64)
+}
+
+// median of measurements that were repeated.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
