@@ -56,7 +56,8 @@ func newRunCommand() *cobra.Command {
 		},
 	}
 	flags = newSettings(command.Flags(), "", keysBut("nats.url",
-		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
+		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
+		"nats.jetStream.maxBytes", "database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
 	command.Flags().Lookup("http").Usage = "Where health, status and metrics are served (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",
@@ -107,9 +108,9 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	defer conn.Close()
-	binding := c.bind(conn)
-	service := c.newService(conn, binding)
-	bot, botChecks := c.newBot(conn, binding)
+	// The server inside keeps no stream: bot and database end together, and what the bot told is stored a moment later.
+	service := c.newService(conn, nil)
+	bot, botChecks := c.newBot(conn, nil)
 	c.announce = func(address string) { c.writeBanner(out, address, server.URL()) }
 	work := func(ctx context.Context) error { return botThenService(ctx, bot, service.Run) }
 	// A database that does not open explains why no service answers the bot.

@@ -73,7 +73,7 @@ func NewBinding(o BindingOptions) *Binding {
 func (b *Binding) Check() config.Check {
 	if b == nil {
 		return config.Check{
-			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly, Message: "events are not durable",
+			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly, Message: "events are not durable: core NATS alone",
 		}
 	}
 	return b.check.Check()
@@ -157,14 +157,17 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	refused, isRefused := errors.AsType[*streamError](err)
 	optional := b.mode == config.JetStreamAuto && !b.durable
 	switch {
-	case isRefused:
+	case isRefused && refused.reason != config.ReasonJetStreamMissing:
 		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
 		b.set(false, refused.reason, refused.message)
 		if optional {
 			return Bound{}, nil
 		}
-	case b.missing(err):
+	case isRefused || b.missing(err):
 		why := b.whyMissing()
+		if isRefused {
+			why = refused.message
+		}
 		if optional {
 			b.set(true, config.ReasonCoreOnly, "events are not durable: "+why)
 			return Bound{}, nil

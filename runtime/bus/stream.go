@@ -22,6 +22,8 @@ const (
 	ensureAttempts = 5
 	// overlaps is the server's code for subjects that another stream has.
 	overlaps jetstream.ErrorCode = 10065
+	// temporary is the server's code for servers that have not agreed on a leader.
+	temporary jetstream.ErrorCode = 10008
 )
 
 // Events are the subjects on which events are published, and which the stream keeps.
@@ -73,8 +75,8 @@ func ensureStream(
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 				continue // somebody else came first
 			}
-			if hasCode(err, overlaps) {
-				return nil, takenSubjects(ctx, js, wanted, request)
+			if err != nil {
+				return nil, notMade(ctx, js, wanted, request, err)
 			}
 		}
 		if err != nil {
@@ -96,9 +98,20 @@ func ensureStream(
 	return nil, fmt.Errorf("stream %s: others change it all the time: %w", wanted.Name, err)
 }
 
-func hasCode(err error, code jetstream.ErrorCode) bool {
-	refusal, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && refusal.ErrorCode == code
+// notMade says why the server does not make the stream: its subjects are taken, or there is no room for it, which
+// leaves us without JetStream. Anything else may pass.
+func notMade(
+	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string, err error,
+) error {
+	refusal, refused := errors.AsType[*jetstream.APIError](err)
+	switch {
+	case refused && refusal.ErrorCode == overlaps:
+		return takenSubjects(ctx, js, wanted, request)
+	case !refused || refusal.ErrorCode == temporary || jetStreamMissing(err):
+		return fmt.Errorf("making the stream %s: %w", wanted.Name, err)
+	}
+	return &streamError{config.ReasonJetStreamMissing, fmt.Sprintf(
+		"the NATS server does not make the stream %s: %s", wanted.Name, refusal.Description)}
 }
 
 // takenSubjects names the stream that has our subjects.

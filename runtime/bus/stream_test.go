@@ -174,6 +174,21 @@ func TestModesWithoutJetStream(t *testing.T) {
 	}
 }
 
+func TestWithoutRoomForTheStream(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 })
+	_, check := boundFor(t, bind(t, connect(t, nats.URL())), config.ReasonCoreOnly)
+	if !check.OK || !strings.Contains(check.Message, "does not make the stream rosey_events: insufficient storage") {
+		t.Errorf("auto: %+v", check)
+	}
+	always := bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
+	if _, check := boundFor(t, always, config.ReasonJetStreamMissing); check.OK {
+		t.Errorf("always: %+v", check)
+	}
+	nats.Restart(func(o *server.Options) { o.JetStreamMaxStore = 1 << 30 })
+	boundFor(t, always, config.ReasonStreamBound)
+}
+
 func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) {

@@ -19,7 +19,8 @@ type conflictError struct{ stream, owner, ours string }
 
 func (e *conflictError) Error() string {
 	return fmt.Sprintf("the events of the stream %s belong to the database %s, and this is the database %s: "+
-		"two databases cannot share a subject prefix", e.stream, e.owner, e.ours)
+		"two databases cannot share a subject prefix; if the other is gone for good, remove the stream",
+		e.stream, e.owner, e.ours)
 }
 
 // ownedConsumer answers the durable consumer if the stream's events belong to our database, and makes it if they
