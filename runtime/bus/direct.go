@@ -56,9 +56,7 @@ func (p *DirectPublisher) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		stored, err := p.queue.drain(ctx, p.sink)
 		switch {
-		case err != nil:
-			// The sink has said why. It waits by itself for a database that is away; this is for what it
-			// does not wait for.
+		case err != nil: // the sink has said why
 			pause(ctx, nil, probeInterval)
 		case len(stored) == 0:
 			pause(ctx, p.queue.pushed, probeInterval)

@@ -111,14 +111,11 @@ func (d *Direct) RunOnDemand(ctx context.Context) error {
 	}
 }
 
-// Store stores messages, and waits for a store that is away until ctx ends.
+// Store stores messages. It waits for a store that is open and away until ctx ends.
 func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
-	var opened store.Store
-	err := d.core.retry(ctx, func() (err error) {
-		opened, err = d.acquire(ctx)
-		return err
-	})
+	opened, err := d.acquire(ctx)
 	if err != nil {
+		d.core.storeFails(err)
 		return fmt.Errorf("opening the database: %w", err)
 	}
 	defer d.release()

@@ -188,21 +188,47 @@ func TestDirectMaintainsItsDatabase(t *testing.T) {
 	natstest.Eventually(t, "old lines to go", func() bool { return len(r.texts()) == 0 })
 }
 
+// TestFallbackWhoseDatabaseIsAwayToo says both causes, and stores when one of the two is back.
+func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
+	r := newRig(t)
+	var back atomic.Bool
+	direct := r.direct(func(o *database.DirectOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			if !back.Load() {
+				return nil, errors.New("no route to the database")
+			}
+			return r.sqlite(ctx)
+		}
+	})
+	runDirect(t, direct.RunOnDemand)
+	conn, subjects := r.connect()
+	publisher := bus.NewPublisher(bus.PublisherOptions{
+		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Fallback: direct,
+	})
+	during(t, publisher.Run)
+	r.server.Stop()
+	tellLine(publisher, 1)
+	natstest.Eventually(t, "both causes", func() bool {
+		check := publisher.Check()
+		return !check.OK && check.Reason == config.ReasonServiceAbsent &&
+			strings.Contains(check.Message, "no connection to NATS") &&
+			strings.Contains(check.Message, "cannot write to the database itself: opening the database: no route")
+	})
+	back.Store(true)
+	flush(t, publisher)
+	same(t, "lines", numbered(1, 2), r.texts())
+	if check := publisher.Check(); !check.OK || check.Reason != config.ReasonDirect {
+		t.Errorf("check %+v", check)
+	}
+}
+
 // TestEveryLineOnceOnBothWays has NATS and the service go and come back while lines are published. The
 // database is in a file, so that the two ways take turns; with PostgreSQL they may overlap.
 func TestEveryLineOnceOnBothWays(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) { o.Idle = 100 * time.Millisecond })
 	runDirect(t, direct.RunOnDemand)
-	conn, err := bus.Connect(t.Context(), bus.Options{URL: r.server.URL(), Log: natstest.Log(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	subjects, err := bus.NewSubjects("rosey")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, subjects := r.connect()
 	publisher := bus.NewPublisher(bus.PublisherOptions{
 		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Fallback: direct,
 	})
@@ -247,6 +273,20 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		})
 	}
 	same(t, "lines", numbered(0, lines), r.texts())
+}
+
+func (r *rig) connect() (*bus.Conn, bus.Subjects) {
+	r.t.Helper()
+	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.server.URL(), Log: natstest.Log(r.t)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(conn.Close)
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return conn, subjects
 }
 
 // askAlice asks how many lines she has.
