@@ -54,10 +54,19 @@ func (d *database) open(ctx context.Context, path string) error {
 	}
 	// SQLite has one writer at a time. Waiting for it in Go is fair; waiting in SQLite is not.
 	d.write.SetMaxOpenConns(1)
-	if err := relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations()); err != nil {
+	if err := d.openReading(path); err != nil {
 		return err
 	}
-	return d.openReading(path)
+	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations())
+}
+
+// On makes a store of connections that are open: one for writing, and others for reading beside it. Whoever
+// calls it closes them. It is for comparing drivers; Open does all that a service needs.
+func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
+	if err := relational.Migrate(ctx, goose.DialectSQLite3, write, migrations()); err != nil {
+		return relational.Store{}, err
+	}
+	return relational.New(&database{session: session{read}, write: write, read: read}), nil
 }
 
 func (d *database) openReading(path string) error {

@@ -1,0 +1,187 @@
+// Command sqlitedrivers compares SQLite drivers in one run, with the schema, statements and pragmas of
+// runtime/store/sqlite and in batches as the database service makes them.
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	_ "github.com/mattn/go-sqlite3"          // "sqlite3": C
+	_ "github.com/ncruces/go-sqlite3/driver" // "ncruces", by -ldflags: two drivers cannot have one name
+	_ "modernc.org/sqlite"                   // "sqlite": C turned into Go
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/relational"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// driver is one to be compared.
+type driver struct {
+	module, name, binary string
+	parameters           func(mode string) url.Values
+}
+
+// The first is what the others are compared with.
+var drivers = []driver{
+	{"modernc.org/sqlite", "sqlite", "static", pragmas},
+	{"github.com/ncruces/go-sqlite3", "ncruces", "static", pragmas},
+	{"github.com/mattn/go-sqlite3", "sqlite3", "needs C", underscored},
+}
+
+// pragmas are those of runtime/store/sqlite.
+func pragmas(mode string) url.Values {
+	parameters := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(5000)", "foreign_keys(1)"}}
+	if mode != "ro" {
+		parameters["_pragma"] = append(parameters["_pragma"], "journal_mode(WAL)", "synchronous(FULL)")
+		parameters.Set("_txlock", "immediate")
+	}
+	return parameters
+}
+
+// underscored is the same in another driver's words.
+func underscored(mode string) url.Values {
+	parameters := url.Values{"mode": {mode}, "_busy_timeout": {"5000"}, "_foreign_keys": {"1"}}
+	if mode != "ro" {
+		parameters.Set("_journal_mode", "WAL")
+		parameters.Set("_synchronous", "FULL")
+		parameters.Set("_txlock", "immediate")
+	}
+	return parameters
+}
+
+func (d driver) open(path, mode string) (*sql.DB, error) {
+	source := (&url.URL{Scheme: "file", Path: path, RawQuery: d.parameters(mode).Encode()}).String()
+	db, err := sql.Open(d.name, source)
+	if err != nil {
+		return nil, fmt.Errorf("opening by %s: %w", d.module, err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// figures are per second.
+type figures struct{ lines, single, queries float64 }
+
+func main() {
+	rounds := flag.Int("rounds", 5, "each driver's median of so many, in turn")
+	batches := flag.Int("batches", 40, "batches of 500 lines in a round")
+	flag.Parse()
+	if err := run(context.Background(), *rounds, *batches); err != nil {
+		fmt.Fprintln(os.Stderr, "sqlitedrivers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, rounds, batches int) error {
+	measured := make([][]figures, len(drivers))
+	for range rounds {
+		// In turn, so that what else the machine does meets all of them.
+		for i, driver := range drivers {
+			one, err := driver.measure(ctx, batches)
+			if err != nil {
+				return fmt.Errorf("%s: %w", driver.module, err)
+			}
+			measured[i] = append(measured[i], one)
+		}
+	}
+	fmt.Println("| driver | binary | lines/s in batches of 500 | ratio | transactions/s of one line | ratio |" +
+		" recent 50 lines, queries/s | ratio |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
+	first := median(measured[0])
+	for i, driver := range drivers {
+		m := median(measured[i])
+		fmt.Printf("| %s | %s | %.0f | %.2f | %.0f | %.2f | %.0f | %.2f |\n", driver.module, driver.binary,
+			m.lines, m.lines/first.lines, m.single, m.single/first.single, m.queries, m.queries/first.queries)
+	}
+	return nil
+}
+
+func median(all []figures) figures {
+	middle := func(of func(figures) float64) float64 {
+		sorted := slices.SortedFunc(slices.Values(all), func(a, b figures) int { return cmp.Compare(of(a), of(b)) })
+		return of(sorted[len(sorted)/2])
+	}
+	return figures{
+		middle(func(f figures) float64 { return f.lines }),
+		middle(func(f figures) float64 { return f.single }),
+		middle(func(f figures) float64 { return f.queries }),
+	}
+}
+
+func (d driver) measure(ctx context.Context, batches int) (f figures, err error) {
+	dir, err := os.MkdirTemp(".", "measure-") // not /tmp, which may be memory
+	if err != nil {
+		return f, fmt.Errorf("making a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path, err := filepath.Abs(filepath.Join(dir, "rosey.db"))
+	if err != nil {
+		return f, fmt.Errorf("finding the directory: %w", err)
+	}
+	write, writeErr := d.open(path, "rwc")
+	read, readErr := d.open(path, "ro")
+	if err := errors.Join(writeErr, readErr); err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, read.Close(), write.Close()) }()
+	s, err := sqlite.On(ctx, write, read)
+	if err != nil {
+		return f, err
+	}
+	return f, f.fill(ctx, s, batches)
+}
+
+const batchSize = 500
+
+var channel = store.Channel{Server: "https://cytu.be", Name: "movies"}
+
+func (f *figures) fill(ctx context.Context, s relational.Store, batches int) (err error) {
+	at := 0
+	next := func(count int) (lines []store.Event) {
+		for range count {
+			at++
+			moment := time.UnixMilli(1763700000000 + int64(at)*100).UTC()
+			lines = append(lines, store.Event{
+				ID:      fmt.Sprintf("%012x-%032x", moment.UnixMilli(), at),
+				Channel: channel, At: moment,
+				Fact: store.ChatLine{Username: fmt.Sprint("user", at%30), Text: "this is a line of chat of usual length"},
+			})
+		}
+		return lines
+	}
+	f.lines, err = perSecond(batches, batchSize, func() error { return s.Apply(ctx, next(batchSize)) })
+	if err != nil {
+		return err
+	}
+	f.single, err = perSecond(10*batches, 1, func() error { return s.Apply(ctx, next(1)) })
+	if err != nil {
+		return err
+	}
+	f.queries, err = perSecond(20*batches, 1, func() error {
+		lines, err := s.RecentChat(ctx, channel, 50)
+		if err == nil && len(lines) != 50 {
+			err = fmt.Errorf("%d lines, expected 50", len(lines))
+		}
+		return err
+	})
+	return err
+}
+
+func perSecond(times, each int, do func() error) (float64, error) {
+	began := time.Now()
+	for range times {
+		if err := do(); err != nil {
+			return 0, err
+		}
+	}
+	return float64(times*each) / time.Since(began).Seconds(), nil
+}
