@@ -52,7 +52,14 @@ type process struct {
 
 func start(t *testing.T, arguments ...string) *process {
 	t.Helper()
+	return startAs(t, nil, arguments...)
+}
+
+// startAs is start with more in the environment: NAME=value.
+func startAs(t *testing.T, environment []string, arguments ...string) *process {
+	t.Helper()
 	p := &process{t: t, command: program(t, arguments...)}
+	p.command.Env = append(p.command.Env, environment...)
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
