@@ -42,6 +42,8 @@ type rig struct {
 	log      *logBuffer
 	metrics  *prometheus.Registry
 	instance string
+	// lock is what the bot's lock is made with. Nil: it needs none.
+	lock *bus.LockOptions
 
 	config  config.Config
 	timings Timings
@@ -110,7 +112,13 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	must(r.t, err)
 	publisher = bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
 	r.bus, r.pub = connection, publisher
+	var lock *bus.Lock
+	if r.lock != nil {
+		r.lock.Conn, r.lock.Subjects, r.lock.Log = connection, subjects, log
+		lock = bus.NewLock(*r.lock)
+	}
 	r.bot = New(r.config, Options{
+		Lock:       lock,
 		Publisher:  publisher,
 		Requester:  bus.NewRequester(connection, subjects, publisher.ServiceAbsent),
 		Optional:   bus.NewRequester(connection, subjects, nil),
