@@ -270,8 +270,8 @@ func TestAStandbySaysWhyItIsNotReady(t *testing.T) {
 	c.eventually("b", "misses JetStream", func(r config.Report) bool {
 		return !r.Ready && hasReason(r, config.ReasonLockUnavailable)
 	})
-	if code, _, complaint := call(t, "bot", "--channel", "m", "--nats", "nats://127.0.0.1:1", "--standby"); code != exitUsage ||
-		!strings.Contains(complaint, "two anonymous bots") {
+	code, _, complaint := call(t, "bot", "--channel", "m", "--nats", "nats://127.0.0.1:1", "--standby")
+	if code != exitUsage || !strings.Contains(complaint, "two anonymous bots") {
 		t.Errorf("an anonymous standby: exit code %d, %s", code, complaint)
 	}
 }
