@@ -12,6 +12,7 @@ install_packages() {
     command -v "$package" >/dev/null || missing+=("$package")
   done
   [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     leave_out "what needs ${missing[*]}: not installed, and apt-get needs root"
@@ -19,8 +20,17 @@ install_packages() {
   fi
   say "installing ${missing[*]}"
   apt-get update -qq >/dev/null
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
+  apt_install "${missing[@]}"
 }
+
+# Debian's PostgreSQL makes a database and starts a server when it is installed. The tests have servers of their own.
+apt_install() (
+  no_server=/etc/postgresql-common/createcluster.d/rosey-tests.conf
+  trap 'rm -f "$no_server"' EXIT
+  mkdir -p "${no_server%/*}"
+  echo 'create_main_cluster = false' >"$no_server"
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
+)
 
 build_test_tools() {
   [ -x "$test_tools/golangci-lint" ] || say "building gotestsum and golangci-lint: about 3 minutes, once"
