@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,18 +41,44 @@ func newConsoleCommand(
 	}
 	flags = newSettings(command.Flags(), "", keysOf("nats.url", "nats.subjectPrefix", "nats.credentialsDir", "nats.tlsDir",
 		"channel.name", "channel.server"))
+	command.Flags().Lookup("nats").Usage = "NATS servers, comma separated (default " + config.DefaultConsoleNATSURL +
+		"); ROSEY_NATS_URL"
+	command.Flags().Lookup("channel").Usage = "Channel, where several bots share one database service; ROSEY_CHANNEL_NAME"
 	return command
 }
 
 func newSayCommand() *cobra.Command {
-	return newConsoleCommand("say TEXT", "Have a running bot say a line in its channel", cobra.ExactArgs(1),
+	command := newConsoleCommand("say TEXT", "Have a running bot say a line in its channel", aLine,
 		func(command *cobra.Command, client *console.Client, arguments []string) error {
-			id, err := client.Say(command.Context(), arguments[0])
+			id, err := client.Say(command.Context(), strings.Join(arguments, " "))
 			if err != nil {
 				return failed(err)
 			}
 			return failed(printf(command.OutOrStdout(), "line %d waits for the bot to say it\n", id))
 		})
+	command.Long = "Have a running bot say a line in its channel. The line waits in the bot's database until it is\n" +
+		"said, also while the bot is away, so the command ends before that."
+	command.Example = `  rosey say 'The film starts in five minutes'
+  rosey say --nats nats://nats.example:4222 --prefix rosey_default_movienight hello`
+	return command
+}
+
+// aLine are arguments that make a line, as one or as its words.
+func aLine(_ *cobra.Command, arguments []string) error {
+	if strings.TrimSpace(strings.Join(arguments, " ")) == "" {
+		return errors.New("expected TEXT, the line to say")
+	}
+	return nil
+}
+
+// one is a single argument, called what in messages.
+func one(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, arguments []string) error {
+		if len(arguments) != 1 || arguments[0] == "" {
+			return fmt.Errorf("expected one argument, %s, and not %d", what, len(arguments))
+		}
+		return nil
+	}
 }
 
 func newTailCommand() *cobra.Command {
@@ -106,13 +134,14 @@ func newTopCommand() *cobra.Command {
 			}
 			return writeAs(command.OutOrStdout(), output, stats, topText(stats))
 		})
+	command.Example = "  rosey top\n  rosey top --channel movienight --output json"
 	addOutput(command, &output)
 	return command
 }
 
 func newUserCommand() *cobra.Command {
 	var output string
-	command := newConsoleCommand("user NAME", "Show what is known of a user", cobra.ExactArgs(1),
+	command := newConsoleCommand("user NAME", "Show what is known of a user", one("NAME"),
 		func(command *cobra.Command, client *console.Client, arguments []string) error {
 			stats, err := client.UserStats(command.Context(), arguments[0])
 			if err != nil {
@@ -123,6 +152,7 @@ func newUserCommand() *cobra.Command {
 			}
 			return writeAs(command.OutOrStdout(), output, stats, userText(stats))
 		})
+	command.Example = "  rosey user alice\n  rosey user alice --output json"
 	addOutput(command, &output)
 	return command
 }

@@ -150,7 +150,8 @@ func TestAskingAService(t *testing.T) {
 	}{
 		"top --prefix other":               {exitFailure, "no database service answers on other.db.query.channel_stats"},
 		"say x --nats nats://127.0.0.1:1":  {exitFailure, "connection refused"},
-		"say":                              {exitUsage, "accepts 1 arg(s)"},
+		"say":                              {exitUsage, "expected TEXT, the line to say"},
+		"user":                             {exitUsage, "expected one argument, NAME, and not 0"},
 		"tail --filter a..b":               {exitUsage, `--filter: "a..b"`},
 		"top -o xml":                       {exitUsage, `"xml", expected text or json`},
 		"tail --channel #x":                {exitUsage, `channel.name (from --channel): "#x"`},

@@ -10,6 +10,9 @@ import (
 )
 
 func topText(stats bus.ChannelStatsReply) string {
+	if stats.TotalUsersSeen == 0 {
+		return "Nothing is known of the channel yet: is it the right one? --server and --channel name it.\n"
+	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "Users seen: %d. Times are UTC.\n", stats.TotalUsersSeen)
 	fmt.Fprintf(&text, "Most at once: %s in chat, %s connected\n",

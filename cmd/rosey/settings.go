@@ -22,7 +22,7 @@ type settings struct {
 func newSettings(flags *pflag.FlagSet, defaultFile string, keys []config.Key) *settings {
 	s := &settings{flags: flags, given: map[string]string{}}
 	flags.StringVar(&s.file, "config", defaultFile,
-		"configuration `file`, YAML or JSON, of Rosey v2 too; "+config.FileVariable+" in the environment")
+		"Configuration `file`, YAML or JSON, of Rosey v2 too; "+config.FileVariable+" in the environment")
 	for _, key := range keys {
 		about := key.About
 		if key.Default != "" {

@@ -33,7 +33,8 @@ func newStatusCommand() *cobra.Command {
 		Short: "Ask running processes over HTTP whether they do their job and, if not, why",
 		Long: "Ask running processes over HTTP whether they do their job and, if not, why.\n" +
 			"The exit code is 0 if all of them do.",
-		Args: cobra.NoArgs,
+		Example: "  rosey status\n  rosey status --http 127.0.0.1:8080 --http 127.0.0.1:8081 --output json",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			var problems []error
 			for _, one := range urls {

@@ -13,13 +13,17 @@ import (
 // beside are fields that every message has or that say again what others say.
 var beside = []string{"server", "channel", "timestamp", "event", "platform_data", "user_data", "users"}
 
+// subjectWidth keeps lines under each other. Events have the longest subjects, with the channel's name in them.
+const subjectWidth = 34
+
 // Line is the message in a line for people: when it arrived, on which subject, and what it says.
 func (m Message) Line() string {
 	about := m.about()
 	if m.Request {
 		about = "? " + about
 	}
-	return fmt.Sprintf("%s  %-24s %s", m.Time.Local().Format("15:04:05"), m.Subject, Printable(strings.TrimSpace(about)))
+	at := m.Time.Local().Format("15:04:05")
+	return fmt.Sprintf("%s  %-*s  %s", at, subjectWidth, m.Subject, Printable(strings.TrimSpace(about)))
 }
 
 func (m Message) about() string {

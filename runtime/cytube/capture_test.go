@@ -21,7 +21,7 @@ type capturedFrame struct {
 	Frame string `json:"frame"`
 }
 
-func readCapture(t *testing.T, name string) []capturedFrame {
+func readCapture(t testing.TB, name string) []capturedFrame {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(captureDir, name+".jsonl"))
 	if err != nil {

@@ -2,7 +2,6 @@ package cytube
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -167,11 +166,9 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
+		for _, recorded := range readCapture(f, strings.TrimSuffix(filepath.Base(file), ".jsonl")) {
+			f.Add([]byte(recorded.Frame))
 		}
-		f.Add(data)
 	}
 	for _, frame := range []string{
 		"", "2probe", "41", "42/x,7[\"a\"]", `4212["usercount",1]`, `42["chatMsg",{"time":1e400}]`,

@@ -18,8 +18,9 @@ type Number struct {
 // shown are the metrics that say something to people, in the order in which they are shown. A process has
 // some of them.
 var shown = []Number{
-	{Metric: "rosey_bus_buffered", About: "messages that wait for a database service"},
+	{Metric: "rosey_bus_buffered", About: "messages that wait to be published or stored"},
 	{Metric: "rosey_bus_published_total", About: "messages published"},
+	{Metric: "rosey_bus_stored_directly_total", About: "messages stored by the bot itself"},
 	{Metric: "rosey_bus_dropped_total", About: "messages lost because the buffer was full"},
 	{Metric: "rosey_bus_reconnects_total", About: "reconnects to NATS"},
 	{Metric: "rosey_bot_reconnects_total", About: "times the channel was lost or did not let us in"},
@@ -27,6 +28,9 @@ var shown = []Number{
 	{Metric: "rosey_cytube_malformed_frames_total", About: "frames that could not be read"},
 	{Metric: "rosey_bot_outbound_total", About: "lines said, or tried to say"},
 	{Metric: "rosey_bot_commands_total", About: "commands of users"},
+	{Metric: "rosey_database_stream_pending_events", About: "events that wait in the stream"},
+	{Metric: "rosey_database_stream_unacknowledged_events", About: "events of the stream on their way into the store"},
+	{Metric: "rosey_database_stream_lost_events_total", About: "events that the stream lost before they were stored"},
 	{Metric: "rosey_database_waiting_messages", About: "messages that wait for the store"},
 	{Metric: "rosey_database_messages_total", About: "messages taken from NATS"},
 	{Metric: "rosey_database_dropped_messages_total", About: "messages dropped before the store"},
