@@ -73,10 +73,21 @@ func NewBinding(o BindingOptions) *Binding {
 func (b *Binding) Check() config.Check {
 	if b == nil {
 		return config.Check{
-			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly, Message: "events are not durable: core NATS alone",
+			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly,
+			Message: "events are not durable: core NATS alone",
 		}
 	}
-	return b.check.Check()
+	check := b.check.Check()
+	if check.Reason != config.ReasonStreamBound && check.Reason != config.ReasonStreamUnavailable {
+		return check
+	}
+	// The server tells a refusal beside the request, which gets no answer: an acknowledgement that is refused would
+	// only be noticed by events that come again and again.
+	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
+		check.OK, check.Reason = false, config.ReasonNATSPermissionMissing
+		check.Message = fmt.Sprintf("the account may not publish to %q, which the stream's events need", subject)
+	}
+	return check
 }
 
 // Bind answers how events go on the connection that stands, and decides on it if need be. An error says that it
@@ -155,26 +166,36 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 		return Bound{}, err
 	}
 	refused, isRefused := errors.AsType[*streamError](err)
-	optional := b.mode == config.JetStreamAuto && !b.durable
 	switch {
 	case isRefused && refused.reason != config.ReasonJetStreamMissing:
 		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
 		b.set(false, refused.reason, refused.message)
-		if optional {
-			return Bound{}, nil
-		}
-	case isRefused || b.missing(err):
-		why := b.whyMissing()
-		if isRefused {
-			why = refused.message
-		}
-		if optional {
-			b.set(true, config.ReasonCoreOnly, "events are not durable: "+why)
-			return Bound{}, nil
-		}
+		return b.without(err)
+	case isRefused:
+		return b.missing(refused.message, err)
+	}
+	if why := b.whyMissing(err); why != "" {
+		return b.missing(why, err)
+	}
+	b.setUnavailable(err)
+	return Bound{}, err
+}
+
+// missing needs the lock.
+func (b *Binding) missing(why string, err error) (Bound, error) {
+	bound, err := b.without(err)
+	if err == nil {
+		b.set(true, config.ReasonCoreOnly, "events are not durable: "+why)
+	} else {
 		b.set(false, config.ReasonJetStreamMissing, why+"; events wait for it")
-	default:
-		b.setUnavailable(err)
+	}
+	return bound, err
+}
+
+// without is core NATS where that will do, and else the error again.
+func (b *Binding) without(err error) (Bound, error) {
+	if b.mode == config.JetStreamAuto && !b.durable {
+		return Bound{}, nil
 	}
 	return Bound{}, err
 }
@@ -194,17 +215,16 @@ func (b *Binding) ensure(ctx context.Context) (jetstream.Stream, error) {
 	return ensureStream(asking, b.js, b.wanted, b.subjects.Subject(OutboundGet))
 }
 
-// missing says whether there is no JetStream for us. A request that the server does not permit gets no answer, so
-// the refusal that came beside it tells.
-func (b *Binding) missing(err error) bool {
-	return jetStreamMissing(err) || b.conn.state.deniedFor(b.wanted.Name) != ""
-}
-
-func (b *Binding) whyMissing() string {
+// whyMissing says why there is no JetStream for us, and nothing when there is. A request that the server does not
+// permit gets no answer, so the refusal that came beside it tells.
+func (b *Binding) whyMissing(err error) string {
 	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
 		return fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream", subject)
 	}
-	return "the NATS server has no JetStream, or not for our account"
+	if jetStreamMissing(err) {
+		return "the NATS server has no JetStream, or not for our account"
+	}
+	return ""
 }
 
 func (b *Binding) set(ok bool, reason config.Reason, message string) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -183,5 +184,35 @@ func TestABacklogIsDrainedInBigBatches(t *testing.T) {
 	}
 	if batches := r.observations(s, "rosey_database_batch_events"); batches > lines/50 {
 		t.Errorf("%d transactions for %d lines", batches, lines)
+	}
+}
+
+// A permission that the stream's events need is named, also one that the server refuses without an answer.
+func TestAPermissionForTheStreamIsNamed(t *testing.T) {
+	for _, denied := range []string{"$JS.API.CONSUMER.CREATE.rosey_events.rosey_db", "$JS.ACK.rosey_events.rosey_db.>"} {
+		t.Run(denied, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, natstest.JetStream(t), func(o *server.Options) {
+				o.Users = []*server.User{{Username: "all", Password: "pw"}, {
+					Username: "few", Password: "pw", Permissions: &server.Permissions{
+						Publish: &server.SubjectPermission{Deny: []string{denied}},
+					},
+				}}
+				o.NoAuthUser = "all"
+			})
+			r.url = strings.Replace(r.url, "nats://", "nats://few:pw@", 1)
+			s := r.start(r.durable)
+			js, err := jetstream.New(r.client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			natstest.Within(t, 30*time.Second, "the permission to be named", func() bool {
+				// Something to acknowledge, as soon as there is a stream.
+				_, _ = js.Publish(t.Context(), "rosey.db.user.joined", []byte("{}"))
+				check := s.EventsCheck()
+				return check.Reason == config.ReasonNATSPermissionMissing && !check.OK &&
+					strings.Contains(check.Message, strings.TrimSuffix(denied, ">"))
+			})
+		})
 	}
 }
