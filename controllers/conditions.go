@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -30,9 +31,25 @@ func databaseAvailable(s situation) verdict {
 	return available(s, manifests.Database, message)
 }
 
+// sharedDatabase is how the database service of another RoseyBot is.
+func sharedDatabase(s situation) verdict {
+	if found := unshared(s.bot, s.seen.owner); found != nil {
+		return no(found.reason, found.message)
+	}
+	name := "RoseyBot " + s.seen.owner.Name
+	if ptr.Deref(s.seen.owner.Spec.Suspend, false) {
+		return no(v1alpha1.ReasonSharedOwnerSuspended, name+" is suspended, and with it the database service")
+	}
+	theirs := meta.FindStatusCondition(s.seen.owner.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)
+	if theirs == nil {
+		return no(v1alpha1.ReasonProgressing, name+" is new")
+	}
+	return verdict{theirs.Status, theirs.Reason, name + ": " + theirs.Message}
+}
+
 // keptClass is the storage class of a claim from before, where the RoseyBot asks for another one.
 func keptClass(s situation) string {
-	claim, database := s.seen.claim(manifests.DatabaseName(s.bot)), s.bot.Spec.Database
+	claim, database := s.seen.claim(manifests.ClaimName(s.bot)), s.bot.Spec.Database
 	if claim == nil || database == nil || database.SQLite == nil || database.SQLite.StorageClassName == nil {
 		return ""
 	}

@@ -50,7 +50,7 @@ func onPostgres() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
 	bot.Spec.Mode, bot.Spec.Replicas = v1alpha1.ModeNATS, new(int32(3))
 	bot.Spec.NATS = &v1alpha1.NATS{
-		URL: "nats://n", CredentialsSecretRef: &v1alpha1.SecretRef{Name: "c"}, TLSSecretRef: &v1alpha1.SecretRef{Name: "t"},
+		URL: "nats://n", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}, TLSSecretRef: &v1alpha1.ObjectRef{Name: "t"},
 		JetStream: &v1alpha1.JetStream{
 			Mode: v1alpha1.JetStreamAlways, Replicas: new(int32(3)), MaxAge: "24h", MaxBytes: new(quantity("1Gi")),
 		},
@@ -70,7 +70,7 @@ func onPostgres() *v1alpha1.RoseyBot {
 func sharing() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
 	bot.Spec.NATS = nil
-	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.RoseyBotRef{Name: "owner"}}
+	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "owner"}}
 	return bot
 }
 
@@ -162,7 +162,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 	t.Helper()
 	var all []any
 	owner := newBot("fun")
-	owner.Name = string(ptr.Deref(ptr.Deref(bot.Spec.Database, v1alpha1.Database{}).SharedFrom, v1alpha1.RoseyBotRef{}).Name)
+	owner.Name = string(ptr.Deref(ptr.Deref(bot.Spec.Database, v1alpha1.Database{}).SharedFrom, v1alpha1.ObjectRef{}).Name)
 	seen := observed{objects: map[objectKey]client.Object{}, owner: owner}
 	for _, params := range []manifests.Params{{Image: "a", OperatorNamespace: "a"}, {Image: "b"}} {
 		params.Owner = owner
@@ -179,7 +179,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, set, computeStatus(situation{bot: bot, seen: seen, update: waiting}, time.Time{}))
+		all = append(all, set, computeStatus(situation{outcome: outcome{update: waiting}, bot: bot, seen: seen}, time.Time{}))
 		for _, object := range set.All() {
 			seen.objects[keyOf(object)] = object
 		}

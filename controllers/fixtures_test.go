@@ -128,9 +128,9 @@ func describe(bot *v1alpha1.RoseyBot) string {
 // template runs.
 func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	names := []string{manifests.BotName(bot)}
+	names := []string{manifests.Name(bot, manifests.Bot)}
 	if manifests.HasService(bot) {
-		names = append(names, manifests.DatabaseName(bot))
+		names = append(names, manifests.Name(bot, manifests.Database))
 	}
 	for _, name := range names {
 		eventually(t, "Deployment "+name+" rolled out", func(ctx context.Context) error {

@@ -3,6 +3,7 @@ package controllers
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,8 @@ func hold(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) (waiting str
 			changed = append(changed, difference(object, live))
 			restore = append(restore, func() {
 				annotations[templateHashAnnotation] = hash
-				keep(object, live)
+				kept := reflect.ValueOf(runsFrom(live)).Elem()
+				reflect.ValueOf(part).Elem().Set(kept) // nobody changes a template from here on: it need not be copied
 			})
 		}
 	}
@@ -66,41 +68,23 @@ func hold(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) (waiting str
 	return strings.Join(changed, ", "), nil
 }
 
-// runsFrom is the part of an object that a change of restarts pods or changes what they are, or nil.
+// runsFrom points to the part of an object that a change of restarts pods or changes what they are, or is nil.
 func runsFrom(object client.Object) any {
 	switch object := object.(type) {
 	case *appsv1.Deployment:
-		return object.Spec.Template
+		return &object.Spec.Template
 	case *corev1.ConfigMap:
-		return object.Data
+		return &object.Data
 	}
 	return nil
 }
 
-func keep(object, live client.Object) {
-	switch object := object.(type) {
-	case *appsv1.Deployment:
-		live, _ := live.(*appsv1.Deployment)
-		live.Spec.Template.DeepCopyInto(&object.Spec.Template)
-	case *corev1.ConfigMap:
-		live, _ := live.(*corev1.ConfigMap)
-		object.Data = live.Data
-	}
-}
-
 // difference names what a user cares about: the image.
 func difference(object, live client.Object) string {
-	next, isDeployment := object.(*appsv1.Deployment)
-	now, _ := live.(*appsv1.Deployment)
-	if !isDeployment || imageOf(next) == imageOf(now) {
-		return nameOf(object)
+	next, isTemplate := runsFrom(object).(*corev1.PodTemplateSpec)
+	now, _ := runsFrom(live).(*corev1.PodTemplateSpec)
+	if isTemplate && len(now.Spec.Containers) > 0 && now.Spec.Containers[0].Image != next.Spec.Containers[0].Image {
+		return nameOf(object) + " with image " + next.Spec.Containers[0].Image
 	}
-	return nameOf(object) + " with image " + imageOf(next)
-}
-
-func imageOf(deployment *appsv1.Deployment) string {
-	for _, container := range deployment.Spec.Template.Spec.Containers {
-		return container.Image
-	}
-	return ""
+	return nameOf(object)
 }

@@ -36,7 +36,7 @@ func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
 	}
 	operator := New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
 	edit(operator)
-	if err := operator.SetupWithManager(manager); err != nil {
+	if err := operator.SetupWithManager(t.Context(), manager); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

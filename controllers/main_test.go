@@ -64,7 +64,7 @@ func runWithServer(m *testing.M) (code int, err error) {
 	if rig.admin, err = client.New(server.Admin, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
-	manager, closePort, err := startOperator(server.Operator)
+	manager, closePort, err := startOperator(ctx, server.Operator)
 	if err != nil {
 		return 0, err
 	}
@@ -80,7 +80,7 @@ func runWithServer(m *testing.M) (code int, err error) {
 }
 
 // startOperator makes the operator as the chart's ServiceAccount, with every request on record.
-func startOperator(config *rest.Config) (manager ctrl.Manager, closePort func(), err error) {
+func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manager, closePort func(), err error) {
 	rig.wire = &wire{}
 	config.Wrap(rig.wire.around)
 	// Holding the port on one address keeps it free for the tests on the others.
@@ -106,5 +106,5 @@ func startOperator(config *rest.Config) (manager ctrl.Manager, closePort func(),
 	}
 	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
-	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(manager)
+	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

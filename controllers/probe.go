@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,13 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"strconv"
 	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -96,34 +93,7 @@ func (p Prober) get(ctx context.Context, host string, component config.Component
 	if err != nil {
 		return config.Report{}, plain(err)
 	}
-	return decode(body, component)
-}
-
-// validReason is what the API server takes as a condition's reason.
-var validReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,98}[A-Za-z0-9_])?$`)
-
-// decode refuses what is not a Report of the component: the image is the user's choice and may serve anything.
-func decode(body []byte, component config.Component) (config.Report, error) {
-	var report config.Report
-	if err := json.Unmarshal(body, &report); err != nil {
-		return config.Report{}, errors.New("not the JSON of a report")
-	}
-	if report.Component != component {
-		return config.Report{}, fmt.Errorf("a report of %q instead of %q", report.Component, component)
-	}
-	if len(report.Leader) > validation.DNS1123SubdomainMaxLength {
-		return config.Report{}, errors.New("a report with a leader that is not a pod's name")
-	}
-	reasons := []config.Reason{report.Reason}
-	for _, check := range report.Checks {
-		reasons = append(reasons, check.Reason)
-	}
-	for _, reason := range reasons {
-		if !validReason.MatchString(string(reason)) {
-			return config.Report{}, errors.New("a report with a reason that is not one word")
-		}
-	}
-	return report, nil
+	return config.ParseReport(body, component)
 }
 
 // plain drops addresses and ports from an error, which would make each message a new one.

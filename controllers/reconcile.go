@@ -47,13 +47,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	outcome := r.apply(ctx, bot, seen)
 	now := time.Now()
-	status := computeStatus(situation{
-		bot:      bot,
-		seen:     seen,
-		problems: outcome.problems,
-		update:   outcome.update,
-		answers:  r.Prober.ask(ctx, bot, seen),
-	}, now)
+	status := computeStatus(situation{outcome, bot, seen, r.Prober.ask(ctx, bot, seen)}, now)
 	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}

@@ -41,7 +41,7 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	if err := scale(t, bot, 0); err != nil {
 		t.Fatal(err)
 	}
-	waitReplicas(t, bot, manifests.BotName(bot), 0)
+	waitReplicas(t, bot, manifests.Name(bot, manifests.Bot), 0)
 	if err := rig.admin.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -53,13 +53,13 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	}
 	waitCondition(t, bot, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
 	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
-	waitReplicas(t, bot, manifests.DatabaseName(bot), 1)
+	waitReplicas(t, bot, manifests.Name(bot, manifests.Database), 1)
 	wantScale(t, bot, 0)
 
 	if err := scale(t, bot, 1); err != nil {
 		t.Fatal(err)
 	}
-	waitReplicas(t, bot, manifests.BotName(bot), 1)
+	waitReplicas(t, bot, manifests.Name(bot, manifests.Bot), 1)
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
@@ -72,7 +72,7 @@ func TestSuspendAndResume(t *testing.T) {
 	pod := createReady(t, bot)
 	claim := getClaim(t, bot)
 	change(t, bot, func() { bot.Spec.Suspend = new(true) })
-	names := []string{manifests.BotName(bot), manifests.DatabaseName(bot)}
+	names := []string{manifests.Name(bot, manifests.Bot), manifests.Name(bot, manifests.Database)}
 	for _, name := range names {
 		waitReplicas(t, bot, name, 0)
 	}

@@ -40,7 +40,7 @@ func settle(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) map[manife
 func (o observed) claimHolder(bot *v1alpha1.RoseyBot, not manifests.Component) string {
 	for component, pods := range o.pods {
 		for i := range pods {
-			if component != not && !ended(&pods[i]) && mounts(&pods[i], manifests.DatabaseName(bot)) {
+			if component != not && !ended(&pods[i]) && mounts(&pods[i], manifests.ClaimName(bot)) {
 				return pods[i].Name
 			}
 		}
@@ -55,4 +55,30 @@ func mounts(pod *corev1.Pod, claim string) bool {
 		}
 	}
 	return false
+}
+
+// unshared returns why the database service that database.sharedFrom names cannot be used, or nil.
+func unshared(bot, owner *v1alpha1.RoseyBot) *problem {
+	name := "RoseyBot " + manifests.SharedFrom(bot)
+	switch {
+	case manifests.SharedFrom(bot) == "":
+		return nil
+	case owner == nil:
+		return &problem{
+			reason:  v1alpha1.ReasonSharedOwnerMissing,
+			message: name + " does not exist, and database.sharedFrom names it",
+		}
+	case !manifests.HasService(owner):
+		return &problem{
+			reason:  v1alpha1.ReasonSharedOwnerUnusable,
+			message: name + " has no database service of its own, as database.sharedFrom expects",
+		}
+	case manifests.Standby(bot) && owner.Spec.NATS.JetStream != nil &&
+		owner.Spec.NATS.JetStream.Mode == v1alpha1.JetStreamNever:
+		return &problem{
+			reason:  v1alpha1.ReasonSharedOwnerUnusable,
+			message: name + " has nats.jetStream.mode Never: expected another one, or replicas of at most 1",
+		}
+	}
+	return nil
 }

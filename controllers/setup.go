@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,7 +87,7 @@ func New(manager ctrl.Manager, params manifests.Params, prober Prober) *Reconcil
 
 // SetupWithManager starts a pass whenever a RoseyBot or anything that carries its label changes. Changes of the
 // status count too: a pass that worked on an old one is put right by the pass that the newer one starts.
-func (r *Reconciler) SetupWithManager(manager ctrl.Manager) error {
+func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	setup := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.RoseyBot{}).
 		WithOptions(controller.Options{
@@ -100,7 +99,7 @@ func (r *Reconciler) SetupWithManager(manager ctrl.Manager) error {
 	for _, kind := range kinds {
 		setup = setup.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(roseyBotOf))
 	}
-	if err := r.watchOwners(manager, setup); err != nil {
+	if err := r.watchOwners(ctx, manager, setup); err != nil {
 		return err
 	}
 	if err := setup.Complete(r); err != nil {
@@ -120,24 +119,27 @@ func roseyBotOf(_ context.Context, object client.Object) []reconcile.Request {
 const sharedFromIndex = "sharedFrom"
 
 // watchOwners starts a pass for the RoseyBots that share the database service of one that changes.
-func (r *Reconciler) watchOwners(manager ctrl.Manager, setup *builder.Builder) error {
-	err := manager.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.RoseyBot{}, sharedFromIndex,
+func (r *Reconciler) watchOwners(ctx context.Context, manager ctrl.Manager, setup *builder.Builder) error {
+	setup.Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.sharingWith))
+	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,
 		func(object client.Object) []string {
-			bot, _ := object.(*v1alpha1.RoseyBot)
-			return slices.DeleteFunc([]string{manifests.SharedFrom(bot)}, func(name string) bool { return name == "" })
+			if bot, ok := object.(*v1alpha1.RoseyBot); ok && manifests.SharedFrom(bot) != "" {
+				return []string{manifests.SharedFrom(bot)}
+			}
+			return nil
 		})
 	if err != nil {
 		return fmt.Errorf("indexing RoseyBots by database.sharedFrom: %w", err)
 	}
-	setup.Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(
-		func(ctx context.Context, owner client.Object) (requests []reconcile.Request) {
-			sharing := &v1alpha1.RoseyBotList{}
-			_ = r.Client.List(ctx, sharing, client.InNamespace(owner.GetNamespace()),
-				client.MatchingFields{sharedFromIndex: owner.GetName()}) // from the cache: it fails only at the end
-			for i := range sharing.Items {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&sharing.Items[i])})
-			}
-			return requests
-		}))
 	return nil
+}
+
+func (r *Reconciler) sharingWith(ctx context.Context, owner client.Object) (requests []reconcile.Request) {
+	bots := &v1alpha1.RoseyBotList{}
+	_ = r.Client.List(ctx, bots, client.InNamespace(owner.GetNamespace()),
+		client.MatchingFields{sharedFromIndex: owner.GetName()}) // from the cache, which fails only at the end
+	for i := range bots.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&bots.Items[i])})
+	}
+	return requests
 }

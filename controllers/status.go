@@ -21,11 +21,10 @@ import (
 
 // situation is all that the status follows from.
 type situation struct {
-	bot      *v1alpha1.RoseyBot
-	seen     observed
-	problems map[manifests.Component]*problem
-	update   string
-	answers  map[manifests.Component]answer
+	outcome
+	bot     *v1alpha1.RoseyBot
+	seen    observed
+	answers map[manifests.Component]answer
 }
 
 // verdict is a condition without its type.

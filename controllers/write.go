@@ -5,16 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
@@ -108,10 +109,7 @@ func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (w
 	if same, err := r.contains(live, content); err != nil || same {
 		return false, err
 	}
-	if live, err = r.dropRollingUpdate(ctx, desired, live); err != nil {
-		return true, err
-	}
-	if err := r.handOverReplicas(ctx, desired, live); err != nil {
+	if err := r.prepare(ctx, desired, live); err != nil {
 		return true, err
 	}
 	if err := r.takeOverCreated(ctx, live); err != nil {
@@ -136,52 +134,43 @@ func keepLimits(desired, live client.Object) client.Object {
 	return desired
 }
 
-// dropRollingUpdate undoes a strategy that somebody changed by hand. The API server then filled in parameters that
-// nobody owns, so an apply cannot remove them, and it refuses them beside Recreate.
-func (r *Reconciler) dropRollingUpdate(ctx context.Context, desired, live client.Object) (client.Object, error) {
-	want, _ := desired.(*appsv1.Deployment)
-	deployment, isDeployment := live.(*appsv1.Deployment)
-	if !isDeployment || want.Spec.Strategy.RollingUpdate != nil || deployment.Spec.Strategy.RollingUpdate == nil {
-		return live, nil
-	}
-	changed := deployment.DeepCopy()
-	changed.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
-	patch := client.MergeFromWithOptions(deployment, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, changed, patch, fieldOwner); err != nil {
-		return nil, fmt.Errorf("repairing the strategy: %w", err)
-	}
-	return changed, nil
-}
-
-// handOverReplicas gives the number of pods to another owner before it is no longer wanted, because an autoscaler is to
-// set it: a field that its last owner drops falls back to its default, which is 1 pod.
-func (r *Reconciler) handOverReplicas(ctx context.Context, desired, live client.Object) error {
-	want, _ := desired.(*appsv1.Deployment)
-	deployment, isDeployment := live.(*appsv1.Deployment)
-	if !isDeployment || want.Spec.Replicas != nil || !ownsReplicas(deployment) {
+// prepare does to a Deployment what an apply cannot:
+//
+//   - a rolling update that somebody chose by hand has parameters that the API server filled in and nobody owns, so
+//     they would stay, and they are refused beside Recreate
+//   - the number of pods that an autoscaler is to set gets another owner before we drop it: a field that its last
+//     owner drops falls back to its default, which is 1 pod
+func (r *Reconciler) prepare(ctx context.Context, desired, live client.Object) error {
+	want, isDeployment := desired.(*appsv1.Deployment)
+	now, exists := live.(*appsv1.Deployment)
+	if !isDeployment || !exists {
 		return nil
 	}
-	content := &unstructured.Unstructured{Object: map[string]any{
-		"spec": map[string]any{"replicas": int64(ptr.Deref(deployment.Spec.Replicas, 1))},
-	}}
-	content.SetGroupVersionKind(desired.GetObjectKind().GroupVersionKind())
-	content.SetName(live.GetName())
-	content.SetNamespace(live.GetNamespace())
-	content.SetResourceVersion(live.GetResourceVersion()) // an autoscaler that was faster is not overruled
-	err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), scaleOwner, client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("handing over the number of pods: %w", err)
+	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
+		// The version keeps us from overruling somebody who was faster.
+		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
+			now.ResourceVersion, spec)
+		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
+	}
+	if want.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
+		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
+		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
+			return fmt.Errorf("repairing the strategy: %w", err)
+		}
+	}
+	if want.Spec.Replicas == nil && ownsReplicas(now) {
+		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
+		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
+			return fmt.Errorf("handing over the number of pods: %w", err)
+		}
 	}
 	return nil
 }
 
 func ownsReplicas(deployment *appsv1.Deployment) bool {
-	for _, entry := range deployment.ManagedFields {
-		if entry.Manager == string(fieldOwner) && strings.Contains(string(entry.FieldsV1.GetRawBytes()), `"f:replicas":{}`) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(deployment.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == string(fieldOwner) && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas":{}`)
+	})
 }
 
 // takeOverCreated makes the fields that the POST wrote fields of server-side apply. Without it they would have two

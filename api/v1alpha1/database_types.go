@@ -27,7 +27,7 @@ type Database struct {
 	// sharedFrom leaves the rows to the database service of another RoseyBot in this namespace: this one uses its NATS
 	// and subject prefix, and runs no service of its own. That one must not share another's.
 	// +optional
-	SharedFrom *RoseyBotRef `json:"sharedFrom,omitempty"`
+	SharedFrom *ObjectRef `json:"sharedFrom,omitempty"`
 
 	// replicas is the number of pods of the database service, which share the work; more than 1 needs postgres.
 	// With autoscaling it is what is there before and after. Default: 1.
@@ -99,14 +99,6 @@ type Postgres struct {
 	// The Secret may be made later; a new value is taken up without a restart.
 	// +required
 	URLSecretRef SecretKeyRef `json:"urlSecretRef"`
-}
-
-// RoseyBotRef names another RoseyBot in the namespace.
-type RoseyBotRef struct {
-	// name is the RoseyBot's name.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	Name ObjectName `json:"name"`
 }
 
 // Autoscaling says how many pods of the database service run, by the CPU they use.

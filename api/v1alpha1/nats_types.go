@@ -22,12 +22,12 @@ type NATS struct {
 	// credentialsSecretRef names a Secret with one way to log in, by its keys: nats.creds; username and password;
 	// token; or nkey. Absent: no login. It may be made later; new values are taken up without a restart.
 	// +optional
-	CredentialsSecretRef *SecretRef `json:"credentialsSecretRef,omitempty"`
+	CredentialsSecretRef *ObjectRef `json:"credentialsSecretRef,omitempty"`
 
 	// tlsSecretRef names a Secret with the certificates of authorities to trust, key ca.crt, and for a server that asks
 	// for a client's certificate tls.crt and tls.key. Absent: the image's authorities, where the URL asks for TLS.
 	// +optional
-	TLSSecretRef *SecretRef `json:"tlsSecretRef,omitempty"`
+	TLSSecretRef *ObjectRef `json:"tlsSecretRef,omitempty"`
 
 	// jetStream is the stream that keeps events until they are stored. Absent: the defaults of its fields.
 	// +optional

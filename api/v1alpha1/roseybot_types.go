@@ -211,9 +211,9 @@ type Account struct {
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
 }
 
-// SecretRef names a Secret in the RoseyBot's namespace.
-type SecretRef struct {
-	// name is the Secret's name.
+// ObjectRef names an object in the RoseyBot's namespace.
+type ObjectRef struct {
+	// name is the object's name.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Name ObjectName `json:"name"`

@@ -31,7 +31,6 @@ type options struct {
 // parseFlags says what is wrong with the arguments in one error.
 func parseFlags(args []string, output io.Writer) (options, error) {
 	var parsed options
-	var namespaces string
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // a wrong flag is one line, not the whole list of flags
 	config.RegisterFlags(flags)
@@ -45,8 +44,10 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"namespace the operator runs in: for its Lease, and let in by network policies; default: $"+namespaceVariable)
 	flags.StringVar(&parsed.runtimeImage, "runtime-image", os.Getenv(imageVariable),
 		"image of bots and database services whose RoseyBot names none; default: $"+imageVariable)
-	flags.StringVar(&namespaces, "watch-namespaces", "",
-		"namespaces to look after, separated by commas; default: all")
+	flags.Func("watch-namespaces", "namespaces to look after, separated by commas; default: all", func(list string) error {
+		parsed.watchedNamespaces = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	})
 	flags.StringVar(&parsed.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -55,11 +56,6 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 			flags.PrintDefaults()
 		}
 		return options{}, fmt.Errorf("reading the flags: %w", err)
-	}
-	for namespace := range strings.SplitSeq(namespaces, ",") {
-		if namespace = strings.TrimSpace(namespace); namespace != "" {
-			parsed.watchedNamespaces = append(parsed.watchedNamespaces, namespace)
-		}
 	}
 	switch {
 	case flags.NArg() > 0:

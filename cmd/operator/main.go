@@ -7,13 +7,22 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/runtime/config"
 )
+
+// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func buildVersion() string { return config.BuildVersion(version) }
 
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout, os.Stderr)
@@ -39,14 +48,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	useLogger(logger)
-	config, err := ctrl.GetConfig()
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+	kubernetes, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the Kubernetes API: %w", err)
 	}
 	// The API server's priority and fairness limits us; a limit of our own only delays the answer to many changes.
-	config.QPS = -1
-	manager, err := newManager(config, options)
+	kubernetes.QPS = -1
+	manager, err := newManager(ctx, kubernetes, options)
 	if err != nil {
 		return err
 	}
@@ -60,4 +70,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("running: %w", err)
 	}
 	return nil
+}
+
+func newLogger(output io.Writer, level string) (logr.Logger, error) {
+	var minimum slog.Level
+	if err := minimum.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level is %q, expected debug, info, warn or error", level)
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(output, &slog.HandlerOptions{Level: minimum})), nil
 }

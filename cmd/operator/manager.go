@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/client-go/rest"
@@ -13,7 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-func newManager(kubernetes *rest.Config, options options) (ctrl.Manager, error) {
+func newManager(ctx context.Context, kubernetes *rest.Config, options options) (ctrl.Manager, error) {
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
@@ -32,15 +34,13 @@ func newManager(kubernetes *rest.Config, options options) (ctrl.Manager, error) 
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
 	}
-	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, fmt.Errorf("adding the health check: %w", err)
-	}
-	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
-		return nil, fmt.Errorf("adding the readiness check: %w", err)
+	err = errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping))
+	if err != nil {
+		return nil, fmt.Errorf("adding the health checks: %w", err)
 	}
 	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.namespace}
 	reconciler := controllers.New(manager, params, controllers.NewProber(config.HTTPPort))
-	if err := reconciler.SetupWithManager(manager); err != nil {
+	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}
 	return manager, nil

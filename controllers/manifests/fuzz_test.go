@@ -98,7 +98,7 @@ func fillModes(spec *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 		spec.Database = &database
 		return
 	case 1:
-		database = v1alpha1.Database{SharedFrom: &v1alpha1.RoseyBotRef{Name: "owner"}}
+		database = v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "owner"}}
 		spec.NATS = nil
 	case 2:
 		if database.Postgres != nil {
@@ -132,7 +132,7 @@ func FuzzBuild(f *testing.F) {
 		params := testParams
 		params.Owner = anyBot(slices.Concat([]byte("owner"), data))
 		params.Owner.Spec.Mode, params.Owner.Spec.Database = v1alpha1.ModeNATS, nil
-		params.Owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.SecretRef{Name: "c"}}
+		params.Owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}}
 		set := buildWith(t, bot, params)
 		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, buildWith(t, bot.DeepCopy(), params)))); diff != "" {
 			t.Fatalf("two builds differ:\n%s", diff)

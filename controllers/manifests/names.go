@@ -29,19 +29,13 @@ const (
 	ManagedBy = "rosey-operator"
 )
 
-// BotName is the name of the bot's Deployment and Service.
-func BotName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-bot" }
-
-// DatabaseName is the name of the database service's Deployment, Service and claim.
-func DatabaseName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-db" }
-
-// Name is BotName or DatabaseName.
+// Name is that of a component's Deployment, Service and NetworkPolicy.
 func Name(bot *v1alpha1.RoseyBot, component Component) string {
-	if component == Bot {
-		return BotName(bot)
-	}
-	return DatabaseName(bot)
+	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db"}[component]
 }
+
+// ClaimName is the name of the claim, whichever component holds it.
+func ClaimName(bot *v1alpha1.RoseyBot) string { return Name(bot, Database) }
 
 func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
 
