@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,24 +17,19 @@ import (
 
 // outcome is what became of the desired objects.
 type outcome struct {
-	// problems has the first problem of each component that has one.
-	problems map[manifests.Component]*problem
-	// update is what is held back until the spec changes, in words.
-	update string
-	// err is what trying again may mend.
-	err error
+	problems map[manifests.Component]*problem // the first of each component that has one
+	update   string                           // what is held back until the spec changes, in words
+	err      error                            // what trying again may mend
 }
 
 // problem says why an object is not as desired.
 type problem struct {
 	reason, message string
-	// usable says that the object is there and ours, so that what needs it can be written all the same.
-	usable bool
-	err    error
+	usable          bool // the object is there and ours, so that what needs it can be written all the same
+	err             error
 }
 
-// apply writes what differs from what is desired.
-// A component whose objects cannot be written does not keep the other one from being written.
+// apply writes what differs from what is desired, of one component also where the other one cannot be written.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) outcome {
 	if found := unshared(bot, seen.owner); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
 		// Without the other one's NATS there is no configuration to write. What runs goes on.
@@ -45,35 +41,22 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, seen obs
 	if err != nil {
 		return outcome{err: err}
 	}
-	result := outcome{problems: settle(bot, seen, set)}
-	if result.update, err = hold(bot, seen, set); err != nil {
-		return outcome{err: err}
-	}
+	result := outcome{problems: settle(bot, seen, set), update: hold(bot, seen, set)}
 	shared := r.ensureAll(ctx, bot, seen, set.Shared)
 	for component, objects := range set.Components() {
 		found := shared
 		if shared == nil || shared.usable {
-			found = first(r.ensureAll(ctx, bot, seen, objects), shared)
+			found = cmp.Or(r.ensureAll(ctx, bot, seen, objects), shared)
 		}
 		if found != nil {
 			result.problems[component] = found
 			result.err = errors.Join(result.err, found.err)
 		}
 	}
-	if result.update != "" {
-		return result // what is held may need what a newer operator has no use for
+	if result.update == "" { // what is held may need what a newer operator has no use for
+		result.err = errors.Join(result.err, r.prune(ctx, bot, seen, set))
 	}
-	result.err = errors.Join(result.err, r.prune(ctx, bot, seen, set))
 	return result
-}
-
-func first(problems ...*problem) *problem {
-	for _, one := range problems {
-		if one != nil {
-			return one
-		}
-	}
-	return nil
 }
 
 // ensureAll writes objects in their order, up to the first that cannot be used. It returns the first problem.
@@ -83,7 +66,7 @@ func (r *Reconciler) ensureAll(
 	var found *problem
 	for _, object := range desired {
 		now := r.ensure(ctx, bot, seen, object)
-		found = first(found, now)
+		found = cmp.Or(found, now)
 		if now != nil && !now.usable {
 			break
 		}
@@ -121,20 +104,16 @@ func (r *Reconciler) ensure(
 }
 
 func writeProblem(object client.Object, err error, usable bool) *problem {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	name := nameOf(object)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
 		// The cache was behind. The change that it did not know of starts the next pass.
-		return &problem{reason: v1alpha1.ReasonProgressing, message: name + " changed meanwhile", usable: usable}
+		message := nameOf(object) + " changed meanwhile"
+		return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: usable}
 	}
-	return &problem{
-		reason:  v1alpha1.ReasonWriteFailed,
-		message: fmt.Sprintf("%s: %v", name, err),
-		usable:  usable,
-		err:     fmt.Errorf("%s: %w", name, err),
-	}
+	err = fmt.Errorf("%s: %w", nameOf(object), err)
+	return &problem{reason: v1alpha1.ReasonWriteFailed, message: err.Error(), usable: usable, err: err}
 }
 
 // refuse returns why a live object must not be touched, or nil for one of ours.
@@ -143,16 +122,11 @@ func refuse(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 	leftover := owner != nil && owner.Kind == v1alpha1.RoseyBotKind && owner.Name == bot.Name && owner.UID != bot.UID
 	switch {
 	case leftover || live.GetDeletionTimestamp() != nil:
-		return &problem{
-			reason:  v1alpha1.ReasonProgressing,
-			message: nameOf(live) + " is being deleted and will be made anew",
-		}
+		message := nameOf(live) + " is being deleted and will be made anew"
+		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	case !ours(bot, live):
-		return &problem{
-			reason: v1alpha1.ReasonForeignObject,
-			message: nameOf(live) + " exists and does not belong to this RoseyBot: " +
-				"delete it, or give the RoseyBot another name",
-		}
+		message := " exists and does not belong to this RoseyBot: delete it, or give the RoseyBot another name"
+		return &problem{reason: v1alpha1.ReasonForeignObject, message: nameOf(live) + message}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,7 +23,7 @@ func cause(s situation, component manifests.Component) verdict {
 			return found
 		}
 	}
-	name := inWords(component)
+	name := inWords[component]
 	if pod == nil {
 		return noPodCause(s.deployment(component), name)
 	}
@@ -96,22 +97,12 @@ func podCause(pod *corev1.Pod, name string) (verdict, bool) {
 }
 
 func unschedulable(pod *corev1.Pod) (message string, ok bool) {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return condition.Message, true
-		}
-	}
-	return "", false
+	scheduled := podCondition(pod, corev1.PodScheduled)
+	return scheduled.Message, scheduled.Status == corev1.ConditionFalse
 }
 
-func running(pod *corev1.Pod) bool {
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.State.Running != nil {
-			return true
-		}
-	}
-	return false
-}
+// pullError is what the kubelet puts in front while it waits to try again; without it the message stays the same.
+var pullError = regexp.MustCompile(`^.*: ErrImagePull: `)
 
 func containerCause(status *corev1.ContainerStatus, name string) (verdict, bool) {
 	if waiting := status.State.Waiting; waiting != nil {
@@ -121,7 +112,7 @@ func containerCause(status *corev1.ContainerStatus, name string) (verdict, bool)
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
 			return no(v1alpha1.ReasonImagePullFailed,
-				fmt.Sprintf("image %s of the %s: %s", status.Image, name, pullError(waiting.Message))), true
+				fmt.Sprintf("image %s of the %s: %s", status.Image, name, pullError.ReplaceAllString(waiting.Message, ""))), true
 		case "CrashLoopBackOff":
 			return crash(status.LastTerminationState.Terminated, name), true
 		}
@@ -137,14 +128,6 @@ func containerCause(status *corev1.ContainerStatus, name string) (verdict, bool)
 		return crash(ended, name), true
 	}
 	return verdict{}, false
-}
-
-// pullError drops what the kubelet puts in front while it waits to try again, so that the message stays the same.
-func pullError(message string) string {
-	if _, after, ok := strings.Cut(message, ": ErrImagePull: "); ok {
-		return after
-	}
-	return message
 }
 
 func crash(ended *corev1.ContainerStateTerminated, name string) verdict {
@@ -172,8 +155,5 @@ func lastWords(message string) string {
 	if json.Unmarshal([]byte(last), &record) != nil || record.Message == "" {
 		return last
 	}
-	if record.Error == "" {
-		return record.Message
-	}
-	return record.Message + ": " + record.Error
+	return strings.TrimSuffix(record.Message+": "+record.Error, ": ")
 }

@@ -13,16 +13,15 @@ import (
 
 // Metrics about each RoseyBot.
 var (
-	conditionMetric = prometheus.NewDesc("roseybot_condition",
-		"A condition of a RoseyBot as it is now: always 1.",
-		[]string{"namespace", "name", "type", "status", "reason"}, nil)
-	replicasMetric = prometheus.NewDesc("roseybot_component_replicas",
-		"Pods of a component: wanted by the spec, existing, and ready.",
-		[]string{"namespace", "name", "component", "state"}, nil)
-	infoMetric = prometheus.NewDesc("roseybot_info",
-		"What a RoseyBot is: always 1.",
-		[]string{"namespace", "name", "server", "channel"}, nil)
+	conditionMetric = about("condition", "A condition of a RoseyBot as it is now: always 1.", "type", "status", "reason")
+	replicasMetric  = about("component_replicas", "Pods of a component: wanted by the spec, existing, and ready.",
+		"component", "state")
+	infoMetric = about("info", "What a RoseyBot is: always 1.", "server", "channel")
 )
+
+func about(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("roseybot_"+name, help, append([]string{"namespace", "name"}, labels...), nil)
+}
 
 // collector makes the metrics at each scrape from what the cache holds, so that no series outlives its RoseyBot.
 type collector struct{ cache client.Reader }

@@ -3,9 +3,11 @@ package controllers
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -25,8 +27,10 @@ func databaseAvailable(s situation) verdict {
 		return checked(s, config.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
 	}
 	message := "a pod of the database service does its job"
-	if kept := keptClass(s); kept != "" {
-		message += ", on a claim that keeps its storage class " + kept
+	claim, database := s.seen.claim(manifests.ClaimName(s.bot)), s.bot.Spec.Database
+	if claim != nil && database != nil && database.SQLite != nil && database.SQLite.StorageClassName != nil &&
+		*database.SQLite.StorageClassName != ptr.Deref(claim.Spec.StorageClassName, "") {
+		message += ", on a claim that keeps its storage class " + ptr.Deref(claim.Spec.StorageClassName, "")
 	}
 	return available(s, manifests.Database, message)
 }
@@ -44,20 +48,7 @@ func sharedDatabase(s situation) verdict {
 	if theirs == nil {
 		return no(v1alpha1.ReasonProgressing, name+" is new")
 	}
-	return verdict{theirs.Status, theirs.Reason, name + ": " + theirs.Message}
-}
-
-// keptClass is the storage class of a claim from before, where the RoseyBot asks for another one.
-func keptClass(s situation) string {
-	claim, database := s.seen.claim(manifests.ClaimName(s.bot)), s.bot.Spec.Database
-	if claim == nil || database == nil || database.SQLite == nil || database.SQLite.StorageClassName == nil {
-		return ""
-	}
-	kept := ptr.Deref(claim.Spec.StorageClassName, "")
-	if kept == *database.SQLite.StorageClassName {
-		return ""
-	}
-	return kept
+	return verdict{Status: theirs.Status, Reason: theirs.Reason, Message: name + ": " + theirs.Message}
 }
 
 func available(s situation, component manifests.Component, message string) verdict {
@@ -86,7 +77,7 @@ func checked(s situation, name config.CheckName, fine verdict) verdict {
 		return why
 	}
 	pod := s.seen.newestPod(manifests.Bot)
-	if pod == nil || !running(pod) {
+	if pod == nil || !running(pod, false) {
 		return no(v1alpha1.ReasonBotNotRunning, "no bot process runs")
 	}
 	heard, asked := s.answers[manifests.Bot]
@@ -156,7 +147,7 @@ func progressing(s situation) verdict {
 	}
 	for _, component := range components {
 		if !rolledOut(s.deployment(component), s.wanted(component)) {
-			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords(component)))
+			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords[component]))
 		}
 	}
 	return no(v1alpha1.ReasonRolledOut, "what runs is what the spec asks for")
@@ -175,9 +166,68 @@ func rolledOut(deployment *appsv1.Deployment, wanted int32) bool {
 		deployment.Status.UpdatedReplicas == wanted && deployment.Status.Replicas == wanted
 }
 
-func inWords(component manifests.Component) string {
-	if component == manifests.Bot {
-		return "bot"
+// inWords is what people call a component.
+var inWords = map[manifests.Component]string{manifests.Bot: "bot", manifests.Database: "database service"}
+
+// ready is the summary: True when all is well, else the most telling of what is not. Of equally telling ones the
+// root cause counts, and causes go from database to bot to channel.
+func ready(s situation, verdicts map[string]verdict) verdict {
+	if why, isOff := s.off(manifests.Bot); isOff {
+		return why
 	}
-	return "database service"
+	for _, tells := range []func(one verdict) bool{
+		func(one verdict) bool { return one.Reason == v1alpha1.ReasonForeignObject },
+		func(one verdict) bool { return one.Status != metav1.ConditionUnknown && !onTheWay[one.Reason] },
+		func(one verdict) bool { return one.Status == metav1.ConditionUnknown },
+		func(verdict) bool { return true },
+	} {
+		for _, kind := range []string{
+			v1alpha1.ConditionDatabaseAvailable, v1alpha1.ConditionBotAvailable,
+			v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
+		} {
+			one, well := verdicts[kind], metav1.ConditionTrue
+			if kind == v1alpha1.ConditionProgressing {
+				well = metav1.ConditionFalse
+			}
+			switch {
+			case one.Status == well || !tells(one):
+				continue
+			case one.Status == metav1.ConditionUnknown:
+				return unknown(one.Message)
+			}
+			return no(one.Reason, one.Message)
+		}
+	}
+	return yes(v1alpha1.ReasonReady, "in "+place(s.bot)+", and what happens there is stored")
+}
+
+// onTheWay are the reasons that need only time, or follow from another one.
+var onTheWay = map[string]bool{
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(config.ReasonStarting): true,
+	string(config.ReasonStopping): true, string(config.ReasonServiceAbsent): true,
+}
+
+// askedFor are the reasons that are the user's wish.
+var askedFor = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
+
+const (
+	soonestLook = 2 * time.Second
+	latestLook  = 30 * time.Second
+)
+
+// nextLook is when to ask again: not at all when all is well, since changes of objects and of the pods' readiness
+// start a pass; else less often the longer it lasts.
+func nextLook(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
+	summary := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	database := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDatabaseAvailable)
+	asleep := askedFor[summary.Reason] &&
+		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
+		(database.Status == metav1.ConditionTrue || askedFor[database.Reason])
+	switch {
+	case manifests.Standby(bot) && summary.Status == metav1.ConditionTrue:
+		return latestLook // the lock can change hands while every pod stays ready
+	case summary.Status == metav1.ConditionTrue || asleep:
+		return 0
+	}
+	return min(max(now.Sub(summary.LastTransitionTime.Time)/2, soonestLook), latestLook)
 }

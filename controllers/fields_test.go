@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -162,7 +161,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 	t.Helper()
 	var all []any
 	owner := newBot("fun")
-	owner.Name = string(ptr.Deref(ptr.Deref(bot.Spec.Database, v1alpha1.Database{}).SharedFrom, v1alpha1.ObjectRef{}).Name)
+	owner.Name = manifests.SharedFrom(bot)
 	seen := observed{objects: map[objectKey]client.Object{}, owner: owner}
 	for _, params := range []manifests.Params{{Image: "a", OperatorNamespace: "a"}, {Image: "b"}} {
 		params.Owner = owner
@@ -175,10 +174,7 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 				deployment.Spec.Template.Spec.Hostname = "newer"
 			}
 		}
-		waiting, err := hold(bot, seen, set)
-		if err != nil {
-			t.Fatal(err)
-		}
+		waiting := hold(bot, seen, set)
 		all = append(all, set, computeStatus(situation{outcome: outcome{update: waiting}, bot: bot, seen: seen}, time.Time{}))
 		for _, object := range set.All() {
 			seen.objects[keyOf(object)] = object

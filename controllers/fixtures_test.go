@@ -142,7 +142,8 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 			if err != nil {
 				return err
 			}
-			if built := deployment.Annotations[specGenerationAnnotation]; built != fmt.Sprint(now.Generation) {
+			built := deployment.Annotations[specGenerationAnnotation]
+			if !strings.HasPrefix(built+" ", fmt.Sprint(now.Generation, " ")) {
 				return fmt.Errorf("built from generation %s of %d", built, now.Generation)
 			}
 			replicas := *deployment.Spec.Replicas

@@ -134,8 +134,8 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "movienight"}}
 	create(t, bot)
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionReady, "False", "SharedOwnerMissing", "RoseyBot movienight does not exist"},
-		expected{v1alpha1.ConditionDatabaseAvailable, "False", "SharedOwnerMissing", "database.sharedFrom names it"},
+		expected{v1alpha1.ConditionReady, "False", "SharedOwnerMissing", "of database.sharedFrom, does not exist"},
+		expected{v1alpha1.ConditionDatabaseAvailable, "False", "SharedOwnerMissing", "does not exist"},
 		expected{v1alpha1.ConditionBotAvailable, "False", "SharedOwnerMissing", ""},
 	)
 	owner := newBot(namespace)
@@ -145,12 +145,12 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	}
 	create(t, owner)
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", "RoseyBot movienight: the database service has"})
+		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", "movienight: the database service has no"})
 	configuration, err := get(t.Context(), &corev1.ConfigMap{}, namespace, "guest-config")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"url: tls://theirs:4222", "rosey_" + namespace + "_movienight", config.NATSCredentialsDir} {
+	for _, want := range []string{"tls://theirs:4222", "rosey_" + namespace + "_movienight", config.NATSCredentialsDir} {
 		if !strings.Contains(configuration.Data[config.BotFile], want) {
 			t.Errorf("no %q in the configuration:\n%s", want, configuration.Data[config.BotFile])
 		}
@@ -196,7 +196,7 @@ func TestHotStandby(t *testing.T) {
 		t.Errorf("the budget is %v, %v", budget.Spec, err)
 	}
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	report := config.Report{Component: config.BotComponent, Ready: true, Reason: config.ReasonReady, Leader: "movienight-bot-a"}
+	report := config.Report{Component: config.BotComponent, Reason: config.ReasonReady, Leader: "movienight-bot-a"}
 	chat := startProcess(t, report)
 	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
 	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))

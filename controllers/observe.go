@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -11,6 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -62,12 +64,12 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 		}
 	}
 	if name := manifests.SharedFrom(bot); name != "" {
-		seen.owner = &v1alpha1.RoseyBot{}
-		if err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, seen.owner); err != nil {
-			seen.owner = nil
-			if client.IgnoreNotFound(err) != nil {
-				return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
-			}
+		owner := &v1alpha1.RoseyBot{}
+		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {
+		case err == nil:
+			seen.owner = owner
+		case client.IgnoreNotFound(err) != nil:
+			return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
 		}
 	}
 	return seen, nil
@@ -134,10 +136,22 @@ func ended(pod *corev1.Pod) bool {
 }
 
 func podReady(pod *corev1.Pod) bool {
+	return podCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue
+}
+
+// podCondition is the zero condition where a pod has none of the type.
+func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.PodCondition {
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
+		if condition.Type == kind {
+			return condition
 		}
 	}
-	return false
+	return corev1.PodCondition{}
+}
+
+// running says whether a container runs, and where it must have, whether its startup probe succeeded.
+func running(pod *corev1.Pod, started bool) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
+		return status.State.Running != nil && (!started || ptr.Deref(status.Started, false))
+	})
 }

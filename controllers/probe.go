@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
@@ -22,8 +20,7 @@ import (
 
 const (
 	probeTimeout = 2 * time.Second
-	// maxReport is far above what a process says of itself.
-	maxReport = 64 << 10
+	maxReport    = 64 << 10 // far above what a process says of itself
 )
 
 // Prober asks processes why they are not ready.
@@ -56,23 +53,13 @@ func (p Prober) ask(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) 
 	for _, component := range []manifests.Component{manifests.Bot, manifests.Database} {
 		pod := seen.newestPod(component)
 		leads := component == manifests.Bot && manifests.Standby(bot)
-		if pod == nil || podReady(pod) && !leads || !started(pod) || pod.Status.PodIP == "" {
+		if pod == nil || podReady(pod) && !leads || !running(pod, true) || pod.Status.PodIP == "" {
 			continue
 		}
 		report, err := p.get(ctx, pod.Status.PodIP, config.Component(component))
 		answers[component] = answer{report: report, err: err}
 	}
 	return answers
-}
-
-// started says whether the startup probe of a running container succeeded.
-func started(pod *corev1.Pod) bool {
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.State.Running != nil && status.Started != nil && *status.Started {
-			return true
-		}
-	}
-	return false
 }
 
 func (p Prober) get(ctx context.Context, host string, component config.Component) (config.Report, error) {

@@ -33,7 +33,7 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 			http.StatusOK, strings.Replace(report, "[]", `[{"name":"channel","reason":"a b"}]`, 1), "not one word",
 		},
 		"long leader": {
-			http.StatusOK, strings.Replace(report, `"checks"`, `"leader":"`+strings.Repeat("a", 300)+`","checks"`, 1), "a leader",
+			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "a leader",
 		},
 		"endless": {http.StatusOK, strings.Repeat(" ", maxReport+1) + report, "not the JSON of a report"},
 	}

@@ -19,17 +19,13 @@ import (
 
 // Reconciler makes the cluster run what RoseyBots ask for.
 type Reconciler struct {
-	// Client reads from the cache, which holds only what carries the operator's label.
-	Client client.Client
-	// Live reads what stands in the way of a new object without carrying the label.
-	Live   client.Reader
+	Client client.Client // reads from the cache, which holds only what carries the operator's label
+	Live   client.Reader // reads what stands in the way of a new object without carrying the label
 	Params manifests.Params
-	// Build says which objects a RoseyBot needs.
 	Build  func(*v1alpha1.RoseyBot, manifests.Params) (manifests.Set, error)
 	Prober Prober
 	Events events.EventRecorder
-	// Types compares desired and live objects as the API server would.
-	Types managedfields.TypeConverter
+	Types  managedfields.TypeConverter // compares desired and live objects as the API server would
 }
 
 // Reconcile is one pass over one RoseyBot.
@@ -51,9 +47,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
-	look := nextLook(status, now)
-	if look == 0 && manifests.Standby(bot) {
-		look = latestLook // a lock can change hands while every pod stays ready
-	}
-	return reconcile.Result{RequeueAfter: look}, nil
+	return reconcile.Result{RequeueAfter: nextLook(bot, status, now)}, nil
 }

@@ -92,7 +92,7 @@ func TestSchemaAccepts(t *testing.T) {
 		"direct":          without("nats", "mode: Direct"),
 		"direct stopped":  without("nats", "mode: Direct", "replicas: 0"),
 		"direct postgres": without("nats", "mode: Direct", postgres),
-		"jetstream":       with(`nats: {url: "nats://n", jetStream: {mode: Always, replicas: 3, maxAge: 24h, maxBytes: 1Gi}}`),
+		"jetstream":       with(`nats: {url: nats://n, jetStream: {mode: Always, replicas: 3, maxAge: 24h, maxBytes: 1Gi}}`),
 		"nats secrets":    with(`nats: {url: "tls://n", credentialsSecretRef: {name: c}, tlsSecretRef: {name: t}}`),
 		"retention":       with("database: {retention: {chat: forever, userCounts: 1h, outbound: 1h30m}}"),
 		"longest name":    with("database: {postgres: {urlSecretRef: {name: " + strings.Repeat("s", 253) + "}}}"),

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,8 +26,7 @@ import (
 )
 
 // The operator reads no Secrets: pods mount them. Where the API server checks owner references, setting one needs the
-// right to delete the object, which the operator never does with a claim, and blockOwnerDeletion in it needs the update
-// of finalizers.
+// right to delete the object, also a claim, and blockOwnerDeletion in it needs the update of finalizers.
 //
 // +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=get;list;watch
 // +kubebuilder:rbac:groups=rosey.dev,resources=roseybots/status;roseybots/finalizers,verbs=update
@@ -42,11 +42,8 @@ import (
 // NewScheme returns a scheme with every type the operator uses.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("registering the types of Kubernetes: %w", err)
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("registering RoseyBot: %w", err)
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("registering the types: %w", err)
 	}
 	return scheme, nil
 }
@@ -57,16 +54,16 @@ func CacheOptions(namespaces []string) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}}
 	for _, kind := range kinds {
-		options.ByObject[kind.object] = cache.ByObject{Label: ours}
+		held := cache.ByObject{Label: ours}
 		if _, isPod := kind.object.(*corev1.Pod); isPod {
-			// Of the other kinds we need to know which fields are ours.
-			options.ByObject[kind.object] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
+			held.Transform = cache.TransformStripManagedFields() // of the other kinds we need to know which fields are ours
 		}
+		options.ByObject[kind.object] = held
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
 	}
 	for _, namespace := range namespaces {
-		if options.DefaultNamespaces == nil {
-			options.DefaultNamespaces = map[string]cache.Config{}
-		}
 		options.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return options

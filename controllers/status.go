@@ -27,17 +27,19 @@ type situation struct {
 	answers map[manifests.Component]answer
 }
 
-// verdict is a condition without its type.
-type verdict struct {
-	status  metav1.ConditionStatus
-	reason  string
-	message string
+// verdict is a condition with a status, a reason and a message.
+type verdict = metav1.Condition
+
+func yes(reason, message string) verdict {
+	return verdict{Status: metav1.ConditionTrue, Reason: reason, Message: message}
 }
 
-func yes(reason, message string) verdict { return verdict{metav1.ConditionTrue, reason, message} }
-func no(reason, message string) verdict  { return verdict{metav1.ConditionFalse, reason, message} }
+func no(reason, message string) verdict {
+	return verdict{Status: metav1.ConditionFalse, Reason: reason, Message: message}
+}
+
 func unknown(message string) verdict {
-	return verdict{metav1.ConditionUnknown, v1alpha1.ReasonStatusUnknown, message}
+	return verdict{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
 }
 
 // computeStatus is pure but for the time of transitions, which is now.
@@ -62,14 +64,10 @@ func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
 		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
 		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing, v1alpha1.ConditionUpdateAvailable,
 	} {
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type:               kind,
-			Status:             verdicts[kind].status,
-			Reason:             verdicts[kind].reason,
-			Message:            oneLine(verdicts[kind].message),
-			ObservedGeneration: s.bot.Generation,
-			LastTransitionTime: metav1.NewTime(now),
-		})
+		one := verdicts[kind]
+		one.Type, one.Message, one.ObservedGeneration = kind, oneLine(one.Message), s.bot.Generation
+		one.LastTransitionTime = metav1.NewTime(now)
+		meta.SetStatusCondition(&status.Conditions, one)
 	}
 	return status
 }
@@ -124,8 +122,7 @@ func leader(s situation) string {
 	return ""
 }
 
-// longestMessage is more than a person reads, and fits in an event.
-const longestMessage = 300
+const longestMessage = 300 // more than a person reads, and it fits in an event
 
 func oneLine(message string) string {
 	message = strings.ToValidUTF8(strings.Join(strings.Fields(message), " "), "")
@@ -159,7 +156,7 @@ func (r *Reconciler) tell(bot *v1alpha1.RoseyBot, before, after *metav1.Conditio
 		return
 	}
 	kind := corev1.EventTypeWarning
-	if after.Status == metav1.ConditionTrue || askedFor(after.Reason) || onTheWay(after.Reason) {
+	if after.Status == metav1.ConditionTrue || askedFor[after.Reason] || onTheWay[after.Reason] {
 		kind = corev1.EventTypeNormal
 	}
 	r.Events.Eventf(bot, nil, kind, after.Reason, "Reconcile", "%s", after.Message)

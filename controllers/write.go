@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,16 +38,13 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("converting: %w", err)
 	}
 	delete(content, "status")
-	text, err := json.Marshal(content)
-	if err != nil {
-		return nil, fmt.Errorf("encoding: %w", err)
-	}
+	hash := manifests.Hash(content)
 	object := &unstructured.Unstructured{Object: content}
 	annotations := object.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[desiredHashAnnotation] = manifests.Hash(text)
+	annotations[desiredHashAnnotation] = hash
 	object.SetAnnotations(annotations)
 	return object, nil
 }
@@ -56,13 +52,10 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 // contains says whether a live object has everything that is wanted. Lists are compared by their keys, as the API
 // server does, so that what it adds is no difference.
 func (r *Reconciler) contains(live client.Object, content *unstructured.Unstructured) (bool, error) {
-	want, err := r.Types.ObjectToTyped(content)
-	if err != nil {
-		return false, fmt.Errorf("reading the desired object: %w", err)
-	}
-	have, err := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
-	if err != nil {
-		return false, fmt.Errorf("reading the live object: %w", err)
+	want, wantErr := r.Types.ObjectToTyped(content)
+	have, haveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
+	if err := errors.Join(wantErr, haveErr); err != nil {
+		return false, fmt.Errorf("reading the fields: %w", err)
 	}
 	difference, err := want.Compare(have)
 	if err != nil {
@@ -86,12 +79,9 @@ func (r *Reconciler) create(ctx context.Context, desired client.Object) error {
 func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
 	gvk := desired.GetObjectKind().GroupVersionKind()
 	empty, err := r.Client.Scheme().New(gvk)
-	if err != nil {
-		return nil, fmt.Errorf("reading: %w", err)
-	}
 	live, isObject := empty.(client.Object)
-	if !isObject {
-		return nil, errors.New("reading: a kind without metadata")
+	if err != nil || !isObject {
+		return nil, fmt.Errorf("reading a %s: %w", gvk.Kind, err)
 	}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
@@ -102,7 +92,10 @@ func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (clien
 
 // update sends nothing where the live object is as desired.
 func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (written bool, err error) {
-	content, err := wanted(keepLimits(desired, live))
+	if claim, isClaim := desired.(*corev1.PersistentVolumeClaim); isClaim {
+		desired = manifests.KeepClaim(claim, live)
+	}
+	content, err := wanted(desired)
 	if err != nil {
 		return false, err
 	}
@@ -122,16 +115,6 @@ func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (w
 		return true, fmt.Errorf("applying: %w", err)
 	}
 	return true, nil
-}
-
-// keepLimits asks nothing of a claim that a claim cannot do.
-func keepLimits(desired, live client.Object) client.Object {
-	wantedClaim, isClaim := desired.(*corev1.PersistentVolumeClaim)
-	liveClaim, exists := live.(*corev1.PersistentVolumeClaim)
-	if isClaim && exists {
-		return manifests.KeepClaim(wantedClaim, liveClaim)
-	}
-	return desired
 }
 
 // prepare does to a Deployment what an apply cannot:

@@ -7,8 +7,7 @@ const (
 	ConditionReady = "Ready"
 	// ConditionBotAvailable is True while a bot pod does its job.
 	ConditionBotAvailable = "BotAvailable"
-	// ConditionDatabaseAvailable is True while rows can be stored: by a pod of the database service, by the one that
-	// is shared, or by the bot itself in mode Direct.
+	// ConditionDatabaseAvailable is True while rows are stored, by whichever process has the database open.
 	ConditionDatabaseAvailable = "DatabaseAvailable"
 	// ConditionChannelJoined is True while the bot is in the channel, under its name if it has one.
 	ConditionChannelJoined = "ChannelJoined"

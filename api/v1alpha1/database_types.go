@@ -8,7 +8,6 @@ import (
 
 // Database says where the rows are kept and what the service in front of them may use. At most one of sqlite, postgres
 // and sharedFrom; none is sqlite with the defaults of its fields.
-//
 // +kubebuilder:validation:XValidation:rule="(has(self.sqlite) ? 1 : 0) + (has(self.postgres) ? 1 : 0) + (has(self.sharedFrom) ? 1 : 0) <= 1",message="expected at most one of sqlite, postgres and sharedFrom"
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas == 1 || has(self.postgres)",message="replicas: more than 1 needs postgres, because one process alone can open a database in a file"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || has(self.postgres)",message="autoscaling: needs postgres, because one process alone can open a database in a file"
@@ -36,8 +35,7 @@ type Database struct {
 	// +kubebuilder:validation:Maximum=50
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// autoscaling makes a HorizontalPodAutoscaler for the database service; it needs postgres, and metrics of pods in
-	// the cluster.
+	// autoscaling makes a HorizontalPodAutoscaler for the database service; it needs postgres and a metrics server.
 	// +optional
 	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
 
@@ -56,15 +54,8 @@ type Database struct {
 }
 
 // RetainPolicy says what becomes of a claim when its RoseyBot is deleted.
-//
 // +kubebuilder:validation:Enum=Retain;Delete
 type RetainPolicy string
-
-// The policies for claims.
-const (
-	RetainClaim RetainPolicy = "Retain"
-	DeleteClaim RetainPolicy = "Delete"
-)
 
 // SQLite is the claim that holds the database file.
 type SQLite struct {
@@ -102,7 +93,6 @@ type Postgres struct {
 }
 
 // Autoscaling says how many pods of the database service run, by the CPU they use.
-//
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",message="minReplicas: expected at most maxReplicas"
 type Autoscaling struct {
 	// minReplicas is the least number of pods. Default: 1.
@@ -127,7 +117,6 @@ type Autoscaling struct {
 }
 
 // Kept is how long rows are kept.
-//
 // +kubebuilder:validation:MaxLength=20
 // +kubebuilder:validation:XValidation:rule="self == 'forever' || (self.matches('^([0-9]{1,7}(h|m|s))+$') && duration(self) >= duration('1h'))",message="expected a time of at least an hour, for example 150h, or forever"
 type Kept string

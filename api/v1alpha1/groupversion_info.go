@@ -21,3 +21,16 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }
+
+// Values of the spec's fields.
+const (
+	ModeNATS        Mode          = "NATS"
+	ModeDirect      Mode          = "Direct"
+	JetStreamAuto   JetStreamMode = "Auto"
+	JetStreamAlways JetStreamMode = "Always"
+	JetStreamNever  JetStreamMode = "Never"
+	RetainClaim     RetainPolicy  = "Retain"
+	DeleteClaim     RetainPolicy  = "Delete"
+	UpdateManual    UpdatePolicy  = "Manual"
+	UpdateAutomatic UpdatePolicy  = "Automatic"
+)

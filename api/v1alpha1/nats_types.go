@@ -35,16 +35,8 @@ type NATS struct {
 }
 
 // JetStreamMode says whether a stream keeps events until they are stored.
-//
 // +kubebuilder:validation:Enum=Auto;Always;Never
 type JetStreamMode string
-
-// The ways to use JetStream.
-const (
-	JetStreamAuto   JetStreamMode = "Auto"
-	JetStreamAlways JetStreamMode = "Always"
-	JetStreamNever  JetStreamMode = "Never"
-)
 
 // JetStream says how the stream is made that keeps events until they are stored.
 type JetStream struct {

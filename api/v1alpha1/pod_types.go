@@ -7,30 +7,20 @@ import (
 )
 
 // UpdatePolicy says what an update of the operator may do to pods that run.
-//
 // +kubebuilder:validation:Enum=Manual;Automatic
 type UpdatePolicy string
 
-// The policies for updates of the operator.
-const (
-	UpdateManual    UpdatePolicy = "Manual"
-	UpdateAutomatic UpdatePolicy = "Automatic"
-)
-
 // ObjectName is the name of another object.
-//
 // +kubebuilder:validation:MaxLength=253
 // +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of an object: lower case letters, digits, '-' and '.'"
 type ObjectName string
 
 // LabelValue is the value of a label.
-//
 // +kubebuilder:validation:MaxLength=63
 // +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')",message="expected a label's value: letters, digits, '-', '_' and '.'"
 type LabelValue string
 
 // AnnotationValue is the value of an annotation.
-//
 // +kubebuilder:validation:MaxLength=4096
 type AnnotationValue string
 
@@ -85,9 +75,8 @@ type PodMetadata struct {
 
 // NetworkPolicy says which connections the pods may have, in clusters that enforce NetworkPolicies.
 type NetworkPolicy struct {
-	// enabled makes a NetworkPolicy for bot and database service each. Into the pods, they let the operator and pods
-	// of namespaces labelled metrics=enabled, at the port of status and metrics; out of the pods, what egress says.
-	// Default: true.
+	// enabled makes NetworkPolicies. Into the pods they let the operator and pods of namespaces labelled
+	// metrics=enabled, at the port of status and metrics; out of the pods, what egress says. Default: true.
 	// +optional
 	// +default=true
 	Enabled *bool `json:"enabled,omitempty"`

@@ -8,7 +8,6 @@ import (
 
 // RoseyBot is a bot in one channel of a CyTube site, with a database service that keeps what happens there.
 // Bot and database service talk over NATS, or in mode Direct are one process.
-//
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=rosey
 // +kubebuilder:subresource:status
@@ -38,7 +37,6 @@ type RoseyBot struct {
 }
 
 // RoseyBotList is a list of RoseyBots.
-//
 // +kubebuilder:object:root=true
 type RoseyBotList struct {
 	metav1.TypeMeta `json:",inline"`
@@ -48,21 +46,13 @@ type RoseyBotList struct {
 }
 
 // Mode is how a bot reaches its database.
-//
 // +kubebuilder:validation:Enum=NATS;Direct
 type Mode string
-
-// The modes.
-const (
-	ModeNATS   Mode = "NATS"
-	ModeDirect Mode = "Direct"
-)
 
 // RoseyBotSpec is what is wanted of a RoseyBot.
 //
 // The rules about the claim are here and not on its fields, because a transition rule on an optional field is not
 // asked when the field comes or goes. They hold while SQLite stays, so the mode and the kind of database can change.
-//
 // +kubebuilder:validation:XValidation:rule="has(self.nats) || self.mode != 'NATS' || (has(self.database) && has(self.database.sharedFrom))",message="nats: required in mode NATS, unless database.sharedFrom names the RoseyBot whose NATS is used"
 // +kubebuilder:validation:XValidation:rule="!has(self.nats) || self.mode != 'Direct'",message="nats: expected none in mode Direct, which uses no NATS"
 // +kubebuilder:validation:XValidation:rule="!has(self.nats) || !has(self.database) || !has(self.database.sharedFrom)",message="nats: expected none beside database.sharedFrom, which names the RoseyBot whose NATS is used"
@@ -114,9 +104,8 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
 	Image string `json:"image,omitempty"`
 
-	// updatePolicy says what a newer operator, which may want another image or other pods, does to the pods that run:
-	// Manual leaves them until the spec changes and says so in the condition UpdateAvailable, Automatic replaces them.
-	// Default: Manual.
+	// updatePolicy says what a newer operator does to pods that run and that it would make differently: Manual leaves
+	// them until the spec changes and says so in condition UpdateAvailable, Automatic replaces them. Default: Manual.
 	// +optional
 	// +default="Manual"
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
@@ -154,14 +143,12 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:MaxItems=50
 	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
 
-	// podSecurityContext is that of the pods of bot and database service. Where it leaves out runAsNonRoot and
-	// seccompProfile, they are true and RuntimeDefault. Default: fsGroup 65532 for the database service, so that it
-	// can write to its volume; {} is without it, for platforms that choose the group themselves.
+	// podSecurityContext is that of the pods; runAsNonRoot true and seccompProfile RuntimeDefault fill it in. Default:
+	// fsGroup 65532 beside a claim, so that it can be written; {} is without, for platforms that choose the group.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
-	// serviceAccountName names the ServiceAccount of the pods, which get no token for it. Default: one without rights
-	// is made.
+	// serviceAccountName names the ServiceAccount of the pods, which get no token. Default: one is made, without rights.
 	// +optional
 	ServiceAccountName ObjectName `json:"serviceAccountName,omitempty"`
 

@@ -9,13 +9,19 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
 )
 
@@ -39,9 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if options.printVersion {
-		if _, err := fmt.Fprintln(stdout, buildVersion()); err != nil {
-			return fmt.Errorf("printing the version: %w", err)
-		}
+		_, _ = fmt.Fprintln(stdout, buildVersion())
 		return nil
 	}
 	logger, err := newLogger(stderr, options.logLevel)
@@ -78,4 +82,90 @@ func newLogger(output io.Writer, level string) (logr.Logger, error) {
 		return logr.Logger{}, fmt.Errorf("--log-level is %q, expected debug, info, warn or error", level)
 	}
 	return logr.FromSlogHandler(slog.NewJSONHandler(output, &slog.HandlerOptions{Level: minimum})), nil
+}
+
+func newManager(ctx context.Context, kubernetes *rest.Config, options options) (ctrl.Manager, error) {
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	manager, err := ctrl.NewManager(kubernetes, ctrl.Options{
+		Scheme:                  scheme,
+		Cache:                   controllers.CacheOptions(options.watchedNamespaces),
+		Metrics:                 metricsserver.Options{BindAddress: options.metricsAddress},
+		HealthProbeBindAddress:  options.healthAddress,
+		LeaderElection:          options.leaderElect,
+		LeaderElectionID:        "rosey-operator",
+		LeaderElectionNamespace: options.namespace,
+		// The process ends with the manager, so the next leader need not wait for the Lease to run out.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
+	}
+	err = errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping))
+	if err != nil {
+		return nil, fmt.Errorf("adding the health checks: %w", err)
+	}
+	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.namespace}
+	reconciler := controllers.New(manager, params, controllers.NewProber(config.HTTPPort))
+	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
+		return nil, err
+	}
+	return manager, nil
+}
+
+// The environment's places for --runtime-image and --namespace.
+const (
+	imageVariable     = "ROSEY_IMAGE"
+	namespaceVariable = "POD_NAMESPACE"
+)
+
+type options struct {
+	metricsAddress    string
+	healthAddress     string
+	leaderElect       bool
+	namespace         string
+	runtimeImage      string
+	watchedNamespaces []string
+	logLevel          string
+	printVersion      bool
+}
+
+// parseFlags says what is wrong with the arguments in one error.
+func parseFlags(args []string, output io.Writer) (options, error) {
+	var parsed options
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // a wrong flag is one line, not the whole list of flags
+	clientconfig.RegisterFlags(flags)
+	flags.StringVar(&parsed.metricsAddress, "metrics-bind-address", ":8080",
+		"where to serve Prometheus metrics over HTTP; 0 switches them off")
+	flags.StringVar(&parsed.healthAddress, "health-probe-bind-address", ":8081",
+		"where to serve /healthz and /readyz over HTTP")
+	flags.BoolVar(&parsed.leaderElect, "leader-elect", false,
+		"work only while holding a Lease, so that several operators can stand by")
+	flags.StringVar(&parsed.namespace, "namespace", os.Getenv(namespaceVariable),
+		"namespace the operator runs in: for its Lease, and let in by network policies; default: $"+namespaceVariable)
+	flags.StringVar(&parsed.runtimeImage, "runtime-image", os.Getenv(imageVariable),
+		"image of bots and database services whose RoseyBot names none; default: $"+imageVariable)
+	flags.Func("watch-namespaces", "namespaces to look after, separated by commas; default: all", func(list string) error {
+		parsed.watchedNamespaces = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	})
+	flags.StringVar(&parsed.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and end")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(output)
+			flags.PrintDefaults()
+		}
+		return options{}, fmt.Errorf("reading the flags: %w", err)
+	}
+	switch {
+	case flags.NArg() > 0:
+		return options{}, fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
+	case parsed.runtimeImage == "" && !parsed.printVersion:
+		return options{}, errors.New("--runtime-image or $" + imageVariable + " is required: the image of the bots")
+	}
+	return parsed, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
@@ -64,9 +65,8 @@ func natsConfig(bot *v1alpha1.RoseyBot, params Params) config.NATS {
 	}
 	bus, given := busOf(bot, params.Owner), NATS(bot, params.Owner)
 	// The default prefix is unique: neither namespaces nor names contain '_'.
-	content := config.NATS{
-		URL: given.URL, SubjectPrefix: cmp.Or(given.SubjectPrefix, "rosey_"+bus.Namespace+"_"+bus.Name),
-	}
+	prefix := cmp.Or(given.SubjectPrefix, "rosey_"+bus.Namespace+"_"+bus.Name)
+	content := config.NATS{URL: given.URL, SubjectPrefix: prefix}
 	if given.CredentialsSecretRef != nil {
 		content.CredentialsDir = config.NATSCredentialsDir
 	}
@@ -97,17 +97,16 @@ func storeConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
 	default:
 		return content
 	}
-	kept := databaseOf(bot).Retention
-	content.Retention = config.Retention{
-		Chat:       config.Duration(kept.Chat),
-		UserCounts: config.Duration(kept.UserCounts),
-		Outbound:   config.Duration(kept.Outbound),
-	}
+	overlay(databaseOf(bot).Retention, &content.Retention)
 	return content
 }
 
-// Hash is short and differs where the content does.
-func Hash(content []byte) string {
-	sum := sha256.Sum256(content)
+// Hash is short and differs where the JSON of a value does.
+func Hash(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("hashing %T: %v", value, err)) // objects of Kubernetes have JSON
+	}
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }

@@ -2,14 +2,11 @@ package manifests
 
 import (
 	"cmp"
-	"path"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
@@ -21,11 +18,7 @@ const configHashAnnotation = "rosey.dev/config-hash"
 // imageGroup is the numeric group of the image's user.
 const imageGroup = int64(65532)
 
-// What starts a component: the word after `rosey`, and the configuration file.
-var (
-	command    = map[Component]string{Bot: "bot", Database: "db"}
-	configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
-)
+var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
 
 func deployment(
 	bot *v1alpha1.RoseyBot, params Params, files map[string]string, component Component,
@@ -39,59 +32,48 @@ func deployment(
 	template := &workload.Spec.Template
 	template.Labels = with(bot.Spec.PodMetadata.Labels, workload.Labels)
 	template.Annotations = with(bot.Spec.PodMetadata.Annotations,
-		map[string]string{configHashAnnotation: Hash([]byte(files[configFile[component]]))})
-	schedule(&template.Spec, bot, component)
-	template.Spec.SecurityContext = podSecurity(bot, component)
-	container := &template.Spec.Containers[0]
-	container.Name = string(component)
-	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
-	container.Args = []string{command[component], "--config", path.Join(config.ConfigDir, configFile[component])}
-	container.Env = append(environment(bot, container.Env), container.Env...)
-	container.Resources = resourcesOr(bot.Spec.Resources, "32Mi", "128Mi")
-	if component == Database {
-		container.Resources = resourcesOr(databaseOf(bot).Resources, "64Mi", "256Mi")
-	}
+		map[string]string{configHashAnnotation: Hash(files[configFile[component]])})
+	fillPod(&template.Spec, bot, component)
+	fillContainer(&template.Spec.Containers[0], bot, params, component)
 	mountAll(&template.Spec, bot, params, component)
 	return workload
 }
 
-func schedule(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
-	wanted := bot.Spec.Scheduling
+func fillPod(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
-	pod.NodeSelector = with(wanted.NodeSelector, nil)
-	pod.Tolerations = wanted.Tolerations
-	pod.Affinity = wanted.Affinity
-	pod.TopologySpreadConstraints = wanted.TopologySpreadConstraints
-	pod.PriorityClassName = string(wanted.PriorityClassName)
+	overlay(bot.Spec.Scheduling, pod)
 	if len(pod.TopologySpreadConstraints) == 0 && severalMayRun(bot, component) {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
 			LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(bot, component)},
 		}}
 	}
+	if bot.Spec.PodSecurityContext != nil {
+		overlay(bot.Spec.PodSecurityContext, pod.SecurityContext)
+	} else if HoldsClaim(bot, component) {
+		pod.SecurityContext.FSGroup = new(imageGroup)
+		// Changing the group of every file at each start takes minutes on a large volume.
+		pod.SecurityContext.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+	}
 }
 
-// podSecurity fills in what the restricted Pod Security Standard asks for and a user left out.
-func podSecurity(bot *v1alpha1.RoseyBot, component Component) *corev1.PodSecurityContext {
-	security := bot.Spec.PodSecurityContext.DeepCopy()
-	if security == nil {
-		security = &corev1.PodSecurityContext{}
-		if HoldsClaim(bot, component) {
-			security.FSGroup = new(imageGroup)
-			// Changing the group of every file at each start takes minutes on a large volume.
-			security.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
-		}
+func fillContainer(container *corev1.Container, bot *v1alpha1.RoseyBot, params Params, component Component) {
+	overlay(base[string(component)], container)
+	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
+	container.Env = append(environment(bot, container.Env), container.Env...)
+	given := bot.Spec.Resources
+	if component == Database {
+		given = databaseOf(bot).Resources
 	}
-	security.RunAsNonRoot = new(ptr.Deref(security.RunAsNonRoot, true))
-	if security.SeccompProfile == nil {
-		security.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	// As a whole: a default limit beside a greater request of the user would be refused.
+	if len(given.Requests) > 0 || len(given.Limits) > 0 || len(given.Claims) > 0 {
+		container.Resources = given
 	}
-	return security
 }
 
-// environment is the user's, but for the names of ours. It writes out the default of a field whose struct the API server
-// replaces as a whole: where it filled the default in, the live object would differ from the desired one for ever.
+// environment is the user's, but for the names of ours. It writes out the default of a field whose struct the API
+// server replaces as a whole: a default filled in by the server would be a difference for ever.
 func environment(bot *v1alpha1.RoseyBot, ours []corev1.EnvVar) []corev1.EnvVar {
 	variables := slices.DeleteFunc(bot.Spec.DeepCopy().ExtraEnv, func(theirs corev1.EnvVar) bool {
 		return slices.ContainsFunc(ours, func(one corev1.EnvVar) bool { return one.Name == theirs.Name })
@@ -102,17 +84,4 @@ func environment(bot *v1alpha1.RoseyBot, ours []corev1.EnvVar) []corev1.EnvVar {
 		}
 	}
 	return variables
-}
-
-// resourcesOr replaces defaults as a whole: a default limit mixed with a greater request of the user would be refused.
-func resourcesOr(given corev1.ResourceRequirements, memoryRequest, memoryLimit string) corev1.ResourceRequirements {
-	if len(given.Requests) > 0 || len(given.Limits) > 0 || len(given.Claims) > 0 {
-		return given
-	}
-	memory := func(size string) corev1.ResourceList {
-		return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(size)}
-	}
-	given = corev1.ResourceRequirements{Requests: memory(memoryRequest), Limits: memory(memoryLimit)}
-	given.Requests[corev1.ResourceCPU] = resource.MustParse("10m")
-	return given
 }

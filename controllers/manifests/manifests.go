@@ -3,7 +3,10 @@
 package manifests
 
 import (
+	_ "embed"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -13,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
 )
@@ -115,4 +119,42 @@ func scaling(bot *v1alpha1.RoseyBot, component Component) (objects []client.Obje
 		objects = append(objects, scaler)
 	}
 	return objects
+}
+
+//go:embed base.yaml
+var baseText []byte
+
+// base holds what never changes in the objects of a kind.
+var base = func() (kinds map[string]json.RawMessage) {
+	if err := yaml.UnmarshalStrict(baseText, &kinds); err != nil {
+		panic(fmt.Sprintf("base.yaml: %v", err))
+	}
+	return kinds
+}()
+
+// made returns a new object of a kind that goes when its RoseyBot goes. Component is empty for what all share.
+func made[T any, P interface {
+	*T
+	client.Object
+}](bot *v1alpha1.RoseyBot, name string, component Component) P {
+	one := P(new(T))
+	overlay(base[reflect.TypeFor[T]().Name()], one)
+	one.SetName(name)
+	one.SetNamespace(bot.Namespace)
+	one.SetLabels(labelsOf(bot, component))
+	one.SetOwnerReferences([]metav1.OwnerReference{
+		*metav1.NewControllerRef(bot, v1alpha1.GroupVersion.WithKind(v1alpha1.RoseyBotKind)),
+	})
+	return one
+}
+
+// overlay writes what is set in one value over another one, field by field as JSON names them.
+func overlay(from, over any) {
+	text, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(text, over)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("writing %T over %T: %v", from, over, err)) // fields of one name have one type
+	}
 }

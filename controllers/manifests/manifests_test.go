@@ -120,7 +120,8 @@ func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
 	want := []any{
-		int32(config.HTTPPort), int32(config.HTTPPort), config.PodNameVariable, config.PodUIDVariable, config.HealthPath, config.HealthPath, config.ReadyPath,
+		int32(config.HTTPPort), int32(config.HTTPPort), config.PodNameVariable, config.PodUIDVariable,
+		config.HealthPath, config.HealthPath, config.ReadyPath,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ports and paths (-runtime +base.yaml):\n%s", diff)

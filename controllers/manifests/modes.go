@@ -54,8 +54,6 @@ func severalMayRun(bot *v1alpha1.RoseyBot, component Component) bool {
 }
 
 // Replicas is the number of pods of a component that a RoseyBot asks for; where Autoscaled, the number to start with.
-// The database service does not follow spec.replicas, because other programs on the bus may ask it while the bot is
-// stopped.
 func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 	switch {
 	case ptr.Deref(bot.Spec.Suspend, false) || component == Database && !HasService(bot):

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"cmp"
-	"maps"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
@@ -19,14 +18,10 @@ const (
 
 // Labels of everything that belongs to a RoseyBot.
 const (
-	// LabelRoseyBot holds the RoseyBot's name. With LabelComponent it selects pods.
-	LabelRoseyBot = "rosey.dev/roseybot"
-	// LabelComponent holds a Component.
-	LabelComponent = "app.kubernetes.io/component"
-	// LabelManagedBy holds ManagedBy. The operator sees only objects that carry it.
-	LabelManagedBy = "app.kubernetes.io/managed-by"
-	// ManagedBy is the value of LabelManagedBy.
-	ManagedBy = "rosey-operator"
+	LabelRoseyBot  = "rosey.dev/roseybot"           // the RoseyBot's name; with LabelComponent it selects pods
+	LabelComponent = "app.kubernetes.io/component"  // a Component
+	LabelManagedBy = "app.kubernetes.io/managed-by" // ManagedBy: the operator sees only objects that carry it
+	ManagedBy      = "rosey-operator"
 )
 
 // Name is that of a component's Deployment, Service and NetworkPolicy.
@@ -65,11 +60,8 @@ func labelsOf(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 }
 
 // with adds ours to what the user gives; ours count.
-func with[Value ~string](given map[string]Value, ours map[string]string) map[string]string {
-	all := map[string]string{}
-	for key, value := range given {
-		all[key] = string(value)
-	}
-	maps.Copy(all, ours)
+func with(given any, ours map[string]string) (all map[string]string) {
+	overlay(given, &all)
+	overlay(ours, &all)
 	return all
 }

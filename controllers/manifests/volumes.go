@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
@@ -30,35 +31,31 @@ func mountAll(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, params Params, compon
 		mountKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
 	}
 	nats := NATS(bot, params.Owner)
-	if ref := nats.CredentialsSecretRef; ref != nil {
-		mountSecret(pod, "nats", config.NATSCredentialsDir, ref.Name)
-	}
-	if ref := nats.TLSSecretRef; ref != nil {
-		mountSecret(pod, "nats-tls", config.NATSTLSDir, ref.Name)
-	}
+	mountSecret(pod, "nats", config.NATSCredentialsDir, nats.CredentialsSecretRef)
+	mountSecret(pod, "nats-tls", config.NATSTLSDir, nats.TLSSecretRef)
 	if HoldsClaim(bot, component) {
 		data := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: data})
-	} else if opensStore(bot, component) || fallsBack(bot, component) {
-		if postgres := databaseOf(bot).Postgres; postgres != nil {
-			mountKey(pod, "postgres", config.PostgresSecretDir, &postgres.URLSecretRef, config.PostgresURLFile)
-		}
+	} else if url := databaseOf(bot).Postgres; url != nil && (opensStore(bot, component) || fallsBack(bot, component)) {
+		mountKey(pod, "postgres", config.PostgresSecretDir, &url.URLSecretRef, config.PostgresURLFile)
 	}
 }
 
 // mountKey mounts one key, by default called like the file.
 func mountKey(pod *corev1.PodSpec, name, path string, ref *v1alpha1.SecretKeyRef, file string) {
 	if ref != nil {
-		mountSecret(pod, name, path, ref.Name, corev1.KeyToPath{Key: cmp.Or(ref.Key, file), Path: file})
+		secret := &v1alpha1.ObjectRef{Name: ref.Name}
+		mountSecret(pod, name, path, secret, corev1.KeyToPath{Key: cmp.Or(ref.Key, file), Path: file})
 	}
 }
 
 // mountSecret makes the Secret optional, so that the pod starts without it and says what is missing; and mounts a
 // whole folder, because the kubelet does not update a file that is mounted by subPath. Without keys it has them all.
-func mountSecret(pod *corev1.PodSpec, name, path string, secret v1alpha1.ObjectName, keys ...corev1.KeyToPath) {
-	mount(pod, name, path, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-		SecretName: string(secret), Optional: new(true), Items: keys,
-	}})
+func mountSecret(pod *corev1.PodSpec, name, path string, ref *v1alpha1.ObjectRef, keys ...corev1.KeyToPath) {
+	if ref != nil {
+		source := &corev1.SecretVolumeSource{SecretName: string(ref.Name), Optional: new(true), Items: keys}
+		mount(pod, name, path, corev1.VolumeSource{Secret: source})
+	}
 }
 
 // claim has no owner reference, so that what was said in a channel outlives the RoseyBot, unless it is not to.
@@ -77,8 +74,12 @@ func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
 
 // KeepClaim returns what may be asked of a claim that exists: a claim cannot shrink nor change its class or access
 // modes, and a RoseyBot that takes up the claim of one before it may ask for other ones.
-func KeepClaim(desired, live *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+func KeepClaim(desired *corev1.PersistentVolumeClaim, existing client.Object) *corev1.PersistentVolumeClaim {
 	kept := desired.DeepCopy()
+	live, isClaim := existing.(*corev1.PersistentVolumeClaim)
+	if !isClaim {
+		return kept
+	}
 	kept.Spec.AccessModes = live.Spec.AccessModes
 	if kept.Spec.StorageClassName != nil {
 		kept.Spec.StorageClassName = live.Spec.StorageClassName

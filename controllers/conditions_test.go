@@ -38,8 +38,8 @@ func TestReadyIsTheMostTellingReason(t *testing.T) {
 				v1alpha1.ConditionDatabaseAvailable: test.database, v1alpha1.ConditionBotAvailable: test.bot,
 				v1alpha1.ConditionChannelJoined: test.channel, v1alpha1.ConditionProgressing: test.progressing,
 			})
-			if got.status != test.status || got.reason != test.reason {
-				t.Errorf("Ready is %s with %s, want %s with %s", got.status, got.reason, test.status, test.reason)
+			if got.Status != test.status || got.Reason != test.reason {
+				t.Errorf("Ready is %s with %s, want %s with %s", got.Status, got.Reason, test.status, test.reason)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := nextLook(v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
+			if got := nextLook(newBot("fun"), v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
 				t.Errorf("next look in %s, want %s", got, test.want)
 			}
 		})
