@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -99,14 +100,6 @@ func waitReady(t *testing.T, name string) {
 	waitFor(t, name, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
-// scaleBot does what `kubectl scale roseybot` does.
-func scaleBot(t *testing.T, name string, replicas int32) error {
-	t.Helper()
-	bot := &v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
-	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
-	return cluster.client.SubResource("scale").Patch(t.Context(), bot, patch)
-}
-
 // scaleDeployment changes the replicas of NATS or the CyTube server.
 func scaleDeployment(t *testing.T, name string, replicas int32) {
 	t.Helper()
@@ -119,10 +112,39 @@ func scaleDeployment(t *testing.T, name string, replicas int32) {
 
 // podsOf are a bot's pods of both components.
 func podsOf(ctx context.Context, name string) ([]corev1.Pod, error) {
+	return podsLabelled(ctx, namespace, "rosey.dev/roseybot", name)
+}
+
+func podsLabelled(ctx context.Context, space, label, value string) ([]corev1.Pod, error) {
 	pods := &corev1.PodList{}
-	err := cluster.client.List(ctx, pods, client.InNamespace(namespace),
-		client.MatchingLabels{"rosey.dev/roseybot": name})
+	err := cluster.client.List(ctx, pods, client.InNamespace(space), client.MatchingLabels{label: value})
 	return pods.Items, err
+}
+
+// identities are the UIDs of a bot's pods with how often each container was started again: what must not change when
+// nothing is restarted.
+func identities(t *testing.T, name string) []string {
+	t.Helper()
+	pods, err := podsOf(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, pod := range pods {
+		for _, container := range pod.Status.ContainerStatuses {
+			out = append(out, fmt.Sprintf("%s %s restarted %d times", pod.Name, pod.UID, container.RestartCount))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// sameIdentities fails when a pod was replaced or restarted since.
+func sameIdentities(t *testing.T, name string, before []string) {
+	t.Helper()
+	if diff := cmp.Diff(before, identities(t, name)); diff != "" {
+		t.Errorf("pods of RoseyBot %s (-before +after):\n%s", name, diff)
+	}
 }
 
 // noRestarts fails when a container of a bot ended and was started again.

@@ -18,6 +18,7 @@ import (
 func TestCausesAreNamed(t *testing.T) {
 	needCluster(t)
 	makeSecret(t, "wrong-password", "not the password")
+	makeSecret(t, "wrong-database", "postgres://rosey:secret@nowhere.demo.svc.cluster.local/rosey")
 	tests := []struct {
 		name      string
 		change    func(*v1alpha1.RoseyBotSpec)
@@ -63,6 +64,24 @@ func TestCausesAreNamed(t *testing.T) {
 			},
 			condition: v1alpha1.ConditionChannelJoined,
 			reason:    config.ReasonServerUnreachable,
+			message:   "nowhere.demo.svc.cluster.local",
+		},
+		{
+			name:      "image-unknown",
+			change:    func(spec *v1alpha1.RoseyBotSpec) { spec.Image = "rosey.local/rosey:never-built" },
+			condition: v1alpha1.ConditionBotAvailable,
+			reason:    v1alpha1.ReasonImagePullFailed,
+			message:   "rosey.local/rosey:never-built",
+		},
+		{
+			name: "pg-unknown",
+			change: func(spec *v1alpha1.RoseyBotSpec) {
+				spec.Database = &v1alpha1.Database{Postgres: &v1alpha1.Postgres{
+					URLSecretRef: v1alpha1.SecretKeyRef{Name: "wrong-database", Key: "password"},
+				}}
+			},
+			condition: v1alpha1.ConditionDatabaseAvailable,
+			reason:    config.ReasonStoreUnavailable,
 			message:   "nowhere.demo.svc.cluster.local",
 		},
 	}

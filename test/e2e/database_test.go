@@ -42,7 +42,7 @@ func readRows(ctx context.Context, bot string) (rows, error) {
 		if pod.Labels["app.kubernetes.io/component"] != "database" || pod.DeletionTimestamp != nil {
 			continue
 		}
-		data, err := runIn(ctx, pod.Name,
+		data, err := runIn(ctx, namespace, pod.Name,
 			"rosey", "db", "show", "--config", "/etc/rosey/database.yaml", "--limit", "0", "--output", "json")
 		if err != nil {
 			return out, err
@@ -53,9 +53,9 @@ func readRows(ctx context.Context, bot string) (rows, error) {
 }
 
 // runIn is kubectl exec.
-func runIn(ctx context.Context, pod string, command ...string) ([]byte, error) {
+func runIn(ctx context.Context, space, pod string, command ...string) ([]byte, error) {
 	request := cluster.clientset.CoreV1().RESTClient().Post().
-		Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
+		Resource("pods").Namespace(space).Name(pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
 	executor, err := remotecommand.NewWebSocketExecutor(cluster.config, "GET", request.URL().String())
 	if err != nil {

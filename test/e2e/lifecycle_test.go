@@ -20,9 +20,7 @@ func TestScaleStopsAndStartsTheBot(t *testing.T) {
 	create(t, newBot("scaled"))
 	waitReady(t, "scaled")
 
-	if err := scaleBot(t, "scaled", 0); err != nil {
-		t.Fatal(err)
-	}
+	kubectl(t, "scale", "roseybot", "scaled", "--replicas=0")
 	eventually(t, readyLimit, "the bot has left the channel", func(ctx context.Context) error {
 		present, err := channel.present(ctx, "rosey_scaled")
 		if err != nil {
@@ -35,14 +33,58 @@ func TestScaleStopsAndStartsTheBot(t *testing.T) {
 	})
 	waitFor(t, "scaled", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
 
-	if err := scaleBot(t, "scaled", 1); err != nil {
-		t.Fatal(err)
-	}
+	kubectl(t, "scale", "roseybot", "scaled", "--replicas=1")
 	waitReady(t, "scaled")
-	err := scaleBot(t, "scaled", 2)
-	if err == nil || !strings.Contains(err.Error(), "replicas") {
+}
+
+func TestScaleSaysWhyItIsRefused(t *testing.T) {
+	needCluster(t)
+	t.Parallel()
+	bot := newBot("nameless")
+	bot.Spec.Account = nil
+	create(t, bot)
+	_, err := tool(t, "kubectl", "", "--namespace", namespace, "scale", "roseybot", "nameless", "--replicas=2")
+	if err == nil || !strings.Contains(err.Error(), "two anonymous bots would be in the channel at once") {
 		t.Errorf("two replicas: error is %v, want one that says why it is refused", err)
 	}
+}
+
+// Of two pods one is in the channel. When it goes the other comes, and what is said afterwards is stored.
+func TestAStandbyTakesOver(t *testing.T) {
+	needCluster(t)
+	t.Parallel()
+	channel := cytubeChannel("relay")
+	channel.join(t, "rita")
+	bot := newBot("relay")
+	bot.Spec.Replicas = new(int32(2))
+	create(t, bot)
+	waitReady(t, "relay")
+	first := leaderAfter(t, "relay", "")
+	channel.say(t, "rita", "who of you is it?")
+
+	kubectl(t, "delete", "pod", first, "--wait=false")
+	second := leaderAfter(t, "relay", first)
+	t.Logf("%s led, then %s", first, second)
+	waitReady(t, "relay")
+	channel.say(t, "rita", "and now?")
+	sameChat(t, "relay", channel)
+}
+
+// leaderAfter waits until status names a leader other than the one before, and returns it.
+func leaderAfter(t *testing.T, name, before string) string {
+	t.Helper()
+	var leader string
+	eventually(t, readyLimit, "RoseyBot "+name+" has a leader after "+before, func(ctx context.Context) error {
+		bot, err := getBot(ctx, name)
+		if err != nil {
+			return err
+		}
+		if leader = bot.Status.Leader; leader == "" || leader == before {
+			return fmt.Errorf("leader is %q", leader)
+		}
+		return nil
+	})
+	return leader
 }
 
 func TestDeleteRemovesThePodsAndKeepsTheClaim(t *testing.T) {

@@ -36,9 +36,11 @@ const (
 
 // cluster is the one that all tests share.
 var cluster struct {
-	config    *rest.Config
-	clientset *kubernetes.Clientset
-	client    client.Client
+	kubeconfig string
+	local      bool // it is of hack/cluster, whose other verbs can be used
+	config     *rest.Config
+	clientset  *kubernetes.Clientset
+	client     client.Client
 }
 
 func TestMain(m *testing.M) {
@@ -50,39 +52,47 @@ func run(m *testing.M) int {
 	if where == "" || where == "processes" {
 		return m.Run() // a test that needs a cluster says why it skips
 	}
-	arguments := []string{"--seconds", "0", "--quiet-end", "--name", clusterName}
-	kubeconfig := where
-	if where == "local-cluster" {
-		// A run that was killed leaves its cluster behind, with whatever state it was in.
-		if err := demo("down", "--name", clusterName); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	cluster.local = where == "local-cluster"
+	if cluster.local {
 		defer func() {
 			if err := demo("down", "--name", clusterName); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}()
-	} else {
-		arguments = append(arguments, "--kubeconfig", where)
 	}
-	if err := demo(append([]string{"up"}, arguments...)...); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if where == "local-cluster" {
-		path, err := output("hack/cluster/cluster", "kubeconfig", "--name", clusterName)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		kubeconfig = path
-	}
-	if err := connect(kubeconfig); err != nil {
+	if err := start(where); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
+}
+
+// start installs the demo on the cluster of a kubeconfig, or on a local one in which NetworkPolicies are in force.
+func start(where string) error {
+	arguments := []string{"up", "--seconds", "0", "--quiet-end"}
+	if !cluster.local {
+		cluster.kubeconfig = where
+		if err := demo(append(arguments, "--kubeconfig", where)...); err != nil {
+			return err
+		}
+		return connect(where)
+	}
+	// A run that was killed leaves its cluster behind, with whatever state it was in.
+	if err := demo("down", "--name", clusterName); err != nil {
+		return err
+	}
+	if _, err := localCluster("up", "--name", clusterName, "--network-policy"); err != nil {
+		return err
+	}
+	if err := demo(append(arguments, "--name", clusterName)...); err != nil {
+		return err
+	}
+	kubeconfig, err := localCluster("kubeconfig", "--name", clusterName)
+	if err != nil {
+		return err
+	}
+	cluster.kubeconfig = kubeconfig
+	return connect(kubeconfig)
 }
 
 func demo(arguments ...string) error {
@@ -94,13 +104,28 @@ func demo(arguments ...string) error {
 	return nil
 }
 
-func output(name string, arguments ...string) (string, error) {
-	command := exec.Command(filepath.Join(repository, name), arguments...)
+// inDirectory runs a program of the repository in one of its folders.
+func inDirectory(directory, name string, arguments ...string) error {
+	program, err := filepath.Abs(filepath.Join(repository, name))
+	if err != nil {
+		return err
+	}
+	command := exec.Command(program, arguments...)
+	command.Dir = filepath.Join(repository, directory)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, out)
+	}
+	return nil
+}
+
+// localCluster runs a verb of hack/cluster and returns what it prints.
+func localCluster(arguments ...string) (string, error) {
+	command := exec.Command(filepath.Join(repository, "hack/cluster/cluster"), arguments...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, stderr.String())
+		return "", fmt.Errorf("cluster %s: %w: %s", strings.Join(arguments, " "), err, stderr.String())
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -127,6 +152,15 @@ func connect(kubeconfig string) error {
 		return fmt.Errorf("making a client: %w", err)
 	}
 	return nil
+}
+
+// needLocalCluster skips a test that adds nodes or images, or needs NetworkPolicies to be in force.
+func needLocalCluster(t *testing.T) {
+	t.Helper()
+	needCluster(t)
+	if !cluster.local {
+		t.Skip("needs a cluster of hack/cluster: set ROSEY_E2E to local-cluster")
+	}
 }
 
 // needCluster skips a test where there is no cluster, and says how to have one.

@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
+)
+
+const probeImage = "rosey.local/probe:e2e"
+
+// Nobody but who gathers metrics, and the operator, reaches the ports of bots, database services and the operator
+// itself. That the operator is let in, TestCausesAreNamed shows: the words it repeats are asked for over the network.
+func TestWhatShouldBeClosedIsClosed(t *testing.T) {
+	needLocalCluster(t)
+	t.Parallel()
+	loadProbe(t)
+	makeNamespace(t, "stranger", nil)
+	makeNamespace(t, "monitoring", map[string]string{"metrics": "enabled"})
+	startProbe(t, "stranger")
+	startProbe(t, "monitoring")
+	create(t, newBot("guarded"))
+	waitReady(t, "guarded")
+
+	// The probes themselves can reach what nobody guards.
+	for _, from := range []string{"stranger", "monitoring"} {
+		if _, err := tryFrom(t.Context(), from, "tcp", "nats.demo.svc.cluster.local:4222"); err != nil {
+			t.Errorf("from %s to NATS: %v", from, err)
+		}
+	}
+	guarded, err := podsOf(t.Context(), "guarded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(guarded) != 2 {
+		t.Errorf("%d pods, want a bot and a database service", len(guarded))
+	}
+	operators, err := podsLabelled(t.Context(), operatorNamespace, "app.kubernetes.io/component", "operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range append(guarded, operators...) {
+		metrics := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(config.HTTPPort)) + "/metrics"
+		if words, err := tryFrom(t.Context(), "stranger", "get", metrics); err == nil {
+			t.Errorf("a stranger reaches %s: %s", pod.Name, words)
+		}
+		words, err := tryFrom(t.Context(), "monitoring", "get", metrics)
+		if err != nil || !strings.Contains(words, "200 OK") {
+			t.Errorf("who gathers metrics does not reach %s: %v %s", pod.Name, err, words)
+		}
+	}
+}
+
+// A list of what a bot may reach is all that it may reach.
+func TestEgressListIsHonoured(t *testing.T) {
+	needLocalCluster(t)
+	t.Parallel()
+	bot := newBot("confined")
+	bot.Spec.NetworkPolicy.Egress = []networkingv1.NetworkPolicyEgressRule{
+		{Ports: []networkingv1.NetworkPolicyPort{{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(53))}}},
+		{To: []networkingv1.NetworkPolicyPeer{{
+			PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "nats"}},
+		}}},
+	}
+	create(t, bot)
+	waitFor(t, bot.Name, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue)
+	waitShutOut(t, bot.Name)
+	waitFor(t, bot.Name, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue)
+	noRestarts(t, bot.Name)
+}
+
+// waitShutOut waits until a bot cannot reach the CyTube server. A firewall guards a pod a moment after it has started
+// and leaves open what is open by then, so a bot that was quicker is thrown out and has to come again.
+func waitShutOut(t *testing.T, name string) {
+	t.Helper()
+	channel := cytubeChannel(name)
+	eventually(t, readyLimit, "RoseyBot "+name+" does not reach the server", func(ctx context.Context) error {
+		bot, err := getBot(ctx, name)
+		if err != nil {
+			return err
+		}
+		joined := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
+		if joined != nil && joined.Reason == string(config.ReasonServerUnreachable) {
+			return nil
+		}
+		user := bot.Spec.Account.Username
+		if present, err := channel.present(ctx, user); err == nil && present {
+			channel.post(t, "drop", map[string]string{"user": user})
+		}
+		return fmt.Errorf("ChannelJoined is %+v", joined)
+	})
+}
+
+func loadProbe(t *testing.T) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "probe.tar")
+	if err := inDirectory("hack/cluster", "hack/cluster/cluster",
+		"image", "--name-tag", probeImage, "--output", image, "./cmd/probe"); err != nil {
+		t.Fatal(err)
+	}
+	ofLocalCluster(t, "load-image", image)
+}
+
+// startProbe runs a pod from which the network can be tried.
+func startProbe(t *testing.T, space string) {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: space},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: new(int64(1)),
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot:   new(true),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{
+				Name: "probe", Image: probeImage, Args: []string{"serve", ":8080"},
+				SecurityContext: &corev1.SecurityContext{
+					AllowPrivilegeEscalation: new(false),
+					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			}},
+		},
+	}
+	if err := cluster.client.Create(t.Context(), pod); err != nil {
+		t.Fatalf("making a probe in %s: %v", space, err)
+	}
+	eventually(t, readyLimit, "the probe in "+space+" runs", func(ctx context.Context) error {
+		_, err := tryFrom(ctx, space, "dns", "nats.demo.svc.cluster.local")
+		return err
+	})
+}
+
+func tryFrom(ctx context.Context, space string, arguments ...string) (string, error) {
+	words, err := runIn(ctx, space, "probe", append([]string{"/ko-app/probe"}, arguments...)...)
+	if err != nil {
+		return "", fmt.Errorf("from %s: %w", space, err)
+	}
+	return string(words), nil
+}

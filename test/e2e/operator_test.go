@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+// An operator that would run another image leaves what runs alone, and says so; going back takes it back.
+func TestAnUpgradeRestartsNothingByItself(t *testing.T) {
+	needCluster(t)
+	create(t, newBot("steady"))
+	waitReady(t, "steady")
+	before := identities(t, "steady")
+
+	helm(t, "upgrade", release, "charts/rosey-operator", "--reuse-values", "--wait", "--timeout", "120s",
+		"--set", "runtime.image=rosey.local/rosey:from-tomorrow")
+	message := waitFor(t, "steady", v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
+		v1alpha1.ReasonOperatorChanged)
+	if !strings.Contains(message, "from-tomorrow") {
+		t.Errorf("message is %q, want one that names the image", message)
+	}
+	waitReady(t, "steady")
+
+	helm(t, "rollback", release, "--wait", "--timeout", "120s")
+	waitFor(t, "steady", v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse)
+	waitReady(t, "steady")
+	sameIdentities(t, "steady", before)
+}
+
+// Without an operator bots go on, one can be deleted, and an operator that comes back finds all as it was.
+func TestBotsOutliveTheOperator(t *testing.T) {
+	needCluster(t)
+	channel := cytubeChannel("orphan")
+	channel.join(t, "olga")
+	create(t, newBot("orphan"))
+	create(t, newBot("ended"))
+	waitReady(t, "orphan")
+	waitReady(t, "ended")
+	before := identities(t, "orphan")
+
+	values := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(values, []byte(helm(t, "get", "values", release, "--output", "yaml")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	helm(t, "uninstall", release, "--wait", "--timeout", "120s")
+	// Whatever fails from here on, the tests that follow need an operator.
+	install := func() {
+		helm(t, "upgrade", "--install", release, "charts/rosey-operator", "--values", values,
+			"--wait", "--timeout", "120s")
+	}
+	installed := false
+	defer func() {
+		if !installed {
+			install()
+		}
+	}()
+
+	kubectl(t, "get", "crd", "roseybots.rosey.dev")
+	channel.say(t, "olga", "does anybody still write this down?")
+	sameChat(t, "orphan", channel)
+	kubectl(t, "delete", "roseybot", "ended", "--timeout=30s")
+	eventually(t, readyLimit, "the deleted bot's pods are gone", func(ctx context.Context) error {
+		pods, err := podsOf(ctx, "ended")
+		if err != nil {
+			return err
+		}
+		if len(pods) > 0 {
+			return fmt.Errorf("%d pods are left", len(pods))
+		}
+		return nil
+	})
+
+	install()
+	installed = true
+	create(t, newBot("newcomer")) // the operator works again once this one is ready
+	waitReady(t, "newcomer")
+	waitReady(t, "orphan")
+	sameIdentities(t, "orphan", before)
+}

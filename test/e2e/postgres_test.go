@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+const postgresImage = "rosey.local/postgres:e2e"
+
+// Two services share one PostgreSQL database: every line is stored once, and either one's pod may go.
+func TestTwoServicesKeepRowsInPostgreSQL(t *testing.T) {
+	needLocalCluster(t)
+	t.Parallel()
+	startPostgres(t)
+	channel := cytubeChannel("library")
+	channel.join(t, "lena")
+	bot := newBot("library")
+	bot.Spec.Database = &v1alpha1.Database{
+		Postgres: &v1alpha1.Postgres{URLSecretRef: v1alpha1.SecretKeyRef{Name: "postgres", Key: "url"}},
+		Replicas: new(int32(2)),
+	}
+	create(t, bot)
+	waitReady(t, "library")
+	channel.script(t, 3)
+	sameChat(t, "library", channel)
+
+	pods, err := podsOf(t.Context(), "library")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods {
+		if pod.Labels["app.kubernetes.io/component"] == "database" {
+			kubectl(t, "delete", "pod", pod.Name, "--wait=false")
+			break
+		}
+	}
+	channel.script(t, 3)
+	sameChat(t, "library", channel)
+	waitReady(t, "library")
+}
+
+// startPostgres runs a server in the demo's namespace, with its URL in the Secret postgres.
+func startPostgres(t *testing.T) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "postgres.tar")
+	if _, err := localCluster("image-postgres", "--name-tag", postgresImage, "--output", image); err != nil {
+		t.Fatal(err)
+	}
+	ofLocalCluster(t, "load-image", image)
+	manifest, err := os.ReadFile("testdata/postgres.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	filled := strings.NewReplacer("THE_IMAGE", postgresImage, "THE_PASSWORD", rand.Text()).Replace(string(manifest))
+	kubectlWith(t, filled, "apply", "-f", "-")
+	eventually(t, readyLimit, "PostgreSQL is ready", func(ctx context.Context) error {
+		pods, err := podsLabelled(ctx, namespace, "app", "postgres")
+		if err != nil {
+			return err
+		}
+		if len(pods) != 1 || len(pods[0].Status.ContainerStatuses) != 1 || !pods[0].Status.ContainerStatuses[0].Ready {
+			return fmt.Errorf("%d pods", len(pods))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	release           = "rosey-operator"
+	operatorNamespace = "rosey-system"
+)
+
+// programs is the directory with kubectl and helm.
+var programs = sync.OnceValues(func() (string, error) { return localCluster("bin") })
+
+// kubectl runs a command as a person would, in the demo's namespace.
+func kubectl(t *testing.T, arguments ...string) {
+	t.Helper()
+	kubectlWith(t, "", arguments...)
+}
+
+// kubectlWith gives the command its standard input.
+func kubectlWith(t *testing.T, input string, arguments ...string) {
+	t.Helper()
+	if _, err := tool(t, "kubectl", input, append([]string{"--namespace", namespace}, arguments...)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func helm(t *testing.T, arguments ...string) string {
+	t.Helper()
+	out, err := tool(t, "helm", "", append([]string{"--namespace", operatorNamespace}, arguments...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tool runs one of the cluster's programs in the repository's folder. An error has the program's own words.
+func tool(t *testing.T, name, input string, arguments ...string) (string, error) {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join(bin, name), arguments...)
+	command.Dir = repository
+	command.Env = append(os.Environ(), "KUBECONFIG="+cluster.kubeconfig)
+	command.Stdin = strings.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// ofLocalCluster runs a verb of hack/cluster.
+func ofLocalCluster(t *testing.T, verb string, arguments ...string) {
+	t.Helper()
+	arguments = append([]string{verb, "--name", clusterName}, arguments...)
+	if _, err := localCluster(arguments...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeNamespace makes one that enforces the restricted Pod Security Standard, and removes it when the test ends.
+func makeNamespace(t *testing.T, name string, labels map[string]string) {
+	t.Helper()
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+		"pod-security.kubernetes.io/enforce": "restricted",
+	}}}
+	maps.Copy(space.Labels, labels)
+	if err := cluster.client.Create(t.Context(), space); err != nil {
+		t.Fatalf("making namespace %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
+		defer cancel()
+		if err := cluster.client.Delete(ctx, space); client.IgnoreNotFound(err) != nil {
+			t.Errorf("deleting namespace %s: %v", name, err)
+		}
+	})
+}
