@@ -240,10 +240,12 @@ func TestNATSRestartsForAll(t *testing.T) {
 func TestTheLeaderEnds(t *testing.T) {
 	t.Parallel()
 	c := newCompany(t)
+	told := time.Now()
 	if code := c.pods["a"].end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}
 	c.leads("b")
+	t.Logf("in the channel %s after the signal", c.backAfter(told))
 	c.expect(join, leave, join) // first out, then in: nobody is kicked
 	if _, metrics := c.pods["b"].get(config.MetricsPath); !strings.Contains(metrics, `{cause="released"} 1`) {
 		t.Error("the lock was not given back")

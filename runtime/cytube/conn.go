@@ -109,9 +109,13 @@ func (c *Conn) write(ctx context.Context, frame []byte) error {
 // Leave leaves the channel and closes the connection. When it returns before ctx ends, the server has taken
 // the bot out of the user list.
 func (c *Conn) Leave(ctx context.Context) {
-	if c.write(ctx, []byte(frameDisconnect)) == nil {
+	err := c.write(ctx, []byte(frameDisconnect))
+	if err == nil {
 		// The server answers in order, and to a disconnect it says nothing.
-		_ = c.ws.Ping(ctx)
+		err = c.ws.Ping(ctx)
+	}
+	if err != nil {
+		_ = c.ws.CloseNow() // who does not answer is not asked again
 	}
 	c.Close()
 }

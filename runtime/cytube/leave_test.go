@@ -1,0 +1,52 @@
+package cytube
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// TestLeaveWaitsForTheServer leaves again and again, since what it must not do is a matter of luck.
+func TestLeaveWaitsForTheServer(t *testing.T) {
+	sim, server := startSimulator(t)
+	for range 20 {
+		conn, err := Dial(t.Context(), Options{
+			Server: server, Channel: "movienight", Username: "rosey", Password: "pw-rosey"})
+		must(t, err)
+		conn.Leave(t.Context())
+		if users := sim.Channel("movienight").Users(); len(users) != 0 {
+			t.Fatalf("still there: %+v", users)
+		}
+	}
+}
+
+// TestLeaveFromAServerThatIsSilent ends with its context and not when TCP gives up.
+func TestLeaveFromAServerThatIsSilent(t *testing.T) {
+	sim, server := startSimulator(t)
+	conn, err := Dial(t.Context(), Options{
+		Server: server, Channel: "movienight", Username: "rosey", Password: "pw-rosey"})
+	must(t, err)
+	sim.Partition(simulator.Target{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	conn.Leave(ctx)
+}
+
+func TestLoginIsAskedForFirst(t *testing.T) {
+	sim, server := startSimulator(t)
+	_, err := Dial(t.Context(), Options{
+		Server: server, Channel: "movienight", Username: "rosey", Password: "pw-rosey",
+		MayLogin: func() bool { return false }})
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.Reason != config.ReasonLockUnavailable {
+		t.Errorf("error %v", err)
+	}
+	for _, entry := range sim.Log() {
+		if entry.Kind == simulator.KindLogin {
+			t.Error("it logged in all the same")
+		}
+	}
+}
