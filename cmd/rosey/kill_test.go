@@ -16,6 +16,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
 // killRig is a channel where alice talks, a NATS server with a stream, and processes to kill.
@@ -27,6 +28,7 @@ type killRig struct {
 	dir    string
 	bot    *process
 	db     *process
+	store  []string // the flags that say where the rows are
 	said   []string
 	events jetstream.JetStream
 }
@@ -34,6 +36,7 @@ type killRig struct {
 func newKillRig(t *testing.T) *killRig {
 	t.Helper()
 	r := &killRig{t: t, nats: natstest.Start(t, natstest.JetStream(t)), dir: t.TempDir()}
+	r.store = []string{"--database", filepath.Join(r.dir, "rosey.db")}
 	r.sim, r.site = simulatortest.Start(t, simulator.Options{
 		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
 	if err := os.WriteFile(filepath.Join(r.dir, "password"), []byte("hush-hush\n"), 0o600); err != nil {
@@ -57,11 +60,9 @@ func (r *killRig) startBot() {
 
 func (r *killRig) startService() {
 	r.t.Helper()
-	r.db = start(r.t, "db", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
-		"--database", r.file(), "--http", "127.0.0.1:0")
+	r.db = start(r.t, append([]string{"db", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
+		"--http", "127.0.0.1:0"}, r.store...)...)
 }
-
-func (r *killRig) file() string { return filepath.Join(r.dir, "rosey.db") }
 
 func (r *killRig) say(count int) {
 	r.t.Helper()
@@ -100,7 +101,8 @@ func (r *killRig) compare() {
 		state := consumer.CachedInfo()
 		return state.NumPending == 0 && state.NumAckPending == 0
 	})
-	content := showData(r.t, "--server", r.site, "--channel", "movienight", "--database", r.file(), "--limit", "0")
+	flags := append([]string{"--server", r.site, "--channel", "movienight", "--limit", "0"}, r.store...)
+	content := showData(r.t, flags...)
 	var got []string
 	for _, line := range content.Chat {
 		got = append(got, line.Text)
@@ -179,6 +181,28 @@ func TestARestartOfNATSLosesNothing(t *testing.T) {
 		r.say(100)
 		r.nats.Restart()
 		r.say(100)
+	}
+	r.compare()
+}
+
+// Two services share the stream and a PostgreSQL database. Each is replaced now and then, in order or killed.
+func TestReplacingServicesOnPostgreSQLLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newKillRig(t)
+	r.store = []string{"--database-postgres-url-file", pgtest.Use(t).URLFile(t)}
+	r.startService()
+	other := r.db
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(config.ReasonReady)
+	for i := range 6 {
+		r.say(100)
+		how := []os.Signal{syscall.SIGTERM, syscall.SIGKILL}[i%2]
+		other.end(how)
+		other = r.db
+		r.say(100)
+		r.startService()
+		r.db.waitFor(config.ReasonReady)
 	}
 	r.compare()
 }

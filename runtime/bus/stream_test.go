@@ -210,10 +210,11 @@ func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
 	}
 }
 
+// runDurable runs a publisher that has room for whatever a test publishes while the server is away.
 func runDurable(t *testing.T, nats *natstest.Server) *bus.Publisher {
 	t.Helper()
 	conn := connect(t, nats.URL())
-	return runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn)})
+	return runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn), Buffer: 1_000_000})
 }
 
 // keptNames are the users of the stream's events, in its order.
@@ -260,13 +261,31 @@ func TestWhatIsNotConfirmedIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
 	publisher := runDurable(t, nats)
-	names := numbered(0, 6000)
-	for i, name := range names {
-		joined(publisher, name)
-		if i%2000 == 1000 {
-			nats.Restart()
+	stop, published := make(chan struct{}), make(chan []string)
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		var names []string
+		for {
+			select {
+			case <-stop:
+				published <- names
+				return
+			case <-tick.C:
+			}
+			for _, name := range numbered(len(names), len(names)+2) {
+				joined(publisher, name)
+				names = append(names, name)
+			}
 		}
+	}()
+	for range 5 {
+		must(t, publisher.Flush(t.Context()))
+		nats.Restart()
 	}
+	must(t, publisher.Flush(t.Context()))
+	close(stop)
+	names := <-published
 	must(t, publisher.Flush(t.Context()))
 	got := keptNames(t, nats)
 	slices.Sort(got)

@@ -91,13 +91,9 @@ func TestAStoreThatIsAwayKeepsEventsInTheStream(t *testing.T) {
 	}
 	natstest.Eventually(t, "attempts", func() bool { return sick.applies.Load() > 1 })
 	r.stop(s) // and it does not say that something is lost
-	began := time.Now()
 	r.startDurable()
 	r.drained()
 	same(t, "lines", numbers(50), r.texts())
-	if took := time.Since(began); took > 25*time.Second {
-		t.Errorf("they came after %v, as if nobody had given them back", took)
-	}
 }
 
 func TestWhatCannotBeReadIsKeptAndAcknowledged(t *testing.T) {
