@@ -3,6 +3,8 @@ package controllers
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -103,6 +105,29 @@ func TestSchemaAccepts(t *testing.T) {
 				t.Errorf("refused: %v", err)
 			}
 		})
+	}
+}
+
+func TestSamplesAreAccepted(t *testing.T) {
+	namespace := newNamespace(t)
+	samples, err := filepath.Glob("../config/samples/*.yaml")
+	if err != nil || len(samples) < 6 {
+		t.Fatalf("samples are %v, %v", samples, err)
+	}
+	for _, sample := range samples {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict(text, &object.Object); err != nil {
+			t.Errorf("%s: %v", sample, err)
+		}
+		object.SetNamespace(namespace)
+		strict := client.WithFieldValidation(rig.admin, "Strict")
+		if err := strict.Create(t.Context(), object, client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", sample, err)
+		}
 	}
 }
 

@@ -25,16 +25,20 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-func TestFirstPassCreatesEachObjectWithOneRequest(t *testing.T) {
+func TestCreationCostsOneRequestPerObjectAndStatus(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	waitQuiet(t, bot)
 	created := map[string]int{}
+	statuses := 0
 	for _, one := range rig.wire.in(t, bot.Namespace) {
 		resource := one.path[strings.LastIndex(one.path, "/")+1:]
 		switch {
 		case one.method == http.MethodPost && one.status == http.StatusCreated:
 			created[resource]++
+		case one.method == http.MethodPut && resource == "status":
+			statuses++
 		case one.method == http.MethodPatch || one.method == http.MethodDelete:
 			t.Errorf("unexpected %s %s", one.method, one.path)
 		}
@@ -45,6 +49,9 @@ func TestFirstPassCreatesEachObjectWithOneRequest(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, created); diff != "" {
 		t.Errorf("created objects (-want +got):\n%s", diff)
+	}
+	if statuses != 1 {
+		t.Errorf("the one status so far was written %d times", statuses)
 	}
 	if got, want := len(versions(t, bot)), 9; got != want {
 		t.Errorf("%d objects carry the label, want %d", got, want)
