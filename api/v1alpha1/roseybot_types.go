@@ -25,6 +25,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.database) || !has(self.spec.database.sharedFrom) || self.spec.database.sharedFrom.name != self.metadata.name",message="spec.database.sharedFrom.name: expected the name of another RoseyBot"
 type RoseyBot struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is that of every object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 

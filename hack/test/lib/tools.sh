@@ -36,6 +36,7 @@ build_test_tools() {
   [ -x "$test_tools/golangci-lint" ] || say "building gotestsum and golangci-lint: about 3 minutes, once"
   mkdir -p "$test_tools"
   (cd hack/tools && go build -o "$test_tools/" gotest.tools/gotestsum)
+  (cd hack/tools/apilint && go build -o "$test_tools/" sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter)
   (cd hack/tools/lint && go build -o "$test_tools/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 }
 
