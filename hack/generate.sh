@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes what is derived from the Go code: deepcopy functions, the CRD and the operator's rights, for kustomize
-# and for the chart.
+# and for the chart; and the API reference.
 #
 #   hack/generate.sh           writes into the tree
 #   hack/generate.sh --check   writes nothing, and fails where something would change
@@ -12,10 +12,11 @@ crd=config/crd/bases/rosey.dev_roseybots.yaml
 role=config/rbac/role.yaml
 chart_crd=charts/rosey-operator/templates/crd.yaml
 chart_rules=charts/rosey-operator/templates/_rules.tpl
+reference=docs/api.md
 
 generate() { # DIRECTORY
   local out=$1 file
-  for file in "$deepcopy" "$crd" "$role" "$chart_crd"; do
+  for file in "$deepcopy" "$crd" "$role" "$chart_crd" "$reference"; do
     mkdir -p "$out/$(dirname "$file")"
   done
   CGO_ENABLED=0 "$controller_gen" \
@@ -25,6 +26,7 @@ generate() { # DIRECTORY
     paths=./api/... paths=./controllers/...
   chart_crd "$out/$crd" >"$out/$chart_crd"
   chart_rules "$out/$role" >"$out/$chart_rules"
+  CGO_ENABLED=0 go run ./hack/apidocs "$out/$crd" >"$out/$reference"
 }
 
 # The CRD is a template, so that an upgrade of the chart brings the new one; the policy keeps an uninstall of the
@@ -52,7 +54,7 @@ case ${1:-} in
     trap 'rm -rf "$fresh"' EXIT
     generate "$fresh"
     status=0
-    for file in "$deepcopy" "$crd" "$role" "$chart_crd" "$chart_rules"; do
+    for file in "$deepcopy" "$crd" "$role" "$chart_crd" "$chart_rules" "$reference"; do
       diff -u "$file" "$fresh/$file" || status=1
     done
     [ "$status" = 0 ] || echo "generated files are out of date: run hack/generate.sh" >&2

@@ -66,12 +66,12 @@ type Reason string
 
 // The reasons, with the check they belong to.
 const (
-	ReasonReady    Reason = "Ready"
-	ReasonStarting Reason = "Starting"
-	ReasonStopping Reason = "Stopping"
+	ReasonReady    Reason = "Ready"    // every check is OK
+	ReasonStarting Reason = "Starting" // the process starts
+	ReasonStopping Reason = "Stopping" // the process ends
 
 	// Reasons of ChannelCheck.
-	ReasonJoined                Reason = "Joined"
+	ReasonJoined                Reason = "Joined"                // the bot is in the channel
 	ReasonServerUnreachable     Reason = "ServerUnreachable"     // no connection to the CyTube server
 	ReasonChannelRefused        Reason = "ChannelRefused"        // the server does not know or want the channel
 	ReasonChannelPasswordWrong  Reason = "ChannelPasswordWrong"  // the channel wants another password than ours
@@ -91,9 +91,9 @@ const (
 	ReasonLockUnavailable Reason = "LockUnavailable" // the lock of the one bot in the channel cannot be had
 
 	// Reasons of NATSCheck.
-	ReasonConnected       Reason = "Connected"
-	ReasonNATSUnreachable Reason = "NATSUnreachable"
-	ReasonNATSRefused     Reason = "NATSRefused" // the server refuses our credentials or permissions
+	ReasonConnected       Reason = "Connected"       // the connection to NATS stands
+	ReasonNATSUnreachable Reason = "NATSUnreachable" // no NATS server answers
+	ReasonNATSRefused     Reason = "NATSRefused"     // the server refuses our credentials or permissions
 
 	ReasonNATSCredentialsAbsent Reason = "NATSCredentialsAbsent" // the files to log in to NATS are absent or empty
 	ReasonNATSPermissionMissing Reason = "NATSPermissionMissing" // the account may not use a subject that it needs
@@ -108,12 +108,12 @@ const (
 	ReasonSubjectConflict        Reason = "SubjectConflict"        // another database already consumes these events
 
 	// Reasons of ServiceCheck.
-	ReasonServiceAnswers Reason = "ServiceAnswers"
-	ReasonServiceAbsent  Reason = "ServiceAbsent" // nobody answers the bot's requests
-	ReasonDirect         Reason = "Direct"        // the bot has the store open itself
+	ReasonServiceAnswers Reason = "ServiceAnswers" // a database service answers the bot
+	ReasonServiceAbsent  Reason = "ServiceAbsent"  // nobody answers the bot's requests
+	ReasonDirect         Reason = "Direct"         // the bot has the store open itself
 
 	// Reasons of StoreCheck.
-	ReasonStoreOpen        Reason = "StoreOpen"
+	ReasonStoreOpen        Reason = "StoreOpen"        // the store is open and takes writes
 	ReasonStoreUnavailable Reason = "StoreUnavailable" // cannot be opened or written
 	ReasonStoreFull        Reason = "StoreFull"        // no space is left for the database
 	ReasonStoreNewer       Reason = "StoreNewer"       // a later version has changed the database
