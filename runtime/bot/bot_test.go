@@ -17,6 +17,21 @@ type message struct {
 	Payload map[string]any
 }
 
+// checkWatch takes off since when a status knows who is there: whoever was there then came at that very moment, or
+// their session would end with it.
+func (r *rig) checkWatch(payload map[string]any) {
+	r.t.Helper()
+	fields, isStatus := payload["status_data"].(map[string]any)
+	if !isStatus {
+		return
+	}
+	since, _ := fields["watching_since"].(float64)
+	if first := r.service.on(bus.UserJoined)[0].At; int64(since*1000+0.5) != first.UnixMilli() {
+		r.t.Errorf("a status watches since %f, who was there came at %d", since, first.UnixMilli())
+	}
+	delete(fields, "watching_since")
+}
+
 func user(suffix bus.Suffix, name string) message {
 	return message{suffix, map[string]any{"username": name}}
 }
@@ -51,6 +66,7 @@ func (r *rig) messages() []message {
 		}
 		delete(got.Payload, "server")
 		delete(got.Payload, "channel")
+		r.checkWatch(got.Payload)
 		all = append(all, message{got.Suffix, got.Payload})
 	}
 	return all

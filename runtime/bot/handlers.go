@@ -148,9 +148,13 @@ func (s *session) onUserList(users []cytube.User) {
 		s.onUserLeave(gone.Name)
 	}
 	now := time.Now()
+	first := s.watching.IsZero()
+	if first {
+		s.watching = now
+	}
 	id := ""
 	for _, user := range users {
-		if s.channel.users.add(user) {
+		if s.channel.users.add(user) || first {
 			id = s.publishJoined(user.Name, now)
 		}
 	}

@@ -90,6 +90,7 @@ func (s *session) publishStatus(inChannel bool) {
 			CurrentMediaDuration:  new(c.playing.media.Seconds),
 			BotStartTime:          new(s.started.Unix()),
 			BotConnected:          new(bus.Flag(inChannel)),
+			WatchingSince:         bus.Seconds{Time: s.watching},
 		},
 		Origin: s.origin(now),
 	})

@@ -19,6 +19,8 @@ type session struct {
 	commands *commands
 	// joined is false while the server tells what happened before we came.
 	joined bool
+	// watching is since when it is known who is there. The zero time: it is not.
+	watching time.Time
 	// replay is what it has told so far of what was said.
 	replay   arrivalInChannel
 	expected []*expectation

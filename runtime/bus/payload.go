@@ -54,6 +54,9 @@ type StatusData struct {
 	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
 	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
 	BotConnected          *Flag    `json:"bot_connected,omitempty"`
+	// WatchingSince is when the bot came into the channel and was told who is there; each of them has a UserJoined
+	// of the same moment. Whoever else was there before has left while no bot was there to see it.
+	WatchingSince Seconds `json:"watching_since,omitzero"`
 }
 
 // RecentChatRequest is the body of a StatsRecentChat request. The service's default limit is 50.

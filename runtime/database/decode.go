@@ -39,6 +39,11 @@ func (d decoder) event(suffix bus.Suffix, m arrival) (store.Event, error) {
 		return store.Event{}, err
 	}
 	at := d.time(origin, m.at)
+	if status, ok := fact.(store.Status); ok && !at.Equal(origin.Timestamp.Time) {
+		// A clock that is ahead: the joins that belong to it had their times cut, each to another.
+		status.WatchingSince = nil
+		fact = status
+	}
 	id := m.eventID(suffix)
 	switch {
 	case id != "":

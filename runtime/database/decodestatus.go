@@ -33,6 +33,7 @@ var statusFields = map[string]func(status *store.Status, data []byte) error{
 	}),
 	"bot_start_time": statusField(func(s *store.Status, v decimal) { s.BotStartTime = new(int64(v)) }),
 	"bot_connected":  statusField(func(s *store.Status, v bus.Flag) { s.BotConnected = new(bool(v)) }),
+	"watching_since": statusField(func(s *store.Status, v bus.Seconds) { s.WatchingSince = &v.Time }),
 }
 
 func statusField[V any](set func(*store.Status, V)) func(*store.Status, []byte) error {

@@ -79,6 +79,9 @@ type Status struct {
 	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
 	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
 	BotConnected          *bool    `json:"bot_connected,omitempty"`
+	// WatchingSince is when the bot came and knew who was there. It is not a field with a last writer: each
+	// stay of a bot has its own. Whoever was there has a UserJoined of this very moment.
+	WatchingSince *time.Time `json:"-"`
 }
 
 func (UserJoined) fact() {}

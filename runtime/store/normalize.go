@@ -46,6 +46,9 @@ func cleanFact(fact Fact) Fact {
 		fact.BotName = cleanPointer(fact.BotName)
 		fact.ChannelName = cleanPointer(fact.ChannelName)
 		fact.CurrentMediaTitle = cleanPointer(fact.CurrentMediaTitle)
+		if fact.WatchingSince != nil {
+			fact.WatchingSince = new(time.UnixMilli(fact.WatchingSince.UnixMilli()).UTC())
+		}
 		return fact
 	default:
 		return fact

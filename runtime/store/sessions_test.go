@@ -51,7 +51,7 @@ func TestSessions(t *testing.T) {
 			all := facts(t, test.facts)
 			for range 5 {
 				rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-				if diff := cmp.Diff(test.want, store.Sessions(all)); diff != "" {
+				if diff := cmp.Diff(test.want, store.Sessions(all, nil)); diff != "" {
 					t.Fatalf("in the order %v:\n%s", all, diff)
 				}
 			}
@@ -59,9 +59,49 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// A bot that is killed tells nobody's leave. Who went before another came once had a session that never ended.
+func TestWhoLeavesUnseenHasASessionThatEnds(t *testing.T) {
+	watches := []store.Watch{
+		{Since: second(10), Until: second(500)}, {Since: second(700), Until: second(1000)},
+		{Since: second(2000), Until: second(2000)},
+	}
+	session := func(join, leave float64) store.Session {
+		return store.Session{Join: second(join), Leave: second(leave)}
+	}
+	for name, test := range map[string]struct {
+		facts string
+		want  []store.Session
+	}{
+		"gone when the next bot came":      {"+10", []store.Session{session(10, 500)}},
+		"still there, and then gone":       {"+10 +700", []store.Session{session(10, 1000)}},
+		"there all the time":               {"+10 +700 +2000", []store.Session{{Join: second(10)}}},
+		"left before":                      {"+10 -400", []store.Session{session(10, 400)}},
+		"came back later":                  {"+10 +750 -800", []store.Session{session(10, 500), session(750, 800)}},
+		"came back at once":                {"+10 +701 -800", []store.Session{session(10, 500), session(701, 800)}},
+		"came after the last sign of life": {"+550", []store.Session{session(550, 550)}},
+		"came to the last bot":             {"+2000", []store.Session{{Join: second(2000)}}},
+		"from before anybody watched":      {"+5", []store.Session{session(5, 500)}},
+		"never came":                       {"", nil},
+	} {
+		all := facts(t, test.facts)
+		for range 5 {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			rand.Shuffle(len(watches), func(i, j int) { watches[i], watches[j] = watches[j], watches[i] })
+			if diff := cmp.Diff(test.want, store.Sessions(all, watches)); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+	}
+	// A bot that is cut off goes on for a while beside the next.
+	both := []store.Watch{{Since: second(10), Until: second(800)}, {Since: second(700), Until: second(900)}}
+	if diff := cmp.Diff([]store.Session{session(10, 700)}, store.Sessions(facts(t, "+10"), both)); diff != "" {
+		t.Errorf("beside another: %s", diff)
+	}
+}
+
 func TestUserWithSessions(t *testing.T) {
 	user := store.User{Username: "alice", LastSeen: second(250)}
-	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200")))
+	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200"), nil))
 	start := second(200)
 	want := store.User{
 		Username: "alice", LastSeen: second(250), Connected: 150 * time.Second, SessionStart: &start,
@@ -70,7 +110,7 @@ func TestUserWithSessions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	got = user.WithSessions(store.Sessions(facts(t, "+0 -100")))
+	got = user.WithSessions(store.Sessions(facts(t, "+0 -100"), nil))
 	if got.SessionStart != nil || got.Connected != 100*time.Second {
 		t.Errorf("left: %+v", got)
 	}

@@ -42,6 +42,10 @@ ON CONFLICT (channel_id) DO UPDATE SET` + highWaterMerge
 ON CONFLICT (channel_id, field) DO UPDATE SET
   value = excluded.value, at = excluded.at, event_id = excluded.event_id
 WHERE (excluded.at, excluded.event_id) > (status.at, status.event_id)`
+
+	watchSQL = `INSERT INTO watches (channel_id, since, until) VALUES ($1, $2, $3)
+ON CONFLICT (channel_id, since) DO UPDATE SET
+  until = CASE WHEN excluded.until > watches.until THEN excluded.until ELSE watches.until END`
 )
 
 // Apply implements store.Store.
@@ -109,11 +113,13 @@ func (b *batch) write(ctx context.Context, session Session) error {
 	}
 	sortRows(b.marks, 1)
 	sortRows(b.fields, 2)
+	sortRows(b.watches, 2)
 	for _, merged := range []struct {
 		what, query string
 		rows        [][]any
 	}{
 		{"users", userSQL, b.userRows()}, {"records", highWaterSQL, b.marks}, {"the bot's status", statusSQL, b.fields},
+		{"when the bot was there", watchSQL, b.watches},
 	} {
 		if len(merged.rows) == 0 {
 			continue

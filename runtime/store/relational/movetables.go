@@ -64,6 +64,10 @@ WHERE excluded.name_at > users.name_at OR excluded.last_seen > users.last_seen
 		name: "presence", channel: 1, columns: columns("event_id, channel_id number, user_key, joined truth, at number"),
 	},
 	{
+		name: "watches", channel: 0, columns: columns("channel_id number, since number, until number"),
+		merge: `(channel_id, since) DO UPDATE SET until = excluded.until WHERE excluded.until > watches.until`,
+	},
+	{
 		name: "chat", channel: 1, columns: columns("event_id, channel_id number, at number, username, text"),
 	},
 	{

@@ -26,6 +26,7 @@ type batch struct {
 	users   map[userKey]*userRow
 	marks   [][]any // the arguments of highWaterSQL
 	fields  [][]any // the arguments of statusSQL
+	watches [][]any // the arguments of watchSQL
 }
 
 // inserts are rows of one table by their event's id.
@@ -112,6 +113,9 @@ func (b *batch) status(id string, channel channelRow, status store.Status, at in
 	fields, err := status.Fields()
 	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrRejected, err)
+	}
+	if since := status.WatchingSince; since != nil {
+		b.watches = append(b.watches, []any{channel.id, since.UnixMilli(), max(at, since.UnixMilli())})
 	}
 	for field, value := range fields {
 		b.fields = append(b.fields, []any{channel.id, field, value, at, id})

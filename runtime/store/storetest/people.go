@@ -47,6 +47,25 @@ func users(t *testing.T, s store.Store) {
 	}
 }
 
+// unseen is what a killed bot did not see.
+func unseen(t *testing.T, s store.Store) {
+	watching := func(at, since float64) store.Event {
+		return happened(at, store.Status{BotConnected: new(true), WatchingSince: new(clock(since))})
+	}
+	events := []store.Event{
+		happened(100, store.UserJoined{Username: "alice"}), happened(100, store.UserJoined{Username: "bob"}),
+		watching(101, 100), watching(300, 100),
+		happened(500, store.UserJoined{Username: "bob"}), watching(501, 500), watching(200, 100),
+	}
+	for i := range events {
+		apply(t, s, events[len(events)-1-i], events[i])
+	}
+	got := read(t, s, movies).Users
+	if len(got) != 2 || got[0].SessionStart != nil || got[0].Connected != 200*time.Second || got[1].SessionStart == nil {
+		t.Errorf("users: %+v", got)
+	}
+}
+
 func highWater(t *testing.T, s store.Store) {
 	for _, step := range []struct {
 		why  string

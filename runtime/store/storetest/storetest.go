@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"one millisecond":          oneMillisecond,
 		"user names":               userNames,
 		"users":                    users,
+		"who leaves unseen":        unseen,
 		"top chatters":             topChatters,
 		"high water":               highWater,
 		"user counts":              userCounts,
