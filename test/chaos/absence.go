@@ -61,7 +61,7 @@ func (s Seen) gap(from, until int64) int64 {
 
 // deafness is how long a leader that was silenced sat in the user list before another of ours came, or it was mended.
 func (s Seen) deafness(fault Happened) int64 {
-	if !silences[fault.Kind] {
+	if !fault.deaf() {
 		return 0
 	}
 	for _, e := range s.Entries {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,6 +25,11 @@ func settings(t *testing.T, seed uint64, duration time.Duration) Options {
 		var err error
 		if options.Duration, err = time.ParseDuration(text); err != nil {
 			t.Fatalf("ROSEY_CHAOS_DURATION: %v", err)
+		}
+	}
+	if text := os.Getenv("ROSEY_CHAOS_ONLY"); text != "" {
+		for kind := range strings.SplitSeq(text, ",") {
+			options.Only = append(options.Only, Kind(strings.TrimSpace(kind)))
 		}
 	}
 	if options.Duration == 0 {
@@ -97,4 +103,18 @@ func TestTwoOfEverything(t *testing.T) {
 // channel, nothing said twice.
 func TestThreeBotsStandBy(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
+}
+
+// The same on a local cluster with two real nodes, as the operator runs it.
+func TestOnACluster(t *testing.T) {
+	if os.Getenv("ROSEY_E2E") != "local-cluster" {
+		t.Skip("needs a local cluster: set ROSEY_E2E to local-cluster")
+	}
+	options := settings(t, 1, 0)
+	world, err := StartCluster(t.Context(), "../..", build(t).Rosey, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(world.Close)
+	play(t, world, options)
 }

@@ -15,8 +15,10 @@ type people struct {
 	random *rand.Rand
 	names  []string
 	inside map[string]bool
-	lines  int
-	hushed atomic.Bool
+	// visitor is there once and never again; empty: none is there now.
+	visitor         string
+	visitors, lines int
+	hushed          atomic.Bool
 }
 
 func newPeople(cytube *CyTube, seed uint64) *people {
@@ -50,6 +52,9 @@ func (p *people) act(ctx context.Context) {
 	name := p.names[p.random.IntN(len(p.names))]
 	dice := p.random.IntN(100)
 	switch {
+	case dice >= 92:
+		p.visit(ctx)
+		return
 	case !p.inside[name] && dice < 15:
 		p.inside[name] = p.cytube.join(ctx, name) == nil
 		return
@@ -68,6 +73,21 @@ func (p *people) act(ctx context.Context) {
 	}
 }
 
+// visit has somebody come who was never there, or leave for good: nobody who comes back could hide that we did not see
+// them go.
+func (p *people) visit(ctx context.Context) {
+	if p.visitor != "" {
+		_ = p.cytube.leave(ctx, p.visitor) // a restart of the server may have thrown them out
+		p.visitor = ""
+		return
+	}
+	p.visitors++
+	name := fmt.Sprintf("visitor_%d", p.visitors)
+	if p.cytube.join(ctx, name) == nil {
+		p.visitor = name
+	}
+}
+
 func (p *people) anybody() string {
 	var inside []string
 	for _, name := range p.names {
@@ -82,6 +102,9 @@ func (p *people) anybody() string {
 }
 
 func (p *people) goHome(ctx context.Context) {
+	if p.visitor != "" {
+		p.visit(ctx)
+	}
 	for _, name := range p.names {
 		if p.inside[name] {
 			_ = p.cytube.leave(ctx, name) // somebody who was thrown out is not there to leave

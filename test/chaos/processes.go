@@ -216,11 +216,12 @@ func (p *Processes) configuration(m *member, command string) string {
 func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
 
 // Close ends all, the last that was started first.
-func (p *Processes) Close() {
-	for _, closer := range slices.Backward(p.closers) {
+func (p *Processes) Close() { closeAll(p.closers) }
+
+func closeAll(closers []func()) {
+	for _, closer := range slices.Backward(closers) {
 		closer()
 	}
-	p.closers = nil
 }
 
 // CyTube is the simulator.
@@ -231,11 +232,15 @@ func (p *Processes) Bot() string { return botName }
 
 // Bus is nats-server itself, behind no wire.
 func (p *Processes) Bus() (string, bus.Subjects) {
+	return "nats://127.0.0.1:" + p.natsPort, mustSubjects(prefix)
+}
+
+func mustSubjects(prefix string) bus.Subjects {
 	subjects, err := bus.NewSubjects(prefix)
 	if err != nil {
 		panic(err) // of a constant
 	}
-	return "nats://127.0.0.1:" + p.natsPort, subjects
+	return subjects
 }
 
 // Well asks every member.
@@ -267,10 +272,13 @@ func (m *member) ready(ctx context.Context) error {
 }
 
 // Stored runs `rosey db show`.
-func (p *Processes) Stored(ctx context.Context) (stored Stored, err error) {
+func (p *Processes) Stored(ctx context.Context) (Stored, error) {
+	return show(ctx, p.programs.Rosey, p.dbs[0].config)
+}
+
+func show(ctx context.Context, rosey, config string) (stored Stored, err error) {
 	//nolint:gosec // the run's own program
-	command := exec.CommandContext(ctx, p.programs.Rosey, "db", "show", "--config", p.dbs[0].config,
-		"--limit", "0", "--output", "json")
+	command := exec.CommandContext(ctx, rosey, "db", "show", "--config", config, "--limit", "0", "--output", "json")
 	out, err := command.Output()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return stored, fmt.Errorf("reading the database: %w: %s", err, failed.Stderr)

@@ -13,12 +13,12 @@ import (
 // Kinds are all that plain processes can suffer.
 func (p *Processes) Kinds() []Kind {
 	kinds := []Kind{
-		KillLeader, PauseLeader, CutLeader, LeaderLosesBus, DropLeader, RollBots,
+		KillLeader, LoseLeader, PauseLeader, CutLeader, LeaderLosesBus, DropLeader, RollBots,
 		KillDatabase, PauseDatabase, CutDatabase, RollDatabases,
 		KillNATS, RestartNATS, PauseNATS, RestartCyTube,
 	}
 	if p.setup.Bots > 1 {
-		kinds = append(kinds, KillStandby, PauseStandby, CutStandby)
+		kinds = append(kinds, KillStandby, PauseStandby, CutStandby, PauseLeaderLong, CutLeaderLong)
 	}
 	if p.setup.Postgres {
 		kinds = append(kinds, KillPostgres, RestartPG, PausePostgres, CutPostgres)
@@ -88,9 +88,11 @@ func (p *Processes) breakBot(ctx context.Context, fault Fault) (target string, m
 	switch fault.Kind {
 	case KillLeader:
 		return kill(leader.child)
-	case PauseLeader:
+	case LoseLeader:
+		return hold(ctx, leader.child, syscall.SIGKILL)
+	case PauseLeader, PauseLeaderLong:
 		return pause(leader.child)
-	case CutLeader:
+	case CutLeader, CutLeaderLong:
 		return cut(leader)
 	case LeaderLosesBus:
 		leader.nats.cut()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type Mend func(context.Context) error
 type Options struct {
 	// Seed chooses faults, people and lines.
 	Seed uint64
+	// Only, when there are any, are the kinds that happen of those that can.
+	Only []Kind
 	// Duration is how long faults happen.
 	Duration time.Duration
 	// Pace is the time between two things that people do, nearly always lines. Default: 700 ms.
@@ -115,9 +118,15 @@ func (r *runner) watch(ctx context.Context) {
 	}
 }
 
+func (o Options) kinds(world World) []Kind {
+	return slices.DeleteFunc(world.Kinds(), func(kind Kind) bool {
+		return len(o.Only) > 0 && !slices.Contains(o.Only, kind)
+	})
+}
+
 func (r *runner) breakThings(ctx context.Context) error {
 	end := time.Now().Add(r.options.Duration)
-	for _, fault := range Schedule(r.options.Seed, r.options.Duration, r.world.Kinds()) {
+	for _, fault := range Schedule(r.options.Seed, r.options.Duration, r.options.kinds(r.world)) {
 		if !wait(ctx, fault.Quiet) {
 			return fmt.Errorf("between faults: %w", ctx.Err())
 		}

@@ -19,13 +19,8 @@ const (
 func (v *Verdict) judgeSessions(seen Seen, stored Stored) {
 	sessions := map[string][]interval{}
 	for _, user := range stored.Users {
-		for _, s := range user.Sessions {
-			if s.Leave == 0 {
-				s.Leave = seen.End
-			}
-			name := strings.ToLower(user.Username)
-			sessions[name] = append(sessions[name], interval{s.Join, s.Leave})
-		}
+		name := strings.ToLower(user.Username)
+		sessions[name] = append(sessions[name], v.intervals(seen, user)...)
 	}
 	ours := seen.stays(seen.Bot)
 	for _, name := range seen.people() {
@@ -38,9 +33,28 @@ func (v *Verdict) judgeSessions(seen Seen, stored Stored) {
 			v.WrongSessions = append(v.WrongSessions, name+" has a session and was not there: "+excess.String())
 		}
 	}
-	for name := range sessions {
-		v.WrongSessions = append(v.WrongSessions, name+" has sessions and never came")
+	for name, rest := range sessions {
+		if len(rest) > 0 {
+			v.WrongSessions = append(v.WrongSessions, name+" has sessions and never came")
+		}
 	}
+}
+
+// intervals are a user's sessions. One that does not end though they have gone is wrong, however short.
+func (v *Verdict) intervals(seen Seen, user StoredUser) (all []interval) {
+	stays := seen.stays(user.Username)
+	for _, s := range user.Sessions {
+		if s.Leave == 0 {
+			s.Leave = seen.End
+			if last := len(stays) - 1; last >= 0 && stays[last].to < seen.End {
+				v.WrongSessions = append(v.WrongSessions,
+					user.Username+" left at "+clock(stays[last].to)+" and has a session that does not end")
+				s.Leave = max(stays[last].to, s.Join)
+			}
+		}
+		all = append(all, interval{s.Join, s.Leave})
+	}
+	return all
 }
 
 // String is for reports: from when, for how long.
