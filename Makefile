@@ -38,6 +38,10 @@ unit: ## Run the tests that need no cluster
 bench: ## Measure the built program from outside; prints the table of docs/performance.md
 	@go run -trimpath ./test/bench
 
+.PHONY: bench-operator
+bench-operator: ## Measure the operator with 1,000 RoseyBots on simulated nodes; prints the table of docs/performance.md
+	@go run -trimpath ./test/bench/operator
+
 .PHONY: generate
 generate: ## Write deepcopy, CRD and RBAC anew from the Go types
 	@hack/generate.sh

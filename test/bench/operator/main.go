@@ -1,0 +1,57 @@
+// Command operator measures the operator with many RoseyBots, on a local control plane whose nodes are simulated, and
+// prints one table. `make bench-operator` runs it; docs/performance.md has what it measured, on which machine.
+//
+// Everything but the kubelets is real: etcd, API server, controllers, scheduler, and the operator as the chart installs
+// it, in a container on a real node.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	count := flag.Int("bots", 1000, "`number` of RoseyBots")
+	rest := flag.Duration("rest", 2*time.Minute, "how `long` to count requests when nothing happens")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *count, *rest)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, count int, rest time.Duration) error {
+	c, err := startCluster(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.down(ctx)
+	b := &bench{cluster: c, count: count}
+	for _, step := range []struct {
+		about string
+		do    func(context.Context) error
+	}{
+		{"a plain client creates the objects", b.measurePlain},
+		{"the operator creates them", b.measureCreation},
+		{fmt.Sprintf("nothing happens for %s", rest), func(ctx context.Context) error { return b.measureRest(ctx, rest) }},
+		{"an operator starts and finds all as it should be", b.measureStart},
+	} {
+		fmt.Fprintln(os.Stderr, "bench:", step.about)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.about, err)
+		}
+	}
+	fmt.Printf("| %d RoseyBots | value |\n|---|---|\n", count)
+	for _, row := range b.rows {
+		fmt.Printf("| %s | %s |\n", row[0], row[1])
+	}
+	return nil
+}

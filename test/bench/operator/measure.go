@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// bench measures in the order of its methods: each needs what the one before left.
+type bench struct {
+	cluster *cluster
+	count   int
+
+	perBot int           // objects of a RoseyBot
+	plain  time.Duration // for a plain client to create the objects of all
+	rows   [][2]string
+}
+
+func (b *bench) report(figure, format string, values ...any) {
+	b.rows = append(b.rows, [2]string{figure, fmt.Sprintf(format, values...)})
+}
+
+// measurePlain creates the objects that the operator will make, by a client that does nothing else. They are removed
+// again, so that both sides find a control plane with nothing to do.
+func (b *bench) measurePlain(ctx context.Context) error {
+	sample, err := b.cluster.sample(ctx)
+	if err != nil {
+		return err
+	}
+	b.perBot = len(sample)
+	if err := b.cluster.makeNamespace(ctx, "plain"); err != nil {
+		return err
+	}
+	start := time.Now()
+	err = inParallel(b.count, func(i int) error {
+		for _, text := range sample {
+			object, err := copyOf(text, fmt.Sprintf("bot-%d", i))
+			if err != nil {
+				return err
+			}
+			if err := b.cluster.client.Create(ctx, object); err != nil {
+				return fmt.Errorf("creating %s: %w", object.GetName(), err)
+			}
+		}
+		return nil
+	})
+	b.plain = time.Since(start)
+	if err != nil {
+		return err
+	}
+	_, err = command(ctx, filepath.Join(b.cluster.bin, "kubectl"), "--kubeconfig", b.cluster.config,
+		"delete", "namespace", "plain", "sample", "--timeout=10m")
+	return err
+}
+
+func (b *bench) measureCreation(ctx context.Context) error {
+	before, err := b.cluster.settled(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.cluster.makeNamespace(ctx, "bots"); err != nil {
+		return err
+	}
+	start := time.Now()
+	err = inParallel(b.count, func(i int) error {
+		bot := newBot("bots", fmt.Sprintf("bot-%d", i))
+		if err := b.cluster.client.Create(ctx, bot); err != nil {
+			return fmt.Errorf("creating %s: %w", bot.Name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, "all objects are there", func() (bool, error) {
+		found, err := b.cluster.owned(ctx, "bots")
+		return found == b.count*b.perBot, err
+	}); err != nil {
+		return err
+	}
+	there := time.Since(start)
+	if err := b.cluster.waitReady(ctx, "bots", b.count); err != nil {
+		return err
+	}
+	ready := time.Since(start)
+	after, err := b.cluster.settled(ctx)
+	if err != nil {
+		return err
+	}
+	total := float64(b.count)
+	b.report("objects of each", "%d", b.perBot)
+	b.report("a plain client creates them all, 4 at once", "%.1f s", b.plain.Seconds())
+	b.report("the operator has created them all", "%.1f s, %.2f × the plain client", there.Seconds(),
+		there.Seconds()/b.plain.Seconds())
+	b.report("until status says that all pods run", "%.1f s", ready.Seconds())
+	b.report("requests of the operator for each, until nothing changes any more", "%.1f",
+		(after.requests-before.requests)/total)
+	b.report("of these writes", "%.1f", (after.writes-before.writes)/total)
+	b.report("resident memory of the operator before", "%.1f MiB", before.resident/mebibyte)
+	b.report("resident memory of the operator after", "%.1f MiB", after.resident/mebibyte)
+	b.report("heap for each, after a collection", "%.0f KiB", (after.heap-before.heap)/total/kibibyte)
+	return nil
+}
+
+// measureRest counts the requests of a bounded time in which nothing happens.
+func (b *bench) measureRest(ctx context.Context, length time.Duration) error {
+	before, err := b.cluster.scrape(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("waiting: %w", ctx.Err())
+	case <-time.After(length):
+	}
+	after, err := b.cluster.scrape(ctx)
+	if err != nil {
+		return err
+	}
+	b.report("requests per minute at rest, lease renewals included", "%.0f",
+		(after.requests-before.requests)/length.Minutes())
+	b.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/length.Minutes())
+	return nil
+}
+
+// measureStart replaces the operator's pod: the new one has to look at everything once.
+func (b *bench) measureStart(ctx context.Context) error {
+	kubectl := filepath.Join(b.cluster.bin, "kubectl")
+	if _, err := command(ctx, kubectl, "--kubeconfig", b.cluster.config, "--namespace", operatorNamespace,
+		"delete", "pod", "--selector", operatorLabel, "--wait"); err != nil {
+		return err
+	}
+	start := time.Now()
+	var now figures
+	if err := until(ctx, "all have been looked at", func() (bool, error) {
+		found, err := b.cluster.scrape(ctx)
+		if err != nil {
+			return false, nil //nolint:nilerr // the new pod does not answer yet
+		}
+		now = found
+		return now.reconciles >= float64(b.count), nil
+	}); err != nil {
+		return err
+	}
+	b.report("a new operator has looked at all, from the end of the old one", "%.1f s", time.Since(start).Seconds())
+	after, err := b.cluster.settled(ctx)
+	if err != nil {
+		return err
+	}
+	b.report("its requests, all told", "%.0f", after.requests)
+	b.report("of these writes", "%.0f", after.writes)
+	return nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	operatorLabel = "app.kubernetes.io/component=operator"
+	kibibyte      = 1 << 10
+	mebibyte      = 1 << 20
+)
+
+// figures are the operator's own metrics, summed up.
+type figures struct {
+	requests, writes, reconciles float64
+	resident, heap               float64 // bytes
+}
+
+// scrape asks the operator's pod through the API server.
+func (c *cluster) scrape(ctx context.Context) (figures, error) {
+	pods, err := c.clientset.CoreV1().Pods(operatorNamespace).List(ctx, metav1.ListOptions{LabelSelector: operatorLabel})
+	if err != nil {
+		return figures{}, fmt.Errorf("listing the operator's pods: %w", err)
+	}
+	if len(pods.Items) != 1 {
+		return figures{}, fmt.Errorf("the operator has %d pods, expected one", len(pods.Items))
+	}
+	text, err := c.clientset.CoreV1().RESTClient().Get().Namespace(operatorNamespace).Resource("pods").
+		Name(pods.Items[0].Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+	if err != nil {
+		return figures{}, fmt.Errorf("reading the operator's metrics: %w", err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		return figures{}, fmt.Errorf("parsing the operator's metrics: %w", err)
+	}
+	all := func(*dto.Metric) bool { return true }
+	out := figures{
+		requests:   sum(families["rest_client_requests_total"], all),
+		writes:     sum(families["rest_client_requests_total"], isWrite),
+		reconciles: sum(families["controller_runtime_reconcile_total"], all),
+		resident:   sum(families["process_resident_memory_bytes"], all),
+		heap:       sum(families["go_memstats_heap_alloc_bytes"], all),
+	}
+	if out.resident == 0 || out.requests == 0 {
+		return figures{}, errors.New("the operator's metrics lack its requests or its memory")
+	}
+	return out, nil
+}
+
+func sum(family *dto.MetricFamily, wanted func(*dto.Metric) bool) float64 {
+	total := 0.0
+	for _, metric := range family.GetMetric() {
+		if wanted(metric) {
+			total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	return total
+}
+
+func isWrite(metric *dto.Metric) bool {
+	for _, label := range metric.GetLabel() {
+		if label.GetName() == "method" {
+			return label.GetValue() != "GET"
+		}
+	}
+	return false
+}
+
+// settled waits until the operator has had nothing to do for ten seconds, and returns the smallest heap of that time,
+// which is nearest to what is left after a collection.
+func (c *cluster) settled(ctx context.Context) (figures, error) {
+	var last figures
+	var since time.Time
+	err := until(ctx, "the operator has nothing to do", func() (bool, error) {
+		now, err := c.scrape(ctx)
+		if err != nil {
+			return false, err
+		}
+		if now.reconciles != last.reconciles {
+			last, since = now, time.Now()
+			return false, nil
+		}
+		now.heap = min(now.heap, last.heap)
+		last = now
+		return time.Since(since) > 10*time.Second, nil
+	})
+	return last, err
+}

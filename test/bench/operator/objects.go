@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+// workers is how many objects are created at once, by both sides: the operator reconciles four RoseyBots at once.
+const workers = 4
+
+// sampleName stands in every name and label of the sample's objects, so that copies can be made of them.
+const sampleName = "sample-name-of-a-bot"
+
+// kinds are those of the objects of a RoseyBot.
+var kinds = []schema.GroupVersionKind{
+	{Version: "v1", Kind: "ConfigMap"},
+	{Version: "v1", Kind: "PersistentVolumeClaim"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
+}
+
+var ofRoseyBots = client.HasLabels{"rosey.dev/roseybot"}
+
+// newBot is one whose pods go to simulated nodes.
+func newBot(namespace, name string) *v1alpha1.RoseyBot {
+	return &v1alpha1.RoseyBot{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.RoseyBotSpec{
+			Channel: v1alpha1.Channel{Name: "bench"},
+			NATS:    &v1alpha1.NATS{URL: "nats://nats.bench.svc:4222"},
+			Scheduling: v1alpha1.Scheduling{
+				NodeSelector: map[string]v1alpha1.LabelValue{"rosey.local/simulated": "true"},
+				Tolerations: []corev1.Toleration{
+					{Key: "rosey.local/simulated", Operator: corev1.TolerationOpExists},
+				},
+			},
+		},
+	}
+}
+
+func (c *cluster) makeNamespace(ctx context.Context, name string) error {
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := c.client.Create(ctx, space); err != nil {
+		return fmt.Errorf("making namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// owned counts the objects of RoseyBots in a namespace. Only their metadata is asked for.
+func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
+	total := 0
+	for _, kind := range kinds {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind)
+		if err := c.client.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
+			return 0, fmt.Errorf("listing %s: %w", kind.Kind, err)
+		}
+		total += len(list.Items)
+	}
+	return total, nil
+}
+
+// sample is the JSON of each object that the operator makes of one RoseyBot, without what the API server adds.
+func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
+	const namespace = "sample"
+	if err := c.makeNamespace(ctx, namespace); err != nil {
+		return nil, err
+	}
+	bot := newBot(namespace, sampleName)
+	if err := c.client.Create(ctx, bot); err != nil {
+		return nil, fmt.Errorf("creating the sample: %w", err)
+	}
+	if err := c.waitReady(ctx, namespace, 1); err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for _, kind := range kinds {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		if err := c.client.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", kind.Kind, err)
+		}
+		for _, object := range list.Items {
+			text, err := json.Marshal(cleaned(&object).Object)
+			if err != nil {
+				return nil, fmt.Errorf("encoding %s: %w", object.GetName(), err)
+			}
+			out = append(out, text)
+		}
+	}
+	return out, nil
+}
+
+// cleaned is what a client would send to create the object.
+func cleaned(object *unstructured.Unstructured) *unstructured.Unstructured {
+	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
+		"ownerReferences", "finalizers"} {
+		unstructured.RemoveNestedField(object.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(object.Object, "status")
+	unstructured.RemoveNestedField(object.Object, "spec", "volumeName")
+	unstructured.RemoveNestedField(object.Object, "metadata", "annotations")
+	object.SetNamespace("plain")
+	return object
+}
+
+// copyOf is the sample's object under another name.
+func copyOf(sample []byte, name string) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(sample), sampleName, name)), &object.Object); err != nil {
+		return nil, fmt.Errorf("copying the sample: %w", err)
+	}
+	return object, nil
+}
+
+// inParallel calls do for 0 to count-1 by a few workers, and returns the first error.
+func inParallel(count int, do func(i int) error) error {
+	numbers := make(chan int)
+	failed := make(chan error, workers)
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			var first error
+			for i := range numbers {
+				if err := do(i); err != nil && first == nil {
+					first = err
+				}
+			}
+			failed <- first
+		})
+	}
+	for i := range count {
+		numbers <- i
+	}
+	close(numbers)
+	group.Wait()
+	close(failed)
+	for err := range failed {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitReady waits until so many RoseyBots of a namespace have pods that are ready.
+func (c *cluster) waitReady(ctx context.Context, namespace string, count int) error {
+	return until(ctx, fmt.Sprintf("%d RoseyBots have their pods", count), func() (bool, error) {
+		bots := &v1alpha1.RoseyBotList{}
+		if err := c.client.List(ctx, bots, client.InNamespace(namespace)); err != nil {
+			return false, fmt.Errorf("listing RoseyBots: %w", err)
+		}
+		ready := 0
+		for _, bot := range bots.Items {
+			for _, condition := range bot.Status.Conditions {
+				if condition.Type == v1alpha1.ConditionDatabaseAvailable && condition.Status == metav1.ConditionTrue {
+					ready++
+				}
+			}
+		}
+		return ready == count, nil
+	})
+}
+
+// until asks ten times a second, for at most ten minutes.
+func until(ctx context.Context, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := done(); err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
