@@ -238,14 +238,24 @@ type received struct {
 func startService(t *testing.T, client *nats.Conn) *service {
 	t.Helper()
 	s := &service{t: t}
+	// One subscription: an answer says that what came before was noted.
 	_, err := client.Subscribe(prefix+".db.>", s.receive)
-	must(t, err)
-	_, err = client.Subscribe(prefix+"."+string(bus.OutboundGet), func(m *nats.Msg) {
-		_ = m.Respond(s.answer(m.Data))
-	})
 	must(t, err)
 	must(t, client.Flush())
 	return s
+}
+
+// hand answers with lines to say, and as one that knows ids unless it is Python's.
+func (s *service) hand(m *nats.Msg) {
+	reply := &nats.Msg{Data: s.answer(m.Data)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.python {
+		reply.Header = nats.Header{bus.IDsHeader: {"once"}}
+	}
+	if err := m.RespondMsg(reply); err != nil {
+		s.t.Error(err)
+	}
 }
 
 func (s *service) answer(request []byte) []byte {
@@ -277,6 +287,7 @@ func (s *service) answer(request []byte) []byte {
 func (s *service) receive(m *nats.Msg) {
 	suffix := bus.Suffix(strings.TrimPrefix(m.Subject, prefix+"."))
 	if suffix == bus.OutboundGet {
+		s.hand(m)
 		return
 	}
 	got := received{Suffix: suffix, ID: bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)}

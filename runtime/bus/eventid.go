@@ -15,7 +15,8 @@ import (
 const MsgIDHeader = "Nats-Msg-Id"
 
 // IDsHeader is in the replies of a service that stores an event with a known id only once. To such a
-// service everything that could not be confirmed can be published again. The Python service has none.
+// service everything that could not be confirmed can be published again. The Python service has none:
+// to it nothing is published twice.
 const IDsHeader = "Rosey-Event-Ids"
 
 // MsgID is the value of MsgIDHeader.

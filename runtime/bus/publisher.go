@@ -50,7 +50,8 @@ type PublisherOptions struct {
 // service answers, published, and let go when a service still answers behind them on the same
 // connection. Our service answers behind what it has stored, so nothing is lost when it is killed.
 //
-// What could not be confirmed is published again; its ids make that harmless.
+// What could not be confirmed is published again; its ids make that harmless. To a service that knows no ids nothing is:
+// what was on its way when the connection broke is lost rather than stored twice.
 type Publisher struct {
 	conn     *Conn
 	subjects Subjects
@@ -118,7 +119,7 @@ func (p *Publisher) Run(ctx context.Context) {
 // give sends one batch or waits for one. It answers false when NATS takes nothing.
 func (p *Publisher) give(ctx context.Context) bool {
 	bound, err := p.binding.Bind(ctx)
-	durable := bound.Durable() && !p.service.coreOnly()
+	durable := bound.Durable() && !p.service.storesAgain()
 	p.durable.Store(durable)
 	switch {
 	case errors.Is(err, ErrNotConnected):
@@ -131,20 +132,6 @@ func (p *Publisher) give(ctx context.Context) bool {
 	default:
 		return p.giveToService(ctx)
 	}
-}
-
-func (p *Publisher) giveToService(ctx context.Context) bool {
-	if !p.serviceAnswers(ctx) {
-		return false
-	}
-	batch, end := p.queue.front(maxBatch)
-	switch {
-	case len(batch) == 0:
-		p.pause(ctx, p.queue.pushed)
-	case !p.send(ctx, batch, end):
-		p.pause(ctx, nil)
-	}
-	return true
 }
 
 // watchService looks for the service beside what goes to the stream: that must not wait for its answers.
@@ -168,10 +155,12 @@ func (p *Publisher) serviceAnswers(ctx context.Context) bool {
 		p.service.absent(ErrNotConnected)
 		return false
 	}
+	return p.service.answersOn(p.conn.number()) || p.askService(ctx)
+}
+
+// askService asks whether a service is there, and notes what it hears.
+func (p *Publisher) askService(ctx context.Context) bool {
 	connection := p.conn.number()
-	if p.service.answersOn(connection) {
-		return true
-	}
 	knowsIDs, err := p.probe(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -201,31 +190,10 @@ func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
 	return reply.Header.Get(IDsHeader) != "", nil
 }
 
-// send publishes a batch and lets it go, or answers false when it has to be published again.
-func (p *Publisher) send(ctx context.Context, batch []message, end int) bool {
-	connection := p.conn.number()
-	var sent []message
-	for _, m := range batch {
-		err := p.conn.NATS().PublishMsg(p.wire(m))
-		if errors.Is(err, nats.ErrMaxPayload) {
-			p.tooLarge(m)
-			continue
-		}
-		if err != nil {
-			p.service.absent(ErrNotConnected)
-			return false
-		}
-		sent = append(sent, m)
-	}
-	if !p.arrived(ctx, connection) {
-		return false
-	}
-	p.queue.removeTo(end)
-	p.published(sent)
-	return true
-}
-
 func (p *Publisher) published(messages []message) {
+	if len(messages) == 0 {
+		return
+	}
 	for _, m := range messages {
 		p.metrics.published.WithLabelValues(string(m.suffix)).Inc()
 		p.log.Debug("[NATS] published "+string(m.suffix), "id", m.id)
@@ -241,23 +209,6 @@ func (p *Publisher) tooLarge(m message) {
 
 func (p *Publisher) wire(m message) *nats.Msg {
 	return &nats.Msg{Subject: p.subjects.Subject(m.suffix), Header: nats.Header{MsgIDHeader: {m.id}}, Data: m.data}
-}
-
-// arrived says whether what was published on a connection can be let go.
-func (p *Publisher) arrived(ctx context.Context, connection uint64) bool {
-	_, err := p.probe(ctx)
-	if ctx.Err() != nil {
-		return false
-	}
-	if err != nil {
-		p.service.absent(err)
-	}
-	if errors.Is(err, ErrNoReply) && !p.service.knowsIDs() {
-		// The Python service may only be slow, and would store again what is published again. That
-		// the server had it all to hand over has to be enough.
-		err = p.conn.NATS().FlushTimeout(RequestTimeout)
-	}
-	return err == nil && p.conn.number() == connection
 }
 
 // Flush waits until everything that was published before the call has been sent.

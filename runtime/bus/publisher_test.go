@@ -32,9 +32,22 @@ type service struct {
 
 func startService(t *testing.T, client *nats.Conn) *service {
 	t.Helper()
+	return startServiceWith(t, client, nats.Header{bus.IDsHeader: {"once"}})
+}
+
+// startPythonService knows no ids.
+func startPythonService(t *testing.T, client *nats.Conn) *service {
+	t.Helper()
+	return startServiceWith(t, client, nil)
+}
+
+func startServiceWith(t *testing.T, client *nats.Conn, header nats.Header) *service {
+	t.Helper()
 	s := &service{ids: map[string]int{}}
 	s.subscribe(t, client, "rosey.db.user.joined", s.take)
-	s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) { _ = m.Respond([]byte("[]")) })
+	s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) {
+		_ = m.RespondMsg(&nats.Msg{Data: []byte("[]"), Header: header})
+	})
 	if err := client.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,21 +176,28 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 
 func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
 	t.Parallel()
-	server := natstest.Start(t)
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-	client := server.Client()
-	first := startService(t, client)
-	joined(publisher, "a")
-	waitForNames(t, first, []string{"a"})
+	for name, start := range map[string]func(*testing.T, *nats.Conn) *service{
+		"with ids": startService, "without ids": startPythonService,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := natstest.Start(t)
+			publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+			client := server.Client()
+			first := start(t, client)
+			joined(publisher, "a")
+			waitForNames(t, first, []string{"a"})
 
-	first.stop(t, client)
-	// The publisher does not know yet that nobody is there.
-	joined(publisher, "b")
-	joined(publisher, "c")
-	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+			first.stop(t, client)
+			// The publisher does not know yet that nobody is there.
+			joined(publisher, "b")
+			joined(publisher, "c")
+			waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
 
-	second := startService(t, client)
-	waitForNames(t, second, []string{"b", "c"})
+			second := start(t, client)
+			waitForNames(t, second, []string{"b", "c"})
+		})
+	}
 }
 
 func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
@@ -277,8 +297,8 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// A service that is only slow has the messages already. One that knows no ids must not get them again;
-// one that does gets them again, since it may have been killed instead.
+// A service that is only slow has the messages already. One that does not know ids must not get them again, and is
+// asked before; one that does gets them again, since it may have been killed instead.
 func TestASlowService(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -296,7 +316,7 @@ func TestASlowService(t *testing.T) {
 			var asked atomic.Int32
 			s.subscribe(t, client, "rosey.db.user.joined", s.take)
 			s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) {
-				// The first question opens the gate, the second is about what was published.
+				// The first question opens the gate. The second is about what was published, or shall be.
 				if asked.Add(1) != 2 {
 					_ = m.RespondMsg(&nats.Msg{Data: []byte("[]"), Header: test.header})
 				}
@@ -316,6 +336,38 @@ func TestASlowService(t *testing.T) {
 				t.Errorf("%d messages repeated, want %d", got, test.repeated)
 			}
 		})
+	}
+}
+
+// What was on its way to a service that knows no ids when the connection broke may have been stored: it is not sent
+// again.
+func TestAServiceWithoutIDsGetsNothingTwice(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	client := server.Client()
+	s := &service{ids: map[string]int{}}
+	var restarted atomic.Bool
+	// One subscription has messages and questions in their order.
+	s.subscribe(t, client, "rosey.db.>", func(m *nats.Msg) {
+		switch {
+		case m.Reply == "":
+			s.take(m)
+		case len(s.names()) == 0 || restarted.Load():
+			_ = m.Respond([]byte("[]"))
+		}
+	})
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	joined(publisher, "a")
+	waitForNames(t, s, []string{"a"})
+	server.Restart()
+	restarted.Store(true)
+	joined(publisher, "b")
+	waitForNames(t, s, []string{"a", "b"})
+	if s.repeated() != 0 {
+		t.Errorf("%d came twice", s.repeated())
 	}
 }
 

@@ -20,7 +20,7 @@ type serviceState struct {
 	mu         sync.Mutex
 	answers    bool
 	connection uint64 // on which it answered
-	ids        bool   // it stores an event with a known id only once
+	withoutIDs bool   // it would store an event with a known id again
 	reason     config.Reason
 	why        string
 	since      time.Time
@@ -41,24 +41,18 @@ func (s *serviceState) answersOn(connection uint64) bool {
 	return s.answers && s.connection == connection
 }
 
-// knowsIDs is about the service that answered last.
-func (s *serviceState) knowsIDs() bool {
+// storesAgain says whether the service that answered last would store again what is published again. Such a one reads no
+// stream either. While it is away that stays so: it is likely to come back.
+func (s *serviceState) storesAgain() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ids
-}
-
-// coreOnly says whether the service that answers would store again what is published again, and knows no stream.
-func (s *serviceState) coreOnly() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.answers && !s.ids
+	return s.withoutIDs
 }
 
 func (s *serviceState) answered(connection uint64, knowsIDs bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connection, s.ids = connection, knowsIDs
+	s.connection, s.withoutIDs = connection, !knowsIDs
 	s.set(s.log.Info, true, config.ReasonServiceAnswers, "a database service answers on "+s.subject)
 }
 

@@ -298,7 +298,7 @@ func TestWhatIsNotConfirmedIsPublishedAgain(t *testing.T) {
 func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
-	s := startService(t, nats.Client())
+	s := startPythonService(t, nats.Client())
 	publisher := runDurable(t, nats)
 	waitForReason(t, publisher.Check, config.ReasonServiceAnswers)
 	names := numbered(0, 500)
@@ -309,4 +309,24 @@ func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
 	if s.repeated() != 0 {
 		t.Errorf("%d came twice", s.repeated())
 	}
+}
+
+// One that is away for a while comes back and reads no stream: what happens meanwhile waits for it.
+func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	client := nats.Client()
+	first := startPythonService(t, client)
+	conn := connect(t, nats.URL())
+	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn)})
+	waitForReason(t, publisher.Check, config.ReasonServiceAnswers)
+	joined(publisher, "a")
+	waitForNames(t, first, []string{"a"})
+	first.stop(t, client)
+	joined(publisher, "b")
+	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	asked := conn.NATS().Stats().OutMsgs
+	natstest.Eventually(t, "the publisher looks for a service", func() bool { return conn.NATS().Stats().OutMsgs > asked+3 })
+	joined(publisher, "c")
+	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
 }

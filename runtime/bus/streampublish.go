@@ -23,9 +23,7 @@ func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
 	}
 	confirmed, done, err := p.keep(ctx, bound, batch)
 	p.queue.removeTo(end - len(batch) + done)
-	if len(confirmed) > 0 {
-		p.published(confirmed)
-	}
+	p.published(confirmed)
 	switch {
 	case err == nil:
 		p.binding.Works()
