@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,6 +41,14 @@ func standIn(t *testing.T, kind, namespace, name string) client.Object {
 		}}
 	case "NetworkPolicy":
 		return &networkingv1.NetworkPolicy{ObjectMeta: meta}
+	case "PodDisruptionBudget":
+		return &policyv1.PodDisruptionBudget{ObjectMeta: meta}
+	case "HorizontalPodAutoscaler":
+		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: meta, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
+				APIVersion: "apps/v1", Kind: "Deployment", Name: "theirs",
+			}, MaxReplicas: 1,
+		}}
 	case "Deployment":
 		return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
@@ -62,6 +72,8 @@ func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
 		{"NetworkPolicy", "movienight-bot", v1alpha1.ConditionBotAvailable},
 		{"Service", "movienight-bot", v1alpha1.ConditionBotAvailable},
 		{"Deployment", "movienight-bot", v1alpha1.ConditionBotAvailable},
+		{"PodDisruptionBudget", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
+		{"HorizontalPodAutoscaler", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
 	}
 	for _, test := range tests {
 		for _, labelled := range []bool{false, true} {
@@ -73,6 +85,9 @@ func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
 				}
 				if labelled && test.kind == "PersistentVolumeClaim" {
 					theirs.SetOwnerReferences(somebody()) // a claim without one would be taken up
+				}
+				if test.kind == "PodDisruptionBudget" || test.kind == "HorizontalPodAutoscaler" {
+					withPostgres(bot).Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 4}
 				}
 				create(t, theirs)
 				create(t, bot)
