@@ -29,6 +29,8 @@ type bench struct {
 	table   table
 	current string
 	files   int
+	// terminal says that somebody looks.
+	terminal bool
 }
 
 // newBench builds the program as a release is built.
@@ -38,6 +40,9 @@ func newBench(ctx context.Context, verbose bool) (*bench, error) {
 		return nil, fmt.Errorf("making a directory: %w", err)
 	}
 	b := &bench{dir: dir, program: filepath.Join(dir, "rosey"), verbose: verbose}
+	if about, err := os.Stderr.Stat(); err == nil {
+		b.terminal = about.Mode()&os.ModeCharDevice != 0
+	}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, //nolint:gosec // ours
 		"./cmd/rosey")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -59,6 +64,25 @@ func (b *bench) close() error {
 // report adds a figure of the case that runs.
 func (b *bench) report(figure string, value float64, unit, against string) {
 	b.table.rows = append(b.table.rows, row{b.current, figure, value, unit, against})
+}
+
+// say tells the person at the terminal what was done.
+func (b *bench) say(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, b.clear()+"bench: "+format+"\n", arguments...)
+}
+
+// progress tells what is being done, in a line that the next one replaces. Where nobody looks it is left out.
+func (b *bench) progress(format string, arguments ...any) {
+	if b.terminal {
+		fmt.Fprintf(os.Stderr, b.clear()+"bench: "+format, arguments...)
+	}
+}
+
+func (b *bench) clear() string {
+	if b.terminal {
+		return "\r\x1b[K"
+	}
+	return ""
 }
 
 // file writes a file of its own for each call, and answers its path.

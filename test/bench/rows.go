@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	rowLines = 50_000
+	// singleLines are in a transaction each, so each waits for the disk.
+	singleLines = 1_000
+	rowRounds   = 3
+)
+
+// way is how lines get into a database.
+type way struct {
+	name  string
+	lines int
+	// services is how many there are. None: the lines are added without them.
+	services int
+	durable  bool
+	// do has the lines stored. It may return before they are.
+	do func(ctx context.Context, r *trial) error
+}
+
+// trial is one measurement of a way.
+type trial struct {
+	target   *target
+	lines    []line
+	services []*process
+	conn     *nats.Conn
+	messages []*nats.Msg
+	began    time.Time
+}
+
+var ways = []way{
+	{name: "raw insert", lines: rowLines, do: func(ctx context.Context, r *trial) error {
+		return r.target.raw(ctx, r.lines)
+	}},
+	{name: "NATS", lines: rowLines, services: 1, do: func(ctx context.Context, r *trial) error {
+		return publishCore(ctx, r.conn, r.messages, 2000, 3)
+	}},
+	{name: "JetStream", lines: rowLines, services: 1, durable: true, do: func(ctx context.Context, r *trial) error {
+		return publishStream(ctx, r.conn, r.messages)
+	}},
+	{name: "JetStream, backlog", lines: rowLines, services: 1, durable: true, do: backlog},
+	{name: "NATS, a transaction for each", lines: singleLines, services: 1, do: func(ctx context.Context, r *trial) error {
+		return publishCore(ctx, r.conn, r.messages, 1, 500)
+	}},
+}
+
+// backlog has the stream full before the service works, and measures from then on.
+func backlog(ctx context.Context, r *trial) error {
+	err := stopped(r.services, func() error { return publishStream(ctx, r.conn, r.messages) })
+	r.began = time.Now()
+	return err
+}
+
+// stopped does something while processes stand still.
+func stopped(processes []*process, do func() error) (err error) {
+	for _, p := range processes {
+		if err := p.command.Process.Signal(syscall.SIGSTOP); err != nil {
+			return fmt.Errorf("stopping a process: %w", err)
+		}
+		defer func() { err = errors.Join(err, p.command.Process.Signal(syscall.SIGCONT)) }()
+	}
+	return do()
+}
+
+// rates are the results of one way: lines a second, and microseconds of the processor for a line.
+type rates struct{ rate, cost []float64 }
+
+// measureRows measures lines from being published to being committed, in every database, beside the same rows without
+// NATS and JSON. The ways take turns, so that what else the machine does hits all of them.
+func measureRows(ctx context.Context, b *bench) (err error) {
+	makers, done, err := b.makers()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	for _, maker := range makers {
+		if err := b.compare(ctx, maker, ways, rowRounds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureServices measures one, two and four services that share the stream and a database server.
+func measureServices(ctx context.Context, b *bench) (err error) {
+	makers, done, err := b.makers()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if len(makers) < 2 {
+		return nil // SQLite has one writer
+	}
+	var several []way
+	for _, count := range []int{1, 2, 4} {
+		several = append(several, way{
+			name: fmt.Sprintf("%d services", count), lines: rowLines, services: count, durable: true, do: backlog,
+		})
+	}
+	return b.compare(ctx, makers[1], several, rowRounds)
+}
+
+// compare reports the medians of several ways; the first is what the others are compared with.
+func (b *bench) compare(ctx context.Context, maker maker, ways []way, rounds int) error {
+	results := make([]rates, len(ways))
+	for round := range rounds {
+		for i, way := range ways {
+			name := fmt.Sprintf("%s, %s, %d of %d", maker.name, way.name, round+1, rounds)
+			rate, cost, err := b.lines(ctx, maker, way, name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			b.say("%s: %.0f lines/s", name, rate)
+			results[i].rate = append(results[i].rate, rate)
+			results[i].cost = append(results[i].cost, cost)
+		}
+	}
+	const rate, cost = ": committed", ": of a processor"
+	for i, way := range ways {
+		name, against := maker.name+", "+way.name, maker.name+", "+ways[0].name
+		b.report(name+rate, median(results[i].rate), "lines/s", unlessFirst(i, against+rate))
+		b.report(name+cost, median(results[i].cost), "µs for a line", unlessFirst(i, against+cost))
+	}
+	return nil
+}
+
+func unlessFirst(i int, against string) string {
+	if i == 0 {
+		return ""
+	}
+	return against
+}
+
+// lines measures one way once: lines a second, and the processor time for each of who stores them.
+func (b *bench) lines(ctx context.Context, maker maker, way way, name string) (rate, cost float64, err error) {
+	w, err := b.newWorld(way.durable)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer w.close()
+	r, err := b.newTrial(ctx, w, maker, way)
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err != nil {
+		return 0, 0, err
+	}
+	before, err := r.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	r.began = time.Now()
+	if err := r.stored(ctx, b, way, name); err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(r.began)
+	after, err := r.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	count, err := r.target.count(ctx)
+	if err == nil && count != way.lines {
+		err = fmt.Errorf("%d lines are stored, expected %d", count, way.lines)
+	}
+	return float64(way.lines) / took.Seconds(), float64((after - before).Microseconds()) / float64(way.lines), err
+}
+
+// newTrial prepares a measurement. Close it, with an error too.
+func (b *bench) newTrial(ctx context.Context, w *world, maker maker, way way) (r *trial, err error) {
+	r = &trial{lines: newLines(way.lines)}
+	if r.messages, err = messages(r.lines); err != nil {
+		return r, err
+	}
+	if r.target, err = maker.make(ctx); err != nil {
+		return r, err
+	}
+	if r.conn, err = nats.Connect(w.nats.ClientURL()); err != nil {
+		return r, fmt.Errorf("connecting to NATS: %w", err)
+	}
+	for range way.services {
+		service, err := b.startServiceOn(ctx, w, r.target)
+		if err != nil {
+			return r, err
+		}
+		r.services = append(r.services, service)
+	}
+	for _, service := range r.services {
+		if err := service.untilReady(ctx); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// startServiceOn starts a database service on a database that is there.
+func (b *bench) startServiceOn(ctx context.Context, w *world, on *target) (*process, error) {
+	return b.start(ctx, append([]string{
+		"db", "--nats", w.nats.ClientURL(), "--prefix", prefix, "--server", site, "--channel", channelName,
+		"--http", "127.0.0.1:0",
+	}, on.arguments...)...)
+}
+
+func (r *trial) close() (err error) {
+	for _, service := range r.services {
+		err = errors.Join(err, service.end())
+	}
+	if r.conn != nil {
+		r.conn.Close()
+	}
+	if r.target != nil {
+		err = errors.Join(err, r.target.close())
+	}
+	return err
+}
+
+// cpu is what the services have used, or this process when it adds the lines itself.
+func (r *trial) cpu() (all time.Duration, err error) {
+	if len(r.services) == 0 {
+		var own syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+			return 0, fmt.Errorf("reading the time used: %w", err)
+		}
+		return time.Duration(own.Utime.Nano() + own.Stime.Nano()), nil
+	}
+	times, err := used(r.services)
+	for _, one := range times {
+		all += one
+	}
+	return all, err
+}
+
+// stored returns when all lines are committed, and tells meanwhile how many are.
+func (r *trial) stored(ctx context.Context, b *bench, way way, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	doing := make(chan error, 1)
+	go func() { doing <- way.do(ctx, r) }()
+	shown := time.NewTicker(500 * time.Millisecond)
+	defer shown.Stop()
+	for done := false; !done; {
+		select {
+		case err := <-doing:
+			if err != nil {
+				return err
+			}
+			done = true
+		case <-shown.C:
+			if way.services > 0 { // else the lines' own connection is in use
+				if err := r.show(ctx, b, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return r.untilStored(ctx, b, name, shown)
+}
+
+// untilStored looks often: at the last line, and then at all.
+func (r *trial) untilStored(ctx context.Context, b *bench, name string, shown *time.Ticker) error {
+	all := r.lines[len(r.lines)-1].id
+	return until(ctx, "all lines to be stored", func() (bool, error) {
+		select {
+		case <-shown.C:
+			return false, r.show(ctx, b, name)
+		default:
+		}
+		last, err := r.target.last(ctx)
+		if err != nil || last != all {
+			return false, err
+		}
+		count, err := r.target.count(ctx)
+		return count == len(r.lines), err
+	})
+}
+
+func (r *trial) show(ctx context.Context, b *bench, name string) error {
+	last, err := r.target.last(ctx)
+	if err == nil {
+		b.progress("%s: %d of %d lines", name, reached(r.lines, last), len(r.lines))
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", to look at what a service has stored
+	_ "modernc.org/sqlite"             // the driver "sqlite"
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// target is a new database with the schema of the program.
+type target struct {
+	arguments []string // by which a service uses it
+	db        *sql.DB  // beside the service
+	// insert is the plain way to add lines in one transaction.
+	insert func(ctx context.Context, db *sql.DB, lines []line) error
+}
+
+// maker makes a new database for each measurement.
+type maker struct {
+	name string
+	make func(ctx context.Context) (*target, error)
+}
+
+// makers are all kinds of database that can be had here.
+func (b *bench) makers() (all []maker, done func() error, err error) {
+	all = []maker{{"SQLite", b.newSQLite}}
+	if _, err := pgtest.Programs(); err != nil {
+		b.say("without PostgreSQL: %v", err)
+		return all, func() error { return nil }, nil
+	}
+	// As durable as a server is unless told otherwise.
+	server, err := pgtest.Start("fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(all, maker{"PostgreSQL", func(ctx context.Context) (*target, error) {
+		return b.newPostgres(ctx, server)
+	}}), server.Stop, nil
+}
+
+func (b *bench) newSQLite(ctx context.Context) (*target, error) {
+	path := b.newDatabase()
+	opened, err := sqlite.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.Close(); err != nil {
+		return nil, err
+	}
+	// The settings of package sqlite.
+	settings := url.Values{
+		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?"+settings.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	return &target{arguments: []string{"--database", path}, db: db, insert: insertSQLite}, nil
+}
+
+func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target, error) {
+	const role = "postgres"
+	b.files++
+	name := fmt.Sprintf("bench_%d", b.files)
+	admin, err := sql.Open("pgx", server.URL(role, pgtest.Password, "postgres"))
+	if err != nil {
+		return nil, fmt.Errorf("reaching PostgreSQL: %w", err)
+	}
+	_, err = admin.ExecContext(ctx, "CREATE DATABASE "+name)
+	if err := errors.Join(err, admin.Close()); err != nil {
+		return nil, fmt.Errorf("making a database: %w", err)
+	}
+	where := server.URL(role, pgtest.Password, name)
+	file, err := b.file(where)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := postgres.Open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.Close(); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("pgx", where)
+	if err != nil {
+		return nil, fmt.Errorf("opening a database: %w", err)
+	}
+	return &target{arguments: []string{"--database-postgres-url-file", file}, db: db, insert: insertPostgres}, nil
+}
+
+func (t *target) close() error {
+	if err := t.db.Close(); err != nil {
+		return fmt.Errorf("closing a database: %w", err)
+	}
+	return nil
+}
+
+// last is the greatest id of a line, and empty while there is none.
+func (t *target) last(ctx context.Context) (id string, err error) {
+	if err := t.db.QueryRowContext(ctx, "SELECT coalesce(max(event_id), '') FROM chat").Scan(&id); err != nil {
+		return "", fmt.Errorf("reading the last line: %w", err)
+	}
+	return id, nil
+}
+
+func (t *target) count(ctx context.Context) (lines int, err error) {
+	if err := t.db.QueryRowContext(ctx, "SELECT count(*) FROM chat").Scan(&lines); err != nil {
+		return 0, fmt.Errorf("counting lines: %w", err)
+	}
+	return lines, nil
+}
+
+// site is whose channel the lines are said to be of.
+const site = "https://cytu.be"
+
+var channel = store.Channel{Server: site, Name: channelName}
