@@ -174,9 +174,9 @@ func (c *cluster) waitReady(ctx context.Context, namespace string, count int) er
 	})
 }
 
-// until asks ten times a second, for at most ten minutes.
+// until asks ten times a second, for at most half an hour: a busy machine is slow, and what hangs must end.
 func until(ctx context.Context, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

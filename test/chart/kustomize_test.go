@@ -1,0 +1,97 @@
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+
+	"rosey.dev/rosey/test/apiservertest"
+)
+
+// config/ is the chart with its default values, for who uses kustomize: a rule that changes in one changes in both.
+func TestKustomizeGivesTheObjectsOfTheChart(t *testing.T) {
+	chart, config := map[string]any{}, map[string]any{}
+	for _, object := range render(t) {
+		object = plain(object)
+		chart[title(object)] = object.Object
+	}
+	for _, object := range kustomize(t) {
+		if object.GetKind() == "Namespace" { // Helm makes it by --create-namespace
+			continue
+		}
+		object = plain(object)
+		config[title(object)] = object.Object
+	}
+	if diff := cmp.Diff(chart, config); diff != "" {
+		t.Errorf("(-chart +config):\n%s", diff)
+	}
+}
+
+func kustomize(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), filepath.Join(os.Getenv(apiservertest.AssetsVariable), "kubectl"),
+		"kustomize", "../../config/default")
+	var problems bytes.Buffer
+	command.Stderr = &problems
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v: %s", err, problems.String())
+	}
+	var out []*unstructured.Unstructured
+	for decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
+		object := &unstructured.Unstructured{}
+		switch err := decoder.Decode(object); {
+		case errors.Is(err, io.EOF):
+			return out
+		case err != nil:
+			t.Fatal(err)
+		}
+		out = append(out, object)
+	}
+}
+
+// plain leaves out what differs on purpose: Helm's labels; names with the release's namespace in front, which let two
+// releases live in one cluster; and that the chart gives by flags what config/ gives by a variable or by default.
+func plain(object *unstructured.Unstructured) *unstructured.Unstructured {
+	unstructured.RemoveNestedField(object.Object, "metadata", "labels")
+	unstructured.RemoveNestedField(object.Object, "metadata", "annotations")
+	object.SetName(plainName(object.GetName()))
+	if name, found, _ := unstructured.NestedString(object.Object, "roleRef", "name"); found {
+		_ = unstructured.SetNestedField(object.Object, plainName(name), "roleRef", "name")
+	}
+	for _, labels := range [][]string{
+		{"spec", "selector", "matchLabels"},
+		{"spec", "podSelector", "matchLabels"},
+		{"spec", "template", "metadata", "labels"},
+	} {
+		for _, label := range []string{
+			"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart",
+		} {
+			unstructured.RemoveNestedField(object.Object, append(labels, label)...)
+		}
+	}
+	containers, found, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+	if !found {
+		return object
+	}
+	for _, container := range containers {
+		delete(container.(map[string]any), "args")
+		delete(container.(map[string]any), "env")
+		delete(container.(map[string]any), "imagePullPolicy")
+	}
+	_ = unstructured.SetNestedSlice(object.Object, containers, "spec", "template", "spec", "containers")
+	return object
+}
+
+func plainName(name string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(name, "rosey-system:"), ":", "-")
+}
