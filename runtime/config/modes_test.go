@@ -24,7 +24,8 @@ func TestWhatModesNeed(t *testing.T) {
 		"NATS mode without NATS": {config.BotComponent, "-", "", "nats.url: required"},
 		"no such mode":           {config.BotComponent, "", "mode: both", `mode: "both", expected one of nats, direct`},
 		"two stores": {
-			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, postgres: {urlFile: /u}}", "database: both sqlite and postgres",
+			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, postgres: {urlFile: /u}}",
+			"database: both sqlite and postgres",
 		},
 		"postgres": {config.DatabaseComponent, "", "database: {postgres: {urlFile: /u}}", ""},
 		"postgres without a file": {
@@ -38,7 +39,8 @@ func TestWhatModesNeed(t *testing.T) {
 			config.BotComponent, "", "standby: true", "standby: needs account.username",
 		},
 		"standby without JetStream": {
-			config.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}", "standby: needs the lock",
+			config.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}",
+			"standby: needs the lock",
 		},
 		"too many replicas": {
 			config.BotComponent, ", jetStream: {replicas: 6}", "", "nats.jetStream.replicas: 6, expected 1 to 5",
