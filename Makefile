@@ -26,6 +26,10 @@ demo-down: ## Remove every trace of the demo
 test: ## Pass every test, end to end included; installs what it needs
 	@hack/test/all
 
+.PHONY: chaos
+chaos: ## Kill, pause, cut and restart everything while people chat, then compare: SEED=N DURATION=5m SETUPS="cluster two one"
+	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" hack/test/chaos
+
 .PHONY: lint
 lint: ## Check style, generated files, scripts and the chart
 	@hack/test/lint

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
 // settings are those of `make chaos`: SEED and DURATION.
@@ -93,9 +95,16 @@ func TestOneOfEverything(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 1, Databases: 1}), options)
 }
 
-// The most: a standby bot, two database services on PostgreSQL, and events in a stream.
+// The most: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` has it for a minute.
 func TestTwoOfEverything(t *testing.T) {
-	options := settings(t, 1, 0)
+	if _, err := pgtest.Programs(); err != nil {
+		t.Skip(err)
+	}
+	var duration time.Duration
+	if os.Getenv("ROSEY_E2E") != "" {
+		duration = time.Minute
+	}
+	options := settings(t, 5, duration)
 	play(t, startProcesses(t, Setup{Bots: 2, Databases: 2, JetStream: true, Postgres: true}), options)
 }
 
