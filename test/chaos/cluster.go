@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,7 @@ type Cluster struct {
 	natsURL    string
 	showConfig string
 	rolls      int
+	wellSince  time.Time // the zero time: it is not
 	closers    []func()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,7 @@ func (c *Cluster) Kinds() []Kind {
 
 // Break makes a fault.
 func (c *Cluster) Break(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+	c.wellSince = time.Time{}
 	switch fault.Kind {
 	case RestartCyTube:
 		return "", nothingToMend, c.cytube.Restart(ctx, fault.Lasts.Milliseconds())

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,9 +14,26 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
+// steady is for how long all must have been well: it takes probes a moment to see that something is not.
+const steady = 3 * time.Second
+
 // Well is nil when nodes and servers are ready, both Deployments are rolled out, and the RoseyBot says that it is
-// Ready.
+// Ready, and all have been so for a moment.
 func (c *Cluster) Well(ctx context.Context) error {
+	if err := c.wellNow(ctx); err != nil {
+		c.wellSince = time.Time{}
+		return err
+	}
+	if c.wellSince.IsZero() {
+		c.wellSince = time.Now()
+	}
+	if since := time.Since(c.wellSince); since < steady {
+		return fmt.Errorf("all is well for only %s", since)
+	}
+	return nil
+}
+
+func (c *Cluster) wellNow(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{c.nodesReady, c.serversReady, c.rolledOut, c.botReady} {
 		if err := check(ctx); err != nil {
 			return err
@@ -93,7 +111,7 @@ func (c *Cluster) botReady(ctx context.Context) error {
 	return nil
 }
 
-// pods are the running pods of a component.
+// pods are the running pods of a component, ready or not.
 func (c *Cluster) pods(ctx context.Context, component string) ([]corev1.Pod, error) {
 	list := &corev1.PodList{}
 	err := c.client.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{
@@ -104,7 +122,7 @@ func (c *Cluster) pods(ctx context.Context, component string) ([]corev1.Pod, err
 	}
 	var running []corev1.Pod
 	for _, pod := range list.Items {
-		if isReady(pod) {
+		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
 			running = append(running, pod)
 		}
 	}

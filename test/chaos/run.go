@@ -80,13 +80,12 @@ func Run(ctx context.Context, world World, o Options) (Result, error) {
 	url, subjects := world.Bus()
 	r.queuer = &queuer{url: url, subjects: subjects, run: fmt.Sprintf("seed %d", o.Seed)}
 	if err := r.untilWell(ctx); err != nil {
-		return Result{}, err
+		return Result{Options: o}, err
 	}
-	if err := r.underLoad(ctx); err != nil {
-		return Result{}, err
-	}
+	broken := r.underLoad(ctx) // what was seen and stored until then is judged all the same
 	seen, verdict, err := r.judge(ctx)
-	return Result{Options: o, Faults: r.faults, Verdict: verdict, Absences: Absences(seen, r.faults)}, err
+	result := Result{Options: o, Faults: r.faults, Verdict: verdict, Absences: Absences(seen, r.faults)}
+	return result, errors.Join(broken, err)
 }
 
 type runner struct {
