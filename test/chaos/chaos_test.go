@@ -95,7 +95,8 @@ func TestOneOfEverything(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 1, Databases: 1}), options)
 }
 
-// The most: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` has it for a minute.
+// The most: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` has it for a
+// minute.
 func TestTwoOfEverything(t *testing.T) {
 	if _, err := pgtest.Programs(); err != nil {
 		t.Skip(err)

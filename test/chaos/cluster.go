@@ -138,7 +138,8 @@ func (c *Cluster) keepWitness(ctx context.Context) error {
 
 // onFirstNode has servers beside the CyTube server: what is promised holds for one trouble at a time, and a leader
 // that is cut off together with the only NATS server, away from the channel, is two.
-const onFirstNode = `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node1"}}}}}`
+var onFirstNode = strings.NewReplacer("      automountServiceAccountToken: false\n",
+	"      automountServiceAccountToken: false\n      nodeSelector: {kubernetes.io/hostname: node1}\n")
 
 func (c *Cluster) installServers(ctx context.Context) error {
 	nats := &corev1.PodList{}
@@ -155,12 +156,9 @@ func (c *Cluster) installServers(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading a manifest: %w", err)
 		}
-		if err := c.kube(ctx, change.Replace(string(text)), "apply", "-f", "-"); err != nil {
+		if err := c.kube(ctx, onFirstNode.Replace(change.Replace(string(text))), "apply", "-f", "-"); err != nil {
 			return err
 		}
-	}
-	if err := c.kube(ctx, "", "patch", "statefulset", "durable-nats", "postgres", "--patch", onFirstNode); err != nil {
-		return err
 	}
 	return c.kube(ctx, "", "rollout", "status", "statefulset/durable-nats", "statefulset/postgres", "--timeout=300s")
 }
