@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+const (
+	sharingBots = 50
+	sharedLines = 20 // in each channel
+)
+
+// sharing is many bots, each in a channel of its own, that use the database service of one of them, as
+// database.sharedFrom has it: the same NATS, prefix and service.
+type sharing struct {
+	*testing.T
+
+	sim    *simulator.Server
+	site   string
+	nats   *natstest.Server
+	path   string
+	bots   []*process
+	events jetstream.JetStream
+}
+
+func channelOf(bot int) string { return fmt.Sprintf("room%02d", bot) }
+
+// talker is somebody of every channel: only the channel tells the rows apart.
+const talker = "alice"
+
+func textOf(bot, line int) string { return fmt.Sprintf("%s says %03d", channelOf(bot), line) }
+
+func newSharing(t *testing.T) *sharing {
+	t.Helper()
+	s := &sharing{T: t, nats: natstest.Start(t, natstest.JetStream(t)), path: filepath.Join(t.TempDir(), "rosey.db")}
+	// All come from one address, so there is no limit of connections or guest logins for one.
+	s.sim, s.site = simulatortest.Start(t, simulator.Options{})
+	var err error
+	if s.events, err = jetstream.New(s.nats.Client()); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "db", "--channel", channelOf(0), "--server", s.site, "--nats", s.nats.URL(), "--database", s.path,
+		"--http", "127.0.0.1:0").waitFor(config.ReasonReady)
+	for i := range sharingBots {
+		if err := s.sim.Channel(channelOf(i)).Join(talker); err != nil {
+			t.Fatal(err)
+		}
+		s.bots = append(s.bots, start(t, "bot", "--channel", channelOf(i), "--server", s.site, "--nats", s.nats.URL(),
+			"--username", "Rosey", "--http", "127.0.0.1:0"))
+	}
+	return s
+}
+
+// talk has every channel say a line in turn, so that the stream has those of all channels mixed.
+func (s *sharing) talk() {
+	s.Helper()
+	for line := range sharedLines {
+		for bot := range s.bots {
+			if _, err := s.sim.Channel(channelOf(bot)).Say(talker, textOf(bot, line)); err != nil {
+				s.Fatal(err)
+			}
+		}
+	}
+}
+
+// stored waits until the database has so many lines of a channel.
+func (s *sharing) stored(look *sqlite.Store, bot int) (lines []store.RecentLine) {
+	s.Helper()
+	channel := store.Channel{Server: s.site, Name: channelOf(bot)}
+	natstest.Within(s.T, time.Minute, "all lines of "+channel.Name, func() bool {
+		var err error
+		if lines, err = look.RecentChat(s.Context(), channel, 1000); err != nil {
+			s.Fatal(err)
+		}
+		return len(lines) >= sharedLines
+	})
+	return lines
+}
+
+// TestFiftyBotsShareOneService has the rows of fifty channels, where the same people say things at the same time, come
+// through one stream, one consumer and one service, and each end in its own channel.
+func TestFiftyBotsShareOneService(t *testing.T) {
+	t.Parallel()
+	s := newSharing(t)
+	for _, bot := range s.bots {
+		bot.waitFor(config.ReasonReady)
+	}
+	s.talk()
+	look, err := sqlite.OpenReadOnly(t.Context(), s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = look.Close() }()
+	for bot := range s.bots {
+		var texts, want []string
+		for _, line := range s.stored(look, bot) {
+			texts = append(texts, line.Text)
+		}
+		for line := range sharedLines {
+			want = append(want, textOf(bot, line))
+		}
+		slices.Sort(texts) // lines of one millisecond have no order
+		if !slices.Equal(texts, want) {
+			t.Errorf("%s has %q, want %q", channelOf(bot), texts, want)
+		}
+		s.people(look, bot)
+	}
+	s.oneConsumer()
+	s.outbound()
+	for _, bot := range s.bots {
+		if code := bot.end(syscall.SIGTERM); code != exitClean {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+// people checks who was seen in a channel, and that what was said elsewhere does not count here.
+func (s *sharing) people(look *sqlite.Store, bot int) {
+	s.Helper()
+	channel := store.Channel{Server: s.site, Name: channelOf(bot)}
+	users, err := look.Users(s.Context(), channel)
+	if err != nil {
+		s.Fatal(err)
+	}
+	lines := map[string]int{}
+	for _, user := range users {
+		lines[user.Username] = user.Lines
+	}
+	if len(lines) != 2 || lines[talker] != sharedLines || lines["Rosey"] != 0 {
+		s.Errorf("%s has users with lines %v", channel.Name, lines)
+	}
+	status, err := look.Status(s.Context(), channel)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if status.ChannelName != nil && *status.ChannelName != channel.Name {
+		s.Errorf("%s has the status of %s", channel.Name, *status.ChannelName)
+	}
+}
+
+// outbound has the service hand out a line for each channel, and looks where it is said.
+func (s *sharing) outbound() {
+	s.Helper()
+	text := func(bot int) string { return "for " + channelOf(bot) }
+	for bot := range s.bots {
+		body := fmt.Sprintf(`{"message":%q,"server":%q,"channel":%q}`, text(bot), s.site, channelOf(bot))
+		if _, err := s.nats.Client().Request("rosey.db.messages.outbound.put", []byte(body), time.Minute); err != nil {
+			s.Fatal(err)
+		}
+	}
+	for bot := range s.bots {
+		channel := s.sim.Channel(channelOf(bot))
+		if _, err := channel.WaitFor(s.Context(), 0, func(e simulator.Entry) bool {
+			return e.Kind == simulator.KindChat && e.User == "Rosey"
+		}); err != nil {
+			s.Fatalf("%s: waiting for its line: %v", channelOf(bot), err)
+		}
+	}
+	for bot := range s.bots {
+		for _, e := range s.sim.Channel(channelOf(bot)).Log() {
+			if e.Kind == simulator.KindChat && e.User == "Rosey" && e.Text != text(bot) {
+				s.Errorf("in %s the bot says %q", channelOf(bot), e.Text)
+			}
+		}
+	}
+}
+
+// oneConsumer checks that all events went through one stream and one consumer.
+func (s *sharing) oneConsumer() {
+	s.Helper()
+	stream, err := s.events.Stream(s.Context(), "rosey_events")
+	if err != nil {
+		s.Fatal(err)
+	}
+	var consumers []string
+	for name := range stream.ConsumerNames(s.Context()).Name() {
+		consumers = append(consumers, name)
+	}
+	if !slices.Equal(consumers, []string{"rosey_db"}) {
+		s.Errorf("the stream has consumers %q", consumers)
+	}
+	if info := stream.CachedInfo(); info.State.Msgs < sharingBots*sharedLines {
+		s.Errorf("the stream has %d events of %d lines", info.State.Msgs, sharingBots*sharedLines)
+	}
+}
