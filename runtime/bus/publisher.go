@@ -50,8 +50,8 @@ type PublisherOptions struct {
 // service answers, published, and let go when a service still answers behind them on the same
 // connection. Our service answers behind what it has stored, so nothing is lost when it is killed.
 //
-// What could not be confirmed is published again; its ids make that harmless. To a service that knows no ids nothing is:
-// what was on its way when the connection broke is lost rather than stored twice.
+// What could not be confirmed is published again; its ids make that harmless. To a service that knows no ids
+// nothing is: what was on its way when the connection broke is lost rather than stored twice.
 type Publisher struct {
 	conn     *Conn
 	subjects Subjects

@@ -41,8 +41,8 @@ func (s *serviceState) answersOn(connection uint64) bool {
 	return s.answers && s.connection == connection
 }
 
-// storesAgain says whether the service that answered last would store again what is published again. Such a one reads no
-// stream either. While it is away that stays so: it is likely to come back.
+// storesAgain says whether the service that answered last would store again what is published again. Such a one
+// reads no stream either. While it is away that stays so: it is likely to come back.
 func (s *serviceState) storesAgain() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -326,7 +326,9 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	joined(publisher, "b")
 	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
 	asked := conn.NATS().Stats().OutMsgs
-	natstest.Eventually(t, "the publisher looks for a service", func() bool { return conn.NATS().Stats().OutMsgs > asked+3 })
+	natstest.Eventually(t, "the publisher looks for a service", func() bool {
+		return conn.NATS().Stats().OutMsgs > asked+3
+	})
 	joined(publisher, "c")
 	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
 }
