@@ -28,7 +28,7 @@ test: ## Pass every test, end to end included; installs what it needs
 
 .PHONY: chaos
 chaos: ## Kill, pause, cut and restart everything while people chat, then compare: SEED=N DURATION=5m SETUPS="cluster two one"
-	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" hack/test/chaos
+	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" hack/test/chaos
 
 .PHONY: lint
 lint: ## Check style, generated files, scripts and the chart

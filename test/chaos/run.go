@@ -76,6 +76,9 @@ func Run(ctx context.Context, world World, o Options) (Result, error) {
 	if o.Announce == 0 {
 		o.Announce = 3 * time.Second
 	}
+	if len(o.kinds(world)) == 0 {
+		return Result{Options: o}, fmt.Errorf("no fault can happen: of %q, expected some of %q", o.Only, world.Kinds())
+	}
 	r := &runner{world: world, options: o, people: newPeople(world.CyTube(), o.Seed)}
 	url, subjects := world.Bus()
 	r.queuer = &queuer{url: url, subjects: subjects, run: fmt.Sprintf("seed %d", o.Seed)}
