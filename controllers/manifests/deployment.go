@@ -47,6 +47,8 @@ func fillPod(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
 			LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(bot, component)},
+			// Without it a rolling update counts the old pods too, and leaves all the new ones on one node.
+			MatchLabelKeys: []string{appsv1.DefaultDeploymentUniqueLabelKey},
 		}}
 	}
 	if bot.Spec.PodSecurityContext != nil {

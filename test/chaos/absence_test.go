@@ -37,3 +37,14 @@ func TestAbsencesAreTheirFaults(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A line of which nobody can know whether it was said is given up; more of them than bots were interrupted are lost.
+func TestNoMoreLinesAreInDoubtThanBotsWereInterrupted(t *testing.T) {
+	result := Result{Faults: []Happened{{Fault: Fault{Kind: KillLeader}}, {Fault: Fault{Kind: KillDatabase}}}}
+	for lines, want := range map[int]bool{0: true, 1: true, 2: false} {
+		result.Verdict.NeverSent = make([]string, lines)
+		if got := result.Clean(); got != want {
+			t.Errorf("%d lines in doubt: clean is %v", lines, got)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func play(t *testing.T, world World, options Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !result.Verdict.Clean() {
+	if !result.Clean() {
 		t.Error("the database and the channel are not the same")
 	}
 }

@@ -25,8 +25,8 @@ type StoredSession struct {
 	Leave int64 `json:"leave"`
 }
 
-// Verdict is what is wrong with a database, and what of a run is beyond anybody's reach. All but Said, Stored, Unseen
-// and Evictions must be empty.
+// Verdict is what is wrong with a database, and what of a run is beyond anybody's reach. All but Said, Stored, Unseen,
+// Evictions and NeverSent must be empty.
 type Verdict struct {
 	Said, Stored int
 	// Unseen counts the lines that nobody of ours could see: said in our absence, and not among the last 15 when we
@@ -43,7 +43,10 @@ type Verdict struct {
 	WrongSessions []string
 	Doubles       []int64  // when two of ours were in the user list at once, in Unix milliseconds
 	SentTwice     []string // outbound lines that were said more than once
-	NeverSent     []string // outbound lines that were accepted and not said
+	// NeverSent are outbound lines that were accepted and not said. A bot that dies between claiming a line and
+	// reporting it leaves one of which nobody can know whether it was said, once the channel has gone on; it is given
+	// up, since a line that was said twice cannot be taken back.
+	NeverSent []string
 }
 
 // Compare judges a database by what the CyTube server saw. outbound are the lines that the service accepted to be
@@ -145,8 +148,11 @@ func (v *Verdict) judgeOutbound(seen Seen, outbound []string) {
 	}
 }
 
-// Clean is true when nothing is wrong.
+// Settled is true when nothing is wrong and nothing is left to be done.
+func (v Verdict) Settled() bool { return v.Clean() && len(v.NeverSent) == 0 }
+
+// Clean is true when nothing is wrong. Of lines that were never sent Result.Clean is the judge.
 func (v Verdict) Clean() bool {
 	return len(v.Lost)+len(v.Duplicated)+len(v.Misattributed)+len(v.Invented)+len(v.WrongCounts)+
-		len(v.WrongSessions)+len(v.Doubles)+len(v.SentTwice)+len(v.NeverSent) == 0
+		len(v.WrongSessions)+len(v.Doubles)+len(v.SentTwice) == 0
 }

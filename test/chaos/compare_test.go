@@ -132,7 +132,7 @@ func TestEveryWrongDatabaseIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen, stored, outbound := evening()
 			test.spoil(&seen, &stored, &outbound)
-			if verdict := Compare(seen, stored, outbound); test.count(verdict) != 1 || verdict.Clean() {
+			if verdict := Compare(seen, stored, outbound); test.count(verdict) != 1 || verdict.Settled() {
 				t.Errorf("not found: %+v", verdict)
 			}
 		})

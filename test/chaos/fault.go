@@ -89,6 +89,12 @@ var silences = map[Kind]bool{
 	PauseLeader: true, PauseLeaderLong: true, CutLeader: true, CutLeaderLong: true,
 }
 
+// interruptions are the faults that can come between a bot's saying an outbound line and its telling so.
+var interruptions = map[Kind]bool{
+	KillLeader: true, LoseLeader: true, PauseLeader: true, PauseLeaderLong: true, CutLeader: true, CutLeaderLong: true,
+	LeaderLosesBus: true, StopKubelet: true, PartitionNode: true,
+}
+
 // deaf is true when the leader heard nothing during the fault, though it was in the user list.
 func (h Happened) deaf() bool { return silences[h.Kind] || strings.HasSuffix(h.Target, withLeader) }
 

@@ -34,6 +34,17 @@ func (r Result) String() string {
 	return out.String()
 }
 
+// Clean is true when nothing is wrong. Each time a bot ended or was cut off, one outbound line may have been given up.
+func (r Result) Clean() bool {
+	interrupted := 0
+	for _, fault := range r.Faults {
+		if interruptions[fault.Kind] {
+			interrupted++
+		}
+	}
+	return r.Verdict.Clean() && len(r.Verdict.NeverSent) <= interrupted
+}
+
 type wrong struct {
 	what     string
 	examples []string
@@ -54,7 +65,7 @@ func (r Result) wrongs() []wrong {
 		{"wrong sessions", v.WrongSessions},
 		{"two of ours in the user list", doubles},
 		{"outbound lines said twice", v.SentTwice},
-		{"outbound lines not said", v.NeverSent},
+		{"outbound lines given up in doubt", v.NeverSent},
 	}
 }
 

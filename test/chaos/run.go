@@ -209,7 +209,7 @@ func (r *runner) judge(ctx context.Context) (seen Seen, verdict Verdict, err err
 	defer cancel()
 	for {
 		seen, verdict, err = r.compare(ctx)
-		if err == nil && verdict.Clean() {
+		if err == nil && verdict.Settled() {
 			return seen, verdict, nil
 		}
 		if !wait(limit, time.Second) {
