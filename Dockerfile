@@ -1,5 +1,5 @@
 # Both images from one file: docker build --target rosey . and docker build --target operator .
-# Static binaries, a numeric user, CA roots, nothing else: the same content that `make images` builds without Docker.
+# Static binaries, a numeric user, CA roots, nothing else: the same content that `hack/cluster/cluster image` builds without Docker.
 FROM golang:1.26.8-bookworm AS build
 ARG VERSION=dev
 ENV CGO_ENABLED=0

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -46,14 +47,32 @@ func TestTwoServicesKeepRowsInPostgreSQL(t *testing.T) {
 	waitReady(t, "library")
 }
 
+// postgresLoaded gives the image to the cluster, once for all tests.
+var postgresLoaded = sync.OnceValue(func() error {
+	folder, err := os.MkdirTemp("", "rosey-e2e-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	image := filepath.Join(folder, "postgres.tar")
+	if _, err := localCluster("image-postgres", "--name-tag", postgresImage, "--output", image); err != nil {
+		return err
+	}
+	_, err = localCluster("load-image", "--name", clusterName, image)
+	return err
+})
+
+func loadPostgres(t *testing.T) {
+	t.Helper()
+	if err := postgresLoaded(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // startPostgres runs a server in the demo's namespace, with its URL in the Secret postgres.
 func startPostgres(t *testing.T) {
 	t.Helper()
-	image := filepath.Join(t.TempDir(), "postgres.tar")
-	if _, err := localCluster("image-postgres", "--name-tag", postgresImage, "--output", image); err != nil {
-		t.Fatal(err)
-	}
-	ofLocalCluster(t, "load-image", image)
+	loadPostgres(t)
 	manifest, err := os.ReadFile("testdata/postgres.yaml")
 	if err != nil {
 		t.Fatal(err)

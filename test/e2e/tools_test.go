@@ -87,6 +87,13 @@ func makeNamespace(t *testing.T, name string, labels map[string]string) {
 	if err := cluster.client.Create(t.Context(), space); err != nil {
 		t.Fatalf("making namespace %s: %v", name, err)
 	}
+	removeAtEnd(t, name)
+}
+
+// removeAtEnd removes a namespace when the test ends.
+func removeAtEnd(t *testing.T, name string) {
+	t.Helper()
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
 		defer cancel()

@@ -1,0 +1,138 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"rosey.dev/rosey/controllers"
+)
+
+var (
+	ourMetric = regexp.MustCompile(`\b(?:rosey_(?:bot|bus|cytube|database)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
+	selector  = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
+	label     = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
+	// row is a line of the table in docs/metrics.md, which a test of cmd/rosey holds to what the code has.
+	row         = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram) \\| ([^|]*) \\|")
+	description = regexp.MustCompile(`^Desc\{fqName: "([^"]+)".* variableLabels: \{([^}]*)\}\}$`)
+)
+
+// ofTarget are the labels that Prometheus gives to every series.
+var ofTarget = []string{"namespace", "pod", "job", "instance"}
+
+// knownMetrics are the labels of all metrics of processes and operator, by name.
+func knownMetrics(t *testing.T) map[string][]string {
+	t.Helper()
+	known := map[string][]string{}
+	document, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range row.FindAllStringSubmatch(string(document), -1) {
+		known[found[1]] = split(found[3])
+		if found[2] == "histogram" {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				known[found[1]+suffix] = append(split(found[3]), "le")
+			}
+		}
+	}
+	for name, labels := range operatorMetrics(t) {
+		known[name] = labels
+	}
+	return known
+}
+
+func operatorMetrics(t *testing.T) map[string][]string {
+	t.Helper()
+	ofLibrary, ok := metrics.Registry.(prometheus.Collector)
+	if !ok {
+		t.Fatal("controller-runtime's registry does not describe its metrics")
+	}
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descriptions)
+		ofLibrary.Describe(descriptions)
+		controllers.NewCollector(nil).Describe(descriptions)
+	}()
+	found := map[string][]string{}
+	for one := range descriptions {
+		if parts := description.FindStringSubmatch(one.String()); parts != nil {
+			found[parts[1]] = split(parts[2])
+		}
+	}
+	return found
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// A metric that nobody has makes an alert that never fires and a panel that stays empty; so does a label.
+func TestAlertsDashboardAndRunbooksNameMetricsThatExist(t *testing.T) {
+	known := knownMetrics(t)
+	files := []string{"../../charts/rosey-operator/files/alerts.yaml", "../../charts/rosey-operator/files/dashboard.json"}
+	for _, pattern := range []string{"../../docs/runbooks/*.md", "../../docs/tasks/*.md"} {
+		pages, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, pages...)
+	}
+	files = append(files, "../../docs/nats.md", "../../docs/reliability.md", "../../README.md")
+	named := 0
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		for _, name := range ourMetric.FindAllString(text, -1) {
+			named++
+			if _, ok := known[name]; !ok {
+				t.Errorf("%s names the metric %s, which nobody has", path, name)
+			}
+		}
+		checkLabels(t, path, text, known)
+	}
+	if named < 30 {
+		t.Errorf("only %d metrics were found in all files", named)
+	}
+}
+
+func checkLabels(t *testing.T, path, text string, known map[string][]string) {
+	t.Helper()
+	for _, use := range selector.FindAllStringSubmatch(text, -1) {
+		labels, ok := known[use[1]]
+		if !ok {
+			continue
+		}
+		for _, one := range label.FindAllStringSubmatch(use[2], -1) {
+			if !slices.Contains(labels, one[1]) && !slices.Contains(ofTarget, one[1]) {
+				t.Errorf("%s asks for %s by the label %s, which is not one of %v", path, use[1], one[1], labels)
+			}
+		}
+	}
+}
+
+// The page has the operator's own metrics too.
+func TestMetricsDocumentHasTheOperators(t *testing.T) {
+	document, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, labels := range operatorMetrics(t) {
+		if !strings.HasPrefix(name, "roseybot_") {
+			continue
+		}
+		line := "| `" + name + "` | gauge | " + strings.Join(labels, ", ") + " |"
+		if !strings.Contains(string(document), line) {
+			t.Errorf("docs/metrics.md has no line that begins with %s", line)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	// typed is what a reader types at a prompt: the password of MyBot's account unless the page says otherwise.
+	typed = "typed-by-a-reader"
+	// pageLimit bounds one page. The kubelet alone may take more than a minute to bring a changed Secret into a pod.
+	pageLimit = 6 * time.Minute
+)
+
+// The commands that remove the operator, and those that bring it back, do so.
+func TestOperatorPages(t *testing.T) {
+	needCluster(t)
+	reader := newReader(t, "docs-operator")
+	reader.follow(t, "docs/tasks/uninstall.md") // a failure leaves no operator, unless this goes on
+	reader.follow(t, "docs/tasks/install.md")
+	reader.follow(t, "docs/tasks/upgrade.md")
+	waitReady(t, demoBot)
+}
+
+// Every page's commands do what the page says, in the order in which they stand there, in a namespace of its own.
+func TestTaskPages(t *testing.T) {
+	needCluster(t)
+	t.Parallel()
+	first := newReader(t, "docs-readme")
+	removeAtEnd(t, "nats") // made by the page
+	first.follow(t, "docs/tasks/nats.md")
+	first.follow(t, "README.md")
+
+	done := []string{"uninstall.md", "install.md", "upgrade.md", "nats.md"}
+	tasks, err := filepath.Glob(filepath.Join(repository, "docs/tasks/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range tasks {
+		page := filepath.Base(path)
+		if slices.Contains(done, page) {
+			continue
+		}
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			newReader(t, "docs-"+strings.TrimSuffix(page, ".md")).follow(t, "docs/tasks/"+page)
+		})
+	}
+	t.Run("runbooks", func(t *testing.T) {
+		t.Parallel()
+		followRunbooks(t)
+	})
+}
+
+// followRunbooks follows all of them for one bot.
+func followRunbooks(t *testing.T) {
+	t.Helper()
+	reader := newReader(t, "docs-runbooks")
+	reader.run(t, "the set-up", "kubectl apply -f config/samples/guest.yaml\n"+
+		"kubectl wait roseybot/mychannel --for=condition=Ready --timeout=2m")
+	runbooks, err := filepath.Glob(filepath.Join(repository, "docs/runbooks/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range runbooks {
+		reader.follow(t, "docs/runbooks/"+filepath.Base(path))
+	}
+}
+
+// reader is somebody who does what a page says, with a CyTube server in the same namespace where the page means cytu.be.
+type reader struct {
+	space, folder string
+	own           placeholders
+}
+
+func newReader(t *testing.T, space string) *reader {
+	t.Helper()
+	r := &reader{space: space, folder: t.TempDir()}
+	tag := operatorTag(t)
+	r.own = placeholders{
+		"REGISTRY": "rosey.local", "TAG": tag, "NAME": "mychannel",
+		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | head -n 1)",
+	}
+	makeNamespace(t, space, nil)
+	if err := os.Symlink(absolute(t, "charts"), filepath.Join(r.folder, "charts")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(r.folder, "config"), os.DirFS(filepath.Join(repository, "config"))); err != nil {
+		t.Fatal(err)
+	}
+	r.adaptSamples(t)
+	r.write(t, "typed", typed)
+	r.write(t, "accounts.yaml", fmt.Sprintf("[{name: MyBot, password: %s, rank: 3}]", typed))
+	r.writeKubeconfig(t)
+	manifest, err := os.ReadFile(filepath.Join(repository, "hack/demo/manifests/cytube.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, "cytube.yaml", strings.Replace(string(manifest), "image: IMAGE", "image: rosey.local/cytube:"+tag, 1))
+	r.run(t, "the set-up", "kubectl create secret generic cytube-accounts --from-file=accounts.yaml\n"+
+		"kubectl apply -f cytube.yaml\nkubectl rollout status deployment/cytube --timeout=2m")
+	return r
+}
+
+// adaptSamples has the samples name the CyTube server of this namespace and the images of the cluster.
+func (r *reader) adaptSamples(t *testing.T) {
+	t.Helper()
+	samples, err := filepath.Glob(filepath.Join(r.folder, "config/samples/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := strings.NewReplacer("image: nats:2-alpine", "image: "+natsImage(t))
+	for _, path := range samples {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		adapted := images.Replace(string(text))
+		if !strings.Contains(adapted, "    server: ") {
+			adapted = strings.Replace(adapted, "  channel:\n", "  channel:\n    server: http://cytube:8880\n", 1)
+		}
+		if err := os.WriteFile(path, []byte(adapted), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeKubeconfig has kubectl use the reader's namespace where a page names none.
+func (r *reader) writeKubeconfig(t *testing.T) {
+	t.Helper()
+	kubeconfig, err := clientcmd.LoadFromFile(cluster.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig.Contexts[kubeconfig.CurrentContext].Namespace = r.space
+	if err := clientcmd.WriteToFile(*kubeconfig, filepath.Join(r.folder, "kubeconfig")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *reader) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(r.folder, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// follow runs a page's commands.
+func (r *reader) follow(t *testing.T, page string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if needsPostgres.Match(text) {
+		needLocalCluster(t)
+		loadPostgres(t)
+	}
+	script := pageScript(string(text), r.own)
+	if strings.TrimSpace(script) == "" {
+		t.Logf("%s: has no commands for a cluster", page)
+		return
+	}
+	r.run(t, page, script)
+}
+
+var needsPostgres = regexp.MustCompile(`test/e2e/testdata/postgres\.yaml`)
+
+// run gives a script to the shell that people use. Its first failing command ends the test, with page and line.
+func (r *reader) run(t *testing.T, title, script string) {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), pageLimit)
+	defer cancel()
+	r.write(t, "script", script)
+	// Each program that reads /dev/stdin opens this file anew, as if it were typed again.
+	input, err := os.Open(filepath.Join(r.folder, "typed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	command := exec.CommandContext(ctx, "bash", "-c", `set -Eeuo pipefail
+		trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
+		source ./script`)
+	command.Dir, command.Stdin = r.folder, input
+	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(r.folder, "kubeconfig"),
+		"PATH="+bin+":"+os.Getenv("PATH"), "TYPED="+input.Name(), "REPOSITORY="+absolute(t, "."))
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	begin := time.Now()
+	if err := command.Run(); err != nil {
+		seen, _ := tool(t, "kubectl", "", "--namespace", r.space, "get", "pods,roseybots", "--output", "wide")
+		t.Fatalf("%s: %v\n%s\n%s", title, err, out.Bytes(), seen)
+	}
+	t.Logf("%s: %s", title, time.Since(begin).Round(time.Second))
+}
+
+// operatorTag is the tag of the images of the working tree.
+func operatorTag(t *testing.T) string {
+	t.Helper()
+	var values struct {
+		Image struct{ Tag string }
+	}
+	if err := json.Unmarshal([]byte(helm(t, "get", "values", release, "--output", "json")), &values); err != nil {
+		t.Fatal(err)
+	}
+	return values.Image.Tag
+}
+
+func natsImage(t *testing.T) string {
+	t.Helper()
+	image, err := tool(t, "kubectl", "", "--namespace", namespace, "get", "deployment", "nats",
+		"--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	full, err := filepath.Abs(filepath.Join(repository, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
+}
