@@ -46,6 +46,10 @@ bench: ## Measure the built program from outside; prints the table of docs/perfo
 bench-operator: ## Measure the operator with 1,000 RoseyBots on simulated nodes; prints the table of docs/performance.md
 	@go run -trimpath ./test/bench/operator
 
+.PHONY: vulncheck
+vulncheck: ## Ask Go's vulnerability database about what is used; needs the internet
+	@go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
 .PHONY: generate
 generate: ## Write deepcopy, CRD and RBAC anew from the Go types
 	@hack/generate.sh

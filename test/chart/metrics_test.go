@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,9 +43,7 @@ func knownMetrics(t *testing.T) map[string][]string {
 			}
 		}
 	}
-	for name, labels := range operatorMetrics(t) {
-		known[name] = labels
-	}
+	maps.Copy(known, operatorMetrics(t))
 	return known
 }
 

@@ -79,7 +79,8 @@ func followRunbooks(t *testing.T) {
 	}
 }
 
-// reader is somebody who does what a page says, with a CyTube server in the same namespace where the page means cytu.be.
+// reader is somebody who does what a page says, with a CyTube server in the same namespace where the page means
+// cytu.be.
 type reader struct {
 	space, folder string
 	own           placeholders
@@ -193,7 +194,7 @@ func (r *reader) run(t *testing.T, title, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer input.Close()
+	defer func() { _ = input.Close() }()
 	command := exec.CommandContext(ctx, "bash", "-c", `set -Eeuo pipefail
 		trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
 		source ./script`)

@@ -53,7 +53,7 @@ var postgresLoaded = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	image := filepath.Join(folder, "postgres.tar")
 	if _, err := localCluster("image-postgres", "--name-tag", postgresImage, "--output", image); err != nil {
 		return err
