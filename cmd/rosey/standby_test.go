@@ -15,20 +15,21 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/test/cable"
 )
 
 // company is a stage with several bots that stand by for each other, each with a cable of its own to NATS.
 type company struct {
 	*stage
 	pods   map[string]*process
-	cables map[string]*cable
+	cables map[string]*cable.Cable
 }
 
 // newCompany has bots a and b, and a leads.
 func newCompany(t *testing.T) *company {
 	t.Helper()
 	c := &company{
-		stage: newStage(t, simulator.Limits{}), pods: map[string]*process{}, cables: map[string]*cable{},
+		stage: newStage(t, simulator.Limits{}), pods: map[string]*process{}, cables: map[string]*cable.Cable{},
 	}
 	dir := t.TempDir()
 	c.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
@@ -45,14 +46,14 @@ func newCompany(t *testing.T) *company {
 func (c *company) startPod(name string) {
 	c.Helper()
 	if c.cables[name] == nil {
-		c.cables[name] = layCable(c.T, strings.TrimPrefix(c.nats.URL(), "nats://"))
+		c.cables[name] = cable.Lay(c.T, strings.TrimPrefix(c.nats.URL(), "nats://"))
 	}
 	file := c.secret(name+".yaml", fmt.Sprintf(`channel: {server: %q, name: %s}
 account: {username: %s, passwordFile: %q}
 nats: {url: "nats://%s"}
 standby: true
 http: {address: "127.0.0.1:0"}
-`, c.site, c.channel, c.username, c.account, c.cables[name].address()))
+`, c.site, c.channel, c.username, c.account, c.cables[name].Address()))
 	c.pods[name] = startAs(c.T, []string{config.PodNameVariable + "=" + name}, "bot", "--config", file)
 }
 
@@ -210,13 +211,13 @@ func TestTheLeaderIsCutOffFromNATS(t *testing.T) {
 	t.Parallel()
 	c := newCompany(t)
 	c.talk("before")
-	c.cables["a"].cut()
+	c.cables["a"].Cut()
 	c.talk("during")
 	c.leads("b")
 	c.expect(join, kick, leave, join)
 	c.eventually("a", "does not know who leads", func(r config.Report) bool { return !r.Ready && r.Leader == "" })
 	c.talk("after")
-	c.cables["a"].mend()
+	c.cables["a"].Mend()
 	c.standsBy("a", "b")
 	c.awaitStored("before", "during", "after")
 	c.expect(join, kick, leave, join)

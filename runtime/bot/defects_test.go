@@ -57,9 +57,9 @@ func TestEventsAreNotHandledTwice(t *testing.T) {
 func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
-	r.link.cut()
+	r.cable.Cut()
 	r.eventually("several failed tries", func() bool { return r.reconnects(config.ReasonServerUnreachable) > 3 })
-	r.link.mend()
+	r.cable.Mend()
 	r.awaitJoined()
 }
 

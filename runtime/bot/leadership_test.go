@@ -119,7 +119,7 @@ func TestALeaderThatCannotGetInLetsAnotherTry(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
 	r.timings.GiveUp, r.timings.StandBack = 50*time.Millisecond, 200*time.Millisecond
-	r.link.cut()
+	r.cable.Cut()
 	r.start()
 	r.awaitReason(config.ReasonServerUnreachable)
 	term := r.awaitWon(r.rival())
@@ -127,7 +127,7 @@ func TestALeaderThatCannotGetInLetsAnotherTry(t *testing.T) {
 		t.Errorf("taken as %s", term.Takeover())
 	}
 	r.eventually("it stands by", func() bool { return r.bot.Check().Reason == config.ReasonStandby })
-	r.link.mend()
+	r.cable.Mend()
 	must(t, term.Release(t.Context()))
 	r.awaitJoined()
 }

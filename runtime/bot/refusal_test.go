@@ -64,8 +64,8 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 			message: "later is absent or empty",
 		},
 		"no server": {
-			prepare: func(r *rig) { r.link.cut() },
-			mend:    func(r *rig) { r.link.mend() },
+			prepare: func(r *rig) { r.cable.Cut() },
+			mend:    func(r *rig) { r.cable.Mend() },
 			reason:  config.ReasonServerUnreachable,
 			message: "cannot reach http://127.0.0.1",
 		},

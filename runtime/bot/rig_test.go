@@ -21,6 +21,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/test/cable"
 )
 
 const (
@@ -30,13 +31,13 @@ const (
 	prefix          = "rosey_test"
 )
 
-// rig is a bot with everything around it: a CyTube server behind a link that can be cut, a NATS server,
+// rig is a bot with everything around it: a CyTube server behind a cable that can be cut, a NATS server,
 // a database service that notes what it is sent, and the bot's log.
 type rig struct {
 	t        *testing.T
 	sim      *simulator.Server
 	channel  *simulator.Channel
-	link     *link
+	cable    *cable.Cable
 	nats     *natstest.Server
 	service  *service
 	log      *logBuffer
@@ -71,13 +72,13 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 	t.Cleanup(func() { log.holdsNoPassword(t) })
 	sim, url := simulatortest.Start(t, options)
 	natsServer := natstest.Start(t)
-	link := startLink(t, url)
+	line := cable.Lay(t, strings.TrimPrefix(url, "http://"))
 	r := &rig{
-		t: t, sim: sim, channel: sim.Channel("movienight"), link: link,
+		t: t, sim: sim, channel: sim.Channel("movienight"), cable: line,
 		nats: natsServer, service: startService(t, natsServer.Client()), log: log,
 		metrics: prometheus.NewRegistry(), instance: "pod-1",
 		config: config.Config{
-			Channel: config.Channel{Server: link.url(), Name: "movienight"},
+			Channel: config.Channel{Server: "http://" + line.Address(), Name: "movienight"},
 			Account: &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
 			NATS:    config.NATS{URL: natsServer.URL(), SubjectPrefix: prefix},
 		},

@@ -1,14 +1,16 @@
-package main
+// Package cable is a TCP connection between a process under test and a server, which a test can cut.
+package cable
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
 	"testing"
 )
 
-// cable passes TCP connections on and can be cut.
-type cable struct {
+// Cable passes TCP connections on and can be cut.
+type Cable struct {
 	listener net.Listener
 	target   string
 	workers  sync.WaitGroup
@@ -18,26 +20,28 @@ type cable struct {
 	open  map[net.Conn]bool
 }
 
-func layCable(t *testing.T, target string) *cable {
+// Lay makes a cable to a server, host:port, from a free port of loopback. It ends with the test.
+func Lay(t *testing.T, target string) *Cable {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cable{listener: listener, target: target, open: map[net.Conn]bool{}}
-	c.workers.Go(c.accept)
+	c := &Cable{listener: listener, target: target, open: map[net.Conn]bool{}}
+	c.workers.Go(func() { c.accept(t.Context()) })
 	t.Cleanup(func() {
 		_ = listener.Close()
-		c.cut()
+		c.Cut()
 		c.workers.Wait()
 	})
 	return c
 }
 
-func (c *cable) address() string { return c.listener.Addr().String() }
+// Address is what the process connects to, host:port.
+func (c *Cable) Address() string { return c.listener.Addr().String() }
 
-// cut ends every connection, and new ones at once until mend.
-func (c *cable) cut() {
+// Cut ends every connection, and new ones at once until Mend.
+func (c *Cable) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isCut = true
@@ -47,19 +51,20 @@ func (c *cable) cut() {
 	clear(c.open)
 }
 
-func (c *cable) mend() {
+// Mend lets connections pass again.
+func (c *Cable) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isCut = false
 }
 
-func (c *cable) accept() {
+func (c *Cable) accept(ctx context.Context) {
 	for {
 		near, err := c.listener.Accept()
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", c.target)
+		far, err := new(net.Dialer).DialContext(ctx, "tcp", c.target)
 		if err != nil {
 			_ = near.Close()
 			continue
@@ -73,7 +78,7 @@ func (c *cable) accept() {
 	}
 }
 
-func (c *cable) keep(conns ...net.Conn) bool {
+func (c *Cable) keep(conns ...net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isCut {
