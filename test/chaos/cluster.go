@@ -130,6 +130,11 @@ func (c *Cluster) keepWitness(ctx context.Context) error {
 	if err := c.kube(ctx, "", "patch", "deployment", "cytube", "--patch", stay); err != nil {
 		return err
 	}
+	// A standby whose DNS server is cut off with the leader has two troubles.
+	err := c.kube(ctx, "", "patch", "deployment", "coredns", "--namespace", "kube-system", "--patch", stay)
+	if err != nil {
+		return err
+	}
 	if err := c.kube(ctx, "", "delete", "roseybot", "--all"); err != nil {
 		return err
 	}

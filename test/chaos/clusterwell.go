@@ -34,7 +34,9 @@ func (c *Cluster) Well(ctx context.Context) error {
 }
 
 func (c *Cluster) wellNow(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{c.nodesReady, c.serversReady, c.rolledOut, c.botReady} {
+	for _, check := range []func(context.Context) error{
+		c.nodesReady, c.serversReady, c.rolledOut, c.botReady, c.botsApart,
+	} {
 		if err := check(ctx); err != nil {
 			return err
 		}
@@ -107,6 +109,25 @@ func (c *Cluster) botReady(ctx context.Context) error {
 	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != bot.Generation {
 		return fmt.Errorf("the RoseyBot is not Ready: %+v", ready)
+	}
+	return nil
+}
+
+// botsApart moves a bot off the node that it shares with the other. Kubernetes spreads new pods and does not bring
+// those back that left a node in trouble, so after that an administrator has to: two bots on one node are lost with it.
+func (c *Cluster) botsApart(ctx context.Context) error {
+	leader, standbys, err := c.bots(ctx)
+	if err != nil {
+		return err
+	}
+	for _, standby := range standbys {
+		if standby.Spec.NodeName != leader.Spec.NodeName {
+			continue
+		}
+		if err := c.client.Delete(ctx, &standby); err != nil {
+			return fmt.Errorf("moving bot %s: %w", standby.Name, err)
+		}
+		return fmt.Errorf("both bots are on %s: %s goes", leader.Spec.NodeName, standby.Name)
 	}
 	return nil
 }

@@ -65,13 +65,23 @@ check_cluster() {
   ROSEY_E2E=local-cluster
 }
 
-# What runs at once in one process is in the runtime and the simulator. The race detector is the one thing that needs C.
-run_race_tests() {
+# What runs at once in one process is in the runtime and the simulator: they run under the race detector, the one thing
+# that needs C.
+raced=(./runtime/... ./cmd/rosey ./hack/cytube/...)
+
+run_raced_tests() {
   if ! command -v gcc >/dev/null; then
     leave_out "the race detector: it needs gcc"
+    run_go_tests "$@" "${raced[@]}"
     return
   fi
-  CGO_ENABLED=1 run_go_tests -race ./runtime/... ./cmd/rosey ./hack/cytube/...
+  CGO_ENABLED=1 run_go_tests -race "$@" "${raced[@]}"
+}
+
+run_other_tests() {
+  local others
+  mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
+  run_go_tests "$@" "${others[@]}"
 }
 
 run_go_tests() {
