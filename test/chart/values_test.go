@@ -45,7 +45,7 @@ func TestObjectsByValues(t *testing.T) {
 		"RoleBinding rosey-system/rosey-operator-leader-election",
 		"ServiceAccount rosey-system/rosey-operator",
 	}
-	podMonitor := "PodMonitor rosey-system/rosey-operator"
+	podMonitors := []string{"PodMonitor rosey-system/rosey-operator", "PodMonitor rosey-system/rosey-operator-bots"}
 	for name, test := range map[string]struct {
 		arguments     []string
 		without, with []string
@@ -55,11 +55,11 @@ func TestObjectsByValues(t *testing.T) {
 		"no network policy":            {[]string{"--set", "networkPolicy.enabled=false"}, always[6:7], nil},
 		"the CRD from somewhere else":  {[]string{"--set", "crds.install=false"}, always[4:5], nil},
 		"no roles for people":          {[]string{"--set", "userRoles.install=false"}, always[1:3], nil},
-		"a PodMonitor where it can be": {[]string{monitoringAPI}, nil, []string{podMonitor}},
+		"a PodMonitor where it can be": {[]string{monitoringAPI}, nil, podMonitors},
 		"never a PodMonitor": {
 			arguments: []string{monitoringAPI, "--set", "monitoring.podMonitor=Never"},
 		},
-		"always a PodMonitor": {[]string{"--set", "monitoring.podMonitor=Always"}, nil, []string{podMonitor}},
+		"always a PodMonitor": {[]string{"--set", "monitoring.podMonitor=Always"}, nil, podMonitors},
 		"alerts": {
 			[]string{"--set", "monitoring.rules.enabled=true"}, nil, []string{"PrometheusRule rosey-system/rosey-operator"},
 		},
