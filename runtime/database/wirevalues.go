@@ -1,9 +1,11 @@
 package database
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -17,6 +19,10 @@ func wrongType(value string, target any) error {
 
 // unquoted is the content of a JSON string, or the value itself.
 func unquoted(data []byte) (content string, wasText bool) {
+	// Most texts are as they are written. The decoder has seen that they are JSON.
+	if last := len(data) - 1; last > 0 && data[0] == '"' && bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data) {
+		return string(data[1:last]), true
+	}
 	if err := json.Unmarshal(data, &content); err != nil || string(data) == "null" {
 		return string(data), false
 	}

@@ -72,8 +72,20 @@ func stopped(processes []*process, do func() error) (err error) {
 	return do()
 }
 
-// rates are the results of one way: lines a second, and microseconds of the processor for a line.
-type rates struct{ rate, cost []float64 }
+// result is what one measurement of a way says.
+type result struct {
+	rate  float64 // lines a second
+	cost  float64 // microseconds of the processor for a line, of who stores them
+	batch float64 // lines in a transaction
+}
+
+func of(results []result, part func(result) float64) float64 {
+	var values []float64
+	for _, one := range results {
+		values = append(values, part(one))
+	}
+	return median(values)
+}
 
 // measureRows measures lines from being published to being committed, in every database, beside the same rows without
 // NATS and JSON. The ways take turns, so that what else the machine does hits all of them.
@@ -112,24 +124,30 @@ func measureServices(ctx context.Context, b *bench) (err error) {
 
 // compare reports the medians of several ways; the first is what the others are compared with.
 func (b *bench) compare(ctx context.Context, maker maker, ways []way, rounds int) error {
-	results := make([]rates, len(ways))
+	results := make([][]result, len(ways))
 	for round := range rounds {
 		for i, way := range ways {
 			name := fmt.Sprintf("%s, %s, %d of %d", maker.name, way.name, round+1, rounds)
-			rate, cost, err := b.lines(ctx, maker, way, name)
+			one, err := b.lines(ctx, maker, way, name)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			b.say("%s: %.0f lines/s", name, rate)
-			results[i].rate = append(results[i].rate, rate)
-			results[i].cost = append(results[i].cost, cost)
+			b.say("%s: %.0f lines/s", name, one.rate)
+			results[i] = append(results[i], one)
 		}
 	}
-	const rate, cost = ": committed", ": of a processor"
-	for i, way := range ways {
-		name, against := maker.name+", "+way.name, maker.name+", "+ways[0].name
-		b.report(name+rate, median(results[i].rate), "lines/s", unlessFirst(i, against+rate))
-		b.report(name+cost, median(results[i].cost), "µs for a line", unlessFirst(i, against+cost))
+	for i := range ways {
+		figure := func(part int, what string) string { return maker.name + ", " + ways[part].name + ": " + what }
+		for _, each := range []struct {
+			what, unit string
+			part       func(result) float64
+		}{
+			{"committed", "lines/s", func(r result) float64 { return r.rate }},
+			{"of a processor", "µs for a line", func(r result) float64 { return r.cost }},
+		} {
+			b.report(figure(i, each.what), of(results[i], each.part), each.unit, unlessFirst(i, figure(0, each.what)))
+		}
+		b.report(figure(i, "in a transaction"), of(results[i], func(r result) float64 { return r.batch }), "lines", "")
 	}
 	return nil
 }
@@ -141,36 +159,62 @@ func unlessFirst(i int, against string) string {
 	return against
 }
 
-// lines measures one way once: lines a second, and the processor time for each of who stores them.
-func (b *bench) lines(ctx context.Context, maker maker, way way, name string) (rate, cost float64, err error) {
+// lines measures one way once.
+func (b *bench) lines(ctx context.Context, maker maker, way way, name string) (one result, err error) {
 	w, err := b.newWorld(way.durable)
 	if err != nil {
-		return 0, 0, err
+		return one, err
 	}
 	defer w.close()
 	r, err := b.newTrial(ctx, w, maker, way)
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err != nil {
-		return 0, 0, err
+		return one, err
 	}
 	before, err := r.cpu()
 	if err != nil {
-		return 0, 0, err
+		return one, err
 	}
 	r.began = time.Now()
 	if err := r.stored(ctx, b, way, name); err != nil {
-		return 0, 0, err
+		return one, err
 	}
 	took := time.Since(r.began)
 	after, err := r.cpu()
 	if err != nil {
-		return 0, 0, err
+		return one, err
 	}
 	count, err := r.target.count(ctx)
 	if err == nil && count != way.lines {
 		err = fmt.Errorf("%d lines are stored, expected %d", count, way.lines)
 	}
-	return float64(way.lines) / took.Seconds(), float64((after - before).Microseconds()) / float64(way.lines), err
+	if err != nil {
+		return one, err
+	}
+	one.rate = float64(way.lines) / took.Seconds()
+	one.cost = float64((after - before).Microseconds()) / float64(way.lines)
+	one.batch, err = r.batch(ctx)
+	return one, err
+}
+
+// batch is how many lines a transaction had.
+func (r *trial) batch(ctx context.Context) (float64, error) {
+	var events, transactions float64
+	for _, service := range r.services {
+		sum, err := service.metric(ctx, "rosey_database_batch_events_sum")
+		if err != nil {
+			return 0, err
+		}
+		count, err := service.metric(ctx, "rosey_database_batch_events_count")
+		if err != nil {
+			return 0, err
+		}
+		events, transactions = events+sum, transactions+count
+	}
+	if transactions == 0 {
+		return batchSize, nil // without a service
+	}
+	return events / transactions, nil
 }
 
 // newTrial prepares a measurement. Close it, with an error too.

@@ -68,8 +68,13 @@ func (s session) each(ctx context.Context, query string, rows [][]any, done func
 		return fmt.Errorf("preparing: %w", classify(err))
 	}
 	defer func() { _ = statement.Close() }() // what it did is done
+	// For a context that can end the driver starts a goroutine with each row, which costs more than to look here.
+	unending := context.WithoutCancel(ctx)
 	for i, arguments := range rows {
-		result, err := statement.ExecContext(ctx, arguments...)
+		if ctx.Err() != nil {
+			return fmt.Errorf("executing: %w", ctx.Err())
+		}
+		result, err := statement.ExecContext(unending, arguments...)
 		if err != nil {
 			return fmt.Errorf("executing: %w", classify(err))
 		}
