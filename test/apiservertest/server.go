@@ -43,7 +43,9 @@ func Start(ctx context.Context, scheme *runtime.Scheme) (*Server, error) {
 	environment := &envtest.Environment{}
 	// The plugin makes blockOwnerDeletion need a right, as some distributions do.
 	environment.ControlPlane.GetAPIServer().Configure().
-		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
+		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement").
+		// The default has room for 254 Services, and without a garbage collector none goes: several runs need more.
+		Set("service-cluster-ip-range", "10.0.0.0/16")
 	admin, err := environment.Start()
 	if err != nil {
 		return nil, fmt.Errorf("starting the API server: %w", errors.Join(err, environment.Stop()))
