@@ -49,7 +49,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 func (d *database) open(ctx context.Context, path string) error {
 	var err error
-	if d.write, err = sql.Open("sqlite", dataSource(path, writing)); err != nil {
+	if d.write, err = openPool(dataSource(path, writing)); err != nil {
 		return fmt.Errorf("for writing: %w", err)
 	}
 	// SQLite has one writer at a time. Waiting for it in Go is fair; waiting in SQLite is not.
@@ -70,7 +70,7 @@ func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
 }
 
 func (d *database) openReading(path string) error {
-	read, err := sql.Open("sqlite", dataSource(path, reading))
+	read, err := openPool(dataSource(path, reading))
 	if err != nil {
 		return fmt.Errorf("for reading: %w", err)
 	}
