@@ -44,7 +44,7 @@ func TestAStatementInUseIsNotUsedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for outer.Next() {
+	for outer.Next() && pairs <= 9 {
 		inner, err := tx.QueryContext(t.Context(), "SELECT n FROM numbers ORDER BY n")
 		if err != nil {
 			t.Fatal(err)
