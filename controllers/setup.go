@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -53,12 +52,9 @@ func NewScheme() (*runtime.Scheme, error) {
 func CacheOptions(namespaces []string) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}}
+	options.DefaultTransform = cache.TransformStripManagedFields() // half of the memory; a write reads them
 	for _, kind := range kinds {
-		held := cache.ByObject{Label: ours}
-		if _, isPod := kind.object.(*corev1.Pod); isPod {
-			held.Transform = cache.TransformStripManagedFields() // of the other kinds we need to know which fields are ours
-		}
-		options.ByObject[kind.object] = held
+		options.ByObject[kind.object] = cache.ByObject{Label: ours}
 	}
 	if len(namespaces) > 0 {
 		options.DefaultNamespaces = map[string]cache.Config{}

@@ -75,7 +75,7 @@ func (r *Reconciler) create(ctx context.Context, desired client.Object) error {
 	return nil
 }
 
-// readLive reads past the cache, which does not hold objects without our labels.
+// readLive reads past the cache, which holds neither objects without our labels nor managed fields.
 func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
 	gvk := desired.GetObjectKind().GroupVersionKind()
 	empty, err := r.Client.Scheme().New(gvk)
@@ -102,10 +102,14 @@ func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (w
 	if same, err := r.contains(live, content); err != nil || same {
 		return false, err
 	}
-	if err := r.prepare(ctx, desired, live); err != nil {
+	now, err := r.readLive(ctx, desired)
+	if err != nil || now.GetUID() != live.GetUID() {
+		return true, err // another one has taken its place: the next pass sees whose
+	}
+	if err := r.prepare(ctx, desired, now); err != nil {
 		return true, err
 	}
-	if err := r.takeOverCreated(ctx, live); err != nil {
+	if err := r.takeOverCreated(ctx, now); err != nil {
 		return true, err
 	}
 	// With the UID, an object that was deleted meanwhile is not made again by the apply, past the check of its owner.
