@@ -119,13 +119,11 @@ func (o observed) newestPod(component manifests.Component) *corev1.Pod {
 // has ended is neither.
 func (o observed) count(component manifests.Component) (existing, ready int32) {
 	for i := range o.pods[component] {
-		pod := &o.pods[component][i]
-		if !pod.DeletionTimestamp.IsZero() || ended(pod) {
-			continue
-		}
-		existing++
-		if podReady(pod) {
-			ready++
+		if pod := &o.pods[component][i]; pod.DeletionTimestamp.IsZero() && !ended(pod) {
+			existing++
+			if podReady(pod) {
+				ready++
+			}
 		}
 	}
 	return existing, ready

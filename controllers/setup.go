@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,13 +52,15 @@ func NewScheme() (*runtime.Scheme, error) {
 // RoseyBots and not the cluster's. Without namespaces it holds those of all.
 func CacheOptions(namespaces []string) cache.Options {
 	ours := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
-	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}}
-	options.DefaultTransform = cache.TransformStripManagedFields() // half of the memory; a write reads them
+	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultNamespaces: map[string]cache.Config{}}
+	options.DefaultTransform = func(object any) (any, error) {
+		if pod, isPod := object.(*corev1.Pod); isPod { // all that a pass looks at
+			pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, Volumes: pod.Spec.Volumes}
+		}
+		return cache.TransformStripManagedFields()(object) // most of what is left; a write reads them
+	}
 	for _, kind := range kinds {
 		options.ByObject[kind.object] = cache.ByObject{Label: ours}
-	}
-	if len(namespaces) > 0 {
-		options.DefaultNamespaces = map[string]cache.Config{}
 	}
 	for _, namespace := range namespaces {
 		options.DefaultNamespaces[namespace] = cache.Config{}

@@ -28,8 +28,6 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version string
 
-func buildVersion() string { return config.BuildVersion(version) }
-
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -45,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if options.printVersion {
-		_, _ = fmt.Fprintln(stdout, buildVersion())
+		_, _ = fmt.Fprintln(stdout, config.BuildVersion(version))
 		return nil
 	}
 	logger, err := newLogger(stderr, options.logLevel)
@@ -69,7 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("registering the metrics of RoseyBots: %w", err)
 	}
 	defer metrics.Registry.Unregister(collector)
-	logger.Info("starting", "version", buildVersion(), "runtimeImage", options.runtimeImage)
+	logger.Info("starting", "version", config.BuildVersion(version), "runtimeImage", options.runtimeImage)
 	if err := manager.Start(ctx); err != nil {
 		return fmt.Errorf("running: %w", err)
 	}
