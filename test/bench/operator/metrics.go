@@ -22,7 +22,8 @@ const (
 // figures are the operator's own metrics, summed up.
 type figures struct {
 	requests, writes, reconciles float64
-	resident, heap               float64 // bytes
+	resident                     float64 // bytes
+	heap                         float64 // bytes that the last collection left
 }
 
 // scrape asks the operator's pod through the API server.
@@ -50,7 +51,7 @@ func (c *cluster) scrape(ctx context.Context) (figures, error) {
 		writes:     sum(families["rest_client_requests_total"], isWrite),
 		reconciles: sum(families["controller_runtime_reconcile_total"], all),
 		resident:   sum(families["process_resident_memory_bytes"], all),
-		heap:       sum(families["go_memstats_heap_alloc_bytes"], all),
+		heap:       sum(families["go_gc_heap_live_bytes"], all),
 	}
 	if out.resident == 0 || out.requests == 0 {
 		return figures{}, errors.New("the operator's metrics lack its requests or its memory")
@@ -77,8 +78,7 @@ func isWrite(metric *dto.Metric) bool {
 	return false
 }
 
-// settled waits until the operator has had nothing to do for ten seconds, and returns the smallest heap of that time,
-// which is nearest to what is left after a collection.
+// settled waits until the operator has had nothing to do for ten seconds.
 func (c *cluster) settled(ctx context.Context) (figures, error) {
 	var last figures
 	var since time.Time
@@ -91,7 +91,6 @@ func (c *cluster) settled(ctx context.Context) (figures, error) {
 			last, since = now, time.Now()
 			return false, nil
 		}
-		now.heap = min(now.heap, last.heap)
 		last = now
 		return time.Since(since) > 10*time.Second, nil
 	})
