@@ -28,7 +28,7 @@ type database struct {
 	guard *connector
 }
 
-// Query implements relational.Session.
+// Query implements relational.Executor.
 func (d *database) Query(ctx context.Context, query string, arguments ...any) (relational.Rows, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	rows, err := d.session.Query(ctx, query, arguments...)
@@ -52,31 +52,13 @@ func (b bounded) Close() {
 	b.cancel()
 }
 
-// Exec implements relational.Session.
+// Exec implements relational.Executor.
 func (d *database) Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error) {
 	err = d.again(ctx, func(ctx context.Context) error {
 		changed, err = d.session.Exec(ctx, query, arguments...)
 		return err
 	})
 	return changed, err
-}
-
-// ExecAll implements relational.Session.
-func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
-	err = d.Write(ctx, func(s relational.Session) error {
-		changed, err = s.ExecAll(ctx, query, rows)
-		return err
-	})
-	return changed, err
-}
-
-// Insert implements relational.Session.
-func (d *database) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []string, err error) {
-	err = d.Write(ctx, func(s relational.Session) error {
-		added, err = s.Insert(ctx, table, rows)
-		return err
-	})
-	return added, err
 }
 
 // Read implements relational.Database.

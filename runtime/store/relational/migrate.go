@@ -43,7 +43,7 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations 
 }
 
 // CheckSchema is for a database that must not be changed: its schema has to be the one of migrations.
-func CheckSchema(ctx context.Context, db Session, migrations fs.FS) error {
+func CheckSchema(ctx context.Context, db Executor, migrations fs.FS) error {
 	known, err := NewestSchema(migrations)
 	if err != nil {
 		return err

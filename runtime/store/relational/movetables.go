@@ -155,7 +155,7 @@ func (t movedTable) insert() string {
 
 // each hands on the rows of a table, one after the other, in the order of their first two columns: targets are
 // written in one order.
-func (t movedTable) each(ctx context.Context, from Session, do func(row []any) error) error {
+func (t movedTable) each(ctx context.Context, from Executor, do func(row []any) error) error {
 	rows, err := from.Query(ctx, "SELECT "+strings.Join(t.names(), ", ")+" FROM "+t.name+" ORDER BY 1, 2")
 	if err != nil {
 		return err

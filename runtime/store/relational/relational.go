@@ -14,7 +14,7 @@ import (
 
 // Database is an open database. Its errors are wrapped in those of package store where they mean one.
 type Database interface {
-	Session
+	Executor
 	// Read does work that sees the database as of one moment.
 	Read(ctx context.Context, work func(Session) error) error
 	// Write does work in one transaction: all of it or, with an error, nothing. It may do work several
@@ -32,12 +32,17 @@ type Database interface {
 	Adopted(identity string)
 }
 
-// Session executes statements. Those of a Database are a transaction each.
-type Session interface {
+// Executor executes statements. Those of a Database are a transaction each.
+type Executor interface {
 	// Query asks. Of a Database it only reads.
 	Query(ctx context.Context, query string, arguments ...any) (Rows, error)
 	// Exec executes a statement and answers how many rows it changed.
 	Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error)
+}
+
+// Session is a transaction.
+type Session interface {
+	Executor
 	// ExecAll executes one statement for each of rows, which are its arguments.
 	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
 	// Insert adds rows to a table unless it has one of the same key, which is the first of columns and a
@@ -62,7 +67,7 @@ type Table struct {
 // Select reads all rows of a query. columns answers where a row's columns go. Without rows the result
 // is empty and not nil, so that it is an array in JSON.
 func Select[T any](
-	ctx context.Context, from Session, query string, arguments []any, columns func(*T) []any,
+	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any,
 ) ([]T, error) {
 	rows, err := from.Query(ctx, query, arguments...)
 	if err != nil {
@@ -85,7 +90,7 @@ func Select[T any](
 
 // selectOne is Select for a query that answers one row or none.
 func selectOne[T any](
-	ctx context.Context, from Session, query string, arguments []any, columns func(*T) []any,
+	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any,
 ) (row T, found bool, err error) {
 	rows, err := Select(ctx, from, query, arguments, columns)
 	if err != nil || len(rows) == 0 {

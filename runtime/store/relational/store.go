@@ -35,7 +35,7 @@ func fold(channel store.Channel) store.Channel {
 
 // selectIn is Select for a query whose first two parameters are the channel.
 func selectIn[T any](
-	ctx context.Context, from Session, query string, channel store.Channel, arguments []any, columns func(*T) []any,
+	ctx context.Context, from Executor, query string, channel store.Channel, arguments []any, columns func(*T) []any,
 ) ([]T, error) {
 	return Select(ctx, from, query, keyed(channel, arguments...), columns)
 }

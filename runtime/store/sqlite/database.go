@@ -19,30 +19,12 @@ type database struct {
 	read  *sql.DB
 }
 
-// Exec implements relational.Session.
+// Exec implements relational.Executor.
 func (d *database) Exec(ctx context.Context, query string, arguments ...any) (int64, error) {
 	if d.write == nil {
 		return 0, errReadOnly
 	}
 	return session{d.write}.Exec(ctx, query, arguments...)
-}
-
-// ExecAll implements relational.Session.
-func (d *database) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
-	err = d.Write(ctx, func(s relational.Session) error {
-		changed, err = s.ExecAll(ctx, query, rows)
-		return err
-	})
-	return changed, err
-}
-
-// Insert implements relational.Session.
-func (d *database) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []string, err error) {
-	err = d.Write(ctx, func(s relational.Session) error {
-		added, err = s.Insert(ctx, table, rows)
-		return err
-	})
-	return added, err
 }
 
 // Read implements relational.Database.
