@@ -115,12 +115,12 @@ func TestThreeBotsStandBy(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
 }
 
-// The same on a local cluster with two real nodes, as the operator runs it.
+// The same on a local cluster with two real nodes, as the operator runs it. `make test` has it for a minute.
 func TestOnACluster(t *testing.T) {
 	if os.Getenv("ROSEY_E2E") != "local-cluster" {
 		t.Skip("needs a local cluster: set ROSEY_E2E to local-cluster")
 	}
-	options := settings(t, 1, 0)
+	options := settings(t, 4, time.Minute)
 	world, err := StartCluster(t.Context(), "../..", build(t).Rosey, t.TempDir())
 	if err != nil {
 		t.Fatal(err)

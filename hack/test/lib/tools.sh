@@ -57,7 +57,7 @@ check_cluster() {
   local why
   export ROSEY_E2E=processes
   if ! why=$(hack/cluster/cluster check 2>&1); then
-    leave_out "end to end on a cluster, and the local cluster's own checks: ${why#no: }"
+    leave_out "end to end and chaos on a cluster, and the local cluster's own checks: ${why#no: }"
     return
   fi
   say "the local cluster's own checks"
@@ -78,10 +78,18 @@ run_raced_tests() {
   CGO_ENABLED=1 run_go_tests -race "$@" "${raced[@]}"
 }
 
+# By itself: beside another cluster, two cores would be too slow for the times within which all must be well again.
+run_cluster_chaos() {
+  [ "$ROSEY_E2E" = local-cluster ] || return 0
+  say "a minute of faults on a local cluster with two nodes"
+  run_go_tests "$@" -run "$cluster_chaos" ./test/chaos
+}
+cluster_chaos='^TestOnACluster$'
+
 run_other_tests() {
   local others
   mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
-  run_go_tests "$@" "${others[@]}"
+  run_go_tests "$@" -skip "$cluster_chaos" "${others[@]}"
 }
 
 run_go_tests() {
