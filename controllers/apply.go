@@ -146,12 +146,11 @@ func nameOf(object client.Object) string {
 }
 
 // prune deletes what the RoseyBot owns and no longer needs. Claims stay: rows go with their RoseyBot or not at all.
-func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) error {
+func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) (errs error) {
 	needed := map[objectKey]bool{}
 	for _, object := range set.All() {
 		needed[keyOf(object)] = true
 	}
-	var failed error
 	for key, object := range seen.objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
 		if isClaim || needed[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
@@ -161,8 +160,8 @@ func (r *Reconciler) prune(ctx context.Context, bot *v1alpha1.RoseyBot, seen obs
 		err := r.Client.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())},
 			client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if client.IgnoreNotFound(err) != nil {
-			failed = errors.Join(failed, fmt.Errorf("deleting %s %s: %w", key.kind, key.name, err))
+			errs = errors.Join(errs, fmt.Errorf("deleting %s %s: %w", key.kind, key.name, err))
 		}
 	}
-	return failed
+	return errs
 }

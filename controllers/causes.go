@@ -19,7 +19,7 @@ import (
 func cause(s situation, component manifests.Component) verdict {
 	pod := s.seen.newestPod(component)
 	if manifests.HoldsClaim(s.bot, component) {
-		if found, ok := claimCause(s.seen.claim(manifests.ClaimName(s.bot)), pod); ok {
+		if found, ok := claimCause(find[*corev1.PersistentVolumeClaim](s.seen, manifests.ClaimName(s.bot)), pod); ok {
 			return found
 		}
 	}

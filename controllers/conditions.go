@@ -6,6 +6,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -27,7 +28,7 @@ func databaseAvailable(s situation) verdict {
 		return checked(s, config.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
 	}
 	message := "a pod of the database service does its job"
-	claim, database := s.seen.claim(manifests.ClaimName(s.bot)), s.bot.Spec.Database
+	claim, database := find[*corev1.PersistentVolumeClaim](s.seen, manifests.ClaimName(s.bot)), s.bot.Spec.Database
 	if claim != nil && database != nil && database.SQLite != nil && database.SQLite.StorageClassName != nil &&
 		*database.SQLite.StorageClassName != ptr.Deref(claim.Spec.StorageClassName, "") {
 		message += ", on a claim that keeps its storage class " + ptr.Deref(claim.Spec.StorageClassName, "")

@@ -38,7 +38,7 @@ func everything() *v1alpha1.RoseyBot {
 	spec.ImagePullPolicy = corev1.PullAlways
 	spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
 	spec.UpdatePolicy, spec.Resources, spec.LogLevel = v1alpha1.UpdateManual, resources, "debug"
-	spec.Scheduling.PriorityClassName = "chat"
+	spec.Scheduling.PriorityClassName, spec.Monitoring.PodMonitor = "chat", "Never"
 	spec.NetworkPolicy = v1alpha1.NetworkPolicy{Enabled: new(true), Egress: []networkingv1.NetworkPolicyEgressRule{{}}}
 	spec.Image = "rosey.example/rosey:own"
 	return bot

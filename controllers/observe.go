@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -87,28 +88,18 @@ func (o observed) put(item runtime.Object) error {
 	return nil
 }
 
-// deployment returns nil where there is none.
-func (o observed) deployment(name string) *appsv1.Deployment {
-	deployment, _ := o.objects[objectKey{kind: "Deployment", name: name}].(*appsv1.Deployment)
-	return deployment
-}
-
-// claim returns nil where there is none.
-func (o observed) claim(name string) *corev1.PersistentVolumeClaim {
-	claim, _ := o.objects[objectKey{kind: "PersistentVolumeClaim", name: name}].(*corev1.PersistentVolumeClaim)
-	return claim
+// find returns nil where there is none of the kind that T is.
+func find[T client.Object](seen observed, name string) (found T) {
+	found, _ = seen.objects[objectKey{kind: reflect.TypeFor[T]().Elem().Name(), name: name}].(T)
+	return found
 }
 
 // newestPod returns the youngest pod that is not on its way out, one that is ready before one that is not, or nil.
-func (o observed) newestPod(component manifests.Component) *corev1.Pod {
-	var newest *corev1.Pod
+func (o observed) newestPod(component manifests.Component) (newest *corev1.Pod) {
 	for i := range o.pods[component] {
 		pod := &o.pods[component][i]
-		if !pod.DeletionTimestamp.IsZero() {
-			continue
-		}
-		if newest == nil || podReady(pod) && !podReady(newest) ||
-			podReady(pod) == podReady(newest) && newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
+		if pod.DeletionTimestamp.IsZero() && (newest == nil || podReady(pod) && !podReady(newest) ||
+			podReady(pod) == podReady(newest) && newest.CreationTimestamp.Before(&pod.CreationTimestamp)) {
 			newest = pod
 		}
 	}

@@ -28,7 +28,7 @@ func settle(bot *v1alpha1.RoseyBot, seen observed, set manifests.Set) map[manife
 			if !isDeployment {
 				continue
 			}
-			live := seen.deployment(deployment.Name)
+			live := find[*appsv1.Deployment](seen, deployment.Name)
 			if holder := seen.claimHolder(bot, component); holder != "" && manifests.HoldsClaim(bot, component) {
 				deployment.Spec.Replicas = new(int32(0))
 				message := fmt.Sprintf("the %s waits until pod %s, which has the claim, is gone", inWords[component], holder)

@@ -84,7 +84,7 @@ func (s situation) off(component manifests.Component) (why verdict, isOff bool) 
 }
 
 func (s situation) deployment(component manifests.Component) *appsv1.Deployment {
-	return s.seen.deployment(manifests.Name(s.bot, component))
+	return find[*appsv1.Deployment](s.seen, manifests.Name(s.bot, component))
 }
 
 func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatus {

@@ -39,14 +39,10 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 	}
 	delete(content, "status")
 	hash := manifests.Hash(content)
-	object := &unstructured.Unstructured{Object: content}
-	annotations := object.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
+	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
+		return nil, fmt.Errorf("noting the hash: %w", err)
 	}
-	annotations[desiredHashAnnotation] = hash
-	object.SetAnnotations(annotations)
-	return object, nil
+	return &unstructured.Unstructured{Object: content}, nil
 }
 
 // contains says whether a live object has everything that is wanted. Lists are compared by their keys, as the API
@@ -164,13 +160,10 @@ func ownsReplicas(deployment *appsv1.Deployment) bool {
 // owners, and a field that is no longer desired would stay.
 func (r *Reconciler) takeOverCreated(ctx context.Context, live client.Object) error {
 	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
+	if err == nil && patch != nil {
+		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
+	}
 	if err != nil {
-		return fmt.Errorf("preparing the managed fields: %w", err)
-	}
-	if patch == nil {
-		return nil
-	}
-	if err := r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner); err != nil {
 		return fmt.Errorf("taking over the managed fields: %w", err)
 	}
 	return nil

@@ -88,3 +88,12 @@ type NetworkPolicy struct {
 	// +kubebuilder:validation:MaxItems=20
 	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
 }
+
+// Monitoring says who collects the pods' metrics.
+type Monitoring struct {
+	// podMonitor Auto leaves the pods to the PodMonitor that the operator's chart makes; Never keeps them out of it.
+	// +optional
+	// +default="Auto"
+	// +kubebuilder:validation:Enum=Auto;Never
+	PodMonitor string `json:"podMonitor,omitempty"`
+}

@@ -157,6 +157,10 @@ type RoseyBotSpec struct {
 	// +optional
 	NetworkPolicy NetworkPolicy `json:"networkPolicy,omitzero"`
 
+	// monitoring says who collects the pods' metrics. Absent: the defaults of its fields.
+	// +optional
+	Monitoring Monitoring `json:"monitoring,omitzero"`
+
 	// logLevel is how much bot and database service log. Default: info.
 	// +optional
 	// +default="info"

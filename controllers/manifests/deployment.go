@@ -31,6 +31,9 @@ func deployment(
 	}
 	template := &workload.Spec.Template
 	template.Labels = with(bot.Spec.PodMetadata.Labels, workload.Labels)
+	if bot.Spec.Monitoring.PodMonitor == "Never" {
+		template.Labels[LabelPodMonitor] = "Never"
+	}
 	template.Annotations = with(bot.Spec.PodMetadata.Annotations,
 		map[string]string{configHashAnnotation: Hash(files[configFile[component]])})
 	fillPod(&template.Spec, bot, component)

@@ -18,10 +18,11 @@ const (
 
 // Labels of everything that belongs to a RoseyBot.
 const (
-	LabelRoseyBot  = "rosey.dev/roseybot"           // the RoseyBot's name; with LabelComponent it selects pods
-	LabelComponent = "app.kubernetes.io/component"  // a Component
-	LabelManagedBy = "app.kubernetes.io/managed-by" // ManagedBy: the operator sees only objects that carry it
-	ManagedBy      = "rosey-operator"
+	LabelRoseyBot   = "rosey.dev/roseybot"           // the RoseyBot's name; with LabelComponent it selects pods
+	LabelComponent  = "app.kubernetes.io/component"  // a Component
+	LabelManagedBy  = "app.kubernetes.io/managed-by" // ManagedBy: the operator sees only objects that carry it
+	ManagedBy       = "rosey-operator"
+	LabelPodMonitor = "rosey.dev/pod-monitor" // of pods alone: the chart's PodMonitor leaves out those that have it
 )
 
 // Name is that of a component's Deployment, Service and NetworkPolicy.

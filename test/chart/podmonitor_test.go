@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -19,42 +21,63 @@ func TestPodMonitorFindsTheBots(t *testing.T) {
 	if monitor == nil {
 		t.Fatal("there is none")
 	}
-	wanted, _, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
-	if err != nil || len(wanted) == 0 {
-		t.Fatalf("matchLabels are %v: %v", wanted, err)
-	}
+	selector := selectorOf(t, monitor)
 	endpoints, _, err := unstructured.NestedSlice(monitor.Object, "spec", "podMetricsEndpoints")
 	if err != nil || len(endpoints) != 1 {
 		t.Fatalf("endpoints are %v: %v", endpoints, err)
 	}
 	port := endpoints[0].(map[string]any)["port"]
+	for setting, wanted := range map[string]bool{"": true, "Auto": true, "Never": false} {
+		for _, pod := range podsOf(t, v1alpha1.Monitoring{PodMonitor: setting}) {
+			if selector.Matches(labels.Set(pod.Labels)) != wanted {
+				t.Errorf("podMonitor %q: labels %v selected by %v: expected %v", setting, pod.Labels, selector, wanted)
+			}
+			if ports := pod.Spec.Containers[0].Ports; len(ports) != 1 || ports[0].Name != port {
+				t.Errorf("ports %+v, want %v", ports, port)
+			}
+		}
+	}
+}
+
+func selectorOf(t *testing.T, monitor *unstructured.Unstructured) labels.Selector {
+	t.Helper()
+	content, _, err := unstructured.NestedMap(monitor.Object, "spec", "selector")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := &metav1.LabelSelector{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, wanted); err != nil {
+		t.Fatal(err)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(wanted)
+	if err != nil || selector.Empty() {
+		t.Fatalf("selector %v: %v", wanted, err)
+	}
+	return selector
+}
+
+// podsOf are the templates of a RoseyBot's bot and database service.
+func podsOf(t *testing.T, monitoring v1alpha1.Monitoring) (pods []corev1.PodTemplateSpec) {
+	t.Helper()
 	set, err := manifests.Build(&v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Name: "fun", Namespace: "films"},
 		Spec: v1alpha1.RoseyBotSpec{
 			Channel: v1alpha1.Channel{Name: "fun"}, NATS: &v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
+			Monitoring: monitoring,
 		},
 	}, manifests.Params{Image: "rosey:v1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := 0
 	for _, object := range slices.Concat(set.Database, set.Bot) {
-		deployment, is := object.(*appsv1.Deployment)
-		if !is {
-			continue
-		}
-		found++
-		pod := deployment.Spec.Template
-		if !labels.SelectorFromSet(wanted).Matches(labels.Set(pod.Labels)) {
-			t.Errorf("%s: labels %v are not selected by %v", deployment.Name, pod.Labels, wanted)
-		}
-		if ports := pod.Spec.Containers[0].Ports; len(ports) != 1 || ports[0].Name != port {
-			t.Errorf("%s: ports %+v, want %v", deployment.Name, ports, port)
+		if deployment, is := object.(*appsv1.Deployment); is {
+			pods = append(pods, deployment.Spec.Template)
 		}
 	}
-	if found != 2 {
-		t.Errorf("%d Deployments, want bot and database service", found)
+	if len(pods) != 2 {
+		t.Fatalf("%d Deployments, want bot and database service", len(pods))
 	}
+	return pods
 }
 
 func TestPodMonitorLooksWhereTheOperatorDoes(t *testing.T) {
