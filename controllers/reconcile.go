@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -26,12 +27,15 @@ type Reconciler struct {
 	Prober Prober
 	Events events.EventRecorder
 	Types  managedfields.TypeConverter // compares desired and live objects as the API server would
+
+	replaced sync.Map // by RoseyBot: the resourceVersion that our last status took the place of
 }
 
 // Reconcile is one pass over one RoseyBot.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
+		r.replaced.Delete(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {

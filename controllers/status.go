@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -137,6 +138,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, st
 	if apiequality.Semantic.DeepEqual(bot.Status, status) {
 		return nil
 	}
+	key := client.ObjectKeyFromObject(bot)
+	if replaced, _ := r.replaced.Load(key); replaced == bot.ResourceVersion {
+		return nil // the cache is behind our last status, so this would be refused; when it knows it, the next pass starts
+	}
 	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	updated := bot.DeepCopy()
 	updated.Status = status
@@ -145,6 +150,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, st
 			return nil // the change that the cache does not know of yet starts the next pass
 		}
 		return fmt.Errorf("writing the status: %w", err)
+	}
+	if updated.ResourceVersion != bot.ResourceVersion {
+		r.replaced.Store(key, bot.ResourceVersion)
 	}
 	r.tell(bot, before, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
 	return nil

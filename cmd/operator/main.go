@@ -18,7 +18,6 @@ import (
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/controllers/manifests"
@@ -87,17 +86,12 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	if err != nil {
 		return nil, err
 	}
-	manager, err := ctrl.NewManager(kubernetes, ctrl.Options{
-		Scheme:                  scheme,
-		Cache:                   controllers.CacheOptions(options.watchedNamespaces),
-		Metrics:                 metricsserver.Options{BindAddress: options.metricsAddress},
-		HealthProbeBindAddress:  options.healthAddress,
-		LeaderElection:          options.leaderElect,
-		LeaderElectionID:        "rosey-operator",
-		LeaderElectionNamespace: options.namespace,
-		// The process ends with the manager, so the next leader need not wait for the Lease to run out.
-		LeaderElectionReleaseOnCancel: true,
-	})
+	options.manager.Scheme = scheme
+	options.manager.Cache = controllers.CacheOptions(options.watchedNamespaces)
+	options.manager.LeaderElectionID = "rosey-operator"
+	// The process ends with the manager, so the next leader need not wait for the Lease to run out.
+	options.manager.LeaderElectionReleaseOnCancel = true
+	manager, err := ctrl.NewManager(kubernetes, options.manager)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
 	}
@@ -105,7 +99,7 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	if err != nil {
 		return nil, fmt.Errorf("adding the health checks: %w", err)
 	}
-	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.namespace}
+	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace}
 	reconciler := controllers.New(manager, params, controllers.NewProber(config.HTTPPort))
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
@@ -114,16 +108,10 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 }
 
 // The environment's places for --runtime-image and --namespace.
-const (
-	imageVariable     = "ROSEY_IMAGE"
-	namespaceVariable = "POD_NAMESPACE"
-)
+const imageVariable, namespaceVariable = "ROSEY_IMAGE", "POD_NAMESPACE"
 
 type options struct {
-	metricsAddress    string
-	healthAddress     string
-	leaderElect       bool
-	namespace         string
+	manager           ctrl.Options
 	runtimeImage      string
 	watchedNamespaces []string
 	logLevel          string
@@ -136,13 +124,13 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // a wrong flag is one line, not the whole list of flags
 	clientconfig.RegisterFlags(flags)
-	flags.StringVar(&parsed.metricsAddress, "metrics-bind-address", ":8080",
+	flags.StringVar(&parsed.manager.Metrics.BindAddress, "metrics-bind-address", ":8080",
 		"where to serve Prometheus metrics over HTTP; 0 switches them off")
-	flags.StringVar(&parsed.healthAddress, "health-probe-bind-address", ":8081",
+	flags.StringVar(&parsed.manager.HealthProbeBindAddress, "health-probe-bind-address", ":8081",
 		"where to serve /healthz and /readyz over HTTP")
-	flags.BoolVar(&parsed.leaderElect, "leader-elect", false,
+	flags.BoolVar(&parsed.manager.LeaderElection, "leader-elect", false,
 		"work only while holding a Lease, so that several operators can stand by")
-	flags.StringVar(&parsed.namespace, "namespace", os.Getenv(namespaceVariable),
+	flags.StringVar(&parsed.manager.LeaderElectionNamespace, "namespace", os.Getenv(namespaceVariable),
 		"namespace the operator runs in: for its Lease, and let in by network policies; default: $"+namespaceVariable)
 	flags.StringVar(&parsed.runtimeImage, "runtime-image", os.Getenv(imageVariable),
 		"image of bots and database services whose RoseyBot names none; default: $"+imageVariable)
