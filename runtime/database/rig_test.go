@@ -25,20 +25,20 @@ var movies = store.Channel{Server: "https://cytu.be", Name: "movies"}
 
 // rig is a NATS server, a client on it, and a database file for one service after the other.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	server *natstest.Server
 	url    string // of the server, or of several
 	client *nats.Conn
 	path   string
 }
 
-func newRig(t *testing.T, configure ...func(*server.Options)) *rig {
+func newRig(t testing.TB, configure ...func(*server.Options)) *rig {
 	t.Helper()
 	return newRigOn(t, natstest.Start(t, configure...))
 }
 
 // newRigOn has a database of its own on a server that others use too.
-func newRigOn(t *testing.T, server *natstest.Server) *rig {
+func newRigOn(t testing.TB, server *natstest.Server) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	return &rig{t: t, server: server, url: server.URL(), client: server.Client(), path: path}
@@ -200,7 +200,7 @@ func (r *rig) waiting(s *running) float64 {
 	return r.metric(s, "rosey_database_waiting_messages")
 }
 
-func same(t *testing.T, what string, want, got any) {
+func same(t testing.TB, what string, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -208,7 +208,7 @@ func same(t *testing.T, what string, want, got any) {
 }
 
 // sameJSON compares texts as JSON.
-func sameJSON(t *testing.T, what, want, got string) {
+func sameJSON(t testing.TB, what, want, got string) {
 	t.Helper()
 	var wanted, gotten any
 	if err := json.Unmarshal([]byte(want), &wanted); err != nil {

@@ -16,14 +16,14 @@ import (
 )
 
 // newStreamRig is a rig whose server has JetStream.
-func newStreamRig(t *testing.T) *rig {
+func newStreamRig(t testing.TB) *rig {
 	t.Helper()
 	r := newRig(t, natstest.JetStream(t))
 	return r
 }
 
 // bind is the decision of a process with a connection of its own.
-func bind(t *testing.T, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
+func bind(t testing.TB, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
 	t.Helper()
 	subjects, err := bus.NewSubjects("rosey")
 	if err != nil {
