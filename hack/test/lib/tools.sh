@@ -78,13 +78,14 @@ run_raced_tests() {
   CGO_ENABLED=1 run_go_tests -race "$@" "${raced[@]}"
 }
 
+cluster_chaos='^TestOnACluster$'
+
 # By itself: beside another cluster, two cores would be too slow for the times within which all must be well again.
 run_cluster_chaos() {
   [ "$ROSEY_E2E" = local-cluster ] || return 0
   say "a minute of faults on a local cluster with two nodes"
   run_go_tests "$@" -run "$cluster_chaos" ./test/chaos
 }
-cluster_chaos='^TestOnACluster$'
 
 run_other_tests() {
   local others
