@@ -11,7 +11,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // cause says why a component that should have a ready pod has none: first what Kubernetes knows of claim and pod,
@@ -33,11 +33,11 @@ func cause(s situation, component manifests.Component) verdict {
 	heard, asked := s.answers[component]
 	switch {
 	case !asked:
-		return no(string(config.ReasonStarting), fmt.Sprintf("the %s starts", name))
+		return no(string(status.ReasonStarting), fmt.Sprintf("the %s starts", name))
 	case heard.err != nil:
 		return unknown(fmt.Sprintf("the %s is not ready and cannot be asked why: %v", name, heard.err))
 	case heard.report.Ready:
-		return no(string(config.ReasonStarting), fmt.Sprintf("the %s is ready by its own account", name))
+		return no(string(status.ReasonStarting), fmt.Sprintf("the %s is ready by its own account", name))
 	}
 	return no(words(s, heard.report.Reason, heard.report.Message))
 }

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func botAvailable(s situation) verdict {
@@ -25,7 +26,7 @@ func databaseAvailable(s situation) verdict {
 	case manifests.SharedFrom(s.bot) != "":
 		return sharedDatabase(s)
 	case !manifests.HasService(s.bot):
-		return checked(s, config.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
+		return checked(s, status.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
 	}
 	message := "a pod of the database service does its job"
 	claim, database := find[*corev1.PersistentVolumeClaim](s.seen, manifests.ClaimName(s.bot)), s.bot.Spec.Database
@@ -66,11 +67,11 @@ func available(s situation, component manifests.Component, message string) verdi
 }
 
 func channelJoined(s situation) verdict {
-	return checked(s, config.ChannelCheck, yes(string(config.ReasonJoined), "in "+place(s.bot)))
+	return checked(s, status.ChannelCheck, yes(string(status.ReasonJoined), "in "+place(s.bot)))
 }
 
 // checked goes by readiness while a bot is ready, and else by what the bot itself says of one check.
-func checked(s situation, name config.CheckName, fine verdict) verdict {
+func checked(s situation, name status.CheckName, fine verdict) verdict {
 	if _, ready := s.seen.count(manifests.Bot); ready > 0 {
 		return fine
 	}
@@ -84,7 +85,7 @@ func checked(s situation, name config.CheckName, fine verdict) verdict {
 	heard, asked := s.answers[manifests.Bot]
 	switch {
 	case !asked:
-		return no(string(config.ReasonStarting), "the bot's process starts")
+		return no(string(status.ReasonStarting), "the bot's process starts")
 	case heard.err != nil:
 		return unknown("the bot cannot be asked: " + heard.err.Error())
 	}
@@ -110,19 +111,19 @@ func place(bot *v1alpha1.RoseyBot) string {
 }
 
 // words are those of a process, with a Secret's name where the process can only name a file.
-func words(s situation, reason config.Reason, message string) (conditionReason, conditionMessage string) {
+func words(s situation, reason status.Reason, message string) (conditionReason, conditionMessage string) {
 	var ref *v1alpha1.SecretKeyRef
 	standard := config.SecretFile
 	switch reason {
-	case config.ReasonAccountPasswordAbsent:
+	case status.ReasonAccountPasswordAbsent:
 		ref = ptr.Deref(s.bot.Spec.Account, v1alpha1.Account{}).PasswordSecretRef
-	case config.ReasonChannelPasswordAbsent:
+	case status.ReasonChannelPasswordAbsent:
 		ref = s.bot.Spec.Channel.PasswordSecretRef
-	case config.ReasonStoreURLAbsent:
+	case status.ReasonStoreURLAbsent:
 		if database := s.bot.Spec.Database; database != nil && database.Postgres != nil {
 			ref, standard = &database.Postgres.URLSecretRef, config.PostgresURLFile
 		}
-	case config.ReasonNATSCredentialsAbsent:
+	case status.ReasonNATSCredentialsAbsent:
 		if secret := manifests.NATS(s.bot, s.seen.owner).CredentialsSecretRef; secret != nil {
 			message = fmt.Sprintf("Secret %s: absent, or without keys to log in with: "+
 				"nats.creds; username and password; token; or nkey", secret.Name)
@@ -204,8 +205,8 @@ func ready(s situation, verdicts map[string]verdict) verdict {
 
 // onTheWay are the reasons that need only time, or follow from another one.
 var onTheWay = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(config.ReasonStarting): true,
-	string(config.ReasonStopping): true, string(config.ReasonServiceAbsent): true,
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(status.ReasonStarting): true,
+	string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
 }
 
 // askedFor are the reasons that are the user's wish.

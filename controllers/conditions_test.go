@@ -7,12 +7,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func TestReadyIsTheMostTellingReason(t *testing.T) {
 	fine, rolledOut := yes("Fine", ""), no("RolledOut", "")
-	starting := no(string(config.ReasonStarting), "")
+	starting := no(string(status.ReasonStarting), "")
 	tests := map[string]struct {
 		database, bot, channel, progressing verdict
 		status                              metav1.ConditionStatus

@@ -19,6 +19,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func toDirect(bot *v1alpha1.RoseyBot) { bot.Spec.Mode, bot.Spec.NATS = v1alpha1.ModeDirect, nil }
@@ -104,7 +105,7 @@ func TestDirectBotSpeaksForItsDatabase(t *testing.T) {
 	toDirect(bot)
 	create(t, bot)
 	rollOut(t, bot)
-	report := saying(config.BotComponent, config.StoreCheck, config.ReasonStoreFull, "no space left")
+	report := saying(status.BotComponent, status.StoreCheck, status.ReasonStoreFull, "no space left")
 	pod := newPod(t, bot, manifests.Bot, runningPod(startProcess(t, report).ip, false))
 	waitExpected(t, bot,
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "StoreFull", "no space left"},
@@ -196,7 +197,7 @@ func TestHotStandby(t *testing.T) {
 		t.Errorf("the budget is %v, %v", budget.Spec, err)
 	}
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	report := config.Report{Component: config.BotComponent, Reason: config.ReasonReady, Leader: "movienight-bot-a"}
+	report := status.Report{Component: status.BotComponent, Reason: status.ReasonReady, Leader: "movienight-bot-a"}
 	chat := startProcess(t, report)
 	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
 	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))

@@ -15,7 +15,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -42,7 +42,7 @@ func NewProber(port int) Prober {
 
 // answer is what a process said of itself, or why it could not be asked.
 type answer struct {
-	report config.Report
+	report status.Report
 	err    error
 }
 
@@ -56,31 +56,31 @@ func (p Prober) ask(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) 
 		if pod == nil || podReady(pod) && !leads || !running(pod, true) || pod.Status.PodIP == "" {
 			continue
 		}
-		report, err := p.get(ctx, pod.Status.PodIP, config.Component(component))
+		report, err := p.get(ctx, pod.Status.PodIP, status.Component(component))
 		answers[component] = answer{report: report, err: err}
 	}
 	return answers
 }
 
-func (p Prober) get(ctx context.Context, host string, component config.Component) (config.Report, error) {
-	target := url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(p.port)), Path: config.StatusPath}
+func (p Prober) get(ctx context.Context, host string, component status.Component) (status.Report, error) {
+	target := url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(p.port)), Path: status.StatusPath}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return config.Report{}, fmt.Errorf("no such address: %w", err)
+		return status.Report{}, fmt.Errorf("no such address: %w", err)
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return config.Report{}, plain(err)
+		return status.Report{}, plain(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return config.Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
+		return status.Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReport))
 	if err != nil {
-		return config.Report{}, plain(err)
+		return status.Report{}, plain(err)
 	}
-	return config.ParseReport(body, component)
+	return status.ParseReport(body, component)
 }
 
 // plain drops addresses and ports from an error, which would make each message a new one.

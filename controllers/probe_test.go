@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // An image of the user's choice may serve anything: it can neither break a condition nor send the operator elsewhere.
@@ -41,7 +41,7 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			elsewhere := 0
 			server := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
-				if request.URL.Path != config.StatusPath {
+				if request.URL.Path != status.StatusPath {
 					elsewhere++
 				}
 				response.Header().Set("Location", "/elsewhere")
@@ -50,11 +50,11 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			address, _ := server.Listener.Addr().(*net.TCPAddr)
-			got, err := NewProber(address.Port).get(t.Context(), "127.0.0.1", config.BotComponent)
+			got, err := NewProber(address.Port).get(t.Context(), "127.0.0.1", status.BotComponent)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
-			if err == nil && got.Reason != config.ReasonLoginRefused {
+			if err == nil && got.Reason != status.ReasonLoginRefused {
 				t.Errorf("report is %+v", got)
 			}
 			if elsewhere > 0 {
@@ -72,8 +72,8 @@ func TestProberErrorsStayTheSame(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = silent.Close() })
 	port := silent.Addr().(*net.TCPAddr).Port
-	_, hangs := NewProber(port).get(t.Context(), "127.0.0.1", config.BotComponent)
-	_, refused := NewProber(1).get(t.Context(), "127.0.0.1", config.BotComponent)
+	_, hangs := NewProber(port).get(t.Context(), "127.0.0.1", status.BotComponent)
+	_, refused := NewProber(1).get(t.Context(), "127.0.0.1", status.BotComponent)
 	want := []string{"no answer within 2s", "connection refused"}
 	if diff := cmp.Diff(want, []string{hangs.Error(), refused.Error()}); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

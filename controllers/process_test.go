@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 var lastAddress atomic.Int32
@@ -24,17 +24,17 @@ func newAddress() string {
 // process stands for a pod's process: its status page, on an address of its own at the Prober's port.
 type process struct {
 	ip     string
-	report atomic.Pointer[config.Report]
+	report atomic.Pointer[status.Report]
 	asked  atomic.Int32
 }
 
-func startProcess(t *testing.T, report config.Report) *process {
+func startProcess(t *testing.T, report status.Report) *process {
 	t.Helper()
 	made := &process{ip: newAddress()}
 	made.report.Store(&report)
 	serve(t, made.ip, func(response http.ResponseWriter, request *http.Request) {
 		made.asked.Add(1)
-		if request.URL.Path != config.StatusPath {
+		if request.URL.Path != status.StatusPath {
 			http.NotFound(response, request)
 			return
 		}
@@ -55,11 +55,11 @@ func serve(t *testing.T, ip string, handler http.HandlerFunc) {
 }
 
 // saying is the report of a process that is not ready because of one check.
-func saying(component config.Component, name config.CheckName, reason config.Reason, message string) config.Report {
-	checks := []config.Check{{Name: name, Reason: reason, Message: message}}
-	if component == config.BotComponent && name != config.ChannelCheck {
-		joined := config.Check{Name: config.ChannelCheck, OK: true, Reason: config.ReasonJoined}
-		checks = append([]config.Check{joined}, checks...)
+func saying(component status.Component, name status.CheckName, reason status.Reason, message string) status.Report {
+	checks := []status.Check{{Name: name, Reason: reason, Message: message}}
+	if component == status.BotComponent && name != status.ChannelCheck {
+		joined := status.Check{Name: status.ChannelCheck, OK: true, Reason: status.ReasonJoined}
+		checks = append([]status.Check{joined}, checks...)
 	}
-	return config.Report{Component: component, Reason: reason, Message: message, Checks: checks}
+	return status.Report{Component: component, Reason: reason, Message: message, Checks: checks}
 }

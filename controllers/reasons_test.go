@@ -9,37 +9,37 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // reasonsOf are the reasons that processes give, with the check they belong to. A process says them while it is not
 // ready, except those of healthy.
-var reasonsOf = map[config.CheckName][]config.Reason{
-	config.ChannelCheck: {
-		config.ReasonServerUnreachable, config.ReasonChannelRefused, config.ReasonChannelPasswordWrong,
-		config.ReasonLoginRefused, config.ReasonNameTaken, config.ReasonLoginLimited, config.ReasonConnectionLimited,
-		config.ReasonKicked, config.ReasonBanned, config.ReasonDisconnected, config.ReasonDuplicateLogin,
-		config.ReasonAccountPasswordAbsent, config.ReasonChannelPasswordAbsent, config.ReasonNoLeader,
-		config.ReasonLockUnavailable, config.ReasonStarting, config.ReasonStopping,
+var reasonsOf = map[status.CheckName][]status.Reason{
+	status.ChannelCheck: {
+		status.ReasonServerUnreachable, status.ReasonChannelRefused, status.ReasonChannelPasswordWrong,
+		status.ReasonLoginRefused, status.ReasonNameTaken, status.ReasonLoginLimited, status.ReasonConnectionLimited,
+		status.ReasonKicked, status.ReasonBanned, status.ReasonDisconnected, status.ReasonDuplicateLogin,
+		status.ReasonAccountPasswordAbsent, status.ReasonChannelPasswordAbsent, status.ReasonNoLeader,
+		status.ReasonLockUnavailable, status.ReasonStarting, status.ReasonStopping,
 	},
-	config.NATSCheck: {
-		config.ReasonNATSUnreachable, config.ReasonNATSRefused, config.ReasonNATSCredentialsAbsent,
-		config.ReasonNATSPermissionMissing,
+	status.NATSCheck: {
+		status.ReasonNATSUnreachable, status.ReasonNATSRefused, status.ReasonNATSCredentialsAbsent,
+		status.ReasonNATSPermissionMissing,
 	},
-	config.EventsCheck: {
-		config.ReasonJetStreamMissing, config.ReasonStreamUnavailable, config.ReasonStreamMismatch,
-		config.ReasonStreamCapturesRequests, config.ReasonSubjectConflict,
+	status.EventsCheck: {
+		status.ReasonJetStreamMissing, status.ReasonStreamUnavailable, status.ReasonStreamMismatch,
+		status.ReasonStreamCapturesRequests, status.ReasonSubjectConflict,
 	},
-	config.ServiceCheck: {config.ReasonServiceAbsent},
-	config.StoreCheck: {
-		config.ReasonStoreUnavailable, config.ReasonStoreFull, config.ReasonStoreNewer, config.ReasonStoreRefused,
-		config.ReasonStoreURLAbsent, config.ReasonMigrationFailed,
+	status.ServiceCheck: {status.ReasonServiceAbsent},
+	status.StoreCheck: {
+		status.ReasonStoreUnavailable, status.ReasonStoreFull, status.ReasonStoreNewer, status.ReasonStoreRefused,
+		status.ReasonStoreURLAbsent, status.ReasonMigrationFailed,
 	},
 }
 
-var healthy = []config.Reason{
-	config.ReasonReady, config.ReasonJoined, config.ReasonStandby, config.ReasonConnected, config.ReasonStreamBound,
-	config.ReasonCoreOnly, config.ReasonServiceAnswers, config.ReasonDirect, config.ReasonStoreOpen,
+var healthy = []status.Reason{
+	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
+	status.ReasonCoreOnly, status.ReasonServiceAnswers, status.ReasonDirect, status.ReasonStoreOpen,
 }
 
 // A reason that is new in the runtime is one that nobody thought of here.
@@ -53,7 +53,7 @@ func TestEveryReasonIsKnown(t *testing.T) {
 	for _, reason := range healthy {
 		known[string(reason)] = true
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../runtime/config/report.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../runtime/status/status.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +83,10 @@ func TestEveryReasonIsKnown(t *testing.T) {
 // What a process says becomes the reason of the conditions that it is about, at a real API server.
 func TestEveryReasonReachesTheConditions(t *testing.T) {
 	namespace := newNamespace(t)
-	bots := map[config.Component]*v1alpha1.RoseyBot{}
-	processes := map[config.Component]*process{}
-	for component, mode := range map[config.Component]v1alpha1.Mode{
-		config.BotComponent: v1alpha1.ModeDirect, config.DatabaseComponent: v1alpha1.ModeNATS,
+	bots := map[status.Component]*v1alpha1.RoseyBot{}
+	processes := map[status.Component]*process{}
+	for component, mode := range map[status.Component]v1alpha1.Mode{
+		status.BotComponent: v1alpha1.ModeDirect, status.DatabaseComponent: v1alpha1.ModeNATS,
 	} {
 		bot := newBot(namespace)
 		bot.Name = string(component)
@@ -96,18 +96,18 @@ func TestEveryReasonReachesTheConditions(t *testing.T) {
 		create(t, bot)
 		rollOut(t, bot)
 		bots[component] = bot
-		processes[component] = startProcess(t, saying(component, config.StoreCheck, config.ReasonStarting, "starting"))
+		processes[component] = startProcess(t, saying(component, status.StoreCheck, status.ReasonStarting, "starting"))
 		newPod(t, bot, manifests.Component(component), runningPod(processes[component].ip, false))
-		if component == config.DatabaseComponent {
+		if component == status.DatabaseComponent {
 			newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 		}
 	}
-	say := func(component config.Component, check config.CheckName, reason config.Reason, conditions ...string) {
-		report := config.Report{Component: component, Reason: reason, Message: "the words of " + string(reason)}
+	say := func(component status.Component, check status.CheckName, reason status.Reason, conditions ...string) {
+		report := status.Report{Component: component, Reason: reason, Message: "the words of " + string(reason)}
 		for name := range reasonsOf {
-			one := config.Check{Name: name, OK: true, Reason: config.ReasonReady}
+			one := status.Check{Name: name, OK: true, Reason: status.ReasonReady}
 			if name == check {
-				one = config.Check{Name: name, Reason: reason, Message: report.Message}
+				one = status.Check{Name: name, Reason: reason, Message: report.Message}
 			}
 			report.Checks = append(report.Checks, one)
 		}
@@ -120,24 +120,24 @@ func TestEveryReasonReachesTheConditions(t *testing.T) {
 	for check, reasons := range reasonsOf {
 		for _, reason := range reasons {
 			switch check {
-			case config.ChannelCheck:
-				say(config.BotComponent, check, reason, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionChannelJoined)
-			case config.StoreCheck:
-				say(config.BotComponent, check, reason, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable)
-				say(config.DatabaseComponent, check, reason, v1alpha1.ConditionDatabaseAvailable)
-			case config.ServiceCheck:
-				say(config.BotComponent, check, reason, v1alpha1.ConditionBotAvailable)
+			case status.ChannelCheck:
+				say(status.BotComponent, check, reason, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionChannelJoined)
+			case status.StoreCheck:
+				say(status.BotComponent, check, reason, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable)
+				say(status.DatabaseComponent, check, reason, v1alpha1.ConditionDatabaseAvailable)
+			case status.ServiceCheck:
+				say(status.BotComponent, check, reason, v1alpha1.ConditionBotAvailable)
 			default:
-				say(config.BotComponent, check, reason, v1alpha1.ConditionBotAvailable)
-				say(config.DatabaseComponent, check, reason, v1alpha1.ConditionDatabaseAvailable)
+				say(status.BotComponent, check, reason, v1alpha1.ConditionBotAvailable)
+				say(status.DatabaseComponent, check, reason, v1alpha1.ConditionDatabaseAvailable)
 			}
 		}
 	}
 }
 
 // wordsOf are a Secret's name where a process can only name a file.
-func wordsOf(reason config.Reason) string {
-	if reason == config.ReasonAccountPasswordAbsent {
+func wordsOf(reason status.Reason) string {
+	if reason == status.ReasonAccountPasswordAbsent {
 		return "Secret rosey-account, key password: absent or empty"
 	}
 	return "the words of " + string(reason)

@@ -16,7 +16,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // expected is a condition; its message contains the given text.
@@ -194,18 +194,18 @@ func TestPodsThatCannotBeMadeAreExplained(t *testing.T) {
 
 // What only the process knows goes through as it says it.
 func TestProcessesExplainThemselves(t *testing.T) {
-	bot := func(name config.CheckName, reason config.Reason, message string) *config.Report {
-		return new(saying(config.BotComponent, name, reason, message))
+	bot := func(name status.CheckName, reason status.Reason, message string) *status.Report {
+		return new(saying(status.BotComponent, name, reason, message))
 	}
-	database := func(name config.CheckName, reason config.Reason, message string) *config.Report {
-		return new(saying(config.DatabaseComponent, name, reason, message))
+	database := func(name status.CheckName, reason status.Reason, message string) *status.Report {
+		return new(saying(status.DatabaseComponent, name, reason, message))
 	}
 	tests := map[string]struct {
-		bot, database *config.Report // nil: ready
+		bot, database *status.Report // nil: ready
 		want          []expected
 	}{
 		"login refused": {
-			bot: bot(config.ChannelCheck, config.ReasonLoginRefused, "wrong password"),
+			bot: bot(status.ChannelCheck, status.ReasonLoginRefused, "wrong password"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "LoginRefused", "wrong password"},
 				{v1alpha1.ConditionBotAvailable, "False", "LoginRefused", "wrong password"},
@@ -214,8 +214,8 @@ func TestProcessesExplainThemselves(t *testing.T) {
 			},
 		},
 		"NATS away": {
-			bot:      bot(config.NATSCheck, config.ReasonNATSUnreachable, "n:4222: refused"),
-			database: database(config.NATSCheck, config.ReasonNATSUnreachable, "n:4222: refused"),
+			bot:      bot(status.NATSCheck, status.ReasonNATSUnreachable, "n:4222: refused"),
+			database: database(status.NATSCheck, status.ReasonNATSUnreachable, "n:4222: refused"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "NATSUnreachable", "n:4222: refused"},
 				{v1alpha1.ConditionBotAvailable, "False", "NATSUnreachable", "n:4222: refused"},
@@ -224,15 +224,15 @@ func TestProcessesExplainThemselves(t *testing.T) {
 			},
 		},
 		"store closed": { // the root cause counts, not what follows from it
-			bot:      bot(config.ServiceCheck, config.ReasonServiceAbsent, "nobody answers"),
-			database: database(config.StoreCheck, config.ReasonStoreUnavailable, "disk full"),
+			bot:      bot(status.ServiceCheck, status.ReasonServiceAbsent, "nobody answers"),
+			database: database(status.StoreCheck, status.ReasonStoreUnavailable, "disk full"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "StoreUnavailable", "disk full"},
 				{v1alpha1.ConditionBotAvailable, "False", "ServiceAbsent", "nobody answers"},
 			},
 		},
 		"account password absent": { // the process knows a file, the user a Secret
-			bot: bot(config.ChannelCheck, config.ReasonAccountPasswordAbsent, "file absent"),
+			bot: bot(status.ChannelCheck, status.ReasonAccountPasswordAbsent, "file absent"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "AccountPasswordAbsent", "Secret rosey-account, key password: absent"},
 				{v1alpha1.ConditionChannelJoined, "False", "AccountPasswordAbsent", "Secret rosey-account, key password"},
@@ -244,7 +244,7 @@ func TestProcessesExplainThemselves(t *testing.T) {
 			bot := newBot(newNamespace(t))
 			create(t, bot)
 			rollOut(t, bot)
-			for component, report := range map[manifests.Component]*config.Report{
+			for component, report := range map[manifests.Component]*status.Report{
 				manifests.Bot: test.bot, manifests.Database: test.database,
 			} {
 				if report == nil {
@@ -277,10 +277,10 @@ func TestStatusFollowsTheProcess(t *testing.T) {
 	create(t, bot)
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	chat := startProcess(t, saying(config.BotComponent, config.ChannelCheck, config.ReasonStarting, "connecting"))
+	chat := startProcess(t, saying(status.BotComponent, status.ChannelCheck, status.ReasonStarting, "connecting"))
 	pod := newPod(t, bot, manifests.Bot, runningPod(chat.ip, false))
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", "Starting", "connecting"})
-	kicked := saying(config.BotComponent, config.ChannelCheck, config.ReasonKicked, "kicked by mod")
+	kicked := saying(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked by mod")
 	chat.report.Store(&kicked)
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", "Kicked", "kicked by mod"})
 	setPodStatus(t, pod, runningPod(chat.ip, true))

@@ -19,7 +19,7 @@ const (
 )
 
 // Reasons that the operator gives. What the processes say of themselves goes through as it is: the reasons of
-// runtime/config.
+// runtime/status.
 const (
 	ReasonReady           = "Ready"           // goes with Ready being True
 	ReasonAvailable       = "Available"       // goes with BotAvailable and DatabaseAvailable being True

@@ -22,6 +22,7 @@ import (
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -100,7 +101,7 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 		return nil, fmt.Errorf("adding the health checks: %w", err)
 	}
 	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace}
-	reconciler := controllers.New(manager, params, controllers.NewProber(config.HTTPPort))
+	reconciler := controllers.New(manager, params, controllers.NewProber(status.HTTPPort))
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}

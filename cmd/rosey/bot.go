@@ -12,7 +12,8 @@ import (
 	"rosey.dev/rosey/runtime/bot"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
-	"rosey.dev/rosey/runtime/web"
+	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func newBotCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func newBotCommand() *cobra.Command {
 		Short: "Run the bot: sit in the channel and publish on NATS what happens there",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			component, err := newComponent(config.BotComponent, flags, command.ErrOrStderr())
+			component, err := newComponent(status.BotComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ func (c *component) runBot(ctx context.Context) error {
 // newBot makes the bot and what it publishes with: its work, until the context ends, and its checks.
 func (c *component) newBot(
 	conn *bus.Conn, binding *bus.Binding,
-) (work func(context.Context) error, checks []func() config.Check) {
+) (work func(context.Context) error, checks []func() status.Check) {
 	fallback := c.newFallback()
 	publisher := bus.NewPublisher(bus.PublisherOptions{
 		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
@@ -68,7 +69,7 @@ func (c *component) newBot(
 		Registerer: c.registry,
 	})
 	c.leader = rosey.Leader
-	c.see = func(ctx context.Context) *web.Channel { return c.channelOf(ctx, rosey) }
+	c.see = func(ctx context.Context) *process.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
 		ctx, lost := endWith(ctx, conn)
 		// What the bot has to say on leaving is sent after ctx has ended.
@@ -81,7 +82,7 @@ func (c *component) newBot(
 		publishers.Wait()
 		return errors.Join(lost(), err, endFallback())
 	}
-	return work, []func() config.Check{conn.Check, binding.Check, publisher.Check, rosey.Check}
+	return work, []func() status.Check{conn.Check, binding.Check, publisher.Check, rosey.Check}
 }
 
 // endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestBotFromStartToEnd runs the bot as a pod does: a configuration file, a password's file that comes
@@ -34,34 +35,34 @@ func TestBotFromStartToEnd(t *testing.T) {
 	}
 	password := filepath.Join(t.TempDir(), "password")
 	p := start(t, "bot", "--config", writeBotConfig(t, site, server.URL(), password))
-	report := p.waitFor(config.ReasonAccountPasswordAbsent)
-	if report.Ready || report.Component != config.BotComponent || len(report.Checks) != 4 ||
+	report := p.waitFor(status.ReasonAccountPasswordAbsent)
+	if report.Ready || report.Component != status.BotComponent || len(report.Checks) != 4 ||
 		!strings.Contains(report.Message, password) {
 		t.Errorf("status without a password: %+v", report)
 	}
 	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	natstest.Eventually(t, "the bot in the user list", func() bool {
 		return len(sim.Channel("movienight").Users()) == 1
 	})
 	for _, metric := range []string{
 		"rosey_bot_joined 1", "rosey_bus_connected 1", `rosey_cytube_events_total{event="login"} 1`,
 	} {
-		if _, body := p.get(config.MetricsPath); !strings.Contains(body, metric) {
+		if _, body := p.get(status.MetricsPath); !strings.Contains(body, metric) {
 			t.Errorf("the metrics lack %s", metric)
 		}
 	}
-	if _, body := p.get(config.StatePath); !strings.Contains(body, `"self": "Rosey"`) {
+	if _, body := p.get(status.StatePath); !strings.Contains(body, `"self": "Rosey"`) {
 		t.Errorf("the state does not show the channel:\n%s", body)
 	}
 	server.Stop()
-	if report := p.waitFor(config.ReasonNATSUnreachable); report.Checks[3].Reason != config.ReasonJoined {
+	if report := p.waitFor(status.ReasonNATSUnreachable); report.Checks[3].Reason != status.ReasonJoined {
 		t.Errorf("status without NATS: %+v", report)
 	}
 	server.Restart()
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}

@@ -16,8 +16,8 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -33,8 +33,8 @@ type stage struct {
 	sim     *simulator.Server
 	site    string
 	nats    *natstest.Server
-	bot     *process
-	service *process
+	bot     *roseyProcess
+	service *roseyProcess
 
 	// What the bot is configured with. An empty password file is none.
 	channel, username              string
@@ -98,11 +98,11 @@ database: {sqlite: {path: %q}}
 const patience = 90 * time.Second
 
 // await waits until the bot gives a reason for its state.
-func (s *stage) await(reason config.Reason) config.Report {
+func (s *stage) await(reason status.Reason) status.Report {
 	s.Helper()
-	var report config.Report
+	var report status.Report
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		_, body := s.bot.get(config.StatusPath)
+		_, body := s.bot.get(status.StatusPath)
 		if json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason {
 			return report
 		}
@@ -137,44 +137,44 @@ type cause struct {
 	mend func(*stage)
 }
 
-var channelCauses = map[config.Reason]cause{
-	config.ReasonServerUnreachable: {
+var channelCauses = map[status.Reason]cause{
+	status.ReasonServerUnreachable: {
 		before: func(s *stage) { s.sim.Restart(time.Hour) },
 		says:   "cannot reach http://127.0.0.1:",
 		mend:   func(s *stage) { s.sim.Restart(0) },
 	},
-	config.ReasonChannelRefused: {
+	status.ReasonChannelRefused: {
 		strike: func(s *stage) { s.must(s.movies().Kick("Rosey", "Invalid channel name")) },
 		says:   "the server refuses the channel: Invalid channel name",
 	},
-	config.ReasonChannelPasswordWrong: {
+	status.ReasonChannelPasswordWrong: {
 		before: func(s *stage) {
 			s.channel, s.username, s.door = "private", "plain", s.secret("door", wrongPassword)
 		},
 		says: "channel private refuses the channel password",
 		mend: func(s *stage) { s.secret("door", doorPassword) },
 	},
-	config.ReasonChannelPasswordAbsent: {
+	status.ReasonChannelPasswordAbsent: {
 		before: func(s *stage) { s.channel, s.door = "private", filepath.Join(s.dir, "door") },
 		says:   "door is absent or empty",
 		mend:   func(s *stage) { s.secret("door", doorPassword) },
 	},
-	config.ReasonAccountPasswordAbsent: {
+	status.ReasonAccountPasswordAbsent: {
 		before: func(s *stage) { s.must(os.Remove(s.account)) },
 		says:   "account is absent or empty",
 		mend:   func(s *stage) { s.secret("account", rightPassword) },
 	},
-	config.ReasonLoginRefused: {
+	status.ReasonLoginRefused: {
 		before: func(s *stage) { s.secret("account", wrongPassword) },
 		says:   "login as Rosey refused: Invalid username/password combination",
 		mend:   func(s *stage) { s.secret("account", rightPassword) },
 	},
-	config.ReasonNameTaken: {
+	status.ReasonNameTaken: {
 		before: func(s *stage) { s.username, s.account = "visitor", ""; s.must(s.movies().Join("visitor")) },
 		says:   "login as visitor refused: That name is already in use on this channel.",
 		mend:   func(s *stage) { s.must(s.movies().Leave("visitor")) },
 	},
-	config.ReasonLoginLimited: {
+	status.ReasonLoginLimited: {
 		limits: simulator.Limits{GuestLoginDelay: 10 * time.Second},
 		before: func(s *stage) {
 			s.username, s.account = "visitor", ""
@@ -182,17 +182,17 @@ var channelCauses = map[config.Reason]cause{
 		},
 		says: "Guest logins are restricted to one per IP address per 10 seconds.",
 	},
-	config.ReasonConnectionLimited: {
+	status.ReasonConnectionLimited: {
 		limits: simulator.Limits{Connections: 1},
 		before: func(s *stage) { other := s.asOther(cytube.Options{}); s.Cleanup(other.Close) },
 		says:   "Too many connections from your IP address",
 		mend:   func(s *stage) { s.sim.Restart(0) },
 	},
-	config.ReasonKicked: {
+	status.ReasonKicked: {
 		strike: func(s *stage) { s.must(s.movies().Kick("Rosey", "be nice")) },
 		says:   "kicked from the channel: be nice",
 	},
-	config.ReasonBanned: {
+	status.ReasonBanned: {
 		strike: func(s *stage) { s.must(s.movies().Ban("Rosey", "spam")) },
 		says:   "banned from the channel: ",
 		mend: func(s *stage) { // who does not want to wait a quarter of an hour starts it anew
@@ -201,28 +201,28 @@ var channelCauses = map[config.Reason]cause{
 			s.start()
 		},
 	},
-	config.ReasonDisconnected: {
+	status.ReasonDisconnected: {
 		strike: func(s *stage) { s.must(s.movies().Disconnect("Rosey")) },
 		says:   "ended by the server",
 	},
-	config.ReasonDuplicateLogin: {
+	status.ReasonDuplicateLogin: {
 		strike: func(s *stage) { s.asOther(cytube.Options{Username: "Rosey", Password: rightPassword}) },
 		says:   "somebody else logged in with the bot's account",
 	},
 }
 
-var busCauses = map[config.Reason]cause{
-	config.ReasonNATSUnreachable: {
+var busCauses = map[status.Reason]cause{
+	status.ReasonNATSUnreachable: {
 		before: func(s *stage) { s.nats.Stop() },
 		says:   "cannot reach NATS at nats://127.0.0.1:",
 		mend:   func(s *stage) { s.nats.Restart() },
 	},
-	config.ReasonNATSRefused: {
+	status.ReasonNATSRefused: {
 		before: func(s *stage) { s.nats.Restart(asking("rosey", rightPassword)) },
 		says:   "refuses the connection: authorization violation",
 		mend:   func(s *stage) { s.nats.Restart(asking("", "")) },
 	},
-	config.ReasonNATSCredentialsAbsent: {
+	status.ReasonNATSCredentialsAbsent: {
 		before: func(s *stage) {
 			s.natsCredentials = filepath.Join(s.dir, "nats")
 			s.nats.Restart(asking("rosey", rightPassword))
@@ -230,7 +230,7 @@ var busCauses = map[config.Reason]cause{
 		says: "no usable files to log in with",
 		mend: func(s *stage) { s.secret("nats/username", "rosey"); s.secret("nats/password", rightPassword) },
 	},
-	config.ReasonNATSPermissionMissing: {
+	status.ReasonNATSPermissionMissing: {
 		before: func(s *stage) {
 			s.secret("nats/username", "rosey")
 			s.secret("nats/password", rightPassword)
@@ -240,7 +240,7 @@ var busCauses = map[config.Reason]cause{
 		says: "rosey.db.messages.outbound.get",
 		mend: func(s *stage) { s.nats.Restart(forbidding()) },
 	},
-	config.ReasonServiceAbsent: {
+	status.ReasonServiceAbsent: {
 		strike: func(s *stage) { s.service.end(syscall.SIGKILL) },
 		says:   "no database service answers on rosey.db.…; events are kept until one answers",
 		mend:   (*stage).startService,
@@ -266,7 +266,7 @@ func forbidding(subjects ...string) func(*server.Options) {
 func TestEveryCauseIsToldAndOutlived(t *testing.T) {
 	t.Parallel()
 	var running sync.WaitGroup
-	for _, causes := range []map[config.Reason]cause{channelCauses, busCauses} {
+	for _, causes := range []map[status.Reason]cause{channelCauses, busCauses} {
 		for reason, why := range causes {
 			running.Go(func() {
 				t.Run(string(reason), func(t *testing.T) { why.play(newStage(t, why.limits), reason) })
@@ -276,7 +276,7 @@ func TestEveryCauseIsToldAndOutlived(t *testing.T) {
 	running.Wait() // all at once: they wait most of the time, and -parallel counts processors
 }
 
-func (why cause) play(s *stage, reason config.Reason) {
+func (why cause) play(s *stage, reason status.Reason) {
 	s.Helper()
 	if why.before != nil {
 		why.before(s)
@@ -284,7 +284,7 @@ func (why cause) play(s *stage, reason config.Reason) {
 	s.startService()
 	s.start()
 	if why.strike != nil {
-		s.await(config.ReasonReady)
+		s.await(status.ReasonReady)
 		why.strike(s)
 	}
 	report := s.await(reason)
@@ -294,8 +294,8 @@ func (why cause) play(s *stage, reason config.Reason) {
 	if why.mend != nil {
 		why.mend(s)
 	}
-	s.await(config.ReasonReady)
-	if code, body := s.bot.get(config.ReadyPath); code != 200 {
+	s.await(status.ReasonReady)
+	if code, body := s.bot.get(status.ReadyPath); code != 200 {
 		s.Errorf("ready: %d %s", code, body)
 	}
 	for _, secret := range []string{rightPassword, wrongPassword, doorPassword} {

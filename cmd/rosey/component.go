@@ -13,19 +13,20 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
-	"rosey.dev/rosey/runtime/web"
+	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // component is what `rosey bot`, `rosey db` and `rosey run` have in common.
 type component struct {
-	name     config.Component
+	name     status.Component
 	config   config.Config
 	subjects bus.Subjects
 	log      *slog.Logger
 	registry registry
 	started  time.Time
 	// see is what the status page shows of the channel. Nil: this process has no bot.
-	see func(ctx context.Context) *web.Channel
+	see func(ctx context.Context) *process.Channel
 	// leader is the pod of the bot that has the lock. Nil: there is no lock.
 	leader func() string
 	// announce is told where HTTP is served when everything has started.
@@ -39,7 +40,7 @@ type registry interface {
 }
 
 // newComponent reads the configuration. Its error is the user's to mend.
-func newComponent(name config.Component, flags *settings, stderr io.Writer) (*component, error) {
+func newComponent(name status.Component, flags *settings, stderr io.Writer) (*component, error) {
 	loaded, err := flags.load(name)
 	if err != nil {
 		return nil, err
@@ -63,13 +64,13 @@ func newComponent(name config.Component, flags *settings, stderr io.Writer) (*co
 
 // newLogger writes JSON lines, and for a person at the keyboard plain ones. The level was checked with the
 // configuration.
-func newLogger(stderr io.Writer, level string, name config.Component) *slog.Logger {
+func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logger {
 	var threshold slog.Level
 	if err := threshold.UnmarshalText([]byte(level)); err != nil {
 		threshold = slog.LevelInfo
 	}
 	options := &slog.HandlerOptions{Level: threshold}
-	if name == config.RunComponent {
+	if name == status.RunComponent {
 		return slog.New(slog.NewTextHandler(stderr, options))
 	}
 	return slog.New(slog.NewJSONHandler(stderr, options)).With("component", string(name))
@@ -97,14 +98,14 @@ func (c *component) bind(conn *bus.Conn) *bus.Binding {
 // run does work and serves HTTP beside it until work has ended, which is when ctx ends or work fails.
 // The first check that is not OK gives the status its reason.
 func (c *component) run(
-	ctx context.Context, work func(ctx context.Context) error, checks ...func() config.Check,
+	ctx context.Context, work func(ctx context.Context) error, checks ...func() status.Check,
 ) error {
-	listener, err := web.Listen(ctx, c.config.HTTP.Address)
+	listener, err := process.Listen(ctx, c.config.HTTP.Address)
 	if err != nil {
 		return err
 	}
-	server := web.Server{
-		Report:  c.report(web.Reporter(c.name, buildVersion(), c.started, checks...)),
+	server := process.Server{
+		Report:  c.report(process.Reporter(c.name, buildVersion(), c.started, checks...)),
 		Channel: c.see,
 		Metrics: c.registry,
 		Log:     c.log,

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -38,9 +39,9 @@ func newConfigCommand() *cobra.Command {
 // checkedFor are the commands that take a configuration file, the least demanding first.
 var checkedFor = []struct {
 	command   string
-	component config.Component
+	component status.Component
 }{
-	{"run", config.RunComponent}, {"bot", config.BotComponent}, {"db", config.DatabaseComponent},
+	{"run", status.RunComponent}, {"bot", status.BotComponent}, {"db", status.DatabaseComponent},
 }
 
 func newCheckCommand() *cobra.Command {

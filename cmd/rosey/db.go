@@ -9,6 +9,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -19,7 +20,7 @@ func newDatabaseCommand() *cobra.Command {
 		Short: "Run the database service: store what bots publish on NATS and answer what they ask",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			component, err := newComponent(config.DatabaseComponent, flags, command.ErrOrStderr())
+			component, err := newComponent(status.DatabaseComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -26,11 +27,11 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	server := natstest.Start(t)
 	file := writeConfig(t, t.TempDir(), server.URL())
 	p := start(t, "db", "--config", file)
-	report := p.waitFor(config.ReasonReady)
-	if !report.Ready || report.Component != config.DatabaseComponent || len(report.Checks) != 3 || report.Version == "" {
+	report := p.waitFor(status.ReasonReady)
+	if !report.Ready || report.Component != status.DatabaseComponent || len(report.Checks) != 3 || report.Version == "" {
 		t.Errorf("status: %+v", report)
 	}
-	if code, _ := p.get(config.ReadyPath); code != 200 {
+	if code, _ := p.get(status.ReadyPath); code != 200 {
 		t.Errorf("ready: %d", code)
 	}
 
@@ -49,18 +50,18 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if _, body := p.get(config.MetricsPath); !strings.Contains(body,
+	if _, body := p.get(status.MetricsPath); !strings.Contains(body,
 		`rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`) {
 		t.Error("the metrics do not count the line")
 	}
 	whileRunning := show(t, file)
 	server.Stop()
-	p.waitFor(config.ReasonNATSUnreachable)
-	if code, body := p.get(config.ReadyPath); code != 503 || !strings.HasPrefix(body, "NATSUnreachable: ") {
+	p.waitFor(status.ReasonNATSUnreachable)
+	if code, body := p.get(status.ReadyPath); code != 503 || !strings.HasPrefix(body, "NATSUnreachable: ") {
 		t.Errorf("ready without NATS: %d %s", code, body)
 	}
 	server.Restart()
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
@@ -172,11 +173,11 @@ func TestTroubleThatWaitingMendsDoesNotEndTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "db", "--config", file)
-	p.waitFor(config.ReasonStoreUnavailable)
+	p.waitFor(status.ReasonStoreUnavailable)
 	if err := os.Remove(filepath.Join(dir, "rosey.db")); err != nil {
 		t.Fatal(err)
 	}
-	report := p.waitFor(config.ReasonNATSUnreachable)
+	report := p.waitFor(status.ReasonNATSUnreachable)
 	if !strings.Contains(report.Message, "nats://127.0.0.1:1: connection refused") {
 		t.Errorf("message %q", report.Message)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/console"
+	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -185,8 +185,8 @@ func writeLetters(out io.Writer, output string, letters []store.DeadLetter) erro
 	_, _ = fmt.Fprintln(columns, "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD") // Flush tells
 	for _, letter := range letters {
 		_, _ = fmt.Fprintf(columns, "%d\t%s\t%s\t%d\t%s\t%s\n", letter.ID, showTime(letter.At.UnixMilli()),
-			console.Printable(letter.Subject), letter.Size, console.Printable(letter.Reason),
-			console.Printable(beginning(string(letter.Payload))))
+			cli.Printable(letter.Subject), letter.Size, cli.Printable(letter.Reason),
+			cli.Printable(beginning(string(letter.Payload))))
 	}
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("writing: %w", err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -17,7 +17,7 @@ import (
 // newTool is for a command that works on the configured database. To work on rows takes no NATS:
 // whatever `rosey run` starts with is enough.
 func newTool(flags *settings, command *cobra.Command) (*component, error) {
-	tool, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+	tool, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

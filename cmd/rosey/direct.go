@@ -8,20 +8,20 @@ import (
 
 	"rosey.dev/rosey/runtime/bot"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
-	"rosey.dev/rosey/runtime/web"
+	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // newDirectBot makes a bot with its database in the same process and without NATS: its work, until the
 // context ends, and its checks.
-func (c *component) newDirectBot() (work func(context.Context) error, checks []func() config.Check) {
+func (c *component) newDirectBot() (work func(context.Context) error, checks []func() status.Check) {
 	direct := c.newDirect()
 	publisher := bus.NewDirectPublisher(direct, c.log, c.registry)
 	rosey := bot.New(c.config, bot.Options{
 		Publisher: publisher, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
 	})
-	c.see = func(ctx context.Context) *web.Channel { return c.channelOf(ctx, rosey) }
+	c.see = func(ctx context.Context) *process.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
 		// What the bot has to say on leaving is stored after ctx has ended, and then the database closed.
 		after := context.WithoutCancel(ctx)
@@ -35,7 +35,7 @@ func (c *component) newDirectBot() (work func(context.Context) error, checks []f
 		return errors.Join(err, endStore())
 	}
 	// A database that does not open explains most.
-	return work, []func() config.Check{direct.StoreCheck, publisher.Check, rosey.Check}
+	return work, []func() status.Check{direct.StoreCheck, publisher.Check, rosey.Check}
 }
 
 func (c *component) newDirect() *database.Direct {
@@ -74,7 +74,7 @@ type fallback struct {
 }
 
 func (c *component) newFallback() *fallback {
-	if !c.config.Database.DirectFallback || c.name != config.BotComponent { // NATS inside `rosey run` is not away
+	if !c.config.Database.DirectFallback || c.name != status.BotComponent { // NATS inside `rosey run` is not away
 		return nil
 	}
 	return &fallback{component: c, direct: c.newDirect()}

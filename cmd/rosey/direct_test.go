@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -58,7 +59,7 @@ logLevel: debug
 	return r
 }
 
-func (r *directRig) start() *process {
+func (r *directRig) start() *roseyProcess {
 	r.t.Helper()
 	return start(r.t, "bot", "--config", r.file)
 }
@@ -118,7 +119,7 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 	r := newDirectRig(t)
 	r.enqueue("from the queue")
 	p := r.start()
-	report := p.waitFor(config.ReasonReady)
+	report := p.waitFor(status.ReasonReady)
 	var checks []string
 	for _, check := range report.Checks {
 		checks = append(checks, fmt.Sprintf("%s %s", check.Name, check.Reason))
@@ -138,7 +139,7 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 	if answer := r.said()[1]; !strings.HasPrefix(answer, "mod: ") || !strings.Contains(answer, "line") {
 		t.Errorf("answer %q", answer)
 	}
-	if _, metrics := p.get(config.MetricsPath); !strings.Contains(metrics,
+	if _, metrics := p.get(status.MetricsPath); !strings.Contains(metrics,
 		`rosey_database_messages_total{outcome="stored",subject="db.message.log"}`) ||
 		strings.Contains(metrics, "rosey_bus_connected") {
 		t.Error("the metrics are not those of a bot with a database and without NATS")
@@ -183,7 +184,7 @@ func TestDirectBotIsKilled(t *testing.T) {
 	}
 	for life := range 3 {
 		p := r.start()
-		p.waitFor(config.ReasonReady)
+		p.waitFor(status.ReasonReady)
 		for i := range 4 {
 			say(fmt.Sprintf("%d.%d", life, i))
 		}
@@ -205,9 +206,9 @@ func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 	t.Parallel()
 	r := newDirectRig(t)
 	holder := start(t, "db", "--config", writeConfig(t, filepath.Dir(r.database), natstest.Start(t).URL()))
-	holder.waitFor(config.ReasonReady)
+	holder.waitFor(status.ReasonReady)
 	p := r.start()
-	report := p.waitFor(config.ReasonStoreUnavailable)
+	report := p.waitFor(status.ReasonStoreUnavailable)
 	if !strings.Contains(report.Message, fmt.Sprintf("is locked by process %d", holder.command.Process.Pid)) {
 		t.Errorf("message %q", report.Message)
 	}
@@ -222,7 +223,7 @@ func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 		t.Errorf("stored: %+v", lines)
 	}
 	holder.end(syscall.SIGTERM)
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	r.stored("early", "!stats")
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
@@ -237,7 +238,7 @@ func TestDirectBotWithPostgreSQL(t *testing.T) {
 	url := filepath.Join(t.TempDir(), "url")
 	p := start(t, "bot", "--mode", "direct", "--server", r.site, "--channel", "movienight",
 		"--database-postgres-url-file", url, "--http", "127.0.0.1:0")
-	p.waitFor(config.ReasonStoreURLAbsent)
+	p.waitFor(status.ReasonStoreURLAbsent)
 	if err := r.channel.Join("mod"); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestDirectBotWithPostgreSQL(t *testing.T) {
 	if err := os.WriteFile(url, []byte(server.Database(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	r.say("late")
 	// The bot may be the only one that has it open for writing, or one of many.
 	opened, err := postgres.Open(t.Context(), url)
@@ -268,7 +269,7 @@ func TestRunWithoutNATS(t *testing.T) {
 	data := filepath.Dir(r.database)
 	p := start(t, "run", "--mode", "direct", "--channel", "movienight", "--server", r.site, "--username", "Guest",
 		"--data", data, "--http", "127.0.0.1:0")
-	if report := p.waitFor(config.ReasonReady); report.Component != config.RunComponent || len(report.Checks) != 3 {
+	if report := p.waitFor(status.ReasonReady); report.Component != status.RunComponent || len(report.Checks) != 3 {
 		t.Errorf("status: %+v", report)
 	}
 	if !strings.Contains(p.output(), "NATS      none (mode direct)") {

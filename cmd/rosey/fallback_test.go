@@ -20,7 +20,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -33,7 +33,7 @@ type fallbackRig struct {
 	channel *simulator.Channel
 	site    string
 	url     string // the file with the database's URL
-	bot     *process
+	bot     *roseyProcess
 	lines   atomic.Int64
 }
 
@@ -65,7 +65,7 @@ func (r *fallbackRig) flags() []string {
 	}
 }
 
-func (r *fallbackRig) startService() *process {
+func (r *fallbackRig) startService() *roseyProcess {
 	r.t.Helper()
 	return start(r.t, append([]string{"db"}, r.flags()...)...)
 }
@@ -104,7 +104,7 @@ func (r *fallbackRig) more(count int64) {
 func (r *fallbackRig) counted(metric string) {
 	r.t.Helper()
 	value := func() (number float64) {
-		_, metrics := r.bot.get(config.MetricsPath)
+		_, metrics := r.bot.get(status.MetricsPath)
 		for line := range strings.Lines(metrics) {
 			if text, is := strings.CutPrefix(line, metric+`{subject="db.message.log"} `); is {
 				number, _ = strconv.ParseFloat(strings.TrimSpace(text), 64)
@@ -161,10 +161,10 @@ func (r *fallbackRig) said(texts ...string) {
 	})
 }
 
-func (r *fallbackRig) reasonOf(check config.CheckName, reason config.Reason) {
+func (r *fallbackRig) reasonOf(check status.CheckName, reason status.Reason) {
 	r.t.Helper()
 	natstest.Eventually(r.t, string(check)+" "+string(reason), func() bool {
-		return slices.ContainsFunc(r.bot.report().Checks, func(c config.Check) bool {
+		return slices.ContainsFunc(r.bot.report().Checks, func(c status.Check) bool {
 			return c.Name == check && c.Reason == reason
 		})
 	})
@@ -185,8 +185,8 @@ func TestFallbackUnderLoad(t *testing.T) {
 func (r *fallbackRig) play(jetStream bool) {
 	r.t.Helper()
 	service := r.startService()
-	r.bot.waitFor(config.ReasonReady)
-	service.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
+	service.waitFor(status.ReasonReady)
 	quiet := r.chat()
 	defer quiet()
 	r.enqueue("over NATS")
@@ -195,28 +195,28 @@ func (r *fallbackRig) play(jetStream bool) {
 	for round := range 2 {
 		r.counted("rosey_bus_published_total")
 		r.nats.Stop()
-		r.reasonOf(config.NATSCheck, config.ReasonNATSUnreachable)
-		r.reasonOf(config.ServiceCheck, config.ReasonDirect)
+		r.reasonOf(status.NATSCheck, status.ReasonNATSUnreachable)
+		r.reasonOf(status.ServiceCheck, status.ReasonDirect)
 		r.counted("rosey_bus_stored_directly_total")
 		said = append(said, fmt.Sprintf("past NATS %d", round))
 		r.enqueue(said[len(said)-1])
 		r.said(said...)
 		r.nats.Restart()
-		r.bot.waitFor(config.ReasonReady)
+		r.bot.waitFor(status.ReasonReady)
 	}
 	r.counted("rosey_bus_published_total")
 	service.end(syscall.SIGKILL)
 	if jetStream {
 		r.counted("rosey_bus_published_total") // the stream keeps them
 	} else {
-		r.reasonOf(config.ServiceCheck, config.ReasonDirect)
+		r.reasonOf(status.ServiceCheck, status.ReasonDirect)
 		r.counted("rosey_bus_stored_directly_total")
 	}
 	said = append(said, "past the service")
 	r.enqueue(said[len(said)-1])
 	r.said(said...)
 	service = r.startService()
-	r.reasonOf(config.ServiceCheck, config.ReasonServiceAnswers)
+	r.reasonOf(status.ServiceCheck, status.ReasonServiceAnswers)
 	r.more(50)
 	quiet()
 	r.allStored()

@@ -10,51 +10,51 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // fault is something that goes wrong beside a bot that works, and ends.
 type fault struct {
 	strike func(*stage)
 	// reason is what the bot says meanwhile. Ready: it must not notice.
-	reason config.Reason
+	reason status.Reason
 	end    func(*stage)
 }
 
 var faults = map[string]fault{
 	"the CyTube server restarts": {
 		strike: func(s *stage) { s.sim.Restart(time.Second) },
-		reason: config.ReasonServerUnreachable,
+		reason: status.ReasonServerUnreachable,
 		end:    func(*stage) {},
 	},
 	"the CyTube server crashes": {
 		strike: func(s *stage) { s.sim.Crash(time.Second) },
-		reason: config.ReasonServerUnreachable,
+		reason: status.ReasonServerUnreachable,
 		end:    func(*stage) {},
 	},
 	"the network to the CyTube server is cut": {
 		strike: func(s *stage) { s.sim.Partition(simulator.Target{}) },
-		reason: config.ReasonServerUnreachable,
+		reason: status.ReasonServerUnreachable,
 		end:    func(s *stage) { s.sim.Heal() },
 	},
 	"the CyTube server is slow": {
 		strike: func(s *stage) { s.sim.Slow(simulator.Target{}, 300*time.Millisecond) },
-		reason: config.ReasonReady,
+		reason: status.ReasonReady,
 		end:    func(*stage) {},
 	},
 	"NATS restarts": {
 		strike: func(s *stage) { s.nats.Stop() },
-		reason: config.ReasonNATSUnreachable,
+		reason: status.ReasonNATSUnreachable,
 		end:    func(s *stage) { s.nats.Restart() },
 	},
 	"the database service is killed": {
 		strike: func(s *stage) { s.service.end(syscall.SIGKILL) },
-		reason: config.ReasonServiceAbsent,
+		reason: status.ReasonServiceAbsent,
 		end:    (*stage).startService,
 	},
 	"the database service restarts": {
 		strike: func(s *stage) { s.service.end(syscall.SIGTERM) },
-		reason: config.ReasonServiceAbsent,
+		reason: status.ReasonServiceAbsent,
 		end:    (*stage).startService,
 	},
 }
@@ -76,14 +76,14 @@ func (f fault) play(s *stage) {
 	s.Helper()
 	s.startService()
 	s.start()
-	s.await(config.ReasonReady)
+	s.await(status.ReasonReady)
 	s.talk("before")
 	s.awaitStored("before") // what nobody has heard yet a crash takes with it
 	f.strike(s)
 	s.await(f.reason)
 	s.talk("meanwhile")
 	f.end(s)
-	s.await(config.ReasonReady)
+	s.await(status.ReasonReady)
 	s.talk("after")
 	s.awaitStored("before", "meanwhile", "after")
 }

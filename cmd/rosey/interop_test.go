@@ -12,7 +12,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestBotWithAPythonService has our bot told and asked by a service that behaves as the Python one: what it
@@ -28,7 +28,7 @@ func TestBotWithAPythonService(t *testing.T) {
 			s.username = "plain" // who may not use /say: the server drops it without a word
 			python := startPythonService(t, s.nats.Client(), "first", "/say HEAR ME", "second")
 			s.start()
-			s.await(config.ReasonReady)
+			s.await(status.ReasonReady)
 			s.withPython(python)
 		})
 	}
@@ -44,10 +44,10 @@ func (s *stage) withPython(python *pythonService) {
 			// What is on its way when the connection breaks is lost to a service without ids, rather than stored twice.
 			natstest.Eventually(s.T, "the first lines at the service", func() bool { return len(python.said("alice")) == i })
 			s.nats.Stop()
-			s.await(config.ReasonNATSUnreachable)
+			s.await(status.ReasonNATSUnreachable)
 		case lines * 2 / 3:
 			s.nats.Restart()
-			s.await(config.ReasonReady)
+			s.await(status.ReasonReady)
 		}
 		text := strconv.Itoa(i)
 		s.talk(text)
@@ -60,7 +60,7 @@ func (s *stage) withPython(python *pythonService) {
 	// The one that cannot be said is handed out at each poll.
 	polls := python.polls()
 	natstest.Eventually(s.T, "more polls", func() bool { return python.polls() > polls+3 })
-	if _, metrics := s.bot.get(config.MetricsPath); !strings.Contains(metrics,
+	if _, metrics := s.bot.get(status.MetricsPath); !strings.Contains(metrics,
 		`rosey_bot_outbound_total{outcome="unanswered"} 1`) {
 		s.Errorf("the line that the server drops was not tried once:\n%s", linesWith(metrics, "rosey_bot_outbound_total"))
 	}

@@ -15,7 +15,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
@@ -26,8 +26,8 @@ type killRig struct {
 	site   string
 	nats   *natstest.Server
 	dir    string
-	bot    *process
-	db     *process
+	bot    *roseyProcess
+	db     *roseyProcess
 	store  []string // the flags that say where the rows are
 	said   []string
 	events jetstream.JetStream
@@ -125,7 +125,7 @@ func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
 	r := newKillRig(t)
 	r.startService()
 	r.startBot()
-	r.bot.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
 	r.say(50)
 	r.db.end(syscall.SIGKILL)
 	r.say(400)
@@ -138,7 +138,7 @@ func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
 	}
 	r.startService()
 	r.startBot()
-	r.bot.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
 	r.say(50)
 	r.compare()
 }
@@ -149,7 +149,7 @@ func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
 	r := newKillRig(t)
 	r.startService()
 	r.startBot()
-	r.bot.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
 	for range 3 {
 		r.say(200)
 		r.kept()
@@ -161,8 +161,8 @@ func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
 		r.nats.Restart()
 		r.startBot()
 		r.startService()
-		r.bot.waitFor(config.ReasonReady)
-		r.db.waitFor(config.ReasonReady)
+		r.bot.waitFor(status.ReasonReady)
+		r.db.waitFor(status.ReasonReady)
 	}
 	r.say(20)
 	r.compare()
@@ -174,7 +174,7 @@ func TestARestartOfNATSLosesNothing(t *testing.T) {
 	r := newKillRig(t)
 	r.startService()
 	r.startBot()
-	r.bot.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
 	for range 3 {
 		r.say(100)
 		r.nats.Stop()
@@ -194,7 +194,7 @@ func TestReplacingServicesOnPostgreSQLLosesNothing(t *testing.T) {
 	other := r.db
 	r.startService()
 	r.startBot()
-	r.bot.waitFor(config.ReasonReady)
+	r.bot.waitFor(status.ReasonReady)
 	for i := range 6 {
 		r.say(100)
 		how := []os.Signal{syscall.SIGTERM, syscall.SIGKILL}[i%2]
@@ -202,7 +202,7 @@ func TestReplacingServicesOnPostgreSQLLosesNothing(t *testing.T) {
 		other = r.db
 		r.say(100)
 		r.startService()
-		r.db.waitFor(config.ReasonReady)
+		r.db.waitFor(status.ReasonReady)
 	}
 	r.compare()
 }

@@ -14,7 +14,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // recorder notes what is registered, metrics without a value yet too.
@@ -87,7 +87,7 @@ func registered(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[s
 	flags.given = map[string]string{
 		"channel.name": "m", "nats.url": natstest.Start(t).URL(), "database.sqlite.path": "unused",
 	}
-	c, err := newComponent(config.RunComponent, flags, t.Output())
+	c, err := newComponent(status.RunComponent, flags, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,24 +4,24 @@ import (
 	"context"
 
 	"rosey.dev/rosey/runtime/bot"
-	"rosey.dev/rosey/runtime/web"
+	"rosey.dev/rosey/runtime/process"
 )
 
 // channelOf is what a bot sees, as the status page shows it.
-func (c *component) channelOf(ctx context.Context, rosey *bot.Bot) *web.Channel {
+func (c *component) channelOf(ctx context.Context, rosey *bot.Bot) *process.Channel {
 	view, inside := rosey.Look(ctx)
 	if !inside {
 		return nil
 	}
-	channel := &web.Channel{
+	channel := &process.Channel{
 		Server: c.config.Channel.Server, Name: c.config.Channel.Name, Self: view.Self,
-		Users: make([]web.User, 0, len(view.Users)), Connected: view.Connected, Items: view.Items, Leader: view.Leader,
+		Users: make([]process.User, 0, len(view.Users)), Connected: view.Connected, Items: view.Items, Leader: view.Leader,
 	}
 	for _, user := range view.Users {
-		channel.Users = append(channel.Users, web.User{Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted})
+		channel.Users = append(channel.Users, process.User{Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted})
 	}
 	if view.Media.ID != "" {
-		channel.Playing = &web.Playing{
+		channel.Playing = &process.Playing{
 			Title: view.Media.Title, Seconds: view.Media.Seconds, Position: view.Position, Paused: view.Paused,
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // documentedServer runs NATS under docs/nats/server.conf. Only where it listens and keeps its files is the test's.
@@ -60,8 +60,8 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 		"--nats-credentials-dir", login(t, "database")}, common...)...)
 	bot := start(t, append([]string{"bot", "--username", "Rosey", "--password-file", password, "--standby",
 		"--nats-credentials-dir", login(t, "bot")}, common...)...)
-	db.waitFor(config.ReasonReady)
-	bot.waitFor(config.ReasonReady)
+	db.waitFor(status.ReasonReady)
+	bot.waitFor(status.ReasonReady)
 	if err := sim.Channel("movienight").Join("alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the line to be stored", func() bool {
-		_, metrics := db.get(config.MetricsPath)
+		_, metrics := db.get(status.MetricsPath)
 		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`)
 	})
 	console := []string{"--nats", nats.URL(), "--nats-credentials-dir", login(t, "console")}
@@ -82,11 +82,11 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 		}
 	}
 	natstest.Eventually(t, "the line that the console gave the bot", func() bool {
-		_, metrics := db.get(config.MetricsPath)
+		_, metrics := db.get(status.MetricsPath)
 		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 2`)
 	})
-	for _, p := range []*process{bot, db} {
-		if report := p.waitFor(config.ReasonReady); !report.Ready {
+	for _, p := range []*roseyProcess{bot, db} {
+		if report := p.waitFor(status.ReasonReady); !report.Ready {
 			t.Errorf("%+v", report)
 		}
 		for _, line := range p.log() {
@@ -103,13 +103,13 @@ func TestWithoutAPermissionTheSubjectIsNamed(t *testing.T) {
 	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0",
 		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", login(t, "console"),
 		"--nats-jet-stream-mode", "never")
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	// The console may listen to everything and may not answer; what it is asked, it cannot reply to.
 	client := nats.ClientAs("bot", "bot-hush")
 	if err := client.PublishRequest("rosey.db.kv.list", client.NewInbox(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
-	if report := p.waitFor(config.ReasonNATSPermissionMissing); !strings.Contains(report.Message, `"_INBOX.`) {
+	if report := p.waitFor(status.ReasonNATSPermissionMissing); !strings.Contains(report.Message, `"_INBOX.`) {
 		t.Errorf("%+v", report)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -55,7 +55,7 @@ func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "url")
 	p := start(t, "db", "--config", writePostgresConfig(t, nats.URL(), file))
-	expect := func(reason config.Reason, says string) {
+	expect := func(reason status.Reason, says string) {
 		t.Helper()
 		if report := p.waitFor(reason); !strings.Contains(report.Message, says) {
 			t.Errorf("%s: %q, want it to say %q", reason, report.Message, says)
@@ -67,18 +67,18 @@ func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect(config.ReasonStoreURLAbsent, file)
+	expect(status.ReasonStoreURLAbsent, file)
 	role := databaseOf(t, blocked)
 	write(server.URL(role, "battery-staple", role))
-	expect(config.ReasonStoreRefused, "password authentication failed")
+	expect(status.ReasonStoreRefused, "password authentication failed")
 	write("postgres://u:battery-staple@127.0.0.1:1/db")
-	expect(config.ReasonStoreUnavailable, "connection refused")
+	expect(status.ReasonStoreUnavailable, "connection refused")
 	write(newer)
-	expect(config.ReasonStoreNewer, "999")
+	expect(status.ReasonStoreNewer, "999")
 	write(blocked)
-	expect(config.ReasonMigrationFailed, `"chat" already exists`)
+	expect(status.ReasonMigrationFailed, `"chat" already exists`)
 	server.ExecuteIn(t, role, "DROP TABLE public.chat")
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 
 	publish := func(text string) {
 		t.Helper()
@@ -95,7 +95,7 @@ func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
 	for range 400 {
 		publish(incompressible(5000))
 	}
-	expect(config.ReasonStoreFull, "no space is left")
+	expect(status.ReasonStoreFull, "no space is left")
 	if code := p.end(syscall.SIGKILL); code != -1 {
 		t.Errorf("exit code %d", code)
 	}

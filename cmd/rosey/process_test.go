@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
@@ -39,8 +39,8 @@ func program(t *testing.T, arguments ...string) *exec.Cmd {
 // bannerURL finds where `rosey run` says that it serves HTTP.
 var bannerURL = regexp.MustCompile(`status +http://([^/]+)/`)
 
-// process is `rosey …` while it runs.
-type process struct {
+// roseyProcess is `rosey …` while it runs.
+type roseyProcess struct {
 	t       *testing.T
 	command *exec.Cmd
 	reading sync.WaitGroup
@@ -50,15 +50,15 @@ type process struct {
 	said  string           // on standard output
 }
 
-func start(t *testing.T, arguments ...string) *process {
+func start(t *testing.T, arguments ...string) *roseyProcess {
 	t.Helper()
 	return startAs(t, nil, arguments...)
 }
 
 // startAs is start with more in the environment: NAME=value.
-func startAs(t *testing.T, environment []string, arguments ...string) *process {
+func startAs(t *testing.T, environment []string, arguments ...string) *roseyProcess {
 	t.Helper()
-	p := &process{t: t, command: program(t, arguments...)}
+	p := &roseyProcess{t: t, command: program(t, arguments...)}
 	p.command.Env = append(p.command.Env, environment...)
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
@@ -77,7 +77,7 @@ func startAs(t *testing.T, environment []string, arguments ...string) *process {
 	return p
 }
 
-func (p *process) read(stderr io.Reader) {
+func (p *roseyProcess) read(stderr io.Reader) {
 	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
 		var line map[string]any
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
@@ -89,7 +89,7 @@ func (p *process) read(stderr io.Reader) {
 	}
 }
 
-func (p *process) hear(stdout io.Reader) {
+func (p *roseyProcess) hear(stdout io.Reader) {
 	for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 		p.mu.Lock()
 		p.said += scanner.Text() + "\n"
@@ -98,21 +98,21 @@ func (p *process) hear(stdout io.Reader) {
 }
 
 // output is what the process has written on standard output so far.
-func (p *process) output() string {
+func (p *roseyProcess) output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.said
 }
 
 // log is the log so far.
-func (p *process) log() []map[string]any {
+func (p *roseyProcess) log() []map[string]any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]map[string]any(nil), p.lines...)
 }
 
 // url waits until the process serves HTTP.
-func (p *process) url(path string) string {
+func (p *roseyProcess) url(path string) string {
 	p.t.Helper()
 	var address string
 	natstest.Eventually(p.t, "the log to say where HTTP is served", func() bool {
@@ -129,7 +129,7 @@ func (p *process) url(path string) string {
 	return "http://" + address + path
 }
 
-func (p *process) get(path string) (code int, body string) {
+func (p *roseyProcess) get(path string) (code int, body string) {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url(path), nil)
 	if err != nil {
@@ -148,9 +148,9 @@ func (p *process) get(path string) (code int, body string) {
 }
 
 // waitFor waits until the process gives a reason for its state.
-func (p *process) waitFor(reason config.Reason) config.Report {
+func (p *roseyProcess) waitFor(reason status.Reason) status.Report {
 	p.t.Helper()
-	var report config.Report
+	var report status.Report
 	natstest.Eventually(p.t, "reason "+string(reason), func() bool {
 		report = p.report()
 		return report.Reason == reason
@@ -159,17 +159,17 @@ func (p *process) waitFor(reason config.Reason) config.Report {
 }
 
 // report is the process's status, empty when it cannot be had.
-func (p *process) report() (report config.Report) {
+func (p *roseyProcess) report() (report status.Report) {
 	p.t.Helper()
-	_, body := p.get(config.StatusPath)
+	_, body := p.get(status.StatusPath)
 	if err := json.Unmarshal([]byte(body), &report); err != nil {
-		return config.Report{}
+		return status.Report{}
 	}
 	return report
 }
 
 // end sends a signal and answers the exit code, -1 for a process that was killed.
-func (p *process) end(signal os.Signal) int {
+func (p *roseyProcess) end(signal os.Signal) int {
 	p.t.Helper()
 	if err := p.command.Process.Signal(signal); err != nil {
 		p.t.Fatal(err)

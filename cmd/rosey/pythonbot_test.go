@@ -17,6 +17,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -96,7 +97,7 @@ func playPythonBot(t *testing.T, kind string, jetStream bool) {
 	}
 	nats := natstest.Start(t, func(o *server.Options) { o.JetStream, o.StoreDir = jetStream, t.TempDir() })
 	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0", flag, database)
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	python := &pythonClient{T: t, conn: nats.Client(), began: time.Now().Unix()}
 	python.is("messages.outbound.get", `{"limit":20,"max_retries":3}`, `[]`)
 	python.is("messages.outbound.put", `{"message":"m"}`, `{"success":true,"id":1}`)

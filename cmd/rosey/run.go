@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/natsserver"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // defaultDataDir is where somebody who starts a bot by hand finds its rows again.
@@ -29,7 +30,7 @@ func newRunCommand() *cobra.Command {
   rosey run --channel movienight --username Rosey --password-file password --listen 127.0.0.1:4222`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			component, err := newComponent(config.RunComponent, flags, command.ErrOrStderr())
+			component, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -114,7 +115,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	c.announce = func(address string) { c.writeBanner(out, address, server.URL()) }
 	work := func(ctx context.Context) error { return botThenService(ctx, bot, service.Run) }
 	// A database that does not open explains why no service answers the bot.
-	checks := append([]func() config.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}, botChecks[2:]...)
+	checks := append([]func() status.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}, botChecks[2:]...)
 	return c.run(ctx, work, checks...)
 }
 
@@ -155,7 +156,7 @@ func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 	fmt.Fprintf(&text, "rosey %s\n", buildVersion())
 	fmt.Fprintf(&text, "  channel   %s on %s, as %s\n", c.config.Channel.Name, c.config.Channel.Server, who)
 	fmt.Fprintf(&text, "  database  %s\n", c.config.Database.SQLite.Path)
-	fmt.Fprintf(&text, "  status    http://%s%s, also by rosey status\n", address, config.StatusPath)
+	fmt.Fprintf(&text, "  status    http://%s%s, also by rosey status\n", address, status.StatusPath)
 	fmt.Fprintf(&text, "  NATS      %s\n", reach)
 	fmt.Fprintf(&text, "Ctrl-C ends it: the bot leaves, what it told is stored, then the rest stops.\n")
 	_, _ = io.WriteString(out, text.String()) // nobody to tell but the log, which goes on

@@ -16,7 +16,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 var natsURL = regexp.MustCompile(`NATS +(nats://[^,]+),`)
@@ -34,8 +34,8 @@ func TestRunFromStartToEnd(t *testing.T) {
 	data := filepath.Join(dir, "made", "here")
 	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "rosey",
 		"--password-file", password, "--data", data, "--http", "127.0.0.1:0")
-	report := p.waitFor(config.ReasonReady)
-	if report.Component != config.RunComponent || len(report.Checks) != 5 {
+	report := p.waitFor(status.ReasonReady)
+	if report.Component != status.RunComponent || len(report.Checks) != 5 {
 		t.Errorf("status: %+v", report)
 	}
 	for _, said := range []string{
@@ -53,7 +53,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the line in the bot", func() bool {
-		_, metrics := p.get(config.MetricsPath)
+		_, metrics := p.get(status.MetricsPath)
 		// The first tells moderators that alice came.
 		return strings.Contains(metrics, `rosey_cytube_events_total{event="chatMsg"} 2`)
 	})
@@ -88,7 +88,7 @@ func showData(t *testing.T, arguments ...string) (content shown) {
 }
 
 // onlyListens checks that a process has no listener but that of a URL.
-func onlyListens(t *testing.T, p *process, url string) {
+func onlyListens(t *testing.T, p *roseyProcess, url string) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -143,7 +143,7 @@ func TestRunTakesAFileOfV2(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "run", "--config", file, "--http", "127.0.0.1:0", "--listen", "127.0.0.1:0")
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	if users := sim.Channel("private").Users(); len(users) != 1 || users[0].Name != "Rosey" {
 		t.Errorf("users %+v", users)
 	}

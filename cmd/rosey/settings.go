@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // settings are the flags of a command that go over environment and configuration file.
@@ -49,7 +50,7 @@ func keysOf(paths ...string) []config.Key {
 	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool { return !slices.Contains(paths, key.Path) })
 }
 
-func (s *settings) load(component config.Component) (config.Loaded, error) {
+func (s *settings) load(component status.Component) (config.Loaded, error) {
 	sources := config.Sources{File: s.file, Optional: true, Environment: os.Environ(), Flags: s.given}
 	if named := os.Getenv(config.FileVariable); named != "" {
 		sources.File, sources.Optional = named, false

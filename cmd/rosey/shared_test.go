@@ -13,7 +13,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -32,7 +32,7 @@ type sharing struct {
 	site   string
 	nats   *natstest.Server
 	path   string
-	bots   []*process
+	bots   []*roseyProcess
 	events jetstream.JetStream
 }
 
@@ -53,7 +53,7 @@ func newSharing(t *testing.T) *sharing {
 		t.Fatal(err)
 	}
 	start(t, "db", "--channel", channelOf(0), "--server", s.site, "--nats", s.nats.URL(), "--database", s.path,
-		"--http", "127.0.0.1:0").waitFor(config.ReasonReady)
+		"--http", "127.0.0.1:0").waitFor(status.ReasonReady)
 	for i := range sharingBots {
 		if err := s.sim.Channel(channelOf(i)).Join(talker); err != nil {
 			t.Fatal(err)
@@ -96,7 +96,7 @@ func TestFiftyBotsShareOneService(t *testing.T) {
 	t.Parallel()
 	s := newSharing(t)
 	for _, bot := range s.bots {
-		bot.waitFor(config.ReasonReady)
+		bot.waitFor(status.ReasonReady)
 	}
 	s.talk()
 	look, err := sqlite.OpenReadOnly(t.Context(), s.path)

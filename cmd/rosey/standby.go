@@ -5,14 +5,16 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // newLock is what one of several bots has, and nil for a bot that is the only one.
-func (c *component) newLock(conn *bus.Conn) *bus.Lock {
-	if !c.config.Standby || c.name != config.BotComponent {
+func (c *component) newLock(conn *bus.Conn) *leader.Elector {
+	if !c.config.Standby || c.name != status.BotComponent {
 		return nil
 	}
-	return bus.NewLock(bus.LockOptions{
+	return leader.New(leader.Options{
 		Conn: conn, Subjects: c.subjects, Log: c.log,
 		Pod: podName(), UID: os.Getenv(config.PodUIDVariable),
 		Replicas: c.config.NATS.JetStream.Replicas,
@@ -32,8 +34,8 @@ func podName() string {
 }
 
 // report is what GET /status answers.
-func (c *component) report(checks func() config.Report) func() config.Report {
-	return func() config.Report {
+func (c *component) report(checks func() status.Report) func() status.Report {
+	return func() status.Report {
 		report := checks()
 		if c.leader != nil {
 			report.Leader = c.leader()

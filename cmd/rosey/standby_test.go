@@ -15,13 +15,14 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
 )
 
 // company is a stage with several bots that stand by for each other, each with a cable of its own to NATS.
 type company struct {
 	*stage
-	pods   map[string]*process
+	pods   map[string]*roseyProcess
 	cables map[string]*cable.Cable
 }
 
@@ -29,7 +30,7 @@ type company struct {
 func newCompany(t *testing.T) *company {
 	t.Helper()
 	c := &company{
-		stage: newStage(t, simulator.Limits{}), pods: map[string]*process{}, cables: map[string]*cable.Cable{},
+		stage: newStage(t, simulator.Limits{}), pods: map[string]*roseyProcess{}, cables: map[string]*cable.Cable{},
 	}
 	dir := t.TempDir()
 	c.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
@@ -58,9 +59,9 @@ http: {address: "127.0.0.1:0"}
 }
 
 // eventually waits until a pod's status is as it should be.
-func (c *company) eventually(pod, what string, is func(config.Report) bool) {
+func (c *company) eventually(pod, what string, is func(status.Report) bool) {
 	c.Helper()
-	var report config.Report
+	var report status.Report
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if report = c.pods[pod].report(); is(report) {
 			return
@@ -71,20 +72,20 @@ func (c *company) eventually(pod, what string, is func(config.Report) bool) {
 
 func (c *company) leads(pod string) {
 	c.Helper()
-	c.eventually(pod, "leads", func(r config.Report) bool {
-		return r.Ready && r.Leader == pod && hasReason(r, config.ReasonJoined)
+	c.eventually(pod, "leads", func(r status.Report) bool {
+		return r.Ready && r.Leader == pod && hasReason(r, status.ReasonJoined)
 	})
 }
 
 func (c *company) standsBy(pod, leader string) {
 	c.Helper()
-	c.eventually(pod, "stands by for "+leader, func(r config.Report) bool {
-		return r.Ready && r.Leader == leader && hasReason(r, config.ReasonStandby)
+	c.eventually(pod, "stands by for "+leader, func(r status.Report) bool {
+		return r.Ready && r.Leader == leader && hasReason(r, status.ReasonStandby)
 	})
 }
 
-func hasReason(r config.Report, reason config.Reason) bool {
-	return slices.ContainsFunc(r.Checks, func(check config.Check) bool { return check.Reason == reason })
+func hasReason(r status.Report, reason status.Reason) bool {
+	return slices.ContainsFunc(r.Checks, func(check status.Check) bool { return check.Reason == reason })
 }
 
 // presence is how the bot came and went, and was kicked, as the CyTube server saw it.
@@ -159,7 +160,7 @@ func TestTheLeaderIsKilled(t *testing.T) {
 	t.Logf("in the channel %s after the kill", c.backAfter(killed))
 	c.startPod("a")
 	c.standsBy("a", "b")
-	if _, metrics := c.pods["b"].get(config.MetricsPath); !strings.Contains(metrics, "rosey_bot_leader 1") ||
+	if _, metrics := c.pods["b"].get(status.MetricsPath); !strings.Contains(metrics, "rosey_bot_leader 1") ||
 		!strings.Contains(metrics, `rosey_bot_lock_transitions_total{cause="expired"} 1`) {
 		t.Error("the metrics do not tell the takeover")
 	}
@@ -215,7 +216,7 @@ func TestTheLeaderIsCutOffFromNATS(t *testing.T) {
 	c.talk("during")
 	c.leads("b")
 	c.expect(join, kick, leave, join)
-	c.eventually("a", "does not know who leads", func(r config.Report) bool { return !r.Ready && r.Leader == "" })
+	c.eventually("a", "does not know who leads", func(r status.Report) bool { return !r.Ready && r.Leader == "" })
 	c.talk("after")
 	c.cables["a"].Mend()
 	c.standsBy("a", "b")
@@ -228,10 +229,10 @@ func TestNATSRestartsForAll(t *testing.T) {
 	c := newCompany(t)
 	c.nats.Stop()
 	for _, pod := range []string{"a", "b"} {
-		c.eventually(pod, "misses NATS", func(r config.Report) bool { return r.Reason == config.ReasonNATSUnreachable })
+		c.eventually(pod, "misses NATS", func(r status.Report) bool { return r.Reason == status.ReasonNATSUnreachable })
 	}
 	// Longer than the lock lasts.
-	c.eventually("a", "does not know who leads", func(r config.Report) bool { return r.Leader == "" })
+	c.eventually("a", "does not know who leads", func(r status.Report) bool { return r.Leader == "" })
 	c.nats.Restart()
 	c.leads("a")
 	c.standsBy("b", "a")
@@ -248,7 +249,7 @@ func TestTheLeaderEnds(t *testing.T) {
 	c.leads("b")
 	t.Logf("in the channel %s after the signal", c.backAfter(told))
 	c.expect(join, leave, join) // first out, then in: nobody is kicked
-	if _, metrics := c.pods["b"].get(config.MetricsPath); !strings.Contains(metrics, `{cause="released"} 1`) {
+	if _, metrics := c.pods["b"].get(status.MetricsPath); !strings.Contains(metrics, `{cause="released"} 1`) {
 		t.Error("the lock was not given back")
 	}
 }
@@ -257,8 +258,8 @@ func TestSomebodyElseLogsInWithOurAccount(t *testing.T) {
 	t.Parallel()
 	c := newCompany(t)
 	other := c.asOther(cytube.Options{Username: "Rosey", Password: rightPassword})
-	c.eventually("a", "says who is there", func(r config.Report) bool {
-		return r.Reason == config.ReasonDuplicateLogin && r.Leader == "a" && strings.Contains(r.Message, "somebody else")
+	c.eventually("a", "says who is there", func(r status.Report) bool {
+		return r.Reason == status.ReasonDuplicateLogin && r.Leader == "a" && strings.Contains(r.Message, "somebody else")
 	})
 	c.standsBy("b", "a")
 	other.Close()
@@ -270,8 +271,8 @@ func TestAStandbySaysWhyItIsNotReady(t *testing.T) {
 	t.Parallel()
 	c := newCompany(t)
 	c.nats.Restart(func(o *server.Options) { o.JetStream = false })
-	c.eventually("b", "misses JetStream", func(r config.Report) bool {
-		return !r.Ready && hasReason(r, config.ReasonLockUnavailable)
+	c.eventually("b", "misses JetStream", func(r status.Report) bool {
+		return !r.Ready && hasReason(r, status.ReasonLockUnavailable)
 	})
 	code, _, complaint := call(t, "bot", "--channel", "m", "--nats", "nats://127.0.0.1:1", "--standby")
 	if code != exitUsage || !strings.Contains(complaint, "two anonymous bots") {

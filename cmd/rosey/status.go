@@ -15,8 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
-	"rosey.dev/rosey/runtime/console"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // statusTimeout is far more than a process takes to tell how it is.
@@ -61,7 +62,7 @@ func statusURL(text string) (string, error) {
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 		return "", errors.New("--http: expected http(s)://host:port or host:port")
 	}
-	return parsed.JoinPath(config.StatusPath).String(), nil
+	return parsed.JoinPath(status.StatusPath).String(), nil
 }
 
 func showStatus(ctx context.Context, address, output string, out io.Writer) error {
@@ -78,7 +79,7 @@ func showStatus(ctx context.Context, address, output string, out io.Writer) erro
 	return nil
 }
 
-func fetchReport(ctx context.Context, address string) (report config.Report, err error) {
+func fetchReport(ctx context.Context, address string) (report status.Report, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -100,7 +101,7 @@ func fetchReport(ctx context.Context, address string) (report config.Report, err
 	return report, nil
 }
 
-func statusText(report config.Report) string {
+func statusText(report status.Report) string {
 	var text bytes.Buffer
 	state := "ready"
 	if !report.Ready {
@@ -115,7 +116,7 @@ func statusText(report config.Report) string {
 			mark = "NO"
 		}
 		_, _ = fmt.Fprintf(columns, "  %s\t%s\t%s\tsince %s\t%s\n", mark, check.Name, check.Reason,
-			showTime(check.Since.UnixMilli()), console.Printable(check.Message)) // into memory
+			showTime(check.Since.UnixMilli()), cli.Printable(check.Message)) // into memory
 	}
 	_ = columns.Flush()
 	return text.String()

@@ -11,7 +11,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // The line is younger than the default keeps, the sample older than the default keeps.
@@ -20,7 +20,7 @@ func TestServiceKeepsWhatTheConfigurationSays(t *testing.T) {
 	server := natstest.Start(t)
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), server.URL()),
 		"--database-retention-chat", "2h", "--database-retention-user-counts", "forever")
-	p.waitFor(config.ReasonReady)
+	p.waitFor(status.ReasonReady)
 	client := server.Client()
 	for subject, body := range map[string]string{
 		"rosey.db.message.log": fmt.Sprintf(`{"username":"alice","message":"hi","timestamp":%d}`,

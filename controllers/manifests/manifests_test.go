@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -101,8 +102,8 @@ func TestConfigurationIsAccepted(t *testing.T) {
 func checkFiles(t *testing.T, files map[string]string) {
 	t.Helper()
 	for file, text := range files {
-		component, known := map[string]config.Component{
-			config.BotFile: config.BotComponent, config.DatabaseFile: config.DatabaseComponent,
+		component, known := map[string]status.Component{
+			config.BotFile: status.BotComponent, config.DatabaseFile: status.DatabaseComponent,
 		}[file]
 		if _, err := config.Parse([]byte(text), component); err != nil || !known {
 			t.Errorf("%s: %v\n%s", file, err, text)
@@ -120,8 +121,8 @@ func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
 	want := []any{
-		int32(config.HTTPPort), int32(config.HTTPPort), config.PodNameVariable, config.PodUIDVariable,
-		config.HealthPath, config.HealthPath, config.ReadyPath,
+		int32(status.HTTPPort), int32(status.HTTPPort), config.PodNameVariable, config.PodUIDVariable,
+		status.HealthPath, status.HealthPath, status.ReadyPath,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ports and paths (-runtime +base.yaml):\n%s", diff)

@@ -4,7 +4,7 @@ import (
 	"cmp"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Component is the value of LabelComponent, and what a process calls itself.
@@ -12,8 +12,8 @@ type Component string
 
 // The components of a RoseyBot.
 const (
-	Bot      = Component(config.BotComponent)
-	Database = Component(config.DatabaseComponent)
+	Bot      = Component(status.BotComponent)
+	Database = Component(status.DatabaseComponent)
 )
 
 // Labels of everything that belongs to a RoseyBot.

@@ -14,7 +14,7 @@ import (
 
 const (
 	conditionsFile = "api/v1alpha1/conditions.go"
-	reportFile     = "runtime/config/report.go"
+	reportFile     = "runtime/status/status.go"
 )
 
 // whole are the fields that have a type of Kubernetes, which its own reference describes.

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // backoff says how long to wait before the next try: longer with each failure, and spread, so that
@@ -58,13 +58,13 @@ func (b *backoff) delay(problem *cytube.Error) time.Duration {
 }
 
 // least is what the server's rules ask for where its words do not.
-func (b *backoff) least(reason config.Reason) time.Duration {
+func (b *backoff) least(reason status.Reason) time.Duration {
 	switch reason {
-	case config.ReasonConnectionLimited, config.ReasonDuplicateLogin:
+	case status.ReasonConnectionLimited, status.ReasonDuplicateLogin:
 		return b.timings.ConnectionLimit
-	case config.ReasonKicked:
+	case status.ReasonKicked:
 		return b.timings.Kick
-	case config.ReasonBanned:
+	case status.ReasonBanned:
 		return b.timings.Ban
 	default:
 		return 0
@@ -72,7 +72,7 @@ func (b *backoff) least(reason config.Reason) time.Duration {
 }
 
 // wait waits for the next try. It ends early when a password that was the problem has changed.
-func (b *Bot) wait(ctx context.Context, delay time.Duration, reason config.Reason, used passwords) {
+func (b *Bot) wait(ctx context.Context, delay time.Duration, reason status.Reason, used passwords) {
 	over := time.NewTimer(delay)
 	defer over.Stop()
 	look := time.NewTicker(b.timings.Secrets)
@@ -95,6 +95,6 @@ func (b *Bot) wait(ctx context.Context, delay time.Duration, reason config.Reaso
 }
 
 // aboutPasswords is true for what another password can mend.
-func aboutPasswords(reason config.Reason) bool {
-	return reason == config.ReasonLoginRefused || reason == config.ReasonChannelPasswordWrong
+func aboutPasswords(reason status.Reason) bool {
+	return reason == status.ReasonLoginRefused || reason == status.ReasonChannelPasswordWrong
 }

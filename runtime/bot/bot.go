@@ -14,6 +14,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Options are what a Bot works with. Publisher, Requester, Optional and Log are required.
@@ -31,7 +33,7 @@ type Options struct {
 	// restarted container gets its own lines back at once. Empty: the host's name.
 	Instance string
 	// Lock is what one of several bots has. Nil: this bot is the only one.
-	Lock *bus.Lock
+	Lock *leader.Elector
 	// Registerer gets the bot's metrics. Nil: none.
 	Registerer prometheus.Registerer
 	// Timings that are zero are the defaults.
@@ -46,7 +48,7 @@ type Bot struct {
 	optional  Requester
 	log       *slog.Logger
 	metrics   *metrics
-	check     *config.CheckKeeper
+	check     *status.Recorder
 	timings   Timings
 	started   time.Time
 	ids       *bus.IDs
@@ -72,7 +74,7 @@ func New(configuration config.Config, o Options) *Bot {
 		optional:  o.Optional,
 		log:       o.Log,
 		metrics:   metrics,
-		check:     config.NewCheckKeeper(config.ChannelCheck, "joining channel "+configuration.Channel.Name),
+		check:     status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
 		timings:   o.Timings.withDefaults(),
 		started:   started,
 		ids:       bus.NewIDs(started),
@@ -95,8 +97,8 @@ func instanceName(given string) string {
 	return host
 }
 
-// Check is the state of the bot in its channel as config.ChannelCheck.
-func (b *Bot) Check() config.Check { return b.check.Check() }
+// Check is the state of the bot in its channel as status.ChannelCheck.
+func (b *Bot) Check() status.Check { return b.check.Check() }
 
 // Run keeps the bot in its channel, with a lock while it has the lock, until ctx ends. Then it leaves and
 // sends what is still to be sent; an error says that not all of it could be. No trouble with the channel ends
@@ -156,5 +158,5 @@ func asProblem(err error) *cytube.Error {
 	if problem, ok := errors.AsType[*cytube.Error](err); ok {
 		return problem
 	}
-	return &cytube.Error{Reason: config.ReasonServerUnreachable, Message: err.Error()}
+	return &cytube.Error{Reason: status.ReasonServerUnreachable, Message: err.Error()}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // message is what is expected on a subject, without server and channel.
@@ -44,7 +44,7 @@ func highWater(chat int, connected any) message {
 	return message{bus.StatsHighWater, map[string]any{"chat_count": float64(chat), "connected_count": connected}}
 }
 
-func status(rank, users, connected, inChannel float64, started int64, title string) message {
+func statusUpdate(rank, users, connected, inChannel float64, started int64, title string) message {
 	return message{bus.StatusUpdate, map[string]any{"status_data": map[string]any{
 		"bot_name": "Rosey", "bot_rank": rank, "bot_afk": 0., "channel_name": "movienight",
 		"current_chat_users": users, "current_connected_users": connected, "playlist_items": 1.,
@@ -95,15 +95,15 @@ func TestAnEvening(t *testing.T) {
 		line("alice", "anybody &lt;there&gt;?"),
 		user(bus.UserJoined, "alice"), highWater(1, nil),
 		highWater(1, 2.),
-		status(1, 1, 2, 1, started, "Livestream"),
+		statusUpdate(1, 1, 2, 1, started, "Livestream"),
 		user(bus.UserJoined, "Rosey"), highWater(2, 2.),
-		status(3, 2, 2, 1, started, "Livestream"), // the rank in the channel comes last
+		statusUpdate(3, 2, 2, 1, started, "Livestream"), // the rank in the channel comes last
 		highWater(2, 3.),
 		user(bus.UserJoined, "carol"), highWater(3, 3.),
 		line("carol", "waves"),
 		user(bus.UserLeft, "carol"), highWater(2, 2.),
 		user(bus.UserLeft, "Rosey"), user(bus.UserLeft, "alice"),
-		status(3, 0, 0, 0, started, ""),
+		statusUpdate(3, 0, 0, 0, started, ""),
 	}
 	if diff := cmp.Diff(want, r.messages()); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
@@ -123,7 +123,7 @@ func TestAnEvening(t *testing.T) {
 		t.Errorf("ids are not in the order of events: %v", presenceIDs(r))
 	}
 	r.eventually("the bot has left", func() bool { return !r.isThere() })
-	if check := r.bot.Check(); check.OK || check.Reason != config.ReasonStopping {
+	if check := r.bot.Check(); check.OK || check.Reason != status.ReasonStopping {
 		t.Errorf("check %+v", check)
 	}
 }
@@ -179,7 +179,7 @@ func TestTheChannelIsLost(t *testing.T) {
 	r.say("alice", "one")
 	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
 	r.cable.Cut()
-	check := r.awaitReason(config.ReasonServerUnreachable)
+	check := r.awaitReason(status.ReasonServerUnreachable)
 	r.eventually("sessions have ended", func() bool { return len(r.service.on(bus.UserLeft)) == 2 })
 	r.eventually("the simulator lets go", func() bool { return !r.isThere() })
 	r.say("alice", "two")

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Publisher takes what the bot tells its database, over NATS or not: it is the Publisher that marks in the
@@ -15,8 +15,8 @@ type Publisher interface {
 	Publish(suffix bus.Suffix, eventID string, payload any)
 	// Flush waits until everything that was published before the call is where it belongs.
 	Flush(ctx context.Context) error
-	// Check is config.ServiceCheck: whether the database takes what is published.
-	Check() config.Check
+	// Check is status.ServiceCheck: whether the database takes what is published.
+	Check() status.Check
 }
 
 // Requester asks the database. bus.Requester, database.Direct and database.Fallback are three.

@@ -11,8 +11,8 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Each test is named after something that the Python bot did and this one must not do.
@@ -58,7 +58,7 @@ func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
 	r.cable.Cut()
-	r.eventually("several failed tries", func() bool { return r.reconnects(config.ReasonServerUnreachable) > 3 })
+	r.eventually("several failed tries", func() bool { return r.reconnects(status.ReasonServerUnreachable) > 3 })
 	r.cable.Mend()
 	r.awaitJoined()
 }

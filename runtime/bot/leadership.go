@@ -5,34 +5,34 @@ import (
 	"sync"
 	"time"
 
-	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // leadership is what a bot knows of being the one in the channel.
 type leadership struct {
 	// lock is nil for a bot that is the only one.
-	lock *bus.Lock
+	lock *leader.Elector
 
 	mu sync.Mutex
 	// term is nil while the bot stands by.
-	term *bus.Term
+	term *leader.Leadership
 	// other is the pod that was last seen to have the lock.
 	other string
 	// lastIn is when the bot was last in the channel, or became the one to be there.
 	lastIn time.Time
 }
 
-func newLeadership(lock *bus.Lock) *leadership { return &leadership{lock: lock} }
+func newLeadership(lock *leader.Elector) *leadership { return &leadership{lock: lock} }
 
-func (l *leadership) set(term *bus.Term, other string) {
+func (l *leadership) set(term *leader.Leadership, other string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.term, l.other = term, other
 }
 
-func (l *leadership) current() *bus.Term {
+func (l *leadership) current() *leader.Leadership {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.term
@@ -79,7 +79,7 @@ func (b *Bot) Leader() string {
 	case b.lead.term.Valid():
 		return b.lead.lock.Pod()
 	}
-	return b.lead.term.Rival()
+	return b.lead.term.NewHolder()
 }
 
 // takeTurns waits for the lock and stays in the channel with it, again and again until ctx ends.
@@ -97,10 +97,10 @@ func (b *Bot) takeTurns(ctx context.Context, tries *backoff) {
 }
 
 // serve is one term: in the channel until ctx ends, the lock is lost, or it is given up.
-func (b *Bot) serve(ctx context.Context, term *bus.Term, tries *backoff) (gaveUp bool) {
+func (b *Bot) serve(ctx context.Context, term *leader.Leadership, tries *backoff) (gaveUp bool) {
 	b.lead.set(term, "")
-	b.reportLock(string(term.Takeover()), "")
-	b.check.Set(false, config.ReasonStarting, "joining channel "+b.config.Channel.Name)
+	b.reportLock(string(term.Reason()), "")
+	b.check.Set(false, status.ReasonStarting, "joining channel "+b.config.Channel.Name)
 	leading, stop := context.WithCancel(ctx)
 	defer stop()
 	var watching sync.WaitGroup
@@ -122,16 +122,16 @@ func (b *Bot) serve(ctx context.Context, term *bus.Term, tries *backoff) (gaveUp
 }
 
 // endTerm gives the lock back if it is still ours, and says how the term ended.
-func (b *Bot) endTerm(ctx context.Context, term *bus.Term, gaveUp bool) {
+func (b *Bot) endTerm(ctx context.Context, term *leader.Leadership, gaveUp bool) {
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Leave)
 	defer cancel()
 	if err := term.Release(releasing); err != nil {
 		b.log.Warn("the lock is not given back, the next bot waits until it expires", "error", err)
 	}
-	b.lead.set(nil, term.Rival())
+	b.lead.set(nil, term.NewHolder())
 	switch {
-	case term.Rival() != "":
-		b.reportLock(lockLost, term.Rival())
+	case term.NewHolder() != "":
+		b.reportLock(lockLost, term.NewHolder())
 	case gaveUp:
 		b.reportLock(lockGaveUp, "")
 	default:
@@ -159,7 +159,7 @@ func (b *Bot) mayJoin(ctx context.Context, tries *backoff) bool {
 // isReplaced is true when the server threw us out for a bot of ours, or may have. Then nothing went wrong.
 func (b *Bot) isReplaced(ctx context.Context, problem *cytube.Error) bool {
 	term := b.lead.current()
-	if term == nil || problem.Reason != config.ReasonDuplicateLogin {
+	if term == nil || problem.Reason != status.ReasonDuplicateLogin {
 		return false
 	}
 	// A lock that is ours after the kick was ours before it: somebody else logs in with our account.
@@ -173,7 +173,7 @@ func (b *Bot) anotherShouldTry(problem *cytube.Error) bool {
 		return false
 	}
 	switch problem.Reason {
-	case config.ReasonServerUnreachable, config.ReasonConnectionLimited, config.ReasonLoginLimited:
+	case status.ReasonServerUnreachable, status.ReasonConnectionLimited, status.ReasonLoginLimited:
 		return true
 	default:
 		return isAbsent(problem.Reason)

@@ -12,7 +12,8 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // standBy has the bot need a lock that lasts only a second.
@@ -20,24 +21,24 @@ func (r *rig) standBy() {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	r.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
-	r.lock = &bus.LockOptions{Pod: r.instance, TTL: time.Second}
+	r.lock = &leader.Options{Pod: r.instance, TTL: time.Second}
 }
 
 // rival waits for the lock as another pod, and answers when it has it.
-func (r *rig) rival() <-chan *bus.Term {
+func (r *rig) rival() <-chan *leader.Leadership {
 	r.t.Helper()
 	subjects, err := bus.NewSubjects(prefix)
 	must(r.t, err)
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.nats.URL(), Log: natstest.Log(r.t)})
 	must(r.t, err)
-	lock := bus.NewLock(bus.LockOptions{
+	lock := leader.New(leader.Options{
 		Conn: conn, Subjects: subjects, Log: natstest.Log(r.t), Pod: "rival", TTL: time.Second,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
-	won := make(chan *bus.Term, 1)
+	won := make(chan *leader.Leadership, 1)
 	var worker sync.WaitGroup
 	worker.Go(func() {
-		term, err := lock.Acquire(ctx, func(bus.Sight) {})
+		term, err := lock.Acquire(ctx, func(leader.Observation) {})
 		if err != nil {
 			return
 		}
@@ -49,9 +50,9 @@ func (r *rig) rival() <-chan *bus.Term {
 	return won
 }
 
-func (r *rig) awaitWon(won <-chan *bus.Term) *bus.Term {
+func (r *rig) awaitWon(won <-chan *leader.Leadership) *leader.Leadership {
 	r.t.Helper()
-	var term *bus.Term
+	var term *leader.Leadership
 	r.eventually("the rival to have the lock", func() bool {
 		select {
 		case term = <-won:
@@ -77,7 +78,7 @@ func TestALeaderPastItsTimeIsSilent(t *testing.T) {
 	must(t, err)
 	r.say("alice", "anybody there?")
 	r.eventually("all is heard", func() bool { return r.log.count("told: message_log") == 2 })
-	if check := r.bot.Check(); check.Reason != config.ReasonJoined || r.bot.Leader() != "" {
+	if check := r.bot.Check(); check.Reason != status.ReasonJoined || r.bot.Leader() != "" {
 		t.Errorf("check %+v, leader %q", check, r.bot.Leader())
 	}
 	r.nats.Restart()
@@ -121,12 +122,12 @@ func TestALeaderThatCannotGetInLetsAnotherTry(t *testing.T) {
 	r.timings.GiveUp, r.timings.StandBack = 50*time.Millisecond, 200*time.Millisecond
 	r.cable.Cut()
 	r.start()
-	r.awaitReason(config.ReasonServerUnreachable)
+	r.awaitReason(status.ReasonServerUnreachable)
 	term := r.awaitWon(r.rival())
-	if term.Takeover() != bus.TakenReleased {
-		t.Errorf("taken as %s", term.Takeover())
+	if term.Reason() != leader.AcquiredReleased {
+		t.Errorf("taken as %s", term.Reason())
 	}
-	r.eventually("it stands by", func() bool { return r.bot.Check().Reason == config.ReasonStandby })
+	r.eventually("it stands by", func() bool { return r.bot.Check().Reason == status.ReasonStandby })
 	r.cable.Mend()
 	must(t, term.Release(t.Context()))
 	r.awaitJoined()
@@ -140,7 +141,7 @@ func TestABannedLeaderKeepsTheLock(t *testing.T) {
 	r.startJoined()
 	won := r.rival()
 	must(t, r.channel.Ban("Rosey", "enough"))
-	r.eventually("some tries", func() bool { return r.reconnects(config.ReasonBanned) > 3 })
+	r.eventually("some tries", func() bool { return r.reconnects(status.ReasonBanned) > 3 })
 	select {
 	case <-won:
 		t.Error("it gave up the lock")

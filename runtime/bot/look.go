@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // View is what the bot knows of its channel at a moment, for people to look at.
@@ -34,7 +34,7 @@ const lookTimeout = time.Second
 // Look asks for a View. It is false while the bot is not in the channel. The channel's goroutine gives the
 // answer between two events and waits for nobody.
 func (b *Bot) Look(ctx context.Context) (View, bool) {
-	if b.check.Check().Reason != config.ReasonJoined {
+	if b.check.Check().Reason != status.ReasonJoined {
 		return View{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -10,6 +10,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestNATSIsAway sees that the channel goes on while NATS is away, and that everything that happened
@@ -33,7 +34,7 @@ func TestNATSIsAway(t *testing.T) {
 			r.eventually("the first lines", func() bool { return len(r.service.on(bus.MessageLog)) == 20 })
 		}
 	}
-	if check := r.bot.Check(); check.Reason != config.ReasonJoined {
+	if check := r.bot.Check(); check.Reason != status.ReasonJoined {
 		t.Errorf("check %+v", check)
 	}
 	r.nats.Restart()

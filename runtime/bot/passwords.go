@@ -6,6 +6,7 @@ import (
 
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // passwords are read anew for every try, so that a Secret made or changed later is taken up.
@@ -18,19 +19,19 @@ func (b *Bot) readPasswords() (passwords, error) {
 	if account := b.config.Account; account != nil && account.PasswordFile != "" {
 		read.account, err = config.ReadSecret(account.PasswordFile)
 		if err != nil {
-			return passwords{}, unreadable(config.ReasonAccountPasswordAbsent, "account", account.PasswordFile, err)
+			return passwords{}, unreadable(status.ReasonAccountPasswordAbsent, "account", account.PasswordFile, err)
 		}
 	}
 	if file := b.config.Channel.PasswordFile; file != "" {
 		read.channel, err = config.ReadSecret(file)
 		if err != nil {
-			return passwords{}, unreadable(config.ReasonChannelPasswordAbsent, "channel", file, err)
+			return passwords{}, unreadable(status.ReasonChannelPasswordAbsent, "channel", file, err)
 		}
 	}
 	return read, nil
 }
 
-func unreadable(reason config.Reason, whose, file string, err error) *cytube.Error {
+func unreadable(reason status.Reason, whose, file string, err error) *cytube.Error {
 	state := "unreadable"
 	if errors.Is(err, config.ErrSecretAbsent) {
 		state = config.ErrSecretAbsent.Error()
@@ -43,6 +44,6 @@ func unreadable(reason config.Reason, whose, file string, err error) *cytube.Err
 }
 
 // isAbsent is true when the server was not even asked.
-func isAbsent(reason config.Reason) bool {
-	return reason == config.ReasonAccountPasswordAbsent || reason == config.ReasonChannelPasswordAbsent
+func isAbsent(reason status.Reason) bool {
+	return reason == status.ReasonAccountPasswordAbsent || reason == status.ReasonChannelPasswordAbsent
 }

@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -106,7 +107,7 @@ func TestTwoBotsShareTheLines(t *testing.T) {
 	second.config.Account = &config.Account{Username: "plain", PasswordFile: secret(t, "p")}
 	second.instance, second.metrics = "pod-2", nil
 	second.start()
-	second.awaitReason(config.ReasonJoined)
+	second.awaitReason(status.ReasonJoined)
 	const lines = 12
 	for i := range lines {
 		var reply bus.OutboundPutReply

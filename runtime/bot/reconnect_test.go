@@ -8,38 +8,39 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestComesBack throws the bot out in every way that there is, and sees that it says why and comes back.
 func TestComesBack(t *testing.T) {
 	tests := map[string]struct {
 		out    func(*rig) error
-		reason config.Reason
+		reason status.Reason
 		back   func(*rig) error
 	}{
-		"kicked": {out: func(r *rig) error { return r.channel.Kick("Rosey", "be nice") }, reason: config.ReasonKicked},
+		"kicked": {out: func(r *rig) error { return r.channel.Kick("Rosey", "be nice") }, reason: status.ReasonKicked},
 		"banned": {
 			out:    func(r *rig) error { return r.channel.Ban("Rosey", "enough") },
-			reason: config.ReasonBanned,
+			reason: status.ReasonBanned,
 			back: func(r *rig) error {
 				// It tries again and is refused at the door, too.
-				r.eventually("another try", func() bool { return r.reconnects(config.ReasonBanned) > 1 })
+				r.eventually("another try", func() bool { return r.reconnects(status.ReasonBanned) > 1 })
 				return r.channel.Unban("Rosey")
 			},
 		},
 		"namespace disconnect": {
-			out: func(r *rig) error { return r.channel.Disconnect("Rosey") }, reason: config.ReasonDisconnected},
+			out: func(r *rig) error { return r.channel.Disconnect("Rosey") }, reason: status.ReasonDisconnected},
 		"connection dropped": {
-			out: func(r *rig) error { return r.channel.Drop("Rosey") }, reason: config.ReasonServerUnreachable},
+			out: func(r *rig) error { return r.channel.Drop("Rosey") }, reason: status.ReasonServerUnreachable},
 		"server restarted": {
 			out:    func(r *rig) error { r.sim.Restart(100 * time.Millisecond); return nil },
-			reason: config.ReasonServerUnreachable},
+			reason: status.ReasonServerUnreachable},
 		"logins refused for a while": {
 			out: func(r *rig) error {
 				r.sim.RefuseLogins(200*time.Millisecond, "")
 				return r.channel.Drop("Rosey")
 			},
-			reason: config.ReasonLoginRefused},
+			reason: status.ReasonLoginRefused},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +56,7 @@ func TestComesBack(t *testing.T) {
 	}
 }
 
-func (r *rig) reconnects(reason config.Reason) float64 {
+func (r *rig) reconnects(reason status.Reason) float64 {
 	return r.metric("rosey_bot_reconnects_total", string(reason))
 }
 
@@ -65,7 +66,7 @@ func TestTooManyConnectionsFromOneAddress(t *testing.T) {
 	must(t, err)
 	t.Cleanup(other.Close)
 	r.start()
-	check := r.awaitReason(config.ReasonConnectionLimited)
+	check := r.awaitReason(status.ReasonConnectionLimited)
 	if !strings.Contains(check.Message, "Too many connections from your IP address") {
 		t.Errorf("message %q", check.Message)
 	}
@@ -78,7 +79,7 @@ func TestConnectionsAreRateLimited(t *testing.T) {
 	r := newRigWith(t, simulator.Options{Limits: limits})
 	r.startJoined()
 	must(t, r.channel.Drop("Rosey"))
-	check := r.awaitReason(config.ReasonConnectionLimited)
+	check := r.awaitReason(status.ReasonConnectionLimited)
 	if !strings.Contains(check.Message, "Rate limit exceeded") {
 		t.Errorf("message %q", check.Message)
 	}
@@ -90,20 +91,20 @@ func TestGuestLoginsAreLimited(t *testing.T) {
 	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{GuestLoginDelay: time.Second}})
 	r.config.Account = &config.Account{Username: "visitor"}
 	r.start()
-	r.awaitReason(config.ReasonJoined)
+	r.awaitReason(status.ReasonJoined)
 	must(t, r.channel.Drop("visitor"))
-	r.awaitReason(config.ReasonLoginLimited)
-	r.awaitReason(config.ReasonJoined)
-	if refused := r.reconnects(config.ReasonLoginLimited); refused != 1 {
+	r.awaitReason(status.ReasonLoginLimited)
+	r.awaitReason(status.ReasonJoined)
+	if refused := r.reconnects(status.ReasonLoginLimited); refused != 1 {
 		t.Errorf("%v logins refused", refused)
 	}
 }
 
 func TestWaitsAfterAKickAndABan(t *testing.T) {
 	timings := Timings{}.withDefaults()
-	for reason, least := range map[config.Reason]time.Duration{
-		config.ReasonKicked: 10 * time.Second, config.ReasonBanned: 15 * time.Minute,
-		config.ReasonConnectionLimited: 10 * time.Second, config.ReasonDisconnected: time.Second,
+	for reason, least := range map[status.Reason]time.Duration{
+		status.ReasonKicked: 10 * time.Second, status.ReasonBanned: 15 * time.Minute,
+		status.ReasonConnectionLimited: 10 * time.Second, status.ReasonDisconnected: time.Second,
 	} {
 		if wait := newBackoff(timings).delay(&cytube.Error{Reason: reason}); wait < least {
 			t.Errorf("%s: waits %s", reason, wait)

@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestWaitsUntilTheCauseIsMended starts the bot where it cannot get in, sees that it says why, mends
@@ -18,19 +19,19 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(*rig)
 		mend    func(*rig)
-		reason  config.Reason
+		reason  status.Reason
 		message string
 	}{
 		"wrong account password": {
 			prepare: func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, wrongPassword) },
 			mend:    func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, accountPassword) },
-			reason:  config.ReasonLoginRefused,
+			reason:  status.ReasonLoginRefused,
 			message: "login as rosey refused: Invalid username/password combination",
 		},
 		"absent account password": {
 			prepare: func(r *rig) { must(r.t, os.Remove(r.config.Account.PasswordFile)) },
 			mend:    func(r *rig) { writeSecret(r.t, r.config.Account.PasswordFile, accountPassword) },
-			reason:  config.ReasonAccountPasswordAbsent,
+			reason:  status.ReasonAccountPasswordAbsent,
 			message: "password is absent or empty",
 		},
 		"unreadable account password": {
@@ -39,7 +40,7 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 				must(r.t, os.Remove(r.config.Account.PasswordFile))
 				writeSecret(r.t, r.config.Account.PasswordFile, accountPassword)
 			},
-			reason:  config.ReasonAccountPasswordAbsent,
+			reason:  status.ReasonAccountPasswordAbsent,
 			message: "is unreadable",
 		},
 		"guest name taken": {
@@ -48,25 +49,25 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 				must(r.t, r.channel.Join("visitor"))
 			},
 			mend:    func(r *rig) { must(r.t, r.channel.Leave("visitor")) },
-			reason:  config.ReasonNameTaken,
+			reason:  status.ReasonNameTaken,
 			message: "login as visitor refused: That name is already in use on this channel.",
 		},
 		"wrong channel password": {
 			prepare: func(r *rig) { r.asPlain(); r.private(secret(r.t, wrongPassword)) },
 			mend:    func(r *rig) { writeSecret(r.t, r.config.Channel.PasswordFile, channelPassword) },
-			reason:  config.ReasonChannelPasswordWrong,
+			reason:  status.ReasonChannelPasswordWrong,
 			message: "channel private refuses the channel password",
 		},
 		"absent channel password": {
 			prepare: func(r *rig) { r.private(filepath.Join(r.t.TempDir(), "later")) },
 			mend:    func(r *rig) { writeSecret(r.t, r.config.Channel.PasswordFile, channelPassword) },
-			reason:  config.ReasonChannelPasswordAbsent,
+			reason:  status.ReasonChannelPasswordAbsent,
 			message: "later is absent or empty",
 		},
 		"no server": {
 			prepare: func(r *rig) { r.cable.Cut() },
 			mend:    func(r *rig) { r.cable.Mend() },
-			reason:  config.ReasonServerUnreachable,
+			reason:  status.ReasonServerUnreachable,
 			message: "cannot reach http://127.0.0.1",
 		},
 	}
@@ -82,7 +83,7 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 				t.Errorf("tells of a channel it is not in: %v", r.service.all())
 			}
 			test.mend(r)
-			r.awaitReason(config.ReasonJoined)
+			r.awaitReason(status.ReasonJoined)
 		})
 	}
 }
@@ -122,7 +123,7 @@ func TestSomebodyElseLogsIn(t *testing.T) {
 		Server: r.config.Channel.Server, Channel: "movienight", Username: "Rosey", Password: accountPassword})
 	must(t, err)
 	t.Cleanup(other.Close)
-	check := r.awaitReason(config.ReasonDuplicateLogin)
+	check := r.awaitReason(status.ReasonDuplicateLogin)
 	if check.Message != "somebody else logged in with the bot's account" {
 		t.Errorf("message %q", check.Message)
 	}
@@ -134,7 +135,7 @@ func TestASecretIsNotReadInVain(t *testing.T) {
 	writeSecret(t, r.config.Account.PasswordFile, wrongPassword)
 	r.timings.RetryMin, r.timings.RetryMax = time.Hour, time.Hour
 	r.start()
-	r.awaitReason(config.ReasonLoginRefused)
+	r.awaitReason(status.ReasonLoginRefused)
 	writeSecret(t, r.config.Account.PasswordFile, accountPassword)
 	r.awaitJoined() // long before the next try was due
 }
@@ -142,7 +143,7 @@ func TestASecretIsNotReadInVain(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	timings := Timings{}.withDefaults()
 	tries := newBackoff(timings)
-	lost := &cytube.Error{Reason: config.ReasonServerUnreachable}
+	lost := &cytube.Error{Reason: status.ReasonServerUnreachable}
 	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
 		expectDelay(t, tries.delay(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
 		if i == 2 {
@@ -154,10 +155,10 @@ func TestBackoff(t *testing.T) {
 	}
 	tries.lasted(timings.Steady)
 	expectDelay(t, tries.delay(lost), time.Second, 2*time.Second)
-	expectDelay(t, tries.delay(&cytube.Error{Reason: config.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
-	limited := &cytube.Error{Reason: config.ReasonLoginLimited, RetryAfter: 90 * time.Second}
+	expectDelay(t, tries.delay(&cytube.Error{Reason: status.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
+	limited := &cytube.Error{Reason: status.ReasonLoginLimited, RetryAfter: 90 * time.Second}
 	expectDelay(t, tries.delay(limited), 90*time.Second, 90*time.Second)
-	absent := &cytube.Error{Reason: config.ReasonAccountPasswordAbsent}
+	absent := &cytube.Error{Reason: status.ReasonAccountPasswordAbsent}
 	expectDelay(t, tries.delay(absent), timings.Secrets, timings.Secrets)
 }
 

@@ -3,9 +3,9 @@ package bot
 import (
 	"fmt"
 
-	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // The messages of the channel check hold no numbers that move: a status that changes all the time
@@ -17,7 +17,7 @@ func (b *Bot) reportJoined(name string) {
 		who = name
 	}
 	message := fmt.Sprintf("in channel %s as %s", b.config.Channel.Name, who)
-	b.check.Set(true, config.ReasonJoined, message)
+	b.check.Set(true, status.ReasonJoined, message)
 	b.log.Info(message, "server", b.config.Channel.Server)
 }
 
@@ -34,10 +34,10 @@ func (b *Bot) reportFailed(problem *cytube.Error) {
 }
 
 func (b *Bot) reportStopping() {
-	b.check.Set(false, config.ReasonStopping, "left channel "+b.config.Channel.Name)
+	b.check.Set(false, status.ReasonStopping, "left channel "+b.config.Channel.Name)
 }
 
-// How a term with the lock ended: values of the label cause, beside those of bus.Takeover.
+// How a term with the lock ended: values of the label cause, beside those of leader.AcquireReason.
 const (
 	lockLost   = "lost"    // another bot has it
 	lockEnded  = "ended"   // the bot stops
@@ -60,14 +60,14 @@ func (b *Bot) reportLock(cause, to string) {
 }
 
 // reportStandby tells what a bot without the lock sees of it.
-func (b *Bot) reportStandby(sight bus.Sight) {
+func (b *Bot) reportStandby(sight leader.Observation) {
 	b.lead.set(nil, sight.Holder)
-	ok, reason, message := false, config.ReasonNoLeader, "no bot of ours has the lock"
+	ok, reason, message := false, status.ReasonNoLeader, "no bot of ours has the lock"
 	switch {
 	case sight.Err != nil:
-		reason, message = config.ReasonLockUnavailable, sight.Err.Error()
+		reason, message = status.ReasonLockUnavailable, sight.Err.Error()
 	case sight.Holder != "":
-		ok, reason, message = true, config.ReasonStandby, "standing by for "+sight.Holder+", which has the lock"
+		ok, reason, message = true, status.ReasonStandby, "standing by for "+sight.Holder+", which has the lock"
 	}
 	if b.check.Set(ok, reason, message) {
 		b.log.Info(message, "reason", reason)
@@ -75,13 +75,13 @@ func (b *Bot) reportStandby(sight bus.Sight) {
 }
 
 // reportUnsure tells that the bot waits for its own lock before it goes into the channel.
-func (b *Bot) reportUnsure(term *bus.Term) {
+func (b *Bot) reportUnsure(term *leader.Leadership) {
 	why := "another bot may have it"
-	if err := term.Problem(); err != nil {
+	if err := term.Err(); err != nil {
 		why = err.Error()
 	}
 	message := "not in the channel until the lock is renewed: " + why
-	if b.check.Set(false, config.ReasonLockUnavailable, message) {
+	if b.check.Set(false, status.ReasonLockUnavailable, message) {
 		b.log.Warn(message)
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
 )
 
@@ -44,7 +46,7 @@ type rig struct {
 	metrics  *prometheus.Registry
 	instance string
 	// lock is what the bot's lock is made with. Nil: it needs none.
-	lock *bus.LockOptions
+	lock *leader.Options
 
 	config  config.Config
 	timings Timings
@@ -113,10 +115,10 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	must(r.t, err)
 	publisher = bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
 	r.bus, r.pub = connection, publisher
-	var lock *bus.Lock
+	var lock *leader.Elector
 	if r.lock != nil {
 		r.lock.Conn, r.lock.Subjects, r.lock.Log = connection, subjects, log
-		lock = bus.NewLock(*r.lock)
+		lock = leader.New(*r.lock)
 	}
 	r.bot = New(r.config, Options{
 		Lock:       lock,
@@ -170,21 +172,21 @@ func (r *rig) startJoined() {
 
 func (r *rig) awaitJoined() {
 	r.t.Helper()
-	r.awaitReason(config.ReasonJoined)
+	r.awaitReason(status.ReasonJoined)
 	if r.config.Account == nil {
 		return
 	}
 	r.eventually("the bot is in the user list", func() bool { return r.isThere() })
 }
 
-func (r *rig) awaitReason(reason config.Reason) config.Check {
+func (r *rig) awaitReason(reason status.Reason) status.Check {
 	r.t.Helper()
-	var check config.Check
+	var check status.Check
 	r.eventually("reason "+string(reason), func() bool {
 		check = r.bot.Check()
 		return check.Reason == reason
 	})
-	if check.OK != (reason == config.ReasonJoined) || check.Name != config.ChannelCheck {
+	if check.OK != (reason == status.ReasonJoined) || check.Name != status.ChannelCheck {
 		r.t.Errorf("check %+v", check)
 	}
 	return check

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -38,7 +39,7 @@ type Binding struct {
 	mode     string
 	wanted   jetstream.StreamConfig
 	log      *slog.Logger
-	check    *config.CheckKeeper
+	check    *status.Recorder
 
 	mu         sync.Mutex
 	js         jetstream.JetStream
@@ -65,26 +66,26 @@ func NewBinding(o BindingOptions) *Binding {
 	return &Binding{
 		conn: o.Conn, subjects: o.Subjects, mode: o.JetStream.Mode, log: o.Log,
 		wanted: o.Subjects.streamConfig(o.JetStream),
-		check:  config.NewCheckKeeper(config.EventsCheck, "waiting for a connection to NATS"),
+		check:  status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
 	}
 }
 
-// Check is how events go as config.EventsCheck.
-func (b *Binding) Check() config.Check {
+// Check is how events go as status.EventsCheck.
+func (b *Binding) Check() status.Check {
 	if b == nil {
-		return config.Check{
-			Name: config.EventsCheck, OK: true, Reason: config.ReasonCoreOnly,
+		return status.Check{
+			Name: status.EventsCheck, OK: true, Reason: status.ReasonCoreOnly,
 			Message: "events are not durable: core NATS alone",
 		}
 	}
 	check := b.check.Check()
-	if check.Reason != config.ReasonStreamBound && check.Reason != config.ReasonStreamUnavailable {
+	if check.Reason != status.ReasonStreamBound && check.Reason != status.ReasonStreamUnavailable {
 		return check
 	}
 	// The server tells a refusal beside the request, which gets no answer: an acknowledgement that is refused would
 	// only be noticed by events that come again and again.
 	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
-		check.OK, check.Reason = false, config.ReasonNATSPermissionMissing
+		check.OK, check.Reason = false, status.ReasonNATSPermissionMissing
 		check.Message = fmt.Sprintf("the account may not publish to %q, which the stream's events need", subject)
 	}
 	return check
@@ -99,7 +100,7 @@ func (b *Binding) Bind(ctx context.Context) (Bound, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mode == config.JetStreamNever {
-		b.set(true, config.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
+		b.set(true, status.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
 		return Bound{}, nil
 	}
 	if !b.conn.Connected() {
@@ -145,12 +146,12 @@ func (b *Binding) Works() {
 }
 
 func (b *Binding) setBound() {
-	b.set(true, config.ReasonStreamBound, "events are kept in the stream "+b.wanted.Name+" until they are stored")
+	b.set(true, status.ReasonStreamBound, "events are kept in the stream "+b.wanted.Name+" until they are stored")
 }
 
 func (b *Binding) setUnavailable(err error) {
-	b.set(false, config.ReasonStreamUnavailable,
-		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, causeInWords(err)))
+	b.set(false, status.ReasonStreamUnavailable,
+		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err)))
 }
 
 // decide needs the lock.
@@ -167,7 +168,7 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	}
 	refused, isRefused := errors.AsType[*streamError](err)
 	switch {
-	case isRefused && refused.reason != config.ReasonJetStreamMissing:
+	case isRefused && refused.reason != status.ReasonJetStreamMissing:
 		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
 		b.set(false, refused.reason, refused.message)
 		return b.without(err)
@@ -185,9 +186,9 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 func (b *Binding) missing(why string, err error) (Bound, error) {
 	bound, err := b.without(err)
 	if err == nil {
-		b.set(true, config.ReasonCoreOnly, "events are not durable: "+why)
+		b.set(true, status.ReasonCoreOnly, "events are not durable: "+why)
 	} else {
-		b.set(false, config.ReasonJetStreamMissing, why+"; events wait for it")
+		b.set(false, status.ReasonJetStreamMissing, why+"; events wait for it")
 	}
 	return bound, err
 }
@@ -227,7 +228,7 @@ func (b *Binding) whyMissing(err error) string {
 	return ""
 }
 
-func (b *Binding) set(ok bool, reason config.Reason, message string) {
+func (b *Binding) set(ok bool, reason status.Reason, message string) {
 	if !b.check.Set(ok, reason, message) {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -138,8 +138,8 @@ func (c *Conn) reconnectDelay(attempts int) time.Duration {
 	return minReconnectWait + rand.N(spread) //nolint:gosec // spreads clients over time, guards nothing
 }
 
-// Check is the state of the connection as config.NATSCheck.
-func (c *Conn) Check() config.Check { return c.state.check() }
+// Check is the state of the connection as status.NATSCheck.
+func (c *Conn) Check() status.Check { return c.state.check() }
 
 // Connected says whether the connection stands. It never blocks.
 func (c *Conn) Connected() bool { return c.state.isConnected() }

@@ -17,7 +17,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func connect(t *testing.T, url string) *bus.Conn {
@@ -30,7 +30,7 @@ func connect(t *testing.T, url string) *bus.Conn {
 	return conn
 }
 
-func waitForReason(t *testing.T, check func() config.Check, want config.Reason) config.Check {
+func waitForReason(t *testing.T, check func() status.Check, want status.Reason) status.Check {
 	t.Helper()
 	natstest.Eventually(t, "reason "+string(want), func() bool { return check().Reason == want })
 	return check()
@@ -47,13 +47,13 @@ func TestConnSurvivesARestartOfTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	up := waitForReason(t, conn.Check, config.ReasonConnected)
-	if !up.OK || !strings.Contains(up.Message, nats.URL()) || up.Name != config.NATSCheck {
+	up := waitForReason(t, conn.Check, status.ReasonConnected)
+	if !up.OK || !strings.Contains(up.Message, nats.URL()) || up.Name != status.NATSCheck {
 		t.Errorf("connected: %+v", up)
 	}
 
 	nats.Stop()
-	down := waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	down := waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if down.OK || conn.Connected() || !down.Since.After(up.Since) {
 		t.Errorf("server stopped: connected = %v, %+v", conn.Connected(), down)
 	}
@@ -65,7 +65,7 @@ func TestConnSurvivesARestartOfTheServer(t *testing.T) {
 	}
 
 	nats.Restart()
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 	want := "# HELP rosey_bus_reconnects_total How often the connection to NATS came back after it broke.\n" +
 		"# TYPE rosey_bus_reconnects_total counter\nrosey_bus_reconnects_total 1\n"
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_reconnects_total"); err != nil {
@@ -78,30 +78,30 @@ func TestConnWaitsForAServerThatIsNotThereYet(t *testing.T) {
 	nats := natstest.Start(t)
 	nats.Stop()
 	conn := connect(t, nats.URL())
-	check := waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	check := waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if want := "cannot reach NATS at " + nats.URL() + ": connection refused; trying again"; check.Message != want {
 		t.Errorf("message %q, want %q", check.Message, want)
 	}
 	nats.Restart()
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 }
 
 func TestConnNamesTheCause(t *testing.T) {
 	closing := listen(t, func(connection net.Conn) { _ = connection.Close() })
 	for name, test := range map[string]struct {
 		url, message string
-		reason       config.Reason
+		reason       status.Reason
 	}{
 		"unknown host": {
 			"nats://no..host:4222", "nats://no..host:4222: no such host: no..host; trying again",
-			config.ReasonNATSUnreachable,
+			status.ReasonNATSUnreachable,
 		},
 		"not a NATS server": {
-			"nats://" + closing, "cannot reach NATS at nats://" + closing, config.ReasonNATSUnreachable,
+			"nats://" + closing, "cannot reach NATS at nats://" + closing, status.ReasonNATSUnreachable,
 		},
 		"two servers": {
 			"nats://127.0.0.1:1,nats://127.0.0.1:2", "nats://127.0.0.1:1,nats://127.0.0.1:2: connection refused",
-			config.ReasonNATSUnreachable,
+			status.ReasonNATSUnreachable,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestRefusedCredentialsAreNamedAndNeverShown(t *testing.T) {
 		"later": {func(t *testing.T, nats *natstest.Server, connect func() *bus.Conn) *bus.Conn {
 			t.Helper()
 			conn := connect()
-			waitForReason(t, conn.Check, config.ReasonConnected)
+			waitForReason(t, conn.Check, status.ReasonConnected)
 			nats.Restart(withPassword)
 			return conn
 		}, 3}, // connected, broke, refused
@@ -178,7 +178,7 @@ func TestRefusedCredentialsAreNamedAndNeverShown(t *testing.T) {
 // refusedAndQuiet waits until the refusal is known and then for more attempts, which must change nothing.
 func refusedAndQuiet(t *testing.T, nats *natstest.Server, conn *bus.Conn) {
 	t.Helper()
-	check := waitForReason(t, conn.Check, config.ReasonNATSRefused)
+	check := waitForReason(t, conn.Check, status.ReasonNATSRefused)
 	if want := "refuses the connection: authorization violation"; check.OK || !strings.Contains(check.Message, want) {
 		t.Errorf("%+v, want a message with %q", check, want)
 	}
@@ -199,11 +199,11 @@ func TestForbiddenSubjectIsNamed(t *testing.T) {
 		}}}
 	})
 	conn := connect(t, strings.Replace(nats.URL(), "nats://", "nats://rosey:pw@", 1))
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 	if err := conn.NATS().Publish("rosey.db.user.joined", nil); err != nil {
 		t.Fatal(err)
 	}
-	check := waitForReason(t, conn.Check, config.ReasonNATSPermissionMissing)
+	check := waitForReason(t, conn.Check, status.ReasonNATSPermissionMissing)
 	if check.OK || !strings.Contains(check.Message, `the account may not publish to "rosey.db.user.joined"`) {
 		t.Errorf("%+v, want the forbidden subject named", check)
 	}
@@ -238,7 +238,7 @@ func TestCloseEndsTheConnection(t *testing.T) {
 		if took := time.Since(before); took > 4*time.Second {
 			t.Errorf("%s: Close took %v", url, took)
 		}
-		if check := conn.Check(); check.OK || check.Reason != config.ReasonStopping {
+		if check := conn.Check(); check.OK || check.Reason != status.ReasonStopping {
 			t.Errorf("%s: closed: %+v", url, check)
 		}
 	}

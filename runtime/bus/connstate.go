@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // connState turns what nats.go reports into a check and one log line for each change.
@@ -21,7 +21,7 @@ type connState struct {
 	log     *slog.Logger
 
 	mu       sync.Mutex
-	current  config.Check
+	current  status.Check
 	standing bool
 	connects int
 	stopping bool
@@ -32,14 +32,14 @@ type connState struct {
 func newConnState(servers string, log *slog.Logger) *connState {
 	return &connState{
 		servers: servers, log: log,
-		current: config.Check{
-			Name: config.NATSCheck, Reason: config.ReasonStarting,
+		current: status.Check{
+			Name: status.NATSCheck, Reason: status.ReasonStarting,
 			Message: "connecting to NATS at " + servers, Since: time.Now(),
 		},
 	}
 }
 
-func (s *connState) check() config.Check {
+func (s *connState) check() status.Check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current
@@ -67,7 +67,7 @@ func (s *connState) connected(server string) {
 	s.standing = true
 	s.connects++
 	s.denied = nil // the permissions may be others by now
-	s.set(s.log.Info, true, config.ReasonConnected, "connected to NATS at "+server)
+	s.set(s.log.Info, true, status.ReasonConnected, "connected to NATS at "+server)
 }
 
 func (s *connState) disconnected(err error) {
@@ -76,12 +76,12 @@ func (s *connState) disconnected(err error) {
 	s.standing = false
 	cause := "the server closed it"
 	if err != nil && !errors.Is(err, io.EOF) {
-		cause = causeInWords(err)
+		cause = ErrorMessage(err)
 	}
 	if s.why != "" {
 		cause, s.why = s.why, ""
 	}
-	s.set(s.log.Warn, false, config.ReasonNATSUnreachable,
+	s.set(s.log.Warn, false, status.ReasonNATSUnreachable,
 		"the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
 }
 
@@ -100,17 +100,17 @@ func (s *connState) fail(err error) {
 	}
 	s.standing = false
 	if errors.Is(err, errNoLogin) {
-		s.set(s.log.Warn, false, config.ReasonNATSCredentialsAbsent,
+		s.set(s.log.Warn, false, status.ReasonNATSCredentialsAbsent,
 			"cannot log in to NATS at "+s.servers+": "+err.Error()+"; trying again")
 		return
 	}
 	if isRefusal(err) {
-		s.set(s.log.Warn, false, config.ReasonNATSRefused,
-			"NATS at "+s.servers+" refuses the connection: "+causeInWords(err)+"; trying again")
+		s.set(s.log.Warn, false, status.ReasonNATSRefused,
+			"NATS at "+s.servers+" refuses the connection: "+ErrorMessage(err)+"; trying again")
 		return
 	}
-	s.set(s.log.Warn, false, config.ReasonNATSUnreachable,
-		"cannot reach NATS at "+s.servers+": "+causeInWords(err)+"; trying again")
+	s.set(s.log.Warn, false, status.ReasonNATSUnreachable,
+		"cannot reach NATS at "+s.servers+": "+ErrorMessage(err)+"; trying again")
 }
 
 // reported takes an error that the server or nats.go reports beside the connection's course.
@@ -129,7 +129,7 @@ func (s *connState) reported(subscription *nats.Subscription, err error) {
 	if subscription != nil {
 		subject = subscription.Subject
 	}
-	s.log.Warn("[NATS] "+causeInWords(err), "subject", subject)
+	s.log.Warn("[NATS] "+ErrorMessage(err), "subject", subject)
 }
 
 // maxDenied bounds what is remembered of refused subjects.
@@ -139,7 +139,7 @@ var deniedSubject = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]
 
 // forbidden needs the lock.
 func (s *connState) forbidden(err error) {
-	what := causeInWords(err)
+	what := ErrorMessage(err)
 	if parts := deniedSubject.FindStringSubmatch(err.Error()); parts != nil {
 		what = fmt.Sprintf("the account may not %s %q", map[string]string{
 			"publish": "publish to", "subscription": "subscribe to",
@@ -158,7 +158,7 @@ func (s *connState) forbidden(err error) {
 	}
 	// The connection stands and does not do its job. What is forbidden stays so until the
 	// server's configuration changes, and then it makes us reconnect.
-	s.set(s.log.Error, false, config.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+what)
+	s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+what)
 }
 
 // jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.
@@ -186,7 +186,7 @@ func (s *connState) reconnecting(why string) {
 func (s *connState) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(s.log.Info, false, config.ReasonStopping, "closing the connection to NATS")
+	s.set(s.log.Info, false, status.ReasonStopping, "closing the connection to NATS")
 	s.stopping = true
 }
 
@@ -197,13 +197,13 @@ func (s *connState) closed(err error) {
 	s.standing = false
 	cause := "no reason given"
 	if err != nil {
-		cause = causeInWords(err)
+		cause = ErrorMessage(err)
 	}
-	s.set(s.log.Error, false, config.ReasonNATSRefused, "NATS at "+s.servers+" ended the connection for good: "+cause)
+	s.set(s.log.Error, false, status.ReasonNATSRefused, "NATS at "+s.servers+" ended the connection for good: "+cause)
 }
 
-func (s *connState) set(log func(string, ...any), ok bool, reason config.Reason, message string) {
-	next := config.Check{Name: config.NATSCheck, OK: ok, Reason: reason, Message: message, Since: s.current.Since}
+func (s *connState) set(log func(string, ...any), ok bool, reason status.Reason, message string) {
+	next := status.Check{Name: status.NATSCheck, OK: ok, Reason: reason, Message: message, Since: s.current.Since}
 	if s.stopping || next == s.current {
 		return
 	}

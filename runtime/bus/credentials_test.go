@@ -16,7 +16,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // secret is a folder as the kubelet mounts a Secret: files are links through ..data, which is replaced at once.
@@ -150,15 +150,15 @@ func TestEveryWayToLogIn(t *testing.T) {
 			})
 			must(t, err)
 			t.Cleanup(conn.Close)
-			absent := waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+			absent := waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 			if absent.OK || !strings.Contains(absent.Message, login.dir) ||
 				!strings.Contains(absent.Message, "expected nats.creds") {
 				t.Errorf("without files: %+v", absent)
 			}
 			login.replace(way.bad)
-			waitForReason(t, conn.Check, config.ReasonNATSRefused)
+			waitForReason(t, conn.Check, status.ReasonNATSRefused)
 			login.replace(way.good)
-			waitForReason(t, conn.Check, config.ReasonConnected)
+			waitForReason(t, conn.Check, status.ReasonConnected)
 			for _, content := range slices.Concat(slices.Collect(maps.Values(way.good)), slices.Collect(maps.Values(way.bad))) {
 				for line := range strings.Lines(content) {
 					if line = strings.TrimSpace(line); len(line) > 8 && strings.Contains(log.String(), line) {
@@ -186,7 +186,7 @@ func TestFilesThatCannotLogInAreNamed(t *testing.T) {
 		login := newSecret(t, test.content)
 		conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
 		must(t, err)
-		check := waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+		check := waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 		if !strings.Contains(check.Message, test.message) || strings.Contains(check.Message, "hush") {
 			t.Errorf("%v: %q, want %q and no secret", test.content, check.Message, test.message)
 		}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -87,7 +87,7 @@ func (d *detour) note(ctx context.Context, err error) {
 }
 
 // check is the service's check, unless the bot does without the service.
-func (d *detour) check(service config.Check) config.Check {
+func (d *detour) check(service status.Check) status.Check {
 	if d == nil || service.OK {
 		return service
 	}
@@ -95,7 +95,7 @@ func (d *detour) check(service config.Check) config.Check {
 	defer d.mu.Unlock()
 	switch {
 	case d.taken:
-		service.OK, service.Reason, service.Since = true, config.ReasonDirect, d.since
+		service.OK, service.Reason, service.Since = true, status.ReasonDirect, d.since
 		service.Message = "the bot writes to the database itself meanwhile"
 	case d.trouble != "":
 		service.Message += "; the bot cannot write to the database itself: " + d.trouble

@@ -33,8 +33,8 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	return connection, nil
 }
 
-// causeInWords says what went wrong without the layers of system calls that Go's errors show.
-func causeInWords(err error) string {
+// ErrorMessage says what went wrong without the layers of system calls that Go's errors show.
+func ErrorMessage(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
 		return "no such host: " + lookup.Name
 	} else if ok {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // DirectPublisher has a database in the bot's own process store what would else be published on NATS:
@@ -19,15 +19,15 @@ type DirectPublisher struct {
 	log     *slog.Logger
 	queue   *queue
 	metrics publisherMetrics
-	check   *config.CheckKeeper
+	check   *status.Recorder
 	lost    atomic.Int64 // since the buffer became full
 }
 
 // NewDirectPublisher makes a publisher. Nothing is stored until Run. registerer may be nil.
 func NewDirectPublisher(sink Sink, log *slog.Logger, registerer prometheus.Registerer) *DirectPublisher {
 	q := newQueue(DefaultBuffer)
-	check := config.NewCheckKeeper(config.ServiceCheck, "")
-	check.Set(true, config.ReasonDirect, "no service is needed: the bot stores in its database itself")
+	check := status.NewRecorder(status.ServiceCheck, "")
+	check.Set(true, status.ReasonDirect, "no service is needed: the bot stores in its database itself")
 	return &DirectPublisher{
 		sink: sink, log: log, queue: q, metrics: newPublisherMetrics(registerer, q), check: check,
 	}
@@ -82,8 +82,8 @@ func (p *DirectPublisher) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Check is config.ServiceCheck: no service is needed.
-func (p *DirectPublisher) Check() config.Check { return p.check.Check() }
+// Check is status.ServiceCheck: no service is needed.
+func (p *DirectPublisher) Check() status.Check { return p.check.Check() }
 
 // pause waits for a time, or until it is woken or ctx ends.
 func pause(ctx context.Context, wake <-chan struct{}, length time.Duration) {

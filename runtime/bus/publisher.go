@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -181,7 +181,7 @@ func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
 	}
 	if stream, captured := confirmation(reply.Data); captured {
 		return false, &streamError{
-			config.ReasonStreamCapturesRequests, capturesRequests(stream, p.subjects.Subject(OutboundGet)),
+			status.ReasonStreamCapturesRequests, capturesRequests(stream, p.subjects.Subject(OutboundGet)),
 		}
 	}
 	if !bytes.HasPrefix(bytes.TrimSpace(reply.Data), []byte("[")) {
@@ -225,8 +225,8 @@ func (p *Publisher) Flush(ctx context.Context) error {
 // ServiceAbsent tells the publisher that a request found nobody, so that it keeps messages at once.
 func (p *Publisher) ServiceAbsent() { p.service.absent(ErrNoService) }
 
-// Check is the state of the database service as config.ServiceCheck.
-func (p *Publisher) Check() config.Check { return p.detour.check(p.service.check(p.durable.Load())) }
+// Check is the state of the database service as status.ServiceCheck.
+func (p *Publisher) Check() status.Check { return p.detour.check(p.service.check(p.durable.Load())) }
 
 // Encode is JSON without the escapes for HTML pages, since a line of chat is full of HTML.
 func Encode(payload any) ([]byte, error) {

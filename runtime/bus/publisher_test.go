@@ -18,7 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // service stands for a database service: it remembers what it got and answers the probe.
@@ -151,9 +151,9 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 	for _, name := range names[:500] {
 		joined(publisher, name)
 	}
-	check := waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	check := waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
 	want := "no database service answers on rosey.db.…; events are kept until one answers"
-	if check.OK || check.Message != want || check.Name != config.ServiceCheck {
+	if check.OK || check.Message != want || check.Name != status.ServiceCheck {
 		t.Errorf("%+v, want message %q", check, want)
 	}
 
@@ -163,7 +163,7 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 		joined(publisher, name)
 	}
 	waitForNames(t, s, names)
-	if check := waitForReason(t, publisher.Check, config.ReasonServiceAnswers); !check.OK {
+	if check := waitForReason(t, publisher.Check, status.ReasonServiceAnswers); !check.OK {
 		t.Errorf("%+v, want OK", check)
 	}
 	if s.repeated() != 0 {
@@ -192,7 +192,7 @@ func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
 			// The publisher does not know yet that nobody is there.
 			joined(publisher, "b")
 			joined(publisher, "c")
-			waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+			waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
 
 			second := start(t, client)
 			waitForNames(t, second, []string{"b", "c"})
@@ -215,7 +215,7 @@ func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
 	for _, name := range want[1:] {
 		joined(publisher, name)
 	}
-	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
 	server.Restart()
 	natstest.Eventually(t, "the service's connection", client.IsConnected)
 	waitForNames(t, s, want)
@@ -383,7 +383,7 @@ func TestAStreamThatAnswersIsNoService(t *testing.T) {
 		t.Fatal(err)
 	}
 	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-	check := waitForReason(t, publisher.Check, config.ReasonStreamCapturesRequests)
+	check := waitForReason(t, publisher.Check, status.ReasonStreamCapturesRequests)
 	if check.OK || !strings.Contains(check.Message, "the stream ALL takes requests on rosey.db.messages.outbound.get") {
 		t.Errorf("%+v", check)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // RequestTimeout is how long Requester.Request waits for a reply if its context does not end earlier.
@@ -57,7 +57,7 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 		return err
 	}
 	if stream, captured := confirmation(reply.Data); captured {
-		return &streamError{config.ReasonStreamCapturesRequests, capturesRequests(stream, r.subjects.Subject(suffix))}
+		return &streamError{status.ReasonStreamCapturesRequests, capturesRequests(stream, r.subjects.Subject(suffix))}
 	}
 	if err := json.Unmarshal(reply.Data, out); err != nil {
 		return fmt.Errorf("decoding the reply to %s: %w", suffix, err)

@@ -10,14 +10,14 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	conn := connect(t, server.URL())
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 	var absent atomic.Int32
 	requester := bus.NewRequester(conn, roseySubjects(t), func() { absent.Add(1) })
 	ask := func(ctx context.Context) ([]bus.RecentLine, error) {
@@ -65,7 +65,7 @@ func TestRequest(t *testing.T) {
 	}
 
 	server.Stop()
-	waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if _, err = ask(t.Context()); !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("no connection: %v", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // errNotAService says that a request was answered by something that is no database service.
@@ -21,7 +21,7 @@ type serviceState struct {
 	answers    bool
 	connection uint64 // on which it answered
 	withoutIDs bool   // it would store an event with a known id again
-	reason     config.Reason
+	reason     status.Reason
 	why        string
 	since      time.Time
 	lost       int // messages dropped since the service went away
@@ -30,7 +30,7 @@ type serviceState struct {
 func newServiceState(subjects Subjects, log *slog.Logger) *serviceState {
 	return &serviceState{
 		subject: subjects.Subject("db.…"), log: log,
-		reason: config.ReasonStarting, why: "looking for a database service on " + subjects.Subject("db.…"),
+		reason: status.ReasonStarting, why: "looking for a database service on " + subjects.Subject("db.…"),
 		since: time.Now(),
 	}
 }
@@ -53,7 +53,7 @@ func (s *serviceState) answered(connection uint64, knowsIDs bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connection, s.withoutIDs = connection, !knowsIDs
-	s.set(s.log.Info, true, config.ReasonServiceAnswers, "a database service answers on "+s.subject)
+	s.set(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subject)
 }
 
 // flows notes that messages go where they belong.
@@ -69,7 +69,7 @@ func (s *serviceState) flows() {
 func (s *serviceState) absent(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	log, why, reason := s.log.Warn, "no database service answers on "+s.subject, config.ReasonServiceAbsent
+	log, why, reason := s.log.Warn, "no database service answers on "+s.subject, status.ReasonServiceAbsent
 	captured, isCaptured := errors.AsType[*streamError](err)
 	switch {
 	case isCaptured:
@@ -97,7 +97,7 @@ func (s *serviceState) dropped(limit int) {
 }
 
 // set needs the lock.
-func (s *serviceState) set(log func(string, ...any), answers bool, reason config.Reason, why string) {
+func (s *serviceState) set(log func(string, ...any), answers bool, reason status.Reason, why string) {
 	if s.answers == answers && s.why == why {
 		return
 	}
@@ -110,7 +110,7 @@ func (s *serviceState) set(log func(string, ...any), answers bool, reason config
 
 // check has no count of what is kept: it would change all the time, and each change of a message is a write of the
 // RoseyBot's status. The count is a metric.
-func (s *serviceState) check(durable bool) config.Check {
+func (s *serviceState) check(durable bool) status.Check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	message := s.why
@@ -121,7 +121,7 @@ func (s *serviceState) check(durable bool) config.Check {
 	default:
 		message += "; events are kept until one answers"
 	}
-	return config.Check{
-		Name: config.ServiceCheck, OK: s.answers, Reason: s.reason, Message: message, Since: s.since,
+	return status.Check{
+		Name: status.ServiceCheck, OK: s.answers, Reason: s.reason, Message: message, Since: s.since,
 	}
 }

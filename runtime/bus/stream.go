@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -33,7 +34,7 @@ var Events = []Suffix{
 
 // streamError says why events do not go through the stream.
 type streamError struct {
-	reason  config.Reason
+	reason  status.Reason
 	message string
 }
 
@@ -84,7 +85,7 @@ func ensureStream(
 		}
 		has := stream.CachedInfo().Config
 		if differs := shapeDiffers(has, wanted); differs != "" {
-			return nil, &streamError{config.ReasonStreamMismatch, fmt.Sprintf(
+			return nil, &streamError{status.ReasonStreamMismatch, fmt.Sprintf(
 				"the stream %s has another shape than Rosey's and is left as it is: %s", wanted.Name, differs)}
 		}
 		brought, change := upToDate(has, wanted)
@@ -110,22 +111,22 @@ func notMade(
 	case !refused || refusal.ErrorCode == temporary || jetStreamMissing(err):
 		return fmt.Errorf("making the stream %s: %w", wanted.Name, err)
 	}
-	return &streamError{config.ReasonJetStreamMissing, fmt.Sprintf(
+	return &streamError{status.ReasonJetStreamMissing, fmt.Sprintf(
 		"the NATS server does not make the stream %s: %s", wanted.Name, refusal.Description)}
 }
 
 // takenSubjects names the stream that has our subjects.
 func takenSubjects(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string) error {
 	if name, err := js.StreamNameBySubject(ctx, request); err == nil {
-		return &streamError{config.ReasonStreamCapturesRequests, capturesRequests(name, request)}
+		return &streamError{status.ReasonStreamCapturesRequests, capturesRequests(name, request)}
 	}
 	for _, subject := range wanted.Subjects {
 		if name, err := js.StreamNameBySubject(ctx, subject); err == nil {
-			return &streamError{config.ReasonStreamMismatch, fmt.Sprintf(
+			return &streamError{status.ReasonStreamMismatch, fmt.Sprintf(
 				"the stream %s has the subject %s, so the stream %s cannot be made", name, subject, wanted.Name)}
 		}
 	}
-	return &streamError{config.ReasonStreamMismatch,
+	return &streamError{status.ReasonStreamMismatch,
 		"another stream has subjects of the stream " + wanted.Name + ", which cannot be made"}
 }
 

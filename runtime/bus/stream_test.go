@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func bind(t *testing.T, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
@@ -30,7 +31,7 @@ func mode(mode string) func(*config.JetStream) {
 }
 
 // boundFor tries until a binding gives a reason.
-func boundFor(t *testing.T, b *bus.Binding, reason config.Reason) (bound bus.Bound, check config.Check) {
+func boundFor(t *testing.T, b *bus.Binding, reason status.Reason) (bound bus.Bound, check status.Check) {
 	t.Helper()
 	natstest.Eventually(t, "reason "+string(reason), func() bool {
 		bound, _ = b.Bind(t.Context())
@@ -75,7 +76,7 @@ func TestManyMakeTheStreamAtOnce(t *testing.T) {
 func TestLimitsOfTheStreamAreBroughtUpToDate(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
-	boundFor(t, bind(t, connect(t, nats.URL())), config.ReasonStreamBound)
+	boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonStreamBound)
 	js := jetStream(t, nats)
 	stream, err := js.Stream(t.Context(), "rosey_events")
 	must(t, err)
@@ -86,7 +87,7 @@ func TestLimitsOfTheStreamAreBroughtUpToDate(t *testing.T) {
 	must(t, err)
 	boundFor(t, bind(t, connect(t, nats.URL()), func(j *config.JetStream) {
 		j.MaxAge, j.MaxBytes = "10s", 2<<20
-	}), config.ReasonStreamBound)
+	}), status.ReasonStreamBound)
 	stream, err = js.Stream(t.Context(), "rosey_events")
 	must(t, err)
 	has := stream.CachedInfo().Config
@@ -100,23 +101,23 @@ func TestAnotherShapeIsNamedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		theirs jetstream.StreamConfig
-		reason config.Reason
+		reason status.Reason
 		words  []string
 	}{
 		"same name": {
 			jetstream.StreamConfig{
 				Name: "rosey_events", Subjects: []string{"rosey.db.message.*"}, Retention: jetstream.WorkQueuePolicy,
 			},
-			config.ReasonStreamMismatch,
+			status.ReasonStreamMismatch,
 			[]string{"rosey_events has another shape", "subject rosey.db.message.* too many", "retention", "WorkQueue"},
 		},
 		"our subjects": {
 			jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"rosey.db.message.*"}},
-			config.ReasonStreamMismatch, []string{"the stream THEIRS has the subject rosey.db.message.log"},
+			status.ReasonStreamMismatch, []string{"the stream THEIRS has the subject rosey.db.message.log"},
 		},
 		"requests": {
 			jetstream.StreamConfig{Name: "ALL", Subjects: []string{"rosey.>"}},
-			config.ReasonStreamCapturesRequests, []string{"the stream ALL takes requests on rosey.db.messages.outbound.get"},
+			status.ReasonStreamCapturesRequests, []string{"the stream ALL takes requests on rosey.db.messages.outbound.get"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,25 +152,25 @@ func TestModesWithoutJetStream(t *testing.T) {
 	nats := natstest.Start(t)
 	auto, always := bind(t, connect(t, nats.URL())), bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
 	never := bind(t, connect(t, nats.URL()), mode(config.JetStreamNever))
-	if bound, check := boundFor(t, auto, config.ReasonCoreOnly); bound.Durable() || !check.OK ||
+	if bound, check := boundFor(t, auto, status.ReasonCoreOnly); bound.Durable() || !check.OK ||
 		!strings.Contains(check.Message, "the NATS server has no JetStream") {
 		t.Errorf("auto: %+v", check)
 	}
-	if _, check := boundFor(t, always, config.ReasonJetStreamMissing); check.OK {
+	if _, check := boundFor(t, always, status.ReasonJetStreamMissing); check.OK {
 		t.Errorf("always: %+v", check)
 	}
 	nats.Restart(natstest.JetStream(t))
 	for _, b := range []*bus.Binding{auto, always} {
-		if bound, check := boundFor(t, b, config.ReasonStreamBound); !bound.Durable() || !check.OK {
+		if bound, check := boundFor(t, b, status.ReasonStreamBound); !bound.Durable() || !check.OK {
 			t.Errorf("with JetStream: %+v", check)
 		}
 	}
-	if bound, check := boundFor(t, never, config.ReasonCoreOnly); bound.Durable() || !check.OK {
+	if bound, check := boundFor(t, never, status.ReasonCoreOnly); bound.Durable() || !check.OK {
 		t.Errorf("never: %+v", check)
 	}
 	// What is durable does not silently cease to be.
 	nats.Restart(func(o *server.Options) { o.JetStream = false })
-	if _, check := boundFor(t, auto, config.ReasonJetStreamMissing); check.OK {
+	if _, check := boundFor(t, auto, status.ReasonJetStreamMissing); check.OK {
 		t.Errorf("auto, after it had the stream: %+v", check)
 	}
 }
@@ -177,16 +178,16 @@ func TestModesWithoutJetStream(t *testing.T) {
 func TestWithoutRoomForTheStream(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 })
-	_, check := boundFor(t, bind(t, connect(t, nats.URL())), config.ReasonCoreOnly)
+	_, check := boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonCoreOnly)
 	if !check.OK || !strings.Contains(check.Message, "does not make the stream rosey_events: insufficient storage") {
 		t.Errorf("auto: %+v", check)
 	}
 	always := bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
-	if _, check := boundFor(t, always, config.ReasonJetStreamMissing); check.OK {
+	if _, check := boundFor(t, always, status.ReasonJetStreamMissing); check.OK {
 		t.Errorf("always: %+v", check)
 	}
 	nats.Restart(func(o *server.Options) { o.JetStreamMaxStore = 1 << 30 })
-	boundFor(t, always, config.ReasonStreamBound)
+	boundFor(t, always, status.ReasonStreamBound)
 }
 
 func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
@@ -200,7 +201,7 @@ func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
-	bound, check := boundFor(t, bind(t, conn), config.ReasonCoreOnly)
+	bound, check := boundFor(t, bind(t, conn), status.ReasonCoreOnly)
 	if bound.Durable() || !check.OK ||
 		!strings.Contains(check.Message, `may not publish to "$JS.API.STREAM.INFO.rosey_events"`) {
 		t.Errorf("%+v", check)
@@ -250,7 +251,7 @@ func TestTheStreamKeepsEverythingOnceInOrder(t *testing.T) {
 	if got := keptNames(t, nats); !slices.Equal(names, got) {
 		t.Errorf("%d events kept, want %d in order", len(got), len(names))
 	}
-	check := waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	check := waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
 	if !strings.Contains(check.Message, "the stream keeps events until one does") {
 		t.Errorf("%+v", check)
 	}
@@ -300,7 +301,7 @@ func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
 	nats := natstest.Start(t, natstest.JetStream(t))
 	s := startPythonService(t, nats.Client())
 	publisher := runDurable(t, nats)
-	waitForReason(t, publisher.Check, config.ReasonServiceAnswers)
+	waitForReason(t, publisher.Check, status.ReasonServiceAnswers)
 	names := numbered(0, 500)
 	for _, name := range names {
 		joined(publisher, name)
@@ -319,12 +320,12 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	first := startPythonService(t, client)
 	conn := connect(t, nats.URL())
 	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn)})
-	waitForReason(t, publisher.Check, config.ReasonServiceAnswers)
+	waitForReason(t, publisher.Check, status.ReasonServiceAnswers)
 	joined(publisher, "a")
 	waitForNames(t, first, []string{"a"})
 	first.stop(t, client)
 	joined(publisher, "b")
-	waitForReason(t, publisher.Check, config.ReasonServiceAbsent)
+	waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
 	asked := conn.NATS().Stats().OutMsgs
 	natstest.Eventually(t, "the publisher looks for a service", func() bool {
 		return conn.NATS().Stats().OutMsgs > asked+3

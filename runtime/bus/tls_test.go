@@ -18,7 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // authority signs certificates.
@@ -88,29 +88,29 @@ func TestTLSFilesAreUsedAtEveryConnect(t *testing.T) {
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: folder.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
-	check := waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+	check := waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 	if !strings.Contains(check.Message, "ca.crt: expected certificates in PEM") {
 		t.Errorf("%+v", check)
 	}
 	folder.replace(files{"ca.crt": others.pem})
-	check = waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	check = waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if !strings.Contains(check.Message, "certificate signed by unknown authority") {
 		t.Errorf("with another authority: %+v", check)
 	}
 	folder.replace(files{"ca.crt": ours.pem})
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 
 	// A server that asks for a certificate from now on.
 	nats.Restart(ours.serve(tls.RequireAndVerifyClientCert))
-	waitForReason(t, conn.Check, config.ReasonNATSRefused)
+	waitForReason(t, conn.Check, status.ReasonNATSRefused)
 	cert, key := ours.sign()
 	folder.replace(files{"ca.crt": ours.pem, "tls.crt": cert})
-	check = waitForReason(t, conn.Check, config.ReasonNATSCredentialsAbsent)
+	check = waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 	if !strings.Contains(check.Message, "found one of tls.crt and tls.key") {
 		t.Errorf("with half of a pair: %+v", check)
 	}
 	folder.replace(files{"ca.crt": ours.pem, "tls.crt": cert, "tls.key": key})
-	waitForReason(t, conn.Check, config.ReasonConnected)
+	waitForReason(t, conn.Check, status.ReasonConnected)
 }
 
 func TestAServerWithoutTLSIsNotTrustedWithALogin(t *testing.T) {
@@ -120,7 +120,7 @@ func TestAServerWithoutTLSIsNotTrustedWithALogin(t *testing.T) {
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: folder.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
-	check := waitForReason(t, conn.Check, config.ReasonNATSUnreachable)
+	check := waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if !strings.Contains(check.Message, "secure connection not available") {
 		t.Errorf("%+v", check)
 	}

@@ -1,7 +1,5 @@
-// Package config is what the operator and the runtime agree on: the configuration file,
-// the ports and paths of a pod, and the shape and the reasons of /status.
-//
-// It is the only package of the runtime that the operator imports.
+// Package config is the configuration of every rosey command: the schema of its file, the loader that puts environment
+// variables and flags over it, and the paths at which the operator mounts the files it names.
 package config
 
 // Config is the configuration of every `rosey` command: a file, with environment and flags over it.

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // FuzzConfiguration takes any file without a panic, never accepts one that cannot work, and accepts
@@ -24,7 +26,7 @@ func FuzzConfiguration(f *testing.F) {
 		if err := read.add(data); err != nil {
 			return
 		}
-		loaded, err := read.content.config(BotComponent)
+		loaded, err := read.content.config(status.BotComponent)
 		if err != nil {
 			return
 		}
@@ -35,7 +37,7 @@ func FuzzConfiguration(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(again, BotComponent); err != nil {
+		if _, err := Parse(again, status.BotComponent); err != nil {
 			t.Errorf("accepted once and not twice: %v\n%s", err, again)
 		}
 	})

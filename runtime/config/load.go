@@ -3,11 +3,13 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Load reads a configuration file (YAML or JSON) alone, fills in defaults and checks it for a component.
 // An error names the key and what was expected.
-func Load(path string, component Component) (Config, error) {
+func Load(path string, component status.Component) (Config, error) {
 	loaded, err := Sources{File: path}.Load(component)
 	return loaded.Config, err
 }
@@ -15,7 +17,7 @@ func Load(path string, component Component) (Config, error) {
 // Parse is Load for a file's content. A key that is not known is an error: a setting with a typing
 // mistake must not be a setting silently left out. It does not take a file of Rosey v2, whose passwords
 // are read from the file itself.
-func Parse(data []byte, component Component) (Config, error) {
+func Parse(data []byte, component status.Component) (Config, error) {
 	content, err := readTree(data)
 	if err != nil {
 		return Config{}, err
@@ -26,13 +28,13 @@ func Parse(data []byte, component Component) (Config, error) {
 	return content.config(component)
 }
 
-func (c *Config) setDefaults(component Component) {
+func (c *Config) setDefaults(component status.Component) {
 	address := DefaultHTTPAddress
-	if component == RunComponent {
+	if component == status.RunComponent {
 		address = DefaultRunHTTPAddress
 	}
-	if component == ConsoleComponent {
-		setDefault(&c.NATS.URL, DefaultConsoleNATSURL)
+	if component == status.CLIComponent {
+		setDefault(&c.NATS.URL, DefaultCLINATSURL)
 	} else {
 		// A console command that names no server means that of the service it asks.
 		setDefault(&c.Channel.Server, DefaultServer)

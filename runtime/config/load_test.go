@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const full = `
@@ -37,7 +38,7 @@ func withDefaults(c config.Config) config.Config {
 }
 
 func TestParseFull(t *testing.T) {
-	got, err := config.Parse([]byte(full), config.DatabaseComponent)
+	got, err := config.Parse([]byte(full), status.DatabaseComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestParseFull(t *testing.T) {
 }
 
 func TestParseDefaults(t *testing.T) {
-	got, err := config.Parse([]byte(`{"channel":{"name":"m"},"nats":{"url":"nats://n"}}`), config.BotComponent)
+	got, err := config.Parse([]byte(`{"channel":{"name":"m"},"nats":{"url":"nats://n"}}`), status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Parse([]byte(strings.Replace(full, test.old, test.new, 1)), config.DatabaseComponent)
+			_, err := config.Parse([]byte(strings.Replace(full, test.old, test.new, 1)), status.DatabaseComponent)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error is %v, want it to contain %q", err, test.want)
 			}
@@ -117,7 +118,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestParseReportsEverythingAtOnce(t *testing.T) {
-	_, err := config.Parse([]byte(`{}`), config.DatabaseComponent)
+	_, err := config.Parse([]byte(`{}`), status.DatabaseComponent)
 	for _, want := range []string{"channel.name", "nats.url", "database:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want it to name %s", err, want)

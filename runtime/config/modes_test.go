@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // base is a configuration to which the tests below add one thing.
@@ -13,47 +14,47 @@ const base = "channel: {name: m}\nnats: {url: \"nats://n\"%}\n"
 
 func TestWhatModesNeed(t *testing.T) {
 	tests := map[string]struct {
-		component   config.Component
+		component   status.Component
 		nats, other string
 		want        string // empty: it is right
 	}{
-		"direct without NATS": {config.BotComponent, "-", "mode: direct\ndatabase: {sqlite: {path: /d}}", ""},
+		"direct without NATS": {status.BotComponent, "-", "mode: direct\ndatabase: {sqlite: {path: /d}}", ""},
 		"direct without a store": {
-			config.BotComponent, "-", "mode: direct", "database: expected one of sqlite and postgres",
+			status.BotComponent, "-", "mode: direct", "database: expected one of sqlite and postgres",
 		},
-		"NATS mode without NATS": {config.BotComponent, "-", "", "nats.url: required"},
-		"no such mode":           {config.BotComponent, "", "mode: both", `mode: "both", expected one of nats, direct`},
+		"NATS mode without NATS": {status.BotComponent, "-", "", "nats.url: required"},
+		"no such mode":           {status.BotComponent, "", "mode: both", `mode: "both", expected one of nats, direct`},
 		"two stores": {
-			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, postgres: {urlFile: /u}}",
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, postgres: {urlFile: /u}}",
 			"database: both sqlite and postgres",
 		},
-		"postgres": {config.DatabaseComponent, "", "database: {postgres: {urlFile: /u}}", ""},
+		"postgres": {status.DatabaseComponent, "", "database: {postgres: {urlFile: /u}}", ""},
 		"postgres without a file": {
-			config.DatabaseComponent, "", "database: {postgres: {}}", "database.postgres.urlFile: \"\", expected the path",
+			status.DatabaseComponent, "", "database: {postgres: {}}", "database.postgres.urlFile: \"\", expected the path",
 		},
 		"fallback without postgres": {
-			config.BotComponent, "", "database: {directFallback: true}", "database.directFallback: needs database.postgres",
+			status.BotComponent, "", "database: {directFallback: true}", "database.directFallback: needs database.postgres",
 		},
-		"standby": {config.BotComponent, "", "standby: true\naccount: {username: R}", ""},
+		"standby": {status.BotComponent, "", "standby: true\naccount: {username: R}", ""},
 		"standby without an account": {
-			config.BotComponent, "", "standby: true", "standby: needs account.username",
+			status.BotComponent, "", "standby: true", "standby: needs account.username",
 		},
 		"standby without JetStream": {
-			config.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}",
+			status.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}",
 			"standby: needs the lock",
 		},
 		"too many replicas": {
-			config.BotComponent, ", jetStream: {replicas: 6}", "", "nats.jetStream.replicas: 6, expected 1 to 5",
+			status.BotComponent, ", jetStream: {replicas: 6}", "", "nats.jetStream.replicas: 6, expected 1 to 5",
 		},
 		"age without a unit": {
-			config.BotComponent, ", jetStream: {maxAge: \"72\"}", "", `nats.jetStream.maxAge: "72", expected a duration`,
+			status.BotComponent, ", jetStream: {maxAge: \"72\"}", "", `nats.jetStream.maxAge: "72", expected a duration`,
 		},
 		"kept too shortly": {
-			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: 59m}}",
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: 59m}}",
 			`database.retention.chat: "59m", expected a duration of at least 1h`,
 		},
 		"kept forever": {
-			config.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: forever}}", "",
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: forever}}", "",
 		},
 	}
 	for name, test := range tests {

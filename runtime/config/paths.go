@@ -1,21 +1,7 @@
 package config
 
-// Ports and paths of a pod. The operator mounts and probes them, the runtime serves and reads them.
+// Paths of a pod. The operator mounts them, the runtime reads them.
 const (
-	// HTTPPort serves the HTTP paths below.
-	HTTPPort = 8080
-
-	// HealthPath answers 200 while the process works at all (liveness).
-	HealthPath = "/healthz"
-	// ReadyPath answers 200 when Report.Ready is true, else 503 (readiness).
-	ReadyPath = "/readyz"
-	// StatusPath answers 200 with a Report as JSON, ready or not.
-	StatusPath = "/status"
-	// StatePath answers with the report and what changes all the time, as JSON; the page at / shows it.
-	StatePath = "/state"
-	// MetricsPath answers with Prometheus metrics.
-	MetricsPath = "/metrics"
-
 	// ConfigDir holds the configuration files, mounted from a ConfigMap.
 	ConfigDir = "/etc/rosey"
 	// BotFile and DatabaseFile are the configuration files' names in ConfigDir, one for each
@@ -75,6 +61,6 @@ const (
 
 	// DefaultRunHTTPAddress is for `rosey run`: a person's own machine need not show itself to its network.
 	DefaultRunHTTPAddress = "127.0.0.1:8080"
-	// DefaultConsoleNATSURL is where the commands of a person at the keyboard look for NATS.
-	DefaultConsoleNATSURL = "nats://127.0.0.1:4222"
+	// DefaultCLINATSURL is where the commands of a person at the keyboard look for NATS.
+	DefaultCLINATSURL = "nats://127.0.0.1:4222"
 )

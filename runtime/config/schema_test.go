@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // published is what people give to their editors.
@@ -70,7 +71,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			result := validator.Validate(content)
-			_, err := config.Parse([]byte(document), config.DatabaseComponent)
+			_, err := config.Parse([]byte(document), status.DatabaseComponent)
 			if result.IsValid() != (err == nil) {
 				t.Errorf("%q for %q: the schema says %v, the parser %v", replacement, old, result.Errors, err)
 			}

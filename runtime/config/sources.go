@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Sources are where a configuration comes from: Flags over Environment over File.
@@ -44,7 +46,7 @@ func (w Warning) String() string { return w.Key + ": " + w.Text }
 
 // Load reads all sources, fills in defaults and checks the result for a component. The error joins a
 // *KeyError for each thing that is wrong.
-func (s Sources) Load(component Component) (Loaded, error) {
+func (s Sources) Load(component status.Component) (Loaded, error) {
 	read, err := s.read()
 	if err != nil {
 		return Loaded{}, err
@@ -197,7 +199,7 @@ func (s Sources) strangers() []Warning {
 }
 
 // config makes the tree, which was checked before, a configuration.
-func (t tree) config(component Component) (Config, error) {
+func (t tree) config(component status.Component) (Config, error) {
 	data, err := json.Marshal(t)
 	if err != nil {
 		return Config{}, fmt.Errorf("encoding the configuration: %w", err)

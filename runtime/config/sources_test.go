@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func write(t *testing.T, name, content string) string {
@@ -29,7 +30,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 			"ROSEY_COMMANDS_CHAT=false", "ROSEY_COMMANDS_COOLDOWN_SECONDS=8", "PATH=/bin",
 		},
 		Flags: map[string]string{"channel.name": "fromflag", "http.address": ":1", "commands.cooldownSeconds": "9"},
-	}.Load(config.BotComponent)
+	}.Load(status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +57,16 @@ func TestNoFileIsNeeded(t *testing.T) {
 		File: absent, Optional: true,
 		Flags: map[string]string{"channel.name": "m", "nats.url": "nats://n", "account.username": "Rosey"},
 	}
-	loaded, err := sources.Load(config.BotComponent)
+	loaded, err := sources.Load(status.BotComponent)
 	if err != nil || loaded.File != "" || loaded.Account == nil || loaded.Account.Username != "Rosey" {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 	delete(sources.Flags, "channel.name")
-	if _, err := sources.Load(config.BotComponent); err == nil || !strings.Contains(err.Error(), absent) {
+	if _, err := sources.Load(status.BotComponent); err == nil || !strings.Contains(err.Error(), absent) {
 		t.Errorf("the error does not say that there is no file: %v", err)
 	}
 	sources.Optional = false
-	if _, err := sources.Load(config.BotComponent); !errors.Is(err, os.ErrNotExist) {
+	if _, err := sources.Load(status.BotComponent); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that was asked for is absent: %v", err)
 	}
 }
@@ -91,7 +92,7 @@ func TestErrorsNameWhereTheValueComesFrom(t *testing.T) {
 		}, `logLevel (from --log-level): "loud"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := test.sources.Load(config.BotComponent)
+			_, err := test.sources.Load(status.BotComponent)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want it to contain %s", err, test.want)
 			}
@@ -106,7 +107,7 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 			"ROSEY_CHANEL_NAME=x", "ROSEY_ACCOUNT_PASSWORD=hush", "ROSEY_NATS_SERVICE_HOST=10.0.0.1", "ROSEY_NATS_PORT=tcp://x",
 			"ROSEY_NATS_PORT_4222_TCP_ADDR=10.0.0.1", config.FileVariable + "=x",
 		},
-	}.Load(config.BotComponent)
+	}.Load(status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +122,11 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 }
 
 func TestWhatEachComponentCannotDoWithout(t *testing.T) {
-	for component, want := range map[config.Component]string{
-		config.BotComponent:      "channel.name nats.url",
-		config.DatabaseComponent: "channel.name nats.url database",
-		config.RunComponent:      "channel.name",
-		config.ConsoleComponent:  "",
+	for component, want := range map[status.Component]string{
+		status.BotComponent:      "channel.name nats.url",
+		status.DatabaseComponent: "channel.name nats.url database",
+		status.RunComponent:      "channel.name",
+		status.CLIComponent:      "",
 	} {
 		_, err := config.Sources{}.Load(component)
 		for _, key := range []string{"channel.name", "nats.url", "database"} {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // v2 has every section of a Rosey v2 file.
@@ -31,15 +32,15 @@ const v2 = `{
 
 func TestV2IsTakenAsItIs(t *testing.T) {
 	file := write(t, "config.json", v2)
-	for _, component := range []config.Component{
-		config.BotComponent, config.DatabaseComponent, config.RunComponent, config.ConsoleComponent,
+	for _, component := range []status.Component{
+		status.BotComponent, status.DatabaseComponent, status.RunComponent, status.CLIComponent,
 	} {
 		loaded, err := config.Sources{File: file}.Load(component)
 		if err != nil {
 			t.Fatalf("%s: %v", component, err)
 		}
 		address := config.DefaultHTTPAddress
-		if component == config.RunComponent {
+		if component == status.RunComponent {
 			address = config.DefaultRunHTTPAddress
 		}
 		want := withDefaults(config.Config{
@@ -67,7 +68,7 @@ func TestV2IsTakenAsItIs(t *testing.T) {
 }
 
 func TestV2WarnsOfEachKeyWithoutEffect(t *testing.T) {
-	loaded, err := config.Sources{File: write(t, "config.json", v2)}.Load(config.BotComponent)
+	loaded, err := config.Sources{File: write(t, "config.json", v2)}.Load(status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestV2VariantsOfUserAndChannel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))
-			loaded, err := config.Sources{File: file}.Load(config.BotComponent)
+			loaded, err := config.Sources{File: file}.Load(status.BotComponent)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +146,7 @@ func TestV2NamesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Sources{File: write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))}.Load(
-				config.BotComponent)
+				status.BotComponent)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v, want it to contain %s", err, test.want)
 			}

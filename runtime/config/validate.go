@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 var natsSchemes = []string{"nats", "tls", "ws", "wss"}
 
 // validate reports everything that is wrong at once, so that one round of corrections is enough.
-func (c *Config) validate(component Component) error {
+func (c *Config) validate(component status.Component) error {
 	problems := []error{
 		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix),
 		checkAddress(c.HTTP.Address),
@@ -31,10 +33,10 @@ func (c *Config) validate(component Component) error {
 		c.NATS.JetStream.validate(),
 		c.Database.Retention.validate(),
 	}
-	if component != ConsoleComponent || c.Channel.Name != "" {
+	if component != status.CLIComponent || c.Channel.Name != "" {
 		problems = append(problems, checkPattern("channel.name", c.Channel.Name))
 	}
-	if component != ConsoleComponent || c.Channel.Server != "" {
+	if component != status.CLIComponent || c.Channel.Server != "" {
 		problems = append(problems, checkServer(c.Channel.Server))
 	}
 	if c.needsNATS(component) || c.NATS.URL != "" {
@@ -46,18 +48,18 @@ func (c *Config) validate(component Component) error {
 	if c.needsDatabase(component) {
 		problems = append(problems, c.Database.validate())
 	}
-	if component == BotComponent {
+	if component == status.BotComponent {
 		problems = append(problems, c.validateStandby(), c.validateFallback())
 	}
 	return errors.Join(problems...)
 }
 
-func (c *Config) needsNATS(component Component) bool {
-	return component != RunComponent && (component != BotComponent || c.Mode != ModeDirect)
+func (c *Config) needsNATS(component status.Component) bool {
+	return component != status.RunComponent && (component != status.BotComponent || c.Mode != ModeDirect)
 }
 
-func (c *Config) needsDatabase(component Component) bool {
-	return component == DatabaseComponent || component == BotComponent && c.Mode == ModeDirect
+func (c *Config) needsDatabase(component status.Component) bool {
+	return component == status.DatabaseComponent || component == status.BotComponent && c.Mode == ModeDirect
 }
 
 func (c *Config) validateStandby() error {

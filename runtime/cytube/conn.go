@@ -9,7 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -250,9 +250,9 @@ func (c *Conn) lost(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	reason := config.ReasonServerUnreachable
+	reason := status.ReasonServerUnreachable
 	if errors.Is(err, errDismissed) {
-		reason = config.ReasonDisconnected
+		reason = status.ReasonDisconnected
 	}
 	return &Error{
 		Reason:  reason,

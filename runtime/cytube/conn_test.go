@@ -14,7 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestDialPlaysCaptures joins channels as a real server showed them.
@@ -25,32 +25,32 @@ func TestDialPlaysCaptures(t *testing.T) {
 		name    string // the client's name in the channel, when it gets in
 		want    Error  // why it does not get in, or why the connection ends
 	}{
-		"evening": {options: rosey, name: "rosey", want: Error{Reason: config.ReasonServerUnreachable}},
-		"kicked":  {options: rosey, name: "rosey", want: Error{Reason: config.ReasonKicked, Message: "be nice"}},
+		"evening": {options: rosey, name: "rosey", want: Error{Reason: status.ReasonServerUnreachable}},
+		"kicked":  {options: rosey, name: "rosey", want: Error{Reason: status.ReasonKicked, Message: "be nice"}},
 		"duplicate-login": {options: rosey, name: "rosey",
-			want: Error{Reason: config.ReasonDuplicateLogin, Message: "somebody else logged in"}},
+			want: Error{Reason: status.ReasonDuplicateLogin, Message: "somebody else logged in"}},
 		"muted": {options: Options{Channel: "movienight", Username: "bob", Password: "pw-bob"}, name: "bob",
-			want: Error{Reason: config.ReasonServerUnreachable}},
+			want: Error{Reason: status.ReasonServerUnreachable}},
 		"channel-password-given": {
 			options: Options{Channel: "private", ChannelPassword: "sesame", Username: "rosey", Password: "pw-rosey"},
-			name:    "rosey", want: Error{Reason: config.ReasonServerUnreachable}},
+			name:    "rosey", want: Error{Reason: status.ReasonServerUnreachable}},
 		"channel-password-wrong": {options: Options{Channel: "private", ChannelPassword: "nope", Username: "rosey"},
-			want: Error{Reason: config.ReasonChannelPasswordWrong, Message: "refuses the channel password"}},
+			want: Error{Reason: status.ReasonChannelPasswordWrong, Message: "refuses the channel password"}},
 		"channel-password-asked": {options: Options{Channel: "private", Username: "rosey"},
-			want: Error{Reason: config.ReasonChannelPasswordWrong, Message: "none is configured"}},
+			want: Error{Reason: status.ReasonChannelPasswordWrong, Message: "none is configured"}},
 		"connect-rate-limited": {options: rosey,
-			want: Error{Reason: config.ReasonConnectionLimited, Message: "Rate limit exceeded"}},
+			want: Error{Reason: status.ReasonConnectionLimited, Message: "Rate limit exceeded"}},
 		"join-invalid-channel": {options: Options{Channel: "bad name!"},
-			want: Error{Reason: config.ReasonChannelRefused, Message: "Invalid channel name"}},
+			want: Error{Reason: status.ReasonChannelRefused, Message: "Invalid channel name"}},
 		"login-guest-name-in-use": {options: Options{Channel: "movienight", Username: "sam_guest"},
-			want: Error{Reason: config.ReasonNameTaken, Message: "already in use"}},
+			want: Error{Reason: status.ReasonNameTaken, Message: "already in use"}},
 		"login-guest-rate-limited": {options: Options{Channel: "movienight", Username: "quick_two"},
-			want: Error{Reason: config.ReasonLoginLimited, Message: "one per IP", RetryAfter: 2 * time.Second}},
+			want: Error{Reason: status.ReasonLoginLimited, Message: "one per IP", RetryAfter: 2 * time.Second}},
 		"login-invalid-name": {options: Options{Channel: "movienight", Username: "no spaces allowed!"},
-			want: Error{Reason: config.ReasonLoginRefused, Message: "1-20 characters"}},
+			want: Error{Reason: status.ReasonLoginRefused, Message: "1-20 characters"}},
 		"login-wrong-password": {
 			options: Options{Channel: "movienight", Username: "rosey", Password: "not-the-password"},
-			want:    Error{Reason: config.ReasonLoginRefused, Message: "Invalid username/password"}},
+			want:    Error{Reason: status.ReasonLoginRefused, Message: "Invalid username/password"}},
 	}
 	for capture, test := range tests {
 		t.Run(capture, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestSilentServer(t *testing.T) {
 	})
 	conn := dialAnonymous(t, Options{Server: server})
 	_, err := conn.Next(t.Context())
-	checkError(t, err, Error{Reason: config.ReasonServerUnreachable, Message: "lost: the server is silent"})
+	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost: the server is silent"})
 }
 
 func TestServerThatDoesNotAnswerPings(t *testing.T) {
@@ -272,7 +272,7 @@ func TestServerThatDoesNotAnswerPings(t *testing.T) {
 	conn := dialAnonymous(t, Options{
 		Server: server, PingEvery: 10 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
 	_, err := conn.Next(t.Context())
-	checkError(t, err, Error{Reason: config.ReasonServerUnreachable, Message: "lost: no answer to pings"})
+	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost: no answer to pings"})
 }
 
 func TestNextEndsWithItsContext(t *testing.T) {
@@ -296,7 +296,7 @@ func TestDialTimesOut(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := Dial(ctx, Options{Server: server, Channel: "movienight"})
-	checkError(t, err, Error{Reason: config.ReasonServerUnreachable,
+	checkError(t, err, Error{Reason: status.ReasonServerUnreachable,
 		Message: "does not begin as a Socket.IO server: timed out"})
 }
 
@@ -311,14 +311,14 @@ func TestSocketConfig(t *testing.T) {
 			"wss://b:8443/socket.io/?EIO=4&transport=websocket", Error{}},
 		"none secure": {200, servers("http://a:1337/", false, "http://b", false),
 			"ws://a:1337/socket.io/?EIO=4&transport=websocket", Error{}},
-		"empty": {200, servers(), "", Error{Reason: config.ReasonServerUnreachable, Message: "the list of servers is empty"}},
+		"empty": {200, servers(), "", Error{Reason: status.ReasonServerUnreachable, Message: "the list of servers is empty"}},
 		"no URL": {200, servers("gopher://a", true), "",
-			Error{Reason: config.ReasonServerUnreachable, Message: `socket server "gopher://a"`}},
+			Error{Reason: status.ReasonServerUnreachable, Message: `socket server "gopher://a"`}},
 		"refused": {404, map[string]string{"error": "Channel \"x\"\n does not exist"}, "",
-			Error{Reason: config.ReasonChannelRefused, Message: `Channel "x" does not exist`}},
+			Error{Reason: status.ReasonChannelRefused, Message: `Channel "x" does not exist`}},
 		"other site": {200, "<html>", "",
-			Error{Reason: config.ReasonServerUnreachable, Message: "does not answer as a CyTube server"}},
-		"proxy": {503, "sorry", "", Error{Reason: config.ReasonServerUnreachable, Message: "503"}},
+			Error{Reason: status.ReasonServerUnreachable, Message: "does not answer as a CyTube server"}},
+		"proxy": {503, "sorry", "", Error{Reason: status.ReasonServerUnreachable, Message: "503"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -395,7 +395,7 @@ func TestNoServer(t *testing.T) {
 	site := httptest.NewServer(nil)
 	site.Close()
 	_, first := Dial(t.Context(), Options{Server: site.URL, Channel: "movienight"})
-	checkError(t, first, Error{Reason: config.ReasonServerUnreachable, Message: "connection refused"})
+	checkError(t, first, Error{Reason: status.ReasonServerUnreachable, Message: "connection refused"})
 	_, second := Dial(t.Context(), Options{Server: site.URL, Channel: "movienight"})
 	one, _ := errors.AsType[*Error](first)
 	two, _ := errors.AsType[*Error](second)
@@ -415,19 +415,19 @@ func TestConnectionsLimitedByAProxy(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	_, err := Dial(t.Context(), Options{Server: site.URL, Channel: "movienight"})
-	checkError(t, err, Error{Reason: config.ReasonConnectionLimited, Message: "429"})
+	checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429"})
 }
 
 func TestLoginErrors(t *testing.T) {
 	tests := map[string]Error{
 		"Guest logins are restricted to one per IP address per 60 seconds.": {
-			Reason: config.ReasonLoginLimited, RetryAfter: time.Minute},
-		"Guest logins are restricted.": {Reason: config.ReasonLoginLimited, RetryAfter: time.Minute},
-		"That username is registered.": {Reason: config.ReasonNameTaken},
-		"":                             {Reason: config.ReasonLoginRefused},
+			Reason: status.ReasonLoginLimited, RetryAfter: time.Minute},
+		"Guest logins are restricted.": {Reason: status.ReasonLoginLimited, RetryAfter: time.Minute},
+		"That username is registered.": {Reason: status.ReasonNameTaken},
+		"":                             {Reason: status.ReasonLoginRefused},
 		strings.Repeat("x", 300): {
-			Reason: config.ReasonLoginRefused, Message: strings.Repeat("x", maxWords) + "…"},
-		"\x1b[31mred\x1b[0m\r\nlog entry": {Reason: config.ReasonLoginRefused, Message: "refused: [31mred [0m log entry"},
+			Reason: status.ReasonLoginRefused, Message: strings.Repeat("x", maxWords) + "…"},
+		"\x1b[31mred\x1b[0m\r\nlog entry": {Reason: status.ReasonLoginRefused, Message: "refused: [31mred [0m log entry"},
 	}
 	for said, want := range tests {
 		checkError(t, loginError("rosey", said), want)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Options says which channel to join, and as whom.
@@ -112,10 +112,10 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 		return nil, unreachable("cannot connect to "+host, err)
 	}
 	if response.StatusCode == http.StatusTooManyRequests {
-		return nil, &Error{Reason: config.ReasonConnectionLimited, Message: host + " limits connections: " + response.Status}
+		return nil, &Error{Reason: status.ReasonConnectionLimited, Message: host + " limits connections: " + response.Status}
 	}
 	return nil, &Error{
-		Reason:  config.ReasonServerUnreachable,
+		Reason:  status.ReasonServerUnreachable,
 		Message: host + " does not open a WebSocket: it answers " + response.Status,
 		Err:     err,
 	}
@@ -168,9 +168,9 @@ func awaitPacket(ctx context.Context, ws *websocket.Conn, kinds ...packetKind) (
 }
 
 func connectError(host, said string) *Error {
-	reason := config.ReasonServerUnreachable
+	reason := status.ReasonServerUnreachable
 	if strings.Contains(strings.ToLower(said), "rate limit") {
-		reason = config.ReasonConnectionLimited
+		reason = status.ReasonConnectionLimited
 	}
 	return &Error{Reason: reason, Message: host + " refuses the connection: " + words(said)}
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 	"unicode"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Error says why there is no connection to the channel, or no longer.
 type Error struct {
 	// Reason is the stable word for it.
-	Reason config.Reason
+	Reason status.Reason
 	// Message is a sentence for people. It stays the same from try to try while the cause does.
 	Message string
 	// RetryAfter is how long the server wants us to wait. Zero: it did not say.
@@ -50,7 +50,7 @@ func (e *FrameError) Error() string {
 }
 
 func unreachable(what string, err error) *Error {
-	return &Error{Reason: config.ReasonServerUnreachable, Message: what + ": " + shortCause(err), Err: err}
+	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + shortCause(err), Err: err}
 }
 
 // shortCause is the part of a network error that does not change from try to try: the full text

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 type joinRequest struct {
@@ -88,7 +88,7 @@ func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
 
 func (c *Conn) login(ctx context.Context, options Options) error {
 	if options.MayLogin != nil && !options.MayLogin() {
-		return &Error{Reason: config.ReasonLockUnavailable, Message: "the lock ran out before logging in"}
+		return &Error{Reason: status.ReasonLockUnavailable, Message: "the lock ran out before logging in"}
 	}
 	request := joinRequest{Name: options.Username, Password: options.Password}
 	if err := c.send(ctx, "login", request); err != nil {
@@ -132,22 +132,22 @@ func passwordError(channel string, wrong bool) *Error {
 	if wrong {
 		message = fmt.Sprintf("channel %s refuses the channel password", channel)
 	}
-	return &Error{Reason: config.ReasonChannelPasswordWrong, Message: message}
+	return &Error{Reason: status.ReasonChannelPasswordWrong, Message: message}
 }
 
 // loginError reads the reason out of the server's words: there is no code for it.
 func loginError(username, said string) *Error {
 	refusal := &Error{
-		Reason:  config.ReasonLoginRefused,
+		Reason:  status.ReasonLoginRefused,
 		Message: fmt.Sprintf("login as %s refused: %s", username, words(said)),
 	}
 	lower := strings.ToLower(said)
 	switch {
 	case strings.Contains(lower, "guest logins are restricted"):
-		refusal.Reason = config.ReasonLoginLimited
+		refusal.Reason = status.ReasonLoginLimited
 		refusal.RetryAfter = secondsIn(lower)
 	case strings.Contains(lower, "already in use"), strings.Contains(lower, "is registered"):
-		refusal.Reason = config.ReasonNameTaken
+		refusal.Reason = status.ReasonNameTaken
 	}
 	return refusal
 }
@@ -176,17 +176,17 @@ func kickError(kick Kick) *Error {
 	lower := strings.ToLower(said)
 	switch {
 	case lower == "duplicate login":
-		return &Error{Reason: config.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
+		return &Error{Reason: status.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
 	case strings.HasPrefix(lower, "invalid channel name"):
-		return &Error{Reason: config.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
+		return &Error{Reason: status.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
 	case strings.HasPrefix(lower, "too many connections"):
-		return &Error{Reason: config.ReasonConnectionLimited, Message: "the server limits connections: " + said}
+		return &Error{Reason: status.ReasonConnectionLimited, Message: "the server limits connections: " + said}
 	case isBan(lower):
-		return &Error{Reason: config.ReasonBanned, Message: "banned from the channel: " + said}
+		return &Error{Reason: status.ReasonBanned, Message: "banned from the channel: " + said}
 	case said == "":
 		said = "no reason given"
 	}
-	return &Error{Reason: config.ReasonKicked, Message: "kicked from the channel: " + said}
+	return &Error{Reason: status.ReasonKicked, Message: "kicked from the channel: " + said}
 }
 
 // isBan knows what somebody hears who is banned while there, who comes in spite of a ban, and whose

@@ -5,19 +5,19 @@ import (
 
 	"github.com/coder/websocket"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func TestKickReasons(t *testing.T) {
 	for said, want := range map[string]Error{
-		"be nice":                           {Reason: config.ReasonKicked, Message: "kicked from the channel: be nice"},
-		"":                                  {Reason: config.ReasonKicked, Message: "no reason given"},
-		"Duplicate login":                   {Reason: config.ReasonDuplicateLogin},
-		"You're banned!":                    {Reason: config.ReasonBanned, Message: "from the channel: You're banned!"},
-		"You are banned from this channel.": {Reason: config.ReasonBanned},
-		"Your IP is globally banned.":       {Reason: config.ReasonBanned},
-		"Too many connections from your IP address": {Reason: config.ReasonConnectionLimited},
-		"Invalid channel name":                      {Reason: config.ReasonChannelRefused},
+		"be nice":                           {Reason: status.ReasonKicked, Message: "kicked from the channel: be nice"},
+		"":                                  {Reason: status.ReasonKicked, Message: "no reason given"},
+		"Duplicate login":                   {Reason: status.ReasonDuplicateLogin},
+		"You're banned!":                    {Reason: status.ReasonBanned, Message: "from the channel: You're banned!"},
+		"You are banned from this channel.": {Reason: status.ReasonBanned},
+		"Your IP is globally banned.":       {Reason: status.ReasonBanned},
+		"Too many connections from your IP address": {Reason: status.ReasonConnectionLimited},
+		"Invalid channel name":                      {Reason: status.ReasonChannelRefused},
 	} {
 		checkError(t, kickError(Kick{Reason: said}), want)
 	}
@@ -26,10 +26,10 @@ func TestKickReasons(t *testing.T) {
 // TestHowTheServerEnds tells a namespace disconnect, after which nothing comes any more though the
 // WebSocket stays open, from a connection that breaks.
 func TestHowTheServerEnds(t *testing.T) {
-	for last, want := range map[string]config.Reason{
-		"41": config.ReasonDisconnected,
-		"1":  config.ReasonDisconnected,
-		"":   config.ReasonServerUnreachable,
+	for last, want := range map[string]status.Reason{
+		"41": status.ReasonDisconnected,
+		"1":  status.ReasonDisconnected,
+		"":   status.ReasonServerUnreachable,
 	} {
 		kinds := make(chan string, 8)
 		server := serveSocket(t, func(ws *websocket.Conn) {

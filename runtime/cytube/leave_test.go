@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // TestLeaveWaitsForTheServer leaves again and again, since what it must not do is a matter of luck.
@@ -41,7 +41,7 @@ func TestLoginIsAskedForFirst(t *testing.T) {
 	_, err := Dial(t.Context(), Options{
 		Server: server, Channel: "movienight", Username: "rosey", Password: "pw-rosey",
 		MayLogin: func() bool { return false }})
-	if refused, ok := errors.AsType[*Error](err); !ok || refused.Reason != config.ReasonLockUnavailable {
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.Reason != status.ReasonLockUnavailable {
 		t.Errorf("error %v", err)
 	}
 	for _, entry := range sim.Log() {

@@ -7,7 +7,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func startSimulator(t *testing.T) (*simulator.Server, string) {
@@ -66,14 +66,14 @@ func TestRefusalsOfTheSimulator(t *testing.T) {
 	must(t, sim.Channel("movienight").Join("alice"))
 	tests := map[string]struct {
 		options Options
-		want    config.Reason
+		want    status.Reason
 	}{
-		"wrong password":   {Options{Channel: "movienight", Username: "bob", Password: "guess"}, config.ReasonLoginRefused},
-		"name in use":      {Options{Channel: "movienight", Username: "Alice"}, config.ReasonNameTaken},
-		"registered name":  {Options{Channel: "movienight", Username: "bob"}, config.ReasonNameTaken},
-		"channel password": {Options{Channel: "private"}, config.ReasonChannelPasswordWrong},
+		"wrong password":   {Options{Channel: "movienight", Username: "bob", Password: "guess"}, status.ReasonLoginRefused},
+		"name in use":      {Options{Channel: "movienight", Username: "Alice"}, status.ReasonNameTaken},
+		"registered name":  {Options{Channel: "movienight", Username: "bob"}, status.ReasonNameTaken},
+		"channel password": {Options{Channel: "private"}, status.ReasonChannelPasswordWrong},
 		"wrong channel password": {
-			Options{Channel: "private", ChannelPassword: "open"}, config.ReasonChannelPasswordWrong},
+			Options{Channel: "private", ChannelPassword: "open"}, status.ReasonChannelPasswordWrong},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestSecondLoginEndsTheFirst(t *testing.T) {
 	for err == nil {
 		_, err = first.Next(t.Context())
 	}
-	checkError(t, err, Error{Reason: config.ReasonDuplicateLogin})
+	checkError(t, err, Error{Reason: status.ReasonDuplicateLogin})
 	must(t, second.Say(t.Context(), "it is me now"))
 	if line := awaitLineOf(t, second, "bob"); line.HTML != "it is me now" {
 		t.Errorf("line %+v", line)
@@ -115,7 +115,7 @@ func TestServerGoesAway(t *testing.T) {
 	for err == nil {
 		_, err = conn.Next(t.Context())
 	}
-	checkError(t, err, Error{Reason: config.ReasonServerUnreachable, Message: "lost"})
+	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost"})
 	if said := conn.Say(t.Context(), "anyone?"); said == nil {
 		t.Errorf("saying something on a lost connection: %v", said)
 	}

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // userAgent tells a server's administrator who connects.
@@ -38,7 +38,7 @@ func socketURL(ctx context.Context, client *http.Client, server, channel string)
 	}
 	if answer.Error != "" {
 		return "", &Error{
-			Reason:  config.ReasonChannelRefused,
+			Reason:  status.ReasonChannelRefused,
 			Message: fmt.Sprintf("%s refuses channel %s: %s", server, channel, words(answer.Error)),
 		}
 	}
@@ -69,7 +69,7 @@ func getSocketConfig(ctx context.Context, client *http.Client, address string) (
 	if answer.Error == "" && response.StatusCode != http.StatusOK {
 		// Without CyTube's own word for it this is a proxy in front of it, or another site.
 		return socketConfig{}, &Error{
-			Reason: config.ReasonServerUnreachable, Message: address + " answers " + response.Status,
+			Reason: status.ReasonServerUnreachable, Message: address + " answers " + response.Status,
 		}
 	}
 	if err != nil {

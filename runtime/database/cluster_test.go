@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Three servers keep the stream together. One that goes away under load takes nothing with it; without a majority
@@ -63,7 +64,7 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 	second.Stop()
 	publish(2000, 2500)
 	natstest.Within(t, time.Minute, "the stream to be missed", func() bool {
-		return binding.Check().Reason == config.ReasonStreamUnavailable
+		return binding.Check().Reason == status.ReasonStreamUnavailable
 	})
 	second.Restart()
 	leader.Restart()

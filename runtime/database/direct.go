@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -67,13 +67,13 @@ func NewDirect(o DirectOptions) *Direct {
 		open: o.Open, log: o.Log, retention: o.Retention, upkeep: o.Upkeep,
 		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
 		metrics:    newMetrics(o.Registerer, nothing, nothing),
-		storeCheck: config.NewCheckKeeper(config.StoreCheck, "opening the database"),
+		storeCheck: status.NewRecorder(status.StoreCheck, "opening the database"),
 	}
 	return &Direct{core: core, idle: o.Idle, changing: make(chan struct{}, 1)}
 }
 
-// StoreCheck is the state of the store as config.StoreCheck.
-func (d *Direct) StoreCheck() config.Check { return d.core.storeCheck.Check() }
+// StoreCheck is the state of the store as status.StoreCheck.
+func (d *Direct) StoreCheck() status.Check { return d.core.storeCheck.Check() }
 
 // Run keeps the store open and in order until ctx ends, and then closes it. Nothing may use it any more
 // by then.
@@ -87,7 +87,7 @@ func (d *Direct) Run(ctx context.Context) error {
 		newMaintenance(d.core, opened).run(ctx)
 		d.release()
 	}
-	d.core.storeCheck.Set(false, config.ReasonStopping, "the bot stops")
+	d.core.storeCheck.Set(false, status.ReasonStopping, "the bot stops")
 	return d.close()
 }
 

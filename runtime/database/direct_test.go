@@ -15,8 +15,8 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -146,7 +146,7 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), registry)
 	during(t, publisher.Run)
 	natstest.Eventually(t, "the reason", func() bool {
-		return direct.StoreCheck().Reason == config.ReasonStoreUnavailable
+		return direct.StoreCheck().Reason == status.ReasonStoreUnavailable
 	})
 	var reply bus.UserStatsReply
 	err := direct.Request(t.Context(), bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply)
@@ -210,14 +210,14 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 	tellLine(publisher, 1)
 	natstest.Eventually(t, "both causes", func() bool {
 		check := publisher.Check()
-		return !check.OK && check.Reason == config.ReasonServiceAbsent &&
+		return !check.OK && check.Reason == status.ReasonServiceAbsent &&
 			strings.Contains(check.Message, "no connection to NATS") &&
 			strings.Contains(check.Message, "cannot write to the database itself: opening the database: no route")
 	})
 	back.Store(true)
 	flush(t, publisher)
 	same(t, "lines", numbered(1, 2), r.texts())
-	if check := publisher.Check(); !check.OK || check.Reason != config.ReasonDirect {
+	if check := publisher.Check(); !check.OK || check.Reason != status.ReasonDirect {
 		t.Errorf("check %+v", check)
 	}
 }
@@ -248,7 +248,7 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		s := r.ready(r.start())
 		publish(300)
 		flush(t, publisher)
-		if check := publisher.Check(); check.Reason != config.ReasonServiceAnswers {
+		if check := publisher.Check(); check.Reason != status.ReasonServiceAnswers {
 			t.Errorf("check with a service: %+v", check)
 		}
 		r.askAlice(both, lines)
@@ -260,7 +260,7 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		r.server.Stop()
 		publish(300)
 		flush(t, publisher)
-		if check := publisher.Check(); !check.OK || check.Reason != config.ReasonDirect {
+		if check := publisher.Check(); !check.OK || check.Reason != status.ReasonDirect {
 			t.Errorf("check without NATS: %+v", check)
 		}
 		r.askAlice(both, lines)

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -107,7 +107,7 @@ func (i *intake) fromStream(ctx, working context.Context, bound bus.Bound) error
 	case isConflict:
 		// The requests belong to the other database's service too.
 		i.leave(&i.requests)
-		i.setEvents(&config.Check{Reason: config.ReasonSubjectConflict, Message: conflict.Error()})
+		i.setEvents(&status.Check{Reason: status.ReasonSubjectConflict, Message: conflict.Error()})
 	default:
 		i.binding.Doubt(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -64,10 +64,10 @@ type Service struct {
 	inbox      *inbox
 	decoder    decoder
 	metrics    *metrics
-	storeCheck *config.CheckKeeper
+	storeCheck *status.Recorder
 	subscribed atomic.Pointer[[]*nats.Subscription] // nil while not subscribed
 	held       *held
-	events     atomic.Pointer[config.Check] // why no events come from the stream; nil while they do
+	events     atomic.Pointer[status.Check] // why no events come from the stream; nil while they do
 	lost       atomic.Uint64                // events that the stream lost before they were stored
 	lostTo     atomic.Uint64                // the last sequence that lost counts
 }
@@ -86,31 +86,31 @@ func New(o Options) *Service {
 		inbox:      newInbox(),
 		held:       newHeld(),
 		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
-		storeCheck: config.NewCheckKeeper(config.StoreCheck, "opening the database"),
+		storeCheck: status.NewRecorder(status.StoreCheck, "opening the database"),
 	}
 	s.metrics = newMetrics(o.Registerer, s.inbox.len, s.dropped)
 	return s
 }
 
-// StoreCheck is the state of the store as config.StoreCheck.
-func (s *Service) StoreCheck() config.Check { return s.storeCheck.Check() }
+// StoreCheck is the state of the store as status.StoreCheck.
+func (s *Service) StoreCheck() status.Check { return s.storeCheck.Check() }
 
-// NATSCheck is the state of the connection and the subscriptions as config.NATSCheck.
-func (s *Service) NATSCheck() config.Check {
+// NATSCheck is the state of the connection and the subscriptions as status.NATSCheck.
+func (s *Service) NATSCheck() status.Check {
 	check := s.conn.Check()
 	if !check.OK || s.subscribed.Load() != nil {
 		return check
 	}
-	if events := s.EventsCheck(); !events.OK && events.Reason != config.ReasonStarting {
+	if events := s.EventsCheck(); !events.OK && events.Reason != status.ReasonStarting {
 		return check // that one says better why
 	}
-	check.OK, check.Reason = false, config.ReasonStarting
+	check.OK, check.Reason = false, status.ReasonStarting
 	check.Message = "connected, and not subscribed while the database is not open"
 	return check
 }
 
-// EventsCheck is how events come as config.EventsCheck.
-func (s *Service) EventsCheck() config.Check {
+// EventsCheck is how events come as status.EventsCheck.
+func (s *Service) EventsCheck() status.Check {
 	check := s.binding.Check()
 	if trouble := s.events.Load(); check.OK && trouble != nil {
 		return *trouble
@@ -122,13 +122,13 @@ func (s *Service) EventsCheck() config.Check {
 }
 
 // setEvents notes why no events come from the stream, with one log line for each change. Nil: they come.
-func (s *Service) setEvents(trouble *config.Check) {
+func (s *Service) setEvents(trouble *status.Check) {
 	before := s.events.Load()
 	if trouble == nil {
 		s.events.Store(nil)
 		return
 	}
-	trouble.Name, trouble.Since = config.EventsCheck, time.Now()
+	trouble.Name, trouble.Since = status.EventsCheck, time.Now()
 	if before != nil && before.Reason == trouble.Reason {
 		trouble.Since = before.Since
 	} else {
@@ -150,7 +150,7 @@ func (s *Service) Run(ctx context.Context) error {
 	working, stop := outlive(ctx, s.grace)
 	defer stop()
 	err := s.serve(ctx, working, opened)
-	s.storeCheck.Set(false, config.ReasonStopping, "the service stops")
+	s.storeCheck.Set(false, status.ReasonStopping, "the service stops")
 	if closing := opened.Close(); closing != nil {
 		err = errors.Join(err, closing)
 	}

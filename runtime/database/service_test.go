@@ -16,8 +16,8 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -140,7 +140,7 @@ func TestStoppingLosesNothingThatArrived(t *testing.T) {
 	slow.mu.Unlock()
 	r.stop(s)
 	same(t, "lines", texts, r.texts())
-	if check := s.StoreCheck(); check.OK || check.Reason != config.ReasonStopping {
+	if check := s.StoreCheck(); check.OK || check.Reason != status.ReasonStopping {
 		t.Errorf("stopped: %+v", check)
 	}
 }
@@ -155,7 +155,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	natstest.Eventually(t, "two attempts", func() bool { return store.applies.Load() >= 2 })
 	r.say("b")
 	check := s.StoreCheck()
-	if check.OK || check.Reason != config.ReasonStoreUnavailable || !strings.Contains(check.Message, "disk I/O error") {
+	if check.OK || check.Reason != status.ReasonStoreUnavailable || !strings.Contains(check.Message, "disk I/O error") {
 		t.Errorf("%+v, want the store's error", check)
 	}
 	attempts := store.applies.Load()
@@ -169,7 +169,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 			t.Errorf("%q is of %v, want when it arrived, between %v and %v", line.Text, line.At, began, back)
 		}
 	}
-	if check := s.StoreCheck(); !check.OK || check.Reason != config.ReasonStoreOpen {
+	if check := s.StoreCheck(); !check.OK || check.Reason != status.ReasonStoreOpen {
 		t.Errorf("the store is back: %+v", check)
 	}
 }
@@ -302,9 +302,9 @@ func TestTheStoreIsWaitedForBeforeSubscribing(t *testing.T) {
 	s := r.start()
 	natstest.Eventually(t, "the lock to be named", func() bool {
 		check := s.StoreCheck()
-		return check.Reason == config.ReasonStoreUnavailable && strings.Contains(check.Message, r.path+".lock")
+		return check.Reason == status.ReasonStoreUnavailable && strings.Contains(check.Message, r.path+".lock")
 	})
-	if check := s.NATSCheck(); check.OK || check.Reason != config.ReasonStarting {
+	if check := s.NATSCheck(); check.OK || check.Reason != status.ReasonStarting {
 		t.Errorf("NATS check %+v, want not OK before the store is open", check)
 	}
 	_, err = r.client.Request("rosey.db.messages.outbound.get", []byte(`{}`), time.Second)

@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func TestASecondDatabaseDoesNotTakeTheEvents(t *testing.T) {
@@ -22,7 +23,7 @@ func TestASecondDatabaseDoesNotTakeTheEvents(t *testing.T) {
 	r.startDurable()
 	other := newRigOn(t, r.server)
 	s := other.start(r.durable)
-	natstest.Eventually(t, "the conflict", func() bool { return s.EventsCheck().Reason == config.ReasonSubjectConflict })
+	natstest.Eventually(t, "the conflict", func() bool { return s.EventsCheck().Reason == status.ReasonSubjectConflict })
 	check := s.EventsCheck()
 	for _, path := range []*rig{r, other} {
 		id, err := path.look().Identity(t.Context())
@@ -34,7 +35,7 @@ func TestASecondDatabaseDoesNotTakeTheEvents(t *testing.T) {
 	r.drained()
 	same(t, "lines", []string{"a"}, r.texts())
 	same(t, "lines of the other", 0, len(other.lines()))
-	if s.NATSCheck().Reason != config.ReasonConnected {
+	if s.NATSCheck().Reason != status.ReasonConnected {
 		t.Errorf("NATS is blamed: %+v", s.NATSCheck())
 	}
 	// Requests are answered by the one whose events they are.
@@ -54,13 +55,13 @@ func TestOneOfTwoFirstDatabasesWins(t *testing.T) {
 		services = append(services, one.start(r.durable))
 	}
 	natstest.Eventually(t, "a winner and losers", func() bool {
-		reasons := map[config.Reason]int{}
+		reasons := map[status.Reason]int{}
 		for _, s := range services {
 			if s.NATSCheck().OK {
 				reasons[s.EventsCheck().Reason]++
 			}
 		}
-		return reasons[config.ReasonStreamBound] == 1 && reasons[config.ReasonSubjectConflict] == 2
+		return reasons[status.ReasonStreamBound] == 1 && reasons[status.ReasonSubjectConflict] == 2
 	})
 }
 
@@ -115,14 +116,14 @@ func TestARemovedStreamIsMadeAgain(t *testing.T) {
 func TestAServiceTakesUpAStreamAtTheNextConnection(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(r.durable))
-	if check := s.EventsCheck(); !check.OK || check.Reason != config.ReasonCoreOnly {
+	if check := s.EventsCheck(); !check.OK || check.Reason != status.ReasonCoreOnly {
 		t.Errorf("%+v", check)
 	}
 	r.say("core")
 	r.settle()
 	r.server.Restart(natstest.JetStream(t))
 	natstest.Eventually(t, "the stream", func() bool {
-		return s.EventsCheck().Reason == config.ReasonStreamBound && r.client.IsConnected()
+		return s.EventsCheck().Reason == status.ReasonStreamBound && r.client.IsConnected()
 	})
 	natstest.Eventually(t, "events to come from it", func() bool {
 		_, err := r.client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), time.Second)
@@ -210,7 +211,7 @@ func TestAPermissionForTheStreamIsNamed(t *testing.T) {
 				// Something to acknowledge, as soon as there is a stream.
 				_, _ = js.Publish(t.Context(), "rosey.db.user.joined", []byte("{}"))
 				check := s.EventsCheck()
-				return check.Reason == config.ReasonNATSPermissionMissing && !check.OK &&
+				return check.Reason == status.ReasonNATSPermissionMissing && !check.OK &&
 					strings.Contains(check.Message, strings.TrimSuffix(denied, ">"))
 			})
 		})

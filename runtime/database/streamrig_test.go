@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -44,7 +45,7 @@ func (r *rig) startDurable(change ...func(*database.Options)) *running {
 	r.t.Helper()
 	s := r.start(append([]func(*database.Options){r.durable}, change...)...)
 	natstest.Eventually(r.t, "events to come from the stream", func() bool {
-		return s.EventsCheck().Reason == config.ReasonStreamBound && s.NATSCheck().OK
+		return s.EventsCheck().Reason == status.ReasonStreamBound && s.NATSCheck().OK
 	})
 	return s
 }

@@ -11,8 +11,8 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -181,10 +181,10 @@ func TestWhatIsPublishedTwiceAtOnceIsStoredOnce(t *testing.T) {
 }
 
 func TestTheStoresTroubleHasAReason(t *testing.T) {
-	for reason, trouble := range map[config.Reason]error{
-		config.ReasonStoreFull:        fmt.Errorf("writing: %w", store.ErrFull),
-		config.ReasonStoreNewer:       fmt.Errorf("opening: %w", store.ErrNewerSchema),
-		config.ReasonStoreUnavailable: errors.New("read-only file system"),
+	for reason, trouble := range map[status.Reason]error{
+		status.ReasonStoreFull:        fmt.Errorf("writing: %w", store.ErrFull),
+		status.ReasonStoreNewer:       fmt.Errorf("opening: %w", store.ErrNewerSchema),
+		status.ReasonStoreUnavailable: errors.New("read-only file system"),
 	} {
 		r := newRig(t)
 		s := r.start(func(o *database.Options) {

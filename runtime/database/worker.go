@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -216,7 +216,7 @@ func (s *Service) retry(ctx context.Context, attempt func() error) error {
 }
 
 func (s *Service) storeWorks() {
-	if s.storeCheck.Set(true, config.ReasonStoreOpen, "the database is open") {
+	if s.storeCheck.Set(true, status.ReasonStoreOpen, "the database is open") {
 		s.log.Info("[DB] the database is open")
 	}
 }

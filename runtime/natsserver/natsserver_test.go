@@ -80,7 +80,7 @@ func TestWrongAddresses(t *testing.T) {
 
 // TestPodsPackagesDoNotImportTheServer keeps a NATS server out of what a bot and a service of their own need.
 func TestPodsPackagesDoNotImportTheServer(t *testing.T) {
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "../bot", "../database", "../web", "../config")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "../bot", "../database", "../process", "../config")
 	packages, err := list.Output()
 	if err != nil {
 		t.Fatal(err)

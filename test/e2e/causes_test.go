@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Causes that only show at run time are named in one line, the rest stays up, and nothing crash-loops.
@@ -23,14 +23,14 @@ func TestCausesAreNamed(t *testing.T) {
 		name      string
 		change    func(*v1alpha1.RoseyBotSpec)
 		condition string
-		reason    config.Reason
+		reason    status.Reason
 		message   string
 	}{
 		{
 			name:      "nats-unknown",
 			change:    func(spec *v1alpha1.RoseyBotSpec) { spec.NATS.URL = "nats://nowhere.demo.svc.cluster.local:4222" },
 			condition: v1alpha1.ConditionDatabaseAvailable,
-			reason:    config.ReasonNATSUnreachable,
+			reason:    status.ReasonNATSUnreachable,
 			message:   "nowhere.demo.svc.cluster.local",
 		},
 		{
@@ -42,7 +42,7 @@ func TestCausesAreNamed(t *testing.T) {
 				}
 			},
 			condition: v1alpha1.ConditionChannelJoined,
-			reason:    config.ReasonLoginRefused,
+			reason:    status.ReasonLoginRefused,
 			message:   "password",
 		},
 		{
@@ -54,7 +54,7 @@ func TestCausesAreNamed(t *testing.T) {
 				}
 			},
 			condition: v1alpha1.ConditionChannelJoined,
-			reason:    config.ReasonAccountPasswordAbsent,
+			reason:    status.ReasonAccountPasswordAbsent,
 			message:   "made-later",
 		},
 		{
@@ -63,7 +63,7 @@ func TestCausesAreNamed(t *testing.T) {
 				spec.Channel.Server = "http://nowhere.demo.svc.cluster.local:8880"
 			},
 			condition: v1alpha1.ConditionChannelJoined,
-			reason:    config.ReasonServerUnreachable,
+			reason:    status.ReasonServerUnreachable,
 			message:   "nowhere.demo.svc.cluster.local",
 		},
 		{
@@ -81,7 +81,7 @@ func TestCausesAreNamed(t *testing.T) {
 				}}
 			},
 			condition: v1alpha1.ConditionDatabaseAvailable,
-			reason:    config.ReasonStoreUnavailable,
+			reason:    status.ReasonStoreUnavailable,
 			message:   "nowhere.demo.svc.cluster.local",
 		},
 	}
@@ -129,7 +129,7 @@ func TestASecretMadeLaterIsTakenUp(t *testing.T) {
 		PasswordSecretRef: &v1alpha1.SecretKeyRef{Name: "patient-account", Key: "password"},
 	}
 	create(t, bot)
-	waitFor(t, bot.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, string(config.ReasonAccountPasswordAbsent))
+	waitFor(t, bot.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, string(status.ReasonAccountPasswordAbsent))
 
 	account := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: namespace, Name: "rosey-account"}

@@ -11,7 +11,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/hack/cytube/simulator"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // storeLimit bounds how long a line may take from the channel to the table on a busy machine.
@@ -43,7 +43,7 @@ func TestStatusIsTrueWhileNATSIsAwayAndAfter(t *testing.T) {
 	for _, condition := range []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
 	} {
-		message := waitFor(t, demoBot, condition, metav1.ConditionFalse, string(config.ReasonNATSUnreachable))
+		message := waitFor(t, demoBot, condition, metav1.ConditionFalse, string(status.ReasonNATSUnreachable))
 		t.Logf("%s: %s", condition, message)
 	}
 	waitFor(t, demoBot, v1alpha1.ConditionChannelJoined, metav1.ConditionTrue)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const probeImage = "rosey.local/probe:e2e"
@@ -52,7 +52,7 @@ func TestWhatShouldBeClosedIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pod := range append(guarded, operators...) {
-		metrics := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(config.HTTPPort)) + "/metrics"
+		metrics := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(status.HTTPPort)) + "/metrics"
 		if words, err := tryFrom(t.Context(), "stranger", "get", metrics); err == nil {
 			t.Errorf("a stranger reaches %s: %s", pod.Name, words)
 		}
@@ -92,7 +92,7 @@ func waitShutOut(t *testing.T, name string) {
 			return err
 		}
 		joined := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
-		if joined != nil && joined.Reason == string(config.ReasonServerUnreachable) {
+		if joined != nil && joined.Reason == string(status.ReasonServerUnreachable) {
 			return nil
 		}
 		user := bot.Spec.Account.Username

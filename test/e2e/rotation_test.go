@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // The account gets another password: first the CyTube server knows it, and the bot says what is wrong; then the Secret
@@ -26,7 +26,7 @@ func TestARotatedPasswordNeedsNoRestart(t *testing.T) {
 	setSecret(t, "cytube-accounts", "accounts.yaml", fmt.Sprintf("[{name: Rosey, password: %s, rank: 3}]", password))
 	restartCyTube(t)
 	message := waitFor(t, demoBot, v1alpha1.ConditionChannelJoined, metav1.ConditionFalse,
-		string(config.ReasonLoginRefused))
+		string(status.ReasonLoginRefused))
 	t.Log(message)
 
 	setSecret(t, "rosey-account", "password", password)

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/cli"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// TestWatchingABot watches a bot of one process from another, and asks it how it is.
+func TestWatchingABot(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{})
+	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "Rosey",
+		"--data", t.TempDir(), "--http", "127.0.0.1:0", "--listen", "127.0.0.1:0")
+	p.waitFor(status.ReasonReady)
+	at := natsURL.FindStringSubmatch(p.output())
+	if at == nil {
+		t.Fatalf("it does not say where NATS is:\n%s", p.output())
+	}
+	readable := start(t, "tail", "--nats", at[1], "--filter", "db.message.log")
+	asJSON := start(t, "tail", "--nats", at[1], "--channel", "MOVIENIGHT", "--json", "--filter", "username=alice")
+	for _, watcher := range []*roseyProcess{readable, asJSON} {
+		natstest.Eventually(t, "a watcher that listens", func() bool { return len(watcher.log()) > 0 })
+	}
+	if err := sim.Channel("movienight").Join("alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sim.Channel("movienight").Say("alice", "anybody <there>?"); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the line in both", func() bool {
+		return strings.Contains(readable.output(), "alice: anybody <there>?\n") &&
+			strings.Contains(asJSON.output(), "db.message.log")
+	})
+	if strings.Contains(readable.output(), "db.user.joined") {
+		t.Errorf("the filter lets through:\n%s", readable.output())
+	}
+	for line := range strings.Lines(asJSON.output()) {
+		var message cli.Message
+		if err := json.Unmarshal([]byte(line), &message); err != nil || message.Time.IsZero() || len(message.Payload) == 0 {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	for _, ask := range []struct{ command, want string }{
+		{"say hello", "line 1 waits for the bot"},
+		{"top", "alice  1"},
+		{"user ALICE", "alice, in the channel since"},
+		{"user nobody", `nobody called "nobody" was ever seen`},
+		{"user alice --channel elsewhere", `nobody called "alice" was ever seen`},
+	} {
+		_, out, complaint := call(t, append(strings.Fields(ask.command), "--nats", at[1])...)
+		if !strings.Contains(out+complaint, ask.want) {
+			t.Errorf("%s: %s%s", ask.command, out, complaint)
+		}
+	}
+	natstest.Eventually(t, "the line said in the channel", func() bool {
+		return strings.Contains(readable.output(), "Rosey: hello\n")
+	})
+	for _, watcher := range []*roseyProcess{readable, asJSON} {
+		if code := watcher.end(syscall.SIGINT); code != exitClean {
+			t.Errorf("exit code %d: %v", code, watcher.log())
+		}
+	}
+	code, text, complaint := call(t, "status", "--http", p.url(""))
+	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 5 {
+		t.Errorf("exit code %d, %s%s", code, text, complaint)
+	}
+}
+
+func TestStatusOfWhatIsNotReady(t *testing.T) {
+	t.Parallel()
+	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), "nats://127.0.0.1:1"))
+	p.waitFor(status.ReasonNATSUnreachable)
+	code, text, complaint := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
+	if code != exitFailure || !strings.Contains(text, "NO  nats    NATSUnreachable") ||
+		!strings.Contains(complaint, "is not ready: NATSUnreachable") {
+		t.Errorf("exit code %d, %s%s", code, text, complaint)
+	}
+	code, text, _ = call(t, "status", "--http", p.url(""), "-o", "json")
+	var report status.Report
+	if err := json.Unmarshal([]byte(text), &report); err != nil || code != exitFailure || report.Ready {
+		t.Errorf("exit code %d, %v, %s", code, err, text)
+	}
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	for _, test := range []struct {
+		http, complaint string
+		code            int
+	}{
+		{"127.0.0.1:1", "asking http://127.0.0.1:1/status: dial tcp", exitFailure},
+		{other.URL, "404 Not Found and no status of rosey", exitFailure},
+		{"ftp://x", "--http: expected", exitUsage},
+	} {
+		code, _, complaint := call(t, "status", "--http", test.http)
+		if code != test.code || !strings.Contains(complaint, test.complaint) || strings.Count(complaint, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %s", test.http, code, complaint)
+		}
+	}
+}
+
+func TestAskingAService(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	service := server.Client()
+	for subject, reply := range map[string]string{
+		"mine.db.messages.outbound.put": `{"success":true,"id":7}`,
+		"mine.db.query.channel_stats": `{"high_water_mark":{"users":3,"timestamp":1763700000},
+			"high_water_connected":{"users":9,"timestamp":null},"top_chatters":[{"username":"alice","chat_lines":3}],
+			"total_users_seen":1,"success":true}`,
+		"mine.db.query.user_stats": `{"username":"Alice","first_seen":1763700000,"last_seen":1763700060,"total_chat_lines":3,
+			"total_time_connected":90,"current_session_start":1763700000,"success":true,"found":true}`,
+	} {
+		if _, err := service.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(reply)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := service.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string]string{
+		"say hello": "line 7 waits",
+		"top":       "  alice  3\n",
+		"user alice": "Alice, in the channel since 2025-11-21 04:40:00. Times are UTC.\n" +
+			"  first seen  2025-11-21 04:40:00\n  last seen   2025-11-21 04:41:00\n  lines       3\n  connected   1m30s",
+		"top -o json":        `"total_users_seen": 1`,
+		"user alice -o json": `"total_chat_lines": 3`,
+	} {
+		arguments := append(strings.Fields(command), "--nats", server.URL(), "--prefix", "mine")
+		code, out, complaint := call(t, arguments...)
+		if code != exitClean || !strings.Contains(out, want) || complaint != "" {
+			t.Errorf("%s: exit code %d, %s%s", command, code, out, complaint)
+		}
+	}
+	for command, want := range map[string]struct {
+		code      int
+		complaint string
+	}{
+		"top --prefix other":               {exitFailure, "no database service answers on other.db.query.channel_stats"},
+		"say x --nats nats://127.0.0.1:1":  {exitFailure, "connection refused"},
+		"say":                              {exitUsage, "expected TEXT, the line to say"},
+		"user":                             {exitUsage, "expected one argument, NAME, and not 0"},
+		"tail --filter a..b":               {exitUsage, `--filter: "a..b"`},
+		"top -o xml":                       {exitUsage, `"xml", expected text or json`},
+		"tail --channel #x":                {exitUsage, `channel.name (from --channel): "#x"`},
+		"user x --config /nonexistent.yml": {exitUsage, "/nonexistent.yml"},
+	} {
+		arguments := strings.Fields(command)
+		if !strings.Contains(command, "--nats") {
+			arguments = append(arguments, "--nats", server.URL())
+		}
+		code, _, complaint := call(t, arguments...)
+		if code != want.code || !strings.Contains(complaint, want.complaint) || strings.Count(complaint, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %s", command, code, complaint)
+		}
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{
+		"bot.yaml": "channel: {name: m}\nnats: {url: 'nats://n'}\n",
+		"run.yaml": "channel: {name: m}\n",
+		"bad.yaml": "channel: {nam: m}\nlogLevel: 5\n",
+		"v2.json": `{"version":"2.0","platforms":[{"domain":"https://cytu.be","channel":"m","user":["R","hush"]}],
+			"llm":{"enabled":true}}`,
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		arguments string
+		code      int
+		want      string
+	}{
+		{"bot.yaml", exitClean, "rosey bot: ok\n" +
+			"rosey db: lacks, unless flags or environment say: database: expected one of sqlite and postgres"},
+		{"run.yaml", exitClean, "rosey bot: lacks, unless flags or environment say: nats.url: required"},
+		{"run.yaml --for bot", exitUsage, "nats.url: required"},
+		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},
+		{"bot.yaml --for all", exitUsage, `"all", expected run, bot or db`},
+		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of name, "},
+		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
+		{"v2.json", exitClean, "Rosey v2 of channel m on https://cytu.be\nwarning: llm.enabled: no effect: there is no"},
+		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
+		{"absent.yaml", exitUsage, "no such file"},
+	} {
+		file, rest, _ := strings.Cut(test.arguments, " ")
+		arguments := append([]string{"config", "check", filepath.Join(dir, file)}, strings.Fields(rest)...)
+		code, out, complaint := call(t, arguments...)
+		if code != test.code || !strings.Contains(out+complaint, test.want) || strings.Contains(out+complaint, "hush") {
+			t.Errorf("%s: exit code %d\n%s%s", test.arguments, code, out, complaint)
+		}
+	}
+	code, out, _ := call(t, "config", "schema")
+	published, err := os.ReadFile("../../docs/config.schema.json")
+	if err != nil || code != exitClean || out != string(published) {
+		t.Errorf("schema: exit code %d, %v, %s", code, err, out)
+	}
+}

@@ -1,0 +1,154 @@
+package process_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// hostile is what somebody may call a film, or a server somebody.
+const hostile = `</style><script>alert("1")</script><img src=x onerror=alert(2)>{{.Channel}}&amp;` + "\u202e"
+
+func servePage(t *testing.T, channel *process.Channel) string {
+	t.Helper()
+	store := status.NewRecorder(status.StoreCheck, "opening <the> store")
+	registry := prometheus.NewRegistry()
+	published := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosey_bus_published_total"}, []string{"subject"})
+	size := prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosey_database_store_bytes"})
+	registry.MustRegister(published, size, prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosey_test"}))
+	published.WithLabelValues("a").Add(3)
+	published.WithLabelValues("b").Add(4)
+	size.Set(3 << 19)
+	server := process.Server{
+		Report:  process.Reporter(status.RunComponent, "v1.2.3", time.Now().Add(-2*time.Hour), store.Check),
+		Channel: func(context.Context) *process.Channel { return channel },
+		Metrics: registry, Log: slog.New(slog.DiscardHandler),
+	}
+	served := httptest.NewServer(server.Handler())
+	t.Cleanup(served.Close)
+	return served.URL
+}
+
+func aChannel() *process.Channel {
+	return &process.Channel{
+		Server: "https://cytu.be", Name: "movienight", Self: "Rosey", Connected: 7, Items: 12, Leader: "alice",
+		Users: []process.User{
+			{Name: "Rosey", Rank: 3}, {Name: "alice", Rank: 1.5, AFK: true}, {Name: hostile, Muted: true},
+		},
+		Playing: &process.Playing{Title: hostile, Seconds: 5400, Position: 3723, Paused: true},
+	}
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	code, contentType, page := get(t, servePage(t, aChannel())+"/")
+	if code != 200 || contentType != "text/html; charset=utf-8" {
+		t.Errorf("%d %s", code, contentType)
+	}
+	for _, want := range []string{
+		"<bdi>movienight</bdi>", "<strong>Starting</strong> opening &lt;the&gt; store", "3 with a name, 7 connected",
+		"<bdi>Rosey</bdi> <i>this bot</i> <i>admin</i>", "<bdi>alice</bdi> <i>leader</i> <i>away</i>", "<i>muted</i>",
+		"1:02:03 of 1:30:00, paused", `value="68"`, "12 in the playlist; <bdi>alice</bdi> leads",
+		"<td>7</td><th scope=\"row\">messages published</th>", "<td>1.5 MiB</td>", "running for 2 hours", "v1.2.3",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(page, "rosey_test") {
+		t.Error("a metric that says nothing to people is shown")
+	}
+}
+
+// TestPageEscapesWhatPeopleWrite has names and titles that would like to be more than text.
+func TestPageEscapesWhatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	_, _, page := get(t, servePage(t, aChannel())+"/")
+	if strings.Contains(page, "<script") || strings.Contains(page, "<img") || strings.Count(page, "</style>") != 1 {
+		t.Errorf("not escaped:\n%s", page)
+	}
+	if strings.Count(page, "&lt;script&gt;") != 2 {
+		t.Error("name and title are not shown as they are")
+	}
+}
+
+// TestPageLoadsNothing has a policy by which a browser runs and fetches nothing whatever the page holds.
+func TestPageLoadsNothing(t *testing.T) {
+	t.Parallel()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, aChannel())+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	policy := response.Header.Get("Content-Security-Policy")
+	for _, want := range []string{
+		"default-src 'none'", "style-src 'sha256-", "frame-ancestors 'none'", "form-action 'none'",
+	} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("policy %q lacks %s", policy, want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") || strings.Contains(policy, "http") {
+		t.Errorf("policy %q lets something in", policy)
+	}
+	for header, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+	} {
+		if got := response.Header.Get(header); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+}
+
+func TestPageWithoutAChannel(t *testing.T) {
+	t.Parallel()
+	base := servePage(t, nil)
+	_, _, page := get(t, base+"/")
+	if strings.Contains(page, "Now playing") || !strings.Contains(page, "<title>Starting · Rosey</title>") {
+		t.Errorf("page:\n%s", page)
+	}
+	if _, _, body := get(t, base+status.StatePath); strings.Contains(body, `"channel"`+": {") {
+		t.Errorf("state:\n%s", body)
+	}
+}
+
+func TestNothingPlaysAndNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	_, _, page := get(t, servePage(t, &process.Channel{Name: "movienight"})+"/")
+	if !strings.Contains(page, "Nothing plays.") || !strings.Contains(page, "Nobody has a name.") {
+		t.Errorf("page:\n%s", page)
+	}
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	code, contentType, body := get(t, servePage(t, aChannel())+status.StatePath)
+	var state process.State
+	if err := json.Unmarshal([]byte(body), &state); err != nil || code != 200 || contentType != "application/json" {
+		t.Fatalf("%d %s %v\n%s", code, contentType, err, body)
+	}
+	if diff := cmp.Diff(aChannel(), state.Channel); diff != "" {
+		t.Error(diff)
+	}
+	if state.Reason != status.ReasonStarting || len(state.Checks) != 1 || len(state.Numbers) != 2 {
+		t.Errorf("state %+v", state)
+	}
+	if first := state.Numbers[0]; first.Metric != "rosey_bus_published_total" || first.Value != 7 {
+		t.Errorf("number %+v, want the series added up", first)
+	}
+}

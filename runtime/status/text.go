@@ -1,0 +1,49 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"unicode"
+)
+
+// NetworkError returns the cause of a failed network operation in a few words, without addresses, ports and the names
+// of system calls. The text stays the same from attempt to attempt while the cause does, so a status that contains it
+// changes only when there is news. The text of an error that is not the network's is returned in lower case.
+func NetworkError(err error) string {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
+		return "no such host: " + lookup.Name
+	} else if ok {
+		return "looking up " + lookup.Name + " failed"
+	}
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "connection reset"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to host"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		isNetwork && network.Timeout():
+		return "timed out"
+	}
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
+		return operation.Op + ": " + operation.Err.Error()
+	}
+	return strings.ToLower(err.Error())
+}
+
+// Printable returns text that is safe to show in a terminal, a log or a status: control characters and those that
+// change the direction of writing become spaces, since users of a channel choose names and lines.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
