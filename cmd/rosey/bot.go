@@ -13,6 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -53,13 +54,13 @@ func (c *component) newBot(
 	conn *bus.Conn, binding *bus.Binding,
 ) (work func(context.Context) error, checks []func() status.Check) {
 	fallback := c.newFallback()
-	publisher := bus.NewPublisher(bus.PublisherOptions{
+	pub := publisher.New(publisher.Options{
 		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
-		Fallback: fallback.sink(),
+		Store: fallback.sink(),
 	})
 	rosey := bot.New(c.config, bot.Options{
-		Publisher:  publisher,
-		Requester:  fallback.behind(bus.NewRequester(conn, c.subjects, publisher.ServiceAbsent)),
+		Publisher:  pub,
+		Requester:  fallback.behind(bus.NewRequester(conn, c.subjects, pub.ServiceAbsent)),
 		Optional:   fallback.behind(bus.NewRequester(conn, c.subjects, nil)),
 		Conn:       conn,
 		Subjects:   c.subjects,
@@ -75,14 +76,14 @@ func (c *component) newBot(
 		// What the bot has to say on leaving is sent after ctx has ended.
 		publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var publishers sync.WaitGroup
-		publishers.Go(func() { publisher.Run(publishing) })
+		publishers.Go(func() { pub.Run(publishing) })
 		endFallback := fallback.start(ctx)
 		err := rosey.Run(ctx)
 		stop()
 		publishers.Wait()
 		return errors.Join(lost(), err, endFallback())
 	}
-	return work, []func() status.Check{conn.Check, binding.Check, publisher.Check, rosey.Check}
+	return work, []func() status.Check{conn.Check, binding.Check, pub.Check, rosey.Check}
 }
 
 // endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after

@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -111,18 +112,18 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	file := writeConfig(t, t.TempDir(), server.URL())
-	publisher := publishing(t, server.URL())
+	pub := publishing(t, server.URL())
 	const lines, kills = 900, 3
 	p := start(t, "db", "--config", file)
 	began := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 	for i := range lines {
 		at := began.Add(time.Duration(i) * time.Millisecond)
 		text := fmt.Sprint(i)
-		publisher.Publish(bus.MessageLog, bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", text),
+		pub.Publish(bus.MessageLog, bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", text),
 			bus.MessagePayload{Username: "alice", Message: text, Origin: bus.Origin{Timestamp: bus.Seconds{Time: at}}})
 		switch i % (lines / kills) {
 		case 200:
-			natstest.Eventually(t, "lines to flow", func() bool { return publisher.Check().OK })
+			natstest.Eventually(t, "lines to flow", func() bool { return pub.Check().OK })
 		case 250:
 			p.end(syscall.SIGKILL)
 			p = start(t, "db", "--config", file)
@@ -130,7 +131,7 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 	}
 	flushing, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := publisher.Flush(flushing); err != nil {
+	if err := pub.Flush(flushing); err != nil {
 		t.Fatal(err)
 	}
 	p.end(syscall.SIGKILL) // what the publisher let go is stored already
@@ -147,7 +148,7 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 	}
 }
 
-func publishing(t *testing.T, url string) *bus.Publisher {
+func publishing(t *testing.T, url string) *publisher.Publisher {
 	t.Helper()
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Log: natstest.Log(t)})
 	if err != nil {
@@ -157,12 +158,12 @@ func publishing(t *testing.T, url string) *bus.Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publisher := bus.NewPublisher(bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: natstest.Log(t)})
+	pub := publisher.New(publisher.Options{Conn: conn, Subjects: subjects, Log: natstest.Log(t)})
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { publisher.Run(ctx) })
+	running.Go(func() { pub.Run(ctx) })
 	t.Cleanup(func() { stop(); running.Wait(); conn.Close() })
-	return publisher
+	return pub
 }
 
 func TestTroubleThatWaitingMendsDoesNotEndTheService(t *testing.T) {

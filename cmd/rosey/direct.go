@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -17,9 +18,9 @@ import (
 // context ends, and its checks.
 func (c *component) newDirectBot() (work func(context.Context) error, checks []func() status.Check) {
 	direct := c.newDirect()
-	publisher := bus.NewDirectPublisher(direct, c.log, c.registry)
+	pub := publisher.NewDirect(direct, c.log, c.registry)
 	rosey := bot.New(c.config, bot.Options{
-		Publisher: publisher, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
+		Publisher: pub, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
 	})
 	c.see = func(ctx context.Context) *process.Channel { return c.channelOf(ctx, rosey) }
 	work = func(ctx context.Context) error {
@@ -28,14 +29,14 @@ func (c *component) newDirectBot() (work func(context.Context) error, checks []f
 		endStore := alongside(after, direct.Run)
 		storing, stop := context.WithCancel(after)
 		var publishers sync.WaitGroup
-		publishers.Go(func() { publisher.Run(storing) })
+		publishers.Go(func() { pub.Run(storing) })
 		err := rosey.Run(ctx)
 		stop()
 		publishers.Wait()
 		return errors.Join(err, endStore())
 	}
 	// A database that does not open explains most.
-	return work, []func() status.Check{direct.StoreCheck, publisher.Check, rosey.Check}
+	return work, []func() status.Check{direct.StoreCheck, pub.Check, rosey.Check}
 }
 
 func (c *component) newDirect() *database.Direct {
@@ -80,7 +81,7 @@ func (c *component) newFallback() *fallback {
 	return &fallback{component: c, direct: c.newDirect()}
 }
 
-func (f *fallback) sink() bus.Sink {
+func (f *fallback) sink() publisher.Storer {
 	if f == nil {
 		return nil
 	}

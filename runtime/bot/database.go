@@ -8,7 +8,7 @@ import (
 )
 
 // Publisher takes what the bot tells its database, over NATS or not: it is the Publisher that marks in the
-// log which. bus.Publisher and bus.DirectPublisher are two.
+// log which. publisher.Publisher is one.
 type Publisher interface {
 	// Publish takes a message and returns at once. eventID is the id of the event it tells of, and payload
 	// one of the payloads of package bus, which the bot does not change afterwards.

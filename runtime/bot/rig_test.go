@@ -22,6 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
 )
@@ -52,7 +53,7 @@ type rig struct {
 	timings Timings
 	bot     *Bot
 	bus     *bus.Conn
-	pub     *bus.Publisher
+	pub     *publisher.Publisher
 	stop    func() error
 }
 
@@ -106,15 +107,15 @@ func writeSecret(t *testing.T, file, password string) {
 }
 
 // make makes the bot.
-func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
+func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 	r.t.Helper()
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	subjects, err := bus.NewSubjects(r.config.NATS.SubjectPrefix)
 	must(r.t, err)
 	connection, err = bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Name: "bot", Log: log})
 	must(r.t, err)
-	publisher = bus.NewPublisher(bus.PublisherOptions{Conn: connection, Subjects: subjects, Log: log})
-	r.bus, r.pub = connection, publisher
+	pub = publisher.New(publisher.Options{Conn: connection, Subjects: subjects, Log: log})
+	r.bus, r.pub = connection, pub
 	var lock *leader.Elector
 	if r.lock != nil {
 		r.lock.Conn, r.lock.Subjects, r.lock.Log = connection, subjects, log
@@ -122,8 +123,8 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 	}
 	r.bot = New(r.config, Options{
 		Lock:       lock,
-		Publisher:  publisher,
-		Requester:  bus.NewRequester(connection, subjects, publisher.ServiceAbsent),
+		Publisher:  pub,
+		Requester:  bus.NewRequester(connection, subjects, pub.ServiceAbsent),
 		Optional:   bus.NewRequester(connection, subjects, nil),
 		Log:        log,
 		Conn:       connection,
@@ -132,7 +133,7 @@ func (r *rig) make() (connection *bus.Conn, publisher *bus.Publisher) {
 		Registerer: r.registerer(),
 		Timings:    r.timings,
 	})
-	return connection, publisher
+	return connection, pub
 }
 
 func (r *rig) registerer() prometheus.Registerer {
@@ -145,11 +146,11 @@ func (r *rig) registerer() prometheus.Registerer {
 // start runs the bot. It ends with the test, or with r.stop, which returns Run's error.
 func (r *rig) start() {
 	r.t.Helper()
-	connection, publisher := r.make()
+	connection, pub := r.make()
 	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	running, stopRunning := context.WithCancel(publishing)
 	var workers sync.WaitGroup
-	workers.Go(func() { publisher.Run(publishing) })
+	workers.Go(func() { pub.Run(publishing) })
 	ended := make(chan error, 1)
 	workers.Go(func() { ended <- r.bot.Run(running) })
 	r.stop = sync.OnceValue(func() error {

@@ -21,6 +21,9 @@ const (
 	confirmTimeout = 5 * time.Second
 )
 
+// MaxUnacknowledged bounds the messages that may wait for the acknowledgement of the stream.
+const MaxUnacknowledged = 1024
+
 // BindingOptions say what a Binding decides on. All are required.
 type BindingOptions struct {
 	Conn      *Conn
@@ -106,7 +109,7 @@ func (b *Binding) Bind(ctx context.Context) (Bound, error) {
 	if !b.conn.Connected() {
 		return Bound{}, ErrNotConnected
 	}
-	connection := b.conn.number()
+	connection := b.conn.Generation()
 	if b.decided && b.connection == connection {
 		return b.bound, nil
 	}
@@ -122,9 +125,9 @@ func (b *Binding) Bind(ctx context.Context) (Bound, error) {
 	return bound, nil
 }
 
-// Doubt says that the stream did not do what it should, though it may say of itself that all is well: the next Bind
-// looks at it again, and Check says so until Works.
-func (b *Binding) Doubt(err error) {
+// ReportFailure records that the stream failed to take or deliver events. The next Bind inspects the stream again, and
+// Check shows the failure until ReportSuccess, even if the stream looks healthy.
+func (b *Binding) ReportFailure(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.decided = false
@@ -135,8 +138,8 @@ func (b *Binding) Doubt(err error) {
 	b.setUnavailable(err)
 }
 
-// Works says that the stream does what it should.
-func (b *Binding) Works() {
+// ReportSuccess records that the stream took or delivered events.
+func (b *Binding) ReportSuccess() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.doubted {
@@ -166,14 +169,14 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	if ctx.Err() != nil || !b.conn.Connected() {
 		return Bound{}, err
 	}
-	refused, isRefused := errors.AsType[*streamError](err)
+	refused, isRefused := errors.AsType[*StreamError](err)
 	switch {
-	case isRefused && refused.reason != status.ReasonJetStreamMissing:
+	case isRefused && refused.Reason != status.ReasonJetStreamMissing:
 		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
-		b.set(false, refused.reason, refused.message)
+		b.set(false, refused.Reason, refused.Message)
 		return b.without(err)
 	case isRefused:
-		return b.missing(refused.message, err)
+		return b.missing(refused.Message, err)
 	}
 	if why := b.whyMissing(err); why != "" {
 		return b.missing(why, err)
@@ -205,7 +208,7 @@ func (b *Binding) without(err error) (Bound, error) {
 func (b *Binding) ensure(ctx context.Context) (jetstream.Stream, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(confirmTimeout),
-			jetstream.WithPublishAsyncMaxPending(streamBatch))
+			jetstream.WithPublishAsyncMaxPending(MaxUnacknowledged))
 		if err != nil {
 			return nil, fmt.Errorf("preparing for JetStream: %w", err)
 		}

@@ -144,9 +144,8 @@ func (c *Conn) Check() status.Check { return c.state.check() }
 // Connected says whether the connection stands. It never blocks.
 func (c *Conn) Connected() bool { return c.state.isConnected() }
 
-// number changes with every reconnect, and unlike the state's callbacks it does so before anything can be sent on
-// the new connection.
-func (c *Conn) number() uint64 { return c.NATS().Stats().Reconnects }
+// Generation returns a number that changes with every reconnect, before anything can be sent on the new connection.
+func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 
 // NATS is the connection for subscriptions. They survive reconnects.
 func (c *Conn) NATS() *nats.Conn { return c.nats.Load() }

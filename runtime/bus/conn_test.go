@@ -30,6 +30,15 @@ func connect(t *testing.T, url string) *bus.Conn {
 	return conn
 }
 
+func roseySubjects(t *testing.T) bus.Subjects {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subjects
+}
+
 func waitForReason(t *testing.T, check func() status.Check, want status.Reason) status.Check {
 	t.Helper()
 	natstest.Eventually(t, "reason "+string(want), func() bool { return check().Reason == want })

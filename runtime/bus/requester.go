@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"rosey.dev/rosey/runtime/status"
 )
 
 // RequestTimeout is how long Requester.Request waits for a reply if its context does not end earlier.
@@ -24,6 +22,8 @@ var (
 	ErrNoService = errors.New("no database service answers")
 	// ErrNoReply says that somebody listens and the reply did not come in time.
 	ErrNoReply = errors.New("the database service did not answer in time")
+	// ErrNotAService is returned by FindService when the reply is not a database service's.
+	ErrNotAService = errors.New("something answers that is no database service")
 )
 
 // Requester asks the database service.
@@ -56,13 +56,30 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 	if err != nil {
 		return err
 	}
-	if stream, captured := confirmation(reply.Data); captured {
-		return &streamError{status.ReasonStreamCapturesRequests, capturesRequests(stream, r.subjects.Subject(suffix))}
+	if stream, isAck := streamAck(reply.Data); isAck {
+		return capturedRequest(stream, r.subjects.Subject(suffix))
 	}
 	if err := json.Unmarshal(reply.Data, out); err != nil {
 		return fmt.Errorf("decoding the reply to %s: %w", suffix, err)
 	}
 	return nil
+}
+
+// FindService looks for a database service with a request that changes nothing and that every service answers with an
+// array. deduplicates reports whether the service stores an event with a known id only once (IDsHeader).
+func (r *Requester) FindService(ctx context.Context) (deduplicates bool, err error) {
+	subject := r.subjects.Subject(OutboundGet)
+	reply, err := r.request(ctx, OutboundGet, []byte(`{"limit":0}`))
+	if err != nil {
+		return false, err
+	}
+	if stream, isAck := streamAck(reply.Data); isAck {
+		return false, capturedRequest(stream, subject)
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(reply.Data), []byte("[")) {
+		return false, fmt.Errorf("requesting %s: %w", subject, ErrNotAService)
+	}
+	return reply.Header.Get(IDsHeader) != "", nil
 }
 
 func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*nats.Msg, error) {
@@ -87,18 +104,18 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 	}
 }
 
-// confirmation says whether a reply is what a stream answers to whatever it keeps, and which stream's it is. Someone's
-// stream over our request subjects answers before the service can.
-func confirmation(reply []byte) (stream string, is bool) {
+// streamAck reports whether a reply is a JetStream publish acknowledgement, and of which stream: a stream whose subjects
+// include the request subjects replies before the service can.
+func streamAck(reply []byte) (stream string, ok bool) {
 	if !bytes.HasPrefix(reply, []byte(`{"stream":`)) {
 		return "", false
 	}
-	var confirmed struct {
+	var ack struct {
 		Stream   string `json:"stream"`
 		Sequence uint64 `json:"seq"`
 	}
-	if err := json.Unmarshal(reply, &confirmed); err != nil {
+	if err := json.Unmarshal(reply, &ack); err != nil {
 		return "", false
 	}
-	return confirmed.Stream, confirmed.Stream != "" && confirmed.Sequence > 0
+	return ack.Stream, ack.Stream != "" && ack.Sequence > 0
 }

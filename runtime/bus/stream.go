@@ -32,13 +32,13 @@ var Events = []Suffix{
 	UserJoined, UserLeft, MessageLog, StatsUserCount, StatsHighWater, StatusUpdate, ActionPMCommand,
 }
 
-// streamError says why events do not go through the stream.
-type streamError struct {
-	reason  status.Reason
-	message string
+// StreamError is returned when the stream of somebody else, or the absence of one, is in the way. Message is for people.
+type StreamError struct {
+	Reason  status.Reason
+	Message string
 }
 
-func (e *streamError) Error() string { return e.message }
+func (e *StreamError) Error() string { return e.Message }
 
 // streamConfig is the stream as we make it. Subjects are listed: a wildcard would take requests too, and a stream
 // answers what it takes.
@@ -85,7 +85,7 @@ func ensureStream(
 		}
 		has := stream.CachedInfo().Config
 		if differs := shapeDiffers(has, wanted); differs != "" {
-			return nil, &streamError{status.ReasonStreamMismatch, fmt.Sprintf(
+			return nil, &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
 				"the stream %s has another shape than Rosey's and is left as it is: %s", wanted.Name, differs)}
 		}
 		brought, change := upToDate(has, wanted)
@@ -111,28 +111,29 @@ func notMade(
 	case !refused || refusal.ErrorCode == temporary || jetStreamMissing(err):
 		return fmt.Errorf("making the stream %s: %w", wanted.Name, err)
 	}
-	return &streamError{status.ReasonJetStreamMissing, fmt.Sprintf(
+	return &StreamError{status.ReasonJetStreamMissing, fmt.Sprintf(
 		"the NATS server does not make the stream %s: %s", wanted.Name, refusal.Description)}
 }
 
 // takenSubjects names the stream that has our subjects.
 func takenSubjects(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string) error {
 	if name, err := js.StreamNameBySubject(ctx, request); err == nil {
-		return &streamError{status.ReasonStreamCapturesRequests, capturesRequests(name, request)}
+		return capturedRequest(name, request)
 	}
 	for _, subject := range wanted.Subjects {
 		if name, err := js.StreamNameBySubject(ctx, subject); err == nil {
-			return &streamError{status.ReasonStreamMismatch, fmt.Sprintf(
+			return &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
 				"the stream %s has the subject %s, so the stream %s cannot be made", name, subject, wanted.Name)}
 		}
 	}
-	return &streamError{status.ReasonStreamMismatch,
+	return &StreamError{status.ReasonStreamMismatch,
 		"another stream has subjects of the stream " + wanted.Name + ", which cannot be made"}
 }
 
-func capturesRequests(stream, subject string) string {
-	return fmt.Sprintf("the stream %s takes requests on %s and answers them instead of the database service",
-		stream, subject)
+// capturedRequest returns the error for a stream whose subjects include request subjects.
+func capturedRequest(stream, subject string) *StreamError {
+	return &StreamError{status.ReasonStreamCapturesRequests, fmt.Sprintf(
+		"the stream %s takes requests on %s and answers them instead of the database service", stream, subject)}
 }
 
 // shapeDiffers says what cannot be brought up to date, or must not be since somebody else wanted it so.

@@ -1,5 +1,5 @@
-// Package bus is the wire between bot and database service: subjects, payloads, event ids,
-// the NATS connection, and publishing that never blocks and keeps order.
+// Package bus is the wire between bot and database service: subjects, payloads, event ids, requests, and the NATS
+// connection.
 //
 // Subjects and payloads are those of Rosey-Robot 0.5 (the Python bot), with optional fields added.
 package bus

@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -28,7 +29,7 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 	r.client = client
 	three := func(j *config.JetStream) { j.Replicas = 3 }
 	var binding *bus.Binding
-	publisher := r.botWith(func(o *bus.PublisherOptions) {
+	pub := r.botWith(func(o *publisher.Options) {
 		binding = bind(t, o.Conn, three)
 		o.Binding = binding
 	})
@@ -38,14 +39,14 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 	texts := numbers(3000)
 	publish := func(from, to int) {
 		for i := from; i < to; i++ {
-			r.publishLine(publisher, texts[i], start.Add(time.Duration(i)*time.Millisecond))
+			r.publishLine(pub, texts[i], start.Add(time.Duration(i)*time.Millisecond))
 		}
 	}
 	flush := func() {
 		t.Helper()
 		flushing, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := publisher.Flush(flushing); err != nil {
+		if err := pub.Flush(flushing); err != nil {
 			t.Fatal(err)
 		}
 	}

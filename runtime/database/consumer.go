@@ -53,7 +53,7 @@ func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identit
 	defer stop()
 	watching.Go(func() { s.watchBacklog(watched, bound, durable) })
 	s.setEvents(nil)
-	s.binding.Works()
+	s.binding.ReportSuccess()
 	if err := ready(); err != nil {
 		messages.Stop()
 		return err

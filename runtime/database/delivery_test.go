@@ -8,15 +8,16 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/publisher"
 )
 
 // bot is a publisher as the bot has one.
-func (r *rig) bot() *bus.Publisher {
+func (r *rig) bot() *publisher.Publisher {
 	r.t.Helper()
-	return r.botWith(func(*bus.PublisherOptions) {})
+	return r.botWith(func(*publisher.Options) {})
 }
 
-func (r *rig) botWith(change func(*bus.PublisherOptions)) *bus.Publisher {
+func (r *rig) botWith(change func(*publisher.Options)) *publisher.Publisher {
 	r.t.Helper()
 	log := natstest.Log(r.t)
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.url, Log: log})
@@ -27,19 +28,19 @@ func (r *rig) botWith(change func(*bus.PublisherOptions)) *bus.Publisher {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	options := bus.PublisherOptions{Conn: conn, Subjects: subjects, Log: log}
+	options := publisher.Options{Conn: conn, Subjects: subjects, Log: log}
 	change(&options)
-	publisher := bus.NewPublisher(options)
+	pub := publisher.New(options)
 	ctx, stop := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { publisher.Run(ctx) })
+	running.Go(func() { pub.Run(ctx) })
 	r.t.Cleanup(func() { stop(); running.Wait(); conn.Close() })
-	return publisher
+	return pub
 }
 
-func (r *rig) publishLine(publisher *bus.Publisher, text string, at time.Time) {
+func (r *rig) publishLine(pub *publisher.Publisher, text string, at time.Time) {
 	id := bus.ChatLineID(movies.Server, movies.Name, "alice", at, "chat", text)
-	publisher.Publish(bus.MessageLog, id, bus.MessagePayload{
+	pub.Publish(bus.MessageLog, id, bus.MessagePayload{
 		Username: "alice", Message: text,
 		Origin: bus.Origin{Server: movies.Server, Channel: movies.Name, Timestamp: bus.Seconds{Time: at}},
 	})
@@ -49,12 +50,12 @@ func (r *rig) publishLine(publisher *bus.Publisher, text string, at time.Time) {
 // once, with its time.
 func TestEveryLineIsStoredOnce(t *testing.T) {
 	r := newRig(t)
-	publisher := r.bot()
+	pub := r.bot()
 	s := r.ready(r.start())
 	start := time.UnixMilli(1763700000000)
 	texts := numbers(1200)
 	for i, text := range texts {
-		r.publishLine(publisher, text, start.Add(time.Duration(i)*time.Millisecond))
+		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		switch i {
 		case 300:
 			s.end() // and lines go on while it stops
@@ -68,7 +69,7 @@ func TestEveryLineIsStoredOnce(t *testing.T) {
 	}
 	flushing, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := publisher.Flush(flushing); err != nil {
+	if err := pub.Flush(flushing); err != nil {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the service to be back", func() bool { return s.NATSCheck().OK })

@@ -39,7 +39,7 @@ type DirectOptions struct {
 // Direct is a database in the bot's own process. What the bot tells and asks goes through the decoder and
 // the worker of a Service, so that every rule is the same, and NATS has no part in it.
 //
-// Its Store is a bus.Sink, and its Request that of a bot.Requester.
+// Its Store is a publisher.Storer, and its Request that of a bot.Requester.
 type Direct struct {
 	core *Service // without connection and inbox
 	idle time.Duration
@@ -51,8 +51,6 @@ type Direct struct {
 	users    int         // of opened
 	used     time.Time   // when the last of them had done
 }
-
-var _ bus.Sink = (*Direct)(nil)
 
 // NewDirect makes a database. It is not opened before Run or its first use.
 func NewDirect(o DirectOptions) *Direct {

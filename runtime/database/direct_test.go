@@ -16,6 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -83,16 +84,16 @@ func TestDirectAnswersAndStores(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct()
 	runDirect(t, direct.Run)
-	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), nil)
-	during(t, publisher.Run)
-	tellLine(publisher, 1)
-	tellLine(publisher, 1)
-	publisher.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
-	publisher.Publish(bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
-	publisher.Publish(bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
-	publisher.Publish(bus.UserJoined, "4", bus.UserPayload{})
-	publisher.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
-	flush(t, publisher)
+	pub := publisher.NewDirect(direct, natstest.Log(t), nil)
+	during(t, pub.Run)
+	tellLine(pub, 1)
+	tellLine(pub, 1)
+	pub.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
+	pub.Publish(bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
+	pub.Publish(bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
+	pub.Publish(bus.UserJoined, "4", bus.UserPayload{})
+	pub.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
+	flush(t, pub)
 	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 there; action mod pm_command cmd=help, result=success; dead: "
 	if got := r.tell(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {
 		t.Errorf("the database has %q", got)
@@ -143,8 +144,8 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 		}
 	})
 	runDirect(t, direct.Run)
-	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), registry)
-	during(t, publisher.Run)
+	pub := publisher.NewDirect(direct, natstest.Log(t), registry)
+	during(t, pub.Run)
 	natstest.Eventually(t, "the reason", func() bool {
 		return direct.StoreCheck().Reason == status.ReasonStoreUnavailable
 	})
@@ -154,14 +155,14 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 		t.Errorf("a question while the database is away: %v", err)
 	}
 	const more = 7
-	for i := range bus.DefaultBuffer + more {
-		tellLine(publisher, i)
+	for i := range publisher.DefaultBuffer + more {
+		tellLine(pub, i)
 	}
 	away.Store(false)
-	flush(t, publisher)
+	flush(t, pub)
 	// The oldest may be stored all the same: those that waited in the publisher's hand.
 	lines := r.texts()
-	same(t, "lines", numbered(more, bus.DefaultBuffer+more), lines[max(0, len(lines)-bus.DefaultBuffer):])
+	same(t, "lines", numbered(more, publisher.DefaultBuffer+more), lines[max(0, len(lines)-publisher.DefaultBuffer):])
 	if check := direct.StoreCheck(); !check.OK {
 		t.Errorf("check %+v", check)
 	}
@@ -175,12 +176,12 @@ func TestDirectMaintainsItsDatabase(t *testing.T) {
 	direct := r.direct(func(o *database.DirectOptions) {
 		o.Retention, o.Upkeep = store.Retention{Chat: time.Hour}, 10*time.Millisecond
 	})
-	publisher := bus.NewDirectPublisher(direct, natstest.Log(t), nil)
-	during(t, publisher.Run)
+	pub := publisher.NewDirect(direct, natstest.Log(t), nil)
+	during(t, pub.Run)
 	for i := range 3 { // of long ago
-		tellLine(publisher, i)
+		tellLine(pub, i)
 	}
-	flush(t, publisher) // opens the database
+	flush(t, pub) // opens the database
 	if lines := r.texts(); len(lines) != 3 {
 		t.Fatalf("lines %q", lines)
 	}
@@ -202,22 +203,22 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 	})
 	runDirect(t, direct.RunOnDemand)
 	conn, subjects := r.connect()
-	publisher := bus.NewPublisher(bus.PublisherOptions{
-		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Fallback: direct,
+	pub := publisher.New(publisher.Options{
+		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Store: direct,
 	})
-	during(t, publisher.Run)
+	during(t, pub.Run)
 	r.server.Stop()
-	tellLine(publisher, 1)
+	tellLine(pub, 1)
 	natstest.Eventually(t, "both causes", func() bool {
-		check := publisher.Check()
+		check := pub.Check()
 		return !check.OK && check.Reason == status.ReasonServiceAbsent &&
 			strings.Contains(check.Message, "no connection to NATS") &&
 			strings.Contains(check.Message, "cannot write to the database itself: opening the database: no route")
 	})
 	back.Store(true)
-	flush(t, publisher)
+	flush(t, pub)
 	same(t, "lines", numbered(1, 2), r.texts())
-	if check := publisher.Check(); !check.OK || check.Reason != status.ReasonDirect {
+	if check := pub.Check(); !check.OK || check.Reason != status.ReasonDirect {
 		t.Errorf("check %+v", check)
 	}
 }
@@ -229,17 +230,17 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 	direct := r.direct(func(o *database.DirectOptions) { o.Idle = 100 * time.Millisecond })
 	runDirect(t, direct.RunOnDemand)
 	conn, subjects := r.connect()
-	publisher := bus.NewPublisher(bus.PublisherOptions{
-		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Fallback: direct,
+	pub := publisher.New(publisher.Options{
+		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Store: direct,
 	})
-	during(t, publisher.Run)
+	during(t, pub.Run)
 	both := database.Fallback{
-		Service: bus.NewRequester(conn, subjects, publisher.ServiceAbsent), Database: direct, Log: natstest.Log(t),
+		Service: bus.NewRequester(conn, subjects, pub.ServiceAbsent), Database: direct, Log: natstest.Log(t),
 	}
 	lines := 0
 	publish := func(count int) {
 		for range count {
-			tellLine(publisher, lines)
+			tellLine(pub, lines)
 			lines++
 		}
 	}
@@ -247,8 +248,8 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 	for range 2 {
 		s := r.ready(r.start())
 		publish(300)
-		flush(t, publisher)
-		if check := publisher.Check(); check.Reason != status.ReasonServiceAnswers {
+		flush(t, pub)
+		if check := pub.Check(); check.Reason != status.ReasonServiceAnswers {
 			t.Errorf("check with a service: %+v", check)
 		}
 		r.askAlice(both, lines)
@@ -259,14 +260,14 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		r.stop(s)
 		r.server.Stop()
 		publish(300)
-		flush(t, publisher)
-		if check := publisher.Check(); !check.OK || check.Reason != status.ReasonDirect {
+		flush(t, pub)
+		if check := pub.Check(); !check.OK || check.Reason != status.ReasonDirect {
 			t.Errorf("check without NATS: %+v", check)
 		}
 		r.askAlice(both, lines)
 		r.server.Restart()
 		publish(5)
-		flush(t, publisher) // NATS is there and nobody takes anything
+		flush(t, pub) // NATS is there and nobody takes anything
 		natstest.Eventually(t, "the database is closed", func() bool {
 			opened, err := sqlite.Open(t.Context(), r.path)
 			return err == nil && opened.Close() == nil

@@ -109,7 +109,7 @@ func (i *intake) fromStream(ctx, working context.Context, bound bus.Bound) error
 		i.leave(&i.requests)
 		i.setEvents(&status.Check{Reason: status.ReasonSubjectConflict, Message: conflict.Error()})
 	default:
-		i.binding.Doubt(err)
+		i.binding.ReportFailure(err)
 	}
 	return err
 }

@@ -61,12 +61,12 @@ func TestTwoServicesShareTheStreamAndKnowTwins(t *testing.T) {
 func TestRollingServicesLosesNothing(t *testing.T) {
 	r := newStreamRig(t)
 	share := r.shared()
-	publisher := r.durableBot()
+	pub := r.durableBot()
 	services := []*running{r.startDurable(share), r.startDurable(share)}
 	texts := numbers(2000)
 	start := time.UnixMilli(1763700000000)
 	for i, text := range texts {
-		r.publishLine(publisher, text, start.Add(time.Duration(i)*time.Millisecond))
+		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		if i%500 == 250 {
 			one := i / 500 % 2
 			fresh := r.startDurable(share)
@@ -74,7 +74,7 @@ func TestRollingServicesLosesNothing(t *testing.T) {
 			services[one] = fresh
 		}
 	}
-	if err := publisher.Flush(t.Context()); err != nil {
+	if err := pub.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.drained()

@@ -137,12 +137,12 @@ func TestAServiceTakesUpAStreamAtTheNextConnection(t *testing.T) {
 // The bot, the service and the server go away and come back. Every line must be stored once.
 func TestEveryLineIsStoredOnceThroughTheStream(t *testing.T) {
 	r := newStreamRig(t)
-	publisher := r.durableBot()
+	pub := r.durableBot()
 	s := r.startDurable()
 	start := time.UnixMilli(1763700000000)
 	texts := numbers(3000)
 	for i, text := range texts {
-		r.publishLine(publisher, text, start.Add(time.Duration(i)*time.Millisecond))
+		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		switch i {
 		case 500, 2500:
 			r.server.Restart()
@@ -154,7 +154,7 @@ func TestEveryLineIsStoredOnceThroughTheStream(t *testing.T) {
 	}
 	flushing, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := publisher.Flush(flushing); err != nil {
+	if err := pub.Flush(flushing); err != nil {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the connection", func() bool { return s.NATSCheck().OK && r.client.IsConnected() })

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -101,7 +102,7 @@ func (r *rig) shared() func(*database.Options) {
 }
 
 // durableBot is a bot whose events the stream keeps.
-func (r *rig) durableBot() *bus.Publisher {
+func (r *rig) durableBot() *publisher.Publisher {
 	r.t.Helper()
-	return r.botWith(func(o *bus.PublisherOptions) { o.Binding = bind(r.t, o.Conn) })
+	return r.botWith(func(o *publisher.Options) { o.Binding = bind(r.t, o.Conn) })
 }

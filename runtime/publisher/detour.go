@@ -1,4 +1,4 @@
-package bus
+package publisher
 
 import (
 	"context"
@@ -20,9 +20,9 @@ const (
 // detour is the way of a Publisher's messages past NATS, straight into the database, while nobody there
 // takes them. Their ids make it harmless that some have been published before and are stored again.
 type detour struct {
-	sink    Sink
+	storer  Storer
 	log     *slog.Logger
-	metrics publisherMetrics
+	metrics metrics
 
 	closed time.Time // since when NATS takes nothing; the publisher's goroutine alone knows it
 
@@ -46,7 +46,7 @@ func (d *detour) take(ctx context.Context, waiting *queue) bool {
 	}
 	attempt, cancel := context.WithTimeout(ctx, detourAttempt)
 	defer cancel()
-	stored, err := waiting.drain(attempt, d.sink)
+	stored, err := waiting.drain(attempt, d.storer)
 	if err != nil {
 		d.note(ctx, err)
 		return false

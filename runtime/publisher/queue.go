@@ -1,16 +1,11 @@
-package bus
+package publisher
 
 import (
 	"context"
 	"sync"
-)
 
-// message is a message ready to be sent.
-type message struct {
-	suffix Suffix
-	id     string // the value of MsgIDHeader
-	data   []byte
-}
+	"rosey.dev/rosey/runtime/bus"
+)
 
 // queue holds messages in order, up to a limit. Every message has a number, its place since the
 // start, so that those that were sent can be removed although a full queue lost its front meanwhile.
@@ -20,7 +15,7 @@ type queue struct {
 	pushed chan struct{}
 
 	mu       sync.Mutex
-	messages []message
+	messages []bus.Message
 	first    int // the number of messages[0]
 	// removed is closed and made anew when messages leave.
 	removed chan struct{}
@@ -32,7 +27,7 @@ func newQueue(limit int) *queue {
 
 // push adds a message. A full queue loses its oldest, and then push answers false: when the service
 // comes back, what is true now matters more than what was true when it went away.
-func (q *queue) push(m message) bool {
+func (q *queue) push(m bus.Message) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	full := len(q.messages) >= q.limit
@@ -48,11 +43,11 @@ func (q *queue) push(m message) bool {
 }
 
 // front returns up to n of the oldest messages and the number that follows the last of them.
-func (q *queue) front(n int) (messages []message, end int) {
+func (q *queue) front(n int) (messages []bus.Message, end int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n = min(n, len(q.messages))
-	return append([]message(nil), q.messages[:n]...), q.first + n
+	return append([]bus.Message(nil), q.messages[:n]...), q.first + n
 }
 
 // removeTo removes the messages with numbers below end.

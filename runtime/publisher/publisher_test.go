@@ -1,4 +1,4 @@
-package bus_test
+package publisher_test
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -102,29 +103,20 @@ func (s *service) stop(t *testing.T, client *nats.Conn) {
 	}
 }
 
-func roseySubjects(t *testing.T) bus.Subjects {
-	t.Helper()
-	subjects, err := bus.NewSubjects("rosey")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return subjects
-}
-
-func runPublisher(t *testing.T, o bus.PublisherOptions) *bus.Publisher {
+func runPublisher(t *testing.T, o publisher.Options) *publisher.Publisher {
 	t.Helper()
 	o.Subjects, o.Log = roseySubjects(t), natstest.Log(t)
-	publisher := bus.NewPublisher(o)
+	p := publisher.New(o)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { publisher.Run(ctx) })
+	running.Go(func() { p.Run(ctx) })
 	t.Cleanup(func() { stop(); running.Wait() })
-	return publisher
+	return p
 }
 
 // joined publishes one message whose id and user are name.
-func joined(publisher *bus.Publisher, name string) {
-	publisher.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
+func joined(p *publisher.Publisher, name string) {
+	p.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
 }
 
 func numbered(from, to int) (names []string) {
@@ -146,12 +138,12 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	registry := prometheus.NewPedanticRegistry()
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL()), Registerer: registry})
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL()), Registerer: registry})
 	names := numbered(0, 1000)
 	for _, name := range names[:500] {
-		joined(publisher, name)
+		joined(p, name)
 	}
-	check := waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
+	check := waitForReason(t, p.Check, status.ReasonServiceAbsent)
 	want := "no database service answers on rosey.db.…; events are kept until one answers"
 	if check.OK || check.Message != want || check.Name != status.ServiceCheck {
 		t.Errorf("%+v, want message %q", check, want)
@@ -160,10 +152,10 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 	client := server.Client()
 	s := startService(t, client)
 	for _, name := range names[500:] {
-		joined(publisher, name)
+		joined(p, name)
 	}
 	waitForNames(t, s, names)
-	if check := waitForReason(t, publisher.Check, status.ReasonServiceAnswers); !check.OK {
+	if check := waitForReason(t, p.Check, status.ReasonServiceAnswers); !check.OK {
 		t.Errorf("%+v, want OK", check)
 	}
 	if s.repeated() != 0 {
@@ -182,17 +174,17 @@ func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := natstest.Start(t)
-			publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+			p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
 			client := server.Client()
 			first := start(t, client)
-			joined(publisher, "a")
+			joined(p, "a")
 			waitForNames(t, first, []string{"a"})
 
 			first.stop(t, client)
-			// The publisher does not know yet that nobody is there.
-			joined(publisher, "b")
-			joined(publisher, "c")
-			waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
+			// The p does not know yet that nobody is there.
+			joined(p, "b")
+			joined(p, "c")
+			waitForReason(t, p.Check, status.ReasonServiceAbsent)
 
 			second := start(t, client)
 			waitForNames(t, second, []string{"b", "c"})
@@ -204,18 +196,18 @@ func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	conn := connect(t, server.URL())
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn})
+	p := runPublisher(t, publisher.Options{Conn: conn})
 	client := server.Client()
 	s := startService(t, client)
-	joined(publisher, "before")
+	joined(p, "before")
 	waitForNames(t, s, []string{"before"})
 
 	server.Stop()
 	want := append([]string{"before"}, numbered(0, 600)...)
 	for _, name := range want[1:] {
-		joined(publisher, name)
+		joined(p, name)
 	}
-	waitForReason(t, publisher.Check, status.ReasonServiceAbsent)
+	waitForReason(t, p.Check, status.ReasonServiceAbsent)
 	server.Restart()
 	natstest.Eventually(t, "the service's connection", client.IsConnected)
 	waitForNames(t, s, want)
@@ -225,11 +217,11 @@ func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
 func TestNothingIsLostOnTheWire(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
 	s := startService(t, server.Client())
 	names := numbered(0, 3000)
 	for i, name := range names {
-		joined(publisher, name)
+		joined(p, name)
 		if i == 1050 || i == 2050 {
 			server.Restart()
 		}
@@ -244,11 +236,11 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	registry := prometheus.NewPedanticRegistry()
-	publisher := runPublisher(t, bus.PublisherOptions{
+	p := runPublisher(t, publisher.Options{
 		Conn: connect(t, server.URL()), Buffer: 5, Registerer: registry,
 	})
 	for _, name := range numbered(0, 12) {
-		joined(publisher, name)
+		joined(p, name)
 	}
 	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
 		"buffer_full or invalid.\n" +
@@ -267,32 +259,32 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 func TestAMessageThatCannotBeSentDoesNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
 	s := startService(t, server.Client())
-	joined(publisher, strings.Repeat("x", 2<<20))
-	publisher.Publish(bus.UserJoined, "bad", make(chan int))
-	joined(publisher, "good")
+	joined(p, strings.Repeat("x", 2<<20))
+	p.Publish(bus.UserJoined, "bad", make(chan int))
+	joined(p, "good")
 	waitForNames(t, s, []string{"good"})
 }
 
 func TestFlush(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-	joined(publisher, "a")
-	joined(publisher, "b")
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
+	joined(p, "a")
+	joined(p, "b")
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := publisher.Flush(short)
+	err := p.Flush(short)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 messages") {
 		t.Errorf("without a service: %v", err)
 	}
 	s := startService(t, server.Client())
-	if err := publisher.Flush(t.Context()); err != nil {
+	if err := p.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
 	waitForNames(t, s, []string{"a", "b"})
-	if err := publisher.Flush(t.Context()); err != nil {
+	if err := p.Flush(t.Context()); err != nil {
 		t.Errorf("with nothing to send: %v", err)
 	}
 }
@@ -324,12 +316,12 @@ func TestASlowService(t *testing.T) {
 			if err := client.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-			joined(publisher, "a")
+			p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
+			joined(p, "a")
 			natstest.Eventually(t, "the third question", func() bool { return asked.Load() >= 3 })
-			joined(publisher, "b")
+			joined(p, "b")
 			waitForNames(t, s, []string{"a", "b"})
-			if err := publisher.Flush(t.Context()); err != nil {
+			if err := p.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got := s.repeated(); got != test.repeated {
@@ -359,12 +351,12 @@ func TestAServiceWithoutIDsGetsNothingTwice(t *testing.T) {
 	if err := client.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-	joined(publisher, "a")
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
+	joined(p, "a")
 	waitForNames(t, s, []string{"a"})
 	server.Restart()
 	restarted.Store(true)
-	joined(publisher, "b")
+	joined(p, "b")
 	waitForNames(t, s, []string{"a", "b"})
 	if s.repeated() != 0 {
 		t.Errorf("%d came twice", s.repeated())
@@ -382,8 +374,8 @@ func TestAStreamThatAnswersIsNoService(t *testing.T) {
 	if err := client.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: connect(t, server.URL())})
-	check := waitForReason(t, publisher.Check, status.ReasonStreamCapturesRequests)
+	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
+	check := waitForReason(t, p.Check, status.ReasonStreamCapturesRequests)
 	if check.OK || !strings.Contains(check.Message, "the stream ALL takes requests on rosey.db.messages.outbound.get") {
 		t.Errorf("%+v", check)
 	}

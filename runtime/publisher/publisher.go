@@ -1,9 +1,7 @@
-package bus
+package publisher
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -26,18 +25,18 @@ const (
 	probeInterval = 500 * time.Millisecond
 )
 
-// PublisherOptions say how to publish. Conn, Subjects and Log are required.
-type PublisherOptions struct {
-	Conn     *Conn
-	Subjects Subjects
+// Options say how to publish. Conn, Subjects and Log are required.
+type Options struct {
+	Conn     *bus.Conn
+	Subjects bus.Subjects
 	// Binding says whether a stream keeps the events. Nil: none does.
-	Binding *Binding
+	Binding *bus.Binding
 	// Log gets one line for each change of the service's state and, at level DEBUG, one for each message.
 	Log *slog.Logger
 	// Buffer is how many messages are kept. 0: DefaultBuffer.
 	Buffer int
 	// Fallback takes messages while nobody on NATS does. Nil: they wait.
-	Fallback Sink
+	Store Storer
 	// Registerer gets the publisher's metrics. Nil: none.
 	Registerer prometheus.Registerer
 }
@@ -53,49 +52,49 @@ type PublisherOptions struct {
 // What could not be confirmed is published again; its ids make that harmless. To a service that knows no ids
 // nothing is: what was on its way when the connection broke is lost rather than stored twice.
 type Publisher struct {
-	conn     *Conn
-	subjects Subjects
-	binding  *Binding
+	conn     *bus.Conn
+	subjects bus.Subjects
+	binding  *bus.Binding
 	log      *slog.Logger
-	requests *Requester
+	requests *bus.Requester
 	queue    *queue
 	reports  *queue // of queue, what the stream does not keep; empty without one
 	service  *serviceState
 	detour   *detour // nil without a fallback
-	metrics  publisherMetrics
+	metrics  metrics
 	durable  atomic.Bool // a stream keeps what is published
 }
 
-// NewPublisher makes a publisher. Nothing is sent until Run.
-func NewPublisher(o PublisherOptions) *Publisher {
+// New makes a publisher. Nothing is sent until Run.
+func New(o Options) *Publisher {
 	if o.Buffer == 0 {
 		o.Buffer = DefaultBuffer
 	}
 	q := newQueue(o.Buffer)
 	p := &Publisher{
 		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, log: o.Log,
-		requests: NewRequester(o.Conn, o.Subjects, nil),
+		requests: bus.NewRequester(o.Conn, o.Subjects, nil),
 		queue:    q,
 		reports:  newQueue(o.Buffer),
 		service:  newServiceState(o.Subjects, o.Log),
-		metrics:  newPublisherMetrics(o.Registerer, q),
+		metrics:  newMetrics(o.Registerer, q),
 	}
-	if o.Fallback != nil {
-		p.detour = &detour{sink: o.Fallback, log: o.Log, metrics: p.metrics}
+	if o.Store != nil {
+		p.detour = &detour{storer: o.Store, log: o.Log, metrics: p.metrics}
 	}
 	return p
 }
 
 // Publish takes a message and returns at once. eventID is the id of the event it tells of.
 // payload is encoded before Publish returns.
-func (p *Publisher) Publish(suffix Suffix, eventID string, payload any) {
-	data, err := Encode(payload)
+func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
+	data, err := bus.Encode(payload)
 	if err != nil {
 		p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
 		p.log.Error("[NATS] cannot encode "+string(suffix), "error", err)
 		return
 	}
-	if !p.queue.push(message{suffix: suffix, id: MsgID(eventID, suffix), data: data}) {
+	if !p.queue.push(bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data}) {
 		p.metrics.dropped.WithLabelValues(droppedFull).Inc()
 		p.service.dropped(p.queue.limit)
 	}
@@ -122,8 +121,8 @@ func (p *Publisher) give(ctx context.Context) bool {
 	durable := bound.Durable() && !p.service.storesAgain()
 	p.durable.Store(durable)
 	switch {
-	case errors.Is(err, ErrNotConnected):
-		p.service.absent(ErrNotConnected)
+	case errors.Is(err, bus.ErrNotConnected):
+		p.service.absent(bus.ErrNotConnected)
 		return false
 	case err != nil:
 		return false
@@ -152,16 +151,16 @@ func (p *Publisher) pause(ctx context.Context, wake <-chan struct{}) {
 // serviceAnswers says whether a service answered on this very connection, and asks if need be.
 func (p *Publisher) serviceAnswers(ctx context.Context) bool {
 	if !p.conn.Connected() {
-		p.service.absent(ErrNotConnected)
+		p.service.absent(bus.ErrNotConnected)
 		return false
 	}
-	return p.service.answersOn(p.conn.number()) || p.askService(ctx)
+	return p.service.answersOn(p.conn.Generation()) || p.askService(ctx)
 }
 
 // askService asks whether a service is there, and notes what it hears.
 func (p *Publisher) askService(ctx context.Context) bool {
-	connection := p.conn.number()
-	knowsIDs, err := p.probe(ctx)
+	connection := p.conn.Generation()
+	knowsIDs, err := p.requests.FindService(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			p.service.absent(err)
@@ -172,43 +171,25 @@ func (p *Publisher) askService(ctx context.Context) bool {
 	return true
 }
 
-// probe sends a request that changes nothing and that every database service answers with an array.
-// It answers whether the service knows ids.
-func (p *Publisher) probe(ctx context.Context) (knowsIDs bool, err error) {
-	reply, err := p.requests.request(ctx, OutboundGet, []byte(`{"limit":0}`))
-	if err != nil {
-		return false, err
-	}
-	if stream, captured := confirmation(reply.Data); captured {
-		return false, &streamError{
-			status.ReasonStreamCapturesRequests, capturesRequests(stream, p.subjects.Subject(OutboundGet)),
-		}
-	}
-	if !bytes.HasPrefix(bytes.TrimSpace(reply.Data), []byte("[")) {
-		return false, fmt.Errorf("requesting %s: %w", p.subjects.Subject(OutboundGet), errNotAService)
-	}
-	return reply.Header.Get(IDsHeader) != "", nil
-}
-
-func (p *Publisher) published(messages []message) {
+func (p *Publisher) published(messages []bus.Message) {
 	if len(messages) == 0 {
 		return
 	}
 	for _, m := range messages {
-		p.metrics.published.WithLabelValues(string(m.suffix)).Inc()
-		p.log.Debug("[NATS] published "+string(m.suffix), "id", m.id)
+		p.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
+		p.log.Debug("[NATS] published "+string(m.Suffix), "id", m.ID)
 	}
 	p.service.flows()
 }
 
 // tooLarge drops a message that would never be taken and hold up everything behind it.
-func (p *Publisher) tooLarge(m message) {
+func (p *Publisher) tooLarge(m bus.Message) {
 	p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-	p.log.Error("[NATS] too large to publish: "+string(m.suffix), "bytes", len(m.data))
+	p.log.Error("[NATS] too large to publish: "+string(m.Suffix), "bytes", len(m.Data))
 }
 
-func (p *Publisher) wire(m message) *nats.Msg {
-	return &nats.Msg{Subject: p.subjects.Subject(m.suffix), Header: nats.Header{MsgIDHeader: {m.id}}, Data: m.data}
+func (p *Publisher) wire(m bus.Message) *nats.Msg {
+	return &nats.Msg{Subject: p.subjects.Subject(m.Suffix), Header: nats.Header{bus.MsgIDHeader: {m.ID}}, Data: m.Data}
 }
 
 // Flush waits until everything that was published before the call has been sent.
@@ -223,18 +204,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 }
 
 // ServiceAbsent tells the publisher that a request found nobody, so that it keeps messages at once.
-func (p *Publisher) ServiceAbsent() { p.service.absent(ErrNoService) }
+func (p *Publisher) ServiceAbsent() { p.service.absent(bus.ErrNoService) }
 
 // Check is the state of the database service as status.ServiceCheck.
 func (p *Publisher) Check() status.Check { return p.detour.check(p.service.check(p.durable.Load())) }
-
-// Encode is JSON without the escapes for HTML pages, since a line of chat is full of HTML.
-func Encode(payload any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(payload); err != nil {
-		return nil, fmt.Errorf("encoding JSON: %w", err)
-	}
-	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
-}

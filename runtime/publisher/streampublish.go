@@ -1,4 +1,4 @@
-package bus
+package publisher
 
 import (
 	"context"
@@ -8,15 +8,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-)
 
-// streamBatch bounds what is on its way to the stream and not confirmed.
-const streamBatch = 1024
+	"rosey.dev/rosey/runtime/bus"
+)
 
 // giveToStream has the stream keep one batch, or waits for something to send. What is not confirmed stays in the
 // queue from the first such message on, and goes out again in order. It answers false when the stream does not take it.
-func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
-	batch, end := p.queue.front(streamBatch)
+func (p *Publisher) giveToStream(ctx context.Context, bound bus.Bound) bool {
+	batch, end := p.queue.front(bus.MaxUnacknowledged)
 	if len(batch) == 0 {
 		p.pause(ctx, p.queue.pushed)
 		return true
@@ -26,26 +25,26 @@ func (p *Publisher) giveToStream(ctx context.Context, bound Bound) bool {
 	p.published(confirmed)
 	switch {
 	case err == nil:
-		p.binding.Works()
+		p.binding.ReportSuccess()
 	case ctx.Err() == nil:
-		p.binding.Doubt(err)
+		p.binding.ReportFailure(err)
 	}
 	return err == nil
 }
 
 // onItsWay is a message that was sent and what will be known of it.
 type onItsWay struct {
-	message message
+	message bus.Message
 	future  jetstream.PubAckFuture // nil: it could not be sent and never can, or is a report
 	report  bool                   // no stream keeps it
 }
 
 // keep sends a batch without waiting in between, then waits for the confirmations. done counts the messages from the
 // front that need not be sent again.
-func (p *Publisher) keep(ctx context.Context, bound Bound, batch []message) (confirmed []message, done int, err error) {
+func (p *Publisher) keep(ctx context.Context, bound bus.Bound, batch []bus.Message) (confirmed []bus.Message, done int, err error) {
 	var sent []onItsWay
 	for _, m := range batch {
-		if !slices.Contains(Events, m.suffix) {
+		if !slices.Contains(bus.Events, m.Suffix) {
 			sent = append(sent, onItsWay{message: m, report: true})
 			continue
 		}
@@ -78,7 +77,7 @@ func (p *Publisher) keep(ctx context.Context, bound Bound, batch []message) (con
 	return confirmed, done, err
 }
 
-func (p *Publisher) confirm(ctx context.Context, bound Bound, one onItsWay) error {
+func (p *Publisher) confirm(ctx context.Context, bound bus.Bound, one onItsWay) error {
 	select {
 	case ack := <-one.future.Ok():
 		if kept := bound.Stream.CachedInfo().Config.Name; ack.Stream != kept {

@@ -1,4 +1,4 @@
-package bus_test
+package publisher_test
 
 import (
 	"sync/atomic"
@@ -9,23 +9,24 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/publisher"
 )
 
-// A report that a bot could not make at once goes through the publisher. The service answers it, not a stream: taken
+// A report that a bot could not make at once goes through the p. The service answers it, not a stream: taken
 // for a stream's confirmation, that answer once held up every event behind it for as long as the bot lived.
 func TestReportsDoNotHoldUpTheStream(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natstest.JetStream(t))
 	conn := connect(t, server.URL())
-	publisher := runPublisher(t, bus.PublisherOptions{Conn: conn, Binding: bind(t, conn, mode(config.JetStreamAlways))})
+	p := runPublisher(t, publisher.Options{Conn: conn, Binding: bind(t, conn, mode(config.JetStreamAlways))})
 	kept := func(messages uint64) func() bool {
 		return func() bool {
 			stream, err := jetStream(t, server).Stream(t.Context(), "rosey_events")
 			return err == nil && stream.CachedInfo().State.Msgs == messages
 		}
 	}
-	publisher.Publish(bus.OutboundSent, "1", bus.OutboundSentPayload{MessageID: new(int64(7))})
-	joined(publisher, "alice")
+	p.Publish(bus.OutboundSent, "1", bus.OutboundSentPayload{MessageID: new(int64(7))})
+	joined(p, "alice")
 	natstest.Eventually(t, "the event in the stream, though nobody takes the report", kept(1))
 
 	var reports atomic.Int64
@@ -37,9 +38,9 @@ func TestReportsDoNotHoldUpTheStream(t *testing.T) {
 		reports.Add(1)
 		_ = m.Respond([]byte(`{"success":true}`))
 	})
-	must(t, publisher.Flush(t.Context()))
-	joined(publisher, "bob")
-	must(t, publisher.Flush(t.Context()))
+	must(t, p.Flush(t.Context()))
+	joined(p, "bob")
+	must(t, p.Flush(t.Context()))
 	natstest.Eventually(t, "the next event in the stream", kept(2))
 	if reports.Load() != 1 {
 		t.Errorf("%d reports, want one", reports.Load())

@@ -1,8 +1,11 @@
-package bus
+package publisher
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
+
+	"rosey.dev/rosey/runtime/bus"
 )
 
 // giveReports asks the service to take what no stream keeps, one after the other, until one is not acknowledged. It
@@ -13,15 +16,15 @@ func (p *Publisher) giveReports(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
-		reply, err := p.requests.request(ctx, batch[0].suffix, batch[0].data)
-		if err != nil {
+		var ack bus.Ack
+		err := p.requests.Request(ctx, batch[0].Suffix, json.RawMessage(batch[0].Data), &ack)
+		if _, refused := errors.AsType[*json.SyntaxError](err); err != nil && !refused {
 			return
 		}
-		var ack Ack
-		if err := json.Unmarshal(reply.Data, &ack); err != nil || !ack.Success {
+		if err != nil || !ack.Success {
 			// To ask again would have the same answer, and hold up what is behind.
 			p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-			p.log.Error("[NATS] refused "+string(batch[0].suffix), "answer", ack.Error)
+			p.log.Error("[NATS] refused "+string(batch[0].Suffix), "answer", ack.Error)
 			p.reports.removeTo(end)
 			continue
 		}

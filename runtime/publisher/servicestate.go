@@ -1,4 +1,4 @@
-package bus
+package publisher
 
 import (
 	"errors"
@@ -6,11 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
-
-// errNotAService says that a request was answered by something that is no database service.
-var errNotAService = errors.New("something answers that is no database service")
 
 // serviceState is what the publisher knows about the database service, with one log line for each change.
 type serviceState struct {
@@ -27,7 +25,7 @@ type serviceState struct {
 	lost       int // messages dropped since the service went away
 }
 
-func newServiceState(subjects Subjects, log *slog.Logger) *serviceState {
+func newServiceState(subjects bus.Subjects, log *slog.Logger) *serviceState {
 	return &serviceState{
 		subject: subjects.Subject("db.…"), log: log,
 		reason: status.ReasonStarting, why: "looking for a database service on " + subjects.Subject("db.…"),
@@ -70,16 +68,16 @@ func (s *serviceState) absent(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	log, why, reason := s.log.Warn, "no database service answers on "+s.subject, status.ReasonServiceAbsent
-	captured, isCaptured := errors.AsType[*streamError](err)
+	captured, isCaptured := errors.AsType[*bus.StreamError](err)
 	switch {
 	case isCaptured:
-		why, reason = captured.message, captured.reason
-	case errors.Is(err, ErrNotConnected):
+		why, reason = captured.Message, captured.Reason
+	case errors.Is(err, bus.ErrNotConnected):
 		log = s.log.Debug // the connection says it louder
 		why = "no connection to NATS, so the database service cannot be reached"
-	case errors.Is(err, ErrNoReply):
+	case errors.Is(err, bus.ErrNoReply):
 		why = "the database service on " + s.subject + " does not answer in time"
-	case errors.Is(err, errNotAService):
+	case errors.Is(err, bus.ErrNotAService):
 		why = err.Error()
 	}
 	s.set(log, false, reason, why)

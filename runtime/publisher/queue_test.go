@@ -1,10 +1,14 @@
-package bus
+package publisher
 
-import "testing"
+import (
+	"testing"
 
-func ids(messages []message) (all string) {
+	"rosey.dev/rosey/runtime/bus"
+)
+
+func ids(messages []bus.Message) (all string) {
 	for _, m := range messages {
-		all += m.id
+		all += m.ID
 	}
 	return all
 }
@@ -12,7 +16,7 @@ func ids(messages []message) (all string) {
 func TestQueueRemovesWhatWasSentAlthoughItsFrontWasDropped(t *testing.T) {
 	q := newQueue(3)
 	for _, id := range []string{"a", "b", "c"} {
-		if !q.push(message{id: id}) {
+		if !q.push(bus.Message{ID: id}) {
 			t.Errorf("%s: dropped something from a queue that was not full", id)
 		}
 	}
@@ -21,7 +25,7 @@ func TestQueueRemovesWhatWasSentAlthoughItsFrontWasDropped(t *testing.T) {
 		t.Fatalf("front = %q", ids(batch))
 	}
 	// While a and b are on their way, the full queue loses a.
-	if q.push(message{id: "d"}) {
+	if q.push(bus.Message{ID: "d"}) {
 		t.Error("pushing to a full queue dropped nothing")
 	}
 	q.removeTo(end)
@@ -32,7 +36,7 @@ func TestQueueRemovesWhatWasSentAlthoughItsFrontWasDropped(t *testing.T) {
 	for _, test := range []struct{ pushed, left string }{{"ef", "def"}, {"ghi", "ghi"}} {
 		_, end = q.front(1)
 		for _, id := range test.pushed {
-			q.push(message{id: string(id)})
+			q.push(bus.Message{ID: string(id)})
 		}
 		q.removeTo(end)
 		if rest, _ := q.front(9); ids(rest) != test.left {

@@ -1,0 +1,27 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Message is one event on its way from the bot to the database: published on NATS or stored directly.
+type Message struct {
+	Suffix Suffix
+	// ID is the value of MsgIDHeader. Empty: the publisher sent none, as the Python bot.
+	ID string
+	// Data is the payload in JSON.
+	Data []byte
+}
+
+// Encode returns payload as JSON, without the escapes for HTML pages that json.Marshal adds: a line of chat is HTML.
+func Encode(payload any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(payload); err != nil {
+		return nil, fmt.Errorf("encoding JSON: %w", err)
+	}
+	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
+}
