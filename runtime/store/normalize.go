@@ -50,6 +50,10 @@ func cleanFact(fact Fact) Fact {
 			fact.WatchingSince = new(time.UnixMilli(fact.WatchingSince.UnixMilli()).UTC())
 		}
 		return fact
+	case OutboundFailed:
+		fact.Error = CleanText(fact.Error)
+		fact.Attempts = min(max(fact.Attempts, 0), MaxAttempts-1)
+		return fact
 	default:
 		return fact
 	}

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 const (
 	// OutboundLease is how long a claimed message is its claimant's. It bounds how long a line waits
@@ -24,6 +27,15 @@ type OutboundQuery struct {
 	// Claimant takes what it gets until Now plus OutboundLease. Empty: takes nothing.
 	Claimant string
 	Now      time.Time
+	// AppliedUntil returns a time for which every OutboundSent and OutboundFailed that was published before it has been
+	// applied. It is called at most once, and only if a message is due that was claimed before. Nil: all reports have
+	// been applied.
+	//
+	// A report on a claimed message may still be on its way, and a message that is handed out again would be said twice.
+	// So if the time is before Now, messages whose claim ended after it are left out, and so are those that Claimant
+	// itself has claimed: it may be a process that was restarted and does not know what it sent before. Messages that
+	// nobody has claimed are not affected.
+	AppliedUntil func(ctx context.Context) time.Time
 }
 
 // OutboundMessage is a line that waits for the bot to say it.

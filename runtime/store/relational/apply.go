@@ -69,13 +69,18 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 	})
 }
 
-// findChannels reads the rows of the channels that events belong to, in the order of their names.
+// findChannels reads the rows of the channels that events belong to, in the order of their names. Reports on outbound
+// messages need no channel.
 func (s Store) findChannels(
 	ctx context.Context, session Session, events []store.Event,
 ) (map[store.Channel]channelRow, error) {
 	spelled := map[store.Channel]store.Channel{}
 	var keys []store.Channel
 	for _, event := range events {
+		switch event.Fact.(type) {
+		case store.OutboundSent, store.OutboundFailed:
+			continue
+		}
 		key := fold(event.Channel)
 		if _, known := spelled[key]; !known {
 			spelled[key] = event.Channel
@@ -114,12 +119,15 @@ func (b *batch) write(ctx context.Context, session Session) error {
 	sortRows(b.marks, 1)
 	sortRows(b.fields, 2)
 	sortRows(b.watches, 2)
+	sortRows(b.sent, 1)
+	sortRows(b.failed, 1)
 	for _, merged := range []struct {
 		what, query string
 		rows        [][]any
 	}{
 		{"users", userSQL, b.userRows()}, {"records", highWaterSQL, b.marks}, {"the bot's status", statusSQL, b.fields},
-		{"when the bot was there", watchSQL, b.watches},
+		{"when the bot was there", watchSQL, b.watches}, {"sent outbound messages", sentSQL, b.sent},
+		{"failed outbound messages", failedSQL, b.failed},
 	} {
 		if len(merged.rows) == 0 {
 			continue

@@ -27,6 +27,8 @@ type batch struct {
 	marks   [][]any // the arguments of highWaterSQL
 	fields  [][]any // the arguments of statusSQL
 	watches [][]any // the arguments of watchSQL
+	sent    [][]any // the arguments of sentSQL
+	failed  [][]any // the arguments of failedSQL
 }
 
 // inserts are rows of one table by their event's id.
@@ -90,6 +92,10 @@ func (b *batch) add(event store.Event, channel channelRow) error {
 		return b.status(event.ID, channel, fact, at)
 	case store.Action:
 		b.insert(actionTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
+	case store.OutboundSent:
+		b.sent = append(b.sent, sentRow(fact, at))
+	case store.OutboundFailed:
+		b.failed = append(b.failed, failedRow(fact, at))
 	default:
 		return fmt.Errorf("%w: unknown kind of fact %T", store.ErrRejected, fact)
 	}

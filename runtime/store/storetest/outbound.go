@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,21 +15,17 @@ func enqueue(t *testing.T, s store.Store, channel store.Channel, at float64, tex
 	return must[int64](t)(s.Enqueue(t.Context(), channel, store.OutboundLine{Text: text, At: clock(at)}))
 }
 
-func markSent(t *testing.T, s store.Store, id int64, at float64) {
+func reportSent(t *testing.T, s store.Store, id int64, at float64) {
 	t.Helper()
-	if err := s.MarkSent(t.Context(), id, clock(at)); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, s, happened(at, store.OutboundSent{ID: id}))
 }
 
-func markFailed(t *testing.T, s store.Store, failure store.OutboundFailure) {
+func reportFailed(t *testing.T, s store.Store, at float64, failure store.OutboundFailed) {
 	t.Helper()
-	if err := s.MarkFailed(t.Context(), failure); err != nil {
-		t.Fatal(err)
-	}
+	apply(t, s, happened(at, failure))
 }
 
-// ask answers what a claimant gets at a moment. The order matters.
+// ask returns what a claimant gets at a moment, in order.
 func ask(t *testing.T, s store.Store, claimant string, at float64, limit int) []store.OutboundMessage {
 	t.Helper()
 	return must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
@@ -35,7 +33,7 @@ func ask(t *testing.T, s store.Store, claimant string, at float64, limit int) []
 	}))
 }
 
-func saying(messages []store.OutboundMessage) (texts []string) {
+func outboundTexts(messages []store.OutboundMessage) (texts []string) {
 	for _, message := range messages {
 		texts = append(texts, message.Text)
 	}
@@ -48,13 +46,13 @@ func outbound(t *testing.T, s store.Store) {
 	first := enqueue(t, s, movies, 10, "first")
 	third := enqueue(t, s, movies, 20, "third")
 	waiting := func(limit, maxRetries int) []string {
-		return saying(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
+		return outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
 			Limit: limit, MaxRetries: maxRetries, Now: clock(30),
 		})))
 	}
 
 	same(t, "oldest first", []string{"first", "second", "third"}, waiting(50, 3))
-	same(t, "asking again, since asking takes nothing", []string{"first", "second", "third"}, waiting(50, 3))
+	same(t, "asking again without a claimant", []string{"first", "second", "third"}, waiting(50, 3))
 	same(t, "limit 2", []string{"first", "second"}, waiting(2, 3))
 	same(t, "limit 0", nil, waiting(0, 3))
 	same(t, "limit -1", nil, waiting(-1, 3))
@@ -62,13 +60,13 @@ func outbound(t *testing.T, s store.Store) {
 	same(t, "a whole message", []store.OutboundMessage{{ID: first, EnqueuedAt: clock(10), Text: "first"}},
 		ask(t, s, "", 30, 1))
 
-	markSent(t, s, first, 31)
-	markSent(t, s, first, 32) // said twice, it is still sent
+	reportSent(t, s, first, 31)
+	reportSent(t, s, first, 32)
 	same(t, "one sent", []string{"second", "third"}, waiting(50, 3))
-	markSent(t, s, third, 32)
+	reportSent(t, s, third, 32)
 	same(t, "two sent", []string{"second"}, waiting(50, 3))
 	if next := enqueue(t, s, movies, 40, "fourth"); next <= max(first, second, third) {
-		t.Errorf("id %d was given before", next)
+		t.Errorf("id %d was assigned before", next)
 	}
 }
 
@@ -81,7 +79,7 @@ func outboundChannels(t *testing.T, s store.Store) {
 		got := must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), channel, store.OutboundQuery{
 			Limit: 50, MaxRetries: 3, Now: clock(2), Claimant: "a",
 		}))
-		same(t, channel.Name, []string{channel.Name}, saying(got))
+		same(t, channel.Name, []string{channel.Name}, outboundTexts(got))
 	}
 }
 
@@ -102,9 +100,9 @@ func outboundClientIDs(t *testing.T, s store.Store) {
 	}
 	put(movies, "")
 	put(movies, "")
-	markSent(t, s, first, 2)
+	reportSent(t, s, first, 2)
 	same(t, "a repetition after it was sent", first, put(movies, "a"))
-	same(t, "what is left to say", []string{"hi", "hi", "hi"}, saying(ask(t, s, "", 3, all)))
+	same(t, "what is left to send", []string{"hi", "hi", "hi"}, outboundTexts(ask(t, s, "", 3, all)))
 }
 
 func outboundClaims(t *testing.T, s store.Store) {
@@ -112,31 +110,29 @@ func outboundClaims(t *testing.T, s store.Store) {
 		enqueue(t, s, movies, float64(i), fmt.Sprint(i))
 	}
 	lease := store.OutboundLease.Seconds()
-	same(t, "a claims", []string{"0", "1"}, saying(ask(t, s, "a", 10, 2)))
-	same(t, "b gets the rest", []string{"2"}, saying(ask(t, s, "b", 11, 9)))
-	same(t, "who claims nothing sees nothing", nil, saying(ask(t, s, "", 12, 9)))
-	same(t, "a asks again, having heard no answer", []string{"0", "1"}, saying(ask(t, s, "a", 10+lease-1, 9)))
-	same(t, "b's lease ends", []string{"2"}, saying(ask(t, s, "c", 11+lease, 9)))
-	same(t, "a's was renewed", nil, saying(ask(t, s, "b", 10+lease+1, 9)))
-	same(t, "a's ends too, and everybody sees it", []string{"0", "1"}, saying(ask(t, s, "", 10+2*lease-1, 9)))
-	same(t, "that took nothing", []string{"0", "1"}, saying(ask(t, s, "b", 10+2*lease, 9)))
+	same(t, "a claims", []string{"0", "1"}, outboundTexts(ask(t, s, "a", 10, 2)))
+	same(t, "b gets the rest", []string{"2"}, outboundTexts(ask(t, s, "b", 11, 9)))
+	same(t, "without a claimant", nil, outboundTexts(ask(t, s, "", 12, 9)))
+	same(t, "a asks again, its reply was lost", []string{"0", "1"}, outboundTexts(ask(t, s, "a", 10+lease-1, 9)))
+	same(t, "b's claim ends", []string{"2"}, outboundTexts(ask(t, s, "c", 11+lease, 9)))
+	same(t, "a's was renewed", nil, outboundTexts(ask(t, s, "b", 10+lease+1, 9)))
+	same(t, "a's ends too", []string{"0", "1"}, outboundTexts(ask(t, s, "", 10+2*lease-1, 9)))
+	same(t, "nobody claimed it", []string{"0", "1"}, outboundTexts(ask(t, s, "b", 10+2*lease, 9)))
 }
 
-// Who gets a line that somebody had before learns since when, until something is said of it.
-func outboundClaimedBefore(t *testing.T, s store.Store) {
+// A claimant learns since when others may have sent the message, until an attempt is reported.
+func outboundClaimedSince(t *testing.T, s store.Store) {
 	id := enqueue(t, s, movies, 0, "hi")
 	since := func(claimant string, at float64) time.Time {
 		t.Helper()
 		return ask(t, s, claimant, at, 1)[0].ClaimedSince
 	}
-	same(t, "who takes nothing has not claimed it", time.Time{}, since("", 5))
-	same(t, "the first to have it", time.Time{}, since("a", 10))
-	same(t, "a again, having heard no answer or started anew", clock(10), since("a", 11))
-	same(t, "b, when a's lease has ended", clock(10), since("b", 200))
-	markFailed(t, s, store.OutboundFailure{ID: id, Claimant: "a", At: clock(201)})
-	same(t, "of no account from a, who lost it", clock(10), since("b", 202))
-	markFailed(t, s, store.OutboundFailure{ID: id, Claimant: "b", At: clock(203)})
-	same(t, "something was said of it", time.Time{}, since("b", 400))
+	same(t, "without a claimant", time.Time{}, since("", 5))
+	same(t, "the first claim", time.Time{}, since("a", 10))
+	same(t, "a again, its reply was lost or it was restarted", clock(10), since("a", 11))
+	same(t, "b, after a's claim has ended", clock(10), since("b", 200))
+	reportFailed(t, s, 203, store.OutboundFailed{ID: id})
+	same(t, "an attempt was reported", time.Time{}, since("b", 400))
 	same(t, "claimed anew", clock(400), since("b", 401))
 }
 
@@ -145,33 +141,35 @@ func outboundBackOff(t *testing.T, s store.Store) {
 	enqueue(t, s, movies, 1, "behind it")
 	due := func(at float64) bool {
 		got := ask(t, s, "", at, all)
-		same(t, "the other is never in its way", "behind it", got[len(got)-1].Text)
+		same(t, "the other message is never blocked", "behind it", got[len(got)-1].Text)
 		return len(got) == 2
 	}
 	at := 100.0
 	for failures, minutes := range []float64{2, 4, 8} {
 		got := ask(t, s, "a", at, 1)
 		same(t, "the count of failures", failures, got[0].RetryCount)
-		markFailed(t, s, store.OutboundFailure{ID: id, Error: fmt.Sprint("flood ", failures), At: clock(at)})
+		text := fmt.Sprint("flood ", failures)
+		reportFailed(t, s, at, store.OutboundFailed{ID: id, Attempts: failures, Error: text})
 		if due(at+60*minutes-0.001) || !due(at+60*minutes) {
 			t.Errorf("after failure %d it is not due after %v minutes", failures, minutes)
 		}
 		at += 60 * minutes
-		same(t, "the last error", fmt.Sprint("flood ", failures), ask(t, s, "", at, 1)[0].LastError)
+		same(t, "the last error", text, ask(t, s, "", at, 1)[0].LastError)
 		same(t, "fewer retries allowed", []string{"behind it"},
-			saying(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
+			outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
 				Limit: all, MaxRetries: failures + 1, Now: clock(at),
 			}))))
 	}
-	markFailed(t, s, store.OutboundFailure{ID: id, Error: "flood", At: clock(at)})
+	reportFailed(t, s, at, store.OutboundFailed{ID: id, Attempts: 3, Error: "flood"})
 	got := must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
 		Limit: all, MaxRetries: all, Now: clock(at + 1e6),
 	}))
-	same(t, "abandoned for good", []string{"behind it"}, saying(got))
+	same(t, "abandoned for good", []string{"behind it"}, outboundTexts(got))
 }
 
 func outboundFailures(t *testing.T, s store.Store) {
-	due := func(id int64, at float64) (retryCount int) {
+	// failures returns how many attempts failed, -1 if the message does not wait.
+	failures := func(id int64, at float64) int {
 		for _, message := range ask(t, s, "", at, all) {
 			if message.ID == id {
 				return message.RetryCount
@@ -180,52 +178,121 @@ func outboundFailures(t *testing.T, s store.Store) {
 		return -1
 	}
 	permanent := enqueue(t, s, movies, 0, "permanent")
-	markFailed(t, s, store.OutboundFailure{ID: permanent, Error: "muted", Permanent: true, At: clock(1)})
-	same(t, "permanent: never again", -1, due(permanent, 1e6))
+	reportFailed(t, s, 1, store.OutboundFailed{ID: permanent, Error: "muted", Permanent: true})
+	same(t, "permanent: never again", -1, failures(permanent, 1e6))
 
-	told := enqueue(t, s, movies, 0, "told twice")
+	repeated := enqueue(t, s, movies, 0, "repeated")
 	for range 3 {
-		markFailed(t, s, store.OutboundFailure{ID: told, RetryCount: new(0), At: clock(2)})
+		reportFailed(t, s, 2, store.OutboundFailed{ID: repeated})
 	}
-	same(t, "a failure told again counts once", 1, due(told, 122))
+	same(t, "a repeated report counts once", 1, failures(repeated, 122))
 
 	sent := enqueue(t, s, movies, 0, "sent")
-	markSent(t, s, sent, 3)
-	markFailed(t, s, store.OutboundFailure{ID: sent, At: clock(4)})
-	same(t, "sent stays sent", -1, due(sent, 1e6))
-	markSent(t, s, permanent, 5) // its echo came late
-	markFailed(t, s, store.OutboundFailure{ID: permanent, At: clock(6)})
-	same(t, "sent after all", -1, due(permanent, 1e6))
+	reportSent(t, s, sent, 3)
+	reportFailed(t, s, 4, store.OutboundFailed{ID: sent})
+	same(t, "sent stays sent", -1, failures(sent, 1e6))
+	reportSent(t, s, permanent, 5) // its echo came late
+	reportFailed(t, s, 6, store.OutboundFailed{ID: permanent})
+	same(t, "sent after all", -1, failures(permanent, 1e6))
 
-	stolen := enqueue(t, s, movies, 1e5, "stolen")
-	ask(t, s, "a", 1e5+1, all)
-	ask(t, s, "b", 1e5+200, all)
-	markFailed(t, s, store.OutboundFailure{ID: stolen, Claimant: "a", At: clock(1e5 + 201)})
-	same(t, "a lost its lease to b", []string{"stolen"}, only("stolen", saying(ask(t, s, "b", 1e5+202, all))))
-	markFailed(t, s, store.OutboundFailure{ID: stolen, Claimant: "b", At: clock(1e5 + 203)})
-	same(t, "b's counts", 1, due(stolen, 1e5+203+120))
-	markFailed(t, s, store.OutboundFailure{ID: 4711, At: clock(1)})
+	early := enqueue(t, s, movies, 0, "reports out of order")
+	reportFailed(t, s, 500, store.OutboundFailed{ID: early, Attempts: 2, Error: "third"})
+	reportFailed(t, s, 600, store.OutboundFailed{ID: early, Attempts: 1, Error: "second"})
+	same(t, "the attempt with the highest number counts", -1, failures(early, 500+8*60-0.001))
+	same(t, "with its time", 3, failures(early, 500+8*60))
+
+	far := enqueue(t, s, movies, 0, "number out of range")
+	reportFailed(t, s, 1, store.OutboundFailed{ID: far, Attempts: 1 << 40})
+	same(t, "as the last attempt", -1, failures(far, 1e9))
+	reportFailed(t, s, 1, store.OutboundFailed{ID: 4711})
 }
 
-func only(one string, texts []string) (found []string) {
-	for _, text := range texts {
-		if text == one {
-			found = append(found, text)
+// A restored database assigns the IDs of messages that were enqueued after the backup again.
+func outboundOtherRow(t *testing.T, s store.Store) {
+	id := enqueue(t, s, movies, 10.75, "new")
+	other := clock(20)
+	apply(t, s, happened(30, store.OutboundSent{ID: id, EnqueuedAt: other}),
+		happened(30, store.OutboundFailed{ID: id, EnqueuedAt: other, Permanent: true}))
+	want := store.OutboundMessage{ID: id, EnqueuedAt: clock(10.75), Text: "new"}
+	same(t, "reports on another message", []store.OutboundMessage{want}, ask(t, s, "", 40, 1))
+	wire := time.Unix(clock(10.75).Unix(), 0)
+	reportFailed(t, s, 40, store.OutboundFailed{ID: id, EnqueuedAt: wire, Error: "flood"})
+	want.RetryCount, want.LastError = 1, "flood"
+	same(t, "a failure with the time in seconds", []store.OutboundMessage{want}, ask(t, s, "", 1000, 1))
+	apply(t, s, happened(50, store.OutboundSent{ID: id, EnqueuedAt: wire}))
+	same(t, "sent, with the time in seconds", nil, outboundTexts(ask(t, s, "", 1000, 1)))
+}
+
+// A report that is applied late or again must not end a claim that was made after the attempt: the new claimant may
+// have sent the message, and whoever claims it next must learn that.
+func outboundLateFailure(t *testing.T, s store.Store) {
+	id := enqueue(t, s, movies, 0, "hi")
+	ask(t, s, "a", 1, 1)
+	failure := store.OutboundFailed{ID: id, Error: "flood"}
+	reportFailed(t, s, 2, failure)
+	same(t, "claimed after the back-off", []string{"hi"}, outboundTexts(ask(t, s, "b", 200, 1)))
+	reportFailed(t, s, 2, failure)
+	same(t, "still b's", nil, outboundTexts(ask(t, s, "c", 201, 1)))
+	same(t, "since its claim", clock(200), ask(t, s, "b", 202, 1)[0].ClaimedSince)
+	reportFailed(t, s, 203, store.OutboundFailed{ID: id, Attempts: 1})
+	same(t, "b's claim ended with its attempt", time.Time{}, ask(t, s, "c", 500, 1)[0].ClaimedSince)
+}
+
+// While reports may be on their way, what they may be about is not handed out.
+func outboundUnappliedReports(t *testing.T, s store.Store) {
+	enqueue(t, s, movies, 0, "claimed by a")
+	ask(t, s, "a", 10, 1) // until 70
+	enqueue(t, s, movies, 1, "never claimed")
+	get := func(claimant string, now, applied float64) []string {
+		t.Helper()
+		query := store.OutboundQuery{Limit: all, MaxRetries: all, Claimant: claimant, Now: clock(now)}
+		if applied != 0 {
+			query.AppliedUntil = func(context.Context) time.Time { return clock(applied) }
 		}
+		got := outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, query)))
+		// Nothing but a's claim shall be there in the next step.
+		if slices.Contains(got, "never claimed") {
+			got = slices.DeleteFunc(got, func(text string) bool { return text == "never claimed" })
+		} else {
+			t.Error("a message that nobody claimed is left out")
+		}
+		return got
 	}
-	return found
+	claimed := []string{"claimed by a"}
+	same(t, "a report of a's may be on its way", []string{}, get("", 100, 69))
+	same(t, "all that was published within the claim is applied", claimed, get("", 100, 70))
+	same(t, "all that was published is applied", claimed, get("", 100, 100))
+	same(t, "a time after now", claimed, get("", 100, 200))
+	same(t, "no time", claimed, get("", 100, 0))
 }
 
-// A client that cannot send and never says so asks for the same messages again and again.
+// A restarted bot has the name of the one before, and does not know what that one sent.
+func outboundRestartedClaimant(t *testing.T, s store.Store) {
+	enqueue(t, s, movies, 0, "hi")
+	ask(t, s, "a", 10, 1)
+	get := func(now, applied float64) []string {
+		t.Helper()
+		return outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, store.OutboundQuery{
+			Limit: 1, MaxRetries: all, Claimant: "a", Now: clock(now),
+			AppliedUntil: func(context.Context) time.Time { return clock(applied) },
+		})))
+	}
+	same(t, "its report may be on its way", nil, get(20, 19.999))
+	same(t, "all reports are applied", []string{"hi"}, get(20, 20)) // until 80
+	same(t, "the claim has ended, reports may be on their way", nil, get(100, 79))
+	same(t, "all reports from the time of the claim are applied", []string{"hi"}, get(100, 80))
+}
+
+// A client that cannot send and never reports that asks for the same messages again and again.
 func outboundStuck(t *testing.T, s store.Store) {
 	a := enqueue(t, s, movies, 0, "a")
 	enqueue(t, s, movies, 0, "b")
 	enqueue(t, s, movies, 1, "good")
 	for i := range store.MaxOffers {
-		same(t, "in turn", []string{"a", "b"}, saying(ask(t, s, "", float64(10+i), 2)))
+		same(t, "in order", []string{"a", "b"}, outboundTexts(ask(t, s, "", float64(10+i), 2)))
 	}
-	same(t, "the stuck ones let others go first", []string{"good", "a"}, saying(ask(t, s, "", 20, 2)))
-	same(t, "all", []string{"good", "a", "b"}, saying(ask(t, s, "", 20, 3)))
-	markFailed(t, s, store.OutboundFailure{ID: a, At: clock(20)})
-	same(t, "of one something was said", []string{"a", "good", "b"}, saying(ask(t, s, "", 140, 3)))
+	same(t, "the stuck ones come last", []string{"good", "a"}, outboundTexts(ask(t, s, "", 20, 2)))
+	same(t, "all", []string{"good", "a", "b"}, outboundTexts(ask(t, s, "", 20, 3)))
+	reportFailed(t, s, 20, store.OutboundFailed{ID: a})
+	same(t, "an attempt was reported", []string{"a", "good", "b"}, outboundTexts(ask(t, s, "", 140, 3)))
 }

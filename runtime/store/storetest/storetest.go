@@ -40,9 +40,14 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"outbound channels":        outboundChannels,
 		"outbound client ids":      outboundClientIDs,
 		"outbound claims":          outboundClaims,
-		"outbound claimed before":  outboundClaimedBefore,
+		"outbound claimed since":   outboundClaimedSince,
 		"outbound back-off":        outboundBackOff,
 		"outbound failures":        outboundFailures,
+		"outbound other row":       outboundOtherRow,
+		"outbound late failure":    outboundLateFailure,
+		"outbound reports pending": outboundUnappliedReports,
+		"outbound restarted":       outboundRestartedClaimant,
+		"outbound reports merge":   outboundReportsMerge,
 		"outbound stuck":           outboundStuck,
 		"key-value":                keyValue,
 		"key-value expiry":         keyValueExpiry,
@@ -139,9 +144,8 @@ func nothingStored(t *testing.T, s store.Store) {
 		Counts: []store.CountSample{}, Actions: []store.PastAction{}, Waiting: []store.OutboundMessage{},
 	}
 	same(t, "an empty store", want, read(t, s, movies))
-	if err := s.MarkSent(t.Context(), 4711, clock(0)); err != nil {
-		t.Errorf("marking an unknown message: %v", err)
-	}
+	reportSent(t, s, 4711, 0)
+	same(t, "after a report on an unknown message", want, read(t, s, movies))
 }
 
 func texts(lines []store.RecentLine) (all []string) {

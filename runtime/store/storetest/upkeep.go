@@ -49,9 +49,9 @@ func prune(t *testing.T, s store.Store) {
 		apply(t, s, happened(float64(i), store.UserCount{Chat: i}))
 		id := enqueue(t, s, movies, float64(i), fmt.Sprint(i))
 		if i%2 == 0 {
-			markSent(t, s, id, float64(i))
+			reportSent(t, s, id, float64(i))
 		} else {
-			markFailed(t, s, store.OutboundFailure{ID: id, Permanent: true, At: clock(float64(i))})
+			reportFailed(t, s, float64(i), store.OutboundFailed{ID: id, Permanent: true})
 		}
 	}
 	enqueue(t, s, movies, 0, "waits")
@@ -62,7 +62,7 @@ func prune(t *testing.T, s store.Store) {
 		}
 	}
 	same(t, "samples", []store.CountSample{{At: clock(3), Chat: 3}, {At: clock(4), Chat: 4}}, read(t, s, movies).Counts)
-	same(t, "what waits is kept", []string{"waits"}, saying(ask(t, s, "", 9, all)))
+	same(t, "what waits is kept", []string{"waits"}, outboundTexts(ask(t, s, "", 9, all)))
 	if _, err := s.Prune(t.Context(), store.PruneRule{Kind: "users", Before: clock(3)}, 2); err == nil {
 		t.Error("users were pruned")
 	}

@@ -44,11 +44,11 @@ func Fill(t *testing.T, s store.Importer, seed uint64) {
 func fillOutbound(t *testing.T, s store.Store, channel store.Channel) {
 	t.Helper()
 	enqueue(t, s, channel, 1, "waits")
-	markSent(t, s, enqueue(t, s, channel, 2, "sent"), 3)
+	reportSent(t, s, enqueue(t, s, channel, 2, "sent"), 3)
 	failed := enqueue(t, s, channel, 4, "failed")
-	markFailed(t, s, store.OutboundFailure{ID: failed, Error: "muted", At: clock(5)})
+	reportFailed(t, s, 5, store.OutboundFailed{ID: failed, Error: "muted"})
 	abandoned := enqueue(t, s, channel, 6, "abandoned")
-	markFailed(t, s, store.OutboundFailure{ID: abandoned, Error: "banned", Permanent: true, At: clock(7)})
+	reportFailed(t, s, 7, store.OutboundFailed{ID: abandoned, Error: "banned", Permanent: true})
 	line := store.OutboundLine{Text: "by id", ClientID: "client", At: clock(8)}
 	must[int64](t)(s.Enqueue(t.Context(), channel, line))
 }
