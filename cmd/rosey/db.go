@@ -45,16 +45,19 @@ func (c *component) serveDatabase(ctx context.Context) error {
 }
 
 func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
-	return database.New(database.Options{
-		Conn:       conn,
-		Subjects:   c.subjects,
-		Binding:    binding,
+	return database.NewService(database.ServiceOptions{
+		EngineOptions: c.engineOptions(), Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
+	})
+}
+
+func (c *component) engineOptions() database.EngineOptions {
+	return database.EngineOptions{
 		Channel:    c.channel(),
 		Open:       c.openStore,
 		Retention:  retention(c.config.Database.Retention),
 		Log:        c.log,
 		Registerer: c.registry,
-	})
+	}
 }
 
 func (c *component) channel() store.Channel {

@@ -8,6 +8,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bot"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/publisher"
@@ -17,7 +18,7 @@ import (
 // newDirectBot makes a bot with its database in the same process and without NATS: its work, until the
 // context ends, and its checks.
 func (c *component) newDirectBot() (work func(context.Context) error, checks []func() status.Check) {
-	direct := c.newDirect()
+	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
 	pub := publisher.NewDirect(direct, c.log, c.registry)
 	rosey := bot.New(c.config, bot.Options{
 		Publisher: pub, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
@@ -37,16 +38,6 @@ func (c *component) newDirectBot() (work func(context.Context) error, checks []f
 	}
 	// A database that does not open explains most.
 	return work, []func() status.Check{direct.StoreCheck, pub.Check, rosey.Check}
-}
-
-func (c *component) newDirect() *database.Direct {
-	return database.NewDirect(database.DirectOptions{
-		Channel:    c.channel(),
-		Open:       c.openStore,
-		Retention:  retention(c.config.Database.Retention),
-		Log:        c.log,
-		Registerer: c.registry,
-	})
 }
 
 // runAllDirect is `rosey run` without NATS.
@@ -78,7 +69,10 @@ func (c *component) newFallback() *fallback {
 	if !c.config.Database.DirectFallback || c.name != status.BotComponent { // NATS inside `rosey run` is not away
 		return nil
 	}
-	return &fallback{component: c, direct: c.newDirect()}
+	return &fallback{component: c, direct: database.NewDirect(database.DirectOptions{
+		EngineOptions:   c.engineOptions(),
+		ReportsInStream: c.config.NATS.JetStream.Mode != config.JetStreamNever,
+	})}
 }
 
 func (f *fallback) sink() publisher.Storer {

@@ -31,10 +31,13 @@ func (r *rig) startDatabase() *bus.Requester {
 	connection, err := bus.Connect(r.t.Context(), bus.Options{URL: r.config.NATS.URL, Log: natstest.Log(r.t)})
 	must(r.t, err)
 	path := filepath.Join(r.t.TempDir(), "rosey.db")
-	service := database.New(database.Options{
-		Conn: connection, Subjects: subjects, Log: natstest.Log(r.t),
-		Channel: store.Channel{Server: r.config.Channel.Server, Name: r.config.Channel.Name},
-		Open:    func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, path) },
+	service := database.NewService(database.ServiceOptions{
+		EngineOptions: database.EngineOptions{
+			Channel: store.Channel{Server: r.config.Channel.Server, Name: r.config.Channel.Name},
+			Open:    func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, path) },
+			Log:     natstest.Log(r.t),
+		},
+		Conn: connection, Subjects: subjects,
 	})
 	running, end := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	var worker sync.WaitGroup

@@ -150,6 +150,11 @@ func (s *connState) forbidden(err error) {
 			}
 			s.denied[parts[2]] = true
 		}
+		if strings.HasPrefix(parts[2], servicesAPI) {
+			// Only `nats micro` needs these subjects, to list the database service.
+			s.log.Debug("[NATS] " + what)
+			return
+		}
 		if strings.HasPrefix(parts[2], jetStreamAPI) {
 			// Whether JetStream is needed is not the connection's to say. Whoever asked sees it from deniedFor.
 			s.log.Warn("[NATS] " + what)
@@ -163,6 +168,9 @@ func (s *connState) forbidden(err error) {
 
 // jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.
 const jetStreamAPI = "$JS."
+
+// servicesAPI is the prefix of the subjects by which services are listed.
+const servicesAPI = "$SRV."
 
 // deniedFor is a subject of JetStream about a stream that the server has refused on the connection that stands.
 func (s *connState) deniedFor(stream string) (subject string) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Message is one event on its way from the bot to the database: published on NATS or stored directly.
@@ -13,6 +14,10 @@ type Message struct {
 	ID string
 	// Data is the payload in JSON.
 	Data []byte
+	// Time is when the message arrived, or the stream's time of it. Zero: it is still on its way.
+	Time time.Time
+	// StreamID names the message in its stream, the same at each delivery. Empty: it did not come from a stream.
+	StreamID string
 }
 
 // Encode returns payload as JSON, without the escapes for HTML pages that json.Marshal adds: a line of chat is HTML.

@@ -35,18 +35,23 @@ type OutboundMessage struct {
 // OutboundSentPayload is the body of OutboundSent. Sent wins over whatever else is said of a message.
 type OutboundSentPayload struct {
 	MessageID *int64 `json:"message_id"`
+	// MessageTimestamp is OutboundMessage.Timestamp. A message with this ID and another time is not the one that is
+	// meant: a restored database assigns IDs again. 0: the ID alone identifies the message.
+	MessageTimestamp int64 `json:"message_timestamp,omitempty"`
 	Origin
 }
 
 // OutboundFailedPayload is the body of OutboundFailed, which may be published or requested.
 type OutboundFailedPayload struct {
 	MessageID *int64 `json:"message_id"`
+	// MessageTimestamp is as in OutboundSentPayload.
+	MessageTimestamp int64 `json:"message_timestamp,omitempty"`
 	// Error says why, in words; it is in the replies to OutboundGet from then on.
 	Error string `json:"error"`
 	// Permanent says that trying again is of no use: the message is abandoned at once.
 	Permanent bool `json:"permanent"`
-	// RetryCount is that of the message as it was got. With it a failure that is told twice counts
-	// once. Nil: counts whenever it is told.
+	// RetryCount is OutboundMessage.RetryCount of the message as it was claimed. It makes a repeated report count
+	// once. Required.
 	RetryCount *int `json:"retry_count,omitempty"`
 	// Claimant is who got the message. A failure of a claimant whose lease somebody else has by now
 	// is ignored. Empty: never ignored for this.

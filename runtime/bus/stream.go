@@ -30,6 +30,7 @@ const (
 // Events are the subjects on which events are published, and which the stream keeps.
 var Events = []Suffix{
 	UserJoined, UserLeft, MessageLog, StatsUserCount, StatsHighWater, StatusUpdate, ActionPMCommand,
+	OutboundSent, OutboundFailed,
 }
 
 // StreamError is returned when the stream of somebody else, or the absence of one, is in the way. Message is for people.

@@ -14,7 +14,7 @@ import (
 )
 
 // quietly keeps the log, which has a line for each batch, out of what is measured.
-func quietly(o *database.Options) { o.Log = slog.New(slog.DiscardHandler) }
+func quietly(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }
 
 // BenchmarkBacklog has the service store lines of chat that wait in the stream. It is for profiles, which also hold
 // the NATS server and the publisher; test/bench measures the program beside other processes.

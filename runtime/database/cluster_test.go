@@ -33,7 +33,7 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 		binding = bind(t, o.Conn, three)
 		o.Binding = binding
 	})
-	s := r.startDurable(func(o *database.Options) { o.Binding = bind(t, o.Conn, three) })
+	s := r.startDurable(func(o *database.ServiceOptions) { o.Binding = bind(t, o.Conn, three) })
 
 	start := time.UnixMilli(1763700000000)
 	texts := numbers(3000)

@@ -5,66 +5,66 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
 )
 
-// maxSkew is how far a message's time may be ahead of its arrival. A bot's wrong clock must not make
-// maxima and spellings that nothing can replace for years.
+// maxSkew is how far the time of an event may be ahead of its arrival. Without a bound, a bot whose clock is wrong
+// could set maxima and statuses that nothing can replace for years.
 const maxSkew = 2 * time.Second
 
 var (
-	// errIncomplete says that a message lacks what it is about. The Python service ignores it too.
+	// errIncomplete marks a message that lacks what it is about. The Python service ignores such a message too.
 	errIncomplete = errors.New("incomplete")
-	// errInvalid says that a message cannot be read.
-	errInvalid = errors.New("cannot be read")
-	// errNotJSON is an errInvalid: not an object in JSON at all.
+	// errInvalid marks a message that cannot be decoded.
+	errInvalid = errors.New("cannot be decoded")
+	// errNotJSON is an errInvalid: the message is not a JSON object.
 	errNotJSON = fmt.Errorf("%w: not a JSON object", errInvalid)
 )
 
-// decoder turns messages into events.
+// decoder turns messages into events of the store.
 type decoder struct {
 	own store.Channel
 	ids *bus.IDs
 }
 
-// event answers an event without Fact when the message has none that can be stored. With an error,
-// there may be a Fact all the same: what could be read of the message.
-func (d decoder) event(suffix bus.Suffix, m arrival) (store.Event, error) {
-	fact, origin, err := decodeFact(suffix, m.Data)
+// event decodes a message. eventID is the event's ID in the message's, empty if it has none. The event has no Fact if
+// the message holds nothing that can be stored. With an error it may have one all the same: what could be read.
+func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
+	fact, origin, err := decodeFact(m.Suffix, m.Data)
 	if fact == nil {
 		return store.Event{}, err
 	}
-	at := d.time(origin, m.at)
+	at := boundTime(origin, m.Time)
 	if status, ok := fact.(store.Status); ok && !at.Equal(origin.Timestamp.Time) {
-		// A clock that is ahead: the joins that belong to it had their times cut, each to another.
+		// The bot's clock is ahead. The joins that belong to this moment were bounded too, each to another time, so
+		// they no longer match it.
 		status.WatchingSince = nil
 		fact = status
 	}
-	id := m.eventID(suffix)
 	switch {
-	case id != "":
-	case m.kept != nil:
-		id = m.keptID(at)
+	case eventID != "":
+	case m.StreamID != "":
+		eventID = streamEventID(at, m.StreamID)
 	default:
-		id = d.ids.Next(at)
+		eventID = d.ids.Next(at)
 	}
-	return store.Event{ID: id, Channel: d.channel(origin), At: at, Fact: fact}, err
+	return store.Event{ID: eventID, Channel: d.channel(origin), At: at, Fact: fact}, err
 }
 
-func (m arrival) eventID(suffix bus.Suffix) string {
-	return bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)
+// streamEventID returns the ID of an event of a stream whose publisher gave it none. It is the same at each delivery.
+func streamEventID(at time.Time, streamID string) string {
+	return fmt.Sprintf("%012x-%s", at.UnixMilli(), streamID)
 }
 
-// keptID is the id of an event that the stream keeps and that has none of its own: the same however often it comes.
-func (m arrival) keptID(at time.Time) string {
-	return fmt.Sprintf("%012x-%s", at.UnixMilli(), m.kept.id)
-}
-
-func (d decoder) time(origin origin, arrived time.Time) time.Time {
+// boundTime returns the time of an event: what its publisher says, but not later than its arrival plus maxSkew.
+func boundTime(origin origin, arrived time.Time) time.Time {
 	latest := arrived.Add(maxSkew)
 	switch {
 	case origin.Timestamp.IsZero():
@@ -76,6 +76,7 @@ func (d decoder) time(origin origin, arrived time.Time) time.Time {
 	}
 }
 
+// channel returns the channel a message belongs to.
 func (d decoder) channel(origin origin) store.Channel {
 	if origin.Channel == "" {
 		return d.own
@@ -87,138 +88,14 @@ func (d decoder) channel(origin origin) store.Channel {
 	return channel
 }
 
-// decoders are the subjects on which events are published.
-var decoders = map[bus.Suffix]func(data []byte) (store.Fact, origin, error){
-	bus.UserJoined: func(data []byte) (store.Fact, origin, error) {
-		return decodeUser(data, func(name string) store.Fact { return store.UserJoined{Username: name} })
-	},
-	bus.UserLeft: func(data []byte) (store.Fact, origin, error) {
-		return decodeUser(data, func(name string) store.Fact { return store.UserLeft{Username: name} })
-	},
-	bus.MessageLog:      decodeMessage,
-	bus.StatsUserCount:  decodeUserCount,
-	bus.StatsHighWater:  decodeHighWater,
-	bus.StatusUpdate:    decodeStatus,
-	bus.ActionPMCommand: decodePMCommand,
-}
-
-func decodeFact(suffix bus.Suffix, data []byte) (store.Fact, origin, error) {
-	decode, known := decoders[suffix]
-	if !known {
-		return nil, origin{}, fmt.Errorf("%w: no event is published on %s", errInvalid, suffix)
-	}
-	return decode(data)
-}
-
-func decodeUser(data []byte, fact func(name string) store.Fact) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		origin
-	}](data)
-	if err == nil && payload.Username == "" {
-		err = fmt.Errorf("%w: no username", errIncomplete)
-	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return fact(string(payload.Username)), payload.origin, nil
-}
-
-func decodeMessage(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		Message  text `json:"message"`
-		origin
-	}](data)
-	switch {
-	case err != nil:
-	case payload.Username == "":
-		err = fmt.Errorf("%w: no username", errIncomplete)
-	case payload.Message == "":
-		err = fmt.Errorf("%w: no message", errIncomplete)
-	case strings.EqualFold(string(payload.Username), "server"):
-		// What the channel says about itself is no line of a user; the Python service has none either.
-		err = fmt.Errorf("%w: not said by a user", errIncomplete)
-	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return store.ChatLine{Username: string(payload.Username), Text: string(payload.Message)}, payload.origin, nil
-}
-
-func decodeUserCount(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Chat      number `json:"chat_count"`
-		Connected number `json:"connected_count"`
-		origin
-	}](data)
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return store.UserCount{Chat: int(payload.Chat), Connected: int(payload.Connected)}, payload.origin, nil
-}
-
-func decodeHighWater(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Chat      number  `json:"chat_count"`
-		Connected *number `json:"connected_count"`
-		origin
-	}](data)
-	if err != nil {
-		return nil, origin{}, err
-	}
-	mark := store.HighWater{Chat: int(payload.Chat)}
-	if payload.Connected != nil {
-		mark.Connected = new(int(*payload.Connected))
-	}
-	return mark, payload.origin, nil
-}
-
-// decodePMCommand writes the details as the Python service does.
-func decodePMCommand(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		Command  text `json:"command"`
-		Args     text `json:"args"`
-		Result   text `json:"result"`
-		Error    text `json:"error"`
-		origin
-	}](data)
-	switch {
-	case err != nil:
-	case payload.Username == "":
-		err = fmt.Errorf("%w: no username", errIncomplete)
-	case payload.Command == "":
-		err = fmt.Errorf("%w: no command", errIncomplete)
-	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	if payload.Result == "" {
-		payload.Result = "unknown"
-	}
-	details := []string{"cmd=" + string(payload.Command)}
-	for _, part := range []struct {
-		name  string
-		value text
-	}{{"args", payload.Args}, {"result", payload.Result}, {"error", payload.Error}} {
-		if part.value != "" {
-			details = append(details, part.name+"="+string(part.value))
-		}
-	}
-	return store.Action{
-		Username: string(payload.Username), Type: store.ActionPMCommand, Details: strings.Join(details, ", "),
-	}, payload.origin, nil
-}
-
-// decodeObject decodes a JSON object. JSON's null would pass as one without any fields.
+// decodeObject decodes a JSON object. JSON's null, which encoding/json takes for an object without fields, is an error.
 func decodeObject[T any](data []byte) (payload T, err error) {
 	err = decodeInto(data, &payload)
 	return payload, err
 }
 
-// decodeInto fails with errInvalid, without anything of what the message says: the error is logged, and
-// the log is no place for chat.
+// decodeInto returns an errInvalid that holds nothing of the message's content: the error is logged, and chat does not
+// belong into the log.
 func decodeInto(data []byte, payload any) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errNotJSON
@@ -236,5 +113,97 @@ func decodeInto(data []byte, payload any) error {
 	return fmt.Errorf("%w: a field has an unexpected value", errInvalid)
 }
 
-// fieldName leaves out the names of embedded structs, which are no part of the message.
+// fieldName returns a field's name on the wire, which does not include the embedded struct of Go.
 func fieldName(path string) string { return strings.TrimPrefix(path, "origin.") }
+
+// The types below decode what clients send that are careless about types, or that rely on SQLite to turn a text into a
+// number. Their errors are json.UnmarshalTypeErrors, to which encoding/json adds the name of the field.
+
+func wrongType(value string, target any) error {
+	return &json.UnmarshalTypeError{Value: value, Type: reflect.TypeOf(target)}
+}
+
+// unquoted returns the content of a JSON string, or the value itself if it is none.
+func unquoted(data []byte) (content string, wasText bool) {
+	// Most strings have no escapes and need no decoding. encoding/json has checked that the value is valid.
+	if last := len(data) - 1; last > 0 && data[0] == '"' && bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data) {
+		return string(data[1:last]), true
+	}
+	if err := json.Unmarshal(data, &content); err != nil || string(data) == "null" {
+		return string(data), false
+	}
+	return content, true
+}
+
+// number is a whole number, which may be in quotes. Null is an error: it does not mean the default.
+type number int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *number) UnmarshalJSON(data []byte) error {
+	content, _ := unquoted(data)
+	value, err := strconv.ParseInt(content, 10, 64)
+	if err != nil {
+		return wrongType("value", *n)
+	}
+	*n = number(value)
+	return nil
+}
+
+// decimal is a number, which may be in quotes.
+type decimal float64
+
+// maxDecimal is more than anything that is counted or measured, and less than what an int64 holds.
+const maxDecimal = 1e15
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *decimal) UnmarshalJSON(data []byte) error {
+	content, _ := unquoted(data)
+	value, err := strconv.ParseFloat(content, 64)
+	if err != nil || !(value >= -maxDecimal && value <= maxDecimal) {
+		return wrongType("value", *d)
+	}
+	*d = decimal(value)
+	return nil
+}
+
+// text is a string, or a number as it is written. Values that Python takes for false are the empty text.
+type text string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *text) UnmarshalJSON(data []byte) error {
+	content, wasText := unquoted(data)
+	if wasText {
+		*t = text(content)
+		return nil
+	}
+	number, err := strconv.ParseFloat(content, 64)
+	switch {
+	case content == "null" || content == "false" || err == nil && number == 0:
+		*t = ""
+	case err == nil:
+		*t = text(content)
+	default:
+		return wrongType("value", *t)
+	}
+	return nil
+}
+
+// moment is a time that a client states. Anything that is no time is the zero moment: the Python service ignores all
+// times, so its clients may send anything.
+type moment struct{ bus.Seconds }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *moment) UnmarshalJSON(data []byte) error {
+	var stated bus.Seconds
+	if stated.UnmarshalJSON(data) == nil {
+		m.Seconds = stated
+	}
+	return nil
+}
+
+// origin is bus.Origin as clients send it.
+type origin struct {
+	Server    string `json:"server"`
+	Channel   string `json:"channel"`
+	Timestamp moment `json:"timestamp"`
+}

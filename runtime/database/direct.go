@@ -9,151 +9,117 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
-	"rosey.dev/rosey/runtime/store"
 )
 
-// DefaultIdle is how long a database that is opened on demand stays open after its last use.
-const DefaultIdle = time.Minute
+// DefaultIdleTimeout is how long a database that is opened on demand stays open after its last use.
+const DefaultIdleTimeout = time.Minute
 
-// DirectOptions say what a Direct works with. Channel, Open and Log are required.
+// DirectOptions configure a Direct. Of EngineOptions it is required what they say.
 type DirectOptions struct {
-	// Channel is what a message belongs to that names none.
-	Channel store.Channel
-	// Open opens the store. It is tried until it succeeds.
-	Open func(ctx context.Context) (store.Store, error)
-	Log  *slog.Logger
-	// Retention and Upkeep are as in Options.
-	Retention store.Retention
-	Upkeep    time.Duration
-	// Idle is for RunOnDemand. 0: DefaultIdle.
-	Idle time.Duration
-	// Registerer gets the metrics. Nil: none.
-	Registerer prometheus.Registerer
+	EngineOptions
+
+	// IdleTimeout is for RunOnDemand. 0: DefaultIdleTimeout.
+	IdleTimeout time.Duration
+	// ReportsInStream means that the bot's events may be in a stream that nobody reads at present. Then lines that were
+	// claimed before wait for the database service, because reports about them may be in the stream.
+	ReportsInStream bool
 }
 
-// Direct is a database in the bot's own process. What the bot tells and asks goes through the decoder and
-// the worker of a Service, so that every rule is the same, and NATS has no part in it.
-//
-// Its Store is a publisher.Storer, and its Request that of a bot.Requester.
+// Direct is a database in the bot's own process: an Engine without a network in front of it. Its Store is the
+// publisher's route into a store, its Request that of the bot.
 type Direct struct {
-	core *Service // without connection and inbox
-	idle time.Duration
+	engine *Engine
+	log    *slog.Logger
+	idle   time.Duration
 
-	// changing is held while the store is opened or closed.
-	changing chan struct{}
+	changing chan struct{} // holds a token while the store is opened or closed
 	mu       sync.Mutex
-	opened   store.Store // nil while closed
-	users    int         // of opened
-	used     time.Time   // when the last of them had done
+	open     bool
+	users    int       // calls that use the open store
+	lastUse  time.Time // when the last of them ended
 }
 
-// NewDirect makes a database. It is not opened before Run or its first use.
+// NewDirect returns a database that is opened by Run or at its first use.
 func NewDirect(o DirectOptions) *Direct {
-	if o.Upkeep == 0 {
-		o.Upkeep = DefaultUpkeep
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = DefaultIdleTimeout
 	}
-	if o.Idle == 0 {
-		o.Idle = DefaultIdle
+	d := &Direct{
+		engine: NewEngine(o.EngineOptions), log: o.Log, idle: o.IdleTimeout, changing: make(chan struct{}, 1),
 	}
-	nothing := func() int { return 0 } // what waits is in the publisher's buffer
-	core := &Service{
-		open: o.Open, log: o.Log, retention: o.Retention, upkeep: o.Upkeep,
-		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
-		metrics:    newMetrics(o.Registerer, nothing, nothing),
-		storeCheck: status.NewRecorder(status.StoreCheck, "opening the database"),
+	if o.ReportsInStream {
+		d.engine.setBarrier(func(context.Context) time.Time { return time.UnixMilli(0) })
 	}
-	return &Direct{core: core, idle: o.Idle, changing: make(chan struct{}, 1)}
+	return d
 }
 
-// StoreCheck is the state of the store as status.StoreCheck.
-func (d *Direct) StoreCheck() status.Check { return d.core.storeCheck.Check() }
+// StoreCheck returns the state of the store as status.StoreCheck.
+func (d *Direct) StoreCheck() status.Check { return d.engine.StoreCheck() }
 
-// Run keeps the store open and in order until ctx ends, and then closes it. Nothing may use it any more
-// by then.
+// Run keeps the store open and maintained until ctx ends, and then closes it. Nothing may use it any more by then.
 func (d *Direct) Run(ctx context.Context) error {
-	var opened store.Store
-	err := d.core.retry(ctx, func() (err error) {
-		opened, err = d.acquire(ctx)
-		return err
-	})
+	err := d.engine.retry(ctx, func() error { return d.acquire(ctx) })
 	if err == nil {
-		newMaintenance(d.core, opened).run(ctx)
+		d.engine.Maintain(ctx)
 		d.release()
 	}
-	d.core.storeCheck.Set(false, status.ReasonStopping, "the bot stops")
-	return d.close()
+	d.engine.stopping("the bot stops")
+	return d.closeUnused(context.WithoutCancel(ctx))
 }
 
-// RunOnDemand closes the store when nobody has used it for a while, and when ctx ends. Nothing may use it
-// any more by then. Maintenance is the business of others.
+// RunOnDemand closes the store when it has not been used for IdleTimeout, and when ctx ends. Nothing may use it any
+// more by then. It runs no maintenance: that is the business of the database service.
 func (d *Direct) RunOnDemand(ctx context.Context) error {
 	ticker := time.NewTicker(d.idle / 4)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return d.close()
+			return d.closeUnused(context.WithoutCancel(ctx))
 		case <-ticker.C:
 		}
 		if !d.isIdle() {
 			continue
 		}
-		if err := d.close(); err != nil {
-			d.core.log.Warn("[DB] closing the database", "error", err)
+		if err := d.closeUnused(ctx); err != nil {
+			d.log.Warn("[DB] cannot close the database", "error", err)
 		}
 	}
 }
 
-// Store stores messages. It waits for a store that is open and away until ctx ends.
+// Store stores messages as Engine.Store does. If the database is not open, it makes one attempt to open it.
 func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
-	opened, err := d.acquire(ctx)
-	if err != nil {
-		d.core.storeFails(err)
-		return fmt.Errorf("opening the database: %w", err)
+	if err := d.acquire(ctx); err != nil {
+		d.engine.reportFailure(err)
+		return err
 	}
 	defer d.release()
-	batch := make([]arrival, 0, len(messages))
-	for _, m := range messages {
-		one := d.arrival(m.Suffix, m.Data)
-		one.Header = nats.Header{bus.MsgIDHeader: {m.ID}}
-		batch = append(batch, one)
-	}
-	if err := d.worker(opened).handle(ctx, batch); err != nil {
-		return fmt.Errorf("storing %d messages: %w", len(batch), err)
-	}
-	return nil
+	return d.engine.Store(ctx, messages)
 }
 
-// Request answers what a Service would answer over NATS, within the same time.
+// Request answers a request as the database service does over NATS, within the same time and with the same errors.
 func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
 	defer cancel()
-	question, known := questions[suffix]
-	if !known || suffix == bus.MaintenanceRun { // which Run does by itself
-		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
-	}
 	data, err := bus.Encode(in)
 	if err != nil {
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
-	opened, err := d.acquire(ctx)
-	if err != nil {
-		return d.unanswered(suffix, err)
+	if handlers[suffix] == nil || suffix == bus.MaintenanceRun { // Run maintains the database without being asked
+		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
+	}
+	if err := d.acquire(ctx); err != nil {
+		return d.requestFailed(suffix, err)
 	}
 	defer d.release()
-	asked := d.arrival(suffix, data)
-	asked.Reply = "this process"
-	reply, err := d.worker(opened).ask(ctx, suffix, asked, question)
+	reply, err := d.engine.Answer(ctx, Request{Suffix: suffix, Data: data, Time: time.Now()})
 	if err != nil {
-		return d.unanswered(suffix, err)
+		return d.requestFailed(suffix, err)
 	}
-	d.core.storeWorks()
-	d.core.log.Debug("[DB] answered " + string(suffix))
+	d.engine.reportSuccess()
+	d.log.Debug("[DB] answered " + string(suffix))
 	if data, err = bus.Encode(reply); err == nil {
 		err = json.Unmarshal(data, out)
 	}
@@ -163,26 +129,96 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	return nil
 }
 
-// unanswered is in a requester's terms: who asks has no reply.
-func (d *Direct) unanswered(suffix bus.Suffix, err error) error {
+// requestFailed returns the error of a request that got no reply.
+func (d *Direct) requestFailed(suffix bus.Suffix, err error) error {
 	if !errors.Is(err, context.Canceled) {
-		d.core.storeFails(err)
+		d.engine.reportFailure(err)
 	}
 	return fmt.Errorf("requesting %s of the database: %w (%w)", suffix, bus.ErrNoReply, err)
 }
 
-func (d *Direct) arrival(suffix bus.Suffix, data []byte) arrival {
-	return arrival{Msg: &nats.Msg{Subject: d.core.subjects.Subject(suffix), Data: data}, at: time.Now()}
-}
-
-func (d *Direct) worker(opened store.Store) *worker {
-	return &worker{Service: d.core, store: opened, repeats: newRepeats()}
-}
-
-// way marks in the log what a message came by.
-func (s *Service) way() string {
-	if s.conn == nil {
-		return "[DB] "
+// acquire opens the store if it is not open, and keeps it open until release.
+func (d *Direct) acquire(ctx context.Context) error {
+	select {
+	case d.changing <- struct{}{}:
+		defer func() { <-d.changing }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the database to be opened: %w", ctx.Err())
 	}
-	return "[NATS] "
+	if d.acquireOpen() {
+		return nil
+	}
+	if err := d.engine.openOnce(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.users = true, 1
+	return nil
+}
+
+// acquireOpen reports whether the store is open, and then counts one user more.
+func (d *Direct) acquireOpen() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open {
+		d.users++
+	}
+	return d.open
+}
+
+func (d *Direct) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.users--
+	d.lastUse = time.Now()
+}
+
+func (d *Direct) isIdle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open && d.users == 0 && time.Since(d.lastUse) > d.idle
+}
+
+// closeUnused closes the store unless somebody uses it.
+func (d *Direct) closeUnused(ctx context.Context) error {
+	select {
+	case d.changing <- struct{}{}:
+		defer func() { <-d.changing }()
+	case <-ctx.Done():
+		return nil
+	}
+	d.mu.Lock()
+	unused := d.open && d.users == 0
+	if unused {
+		d.open = false
+	}
+	d.mu.Unlock()
+	if !unused {
+		return nil
+	}
+	return d.engine.Close()
+}
+
+// Fallback requests from the database service over NATS, and from the database itself if no service can be reached.
+type Fallback struct {
+	Service  *bus.Requester
+	Database *Direct
+	Log      *slog.Logger
+}
+
+// Request implements the bot's requester. A service that does not reply in time is not bypassed: it may have done what
+// it was asked for.
+func (f Fallback) Request(ctx context.Context, suffix bus.Suffix, in, out any) error {
+	err := f.Service.Request(ctx, suffix, in, out)
+	if err == nil {
+		f.Log.Debug("[NATS] answered " + string(suffix))
+	}
+	if !errors.Is(err, bus.ErrNotConnected) && !errors.Is(err, bus.ErrNoService) {
+		return err
+	}
+	if direct := f.Database.Request(ctx, suffix, in, out); direct != nil {
+		return fmt.Errorf("%w; %w", err, direct)
+	}
+	return nil
 }

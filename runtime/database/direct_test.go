@@ -24,7 +24,9 @@ import (
 
 // direct makes a database on the rig's file. change may alter its options.
 func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
-	options := database.DirectOptions{Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t)}
+	options := database.DirectOptions{
+		EngineOptions: database.EngineOptions{Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t)},
+	}
 	for _, one := range change {
 		one(&options)
 	}
@@ -174,7 +176,7 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 func TestDirectMaintainsItsDatabase(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) {
-		o.Retention, o.Upkeep = store.Retention{Chat: time.Hour}, 10*time.Millisecond
+		o.Retention, o.MaintenanceInterval = store.Retention{Chat: time.Hour}, 10*time.Millisecond
 	})
 	pub := publisher.NewDirect(direct, natstest.Log(t), nil)
 	during(t, pub.Run)
@@ -227,7 +229,7 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 // database is in a file, so that the two ways take turns; with PostgreSQL they may overlap.
 func TestEveryLineOnceOnBothWays(t *testing.T) {
 	r := newRig(t)
-	direct := r.direct(func(o *database.DirectOptions) { o.Idle = 100 * time.Millisecond })
+	direct := r.direct(func(o *database.DirectOptions) { o.IdleTimeout = 100 * time.Millisecond })
 	runDirect(t, direct.RunOnDemand)
 	conn, subjects := r.connect()
 	pub := publisher.New(publisher.Options{

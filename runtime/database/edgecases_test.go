@@ -91,10 +91,12 @@ var edgeCases = []edgeCase{
 		"db.status.update " + `{"status_data":{"current_media_title":"T"}}`,
 	},
 
-	{bus.OutboundSent, `{"message_id":"1"}`, "answered", "", ""},
+	{bus.OutboundSent, `{"message_id":"1"}`, "stored", "", ""},
 	{bus.OutboundSent, `{"message_id":null}`, "ignored", "", ""},
 	{bus.OutboundSent, `{"message_id":"x"}`, "invalid", "dead: field message_id", ""},
-	{bus.OutboundFailed, `{"message_id":4711,"error":"flood"}`, "answered", "", ""},
+	{bus.OutboundSent, `{"message_id":1,"message_timestamp":1763700000}`, "stored", "", ""},
+	{bus.OutboundFailed, `{"message_id":4711,"retry_count":0,"error":"flood"}`, "stored", "", ""},
+	{bus.OutboundFailed, `{"message_id":4711,"error":"flood"}`, "invalid", "dead: field retry_count", ""},
 	{bus.OutboundFailed, `{"error":"flood"}`, "ignored", "", ""},
 
 	{

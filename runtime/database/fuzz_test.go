@@ -8,15 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 // decodable are the subjects of events, in an order that stays.
-var decodable = slices.Sorted(maps.Keys(decoders))
+var decodable = slices.Sorted(maps.Keys(factDecoders))
 
 // FuzzEvent takes any payload on any subject without a panic, says of what it refuses which of two kinds it is, and
 // has the store take what it does not refuse, or reject it for what it says.
@@ -43,7 +41,7 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at uint8, data []byte) {
 		arrived := time.Now()
 		suffix := decodable[int(at)%len(decodable)]
-		event, err := d.event(suffix, arrival{Msg: &nats.Msg{Data: data}, at: arrived})
+		event, err := d.event(bus.Message{Suffix: suffix, Data: data, Time: arrived}, "")
 		if err != nil && !errors.Is(err, errInvalid) && !errors.Is(err, errIncomplete) {
 			t.Errorf("%s: %v, which is of no kind", suffix, err)
 		}

@@ -2,58 +2,101 @@ package database
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rosey.dev/rosey/runtime/bus"
 )
 
 const (
-	// maxWaiting bounds the messages that wait for the store. What is too much nats.go drops and reports.
+	// maxWaiting bounds the messages that wait for the store. nats.go drops and reports what is beyond it.
 	maxWaiting = 65_536
-	// maxIncoming only bridges the moments until receive runs.
+	// maxIncoming bounds the messages that nats.go has delivered and receive has not seen. It bridges moments.
 	maxIncoming = 8_192
 )
 
-// arrival is a message and when it came. Messages may wait long for the store, and those without a
-// time of their own must not move to when it came back.
+// arrival is a message that has arrived.
 type arrival struct {
-	*nats.Msg
-
-	at time.Time
-	// kept is nil for what came by core NATS.
-	kept *kept
+	// message has the time of its arrival, since it may wait long for the store, or the stream's time of it.
+	message bus.Message
+	// respond sends a reply. It is nil for an event.
+	respond func(data []byte) error
+	// inFlight is nil for a message that came by core NATS.
+	inFlight *inFlightMessage
 }
 
-// inbox holds what has arrived, of all subjects in one order.
+// inbox is the one queue of everything that has arrived, in the order in which nats.go read it from the connection.
+//
+// nats.go puts events into the channel events itself, before it reads on. A request reaches its handler in another
+// goroutine, after nats.go has read it. So everything that was read before the request is in the channel when the
+// handler puts a nil into it, which stands for the next of the requests.
 type inbox struct {
-	incoming chan *nats.Msg // from nats.go
-	arrived  chan arrival   // for the worker
+	subjects bus.Subjects
+	events   chan *nats.Msg
+	arrived  chan *arrival // for the worker
 	ended    chan struct{}
+
+	mu       sync.Mutex // orders the nils of events as the requests
+	closed   bool
+	requests chan micro.Request
+	// droppedRequests counts those for which there was no room.
+	droppedRequests atomic.Int64
 }
 
-func newInbox() *inbox {
+func newInbox(subjects bus.Subjects) *inbox {
 	return &inbox{
-		incoming: make(chan *nats.Msg, maxIncoming),
-		arrived:  make(chan arrival, maxWaiting),
+		subjects: subjects,
+		events:   make(chan *nats.Msg, maxIncoming),
+		arrived:  make(chan *arrival, maxWaiting),
 		ended:    make(chan struct{}),
+		requests: make(chan micro.Request, maxIncoming+1), // as many as there are nils, and the one in receive's hands
 	}
 }
 
-func (i *inbox) len() int { return len(i.incoming) + len(i.arrived) }
+// len returns the number of messages that wait.
+func (i *inbox) len() int { return len(i.events) + len(i.arrived) }
 
-// receive notes when messages arrive, until noMore was called and all have been passed on, or ctx ends.
-// It closes arrived.
+// Handle implements micro.Handler. It never blocks: without room the request is dropped and counted, as nats.go does
+// with events.
+func (i *inbox) Handle(r micro.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return // the service stops: whoever asked gets no reply and asks another
+	}
+	select {
+	case i.events <- nil:
+		i.requests <- r
+	default:
+		i.droppedRequests.Add(1)
+	}
+}
+
+// close ends the inbox: no subscription delivers to it any more.
+func (i *inbox) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	close(i.ended)
+}
+
+// receive passes messages on to the worker and stamps them with the time of their arrival, until close was called and
+// everything has been passed on, or ctx ends. It closes arrived.
 func (i *inbox) receive(ctx context.Context) {
 	defer close(i.arrived)
 	for {
 		select {
-		case message := <-i.incoming:
-			if !i.pass(ctx, message) {
+		case m := <-i.events:
+			if !i.put(ctx, i.arrival(m)) {
 				return
 			}
 		case <-i.ended:
-			for len(i.incoming) > 0 {
-				if !i.pass(ctx, <-i.incoming) {
+			for len(i.events) > 0 {
+				if !i.put(ctx, i.arrival(<-i.events)) {
 					return
 				}
 			}
@@ -64,12 +107,32 @@ func (i *inbox) receive(ctx context.Context) {
 	}
 }
 
-func (i *inbox) pass(ctx context.Context, message *nats.Msg) bool {
-	return i.put(ctx, arrival{Msg: message, at: time.Now()})
+// arrival converts what came out of the channel events.
+func (i *inbox) arrival(m *nats.Msg) *arrival {
+	if m == nil {
+		r := <-i.requests
+		one := &arrival{message: bus.Message{Data: r.Data(), Time: time.Now()}}
+		one.message.Suffix, _ = i.subjects.Suffix(r.Subject())
+		one.respond = func(data []byte) error {
+			if r.Reply() == "" {
+				return nil // it was published, not requested
+			}
+			return r.Respond(data, micro.WithHeaders(micro.Headers{bus.IDsHeader: {"once"}}))
+		}
+		return one
+	}
+	one := &arrival{message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()}}
+	one.message.Suffix, _ = i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
+	if m.Reply != "" && handlers[one.message.Suffix] != nil {
+		one.respond = func(data []byte) error {
+			return m.RespondMsg(&nats.Msg{Data: data, Header: nats.Header{bus.IDsHeader: {"once"}}})
+		}
+	}
+	return one
 }
 
-// put adds a message. It must not be called any more when noMore is. It answers false when ctx ended.
-func (i *inbox) put(ctx context.Context, one arrival) bool {
+// put adds a message. It must not be called after close. It reports whether ctx is still running.
+func (i *inbox) put(ctx context.Context, one *arrival) bool {
 	select {
 	case i.arrived <- one:
 		return true
@@ -78,38 +141,9 @@ func (i *inbox) put(ctx context.Context, one arrival) bool {
 	}
 }
 
-// lost takes out and counts what nobody works on any more and no stream keeps.
-func (i *inbox) lost() int {
-	var left []arrival
-	for {
-		select {
-		case one, ok := <-i.arrived:
-			if ok {
-				left = append(left, one)
-				continue
-			}
-		default:
-		}
-		return len(i.incoming) + count(left)
-	}
-}
-
-// count counts the messages that no stream keeps.
-func count(messages []arrival) (unkept int) {
-	for _, one := range messages {
-		if one.kept == nil {
-			unkept++
-		}
-	}
-	return unkept
-}
-
-// noMore says that nothing comes in any more.
-func (i *inbox) noMore() { close(i.ended) }
-
-// next waits for a message and takes what else has arrived by then, up to limit. It answers nothing
-// after the last message. There is no timer: under load batches grow by themselves.
-func (i *inbox) next(limit int) (batch []arrival) {
+// next waits for a message and returns it with those that have arrived by then, at most limit. It returns none after
+// the last message. There is no timer: under load batches grow by themselves.
+func (i *inbox) next(limit int) (batch []*arrival) {
 	first, ok := <-i.arrived
 	if !ok {
 		return nil
@@ -127,4 +161,30 @@ func (i *inbox) next(limit int) (batch []arrival) {
 		}
 	}
 	return batch
+}
+
+// lost removes what nobody works on any more, and returns how much of it is in no stream.
+func (i *inbox) lost() int {
+	var left []*arrival
+	for {
+		select {
+		case one, ok := <-i.arrived:
+			if ok {
+				left = append(left, one)
+				continue
+			}
+		default:
+		}
+		return len(i.events) + countLost(left)
+	}
+}
+
+// countLost counts the messages that are in no stream.
+func countLost(messages []*arrival) (count int) {
+	for _, one := range messages {
+		if one.inFlight == nil {
+			count++
+		}
+	}
+	return count
 }

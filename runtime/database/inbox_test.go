@@ -5,15 +5,17 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
 )
 
 func TestInboxPassesOnWhatHadArrivedBeforeItsEnd(t *testing.T) {
-	i := newInbox()
+	i := newInbox(bus.Subjects{})
 	const count = 1000
 	for range count {
-		i.incoming <- &nats.Msg{}
+		i.events <- &nats.Msg{}
 	}
-	i.noMore()
+	i.close()
 	i.receive(t.Context())
 	got := 0
 	for batch := i.next(30); len(batch) > 0; batch = i.next(30) {
@@ -28,11 +30,11 @@ func TestInboxPassesOnWhatHadArrivedBeforeItsEnd(t *testing.T) {
 }
 
 func TestInboxDoesNotHoldUpTheEnd(t *testing.T) {
-	i := newInbox()
+	i := newInbox(bus.Subjects{})
 	for range maxWaiting {
-		i.arrived <- arrival{}
+		i.arrived <- &arrival{}
 	}
-	i.incoming <- &nats.Msg{}
+	i.events <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	i.receive(ctx) // returns although nobody takes anything

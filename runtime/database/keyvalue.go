@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// kvRequest is the body of all key-value requests, as clients send it.
+// kvRequest is the body of each key-value request, as clients send it.
 type kvRequest struct {
 	Plugin string          `json:"plugin_name"`
 	Key    string          `json:"key"`
@@ -25,8 +25,9 @@ type kvRequest struct {
 	origin
 }
 
-func (w *worker) kvSet(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeKV(m.Data, true)
+// kvSet answers bus.KVSet.
+func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
+	request, err := decodeKV(r.Data, true)
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -34,27 +35,28 @@ func (w *worker) kvSet(ctx context.Context, m arrival) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	entry := store.KVEntry{KVKey: w.kvKey(request, request.Key), Value: value, At: m.at}
+	entry := store.KVEntry{KVKey: e.kvKey(request, request.Key), Value: value, At: r.Time}
 	if request.TTL != nil && *request.TTL > 0 {
 		if *request.TTL > bus.MaxKVTTLSeconds {
 			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %d, expected at most %d",
 				*request.TTL, bus.MaxKVTTLSeconds))
 		}
-		// From when the value can be had, which is now, and not from when the request arrived.
+		// Counted from now, when the value becomes visible, and not from the arrival of the request.
 		entry.Expires = time.Now().Add(time.Duration(*request.TTL) * time.Second)
 	}
-	if err := w.store.KVSet(ctx, entry); err != nil {
+	if err := e.store.KVSet(ctx, entry); err != nil {
 		return kvFailed(err)
 	}
 	return kvDone(bus.KVSetData{})
 }
 
-func (w *worker) kvGet(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeKV(m.Data, true)
+// kvGet answers bus.KVGet.
+func (e *Engine) kvGet(ctx context.Context, r Request) (any, error) {
+	request, err := decodeKV(r.Data, true)
 	if err != nil {
 		return kvFailed(err)
 	}
-	value, exists, err := w.store.KVGet(ctx, w.kvKey(request, request.Key), time.Now())
+	value, exists, err := e.store.KVGet(ctx, e.kvKey(request, request.Key), time.Now())
 	switch {
 	case err != nil:
 		return kvFailed(err)
@@ -64,41 +66,43 @@ func (w *worker) kvGet(ctx context.Context, m arrival) (any, error) {
 	return kvDone(bus.KVGetData{Exists: true, Value: json.RawMessage(value)})
 }
 
-func (w *worker) kvDelete(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeKV(m.Data, true)
+// kvDelete answers bus.KVDelete.
+func (e *Engine) kvDelete(ctx context.Context, r Request) (any, error) {
+	request, err := decodeKV(r.Data, true)
 	if err != nil {
 		return kvFailed(err)
 	}
-	deleted, err := w.store.KVDelete(ctx, w.kvKey(request, request.Key), time.Now())
+	deleted, err := e.store.KVDelete(ctx, e.kvKey(request, request.Key), time.Now())
 	if err != nil {
 		return kvFailed(err)
 	}
 	return kvDone(bus.KVDeleteData{Deleted: deleted})
 }
 
-func (w *worker) kvList(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeKV(m.Data, false)
+// kvList answers bus.KVList.
+func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
+	request, err := decodeKV(r.Data, false)
 	if err != nil {
 		return kvFailed(err)
 	}
 	limit := int(min(request.Limit, bus.MaxKVListLimit))
-	keys, more, err := w.store.KVList(ctx, w.kvKey(request, request.Prefix), limit, time.Now())
+	keys, more, err := e.store.KVList(ctx, e.kvKey(request, request.Prefix), limit, time.Now())
 	if err != nil {
 		return kvFailed(err)
 	}
 	count := len(keys)
-	keys = fitting(keys, w.room())
+	keys = fitting(keys, r.MaxReply)
 	return kvDone(bus.KVListData{Keys: keys, Count: len(keys), Truncated: more || len(keys) < count})
 }
 
-func (w *worker) kvKey(request kvRequest, key string) store.KVKey {
-	return store.KVKey{Channel: w.decoder.channel(request.origin), Plugin: request.Plugin, Key: key}
+func (e *Engine) kvKey(request kvRequest, key string) store.KVKey {
+	return store.KVKey{Channel: e.decoder.channel(request.origin), Plugin: request.Plugin, Key: key}
 }
 
-// decodeKV fails with a *bus.KVError.
+// decodeKV decodes a request and checks its names. Its error is a *bus.KVError.
 func decodeKV(data []byte, withKey bool) (kvRequest, error) {
 	request := kvRequest{Limit: bus.MaxKVListLimit}
-	if !utf8.Valid(data) { // it would come back changed
+	if !utf8.Valid(data) { // the value would not come back as it was sent
 		return request, kvError(bus.KVInvalidJSON, "not UTF-8")
 	}
 	switch err := decodeInto(data, &request); {
@@ -128,7 +132,7 @@ func kvName(field, name string, limit int) error {
 	return nil
 }
 
-// kvValue is the value without what JSON allows between its parts.
+// kvValue returns a value as compact JSON.
 func kvValue(value json.RawMessage) (string, error) {
 	if value == nil {
 		return "", kvError(bus.KVMissingField, "value: expected any JSON")
@@ -149,11 +153,12 @@ func kvError(code bus.KVCode, format string, arguments ...any) error {
 
 func kvDone[T any](data T) (any, error) { return bus.KVReply[T]{Success: true, Data: &data}, nil }
 
-// kvFailed tells the client what it did wrong, and of the store's trouble only that there is some.
+// kvFailed returns the reply to a request that failed. The client is told its own mistake in full, and of a failure of
+// the store only that there is one.
 func kvFailed(err error) (any, error) {
 	if mistake, ok := errors.AsType[*bus.KVError](err); ok {
 		return bus.KVReply[struct{}]{Error: mistake}, fmt.Errorf("%w: %s", errInvalid, mistake.Code)
 	}
-	trouble := &bus.KVError{Code: bus.KVInternalError, Message: "the database does not work"}
-	return bus.KVReply[struct{}]{Error: trouble}, err
+	failure := &bus.KVError{Code: bus.KVInternalError, Message: errUnavailable}
+	return bus.KVReply[struct{}]{Error: failure}, fmt.Errorf("using the key-value store: %w", err)
 }

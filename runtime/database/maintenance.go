@@ -3,6 +3,8 @@ package database
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -10,70 +12,71 @@ import (
 )
 
 const (
-	// pruneStep is how many rows are removed at once. Between two steps others write.
+	// DefaultMaintenanceInterval is the time between two maintenance runs.
+	DefaultMaintenanceInterval = 5 * time.Minute
+	// pruneStep is how many rows are removed in one transaction. Between two of them others can write.
 	pruneStep = 500
-	// maxMaintenanceRequests bounds the requests that wait for a run.
+	// maxMaintenanceRequests bounds the requests that wait for a run to end.
 	maxMaintenanceRequests = 16
 )
 
-// How a maintenance run ended: the values of the label outcome.
-const (
-	maintenanceDone   = "done"
-	maintenanceFailed = "failed"
-)
-
-// maintenance removes what the retention does not keep, from time to time and on request. It works
-// beside the worker, which must not wait for it.
+// maintenance is the state of the runs that remove what is no longer retained.
 type maintenance struct {
-	*Service
-
-	store    store.Store
-	requests chan arrival
+	retention store.Retention
+	interval  time.Duration
+	running   chan struct{} // holds a token while a run is under way
+	waiting   *atomic.Int32
 }
 
-func newMaintenance(s *Service, opened store.Store) *maintenance {
-	return &maintenance{Service: s, store: opened, requests: make(chan arrival, maxMaintenanceRequests)}
+func newMaintenance(retention store.Retention, interval time.Duration) maintenance {
+	return maintenance{
+		retention: retention, interval: interval, running: make(chan struct{}, 1), waiting: new(atomic.Int32),
+	}
 }
 
-// run works until ctx ends. The first run is not at the start, when what bots have kept comes in.
-func (m *maintenance) run(ctx context.Context) {
-	ticker := time.NewTicker(m.upkeep)
+// Maintain runs maintenance at intervals until ctx ends. The first run is one interval after the start, because at the
+// start the bots send what they have queued.
+func (e *Engine) Maintain(ctx context.Context) {
+	ticker := time.NewTicker(e.maintenance.interval)
 	defer ticker.Stop()
-	if err := m.measure(ctx); err != nil {
-		m.log.Warn("[DB] the size of the database is not known", "error", err)
+	if err := e.measure(ctx); err != nil {
+		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			m.once(ctx)
-		case request := <-m.requests:
-			m.reply(bus.MaintenanceRun, request, m.once(ctx))
+			e.runMaintenance(ctx)
 		}
 	}
 }
 
-// maintain hands a request over. When too many wait, it is answered at once.
-func (w *worker) maintain(_ context.Context, m arrival) (any, error) {
-	select {
-	case w.maintenance.requests <- m:
-		return answeredLater{}, nil
-	default:
-		return bus.MaintenanceReply{Error: "maintenance has been asked for too often and is running"}, nil
+// maintenanceRun answers bus.MaintenanceRun. It may last long: a transport calls it beside other work.
+func (e *Engine) maintenanceRun(ctx context.Context, _ Request) (any, error) {
+	defer e.maintenance.waiting.Add(-1)
+	if e.maintenance.waiting.Add(1) > maxMaintenanceRequests {
+		return bus.MaintenanceReply{Error: "maintenance is running and too many requests wait for it"}, nil
 	}
+	return e.runMaintenance(ctx), nil
 }
 
-// once is one run.
-func (m *maintenance) once(ctx context.Context) bus.MaintenanceReply {
+// runMaintenance waits for its turn and makes one run.
+func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
+	select {
+	case e.maintenance.running <- struct{}{}:
+		defer func() { <-e.maintenance.running }()
+	case <-ctx.Done():
+		return bus.MaintenanceReply{Error: "the service stops"}
+	}
 	began := time.Now()
 	removed := map[store.Prunable]int64{}
-	err := m.prune(ctx, began, removed)
+	err := e.prune(ctx, began, removed)
 	if err == nil {
-		err = m.store.Optimize(ctx)
+		err = e.store.Optimize(ctx)
 	}
-	err = errors.Join(err, m.measure(ctx))
-	report := bus.MaintenanceReply{
+	err = errors.Join(err, e.measure(ctx))
+	reply := bus.MaintenanceReply{
 		Success: err == nil,
 		Removed: bus.MaintenanceRemoved{
 			Chat: removed[store.PruneChat], UserCounts: removed[store.PruneUserCounts],
@@ -84,39 +87,41 @@ func (m *maintenance) once(ctx context.Context) bus.MaintenanceReply {
 	}
 	switch {
 	case ctx.Err() != nil:
-		report.Error = "the service stops"
+		reply.Error = "the service stops"
 	case err != nil:
-		m.metrics.upkeep.WithLabelValues(maintenanceFailed).Inc()
-		m.log.Error("[DB] maintenance failed", "error", err)
-		report.Error = "the database does not work"
+		e.metrics.maintenanceRuns.WithLabelValues(maintenanceFailed).Inc()
+		e.log.Error("[DB] maintenance failed", "error", err)
+		reply.Error = errUnavailable
 	default:
-		m.metrics.upkeep.WithLabelValues(maintenanceDone).Inc()
-		m.log.Debug("[DB] maintenance done", "removed", removed, "took", time.Since(began))
+		e.metrics.maintenanceRuns.WithLabelValues(maintenanceDone).Inc()
+		e.log.Debug("[DB] maintenance done", "removed", removed, "duration", time.Since(began))
 	}
-	return report
+	return reply
 }
 
-func (m *maintenance) measure(ctx context.Context) error {
-	size, err := m.store.Size(ctx)
-	if err == nil {
-		m.metrics.size.Set(float64(size))
+// measure updates the metric of the database's size.
+func (e *Engine) measure(ctx context.Context) error {
+	size, err := e.store.Size(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the size of the database: %w", err)
 	}
-	return err
+	e.metrics.size.Set(float64(size))
+	return nil
 }
 
-// prune notes what it removed, with an error too.
-func (m *maintenance) prune(ctx context.Context, now time.Time, removed map[store.Prunable]int64) error {
-	for _, rule := range m.retention.Rules(now) {
+// prune removes rows in small steps and counts them in removed, also those before an error.
+func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.Prunable]int64) error {
+	for _, rule := range e.maintenance.retention.Rules(now) {
 		for {
-			n, err := m.store.Prune(ctx, rule, pruneStep)
+			n, err := e.store.Prune(ctx, rule, pruneStep)
 			if err != nil {
-				return err
+				return fmt.Errorf("removing rows of %s: %w", rule.Kind, err)
 			}
 			if n == 0 {
 				break
 			}
 			removed[rule.Kind] += n
-			m.metrics.pruned.WithLabelValues(string(rule.Kind)).Add(float64(n))
+			e.metrics.pruned.WithLabelValues(string(rule.Kind)).Add(float64(n))
 		}
 	}
 	return nil

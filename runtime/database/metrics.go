@@ -8,72 +8,93 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// What became of a message: the values of the label outcome.
+// The outcomes of a message: values of the label outcome of messages_total.
 const (
 	outcomeStored   = "stored"
 	outcomeAnswered = "answered"
-	outcomeIgnored  = "ignored"  // lacks what it is about
-	outcomeRepeated = "repeated" // came a moment ago
-	outcomeInvalid  = "invalid"  // cannot be decoded
-	outcomeRejected = "rejected" // by the store
-	outcomeFailed   = "failed"   // a question without an answer
+	outcomeIgnored  = "ignored"  // it says nothing that could be stored
+	outcomeRepeated = "repeated" // it repeats another one without an ID
+	outcomeInvalid  = "invalid"  // it cannot be decoded
+	outcomeRejected = "rejected" // the store rejects it
+	outcomeFailed   = "failed"   // a request that could not be answered
 )
 
-type metrics struct {
-	messages    *prometheus.CounterVec
-	handled     prometheus.Histogram
-	batches     prometheus.Histogram
-	commits     prometheus.Histogram
-	deadLetters prometheus.Counter
-	upkeep      *prometheus.CounterVec
-	pruned      *prometheus.CounterVec
-	size        prometheus.Gauge
+// The outcomes of a maintenance run: values of the label outcome of maintenance_runs_total.
+const (
+	maintenanceDone   = "done"
+	maintenanceFailed = "failed"
+)
 
+const metricsPrefix = "rosey_database_"
+
+// metrics are those of the engine.
+type metrics struct {
+	messages        *prometheus.CounterVec
+	handled         prometheus.Histogram
+	batches         prometheus.Histogram
+	commits         prometheus.Histogram
+	deadLetters     prometheus.Counter
+	maintenanceRuns *prometheus.CounterVec
+	pruned          *prometheus.CounterVec
+	size            prometheus.Gauge
+}
+
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	m := &metrics{
+		messages: newCounters("messages_total",
+			"Messages handled, by subject without prefix and by outcome.", "subject", "outcome"),
+		handled: newHistogram("handle_seconds",
+			"Time from the arrival of a message until it was stored or answered.",
+			prometheus.ExponentialBuckets(0.0005, 2, 16)),
+		batches: newHistogram("batch_events",
+			"Events in one transaction.", []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}),
+		commits: newHistogram("apply_seconds",
+			"Duration of the transactions, including those that failed.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
+		deadLetters: newCounter("dead_letters_total", "Messages that could not become rows and were stored as dead letters."),
+		maintenanceRuns: newCounters("maintenance_runs_total",
+			"Maintenance runs, by outcome: done or failed.", "outcome"),
+		pruned: newCounters("pruned_rows_total", "Rows that were removed because their retention had ended, by kind.", "kind"),
+		size:   newGauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
+	}
+	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
+		m.maintenanceRuns.WithLabelValues(outcome)
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.maintenanceRuns, m.pruned, m.size)
+	}
+	return m
+}
+
+// count counts a message and observes the time since its arrival.
+func (m *metrics) count(suffix bus.Suffix, outcome string, arrived time.Time) {
+	m.messages.WithLabelValues(string(suffix), outcome).Inc()
+	m.handled.Observe(time.Since(arrived).Seconds())
+}
+
+func (m *metrics) applied(events int, took time.Duration) {
+	m.batches.Observe(float64(events))
+	m.commits.Observe(took.Seconds())
+}
+
+// serviceMetrics are those of a Service's transports.
+type serviceMetrics struct {
 	pending, unacknowledged prometheus.Gauge
 	lost                    prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *metrics {
-	m := &metrics{
-		messages: counters("messages_total",
-			"Messages taken from NATS, by subject without prefix and outcome.", "subject", "outcome"),
-		handled: histogram("handle_seconds",
-			"How long messages took from their arrival until they were stored or answered.",
-			prometheus.ExponentialBuckets(0.0005, 2, 16)),
-		batches: histogram("batch_events",
-			"Events in one transaction.", []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}),
-		commits: histogram("apply_seconds",
-			"How long transactions took, those that failed too.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
-		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: metricsPrefix + "dead_letters_total",
-			Help: "Messages that could not become rows and were kept as dead letters.",
-		}),
-		upkeep: counters("maintenance_runs_total", "Maintenance runs, by outcome: done or failed.", "outcome"),
-		pruned: counters("pruned_rows_total", "Rows that the retention has removed, by kind.", "kind"),
-		size: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: metricsPrefix + "store_bytes", Help: "What the database took at the start or at the last maintenance run.",
-		}),
-	}
-	m.pending = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: metricsPrefix + "stream_pending_events", Help: "Events in the stream that no service was given yet.",
-	})
-	m.unacknowledged = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: metricsPrefix + "stream_unacknowledged_events",
-		Help: "Events of the stream that services were given and have not stored yet, all services together.",
-	})
-	m.lost = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: metricsPrefix + "stream_lost_events_total",
-		Help: "Events that the stream lost to its limits before they were stored.",
-	})
-	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
-		m.upkeep.WithLabelValues(outcome)
+// newServiceMetrics takes functions that return how many messages wait for the store and how many were dropped.
+func newServiceMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *serviceMetrics {
+	m := &serviceMetrics{
+		pending: newGauge("stream_pending_events", "Events in the stream that were not delivered to a service yet."),
+		unacknowledged: newGauge("stream_unacknowledged_events",
+			"Events that the stream has delivered to the services and that are not stored yet, all services together."),
+		lost: newCounter("stream_lost_events_total",
+			"Events that the stream removed because of its limits before they were stored."),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.upkeep, m.pruned, m.size,
-			m.pending, m.unacknowledged, m.lost,
+		registerer.MustRegister(m.pending, m.unacknowledged, m.lost,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-				Name: metricsPrefix + "waiting_messages",
-				Help: "Messages that have arrived and wait for the store.",
+				Name: metricsPrefix + "waiting_messages", Help: "Messages that have arrived and wait for the store.",
 			}, func() float64 { return float64(waiting()) }),
 			prometheus.NewCounterFunc(prometheus.CounterOpts{
 				Name: metricsPrefix + "dropped_messages_total",
@@ -83,23 +104,18 @@ func newMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *
 	return m
 }
 
-const metricsPrefix = "rosey_database_"
+func newCounter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help})
+}
 
-func counters(name, help string, labels ...string) *prometheus.CounterVec {
+func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help}, labels)
 }
 
-func histogram(name, help string, buckets []float64) prometheus.Histogram {
+func newGauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help})
+}
+
+func newHistogram(name, help string, buckets []float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricsPrefix + name, Help: help, Buckets: buckets})
-}
-
-// count notes what became of a message that had arrived at a moment.
-func (m *metrics) count(suffix bus.Suffix, outcome string, arrived time.Time) {
-	m.messages.WithLabelValues(string(suffix), outcome).Inc()
-	m.handled.Observe(time.Since(arrived).Seconds())
-}
-
-func (m *metrics) applied(events int, took time.Duration) {
-	m.batches.Observe(float64(events))
-	m.commits.Observe(took.Seconds())
 }

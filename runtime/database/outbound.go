@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,27 +11,39 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-func (w *worker) outbound(ctx context.Context, m arrival) (any, error) {
+// StoredUntil is the barrier of outbound lines: it returns a time until which every report has been stored that was
+// published before, and the zero time if there is none. It must not wait for a backlog.
+//
+// A bot claims a line, says it, and publishes a report, which may be behind a backlog of events when the claim expires.
+// The line may be claimed again only if its report is known not to be among them.
+type StoredUntil func(ctx context.Context) time.Time
+
+// outboundGet answers bus.OutboundGet: lines to say, claimed by who asks.
+func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	request := struct {
 		Limit      number `json:"limit"`
 		MaxRetries number `json:"max_retries"`
 		Claimant   string `json:"claimant"`
 		origin
 	}{Limit: defaultLimit, MaxRetries: defaultMaxRetries}
-	if err := decodeInto(m.Data, &request); err != nil {
+	if err := decodeInto(r.Data, &request); err != nil {
 		return noRows, err
 	}
-	// The Python service takes a limit below zero for none at all. Nobody asks so on purpose, and a
-	// reply with everything does not fit into a message; it is answered like 0.
+	// For the Python service a limit below zero is no limit, which nobody uses on purpose, and such a reply may not fit
+	// into a message. Here it is 0.
 	if request.Limit <= 0 || request.MaxRetries <= 0 {
 		return noRows, nil
 	}
-	rows, err := w.store.Outbound(ctx, w.decoder.channel(request.origin), store.OutboundQuery{
+	query := store.OutboundQuery{
 		Limit: int(min(request.Limit, maxRows)), MaxRetries: int(min(request.MaxRetries, maxRows)),
 		Claimant: request.Claimant, Now: time.Now(),
-	})
+	}
+	if barrier := e.barrier.Load(); barrier != nil {
+		query.AppliedUntil = *barrier
+	}
+	rows, err := e.store.Outbound(ctx, e.decoder.channel(request.origin), query)
 	if err != nil {
-		return noRows, err
+		return noRows, fmt.Errorf("claiming outbound lines: %w", err)
 	}
 	messages := make([]bus.OutboundMessage, 0, len(rows))
 	for _, row := range rows {
@@ -46,16 +59,16 @@ func (w *worker) outbound(ctx context.Context, m arrival) (any, error) {
 		}
 		messages = append(messages, message)
 	}
-	return fitting(messages, w.room()), nil
+	return fitting(messages, r.MaxReply), nil
 }
 
-// put tries once: its client tries again, with the same client id.
-func (w *worker) put(ctx context.Context, m arrival) (any, error) {
+// outboundPut answers bus.OutboundPut. It makes one attempt: the client tries again with the same client ID.
+func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	request, err := decodeObject[struct {
 		Message  string `json:"message"`
 		ClientID string `json:"client_id"`
 		origin
-	}](m.Data)
+	}](r.Data)
 	switch {
 	case err != nil:
 	case strings.TrimSpace(request.Message) == "":
@@ -66,61 +79,29 @@ func (w *worker) put(ctx context.Context, m arrival) (any, error) {
 	if err != nil {
 		return bus.OutboundPutReply{Error: err.Error()}, err
 	}
-	id, err := w.store.Enqueue(ctx, w.decoder.channel(request.origin), store.OutboundLine{
-		Text: request.Message, ClientID: request.ClientID, At: m.at,
+	id, err := e.store.Enqueue(ctx, e.decoder.channel(request.origin), store.OutboundLine{
+		Text: request.Message, ClientID: request.ClientID, At: r.Time,
 	})
 	if err != nil {
-		return bus.OutboundPutReply{Error: "the database does not work"}, err
+		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
 	}
 	return bus.OutboundPutReply{Success: true, ID: id}, nil
 }
 
-// markSent waits for a store that is away: a message that was sent and not marked is sent again.
-func (w *worker) markSent(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeObject[struct {
-		MessageID *number `json:"message_id"`
-		origin
-	}](m.Data)
-	if err != nil || request.MessageID == nil {
-		return withoutID(err)
+// outboundReport answers bus.OutboundSent and bus.OutboundFailed where a reply is asked for. Without one they are
+// events like others. Unlike other requests it waits for a store that is not available: a line that was said and not
+// reported would be said again.
+func (e *Engine) outboundReport(ctx context.Context, r Request) (any, error) {
+	event, err := e.decoder.event(bus.Message{Suffix: r.Suffix, Data: r.Data, Time: r.Time}, "")
+	if err != nil {
+		return bus.Ack{Error: reportError(err)}, err
 	}
-	at := w.decoder.time(request.origin, m.at)
-	return w.mark(ctx, func() error { return w.store.MarkSent(ctx, int64(*request.MessageID), at) })
-}
-
-// markFailed waits as markSent does.
-func (w *worker) markFailed(ctx context.Context, m arrival) (any, error) {
-	request, err := decodeObject[struct {
-		MessageID  *number  `json:"message_id"`
-		Error      text     `json:"error"`
-		Permanent  bus.Flag `json:"permanent"`
-		RetryCount *number  `json:"retry_count"`
-		Claimant   string   `json:"claimant"`
-		origin
-	}](m.Data)
-	if err != nil || request.MessageID == nil {
-		return withoutID(err)
-	}
-	failure := store.OutboundFailure{
-		ID: int64(*request.MessageID), Error: string(request.Error), Permanent: bool(request.Permanent),
-		Claimant: request.Claimant, At: w.decoder.time(request.origin, m.at),
-	}
-	if request.RetryCount != nil {
-		failure.RetryCount = new(int(*request.RetryCount))
-	}
-	return w.mark(ctx, func() error { return w.store.MarkFailed(ctx, failure) })
-}
-
-func withoutID(err error) (any, error) {
-	if err == nil {
-		err = fmt.Errorf("%w: no message_id", errIncomplete)
-	}
-	return bus.Ack{Error: "message_id: expected a whole number"}, err
-}
-
-func (w *worker) mark(ctx context.Context, mark func() error) (any, error) {
-	if err := w.retry(ctx, mark); err != nil {
-		return nil, fmt.Errorf("what became of an outbound message: %w: %w", errLost, err)
+	err = e.retry(ctx, func() error { return e.store.Apply(ctx, []store.Event{event}) })
+	switch {
+	case errors.Is(err, store.ErrRejected):
+		return bus.Ack{Error: "the database rejects the report"}, fmt.Errorf("storing a report of an outbound line: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("storing a report of an outbound line: %w", err)
 	}
 	return bus.Ack{Success: true}, nil
 }

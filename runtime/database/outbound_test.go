@@ -64,6 +64,8 @@ func TestAnOutboundMessageFromPutToSent(t *testing.T) {
 			`"claimant":"pod-b"}`, other.ID), `{"success":true}`},
 		exchange{bus.OutboundFailed, `{"error":"flood"}`,
 			`{"success":false,"error":"message_id: expected a whole number"}`},
+		exchange{bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"flood"}`, other.ID),
+			`{"success":false,"error":"retry_count: expected a whole number"}`},
 	)
 	same(t, "nothing is due", []string(nil), outboundTexts(r.get(`{"claimant":"pod-b"}`)))
 }
@@ -82,7 +84,7 @@ func TestFailuresArePublishedOrRequested(t *testing.T) {
 		t.Errorf("%+v, want one failure, under both names", got)
 	}
 	same(t, "one retry allowed", []string(nil), outboundTexts(r.get(`{"max_retries":1}`)))
-	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"muted","permanent":1,%s}`, id, past))
+	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"muted","permanent":1,"retry_count":1,%s}`, id, past))
 	same(t, "permanent", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
 }
 

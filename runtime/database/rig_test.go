@@ -56,7 +56,7 @@ type running struct {
 func (r *rig) sqlite(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, r.path) }
 
 // start runs a service. change may alter its options.
-func (r *rig) start(change ...func(*database.Options)) *running {
+func (r *rig) start(change ...func(*database.ServiceOptions)) *running {
 	r.t.Helper()
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.url, Log: natstest.Log(r.t)})
 	if err != nil {
@@ -67,14 +67,17 @@ func (r *rig) start(change ...func(*database.Options)) *running {
 		r.t.Fatal(err)
 	}
 	registry := prometheus.NewPedanticRegistry()
-	options := database.Options{
-		Conn: conn, Subjects: subjects, Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t), Registerer: registry,
+	options := database.ServiceOptions{
+		EngineOptions: database.EngineOptions{
+			Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t), Registerer: registry,
+		},
+		Conn: conn, Subjects: subjects, Version: "v1.2.3",
 	}
 	for _, one := range change {
 		one(&options)
 	}
 	ctx, end := context.WithCancel(context.WithoutCancel(r.t.Context()))
-	s := &running{Service: database.New(options), registry: registry, end: end, ended: make(chan error, 1)}
+	s := &running{Service: database.NewService(options), registry: registry, end: end, ended: make(chan error, 1)}
 	var service sync.WaitGroup
 	service.Go(func() { s.ended <- s.Run(ctx) })
 	r.t.Cleanup(func() { end(); service.Wait(); conn.Close() })

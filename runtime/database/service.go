@@ -1,5 +1,3 @@
-// Package database is the database service: it takes what bots publish, stores it, and answers what
-// they ask. Every rule about rows is the store's; this package is only the way between NATS and it.
 package database
 
 import (
@@ -11,215 +9,276 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
-	"rosey.dev/rosey/runtime/store"
 )
 
-// DefaultGrace is how long storing what has arrived may take at the end.
-const DefaultGrace = 20 * time.Second
+const (
+	// DefaultGracePeriod is how long storing what has arrived may take at the end.
+	DefaultGracePeriod = 20 * time.Second
+	// maxBatch bounds the events of one transaction.
+	maxBatch = 500
+	// replyOverhead is what a reply holds beside its rows: headers and the brackets of the array.
+	replyOverhead = 1024
+)
 
-// DefaultUpkeep is the time between two maintenance runs.
-const DefaultUpkeep = 5 * time.Minute
+// ServiceOptions configure a Service. Conn and Subjects are required, and of EngineOptions what it says.
+type ServiceOptions struct {
+	EngineOptions
 
-// Options say what a Service works with. Conn, Subjects, Channel, Open and Log are required.
-type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
-	// Binding says whether events come from a stream. Nil: they do not.
+	// Binding decides whether events come from a stream. Nil: they do not.
 	Binding *bus.Binding
-	// Channel is what a message belongs to that names none.
-	Channel store.Channel
-	// Open opens the store. It is tried until it succeeds.
-	Open func(ctx context.Context) (store.Store, error)
-	Log  *slog.Logger
-	// Grace is how long storing what has arrived may take at the end. 0: DefaultGrace.
-	Grace time.Duration
-	// Retention is how long rows are kept. Its zero value has defaults; what is below
-	// store.MinRetention counts as that.
-	Retention store.Retention
-	// Upkeep is the time between two maintenance runs. 0: DefaultUpkeep.
-	Upkeep time.Duration
-	// Registerer gets the service's metrics. Nil: none.
-	Registerer prometheus.Registerer
+	// Version is what `nats micro ls` shows.
+	Version string
+	// GracePeriod is how long storing what has arrived may take at the end. 0: DefaultGracePeriod.
+	GracePeriod time.Duration
 }
 
-// Service answers on the subjects of one prefix.
-//
-// Everything goes one way in the order of its arrival: NATS, inbox, worker, store. So by core NATS a reply also
-// says that whatever its asker published before has been stored; a stream says itself that it keeps it. Only
-// maintenance works beside that.
+// Service is the database service of one subject prefix: an Engine behind NATS.
 type Service struct {
-	conn       *bus.Conn
-	subjects   bus.Subjects
-	binding    *bus.Binding
-	open       func(ctx context.Context) (store.Store, error)
-	log        *slog.Logger
-	grace      time.Duration
-	retention  store.Retention
-	upkeep     time.Duration
-	inbox      *inbox
-	decoder    decoder
-	metrics    *metrics
-	storeCheck *status.Recorder
-	subscribed atomic.Pointer[[]*nats.Subscription] // nil while not subscribed
-	held       *held
-	events     atomic.Pointer[status.Check] // why no events come from the stream; nil while they do
-	lost       atomic.Uint64                // events that the stream lost before they were stored
-	lostTo     atomic.Uint64                // the last sequence that lost counts
+	engine   *Engine
+	conn     *bus.Conn
+	subjects bus.Subjects
+	binding  *bus.Binding
+	version  string
+	log      *slog.Logger
+	grace    time.Duration
+	metrics  *serviceMetrics
+	inbox    *inbox
+	inFlight *inFlight
+
+	subscribed    atomic.Bool  // the service answers requests
+	droppedEvents atomic.Int64 // by nats.go, of subscriptions that have ended
+
+	mu      sync.Mutex
+	current *subscriber // nil while Run does not run
+
+	eventsFailure atomic.Pointer[status.Check] // why the stream's events are not consumed; nil while they are
+	lost          atomic.Uint64                // events that the stream removed before they were stored
+	lostUntil     atomic.Uint64                // the last sequence that lost includes
 }
 
-// New makes a service. Nothing happens before Run.
-func New(o Options) *Service {
-	if o.Grace == 0 {
-		o.Grace = DefaultGrace
-	}
-	if o.Upkeep == 0 {
-		o.Upkeep = DefaultUpkeep
+// NewService returns a service that does nothing before Run.
+func NewService(o ServiceOptions) *Service {
+	if o.GracePeriod == 0 {
+		o.GracePeriod = DefaultGracePeriod
 	}
 	s := &Service{
-		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, open: o.Open, log: o.Log, grace: o.Grace,
-		retention: o.Retention, upkeep: o.Upkeep,
-		inbox:      newInbox(),
-		held:       newHeld(),
-		decoder:    decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
-		storeCheck: status.NewRecorder(status.StoreCheck, "opening the database"),
+		engine: NewEngine(o.EngineOptions),
+		conn:   o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version, log: o.Log, grace: o.GracePeriod,
+		inbox:    newInbox(o.Subjects),
+		inFlight: newInFlight(),
 	}
-	s.metrics = newMetrics(o.Registerer, s.inbox.len, s.dropped)
+	s.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.dropped)
 	return s
 }
 
-// StoreCheck is the state of the store as status.StoreCheck.
-func (s *Service) StoreCheck() status.Check { return s.storeCheck.Check() }
+// StoreCheck returns the state of the store as status.StoreCheck.
+func (s *Service) StoreCheck() status.Check { return s.engine.StoreCheck() }
 
-// NATSCheck is the state of the connection and the subscriptions as status.NATSCheck.
+// NATSCheck returns the state of the connection and of the subscriptions as status.NATSCheck.
 func (s *Service) NATSCheck() status.Check {
 	check := s.conn.Check()
-	if !check.OK || s.subscribed.Load() != nil {
+	if !check.OK || s.subscribed.Load() {
 		return check
 	}
 	if events := s.EventsCheck(); !events.OK && events.Reason != status.ReasonStarting {
-		return check // that one says better why
+		return check // EventsCheck has the cause
 	}
 	check.OK, check.Reason = false, status.ReasonStarting
 	check.Message = "connected, and not subscribed while the database is not open"
 	return check
 }
 
-// EventsCheck is how events come as status.EventsCheck.
+// EventsCheck returns whether events arrive, and how, as status.EventsCheck.
 func (s *Service) EventsCheck() status.Check {
 	check := s.binding.Check()
-	if trouble := s.events.Load(); check.OK && trouble != nil {
-		return *trouble
+	if failure := s.eventsFailure.Load(); check.OK && failure != nil {
+		return *failure
 	}
 	if lost := s.lost.Load(); check.OK && lost > 0 {
-		check.Message += fmt.Sprintf("; %d events were lost before that, since the stream kept no more", lost)
+		check.Message += fmt.Sprintf("; %d events were lost before they were stored, because the stream had reached its limits", lost)
 	}
 	return check
 }
 
-// setEvents notes why no events come from the stream, with one log line for each change. Nil: they come.
-func (s *Service) setEvents(trouble *status.Check) {
-	before := s.events.Load()
-	if trouble == nil {
-		s.events.Store(nil)
+// setEventsFailure records why the stream's events are not consumed, with one log line for each change. Nil: they are.
+func (s *Service) setEventsFailure(failure *status.Check) {
+	before := s.eventsFailure.Load()
+	if failure == nil {
+		s.eventsFailure.Store(nil)
 		return
 	}
-	trouble.Name, trouble.Since = status.EventsCheck, time.Now()
-	if before != nil && before.Reason == trouble.Reason {
-		trouble.Since = before.Since
+	failure.Name, failure.Since = status.EventsCheck, time.Now()
+	if before != nil && before.Reason == failure.Reason {
+		failure.Since = before.Since
 	} else {
-		s.log.Error("[NATS] " + trouble.Message)
+		s.log.Error("[NATS] " + failure.Message)
 	}
-	s.events.Store(trouble)
+	s.eventsFailure.Store(failure)
 }
 
-// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at
-// most Grace, and closes the store. An error says that the connection to NATS ended for good, or that
-// something that had arrived could not be stored.
+// dropped returns how many messages were dropped because there was no room for them.
+func (s *Service) dropped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.droppedEvents.Load()+s.inbox.droppedRequests.Load()) + s.current.dropped()
+}
+
+func (s *Service) setSubscriber(current *subscriber) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = current
+}
+
+// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most GracePeriod,
+// and closes the store. An error means that the connection to NATS has ended for good, or that something that had
+// arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {
-	// Subscribing waits for the store: a service that cannot store must not take its share of the
-	// messages from one that can, and a bot keeps what nobody takes.
-	opened := s.openStore(ctx)
-	if opened == nil {
-		return nil
+	// The store is opened before anything is subscribed. A service that cannot store must not take a share of the
+	// messages from one that can, and bots keep what nobody takes.
+	if err := s.engine.Open(ctx); err != nil {
+		return nil //nolint:nilerr // ctx ended before the store was open, so nothing was taken
 	}
-	working, stop := outlive(ctx, s.grace)
+	working, stop := withGracePeriod(ctx, s.grace)
 	defer stop()
-	err := s.serve(ctx, working, opened)
-	s.storeCheck.Set(false, status.ReasonStopping, "the service stops")
-	if closing := opened.Close(); closing != nil {
-		err = errors.Join(err, closing)
-	}
-	s.log.Info("[DB] database closed")
-	return err
+	err := s.serve(ctx, working)
+	s.engine.stopping("the service stops")
+	return errors.Join(err, s.engine.Close())
 }
 
-// serve takes messages until ctx ends and works on them until all are done or working ends.
-func (s *Service) serve(ctx, working context.Context, opened store.Store) error {
+// serve takes messages until ctx ends, and handles them until all are handled or working ends.
+func (s *Service) serve(ctx, working context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.inbox.receive(working) })
-	maintenance := newMaintenance(s, opened)
 	maintaining, endMaintenance := context.WithCancel(ctx)
 	defer endMaintenance()
-	running.Go(func() { maintenance.run(maintaining) })
-	worker := worker{Service: s, store: opened, maintenance: maintenance, repeats: newRepeats()}
+	running.Go(func() { s.engine.Maintain(maintaining) })
 	worked := make(chan error, 1)
-	running.Go(func() { worked <- worker.run(working) })
-
+	running.Go(func() { worked <- s.work(working, maintaining) })
 	keeping, endKeeping := context.WithCancel(working)
 	defer endKeeping()
-	running.Go(func() { s.held.keepAlive(keeping) })
-	err := s.takeIn(ctx, working, opened)
-	s.inbox.noMore()
+	running.Go(func() { s.inFlight.keepAlive(keeping) })
+
+	err := s.subscribe(ctx, working)
+	s.inbox.close()
 	err = errors.Join(err, <-worked)
-	if back := s.held.giveBack(); back > 0 {
-		s.log.Warn("[NATS] events that could not be stored stay in the stream", "count", back)
+	if count := s.inFlight.giveBack(); count > 0 {
+		s.log.Warn("[NATS] events that could not be stored stay in the stream", "count", count)
 	}
 	return err
 }
 
-// takeIn has messages come in until ctx ends or the connection to NATS has ended for good.
-func (s *Service) takeIn(ctx, working context.Context, opened store.Store) error {
-	taking, stop := context.WithCancel(ctx)
+// subscribe has messages delivered until ctx ends or the connection to NATS has ended for good.
+func (s *Service) subscribe(ctx, working context.Context) error {
+	subscribing, stop := context.WithCancel(ctx)
 	defer stop()
-	in := &intake{Service: s, store: opened}
-	taken := make(chan error, 1)
-	go func() { taken <- in.run(taking, working) }()
+	subscriber := newSubscriber(s)
+	s.setSubscriber(subscriber)
+	defer s.setSubscriber(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- subscriber.run(subscribing, working) }()
 	var err error
 	select {
 	case <-s.conn.Closed():
 		err = errors.New("the connection to NATS ended for good: " + s.conn.Check().Message)
 		stop()
-		err = errors.Join(err, <-taken)
-	case err = <-taken: // ctx has ended too, or it cannot subscribe
+		err = errors.Join(err, <-ended)
+	case err = <-ended: // ctx has ended too, or nats.go cannot subscribe
 	}
-	in.end()
+	subscriber.unsubscribe()
 	return err
 }
 
-// dropped counts what nats.go dropped because the inbox was full.
-func (s *Service) dropped() (count int) {
-	subscriptions := s.subscribed.Load()
-	if subscriptions == nil {
-		return 0
-	}
-	for _, subscription := range *subscriptions {
-		if dropped, err := subscription.Dropped(); err == nil {
-			count += dropped
+// work handles what arrives until the inbox is closed and empty. It fails when ctx ends before.
+func (s *Service) work(ctx, maintaining context.Context) error {
+	var maintenance sync.WaitGroup
+	defer maintenance.Wait()
+	for {
+		batch := s.inbox.next(maxBatch)
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := s.handle(ctx, maintaining, &maintenance, batch); err != nil {
+			lost := countLost(batch) + s.inbox.lost()
+			if lost == 0 {
+				return nil // the stream still has all of them
+			}
+			return fmt.Errorf("up to %d messages that had arrived are lost: %w", lost, err)
 		}
 	}
-	return count
 }
 
-// outlive is a context that ends when grace has passed after ctx ended.
-func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// handle stores the events of a batch in as few transactions as the requests between them allow: a reply also says that
+// what came before the request is stored.
+func (s *Service) handle(
+	ctx, maintaining context.Context, maintenance *sync.WaitGroup, batch []*arrival,
+) error {
+	first := 0
+	for at, one := range batch {
+		if one.respond == nil {
+			continue
+		}
+		if err := s.store(ctx, batch[first:at]); err != nil {
+			return err
+		}
+		first = at + 1
+		if one.message.Suffix == bus.MaintenanceRun { // may last long, and nothing must wait for it
+			maintenance.Go(func() { _ = s.answer(maintaining, one) })
+			continue
+		}
+		if err := s.answer(ctx, one); err != nil {
+			return err
+		}
+	}
+	return s.store(ctx, batch[first:])
+}
+
+// store stores events and acknowledges those of the stream.
+func (s *Service) store(ctx context.Context, events []*arrival) error {
+	if len(events) == 0 {
+		return nil
+	}
+	messages := make([]bus.Message, 0, len(events))
+	for _, one := range events {
+		messages = append(messages, one.message)
+	}
+	if err := s.engine.Store(ctx, messages); err != nil {
+		return err
+	}
+	s.inFlight.acknowledge(events)
+	return nil
+}
+
+// answer replies to a request. It returns an error only if ctx ended before there was anything to reply.
+func (s *Service) answer(ctx context.Context, one *arrival) error {
+	reply, err := s.engine.Answer(ctx, Request{
+		Suffix: one.message.Suffix, Data: one.message.Data, Time: one.message.Time,
+		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead,
+	})
+	if err != nil && reply == nil {
+		return err
+	}
+	if err != nil {
+		s.log.Error("[DB] a request failed", "error", err)
+	}
+	data, err := bus.Encode(reply)
+	if err == nil {
+		err = one.respond(data)
+	}
+	if err != nil {
+		s.log.Error("[NATS] cannot reply to "+string(one.message.Suffix), "error", err)
+	}
+	return nil
+}
+
+// withGracePeriod returns a context that ends when grace has passed since ctx ended.
+func withGracePeriod(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	unwatch := context.AfterFunc(ctx, func() {
+	stopWatching := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
@@ -228,5 +287,5 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 		case <-longer.Done():
 		}
 	})
-	return longer, func() { unwatch(); cancel() }
+	return longer, func() { stopWatching(); cancel() }
 }

@@ -23,8 +23,8 @@ import (
 )
 
 // enqueue puts lines into the database before the service opens it.
-func enqueue(at time.Time, texts ...string) func(*database.Options) {
-	return func(o *database.Options) {
+func enqueue(at time.Time, texts ...string) func(*database.ServiceOptions) {
+	return func(o *database.ServiceOptions) {
 		open := o.Open
 		o.Open = func(ctx context.Context) (store.Store, error) {
 			opened, err := open(ctx)
@@ -57,9 +57,9 @@ func (a *ailing) Apply(ctx context.Context, events []store.Event) error {
 	return a.Store.Apply(ctx, events)
 }
 
-func (r *rig) ailing() (*ailing, func(*database.Options)) {
+func (r *rig) ailing() (*ailing, func(*database.ServiceOptions)) {
 	a := &ailing{}
-	return a, func(o *database.Options) {
+	return a, func(o *database.ServiceOptions) {
 		o.Open = func(ctx context.Context) (store.Store, error) {
 			opened, err := r.sqlite(ctx)
 			a.Store = opened
@@ -177,7 +177,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 func TestAStoreThatStaysAwayDoesNotHoldUpTheEnd(t *testing.T) {
 	r := newRig(t)
 	store, with := r.ailing()
-	s := r.ready(r.start(with, func(o *database.Options) { o.Grace = 50 * time.Millisecond }))
+	s := r.ready(r.start(with, func(o *database.ServiceOptions) { o.GracePeriod = 50 * time.Millisecond }))
 	store.failing.Store(true)
 	r.say("a")
 	natstest.Eventually(t, "an attempt", func() bool { return store.applies.Load() > 0 })
@@ -220,7 +220,7 @@ func TestOneBadEventDoesNotTakeOthersWithIt(t *testing.T) {
 func TestWhatIsTooMuchIsDroppedAndCounted(t *testing.T) {
 	r := newRig(t)
 	blocked, with := r.ailing()
-	s := r.ready(r.start(with, func(o *database.Options) { o.Log = slog.New(slog.DiscardHandler) }))
+	s := r.ready(r.start(with, func(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }))
 	blocked.mu.Lock()
 	r.say("first")
 	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
@@ -242,7 +242,7 @@ func TestWhatIsTooMuchIsDroppedAndCounted(t *testing.T) {
 func TestTheLogSaysNothingOfTheContent(t *testing.T) {
 	var log bytes.Buffer
 	r := newRig(t)
-	s := r.ready(r.start(func(o *database.Options) {
+	s := r.ready(r.start(func(o *database.ServiceOptions) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}))
 	for _, body := range []string{
@@ -254,7 +254,7 @@ func TestTheLogSaysNothingOfTheContent(t *testing.T) {
 	}
 	r.stop(s)
 	text := log.String()
-	if strings.Contains(text, "hush") || !strings.Contains(text, "[NATS] cannot read db.message.log") {
+	if strings.Contains(text, "hush") || !strings.Contains(text, "db.message.log") {
 		t.Errorf("the log:\n%s", text)
 	}
 }
@@ -266,7 +266,7 @@ func TestTwoServicesShareTheWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = shared.Close() }()
-	open := func(o *database.Options) {
+	open := func(o *database.ServiceOptions) {
 		o.Open = func(context.Context) (store.Store, error) { return keptOpen{shared}, nil }
 	}
 	first, second := r.ready(r.start(open)), r.ready(r.start(open))
@@ -320,7 +320,7 @@ func TestTheStoreIsWaitedForBeforeSubscribing(t *testing.T) {
 
 func TestEndingWhileTheStoreIsAway(t *testing.T) {
 	r := newRig(t)
-	s := r.start(func(o *database.Options) {
+	s := r.start(func(o *database.ServiceOptions) {
 		o.Open = func(context.Context) (store.Store, error) { return nil, errors.New("read-only file system") }
 	})
 	natstest.Eventually(t, "the cause", func() bool {

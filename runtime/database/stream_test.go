@@ -33,14 +33,12 @@ func TestAPythonPublisherBecomesDurable(t *testing.T) {
 	}
 }
 
-// Each of two services gets some of the events, and now and then one the first and the other the second copy.
-func TestTwoServicesShareTheStreamAndKnowTwins(t *testing.T) {
+func TestTwoServicesShareTheStream(t *testing.T) {
 	r := newStreamRig(t)
 	share := r.shared()
 	first, second := r.startDurable(share), r.startDurable(share)
 	texts := numbers(200)
 	for i, text := range texts {
-		r.say(text)
 		r.say(text)
 		if i%20 == 0 { // so that both have to wait for something
 			r.drained()
@@ -51,7 +49,7 @@ func TestTwoServicesShareTheStreamAndKnowTwins(t *testing.T) {
 		t.Errorf("%d lines, want each of %d once", len(lines), len(texts))
 	}
 	for _, s := range []*running{first, second} {
-		if r.count(s, bus.MessageLog, "stored")+r.count(s, bus.MessageLog, "repeated") == 0 {
+		if r.count(s, bus.MessageLog, "stored") == 0 {
 			t.Error("one service did all the work")
 		}
 	}
@@ -84,7 +82,7 @@ func TestRollingServicesLosesNothing(t *testing.T) {
 func TestAStoreThatIsAwayKeepsEventsInTheStream(t *testing.T) {
 	r := newStreamRig(t)
 	sick, with := r.ailing()
-	s := r.startDurable(with, func(o *database.Options) { o.Grace = 50 * time.Millisecond })
+	s := r.startDurable(with, func(o *database.ServiceOptions) { o.GracePeriod = 50 * time.Millisecond })
 	sick.failing.Store(true)
 	for _, text := range numbers(50) {
 		r.say(text)

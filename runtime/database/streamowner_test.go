@@ -68,7 +68,7 @@ func TestOneOfTwoFirstDatabasesWins(t *testing.T) {
 // The stream's limits are reached while no service is there.
 func TestWhatTheStreamLostIsCountedAndShown(t *testing.T) {
 	r := newStreamRig(t)
-	small := func(o *database.Options) {
+	small := func(o *database.ServiceOptions) {
 		o.Binding = bind(t, o.Conn, func(j *config.JetStream) { j.MaxBytes = 1000 })
 	}
 	r.stop(r.startDurable(small))

@@ -39,12 +39,12 @@ func bind(t testing.TB, conn *bus.Conn, change ...func(*config.JetStream)) *bus.
 }
 
 // durable has a service take events from the stream where there is one.
-func (r *rig) durable(o *database.Options) { o.Binding = bind(r.t, o.Conn) }
+func (r *rig) durable(o *database.ServiceOptions) { o.Binding = bind(r.t, o.Conn) }
 
 // startDurable runs a service that takes events from the stream, and waits until it does.
-func (r *rig) startDurable(change ...func(*database.Options)) *running {
+func (r *rig) startDurable(change ...func(*database.ServiceOptions)) *running {
 	r.t.Helper()
-	s := r.start(append([]func(*database.Options){r.durable}, change...)...)
+	s := r.start(append([]func(*database.ServiceOptions){r.durable}, change...)...)
 	natstest.Eventually(r.t, "events to come from the stream", func() bool {
 		return s.EventsCheck().Reason == status.ReasonStreamBound && s.NATSCheck().OK
 	})
@@ -89,14 +89,14 @@ func (r *rig) published(last uint64) (first uint64) {
 }
 
 // shared has services work on one store, as several do on a database server.
-func (r *rig) shared() func(*database.Options) {
+func (r *rig) shared() func(*database.ServiceOptions) {
 	r.t.Helper()
 	opened, err := r.sqlite(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = opened.Close() })
-	return func(o *database.Options) {
+	return func(o *database.ServiceOptions) {
 		o.Open = func(context.Context) (store.Store, error) { return keptOpen{opened}, nil }
 	}
 }

@@ -31,7 +31,7 @@ func (r *rig) maintain() (reply bus.MaintenanceReply) {
 
 func TestMaintenanceOnRequest(t *testing.T) {
 	r := newRig(t)
-	s := r.ready(r.start(func(o *database.Options) { o.Retention = store.Retention{UserCounts: 2 * time.Hour} }))
+	s := r.ready(r.start(func(o *database.ServiceOptions) { o.Retention = store.Retention{UserCounts: 2 * time.Hour} }))
 	now := time.Now()
 	for i := range 1200 { // several steps
 		r.sayAt(fmt.Sprint(i), now.Add(-151*time.Hour+time.Duration(i)*time.Second))
@@ -62,7 +62,7 @@ func TestMaintenanceOnRequest(t *testing.T) {
 
 func TestMaintenanceRunsByItself(t *testing.T) {
 	r := newRig(t)
-	s := r.ready(r.start(func(o *database.Options) { o.Upkeep = 10 * time.Millisecond }))
+	s := r.ready(r.start(func(o *database.ServiceOptions) { o.MaintenanceInterval = 10 * time.Millisecond }))
 	r.sayAt("old", time.Now().Add(-151*time.Hour))
 	r.settle()
 	natstest.Eventually(t, "the line to be gone", func() bool { return len(r.lines()) == 0 })
@@ -82,7 +82,7 @@ func (ill) Prune(context.Context, store.PruneRule, int) (int64, error) {
 
 func TestMaintenanceThatFailsSaysSo(t *testing.T) {
 	r := newRig(t)
-	s := r.ready(r.start(func(o *database.Options) {
+	s := r.ready(r.start(func(o *database.ServiceOptions) {
 		o.Open = func(ctx context.Context) (store.Store, error) {
 			opened, err := r.sqlite(ctx)
 			return ill{opened}, err
@@ -187,7 +187,7 @@ func TestTheStoresTroubleHasAReason(t *testing.T) {
 		status.ReasonStoreUnavailable: errors.New("read-only file system"),
 	} {
 		r := newRig(t)
-		s := r.start(func(o *database.Options) {
+		s := r.start(func(o *database.ServiceOptions) {
 			o.Open = func(context.Context) (store.Store, error) { return nil, trouble }
 		})
 		natstest.Eventually(t, string(reason), func() bool {

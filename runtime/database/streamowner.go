@@ -11,10 +11,11 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// ownerKey is the metadata of stream and consumer that says which database gets the events.
+// ownerKey is the key in the metadata of stream and consumer whose value is the UUID of the database that the events
+// belong to.
 const ownerKey = "rosey.dev/database"
 
-// conflictError says that the events belong to another database than ours.
+// conflictError means that the events belong to another database.
 type conflictError struct{ stream, owner, ours string }
 
 func (e *conflictError) Error() string {
@@ -23,9 +24,10 @@ func (e *conflictError) Error() string {
 		e.stream, e.owner, e.ours)
 }
 
-// ownedConsumer answers the durable consumer if the stream's events belong to our database, and makes it if they
-// belong to none yet. Of several that come first at once one wins: JetStream makes a consumer of a name only once,
-// and the owner is a part of it. The stream's metadata shows the owner too, also when the consumer is removed.
+// ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID ours, and
+// creates it if they belong to none yet. If several services come first at once, one of them wins: JetStream creates a
+// consumer of a name only once, and the owner is a part of it. The stream's metadata has the owner too, and keeps it
+// when the consumer is removed.
 func ownedConsumer(
 	ctx context.Context, bound bus.Bound, name, ours string,
 ) (consumer jetstream.Consumer, err error) {
@@ -53,7 +55,7 @@ func ownedConsumer(
 	}
 	stream.Metadata[ownerKey] = ours
 	if _, err := bound.JetStream.UpdateStream(ctx, stream); err != nil {
-		return nil, fmt.Errorf("writing the database's id into the stream: %w", err)
+		return nil, fmt.Errorf("writing the database's UUID into the stream: %w", err)
 	}
 	return consumer, nil
 }
@@ -61,17 +63,17 @@ func ownedConsumer(
 func consumerConfig(name, owner string) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:       name,
-		Description:   "The database services of Rosey share these events",
+		Description:   "Shared by the database services of Rosey",
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
-		MaxDeliver:    -1, // a store that is away must not use up anything
-		MaxAckPending: 20 * maxHeld,
+		MaxDeliver:    -1, // deliveries while the store is not available must not count
+		MaxAckPending: 20 * maxInFlight,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		Metadata:      map[string]string{ownerKey: owner},
 	}
 }
 
-// ensureConsumer makes the consumer, or brings the one that is there up to date if it is ours.
+// ensureConsumer creates the consumer, or brings an existing one up to date unless it has another owner.
 func ensureConsumer(
 	ctx context.Context, stream jetstream.Stream, wanted jetstream.ConsumerConfig,
 ) (jetstream.Consumer, error) {
@@ -80,14 +82,14 @@ func ensureConsumer(
 		return consumer, nil
 	}
 	if !errors.Is(err, jetstream.ErrConsumerExists) {
-		return nil, fmt.Errorf("making the consumer %s: %w", wanted.Durable, err)
+		return nil, fmt.Errorf("creating the consumer %s: %w", wanted.Durable, err)
 	}
 	if consumer, err = stream.Consumer(ctx, wanted.Durable); err != nil {
 		return nil, fmt.Errorf("reading the consumer %s: %w", wanted.Durable, err)
 	}
 	owner := consumer.CachedInfo().Config.Metadata[ownerKey]
 	if owner != "" && owner != wanted.Metadata[ownerKey] {
-		return consumer, nil // somebody else's
+		return consumer, nil // the caller reports the conflict
 	}
 	if consumer, err = stream.UpdateConsumer(ctx, wanted); err != nil {
 		return nil, fmt.Errorf("updating the consumer %s: %w", wanted.Durable, err)

@@ -8,8 +8,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-func TestRepeats(t *testing.T) {
-	r := newRepeats()
+func TestDedupWindow(t *testing.T) {
+	r := newDedupWindow()
 	began := time.UnixMilli(1763700000000)
 	for i, step := range []struct {
 		ms     int
@@ -39,13 +39,13 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-func TestRepeatsForget(t *testing.T) {
-	r := newRepeats()
+func TestDedupWindowForgets(t *testing.T) {
+	r := newDedupWindow()
 	began := time.UnixMilli(1763700000000)
 	for i := range 10_000 {
 		r.repeated(bus.MessageLog, fmt.Appendf(nil, "%d", i), began.Add(time.Duration(i)*time.Millisecond))
 	}
-	if len(r.known) > 101 || len(r.order) > 101 {
-		t.Errorf("%d and %d messages are known, want those of the last 100 ms", len(r.known), len(r.order))
+	if len(r.seen) > 101 || len(r.order) > 101 {
+		t.Errorf("%d and %d messages are remembered, want those of the last 100 ms", len(r.seen), len(r.order))
 	}
 }

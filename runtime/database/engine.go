@@ -1,0 +1,172 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
+)
+
+const (
+	// minStoreRetry and maxStoreRetry are the shortest and the longest pause between two attempts to use the store.
+	minStoreRetry = 100 * time.Millisecond
+	maxStoreRetry = 5 * time.Second
+)
+
+// EngineOptions configure the Engine of a Service or a Direct. Channel, Open and Log are required.
+type EngineOptions struct {
+	// Channel is the channel of a message that does not name one.
+	Channel store.Channel
+	// Open opens the store. The engine calls it again until it succeeds.
+	Open func(ctx context.Context) (store.Store, error)
+	// Log gets one line for each change of the store's state and one for each message that cannot be stored. It never
+	// gets the content of a message.
+	Log *slog.Logger
+	// Retention is how long rows are kept. Its zero value has defaults.
+	Retention store.Retention
+	// MaintenanceInterval is the time between two maintenance runs. 0: DefaultMaintenanceInterval.
+	MaintenanceInterval time.Duration
+	// Registerer gets the metrics. Nil: none.
+	Registerer prometheus.Registerer
+}
+
+// Engine stores events and answers requests. It knows nothing of NATS: a transport hands it messages.
+//
+// Store and Maintain may each be called by one goroutine at a time, Answer by any number. All of them need an open
+// store.
+type Engine struct {
+	open        func(ctx context.Context) (store.Store, error)
+	log         *slog.Logger
+	decoder     decoder
+	dedup       *dedupWindow
+	metrics     *metrics
+	check       *status.Recorder
+	maintenance maintenance
+	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
+
+	store store.Store // nil while closed
+}
+
+// NewEngine returns an engine whose store is closed.
+func NewEngine(o EngineOptions) *Engine {
+	if o.MaintenanceInterval == 0 {
+		o.MaintenanceInterval = DefaultMaintenanceInterval
+	}
+	return &Engine{
+		open: o.Open, log: o.Log,
+		decoder:     decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
+		dedup:       newDedupWindow(),
+		metrics:     newMetrics(o.Registerer),
+		check:       status.NewRecorder(status.StoreCheck, "opening the database"),
+		maintenance: newMaintenance(o.Retention, o.MaintenanceInterval),
+	}
+}
+
+// setBarrier has outbound lines that were claimed before wait for the reports that f knows of. Nil: nothing waits.
+func (e *Engine) setBarrier(f StoredUntil) {
+	if f == nil {
+		e.barrier.Store(nil)
+		return
+	}
+	e.barrier.Store(&f)
+}
+
+// StoreCheck returns the state of the store as status.StoreCheck.
+func (e *Engine) StoreCheck() status.Check { return e.check.Check() }
+
+// Open opens the store and tries again until it succeeds. It returns an error only when ctx ended before.
+func (e *Engine) Open(ctx context.Context) error {
+	return e.retry(ctx, func() error { return e.openOnce(ctx) })
+}
+
+// openOnce makes one attempt to open the store.
+func (e *Engine) openOnce(ctx context.Context) error {
+	opened, err := e.open(ctx)
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	e.store = opened
+	return nil
+}
+
+// Close closes the store if it is open. Nobody may use the engine meanwhile.
+func (e *Engine) Close() error {
+	if e.store == nil {
+		return nil
+	}
+	err := e.store.Close()
+	e.store = nil
+	if err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	e.log.Info("[DB] database closed")
+	return nil
+}
+
+// retry calls attempt until it succeeds, until the store rejects what it is given, or until ctx ends, and keeps the
+// store's check up to date. It returns the last error.
+func (e *Engine) retry(ctx context.Context, attempt func() error) error {
+	pause := backoff.Backoff{Min: minStoreRetry, Max: maxStoreRetry}
+	for {
+		err := attempt()
+		if err == nil || errors.Is(err, store.ErrRejected) {
+			e.reportSuccess()
+			return err
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		e.reportFailure(err)
+		if !backoff.Sleep(ctx, pause.Next()) {
+			return err
+		}
+	}
+}
+
+// reportSuccess records that the store did what it was asked to.
+func (e *Engine) reportSuccess() {
+	if e.check.Set(true, status.ReasonStoreOpen, "the database is open") {
+		e.log.Info("[DB] the database is open")
+	}
+}
+
+// reportFailure records that the store failed. The message is logged once for each reason.
+func (e *Engine) reportFailure(err error) {
+	message := "the database is not available: " + err.Error() + "; trying again"
+	if e.check.Set(false, storeReason(err), message) {
+		e.log.Error("[DB] " + message)
+	}
+}
+
+// stopping records that the process closes the store on purpose.
+func (e *Engine) stopping(message string) { e.check.Set(false, status.ReasonStopping, message) }
+
+// storeReason returns the status reason for an error of the store.
+func storeReason(err error) status.Reason {
+	// A failed migration also has a cause, which comes first because it is what somebody has to mend: a server that
+	// permits too little refuses us, and a full disk is full.
+	for _, each := range []struct {
+		cause  error
+		reason status.Reason
+	}{
+		{store.ErrURLAbsent, status.ReasonStoreURLAbsent},
+		{store.ErrRefused, status.ReasonStoreRefused},
+		{store.ErrFull, status.ReasonStoreFull},
+		{store.ErrNewerSchema, status.ReasonStoreNewer},
+		{store.ErrMigration, status.ReasonMigrationFailed},
+	} {
+		if errors.Is(err, each.cause) {
+			return each.reason
+		}
+	}
+	return status.ReasonStoreUnavailable
+}

@@ -1,0 +1,197 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+const (
+	// defaultLimit and defaultMaxRetries are those of the Python service.
+	defaultLimit      = 50
+	defaultMaxRetries = 3
+	// maxRows bounds the rows that are read for one reply.
+	maxRows = 1000
+	// topChatters is how many chatters the statistics of a channel name.
+	topChatters = 10
+	// errUnavailable is all that a client is told of a failure of the store. The log has the cause.
+	errUnavailable = "the database is not available"
+)
+
+// noRows is the reply to a request for rows that fails: the Python service's clients know no other.
+var noRows = []struct{}{}
+
+// Request is a request to the database, by whatever transport it came.
+type Request struct {
+	Suffix bus.Suffix
+	// Data is the body in JSON, as the client sent it.
+	Data []byte
+	// Time is when the request arrived.
+	Time time.Time
+	// MaxReply bounds the reply in bytes: rows that do not fit are left out. 0: no limit.
+	MaxReply int
+}
+
+// handler answers the requests of one subject, in the terms of Answer.
+type handler func(e *Engine, ctx context.Context, r Request) (reply any, err error)
+
+// handlers are the subjects that are answered.
+var handlers = map[bus.Suffix]handler{
+	bus.StatsRecentChat:   (*Engine).recentChat,
+	bus.QueryChannelStats: (*Engine).channelStats,
+	bus.QueryUserStats:    (*Engine).userStats,
+	bus.OutboundGet:       (*Engine).outboundGet,
+	bus.OutboundPut:       (*Engine).outboundPut,
+	bus.OutboundSent:      (*Engine).outboundReport,
+	bus.OutboundFailed:    (*Engine).outboundReport,
+	bus.KVSet:             (*Engine).kvSet,
+	bus.KVGet:             (*Engine).kvGet,
+	bus.KVDelete:          (*Engine).kvDelete,
+	bus.KVList:            (*Engine).kvList,
+	bus.MaintenanceRun:    (*Engine).maintenanceRun,
+}
+
+// Answer returns the reply to a request, to be sent as JSON. With an error that is the fault of the store, reply is
+// what the client is told about it, so both are set. A client's own mistake is not returned as an error: the reply
+// says what is wrong. Without a reply, ctx ended before the request could be served, or nothing serves the subject:
+// that is bus.ErrNoService.
+func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
+	handle, known := handlers[r.Suffix]
+	if !known {
+		return nil, fmt.Errorf("answering %s: %w", r.Suffix, bus.ErrNoService)
+	}
+	reply, err = handle(e, ctx, r)
+	switch {
+	case err == nil:
+		e.metrics.count(r.Suffix, outcomeAnswered, r.Time)
+		return reply, nil
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
+		e.refused(r.Suffix, len(r.Data), r.Time, err)
+		return reply, nil
+	}
+	e.metrics.count(r.Suffix, outcomeFailed, r.Time)
+	return reply, fmt.Errorf("answering %s: %w", r.Suffix, err)
+}
+
+// fitting returns the rows that fit into limit bytes as JSON, without the last ones if they do not all fit. 0: all.
+func fitting[T any](rows []T, limit int) []T {
+	if limit == 0 {
+		limit = math.MaxInt
+	}
+	fit := rows[:0]
+	for _, row := range rows {
+		data, err := bus.Encode(row)
+		if err != nil || len(data)+1 > limit {
+			continue
+		}
+		limit -= len(data) + 1
+		fit = append(fit, row)
+	}
+	return fit
+}
+
+// recentChat answers bus.StatsRecentChat.
+func (e *Engine) recentChat(ctx context.Context, r Request) (any, error) {
+	request := struct {
+		Limit number `json:"limit"`
+		origin
+	}{Limit: defaultLimit}
+	if err := decodeInto(r.Data, &request); err != nil {
+		return noRows, err
+	}
+	if request.Limit <= 0 { // as in outboundGet
+		return noRows, nil
+	}
+	rows, err := e.store.RecentChat(ctx, e.decoder.channel(request.origin), int(min(request.Limit, maxRows)))
+	if err != nil {
+		return noRows, fmt.Errorf("reading recent chat: %w", err)
+	}
+	lines := make([]bus.RecentLine, 0, len(rows))
+	for _, row := range slices.Backward(rows) {
+		lines = append(lines, bus.RecentLine{Timestamp: row.At.Unix(), Username: row.Username, Message: row.Text})
+	}
+	lines = fitting(lines, r.MaxReply) // the newest
+	slices.Reverse(lines)
+	return lines, nil
+}
+
+// channelStats answers bus.QueryChannelStats. It takes any body, as the Python service does.
+func (e *Engine) channelStats(ctx context.Context, r Request) (any, error) {
+	request, err := decodeObject[struct{ origin }](r.Data)
+	if err != nil {
+		request.origin = origin{}
+	}
+	channel := e.decoder.channel(request.origin)
+	maxima, maximaErr := e.store.HighWater(ctx, channel)
+	chatters, chattersErr := e.store.TopChatters(ctx, channel, topChatters)
+	users, usersErr := e.store.CountUsers(ctx, channel)
+	if err := errors.Join(maximaErr, chattersErr, usersErr); err != nil {
+		return bus.QueryError{Error: errUnavailable}, fmt.Errorf("reading the statistics of a channel: %w", err)
+	}
+	stats := bus.ChannelStatsReply{
+		HighWaterMark:      bus.HighWaterMark{Users: maxima.Chat, Timestamp: unixOrNil(maxima.ChatAt)},
+		HighWaterConnected: bus.HighWaterMark{Users: maxima.Connected, Timestamp: unixOrNil(maxima.ConnectedAt)},
+		TopChatters:        []bus.TopChatter{},
+		TotalUsersSeen:     users,
+		Success:            true,
+	}
+	for _, chatter := range chatters {
+		stats.TopChatters = append(stats.TopChatters, bus.TopChatter{
+			Username: chatter.Username, ChatLines: chatter.Lines,
+		})
+	}
+	return stats, nil
+}
+
+// unixOrNil returns Unix seconds, and nil for the zero time.
+func unixOrNil(at time.Time) *int64 {
+	if at.IsZero() {
+		return nil
+	}
+	return new(at.Unix())
+}
+
+// userStats answers bus.QueryUserStats.
+func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
+	request, err := decodeObject[struct {
+		Username text `json:"username"`
+		origin
+	}](r.Data)
+	switch {
+	case err != nil:
+		return bus.QueryError{Error: "Invalid request format"}, err // the message of the Python service
+	case request.Username == "":
+		err = fmt.Errorf("%w: no username", errIncomplete)
+		return bus.QueryError{Error: "username: expected a name"}, err
+	}
+	name := string(request.Username)
+	user, seen, err := e.store.User(ctx, e.decoder.channel(request.origin), name)
+	switch {
+	case err != nil:
+		return bus.QueryError{Error: errUnavailable}, fmt.Errorf("reading a user: %w", err)
+	case !seen:
+		return bus.UserNotFoundReply{Username: name, Success: true, Message: "nobody of this name has been seen"}, nil
+	}
+	return userStatsReply(user), nil
+}
+
+func userStatsReply(user store.User) bus.UserStatsReply {
+	stats := bus.UserStatsReply{
+		Username: user.Username, FirstSeen: user.FirstSeen.Unix(), LastSeen: user.LastSeen.Unix(),
+		TotalChatLines: user.Lines, Success: true, Found: true,
+	}
+	ended := user.Connected
+	if user.SessionStart != nil {
+		// Clients of the Python service add the open session themselves.
+		ended -= user.LastSeen.Sub(*user.SessionStart)
+		stats.CurrentSessionStart = unixOrNil(*user.SessionStart)
+	}
+	stats.TotalTimeConnected = int64(ended / time.Second)
+	return stats
+}

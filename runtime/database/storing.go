@@ -1,0 +1,222 @@
+package database
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// Store stores events and returns when each of them is in the database: as a row, as a dead letter if it cannot become
+// one, or not at all if it says nothing or repeats another. It waits for a store that is not available until ctx ends.
+// After an error any of the messages may be missing; to store them again is harmless for those that have an ID or a
+// StreamID.
+//
+// Messages without a Time get the current one.
+func (e *Engine) Store(ctx context.Context, messages []bus.Message) error {
+	b := batch{Engine: e, events: make([]store.Event, 0, len(messages)), messages: make([]bus.Message, 0, len(messages))}
+	for _, m := range messages {
+		if m.Time.IsZero() {
+			m.Time = time.Now()
+		}
+		b.add(m)
+	}
+	if err := b.apply(ctx, 0, len(b.events)); err != nil {
+		return err
+	}
+	return b.addDeadLetters(ctx)
+}
+
+// batch is what one call of Store writes: the events of one transaction, and the dead letters after it.
+type batch struct {
+	*Engine
+
+	events      []store.Event
+	messages    []bus.Message // messages[i] is what events[i] was decoded from
+	deadLetters []store.DeadLetter
+}
+
+// add decodes a message into an event of the batch, or a dead letter.
+func (b *batch) add(m bus.Message) {
+	eventID := bus.EventID(m.ID, m.Suffix)
+	if eventID == "" && b.dedup.repeated(m.Suffix, m.Data, m.Time) {
+		b.metrics.count(m.Suffix, outcomeRepeated, m.Time)
+		return
+	}
+	event, err := b.decoder.event(m, eventID)
+	if err != nil {
+		b.refused(m.Suffix, len(m.Data), m.Time, err)
+	}
+	if errors.Is(err, errInvalid) && factDecoders[m.Suffix] != nil {
+		b.deadLetter(m, err)
+	}
+	if event.Fact != nil {
+		b.events = append(b.events, event)
+		b.messages = append(b.messages, m)
+	}
+}
+
+// refused counts and logs a message that cannot be decoded. The log has none of its content.
+func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err error) {
+	if errors.Is(err, errIncomplete) {
+		e.metrics.count(suffix, outcomeIgnored, arrived)
+		e.log.Debug("[DB] ignored "+string(suffix), "error", err)
+		return
+	}
+	e.metrics.count(suffix, outcomeInvalid, arrived)
+	e.log.Error("[DB] cannot decode "+string(suffix), "error", err, "bytes", size)
+}
+
+// apply stores the events from first to before end in one transaction. If the store rejects one of them, it divides
+// them in two until that one is alone and becomes a dead letter, so that the others are stored.
+func (b *batch) apply(ctx context.Context, first, end int) error {
+	events := b.events[first:end]
+	if len(events) == 0 {
+		return nil
+	}
+	err := b.retry(ctx, func() error {
+		began := time.Now()
+		defer func() { b.metrics.applied(len(events), time.Since(began)) }()
+		return b.store.Apply(ctx, events)
+	})
+	switch {
+	case err == nil:
+		for _, m := range b.messages[first:end] {
+			b.metrics.count(m.Suffix, outcomeStored, m.Time)
+		}
+		b.log.Debug("[DB] stored", "events", len(events))
+		return nil
+	case !errors.Is(err, store.ErrRejected):
+		return fmt.Errorf("storing %d events: %w", len(events), err)
+	case len(events) == 1:
+		m := b.messages[first]
+		b.metrics.count(m.Suffix, outcomeRejected, m.Time)
+		b.log.Error("[DB] the database rejects an event, which becomes a dead letter", "subject", m.Suffix, "error", err)
+		b.deadLetter(m, err)
+		return nil
+	}
+	middle := first + len(events)/2
+	if err := b.apply(ctx, first, middle); err != nil {
+		return err
+	}
+	return b.apply(ctx, middle, end)
+}
+
+// deadLetter adds a message to the dead letters of the batch. A message of a stream has an identity even without an ID,
+// so that it is one dead letter however often the stream delivers it.
+func (b *batch) deadLetter(m bus.Message, reason error) {
+	id := m.ID
+	if id == "" && m.StreamID != "" {
+		id = bus.MsgID(streamEventID(m.Time, m.StreamID), m.Suffix)
+	}
+	b.deadLetters = append(b.deadLetters, store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time))
+}
+
+func (b *batch) addDeadLetters(ctx context.Context) error {
+	if len(b.deadLetters) == 0 {
+		return nil
+	}
+	err := b.retry(ctx, func() error { return b.store.AddDeadLetters(ctx, b.deadLetters) })
+	switch {
+	case err == nil:
+		b.metrics.deadLetters.Add(float64(len(b.deadLetters)))
+	case errors.Is(err, store.ErrRejected):
+		b.log.Error("[DB] the database rejects dead letters", "count", len(b.deadLetters), "error", err)
+	default:
+		return fmt.Errorf("storing %d dead letters: %w", len(b.deadLetters), err)
+	}
+	return nil
+}
+
+// RetryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
+// dead letter if that succeeds. own is the channel of an event that does not name one. The store must not be in use by
+// a service. An error means that the dead letter is still there.
+func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, letter store.DeadLetter) error {
+	if letter.Size > len(letter.Payload) {
+		return fmt.Errorf("retrying dead letter %d: only %d of its %d bytes were kept",
+			letter.ID, len(letter.Payload), letter.Size)
+	}
+	m := bus.Message{Suffix: bus.Suffix(letter.Subject), Data: letter.Payload, Time: letter.At}
+	eventID := bus.EventID(letter.MsgID, m.Suffix)
+	if eventID == "" {
+		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
+		eventID = fmt.Sprintf("%012x-letter-%d", letter.At.UnixMilli(), letter.ID)
+	}
+	event, err := decoder{own: own}.event(m, eventID)
+	if errors.Is(err, errIncomplete) {
+		err = nil // it holds nothing to store
+	}
+	if event.Fact != nil && err == nil {
+		err = s.Apply(ctx, []store.Event{event})
+	}
+	if err != nil {
+		return fmt.Errorf("retrying dead letter %d of %s: %w", letter.ID, letter.Subject, err)
+	}
+	if _, err := s.DropDeadLetter(ctx, letter.ID); err != nil {
+		return fmt.Errorf("removing dead letter %d, which is stored: %w", letter.ID, err)
+	}
+	return nil
+}
+
+// dedupWindowLength is how long a message without an ID makes others of the same content repetitions of it. The Python
+// bot runs each of its handlers twice and so publishes each event twice at once (lib/bot.py of Rosey-Robot 0.5,
+// lines 208 to 213).
+const dedupWindowLength = 100 * time.Millisecond
+
+// dedupWindow remembers the messages without IDs of the last 100 ms, by the times of the messages. It is this
+// process's alone: if several services share the work, each may get one of two copies. It is not safe for concurrent
+// use.
+type dedupWindow struct {
+	seen  map[contentKey]time.Time
+	order []contentKey // by time; a key that is no longer in seen stays until its time
+}
+
+// contentKey is the hash of a message's subject and payload.
+type contentKey [sha256.Size]byte
+
+func newDedupWindow() *dedupWindow { return &dedupWindow{seen: map[contentKey]time.Time{}} }
+
+// repeated reports whether a message repeats one that came less than 100 ms before, counted from its first copy.
+func (w *dedupWindow) repeated(suffix bus.Suffix, data []byte, at time.Time) bool {
+	w.forget(at)
+	key := keyOf(suffix, data)
+	if _, seen := w.seen[key]; seen {
+		return true
+	}
+	w.seen[key] = at
+	w.order = append(w.order, key)
+	// A user who joined, left and joined again within the window is in the channel: the second join is no repetition of
+	// the first, because the leave came between them.
+	if opposite, ok := opposites[suffix]; ok {
+		delete(w.seen, keyOf(opposite, data))
+	}
+	return false
+}
+
+// opposites are the events that undo each other.
+var opposites = map[bus.Suffix]bus.Suffix{bus.UserJoined: bus.UserLeft, bus.UserLeft: bus.UserJoined}
+
+// forget removes the messages that are older than the window at now.
+func (w *dedupWindow) forget(now time.Time) {
+	for len(w.order) > 0 {
+		at, seen := w.seen[w.order[0]]
+		if seen && now.Sub(at) < dedupWindowLength {
+			return
+		}
+		delete(w.seen, w.order[0])
+		w.order = w.order[1:]
+	}
+}
+
+func keyOf(suffix bus.Suffix, data []byte) (key contentKey) {
+	hash := sha256.New()
+	_, _ = hash.Write([]byte(suffix)) // a hash never fails
+	_, _ = hash.Write([]byte{0})
+	_, _ = hash.Write(data)
+	hash.Sum(key[:0])
+	return key
+}

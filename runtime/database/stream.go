@@ -1,0 +1,284 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+const (
+	// pullAhead is how many messages are requested before they are needed, so that the worker does not wait for them.
+	pullAhead = 2 * maxBatch
+	// pullExpiry is how long a pull request waits. A stream that sends nothing in that time, not even a heartbeat, has
+	// failed.
+	pullExpiry = 10 * time.Second
+	// backlogInterval is how often the states of stream and consumer are read.
+	backlogInterval = 10 * time.Second
+)
+
+// consume delivers the stream's events to the inbox until ctx ends, and those on their way until working ends. ready is
+// called once they are delivered. An error means that the stream or the consumer failed.
+func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identity string, ready func() error) error {
+	starting, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
+	defer cancel()
+	durable, err := ownedConsumer(starting, bound, s.subjects.ConsumerName(), identity)
+	if err != nil {
+		return err
+	}
+	// Before anything is delivered, because only what was not delivered can be lost.
+	if err := s.readBacklog(starting, bound.Stream, durable); err != nil {
+		return err
+	}
+	messages, err := durable.Messages(jetstream.PullMaxMessages(pullAhead), jetstream.PullExpiry(pullExpiry))
+	if err != nil {
+		return fmt.Errorf("pulling events from the stream: %w", err)
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	watching.Go(func() { s.watchBacklog(watched, bound.Stream, durable) })
+	s.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: s.log}).storedUntil)
+	s.setEventsFailure(nil)
+	s.binding.ReportSuccess()
+	if err := ready(); err != nil {
+		messages.Stop()
+		return err
+	}
+	created := bound.Stream.CachedInfo().Created
+	err = s.deliver(ctx, working, messages, created)
+	// What is on its way is taken too. The stream delivers the rest to others once ackWait has passed.
+	messages.Drain()
+	draining, done := context.WithTimeout(working, bus.RequestTimeout)
+	defer done()
+	return errors.Join(err, s.deliver(draining, working, messages, created))
+}
+
+// deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation tells it
+// from an earlier stream of the same name, whose sequences were others.
+func (s *Service) deliver(ctx, working context.Context, messages jetstream.MessagesContext, created time.Time) error {
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		switch {
+		case ctx.Err() != nil && m == nil, errors.Is(err, jetstream.ErrMsgIteratorClosed):
+			return nil
+		case err != nil:
+			return fmt.Errorf("pulling events from the stream: %w", err)
+		}
+		place, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("reading the place of a message in the stream: %w", err)
+		}
+		one := &arrival{
+			message: bus.Message{
+				ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp,
+				StreamID: fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream),
+			},
+			inFlight: &inFlightMessage{message: m},
+		}
+		one.message.Suffix, _ = s.subjects.Suffix(m.Subject())
+		if !s.inFlight.add(working, one.inFlight) {
+			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
+			continue
+		}
+		s.inbox.put(working, one)
+	}
+}
+
+// watchBacklog reads the states of stream and consumer at intervals until ctx ends.
+func (s *Service) watchBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
+	ticker := time.NewTicker(backlogInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.readBacklog(ctx, stream, consumer); err != nil && ctx.Err() == nil {
+			s.log.Debug("[NATS] cannot read the backlog", "error", err)
+		}
+	}
+}
+
+// readBacklog updates the metrics of the backlog, and counts the events that the stream removed because of its limits
+// before they were delivered.
+func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+	// The consumer first: what is acknowledged between the two must not look lost.
+	state, err := consumer.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state of the consumer: %w", err)
+	}
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state of the stream: %w", err)
+	}
+	s.metrics.pending.Set(float64(state.NumPending))
+	s.metrics.unacknowledged.Set(float64(state.NumAckPending))
+	// What was delivered is in a service's memory, so it is not lost with the stream's copy.
+	known := max(state.AckFloor.Stream, state.Delivered.Stream, s.lostUntil.Load())
+	if first := info.State.FirstSeq; first > known+1 {
+		lost := first - 1 - known
+		s.lostUntil.Store(first - 1)
+		s.lost.Add(lost)
+		s.metrics.lost.Add(float64(lost))
+		s.log.Error("[NATS] the stream reached its limits and removed events before they were stored; "+
+			"see nats.jetStream.maxBytes and maxAge", "events", lost, "first", first)
+	}
+	return nil
+}
+
+// barrierTimeout bounds the questions of a barrier. Until they are answered the worker waits.
+const barrierTimeout = time.Second
+
+// barrier knows up to when the stream's events are stored, for lines that a bot has claimed and whose reports may be
+// among them. It reads the states of stream and consumer only when such a line is asked for.
+//
+// In a busy channel there is always an event that is not stored yet. So a barrier that is not reached is remembered:
+// later it is enough that the events are stored which were in the stream when the barrier was set.
+type barrier struct {
+	stream   jetstream.Stream
+	consumer jetstream.Consumer
+	log      *slog.Logger
+
+	reached  time.Time // every event that was in the stream at this time is stored
+	set      time.Time // of the barrier that is not reached; zero: none is set
+	sequence uint64    // the last one that was in the stream when it was set
+}
+
+// storedUntil is the StoredUntil of a stream. Only the worker calls it.
+func (b *barrier) storedUntil(ctx context.Context) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, barrierTimeout)
+	defer cancel()
+	if err := b.advance(ctx); err != nil {
+		b.log.Debug("[NATS] cannot read how far the stream's events are stored; claimed lines wait", "error", err)
+	}
+	return b.reached
+}
+
+func (b *barrier) advance(ctx context.Context) error {
+	now := time.Now()
+	info, err := b.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state of the stream: %w", err)
+	}
+	state, err := b.consumer.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state of the consumer: %w", err)
+	}
+	// The floor does not move over events that the stream removed before they were delivered, so it counts as well that
+	// nothing is left to deliver or to acknowledge.
+	allStored := state.NumPending == 0 && state.NumAckPending == 0
+	if allStored || state.AckFloor.Stream >= info.State.LastSeq {
+		b.reached, b.set = now, time.Time{}
+		return nil
+	}
+	if !b.set.IsZero() && state.AckFloor.Stream >= b.sequence {
+		b.reached, b.set = b.set, time.Time{}
+	}
+	if b.set.IsZero() {
+		b.set, b.sequence = now, info.State.LastSeq
+	}
+	return nil
+}
+
+const (
+	// ackWait is how long the stream waits for news of a message before it delivers it to another service.
+	ackWait = 10 * time.Second
+	// keepAliveInterval is how often the stream is told that a message is still being handled. Two of three may get lost.
+	keepAliveInterval = ackWait / 3
+	// maxInFlight bounds the messages that were delivered and are not stored yet: a few batches.
+	maxInFlight = 4 * maxBatch
+)
+
+// inFlightMessage is a message that the stream has delivered and that is not acknowledged.
+type inFlightMessage struct{ message jetstream.Msg }
+
+// inFlight are the messages that the stream has delivered and that are not acknowledged.
+type inFlight struct {
+	room chan struct{} // a token for each message that is not stored
+
+	mu       sync.Mutex
+	messages map[*inFlightMessage]bool // true: stored, but the acknowledgement could not be sent yet
+}
+
+func newInFlight() *inFlight {
+	return &inFlight{room: make(chan struct{}, maxInFlight), messages: map[*inFlightMessage]bool{}}
+}
+
+// add waits until there is room for one more. It reports whether there was before ctx ended.
+func (f *inFlight) add(ctx context.Context, m *inFlightMessage) bool {
+	select {
+	case f.room <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.messages[m] = false
+	return true
+}
+
+// acknowledge acknowledges the messages of what was stored, each on its own: the messages in between belong to other
+// replicas. If an acknowledgement gets lost, the message is delivered again, which its ID makes harmless.
+func (f *inFlight) acknowledge(stored []*arrival) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, one := range stored {
+		if one.inFlight == nil {
+			continue
+		}
+		f.messages[one.inFlight] = true
+		f.sendAck(one.inFlight)
+		<-f.room
+	}
+}
+
+// sendAck needs the lock. It does not wait for the server.
+func (f *inFlight) sendAck(m *inFlightMessage) {
+	if m.message.Ack() == nil { // otherwise there is no connection, and keepAlive tries again
+		delete(f.messages, m)
+	}
+}
+
+// keepAlive tells the stream until ctx ends that the messages are being handled, however long the store is not
+// available, and sends the acknowledgements that could not be sent before.
+func (f *inFlight) keepAlive(ctx context.Context) {
+	ticker := time.NewTicker(keepAliveInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f.each(func(m jetstream.Msg) error { return m.InProgress() })
+		}
+	}
+}
+
+// giveBack has the stream deliver at once to others what could not be stored. It returns how many messages that are.
+func (f *inFlight) giveBack() int {
+	return f.each(func(m jetstream.Msg) error { return m.Nak() })
+}
+
+// each calls do for each message that is not stored, and acknowledges the others.
+func (f *inFlight) each(do func(jetstream.Msg) error) (count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for m, stored := range f.messages {
+		if stored {
+			f.sendAck(m)
+			continue
+		}
+		count++
+		_ = do(m.message) // fails only without a connection, and then the stream delivers the message to others in time
+	}
+	return count
+}

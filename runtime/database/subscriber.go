@@ -1,0 +1,233 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// bindInterval is how often the service checks how events come: after a reconnect the server may have a stream.
+const bindInterval = 500 * time.Millisecond
+
+// requestSubjects are the subjects that are only answered. They are subscribed in this order.
+var requestSubjects = []bus.Suffix{
+	bus.OutboundPut, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
+	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
+	bus.OutboundGet, // the last one, because a bot takes a reply to it as the sign that a service is there
+}
+
+// subscriber subscribes to what the service needs: events in a stream or by core NATS, never both, and requests always
+// by core NATS.
+type subscriber struct {
+	*Service
+
+	events   atomic.Pointer[[]*nats.Subscription] // by core NATS; nil while not subscribed
+	requests micro.Service                        // nil while not subscribed
+}
+
+func newSubscriber(s *Service) *subscriber { return &subscriber{Service: s} }
+
+// run has messages delivered until ctx ends, and those on their way until working ends.
+func (s *subscriber) run(ctx, working context.Context) error {
+	for ctx.Err() == nil {
+		bound, err := s.binding.Bind(ctx)
+		switch {
+		case err != nil:
+		case bound.Durable():
+			err = s.fromStream(ctx, working, bound)
+		default:
+			s.engine.setBarrier(nil)
+			err = s.fromCore()
+		}
+		if failed, ok := errors.AsType[*subscribeError](err); ok {
+			return failed
+		}
+		backoff.Sleep(ctx, bindInterval)
+	}
+	return nil
+}
+
+// fromCore subscribes to what is not subscribed yet. Events come before requests: who gets a reply can rely on its
+// events being received.
+func (s *subscriber) fromCore() error {
+	if s.events.Load() == nil {
+		if err := s.subscribeEvents(); err != nil {
+			return err
+		}
+	}
+	return s.subscribeRequests()
+}
+
+// fromStream consumes the stream until ctx ends or the stream fails.
+func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) error {
+	s.unsubscribeEvents() // the stream has them too
+	var identity string
+	err := s.engine.retry(ctx, func() (err error) {
+		identity, err = s.engine.store.Identity(ctx)
+		return err
+	})
+	if err == nil {
+		err = s.consume(ctx, working, bound, identity, s.subscribeRequests)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if conflict, ok := errors.AsType[*conflictError](err); ok {
+		// The requests belong to the service of the other database too.
+		s.unsubscribeRequests()
+		s.setEventsFailure(&status.Check{Reason: status.ReasonSubjectConflict, Message: conflict.Error()})
+		return err
+	}
+	s.binding.ReportFailure(err)
+	return err
+}
+
+// subscribeError means that nats.go cannot subscribe: the subject is malformed or the connection has ended for good.
+type subscribeError struct {
+	subject string
+	cause   error
+}
+
+func (e *subscribeError) Error() string {
+	return fmt.Sprintf("subscribing to %s: %v", e.subject, e.cause)
+}
+func (e *subscribeError) Unwrap() error { return e.cause }
+
+// subscribeEvents subscribes to the events by core NATS. All of them go into one channel, so that they keep their order
+// across subjects.
+func (s *subscriber) subscribeEvents() error {
+	var subscriptions []*nats.Subscription
+	for _, suffix := range bus.Events {
+		subject := s.subjects.Subject(suffix)
+		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.events)
+		if err != nil {
+			return &subscribeError{subject, err}
+		}
+		subscriptions = append(subscriptions, subscription)
+	}
+	s.events.Store(&subscriptions)
+	return nil
+}
+
+// subscribeRequests registers the service with its endpoints, as nats micro and others who use the NATS services
+// protocol know it, unless it is registered.
+func (s *subscriber) subscribeRequests() error {
+	if s.requests != nil {
+		return nil
+	}
+	service, err := micro.AddService(s.conn.NATS(), micro.Config{
+		Name: s.subjects.ConsumerName(), Version: semanticVersion(s.version), QueueGroup: s.subjects.QueueGroup(),
+		Description: "Rosey's database service",
+		Metadata: map[string]string{
+			"prefix": strings.TrimSuffix(s.subjects.Subject(""), "."), "version": s.version,
+			"server": s.engine.decoder.own.Server, "channel": s.engine.decoder.own.Name,
+		},
+	})
+	if err != nil {
+		return &subscribeError{micro.APIPrefix, err}
+	}
+	s.requests = service
+	for _, suffix := range requestSubjects {
+		subject := s.subjects.Subject(suffix)
+		if err := service.AddEndpoint(endpointName(suffix), s.inbox, micro.WithEndpointSubject(subject)); err != nil {
+			return &subscribeError{subject, err}
+		}
+	}
+	// The subscriptions count once the server has them. If it is away now, it gets them when it is back.
+	s.flush("the server does not confirm the subscriptions")
+	s.subscribed.Store(true)
+	s.log.Info("[NATS] database service started", "prefix", s.subjects.Subject("db"))
+	return nil
+}
+
+// endpointName returns the name of an endpoint: its subject in the characters that the protocol allows.
+func endpointName(suffix bus.Suffix) string {
+	return strings.ReplaceAll(strings.TrimPrefix(string(suffix), "db."), ".", "_")
+}
+
+var releaseVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$`)
+
+// semanticVersion returns the version in the form that the services protocol requires, 0.0.0 for what is no release.
+func semanticVersion(version string) string {
+	if parts := releaseVersion.FindStringSubmatch(version); parts != nil {
+		return parts[1]
+	}
+	return "0.0.0"
+}
+
+// unsubscribe ends all subscriptions. Requests come first: a bot that gets no reply keeps its events, while those on
+// their way still arrive.
+func (s *subscriber) unsubscribe() {
+	s.unsubscribeRequests()
+	s.unsubscribeEvents()
+}
+
+func (s *subscriber) unsubscribeRequests() {
+	if s.requests == nil {
+		return
+	}
+	s.subscribed.Store(false)
+	if err := s.requests.Stop(); err != nil {
+		s.log.Debug("[NATS] cannot unsubscribe the requests", "error", err)
+	}
+	s.requests = nil
+	s.flush("requests on their way may be lost")
+}
+
+// unsubscribeEvents returns when everything that the server has sent is in the inbox.
+func (s *subscriber) unsubscribeEvents() {
+	subscriptions := s.events.Load()
+	if subscriptions == nil {
+		return
+	}
+	s.mu.Lock()
+	s.droppedEvents.Add(int64(s.dropped())) // an ended subscription no longer says so
+	s.events.Store(nil)
+	s.mu.Unlock()
+	for _, subscription := range slices.Backward(*subscriptions) {
+		if err := subscription.Drain(); err != nil {
+			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
+		}
+	}
+	s.flush("events on their way may be lost")
+}
+
+// flush returns when the server has handled what was sent to it, and has sent the last message of each subscription
+// that was ended before. failed is logged if it does not answer.
+func (s *subscriber) flush(failed string) {
+	if !s.conn.Connected() {
+		return
+	}
+	if err := s.conn.NATS().FlushTimeout(bus.RequestTimeout); err != nil {
+		s.log.Warn("[NATS] "+failed, "error", err)
+	}
+}
+
+// dropped returns how many events nats.go has dropped of the present subscriptions because the inbox was full.
+func (s *subscriber) dropped() (count int) {
+	if s == nil {
+		return 0
+	}
+	subscriptions := s.events.Load()
+	if subscriptions == nil {
+		return 0
+	}
+	for _, subscription := range *subscriptions {
+		if dropped, err := subscription.Dropped(); err == nil {
+			count += dropped
+		}
+	}
+	return count
+}
