@@ -53,14 +53,16 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		deadLetters: newCounter("dead_letters_total", "Messages that could not become rows and were stored as dead letters."),
 		maintenanceRuns: newCounters("maintenance_runs_total",
 			"Maintenance runs, by outcome: done or failed.", "outcome"),
-		pruned: newCounters("pruned_rows_total", "Rows that were removed because their retention had ended, by kind.", "kind"),
-		size:   newGauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
+		pruned: newCounters("pruned_rows_total",
+			"Rows that were removed because their retention had ended, by kind.", "kind"),
+		size: newGauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
 	}
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.maintenanceRuns, m.pruned, m.size)
+		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.maintenanceRuns, m.pruned,
+			m.size)
 	}
 	return m
 }

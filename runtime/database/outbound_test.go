@@ -84,7 +84,8 @@ func TestFailuresArePublishedOrRequested(t *testing.T) {
 		t.Errorf("%+v, want one failure, under both names", got)
 	}
 	same(t, "one retry allowed", []string(nil), outboundTexts(r.get(`{"max_retries":1}`)))
-	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"muted","permanent":1,"retry_count":1,%s}`, id, past))
+	r.publish(bus.OutboundFailed,
+		fmt.Sprintf(`{"message_id":%d,"error":"muted","permanent":1,"retry_count":1,%s}`, id, past))
 	same(t, "permanent", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
 }
 

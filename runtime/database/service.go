@@ -99,7 +99,7 @@ func (s *Service) EventsCheck() status.Check {
 		return *failure
 	}
 	if lost := s.lost.Load(); check.OK && lost > 0 {
-		check.Message += fmt.Sprintf("; %d events were lost before they were stored, because the stream had reached its limits", lost)
+		check.Message += fmt.Sprintf("; %d events were lost before they were stored: the stream was at its limits", lost)
 	}
 	return check
 }
@@ -140,7 +140,7 @@ func (s *Service) Run(ctx context.Context) error {
 	// The store is opened before anything is subscribed. A service that cannot store must not take a share of the
 	// messages from one that can, and bots keep what nobody takes.
 	if err := s.engine.Open(ctx); err != nil {
-		return nil //nolint:nilerr // ctx ended before the store was open, so nothing was taken
+		return nil // ctx ended before the store was open, so nothing was taken
 	}
 	working, stop := withGracePeriod(ctx, s.grace)
 	defer stop()
