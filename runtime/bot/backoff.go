@@ -9,9 +9,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// backoff says how long to wait before the next try: longer with each failure, and spread, so that
+// joinBackoff says how long to wait before the next try: longer with each failure, and spread, so that
 // many bots do not come back to a restarted server in the same moment.
-type backoff struct {
+type joinBackoff struct {
 	timings  Timings
 	failures int
 	// due is when the next try may begin, and because why it has to wait: a bot that loses the lock while
@@ -20,31 +20,31 @@ type backoff struct {
 	because *cytube.Error
 }
 
-func newBackoff(timings Timings) *backoff { return &backoff{timings: timings} }
+func newJoinBackoff(timings Timings) *joinBackoff { return &joinBackoff{timings: timings} }
 
 // lasted tells how long a session was, including the attempt to begin it.
-func (b *backoff) lasted(session time.Duration) {
+func (b *joinBackoff) lasted(session time.Duration) {
 	if session >= b.timings.Steady {
 		b.failures = 0
 	}
 }
 
 // next is delay, and notes when it is over.
-func (b *backoff) next(problem *cytube.Error) time.Duration {
+func (b *joinBackoff) next(problem *cytube.Error) time.Duration {
 	wait := b.delay(problem)
 	b.due, b.because = time.Now().Add(wait), problem
 	return wait
 }
 
 // waited notes the end of a wait, unless ctx ended it.
-func (b *backoff) waited(ctx context.Context) {
+func (b *joinBackoff) waited(ctx context.Context) {
 	if ctx.Err() == nil {
 		b.due = time.Time{}
 	}
 }
 
 // delay is the wait after a problem.
-func (b *backoff) delay(problem *cytube.Error) time.Duration {
+func (b *joinBackoff) delay(problem *cytube.Error) time.Duration {
 	if isAbsent(problem.Reason) {
 		return b.timings.Secrets // a look at a file bothers no server
 	}
@@ -58,7 +58,7 @@ func (b *backoff) delay(problem *cytube.Error) time.Duration {
 }
 
 // least is what the server's rules ask for where its words do not.
-func (b *backoff) least(reason status.Reason) time.Duration {
+func (b *joinBackoff) least(reason status.Reason) time.Duration {
 	switch reason {
 	case status.ReasonConnectionLimited, status.ReasonDuplicateLogin:
 		return b.timings.ConnectionLimit

@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -23,7 +24,7 @@ type Options struct {
 	// Publisher must be running until Run has returned.
 	Publisher Publisher
 	Requester Requester
-	// Optional asks what not every service answers: that nobody does is not the service's absence.
+	// Optional sends requests that not every service answers: no reply does not mean that the service is absent.
 	Optional Requester
 	// Conn and Subjects are for the events that anyone may watch. Conn nil: none are published.
 	Conn     *bus.Conn
@@ -53,9 +54,10 @@ type Bot struct {
 	started   time.Time
 	ids       *bus.IDs
 	instance  string
-	ledger    *ledger
-	feed      *feed
-	lead      *leadership
+	// lines are the lines of the outbound queue, which outlive a session.
+	lines *speech.Tracker
+	feed  *feed
+	lead  *leadership
 	// looks are taken by the session's goroutine.
 	looks chan chan<- View
 	// closing are connections on their way out, which nothing waits for but the end of Run.
@@ -79,7 +81,7 @@ func New(configuration config.Config, o Options) *Bot {
 		started:   started,
 		ids:       bus.NewIDs(started),
 		instance:  instanceName(o.Instance),
-		ledger:    newLedger(),
+		lines:     speech.NewTracker(),
 		looks:     make(chan chan<- View),
 		feed:      newFeed(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
 		lead:      lead,
@@ -106,7 +108,7 @@ func (b *Bot) Check() status.Check { return b.check.Check() }
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
 	defer b.startFeed(ctx)()
-	tries := newBackoff(b.timings)
+	tries := newJoinBackoff(b.timings)
 	if b.lead.lock == nil {
 		b.stay(ctx, tries)
 	} else {
@@ -119,7 +121,7 @@ func (b *Bot) Run(ctx context.Context) error {
 }
 
 // stay keeps the bot in its channel until ctx ends, or another bot should try.
-func (b *Bot) stay(ctx context.Context, tries *backoff) {
+func (b *Bot) stay(ctx context.Context, tries *joinBackoff) {
 	b.lead.sighted(time.Now())
 	for b.mayJoin(ctx, tries) {
 		used, err := b.readPasswords()

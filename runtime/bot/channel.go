@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 )
 
 // channel is what the bot knows about the channel it is in.
@@ -91,12 +92,25 @@ func (c *channel) may(permission string, rank float64) bool {
 	return c.permissions.allow(permission, rank)
 }
 
-// flood is the limit for our lines: the channel's own is for users below moderator.
-func (c *channel) flood() cytube.FloodLimit {
-	if c.options.Flood != nil && c.rank < moderatorRank {
-		return *c.options.Flood
+// flood returns the channel's own limit for the bot's lines. Nil: it has none for moderators, or none at all.
+func (c *channel) flood() *cytube.FloodLimit {
+	if c.rank >= moderatorRank {
+		return nil
 	}
-	return serverFlood
+	return c.options.Flood
+}
+
+// chatPermission reports whether the bot may chat.
+func (c *channel) chatPermission() speech.Permission {
+	switch {
+	case c.self == "" || c.permissions.ranks == nil:
+		return speech.PermissionUnknown
+	case c.me().Muted:
+		return speech.PermissionMuted
+	case !c.mayChat():
+		return speech.PermissionRankTooLow
+	}
+	return speech.PermissionGranted
 }
 
 func (c *channel) me() cytube.User { return c.users[strings.ToLower(c.self)] }

@@ -10,6 +10,9 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
+// replayLength is how many lines the server repeats on a join.
+const replayLength = 15
+
 // claimed is a line that a bot had before which died.
 func claimed(id int64, text string) bus.OutboundMessage {
 	return bus.OutboundMessage{

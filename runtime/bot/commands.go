@@ -9,6 +9,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 )
 
 // Where a command came from: the values of the label source.
@@ -28,9 +29,7 @@ const (
 
 var (
 	errLeft = errors.New("the bot left the channel before it was done")
-	// errNotLeading says that another bot may have taken over.
-	errNotLeading = errors.New("the bot does not have the lock any more")
-	errBusy       = errors.New("too many commands at once, try again in a while")
+	errBusy = errors.New("too many commands at once, try again in a while")
 )
 
 // deniedError says that somebody's rank, or the bot's, is too low.
@@ -113,7 +112,7 @@ func (s *session) dropJobs() {
 
 func (s *session) perform(ctx context.Context, j job) {
 	if !s.lead.leads() {
-		s.finish(j, errNotLeading)
+		s.finish(j, speech.ErrNotLeading)
 		return
 	}
 	lines, err := j.work(ctx)
@@ -132,8 +131,8 @@ func (s *session) reply(ctx context.Context, j job, lines []string) {
 	}
 	for _, line := range lines {
 		for _, part := range cytube.SplitLine(line, cytube.MaxLine) {
-			if got := s.voice.speak(ctx, utterance{to: to, text: part}); got.verdict != said {
-				s.log.Debug("a reply was not said", "command", j.name, "why", got.text())
+			if got := s.speaker.Say(ctx, speech.Message{To: to, Text: part}); got.Outcome != speech.Said {
+				s.log.Debug("a reply was not said", "command", j.name, "result", got)
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -81,7 +82,7 @@ func TestLinesThatCannotBeSaidDoNotBlockTheOthers(t *testing.T) {
 	})
 	polls := r.service.polls()
 	r.eventually("more polls", func() bool { return r.service.polls() > polls+3 })
-	if tries := r.log.count("a line did not appear in the channel"); tries != 20 {
+	if tries := len(r.service.on(bus.OutboundFailed)); tries != 20 {
 		t.Errorf("%d tries for 20 lines", tries)
 	}
 }
@@ -117,24 +118,6 @@ func TestPeopleWhoWereThereBeforeAreRecorded(t *testing.T) {
 	})
 }
 
-// TestFailuresThatPassAreNotPermanent: every error while sending counted as permanent.
-func TestFailuresThatPassAreNotPermanent(t *testing.T) {
-	for got, want := range map[verdict]bool{
-		muted: true, forbidden: true, throttled: false, filtered: false, refused: false, unanswered: false,
-	} {
-		t.Run(string(got), func(t *testing.T) {
-			r := newRig(t)
-			connection, _ := r.make()
-			t.Cleanup(connection.Close)
-			o := newOutbound(r.bot, nil)
-			o.reportFailed(t.Context(), bus.OutboundMessage{ID: 1}, answer{verdict: got})
-			if failure := r.failure(); failure["permanent"] != want {
-				t.Errorf("failure %v", failure)
-			}
-		})
-	}
-}
-
 // TestALineIsClaimedAndItsReportStored: two bots said the same line, and a report that was lost had it
 // said again. Claims are in every request of this rig; here NATS is away when the line is reported.
 func TestALineIsClaimedAndItsReportStored(t *testing.T) {
@@ -145,7 +128,9 @@ func TestALineIsClaimedAndItsReportStored(t *testing.T) {
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "once"})
 	r.eventually("the line is on its way", func() bool { return len(r.linesOf("Rosey")) == 1 })
 	r.nats.Stop()
-	r.eventually("the bot knows that it was said", func() bool { return r.log.count("line said") == 1 })
+	r.eventually("the bot knows that it was said", func() bool {
+		return r.metric("rosey_bot_outbound_total", string(speech.Said)) == 1
+	})
 	r.nats.Restart()
 	r.eventually("the report", func() bool { return len(r.service.on(bus.OutboundSent)) > 0 })
 	r.eventually("nothing left", r.service.isEmpty)

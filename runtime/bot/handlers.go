@@ -13,8 +13,8 @@ func (s *session) handle(arrived cytube.Arrival) {
 	s.publish(arrived)
 	s.take(arrived.Event)
 	s.confirm(arrived.Event)
-	s.outbound.leave.set(s.channel.chatLeave())
-	s.voice.pacer.setLimit(s.channel.flood())
+	s.speaker.SetPermission(s.channel.chatPermission())
+	s.speaker.SetFloodLimit(s.channel.flood())
 	s.metrics.channelUsers.Set(float64(len(s.channel.users)))
 	s.metrics.connectedUsers.Set(float64(s.channel.connectedUsers()))
 }
@@ -49,7 +49,7 @@ func (s *session) take(event cytube.Event) {
 // onRefusal tells what was refused to whoever waits for it. The words are the server's own and never what
 // somebody said.
 func (s *session) onRefusal(event cytube.Event) {
-	s.voice.heardRefusal(event)
+	s.speaker.HeardRefusal(event)
 	s.log.Debug("the channel refuses something", "event", event.EventName(), "words", refusalWords(event))
 }
 
@@ -73,8 +73,7 @@ func refusalWords(event cytube.Event) string {
 func (s *session) onJoined(name string) {
 	s.channel.self = name
 	s.joined = true
-	s.replay.at = time.Now()
-	s.ledger.arrived(s.replay)
+	s.speaker.Joined(time.Now())
 	s.metrics.joined.Set(1)
 	s.reportJoined(name)
 	s.publishStatus(true)
@@ -99,24 +98,13 @@ func (s *session) onChatMessage(line cytube.ChatMessage) {
 	s.publishMessage(line)
 	switch {
 	case !s.joined:
-		s.lookForOverdue(line)
+		// The bot has no name yet, but the one that it is about to log in with.
+		own := s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username)
+		s.speaker.Replayed(line, own)
 	case s.channel.isMe(line.User):
-		s.ledger.hear(plainText(line.HTML), line.Time)
-		s.voice.heardOwn(line.HTML, s.ledger.appeared)
+		s.speaker.HeardOwn(line)
 	default:
 		s.onChatLine(line)
-	}
-}
-
-// lookForOverdue looks for what we said just before we lost the channel. We have no name yet, but the one
-// that we are about to log in with.
-func (s *session) lookForOverdue(line cytube.ChatMessage) {
-	if s.replay.lines == 0 {
-		s.replay.oldest = line.Time
-	}
-	s.replay.lines++
-	if s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username) {
-		s.ledger.repeated(plainText(line.HTML), line.Time)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/status"
@@ -83,7 +84,7 @@ func (b *Bot) Leader() string {
 }
 
 // takeTurns waits for the lock and stays in the channel with it, again and again until ctx ends.
-func (b *Bot) takeTurns(ctx context.Context, tries *backoff) {
+func (b *Bot) takeTurns(ctx context.Context, tries *joinBackoff) {
 	for ctx.Err() == nil {
 		term, err := b.lead.lock.Acquire(ctx, b.reportStandby)
 		if err != nil {
@@ -91,13 +92,13 @@ func (b *Bot) takeTurns(ctx context.Context, tries *backoff) {
 		}
 		if gaveUp := b.serve(ctx, term, tries); gaveUp {
 			// Others must come first, or nothing was won by giving up.
-			sleep(ctx, b.timings.StandBack)
+			backoff.Sleep(ctx, b.timings.StandBack)
 		}
 	}
 }
 
 // serve is one term: in the channel until ctx ends, the lock is lost, or it is given up.
-func (b *Bot) serve(ctx context.Context, term *leader.Leadership, tries *backoff) (gaveUp bool) {
+func (b *Bot) serve(ctx context.Context, term *leader.Leadership, tries *joinBackoff) (gaveUp bool) {
 	b.lead.set(term, "")
 	b.reportLock(string(term.Reason()), "")
 	b.check.Set(false, status.ReasonStarting, "joining channel "+b.config.Channel.Name)
@@ -140,16 +141,16 @@ func (b *Bot) endTerm(ctx context.Context, term *leader.Leadership, gaveUp bool)
 }
 
 // mayJoin waits until the bot may try to get in, and is false when ctx ended first.
-func (b *Bot) mayJoin(ctx context.Context, tries *backoff) bool {
+func (b *Bot) mayJoin(ctx context.Context, tries *joinBackoff) bool {
 	if rest := time.Until(tries.due); rest > 0 {
 		b.check.Set(false, tries.because.Reason, tries.because.Message)
-		if !sleep(ctx, rest) {
+		if !backoff.Sleep(ctx, rest) {
 			return false
 		}
 	}
 	for !b.lead.leads() {
 		b.reportUnsure(b.lead.current())
-		if !sleep(ctx, b.timings.Lock) {
+		if !backoff.Sleep(ctx, b.timings.Lock) {
 			return false
 		}
 	}

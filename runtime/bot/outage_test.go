@@ -116,7 +116,7 @@ func TestACommandWithoutRankIsNotTriedAgain(t *testing.T) {
 	r.eventually("the line behind it", func() bool { return len(r.linesOf("plain")) > 0 })
 	r.eventually("the failure is told", func() bool { return len(r.service.on(bus.OutboundFailed)) > 0 })
 	failure := r.service.on(bus.OutboundFailed)[0].Payload
-	if failure["message_id"] != 1. || failure["permanent"] != true || failure["claimant"] != "pod-1" ||
+	if failure["message_id"] != 1. || failure["permanent"] != true || failure["message_timestamp"] != 10. ||
 		failure["error"] != "unanswered" {
 		t.Errorf("failure %v", failure)
 	}
@@ -127,18 +127,17 @@ func TestACommandWithoutRankIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestOutboundThatCannotBeHad(t *testing.T) {
+// TestOutboundCannotBeFetched has a service that replies nonsense for a while; the bot goes on asking.
+func TestOutboundCannotBeFetched(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
 	for outage := 1; outage <= 2; outage++ {
 		r.service.setBroken(true)
 		polls := r.service.polls()
 		r.eventually("some polls", func() bool { return r.service.polls() > polls+3 })
+		r.service.toSay(bus.OutboundMessage{ID: int64(outage), Timestamp: 10, Message: "after the outage"})
 		r.service.setBroken(false)
-		r.eventually("the end of it", func() bool { return r.log.count("lines to say can be had again") == outage })
-		if warned := r.log.count("no lines to say can be had"); warned != outage {
-			t.Errorf("%d warnings for %d outages", warned, outage)
-		}
+		r.eventually("the line", func() bool { return len(r.linesOf("Rosey")) == outage })
 	}
 }
 

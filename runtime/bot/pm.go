@@ -59,7 +59,7 @@ const unknownCommand = "unknown"
 // silent as if it had no commands.
 func (s *session) onPM(message cytube.PM) {
 	if s.channel.isMe(message.From) {
-		s.voice.heardOwnPM(message.To)
+		s.speaker.HeardOwnPM(message.To)
 		return
 	}
 	user, known := s.channel.users.find(message.From)

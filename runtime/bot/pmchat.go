@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 )
 
 // userName is CyTube's rule for names.
@@ -55,7 +56,7 @@ func (s *session) pmSay(r request) (work, error) {
 	if hidesCommand(r.args) {
 		return nil, &deniedError{"the bot says lines, but gives no commands but /me"}
 	}
-	return s.speaking(utterance{text: r.args}), nil
+	return s.speaking(speech.Message{Text: r.args}), nil
 }
 
 // hidesCommand is true for what the server would take for a command, also behind one that only changes how
@@ -80,7 +81,7 @@ func (s *session) pmPM(r request) (work, error) {
 	if s.channel.isMe(user.Name) {
 		return nil, errors.New("the bot does not write to itself")
 	}
-	return s.speaking(utterance{to: user.Name, text: text}), nil
+	return s.speaking(speech.Message{To: user.Name, Text: text}), nil
 }
 
 func (s *session) present(name string) (cytube.User, error) {
@@ -92,11 +93,11 @@ func (s *session) present(name string) (cytube.User, error) {
 }
 
 // speaking makes work of saying something.
-func (s *session) speaking(u utterance) work {
+func (s *session) speaking(m speech.Message) work {
 	return func(ctx context.Context) ([]string, error) {
-		for _, part := range cytube.SplitLine(u.text, cytube.MaxLine) {
-			if got := s.voice.speak(ctx, utterance{to: u.to, text: part}); got.verdict != said {
-				return nil, errors.New(got.text())
+		for _, part := range cytube.SplitLine(m.Text, cytube.MaxLine) {
+			if got := s.speaker.Say(ctx, speech.Message{To: m.To, Text: part}); got.Outcome != speech.Said {
+				return nil, errors.New(got.String())
 			}
 		}
 		return []string{"Said"}, nil
@@ -146,7 +147,7 @@ func (s *session) pmKick(r request) (work, error) {
 
 // asLine makes work of a command that goes through the chat, and so counts for its flood rules.
 func (s *session) asLine(e *expectation, do func(context.Context) error, words string) work {
-	return s.asRequest(e, func(ctx context.Context) error { return s.voice.send(ctx, do) }, words)
+	return s.asRequest(e, func(ctx context.Context) error { return s.speaker.Do(ctx, do) }, words)
 }
 
 // asRequest makes work of something that an event confirms.

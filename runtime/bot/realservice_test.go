@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -90,7 +91,7 @@ func TestWithTheDatabaseService(t *testing.T) {
 	// What cannot be said is given up by the service, and nothing is said twice.
 	must(t, r.channel.Mute("Rosey"))
 	put("2", "hello?")
-	r.eventually("the mute", func() bool { return r.metric("rosey_bot_outbound_total", string(muted)) == 1 })
+	r.eventually("the mute", func() bool { return r.metric("rosey_bot_outbound_total", string(speech.Muted)) == 1 })
 	must(t, r.channel.Unmute("Rosey"))
 	put("3", "back again")
 	r.eventually("the next line", func() bool { return slices.Contains(r.linesOf("Rosey"), "back again") })

@@ -106,7 +106,7 @@ func TestWaitsAfterAKickAndABan(t *testing.T) {
 		status.ReasonKicked: 10 * time.Second, status.ReasonBanned: 15 * time.Minute,
 		status.ReasonConnectionLimited: 10 * time.Second, status.ReasonDisconnected: time.Second,
 	} {
-		if wait := newBackoff(timings).delay(&cytube.Error{Reason: reason}); wait < least {
+		if wait := newJoinBackoff(timings).delay(&cytube.Error{Reason: reason}); wait < least {
 			t.Errorf("%s: waits %s", reason, wait)
 		}
 	}

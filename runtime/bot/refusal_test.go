@@ -142,7 +142,7 @@ func TestASecretIsNotReadInVain(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	timings := Timings{}.withDefaults()
-	tries := newBackoff(timings)
+	tries := newJoinBackoff(timings)
 	lost := &cytube.Error{Reason: status.ReasonServerUnreachable}
 	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
 		expectDelay(t, tries.delay(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)

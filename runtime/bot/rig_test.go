@@ -225,7 +225,7 @@ type service struct {
 	stuck bool
 	// broken: what it answers makes no sense.
 	broken bool
-	// python: reports are taken without a reply, failures not at all.
+	// python: it takes no failures.
 	python   bool
 	requests int
 	limit    int
@@ -310,7 +310,7 @@ func (s *service) receive(m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received = append(s.received, got)
-	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful && (suffix == bus.OutboundSent || !s.stuck) {
+	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful && (suffix == bus.OutboundSent || !s.stuck && !s.python) {
 		s.waiting = slices.DeleteFunc(s.waiting, func(m bus.OutboundMessage) bool { return m.ID == int64(id) })
 	}
 }
@@ -322,9 +322,6 @@ func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
 	var reply string
 	switch suffix {
 	case bus.OutboundSent, bus.OutboundFailed:
-		if s.python {
-			return suffix == bus.OutboundSent
-		}
 		reply = `{"success":true}`
 	case bus.QueryUserStats:
 		reply = `{"username":"alice","first_seen":1763700000,"last_seen":1763700000,"total_chat_lines":3,` +

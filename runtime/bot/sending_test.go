@@ -162,26 +162,6 @@ func TestALineSaidJustBeforeTheConnectionBreaks(t *testing.T) {
 	}
 }
 
-func TestLedgerTellsRepeatedLinesApart(t *testing.T) {
-	l := newLedger()
-	sent := time.Now()
-	l.change(lineKey{1, 1}, func(line *ledgerLine) { line.overdue, line.sent, line.parts = "hello", sent, 1 })
-	if l.repeated("hello", sent.Add(-time.Hour)) {
-		t.Error("a line of an hour ago is taken for one that was just sent")
-	}
-	l.hear("hello", sent)
-	if l.repeated("hello", sent) {
-		t.Error("a line that was heard before is taken for one that was not")
-	}
-	sent = sent.Add(time.Millisecond)
-	if !l.repeated("hello", sent) || len(l.finished()) != 1 {
-		t.Error("the line is not found")
-	}
-	if l.appeared("hello") {
-		t.Error("one line answers for two")
-	}
-}
-
 // TestSplitLineKeepsWhatTheServerTakes compares the limit with what a server that cuts lets through.
 func TestSplitLineKeepsWhatTheServerTakes(t *testing.T) {
 	r := newRig(t)

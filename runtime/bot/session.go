@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 )
 
 // session is one stay in the channel. Its state belongs to the goroutine that runs it.
@@ -14,15 +15,12 @@ type session struct {
 	*Bot
 	conn     *cytube.Conn
 	channel  *channel
-	voice    *voice
-	outbound *outbound
+	speaker  *speech.Speaker
 	commands *commands
 	// joined is false while the server tells what happened before we came.
 	joined bool
 	// watching is since when it is known who is there. The zero time: it is not.
 	watching time.Time
-	// replay is what it has told so far of what was said.
-	replay   arrivalInChannel
 	expected []*expectation
 }
 
@@ -44,11 +42,18 @@ func (b *Bot) session(ctx context.Context, used passwords) error {
 }
 
 func newSession(b *Bot, conn *cytube.Conn) *session {
-	voice := newVoice(conn, b.timings.Echo, b.lead.leads)
 	return &session{
-		Bot: b, conn: conn, channel: newChannel(), voice: voice,
-		outbound: newOutbound(b, voice), commands: newCommands(b.config.Commands),
+		Bot: b, conn: conn, channel: newChannel(), speaker: b.newSpeaker(conn), commands: newCommands(b.config.Commands),
 	}
+}
+
+func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
+	return speech.New(speech.Options{
+		Conn: conn, Tracker: b.lines, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
+		Origin: b.here(), Claimant: b.instance, Leading: b.lead.leads, Log: b.log,
+		Count: func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
+		Poll:  b.timings.Outbound, Echo: b.timings.Echo, Settle: b.timings.Settle,
+	})
 }
 
 func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
@@ -81,7 +86,7 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 	defer cancel()
 	arrivals := make(chan arrival)
 	workers.Go(func() { receive(ctx, conn, arrivals) })
-	workers.Go(func() { s.outbound.run(ctx) })
+	workers.Go(func() { s.speaker.Run(ctx) })
 	workers.Go(func() { s.workOff(ctx) })
 	status := time.NewTicker(s.timings.Status)
 	defer status.Stop()

@@ -1,4 +1,4 @@
-package bot
+package speech
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 
 func TestPacer(t *testing.T) {
 	p := newPacer()
-	p.setLimit(cytube.FloodLimit{Burst: 3, Sustained: 2, Cooldown: 4 * time.Second})
+	p.setLimit(&cytube.FloodLimit{Burst: 3, Sustained: 2, Cooldown: 4 * time.Second})
 	now := time.Now()
 	for range 3 {
 		if wait := p.delay(now); wait != 0 {
@@ -49,7 +49,7 @@ func TestHowLinesAreShown(t *testing.T) {
 			t.Errorf("%q is shown as %q, want %q", said, got, shown)
 		}
 	}
-	if got := plainText(`see <a href="https://example.com/?a=1&amp;b=2">https://example.com/</a> &lt;3`); got !=
+	if got := cytube.PlainText(`see <a href="https://example.com/?a=1&amp;b=2">https://example.com/</a> &lt;3`); got !=
 		"see https://example.com/ <3" {
 		t.Errorf("text %q", got)
 	}

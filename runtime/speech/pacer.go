@@ -1,7 +1,6 @@
-package bot
+package speech
 
 import (
-	"sync"
 	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
@@ -11,31 +10,34 @@ import (
 // (src/channel/chat.js of calzoneman/sync).
 var serverFlood = cytube.FloodLimit{Burst: 20, Sustained: 10, Cooldown: 2 * time.Second}
 
-// pacer keeps what we say within the server's flood rules, by counting as the server counts.
+const (
+	// maxThrottled is how many attempts a message has that the server throttles.
+	maxThrottled = 5
+	// spare is added to pauses that the server requires: messages can get closer to each other on the way.
+	spare = 50 * time.Millisecond
+)
+
+// pacer keeps what the bot says within the server's flood limit by counting as the server counts.
 type pacer struct {
-	mu    sync.Mutex
 	limit cytube.FloodLimit
 	count int
 	last  time.Time
-	// notBefore is what the server told us to wait for.
+	// notBefore ends the pause that the server required.
 	notBefore time.Time
 }
 
 func newPacer() *pacer { return &pacer{limit: serverFlood} }
 
-func (p *pacer) setLimit(limit cytube.FloodLimit) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.limit = limit
+// setLimit sets the channel's own limit. Nil: the server's.
+func (p *pacer) setLimit(limit *cytube.FloodLimit) {
+	p.limit = serverFlood
+	if limit != nil {
+		p.limit = *limit
+	}
 }
 
-// spare is added where lines must not come faster than at a pace: on the way they can get closer.
-const spare = 50 * time.Millisecond
-
-// delay is how long to wait before the next line.
+// delay returns how long to wait before the next message.
 func (p *pacer) delay(now time.Time) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	wait := p.notBefore.Sub(now)
 	if p.count >= p.limit.Burst && p.limit.Sustained > 0 && now.Sub(p.last) <= p.limit.Cooldown {
 		pace := time.Duration(float64(time.Second)/p.limit.Sustained) + spare
@@ -44,10 +46,8 @@ func (p *pacer) delay(now time.Time) time.Duration {
 	return max(0, wait)
 }
 
-// sent counts a line.
+// sent counts a message.
 func (p *pacer) sent(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if now.Sub(p.last) > p.limit.Cooldown {
 		p.count = 0
 	}
@@ -55,10 +55,8 @@ func (p *pacer) sent(now time.Time) {
 	p.last = now
 }
 
-// refused takes in that the server had enough.
+// refused notes that the server dropped a message because there were too many, and when it takes the next.
 func (p *pacer) refused(wait time.Duration, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.count = max(p.count, p.limit.Burst)
 	p.notBefore = now.Add(wait + spare)
 }

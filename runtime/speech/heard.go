@@ -1,0 +1,59 @@
+package speech
+
+import (
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// resolve ends the message whose echo is due, if it matches.
+func (s *Speaker) resolve(got Result, matches func(Message) bool) bool {
+	if !s.awaiting || !matches(s.attempts[0].message) {
+		return false
+	}
+	s.finish(got, nil)
+	return true
+}
+
+func toChannel(m Message) bool { return m.To == "" }
+
+// heardOwn takes a line under the bot's name. The server confirms nothing and may rewrite what it is sent, so the
+// order decides: a line is the echo of the message that was sent last. Only if it does not look like that one and does
+// look like an earlier one that is missing, it is the late echo of the earlier.
+func (s *Speaker) heardOwn(shown string, at time.Time) {
+	s.Tracker.hear(shown, at)
+	looksAlike := func(m Message) bool { return toChannel(m) && shownAs(m.Text) == shown }
+	if s.resolve(Result{Outcome: Said}, looksAlike) {
+		return
+	}
+	if l := s.Tracker.appeared(shown); l != nil {
+		s.partAppeared(l)
+		return
+	}
+	s.resolve(Result{Outcome: Said}, toChannel)
+}
+
+// heardRefusal takes what the server says instead of a message.
+func (s *Speaker) heardRefusal(event cytube.Event) {
+	anything := func(Message) bool { return true }
+	switch event := event.(type) {
+	case cytube.Cooldown:
+		s.resolve(Result{Outcome: Throttled, Reason: "too many lines at once", wait: event.Wait}, anything)
+	case cytube.SpamFiltered:
+		s.resolve(Result{Outcome: Filtered, Reason: "spam filter: " + cytube.PlainText(event.Reason)}, anything)
+	case cytube.NoFlood:
+		outcome := Refused
+		if event.IsMute() {
+			outcome = Muted
+		}
+		s.resolve(Result{Outcome: outcome, Reason: cytube.PlainText(event.Message)}, toChannel)
+	case cytube.ErrorMsg:
+		// An error can be about anything that the bot did. Those about private messages say so, and a line that is no
+		// command has none.
+		about := func(m Message) bool {
+			return m.To != "" && strings.Contains(event.Message, "PM") || m.To == "" && strings.HasPrefix(m.Text, "/")
+		}
+		s.resolve(Result{Outcome: Refused, Reason: cytube.PlainText(event.Message)}, about)
+	}
+}

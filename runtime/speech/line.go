@@ -1,0 +1,176 @@
+package speech
+
+import (
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// state is where a line of the outbound queue is, as far as this process knows.
+type state string
+
+const (
+	queued      state = "queued"      // the service has it; nothing that this process sent is unaccounted for
+	claimed     state = "claimed"     // the service gave it to this bot, and its next part waits to be sent
+	sending     state = "sending"     // a part was sent, and its echo is due
+	unconfirmed state = "unconfirmed" // a part was sent, and its echo did not come: it may have been said
+	said        state = "said"        // all parts appeared in the channel
+	failed      state = "failed"      // the server refused a part; the line is tried again later
+	abandoned   state = "abandoned"   // the line is not tried again
+)
+
+// event is what moves a line from one state to another.
+type event string
+
+const (
+	handedOut    event = "handed out"   // the service returned the line to a request for lines to say
+	sent         event = "sent"         // a part was written to the connection
+	released     event = "released"     // a part was not sent: the bot left, is not the leader, or may not chat yet
+	throttled    event = "throttled"    // the server dropped the part; it is sent again after a pause
+	appeared     event = "appeared"     // a part appeared in the channel, and others are left
+	completed    event = "completed"    // the last part appeared, or there was nothing left to say
+	refused      event = "refused"      // the server refused the part for a reason that can pass
+	rejected     event = "rejected"     // another attempt is useless, or would risk saying the line twice
+	timedOut     event = "timed out"    // the echo did not come in time
+	disconnected event = "disconnected" // the connection ended before the echo came
+	exhausted    event = "exhausted"    // the attempt was the last one
+)
+
+// transitions is the whole state machine: the states by what happens in them. An event that is not listed changes
+// nothing. Only handed out starts an attempt; a part can appear long after its attempt ended.
+var transitions = map[state]map[event]state{
+	queued: {
+		handedOut: claimed,
+		appeared:  queued, completed: said, // another process said it, or a part that was sent before it was released
+	},
+	claimed: {
+		sent: sending, released: queued,
+		appeared: claimed, completed: said, // blank, said by a bot before this one, or a late echo
+		rejected: abandoned,
+	},
+	sending: {
+		appeared: claimed, completed: said,
+		throttled: claimed, refused: failed, rejected: abandoned,
+		timedOut: unconfirmed, disconnected: unconfirmed,
+	},
+	unconfirmed: {
+		handedOut: claimed,
+		appeared:  queued, completed: said, // a late echo, or a line that the server repeats on join
+		exhausted: abandoned,
+	},
+	failed:    {handedOut: claimed, exhausted: abandoned},
+	said:      {},
+	abandoned: {appeared: abandoned, completed: said}, // the echo of its last attempt comes late
+}
+
+// lineID identifies a line of the outbound queue. The time, in Unix seconds, is part of it because a new or restored
+// database assigns the same ids to other lines.
+type lineID struct{ id, enqueuedAt int64 }
+
+// line is a line of the outbound queue that this process was given. Its methods do no I/O.
+type line struct {
+	lineID
+
+	state state
+	// parts are what is sent, since a long text is several lines in the channel, and next is the first that was not said.
+	parts []string
+	next  int
+	// missing is how parts[next] looks in the channel, from when it is sent until it appears or is known not to. It
+	// outlives the attempt. Empty: nothing is missing.
+	missing string
+	// sentAt is when the missing part was sent, the first time.
+	sentAt time.Time
+	// command: a line that begins with "/" is executed and need not come back.
+	command bool
+	// attempts counts failures, and retryCount is what the service had counted when it handed out the line.
+	attempts, retryCount int
+	// notBefore ends the back-off after a failure.
+	notBefore time.Time
+	// reportedAt is when it was last reported as sent.
+	reportedAt time.Time
+	// usedAt is when the line was last handed out.
+	usedAt time.Time
+}
+
+func newLine(m bus.OutboundMessage) *line {
+	return &line{
+		lineID: idOf(m), state: queued, parts: cytube.SplitLine(m.Message, cytube.MaxLine),
+		command: strings.HasPrefix(strings.TrimSpace(m.Message), "/"),
+	}
+}
+
+func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
+
+// on takes the transition for an event.
+func (l *line) on(e event) {
+	if next, ok := transitions[l.state][e]; ok {
+		l.state = next
+	}
+}
+
+// complete reports whether every part was said. A blank line has none.
+func (l *line) complete() bool { return l.next >= len(l.parts) }
+
+// markSent notes that the next part was written to the connection.
+func (l *line) markSent(now time.Time) {
+	if shown := shownAs(l.parts[l.next]); l.missing != shown {
+		l.missing, l.sentAt = shown, now
+	}
+	l.on(sent)
+}
+
+// markAppeared notes that the next part is in the channel.
+func (l *line) markAppeared() {
+	l.next, l.missing = l.next+1, ""
+	if l.complete() {
+		l.on(completed)
+		return
+	}
+	l.on(appeared)
+}
+
+// markFailed notes a failed attempt and reports whether the line is given up.
+func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
+	l.attempts = max(l.attempts, l.retryCount) + 1
+	l.notBefore = now.Add(retryDelay(l.attempts))
+	switch {
+	case outcome == Muted, outcome == Forbidden:
+		l.missing = ""
+		l.on(rejected)
+	case outcome == Doubtful:
+		l.on(rejected)
+	case outcome == Unanswered && l.command:
+		// It may have been executed, and one that the bot's rank does not allow never is. Either way it is not repeated.
+		l.on(rejected)
+	case outcome == Unanswered:
+		l.on(timedOut)
+	default:
+		l.missing = ""
+		l.on(refused)
+	}
+	permanent = l.state == abandoned
+	if l.attempts >= maxAttempts {
+		l.on(exhausted)
+	}
+	return permanent
+}
+
+// maxAttempts is how many attempts a line has: the first, and those 2, 4 and 8 minutes after a failure. The store has
+// the same rule (store.MaxAttempts); it is applied here too because a line is handed out again until the report of its
+// failure is stored, and because the Python service stores none.
+const maxAttempts = 4
+
+func retryDelay(attempts int) time.Duration { return time.Minute << min(attempts, maxAttempts) }
+
+// mayTry reports whether an attempt may begin, when the service has counted retryCount failures. A service that has
+// stored the last failure knows best when the line is due.
+func (l *line) mayTry(retryCount int, now time.Time) bool {
+	switch l.state {
+	case queued, unconfirmed, failed:
+		return retryCount > l.retryCount || !now.Before(l.notBefore)
+	default:
+		return false
+	}
+}

@@ -1,0 +1,106 @@
+package speech
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Outcome is what became of something that the bot said. The text of an outcome is a label of metrics and begins the
+// error of a failure report.
+type Outcome string
+
+// Outcomes.
+const (
+	Said       Outcome = "said"       // it appeared in the channel
+	Muted      Outcome = "muted"      // the bot is muted
+	Forbidden  Outcome = "forbidden"  // the bot's rank is too low
+	Throttled  Outcome = "throttled"  // the server dropped it again and again: too many lines
+	Filtered   Outcome = "filtered"   // the spam filter dropped it
+	Refused    Outcome = "refused"    // the server refused it, Result.Reason says why
+	Doubtful   Outcome = "doubtful"   // it may have been said already, and nobody can know
+	Unanswered Outcome = "unanswered" // its echo did not come in time
+	Gone       Outcome = "gone"       // the connection ended first, or the bot is not the leader any more
+)
+
+// Result is an Outcome with its details.
+type Result struct {
+	Outcome Outcome
+	// Reason is the server's text. It may be empty.
+	Reason string
+	// wait is how long the server wants a throttled sender to pause.
+	wait time.Duration
+}
+
+func (r Result) String() string {
+	if r.Reason == "" {
+		return string(r.Outcome)
+	}
+	return string(r.Outcome) + ": " + r.Reason
+}
+
+// Message is one line for the channel or for one user, at most cytube.MaxLine long.
+type Message struct {
+	// To is the user that gets it as a private message. Empty: it is for the channel.
+	To   string
+	Text string
+}
+
+// attempt is a Message, or an action that counts as one, on its way to the server.
+type attempt struct {
+	message Message
+	// action is done instead of sending the message. Nothing is waited for behind it.
+	action func(context.Context) error
+	// line is the line of the outbound queue that the message is part number part of. Nil: of none.
+	line *line
+	part int
+	// done takes the result. It is nil for a part of a line.
+	done func(Result, error)
+	// canceled reports whether nobody waits for the result any more. Nil: somebody does.
+	canceled func() bool
+	// throttled counts how often the server dropped it.
+	throttled int
+}
+
+func (a *attempt) toChannel() bool { return a.action == nil && a.message.To == "" }
+
+// Permission says whether the server lets the bot chat.
+type Permission int
+
+// Permissions. The zero Permission is PermissionUnknown.
+const (
+	PermissionUnknown    Permission = iota // not known yet, or never to be known: an anonymous watcher
+	PermissionGranted                      // the bot may chat
+	PermissionMuted                        // the bot is muted
+	PermissionRankTooLow                   // the bot's rank does not allow it
+)
+
+// chatPermission is the permission to chat as lines of the queue see it. A refusal counts only once it has lasted: on
+// join the bot's rank in the channel arrives last, and a line that is given up in between would be lost.
+type chatPermission struct {
+	value Permission
+	since time.Time
+}
+
+func (c *chatPermission) set(value Permission, now time.Time) {
+	if c.value != value {
+		*c = chatPermission{value, now}
+	}
+}
+
+func (c *chatPermission) settled(settle time.Duration, now time.Time) Permission {
+	if c.value == PermissionGranted || now.Sub(c.since) >= settle {
+		return c.value
+	}
+	return PermissionUnknown
+}
+
+// formatting is the commands that only change how the server shows a line.
+var formatting = regexp.MustCompile(`^/(me|sp|say|shout|rcv) `)
+
+// shownAs returns how a line looks in the channel, as cytube.PlainText, if the server changes nothing else: filters of
+// the channel may.
+func shownAs(line string) string {
+	return strings.Join(strings.Fields(formatting.ReplaceAllString(strings.TrimSpace(line), "")), " ")
+}

@@ -1,0 +1,323 @@
+package speech
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// ErrNotLeading is returned by Speaker.Do when another bot may have taken over the channel.
+var ErrNotLeading = errors.New("the bot is not the leader any more")
+
+// Conn is the connection to the channel. *cytube.Conn is one.
+type Conn interface {
+	Say(ctx context.Context, text string) error
+	PM(ctx context.Context, to, text string) error
+}
+
+// Requester sends requests to the database service.
+type Requester interface {
+	Request(ctx context.Context, suffix bus.Suffix, in, out any) error
+}
+
+// Publisher takes events for the database. Publish must not block.
+type Publisher interface {
+	Publish(suffix bus.Suffix, eventID string, payload any)
+}
+
+// Options configure a Speaker. All are required but Poll, Echo and Settle.
+type Options struct {
+	Conn Conn
+	// Tracker is that of the process. One Speaker uses it at a time.
+	Tracker   *Tracker
+	Requester Requester
+	Publisher Publisher
+	// EventID returns the id of an event that happens at a time.
+	EventID func(at time.Time) string
+	// Origin names the server and the channel.
+	Origin bus.Origin
+	// Claimant names this bot among those that share the channel's outbound queue.
+	Claimant string
+	// Leading reports whether the bot may act in the channel. It is called right before something is sent and must not
+	// block.
+	Leading func() bool
+	// Count counts what became of lines of the queue.
+	Count func(Outcome)
+	Log   *slog.Logger
+	// Poll is the time between two requests for lines to say. Default 2 s.
+	Poll time.Duration
+	// Echo is how long a message may take to come back. Default 5 s.
+	Echo time.Duration
+	// Settle is how long the bot must have been unable to chat before lines are given up for it. Default 10 s.
+	Settle time.Duration
+}
+
+// Speaker says everything that the bot says during one stay in the channel. Its methods may be called from any
+// goroutine, those that report what was heard in the order in which the server sent it; none of these waits for the
+// network.
+type Speaker struct {
+	Options
+
+	mu    sync.Mutex
+	inbox []func() // what Run's goroutine is to do
+	wake  chan struct{}
+
+	// Only Run's goroutine uses what follows.
+	pacer      *pacer
+	permission chatPermission
+	replay     replay
+	// attempts wait to be sent, in order. awaiting: the first was sent, and its echo is due until deadline.
+	attempts []*attempt
+	awaiting bool
+	deadline time.Time
+	outbound outbound
+}
+
+// New returns a Speaker. It says nothing until Run.
+func New(o Options) *Speaker {
+	for _, each := range []struct {
+		field        *time.Duration
+		defaultValue time.Duration
+	}{{&o.Poll, 2 * time.Second}, {&o.Echo, 5 * time.Second}, {&o.Settle, 10 * time.Second}} {
+		if *each.field == 0 {
+			*each.field = each.defaultValue
+		}
+	}
+	return &Speaker{
+		Options: o, wake: make(chan struct{}, 1), pacer: newPacer(),
+		outbound: outbound{answers: make(chan answer, 1)},
+	}
+}
+
+// Say sends a message and returns what became of it: after its echo, a refusal, a time-out, or the end of ctx or Run.
+func (s *Speaker) Say(ctx context.Context, m Message) Result {
+	got, _ := s.do(ctx, &attempt{message: m})
+	return got
+}
+
+// Do runs an action that the server's flood limit counts as a line and that has no echo of its own, in its turn. It
+// returns the action's error, ErrNotLeading, or that of ctx.
+func (s *Speaker) Do(ctx context.Context, action func(context.Context) error) error {
+	_, err := s.do(ctx, &attempt{action: action})
+	return err
+}
+
+func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
+	type reply struct {
+		result Result
+		err    error
+	}
+	replies := make(chan reply, 1)
+	a.done = func(r Result, err error) { replies <- reply{r, err} }
+	a.canceled = func() bool { return ctx.Err() != nil }
+	s.post(func() { s.attempts = append(s.attempts, a) })
+	select {
+	case r := <-replies:
+		return r.result, r.err
+	case <-ctx.Done():
+		return Result{Outcome: Gone}, ctx.Err()
+	}
+}
+
+// HeardOwn reports a line under the bot's name that was said now.
+func (s *Speaker) HeardOwn(line cytube.ChatMessage) {
+	s.post(func() { s.heardOwn(cytube.PlainText(line.HTML), line.Time) })
+}
+
+// HeardOwnPM reports a private message of the bot.
+func (s *Speaker) HeardOwnPM(to string) {
+	s.post(func() {
+		s.resolve(Result{Outcome: Said}, func(m Message) bool { return strings.EqualFold(m.To, to) })
+	})
+}
+
+// HeardRefusal reports what the server says instead of taking a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
+func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefusal(event) }) }
+
+// Replayed reports a line that the server repeats on join; own says that it is under the bot's name.
+func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
+	s.post(func() {
+		if s.replay.lines == 0 {
+			s.replay.oldest = line.Time
+		}
+		s.replay.lines++
+		if own {
+			s.partAppeared(s.Tracker.repeated(cytube.PlainText(line.HTML), line.Time))
+		}
+	})
+}
+
+// Joined reports that the bot is in the channel and the server has repeated all that it repeats.
+func (s *Speaker) Joined(at time.Time) {
+	s.post(func() {
+		s.replay.joinedAt = at
+		s.Tracker.joined(s.replay)
+	})
+}
+
+// SetPermission reports whether the bot may chat.
+func (s *Speaker) SetPermission(p Permission) {
+	s.post(func() { s.permission.set(p, time.Now()) })
+}
+
+// SetFloodLimit reports the channel's own flood limit. Nil: only the server's applies.
+func (s *Speaker) SetFloodLimit(limit *cytube.FloodLimit) { s.post(func() { s.pacer.setLimit(limit) }) }
+
+// post has Run's goroutine do something, in the order of the calls. It does not wait for it.
+func (s *Speaker) post(do func()) {
+	s.mu.Lock()
+	s.inbox = append(s.inbox, do)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is to wake up already
+	}
+}
+
+// readInbox does what was posted.
+func (s *Speaker) readInbox() {
+	s.mu.Lock()
+	posted := s.inbox
+	s.inbox = nil
+	s.mu.Unlock()
+	for _, do := range posted {
+		do()
+	}
+}
+
+// Run sends what is to be said until ctx ends. Then it returns Gone for every message that waits.
+func (s *Speaker) Run(ctx context.Context) {
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	poll := time.NewTicker(s.Poll)
+	defer poll.Stop()
+	for ctx.Err() == nil {
+		s.readInbox()
+		due := time.NewTimer(s.work(ctx, &fetching))
+		select {
+		case <-ctx.Done():
+		case <-s.wake:
+		case <-due.C:
+		case <-poll.C:
+			s.outbound.wanted = true
+		case got := <-s.outbound.answers:
+			s.fetched(got)
+		}
+		due.Stop()
+	}
+	s.end()
+}
+
+// idle is how long Run sleeps when nothing is due: it wakes up for everything else.
+const idle = time.Hour
+
+// work does what can be done now, and returns how long nothing else is due.
+func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Duration {
+	for ctx.Err() == nil {
+		now := time.Now()
+		switch {
+		case s.awaiting && now.Before(s.deadline):
+			return s.deadline.Sub(now)
+		case s.awaiting:
+			s.finish(Result{Outcome: Unanswered}, nil)
+		case len(s.attempts) > 0:
+			if wait := s.pacer.delay(now); wait > 0 {
+				return wait
+			}
+			s.send(ctx, now)
+		case len(s.outbound.lines) > 0:
+			s.beginLine(now)
+		default:
+			if s.mayFetch(now) {
+				fetching.Go(s.fetch(ctx))
+			}
+			return idle
+		}
+	}
+	return 0
+}
+
+// send sends the first attempt.
+func (s *Speaker) send(ctx context.Context, now time.Time) {
+	a := s.attempts[0]
+	switch {
+	case a.canceled != nil && a.canceled():
+		s.drop(a, ctx.Err())
+	case a.line != nil && a.line.next > a.part: // the echo of an earlier attempt came while this one waited
+		s.finish(Result{Outcome: Said}, nil)
+	case a.line != nil && s.permission.settled(s.Settle, now) != PermissionGranted:
+		s.withoutPermission(a, now)
+	case !s.Leading():
+		s.drop(a, ErrNotLeading)
+	case a.action != nil:
+		s.pacer.sent(now)
+		s.finish(Result{Outcome: Said}, a.action(ctx))
+	default:
+		s.sendMessage(ctx, a, now)
+	}
+}
+
+func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
+	s.pacer.sent(now)
+	if a.line != nil {
+		a.line.markSent(now)
+	}
+	var err error
+	if a.message.To == "" {
+		err = s.Conn.Say(ctx, a.message.Text)
+	} else {
+		err = s.Conn.PM(ctx, a.message.To, a.message.Text)
+	}
+	if err != nil {
+		s.finish(Result{Outcome: Gone}, err) // whoever reads from the connection learns it too
+		return
+	}
+	s.awaiting, s.deadline = true, time.Now().Add(s.Echo)
+}
+
+// drop ends the first attempt without sending it.
+func (s *Speaker) drop(a *attempt, err error) {
+	if a.line != nil {
+		a.line.on(released)
+	}
+	s.finish(Result{Outcome: Gone}, err)
+}
+
+// finish ends the first attempt, or has it sent again if the server throttles it.
+func (s *Speaker) finish(got Result, err error) {
+	a := s.attempts[0]
+	s.awaiting = false
+	if got.Outcome == Throttled {
+		s.pacer.refused(got.wait, time.Now())
+		if a.throttled++; a.throttled < maxThrottled {
+			if a.line != nil {
+				a.line.missing = ""
+				a.line.on(throttled)
+			}
+			return
+		}
+	}
+	s.attempts = s.attempts[1:]
+	if a.line != nil {
+		s.partDone(a, got)
+		return
+	}
+	a.done(got, err)
+}
+
+// end takes in what was heard to the end of the stay, and ends every attempt.
+func (s *Speaker) end() {
+	s.readInbox()
+	if s.awaiting {
+		s.finish(Result{Outcome: Gone}, ErrNotLeading)
+	}
+	for len(s.attempts) > 0 {
+		s.drop(s.attempts[0], context.Canceled)
+	}
+}

@@ -1,0 +1,176 @@
+package speech
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+const (
+	// replayLength is how many chat lines a CyTube server repeats to whoever joins.
+	replayLength = 15
+	// maxHeard bounds the bot's own lines that are remembered. It is more than a server repeats.
+	maxHeard = 64
+	// clockSkew is how far the server's clock may be behind ours.
+	clockSkew = time.Minute
+	// forgetAfter is when a line that is no longer handed out is forgotten. By then its report has long been stored.
+	forgetAfter = time.Hour
+)
+
+// Tracker remembers what became of the lines that this process was given, and what was said under the bot's name. It
+// outlives a stay in the channel, because a line can be said just before the connection breaks. Only the goroutine of
+// the Speaker that is running uses it.
+type Tracker struct {
+	lines map[lineID]*line
+	// heard are the bot's own lines as they came in. They are no news when the server repeats them.
+	heard []ownLine
+	// saidByOthers are lines under the bot's name that the server repeated and that this process did not say.
+	saidByOthers []ownLine
+	replays      []replay
+}
+
+// ownLine is a line under the bot's name, as it looks in the channel, with the server's time.
+type ownLine struct {
+	shown string
+	at    time.Time
+}
+
+// replay summarizes the chat history that the server repeated on a join.
+type replay struct {
+	joinedAt time.Time
+	lines    int
+	oldest   time.Time // of the first line
+}
+
+// NewTracker returns a Tracker that knows nothing yet. A process needs one for each channel.
+func NewTracker() *Tracker { return &Tracker{lines: map[lineID]*line{}} }
+
+// claim takes a line that the service handed out and begins an attempt at it, if one is due: then the line is in the
+// state claimed, or said if nothing of it is left to say.
+//
+// safe is false for a line of which a part may have been said already where nobody can know. It must be given up: it
+// can be queued again, but what was said twice cannot be taken back.
+func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, safe bool) {
+	l, known := t.lines[idOf(m)]
+	if !known {
+		maps.DeleteFunc(t.lines, func(_ lineID, old *line) bool { return now.Sub(old.usedAt) > forgetAfter })
+		l = newLine(m)
+		t.lines[l.lineID] = l
+	}
+	l.usedAt = now
+	if !l.mayTry(m.RetryCount, now) {
+		return l, false, true
+	}
+	l.retryCount = m.RetryCount
+	safe = true
+	if known {
+		safe = l.missing == "" || t.complete(l.sentAt)
+	} else {
+		safe = t.markAlreadySaid(l, m)
+	}
+	l.on(handedOut)
+	if l.complete() {
+		l.on(completed)
+	}
+	return l, true, safe
+}
+
+// markAlreadySaid notes which parts of a line another process said, and reports whether that is known.
+func (t *Tracker) markAlreadySaid(l *line, m bus.OutboundMessage) (safe bool) {
+	since := maybeSaidSince(m)
+	if since.IsZero() {
+		return true
+	}
+	for range t.takeSaidByOthers(l.parts, since) {
+		l.markAppeared()
+	}
+	if m.LeaseSeconds == 0 || l.complete() {
+		return true
+	}
+	return t.complete(since) && !l.command
+}
+
+// maybeSaidSince returns since when another process may have said a line. The zero time: none can have. A service that
+// knows no claims, like the Python one, says only since when the line waits.
+func maybeSaidSince(m bus.OutboundMessage) time.Time {
+	if m.LeaseSeconds == 0 {
+		return time.Unix(m.Timestamp, 0)
+	}
+	return m.ClaimedSince.Time
+}
+
+// takeSaidByOthers counts the parts, from the first, that others said since a time. Each of their lines confirms one
+// part only, so they are removed.
+func (t *Tracker) takeSaidByOthers(parts []string, since time.Time) (found int) {
+	t.saidByOthers = slices.DeleteFunc(t.saidByOthers, func(own ownLine) bool {
+		match := found < len(parts) && own.shown == shownAs(parts[found]) && !own.at.Before(since.Add(-clockSkew))
+		if match {
+			found++
+		}
+		return match
+	})
+	return found
+}
+
+// complete reports whether everything that was said under the bot's name since a time is known: the bot has been in
+// the channel since, or the history that it got on the next join goes back that far.
+func (t *Tracker) complete(since time.Time) bool {
+	for _, r := range t.replays {
+		if r.joinedAt.After(since) {
+			return r.lines < replayLength || !r.oldest.After(since)
+		}
+	}
+	return true
+}
+
+// joined notes the end of the history that the server repeats on a join.
+func (t *Tracker) joined(r replay) { t.replays = appendBounded(t.replays, r) }
+
+// hear notes a line of the bot that was said now.
+func (t *Tracker) hear(shown string, at time.Time) {
+	t.heard = appendBounded(t.heard, ownLine{shown, at})
+}
+
+// appeared matches a line of the bot that was said now with the missing parts, and marks that part as said. Nil: none
+// looks like it.
+func (t *Tracker) appeared(shown string) *line { return t.match(shown, time.Time{}) }
+
+// repeated is appeared for a line that the server repeats on a join, with the server's time of it. A line that matches
+// nothing and is new to this process was said by another one.
+func (t *Tracker) repeated(shown string, at time.Time) *line {
+	same := func(own ownLine) bool { return own.shown == shown && own.at.Equal(at) }
+	if slices.ContainsFunc(t.heard, same) {
+		return nil
+	}
+	if l := t.match(shown, at); l != nil {
+		t.hear(shown, at)
+		return l
+	}
+	if !slices.ContainsFunc(t.saidByOthers, same) {
+		t.saidByOthers = appendBounded(t.saidByOthers, ownLine{shown, at})
+	}
+	return nil
+}
+
+// match marks the missing part that looks like a line as said, that of the oldest line if several do. A line that was
+// said before the part was sent is another one; the zero time is now.
+func (t *Tracker) match(shown string, at time.Time) *line {
+	byID := func(a, b lineID) int { return cmp.Or(cmp.Compare(a.enqueuedAt, b.enqueuedAt), cmp.Compare(a.id, b.id)) }
+	for _, id := range slices.SortedFunc(maps.Keys(t.lines), byID) {
+		l := t.lines[id]
+		tooOld := !at.IsZero() && at.Before(l.sentAt.Add(-clockSkew))
+		if l.missing != "" && l.missing == shown && !tooOld {
+			l.markAppeared()
+			return l
+		}
+	}
+	return nil
+}
+
+func appendBounded[T any](list []T, item T) []T {
+	list = append(list, item)
+	return slices.Delete(list, 0, max(0, len(list)-maxHeard))
+}
