@@ -310,7 +310,8 @@ func (s *service) receive(m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received = append(s.received, got)
-	if id, ok := got.Payload["message_id"].(float64); ok && !s.forgetful && (suffix == bus.OutboundSent || !s.stuck && !s.python) {
+	taken := !s.forgetful && (suffix == bus.OutboundSent || !s.stuck && !s.python)
+	if id, ok := got.Payload["message_id"].(float64); ok && taken {
 		s.waiting = slices.DeleteFunc(s.waiting, func(m bus.OutboundMessage) bool { return m.ID == int64(id) })
 	}
 }

@@ -19,8 +19,8 @@ func (s *Speaker) resolve(got Result, matches func(Message) bool) bool {
 func toChannel(m Message) bool { return m.To == "" }
 
 // heardOwn takes a line under the bot's name. The server confirms nothing and may rewrite what it is sent, so the
-// order decides: a line is the echo of the message that was sent last. Only if it does not look like that one and does
-// look like an earlier one that is missing, it is the late echo of the earlier.
+// order decides: a line is the echo of the message that was sent last. Only if it does not look like that one and
+// does look like an earlier one that is missing, it is the late echo of the earlier.
 func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.Tracker.hear(shown, at)
 	looksAlike := func(m Message) bool { return toChannel(m) && shownAs(m.Text) == shown }

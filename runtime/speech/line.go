@@ -74,7 +74,8 @@ type line struct {
 	lineID
 
 	state state
-	// parts are what is sent, since a long text is several lines in the channel, and next is the first that was not said.
+	// parts are what is sent, since a long text is several lines in the channel, and next is the first that was not
+	// said.
 	parts []string
 	next  int
 	// missing is how parts[next] looks in the channel, from when it is sent until it appears or is known not to. It
@@ -157,9 +158,9 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	return permanent
 }
 
-// maxAttempts is how many attempts a line has: the first, and those 2, 4 and 8 minutes after a failure. The store has
-// the same rule (store.MaxAttempts); it is applied here too because a line is handed out again until the report of its
-// failure is stored, and because the Python service stores none.
+// maxAttempts is how many attempts a line has: the first, and those 2, 4 and 8 minutes after a failure. The store
+// has the same rule (store.MaxAttempts); it is applied here too because a line is handed out again until the report
+// of its failure is stored, and because the Python service stores none.
 const maxAttempts = 4
 
 func retryDelay(attempts int) time.Duration { return time.Minute << min(attempts, maxAttempts) }

@@ -63,8 +63,6 @@ type attempt struct {
 	throttled int
 }
 
-func (a *attempt) toChannel() bool { return a.action == nil && a.message.To == "" }
-
 // Permission says whether the server lets the bot chat.
 type Permission int
 
@@ -99,8 +97,8 @@ func (c *chatPermission) settled(settle time.Duration, now time.Time) Permission
 // formatting is the commands that only change how the server shows a line.
 var formatting = regexp.MustCompile(`^/(me|sp|say|shout|rcv) `)
 
-// shownAs returns how a line looks in the channel, as cytube.PlainText, if the server changes nothing else: filters of
-// the channel may.
+// shownAs returns how a line looks in the channel, as cytube.PlainText, if the server changes nothing else: filters
+// of the channel may.
 func shownAs(line string) string {
 	return strings.Join(strings.Fields(formatting.ReplaceAllString(strings.TrimSpace(line), "")), " ")
 }

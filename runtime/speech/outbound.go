@@ -88,7 +88,8 @@ func partOf(l *line) *attempt {
 	return &attempt{message: Message{Text: l.parts[l.next]}, line: l, part: l.next}
 }
 
-// withoutPermission ends an attempt at a line that the bot may not say. While that is not sure, the line stays claimed.
+// withoutPermission ends an attempt at a line that the bot may not say. While that is not sure, the line stays
+// claimed.
 func (s *Speaker) withoutPermission(a *attempt, now time.Time) {
 	reason := "the bot may not chat in the channel"
 	switch s.permission.settled(s.Settle, now) {
@@ -111,14 +112,15 @@ func (s *Speaker) partDone(a *attempt, got Result) {
 	case got.Outcome != Said:
 		s.fail(l, got, now)
 		return
-	case l.next == a.part: // not if it was a late echo that had it said
+	case l.next == a.part: // not if a late echo confirmed it while this attempt waited
 		l.markAppeared()
+		if l.state == said {
+			s.reportSaid(l, now)
+		}
 	}
-	if l.state == said {
-		s.reportSaid(l, now)
-		return
+	if l.state == claimed {
+		s.attempts = append(s.attempts, partOf(l))
 	}
-	s.attempts = append(s.attempts, partOf(l))
 }
 
 // partAppeared takes a line of which a missing part appeared after all. Nil: of none.

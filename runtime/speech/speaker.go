@@ -315,7 +315,7 @@ func (s *Speaker) finish(got Result, err error) {
 func (s *Speaker) end() {
 	s.readInbox()
 	if s.awaiting {
-		s.finish(Result{Outcome: Gone}, ErrNotLeading)
+		s.finish(Result{Outcome: Gone}, context.Canceled)
 	}
 	for len(s.attempts) > 0 {
 		s.drop(s.attempts[0], context.Canceled)

@@ -65,9 +65,8 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 		return l, false, true
 	}
 	l.retryCount = m.RetryCount
-	safe = true
 	if known {
-		safe = l.missing == "" || t.complete(l.sentAt)
+		safe = l.missing == "" || t.historyCovers(l.sentAt)
 	} else {
 		safe = t.markAlreadySaid(l, m)
 	}
@@ -90,11 +89,11 @@ func (t *Tracker) markAlreadySaid(l *line, m bus.OutboundMessage) (safe bool) {
 	if m.LeaseSeconds == 0 || l.complete() {
 		return true
 	}
-	return t.complete(since) && !l.command
+	return t.historyCovers(since) && !l.command
 }
 
-// maybeSaidSince returns since when another process may have said a line. The zero time: none can have. A service that
-// knows no claims, like the Python one, says only since when the line waits.
+// maybeSaidSince returns since when another process may have said a line. The zero time: none can have. A service
+// that knows no claims, like the Python one, says only since when the line waits.
 func maybeSaidSince(m bus.OutboundMessage) time.Time {
 	if m.LeaseSeconds == 0 {
 		return time.Unix(m.Timestamp, 0)
@@ -115,9 +114,9 @@ func (t *Tracker) takeSaidByOthers(parts []string, since time.Time) (found int) 
 	return found
 }
 
-// complete reports whether everything that was said under the bot's name since a time is known: the bot has been in
-// the channel since, or the history that it got on the next join goes back that far.
-func (t *Tracker) complete(since time.Time) bool {
+// historyCovers reports whether everything that was said under the bot's name since a time is known: the bot has
+// been in the channel since, or the history that it got on the next join goes back that far.
+func (t *Tracker) historyCovers(since time.Time) bool {
 	for _, r := range t.replays {
 		if r.joinedAt.After(since) {
 			return r.lines < replayLength || !r.oldest.After(since)
@@ -138,8 +137,8 @@ func (t *Tracker) hear(shown string, at time.Time) {
 // looks like it.
 func (t *Tracker) appeared(shown string) *line { return t.match(shown, time.Time{}) }
 
-// repeated is appeared for a line that the server repeats on a join, with the server's time of it. A line that matches
-// nothing and is new to this process was said by another one.
+// repeated is appeared for a line that the server repeats on a join, with the server's time of it. A line that
+// matches nothing and is new to this process was said by another one.
 func (t *Tracker) repeated(shown string, at time.Time) *line {
 	same := func(own ownLine) bool { return own.shown == shown && own.at.Equal(at) }
 	if slices.ContainsFunc(t.heard, same) {
