@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,6 +17,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // situation is all that the status follows from.
@@ -125,13 +125,7 @@ func leader(s situation) string {
 
 const longestMessage = 300 // more than a person reads, and it fits in an event
 
-func oneLine(message string) string {
-	message = strings.ToValidUTF8(strings.Join(strings.Fields(message), " "), "")
-	if runes := []rune(message); len(runes) > longestMessage {
-		return string(runes[:longestMessage]) + "…"
-	}
-	return message
-}
+func oneLine(message string) string { return status.OneLine(message, longestMessage) }
 
 // writeStatus writes only a status that differs, and tells of a transition only once it is written.
 func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/cli"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func topText(stats bus.ChannelStatsReply) string {
@@ -18,7 +18,7 @@ func topText(stats bus.ChannelStatsReply) string {
 	fmt.Fprintf(&text, "Most at once: %s in chat, %s connected\n",
 		record(stats.HighWaterMark), record(stats.HighWaterConnected))
 	table(&text, "Top chatters", "USER\tLINES", stats.TopChatters, func(chatter bus.TopChatter) string {
-		return fmt.Sprintf("%s\t%d", cli.Printable(chatter.Username), chatter.ChatLines)
+		return fmt.Sprintf("%s\t%d", status.Printable(chatter.Username), chatter.ChatLines)
 	})
 	return text.String()
 }
@@ -41,7 +41,7 @@ func userText(stats bus.UserStatsReply) string {
   last seen   %s
   lines       %d
   connected   %s in sessions that have ended
-`, cli.Printable(stats.Username), there, showSeconds(stats.FirstSeen), showSeconds(stats.LastSeen),
+`, status.Printable(stats.Username), there, showSeconds(stats.FirstSeen), showSeconds(stats.LastSeen),
 		stats.TotalChatLines, connected)
 }
 

@@ -7,12 +7,11 @@ import (
 	"io"
 	"strconv"
 	"text/tabwriter"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -185,20 +184,11 @@ func writeLetters(out io.Writer, output string, letters []store.DeadLetter) erro
 	_, _ = fmt.Fprintln(columns, "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD") // Flush tells
 	for _, letter := range letters {
 		_, _ = fmt.Fprintf(columns, "%d\t%s\t%s\t%d\t%s\t%s\n", letter.ID, showTime(letter.At.UnixMilli()),
-			cli.Printable(letter.Subject), letter.Size, cli.Printable(letter.Reason),
-			cli.Printable(beginning(string(letter.Payload))))
+			status.Printable(letter.Subject), letter.Size, status.Printable(letter.Reason),
+			status.OneLine(string(letter.Payload), 60))
 	}
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
-}
-
-// beginning is as much of a payload as fits beside the rest.
-func beginning(payload string) string {
-	const room = 60
-	if utf8.RuneCountInString(payload) <= room {
-		return payload
-	}
-	return string([]rune(payload)[:room]) + "…"
 }

@@ -7,22 +7,22 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"rosey.dev/rosey/runtime/cli"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func writeText(out io.Writer, content shown) error {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%s, channel %s. Times are UTC.\n", content.Server, content.Channel)
 	table(&text, "Last lines", "TIME\tUSER\tTEXT", content.Chat, func(line shownLine) string {
-		return fmt.Sprintf("%s\t%s\t%s", showTime(line.Time), cli.Printable(line.Username), cli.Printable(line.Text))
+		return fmt.Sprintf("%s\t%s\t%s", showTime(line.Time), status.Printable(line.Username), status.Printable(line.Text))
 	})
 	table(&text, "Top chatters", "USER\tLINES", content.TopChatters, func(chatter shownChatter) string {
-		return fmt.Sprintf("%s\t%d", cli.Printable(chatter.Username), chatter.Lines)
+		return fmt.Sprintf("%s\t%d", status.Printable(chatter.Username), chatter.Lines)
 	})
 	table(&text, "Users", "USER\tLINES\tFIRST SEEN\tLAST SEEN\tCONNECTED\tTHERE SINCE", content.Users,
 		func(user shownUser) string {
 			connected := time.Duration(user.ConnectedMS) * time.Millisecond
-			return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", cli.Printable(user.Username), user.Lines,
+			return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", status.Printable(user.Username), user.Lines,
 				showTime(user.FirstSeen), showTime(user.LastSeen), connected.Round(time.Second), showTime(user.SessionStart))
 		})
 	fmt.Fprintf(&text, "\nMost at once: %d in chat (%s), %d connected (%s)\n",

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func newImportCommand() *cobra.Command {
@@ -77,15 +77,15 @@ func summaryText(summary legacy.Summary) string {
 			for _, rows := range t.Left {
 				left += rows
 			}
-			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", cli.Printable(t.Name), t.Rows, t.Taken, t.Here, t.Corrected, left)
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", status.Printable(t.Name), t.Rows, t.Taken, t.Here, t.Corrected, left)
 		})
 	var why, notes []string
 	for _, t := range summary.Tables {
 		for _, reason := range slices.Sorted(maps.Keys(t.Left)) {
-			why = append(why, fmt.Sprintf("%s\t%d\t%s", cli.Printable(t.Name), t.Left[reason], reason))
+			why = append(why, fmt.Sprintf("%s\t%d\t%s", status.Printable(t.Name), t.Left[reason], reason))
 		}
 		for _, note := range slices.Sorted(maps.Keys(t.Notes)) {
-			notes = append(notes, fmt.Sprintf("%s\t%d\t%s", cli.Printable(t.Name), t.Notes[note], note))
+			notes = append(notes, fmt.Sprintf("%s\t%d\t%s", status.Printable(t.Name), t.Notes[note], note))
 		}
 	}
 	as := func(line string) string { return line }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -116,7 +115,7 @@ func statusText(report status.Report) string {
 			mark = "NO"
 		}
 		_, _ = fmt.Fprintf(columns, "  %s\t%s\t%s\tsince %s\t%s\n", mark, check.Name, check.Reason,
-			showTime(check.Since.UnixMilli()), cli.Printable(check.Message)) // into memory
+			showTime(check.Since.UnixMilli()), status.Printable(check.Message)) // into memory
 	}
 	_ = columns.Flush()
 	return text.String()

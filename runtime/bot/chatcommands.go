@@ -27,7 +27,7 @@ func chatCommands() map[string]chatCommand {
 
 // onChatLine looks for a command in a line that somebody else says now.
 func (s *session) onChatLine(line cytube.ChatMessage) {
-	text, isCommand := strings.CutPrefix(plainText(line.HTML), s.commands.prefix)
+	text, isCommand := strings.CutPrefix(cytube.PlainText(line.HTML), s.commands.prefix)
 	if !s.commands.chat || !s.lead.leads() || !isCommand || line.Kind != "" || !s.channel.mayChat() {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
 )
 
 func TestCommandsInTheChat(t *testing.T) {
@@ -29,7 +30,7 @@ func TestCommandsInTheChat(t *testing.T) {
 		before := len(r.linesOf("Rosey"))
 		r.say("alice", test.line)
 		r.eventually("a reply to "+test.line, func() bool { return len(r.linesOf("Rosey")) > before })
-		if got := plainText(r.linesOf("Rosey")[before]); !strings.HasPrefix(got, test.want) {
+		if got := cytube.PlainText(r.linesOf("Rosey")[before]); !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.line, got, test.want)
 		}
 	}

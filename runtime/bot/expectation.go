@@ -25,7 +25,7 @@ type outcome struct{ err error }
 
 func done() *outcome { return &outcome{} }
 
-func failed(words string) *outcome { return &outcome{err: errors.New(plainText(words))} }
+func failed(words string) *outcome { return &outcome{err: errors.New(cytube.PlainText(words))} }
 
 // expect is to be called on the session's goroutine.
 func (s *session) expect(match func(cytube.Event) *outcome) *expectation {

@@ -56,13 +56,13 @@ func (s *session) onRefusal(event cytube.Event) {
 func refusalWords(event cytube.Event) string {
 	switch event := event.(type) {
 	case cytube.NoFlood:
-		return plainText(event.Message)
+		return cytube.PlainText(event.Message)
 	case cytube.ErrorMsg:
-		return plainText(event.Message)
+		return cytube.PlainText(event.Message)
 	case cytube.SpamFiltered:
-		return plainText(event.Reason)
+		return cytube.PlainText(event.Reason)
 	case cytube.QueueFail:
-		return plainText(event.Message)
+		return cytube.PlainText(event.Message)
 	case cytube.Cooldown:
 		return "wait " + event.Wait.String()
 	}

@@ -66,7 +66,7 @@ func (s *session) onPM(message cytube.PM) {
 	if !s.commands.pm || !s.lead.leads() || !s.joined || !known || user.Rank < moderatorRank {
 		return
 	}
-	name, args := cut(plainText(message.HTML))
+	name, args := cut(cytube.PlainText(message.HTML))
 	name = strings.ToLower(name)
 	if name == "" {
 		return

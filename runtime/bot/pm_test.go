@@ -19,7 +19,7 @@ func (r *rig) pms(to string) []string {
 	var texts []string
 	for _, entry := range r.channel.Log() {
 		if entry.Kind == simulator.KindPM && entry.User == "Rosey" && entry.To == to {
-			texts = append(texts, plainText(entry.Text))
+			texts = append(texts, cytube.PlainText(entry.Text))
 		}
 	}
 	return texts

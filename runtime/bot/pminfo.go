@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
 )
 
 func (s *session) pmHelp(request) (work, error) {
@@ -116,7 +117,7 @@ func answered(err error, success bool, words string) error {
 	case err != nil:
 		return errors.New("the database service does not answer")
 	case !success:
-		return errors.New("the database service says: " + plainText(words))
+		return errors.New("the database service says: " + cytube.PlainText(words))
 	}
 	return nil
 }

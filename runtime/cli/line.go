@@ -5,9 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
-	"golang.org/x/net/html"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // beside are fields that every message has or that say again what others say.
@@ -23,7 +23,7 @@ func (m Message) Line() string {
 		about = "? " + about
 	}
 	at := m.Time.Local().Format("15:04:05")
-	return fmt.Sprintf("%s  %-*s  %s", at, subjectWidth, m.Subject, Printable(strings.TrimSpace(about)))
+	return fmt.Sprintf("%s  %-*s  %s", at, subjectWidth, m.Subject, status.Printable(strings.TrimSpace(about)))
 }
 
 func (m Message) about() string {
@@ -44,7 +44,7 @@ func (m Message) about() string {
 	if user != "" && text != "" {
 		user += ":"
 	}
-	words = append(words, user, plainText(text))
+	words = append(words, user, cytube.PlainText(text))
 	for _, name := range slices.Sorted(maps.Keys(rest)) {
 		if value := rest[name]; value != nil {
 			words = append(words, name+"="+compact(value))
@@ -78,39 +78,4 @@ func compact(value any) string {
 	default:
 		return fmt.Sprint(value)
 	}
-}
-
-// plainText makes text of the HTML that CyTube makes of lines. An emote is shown by its name.
-func plainText(fragment string) string {
-	var text strings.Builder
-	for tokens := html.NewTokenizer(strings.NewReader(fragment)); tokens.Next() != html.ErrorToken; {
-		switch token := tokens.Token(); {
-		case token.Type == html.TextToken:
-			text.WriteString(token.Data)
-		case token.Data == "img":
-			text.WriteString(nameOf(token))
-		}
-	}
-	return strings.Join(strings.Fields(text.String()), " ")
-}
-
-func nameOf(image html.Token) string {
-	for _, name := range []string{"title", "alt", "src"} {
-		for _, attribute := range image.Attr {
-			if attribute.Key == name {
-				return attribute.Val
-			}
-		}
-	}
-	return ""
-}
-
-// Printable keeps what users wrote from moving the cursor or the columns of the terminal it is shown on.
-func Printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, text)
 }

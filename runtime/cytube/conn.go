@@ -209,8 +209,8 @@ func (c *Conn) readFrame(ctx context.Context) (websocket.MessageType, []byte, er
 	if err == nil {
 		return messageType, frame, nil
 	}
-	if cause := context.Cause(frameCtx); cause != nil {
-		return 0, nil, fmt.Errorf("reading from the WebSocket: %w", cause)
+	if errors.Is(context.Cause(frameCtx), errSilent) {
+		return 0, nil, errSilent
 	}
 	if websocket.CloseStatus(err) != -1 {
 		return 0, nil, errEnded
@@ -256,7 +256,7 @@ func (c *Conn) lost(ctx context.Context, err error) error {
 	}
 	return &Error{
 		Reason:  reason,
-		Message: fmt.Sprintf("connection to %s lost: %s", hostOf(c.address), shortCause(err)),
+		Message: fmt.Sprintf("connection to %s lost: %s", hostOf(c.address), status.NetworkError(err)),
 		Err:     err,
 	}
 }

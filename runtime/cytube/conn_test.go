@@ -426,7 +426,7 @@ func TestLoginErrors(t *testing.T) {
 		"That username is registered.": {Reason: status.ReasonNameTaken},
 		"":                             {Reason: status.ReasonLoginRefused},
 		strings.Repeat("x", 300): {
-			Reason: status.ReasonLoginRefused, Message: strings.Repeat("x", maxWords) + "…"},
+			Reason: status.ReasonLoginRefused, Message: strings.Repeat("x", maxServerText) + "…"},
 		"\x1b[31mred\x1b[0m\r\nlog entry": {Reason: status.ReasonLoginRefused, Message: "refused: [31mred [0m log entry"},
 	}
 	for said, want := range tests {

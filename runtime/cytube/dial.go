@@ -172,7 +172,7 @@ func connectError(host, said string) *Error {
 	if strings.Contains(strings.ToLower(said), "rate limit") {
 		reason = status.ReasonConnectionLimited
 	}
-	return &Error{Reason: reason, Message: host + " refuses the connection: " + words(said)}
+	return &Error{Reason: reason, Message: host + " refuses the connection: " + serverText(said)}
 }
 
 const (

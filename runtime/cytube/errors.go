@@ -1,13 +1,8 @@
 package cytube
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"time"
-	"unicode"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -50,49 +45,11 @@ func (e *FrameError) Error() string {
 }
 
 func unreachable(what string, err error) *Error {
-	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + shortCause(err), Err: err}
+	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + status.NetworkError(err), Err: err}
 }
 
-// shortCause is the part of a network error that does not change from try to try: the full text
-// has the port of our side in it, and a status that changes with every try looks like news.
-func shortCause(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "timed out"
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.Err
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Op + ": " + op.Err.Error()
-	}
-	return innermost(err).Error()
-}
+// maxServerText is how many characters of a server's text a message contains.
+const maxServerText = 200
 
-func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err
-		}
-		err = next
-	}
-}
-
-// maxWords keeps what a server says within what a status can show.
-const maxWords = 200
-
-// words makes what a server said fit for a one-line message.
-func words(said string) string {
-	said = strings.Join(strings.Fields(strings.Map(printable, said)), " ")
-	if runes := []rune(said); len(runes) > maxWords {
-		return string(runes[:maxWords]) + "…"
-	}
-	return said
-}
-
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return ' '
-}
+// serverText makes text of a server fit for a one-line message.
+func serverText(text string) string { return status.OneLine(text, maxServerText) }

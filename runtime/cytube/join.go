@@ -139,7 +139,7 @@ func passwordError(channel string, wrong bool) *Error {
 func loginError(username, said string) *Error {
 	refusal := &Error{
 		Reason:  status.ReasonLoginRefused,
-		Message: fmt.Sprintf("login as %s refused: %s", username, words(said)),
+		Message: fmt.Sprintf("login as %s refused: %s", username, serverText(said)),
 	}
 	lower := strings.ToLower(said)
 	switch {
@@ -172,7 +172,7 @@ func secondsIn(said string) time.Duration {
 // kickError tells the reasons of a kick apart by the server's words: there is no code for it. A
 // moderator can write the same words, which makes the bot wait longer and does no other harm.
 func kickError(kick Kick) *Error {
-	said := words(kick.Reason)
+	said := serverText(kick.Reason)
 	lower := strings.ToLower(said)
 	switch {
 	case lower == "duplicate login":

@@ -39,7 +39,7 @@ func socketURL(ctx context.Context, client *http.Client, server, channel string)
 	if answer.Error != "" {
 		return "", &Error{
 			Reason:  status.ReasonChannelRefused,
-			Message: fmt.Sprintf("%s refuses channel %s: %s", server, channel, words(answer.Error)),
+			Message: fmt.Sprintf("%s refuses channel %s: %s", server, channel, serverText(answer.Error)),
 		}
 	}
 	chosen, err := webSocketURL(choose(answer.Servers))
@@ -97,7 +97,7 @@ func webSocketURL(server string) (string, error) {
 	}
 	address, err := url.Parse(server)
 	if err != nil {
-		return "", fmt.Errorf("socket server %q: %w", words(server), err)
+		return "", fmt.Errorf("socket server %q: %w", serverText(server), err)
 	}
 	switch address.Scheme {
 	case "http":
@@ -105,7 +105,7 @@ func webSocketURL(server string) (string, error) {
 	case "https":
 		address.Scheme = "wss"
 	default:
-		return "", fmt.Errorf("socket server %q: expected http:// or https://", words(server))
+		return "", fmt.Errorf("socket server %q: expected http:// or https://", serverText(server))
 	}
 	address = address.JoinPath("socket.io/")
 	address.RawQuery = "EIO=4&transport=websocket"

@@ -2,8 +2,11 @@ package status
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -12,7 +15,7 @@ import (
 
 // NetworkError returns the cause of a failed network operation in a few words, without addresses, ports and the names
 // of system calls. The text stays the same from attempt to attempt while the cause does, so a status that contains it
-// changes only when there is news. The text of an error that is not the network's is returned in lower case.
+// changes only when there is news. The text of any other error is returned in lower case.
 func NetworkError(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
 		return "no such host: " + lookup.Name
@@ -30,9 +33,18 @@ func NetworkError(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		isNetwork && network.Timeout():
 		return "timed out"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed"
+	}
+	// Its full text contains the current time.
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "the server's certificate has expired or is not yet valid"
 	}
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
-		return operation.Op + ": " + operation.Err.Error()
+		return strings.ToLower(operation.Op + ": " + operation.Err.Error())
+	}
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		err = request.Err
 	}
 	return strings.ToLower(err.Error())
 }
@@ -46,4 +58,14 @@ func Printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// OneLine returns the beginning of a text on one printable line: white space is collapsed, and a text of more than
+// limit characters is cut there and ends in "…".
+func OneLine(text string, limit int) string {
+	text = strings.Join(strings.Fields(Printable(text)), " ")
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit]) + "…"
+	}
+	return text
 }
