@@ -20,22 +20,22 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 		body, want string
 	}{
 		"report":          {http.StatusOK, report, ""},
-		"page":            {http.StatusOK, "<html>", "not the JSON of a report"},
+		"page":            {http.StatusOK, "<html>", "not a status report in JSON"},
 		"not found":       {http.StatusNotFound, report, "HTTP status 404"},
 		"redirect":        {http.StatusFound, report, "HTTP status 302"},
-		"other component": {http.StatusOK, strings.Replace(report, "bot", "database", 1), `a report of "database"`},
-		"no reason":       {http.StatusOK, strings.Replace(report, "LoginRefused", "", 1), "not one word"},
+		"other component": {http.StatusOK, strings.Replace(report, "bot", "database", 1), `component "database"`},
+		"no reason":       {http.StatusOK, strings.Replace(report, "LoginRefused", "", 1), "CamelCase word"},
 		"long reason": {
-			http.StatusOK, strings.Replace(report, "LoginRefused", strings.Repeat("a", 200), 1), "not one word",
+			http.StatusOK, strings.Replace(report, "LoginRefused", strings.Repeat("a", 200), 1), "CamelCase word",
 		},
-		"reason in words": {http.StatusOK, strings.Replace(report, "LoginRefused", "login refused", 1), "not one word"},
+		"reason in words": {http.StatusOK, strings.Replace(report, "LoginRefused", "login refused", 1), "CamelCase word"},
 		"reason of a check": {
-			http.StatusOK, strings.Replace(report, "[]", `[{"name":"channel","reason":"a b"}]`, 1), "not one word",
+			http.StatusOK, strings.Replace(report, "[]", `[{"name":"channel","reason":"a b"}]`, 1), "CamelCase word",
 		},
 		"long leader": {
-			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "a leader",
+			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "whose leader",
 		},
-		"endless": {http.StatusOK, strings.Repeat(" ", maxReport+1) + report, "not the JSON of a report"},
+		"endless": {http.StatusOK, strings.Repeat(" ", maxReport+1) + report, "not a status report in JSON"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func TestEveryReasonIsKnown(t *testing.T) {
 	for _, reason := range healthy {
 		known[string(reason)] = true
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../runtime/status/status.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../runtime/status/reasons.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestEveryReasonIsKnown(t *testing.T) {
 		return true
 	})
 	if found != len(known) {
-		t.Errorf("report.go has %d reasons, the tables have %d", found, len(known))
+		t.Errorf("reasons.go has %d reasons, the tables have %d", found, len(known))
 	}
 }
 

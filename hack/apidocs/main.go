@@ -14,7 +14,7 @@ import (
 
 const (
 	conditionsFile = "api/v1alpha1/conditions.go"
-	reportFile     = "runtime/status/status.go"
+	reasonsFile    = "runtime/status/reasons.go"
 )
 
 // whole are the fields that have a type of Kubernetes, which its own reference describes.

@@ -46,7 +46,7 @@ func writeReasons(out *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	report, err := constants(reportFile)
+	report, err := constants(reasonsFile)
 	if err != nil {
 		return err
 	}

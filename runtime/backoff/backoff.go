@@ -1,7 +1,3 @@
-// Package backoff computes the pauses between attempts and waits for them.
-//
-// It is the one place in the runtime that sleeps: everything that tries again, polls or waits for a wake-up uses
-// Sleep or Wait, so that the end of a context always ends the pause.
 package backoff
 
 import (
@@ -32,7 +28,7 @@ func (b *Backoff) Next() time.Duration {
 	return step/2 + Jitter(step/2)
 }
 
-// Reset makes the next pause the first again. Call it after a success.
+// Reset starts the sequence again. Call it after a success.
 func (b *Backoff) Reset() { b.attempts = 0 }
 
 // Jitter returns a random duration from 0 to limit.

@@ -1,26 +1,50 @@
-// Package status is the contract between the processes of the runtime and the operator: the checks of a process and
-// their reasons, the /status document made of them, and the port and paths of the HTTP server that serves it.
 package status
 
-import "time"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+)
 
-// Component names a process, and so which settings it cannot do without.
+// The port and the paths of the HTTP server of every process. The operator probes them.
+const (
+	// HTTPPort is the port of the paths below.
+	HTTPPort = 8080
+
+	// HealthPath returns 200 while the process is alive at all (liveness).
+	HealthPath = "/healthz"
+	// ReadyPath returns 200 while Report.Ready is true, else 503 (readiness).
+	ReadyPath = "/readyz"
+	// StatusPath returns 200 and a Report as JSON, ready or not.
+	StatusPath = "/status"
+	// StatePath returns the report and what changes every few seconds, as JSON; the page at / shows it.
+	StatePath = "/state"
+	// MetricsPath returns Prometheus metrics.
+	MetricsPath = "/metrics"
+)
+
+// Component is a kind of process. It determines which settings are required.
 type Component string
 
 // The components.
 const (
-	BotComponent      Component = "bot"
+	// BotComponent is the bot in the channel, `rosey bot`.
+	BotComponent Component = "bot"
+	// DatabaseComponent is the database service, `rosey db`.
 	DatabaseComponent Component = "database"
-	// RunComponent is bot, database service and NATS in one process.
+	// RunComponent is bot, database service and NATS in one process, `rosey run`.
 	RunComponent Component = "run"
-	// CLIComponent is a command of a person at the keyboard, which only needs to find NATS. It has
+	// CLIComponent is a command that somebody runs by hand, such as `rosey say`. It only needs to find NATS, and has
 	// no Report.
 	CLIComponent Component = "console"
 )
 
-// Report is the body of StatusPath: whether a process does its job and, if not, why, in words.
+// Report is the body of StatusPath: whether a process does its job and, if not, why.
 //
-// Programs may rely on Ready, Reason and the checks' names and reasons; messages are for people.
+// Programs may rely on Ready, Reason and the names and reasons of the checks; messages are for people.
 type Report struct {
 	Component Component `json:"component"`
 	Version   string    `json:"version"`
@@ -30,7 +54,7 @@ type Report struct {
 	Reason  Reason  `json:"reason"`
 	Message string  `json:"message"`
 	Checks  []Check `json:"checks"`
-	// Leader is the pod of the bot that is in the channel, as far as this bot knows. Empty without the lock.
+	// Leader is the pod of the bot in the channel, as far as this bot knows. Empty without leader election.
 	Leader string `json:"leader,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
@@ -43,13 +67,13 @@ type CheckName string
 const (
 	// ChannelCheck is OK while the bot is in its channel, under its name if it has one.
 	ChannelCheck CheckName = "channel"
-	// NATSCheck is OK while the connection to NATS stands and what must be subscribed is subscribed.
+	// NATSCheck is OK while the process is connected to NATS and has the subscriptions that it needs.
 	NATSCheck CheckName = "nats"
-	// EventsCheck is OK while events are published as the configuration asks for: durably, or not.
+	// EventsCheck is OK while events are published as configured: durably, or not.
 	EventsCheck CheckName = "events"
 	// ServiceCheck is OK while a database service answers the bot.
 	ServiceCheck CheckName = "service"
-	// StoreCheck is OK while the service's store is open and takes writes.
+	// StoreCheck is OK while the store of the service is open and takes writes.
 	StoreCheck CheckName = "store"
 )
 
@@ -63,63 +87,64 @@ type Check struct {
 	Since time.Time `json:"since"`
 }
 
-// Reason is a stable CamelCase word for a state, also used as the reason of a RoseyBot's conditions.
-type Reason string
+// Recorder keeps one check up to date. It is safe for concurrent use.
+type Recorder struct {
+	mu    sync.Mutex
+	check Check
+}
 
-// The reasons, with the check they belong to.
-const (
-	ReasonReady    Reason = "Ready"    // every check is OK
-	ReasonStarting Reason = "Starting" // the process starts
-	ReasonStopping Reason = "Stopping" // the process ends
+// NewRecorder returns a Recorder of a check that is not OK, with ReasonStarting.
+func NewRecorder(name CheckName, message string) *Recorder {
+	return &Recorder{check: Check{Name: name, Reason: ReasonStarting, Message: message, Since: time.Now()}}
+}
 
-	// Reasons of ChannelCheck.
-	ReasonJoined                Reason = "Joined"                // the bot is in the channel
-	ReasonServerUnreachable     Reason = "ServerUnreachable"     // no connection to the CyTube server
-	ReasonChannelRefused        Reason = "ChannelRefused"        // the server does not know or want the channel
-	ReasonChannelPasswordWrong  Reason = "ChannelPasswordWrong"  // the channel wants another password than ours
-	ReasonLoginRefused          Reason = "LoginRefused"          // wrong password, invalid name
-	ReasonNameTaken             Reason = "NameTaken"             // a guest name that somebody has
-	ReasonLoginLimited          Reason = "LoginLimited"          // guest logins from one address are limited
-	ReasonConnectionLimited     Reason = "ConnectionLimited"     // connections from one address are limited
-	ReasonKicked                Reason = "Kicked"                // somebody kicked the bot
-	ReasonBanned                Reason = "Banned"                // the channel or the site does not let the bot in
-	ReasonDisconnected          Reason = "Disconnected"          // the server ended the connection without a reason
-	ReasonDuplicateLogin        Reason = "DuplicateLogin"        // somebody else logged in with the bot's account
-	ReasonAccountPasswordAbsent Reason = "AccountPasswordAbsent" // the account password's file is absent or empty
-	ReasonChannelPasswordAbsent Reason = "ChannelPasswordAbsent" // the channel password's file is absent or empty
+// Set changes the state of the check. It reports whether OK or the reason changed, so that the caller can log each
+// change once; a new message alone is no change.
+func (r *Recorder) Set(ok bool, reason Reason, message string) (changed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed = r.check.OK != ok || r.check.Reason != reason
+	if changed {
+		r.check.Since = time.Now()
+	}
+	r.check.OK, r.check.Reason, r.check.Message = ok, reason, message
+	return changed
+}
 
-	ReasonStandby         Reason = "Standby"         // another bot of ours is in the channel; this one is ready
-	ReasonNoLeader        Reason = "NoLeader"        // none of ours is in the channel as far as a standby sees
-	ReasonLockUnavailable Reason = "LockUnavailable" // the lock of the one bot in the channel cannot be had
+// Check returns the current state of the check.
+func (r *Recorder) Check() Check {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.check
+}
 
-	// Reasons of NATSCheck.
-	ReasonConnected       Reason = "Connected"       // the connection to NATS stands
-	ReasonNATSUnreachable Reason = "NATSUnreachable" // no NATS server answers
-	ReasonNATSRefused     Reason = "NATSRefused"     // the server refuses our credentials or permissions
+// validReason is the pattern that Kubernetes demands of a condition's reason.
+var validReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,98}[A-Za-z0-9_])?$`)
 
-	ReasonNATSCredentialsAbsent Reason = "NATSCredentialsAbsent" // the files to log in to NATS are absent or empty
-	ReasonNATSPermissionMissing Reason = "NATSPermissionMissing" // the account may not use a subject that it needs
+// maxPodName is the longest name that Kubernetes accepts for a pod.
+const maxPodName = 253
 
-	// Reasons of EventsCheck.
-	ReasonStreamBound            Reason = "StreamBound"            // events are durable
-	ReasonCoreOnly               Reason = "CoreOnly"               // events are not durable, and need not be
-	ReasonJetStreamMissing       Reason = "JetStreamMissing"       // the server has no JetStream, or not for our account
-	ReasonStreamUnavailable      Reason = "StreamUnavailable"      // the stream exists and does not answer
-	ReasonStreamMismatch         Reason = "StreamMismatch"         // a stream of that name has another shape
-	ReasonStreamCapturesRequests Reason = "StreamCapturesRequests" // somebody's stream answers our requests
-	ReasonSubjectConflict        Reason = "SubjectConflict"        // another database already consumes these events
-
-	// Reasons of ServiceCheck.
-	ReasonServiceAnswers Reason = "ServiceAnswers" // a database service answers the bot
-	ReasonServiceAbsent  Reason = "ServiceAbsent"  // nobody answers the bot's requests
-	ReasonDirect         Reason = "Direct"         // the bot has the store open itself
-
-	// Reasons of StoreCheck.
-	ReasonStoreOpen        Reason = "StoreOpen"        // the store is open and takes writes
-	ReasonStoreUnavailable Reason = "StoreUnavailable" // cannot be opened or written
-	ReasonStoreFull        Reason = "StoreFull"        // no space is left for the database
-	ReasonStoreNewer       Reason = "StoreNewer"       // a later version has changed the database
-	ReasonStoreRefused     Reason = "StoreRefused"     // the database server does not let us in or permits too little
-	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or has none
-	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be brought up to date
-)
+// ParseReport returns the Report of a component from the body of StatusPath. It returns an error for anything that
+// the operator could not put into the status of a RoseyBot: whatever runs in a pod may serve StatusPath.
+func ParseReport(body []byte, component Component) (Report, error) {
+	var report Report
+	if err := json.Unmarshal(body, &report); err != nil {
+		return Report{}, errors.New("not a status report in JSON")
+	}
+	if report.Component != component {
+		return Report{}, fmt.Errorf("a status report of component %q, expected %q", report.Component, component)
+	}
+	if len(report.Leader) > maxPodName {
+		return Report{}, errors.New("a status report whose leader is not the name of a pod")
+	}
+	reasons := []Reason{report.Reason}
+	for _, check := range report.Checks {
+		reasons = append(reasons, check.Reason)
+	}
+	for _, reason := range reasons {
+		if !validReason.MatchString(string(reason)) {
+			return Report{}, errors.New("a status report with a reason that is not a single CamelCase word")
+		}
+	}
+	return report, nil
+}

@@ -33,7 +33,7 @@ func TestNetworkError(t *testing.T) {
 		"timed out":                      dial(context.DeadlineExceeded),
 		"connection closed":              &url.Error{Op: "Get", URL: "http://x/", Err: io.ErrUnexpectedEOF},
 		"dial: out of buffers":           dial(errors.New("Out of buffers")),
-		"http: server gave nonsense":     &url.Error{Op: "Get", URL: "http://x/", Err: errors.New("http: server gave nonsense")},
+		"http: nonsense":                 &url.Error{Op: "Get", URL: "http://x/", Err: errors.New("http: nonsense")},
 		"authorization violation":        errors.New("Authorization Violation"),
 		"the server's certificate has expired or is not yet valid": &url.Error{Op: "Get", URL: "https://x/", Err: expired},
 	} {
