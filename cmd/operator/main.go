@@ -21,7 +21,6 @@ import (
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -43,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if options.printVersion {
-		_, _ = fmt.Fprintln(stdout, config.BuildVersion(version))
+		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
 	logger, err := newLogger(stderr, options.logLevel)
@@ -67,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("registering the metrics of RoseyBots: %w", err)
 	}
 	defer metrics.Registry.Unregister(collector)
-	logger.Info("starting", "version", config.BuildVersion(version), "runtimeImage", options.runtimeImage)
+	logger.Info("starting", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
 	if err := manager.Start(ctx); err != nil {
 		return fmt.Errorf("running: %w", err)
 	}

@@ -23,7 +23,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers"
-	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/apiservertest"
 )
 
@@ -66,7 +66,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if err := run(t.Context(), []string{"--version"}, &version, io.Discard); err != nil {
 		t.Error(err)
 	}
-	if got := version.String(); got != config.BuildVersion("")+"\n" {
+	if got := version.String(); got != status.BuildVersion("")+"\n" {
 		t.Errorf("version is %q", got)
 	}
 }

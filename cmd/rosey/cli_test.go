@@ -195,7 +195,7 @@ func TestConfigCheck(t *testing.T) {
 		{"bot.yaml --for all", exitUsage, `"all", expected run, bot or db`},
 		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of name, "},
 		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
-		{"v2.json", exitClean, "Rosey v2 of channel m on https://cytu.be\nwarning: llm.enabled: no effect: there is no"},
+		{"v2.json", exitClean, "Rosey v2 of channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
 		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
 		{"absent.yaml", exitUsage, "no such file"},
 	} {

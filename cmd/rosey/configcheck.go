@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -71,7 +72,7 @@ func checkFile(out io.Writer, file, wanted string) error {
 		if wanted != "" && wanted != each.command {
 			continue
 		}
-		loaded, err := config.Sources{File: file}.Load(each.component)
+		loaded, err := config.Sources{File: file, Convert: legacy.ConvertConfig}.Load(each.component)
 		if err != nil && first == nil {
 			first = err
 		}
@@ -95,7 +96,7 @@ func checkFile(out io.Writer, file, wanted string) error {
 
 func writeLoaded(text *bytes.Buffer, loaded config.Loaded) {
 	kind := "configuration"
-	if loaded.FromV2 {
+	if loaded.Converted {
 		kind = "configuration of Rosey v2"
 	}
 	fmt.Fprintf(text, "%s: %s of channel %s on %s\n", loaded.File, kind, loaded.Channel.Name, loaded.Channel.Server)

@@ -43,11 +43,11 @@ func TestConfigurationDocument(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("\n| key | flag | variable | default | what |\n|---|---|---|---|---|\n")
 	for _, key := range config.Keys() {
-		standard := ""
+		defaultValue := ""
 		if key.Default != "" {
-			standard = "`" + key.Default + "`"
+			defaultValue = "`" + key.Default + "`"
 		}
-		fmt.Fprintf(&table, "| `%s` | `--%s` | `%s` | %s | %s |\n", key.Path, key.Flag, key.Variable, standard, key.About)
+		fmt.Fprintf(&table, "| `%s` | `--%s` | `%s` | %s | %s |\n", key.Path, key.Flag, key.Variable, defaultValue, key.Usage)
 	}
 	table.WriteString("\n")
 	compareTable(t, "../../docs/configuration.md", table.String())

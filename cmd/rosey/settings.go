@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -25,11 +26,11 @@ func newSettings(flags *pflag.FlagSet, defaultFile string, keys []config.Key) *s
 	flags.StringVar(&s.file, "config", defaultFile,
 		"Configuration `file`, YAML or JSON, of Rosey v2 too; "+config.FileVariable+" in the environment")
 	for _, key := range keys {
-		about := key.About
+		usage := key.Usage
 		if key.Default != "" {
-			about += " (default " + key.Default + ")"
+			usage += " (default " + key.Default + ")"
 		}
-		flag := flags.VarPF(&keyFlag{s.given, key}, key.Flag, "", about+"; "+key.Variable)
+		flag := flags.VarPF(&keyFlag{s.given, key}, key.Flag, "", usage+"; "+key.Variable)
 		if key.Kind == config.SwitchKind {
 			flag.NoOptDefVal = "true"
 		}
@@ -51,7 +52,9 @@ func keysOf(paths ...string) []config.Key {
 }
 
 func (s *settings) load(component status.Component) (config.Loaded, error) {
-	sources := config.Sources{File: s.file, Optional: true, Environment: os.Environ(), Flags: s.given}
+	sources := config.Sources{
+		File: s.file, Optional: true, Convert: legacy.ConvertConfig, Environment: os.Environ(), Flags: s.given,
+	}
 	if named := os.Getenv(config.FileVariable); named != "" {
 		sources.File, sources.Optional = named, false
 	}

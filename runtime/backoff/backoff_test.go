@@ -12,8 +12,8 @@ import (
 func TestNextDoublesUpToMax(t *testing.T) {
 	t.Parallel()
 	b := backoff.Backoff{Min: time.Second, Max: 10 * time.Second}
-	for attempt, most := range []time.Duration{1, 2, 4, 8, 10, 10} {
-		most *= time.Second
+	for attempt, seconds := range []int{1, 2, 4, 8, 10, 10} {
+		most := time.Duration(seconds) * time.Second
 		if got := b.Next(); got < most/2 || got > most {
 			t.Errorf("pause %d: %s, want %s to %s", attempt, got, most/2, most)
 		}

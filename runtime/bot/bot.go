@@ -64,7 +64,7 @@ type Bot struct {
 	closing sync.WaitGroup
 }
 
-// New makes a bot for a configuration that config.Load returned.
+// New makes a bot for a configuration that config.Sources.Load returned.
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
 	lead := newLeadership(o.Lock)

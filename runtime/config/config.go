@@ -1,87 +1,100 @@
-// Package config is the configuration of every rosey command: the schema of its file, the loader that puts environment
-// variables and flags over it, and the paths at which the operator mounts the files it names.
 package config
 
-// Config is the configuration of every `rosey` command: a file, with environment and flags over it.
-// Each key is described in settings.go, which the JSON schema and the flags are made from.
-//
-// Secrets are never in it: it names files that hold them, so that the file can be a
-// ConfigMap and a secret can be rotated without a new configuration.
+import "time"
+
+// Config is the configuration of every rosey command. What a key means to its user, its default and its limits are in
+// the table of keys.go.
 type Config struct {
-	// Channel is the CyTube channel the bot sits in and the database service answers for.
+	// Channel is the CyTube channel that the bot joins and whose rows the database service stores.
 	Channel Channel `json:"channel"`
-	// Account is who the bot is in the channel. Absent: an anonymous watcher.
+	// Account is the bot's login at CyTube. Nil: the bot watches without a name.
 	Account *Account `json:"account,omitempty"`
-	// Mode is how the bot reaches its database: ModeNATS or ModeDirect. Default: ModeNATS.
+	// Mode is how the bot reaches its database: ModeNATS or ModeDirect.
 	Mode string `json:"mode,omitempty"`
-	// Standby says that several bots run with this configuration. One is in the channel, the others stand
-	// by; none joins without the lock, which needs JetStream, and none is anonymous.
+	// Standby is true if several bots run with this configuration, of which the elected leader is in the channel. It
+	// needs JetStream for the election, and an account, since nothing keeps two anonymous bots out of one channel.
 	Standby bool `json:"standby,omitempty"`
-	// NATS is the bus between bot and database service. ModeDirect does not read it.
+	// NATS is the message bus between bot and database service. Not used in ModeDirect.
 	NATS NATS `json:"nats,omitzero"`
-	// Database is where the rows are kept. `rosey bot` reads it in ModeDirect and for DirectFallback.
+	// Database is where rows are stored. `rosey bot` uses it in ModeDirect and for DirectFallback only.
 	Database Database `json:"database,omitzero"`
-	// Commands says which commands of users the bot answers.
+	// Commands are the commands of users that the bot answers.
 	Commands Commands `json:"commands,omitzero"`
-	// HTTP serves health, status and metrics.
+	// HTTP is the server of health, status and metrics.
 	HTTP HTTP `json:"http,omitzero"`
-	// LogLevel is debug, info, warn or error. Default: info.
+	// LogLevel is debug, info, warn or error.
 	LogLevel string `json:"logLevel,omitempty"`
 }
 
-// Channel names one channel on one CyTube server.
+// Channel is one channel on one CyTube server.
 type Channel struct {
-	// Server is the base URL of the CyTube site, without a path. Default: https://cytu.be.
+	// Server is the base URL of the CyTube site, without a path.
 	Server string `json:"server,omitempty"`
-	// Name is the channel's name as in its URL: 1 to 30 letters, digits, '-' and '_'.
+	// Name is the channel's name as in its URL.
 	Name string `json:"name"`
-	// PasswordFile holds the channel's password, for a channel that asks for one; see ReadSecret.
+	// PasswordFile holds the channel's password; see ReadSecret. Empty: the channel has none.
 	PasswordFile string `json:"passwordFile,omitempty"`
 }
 
-// Account is a CyTube login.
+// Account is a login at CyTube.
 type Account struct {
-	// Username is the account's or the guest's name: 1 to 20 letters, digits, '-' and '_'.
+	// Username is the name of the account or the guest.
 	Username string `json:"username"`
 	// PasswordFile holds the account's password; see ReadSecret. Empty: a guest.
 	PasswordFile string `json:"passwordFile,omitempty"`
 }
 
-// NATS says how to reach the bus and which part of it is ours.
+// The values of Config.Mode.
+const (
+	// ModeNATS publishes events to a database service.
+	ModeNATS = "nats"
+	// ModeDirect opens the store in the bot's own process, without NATS.
+	ModeDirect = "direct"
+)
+
+// NATS is how to connect to NATS, and which subjects and stream to use there.
 type NATS struct {
 	// URL is one or several NATS URLs, comma separated, without user and password.
 	URL string `json:"url,omitempty"`
-	// SubjectPrefix is the one token before ".db.…" and ".events.…". Default: rosey.
+	// SubjectPrefix is the first token of all subjects, before ".db.…" and ".events.…".
 	SubjectPrefix string `json:"subjectPrefix,omitempty"`
-	// CredentialsDir is a folder with the files of one way to log in: NATSCredsFile; NATSUserFile and
+	// CredentialsDir is a directory with the files of one way to log in: NATSCredsFile; NATSUserFile and
 	// NATSPasswordFile; NATSTokenFile; or NATSNKeyFile. They are read at every connect. Empty: no login.
 	CredentialsDir string `json:"credentialsDir,omitempty"`
-	// TLSDir is a folder with TLSCAFile and, for a server that asks for a client's certificate, TLSCertFile
-	// and TLSKeyFile. They are read at every connect. Empty: the system's roots where the URL asks for TLS.
+	// TLSDir is a directory with TLSCAFile and, for a server that asks for a client certificate, TLSCertFile and
+	// TLSKeyFile. They are read at every connect. Empty: the system's root certificates, where the URL asks for TLS.
 	TLSDir string `json:"tlsDir,omitempty"`
-	// JetStream makes published events durable.
+	// JetStream is the stream that makes published events durable.
 	JetStream JetStream `json:"jetStream,omitzero"`
 }
 
-// JetStream says how the stream is made that keeps events until they are stored.
+// JetStream is the configuration of the stream that keeps events until they are stored.
 type JetStream struct {
-	// Mode is JetStreamAuto, JetStreamAlways or JetStreamNever. Default: JetStreamAuto.
+	// Mode is JetStreamAuto, JetStreamAlways or JetStreamNever.
 	Mode string `json:"mode,omitempty"`
-	// Replicas is how many NATS servers keep the stream: 1 to 5. Default: 1.
+	// Replicas is the number of NATS servers that keep a copy of the stream.
 	Replicas int `json:"replicas,omitempty"`
-	// MaxAge is how long an event is kept. Default: 72h.
+	// MaxAge is how long the stream keeps an event.
 	MaxAge Duration `json:"maxAge,omitempty"`
-	// MaxBytes is how much the stream keeps, in bytes. Default: 256 MiB.
+	// MaxBytes is the size of the stream.
 	MaxBytes int `json:"maxBytes,omitempty"`
 }
 
-// Database says which store is opened, one of SQLite and Postgres, and what is kept in it.
+// The values of JetStream.Mode.
+const (
+	// JetStreamAuto uses JetStream where the server has it and permits it; elsewhere a check reports its absence.
+	JetStreamAuto = "auto"
+	// JetStreamAlways waits for JetStream.
+	JetStreamAlways = "always"
+	// JetStreamNever uses core NATS alone.
+	JetStreamNever = "never"
+)
+
+// Database is which store is opened, SQLite or Postgres, and how long it keeps rows.
 type Database struct {
-	// SQLite is a database in one file.
-	SQLite *SQLite `json:"sqlite,omitempty"`
-	// Postgres is a database on a PostgreSQL server.
+	SQLite   *SQLite   `json:"sqlite,omitempty"`
 	Postgres *Postgres `json:"postgres,omitempty"`
-	// DirectFallback has the bot write to PostgreSQL itself while NATS is away.
+	// DirectFallback makes the bot write to PostgreSQL itself while NATS is down.
 	DirectFallback bool `json:"directFallback,omitempty"`
 	// Retention is how long rows are kept.
 	Retention Retention `json:"retention,omitzero"`
@@ -89,29 +102,65 @@ type Database struct {
 
 // SQLite is a database in one file.
 type SQLite struct {
-	// Path is the database file. Its folder must exist; the file is made when absent.
+	// Path is the database file. Its directory must exist; the file is created when absent.
 	Path string `json:"path"`
 }
 
 // Postgres is a database on a PostgreSQL server.
 type Postgres struct {
-	// URLFile holds the connection URL, postgres://user:password@host:port/database; see ReadSecret. It is
-	// read at every connect.
+	// URLFile holds the connection URL, postgres://user:password@host:port/database; see ReadSecret. It is read at
+	// every connect.
 	URLFile string `json:"urlFile"`
 }
 
-// Retention is how long rows are kept, Forever or at least an hour.
+// Retention is how long rows are kept: Forever, or at least MinRetention.
 type Retention struct {
-	// Chat is for lines of chat. Default: 150h.
+	// Chat is for lines of chat.
 	Chat Duration `json:"chat,omitempty"`
-	// UserCounts is for the samples of how many are there. Default: 720h.
+	// UserCounts is for the periodic samples of the number of users.
 	UserCounts Duration `json:"userCounts,omitempty"`
-	// Outbound is for lines that were sent or given up. Default: 168h.
+	// Outbound is for outbound lines that were said or abandoned.
 	Outbound Duration `json:"outbound,omitempty"`
+}
+
+// MinRetention is the shortest retention. A client that repeats a request gets the reply to the first attempt from the
+// rows which that left; they must still be there.
+const MinRetention = time.Hour
+
+// Commands are the commands of users that `rosey bot` answers. Its pointers are not nil in a configuration that was
+// loaded.
+type Commands struct {
+	// Chat is true if the bot answers everybody's commands in the chat, such as !help.
+	Chat *bool `json:"chat,omitempty"`
+	// PM is true if the bot executes commands of moderators by private message.
+	PM *bool `json:"pm,omitempty"`
+	// Prefix is what a command in the chat begins with.
+	Prefix string `json:"prefix,omitempty"`
+	// CooldownSeconds is the time a user waits between two commands in the chat.
+	CooldownSeconds *int `json:"cooldownSeconds,omitempty"`
 }
 
 // HTTP is the listener of health, status and metrics.
 type HTTP struct {
-	// Address is host:port as net.Listen takes it. Default: ":8080".
+	// Address is host:port, as for net.Listen.
 	Address string `json:"address,omitempty"`
+}
+
+// Duration is a duration as Go writes it, such as 72h or 1h30m, or Forever.
+type Duration string
+
+// Forever is the Duration without an end.
+const Forever Duration = "forever"
+
+// Time returns the duration: negative for Forever, and zero for an empty or invalid text, which a configuration that
+// was loaded does not contain.
+func (d Duration) Time() time.Duration {
+	if d == Forever {
+		return -1
+	}
+	length, err := time.ParseDuration(string(d))
+	if err != nil {
+		return 0
+	}
+	return length
 }

@@ -2,52 +2,190 @@ package config
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode"
 )
 
-// Kind is what a setting's value is.
+// Kind is the type of a setting.
 type Kind string
 
-// The kinds, as they are called in messages.
+// The kinds. Their values are how error messages name them.
 const (
 	TextKind   Kind = "text"
 	NumberKind Kind = "a whole number"
 	SwitchKind Kind = "true or false"
-	ListKind   Kind = "a list of texts"
 )
 
 // Key is one setting.
 type Key struct {
-	// Path is where it stands in the file, for example "channel.name".
+	// Path is its place in the file, for example "channel.name".
 	Path string
-	// Flag is its command line flag without dashes, Variable its environment variable.
+	// Flag is the name of its command line flag, without dashes, and Variable that of its environment variable.
 	Flag, Variable string
 	Kind           Kind
-	// About describes it in a sentence, Default is what holds without it.
-	About, Default string
+	// Usage describes it in one sentence. Default is its value if none is set; empty: none.
+	Usage, Default string
+
+	// pattern is a regular expression for a text, and expected describes it. Empty: any text.
+	pattern, expected string
+	// values are the allowed texts. Nil: any text.
+	values []string
+	// minimum and maximum are the limits of a number.
+	minimum, maximum int
 }
 
-// Keys are all settings, in the order of Config.
+// Defaults that other packages use too.
+const (
+	DefaultServer        = "https://cytu.be"
+	DefaultSubjectPrefix = "rosey"
+	DefaultCommandPrefix = "!"
+	// DefaultRunHTTPAddress is for `rosey run`: on somebody's own machine nothing is served to the network by default.
+	DefaultRunHTTPAddress = "127.0.0.1:8080"
+	// DefaultCLINATSURL is for commands that somebody runs by hand.
+	DefaultCLINATSURL = "nats://127.0.0.1:4222"
+
+	DefaultChatRetention       Duration = "150h"
+	DefaultUserCountsRetention Duration = "720h"
+	DefaultOutboundRetention   Duration = "168h"
+)
+
+const (
+	durationPattern   = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
+	retentionPattern  = `^(([0-9]+(\.[0-9]+)?(h|m|s))+|forever)$`
+	retentionExpected = "a duration of at least 1h such as 150h, or forever"
+	natsURLPattern    = `(nats|tls|ws|wss)://[^@,/\s]+/?`
+)
+
+// settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the
+// table has none.
+var settings = map[string]Key{
+	"channel.server": {
+		Usage: "Base URL of the CyTube site, without a path", Flag: "server", Default: DefaultServer,
+		pattern: `^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#\s]+/*$`, expected: "http(s)://host[:port] without a path",
+	},
+	"channel.name": {
+		Usage: "Name of the channel, as in its URL", Flag: "channel",
+		pattern: `^[A-Za-z0-9_-]{1,30}$`, expected: "1 to 30 letters, digits, '-' and '_'",
+	},
+	"channel.passwordFile": {
+		Usage: "File with the channel's password, or FILE#/pointer for a text in a JSON or YAML file",
+	},
+	"account.username": {
+		Usage: "Name of the CyTube account or guest; without it the bot is an anonymous watcher", Flag: "username",
+		pattern: `^[A-Za-z0-9_-]{1,20}$`, expected: "1 to 20 letters, digits, '-' and '_'",
+	},
+	"account.passwordFile": {
+		Usage: "File with the account's password, or FILE#/pointer for a text in a JSON or YAML file; " +
+			"without it the bot logs in as a guest",
+		Flag: "password-file",
+	},
+	"mode": {
+		Usage:  "How the bot reaches its database: over NATS, or by opening it itself (direct)",
+		values: []string{ModeNATS, ModeDirect}, Default: ModeNATS,
+	},
+	"standby": {
+		Usage: "Whether several bots run with this configuration: one in the channel, the others ready to take over; " +
+			"needs JetStream and account.username",
+		Default: "false",
+	},
+	"nats.url": {
+		Usage: "URLs of NATS servers, comma separated, without user and password", Flag: "nats",
+		pattern:  `^\s*` + natsURLPattern + `\s*(,\s*` + natsURLPattern + `\s*)*$`,
+		expected: "nats://, tls://, ws:// or wss:// and host[:port]",
+	},
+	"nats.subjectPrefix": {
+		Usage: "First token of all subjects; different for each bot on the same NATS", Flag: "prefix",
+		pattern:  `^[^.*>\s$_][^.*>\s]*$`,
+		expected: "one token without '.', '*', '>' or spaces that does not start with '$' or '_'",
+		Default:  DefaultSubjectPrefix,
+	},
+	"nats.credentialsDir": {
+		Usage: "Directory with nats.creds, username and password, token, or nkey; read at every connect",
+	},
+	"nats.tlsDir": {
+		Usage: "Directory with ca.crt and, for a client certificate, tls.crt and tls.key; read at every connect",
+	},
+	"nats.jetStream.mode": {
+		Usage:  "Whether a stream keeps events until they are stored; auto: if the NATS server has JetStream",
+		values: []string{JetStreamAuto, JetStreamAlways, JetStreamNever}, Default: JetStreamAuto,
+	},
+	"nats.jetStream.replicas": {
+		Usage:   "Number of NATS servers that keep a copy of the stream",
+		minimum: 1, maximum: 5, Default: "1",
+	},
+	"nats.jetStream.maxAge": {
+		Usage:   "How long the stream keeps an event",
+		pattern: durationPattern, expected: "a duration such as 72h or 90m", Default: "72h",
+	},
+	"nats.jetStream.maxBytes": {
+		Usage: "Maximum size of the stream in bytes",
+		// The minimum leaves room for the largest message that a server accepts by default.
+		minimum: 1 << 20, maximum: 1 << 40, Default: strconv.Itoa(256 << 20),
+	},
+	"database.sqlite.path": {
+		Usage: "Database file; its directory must exist", Flag: "database",
+		pattern: `^.+$`, expected: "the path of the database file",
+	},
+	"database.postgres.urlFile": {
+		Usage:   "File with the URL of a PostgreSQL database, or FILE#/pointer for a text in a JSON or YAML file",
+		pattern: `^.+$`, expected: "the path of a file with the database's URL",
+	},
+	"database.directFallback": {
+		Usage:   "Whether the bot writes to PostgreSQL itself while NATS is down",
+		Default: "false",
+	},
+	"database.retention.chat": {
+		Usage:   "How long lines of chat are kept",
+		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultChatRetention),
+	},
+	"database.retention.userCounts": {
+		Usage:   "How long samples of the number of users are kept",
+		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultUserCountsRetention),
+	},
+	"database.retention.outbound": {
+		Usage:   "How long outbound lines are kept after they were said or abandoned",
+		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultOutboundRetention),
+	},
+	"commands.chat": {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
+	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
+	"commands.prefix": {
+		Usage:   "What a command in the chat begins with",
+		pattern: `^[^/\s]\S{0,4}$`, expected: "1 to 5 characters without spaces that do not begin with '/'",
+		Default: DefaultCommandPrefix,
+	},
+	"commands.cooldownSeconds": {
+		Usage:   "Seconds that a user waits between two commands in the chat",
+		minimum: 0, maximum: 3600, Default: "5",
+	},
+	"http.address": {
+		Usage: "Address of the HTTP server for health, status and metrics", Flag: "http",
+		pattern: `^.*:[^:]*$`, expected: "[host]:port", Default: ":8080",
+	},
+	"logLevel": {
+		Usage:  "Lowest level of log messages",
+		values: []string{"debug", "info", "warn", "error"}, Default: "info",
+	},
+}
+
+// Keys returns all settings, in the order of Config's fields.
 func Keys() []Key {
 	var keys []Key
 	walk(reflect.TypeFor[Config](), "", func(path string, kind Kind) {
-		about := settings[path]
-		flag := about.flag
-		if flag == "" {
-			flag = strings.ReplaceAll(words(path, '-'), ".", "-")
+		key := settings[path]
+		key.Path, key.Kind = path, kind
+		if key.Flag == "" {
+			key.Flag = strings.ReplaceAll(separateWords(path, '-'), ".", "-")
 		}
-		keys = append(keys, Key{
-			Path: path, Kind: kind, About: about.about, Default: about.standard, Flag: flag,
-			Variable: variablePrefix + strings.ToUpper(strings.ReplaceAll(words(path, '_'), ".", "_")),
-		})
+		key.Variable = variablePrefix + strings.ToUpper(strings.ReplaceAll(separateWords(path, '_'), ".", "_"))
+		keys = append(keys, key)
 	})
 	return keys
 }
 
 const variablePrefix = "ROSEY_"
 
-// walk visits the keys of a struct and of the structs in it.
+// walk calls visit for the keys of a struct and of the structs in it.
 func walk(structure reflect.Type, path string, visit func(path string, kind Kind)) {
 	for name, field := range fields(structure) {
 		inner := join(path, name)
@@ -59,7 +197,7 @@ func walk(structure reflect.Type, path string, visit func(path string, kind Kind
 	}
 }
 
-// fields yields the fields of a struct with their names in the file.
+// fields returns an iterator over the fields of a struct, by their names in the file.
 func fields(structure reflect.Type) func(yield func(string, reflect.StructField) bool) {
 	return func(yield func(string, reflect.StructField) bool) {
 		for field := range structure.Fields() {
@@ -71,17 +209,15 @@ func fields(structure reflect.Type) func(yield func(string, reflect.StructField)
 	}
 }
 
-// kindOf is empty for a section.
+// kindOf returns the kind of a field, which is empty for a section.
 func kindOf(t reflect.Type) Kind {
 	switch t = indirect(t); t.Kind() {
 	case reflect.Struct:
 		return ""
 	case reflect.Bool:
 		return SwitchKind
-	case reflect.Int, reflect.Int64:
+	case reflect.Int:
 		return NumberKind
-	case reflect.Slice:
-		return ListKind
 	default:
 		return TextKind
 	}
@@ -101,12 +237,12 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// words makes passwordFile password-file.
-func words(name string, between rune) string {
+// separateWords turns passwordFile into password-file.
+func separateWords(name string, separator rune) string {
 	var text strings.Builder
 	for _, r := range name {
 		if unicode.IsUpper(r) {
-			text.WriteRune(between)
+			text.WriteRune(separator)
 		}
 		text.WriteRune(unicode.ToLower(r))
 	}

@@ -9,7 +9,7 @@ func TestEverySettingIsAKey(t *testing.T) {
 	}
 	for path := range settings {
 		if !paths[path] {
-			t.Errorf("settings.go describes %s, which is no key", path)
+			t.Errorf("the table describes %s, which is no key", path)
 		}
 	}
 }

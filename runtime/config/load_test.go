@@ -22,12 +22,12 @@ http: {address: "127.0.0.1:9"}
 logLevel: debug
 `
 
-// commands are the commands of a configuration that says no more of them.
+// commands returns the default commands, except for PM.
 func commands(pm bool) config.Commands {
 	return config.Commands{Chat: new(true), PM: &pm, Prefix: "!", CooldownSeconds: new(5)}
 }
 
-// withDefaults has the keys that most configurations leave out.
+// withDefaults returns a configuration with the defaults of keys that most of the tests leave out.
 func withDefaults(c config.Config) config.Config {
 	c.Mode = config.ModeNATS
 	c.NATS.JetStream = config.JetStream{

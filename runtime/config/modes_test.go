@@ -41,7 +41,7 @@ func TestWhatModesNeed(t *testing.T) {
 		},
 		"standby without JetStream": {
 			status.BotComponent, ", jetStream: {mode: never}", "standby: true\naccount: {username: R}",
-			"standby: needs the lock",
+			"standby: needs JetStream",
 		},
 		"too many replicas": {
 			status.BotComponent, ", jetStream: {replicas: 6}", "", "nats.jetStream.replicas: 6, expected 1 to 5",

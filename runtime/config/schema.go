@@ -19,13 +19,12 @@ type schema struct {
 	Minimum              *int               `json:"minimum,omitempty"`
 	Maximum              *int               `json:"maximum,omitempty"`
 	Default              json.RawMessage    `json:"default,omitempty"`
-	Items                *schema            `json:"items,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
 	AdditionalProperties *bool              `json:"additionalProperties,omitempty"`
 }
 
-// Schema is the JSON Schema (draft 2020-12) of a configuration file. No key is required in it: what a
-// command cannot do without may come from environment and flags.
+// Schema returns the JSON Schema (draft 2020-12) of a configuration file. No key is required in it, since environment
+// and flags can set what a command needs.
 func Schema() ([]byte, error) {
 	root := sectionSchema(reflect.TypeFor[Config](), "")
 	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -53,23 +52,21 @@ func sectionSchema(structure reflect.Type, path string) *schema {
 	return section
 }
 
-func valueSchema(kind Kind, about setting) *schema {
+func valueSchema(kind Kind, key Key) *schema {
 	value := &schema{
-		Description: about.about, Pattern: about.pattern, Enum: about.values, Default: json.RawMessage(about.standard),
+		Description: key.Usage, Pattern: key.pattern, Enum: key.values, Default: json.RawMessage(key.Default),
 	}
 	switch kind {
 	case TextKind:
 		value.Type = "string"
-		if about.standard != "" {
-			value.Default = json.RawMessage(strconv.Quote(about.standard))
+		if key.Default != "" {
+			value.Default = json.RawMessage(strconv.Quote(key.Default))
 		}
 	case NumberKind:
 		value.Type = "integer"
-		value.Minimum, value.Maximum = &about.least, &about.most
+		value.Minimum, value.Maximum = &key.minimum, &key.maximum
 	case SwitchKind:
 		value.Type = "boolean"
-	case ListKind:
-		value.Type, value.Items = "array", &schema{Type: "string"}
 	}
 	return value
 }

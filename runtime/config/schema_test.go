@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// published is what people give to their editors.
+// published is the schema that users configure in their editors.
 const published = "../../docs/config.schema.json"
 
 func TestPublishedSchemaIsOfTheseKeys(t *testing.T) {
@@ -30,7 +30,7 @@ func TestPublishedSchemaIsOfTheseKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want, got) {
-		t.Errorf("docs/config.schema.json: write it anew with `rosey config schema` (-want +got):\n%s",
+		t.Errorf("docs/config.schema.json: regenerate it with `rosey config schema` (-want +got):\n%s",
 			cmp.Diff(string(want), string(got)))
 	}
 }
@@ -82,8 +82,8 @@ func TestSchemaAndParserAgree(t *testing.T) {
 func TestEveryKeyIsDescribed(t *testing.T) {
 	var flags, variables []string
 	for _, key := range config.Keys() {
-		if key.About == "" {
-			t.Errorf("%s is not described in settings.go", key.Path)
+		if key.Usage == "" {
+			t.Errorf("%s is not described in the table of keys", key.Path)
 		}
 		if slices.Contains(flags, key.Flag) || slices.Contains(variables, key.Variable) {
 			t.Errorf("%s: --%s or %s belongs to another key", key.Path, key.Flag, key.Variable)

@@ -8,30 +8,91 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"rosey.dev/rosey/runtime/status"
 )
 
-const (
-	maxStreamReplicas = 5
-	// minStreamBytes leaves room for the largest message that a server takes by default.
-	minStreamBytes = 1 << 20
-	maxStreamBytes = 1 << 40
-)
+// KeyError is an error in one setting. It never shows a secret.
+type KeyError struct {
+	// Key is the setting's path, for example "channel.name".
+	Key string
+	// Origin is where the value comes from: an environment variable, a flag, or a key of a file that was converted.
+	// Empty: from Key in the file.
+	Origin string
+	// Problem is the value and what was expected instead.
+	Problem string
+}
 
-var natsSchemes = []string{"nats", "tls", "ws", "wss"}
+// Error returns key, origin and problem.
+func (e *KeyError) Error() string {
+	if e.Origin == "" {
+		return e.Key + ": " + e.Problem
+	}
+	return e.Key + " (from " + e.Origin + "): " + e.Problem
+}
 
-// validate reports everything that is wrong at once, so that one round of corrections is enough.
+// origins maps paths to the origins of their values, except for values that are in a file under their own key.
+type origins map[string]string
+
+// addTo adds the origins to the KeyErrors that are joined in err.
+func (o origins) addTo(err error) error {
+	var all []error
+	for _, one := range split(err) {
+		if problem, ok := errors.AsType[*KeyError](one); ok && problem.Origin == "" {
+			one = &KeyError{Key: problem.Key, Origin: o.of(problem.Key), Problem: problem.Problem}
+		}
+		all = append(all, one)
+	}
+	return errors.Join(all...)
+}
+
+// of returns the origin of a key or of the innermost section around it that has one.
+func (o origins) of(key string) string {
+	for {
+		if origin, ok := o[key]; ok {
+			return origin
+		}
+		end := strings.LastIndexAny(key, ".[")
+		if end < 0 {
+			return ""
+		}
+		key = key[:end]
+	}
+}
+
+// split returns the errors that are joined in err.
+func split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, split(one)...)
+	}
+	return all
+}
+
+// validate returns everything that is wrong at once, so that one round of corrections is enough.
 func (c *Config) validate(component status.Component) error {
+	stream, retention := c.NATS.JetStream, c.Database.Retention
 	problems := []error{
 		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix),
 		checkAddress(c.HTTP.Address),
 		checkValues("logLevel", c.LogLevel),
 		checkValues("mode", c.Mode),
-		c.Commands.validate(),
-		c.NATS.JetStream.validate(),
-		c.Database.Retention.validate(),
+		checkPattern("commands.prefix", c.Commands.Prefix),
+		checkRange("commands.cooldownSeconds", *c.Commands.CooldownSeconds),
+		checkValues("nats.jetStream.mode", stream.Mode),
+		checkRange("nats.jetStream.replicas", stream.Replicas),
+		checkPattern("nats.jetStream.maxAge", string(stream.MaxAge)),
+		checkRange("nats.jetStream.maxBytes", stream.MaxBytes),
+		checkRetention("database.retention.chat", retention.Chat),
+		checkRetention("database.retention.userCounts", retention.UserCounts),
+		checkRetention("database.retention.outbound", retention.Outbound),
 	}
 	if component != status.CLIComponent || c.Channel.Name != "" {
 		problems = append(problems, checkPattern("channel.name", c.Channel.Name))
@@ -67,7 +128,7 @@ func (c *Config) validateStandby() error {
 	case !c.Standby:
 		return nil
 	case c.Mode == ModeDirect || c.NATS.JetStream.Mode == JetStreamNever:
-		return &KeyError{Key: "standby", Problem: "needs the lock, which is kept in JetStream: " +
+		return &KeyError{Key: "standby", Problem: "needs JetStream for the election of the bot in the channel: " +
 			"expected mode nats, and nats.jetStream.mode auto or always"}
 	case c.Account == nil:
 		return &KeyError{Key: "standby", Problem: "needs account.username: two anonymous bots can be in a channel at once"}
@@ -78,7 +139,7 @@ func (c *Config) validateStandby() error {
 func (c *Config) validateFallback() error {
 	if c.Database.DirectFallback && c.Mode == ModeNATS && c.Database.Postgres == nil {
 		return &KeyError{Key: "database.directFallback", Problem: "needs database.postgres: " +
-			"one process alone can open a database in a file"}
+			"only one process can open a SQLite file"}
 	}
 	return nil
 }
@@ -97,50 +158,39 @@ func (d Database) validate() error {
 	return nil
 }
 
-func (j JetStream) validate() error {
-	return errors.Join(
-		checkValues("nats.jetStream.mode", j.Mode),
-		checkRange("nats.jetStream.replicas", j.Replicas),
-		checkPattern("nats.jetStream.maxAge", string(j.MaxAge)),
-		checkRange("nats.jetStream.maxBytes", j.MaxBytes),
-	)
-}
-
-func (r Retention) validate() error {
-	return errors.Join(
-		checkKept("database.retention.chat", r.Chat),
-		checkKept("database.retention.userCounts", r.UserCounts),
-		checkKept("database.retention.outbound", r.Outbound),
-	)
-}
-
-// minKept is the least that rows are kept: the answer to a repeated request is in those of its first try.
-const minKept = time.Hour
-
-func checkKept(key string, kept Duration) error {
-	if err := checkPattern(key, string(kept)); err != nil {
-		return err
-	}
-	if length := kept.Time(); length >= 0 && length < minKept {
-		return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", kept, settings[key].expected)}
-	}
-	return nil
+// invalid returns the error for a value that is not what the table of keys describes.
+func invalid(key, value string) error {
+	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", value, settings[key].expected)}
 }
 
 func checkPattern(key, value string) error {
-	about := settings[key]
-	if regexp.MustCompile(about.pattern).MatchString(value) {
+	if regexp.MustCompile(settings[key].pattern).MatchString(value) {
 		return nil
 	}
-	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", value, about.expected)}
+	return invalid(key, value)
+}
+
+func checkRetention(key string, value Duration) error {
+	if length := value.Time(); length >= 0 && length < MinRetention {
+		return invalid(key, string(value))
+	}
+	return checkPattern(key, string(value))
 }
 
 func checkRange(key string, value int) error {
-	about := settings[key]
-	if value >= about.least && value <= about.most {
+	limits := settings[key]
+	if value >= limits.minimum && value <= limits.maximum {
 		return nil
 	}
-	return &KeyError{Key: key, Problem: fmt.Sprintf("%d, expected %d to %d", value, about.least, about.most)}
+	return &KeyError{Key: key, Problem: fmt.Sprintf("%d, expected %d to %d", value, limits.minimum, limits.maximum)}
+}
+
+func checkValues(key, value string) error {
+	allowed := settings[key].values
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected one of %s", value, strings.Join(allowed, ", "))}
 }
 
 func checkServer(value string) error {
@@ -149,8 +199,7 @@ func checkServer(value string) error {
 		server.User == nil && server.Path == "" && server.RawQuery == "" && server.Fragment == "" {
 		return nil
 	}
-	return &KeyError{
-		Key: "channel.server", Problem: fmt.Sprintf("%q, expected %s", withoutUser(value), serverExpected)}
+	return invalid("channel.server", withoutUser(value))
 }
 
 func checkNATSURL(value string) error {
@@ -159,9 +208,8 @@ func checkNATSURL(value string) error {
 	}
 	for one := range strings.SplitSeq(value, ",") {
 		server, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || !slices.Contains(natsSchemes, server.Scheme) || server.Host == "" {
-			return &KeyError{
-				Key: "nats.url", Problem: fmt.Sprintf("%q, expected %s", withoutUser(one), natsExpected)}
+		if err != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme) || server.Host == "" {
+			return invalid("nats.url", withoutUser(one))
 		}
 		if server.User != nil {
 			return &KeyError{Key: "nats.url", Problem: "must not contain a user or a password"}
@@ -170,7 +218,7 @@ func checkNATSURL(value string) error {
 	return nil
 }
 
-// withoutUser keeps a password that stands where it should not out of the error message.
+// withoutUser removes the user and password of a URL, so that no error shows them.
 func withoutUser(value string) string {
 	at := strings.LastIndex(value, "@")
 	if at < 0 {
@@ -181,15 +229,7 @@ func withoutUser(value string) string {
 
 func checkAddress(value string) error {
 	if _, _, err := net.SplitHostPort(value); err != nil {
-		return &KeyError{Key: "http.address", Problem: fmt.Sprintf("%q, expected %s", value, addressExpected)}
+		return invalid("http.address", value)
 	}
 	return nil
-}
-
-func checkValues(key, value string) error {
-	if slices.Contains(settings[key].values, value) {
-		return nil
-	}
-	return &KeyError{Key: key, Problem: fmt.Sprintf(
-		"%q, expected one of %s", value, strings.Join(settings[key].values, ", "))}
 }

@@ -1,10 +1,12 @@
 package status
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -58,6 +60,16 @@ type Report struct {
 	Leader string `json:"leader,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
+}
+
+// BuildVersion returns the version of this program for Report.Version: the one that the linker set, else that of the
+// module that `go install` built.
+func BuildVersion(linked string) string {
+	installed := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		installed = info.Main.Version
+	}
+	return cmp.Or(linked, installed, "(devel)")
 }
 
 // CheckName names one thing that a process needs for its job.

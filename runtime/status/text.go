@@ -13,6 +13,20 @@ import (
 	"unicode"
 )
 
+var networkCauses = []struct {
+	err  error
+	text string
+}{
+	{syscall.ECONNREFUSED, "connection refused"},
+	{syscall.ECONNRESET, "connection reset"},
+	{syscall.EHOSTUNREACH, "no route to host"},
+	{syscall.ENETUNREACH, "no route to host"},
+	{context.DeadlineExceeded, "timed out"},
+	{os.ErrDeadlineExceeded, "timed out"},
+	{io.EOF, "connection closed"},
+	{io.ErrUnexpectedEOF, "connection closed"},
+}
+
 // NetworkError returns the cause of a failed network operation in a few words, without addresses, ports and the names
 // of system calls. The text stays the same from attempt to attempt while the cause does, so a status that contains it
 // changes only when there is news. The text of any other error is returned in lower case.
@@ -22,19 +36,13 @@ func NetworkError(err error) string {
 	} else if ok {
 		return "looking up " + lookup.Name + " failed"
 	}
-	network, isNetwork := errors.AsType[net.Error](err)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET):
-		return "connection reset"
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no route to host"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
-		isNetwork && network.Timeout():
+	for _, known := range networkCauses {
+		if errors.Is(err, known.err) {
+			return known.text
+		}
+	}
+	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
 		return "timed out"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection closed"
 	}
 	// Its full text contains the current time.
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {

@@ -1,13 +1,16 @@
-package config_test
+package legacy_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -30,31 +33,52 @@ const v2 = `{
   "proxy": "localhost:1080", "retry": 0, "retry_delay": 1, "nonsense": 1
 }`
 
-func TestV2IsTakenAsItIs(t *testing.T) {
-	file := write(t, "config.json", v2)
+// writeConfig writes a configuration file and returns its path.
+func writeConfig(t testing.TB, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func loadConfig(file string, component status.Component) (config.Loaded, error) {
+	return config.Sources{File: file, Convert: legacy.ConvertConfig}.Load(component)
+}
+
+func TestConvertConfig(t *testing.T) {
+	file := writeConfig(t, v2)
 	for _, component := range []status.Component{
 		status.BotComponent, status.DatabaseComponent, status.RunComponent, status.CLIComponent,
 	} {
-		loaded, err := config.Sources{File: file}.Load(component)
+		loaded, err := loadConfig(file, component)
 		if err != nil {
 			t.Fatalf("%s: %v", component, err)
 		}
-		address := config.DefaultHTTPAddress
+		address := ":8080"
 		if component == status.RunComponent {
 			address = config.DefaultRunHTTPAddress
 		}
-		want := withDefaults(config.Config{
+		want := config.Config{
 			Channel: config.Channel{
 				Server: "https://cytu.be", Name: "movienight", PasswordFile: file + "#/platforms/0/channel/1",
 			},
-			Account:  &config.Account{Username: "Rosey", PasswordFile: file + "#/platforms/0/user/1"},
-			NATS:     config.NATS{URL: "nats://localhost:4222", SubjectPrefix: "rosey"},
-			Database: config.Database{SQLite: &config.SQLite{Path: "data/bot_data.rosey.db"}},
+			Account: &config.Account{Username: "Rosey", PasswordFile: file + "#/platforms/0/user/1"},
+			Mode:    config.ModeNATS,
+			NATS: config.NATS{
+				URL: "nats://localhost:4222", SubjectPrefix: "rosey",
+				JetStream: config.JetStream{Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 256 << 20},
+			},
+			Database: config.Database{
+				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
+				Retention: config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h"},
+			},
 			HTTP:     config.HTTP{Address: address},
-			Commands: commands(false),
+			Commands: config.Commands{Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5)},
 			LogLevel: "warn",
-		})
-		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.FromV2 {
+		}
+		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.Converted {
 			t.Errorf("%s (-want +got):\n%s", component, diff)
 		}
 		for source, password := range map[string]string{
@@ -67,8 +91,8 @@ func TestV2IsTakenAsItIs(t *testing.T) {
 	}
 }
 
-func TestV2WarnsOfEachKeyWithoutEffect(t *testing.T) {
-	loaded, err := config.Sources{File: write(t, "config.json", v2)}.Load(status.BotComponent)
+func TestConvertConfigWarnsOfEachKeyWithoutEffect(t *testing.T) {
+	loaded, err := loadConfig(writeConfig(t, v2), status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +120,7 @@ func TestV2WarnsOfEachKeyWithoutEffect(t *testing.T) {
 	}
 }
 
-func TestV2VariantsOfUserAndChannel(t *testing.T) {
+func TestConvertConfigVariantsOfUserAndChannel(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, username, passwordFile, channelPasswordFile string }{
 		"guest":          {`["Rosey", "correct-horse"]`, `["Rosey"]`, "Rosey", "", "#/platforms/0/channel/1"},
 		"empty password": {`["Rosey", "correct-horse"]`, `["Rosey", ""]`, "Rosey", "", "#/platforms/0/channel/1"},
@@ -109,8 +133,8 @@ func TestV2VariantsOfUserAndChannel(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))
-			loaded, err := config.Sources{File: file}.Load(status.BotComponent)
+			file := writeConfig(t, strings.Replace(v2, test.old, test.new, 1))
+			loaded, err := loadConfig(file, status.BotComponent)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +154,7 @@ func TestV2VariantsOfUserAndChannel(t *testing.T) {
 	}
 }
 
-func TestV2NamesWhatIsWrong(t *testing.T) {
+func TestConvertConfigNamesWhatIsWrong(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"channel name":    {`"movienight"`, `"movie night"`, `channel.name (from platforms[0].channel): "movie night"`},
 		"channel type":    {`["movienight", "open-sesame"]`, `{"open-sesame":1}`, `platforms[0].channel: a section`},
@@ -145,8 +169,7 @@ func TestV2NamesWhatIsWrong(t *testing.T) {
 		"another version": {`"2.0"`, `"1.0"`, `version: no such key`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Sources{File: write(t, "config.json", strings.Replace(v2, test.old, test.new, 1))}.Load(
-				status.BotComponent)
+			_, err := loadConfig(writeConfig(t, strings.Replace(v2, test.old, test.new, 1)), status.BotComponent)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v, want it to contain %s", err, test.want)
 			}
@@ -157,4 +180,18 @@ func TestV2NamesWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzConvertConfig converts any file without a panic, and never accepts one that cannot work.
+func FuzzConvertConfig(f *testing.F) {
+	f.Add(v2)
+	for _, seed := range []string{`[[]]`, `{"0": 1}`, `[{"user": [null]}]`, `[{"channel": ["m", "p"]}, {}]`} {
+		f.Add(`{"version":"2.0","platforms":` + seed + `,"llm":{"x":[{}]}}`)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		loaded, err := loadConfig(writeConfig(t, text), status.BotComponent)
+		if err == nil && (loaded.Channel.Name == "" || loaded.NATS.URL == "") {
+			t.Errorf("accepted: %+v", loaded)
+		}
+	})
 }

@@ -1,0 +1,123 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Paths and environment variables of a pod. The operator sets them, the runtime reads them.
+const (
+	// ConfigDir holds the configuration files, mounted from a ConfigMap.
+	ConfigDir = "/etc/rosey"
+	// BotFile and DatabaseFile are the names of the configuration files in ConfigDir. There is one for each component,
+	// so that a changed setting of one does not restart the other.
+	BotFile      = "bot.yaml"
+	DatabaseFile = "database.yaml"
+
+	// AccountSecretDir and ChannelSecretDir hold one SecretFile each, mounted from optional Secrets.
+	AccountSecretDir = "/var/run/rosey/account"
+	ChannelSecretDir = "/var/run/rosey/channel"
+	// SecretFile is the name of a password's file in its directory.
+	SecretFile = "password"
+
+	// NATSCredentialsDir, NATSTLSDir and PostgresSecretDir are mounted from optional Secrets.
+	NATSCredentialsDir = "/var/run/rosey/nats"
+	NATSTLSDir         = "/var/run/rosey/nats-tls"
+	PostgresSecretDir  = "/var/run/rosey/postgres"
+	// PostgresURLFile is the name of the file with the database's URL in PostgresSecretDir.
+	PostgresURLFile = "url"
+
+	// The files in NATS.CredentialsDir, named like the keys of the Secret.
+	NATSCredsFile    = "nats.creds"
+	NATSUserFile     = "username"
+	NATSPasswordFile = "password"
+	NATSTokenFile    = "token"
+	NATSNKeyFile     = "nkey"
+	// The files in NATS.TLSDir, named like the keys of a Secret of type kubernetes.io/tls.
+	TLSCAFile   = "ca.crt"
+	TLSCertFile = "tls.crt"
+	TLSKeyFile  = "tls.key"
+
+	// PodNameVariable and PodUIDVariable are the environment variables with the name and UID of the pod. The name is
+	// for people; the UID stays the same when a container restarts, and no other pod ever has it.
+	PodNameVariable = "POD_NAME"
+	PodUIDVariable  = "POD_UID"
+
+	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
+	DataDir = "/var/lib/rosey"
+	// SQLiteFile is the name of the database file in DataDir.
+	SQLiteFile = "rosey.db"
+)
+
+// ErrSecretAbsent is the error for a secret whose file is absent or empty: its Secret may be created later.
+var ErrSecretAbsent = errors.New("absent or empty")
+
+// ReadSecret returns the content of a secret's file, without the line end that editors add. A source of the form
+// FILE#/pointer is a text inside a JSON or YAML file, at a JSON pointer (RFC 6901). Callers read a secret at each use,
+// so that a rotated one takes effect without a restart. The error is ErrSecretAbsent if there is no secret.
+func ReadSecret(source string) (string, error) {
+	data, err := os.ReadFile(source)
+	if errors.Is(err, os.ErrNotExist) {
+		if at := strings.LastIndex(source, "#/"); at >= 0 {
+			return readSecretInside(source[:at], source[at+1:])
+		}
+		return "", fmt.Errorf("secret file %s: %w", source, ErrSecretAbsent)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading secret file: %w", err)
+	}
+	secret := strings.TrimRight(string(data), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("secret file %s: %w", source, ErrSecretAbsent)
+	}
+	return secret, nil
+}
+
+func readSecretInside(file, pointer string) (string, error) {
+	absent := fmt.Errorf("secret %s in file %s: %w", pointer, file, ErrSecretAbsent)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", absent
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading secret file: %w", err)
+	}
+	content, err := parseDocument(data)
+	if err != nil {
+		return "", fmt.Errorf("secret file %s: %w", file, err)
+	}
+	switch secret := resolvePointer(map[string]any(content), pointer).(type) {
+	case nil:
+		return "", absent
+	case string:
+		if secret == "" {
+			return "", absent
+		}
+		return secret, nil
+	default:
+		return "", fmt.Errorf("secret %s in file %s: %s, expected text", pointer, file, typeName(secret))
+	}
+}
+
+// resolvePointer returns the value at a JSON pointer, nil if there is none.
+func resolvePointer(value any, pointer string) any {
+	unescape := strings.NewReplacer("~1", "/", "~0", "~")
+	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		switch inner := value.(type) {
+		case map[string]any:
+			value = inner[unescape.Replace(token)]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(inner) {
+				return nil
+			}
+			value = inner[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
