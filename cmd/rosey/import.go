@@ -20,9 +20,9 @@ func newImportCommand() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "import FILE --channel NAME",
-		Short: "Take over the SQLite file of a Python Rosey, which is read and not changed",
-		Long: "Take over the SQLite file of a Python Rosey, which is read and not changed.\n" +
-			"Neither bot may run meanwhile. To import again adds nothing twice.",
+		Short: "Import the SQLite file of a Python Rosey, which is not changed",
+		Long: "Import the SQLite file of a Python Rosey, which is not changed.\n" +
+			"Neither bot may run during the import. Importing again adds nothing twice.",
 		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -64,32 +64,33 @@ func (c *component) importFile(ctx context.Context, file string, notes io.Writer
 	return legacy.Import(ctx, legacy.Options{
 		Source: source, Target: target, Channel: c.channel(),
 		Progress: func(table string, done, rows int) {
-			_, _ = fmt.Fprintf(notes, "%s: %d of %d rows\n", table, done, rows) // the summary tells it all again
+			_, _ = fmt.Fprintf(notes, "%s: %d of %d rows\n", table, done, rows) // the summary repeats it
 		},
 	})
 }
 
 func summaryText(summary legacy.Summary) string {
 	var text bytes.Buffer
-	table(&text, "Rows", "TABLE\tROWS\tTAKEN\tALREADY HERE\tCORRECTED\tLEFT", summary.Tables,
+	table(&text, "Rows", "TABLE\tROWS\tIMPORTED\tEXISTING\tDUPLICATE\tSKIPPED", summary.Tables,
 		func(t *legacy.Table) string {
-			left := 0
-			for _, rows := range t.Left {
-				left += rows
+			skipped := 0
+			for _, rows := range t.Skipped {
+				skipped += rows
 			}
-			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", status.Printable(t.Name), t.Rows, t.Taken, t.Here, t.Corrected, left)
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", status.Printable(t.Name), t.Rows, t.Imported, t.Existing,
+				t.Duplicates, skipped)
 		})
 	var why, notes []string
 	for _, t := range summary.Tables {
-		for _, reason := range slices.Sorted(maps.Keys(t.Left)) {
-			why = append(why, fmt.Sprintf("%s\t%d\t%s", status.Printable(t.Name), t.Left[reason], reason))
+		for _, reason := range slices.Sorted(maps.Keys(t.Skipped)) {
+			why = append(why, fmt.Sprintf("%s\t%d\t%s", status.Printable(t.Name), t.Skipped[reason], reason))
 		}
 		for _, note := range slices.Sorted(maps.Keys(t.Notes)) {
 			notes = append(notes, fmt.Sprintf("%s\t%d\t%s", status.Printable(t.Name), t.Notes[note], note))
 		}
 	}
 	as := func(line string) string { return line }
-	table(&text, "Left", "TABLE\tROWS\tWHY", why, as)
-	table(&text, "Changed on the way", "TABLE\tNUMBER\tWHAT", notes, as)
+	table(&text, "Skipped", "TABLE\tROWS\tREASON", why, as)
+	table(&text, "Corrected", "TABLE\tROWS\tCORRECTION", notes, as)
 	return text.String()
 }

@@ -45,7 +45,7 @@ func TestImportByHand(t *testing.T) {
 	flags := []string{"--channel", "Movies", "--database", database}
 	expectCall(t, exitUsage, "channel.name", "import", file)
 	expectCall(t, exitFailure, "absent.db", append([]string{"import", filepath.Join(dir, "absent.db")}, flags...)...)
-	for _, taken := range []string{"1", "0"} {
+	for _, imported := range []string{"1", "0"} {
 		text := expectCall(t, exitClean, "importing "+file, append([]string{"import", file}, flags...)...)
 		var chat []string
 		for line := range strings.Lines(text) {
@@ -53,14 +53,14 @@ func TestImportByHand(t *testing.T) {
 				chat = fields
 			}
 		}
-		if len(chat) != 6 || chat[1] != "2" || chat[2] != taken || chat[4] != "1" {
-			t.Errorf("%s taken of chat is not in the summary:\n%s", taken, text)
+		if len(chat) != 6 || chat[1] != "2" || chat[2] != imported || chat[4] != "1" {
+			t.Errorf("%s imported lines of chat are not in the summary:\n%s", imported, text)
 		}
 		if !strings.Contains(text, "api_tokens") || strings.Contains(text, "verysecret") {
 			t.Errorf("the summary on tokens:\n%s", text)
 		}
 	}
-	expectCall(t, exitClean, `"corrected": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
+	expectCall(t, exitClean, `"duplicates": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
 	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
 	if !strings.Contains(content, "alice  7 ") || !strings.Contains(content, "1h0m0s") {
 		t.Errorf("stored:\n%s", content)

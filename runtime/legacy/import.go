@@ -11,35 +11,35 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// marker is in the ids of all events that an import makes.
-const marker = "-python-"
+// idMarker is part of the ids of all events that an import creates.
+const idMarker = "-python-"
 
-// batchSize is how many rows share a transaction.
+// batchSize is the number of rows in one transaction.
 const batchSize = 2000
 
-// Reasons for which rows are left in more than one table.
+// Reasons for skipping rows that several tables have.
 const (
-	noName  = "without a user's name"
-	badTime = "with a time that is none, or in the future"
-	badRow  = "with a number that is none, or below 0"
+	noName    = "without a user name"
+	badTime   = "with an invalid time, or one in the future"
+	badNumber = "with an invalid or negative number"
 )
 
-// Options say what Import works with. All but Progress are required.
+// Options are what Import needs. All but Progress are required.
 type Options struct {
 	Source  *Source
 	Target  store.Importer
 	Channel store.Channel
-	// Progress is told how many rows of a table were read so far. Nil: nobody is.
+	// Progress is called with the number of rows of a table that were read so far. Nil: not called.
 	Progress func(table string, done, rows int)
 }
 
-// Import takes a source over. It can be ended at any time and done again: what was taken stays and is
-// not taken twice.
+// Import imports the rows of a source. It can be interrupted and repeated: rows that were imported stay, and are not
+// imported again.
 func Import(ctx context.Context, o Options) (Summary, error) {
 	i := &importer{Options: o, people: map[string]*person{}, summary: Summary{Generation: o.Source.Generation}}
 	for _, step := range []func(context.Context) error{
-		// Chat first: of the totals it tells what is counted twice.
-		i.chat, i.users, i.maxima, i.samples, i.actions, i.outbound, i.keyValue, i.rest,
+		// Chat first: the totals of users need the duplicates among their lines.
+		i.chat, i.users, i.records, i.userCounts, i.actions, i.outbound, i.keyValue, i.otherTables,
 	} {
 		if err := step(ctx); err != nil {
 			return i.summary, err
@@ -52,11 +52,11 @@ type importer struct {
 	Options
 
 	summary Summary
-	// people by their folded names.
+	// people are all users, by their folded names.
 	people map[string]*person
 }
 
-// read hands the rows of a table to do, with progress.
+// read calls do for all rows of a table, and reports progress.
 func (i *importer) read(
 	ctx context.Context, name, order string, columns []string, do func(*Table, row) error,
 ) (*Table, error) {
@@ -74,23 +74,53 @@ func (i *importer) read(
 	return table, err
 }
 
-// store stores in batches what a table became. Its errors name file and table.
+// store saves the events of a table in batches. Its errors name file and table.
 func (i *importer) store(table string, events []store.Event, save func(batch []store.Event) error) error {
 	for batch := range slices.Chunk(events, batchSize) {
 		if err := save(batch); err != nil {
-			return fmt.Errorf("storing what is in %s, table %s: %w", i.Source.Path, table, err)
+			return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, table, err)
 		}
 	}
 	return nil
 }
 
-// event makes an event with an id from its content, so that the same row is the same event each time.
-// Events of one time differ by number, where rows with the same content are not the same thing.
+// event returns an event whose id is derived from its content, so that the same row is the same event in each import.
+// number distinguishes events of one time whose rows have the same content and yet are not the same.
 func (i *importer) event(at time.Time, fact store.Fact, number int) store.Event {
 	key := i.Channel.Fold()
 	hash := sha256.New()
 	content := fmt.Sprintf("%q %q %T %+q %d", key.Server, key.Name, fact, fmt.Sprintf("%+v", fact), number)
-	_, _ = hash.Write([]byte(content)) // a hash never fails
-	id := fmt.Sprintf("%012x%s%s", at.UnixMilli(), marker, hex.EncodeToString(hash.Sum(nil)[:16]))
+	_, _ = hash.Write([]byte(content)) // never fails
+	id := fmt.Sprintf("%012x%s%s", at.UnixMilli(), idMarker, hex.EncodeToString(hash.Sum(nil)[:16]))
 	return store.Event{ID: id, Channel: i.Channel, At: at, Fact: fact}
+}
+
+// Summary accounts for the rows of a source.
+type Summary struct {
+	Generation Generation `json:"generation"`
+	Tables     []*Table   `json:"tables"`
+}
+
+// Table accounts for the rows of one table. Each row counts as one of Imported, Existing, Duplicates and Skipped.
+type Table struct {
+	Name string `json:"table"`
+	Rows int    `json:"rows"`
+	// Imported rows are new in the database, or replace those of an earlier import.
+	Imported int `json:"imported"`
+	// Existing rows were in the database already, or are older than what it has pruned.
+	Existing int `json:"existing"`
+	// Duplicates are rows that the Python bot stored twice.
+	Duplicates int `json:"duplicates"`
+	// Skipped is the number of rows that were not imported, by reason.
+	Skipped map[string]int `json:"skipped"`
+	// Notes is the number of corrections in rows that were imported, by kind.
+	Notes map[string]int `json:"notes"`
+}
+
+func (t *Table) skip(reason string) { t.Skipped[reason]++ }
+
+func (s *Summary) table(name string, rows int) *Table {
+	table := &Table{Name: name, Rows: rows, Skipped: map[string]int{}, Notes: map[string]int{}}
+	s.Tables = append(s.Tables, table)
+	return table
 }

@@ -51,11 +51,11 @@ func importFrom(t *testing.T, path string, target store.Importer) map[string]leg
 	}
 	tables := map[string]legacy.Table{}
 	for _, table := range summary.Tables {
-		left := 0
-		for _, rows := range table.Left {
-			left += rows
+		skipped := 0
+		for _, rows := range table.Skipped {
+			skipped += rows
 		}
-		if sum := table.Taken + table.Here + table.Corrected + left; sum != table.Rows {
+		if sum := table.Imported + table.Existing + table.Duplicates + skipped; sum != table.Rows {
 			t.Errorf("table %s: %d of %d rows are accounted for: %+v", table.Name, sum, table.Rows, *table)
 		}
 		tables[table.Name] = *table
@@ -159,17 +159,17 @@ func TestImportOfBothGenerationsTwice(t *testing.T) {
 			first := importFrom(t, path, target)
 			same(t, "after the import", wantStored(), read(t, target))
 			chat := first["recent_chat"]
-			if chat.Taken != 4 || chat.Corrected != 2 || len(chat.Left) != 2 {
+			if chat.Imported != 4 || chat.Duplicates != 2 || len(chat.Skipped) != 2 {
 				t.Errorf("chat: %+v", chat)
 			}
 			same(t, "users' notes", map[string]int{
 				"one user under several spellings": 1, "an open session, counted until last seen": 1,
-				"lines counted twice, taken off": 1,
+				"lines counted twice, subtracted": 1,
 			}, first["user_stats"].Notes)
 			second := importFrom(t, path, target)
 			same(t, "after a second import", wantStored(), read(t, target))
 			for _, table := range []string{"recent_chat", "user_count_history", "user_actions"} {
-				if second[table].Taken != 0 || second[table].Here != first[table].Taken {
+				if second[table].Imported != 0 || second[table].Existing != first[table].Imported {
 					t.Errorf("second import of %s: %+v", table, second[table])
 				}
 			}
@@ -208,8 +208,8 @@ INSERT INTO api_tokens (token) VALUES ('secret');`, evening, soon)), openTarget(
 		t.Errorf("does not expire: %v, %v", exists, err)
 	}
 	for _, table := range []string{"quote-db_quotes", "api_tokens"} {
-		if len(tables[table].Left) != 1 {
-			t.Errorf("table %s is not said to be left: %+v", table, tables[table])
+		if len(tables[table].Skipped) != 1 {
+			t.Errorf("table %s is not skipped: %+v", table, tables[table])
 		}
 	}
 }
@@ -229,7 +229,7 @@ func TestImportBesideOwnRows(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if here := importFrom(t, path, target)["recent_chat"].Here; here == 0 {
+		if here := importFrom(t, path, target)["recent_chat"].Existing; here == 0 {
 			t.Error("no line was found to be here already")
 		}
 		got := read(t, target)

@@ -1,5 +1,3 @@
-// Package legacy takes over what a Python Rosey kept in its SQLite file (the public repository
-// grobertson/Rosey-Robot). The file is read and never changed.
 package legacy
 
 import (
@@ -7,39 +5,42 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"rosey.dev/rosey/runtime/store"
 )
 
-// Generation is which Python Rosey made a file.
+// Generation is the generation of the Python bot that wrote a file.
 type Generation string
 
-// The two generations that have databases. They differ in columns only; the tables that both have mean
-// the same.
+// The two generations that have databases. They differ in columns only; tables that both have mean the same.
 const (
 	Synchronous Generation = "sqlite3 (up to 0.5)"
 	ORM         Generation = "SQLAlchemy (0.6 and later)"
 )
 
-// Source is the database of a Python Rosey, as of one moment.
+// Source is the database of a Python Rosey, as of the moment when it was opened.
 type Source struct {
 	Path       string
 	Generation Generation
 
 	db *sql.DB
 	tx *sql.Tx
-	// columns are those of each table.
+	// columns are the columns of each table.
 	columns map[string][]string
 }
 
-// needed are the columns by which such a database is known. All others may be missing: the Python bot
-// added some to older files when it opened them.
-var needed = map[string][]string{
+// requiredColumns identify a database of the Python bot. All others may be absent: the bot added some to older files
+// when it opened them.
+var requiredColumns = map[string][]string{
 	"user_stats": {
 		"username", "first_seen", "last_seen", "total_chat_lines", "total_time_connected", "current_session_start",
 	},
@@ -50,9 +51,9 @@ var needed = map[string][]string{
 	"user_actions":       {"id", "timestamp", "username", "action_type", "details"},
 }
 
-// Open opens a file for reading alone. While the source is open its own bot cannot write to it.
+// Open opens a database file for reading only. While the Source is open, the Python bot cannot write to the file.
 func Open(ctx context.Context, path string) (*Source, error) {
-	// SQLite's own message would only say that it cannot open it.
+	// SQLite's own error does not say why it cannot open a file.
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return nil, fmt.Errorf("opening %s: %w", path, errors.Join(err, errors.New("expected the Python bot's SQLite file")))
 	}
@@ -60,7 +61,7 @@ func Open(ctx context.Context, path string) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	// Not immutable: then SQLite would not look whether somebody writes, and read halves of pages.
+	// Not immutable=1: SQLite would ignore locks, and could read half-written pages.
 	parameters := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}}
 	name := &url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}
 	db, err := sql.Open("sqlite", name.String())
@@ -68,13 +69,13 @@ func Open(ctx context.Context, path string) (*Source, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	s := &Source{Path: path, db: db, columns: map[string][]string{}}
-	if err := s.recognise(ctx); err != nil {
+	if err := s.readSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-// Close ends the reading.
+// Close closes the file.
 func (s *Source) Close() error {
 	if s.tx != nil {
 		_ = s.tx.Rollback() // nothing was written
@@ -85,7 +86,7 @@ func (s *Source) Close() error {
 	return nil
 }
 
-func (s *Source) recognise(ctx context.Context) error {
+func (s *Source) readSchema(ctx context.Context) error {
 	var err error
 	if s.tx, err = s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
 		return fmt.Errorf("beginning to read: %w", err)
@@ -95,7 +96,7 @@ func (s *Source) recognise(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading its schema: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // Err below tells
+	defer func() { _ = rows.Close() }() // Err below has the error
 	for rows.Next() {
 		var table, column string
 		if err := rows.Scan(&table, &column); err != nil {
@@ -106,15 +107,15 @@ func (s *Source) recognise(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("reading its schema: %w", err)
 	}
-	return s.known()
+	return s.recognize()
 }
 
-// known refuses a file that is something else, before anything is taken from it.
-func (s *Source) known() error {
+// recognize determines the generation, and returns an error for a file that is something else.
+func (s *Source) recognize() error {
 	if s.has("goose_db_version", "version_id") && s.has("store", "uuid") {
-		return errors.New("it is a database of this program already: use `rosey db restore`")
+		return errors.New("it is a database of this program: use `rosey db restore`")
 	}
-	for table, columns := range needed {
+	for table, columns := range requiredColumns {
 		for _, column := range columns {
 			if !s.has(table, column) {
 				return fmt.Errorf("it is not the database of a Python Rosey: table %s has no column %s", table, column)
@@ -130,7 +131,7 @@ func (s *Source) known() error {
 
 func (s *Source) has(table, column string) bool { return slices.Contains(s.columns[table], column) }
 
-// count is how many rows a table has.
+// count returns the number of rows of a table.
 func (s *Source) count(ctx context.Context, table string) (rows int, err error) {
 	if err := s.tx.QueryRowContext(ctx, `SELECT count(*) FROM `+quote(table)).Scan(&rows); err != nil {
 		return 0, fmt.Errorf("%s, table %s: counting rows: %w", s.Path, table, err)
@@ -138,7 +139,7 @@ func (s *Source) count(ctx context.Context, table string) (rows int, err error) 
 	return rows, nil
 }
 
-// each reads columns of all rows. A column that the file does not have is NULL.
+// each calls do for all rows of a table. A column that the file does not have is NULL.
 func (s *Source) each(ctx context.Context, table, order string, columns []string, do func(row) error) error {
 	fail := func(err error) error { return fmt.Errorf("%s, table %s: %w", s.Path, table, err) }
 	selected := make([]string, len(columns))
@@ -154,7 +155,7 @@ func (s *Source) each(ctx context.Context, table, order string, columns []string
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = rows.Close() }() // Err below tells
+	defer func() { _ = rows.Close() }() // Err below has the error
 	values, targets := make([]any, len(columns)), make([]any, len(columns))
 	for i := range values {
 		targets[i] = &values[i]
@@ -174,3 +175,83 @@ func (s *Source) each(ctx context.Context, table, order string, columns []string
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// row is a row whose columns can have values of any type: SQLite does not enforce the type of a column.
+type row struct {
+	columns []string
+	values  []any
+}
+
+func (r row) value(column string) any { return r.values[slices.Index(r.columns, column)] }
+
+// text returns the text in a column, empty if there is none.
+func (r row) text(column string) string {
+	switch value := r.value(column).(type) {
+	case string:
+		return store.CleanText(value)
+	case []byte:
+		return store.CleanText(string(value))
+	default:
+		return ""
+	}
+}
+
+// number returns the number in a column. It returns false for NULL and for anything that is no number.
+func (r row) number(column string) (int64, bool) {
+	switch value := r.value(column).(type) {
+	case int64:
+		return value, true
+	case bool:
+		if value {
+			return 1, true
+		}
+		return 0, true
+	case float64:
+		if math.Abs(value) < 1<<53 {
+			return int64(value), true
+		}
+	}
+	return 0, false
+}
+
+// count returns a number that cannot be negative, 0 for NULL. It returns false for anything else.
+func (r row) count(column string) (int, bool) {
+	if r.value(column) == nil {
+		return 0, true
+	}
+	value, ok := r.number(column)
+	return int(value), ok && value >= 0 && value < math.MaxInt32*1000
+}
+
+// maxClockSkew is how far in the future times may be. A row of a clock that was wrong once would otherwise remain the
+// newest for ever.
+const maxClockSkew = time.Hour
+
+// time returns the time in a column: Unix seconds, or a date and time in UTC as SQLAlchemy writes them. It returns
+// false for NULL and for anything that is no time.
+func (r row) time(column string) (time.Time, bool) {
+	var at time.Time
+	switch value := r.value(column).(type) {
+	case time.Time:
+		at = value
+	case string:
+		for _, layout := range []string{"2006-01-02 15:04:05.999999", time.RFC3339Nano} {
+			if parsed, err := time.Parse(layout, value); err == nil {
+				at = parsed
+			}
+		}
+	default:
+		seconds, ok := r.number(column)
+		if !ok || seconds > math.MaxInt32*4 {
+			return time.Time{}, false
+		}
+		at = time.Unix(seconds, 0)
+	}
+	return at.UTC(), at.Unix() > 0
+}
+
+// past returns the time of something that happened. It returns false for a time in the future.
+func (r row) past(column string) (time.Time, bool) {
+	at, ok := r.time(column)
+	return at, ok && at.Before(time.Now().Add(maxClockSkew))
+}

@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/legacy"
 )
 
-// synchronousSchema is what the Python bot makes with sqlite3 (up to 0.5).
+// synchronousSchema is the schema of the Python bot with sqlite3 (up to 0.5).
 const synchronousSchema = `
 CREATE TABLE user_stats (username TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   total_chat_lines INTEGER DEFAULT 0, total_time_connected INTEGER DEFAULT 0, current_session_start INTEGER);
@@ -31,7 +31,7 @@ CREATE TABLE api_tokens (token TEXT PRIMARY KEY, description TEXT, created_at IN
   revoked INTEGER DEFAULT 0);
 INSERT INTO current_status (id) VALUES (1);`
 
-// ormSchema is what it makes with SQLAlchemy.
+// ormSchema is its schema with SQLAlchemy.
 const ormSchema = `
 CREATE TABLE user_stats (username VARCHAR(50) PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   total_chat_lines INTEGER NOT NULL CHECK (total_chat_lines >= 0),
@@ -56,7 +56,7 @@ CREATE TABLE "quote-db_quotes" (id INTEGER PRIMARY KEY, quote TEXT);
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);
 INSERT INTO alembic_version VALUES ('346370c653a3');`
 
-// makeSource makes a file as the Python bot leaves it.
+// makeSource creates a file like those of the Python bot.
 func makeSource(t *testing.T, statements ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "bot data?.db")
@@ -92,18 +92,18 @@ func openSource(t *testing.T, path string) *legacy.Source {
 	return source
 }
 
-// fingerprint is the content of a file and what is beside it.
-func fingerprint(t *testing.T, path string) (hash [32]byte, beside int) {
+// fingerprint returns the hash of a file and the number of files in its directory.
+func fingerprint(t *testing.T, path string) (hash [32]byte, files int) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := os.ReadDir(filepath.Dir(path))
+	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sha256.Sum256(content), len(files)
+	return sha256.Sum256(content), len(entries)
 }
 
 func TestGenerations(t *testing.T) {
@@ -113,7 +113,7 @@ func TestGenerations(t *testing.T) {
 		synchronousSchema: legacy.Synchronous, older: legacy.Synchronous, ormSchema: legacy.ORM,
 	} {
 		if got := openSource(t, makeSource(t, schema)).Generation; got != want {
-			t.Errorf("recognised as %q, want %q", got, want)
+			t.Errorf("recognized as %q, want %q", got, want)
 		}
 	}
 }
