@@ -18,7 +18,9 @@ func (c *component) channelOf(ctx context.Context, rosey *bot.Bot) *process.Chan
 		Users: make([]process.User, 0, len(view.Users)), Connected: view.Connected, Items: view.Items, Leader: view.Leader,
 	}
 	for _, user := range view.Users {
-		channel.Users = append(channel.Users, process.User{Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted})
+		channel.Users = append(channel.Users, process.User{
+			Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted,
+		})
 	}
 	if view.Media.ID != "" {
 		channel.Playing = &process.Playing{

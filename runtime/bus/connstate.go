@@ -144,12 +144,7 @@ func (s *connState) forbidden(err error) {
 		what = fmt.Sprintf("the account may not %s %q", map[string]string{
 			"publish": "publish to", "subscription": "subscribe to",
 		}[strings.ToLower(parts[1])], parts[2])
-		if len(s.denied) < maxDenied {
-			if s.denied == nil {
-				s.denied = map[string]bool{}
-			}
-			s.denied[parts[2]] = true
-		}
+		s.deny(parts[2])
 		if strings.HasPrefix(parts[2], servicesAPI) {
 			// Only `nats micro` needs these subjects, to list the database service.
 			s.log.Debug("[NATS] " + what)
@@ -164,6 +159,17 @@ func (s *connState) forbidden(err error) {
 	// The connection stands and does not do its job. What is forbidden stays so until the
 	// server's configuration changes, and then it makes us reconnect.
 	s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+what)
+}
+
+// deny records a subject that the server refused on this connection. It needs the lock.
+func (s *connState) deny(subject string) {
+	if len(s.denied) >= maxDenied {
+		return
+	}
+	if s.denied == nil {
+		s.denied = map[string]bool{}
+	}
+	s.denied[subject] = true
 }
 
 // jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.

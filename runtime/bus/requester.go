@@ -104,8 +104,8 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 	}
 }
 
-// streamAck reports whether a reply is a JetStream publish acknowledgement, and of which stream: a stream whose subjects
-// include the request subjects replies before the service can.
+// streamAck reports whether a reply is a JetStream publish acknowledgement, and of which stream: a stream whose
+// subjects include the request subjects replies before the service can.
 func streamAck(reply []byte) (stream string, ok bool) {
 	if !bytes.HasPrefix(reply, []byte(`{"stream":`)) {
 		return "", false

@@ -33,7 +33,8 @@ var Events = []Suffix{
 	OutboundSent, OutboundFailed,
 }
 
-// StreamError is returned when the stream of somebody else, or the absence of one, is in the way. Message is for people.
+// StreamError is returned when the stream of somebody else, or the absence of one, is in the way. Message is for
+// people.
 type StreamError struct {
 	Reason  status.Reason
 	Message string

@@ -1,4 +1,4 @@
-// Package console is what the commands of a person at the keyboard do over NATS: ask a bot's database
+// Package cli is what the commands of a person at the keyboard do over NATS: ask a bot's database
 // service, give the bot a line to say, and watch the bus.
 package cli
 

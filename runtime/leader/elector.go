@@ -1,3 +1,5 @@
+// Package leader elects the one of several bots that is in the channel, by a key of a JetStream bucket that expires:
+// a successful compare-and-set grants leadership for the TTL of the bucket.
 package leader
 
 import (

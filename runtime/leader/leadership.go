@@ -58,7 +58,7 @@ func (t *Leadership) Valid() bool {
 	return time.Now().Before(t.deadline)
 }
 
-// Problem is why the lock could not be renewed last, and nil when it could.
+// Err returns why the lock could not be renewed last, and nil when it could.
 func (t *Leadership) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package web serves a process's health, status and metrics over HTTP, and keeps the checks that
+// Package process serves a process's health, status and metrics over HTTP, and keeps the checks that
 // the status is made of.
 package process
 

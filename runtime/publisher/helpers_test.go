@@ -43,10 +43,6 @@ func bind(t *testing.T, conn *bus.Conn, change ...func(*config.JetStream)) *bus.
 	return bus.NewBinding(bus.BindingOptions{Conn: conn, Subjects: roseySubjects(t), JetStream: j, Log: natstest.Log(t)})
 }
 
-func mode(mode string) func(*config.JetStream) {
-	return func(j *config.JetStream) { j.Mode = mode }
-}
-
 func jetStream(t *testing.T, server *natstest.Server) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(server.Client())

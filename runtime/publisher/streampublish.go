@@ -41,7 +41,9 @@ type onItsWay struct {
 
 // keep sends a batch without waiting in between, then waits for the confirmations. done counts the messages from the
 // front that need not be sent again.
-func (p *Publisher) keep(ctx context.Context, bound bus.Bound, batch []bus.Message) (confirmed []bus.Message, done int, err error) {
+func (p *Publisher) keep(
+	ctx context.Context, bound bus.Bound, batch []bus.Message,
+) (confirmed []bus.Message, done int, err error) {
 	var sent []onItsWay
 	for _, m := range batch {
 		if !slices.Contains(bus.Events, m.Suffix) {

@@ -243,9 +243,9 @@ func outboundUnappliedReports(t *testing.T, s store.Store) {
 	enqueue(t, s, movies, 0, "claimed by a")
 	ask(t, s, "a", 10, 1) // until 70
 	enqueue(t, s, movies, 1, "never claimed")
-	get := func(claimant string, now, applied float64) []string {
+	get := func(applied float64) []string {
 		t.Helper()
-		query := store.OutboundQuery{Limit: all, MaxRetries: all, Claimant: claimant, Now: clock(now)}
+		query := store.OutboundQuery{Limit: all, MaxRetries: all, Now: clock(100)}
 		if applied != 0 {
 			query.AppliedUntil = func(context.Context) time.Time { return clock(applied) }
 		}
@@ -259,11 +259,11 @@ func outboundUnappliedReports(t *testing.T, s store.Store) {
 		return got
 	}
 	claimed := []string{"claimed by a"}
-	same(t, "a report of a's may be on its way", []string{}, get("", 100, 69))
-	same(t, "all that was published within the claim is applied", claimed, get("", 100, 70))
-	same(t, "all that was published is applied", claimed, get("", 100, 100))
-	same(t, "a time after now", claimed, get("", 100, 200))
-	same(t, "no time", claimed, get("", 100, 0))
+	same(t, "a report of a's may be on its way", []string{}, get(69))
+	same(t, "all that was published within the claim is applied", claimed, get(70))
+	same(t, "all that was published is applied", claimed, get(100))
+	same(t, "a time after now", claimed, get(200))
+	same(t, "no time", claimed, get(0))
 }
 
 // A restarted bot has the name of the one before, and does not know what that one sent.

@@ -32,7 +32,8 @@ func outboundReportsMerge(t *testing.T, s store.Store) {
 	}
 }
 
-// randomReports returns reports whose IDs are indexes of messages. Times, numbers and errors are few, so that they meet.
+// randomReports returns reports whose IDs are indexes of messages. Times, numbers and errors are few, so that they
+// meet.
 func randomReports(random *rand.Rand) (reports []store.Event) {
 	for range 10 + random.IntN(30) {
 		at := float64(10 * (1 + random.IntN(6)))
