@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// comparedDir holds recordings of several clients at once on a real server, who do everything that the
-// captures do not show: films, leaders, polls, ranks, moderation.
+// comparedDir holds recordings of several clients at once on a real server, with what the captures do not show: videos,
+// leaders, polls, ranks, moderation.
 const comparedDir = "../../hack/cytube/simulator/testdata/compared"
 
-// noUse are events that the client has no use for.
-var noUse = map[string]bool{
+// unused are events that the client does not need.
+var unused = map[string]bool{
 	"listPlaylists": true, "cancelNeedPassword": true, "clearVoteskipVote": true, "channelRankFail": true,
 	"costanza": true,
 }
 
-// TestDecodeComparedRecordings reads every frame that a real server sent there.
+// TestDecodeComparedRecordings decodes every frame of a real server in these recordings.
 func TestDecodeComparedRecordings(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(comparedDir, "*.jsonl"))
 	if err != nil || len(files) == 0 {
@@ -42,8 +42,8 @@ func TestDecodeComparedRecordings(t *testing.T) {
 				continue
 			}
 			seen[event.EventName()]++
-			if unknown, ok := event.(Unknown); ok && !noUse[unknown.Name] {
-				t.Errorf("%s: %s means nothing to the client", name, unknown.Name)
+			if unknown, ok := event.(Unknown); ok && !unused[unknown.Name] {
+				t.Errorf("%s: the client does not know %s", name, unknown.Name)
 			}
 		}
 	}

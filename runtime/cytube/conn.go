@@ -13,32 +13,35 @@ import (
 )
 
 const (
-	// eventBuffer is room for the burst on joining, so that reading goes on while the first events are handled.
+	// eventBuffer has room for the burst of events on joining, so that reading continues while the first are handled.
 	eventBuffer = 256
-	// writeTimeout is when a server that takes nothing more counts as gone.
+	// writeTimeout is how long a server may take to accept a frame before the connection counts as lost.
 	writeTimeout = 10 * time.Second
 )
 
 var (
-	errClosed = errors.New("closed by us")
-	errNoPong = errors.New("no answer to pings")
-	errSilent = errors.New("the server is silent")
-	errEnded  = errors.New("closed by the server")
-	// errDismissed is when the server means it: a proxy that restarts only closes the WebSocket.
-	errDismissed = errors.New("ended by the server")
+	errClosed         = errors.New("closed by the bot")
+	errNoPong         = errors.New("the server does not answer pings")
+	errSilent         = errors.New("the server is silent")
+	errClosedByServer = errors.New("closed by the server")
+	// errDisconnected is for a disconnect on the level of Socket.IO, which the server sends on purpose: a proxy that
+	// restarts only closes the WebSocket.
+	errDisconnected = errors.New("ended by the server")
 )
 
-// Conn is a connection to a channel. Next may be called from one goroutine at a time, the others from any.
+// Conn is a connection to a channel. Next may be called from one goroutine at a time, all other methods from any.
 type Conn struct {
 	ws      *websocket.Conn
 	address string
+	// silence is how long the server may send nothing before the connection counts as lost.
 	silence time.Duration
-	name    string
+	// name is the user name as the server spells it. Empty: an anonymous watcher.
+	name string
 
-	// joining holds what came before the join was complete; Next hands it over first.
+	// joining holds the events that arrived before the join was complete; Next returns them first.
 	joining []Arrival
 	events  chan Arrival
-	// frame is told of every frame that is read.
+	// frame is Options.Frame.
 	frame func(kind string)
 	// err is why reading ended. It is set before events is closed.
 	err error
@@ -48,9 +51,9 @@ type Conn struct {
 	closeOne sync.Once
 }
 
-// start makes a Conn that reads and pings until it is closed or the connection ends.
+// start returns a Conn that reads and pings until it is closed or the connection ends.
 func start(ctx context.Context, ws *websocket.Conn, address string, silence time.Duration, options Options) *Conn {
-	// The context of the caller bounds the dialing, not the connection.
+	// The caller's context limits Dial, not the connection.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan Arrival, eventBuffer)}
 	c.frame = options.Frame
@@ -58,13 +61,13 @@ func start(ctx context.Context, ws *websocket.Conn, address string, silence time
 		defer close(c.events)
 		c.err = c.lost(ctx, c.read(ctx))
 		stop(c.err)
-		_ = ws.CloseNow() // nothing can be said any more either
+		_ = ws.CloseNow() // so that writes fail too
 	})
 	c.workers.Go(func() { c.keepAlive(ctx, options.PingEvery, options.PongTimeout) })
 	return c
 }
 
-// Next waits for the next event. Once the connection has ended it returns why, as an *Error.
+// Next waits for the next event. After the last one it returns why the connection ended, as an *Error.
 func (c *Conn) Next(ctx context.Context) (Arrival, error) {
 	if len(c.joining) > 0 {
 		event := c.joining[0]
@@ -106,22 +109,22 @@ func (c *Conn) write(ctx context.Context, frame []byte) error {
 	return nil
 }
 
-// Leave leaves the channel and closes the connection. When it returns before ctx ends, the server has taken
-// the bot out of the user list.
+// Leave leaves the channel and closes the connection. If it returns before ctx ends, the server has removed the bot
+// from the user list.
 func (c *Conn) Leave(ctx context.Context) {
 	err := c.write(ctx, []byte(frameDisconnect))
 	if err == nil {
-		// The server answers in order, and to a disconnect it says nothing.
+		// The server does not acknowledge a disconnect, but it handles frames in order: the pong follows it.
 		err = c.ws.Ping(ctx)
 	}
 	if err != nil {
-		_ = c.ws.CloseNow() // who does not answer is not asked again
+		_ = c.ws.CloseNow() // without the close handshake of Close, which would wait for the server again
 	}
 	c.Close()
 }
 
-// Close leaves the channel, with a close frame while the connection stands, and waits until
-// everything that belongs to the connection has ended. It can be called more than once.
+// Close closes the connection, with a close frame if it is still open, and waits for its goroutines. It can be called
+// more than once.
 func (c *Conn) Close() {
 	c.closeOne.Do(func() {
 		_ = c.ws.Close(websocket.StatusNormalClosure, "")
@@ -130,13 +133,13 @@ func (c *Conn) Close() {
 	c.workers.Wait()
 }
 
-// read delivers events until the connection ends and returns why.
+// read delivers events until the connection ends, and returns why it ended.
 func (c *Conn) read(ctx context.Context) error {
 	var kick *Error
 	for {
 		arrival, err := c.readEvent(ctx)
 		if err != nil && kick != nil {
-			return kick // the server's word says more than that it closed
+			return kick // its reason says more than that the server closed the connection
 		}
 		if err != nil {
 			return err
@@ -152,7 +155,7 @@ func (c *Conn) read(ctx context.Context) error {
 	}
 }
 
-// readEvent reads up to the next event and deals with everything else that comes before.
+// readEvent reads until the next event, and handles all other packets before it.
 func (c *Conn) readEvent(ctx context.Context) (Arrival, error) {
 	for {
 		arrival, err := c.readOne(ctx)
@@ -166,7 +169,7 @@ func (c *Conn) readEvent(ctx context.Context) (Arrival, error) {
 	}
 }
 
-// readOne reads one packet. There is no event in the Arrival when the packet was none.
+// readOne reads one packet. The Arrival has no Event if the packet was none.
 func (c *Conn) readOne(ctx context.Context) (Arrival, error) {
 	got, err := c.readPacket(ctx)
 	if err != nil {
@@ -178,7 +181,7 @@ func (c *Conn) readOne(ctx context.Context) (Arrival, error) {
 		return Arrival{}, c.write(ctx, encodePong(got.payload))
 	case packetClose, packetDisconnect:
 		c.frame(got.kind.String())
-		return Arrival{}, errDismissed
+		return Arrival{}, errDisconnected
 	case packetEvent:
 	default:
 		c.frame(got.kind.String())
@@ -213,13 +216,13 @@ func (c *Conn) readFrame(ctx context.Context) (websocket.MessageType, []byte, er
 		return 0, nil, errSilent
 	}
 	if websocket.CloseStatus(err) != -1 {
-		return 0, nil, errEnded
+		return 0, nil, errClosedByServer
 	}
 	return 0, nil, fmt.Errorf("reading from the WebSocket: %w", err)
 }
 
-// keepAlive pings until the connection ends, and ends it when the server does not answer: one that
-// is gone without a word would otherwise be noticed only minutes later.
+// keepAlive pings until the connection ends, and ends it when the server does not answer. Without it, minutes would
+// pass until a server that vanished is noticed.
 func (c *Conn) keepAlive(ctx context.Context, every, pongTimeout time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -237,12 +240,12 @@ func (c *Conn) keepAlive(ctx context.Context, every, pongTimeout time.Duration) 
 			c.stop(errNoPong)
 		}
 		if err != nil {
-			return // the reader knows better why, if it was not late
+			return // reading fails too and has the better error
 		}
 	}
 }
 
-// lost makes an *Error of why reading ended.
+// lost returns the *Error for the reason that reading ended.
 func (c *Conn) lost(ctx context.Context, err error) error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
@@ -251,7 +254,7 @@ func (c *Conn) lost(ctx context.Context, err error) error {
 		err = cause
 	}
 	reason := status.ReasonServerUnreachable
-	if errors.Is(err, errDismissed) {
+	if errors.Is(err, errDisconnected) {
 		reason = status.ReasonDisconnected
 	}
 	return &Error{

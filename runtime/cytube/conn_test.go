@@ -272,7 +272,7 @@ func TestServerThatDoesNotAnswerPings(t *testing.T) {
 	conn := dialAnonymous(t, Options{
 		Server: server, PingEvery: 10 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
 	_, err := conn.Next(t.Context())
-	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost: no answer to pings"})
+	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost: the server does not answer pings"})
 }
 
 func TestNextEndsWithItsContext(t *testing.T) {
@@ -297,7 +297,7 @@ func TestDialTimesOut(t *testing.T) {
 	defer cancel()
 	_, err := Dial(ctx, Options{Server: server, Channel: "movienight"})
 	checkError(t, err, Error{Reason: status.ReasonServerUnreachable,
-		Message: "does not begin as a Socket.IO server: timed out"})
+		Message: "does not start a Socket.IO connection: timed out"})
 }
 
 func TestSocketConfig(t *testing.T) {
@@ -317,7 +317,7 @@ func TestSocketConfig(t *testing.T) {
 		"refused": {404, map[string]string{"error": "Channel \"x\"\n does not exist"}, "",
 			Error{Reason: status.ReasonChannelRefused, Message: `Channel "x" does not exist`}},
 		"other site": {200, "<html>", "",
-			Error{Reason: status.ReasonServerUnreachable, Message: "does not answer as a CyTube server"}},
+			Error{Reason: status.ReasonServerUnreachable, Message: "is not the response of a CyTube server"}},
 		"proxy": {503, "sorry", "", Error{Reason: status.ReasonServerUnreachable, Message: "503"}},
 	}
 	for name, test := range tests {
@@ -400,7 +400,7 @@ func TestNoServer(t *testing.T) {
 	one, _ := errors.AsType[*Error](first)
 	two, _ := errors.AsType[*Error](second)
 	if one.Message != two.Message {
-		t.Errorf("the message changes from try to try: %q, %q", one.Message, two.Message)
+		t.Errorf("the message changes from attempt to attempt: %q, %q", one.Message, two.Message)
 	}
 }
 

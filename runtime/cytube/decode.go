@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"strings"
+	"time"
 )
 
-// decodeEvent reads an event packet's payload and returns its argument too. A name that is not known is
-// an Unknown, not an error: the server has some sixty events and gets new ones. The error is a *FrameError.
+// decodeEvent decodes the payload of an event packet, and returns its argument too. An event of an unknown name is an
+// Unknown, not an error: the server has some sixty, and later versions more. The error is a *FrameError.
 func decodeEvent(payload []byte) (Event, json.RawMessage, error) {
 	name, argument, err := splitEvent(payload)
 	if err != nil {
@@ -25,20 +26,60 @@ func decodeEvent(payload []byte) (Event, json.RawMessage, error) {
 	return event, argument, nil
 }
 
-// decoders are those of the files decode_….go together.
-var decoders = merged(peopleDecoders, playlistDecoders, channelDecoders, refusalDecoders)
+// decoders are the decoders of all events that have a type.
+var decoders = map[string]decoder{
+	ChatMessage{}.EventName():  as(wireChat.event),
+	PM{}.EventName():           as(wireChat.private),
+	AddUser{}.EventName():      as(func(u wireUser) Event { return AddUser{User: u.user()} }),
+	UserLeave{}.EventName():    as(func(u wireUser) Event { return UserLeave{Name: u.Name} }),
+	UserList{}.EventName():     as(userList),
+	UserCount{}.EventName():    as(func(count int) Event { return UserCount{Count: count} }),
+	SetUserRank{}.EventName():  as(func(u wireUser) Event { return SetUserRank{Name: u.Name, Rank: u.Rank} }),
+	SetUserMeta{}.EventName():  as(userMeta),
+	SetAFK{}.EventName():       as(func(u wireAFK) Event { return SetAFK(u) }),
+	Rank{}.EventName():         as(func(rank float64) Event { return Rank{Rank: rank} }),
+	Login{}.EventName():        as(func(l wireLogin) Event { return Login(l) }),
+	NeedPassword{}.EventName(): as(func(wrong bool) Event { return NeedPassword{Wrong: wrong} }),
+	Kick{}.EventName():         as(func(k wireKick) Event { return Kick(k) }),
 
-type decoder = func(json.RawMessage) (Event, error)
+	Playlist{}.EventName():       as(playlistOf),
+	PlaylistMeta{}.EventName():   as(func(p wirePlaylistMeta) Event { return PlaylistMeta{p.Count, int(p.RawTime)} }),
+	PlaylistLocked{}.EventName(): as(func(locked bool) Event { return PlaylistLocked{Locked: locked} }),
+	Queue{}.EventName():          as(func(q wireQueue) Event { return Queue{Item: q.Item.item(), After: Place(q.After)} }),
+	QueueFail{}.EventName():      as(func(f wireRefusal) Event { return QueueFail{Message: f.Msg} }),
+	Delete{}.EventName():         as(func(u wireUID) Event { return Delete{UID: u.UID} }),
+	MoveVideo{}.EventName():      as(func(m wireMove) Event { return MoveVideo{UID: m.From, After: Place(m.After)} }),
+	SetTemp{}.EventName():        as(func(u wireUID) Event { return SetTemp(u) }),
+	SetCurrent{}.EventName():     as(func(uid int) Event { return SetCurrent{UID: uid} }),
+	ChangeMedia{}.EventName():    as(changeMedia),
+	MediaUpdate{}.EventName():    as(func(t wireTime) Event { return MediaUpdate(t) }),
+	SetLeader{}.EventName():      as(func(name string) Event { return SetLeader{Name: name} }),
+	Voteskip{}.EventName():       as(func(v wireVoteskip) Event { return Voteskip(v) }),
 
-func merged(parts ...map[string]decoder) map[string]decoder {
-	all := map[string]decoder{}
-	for _, part := range parts {
-		maps.Copy(all, part)
-	}
-	return all
+	Permissions{}.EventName():    as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
+	ChannelOptions{}.EventName(): as(wireOptions.event),
+	CSSJS{}.EventName():          as(func(c wireCSSJS) Event { return CSSJS(c) }),
+	SetMOTD{}.EventName():        as(func(html string) Event { return SetMOTD{HTML: html} }),
+	DrinkCount{}.EventName():     as(func(count int) Event { return DrinkCount{Count: count} }),
+	EmoteList{}.EventName():      as(func(emotes []Emote) Event { return EmoteList{Emotes: emotes} }),
+	UpdateEmote{}.EventName():    as(func(emote Emote) Event { return UpdateEmote{Emote: emote} }),
+	RenameEmote{}.EventName():    as(func(r wireRename) Event { return RenameEmote{Old: r.Old, Emote: r.Emote} }),
+	RemoveEmote{}.EventName():    as(func(emote Emote) Event { return RemoveEmote{Name: emote.Name} }),
+	NewPoll{}.EventName():        as(func(p wirePoll) Event { return NewPoll{Poll: p.poll()} }),
+	UpdatePoll{}.EventName():     as(func(p wirePoll) Event { return UpdatePoll{Poll: p.poll()} }),
+	ClosePoll{}.EventName():      func(json.RawMessage) (Event, error) { return ClosePoll{}, nil },
+	ClearChat{}.EventName():      as(func(c wireClear) Event { return ClearChat{By: c.ClearedBy} }),
+
+	ErrorMsg{}.EventName():     as(func(e wireRefusal) Event { return ErrorMsg{Message: e.Msg} }),
+	NoFlood{}.EventName():      as(func(e wireRefusal) Event { return NoFlood{Action: e.Action, Message: e.Msg} }),
+	Cooldown{}.EventName():     as(func(ms float64) Event { return Cooldown{Wait: millis(ms)} }),
+	SpamFiltered{}.EventName(): as(func(s wireSpam) Event { return SpamFiltered(s) }),
 }
 
-// as makes a decoder out of the shape of an event's argument and how the event is made from it.
+// decoder decodes the first argument of an event.
+type decoder = func(json.RawMessage) (Event, error)
+
+// as returns the decoder for an event whose argument is decoded as Wire and then converted.
 func as[Wire any](event func(Wire) Event) decoder {
 	return func(argument json.RawMessage) (Event, error) {
 		var wire *Wire
@@ -46,8 +87,259 @@ func as[Wire any](event func(Wire) Event) decoder {
 			return nil, fmt.Errorf("decoding the argument: %w", err)
 		}
 		if wire == nil {
-			return nil, errors.New("decoding the argument: it is null")
+			return nil, errors.New("decoding the argument: null")
 		}
 		return event(*wire), nil
 	}
+}
+
+type wireChat struct {
+	Username string  `json:"username"`
+	Msg      string  `json:"msg"`
+	Time     float64 `json:"time"` // Unix ms
+	To       string  `json:"to"`   // private messages only
+	Meta     struct {
+		AddClass string `json:"addClass"`
+		Shadow   bool   `json:"shadow"`
+	} `json:"meta"`
+}
+
+func (c wireChat) event() Event {
+	return ChatMessage{
+		User: c.Username, HTML: c.Msg, Kind: c.Meta.AddClass, Shadow: c.Meta.Shadow, Time: chatTime(c.Time),
+	}
+}
+
+func (c wireChat) private() Event {
+	return PM{From: c.Username, To: c.To, HTML: c.Msg, Kind: c.Meta.AddClass, Time: chatTime(c.Time)}
+}
+
+// maxMillis is the end of the year 9999, the last that dates in JSON and in databases can have.
+const maxMillis = 253402300799_000
+
+func chatTime(ms float64) time.Time {
+	if ms <= 0 || ms > maxMillis {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms)).UTC()
+}
+
+type wireUser struct {
+	Name string  `json:"name"`
+	Rank float64 `json:"rank"`
+	Meta struct {
+		AFK   bool `json:"afk"`
+		Muted bool `json:"muted"`
+	} `json:"meta"`
+}
+
+func (u wireUser) user() User {
+	return User{Name: u.Name, Rank: u.Rank, AFK: u.Meta.AFK, Muted: u.Meta.Muted}
+}
+
+func userList(list []wireUser) Event {
+	users := make([]User, 0, len(list))
+	for _, u := range list {
+		users = append(users, u.user())
+	}
+	return UserList{Users: users}
+}
+
+func userMeta(u wireUser) Event {
+	return SetUserMeta{Name: u.Name, AFK: u.Meta.AFK, Muted: u.Meta.Muted}
+}
+
+type wireAFK struct {
+	Name string `json:"name"`
+	AFK  bool   `json:"afk"`
+}
+
+type wireLogin struct {
+	Success bool   `json:"success"`
+	Name    string `json:"name"`
+	Guest   bool   `json:"guest"`
+	Error   string `json:"error"`
+}
+
+type wireKick struct {
+	Reason string `json:"reason"`
+}
+
+type wireMedia struct {
+	ID      string  `json:"id"`
+	Type    string  `json:"type"`
+	Title   string  `json:"title"`
+	Seconds float64 `json:"seconds"`
+}
+
+func (m wireMedia) media() Media {
+	return Media{ID: m.ID, Type: m.Type, Title: m.Title, Seconds: int(m.Seconds)}
+}
+
+type wireItem struct {
+	Media   wireMedia `json:"media"`
+	UID     int       `json:"uid"`
+	Temp    bool      `json:"temp"`
+	QueueBy string    `json:"queueby"`
+}
+
+func (i wireItem) item() Item {
+	return Item{UID: i.UID, Media: i.Media.media(), Temp: i.Temp, QueuedBy: i.QueueBy}
+}
+
+func playlistOf(items []wireItem) Event {
+	list := Playlist{Items: make([]Item, 0, len(items))}
+	for _, item := range items {
+		list.Items = append(list.Items, item.item())
+	}
+	return list
+}
+
+type wirePlaylistMeta struct {
+	Count   int     `json:"count"`
+	RawTime float64 `json:"rawTime"` // seconds
+}
+
+type wireQueue struct {
+	Item  wireItem  `json:"item"`
+	After wirePlace `json:"after"`
+}
+
+type wireMove struct {
+	From  int       `json:"from"`
+	After wirePlace `json:"after"`
+}
+
+// wirePlace is the UID of an item, or placeFirst or placeLast.
+type wirePlace Place
+
+const (
+	placeFirst = "prepend"
+	placeLast  = "append"
+)
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *wirePlace) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case `"` + placeFirst + `"`:
+		p.First = true
+		return nil
+	case `"` + placeLast + `"`:
+		p.Last = true
+		return nil
+	}
+	if err := json.Unmarshal(data, &p.UID); err != nil {
+		return fmt.Errorf("decoding a place in the playlist: %w", err)
+	}
+	return nil
+}
+
+// onWire returns the form that UnmarshalJSON reads.
+func (p Place) onWire() any {
+	switch {
+	case p.First:
+		return placeFirst
+	case p.Last:
+		return placeLast
+	}
+	return p.UID
+}
+
+type wireUID struct {
+	UID  int  `json:"uid"`
+	Temp bool `json:"temp"`
+}
+
+type wireTime struct {
+	Position float64 `json:"currentTime"` // seconds
+	Paused   bool    `json:"paused"`
+}
+
+type wireChangeMedia struct {
+	wireMedia
+	wireTime
+}
+
+func changeMedia(m wireChangeMedia) Event {
+	return ChangeMedia{Media: m.media(), Position: m.Position, Paused: m.Paused}
+}
+
+type wireVoteskip struct {
+	Count int `json:"count"`
+	Need  int `json:"need"`
+}
+
+type wireOptions struct {
+	PageTitle     string  `json:"pagetitle"`
+	AllowVoteskip bool    `json:"allow_voteskip"`
+	VoteskipRatio float64 `json:"voteskip_ratio"`
+	AFKTimeout    float64 `json:"afk_timeout"` // seconds
+	Antiflood     bool    `json:"chat_antiflood"`
+	Flood         struct {
+		Burst     float64 `json:"burst"`
+		Sustained float64 `json:"sustained"` // a second
+		Cooldown  float64 `json:"cooldown"`  // seconds
+	} `json:"chat_antiflood_params"`
+}
+
+func (o wireOptions) event() Event {
+	options := ChannelOptions{
+		PageTitle: o.PageTitle, AllowVoteskip: o.AllowVoteskip, VoteskipRatio: o.VoteskipRatio,
+		AFKTimeout: millis(o.AFKTimeout * 1000),
+	}
+	if o.Antiflood {
+		options.Flood = &FloodLimit{
+			Burst: int(o.Flood.Burst), Sustained: o.Flood.Sustained, Cooldown: millis(o.Flood.Cooldown * 1000),
+		}
+	}
+	return options
+}
+
+// maxWait limits the durations that a server sends: an absurd number must not stop the bot for ever.
+const maxWait = 24 * time.Hour
+
+// millis converts milliseconds to a duration from 0 to maxWait; NaN is 0.
+func millis(ms float64) time.Duration {
+	if !(ms > 0) {
+		return 0
+	}
+	return time.Duration(min(ms, float64(maxWait.Milliseconds())) * float64(time.Millisecond))
+}
+
+type wireCSSJS struct {
+	CSS string `json:"css"`
+	JS  string `json:"js"`
+}
+
+type wireRename struct {
+	Old string `json:"old"`
+	Emote
+}
+
+type wirePoll struct {
+	Title     string            `json:"title"`
+	Options   []string          `json:"options"`
+	Counts    []json.RawMessage `json:"counts"` // numbers, or strings like "3?"
+	Initiator string            `json:"initiator"`
+}
+
+func (p wirePoll) poll() Poll {
+	poll := Poll{Title: p.Title, Options: p.Options, Initiator: p.Initiator}
+	for _, count := range p.Counts {
+		poll.Counts = append(poll.Counts, strings.Trim(string(count), `"`))
+	}
+	return poll
+}
+
+type wireClear struct {
+	ClearedBy string `json:"clearedBy"`
+}
+
+type wireRefusal struct {
+	Action string `json:"action"`
+	Msg    string `json:"msg"`
+}
+
+type wireSpam struct {
+	Reason string `json:"reason"`
 }

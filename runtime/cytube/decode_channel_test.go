@@ -65,6 +65,6 @@ func TestDecodeChannel(t *testing.T) {
 	})
 	muted := NoFlood{"chat", "You have been muted on this channel."}
 	if !muted.IsMute() || (NoFlood{"chat", "slow down"}).IsMute() {
-		t.Error("a mute is not told from other refusals")
+		t.Error("a mute is not distinguished from other refusals")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDecodeCaptures reads every frame that a real server sent.
+// TestDecodeCaptures decodes every frame of a real server in the captures.
 func TestDecodeCaptures(t *testing.T) {
 	want := map[string]map[string]int{
 		"channel-password-asked":   {"needPassword": 2, "login": 1, "rank": 3, "userlist": 1, "usercount": 1},
@@ -68,7 +68,7 @@ func countEvent(t *testing.T, frame string, counts map[string]int) {
 	}
 	counts[event.EventName()]++
 	if unknown, ok := event.(Unknown); ok && unknown.Name != "listPlaylists" && unknown.Name != "cancelNeedPassword" {
-		t.Errorf("%s means nothing to the client", unknown.Name)
+		t.Errorf("the client does not know %s", unknown.Name)
 	}
 }
 
@@ -114,7 +114,7 @@ func checkDecoded(t *testing.T, tests map[string]Event) {
 			t.Errorf("%s (-want +got):\n%s", payload, diff)
 		}
 		if name, _, _ := splitEvent([]byte(payload)); name != got.EventName() {
-			t.Errorf("%s is called %s", payload, got.EventName())
+			t.Errorf("%s: the name of the event is %s", payload, got.EventName())
 		}
 	}
 }

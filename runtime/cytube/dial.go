@@ -3,8 +3,11 @@ package cytube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,41 +17,41 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Options says which channel to join, and as whom.
+// Options are the channel to join and the user to log in as.
 type Options struct {
 	// Server is the site's base URL without a path.
 	Server string
 	// Channel is the channel's name.
 	Channel string
-	// ChannelPassword is for a channel that asks for one. Empty: none is known.
+	// ChannelPassword is the password of the channel. Empty: none.
 	ChannelPassword string
-	// Username is the account's or the guest's name. Empty: an anonymous watcher.
+	// Username is the name of the account or guest. Empty: an anonymous watcher.
 	Username string
 	// Password is the account's password. Empty: a guest.
 	Password string
-	// PingEvery is how often the connection is tried out. Zero: 5 s. The server's own heartbeat takes
-	// minutes to notice that nobody is there.
+	// PingEvery is the interval of pings to the server. Zero: 5 s. The server's own heartbeat takes minutes to notice a
+	// broken connection.
 	PingEvery time.Duration
-	// PongTimeout is when a server that does not answer such a try counts as gone. Zero: 10 s.
+	// PongTimeout is how long the server may take to answer a ping before the connection counts as lost. Zero: 10 s.
 	PongTimeout time.Duration
-	// Frame is told the kind of every frame that the server sends once the connection stands: event,
-	// ping, disconnect, close, malformed or ignored. It must not block. Nil: nobody is.
+	// Frame is called with the kind of every frame that the server sends after the handshake: event, ping, disconnect,
+	// close, malformed or ignored. It must not block. Nil: not called.
 	Frame func(kind string)
-	// MayLogin is asked right before logging in, which throws out whoever is in the channel under the same
-	// name. Nil: always.
+	// MayLogin reports whether the bot may still log in. It is called right before the login, since that makes the
+	// server kick everybody who is in the channel with the same account. Nil: always.
 	MayLogin func() bool
 }
 
 const (
 	defaultPingEvery   = 5 * time.Second
 	defaultPongTimeout = 10 * time.Second
-	// maxFrame is more than the server announces: a channel with a long playlist exceeds that.
+	// maxFrame is more than the server's maxPayload, which a long playlist exceeds.
 	maxFrame = 16 << 20
 )
 
-// Dial connects to the channel's socket server, joins the channel and logs in. When it returns, the
-// bot is in the channel under its name, and Next hands over everything from the first event on.
-// An error from the server or the network is an *Error; ctx bounds the whole.
+// Dial connects to the channel's socket server, joins the channel and logs in. When it returns, the bot is in the
+// channel under its name, and Next returns all events from the first on. Errors of the server and the network are
+// *Error; ctx limits all of Dial.
 func Dial(ctx context.Context, options Options) (*Conn, error) {
 	if options.PingEvery == 0 {
 		options.PingEvery = defaultPingEvery
@@ -71,7 +74,7 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 	return conn, nil
 }
 
-// connect opens a WebSocket and makes it a Socket.IO connection that reads by itself.
+// connect opens a WebSocket, does the Socket.IO handshake on it and starts reading.
 func connect(ctx context.Context, options Options) (*Conn, error) {
 	client, closeIdle := newHTTPClient()
 	defer closeIdle()
@@ -92,14 +95,14 @@ func connect(ctx context.Context, options Options) (*Conn, error) {
 	return start(ctx, ws, address, silence, options), nil
 }
 
-// newHTTPClient makes a client of its own for each try: a new try must not use an old try's connection.
+// newHTTPClient returns a client for one attempt: the next attempt must not reuse a broken connection.
 func newHTTPClient() (*http.Client, func()) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	return &http.Client{Transport: transport}, transport.CloseIdleConnections
 }
 
 func openWebSocket(ctx context.Context, client *http.Client, address string) (*websocket.Conn, error) {
-	//nolint:bodyclose // the library's contract: nobody ever needs to
+	//nolint:bodyclose // callers need not, as the library documents
 	ws, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
 		HTTPClient: client,
 		HTTPHeader: http.Header{"User-Agent": {userAgent}},
@@ -116,24 +119,24 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 	}
 	return nil, &Error{
 		Reason:  status.ReasonServerUnreachable,
-		Message: host + " does not open a WebSocket: it answers " + response.Status,
+		Message: host + " does not open a WebSocket: HTTP status " + response.Status,
 		Err:     err,
 	}
 }
 
-// handshake waits for the open packet and connects to the main namespace. It returns how long the
-// server can be silent before it counts as gone.
+// handshake waits for the open packet and connects to the main namespace. It returns how long the server may be silent
+// before the connection counts as lost.
 func handshake(ctx context.Context, ws *websocket.Conn, address string) (time.Duration, error) {
 	opened, err := awaitPacket(ctx, ws, packetOpen)
 	if err != nil {
-		return 0, unreachable(hostOf(address)+" does not begin as a Socket.IO server", err)
+		return 0, unreachable(hostOf(address)+" does not start a Socket.IO connection", err)
 	}
 	if err := ws.Write(ctx, websocket.MessageText, []byte(frameConnect)); err != nil {
 		return 0, unreachable("connection to "+hostOf(address)+" lost", err)
 	}
 	answer, err := awaitPacket(ctx, ws, packetConnect, packetConnectError)
 	if err != nil {
-		return 0, unreachable(hostOf(address)+" does not finish the connection", err)
+		return 0, unreachable(hostOf(address)+" does not complete the Socket.IO handshake", err)
 	}
 	if answer.kind == packetConnectError {
 		return 0, connectError(hostOf(address), connectErrorMessage(answer.payload))
@@ -141,7 +144,7 @@ func handshake(ctx context.Context, ws *websocket.Conn, address string) (time.Du
 	return silenceOf(opened.payload), nil
 }
 
-// awaitPacket reads up to the first packet of one of the kinds. Pings are answered meanwhile.
+// awaitPacket reads until the first packet of one of the kinds, and answers pings.
 func awaitPacket(ctx context.Context, ws *websocket.Conn, kinds ...packetKind) (packet, error) {
 	for {
 		_, frame, err := ws.Read(ctx)
@@ -161,7 +164,7 @@ func awaitPacket(ctx context.Context, ws *websocket.Conn, kinds ...packetKind) (
 				return packet{}, fmt.Errorf("answering a ping: %w", err)
 			}
 		case packetClose, packetDisconnect:
-			return packet{}, errEnded
+			return packet{}, errClosedByServer
 		default:
 		}
 	}
@@ -176,12 +179,12 @@ func connectError(host, said string) *Error {
 }
 
 const (
-	// defaultSilence is for a server that does not say how often it pings: Engine.IO's own defaults.
+	// defaultSilence is for a server that does not announce its ping interval: Engine.IO's defaults.
 	defaultSilence = 45 * time.Second
 	maxSilence     = 10 * time.Minute
 )
 
-// silenceOf is the time from one ping of the server to the moment when the next is too late.
+// silenceOf returns the longest time between two pings of the server, from its open packet.
 func silenceOf(open []byte) time.Duration {
 	var heartbeat openPayload
 	if json.Unmarshal(open, &heartbeat) != nil || heartbeat.PingInterval <= 0 || heartbeat.PingTimeout <= 0 {
@@ -195,4 +198,106 @@ func hostOf(address string) string {
 	_, rest, _ := strings.Cut(address, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	return host
+}
+
+// userAgent identifies the bot to the administrator of a server.
+const userAgent = "rosey (https://rosey.dev)"
+
+// maxSocketConfig limits a response that should have a few hundred bytes.
+const maxSocketConfig = 1 << 20
+
+// socketConfig is the response to GET /socketconfig/<channel>.json: the socket servers of the channel, or why there are
+// none.
+type socketConfig struct {
+	Servers []socketServer `json:"servers"`
+	Error   string         `json:"error"`
+}
+
+type socketServer struct {
+	URL    string `json:"url"`
+	Secure bool   `json:"secure"`
+}
+
+// socketURL asks the site for the channel's socket server. Errors are *Error.
+func socketURL(ctx context.Context, client *http.Client, server, channel string) (string, error) {
+	answer, err := getSocketConfig(ctx, client, server+"/socketconfig/"+url.PathEscape(channel)+".json")
+	if err != nil {
+		return "", err
+	}
+	if answer.Error != "" {
+		return "", &Error{
+			Reason:  status.ReasonChannelRefused,
+			Message: fmt.Sprintf("%s refuses channel %s: %s", server, channel, serverText(answer.Error)),
+		}
+	}
+	chosen, err := webSocketURL(choose(answer.Servers))
+	if err != nil {
+		return "", unreachable(server+" returns no usable socket server", err)
+	}
+	return chosen, nil
+}
+
+func getSocketConfig(ctx context.Context, client *http.Client, address string) (socketConfig, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return socketConfig{}, unreachable("cannot request "+address, err)
+	}
+	request.Header.Set("User-Agent", userAgent)
+	response, err := client.Do(request)
+	if err != nil {
+		return socketConfig{}, unreachable("cannot reach "+address, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxSocketConfig))
+	if err != nil {
+		return socketConfig{}, unreachable("cannot read "+address, err)
+	}
+	var answer socketConfig
+	err = json.Unmarshal(body, &answer)
+	if answer.Error == "" && response.StatusCode != http.StatusOK {
+		// Without CyTube's error this is a response of a proxy, or of another site.
+		return socketConfig{}, &Error{
+			Reason: status.ReasonServerUnreachable, Message: address + " returns HTTP status " + response.Status,
+		}
+	}
+	if err != nil {
+		return socketConfig{}, &Error{
+			Reason: status.ReasonServerUnreachable, Message: address + " is not the response of a CyTube server", Err: err,
+		}
+	}
+	return answer, nil
+}
+
+// choose returns the URL of the first secure server, else of the first.
+func choose(servers []socketServer) string {
+	for _, server := range servers {
+		if server.Secure {
+			return server.URL
+		}
+	}
+	if len(servers) > 0 {
+		return servers[0].URL
+	}
+	return ""
+}
+
+func webSocketURL(server string) (string, error) {
+	if server == "" {
+		return "", errors.New("the list of servers is empty")
+	}
+	address, err := url.Parse(server)
+	if err != nil {
+		return "", fmt.Errorf("socket server %q: %w", serverText(server), err)
+	}
+	switch address.Scheme {
+	case "http":
+		address.Scheme = "ws"
+	case "https":
+		address.Scheme = "wss"
+	default:
+		return "", fmt.Errorf("socket server %q: expected http:// or https://", serverText(server))
+	}
+	address = address.JoinPath("socket.io/")
+	address.RawQuery = "EIO=4&transport=websocket"
+	return address.String(), nil
 }

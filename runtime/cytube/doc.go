@@ -1,6 +1,18 @@
-// Package cytube is a client for a CyTube channel: frames in, typed events out.
+// Package cytube is a client for a channel of CyTube 3 (https://github.com/calzoneman/sync): frames in, typed events
+// out.
 //
-// CyTube 3 speaks Engine.IO protocol 4 and Socket.IO protocol 5. The client opens a WebSocket at once,
-// without the polling that browsers begin with, joins the channel, logs in, and then hands over what
-// the server tells, in order and without leaving anything out.
+// [Dial] asks the site for the channel's socket server, opens a WebSocket there and does the handshakes of Engine.IO
+// protocol 4 and Socket.IO protocol 5, without the HTTP polling that browsers begin with. It joins the channel and logs
+// in. [Conn.Next] then returns every event in order, none left out: an event of a type in events.go or
+// events_channel.go, [Unknown] for any other name, and [Malformed] for a frame that cannot be decoded. What the server
+// sends on joining, such as the last lines of chat, comes before the event [Joined].
+//
+// A connection has two goroutines: one reads and answers the server's pings, the other sends pings, since the server's
+// own heartbeat takes minutes to notice a broken connection. Both end with the connection, and [Conn.Close] waits for
+// them. Once a connection has ended, Next returns an [*Error] whose Reason is one of package status. CyTube has no
+// error codes, so that reasons are derived from its English messages; the recordings of a real server in
+// hack/cytube/simulator/testdata show them.
+//
+// Requests such as [Conn.Say] are not acknowledged. The server answers with the event that everybody receives, or with
+// one of the events that reject a request, or not at all.
 package cytube

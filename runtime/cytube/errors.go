@@ -2,24 +2,27 @@ package cytube
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Error says why there is no connection to the channel, or no longer.
+// Error is the reason that there is no connection to the channel, or no longer.
 type Error struct {
-	// Reason is the stable word for it.
+	// Reason is for programs: it does not change.
 	Reason status.Reason
-	// Message is a sentence for people. It stays the same from try to try while the cause does.
+	// Message is for people. It stays the same from attempt to attempt while the cause does.
 	Message string
-	// RetryAfter is how long the server wants us to wait. Zero: it did not say.
+	// RetryAfter is the time to wait that the server demands. Zero: none.
 	RetryAfter time.Duration
-	// Err is the cause in full, nil when the server's word is the cause.
+	// Err is the cause in full. Nil if the server gave the reason.
 	Err error
 }
 
-// Error is the message with the whole cause, for the log.
+// Error returns the message with the whole cause, for the log.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Message
@@ -30,26 +33,99 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// FrameError says that a frame could not be read. It never shows what was in the frame, which
-// can be somebody's private message.
+// FrameError is the error for a malformed frame. It never shows the content, which can be somebody's private message.
 type FrameError struct {
-	// Kind says what could not be read; it is one of a few fixed words.
+	// Kind is the malformed part: one of a few fixed words, or the name of an event.
 	Kind string
-	// Size of the frame or payload in bytes.
+	// Size is the size of the frame or payload in bytes.
 	Size int
 }
 
-// Error names kind and size.
+// Error returns kind and size.
 func (e *FrameError) Error() string {
 	return fmt.Sprintf("malformed frame: %s of %d bytes", e.Kind, e.Size)
 }
 
+// unreachable returns the Error for a failure of the network, or of a server that is not CyTube.
 func unreachable(what string, err error) *Error {
 	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + status.NetworkError(err), Err: err}
 }
 
-// maxServerText is how many characters of a server's text a message contains.
+// maxServerText is the number of characters of a server's text in a message.
 const maxServerText = 200
 
-// serverText makes text of a server fit for a one-line message.
+// serverText makes a text from the server fit for a one-line message.
 func serverText(text string) string { return status.OneLine(text, maxServerText) }
+
+func passwordError(channel string, wrong bool) *Error {
+	message := fmt.Sprintf("channel %s asks for a password, but none is configured", channel)
+	if wrong {
+		message = fmt.Sprintf("channel %s refuses the channel password", channel)
+	}
+	return &Error{Reason: status.ReasonChannelPasswordWrong, Message: message}
+}
+
+// loginError derives the reason from the server's text: CyTube has no error codes.
+func loginError(username, said string) *Error {
+	refusal := &Error{
+		Reason:  status.ReasonLoginRefused,
+		Message: fmt.Sprintf("login as %s refused: %s", username, serverText(said)),
+	}
+	lower := strings.ToLower(said)
+	switch {
+	case strings.Contains(lower, "guest logins are restricted"):
+		refusal.Reason = status.ReasonLoginLimited
+		refusal.RetryAfter = secondsIn(lower)
+	case strings.Contains(lower, "already in use"), strings.Contains(lower, "is registered"):
+		refusal.Reason = status.ReasonNameTaken
+	}
+	return refusal
+}
+
+var secondsPattern = regexp.MustCompile(`(\d{1,5}) ?s(?:ec|\b)`)
+
+// defaultLoginDelay is CyTube's default, for a text without a number of seconds.
+const defaultLoginDelay = 60 * time.Second
+
+func secondsIn(said string) time.Duration {
+	match := secondsPattern.FindStringSubmatch(said)
+	if match == nil {
+		return defaultLoginDelay
+	}
+	seconds, err := strconv.Atoi(match[1])
+	if err != nil {
+		return defaultLoginDelay
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// kickError derives the reason of a kick from the server's text: CyTube has no error codes. A moderator can write the
+// same text, which only makes the bot wait longer.
+func kickError(kick Kick) *Error {
+	said := serverText(kick.Reason)
+	lower := strings.ToLower(said)
+	switch {
+	case lower == "duplicate login":
+		return &Error{Reason: status.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
+	case strings.HasPrefix(lower, "invalid channel name"):
+		return &Error{Reason: status.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
+	case strings.HasPrefix(lower, "too many connections"):
+		return &Error{Reason: status.ReasonConnectionLimited, Message: "the server limits connections: " + said}
+	case isBan(lower):
+		return &Error{Reason: status.ReasonBanned, Message: "banned from the channel: " + said}
+	case said == "":
+		said = "no reason given"
+	}
+	return &Error{Reason: status.ReasonKicked, Message: "kicked from the channel: " + said}
+}
+
+// isBan reports whether a kick's reason, in lower case, is that of a ban: of a user in the channel, of one who joins in
+// spite of a ban, or of an address on the whole site.
+func isBan(lower string) bool {
+	for _, text := range []string{"you're banned", "you are banned", "your ip is", "globally banned"} {
+		if strings.Contains(lower, text) {
+			return true
+		}
+	}
+	return false
+}

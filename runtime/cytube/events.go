@@ -2,50 +2,51 @@ package cytube
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
-// Event is something that the server told us: one of the types of this package's files events….go.
+// Event is an event from the server, one of the types in events.go and events_channel.go.
 type Event interface {
-	// EventName is the name of the event on the wire.
+	// EventName returns the name of the event on the wire.
 	EventName() string
 }
 
-// Arrival is an event as Next hands it over.
+// Arrival is an event with what is known of its frame.
 type Arrival struct {
 	Event Event
-	// Raw is the event's first argument as the server sent it. Nil: none, malformed, or Joined.
+	// Raw is the first argument of the event as the server sent it. Nil if there is none, and for Malformed and Joined.
 	Raw json.RawMessage
 	// At is when the frame was read.
 	At time.Time
 }
 
-// User is somebody in the user list.
+// User is an entry of the user list.
 type User struct {
 	Name string
-	// Rank is -1 anonymous, 0 guest, 1 registered, 2 moderator, 3 administrator, 4 owner, 5 founder.
-	// It can be in between: a leader has 1.5.
+	// Rank is -1 for anonymous, 0 guest, 1 registered, 2 moderator, 3 administrator, 4 owner, 5 founder. It can be in
+	// between: a leader has 1.5.
 	Rank float64
 	AFK  bool
-	// Muted is what everybody is told; a shadow mute is not shown here.
+	// Muted is true for a mute that everybody sees, not for a shadow mute.
 	Muted bool
 }
 
 type (
-	// ChatMessage is a line of chat: a new one, or one of the last that everybody who joins gets.
+	// ChatMessage is a line of chat: a new one, or one of the last lines that the server repeats on joining.
 	ChatMessage struct {
-		// User is who said it. Pseudo-users of the server have brackets in their names: "[server]".
+		// User is the author. Pseudo-users of the server have brackets in their names: "[server]".
 		User string
-		// HTML is the text as the server made it: escaped, with links and emphasis.
+		// HTML is the text, escaped by the server and with links and emphasis added; see PlainText.
 		HTML string
 		// Kind is the line's CSS class (meta.addClass), e.g. "action" for /me. Usually empty.
 		Kind string
-		// Shadow marks what somebody says who is muted without knowing: only moderators get to see it.
+		// Shadow is true for a line of a shadow-muted user, which only moderators receive.
 		Shadow bool
-		// Time is when it was said, in milliseconds. It is zero when the server's time makes no sense.
+		// Time is when the line was said, to the millisecond. It is zero if the server's time is invalid.
 		Time time.Time
 	}
-	// PM is a private message, to us or from us.
+	// PM is a private message to or from the bot.
 	PM struct {
 		From, To string
 		// HTML, Kind and Time are as in ChatMessage.
@@ -53,60 +54,60 @@ type (
 		Kind string
 		Time time.Time
 	}
-	// AddUser says that somebody came, or logged in.
+	// AddUser announces a user who joined or logged in.
 	AddUser struct{ User User }
-	// UserLeave says that somebody left.
+	// UserLeave announces a user who left.
 	UserLeave struct{ Name string }
-	// UserList is everybody with a name. It comes on joining and again when we may see more of them.
+	// UserList is all users with a name. It comes on joining, and again when the bot's rank lets it see more of them.
 	UserList struct{ Users []User }
-	// UserCount counts everybody connected, the nameless too.
+	// UserCount is the number of connected users, the anonymous included.
 	UserCount struct{ Count int }
-	// SetUserRank says what somebody's rank is now.
+	// SetUserRank changes the rank of a user.
 	SetUserRank struct {
 		Name string
 		Rank float64
 	}
-	// SetUserMeta says what is known about somebody now.
+	// SetUserMeta changes the flags of a user.
 	SetUserMeta struct {
 		Name       string
 		AFK, Muted bool
 	}
-	// SetAFK says that somebody went away from the keyboard or came back.
+	// SetAFK marks a user as away from keyboard, or back.
 	SetAFK struct {
 		Name string
 		AFK  bool
 	}
-	// Rank is our own rank: on logging in first the global one, then the channel's.
+	// Rank is the bot's own rank: on login first the global one, then that in the channel.
 	Rank struct{ Rank float64 }
 	// Login answers a login.
 	Login struct {
 		Success bool
-		// Name is our name as the server spells it.
+		// Name is the bot's name as the server spells it.
 		Name  string
 		Guest bool
 		// Error is the server's reason when Success is false.
 		Error string
 	}
-	// NeedPassword says that the channel wants a password.
+	// NeedPassword asks for the password of the channel.
 	NeedPassword struct {
-		// Wrong is true when one was given.
+		// Wrong is true if a wrong one was given.
 		Wrong bool
 	}
-	// Kick says why the server is about to end the connection.
+	// Kick is the reason for which the server is about to end the connection.
 	Kick struct{ Reason string }
-	// Unknown is an event that nothing here needs. Its content is in Arrival.Raw.
+	// Unknown is an event without a type of its own. Its content is in Arrival.Raw.
 	Unknown struct {
 		Name string
-		// Size of the first argument in bytes.
+		// Size is the size of the first argument in bytes.
 		Size int
 	}
-	// Joined is not from the server: it stands behind what came while Dial joined and logged in. Chat
-	// before it is what the server repeats to everyone who joins; chat behind it is new.
+	// Joined is not from the server: it follows the events that arrived while Dial joined and logged in. Chat before it
+	// is what the server repeats on joining; chat after it is new.
 	Joined struct {
-		// Name is ours as the server spells it, empty for an anonymous watcher.
+		// Name is the bot's name as the server spells it, empty for an anonymous watcher.
 		Name string
 	}
-	// Malformed stands for a frame that could not be read.
+	// Malformed replaces a frame that could not be decoded.
 	Malformed struct{ Err *FrameError }
 )
 
@@ -149,11 +150,43 @@ func (NeedPassword) EventName() string { return "needPassword" }
 // EventName is "kick".
 func (Kick) EventName() string { return "kick" }
 
-// EventName is the name that the server used.
+// EventName returns the name that the server used.
 func (u Unknown) EventName() string { return u.Name }
 
-// EventName is "joined", which no event of the server is called.
+// EventName is "joined", which is not the name of any event of the server.
 func (Joined) EventName() string { return "joined" }
 
-// EventName is "malformed", which no event of the server is called.
+// EventName is "malformed", which is not the name of any event of the server.
 func (Malformed) EventName() string { return "malformed" }
+
+// The events with which the server rejects requests. It rejects many requests silently.
+type (
+	// ErrorMsg rejects a request; it does not say which.
+	ErrorMsg struct{ Message string }
+	// NoFlood rejects a line or a command. Action is CyTube's name for the request.
+	NoFlood struct{ Action, Message string }
+	// Cooldown rejects a line because of the flood limit.
+	Cooldown struct {
+		// Wait is the time until the server accepts the next line.
+		Wait time.Duration
+	}
+	// SpamFiltered rejects a line because of its content, or because the account is too new.
+	SpamFiltered struct{ Reason string }
+)
+
+// IsMute reports whether a line was rejected because the bot is muted. CyTube has no error code for it.
+func (n NoFlood) IsMute() bool {
+	return n.Action == "chat" && strings.Contains(strings.ToLower(n.Message), "muted")
+}
+
+// EventName is "errorMsg".
+func (ErrorMsg) EventName() string { return "errorMsg" }
+
+// EventName is "noflood".
+func (NoFlood) EventName() string { return "noflood" }
+
+// EventName is "cooldown".
+func (Cooldown) EventName() string { return "cooldown" }
+
+// EventName is "spamFiltered".
+func (SpamFiltered) EventName() string { return "spamFiltered" }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// packetKind is what a WebSocket text frame is, with the Engine.IO and the Socket.IO type taken
-// together: CyTube uses one namespace and no binary events, so the two layers never differ in aim.
+// packetKind combines the Engine.IO and the Socket.IO type of a packet. CyTube uses one namespace and no binary events,
+// so that a client need not distinguish the two layers.
 type packetKind int
 
 const (
@@ -19,12 +19,12 @@ const (
 	packetDisconnect
 	packetEvent
 	packetConnectError
-	// packetIgnored is legal but of no use to a client like ours: pong, noop, upgrade, an
-	// acknowledgement, a binary event, another namespace.
+	// packetIgnored is legal but without meaning for this client: pong, noop, upgrade, an acknowledgement, a binary
+	// event, another namespace.
 	packetIgnored
 )
 
-// String is a word for metrics.
+// String returns the label for metrics.
 func (k packetKind) String() string {
 	switch k {
 	case packetOpen:
@@ -46,7 +46,7 @@ func (k packetKind) String() string {
 	}
 }
 
-// packet is a decoded frame. The payload is JSON, except a ping's, which is to be sent back as it is.
+// packet is a decoded frame. The payload is JSON, except that of a ping, which a pong returns unchanged.
 type packet struct {
 	kind    packetKind
 	payload []byte
@@ -77,7 +77,7 @@ const (
 	frameEvent      = "42"
 )
 
-// decodePacket reads a WebSocket text frame. The error is a *FrameError.
+// decodePacket decodes a WebSocket text frame. The error is a *FrameError.
 func decodePacket(frame []byte) (packet, error) {
 	if len(frame) == 0 {
 		return packet{}, &FrameError{Kind: "empty frame"}
@@ -102,7 +102,7 @@ func decodeMessage(frame []byte) (packet, error) {
 	if len(frame) < 2 {
 		return packet{}, &FrameError{Kind: "message without a Socket.IO packet", Size: len(frame)}
 	}
-	payload, ours := mainNamespace(frame[2:])
+	payload, isMain := mainNamespace(frame[2:])
 	kind := packetIgnored
 	switch frame[1] {
 	case socketConnect:
@@ -118,13 +118,13 @@ func decodeMessage(frame []byte) (packet, error) {
 	default:
 		return packet{}, &FrameError{Kind: "Socket.IO packet type", Size: len(frame)}
 	}
-	if !ours || kind == packetIgnored {
+	if !isMain || kind == packetIgnored {
 		return packet{packetIgnored, nil}, nil
 	}
 	return packet{kind, payload}, nil
 }
 
-// mainNamespace takes a namespace off the front. It is false for any but the main one.
+// mainNamespace removes the namespace at the beginning of a payload, and reports whether it is the main one.
 func mainNamespace(payload []byte) ([]byte, bool) {
 	if len(payload) == 0 || payload[0] != '/' {
 		return payload, true
@@ -133,11 +133,10 @@ func mainNamespace(payload []byte) ([]byte, bool) {
 	return rest, len(namespace) == 1
 }
 
-// withoutAckID takes off the number by which a server asks for an acknowledgement: CyTube never waits for one.
+// withoutAckID removes the number with which a server asks for an acknowledgement. CyTube never waits for one.
 func withoutAckID(payload []byte) []byte { return bytes.TrimLeft(payload, "0123456789") }
 
-// splitEvent takes an event's payload apart: its name and its first argument, nil when there is none.
-// The error is a *FrameError.
+// splitEvent returns the name and the first argument of an event, nil if it has none. The error is a *FrameError.
 func splitEvent(payload []byte) (string, json.RawMessage, error) {
 	malformed := &FrameError{Kind: "event", Size: len(payload)}
 	var parts []json.RawMessage
@@ -154,12 +153,12 @@ func splitEvent(payload []byte) (string, json.RawMessage, error) {
 	return *name, parts[1], nil
 }
 
-// encodeEvent makes the frame of an event.
+// encodeEvent returns the frame of an event.
 func encodeEvent(name string, argument any) ([]byte, error) {
 	var frame bytes.Buffer
 	frame.WriteString(frameEvent)
 	encoder := json.NewEncoder(&frame)
-	// A browser does not escape < > & as Go does for HTML pages; the server gets what a browser sends.
+	// Browsers do not escape < > & in JSON, as Go does by default.
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode([]any{name, argument}); err != nil {
 		return nil, fmt.Errorf("encoding event %s: %w", name, err)
@@ -167,16 +166,16 @@ func encodeEvent(name string, argument any) ([]byte, error) {
 	return bytes.TrimSuffix(frame.Bytes(), []byte("\n")), nil
 }
 
-// encodePong answers a ping with the payload it brought.
+// encodePong returns the frame that answers a ping, with the ping's payload.
 func encodePong(payload []byte) []byte { return append([]byte{enginePong}, payload...) }
 
-// openPayload is what an open packet says about the heartbeat, in milliseconds.
+// openPayload is the heartbeat in an open packet, in milliseconds.
 type openPayload struct {
 	PingInterval int64 `json:"pingInterval"`
 	PingTimeout  int64 `json:"pingTimeout"`
 }
 
-// connectErrorMessage is the server's word for refusing the connection.
+// connectErrorMessage returns the server's reason for rejecting the connection.
 func connectErrorMessage(payload []byte) string {
 	var refusal struct {
 		Message string `json:"message"`

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
-	"time"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -17,15 +13,15 @@ type joinRequest struct {
 	Password string `json:"pw,omitempty"`
 }
 
-// join enters the channel and logs in. Everything that comes meanwhile is kept for Next.
+// join joins the channel and logs in. The events that arrive meanwhile are kept for Next.
 func (c *Conn) join(ctx context.Context, options Options) error {
 	answer, err := c.enter(ctx, options)
 	if err != nil {
 		return c.explain(err, "joining channel "+options.Channel)
 	}
-	asked, outside := answer.(NeedPassword)
-	if outside && options.Password == "" {
-		return passwordError(options.Channel, asked.Wrong) // nobody without an account is a moderator
+	refusal, refused := answer.(NeedPassword)
+	if refused && options.Password == "" {
+		return passwordError(options.Channel, refusal.Wrong) // only accounts can be moderators
 	}
 	if options.Username == "" {
 		return nil
@@ -33,17 +29,15 @@ func (c *Conn) join(ctx context.Context, options Options) error {
 	if err := c.login(ctx, options); err != nil {
 		return c.explain(err, "logging in as "+options.Username)
 	}
-	if outside {
-		return c.enterAsModerator(ctx, passwordError(options.Channel, asked.Wrong))
+	if refused {
+		return c.enterAsModerator(ctx, passwordError(options.Channel, refusal.Wrong))
 	}
 	return nil
 }
 
-// enter joins the channel. The server does not acknowledge it: that it tells the channel's state is
-// the answer. The user list is awaited because it always comes; the number of users comes after it,
-// and up to ten seconds later when it was broadcast just before.
-//
-// The answer is the UserList, or NeedPassword of a server that keeps us at the door.
+// enter asks to join the channel and waits for the answer: the UserList, or NeedPassword if the server wants another
+// channel password. There is no acknowledgement; the server sends the state of the channel instead. Of that, only the
+// user list always comes, and at once: the number of users follows up to ten seconds later.
 func (c *Conn) enter(ctx context.Context, options Options) (answer Event, err error) {
 	request := joinRequest{Name: options.Channel, Password: options.ChannelPassword}
 	if err := c.send(ctx, "joinChannel", request); err != nil {
@@ -61,16 +55,17 @@ func (c *Conn) enter(ctx context.Context, options Options) (answer Event, err er
 	}
 }
 
-// moderatorRank is from which rank in the channel somebody needs no channel password.
+// moderatorRank is the lowest rank in the channel that needs no channel password.
 const moderatorRank = 2
 
-// enterAsModerator waits at the door after the login. The server tells an account its rank in the channel,
-// and lets in who is a moderator there; to others it says nothing more.
-func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
+// enterAsModerator waits after the login of an account without the right channel password. The server sends the account
+// its rank in the channel, and admits it if it is a moderator there. To others it sends nothing more: the result is
+// noPassword.
+func (c *Conn) enterAsModerator(ctx context.Context, noPassword *Error) error {
 	for {
 		event, err := c.nextWhileJoining(ctx)
 		if err != nil && ctx.Err() != nil {
-			return missing // a server that does not find the rank is as silent
+			return noPassword // a server that fails to load the rank sends nothing either
 		}
 		if err != nil {
 			return c.explain(err, "entering as a moderator")
@@ -80,7 +75,7 @@ func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
 			return nil
 		case Rank:
 			if event.Rank < moderatorRank {
-				return missing
+				return noPassword
 			}
 		}
 	}
@@ -88,7 +83,7 @@ func (c *Conn) enterAsModerator(ctx context.Context, missing *Error) error {
 
 func (c *Conn) login(ctx context.Context, options Options) error {
 	if options.MayLogin != nil && !options.MayLogin() {
-		return &Error{Reason: status.ReasonLockUnavailable, Message: "the lock ran out before logging in"}
+		return &Error{Reason: status.ReasonLockUnavailable, Message: "leadership ended before the login"}
 	}
 	request := joinRequest{Name: options.Username, Password: options.Password}
 	if err := c.send(ctx, "login", request); err != nil {
@@ -119,83 +114,10 @@ func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {
 	return arrival.Event, err
 }
 
-// explain makes an *Error out of what went wrong during a step of the join.
+// explain returns the *Error for an error in a step of the join.
 func (c *Conn) explain(err error, step string) error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	return unreachable(fmt.Sprintf("%s does not answer %s", hostOf(c.address), step), err)
-}
-
-func passwordError(channel string, wrong bool) *Error {
-	message := fmt.Sprintf("channel %s asks for a password and none is configured", channel)
-	if wrong {
-		message = fmt.Sprintf("channel %s refuses the channel password", channel)
-	}
-	return &Error{Reason: status.ReasonChannelPasswordWrong, Message: message}
-}
-
-// loginError reads the reason out of the server's words: there is no code for it.
-func loginError(username, said string) *Error {
-	refusal := &Error{
-		Reason:  status.ReasonLoginRefused,
-		Message: fmt.Sprintf("login as %s refused: %s", username, serverText(said)),
-	}
-	lower := strings.ToLower(said)
-	switch {
-	case strings.Contains(lower, "guest logins are restricted"):
-		refusal.Reason = status.ReasonLoginLimited
-		refusal.RetryAfter = secondsIn(lower)
-	case strings.Contains(lower, "already in use"), strings.Contains(lower, "is registered"):
-		refusal.Reason = status.ReasonNameTaken
-	}
-	return refusal
-}
-
-var secondsPattern = regexp.MustCompile(`(\d{1,5}) ?s(?:ec|\b)`)
-
-// defaultLoginDelay is CyTube's default, for words without a number of seconds.
-const defaultLoginDelay = 60 * time.Second
-
-func secondsIn(said string) time.Duration {
-	match := secondsPattern.FindStringSubmatch(said)
-	if match == nil {
-		return defaultLoginDelay
-	}
-	seconds, err := strconv.Atoi(match[1])
-	if err != nil {
-		return defaultLoginDelay
-	}
-	return time.Duration(seconds) * time.Second
-}
-
-// kickError tells the reasons of a kick apart by the server's words: there is no code for it. A
-// moderator can write the same words, which makes the bot wait longer and does no other harm.
-func kickError(kick Kick) *Error {
-	said := serverText(kick.Reason)
-	lower := strings.ToLower(said)
-	switch {
-	case lower == "duplicate login":
-		return &Error{Reason: status.ReasonDuplicateLogin, Message: "somebody else logged in with the bot's account"}
-	case strings.HasPrefix(lower, "invalid channel name"):
-		return &Error{Reason: status.ReasonChannelRefused, Message: "the server refuses the channel: " + said}
-	case strings.HasPrefix(lower, "too many connections"):
-		return &Error{Reason: status.ReasonConnectionLimited, Message: "the server limits connections: " + said}
-	case isBan(lower):
-		return &Error{Reason: status.ReasonBanned, Message: "banned from the channel: " + said}
-	case said == "":
-		said = "no reason given"
-	}
-	return &Error{Reason: status.ReasonKicked, Message: "kicked from the channel: " + said}
-}
-
-// isBan knows what somebody hears who is banned while there, who comes in spite of a ban, and whose
-// address is banned from the whole site.
-func isBan(lower string) bool {
-	for _, words := range []string{"you're banned", "you are banned", "your ip is", "globally banned"} {
-		if strings.Contains(lower, words) {
-			return true
-		}
-	}
-	return false
 }

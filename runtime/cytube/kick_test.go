@@ -23,9 +23,9 @@ func TestKickReasons(t *testing.T) {
 	}
 }
 
-// TestHowTheServerEnds tells a namespace disconnect, after which nothing comes any more though the
-// WebSocket stays open, from a connection that breaks.
-func TestHowTheServerEnds(t *testing.T) {
+// TestServerEndsTheConnection distinguishes a disconnect from the namespace, after which the server sends nothing more
+// on the open WebSocket, from a broken connection.
+func TestServerEndsTheConnection(t *testing.T) {
 	for last, want := range map[string]status.Reason{
 		"41": status.ReasonDisconnected,
 		"1":  status.ReasonDisconnected,

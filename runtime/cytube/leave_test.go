@@ -10,7 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestLeaveWaitsForTheServer leaves again and again, since what it must not do is a matter of luck.
+// TestLeaveWaitsForTheServer leaves repeatedly, since returning too early shows only sometimes.
 func TestLeaveWaitsForTheServer(t *testing.T) {
 	sim, server := startSimulator(t)
 	for range 20 {
@@ -24,7 +24,7 @@ func TestLeaveWaitsForTheServer(t *testing.T) {
 	}
 }
 
-// TestLeaveFromAServerThatIsSilent ends with its context and not when TCP gives up.
+// TestLeaveFromAServerThatIsSilent returns when its context ends, not when TCP gives up.
 func TestLeaveFromAServerThatIsSilent(t *testing.T) {
 	sim, server := startSimulator(t)
 	conn, err := Dial(t.Context(), Options{
@@ -36,7 +36,7 @@ func TestLeaveFromAServerThatIsSilent(t *testing.T) {
 	conn.Leave(ctx)
 }
 
-func TestLoginIsAskedForFirst(t *testing.T) {
+func TestMayLoginIsCalledBeforeTheLogin(t *testing.T) {
 	sim, server := startSimulator(t)
 	_, err := Dial(t.Context(), Options{
 		Server: server, Channel: "movienight", Username: "rosey", Password: "pw-rosey",
@@ -46,7 +46,7 @@ func TestLoginIsAskedForFirst(t *testing.T) {
 	}
 	for _, entry := range sim.Log() {
 		if entry.Kind == simulator.KindLogin {
-			t.Error("it logged in all the same")
+			t.Error("it logged in")
 		}
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// errNoMedia is for a link that no provider of CyTube's has.
+// errNoMedia is the error for a link that belongs to none of CyTube's providers.
 var errNoMedia = errors.New("expected the link of a video, a live stream or a media file, or TYPE:ID such as yt:abc")
 
 var (
-	// mediaShort is CyTube's own short form, which its user interface takes too.
+	// mediaShort matches CyTube's short form, which its user interface accepts too.
 	mediaShort = regexp.MustCompile(`^(yt|yp|vi|dm|sc|li|tw|tc|gd|sb|nv|hl|fi|cm|rt|bc|bn|od|pt|cu):(\S+)$`)
 	mediaID    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	fileTypes  = map[string]string{
@@ -22,8 +22,8 @@ var (
 	}
 )
 
-// ParseMediaLink finds out what a link is to CyTube: its ID and Type. Types are those of CyTube's
-// www/js/util.js. The error is for who gave the link.
+// ParseMediaLink returns the ID and Type that CyTube has for a link, as parseMediaLink of CyTube's www/js/util.js does.
+// The error is for the user who gave the link.
 func ParseMediaLink(link string) (Media, error) {
 	if short := mediaShort.FindStringSubmatch(link); short != nil {
 		return Media{Type: short[1], ID: short[2]}, nil
@@ -74,7 +74,7 @@ func youTube(address *url.URL) Media {
 	return Media{}
 }
 
-// inPath takes the id out of a path, at an index counted from 0.
+// inPath returns a function that takes the ID from a URL's path, at an index counted from 0.
 func inPath(kind string, at int) func(*url.URL) Media {
 	return func(address *url.URL) Media {
 		parts := strings.Split(strings.Trim(address.Path, "/"), "/")

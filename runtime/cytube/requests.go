@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// What a client can ask of the server. None of it is acknowledged: that it was done is known when the
-// event comes that tells everybody, and much of what is refused is refused without a word.
+// The requests of a client. The server acknowledges none of them: the event that it sends to everybody shows that a
+// request succeeded, and it rejects many requests silently.
 
-// Say says a line in the channel, at most MaxLine long; the server cuts off the rest. A line that
-// starts with "/" is a command. That it was said is known only when it comes back as a ChatMessage.
+// Say says a line in the channel, at most MaxLine long; the server cuts off the rest. A line that starts with "/" is a
+// command. A line that was said comes back as a ChatMessage.
 func (c *Conn) Say(ctx context.Context, text string) error {
 	return c.send(ctx, "chatMsg", chatLine{Msg: text})
 }
@@ -19,12 +19,12 @@ func (c *Conn) PM(ctx context.Context, to, text string) error {
 	return c.send(ctx, "pm", chatLine{To: to, Msg: text})
 }
 
-// Enqueue adds media to the end of the playlist; only ID and Type count. It comes back as a Queue.
+// Enqueue adds media to the end of the playlist; only ID and Type are used. It comes back as a Queue.
 func (c *Conn) Enqueue(ctx context.Context, media Media, temp bool) error {
 	return c.send(ctx, "queue", queueRequest{ID: media.ID, Type: media.Type, Pos: "end", Temp: temp})
 }
 
-// Delete takes an item off the playlist.
+// Delete removes an item from the playlist.
 func (c *Conn) Delete(ctx context.Context, uid int) error { return c.send(ctx, "delete", uid) }
 
 // Move moves an item of the playlist. It comes back as a MoveVideo.
@@ -38,23 +38,23 @@ func (c *Conn) JumpTo(ctx context.Context, uid int) error { return c.send(ctx, "
 // PlayNext plays the next item now.
 func (c *Conn) PlayNext(ctx context.Context) error { return c.send(ctx, "playNext", nil) }
 
-// Voteskip votes for skipping what plays.
+// Voteskip votes for skipping the current item.
 func (c *Conn) Voteskip(ctx context.Context) error { return c.send(ctx, "voteskip", nil) }
 
-// AssignLeader makes somebody lead what plays, spelled as in the user list. Empty: the server leads.
-// Who has no permission for it is kicked.
+// AssignLeader makes a user the leader of playback, spelled as in the user list. Empty: the server leads. The server
+// kicks a client that has no permission for it.
 func (c *Conn) AssignLeader(ctx context.Context, name string) error {
 	return c.send(ctx, "assignLeader", leaderRequest{Name: name})
 }
 
-// Lead says as the leader how far the media has come and whether it pauses.
+// Lead sends the position of playback, as its leader.
 func (c *Conn) Lead(ctx context.Context, media Media, position float64, paused bool) error {
 	return c.send(ctx, "mediaUpdate", leadRequest{
 		ID: media.ID, Type: media.Type, CurrentTime: position, Paused: paused,
 	})
 }
 
-// Kick kicks somebody, with the chat command for it. There is no answer but that they leave.
+// Kick kicks a user, with the chat command for it. The user leaves; there is no other answer.
 func (c *Conn) Kick(ctx context.Context, name, reason string) error {
 	return c.Say(ctx, strings.TrimSpace("/kick "+name+" "+reason))
 }
@@ -62,7 +62,7 @@ func (c *Conn) Kick(ctx context.Context, name, reason string) error {
 // ClearChat clears the chat, with the chat command for it.
 func (c *Conn) ClearChat(ctx context.Context) error { return c.Say(ctx, "/clear") }
 
-// ToggleAFK goes away from the keyboard or comes back, with the chat command for it.
+// ToggleAFK marks the bot as away from keyboard or back, with the chat command for it.
 func (c *Conn) ToggleAFK(ctx context.Context) error { return c.Say(ctx, "/afk") }
 
 type chatLine struct {
