@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -125,6 +126,9 @@ func TestEdgeCasesOfThePythonService(t *testing.T) {
 			if suffix, body, found := strings.Cut(test.after, " "); found {
 				r.publish(bus.Suffix(suffix), body)
 				r.settle()
+				// Of two messages without a time that arrive in the same millisecond, neither is the later one.
+				arrived := time.Now().UnixMilli()
+				natstest.Eventually(t, "the next millisecond", func() bool { return time.Now().UnixMilli() > arrived })
 			}
 			before := r.count(s, test.suffix, test.outcome)
 			r.publish(test.suffix, test.body)

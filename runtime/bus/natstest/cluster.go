@@ -14,7 +14,8 @@ import (
 // Cluster are servers that keep streams together.
 type Cluster []*Server
 
-// StartCluster starts so many servers with JetStream on loopback and waits until they have a leader.
+// StartCluster starts so many servers with JetStream on loopback and waits until they have a leader that sees all of
+// them: before that it refuses to create a stream with as many replicas.
 func StartCluster(t testing.TB, size int) Cluster {
 	t.Helper()
 	var routes []*url.URL
@@ -29,14 +30,14 @@ func StartCluster(t testing.TB, size int) Cluster {
 			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
 		}))
 	}
-	Within(t, time.Minute, "the servers to have a leader", cluster.hasLeader)
+	Within(t, time.Minute, "the servers to have a leader that sees all of them", cluster.isComplete)
 	return cluster
 }
 
-func (c Cluster) hasLeader() bool {
+func (c Cluster) isComplete() bool {
 	for _, one := range c {
 		if one.running != nil && one.running.JetStreamIsLeader() {
-			return true
+			return len(one.running.JetStreamClusterPeers()) == len(c)
 		}
 	}
 	return false
