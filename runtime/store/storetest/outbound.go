@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -234,36 +233,40 @@ func outboundLateFailure(t *testing.T, s store.Store) {
 	reportFailed(t, s, 2, failure)
 	same(t, "still b's", nil, outboundTexts(ask(t, s, "c", 201, 1)))
 	same(t, "since its claim", clock(200), ask(t, s, "b", 202, 1)[0].ClaimedSince)
-	reportFailed(t, s, 203, store.OutboundFailed{ID: id, Attempts: 1})
+	reportFailed(t, s, 199, store.OutboundFailed{ID: id, Attempts: 1})
+	same(t, "still b's after the first report on another's attempt", nil, outboundTexts(ask(t, s, "c", 203, 1)))
+	reportFailed(t, s, 204, store.OutboundFailed{ID: id, Attempts: 1})
 	same(t, "b's claim ended with its attempt", time.Time{}, ask(t, s, "c", 500, 1)[0].ClaimedSince)
 }
 
-// While reports may be on their way, what they may be about is not handed out.
+// A claimed message is not handed out to others while reports on it may be on their way.
 func outboundUnappliedReports(t *testing.T, s store.Store) {
-	enqueue(t, s, movies, 0, "claimed by a")
-	ask(t, s, "a", 10, 1) // until 70
-	enqueue(t, s, movies, 1, "never claimed")
-	get := func(applied float64) []string {
-		t.Helper()
-		query := store.OutboundQuery{Limit: all, MaxRetries: all, Now: clock(100)}
-		if applied != 0 {
-			query.AppliedUntil = func(context.Context) time.Time { return clock(applied) }
-		}
-		got := outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), movies, query)))
-		// Nothing but a's claim shall be there in the next step.
-		if slices.Contains(got, "never claimed") {
-			got = slices.DeleteFunc(got, func(text string) bool { return text == "never claimed" })
-		} else {
-			t.Error("a message that nobody claimed is left out")
-		}
-		return got
+	until := func(at float64) func(context.Context) time.Time {
+		return func(context.Context) time.Time { return clock(at) }
 	}
-	claimed := []string{"claimed by a"}
-	same(t, "a report of a's may be on its way", []string{}, get(69))
-	same(t, "all that was published within the claim is applied", claimed, get(70))
-	same(t, "all that was published is applied", claimed, get(100))
-	same(t, "a time after now", claimed, get(200))
-	same(t, "no time", claimed, get(0))
+	neverClaimed, both := []string{"never claimed"}, []string{"claimed", "never claimed"}
+	for i, test := range []struct {
+		why     string
+		applied func(context.Context) time.Time
+		want    []string
+	}{
+		{"a report within the claim may be on its way", until(69.999), neverClaimed},
+		{"all reports within the claim are applied", until(70), both},
+		{"all reports are applied", until(100), both},
+		{"a time after now", until(200), both},
+		{"no time", nil, both},
+	} {
+		channel := store.Channel{Server: movies.Server, Name: fmt.Sprint(i)}
+		get := func(claimant string, now float64, applied func(context.Context) time.Time) []string {
+			return outboundTexts(must[[]store.OutboundMessage](t)(s.Outbound(t.Context(), channel, store.OutboundQuery{
+				Limit: all, MaxRetries: all, Claimant: claimant, Now: clock(now), AppliedUntil: applied,
+			})))
+		}
+		enqueue(t, s, channel, 0, "claimed")
+		get("a", 10, nil) // until 70
+		enqueue(t, s, channel, 1, "never claimed")
+		same(t, test.why, test.want, get("b", 100, test.applied))
+	}
 }
 
 // A restarted bot has the name of the one before, and does not know what that one sent.
