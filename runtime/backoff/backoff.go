@@ -53,3 +53,13 @@ func Wait(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	case <-timer.C:
 	}
 }
+
+// OutboundAttempts is how many attempts an outbound line has before it is abandoned: the first one, and one after each
+// OutboundDelay. The bot and the database apply the same rule, the bot also for a database service that takes no
+// reports on failures.
+const OutboundAttempts = 4
+
+// OutboundDelay returns how long an outbound line waits after its last failure: 2, 4 and 8 minutes.
+func OutboundDelay(failures int) time.Duration {
+	return time.Minute << min(max(failures, 1), OutboundAttempts-1)
+}

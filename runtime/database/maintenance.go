@@ -70,7 +70,7 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 		return bus.MaintenanceReply{Error: "the service stops"}
 	}
 	began := time.Now()
-	removed := map[store.Prunable]int64{}
+	removed := map[store.RowKind]int64{}
 	err := e.prune(ctx, began, removed)
 	if err == nil {
 		err = e.store.Optimize(ctx)
@@ -110,7 +110,7 @@ func (e *Engine) measure(ctx context.Context) error {
 }
 
 // prune removes rows in small steps and counts them in removed, also those before an error.
-func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.Prunable]int64) error {
+func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.RowKind]int64) error {
 	for _, rule := range e.maintenance.retention.Rules(now) {
 		for {
 			n, err := e.store.Prune(ctx, rule, pruneStep)

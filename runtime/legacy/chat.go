@@ -78,7 +78,7 @@ type line struct {
 type ownLines map[line][]time.Time
 
 func (i *importer) ownLines(ctx context.Context) (ownLines, error) {
-	lines, err := i.Target.ChatBeside(ctx, i.Channel, idMarker)
+	lines, err := i.Target.ChatWithout(ctx, i.Channel, idMarker)
 	if err != nil {
 		return nil, err
 	}

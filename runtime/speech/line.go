@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 )
@@ -135,7 +136,7 @@ func (l *line) markAppeared() {
 // markFailed notes a failed attempt and reports whether the line is given up.
 func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	l.attempts = max(l.attempts, l.retryCount) + 1
-	l.notBefore = now.Add(retryDelay(l.attempts))
+	l.notBefore = now.Add(backoff.OutboundDelay(l.attempts))
 	switch {
 	case outcome == Muted, outcome == Forbidden:
 		l.missing = ""
@@ -152,18 +153,11 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 		l.on(refused)
 	}
 	permanent = l.state == abandoned
-	if l.attempts >= maxAttempts {
+	if l.attempts >= backoff.OutboundAttempts {
 		l.on(exhausted)
 	}
 	return permanent
 }
-
-// maxAttempts is how many attempts a line has: the first, and those 2, 4 and 8 minutes after a failure. The store
-// has the same rule (store.MaxAttempts); it is applied here too because a line is handed out again until the report
-// of its failure is stored, and because the Python service stores none.
-const maxAttempts = 4
-
-func retryDelay(attempts int) time.Duration { return time.Minute << min(attempts, maxAttempts) }
 
 // mayTry reports whether an attempt may begin, when the service has counted retryCount failures. A service that has
 // stored the last failure knows best when the line is due.

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/store"
 )
 
 // TestEveryTransition has a line in each state go through what can happen to it, by the methods that the Speaker
@@ -14,8 +14,8 @@ func TestEveryTransition(t *testing.T) {
 	now := time.Now()
 	on := func(e event) func(*line) { return func(l *line) { l.on(e) } }
 	fail := func(o Outcome) func(*line) { return func(l *line) { l.markFailed(o, now) } }
-	failFourth := func(l *line) { l.retryCount = maxAttempts - 1; l.markFailed(Unanswered, now) }
-	refuseFourth := func(l *line) { l.retryCount = maxAttempts - 1; l.markFailed(Filtered, now) }
+	failFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Unanswered, now) }
+	refuseFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Filtered, now) }
 	appearFirst := func(l *line) { l.markAppeared() }
 	appearLast := func(l *line) { l.next = len(l.parts) - 1; l.markAppeared() }
 	tests := []struct {
@@ -100,10 +100,7 @@ func TestOutcomesOfAttempts(t *testing.T) {
 	}
 }
 
-func TestBackoffIsThatOfTheStore(t *testing.T) {
-	if maxAttempts != store.MaxAttempts {
-		t.Errorf("%d attempts, the store has %d", maxAttempts, store.MaxAttempts)
-	}
+func TestAFailedLineIsTriedAgainAfterTheDelaysOfTheDatabase(t *testing.T) {
 	now := time.Now()
 	l := newLine(bus.OutboundMessage{ID: 1, Message: "hello"})
 	for _, minutes := range []int{2, 4, 8} {

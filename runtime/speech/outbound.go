@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -37,7 +38,7 @@ func (s *Speaker) fetch(ctx context.Context) func() {
 	o := &s.outbound
 	o.wanted, o.fetching, o.limit = false, true, 1+o.useless
 	request := bus.OutboundGetRequest{
-		Limit: new(o.limit), MaxRetries: new(maxAttempts), Claimant: s.Claimant, Origin: s.Origin,
+		Limit: new(o.limit), MaxRetries: new(backoff.OutboundAttempts), Claimant: s.Claimant, Origin: s.Origin,
 	}
 	return func() {
 		var got answer

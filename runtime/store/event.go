@@ -1,21 +1,31 @@
-// Package store says what the database keeps and how it answers: events go in through Apply,
-// which holds every rule about rows, and questions are answered from what the rows say.
 package store
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
 
-// Channel is the key that every row belongs to.
+// Channel identifies a CyTube channel. All rows belong to one.
 type Channel struct {
-	// Server is the CyTube site's base URL, lower case, without a trailing slash.
+	// Server is the base URL of the CyTube site, in lower case and without a trailing slash.
 	Server string
-	// Name is the channel's name; two spellings that differ in case are one channel.
+	// Name is the channel's name. Spellings that differ in case are the same channel.
 	Name string
 }
 
-// Event is one thing that happened in a channel.
+// Fold returns the form in which channels are compared.
+func (c Channel) Fold() Channel {
+	return Channel{Server: Fold(c.Server), Name: Fold(c.Name)}
+}
+
+// Fold returns the form in which names are compared.
+func Fold(name string) string { return strings.ToLower(name) }
+
+// Event is something that happened in a channel.
 type Event struct {
-	// ID is unique for the event: applying two events with one ID is applying one of them.
-	// IDs of one channel sort by time.
+	// ID identifies the event: applying it again changes nothing. The IDs of a channel's events sort by time.
 	ID      string
 	Channel Channel
 	// At is when it happened, in milliseconds.
@@ -24,13 +34,13 @@ type Event struct {
 	Fact Fact
 }
 
-// Fact is what happened: one of the types of this file.
+// Fact is what happened. The types that implement it are in this file.
 type Fact interface{ fact() }
 
-// UserJoined says that a user came into the channel, or was there when the bot came.
+// UserJoined reports that a user joined the channel, or was there when the bot joined.
 type UserJoined struct{ Username string }
 
-// UserLeft says that a user left the channel, or that the bot lost sight of them.
+// UserLeft reports that a user left the channel, or that the bot cannot see them any more.
 type UserLeft struct{ Username string }
 
 // ChatLine is a line of chat.
@@ -40,23 +50,23 @@ type ChatLine struct {
 	Text string
 }
 
-// UserCount is a sample of how many were there.
+// UserCount is a sample of the number of users.
 type UserCount struct {
-	// Chat counts the named users, Connected everybody.
+	// Chat is the number of named users, Connected that of all connections.
 	Chat, Connected int
 }
 
 // HighWater raises the channel's maxima.
 type HighWater struct {
 	Chat int
-	// Connected is nil when it is not known.
+	// Connected is nil if unknown.
 	Connected *int
 }
 
-// Action says that a user did something with the bot.
+// Action is something that a user did with the bot.
 type Action struct {
 	Username string
-	// Type is a word for the kind of action, for example ActionPMCommand.
+	// Type is the kind of action, for example ActionPMCommand.
 	Type string
 	// Details are for people.
 	Details string
@@ -65,8 +75,8 @@ type Action struct {
 // ActionPMCommand is the Action.Type of a command by private message.
 const ActionPMCommand = "pm_command"
 
-// Status is the bot's state. A nil field leaves what is stored. The fields' names in JSON are those
-// under which they are stored.
+// Status is the bot's state. A nil field leaves the stored value unchanged. The names of the fields in JSON are those
+// under which they are stored; this is their only list in the store.
 type Status struct {
 	BotName               *string  `json:"bot_name,omitempty"`
 	BotRank               *float64 `json:"bot_rank,omitempty"`
@@ -79,9 +89,44 @@ type Status struct {
 	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
 	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
 	BotConnected          *bool    `json:"bot_connected,omitempty"`
-	// WatchingSince is when the bot came and knew who was there. It is not a field with a last writer: each
-	// stay of a bot has its own. Whoever was there has a UserJoined of this very moment.
+	// WatchingSince is when the bot joined and knew who was there. It starts a Watch, and everyone who was there has a
+	// UserJoined of exactly this time. It is not a field with a last writer.
 	WatchingSince *time.Time `json:"-"`
+}
+
+// Fields returns the fields that are set, as JSON by their names. Each is stored as a row of its own, because each has
+// its own last writer.
+func (s Status) Fields() (map[string]string, error) {
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a status: %w", err)
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(encoded, &raw); err != nil {
+		return nil, fmt.Errorf("splitting a status into its fields: %w", err)
+	}
+	fields := make(map[string]string, len(raw))
+	for name, value := range raw {
+		fields[name] = string(value)
+	}
+	return fields, nil
+}
+
+// StatusFromFields is the inverse of Fields. It ignores fields that a later version stored.
+func StatusFromFields(fields map[string]string) (Status, error) {
+	raw := make(map[string]json.RawMessage, len(fields))
+	for name, value := range fields {
+		raw[name] = json.RawMessage(value)
+	}
+	encoded, err := json.Marshal(raw)
+	if err != nil {
+		return Status{}, fmt.Errorf("joining the fields of a status: %w", err)
+	}
+	var status Status
+	if err := json.Unmarshal(encoded, &status); err != nil {
+		return Status{}, fmt.Errorf("decoding a status: %w", err)
+	}
+	return status, nil
 }
 
 // OutboundSent reports that an outbound message appeared in the channel. It wins over every failure of the message,
@@ -124,3 +169,71 @@ func (Status) fact()         {}
 func (Action) fact()         {}
 func (OutboundSent) fact()   {}
 func (OutboundFailed) fact() {}
+
+// Normalize prepares events for a database. Every store calls it first, so that all store the same. It removes events
+// that lack the user they are about, cuts times to milliseconds and cleans texts.
+func Normalize(events []Event) []Event {
+	normal := make([]Event, 0, len(events))
+	for _, event := range events {
+		event.ID = CleanText(event.ID)
+		event.Channel = Channel{Server: CleanText(event.Channel.Server), Name: CleanText(event.Channel.Name)}
+		event.At = time.UnixMilli(event.At.UnixMilli()).UTC()
+		event.Fact = normalizeFact(event.Fact)
+		if event.Fact != nil {
+			normal = append(normal, event)
+		}
+	}
+	return normal
+}
+
+// normalizeFact returns nil for a fact that lacks its user.
+func normalizeFact(fact Fact) Fact {
+	switch fact := fact.(type) {
+	case UserJoined:
+		return withUser(fact.Username, UserJoined{Username: CleanText(fact.Username)})
+	case UserLeft:
+		return withUser(fact.Username, UserLeft{Username: CleanText(fact.Username)})
+	case ChatLine:
+		return withUser(fact.Username, ChatLine{Username: CleanText(fact.Username), Text: CleanText(fact.Text)})
+	case Action:
+		return withUser(fact.Username, Action{
+			Username: CleanText(fact.Username), Type: CleanText(fact.Type), Details: CleanText(fact.Details),
+		})
+	case Status:
+		fact.BotName = cleanPointer(fact.BotName)
+		fact.ChannelName = cleanPointer(fact.ChannelName)
+		fact.CurrentMediaTitle = cleanPointer(fact.CurrentMediaTitle)
+		if fact.WatchingSince != nil {
+			fact.WatchingSince = new(time.UnixMilli(fact.WatchingSince.UnixMilli()).UTC())
+		}
+		return fact
+	case OutboundFailed:
+		fact.Error = CleanText(fact.Error)
+		fact.Attempts = min(max(fact.Attempts, 0), MaxAttempts-1)
+		return fact
+	default:
+		return fact
+	}
+}
+
+func withUser(name string, fact Fact) Fact {
+	if name == "" {
+		return nil
+	}
+	return fact
+}
+
+// CleanText replaces what a database's text cannot hold by U+FFFD. NUL ends a text in SQLite and is forbidden in
+// PostgreSQL; invalid UTF-8 would fail later, in a client.
+func CleanText(text string) string {
+	const replacement = "\uFFFD"
+	return strings.ReplaceAll(strings.ToValidUTF8(text, replacement), "\x00", replacement)
+}
+
+func cleanPointer(text *string) *string {
+	if text == nil {
+		return nil
+	}
+	clean := CleanText(*text)
+	return &clean
+}

@@ -6,9 +6,22 @@ import (
 	"time"
 )
 
-// sessionGap is the longest absence that does not end a session: a reload, a lost connection, or a
-// bot's restart, which sees everybody leave and join.
-const sessionGap = time.Minute
+// User is what is known about a user of a channel.
+type User struct {
+	// Username is the latest spelling.
+	Username            string
+	FirstSeen, LastSeen time.Time
+	Lines               int
+	// Connected is the total time of all sessions, an open one up to LastSeen, and of imported data.
+	Connected time.Duration
+	// Sessions are ordered from oldest to newest.
+	Sessions []Session
+	// SessionStart is when the open session began; nil if there is none.
+	SessionStart *time.Time
+}
+
+// Session is a time in which a user was in the channel. Leave is the zero time while the session is open.
+type Session struct{ Join, Leave time.Time }
 
 // Presence is a stored UserJoined or UserLeft.
 type Presence struct {
@@ -17,63 +30,65 @@ type Presence struct {
 	Joined bool
 }
 
-// Watch is a stay of a bot in a channel: since when it knew who was there, and until when it is known to have
-// been there.
+// Watch is a stay of a bot in a channel: since when it knew who was there, and until when it is known to have been there.
 type Watch struct{ Since, Until time.Time }
 
-// Sessions says from when to when a user was there, oldest first. The facts may come in any order and
-// from several bots, and so may the watches of the channel. The last session may be open: then its Leave is the
-// zero time.
+// sessionGap is the longest absence that does not end a session: a reload, a lost connection, or a restart of the bot,
+// which records that everyone left and joined.
+const sessionGap = time.Minute
+
+// Sessions derives a user's sessions, oldest first, from their joins and leaves and from the watches of the channel, all
+// in any order. The last session may be open.
 //
-// A user who joins twice was there in between, since a bot that comes back tells everybody anew. One whom it does
-// not tell has left unseen: their session ends when the bot before was last known to be there.
-// A user who leaves without having joined has no session: nobody saw its start.
-func Sessions(facts []Presence, watches []Watch) []Session {
-	facts = append(slices.Clone(facts), unseen(facts, watches)...)
-	slices.SortFunc(facts, func(a, b Presence) int {
-		// Within a millisecond the ids tell the order: a reload is a leave and a join at once.
+// A user who joins twice was there in between, since a bot that joins the channel records everyone who is there as
+// joined. If a user is not among them, they left while no bot watched: their session ends when the previous bot was last
+// known to be there. A user who leaves without having joined has no session, since its start is unknown.
+func Sessions(presence []Presence, watches []Watch) []Session {
+	presence = append(slices.Clone(presence), unseenLeaves(presence, watches)...)
+	slices.SortFunc(presence, func(a, b Presence) int {
+		// The IDs order the events of a millisecond: a reload is a leave and a join at the same time.
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	})
 	var sessions []Session
-	for _, fact := range facts {
+	for _, event := range presence {
 		last := len(sessions) - 1
 		open := last >= 0 && sessions[last].Leave.IsZero()
 		switch {
-		case fact.Joined && open:
-		case fact.Joined && last >= 0 && fact.At.Sub(sessions[last].Leave) <= sessionGap:
+		case event.Joined && open:
+		case event.Joined && last >= 0 && event.At.Sub(sessions[last].Leave) <= sessionGap:
 			sessions[last].Leave = time.Time{}
-		case fact.Joined:
-			sessions = append(sessions, Session{Join: fact.At})
+		case event.Joined:
+			sessions = append(sessions, Session{Join: event.At})
 		case open:
-			sessions[last].Leave = fact.At
+			sessions[last].Leave = event.At
 		}
 	}
 	return sessions
 }
 
-// afterAll is behind every id of an event.
-const afterAll = "\xff"
+// lastID sorts after the ID of every event.
+const lastID = "\xff"
 
-// unseen are the leaves that no bot saw: at the beginning of every watch that does not find the user there.
-func unseen(facts []Presence, watches []Watch) (leaves []Presence) {
+// unseenLeaves returns the leaves that no bot saw: one for each watch that begins without the user.
+func unseenLeaves(presence []Presence, watches []Watch) (leaves []Presence) {
 	var joins []time.Time
-	for _, fact := range facts {
-		if fact.Joined {
-			joins = append(joins, fact.At)
+	for _, event := range presence {
+		if event.Joined {
+			joins = append(joins, event.At)
 		}
 	}
 	slices.SortFunc(joins, time.Time.Compare)
 	watches = slices.Clone(watches)
 	slices.SortFunc(watches, func(a, b Watch) int { return a.Since.Compare(b.Since) })
-	var watched time.Time // until when the watches before saw
+	var watched time.Time // the latest end of the watches so far
 	for _, watch := range watches {
-		at, there := slices.BinarySearchFunc(joins, watch.Since, time.Time.Compare)
-		if !there && at > 0 && !watched.IsZero() {
+		at, present := slices.BinarySearchFunc(joins, watch.Since, time.Time.Compare)
+		if !present && at > 0 && !watched.IsZero() {
 			left := earlier(watched, watch.Since)
 			if last := joins[at-1]; last.After(left) {
-				left = last // seen by one that is not known to have lived so long
+				left = last // the bot that saw the join has not reported its status since
 			}
-			leaves = append(leaves, Presence{ID: afterAll, At: left})
+			leaves = append(leaves, Presence{ID: lastID, At: left})
 		}
 		if watch.Until.After(watched) {
 			watched = watch.Until
@@ -89,10 +104,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// Session is a time in which a user was there. Leave is the zero time while they still are.
-type Session struct{ Join, Leave time.Time }
-
-// WithSessions fills in what User derives from sessions. LastSeen must be known.
+// WithSessions returns u with the fields that are derived from its sessions. LastSeen must be set.
 func (u User) WithSessions(sessions []Session) User {
 	u.Sessions = sessions
 	for _, session := range sessions {

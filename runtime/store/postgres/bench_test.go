@@ -28,19 +28,19 @@ func BenchmarkInsert(b *testing.B) {
 		}
 	}()
 	table := relational.Table{Name: "chat", Columns: []string{"event_id", "channel_id", "at", "username", "text"}}
-	for name, insert := range map[string]func(relational.Session, [][]any) error{
-		"arrays": func(s relational.Session, rows [][]any) error {
+	for name, insert := range map[string]func(relational.Tx, [][]any) error{
+		"arrays": func(s relational.Tx, rows [][]any) error {
 			_, err := s.Insert(b.Context(), table, rows)
 			return err
 		},
-		"statements": func(s relational.Session, rows [][]any) error {
+		"statements": func(s relational.Tx, rows [][]any) error {
 			const query = `INSERT INTO chat (event_id, channel_id, at, username, text) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (event_id) DO NOTHING`
 			batch := &pgx.Batch{}
 			for _, row := range rows {
 				batch.Queue(query, row...)
 			}
-			return s.(session).on.SendBatch(b.Context(), batch).Close()
+			return s.(tx).executor.SendBatch(b.Context(), batch).Close()
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -55,7 +55,7 @@ ON CONFLICT (event_id) DO NOTHING`
 					at := int64(1763700000000 + n*size + i)
 					rows = append(rows, []any{fmt.Sprintf("%012x-0123456789abcdef", at), int64(1), at, "alice", "a line of chat"})
 				}
-				if err := s.db.Write(b.Context(), func(s relational.Session) error { return insert(s, rows) }); err != nil {
+				if err := s.db.Write(b.Context(), func(s relational.Tx) error { return insert(s, rows) }); err != nil {
 					b.Fatal(err)
 				}
 			}

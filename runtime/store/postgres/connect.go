@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rosey.dev/rosey/runtime/config"
@@ -16,21 +17,21 @@ import (
 )
 
 const (
-	// connectTimeout bounds one attempt, where the URL does not.
+	// connectTimeout limits one attempt to connect, unless the URL has a limit.
 	connectTimeout = 10 * time.Second
-	// connectionAge is after which time a connection is made anew: so long an old URL is in use at most.
-	connectionAge = 10 * time.Minute
+	// maxConnectionAge is after what time a connection is replaced, and so how long an old URL is used at most.
+	maxConnectionAge = 10 * time.Minute
 )
 
-// connector makes connections to one database, by the URL that is in a file at the time.
+// connector opens connections to one database, with the URL that a file has at the time.
 type connector struct {
 	urlFile  string
 	readOnly bool
-	// identity is that of the database that was opened; nil before.
+	// identity is the identity of the database, nil before it is known.
 	identity atomic.Pointer[string]
 }
 
-// readURL never shows the URL in an error: the driver's own words quote it.
+// readURL returns errors of its own instead of the driver's, which quote the URL and its password.
 func readURL(urlFile string) (*pgxpool.Config, error) {
 	text, err := config.ReadSecret(urlFile)
 	if errors.Is(err, config.ErrSecretAbsent) {
@@ -39,14 +40,14 @@ func readURL(urlFile string) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	noURL := fmt.Errorf("%w: %s does not hold one, expected postgres://user:password@host:port/database",
+	invalid := fmt.Errorf("%w: %s does not hold one, expected postgres://user:password@host:port/database",
 		store.ErrURLAbsent, urlFile)
 	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
-		return nil, noURL
+		return nil, invalid
 	}
 	settings, err := pgxpool.ParseConfig(text)
 	if err != nil {
-		return nil, noURL
+		return nil, invalid
 	}
 	if settings.ConnConfig.ConnectTimeout == 0 {
 		settings.ConnConfig.ConnectTimeout = connectTimeout
@@ -58,7 +59,7 @@ func readURL(urlFile string) (*pgxpool.Config, error) {
 	return settings, nil
 }
 
-// connConfig is how to connect now.
+// connConfig returns the settings for a new connection.
 func (c *connector) connConfig() (*pgx.ConnConfig, error) {
 	settings, err := readURL(c.urlFile)
 	if err != nil {
@@ -70,13 +71,13 @@ func (c *connector) connConfig() (*pgx.ConnConfig, error) {
 	return settings.ConnConfig, nil
 }
 
-// pool connects when it is used first.
+// pool returns a pool that connects when it is first used.
 func (c *connector) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	settings, err := readURL(c.urlFile)
 	if err != nil {
 		return nil, err
 	}
-	settings.MaxConnLifetime = min(settings.MaxConnLifetime, connectionAge)
+	settings.MaxConnLifetime = min(settings.MaxConnLifetime, maxConnectionAge)
 	settings.BeforeConnect = func(_ context.Context, connConfig *pgx.ConnConfig) error {
 		fresh, err := c.connConfig()
 		if err != nil {
@@ -85,7 +86,7 @@ func (c *connector) pool(ctx context.Context) (*pgxpool.Pool, error) {
 		*connConfig = *fresh
 		return nil
 	}
-	settings.AfterConnect = c.check
+	settings.AfterConnect = c.checkIdentity
 	pool, err := pgxpool.NewWithConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("preparing connections: %w", classify(err))
@@ -93,25 +94,8 @@ func (c *connector) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// check refuses a connection to another database than the one that was opened: a URL that changed may
-// have a new password or host, but a service must not spread its rows over two databases.
-func (c *connector) check(ctx context.Context, conn *pgx.Conn) error {
-	opened := c.identity.Load()
-	if opened == nil {
-		return nil
-	}
-	var identity string
-	if err := conn.QueryRow(ctx, "SELECT id FROM identity").Scan(&identity); err != nil {
-		return fmt.Errorf("reading the identity of the database: %w", err)
-	}
-	if identity != *opened {
-		return fmt.Errorf("the URL file %s leads to another database now: restart to use it", c.urlFile)
-	}
-	return nil
-}
-
-// only has all further connections lead to the database that s has open.
-func (c *connector) only(ctx context.Context, s *Store) error {
+// fixIdentity has all further connections refused that lead to another database than that of s.
+func (c *connector) fixIdentity(ctx context.Context, s *Store) error {
 	identity, err := s.Identity(ctx)
 	if err != nil {
 		return err
@@ -119,3 +103,75 @@ func (c *connector) only(ctx context.Context, s *Store) error {
 	c.identity.Store(&identity)
 	return nil
 }
+
+// checkIdentity refuses a connection to another database: a changed URL may have a new password or host, but a service
+// must not spread its rows over two databases.
+func (c *connector) checkIdentity(ctx context.Context, conn *pgx.Conn) error {
+	expected := c.identity.Load()
+	if expected == nil {
+		return nil
+	}
+	var identity string
+	if err := conn.QueryRow(ctx, "SELECT id FROM identity").Scan(&identity); err != nil {
+		return fmt.Errorf("reading the identity of the database: %w", err)
+	}
+	if identity != *expected {
+		return fmt.Errorf("the URL file %s leads to another database now: restart to use it", c.urlFile)
+	}
+	return nil
+}
+
+// classify wraps errors of the driver in those of package store where one applies.
+func classify(err error) error {
+	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		return store.ErrURLAbsent // the driver's error quotes the URL
+	}
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		err = fmt.Errorf("connecting to the database server: %w", oneLineError{errors.Unwrap(connect)})
+	}
+	failure, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	meaning := meaningOf(failure.Code)
+	if meaning == nil || errors.Is(err, meaning) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", meaning, err)
+}
+
+// meaningOf returns the error of package store for an SQLSTATE, or nil.
+func meaningOf(code string) error {
+	switch code {
+	case "53100": // disk_full
+		return store.ErrFull
+	case "3D000", // invalid_catalog_name: there is no such database
+		"3F000", // invalid_schema_name: there is no schema to create tables in
+		"42501": // insufficient_privilege
+		return store.ErrRefused
+	}
+	switch code[:min(len(code), 2)] {
+	case "28": // invalid authorization
+		return store.ErrRefused
+	case "22", // data exception
+		"23", // integrity constraint violation
+		"54": // program limit exceeded: for example, a key that is too long for its index
+		return store.ErrRejected
+	}
+	return nil
+}
+
+// isConflict reports whether a transaction failed because of another one.
+func isConflict(err error) bool {
+	failure, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (failure.Code == "40001" || failure.Code == "40P01") // serialization failure, deadlock
+}
+
+// oneLineError puts an error on one line, for logs and the status: the driver writes one line for each address.
+type oneLineError struct{ error }
+
+// Error implements error.
+func (e oneLineError) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+// Unwrap returns the original error.
+func (e oneLineError) Unwrap() error { return e.error }

@@ -1,17 +1,34 @@
-// Package postgres keeps a store.Store in a PostgreSQL database. Several services may use one database
-// at once.
 package postgres
 
 import (
 	"context"
+	"database/sql"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// Store is a store.Importer in a PostgreSQL database.
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+func migrations() fs.FS {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		panic(err) // the name is a constant and the compiler has checked it
+	}
+	return files
+}
+
+// Store is a store.Importer with a PostgreSQL database.
 type Store struct {
 	relational.Store
 
@@ -20,43 +37,43 @@ type Store struct {
 
 var _ store.Importer = (*Store)(nil)
 
-// Open connects to the database whose URL is in a file (see config.ReadSecret) and brings its schema up
-// to date. The file is read again for every connection.
+// Open connects to the database whose URL is in a file (see config.ReadSecret) and brings its schema up to date. The
+// file is read again for every connection.
 func Open(ctx context.Context, urlFile string) (*Store, error) {
 	return open(ctx, urlFile, false)
 }
 
-// OpenReadOnly connects to the database to look at it. Methods that write fail.
+// OpenReadOnly connects to a database for reading. Methods that write fail.
 func OpenReadOnly(ctx context.Context, urlFile string) (*Store, error) {
 	return open(ctx, urlFile, true)
 }
 
 func open(ctx context.Context, urlFile string, readOnly bool) (*Store, error) {
-	opened, err := tryOpen(ctx, urlFile, readOnly)
+	opened, err := connect(ctx, urlFile, readOnly)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database of URL file %s: %w", urlFile, classify(err))
 	}
 	return opened, nil
 }
 
-func tryOpen(ctx context.Context, urlFile string, readOnly bool) (*Store, error) {
+func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error) {
 	if !readOnly {
 		if err := migrate(ctx, urlFile); err != nil {
 			return nil, err
 		}
 	}
-	guard := &connector{urlFile: urlFile, readOnly: readOnly}
-	pool, err := guard.pool(ctx)
+	c := &connector{urlFile: urlFile, readOnly: readOnly}
+	pool, err := c.pool(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: &database{session: session{pool}, pool: pool, guard: guard}}
+	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c}}
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 		err = relational.CheckSchema(ctx, s.db, migrations())
 	}
 	if err == nil {
-		err = guard.only(ctx, s)
+		err = c.fixIdentity(ctx, s)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -70,15 +87,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// tables are all of ours, in the order in which a row is there before those that refer to it.
-var tables = []string{
-	"identity", "channels", "users", "presence", "chat", "user_counts", "high_water", "status", "outbound",
-	"user_actions", "kv", "dead_letters",
-}
-
 // Optimize implements store.Store. The server's autovacuum does the rest.
 func (s *Store) Optimize(ctx context.Context) error {
-	for _, table := range tables {
+	for _, table := range relational.TableNames() {
 		if _, err := s.db.Exec(ctx, "ANALYZE "+table); err != nil {
 			return fmt.Errorf("analyzing table %s: %w", table, err)
 		}
@@ -86,13 +97,58 @@ func (s *Store) Optimize(ctx context.Context) error {
 	return nil
 }
 
-// Size implements store.Store: our tables with their indexes.
+// Size implements store.Store. It is the size of our tables and their indexes.
 func (s *Store) Size(ctx context.Context) (int64, error) {
 	const query = `SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint
 FROM unnest($1::text[]) AS name`
-	sizes, err := relational.Select(ctx, s.db, query, []any{tables}, func(size *int64) []any { return []any{size} })
+	sizes, err := relational.Select(ctx, s.db, query, []any{relational.TableNames()}, func(size *int64) []any {
+		return []any{size}
+	})
 	if err != nil {
 		return 0, fmt.Errorf("measuring the database: %w", err)
 	}
 	return sizes[0], nil // a sum is always one row
+}
+
+const (
+	// migrationLock is the key of the advisory lock for the schema. It must be the same in all versions, and is a number
+	// that no other program is likely to use.
+	migrationLock = 0x726f736579 // "rosey"
+	// closeTimeout limits how long closing a connection may take.
+	closeTimeout = 5 * time.Second
+)
+
+// migrate brings the schema up to date while it holds the lock of the schema.
+func migrate(ctx context.Context, urlFile string) (err error) {
+	connConfig, err := (&connector{urlFile: urlFile}).connConfig()
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, connConfig)
+	if err != nil {
+		return classify(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		_ = conn.Close(ctx) // the server ends the transaction, and so releases the lock
+	}()
+	// The lock belongs to a transaction: one of a session would stay with the connection of a pooler.
+	lock, err := conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning a transaction: %w", classify(err))
+	}
+	if _, err := lock.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
+		return fmt.Errorf("waiting for the lock of the schema: %w", classify(err))
+	}
+	db := stdlib.OpenDB(*connConfig)
+	defer func() { err = errors.Join(err, closeDB(db)) }()
+	return classify(relational.Migrate(ctx, goose.DialectPostgres, db, migrations()))
+}
+
+func closeDB(db *sql.DB) error {
+	if err := db.Close(); err != nil {
+		return fmt.Errorf("closing the connection of the migrations: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package relational
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,10 +10,9 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// How rows merge with those that are there. CASE, since each database has a function of its own for the
-// greater of two values.
-const (
-	userSQL = `INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
+// userSQL merges what a batch says about a user into the row. Unlike the merge of usersTable it adds the lines: they are
+// those of chat rows that the batch has inserted.
+const userSQL = `INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (channel_id, name_key) DO UPDATE SET
   name = CASE WHEN (excluded.name_at, excluded.name) > (users.name_at, users.name)
@@ -22,77 +22,52 @@ ON CONFLICT (channel_id, name_key) DO UPDATE SET
   last_seen = CASE WHEN excluded.last_seen > users.last_seen THEN excluded.last_seen ELSE users.last_seen END,
   chat_lines = users.chat_lines + excluded.chat_lines`
 
-	highWaterSQL = `INSERT INTO high_water (channel_id, chat, chat_at, connected, connected_at)
-VALUES ($1, $2, $3, $4, $3)
-ON CONFLICT (channel_id) DO UPDATE SET` + highWaterMerge
-
-	// The earliest time wins a tie.
-	highWaterMerge = `
-  chat_at = CASE WHEN excluded.chat > high_water.chat
-      OR excluded.chat = high_water.chat AND excluded.chat_at < high_water.chat_at
-    THEN excluded.chat_at ELSE high_water.chat_at END,
-  chat = CASE WHEN excluded.chat > high_water.chat THEN excluded.chat ELSE high_water.chat END,
-  connected_at = CASE WHEN excluded.connected > high_water.connected
-      OR excluded.connected = high_water.connected AND excluded.connected_at < high_water.connected_at
-    THEN excluded.connected_at ELSE high_water.connected_at END,
-  connected = CASE WHEN excluded.connected > high_water.connected
-    THEN excluded.connected ELSE high_water.connected END`
-
-	statusSQL = `INSERT INTO status (channel_id, field, value, at, event_id) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (channel_id, field) DO UPDATE SET
-  value = excluded.value, at = excluded.at, event_id = excluded.event_id
-WHERE (excluded.at, excluded.event_id) > (status.at, status.event_id)`
-
-	watchSQL = `INSERT INTO watches (channel_id, since, until) VALUES ($1, $2, $3)
-ON CONFLICT (channel_id, since) DO UPDATE SET
-  until = CASE WHEN excluded.until > watches.until THEN excluded.until ELSE watches.until END`
-)
-
 // Apply implements store.Store.
 func (s Store) Apply(ctx context.Context, events []store.Event) error {
 	normal := store.Normalize(events)
 	if len(normal) == 0 {
 		return nil
 	}
-	return s.db.Write(ctx, func(session Session) error {
-		channels, err := s.findChannels(ctx, session, normal)
+	return s.db.Write(ctx, func(tx Tx) error {
+		channels, err := s.findChannels(ctx, tx, normal)
 		if err != nil {
 			return err
 		}
 		b := newBatch()
 		for _, event := range normal {
-			if err := b.add(event, channels[fold(event.Channel)]); err != nil {
+			if err := b.add(event, channels[foldChannel(event.Channel)]); err != nil {
 				return fmt.Errorf("storing %T %s: %w", event.Fact, event.ID, err)
 			}
 		}
-		return b.write(ctx, session)
+		return b.write(ctx, tx)
 	})
 }
 
-// findChannels reads the rows of the channels that events belong to, in the order of their names. Reports on outbound
-// messages need no channel.
+// findChannels returns the rows of the channels of events by their folded names. Reports on outbound messages need no
+// channel.
 func (s Store) findChannels(
-	ctx context.Context, session Session, events []store.Event,
+	ctx context.Context, tx Tx, events []store.Event,
 ) (map[store.Channel]channelRow, error) {
-	spelled := map[store.Channel]store.Channel{}
+	spelling := map[store.Channel]store.Channel{}
 	var keys []store.Channel
 	for _, event := range events {
 		switch event.Fact.(type) {
 		case store.OutboundSent, store.OutboundFailed:
 			continue
 		}
-		key := fold(event.Channel)
-		if _, known := spelled[key]; !known {
-			spelled[key] = event.Channel
+		key := foldChannel(event.Channel)
+		if _, known := spelling[key]; !known {
+			spelling[key] = event.Channel
 			keys = append(keys, key)
 		}
 	}
+	// All transactions lock channels in one order.
 	slices.SortFunc(keys, func(a, b store.Channel) int {
 		return strings.Compare(a.Server+"\x00"+a.Name, b.Server+"\x00"+b.Name)
 	})
 	rows := make(map[store.Channel]channelRow, len(keys))
 	for _, key := range keys {
-		row, err := s.findChannel(ctx, session, spelled[key])
+		row, err := s.findChannel(ctx, tx, spelling[key])
 		if err != nil {
 			return nil, err
 		}
@@ -101,40 +76,215 @@ func (s Store) findChannels(
 	return rows, nil
 }
 
-func (b *batch) write(ctx context.Context, session Session) error {
-	for _, table := range insertOrder {
-		into := b.inserts[table.Name]
-		if into == nil {
-			continue
+// batch collects the rows of a transaction. They are written in one order by all services, since two transactions that
+// lock rows in the same order cannot deadlock.
+type batch struct {
+	inserts map[string]*insertion // by the table's name
+	users   map[userKey]*userRow
+	// Arguments of the statements that merge rows.
+	highWater, status, watches, sent, failed [][]any
+}
+
+// insertion is the rows of one table, each event ID once.
+type insertion struct {
+	rows  [][]any
+	known map[string]bool
+}
+
+type userKey struct {
+	channel int64
+	name    string // folded
+}
+
+// userRow is what the events of a batch say about a user, merged.
+type userRow struct {
+	name                string
+	nameAt              int64
+	firstSeen, lastSeen int64
+	lines               int64
+}
+
+func newBatch() *batch {
+	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}}
+}
+
+func (b *batch) add(event store.Event, channel channelRow) error {
+	at := event.At.UnixMilli()
+	switch fact := event.Fact.(type) {
+	case store.UserJoined:
+		b.presence(event.ID, channel, fact.Username, true, at)
+	case store.UserLeft:
+		b.presence(event.ID, channel, fact.Username, false, at)
+	case store.ChatLine:
+		b.chatLine(event.ID, channel, fact, at)
+	case store.UserCount:
+		b.insert(userCountsTable, event.ID, channel.id, at, int64(fact.Chat), int64(fact.Connected))
+	case store.HighWater:
+		connected := 0
+		if fact.Connected != nil {
+			connected = *fact.Connected
 		}
-		sortRows(into.rows, 1)
-		added, err := session.Insert(ctx, table, into.rows)
+		b.highWater = append(b.highWater, []any{channel.id, int64(fact.Chat), at, int64(connected), at})
+	case store.Status:
+		return b.addStatus(event.ID, channel, fact, at)
+	case store.Action:
+		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
+	case store.OutboundSent:
+		b.sent = append(b.sent, sentArguments(fact, at))
+	case store.OutboundFailed:
+		b.failed = append(b.failed, failedArguments(fact, at))
+	default:
+		return fmt.Errorf("%w: unknown type of fact %T", store.ErrRejected, fact)
+	}
+	return nil
+}
+
+func (b *batch) insert(table Table, id string, rest ...any) {
+	into := b.inserts[table.Name]
+	if into == nil {
+		into = &insertion{known: map[string]bool{}}
+		b.inserts[table.Name] = into
+	}
+	if !into.known[id] {
+		into.known[id] = true
+		into.rows = append(into.rows, append([]any{id}, rest...))
+	}
+}
+
+func (b *batch) presence(id string, channel channelRow, name string, joined bool, at int64) {
+	b.insert(presenceTable, id, channel.id, store.Fold(name), joined, at)
+	b.seen(channel.id, name, at)
+}
+
+// chatLine leaves out a line that may have been pruned, since it would be counted again.
+func (b *batch) chatLine(id string, channel channelRow, line store.ChatLine, at int64) {
+	if at > channel.prunedTo {
+		b.insert(chatTable, id, channel.id, at, line.Username, line.Text)
+	}
+	b.seen(channel.id, line.Username, at)
+}
+
+func (b *batch) addStatus(id string, channel channelRow, status store.Status, at int64) error {
+	fields, err := status.Fields()
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrRejected, err)
+	}
+	if since := status.WatchingSince; since != nil {
+		b.watches = append(b.watches, []any{channel.id, since.UnixMilli(), max(at, since.UnixMilli())})
+	}
+	for field, value := range fields {
+		b.status = append(b.status, []any{channel.id, field, value, at, id})
+	}
+	return nil
+}
+
+// seen merges as userSQL does.
+func (b *batch) seen(channel int64, name string, at int64) {
+	key := userKey{channel, store.Fold(name)}
+	user := b.users[key]
+	if user == nil {
+		user = &userRow{name: name, nameAt: at, firstSeen: at, lastSeen: at}
+		b.users[key] = user
+		return
+	}
+	if cmp.Or(cmp.Compare(at, user.nameAt), strings.Compare(name, user.name)) > 0 {
+		user.name, user.nameAt = name, at
+	}
+	user.firstSeen, user.lastSeen = min(user.firstSeen, at), max(user.lastSeen, at)
+}
+
+func (b *batch) write(ctx context.Context, tx Tx) error {
+	for _, table := range []Table{presenceTable, chatTable, userCountsTable, actionsTable} {
+		added, err := b.insertInto(ctx, tx, table)
 		if err != nil {
 			return fmt.Errorf("storing rows of %s: %w", table.Name, err)
 		}
 		if table.Name == chatTable.Name {
-			b.count(added)
+			b.countLines(added)
 		}
 	}
-	sortRows(b.marks, 1)
-	sortRows(b.fields, 2)
-	sortRows(b.watches, 2)
-	sortRows(b.sent, 1)
-	sortRows(b.failed, 1)
-	for _, merged := range []struct {
-		what, query string
-		rows        [][]any
+	for _, merge := range []struct {
+		table, query string
+		rows         [][]any
+		keys         int
 	}{
-		{"users", userSQL, b.userRows()}, {"records", highWaterSQL, b.marks}, {"the bot's status", statusSQL, b.fields},
-		{"when the bot was there", watchSQL, b.watches}, {"sent outbound messages", sentSQL, b.sent},
-		{"failed outbound messages", failedSQL, b.failed},
+		{usersTable.Name, userSQL, b.userRows(), 2},
+		{highWaterTable.Name, highWaterTable.upsert(), b.highWater, 1},
+		{statusTable.Name, statusTable.upsert(), b.status, 2},
+		{watchesTable.Name, watchesTable.upsert(), b.watches, 2},
+		{outboundTable.Name, sentSQL, b.sent, 1},
+		{outboundTable.Name, failedSQL, b.failed, 1},
 	} {
-		if len(merged.rows) == 0 {
+		if len(merge.rows) == 0 {
 			continue
 		}
-		if _, err := session.ExecAll(ctx, merged.query, merged.rows); err != nil {
-			return fmt.Errorf("storing %s: %w", merged.what, err)
+		sortRows(merge.rows, merge.keys)
+		if _, err := tx.ExecAll(ctx, merge.query, merge.rows); err != nil {
+			return fmt.Errorf("storing rows of %s: %w", merge.table, err)
 		}
 	}
 	return nil
+}
+
+// insertInto inserts the batch's rows of a table and returns the event IDs of those that did not exist.
+func (b *batch) insertInto(ctx context.Context, tx Tx, table Table) (added []string, err error) {
+	into := b.inserts[table.Name]
+	if into == nil {
+		return nil, nil
+	}
+	sortRows(into.rows, 1)
+	return tx.Insert(ctx, table, into.rows)
+}
+
+// countLines adds the chat rows that were inserted to the counts of their users.
+func (b *batch) countLines(added []string) {
+	isNew := make(map[string]bool, len(added))
+	for _, id := range added {
+		isNew[id] = true
+	}
+	chat := b.inserts[chatTable.Name]
+	if chat == nil {
+		return
+	}
+	for _, row := range chat.rows {
+		id, _ := row[0].(string)
+		channel, _ := row[1].(int64)
+		name, _ := row[3].(string)
+		if isNew[id] {
+			b.users[userKey{channel, store.Fold(name)}].lines++
+		}
+	}
+}
+
+// userRows returns the arguments of userSQL.
+func (b *batch) userRows() [][]any {
+	rows := make([][]any, 0, len(b.users))
+	for key, user := range b.users {
+		rows = append(rows, []any{
+			key.channel, key.name, user.name, user.nameAt, user.firstSeen, user.lastSeen, user.lines,
+		})
+	}
+	return rows
+}
+
+// sortRows sorts rows by their first columns, which are int64 or string. The sort is stable.
+func sortRows(rows [][]any, columns int) {
+	slices.SortStableFunc(rows, func(a, b []any) int {
+		for i := range columns {
+			if order := compare(a[i], b[i]); order != 0 {
+				return order
+			}
+		}
+		return 0
+	})
+}
+
+func compare(a, b any) int {
+	if number, ok := a.(int64); ok {
+		other, _ := b.(int64)
+		return cmp.Compare(number, other)
+	}
+	text, _ := a.(string)
+	other, _ := b.(string)
+	return strings.Compare(text, other)
 }

@@ -9,12 +9,12 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// theKey selects a key that has not expired.
-const theKey = ` FROM kv WHERE channel_id = ` + inChannel + ` AND plugin = $3 AND key = $4
+// unexpiredKey selects a key that has not expired.
+const unexpiredKey = ` FROM kv WHERE channel_id = ` + channelID + ` AND plugin = $3 AND key = $4
 AND (expires_at IS NULL OR expires_at > $5)`
 
 func keyArguments(key store.KVKey, now time.Time) []any {
-	return keyed(key.Channel, store.CleanText(key.Plugin), store.CleanText(key.Key), now.UnixMilli())
+	return channelArguments(key.Channel, store.CleanText(key.Plugin), store.CleanText(key.Key), now.UnixMilli())
 }
 
 // KVSet implements store.Store.
@@ -26,12 +26,12 @@ VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPD
 	if !entry.Expires.IsZero() {
 		expires = entry.Expires.UnixMilli()
 	}
-	err := s.db.Write(ctx, func(session Session) error {
-		channel, err := s.findChannel(ctx, session, entry.Channel)
+	err := s.db.Write(ctx, func(tx Tx) error {
+		channel, err := s.findChannel(ctx, tx, entry.Channel)
 		if err != nil {
 			return err
 		}
-		_, err = session.Exec(ctx, query, channel.id, store.CleanText(entry.Plugin), store.CleanText(entry.Key),
+		_, err = tx.Exec(ctx, query, channel.id, store.CleanText(entry.Plugin), store.CleanText(entry.Key),
 			store.CleanText(entry.Value), entry.At.UnixMilli(), expires)
 		return err
 	})
@@ -43,7 +43,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPD
 
 // KVGet implements store.Store.
 func (s Store) KVGet(ctx context.Context, key store.KVKey, now time.Time) (value string, exists bool, err error) {
-	value, exists, err = selectOne(ctx, s.db, `SELECT value`+theKey, keyArguments(key, now), itself[string])
+	value, exists, err = selectOne(ctx, s.db, `SELECT value`+unexpiredKey, keyArguments(key, now), scanValue[string])
 	if err != nil {
 		return "", false, fmt.Errorf("getting a key of plugin %q: %w", key.Plugin, err)
 	}
@@ -52,7 +52,7 @@ func (s Store) KVGet(ctx context.Context, key store.KVKey, now time.Time) (value
 
 // KVDelete implements store.Store.
 func (s Store) KVDelete(ctx context.Context, key store.KVKey, now time.Time) (existed bool, err error) {
-	removed, err := s.db.Exec(ctx, `DELETE`+theKey, keyArguments(key, now)...)
+	removed, err := s.db.Exec(ctx, `DELETE`+unexpiredKey, keyArguments(key, now)...)
 	if err != nil {
 		return false, fmt.Errorf("deleting a key of plugin %q: %w", key.Plugin, err)
 	}
@@ -63,11 +63,11 @@ func (s Store) KVDelete(ctx context.Context, key store.KVKey, now time.Time) (ex
 func (s Store) KVList(
 	ctx context.Context, prefix store.KVKey, limit int, now time.Time,
 ) (keys []string, more bool, err error) {
-	// Keys are in the order of their bytes, so those with the prefix follow each other from it on.
-	const query = `SELECT key FROM kv WHERE channel_id = ` + inChannel + ` AND plugin = $3 AND key >= $4
+	// Keys are ordered by their bytes, so those with the prefix follow it without a gap.
+	const query = `SELECT key FROM kv WHERE channel_id = ` + channelID + ` AND plugin = $3 AND key >= $4
 AND (expires_at IS NULL OR expires_at > $5) ORDER BY key LIMIT $6`
 	limit = max(limit, 0)
-	keys, err = Select(ctx, s.db, query, append(keyArguments(prefix, now), limit+1), itself[string])
+	keys, err = Select(ctx, s.db, query, append(keyArguments(prefix, now), limit+1), scanValue[string])
 	if err != nil {
 		return nil, false, fmt.Errorf("listing keys of plugin %q: %w", prefix.Plugin, err)
 	}

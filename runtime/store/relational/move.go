@@ -8,37 +8,37 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// moveSize is how many rows share a transaction of the target.
+// moveSize is how many rows are written to the target in one transaction.
 const moveSize = 500
 
-// ErrForeign says that a target of Move holds another database's rows.
+// ErrForeign is the error of Move for a target with the rows of another database.
 var ErrForeign = errors.New("the target holds the rows of another database")
 
-// Moved says what Move did with a table.
+// Moved is what Move did with a table.
 type Moved struct {
 	Table string `json:"table"`
-	// Rows are those of the source, Taken those that were not in the target or were older there.
+	// Rows is the number of rows of the source, Taken that of the rows that were missing or older in the target.
 	Rows  int64 `json:"rows"`
 	Taken int64 `json:"taken"`
 }
 
-// Move copies all rows of a database, as of one moment, and its identity into another. The source is
-// only read. It can be ended at any time and done again: then it takes what has changed since. It fails
-// with ErrForeign unless the target is empty or the source was moved to it before. progress is told how
-// many rows of a table were read.
+// Move copies a snapshot of all rows of a database, and its identity, to another database. The source is only read.
+// Move may be interrupted and repeated; then it takes what has changed since. It fails with ErrForeign unless the target
+// is empty or has the identity of the source from an earlier Move. progress is called with the number of rows of a table
+// that have been read and their total.
 func Move(ctx context.Context, from, to Store, progress func(table string, done, rows int64)) ([]Moved, error) {
 	m := &mover{to: to, progress: progress, channels: map[int64]int64{}}
-	err := from.db.Read(ctx, func(session Session) error {
-		m.from, m.moved = session, nil
-		if err := m.takeIdentity(ctx); err != nil {
+	err := from.db.Read(ctx, func(tx Tx) error {
+		m.from, m.moved = tx, nil
+		if err := m.moveIdentity(ctx); err != nil {
 			return err
 		}
 		if err := m.moveChannels(ctx); err != nil {
 			return fmt.Errorf("moving table channels: %w", err)
 		}
-		for _, table := range movedTables {
-			if err := m.move(ctx, table); err != nil {
-				return fmt.Errorf("moving table %s: %w", table.name, err)
+		for _, table := range copiedTables {
+			if err := m.moveTable(ctx, table); err != nil {
+				return fmt.Errorf("moving table %s: %w", table.Name, err)
 			}
 		}
 		return nil
@@ -47,17 +47,17 @@ func Move(ctx context.Context, from, to Store, progress func(table string, done,
 }
 
 type mover struct {
-	from     Session
+	from     Tx
 	to       Store
 	progress func(table string, done, rows int64)
-	// channels are the target's ids of the source's.
+	// channels maps the source's channel IDs to the target's.
 	channels map[int64]int64
 	moved    []Moved
 }
 
-// takeIdentity comes first: what was moved in part is known by it when the move goes on.
-func (m *mover) takeIdentity(ctx context.Context) error {
-	identity, _, err := selectOne(ctx, m.from, "SELECT id FROM identity", nil, itself[string])
+// moveIdentity comes first, so that a Move that was interrupted can be repeated.
+func (m *mover) moveIdentity(ctx context.Context) error {
+	identity, _, err := selectOne(ctx, m.from, "SELECT id FROM identity", nil, scanValue[string])
 	if err != nil {
 		return fmt.Errorf("reading the source's identity: %w", err)
 	}
@@ -68,27 +68,27 @@ func (m *mover) takeIdentity(ctx context.Context) error {
 	if own == identity {
 		return nil
 	}
-	err = m.to.db.Write(ctx, func(session Session) error {
-		// All other rows belong to a channel or are dead letters.
+	err = m.to.db.Write(ctx, func(tx Tx) error {
+		// All other rows belong to a channel.
 		const query = "SELECT (SELECT count(*) FROM channels) + (SELECT count(*) FROM dead_letters)"
-		rows, _, err := selectOne(ctx, session, query, nil, itself[int64])
+		rows, _, err := selectOne(ctx, tx, query, nil, scanValue[int64])
 		if err == nil && rows > 0 {
-			err = fmt.Errorf("%w: its identity is %s, the source's %s; expected an empty database, or one that the "+
+			err = fmt.Errorf("%w: its identity is %s, the source's is %s; expected an empty database, or one that the "+
 				"source was moved to before", ErrForeign, own, identity)
 		}
 		if err == nil {
-			_, err = session.Exec(ctx, "UPDATE identity SET id = $1", identity)
+			_, err = tx.Exec(ctx, "UPDATE identity SET id = $1", identity)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("giving the target the source's identity: %w", err)
+		return fmt.Errorf("setting the target's identity: %w", err)
 	}
-	m.to.db.Adopted(identity)
+	m.to.db.IdentityChanged(identity)
 	return nil
 }
 
-// moveChannels finds or makes the channels by their names: their ids differ where the target made them.
+// moveChannels finds or inserts the channels by name, since their IDs in the target may differ.
 func (m *mover) moveChannels(ctx context.Context) error {
 	type channel struct {
 		id, prunedTo int64
@@ -102,18 +102,17 @@ func (m *mover) moveChannels(ctx context.Context) error {
 		return err
 	}
 	var taken int64
-	err = m.to.db.Write(ctx, func(session Session) error {
+	err = m.to.db.Write(ctx, func(tx Tx) error {
 		taken = 0
 		for _, source := range channels {
-			target, err := m.to.findChannel(ctx, session, source.Channel)
+			target, err := m.to.findChannel(ctx, tx, source.Channel)
 			if err != nil {
 				return err
 			}
 			m.channels[source.id] = target.id
-			const mark = "UPDATE channels SET chat_pruned_to = $1 WHERE id = $2 AND chat_pruned_to < $1"
-			changed, err := session.Exec(ctx, mark, source.prunedTo, target.id)
+			changed, err := tx.Exec(ctx, markPrunedSQL, source.prunedTo, target.id)
 			if err != nil {
-				return fmt.Errorf("marking how far chat is pruned: %w", err)
+				return fmt.Errorf("storing how far chat is pruned: %w", err)
 			}
 			taken += changed
 		}
@@ -123,18 +122,18 @@ func (m *mover) moveChannels(ctx context.Context) error {
 	return err
 }
 
-func (m *mover) move(ctx context.Context, table movedTable) error {
-	rows, _, err := selectOne(ctx, m.from, "SELECT count(*) FROM "+table.name, nil, itself[int64])
+func (m *mover) moveTable(ctx context.Context, table Table) error {
+	rows, _, err := selectOne(ctx, m.from, "SELECT count(*) FROM "+table.Name, nil, scanValue[int64])
 	if err != nil {
 		return err
 	}
-	moved := Moved{Table: table.name}
+	moved := Moved{Table: table.Name}
 	var chunk [][]any
-	save := func() error {
-		taken, err := m.save(ctx, table, chunk)
+	flush := func() error {
+		taken, err := m.write(ctx, table, chunk)
 		moved.Taken += taken
 		chunk = nil
-		m.progress(table.name, moved.Rows, rows)
+		m.progress(table.Name, moved.Rows, rows)
 		return err
 	}
 	err = table.each(ctx, m.from, func(row []any) error {
@@ -146,27 +145,27 @@ func (m *mover) move(ctx context.Context, table movedTable) error {
 		if chunk = append(chunk, row); len(chunk) < moveSize {
 			return nil
 		}
-		return save()
+		return flush()
 	})
 	if err == nil && len(chunk) > 0 {
-		err = save()
+		err = flush()
 	}
 	m.moved = append(m.moved, moved)
 	return err
 }
 
-func (m *mover) save(ctx context.Context, table movedTable, rows [][]any) (taken int64, err error) {
-	err = m.to.db.Write(ctx, func(session Session) error {
+func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int64, err error) {
+	err = m.to.db.Write(ctx, func(tx Tx) error {
 		if table.merge == "" {
 			sortRows(rows, 1)
-			added, err := session.Insert(ctx, table.asTable(), rows)
+			added, err := tx.Insert(ctx, table, rows)
 			taken = int64(len(added))
 			return err
 		}
-		if taken, err = session.ExecAll(ctx, table.insert(), rows); err != nil || !table.numbered {
+		if taken, err = tx.ExecAll(ctx, table.upsert(), rows); err != nil || !table.sequence {
 			return err
 		}
-		return m.to.db.Renumber(ctx, session, table.name)
+		return m.to.db.AdvanceSequence(ctx, tx, table.Name)
 	})
 	return taken, err
 }

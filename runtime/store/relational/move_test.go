@@ -117,7 +117,8 @@ func moveGoesOn(t *testing.T, source, target store.Importer, from, to relational
 	if err != nil || len(waiting) != 1 {
 		t.Fatalf("%v, %v", waiting, err)
 	}
-	if err := source.MarkSent(t.Context(), waiting[0].ID, at); err != nil {
+	sent := store.Event{ID: "sent", Channel: movies, At: at, Fact: store.OutboundSent{ID: waiting[0].ID}}
+	if err := source.Apply(t.Context(), []store.Event{sent}); err != nil {
 		t.Fatal(err)
 	}
 	if taken := move(t, from, to); taken != 3 {

@@ -7,101 +7,180 @@ import (
 	"slices"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/store"
 )
 
 const (
-	// dueSQL is what a claimant may be given. A message waits 2, 4, 8 … minutes after a failure, counted
-	// from the last attempt.
-	dueSQL = ` FROM outbound
-WHERE channel_id = ` + inChannel + ` AND sent_at IS NULL AND abandoned_at IS NULL AND retry_count < $3
-  AND (retry_count = 0 OR coalesce(last_attempt_at, enqueued_at)
-    + (CAST(60000 AS BIGINT) << CAST(CASE WHEN retry_count < 20 THEN retry_count ELSE 20 END AS INTEGER)) <= $4)
-  AND (claimed_by IS NULL OR claimed_until <= $5 OR claimed_by = $6)
-ORDER BY offers >= $7, enqueued_at, id LIMIT $8`
-
-	// A claim that is made now says nothing of an earlier one.
-	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers,
-  CASE WHEN claimed_since < $4 THEN claimed_since END`
-
-	// Without a claimant nothing changes but the count of offers. The due rows are found once, by
-	// themselves: a subquery may be executed several times, and would lock more than the limit.
-	claimSQL = `WITH due AS MATERIALIZED (SELECT id` + dueSQL + `%s)
+	// Without a claimant only the count of offers changes. The messages that are due are found once, in a materialized
+	// subquery: another subquery might be executed repeatedly and lock more rows than the limit.
+	claimSQL = `WITH due AS MATERIALIZED (SELECT id%s%s)
 UPDATE outbound SET offers = offers + 1, claimed_by = CAST($9 AS TEXT), claimed_until = CAST($10 AS BIGINT),
   claimed_since = CASE WHEN CAST($9 AS TEXT) IS NULL THEN claimed_since ELSE coalesce(claimed_since, $4) END
 WHERE id IN (SELECT id FROM due) RETURNING ` + outboundColumns
+
+	// A claim that this statement makes is not an earlier one.
+	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers,
+  CASE WHEN claimed_since < $4 THEN claimed_since END`
+
+	// Reports on outbound messages merge in any order and with any repetition: the value of each column depends only on
+	// the set of reports. If a report names the second in which the message was enqueued, it must match.
+	sentSQL = `UPDATE outbound SET sent_at = $3, abandoned_at = NULL,
+  claimed_by = NULL, claimed_until = NULL, claimed_since = NULL
+WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)
+  AND (sent_at IS NULL OR sent_at > $3)`
+
+	// The error and the time are those of the last attempt; of two reports on one attempt, those of the later. The claim
+	// ends if it was last renewed before the attempt failed: a late or repeated report must not end a newer claim.
+	failedSQL = `UPDATE outbound SET
+  last_attempt_at = CASE WHEN ` + isLatestAttempt + ` THEN $3 ELSE last_attempt_at END,
+  last_error = CASE WHEN ` + isLatestAttempt + ` THEN $5 ELSE last_error END,
+  offers = CASE WHEN retry_count < $4 THEN 0 ELSE offers END,
+  retry_count = CASE WHEN retry_count < $4 THEN $4 ELSE retry_count END,
+  abandoned_at = CASE WHEN sent_at IS NULL AND CAST($6 AS BOOLEAN) AND coalesce(abandoned_at > $3, TRUE)
+    THEN $3 ELSE abandoned_at END,
+  claimed_by = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_by END,
+  claimed_until = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_until END,
+  claimed_since = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_since END
+WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)`
+
+	isLatestAttempt = `(retry_count, coalesce(last_attempt_at, 0), coalesce(last_error, '')) <
+    (CAST($4 AS BIGINT), CAST($3 AS BIGINT), CAST($5 AS TEXT))`
+	endsClaim = `coalesce(claimed_until, 0) <= CAST($3 AS BIGINT) + $7`
 )
 
-// offered is a message and how often it was handed out.
-type offered struct {
+// dueSQL selects the messages that a claimant may get. The back-off counts from the last attempt. $5 is when the claims
+// of others must have ended, $6 the claimant whose claims do not matter.
+var dueSQL = ` FROM outbound
+WHERE channel_id = ` + channelID + ` AND sent_at IS NULL AND abandoned_at IS NULL AND retry_count < $3
+  AND (retry_count = 0 OR coalesce(last_attempt_at, enqueued_at) + ` + retryDelaySQL() + ` <= $4)
+  AND (claimed_by IS NULL OR claimed_until <= $5 OR claimed_by = $6)
+ORDER BY offers >= $7, enqueued_at, id LIMIT $8`
+
+// retryDelaySQL returns the delay after the last failure in milliseconds as an expression.
+func retryDelaySQL() string {
+	delays := "CASE retry_count"
+	for failures := 1; failures < store.MaxAttempts; failures++ {
+		delays += fmt.Sprintf(" WHEN %d THEN %d", failures, backoff.OutboundDelay(failures).Milliseconds())
+	}
+	return delays + fmt.Sprintf(" ELSE %d END", backoff.OutboundDelay(store.MaxAttempts).Milliseconds())
+}
+
+// Enqueue implements store.Store.
+func (s Store) Enqueue(ctx context.Context, channel store.Channel, line store.OutboundLine) (id int64, err error) {
+	// A conflicting row is updated to itself so that its ID is returned.
+	const query = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (channel_id, client_id) WHERE client_id IS NOT NULL DO UPDATE SET client_id = excluded.client_id
+RETURNING id`
+	var clientID any
+	if line.ClientID != "" {
+		clientID = store.CleanText(line.ClientID)
+	}
+	err = s.db.Write(ctx, func(tx Tx) error {
+		row, err := s.findChannel(ctx, tx, channel)
+		if err != nil {
+			return err
+		}
+		arguments := []any{row.id, line.At.UnixMilli(), store.CleanText(line.Text), clientID}
+		id, _, err = selectOne(ctx, tx, query, arguments, scanValue[int64])
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("enqueueing an outbound message: %w", err)
+	}
+	return id, nil
+}
+
+// offer is a message and how often it has been handed out.
+type offer struct {
 	store.OutboundMessage
 
 	offers int
 }
 
-// Outbound implements store.Store. In a database that is open for reading it claims nothing.
+// Outbound implements store.Store. A store that is open for reading claims nothing.
 func (s Store) Outbound(
 	ctx context.Context, channel store.Channel, query store.OutboundQuery,
 ) (messages []store.OutboundMessage, err error) {
 	claimant := store.CleanText(query.Claimant)
 	arguments := func(expired time.Time, own string) []any {
-		return keyed(channel, query.MaxRetries, query.Now.UnixMilli(), expired.UnixMilli(), own, store.MaxOffers,
-			max(query.Limit, 0))
+		return channelArguments(channel, query.MaxRetries, query.Now.UnixMilli(), expired.UnixMilli(), own,
+			store.MaxOffers, max(query.Limit, 0))
 	}
 	due := arguments(query.Now, claimant)
-	// The bot asks every two seconds and mostly for nothing: then nothing is written.
-	rows, err := Select(ctx, s.db, `SELECT `+outboundColumns+dueSQL, due, scanOffered)
-	if query.AppliedUntil != nil && slices.ContainsFunc(rows, wasClaimed) {
+	// The bot asks every two seconds, and mostly nothing is due: then nothing is written.
+	offers, err := Select(ctx, s.db, `SELECT `+outboundColumns+dueSQL, due, scanOffer)
+	if query.AppliedUntil != nil && slices.ContainsFunc(offers, wasClaimed) {
 		if applied := query.AppliedUntil(ctx); applied.Before(query.Now) {
 			due = arguments(applied, "")
 		}
 	}
-	if err == nil && len(rows) > 0 && !s.readOnly {
-		err = s.db.Write(ctx, func(session Session) error {
-			rows, err = s.claim(ctx, session, claimant, query.Now.Add(store.OutboundLease), due)
+	if err == nil && len(offers) > 0 && !s.readOnly {
+		err = s.db.Write(ctx, func(tx Tx) error {
+			offers, err = s.claim(ctx, tx, claimant, query.Now.Add(store.OutboundLease), due)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("finding outbound messages: %w", err)
 	}
-	messages = make([]store.OutboundMessage, 0, len(rows))
-	for _, row := range rows {
-		messages = append(messages, row.OutboundMessage)
+	messages = make([]store.OutboundMessage, 0, len(offers))
+	for _, offer := range offers {
+		messages = append(messages, offer.OutboundMessage)
 	}
 	return messages, nil
 }
 
-func wasClaimed(row offered) bool { return !row.ClaimedSince.IsZero() }
+func wasClaimed(offer offer) bool { return !offer.ClaimedSince.IsZero() }
 
-// claim takes what it answers, in the order in which it is to be sent.
-func (s Store) claim(
-	ctx context.Context, session Session, claimant string, until time.Time, arguments []any,
-) ([]offered, error) {
+// claim claims the messages that are due and returns them in the order in which they are to be sent.
+func (s Store) claim(ctx context.Context, tx Tx, claimant string, until time.Time, due []any) ([]offer, error) {
 	var claimedBy, claimedUntil any
 	if claimant != "" {
 		claimedBy, claimedUntil = claimant, until.UnixMilli()
 	}
-	rows, err := Select(ctx, session, fmt.Sprintf(claimSQL, s.db.SkipLocked()),
-		append(slices.Clone(arguments), claimedBy, claimedUntil), scanOffered)
-	inTurn(rows)
-	return rows, err
+	offers, err := Select(ctx, tx, fmt.Sprintf(claimSQL, dueSQL, s.db.SkipLocked()),
+		append(slices.Clone(due), claimedBy, claimedUntil), scanOffer)
+	sortOffers(offers)
+	return offers, err
 }
 
-func scanOffered(row *offered) []any {
+func scanOffer(row *offer) []any {
 	return []any{&row.ID, Millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers,
-		maybeMillis{&row.ClaimedSince}}
+		nullableMillis{&row.ClaimedSince}}
 }
 
-// inTurn sorts what an UPDATE returned, which is in no order, and after it has counted this offer.
-func inTurn(rows []offered) {
-	late := func(row offered) int {
-		if row.offers > store.MaxOffers {
+// sortOffers sorts what an UPDATE returned, whose order is undefined and whose offers include this one.
+func sortOffers(offers []offer) {
+	last := func(offer offer) int {
+		if offer.offers > store.MaxOffers {
 			return 1
 		}
 		return 0
 	}
-	slices.SortFunc(rows, func(a, b offered) int {
-		return cmp.Or(cmp.Compare(late(a), late(b)), a.EnqueuedAt.Compare(b.EnqueuedAt), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(offers, func(a, b offer) int {
+		return cmp.Or(cmp.Compare(last(a), last(b)), a.EnqueuedAt.Compare(b.EnqueuedAt), cmp.Compare(a.ID, b.ID))
 	})
+}
+
+// sentArguments returns the arguments of sentSQL.
+func sentArguments(report store.OutboundSent, at int64) []any {
+	return []any{report.ID, unixSeconds(report.EnqueuedAt), at}
+}
+
+// failedArguments returns the arguments of failedSQL.
+func failedArguments(report store.OutboundFailed, at int64) []any {
+	failures := int64(report.Attempts) + 1
+	return []any{
+		report.ID, unixSeconds(report.EnqueuedAt), at, failures, report.Error,
+		report.Permanent || failures >= store.MaxAttempts, store.OutboundLease.Milliseconds(),
+	}
+}
+
+// unixSeconds returns nil for the zero time.
+func unixSeconds(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.Unix()
 }

@@ -5,18 +5,48 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 
+	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
 var errReadOnly = errors.New("the database is open for reading only")
 
-// database is a relational.Database: one connection writes, others read beside it.
+// database implements relational.Database: one connection writes, others read beside it.
 type database struct {
-	session
+	tx // queries
 
-	write *sql.DB // nil when opened for reading only
+	write *sql.DB // nil if read-only
 	read  *sql.DB
+}
+
+func (d *database) open(ctx context.Context, path string) error {
+	var err error
+	if d.write, err = openPool(dataSource(path, writing)); err != nil {
+		return fmt.Errorf("for writing: %w", err)
+	}
+	// SQLite has one writer at a time. database/sql queues the others fairly, SQLite does not.
+	d.write.SetMaxOpenConns(1)
+	if err := d.openReading(path); err != nil {
+		return err
+	}
+	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations())
+}
+
+func (d *database) openReading(path string) error {
+	read, err := openPool(dataSource(path, reading))
+	if err != nil {
+		return fmt.Errorf("for reading: %w", err)
+	}
+	read.SetMaxOpenConns(readers)
+	d.read, d.tx = read, tx{read}
+	return nil
 }
 
 // Exec implements relational.Executor.
@@ -24,34 +54,33 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (in
 	if d.write == nil {
 		return 0, errReadOnly
 	}
-	return session{d.write}.Exec(ctx, query, arguments...)
+	return tx{d.write}.Exec(ctx, query, arguments...)
 }
 
 // Read implements relational.Database.
-func (d *database) Read(ctx context.Context, work func(relational.Session) error) error {
-	tx, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+func (d *database) Read(ctx context.Context, work func(relational.Tx) error) error {
+	begun, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return fmt.Errorf("beginning to read: %w", classify(err))
+		return fmt.Errorf("beginning a transaction for reading: %w", classify(err))
 	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	return work(session{tx})
+	defer func() { _ = begun.Rollback() }() // nothing was written
+	return work(tx{begun})
 }
 
 // Write implements relational.Database.
-func (d *database) Write(ctx context.Context, work func(relational.Session) error) error {
+func (d *database) Write(ctx context.Context, work func(relational.Tx) error) error {
 	if d.write == nil {
 		return errReadOnly
 	}
-	tx, err := d.write.BeginTx(ctx, nil)
+	begun, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	if err := work(session{tx}); err != nil {
-		// The transaction's own error adds nothing to the one that ended it.
-		_ = tx.Rollback()
+	if err := work(tx{begun}); err != nil {
+		_ = begun.Rollback() // its error would add nothing
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := begun.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", classify(err))
 	}
 	return nil
@@ -60,11 +89,125 @@ func (d *database) Write(ctx context.Context, work func(relational.Session) erro
 // SkipLocked implements relational.Database: there is one writer.
 func (d *database) SkipLocked() string { return "" }
 
-// Share implements relational.Database: there is one writer.
-func (d *database) Share() string { return "" }
+// ForShare implements relational.Database: there is one writer.
+func (d *database) ForShare() string { return "" }
 
-// Renumber implements relational.Database: SQLite keeps the greatest number itself (AUTOINCREMENT).
-func (d *database) Renumber(context.Context, relational.Session, string) error { return nil }
+// AdvanceSequence implements relational.Database: SQLite stores the highest ID itself (AUTOINCREMENT).
+func (d *database) AdvanceSequence(context.Context, relational.Tx, string) error { return nil }
 
-// Adopted implements relational.Database: a file stays the same file.
-func (d *database) Adopted(string) {}
+// IdentityChanged implements relational.Database: a file stays the same file.
+func (d *database) IdentityChanged(string) {}
+
+// tx implements relational.Tx.
+type tx struct{ executor executor }
+
+// executor is a *sql.DB or a *sql.Tx.
+type executor interface {
+	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
+	ExecContext(ctx context.Context, query string, arguments ...any) (sql.Result, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// numbered turns parameters $1 into ?1. SQLite takes $1 for a name and numbers names in the order of their appearance.
+func numbered(query string) string { return strings.ReplaceAll(query, "$", "?") }
+
+// Query implements relational.Executor.
+func (t tx) Query(ctx context.Context, query string, arguments ...any) (relational.Rows, error) {
+	found, err := t.executor.QueryContext(ctx, numbered(query), arguments...) //nolint:rowserrcheck // the caller does
+	if err != nil {
+		return nil, fmt.Errorf("querying: %w", classify(err))
+	}
+	return rows{found}, nil
+}
+
+// Exec implements relational.Executor.
+func (t tx) Exec(ctx context.Context, query string, arguments ...any) (int64, error) {
+	result, err := t.executor.ExecContext(ctx, numbered(query), arguments...)
+	if err != nil {
+		return 0, fmt.Errorf("executing: %w", classify(err))
+	}
+	return changedRows(result)
+}
+
+// ExecAll implements relational.Tx.
+func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error) {
+	err = t.execEach(ctx, query, rows, func(_ int, count int64) { changed += count })
+	return changed, err
+}
+
+// Insert implements relational.Tx.
+func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []string, err error) {
+	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") VALUES (?" +
+		strings.Repeat(", ?", len(table.Columns)-1) + ") ON CONFLICT (" + table.Columns[0] + ") DO NOTHING"
+	err = t.execEach(ctx, query, rows, func(i int, changed int64) {
+		if key, ok := rows[i][0].(string); ok && changed > 0 {
+			added = append(added, key)
+		}
+	})
+	return added, err
+}
+
+// execEach executes a statement with each of rows and calls done with the number of rows that it changed.
+func (t tx) execEach(ctx context.Context, query string, rows [][]any, done func(i int, changed int64)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	statement, err := t.executor.PrepareContext(ctx, numbered(query))
+	if err != nil {
+		return fmt.Errorf("preparing: %w", classify(err))
+	}
+	defer func() { _ = statement.Close() }() // all errors were returned by ExecContext
+	// For a context that can be cancelled the driver starts a goroutine for each row, which takes longer than Err.
+	uncancelled := context.WithoutCancel(ctx)
+	for i, arguments := range rows {
+		if ctx.Err() != nil {
+			return fmt.Errorf("executing: %w", ctx.Err())
+		}
+		result, err := statement.ExecContext(uncancelled, arguments...)
+		if err != nil {
+			return fmt.Errorf("executing: %w", classify(err))
+		}
+		changed, err := changedRows(result)
+		if err != nil {
+			return err
+		}
+		done(i, changed)
+	}
+	return nil
+}
+
+func changedRows(result sql.Result) (int64, error) {
+	count, err := result.RowsAffected()
+	if err != nil {
+		return 0, fmt.Errorf("counting rows: %w", err)
+	}
+	return count, nil
+}
+
+// rows implements relational.Rows.
+type rows struct{ *sql.Rows }
+
+// Close implements relational.Rows.
+func (r rows) Close() { _ = r.Rows.Close() } // Err returns the error
+
+// Err implements relational.Rows.
+func (r rows) Err() error { return classify(r.Rows.Err()) }
+
+// classify wraps errors that the data caused in store.ErrRejected, and those of a full disk in store.ErrFull.
+func classify(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	failure, ok := errors.AsType[*driver.Error](err)
+	if !ok {
+		return err
+	}
+	switch failure.Code() & 0xff { // the higher bits are details
+	case codes.SQLITE_CONSTRAINT, codes.SQLITE_MISMATCH, codes.SQLITE_TOOBIG, codes.SQLITE_RANGE:
+		return fmt.Errorf("%w: %w", store.ErrRejected, err)
+	case codes.SQLITE_FULL:
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	default:
+		return err
+	}
+}

@@ -1,39 +1,55 @@
-// Package sqlite keeps a store.Store in one SQLite file.
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"embed"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite", pure Go so that the binary stays static
+	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go so that the binary is static
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// readers bounds the connections for queries. Two are enough that a long one does not stop the bot's
-// poll; more only compete for the disk.
+// readers is the maximum number of connections that read. Two are enough for a long query not to delay the bot's poll;
+// more would only compete for the disk.
 const readers = 2
 
-// Store is a store.Importer in a file.
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+func migrations() fs.FS {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		panic(err) // the name is a constant and the compiler has checked it
+	}
+	return files
+}
+
+// Store is a store.Importer with an SQLite file.
 type Store struct {
 	relational.Store
 
 	path string
-	lock *fileLock // nil when opened for reading only
+	lock *fileLock // nil if read-only
 	db   *database
 }
 
 var _ store.Importer = (*Store)(nil)
 
-// Open opens or makes the database file, brings its schema up to date and keeps it locked against
-// other processes that write. The file's folder must exist.
+// Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
+// The directory must exist. If another process has the lock, the error is a *LockedError.
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
@@ -47,42 +63,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-func (d *database) open(ctx context.Context, path string) error {
-	var err error
-	if d.write, err = openPool(dataSource(path, writing)); err != nil {
-		return fmt.Errorf("for writing: %w", err)
-	}
-	// SQLite has one writer at a time. Waiting for it in Go is fair; waiting in SQLite is not.
-	d.write.SetMaxOpenConns(1)
-	if err := d.openReading(path); err != nil {
-		return err
-	}
-	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations())
-}
-
-// On makes a store of connections that are open: one for writing, and others for reading beside it. Whoever
-// calls it closes them. It is for comparing drivers; Open does all that a service needs.
-func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
-	if err := relational.Migrate(ctx, goose.DialectSQLite3, write, migrations()); err != nil {
-		return relational.Store{}, err
-	}
-	return relational.New(&database{session: session{read}, write: write, read: read}), nil
-}
-
-func (d *database) openReading(path string) error {
-	read, err := openPool(dataSource(path, reading))
-	if err != nil {
-		return fmt.Errorf("for reading: %w", err)
-	}
-	read.SetMaxOpenConns(readers)
-	d.read, d.session = read, session{read}
-	return nil
-}
-
-// OpenReadOnly opens a database file beside the service that writes it, to look at it.
-// Methods that write fail.
+// OpenReadOnly opens a database file for reading while another process may write it. Methods that write fail.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
-	// SQLite's own message would only say that it cannot open it.
+	// SQLite's own message for a missing file only says that it cannot be opened.
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
@@ -98,22 +81,55 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// On returns a store with connections that are already open, one for writing and others for reading; the caller closes
+// them. It is for comparing drivers. Open does all that a service needs.
+func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
+	if err := relational.Migrate(ctx, goose.DialectSQLite3, write, migrations()); err != nil {
+		return relational.Store{}, err
+	}
+	return relational.New(&database{tx: tx{read}, write: write, read: read}), nil
+}
+
 // Close implements store.Store.
 func (s *Store) Close() error {
-	var problems []error
-	// Readers first: the last connection to close tidies the write-ahead log, and only a writer can.
+	var errs []error
+	// Readers first: the last connection to be closed checkpoints the write-ahead log, which only a writer can.
 	for _, pool := range []*sql.DB{s.db.read, s.db.write} {
 		if pool != nil {
-			problems = append(problems, pool.Close())
+			errs = append(errs, pool.Close())
 		}
 	}
 	if s.lock != nil {
-		problems = append(problems, s.lock.release())
+		errs = append(errs, s.lock.release())
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("closing the database: %w", err)
 	}
 	return nil
+}
+
+// Optimize implements store.Store. It does not VACUUM, which would block all writers while the file is copied, and need
+// as much space again. Free pages are reused.
+func (s *Store) Optimize(ctx context.Context) error {
+	// The limit bounds how much of each index is read.
+	if _, err := s.db.Exec(ctx, "PRAGMA analysis_limit = 1000; PRAGMA optimize"); err != nil {
+		return fmt.Errorf("optimizing the database: %w", err)
+	}
+	return nil
+}
+
+// Size implements store.Store. It is the size of the file and its write-ahead log.
+func (s *Store) Size(context.Context) (size int64, err error) {
+	for _, suffix := range []string{"", "-wal"} {
+		info, err := os.Stat(s.path + suffix)
+		switch {
+		case err == nil:
+			size += info.Size()
+		case suffix == "" || !errors.Is(err, os.ErrNotExist):
+			return 0, fmt.Errorf("measuring the database: %w", err)
+		}
+	}
+	return size, nil
 }
 
 type access string
@@ -123,7 +139,7 @@ const (
 	writing access = "rwc"
 )
 
-// dataSource is the driver's name for a file and how it is opened.
+// dataSource returns the driver's name for a file and its settings.
 func dataSource(path string, access access) string {
 	parameters := url.Values{
 		"mode": {string(access)},
@@ -134,12 +150,12 @@ func dataSource(path string, access access) string {
 		},
 	}
 	if access == writing {
-		// Readers and the writer do not stop each other.
+		// Readers and the writer do not block each other.
 		parameters.Add("_pragma", "journal_mode(WAL)")
-		// A batch is confirmed when its transaction is done, so it must survive the machine's power.
-		// NORMAL would be faster and lose the last transactions then; a batch shares one sync.
+		// Events are acknowledged when their transaction is committed, so it must survive a power failure. NORMAL would
+		// be faster and could lose the last transactions.
 		parameters.Add("_pragma", "synchronous(FULL)")
-		// Taking the write lock at the start never fails half-way for a reader that wants to write.
+		// A transaction that takes the write lock at its start never fails halfway because it read before it wrote.
 		parameters.Set("_txlock", "immediate")
 	}
 	absolute, err := filepath.Abs(path)
@@ -147,4 +163,65 @@ func dataSource(path string, access access) string {
 		absolute = path
 	}
 	return (&url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}).String()
+}
+
+// LockedError is the error of Open if another process has the database open for writing.
+type LockedError struct {
+	Path string
+	// Holder is what the other process wrote into the lock file. It may be empty.
+	Holder string
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("database %s is open in another process: %s is locked by %s",
+		e.Path, e.Path+lockSuffix, cmp.Or(e.Holder, "an unknown process"))
+}
+
+const lockSuffix = ".lock"
+
+// fileLock is a lock on a file beside the database. The file is never removed: otherwise two processes could hold locks
+// on two files of the same name.
+type fileLock struct{ file *os.File }
+
+func lockFile(path string) (*fileLock, error) {
+	file, err := os.OpenFile(path+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is configuration
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock file of database %s: %w", path, err)
+	}
+	lock := &fileLock{file: file}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		// Only for the message, so an error leaves it empty.
+		holder, _ := io.ReadAll(io.LimitReader(file, 200))
+		return nil, errors.Join(&LockedError{Path: path, Holder: strings.TrimSpace(string(holder))}, file.Close())
+	}
+	if err == nil {
+		err = lock.writeHolder()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking database %s: %w", path, err), file.Close())
+	}
+	return lock, nil
+}
+
+// writeHolder writes who holds the lock, for the LockedError of other processes.
+func (l *fileLock) writeHolder() error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	if err := l.file.Truncate(0); err != nil {
+		return fmt.Errorf("truncating the lock file: %w", err)
+	}
+	if _, err := l.file.WriteAt(fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0); err != nil {
+		return fmt.Errorf("writing the lock file: %w", err)
+	}
+	return nil
+}
+
+func (l *fileLock) release() error {
+	if err := l.file.Close(); err != nil {
+		return fmt.Errorf("releasing the lock: %w", err)
+	}
+	return nil
 }

@@ -102,13 +102,18 @@ func TestReadingBesideTheWriter(t *testing.T) {
 		t.Errorf("the reader sees %v, %v", got, err)
 	}
 	for name, write := range map[string]func() error{
-		"Apply":    func() error { return reader.Apply(t.Context(), []store.Event{line}) },
-		"MarkSent": func() error { return reader.MarkSent(t.Context(), 1, line.At) },
+		"Apply": func() error { return reader.Apply(t.Context(), []store.Event{line}) },
+		"AddDeadLetters": func() error {
+			return reader.AddDeadLetters(t.Context(), []store.DeadLetter{store.NewDeadLetter("s", "", "", nil, line.At)})
+		},
+		"DropDeadLetter": func() error {
+			_, err := reader.DropDeadLetter(t.Context(), 1)
+			return err
+		},
 		"Enqueue": func() error {
 			_, err := reader.Enqueue(t.Context(), line.Channel, store.OutboundLine{Text: "hi", At: line.At})
 			return err
 		},
-		"MarkFailed": func() error { return reader.MarkFailed(t.Context(), store.OutboundFailure{ID: 1}) },
 		"KVSet": func() error {
 			return reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
 		},

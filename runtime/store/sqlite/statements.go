@@ -10,16 +10,16 @@ import (
 	"modernc.org/sqlite"
 )
 
-// maxKept bounds what a connection keeps. The program has fewer statements; one whose text held data would fill the
-// memory otherwise.
-const maxKept = 200
+// maxCached is how many statements a connection caches. The program has fewer; the limit is for statements whose text
+// contains data, which would fill the memory.
+const maxCached = 200
 
-// openPool opens connections that keep their statements: to parse one costs SQLite more than to execute most of ours,
-// and database/sql has each parsed every time.
+// openPool opens connections that cache their prepared statements. database/sql has each statement parsed at every call,
+// which takes SQLite longer than executing most of ours.
 func openPool(dataSource string) (*sql.DB, error) {
 	plain, err := sqlite.NewConnector(dataSource)
 	if err != nil {
-		return nil, fmt.Errorf("naming the database: %w", err)
+		return nil, fmt.Errorf("parsing the database's name: %w", err)
 	}
 	return sql.OpenDB(connector{plain}), nil
 }
@@ -32,15 +32,15 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // database/sql compares errors of drivers
 	}
-	plain, ok := opened.(plainConn)
+	plain, ok := opened.(driverConn)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("SQLite driver: %T misses a method", opened), opened.Close())
+		return nil, errors.Join(fmt.Errorf("SQLite driver: %T lacks a method", opened), opened.Close())
 	}
-	return &conn{plainConn: plain, kept: map[string]*statement{}}, nil
+	return &conn{driverConn: plain, cached: map[string]*statement{}}, nil
 }
 
-// plainConn is all that database/sql looks for in this driver's connections.
-type plainConn interface {
+// driverConn has all methods that database/sql looks for in this driver's connections.
+type driverConn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ConnPrepareContext
@@ -51,11 +51,11 @@ type plainConn interface {
 	driver.Validator
 }
 
-// conn is a connection with the statements that it keeps, by their text. database/sql lets one goroutine use it.
+// conn is a connection with its cached statements by their text. database/sql uses it in one goroutine at a time.
 type conn struct {
-	plainConn
+	driverConn
 
-	kept map[string]*statement
+	cached map[string]*statement
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
@@ -86,65 +86,66 @@ func (c *conn) QueryContext(ctx context.Context, query string, arguments []drive
 	return &statementRows{found, s}, nil
 }
 
-// Close implements driver.Conn. SQLite keeps a file open as long as a statement is.
+// Close implements driver.Conn. SQLite does not close a file while a statement is open.
 func (c *conn) Close() error {
-	var problems []error
-	for _, s := range c.kept {
-		problems = append(problems, s.plainStatement.Close())
+	var errs []error
+	for _, s := range c.cached {
+		errs = append(errs, s.driverStatement.Close())
 	}
-	return errors.Join(append(problems, c.plainConn.Close())...)
+	return errors.Join(append(errs, c.driverConn.Close())...)
 }
 
-// statement is a kept one, unless that is in use: its rows are still being read.
+// statement returns the cached statement, or another one if that is in use because its rows are still being read.
 func (c *conn) statement(ctx context.Context, query string) (*statement, error) {
-	kept := c.kept[query]
-	if kept != nil && !kept.inUse {
-		kept.inUse = true
-		return kept, nil
+	cached := c.cached[query]
+	if cached != nil && !cached.inUse {
+		cached.inUse = true
+		return cached, nil
 	}
-	prepared, err := c.plainConn.PrepareContext(ctx, query)
+	prepared, err := c.driverConn.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // database/sql compares errors of drivers
 	}
-	plain, ok := prepared.(plainStatement)
+	plain, ok := prepared.(driverStatement)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("SQLite driver: %T misses a method", prepared), prepared.Close())
+		return nil, errors.Join(fmt.Errorf("SQLite driver: %T lacks a method", prepared), prepared.Close())
 	}
-	s := &statement{plainStatement: plain, inUse: true, keep: kept == nil && len(c.kept) < maxKept}
-	if s.keep {
-		c.kept[query] = s
+	s := &statement{driverStatement: plain, inUse: true, cached: cached == nil && len(c.cached) < maxCached}
+	if s.cached {
+		c.cached[query] = s
 	}
 	return s, nil
 }
 
-type plainStatement interface {
+// driverStatement has all methods that database/sql looks for in this driver's statements.
+type driverStatement interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
 }
 
-// statement is in use until it is closed; then it is kept, or is at an end.
+// statement is in use until it is closed. A cached statement is closed with its connection.
 type statement struct {
-	plainStatement
+	driverStatement
 
-	inUse, keep bool
+	inUse, cached bool
 }
 
 // Close implements driver.Stmt.
 func (s *statement) Close() error {
 	s.inUse = false
-	if s.keep {
+	if s.cached {
 		return nil
 	}
-	return s.plainStatement.Close() //nolint:wrapcheck // database/sql compares errors of drivers
+	return s.driverStatement.Close() //nolint:wrapcheck // database/sql compares errors of drivers
 }
 
-// statementRows are rows whose statement nobody else closes.
+// statementRows closes the statement of a query with its rows.
 type statementRows struct {
 	driver.Rows
 
-	of *statement
+	statement *statement
 }
 
 // Close implements driver.Rows.
-func (r *statementRows) Close() error { return errors.Join(r.Rows.Close(), r.of.Close()) }
+func (r *statementRows) Close() error { return errors.Join(r.Rows.Close(), r.statement.Close()) }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// onePool has one connection, so that whatever is kept is met again.
+// onePool has one connection, so that cached statements are used again.
 func onePool(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := openPool(dataSource(filepath.Join(t.TempDir(), "rosey.db"), writing))
@@ -91,7 +91,7 @@ func TestAKeptStatementSeesANewSchema(t *testing.T) {
 
 func TestKeptStatementsAreBounded(t *testing.T) {
 	db := onePool(t)
-	for i := range maxKept + 10 {
+	for i := range maxCached + 10 {
 		mustExec(t, db, fmt.Sprintf("INSERT INTO numbers VALUES (%d)", i))
 	}
 	single, err := db.Conn(t.Context())
@@ -100,8 +100,8 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 	}
 	defer func() { _ = single.Close() }()
 	err = single.Raw(func(driverConn any) error {
-		if kept := len(driverConn.(*conn).kept); kept != maxKept {
-			return fmt.Errorf("%d statements are kept, expected %d", kept, maxKept)
+		if cached := len(driverConn.(*conn).cached); cached != maxCached {
+			return fmt.Errorf("%d statements are cached, expected %d", cached, maxCached)
 		}
 		return nil
 	})

@@ -111,7 +111,7 @@ func keyValueList(t *testing.T, s store.Store) {
 }
 
 // pruneAll removes what a rule is about in steps of limit and answers how many steps that took.
-func pruneAll(t *testing.T, s store.Store, kind store.Prunable, before time.Time, limit int) (removed, steps int64) {
+func pruneAll(t *testing.T, s store.Store, kind store.RowKind, before time.Time, limit int) (removed, steps int64) {
 	t.Helper()
 	for {
 		n := must[int64](t)(s.Prune(t.Context(), store.PruneRule{Kind: kind, Before: before}, limit))

@@ -55,7 +55,7 @@ func prune(t *testing.T, s store.Store) {
 		}
 	}
 	enqueue(t, s, movies, 0, "waits")
-	for _, kind := range []store.Prunable{store.PruneUserCounts, store.PruneOutbound} {
+	for _, kind := range []store.RowKind{store.PruneUserCounts, store.PruneOutbound} {
 		removed, steps := pruneAll(t, s, kind, clock(3), 2)
 		if removed != 3 || steps != 2 {
 			t.Errorf("%s: removed %d in %d steps, want 3 in 2", kind, removed, steps)

@@ -10,8 +10,8 @@ import (
 // ImportChat implements store.Importer.
 func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, err error) {
 	normal := store.Normalize(lines)
-	err = s.db.Write(ctx, func(session Session) error {
-		channels, err := s.findChannels(ctx, session, normal)
+	err = s.db.Write(ctx, func(tx Tx) error {
+		channels, err := s.findChannels(ctx, tx, normal)
 		if err != nil {
 			return err
 		}
@@ -19,34 +19,27 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 		for _, event := range normal {
 			line, ok := event.Fact.(store.ChatLine)
 			if !ok {
-				return fmt.Errorf("%w: importing %T as a line of chat", store.ErrRejected, event.Fact)
+				return fmt.Errorf("%w: importing %T, expected chat lines", store.ErrRejected, event.Fact)
 			}
-			b.chatLine(event.ID, channels[fold(event.Channel)], line, event.At.UnixMilli())
+			b.chatLine(event.ID, channels[foldChannel(event.Channel)], line, event.At.UnixMilli())
 		}
-		added, err = b.importChat(ctx, session)
+		// The lines alone: their users were counted by the other program.
+		ids, err := b.insertInto(ctx, tx, chatTable)
+		added = len(ids)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("importing lines of chat: %w", err)
+		return 0, fmt.Errorf("importing chat lines: %w", err)
 	}
 	return added, nil
 }
 
-// importChat writes the lines alone.
-func (b *batch) importChat(ctx context.Context, session Session) (added int, err error) {
-	chat := b.inserts[chatTable.Name]
-	if chat == nil {
-		return 0, nil
-	}
-	sortRows(chat.rows, 1)
-	ids, err := session.Insert(ctx, chatTable, chat.rows)
-	return len(ids), err
-}
-
 // ImportUsers implements store.Importer.
 func (s Store) ImportUsers(ctx context.Context, channel store.Channel, users []store.ImportedUser) error {
+	// chat_lines includes imported_lines, and imported_twice is the greatest number of lines that both programs were
+	// ever found to have counted: the rows that prove it are pruned.
 	const (
-		takeBack = `UPDATE users SET chat_lines = chat_lines - imported_lines, imported_lines = 0, imported_ms = 0
+		undo = `UPDATE users SET chat_lines = chat_lines - imported_lines, imported_lines = 0, imported_ms = 0
 WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 		twice = `UPDATE users SET imported_twice = $1 WHERE channel_id = $2 AND name_key = $3 AND imported_twice < $1`
 		add   = `UPDATE users SET
@@ -54,13 +47,13 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
   imported_lines = CASE WHEN $1 > imported_twice THEN $1 - imported_twice ELSE 0 END,
   imported_ms = $2 WHERE channel_id = $3 AND name_key = $4`
 	)
-	return s.db.Write(ctx, func(session Session) error {
-		row, err := s.findChannel(ctx, session, channel)
+	return s.db.Write(ctx, func(tx Tx) error {
+		row, err := s.findChannel(ctx, tx, channel)
 		if err != nil {
 			return err
 		}
-		if _, err := session.Exec(ctx, takeBack, row.id); err != nil {
-			return fmt.Errorf("taking back what was imported before: %w", err)
+		if _, err := tx.Exec(ctx, undo, row.id); err != nil {
+			return fmt.Errorf("subtracting the previous import: %w", err)
 		}
 		b := newBatch()
 		var twiceRows, addRows [][]any
@@ -72,11 +65,13 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 			twiceRows = append(twiceRows, []any{int64(user.Twice), row.id, key})
 			addRows = append(addRows, []any{int64(user.Lines), user.Connected.Milliseconds(), row.id, key})
 		}
+		userRows := b.userRows()
+		sortRows(userRows, 2)
 		for _, step := range []struct {
 			query string
 			rows  [][]any
-		}{{userSQL, b.userRows()}, {twice, twiceRows}, {add, addRows}} {
-			if _, err := session.ExecAll(ctx, step.query, step.rows); err != nil {
+		}{{userSQL, userRows}, {twice, twiceRows}, {add, addRows}} {
+			if _, err := tx.ExecAll(ctx, step.query, step.rows); err != nil {
 				return fmt.Errorf("importing users: %w", err)
 			}
 		}
@@ -84,9 +79,9 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 	})
 }
 
-// ChatBeside implements store.Importer.
-func (s Store) ChatBeside(ctx context.Context, channel store.Channel, marker string) ([]store.RecentLine, error) {
-	const query = `SELECT at, username, text FROM chat WHERE channel_id = ` + inChannel + `
+// ChatWithout implements store.Importer.
+func (s Store) ChatWithout(ctx context.Context, channel store.Channel, marker string) ([]store.RecentLine, error) {
+	const query = `SELECT at, username, text FROM chat WHERE channel_id = ` + channelID + `
 AND replace(event_id, $3, '') = event_id ORDER BY at, event_id`
 	return selectIn(ctx, s.db, query, channel, []any{marker}, scanLine)
 }

@@ -1,0 +1,189 @@
+package relational
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// Database is an open database. Its errors wrap those of package store where one applies.
+type Database interface {
+	Executor
+	// Read calls work in a transaction that reads a snapshot of the database.
+	Read(ctx context.Context, work func(Tx) error) error
+	// Write calls work in a transaction, which is rolled back if work returns an error. It calls work again if the
+	// database ended the transaction because of a conflict with another one.
+	Write(ctx context.Context, work func(Tx) error) error
+	// SkipLocked returns the clause that locks the rows of a SELECT and leaves out those that another transaction has
+	// locked. It is empty for a database with a single writer.
+	SkipLocked() string
+	// ForShare returns the clause that keeps other transactions from changing the rows of a SELECT until the end of the
+	// transaction. It is empty for a database with a single writer.
+	ForShare() string
+	// AdvanceSequence advances the sequence of a table's column id beyond the highest ID of its rows.
+	AdvanceSequence(ctx context.Context, tx Tx, table string) error
+	// IdentityChanged is called after the database has been given another identity.
+	IdentityChanged(identity string)
+}
+
+// Executor executes statements. Each statement that a Database executes is a transaction.
+type Executor interface {
+	// Query executes a statement that returns rows. On a Database it must not write.
+	Query(ctx context.Context, query string, arguments ...any) (Rows, error)
+	// Exec executes a statement and returns how many rows it changed.
+	Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error)
+}
+
+// Tx is a transaction.
+type Tx interface {
+	Executor
+	// ExecAll executes a statement once for each element of rows, which are its arguments.
+	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
+	// Insert inserts rows whose key, the first column, does not exist yet, and returns the keys of those that it
+	// inserted. The key is a string and unique within rows.
+	Insert(ctx context.Context, table Table, rows [][]any) (added []string, err error)
+}
+
+// Rows is the result of a query. Close ends the query; Err returns what ended the iteration early.
+type Rows interface {
+	Next() bool
+	Scan(columns ...any) error
+	Err() error
+	Close()
+}
+
+// Store implements store.Importer except for Optimize, Size and Close, which each database adds.
+type Store struct {
+	db       Database
+	readOnly bool
+}
+
+// New returns a store for a database whose schema is up to date.
+func New(db Database) Store { return Store{db: db} }
+
+// NewReadOnly returns a store that does not write. Methods that have to return errors of db.
+func NewReadOnly(db Database) Store { return Store{db: db, readOnly: true} }
+
+// Identity implements store.Store.
+func (s Store) Identity(ctx context.Context) (string, error) {
+	id, found, err := selectOne(ctx, s.db, "SELECT id FROM identity", nil, scanValue[string])
+	if err == nil && !found {
+		err = fmt.Errorf("%w: the table identity is empty", store.ErrMigration)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the database's identity: %w", err)
+	}
+	return id, nil
+}
+
+// channelID is a subquery for the ID of the channel whose folded server and name are the first two parameters.
+const channelID = `(SELECT id FROM channels WHERE server_key = $1 AND name_key = $2)`
+
+// channelArguments returns the parameters of channelID, followed by others.
+func channelArguments(channel store.Channel, others ...any) []any {
+	key := foldChannel(channel)
+	return append([]any{key.Server, key.Name}, others...)
+}
+
+func foldChannel(channel store.Channel) store.Channel {
+	return store.Channel{Server: store.CleanText(channel.Server), Name: store.CleanText(channel.Name)}.Fold()
+}
+
+// channelRow is a row of channels.
+type channelRow struct {
+	id int64
+	// prunedTo is the time of the newest chat line that was pruned, in milliseconds.
+	prunedTo int64
+}
+
+// findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
+// transaction ends.
+func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
+	const insert = `INSERT INTO channels (server_key, name_key, name) VALUES ($1, $2, $3)
+ON CONFLICT (server_key, name_key) DO NOTHING`
+	find := `SELECT id, chat_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` + s.db.ForShare()
+	// It is read first because an insert would block all other writers of the channel, even if the row exists.
+	for range 2 {
+		row, found, err := selectOne(ctx, tx, find, channelArguments(channel), func(row *channelRow) []any {
+			return []any{&row.id, &row.prunedTo}
+		})
+		if err != nil || found {
+			return row, err
+		}
+		if _, err := tx.Exec(ctx, insert, channelArguments(channel, store.CleanText(channel.Name))...); err != nil {
+			return channelRow{}, fmt.Errorf("inserting channel %s: %w", channel.Name, err)
+		}
+	}
+	return channelRow{}, fmt.Errorf("channel %s: not found after it was inserted", channel.Name)
+}
+
+// Select returns all rows of a query. columns returns the destinations of a row's columns for Scan. Without rows the
+// result is empty, not nil, so that it becomes an array in JSON.
+func Select[T any](
+	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any,
+) ([]T, error) {
+	rows, err := from.Query(ctx, query, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := []T{}
+	for rows.Next() {
+		var row T
+		if err := rows.Scan(columns(&row)...); err != nil {
+			return nil, fmt.Errorf("reading a row: %w", err)
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading rows: %w", err)
+	}
+	return all, nil
+}
+
+// selectOne is Select for a query with at most one row.
+func selectOne[T any](
+	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any,
+) (row T, found bool, err error) {
+	rows, err := Select(ctx, from, query, arguments, columns)
+	if err != nil || len(rows) == 0 {
+		return row, false, err
+	}
+	return rows[0], true, nil
+}
+
+// selectIn is Select for a query that uses channelID.
+func selectIn[T any](
+	ctx context.Context, from Executor, query string, channel store.Channel, arguments []any, columns func(*T) []any,
+) ([]T, error) {
+	return Select(ctx, from, query, channelArguments(channel, arguments...), columns)
+}
+
+// scanValue returns the destination of a single column.
+func scanValue[T any](value *T) []any { return []any{value} }
+
+// Millis scans a column of milliseconds since 1970 into a time in UTC.
+type Millis struct{ *time.Time }
+
+// Scan implements sql.Scanner.
+func (m Millis) Scan(column any) error {
+	value, ok := column.(int64)
+	if !ok {
+		return fmt.Errorf("a time is stored as %T, expected an integer", column)
+	}
+	*m.Time = time.UnixMilli(value).UTC()
+	return nil
+}
+
+// nullableMillis is Millis for a column that may be NULL, which leaves the time unchanged.
+type nullableMillis struct{ *time.Time }
+
+// Scan implements sql.Scanner.
+func (m nullableMillis) Scan(column any) error {
+	if column == nil {
+		return nil
+	}
+	return Millis(m).Scan(column)
+}

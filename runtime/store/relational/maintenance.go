@@ -1,0 +1,180 @@
+package relational
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it.
+var pruneSQL = map[store.RowKind]string{
+	store.PruneUserCounts: `DELETE FROM user_counts WHERE event_id IN (
+SELECT event_id FROM user_counts WHERE channel_id IN (SELECT id FROM channels) AND at < $1 LIMIT $2%s)`,
+	store.PruneOutbound: `DELETE FROM outbound WHERE id IN (
+SELECT id FROM outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
+  AND coalesce(sent_at, abandoned_at) < $1 LIMIT $2%s)`,
+	store.PruneKV: `DELETE FROM kv WHERE (channel_id, plugin, key) IN (
+SELECT channel_id, plugin, key FROM kv WHERE expires_at <= $1 LIMIT $2%s)`,
+	store.PruneDeadLetters: `DELETE FROM dead_letters WHERE id IN (
+SELECT id FROM dead_letters WHERE at < $1 LIMIT $2%s)`,
+}
+
+// Prune implements store.Store.
+func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (removed int64, err error) {
+	query, known := pruneSQL[rule.Kind]
+	switch {
+	case rule.Kind == store.PruneChat:
+		err = s.db.Write(ctx, func(tx Tx) error {
+			removed, err = pruneChat(ctx, tx, rule.Before, limit)
+			return err
+		})
+	case known:
+		removed, err = s.db.Exec(ctx, fmt.Sprintf(query, s.db.SkipLocked()), rule.Before.UnixMilli(), limit)
+	default:
+		return 0, fmt.Errorf("pruning: unknown kind of rows %q", rule.Kind)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("pruning %s: %w", rule.Kind, err)
+	}
+	return removed, nil
+}
+
+// pruneChat removes the oldest lines of one channel and stores the time of the newest of them, so that a line that is
+// repeated later is not stored and counted again.
+func pruneChat(ctx context.Context, tx Tx, before time.Time, limit int) (removed int64, err error) {
+	// Up to the limit-th of the oldest lines, and all others of its millisecond, since only the time is stored.
+	const find = `SELECT c.id, (SELECT max(at) FROM (
+  SELECT at FROM chat WHERE channel_id = c.id AND at < $1 ORDER BY at LIMIT $2) AS oldest)
+FROM channels c WHERE EXISTS (SELECT 1 FROM chat WHERE channel_id = c.id AND at < $1) LIMIT 1`
+	type oldLines struct{ channel, newest int64 }
+	old, found, err := selectOne(ctx, tx, find, []any{before.UnixMilli(), limit}, func(row *oldLines) []any {
+		return []any{&row.channel, &row.newest}
+	})
+	if err != nil || !found {
+		return 0, err
+	}
+	// The update comes first: it waits for transactions that insert lines, so that none of theirs stays behind the mark.
+	if _, err := tx.Exec(ctx, markPrunedSQL, old.newest, old.channel); err != nil {
+		return 0, fmt.Errorf("storing how far chat is pruned: %w", err)
+	}
+	return tx.Exec(ctx, `DELETE FROM chat WHERE channel_id = $1 AND at <= $2`, old.channel, old.newest)
+}
+
+// markPrunedSQL stores the time of the newest chat line of a channel that was pruned.
+const markPrunedSQL = `UPDATE channels SET chat_pruned_to = $1 WHERE id = $2 AND chat_pruned_to < $1`
+
+// AddDeadLetters implements store.Store.
+func (s Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter) error {
+	const (
+		insert = `INSERT INTO dead_letters (at, subject, msg_id, reason, payload, size) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING`
+		trim = `DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET $1)`
+	)
+	rows := make([][]any, 0, len(letters))
+	for _, letter := range letters {
+		rows = append(rows, []any{
+			letter.At.UnixMilli(), letter.Subject, letter.MsgID, letter.Reason,
+			append([]byte{}, letter.Payload...), letter.Size, // not nil, which would be NULL
+		})
+	}
+	return s.db.Write(ctx, func(tx Tx) error {
+		if _, err := tx.ExecAll(ctx, insert, rows); err != nil {
+			return fmt.Errorf("storing dead letters: %w", err)
+		}
+		if _, err := tx.Exec(ctx, trim, store.MaxDeadLetters); err != nil {
+			return fmt.Errorf("removing the oldest dead letters: %w", err)
+		}
+		return nil
+	})
+}
+
+// DeadLetters implements store.Store.
+func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
+	const query = `SELECT id, at, subject, msg_id, reason, payload, size FROM dead_letters
+WHERE id > $1 ORDER BY id LIMIT $2`
+	letters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(letter *store.DeadLetter) []any {
+		return []any{
+			&letter.ID, Millis{&letter.At}, &letter.Subject, &letter.MsgID, &letter.Reason, &letter.Payload, &letter.Size,
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading dead letters: %w", err)
+	}
+	for i, letter := range letters {
+		letters[i].Payload = append([]byte{}, letter.Payload...) // a driver may return nil for an empty payload
+	}
+	return letters, nil
+}
+
+// DropDeadLetter implements store.Store.
+func (s Store) DropDeadLetter(ctx context.Context, id int64) (existed bool, err error) {
+	removed, err := s.db.Exec(ctx, `DELETE FROM dead_letters WHERE id = $1`, id)
+	if err != nil {
+		return false, fmt.Errorf("removing dead letter %d: %w", id, err)
+	}
+	return removed > 0, nil
+}
+
+// NewerSchemaError is a store.ErrNewerSchema with the versions of the schema.
+type NewerSchemaError struct{ Database, Program int64 }
+
+// Is reports whether target is store.ErrNewerSchema.
+func (e *NewerSchemaError) Is(target error) bool { return target == store.ErrNewerSchema }
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("its schema has version %d, and this program knows only version %d: run a newer version",
+		e.Database, e.Program)
+}
+
+// Migrate brings the schema up to date. Each migration is a transaction. Only one process may do it at a time.
+func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations fs.FS) error {
+	provider, err := goose.NewProvider(dialect, db, migrations, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("preparing the migrations: %w", err)
+	}
+	current, known, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the schema's version: %w", err)
+	}
+	if current > known {
+		return &NewerSchemaError{Database: current, Program: known}
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrMigration, err)
+	}
+	return nil
+}
+
+// CheckSchema returns an error unless the schema of a database that must not be changed is up to date.
+func CheckSchema(ctx context.Context, db Executor, migrations fs.FS) error {
+	known, err := NewestSchema(migrations)
+	if err != nil {
+		return err
+	}
+	const query = "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied"
+	current, _, err := selectOne(ctx, db, query, nil, scanValue[int64])
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the schema's version: %w", err)
+	case current > known:
+		return &NewerSchemaError{Database: current, Program: known}
+	case current < known:
+		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once", current, known)
+	}
+	return nil
+}
+
+// NewestSchema returns the version of the schema after all migrations.
+func NewestSchema(migrations fs.FS) (int64, error) {
+	files, err := fs.Glob(migrations, "*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("reading the migrations: %w", err)
+	}
+	return int64(len(files)), nil
+}

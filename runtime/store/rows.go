@@ -1,0 +1,148 @@
+package store
+
+import (
+	"time"
+
+	"rosey.dev/rosey/runtime/config"
+)
+
+// RecentLine is a stored ChatLine.
+type RecentLine struct {
+	At       time.Time
+	Username string
+	// Text is HTML as CyTube sent it.
+	Text string
+}
+
+// Chatter is a user and their number of chat lines.
+type Chatter struct {
+	Username string
+	Lines    int
+}
+
+// Maxima are the largest numbers of users that a channel ever had, and since when. An unknown maximum is 0 at the zero
+// time.
+type Maxima struct {
+	Chat        int
+	ChatAt      time.Time
+	Connected   int
+	ConnectedAt time.Time
+}
+
+// CountSample is a stored UserCount.
+type CountSample struct {
+	At              time.Time
+	Chat, Connected int
+}
+
+// PastAction is a stored Action.
+type PastAction struct {
+	At time.Time
+	Action
+}
+
+// KVKey identifies a value of a plugin. Plugin and Key are case-sensitive.
+type KVKey struct {
+	Channel     Channel
+	Plugin, Key string
+}
+
+// KVEntry is a value to store.
+type KVEntry struct {
+	KVKey
+
+	// Value is JSON.
+	Value string
+	At    time.Time
+	// Expires is when the value expires. Zero: never.
+	Expires time.Time
+}
+
+const (
+	// MaxDeadLetters is how many dead letters are stored; the oldest are removed. A client that keeps publishing
+	// invalid messages must not fill the disk.
+	MaxDeadLetters = 10_000
+	// MaxDeadLetterBytes is how much of a payload is stored.
+	MaxDeadLetterBytes = 64 << 10
+)
+
+// DeadLetter is a message that could not be stored as rows.
+type DeadLetter struct {
+	// ID is assigned by AddDeadLetters.
+	ID int64
+	// At is when the message arrived.
+	At time.Time
+	// Subject is the subject without the bot's prefix.
+	Subject string
+	// MsgID is the NATS message ID, empty if there was none. Letters with the same MsgID and Subject are the same.
+	MsgID string
+	// Reason says why, for people.
+	Reason  string
+	Payload []byte
+	// Size is the payload's size in bytes. If it is above len(Payload), the payload was truncated and the message
+	// cannot be processed again.
+	Size int
+}
+
+// NewDeadLetter returns a letter with at most MaxDeadLetterBytes of the payload.
+func NewDeadLetter(subject, msgID, reason string, payload []byte, at time.Time) DeadLetter {
+	letter := DeadLetter{
+		At: at, Subject: CleanText(subject), MsgID: CleanText(msgID), Reason: CleanText(reason),
+		Payload: payload, Size: len(payload),
+	}
+	if len(payload) > MaxDeadLetterBytes {
+		letter.Payload = payload[:MaxDeadLetterBytes]
+	}
+	return letter
+}
+
+// Retention is how long rows are kept: zero is the default of the configuration, negative is forever, and anything
+// shorter than config.MinRetention counts as that. Users, their joins and leaves, maxima, actions and outbound messages
+// that are still to be sent are always kept.
+type Retention struct {
+	Chat        time.Duration
+	UserCounts  time.Duration
+	Outbound    time.Duration // sent or abandoned
+	DeadLetters time.Duration // default 30 days; has no key in the configuration
+}
+
+// RowKind is a kind of row that is not kept forever.
+type RowKind string
+
+// The kinds of rows that are not kept forever.
+const (
+	PruneChat        RowKind = "chat"
+	PruneUserCounts  RowKind = "user_counts"
+	PruneOutbound    RowKind = "outbound" // by the time when they were sent or abandoned
+	PruneKV          RowKind = "kv"       // by the time when they expire
+	PruneDeadLetters RowKind = "dead_letters"
+)
+
+// PruneRule matches the rows of a kind that are older than Before.
+type PruneRule struct {
+	Kind   RowKind
+	Before time.Time
+}
+
+// Rules returns which rows are to be removed at now.
+func (r Retention) Rules(now time.Time) []PruneRule {
+	rules := []PruneRule{{PruneKV, now}}
+	for _, each := range []struct {
+		kind         RowKind
+		kept         time.Duration
+		defaultValue config.Duration
+	}{
+		{PruneChat, r.Chat, config.DefaultChatRetention},
+		{PruneUserCounts, r.UserCounts, config.DefaultUserCountsRetention},
+		{PruneOutbound, r.Outbound, config.DefaultOutboundRetention},
+		{PruneDeadLetters, r.DeadLetters, "720h"},
+	} {
+		switch {
+		case each.kept == 0:
+			rules = append(rules, PruneRule{each.kind, now.Add(-each.defaultValue.Time())})
+		case each.kept > 0:
+			rules = append(rules, PruneRule{each.kind, now.Add(-max(each.kept, config.MinRetention))})
+		}
+	}
+	return rules
+}
