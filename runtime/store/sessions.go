@@ -30,19 +30,20 @@ type Presence struct {
 	Joined bool
 }
 
-// Watch is a stay of a bot in a channel: since when it knew who was there, and until when it is known to have been there.
+// Watch is a stay of a bot in a channel: since when it knew who was there, and until when it is known to have been
+// there.
 type Watch struct{ Since, Until time.Time }
 
 // sessionGap is the longest absence that does not end a session: a reload, a lost connection, or a restart of the bot,
 // which records that everyone left and joined.
 const sessionGap = time.Minute
 
-// Sessions derives a user's sessions, oldest first, from their joins and leaves and from the watches of the channel, all
-// in any order. The last session may be open.
+// Sessions derives a user's sessions, oldest first, from their joins and leaves and from the watches of the channel,
+// all in any order. The last session may be open.
 //
 // A user who joins twice was there in between, since a bot that joins the channel records everyone who is there as
-// joined. If a user is not among them, they left while no bot watched: their session ends when the previous bot was last
-// known to be there. A user who leaves without having joined has no session, since its start is unknown.
+// joined. If a user is not among them, they left while no bot watched: their session ends when the previous bot was
+// last known to be there. A user who leaves without having joined has no session, since its start is unknown.
 func Sessions(presence []Presence, watches []Watch) []Session {
 	presence = append(slices.Clone(presence), unseenLeaves(presence, watches)...)
 	slices.SortFunc(presence, func(a, b Presence) int {

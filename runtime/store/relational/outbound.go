@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
@@ -59,11 +60,13 @@ ORDER BY offers >= $7, enqueued_at, id LIMIT $8`
 
 // retryDelaySQL returns the delay after the last failure in milliseconds as an expression.
 func retryDelaySQL() string {
-	delays := "CASE retry_count"
+	var delays strings.Builder
+	delays.WriteString("CASE retry_count")
 	for failures := 1; failures < store.MaxAttempts; failures++ {
-		delays += fmt.Sprintf(" WHEN %d THEN %d", failures, backoff.OutboundDelay(failures).Milliseconds())
+		fmt.Fprintf(&delays, " WHEN %d THEN %d", failures, backoff.OutboundDelay(failures).Milliseconds())
 	}
-	return delays + fmt.Sprintf(" ELSE %d END", backoff.OutboundDelay(store.MaxAttempts).Milliseconds())
+	fmt.Fprintf(&delays, " ELSE %d END", backoff.OutboundDelay(store.MaxAttempts).Milliseconds())
+	return delays.String()
 }
 
 // Enqueue implements store.Store.

@@ -12,8 +12,8 @@ import (
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// Backup copies a snapshot of the database at path to a new file, while a service may write to it. It returns the size of
-// the copy in bytes. The file gets its name when it is complete. An existing file is not replaced.
+// Backup copies a snapshot of the database at path to a new file, while a service may write to it. It returns the size
+// of the copy in bytes. The file gets its name when it is complete. An existing file is not replaced.
 func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if _, err := os.Lstat(backup); !errors.Is(err, os.ErrNotExist) {
 		return 0, errors.Join(fmt.Errorf("backup file %s: it exists, expected a new name", backup), err)
@@ -41,8 +41,8 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 }
 
 // Restore replaces the database at path, which no service may have open, by a copy of a backup. It returns the new name
-// of the database that was there, empty if there was none. A damaged backup, or one with a schema of another version than
-// this program's, is refused before anything changes.
+// of the database that was there, empty if there was none. A damaged backup, or one with a schema of another version
+// than this program's, is refused before anything changes.
 func Restore(ctx context.Context, backup, path string) (replaced string, err error) {
 	if err := checkBackup(ctx, backup); err != nil {
 		return "", fmt.Errorf("backup %s: %w", backup, err)

@@ -14,8 +14,8 @@ import (
 // contains data, which would fill the memory.
 const maxCached = 200
 
-// openPool opens connections that cache their prepared statements. database/sql has each statement parsed at every call,
-// which takes SQLite longer than executing most of ours.
+// openPool opens connections that cache their prepared statements. database/sql has each statement parsed at every
+// call, which takes SQLite longer than executing most of ours.
 func openPool(dataSource string) (*sql.DB, error) {
 	plain, err := sqlite.NewConnector(dataSource)
 	if err != nil {
