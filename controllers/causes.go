@@ -8,145 +8,155 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// cause says why a component that should have a ready pod has none: first what Kubernetes knows of claim and pod,
-// then what the process says of itself.
-func cause(s situation, component manifests.Component) verdict {
-	pod := s.seen.newestPod(component)
-	if manifests.HoldsClaim(s.bot, component) {
-		if found, ok := claimCause(find[*corev1.PersistentVolumeClaim](s.seen, manifests.ClaimName(s.bot)), pod); ok {
-			return found
+// cause returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the pod, or
+// else what the process reports.
+func cause(in statusInput, component manifests.Component) metav1.Condition {
+	pod := in.observed.newestPod(component)
+	if manifests.HoldsClaim(in.bot, component) {
+		if condition, found := claimCause(in.claim(), pod); found {
+			return condition
 		}
 	}
-	name := inWords[component]
+	name := displayName[component]
 	if pod == nil {
-		return noPodCause(s.deployment(component), name)
+		return noPodCause(in.deployment(component), name)
 	}
-	if found, ok := podCause(pod, name); ok {
-		return found
+	if condition, found := podCause(pod, name); found {
+		return condition
 	}
-	heard, asked := s.answers[component]
+	result, probed := in.reports[component]
 	switch {
-	case !asked:
-		return no(string(status.ReasonStarting), fmt.Sprintf("the %s starts", name))
-	case heard.err != nil:
-		return unknown(fmt.Sprintf("the %s is not ready and cannot be asked why: %v", name, heard.err))
-	case heard.report.Ready:
-		return no(string(status.ReasonStarting), fmt.Sprintf("the %s is ready by its own account", name))
+	case !probed:
+		return conditionFalse(string(status.ReasonStarting), fmt.Sprintf("the %s is starting", name))
+	case result.err != nil:
+		return conditionUnknown(fmt.Sprintf("the %s is not ready and does not report why: %v", name, result.err))
+	case result.report.Ready:
+		return conditionFalse(string(status.ReasonStarting),
+			fmt.Sprintf("the %s reports that it is ready; its readiness probe has not succeeded yet", name))
 	}
-	return no(words(s, heard.report.Reason, heard.report.Message))
+	return conditionFalse(translateReason(in, result.report.Reason, result.report.Message))
 }
 
-// claimCause blames the claim for a pod that waits for a volume. A claim may be pending because the pod has no node,
-// so the scheduler's words decide.
-func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) (verdict, bool) {
+// claimCause returns the reason in a claim for which a pod cannot start. A claim may also be pending because its pod
+// has no node yet, so the message of the scheduler decides.
+func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) (condition metav1.Condition, found bool) {
 	if claim == nil {
-		return verdict{}, false
+		return metav1.Condition{}, false
 	}
 	name := "PersistentVolumeClaim " + claim.Name
 	switch {
 	case claim.Status.Phase == corev1.ClaimLost:
-		return no(v1alpha1.ReasonClaimLost, name+" lost its volume"), true
+		return conditionFalse(v1alpha1.ReasonClaimLost, name+" has lost its volume"), true
 	case claim.DeletionTimestamp != nil:
-		return no(v1alpha1.ReasonClaimPending, name+" is being deleted"), true
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is being deleted"), true
 	case claim.Status.Phase == corev1.ClaimBound || pod == nil || pod.Spec.NodeName != "":
-		return verdict{}, false
+		return metav1.Condition{}, false
 	}
-	refused, isRefused := unschedulable(pod)
-	if !isRefused {
-		return no(v1alpha1.ReasonClaimPending, name+" waits for a volume"), true
+	message, isUnschedulable := unschedulable(pod)
+	if !isUnschedulable {
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume"), true
 	}
-	lower := strings.ToLower(refused)
+	lower := strings.ToLower(message)
 	if strings.Contains(lower, "volume") || strings.Contains(lower, "storageclass") {
-		return no(v1alpha1.ReasonClaimPending, fmt.Sprintf("%s waits for a volume: %s", name, refused)), true
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message), true
 	}
-	return verdict{}, false
+	return metav1.Condition{}, false
 }
 
-func noPodCause(deployment *appsv1.Deployment, name string) verdict {
+// noPodCause returns the reason why a component has no pod.
+func noPodCause(deployment *appsv1.Deployment, name string) metav1.Condition {
 	if deployment != nil {
 		for _, condition := range deployment.Status.Conditions {
 			if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-				return no(v1alpha1.ReasonPodsRefused, fmt.Sprintf("no pod of the %s: %s", name, condition.Message))
+				return conditionFalse(v1alpha1.ReasonPodsRefused,
+					fmt.Sprintf("no pod of the %s can be created: %s", name, condition.Message))
 			}
 		}
 	}
-	return no(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
+	return conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
 }
 
-// podCause is what Kubernetes knows of a pod that cannot do its job.
-func podCause(pod *corev1.Pod, name string) (verdict, bool) {
+// podCause returns the reason that Kubernetes knows for a pod not to be ready.
+func podCause(pod *corev1.Pod, name string) (condition metav1.Condition, found bool) {
 	if pod.Status.Phase == corev1.PodFailed {
-		return no(v1alpha1.ReasonPodFailed,
-			fmt.Sprintf("the pod of the %s ended: %s %s", name, pod.Status.Reason, pod.Status.Message)), true
+		return conditionFalse(v1alpha1.ReasonPodFailed,
+			fmt.Sprintf("the pod of the %s failed: %s %s", name, pod.Status.Reason, pod.Status.Message)), true
 	}
-	if message, ok := unschedulable(pod); ok {
-		return no(v1alpha1.ReasonUnschedulable, fmt.Sprintf("no node takes the %s: %s", name, message)), true
+	if message, isUnschedulable := unschedulable(pod); isUnschedulable {
+		return conditionFalse(v1alpha1.ReasonUnschedulable,
+			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message)), true
 	}
 	for i := range pod.Status.ContainerStatuses {
-		if found, ok := containerCause(&pod.Status.ContainerStatuses[i], name); ok {
-			return found, true
+		if condition, found := containerCause(&pod.Status.ContainerStatuses[i], name); found {
+			return condition, true
 		}
 	}
-	return verdict{}, false
+	return metav1.Condition{}, false
 }
 
-func unschedulable(pod *corev1.Pod) (message string, ok bool) {
+// unschedulable reports whether the scheduler found no node for a pod, and returns its message.
+func unschedulable(pod *corev1.Pod) (message string, isUnschedulable bool) {
 	scheduled := podCondition(pod, corev1.PodScheduled)
 	return scheduled.Message, scheduled.Status == corev1.ConditionFalse
 }
 
-// pullError is what the kubelet puts in front while it waits to try again; without it the message stays the same.
-var pullError = regexp.MustCompile(`^.*: ErrImagePull: `)
+// backOffPrefix is what the kubelet puts in front of the error of a pull while it waits for the next attempt. It is cut
+// off, so that the message stays the same from attempt to attempt.
+var backOffPrefix = regexp.MustCompile(`^.*: ErrImagePull: `)
 
-func containerCause(status *corev1.ContainerStatus, name string) (verdict, bool) {
+// containerCause returns the reason that the kubelet knows for a container not to run.
+func containerCause(status *corev1.ContainerStatus, name string) (condition metav1.Condition, found bool) {
 	if waiting := status.State.Waiting; waiting != nil {
 		switch waiting.Reason {
 		case "", "ContainerCreating", "PodInitializing":
-			return verdict{}, false
+			return metav1.Condition{}, false
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
-			return no(v1alpha1.ReasonImagePullFailed,
-				fmt.Sprintf("image %s of the %s: %s", status.Image, name, pullError.ReplaceAllString(waiting.Message, ""))), true
+			return conditionFalse(v1alpha1.ReasonImagePullFailed, fmt.Sprintf("image %s of the %s: %s",
+				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, ""))), true
 		case "CrashLoopBackOff":
-			return crash(status.LastTerminationState.Terminated, name), true
+			return crashed(status.LastTerminationState.Terminated, name), true
 		}
-		return no(v1alpha1.ReasonContainerRefused,
-			fmt.Sprintf("the %s: %s: %s", name, waiting.Reason, waiting.Message)), true
+		return conditionFalse(v1alpha1.ReasonContainerRefused,
+			fmt.Sprintf("the container of the %s cannot start: %s: %s", name, waiting.Reason, waiting.Message)), true
 	}
-	if ended := status.State.Terminated; ended != nil {
-		return crash(ended, name), true
+	if terminated := status.State.Terminated; terminated != nil {
+		return crashed(terminated, name), true
 	}
-	// Between two crashes the process runs for a moment: that is still the same cause.
-	ended := status.LastTerminationState.Terminated
-	if ended != nil && ended.ExitCode != 0 && status.Started != nil && !*status.Started {
-		return crash(ended, name), true
+	// Between two crashes the process runs for a moment. The reason must not change with each of them.
+	last := status.LastTerminationState.Terminated
+	if last != nil && last.ExitCode != 0 && status.Started != nil && !*status.Started {
+		return crashed(last, name), true
 	}
-	return verdict{}, false
+	return metav1.Condition{}, false
 }
 
-func crash(ended *corev1.ContainerStateTerminated, name string) verdict {
-	if ended == nil {
-		return no(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s ends again and again", name))
+// crashed returns the condition for a container that has terminated. terminated may be nil.
+func crashed(terminated *corev1.ContainerStateTerminated, name string) metav1.Condition {
+	if terminated == nil {
+		return conditionFalse(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s exits repeatedly", name))
 	}
-	message := fmt.Sprintf("the %s ended with exit code %d", name, ended.ExitCode)
-	if ended.Reason == "OOMKilled" {
-		message += " (OOMKilled: it needs a greater memory limit)"
+	message := fmt.Sprintf("the %s exited with code %d", name, terminated.ExitCode)
+	if terminated.Reason == "OOMKilled" {
+		message += " (OOMKilled: its memory limit is too low)"
 	}
-	if last := lastWords(ended.Message); last != "" {
-		message += ": " + last
+	if line := lastLogLine(terminated.Message); line != "" {
+		message += ": " + line
 	}
-	return no(v1alpha1.ReasonCrashLoop, message)
+	return conditionFalse(v1alpha1.ReasonCrashLoop, message)
 }
 
-// lastWords is the last line that a process left. A JSON log line is reduced to what it says, without its time.
-func lastWords(message string) string {
-	lines := strings.Split(strings.TrimSpace(message), "\n")
+// lastLogLine returns the last line of a termination message, which is the end of the container's log. Of a line in
+// JSON it returns message and error only: with the time, the condition would change with each crash.
+func lastLogLine(terminationMessage string) string {
+	lines := strings.Split(strings.TrimSpace(terminationMessage), "\n")
 	last := lines[len(lines)-1]
 	var record struct {
 		Message string `json:"msg"`

@@ -48,7 +48,8 @@ func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
 	next := withClaim(newBot(bot.Namespace), "1Gi", "slow")
 	create(t, next)
 	waiting := waitCondition(t, next, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
-	if want := "ServiceAccount movienight-rosey is being deleted and will be made anew"; waiting.Message != want {
+	want := "ServiceAccount movienight-rosey is being deleted; it will be created again afterwards"
+	if waiting.Message != want {
 		t.Errorf("message is %q, want %q", waiting.Message, want)
 	}
 	collectGarbage(t, bot)
@@ -62,7 +63,7 @@ func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
 			after.UID, size.String(), *after.Spec.StorageClassName, before.UID)
 	}
 	waitExpected(t, next,
-		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "keeps its storage class fast"})
+		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "its claim has storage class fast"})
 	waitQuiet(t, next)
 }
 

@@ -3,10 +3,9 @@ package controllers
 import (
 	"cmp"
 	"fmt"
-	"time"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -17,92 +16,133 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-func botAvailable(s situation) verdict {
-	return available(s, manifests.Bot, "a bot pod does its job")
+// displayName is the name of a component in messages.
+var displayName = map[manifests.Component]string{manifests.Bot: "bot", manifests.Database: "database service"}
+
+// transientReasons are reasons that pass with time, or follow from the reason of another condition.
+var transientReasons = map[string]bool{
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(status.ReasonStarting): true,
+	string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
 }
 
-func databaseAvailable(s situation) verdict {
+// requestedReasons are reasons for a condition to be False that the spec asks for.
+var requestedReasons = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
+
+func conditionTrue(reason, message string) metav1.Condition {
+	return metav1.Condition{Status: metav1.ConditionTrue, Reason: reason, Message: message}
+}
+
+func conditionFalse(reason, message string) metav1.Condition {
+	return metav1.Condition{Status: metav1.ConditionFalse, Reason: reason, Message: message}
+}
+
+func conditionUnknown(message string) metav1.Condition {
+	return metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
+}
+
+func botAvailable(in statusInput) metav1.Condition {
+	return available(in, manifests.Bot, "a bot pod is ready")
+}
+
+func databaseAvailable(in statusInput) metav1.Condition {
 	switch {
-	case manifests.SharedFrom(s.bot) != "":
-		return sharedDatabase(s)
-	case !manifests.HasService(s.bot):
-		return checked(s, status.StoreCheck, yes(v1alpha1.ReasonAvailable, "the bot has the database open itself"))
+	case manifests.SharedFrom(in.bot) != "":
+		return sharedDatabase(in)
+	case !manifests.HasService(in.bot):
+		return checked(in, status.StoreCheck,
+			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"))
 	}
-	message := "a pod of the database service does its job"
-	claim, database := find[*corev1.PersistentVolumeClaim](s.seen, manifests.ClaimName(s.bot)), s.bot.Spec.Database
-	if claim != nil && database != nil && database.SQLite != nil && database.SQLite.StorageClassName != nil &&
-		*database.SQLite.StorageClassName != ptr.Deref(claim.Spec.StorageClassName, "") {
-		message += ", on a claim that keeps its storage class " + ptr.Deref(claim.Spec.StorageClassName, "")
+	message := "a pod of the database service is ready"
+	claim, database := in.claim(), ptr.Deref(in.bot.Spec.Database, v1alpha1.Database{})
+	if claim != nil && database.SQLite != nil && database.SQLite.StorageClassName != nil {
+		if class := ptr.Deref(claim.Spec.StorageClassName, ""); class != *database.SQLite.StorageClassName {
+			message += "; its claim has storage class " + class + ", which cannot be changed"
+		}
 	}
-	return available(s, manifests.Database, message)
+	return available(in, manifests.Database, message)
 }
 
-// sharedDatabase is how the database service of another RoseyBot is.
-func sharedDatabase(s situation) verdict {
-	if found := unshared(s.bot, s.seen.owner); found != nil {
-		return no(found.reason, found.message)
+// sharedDatabase returns DatabaseAvailable of the RoseyBot that shares its database service.
+func sharedDatabase(in statusInput) metav1.Condition {
+	owner := in.observed.Owner
+	if found := checkSharedOwner(in.bot, owner); found != nil {
+		return conditionFalse(found.reason, found.message)
 	}
-	name := "RoseyBot " + s.seen.owner.Name
-	if ptr.Deref(s.seen.owner.Spec.Suspend, false) {
-		return no(v1alpha1.ReasonSharedOwnerSuspended, name+" is suspended, and with it the database service")
+	name := "RoseyBot " + owner.Name
+	if ptr.Deref(owner.Spec.Suspend, false) {
+		return conditionFalse(v1alpha1.ReasonSharedOwnerSuspended, name+" is suspended, and so is its database service")
 	}
-	theirs := meta.FindStatusCondition(s.seen.owner.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)
-	if theirs == nil {
-		return no(v1alpha1.ReasonProgressing, name+" is new")
+	condition := meta.FindStatusCondition(owner.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)
+	if condition == nil {
+		return conditionFalse(v1alpha1.ReasonProgressing, name+" has no status yet")
 	}
-	return verdict{Status: theirs.Status, Reason: theirs.Reason, Message: name + ": " + theirs.Message}
+	return metav1.Condition{
+		Status: condition.Status, Reason: condition.Reason, Message: name + ": " + condition.Message,
+	}
 }
 
-func available(s situation, component manifests.Component, message string) verdict {
-	if why, isOff := s.off(component); isOff {
-		return why
+// available returns the condition of a component: True with a message if a pod is ready, or else the cause.
+func available(in statusInput, component manifests.Component, message string) metav1.Condition {
+	if condition, isStopped := stopped(in.bot, component); isStopped {
+		return condition
 	}
-	if _, ready := s.seen.count(component); ready > 0 {
-		return yes(v1alpha1.ReasonAvailable, message)
+	if _, ready := in.observed.countPods(component); ready > 0 {
+		return conditionTrue(v1alpha1.ReasonAvailable, message)
 	}
-	if found := s.problems[component]; found != nil && !found.usable {
-		return no(found.reason, found.message)
+	if found := in.applied.problems[component]; found != nil && !found.usable {
+		return conditionFalse(found.reason, found.message)
 	}
-	return cause(s, component)
+	return cause(in, component)
 }
 
-func channelJoined(s situation) verdict {
-	return checked(s, status.ChannelCheck, yes(string(status.ReasonJoined), "in "+place(s.bot)))
+// stopped reports whether the spec asks for no pods of a component, and returns the condition that says so.
+func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) (condition metav1.Condition, isStopped bool) {
+	if manifests.Replicas(bot, component) > 0 {
+		return metav1.Condition{}, false
+	}
+	if ptr.Deref(bot.Spec.Suspend, false) {
+		return conditionFalse(v1alpha1.ReasonSuspended, "spec.suspend is true"), true
+	}
+	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0"), true
 }
 
-// checked goes by readiness while a bot is ready, and else by what the bot itself says of one check.
-func checked(s situation, name status.CheckName, fine verdict) verdict {
-	if _, ready := s.seen.count(manifests.Bot); ready > 0 {
-		return fine
+func channelJoined(in statusInput) metav1.Condition {
+	return checked(in, status.ChannelCheck, conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+}
+
+// checked returns the condition for one check of the bot: ok while a bot pod is ready, or else what the bot reports.
+func checked(in statusInput, name status.CheckName, ok metav1.Condition) metav1.Condition {
+	if _, ready := in.observed.countPods(manifests.Bot); ready > 0 {
+		return ok
 	}
-	if why, isOff := s.off(manifests.Bot); isOff {
-		return why
+	if condition, isStopped := stopped(in.bot, manifests.Bot); isStopped {
+		return condition
 	}
-	pod := s.seen.newestPod(manifests.Bot)
-	if pod == nil || !running(pod, false) {
-		return no(v1alpha1.ReasonBotNotRunning, "no bot process runs")
+	pod := in.observed.newestPod(manifests.Bot)
+	if pod == nil || !podRunning(pod) {
+		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}
-	heard, asked := s.answers[manifests.Bot]
+	result, probed := in.reports[manifests.Bot]
 	switch {
-	case !asked:
-		return no(string(status.ReasonStarting), "the bot's process starts")
-	case heard.err != nil:
-		return unknown("the bot cannot be asked: " + heard.err.Error())
+	case !probed:
+		return conditionFalse(string(status.ReasonStarting), "the bot is starting")
+	case result.err != nil:
+		return conditionUnknown("the bot does not report its status: " + result.err.Error())
 	}
-	for _, check := range heard.report.Checks {
+	for _, check := range result.report.Checks {
 		switch {
 		case check.Name != name:
 			continue
 		case check.OK:
-			return fine
+			return ok
 		}
-		return no(words(s, check.Reason, check.Message))
+		return conditionFalse(translateReason(in, check.Reason, check.Message))
 	}
-	return unknown(fmt.Sprintf("the bot does not speak of its check %q", name))
+	return conditionUnknown(fmt.Sprintf("the bot does not report its check %q", name))
 }
 
-// place says in words where the bot is when all is well.
-func place(bot *v1alpha1.RoseyBot) string {
+// channelName describes the channel and the name under which the bot is in it.
+func channelName(bot *v1alpha1.RoseyBot) string {
 	who := "anonymously"
 	if bot.Spec.Account != nil {
 		who = "as " + bot.Spec.Account.Username
@@ -110,126 +150,105 @@ func place(bot *v1alpha1.RoseyBot) string {
 	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
-// words are those of a process, with a Secret's name where the process can only name a file.
-func words(s situation, reason status.Reason, message string) (conditionReason, conditionMessage string) {
+// translateReason returns the reason and message of a condition for those that a process reports. A process can only
+// name a file that is missing; the message names the Secret that should contain it.
+func translateReason(in statusInput, reason status.Reason, message string) (conditionReason, conditionMessage string) {
 	var ref *v1alpha1.SecretKeyRef
-	standard := config.SecretFile
+	defaultKey := config.SecretFile
 	switch reason {
 	case status.ReasonAccountPasswordAbsent:
-		ref = ptr.Deref(s.bot.Spec.Account, v1alpha1.Account{}).PasswordSecretRef
+		ref = ptr.Deref(in.bot.Spec.Account, v1alpha1.Account{}).PasswordSecretRef
 	case status.ReasonChannelPasswordAbsent:
-		ref = s.bot.Spec.Channel.PasswordSecretRef
+		ref = in.bot.Spec.Channel.PasswordSecretRef
 	case status.ReasonStoreURLAbsent:
-		if database := s.bot.Spec.Database; database != nil && database.Postgres != nil {
-			ref, standard = &database.Postgres.URLSecretRef, config.PostgresURLFile
+		if database := in.bot.Spec.Database; database != nil && database.Postgres != nil {
+			ref, defaultKey = &database.Postgres.URLSecretRef, config.PostgresURLFile
 		}
 	case status.ReasonNATSCredentialsAbsent:
-		if secret := manifests.NATS(s.bot, s.seen.owner).CredentialsSecretRef; secret != nil {
-			message = fmt.Sprintf("Secret %s: absent, or without keys to log in with: "+
-				"nats.creds; username and password; token; or nkey", secret.Name)
+		if secret := manifests.NATS(in.bot, in.observed.Owner).CredentialsSecretRef; secret != nil {
+			message = fmt.Sprintf("Secret %s does not exist or has no credentials: "+
+				"expected the keys nats.creds; username and password; token; or nkey", secret.Name)
 		}
 	default:
 	}
 	if ref != nil {
-		message = fmt.Sprintf("Secret %s, key %s: absent or empty", ref.Name, cmp.Or(ref.Key, standard))
+		message = fmt.Sprintf("Secret %s, key %s: absent or empty", ref.Name, cmp.Or(ref.Key, defaultKey))
 	}
 	return string(reason), message
 }
 
-// progressing is True while the cluster does not yet run what the spec asks for, whether that needs time or help.
-func progressing(s situation) verdict {
+// progressing returns a condition that is True while the cluster does not yet run what the spec asks for, whether that
+// will take care of itself or not.
+func progressing(in statusInput) metav1.Condition {
 	components := []manifests.Component{manifests.Database, manifests.Bot}
-	if !manifests.HasService(s.bot) {
+	if !manifests.HasService(in.bot) {
 		components = components[1:]
 	}
 	for _, component := range components {
-		if found := s.problems[component]; found != nil {
-			return yes(found.reason, found.message)
+		if found := in.applied.problems[component]; found != nil {
+			return conditionTrue(found.reason, found.message)
 		}
 	}
 	for _, component := range components {
-		if !rolledOut(s.deployment(component), s.wanted(component)) {
-			return yes(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s is being rolled out", inWords[component]))
+		if !rolledOut(in.deployment(component), in.desiredReplicas(component)) {
+			return conditionTrue(v1alpha1.ReasonProgressing,
+				fmt.Sprintf("the %s is being rolled out", displayName[component]))
 		}
 	}
-	return no(v1alpha1.ReasonRolledOut, "what runs is what the spec asks for")
+	return conditionFalse(v1alpha1.ReasonRolledOut, "all pods run the current spec")
 }
 
-func updateAvailable(s situation) verdict {
-	if s.update == "" {
-		return no(v1alpha1.ReasonUpToDate, "what runs is what this operator would run")
+// updateAvailable returns a condition that is True while pods are pinned to what an older operator built.
+func updateAvailable(in statusInput) metav1.Condition {
+	if len(in.applied.updates) == 0 {
+		return conditionFalse(v1alpha1.ReasonUpToDate, "all pods run what this version of the operator builds")
 	}
-	return yes(v1alpha1.ReasonOperatorChanged,
-		"any change of the spec, or updatePolicy: Automatic, rolls out what this operator would run: "+s.update)
+	return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
+		"rolls out when the spec changes or with updatePolicy Automatic: "+strings.Join(in.applied.updates, ", "))
 }
 
-func rolledOut(deployment *appsv1.Deployment, wanted int32) bool {
+func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
 	return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
-		deployment.Status.UpdatedReplicas == wanted && deployment.Status.Replicas == wanted
+		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
 }
 
-// inWords is what people call a component.
-var inWords = map[manifests.Component]string{manifests.Bot: "bot", manifests.Database: "database service"}
-
-// ready is the summary: True when all is well, else the most telling of what is not. Of equally telling ones the
-// root cause counts, and causes go from database to bot to channel.
-func ready(s situation, verdicts map[string]verdict) verdict {
-	if why, isOff := s.off(manifests.Bot); isOff {
-		return why
+// ready returns the summary of the other conditions: True if all of them are as they should be, or else the most
+// important of those that are not. A cause counts more than what follows from it, and what is known more than what is
+// unknown; among equals, the order is database, bot, channel, rollout.
+func ready(in statusInput, conditions map[string]metav1.Condition) metav1.Condition {
+	if condition, isStopped := stopped(in.bot, manifests.Bot); isStopped {
+		return condition
 	}
-	for _, tells := range []func(one verdict) bool{
-		func(one verdict) bool { return one.Reason == v1alpha1.ReasonForeignObject },
-		func(one verdict) bool { return one.Status != metav1.ConditionUnknown && !onTheWay[one.Reason] },
-		func(one verdict) bool { return one.Status == metav1.ConditionUnknown },
-		func(verdict) bool { return true },
+	var failing []metav1.Condition
+	for _, conditionType := range []string{
+		v1alpha1.ConditionDatabaseAvailable, v1alpha1.ConditionBotAvailable,
+		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
 	} {
-		for _, kind := range []string{
-			v1alpha1.ConditionDatabaseAvailable, v1alpha1.ConditionBotAvailable,
-			v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
-		} {
-			one, well := verdicts[kind], metav1.ConditionTrue
-			if kind == v1alpha1.ConditionProgressing {
-				well = metav1.ConditionFalse
-			}
-			switch {
-			case one.Status == well || !tells(one):
-				continue
-			case one.Status == metav1.ConditionUnknown:
-				return unknown(one.Message)
-			}
-			return no(one.Reason, one.Message)
+		expected := metav1.ConditionTrue
+		if conditionType == v1alpha1.ConditionProgressing {
+			expected = metav1.ConditionFalse
+		}
+		if conditions[conditionType].Status != expected {
+			failing = append(failing, conditions[conditionType])
 		}
 	}
-	return yes(v1alpha1.ReasonReady, "in "+place(s.bot)+", and what happens there is stored")
-}
-
-// onTheWay are the reasons that need only time, or follow from another one.
-var onTheWay = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(status.ReasonStarting): true,
-	string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
-}
-
-// askedFor are the reasons that are the user's wish.
-var askedFor = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
-
-const (
-	soonestLook = 2 * time.Second
-	latestLook  = 30 * time.Second
-)
-
-// nextLook is when to ask again: not at all when all is well, since changes of objects and of the pods' readiness
-// start a pass; else less often the longer it lasts.
-func nextLook(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
-	summary := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	database := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDatabaseAvailable)
-	asleep := askedFor[summary.Reason] &&
-		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
-		(database.Status == metav1.ConditionTrue || askedFor[database.Reason])
-	switch {
-	case manifests.Standby(bot) && summary.Status == metav1.ConditionTrue:
-		return latestLook // the lock can change hands while every pod stays ready
-	case summary.Status == metav1.ConditionTrue || asleep:
-		return 0
+	for _, matters := range []func(condition metav1.Condition) bool{
+		func(condition metav1.Condition) bool { return condition.Reason == v1alpha1.ReasonForeignObject },
+		func(condition metav1.Condition) bool {
+			return condition.Status != metav1.ConditionUnknown && !transientReasons[condition.Reason]
+		},
+		func(condition metav1.Condition) bool { return condition.Status == metav1.ConditionUnknown },
+		func(metav1.Condition) bool { return true },
+	} {
+		for _, condition := range failing {
+			switch {
+			case !matters(condition):
+				continue
+			case condition.Status == metav1.ConditionUnknown:
+				return conditionUnknown(condition.Message)
+			}
+			return conditionFalse(condition.Reason, condition.Message)
+		}
 	}
-	return min(max(now.Sub(summary.LastTransitionTime.Time)/2, soonestLook), latestLook)
+	return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing what happens there")
 }

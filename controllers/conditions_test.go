@@ -10,31 +10,34 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-func TestReadyIsTheMostTellingReason(t *testing.T) {
-	fine, rolledOut := yes("Fine", ""), no("RolledOut", "")
-	starting := no(string(status.ReasonStarting), "")
+func TestReadyIsTheMostImportantReason(t *testing.T) {
+	fine, rolledOut := conditionTrue("Fine", ""), conditionFalse("RolledOut", "")
+	starting := conditionFalse(string(status.ReasonStarting), "")
+	failed := func(reason string) metav1.Condition { return conditionFalse(reason, "") }
+	rollout := func(reason string) metav1.Condition { return conditionTrue(reason, "") }
+	unknown, rolling := conditionUnknown(""), rollout("Progressing")
 	tests := map[string]struct {
-		database, bot, channel, progressing verdict
+		database, bot, channel, progressing metav1.Condition
 		status                              metav1.ConditionStatus
 		reason                              string
 	}{
 		"all well":            {fine, fine, fine, rolledOut, "True", "Ready"},
-		"rolling out":         {fine, fine, fine, yes("Progressing", ""), "False", "Progressing"},
-		"foreign first":       {no("CrashLoop", ""), fine, fine, yes("ForeignObject", ""), "False", "ForeignObject"},
-		"database first":      {no("StoreUnavailable", ""), no("Kicked", ""), fine, rolledOut, "False", "StoreUnavailable"},
-		"cause over waiting":  {starting, no("ImagePullFailed", ""), fine, rolledOut, "False", "ImagePullFailed"},
-		"cause over result":   {starting, no("ServiceAbsent", ""), fine, rolledOut, "False", "Starting"},
-		"cause over silence":  {unknown(""), no("NATSUnreachable", ""), fine, rolledOut, "False", "NATSUnreachable"},
-		"silence":             {unknown(""), starting, fine, rolledOut, "Unknown", "StatusUnknown"},
-		"write failed":        {fine, fine, fine, yes("WriteFailed", ""), "False", "WriteFailed"},
-		"service alone":       {fine, no("ServiceAbsent", ""), fine, rolledOut, "False", "ServiceAbsent"},
-		"bot before channel":  {fine, no("CrashLoop", ""), no("BotNotRunning", ""), rolledOut, "False", "CrashLoop"},
-		"channel alone":       {fine, fine, no("Kicked", ""), rolledOut, "False", "Kicked"},
-		"old pods still fine": {fine, fine, fine, yes("Progressing", ""), "False", "Progressing"},
+		"rolling out":         {fine, fine, fine, rolling, "False", "Progressing"},
+		"foreign first":       {failed("CrashLoop"), fine, fine, rollout("ForeignObject"), "False", "ForeignObject"},
+		"database first":      {failed("StoreUnavailable"), failed("Kicked"), fine, rolledOut, "False", "StoreUnavailable"},
+		"cause over waiting":  {starting, failed("ImagePullFailed"), fine, rolledOut, "False", "ImagePullFailed"},
+		"cause over result":   {starting, failed("ServiceAbsent"), fine, rolledOut, "False", "Starting"},
+		"cause over silence":  {unknown, failed("NATSUnreachable"), fine, rolledOut, "False", "NATSUnreachable"},
+		"silence":             {unknown, starting, fine, rolledOut, "Unknown", "StatusUnknown"},
+		"write failed":        {fine, fine, fine, rollout("WriteFailed"), "False", "WriteFailed"},
+		"service alone":       {fine, failed("ServiceAbsent"), fine, rolledOut, "False", "ServiceAbsent"},
+		"bot before channel":  {fine, failed("CrashLoop"), failed("BotNotRunning"), rolledOut, "False", "CrashLoop"},
+		"channel alone":       {fine, fine, failed("Kicked"), rolledOut, "False", "Kicked"},
+		"old pods still fine": {fine, fine, fine, rolling, "False", "Progressing"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := ready(situation{bot: newBot("fun")}, map[string]verdict{
+			got := ready(statusInput{bot: newBot("fun")}, map[string]metav1.Condition{
 				v1alpha1.ConditionDatabaseAvailable: test.database, v1alpha1.ConditionBotAvailable: test.bot,
 				v1alpha1.ConditionChannelJoined: test.channel, v1alpha1.ConditionProgressing: test.progressing,
 			})
@@ -45,14 +48,14 @@ func TestReadyIsTheMostTellingReason(t *testing.T) {
 	}
 }
 
-func TestNextLookBacksOffAndStops(t *testing.T) {
+func TestPollIntervalGrowsAndStops(t *testing.T) {
 	now := time.Now()
 	type conditions = []metav1.Condition
 	ready := func(status metav1.ConditionStatus, reason string, age time.Duration) metav1.Condition {
 		since := metav1.NewTime(now.Add(-age))
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, LastTransitionTime: since}
 	}
-	asleep := ready("False", v1alpha1.ReasonScaledToZero, time.Hour)
+	scaledToZero := ready("False", v1alpha1.ReasonScaledToZero, time.Hour)
 	suspended := ready("False", v1alpha1.ReasonSuspended, time.Hour)
 	database := func(status metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionDatabaseAvailable, Status: status}
@@ -70,17 +73,17 @@ func TestNextLookBacksOffAndStops(t *testing.T) {
 		"just now":         {conditions{ready("False", "Starting", 0), database("False")}, 2 * time.Second},
 		"20 s":             {conditions{ready("False", "Starting", 20*time.Second), database("False")}, 10 * time.Second},
 		"an hour":          {conditions{ready("Unknown", "StatusUnknown", time.Hour), database("False")}, 30 * time.Second},
-		"asleep":           {conditions{asleep, database("True"), progressing("False")}, 0},
-		"asleep, no rows":  {conditions{asleep, database("False"), progressing("False")}, 30 * time.Second},
-		"falling asleep":   {conditions{asleep, database("True"), progressing("True")}, 30 * time.Second},
+		"scaled to zero":   {conditions{scaledToZero, database("True"), progressing("False")}, 0},
+		"no database":      {conditions{scaledToZero, database("False"), progressing("False")}, 30 * time.Second},
+		"scaling to zero":  {conditions{scaledToZero, database("True"), progressing("True")}, 30 * time.Second},
 		"suspended":        {conditions{suspended, databaseOff, progressing("False")}, 0},
 		"being suspended":  {conditions{suspended, databaseOff, progressing("True")}, 30 * time.Second},
 		"clock went ahead": {conditions{ready("False", "Starting", -time.Hour), database("False")}, 2 * time.Second},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := nextLook(newBot("fun"), v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
-				t.Errorf("next look in %s, want %s", got, test.want)
+			if got := pollInterval(newBot("fun"), v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
+				t.Errorf("poll interval is %s, want %s", got, test.want)
 			}
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -162,22 +161,23 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 	var all []any
 	owner := newBot("fun")
 	owner.Name = manifests.SharedFrom(bot)
-	seen := observed{objects: map[objectKey]client.Object{}, owner: owner}
+	seen := newObserved()
+	seen.Owner = owner
 	for _, params := range []manifests.Params{{Image: "a", OperatorNamespace: "a"}, {Image: "b"}} {
-		params.Owner = owner
-		set, err := manifests.Build(bot, params)
+		set, err := manifests.Build(bot, params, seen.Observed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, object := range set.All() {
-			if deployment, ok := object.(*appsv1.Deployment); ok && len(seen.objects) > 0 {
+			if deployment, ok := object.(*appsv1.Deployment); ok && len(seen.Objects) > 0 {
 				deployment.Spec.Template.Spec.Hostname = "newer"
 			}
 		}
-		waiting := hold(bot, seen, set)
-		all = append(all, set, computeStatus(situation{outcome: outcome{update: waiting}, bot: bot, seen: seen}, time.Time{}))
+		set, updates := manifests.Pin(bot, set, seen.Observed)
+		in := statusInput{bot: bot, observed: seen, applied: applied{updates: updates}}
+		all = append(all, set, computeStatus(in, time.Time{}))
 		for _, object := range set.All() {
-			seen.objects[keyOf(object)] = object
+			seen.Objects[manifests.KeyOf(object)] = object
 		}
 	}
 	text, err := json.Marshal(all)

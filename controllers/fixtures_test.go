@@ -142,7 +142,7 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 			if err != nil {
 				return err
 			}
-			built := deployment.Annotations[specGenerationAnnotation]
+			built := deployment.Annotations["rosey.dev/spec-generation"]
 			if !strings.HasPrefix(built+" ", fmt.Sprint(now.Generation, " ")) {
 				return fmt.Errorf("built from generation %s of %d", built, now.Generation)
 			}

@@ -81,7 +81,8 @@ func TestClaimIsHandedOverWhenTheModeChanges(t *testing.T) {
 	waitReplicas(t, bot, "movienight-bot", 0)
 	remove(t, holder)
 	progressing := waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonProgressing)
-	if want := "the bot waits until pod " + holder.Name + ", which has the claim, is gone"; progressing.Message != want {
+	want := "the bot starts when pod " + holder.Name + " is gone, which still mounts the claim"
+	if progressing.Message != want {
 		t.Errorf("message is %q, want %q", progressing.Message, want)
 	}
 	waitReplicas(t, bot, "movienight-bot", 0)
@@ -114,7 +115,7 @@ func TestDirectBotSpeaksForItsDatabase(t *testing.T) {
 	)
 	setPodStatus(t, pod, runningPod("127.0.0.1", true))
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "the bot has the database open itself"},
+		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "the bot has opened the database"},
 		expected{v1alpha1.ConditionReady, "True", "Ready", ""},
 	)
 	waitQuiet(t, bot)
@@ -135,7 +136,7 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "movienight"}}
 	create(t, bot)
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionReady, "False", "SharedOwnerMissing", "of database.sharedFrom, does not exist"},
+		expected{v1alpha1.ConditionReady, "False", "SharedOwnerMissing", "does not exist, but database.sharedFrom names it"},
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "SharedOwnerMissing", "does not exist"},
 		expected{v1alpha1.ConditionBotAvailable, "False", "SharedOwnerMissing", ""},
 	)

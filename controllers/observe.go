@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,29 +11,17 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// observed is all that a pass sees of what belongs to a RoseyBot.
-type observed struct {
-	objects map[objectKey]client.Object
-	pods    map[manifests.Component][]corev1.Pod
-	// owner is the RoseyBot of database.sharedFrom, or nil where it does not exist.
-	owner *v1alpha1.RoseyBot
-}
-
-type objectKey struct{ kind, name string }
-
-func keyOf(object client.Object) objectKey {
-	return objectKey{kind: object.GetObjectKind().GroupVersionKind().Kind, name: object.GetName()}
-}
-
-// kinds are those of the objects that belong to RoseyBots.
+// kinds are the kinds of objects that belong to RoseyBots.
 var kinds = []struct {
 	object client.Object
 	list   client.ObjectList
@@ -50,51 +37,104 @@ var kinds = []struct {
 	{&autoscalingv2.HorizontalPodAutoscaler{}, &autoscalingv2.HorizontalPodAutoscalerList{}},
 }
 
-// observe reads everything that carries the RoseyBot's label from the cache.
+// CacheOptions returns options for a cache that holds, of the kinds above, only the objects that carry the operator's
+// label: its size depends on the number of RoseyBots and not on the size of the cluster. Without namespaces, the cache
+// covers all of them.
+func CacheOptions(namespaces []string) cache.Options {
+	selector := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
+	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultNamespaces: map[string]cache.Config{}}
+	options.DefaultTransform = func(object any) (any, error) {
+		if pod, isPod := object.(*corev1.Pod); isPod { // the fields that a reconcile reads
+			pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, Volumes: pod.Spec.Volumes}
+		}
+		return cache.TransformStripManagedFields()(object) // most of the rest; a write reads them from the API server
+	}
+	for _, kind := range kinds {
+		options.ByObject[kind.object] = cache.ByObject{Label: selector}
+	}
+	for _, namespace := range namespaces {
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return options
+}
+
+// observed is the state of the cluster as far as it concerns one RoseyBot.
+type observed struct {
+	manifests.Observed
+	pods map[manifests.Component][]corev1.Pod
+}
+
+// observe reads all objects that carry the RoseyBot's label, and the owner of a shared database service, from the
+// cache.
 func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (observed, error) {
-	seen := observed{objects: map[objectKey]client.Object{}, pods: map[manifests.Component][]corev1.Pod{}}
+	found := newObserved()
 	for _, kind := range kinds {
 		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
 		err := r.Client.List(ctx, list, client.InNamespace(bot.Namespace),
 			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})
 		if err == nil {
-			err = meta.EachListItem(list, seen.put)
+			err = meta.EachListItem(list, found.add)
 		}
 		if err != nil {
 			return observed{}, fmt.Errorf("listing %T: %w", list, err)
 		}
 	}
+	found.findClaimHolders(manifests.ClaimName(bot))
 	if name := manifests.SharedFrom(bot); name != "" {
 		owner := &v1alpha1.RoseyBot{}
 		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {
 		case err == nil:
-			seen.owner = owner
+			found.Owner = owner
 		case client.IgnoreNotFound(err) != nil:
 			return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
 		}
 	}
-	return seen, nil
+	return found, nil
 }
 
-// put takes an item of a list as the cache returns it: with its kind.
-func (o observed) put(item runtime.Object) error {
+func newObserved() observed {
+	return observed{
+		Observed: manifests.Observed{
+			Objects:      map[manifests.Key]client.Object{},
+			ClaimHolders: map[manifests.Component]string{},
+		},
+		pods: map[manifests.Component][]corev1.Pod{},
+	}
+}
+
+// add adds an item of a list. Its kind has to be set, as it is in what the cache returns.
+func (o observed) add(item runtime.Object) error {
 	switch item := item.(type) {
 	case *corev1.Pod:
 		component := manifests.Component(item.Labels[manifests.LabelComponent])
 		o.pods[component] = append(o.pods[component], *item)
 	case client.Object:
-		o.objects[keyOf(item)] = item
+		o.Objects[manifests.KeyOf(item)] = item
 	}
 	return nil
 }
 
-// find returns nil where there is none of the kind that T is.
-func find[T client.Object](seen observed, name string) (found T) {
-	found, _ = seen.objects[objectKey{kind: reflect.TypeFor[T]().Elem().Name(), name: name}].(T)
-	return found
+// findClaimHolders notes, for each component, a pod that mounts the claim: of several the first by name, so that a
+// message with its name stays the same.
+func (o observed) findClaimHolders(claimName string) {
+	for component, pods := range o.pods {
+		for i := range pods {
+			pod, holder := &pods[i], o.ClaimHolders[component]
+			if !podEnded(pod) && mountsClaim(pod, claimName) && (holder == "" || pod.Name < holder) {
+				o.ClaimHolders[component] = pod.Name
+			}
+		}
+	}
 }
 
-// newestPod returns the youngest pod that is not on its way out, one that is ready before one that is not, or nil.
+func mountsClaim(pod *corev1.Pod, name string) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
+		return volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == name
+	})
+}
+
+// newestPod returns the pod of a component whose state explains the component's: the youngest of those that are not
+// being deleted, ready ones before others. It returns nil if there is none.
 func (o observed) newestPod(component manifests.Component) (newest *corev1.Pod) {
 	for i := range o.pods[component] {
 		pod := &o.pods[component][i]
@@ -106,11 +146,11 @@ func (o observed) newestPod(component manifests.Component) (newest *corev1.Pod) 
 	return newest
 }
 
-// count returns how many pods of a component exist and how many of them are ready. A pod that is on its way out or
-// has ended is neither.
-func (o observed) count(component manifests.Component) (existing, ready int32) {
+// countPods returns how many pods of a component exist, and how many of them are ready. Pods that are being deleted or
+// have ended do not count.
+func (o observed) countPods(component manifests.Component) (existing, ready int32) {
 	for i := range o.pods[component] {
-		if pod := &o.pods[component][i]; pod.DeletionTimestamp.IsZero() && !ended(pod) {
+		if pod := &o.pods[component][i]; pod.DeletionTimestamp.IsZero() && !podEnded(pod) {
 			existing++
 			if podReady(pod) {
 				ready++
@@ -120,7 +160,7 @@ func (o observed) count(component manifests.Component) (existing, ready int32) {
 	return existing, ready
 }
 
-func ended(pod *corev1.Pod) bool {
+func podEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
@@ -128,19 +168,26 @@ func podReady(pod *corev1.Pod) bool {
 	return podCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue
 }
 
-// podCondition is the zero condition where a pod has none of the type.
-func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.PodCondition {
+// podCondition returns the zero condition if a pod has none of a type.
+func podCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1.PodCondition {
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == kind {
+		if condition.Type == conditionType {
 			return condition
 		}
 	}
 	return corev1.PodCondition{}
 }
 
-// running says whether a container runs, and where it must have, whether its startup probe succeeded.
-func running(pod *corev1.Pod, started bool) bool {
+// podRunning reports whether a container of a pod runs.
+func podRunning(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
-		return status.State.Running != nil && (!started || ptr.Deref(status.Started, false))
+		return status.State.Running != nil
+	})
+}
+
+// podStarted reports whether a container of a pod runs and has passed its startup probe.
+func podStarted(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
+		return status.State.Running != nil && ptr.Deref(status.Started, false)
 	})
 }

@@ -119,7 +119,7 @@ func TestPodsAreRestricted(t *testing.T) {
 	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "chat", Namespace: bot.Namespace}})
 	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "movienight-rosey", Namespace: bot.Namespace}})
 	for _, one := range []*v1alpha1.RoseyBot{bot, withPodSettings(newBot(bot.Namespace))} {
-		set, err := manifests.Build(one, manifests.Params{Image: testImage})
+		set, err := manifests.Build(one, manifests.Params{Image: testImage}, manifests.Observed{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,9 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -20,79 +18,78 @@ import (
 
 const (
 	probeTimeout = 2 * time.Second
-	maxReport    = 64 << 10 // far above what a process says of itself
+	// maxReportSize limits the memory that an image chosen by a user can make the operator use.
+	maxReportSize = 64 << 10
 )
 
-// Prober asks processes why they are not ready.
+// Prober asks pods for their status reports.
 type Prober struct {
 	client *http.Client
 	port   int
 }
 
-// NewProber returns a Prober that asks at a port of the pods.
+// NewProber returns a Prober that connects to a port of the pods.
 func NewProber(port int) Prober {
 	return Prober{port: port, client: &http.Client{
 		Timeout: probeTimeout,
-		// Pods are asked directly: a proxy could not reach them.
+		// The zero Proxy: a proxy cannot reach pods.
 		Transport: &http.Transport{DisableKeepAlives: true},
-		// An image chosen by a user must not send the operator somewhere else.
+		// An image chosen by a user must not be able to redirect the operator to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// answer is what a process said of itself, or why it could not be asked.
-type answer struct {
+// probeResult is the report of a process, or the reason why there is none.
+type probeResult struct {
 	report status.Report
 	err    error
 }
 
-// ask gets the words of each component whose newest pod runs and is not ready. The kubelet asks the ready ones; of
-// several bots one is asked who is in the channel.
-func (p Prober) ask(ctx context.Context, bot *v1alpha1.RoseyBot, seen observed) map[manifests.Component]answer {
-	answers := map[manifests.Component]answer{}
+// probeAll returns the report of each component whose newest pod has started and is not ready. Ready pods need not be
+// asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader.
+func (p Prober) probeAll(
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed,
+) map[manifests.Component]probeResult {
+	results := map[manifests.Component]probeResult{}
 	for _, component := range []manifests.Component{manifests.Bot, manifests.Database} {
-		pod := seen.newestPod(component)
-		leads := component == manifests.Bot && manifests.Standby(bot)
-		if pod == nil || podReady(pod) && !leads || !running(pod, true) || pod.Status.PodIP == "" {
+		pod := observed.newestPod(component)
+		needsLeader := component == manifests.Bot && manifests.Standby(bot)
+		if pod == nil || podReady(pod) && !needsLeader || !podStarted(pod) || pod.Status.PodIP == "" {
 			continue
 		}
-		report, err := p.get(ctx, pod.Status.PodIP, status.Component(component))
-		answers[component] = answer{report: report, err: err}
+		report, err := p.probe(ctx, pod.Status.PodIP, status.Component(component))
+		results[component] = probeResult{report: report, err: err}
 	}
-	return answers
+	return results
 }
 
-func (p Prober) get(ctx context.Context, host string, component status.Component) (status.Report, error) {
+// probe reads the report of one process.
+func (p Prober) probe(ctx context.Context, host string, component status.Component) (status.Report, error) {
 	target := url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(p.port)), Path: status.StatusPath}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return status.Report{}, fmt.Errorf("no such address: %w", err)
+		return status.Report{}, fmt.Errorf("invalid address: %w", err)
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return status.Report{}, plain(err)
+		return status.Report{}, probeError(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return status.Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxReport))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReportSize))
 	if err != nil {
-		return status.Report{}, plain(err)
+		return status.Report{}, probeError(err)
 	}
 	return status.ParseReport(body, component)
 }
 
-// plain drops addresses and ports from an error, which would make each message a new one.
-func plain(err error) error {
-	if os.IsTimeout(err) {
-		return fmt.Errorf("no answer within %s", probeTimeout)
-	}
-	if number, ok := errors.AsType[syscall.Errno](err); ok {
-		return number
-	}
+// probeError returns an error without addresses and ports. They differ from pod to pod and from attempt to attempt, and
+// each new message would be a write of the status.
+func probeError(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		return wrapped.Err
+		err = wrapped.Err
 	}
-	return err
+	return errors.New(status.NetworkError(err))
 }

@@ -35,7 +35,7 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 		"long leader": {
 			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "whose leader",
 		},
-		"endless": {http.StatusOK, strings.Repeat(" ", maxReport+1) + report, "not a status report in JSON"},
+		"endless": {http.StatusOK, strings.Repeat(" ", maxReportSize+1) + report, "not a status report in JSON"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			address, _ := server.Listener.Addr().(*net.TCPAddr)
-			got, err := NewProber(address.Port).get(t.Context(), "127.0.0.1", status.BotComponent)
+			got, err := NewProber(address.Port).probe(t.Context(), "127.0.0.1", status.BotComponent)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
@@ -72,9 +72,9 @@ func TestProberErrorsStayTheSame(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = silent.Close() })
 	port := silent.Addr().(*net.TCPAddr).Port
-	_, hangs := NewProber(port).get(t.Context(), "127.0.0.1", status.BotComponent)
-	_, refused := NewProber(1).get(t.Context(), "127.0.0.1", status.BotComponent)
-	want := []string{"no answer within 2s", "connection refused"}
+	_, hangs := NewProber(port).probe(t.Context(), "127.0.0.1", status.BotComponent)
+	_, refused := NewProber(1).probe(t.Context(), "127.0.0.1", status.BotComponent)
+	want := []string{"timed out", "connection refused"}
 	if diff := cmp.Diff(want, []string{hangs.Error(), refused.Error()}); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}

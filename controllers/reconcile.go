@@ -1,5 +1,3 @@
-// Package controllers makes the cluster run what RoseyBots ask for. A pass observes, applies, and writes the status;
-// each step has a file of its name.
 package controllers
 
 import (
@@ -9,29 +7,67 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	clientgoapply "k8s.io/client-go/applyconfigurations"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// Reconciler makes the cluster run what RoseyBots ask for.
+// The operator has no permission for Secrets: pods mount them. Some API servers check owner references: then setting
+// one requires permission to delete the object, which includes claims, and blockOwnerDeletion requires permission to
+// update the finalizers of the owner.
+//
+// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=get;list;watch
+// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots/status;roseybots/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services;configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler reconciles RoseyBots. Its fields must not change after SetupWithManager.
 type Reconciler struct {
-	Client client.Client // reads from the cache, which holds only what carries the operator's label
-	Live   client.Reader // reads what stands in the way of a new object without carrying the label
+	Client client.Client // reads from the cache, which holds only objects that carry the operator's label
+	Live   client.Reader // reads from the API server: objects without the label, and managed fields
 	Params manifests.Params
-	Build  func(*v1alpha1.RoseyBot, manifests.Params) (manifests.Set, error)
+	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) (manifests.Set, error)
 	Prober Prober
 	Events events.EventRecorder
-	Types  managedfields.TypeConverter // compares desired and live objects as the API server would
+	Types  managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does
 
-	replaced sync.Map // by RoseyBot: the resourceVersion that our last status took the place of
+	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
+	replaced sync.Map
 }
 
-// Reconcile is one pass over one RoseyBot.
+// New returns the Reconciler of a manager.
+func New(manager ctrl.Manager, params manifests.Params, prober Prober) *Reconciler {
+	return &Reconciler{
+		Client: manager.GetClient(),
+		Live:   manager.GetAPIReader(),
+		Params: params,
+		Build:  manifests.Build,
+		Prober: prober,
+		Events: manager.GetEventRecorder(manifests.ManagedBy),
+		Types:  clientgoapply.NewTypeConverter(manager.GetScheme()),
+	}
+}
+
+// Reconcile reconciles one RoseyBot.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
@@ -39,17 +75,89 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, nil // the garbage collector removes what the RoseyBot owns
+		return reconcile.Result{}, nil // the garbage collector deletes what the RoseyBot owns
 	}
-	seen, err := r.observe(ctx, bot)
+	observed, err := r.observe(ctx, bot)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("observing RoseyBot %s: %w", request, err)
 	}
-	outcome := r.apply(ctx, bot, seen)
+	applied := r.apply(ctx, bot, observed)
 	now := time.Now()
-	status := computeStatus(situation{outcome, bot, seen, r.Prober.ask(ctx, bot, seen)}, now)
-	if err := errors.Join(outcome.err, r.writeStatus(ctx, bot, status)); err != nil {
+	status := computeStatus(statusInput{
+		bot: bot, observed: observed, applied: applied, reports: r.Prober.probeAll(ctx, bot, observed),
+	}, now)
+	if err := errors.Join(applied.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
-	return reconcile.Result{RequeueAfter: nextLook(bot, status, now)}, nil
+	return reconcile.Result{RequeueAfter: pollInterval(bot, status, now)}, nil
+}
+
+// NewScheme returns a scheme with every type that the operator uses.
+func NewScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("registering the API types: %w", err)
+	}
+	return scheme, nil
+}
+
+// SetupWithManager starts a reconcile whenever a RoseyBot, or an object that carries a RoseyBot's label, changes. A
+// change of the status counts too: a reconcile may have read an older status from the cache, and the reconcile that the
+// newer one starts corrects what the first one wrote.
+func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
+	controllerBuilder := ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.RoseyBot{}).
+		WithOptions(controller.Options{
+			// A reconcile may wait for a pod that does not answer; others must not wait behind it.
+			MaxConcurrentReconciles: 4,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, maxPollInterval),
+		})
+	for _, kind := range kinds {
+		controllerBuilder.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(requestForLabel))
+	}
+	if err := r.watchSharedOwners(ctx, manager, controllerBuilder); err != nil {
+		return err
+	}
+	if err := controllerBuilder.Complete(r); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	return nil
+}
+
+// requestForLabel returns a request for the RoseyBot that an object's label names.
+func requestForLabel(_ context.Context, object client.Object) []reconcile.Request {
+	name := object.GetLabels()[manifests.LabelRoseyBot]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+}
+
+const sharedFromIndex = "sharedFrom"
+
+// watchSharedOwners starts a reconcile of every RoseyBot that shares the database service of one that changes.
+func (r *Reconciler) watchSharedOwners(ctx context.Context, manager ctrl.Manager, to *builder.Builder) error {
+	to.Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers))
+	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,
+		func(object client.Object) []string {
+			if bot, ok := object.(*v1alpha1.RoseyBot); ok && manifests.SharedFrom(bot) != "" {
+				return []string{manifests.SharedFrom(bot)}
+			}
+			return nil
+		})
+	if err != nil {
+		return fmt.Errorf("indexing RoseyBots by database.sharedFrom: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) requestsForSharers(ctx context.Context, owner client.Object) (requests []reconcile.Request) {
+	bots := &v1alpha1.RoseyBotList{}
+	_ = r.Client.List(ctx, bots, client.InNamespace(owner.GetNamespace()),
+		client.MatchingFields{sharedFromIndex: owner.GetName()}) // the cache fails only while the operator shuts down
+	for i := range bots.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&bots.Items[i])})
+	}
+	return requests
 }

@@ -20,146 +20,163 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// situation is all that the status follows from.
-type situation struct {
-	outcome
-	bot     *v1alpha1.RoseyBot
-	seen    observed
-	answers map[manifests.Component]answer
+// statusInput is everything that the status is computed from.
+type statusInput struct {
+	bot      *v1alpha1.RoseyBot
+	observed observed
+	applied  applied
+	reports  map[manifests.Component]probeResult
 }
 
-// verdict is a condition with a status, a reason and a message.
-type verdict = metav1.Condition
-
-func yes(reason, message string) verdict {
-	return verdict{Status: metav1.ConditionTrue, Reason: reason, Message: message}
-}
-
-func no(reason, message string) verdict {
-	return verdict{Status: metav1.ConditionFalse, Reason: reason, Message: message}
-}
-
-func unknown(message string) verdict {
-	return verdict{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
-}
-
-// computeStatus is pure but for the time of transitions, which is now.
-func computeStatus(s situation, now time.Time) v1alpha1.RoseyBotStatus {
-	verdicts := map[string]verdict{
-		v1alpha1.ConditionBotAvailable:      botAvailable(s),
-		v1alpha1.ConditionDatabaseAvailable: databaseAvailable(s),
-		v1alpha1.ConditionChannelJoined:     channelJoined(s),
-		v1alpha1.ConditionProgressing:       progressing(s),
-		v1alpha1.ConditionUpdateAvailable:   updateAvailable(s),
+// computeStatus returns the status of a RoseyBot. It is pure; now is the time of transitions.
+func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
+	conditions := map[string]metav1.Condition{
+		v1alpha1.ConditionBotAvailable:      botAvailable(in),
+		v1alpha1.ConditionDatabaseAvailable: databaseAvailable(in),
+		v1alpha1.ConditionChannelJoined:     channelJoined(in),
+		v1alpha1.ConditionProgressing:       progressing(in),
+		v1alpha1.ConditionUpdateAvailable:   updateAvailable(in),
 	}
-	verdicts[v1alpha1.ConditionReady] = ready(s, verdicts)
+	conditions[v1alpha1.ConditionReady] = ready(in, conditions)
 
-	status := *s.bot.Status.DeepCopy()
-	status.ObservedGeneration = s.bot.Generation
-	status.Selector = labels.SelectorFromSet(manifests.Selector(s.bot, manifests.Bot)).String()
-	status.Bot = s.counts(manifests.Bot)
-	status.Database = s.counts(manifests.Database)
+	status := *in.bot.Status.DeepCopy()
+	status.ObservedGeneration = in.bot.Generation
+	status.Selector = labels.SelectorFromSet(manifests.Selector(in.bot, manifests.Bot)).String()
+	status.Bot = in.componentStatus(manifests.Bot)
+	status.Database = in.componentStatus(manifests.Database)
 	status.Replicas = status.Bot.Replicas
-	status.Leader = leader(s)
-	for _, kind := range []string{
+	status.Leader = leader(in)
+	for _, conditionType := range []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
 		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing, v1alpha1.ConditionUpdateAvailable,
 	} {
-		one := verdicts[kind]
-		one.Type, one.Message, one.ObservedGeneration = kind, oneLine(one.Message), s.bot.Generation
-		one.LastTransitionTime = metav1.NewTime(now)
-		meta.SetStatusCondition(&status.Conditions, one)
+		condition := conditions[conditionType]
+		condition.Type, condition.Message = conditionType, oneLine(condition.Message)
+		condition.ObservedGeneration, condition.LastTransitionTime = in.bot.Generation, metav1.NewTime(now)
+		meta.SetStatusCondition(&status.Conditions, condition)
 	}
 	return status
 }
 
-// off says why a component has no pods by its user's wish.
-func (s situation) off(component manifests.Component) (why verdict, isOff bool) {
-	if manifests.Replicas(s.bot, component) > 0 {
-		return verdict{}, false
+// liveObject returns the live object of type T with a name. It returns nil if there is none, and also if this reconcile
+// wrote it: the observed one is then out of date, and its status is about an older spec.
+func liveObject[T client.Object](in statusInput, name string) (none T) {
+	found := manifests.Find[T](in.observed.Observed, name)
+	if client.Object(found) == client.Object(none) || in.applied.written[manifests.KeyOf(found)] {
+		return none
 	}
-	if ptr.Deref(s.bot.Spec.Suspend, false) {
-		return no(v1alpha1.ReasonSuspended, "spec.suspend is true"), true
-	}
-	return no(v1alpha1.ReasonScaledToZero, "spec.replicas is 0"), true
+	return found
 }
 
-func (s situation) deployment(component manifests.Component) *appsv1.Deployment {
-	return find[*appsv1.Deployment](s.seen, manifests.Name(s.bot, component))
+func (in statusInput) deployment(component manifests.Component) *appsv1.Deployment {
+	return liveObject[*appsv1.Deployment](in, manifests.Name(in.bot, component))
 }
 
-func (s situation) counts(component manifests.Component) v1alpha1.ComponentStatus {
-	existing, ready := s.seen.count(component)
+func (in statusInput) claim() *corev1.PersistentVolumeClaim {
+	return liveObject[*corev1.PersistentVolumeClaim](in, manifests.ClaimName(in.bot))
+}
+
+func (in statusInput) componentStatus(component manifests.Component) v1alpha1.ComponentStatus {
+	existing, ready := in.observed.countPods(component)
 	counts := v1alpha1.ComponentStatus{Replicas: existing, ReadyReplicas: ready, Summary: "-"}
-	if component == manifests.Bot || manifests.HasService(s.bot) {
-		counts.Summary = fmt.Sprintf("%d/%d", ready, s.wanted(component))
+	if component == manifests.Bot || manifests.HasService(in.bot) {
+		counts.Summary = fmt.Sprintf("%d/%d", ready, in.desiredReplicas(component))
 	}
 	return counts
 }
 
-// wanted is the number of pods that should be there: the spec's, or what an autoscaler chose.
-func (s situation) wanted(component manifests.Component) int32 {
-	wanted := manifests.Replicas(s.bot, component)
-	if live := s.deployment(component); live != nil && manifests.Autoscaled(s.bot, component) {
-		return ptr.Deref(live.Spec.Replicas, wanted)
+// desiredReplicas returns the number of pods that the spec asks for, or that an autoscaler chose.
+func (in statusInput) desiredReplicas(component manifests.Component) int32 {
+	replicas := manifests.Replicas(in.bot, component)
+	if live := in.deployment(component); live != nil && manifests.Autoscaled(in.bot, component) {
+		return ptr.Deref(live.Spec.Replicas, replicas)
 	}
-	return wanted
+	return replicas
 }
 
-// leader is the pod in the channel: the one that several bots name, as last heard, or the only one.
-func leader(s situation) string {
-	heard, asked := s.answers[manifests.Bot]
-	pod := s.seen.newestPod(manifests.Bot)
+// leader returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
+// reports, or else the one that was reported last.
+func leader(in statusInput) string {
+	result, probed := in.reports[manifests.Bot]
+	pod := in.observed.newestPod(manifests.Bot)
 	switch {
 	case pod == nil:
 		return ""
-	case asked && heard.err == nil && heard.report.Leader != "":
-		return heard.report.Leader
-	case manifests.Standby(s.bot):
-		return s.bot.Status.Leader
+	case probed && result.err == nil && result.report.Leader != "":
+		return result.report.Leader
+	case manifests.Standby(in.bot):
+		return in.bot.Status.Leader
 	case podReady(pod):
 		return pod.Name
 	}
 	return ""
 }
 
-const longestMessage = 300 // more than a person reads, and it fits in an event
+// maxMessageLength is the number of characters at which a condition's message is cut. It is more than anybody reads,
+// and fits in an event.
+const maxMessageLength = 300
 
-func oneLine(message string) string { return status.OneLine(message, longestMessage) }
+// oneLine returns a message as one printable line: parts of it come from pods.
+func oneLine(message string) string { return status.OneLine(message, maxMessageLength) }
 
-// writeStatus writes only a status that differs, and tells of a transition only once it is written.
+// writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed.
 func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {
 	if apiequality.Semantic.DeepEqual(bot.Status, status) {
 		return nil
 	}
 	key := client.ObjectKeyFromObject(bot)
 	if replaced, _ := r.replaced.Load(key); replaced == bot.ResourceVersion {
-		return nil // the cache is behind our last status, so this would be refused; when it knows it, the next pass starts
+		// The cache does not contain the last status update yet, so this one would be refused. The next reconcile
+		// starts when it does.
+		return nil
 	}
-	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	updated := bot.DeepCopy()
 	updated.Status = status
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // the change that the cache does not know of yet starts the next pass
+			return nil // the cache was out of date; the change that it did not contain starts the next reconcile
 		}
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	if updated.ResourceVersion != bot.ResourceVersion {
 		r.replaced.Store(key, bot.ResourceVersion)
 	}
-	r.tell(bot, before, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
+	r.emitEvent(bot, meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady),
+		meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
 	return nil
 }
 
-// tell emits an event when the summary changes: not at every pass, and not for each condition.
-func (r *Reconciler) tell(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
+// emitEvent emits an event when the status or reason of Ready changes. The other conditions emit none, because Ready
+// summarizes them.
+func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
 	if before != nil && before.Status == after.Status && before.Reason == after.Reason {
 		return
 	}
-	kind := corev1.EventTypeWarning
-	if after.Status == metav1.ConditionTrue || askedFor[after.Reason] || onTheWay[after.Reason] {
-		kind = corev1.EventTypeNormal
+	eventType := corev1.EventTypeWarning
+	if after.Status == metav1.ConditionTrue || requestedReasons[after.Reason] || transientReasons[after.Reason] {
+		eventType = corev1.EventTypeNormal
 	}
-	r.Events.Eventf(bot, nil, kind, after.Reason, "Reconcile", "%s", after.Message)
+	r.Events.Eventf(bot, nil, eventType, after.Reason, "Reconcile", "%s", after.Message)
+}
+
+const (
+	minPollInterval = 2 * time.Second
+	maxPollInterval = 30 * time.Second
+)
+
+// pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,
+// while the RoseyBot is as asked for: then a change of an object or of a pod's readiness starts the next reconcile.
+func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	database := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDatabaseAvailable)
+	stopped := requestedReasons[ready.Reason] &&
+		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
+		(database.Status == metav1.ConditionTrue || requestedReasons[database.Reason])
+	switch {
+	case manifests.Standby(bot) && ready.Status == metav1.ConditionTrue:
+		return maxPollInterval // the leader can change while all pods stay ready
+	case ready.Status == metav1.ConditionTrue || stopped:
+		return 0
+	}
+	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), maxPollInterval)
 }

@@ -89,22 +89,22 @@ func TestPodsAreExplained(t *testing.T) {
 		"image name": {waitingPod("InvalidImageName", "bad name"), "ImagePullFailed", "bad name"},
 		"refused by the node": {
 			waitingPod("CreateContainerConfigError", "image will run as root"),
-			"ContainerRefused", "the bot: CreateContainerConfigError: image will run as root",
+			"ContainerRefused", "the container of the bot cannot start: CreateContainerConfigError: image will run as root",
 		},
-		"creating": {waitingPod("ContainerCreating", ""), "Starting", "the bot starts"},
+		"creating": {waitingPod("ContainerCreating", ""), "Starting", "the bot is starting"},
 		"crash loop": {
 			crashedPod(1, "Error", "one\nrosey: wrong key\n"),
-			"CrashLoop", "the bot ended with exit code 1: rosey: wrong key",
+			"CrashLoop", "the bot exited with code 1: rosey: wrong key",
 		},
 		"crash, log line": {
 			crashedPod(1, "Error", `{"time":"2026","level":"ERROR","msg":"ended","error":"no disk"}`),
-			"CrashLoop", "exit code 1: ended: no disk",
+			"CrashLoop", "exited with code 1: ended: no disk",
 		},
-		"out of memory":       {crashedPod(137, "OOMKilled", ""), "CrashLoop", "OOMKilled: it needs a greater memory limit"},
-		"between two crashes": {restartedPod(2, "again"), "CrashLoop", "exit code 2: again"},
+		"out of memory":       {crashedPod(137, "OOMKilled", ""), "CrashLoop", "OOMKilled: its memory limit is too low"},
+		"between two crashes": {restartedPod(2, "again"), "CrashLoop", "exited with code 2: again"},
 		"unschedulable": {
 			unscheduledPod("0/1 nodes are available: 1 Insufficient memory."),
-			"Unschedulable", "no node takes the bot: 0/1 nodes",
+			"Unschedulable", "the pod of the bot cannot be scheduled: 0/1 nodes",
 		},
 		"evicted": {
 			corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory"},
@@ -136,7 +136,7 @@ func TestClaimsAreExplained(t *testing.T) {
 	}{
 		"no class": {
 			corev1.ClaimPending, unscheduledPod(`storageclass.storage.k8s.io "fast" not found`),
-			"ClaimPending", `movienight-db waits for a volume: storageclass.storage.k8s.io "fast" not found`,
+			"ClaimPending", `movienight-db is waiting for a volume: storageclass.storage.k8s.io "fast" not found`,
 		},
 		"unbound": {
 			corev1.ClaimPending, unscheduledPod("pod has unbound immediate PersistentVolumeClaims"),
@@ -144,14 +144,14 @@ func TestClaimsAreExplained(t *testing.T) {
 		},
 		"being made": {
 			corev1.ClaimPending, corev1.PodStatus{},
-			"ClaimPending", "PersistentVolumeClaim movienight-db waits for a volume",
+			"ClaimPending", "PersistentVolumeClaim movienight-db is waiting for a volume",
 		},
 		"pending for the pod": {
 			corev1.ClaimPending, unscheduledPod("Insufficient cpu"), "Unschedulable", "Insufficient cpu",
 		},
-		"lost": {corev1.ClaimLost, corev1.PodStatus{}, "ClaimLost", "movienight-db lost its volume"},
+		"lost": {corev1.ClaimLost, corev1.PodStatus{}, "ClaimLost", "movienight-db has lost its volume"},
 		"bound, pod not yet run": {
-			corev1.ClaimBound, waitingPod("ContainerCreating", ""), "Starting", "the database service starts",
+			corev1.ClaimBound, waitingPod("ContainerCreating", ""), "Starting", "the database service is starting",
 		},
 	}
 	for name, test := range tests {
@@ -265,8 +265,8 @@ func TestSilentProcessIsUnknownAndNeverFalse(t *testing.T) {
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
 	newPod(t, bot, manifests.Bot, runningPod(newAddress(), false))
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionBotAvailable, "Unknown", "StatusUnknown", "cannot be asked why: connection refused"},
-		expected{v1alpha1.ConditionChannelJoined, "Unknown", "StatusUnknown", "cannot be asked: connection refused"},
+		expected{v1alpha1.ConditionBotAvailable, "Unknown", "StatusUnknown", "does not report why: connection refused"},
+		expected{v1alpha1.ConditionChannelJoined, "Unknown", "StatusUnknown", "report its status: connection refused"},
 		expected{v1alpha1.ConditionReady, "Unknown", "StatusUnknown", "connection refused"},
 	)
 }

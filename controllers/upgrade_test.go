@@ -53,8 +53,10 @@ func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
 // newer is an operator whose pods differ in image, environment and configuration.
 func newer(operator *Reconciler) {
 	operator.Params.Image = "rosey.example/rosey:next"
-	operator.Build = func(bot *v1alpha1.RoseyBot, params manifests.Params) (manifests.Set, error) {
-		set, err := manifests.Build(bot, params)
+	operator.Build = func(
+		bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
+	) (manifests.Set, error) {
+		set, err := manifests.Build(bot, params, observed)
 		for _, objects := range [][]client.Object{set.Shared, set.Bot, set.Database} {
 			for _, object := range objects {
 				switch object := object.(type) {
@@ -132,7 +134,8 @@ func TestNewerOperatorRestartsNothingUnderManual(t *testing.T) {
 	stop = runOperator(t, newer)
 	waiting := waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
 		v1alpha1.ReasonOperatorChanged)
-	want := "any change of the spec, or updatePolicy: Automatic, rolls out what this operator would run: " +
+	want := "this version of the operator builds different pods, which it rolls out when the spec changes or with " +
+		"updatePolicy Automatic: " +
 		"ConfigMap movienight-config, " +
 		"Deployment movienight-db with image rosey.example/rosey:next, " +
 		"Deployment movienight-bot with image rosey.example/rosey:next"

@@ -24,15 +24,15 @@ import (
 // fieldOwner owns every field that the operator writes.
 const fieldOwner = client.FieldOwner("rosey-operator")
 
-// scaleOwner owns the number of pods until an autoscaler sets it.
+// scaleOwner owns the number of replicas until an autoscaler sets it.
 const scaleOwner = client.FieldOwner("rosey-operator-scale")
 
-// desiredHashAnnotation holds a hash of the object as it was last sent. It differs when a field was dropped, which a
-// comparison with the live object cannot see.
+// desiredHashAnnotation is a hash of the object as it was last written. It changes when a field is no longer desired,
+// which a comparison of the desired fields with the live object cannot see.
 const desiredHashAnnotation = "rosey.dev/desired-hash"
 
-// wanted is an object as it is sent: without status, with the hash of itself.
-func wanted(desired client.Object) (*unstructured.Unstructured, error) {
+// toWrite returns a desired object as it is written: without status, and with its hash.
+func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
 	if err != nil {
 		return nil, fmt.Errorf("converting: %w", err)
@@ -40,20 +40,20 @@ func wanted(desired client.Object) (*unstructured.Unstructured, error) {
 	delete(content, "status")
 	hash := manifests.Hash(content)
 	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
-		return nil, fmt.Errorf("noting the hash: %w", err)
+		return nil, fmt.Errorf("adding the hash: %w", err)
 	}
 	return &unstructured.Unstructured{Object: content}, nil
 }
 
-// contains says whether a live object has everything that is wanted. Lists are compared by their keys, as the API
-// server does, so that what it adds is no difference.
+// contains reports whether a live object has all fields of content. Lists are compared by their keys, as the API server
+// does, so fields and items that it or others added are no difference.
 func (r *Reconciler) contains(live client.Object, content *unstructured.Unstructured) (bool, error) {
-	want, wantErr := r.Types.ObjectToTyped(content)
-	have, haveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
-	if err := errors.Join(wantErr, haveErr); err != nil {
+	desiredFields, desiredErr := r.Types.ObjectToTyped(content)
+	liveFields, liveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
+	if err := errors.Join(desiredErr, liveErr); err != nil {
 		return false, fmt.Errorf("reading the fields: %w", err)
 	}
-	difference, err := want.Compare(have)
+	difference, err := desiredFields.Compare(liveFields)
 	if err != nil {
 		return false, fmt.Errorf("comparing with the live object: %w", err)
 	}
@@ -61,7 +61,7 @@ func (r *Reconciler) contains(live client.Object, content *unstructured.Unstruct
 }
 
 func (r *Reconciler) create(ctx context.Context, desired client.Object) error {
-	content, err := wanted(desired)
+	content, err := toWrite(desired)
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,14 @@ func (r *Reconciler) create(ctx context.Context, desired client.Object) error {
 	return nil
 }
 
-// readLive reads past the cache, which holds neither objects without our labels nor managed fields.
+// readLive reads an object from the API server. The cache holds no managed fields, and no object without the operator's
+// label.
 func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
 	gvk := desired.GetObjectKind().GroupVersionKind()
 	empty, err := r.Client.Scheme().New(gvk)
 	live, isObject := empty.(client.Object)
 	if err != nil || !isObject {
-		return nil, fmt.Errorf("reading a %s: %w", gvk.Kind, err)
+		return nil, fmt.Errorf("reading an object of kind %s: %w", gvk.Kind, err)
 	}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
@@ -86,29 +87,30 @@ func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (clien
 	return live, nil
 }
 
-// update sends nothing where the live object is as desired.
+// update makes a live object as desired. It sends nothing if the object already is.
 func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (written bool, err error) {
 	if claim, isClaim := desired.(*corev1.PersistentVolumeClaim); isClaim {
 		desired = manifests.KeepClaim(claim, live)
 	}
-	content, err := wanted(desired)
+	content, err := toWrite(desired)
 	if err != nil {
 		return false, err
 	}
 	if same, err := r.contains(live, content); err != nil || same {
 		return false, err
 	}
-	now, err := r.readLive(ctx, desired)
-	if err != nil || now.GetUID() != live.GetUID() {
-		return true, err // another one has taken its place: the next pass sees whose
+	current, err := r.readLive(ctx, desired)
+	if err != nil || current.GetUID() != live.GetUID() {
+		return true, err // another object has replaced it; the next reconcile checks whom that belongs to
 	}
-	if err := r.prepare(ctx, desired, now); err != nil {
+	if err := r.prepareDeployment(ctx, desired, current); err != nil {
 		return true, err
 	}
-	if err := r.takeOverCreated(ctx, now); err != nil {
+	if err := r.upgradeManagedFields(ctx, current); err != nil {
 		return true, err
 	}
-	// With the UID, an object that was deleted meanwhile is not made again by the apply, past the check of its owner.
+	// Without the UID, the apply would create an object that was deleted in the meantime, whose name may by then belong
+	// to somebody else.
 	content.SetUID(live.GetUID())
 	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
 	if err != nil {
@@ -117,54 +119,55 @@ func (r *Reconciler) update(ctx context.Context, desired, live client.Object) (w
 	return true, nil
 }
 
-// prepare does to a Deployment what an apply cannot:
+// prepareDeployment changes what an apply cannot change about a Deployment:
 //
-//   - a rolling update that somebody chose by hand has parameters that the API server filled in and nobody owns, so
-//     they would stay, and they are refused beside Recreate
-//   - the number of pods that an autoscaler is to set gets another owner before we drop it: a field that its last
-//     owner drops falls back to its default, which is 1 pod
-func (r *Reconciler) prepare(ctx context.Context, desired, live client.Object) error {
-	want, isDeployment := desired.(*appsv1.Deployment)
+//   - If somebody set the strategy to RollingUpdate, the API server added parameters that have no owner. An apply would
+//     leave them, and the API server refuses them beside Recreate.
+//   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
+//     drops it falls back to its default, which is 1 replica.
+func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
+	next, isDeployment := desired.(*appsv1.Deployment)
 	now, exists := live.(*appsv1.Deployment)
 	if !isDeployment || !exists {
 		return nil
 	}
 	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
-		// The version keeps us from overruling somebody who was faster.
+		// The resourceVersion makes this a conflict if somebody has changed the Deployment since it was read.
 		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
 			now.ResourceVersion, spec)
 		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
 	}
-	if want.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
+	if next.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
 		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
 		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
-			return fmt.Errorf("repairing the strategy: %w", err)
+			return fmt.Errorf("resetting the strategy: %w", err)
 		}
 	}
-	if want.Spec.Replicas == nil && ownsReplicas(now) {
+	if next.Spec.Replicas == nil && ownsReplicas(now) {
 		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
 		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
-			return fmt.Errorf("handing over the number of pods: %w", err)
+			return fmt.Errorf("handing over the number of replicas: %w", err)
 		}
 	}
 	return nil
 }
 
+// ownsReplicas reports whether the operator owns the number of replicas.
 func ownsReplicas(deployment *appsv1.Deployment) bool {
 	return slices.ContainsFunc(deployment.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Manager == string(fieldOwner) && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas":{}`)
 	})
 }
 
-// takeOverCreated makes the fields that the POST wrote fields of server-side apply. Without it they would have two
-// owners, and a field that is no longer desired would stay.
-func (r *Reconciler) takeOverCreated(ctx context.Context, live client.Object) error {
+// upgradeManagedFields makes the field owner of server-side apply own the fields that the POST wrote. Otherwise they
+// would have two owners, and a field that is no longer desired would stay.
+func (r *Reconciler) upgradeManagedFields(ctx context.Context, live client.Object) error {
 	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
 	if err == nil && patch != nil {
 		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
 	}
 	if err != nil {
-		return fmt.Errorf("taking over the managed fields: %w", err)
+		return fmt.Errorf("upgrading the managed fields: %w", err)
 	}
 	return nil
 }

@@ -264,23 +264,23 @@ func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 			t.Fatal(err)
 		}
 		for key, object := range byKey(t, list) {
-			found[key.kind+" "+key.name] = object.GetResourceVersion()
+			found[key.String()] = object.GetResourceVersion()
 		}
 	}
 	return found
 }
 
 // byKey are the objects of a list, but for pods.
-func byKey(t *testing.T, list client.ObjectList) map[objectKey]client.Object {
+func byKey(t *testing.T, list client.ObjectList) map[manifests.Key]client.Object {
 	t.Helper()
-	seen := observed{objects: map[objectKey]client.Object{}, pods: map[manifests.Component][]corev1.Pod{}}
+	found := newObserved()
 	err := meta.EachListItem(list, func(item runtime.Object) error {
 		gvk, err := apiutil.GVKForObject(item, rig.admin.Scheme())
 		item.GetObjectKind().SetGroupVersionKind(gvk)
-		return errors.Join(err, seen.put(item))
+		return errors.Join(err, found.add(item))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seen.objects
+	return found.Objects
 }

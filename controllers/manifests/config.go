@@ -16,12 +16,12 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// configFiles returns the content of each configuration file. A component has a file of its own, so that a setting
-// of one does not restart the other.
-func configFiles(bot *v1alpha1.RoseyBot, params Params) (map[string]string, error) {
-	contents := map[string]config.Config{config.BotFile: botConfig(bot, params)}
+// configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
+// of a setting restarts only the component that reads it.
+func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
+	contents := map[string]config.Config{config.BotFile: botConfig(bot, owner)}
 	if HasService(bot) {
-		contents[config.DatabaseFile] = sharedConfig(bot, params, Database)
+		contents[config.DatabaseFile] = commonConfig(bot, owner, Database)
 	}
 	files := map[string]string{}
 	for name, content := range contents {
@@ -34,8 +34,8 @@ func configFiles(bot *v1alpha1.RoseyBot, params Params) (map[string]string, erro
 	return files, nil
 }
 
-func botConfig(bot *v1alpha1.RoseyBot, params Params) config.Config {
-	content := sharedConfig(bot, params, Bot)
+func botConfig(bot, owner *v1alpha1.RoseyBot) config.Config {
+	content := commonConfig(bot, owner, Bot)
 	content.Standby = Standby(bot)
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
@@ -49,31 +49,32 @@ func botConfig(bot *v1alpha1.RoseyBot, params Params) config.Config {
 	return content
 }
 
-func sharedConfig(bot *v1alpha1.RoseyBot, params Params, component Component) config.Config {
+// commonConfig returns the settings that both components read.
+func commonConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
 	return config.Config{
 		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
 		Mode:     strings.ToLower(string(bot.Spec.Mode)),
-		NATS:     natsConfig(bot, params),
-		Database: storeConfig(bot, component),
+		NATS:     natsConfig(bot, owner),
+		Database: databaseConfig(bot, component),
 		LogLevel: bot.Spec.LogLevel,
 	}
 }
 
-func natsConfig(bot *v1alpha1.RoseyBot, params Params) config.NATS {
+func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
 	if bot.Spec.Mode == v1alpha1.ModeDirect {
 		return config.NATS{}
 	}
-	bus, given := busOf(bot, params.Owner), NATS(bot, params.Owner)
-	// The default prefix is unique: neither namespaces nor names contain '_'.
-	prefix := cmp.Or(given.SubjectPrefix, "rosey_"+bus.Namespace+"_"+bus.Name)
-	content := config.NATS{URL: given.URL, SubjectPrefix: prefix}
-	if given.CredentialsSecretRef != nil {
+	source, nats := natsSource(bot, owner), NATS(bot, owner)
+	// The default prefix is unique, because namespaces and names do not contain '_'.
+	prefix := cmp.Or(nats.SubjectPrefix, "rosey_"+source.Namespace+"_"+source.Name)
+	content := config.NATS{URL: nats.URL, SubjectPrefix: prefix}
+	if nats.CredentialsSecretRef != nil {
 		content.CredentialsDir = config.NATSCredentialsDir
 	}
-	if given.TLSSecretRef != nil {
+	if nats.TLSSecretRef != nil {
 		content.TLSDir = config.NATSTLSDir
 	}
-	if stream := given.JetStream; stream != nil {
+	if stream := nats.JetStream; stream != nil {
 		content.JetStream = config.JetStream{
 			Mode:     strings.ToLower(string(stream.Mode)),
 			Replicas: int(ptr.Deref(stream.Replicas, 0)),
@@ -86,13 +87,13 @@ func natsConfig(bot *v1alpha1.RoseyBot, params Params) config.NATS {
 	return content
 }
 
-// storeConfig names a store only for a component that opens one.
-func storeConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
+// databaseConfig names a database only for a component that opens one.
+func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
 	content := config.Database{DirectFallback: fallsBack(bot, component)}
 	switch {
 	case HoldsClaim(bot, component):
 		content.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
-	case opensStore(bot, component) || content.DirectFallback:
+	case opensDatabase(bot, component) || content.DirectFallback:
 		content.Postgres = &config.Postgres{URLFile: path.Join(config.PostgresSecretDir, config.PostgresURLFile)}
 	default:
 		return content
@@ -101,11 +102,11 @@ func storeConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
 	return content
 }
 
-// Hash is short and differs where the JSON of a value does.
+// Hash returns a short hash of a value's JSON.
 func Hash(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(fmt.Sprintf("hashing %T: %v", value, err)) // objects of Kubernetes have JSON
+		panic(fmt.Sprintf("hashing %T: %v", value, err)) // every Kubernetes object can be encoded
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])

@@ -2,55 +2,72 @@ package manifests
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
 )
 
-// configHashAnnotation makes a pod template change with its configuration, which a process reads only at its start.
+// configHashAnnotation changes the pod template when the configuration changes, because a process reads its
+// configuration only when it starts.
 const configHashAnnotation = "rosey.dev/config-hash"
 
-// imageGroup is the numeric group of the image's user.
+// imageGroup is the group of the user that the image runs as.
 const imageGroup = int64(65532)
 
+// configFile is the key of each component's configuration in the ConfigMap, and its file name in the pod.
 var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
 
+// deployment returns the Deployment of a component. configHash is the hash of its configuration.
 func deployment(
-	bot *v1alpha1.RoseyBot, params Params, files map[string]string, component Component,
+	bot *v1alpha1.RoseyBot, params Params, observed Observed, component Component, configHash string,
 ) *appsv1.Deployment {
-	workload := made[appsv1.Deployment](bot, Name(bot, component), component)
-	workload.Spec.Replicas = new(Replicas(bot, component))
+	workload := newObject[appsv1.Deployment](bot, Name(bot, component), component)
+	workload.Spec.Replicas = adjustReplicas(bot, component, observed)
 	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
-	if !severalMayRun(bot, component) {
+	if !allowsSeveralPods(bot, component) {
 		workload.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 	}
 	template := &workload.Spec.Template
-	template.Labels = with(bot.Spec.PodMetadata.Labels, workload.Labels)
+	template.Labels = mergeLabels(bot.Spec.PodMetadata.Labels, workload.Labels)
 	if bot.Spec.Monitoring.PodMonitor == "Never" {
 		template.Labels[LabelPodMonitor] = "Never"
 	}
-	template.Annotations = with(bot.Spec.PodMetadata.Annotations,
-		map[string]string{configHashAnnotation: Hash(files[configFile[component]])})
-	fillPod(&template.Spec, bot, component)
-	fillContainer(&template.Spec.Containers[0], bot, params, component)
-	mountAll(&template.Spec, bot, params, component)
+	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations,
+		map[string]string{configHashAnnotation: configHash})
+	setPodFields(&template.Spec, bot, component)
+	setContainerFields(&template.Spec.Containers[0], bot, params, component)
+	addVolumes(&template.Spec, bot, observed.Owner, component)
 	return workload
 }
 
-func fillPod(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
+// mergeLabels returns the labels or annotations of the spec together with those of the operator, which take precedence:
+// selectors and the cache depend on them.
+func mergeLabels[V ~string](fromSpec map[string]V, fromOperator map[string]string) map[string]string {
+	merged := map[string]string{}
+	for key, value := range fromSpec {
+		merged[key] = string(value)
+	}
+	maps.Copy(merged, fromOperator)
+	return merged
+}
+
+func setPodFields(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
 	overlay(bot.Spec.Scheduling, pod)
-	if len(pod.TopologySpreadConstraints) == 0 && severalMayRun(bot, component) {
+	if len(pod.TopologySpreadConstraints) == 0 && allowsSeveralPods(bot, component) {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
 			LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(bot, component)},
-			// Without it a rolling update counts the old pods too, and leaves all the new ones on one node.
+			// Without this, a rolling update counts the old pods as well and puts all new pods on one node.
 			MatchLabelKeys: []string{appsv1.DefaultDeploymentUniqueLabelKey},
 		}}
 	}
@@ -58,30 +75,31 @@ func fillPod(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
 		overlay(bot.Spec.PodSecurityContext, pod.SecurityContext)
 	} else if HoldsClaim(bot, component) {
 		pod.SecurityContext.FSGroup = new(imageGroup)
-		// Changing the group of every file at each start takes minutes on a large volume.
+		// Changing the group of every file whenever a pod starts takes minutes on a large volume.
 		pod.SecurityContext.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
 	}
 }
 
-func fillContainer(container *corev1.Container, bot *v1alpha1.RoseyBot, params Params, component Component) {
+func setContainerFields(container *corev1.Container, bot *v1alpha1.RoseyBot, params Params, component Component) {
 	overlay(base[string(component)], container)
 	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
-	container.Env = append(environment(bot, container.Env), container.Env...)
-	given := bot.Spec.Resources
+	container.Env = append(extraEnv(bot, container.Env), container.Env...)
+	resources := bot.Spec.Resources
 	if component == Database {
-		given = databaseOf(bot).Resources
+		resources = databaseOf(bot).Resources
 	}
-	// As a whole: a default limit beside a greater request of the user would be refused.
-	if len(given.Requests) > 0 || len(given.Limits) > 0 || len(given.Claims) > 0 {
-		container.Resources = given
+	// The spec replaces the default as a whole: a request of the spec above the default limit would be refused.
+	if len(resources.Requests) > 0 || len(resources.Limits) > 0 || len(resources.Claims) > 0 {
+		container.Resources = resources
 	}
 }
 
-// environment is the user's, but for the names of ours. It writes out the default of a field whose struct the API
-// server replaces as a whole: a default filled in by the server would be a difference for ever.
-func environment(bot *v1alpha1.RoseyBot, ours []corev1.EnvVar) []corev1.EnvVar {
-	variables := slices.DeleteFunc(bot.Spec.DeepCopy().ExtraEnv, func(theirs corev1.EnvVar) bool {
-		return slices.ContainsFunc(ours, func(one corev1.EnvVar) bool { return one.Name == theirs.Name })
+// extraEnv returns the environment variables of the spec, without those that the operator sets. It sets the default of
+// fieldRef.apiVersion, which the API server would otherwise add: fieldRef is compared as a whole, so the live object
+// would always differ from the desired one.
+func extraEnv(bot *v1alpha1.RoseyBot, fromOperator []corev1.EnvVar) []corev1.EnvVar {
+	variables := slices.DeleteFunc(bot.Spec.DeepCopy().ExtraEnv, func(variable corev1.EnvVar) bool {
+		return slices.ContainsFunc(fromOperator, func(other corev1.EnvVar) bool { return other.Name == variable.Name })
 	})
 	for _, variable := range variables {
 		if source := variable.ValueFrom; source != nil && source.FieldRef != nil {
@@ -89,4 +107,87 @@ func environment(bot *v1alpha1.RoseyBot, ours []corev1.EnvVar) []corev1.EnvVar {
 		}
 	}
 	return variables
+}
+
+// addVolumes mounts the configuration, the Secrets that the spec names, and the claim.
+func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
+	file := configFile[component]
+	configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
+	configuration.Name = configMapName(bot)
+	mount(pod, "config", config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
+	if component == Bot {
+		if account := bot.Spec.Account; account != nil {
+			mountSecretKey(pod, "account", config.AccountSecretDir, account.PasswordSecretRef, config.SecretFile)
+		}
+		mountSecretKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
+	}
+	nats := NATS(bot, owner)
+	mountSecret(pod, "nats", config.NATSCredentialsDir, nats.CredentialsSecretRef)
+	mountSecret(pod, "nats-tls", config.NATSTLSDir, nats.TLSSecretRef)
+	if HoldsClaim(bot, component) {
+		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
+		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: source})
+	} else if url := databaseOf(bot).Postgres; url != nil && (opensDatabase(bot, component) || fallsBack(bot, component)) {
+		mountSecretKey(pod, "postgres", config.PostgresSecretDir, &url.URLSecretRef, config.PostgresURLFile)
+	}
+}
+
+// mount adds a volume to a pod and mounts it in its container, read-only unless it is the claim.
+func mount(pod *corev1.PodSpec, name, path string, source corev1.VolumeSource) {
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+	pod.Containers[0].VolumeMounts = append(pod.Containers[0].VolumeMounts, corev1.VolumeMount{
+		Name: name, MountPath: path, ReadOnly: source.PersistentVolumeClaim == nil,
+	})
+}
+
+// mountSecretKey mounts one key of a Secret as a file. The key's default is the name of the file.
+func mountSecretKey(pod *corev1.PodSpec, name, path string, ref *v1alpha1.SecretKeyRef, file string) {
+	if ref != nil {
+		secret := &v1alpha1.ObjectRef{Name: ref.Name}
+		mountSecret(pod, name, path, secret, corev1.KeyToPath{Key: cmp.Or(ref.Key, file), Path: file})
+	}
+}
+
+// mountSecret mounts keys of a Secret, or all of them if none is given. The Secret is optional, so that a pod starts
+// without it and its process reports what is missing. It is mounted as a directory, because the kubelet does not update
+// files that are mounted by subPath.
+func mountSecret(pod *corev1.PodSpec, name, path string, ref *v1alpha1.ObjectRef, keys ...corev1.KeyToPath) {
+	if ref != nil {
+		source := &corev1.SecretVolumeSource{SecretName: string(ref.Name), Optional: new(true), Items: keys}
+		mount(pod, name, path, corev1.VolumeSource{Secret: source})
+	}
+}
+
+// claim returns the PersistentVolumeClaim of the SQLite database. Unless the retain policy is Delete it has no owner
+// reference, because the garbage collector would delete it with the RoseyBot.
+func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
+	claim := newObject[corev1.PersistentVolumeClaim](bot, ClaimName(bot), Database)
+	sqlite := ptr.Deref(databaseOf(bot).SQLite, v1alpha1.SQLite{})
+	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
+		claim.OwnerReferences = nil
+	}
+	if sqlite.Size != nil {
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = *sqlite.Size
+	}
+	claim.Spec.StorageClassName = sqlite.StorageClassName
+	return claim
+}
+
+// KeepClaim returns the desired claim with what cannot change about the live one: its access modes, its storage class,
+// and its size unless it grows. A RoseyBot can ask for something else when it takes over the claim of an earlier one.
+func KeepClaim(desired *corev1.PersistentVolumeClaim, live client.Object) *corev1.PersistentVolumeClaim {
+	kept := desired.DeepCopy()
+	existing, isClaim := live.(*corev1.PersistentVolumeClaim)
+	if !isClaim {
+		return kept
+	}
+	kept.Spec.AccessModes = existing.Spec.AccessModes
+	if kept.Spec.StorageClassName != nil {
+		kept.Spec.StorageClassName = existing.Spec.StorageClassName
+	}
+	size := existing.Spec.Resources.Requests[corev1.ResourceStorage]
+	if size.Cmp(kept.Spec.Resources.Requests[corev1.ResourceStorage]) > 0 {
+		kept.Spec.Resources.Requests[corev1.ResourceStorage] = size
+	}
+	return kept
 }

@@ -129,12 +129,13 @@ func FuzzBuild(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		bot := anyBot(data)
-		params := testParams
-		params.Owner = anyBot(slices.Concat([]byte("owner"), data))
-		params.Owner.Spec.Mode, params.Owner.Spec.Database = v1alpha1.ModeNATS, nil
-		params.Owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}}
-		set := buildWith(t, bot, params)
-		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, buildWith(t, bot.DeepCopy(), params)))); diff != "" {
+		owner := anyBot(slices.Concat([]byte("owner"), data))
+		owner.Spec.Mode, owner.Spec.Database = v1alpha1.ModeNATS, nil
+		owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}}
+		observed := manifests.Observed{Owner: owner}
+		set := buildObserving(t, bot, observed)
+		again := buildObserving(t, bot.DeepCopy(), observed)
+		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, again))); diff != "" {
 			t.Fatalf("two builds differ:\n%s", diff)
 		}
 		for _, object := range set.All() {

@@ -36,11 +36,11 @@ func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
 		compared++
 		t.Run(filepath.Base(input), func(t *testing.T) {
 			name := strings.TrimSuffix(input, ".yaml")
-			params := testParams
+			var observed manifests.Observed
 			if _, err := os.Stat(name + ".owner.yaml"); err == nil {
-				params.Owner = readBot(t, name+".owner.yaml")
+				observed.Owner = readBot(t, name+".owner.yaml")
 			}
-			got := render(t, buildWith(t, readBot(t, input), params))
+			got := render(t, buildObserving(t, readBot(t, input), observed))
 			golden := name + ".golden.yaml"
 			if *update {
 				if err := os.WriteFile(golden, got, 0o600); err != nil {
@@ -257,12 +257,12 @@ var testParams = manifests.Params{Image: "rosey.example/rosey:default", Operator
 
 func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
 	t.Helper()
-	return buildWith(t, bot, testParams)
+	return buildObserving(t, bot, manifests.Observed{})
 }
 
-func buildWith(t *testing.T, bot *v1alpha1.RoseyBot, params manifests.Params) manifests.Set {
+func buildObserving(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Observed) manifests.Set {
 	t.Helper()
-	set, err := manifests.Build(bot, params)
+	set, err := manifests.Build(bot, testParams, observed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,76 @@
 package manifests
 
 import (
+	"cmp"
+
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/status"
 )
 
-// What runs where, and which of them has the database open. A claim is held by whoever has SQLite open.
-//
-//	mode    store       Deployments     opens the store
-//	NATS    sqlite      bot, database   database
-//	NATS    postgres    bot, database   database, and the bot for directFallback
-//	NATS    sharedFrom  bot             the other RoseyBot's
-//	Direct  any         bot             bot
+// Component is a part of a RoseyBot that runs as a Deployment: the value of LabelComponent, and the component that its
+// process reports in /status.
+type Component string
 
-// SharedFrom is the name of the RoseyBot whose NATS, prefix and database service are used, or empty.
+// The components of a RoseyBot.
+const (
+	Bot      = Component(status.BotComponent)
+	Database = Component(status.DatabaseComponent)
+)
+
+// Labels of the objects of a RoseyBot.
+const (
+	// LabelRoseyBot is the RoseyBot's name. Together with LabelComponent it selects pods.
+	LabelRoseyBot = "rosey.dev/roseybot"
+	// LabelComponent is a Component. Objects of both components do not have it.
+	LabelComponent = "app.kubernetes.io/component"
+	// LabelManagedBy is ManagedBy. The operator's cache holds only objects that have it.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "rosey-operator"
+	// LabelPodMonitor is set on pods that the chart's PodMonitor leaves out.
+	LabelPodMonitor = "rosey.dev/pod-monitor"
+)
+
+// Name returns the name of a component's Deployment, Service, NetworkPolicy and so on.
+func Name(bot *v1alpha1.RoseyBot, component Component) string {
+	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db"}[component]
+}
+
+// ClaimName returns the name of the claim. It does not depend on the component that mounts it, so that the claim stays
+// the same when the mode changes.
+func ClaimName(bot *v1alpha1.RoseyBot) string { return Name(bot, Database) }
+
+func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
+
+// serviceAccountName returns the name that the spec gives, or else one with a suffix: a RoseyBot may be named
+// "default", which is the name of a ServiceAccount in every namespace.
+func serviceAccountName(bot *v1alpha1.RoseyBot) string {
+	return cmp.Or(string(bot.Spec.ServiceAccountName), bot.Name+"-rosey")
+}
+
+// Selector returns the labels that select the pods of a component. The selector of a Deployment is immutable, so it
+// contains nothing that can change.
+func Selector(bot *v1alpha1.RoseyBot, component Component) map[string]string {
+	return map[string]string{LabelRoseyBot: bot.Name, LabelComponent: string(component)}
+}
+
+// labels returns the labels of an object. The component is empty for an object of both components.
+func labels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
+	labels := map[string]string{
+		"app.kubernetes.io/name":     "rosey",
+		"app.kubernetes.io/instance": bot.Name,
+		LabelManagedBy:               ManagedBy,
+		LabelRoseyBot:                bot.Name,
+	}
+	if component != "" {
+		labels[LabelComponent] = string(component)
+	}
+	return labels
+}
+
+// SharedFrom returns the name of the RoseyBot whose NATS, subject prefix and database service are used, or "".
 func SharedFrom(bot *v1alpha1.RoseyBot) string {
 	if ref := databaseOf(bot).SharedFrom; ref != nil {
 		return string(ref.Name)
@@ -22,38 +78,41 @@ func SharedFrom(bot *v1alpha1.RoseyBot) string {
 	return ""
 }
 
-// HasService says whether a RoseyBot has a database service of its own.
+// HasService reports whether a RoseyBot has a database service of its own.
 func HasService(bot *v1alpha1.RoseyBot) bool {
 	return bot.Spec.Mode != v1alpha1.ModeDirect && SharedFrom(bot) == ""
 }
 
-// opensStore says whether the pods of a component have the database open.
-func opensStore(bot *v1alpha1.RoseyBot, component Component) bool {
+// opensDatabase reports whether the pods of a component open the database.
+func opensDatabase(bot *v1alpha1.RoseyBot, component Component) bool {
 	return HasService(bot) == (component == Database) && SharedFrom(bot) == ""
 }
 
-// HoldsClaim says whether the pods of a component have the claim.
+// HoldsClaim reports whether the pods of a component mount the claim.
 func HoldsClaim(bot *v1alpha1.RoseyBot, component Component) bool {
-	return opensStore(bot, component) && databaseOf(bot).Postgres == nil
+	return opensDatabase(bot, component) && databaseOf(bot).Postgres == nil
 }
 
+// fallsBack reports whether the pods of a component open the database while NATS is unavailable.
 func fallsBack(bot *v1alpha1.RoseyBot, component Component) bool {
 	return component == Bot && ptr.Deref(databaseOf(bot).DirectFallback, false)
 }
 
-// Standby says whether more than one bot is asked for. Suspended ones count, so that pausing changes no template.
+// Standby reports whether a RoseyBot asks for more than one bot pod. It ignores spec.suspend, so that suspending a
+// RoseyBot changes no pod template.
 func Standby(bot *v1alpha1.RoseyBot) bool { return ptr.Deref(bot.Spec.Replicas, 1) > 1 }
 
-// severalMayRun says whether a second pod of a component is harmless: not beside a bot without a standby's lock, which
-// would be in the channel twice, and not beside the one writer to a file.
-func severalMayRun(bot *v1alpha1.RoseyBot, component Component) bool {
+// allowsSeveralPods reports whether two pods of a component may run at the same time. Two bots without leader election
+// would both be in the channel, and an SQLite database has one writer.
+func allowsSeveralPods(bot *v1alpha1.RoseyBot, component Component) bool {
 	if component == Bot {
 		return Standby(bot)
 	}
 	return !HoldsClaim(bot, component)
 }
 
-// Replicas is the number of pods of a component that a RoseyBot asks for; where Autoscaled, the number to start with.
+// Replicas returns the number of pods of a component that the spec asks for. If the component is Autoscaled, that is
+// the number to start with.
 func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 	switch {
 	case ptr.Deref(bot.Spec.Suspend, false) || component == Database && !HasService(bot):
@@ -61,29 +120,54 @@ func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 	case component == Bot:
 		return ptr.Deref(bot.Spec.Replicas, 1)
 	}
-	wanted := ptr.Deref(databaseOf(bot).Replicas, 1)
-	if scaling := databaseOf(bot).Autoscaling; scaling != nil {
-		return min(max(wanted, ptr.Deref(scaling.MinReplicas, 1)), scaling.MaxReplicas)
+	replicas := ptr.Deref(databaseOf(bot).Replicas, 1)
+	if autoscaling := databaseOf(bot).Autoscaling; autoscaling != nil {
+		return min(max(replicas, ptr.Deref(autoscaling.MinReplicas, 1)), autoscaling.MaxReplicas)
 	}
-	return wanted
+	return replicas
 }
 
-// Autoscaled says whether not the operator but a HorizontalPodAutoscaler sets the number of pods of a component.
+// Autoscaled reports whether a HorizontalPodAutoscaler sets the number of pods of a component.
 func Autoscaled(bot *v1alpha1.RoseyBot, component Component) bool {
 	return databaseOf(bot).Autoscaling != nil && component == Database && Replicas(bot, component) > 0
 }
 
-// databaseOf is the zero Database where a RoseyBot has none.
+// ClaimHolder returns the name of a pod of another component that a component has to wait for because the pod still
+// mounts the claim, or "". This happens when the mode changes: two processes must never open one SQLite database.
+func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed) string {
+	if !HoldsClaim(bot, component) {
+		return ""
+	}
+	return observed.ClaimHolders[map[Component]Component{Bot: Database, Database: Bot}[component]]
+}
+
+// adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while another
+// component holds the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment that has
+// 0 replicas, so the operator starts it.
+func adjustReplicas(bot *v1alpha1.RoseyBot, component Component, observed Observed) *int32 {
+	live := Find[*appsv1.Deployment](observed, Name(bot, component))
+	switch {
+	case ClaimHolder(bot, component, observed) != "":
+		return new(int32(0))
+	case Autoscaled(bot, component) && live != nil && ptr.Deref(live.Spec.Replicas, 1) > 0:
+		return nil
+	}
+	return new(Replicas(bot, component))
+}
+
+// databaseOf returns the zero Database if the spec has none.
 func databaseOf(bot *v1alpha1.RoseyBot) v1alpha1.Database {
 	return ptr.Deref(bot.Spec.Database, v1alpha1.Database{})
 }
 
-// NATS is inherited whole from the owner of a database service that is shared. In mode Direct it is zero.
+// NATS returns how a RoseyBot connects to NATS: as the owner of the shared database service does, if there is one,
+// and otherwise as its own spec says. In mode Direct it is zero.
 func NATS(bot, owner *v1alpha1.RoseyBot) v1alpha1.NATS {
-	return ptr.Deref(busOf(bot, owner).Spec.NATS, v1alpha1.NATS{})
+	return ptr.Deref(natsSource(bot, owner).Spec.NATS, v1alpha1.NATS{})
 }
 
-func busOf(bot, owner *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
+// natsSource returns the RoseyBot whose spec.nats and subject prefix apply.
+func natsSource(bot, owner *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	if SharedFrom(bot) != "" && owner != nil {
 		return owner
 	}

@@ -65,7 +65,7 @@ func podsOf(t *testing.T, monitoring v1alpha1.Monitoring) (pods []corev1.PodTemp
 			Channel: v1alpha1.Channel{Name: "fun"}, NATS: &v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
 			Monitoring: monitoring,
 		},
-	}, manifests.Params{Image: "rosey:v1"})
+	}, manifests.Params{Image: "rosey:v1"}, manifests.Observed{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,22 +11,24 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// Metrics about each RoseyBot.
+// The metrics of each RoseyBot.
 var (
-	conditionMetric = about("condition", "A condition of a RoseyBot as it is now: always 1.", "type", "status", "reason")
-	replicasMetric  = about("component_replicas", "Pods of a component: wanted by the spec, existing, and ready.",
-		"component", "state")
-	infoMetric = about("info", "What a RoseyBot is: always 1.", "server", "channel")
+	conditionMetric = newDesc("condition",
+		"Always 1: the current status and reason of a condition.", "type", "status", "reason")
+	replicasMetric = newDesc("component_replicas",
+		"Number of pods of a component: wanted by the spec, existing, and ready.", "component", "state")
+	infoMetric = newDesc("info", "Always 1: the channel of a RoseyBot.", "server", "channel")
 )
 
-func about(name, help string, labels ...string) *prometheus.Desc {
+func newDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("roseybot_"+name, help, append([]string{"namespace", "name"}, labels...), nil)
 }
 
-// collector makes the metrics at each scrape from what the cache holds, so that no series outlives its RoseyBot.
+// collector reads RoseyBots from the cache whenever the metrics are scraped, so that the series of a deleted RoseyBot
+// disappear with it.
 type collector struct{ cache client.Reader }
 
-// NewCollector returns a collector of metrics about the RoseyBots that a cache holds.
+// NewCollector returns a collector of metrics about the RoseyBots in a cache.
 func NewCollector(cache client.Reader) prometheus.Collector { return collector{cache: cache} }
 
 // Describe implements prometheus.Collector.
@@ -42,7 +44,7 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	defer cancel()
 	bots := &v1alpha1.RoseyBotList{}
 	if err := c.cache.List(ctx, bots); err != nil {
-		return // the cache is not filled yet: that must not keep the operator's other metrics from being read
+		return // the cache is not synced yet; an invalid metric would make the whole scrape fail
 	}
 	for i := range bots.Items {
 		collect(&bots.Items[i], func(metric *prometheus.Desc, value float64, labels ...string) {
@@ -52,6 +54,7 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	}
 }
 
+// collect sends the metrics of one RoseyBot.
 func collect(bot *v1alpha1.RoseyBot, send func(metric *prometheus.Desc, value float64, labels ...string)) {
 	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name)
 	for _, condition := range bot.Status.Conditions {

@@ -1,0 +1,41 @@
+// Package controllers contains the operator's reconciler, which makes the cluster run what RoseyBots ask for.
+//
+// # A reconcile
+//
+// A change of a RoseyBot, of an object that carries its label, or of the RoseyBot whose database service it shares
+// starts a reconcile of that RoseyBot. It has four steps:
+//
+//  1. Observe: read the objects and pods of the RoseyBot from the cache.
+//  2. Apply: compute the desired objects with the pure functions of package manifests, write those that differ from
+//     the live ones, and delete those that are no longer desired.
+//  3. Probe: ask pods that run and are not ready for the reason.
+//  4. Status: compute the status from the results of the first three steps, and write it if it differs.
+//
+// # Writing objects
+//
+// An object that does not exist is created by POST, which never overwrites anything. An object that exists and is not
+// controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. Anything else is written by
+// server-side apply with one field owner.
+//
+// The API server is asked for nothing if nothing has to change. The desired object is compared with the live one from
+// the cache as the API server would do it: lists by their keys, quantities by their value, and without what the API
+// server or others added. Such a comparison cannot see that a field is no longer desired, so each object carries a hash
+// of what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
+// owner; otherwise they would have two owners, and a field that is no longer desired would stay.
+//
+// # Upgrades of the operator
+//
+// A newer operator may build other pod templates from the same spec. Under updatePolicy Manual it pins the live
+// templates and configuration until the spec changes, and reports what waits in the condition UpdateAvailable; see
+// manifests.Pin.
+//
+// # Status
+//
+// The kubelet polls the pods' readiness, so the operator does not. It asks a pod for its /status only while the pod is
+// not ready, and one of several bots for the current leader. Causes that Kubernetes knows (a claim without a volume, an
+// image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the process
+// itself reports. A pod that does not answer makes a condition Unknown, never False.
+//
+// While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
+// lasts.
+package controllers

@@ -1,0 +1,185 @@
+package manifests
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+// Params are the operator's settings that desired objects depend on.
+type Params struct {
+	// Image is the container image of RoseyBots whose spec names none.
+	Image string
+	// OperatorNamespace is the only namespace from which NetworkPolicies admit the operator. Empty: any namespace.
+	OperatorNamespace string
+}
+
+// Observed is the state of the cluster that desired objects depend on. The zero value is a cluster in which nothing
+// exists yet.
+type Observed struct {
+	// Owner is the RoseyBot that database.sharedFrom names, or nil if there is none.
+	Owner *v1alpha1.RoseyBot
+	// Objects are the live objects that carry the RoseyBot's label, except pods.
+	Objects map[Key]client.Object
+	// ClaimHolders is, for each component, the name of a pod that mounts the claim and has not ended. A pod that is
+	// being deleted counts until it is gone, because its process may still have the database open.
+	ClaimHolders map[Component]string
+}
+
+// Key identifies an object in the RoseyBot's namespace.
+type Key struct{ Kind, Name string }
+
+func (k Key) String() string { return k.Kind + " " + k.Name }
+
+// KeyOf returns the Key of an object whose kind is set.
+func KeyOf(object client.Object) Key {
+	return Key{Kind: object.GetObjectKind().GroupVersionKind().Kind, Name: object.GetName()}
+}
+
+// Find returns the live object of type T with a name, or nil if there is none.
+func Find[T client.Object](observed Observed, name string) T {
+	found, _ := observed.Objects[Key{Kind: reflect.TypeFor[T]().Elem().Name(), Name: name}].(T)
+	return found
+}
+
+// Set is the desired objects of a RoseyBot, in the order in which they are to be written: an object refers only to
+// objects before it.
+type Set struct {
+	Shared   []client.Object // both components need these
+	Database []client.Object
+	Bot      []client.Object
+}
+
+// Components returns the objects of each component.
+func (s Set) Components() map[Component][]client.Object {
+	return map[Component][]client.Object{Database: s.Database, Bot: s.Bot}
+}
+
+// All returns all objects of the set in the order in which they are to be written.
+func (s Set) All() []client.Object { return slices.Concat(s.Shared, s.Database, s.Bot) }
+
+// Build returns the desired objects of a RoseyBot. It changes none of its arguments.
+func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (Set, error) {
+	files, err := configFiles(bot, observed.Owner)
+	if err != nil {
+		return Set{}, fmt.Errorf("building the configuration: %w", err)
+	}
+	set := Set{}
+	if bot.Spec.ServiceAccountName == "" {
+		set.Shared = append(set.Shared, newObject[corev1.ServiceAccount](bot, serviceAccountName(bot), ""))
+	}
+	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
+	configuration.Data = files
+	set.Shared = append(set.Shared, configuration)
+
+	build := func(component Component) []client.Object {
+		objects := networkObjects(bot, params, component)
+		if HoldsClaim(bot, component) {
+			objects = append(objects, claim(bot))
+		}
+		objects = append(objects, deployment(bot, params, observed, component, Hash(files[configFile[component]])))
+		return append(objects, scalingObjects(bot, component)...)
+	}
+	if HasService(bot) {
+		set.Database = build(Database)
+	}
+	set.Bot = build(Bot)
+	return set, nil
+}
+
+// networkObjects returns the Service of a component and, unless the spec disables it, the NetworkPolicy.
+func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) []client.Object {
+	service := newObject[corev1.Service](bot, Name(bot, component), component)
+	service.Spec.Selector = Selector(bot, component)
+	if !ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
+		return []client.Object{service}
+	}
+	policy := newObject[networkingv1.NetworkPolicy](bot, Name(bot, component), component)
+	policy.Spec.PodSelector.MatchLabels = Selector(bot, component)
+	if params.OperatorNamespace != "" {
+		policy.Spec.Ingress[0].From[0].NamespaceSelector.MatchLabels = map[string]string{
+			corev1.LabelMetadataName: params.OperatorNamespace,
+		}
+	}
+	if rules := bot.Spec.DeepCopy().NetworkPolicy.Egress; len(rules) > 0 {
+		policy.Spec.Egress = rules
+	}
+	for _, rule := range policy.Spec.Egress {
+		for i := range rule.Ports { // a default added by the API server would be a permanent difference
+			rule.Ports[i].Protocol = new(ptr.Deref(rule.Ports[i].Protocol, corev1.ProtocolTCP))
+		}
+	}
+	return []client.Object{policy, service}
+}
+
+// scalingObjects returns what a component with several pods needs beside its Deployment. A component with one pod gets
+// no PodDisruptionBudget, because that would prevent its node from being drained.
+func scalingObjects(bot *v1alpha1.RoseyBot, component Component) (objects []client.Object) {
+	autoscaled := Autoscaled(bot, component)
+	if Replicas(bot, component) > 1 || autoscaled {
+		budget := newObject[policyv1.PodDisruptionBudget](bot, Name(bot, component), component)
+		budget.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
+		objects = append(objects, budget)
+	}
+	if autoscaled {
+		autoscaling := databaseOf(bot).Autoscaling
+		scaler := newObject[autoscalingv2.HorizontalPodAutoscaler](bot, Name(bot, component), component)
+		scaler.Spec.ScaleTargetRef.Name = Name(bot, component)
+		scaler.Spec.MinReplicas, scaler.Spec.MaxReplicas = autoscaling.MinReplicas, autoscaling.MaxReplicas
+		scaler.Spec.Metrics[0].Resource.Target.AverageUtilization = autoscaling.TargetCPUUtilization
+		objects = append(objects, scaler)
+	}
+	return objects
+}
+
+//go:embed base.yaml
+var baseText []byte
+
+// base holds, for each kind and for each component's container, the fields that are the same for every RoseyBot.
+var base = func() (kinds map[string]json.RawMessage) {
+	if err := yaml.UnmarshalStrict(baseText, &kinds); err != nil {
+		panic(fmt.Sprintf("base.yaml: %v", err))
+	}
+	return kinds
+}()
+
+// newObject returns an object of type T, filled in from base.yaml and controlled by the RoseyBot, so that it is
+// garbage collected with it. The component is empty for an object of both components.
+func newObject[T any, P interface {
+	*T
+	client.Object
+}](bot *v1alpha1.RoseyBot, name string, component Component) P {
+	object := P(new(T))
+	overlay(base[reflect.TypeFor[T]().Name()], object)
+	object.SetName(name)
+	object.SetNamespace(bot.Namespace)
+	object.SetLabels(labels(bot, component))
+	object.SetOwnerReferences([]metav1.OwnerReference{
+		*metav1.NewControllerRef(bot, v1alpha1.GroupVersion.WithKind(v1alpha1.RoseyBotKind)),
+	})
+	return object
+}
+
+// overlay sets in to the fields that are set in from, matched by their JSON names. Other fields of to stay as they are.
+func overlay(from, to any) {
+	text, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(text, to)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("overlaying %T with %T: %v", to, from, err)) // fields of one name have one type
+	}
+}

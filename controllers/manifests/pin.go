@@ -1,0 +1,126 @@
+package manifests
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+// Annotations of Deployments and of the ConfigMap. The same generation with another hash means that the spec is the
+// same and the operator builds something else from it.
+const (
+	// templateHashAnnotation is the hash of the pod template, or of the ConfigMap's data, as it was built.
+	templateHashAnnotation = "rosey.dev/template-hash"
+	// specGenerationAnnotation is the generation of the spec from which the object was built, followed by a hash of
+	// the owner's spec.nats if the RoseyBot shares a database service.
+	specGenerationAnnotation = "rosey.dev/spec-generation"
+)
+
+// Pin returns the set with the annotations above and, under updatePolicy Manual, with the live pod templates and
+// configuration in place of those that differ only because the operator is newer than the one that wrote them. It also
+// returns a description of each object that it left as it is in the cluster.
+//
+// Templates and configuration are pinned together or not at all. A pod can restart at any time, for example because
+// its node is drained, and an old image may not understand a new configuration.
+func Pin(bot *v1alpha1.RoseyBot, set Set, observed Observed) (pinned Set, updates []string) {
+	generation := fmt.Sprint(bot.Generation)
+	if observed.Owner != nil {
+		generation += " " + Hash(observed.Owner.Spec.NATS)
+	}
+	set = set.transform(func(desired client.Object) client.Object {
+		return annotate(desired, Hash(templateOf(desired)), generation)
+	})
+	if bot.Spec.UpdatePolicy == v1alpha1.UpdateAutomatic {
+		return set, nil
+	}
+	for _, desired := range set.All() {
+		if templateOf(desired) == nil {
+			continue
+		}
+		live := observed.Objects[KeyOf(desired)]
+		if live == nil || !metav1.IsControlledBy(live, bot) || live.GetAnnotations()[specGenerationAnnotation] != generation {
+			return set, nil // the spec changed since the live objects were built
+		}
+		if !sameTemplate(desired, live) {
+			updates = append(updates, describeUpdate(desired, live))
+		}
+	}
+	return set.transform(func(desired client.Object) client.Object {
+		if templateOf(desired) == nil || sameTemplate(desired, observed.Objects[KeyOf(desired)]) {
+			return desired
+		}
+		return pinTemplate(desired, observed)
+	}), updates
+}
+
+// pinTemplate returns a copy of a desired object with the template of the live one.
+func pinTemplate(desired client.Object, observed Observed) client.Object {
+	live := observed.Objects[KeyOf(desired)].GetAnnotations()
+	pinned := annotate(desired, live[templateHashAnnotation], live[specGenerationAnnotation])
+	switch pinned := pinned.(type) {
+	case *appsv1.Deployment:
+		pinned.Spec.Template = Find[*appsv1.Deployment](observed, pinned.Name).Spec.Template
+	case *corev1.ConfigMap:
+		pinned.Data = Find[*corev1.ConfigMap](observed, pinned.Name).Data
+	}
+	return pinned
+}
+
+// templateOf returns the part of an object that pods are started from: the pod template of a Deployment or the data of
+// a ConfigMap. It is nil for other objects.
+func templateOf(object client.Object) any {
+	switch object := object.(type) {
+	case *appsv1.Deployment:
+		return &object.Spec.Template
+	case *corev1.ConfigMap:
+		return object.Data
+	}
+	return nil
+}
+
+// annotate returns a copy of an object with the annotations that Pin compares. An object without a template is
+// returned as it is.
+func annotate(object client.Object, templateHash, specGeneration string) client.Object {
+	copied, ok := object.DeepCopyObject().(client.Object)
+	if !ok || templateOf(object) == nil {
+		return object
+	}
+	copied.SetAnnotations(map[string]string{
+		templateHashAnnotation: templateHash, specGenerationAnnotation: specGeneration,
+	})
+	return copied
+}
+
+// sameTemplate reports whether two objects were built with the same template. It compares hashes, because the API
+// server adds defaults to the live template.
+func sameTemplate(desired, live client.Object) bool {
+	return desired.GetAnnotations()[templateHashAnnotation] == live.GetAnnotations()[templateHashAnnotation]
+}
+
+// describeUpdate names the object and, if it changes, the image: the part of a template that users know.
+func describeUpdate(desired, live client.Object) string {
+	next, isDeployment := desired.(*appsv1.Deployment)
+	now, wasDeployment := live.(*appsv1.Deployment)
+	if isDeployment && wasDeployment && len(now.Spec.Template.Spec.Containers) > 0 {
+		if image := next.Spec.Template.Spec.Containers[0].Image; image != now.Spec.Template.Spec.Containers[0].Image {
+			return KeyOf(desired).String() + " with image " + image
+		}
+	}
+	return KeyOf(desired).String()
+}
+
+// transform returns a set with the result of change for each object.
+func (s Set) transform(change func(client.Object) client.Object) Set {
+	apply := func(objects []client.Object) (changed []client.Object) {
+		for _, object := range objects {
+			changed = append(changed, change(object))
+		}
+		return changed
+	}
+	return Set{Shared: apply(s.Shared), Database: apply(s.Database), Bot: apply(s.Bot)}
+}
