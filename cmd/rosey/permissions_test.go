@@ -17,7 +17,7 @@ import (
 // documentedServer runs NATS under docs/nats/server.conf. Only where it listens and keeps its files is the test's.
 func documentedServer(t *testing.T) *natstest.Server {
 	t.Helper()
-	for _, user := range []string{"BOT", "DATABASE", "CONSOLE"} {
+	for _, user := range []string{"BOT", "DATABASE", "CLI"} {
 		t.Setenv("NATS_"+user+"_PASSWORD", strings.ToLower(user)+"-hush")
 	}
 	documented, err := server.ProcessConfigFile("../../docs/nats/server.conf")
@@ -43,7 +43,7 @@ func login(t *testing.T, user string) string {
 	return dir
 }
 
-// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its lock
+// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its election
 // too.
 func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	nats := documentedServer(t)
@@ -72,16 +72,16 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 		_, metrics := db.get(status.MetricsPath)
 		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`)
 	})
-	console := []string{"--nats", nats.URL(), "--nats-credentials-dir", login(t, "console")}
+	cli := []string{"--nats", nats.URL(), "--nats-credentials-dir", login(t, "cli")}
 	for _, ask := range []struct{ command, want string }{
 		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""},
 	} {
-		code, out, complaint := call(t, append(strings.Fields(ask.command), console...)...)
+		code, out, complaint := call(t, append(strings.Fields(ask.command), cli...)...)
 		if code != exitClean || !strings.Contains(out, ask.want) {
 			t.Errorf("%s: exit code %d, %s%s", ask.command, code, out, complaint)
 		}
 	}
-	natstest.Eventually(t, "the line that the console gave the bot", func() bool {
+	natstest.Eventually(t, "the line that was said with rosey say", func() bool {
 		_, metrics := db.get(status.MetricsPath)
 		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 2`)
 	})
@@ -101,10 +101,10 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 func TestWithoutAPermissionTheSubjectIsNamed(t *testing.T) {
 	nats := documentedServer(t)
 	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0",
-		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", login(t, "console"),
+		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", login(t, "cli"),
 		"--nats-jet-stream-mode", "never")
 	p.waitFor(status.ReasonReady)
-	// The console may listen to everything and may not answer; what it is asked, it cannot reply to.
+	// The user cli may subscribe to everything and may not reply to requests.
 	client := nats.ClientAs("bot", "bot-hush")
 	if err := client.PublishRequest("rosey.db.kv.list", client.NewInbox(), []byte("{}")); err != nil {
 		t.Fatal(err)

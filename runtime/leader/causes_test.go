@@ -12,21 +12,21 @@ import (
 	"rosey.dev/rosey/runtime/leader"
 )
 
-// TestWhyTheLockCannotBeHad has every cause named, and mended while the lock is waited for.
-func TestWhyTheLockCannotBeHad(t *testing.T) {
+// TestCausesThatPreventAnElection expects every cause to be named, and to be overcome once it is gone.
+func TestCausesThatPreventAnElection(t *testing.T) {
 	tests := map[string]struct {
 		before   func(*server.Options)
 		prepare  func(t *testing.T, s *natstest.Server)
 		replicas int
 		want     string
-		mend     func(t *testing.T, s *natstest.Server)
+		repair   func(t *testing.T, s *natstest.Server)
 	}{
 		"no JetStream": {
 			before: func(o *server.Options) { o.JetStream = false },
 			want:   "no JetStream",
-			mend:   func(t *testing.T, s *natstest.Server) { s.Restart(withJetStream(t)) },
+			repair: func(t *testing.T, s *natstest.Server) { s.Restart(withJetStream(t)) },
 		},
-		"another shape": {
+		"another TTL": {
 			prepare: func(t *testing.T, s *natstest.Server) {
 				_, err := js(t, s).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "movies_locks", TTL: time.Hour})
 				if err != nil {
@@ -34,25 +34,25 @@ func TestWhyTheLockCannotBeHad(t *testing.T) {
 				}
 			},
 			want: "its keys expire after 1h0m0s, expected 1s",
-			mend: func(t *testing.T, s *natstest.Server) {
+			repair: func(t *testing.T, s *natstest.Server) {
 				if err := js(t, s).DeleteKeyValue(t.Context(), "movies_locks"); err != nil {
 					t.Fatal(err)
 				}
 			},
 		},
 		"too many replicas": {replicas: 3, want: "replicas"},
-		"no permission to make it": {
+		"no permission to create it": {
 			before: forbid("$JS.API.STREAM.CREATE.>"), want: "a permission is missing",
-			mend: func(_ *testing.T, s *natstest.Server) { s.Restart(forbid("unused")) },
+			repair: func(_ *testing.T, s *natstest.Server) { s.Restart(forbid("unused")) },
 		},
 		"no permission to write it": {
 			before: forbid("$KV.>"), want: "a permission is missing",
-			mend: func(_ *testing.T, s *natstest.Server) { s.Restart(forbid("unused")) },
+			repair: func(_ *testing.T, s *natstest.Server) { s.Restart(forbid("unused")) },
 		},
 		"no NATS": {
 			prepare: func(_ *testing.T, s *natstest.Server) { s.Stop() },
 			want:    "not connected to NATS",
-			mend:    func(_ *testing.T, s *natstest.Server) { s.Restart() },
+			repair:  func(_ *testing.T, s *natstest.Server) { s.Restart() },
 		},
 	}
 	for name, test := range tests {
@@ -66,15 +66,15 @@ func TestWhyTheLockCannotBeHad(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(t, s)
 			}
-			c := newContestant(t, s, leader.Options{Pod: "pod", Replicas: test.replicas})
-			won := c.acquire()
+			c := newCandidate(t, s, leader.Options{Pod: "pod", Replicas: test.replicas})
+			acquired := c.acquire()
 			natstest.Eventually(t, "the cause "+test.want, func() bool {
-				sight := c.seen()
-				return sight.Err != nil && strings.Contains(sight.Err.Error(), test.want)
+				observed := c.last()
+				return observed.Err != nil && strings.Contains(observed.Err.Error(), test.want)
 			})
-			if test.mend != nil {
-				test.mend(t, s)
-				wait(t, won)
+			if test.repair != nil {
+				test.repair(t, s)
+				wait(t, acquired)
 			}
 		})
 	}
@@ -89,7 +89,7 @@ func js(t *testing.T, s *natstest.Server) jetstream.JetStream {
 	return js
 }
 
-// forbid lets everybody publish everything but one subject.
+// forbid permits everybody to publish on every subject but one.
 func forbid(subject string) func(*server.Options) {
 	return func(o *server.Options) {
 		o.Users = []*server.User{{Username: "all", Permissions: &server.Permissions{
@@ -99,17 +99,17 @@ func forbid(subject string) func(*server.Options) {
 	}
 }
 
-func TestTheNumberOfReplicasIsBroughtUpToDate(t *testing.T) {
+func TestNumberOfReplicasIsUpdated(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	_, err := js(t, s).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "movies_locks", TTL: lockTTL})
+	_, err := js(t, s).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "movies_locks", TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A server alone cannot have three, and says so: it was asked.
-	c := newContestant(t, s, leader.Options{Pod: "pod", Replicas: 3})
+	// A single server cannot store three replicas; its refusal shows that it was asked.
+	c := newCandidate(t, s, leader.Options{Pod: "pod", Replicas: 3})
 	c.acquire()
 	natstest.Eventually(t, "the server to refuse", func() bool {
-		sight := c.seen()
-		return sight.Err != nil && strings.Contains(sight.Err.Error(), "replicas")
+		observed := c.last()
+		return observed.Err != nil && strings.Contains(observed.Err.Error(), "replicas")
 	})
 }

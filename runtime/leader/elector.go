@@ -1,5 +1,3 @@
-// Package leader elects the one of several bots that is in the channel, by a key of a JetStream bucket that expires:
-// a successful compare-and-set grants leadership for the TTL of the bucket.
 package leader
 
 import (
@@ -11,58 +9,46 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
-const (
-	// DefaultTTL is how long a lock outlives its holder's last renewal.
-	DefaultTTL = 3 * time.Second
-	// lockKey is the one key of the bucket: a prefix is one bot.
-	lockKey = "leader"
-)
+// DefaultTTL is how long the leader key outlives its last renewal.
+const DefaultTTL = 3 * time.Second
 
-// Holder is whoever has a lock, as it is stored.
-type Holder struct {
-	// Pod is the pod's name, for people.
-	Pod string `json:"pod"`
-	// UID is the pod's. A container that is started anew has the UID of the one that died.
-	UID string `json:"uid"`
-	// Process tells the processes of a pod apart.
-	Process string `json:"process"`
-}
+// fastPoll is the time between two polls when the key may become free at any moment.
+const fastPoll = 100 * time.Millisecond
 
-// Options are what a Lock works with. Conn, Subjects and Log are required.
+// Options configure an Elector. Conn, Subjects and Log are required.
 type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
 	Log      *slog.Logger
-	// Pod is the name of the holder for people.
+	// Pod is the name of this candidate for people.
 	Pod string
-	// UID is the same for the processes that may take up each other's lock, because only one of them lives
-	// at a time. Empty: this process is alone in that.
+	// UID is shared by processes that may take over from each other at once, because only one of them runs at a time:
+	// the UID of their pod. Empty: no other process has this one's UID.
 	UID string
-	// Replicas is how many NATS servers keep the lock. 0: one.
+	// Replicas is the number of NATS servers that store the bucket. 0 means 1.
 	Replicas int
-	// TTL is DefaultTTL when it is zero. All who contend for a lock must have the same.
+	// TTL is how long the key lives without a renewal. 0 means DefaultTTL. All candidates must use the same.
 	TTL time.Duration
 }
 
-// Elector is held by one of several processes at a time, or by none. It is a key of a JetStream bucket whose
-// keys expire: to write it, with the revision that was there before, is to hold it for the TTL.
-//
-// Only the answer to such a write makes a holder. What is read tells whom to wait for.
+// Elector is one candidate's side of the election. It is used for one leadership after the other: Acquire must not be
+// called again before the last Leadership has been lost or released.
 type Elector struct {
-	bucket *lockBucket
-	log    *slog.Logger
-	ttl    time.Duration
-	self   Holder
-	value  []byte
+	key  *leaderKey
+	log  *slog.Logger
+	ttl  time.Duration
+	self Holder
+	// held and released are the two values of the key that this candidate writes.
+	held, released []byte
 }
 
-// New makes a lock that is not held. Nothing is sent before Acquire.
+// New returns an Elector. It sends nothing before Acquire.
 func New(o Options) *Elector {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
@@ -71,88 +57,236 @@ func New(o Options) *Elector {
 	if self.UID == "" {
 		self.UID = self.Process
 	}
-	value, err := json.Marshal(self)
-	if err != nil {
-		panic(err) // three strings
-	}
 	return &Elector{
-		bucket: newLockBucket(o), log: o.Log, ttl: o.TTL, self: self, value: value,
+		key: newLeaderKey(o), log: o.Log, ttl: o.TTL, self: self,
+		held: encode(record{Holder: self}), released: encode(record{Holder: self, Released: true}),
 	}
 }
 
-// Pod is the name of this holder for people.
-func (l *Elector) Pod() string { return l.self.Pod }
+func encode(r record) []byte {
+	value, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and a bool cannot fail
+	}
+	return value
+}
 
-// Observation is what somebody who waits for the lock sees of it.
+// Pod returns the name of this candidate for people.
+func (e *Elector) Pod() string { return e.self.Pod }
+
+// margin is how much earlier than the server a leader counts its key as expired.
+func (e *Elector) margin() time.Duration { return e.ttl / 6 }
+
+// interval is the time between two renewals, and between two polls of a candidate.
+func (e *Elector) interval() time.Duration { return e.ttl / 4 }
+
+// deadline returns until when the key is certainly this process's after a successful write that was sent at sent.
+func (e *Elector) deadline(sent time.Time) time.Time { return sent.Add(e.ttl - e.margin()) }
+
+// Observation is what a candidate has seen of the election.
 type Observation struct {
-	// Holder is the pod that has it, empty when nobody does.
+	// Holder is the pod that holds the key. Empty: nobody does.
 	Holder string
-	// Err is why nothing can be seen. Its text is for people and stays the same while the cause does.
+	// Err is why the key could not be read or written. Its text is for people and does not change while the cause does
+	// not.
 	Err error
 }
 
-// AcquireReason is how a lock came to its holder. Its text is a label of metrics.
+// AcquireReason is how a candidate came to lead. Its text is a label of metrics.
 type AcquireReason string
 
-// The ways to come to a lock.
+// The reasons why a candidate could take the key.
 const (
-	AcquiredFree     AcquireReason = "free"     // nobody had it, as far as was seen
-	AcquiredExpired  AcquireReason = "expired"  // somebody had it and did not renew it
-	AcquiredReleased AcquireReason = "released" // somebody released it
-	AcquiredRestart  AcquireReason = "restart"  // an earlier process of the same pod had it
+	AcquiredFree     AcquireReason = "free"     // it has seen no holder
+	AcquiredExpired  AcquireReason = "expired"  // the holder did not renew the key
+	AcquiredReleased AcquireReason = "released" // the holder released it
+	AcquiredRestart  AcquireReason = "restart"  // the holder was a former process of the same pod
 )
 
-// take writes the key over a revision, 0 for one that is absent. The time is that of sending.
-func (l *Elector) take(ctx context.Context, revision uint64) (next uint64, sent time.Time, err error) {
-	bucket, err := l.bucket.open(ctx)
-	if err != nil {
-		return 0, time.Time{}, err
+// Acquire waits until this candidate leads. It calls onObserve after every poll that did not make it the leader. An
+// error means that ctx has ended. The Leadership outlives ctx: end it with Release.
+func (e *Elector) Acquire(ctx context.Context, onObserve func(Observation)) (*Leadership, error) {
+	c := &candidate{
+		Elector: e, onObserve: onObserve, stopWatch: func() {},
+		watchRetry: backoff.Backoff{Min: e.ttl, Max: 10 * e.ttl},
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.patience())
-	defer cancel()
-	sent = time.Now()
-	next, err = bucket.keys.Update(ctx, lockKey, l.value, revision)
-	if err != nil {
-		return 0, sent, l.bucket.explain("writing the lock", err)
+	defer func() { c.stopWatch() }()
+	for ctx.Err() == nil {
+		leadership, pause := c.attempt(ctx)
+		if leadership != nil {
+			return leadership, nil
+		}
+		c.wait(ctx, pause)
 	}
-	return next, sent, nil
+	return nil, fmt.Errorf("waiting for the leadership: %w", context.Cause(ctx))
 }
 
-// errTaken says that the lock was written by somebody else, or by us without our knowing.
-var errTaken = jetstream.ErrKeyRevisionMismatch
+// candidate is the state of one Acquire. It belongs to the goroutine that called Acquire.
+type candidate struct {
+	*Elector
+	onObserve func(Observation)
 
-// look reads the lock. The holder is the zero value when there is none; then revision is what to write over.
-// released says that the last holder gave it back.
-func (l *Elector) look(ctx context.Context) (holder Holder, revision uint64, released bool, err error) {
-	bucket, err := l.bucket.open(ctx)
+	// holder is the pod that was last seen to hold the key, revision the key's, and renewedAt when it was first seen.
+	holder    string
+	revision  uint64
+	renewedAt time.Time
+	// vacated is what the watch has reported of a key that became free, and not yet been tried.
+	vacated *record
+
+	// unreachable: the last poll failed. After it, an absent key counts as free only from settledAt on: when NATS
+	// comes back, a holder that is still in the channel must have the time to renew its key.
+	unreachable bool
+	settledAt   time.Time
+
+	// updates are the key's changes in the bucket watched. Both are nil while there is no watch.
+	updates    <-chan jetstream.KeyValueEntry
+	watched    jetstream.KeyValue
+	stopWatch  context.CancelFunc
+	watchRetry backoff.Backoff
+	watchDue   time.Time
+}
+
+// attempt polls the key and takes it if it is free. Without a Leadership it returns the pause before the next attempt.
+func (c *candidate) attempt(ctx context.Context) (*Leadership, time.Duration) {
+	bucket, err := c.key.open(ctx)
 	if err != nil {
-		return Holder{}, 0, false, err
+		return nil, c.failed(ctx, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.patience())
-	defer cancel()
-	entry, err := bucket.stream.GetLastMsgForSubject(ctx, l.bucket.subject())
+	c.watch(ctx, bucket)
+	current, err := c.current(ctx)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	if c.unreachable {
+		c.unreachable, c.settledAt = false, time.Now().Add(c.ttl)
+	}
+	reason := c.reason(current)
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return Holder{}, 0, false, nil
-	case err != nil:
-		return Holder{}, 0, false, l.bucket.explain("reading the lock", err)
-	case isDeletion(entry.Header):
-		return Holder{}, entry.Sequence, true, nil
+	case current.Released:
+	case current.Process == c.self.Process: // already taken by a write whose reply was lost
+	case current.UID == c.self.UID:
+		reason = AcquiredRestart
+	case current.UID != "":
+		return nil, c.observe(current)
+	case time.Now().Before(c.settledAt):
+		c.onObserve(Observation{})
+		return nil, min(c.interval(), time.Until(c.settledAt))
 	}
-	if err := json.Unmarshal(entry.Data, &holder); err != nil || holder.UID == "" {
-		return Holder{}, 0, false, fmt.Errorf("the lock in bucket %s holds something else: %.40q", l.bucket.name, entry.Data)
+	revision, sent, err := c.key.write(ctx, c.held, current.revision)
+	switch {
+	case err == nil:
+		return newLeadership(ctx, c.Elector, revision, sent, reason), 0
+	case errors.Is(err, errRevision):
+		return nil, fastPoll // another candidate was faster; the next poll tells which
 	}
-	return holder, entry.Sequence, false, nil
+	return nil, c.failed(ctx, err)
 }
 
-// isDeletion is true for what NATS stores when a key is deleted.
-func isDeletion(header nats.Header) bool { return header.Get("KV-Operation") == "DEL" }
+// current returns what the watch has reported of a key that became free, and otherwise reads the key. A read may be
+// answered by a server that has not yet stored what the watch reports.
+func (c *candidate) current(ctx context.Context) (record, error) {
+	if vacated := c.vacated; vacated != nil {
+		c.vacated = nil
+		return *vacated, nil
+	}
+	return c.key.read(ctx)
+}
 
-// patience bounds one request: a renewal that is answered too late is as good as none.
-func (l *Elector) patience() time.Duration { return l.ttl / 3 }
+func (c *candidate) reason(current record) AcquireReason {
+	switch {
+	case current.Released:
+		return AcquiredReleased
+	case c.holder != "":
+		return AcquiredExpired
+	}
+	return AcquiredFree
+}
 
-// margin is how much earlier than the server a holder counts its lock as expired.
-func (l *Elector) margin() time.Duration { return l.ttl / 6 }
+// failed records that the key cannot be read or written, and returns the pause before the next attempt.
+func (c *candidate) failed(ctx context.Context, err error) time.Duration {
+	c.unreachable = true
+	if ctx.Err() == nil {
+		c.onObserve(Observation{Err: err})
+	}
+	return c.interval()
+}
 
-// interval is the time between two renewals, and the time between two looks of those who wait.
-func (l *Elector) interval() time.Duration { return l.ttl / 4 }
+// observe records that another process holds the key, and returns the pause before the next attempt: short only when
+// the key is about to expire.
+func (c *candidate) observe(current record) time.Duration {
+	c.renewed(current.revision)
+	c.holder = current.Pod
+	c.onObserve(Observation{Holder: current.Pod})
+	expires := time.Until(c.renewedAt.Add(c.ttl))
+	switch {
+	case expires < -c.ttl:
+		return c.interval() // the server does not let it expire, so polling faster would not help
+	case expires <= 0:
+		return fastPoll
+	}
+	return min(c.interval(), expires)
+}
+
+// renewed records a revision of the key.
+func (c *candidate) renewed(revision uint64) {
+	if revision != c.revision {
+		c.revision, c.renewedAt = revision, time.Now()
+	}
+}
+
+// wait returns after pause, when the watch reports that the key became free, or when ctx ends.
+func (c *candidate) wait(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause + backoff.Jitter(pause/8)) // so that candidates do not poll in step
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case entry, open := <-c.updates:
+			if !open {
+				c.updates, c.watched = nil, nil
+				continue
+			}
+			if c.noteUpdate(entry) {
+				return
+			}
+		}
+	}
+}
+
+// noteUpdate records what the watch reports, and returns true when the next attempt should follow at once.
+func (c *candidate) noteUpdate(entry jetstream.KeyValueEntry) bool {
+	current, err := decode(entry)
+	if err == nil && current.UID != "" && !current.Released {
+		c.renewed(current.revision)
+		return false
+	}
+	if err == nil { // else the next poll reports the value that cannot be decoded
+		c.vacated = &record{Released: true, revision: entry.Revision()}
+	}
+	return true
+}
+
+// watch starts to watch the key, unless the bucket is watched already. A bucket that was opened again may be another
+// one of the same name, so it needs a new watch.
+func (c *candidate) watch(ctx context.Context, bucket jetstream.KeyValue) {
+	if bucket == c.watched || time.Now().Before(c.watchDue) {
+		return
+	}
+	c.stopWatch()
+	c.updates, c.watched, c.vacated = nil, nil, nil
+	// The context of a watch bounds its whole life, so its creation needs a timer.
+	watching, stop := context.WithCancel(ctx)
+	timeout := time.AfterFunc(c.key.requestTimeout(), stop)
+	watcher, err := bucket.Watch(watching, keyName, jetstream.UpdatesOnly())
+	if !timeout.Stop() || err != nil {
+		stop()
+		c.watchDue = time.Now().Add(c.watchRetry.Next())
+		c.log.Debug("cannot watch the leader key, only polling it", "error", err)
+		return
+	}
+	c.updates, c.watched, c.stopWatch = watcher.Updates(), bucket, stop
+	c.watchRetry.Reset()
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -16,8 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/leader"
 )
 
-// lockTTL is as short as a busy machine allows.
-const lockTTL = time.Second
+// ttl is as short as a busy machine allows.
+const ttl = time.Second
 
 func withJetStream(t *testing.T) func(*server.Options) {
 	t.Helper()
@@ -25,19 +26,19 @@ func withJetStream(t *testing.T) func(*server.Options) {
 	return func(o *server.Options) { o.JetStream, o.StoreDir = true, dir }
 }
 
-// contestant is a process that wants the lock.
-type contestant struct {
-	t    *testing.T
-	conn *bus.Conn
-	lock *leader.Elector
+// testCandidate is a process that wants to lead.
+type testCandidate struct {
+	t       *testing.T
+	conn    *bus.Conn
+	elector *leader.Elector
 
-	mu    sync.Mutex
-	sight leader.Observation
+	mu       sync.Mutex
+	observed leader.Observation
 }
 
-func newContestant(t *testing.T, s *natstest.Server, o leader.Options) *contestant {
+func newCandidate(t *testing.T, s *natstest.Server, o leader.Options) *testCandidate {
 	t.Helper()
-	c := &contestant{t: t}
+	c := &testCandidate{t: t}
 	o.Log = natstest.Log(t)
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: s.URL(), Name: o.Pod, Log: o.Log})
 	if err != nil {
@@ -50,49 +51,49 @@ func newContestant(t *testing.T, s *natstest.Server, o leader.Options) *contesta
 		t.Fatal(err)
 	}
 	if o.TTL == 0 {
-		o.TTL = lockTTL
+		o.TTL = ttl
 	}
-	c.lock = leader.New(o)
+	c.elector = leader.New(o)
 	return c
 }
 
-// acquire contends until it has the lock or the test ends.
-func (c *contestant) acquire() <-chan *leader.Leadership {
+// acquire campaigns until the candidate leads or the test ends.
+func (c *testCandidate) acquire() <-chan *leader.Leadership {
 	c.t.Helper()
 	ctx, stop := context.WithCancel(c.t.Context())
-	terms := make(chan *leader.Leadership, 1)
+	acquired := make(chan *leader.Leadership, 1)
 	var worker sync.WaitGroup
 	worker.Go(func() {
-		if term, err := c.lock.Acquire(ctx, c.see); err == nil {
-			terms <- term
-			c.t.Cleanup(func() { _ = term.Release(context.WithoutCancel(ctx)) })
+		if leadership, err := c.elector.Acquire(ctx, c.observe); err == nil {
+			acquired <- leadership
+			c.t.Cleanup(func() { _ = leadership.Release(context.WithoutCancel(ctx)) })
 		}
 	})
 	c.t.Cleanup(func() { stop(); worker.Wait() })
-	return terms
+	return acquired
 }
 
-func (c *contestant) see(s leader.Observation) {
+func (c *testCandidate) observe(o leader.Observation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sight = s
+	c.observed = o
 }
 
-func (c *contestant) seen() leader.Observation {
+func (c *testCandidate) last() leader.Observation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sight
+	return c.observed
 }
 
-func (c *contestant) mustAcquire() *leader.Leadership {
+func (c *testCandidate) mustAcquire() *leader.Leadership {
 	c.t.Helper()
-	won := c.acquire()
-	return wait(c.t, won)
+	acquired := c.acquire()
+	return wait(c.t, acquired)
 }
 
-func (c *contestant) awaitHolder(pod string) {
+func (c *testCandidate) awaitHolder(pod string) {
 	c.t.Helper()
-	natstest.Eventually(c.t, "seeing "+pod+" hold the lock", func() bool { return c.seen().Holder == pod })
+	natstest.Eventually(c.t, "observing that "+pod+" leads", func() bool { return c.last().Holder == pod })
 }
 
 func wait[T any](t *testing.T, from <-chan T) T {
@@ -101,89 +102,89 @@ func wait[T any](t *testing.T, from <-chan T) T {
 	case got := <-from:
 		return got
 	case <-time.After(20 * time.Second):
-		t.Fatal("nothing within 20 s")
+		t.Fatal("no leadership within 20 s")
 		panic("not reached")
 	}
 }
 
-// TestOneOfManyHoldsTheLock has five begin at once, on a server without the bucket.
-func TestOneOfManyHoldsTheLock(t *testing.T) {
+// TestOneOfManyLeads starts five candidates at once, on a server without the bucket.
+func TestOneOfManyLeads(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	terms := make(chan *leader.Leadership)
+	leaderships := make(chan *leader.Leadership)
 	const many = 5
 	for i := range many {
-		c := newContestant(t, s, leader.Options{Pod: string(rune('a' + i))})
-		won := c.acquire()
+		c := newCandidate(t, s, leader.Options{Pod: string(rune('a' + i))})
+		acquired := c.acquire()
 		go func() {
 			select {
-			case term := <-won:
-				terms <- term
+			case leadership := <-acquired:
+				leaderships <- leadership
 			case <-t.Context().Done():
 			}
 		}()
 	}
 	for range many {
-		term := wait(t, terms)
+		leadership := wait(t, leaderships)
 		select {
-		case <-terms:
-			t.Fatal("two have the lock")
-		case <-time.After(2 * lockTTL / 3):
+		case <-leaderships:
+			t.Fatal("two candidates lead")
+		case <-time.After(2 * ttl / 3):
 		}
-		if !term.Valid() || !term.Confirm(t.Context()) {
-			t.Error("the holder is not sure of its lock")
+		if !leadership.Valid() || !leadership.Confirm(t.Context()) {
+			t.Error("the leader is not sure of its leadership")
 		}
-		if err := term.Release(t.Context()); err != nil {
+		if err := leadership.Release(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if term.Valid() {
-			t.Error("valid after its release")
+		if leadership.Valid() {
+			t.Error("valid after Release")
 		}
 	}
 }
 
-func TestAReleasedLockIsTakenAtOnce(t *testing.T) {
+func TestReleasedLeadershipIsAcquiredAtOnce(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	first := newContestant(t, s, leader.Options{Pod: "first", TTL: time.Hour})
-	term := first.mustAcquire()
-	second := newContestant(t, s, leader.Options{Pod: "second", TTL: time.Hour})
-	won := second.acquire()
+	first := newCandidate(t, s, leader.Options{Pod: "first", TTL: time.Hour})
+	leadership := first.mustAcquire()
+	second := newCandidate(t, s, leader.Options{Pod: "second", TTL: time.Hour})
+	acquired := second.acquire()
 	second.awaitHolder("first")
-	if err := term.Release(t.Context()); err != nil {
+	if err := leadership.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// A TTL of an hour has no look at the lock before 15 minutes are over.
-	if got := wait(t, won).Reason(); got != leader.AcquiredReleased {
-		t.Errorf("taken as %s", got)
+	// With a TTL of an hour, the next poll is 15 minutes away.
+	if got := wait(t, acquired).Reason(); got != leader.AcquiredReleased {
+		t.Errorf("acquired as %s", got)
 	}
 }
 
-func TestTheLockOfADeadProcessExpires(t *testing.T) {
+func TestLeadershipOfADeadProcessExpires(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	dead := newContestant(t, s, leader.Options{Pod: "dead"})
-	term := dead.mustAcquire()
-	heir := newContestant(t, s, leader.Options{Pod: "heir"})
-	won := heir.acquire()
-	heir.awaitHolder("dead")
+	dead := newCandidate(t, s, leader.Options{Pod: "dead"})
+	leadership := dead.mustAcquire()
+	next := newCandidate(t, s, leader.Options{Pod: "next"})
+	acquired := next.acquire()
+	next.awaitHolder("dead")
 	dead.conn.Close()
-	taken := wait(t, won)
-	if term.Valid() {
-		t.Error("two are sure of the lock")
+	taken := wait(t, acquired)
+	if leadership.Valid() {
+		t.Error("two leaderships are valid")
 	}
 	if got := taken.Reason(); got != leader.AcquiredExpired {
-		t.Errorf("taken as %s", got)
+		t.Errorf("acquired as %s", got)
 	}
 }
 
-func TestARestartedContainerTakesUpItsLock(t *testing.T) {
+func TestRestartedContainerTakesOverAtOnce(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	before := newContestant(t, s, leader.Options{Pod: "pod", UID: "7", TTL: time.Hour}).mustAcquire()
-	after := newContestant(t, s, leader.Options{Pod: "pod", UID: "7", TTL: time.Hour}).mustAcquire()
+	before := newCandidate(t, s, leader.Options{Pod: "pod", UID: "7", TTL: time.Hour}).mustAcquire()
+	after := newCandidate(t, s, leader.Options{Pod: "pod", UID: "7", TTL: time.Hour}).mustAcquire()
 	if got := after.Reason(); got != leader.AcquiredRestart {
-		t.Errorf("taken as %s", got)
+		t.Errorf("acquired as %s", got)
 	}
-	// Should the old process be alive against all reason, it learns at its next renewal.
+	// If the former process is still alive, its next renewal fails.
 	if before.Confirm(t.Context()) || before.Valid() {
-		t.Error("the old process is still sure of the lock")
+		t.Error("the former process still leads")
 	}
 	wait(t, before.Lost())
 	if before.NewHolder() != "pod" || !after.Confirm(t.Context()) {
@@ -191,25 +192,25 @@ func TestARestartedContainerTakesUpItsLock(t *testing.T) {
 	}
 }
 
-// TestARenewalWhoseAnswerWasLost has the lock stored with a revision that its holder does not know.
-func TestARenewalWhoseAnswerWasLost(t *testing.T) {
+// TestRenewalWhoseReplyWasLost stores the key with a revision that its holder does not know.
+func TestRenewalWhoseReplyWasLost(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	term := newContestant(t, s, leader.Options{Pod: "pod"}).mustAcquire()
-	bucket := lockBucket(t, s)
+	leadership := newCandidate(t, s, leader.Options{Pod: "pod"}).mustAcquire()
+	bucket := leaderBucket(t, s)
 	for range 3 {
 		entry, err := bucket.Get(t.Context(), "leader")
 		if err != nil {
 			t.Fatal(err)
 		}
-		// In between a renewal may come, which then was not lost.
+		// A renewal may come in between, and then none was lost.
 		_, _ = bucket.Update(t.Context(), "leader", entry.Value(), entry.Revision())
-		if !term.Confirm(t.Context()) {
-			t.Error("the holder gave up its own lock")
+		if !leadership.Confirm(t.Context()) {
+			t.Error("the leader gave up its own key")
 		}
 	}
 }
 
-func lockBucket(t *testing.T, s *natstest.Server) jetstream.KeyValue {
+func leaderBucket(t *testing.T, s *natstest.Server) jetstream.KeyValue {
 	t.Helper()
 	js, err := jetstream.New(s.Client())
 	if err != nil {
@@ -222,57 +223,57 @@ func lockBucket(t *testing.T, s *natstest.Server) jetstream.KeyValue {
 	return bucket
 }
 
-func TestTheLockOfSomebodyElseIsNotRenewed(t *testing.T) {
+func TestKeyOfAnotherHolderIsNotRenewed(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	term := newContestant(t, s, leader.Options{Pod: "pod"}).mustAcquire()
+	leadership := newCandidate(t, s, leader.Options{Pod: "pod"}).mustAcquire()
 	rival, err := json.Marshal(leader.Holder{Pod: "rival", UID: "x", Process: "y"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lockBucket(t, s).Put(t.Context(), "leader", rival); err != nil {
+	if _, err := leaderBucket(t, s).Put(t.Context(), "leader", rival); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, term.Lost())
-	if term.Valid() || term.NewHolder() != "rival" || term.Confirm(t.Context()) {
-		t.Errorf("valid %t, lost to %q", term.Valid(), term.NewHolder())
+	wait(t, leadership.Lost())
+	if leadership.Valid() || leadership.NewHolder() != "rival" || leadership.Confirm(t.Context()) {
+		t.Errorf("valid %t, lost to %q", leadership.Valid(), leadership.NewHolder())
 	}
-	if err := term.Release(t.Context()); err != nil {
-		t.Errorf("releasing a lost lock: %v", err)
+	if err := leadership.Release(t.Context()); err != nil {
+		t.Errorf("releasing a lost leadership: %v", err)
 	}
-	entry, err := lockBucket(t, s).Get(t.Context(), "leader")
+	entry, err := leaderBucket(t, s).Get(t.Context(), "leader")
 	if err != nil || !strings.Contains(string(entry.Value()), "rival") {
-		t.Errorf("the rival's lock was touched: %v", err)
+		t.Errorf("the rival's key was changed: %v", err)
 	}
 }
 
-// TestAfterARestartOfNATSTheHolderComesFirst has a restart that outlasts the lock.
-func TestAfterARestartOfNATSTheHolderComesFirst(t *testing.T) {
+// TestAfterARestartOfNATSTheLeaderComesFirst restarts NATS for longer than the TTL.
+func TestAfterARestartOfNATSTheLeaderComesFirst(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	term := newContestant(t, s, leader.Options{Pod: "holder"}).mustAcquire()
-	waiting := newContestant(t, s, leader.Options{Pod: "waiting"})
-	won := waiting.acquire()
+	leadership := newCandidate(t, s, leader.Options{Pod: "holder"}).mustAcquire()
+	waiting := newCandidate(t, s, leader.Options{Pod: "waiting"})
+	acquired := waiting.acquire()
 	waiting.awaitHolder("holder")
 	s.Stop()
-	natstest.Eventually(t, "the holder to know nothing", func() bool { return !term.Valid() })
-	natstest.Eventually(t, "the other to see nothing", func() bool { return waiting.seen().Err != nil })
+	natstest.Eventually(t, "the leadership to become invalid", func() bool { return !leadership.Valid() })
+	natstest.Eventually(t, "the candidate to report an error", func() bool { return waiting.last().Err != nil })
 	select {
-	case <-term.Lost():
-		t.Error("who knows nothing has not lost")
+	case <-leadership.Lost():
+		t.Error("the leadership is lost although nobody else leads")
 	default:
 	}
 	s.Restart()
-	natstest.Eventually(t, "the holder to hold it again", term.Valid)
+	natstest.Eventually(t, "the leadership to become valid again", leadership.Valid)
 	waiting.awaitHolder("holder")
 	select {
-	case <-won:
-		t.Error("it was taken from a holder that came back")
+	case <-acquired:
+		t.Error("the candidate leads instead of the leader that came back")
 	default:
 	}
 }
 
-func TestALostBucketIsMadeAgain(t *testing.T) {
+func TestLostBucketIsCreatedAgain(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
-	term := newContestant(t, s, leader.Options{Pod: "holder"}).mustAcquire()
+	leadership := newCandidate(t, s, leader.Options{Pod: "holder"}).mustAcquire()
 	js, err := jetstream.New(s.Client())
 	if err != nil {
 		t.Fatal(err)
@@ -280,12 +281,46 @@ func TestALostBucketIsMadeAgain(t *testing.T) {
 	if err := js.DeleteKeyValue(t.Context(), "movies_locks"); err != nil {
 		t.Fatal(err)
 	}
-	natstest.Eventually(t, "the lock to be held again", func() bool {
+	natstest.Eventually(t, "the leader key to be written again", func() bool {
 		bucket, err := js.KeyValue(t.Context(), "movies_locks")
 		if err != nil {
 			return false
 		}
 		_, err = bucket.Get(t.Context(), "leader")
-		return err == nil && term.Confirm(t.Context())
+		return err == nil && leadership.Confirm(t.Context())
 	})
+}
+
+// TestReleaseDoesNotWaitForASilentJetStream replaces JetStream by something that never replies.
+func TestReleaseDoesNotWaitForASilentJetStream(t *testing.T) {
+	s := natstest.Start(t, withJetStream(t))
+	leadership := newCandidate(t, s, leader.Options{Pod: "holder"}).mustAcquire()
+	s.Restart(func(o *server.Options) { o.JetStream = false })
+	if _, err := s.Client().Subscribe("$JS.API.>", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the renewal to fail", func() bool { return leadership.Err() != nil })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := leadership.Release(ctx); err == nil {
+		t.Error("released without an error")
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("Release took %s", took)
+	}
+}
+
+// TestKeyDeletedByHandIsTakenAtOnce deletes the key of a leader that does not renew it, as `nats kv del` does.
+func TestKeyDeletedByHandIsTakenAtOnce(t *testing.T) {
+	s := natstest.Start(t, withJetStream(t))
+	dead := newCandidate(t, s, leader.Options{Pod: "dead", TTL: time.Hour})
+	dead.mustAcquire()
+	next := newCandidate(t, s, leader.Options{Pod: "next", TTL: time.Hour})
+	acquired := next.acquire()
+	next.awaitHolder("dead")
+	if err := leaderBucket(t, s).Delete(t.Context(), "leader"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, acquired)
 }

@@ -6,198 +6,198 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Leadership is the time in which a lock is ours. It renews the lock until it is released or lost.
+// Leadership is the time during which one candidate leads. It renews the leader key until it is lost or released, and
+// must be released. Its methods are safe for concurrent use.
 type Leadership struct {
-	lock *Elector
-	how  AcquireReason
-	// asked has an immediate renewal done; the channel in it is closed afterwards.
-	asked chan chan struct{}
-	lost  chan struct{}
-	stop  context.CancelFunc
-	ended chan struct{}
+	elector *Elector
+	reason  AcquireReason
+	// confirm receives a channel that is closed after an immediate renewal.
+	confirm chan chan struct{}
+	lost    chan struct{}
+	stop    context.CancelFunc
+	stopped chan struct{}
 
-	// revision belongs to the goroutine that renews, and to Release after it.
+	// revision is the key's after the last write. It belongs to the goroutine of renewLoop, and to Release after it.
 	revision uint64
 
 	mu        sync.Mutex
 	deadline  time.Time
-	problem   error
+	err       error
 	newHolder string
 }
 
-// newLeadership begins with a lock that was just taken. Its goroutine ends with Release, not with ctx: who has to
-// leave the channel first needs the lock for longer.
-func newLeadership(ctx context.Context, l *Elector, revision uint64, sent time.Time, how AcquireReason) *Leadership {
+// newLeadership returns the Leadership after a successful write, which was sent at sent. It ends with Release, not with
+// ctx: a bot that stops has to leave the channel first and leads while it does.
+func newLeadership(
+	ctx context.Context, e *Elector, revision uint64, sent time.Time, reason AcquireReason,
+) *Leadership {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &Leadership{
-		lock: l, how: how, asked: make(chan chan struct{}), lost: make(chan struct{}), stop: stop,
-		ended: make(chan struct{}), revision: revision, deadline: l.deadline(sent),
+	l := &Leadership{
+		elector: e, reason: reason, confirm: make(chan chan struct{}), lost: make(chan struct{}),
+		stop: stop, stopped: make(chan struct{}), revision: revision, deadline: e.deadline(sent),
 	}
 	go func() {
-		defer close(t.ended)
-		t.keep(ctx)
+		defer close(l.stopped)
+		l.renewLoop(ctx)
 	}()
-	return t
+	return l
 }
 
-// deadline is until when a lock is ours for sure that was written by what was sent then: the server cannot
-// have begun to count earlier. The time is monotonic, so a changed clock changes nothing.
-func (l *Elector) deadline(sent time.Time) time.Time { return sent.Add(l.ttl - l.margin()) }
+// Reason returns how the leadership was acquired.
+func (l *Leadership) Reason() AcquireReason { return l.reason }
 
-// Reason is how the lock became ours.
-func (t *Leadership) Reason() AcquireReason { return t.how }
-
-// Valid is true while nobody else can have the lock. It never blocks.
-func (t *Leadership) Valid() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return time.Now().Before(t.deadline)
+// Valid reports whether this process certainly leads now. It never blocks.
+func (l *Leadership) Valid() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Before(l.deadline)
 }
 
-// Err returns why the lock could not be renewed last, and nil when it could.
-func (t *Leadership) Err() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.problem
+// Err returns why the last renewal failed, or nil if it succeeded.
+func (l *Leadership) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
 
-// Lost is closed when somebody else has the lock. Until then it may become ours again after its deadline.
-func (t *Leadership) Lost() <-chan struct{} { return t.lost }
+// Lost returns a channel that is closed when another process has become the leader. A Leadership that is not valid and
+// not lost may become valid again.
+func (l *Leadership) Lost() <-chan struct{} { return l.lost }
 
-// NewHolder is the pod that has the lock after Lost is closed.
-func (t *Leadership) NewHolder() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.newHolder
+// NewHolder returns the pod that leads once Lost is closed, and before that the empty string.
+func (l *Leadership) NewHolder() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.newHolder
 }
 
-// Confirm renews the lock now. True means that it is ours after the call began; false that somebody else has
-// it, or that nobody knows.
-func (t *Leadership) Confirm(ctx context.Context) bool {
+// Confirm renews the key now and reports whether that succeeded, so that this process led at some time after the call
+// began. False: another process leads, or the result is unknown.
+func (l *Leadership) Confirm(ctx context.Context) bool {
 	done := make(chan struct{})
 	select {
-	case t.asked <- done:
-	case <-t.ended:
+	case l.confirm <- done:
+	case <-l.stopped:
 		return false
 	case <-ctx.Done():
 		return false
 	}
 	select {
 	case <-done:
-	case <-t.ended:
+	case <-l.stopped:
 		return false
 	case <-ctx.Done():
 		return false
 	}
-	return t.Valid() && t.Err() == nil
+	return l.Valid() && l.Err() == nil
 }
 
-// Release gives the lock back, if it is still ours, so that the next one need not wait for its end. Nothing
-// may be done in its name any more when it is called. The error says that the next one has to wait.
-func (t *Leadership) Release(ctx context.Context) error {
-	t.stop()
-	<-t.ended
-	t.mu.Lock()
-	t.deadline = time.Time{}
-	t.mu.Unlock()
+// Release ends the leadership and marks the key as released, so that the next candidate need not wait until it
+// expires. The caller must have stopped to act as the leader. An error means that the next candidate has to wait.
+// Release of a lost leadership changes nothing and returns nil.
+func (l *Leadership) Release(ctx context.Context) error {
+	l.stop()
+	<-l.stopped
+	l.mu.Lock()
+	l.deadline = time.Time{}
+	l.mu.Unlock()
 	select {
-	case <-t.lost:
+	case <-l.lost:
 		return nil
 	default:
 	}
-	bucket, err := t.lock.bucket.open(ctx)
-	if err != nil {
-		return fmt.Errorf("releasing the lock: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, t.lock.patience())
-	defer cancel()
-	err = bucket.keys.Delete(ctx, lockKey, jetstream.LastRevision(t.revision))
-	if err != nil && !errors.Is(err, errTaken) {
-		return fmt.Errorf("releasing the lock: %w", t.lock.bucket.explain("deleting it", err))
+	_, _, err := l.elector.key.write(ctx, l.elector.released, l.revision)
+	if err != nil && !errors.Is(err, errRevision) {
+		return fmt.Errorf("releasing the leadership: %w", err)
 	}
 	return nil
 }
 
-// keep renews until ctx ends or the lock is lost.
-func (t *Leadership) keep(ctx context.Context) {
+// renewLoop renews the key until ctx ends or the leadership is lost.
+func (l *Leadership) renewLoop(ctx context.Context) {
 	for {
-		wait := t.lock.interval()
-		if t.Err() != nil {
-			wait /= 3
+		pause := l.elector.interval()
+		if l.Err() != nil {
+			pause /= 3
 		}
-		timer := time.NewTimer(wait)
-		var done chan struct{}
-		select {
-		case <-timer.C:
-		case done = <-t.asked:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
+		confirmed, ok := l.wait(ctx, pause)
+		if !ok {
 			return
 		}
-		lost := t.renew(ctx)
-		if done != nil {
-			close(done)
+		lost := l.renew(ctx)
+		if confirmed != nil {
+			close(confirmed)
 		}
 		if lost {
-			close(t.lost)
+			close(l.lost)
 			return
 		}
 	}
 }
 
-// renew writes the lock once more and says whether somebody else has it.
-func (t *Leadership) renew(ctx context.Context) (lost bool) {
-	err := t.write(ctx, t.revision)
-	if !errors.Is(err, errTaken) {
-		t.note(err)
+// wait returns when the next renewal is due, with the channel of the Confirm that asked for it, if one did. It returns
+// false when ctx has ended.
+func (l *Leadership) wait(ctx context.Context, pause time.Duration) (confirmed chan struct{}, ok bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case confirmed = <-l.confirm:
+	case <-ctx.Done():
+	}
+	return confirmed, ctx.Err() == nil
+}
+
+// renew writes the key once more and reports whether another process holds it.
+func (l *Leadership) renew(ctx context.Context) (lost bool) {
+	err := l.write(ctx, l.revision)
+	if !errors.Is(err, errRevision) {
+		l.setErr(err)
 		return false
 	}
-	// The revision is not ours: a renewal was stored whose answer was lost, the lock expired, or it was taken.
-	holder, revision, _, err := t.lock.look(ctx)
+	// A renewal was stored whose reply was lost, or the key has expired, or another process has taken it.
+	current, err := l.elector.key.read(ctx)
 	switch {
 	case err != nil:
-	case holder.Process == t.lock.self.Process, holder.UID == "":
-		// That it looks like ours makes us no holder; that we can write it does.
-		err = t.write(ctx, revision)
+	case current.Process == l.elector.self.Process, current.Released, current.UID == "":
+		// That the read names this process proves nothing; a successful write does.
+		err = l.write(ctx, current.revision)
 	default:
-		t.lose(holder)
+		l.setLost(current.Holder)
 		return true
 	}
-	t.note(err)
+	l.setErr(err)
 	return false
 }
 
-// write takes the lock over a revision.
-func (t *Leadership) write(ctx context.Context, over uint64) error {
-	revision, sent, err := t.lock.take(ctx, over)
+// write writes the key over a revision and moves the deadline.
+func (l *Leadership) write(ctx context.Context, over uint64) error {
+	revision, sent, err := l.elector.key.write(ctx, l.elector.held, over)
 	if err != nil {
 		return err
 	}
-	t.revision = revision
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.deadline = t.lock.deadline(sent)
+	l.revision = revision
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deadline = l.elector.deadline(sent)
 	return nil
 }
 
-func (t *Leadership) note(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err != nil && t.problem == nil {
-		t.lock.log.Debug("the lock is not renewed", "error", err)
+func (l *Leadership) setErr(err error) {
+	l.mu.Lock()
+	before := l.err
+	l.err = err
+	l.mu.Unlock()
+	if err != nil && before == nil {
+		l.elector.log.Debug("cannot renew the leader key", "error", err)
 	}
-	t.problem = err
 }
 
-func (t *Leadership) lose(to Holder) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.deadline = time.Time{}
-	t.newHolder = to.Pod
+func (l *Leadership) setLost(to Holder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deadline = time.Time{}
+	l.newHolder = to.Pod
 }

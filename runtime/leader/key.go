@@ -1,0 +1,222 @@
+package leader
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// keyName is the one key of the bucket: a prefix belongs to one bot.
+const keyName = "leader"
+
+// bucketTimeout bounds finding and creating the bucket, on which several servers may have to agree.
+const bucketTimeout = 5 * time.Second
+
+var (
+	// errRevision: the key was written by another candidate, or by this one without knowing.
+	errRevision = errors.New("the leader key has another revision")
+	// errBucketDiffers: a bucket of the right name is not as the election needs it.
+	errBucketDiffers = errors.New("the bucket has another configuration")
+)
+
+// Holder is the process that holds the leader key, as the key's value names it.
+type Holder struct {
+	// Pod is the pod's name, for people.
+	Pod string `json:"pod"`
+	// UID is the pod's. A container that is started again has the UID of the one that died.
+	UID string `json:"uid"`
+	// Process tells the processes of a pod apart.
+	Process string `json:"process"`
+}
+
+// record is the value of the leader key. The zero value stands for a key that is absent.
+type record struct {
+	Holder
+	// Released: the holder does not lead any more, and the key is free.
+	Released bool `json:"released,omitempty"`
+
+	// revision is what the next write must name. 0: the key is absent.
+	revision uint64
+}
+
+// leaderKey is the key that the candidates compete for. Its bucket is created by whoever comes first. It is
+// used by one goroutine at a time: that of Acquire, then that of the Leadership, then that of Release.
+type leaderKey struct {
+	conn       *bus.Conn
+	bucketName string
+	ttl        time.Duration
+	replicas   int
+	bucket     jetstream.KeyValue // nil until it was found, and after an error
+}
+
+func newLeaderKey(o Options) *leaderKey {
+	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), ttl: o.TTL, replicas: max(o.Replicas, 1)}
+}
+
+// requestTimeout bounds one request: a renewal that takes longer is of no use.
+func (k *leaderKey) requestTimeout() time.Duration { return k.ttl / 3 }
+
+// read returns the key's value, and the zero value if it is absent.
+func (k *leaderKey) read(ctx context.Context) (record, error) {
+	bucket, err := k.open(ctx)
+	if err != nil {
+		return record{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout())
+	defer cancel()
+	entry, err := bucket.Get(ctx, keyName)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return record{}, nil
+	case err != nil:
+		return record{}, k.failed("reading the leader key", err)
+	}
+	return decode(entry)
+}
+
+func decode(entry jetstream.KeyValueEntry) (record, error) {
+	if entry.Operation() != jetstream.KeyValuePut { // deleted by hand
+		return record{}, nil
+	}
+	current := record{revision: entry.Revision()}
+	if err := json.Unmarshal(entry.Value(), &current); err != nil || current.UID == "" {
+		return record{}, fmt.Errorf("the key %s in bucket %s has a value that is not Rosey's: %.40q",
+			entry.Key(), entry.Bucket(), entry.Value())
+	}
+	return current, nil
+}
+
+// write replaces the key's value if its revision is still the given one; 0 stands for a key that is absent or was
+// deleted. It returns the new revision and when the request was sent. The error is errRevision if the server has
+// another revision.
+func (k *leaderKey) write(ctx context.Context, value []byte, revision uint64) (next uint64, sent time.Time, err error) {
+	bucket, err := k.open(ctx)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout())
+	defer cancel()
+	sent = time.Now()
+	if revision == 0 {
+		next, err = bucket.Create(ctx, keyName, value)
+	} else {
+		next, err = bucket.Update(ctx, keyName, value, revision)
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
+		return 0, sent, errRevision
+	case err != nil:
+		return 0, sent, k.failed("writing the leader key", err)
+	}
+	return next, sent, nil
+}
+
+// open returns the bucket, which it finds or creates if need be.
+func (k *leaderKey) open(ctx context.Context) (jetstream.KeyValue, error) {
+	if !k.conn.Connected() {
+		return nil, fmt.Errorf("reaching the leader key: %w", bus.ErrNotConnected)
+	}
+	if k.bucket != nil {
+		return k.bucket, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bucketTimeout)
+	defer cancel()
+	bucket, err := k.ensureBucket(ctx)
+	if err != nil {
+		return nil, k.failed("creating the bucket "+k.bucketName+" of the leader key", err)
+	}
+	k.bucket = bucket
+	return bucket, nil
+}
+
+// ensureBucket finds the bucket or creates it, and brings its number of replicas up to date. Any other difference is
+// somebody's decision and an error.
+//
+//nolint:wrapcheck // open says what was attempted
+func (k *leaderKey) ensureBucket(ctx context.Context) (jetstream.KeyValue, error) {
+	js, err := jetstream.New(k.conn.NATS())
+	if err != nil {
+		return nil, err
+	}
+	wanted := jetstream.KeyValueConfig{
+		Bucket: k.bucketName, Description: "which of several bots is in the channel",
+		TTL: k.ttl, Replicas: k.replicas, Storage: jetstream.FileStorage,
+	}
+	bucket, err := js.KeyValue(ctx, k.bucketName)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return js.CreateKeyValue(ctx, wanted) // two candidates at once create the same bucket, which is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	status, err := bucket.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case status.TTL() != k.ttl:
+		return nil, fmt.Errorf("%w: its keys expire after %s, expected %s; delete it if nothing else uses it",
+			errBucketDiffers, status.TTL(), k.ttl)
+	case status.Config().Replicas != k.replicas:
+		return js.UpdateKeyValue(ctx, wanted)
+	}
+	return bucket, nil
+}
+
+// failed returns err with a text for people. It makes the next request open the bucket again: somebody may have deleted
+// it, or the server lost it.
+func (k *leaderKey) failed(attempted string, err error) error {
+	k.bucket = nil
+	return &keyError{attempted: attempted, cause: k.cause(err), err: err}
+}
+
+func (k *leaderKey) cause(err error) string {
+	switch {
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		errors.Is(err, nats.ErrNoResponders):
+		return "the NATS server has no JetStream, or not for this account"
+	case errors.Is(err, errBucketDiffers), errors.Is(err, jetstream.ErrBadBucket):
+		return err.Error()
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		if denied := k.deniedPermission(); denied != "" {
+			return denied
+		}
+		return "JetStream does not answer in time"
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound):
+		return "JetStream does not answer for the bucket"
+	}
+	return bus.ErrorMessage(err)
+}
+
+// deniedPermission returns which permission is missing, if one is. The server reports it apart from the request, which
+// it leaves without a reply.
+func (k *leaderKey) deniedPermission() string {
+	last := k.conn.NATS().LastError()
+	if !errors.Is(last, nats.ErrPermissionViolation) {
+		return ""
+	}
+	text := strings.ToLower(last.Error())
+	if !strings.Contains(text, strings.ToLower(k.bucketName)) && !strings.Contains(text, "$js.api") {
+		return ""
+	}
+	return "a permission is missing: " + bus.ErrorMessage(last)
+}
+
+// keyError has a text that stays the same from attempt to attempt. That of the wrapped error may contain numbers that
+// change.
+type keyError struct {
+	attempted, cause string
+	err              error
+}
+
+func (e *keyError) Error() string { return e.attempted + ": " + e.cause }
+
+func (e *keyError) Unwrap() error { return e.err }
