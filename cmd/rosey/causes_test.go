@@ -98,16 +98,25 @@ database: {sqlite: {path: %q}}
 const patience = 90 * time.Second
 
 // await waits until the bot gives a reason for its state.
-func (s *stage) await(reason status.Reason) status.Report {
+func (s *stage) await(reason status.Reason) {
+	s.Helper()
+	s.awaitMessage(reason, "")
+}
+
+// awaitMessage waits for a report of the reason whose message contains text. One reason can have several messages in
+// turn: a request that was in flight when the service died times out before the next one finds no responders.
+func (s *stage) awaitMessage(reason status.Reason, text string) status.Report {
 	s.Helper()
 	var report status.Report
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		_, body := s.bot.get(status.StatusPath)
-		if json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason {
+		if json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason &&
+			strings.Contains(report.Message, text) {
 			return report
 		}
 	}
-	s.Fatalf("not within %s: reason %s, the last report is %+v\n%v", patience, reason, report, s.bot.log())
+	s.Fatalf("not within %s: reason %s with %q in its message; the last report is %+v\n%v",
+		patience, reason, text, report, s.bot.log())
 	return report
 }
 
@@ -287,9 +296,9 @@ func (why cause) play(s *stage, reason status.Reason) {
 		s.await(status.ReasonReady)
 		why.strike(s)
 	}
-	report := s.await(reason)
-	if report.Ready || !strings.Contains(report.Message, why.says) {
-		s.Errorf("ready: %t, message %q, want %q in it", report.Ready, report.Message, why.says)
+	report := s.awaitMessage(reason, why.says)
+	if report.Ready {
+		s.Errorf("ready with the reason %s and the message %q", reason, report.Message)
 	}
 	if why.mend != nil {
 		why.mend(s)

@@ -17,8 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// newConsoleCommand makes a command that asks a bot over NATS.
-func newConsoleCommand(
+// newCLICommand makes a command that asks a bot over NATS.
+func newCLICommand(
 	use, short string, arguments cobra.PositionalArgs,
 	do func(command *cobra.Command, client *cli.Client, arguments []string) error,
 ) *cobra.Command {
@@ -49,7 +49,7 @@ func newConsoleCommand(
 }
 
 func newSayCommand() *cobra.Command {
-	command := newConsoleCommand("say TEXT", "Have a running bot say a line in its channel", aLine,
+	command := newCLICommand("say TEXT", "Have a running bot say a line in its channel", aLine,
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			id, err := client.Say(command.Context(), strings.Join(arguments, " "))
 			if err != nil {
@@ -85,7 +85,7 @@ func one(what string) cobra.PositionalArgs {
 func newTailCommand() *cobra.Command {
 	var asJSON bool
 	var filters []string
-	command := newConsoleCommand("tail", "Watch what bots and database services send over NATS", cobra.NoArgs,
+	command := newCLICommand("tail", "Watch what bots and database services send over NATS", cobra.NoArgs,
 		func(command *cobra.Command, client *cli.Client, _ []string) error {
 			filter, err := cli.ParseFilter(filters)
 			if err != nil {
@@ -127,7 +127,7 @@ func tail(
 
 func newTopCommand() *cobra.Command {
 	var output string
-	command := newConsoleCommand("top", "Show a channel's top chatters and records", cobra.NoArgs,
+	command := newCLICommand("top", "Show a channel's top chatters and records", cobra.NoArgs,
 		func(command *cobra.Command, client *cli.Client, _ []string) error {
 			stats, err := client.ChannelStats(command.Context())
 			if err != nil {
@@ -142,7 +142,7 @@ func newTopCommand() *cobra.Command {
 
 func newUserCommand() *cobra.Command {
 	var output string
-	command := newConsoleCommand("user NAME", "Show what is known of a user", one("NAME"),
+	command := newCLICommand("user NAME", "Show what is known of a user", one("NAME"),
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			stats, err := client.UserStats(command.Context(), arguments[0])
 			if err != nil {

@@ -43,8 +43,8 @@ func login(t *testing.T, user string) string {
 	return dir
 }
 
-// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its election
-// too.
+// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its
+// election too.
 func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	nats := documentedServer(t)
 	sim, site := simulatortest.Start(t, simulator.Options{

@@ -42,7 +42,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	}
 	quiet := &gate{Handler: log.Handler()}
 	conn, err := bus.Connect(ctx, bus.Options{
-		URL: configuration.NATS.URL, Name: "rosey console", Log: slog.New(quiet),
+		URL: configuration.NATS.URL, Name: "rosey cli", Log: slog.New(quiet),
 		CredentialsDir: configuration.NATS.CredentialsDir, TLSDir: configuration.NATS.TLSDir,
 	})
 	if err != nil {

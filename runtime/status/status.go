@@ -41,7 +41,7 @@ const (
 	RunComponent Component = "run"
 	// CLIComponent is a command that somebody runs by hand, such as `rosey say`. It only needs to find NATS, and has
 	// no Report.
-	CLIComponent Component = "console"
+	CLIComponent Component = "cli"
 )
 
 // Report is the body of StatusPath: whether a process does its job and, if not, why.

@@ -157,7 +157,8 @@ func TestBotsLetTheOperatorIn(t *testing.T) {
 			Channel: v1alpha1.Channel{Name: "fun"}, NATS: &v1alpha1.NATS{URL: "nats://nats.nats.svc:4222"},
 		},
 	}
-	set, err := manifests.Build(bot, manifests.Params{OperatorNamespace: apiservertest.Namespace, Image: "rosey:v1"}, manifests.Observed{})
+	set, err := manifests.Build(
+		bot, manifests.Params{OperatorNamespace: apiservertest.Namespace, Image: "rosey:v1"}, manifests.Observed{})
 	if err != nil {
 		t.Fatal(err)
 	}
