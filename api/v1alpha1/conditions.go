@@ -1,50 +1,51 @@
 package v1alpha1
 
-// Types of a RoseyBot's conditions.
+// Types of the conditions of a RoseyBot.
 const (
-	// ConditionReady is True when the bot is in its channel, what happens there is stored, and nothing is on its way.
-	// It is False with ReasonScaledToZero or ReasonSuspended when the bot was asked to be off.
+	// ConditionReady is True if the bot is in its channel, events are being stored, and the current spec is rolled
+	// out. It is False with reason ScaledToZero or Suspended if the spec asks for no bot.
 	ConditionReady = "Ready"
-	// ConditionBotAvailable is True while a bot pod does its job.
+	// ConditionBotAvailable is True if a bot pod is ready.
 	ConditionBotAvailable = "BotAvailable"
-	// ConditionDatabaseAvailable is True while rows are stored, by whichever process has the database open.
+	// ConditionDatabaseAvailable is True if a process that has opened the database is ready to store events.
 	ConditionDatabaseAvailable = "DatabaseAvailable"
-	// ConditionChannelJoined is True while the bot is in the channel, under its name if it has one.
+	// ConditionChannelJoined is True if the bot is in the channel, under the user name of spec.account if it is set.
 	ConditionChannelJoined = "ChannelJoined"
-	// ConditionProgressing is True while the cluster does not yet run what the spec asks for.
+	// ConditionProgressing is True until the cluster runs what the spec asks for.
 	ConditionProgressing = "Progressing"
-	// ConditionUpdateAvailable is True while the operator would run other pods than it did when the spec last changed,
-	// and updatePolicy is Manual. Ready does not depend on it.
+	// ConditionUpdateAvailable is True if updatePolicy is Manual, and this version of the operator would build other
+	// pods than the version that handled the last change of the spec. Ready does not depend on it.
 	ConditionUpdateAvailable = "UpdateAvailable"
 )
 
-// Reasons that the operator gives. What the processes say of themselves goes through as it is: the reasons of
-// runtime/status.
+// Reasons of conditions that the operator sets. A reason that a process reports in /status becomes the reason of a
+// condition unchanged; those are listed in package runtime/status. The comments of this file are the descriptions in
+// docs/api.md.
 const (
-	ReasonReady           = "Ready"           // goes with Ready being True
-	ReasonAvailable       = "Available"       // goes with BotAvailable and DatabaseAvailable being True
-	ReasonRolledOut       = "RolledOut"       // goes with Progressing being False
-	ReasonOperatorChanged = "OperatorChanged" // goes with UpdateAvailable being True
-	ReasonUpToDate        = "UpToDate"        // goes with UpdateAvailable being False
+	ReasonReady           = "Ready"           // Ready is True
+	ReasonAvailable       = "Available"       // BotAvailable or DatabaseAvailable is True
+	ReasonRolledOut       = "RolledOut"       // Progressing is False: all pods run the current spec
+	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
+	ReasonUpToDate        = "UpToDate"        // UpdateAvailable is False
 
 	ReasonScaledToZero  = "ScaledToZero"  // spec.replicas is 0
 	ReasonSuspended     = "Suspended"     // spec.suspend is true
-	ReasonProgressing   = "Progressing"   // something is on its way and nothing is known to be wrong
-	ReasonForeignObject = "ForeignObject" // a name that is needed belongs to somebody else's object
-	ReasonWriteFailed   = "WriteFailed"   // the API server did not take an object
+	ReasonProgressing   = "Progressing"   // a change is being rolled out, and no problem is known
+	ReasonForeignObject = "ForeignObject" // an object of a required name exists and does not belong to the RoseyBot
+	ReasonWriteFailed   = "WriteFailed"   // the API server rejected an object, or could not be reached
 
-	ReasonSharedOwnerMissing   = "SharedOwnerMissing"   // the RoseyBot of database.sharedFrom does not exist
-	ReasonSharedOwnerUnusable  = "SharedOwnerUnusable"  // it has no database service of its own, or not what is needed
-	ReasonSharedOwnerSuspended = "SharedOwnerSuspended" // it is suspended, and its database service with it
+	ReasonSharedOwnerMissing   = "SharedOwnerMissing"   // the RoseyBot in database.sharedFrom does not exist
+	ReasonSharedOwnerUnusable  = "SharedOwnerUnusable"  // the RoseyBot in database.sharedFrom cannot share its database
+	ReasonSharedOwnerSuspended = "SharedOwnerSuspended" // the RoseyBot in database.sharedFrom is suspended
 
-	ReasonClaimPending     = "ClaimPending"     // the database's claim has no volume
-	ReasonClaimLost        = "ClaimLost"        // the volume of the database's claim is gone
-	ReasonPodsRefused      = "PodsRefused"      // the API server refuses to create pods, for example because of a quota
-	ReasonPodFailed        = "PodFailed"        // a pod ended, for example evicted from its node
-	ReasonUnschedulable    = "Unschedulable"    // no node takes the pod
-	ReasonImagePullFailed  = "ImagePullFailed"  // a node cannot get the image
-	ReasonContainerRefused = "ContainerRefused" // a node cannot start the container from the image it has
-	ReasonCrashLoop        = "CrashLoop"        // the process ends with an error again and again
-	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and could not be asked why
-	ReasonBotNotRunning    = "BotNotRunning"    // no bot process runs that could be in the channel
+	ReasonClaimPending     = "ClaimPending"     // the PersistentVolumeClaim is not bound to a volume
+	ReasonClaimLost        = "ClaimLost"        // the volume of the PersistentVolumeClaim does not exist any more
+	ReasonPodsRefused      = "PodsRefused"      // the API server rejects new pods, for example because of a quota
+	ReasonPodFailed        = "PodFailed"        // the pod has failed, for example because it was evicted from its node
+	ReasonUnschedulable    = "Unschedulable"    // the scheduler finds no node for the pod
+	ReasonImagePullFailed  = "ImagePullFailed"  // the node cannot pull the image
+	ReasonContainerRefused = "ContainerRefused" // the node cannot create the container from the image
+	ReasonCrashLoop        = "CrashLoop"        // the process exits with an error repeatedly
+	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and does not report its status
+	ReasonBotNotRunning    = "BotNotRunning"    // no bot process is running
 )

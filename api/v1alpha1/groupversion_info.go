@@ -1,6 +1,3 @@
-// Package v1alpha1 is the Kubernetes API rosey.dev/v1alpha1: the RoseyBot resource.
-// +kubebuilder:object:generate=true
-// +groupName=rosey.dev
 package v1alpha1
 
 import (
@@ -22,7 +19,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// Values of the spec's fields.
+// Values of fields of the spec.
 const (
 	ModeNATS        Mode          = "NATS"
 	ModeDirect      Mode          = "Direct"

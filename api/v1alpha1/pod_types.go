@@ -6,7 +6,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// UpdatePolicy says what an update of the operator may do to pods that run.
+// UpdatePolicy specifies what a newer version of the operator does with running pods.
 // +kubebuilder:validation:Enum=Manual;Automatic
 type UpdatePolicy string
 
@@ -24,26 +24,26 @@ type LabelValue string
 // +kubebuilder:validation:MaxLength=4096
 type AnnotationValue string
 
-// Scheduling says which nodes take the pods. Its fields are those of a pod.
+// Scheduling specifies on which nodes pods run. Its fields have the same meaning as in a pod.
 type Scheduling struct {
-	// nodeSelector are labels that a node must have.
+	// nodeSelector are the labels that a node must have.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=20
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', with a domain and '/' in front if wanted"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', optionally after a domain and '/'"
 	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 
-	// tolerations are the taints of nodes that the pods bear.
+	// tolerations specify which taints of nodes the pods tolerate.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// affinity draws the pods to nodes and other pods, or keeps them away.
+	// affinity specifies affinity and anti-affinity to nodes and other pods.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
-	// topologySpreadConstraints spread the pods over parts of the cluster. Default: several pods of a component are
-	// spread over nodes where that is possible.
+	// topologySpreadConstraints specify how pods are spread over topology domains. If they are not set, the pods of a
+	// component are spread over nodes where possible.
 	// +optional
 	// +listType=map
 	// +listMapKey=topologyKey
@@ -51,47 +51,50 @@ type Scheduling struct {
 	// +kubebuilder:validation:MaxItems=10
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
 
-	// priorityClassName names the PriorityClass of the pods.
+	// priorityClassName is the name of the pods' PriorityClass.
 	// +optional
 	PriorityClassName ObjectName `json:"priorityClassName,omitempty"`
 }
 
-// PodMetadata is added to the pods. It cannot replace what the operator sets.
+// PodMetadata specifies labels and annotations of pods. It cannot override those that the operator sets.
 type PodMetadata struct {
-	// labels are added to the pods' labels.
+	// labels are additional labels of the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=30
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('rosey.dev/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by']))",message="expected none of the labels that the operator sets: rosey.dev/* and app.kubernetes.io/name, instance, component and managed-by"
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', with a domain and '/' in front if wanted"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', optionally after a domain and '/'"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are added to the pods' annotations.
+	// annotations are additional annotations of the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=30
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('rosey.dev/'))",message="expected none of the annotations that the operator sets: rosey.dev/*"
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', with a domain and '/' in front if wanted"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 316 && key.matches('^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))",message="expected keys of labels or annotations: a name of letters, digits, '-', '_' and '.', optionally after a domain and '/'"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 
-// NetworkPolicy says which connections the pods may have, in clusters that enforce NetworkPolicies.
+// NetworkPolicy specifies which network connections the pods may have. It has an effect only in clusters that enforce
+// NetworkPolicies.
 type NetworkPolicy struct {
-	// enabled makes NetworkPolicies. Into the pods they let the operator and pods of namespaces labelled
-	// metrics=enabled, at the port of status and metrics; out of the pods, what egress says. Default: true.
+	// enabled specifies whether NetworkPolicies are created for the pods. They admit the operator, and pods of
+	// namespaces with the label metrics=enabled, to the pods' HTTP port, and restrict the pods' own connections to those
+	// that egress allows. Defaults to true.
 	// +optional
 	// +default=true
 	Enabled *bool `json:"enabled,omitempty"`
 
-	// egress are the rules for connections from the pods. They replace the default as a whole, so they need to allow
-	// DNS, NATS and CyTube. Default: DNS and TCP to anywhere.
+	// egress are the rules for connections from the pods. They replace the default as a whole, so they must allow
+	// everything that the pods need: DNS, CyTube, NATS and PostgreSQL. Defaults to DNS and TCP to any address.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
 }
 
-// Monitoring says who collects the pods' metrics.
+// Monitoring specifies how the pods' metrics are scraped.
 type Monitoring struct {
-	// podMonitor Auto leaves the pods to the PodMonitor that the operator's chart makes; Never keeps them out of it.
+	// podMonitor specifies whether the PodMonitor of the operator's Helm chart selects the pods: Auto if the chart
+	// creates one, Never to exclude the pods from it. Defaults to Auto.
 	// +optional
 	// +default="Auto"
 	// +kubebuilder:validation:Enum=Auto;Never

@@ -6,8 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RoseyBot is a bot in one channel of a CyTube site, with a database service that keeps what happens there.
-// Bot and database service talk over NATS, or in mode Direct are one process.
+// RoseyBot is a chat bot in one channel of a CyTube site, with a database service that stores what happens in the
+// channel. The bot and the database service communicate over NATS; in mode Direct, one process does both.
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=rosey
 // +kubebuilder:subresource:status
@@ -20,19 +20,20 @@ import (
 // +kubebuilder:printcolumn:name="Leader",type=string,priority=1,JSONPath=`.status.leader`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 50",message="metadata.name: expected at most 50 characters, because names of other objects are made from it"
-// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="metadata.name: expected no dots, because names of other objects are made from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 50",message="metadata.name: expected at most 50 characters, because the names of other objects are derived from it"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="metadata.name: expected no dots, because the names of other objects are derived from it"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.database) || !has(self.spec.database.sharedFrom) || self.spec.database.sharedFrom.name != self.metadata.name",message="spec.database.sharedFrom.name: expected the name of another RoseyBot"
 type RoseyBot struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is that of every object.
+	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec is what is wanted: the channel, who the bot is in it, the bus and the store.
+	// spec is the desired state of the RoseyBot: the channel, the bot's account, the connection to NATS and the
+	// database.
 	// +required
 	Spec RoseyBotSpec `json:"spec"`
-	// status is what was last seen. The operator writes it; nobody else needs to.
+	// status is the observed state of the RoseyBot. The operator writes it.
 	// +optional
 	Status RoseyBotStatus `json:"status,omitzero"`
 }
@@ -46,179 +47,192 @@ type RoseyBotList struct {
 	Items []RoseyBot `json:"items"`
 }
 
-// Mode is how a bot reaches its database.
+// Mode specifies how a bot reaches its database.
 // +kubebuilder:validation:Enum=NATS;Direct
 type Mode string
 
-// RoseyBotSpec is what is wanted of a RoseyBot.
+// RoseyBotSpec is the desired state of a RoseyBot.
 //
-// The rules about the claim are here and not on its fields, because a transition rule on an optional field is not
-// asked when the field comes or goes. They hold while SQLite stays, so the mode and the kind of database can change.
+// The rules about the claim are on this type and not on its fields, because the API server does not evaluate a
+// transition rule of an optional field when the field is added or removed. They apply only while the database stays
+// SQLite, so the mode and the kind of database can change.
 // +kubebuilder:validation:XValidation:rule="has(self.nats) || self.mode != 'NATS' || (has(self.database) && has(self.database.sharedFrom))",message="nats: required in mode NATS, unless database.sharedFrom names the RoseyBot whose NATS is used"
 // +kubebuilder:validation:XValidation:rule="!has(self.nats) || self.mode != 'Direct'",message="nats: expected none in mode Direct, which uses no NATS"
-// +kubebuilder:validation:XValidation:rule="!has(self.nats) || !has(self.database) || !has(self.database.sharedFrom)",message="nats: expected none beside database.sharedFrom, which names the RoseyBot whose NATS is used"
+// +kubebuilder:validation:XValidation:rule="!has(self.nats) || !has(self.database) || !has(self.database.sharedFrom)",message="nats: expected none together with database.sharedFrom, which names the RoseyBot whose NATS is used"
 // +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || self.mode == 'NATS'",message="replicas: expected 0 or 1 in mode Direct, because a hot standby needs NATS"
 // +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || has(self.account)",message="replicas: expected 0 or 1 without an account, because two anonymous bots would be in the channel at once"
-// +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || !has(self.nats) || !has(self.nats.jetStream) || self.nats.jetStream.mode != 'Never'",message="replicas: expected 0 or 1 where nats.jetStream.mode is Never, because the lock of a hot standby is kept in JetStream"
-// +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.database) || !(has(self.database.sharedFrom) || has(self.database.replicas) || has(self.database.autoscaling) || has(self.database.directFallback) || has(self.database.resources))",message="database: expected no sharedFrom, replicas, autoscaling, directFallback and resources in mode Direct, in which the bot has the database open itself"
-// +kubebuilder:validation:XValidation:rule="(has(self.database) && (has(self.database.postgres) || has(self.database.sharedFrom))) || (has(oldSelf.database) && (has(oldSelf.database.postgres) || has(oldSelf.database.sharedFrom))) || quantity(has(self.database) && has(self.database.sqlite) ? self.database.sqlite.size : '1Gi').compareTo(quantity(has(oldSelf.database) && has(oldSelf.database.sqlite) ? oldSelf.database.sqlite.size : '1Gi')) >= 0",message="database.sqlite.size: a claim cannot shrink, expected at least the size it has (1Gi where none was given)"
+// +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || !has(self.nats) || !has(self.nats.jetStream) || self.nats.jetStream.mode != 'Never'",message="replicas: expected 0 or 1 if nats.jetStream.mode is Never, because the leader election of a hot standby needs JetStream"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.database) || !(has(self.database.sharedFrom) || has(self.database.replicas) || has(self.database.autoscaling) || has(self.database.directFallback) || has(self.database.resources))",message="database: expected no sharedFrom, replicas, autoscaling, directFallback and resources in mode Direct, in which the bot opens the database itself"
+// +kubebuilder:validation:XValidation:rule="(has(self.database) && (has(self.database.postgres) || has(self.database.sharedFrom))) || (has(oldSelf.database) && (has(oldSelf.database.postgres) || has(oldSelf.database.sharedFrom))) || quantity(has(self.database) && has(self.database.sqlite) ? self.database.sqlite.size : '1Gi').compareTo(quantity(has(oldSelf.database) && has(oldSelf.database.sqlite) ? oldSelf.database.sqlite.size : '1Gi')) >= 0",message="database.sqlite.size: a claim cannot shrink, expected at least the size it has (1Gi if none was specified)"
 // +kubebuilder:validation:XValidation:rule="(has(self.database) && (has(self.database.postgres) || has(self.database.sharedFrom))) || (has(oldSelf.database) && (has(oldSelf.database.postgres) || has(oldSelf.database.sharedFrom))) || (has(self.database) && has(self.database.sqlite) && has(self.database.sqlite.storageClassName) ? self.database.sqlite.storageClassName : '-') == (has(oldSelf.database) && has(oldSelf.database.sqlite) && has(oldSelf.database.sqlite.storageClassName) ? oldSelf.database.sqlite.storageClassName : '-')",message="database.sqlite.storageClassName: cannot change, because a claim stays in its storage class"
 type RoseyBotSpec struct {
-	// channel is the CyTube channel the bot sits in.
+	// channel specifies the CyTube channel that the bot joins.
 	// +required
 	Channel Channel `json:"channel"`
 
-	// account is who the bot is in the channel. Absent: an anonymous watcher, who cannot chat.
+	// account specifies the user name under which the bot joins the channel. If it is not set, the bot joins
+	// anonymously: it can watch the channel, but not chat.
 	// +optional
 	Account *Account `json:"account,omitempty"`
 
-	// mode is how the bot reaches its database: NATS through a database service, Direct by opening it itself, without
-	// service and NATS. When it changes, the pods that have a claim are gone before others start. Default: NATS.
+	// mode specifies how the bot reaches its database. With NATS, the bot publishes events over NATS and a database
+	// service stores them. With Direct, the bot opens the database itself, and there is neither NATS nor a database
+	// service. When the mode changes, no new pod mounts the claim before the old pods that mount it are gone. Defaults
+	// to NATS.
 	// +optional
 	// +default="NATS"
 	Mode Mode `json:"mode,omitempty"`
 
-	// nats is the bus between bot and database service. Required in mode NATS, but for database.sharedFrom.
+	// nats specifies how the bot and the database service connect to NATS. It is required in mode NATS unless
+	// database.sharedFrom is set, and must not be set in mode Direct.
 	// +optional
 	NATS *NATS `json:"nats,omitempty"`
 
-	// database is where the rows are kept. Absent: SQLite on a claim of 1Gi in the default storage class.
+	// database specifies where data is stored. If it is not set, data is stored in an SQLite file on a
+	// PersistentVolumeClaim of 1Gi with the default storage class.
 	// +optional
 	Database *Database `json:"database,omitempty"`
 
-	// replicas is the number of bot pods. One is in the channel; with more than 1 the others stand by and take over
-	// within seconds, which needs mode NATS, JetStream and an account. 0 stops the bot; the database service runs on,
-	// because other programs on the bus may ask it. Default: 1.
+	// replicas is the number of bot pods. One of them is in the channel; the others are standbys that take over within
+	// seconds. More than 1 requires mode NATS, JetStream and an account. With 0, no bot runs, but the database service
+	// still does, because other NATS clients may use it. Defaults to 1.
 	// +optional
 	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// suspend stops bot and database service: both have no pods until it is false again. The claim stays.
+	// suspend stops both the bot and the database service: they have no pods until it is false again. The claim is kept.
+	// Defaults to false.
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// image is the container image of bot and database service. Default: the one the operator was installed with.
+	// image is the container image of the bot and the database service. Defaults to the runtime image that the operator
+	// was installed with.
 	// +optional
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
 	Image string `json:"image,omitempty"`
 
-	// updatePolicy says what a newer operator does to pods that run and that it would make differently: Manual leaves
-	// them until the spec changes and says so in condition UpdateAvailable, Automatic replaces them. Default: Manual.
+	// updatePolicy specifies what a newer version of the operator does with running pods if it would build different
+	// ones. Manual leaves them as they are until the spec changes, and sets the condition UpdateAvailable. Automatic
+	// replaces them. Defaults to Manual.
 	// +optional
 	// +default="Manual"
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
 
-	// imagePullPolicy says when a node pulls the image. Default: Always for the tag latest, else IfNotPresent.
+	// imagePullPolicy specifies when nodes pull the image. Defaults to Always for the tag latest, and to IfNotPresent
+	// for all other tags.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// imagePullSecrets name Secrets of this namespace with the registry's credentials.
+	// imagePullSecrets refer to Secrets in the RoseyBot's namespace with credentials for the image registry.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=10
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// resources are the compute resources of the bot. Default: requests of 10m CPU and 32Mi memory, a limit of
-	// 128Mi memory. What stands here replaces the default as a whole.
+	// resources are the compute resources of the bot's container. They replace the default as a whole. Defaults to
+	// requests of 10m CPU and 32Mi memory, and a limit of 128Mi memory.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
-	// scheduling says which nodes take the pods of bot and database service.
+	// scheduling specifies on which nodes the pods of the bot and the database service run.
 	// +optional
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 
-	// podMetadata are labels and annotations for the pods of bot and database service, beside the operator's own.
+	// podMetadata specifies additional labels and annotations of the pods of the bot and the database service.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
-	// extraEnv are environment variables for bot and database service, for example HTTPS_PROXY or SSL_CERT_FILE.
-	// Who may read RoseyBots reads the values: a secret belongs in a Secret, named by valueFrom.secretKeyRef.
+	// extraEnv are additional environment variables of the bot and the database service, for example HTTPS_PROXY or
+	// SSL_CERT_FILE. They cannot override those that the operator sets. Everybody who can read the RoseyBot can read the
+	// values; for a secret, use valueFrom.secretKeyRef.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=50
 	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
 
-	// podSecurityContext is that of the pods; runAsNonRoot true and seccompProfile RuntimeDefault fill it in. Default:
-	// fsGroup 65532 beside a claim, so that it can be written; {} is without, for platforms that choose the group.
+	// podSecurityContext is the security context of the pods. Unless it sets them, runAsNonRoot is true and
+	// seccompProfile is RuntimeDefault. Defaults to fsGroup 65532 for pods that mount a claim, so that the process can
+	// write to the volume. Use {} on platforms that choose the group themselves.
 	// +optional
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
-	// serviceAccountName names the ServiceAccount of the pods, which get no token. Default: one is made, without rights.
+	// serviceAccountName is the name of the pods' ServiceAccount, whose token is not mounted. If it is not set, the
+	// operator creates a ServiceAccount without permissions.
 	// +optional
 	ServiceAccountName ObjectName `json:"serviceAccountName,omitempty"`
 
-	// networkPolicy says which connections the pods may have. Absent: the defaults of its fields.
+	// networkPolicy specifies which network connections the pods may have.
 	// +optional
 	NetworkPolicy NetworkPolicy `json:"networkPolicy,omitzero"`
 
-	// monitoring says who collects the pods' metrics. Absent: the defaults of its fields.
+	// monitoring specifies how the pods' metrics are scraped.
 	// +optional
 	Monitoring Monitoring `json:"monitoring,omitzero"`
 
-	// logLevel is how much bot and database service log. Default: info.
+	// logLevel is the lowest level of messages that the bot and the database service log. Defaults to info.
 	// +optional
 	// +default="info"
 	// +kubebuilder:validation:Enum=debug;info;warn;error
 	LogLevel string `json:"logLevel,omitempty"`
 }
 
-// Channel names a channel on a CyTube site.
+// Channel specifies a channel of a CyTube site.
 type Channel struct {
-	// server is the base URL of the CyTube site: http(s)://host[:port] without a path. Default: https://cytu.be.
+	// server is the base URL of the CyTube site: http(s)://host[:port] without a path. Defaults to https://cytu.be.
 	// +optional
 	// +default="https://cytu.be"
 	// +kubebuilder:validation:MaxLength=300
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?$')",message="expected http(s)://host[:port] without a path, for example https://cytu.be"
 	Server string `json:"server,omitempty"`
 
-	// name is the channel's name as in its address: 1 to 30 letters, digits, '-' and '_'.
+	// name is the name of the channel as in its address: 1 to 30 letters, digits, '-' and '_'.
 	// +required
 	// +kubebuilder:validation:MaxLength=100
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,30}$')",message="expected 1 to 30 letters, digits, '-' and '_'"
 	Name string `json:"name"`
 
-	// passwordSecretRef names the channel's password, for a channel that asks for one.
-	// The Secret may be made later; a new value is taken up without a restart.
+	// passwordSecretRef refers to the channel's password. If it is not set, the bot joins without one. The Secret may be
+	// created later; a new value takes effect without a restart.
 	// +optional
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
 }
 
-// Account is a login on a CyTube site.
+// Account specifies a login on a CyTube site.
 type Account struct {
-	// username is the account's or the guest's name: 1 to 20 letters, digits, '-' and '_'.
+	// username is the name of the account or the guest: 1 to 20 letters, digits, '-' and '_'.
 	// +required
 	// +kubebuilder:validation:MaxLength=100
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,20}$')",message="expected 1 to 20 letters, digits, '-' and '_'"
 	Username string `json:"username"`
 
-	// passwordSecretRef names the account's password. Absent: the bot is a guest of that name.
-	// The Secret may be made later; a new value is taken up without a restart.
+	// passwordSecretRef refers to the account's password. If it is not set, the bot is a guest with this name. The
+	// Secret may be created later; a new value takes effect without a restart.
 	// +optional
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
 }
 
-// ObjectRef names an object in the RoseyBot's namespace.
+// ObjectRef refers to an object in the RoseyBot's namespace.
 type ObjectRef struct {
-	// name is the object's name.
+	// name is the name of the object.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Name ObjectName `json:"name"`
 }
 
-// SecretKeyRef names one key of a Secret in the RoseyBot's namespace.
+// SecretKeyRef refers to one key of a Secret in the RoseyBot's namespace.
 type SecretKeyRef struct {
-	// name is the Secret's name.
+	// name is the name of the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Name ObjectName `json:"name"`
 
-	// key is the key in the Secret's data. Default: password.
+	// key is the key in the Secret's data. Defaults to password; in urlSecretRef, to url.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+$') && !self.startsWith('..') && self != '.'",message="expected a key of a Secret: letters, digits, '-', '_' and '.'"

@@ -2,36 +2,36 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// RoseyBotStatus is what was last seen of a RoseyBot.
+// RoseyBotStatus is the observed state of a RoseyBot.
 type RoseyBotStatus struct {
-	// observedGeneration is the generation of the spec that this status is about.
+	// observedGeneration is the generation of the spec that the status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// replicas is the number of bot pods, for the scale subresource.
+	// replicas is the number of bot pods. The scale subresource reads it.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// selector selects the bot pods, for the scale subresource.
+	// selector is the label selector of the bot pods. The scale subresource reads it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Selector string `json:"selector,omitempty"`
 
-	// leader is the bot pod that is in the channel.
+	// leader is the name of the bot pod that is in the channel. It is empty if no pod is known to be.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Leader string `json:"leader,omitempty"`
 
-	// bot counts the bot pods.
+	// bot is the state of the bot pods.
 	// +optional
 	Bot ComponentStatus `json:"bot,omitzero"`
 
-	// database counts the pods of the database service.
+	// database is the state of the pods of the database service.
 	// +optional
 	Database ComponentStatus `json:"database,omitzero"`
 
-	// conditions say in words how the bot is: Ready is the summary of BotAvailable, DatabaseAvailable,
-	// ChannelJoined and Progressing.
+	// conditions describe the state of the RoseyBot. Ready summarizes BotAvailable, DatabaseAvailable, ChannelJoined and
+	// Progressing.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -39,17 +39,18 @@ type RoseyBotStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ComponentStatus counts the pods of a component.
+// ComponentStatus is the state of the pods of a component.
 type ComponentStatus struct {
-	// replicas is the number of pods that exist.
+	// replicas is the number of pods.
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// readyReplicas is the number of pods that do their job.
+	// readyReplicas is the number of ready pods.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 
-	// summary is the number of ready pods and of wanted pods, for example 1/1.
+	// summary is the number of ready pods and of desired pods, for example 1/1. It is "-" if the RoseyBot does not have
+	// the component.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Summary string `json:"summary,omitempty"`

@@ -65,8 +65,8 @@ func anyBot(data []byte) *v1alpha1.RoseyBot {
 				MaxBytes: resource.NewQuantity(fill.Int63n(1<<40-1<<20)+1<<20, resource.BinarySI),
 			}
 		},
-		func(value *v1alpha1.Kept, fill randfill.Continue) {
-			*value = []v1alpha1.Kept{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
+		func(value *v1alpha1.RetentionPeriod, fill randfill.Continue) {
+			*value = []v1alpha1.RetentionPeriod{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
 		},
 		func(value *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 			fill.FillNoCustom(value)

@@ -9,13 +9,14 @@ import (
 	"strings"
 )
 
-// constant is one of a Go file, with its comment.
+// constant is a string constant of a Go file.
 type constant struct{ name, value, comment string }
 
+// constants returns the string constants of a Go file in their order.
 func constants(file string) ([]constant, error) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", file, err)
+		return nil, fmt.Errorf("parsing %s: %w", file, err)
 	}
 	var found []constant
 	ast.Inspect(parsed, func(node ast.Node) bool {
@@ -31,7 +32,7 @@ func constants(file string) ([]constant, error) {
 		if err != nil {
 			return true
 		}
-		comment := spec.Comment // behind the constant; a comment in front may be about several
+		comment := spec.Comment // the comment on the same line; one above may describe a whole group
 		if comment == nil {
 			comment = spec.Doc
 		}
@@ -41,29 +42,31 @@ func constants(file string) ([]constant, error) {
 	return found, nil
 }
 
+// writeReasons writes the tables of conditions and reasons.
 func writeReasons(out *strings.Builder) error {
 	conditions, err := constants(conditionsFile)
 	if err != nil {
 		return err
 	}
-	report, err := constants(reasonsFile)
+	reported, err := constants(reasonsFile)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, "\n## Conditions\n\n| type | what it says |\n|---|---|\n")
-	table(out, conditions, "Condition")
-	fmt.Fprint(out, "\n## Reasons\n\nWhat the operator says:\n\n| reason | when |\n|---|---|\n")
-	table(out, conditions, "Reason")
-	fmt.Fprint(out, "\nWhat the processes say of themselves, in `/status` and so in the conditions:\n\n"+
-		"| reason | when |\n|---|---|\n")
-	table(out, report, "Reason")
+	fmt.Fprint(out, "\n## Conditions\n\n| type | meaning |\n|---|---|\n")
+	writeTable(out, conditions, "Condition")
+	fmt.Fprint(out, "\n## Reasons\n\nReasons that the operator sets:\n\n| reason | meaning |\n|---|---|\n")
+	writeTable(out, conditions, "Reason")
+	fmt.Fprint(out, "\nReasons that the processes report in `/status`, which become reasons of conditions:\n\n"+
+		"| reason | meaning |\n|---|---|\n")
+	writeTable(out, reported, "Reason")
 	return nil
 }
 
-func table(out *strings.Builder, all []constant, prefix string) {
+// writeTable writes the rows of the constants whose names have a prefix.
+func writeTable(out *strings.Builder, all []constant, prefix string) {
 	for _, one := range all {
 		if strings.HasPrefix(one.name, prefix) {
-			fmt.Fprintf(out, "| `%s` | %s |\n", one.value, cell(strings.TrimPrefix(one.comment, one.name+" is ")))
+			fmt.Fprintf(out, "| `%s` | %s |\n", one.value, escapeCell(strings.TrimPrefix(one.comment, one.name+" is ")))
 		}
 	}
 }
