@@ -19,7 +19,7 @@ import (
 // context ends, and its checks.
 func (c *component) newDirectBot() (work func(context.Context) error, checks []func() status.Check) {
 	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
-	pub := publisher.NewDirect(direct, c.log, c.registry)
+	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
 	rosey := bot.New(c.config, bot.Options{
 		Publisher: pub, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
 	})

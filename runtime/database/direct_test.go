@@ -51,14 +51,8 @@ func runDirect(t *testing.T, run func(context.Context) error) {
 	})
 }
 
-// teller is what events are published with.
-type teller interface {
-	Publish(suffix bus.Suffix, eventID string, payload any)
-	Flush(ctx context.Context) error
-}
-
 // tellLine publishes a line of chat whose text is a number, which is its id too.
-func tellLine(p teller, number int) {
+func tellLine(p *publisher.Publisher, number int) {
 	p.Publish(bus.MessageLog, fmt.Sprintf("%012d", number), bus.MessagePayload{
 		Username: "alice", Message: strconv.Itoa(number),
 		Origin: bus.Origin{Timestamp: bus.Seconds{Time: time.UnixMilli(1763700000000 + int64(number))}},
@@ -72,7 +66,7 @@ func numbered(from, to int) (texts []string) {
 	return texts
 }
 
-func flush(t *testing.T, p teller) {
+func flush(t *testing.T, p *publisher.Publisher) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -86,7 +80,7 @@ func TestDirectAnswersAndStores(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct()
 	runDirect(t, direct.Run)
-	pub := publisher.NewDirect(direct, natstest.Log(t), nil)
+	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
 	during(t, pub.Run)
 	tellLine(pub, 1)
 	tellLine(pub, 1)
@@ -146,7 +140,7 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 		}
 	})
 	runDirect(t, direct.Run)
-	pub := publisher.NewDirect(direct, natstest.Log(t), registry)
+	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t), Registerer: registry})
 	during(t, pub.Run)
 	natstest.Eventually(t, "the reason", func() bool {
 		return direct.StoreCheck().Reason == status.ReasonStoreUnavailable
@@ -178,7 +172,7 @@ func TestDirectMaintainsItsDatabase(t *testing.T) {
 	direct := r.direct(func(o *database.DirectOptions) {
 		o.Retention, o.MaintenanceInterval = store.Retention{Chat: time.Hour}, 10*time.Millisecond
 	})
-	pub := publisher.NewDirect(direct, natstest.Log(t), nil)
+	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
 	during(t, pub.Run)
 	for i := range 3 { // of long ago
 		tellLine(pub, i)

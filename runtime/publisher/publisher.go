@@ -2,209 +2,240 @@ package publisher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
 
 const (
-	// DefaultBuffer is how many messages a Publisher keeps while no database service answers.
+	// DefaultBuffer is the default of Options.Buffer.
 	DefaultBuffer = 10_000
-	// maxBatch bounds what is published again when it cannot be confirmed.
-	maxBatch = 256
-	// probeInterval is how often an absent service is looked for.
-	probeInterval = 500 * time.Millisecond
+	// retryInterval is the pause after no route has taken anything. An idle publisher checks its routes as often.
+	retryInterval = 500 * time.Millisecond
 )
 
-// Options say how to publish. Conn, Subjects and Log are required.
+// Options configure a Publisher. Log is required, and so is Conn or Store.
 type Options struct {
+	// Conn and Subjects are where to publish. Without Conn there is no NATS: everything goes to Store.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
-	// Binding says whether a stream keeps the events. Nil: none does.
+	// Binding decides whether messages go to a stream. Nil: never.
 	Binding *bus.Binding
-	// Log gets one line for each change of the service's state and, at level DEBUG, one for each message.
-	Log *slog.Logger
-	// Buffer is how many messages are kept. 0: DefaultBuffer.
-	Buffer int
-	// Fallback takes messages while nobody on NATS does. Nil: they wait.
+	// Store takes messages while nobody on NATS does, and all messages without Conn. Nil: they wait.
 	Store Storer
+	// Log gets one line for each change of state and, at level DEBUG, one for each message.
+	Log *slog.Logger
+	// Buffer is the number of messages that wait at most. 0: DefaultBuffer.
+	Buffer int
 	// Registerer gets the publisher's metrics. Nil: none.
 	Registerer prometheus.Registerer
 }
 
-// Publisher sends messages to the database service in the order in which they were given to it.
-//
-// Where a stream keeps events, each is let go when the stream has confirmed it, whether a service is there or not.
-//
-// Core NATS throws away what nobody subscribes to and confirms nothing. So there messages are kept until a
-// service answers, published, and let go when a service still answers behind them on the same
-// connection. Our service answers behind what it has stored, so nothing is lost when it is killed.
-//
-// What could not be confirmed is published again; its ids make that harmless. To a service that knows no ids
-// nothing is: what was on its way when the connection broke is lost rather than stored twice.
-type Publisher struct {
-	conn     *bus.Conn
-	subjects bus.Subjects
-	binding  *bus.Binding
-	log      *slog.Logger
-	requests *bus.Requester
-	queue    *queue
-	reports  *queue // of queue, what the stream does not keep; empty without one
-	service  *serviceState
-	detour   *detour // nil without a fallback
-	metrics  metrics
-	durable  atomic.Bool // a stream keeps what is published
+// Storer is a database that the process has open itself.
+type Storer interface {
+	// Store stores messages in their order and returns when all are stored. After an error the same messages are
+	// passed again, and none of them may be stored twice.
+	Store(ctx context.Context, messages []bus.Message) error
 }
 
-// New makes a publisher. Nothing is sent until Run.
+// Publisher sends messages to the database in the order in which they were published. Its methods are safe for
+// concurrent use; Run is called once.
+type Publisher struct {
+	log     *slog.Logger
+	prefix  string // of log lines about waiting messages
+	binding *bus.Binding
+	queue   *queue
+	metrics metrics
+	routes  []route     // in order of preference
+	service *service    // nil without NATS
+	store   *storeRoute // nil without a store
+
+	durable atomic.Bool  // messages go to the stream
+	lost    atomic.Int64 // messages that a full queue has dropped since the last delivery
+}
+
+// route is one way of messages to the database. Only Run uses it.
+type route interface {
+	// ready reports whether the route may be used now. It may send a request.
+	ready(ctx context.Context, now decision) bool
+	// send sends the beginning of a batch in order and waits for its confirmation. done is the number of messages that
+	// must not be sent again: those delivered, and those that no recipient would ever take. It may be fewer than all
+	// without an error.
+	send(ctx context.Context, now decision, batch []bus.Message) (done int, err error)
+}
+
+// decision is where messages go at the moment, by NATS.
+type decision struct {
+	bound   bus.Bound
+	err     error // nothing can be published: not connected, or it is unknown whether there is a stream
+	durable bool  // messages go to the stream
+}
+
+// New returns a publisher. It sends nothing before Run.
 func New(o Options) *Publisher {
 	if o.Buffer == 0 {
 		o.Buffer = DefaultBuffer
 	}
 	q := newQueue(o.Buffer)
 	p := &Publisher{
-		conn: o.Conn, subjects: o.Subjects, binding: o.Binding, log: o.Log,
-		requests: bus.NewRequester(o.Conn, o.Subjects, nil),
-		queue:    q,
-		reports:  newQueue(o.Buffer),
-		service:  newServiceState(o.Subjects, o.Log),
-		metrics:  newMetrics(o.Registerer, q),
+		log: o.Log, prefix: viaStore, binding: o.Binding, queue: q, metrics: newMetrics(o.Registerer, q),
+	}
+	if o.Conn != nil {
+		p.prefix = viaNATS
+		p.service = newService(o.Conn, o.Subjects, o.Log)
+		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
+		p.routes = append(p.routes, &streamRoute{common, o.Binding}, &coreRoute{common, o.Conn, p.service})
 	}
 	if o.Store != nil {
-		p.detour = &detour{storer: o.Store, log: o.Log, metrics: p.metrics}
+		p.store = newStoreRoute(o.Store, o.Conn != nil, o.Log, p.metrics)
+		p.routes = append(p.routes, p.store)
 	}
 	return p
 }
 
-// Publish takes a message and returns at once. eventID is the id of the event it tells of.
-// payload is encoded before Publish returns.
+// Publish queues a message and returns at once. eventID is the ID of the event that the message reports. payload is
+// encoded before Publish returns.
 func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
 	data, err := bus.Encode(payload)
 	if err != nil {
 		p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-		p.log.Error("[NATS] cannot encode "+string(suffix), "error", err)
+		p.log.Error(p.prefix+"cannot encode "+string(suffix), "error", err)
 		return
 	}
 	if !p.queue.push(bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data}) {
 		p.metrics.dropped.WithLabelValues(droppedFull).Inc()
-		p.service.dropped(p.queue.limit)
+		p.lost.Add(1) // watch logs it: Publish must not wait for a slow log
 	}
 }
 
-// Run sends until ctx ends. What is then still kept is lost with the process: call Flush before.
+// Run sends messages until ctx ends. What waits then is lost with the process: call Flush before.
 func (p *Publisher) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watching.Go(func() { p.watchService(ctx) })
+	watching.Go(func() { p.watch(ctx) })
 	for ctx.Err() == nil {
-		switch {
-		case p.give(ctx):
-			p.detour.end()
-		case !p.detour.take(ctx, p.queue):
-			p.pause(ctx, nil)
+		p.sendNext(ctx)
+	}
+}
+
+// sendNext sends one batch by the first route that takes it. If there is nothing to send, or no route takes it, it
+// waits.
+func (p *Publisher) sendNext(ctx context.Context) {
+	now := p.decide(ctx)
+	for _, r := range p.routes {
+		if !r.ready(ctx, now) {
+			continue
+		}
+		batch, first := p.queue.front(maxBatch)
+		if len(batch) == 0 {
+			p.working(r)
+			backoff.Wait(ctx, retryInterval, p.queue.pushed)
+			return
+		}
+		done, err := r.send(ctx, now, batch)
+		p.queue.removeTo(first + done)
+		if lost := p.lost.Load(); done > 0 && lost > 0 {
+			p.lost.Add(-lost)
+			p.log.Warn(p.prefix+"messages were lost because the buffer was full", "count", lost)
+		}
+		if err == nil {
+			p.working(r)
+			return
+		}
+	}
+	backoff.Wait(ctx, retryInterval, nil)
+}
+
+// decide determines where messages go on NATS.
+func (p *Publisher) decide(ctx context.Context) (now decision) {
+	if p.service == nil {
+		return decision{err: bus.ErrNotConnected}
+	}
+	now.bound, now.err = p.binding.Bind(ctx)
+	if now.err != nil && !p.service.conn.Connected() {
+		p.service.reportAbsent(bus.ErrNotConnected)
+	}
+	now.durable = now.bound.Durable() && p.service.deduplicates()
+	p.durable.Store(now.durable)
+	return now
+}
+
+// working records that a route works: while one over NATS does, the store is not needed.
+func (p *Publisher) working(r route) {
+	if p.store != nil && r != p.store {
+		p.store.stop()
+	}
+}
+
+// watch does what must not wait until Run has sent a batch. It logs that the queue is full. And while messages go to
+// the stream, which needs no database service, it looks for one: Check reports it, and one that does not know IDs has
+// to get its messages by core NATS.
+func (p *Publisher) watch(ctx context.Context) {
+	logged := false
+	for backoff.Sleep(ctx, retryInterval) {
+		full := p.lost.Load() > 0
+		if full && !logged {
+			p.log.Error(p.prefix+"the buffer is full: the oldest messages are dropped", "buffer", p.queue.limit)
+		}
+		logged = full
+		if p.durable.Load() {
+			p.service.present(ctx)
 		}
 	}
 }
 
-// give sends one batch or waits for one. It answers false when NATS takes nothing.
-func (p *Publisher) give(ctx context.Context) bool {
-	bound, err := p.binding.Bind(ctx)
-	durable := bound.Durable() && !p.service.storesAgain()
-	p.durable.Store(durable)
-	switch {
-	case errors.Is(err, bus.ErrNotConnected):
-		p.service.absent(bus.ErrNotConnected)
-		return false
-	case err != nil:
-		return false
-	case durable:
-		return p.giveToStream(ctx, bound)
-	default:
-		return p.giveToService(ctx)
-	}
-}
-
-// watchService looks for the service beside what goes to the stream: that must not wait for its answers.
-func (p *Publisher) watchService(ctx context.Context) {
-	for ctx.Err() == nil {
-		if p.durable.Load() && p.serviceAnswers(ctx) {
-			p.giveReports(ctx)
-		}
-		p.pause(ctx, p.reports.pushed)
-	}
-}
-
-// pause also ends after probeInterval, to see whether the connection was lost meanwhile.
-func (p *Publisher) pause(ctx context.Context, wake <-chan struct{}) {
-	pause(ctx, wake, probeInterval)
-}
-
-// serviceAnswers says whether a service answered on this very connection, and asks if need be.
-func (p *Publisher) serviceAnswers(ctx context.Context) bool {
-	if !p.conn.Connected() {
-		p.service.absent(bus.ErrNotConnected)
-		return false
-	}
-	return p.service.answersOn(p.conn.Generation()) || p.askService(ctx)
-}
-
-// askService asks whether a service is there, and notes what it hears.
-func (p *Publisher) askService(ctx context.Context) bool {
-	connection := p.conn.Generation()
-	knowsIDs, err := p.requests.FindService(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			p.service.absent(err)
-		}
-		return false
-	}
-	p.service.answered(connection, knowsIDs)
-	return true
-}
-
-func (p *Publisher) published(messages []bus.Message) {
-	if len(messages) == 0 {
-		return
-	}
-	for _, m := range messages {
-		p.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
-		p.log.Debug("[NATS] published "+string(m.Suffix), "id", m.ID)
-	}
-	p.service.flows()
-}
-
-// tooLarge drops a message that would never be taken and hold up everything behind it.
-func (p *Publisher) tooLarge(m bus.Message) {
-	p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-	p.log.Error("[NATS] too large to publish: "+string(m.Suffix), "bytes", len(m.Data))
-}
-
-func (p *Publisher) wire(m bus.Message) *nats.Msg {
-	return &nats.Msg{Subject: p.subjects.Subject(m.Suffix), Header: nats.Header{bus.MsgIDHeader: {m.ID}}, Data: m.Data}
-}
-
-// Flush waits until everything that was published before the call has been sent.
-// Run must be running. The error tells how many messages are left when ctx ended.
+// Flush waits until everything that was published before the call has been delivered or dropped. Run must be running.
+// The error states how many messages were left when ctx ended.
 func (p *Publisher) Flush(ctx context.Context) error {
-	for _, each := range []*queue{p.queue, p.reports} {
-		if left, err := each.flush(ctx); err != nil {
-			return fmt.Errorf("sending what is left to the database service: %d messages: %w", left, err)
-		}
+	if left, err := p.queue.flush(ctx); err != nil {
+		return fmt.Errorf("publishing: %d messages left: %w", left, err)
 	}
 	return nil
 }
 
-// ServiceAbsent tells the publisher that a request found nobody, so that it keeps messages at once.
-func (p *Publisher) ServiceAbsent() { p.service.absent(bus.ErrNoService) }
+// ServiceAbsent tells the publisher that a request found no database service. Before it publishes more by core NATS,
+// it waits for one.
+func (p *Publisher) ServiceAbsent() {
+	if p.service != nil {
+		p.service.reportAbsent(bus.ErrNoService)
+	}
+}
 
-// Check is the state of the database service as status.ServiceCheck.
-func (p *Publisher) Check() status.Check { return p.detour.check(p.service.check(p.durable.Load())) }
+// Check returns the state of the database service as status.ServiceCheck. It is also OK if the process can do without
+// a service because it has the database open itself.
+//
+// The message does not state how many messages wait, since each change of it is written to the RoseyBot's status. The
+// number is a metric.
+func (p *Publisher) Check() status.Check {
+	if p.service == nil {
+		return p.store.check.Check()
+	}
+	service := p.service.check.Check()
+	if service.OK {
+		return service
+	}
+	if p.durable.Load() {
+		service.Message += "; the stream keeps events until one does"
+	} else {
+		service.Message += "; events are kept until one answers"
+	}
+	if p.store == nil {
+		return service
+	}
+	store := p.store.check.Check()
+	if store.OK {
+		return store
+	}
+	if store.Reason == status.ReasonStoreUnavailable {
+		service.Message += "; the bot cannot write to the database itself: " + store.Message
+	}
+	return service
+}

@@ -181,7 +181,7 @@ func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
 			waitForNames(t, first, []string{"a"})
 
 			first.stop(t, client)
-			// The p does not know yet that nobody is there.
+			// The publisher does not know yet that nobody is there.
 			joined(p, "b")
 			joined(p, "c")
 			waitForReason(t, p.Check, status.ReasonServiceAbsent)
@@ -246,8 +246,8 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 		"buffer_full or invalid.\n" +
 		"# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"# HELP rosey_bus_buffered Messages that wait for the stream, a database service, " +
-		"or the database that the bot has open itself.\n" +
+		"# HELP rosey_bus_buffered Messages that wait for the stream, for a database service, " +
+		"or for the database that the bot has open itself.\n" +
 		"# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n"
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered")
 	if err != nil {

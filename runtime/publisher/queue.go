@@ -2,37 +2,37 @@ package publisher
 
 import (
 	"context"
+	"slices"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// queue holds messages in order, up to a limit. Every message has a number, its place since the
-// start, so that those that were sent can be removed although a full queue lost its front meanwhile.
+// queue is a bounded FIFO of messages. Each message has a number, counted from the start, so that those that were sent
+// can be removed although a full queue has dropped its front meanwhile.
 type queue struct {
-	limit int
-	// pushed gets a token when something was pushed.
-	pushed chan struct{}
+	limit  int
+	pushed chan struct{} // receives after a push
 
 	mu       sync.Mutex
 	messages []bus.Message
-	first    int // the number of messages[0]
-	// removed is closed and made anew when messages leave.
-	removed chan struct{}
+	first    int           // the number of messages[0]
+	removed  chan struct{} // closed and replaced when messages are removed
 }
 
 func newQueue(limit int) *queue {
 	return &queue{limit: limit, pushed: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
-// push adds a message. A full queue loses its oldest, and then push answers false: when the service
-// comes back, what is true now matters more than what was true when it went away.
+// push appends a message. It reports whether there was room; a full queue drops its oldest message.
 func (q *queue) push(m bus.Message) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	full := len(q.messages) >= q.limit
 	if full {
-		q.cut(1)
+		q.remove(1)
 	}
 	q.messages = append(q.messages, m)
 	select {
@@ -42,12 +42,11 @@ func (q *queue) push(m bus.Message) bool {
 	return !full
 }
 
-// front returns up to n of the oldest messages and the number that follows the last of them.
-func (q *queue) front(n int) (messages []bus.Message, end int) {
+// front returns up to n of the oldest messages, and the number of the first of them.
+func (q *queue) front(n int) (messages []bus.Message, first int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n = min(n, len(q.messages))
-	return append([]bus.Message(nil), q.messages[:n]...), q.first + n
+	return slices.Clone(q.messages[:min(n, len(q.messages))]), q.first
 }
 
 // removeTo removes the messages with numbers below end.
@@ -55,12 +54,12 @@ func (q *queue) removeTo(end int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if end > q.first {
-		q.cut(end - q.first)
+		q.remove(end - q.first)
 	}
 }
 
-// cut needs the lock.
-func (q *queue) cut(n int) {
+// remove requires the lock.
+func (q *queue) remove(n int) {
 	clear(q.messages[:n]) // the array may live long; what it points to must not
 	q.messages = q.messages[n:]
 	q.first += n
@@ -68,32 +67,68 @@ func (q *queue) cut(n int) {
 	q.removed = make(chan struct{})
 }
 
-// state returns the number that the next message will get, how many wait, and a channel that is
-// closed when that changes because messages leave.
-func (q *queue) state() (end, waiting int, removed <-chan struct{}) {
+func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.first + len(q.messages), len(q.messages), q.removed
+	return len(q.messages)
 }
 
-// flush waits until everything that was pushed before the call has left. When ctx ended before, it
-// answers how many messages wait.
+// flush waits until everything that was pushed before the call has been removed. If ctx ends before, it returns how
+// many messages wait.
 func (q *queue) flush(ctx context.Context) (left int, err error) {
-	target, _, _ := q.state()
+	q.mu.Lock()
+	end := q.first + len(q.messages)
+	q.mu.Unlock()
 	for {
-		end, waiting, removed := q.state()
-		if end-waiting >= target {
+		q.mu.Lock()
+		done, left, removed := q.first >= end, len(q.messages), q.removed
+		q.mu.Unlock()
+		if done {
 			return 0, nil
 		}
 		select {
 		case <-removed:
 		case <-ctx.Done():
-			return waiting, ctx.Err()
+			return left, ctx.Err()
 		}
 	}
 }
 
-func (q *queue) len() int {
-	_, waiting, _ := q.state()
-	return waiting
+// metrics count what becomes of messages.
+type metrics struct {
+	published *prometheus.CounterVec
+	stored    *prometheus.CounterVec
+	dropped   *prometheus.CounterVec
+}
+
+// Why a message was dropped: the values of the label reason.
+const (
+	droppedFull    = "buffer_full"
+	droppedInvalid = "invalid"
+)
+
+func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
+	m := metrics{
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_published_total",
+			Help: "Messages that the stream has confirmed, or without one a database service, by subject without prefix.",
+		}, []string{"subject"}),
+		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_stored_directly_total",
+			Help: "Messages that the bot has written to the database itself, not over NATS, by subject without prefix.",
+		}, []string{"subject"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_bus_dropped_total",
+			Help: "Messages that were neither published nor stored, by reason: buffer_full or invalid.",
+		}, []string{"reason"}),
+	}
+	m.dropped.WithLabelValues(droppedFull)
+	m.dropped.WithLabelValues(droppedInvalid)
+	if registerer != nil {
+		registerer.MustRegister(m.published, m.stored, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rosey_bus_buffered",
+			Help: "Messages that wait for the stream, for a database service, or for the database that the bot has open itself.",
+		}, func() float64 { return float64(q.len()) }))
+	}
+	return m
 }

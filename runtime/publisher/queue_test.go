@@ -13,32 +13,32 @@ func ids(messages []bus.Message) (all string) {
 	return all
 }
 
-func TestQueueRemovesWhatWasSentAlthoughItsFrontWasDropped(t *testing.T) {
+func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 	q := newQueue(3)
 	for _, id := range []string{"a", "b", "c"} {
 		if !q.push(bus.Message{ID: id}) {
-			t.Errorf("%s: dropped something from a queue that was not full", id)
+			t.Errorf("%s: a queue with room dropped a message", id)
 		}
 	}
-	batch, end := q.front(2)
+	batch, first := q.front(2)
 	if ids(batch) != "ab" {
 		t.Fatalf("front = %q", ids(batch))
 	}
-	// While a and b are on their way, the full queue loses a.
+	// While a and b are being sent, the full queue drops a.
 	if q.push(bus.Message{ID: "d"}) {
-		t.Error("pushing to a full queue dropped nothing")
+		t.Error("a full queue dropped nothing")
 	}
-	q.removeTo(end)
+	q.removeTo(first + 2)
 	if rest, _ := q.front(9); ids(rest) != "cd" {
 		t.Errorf("left %q, want cd", ids(rest))
 	}
-	// A batch that was dropped altogether meanwhile must not take newer messages with it.
+	// The removal of a batch that has been dropped meanwhile must not remove newer messages.
 	for _, test := range []struct{ pushed, left string }{{"ef", "def"}, {"ghi", "ghi"}} {
-		_, end = q.front(1)
+		_, first = q.front(1)
 		for _, id := range test.pushed {
 			q.push(bus.Message{ID: string(id)})
 		}
-		q.removeTo(end)
+		q.removeTo(first + 1)
 		if rest, _ := q.front(9); ids(rest) != test.left {
 			t.Errorf("left %q, want %q", ids(rest), test.left)
 		}

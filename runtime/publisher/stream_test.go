@@ -1,10 +1,16 @@
 package publisher_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -12,7 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// runDurable runs a p that has room for whatever a test publishes while the server is away.
+// runDurable runs a publisher that has room for whatever a test publishes while the server is away.
 func runDurable(t *testing.T, nats *natstest.Server) *publisher.Publisher {
 	t.Helper()
 	conn := connect(t, nats.URL())
@@ -128,9 +134,88 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	joined(p, "b")
 	waitForReason(t, p.Check, status.ReasonServiceAbsent)
 	asked := conn.NATS().Stats().OutMsgs
-	natstest.Eventually(t, "the p looks for a service", func() bool {
+	natstest.Eventually(t, "the publisher looks for a service", func() bool {
 		return conn.NATS().Stats().OutMsgs > asked+3
 	})
 	joined(p, "c")
 	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
+}
+
+func sent(p *publisher.Publisher, id int64) {
+	p.Publish(bus.OutboundSent, fmt.Sprint(id), bus.OutboundSentPayload{MessageID: &id})
+}
+
+func failed(p *publisher.Publisher, id int64) {
+	p.Publish(bus.OutboundFailed, fmt.Sprint(id), bus.OutboundFailedPayload{MessageID: &id, RetryCount: new(0)})
+}
+
+// Reports of outbound lines are events like all others: the stream takes them in their place between the others, and
+// Flush does not wait for a service to acknowledge them.
+func TestReportsGoToTheStream(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	p := runDurable(t, nats)
+	joined(p, "alice")
+	sent(p, 7)
+	failed(p, 8)
+	joined(p, "bob")
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	must(t, p.Flush(short))
+	stream, err := jetStream(t, nats).Stream(t.Context(), "rosey_events")
+	must(t, err)
+	for i, want := range []bus.Suffix{bus.UserJoined, bus.OutboundSent, bus.OutboundFailed, bus.UserJoined} {
+		m, err := stream.GetMsg(t.Context(), uint64(i+1))
+		must(t, err)
+		if got, _ := roseySubjects(t).Suffix(m.Subject); got != want {
+			t.Errorf("message %d is %s, want %s", i+1, got, want)
+		}
+	}
+}
+
+// When the publisher changed from the stream to core NATS, reports once stayed in a queue of their own and held up Flush.
+// Here a service without IDs makes it change.
+func TestReportsSurviveTheChangeToCoreNATS(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natstest.JetStream(t))
+	p := runDurable(t, server)
+	sent(p, 1)
+	must(t, p.Flush(t.Context()))
+	client := server.Client()
+	got := make(chan string, 100)
+	s := startPythonService(t, client)
+	s.subscribe(t, client, "rosey.db.messages.outbound.mark_sent", func(m *nats.Msg) { got <- string(m.Data) })
+	must(t, client.Flush())
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+	sent(p, 2)
+	joined(p, "alice")
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	must(t, p.Flush(short))
+	waitForNames(t, s, []string{"alice"})
+	if len(got) != 1 || <-got != `{"message_id":2}` {
+		t.Errorf("%d reports came after the change, want the second once", len(got))
+	}
+}
+
+// A full second queue once dropped reports without a trace, and its messages were missing in rosey_bus_buffered.
+func TestDroppedReportsAreCounted(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natstest.JetStream(t))
+	conn := connect(t, server.URL())
+	registry := prometheus.NewPedanticRegistry()
+	p := runPublisher(t, publisher.Options{Conn: conn, Binding: bind(t, conn), Buffer: 5, Registerer: registry})
+	joined(p, "alice")
+	must(t, p.Flush(t.Context()))
+	server.Stop()
+	waitForReason(t, p.Check, status.ReasonServiceAbsent)
+	for id := range int64(12) {
+		sent(p, id)
+	}
+	want := "# HELP rosey_bus_buffered Messages that wait for the stream, for a database service, " +
+		"or for the database that the bot has open itself.\n# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n" +
+		"# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
+		"buffer_full or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n"
+	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered"))
 }

@@ -1,0 +1,197 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// Prefixes of log lines that tell how a message went. Users of Rosey-Robot know them.
+const (
+	viaNATS  = "[NATS] "
+	viaStore = "[DB] "
+)
+
+const (
+	// maxBatch is the number of messages that wait for acknowledgements of the stream at the same time.
+	maxBatch = bus.MaxUnacknowledged
+	// unconfirmedBatch bounds what is sent again when a batch as a whole could not be confirmed.
+	unconfirmedBatch = 256
+)
+
+// errServiceChanged is returned when another kind of service has answered than the one that the batch was meant for.
+var errServiceChanged = errors.New("another database service answers")
+
+// natsRoute is what the two routes over NATS share.
+type natsRoute struct {
+	subjects bus.Subjects
+	log      *slog.Logger
+	metrics  metrics
+}
+
+func (r *natsRoute) message(m bus.Message) *nats.Msg {
+	return &nats.Msg{Subject: r.subjects.Subject(m.Suffix), Header: nats.Header{bus.MsgIDHeader: {m.ID}}, Data: m.Data}
+}
+
+// published records a delivered message.
+func (r *natsRoute) published(m bus.Message) {
+	r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
+	r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
+}
+
+// dropTooLarge records that a message is dropped because the server would never take it.
+func (r *natsRoute) dropTooLarge(m bus.Message) {
+	r.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
+	r.log.Error(viaNATS+"too large to publish: "+string(m.Suffix), "bytes", len(m.Data))
+}
+
+// streamRoute publishes to the stream.
+type streamRoute struct {
+	natsRoute
+
+	binding *bus.Binding
+}
+
+func (r *streamRoute) ready(_ context.Context, now decision) bool { return now.durable }
+
+// send publishes the whole batch before it waits for the acknowledgements. After the first message that is not
+// acknowledged, the rest is published again too: the stream ignores what it already has, and the order stays.
+func (r *streamRoute) send(ctx context.Context, now decision, batch []bus.Message) (done int, err error) {
+	futures, err := r.publish(now.bound, batch)
+	for i, future := range futures {
+		if failed := r.waitForAck(ctx, now.bound, batch[i], future); failed != nil {
+			err = failed
+			break
+		}
+		done++
+	}
+	switch {
+	case err == nil:
+		r.binding.ReportSuccess()
+	case ctx.Err() == nil:
+		r.binding.ReportFailure(err)
+	}
+	return done, err
+}
+
+// publish returns the futures of the acknowledgements in the order of the batch, up to the first message that could
+// not be published. The future of a message that is too large is nil.
+func (r *streamRoute) publish(bound bus.Bound, batch []bus.Message) (futures []jetstream.PubAckFuture, err error) {
+	for _, m := range batch {
+		future, err := bound.JetStream.PublishMsgAsync(r.message(m))
+		if err != nil && !errors.Is(err, nats.ErrMaxPayload) {
+			return futures, fmt.Errorf("publishing to the stream: %w", err)
+		}
+		if err != nil {
+			r.dropTooLarge(m)
+			future = nil
+		}
+		futures = append(futures, future)
+	}
+	return futures, nil
+}
+
+func (r *streamRoute) waitForAck(
+	ctx context.Context, bound bus.Bound, m bus.Message, future jetstream.PubAckFuture,
+) error {
+	if future == nil {
+		return nil
+	}
+	select {
+	case ack := <-future.Ok():
+		if want := bound.Stream.CachedInfo().Config.Name; ack.Stream != want {
+			return fmt.Errorf("the stream %s took a message that belongs into %s", ack.Stream, want)
+		}
+		r.published(m)
+		return nil
+	case err := <-future.Err():
+		if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
+			r.dropTooLarge(m)
+			return nil
+		}
+		return fmt.Errorf("publishing to the stream: %w", err)
+	case <-ctx.Done():
+		return fmt.Errorf("publishing to the stream: %w", context.Cause(ctx))
+	}
+}
+
+// coreRoute publishes by core NATS, while a database service answers.
+type coreRoute struct {
+	natsRoute
+
+	conn    *bus.Conn
+	service *service
+}
+
+func (r *coreRoute) ready(ctx context.Context, now decision) bool {
+	return now.err == nil && !now.durable && r.service.present(ctx)
+}
+
+func (r *coreRoute) send(ctx context.Context, _ decision, batch []bus.Message) (done int, err error) {
+	batch = batch[:min(len(batch), unconfirmedBatch)]
+	if r.service.deduplicates() {
+		return r.sendConfirmed(ctx, batch)
+	}
+	return r.sendOnce(ctx, batch)
+}
+
+// sendConfirmed publishes a batch and then asks the service on the same connection. Our service replies behind what it
+// has stored, so its reply confirms the batch. Without a reply the whole batch is published again.
+func (r *coreRoute) sendConfirmed(ctx context.Context, batch []bus.Message) (done int, err error) {
+	generation := r.conn.Generation()
+	sent, done, err := r.publish(batch)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.service.find(ctx); err != nil {
+		return 0, err
+	}
+	if r.conn.Generation() != generation {
+		return 0, bus.ErrNotConnected // the connection broke in between
+	}
+	for _, m := range sent {
+		r.published(m)
+	}
+	return done, nil
+}
+
+// sendOnce publishes a batch to a service that would store again what is published again. So the service is asked
+// before, and what the connection has taken is never published again, whatever becomes of it.
+func (r *coreRoute) sendOnce(ctx context.Context, batch []bus.Message) (done int, err error) {
+	if err := r.service.find(ctx); err != nil {
+		return 0, err
+	}
+	if r.service.deduplicates() {
+		return 0, errServiceChanged
+	}
+	sent, done, err := r.publish(batch)
+	for _, m := range sent {
+		r.published(m)
+	}
+	return done, err
+}
+
+// publish passes messages to the connection up to the first that it does not take. done counts those that it has taken
+// and those that are too large.
+func (r *coreRoute) publish(batch []bus.Message) (sent []bus.Message, done int, err error) {
+	for _, m := range batch {
+		err := r.conn.NATS().PublishMsg(r.message(m))
+		switch {
+		case err == nil:
+			sent = append(sent, m)
+		case errors.Is(err, nats.ErrMaxPayload):
+			r.dropTooLarge(m)
+		default:
+			r.service.reportAbsent(bus.ErrNotConnected)
+			return sent, done, fmt.Errorf("publishing: %w", err)
+		}
+		done++
+	}
+	return sent, done, nil
+}

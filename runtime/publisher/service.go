@@ -1,0 +1,85 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// service is what is known of the database service. It holds no lock while it logs, since ServiceAbsent, which the bot
+// calls, must not wait for a slow log.
+type service struct {
+	conn     *bus.Conn
+	requests *bus.Requester
+	subjects string // for messages
+	log      *slog.Logger
+	check    *status.Recorder
+
+	generation atomic.Uint64 // of the connection on which it answered last
+	withoutIDs atomic.Bool   // it would store again what is published again
+}
+
+func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *service {
+	all := subjects.Subject("db.…")
+	return &service{
+		conn: conn, requests: bus.NewRequester(conn, subjects, nil), subjects: all, log: log,
+		check: status.NewRecorder(status.ServiceCheck, "looking for a database service on "+all),
+	}
+}
+
+// deduplicates reports whether the service that answered last stores a message with a known ID only once. It is assumed
+// until one has answered. A service that is away is expected to come back as it was.
+func (s *service) deduplicates() bool { return !s.withoutIDs.Load() }
+
+// present reports whether a service has answered on the current connection, and looks for one if none has.
+func (s *service) present(ctx context.Context) bool {
+	if !s.conn.Connected() {
+		s.reportAbsent(bus.ErrNotConnected)
+		return false
+	}
+	return s.check.Check().OK && s.generation.Load() == s.conn.Generation() || s.find(ctx) == nil
+}
+
+// find sends a request to the service and records whether it answers.
+func (s *service) find(ctx context.Context) error {
+	generation := s.conn.Generation()
+	deduplicates, err := s.requests.FindService(ctx)
+	switch {
+	case err == nil:
+		s.generation.Store(generation)
+		s.withoutIDs.Store(!deduplicates)
+		s.report(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subjects)
+	case ctx.Err() == nil:
+		s.reportAbsent(err)
+	}
+	return err
+}
+
+// reportAbsent records that the service did not answer, and why.
+func (s *service) reportAbsent(err error) {
+	log, reason, message := s.log.Warn, status.ReasonServiceAbsent, "no database service answers on "+s.subjects
+	captured, isCaptured := errors.AsType[*bus.StreamError](err)
+	switch {
+	case isCaptured:
+		reason, message = captured.Reason, captured.Message
+	case errors.Is(err, bus.ErrNotConnected):
+		log = s.log.Debug // Conn logs it
+		message = "no connection to NATS, so the database service cannot be reached"
+	case errors.Is(err, bus.ErrNoReply):
+		message = "the database service on " + s.subjects + " does not answer in time"
+	case errors.Is(err, bus.ErrNotAService):
+		message = err.Error()
+	}
+	s.report(log, false, reason, message)
+}
+
+func (s *service) report(log func(string, ...any), ok bool, reason status.Reason, message string) {
+	before := s.check.Check()
+	if s.check.Set(ok, reason, message) || before.Message != message {
+		log(viaNATS + message)
+	}
+}
