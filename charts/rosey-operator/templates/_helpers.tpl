@@ -1,11 +1,11 @@
-{{/* The name of the operator's objects in the release's namespace. */}}
+{{/* Name of the operator's objects in the release's namespace. */}}
 {{- define "rosey-operator.name" -}}
 {{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 53 | trimSuffix "-" }}
 {{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
-{{/* The name of objects without a namespace: two releases must not share them. */}}
+{{/* Name of cluster-scoped objects. It contains the namespace, so that two releases do not conflict. */}}
 {{- define "rosey-operator.clusterName" -}}
 {{ printf "%s:%s" .Release.Namespace (include "rosey-operator.name" .) }}
 {{- end }}
@@ -23,7 +23,7 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* A digest is the content itself: a tag beside it would only say something that may not be so. */}}
+{{/* With a digest, the tag is left out: it would have no effect and could name another version. */}}
 {{- define "rosey-operator.image" -}}
 {{- if .Values.image.digest }}{{ printf "%s@%s" .Values.image.repository .Values.image.digest }}
 {{- else }}{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
@@ -34,7 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.runtime.image | default (printf "rosey.dev/rosey:%s" .Chart.AppVersion) }}
 {{- end }}
 
-{{/* Not empty when there is to be a PodMonitor. */}}
+{{/* Not empty if PodMonitors are to be installed. */}}
 {{- define "rosey-operator.podMonitor" -}}
 {{- $api := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
 {{- if has .Values.monitoring.podMonitor (ternary (list "Auto" "Always") (list "Always") $api) }}yes{{ end }}
