@@ -1,0 +1,121 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
+)
+
+func (h *Handler) afk(r request) (task, error) {
+	away := h.Room.Me().AFK
+	want := !away
+	switch strings.ToLower(r.args) {
+	case "":
+	case "on":
+		want = true
+	case "off":
+		want = false
+	default:
+		return nil, errUsage
+	}
+	done := "The bot is away"
+	if !want {
+		done = "The bot is back"
+	}
+	if want == away {
+		return reply(done), nil
+	}
+	return h.actAsLine(h.Conn.ToggleAFK, when(func(e cytube.SetAFK) bool { return h.Room.IsMe(e.Name) }), done), nil
+}
+
+// say says a line for a moderator. The server would execute a chat command with the bot's rank instead of the
+// moderator's.
+func (h *Handler) say(r request) (task, error) {
+	if r.args == "" {
+		return nil, errUsage
+	}
+	if containsChatCommand(r.args) {
+		return nil, &deniedError{"the bot executes no chat commands except /me"}
+	}
+	return h.send("", r.args), nil
+}
+
+// containsChatCommand reports whether the server would execute a text. After /me, which only changes how the line is
+// shown, it looks for a second command.
+func containsChatCommand(text string) bool {
+	text = strings.TrimSpace(text)
+	if rest, isMe := strings.CutPrefix(text, "/me "); isMe {
+		text = strings.TrimSpace(rest)
+	}
+	return strings.HasPrefix(text, "/")
+}
+
+func (h *Handler) pm(r request) (task, error) {
+	to, text := cutWord(r.args)
+	if text == "" {
+		return nil, errUsage
+	}
+	user, err := h.present(to)
+	if err != nil {
+		return nil, err
+	}
+	if h.Room.IsMe(user.Name) {
+		return nil, errors.New("the bot sends no private messages to itself")
+	}
+	return h.send(user.Name, text), nil
+}
+
+// send returns the task that says a text to a user, or to everybody if to is empty.
+func (h *Handler) send(to, text string) task {
+	return func(ctx context.Context) ([]string, error) {
+		if got := h.sayParts(ctx, to, text); got.Outcome != speech.Said {
+			return nil, errors.New(got.String())
+		}
+		return []string{"Said"}, nil
+	}
+}
+
+// present returns the user of a name.
+func (h *Handler) present(name string) (cytube.User, error) {
+	user, found := h.Room.Users.Find(name)
+	if !found {
+		return cytube.User{}, errors.New("there is no user of that name in the channel")
+	}
+	return user, nil
+}
+
+func (h *Handler) clear(request) (task, error) {
+	byMe := when(func(e cytube.ClearChat) bool { return h.Room.IsMe(e.By) })
+	return h.actAsLine(h.Conn.ClearChat, byMe, "The chat is cleared"), nil
+}
+
+func (h *Handler) kick(r request) (task, error) {
+	name, reason := cutWord(r.args)
+	if name == "" {
+		return nil, errUsage
+	}
+	user, err := h.present(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case h.Room.IsMe(user.Name):
+		return nil, errors.New("the bot does not kick itself")
+	case user.Rank >= r.user.Rank:
+		return nil, &deniedError{user.Name + " has at least your rank"}
+	}
+	kick := func(ctx context.Context) error { return h.Conn.Kick(ctx, user.Name, reason) }
+	return h.actAsLine(kick, func(event cytube.Event) (bool, error) {
+		switch event := event.(type) {
+		case cytube.UserLeave:
+			return strings.EqualFold(event.Name, user.Name), nil
+		case cytube.ErrorMsg:
+			if strings.Contains(event.Message, "kick") {
+				return rejected(event.Message)
+			}
+		}
+		return false, nil
+	}, "Kicked "+user.Name), nil
+}

@@ -1,0 +1,163 @@
+package command
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
+	"rosey.dev/rosey/runtime/speech"
+)
+
+// Conn is the part of a connection to CyTube with which commands act. *cytube.Conn implements it.
+type Conn interface {
+	Enqueue(ctx context.Context, media cytube.Media, temp bool) error
+	Delete(ctx context.Context, uid int) error
+	Move(ctx context.Context, uid int, after cytube.Place) error
+	JumpTo(ctx context.Context, uid int) error
+	PlayNext(ctx context.Context) error
+	Voteskip(ctx context.Context) error
+	AssignLeader(ctx context.Context, name string) error
+	Lead(ctx context.Context, media cytube.Media, position float64, paused bool) error
+	Kick(ctx context.Context, name, reason string) error
+	ClearChat(ctx context.Context) error
+	ToggleAFK(ctx context.Context) error
+}
+
+// Options configure a Handler. All are required.
+type Options struct {
+	Config config.Commands
+	// Room is the state of the channel. Handle reads it, so it must belong to the goroutine that calls Handle.
+	Room      *room.Room
+	Conn      Conn
+	Speaker   *speech.Speaker
+	Requester speech.Requester
+	Publisher speech.Publisher
+	// EventID returns the id of an event that happens at a time.
+	EventID func(at time.Time) string
+	// Origin names the server and the channel, without a time.
+	Origin bus.Origin
+	// Leading reports whether the bot may act in the channel. It must not block.
+	Leading func() bool
+	// Status returns the states of the channel and of the database, for the reply to the command status.
+	Status func() (channel, database string)
+	// Started is when the bot was started.
+	Started time.Time
+	// Count counts a command by its source ("chat" or "pm"), its name and its outcome: "success", "error", "denied",
+	// "busy" or "cooldown".
+	Count func(source, name, outcome string)
+	Log   *slog.Logger
+}
+
+// Handler executes the commands that users give during one stay in the channel. Use New.
+type Handler struct {
+	Options
+	commands []command
+	enabled  map[source]bool
+	prefix   string
+	cooldown time.Duration
+	// lastChat has the time of each user's last chat command, by lower-case name. Only Handle uses it.
+	lastChat map[string]time.Time
+	jobs     chan job
+	// confirmation is what the running task waits for. Nil: for nothing.
+	confirmation atomic.Pointer[confirmation]
+}
+
+// New returns a Handler. It executes nothing until Run.
+func New(o Options) *Handler {
+	cooldown := 5 * time.Second
+	if o.Config.CooldownSeconds != nil {
+		cooldown = time.Duration(*o.Config.CooldownSeconds) * time.Second
+	}
+	prefix := o.Config.Prefix
+	if prefix == "" {
+		prefix = config.DefaultCommandPrefix
+	}
+	return &Handler{
+		Options:  o,
+		commands: table(),
+		enabled: map[source]bool{
+			fromChat: o.Config.Chat == nil || *o.Config.Chat,
+			fromPM:   o.Config.PM == nil || *o.Config.PM,
+		},
+		prefix:   prefix,
+		cooldown: cooldown,
+		lastChat: map[string]time.Time{},
+		jobs:     make(chan job, maxJobs),
+	}
+}
+
+// source is where a command was given. Its text is a label of metrics.
+type source string
+
+const (
+	fromChat source = "chat"
+	fromPM   source = "pm"
+)
+
+// command is an entry of the table.
+type command struct {
+	source source
+	name   string
+	// usage is what follows the name: words in capitals stand for a value, brackets for what may be left out.
+	usage string
+	// rank is the lowest rank of users who may give it. 0 is that of a guest: everybody with a name.
+	rank float64
+	// permission is what the user and the bot need besides. Empty: nothing.
+	permission room.Permission
+	// private commands are published for the audit with the first word of their arguments alone.
+	private bool
+	// run reads the Room and returns what is left to do. It is called on Handle's goroutine and must not block.
+	run func(h *Handler, r request) (task, error)
+}
+
+// request is a command as a user gave it. args is the text after its name.
+type request struct {
+	source source
+	user   cytube.User
+	args   string
+}
+
+// task does what a command has to wait for, and returns the lines of the reply. It is called on Run's goroutine and
+// must not use the Room.
+type task func(ctx context.Context) ([]string, error)
+
+// table returns all commands. help lists them in this order.
+func table() []command {
+	const mod = room.ModeratorRank
+	return []command{
+		{source: fromChat, name: "help", run: (*Handler).help},
+		{source: fromChat, name: "seen", usage: "USER", run: (*Handler).seen},
+		{source: fromChat, name: "stats", usage: "[USER]", run: (*Handler).userStats},
+		{source: fromChat, name: "top", run: (*Handler).top},
+		{source: fromChat, name: "uptime", run: (*Handler).uptime},
+
+		{source: fromPM, name: "add", usage: "URL [temp]", rank: mod, permission: room.PermissionAdd, run: (*Handler).add},
+		{source: fromPM, name: "afk", usage: "[on|off]", rank: mod, permission: room.PermissionChat, run: (*Handler).afk},
+		{source: fromPM, name: "clear", rank: mod, permission: room.PermissionChatClear, run: (*Handler).clear},
+		{source: fromPM, name: "current", rank: mod, run: (*Handler).current},
+		{source: fromPM, name: "help", rank: mod, run: (*Handler).help},
+		{source: fromPM, name: "info", rank: mod, run: (*Handler).info},
+		{source: fromPM, name: "jump", usage: "NUMBER", rank: mod, permission: room.PermissionJump, run: (*Handler).jump},
+		{source: fromPM, name: "kick", usage: "USER [REASON]", rank: mod, permission: room.PermissionKick,
+			run: (*Handler).kick},
+		{source: fromPM, name: "move", usage: "FROM TO", rank: mod, permission: room.PermissionMove, run: (*Handler).move},
+		{source: fromPM, name: "next", rank: mod, permission: room.PermissionJump, run: (*Handler).next},
+		{source: fromPM, name: "pause", rank: mod, permission: room.PermissionLeader, run: (*Handler).pause},
+		{source: fromPM, name: "playlist", usage: "[COUNT]", rank: mod, permission: room.PermissionSeePlaylist,
+			run: (*Handler).playlist},
+		{source: fromPM, name: "pm", usage: "USER MESSAGE", rank: mod, private: true, run: (*Handler).pm},
+		{source: fromPM, name: "remove", usage: "NUMBER", rank: mod, permission: room.PermissionDelete,
+			run: (*Handler).remove},
+		{source: fromPM, name: "say", usage: "MESSAGE", rank: mod, permission: room.PermissionChat, run: (*Handler).say},
+		{source: fromPM, name: "stats", rank: mod, run: (*Handler).channelStats},
+		{source: fromPM, name: "status", rank: mod, run: (*Handler).status},
+		{source: fromPM, name: "user", usage: "NAME", rank: mod, run: (*Handler).user},
+		{source: fromPM, name: "users", rank: mod, run: (*Handler).users},
+		{source: fromPM, name: "voteskip", rank: mod, permission: room.PermissionVoteskip, run: (*Handler).voteskip},
+	}
+}

@@ -1,0 +1,218 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
+)
+
+const (
+	defaultPlaylistLines = 10
+	maxPlaylistLines     = 30
+)
+
+var errNothingPlays = errors.New("nothing is playing")
+
+func (h *Handler) playlist(r request) (task, error) {
+	count := defaultPlaylistLines
+	if r.args != "" {
+		var err error
+		if count, err = strconv.Atoi(r.args); err != nil || count < 1 {
+			return nil, errUsage
+		}
+	}
+	list := h.Room.Playlist
+	lines := []string{fmt.Sprintf("%d items in the playlist", list.Count)}
+	for i, item := range list.Items[:min(count, maxPlaylistLines, len(list.Items))] {
+		mark := ""
+		if item.UID == list.Current {
+			mark = " (playing)"
+		}
+		lines = append(lines, fmt.Sprintf("%d. %s [%s]%s", i+1, item.Media.Title, mediaLength(item.Media), mark))
+	}
+	return reply(lines...), nil
+}
+
+func (h *Handler) current(request) (task, error) {
+	playback := h.Room.Playback
+	if playback.Media.ID == "" {
+		return reply("Nothing is playing"), nil
+	}
+	position := clock(int(playback.Position(time.Now())))
+	if playback.Media.Seconds > 0 {
+		position += " of " + clock(playback.Media.Seconds)
+	}
+	if playback.Paused {
+		position += ", paused"
+	}
+	return reply(fmt.Sprintf("%s (%s)", playback.Media.Title, position)), nil
+}
+
+func mediaLength(media cytube.Media) string {
+	if media.Seconds == 0 {
+		return "live"
+	}
+	return clock(media.Seconds)
+}
+
+// clock formats seconds as players do: 1:05 or 1:02:03.
+func clock(seconds int) string {
+	if seconds < 3600 {
+		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+func (h *Handler) add(r request) (task, error) {
+	link, option := cutWord(r.args)
+	media, err := cytube.ParseMediaLink(link)
+	if err != nil {
+		return nil, err // written for the user
+	}
+	if option != "" && option != "temp" {
+		return nil, errUsage
+	}
+	if err := h.checkPermission(permissionFor(media.Type), r.user.Rank); err != nil {
+		return nil, err
+	}
+	// The bot may add permanent items even where the moderator may not.
+	temp := option == "temp" || !h.Room.Allows(room.PermissionAddPermanent, r.user.Rank)
+	enqueue := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
+	return h.act(enqueue, func(event cytube.Event) (bool, error) {
+		switch event := event.(type) {
+		case cytube.Queue:
+			return event.Item.Media.ID == media.ID && h.Room.IsMe(event.Item.QueuedBy), nil
+		case cytube.QueueFail:
+			return rejected(event.Message)
+		}
+		return false, nil
+	}, "Added "+link), nil
+}
+
+// permissionFor returns the permission that a type of media needs besides room.PermissionAdd. Empty: none.
+func permissionFor(mediaType string) room.Permission {
+	switch mediaType {
+	case "yp":
+		return room.PermissionAddList
+	case "cu":
+		return room.PermissionAddCustom
+	case "fi", "cm":
+		return room.PermissionAddRawFile
+	case "li", "tw", "rt", "hl":
+		return room.PermissionAddLive
+	}
+	return ""
+}
+
+// index returns the index of the item with a number, which counts from 1.
+func (h *Handler) index(word string) (int, error) {
+	number, err := strconv.Atoi(word)
+	if err != nil {
+		return 0, errUsage
+	}
+	if count := len(h.Room.Playlist.Items); number < 1 || number > count {
+		return 0, fmt.Errorf("there is no item %d, the playlist has %d", number, count)
+	}
+	return number - 1, nil
+}
+
+func (h *Handler) remove(r request) (task, error) {
+	at, err := h.index(r.args)
+	if err != nil {
+		return nil, err
+	}
+	item := h.Room.Playlist.Items[at]
+	remove := func(ctx context.Context) error { return h.Conn.Delete(ctx, item.UID) }
+	return h.act(remove, is(cytube.Delete{UID: item.UID}), "Removed "+item.Media.Title), nil
+}
+
+func (h *Handler) move(r request) (task, error) {
+	words := strings.Fields(r.args)
+	if len(words) != 2 {
+		return nil, errUsage
+	}
+	from, err := h.index(words[0])
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.index(words[1])
+	if err != nil {
+		return nil, err
+	}
+	item := h.Room.Playlist.Items[from]
+	if from == to {
+		return reply(item.Media.Title + " is there already"), nil
+	}
+	place := h.Room.Playlist.PlaceFor(from, to)
+	move := func(ctx context.Context) error { return h.Conn.Move(ctx, item.UID, place) }
+	done := fmt.Sprintf("Moved %s to %d", item.Media.Title, to+1)
+	return h.act(move, is(cytube.MoveVideo{UID: item.UID, After: place}), done), nil
+}
+
+func (h *Handler) jump(r request) (task, error) {
+	at, err := h.index(r.args)
+	if err != nil {
+		return nil, err
+	}
+	item := h.Room.Playlist.Items[at]
+	jump := func(ctx context.Context) error { return h.Conn.JumpTo(ctx, item.UID) }
+	return h.act(jump, is(cytube.SetCurrent{UID: item.UID}), "Playing "+item.Media.Title), nil
+}
+
+func (h *Handler) next(request) (task, error) {
+	if h.Room.Playback.Media.ID == "" {
+		return nil, errNothingPlays
+	}
+	return h.act(h.Conn.PlayNext, func(event cytube.Event) (bool, error) {
+		switch event := event.(type) {
+		case cytube.ChangeMedia:
+			return true, nil
+		case cytube.PlaylistMeta:
+			return event.Count == 0, nil
+		}
+		return false, nil
+	}, "Skipped"), nil
+}
+
+func (h *Handler) voteskip(request) (task, error) {
+	if !h.Room.AllowVoteskip {
+		return nil, errors.New("the channel does not allow votes to skip")
+	}
+	return h.act(h.Conn.Voteskip, when(func(cytube.Voteskip) bool { return true }), "Voted"), nil
+}
+
+// pause pauses playback, or continues it if the bot has paused it. Only the leader of the channel can pause, so the bot
+// makes itself the leader for that time.
+func (h *Handler) pause(request) (task, error) {
+	me, playback := h.Room.Self, h.Room.Playback
+	isLeader := h.Room.IsMe(playback.Leader)
+	switch {
+	case playback.Media.ID == "":
+		return nil, errNothingPlays
+	case playback.Media.Seconds == 0:
+		return nil, errors.New("a live stream cannot be paused")
+	case isLeader && playback.Paused:
+		release := func(ctx context.Context) error { return h.Conn.AssignLeader(ctx, "") }
+		return h.act(release, is(cytube.SetLeader{}), "Playback continues"), nil
+	}
+	position := playback.Position(time.Now())
+	sendPaused := func(ctx context.Context) error { return h.Conn.Lead(ctx, playback.Media, position, true) }
+	paused := when(func(e cytube.MediaUpdate) bool { return e.Paused })
+	pause := h.act(sendPaused, paused, "Paused; send pause again to continue")
+	if isLeader {
+		return pause, nil
+	}
+	return func(ctx context.Context) ([]string, error) {
+		lead := func(ctx context.Context) error { return h.Conn.AssignLeader(ctx, me) }
+		if err := h.confirm(ctx, lead, is(cytube.SetLeader{Name: me})); err != nil {
+			return nil, err
+		}
+		return pause(ctx)
+	}, nil
+}

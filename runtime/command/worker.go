@@ -1,0 +1,229 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
+)
+
+const (
+	// maxJobs is how many commands wait while one is executed.
+	maxJobs = 32
+	// taskTimeout bounds a task. Most of it is for waiting until the flood limit lets a line through.
+	taskTimeout = 30 * time.Second
+	// replyTimeout bounds a reply. The longest has 31 lines, and lines of the outbound queue can come in between.
+	replyTimeout = 2 * time.Minute
+	// confirmTimeout is how long the server may take to show the effect of a request.
+	confirmTimeout = 3 * time.Second
+)
+
+// Outcomes of commands, as labels of metrics. The audit has outcomeSuccess or outcomeError.
+const (
+	outcomeSuccess  = "success"
+	outcomeError    = "error"
+	outcomeDenied   = "denied"   // the user's rank or the bot's is too low
+	outcomeBusy     = "busy"     // too many commands waited
+	outcomeCooldown = "cooldown" // the user gave another command just before
+)
+
+var (
+	errBusy        = errors.New("too many commands at once; try again later")
+	errTimeout     = errors.New("the command took too long")
+	errLeft        = errors.New("the bot left the channel before the command was done")
+	errUnconfirmed = errors.New("the server did not confirm it in time")
+)
+
+// job is a command that waits to be executed.
+type job struct {
+	source source
+	user   string
+	name   string
+	// args are the arguments as they are published.
+	args string
+	task task
+}
+
+// queue hands a job to Run.
+func (h *Handler) queue(j job) {
+	select {
+	case h.jobs <- j:
+	default:
+		h.finish(j, errBusy)
+	}
+}
+
+// Run executes commands one after the other until ctx ends.
+func (h *Handler) Run(ctx context.Context) {
+	for {
+		select {
+		case j := <-h.jobs:
+			h.perform(ctx, j)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close rejects the commands that were not executed. Call it after Run has returned and after the last call of Handle.
+func (h *Handler) Close() {
+	for len(h.jobs) > 0 {
+		h.finish(<-h.jobs, errLeft)
+	}
+}
+
+func (h *Handler) perform(ctx context.Context, j job) {
+	if !h.Leading() {
+		h.finish(j, speech.ErrNotLeading)
+		return
+	}
+	lines, err := runTask(ctx, j.task)
+	h.finish(j, err)
+	if err != nil {
+		lines = append(lines, j.name+": "+err.Error())
+	}
+	h.reply(ctx, j, lines)
+}
+
+func runTask(ctx context.Context, t task) ([]string, error) {
+	limited, cancel := context.WithTimeout(ctx, taskTimeout)
+	defer cancel()
+	lines, err := t(limited)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = errLeft
+	case err != nil && limited.Err() != nil:
+		err = errTimeout
+	}
+	return lines, err
+}
+
+// reply says each line as a message of its own, because the server joins the lines of a message. It stops at the first
+// that is not said.
+func (h *Handler) reply(ctx context.Context, j job, lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
+	defer cancel()
+	to := j.user
+	if j.source == fromChat {
+		to = ""
+	}
+	for _, line := range lines {
+		if got := h.sayParts(ctx, to, line); got.Outcome != speech.Said {
+			h.Log.Debug("reply not delivered", "command", j.name, "result", got)
+			return
+		}
+	}
+}
+
+// sayParts says a text of any length to a user, or to everybody if to is empty. It returns the first result that is not
+// speech.Said.
+func (h *Handler) sayParts(ctx context.Context, to, text string) speech.Result {
+	for _, part := range cytube.SplitLine(text, cytube.MaxLine) {
+		if got := h.Speaker.Say(ctx, speech.Message{To: to, Text: part}); got.Outcome != speech.Said {
+			return got
+		}
+	}
+	return speech.Result{Outcome: speech.Said}
+}
+
+// finish counts a command, and publishes a PM command for the audit.
+func (h *Handler) finish(j job, err error) {
+	outcome, result := outcomeSuccess, outcomeSuccess
+	if err != nil {
+		outcome, result = outcomeError, outcomeError
+	}
+	if _, denied := errors.AsType[*deniedError](err); denied {
+		outcome = outcomeDenied
+	}
+	if errors.Is(err, errBusy) {
+		outcome = outcomeBusy
+	}
+	h.Count(string(j.source), j.name, outcome)
+	if j.source != fromPM {
+		return
+	}
+	h.Log.Info("PM command executed", "user", j.user, "command", j.name, "outcome", outcome)
+	now := time.Now()
+	payload := bus.PMCommandPayload{Username: j.user, Command: j.name, Args: j.args, Result: result, Origin: h.Origin}
+	payload.Timestamp = bus.Seconds{Time: now}
+	if err != nil {
+		payload.Error = new(err.Error())
+	}
+	h.Publisher.Publish(bus.ActionPMCommand, h.EventID(now), payload)
+}
+
+// action sends a request to CyTube.
+type action func(ctx context.Context) error
+
+// matcher reports whether an event shows that a request was done, with a nil error, or rejected, with the server's
+// reason as error. It is called on Handle's goroutine and may use the Room.
+type matcher func(cytube.Event) (matched bool, err error)
+
+// is returns the matcher for one event, which must be comparable.
+func is(want cytube.Event) matcher {
+	return func(event cytube.Event) (bool, error) { return event == want, nil }
+}
+
+// when returns the matcher for the events of a type that meet a condition.
+func when[E cytube.Event](condition func(E) bool) matcher {
+	return func(event cytube.Event) (bool, error) {
+		e, ok := event.(E)
+		return ok && condition(e), nil
+	}
+}
+
+// rejected is what a matcher returns for an event with the server's reason.
+func rejected(html string) (matched bool, err error) { return true, errors.New(cytube.PlainText(html)) }
+
+// confirmation waits for the event that a matcher recognizes.
+type confirmation struct {
+	match  matcher
+	result chan error // has room for one
+}
+
+func (c *confirmation) offer(event cytube.Event) {
+	matched, err := c.match(event)
+	if !matched {
+		return
+	}
+	select {
+	case c.result <- err:
+	default: // confirmed already, and the task has not removed the confirmation yet
+	}
+}
+
+// confirm sends a request and waits for its effect.
+func (h *Handler) confirm(ctx context.Context, send action, match matcher) error {
+	c := &confirmation{match: match, result: make(chan error, 1)}
+	h.confirmation.Store(c)
+	defer h.confirmation.Store(nil)
+	if err := send(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
+	select {
+	case err := <-c.result:
+		return err
+	case <-ctx.Done():
+		return errUnconfirmed
+	}
+}
+
+// act returns the task that sends a request, waits for its effect and replies with one line.
+func (h *Handler) act(send action, match matcher, done string) task {
+	return func(ctx context.Context) ([]string, error) {
+		if err := h.confirm(ctx, send, match); err != nil {
+			return nil, err
+		}
+		return []string{done}, nil
+	}
+}
+
+// actAsLine is act for a request that goes through the chat, so that the flood limit counts it.
+func (h *Handler) actAsLine(send action, match matcher, done string) task {
+	return h.act(func(ctx context.Context) error { return h.Speaker.Do(ctx, send) }, match, done)
+}
