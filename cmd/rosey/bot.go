@@ -66,7 +66,7 @@ func (c *component) newBot(
 		Subjects:   c.subjects,
 		Log:        c.log,
 		Instance:   os.Getenv(config.PodNameVariable),
-		Lock:       c.newLock(conn),
+		Elector:    c.newLock(conn),
 		Registerer: c.registry,
 	})
 	c.leader = rosey.Leader

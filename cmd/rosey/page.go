@@ -9,8 +9,8 @@ import (
 
 // channelOf is what a bot sees, as the status page shows it.
 func (c *component) channelOf(ctx context.Context, rosey *bot.Bot) *process.Channel {
-	view, inside := rosey.Look(ctx)
-	if !inside {
+	view, joined := rosey.Snapshot(ctx)
+	if !joined {
 		return nil
 	}
 	channel := &process.Channel{

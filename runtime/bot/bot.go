@@ -1,9 +1,7 @@
-// Package bot sits in one CyTube channel, keeps its state, and tells the database service what happens there.
 package bot
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -13,106 +11,139 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
-	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Options are what a Bot works with. Publisher, Requester, Optional and Log are required.
+// Options configure a Bot. Publisher, Requester, Optional and Log are required.
 type Options struct {
-	// Publisher must be running until Run has returned.
+	// Publisher must run until Run has returned.
 	Publisher Publisher
 	Requester Requester
-	// Optional sends requests that not every service answers: no reply does not mean that the service is absent.
+	// Optional sends requests that not every service serves: no reply does not mean that the service is absent.
 	Optional Requester
-	// Conn and Subjects are for the events that anyone may watch. Conn nil: none are published.
+	// Conn and Subjects are for the event stream. A nil Conn: there is none.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
 	Log      *slog.Logger
-	// Instance names this bot among those that share a channel's outbound lines; a pod's name, so that a
-	// restarted container gets its own lines back at once. Empty: the host's name.
+	// Instance is the claimant of outbound lines. It is the pod's name, so that a restarted container gets its own lines
+	// back at once. Empty: the host's name.
 	Instance string
-	// Lock is what one of several bots has. Nil: this bot is the only one.
-	Lock *leader.Elector
-	// Registerer gets the bot's metrics. Nil: none.
+	// Elector elects the one of several bots that is in the channel. Nil: this bot is the only one.
+	Elector *leader.Elector
+	// Registerer registers the bot's metrics. Nil: they are not registered.
 	Registerer prometheus.Registerer
-	// Timings that are zero are the defaults.
-	Timings Timings
 }
 
-// Bot is one bot in one channel.
+// Bot is one bot in one channel. Use New. Its methods are safe for concurrent use; Run may be called once.
 type Bot struct {
-	config    config.Config
-	publisher Publisher
-	requester Requester
-	optional  Requester
-	log       *slog.Logger
-	metrics   *metrics
-	check     *status.Recorder
-	timings   Timings
-	started   time.Time
-	ids       *bus.IDs
-	instance  string
-	// lines are the lines of the outbound queue, which outlive a session.
-	lines *speech.Tracker
-	feed  *feed
-	lead  *leadership
-	// looks are taken by the session's goroutine.
-	looks chan chan<- View
-	// closing are connections on their way out, which nothing waits for but the end of Run.
+	config     config.Config
+	publisher  Publisher
+	requester  Requester
+	optional   Requester
+	log        *slog.Logger
+	metrics    *metrics
+	check      *status.Recorder
+	timings    timings
+	started    time.Time
+	ids        *bus.IDs
+	instance   string
+	tracker    *speech.Tracker // outlives the sessions
+	stream     *eventStream
+	leadership *leadershipState
+	// snapshots are requests to the session's goroutine.
+	snapshots chan chan<- room.Snapshot
+	// closing are the connections that are being closed. Run waits for them, and so does the end of a leadership.
 	closing sync.WaitGroup
 }
 
-// New makes a bot for a configuration that config.Sources.Load returned.
+// New returns a Bot for a configuration that config.Sources.Load returned. It does nothing until Run.
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
-	lead := newLeadership(o.Lock)
-	metrics := newMetrics(o.Registerer, lead)
+	leadership := &leadershipState{elector: o.Elector}
+	metrics := newMetrics(o.Registerer, leadership.valid)
 	return &Bot{
-		config:    configuration,
-		publisher: o.Publisher,
-		requester: o.Requester,
-		optional:  o.Optional,
-		log:       o.Log,
-		metrics:   metrics,
-		check:     status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
-		timings:   o.Timings.withDefaults(),
-		started:   started,
-		ids:       bus.NewIDs(started),
-		instance:  instanceName(o.Instance),
-		lines:     speech.NewTracker(),
-		looks:     make(chan chan<- View),
-		feed:      newFeed(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
-		lead:      lead,
+		config:     configuration,
+		publisher:  o.Publisher,
+		requester:  o.Requester,
+		optional:   o.Optional,
+		log:        o.Log,
+		metrics:    metrics,
+		check:      status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
+		timings:    defaultTimings(),
+		started:    started,
+		ids:        bus.NewIDs(started),
+		instance:   instanceName(o.Instance),
+		tracker:    speech.NewTracker(),
+		snapshots:  make(chan chan<- room.Snapshot),
+		stream:     newEventStream(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
+		leadership: leadership,
 	}
 }
 
-func instanceName(given string) string {
-	if given != "" {
-		return given
+func instanceName(configured string) string {
+	if configured != "" {
+		return configured
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return "rosey" // without a name of its own a bot shares its lines with all that have none
+		return "rosey" // it shares its claims with all bots that have no name
 	}
 	return host
 }
 
-// Check is the state of the bot in its channel as status.ChannelCheck.
-func (b *Bot) Check() status.Check { return b.check.Check() }
+// leaveTimeout bounds the requests by which a bot leaves the channel and releases its leadership.
+const leaveTimeout = 2 * time.Second
 
-// Run keeps the bot in its channel, with a lock while it has the lock, until ctx ends. Then it leaves and
-// sends what is still to be sent; an error says that not all of it could be. No trouble with the channel ends
-// it: all can be mended from outside while it waits.
+// timings are intervals and limits that tests shorten.
+type timings struct {
+	// Status is the time between two status updates, and UserCount that between two samples of the number of users.
+	Status, UserCount time.Duration
+	// Outbound, Echo and Settle are those of speech.Options.
+	Outbound, Echo, Settle time.Duration
+	// Confirm is how long the server may take to show that it did what a command asked for.
+	Confirm time.Duration
+	// RetryMin and RetryMax bound the pause before the next attempt to join.
+	RetryMin, RetryMax time.Duration
+	// ConnectionLimit is the shortest pause when the server limits connections: after a burst of five, CyTube accepts
+	// one connection in ten seconds from an IP address (src/io/ioserver.js of calzoneman/sync).
+	ConnectionLimit time.Duration
+	// Kick is the shortest pause after a kick, and Ban that after a ban. Coming back at once provokes moderators.
+	Kick, Ban time.Duration
+	// Secrets is the time between two reads of a password's file while the password is absent or was refused.
+	Secrets time.Duration
+	// GiveUp is how long a leader tries to join before it resigns, and StandBack how long it then leaves the leadership
+	// to others.
+	GiveUp, StandBack time.Duration
+	// Drain bounds the delivery of the last events when Run ends. Kubernetes gives a pod 30 s to end.
+	Drain time.Duration
+}
+
+func defaultTimings() timings {
+	return timings{
+		Status: 10 * time.Second, UserCount: 5 * time.Minute,
+		Outbound: 2 * time.Second, Echo: 5 * time.Second, Settle: 10 * time.Second, Confirm: 3 * time.Second,
+		RetryMin: 2 * time.Second, RetryMax: time.Minute,
+		ConnectionLimit: 10 * time.Second, Kick: 10 * time.Second, Ban: 15 * time.Minute,
+		Secrets: time.Second,
+		GiveUp:  30 * time.Second, StandBack: 10 * time.Second,
+		Drain: 20 * time.Second,
+	}
+}
+
+// Run keeps the bot in its channel until ctx ends; with an Elector, only while it leads. Then it leaves the channel and
+// waits until its last events are delivered. An error means that some were not. Problems with the channel do not end
+// Run: each of them can be solved from outside while it retries.
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
-	defer b.startFeed(ctx)()
-	tries := newJoinBackoff(b.timings)
-	if b.lead.lock == nil {
-		b.stay(ctx, tries)
+	defer b.startEventStream(ctx)()
+	next := newAttempt(b.timings)
+	if b.leadership.elector == nil {
+		b.stay(ctx, next)
 	} else {
-		b.takeTurns(ctx, tries)
+		b.standBy(ctx, next)
 	}
 	b.reportStopping()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Drain)
@@ -120,45 +151,14 @@ func (b *Bot) Run(ctx context.Context) error {
 	return b.publisher.Flush(drain)
 }
 
-// stay keeps the bot in its channel until ctx ends, or another bot should try.
-func (b *Bot) stay(ctx context.Context, tries *joinBackoff) {
-	b.lead.sighted(time.Now())
-	for b.mayJoin(ctx, tries) {
-		used, err := b.readPasswords()
-		if err == nil {
-			began := time.Now()
-			err = b.session(ctx, used)
-			tries.lasted(time.Since(began))
-		}
-		problem := asProblem(err)
-		if ctx.Err() != nil || b.isReplaced(ctx, problem) {
-			continue
-		}
-		b.reportFailed(problem)
-		if b.anotherShouldTry(problem) {
-			return
-		}
-		b.wait(ctx, tries.next(problem), problem.Reason, used)
-		tries.waited(ctx)
-	}
-}
-
-// startFeed publishes events until the function that it returns is called, which is after ctx has ended:
-// what happens on leaving is told too.
-func (b *Bot) startFeed(ctx context.Context) (stop func()) {
-	feeding, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// startEventStream publishes events until the function that it returns is called, after ctx has ended: the events of
+// leaving are published too.
+func (b *Bot) startEventStream(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var worker sync.WaitGroup
-	worker.Go(func() { b.feed.run(feeding) })
+	worker.Go(func() { b.stream.run(ctx) })
 	return func() {
 		cancel()
 		worker.Wait()
 	}
-}
-
-// asProblem gives every error a reason. What has none of its own is a fault between us and the server.
-func asProblem(err error) *cytube.Error {
-	if problem, ok := errors.AsType[*cytube.Error](err); ok {
-		return problem
-	}
-	return &cytube.Error{Reason: status.ReasonServerUnreachable, Message: err.Error()}
 }

@@ -28,13 +28,13 @@ func chatCommands() map[string]chatCommand {
 // onChatLine looks for a command in a line that somebody else says now.
 func (s *session) onChatLine(line cytube.ChatMessage) {
 	text, isCommand := strings.CutPrefix(cytube.PlainText(line.HTML), s.commands.prefix)
-	if !s.commands.chat || !s.lead.leads() || !isCommand || line.Kind != "" || !s.channel.mayChat() {
+	if !s.commands.chat || !s.leads() || !isCommand || line.Kind != "" || !s.room.MayChat() {
 		return
 	}
 	name, args := cut(text)
 	name = strings.ToLower(name)
 	command, known := s.commands.forChat[name]
-	user, present := s.channel.users.find(line.User)
+	user, present := s.room.Users.Find(line.User)
 	if !known || !present {
 		return // other bots have commands too
 	}
@@ -100,7 +100,7 @@ func (s *session) chatSeen(_ cytube.User, args string) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if user, here := s.channel.users.find(name); here {
+	if user, here := s.room.Users.Find(name); here {
 		return now(user.Name + " is here"), nil
 	}
 	return func(ctx context.Context) ([]string, error) {

@@ -111,7 +111,7 @@ func (s *session) dropJobs() {
 }
 
 func (s *session) perform(ctx context.Context, j job) {
-	if !s.lead.leads() {
+	if !s.leads() {
 		s.finish(j, speech.ErrNotLeading)
 		return
 	}

@@ -214,7 +214,7 @@ func TestWhoIsAwayIsKnownFromTheUserList(t *testing.T) {
 	must(t, r.channel.Join("alice"))
 	must(t, r.channel.SetAFK("alice", true))
 	d := r.drive()
-	if alice, known := d.channel.users.find("alice"); !known || !alice.AFK {
+	if alice, known := d.room.Users.Find("alice"); !known || !alice.AFK {
 		t.Errorf("alice is %+v", alice)
 	}
 }

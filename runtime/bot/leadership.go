@@ -11,172 +11,151 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// leadership is what a bot knows of being the one in the channel.
-type leadership struct {
-	// lock is nil for a bot that is the only one.
-	lock *leader.Elector
+// leadershipState is what a bot knows of the leadership of its channel. It is safe for concurrent use.
+type leadershipState struct {
+	// elector is nil for a bot that is the only one.
+	elector *leader.Elector
 
 	mu sync.Mutex
-	// term is nil while the bot stands by.
-	term *leader.Leadership
-	// other is the pod that was last seen to have the lock.
-	other string
-	// lastIn is when the bot was last in the channel, or became the one to be there.
-	lastIn time.Time
+	// current is nil while the bot stands by.
+	current *leader.Leadership
+	// otherLeader is the pod that was last observed to lead.
+	otherLeader string
+	// lastInChannel is when the bot was last in the channel, or became the leader.
+	lastInChannel time.Time
 }
 
-func newLeadership(lock *leader.Elector) *leadership { return &leadership{lock: lock} }
-
-func (l *leadership) set(term *leader.Leadership, other string) {
+func (l *leadershipState) set(current *leader.Leadership, otherLeader string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.term, l.other = term, other
+	l.current, l.otherLeader = current, otherLeader
 }
 
-func (l *leadership) current() *leader.Leadership {
+func (l *leadershipState) get() *leader.Leadership {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.term
+	return l.current
 }
 
-// leads is true while no other bot of ours can be in the channel, or about to be. It never blocks.
-func (l *leadership) leads() bool {
-	if l.lock == nil {
+func (l *leadershipState) setLastInChannel(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lastInChannel = at
+}
+
+func (l *leadershipState) outOfChannelFor() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.lastInChannel)
+}
+
+// valid reports whether no other bot can be in the channel or about to join it. It does not block.
+func (l *leadershipState) valid() bool {
+	if l.elector == nil {
 		return true
 	}
-	term := l.current()
-	return term != nil && term.Valid()
+	current := l.get()
+	return current != nil && current.Valid()
 }
 
-func (l *leadership) gauge() float64 {
-	if l.leads() {
-		return 1
-	}
-	return 0
-}
+// leads reports whether this bot may act in the channel now. It does not block.
+func (b *Bot) leads() bool { return b.leadership.valid() }
 
-func (l *leadership) sighted(at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lastIn = at
-}
-
-func (l *leadership) outSince() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lastIn
-}
-
-// Leader is the pod of the bot that has the lock, as far as this bot knows. Empty: it does not know, or there
-// is no lock.
+// Leader returns the pod of the bot that leads, as far as this bot knows. It is empty when the bot does not know, and
+// without an Elector.
 func (b *Bot) Leader() string {
-	b.lead.mu.Lock()
-	defer b.lead.mu.Unlock()
+	l := b.leadership
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case b.lead.lock == nil:
+	case l.elector == nil:
 		return ""
-	case b.lead.term == nil:
-		return b.lead.other
-	case b.lead.term.Valid():
-		return b.lead.lock.Pod()
+	case l.current == nil:
+		return l.otherLeader
+	case l.current.Valid():
+		return l.elector.Pod()
 	}
-	return b.lead.term.NewHolder()
+	return l.current.NewHolder()
 }
 
-// takeTurns waits for the lock and stays in the channel with it, again and again until ctx ends.
-func (b *Bot) takeTurns(ctx context.Context, tries *joinBackoff) {
+// standBy waits for the leadership and stays in the channel while it lasts, again and again until ctx ends.
+func (b *Bot) standBy(ctx context.Context, next *attempt) {
 	for ctx.Err() == nil {
-		term, err := b.lead.lock.Acquire(ctx, b.reportStandby)
+		leadership, err := b.leadership.elector.Acquire(ctx, b.reportStandby)
 		if err != nil {
 			return // ctx has ended
 		}
-		if gaveUp := b.serve(ctx, term, tries); gaveUp {
-			// Others must come first, or nothing was won by giving up.
+		if resigned := b.lead(ctx, leadership, next); resigned {
+			// Without the pause this bot could acquire the leadership again before any other.
 			backoff.Sleep(ctx, b.timings.StandBack)
 		}
 	}
 }
 
-// serve is one term: in the channel until ctx ends, the lock is lost, or it is given up.
-func (b *Bot) serve(ctx context.Context, term *leader.Leadership, tries *joinBackoff) (gaveUp bool) {
-	b.lead.set(term, "")
-	b.reportLock(string(term.Reason()), "")
-	b.check.Set(false, status.ReasonStarting, "joining channel "+b.config.Channel.Name)
+// lead stays in the channel until ctx ends, the leadership is lost, or the bot resigns it.
+func (b *Bot) lead(ctx context.Context, leadership *leader.Leadership, next *attempt) (resigned bool) {
+	b.leadership.set(leadership, "")
+	b.reportAcquired(leadership.Reason())
 	leading, stop := context.WithCancel(ctx)
 	defer stop()
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		select {
-		case <-term.Lost():
+		case <-leadership.Lost():
 			stop()
 		case <-leading.Done():
 		}
 	})
-	b.stay(leading, tries)
-	gaveUp = leading.Err() == nil
+	b.stay(leading, next)
+	resigned = leading.Err() == nil
 	stop()
 	watching.Wait()
-	// First out of the channel, and the server has noticed; then another may come.
+	// The next leader must not join before the server has noticed that this bot left.
 	b.closing.Wait()
-	b.endTerm(ctx, term, gaveUp)
-	return gaveUp
+	b.release(ctx, leadership, resigned)
+	return resigned
 }
 
-// endTerm gives the lock back if it is still ours, and says how the term ended.
-func (b *Bot) endTerm(ctx context.Context, term *leader.Leadership, gaveUp bool) {
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Leave)
+// release releases a leadership, unless it was lost, and reports how it ended.
+func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resigned bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if err := term.Release(releasing); err != nil {
-		b.log.Warn("the lock is not given back, the next bot waits until it expires", "error", err)
+	if err := leadership.Release(ctx); err != nil {
+		b.log.Warn("cannot release the leadership; the next leader has to wait until it expires", "error", err)
 	}
-	b.lead.set(nil, term.NewHolder())
+	newHolder := leadership.NewHolder()
+	b.leadership.set(nil, newHolder)
 	switch {
-	case term.NewHolder() != "":
-		b.reportLock(lockLost, term.NewHolder())
-	case gaveUp:
-		b.reportLock(lockGaveUp, "")
+	case newHolder != "":
+		b.reportReleased(leadershipLost, newHolder)
+	case resigned:
+		b.reportReleased(leadershipResigned, "")
 	default:
-		b.reportLock(lockEnded, "")
+		b.reportReleased(leadershipEnded, "")
 	}
 }
 
-// mayJoin waits until the bot may try to get in, and is false when ctx ended first.
-func (b *Bot) mayJoin(ctx context.Context, tries *joinBackoff) bool {
-	if rest := time.Until(tries.due); rest > 0 {
-		b.check.Set(false, tries.because.Reason, tries.because.Message)
-		if !backoff.Sleep(ctx, rest) {
-			return false
-		}
-	}
-	for !b.lead.leads() {
-		b.reportUnsure(b.lead.current())
-		if !backoff.Sleep(ctx, b.timings.Lock) {
-			return false
-		}
-	}
-	return ctx.Err() == nil
-}
-
-// isReplaced is true when the server threw us out for a bot of ours, or may have. Then nothing went wrong.
+// isReplaced reports whether the server disconnected the bot because another replica logged in with its account, or may
+// have. Then nothing is wrong.
 func (b *Bot) isReplaced(ctx context.Context, problem *cytube.Error) bool {
-	term := b.lead.current()
-	if term == nil || problem.Reason != status.ReasonDuplicateLogin {
+	leadership := b.leadership.get()
+	if leadership == nil || problem.Reason != status.ReasonDuplicateLogin {
 		return false
 	}
-	// A lock that is ours after the kick was ours before it: somebody else logs in with our account.
-	return !term.Confirm(ctx)
+	// If this bot still leads, no other replica logs in. Then it is somebody else with the bot's account.
+	return !leadership.Confirm(ctx)
 }
 
-// anotherShouldTry is true for a bot with the lock that is kept out for long by what may not keep out
-// another one, on another machine.
-func (b *Bot) anotherShouldTry(problem *cytube.Error) bool {
-	if b.lead.current() == nil || time.Since(b.lead.outSince()) < b.timings.GiveUp {
+// shouldResign reports whether the leader has been unable to join for long, for a reason that may not apply to another
+// bot on another machine.
+func (b *Bot) shouldResign(problem *cytube.Error) bool {
+	if b.leadership.get() == nil || b.leadership.outOfChannelFor() < b.timings.GiveUp {
 		return false
 	}
 	switch problem.Reason {
 	case status.ReasonServerUnreachable, status.ReasonConnectionLimited, status.ReasonLoginLimited:
 		return true
 	default:
-		return isAbsent(problem.Reason)
+		return isPasswordAbsent(problem.Reason)
 	}
 }

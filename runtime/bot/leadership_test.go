@@ -21,7 +21,7 @@ func (r *rig) standBy() {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	r.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
-	r.lock = &leader.Options{Pod: r.instance, TTL: time.Second}
+	r.elector = &leader.Options{Pod: r.instance, TTL: time.Second}
 }
 
 // rival waits for the lock as another pod, and answers when it has it.
@@ -72,12 +72,12 @@ func TestALeaderPastItsTimeIsSilent(t *testing.T) {
 	must(t, r.channel.Join("mod"))
 	r.startJoined()
 	r.nats.Stop()
-	r.eventually("the lock to run out", func() bool { return !r.bot.lead.leads() })
+	r.eventually("the lock to run out", func() bool { return !r.bot.leads() })
 	r.say("alice", "!uptime")
 	_, err := r.channel.PM("mod", "Rosey", "info")
 	must(t, err)
 	r.say("alice", "anybody there?")
-	r.eventually("all is heard", func() bool { return r.log.count("told: message_log") == 2 })
+	r.eventually("all is heard", func() bool { return r.metric("rosey_cytube_events_total", "chatMsg") == 2 })
 	if check := r.bot.Check(); check.Reason != status.ReasonJoined || r.bot.Leader() != "" {
 		t.Errorf("check %+v, leader %q", check, r.bot.Leader())
 	}

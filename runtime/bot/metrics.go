@@ -14,80 +14,88 @@ type metrics struct {
 	events         *prometheus.CounterVec
 	frames         *prometheus.CounterVec
 	malformed      prometheus.Counter
-	feed           *prometheus.CounterVec
+	stream         *prometheus.CounterVec
 	latency        prometheus.Histogram
 	commands       *prometheus.CounterVec
 	outbound       *prometheus.CounterVec
 	transitions    *prometheus.CounterVec
 }
 
-func newMetrics(registerer prometheus.Registerer, lead *leadership) *metrics {
+// newMetrics returns the bot's metrics, and registers them unless registerer is nil.
+func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 	m := &metrics{
-		joined: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "rosey_bot_joined",
-			Help: "1 while the bot is in its channel.",
-		}),
-		channelUsers: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "rosey_bot_channel_users",
-			Help: "Users with a name in the channel.",
-		}),
-		connectedUsers: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "rosey_bot_connected_users",
-			Help: "Everybody connected to the channel, the nameless too.",
-		}),
-		reconnects: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_bot_reconnects_total",
-			Help: "How often the bot lost the channel or did not get in, by reason.",
-		}, []string{"reason"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_cytube_events_total",
-			Help: "Events of the CyTube server, by name. What the bot has no use for is other.",
-		}, []string{"event"}),
+		joined:       newGauge("rosey_bot_joined", "1 while the bot is in its channel."),
+		channelUsers: newGauge("rosey_bot_channel_users", "Users with a name in the channel."),
+		connectedUsers: newGauge("rosey_bot_connected_users",
+			"Users connected to the channel, including those without a name."),
+		reconnects: newCounter("rosey_bot_reconnects_total",
+			"Lost connections and failed attempts to join, by reason.", "reason"),
+		events: newCounter("rosey_cytube_events_total",
+			"Events of the CyTube server, by name. The label is other for events that the bot does not know.", "event"),
+		frames: newCounter("rosey_cytube_frames_total",
+			"Frames of the CyTube server after the handshake, by kind.", "kind"),
 		malformed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rosey_cytube_malformed_frames_total",
-			Help: "Frames of the CyTube server that could not be read.",
+			Help: "Frames of the CyTube server that could not be decoded.",
 		}),
-		frames: counters("rosey_cytube_frames_total",
-			"Frames of the CyTube server once the connection stands, by kind.", "kind"),
-		feed: counters("rosey_bot_feed_events_total",
-			"Events for anyone to watch, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
+		stream: newCounter("rosey_bot_feed_events_total",
+			"Events for the event stream, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rosey_bot_event_publish_seconds",
-			Help:    "Time from reading a frame to giving its event to NATS.",
+			Help:    "Time from reading a frame to handing its event to NATS.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 4, 9), // to about three seconds
 		}),
-		commands: counters("rosey_bot_commands_total",
+		commands: newCounter("rosey_bot_commands_total",
 			"Commands of users, by source (pm or chat), name and outcome.", "source", "command", "outcome"),
-		outbound: counters("rosey_bot_outbound_total",
-			"Lines from the database, by what became of them when the bot said them.", "outcome"),
+		outbound: newCounter("rosey_bot_outbound_total",
+			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
+		transitions: newCounter("rosey_bot_lock_transitions_total",
+			"Acquired leaderships (cause free, expired, released or restart) and ended ones (lost, ended or gave_up).", "cause"),
 	}
-	m.transitions = counters("rosey_bot_lock_transitions_total",
-		"How often the bot got the lock (cause free, expired, released or restart) or lost it (lost, ended or gave_up).",
-		"cause")
 	leader := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rosey_bot_leader",
-		Help: "1 while the bot is the one to be in the channel: it has the lock for sure, or needs none.",
-	}, lead.gauge)
+		Help: "1 while the bot leads, so that no other replica can be in the channel. Always 1 without an election.",
+	}, func() float64 {
+		if leads() {
+			return 1
+		}
+		return 0
+	})
 	if registerer != nil {
 		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed,
-			m.frames, m.feed, m.latency, m.commands, m.outbound, m.transitions, leader)
+			m.frames, m.stream, m.latency, m.commands, m.outbound, m.transitions, leader)
 	}
 	return m
 }
 
-func counters(name, help string, labels ...string) *prometheus.CounterVec {
+func newGauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
-// count counts an event. The names that become labels are those this program knows: a server could
-// make up any number of others.
+// undecoded are events that CyTube sends and package cytube does not decode. They are published on the event stream and
+// counted under their names.
+var undecoded = map[string]bool{
+	"channelCSSJS": true, "setMotd": true, "drinkCount": true,
+	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
+	"newPoll": true, "updatePoll": true, "closePoll": true,
+}
+
+// count counts an event. Only names that this program knows become labels: a server could send any number of others.
 func (m *metrics) count(event cytube.Event) {
-	switch event.(type) {
+	switch event := event.(type) {
 	case cytube.Joined:
 	case cytube.Malformed:
 		m.malformed.Inc()
 	case cytube.Unknown:
-		m.events.WithLabelValues("other").Inc()
+		name := event.Name
+		if !undecoded[name] {
+			name = "other"
+		}
+		m.events.WithLabelValues(name).Inc()
 	default:
 		m.events.WithLabelValues(event.EventName()).Inc()
 	}

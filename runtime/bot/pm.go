@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
 )
 
 // pmCommand is a moderator's command by private message.
@@ -13,7 +14,7 @@ type pmCommand struct {
 	usage string
 	// permission is CyTube's name for what it takes; the bot needs it too, since it acts. Empty: a
 	// moderator's rank is enough.
-	permission string
+	permission room.Permission
 	// private: what comes after the first word is not audited.
 	private bool
 	// run is called on the session's goroutine.
@@ -34,20 +35,20 @@ func pmCommands() map[string]pmCommand {
 		"stats":    {usage: "stats", run: (*session).pmStats},
 		"users":    {usage: "users", run: (*session).pmUsers},
 		"user":     {usage: "user NAME", run: (*session).pmUser},
-		"afk":      {usage: "afk [on|off]", permission: permissionChat, run: (*session).pmAFK},
-		"say":      {usage: "say MESSAGE", permission: permissionChat, run: (*session).pmSay},
+		"afk":      {usage: "afk [on|off]", permission: room.PermissionChat, run: (*session).pmAFK},
+		"say":      {usage: "say MESSAGE", permission: room.PermissionChat, run: (*session).pmSay},
 		"pm":       {usage: "pm USER MESSAGE", private: true, run: (*session).pmPM},
-		"clear":    {usage: "clear", permission: permissionChatClear, run: (*session).pmClear},
-		"playlist": {usage: "playlist [COUNT]", permission: permissionSeePlaylist, run: (*session).pmPlaylist},
+		"clear":    {usage: "clear", permission: room.PermissionChatClear, run: (*session).pmClear},
+		"playlist": {usage: "playlist [COUNT]", permission: room.PermissionSeePlaylist, run: (*session).pmPlaylist},
 		"current":  {usage: "current", run: (*session).pmCurrent},
-		"add":      {usage: "add URL [temp]", permission: permissionAdd, run: (*session).pmAdd},
-		"remove":   {usage: "remove NUMBER", permission: permissionDelete, run: (*session).pmRemove},
-		"move":     {usage: "move FROM TO", permission: permissionMove, run: (*session).pmMove},
-		"jump":     {usage: "jump NUMBER", permission: permissionJump, run: (*session).pmJump},
-		"next":     {usage: "next", permission: permissionJump, run: (*session).pmNext},
-		"pause":    {usage: "pause", permission: permissionLeader, run: (*session).pmPause},
-		"kick":     {usage: "kick USER [REASON]", permission: permissionKick, run: (*session).pmKick},
-		"voteskip": {usage: "voteskip", permission: permissionVoteskip, run: (*session).pmVoteskip},
+		"add":      {usage: "add URL [temp]", permission: room.PermissionAdd, run: (*session).pmAdd},
+		"remove":   {usage: "remove NUMBER", permission: room.PermissionDelete, run: (*session).pmRemove},
+		"move":     {usage: "move FROM TO", permission: room.PermissionMove, run: (*session).pmMove},
+		"jump":     {usage: "jump NUMBER", permission: room.PermissionJump, run: (*session).pmJump},
+		"next":     {usage: "next", permission: room.PermissionJump, run: (*session).pmNext},
+		"pause":    {usage: "pause", permission: room.PermissionLeader, run: (*session).pmPause},
+		"kick":     {usage: "kick USER [REASON]", permission: room.PermissionKick, run: (*session).pmKick},
+		"voteskip": {usage: "voteskip", permission: room.PermissionVoteskip, run: (*session).pmVoteskip},
 	}
 }
 
@@ -58,12 +59,12 @@ const unknownCommand = "unknown"
 // onPM takes a private message. Only moderators in the user list are answered; to others the bot is as
 // silent as if it had no commands.
 func (s *session) onPM(message cytube.PM) {
-	if s.channel.isMe(message.From) {
+	if s.room.IsMe(message.From) {
 		s.speaker.HeardOwnPM(message.To)
 		return
 	}
-	user, known := s.channel.users.find(message.From)
-	if !s.commands.pm || !s.lead.leads() || !s.joined || !known || user.Rank < moderatorRank {
+	user, known := s.room.Users.Find(message.From)
+	if !s.commands.pm || !s.leads() || !s.joined || !known || user.Rank < room.ModeratorRank {
 		return
 	}
 	name, args := cut(cytube.PlainText(message.HTML))
@@ -106,14 +107,14 @@ func (s *session) prepare(command pmCommand, r request) work {
 
 // checkPermission says whether somebody of a rank may do something, and whether the bot may, who does it
 // for them.
-func (s *session) checkPermission(permission string, rank float64) error {
+func (s *session) checkPermission(permission room.Permission, rank float64) error {
 	if permission == "" {
 		return nil
 	}
-	if !s.channel.may(permission, rank) {
+	if !s.room.Allows(permission, rank) {
 		return &deniedError{fmt.Sprintf("your rank in the channel does not allow it (%s)", permission)}
 	}
-	if !s.channel.may(permission, s.channel.rank) {
+	if !s.room.Allows(permission, s.room.Rank) {
 		return &deniedError{fmt.Sprintf("the bot's rank in the channel does not allow it (%s)", permission)}
 	}
 	return nil

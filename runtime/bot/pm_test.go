@@ -225,7 +225,7 @@ func TestUnconfirmedCommand(t *testing.T) {
 	if err == nil || err.Error() != errUnconfirmed.Error() {
 		t.Errorf("error %v", err)
 	}
-	d.confirm(cytube.ClosePoll{})
+	d.confirm(cytube.ClearChat{})
 	if len(d.expected) > 0 {
 		t.Error("what nobody waits for is kept")
 	}

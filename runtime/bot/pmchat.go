@@ -21,7 +21,7 @@ func fail(err error) work {
 }
 
 func (s *session) pmAFK(r request) (work, error) {
-	away := s.channel.me().AFK
+	away := s.room.Me().AFK
 	want := !away
 	switch strings.ToLower(r.args) {
 	case "":
@@ -40,7 +40,7 @@ func (s *session) pmAFK(r request) (work, error) {
 		return now(words), nil
 	}
 	changed := s.expect(func(event cytube.Event) *outcome {
-		if afk, ok := event.(cytube.SetAFK); ok && s.channel.isMe(afk.Name) {
+		if afk, ok := event.(cytube.SetAFK); ok && s.room.IsMe(afk.Name) {
 			return done()
 		}
 		return nil
@@ -78,14 +78,14 @@ func (s *session) pmPM(r request) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.channel.isMe(user.Name) {
+	if s.room.IsMe(user.Name) {
 		return nil, errors.New("the bot does not write to itself")
 	}
 	return s.speaking(speech.Message{To: user.Name, Text: text}), nil
 }
 
 func (s *session) present(name string) (cytube.User, error) {
-	user, known := s.channel.users.find(name)
+	user, known := s.room.Users.Find(name)
 	if !known {
 		return cytube.User{}, errors.New("there is nobody of that name in the channel")
 	}
@@ -106,7 +106,7 @@ func (s *session) speaking(m speech.Message) work {
 
 func (s *session) pmClear(request) (work, error) {
 	cleared := s.expect(func(event cytube.Event) *outcome {
-		if event, ok := event.(cytube.ClearChat); ok && s.channel.isMe(event.By) {
+		if event, ok := event.(cytube.ClearChat); ok && s.room.IsMe(event.By) {
 			return done()
 		}
 		return nil
@@ -123,7 +123,7 @@ func (s *session) pmKick(r request) (work, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case s.channel.isMe(user.Name):
+	case s.room.IsMe(user.Name):
 		return nil, errors.New("the bot does not kick itself")
 	case user.Rank >= r.user.Rank:
 		return nil, &deniedError{fmt.Sprintf("%s has at least your rank", user.Name)}

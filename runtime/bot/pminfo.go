@@ -23,7 +23,7 @@ func (s *session) pmHelp(request) (work, error) {
 
 func (s *session) pmInfo(request) (work, error) {
 	return now(
-		fmt.Sprintf("%s, rank %g, in channel %s on %s", s.channel.self, s.channel.rank, s.config.Channel.Name,
+		fmt.Sprintf("%s, rank %g, in channel %s on %s", s.room.Self, s.room.Rank, s.config.Channel.Name,
 			s.config.Channel.Server),
 		"Running for "+inWords(time.Since(s.started)),
 	), nil
@@ -34,8 +34,8 @@ func (s *session) pmStatus(request) (work, error) {
 	return now(
 		"Channel: "+s.Check().Message,
 		"Database: "+service.Message,
-		fmt.Sprintf("%d users, %d connected, %d items in the playlist", len(s.channel.users),
-			s.channel.connectedUsers(), s.channel.playlist.count),
+		fmt.Sprintf("%d users, %d connected, %d items in the playlist", len(s.room.Users),
+			s.room.Connected(), s.room.Playlist.Count),
 	), nil
 }
 
@@ -55,7 +55,7 @@ func (s *session) pmStats(request) (work, error) {
 
 func (s *session) pmUsers(request) (work, error) {
 	names := []string{}
-	for _, user := range s.channel.users.sorted() {
+	for _, user := range s.room.Users.Sorted() {
 		name := fmt.Sprintf("%s (%g)", user.Name, user.Rank)
 		if user.AFK {
 			name += " away"
@@ -71,7 +71,7 @@ func (s *session) pmUser(r request) (work, error) {
 		return nil, wrongUsage("user NAME")
 	}
 	here := name + " is not in the channel"
-	if user, known := s.channel.users.find(name); known {
+	if user, known := s.room.Users.Find(name); known {
 		here = fmt.Sprintf("%s: rank %g, away: %t, muted: %t", user.Name, user.Rank, user.AFK, user.Muted)
 	}
 	return func(ctx context.Context) ([]string, error) {
@@ -104,11 +104,6 @@ func (s *session) userStats(ctx context.Context, name string) (bus.UserStatsRepl
 		err = errNeverSeen
 	}
 	return reply, err
-}
-
-// here is the channel without a time.
-func (b *Bot) here() bus.Origin {
-	return bus.Origin{Server: b.config.Channel.Server, Channel: b.config.Channel.Name}
 }
 
 // answered makes words for the chat of what can go wrong; who reads them has no use for subjects.

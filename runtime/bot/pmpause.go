@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
 )
@@ -10,16 +11,16 @@ import (
 // pmPause pauses what plays, and goes on the next time. Only a leader can pause, so the bot leads while it
 // lasts; then the server leads again.
 func (s *session) pmPause(request) (work, error) {
-	playing := s.channel.playing
+	playing := s.room.Playback
 	switch {
-	case playing.media.ID == "":
+	case playing.Media.ID == "":
 		return nil, errors.New("nothing plays")
-	case playing.media.Seconds == 0:
+	case playing.Media.Seconds == 0:
 		return nil, errors.New("a live stream cannot be paused")
-	case s.channel.isMe(s.channel.leader) && playing.paused:
+	case s.room.IsMe(s.room.Playback.Leader) && playing.Paused:
 		return s.goOn(), nil
 	}
-	me, media, position := s.channel.self, playing.media, playing.now()
+	me, media, position := s.room.Self, playing.Media, playing.Position(time.Now())
 	leads := s.expect(func(event cytube.Event) *outcome {
 		if event == (cytube.SetLeader{Name: me}) {
 			return done()
@@ -32,7 +33,7 @@ func (s *session) pmPause(request) (work, error) {
 		}
 		return nil
 	})
-	isLeader := s.channel.isMe(s.channel.leader)
+	isLeader := s.room.IsMe(s.room.Playback.Leader)
 	return func(ctx context.Context) ([]string, error) {
 		if !isLeader {
 			lead := func(ctx context.Context) error { return s.conn.AssignLeader(ctx, me) }

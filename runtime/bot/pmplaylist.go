@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
 )
 
 const (
@@ -23,11 +25,11 @@ func (s *session) pmPlaylist(r request) (work, error) {
 			return nil, wrongUsage("playlist [COUNT]")
 		}
 	}
-	list := s.channel.playlist
-	lines := []string{fmt.Sprintf("%d items in the playlist", list.count)}
-	for i, item := range list.items[:min(count, maxPlaylistLines, len(list.items))] {
+	list := s.room.Playlist
+	lines := []string{fmt.Sprintf("%d items in the playlist", list.Count)}
+	for i, item := range list.Items[:min(count, maxPlaylistLines, len(list.Items))] {
 		mark := ""
-		if item.UID == list.current {
+		if item.UID == list.Current {
 			mark = " (plays)"
 		}
 		lines = append(lines, fmt.Sprintf("%d. %s [%s]%s", i+1, item.Media.Title, length(item.Media), mark))
@@ -36,18 +38,18 @@ func (s *session) pmPlaylist(r request) (work, error) {
 }
 
 func (s *session) pmCurrent(request) (work, error) {
-	playing := s.channel.playing
-	if playing.media.ID == "" {
+	playing := s.room.Playback
+	if playing.Media.ID == "" {
 		return now("Nothing plays"), nil
 	}
-	position := clock(int(playing.now()))
-	if playing.media.Seconds > 0 {
-		position += " of " + clock(playing.media.Seconds)
+	position := clock(int(playing.Position(time.Now())))
+	if playing.Media.Seconds > 0 {
+		position += " of " + clock(playing.Media.Seconds)
 	}
-	if playing.paused {
+	if playing.Paused {
 		position += ", paused"
 	}
-	return now(fmt.Sprintf("%s (%s)", playing.media.Title, position)), nil
+	return now(fmt.Sprintf("%s (%s)", playing.Media.Title, position)), nil
 }
 
 // length is how long something is as players show it.
@@ -78,11 +80,11 @@ func (s *session) pmAdd(r request) (work, error) {
 		return nil, err
 	}
 	// The bot may add what stays; who asked for it may not.
-	temp := option == "temp" || !s.channel.may(permissionAddNonTemp, r.user.Rank)
+	temp := option == "temp" || !s.room.Allows(room.PermissionAddPermanent, r.user.Rank)
 	added := s.expect(func(event cytube.Event) *outcome {
 		switch event := event.(type) {
 		case cytube.Queue:
-			if event.Item.Media.ID == media.ID && s.channel.isMe(event.Item.QueuedBy) {
+			if event.Item.Media.ID == media.ID && s.room.IsMe(event.Item.QueuedBy) {
 				return done()
 			}
 		case cytube.QueueFail:
@@ -95,16 +97,16 @@ func (s *session) pmAdd(r request) (work, error) {
 }
 
 // permissionFor is what some kinds of media need beside the permission to add.
-func permissionFor(kind string) string {
+func permissionFor(kind string) room.Permission {
 	switch kind {
 	case "yp":
-		return permissionAddList
+		return room.PermissionAddList
 	case "cu":
-		return permissionAddCustom
+		return room.PermissionAddCustom
 	case "fi", "cm":
-		return permissionAddRawFile
+		return room.PermissionAddRawFile
 	case "li", "tw", "rt", "hl":
-		return permissionAddLive
+		return room.PermissionAddLive
 	}
 	return ""
 }
@@ -115,8 +117,8 @@ func (s *session) number(word, usage string) (int, error) {
 	if err != nil {
 		return 0, wrongUsage(usage)
 	}
-	if number < 1 || number > len(s.channel.playlist.items) {
-		return 0, fmt.Errorf("there is no item %d, the playlist has %d", number, len(s.channel.playlist.items))
+	if number < 1 || number > len(s.room.Playlist.Items) {
+		return 0, fmt.Errorf("there is no item %d, the playlist has %d", number, len(s.room.Playlist.Items))
 	}
 	return number - 1, nil
 }
@@ -126,7 +128,7 @@ func (s *session) pmRemove(r request) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	item := s.channel.playlist.items[at]
+	item := s.room.Playlist.Items[at]
 	removed := s.expect(func(event cytube.Event) *outcome {
 		if event == (cytube.Delete{UID: item.UID}) {
 			return done()
@@ -151,11 +153,11 @@ func (s *session) pmMove(r request) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	item := s.channel.playlist.items[from]
+	item := s.room.Playlist.Items[from]
 	if from == to {
 		return now(item.Media.Title + " is there already"), nil
 	}
-	place := s.channel.playlist.placeFor(from, to)
+	place := s.room.Playlist.PlaceFor(from, to)
 	moved := s.expect(func(event cytube.Event) *outcome {
 		if event == (cytube.MoveVideo{UID: item.UID, After: place}) {
 			return done()
@@ -171,7 +173,7 @@ func (s *session) pmJump(r request) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	item := s.channel.playlist.items[at]
+	item := s.room.Playlist.Items[at]
 	plays := s.expect(func(event cytube.Event) *outcome {
 		if event == (cytube.SetCurrent{UID: item.UID}) {
 			return done()
@@ -183,7 +185,7 @@ func (s *session) pmJump(r request) (work, error) {
 }
 
 func (s *session) pmNext(request) (work, error) {
-	if s.channel.playing.media.ID == "" {
+	if s.room.Playback.Media.ID == "" {
 		return nil, errors.New("nothing plays")
 	}
 	changed := s.expect(func(event cytube.Event) *outcome {
@@ -201,7 +203,7 @@ func (s *session) pmNext(request) (work, error) {
 }
 
 func (s *session) pmVoteskip(request) (work, error) {
-	if !s.channel.options.AllowVoteskip {
+	if !s.room.AllowVoteskip {
 		return nil, errors.New("the channel does not allow it")
 	}
 	counted := s.expect(func(event cytube.Event) *outcome {

@@ -101,12 +101,12 @@ func TestGuestLoginsAreLimited(t *testing.T) {
 }
 
 func TestWaitsAfterAKickAndABan(t *testing.T) {
-	timings := Timings{}.withDefaults()
+	timings := defaultTimings()
 	for reason, least := range map[status.Reason]time.Duration{
 		status.ReasonKicked: 10 * time.Second, status.ReasonBanned: 15 * time.Minute,
 		status.ReasonConnectionLimited: 10 * time.Second, status.ReasonDisconnected: time.Second,
 	} {
-		if wait := newJoinBackoff(timings).delay(&cytube.Error{Reason: reason}); wait < least {
+		if wait := newAttempt(timings).pause(&cytube.Error{Reason: reason}); wait < least {
 			t.Errorf("%s: waits %s", reason, wait)
 		}
 	}

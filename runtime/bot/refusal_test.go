@@ -141,25 +141,25 @@ func TestASecretIsNotReadInVain(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	timings := Timings{}.withDefaults()
-	tries := newJoinBackoff(timings)
+	timings := defaultTimings()
+	next := newAttempt(timings)
 	lost := &cytube.Error{Reason: status.ReasonServerUnreachable}
 	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
-		expectDelay(t, tries.delay(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
+		expectDelay(t, next.pause(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
 		if i == 2 {
-			tries.lasted(time.Second) // a short stay is no recovery
+			next.sessionEnded(time.Second) // a short stay is no recovery
 		}
 	}
 	for range 100 {
-		expectDelay(t, tries.delay(lost), 30*time.Second, time.Minute)
+		expectDelay(t, next.pause(lost), 30*time.Second, time.Minute)
 	}
-	tries.lasted(timings.Steady)
-	expectDelay(t, tries.delay(lost), time.Second, 2*time.Second)
-	expectDelay(t, tries.delay(&cytube.Error{Reason: status.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
+	next.sessionEnded(steadySession)
+	expectDelay(t, next.pause(lost), time.Second, 2*time.Second)
+	expectDelay(t, next.pause(&cytube.Error{Reason: status.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
 	limited := &cytube.Error{Reason: status.ReasonLoginLimited, RetryAfter: 90 * time.Second}
-	expectDelay(t, tries.delay(limited), 90*time.Second, 90*time.Second)
+	expectDelay(t, next.pause(limited), 90*time.Second, 90*time.Second)
 	absent := &cytube.Error{Reason: status.ReasonAccountPasswordAbsent}
-	expectDelay(t, tries.delay(absent), timings.Secrets, timings.Secrets)
+	expectDelay(t, next.pause(absent), timings.Secrets, timings.Secrets)
 }
 
 func expectDelay(t *testing.T, got, least, most time.Duration) {

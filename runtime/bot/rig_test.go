@@ -46,11 +46,11 @@ type rig struct {
 	log      *logBuffer
 	metrics  *prometheus.Registry
 	instance string
-	// lock is what the bot's lock is made with. Nil: it needs none.
-	lock *leader.Options
+	// elector configures the bot's elector. Nil: the bot is the only one.
+	elector *leader.Options
 
 	config  config.Config
-	timings Timings
+	timings timings
 	bot     *Bot
 	bus     *bus.Conn
 	pub     *publisher.Publisher
@@ -85,12 +85,18 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 			Account: &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
 			NATS:    config.NATS{URL: natsServer.URL(), SubjectPrefix: prefix},
 		},
-		timings: Timings{
-			RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, ConnectionLimit: 50 * time.Millisecond,
-			Secrets: 10 * time.Millisecond, Outbound: 20 * time.Millisecond, Kick: time.Millisecond, Ban: 100 * time.Millisecond,
-		},
+		timings: testTimings(),
 	}
 	return r
+}
+
+// testTimings are short where every test would have to wait.
+func testTimings() timings {
+	t := defaultTimings()
+	t.RetryMin, t.RetryMax, t.ConnectionLimit = 20*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond
+	t.Kick, t.Ban = time.Millisecond, 100*time.Millisecond
+	t.Secrets, t.Outbound = 10*time.Millisecond, 20*time.Millisecond
+	return t
 }
 
 // secret writes a password's file.
@@ -116,13 +122,13 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 	must(r.t, err)
 	pub = publisher.New(publisher.Options{Conn: connection, Subjects: subjects, Log: log})
 	r.bus, r.pub = connection, pub
-	var lock *leader.Elector
-	if r.lock != nil {
-		r.lock.Conn, r.lock.Subjects, r.lock.Log = connection, subjects, log
-		lock = leader.New(*r.lock)
+	var elector *leader.Elector
+	if r.elector != nil {
+		r.elector.Conn, r.elector.Subjects, r.elector.Log = connection, subjects, log
+		elector = leader.New(*r.elector)
 	}
 	r.bot = New(r.config, Options{
-		Lock:       lock,
+		Elector:    elector,
 		Publisher:  pub,
 		Requester:  bus.NewRequester(connection, subjects, pub.ServiceAbsent),
 		Optional:   bus.NewRequester(connection, subjects, nil),
@@ -131,8 +137,8 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		Subjects:   subjects,
 		Instance:   r.instance,
 		Registerer: r.registerer(),
-		Timings:    r.timings,
 	})
+	r.bot.timings = r.timings
 	return connection, pub
 }
 

@@ -7,85 +7,84 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
 )
 
-// session is one stay in the channel. Its state belongs to the goroutine that runs it.
+// session is one stay in the channel, from joining it to the end of the connection. Only the goroutine of run uses
+// its fields; other goroutines use the Bot, the connection and the speaker.
 type session struct {
 	*Bot
 	conn     *cytube.Conn
-	channel  *channel
+	room     *room.Room
 	speaker  *speech.Speaker
 	commands *commands
-	// joined is false while the server tells what happened before we came.
-	joined bool
-	// watching is since when it is known who is there. The zero time: it is not.
-	watching time.Time
+	// joined is false while the server sends the state of the channel and repeats the last lines of chat.
+	joined   bool
 	expected []*expectation
 }
 
-// session joins the channel and stays until ctx or the stay ends; the error says why.
-func (b *Bot) session(ctx context.Context, used passwords) error {
+// runSession joins the channel and stays in it until ctx or the connection ends. The error says why it ended.
+func (b *Bot) runSession(ctx context.Context, used passwords) error {
 	conn, err := b.dial(ctx, used)
 	if err != nil {
 		return err
 	}
-	// A server that does not answer must not hold up the next try.
+	// Leaving waits for the server. In the background it does not delay the next attempt.
 	defer b.closing.Go(func() {
-		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Leave)
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 		defer cancel()
 		conn.Leave(leaving)
 	})
 	s := newSession(b, conn)
-	defer s.left()
-	return s.run(ctx, conn)
+	defer s.leave()
+	return s.run(ctx)
 }
 
 func newSession(b *Bot, conn *cytube.Conn) *session {
 	return &session{
-		Bot: b, conn: conn, channel: newChannel(), speaker: b.newSpeaker(conn), commands: newCommands(b.config.Commands),
+		Bot: b, conn: conn, room: room.New(), speaker: b.newSpeaker(conn), commands: newCommands(b.config.Commands),
 	}
 }
 
 func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
 	return speech.New(speech.Options{
-		Conn: conn, Tracker: b.lines, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
-		Origin: b.here(), Claimant: b.instance, Leading: b.lead.leads, Log: b.log,
+		Conn: conn, Tracker: b.tracker, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
+		Origin: b.here(), Claimant: b.instance, Leading: b.leads, Log: b.log,
 		Count: func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
 		Poll:  b.timings.Outbound, Echo: b.timings.Echo, Settle: b.timings.Settle,
 	})
 }
 
-func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.timings.Dial)
-	defer cancel()
-	return cytube.Dial(ctx, b.dialOptions(used))
-}
+// dialTimeout bounds connecting, joining and logging in together.
+const dialTimeout = 30 * time.Second
 
-func (b *Bot) dialOptions(used passwords) cytube.Options {
+func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	options := cytube.Options{
 		Server:          b.config.Channel.Server,
 		Channel:         b.config.Channel.Name,
 		ChannelPassword: used.channel,
 		Password:        used.account,
 		Frame:           func(kind string) { b.metrics.frames.WithLabelValues(kind).Inc() },
-		MayLogin:        b.lead.leads,
+		MayLogin:        b.leads,
 	}
 	if b.config.Account != nil {
 		options.Username = b.config.Account.Username
 	}
-	return options
+	return cytube.Dial(ctx, options)
 }
 
-// run handles one thing after the other. Nothing in it waits for the database service or the channel:
-// a bot that does not read is thrown out.
-func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
+// run handles events, timers and requests for snapshots, one at a time. Nothing that it calls waits for the network:
+// the server disconnects a client that does not read.
+func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
-	arrivals := make(chan arrival)
-	workers.Go(func() { receive(ctx, conn, arrivals) })
+	events := make(chan incoming)
+	workers.Go(func() { receive(ctx, s.conn, events) })
 	workers.Go(func() { s.speaker.Run(ctx) })
 	workers.Go(func() { s.workOff(ctx) })
 	status := time.NewTicker(s.timings.Status)
@@ -96,33 +95,33 @@ func (s *session) run(ctx context.Context, conn *cytube.Conn) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("leaving the channel: %w", context.Cause(ctx))
-		case arrived := <-arrivals:
-			if arrived.err != nil {
-				return arrived.err
+		case next := <-events:
+			if next.err != nil {
+				return next.err
 			}
-			s.handle(arrived.Arrival)
+			s.handle(next.Arrival)
 		case <-status.C:
-			s.publishStatus(true)
+			s.publishStatus(true, time.Now())
 		case <-counts.C:
-			s.publishUserCount()
-		case answer := <-s.looks:
-			answer <- s.channel.view() // it has room for one
+			s.publishUserCount(time.Now())
+		case reply := <-s.snapshots:
+			reply <- s.room.Snapshot(time.Now()) // its buffer has room for it
 		}
 	}
 }
 
-// arrival is the next event, or why there is none.
-type arrival struct {
+// incoming is the next event, or the error that ended the connection.
+type incoming struct {
 	cytube.Arrival
 	err error
 }
 
-// receive hands over events until one cannot be had.
-func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
+// receive sends events to the channel until the first error, which it sends too, or until ctx ends.
+func receive(ctx context.Context, conn *cytube.Conn, events chan<- incoming) {
 	for {
 		next, err := conn.Next(ctx)
 		select {
-		case arrivals <- arrival{next, err}:
+		case events <- incoming{next, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -132,22 +131,21 @@ func receive(ctx context.Context, conn *cytube.Conn, arrivals chan<- arrival) {
 	}
 }
 
-// left ends what the bot can no longer see: everybody's presence, and its own. Without the lock it says
-// nothing: another bot may see them all and has told so already, and what is said later counts more.
-func (s *session) left() {
+// leave publishes that everybody left whom the bot no longer sees, and that the bot is not in the channel. A bot that
+// lost the leadership publishes nothing: the new leader may be in the channel already and have published who is there,
+// and the database takes the last event about a user for the truth.
+func (s *session) leave() {
 	s.dropJobs()
+	now := time.Now()
 	if s.joined {
-		s.lead.sighted(time.Now())
+		s.leadership.setLastInChannel(now)
 	}
 	defer s.metrics.left()
-	if !s.lead.leads() {
+	if !s.leads() {
 		return
 	}
-	for _, user := range s.channel.users.sorted() {
-		s.publishLeft(user.Name)
+	for _, user := range s.room.Disconnect().Left {
+		s.publishLeft(user.Name, now)
 	}
-	s.channel.users = userList{}
-	s.channel.connected = nil
-	s.channel.playing = playing{}
-	s.publishStatus(false)
+	s.publishStatus(false, now)
 }

@@ -10,8 +10,10 @@ import (
 // leaders, polls, ranks, moderation.
 const comparedDir = "../../hack/cytube/simulator/testdata/compared"
 
-// unused are events that the client does not need.
+// unused are events that the client does not decode, because nothing reads them.
 var unused = map[string]bool{
+	"channelCSSJS": true, "setMotd": true, "drinkCount": true, "newPoll": true, "updatePoll": true, "closePoll": true,
+	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
 	"listPlaylists": true, "cancelNeedPassword": true, "clearVoteskipVote": true, "channelRankFail": true,
 	"costanza": true,
 }
@@ -48,7 +50,7 @@ func TestDecodeComparedRecordings(t *testing.T) {
 		}
 	}
 	for _, event := range []string{
-		"moveVideo", "setTemp", "delete", "mediaUpdate", "setLeader", "newPoll", "updatePoll", "closePoll", "voteskip",
+		"moveVideo", "setTemp", "delete", "mediaUpdate", "setLeader", "voteskip",
 		"queueFail", "noflood", "setPermissions",
 	} {
 		if seen[event] == 0 {

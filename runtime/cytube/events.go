@@ -96,11 +96,7 @@ type (
 	// Kick is the reason for which the server is about to end the connection.
 	Kick struct{ Reason string }
 	// Unknown is an event without a type of its own. Its content is in Arrival.Raw.
-	Unknown struct {
-		Name string
-		// Size is the size of the first argument in bytes.
-		Size int
-	}
+	Unknown struct{ Name string }
 	// Joined is not from the server: it follows the events that arrived while Dial joined and logged in. Chat before it
 	// is what the server repeats on joining; chat after it is new.
 	Joined struct {

@@ -118,24 +118,6 @@ func (SetLeader) EventName() string { return "setLeader" }
 // EventName is "voteskip".
 func (Voteskip) EventName() string { return "voteskip" }
 
-// Poll is a poll among the users of the channel.
-type Poll struct {
-	// Title and Options are HTML.
-	Title   string
-	Options []string
-	// Counts are the votes for each option: a number, followed by "?" if users of lower rank do not see it.
-	Counts []string
-	// Initiator is the user who started it.
-	Initiator string
-}
-
-// Emote is a word that clients show as an image.
-type Emote struct {
-	Name string `json:"name"`
-	// Image is the URL of the image.
-	Image string `json:"image"`
-}
-
 // FloodLimit accepts Burst lines at once and then Sustained lines a second. After Cooldown without a line, Burst lines
 // are accepted again.
 type FloodLimit struct {
@@ -147,38 +129,12 @@ type FloodLimit struct {
 type (
 	// Permissions are the lowest ranks that may do something, by CyTube's names such as "chat" or "playlistadd".
 	Permissions struct{ Ranks map[string]float64 }
-	// ChannelOptions are the options of the channel. Its password, which moderators receive, is not decoded.
+	// ChannelOptions are those options of the channel that the bot uses.
 	ChannelOptions struct {
-		PageTitle     string
 		AllowVoteskip bool
-		VoteskipRatio float64
-		AFKTimeout    time.Duration
 		// Flood limits the lines of users below moderator. Nil: no limit besides that of the server.
 		Flood *FloodLimit
 	}
-	// CSSJS is the style sheet and script of the channel.
-	CSSJS struct{ CSS, JS string }
-	// SetMOTD is the message of the day.
-	SetMOTD struct{ HTML string }
-	// DrinkCount is the number of drinks (/d) called during the current item.
-	DrinkCount struct{ Count int }
-	// EmoteList is the list of all emotes of the channel.
-	EmoteList struct{ Emotes []Emote }
-	// UpdateEmote adds an emote or changes its image.
-	UpdateEmote struct{ Emote Emote }
-	// RenameEmote renames an emote.
-	RenameEmote struct {
-		Old   string
-		Emote Emote
-	}
-	// RemoveEmote removes an emote.
-	RemoveEmote struct{ Name string }
-	// NewPoll opens a poll.
-	NewPoll struct{ Poll Poll }
-	// UpdatePoll changes the votes of the open poll.
-	UpdatePoll struct{ Poll Poll }
-	// ClosePoll closes the poll.
-	ClosePoll struct{}
 	// ClearChat clears the chat.
 	ClearChat struct{ By string }
 )
@@ -188,36 +144,6 @@ func (Permissions) EventName() string { return "setPermissions" }
 
 // EventName is "channelOpts".
 func (ChannelOptions) EventName() string { return "channelOpts" }
-
-// EventName is "channelCSSJS".
-func (CSSJS) EventName() string { return "channelCSSJS" }
-
-// EventName is "setMotd".
-func (SetMOTD) EventName() string { return "setMotd" }
-
-// EventName is "drinkCount".
-func (DrinkCount) EventName() string { return "drinkCount" }
-
-// EventName is "emoteList".
-func (EmoteList) EventName() string { return "emoteList" }
-
-// EventName is "updateEmote".
-func (UpdateEmote) EventName() string { return "updateEmote" }
-
-// EventName is "renameEmote".
-func (RenameEmote) EventName() string { return "renameEmote" }
-
-// EventName is "removeEmote".
-func (RemoveEmote) EventName() string { return "removeEmote" }
-
-// EventName is "newPoll".
-func (NewPoll) EventName() string { return "newPoll" }
-
-// EventName is "updatePoll".
-func (UpdatePoll) EventName() string { return "updatePoll" }
-
-// EventName is "closePoll".
-func (ClosePoll) EventName() string { return "closePoll" }
 
 // EventName is "clearchat".
 func (ClearChat) EventName() string { return "clearchat" }

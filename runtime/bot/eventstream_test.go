@@ -106,7 +106,7 @@ func TestEventsAreNotKept(t *testing.T) {
 	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
 	r.say("alice", "unheard")
 	r.eventually("the event is dropped", func() bool {
-		return r.metric("rosey_bot_feed_events_total", feedDisconnected) > 0
+		return r.metric("rosey_bot_feed_events_total", streamDisconnected) > 0
 	})
 	r.nats.Restart()
 	watching := r.watch()
@@ -131,14 +131,14 @@ func (r *rig) latencies() uint64 {
 	return 0
 }
 
-func TestFeedNeverBlocks(t *testing.T) {
+func TestEventStreamDoesNotBlock(t *testing.T) {
 	r := newRig(t)
 	connection, _ := r.make()
 	t.Cleanup(connection.Close)
-	for range feedBuffer + 10 { // nobody runs the feed
-		r.bot.feed.offer(publishedEvent{Event: "message"}, time.Now())
+	for range eventStreamBuffer + 10 { // nobody publishes them
+		r.bot.stream.offer(streamEvent{Event: "message"}, time.Now())
 	}
-	if dropped := r.metric("rosey_bot_feed_events_total", feedFull); dropped != 10 {
+	if dropped := r.metric("rosey_bot_feed_events_total", streamBufferFull); dropped != 10 {
 		t.Errorf("%v events dropped", dropped)
 	}
 }
@@ -151,7 +151,7 @@ func TestSubjectTokens(t *testing.T) {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
-	f := newFeed(nil, bus.Subjects{}, "MovieNight", nil)
+	f := newEventStream(nil, bus.Subjects{}, "MovieNight", nil)
 	if got := f.suffix("chatMsg"); got != "events.cytube.movienight.chatMsg" {
 		t.Errorf("suffix %s", got)
 	}

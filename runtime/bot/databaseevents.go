@@ -1,0 +1,104 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Publisher takes the events that the database stores. publisher.Publisher is one.
+type Publisher interface {
+	// Publish queues an event and returns at once. eventID identifies the event, and payload is one of the payloads of
+	// package bus, which the bot does not change afterwards.
+	Publish(suffix bus.Suffix, eventID string, payload any)
+	// Flush waits until every event that was published before the call is delivered.
+	Flush(ctx context.Context) error
+	// Check returns status.ServiceCheck: whether events are delivered.
+	Check() status.Check
+}
+
+// Requester sends requests to the database. bus.Requester, database.Direct and database.Fallback are three.
+type Requester interface {
+	// Request sends a request of package bus. out is a pointer to its reply. The errors are those of bus.Requester.
+	Request(ctx context.Context, suffix bus.Suffix, in, out any) error
+}
+
+// here returns the server and the channel, without a time.
+func (b *Bot) here() bus.Origin {
+	return bus.Origin{Server: b.config.Channel.Server, Channel: b.config.Channel.Name}
+}
+
+// origin returns the server, the channel and the time of an event. Every event has them: several bots may share one
+// database service, and an event may wait long before it is delivered.
+func (b *Bot) origin(at time.Time) bus.Origin {
+	origin := b.here()
+	origin.Timestamp = bus.Seconds{Time: at}
+	return origin
+}
+
+func (b *Bot) publish(suffix bus.Suffix, id string, payload any) {
+	b.publisher.Publish(suffix, id, payload)
+	b.log.Debug("event published for the database", "subject", suffix, "id", id)
+}
+
+// publishJoined publishes that a user joined, or was there before the bot, and returns the event's ID.
+func (s *session) publishJoined(name string, at time.Time) string {
+	id := s.ids.Next(at)
+	s.publish(bus.UserJoined, id, bus.UserPayload{Username: name, Origin: s.origin(at)})
+	return id
+}
+
+func (s *session) publishLeft(name string, at time.Time) {
+	s.publish(bus.UserLeft, s.ids.Next(at), bus.UserPayload{Username: name, Origin: s.origin(at)})
+}
+
+// publishHighWater publishes how many users there are. id is that of the event that changed their number.
+func (s *session) publishHighWater(id string, at time.Time) {
+	payload := bus.HighWaterPayload{ChatCount: len(s.room.Users), Origin: s.origin(at)}
+	if s.room.ConnectedKnown() {
+		payload.ConnectedCount = new(s.room.Connected())
+	}
+	s.publish(bus.StatsHighWater, id, payload)
+}
+
+// publishMessage publishes a line of chat with the server's time, or with at where the server's time is invalid.
+func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
+	if !line.Time.IsZero() {
+		at = line.Time
+	}
+	here := s.here()
+	id := bus.ChatLineID(here.Server, here.Channel, line.User, at, line.Kind, line.HTML)
+	s.publish(bus.MessageLog, id, bus.MessagePayload{Username: line.User, Message: line.HTML, Origin: s.origin(at)})
+}
+
+func (s *session) publishUserCount(at time.Time) {
+	s.publish(bus.StatsUserCount, s.ids.Next(at), bus.UserCountPayload{
+		ChatCount: len(s.room.Users), ConnectedCount: s.room.Connected(), Origin: s.origin(at),
+	})
+}
+
+// publishStatus publishes the state of the bot and its channel. It sets every field, also an empty title when nothing
+// plays: the database keeps the stored value of a field that is absent.
+func (s *session) publishStatus(inChannel bool, at time.Time) {
+	r := s.room
+	s.publish(bus.StatusUpdate, s.ids.Next(at), bus.StatusPayload{
+		StatusData: bus.StatusData{
+			BotName:               new(r.Self),
+			BotRank:               new(r.Rank),
+			BotAFK:                new(bus.Flag(r.Me().AFK)),
+			ChannelName:           new(s.config.Channel.Name),
+			CurrentChatUsers:      new(len(r.Users)),
+			CurrentConnectedUsers: new(r.Connected()),
+			PlaylistItems:         new(r.Playlist.Count),
+			CurrentMediaTitle:     new(r.Playback.Media.Title),
+			CurrentMediaDuration:  new(r.Playback.Media.Seconds),
+			BotStartTime:          new(s.started.Unix()),
+			BotConnected:          new(bus.Flag(inChannel)),
+			WatchingSince:         bus.Seconds{Time: r.UsersSince},
+		},
+		Origin: s.origin(at),
+	})
+}

@@ -1,0 +1,130 @@
+package bot
+
+import (
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
+	"rosey.dev/rosey/runtime/speech"
+)
+
+// handle processes one event. The event stream gets it first: a user_leave has details of the user whom the room
+// forgets when it applies the event.
+func (s *session) handle(arrived cytube.Arrival) {
+	event, now := arrived.Event, time.Now()
+	s.metrics.count(event)
+	s.publishToStream(arrived)
+	change := s.room.Apply(event, now)
+	s.dispatch(event, now)
+	s.publishChange(change, now)
+	s.confirm(event)
+	s.speaker.SetPermission(chatPermission(s.room))
+	s.speaker.SetFloodLimit(s.room.FloodLimit())
+	s.metrics.channelUsers.Set(float64(len(s.room.Users)))
+	s.metrics.connectedUsers.Set(float64(s.room.Connected()))
+}
+
+// dispatch passes an event on to what reacts to it besides the room.
+func (s *session) dispatch(event cytube.Event, now time.Time) {
+	switch event := event.(type) {
+	case cytube.Joined:
+		s.onJoined(event.Name, now)
+	case cytube.ChatMessage:
+		s.onChatMessage(event, now)
+	case cytube.PM:
+		s.onPM(event)
+	case cytube.AddUser:
+		s.log.Info("user joined", "user", event.User.Name, "rank", event.User.Rank)
+	case cytube.UserLeave:
+		s.log.Info("user left", "user", event.Name)
+	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
+		s.speaker.HeardRefusal(event)
+		s.log.Debug("the server rejected a request", "event", event.EventName(), "reason", rejection(event))
+	case cytube.Malformed:
+		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
+	}
+}
+
+// publishChange publishes who left, who joined, and how many are there now. Each event has an ID of its own, except
+// that a high-water mark belongs to the join or the count that may have raised it and has the same ID.
+func (s *session) publishChange(change room.Change, now time.Time) {
+	for _, user := range change.Left {
+		s.publishLeft(user.Name, now)
+	}
+	lastJoin := ""
+	for _, user := range change.Joined {
+		lastJoin = s.publishJoined(user.Name, now)
+	}
+	if lastJoin != "" {
+		s.publishHighWater(lastJoin, now)
+	}
+	if change.Connected {
+		s.publishHighWater(s.ids.Next(now), now)
+	}
+	if change.Rank && s.joined { // the rank in the channel comes after the join
+		s.publishStatus(true, now)
+	}
+}
+
+// onJoined is called after all events that the server sent while the bot joined.
+func (s *session) onJoined(name string, now time.Time) {
+	s.joined = true
+	s.speaker.Joined(now)
+	s.metrics.joined.Set(1)
+	s.reportJoined(name)
+	s.publishStatus(true, now)
+}
+
+// onChatMessage publishes a line of chat, also one that the server repeats on joining: it has the ID that it had when
+// it was new, so it fills a gap or changes nothing.
+func (s *session) onChatMessage(line cytube.ChatMessage, now time.Time) {
+	if line.HTML == "" || line.Shadow || isPseudoUser(line.User) {
+		return
+	}
+	s.publishMessage(line, now)
+	switch {
+	case !s.joined:
+		// The bot's name in the channel is not known yet, but the name with which it is about to log in is.
+		own := s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username)
+		s.speaker.Replayed(line, own)
+	case s.room.IsMe(line.User):
+		s.speaker.HeardOwn(line)
+	default:
+		s.onChatLine(line)
+	}
+}
+
+// isPseudoUser reports whether a line is the server's own, from a pseudo-user like "[server]". Names of users have no
+// brackets.
+func isPseudoUser(name string) bool { return name == "" || strings.HasPrefix(name, "[") }
+
+// rejection returns the server's text, which never quotes what somebody said.
+func rejection(event cytube.Event) string {
+	switch event := event.(type) {
+	case cytube.NoFlood:
+		return cytube.PlainText(event.Message)
+	case cytube.ErrorMsg:
+		return cytube.PlainText(event.Message)
+	case cytube.SpamFiltered:
+		return cytube.PlainText(event.Reason)
+	case cytube.QueueFail:
+		return cytube.PlainText(event.Message)
+	case cytube.Cooldown:
+		return "wait " + event.Wait.String()
+	}
+	return ""
+}
+
+// chatPermission returns whether the bot may chat, as far as the room knows.
+func chatPermission(r *room.Room) speech.Permission {
+	switch {
+	case r.Self == "" || !r.PermissionsKnown():
+		return speech.PermissionUnknown
+	case r.Me().Muted:
+		return speech.PermissionMuted
+	case !r.MayChat():
+		return speech.PermissionRankTooLow
+	}
+	return speech.PermissionGranted
+}

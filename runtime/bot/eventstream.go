@@ -1,0 +1,263 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
+)
+
+// eventStream publishes what the CyTube server sends on the subjects events.cytube.CHANNEL.EVENT, for any subscriber.
+// It uses core NATS and keeps nothing: events of the time without a connection are dropped, because subscribers want to
+// see what happens now. Events for the database take another way, the Publisher.
+type eventStream struct {
+	conn     *bus.Conn
+	subjects bus.Subjects
+	channel  string // as a token of a subject
+	metrics  *metrics
+	queue    chan queuedEvent
+}
+
+type queuedEvent struct {
+	event streamEvent
+	at    time.Time
+}
+
+// eventStreamBuffer is how many events may wait for NATS. If more do, the newest are dropped.
+const eventStreamBuffer = 1024
+
+// newEventStream returns the event stream of a channel. A nil conn: nothing is published.
+func newEventStream(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) *eventStream {
+	return &eventStream{
+		conn: conn, subjects: subjects, metrics: m, queue: make(chan queuedEvent, eventStreamBuffer),
+		channel: strings.ToLower(subjectToken(channel)), // CyTube ignores the case of a channel's name
+	}
+}
+
+// maxToken limits the length of names that the server sends.
+const maxToken = 64
+
+// subjectToken returns a name as one token of a subject.
+func subjectToken(name string) string {
+	token := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		}
+		return '_'
+	}, name)
+	return token[:min(len(token), maxToken)]
+}
+
+// suffix returns the subject of an event without the prefix. The event's name keeps its case.
+func (s *eventStream) suffix(event string) bus.Suffix {
+	return bus.Suffix("events.cytube." + s.channel + "." + subjectToken(event))
+}
+
+// Values of the metric label outcome.
+const (
+	streamPublished    = "published"
+	streamDisconnected = "disconnected"
+	streamBufferFull   = "buffer_full"
+	streamFailed       = "failed"
+)
+
+// offer queues an event, or drops it. It does not block.
+func (s *eventStream) offer(event streamEvent, at time.Time) {
+	if s.conn == nil {
+		return
+	}
+	if !s.conn.Connected() {
+		s.metrics.stream.WithLabelValues(streamDisconnected).Inc()
+		return
+	}
+	select {
+	case s.queue <- queuedEvent{event, at}:
+	default:
+		s.metrics.stream.WithLabelValues(streamBufferFull).Inc()
+	}
+}
+
+// run publishes events until ctx ends, and then those that still wait.
+func (s *eventStream) run(ctx context.Context) {
+	for {
+		select {
+		case next := <-s.queue:
+			s.publish(next)
+		case <-ctx.Done():
+			for len(s.queue) > 0 {
+				s.publish(<-s.queue)
+			}
+			return
+		}
+	}
+}
+
+func (s *eventStream) publish(next queuedEvent) {
+	next.event.PlatformData = withoutPrivate(next.event.PlatformData)
+	data, err := bus.Encode(next.event)
+	if err == nil {
+		err = s.conn.NATS().Publish(s.subjects.Subject(s.suffix(next.event.Event)), data)
+	}
+	if err != nil { // larger than the server's limit, or the connection just closed
+		s.metrics.stream.WithLabelValues(streamFailed).Inc()
+		return
+	}
+	s.metrics.stream.WithLabelValues(streamPublished).Inc()
+	s.metrics.latency.Observe(time.Since(next.at).Seconds())
+}
+
+// Names of events on the bus that differ from CyTube's.
+const (
+	eventMessage   = "message"
+	eventUserJoin  = "user_join"
+	eventUserLeave = "user_leave"
+	eventUserList  = "user_list"
+	eventPM        = "pm"
+)
+
+// streamEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
+// Event and Replayed are additions.
+type streamEvent struct {
+	Event   string `json:"event"`
+	Server  string `json:"server"`
+	Channel string `json:"channel"`
+	User    string `json:"user,omitempty"`
+	// Content is HTML as CyTube sent it.
+	Content   *string `json:"content,omitempty"`
+	Recipient string  `json:"recipient,omitempty"`
+	// UserData is about User.
+	UserData *streamUser  `json:"user_data,omitempty"`
+	Users    []streamUser `json:"users,omitzero"`
+	Count    *int         `json:"count,omitempty"`
+	// Timestamp is the event's own time in Unix seconds, or the time of its arrival if it has none.
+	Timestamp int64 `json:"timestamp"`
+	// Replayed marks a line that the server repeats to a client that joins.
+	Replayed bool `json:"replayed,omitempty"`
+	// PlatformData is what CyTube sent, without private keys.
+	PlatformData json.RawMessage `json:"platform_data,omitempty"`
+}
+
+type streamUser struct {
+	Username    string         `json:"username"`
+	Rank        float64        `json:"rank"`
+	IsAFK       bool           `json:"is_afk"`
+	IsModerator bool           `json:"is_moderator"`
+	Meta        streamUserMeta `json:"meta"`
+}
+
+type streamUserMeta struct {
+	AFK   bool `json:"afk"`
+	Muted bool `json:"muted"`
+}
+
+func newStreamUser(user cytube.User) streamUser {
+	return streamUser{
+		Username: user.Name, Rank: user.Rank, IsAFK: user.AFK, IsModerator: user.Rank >= room.ModeratorRank,
+		Meta: streamUserMeta{AFK: user.AFK, Muted: user.Muted},
+	}
+}
+
+// publishToStream offers an event to the event stream. The room must not have applied the event yet.
+func (s *session) publishToStream(arrived cytube.Arrival) {
+	event, public := s.newStreamEvent(arrived)
+	if !public {
+		return
+	}
+	event.Server, event.Channel = s.config.Channel.Server, s.config.Channel.Name
+	event.Replayed = !s.joined && event.Event == eventMessage
+	if event.Timestamp == 0 {
+		event.Timestamp = arrived.At.Unix()
+	}
+	s.stream.offer(event, arrived.At)
+}
+
+// serverWhisper is the class of lines that the server sends to moderators only. They contain aliases of IP addresses.
+const serverWhisper = "server-whisper"
+
+// newStreamEvent returns the payload for an event and whether the event is public. Lines for moderators only, lines of
+// shadow-muted users, the bot's own private messages, and the login are not.
+func (s *session) newStreamEvent(arrived cytube.Arrival) (out streamEvent, public bool) {
+	out = streamEvent{Event: arrived.Event.EventName(), PlatformData: arrived.Raw}
+	switch event := arrived.Event.(type) {
+	case cytube.Joined, cytube.Malformed, cytube.Login, cytube.NeedPassword:
+		return out, false
+	case cytube.ChatMessage:
+		out.Event, out.User, out.Content = eventMessage, event.User, &event.HTML
+		out.Timestamp = max(0, event.Time.Unix())
+		return out, !event.Shadow && event.Kind != serverWhisper
+	case cytube.PM:
+		// Only that there was a private message, not its text: everybody may subscribe.
+		out.Event, out.User, out.Recipient = eventPM, event.From, event.To
+		out.Timestamp, out.PlatformData = max(0, event.Time.Unix()), nil
+		return out, !s.room.IsMe(event.From)
+	case cytube.AddUser:
+		out.Event, out.User, out.UserData = eventUserJoin, event.User.Name, new(newStreamUser(event.User))
+	case cytube.UserLeave:
+		out.Event, out.User = eventUserLeave, event.Name
+		if user, found := s.room.Users.Find(event.Name); found {
+			out.UserData = new(newStreamUser(user))
+		}
+	case cytube.UserList:
+		out.Event, out.Count = eventUserList, new(len(event.Users))
+		out.Users = make([]streamUser, 0, len(event.Users))
+		for _, user := range event.Users {
+			out.Users = append(out.Users, newStreamUser(user))
+		}
+	}
+	return out, true
+}
+
+// privateKeys are what the server sends to moderators and not everybody may know: hashed IP addresses, other names from
+// the same address, who is shadow-muted, and the channel's password.
+var privateKeys = []string{"ip", "aliases", "smuted", "password"}
+
+// withoutPrivate returns JSON without privateKeys at any depth. It returns nil for invalid JSON.
+func withoutPrivate(raw json.RawMessage) json.RawMessage {
+	if !mayHavePrivate(raw) {
+		return raw
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber() // numbers keep their notation
+	var value any
+	if decoder.Decode(&value) != nil {
+		return nil
+	}
+	deletePrivate(value)
+	public, err := json.Marshal(value)
+	if err != nil {
+		return nil
+	}
+	return public
+}
+
+// mayHavePrivate reports whether raw has to be decoded to find out. A key can be written with escapes.
+func mayHavePrivate(raw json.RawMessage) bool {
+	for _, key := range privateKeys {
+		if bytes.Contains(raw, []byte(`"`+key+`"`)) {
+			return true
+		}
+	}
+	return bytes.Contains(raw, []byte(`\u`))
+}
+
+func deletePrivate(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range privateKeys {
+			delete(value, key)
+		}
+		for _, inner := range value {
+			deletePrivate(inner)
+		}
+	case []any:
+		for _, inner := range value {
+			deletePrivate(inner)
+		}
+	}
+}
