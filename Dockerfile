@@ -1,5 +1,6 @@
-# Both images from one file: docker build --target rosey . and docker build --target operator .
-# Static binaries, a numeric user, CA roots, nothing else: the same content that `hack/cluster/cluster image` builds without Docker.
+# Builds both images: docker build --target rosey . and docker build --target operator .
+# An image has a static binary, a numeric user and CA certificates, as those that `hack/cluster/cluster image` builds
+# without Docker.
 FROM golang:1.26.8-bookworm AS build
 ARG VERSION=dev
 ENV CGO_ENABLED=0

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# The results of a whole run: what failed, how long each part took, and the test runner's counts.
+
+# While results is set, run_go_tests writes its events and counts there.
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+failed=()
+
+# part NAME COMMAND...: runs one part, records how long it took and whether it failed, and lets the next part run.
+# Bash ignores "set -e" inside COMMAND.
+part() {
+  local name=$1
+  shift
+  timed "$name" "$@" || failed+=("$name")
+}
+
+# timed NAME COMMAND...: records how long COMMAND took. It may run in the background.
+timed() {
+  local name=$1 started=$SECONDS status=0
+  shift
+  "$@" || status=$?
+  printf '%d\t%s\n' "$((SECONDS - started))" "$name" >>"$results/steps"
+  return "$status"
+}
+
+# report_slowest prints the ten slowest parts: the scripts' own steps, and Go packages with their slowest test.
+report_slowest() {
+  echo
+  echo "The ten slowest parts (some run at the same time):"
+  { cat "$results/steps"; package_times; } | sort -rn | awk -F '\t' 'NR <= 10 { printf "%5d s  %s\n", $1, $2 }'
+}
+
+# package_times reads the events of "go test -json". An event has neither spaces nor quotes in the values used here.
+package_times() {
+  find "$results" -name 'events.*' -exec cat {} + | awk '
+    function value(name,    found) {
+      if (!match($0, "\"" name "\":\"?[^\",}]*")) return ""
+      found = substr($0, RSTART, RLENGTH)
+      sub(/^"[A-Za-z]*":"?/, "", found)
+      return found
+    }
+    /"Action":"(pass|fail)"/ && /"Elapsed":/ {
+      package = value("Package"); test = value("Test"); seconds = value("Elapsed") + 0
+      sub(/^rosey\.dev\/rosey\//, "", package)
+      if (test == "") {
+        printf "%d\t%s", seconds, package
+        if (package in slowest) printf " (%s: %d s)", slowest[package], longest[package]
+        print ""
+        delete slowest[package]; delete longest[package]
+      } else if (test !~ /\// && seconds > longest[package]) {
+        slowest[package] = test; longest[package] = seconds
+      }
+    }'
+}
+
+# report ends the run: the test runner's counts are the last lines. It returns 1 when a part failed.
+report() {
+  report_slowest
+  report_left_out
+  [ "${#failed[@]}" -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+  find "$results" -name 'counts.*' | sort | xargs -r cat
+  [ "${#failed[@]}" -eq 0 ]
+}
