@@ -20,7 +20,6 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
-	"rosey.dev/rosey/runtime/store"
 )
 
 func TestDatabaseServiceFromStartToEnd(t *testing.T) {
@@ -82,7 +81,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		}},
 		HighWater:  shownMaxima{1, 1763700003000, 2, 1763700003000},
 		UserCounts: []shownSample{{1763700002000, 1, 2}},
-		Status:     store.Status{BotName: new("Rosey")},
+		Status:     map[string]json.RawMessage{"bot_name": json.RawMessage(`"Rosey"`)},
 	}
 	if diff := cmp.Diff(want, whileRunning); diff != "" {
 		t.Errorf("shown beside the service: %s", diff)

@@ -53,7 +53,8 @@ type shown struct {
 	Users       []shownUser    `json:"users"`
 	HighWater   shownMaxima    `json:"highWater"`
 	UserCounts  []shownSample  `json:"userCounts"`
-	Status      store.Status   `json:"status"`
+	// Status is the latest value of each field.
+	Status map[string]json.RawMessage `json:"status"`
 }
 
 type shownLine struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -146,8 +147,8 @@ func (s *sharing) people(look *sqlite.Store, bot int) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if status.ChannelName != nil && *status.ChannelName != channel.Name {
-		s.Errorf("%s has the status of %s", channel.Name, *status.ChannelName)
+	if name := string(status["channel_name"]); name != "" && name != strconv.Quote(channel.Name) {
+		s.Errorf("%s has the status of %s", channel.Name, name)
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *session) publishStatus(inChannel bool, at time.Time) {
 			CurrentConnectedUsers: new(r.Connected()),
 			PlaylistItems:         new(r.Playlist.Count),
 			CurrentMediaTitle:     new(r.Playback.Media.Title),
-			CurrentMediaDuration:  new(r.Playback.Media.Seconds),
+			CurrentMediaDuration:  new(int64(r.Playback.Media.Seconds)),
 			BotStartTime:          new(s.started.Unix()),
 			BotConnected:          new(bus.Flag(inChannel)),
 			WatchingSince:         bus.Seconds{Time: r.UsersSince},

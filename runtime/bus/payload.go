@@ -51,7 +51,7 @@ type StatusData struct {
 	CurrentConnectedUsers *int     `json:"current_connected_users,omitempty"`
 	PlaylistItems         *int     `json:"playlist_items,omitempty"`
 	CurrentMediaTitle     *string  `json:"current_media_title,omitempty"`
-	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
+	CurrentMediaDuration  *int64   `json:"current_media_duration,omitempty"` // seconds
 	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
 	BotConnected          *Flag    `json:"bot_connected,omitempty"`
 	// WatchingSince is when the bot came into the channel and was told who is there; each of them has a UserJoined

@@ -29,7 +29,7 @@ var pythonBodies = []struct {
 			BotName: new("bot"), BotRank: new(3.0), BotAFK: new(bus.Flag(false)), ChannelName: new("c"),
 			CurrentChatUsers: new(5), CurrentConnectedUsers: new(7), BotStartTime: new(int64(1763700000)),
 			BotConnected: new(bus.Flag(true)), PlaylistItems: new(2), CurrentMediaTitle: new("T"),
-			CurrentMediaDuration: new(90),
+			CurrentMediaDuration: new(int64(90)),
 		}},
 	},
 	{"mark sent", `{"message_id":1}`, &bus.OutboundSentPayload{MessageID: new(int64(1))}},

@@ -113,8 +113,8 @@ func decodeInto(data []byte, payload any) error {
 	return fmt.Errorf("%w: a field has an unexpected value", errInvalid)
 }
 
-// fieldName returns a field's name on the wire, which does not include the embedded struct of Go.
-func fieldName(path string) string { return strings.TrimPrefix(path, "origin.") }
+// fieldName returns a field's name on the wire, which does not include the embedded structs of Go.
+func fieldName(path string) string { return path[strings.LastIndex(path, ".")+1:] }
 
 // The types below decode what clients send that are careless about types, or that rely on SQLite to turn a text into a
 // number. Their errors are json.UnmarshalTypeErrors, to which encoding/json adds the name of the field.
@@ -207,3 +207,5 @@ type origin struct {
 	Channel   string `json:"channel"`
 	Timestamp moment `json:"timestamp"`
 }
+
+func (o origin) from() origin { return o }

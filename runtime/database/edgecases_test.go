@@ -79,7 +79,7 @@ var edgeCases = []edgeCase{
 	{bus.StatusUpdate, `{"status_data":[1]}`, "invalid", "dead: field status_data", ""},
 	{
 		bus.StatusUpdate, `{"status_data":{"bot_name":{"a":1},"bot_rank":3,"bot_afk":true}}`, "stored",
-		`status {"bot_rank":3,"bot_afk":true}; dead: bot_name`, "",
+		`status {"bot_afk":true,"bot_rank":3}; dead: bot_name`, "",
 	},
 	{bus.StatusUpdate, `{"status_data":{"bot_name":{"a":1}}}`, "invalid", "dead: bot_name", ""},
 	{
@@ -88,7 +88,7 @@ var edgeCases = []edgeCase{
 	},
 	{
 		bus.StatusUpdate, `{"status_data":{"current_media_title":null,"playlist_items":2}}`, "stored",
-		`status {"playlist_items":2,"current_media_title":"T"}`,
+		`status {"current_media_title":"T","playlist_items":2}`,
 		"db.status.update " + `{"status_data":{"current_media_title":"T"}}`,
 	},
 

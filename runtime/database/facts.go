@@ -1,9 +1,11 @@
 package database
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,19 +15,31 @@ import (
 
 // factDecoders are the subjects on which events are published, and how each payload becomes a fact of the store.
 var factDecoders = map[bus.Suffix]func(data []byte) (store.Fact, origin, error){
-	bus.UserJoined: func(data []byte) (store.Fact, origin, error) {
-		return decodeUser(data, func(name string) store.Fact { return store.UserJoined{Username: name} })
-	},
-	bus.UserLeft: func(data []byte) (store.Fact, origin, error) {
-		return decodeUser(data, func(name string) store.Fact { return store.UserLeft{Username: name} })
-	},
-	bus.MessageLog:      decodeChatLine,
-	bus.StatsUserCount:  decodeUserCount,
-	bus.StatsHighWater:  decodeHighWater,
-	bus.StatusUpdate:    decodeStatus,
-	bus.ActionPMCommand: decodePMCommand,
-	bus.OutboundSent:    decodeOutboundSent,
-	bus.OutboundFailed:  decodeOutboundFailed,
+	bus.UserJoined:      decodePayload[joinedPayload],
+	bus.UserLeft:        decodePayload[leftPayload],
+	bus.MessageLog:      decodePayload[chatPayload],
+	bus.StatsUserCount:  decodePayload[userCountPayload],
+	bus.StatsHighWater:  decodePayload[highWaterPayload],
+	bus.StatusUpdate:    decodePayload[statusPayload],
+	bus.ActionPMCommand: decodePayload[pmCommandPayload],
+	bus.OutboundSent:    decodePayload[sentPayload],
+	bus.OutboundFailed:  decodePayload[failedPayload],
+}
+
+// payload is the body of an event, as clients send it.
+type payload interface {
+	// fact returns what happened. With an error it may return a fact all the same: what could be decoded.
+	fact() (store.Fact, error)
+	from() origin // where and when, as the client states it
+}
+
+func decodePayload[P payload](data []byte) (store.Fact, origin, error) {
+	decoded, err := decodeObject[P](data)
+	if err != nil {
+		return nil, origin{}, err
+	}
+	fact, err := decoded.fact()
+	return fact, decoded.from(), err
 }
 
 func decodeFact(suffix bus.Suffix, data []byte) (store.Fact, origin, error) {
@@ -36,105 +50,102 @@ func decodeFact(suffix bus.Suffix, data []byte) (store.Fact, origin, error) {
 	return decode(data)
 }
 
-func decodeUser(data []byte, fact func(name string) store.Fact) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		origin
-	}](data)
-	if err == nil && payload.Username == "" {
-		err = fmt.Errorf("%w: no username", errIncomplete)
+// missing returns an error if a field that a message is about is absent or empty.
+func missing(field string, value text) error {
+	if value == "" {
+		return fmt.Errorf("%w: no %s", errIncomplete, field)
 	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return fact(string(payload.Username)), payload.origin, nil
+	return nil
 }
 
-func decodeChatLine(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		Message  text `json:"message"`
-		origin
-	}](data)
-	switch {
-	case err != nil:
-	case payload.Username == "":
-		err = fmt.Errorf("%w: no username", errIncomplete)
-	case payload.Message == "":
-		err = fmt.Errorf("%w: no message", errIncomplete)
-	case strings.EqualFold(string(payload.Username), "server"):
+type userPayload struct {
+	Username text `json:"username"`
+	origin
+}
+
+type joinedPayload struct{ userPayload }
+
+func (p joinedPayload) fact() (store.Fact, error) {
+	if err := missing("username", p.Username); err != nil {
+		return nil, err
+	}
+	return store.UserJoined{Username: string(p.Username)}, nil
+}
+
+type leftPayload struct{ userPayload }
+
+func (p leftPayload) fact() (store.Fact, error) {
+	if err := missing("username", p.Username); err != nil {
+		return nil, err
+	}
+	return store.UserLeft{Username: string(p.Username)}, nil
+}
+
+type chatPayload struct {
+	userPayload
+
+	Message text `json:"message"`
+}
+
+func (p chatPayload) fact() (store.Fact, error) {
+	if err := cmp.Or(missing("username", p.Username), missing("message", p.Message)); err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(string(p.Username), "server") {
 		// The Python service does not store what the server says either.
-		err = fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
+		return nil, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
 	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return store.ChatLine{Username: string(payload.Username), Text: string(payload.Message)}, payload.origin, nil
+	return store.ChatLine{Username: string(p.Username), Text: string(p.Message)}, nil
 }
 
-func decodeUserCount(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Chat      number `json:"chat_count"`
-		Connected number `json:"connected_count"`
-		origin
-	}](data)
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return store.UserCount{Chat: int(payload.Chat), Connected: int(payload.Connected)}, payload.origin, nil
+type userCountPayload struct {
+	Chat      number `json:"chat_count"`
+	Connected number `json:"connected_count"`
+	origin
 }
 
-func decodeHighWater(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Chat      number  `json:"chat_count"`
-		Connected *number `json:"connected_count"`
-		origin
-	}](data)
-	if err != nil {
-		return nil, origin{}, err
-	}
-	mark := store.HighWater{Chat: int(payload.Chat)}
-	if payload.Connected != nil {
-		mark.Connected = new(int(*payload.Connected))
-	}
-	return mark, payload.origin, nil
+func (p userCountPayload) fact() (store.Fact, error) {
+	return store.UserCount{Chat: int(p.Chat), Connected: int(p.Connected)}, nil
 }
 
-// decodePMCommand writes the details of an action as the Python service does.
-func decodePMCommand(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		Username text `json:"username"`
-		Command  text `json:"command"`
-		Args     text `json:"args"`
-		Result   text `json:"result"`
-		Error    text `json:"error"`
-		origin
-	}](data)
-	switch {
-	case err != nil:
-	case payload.Username == "":
-		err = fmt.Errorf("%w: no username", errIncomplete)
-	case payload.Command == "":
-		err = fmt.Errorf("%w: no command", errIncomplete)
+type highWaterPayload struct {
+	Chat      number  `json:"chat_count"`
+	Connected *number `json:"connected_count"`
+	origin
+}
+
+func (p highWaterPayload) fact() (store.Fact, error) {
+	mark := store.HighWater{Chat: int(p.Chat)}
+	if p.Connected != nil {
+		mark.Connected = new(int(*p.Connected))
 	}
-	if err != nil {
-		return nil, origin{}, err
+	return mark, nil
+}
+
+type pmCommandPayload struct {
+	userPayload
+
+	Command text `json:"command"`
+	Args    text `json:"args"`
+	Result  text `json:"result"`
+	Error   text `json:"error"`
+}
+
+// fact writes the details of an action as the Python service does.
+func (p pmCommandPayload) fact() (store.Fact, error) {
+	if err := cmp.Or(missing("username", p.Username), missing("command", p.Command)); err != nil {
+		return nil, err
 	}
-	if payload.Result == "" {
-		payload.Result = "unknown"
-	}
-	details := []string{"cmd=" + string(payload.Command)}
+	details := "cmd=" + string(p.Command)
 	for _, part := range []struct {
 		name  string
 		value text
-	}{{"args", payload.Args}, {"result", payload.Result}, {"error", payload.Error}} {
+	}{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error}} {
 		if part.value != "" {
-			details = append(details, part.name+"="+string(part.value))
+			details += ", " + part.name + "=" + string(part.value)
 		}
 	}
-	return store.Action{
-		Username: string(payload.Username), Type: store.ActionPMCommand, Details: strings.Join(details, ", "),
-	}, payload.origin, nil
+	return store.Action{Username: string(p.Username), Type: store.ActionPMCommand, Details: details}, nil
 }
 
 // errNoMessageID and errNoRetryCount mark reports of outbound lines that lack a required field. The Python service
@@ -144,111 +155,38 @@ var (
 	errNoRetryCount = fmt.Errorf("%w: field retry_count is missing", errInvalid)
 )
 
-func decodeOutboundSent(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		MessageID        *number `json:"message_id"`
-		MessageTimestamp moment  `json:"message_timestamp"`
-		origin
-	}](data)
-	if err == nil && payload.MessageID == nil {
-		err = errNoMessageID
-	}
-	if err != nil {
-		return nil, origin{}, err
-	}
-	return store.OutboundSent{
-		ID: int64(*payload.MessageID), EnqueuedAt: payload.MessageTimestamp.Time,
-	}, payload.origin, nil
+type sentPayload struct {
+	MessageID        *number `json:"message_id"`
+	MessageTimestamp moment  `json:"message_timestamp"`
+	origin
 }
 
-func decodeOutboundFailed(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		MessageID        *number  `json:"message_id"`
-		MessageTimestamp moment   `json:"message_timestamp"`
-		RetryCount       *number  `json:"retry_count"`
-		Error            text     `json:"error"`
-		Permanent        bus.Flag `json:"permanent"`
-		origin
-	}](data)
-	switch {
-	case err != nil:
-	case payload.MessageID == nil:
-		err = errNoMessageID
-	case payload.RetryCount == nil:
-		err = errNoRetryCount
+func (p sentPayload) fact() (store.Fact, error) {
+	if p.MessageID == nil {
+		return nil, errNoMessageID
 	}
-	if err != nil {
-		return nil, origin{}, err
+	return store.OutboundSent{ID: int64(*p.MessageID), EnqueuedAt: p.MessageTimestamp.Time}, nil
+}
+
+type failedPayload struct {
+	sentPayload
+
+	RetryCount *number  `json:"retry_count"`
+	Error      text     `json:"error"`
+	Permanent  bus.Flag `json:"permanent"`
+}
+
+func (p failedPayload) fact() (store.Fact, error) {
+	switch {
+	case p.MessageID == nil:
+		return nil, errNoMessageID
+	case p.RetryCount == nil:
+		return nil, errNoRetryCount
 	}
 	return store.OutboundFailed{
-		ID: int64(*payload.MessageID), EnqueuedAt: payload.MessageTimestamp.Time, Attempts: int(*payload.RetryCount),
-		Error: string(payload.Error), Permanent: bool(payload.Permanent),
-	}, payload.origin, nil
-}
-
-// statusFields decode the fields of a status. Other fields are ignored, and so is null.
-var statusFields = map[string]func(status *store.Status, data []byte) error{
-	"bot_name":                statusField(func(s *store.Status, v text) { s.BotName = new(string(v)) }),
-	"bot_rank":                statusField(func(s *store.Status, v decimal) { s.BotRank = new(float64(v)) }),
-	"bot_afk":                 statusField(func(s *store.Status, v bus.Flag) { s.BotAFK = new(bool(v)) }),
-	"channel_name":            statusField(func(s *store.Status, v text) { s.ChannelName = new(string(v)) }),
-	"current_chat_users":      statusField(func(s *store.Status, v number) { s.CurrentChatUsers = new(int(v)) }),
-	"current_connected_users": statusField(func(s *store.Status, v number) { s.CurrentConnectedUsers = new(int(v)) }),
-	"playlist_items":          statusField(func(s *store.Status, v number) { s.PlaylistItems = new(int(v)) }),
-	"current_media_title":     statusField(func(s *store.Status, v text) { s.CurrentMediaTitle = new(string(v)) }),
-	"current_media_duration":  statusField(func(s *store.Status, v decimal) { s.CurrentMediaDuration = new(int(v)) }),
-	"bot_start_time":          statusField(func(s *store.Status, v decimal) { s.BotStartTime = new(int64(v)) }),
-	"bot_connected":           statusField(func(s *store.Status, v bus.Flag) { s.BotConnected = new(bool(v)) }),
-	"watching_since":          statusField(func(s *store.Status, v bus.Seconds) { s.WatchingSince = &v.Time }),
-}
-
-func statusField[V any](set func(*store.Status, V)) func(*store.Status, []byte) error {
-	return func(status *store.Status, data []byte) error {
-		var value *V
-		if err := json.Unmarshal(data, &value); err != nil {
-			return fmt.Errorf("decoding: %w", err)
-		}
-		if value != nil {
-			set(status, *value)
-		}
-		return nil
-	}
-}
-
-// decodeStatus decodes each field separately, so that one that cannot be decoded does not lose the others. It may
-// return a fact and an error.
-func decodeStatus(data []byte) (store.Fact, origin, error) {
-	payload, err := decodeObject[struct {
-		StatusData map[string]json.RawMessage `json:"status_data"`
-		origin
-	}](data)
-	if err != nil {
-		return nil, origin{}, err
-	}
-	var status store.Status
-	var known int
-	var bad []string
-	for name, value := range payload.StatusData {
-		set, ok := statusFields[name]
-		switch {
-		case !ok:
-		case set(&status, value) != nil:
-			bad = append(bad, name)
-		default:
-			known++
-		}
-	}
-	if len(bad) > 0 {
-		slices.Sort(bad)
-		err = fmt.Errorf("%w: status fields of a wrong type: %s", errInvalid, strings.Join(bad, ", "))
-	}
-	switch {
-	case known > 0:
-		return status, payload.origin, err
-	case err == nil:
-		err = fmt.Errorf("%w: no status", errIncomplete)
-	}
-	return nil, origin{}, err
+		ID: int64(*p.MessageID), EnqueuedAt: p.MessageTimestamp.Time, Attempts: int(*p.RetryCount),
+		Error: string(p.Error), Permanent: bool(p.Permanent),
+	}, nil
 }
 
 // reportError returns what the sender of a report is told about a report that cannot be decoded.
@@ -257,4 +195,88 @@ func reportError(err error) string {
 		return "retry_count: expected a whole number"
 	}
 	return "message_id: expected a whole number"
+}
+
+type statusPayload struct {
+	StatusData map[string]json.RawMessage `json:"status_data"`
+	origin
+}
+
+// statusTypes are the types of the fields of a status by their names on the wire.
+var statusTypes = func() map[string]reflect.Type {
+	types := map[string]reflect.Type{}
+	for field := range reflect.TypeFor[bus.StatusData]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		types[name] = field.Type
+	}
+	return types
+}()
+
+// fact decodes each field separately, so that one that cannot be decoded does not lose the others. Unknown fields and
+// null are ignored.
+func (p statusPayload) fact() (store.Fact, error) {
+	status := store.Status{Fields: map[string]json.RawMessage{}}
+	decoded := 0
+	var bad []string
+	for name, data := range p.StatusData {
+		declared, known := statusTypes[name]
+		if !known {
+			continue
+		}
+		if err := setStatusField(&status, name, declared, data); err != nil {
+			bad = append(bad, name)
+			continue
+		}
+		decoded++
+	}
+	var err error
+	switch {
+	case len(bad) > 0:
+		slices.Sort(bad)
+		err = fmt.Errorf("%w: status fields of a wrong type: %s", errInvalid, strings.Join(bad, ", "))
+	case decoded == 0:
+		err = fmt.Errorf("%w: no status", errIncomplete)
+	}
+	if decoded == 0 {
+		return nil, err
+	}
+	return status, err
+}
+
+// setStatusField decodes a field as leniently as those of other payloads, and sets it in the form that is stored.
+func setStatusField(status *store.Status, name string, declared reflect.Type, data []byte) (err error) {
+	if string(data) == "null" {
+		return nil
+	}
+	var value any
+	switch declared {
+	case reflect.TypeFor[bus.Seconds](): // watching_since
+		var at bus.Seconds
+		if err = json.Unmarshal(data, &at); err == nil {
+			status.WatchingSince = &at.Time
+		}
+		return err //nolint:wrapcheck // the caller only needs to know that there is one
+	case reflect.TypeFor[*string]():
+		value, err = convertField(data, func(v text) any { return store.CleanText(string(v)) })
+	case reflect.TypeFor[*float64]():
+		value, err = convertField(data, func(v decimal) any { return float64(v) })
+	case reflect.TypeFor[*int64](): // times and durations, whose fractions are cut off
+		value, err = convertField(data, func(v decimal) any { return int64(v) })
+	case reflect.TypeFor[*int]():
+		value, err = convertField(data, func(v number) any { return int64(v) })
+	default:
+		value, err = convertField(data, func(v bus.Flag) any { return bool(v) })
+	}
+	if err == nil {
+		status.Fields[name], err = json.Marshal(value)
+	}
+	return err //nolint:wrapcheck // as above
+}
+
+func convertField[V any](data []byte, convert func(V) any) (any, error) {
+	var value V
+	if err := json.Unmarshal(data, &value); err != nil {
+		return nil, err //nolint:wrapcheck // as above
+	}
+	return convert(value), nil
 }

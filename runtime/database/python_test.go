@@ -1,12 +1,12 @@
 package database_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/store"
 )
 
 // The Python bot's exact messages, and what must be stored for them.
@@ -49,12 +49,13 @@ func TestPythonBotIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	same(t, "status", store.Status{
-		BotName: new("bot"), BotRank: new(3.0), BotAFK: new(false), ChannelName: new("c"),
-		CurrentChatUsers: new(5), CurrentConnectedUsers: new(7), PlaylistItems: new(2),
-		CurrentMediaTitle: new("T"), CurrentMediaDuration: new(90), BotStartTime: new(int64(1763700000)),
-		BotConnected: new(true),
-	}, status)
+	encoded, err := json.Marshal(status)
+	if err != nil {
+		t.Error(err)
+	}
+	same(t, "status", `{"bot_afk":false,"bot_connected":true,"bot_name":"bot","bot_rank":3,"bot_start_time":1763700000,`+
+		`"channel_name":"c","current_chat_users":5,"current_connected_users":7,"current_media_duration":90,`+
+		`"current_media_title":"T","playlist_items":2}`, string(encoded))
 }
 
 // Requests of the Python bot and of others, and the replies that the Python service gives to them.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -75,58 +74,14 @@ type Action struct {
 // ActionPMCommand is the Action.Type of a command by private message.
 const ActionPMCommand = "pm_command"
 
-// Status is the bot's state. A nil field leaves the stored value unchanged. The names of the fields in JSON are those
-// under which they are stored; this is their only list in the store.
+// Status is the bot's state.
 type Status struct {
-	BotName               *string  `json:"bot_name,omitempty"`
-	BotRank               *float64 `json:"bot_rank,omitempty"`
-	BotAFK                *bool    `json:"bot_afk,omitempty"`
-	ChannelName           *string  `json:"channel_name,omitempty"`
-	CurrentChatUsers      *int     `json:"current_chat_users,omitempty"`
-	CurrentConnectedUsers *int     `json:"current_connected_users,omitempty"`
-	PlaylistItems         *int     `json:"playlist_items,omitempty"`
-	CurrentMediaTitle     *string  `json:"current_media_title,omitempty"`
-	CurrentMediaDuration  *int     `json:"current_media_duration,omitempty"` // seconds
-	BotStartTime          *int64   `json:"bot_start_time,omitempty"`         // Unix seconds
-	BotConnected          *bool    `json:"bot_connected,omitempty"`
+	// Fields are values in JSON by their names, which package bus defines. Each is stored as a row of its own, because
+	// each has its own last writer. A field that is absent leaves the stored value unchanged.
+	Fields map[string]json.RawMessage
 	// WatchingSince is when the bot joined and knew who was there. It starts a Watch, and everyone who was there has a
-	// UserJoined of exactly this time. It is not a field with a last writer.
-	WatchingSince *time.Time `json:"-"`
-}
-
-// Fields returns the fields that are set, as JSON by their names. Each is stored as a row of its own, because each has
-// its own last writer.
-func (s Status) Fields() (map[string]string, error) {
-	encoded, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a status: %w", err)
-	}
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(encoded, &raw); err != nil {
-		return nil, fmt.Errorf("splitting a status into its fields: %w", err)
-	}
-	fields := make(map[string]string, len(raw))
-	for name, value := range raw {
-		fields[name] = string(value)
-	}
-	return fields, nil
-}
-
-// StatusFromFields is the inverse of Fields. It ignores fields that a later version stored.
-func StatusFromFields(fields map[string]string) (Status, error) {
-	raw := make(map[string]json.RawMessage, len(fields))
-	for name, value := range fields {
-		raw[name] = json.RawMessage(value)
-	}
-	encoded, err := json.Marshal(raw)
-	if err != nil {
-		return Status{}, fmt.Errorf("joining the fields of a status: %w", err)
-	}
-	var status Status
-	if err := json.Unmarshal(encoded, &status); err != nil {
-		return Status{}, fmt.Errorf("decoding a status: %w", err)
-	}
-	return status, nil
+	// UserJoined of exactly this time. Nil: unknown.
+	WatchingSince *time.Time
 }
 
 // OutboundSent reports that an outbound message appeared in the channel. It wins over every failure of the message,
@@ -200,9 +155,11 @@ func normalizeFact(fact Fact) Fact {
 			Username: CleanText(fact.Username), Type: CleanText(fact.Type), Details: CleanText(fact.Details),
 		})
 	case Status:
-		fact.BotName = cleanPointer(fact.BotName)
-		fact.ChannelName = cleanPointer(fact.ChannelName)
-		fact.CurrentMediaTitle = cleanPointer(fact.CurrentMediaTitle)
+		fields := make(map[string]json.RawMessage, len(fact.Fields))
+		for name, value := range fact.Fields {
+			fields[CleanText(name)] = json.RawMessage(CleanText(string(value)))
+		}
+		fact.Fields = fields
 		if fact.WatchingSince != nil {
 			fact.WatchingSince = new(time.UnixMilli(fact.WatchingSince.UnixMilli()).UTC())
 		}
@@ -228,12 +185,4 @@ func withUser(name string, fact Fact) Fact {
 func CleanText(text string) string {
 	const replacement = "\uFFFD"
 	return strings.ReplaceAll(strings.ToValidUTF8(text, replacement), "\x00", replacement)
-}
-
-func cleanPointer(text *string) *string {
-	if text == nil {
-		return nil
-	}
-	clean := CleanText(*text)
-	return &clean
 }

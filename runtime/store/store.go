@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 )
@@ -53,8 +54,8 @@ type Store interface {
 	HighWater(ctx context.Context, channel Channel) (Maxima, error)
 	// UserCounts returns the newest limit samples of a channel, oldest first.
 	UserCounts(ctx context.Context, channel Channel, limit int) ([]CountSample, error)
-	// Status returns the bot's state. Fields that were never stored are nil.
-	Status(ctx context.Context, channel Channel) (Status, error)
+	// Status returns the bot's state as the latest value of each field; see Status.Fields.
+	Status(ctx context.Context, channel Channel) (map[string]json.RawMessage, error)
 	// Actions returns the newest limit actions of a channel, oldest first.
 	Actions(ctx context.Context, channel Channel, limit int) ([]PastAction, error)
 

@@ -35,9 +35,7 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 		}
 		b := newBatch()
 		for _, event := range normal {
-			if err := b.add(event, channels[foldChannel(event.Channel)]); err != nil {
-				return fmt.Errorf("storing %T %s: %w", event.Fact, event.ID, err)
-			}
+			b.add(event, channels[foldChannel(event.Channel)])
 		}
 		return b.write(ctx, tx)
 	})
@@ -108,7 +106,7 @@ func newBatch() *batch {
 	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}}
 }
 
-func (b *batch) add(event store.Event, channel channelRow) error {
+func (b *batch) add(event store.Event, channel channelRow) {
 	at := event.At.UnixMilli()
 	switch fact := event.Fact.(type) {
 	case store.UserJoined:
@@ -126,17 +124,14 @@ func (b *batch) add(event store.Event, channel channelRow) error {
 		}
 		b.highWater = append(b.highWater, []any{channel.id, int64(fact.Chat), at, int64(connected), at})
 	case store.Status:
-		return b.addStatus(event.ID, channel, fact, at)
+		b.addStatus(event.ID, channel, fact, at)
 	case store.Action:
 		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
 	case store.OutboundSent:
 		b.sent = append(b.sent, sentArguments(fact, at))
 	case store.OutboundFailed:
 		b.failed = append(b.failed, failedArguments(fact, at))
-	default:
-		return fmt.Errorf("%w: unknown type of fact %T", store.ErrRejected, fact)
 	}
-	return nil
 }
 
 func (b *batch) insert(table Table, id string, rest ...any) {
@@ -164,18 +159,13 @@ func (b *batch) chatLine(id string, channel channelRow, line store.ChatLine, at 
 	b.seen(channel.id, line.Username, at)
 }
 
-func (b *batch) addStatus(id string, channel channelRow, status store.Status, at int64) error {
-	fields, err := status.Fields()
-	if err != nil {
-		return fmt.Errorf("%w: %w", store.ErrRejected, err)
-	}
+func (b *batch) addStatus(id string, channel channelRow, status store.Status, at int64) {
 	if since := status.WatchingSince; since != nil {
 		b.watches = append(b.watches, []any{channel.id, since.UnixMilli(), max(at, since.UnixMilli())})
 	}
-	for field, value := range fields {
-		b.status = append(b.status, []any{channel.id, field, value, at, id})
+	for field, value := range status.Fields {
+		b.status = append(b.status, []any{channel.id, field, string(value), at, id})
 	}
-	return nil
 }
 
 // seen merges as userSQL does.

@@ -2,7 +2,7 @@ package relational
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -143,22 +143,15 @@ func (s Store) HighWater(ctx context.Context, channel store.Channel) (store.Maxi
 }
 
 // Status implements store.Store.
-func (s Store) Status(ctx context.Context, channel store.Channel) (store.Status, error) {
+func (s Store) Status(ctx context.Context, channel store.Channel) (map[string]json.RawMessage, error) {
 	const query = `SELECT field, value FROM status WHERE channel_id = ` + channelID
-	type column struct{ field, value string }
-	columns, err := selectIn(ctx, s.db, query, channel, nil, func(row *column) []any {
-		return []any{&row.field, &row.value}
+	type fieldRow struct{ name, value string }
+	rows, err := selectIn(ctx, s.db, query, channel, nil, func(row *fieldRow) []any {
+		return []any{&row.name, &row.value}
 	})
-	if err != nil {
-		return store.Status{}, err
+	fields := map[string]json.RawMessage{}
+	for _, row := range rows {
+		fields[row.name] = json.RawMessage(row.value)
 	}
-	fields := map[string]string{}
-	for _, row := range columns {
-		fields[row.field] = row.value
-	}
-	status, err := store.StatusFromFields(fields)
-	if err != nil {
-		return store.Status{}, fmt.Errorf("reading the status: %w", err)
-	}
-	return status, nil
+	return fields, err
 }

@@ -1,9 +1,9 @@
-// Package storetest is the contract of store.Store as tests, to be run against every store.
 package storetest
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -12,162 +12,213 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// Run tests the stores that open makes. Each must be new, empty and closed when its test ends.
+// tests are the contract. Each gets an empty store.
+var tests = map[string]func(t storeTest){
+	"identity":                       identity,
+	"empty store":                    emptyStore,
+	"events merge":                   eventsMerge,
+	"batch is all or nothing":        allOrNothing,
+	"concurrent use":                 concurrentUse,
+	"chat lines":                     chatLines,
+	"recent chat":                    recentChat,
+	"lines of one millisecond":       oneMillisecond,
+	"text":                           unsafeText,
+	"events without a user":          withoutUser,
+	"top chatters":                   topChatters,
+	"spellings of a name":            spellings,
+	"users":                          users,
+	"one user":                       oneUser,
+	"unseen leaves":                  unseenLeaves,
+	"high water":                     highWater,
+	"user counts":                    userCounts,
+	"status":                         status,
+	"actions":                        actions,
+	"channels":                       channels,
+	"outbound order":                 outboundOrder,
+	"outbound channels":              outboundChannels,
+	"outbound client IDs":            outboundClientIDs,
+	"outbound claims":                outboundClaims,
+	"outbound claimed since":         outboundClaimedSince,
+	"outbound back-off":              outboundBackOff,
+	"outbound failures":              outboundFailures,
+	"outbound ID assigned again":     outboundReassignedID,
+	"outbound late failure":          outboundLateFailure,
+	"outbound reports not applied":   outboundUnappliedReports,
+	"outbound restarted claimant":    outboundRestartedClaimant,
+	"outbound reports merge":         outboundReportsMerge,
+	"outbound offered too often":     outboundMaxOffers,
+	"key-value":                      keyValue,
+	"key-value expiry":               keyValueExpiry,
+	"key-value list":                 keyValueList,
+	"prune chat":                     pruneChat,
+	"prune user counts and outbound": pruneOthers,
+	"optimize and size":              optimize,
+	"dead letters":                   deadLetters,
+}
+
+// Run tests the stores that open returns. Each must be new and empty, and open closes it at the end of its test.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
-	for name, test := range map[string]func(t *testing.T, s store.Store){
-		"identity":                 identity,
-		"any order and repetition": anyOrderAndRepetition,
-		"nothing stored":           nothingStored,
-		"all or nothing":           allOrNothing,
-		"concurrent use":           concurrentUse,
-		"chat lines":               chatLines,
-		"recent chat":              recentChat,
-		"one millisecond":          oneMillisecond,
-		"user names":               userNames,
-		"users":                    users,
-		"who leaves unseen":        unseen,
-		"top chatters":             topChatters,
-		"high water":               highWater,
-		"user counts":              userCounts,
-		"status":                   status,
-		"channels":                 channels,
-		"unsafe text":              unsafeText,
-		"nobody":                   nobody,
-		"actions":                  actions,
-		"one user":                 oneUser,
-		"outbound":                 outbound,
-		"outbound channels":        outboundChannels,
-		"outbound client ids":      outboundClientIDs,
-		"outbound claims":          outboundClaims,
-		"outbound claimed since":   outboundClaimedSince,
-		"outbound back-off":        outboundBackOff,
-		"outbound failures":        outboundFailures,
-		"outbound other row":       outboundOtherRow,
-		"outbound late failure":    outboundLateFailure,
-		"outbound reports pending": outboundUnappliedReports,
-		"outbound restarted":       outboundRestartedClaimant,
-		"outbound reports merge":   outboundReportsMerge,
-		"outbound stuck":           outboundStuck,
-		"key-value":                keyValue,
-		"key-value expiry":         keyValueExpiry,
-		"key-value list":           keyValueList,
-		"prune chat":               pruneChat,
-		"prune":                    prune,
-		"upkeep":                   upkeep,
-		"dead letters":             deadLetters,
-	} {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, open(t))
+			test(storeTest{t, open(t)})
 		})
 	}
 }
 
-var movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
-
-// clock is the moment n seconds into the evening.
-func clock(n float64) time.Time { return time.UnixMilli(1763700000000 + int64(n*1000)).UTC() }
-
-// happened makes an event whose id sorts by time and then by the order of the arguments of the test.
-func happened(n float64, fact store.Fact) store.Event {
-	return store.Event{
-		ID: fmt.Sprintf("%012x-%v", clock(n).UnixMilli(), fact), Channel: movies, At: clock(n), Fact: fact,
-	}
+// storeTest is a test of one store.
+type storeTest struct {
+	*testing.T
+	store.Store
 }
 
-func said(n float64, user, text string) store.Event {
-	return happened(n, store.ChatLine{Username: user, Text: text})
+var (
+	movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
+	music  = store.Channel{Server: "https://cytu.be", Name: "Music"}
+	other  = store.Channel{Server: "https://other.example", Name: "Movies"}
+)
+
+// unlimited is a limit above the number of rows of any test.
+const unlimited = 1 << 30
+
+// at returns a time, n seconds after the start of the test's events.
+func at(n float64) time.Time { return time.UnixMilli(1763700000000 + int64(n*1000)).UTC() }
+
+// event returns an event in movies whose ID sorts by time.
+func event(n float64, fact store.Fact) store.Event {
+	return store.Event{ID: fmt.Sprintf("%012x-%v", at(n).UnixMilli(), fact), Channel: movies, At: at(n), Fact: fact}
 }
 
-func apply(t *testing.T, s store.Store, events ...store.Event) {
+func chatLine(n float64, user, text string) store.Event {
+	return event(n, store.ChatLine{Username: user, Text: text})
+}
+
+// field returns a status with one field.
+func field(name string, value any) store.Status {
+	return store.Status{Fields: map[string]json.RawMessage{name: json.RawMessage(fmt.Sprint(value))}}
+}
+
+// must fails the test if a call of the store returned an error.
+func must[T any](t storeTest) func(result T, err error) T {
 	t.Helper()
-	if err := s.Apply(t.Context(), events); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// must fails the test unless a question to the store was answered.
-func must[T any](t *testing.T) func(answer T, err error) T {
-	t.Helper()
-	return func(answer T, err error) T {
+	return func(result T, err error) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return answer
+		return result
 	}
 }
 
-func same[T any](t *testing.T, what string, want, got T) {
+func same[T any](t storeTest, what string, want, got T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-// tables is everything that a store says about a channel.
-type tables struct {
+func (t storeTest) apply(events ...store.Event) {
+	t.Helper()
+	if err := t.Apply(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rows is everything that can be read of a channel, except keys.
+type rows struct {
 	Chat    []store.RecentLine
 	Top     []store.Chatter
 	Users   []store.User
 	Maxima  store.Maxima
 	Counts  []store.CountSample
-	Status  store.Status
+	Status  map[string]json.RawMessage
 	Actions []store.PastAction
-	Waiting []store.OutboundMessage
+	Due     []store.OutboundMessage
 }
 
-const all = 1 << 30
-
-func read(t *testing.T, s store.Store, channel store.Channel) tables {
+func (t storeTest) read(channel store.Channel) rows {
 	t.Helper()
 	ctx := t.Context()
-	return tables{
-		Chat:    must[[]store.RecentLine](t)(s.RecentChat(ctx, channel, all)),
-		Top:     must[[]store.Chatter](t)(s.TopChatters(ctx, channel, all)),
-		Users:   must[[]store.User](t)(s.Users(ctx, channel)),
-		Maxima:  must[store.Maxima](t)(s.HighWater(ctx, channel)),
-		Counts:  must[[]store.CountSample](t)(s.UserCounts(ctx, channel, all)),
-		Status:  must[store.Status](t)(s.Status(ctx, channel)),
-		Actions: must[[]store.PastAction](t)(s.Actions(ctx, channel, all)),
-		Waiting: must[[]store.OutboundMessage](t)(s.Outbound(ctx, channel, store.OutboundQuery{
-			Limit: all, MaxRetries: all, Now: clock(0),
-		})),
+	return rows{
+		Chat:    must[[]store.RecentLine](t)(t.RecentChat(ctx, channel, unlimited)),
+		Top:     must[[]store.Chatter](t)(t.TopChatters(ctx, channel, unlimited)),
+		Users:   must[[]store.User](t)(t.Users(ctx, channel)),
+		Maxima:  must[store.Maxima](t)(t.HighWater(ctx, channel)),
+		Counts:  must[[]store.CountSample](t)(t.UserCounts(ctx, channel, unlimited)),
+		Status:  must[map[string]json.RawMessage](t)(t.Status(ctx, channel)),
+		Actions: must[[]store.PastAction](t)(t.Actions(ctx, channel, unlimited)),
+		Due:     t.outbound(channel, store.OutboundQuery{Limit: unlimited, MaxRetries: unlimited, Now: at(0)}),
 	}
 }
 
-func nothingStored(t *testing.T, s store.Store) {
-	apply(t, s)
-	want := tables{
-		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{},
-		Counts: []store.CountSample{}, Actions: []store.PastAction{}, Waiting: []store.OutboundMessage{},
+func emptyStore(t storeTest) {
+	t.apply()
+	want := rows{
+		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{}, Counts: []store.CountSample{},
+		Status: map[string]json.RawMessage{}, Actions: []store.PastAction{}, Due: []store.OutboundMessage{},
 	}
-	same(t, "an empty store", want, read(t, s, movies))
-	reportSent(t, s, 4711, 0)
-	same(t, "after a report on an unknown message", want, read(t, s, movies))
+	same(t, "an empty store", want, t.read(movies))
+	t.reportSent(4711, 0)
+	same(t, "after a report on an unknown message", want, t.read(movies))
 }
 
-func texts(lines []store.RecentLine) (all []string) {
-	for _, line := range lines {
-		all = append(all, line.Text)
-	}
-	return all
-}
+var fillChannels = []store.Channel{movies, music, other}
 
-func recent(t *testing.T, s store.Store, limit int) []string {
+// Fill stores rows of every kind in several channels: random events of a seed, outbound messages in every state, keys,
+// dead letters and imported totals.
+func Fill(t *testing.T, target store.Importer, seed uint64) {
 	t.Helper()
-	return texts(must[[]store.RecentLine](t)(s.RecentChat(t.Context(), movies, limit)))
+	s := storeTest{t, target}
+	for i, channel := range fillChannels {
+		events := in(channel, randomEvents(rand.New(rand.NewPCG(seed, uint64(i)))))
+		for j := range events {
+			events[j].ID += channel.Server
+		}
+		s.apply(events...)
+		s.fillOutbound(channel)
+		s.set(store.KVKey{Channel: channel, Plugin: "dice", Key: "best"}, fmt.Sprintf(`{"n": %d}`, i), 0, 0)
+		s.set(store.KVKey{Channel: channel, Plugin: "dice", Key: "ü"}, `"expires"`, 0, 1000)
+		imported := []store.ImportedUser{{
+			Username: "Alice", FirstSeen: at(-100), LastSeen: at(-50), Lines: 7, Twice: 2, Connected: 90e9,
+		}}
+		if err := target.ImportUsers(t.Context(), channel, imported); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.addDeadLetters(
+		store.NewDeadLetter("db.message.log", "a/db.message.log", "not JSON", []byte("{\x00\xff"), at(1)),
+		store.NewDeadLetter("db.user.left", "", "empty", nil, at(2)),
+	)
 }
 
-func lines(ctx context.Context, t *testing.T, s store.Store) (count int) {
+var lineWithClientID = store.OutboundLine{Text: "with client ID", ClientID: "client", At: at(8)}
+
+func (t storeTest) fillOutbound(channel store.Channel) {
 	t.Helper()
-	chatters, err := s.TopChatters(ctx, movies, all)
-	if err != nil {
-		t.Fatal(err)
+	t.enqueue(channel, 1, "queued")
+	t.reportSent(t.enqueue(channel, 2, "sent"), 3)
+	t.reportFailed(5, store.OutboundFailed{ID: t.enqueue(channel, 4, "failed"), Error: "muted"})
+	abandoned := t.enqueue(channel, 6, "abandoned")
+	t.reportFailed(7, store.OutboundFailed{ID: abandoned, Error: "banned", Permanent: true})
+	must[int64](t)(t.Enqueue(t.Context(), channel, lineWithClientID))
+}
+
+// Same compares the identities of two stores, and everything that can be read of the rows that Fill stored.
+func Same(t *testing.T, wantStore, gotStore store.Store) {
+	t.Helper()
+	ctx, want, got := t.Context(), storeTest{t, wantStore}, storeTest{t, gotStore}
+	same(want, "identity", must[string](want)(want.Identity(ctx)), must[string](got)(got.Identity(ctx)))
+	for _, channel := range fillChannels {
+		same(want, channel.Server+" "+channel.Name, want.read(channel), got.read(channel))
+		for _, name := range []string{"best", "ü"} {
+			for _, now := range []float64{1, 2000} {
+				key := store.KVKey{Channel: channel, Plugin: "dice", Key: name}
+				same(want, "key "+name, want.get(key, now), got.get(key, now))
+			}
+		}
+		same(want, "ID of the line with a client ID", must[int64](want)(want.Enqueue(ctx, channel, lineWithClientID)),
+			must[int64](got)(got.Enqueue(ctx, channel, lineWithClientID)))
 	}
-	for _, chatter := range chatters {
-		count += chatter.Lines
-	}
-	return count
+	same(want, "dead letters", want.deadLetters(0, unlimited), got.deadLetters(0, unlimited))
 }
