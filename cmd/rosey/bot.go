@@ -5,23 +5,24 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/bot"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
 func newBotCommand() *cobra.Command {
-	var flags *settings
+	var flags *configFlags
 	command := &cobra.Command{
 		Use:   "bot",
-		Short: "Run the bot: sit in the channel and publish on NATS what happens there",
+		Short: "Run the bot: join the channel and publish on NATS what happens there",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			component, err := newComponent(status.BotComponent, flags, command.ErrOrStderr())
@@ -31,77 +32,147 @@ func newBotCommand() *cobra.Command {
 			return failed(component.runBot(command.Context()))
 		},
 	}
-	flags = newSettings(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), config.Keys())
+	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), config.Keys())
 	return command
 }
 
 func (c *component) runBot(ctx context.Context) error {
 	if c.config.Mode == config.ModeDirect {
-		work, checks := c.newDirectBot()
-		return c.run(ctx, work, checks...)
+		return c.run(ctx, c.newDirectBot())
 	}
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	work, checks := c.newBot(conn, c.bind(conn))
-	return c.run(ctx, work, checks...)
+	binding := c.newBinding(conn)
+	work := c.newBot(conn, binding)
+	work.checks = append([]func() status.Check{conn.Check, binding.Check}, work.checks...)
+	return c.run(ctx, work)
 }
 
-// newBot makes the bot and what it publishes with: its work, until the context ends, and its checks.
-func (c *component) newBot(
-	conn *bus.Conn, binding *bus.Binding,
-) (work func(context.Context) error, checks []func() status.Check) {
-	fallback := c.newFallback()
-	pub := publisher.New(publisher.Options{
+// newBot returns a bot that uses a database service over NATS. Without a binding it uses no stream.
+func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
+	needed := []task{func(ctx context.Context) error { return watchConnection(ctx, conn) }}
+	options := publisher.Options{
 		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
-		Store: fallback.sink(),
-	})
+	}
+	fallback := c.newFallback()
+	if fallback != nil {
+		options.Store = fallback
+		needed = append(needed, fallback.RunOnDemand)
+	}
+	pub := publisher.New(options)
+	newRequester := func(serviceAbsent func()) bot.Requester {
+		service := bus.NewRequester(conn, c.subjects, serviceAbsent)
+		if fallback == nil {
+			return service
+		}
+		return database.Fallback{Service: service, Database: fallback, Log: c.log}
+	}
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  pub,
-		Requester:  fallback.behind(bus.NewRequester(conn, c.subjects, pub.ServiceAbsent)),
-		Optional:   fallback.behind(bus.NewRequester(conn, c.subjects, nil)),
+		Requester:  newRequester(pub.ServiceAbsent),
+		Optional:   newRequester(nil),
 		Conn:       conn,
 		Subjects:   c.subjects,
 		Log:        c.log,
-		Instance:   os.Getenv(config.PodNameVariable),
-		Elector:    c.newLock(conn),
+		Instance:   podName(),
+		Elector:    c.newElector(conn),
 		Registerer: c.registry,
 	})
-	c.leader = rosey.Leader
-	c.see = func(ctx context.Context) *process.Channel { return c.channelOf(ctx, rosey) }
-	work = func(ctx context.Context) error {
-		ctx, lost := endWith(ctx, conn)
-		// What the bot has to say on leaving is sent after ctx has ended.
-		publishing, stop := context.WithCancel(context.WithoutCancel(ctx))
-		var publishers sync.WaitGroup
-		publishers.Go(func() { pub.Run(publishing) })
-		endFallback := fallback.start(ctx)
-		err := rosey.Run(ctx)
-		stop()
-		publishers.Wait()
-		return errors.Join(lost(), err, endFallback())
-	}
-	return work, []func() status.Check{conn.Check, binding.Check, pub.Check, rosey.Check}
+	return c.newBotWorkload(rosey, pub, needed...)
 }
 
-// endWith makes a context that ends with ctx, or when the connection to NATS has ended for good, after
-// which only a new process helps. lost releases it and says whether the latter happened.
-func endWith(ctx context.Context, conn *bus.Conn) (ended context.Context, lost func() error) {
-	ended, end := context.WithCancel(ctx)
-	watching := make(chan error, 1)
-	go func() {
-		select {
-		case <-ended.Done():
-			watching <- nil
-		case <-conn.Closed():
-			watching <- errors.New("the connection to NATS ended for good: " + conn.Check().Message)
-			end()
-		}
-	}()
-	return ended, func() error {
-		end()
-		return <-watching
+// newDirectBot returns a bot that has its database in the same process, without NATS.
+func (c *component) newDirectBot() workload {
+	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
+	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
+	rosey := bot.New(c.config, bot.Options{
+		Publisher: pub, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
+	})
+	work := c.newBotWorkload(rosey, pub, direct.Run)
+	work.checks = append([]func() status.Check{direct.StoreCheck}, work.checks...)
+	return work
+}
+
+// newBotWorkload returns the workload of a bot. The publisher and what it needs outlive the bot, since a bot publishes
+// events while it leaves the channel.
+func (c *component) newBotWorkload(rosey *bot.Bot, pub *publisher.Publisher, needed ...task) workload {
+	needed = append(needed, func(ctx context.Context) error { pub.Run(ctx); return nil })
+	return workload{
+		run:     func(ctx context.Context) error { return runWith(ctx, rosey.Run, needed...) },
+		checks:  []func() status.Check{pub.Check, rosey.Check},
+		channel: func(ctx context.Context) *process.Channel { return c.viewChannel(ctx, rosey) },
+		leader:  rosey.Leader,
 	}
+}
+
+// newFallback returns the database that the bot opens itself while it cannot reach the service, or nil if it has to
+// wait. The NATS server inside `rosey run` is always reachable.
+func (c *component) newFallback() *database.Direct {
+	if !c.config.Database.DirectFallback || c.name != status.BotComponent {
+		return nil
+	}
+	return database.NewDirect(database.DirectOptions{
+		EngineOptions:   c.engineOptions(),
+		ReportsInStream: c.config.NATS.JetStream.Mode != config.JetStreamNever,
+	})
+}
+
+// watchConnection fails when the connection to NATS has ended for good. Then only a new process helps.
+func watchConnection(ctx context.Context, conn *bus.Conn) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-conn.Closed():
+		return errors.New("the connection to NATS has ended for good: " + conn.Check().Message)
+	}
+}
+
+// newElector returns this bot's side of the leader election, or nil for a bot without standbys.
+func (c *component) newElector(conn *bus.Conn) *leader.Elector {
+	if !c.config.Standby || c.name != status.BotComponent {
+		return nil
+	}
+	return leader.New(leader.Options{
+		Conn: conn, Subjects: c.subjects, Log: c.log,
+		Pod: podName(), UID: os.Getenv(config.PodUIDVariable),
+		Replicas: c.config.NATS.JetStream.Replicas,
+	})
+}
+
+// podName returns the name of the pod, or of the host if this process runs outside a cluster.
+func podName() string {
+	if name := os.Getenv(config.PodNameVariable); name != "" {
+		return name
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "this host"
+	}
+	return host
+}
+
+// viewChannel returns what a bot sees, for the status page. It is nil while the bot is not in the channel.
+func (c *component) viewChannel(ctx context.Context, rosey *bot.Bot) *process.Channel {
+	view, joined := rosey.Snapshot(ctx)
+	if !joined {
+		return nil
+	}
+	channel := &process.Channel{
+		Server: c.config.Channel.Server, Name: c.config.Channel.Name, Self: view.Self,
+		Users: make([]process.User, 0, len(view.Users)), Connected: view.Connected, Items: view.Items, Leader: view.Leader,
+	}
+	for _, user := range view.Users {
+		channel.Users = append(channel.Users, process.User{
+			Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted,
+		})
+	}
+	if view.Media.ID != "" {
+		channel.Playing = &process.Playing{
+			Title: view.Media.Title, Seconds: view.Media.Seconds, Position: view.Position, Paused: view.Paused,
+		}
+	}
+	return channel
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,20 +10,22 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// newCLICommand makes a command that asks a bot over NATS.
+// newCLICommand returns a command that uses a running bot over NATS.
 func newCLICommand(
 	use, short string, arguments cobra.PositionalArgs,
 	do func(command *cobra.Command, client *cli.Client, arguments []string) error,
 ) *cobra.Command {
-	var flags *settings
+	var flags *configFlags
 	command := &cobra.Command{
 		Use: use, Short: short, Args: arguments,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -30,7 +33,7 @@ func newCLICommand(
 			if err != nil {
 				return err
 			}
-			// Warnings of a configuration are for whoever runs the bot with it, not for each question to it.
+			// The warnings of the configuration are ignored: they are for the person who runs the bot with it.
 			log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 			client, err := cli.Connect(command.Context(), loaded.Config, log)
 			if err != nil {
@@ -40,43 +43,43 @@ func newCLICommand(
 			return do(command, client, arguments)
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysOf("nats.url", "nats.subjectPrefix", "nats.credentialsDir", "nats.tlsDir",
-		"channel.name", "channel.server"))
-	command.Flags().Lookup("nats").Usage = "NATS servers, comma separated (default " + config.DefaultCLINATSURL +
-		"); ROSEY_NATS_URL"
-	command.Flags().Lookup("channel").Usage = "Channel, where several bots share one database service; ROSEY_CHANNEL_NAME"
+	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
+		"nats.tlsDir", "channel.name", "channel.server"))
+	command.Flags().Lookup("nats").Usage = "URLs of the NATS servers, comma separated (default " +
+		config.DefaultCLINATSURL + "); ROSEY_NATS_URL"
+	command.Flags().Lookup("channel").Usage = "Channel of the bot, if several bots share one service; ROSEY_CHANNEL_NAME"
 	return command
 }
 
 func newSayCommand() *cobra.Command {
-	command := newCLICommand("say TEXT", "Have a running bot say a line in its channel", aLine,
+	command := newCLICommand("say TEXT", "Let a running bot say a line in its channel", requireText,
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			id, err := client.Say(command.Context(), strings.Join(arguments, " "))
 			if err != nil {
 				return failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "line %d waits for the bot to say it\n", id))
+			return failed(printf(command.OutOrStdout(), "line %d is queued for the bot\n", id))
 		})
-	command.Long = "Have a running bot say a line in its channel. The line waits in the bot's database until it is\n" +
-		"said, also while the bot is away, so the command ends before that."
+	command.Long = "Let a running bot say a line in its channel. The command only queues the line in the bot's\n" +
+		"database; the bot says it within seconds, or when it is back in the channel."
 	command.Example = `  rosey say 'The film starts in five minutes'
   rosey say --nats nats://nats.example:4222 --prefix rosey_default_movienight hello`
 	return command
 }
 
-// aLine are arguments that make a line, as one or as its words.
-func aLine(_ *cobra.Command, arguments []string) error {
+// requireText checks that there is a line to say, as one argument or as several.
+func requireText(_ *cobra.Command, arguments []string) error {
 	if strings.TrimSpace(strings.Join(arguments, " ")) == "" {
 		return errors.New("expected TEXT, the line to say")
 	}
 	return nil
 }
 
-// one is a single argument, called what in messages.
-func one(what string) cobra.PositionalArgs {
+// requireOne checks that there is one argument. name is for the error.
+func requireOne(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, arguments []string) error {
 		if len(arguments) != 1 || arguments[0] == "" {
-			return fmt.Errorf("expected one argument, %s, and not %d", what, len(arguments))
+			return fmt.Errorf("expected one argument, %s, got %d", name, len(arguments))
 		}
 		return nil
 	}
@@ -85,7 +88,7 @@ func one(what string) cobra.PositionalArgs {
 func newTailCommand() *cobra.Command {
 	var asJSON bool
 	var filters []string
-	command := newCLICommand("tail", "Watch what bots and database services send over NATS", cobra.NoArgs,
+	command := newCLICommand("tail", "Show the messages that bots and database services send over NATS", cobra.NoArgs,
 		func(command *cobra.Command, client *cli.Client, _ []string) error {
 			filter, err := cli.ParseFilter(filters)
 			if err != nil {
@@ -93,22 +96,22 @@ func newTailCommand() *cobra.Command {
 			}
 			return failed(tail(command.Context(), client, filter, asJSON, command.OutOrStdout(), command.ErrOrStderr()))
 		})
-	command.Flags().BoolVar(&asJSON, "json", false, "JSON, one message a line")
+	command.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per line")
 	command.Flags().StringArrayVar(&filters, "filter", nil,
-		"only `what` matches: a subject without prefix (db.user.*, events.>) or a field (username=alice); may be given often")
+		"show only messages with this `subject or field`, such as db.user.*, events.> or username=alice; can be repeated")
 	command.Example = `  rosey tail --filter db.message.log
   rosey tail --filter 'events.>' --filter user=alice --json | jq .payload`
 	return command
 }
 
 func tail(
-	ctx context.Context, client *cli.Client, filter cli.Filter, asJSON bool, out, notes io.Writer,
+	ctx context.Context, client *cli.Client, filter cli.Filter, asJSON bool, out, notices io.Writer,
 ) error {
 	buffered := bufio.NewWriter(out)
 	encoder := json.NewEncoder(buffered)
 	encoder.SetEscapeHTML(false)
-	listening := func() { _, _ = fmt.Fprintln(notes, "listening; Ctrl-C ends it") }
-	return client.Tail(ctx, filter, listening, func(message cli.Message) error {
+	subscribed := func() { _, _ = fmt.Fprintln(notices, "watching; press Ctrl-C to stop") }
+	return client.Tail(ctx, filter, subscribed, func(message cli.Message) error {
 		var err error
 		if asJSON {
 			err = encoder.Encode(message)
@@ -116,10 +119,10 @@ func tail(
 			_, err = fmt.Fprintln(buffered, message.Line())
 		}
 		if err == nil {
-			err = buffered.Flush() // a line is of use when it can be seen
+			err = buffered.Flush() // a message should be visible at once
 		}
 		if err != nil {
-			return fmt.Errorf("writing: %w", err)
+			return fmt.Errorf("writing the output: %w", err)
 		}
 		return nil
 	})
@@ -127,58 +130,68 @@ func tail(
 
 func newTopCommand() *cobra.Command {
 	var output string
-	command := newCLICommand("top", "Show a channel's top chatters and records", cobra.NoArgs,
+	command := newCLICommand("top", "Show the top chatters and the records of a channel", cobra.NoArgs,
 		func(command *cobra.Command, client *cli.Client, _ []string) error {
 			stats, err := client.ChannelStats(command.Context())
 			if err != nil {
 				return failed(err)
 			}
-			return writeAs(command.OutOrStdout(), output, stats, topText(stats))
+			return writeOutput(command.OutOrStdout(), output, stats, topText(stats))
 		})
 	command.Example = "  rosey top\n  rosey top --channel movienight --output json"
-	addOutput(command, &output)
+	addOutputFlag(command, &output)
 	return command
 }
 
 func newUserCommand() *cobra.Command {
 	var output string
-	command := newCLICommand("user NAME", "Show what is known of a user", one("NAME"),
+	command := newCLICommand("user NAME", "Show what is stored about a user", requireOne("NAME"),
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			stats, err := client.UserStats(command.Context(), arguments[0])
 			if err != nil {
 				return failed(err)
 			}
 			if !stats.Found {
-				return failed(fmt.Errorf("nobody called %q was ever seen in the channel", arguments[0]))
+				return failed(fmt.Errorf("user %q has never been seen in the channel", arguments[0]))
 			}
-			return writeAs(command.OutOrStdout(), output, stats, userText(stats))
+			return writeOutput(command.OutOrStdout(), output, stats, userText(stats))
 		})
 	command.Example = "  rosey user alice\n  rosey user alice --output json"
-	addOutput(command, &output)
+	addOutputFlag(command, &output)
 	return command
 }
 
-// addOutput adds the flag that writeAs takes. What it may be is checked before anything is asked.
-func addOutput(command *cobra.Command, output *string) {
-	command.Flags().StringVarP(output, "output", "o", "text", "text or json")
-	command.PreRunE = func(*cobra.Command, []string) error {
-		if *output != "text" && *output != "json" {
-			return fmt.Errorf("--output: %q, expected text or json", *output)
-		}
-		return nil
+func topText(stats bus.ChannelStatsReply) string {
+	if stats.TotalUsersSeen == 0 {
+		return "Nothing is stored for the channel. Are --server and --channel correct?\n"
 	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "Users seen: %d. Times are UTC.\n", stats.TotalUsersSeen)
+	fmt.Fprintf(&text, "Maxima: %s in chat, %s connected\n",
+		maximumText(stats.HighWaterMark), maximumText(stats.HighWaterConnected))
+	writeTable(&text, "Top chatters", "USER\tLINES", stats.TopChatters, func(chatter bus.TopChatter) string {
+		return fmt.Sprintf("%s\t%d", status.Printable(chatter.Username), chatter.ChatLines)
+	})
+	return text.String()
 }
 
-func writeAs(out io.Writer, output string, content any, text string) error {
-	if output == "json" {
-		return failed(writeIndented(out, content))
+func maximumText(mark bus.HighWaterMark) string {
+	if mark.Timestamp == nil {
+		return fmt.Sprint(mark.Users)
 	}
-	return failed(printf(out, "%s", text))
+	return fmt.Sprintf("%d (%s)", mark.Users, formatSeconds(*mark.Timestamp))
 }
 
-func printf(out io.Writer, format string, a ...any) error {
-	if _, err := fmt.Fprintf(out, format, a...); err != nil {
-		return fmt.Errorf("writing: %w", err)
+func userText(stats bus.UserStatsReply) string {
+	presence := "not in the channel"
+	if stats.CurrentSessionStart != nil {
+		presence = "in the channel since " + formatSeconds(*stats.CurrentSessionStart)
 	}
-	return nil
+	return fmt.Sprintf(`%s, %s. Times are UTC.
+  first seen  %s
+  last seen   %s
+  lines       %d
+  connected   %s in completed sessions
+`, status.Printable(stats.Username), presence, formatSeconds(stats.FirstSeen), formatSeconds(stats.LastSeen),
+		stats.TotalChatLines, time.Duration(stats.TotalTimeConnected)*time.Second)
 }

@@ -33,7 +33,7 @@ func TestWatchingABot(t *testing.T) {
 	readable := start(t, "tail", "--nats", at[1], "--filter", "db.message.log")
 	asJSON := start(t, "tail", "--nats", at[1], "--channel", "MOVIENIGHT", "--json", "--filter", "username=alice")
 	for _, watcher := range []*roseyProcess{readable, asJSON} {
-		natstest.Eventually(t, "a watcher that listens", func() bool { return len(watcher.log()) > 0 })
+		natstest.Eventually(t, "the tail command to watch", func() bool { return len(watcher.log()) > 0 })
 	}
 	if err := sim.Channel("movienight").Join("alice"); err != nil {
 		t.Fatal(err)
@@ -55,11 +55,11 @@ func TestWatchingABot(t *testing.T) {
 		}
 	}
 	for _, ask := range []struct{ command, want string }{
-		{"say hello", "line 1 waits for the bot"},
+		{"say hello", "line 1 is queued for the bot"},
 		{"top", "alice  1"},
 		{"user ALICE", "alice, in the channel since"},
-		{"user nobody", `nobody called "nobody" was ever seen`},
-		{"user alice --channel elsewhere", `nobody called "alice" was ever seen`},
+		{"user nobody", `user "nobody" has never been seen`},
+		{"user alice --channel elsewhere", `user "alice" has never been seen`},
 	} {
 		_, out, complaint := call(t, append(strings.Fields(ask.command), "--nats", at[1])...)
 		if !strings.Contains(out+complaint, ask.want) {
@@ -85,7 +85,7 @@ func TestStatusOfWhatIsNotReady(t *testing.T) {
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), "nats://127.0.0.1:1"))
 	p.waitFor(status.ReasonNATSUnreachable)
 	code, text, complaint := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
-	if code != exitFailure || !strings.Contains(text, "NO  nats    NATSUnreachable") ||
+	if code != exitFailure || !strings.Contains(text, "FAILED  nats    NATSUnreachable") ||
 		!strings.Contains(complaint, "is not ready: NATSUnreachable") {
 		t.Errorf("exit code %d, %s%s", code, text, complaint)
 	}
@@ -100,8 +100,8 @@ func TestStatusOfWhatIsNotReady(t *testing.T) {
 		http, complaint string
 		code            int
 	}{
-		{"127.0.0.1:1", "asking http://127.0.0.1:1/status: dial tcp", exitFailure},
-		{other.URL, "404 Not Found and no status of rosey", exitFailure},
+		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: dial tcp", exitFailure},
+		{other.URL, "not the status of a Rosey process, but 404 Not Found", exitFailure},
 		{"ftp://x", "--http: expected", exitUsage},
 	} {
 		code, _, complaint := call(t, "status", "--http", test.http)
@@ -131,7 +131,7 @@ func TestAskingAService(t *testing.T) {
 		t.Fatal(err)
 	}
 	for command, want := range map[string]string{
-		"say hello": "line 7 waits",
+		"say hello": "line 7 is queued",
 		"top":       "  alice  3\n",
 		"user alice": "Alice, in the channel since 2025-11-21 04:40:00. Times are UTC.\n" +
 			"  first seen  2025-11-21 04:40:00\n  last seen   2025-11-21 04:41:00\n  lines       3\n  connected   1m30s",
@@ -151,7 +151,7 @@ func TestAskingAService(t *testing.T) {
 		"top --prefix other":               {exitFailure, "no database service answers on other.db.query.channel_stats"},
 		"say x --nats nats://127.0.0.1:1":  {exitFailure, "connection refused"},
 		"say":                              {exitUsage, "expected TEXT, the line to say"},
-		"user":                             {exitUsage, "expected one argument, NAME, and not 0"},
+		"user":                             {exitUsage, "expected one argument, NAME, got 0"},
 		"tail --filter a..b":               {exitUsage, `--filter: "a..b"`},
 		"top -o xml":                       {exitUsage, `"xml", expected text or json`},
 		"tail --channel #x":                {exitUsage, `channel.name (from --channel): "#x"`},
@@ -188,14 +188,14 @@ func TestConfigCheck(t *testing.T) {
 		want      string
 	}{
 		{"bot.yaml", exitClean, "rosey bot: ok\n" +
-			"rosey db: lacks, unless flags or environment say: database: expected one of sqlite and postgres"},
-		{"run.yaml", exitClean, "rosey bot: lacks, unless flags or environment say: nats.url: required"},
+			"rosey db: needs more, from flags or environment variables: database: expected one of sqlite and postgres"},
+		{"run.yaml", exitClean, "rosey bot: needs more, from flags or environment variables: nats.url: required"},
 		{"run.yaml --for bot", exitUsage, "nats.url: required"},
 		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},
 		{"bot.yaml --for all", exitUsage, `"all", expected run, bot or db`},
 		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of name, "},
 		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
-		{"v2.json", exitClean, "Rosey v2 of channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
+		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
 		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
 		{"absent.yaml", exitUsage, "no such file"},
 	} {

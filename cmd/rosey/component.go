@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// component is what `rosey bot`, `rosey db` and `rosey run` have in common.
+// component is what `rosey bot`, `rosey db` and `rosey run` have in common: configuration, log and metrics.
 type component struct {
 	name     status.Component
 	config   config.Config
@@ -25,22 +25,16 @@ type component struct {
 	log      *slog.Logger
 	registry registry
 	started  time.Time
-	// see is what the status page shows of the channel. Nil: this process has no bot.
-	see func(ctx context.Context) *process.Channel
-	// leader is the pod of the bot that has the lock. Nil: there is no lock.
-	leader func() string
-	// announce is told where HTTP is served when everything has started.
-	announce func(address string)
 }
 
-// registry is a prometheus.Registry, or a test's around one.
+// registry is a *prometheus.Registry, or that of a test.
 type registry interface {
 	prometheus.Registerer
 	prometheus.Gatherer
 }
 
-// newComponent reads the configuration. Its error is the user's to mend.
-func newComponent(name status.Component, flags *settings, stderr io.Writer) (*component, error) {
+// newComponent loads the configuration. An error means that it is invalid.
+func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (*component, error) {
 	loaded, err := flags.load(name)
 	if err != nil {
 		return nil, err
@@ -58,15 +52,13 @@ func newComponent(name status.Component, flags *settings, stderr io.Writer) (*co
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &component{
 		name: name, config: loaded.Config, subjects: subjects, registry: registry, started: time.Now(), log: log,
-		announce: func(string) {},
 	}, nil
 }
 
-// newLogger writes JSON lines, and for a person at the keyboard plain ones. The level was checked with the
-// configuration.
+// newLogger returns a logger that writes JSON, or plain text for `rosey run`, which a person starts in a terminal.
 func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logger {
 	var threshold slog.Level
-	if err := threshold.UnmarshalText([]byte(level)); err != nil {
+	if err := threshold.UnmarshalText([]byte(level)); err != nil { // impossible: the configuration has been validated
 		threshold = slog.LevelInfo
 	}
 	options := &slog.HandlerOptions{Level: threshold}
@@ -76,7 +68,7 @@ func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logg
 	return slog.New(slog.NewJSONHandler(stderr, options)).With("component", string(name))
 }
 
-// connect returns at once; NATS may come later.
+// connect connects to the configured NATS server. It does not wait for a server that is down.
 func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 	return bus.Connect(ctx, bus.Options{
 		URL:            c.config.NATS.URL,
@@ -88,39 +80,66 @@ func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 	})
 }
 
-// bind has bot and service go the same way with events.
-func (c *component) bind(conn *bus.Conn) *bus.Binding {
+// newBinding returns what decides whether events go through a stream. Bot and service decide by the same rules.
+func (c *component) newBinding(conn *bus.Conn) *bus.Binding {
 	return bus.NewBinding(bus.BindingOptions{
 		Conn: conn, Subjects: c.subjects, JetStream: c.config.NATS.JetStream, Log: c.log,
 	})
 }
 
-// run does work and serves HTTP beside it until work has ended, which is when ctx ends or work fails.
-// The first check that is not OK gives the status its reason.
-func (c *component) run(
-	ctx context.Context, work func(ctx context.Context) error, checks ...func() status.Check,
-) error {
+// task runs until its context ends, or until it fails.
+type task func(ctx context.Context) error
+
+// workload is the work of a component, and what the HTTP server of the process shows of it.
+type workload struct {
+	run task
+	// checks are in the order of process.Server.Checks: those that explain others come first.
+	checks []func() status.Check
+	// channel returns what the bot sees. Nil: the workload has no bot.
+	channel func(ctx context.Context) *process.Channel
+	// leader returns the pod that leads. Nil: there is no election.
+	leader func() string
+	// listening is called with the address of the HTTP server when it has started. Nil: nobody is told.
+	listening func(address string)
+}
+
+// run runs a workload, and the HTTP server until the workload has ended, so that the status can be read during the
+// shutdown too.
+func (c *component) run(ctx context.Context, work workload) error {
 	listener, err := process.Listen(ctx, c.config.HTTP.Address)
 	if err != nil {
 		return err
 	}
 	server := process.Server{
-		Report:  c.report(process.Reporter(c.name, buildVersion(), c.started, checks...)),
-		Channel: c.see,
-		Metrics: c.registry,
-		Log:     c.log,
+		Component: c.name, Version: buildVersion(), Started: c.started,
+		Checks: work.checks, Leader: work.leader, Channel: work.channel, Metrics: c.registry, Log: c.log,
 	}
 	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
-	c.announce(listener.Addr().String())
-	group, working := errgroup.WithContext(ctx)
-	// The status can be asked for while work comes to its end.
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return server.Serve(serving, listener) })
-	group.Go(func() error {
-		defer stopServing()
-		return work(working)
-	})
-	err = group.Wait()
+	if work.listening != nil {
+		work.listening(listener.Addr().String())
+	}
+	err = runWith(ctx, work.run, func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	c.log.Info("stopped")
-	return err //nolint:wrapcheck // of work or of the server, and both say what failed
+	return err
+}
+
+// runWith runs main beside other tasks that main needs until its end. They are started in their order, outlive ctx, and
+// are stopped in reverse order when main has returned. If one of them ends before, main is stopped. The error joins all
+// errors.
+func runWith(ctx context.Context, main task, needed ...task) error {
+	if len(needed) == 0 {
+		return main(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	outliving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- needed[0](outliving)
+	}()
+	err := runWith(ctx, main, needed[1:]...)
+	stop()
+	return errors.Join(err, <-done)
 }

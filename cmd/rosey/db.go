@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -11,37 +14,43 @@ import (
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func newDatabaseCommand() *cobra.Command {
-	var flags *settings
+	var flags *configFlags
 	command := &cobra.Command{
 		Use:   "db",
-		Short: "Run the database service: store what bots publish on NATS and answer what they ask",
+		Short: "Run the database service: store what bots publish on NATS and answer their requests",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			component, err := newComponent(status.DatabaseComponent, flags, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			return failed(component.serveDatabase(command.Context()))
+			return failed(component.runService(command.Context()))
 		},
 	}
-	flags = newSettings(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
-		keysBut("account", "commands", "channel.passwordFile"))
+	flags = newConfigFlags(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
+		keysExcept("account", "commands", "channel.passwordFile"))
 	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags),
 		newMoveCommand())
 	return command
 }
 
-func (c *component) serveDatabase(ctx context.Context) error {
+func (c *component) runService(ctx context.Context) error {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	service := c.newService(conn, c.bind(conn))
-	return c.run(ctx, service.Run, service.StoreCheck, service.NATSCheck, service.EventsCheck)
+	service := c.newService(conn, c.newBinding(conn))
+	return c.run(ctx, workload{run: service.Run, checks: serviceChecks(service)})
+}
+
+func serviceChecks(service *database.Service) []func() status.Check {
+	return []func() status.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}
 }
 
 func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
@@ -52,9 +61,13 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 
 func (c *component) engineOptions() database.EngineOptions {
 	return database.EngineOptions{
-		Channel:    c.channel(),
-		Open:       c.openStore,
-		Retention:  retention(c.config.Database.Retention),
+		Channel: c.channel(),
+		Open:    func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
+		Retention: store.Retention{ // there is no key for that of dead letters
+			Chat:       c.config.Database.Retention.Chat.Time(),
+			UserCounts: c.config.Database.Retention.UserCounts.Time(),
+			Outbound:   c.config.Database.Retention.Outbound.Time(),
+		},
 		Log:        c.log,
 		Registerer: c.registry,
 	}
@@ -62,4 +75,68 @@ func (c *component) engineOptions() database.EngineOptions {
 
 func (c *component) channel() store.Channel {
 	return store.Channel{Server: c.config.Channel.Server, Name: c.config.Channel.Name}
+}
+
+// newDatabaseTool returns the component of a command that uses the configured database without a service. It requires
+// the same keys as `rosey run`, since it needs no NATS.
+func newDatabaseTool(flags *configFlags, command *cobra.Command) (*component, error) {
+	tool, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	if tool.config.Database.Postgres == nil {
+		return tool, tool.setDataFile("")
+	}
+	if tool.config.Database.SQLite != nil {
+		return nil, errors.New("database: both sqlite and postgres, expected one of them")
+	}
+	return tool, nil
+}
+
+// location is where a database is: the path of an SQLite file, or of a file with the URL of a PostgreSQL database.
+type location struct {
+	postgres bool
+	path     string
+}
+
+// database returns the location of the configured database.
+func (c *component) database() location {
+	if c.config.Database.Postgres != nil {
+		return location{postgres: true, path: c.config.Database.Postgres.URLFile}
+	}
+	return location{path: c.config.Database.SQLite.Path}
+}
+
+// String describes a database without its URL, which is a secret.
+func (l location) String() string {
+	if l.postgres {
+		return "the PostgreSQL database of URL file " + l.path
+	}
+	return l.path
+}
+
+// open opens a database for writing. It creates an SQLite file that is absent, and brings the schema up to date.
+func (l location) open(ctx context.Context) (store.Importer, error) {
+	if l.postgres {
+		return postgres.Open(ctx, l.path)
+	}
+	return sqlite.Open(ctx, l.path)
+}
+
+// openExisting is open, but creates no SQLite file: a misspelled path should be an error.
+func (l location) openExisting(ctx context.Context) (store.Importer, error) {
+	if !l.postgres {
+		if _, err := os.Stat(l.path); err != nil {
+			return nil, fmt.Errorf("finding the database: %w", err)
+		}
+	}
+	return l.open(ctx)
+}
+
+// openReadOnly opens a database that a service may have open for writing.
+func (l location) openReadOnly(ctx context.Context) (store.Importer, error) {
+	if l.postgres {
+		return postgres.OpenReadOnly(ctx, l.path)
+	}
+	return sqlite.OpenReadOnly(ctx, l.path)
 }

@@ -71,16 +71,16 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		}
 	}
 
-	want := shown{
+	want := channelRows{
 		Server: "https://cytu.be", Channel: "Movies",
-		Chat:        []shownLine{{1763700001500, "alice", "<b>hi</b>\x1b[2J"}},
-		TopChatters: []shownChatter{{"alice", 1}},
-		Users: []shownUser{{
+		Chat:        []chatRow{{1763700001500, "alice", "<b>hi</b>\x1b[2J"}},
+		TopChatters: []chatterRow{{"alice", 1}},
+		Users: []userRow{{
 			Username: "alice", FirstSeen: 1763700000000, LastSeen: 1763700001500, Lines: 1, ConnectedMS: 1500,
-			SessionStart: 1763700000000, Sessions: []shownSession{{Join: 1763700000000}},
+			SessionStart: 1763700000000, Sessions: []sessionRow{{Join: 1763700000000}},
 		}},
-		HighWater:  shownMaxima{1, 1763700003000, 2, 1763700003000},
-		UserCounts: []shownSample{{1763700002000, 1, 2}},
+		HighWater:  maximaRow{1, 1763700003000, 2, 1763700003000},
+		UserCounts: []userCountRow{{1763700002000, 1, 2}},
 		Status:     map[string]json.RawMessage{"bot_name": json.RawMessage(`"Rosey"`)},
 	}
 	if diff := cmp.Diff(want, whileRunning); diff != "" {
@@ -96,7 +96,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	}
 }
 
-func show(t *testing.T, file string) (content shown) {
+func show(t *testing.T, file string) (content channelRows) {
 	t.Helper()
 	code, out, complaints := call(t, "db", "show", "--config", file, "--limit", "0", "--output", "json")
 	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -15,18 +14,18 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-func newDeadCommand(flags *settings) *cobra.Command {
+func newDeadCommand(flags *configFlags) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "dead",
-		Short: "Messages that could not be stored: see them, try again, drop them",
+		Short: "List, retry or drop dead letters: messages that could not be stored",
 		Args:  cobra.NoArgs,
 	}
 	command.AddCommand(newDeadListCommand(flags),
-		newDeadChangeCommand(flags, "retry", "Store them now, with SQLite while no service runs; what fails again stays",
+		newDeadChangeCommand(flags, "retry", "Store dead letters now; those that fail again remain",
 			func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error {
 				return database.RetryDeadLetter(ctx, s, c.channel(), letter)
 			}),
-		newDeadChangeCommand(flags, "drop", "Remove them for good, with SQLite while no service runs",
+		newDeadChangeCommand(flags, "drop", "Delete dead letters",
 			func(ctx context.Context, _ *component, s store.Store, letter store.DeadLetter) error {
 				_, err := s.DropDeadLetter(ctx, letter.ID)
 				return err
@@ -34,29 +33,29 @@ func newDeadCommand(flags *settings) *cobra.Command {
 	return command
 }
 
-// shownLetter is a dead letter as JSON.
-type shownLetter struct {
+// deadLetterRow is a dead letter in JSON.
+type deadLetterRow struct {
 	ID      int64  `json:"id"`
-	Time    int64  `json:"time"` // of arrival, milliseconds
+	Time    int64  `json:"time"` // of arrival, in milliseconds since 1970 UTC
 	Subject string `json:"subject"`
 	Reason  string `json:"reason"`
-	Size    int    `json:"size"` // bytes of the whole payload
-	// Payload is what was kept of it. What is not UTF-8 is shown as U+FFFD.
+	Size    int    `json:"size"` // of the whole payload, in bytes
+	// Payload is the part of the payload that was stored. Bytes that are not UTF-8 are replaced by U+FFFD.
 	Payload string `json:"payload"`
 }
 
-func newDeadListCommand(flags *settings) *cobra.Command {
+func newDeadListCommand(flags *configFlags) *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "list",
-		Short: "Show the messages that could not be stored, beside a running service or without one",
+		Short: "List dead letters, also while a service uses the database",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			tool, err := newTool(flags, command)
+			tool, err := newDatabaseTool(flags, command)
 			if err != nil {
 				return err
 			}
-			opened, err := tool.openToLook(command.Context())
+			opened, err := tool.database().openReadOnly(command.Context())
 			if err != nil {
 				return failed(err)
 			}
@@ -64,67 +63,85 @@ func newDeadListCommand(flags *settings) *cobra.Command {
 			if err = errors.Join(err, opened.Close()); err != nil {
 				return failed(err)
 			}
-			return failed(writeLetters(command.OutOrStdout(), output, letters))
+			rows := []deadLetterRow{}
+			for _, letter := range letters {
+				rows = append(rows, deadLetterRow{
+					letter.ID, letter.At.UnixMilli(), letter.Subject, letter.Reason, letter.Size,
+					store.CleanText(string(letter.Payload)),
+				})
+			}
+			return writeOutput(command.OutOrStdout(), output, rows, deadLettersText(rows))
 		},
 	}
-	addOutput(command, &output)
+	addOutputFlag(command, &output)
 	return command
 }
 
-// newDeadChangeCommand makes a command that does something to each of the letters it is told.
+func deadLettersText(rows []deadLetterRow) string {
+	if len(rows) == 0 {
+		return "no dead letters\n"
+	}
+	var text bytes.Buffer
+	writeTable(&text, "Dead letters", "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD", rows,
+		func(letter deadLetterRow) string {
+			return fmt.Sprintf("%d\t%s\t%s\t%d\t%s\t%s", letter.ID, formatMillis(letter.Time),
+				status.Printable(letter.Subject), letter.Size, status.Printable(letter.Reason),
+				status.OneLine(letter.Payload, 60))
+		})
+	return text.String()
+}
+
+// newDeadChangeCommand returns a command that applies change to each of the chosen dead letters.
 func newDeadChangeCommand(
-	flags *settings, verb, short string,
-	do func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error,
+	flags *configFlags, verb, short string,
+	change func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error,
 ) *cobra.Command {
-	var everything bool
+	var all bool
 	command := &cobra.Command{
-		Use: verb + " (ID... | --all)", Short: short,
+		Use: verb + " (ID... | --all)", Short: short + ". With SQLite no service may run",
 		RunE: func(command *cobra.Command, arguments []string) error {
-			wanted, err := letterIDs(arguments, everything)
+			ids, err := parseDeadLetterIDs(arguments, all)
 			if err != nil {
 				return err
 			}
-			tool, err := newTool(flags, command)
+			tool, err := newDatabaseTool(flags, command)
 			if err != nil {
 				return err
 			}
-			work := func(ctx context.Context, s store.Store, letter store.DeadLetter) error {
-				return do(ctx, tool, s, letter)
-			}
-			done, err := tool.changeLetters(command.Context(), wanted, work)
-			said := printf(command.OutOrStdout(), "%s: %d done\n", verb, done)
-			return failed(errors.Join(err, said))
+			changed, err := tool.changeDeadLetters(command.Context(), ids,
+				func(ctx context.Context, s store.Store, letter store.DeadLetter) error {
+					return change(ctx, tool, s, letter)
+				})
+			return failed(errors.Join(err, printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
 		},
 	}
-	command.Flags().BoolVar(&everything, "all", false, "all there are")
+	command.Flags().BoolVar(&all, "all", false, "all dead letters")
 	return command
 }
 
-// letterIDs answers nil for all.
-func letterIDs(arguments []string, everything bool) (map[int64]bool, error) {
-	if everything == (len(arguments) > 0) {
-		return nil, errors.New("expected ids as `rosey db dead list` shows them, or --all")
+// parseDeadLetterIDs returns the set of IDs, which is empty for all dead letters.
+func parseDeadLetterIDs(arguments []string, all bool) (map[int64]bool, error) {
+	if all == (len(arguments) > 0) {
+		return nil, errors.New("expected IDs as `rosey db dead list` shows them, or --all")
 	}
-	if everything {
-		return nil, nil //nolint:nilnil // no choice is all of them
-	}
-	wanted := map[int64]bool{}
+	ids := map[int64]bool{}
 	for _, argument := range arguments {
 		id, err := strconv.ParseInt(argument, 10, 64)
 		if err != nil || id < 1 {
-			return nil, fmt.Errorf("id %q: expected a number as `rosey db dead list` shows it", argument)
+			return nil, fmt.Errorf("ID %q: expected a number as `rosey db dead list` shows it", argument)
 		}
-		wanted[id] = true
+		ids[id] = true
 	}
-	return wanted, nil
+	return ids, nil
 }
 
-// changeLetters goes on behind a letter that fails, and answers how many did not.
-func (c *component) changeLetters(
-	ctx context.Context, wanted map[int64]bool,
-	do func(ctx context.Context, s store.Store, letter store.DeadLetter) error,
-) (done int, err error) {
-	opened, err := c.openThere(ctx)
+// changeDeadLetters applies change to the dead letters with the given IDs, or to all if there are none. It continues
+// after a failure, and returns the number of those that were changed and all errors.
+func (c *component) changeDeadLetters(
+	ctx context.Context, ids map[int64]bool,
+	change func(ctx context.Context, s store.Store, letter store.DeadLetter) error,
+) (changed int, err error) {
+	opened, err := c.database().openExisting(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -133,62 +150,36 @@ func (c *component) changeLetters(
 	if err != nil {
 		return 0, err
 	}
+	all := len(ids) == 0
 	var problems []error
 	for _, letter := range letters {
-		if wanted != nil && !wanted[letter.ID] {
+		if !all && !ids[letter.ID] {
 			continue
 		}
-		delete(wanted, letter.ID)
-		if err := do(ctx, opened, letter); err != nil {
+		delete(ids, letter.ID)
+		if err := change(ctx, opened, letter); err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		done++
+		changed++
 	}
-	for id := range wanted {
-		problems = append(problems, fmt.Errorf("dead letter %d: there is none of that id", id))
+	for id := range ids {
+		problems = append(problems, fmt.Errorf("dead letter %d: not found", id))
 	}
-	return done, errors.Join(problems...)
+	return changed, errors.Join(problems...)
 }
 
-// allDeadLetters are bounded by store.MaxDeadLetters.
+// allDeadLetters returns all dead letters, of which there are at most store.MaxDeadLetters.
 func allDeadLetters(ctx context.Context, s store.Store) (letters []store.DeadLetter, err error) {
 	const page = 100
 	for after := int64(0); ; after = letters[len(letters)-1].ID {
-		some, err := s.DeadLetters(ctx, after, page)
+		next, err := s.DeadLetters(ctx, after, page)
 		if err != nil {
 			return nil, err
 		}
-		letters = append(letters, some...)
-		if len(some) < page {
+		letters = append(letters, next...)
+		if len(next) < page {
 			return letters, nil
 		}
 	}
-}
-
-func writeLetters(out io.Writer, output string, letters []store.DeadLetter) error {
-	if output == "json" {
-		show := []shownLetter{}
-		for _, letter := range letters {
-			show = append(show, shownLetter{
-				letter.ID, letter.At.UnixMilli(), letter.Subject, letter.Reason, letter.Size,
-				store.CleanText(string(letter.Payload)),
-			})
-		}
-		return writeIndented(out, show)
-	}
-	if len(letters) == 0 {
-		return printf(out, "no message failed to be stored\n")
-	}
-	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(columns, "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD") // Flush tells
-	for _, letter := range letters {
-		_, _ = fmt.Fprintf(columns, "%d\t%s\t%s\t%d\t%s\t%s\n", letter.ID, showTime(letter.At.UnixMilli()),
-			status.Printable(letter.Subject), letter.Size, status.Printable(letter.Reason),
-			status.OneLine(string(letter.Payload), 60))
-	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("writing: %w", err)
-	}
-	return nil
 }

@@ -66,14 +66,14 @@ func TestDeadLettersByHand(t *testing.T) {
 	for _, arguments := range [][]string{{"drop"}, {"drop", "1", "--all"}, {"retry", "x"}, {"retry", "0"}} {
 		expectCall(t, exitUsage, "expected", append([]string{"db", "dead", "--config", file}, arguments...)...)
 	}
-	expectCall(t, exitFailure, "dead letter 4711: there is none", "db", "dead", "drop", "3", "4711", "--config", file)
+	expectCall(t, exitFailure, "dead letter 4711: not found", "db", "dead", "drop", "3", "4711", "--config", file)
 	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
-	var left []shownLetter
+	var left []deadLetterRow
 	listed := expectCall(t, exitClean, "", "db", "dead", "list", "-o", "json", "--config", file)
 	if err := json.Unmarshal([]byte(listed), &left); err != nil {
 		t.Fatal(err)
 	}
-	want := []shownLetter{{2, at.UnixMilli(), "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
+	want := []deadLetterRow{{2, at.UnixMilli(), "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Error(diff)
 	}
@@ -81,7 +81,7 @@ func TestDeadLettersByHand(t *testing.T) {
 		t.Errorf("chat after the retry: %v", chat)
 	}
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
-	expectCall(t, exitClean, "no message failed", "db", "dead", "list", "--config", file)
+	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
 }
 
 func TestBackupAndRestoreByHand(t *testing.T) {
@@ -104,7 +104,7 @@ func TestBackupAndRestoreByHand(t *testing.T) {
 	}
 	expectCall(t, exitFailure, "open in another process", "db", "restore", backup, "--config", file)
 	closeStore(t, s)
-	expectCall(t, exitClean, "what was there is now", "db", "restore", backup, "--config", file)
+	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
 		t.Errorf("chat after the restore: %v, want the first line alone", chat)
 	}

@@ -1,116 +1,109 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
-func newShowCommand(flags *settings) *cobra.Command {
+func newShowCommand(flags *configFlags) *cobra.Command {
 	var limit int
 	var output string
 	command := &cobra.Command{
 		Use:   "show",
-		Short: "Show what is stored for the configured channel, beside a running service or without one",
+		Short: "Show what is stored for the configured channel, also while a service uses the database",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			write, ok := map[string]func(io.Writer, shown) error{"text": writeText, "json": writeJSON}[output]
-			if !ok {
-				return fmt.Errorf("--output: %q, expected text or json", output)
-			}
 			if limit < 0 {
-				return fmt.Errorf("--limit: %d, expected 0 for all or a number above", limit)
+				return fmt.Errorf("--limit: %d, expected 0 or more", limit)
 			}
-			tool, err := newTool(flags, command)
+			if limit == 0 {
+				limit = math.MaxInt
+			}
+			tool, err := newDatabaseTool(flags, command)
 			if err != nil {
 				return err
 			}
-			content, err := tool.look(command.Context(), limit)
+			opened, err := tool.database().openReadOnly(command.Context())
 			if err != nil {
 				return failed(err)
 			}
-			return failed(write(command.OutOrStdout(), content))
+			rows, err := readChannel(command.Context(), opened, tool.channel(), limit)
+			if err = errors.Join(err, opened.Close()); err != nil {
+				return failed(err)
+			}
+			return writeOutput(command.OutOrStdout(), output, rows, rows.text())
 		},
 	}
-	command.Flags().IntVar(&limit, "limit", 20, "at most so many chat lines, chatters and samples; 0: all")
-	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	command.Flags().IntVar(&limit, "limit", 20, "maximum number of chat lines, of chatters and of samples; 0 is all")
+	addOutputFlag(command, &output)
 	return command
 }
 
-// shown is what is stored for a channel, as JSON. Times are in milliseconds since 1970 UTC.
-type shown struct {
+// channelRows is what is stored for a channel. Times are in milliseconds since 1970 UTC.
+type channelRows struct {
 	Server      string         `json:"server"`
 	Channel     string         `json:"channel"`
-	Chat        []shownLine    `json:"chat"`
-	TopChatters []shownChatter `json:"topChatters"`
-	Users       []shownUser    `json:"users"`
-	HighWater   shownMaxima    `json:"highWater"`
-	UserCounts  []shownSample  `json:"userCounts"`
-	// Status is the latest value of each field.
+	Chat        []chatRow      `json:"chat"`
+	TopChatters []chatterRow   `json:"topChatters"`
+	Users       []userRow      `json:"users"`
+	HighWater   maximaRow      `json:"highWater"`
+	UserCounts  []userCountRow `json:"userCounts"`
+	// Status is the latest value of each field of the bot's status.
 	Status map[string]json.RawMessage `json:"status"`
 }
 
-type shownLine struct {
+type chatRow struct {
 	Time     int64  `json:"time"`
 	Username string `json:"username"`
-	Text     string `json:"text"` // HTML as CyTube sent it
+	Text     string `json:"text"` // HTML, as the CyTube server sent it
 }
 
-type shownChatter struct {
+type chatterRow struct {
 	Username string `json:"username"`
 	Lines    int    `json:"lines"`
 }
 
-type shownUser struct {
+type userRow struct {
 	Username    string `json:"username"`
 	FirstSeen   int64  `json:"firstSeen"`
 	LastSeen    int64  `json:"lastSeen"`
 	Lines       int    `json:"lines"`
 	ConnectedMS int64  `json:"connectedMilliseconds"`
-	// SessionStart is absent when they are not in the channel.
-	SessionStart int64          `json:"sessionStart,omitzero"`
-	Sessions     []shownSession `json:"sessions"`
+	// SessionStart is absent if the user is not in the channel.
+	SessionStart int64        `json:"sessionStart,omitzero"`
+	Sessions     []sessionRow `json:"sessions"`
 }
 
-type shownSession struct {
+type sessionRow struct {
 	Join int64 `json:"join"`
-	// Leave is absent while they are there.
+	// Leave is absent while the session lasts.
 	Leave int64 `json:"leave,omitzero"`
 }
 
-type shownMaxima struct {
+type maximaRow struct {
 	Chat          int   `json:"chat"`
 	ChatTime      int64 `json:"chatTime,omitzero"`
 	Connected     int   `json:"connected"`
 	ConnectedTime int64 `json:"connectedTime,omitzero"`
 }
 
-type shownSample struct {
+type userCountRow struct {
 	Time      int64 `json:"time"`
 	Chat      int   `json:"chat"`
 	Connected int   `json:"connected"`
 }
 
-func (c *component) look(ctx context.Context, limit int) (content shown, err error) {
-	if limit == 0 {
-		limit = math.MaxInt
-	}
-	opened, err := c.openToLook(ctx)
-	if err != nil {
-		return shown{}, err
-	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	return readShown(ctx, opened, c.channel(), limit)
-}
-
-func readShown(ctx context.Context, from store.Store, channel store.Channel, limit int) (shown, error) {
+func readChannel(ctx context.Context, from store.Store, channel store.Channel, limit int) (channelRows, error) {
 	chat, chatErr := from.RecentChat(ctx, channel, limit)
 	chatters, chattersErr := from.TopChatters(ctx, channel, limit)
 	users, usersErr := from.Users(ctx, channel)
@@ -118,65 +111,61 @@ func readShown(ctx context.Context, from store.Store, channel store.Channel, lim
 	samples, samplesErr := from.UserCounts(ctx, channel, limit)
 	status, statusErr := from.Status(ctx, channel)
 	if err := errors.Join(chatErr, chattersErr, usersErr, maximaErr, samplesErr, statusErr); err != nil {
-		return shown{}, fmt.Errorf("reading channel %s: %w", channel.Name, err)
+		return channelRows{}, fmt.Errorf("reading channel %s: %w", channel.Name, err)
 	}
-	content := shown{
+	rows := channelRows{
 		Server: channel.Server, Channel: channel.Name, Status: status,
-		Chat: []shownLine{}, TopChatters: []shownChatter{}, Users: []shownUser{}, UserCounts: []shownSample{},
-		HighWater: showMaxima(maxima),
+		Chat: []chatRow{}, TopChatters: []chatterRow{}, Users: []userRow{}, UserCounts: []userCountRow{},
+		HighWater: maximaRow{maxima.Chat, toMillis(maxima.ChatAt), maxima.Connected, toMillis(maxima.ConnectedAt)},
 	}
 	for _, line := range chat {
-		content.Chat = append(content.Chat, shownLine{line.At.UnixMilli(), line.Username, line.Text})
+		rows.Chat = append(rows.Chat, chatRow{line.At.UnixMilli(), line.Username, line.Text})
 	}
 	for _, chatter := range chatters {
-		content.TopChatters = append(content.TopChatters, shownChatter(chatter))
+		rows.TopChatters = append(rows.TopChatters, chatterRow(chatter))
 	}
 	for _, user := range users {
-		content.Users = append(content.Users, showUser(user))
+		rows.Users = append(rows.Users, newUserRow(user))
 	}
 	for _, sample := range samples {
-		content.UserCounts = append(content.UserCounts, shownSample{sample.At.UnixMilli(), sample.Chat, sample.Connected})
+		rows.UserCounts = append(rows.UserCounts, userCountRow{sample.At.UnixMilli(), sample.Chat, sample.Connected})
 	}
-	return content, nil
+	return rows, nil
 }
 
-func showUser(user store.User) shownUser {
-	show := shownUser{
+func newUserRow(user store.User) userRow {
+	row := userRow{
 		Username: user.Username, FirstSeen: user.FirstSeen.UnixMilli(), LastSeen: user.LastSeen.UnixMilli(),
-		Lines: user.Lines, ConnectedMS: user.Connected.Milliseconds(), Sessions: []shownSession{},
+		Lines: user.Lines, ConnectedMS: user.Connected.Milliseconds(), Sessions: []sessionRow{},
 	}
 	for _, session := range user.Sessions {
-		one := shownSession{Join: session.Join.UnixMilli()}
-		if !session.Leave.IsZero() {
-			one.Leave = session.Leave.UnixMilli()
-		}
-		show.Sessions = append(show.Sessions, one)
+		row.Sessions = append(row.Sessions, sessionRow{toMillis(session.Join), toMillis(session.Leave)})
 	}
 	if user.SessionStart != nil {
-		show.SessionStart = user.SessionStart.UnixMilli()
+		row.SessionStart = user.SessionStart.UnixMilli()
 	}
-	return show
+	return row
 }
 
-func showMaxima(maxima store.Maxima) shownMaxima {
-	show := shownMaxima{Chat: maxima.Chat, Connected: maxima.Connected}
-	if !maxima.ChatAt.IsZero() {
-		show.ChatTime = maxima.ChatAt.UnixMilli()
-	}
-	if !maxima.ConnectedAt.IsZero() {
-		show.ConnectedTime = maxima.ConnectedAt.UnixMilli()
-	}
-	return show
-}
-
-func writeJSON(out io.Writer, content shown) error { return writeIndented(out, content) }
-
-func writeIndented(out io.Writer, content any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(content); err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
-	}
-	return nil
+// text returns the rows for people. Names and lines come from users, so they are made printable.
+func (r channelRows) text() string {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%s, channel %s. Times are UTC.\n", r.Server, r.Channel)
+	writeTable(&text, "Last lines", "TIME\tUSER\tTEXT", r.Chat, func(line chatRow) string {
+		return fmt.Sprintf("%s\t%s\t%s",
+			formatMillis(line.Time), status.Printable(line.Username), status.Printable(line.Text))
+	})
+	writeTable(&text, "Top chatters", "USER\tLINES", r.TopChatters, func(chatter chatterRow) string {
+		return fmt.Sprintf("%s\t%d", status.Printable(chatter.Username), chatter.Lines)
+	})
+	writeTable(&text, "Users", "USER\tLINES\tFIRST SEEN\tLAST SEEN\tCONNECTED\tPRESENT SINCE", r.Users,
+		func(user userRow) string {
+			connected := time.Duration(user.ConnectedMS) * time.Millisecond
+			return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", status.Printable(user.Username), user.Lines,
+				formatMillis(user.FirstSeen), formatMillis(user.LastSeen), connected.Round(time.Second),
+				formatMillis(user.SessionStart))
+		})
+	fmt.Fprintf(&text, "\nMaxima: %d in chat (%s), %d connected (%s)\n", r.HighWater.Chat,
+		formatMillis(r.HighWater.ChatTime), r.HighWater.Connected, formatMillis(r.HighWater.ConnectedTime))
+	return text.String()
 }

@@ -83,7 +83,7 @@ func (r *directRig) said() (texts []string) {
 }
 
 // rows is what the database has, beside a running bot too.
-func (r *directRig) rows() shown {
+func (r *directRig) rows() channelRows {
 	r.t.Helper()
 	return showData(r.t, "--server", r.site, "--channel", "movienight", "--database", r.database, "--limit", "0")
 }
@@ -195,7 +195,7 @@ func TestDirectBotIsKilled(t *testing.T) {
 	r.stored(want...)
 	p.end(syscall.SIGTERM)
 	r.stored(want...)
-	if top := r.rows().TopChatters; len(top) == 0 || top[0] != (shownChatter{"mod", len(want)}) {
+	if top := r.rows().TopChatters; len(top) == 0 || top[0] != (chatterRow{"mod", len(want)}) {
 		t.Errorf("chatters %+v, want mod with %d lines", top, len(want))
 	}
 }
@@ -285,7 +285,7 @@ func TestRunWithoutNATS(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	code, _, complaint := call(t, "run", "--mode", "direct", "--channel", "m", "--data", data, "--listen", "127.0.0.1:0")
-	if code != exitUsage || !strings.Contains(complaint, "--listen: in mode direct there is no NATS") {
+	if code != exitUsage || !strings.Contains(complaint, "--listen: mode direct has no NATS server") {
 		t.Errorf("exit code %d, %s", code, complaint)
 	}
 }

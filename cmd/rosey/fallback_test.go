@@ -116,14 +116,14 @@ func (r *fallbackRig) counted(metric string) {
 	natstest.Eventually(r.t, metric, func() bool { return value() > before+20 })
 }
 
-func (r *fallbackRig) rows() shown {
+func (r *fallbackRig) rows() channelRows {
 	r.t.Helper()
 	opened, err := postgres.OpenReadOnly(r.t.Context(), r.url)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer func() { _ = opened.Close() }()
-	rows, err := readShown(r.t.Context(), opened, r.movienight(), math.MaxInt32)
+	rows, err := readChannel(r.t.Context(), opened, r.movienight(), math.MaxInt32)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func (r *fallbackRig) check(said []string) {
 	if diff := cmp.Diff(map[string][]string{"mod": want, "Rosey": said}, stored); diff != "" {
 		r.t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	if top := rows.TopChatters; len(top) == 0 || top[0] != (shownChatter{"mod", len(want)}) {
+	if top := rows.TopChatters; len(top) == 0 || top[0] != (chatterRow{"mod", len(want)}) {
 		r.t.Errorf("chatters %+v, want mod with %d lines", top, len(want))
 	}
 	for _, user := range rows.Users {

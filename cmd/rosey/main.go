@@ -1,5 +1,11 @@
-// Command rosey is a bot for one CyTube channel: `rosey bot` sits in the channel, `rosey db` keeps what
-// it tells, and `rosey run` is both in one process.
+// Command rosey is a bot for one CyTube channel, and the database service behind it.
+//
+// `rosey bot` joins the channel and publishes on NATS what happens there; `rosey db` stores that and answers the bot's
+// requests; `rosey run` is both in one process. The other commands are for people: they show and copy what is stored,
+// check a configuration, or talk to a running bot.
+//
+// This package only puts the packages below runtime together. Each long-running command makes a component, which has
+// read the configuration, and runs a workload with it: see component.go. Only this package knows which store is used.
 package main
 
 import (
@@ -12,18 +18,25 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Exit codes.
 const (
 	exitClean   = 0
-	exitFailure = 1 // it was asked rightly and could not do it
-	exitUsage   = 2 // wrong command line or configuration: asking the same again is of no use
+	exitFailure = 1 // the command was valid and failed; it may succeed later
+	exitUsage   = 2 // the command line or the configuration is invalid
 )
+
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func buildVersion() string { return status.BuildVersion(version) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the next one kills at once, for whoever does not want to wait.
+	// After the first signal, the default behavior is restored: the second one kills the process.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -31,7 +44,7 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {
-	root := newRootCommand() //nolint:contextcheck // cobra hands the context to the commands
+	root := newRootCommand() //nolint:contextcheck // cobra passes the context to the commands
 	root.SetArgs(arguments)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -39,7 +52,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	if err == nil {
 		return exitClean
 	}
-	_, _ = fmt.Fprintln(stderr, "rosey:", err) // there is nowhere left to complain
+	_, _ = fmt.Fprintln(stderr, "rosey:", err) // there is nowhere else to report an error
 	if _, ok := errors.AsType[*failure](err); ok {
 		return exitFailure
 	}
@@ -59,13 +72,13 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
-// failure is an error that has nothing to do with how the command was called.
+// failure is an error with exitFailure as its exit code. All other errors have exitUsage.
 type failure struct{ cause error }
 
 func (f *failure) Error() string { return f.cause.Error() }
 func (f *failure) Unwrap() error { return f.cause }
 
-// failed marks an error as a failure. Nil stays nil.
+// failed returns err as a failure, and nil for nil.
 func failed(err error) error {
 	if err == nil {
 		return nil

@@ -83,8 +83,8 @@ func kindOfMetric(collector prometheus.Collector) string {
 // registered makes what a process is made of and answers its metrics.
 func registered(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[string]metricRow {
 	t.Helper()
-	flags := newSettings(pflag.NewFlagSet("", pflag.ContinueOnError), "", nil)
-	flags.given = map[string]string{
+	flags := newConfigFlags(pflag.NewFlagSet("", pflag.ContinueOnError), "", nil)
+	flags.values = map[string]string{
 		"channel.name": "m", "nats.url": natstest.Start(t).URL(), "database.sqlite.path": "unused",
 	}
 	c, err := newComponent(status.RunComponent, flags, t.Output())

@@ -128,7 +128,7 @@ func playPythonBot(t *testing.T, kind string, jetStream bool) {
 	}
 	defer func() { _ = opened.Close() }()
 	channel := store.Channel{Server: config.DefaultServer, Name: "movienight"}
-	rows, err := readShown(t.Context(), opened, channel, 100)
+	rows, err := readChannel(t.Context(), opened, channel, 100)
 	actions, actionsErr := opened.Actions(t.Context(), channel, 100)
 	if err = errors.Join(err, actionsErr); err != nil {
 		t.Fatal(err)

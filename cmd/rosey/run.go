@@ -17,15 +17,15 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// defaultDataDir is where somebody who starts a bot by hand finds its rows again.
+// defaultDataDir is relative to the working directory.
 const defaultDataDir = "rosey-data"
 
 func newRunCommand() *cobra.Command {
-	var flags *settings
+	var flags *configFlags
 	var data, listen string
 	command := &cobra.Command{
 		Use:   "run --channel NAME",
-		Short: "Run it all in one process: bot, database service and NATS, with SQLite in a directory",
+		Short: "Run bot, database service and NATS server in one process, with SQLite in a directory",
 		Example: `  rosey run --channel movienight
   rosey run --channel movienight --username Rosey --password-file password --listen 127.0.0.1:4222`,
 		Args: cobra.NoArgs,
@@ -34,42 +34,44 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			direct := component.config.Mode == config.ModeDirect
-			if component.config.NATS.URL != "" && !direct {
-				component.log.Warn("configuration", "key", "nats.url",
-					"warning", "no effect: `rosey run` has NATS inside; to use another, start `rosey bot` and `rosey db`")
+			component.warnUnused()
+			if component.config.Mode == config.ModeDirect && listen != "" {
+				return errors.New("--listen: mode direct has no NATS server to listen")
 			}
-			if component.config.Database.Postgres != nil {
-				component.config.Database.Postgres = nil
-				component.log.Warn("configuration", "key", "database.postgres",
-					"warning", "no effect: `rosey run` has SQLite inside; for PostgreSQL start `rosey bot` and `rosey db`")
-			}
-			if direct && listen != "" {
-				return errors.New("--listen: in mode direct there is no NATS that others could reach")
-			}
-			if err := component.makeData(data); err != nil {
+			if err := component.makeDataDir(data); err != nil {
 				return failed(err)
-			}
-			if direct {
-				return failed(component.runAllDirect(command.Context(), command.OutOrStdout()))
 			}
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
-	flags = newSettings(command.Flags(), "", keysBut("nats.url",
+	flags = newConfigFlags(command.Flags(), "", keysExcept("nats.url",
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
-	command.Flags().Lookup("http").Usage = "Where health, status and metrics are served (default " +
+	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",
-		"`directory` of the database, made when absent (default ./"+defaultDataDir+")")
+		"`directory` of the database, created if it is absent (default ./"+defaultDataDir+")")
 	command.Flags().StringVar(&listen, "listen", "",
-		"`host:port` where others reach NATS: whoever can, can read everything and speak as the bot (default: nobody)")
+		"`host:port` where other processes reach the NATS server, without a password: they can read everything\n"+
+			"and make the bot speak (default none)")
 	return command
 }
 
-// setData decides on the database file: in dir if there is one, else as configured, else in the default directory.
-func (c *component) setData(dir string) error {
+// warnUnused logs which settings of a configuration file `rosey run` does not use.
+func (c *component) warnUnused() {
+	if c.config.NATS.URL != "" && c.config.Mode != config.ModeDirect {
+		c.log.Warn("configuration", "key", "nats.url",
+			"warning", "no effect: `rosey run` has its own NATS server; for another one, start `rosey bot` and `rosey db`")
+	}
+	if c.config.Database.Postgres != nil {
+		c.config.Database.Postgres = nil
+		c.log.Warn("configuration", "key", "database.postgres",
+			"warning", "no effect: `rosey run` uses SQLite; for PostgreSQL, start `rosey bot` and `rosey db`")
+	}
+}
+
+// setDataFile sets the path of the SQLite file: in dir if that is given, else as configured, else in defaultDataDir.
+func (c *component) setDataFile(dir string) error {
 	if dir == "" && c.config.Database.SQLite != nil && c.config.Database.SQLite.Path != "" {
 		return nil
 	}
@@ -84,21 +86,27 @@ func (c *component) setData(dir string) error {
 	return nil
 }
 
-func (c *component) makeData(dir string) error {
-	if err := c.setData(dir); err != nil {
+// makeDataDir is setDataFile, and creates the directory.
+func (c *component) makeDataDir(dir string) error {
+	if err := c.setDataFile(dir); err != nil {
 		return err
 	}
-	// What people say in a channel is nobody else's business on a shared machine.
+	// Other users of the machine must not read what was said in the channel.
 	if err := os.MkdirAll(filepath.Dir(c.config.Database.SQLite.Path), 0o700); err != nil {
-		return fmt.Errorf("making the data directory: %w", err)
+		return fmt.Errorf("creating the data directory: %w", err)
 	}
 	return nil
 }
 
 func (c *component) runAll(ctx context.Context, listen string, out io.Writer) error {
+	if c.config.Mode == config.ModeDirect {
+		work := c.newDirectBot()
+		work.listening = func(address string) { c.writeBanner(out, address, "") }
+		return c.run(ctx, work)
+	}
 	server, err := natsserver.Start(natsserver.Options{Listen: listen, Log: c.log})
 	if err != nil {
-		return fmt.Errorf("NATS inside (--listen): %w", err)
+		return fmt.Errorf("--listen: %w", err)
 	}
 	defer server.Stop()
 	conn, err := bus.Connect(ctx, bus.Options{
@@ -109,55 +117,37 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	defer conn.Close()
-	// The server inside keeps no stream: bot and database end together, and what the bot told is stored a moment later.
-	service := c.newService(conn, nil)
-	bot, botChecks := c.newBot(conn, nil)
-	c.announce = func(address string) { c.writeBanner(out, address, server.URL()) }
-	work := func(ctx context.Context) error { return botThenService(ctx, bot, service.Run) }
-	// A database that does not open explains why no service answers the bot.
-	checks := append([]func() status.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}, botChecks[2:]...)
-	return c.run(ctx, work, checks...)
+	service, work := c.newService(conn, nil), c.newBot(conn, nil)
+	runBot := work.run
+	work.run = func(ctx context.Context) error { return runWith(ctx, runBot, service.Run) }
+	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
+	work.checks = append(serviceChecks(service), work.checks...)
+	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
+	return c.run(ctx, work)
 }
 
-// botThenService ends the service after the bot, whose last words are to be stored. Without the service
-// the bot ends too.
-func botThenService(ctx context.Context, bot, service func(context.Context) error) error {
-	serving, stopService := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopService()
-	sitting, stopBot := context.WithCancel(ctx)
-	defer stopBot()
-	served := make(chan error, 1)
-	go func() {
-		defer stopBot()
-		served <- service(serving)
-	}()
-	err := bot(sitting)
-	stopService()
-	return errors.Join(err, <-served)
-}
-
-// writeBanner says what runs where.
+// writeBanner tells a person where everything is. natsURL is empty if the NATS server does not listen.
 func (c *component) writeBanner(out io.Writer, address, natsURL string) {
-	who := "a watcher without a name, who cannot speak (--username)"
+	user := "an anonymous user, who cannot chat (see --username)"
 	if c.config.Account != nil {
-		who = "the guest " + c.config.Account.Username
+		user = "the guest " + c.config.Account.Username
 		if c.config.Account.PasswordFile != "" {
-			who = "the account " + c.config.Account.Username
+			user = "the account " + c.config.Account.Username
 		}
 	}
-	reach := "inside this process alone; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
+	nats := "inside this process only; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
 	switch {
 	case c.config.Mode == config.ModeDirect:
-		reach = "none (mode direct): rosey say, tail, top and user have nothing to ask"
+		nats = "none (mode direct), so rosey say, tail, top and user cannot be used"
 	case natsURL != "":
-		reach = natsURL + ", without a password, for rosey say, tail, top and user"
+		nats = natsURL + ", without a password, for rosey say, tail, top and user"
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "rosey %s\n", buildVersion())
-	fmt.Fprintf(&text, "  channel   %s on %s, as %s\n", c.config.Channel.Name, c.config.Channel.Server, who)
+	fmt.Fprintf(&text, "  channel   %s on %s, as %s\n", c.config.Channel.Name, c.config.Channel.Server, user)
 	fmt.Fprintf(&text, "  database  %s\n", c.config.Database.SQLite.Path)
-	fmt.Fprintf(&text, "  status    http://%s%s, also by rosey status\n", address, status.StatusPath)
-	fmt.Fprintf(&text, "  NATS      %s\n", reach)
-	fmt.Fprintf(&text, "Ctrl-C ends it: the bot leaves, what it told is stored, then the rest stops.\n")
-	_, _ = io.WriteString(out, text.String()) // nobody to tell but the log, which goes on
+	fmt.Fprintf(&text, "  status    http://%s%s, also with rosey status\n", address, status.StatusPath)
+	fmt.Fprintf(&text, "  NATS      %s\n", nats)
+	fmt.Fprintf(&text, "Press Ctrl-C to stop: the bot leaves the channel, and everything it has published is stored.\n")
+	_, _ = io.WriteString(out, text.String()) // a bot runs without a terminal too
 }

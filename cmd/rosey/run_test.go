@@ -39,7 +39,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 		t.Errorf("status: %+v", report)
 	}
 	for _, said := range []string{
-		"movienight on " + site + ", as the account rosey", filepath.Join(data, "rosey.db"), "inside this process alone",
+		"movienight on " + site + ", as the account rosey", filepath.Join(data, "rosey.db"), "inside this process only",
 	} {
 		if !strings.Contains(p.output(), said) {
 			t.Errorf("it does not say %q:\n%s", said, p.output())
@@ -78,7 +78,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 	}
 }
 
-func showData(t *testing.T, arguments ...string) (content shown) {
+func showData(t *testing.T, arguments ...string) (content channelRows) {
 	t.Helper()
 	code, out, complaints := call(t, append([]string{"db", "show", "--output", "json"}, arguments...)...)
 	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {
@@ -192,7 +192,7 @@ func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
 		{[]string{"--channel", "a b"}, exitUsage, `channel.name (from --channel): "a b"`},
 		{[]string{"--channel", "m", "--database-retention-chat", "5m"}, exitUsage, "database.retention.chat"},
 		{[]string{"--password", "pw"}, exitUsage, "unknown flag: --password"},
-		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "making the data directory"},
+		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "creating the data directory"},
 		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exitFailure, "expected host:port"},
 		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", taken.Addr().String()}, exitFailure, "in use"},
 	} {
@@ -206,7 +206,7 @@ func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
 // TestBotEndsWithoutAService has a process end that can no longer store anything.
 func TestBotEndsWithoutAService(t *testing.T) {
 	broken := errors.New("broken")
-	err := botThenService(t.Context(),
+	err := runWith(t.Context(),
 		func(ctx context.Context) error { <-ctx.Done(); return nil },
 		func(context.Context) error { return broken })
 	if !errors.Is(err, broken) {

@@ -19,26 +19,26 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// statusTimeout is far more than a process takes to tell how it is.
+// statusTimeout is far more than a process takes to answer.
 const statusTimeout = 5 * time.Second
 
-// maxReport bounds what is read of whatever answers.
-const maxReport = 1 << 20
+// maxReportSize limits how many bytes are read from a server that may be no Rosey.
+const maxReportSize = 1 << 20
 
 func newStatusCommand() *cobra.Command {
 	var urls []string
 	var output string
 	command := &cobra.Command{
 		Use:   "status",
-		Short: "Ask running processes over HTTP whether they do their job and, if not, why",
-		Long: "Ask running processes over HTTP whether they do their job and, if not, why.\n" +
-			"The exit code is 0 if all of them do.",
+		Short: "Show the status of running processes: whether they are ready, and if not, why",
+		Long: "Show the status of running processes, read over HTTP: whether they are ready, and if not, why.\n" +
+			"The exit code is 0 if all of them are ready.",
 		Example: "  rosey status\n  rosey status --http 127.0.0.1:8080 --http 127.0.0.1:8081 --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			var problems []error
-			for _, one := range urls {
-				address, err := statusURL(one)
+			for _, text := range urls {
+				address, err := statusURL(text)
 				if err != nil {
 					return err
 				}
@@ -48,8 +48,8 @@ func newStatusCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringArrayVar(&urls, "http", []string{"http://" + config.DefaultRunHTTPAddress},
-		"`URL` or host:port of a bot, a database service or rosey run; may be given often")
-	addOutput(command, &output)
+		"`URL` or host:port of a bot, a database service or rosey run; can be repeated")
+	addOutputFlag(command, &output)
 	return command
 }
 
@@ -69,7 +69,7 @@ func showStatus(ctx context.Context, address, output string, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	if err := writeAs(out, output, report, statusText(report)); err != nil {
+	if err := writeOutput(out, output, report, statusText(report)); err != nil {
 		return err
 	}
 	if !report.Ready {
@@ -83,19 +83,19 @@ func fetchReport(ctx context.Context, address string) (report status.Report, err
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return report, fmt.Errorf("asking %s: %w", address, err)
+		return report, fmt.Errorf("requesting %s: %w", address, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if failure, ok := errors.AsType[*url.Error](err); ok {
-		err = failure.Err // without the address again
+		err = failure.Err // without the address, which would be repeated
 	}
 	if err != nil {
-		return report, fmt.Errorf("asking %s: %w", address, err)
+		return report, fmt.Errorf("requesting %s: %w", address, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	err = json.NewDecoder(io.LimitReader(response.Body, maxReport)).Decode(&report)
+	err = json.NewDecoder(io.LimitReader(response.Body, maxReportSize)).Decode(&report)
 	if err != nil || response.StatusCode != http.StatusOK || report.Component == "" {
-		return report, fmt.Errorf("asking %s: it answers %s and no status of rosey", address, response.Status)
+		return report, fmt.Errorf("requesting %s: not the status of a Rosey process, but %s", address, response.Status)
 	}
 	return report, nil
 }
@@ -107,15 +107,15 @@ func statusText(report status.Report) string {
 		state = "not ready: " + string(report.Reason)
 	}
 	fmt.Fprintf(&text, "%s %s, %s, running since %s UTC\n", report.Component, report.Version, state,
-		showTime(report.Started.UnixMilli()))
+		formatMillis(report.Started.UnixMilli()))
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, check := range report.Checks {
 		mark := "ok"
 		if !check.OK {
-			mark = "NO"
+			mark = "FAILED"
 		}
 		_, _ = fmt.Fprintf(columns, "  %s\t%s\t%s\tsince %s\t%s\n", mark, check.Name, check.Reason,
-			showTime(check.Since.UnixMilli()), status.Printable(check.Message)) // into memory
+			formatMillis(check.Since.UnixMilli()), status.Printable(check.Message)) // writing to memory cannot fail
 	}
 	_ = columns.Flush()
 	return text.String()

@@ -1,5 +1,3 @@
-// Package cli is what the commands of a person at the keyboard do over NATS: ask a bot's database
-// service, give the bot a line to say, and watch the bus.
 package cli
 
 import (
@@ -9,22 +7,23 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
 const (
-	// patience is how long a person waits for a connection. It spans the second attempt, which is the first
-	// that knows why it failed.
-	patience = 3 * time.Second
-	// glance is how often the connection is looked at meanwhile.
-	glance = 20 * time.Millisecond
+	// connectTimeout is long enough for a second attempt: only then does the connection know why the first failed.
+	connectTimeout = 3 * time.Second
+	// pollInterval is the time between two checks of the connection during connectTimeout.
+	pollInterval = 20 * time.Millisecond
 )
 
-// Client is a connection to a bot's bus.
+// Client is a connection to the NATS server of a bot. Close it after use.
 type Client struct {
 	conn     *bus.Conn
 	requests *bus.Requester
@@ -33,26 +32,27 @@ type Client struct {
 	origin   bus.Origin
 }
 
-// Connect connects to NATS. Unlike a bot it does not wait for a server that is away: the error says in a
-// line why there is no connection. A channel in the configuration is what all that is asked is about.
+// Connect connects to the NATS server of a configuration. It does not wait for a server that is down: after a few
+// seconds it returns an error that says why there is no connection. If the configuration names a channel, all requests
+// are about that channel, and Tail leaves out the messages of others.
 func Connect(ctx context.Context, configuration config.Config, log *slog.Logger) (*Client, error) {
 	subjects, err := bus.NewSubjects(configuration.NATS.SubjectPrefix)
 	if err != nil {
 		return nil, err
 	}
-	quiet := &gate{Handler: log.Handler()}
+	handler := &switchedHandler{Handler: log.Handler()}
 	conn, err := bus.Connect(ctx, bus.Options{
-		URL: configuration.NATS.URL, Name: "rosey cli", Log: slog.New(quiet),
+		URL: configuration.NATS.URL, Name: "rosey cli", Log: slog.New(handler),
 		CredentialsDir: configuration.NATS.CredentialsDir, TLSDir: configuration.NATS.TLSDir,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := await(ctx, conn); err != nil {
+	if err := waitConnected(ctx, conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	quiet.open.Store(true)
+	handler.enabled.Store(true)
 	return &Client{
 		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects, nil),
 		prefix: configuration.NATS.SubjectPrefix,
@@ -60,74 +60,78 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	}, nil
 }
 
-func await(ctx context.Context, conn *bus.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func waitConnected(ctx context.Context, conn *bus.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	look := time.NewTicker(glance)
-	defer look.Stop()
 	for !conn.Connected() {
 		check := conn.Check()
 		if check.Reason != status.ReasonStarting {
 			return errors.New(strings.TrimSuffix(check.Message, "; trying again"))
 		}
-		select {
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, pollInterval) {
 			return fmt.Errorf("%s: %w", check.Message, ctx.Err())
-		case <-look.C:
 		}
 	}
 	return nil
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (c *Client) Close() { c.conn.Close() }
 
-// Say has the bot say a line, as soon as it can, and returns the line's id.
+// Say enqueues a line for the bot to say and returns the line's id. The database service holds the line until the bot
+// has said it.
 func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
 	var reply bus.OutboundPutReply
-	// With an id of its own, a request that nats.go or somebody on the way repeats is one line still.
+	// The client id makes the request idempotent: if it is delivered twice, the line is still said once.
 	request := bus.OutboundPutRequest{Message: text, ClientID: rand.Text(), Origin: c.origin}
-	if err := c.ask(ctx, bus.OutboundPut, request, &reply); err != nil {
+	if err := c.request(ctx, bus.OutboundPut, request, &reply); err != nil {
 		return 0, err
 	}
 	if !reply.Success {
-		return 0, fmt.Errorf("the database service does not take the line: %s", reply.Error)
+		return 0, fmt.Errorf("the database service rejects the line: %s", reply.Error)
 	}
 	return reply.ID, nil
 }
 
-// ChannelStats asks for the channel's records and its top chatters.
-func (c *Client) ChannelStats(ctx context.Context) (bus.ChannelStatsReply, error) {
-	var reply bus.ChannelStatsReply
-	if err := c.ask(ctx, bus.QueryChannelStats, bus.ChannelStatsRequest{Origin: c.origin}, &reply); err != nil {
-		return bus.ChannelStatsReply{}, err
+// ChannelStats returns the records of the channel and its top chatters.
+func (c *Client) ChannelStats(ctx context.Context) (reply bus.ChannelStatsReply, err error) {
+	err = c.request(ctx, bus.QueryChannelStats, bus.ChannelStatsRequest{Origin: c.origin}, &reply)
+	if err == nil && !reply.Success {
+		err = fmt.Errorf("the database service cannot answer: %s", reply.Error)
 	}
-	if !reply.Success {
-		return bus.ChannelStatsReply{}, fmt.Errorf("the database service cannot tell: %s", reply.Error)
-	}
-	return reply, nil
+	return reply, err
 }
 
-// UserStats asks what is known of a user. An unknown one is no error: the reply's Found is false.
-func (c *Client) UserStats(ctx context.Context, name string) (bus.UserStatsReply, error) {
-	var reply bus.UserStatsReply
-	if err := c.ask(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: name, Origin: c.origin}, &reply); err != nil {
-		return bus.UserStatsReply{}, err
+// UserStats returns the statistics of one user. A user who has never been in the channel is no error: Found is false in
+// the reply.
+func (c *Client) UserStats(ctx context.Context, name string) (reply bus.UserStatsReply, err error) {
+	err = c.request(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: name, Origin: c.origin}, &reply)
+	if err == nil && !reply.Success {
+		err = fmt.Errorf("the database service cannot answer: %s", reply.Error)
 	}
-	if !reply.Success {
-		return bus.UserStatsReply{}, fmt.Errorf("the database service cannot tell: %s", reply.Error)
-	}
-	return reply, nil
+	return reply, err
 }
 
-func (c *Client) ask(ctx context.Context, suffix bus.Suffix, request, reply any) error {
+func (c *Client) request(ctx context.Context, suffix bus.Suffix, request, reply any) error {
 	err := c.requests.Request(ctx, suffix, request, reply)
 	switch subject := c.subjects.Subject(suffix); {
 	case errors.Is(err, bus.ErrNoService):
-		return fmt.Errorf("%w on %s: is the bot's database service running, with the prefix %q?",
+		return fmt.Errorf("%w on %s: is the bot's database service running, and is its subject prefix %q?",
 			bus.ErrNoService, subject, c.prefix)
 	case errors.Is(err, bus.ErrNoReply):
 		return fmt.Errorf("%w: %s on %s", bus.ErrNoReply, bus.RequestTimeout, subject)
 	}
 	return err
+}
+
+// switchedHandler drops the connection's log until there is a connection: until then, the error that Connect returns
+// says the same.
+type switchedHandler struct {
+	slog.Handler
+	enabled atomic.Bool
+}
+
+// Enabled implements slog.Handler.
+func (h *switchedHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.enabled.Load() && h.Handler.Enabled(ctx, level)
 }

@@ -35,11 +35,11 @@ func connect(t *testing.T, url string) *cli.Client {
 	return client
 }
 
-// answer answers requests on a subject, and notes them.
-func answer(t *testing.T, from *nats.Conn, suffix bus.Suffix, reply string) (asked func() []map[string]any) {
+// respond replies to the requests on a subject and records them.
+func respond(t *testing.T, from *nats.Conn, suffix bus.Suffix, reply string) (requests func() []map[string]any) {
 	t.Helper()
 	var mu sync.Mutex
-	var requests []map[string]any
+	var got []map[string]any
 	_, err := from.Subscribe("rosey."+string(suffix), func(m *nats.Msg) {
 		var request map[string]any
 		if err := json.Unmarshal(m.Data, &request); err != nil {
@@ -47,7 +47,7 @@ func answer(t *testing.T, from *nats.Conn, suffix bus.Suffix, reply string) (ask
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		requests = append(requests, request)
+		got = append(got, request)
 		_ = m.Respond([]byte(reply))
 	})
 	if err == nil {
@@ -56,24 +56,24 @@ func answer(t *testing.T, from *nats.Conn, suffix bus.Suffix, reply string) (ask
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() []map[string]any { mu.Lock(); defer mu.Unlock(); return requests }
+	return func() []map[string]any { mu.Lock(); defer mu.Unlock(); return got }
 }
 
 func TestSay(t *testing.T) {
 	natsServer := natstest.Start(t)
-	asked := answer(t, natsServer.Client(), bus.OutboundPut, `{"success":true,"id":7}`)
+	requests := respond(t, natsServer.Client(), bus.OutboundPut, `{"success":true,"id":7}`)
 	client := connect(t, natsServer.URL())
 	for range 2 {
 		if id, err := client.Say(t.Context(), "hello <there>"); err != nil || id != 7 {
 			t.Errorf("%d, %v", id, err)
 		}
 	}
-	requests := asked()
-	if len(requests) != 2 || requests[0]["client_id"] == "" || requests[0]["client_id"] == requests[1]["client_id"] {
-		t.Fatalf("requests %v", requests)
+	sent := requests()
+	if len(sent) != 2 || sent[0]["client_id"] == "" || sent[0]["client_id"] == sent[1]["client_id"] {
+		t.Fatalf("requests %v", sent)
 	}
-	delete(requests[0], "client_id")
-	if diff := cmp.Diff(map[string]any{"message": "hello <there>", "channel": "movienight"}, requests[0]); diff != "" {
+	delete(sent[0], "client_id")
+	if diff := cmp.Diff(map[string]any{"message": "hello <there>", "channel": "movienight"}, sent[0]); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -81,17 +81,17 @@ func TestSay(t *testing.T) {
 func TestStats(t *testing.T) {
 	natsServer := natstest.Start(t)
 	other := natsServer.Client()
-	answer(t, other, bus.QueryChannelStats, `{"high_water_mark":{"users":3,"timestamp":1},
+	respond(t, other, bus.QueryChannelStats, `{"high_water_mark":{"users":3,"timestamp":1},
 		"high_water_connected":{"users":9,"timestamp":1},"top_chatters":[{"username":"alice","chat_lines":3}],
 		"total_users_seen":1,"success":true}`)
-	asked := answer(t, other, bus.QueryUserStats, `{"username":"alice","success":true,"found":false,"message":"no"}`)
+	requests := respond(t, other, bus.QueryUserStats, `{"username":"alice","success":true,"found":false,"message":"no"}`)
 	client := connect(t, natsServer.URL())
 	stats, err := client.ChannelStats(t.Context())
 	if err != nil || stats.TotalUsersSeen != 1 || stats.TopChatters[0].ChatLines != 3 {
 		t.Errorf("%+v, %v", stats, err)
 	}
 	user, err := client.UserStats(t.Context(), "alice")
-	if err != nil || user.Found || asked()[0]["username"] != "alice" {
+	if err != nil || user.Found || requests()[0]["username"] != "alice" {
 		t.Errorf("%+v, %v", user, err)
 	}
 }
@@ -100,7 +100,7 @@ func TestErrorsAreOneClearLine(t *testing.T) {
 	natsServer := natstest.Start(t)
 	client := connect(t, natsServer.URL())
 	other := natsServer.Client()
-	answer(t, other, bus.QueryUserStats, `{"success":false,"error":"Missing username"}`)
+	respond(t, other, bus.QueryUserStats, `{"success":false,"error":"Missing username"}`)
 	if _, err := other.Subscribe("rosey.db.messages.outbound.put", func(*nats.Msg) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -109,16 +109,16 @@ func TestErrorsAreOneClearLine(t *testing.T) {
 	}
 	_, noService := client.ChannelStats(t.Context())
 	_, refused := client.UserStats(t.Context(), "")
-	_, silent := client.Say(t.Context(), "x")
-	locked := natstest.Start(t, func(o *server.Options) { o.Authorization = "token" })
-	_, noEntry := cli.Connect(t.Context(), settings(locked.URL()), natstest.Log(t))
-	_, nobody := cli.Connect(t.Context(), settings("nats://127.0.0.1:1"), natstest.Log(t))
+	_, timedOut := client.Say(t.Context(), "x")
+	protected := natstest.Start(t, func(o *server.Options) { o.Authorization = "token" })
+	_, authorization := cli.Connect(t.Context(), settings(protected.URL()), natstest.Log(t))
+	_, unreachable := cli.Connect(t.Context(), settings("nats://127.0.0.1:1"), natstest.Log(t))
 	for want, err := range map[string]error{
 		"no database service answers on rosey.db.query.channel_stats":  noService,
-		"the database service cannot tell: Missing username":           refused,
-		"did not answer in time: 2s on rosey.db.messages.outbound.put": silent,
-		"refuses the connection: authorization violation":              noEntry,
-		"cannot reach NATS at nats://127.0.0.1:1: connection refused":  nobody,
+		"the database service cannot answer: Missing username":         refused,
+		"did not answer in time: 2s on rosey.db.messages.outbound.put": timedOut,
+		"refuses the connection: authorization violation":              authorization,
+		"cannot reach NATS at nats://127.0.0.1:1: connection refused":  unreachable,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") ||
 			strings.Contains(err.Error(), "trying again") {

@@ -1,6 +1,3 @@
-// Package natsserver runs a NATS server inside the process, for a bot that has no other.
-//
-// Only `rosey run` imports it: a bot and a database service of their own connect to a server elsewhere.
 package natsserver
 
 import (
@@ -9,21 +6,26 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Name is what the server is called where a URL is expected.
+// Name stands for the server where a URL is expected, for example in log lines and checks.
 const Name = "nats://inside"
 
-// readyTimeout is far more than a server takes to start.
-const readyTimeout = 10 * time.Second
+const (
+	// readyTimeout is far more than a server takes to start.
+	readyTimeout = 10 * time.Second
+	// readyPoll is the time after which a waiting Start looks for a fatal error.
+	readyPoll = 100 * time.Millisecond
+)
 
-// Options say how the server can be reached.
+// Options configure a Server. Log is required.
 type Options struct {
-	// Listen is host:port for clients of other processes, who are not asked who they are. Empty: there
-	// is no listener, and only InProcessConn reaches the server.
+	// Listen is the host:port for clients in other processes, which need no password. Port 0 is any free one. Empty:
+	// there is no listener, and only InProcessConn reaches the server.
 	Listen string
 	Log    *slog.Logger
 }
@@ -33,52 +35,46 @@ type Server struct {
 	server *server.Server
 }
 
-// Start starts a server. Its error says what is wrong with Listen.
+// Start starts a server. An error names Options.Listen and says what is wrong with it.
 func Start(o Options) (*Server, error) {
 	options := &server.Options{DontListen: true, NoSigs: true, ServerName: "rosey"}
+	where := ""
 	if o.Listen != "" {
 		host, port, err := splitAddress(o.Listen)
 		if err != nil {
 			return nil, err
 		}
 		options.DontListen, options.Host, options.Port = false, host, port
+		where = " on " + o.Listen
 	}
 	running, err := server.NewServer(options)
 	if err != nil {
-		return nil, fmt.Errorf("making a NATS server: %w", err)
+		return nil, fmt.Errorf("creating the NATS server: %w", err)
 	}
-	complaints := &logger{log: o.Log}
-	running.SetLoggerV2(complaints, false, false, false)
+	log := &logger{log: o.Log}
+	running.SetLoggerV2(log, false, false, false)
 	running.Start()
 	s := &Server{server: running}
-	if err := s.awaitReady(complaints); err != nil {
+	if err := s.waitReady(log); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("starting a NATS server%s: %w", at(o.Listen), err)
+		return nil, fmt.Errorf("starting the NATS server%s: %w", where, err)
 	}
 	return s, nil
 }
 
-// awaitReady looks in between whether the server has given up, which it only logs.
-func (s *Server) awaitReady(complaints *logger) error {
+// waitReady waits until the server takes connections. That it has failed to start shows only in its log.
+func (s *Server) waitReady(log *logger) error {
 	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline); {
-		if s.server.ReadyForConnections(readyTimeout / 100) {
+		if s.server.ReadyForConnections(readyPoll) {
 			return nil
 		}
-		if err := complaints.last(); err != nil {
-			return err
+		if err := log.fatal.Load(); err != nil {
+			return *err
 		}
 	}
 	return errors.New("it did not become ready within " + readyTimeout.String())
 }
 
-func at(listen string) string {
-	if listen == "" {
-		return ""
-	}
-	return " on " + listen
-}
-
-// splitAddress takes host:port; port 0 is any that is free.
 func splitAddress(address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err == nil {
@@ -97,12 +93,12 @@ func splitAddress(address string) (host string, port int, err error) {
 func (s *Server) InProcessConn() (net.Conn, error) {
 	conn, err := s.server.InProcessConn()
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the NATS server inside: %w", err)
+		return nil, fmt.Errorf("connecting to the NATS server of this process: %w", err)
 	}
 	return conn, nil
 }
 
-// URL is where other processes reach the server. It is empty without a listener.
+// URL returns the URL for other processes. It is empty without a listener.
 func (s *Server) URL() string {
 	if s.server.Addr() == nil {
 		return ""
@@ -110,8 +106,29 @@ func (s *Server) URL() string {
 	return "nats://" + s.server.Addr().String()
 }
 
-// Stop ends the server and its connections.
+// Stop closes the server and its connections and waits until it has stopped.
 func (s *Server) Stop() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
+
+// logger passes the server's log on and remembers its last fatal error. It implements server.Logger.
+type logger struct {
+	log   *slog.Logger
+	fatal atomic.Pointer[error]
+}
+
+// Fatalf must not end the process as that of nats-server does.
+func (l *logger) Fatalf(format string, v ...any) {
+	err := fmt.Errorf(format, v...)
+	l.fatal.Store(&err)
+}
+
+func (l *logger) Errorf(format string, v ...any) { l.log.Error("[NATS] " + fmt.Sprintf(format, v...)) }
+func (l *logger) Warnf(format string, v ...any)  { l.log.Warn("[NATS] " + fmt.Sprintf(format, v...)) }
+
+// Noticef logs at debug level: what the server reports of its start is of no use to who runs a bot.
+func (l *logger) Noticef(format string, v ...any) { l.log.Debug("[NATS] " + fmt.Sprintf(format, v...)) }
+
+func (l *logger) Debugf(string, ...any) {}
+func (l *logger) Tracef(string, ...any) {}

@@ -24,7 +24,7 @@ func start(t *testing.T, listen string) *natsserver.Server {
 	return server
 }
 
-func TestInsideAloneThereIsNoListener(t *testing.T) {
+func TestNoListenerByDefault(t *testing.T) {
 	server := start(t, "")
 	if url := server.URL(); url != "" {
 		t.Errorf("it listens on %s", url)
@@ -57,15 +57,15 @@ func TestListening(t *testing.T) {
 	client.Close()
 }
 
-func TestWrongAddresses(t *testing.T) {
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func TestInvalidAddresses(t *testing.T) {
+	inUse, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.Close() }()
+	defer func() { _ = inUse.Close() }()
 	for address, want := range map[string]string{
 		"4222": "expected host:port", "127.0.0.1:x": "expected host:port", "127.0.0.1:70000": "expected host:port",
-		taken.Addr().String(): "address already in use",
+		inUse.Addr().String(): "address already in use",
 	} {
 		began := time.Now()
 		_, err := natsserver.Start(natsserver.Options{Listen: address, Log: natstest.Log(t)})
@@ -73,13 +73,13 @@ func TestWrongAddresses(t *testing.T) {
 			t.Errorf("%s: error %v, want %s", address, err, want)
 		}
 		if lasted := time.Since(began); lasted > 5*time.Second {
-			t.Errorf("%s: noticed after %s", address, lasted)
+			t.Errorf("%s: reported after %s", address, lasted)
 		}
 	}
 }
 
-// TestPodsPackagesDoNotImportTheServer keeps a NATS server out of what a bot and a service of their own need.
-func TestPodsPackagesDoNotImportTheServer(t *testing.T) {
+// TestPodPackagesDoNotImportTheServer: what a pod runs must not link a NATS server.
+func TestPodPackagesDoNotImportTheServer(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "../bot", "../database", "../process", "../config")
 	packages, err := list.Output()
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,30 +21,29 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// pageTemplate is parsed when somebody looks: most processes are never looked at. Names and titles are
-// other people's words, which html/template escapes where they stand.
+// pageTemplate parses the page at the first request: most processes never get one.
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 	parsed, err := template.New("page").Funcs(template.FuncMap{
-		"since": since, "clock": clock, "percent": percent, "rank": rankInWords,
-		"style": func() template.CSS { return template.CSS(pageCSS) }, //nolint:gosec // our own file
+		"since": formatSince, "clock": formatClock, "length": formatLength, "percent": percentPlayed, "rank": rankName,
+		"style": func() template.CSS { return template.CSS(pageCSS) }, //nolint:gosec // a constant of this program
 	}).Parse(pageHTML)
 	if err != nil {
-		return nil, fmt.Errorf("reading the page: %w", err)
+		return nil, fmt.Errorf("parsing the page: %w", err)
 	}
 	return parsed, nil
 })
 
-// pagePolicy lets the page have its own style and nothing else, no script above all. A style sheet that a
-// name or a title smuggled in has another hash.
-var pagePolicy = "default-src 'none'; style-src 'sha256-" + hashOf(pageCSS) +
+// pagePolicy is a Content-Security-Policy that permits the page's own style and nothing else, above all no script. A
+// style that somebody injects with a name or a title has another hash.
+var pagePolicy = "default-src 'none'; style-src 'sha256-" + sha256Base64(pageCSS) +
 	"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-func hashOf(text string) string {
+func sha256Base64(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func (s Server) page(w http.ResponseWriter, r *http.Request) {
+func (s Server) servePage(w http.ResponseWriter, r *http.Request) {
 	parsed, err := pageTemplate()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -54,73 +52,74 @@ func (s Server) page(w http.ResponseWriter, r *http.Request) {
 	content := struct {
 		State
 		StatePath, StatusPath, MetricsPath, ReadyPath string
-	}{s.look(r.Context()), status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath}
+	}{s.state(r.Context()), status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath}
 	var page bytes.Buffer
 	if err := parsed.Execute(&page, content); err != nil {
-		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
-		s.Log.Error("making the page", "error", err)
+		http.Error(w, "cannot render the page", http.StatusInternalServerError)
+		s.Log.Error("cannot render the page", "error", err)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)
-	answer(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+	writeResponse(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
 }
 
-// since is how long ago something was, in one unit: the page is made anew all the time.
-func since(now, then time.Time) string {
+// formatSince returns the time from then to now in its largest unit, such as "2 hours".
+func formatSince(now, then time.Time) string {
 	passed := max(0, now.Sub(then))
 	for _, unit := range []struct {
 		name string
 		size time.Duration
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		if count := int(passed / unit.size); count == 1 {
+		switch count := passed / unit.size; {
+		case count == 1:
 			return "1 " + unit.name
-		} else if count > 1 {
-			return strconv.Itoa(count) + " " + unit.name + "s"
+		case count > 1:
+			return fmt.Sprintf("%d %ss", count, unit.name)
 		}
 	}
-	return strconv.Itoa(int(passed/time.Second)) + " s"
+	return fmt.Sprintf("%d s", passed/time.Second)
 }
 
-// clock is a length as players show it.
-func clock(seconds float64) string {
-	all := int(max(0, seconds))
-	text := fmt.Sprintf("%d:%02d", all/60%60, all%60)
-	if hours := all / 3600; hours > 0 {
-		text = fmt.Sprintf("%d:%02d:%02d", hours, all/60%60, all%60)
+// formatClock returns a length or position as video players show it, such as "1:02:03".
+func formatClock(seconds float64) string {
+	total := int(max(0, seconds))
+	if hours := total / 3600; hours > 0 {
+		return fmt.Sprintf("%d:%02d:%02d", hours, total/60%60, total%60)
 	}
-	return text
+	return fmt.Sprintf("%d:%02d", total/60, total%60)
 }
 
-// percent is how far what plays has come.
-func percent(p Playing) int {
+func formatLength(p Playing) string { return formatClock(float64(p.Seconds)) }
+
+// percentPlayed returns the position as a part of the length, 0 to 100.
+func percentPlayed(p Playing) int {
 	if p.Seconds <= 0 {
 		return 0
 	}
 	return int(min(100, max(0, 100*p.Position/float64(p.Seconds))))
 }
 
-// rankInWords calls a rank as CyTube does.
-func rankInWords(rank float64) string {
-	words := []struct {
-		least float64
-		word  string
-	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}}
-	for _, each := range words {
-		if rank >= each.least {
-			return each.word
+// rankName returns CyTube's name for a rank. It is empty for ordinary users.
+func rankName(rank float64) string {
+	for _, named := range []struct {
+		min  float64
+		name string
+	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}} {
+		if rank >= named.min {
+			return named.name
 		}
 	}
 	return ""
 }
 
-// Title is what a browser's tab shows.
+// Title returns the title of the page.
 func (s State) Title() string {
-	parts := []string{"Rosey"}
-	if s.Channel != nil {
-		parts = append([]string{s.Channel.Name}, parts...)
-	}
+	var parts []string
 	if !s.Ready {
-		parts = append([]string{string(s.Reason)}, parts...)
+		parts = append(parts, string(s.Reason))
 	}
-	return strings.Join(parts, " · ")
+	if s.Channel != nil {
+		parts = append(parts, s.Channel.Name)
+	}
+	return strings.Join(append(parts, "Rosey"), " · ")
 }

@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// hostile is what somebody may call a film, or a server somebody.
+// hostile is a title or a name that tries to inject HTML.
 const hostile = `</style><script>alert("1")</script><img src=x onerror=alert(2)>{{.Channel}}&amp;` + "\u202e"
 
 func servePage(t *testing.T, channel *process.Channel) string {
@@ -31,7 +31,8 @@ func servePage(t *testing.T, channel *process.Channel) string {
 	published.WithLabelValues("b").Add(4)
 	size.Set(3 << 19)
 	server := process.Server{
-		Report:  process.Reporter(status.RunComponent, "v1.2.3", time.Now().Add(-2*time.Hour), store.Check),
+		Component: status.RunComponent, Version: "v1.2.3", Started: time.Now().Add(-2 * time.Hour),
+		Checks:  []func() status.Check{store.Check},
 		Channel: func(context.Context) *process.Channel { return channel },
 		Metrics: registry, Log: slog.New(slog.DiscardHandler),
 	}
@@ -40,7 +41,7 @@ func servePage(t *testing.T, channel *process.Channel) string {
 	return served.URL
 }
 
-func aChannel() *process.Channel {
+func testChannel() *process.Channel {
 	return &process.Channel{
 		Server: "https://cytu.be", Name: "movienight", Self: "Rosey", Connected: 7, Items: 12, Leader: "alice",
 		Users: []process.User{
@@ -52,14 +53,14 @@ func aChannel() *process.Channel {
 
 func TestPage(t *testing.T) {
 	t.Parallel()
-	code, contentType, page := get(t, servePage(t, aChannel())+"/")
+	code, contentType, page := get(t, servePage(t, testChannel())+"/")
 	if code != 200 || contentType != "text/html; charset=utf-8" {
 		t.Errorf("%d %s", code, contentType)
 	}
 	for _, want := range []string{
-		"<bdi>movienight</bdi>", "<strong>Starting</strong> opening &lt;the&gt; store", "3 with a name, 7 connected",
+		"<bdi>movienight</bdi>", "<strong>Starting</strong> opening &lt;the&gt; store", "3 named, 7 connected",
 		"<bdi>Rosey</bdi> <i>this bot</i> <i>admin</i>", "<bdi>alice</bdi> <i>leader</i> <i>away</i>", "<i>muted</i>",
-		"1:02:03 of 1:30:00, paused", `value="68"`, "12 in the playlist; <bdi>alice</bdi> leads",
+		"1:02:03 of 1:30:00, paused", `value="68"`, "12 items in the playlist; leader: <bdi>alice</bdi>",
 		"<td>7</td><th scope=\"row\">messages published</th>", "<td>1.5 MiB</td>", "running for 2 hours", "v1.2.3",
 	} {
 		if !strings.Contains(page, want) {
@@ -67,26 +68,25 @@ func TestPage(t *testing.T) {
 		}
 	}
 	if strings.Contains(page, "rosey_test") {
-		t.Error("a metric that says nothing to people is shown")
+		t.Error("a metric that is not for people is shown")
 	}
 }
 
-// TestPageEscapesWhatPeopleWrite has names and titles that would like to be more than text.
-func TestPageEscapesWhatPeopleWrite(t *testing.T) {
+func TestPageEscapesNamesAndTitles(t *testing.T) {
 	t.Parallel()
-	_, _, page := get(t, servePage(t, aChannel())+"/")
+	_, _, page := get(t, servePage(t, testChannel())+"/")
 	if strings.Contains(page, "<script") || strings.Contains(page, "<img") || strings.Count(page, "</style>") != 1 {
 		t.Errorf("not escaped:\n%s", page)
 	}
 	if strings.Count(page, "&lt;script&gt;") != 2 {
-		t.Error("name and title are not shown as they are")
+		t.Error("the name and the title are not shown literally")
 	}
 }
 
-// TestPageLoadsNothing has a policy by which a browser runs and fetches nothing whatever the page holds.
+// TestPageLoadsNothing: the policy of the page makes a browser run and fetch nothing, whatever the page contains.
 func TestPageLoadsNothing(t *testing.T) {
 	t.Parallel()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, aChannel())+"/", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, testChannel())+"/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestPageLoadsNothing(t *testing.T) {
 		}
 	}
 	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") || strings.Contains(policy, "http") {
-		t.Errorf("policy %q lets something in", policy)
+		t.Errorf("policy %q permits too much", policy)
 	}
 	for header, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
@@ -115,7 +115,7 @@ func TestPageLoadsNothing(t *testing.T) {
 	}
 }
 
-func TestPageWithoutAChannel(t *testing.T) {
+func TestPageWithoutChannel(t *testing.T) {
 	t.Parallel()
 	base := servePage(t, nil)
 	_, _, page := get(t, base+"/")
@@ -127,28 +127,28 @@ func TestPageWithoutAChannel(t *testing.T) {
 	}
 }
 
-func TestNothingPlaysAndNobodyIsThere(t *testing.T) {
+func TestPageOfEmptyChannel(t *testing.T) {
 	t.Parallel()
 	_, _, page := get(t, servePage(t, &process.Channel{Name: "movienight"})+"/")
-	if !strings.Contains(page, "Nothing plays.") || !strings.Contains(page, "Nobody has a name.") {
+	if !strings.Contains(page, "Nothing is playing.") || !strings.Contains(page, "No named users.") {
 		t.Errorf("page:\n%s", page)
 	}
 }
 
 func TestState(t *testing.T) {
 	t.Parallel()
-	code, contentType, body := get(t, servePage(t, aChannel())+status.StatePath)
+	code, contentType, body := get(t, servePage(t, testChannel())+status.StatePath)
 	var state process.State
 	if err := json.Unmarshal([]byte(body), &state); err != nil || code != 200 || contentType != "application/json" {
 		t.Fatalf("%d %s %v\n%s", code, contentType, err, body)
 	}
-	if diff := cmp.Diff(aChannel(), state.Channel); diff != "" {
+	if diff := cmp.Diff(testChannel(), state.Channel); diff != "" {
 		t.Error(diff)
 	}
 	if state.Reason != status.ReasonStarting || len(state.Checks) != 1 || len(state.Numbers) != 2 {
 		t.Errorf("state %+v", state)
 	}
 	if first := state.Numbers[0]; first.Metric != "rosey_bus_published_total" || first.Value != 7 {
-		t.Errorf("number %+v, want the series added up", first)
+		t.Errorf("number %+v, want the sum of the series", first)
 	}
 }

@@ -1,5 +1,3 @@
-// Package process serves a process's health, status and metrics over HTTP, and keeps the checks that
-// the status is made of.
 package process
 
 import (
@@ -19,27 +17,53 @@ import (
 )
 
 const (
-	// headerTimeout ends connections that send nothing, which would otherwise add up.
+	// headerTimeout closes connections that send no request, which would otherwise accumulate.
 	headerTimeout = 5 * time.Second
-	// answerTimeout is far more than any answer takes.
-	answerTimeout = 30 * time.Second
-	// shutdownTimeout is how long answers may take that are under way at the end.
+	// responseTimeout is far more than any response takes.
+	responseTimeout = 30 * time.Second
+	// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
 	shutdownTimeout = 2 * time.Second
 )
 
-// Server answers the HTTP paths of package config.
+// Server serves the HTTP paths of one process. Its fields must not change while it serves.
 type Server struct {
-	// Report is asked at every request to StatusPath and ReadyPath.
-	Report func() status.Report
-	// Channel is asked what a bot of this process sees, at every request to the page or to StatePath. It
-	// answers nil while there is nothing to see. Nil: there is no bot.
+	Component status.Component
+	Version   string
+	Started   time.Time
+	// Checks are what the process needs. They are called at every request for the report. The first that is not OK
+	// determines the reason of the report.
+	Checks []func() status.Check
+	// Leader returns the pod that leads, as far as this process knows. Nil: there is no election.
+	Leader func() string
+	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
+	// bot.
 	Channel func(ctx context.Context) *Channel
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
 }
 
-// Listen opens the address that Serve needs, so that an address in use is an error at the start.
+// Report returns the current status of the process.
+func (s Server) Report() status.Report {
+	report := status.Report{
+		Component: s.Component, Version: s.Version, Started: s.Started,
+		Ready: true, Reason: status.ReasonReady, Message: "everything works",
+	}
+	for _, current := range s.Checks {
+		check := current()
+		report.Checks = append(report.Checks, check)
+		if report.Ready && !check.OK {
+			report.Ready, report.Reason, report.Message = false, check.Reason, check.Message
+		}
+	}
+	if s.Leader != nil {
+		report.Leader = s.Leader()
+	}
+	return report
+}
+
+// Listen returns a listener for Serve. It is separate so that an address in use is reported before the process starts
+// its work.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -48,52 +72,54 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve answers until ctx ends, then lets answers under way finish. It closes the listener.
+// Serve serves until ctx ends, then waits a moment for responses in progress. It closes the listener.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: headerTimeout,
-		WriteTimeout:      answerTimeout,
+		WriteTimeout:      responseTimeout,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	stopped := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shutdown := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		stopped <- server.Shutdown(ending)
+		shutdown <- server.Shutdown(grace)
 	}()
 	err := server.Serve(listener)
-	end()
-	cutOff := <-stopped
+	cancel()
+	shutdownErr := <-shutdown
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving HTTP on %s: %w", listener.Addr(), err)
 	}
-	if cutOff != nil {
-		// Somebody who does not read their answer must not turn a clean end into a failure.
-		s.Log.Warn("an HTTP answer was cut off", "error", cutOff)
+	if shutdownErr != nil {
+		// No error: a client that does not read its response must not make the process exit with a failure.
+		s.Log.Warn("stopped before all HTTP responses were written", "error", shutdownErr)
 	}
 	return nil
 }
 
-// Handler answers the paths, for a server of the caller's.
+// Handler returns the handler of all paths.
 func (s Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+status.HealthPath, func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
+		writeResponse(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
 	})
-	mux.HandleFunc("GET "+status.ReadyPath, s.ready)
-	mux.HandleFunc("GET "+status.StatusPath, s.status)
+	mux.HandleFunc("GET "+status.ReadyPath, s.serveReady)
+	mux.HandleFunc("GET "+status.StatusPath, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Report()) })
 	mux.Handle("GET "+status.MetricsPath, promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET "+status.StatePath, s.state)
-	mux.HandleFunc("GET /{$}", s.page)
-	return guarded(mux)
+	mux.HandleFunc("GET "+status.StatePath, func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, s.state(r.Context()))
+	})
+	mux.HandleFunc("GET /{$}", s.servePage)
+	return withSecurityHeaders(mux)
 }
 
-// guarded has browsers take an answer for what it says it is, and tell nobody where it was read.
-func guarded(next http.Handler) http.Handler {
+// withSecurityHeaders forbids browsers to guess the type of a response and to send its URL as a referrer.
+func withSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
@@ -101,29 +127,27 @@ func guarded(next http.Handler) http.Handler {
 	})
 }
 
-// ready answers in one line, which the kubelet shows in the pod's events.
-func (s Server) ready(w http.ResponseWriter, _ *http.Request) {
+func (s Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	report := s.Report()
 	code := http.StatusOK
 	if !report.Ready {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, "text/plain; charset=utf-8", fmt.Appendf(nil, "%s: %s\n", report.Reason, report.Message))
+	writeResponse(w, code, "text/plain; charset=utf-8", fmt.Appendf(nil, "%s: %s\n", report.Reason, report.Message))
 }
 
-func (s Server) status(w http.ResponseWriter, _ *http.Request) {
-	body, err := json.MarshalIndent(s.Report(), "", "  ")
+func writeJSON(w http.ResponseWriter, content any) {
+	body, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
-		http.Error(w, "the report cannot be encoded", http.StatusInternalServerError)
+		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
 		return
 	}
-	answer(w, http.StatusOK, "application/json", append(body, '\n'))
+	writeResponse(w, http.StatusOK, "application/json", append(body, '\n'))
 }
 
-func answer(w http.ResponseWriter, code int, contentType string, body []byte) {
+func writeResponse(w http.ResponseWriter, code int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	// A client that went away is no concern of ours.
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) // it fails if the client has gone away
 }

@@ -40,7 +40,6 @@ func TestServe(t *testing.T) {
 	started := time.Now().UTC().Truncate(time.Second)
 	store := status.NewRecorder(status.StoreCheck, "opening the store")
 	nats := status.NewRecorder(status.NATSCheck, "connecting")
-	report := process.Reporter(status.DatabaseComponent, "v1", started, store.Check, nats.Check)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "rosey_test"}, func() float64 { return 42 }))
 	listener, err := process.Listen(t.Context(), "127.0.0.1:0")
@@ -48,9 +47,15 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
+	server := process.Server{
+		Component: status.DatabaseComponent, Version: "v1", Started: started,
+		Checks:  []func() status.Check{store.Check, nats.Check},
+		Leader:  func() string { return "rosey-0" },
+		Metrics: registry, Log: slog.New(slog.DiscardHandler),
+	}
 	served := make(chan error, 1)
 	go func() {
-		served <- process.Server{Report: report, Metrics: registry, Log: slog.New(slog.DiscardHandler)}.Serve(ctx, listener)
+		served <- server.Serve(ctx, listener)
 	}()
 	base := "http://" + listener.Addr().String()
 
@@ -78,7 +83,7 @@ func TestServe(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil || code != 200 || contentType != "application/json" {
 		t.Errorf("status: %d %s %q, %v", code, contentType, body, err)
 	}
-	if diff := cmp.Diff(report(), got, cmp.Comparer(time.Time.Equal)); diff != "" {
+	if diff := cmp.Diff(server.Report(), got, cmp.Comparer(time.Time.Equal)); diff != "" {
 		t.Error(diff)
 	}
 	if code, _, body := get(t, base+status.MetricsPath); code != 200 || !strings.Contains(body, "rosey_test 42") {
@@ -97,11 +102,11 @@ func TestServe(t *testing.T) {
 	}
 	if connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String()); err == nil {
 		_ = connection.Close()
-		t.Error("still listening after the end")
+		t.Error("still listening after Serve has returned")
 	}
 }
 
-func TestListenOnAnAddressInUse(t *testing.T) {
+func TestListenOnAddressInUse(t *testing.T) {
 	first, err := process.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

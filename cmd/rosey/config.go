@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// configFlags are the flags of a command that override the environment and the configuration file.
+type configFlags struct {
+	flags  *pflag.FlagSet
+	file   string
+	values map[string]string // by the path of the key
+}
+
+// newConfigFlags adds the flag --config, whose default file may be absent, and a flag for each key that the command
+// uses.
+func newConfigFlags(flags *pflag.FlagSet, defaultFile string, keys []config.Key) *configFlags {
+	c := &configFlags{flags: flags, values: map[string]string{}}
+	flags.StringVar(&c.file, "config", defaultFile,
+		"Configuration `file` in YAML or JSON, also that of Rosey v2; environment variable "+config.FileVariable)
+	for _, key := range keys {
+		usage := key.Usage
+		if key.Default != "" {
+			usage += " (default " + key.Default + ")"
+		}
+		flag := flags.VarPF(&keyFlag{c.values, key}, key.Flag, "", usage+"; "+key.Variable)
+		if key.Kind == config.SwitchKind {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	return c
+}
+
+// keysExcept returns the keys of the configuration without those that have one of the paths or are in one of the
+// sections.
+func keysExcept(excluded ...string) []config.Key {
+	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool {
+		section, _, _ := strings.Cut(key.Path, ".")
+		return slices.Contains(excluded, key.Path) || slices.Contains(excluded, section)
+	})
+}
+
+// keysAt returns the keys of the configuration with the given paths.
+func keysAt(paths ...string) []config.Key {
+	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool { return !slices.Contains(paths, key.Path) })
+}
+
+func (c *configFlags) load(component status.Component) (config.Loaded, error) {
+	sources := config.Sources{
+		File: c.file, Optional: true, Convert: legacy.ConvertConfig, Environment: os.Environ(), Flags: c.values,
+	}
+	if file := os.Getenv(config.FileVariable); file != "" {
+		sources.File, sources.Optional = file, false
+	}
+	if c.flags.Changed("config") {
+		sources.File, sources.Optional = c.file, false
+	}
+	return sources.Load(component)
+}
+
+// keyFlag is the flag of a key. It accepts any text: the value is validated when the configuration is loaded.
+type keyFlag struct {
+	values map[string]string
+	key    config.Key
+}
+
+// String implements pflag.Value. It may be called for the zero value.
+func (f *keyFlag) String() string { return f.values[f.key.Path] }
+
+// Set implements pflag.Value.
+func (f *keyFlag) Set(text string) error {
+	f.values[f.key.Path] = text
+	return nil
+}
+
+// Type implements pflag.Value.
+func (f *keyFlag) Type() string {
+	if f.key.Kind == config.SwitchKind {
+		return "bool"
+	}
+	return "string"
+}
+
+func newConfigCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "config",
+		Short: "Check configuration files, or print their schema",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return errors.New("config: expected check or schema") },
+	}
+	command.AddCommand(newCheckCommand(), &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of configuration files",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return failed(err)
+			}
+			return failed(printf(command.OutOrStdout(), "%s", schema))
+		},
+	})
+	return command
+}
+
+// configUsers are the commands that load a configuration file, those that require fewer keys first.
+var configUsers = []struct {
+	command   string
+	component status.Component
+}{
+	{"run", status.RunComponent}, {"bot", status.BotComponent}, {"db", status.DatabaseComponent},
+}
+
+func newCheckCommand() *cobra.Command {
+	var user string
+	command := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Report errors in a configuration file, and keys that have no effect",
+		Long: "Report errors in a configuration file, and keys that have no effect. A file of Rosey v2 is checked too.\n" +
+			"Environment variables and flags are ignored. The exit code is 2 if no command can use the file.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			if !slices.Contains([]string{"", "run", "bot", "db"}, user) {
+				return fmt.Errorf("--for: %q, expected run, bot or db", user)
+			}
+			return checkFile(command.OutOrStdout(), arguments[0], user)
+		},
+	}
+	command.Flags().StringVar(&user, "for", "", "the `command` that will use the file: run, bot or db (default any)")
+	return command
+}
+
+func checkFile(out io.Writer, file, user string) error {
+	var text bytes.Buffer
+	var firstErr error
+	usable := false
+	for _, each := range configUsers {
+		if user != "" && user != each.command {
+			continue
+		}
+		loaded, err := config.Sources{File: file, Convert: legacy.ConvertConfig}.Load(each.component)
+		switch {
+		case err == nil && !usable:
+			usable = true
+			writeLoaded(&text, loaded)
+			fallthrough
+		case err == nil:
+			fmt.Fprintf(&text, "rosey %s: ok\n", each.command)
+		case usable:
+			missing := strings.TrimPrefix(err.Error(), "configuration "+file+": ")
+			fmt.Fprintf(&text, "rosey %s: needs more, from flags or environment variables: %s\n",
+				each.command, strings.ReplaceAll(missing, "\n", "; "))
+		case firstErr == nil:
+			firstErr = err
+		}
+	}
+	if !usable {
+		return firstErr
+	}
+	return failed(printf(out, "%s", text.String()))
+}
+
+func writeLoaded(text *bytes.Buffer, loaded config.Loaded) {
+	kind := "configuration"
+	if loaded.Converted {
+		kind = "configuration of Rosey v2"
+	}
+	fmt.Fprintf(text, "%s: %s for channel %s on %s\n", loaded.File, kind, loaded.Channel.Name, loaded.Channel.Server)
+	for _, warning := range loaded.Warnings {
+		fmt.Fprintf(text, "warning: %s\n", warning)
+	}
+}

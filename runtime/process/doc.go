@@ -1,0 +1,28 @@
+// Package process is the HTTP server that every process of Rosey has: `rosey bot`, `rosey db` and `rosey run`.
+//
+// The paths are those of package status. They have different readers:
+//
+//   - HealthPath is for the kubelet's liveness probe. It returns 200 as long as the process answers at all, whatever
+//     its checks say: a restart would not bring back a NATS server.
+//   - ReadyPath is for the readiness probe and returns 503 while a check is not OK. Its body is the reason and the
+//     message on one line, which the kubelet shows in the events of the pod.
+//   - StatusPath is for the operator and `rosey status`: the status.Report as JSON.
+//   - MetricsPath is for Prometheus.
+//   - StatePath and / are for people: the report, the channel as the bot sees it, and the metrics that people
+//     understand, as JSON and as a page.
+//
+// # Report
+//
+// A Server has a list of checks, which are functions that return the current state of one thing that the process needs.
+// At every request it calls them and puts a status.Report together. The first check that is not OK determines the
+// reason of the whole report, so the order of the checks matters: those that explain the others come first.
+//
+// # Page
+//
+// The page needs no script and loads nothing, neither from other hosts nor from this one: its style is inside it, and
+// a Content-Security-Policy with the hash of that style forbids everything else. It shows names and titles that users
+// of the channel have chosen; html/template escapes them, and the policy is the second barrier.
+//
+// The server has no authentication. In a cluster only the pod network reaches it, and `rosey run` binds it to the
+// loopback interface by default.
+package process
