@@ -101,8 +101,8 @@ const leaveTimeout = 2 * time.Second
 type timings struct {
 	// Status is the time between two status updates, and UserCount that between two samples of the number of users.
 	Status, UserCount time.Duration
-	// Outbound, Echo and Settle are those of speech.Options.
-	Outbound, Echo, Settle time.Duration
+	// Outbound and Settle are Poll and Settle of speech.Options.
+	Outbound, Settle time.Duration
 	// Confirm is how long the server may take to show that it did what a command asked for.
 	Confirm time.Duration
 	// RetryMin and RetryMax bound the pause before the next attempt to join.
@@ -124,7 +124,7 @@ type timings struct {
 func defaultTimings() timings {
 	return timings{
 		Status: 10 * time.Second, UserCount: 5 * time.Minute,
-		Outbound: 2 * time.Second, Echo: 5 * time.Second, Settle: 10 * time.Second, Confirm: 3 * time.Second,
+		Outbound: 2 * time.Second, Settle: 10 * time.Second, Confirm: 3 * time.Second,
 		RetryMin: 2 * time.Second, RetryMax: time.Minute,
 		ConnectionLimit: 10 * time.Second, Kick: 10 * time.Second, Ban: 15 * time.Minute,
 		Secrets: time.Second,

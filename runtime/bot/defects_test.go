@@ -64,29 +64,6 @@ func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
 	r.awaitJoined()
 }
 
-// TestLinesThatCannotBeSaidDoNotBlockTheOthers: twenty lines that failed were tried every two seconds for
-// ever, and nothing behind them was ever said. The service is the Python one, which takes no failures.
-func TestLinesThatCannotBeSaidDoNotBlockTheOthers(t *testing.T) {
-	r := newRig(t)
-	r.asPlain()
-	r.timings.Echo = 5 * time.Millisecond
-	r.service.python = true
-	for id := range int64(20) {
-		r.service.toSay(bus.OutboundMessage{ID: id, Timestamp: 1, Message: "/say only moderators may"})
-	}
-	r.service.toSay(bus.OutboundMessage{ID: 21, Timestamp: 2, Message: "behind them"})
-	r.start()
-	r.eventually("the line behind them", func() bool {
-		lines := r.linesOf("plain")
-		return len(lines) == 1 && lines[0] == "behind them"
-	})
-	polls := r.service.polls()
-	r.eventually("more polls", func() bool { return r.service.polls() > polls+3 })
-	if tries := len(r.service.on(bus.OutboundFailed)); tries != 20 {
-		t.Errorf("%d tries for 20 lines", tries)
-	}
-}
-
 // TestConnectedIsNotTheChatCount: the history had the number of names twice, and no samples while the
 // list was empty.
 func TestConnectedIsNotTheChatCount(t *testing.T) {
@@ -260,7 +237,6 @@ func TestWhatModeratorsAloneSeeIsNotStored(t *testing.T) {
 // TestReadingGoesOnWithoutAService: nothing that waits for the database holds up the channel.
 func TestReadingGoesOnWithoutAService(t *testing.T) {
 	r := newRig(t)
-	r.service.setBroken(true)
 	d := r.drive()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

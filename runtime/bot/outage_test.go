@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -84,60 +83,6 @@ func TestOutbound(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{1., 2., 3.}, marked); diff != "" {
 		t.Errorf("marked (-want +got):\n%s", diff)
-	}
-}
-
-// TestOutboundIsNotSaidTwice has a service that hands out a line again although it was told that it was said.
-func TestOutboundIsNotSaidTwice(t *testing.T) {
-	r := newRig(t)
-	r.service.forgetful = true
-	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "once"})
-	r.startJoined()
-	r.eventually("it is told again", func() bool { return len(r.service.on(bus.OutboundSent)) > 2 })
-	if diff := cmp.Diff([]string{"once"}, r.linesOf("Rosey")); diff != "" {
-		t.Errorf("said (-want +got):\n%s", diff)
-	}
-	// The same id in a new database is another line.
-	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 20, Message: "again"})
-	r.eventually("the other line", func() bool { return len(r.linesOf("Rosey")) == 2 })
-}
-
-// TestACommandWithoutRankIsNotTriedAgain has a line that the server drops: only moderators may use /say. It
-// would be tried again and again.
-func TestACommandWithoutRankIsNotTriedAgain(t *testing.T) {
-	r := newRig(t)
-	r.config.Account = &config.Account{Username: "plain", PasswordFile: secret(t, "p")}
-	r.timings.Echo = 20 * time.Millisecond
-	r.service.toSay(
-		bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "/say HEAR ME"},
-		bus.OutboundMessage{ID: 2, Timestamp: 11, Message: "hello"},
-	)
-	r.start()
-	r.eventually("the line behind it", func() bool { return len(r.linesOf("plain")) > 0 })
-	r.eventually("the failure is told", func() bool { return len(r.service.on(bus.OutboundFailed)) > 0 })
-	failure := r.service.on(bus.OutboundFailed)[0].Payload
-	if failure["message_id"] != 1. || failure["permanent"] != true || failure["message_timestamp"] != 10. ||
-		failure["error"] != "unanswered" {
-		t.Errorf("failure %v", failure)
-	}
-	for _, each := range r.service.on(bus.OutboundSent) {
-		if each.Payload["message_id"] != 2. {
-			t.Errorf("marked as sent: %v", each.Payload)
-		}
-	}
-}
-
-// TestOutboundCannotBeFetched has a service that replies nonsense for a while; the bot goes on asking.
-func TestOutboundCannotBeFetched(t *testing.T) {
-	r := newRig(t)
-	r.startJoined()
-	for outage := 1; outage <= 2; outage++ {
-		r.service.setBroken(true)
-		polls := r.service.polls()
-		r.eventually("some polls", func() bool { return r.service.polls() > polls+3 })
-		r.service.toSay(bus.OutboundMessage{ID: int64(outage), Timestamp: 10, Message: "after the outage"})
-		r.service.setBroken(false)
-		r.eventually("the line", func() bool { return len(r.linesOf("Rosey")) == outage })
 	}
 }
 

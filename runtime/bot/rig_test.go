@@ -225,16 +225,7 @@ type service struct {
 	mu       sync.Mutex
 	received []received
 	waiting  []bus.OutboundMessage
-	// forgetful: a line that was said is handed out again.
-	forgetful bool
-	// stuck: a line that failed is handed out again at once.
-	stuck bool
-	// broken: what it answers makes no sense.
-	broken bool
-	// python: it takes no failures.
-	python   bool
 	requests int
-	limit    int
 }
 
 // received is a message to the service, with its timestamp taken out of the payload.
@@ -255,14 +246,9 @@ func startService(t *testing.T, client *nats.Conn) *service {
 	return s
 }
 
-// hand answers with lines to say, and as one that knows ids unless it is Python's.
+// hand replies with lines to say, as a service that deduplicates events by their IDs.
 func (s *service) hand(m *nats.Msg) {
-	reply := &nats.Msg{Data: s.answer(m.Data)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.python {
-		reply.Header = nats.Header{bus.IDsHeader: {"once"}}
-	}
+	reply := &nats.Msg{Data: s.answer(m.Data), Header: nats.Header{bus.IDsHeader: {"once"}}}
 	if err := m.RespondMsg(reply); err != nil {
 		s.t.Error(err)
 	}
@@ -283,11 +269,7 @@ func (s *service) answer(request []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
-	s.limit = *asked.Limit
-	if s.broken {
-		return []byte(`"what?"`)
-	}
-	reply, err := json.Marshal(append([]bus.OutboundMessage{}, s.waiting[:min(len(s.waiting), s.limit)]...))
+	reply, err := json.Marshal(append([]bus.OutboundMessage{}, s.waiting[:min(len(s.waiting), *asked.Limit)]...))
 	if err != nil {
 		s.t.Error(err)
 	}
@@ -316,8 +298,7 @@ func (s *service) receive(m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received = append(s.received, got)
-	taken := !s.forgetful && (suffix == bus.OutboundSent || !s.stuck && !s.python)
-	if id, ok := got.Payload["message_id"].(float64); ok && taken {
+	if id, ok := got.Payload["message_id"].(float64); ok {
 		s.waiting = slices.DeleteFunc(s.waiting, func(m bus.OutboundMessage) bool { return m.ID == int64(id) })
 	}
 }
@@ -370,12 +351,6 @@ func (s *service) toSay(lines ...bus.OutboundMessage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = append(s.waiting, lines...)
-}
-
-func (s *service) setBroken(broken bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.broken = broken
 }
 
 func (s *service) isEmpty() bool {

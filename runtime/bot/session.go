@@ -52,7 +52,7 @@ func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
 		Conn: conn, Tracker: b.tracker, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
 		Origin: b.here(), Claimant: b.instance, Leading: b.leads, Log: b.log,
 		Count: func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
-		Poll:  b.timings.Outbound, Echo: b.timings.Echo, Settle: b.timings.Settle,
+		Poll:  b.timings.Outbound, Settle: b.timings.Settle,
 	})
 }
 

@@ -1,6 +1,7 @@
 package cytube
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,5 +145,17 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMaxLineIsTheServersLimit compares MaxLine with what a server lets through that cuts longer lines.
+func TestMaxLineIsTheServersLimit(t *testing.T) {
+	sim, _ := startSimulator(t)
+	channel := sim.Channel("movienight")
+	must(t, channel.Join("alice"))
+	entry, err := channel.Say("alice", strings.Repeat("x", MaxLine+10))
+	must(t, err)
+	if len(entry.Text) != MaxLine {
+		t.Errorf("the server takes %d characters, MaxLine is %d", len(entry.Text), MaxLine)
 	}
 }

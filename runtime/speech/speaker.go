@@ -1,6 +1,7 @@
 package speech
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,7 +32,7 @@ type Publisher interface {
 	Publish(suffix bus.Suffix, eventID string, payload any)
 }
 
-// Options configure a Speaker. All are required but Poll, Echo and Settle.
+// Options configure a Speaker. All are required but Poll and Settle.
 type Options struct {
 	Conn Conn
 	// Tracker is that of the process. One Speaker uses it at a time.
@@ -52,8 +53,6 @@ type Options struct {
 	Log   *slog.Logger
 	// Poll is the time between two requests for lines to say. Default 2 s.
 	Poll time.Duration
-	// Echo is how long a message may take to come back. Default 5 s.
-	Echo time.Duration
 	// Settle is how long the bot must have been unable to chat before lines are given up for it. Default 10 s.
 	Settle time.Duration
 }
@@ -79,16 +78,13 @@ type Speaker struct {
 	outbound outbound
 }
 
+// echoTimeout is how long the echo of a message may take.
+const echoTimeout = 5 * time.Second
+
 // New returns a Speaker. It says nothing until Run.
 func New(o Options) *Speaker {
-	for _, each := range []struct {
-		field        *time.Duration
-		defaultValue time.Duration
-	}{{&o.Poll, 2 * time.Second}, {&o.Echo, 5 * time.Second}, {&o.Settle, 10 * time.Second}} {
-		if *each.field == 0 {
-			*each.field = each.defaultValue
-		}
-	}
+	o.Poll = cmp.Or(o.Poll, 2*time.Second)
+	o.Settle = cmp.Or(o.Settle, 10*time.Second)
 	return &Speaker{
 		Options: o, wake: make(chan struct{}, 1), pacer: newPacer(),
 		outbound: outbound{answers: make(chan answer, 1)},
@@ -278,7 +274,7 @@ func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
 		s.finish(Result{Outcome: Gone}, err) // whoever reads from the connection learns it too
 		return
 	}
-	s.awaiting, s.deadline = true, time.Now().Add(s.Echo)
+	s.awaiting, s.deadline = true, time.Now().Add(echoTimeout)
 }
 
 // drop ends the first attempt without sending it.

@@ -3,7 +3,9 @@ package speech
 import (
 	"context"
 	"errors"
+	"html"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,21 +18,33 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// channel is a Speaker in a channel that the test plays: a server that answers nothing by itself, and a database
-// service that hands out the same lines whatever is reported. It runs in a bubble of synctest, so waiting takes no
-// time.
+// channel is a Speaker in a channel that the test simulates. By default the server replies to nothing, and the database
+// service hands out the same lines whatever is reported. It runs in a bubble of synctest, so waiting takes no time.
 type channel struct {
 	*Speaker
+	// onSay is what the server does with a line. Nil: nothing.
+	onSay func(text string)
+	// onReport is what the service does with a report on a line. Nil: nothing.
+	onReport func(id int64, failed bool)
 
 	mu       sync.Mutex
 	sent     []string
 	lines    []bus.OutboundMessage
 	limits   []int
 	reports  []string
+	marked   []int64 // IDs of the lines that were reported as sent
+	failures []bus.OutboundFailedPayload
+	outage   error
 	noLeader bool
 }
 
-func (c *channel) Say(_ context.Context, text string) error { return c.note(text) }
+func (c *channel) Say(_ context.Context, text string) error {
+	err := c.note(text)
+	if c.onSay != nil {
+		c.onSay(text)
+	}
+	return err
+}
 
 func (c *channel) PM(_ context.Context, to, text string) error { return c.note(to + ": " + text) }
 
@@ -46,7 +60,10 @@ func (c *channel) Request(_ context.Context, _ bus.Suffix, in, out any) error {
 	defer c.mu.Unlock()
 	limit := *in.(bus.OutboundGetRequest).Limit
 	c.limits = append(c.limits, limit)
-	*out.(*[]bus.OutboundMessage) = c.lines[:min(limit, len(c.lines))]
+	if c.outage != nil {
+		return c.outage
+	}
+	*out.(*[]bus.OutboundMessage) = slices.Clone(c.lines[:min(limit, len(c.lines))])
 	return nil
 }
 
@@ -54,10 +71,41 @@ func (c *channel) Publish(suffix bus.Suffix, _ string, payload any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	report := strings.TrimPrefix(string(suffix), "db.messages.outbound.")
-	if failure, ok := payload.(bus.OutboundFailedPayload); ok {
-		report += " " + failure.Error
+	id, failed := int64(0), false
+	switch payload := payload.(type) {
+	case bus.OutboundSentPayload:
+		id = *payload.MessageID
+		c.marked = append(c.marked, id)
+	case bus.OutboundFailedPayload:
+		id, failed = *payload.MessageID, true
+		c.failures = append(c.failures, payload)
+		report += " " + payload.Error
 	}
 	c.reports = append(c.reports, report)
+	if c.onReport != nil {
+		c.onReport(id, failed)
+	}
+}
+
+// echo has the server send each line back, as it shows it.
+func (c *channel) echo(text string) { c.HeardOwn(echo(html.EscapeString(shownAs(text)))) }
+
+// takeReports has the service hand out no line again that was reported.
+func (c *channel) takeReports(id int64, _ bool) {
+	c.lines = slices.DeleteFunc(c.lines, func(m bus.OutboundMessage) bool { return m.ID == id })
+}
+
+// takeSent has the service take only reports of lines that were said, as the Python one does.
+func (c *channel) takeSent(id int64, failed bool) {
+	if !failed {
+		c.takeReports(id, failed)
+	}
+}
+
+func (c *channel) put(lines ...bus.OutboundMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lines = append(c.lines, lines...)
 }
 
 func (c *channel) expect(t *testing.T, what string, got *[]string, want ...string) {
@@ -76,10 +124,22 @@ func (c *channel) countSent() int {
 	return len(c.sent)
 }
 
+// inChannel runs a test with a Speaker that has joined the channel and may chat.
 func inChannel(t *testing.T, test func(t *testing.T, c *channel), lines ...bus.OutboundMessage) {
 	t.Helper()
+	joining(t, func(t *testing.T, c *channel) {
+		c.put(lines...)
+		c.Joined(time.Now())
+		c.SetPermission(PermissionGranted)
+		test(t, c)
+	})
+}
+
+// joining runs a test with a Speaker that is joining the channel.
+func joining(t *testing.T, test func(t *testing.T, c *channel)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{lines: lines}
+		c := &channel{}
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
@@ -88,8 +148,6 @@ func inChannel(t *testing.T, test func(t *testing.T, c *channel), lines ...bus.O
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { c.Run(ctx) })
-		c.Joined(time.Now())
-		c.SetPermission(PermissionGranted)
 		test(t, c)
 		cancel()
 		running.Wait()

@@ -1,0 +1,274 @@
+package speech
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+func queuedLine(id int64, text string) bus.OutboundMessage {
+	return bus.OutboundMessage{ID: id, Timestamp: 10, Message: text, LeaseSeconds: 60}
+}
+
+// claimedLine is a line that another bot claimed at a time.
+func claimedLine(id int64, text string, at time.Time) bus.OutboundMessage {
+	m := queuedLine(id, text)
+	m.ClaimedSince = bus.Seconds{Time: at}
+	return m
+}
+
+func (c *channel) expectMarked(t *testing.T, want ...int64) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if diff := cmp.Diff(want, c.marked); diff != "" {
+		t.Errorf("reported as sent (-want +got):\n%s", diff)
+	}
+}
+
+// onlyFailure returns the one failure that was reported.
+func (c *channel) onlyFailure(t *testing.T) bus.OutboundFailedPayload {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.failures) != 1 {
+		t.Fatalf("%d failures were reported: %v", len(c.failures), c.reports)
+	}
+	return c.failures[0]
+}
+
+func TestLinesOfTheQueueAreSaidInOrder(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onSay, c.onReport = c.echo, c.takeReports
+		pass(5 * time.Second)
+		c.expect(t, "sent", &c.sent, "first", "<b>second</b>")
+		c.expectMarked(t, 1, 2, 3)
+	}, queuedLine(1, "first"), queuedLine(2, " "), queuedLine(3, "<b>second</b>"))
+}
+
+func TestALongLineIsSaidInParts(t *testing.T) {
+	text := strings.TrimSpace(strings.Repeat("popcorn 🍿 ", 60))
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onSay, c.onReport = c.echo, c.takeReports
+		pass(5 * time.Second)
+		if diff := cmp.Diff(text, strings.Join(c.sent, " ")); diff != "" || len(c.sent) != 3 {
+			t.Errorf("%d parts (-want +got):\n%s", len(c.sent), diff)
+		}
+		c.expectMarked(t, 1)
+	}, queuedLine(1, text))
+}
+
+// TestANewDatabaseCountsFromOneAgain has two lines with one ID that were queued at different times.
+func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onSay, c.onReport = c.echo, c.takeReports
+		pass(5 * time.Second)
+		again := queuedLine(1, "again")
+		again.Timestamp = 20
+		c.put(again)
+		pass(5 * time.Second)
+		c.expect(t, "sent", &c.sent, "once", "again")
+	}, queuedLine(1, "once"))
+}
+
+// TestLinesThatFailDoNotBlockTheOthers has more lines that fail than one request asks for, and a service that takes no
+// failures and so hands them out again at every poll.
+func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
+	const failing = 20
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onReport = c.takeSent
+		c.onSay = func(text string) {
+			if !strings.HasPrefix(text, "/") { // the server drops commands that the bot's rank does not allow
+				c.echo(text)
+			}
+		}
+		for id := range int64(failing) {
+			c.put(bus.OutboundMessage{ID: id, Timestamp: 1, Message: "/say only moderators may"})
+		}
+		c.put(bus.OutboundMessage{ID: failing, Timestamp: 2, Message: "behind them"})
+		pass(failing*echoTimeout + 30*time.Second)
+		c.expectMarked(t, failing)
+		pass(time.Hour)
+		if sent := c.countSent(); sent != failing+1 {
+			t.Errorf("%d attempts at %d lines", sent, failing+1)
+		}
+	})
+}
+
+// TestACommandWithoutAnEchoIsAbandoned has the server drop a command, because only moderators may use it.
+func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onReport = c.takeReports
+		pass(8 * time.Second)
+		failure := c.onlyFailure(t)
+		if *failure.MessageID != 1 || failure.MessageTimestamp != 10 || !failure.Permanent || failure.Error != "unanswered" {
+			t.Errorf("failure %+v", failure)
+		}
+		c.HeardOwn(echo("hello"))
+		pass(time.Second)
+		c.expectMarked(t, 2)
+		c.expect(t, "sent", &c.sent, "/say HEAR ME", "hello")
+	}, queuedLine(1, "/say HEAR ME"), queuedLine(2, "hello"))
+}
+
+// TestLinesCannotBeFetched has requests for lines fail twice for a while.
+func TestLinesCannotBeFetched(t *testing.T) {
+	setOutage := func(c *channel, err error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.outage = err
+	}
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onSay, c.onReport = c.echo, c.takeReports
+		for id := range int64(2) {
+			setOutage(c, errors.New("no reply"))
+			c.put(queuedLine(id, "after the outage"))
+			pass(time.Minute)
+			setOutage(c, nil)
+			pass(3 * time.Second)
+		}
+		c.expect(t, "sent", &c.sent, "after the outage", "after the outage")
+	})
+}
+
+func TestThrottledLinesOfTheQueueAreSentAgain(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onReport = c.takeReports
+		c.onSay = func(text string) {
+			if len(c.sent) == 2 {
+				c.HeardRefusal(cytube.Cooldown{Wait: time.Second})
+				return
+			}
+			c.echo(text)
+		}
+		pass(10 * time.Second)
+		c.expect(t, "sent", &c.sent, "one", "two", "two")
+		c.expectMarked(t, 1, 2)
+	}, queuedLine(1, "one"), queuedLine(2, "two"))
+}
+
+func TestALineIsAbandonedWithoutPermission(t *testing.T) {
+	for permission, outcome := range map[Permission]Outcome{PermissionMuted: Muted, PermissionRankTooLow: Forbidden} {
+		t.Run(string(outcome), func(t *testing.T) {
+			inChannel(t, func(t *testing.T, c *channel) {
+				c.onReport = c.takeReports
+				c.SetPermission(permission)
+				pass(9 * time.Second)
+				c.expect(t, "reports before the refusal has lasted", &c.reports)
+				pass(5 * time.Second)
+				if failure := c.onlyFailure(t); !failure.Permanent || !strings.HasPrefix(failure.Error, string(outcome)) {
+					t.Errorf("failure %+v", failure)
+				}
+				c.expect(t, "sent", &c.sent)
+			}, queuedLine(1, "hello?"))
+		})
+	}
+}
+
+// TestALineWaitsForAPermission has the bot's rank in the channel arrive after the join.
+func TestALineWaitsForAPermission(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onSay, c.onReport = c.echo, c.takeReports
+		c.SetPermission(PermissionRankTooLow)
+		pass(8 * time.Second)
+		c.SetPermission(PermissionGranted)
+		pass(3 * time.Second)
+		c.expect(t, "reports", &c.reports, "mark_sent")
+	}, queuedLine(1, "hello"))
+}
+
+func TestASpamFilterIsNotPermanent(t *testing.T) {
+	line := queuedLine(1, "hello?")
+	line.RetryCount = 2
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.onReport = c.takeReports
+		c.onSay = func(string) { c.HeardRefusal(cytube.SpamFiltered{Reason: "NEW_USER_CHAT"}) }
+		pass(3 * time.Second)
+		failure := c.onlyFailure(t)
+		if failure.Permanent || failure.Error != "filtered: spam filter: NEW_USER_CHAT" || *failure.RetryCount != 2 {
+			t.Errorf("failure %+v", failure)
+		}
+	}, line)
+}
+
+// TestTheHistoryShowsWhatAnotherBotSaid has a bot die after it claimed lines. The server repeats the chat to the next
+// one, which finds out what was said.
+func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
+	part := strings.TrimSpace(strings.Repeat("popcorn ", 40))
+	rest := strings.TrimSpace(strings.Repeat("popcorn ", 20))
+	const others = "" // a line of another user
+	talk := slices.Repeat([]string{others}, replayLength)
+	before := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	tests := map[string]struct {
+		lines   func() []bus.OutboundMessage
+		history []string
+		sent    []string
+		reports []string
+	}{
+		"said": {
+			lines: func() []bus.OutboundMessage {
+				return []bus.OutboundMessage{claimedLine(1, "said", before(time.Minute))}
+			},
+			history: []string{"said"}, reports: []string{"mark_sent"},
+		},
+		"not said": {
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine(1, "new", before(time.Minute))} },
+			history: []string{"said"}, sent: []string{"new"}, reports: []string{"mark_sent"},
+		},
+		"said in part": {
+			lines: func() []bus.OutboundMessage {
+				return []bus.OutboundMessage{claimedLine(1, part+" "+rest, before(time.Minute))}
+			},
+			history: []string{part}, sent: []string{rest}, reports: []string{"mark_sent"},
+		},
+		"same text, never claimed": {
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{queuedLine(1, "said")} },
+			history: []string{"said"}, sent: []string{"said"}, reports: []string{"mark_sent"},
+		},
+		"too short to tell": {
+			lines: func() []bus.OutboundMessage {
+				return []bus.OutboundMessage{claimedLine(1, "said", before(time.Minute)), queuedLine(2, "new")}
+			},
+			history: talk, sent: []string{"new"},
+			reports: []string{"mark_failed doubtful: a bot that claimed the line may have said it, " +
+				"and the chat history is too short to tell", "mark_sent"},
+		},
+		"claimed after the join": { // the reply with the line was lost
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine(1, "hello", time.Now())} },
+			history: talk, sent: []string{"hello"}, reports: []string{"mark_sent"},
+		},
+		"a service that does not know claims": {
+			lines: func() []bus.OutboundMessage {
+				return []bus.OutboundMessage{
+					{ID: 1, Timestamp: before(time.Hour).Unix(), Message: "said"},
+					{ID: 2, Timestamp: time.Now().Add(time.Hour).Unix(), Message: "said"},
+				}
+			},
+			history: []string{"said", "said"}, sent: []string{"said"}, reports: []string{"mark_sent", "mark_sent"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			joining(t, func(t *testing.T, c *channel) {
+				c.onSay, c.onReport = c.echo, c.takeReports
+				for i, text := range test.history {
+					line := cytube.ChatMessage{HTML: text, Time: before(time.Duration(replayLength-i) * time.Second)}
+					c.Replayed(line, text != others)
+				}
+				c.Joined(before(time.Millisecond))
+				c.SetPermission(PermissionGranted)
+				c.put(test.lines()...)
+				pass(5 * time.Second)
+				c.expect(t, "sent", &c.sent, test.sent...)
+				c.expect(t, "reports", &c.reports, test.reports...)
+			})
+		})
+	}
+}
