@@ -5,20 +5,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 )
 
+const (
+	// fieldOwner owns every field that the operator writes.
+	fieldOwner = client.FieldOwner("rosey-operator")
+	// scaleOwner owns the number of replicas until an autoscaler sets it.
+	scaleOwner = client.FieldOwner("rosey-operator-scale")
+	// desiredHashAnnotation is a hash of the object as it was last written. It changes when a field is no longer
+	// desired, which a comparison of the desired fields with the live object cannot see.
+	desiredHashAnnotation = "rosey.dev/desired-hash"
+)
+
 // applied is the result of writing the desired objects.
 type applied struct {
-	problems map[manifests.Component]*problem // the first problem of each component that has one
+	problems map[manifests.Component]*problem // of the objects of a component, or of both under ""
 	written  map[manifests.Key]bool           // objects that were written, so that the observed ones are out of date
 	updates  []string                         // what a newer operator would change, and is pinned until the spec changes
 	err      error                            // errors for which the reconcile is repeated
@@ -32,41 +51,53 @@ type problem struct {
 	err    error
 }
 
-// apply writes the desired objects that differ from the live ones, and deletes objects that are no longer desired. A
-// problem with the objects of one component does not keep those of the other from being written.
+// add adds a problem of a component. The first one is kept, unless a later one prevents more.
+func (a *applied) add(component manifests.Component, found *problem) {
+	if found == nil {
+		return
+	}
+	a.err = errors.Join(a.err, found.err)
+	if first := a.problems[component]; first == nil || first.usable && !found.usable {
+		a.problems[component] = found
+	}
+}
+
+// problem returns the problem that affects a component most, or nil.
+func (a *applied) problem(component manifests.Component) *problem {
+	if shared := a.problems[""]; shared != nil && !shared.usable {
+		return shared
+	}
+	return cmp.Or(a.problems[component], a.problems[""])
+}
+
+// apply writes the desired objects that differ from the live ones, and deletes objects that are no longer desired. If
+// an object of one component cannot be used, the objects after it are not written, but those of the other component are.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}}
 	if found := checkSharedOwner(bot, observed.Owner); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
 		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
-		result.problems[manifests.Bot] = found
+		result.add(manifests.Bot, found)
 		return result
 	}
-	set, err := r.Build(bot, r.Params, observed.Observed)
+	desired, err := r.Build(bot, r.Params, observed.Observed)
 	if err != nil {
 		result.err = err
 		return result
 	}
-	set, result.updates = manifests.Pin(bot, set, observed.Observed)
-	ensureAll := func(objects []client.Object) *problem {
-		found, written := r.ensureAll(ctx, bot, observed, objects)
-		for _, key := range written {
-			result.written[key] = true
+	desired, result.updates = manifests.Pin(bot, desired, observed.Observed)
+	for _, next := range desired {
+		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
+			continue
 		}
-		return found
+		written, found := r.ensure(ctx, bot, observed, next.Object)
+		result.written[manifests.KeyOf(next.Object)] = written
+		result.add(next.Component, found)
 	}
-	shared := ensureAll(set.Shared)
-	for component, objects := range set.Components() {
-		found := shared
-		if shared == nil || shared.usable {
-			found = cmp.Or(ensureAll(objects), shared)
-		}
-		if found = cmp.Or(found, waitForClaim(bot, component, observed)); found != nil {
-			result.problems[component] = found
-			result.err = errors.Join(result.err, found.err)
-		}
+	for _, component := range manifests.Components(bot) {
+		result.add(component, waitForClaim(bot, component, observed))
 	}
 	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
-		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, set))
+		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
 	}
 	return result
 }
@@ -105,24 +136,6 @@ func checkSharedOwner(bot, owner *v1alpha1.RoseyBot) *problem {
 	return nil
 }
 
-// ensureAll ensures objects in their order, up to the first one that cannot be used. It returns the first problem and
-// the keys of the objects that it wrote.
-func (r *Reconciler) ensureAll(
-	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []client.Object,
-) (first *problem, written []manifests.Key) {
-	for _, object := range desired {
-		wrote, found := r.ensure(ctx, bot, observed, object)
-		if wrote {
-			written = append(written, manifests.KeyOf(object))
-		}
-		first = cmp.Or(first, found)
-		if found != nil && !found.usable {
-			break
-		}
-	}
-	return first, written
-}
-
 // ensure makes one live object as desired, and reports whether it wrote to the API server:
 //
 //   - If the object does not exist, it is created by POST, which never overwrites anything.
@@ -132,9 +145,13 @@ func (r *Reconciler) ensureAll(
 func (r *Reconciler) ensure(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired client.Object,
 ) (written bool, _ *problem) {
+	content, err := toWrite(desired)
+	if err != nil {
+		return false, writeProblem(desired, err, false)
+	}
 	live := observed.Objects[manifests.KeyOf(desired)]
 	if live == nil {
-		err := r.create(ctx, desired)
+		err := r.Client.Create(ctx, content.DeepCopy(), fieldOwner)
 		if !apierrors.IsAlreadyExists(err) {
 			return err == nil, writeProblem(desired, err, false)
 		}
@@ -145,8 +162,10 @@ func (r *Reconciler) ensure(
 	if refused := checkOwnership(bot, live); refused != nil {
 		return false, refused
 	}
-	written, err := r.update(ctx, desired, live)
-	return written, writeProblem(desired, err, true)
+	if same, err := r.contains(live, content); err != nil || same {
+		return false, writeProblem(desired, err, true)
+	}
+	return true, writeProblem(desired, r.update(ctx, desired, live, content), true)
 }
 
 func writeProblem(object client.Object, err error, usable bool) *problem {
@@ -191,15 +210,15 @@ func belongsTo(bot *v1alpha1.RoseyBot, live client.Object) bool {
 // prune deletes the objects that a RoseyBot owns and that are no longer desired. Claims are never deleted here: the
 // database must not be lost when the mode changes.
 func (r *Reconciler) prune(
-	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, set manifests.Set,
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired,
 ) (errs error) {
-	desired := map[manifests.Key]bool{}
-	for _, object := range set.All() {
-		desired[manifests.KeyOf(object)] = true
+	isDesired := map[manifests.Key]bool{}
+	for _, next := range desired {
+		isDesired[manifests.KeyOf(next.Object)] = true
 	}
 	for key, object := range observed.Objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
-		if isClaim || desired[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
+		if isClaim || isDesired[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
 		// Without the UID, a new object of the same name that belongs to somebody else could be deleted.
@@ -210,4 +229,126 @@ func (r *Reconciler) prune(
 		}
 	}
 	return errs
+}
+
+// toWrite returns a desired object as it is written: without status, and with its hash.
+func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return nil, fmt.Errorf("converting: %w", err)
+	}
+	delete(content, "status")
+	hash := manifests.Hash(content)
+	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
+		return nil, fmt.Errorf("adding the hash: %w", err)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
+}
+
+// contains reports whether a live object has all fields of content. Lists are compared by their keys, as the API server
+// does, so fields and items that it or others added are no difference.
+func (r *Reconciler) contains(live client.Object, content *unstructured.Unstructured) (bool, error) {
+	desiredFields, desiredErr := r.Types.ObjectToTyped(content)
+	liveFields, liveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
+	if err := errors.Join(desiredErr, liveErr); err != nil {
+		return false, fmt.Errorf("reading the fields: %w", err)
+	}
+	difference, err := desiredFields.Compare(liveFields)
+	if err != nil {
+		return false, fmt.Errorf("comparing with the live object: %w", err)
+	}
+	return difference.Removed.Empty() && difference.Modified.Empty(), nil
+}
+
+// readLive reads an object from the API server. The cache holds no managed fields, and no object without the operator's
+// label.
+func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
+	gvk := desired.GetObjectKind().GroupVersionKind()
+	empty, err := r.Client.Scheme().New(gvk)
+	live, isObject := empty.(client.Object)
+	if err != nil || !isObject {
+		return nil, fmt.Errorf("reading an object of kind %s: %w", gvk.Kind, err)
+	}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	live.GetObjectKind().SetGroupVersionKind(gvk)
+	return live, nil
+}
+
+// update writes the content of a desired object over a live one that differs.
+func (r *Reconciler) update(
+	ctx context.Context, desired, live client.Object, content *unstructured.Unstructured,
+) error {
+	current, err := r.readLive(ctx, desired)
+	if err != nil || current.GetUID() != live.GetUID() {
+		return err // another object has replaced it; the next reconcile checks whom that belongs to
+	}
+	if err := r.prepareDeployment(ctx, desired, current); err != nil {
+		return err
+	}
+	if err := r.upgradeManagedFields(ctx, current); err != nil {
+		return err
+	}
+	// Without the UID, the apply would create an object that was deleted in the meantime, whose name may by then belong
+	// to somebody else.
+	content.SetUID(live.GetUID())
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("applying: %w", err)
+	}
+	return nil
+}
+
+// prepareDeployment changes what an apply cannot change about a Deployment:
+//
+//   - If somebody set the strategy to RollingUpdate, the API server added parameters that have no owner. An apply would
+//     leave them, and the API server refuses them beside Recreate.
+//   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
+//     drops it falls back to its default, which is 1 replica.
+func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
+	next, isDeployment := desired.(*appsv1.Deployment)
+	now, exists := live.(*appsv1.Deployment)
+	if !isDeployment || !exists {
+		return nil
+	}
+	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
+		// The resourceVersion makes this a conflict if somebody has changed the Deployment since it was read.
+		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
+			now.ResourceVersion, spec)
+		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
+	}
+	if next.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
+		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
+		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
+			return fmt.Errorf("resetting the strategy: %w", err)
+		}
+	}
+	if next.Spec.Replicas == nil && ownsReplicas(now) {
+		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
+		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
+			return fmt.Errorf("handing over the number of replicas: %w", err)
+		}
+	}
+	return nil
+}
+
+// ownsReplicas reports whether the operator owns the number of replicas.
+func ownsReplicas(deployment *appsv1.Deployment) bool {
+	return slices.ContainsFunc(deployment.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == string(fieldOwner) && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas":{}`)
+	})
+}
+
+// upgradeManagedFields makes the field owner of server-side apply own the fields that the POST wrote. Otherwise they
+// would have two owners, and a field that is no longer desired would stay.
+func (r *Reconciler) upgradeManagedFields(ctx context.Context, live client.Object) error {
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
+	if err == nil && patch != nil {
+		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
+	}
+	if err != nil {
+		return fmt.Errorf("upgrading the managed fields: %w", err)
+	}
+	return nil
 }

@@ -17,18 +17,17 @@ import (
 
 // cause returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the pod, or
 // else what the process reports.
-func cause(in statusInput, component manifests.Component) metav1.Condition {
-	pod := in.observed.newestPod(component)
+func cause(in statusInput, component manifests.Component) *metav1.Condition {
+	name, pod := displayName[component], in.observed.newestPod(component)
 	if manifests.HoldsClaim(in.bot, component) {
-		if condition, found := claimCause(in.claim(), pod); found {
+		if condition := claimCause(in.claim(), pod); condition != nil {
 			return condition
 		}
 	}
-	name := displayName[component]
 	if pod == nil {
 		return noPodCause(in.deployment(component), name)
 	}
-	if condition, found := podCause(pod, name); found {
+	if condition := podCause(pod, name); condition != nil {
 		return condition
 	}
 	result, probed := in.reports[component]
@@ -44,34 +43,34 @@ func cause(in statusInput, component manifests.Component) metav1.Condition {
 	return conditionFalse(translateReason(in, result.report.Reason, result.report.Message))
 }
 
-// claimCause returns the reason in a claim for which a pod cannot start. A claim may also be pending because its pod
+// claimCause returns the reason in a claim for which a pod cannot start, or nil. A claim may also be pending because its pod
 // has no node yet, so the message of the scheduler decides.
-func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) (condition metav1.Condition, found bool) {
+func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Condition {
 	if claim == nil {
-		return metav1.Condition{}, false
+		return nil
 	}
 	name := "PersistentVolumeClaim " + claim.Name
 	switch {
 	case claim.Status.Phase == corev1.ClaimLost:
-		return conditionFalse(v1alpha1.ReasonClaimLost, name+" has lost its volume"), true
+		return conditionFalse(v1alpha1.ReasonClaimLost, name+" has lost its volume")
 	case claim.DeletionTimestamp != nil:
-		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is being deleted"), true
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is being deleted")
 	case claim.Status.Phase == corev1.ClaimBound || pod == nil || pod.Spec.NodeName != "":
-		return metav1.Condition{}, false
+		return nil
 	}
 	message, isUnschedulable := unschedulable(pod)
 	if !isUnschedulable {
-		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume"), true
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume")
 	}
 	lower := strings.ToLower(message)
 	if strings.Contains(lower, "volume") || strings.Contains(lower, "storageclass") {
-		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message), true
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message)
 	}
-	return metav1.Condition{}, false
+	return nil
 }
 
 // noPodCause returns the reason why a component has no pod.
-func noPodCause(deployment *appsv1.Deployment, name string) metav1.Condition {
+func noPodCause(deployment *appsv1.Deployment, name string) *metav1.Condition {
 	if deployment != nil {
 		for _, condition := range deployment.Status.Conditions {
 			if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
@@ -83,22 +82,22 @@ func noPodCause(deployment *appsv1.Deployment, name string) metav1.Condition {
 	return conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
 }
 
-// podCause returns the reason that Kubernetes knows for a pod not to be ready.
-func podCause(pod *corev1.Pod, name string) (condition metav1.Condition, found bool) {
+// podCause returns the reason that Kubernetes knows for a pod not to be ready, or nil.
+func podCause(pod *corev1.Pod, name string) *metav1.Condition {
 	if pod.Status.Phase == corev1.PodFailed {
 		return conditionFalse(v1alpha1.ReasonPodFailed,
-			fmt.Sprintf("the pod of the %s failed: %s %s", name, pod.Status.Reason, pod.Status.Message)), true
+			fmt.Sprintf("the pod of the %s failed: %s %s", name, pod.Status.Reason, pod.Status.Message))
 	}
 	if message, isUnschedulable := unschedulable(pod); isUnschedulable {
 		return conditionFalse(v1alpha1.ReasonUnschedulable,
-			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message)), true
+			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message))
 	}
 	for i := range pod.Status.ContainerStatuses {
-		if condition, found := containerCause(&pod.Status.ContainerStatuses[i], name); found {
-			return condition, true
+		if condition := containerCause(&pod.Status.ContainerStatuses[i], name); condition != nil {
+			return condition
 		}
 	}
-	return metav1.Condition{}, false
+	return nil
 }
 
 // unschedulable reports whether the scheduler found no node for a pod, and returns its message.
@@ -111,35 +110,35 @@ func unschedulable(pod *corev1.Pod) (message string, isUnschedulable bool) {
 // off, so that the message stays the same from attempt to attempt.
 var backOffPrefix = regexp.MustCompile(`^.*: ErrImagePull: `)
 
-// containerCause returns the reason that the kubelet knows for a container not to run.
-func containerCause(status *corev1.ContainerStatus, name string) (condition metav1.Condition, found bool) {
+// containerCause returns the reason that the kubelet knows for a container not to run, or nil.
+func containerCause(status *corev1.ContainerStatus, name string) *metav1.Condition {
 	if waiting := status.State.Waiting; waiting != nil {
 		switch waiting.Reason {
 		case "", "ContainerCreating", "PodInitializing":
-			return metav1.Condition{}, false
+			return nil
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
 			return conditionFalse(v1alpha1.ReasonImagePullFailed, fmt.Sprintf("image %s of the %s: %s",
-				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, ""))), true
+				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, "")))
 		case "CrashLoopBackOff":
-			return crashed(status.LastTerminationState.Terminated, name), true
+			return crashed(status.LastTerminationState.Terminated, name)
 		}
 		return conditionFalse(v1alpha1.ReasonContainerRefused,
-			fmt.Sprintf("the container of the %s cannot start: %s: %s", name, waiting.Reason, waiting.Message)), true
+			fmt.Sprintf("the container of the %s cannot start: %s: %s", name, waiting.Reason, waiting.Message))
 	}
 	if terminated := status.State.Terminated; terminated != nil {
-		return crashed(terminated, name), true
+		return crashed(terminated, name)
 	}
 	// Between two crashes the process runs for a moment. The reason must not change with each of them.
 	last := status.LastTerminationState.Terminated
 	if last != nil && last.ExitCode != 0 && status.Started != nil && !*status.Started {
-		return crashed(last, name), true
+		return crashed(last, name)
 	}
-	return metav1.Condition{}, false
+	return nil
 }
 
 // crashed returns the condition for a container that has terminated. terminated may be nil.
-func crashed(terminated *corev1.ContainerStateTerminated, name string) metav1.Condition {
+func crashed(terminated *corev1.ContainerStateTerminated, name string) *metav1.Condition {
 	if terminated == nil {
 		return conditionFalse(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s exits repeatedly", name))
 	}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -28,23 +29,19 @@ var transientReasons = map[string]bool{
 // requestedReasons are reasons for a condition to be False that the spec asks for.
 var requestedReasons = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
 
-func conditionTrue(reason, message string) metav1.Condition {
-	return metav1.Condition{Status: metav1.ConditionTrue, Reason: reason, Message: message}
+func conditionTrue(reason, message string) *metav1.Condition {
+	return &metav1.Condition{Status: metav1.ConditionTrue, Reason: reason, Message: message}
 }
 
-func conditionFalse(reason, message string) metav1.Condition {
-	return metav1.Condition{Status: metav1.ConditionFalse, Reason: reason, Message: message}
+func conditionFalse(reason, message string) *metav1.Condition {
+	return &metav1.Condition{Status: metav1.ConditionFalse, Reason: reason, Message: message}
 }
 
-func conditionUnknown(message string) metav1.Condition {
-	return metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
+func conditionUnknown(message string) *metav1.Condition {
+	return &metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
 }
 
-func botAvailable(in statusInput) metav1.Condition {
-	return available(in, manifests.Bot, "a bot pod is ready")
-}
-
-func databaseAvailable(in statusInput) metav1.Condition {
+func databaseAvailable(in statusInput) *metav1.Condition {
 	switch {
 	case manifests.SharedFrom(in.bot) != "":
 		return sharedDatabase(in)
@@ -63,7 +60,7 @@ func databaseAvailable(in statusInput) metav1.Condition {
 }
 
 // sharedDatabase returns DatabaseAvailable of the RoseyBot that shares its database service.
-func sharedDatabase(in statusInput) metav1.Condition {
+func sharedDatabase(in statusInput) *metav1.Condition {
 	owner := in.observed.Owner
 	if found := checkSharedOwner(in.bot, owner); found != nil {
 		return conditionFalse(found.reason, found.message)
@@ -76,50 +73,45 @@ func sharedDatabase(in statusInput) metav1.Condition {
 	if condition == nil {
 		return conditionFalse(v1alpha1.ReasonProgressing, name+" has no status yet")
 	}
-	return metav1.Condition{
+	return &metav1.Condition{
 		Status: condition.Status, Reason: condition.Reason, Message: name + ": " + condition.Message,
 	}
 }
 
 // available returns the condition of a component: True with a message if a pod is ready, or else the cause.
-func available(in statusInput, component manifests.Component, message string) metav1.Condition {
-	if condition, isStopped := stopped(in.bot, component); isStopped {
+func available(in statusInput, component manifests.Component, message string) *metav1.Condition {
+	if condition := stopped(in.bot, component); condition != nil {
 		return condition
 	}
 	if _, ready := in.observed.countPods(component); ready > 0 {
 		return conditionTrue(v1alpha1.ReasonAvailable, message)
 	}
-	if found := in.applied.problems[component]; found != nil && !found.usable {
+	if found := in.applied.problem(component); found != nil && !found.usable {
 		return conditionFalse(found.reason, found.message)
 	}
 	return cause(in, component)
 }
 
-// stopped reports whether the spec asks for no pods of a component, and returns the condition that says so.
-func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) (condition metav1.Condition, isStopped bool) {
-	if manifests.Replicas(bot, component) > 0 {
-		return metav1.Condition{}, false
+// stopped returns the condition of a component for which the spec asks for no pods. It returns nil for others.
+func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Condition {
+	switch {
+	case manifests.Replicas(bot, component) > 0:
+		return nil
+	case ptr.Deref(bot.Spec.Suspend, false):
+		return conditionFalse(v1alpha1.ReasonSuspended, "spec.suspend is true")
 	}
-	if ptr.Deref(bot.Spec.Suspend, false) {
-		return conditionFalse(v1alpha1.ReasonSuspended, "spec.suspend is true"), true
-	}
-	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0"), true
-}
-
-func channelJoined(in statusInput) metav1.Condition {
-	return checked(in, status.ChannelCheck, conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
 }
 
 // checked returns the condition for one check of the bot: ok while a bot pod is ready, or else what the bot reports.
-func checked(in statusInput, name status.CheckName, ok metav1.Condition) metav1.Condition {
+func checked(in statusInput, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
 	if _, ready := in.observed.countPods(manifests.Bot); ready > 0 {
 		return ok
 	}
-	if condition, isStopped := stopped(in.bot, manifests.Bot); isStopped {
+	if condition := stopped(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
-	pod := in.observed.newestPod(manifests.Bot)
-	if pod == nil || !podRunning(pod) {
+	if pod := in.observed.newestPod(manifests.Bot); pod == nil || !podRunning(pod) {
 		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}
 	result, probed := in.reports[manifests.Bot]
@@ -179,13 +171,10 @@ func translateReason(in statusInput, reason status.Reason, message string) (cond
 
 // progressing returns a condition that is True while the cluster does not yet run what the spec asks for, whether that
 // will take care of itself or not.
-func progressing(in statusInput) metav1.Condition {
-	components := []manifests.Component{manifests.Database, manifests.Bot}
-	if !manifests.HasService(in.bot) {
-		components = components[1:]
-	}
+func progressing(in statusInput) *metav1.Condition {
+	components := manifests.Components(in.bot)
 	for _, component := range components {
-		if found := in.applied.problems[component]; found != nil {
+		if found := in.applied.problem(component); found != nil {
 			return conditionTrue(found.reason, found.message)
 		}
 	}
@@ -199,7 +188,7 @@ func progressing(in statusInput) metav1.Condition {
 }
 
 // updateAvailable returns a condition that is True while pods are pinned to what an older operator built.
-func updateAvailable(in statusInput) metav1.Condition {
+func updateAvailable(in statusInput) *metav1.Condition {
 	if len(in.applied.updates) == 0 {
 		return conditionFalse(v1alpha1.ReasonUpToDate, "all pods run what this version of the operator builds")
 	}
@@ -212,43 +201,36 @@ func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
 		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
 }
 
-// ready returns the summary of the other conditions: True if all of them are as they should be, or else the most
-// important of those that are not. A cause counts more than what follows from it, and what is known more than what is
-// unknown; among equals, the order is database, bot, channel, rollout.
-func ready(in statusInput, conditions map[string]metav1.Condition) metav1.Condition {
-	if condition, isStopped := stopped(in.bot, manifests.Bot); isStopped {
+// ready returns the summary of the other conditions, which are in the order of their importance: True if all of them
+// are as they should be, or else the most important of those that are not.
+func ready(in statusInput, conditions []metav1.Condition) *metav1.Condition {
+	if condition := stopped(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
-	var failing []metav1.Condition
-	for _, conditionType := range []string{
-		v1alpha1.ConditionDatabaseAvailable, v1alpha1.ConditionBotAvailable,
-		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing,
-	} {
-		expected := metav1.ConditionTrue
-		if conditionType == v1alpha1.ConditionProgressing {
-			expected = metav1.ConditionFalse
-		}
-		if conditions[conditionType].Status != expected {
-			failing = append(failing, conditions[conditionType])
-		}
+	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
+		// Progressing is the one condition that is False when all is well.
+		return (condition.Status == metav1.ConditionTrue) != (condition.Type == v1alpha1.ConditionProgressing)
+	})
+	if len(failing) == 0 {
+		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing what happens there")
 	}
-	for _, matters := range []func(condition metav1.Condition) bool{
-		func(condition metav1.Condition) bool { return condition.Reason == v1alpha1.ReasonForeignObject },
-		func(condition metav1.Condition) bool {
-			return condition.Status != metav1.ConditionUnknown && !transientReasons[condition.Reason]
-		},
-		func(condition metav1.Condition) bool { return condition.Status == metav1.ConditionUnknown },
-		func(metav1.Condition) bool { return true },
-	} {
-		for _, condition := range failing {
-			switch {
-			case !matters(condition):
-				continue
-			case condition.Status == metav1.ConditionUnknown:
-				return conditionUnknown(condition.Message)
-			}
-			return conditionFalse(condition.Reason, condition.Message)
-		}
+	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
+	if first.Status == metav1.ConditionUnknown {
+		return conditionUnknown(first.Message)
 	}
-	return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing what happens there")
+	return conditionFalse(first.Reason, first.Message)
+}
+
+// rank orders the reasons why a RoseyBot is not ready: a cause comes before what follows from it, and what is known
+// before what is unknown.
+func rank(condition metav1.Condition) int {
+	switch {
+	case condition.Reason == v1alpha1.ReasonForeignObject:
+		return 0
+	case condition.Status == metav1.ConditionUnknown:
+		return 2
+	case transientReasons[condition.Reason]:
+		return 3
+	}
+	return 1
 }

@@ -11,11 +11,11 @@ import (
 )
 
 func TestReadyIsTheMostImportantReason(t *testing.T) {
-	fine, rolledOut := conditionTrue("Fine", ""), conditionFalse("RolledOut", "")
-	starting := conditionFalse(string(status.ReasonStarting), "")
-	failed := func(reason string) metav1.Condition { return conditionFalse(reason, "") }
-	rollout := func(reason string) metav1.Condition { return conditionTrue(reason, "") }
-	unknown, rolling := conditionUnknown(""), rollout("Progressing")
+	fine, rolledOut := *conditionTrue("Fine", ""), *conditionFalse("RolledOut", "")
+	starting := *conditionFalse(string(status.ReasonStarting), "")
+	failed := func(reason string) metav1.Condition { return *conditionFalse(reason, "") }
+	rollout := func(reason string) metav1.Condition { return *conditionTrue(reason, "") }
+	unknown, rolling := *conditionUnknown(""), rollout("Progressing")
 	tests := map[string]struct {
 		database, bot, channel, progressing metav1.Condition
 		status                              metav1.ConditionStatus
@@ -37,10 +37,9 @@ func TestReadyIsTheMostImportantReason(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := ready(statusInput{bot: newBot("fun")}, map[string]metav1.Condition{
-				v1alpha1.ConditionDatabaseAvailable: test.database, v1alpha1.ConditionBotAvailable: test.bot,
-				v1alpha1.ConditionChannelJoined: test.channel, v1alpha1.ConditionProgressing: test.progressing,
-			})
+			test.progressing.Type = v1alpha1.ConditionProgressing
+			got := ready(statusInput{bot: newBot("fun")},
+				[]metav1.Condition{test.database, test.bot, test.channel, test.progressing})
 			if got.Status != test.status || got.Reason != test.reason {
 				t.Errorf("Ready is %s with %s, want %s with %s", got.Status, got.Reason, test.status, test.reason)
 			}

@@ -168,16 +168,16 @@ func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, object := range set.All() {
-			if deployment, ok := object.(*appsv1.Deployment); ok && len(seen.Objects) > 0 {
+		for _, desired := range set {
+			if deployment, ok := desired.Object.(*appsv1.Deployment); ok && len(seen.Objects) > 0 {
 				deployment.Spec.Template.Spec.Hostname = "newer"
 			}
 		}
 		set, updates := manifests.Pin(bot, set, seen.Observed)
 		in := statusInput{bot: bot, observed: seen, applied: applied{updates: updates}}
 		all = append(all, set, computeStatus(in, time.Time{}))
-		for _, object := range set.All() {
-			seen.Objects[manifests.KeyOf(object)] = object
+		for _, desired := range set {
+			seen.Objects[manifests.KeyOf(desired.Object)] = desired.Object
 		}
 	}
 	text, err := json.Marshal(all)

@@ -105,6 +105,6 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 		return nil, nil, err
 	}
 	rig.config = config
-	rig.operator = New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
+	rig.operator = New(manager, manifests.Params{Image: testImage}, rig.port)
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

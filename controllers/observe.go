@@ -2,8 +2,15 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -19,6 +26,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // kinds are the kinds of objects that belong to RoseyBots.
@@ -190,4 +198,63 @@ func podStarted(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
 		return status.State.Running != nil && ptr.Deref(status.Started, false)
 	})
+}
+
+// maxReportSize limits the memory that an image chosen by a user can make the operator use.
+const maxReportSize = 64 << 10
+
+var probeClient = &http.Client{
+	Timeout: 2 * time.Second,
+	// The zero Proxy: a proxy cannot reach pods.
+	Transport: &http.Transport{DisableKeepAlives: true},
+	// An image chosen by a user must not be able to redirect the operator to another server.
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// probeResult is the report of a process, or the reason why there is none.
+type probeResult struct {
+	report status.Report
+	err    error
+}
+
+// probe returns the report of each component whose newest pod has started and is not ready. Ready pods need not be
+// asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader.
+func (r *Reconciler) probe(
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed,
+) map[manifests.Component]probeResult {
+	results := map[manifests.Component]probeResult{}
+	for _, component := range manifests.Components(bot) {
+		pod := observed.newestPod(component)
+		needsLeader := component == manifests.Bot && manifests.Standby(bot)
+		if pod == nil || podReady(pod) && !needsLeader || !podStarted(pod) || pod.Status.PodIP == "" {
+			continue
+		}
+		address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
+		report, err := readReport(ctx, address, status.Component(component))
+		results[component] = probeResult{report: report, err: err}
+	}
+	return results
+}
+
+// readReport reads the report of the process at an address. Its errors contain no addresses and ports: they differ from
+// pod to pod and from attempt to attempt, and each new message would be a write of the status.
+func readReport(ctx context.Context, address string, component status.Component) (status.Report, error) {
+	target := url.URL{Scheme: "http", Host: address, Path: status.StatusPath}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return status.Report{}, fmt.Errorf("invalid address: %w", err)
+	}
+	response, err := probeClient.Do(request)
+	if err != nil {
+		return status.Report{}, errors.New(status.NetworkError(err))
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return status.Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReportSize))
+	if err != nil {
+		return status.Report{}, errors.New(status.NetworkError(err))
+	}
+	return status.ParseReport(body, component)
 }

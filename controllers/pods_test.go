@@ -123,8 +123,11 @@ func TestPodsAreRestricted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, objects := range [][]client.Object{set.Bot, set.Database} {
-			deployment, _ := objects[len(objects)-1].(*appsv1.Deployment)
+		for _, desired := range set {
+			deployment, isDeployment := desired.Object.(*appsv1.Deployment)
+			if !isDeployment {
+				continue
+			}
 			template := deployment.Spec.Template
 			pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
 			pod.GenerateName, pod.Namespace = "pod-", bot.Namespace

@@ -13,7 +13,7 @@ import (
 )
 
 // An image of the user's choice may serve anything: it can neither break a condition nor send the operator elsewhere.
-func TestProberRefusesWhatIsNoReport(t *testing.T) {
+func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
 	report := `{"component":"bot","reason":"LoginRefused","message":"m","checks":[]}`
 	tests := map[string]struct {
 		status     int
@@ -49,8 +49,7 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 				_, _ = response.Write([]byte(test.body))
 			}))
 			t.Cleanup(server.Close)
-			address, _ := server.Listener.Addr().(*net.TCPAddr)
-			got, err := NewProber(address.Port).probe(t.Context(), "127.0.0.1", status.BotComponent)
+			got, err := readReport(t.Context(), server.Listener.Addr().String(), status.BotComponent)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
@@ -58,22 +57,21 @@ func TestProberRefusesWhatIsNoReport(t *testing.T) {
 				t.Errorf("report is %+v", got)
 			}
 			if elsewhere > 0 {
-				t.Error("the prober followed the redirect")
+				t.Error("the redirect was followed")
 			}
 		})
 	}
 }
 
-// A message that contains an address or a port would be a new one at each pass.
-func TestProberErrorsStayTheSame(t *testing.T) {
+// A message that contains an address or a port would change the status in each reconcile.
+func TestReadReportErrorsHaveNoAddresses(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	port := silent.Addr().(*net.TCPAddr).Port
-	_, hangs := NewProber(port).probe(t.Context(), "127.0.0.1", status.BotComponent)
-	_, refused := NewProber(1).probe(t.Context(), "127.0.0.1", status.BotComponent)
+	_, hangs := readReport(t.Context(), silent.Addr().String(), status.BotComponent)
+	_, refused := readReport(t.Context(), "127.0.0.1:1", status.BotComponent)
 	want := []string{"timed out", "connection refused"}
 	if diff := cmp.Diff(want, []string{hangs.Error(), refused.Error()}); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -45,25 +45,26 @@ type Reconciler struct {
 	Client client.Client // reads from the cache, which holds only objects that carry the operator's label
 	Live   client.Reader // reads from the API server: objects without the label, and managed fields
 	Params manifests.Params
-	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) (manifests.Set, error)
-	Prober Prober
+	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) ([]manifests.Desired, error)
 	Events events.EventRecorder
 	Types  managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does
+	// StatusPort is the port at which pods serve their status.
+	StatusPort int
 
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
 }
 
 // New returns the Reconciler of a manager.
-func New(manager ctrl.Manager, params manifests.Params, prober Prober) *Reconciler {
+func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconciler {
 	return &Reconciler{
-		Client: manager.GetClient(),
-		Live:   manager.GetAPIReader(),
-		Params: params,
-		Build:  manifests.Build,
-		Prober: prober,
-		Events: manager.GetEventRecorder(manifests.ManagedBy),
-		Types:  clientgoapply.NewTypeConverter(manager.GetScheme()),
+		Client:     manager.GetClient(),
+		Live:       manager.GetAPIReader(),
+		Params:     params,
+		Build:      manifests.Build,
+		Events:     manager.GetEventRecorder(manifests.ManagedBy),
+		Types:      clientgoapply.NewTypeConverter(manager.GetScheme()),
+		StatusPort: statusPort,
 	}
 }
 
@@ -84,7 +85,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	applied := r.apply(ctx, bot, observed)
 	now := time.Now()
 	status := computeStatus(statusInput{
-		bot: bot, observed: observed, applied: applied, reports: r.Prober.probeAll(ctx, bot, observed),
+		bot: bot, observed: observed, applied: applied, reports: r.probe(ctx, bot, observed),
 	}, now)
 	if err := errors.Join(applied.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)

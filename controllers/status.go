@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -30,32 +31,32 @@ type statusInput struct {
 
 // computeStatus returns the status of a RoseyBot. It is pure; now is the time of transitions.
 func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
-	conditions := map[string]metav1.Condition{
-		v1alpha1.ConditionBotAvailable:      botAvailable(in),
-		v1alpha1.ConditionDatabaseAvailable: databaseAvailable(in),
-		v1alpha1.ConditionChannelJoined:     channelJoined(in),
-		v1alpha1.ConditionProgressing:       progressing(in),
-		v1alpha1.ConditionUpdateAvailable:   updateAvailable(in),
+	var conditions []metav1.Condition
+	add := func(conditionType string, condition *metav1.Condition) {
+		condition.Type = conditionType
+		conditions = append(conditions, *condition)
 	}
-	conditions[v1alpha1.ConditionReady] = ready(in, conditions)
+	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
+	add(v1alpha1.ConditionDatabaseAvailable, databaseAvailable(in))
+	add(v1alpha1.ConditionBotAvailable, available(in, manifests.Bot, "a bot pod is ready"))
+	add(v1alpha1.ConditionChannelJoined, checked(in, status.ChannelCheck, joined))
+	add(v1alpha1.ConditionProgressing, progressing(in))
+	add(v1alpha1.ConditionReady, ready(in, conditions))
+	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in))
 
-	status := *in.bot.Status.DeepCopy()
-	status.ObservedGeneration = in.bot.Generation
-	status.Selector = labels.SelectorFromSet(manifests.Selector(in.bot, manifests.Bot)).String()
-	status.Bot = in.componentStatus(manifests.Bot)
-	status.Database = in.componentStatus(manifests.Database)
-	status.Replicas = status.Bot.Replicas
-	status.Leader = leader(in)
-	for _, conditionType := range []string{
-		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
-		v1alpha1.ConditionChannelJoined, v1alpha1.ConditionProgressing, v1alpha1.ConditionUpdateAvailable,
-	} {
-		condition := conditions[conditionType]
-		condition.Type, condition.Message = conditionType, oneLine(condition.Message)
+	next := *in.bot.Status.DeepCopy()
+	next.ObservedGeneration = in.bot.Generation
+	next.Selector = labels.SelectorFromSet(manifests.Selector(in.bot, manifests.Bot)).String()
+	next.Bot = in.componentStatus(manifests.Bot)
+	next.Database = in.componentStatus(manifests.Database)
+	next.Replicas = next.Bot.Replicas
+	next.Leader = leader(in)
+	for _, condition := range conditions {
+		condition.Message = status.OneLine(condition.Message, maxMessageLength)
 		condition.ObservedGeneration, condition.LastTransitionTime = in.bot.Generation, metav1.NewTime(now)
-		meta.SetStatusCondition(&status.Conditions, condition)
+		meta.SetStatusCondition(&next.Conditions, condition)
 	}
-	return status
+	return next
 }
 
 // liveObject returns the live object of type T with a name. It returns nil if there is none, and also if this reconcile
@@ -115,9 +116,6 @@ func leader(in statusInput) string {
 // maxMessageLength is the number of characters at which a condition's message is cut. It is more than anybody reads,
 // and fits in an event.
 const maxMessageLength = 300
-
-// oneLine returns a message as one printable line: parts of it come from pods.
-func oneLine(message string) string { return status.OneLine(message, maxMessageLength) }
 
 // writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed.
 func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {
@@ -179,4 +177,63 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 		return 0
 	}
 	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), maxPollInterval)
+}
+
+// The metrics of each RoseyBot.
+var (
+	conditionMetric = newDesc("condition",
+		"Always 1: the current status and reason of a condition.", "type", "status", "reason")
+	replicasMetric = newDesc("component_replicas",
+		"Number of pods of a component: wanted by the spec, existing, and ready.", "component", "state")
+	infoMetric = newDesc("info", "Always 1: the channel of a RoseyBot.", "server", "channel")
+)
+
+func newDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("roseybot_"+name, help, append([]string{"namespace", "name"}, labels...), nil)
+}
+
+// collector reads RoseyBots from the cache whenever the metrics are scraped, so that the series of a deleted RoseyBot
+// disappear with it.
+type collector struct{ cache client.Reader }
+
+// NewCollector returns a collector of metrics about the RoseyBots in a cache.
+func NewCollector(cache client.Reader) prometheus.Collector { return collector{cache: cache} }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- conditionMetric
+	descriptions <- replicasMetric
+	descriptions <- infoMetric
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(series chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	bots := &v1alpha1.RoseyBotList{}
+	if err := c.cache.List(ctx, bots); err != nil {
+		return // the cache is not synced yet; an invalid metric would make the whole scrape fail
+	}
+	for i := range bots.Items {
+		collect(&bots.Items[i], series)
+	}
+}
+
+// collect sends the metrics of one RoseyBot.
+func collect(bot *v1alpha1.RoseyBot, series chan<- prometheus.Metric) {
+	send := func(metric *prometheus.Desc, value float64, labels ...string) {
+		labels = append([]string{bot.Namespace, bot.Name}, labels...)
+		series <- prometheus.MustNewConstMetric(metric, prometheus.GaugeValue, value, labels...)
+	}
+	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name)
+	for _, condition := range bot.Status.Conditions {
+		send(conditionMetric, 1, condition.Type, string(condition.Status), condition.Reason)
+	}
+	for component, counts := range map[manifests.Component]v1alpha1.ComponentStatus{
+		manifests.Bot: bot.Status.Bot, manifests.Database: bot.Status.Database,
+	} {
+		send(replicasMetric, float64(manifests.Replicas(bot, component)), string(component), "wanted")
+		send(replicasMetric, float64(counts.Replicas), string(component), "existing")
+		send(replicasMetric, float64(counts.ReadyReplicas), string(component), "ready")
+	}
 }

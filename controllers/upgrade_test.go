@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -34,7 +33,7 @@ func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operator := New(manager, manifests.Params{Image: testImage}, NewProber(rig.port))
+	operator := New(manager, manifests.Params{Image: testImage}, rig.port)
 	edit(operator)
 	if err := operator.SetupWithManager(t.Context(), manager); err != nil {
 		t.Fatal(err)
@@ -55,19 +54,17 @@ func newer(operator *Reconciler) {
 	operator.Params.Image = "rosey.example/rosey:next"
 	operator.Build = func(
 		bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
-	) (manifests.Set, error) {
+	) ([]manifests.Desired, error) {
 		set, err := manifests.Build(bot, params, observed)
-		for _, objects := range [][]client.Object{set.Shared, set.Bot, set.Database} {
-			for _, object := range objects {
-				switch object := object.(type) {
-				case *corev1.ConfigMap:
-					object.Data["bot.yaml"] += "unknownToTheOldImage: true\n"
-				case *appsv1.Deployment:
-					container := &object.Spec.Template.Spec.Containers[0]
-					container.Env = append(container.Env, corev1.EnvVar{Name: "NEXT", Value: "yes"})
-				case *corev1.Service:
-					object.Labels["next"] = "yes"
-				}
+		for _, desired := range set {
+			switch object := desired.Object.(type) {
+			case *corev1.ConfigMap:
+				object.Data["bot.yaml"] += "unknownToTheOldImage: true\n"
+			case *appsv1.Deployment:
+				container := &object.Spec.Template.Spec.Containers[0]
+				container.Env = append(container.Env, corev1.EnvVar{Name: "NEXT", Value: "yes"})
+			case *corev1.Service:
+				object.Labels["next"] = "yes"
 			}
 		}
 		return set, err

@@ -100,7 +100,7 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 		return nil, fmt.Errorf("adding the health checks: %w", err)
 	}
 	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace}
-	reconciler := controllers.New(manager, params, controllers.NewProber(status.HTTPPort))
+	reconciler := controllers.New(manager, params, status.HTTPPort)
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -55,49 +54,39 @@ func Find[T client.Object](observed Observed, name string) T {
 	return found
 }
 
-// Set is the desired objects of a RoseyBot, in the order in which they are to be written: an object refers only to
-// objects before it.
-type Set struct {
-	Shared   []client.Object // both components need these
-	Database []client.Object
-	Bot      []client.Object
+// Desired is an object as it should be.
+type Desired struct {
+	Object    client.Object
+	Component Component // the component that needs the object, or "" if both do
 }
 
-// Components returns the objects of each component.
-func (s Set) Components() map[Component][]client.Object {
-	return map[Component][]client.Object{Database: s.Database, Bot: s.Bot}
-}
-
-// All returns all objects of the set in the order in which they are to be written.
-func (s Set) All() []client.Object { return slices.Concat(s.Shared, s.Database, s.Bot) }
-
-// Build returns the desired objects of a RoseyBot. It changes none of its arguments.
-func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (Set, error) {
+// Build returns the desired objects of a RoseyBot in the order in which they are to be written: an object refers only
+// to objects before it. It changes none of its arguments.
+func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desired, err error) {
 	files, err := configFiles(bot, observed.Owner)
 	if err != nil {
-		return Set{}, fmt.Errorf("building the configuration: %w", err)
+		return nil, fmt.Errorf("building the configuration: %w", err)
 	}
-	set := Set{}
+	add := func(component Component, objects ...client.Object) {
+		for _, object := range objects {
+			all = append(all, Desired{Object: object, Component: component})
+		}
+	}
 	if bot.Spec.ServiceAccountName == "" {
-		set.Shared = append(set.Shared, newObject[corev1.ServiceAccount](bot, serviceAccountName(bot), ""))
+		add("", newObject[corev1.ServiceAccount](bot, serviceAccountName(bot), ""))
 	}
 	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
-	set.Shared = append(set.Shared, configuration)
-
-	build := func(component Component) []client.Object {
-		objects := networkObjects(bot, params, component)
+	add("", configuration)
+	for _, component := range Components(bot) {
+		add(component, networkObjects(bot, params, component)...)
 		if HoldsClaim(bot, component) {
-			objects = append(objects, claim(bot))
+			add(component, claim(bot, observed))
 		}
-		objects = append(objects, deployment(bot, params, observed, component, Hash(files[configFile[component]])))
-		return append(objects, scalingObjects(bot, component)...)
+		add(component, deployment(bot, params, observed, component, Hash(files[configFile[component]])))
+		add(component, scalingObjects(bot, component)...)
 	}
-	if HasService(bot) {
-		set.Database = build(Database)
-	}
-	set.Bot = build(Bot)
-	return set, nil
+	return all, nil
 }
 
 // networkObjects returns the Service of a component and, unless the spec disables it, the NetworkPolicy.

@@ -138,7 +138,8 @@ func FuzzBuild(f *testing.F) {
 		if diff := cmp.Diff(lines(render(t, set)), lines(render(t, again))); diff != "" {
 			t.Fatalf("two builds differ:\n%s", diff)
 		}
-		for _, object := range set.All() {
+		for _, desired := range set {
+			object := desired.Object
 			if problems := validation.IsDNS1035Label(object.GetName()); len(problems) > 0 {
 				t.Errorf("%T %q: %v", object, object.GetName(), problems)
 			}
@@ -147,7 +148,7 @@ func FuzzBuild(f *testing.F) {
 				checkPod(t, deployment.Spec.Template)
 			}
 		}
-		checkFiles(t, configMapOf(t, set).Data)
+		checkFiles(t, configMapOf(set).Data)
 	})
 }
 

@@ -116,7 +116,7 @@ func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
 	set := build(t, readBot(t, "testdata/minimal.yaml"))
 	container := botDeployment(set).Spec.Template.Spec.Containers[0]
 	got := []any{
-		container.Ports[0].ContainerPort, only[*corev1.Service](set.Bot).Spec.Ports[0].Port,
+		container.Ports[0].ContainerPort, find[*corev1.Service](set, manifests.Bot).Spec.Ports[0].Port,
 		container.Env[0].Name, container.Env[1].Name,
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
@@ -157,7 +157,7 @@ func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
 			before := build(t, bot)
 			test.change(&bot.Spec)
 			after := build(t, bot)
-			changed := func(pick func(manifests.Set) *appsv1.Deployment) bool {
+			changed := func(pick func([]manifests.Desired) *appsv1.Deployment) bool {
 				return !cmp.Equal(pick(before).Spec.Template, pick(after).Spec.Template)
 			}
 			if got := changed(botDeployment); got != test.bot {
@@ -170,9 +170,10 @@ func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
 	}
 }
 
-func TestKeepClaim(t *testing.T) {
+// What cannot change about a claim stays as it is.
+func TestClaimFollowsTheLiveOne(t *testing.T) {
 	bot := readBot(t, "testdata/full.yaml") // asks for 2Gi of class fast
-	desired := claimOf(t, build(t, bot))
+	desired := claimOf(build(t, bot))
 	tests := map[string]struct{ live, liveClass, want, wantClass string }{
 		"same":    {"2Gi", "fast", "2Gi", "fast"},
 		"grows":   {"1Gi", "fast", "2Gi", "fast"},
@@ -182,7 +183,9 @@ func TestKeepClaim(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			live := claim(t, test.live, test.liveClass)
-			got := manifests.KeepClaim(desired, live)
+			got := claimOf(buildObserving(t, bot, manifests.Observed{
+				Objects: map[manifests.Key]client.Object{manifests.KeyOf(desired): live},
+			}))
 			if size := got.Spec.Resources.Requests[corev1.ResourceStorage]; size.String() != test.want {
 				t.Errorf("size is %s, want %s", size.String(), test.want)
 			}
@@ -255,12 +258,12 @@ func readBot(t *testing.T, path string) *v1alpha1.RoseyBot {
 
 var testParams = manifests.Params{Image: "rosey.example/rosey:default", OperatorNamespace: "ops"}
 
-func build(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Set {
+func build(t *testing.T, bot *v1alpha1.RoseyBot) []manifests.Desired {
 	t.Helper()
 	return buildObserving(t, bot, manifests.Observed{})
 }
 
-func buildObserving(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Observed) manifests.Set {
+func buildObserving(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Observed) []manifests.Desired {
 	t.Helper()
 	set, err := manifests.Build(bot, testParams, observed)
 	if err != nil {
@@ -269,11 +272,11 @@ func buildObserving(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Obs
 	return set
 }
 
-func render(t *testing.T, set manifests.Set) []byte {
+func render(t *testing.T, set []manifests.Desired) []byte {
 	t.Helper()
 	var documents [][]byte
-	for _, object := range set.All() {
-		text, err := yaml.Marshal(object)
+	for _, desired := range set {
+		text, err := yaml.Marshal(desired.Object)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,28 +287,26 @@ func render(t *testing.T, set manifests.Set) []byte {
 
 func lines(text []byte) []string { return strings.Split(string(text), "\n") }
 
-func botDeployment(set manifests.Set) *appsv1.Deployment { return only[*appsv1.Deployment](set.Bot) }
-func databaseDeployment(set manifests.Set) *appsv1.Deployment {
-	return only[*appsv1.Deployment](set.Database)
+func botDeployment(set []manifests.Desired) *appsv1.Deployment {
+	return find[*appsv1.Deployment](set, manifests.Bot)
 }
 
-func claimOf(t *testing.T, set manifests.Set) *corev1.PersistentVolumeClaim {
-	t.Helper()
-	return only[*corev1.PersistentVolumeClaim](set.Database)
+func databaseDeployment(set []manifests.Desired) *appsv1.Deployment {
+	return find[*appsv1.Deployment](set, manifests.Database)
 }
 
-func configMapOf(t *testing.T, set manifests.Set) *corev1.ConfigMap {
-	t.Helper()
-	return only[*corev1.ConfigMap](set.Shared)
+func claimOf(set []manifests.Desired) *corev1.PersistentVolumeClaim {
+	return find[*corev1.PersistentVolumeClaim](set, manifests.Database)
 }
 
-// only returns the object of a kind; a set without one fails the test with a nil pointer.
-func only[T client.Object](objects []client.Object) T {
-	for _, object := range objects {
-		if found, ok := object.(T); ok {
-			return found
+func configMapOf(set []manifests.Desired) *corev1.ConfigMap { return find[*corev1.ConfigMap](set, "") }
+
+// find returns the object of a type and component. If there is none, the nil pointer fails the test.
+func find[T client.Object](set []manifests.Desired, component manifests.Component) (found T) {
+	for _, desired := range set {
+		if object, ok := desired.Object.(T); ok && desired.Component == component {
+			return object
 		}
 	}
-	var none T
-	return none
+	return found
 }

@@ -83,6 +83,14 @@ func HasService(bot *v1alpha1.RoseyBot) bool {
 	return bot.Spec.Mode != v1alpha1.ModeDirect && SharedFrom(bot) == ""
 }
 
+// Components returns the components of a RoseyBot, in the order in which they are started.
+func Components(bot *v1alpha1.RoseyBot) []Component {
+	if HasService(bot) {
+		return []Component{Database, Bot}
+	}
+	return []Component{Bot}
+}
+
 // opensDatabase reports whether the pods of a component open the database.
 func opensDatabase(bot *v1alpha1.RoseyBot, component Component) bool {
 	return HasService(bot) == (component == Database) && SharedFrom(bot) == ""

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,52 +22,52 @@ const (
 	specGenerationAnnotation = "rosey.dev/spec-generation"
 )
 
-// Pin returns the set with the annotations above and, under updatePolicy Manual, with the live pod templates and
-// configuration in place of those that differ only because the operator is newer than the one that wrote them. It also
-// returns a description of each object that it left as it is in the cluster.
+// Pin returns the desired objects with the annotations above and, under updatePolicy Manual, with the live pod templates
+// and configuration in place of those that differ only because the operator is newer than the one that wrote them. It
+// also returns a description of each object that it left as it is in the cluster.
 //
 // Templates and configuration are pinned together or not at all. A pod can restart at any time, for example because
 // its node is drained, and an old image may not understand a new configuration.
-func Pin(bot *v1alpha1.RoseyBot, set Set, observed Observed) (pinned Set, updates []string) {
+func Pin(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) (pinned []Desired, updates []string) {
 	generation := fmt.Sprint(bot.Generation)
 	if observed.Owner != nil {
 		generation += " " + Hash(observed.Owner.Spec.NATS)
 	}
-	set = set.transform(func(desired client.Object) client.Object {
-		return annotate(desired, Hash(templateOf(desired)), generation)
-	})
+	annotated := slices.Clone(desired)
+	for i, next := range desired {
+		annotated[i].Object = annotate(next.Object, Hash(templateOf(next.Object)), generation)
+	}
 	if bot.Spec.UpdatePolicy == v1alpha1.UpdateAutomatic {
-		return set, nil
+		return annotated, nil
 	}
-	for _, desired := range set.All() {
-		if templateOf(desired) == nil {
+	pinned = slices.Clone(annotated)
+	for i, next := range annotated {
+		live := observed.Objects[KeyOf(next.Object)]
+		switch {
+		case templateOf(next.Object) == nil:
 			continue
-		}
-		live := observed.Objects[KeyOf(desired)]
-		if live == nil || !metav1.IsControlledBy(live, bot) || live.GetAnnotations()[specGenerationAnnotation] != generation {
-			return set, nil // the spec changed since the live objects were built
-		}
-		if !sameTemplate(desired, live) {
-			updates = append(updates, describeUpdate(desired, live))
+		case live == nil || !metav1.IsControlledBy(live, bot) || live.GetAnnotations()[specGenerationAnnotation] != generation:
+			return annotated, nil // the spec changed since the live objects were built
+		case live.GetAnnotations()[templateHashAnnotation] != next.Object.GetAnnotations()[templateHashAnnotation]:
+			// The hashes are compared, because the API server adds defaults to the live template.
+			pinned[i].Object = pinTemplate(next.Object, live)
+			updates = append(updates, describeUpdate(next.Object, live))
 		}
 	}
-	return set.transform(func(desired client.Object) client.Object {
-		if templateOf(desired) == nil || sameTemplate(desired, observed.Objects[KeyOf(desired)]) {
-			return desired
-		}
-		return pinTemplate(desired, observed)
-	}), updates
+	return pinned, updates
 }
 
 // pinTemplate returns a copy of a desired object with the template of the live one.
-func pinTemplate(desired client.Object, observed Observed) client.Object {
-	live := observed.Objects[KeyOf(desired)].GetAnnotations()
-	pinned := annotate(desired, live[templateHashAnnotation], live[specGenerationAnnotation])
-	switch pinned := pinned.(type) {
+func pinTemplate(desired, live client.Object) client.Object {
+	annotations := live.GetAnnotations()
+	pinned := annotate(desired, annotations[templateHashAnnotation], annotations[specGenerationAnnotation])
+	switch from := live.(type) {
 	case *appsv1.Deployment:
-		pinned.Spec.Template = Find[*appsv1.Deployment](observed, pinned.Name).Spec.Template
+		to, _ := pinned.(*appsv1.Deployment)
+		to.Spec.Template = from.Spec.Template
 	case *corev1.ConfigMap:
-		pinned.Data = Find[*corev1.ConfigMap](observed, pinned.Name).Data
+		to, _ := pinned.(*corev1.ConfigMap)
+		to.Data = from.Data
 	}
 	return pinned
 }
@@ -96,12 +97,6 @@ func annotate(object client.Object, templateHash, specGeneration string) client.
 	return copied
 }
 
-// sameTemplate reports whether two objects were built with the same template. It compares hashes, because the API
-// server adds defaults to the live template.
-func sameTemplate(desired, live client.Object) bool {
-	return desired.GetAnnotations()[templateHashAnnotation] == live.GetAnnotations()[templateHashAnnotation]
-}
-
 // describeUpdate names the object and, if it changes, the image: the part of a template that users know.
 func describeUpdate(desired, live client.Object) string {
 	next, isDeployment := desired.(*appsv1.Deployment)
@@ -112,15 +107,4 @@ func describeUpdate(desired, live client.Object) string {
 		}
 	}
 	return KeyOf(desired).String()
-}
-
-// transform returns a set with the result of change for each object.
-func (s Set) transform(change func(client.Object) client.Object) Set {
-	apply := func(objects []client.Object) (changed []client.Object) {
-		for _, object := range objects {
-			changed = append(changed, change(object))
-		}
-		return changed
-	}
-	return Set{Shared: apply(s.Shared), Database: apply(s.Database), Bot: apply(s.Bot)}
 }

@@ -13,10 +13,10 @@ import (
 )
 
 // observe returns a set as if it had been written to the cluster.
-func observe(set manifests.Set) manifests.Observed {
+func observe(set []manifests.Desired) manifests.Observed {
 	observed := manifests.Observed{Objects: map[manifests.Key]client.Object{}}
-	for _, object := range set.All() {
-		observed.Objects[manifests.KeyOf(object)] = object
+	for _, desired := range set {
+		observed.Objects[manifests.KeyOf(desired.Object)] = desired.Object
 	}
 	return observed
 }

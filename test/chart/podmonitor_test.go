@@ -69,8 +69,8 @@ func podsOf(t *testing.T, monitoring v1alpha1.Monitoring) (pods []corev1.PodTemp
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range slices.Concat(set.Database, set.Bot) {
-		if deployment, is := object.(*appsv1.Deployment); is {
+	for _, desired := range set {
+		if deployment, is := desired.Object.(*appsv1.Deployment); is {
 			pods = append(pods, deployment.Spec.Template)
 		}
 	}

@@ -162,14 +162,21 @@ func TestBotsLetTheOperatorIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, isPolicy := set.Bot[0].(*networkingv1.NetworkPolicy)
-	if !isPolicy {
-		t.Fatalf("the first object of a bot is %T, want its NetworkPolicy", set.Bot[0])
-	}
-	for key, value := range policy.Spec.Ingress[0].From[0].PodSelector.MatchLabels {
-		if labels[key] != value {
-			t.Errorf("label %s of the operator is %q, want %q", key, labels[key], value)
+	policies := 0
+	for _, desired := range set {
+		policy, isPolicy := desired.Object.(*networkingv1.NetworkPolicy)
+		if !isPolicy {
+			continue
 		}
+		policies++
+		for key, value := range policy.Spec.Ingress[0].From[0].PodSelector.MatchLabels {
+			if labels[key] != value {
+				t.Errorf("label %s of the operator is %q, want %q", key, labels[key], value)
+			}
+		}
+	}
+	if policies != 2 {
+		t.Errorf("%d NetworkPolicies, want one for the bot and one for the database service", policies)
 	}
 }
 

@@ -2,14 +2,20 @@ package manifests
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
@@ -159,8 +165,10 @@ func mountSecret(pod *corev1.PodSpec, name, path string, ref *v1alpha1.ObjectRef
 }
 
 // claim returns the PersistentVolumeClaim of the SQLite database. Unless the retain policy is Delete it has no owner
-// reference, because the garbage collector would delete it with the RoseyBot.
-func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
+// reference, because the garbage collector would delete it with the RoseyBot. What cannot change about a live claim
+// stays as it is, because a RoseyBot may ask for something else than an earlier one that left the claim: its access
+// modes, its storage class, and its size unless it grows.
+func claim(bot *v1alpha1.RoseyBot, observed Observed) *corev1.PersistentVolumeClaim {
 	claim := newObject[corev1.PersistentVolumeClaim](bot, ClaimName(bot), Database)
 	sqlite := ptr.Deref(databaseOf(bot).SQLite, v1alpha1.SQLite{})
 	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
@@ -170,24 +178,113 @@ func claim(bot *v1alpha1.RoseyBot) *corev1.PersistentVolumeClaim {
 		claim.Spec.Resources.Requests[corev1.ResourceStorage] = *sqlite.Size
 	}
 	claim.Spec.StorageClassName = sqlite.StorageClassName
+	live := Find[*corev1.PersistentVolumeClaim](observed, claim.Name)
+	if live == nil {
+		return claim
+	}
+	claim.Spec.AccessModes = live.Spec.AccessModes
+	if claim.Spec.StorageClassName != nil {
+		claim.Spec.StorageClassName = live.Spec.StorageClassName
+	}
+	size := live.Spec.Resources.Requests[corev1.ResourceStorage]
+	if size.Cmp(claim.Spec.Resources.Requests[corev1.ResourceStorage]) > 0 {
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = size
+	}
 	return claim
 }
 
-// KeepClaim returns the desired claim with what cannot change about the live one: its access modes, its storage class,
-// and its size unless it grows. A RoseyBot can ask for something else when it takes over the claim of an earlier one.
-func KeepClaim(desired *corev1.PersistentVolumeClaim, live client.Object) *corev1.PersistentVolumeClaim {
-	kept := desired.DeepCopy()
-	existing, isClaim := live.(*corev1.PersistentVolumeClaim)
-	if !isClaim {
-		return kept
+// configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
+// of a setting restarts only the component that reads it.
+func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
+	contents := map[string]config.Config{config.BotFile: botConfig(bot, owner)}
+	if HasService(bot) {
+		contents[config.DatabaseFile] = commonConfig(bot, owner, Database)
 	}
-	kept.Spec.AccessModes = existing.Spec.AccessModes
-	if kept.Spec.StorageClassName != nil {
-		kept.Spec.StorageClassName = existing.Spec.StorageClassName
+	files := map[string]string{}
+	for name, content := range contents {
+		text, err := yaml.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", name, err)
+		}
+		files[name] = string(text)
 	}
-	size := existing.Spec.Resources.Requests[corev1.ResourceStorage]
-	if size.Cmp(kept.Spec.Resources.Requests[corev1.ResourceStorage]) > 0 {
-		kept.Spec.Resources.Requests[corev1.ResourceStorage] = size
+	return files, nil
+}
+
+func botConfig(bot, owner *v1alpha1.RoseyBot) config.Config {
+	content := commonConfig(bot, owner, Bot)
+	content.Standby = Standby(bot)
+	if bot.Spec.Channel.PasswordSecretRef != nil {
+		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
 	}
-	return kept
+	if account := bot.Spec.Account; account != nil {
+		content.Account = &config.Account{Username: account.Username}
+		if account.PasswordSecretRef != nil {
+			content.Account.PasswordFile = path.Join(config.AccountSecretDir, config.SecretFile)
+		}
+	}
+	return content
+}
+
+// commonConfig returns the settings that both components read.
+func commonConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
+	return config.Config{
+		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
+		Mode:     strings.ToLower(string(bot.Spec.Mode)),
+		NATS:     natsConfig(bot, owner),
+		Database: databaseConfig(bot, component),
+		LogLevel: bot.Spec.LogLevel,
+	}
+}
+
+func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
+	if bot.Spec.Mode == v1alpha1.ModeDirect {
+		return config.NATS{}
+	}
+	source, nats := natsSource(bot, owner), NATS(bot, owner)
+	// The default prefix is unique, because namespaces and names do not contain '_'.
+	prefix := cmp.Or(nats.SubjectPrefix, "rosey_"+source.Namespace+"_"+source.Name)
+	content := config.NATS{URL: nats.URL, SubjectPrefix: prefix}
+	if nats.CredentialsSecretRef != nil {
+		content.CredentialsDir = config.NATSCredentialsDir
+	}
+	if nats.TLSSecretRef != nil {
+		content.TLSDir = config.NATSTLSDir
+	}
+	if stream := nats.JetStream; stream != nil {
+		content.JetStream = config.JetStream{
+			Mode:     strings.ToLower(string(stream.Mode)),
+			Replicas: int(ptr.Deref(stream.Replicas, 0)),
+			MaxAge:   config.Duration(stream.MaxAge),
+		}
+		if stream.MaxBytes != nil {
+			content.JetStream.MaxBytes = int(stream.MaxBytes.Value())
+		}
+	}
+	return content
+}
+
+// databaseConfig names a database only for a component that opens one.
+func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
+	content := config.Database{DirectFallback: fallsBack(bot, component)}
+	switch {
+	case HoldsClaim(bot, component):
+		content.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
+	case opensDatabase(bot, component) || content.DirectFallback:
+		content.Postgres = &config.Postgres{URLFile: path.Join(config.PostgresSecretDir, config.PostgresURLFile)}
+	default:
+		return content
+	}
+	overlay(databaseOf(bot).Retention, &content.Retention)
+	return content
+}
+
+// Hash returns a short hash of a value's JSON.
+func Hash(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("hashing %T: %v", value, err)) // every Kubernetes object can be encoded
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
