@@ -63,17 +63,14 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
 		needed = append(needed, fallback.RunOnDemand)
 	}
 	pub := publisher.New(options)
-	newRequester := func(serviceAbsent func()) bot.Requester {
-		service := bus.NewRequester(conn, c.subjects, serviceAbsent)
-		if fallback == nil {
-			return service
-		}
-		return database.Fallback{Service: service, Database: fallback, Log: c.log}
+	service := bus.NewRequester(conn, c.subjects, pub.ServiceAbsent)
+	var requester bot.Requester = service
+	if fallback != nil {
+		requester = database.Fallback{Service: service, Database: fallback, Log: c.log}
 	}
 	rosey := bot.New(c.config, bot.Options{
 		Publisher:  pub,
-		Requester:  newRequester(pub.ServiceAbsent),
-		Optional:   newRequester(nil),
+		Requester:  requester,
 		Conn:       conn,
 		Subjects:   c.subjects,
 		Log:        c.log,
@@ -89,7 +86,7 @@ func (c *component) newDirectBot() workload {
 	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
 	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
 	rosey := bot.New(c.config, bot.Options{
-		Publisher: pub, Requester: direct, Optional: direct, Log: c.log, Registerer: c.registry,
+		Publisher: pub, Requester: direct, Log: c.log, Registerer: c.registry,
 	})
 	work := c.newBotWorkload(rosey, pub, direct.Run)
 	work.checks = append([]func() status.Check{direct.StoreCheck}, work.checks...)

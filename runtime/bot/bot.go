@@ -17,13 +17,11 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Options configure a Bot. Publisher, Requester, Optional and Log are required.
+// Options configure a Bot. Publisher, Requester and Log are required.
 type Options struct {
 	// Publisher must run until Run has returned.
 	Publisher Publisher
 	Requester Requester
-	// Optional sends requests that not every service serves: no reply does not mean that the service is absent.
-	Optional Requester
 	// Conn and Subjects are for the event stream. A nil Conn: there is none.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
@@ -42,7 +40,6 @@ type Bot struct {
 	config     config.Config
 	publisher  Publisher
 	requester  Requester
-	optional   Requester
 	log        *slog.Logger
 	metrics    *metrics
 	check      *status.Recorder
@@ -68,7 +65,6 @@ func New(configuration config.Config, o Options) *Bot {
 		config:     configuration,
 		publisher:  o.Publisher,
 		requester:  o.Requester,
-		optional:   o.Optional,
 		log:        o.Log,
 		metrics:    metrics,
 		check:      status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
@@ -103,8 +99,6 @@ type timings struct {
 	Status, UserCount time.Duration
 	// Outbound and Settle are Poll and Settle of speech.Options.
 	Outbound, Settle time.Duration
-	// Confirm is how long the server may take to show that it did what a command asked for.
-	Confirm time.Duration
 	// RetryMin and RetryMax bound the pause before the next attempt to join.
 	RetryMin, RetryMax time.Duration
 	// ConnectionLimit is the shortest pause when the server limits connections: after a burst of five, CyTube accepts
@@ -124,7 +118,7 @@ type timings struct {
 func defaultTimings() timings {
 	return timings{
 		Status: 10 * time.Second, UserCount: 5 * time.Minute,
-		Outbound: 2 * time.Second, Settle: 10 * time.Second, Confirm: 3 * time.Second,
+		Outbound: 2 * time.Second, Settle: 10 * time.Second,
 		RetryMin: 2 * time.Second, RetryMax: time.Minute,
 		ConnectionLimit: 10 * time.Second, Kick: 10 * time.Second, Ban: 15 * time.Minute,
 		Secrets: time.Second,

@@ -18,7 +18,7 @@ func (s *session) handle(arrived cytube.Arrival) {
 	change := s.room.Apply(event, now)
 	s.dispatch(event, now)
 	s.publishChange(change, now)
-	s.confirm(event)
+	s.commands.Handle(event)
 	s.speaker.SetPermission(chatPermission(s.room))
 	s.speaker.SetFloodLimit(s.room.FloodLimit())
 	s.metrics.channelUsers.Set(float64(len(s.room.Users)))
@@ -33,7 +33,9 @@ func (s *session) dispatch(event cytube.Event, now time.Time) {
 	case cytube.ChatMessage:
 		s.onChatMessage(event, now)
 	case cytube.PM:
-		s.onPM(event)
+		if s.room.IsMe(event.From) {
+			s.speaker.HeardOwnPM(event.To)
+		}
 	case cytube.AddUser:
 		s.log.Info("user joined", "user", event.User.Name, "rank", event.User.Rank)
 	case cytube.UserLeave:
@@ -90,8 +92,6 @@ func (s *session) onChatMessage(line cytube.ChatMessage, now time.Time) {
 		s.speaker.Replayed(line, own)
 	case s.room.IsMe(line.User):
 		s.speaker.HeardOwn(line)
-	default:
-		s.onChatLine(line)
 	}
 }
 

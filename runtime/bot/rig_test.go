@@ -131,7 +131,6 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		Elector:    elector,
 		Publisher:  pub,
 		Requester:  bus.NewRequester(connection, subjects, pub.ServiceAbsent),
-		Optional:   bus.NewRequester(connection, subjects, nil),
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,

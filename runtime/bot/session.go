@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
@@ -18,10 +19,9 @@ type session struct {
 	conn     *cytube.Conn
 	room     *room.Room
 	speaker  *speech.Speaker
-	commands *commands
+	commands *command.Handler
 	// joined is false while the server sends the state of the channel and repeats the last lines of chat.
-	joined   bool
-	expected []*expectation
+	joined bool
 }
 
 // runSession joins the channel and stays in it until ctx or the connection ends. The error says why it ended.
@@ -42,9 +42,15 @@ func (b *Bot) runSession(ctx context.Context, used passwords) error {
 }
 
 func newSession(b *Bot, conn *cytube.Conn) *session {
-	return &session{
-		Bot: b, conn: conn, room: room.New(), speaker: b.newSpeaker(conn), commands: newCommands(b.config.Commands),
-	}
+	channel, speaker := room.New(), b.newSpeaker(conn)
+	commands := command.New(command.Options{
+		Config: b.config.Commands, Room: channel, Conn: conn, Speaker: speaker, Requester: b.requester,
+		Publisher: b.publisher, EventID: b.ids.Next, Origin: b.here(), Leading: b.leads,
+		Status:  func() (channel, database string) { return b.Check().Message, b.publisher.Check().Message },
+		Started: b.started, Log: b.log,
+		Count: func(source, name, outcome string) { b.metrics.commands.WithLabelValues(source, name, outcome).Inc() },
+	})
+	return &session{Bot: b, conn: conn, room: channel, speaker: speaker, commands: commands}
 }
 
 func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
@@ -86,7 +92,7 @@ func (s *session) run(ctx context.Context) error {
 	events := make(chan incoming)
 	workers.Go(func() { receive(ctx, s.conn, events) })
 	workers.Go(func() { s.speaker.Run(ctx) })
-	workers.Go(func() { s.workOff(ctx) })
+	workers.Go(func() { s.commands.Run(ctx) })
 	status := time.NewTicker(s.timings.Status)
 	defer status.Stop()
 	counts := time.NewTicker(s.timings.UserCount)
@@ -135,7 +141,7 @@ func receive(ctx context.Context, conn *cytube.Conn, events chan<- incoming) {
 // lost the leadership publishes nothing: the new leader may be in the channel already and have published who is there,
 // and the database takes the last event about a user for the truth.
 func (s *session) leave() {
-	s.dropJobs()
+	s.commands.Close()
 	now := time.Now()
 	if s.joined {
 		s.leadership.setLastInChannel(now)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,7 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// pms is what the bot wrote to somebody.
+// pms returns the private messages of the bot to a user.
 func (r *rig) pms(to string) []string {
 	var texts []string
 	for _, entry := range r.channel.Log() {
@@ -25,7 +24,7 @@ func (r *rig) pms(to string) []string {
 	return texts
 }
 
-// tell gives the bot a command and returns the first line of its reply.
+// tell sends a command by private message and returns the first line of the reply.
 func (r *rig) tell(user, command string) string {
 	r.t.Helper()
 	before := len(r.pms(user))
@@ -35,8 +34,8 @@ func (r *rig) tell(user, command string) string {
 	return r.pms(user)[before]
 }
 
-// expectReply gives the bot a command and waits for a line that begins as wanted; a reply can have several,
-// and the last lines of the one before can come in between.
+// expectReply sends a command by private message and waits for a line that begins as wanted: a reply can have several
+// lines, and the last lines of the reply before it can come in between.
 func (r *rig) expectReply(user, command, want string) {
 	r.t.Helper()
 	before := len(r.pms(user))
@@ -81,8 +80,8 @@ func TestCommandsByPM(t *testing.T) {
 		{"say <b>hello</b> there", "Said"},
 		{"say /me waves", "Said"},
 		{"pm alice psst", "Said"},
-		{"pm nobody psst", "pm: there is nobody of that name in the channel"},
-		{"pm rosey psst", "pm: the bot does not write to itself"},
+		{"pm nobody psst", "pm: there is no user of that name in the channel"},
+		{"pm rosey psst", "pm: the bot sends no private messages to itself"},
 		{"add https://youtu.be/dQw4w9WgXcQ temp", "Added https://youtu.be/dQw4w9WgXcQ"},
 		{"add https://youtu.be/dQw4w9WgXcQ", "add: This item is already on the playlist"},
 		{"add something", "add: expected the link of a video"},
@@ -94,14 +93,14 @@ func TestCommandsByPM(t *testing.T) {
 		{"move 1", "move: usage: move FROM TO"},
 		{"jump 2", "Playing Clue"},
 		{"next", "Skipped"},
-		{"pause", "Paused; pause again to go on"},
-		{"pause", "It goes on"},
+		{"pause", "Paused; send pause again to continue"},
+		{"pause", "Playback continues"},
 		{"voteskip", "Voted"},
 		{"clear", "The chat is cleared"},
-		{"kick nobody", "kick: there is nobody of that name in the channel"},
+		{"kick nobody", "kick: there is no user of that name in the channel"},
 		{"kick rosey", "kick: the bot does not kick itself"},
 		{"kick alice be nice", "Kicked alice"},
-		{"hello dear", "unknown: there is no such command, type help for those there are"},
+		{"hello dear", "unknown: there is no such command; send help for a list"},
 	} {
 		r.expectReply("mod", test.command, test.want)
 	}
@@ -111,7 +110,7 @@ func TestCommandsByPM(t *testing.T) {
 	if diff := cmp.Diff([]string{"psst"}, r.pms("alice")); diff != "" {
 		t.Errorf("written to alice (-want +got):\n%s", diff)
 	}
-	if count := r.commandCount(fromPM, "say", commandOK); count != 2 {
+	if count := r.commandCount("pm", "say", "success"); count != 2 {
 		t.Errorf("%v commands counted", count)
 	}
 }
@@ -135,13 +134,13 @@ func (r *rig) commandCount(source, name, outcome string) float64 {
 	return 0
 }
 
-// TestPMCommandsAreAudited sees what is stored of them, and what is not: the words of private messages.
+// TestPMCommandsAreAudited checks what is published about them: not the text of private messages.
 func TestPMCommandsAreAudited(t *testing.T) {
 	r := newModeratorRig(t)
 	for _, command := range []string{"say hi", "pm alice a secret", "sweet nothings", "kick mod"} {
 		r.tell("mod", command)
 	}
-	r.eventually("all is audited", func() bool { return len(r.service.on(bus.ActionPMCommand)) == 4 })
+	r.eventually("four audited commands", func() bool { return len(r.service.on(bus.ActionPMCommand)) == 4 })
 	var got []string
 	for _, each := range r.service.on(bus.ActionPMCommand) {
 		got = append(got, fmt.Sprint(each.Payload["username"], "|", each.Payload["command"], "|", each.Payload["args"], "|",
@@ -150,7 +149,7 @@ func TestPMCommandsAreAudited(t *testing.T) {
 	want := []string{
 		"mod|say|hi|success|<nil>",
 		"mod|pm|alice (8 characters)|success|<nil>",
-		"mod|unknown||error|there is no such command, type help for those there are",
+		"mod|unknown||error|there is no such command; send help for a list",
 		"mod|kick|mod|error|mod has at least your rank",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -161,7 +160,7 @@ func TestPMCommandsAreAudited(t *testing.T) {
 	}
 }
 
-// TestPMCommandsNeedPermission takes the channel's own permissions, and never lends the bot's rank.
+// TestPMCommandsNeedPermission checks the channel's own permissions for the moderator and for the bot.
 func TestPMCommandsNeedPermission(t *testing.T) {
 	r := newModeratorRig(t)
 	must(t, r.channel.Join("owner"))
@@ -172,8 +171,8 @@ func TestPMCommandsNeedPermission(t *testing.T) {
 	for command, want := range map[string]string{
 		"kick alice":                        "kick: your rank in the channel does not allow it (kick)",
 		"remove 1":                          "remove: your rank in the channel does not allow it (playlistdelete)",
-		"say /kick alice":                   "say: the bot says lines, but gives no commands but /me",
-		"say /me /kick alice":               "say: the bot says lines, but gives no commands but /me",
+		"say /kick alice":                   "say: the bot executes no chat commands except /me",
+		"say /me /kick alice":               "say: the bot executes no chat commands except /me",
 		"add https://example.com/films.mp4": "add: your rank in the channel does not allow it (playlistaddrawfile)",
 	} {
 		if got := r.tell("mod", command); got != want {
@@ -181,25 +180,25 @@ func TestPMCommandsNeedPermission(t *testing.T) {
 		}
 	}
 	if got := r.tell("owner", "move 1 2"); got != "move: the bot's rank in the channel does not allow it (playlistmove)" {
-		t.Errorf("beyond the bot's rank: %q", got)
+		t.Errorf("for lack of the bot's rank: %q", got)
 	}
 	r.tell("mod", "add https://youtu.be/dQw4w9WgXcQ")
 	if got := r.tell("owner", "say done"); got != "Said" {
 		t.Errorf("%q", got)
 	}
-	if r.commandCount(fromPM, "kick", commandDenied) != 1 {
+	if r.commandCount("pm", "kick", "denied") != 1 {
 		t.Error("a denied command is not counted as denied")
 	}
 }
 
-// TestOnlyModeratorsAreAnswered has somebody else ask first; an answer would come before the moderator's.
+// TestOnlyModeratorsAreAnswered has a user send a command first: a reply would come before the moderator's.
 func TestOnlyModeratorsAreAnswered(t *testing.T) {
 	r := newModeratorRig(t)
 	_, err := r.channel.PM("alice", "Rosey", "help")
 	must(t, err)
 	r.tell("mod", "help")
 	if got := r.pms("alice"); len(got) > 0 {
-		t.Errorf("alice is answered %q", got)
+		t.Errorf("replies to alice: %q", got)
 	}
 }
 
@@ -217,16 +216,70 @@ func TestPMCommandsSwitchedOff(t *testing.T) {
 	}
 }
 
-func TestUnconfirmedCommand(t *testing.T) {
-	d := newRig(t).drive()
-	d.timings.Confirm = time.Millisecond
-	never := d.expect(func(cytube.Event) *outcome { return nil })
-	err := d.after(t.Context(), never, d.conn.Voteskip)
-	if err == nil || err.Error() != errUnconfirmed.Error() {
-		t.Errorf("error %v", err)
+func TestCommandsInTheChat(t *testing.T) {
+	r := newRig(t)
+	r.config.Commands.CooldownSeconds = new(0)
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	for _, test := range []struct{ line, want string }{
+		{"!help", "Commands: !help, !seen USER, !stats [USER], !top, !uptime"},
+		{"!stats", "alice: 3 lines, connected for 2 h 1 min, first seen 2025-11-21"},
+		{"!STATS nobody", "nobody: never seen here"},
+		{"!stats /kick bob", "stats: usage: !stats [USER]"},
+		{"!top", "Most lines: 1. alice (3)"},
+		{"!seen", "seen: usage: !seen USER"},
+		{"!seen Alice", "alice is here"},
+		{"!seen bob", "alice was last seen"}, // the service of this test knows one user
+		{"!uptime", "Running for 0 s"},
+	} {
+		before := len(r.linesOf("Rosey"))
+		r.say("alice", test.line)
+		r.eventually("a reply to "+test.line, func() bool { return len(r.linesOf("Rosey")) > before })
+		if got := cytube.PlainText(r.linesOf("Rosey")[before]); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.line, got, test.want)
+		}
 	}
-	d.confirm(cytube.ClearChat{})
-	if len(d.expected) > 0 {
-		t.Error("what nobody waits for is kept")
+	if actions := r.service.on(bus.ActionPMCommand); len(actions) > 0 {
+		t.Errorf("commands in the chat are stored as private ones: %v", actions)
+	}
+}
+
+// TestWhatIsNoCommand has lines that must get no reply, and then a command, whose reply must be the first.
+func TestWhatIsNoCommand(t *testing.T) {
+	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	must(t, r.channel.Join("bob"))
+	r.say("alice", "!uptime") // repeated to the bot when it joins
+	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "!top"})
+	r.startJoined()
+	r.eventually("the bot's own command", r.service.isEmpty)
+	r.say("alice", "!roll 2d6")
+	r.say("alice", "well, !help")
+	r.say("alice", "/me !help")
+	r.say("alice", "!help")
+	r.eventually("a reply", func() bool { return len(r.linesOf("Rosey")) == 2 })
+	r.say("alice", "!help") // too soon
+	r.say("bob", "!uptime")
+	r.eventually("a reply to bob", func() bool { return len(r.linesOf("Rosey")) == 3 })
+	want := []string{"!top", "Commands: !help, !seen USER, !stats [USER], !top, !uptime", "Running for 0 s"}
+	if diff := cmp.Diff(want, r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+	if r.commandCount("chat", "help", "cooldown") != 1 {
+		t.Error("the command that came too soon is not counted")
+	}
+}
+
+func TestChatCommandsSwitchedOff(t *testing.T) {
+	r := newRig(t)
+	r.config.Commands.Chat = new(false)
+	must(t, r.channel.Join("mod"))
+	r.startJoined()
+	r.say("mod", "!help")
+	if got := r.tell("mod", "say hi"); got != "Said" {
+		t.Errorf("%q", got)
+	}
+	if diff := cmp.Diff([]string{"hi"}, r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
 	}
 }
