@@ -1,4 +1,4 @@
-# What every cluster is expected to have: names for Services, and volumes for claims.
+# Add-ons that every cluster needs: DNS for Services, and volumes for PersistentVolumeClaims.
 # shellcheck shell=bash
 
 start_provisioner() {

@@ -1,13 +1,13 @@
-# The cluster's programs, built once from Go modules into the user's cache.
+# Builds the cluster's programs once, from Go modules, into the user's cache.
 # shellcheck shell=bash
 
-# locate_tools sets TOOLS, the directory of the build that belongs to these sources and this Go.
+# locate_tools sets TOOLS to the build directory for these sources and this version of Go.
 locate_tools() {
   command -v go >/dev/null || fail "Go is needed to build the cluster's programs (the version in $CLUSTER_HOME/go.mod)"
   TOOLS=$CACHE/$(fingerprint)
 }
 
-# fingerprint changes with everything that goes into the build.
+# fingerprint prints a hash of everything that goes into the build.
 fingerprint() {
   (
     cd "$CLUSTER_HOME" || exit
@@ -18,8 +18,8 @@ fingerprint() {
   )
 }
 
-# build_tools makes sure the tools are there. It builds beside the final place and renames, so a build cut short is
-# never taken for a whole one.
+# build_tools builds the tools if they are missing. It builds into a temporary directory and renames it, so that an
+# interrupted build is never used.
 build_tools() {
   locate_tools
   if [[ -d $TOOLS ]]; then
@@ -29,7 +29,7 @@ build_tools() {
   local build_lock start=$EPOCHREALTIME
   lock_directory "$CACHE"
   build_lock=$LOCK
-  if ! [[ -d $TOOLS ]]; then # else another call built it while this one waited
+  if ! [[ -d $TOOLS ]]; then # otherwise another call built it while this one waited
     say "building the cluster's programs into $TOOLS"
     rm -rf "$CACHE"/*.partial
     (build_into "$TOOLS.partial")
@@ -40,7 +40,7 @@ build_tools() {
   unlock "$build_lock"
 }
 
-# build_into DIR changes directory and variables, so it wants a subshell.
+# build_into DIR must run in a subshell: it changes the working directory and variables.
 build_into() {
   TOOLS=$1 # so that build_image uses the ko that was just built
   export GOWORK=off
@@ -52,12 +52,12 @@ build_into() {
   build_step "Kubernetes $version and etcd $etcd from source: about 7 minutes the first time" \
     go_build "$(version_stamp "$version")" ./cmd/kube
   link_programs
-  build_step "helm, ko, claim provisioner and forwarder: about 1 minute the first time" \
+  build_step "helm, ko, the volume provisioner and the forwarder: about 1 minute the first time" \
     go_build "" helm.sh/helm/v4/cmd/helm github.com/google/ko ./cmd/provisioner ./cmd/forward
-  build_step "images of CoreDNS and pause: about 1 minute the first time" build_own_images
+  build_step "images of CoreDNS and pause: about 1 minute the first time" build_system_images
 }
 
-# go_build LDFLAGS PACKAGE…: always with these flags, since other flags would compile thousands of packages again.
+# go_build LDFLAGS PACKAGE…: always uses the same flags, since other flags would recompile thousands of packages.
 go_build() {
   local ldflags=$1
   shift
@@ -65,7 +65,8 @@ go_build() {
     go build -trimpath -ldflags "-s -w $ldflags" -o "$TOOLS/bin/" "$@"
 }
 
-# version_stamp VERSION: what a release build of Kubernetes says about itself; without it the version is v0.0.0-master.
+# version_stamp VERSION prints the linker flags that set the version, as a release build of Kubernetes does. The default
+# is v0.0.0-master.
 version_stamp() {
   local version=$1 package major minor
   IFS=. read -r major minor _ <<<"${version#v}"
@@ -82,12 +83,12 @@ link_programs() {
   done
 }
 
-build_own_images() {
+build_system_images() {
   build_image "$PAUSE_IMAGE" "$TOOLS/images/pause.tar" ./cmd/pause "" &&
     build_image "$COREDNS_IMAGE" "$TOOLS/images/coredns.tar" github.com/coredns/coredns ""
 }
 
-# build_step WHAT COMMAND…: says what is going on and how long it took; shows COMMAND's own words only if it fails.
+# build_step WHAT COMMAND…: prints what is being built and how long it took, and COMMAND's output only if it fails.
 build_step() {
   local what=$1 start=$EPOCHREALTIME log
   shift
@@ -102,8 +103,8 @@ build_step() {
   rm "$log"
 }
 
-# remove_old_builds keeps the three builds used last, since each takes 330 MB, and those that a cluster runs from; of
-# what ko keeps for each image, the last week's.
+# remove_old_builds keeps the three builds used last (each takes 330 MB), those that a cluster is running from, and ko's
+# caches of the last week.
 remove_old_builds() {
   local build
   find "$CACHE" -mindepth 1 -maxdepth 1 -type d -name '????????????????' -printf '%T@ %p\n' | sort -rn |

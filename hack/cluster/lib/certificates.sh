@@ -1,4 +1,4 @@
-# The cluster's own certificate authority, a certificate for each program, and kubeconfigs made of them.
+# The cluster's certificate authority, a certificate for each program, and their kubeconfigs.
 # shellcheck shell=bash
 
 make_certificates() {
@@ -8,7 +8,7 @@ make_certificates() {
   openssl ec -in service-accounts.key -pubout -out service-accounts.pub 2>/dev/null
   make_authority ca "/CN=rosey-$NAME"
 
-  # The first names are what clients inside and outside call the API server.
+  # The names by which clients inside and outside the cluster reach the API server.
   make_certificate apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
 DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,\
 IP:127.0.0.1,IP:$API_ADDRESS,IP:$API_SERVICE_ADDRESS"
@@ -19,14 +19,14 @@ IP:127.0.0.1,IP:$API_ADDRESS,IP:$API_SERVICE_ADDRESS"
   make_certificate scheduler /CN=system:kube-scheduler DNS:scheduler
   make_certificate kube-proxy /CN=system:kube-proxy DNS:kube-proxy
 
-  # For API servers behind this one (metrics, for example). They believe whatever a holder of such a certificate says
-  # about the user, so its authority must not be the one that signs users' certificates.
+  # For aggregated API servers (metrics, for example). They trust the user name that a holder of such a certificate
+  # sends, so its authority must differ from the one that signs users' certificates.
   make_authority aggregation-ca "/CN=rosey-$NAME-aggregation"
   make_certificate aggregation /CN=aggregation DNS:aggregation aggregation-ca
   cd /
 }
 
-# make_node_certificates: the kubelet is a client of the API server, and a server for it.
+# make_node_certificates makes two certificates: the kubelet is a client of the API server, and a server for it.
 make_node_certificates() {
   cd "$PKI" || exit
   make_certificate "$NODE_NAME" "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME"
@@ -42,7 +42,7 @@ make_authority() {
   openssl req -x509 -new -key "$1.key" -subj "$2" -days 365 -out "$1.crt"
 }
 
-# make_certificate FILE SUBJECT NAMES [AUTHORITY]: a key and a certificate that AUTHORITY, or else ca, has signed.
+# make_certificate FILE SUBJECT NAMES [AUTHORITY]: makes a key and a certificate signed by AUTHORITY (default: ca).
 make_certificate() {
   make_key "$1"
   openssl req -new -key "$1.key" -subj "$2" |
@@ -50,8 +50,8 @@ make_certificate() {
       -extfile <(printf 'subjectAltName=%s\n' "$3") -out "$1.crt" 2>/dev/null
 }
 
-# write_kubeconfigs: one for the administrator inside, one for the administrator outside through the forwarder, and
-# one for each program that is not a node's own.
+# write_kubeconfigs writes one for the administrator inside the cluster, one for the administrator outside, through the
+# forwarder, and one for each program that does not belong to a node.
 write_kubeconfigs() {
   local user
   write_kubeconfig admin "https://$API_ADDRESS:6443" "$INSIDE_KUBECONFIG"
@@ -61,7 +61,7 @@ write_kubeconfigs() {
   done
 }
 
-# write_kubeconfig USER SERVER FILE: with the certificates in it, so that the file can be copied.
+# write_kubeconfig USER SERVER FILE embeds the certificates, so that the file can be copied.
 write_kubeconfig() {
   (
     umask 077

@@ -1,12 +1,11 @@
-# The cluster's part of the machine's control groups: a parent called rosey-NAME for everything, so that memory can
-# be read and every process found again, with a leaf called system for the programs of the cluster itself and a group
-# for each node, where its kubelet puts pods and removes what it does not know. No group of the machine's own is moved
-# or limited.
+# The cluster's control groups: a parent called rosey-NAME, from which memory can be read and every process found, with a
+# child called system for the cluster's own programs and a child for each node, in which its kubelet creates pods'
+# groups and removes unknown ones. The machine's own groups are neither moved nor limited.
 # shellcheck shell=bash
 
 CGROUP_MOUNT=/sys/fs/cgroup
 
-# The controllers that the kubelet asks for in its root on v2 (pkg/kubelet/cm), and io, which containerd reports.
+# The controllers that the kubelet requires in its root on v2 (pkg/kubelet/cm), and io, which containerd reports.
 WANTED_CONTROLLERS="cpu cpuset memory hugetlb pids io"
 
 cgroup_version() {
@@ -23,8 +22,8 @@ cgroup_hierarchies() {
   fi
 }
 
-# cluster_cgroups prints the cluster's parent in each hierarchy that has one. Beside v1's hierarchies that may be the
-# empty v2 tree too: runc makes groups there of its own accord.
+# cluster_cgroups prints the cluster's parent group in each hierarchy that has one. On v1 that includes the empty v2
+# tree, since runc creates groups there too.
 cluster_cgroups() {
   local group
   for group in "$CGROUP_MOUNT/$CGROUP" "$CGROUP_MOUNT"/*/"$CGROUP"; do
@@ -32,27 +31,27 @@ cluster_cgroups() {
   done
 }
 
-# check_cgroups prints what is in the way of create_cgroups and fails, or prints nothing.
+# check_cgroups prints why create_cgroups cannot work and fails, or prints nothing.
 check_cgroups() {
   local top try controller
   [[ -n $(cgroup_hierarchies) ]] || { echo "no cgroup filesystem is mounted below $CGROUP_MOUNT"; return 1; }
   for top in $(cgroup_hierarchies); do
     try=$top/rosey-check-$$
-    { mkdir "$try" && rmdir "$try"; } 2>/dev/null || { echo "cgroups cannot be made in $top"; return 1; }
+    { mkdir "$try" && rmdir "$try"; } 2>/dev/null || { echo "cgroups cannot be created in $top"; return 1; }
   done
   [[ $(cgroup_version) == 1 ]] || check_controllers
 }
 
-# check_controllers looks for the trap of v2: a group with processes in it cannot pass controllers on. The machine's
-# own top may (it has no cgroup.type), the top that a container sees may not.
+# check_controllers checks a restriction of v2: a group that has processes cannot enable controllers for its children.
+# The machine's root group is exempt (it has no cgroup.type); the root that a container sees is not.
 check_controllers() {
   local controller passed_on
   passed_on=" $(<$CGROUP_MOUNT/cgroup.subtree_control) "
   for controller in cpu cpuset memory pids; do
     [[ " $(<$CGROUP_MOUNT/cgroup.controllers) " == *" $controller "* ]] ||
-      { echo "cgroup v2 without its $controller controller"; return 1; }
+      { echo "cgroup v2 has no $controller controller"; return 1; }
     [[ $passed_on == *" $controller "* || ! -e $CGROUP_MOUNT/cgroup.type || -z $(<$CGROUP_MOUNT/cgroup.procs) ]] ||
-      { echo "$CGROUP_MOUNT has processes of its own, so it cannot pass on the $controller controller"; return 1; }
+      { echo "$CGROUP_MOUNT has processes, so it cannot enable the $controller controller for its children"; return 1; }
   done
 }
 
@@ -61,29 +60,30 @@ create_cgroups() {
   create_cgroup "$CGROUP/system"
 }
 
-# create_cgroup NAME in every hierarchy. Its parent is there.
+# create_cgroup NAME creates the group in every hierarchy. Its parent must exist.
 create_cgroup() {
   local top group
   for top in $(cgroup_hierarchies); do
     group=$top/$1
-    [[ $(cgroup_version) == 1 ]] || pass_on_controllers "$(dirname "$group")"
+    [[ $(cgroup_version) == 1 ]] || enable_controllers "$(dirname "$group")"
     mkdir -p "$group"
     [[ ! -e $top/cpuset.cpus || $(cgroup_version) == 2 ]] || copy_cpuset "$(dirname "$group")" "$group"
   done
 }
 
-# create_node_cgroup: on v2 the kubelet wants controllers in its root, and passes them on to what it makes there.
+# create_node_cgroup creates the kubelet's root. On v2 the kubelet requires controllers there, and enables them for its
+# pods.
 create_node_cgroup() { create_cgroup "$NODE_CGROUP"; }
 
-# copy_cpuset FROM TO: on v1 a new cpuset is empty, and no process can enter one without processors and memory nodes.
+# copy_cpuset FROM TO: a new cpuset is empty on v1, and no process can join it without processors and memory nodes.
 copy_cpuset() {
   cat "$1/cpuset.cpus" >"$2/cpuset.cpus"
   cat "$1/cpuset.mems" >"$2/cpuset.mems"
 }
 
-# pass_on_controllers GROUP: on v2 a group's children have only the controllers it passes on. Those passed on already
-# stay as they are, so at the machine's top this only ever adds.
-pass_on_controllers() {
+# enable_controllers GROUP: on v2 a group's children have only the controllers that it enables. Enabled controllers stay
+# enabled, so in the machine's root group this only ever adds.
+enable_controllers() {
   local controller
   for controller in $WANTED_CONTROLLERS; do
     [[ " $(<"$1/cgroup.controllers") " == *" $controller "* ]] || continue
@@ -91,7 +91,7 @@ pass_on_controllers() {
   done
 }
 
-# join_cgroups moves the shell that calls it, a subshell, and so whatever it becomes.
+# join_cgroups moves the calling subshell, and so the program that it executes.
 join_cgroups() {
   local group
   for group in $(cluster_cgroups); do
@@ -105,7 +105,7 @@ cgroup_processes() {
   ((${#groups[@]} == 0)) || find "${groups[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
 }
 
-# remove_cgroups removes the groups once the last process has left them. A frozen process on v1 dies only when thawed.
+# remove_cgroups removes the groups and fails while one has a process. On v1 a frozen process dies only when thawed.
 remove_cgroups() {
   local groups
   mapfile -t groups < <(cluster_cgroups)

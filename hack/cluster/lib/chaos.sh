@@ -1,17 +1,17 @@
-# Faults on purpose: what happens to a pod or a node when something breaks. Each fault has an opposite, but for a kill,
-# after which Kubernetes itself goes on. Nothing here asks the API server, so it works while that is out of reach.
+# Fault injection for pods and nodes. Each fault has an opposite, except kill, after which Kubernetes restarts the
+# container. Nothing here uses the API server, so it works while that is unreachable.
 # shellcheck shell=bash
 
 chaos() {
   local verb=${1-}
   is_ready || fail "cluster $NAME is not up: start it with 'cluster up --name $NAME'"
-  (($# > 0)) || fail "chaos: expected what to do; 'cluster help' lists it"
+  (($# > 0)) || fail "chaos: expected a fault; 'cluster help' lists them"
   shift
   case $verb in
     kill | pause | resume) chaos_container "$verb" "$@" ;;
     cut | heal) chaos_network "$verb" "$@" ;;
     node-stop | node-start | partition | rejoin) chaos_node "$verb" "$@" ;;
-    *) fail "chaos: '$verb' is not something it can do; 'cluster help' lists what it can" ;;
+    *) fail "chaos: unknown fault '$verb'; 'cluster help' lists them" ;;
   esac
 }
 
@@ -27,7 +27,7 @@ chaos_container() {
   esac
 }
 
-# chaos_network cut|heal NAMESPACE POD: takes the pod's cable out of its node's bridge, or puts it in again.
+# chaos_network cut|heal NAMESPACE POD: detaches the pod's interface from its node's bridge, or attaches it again.
 chaos_network() {
   local verb=$1 interface peer
   (($# == 3)) || fail "chaos $verb: expected NAMESPACE POD"
@@ -58,21 +58,21 @@ chaos_node() {
 
 signal_kubelet() { (inside all kill "-$1" "$(<"$NODE_STATE/kubelet.pid")"); }
 
-# partition_node drops every packet between the node and the rest of the cluster, without an answer to either side.
+# partition_node silently drops every packet between the node and the rest of the cluster.
 partition_node() {
   [[ $NODE_NAME != node1 ]] || fail "chaos partition: the control plane is on node1; choose another node"
   (inside all nft -f -) <<-RULES
 	table inet partition_$NODE_NAME {
-	  chain arriving { type filter hook prerouting priority -500; iifname $NODE_NAME drop; }
-	  chain leaving { type filter hook postrouting priority -500; oifname $NODE_NAME drop; }
+	  chain input { type filter hook prerouting priority -500; iifname $NODE_NAME drop; }
+	  chain output { type filter hook postrouting priority -500; oifname $NODE_NAME drop; }
 	}
 	RULES
 }
 
 rejoin_node() { (inside all nft delete table inet "partition_$NODE_NAME"); }
 
-# find_task container|sandbox NAMESPACE POD CONTAINER sets TASK and TASK_PROCESS, and chooses the node that has it. An
-# empty CONTAINER stands for a pod's only one.
+# find_task container|sandbox NAMESPACE POD CONTAINER sets TASK and TASK_PROCESS, and chooses the node that runs it. An
+# empty CONTAINER selects a pod's only container.
 find_task() {
   local node found=()
   for node in $(cluster_nodes); do
@@ -81,21 +81,21 @@ find_task() {
     ((${#found[@]} == 0)) || break
   done
   ((${#found[@]} > 0)) || fail "no $1 of pod $3 in namespace $2 ${4:+called $4 }is running"
-  ((${#found[@]} == 1)) || fail "pod $3 in namespace $2 has ${#found[@]} containers: name one"
+  ((${#found[@]} == 1)) || fail "pod $3 in namespace $2 has ${#found[@]} containers: choose one"
   read -r TASK TASK_PROCESS <<<"${found[0]}"
 }
 
-# tasks_of_pod prints the id and the process number of each running container, of the kind asked for, on the node.
+# tasks_of_pod prints the ID and the process ID of each running container of a kind on the chosen node.
 tasks_of_pod() {
   local filter="labels.\"io.cri-containerd.kind\"==$1,labels.\"io.kubernetes.pod.namespace\"==$2"
   filter+=",labels.\"io.kubernetes.pod.name\"==$3"
   [[ -z $4 ]] || filter+=",labels.\"io.kubernetes.container.name\"==$4"
-  # A container that was restarted leaves its ended predecessors, which have no task that runs.
+  # A restarted container leaves its exited predecessors, which have no running task.
   awk 'NR == FNR { wanted[$1]; next } $1 in wanted && $3 != "STOPPED" { print $1, $2 }' \
     <(runtime_of_node containers list --quiet "$filter") <(runtime_of_node tasks list)
 }
 
-# on_node COMMAND… runs COMMAND in the chosen node's network.
+# on_node COMMAND… runs COMMAND in the chosen node's network namespace.
 on_node() {
   local process=1
   [[ $NODE_NAME == node1 ]] || process=$(<"$NODE_STATE/pid")

@@ -1,7 +1,7 @@
-# Does this machine allow a cluster? Each reason is one line for a person.
+# Checks whether this machine can run a cluster. Each reason is one line.
 # shellcheck shell=bash
 
-# check_machine prints what is in the way and fails, or prints nothing.
+# check_machine prints why the machine cannot run a cluster and fails, or prints nothing.
 check_machine() {
   [[ $(uname -s) == Linux ]] || { echo "not Linux"; return 1; }
   [[ $EUID == 0 ]] || { echo "not root"; return 1; }
@@ -10,14 +10,14 @@ check_machine() {
   missing=$(missing_packages)
   [[ -z $missing ]] || command -v apt-get >/dev/null || { echo "missing, and no apt-get: $missing"; return 1; }
   unshare --net --mount --pid --ipc --uts --fork --mount-proc true 2>/dev/null ||
-    { echo "namespaces cannot be made here (a container without privileges?)"; return 1; }
-  can_mount_overlay || { echo "overlay filesystems cannot be mounted here"; return 1; }
+    { echo "namespaces cannot be created (is this an unprivileged container?)"; return 1; }
+  can_mount_overlay || { echo "overlay filesystems cannot be mounted"; return 1; }
   ! command -v ip >/dev/null || unshare --net ip link add try type bridge 2>/dev/null ||
-    { echo "network bridges cannot be made here"; return 1; }
+    { echo "network bridges cannot be created"; return 1; }
   check_cgroups
 }
 
-# can_mount_overlay tries what containerd does for every container, in a mount namespace that ends with the try.
+# can_mount_overlay tries the mount that containerd makes for every container, in a temporary mount namespace.
 can_mount_overlay() {
   load_module overlay
   # shellcheck disable=SC2016 # the inner shell expands it

@@ -1,10 +1,10 @@
-# The cluster's programs as children of process 1: their logs, their configuration, their end.
+# Starts the cluster's programs as children of process 1, writes their configuration, and reports when one exits.
 # shellcheck shell=bash
 
-declare -A COMPONENTS # process number -> name
+declare -A COMPONENTS # process ID -> name
 
-# start NAME COMMAND…: runs COMMAND in the background, with its words in the log NAME and its process number, as the
-# cluster counts processes, in the node's file NAME.pid.
+# start NAME COMMAND…: runs COMMAND in the background, with its output in the log NAME and its process ID, in the
+# cluster's process namespace, in the node's file NAME.pid.
 start() {
   local name=$1
   shift
@@ -27,15 +27,15 @@ configure() {
   echo "$target"
 }
 
-# watch_components keeps process 1 alive, reaps orphans, and says which program of the cluster has ended, since the
-# rest goes on without it.
+# watch_components keeps process 1 alive, reaps orphans, and reports each program of the cluster that exits. The others
+# keep running.
 watch_components() {
   local ended
   while :; do
     ended=
     wait -n -p ended || true
     if [[ -n $ended ]]; then
-      say "${COMPONENTS[$ended]:-process $ended} has ended; its last words are in $LOGS"
+      say "${COMPONENTS[$ended]:-process $ended} has exited; its log is in $LOGS"
     else
       sleep 1
     fi

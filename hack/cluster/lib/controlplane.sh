@@ -8,7 +8,7 @@ start_etcd() {
 }
 
 start_apiserver() {
-  # Pods leave a node that is gone after 5 s instead of 5 minutes: nobody waits that long for a test.
+  # Pods are evicted from an unreachable node after 5 s instead of 5 minutes, so that tests need not wait.
   start kube-apiserver "$TOOLS/bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379 \
     --secure-port 6443 --bind-address 0.0.0.0 --advertise-address "$API_ADDRESS" \
     --cert-dir "$STATE/kube-apiserver" --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" \
@@ -32,7 +32,7 @@ wait_for_apiserver() {
 
 start_controller_manager() {
   local config=$PKI/controller-manager.kubeconfig
-  # The rates let hundreds of objects settle in seconds; the two node settings notice a dead node after 10 s.
+  # The rates are high enough for hundreds of objects in seconds; the two node settings detect a dead node after 10 s.
   start kube-controller-manager "$TOOLS/bin/kube-controller-manager" --kubeconfig "$config" \
     --authentication-kubeconfig "$config" --authorization-kubeconfig "$config" \
     --bind-address 127.0.0.1 --cert-dir "$STATE/kube-controller-manager" --leader-elect=false \

@@ -1,7 +1,7 @@
 # Container images from Go packages, without a registry and without a network.
 # shellcheck shell=bash
 
-# build_image NAME:TAG FILE IMPORTPATH VERSION: the image of the Go program at IMPORTPATH, as seen from the current
+# build_image NAME:TAG FILE IMPORTPATH VERSION: builds an image of the Go program at IMPORTPATH, resolved in the current
 # directory's module, as a tar file that containerd and docker can load. The same source gives the same image.
 build_image() {
   local name=$1 output=$2 package=$3 version=$4 ko_cache base label=()
@@ -9,7 +9,7 @@ build_image() {
   ko_cache=$CACHE/ko/$(printf '%s\n' "$PWD" "$package" | sha256sum | cut -c1-16)
   lock_directory "$ko_cache" # ko writes its cache in place
   local image_lock=$LOCK
-  base=$(write_base_image "$ko_cache/img") || return # set -e does not hold in a function called in a condition
+  base=$(write_base_image "$ko_cache/img") || return # set -e has no effect in a function called in a condition
   # VERSION is for a .ko.yaml that writes it into the program.
   VERSION=$version KOCACHE=$ko_cache KO_DEFAULTBASEIMAGE=$base KO_DOCKER_REPO=${name%:*} \
     SOURCE_DATE_EPOCH=0 KO_DATA_DATE_EPOCH=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false" \
@@ -22,9 +22,9 @@ build_image() {
   unlock "$image_lock"
 }
 
-# write_base_image DIR: writes the base of all images into DIR, ko's own cache of base images, and prints its name. ko
-# asks a registry for any base but one given by digest that is already in that cache. The base is one layer with the
-# machine's CA certificates, and a numeric user, which a pod with runAsNonRoot needs.
+# write_base_image DIR: writes the base of all images into DIR, ko's cache of base images, and prints its name. ko does
+# not ask a registry only if the base is named by digest and is in that cache. The base has one layer with the machine's
+# CA certificates, and a numeric user, which a pod with runAsNonRoot needs.
 write_base_image() {
   local dir=$1 layer layer_size config manifest
   rm -rf "$dir"

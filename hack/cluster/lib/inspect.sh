@@ -1,4 +1,4 @@
-# Looking at clusters: which there are, how one is, what its programs said.
+# Lists clusters, and shows a cluster's state and logs.
 # shellcheck shell=bash
 
 # cluster_state prints up, starting, stopped (only files are left) or absent.
@@ -23,7 +23,7 @@ cluster_list() {
   done
 }
 
-# cluster_status succeeds when the cluster is up and answers.
+# cluster_status succeeds if the cluster is up and its API server responds.
 cluster_status() {
   local found tools
   found=$(cluster_state)
@@ -37,7 +37,7 @@ cluster_status() {
   "$tools/kubectl" --kubeconfig "$OUTSIDE_KUBECONFIG" get pods --all-namespaces
 }
 
-# cluster_logs COMPONENT, or nothing for a list of components.
+# cluster_logs [COMPONENT]: without COMPONENT, lists the components.
 cluster_logs() {
   local component=${1:-}
   [[ -d $LOGS ]] || fail "cluster $NAME has no logs: it is not up"

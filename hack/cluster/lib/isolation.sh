@@ -1,27 +1,27 @@
-# What the cluster's programs see of the machine's files.
+# Isolates the cluster's programs from the machine's files and kernel settings.
 # shellcheck shell=bash
 
-# What the kubelet sets on every machine it runs on (setupKernelTunables in pkg/kubelet/cm).
+# Kernel settings that the kubelet changes on its machine (setupKernelTunables in pkg/kubelet/cm).
 KUBELET_TUNABLES="vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1
   kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000"
 
-# note_own_number writes down which process of the machine this is, while /proc still shows the machine's numbers.
-note_own_number() {
-  local number
-  read -r number _ </proc/self/stat
-  echo "$number" >"$STATE/pid"
+# record_own_pid writes down this process's ID on the machine. It must run while /proc is still the machine's.
+record_own_pid() {
+  local pid
+  read -r pid _ </proc/self/stat
+  echo "$pid" >"$STATE/pid"
 }
 
 isolate_filesystem() {
   mount -t proc proc /proc
   shield_kernel_settings
-  # On tmpfs etcd need not wait for a disk, and nothing of it is left when the cluster ends.
+  # On tmpfs, etcd does not wait for a disk, and its data disappears with the cluster.
   mkdir -p "$STATE/etcd"
   mount -t tmpfs -o mode=0700 tmpfs "$STATE/etcd"
   isolate_node
 }
 
-# isolate_node gives a node mounts of its own.
+# isolate_node gives a node its own mounts.
 isolate_node() {
   mount --make-rshared / # the kubelet needs to share mounts with containers; none reaches the machine
   mount_private_directories
@@ -29,16 +29,16 @@ isolate_node() {
   mount -t tmpfs -o mode=0711 tmpfs "$NODE_STATE/containerd/root"
 }
 
-# forget_other_nodes lets go of what a mount namespace has when it is made of another node's: copies of the mounts of
-# that one's containers, which would hold them when they are long gone.
-forget_other_nodes() {
+# unmount_other_nodes unmounts what a mount namespace inherits from another node: copies of its containers' mounts, which
+# would keep them in use after the containers have ended.
+unmount_other_nodes() {
   local mounts
   mapfile -t mounts < <(findmnt --noheadings --raw --output TARGET | grep -E "^$STATE/node[0-9]+/" | sort --reverse)
   ((${#mounts[@]} == 0)) || umount --lazy "${mounts[@]}"
 }
 
-# mount_private_directories covers the paths that programs have compiled in, so that two clusters do not meet there
-# and no file is left behind.
+# mount_private_directories mounts empty filesystems over the programs' hard-coded paths, so that two clusters do not
+# share them and no file stays.
 mount_private_directories() {
   local directory
   for directory in /run $MOUNT_POINTS; do
@@ -46,8 +46,8 @@ mount_private_directories() {
   done
 }
 
-# shield_kernel_settings shows the kubelet the values it wants in place of the kernel's own. Otherwise it would set
-# them, for the whole machine and beyond the cluster's end.
+# shield_kernel_settings mounts files with the expected values over the kernel's. Otherwise the kubelet would change the
+# settings for the whole machine, and they would outlast the cluster.
 shield_kernel_settings() {
   local tunable name
   mkdir -p "$STATE/tunables"

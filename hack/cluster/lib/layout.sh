@@ -1,11 +1,11 @@
-# Where everything of a cluster is, and what it is called. Nothing here runs a command that changes anything.
+# Names, addresses and paths of a cluster. Nothing in this file changes anything.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the other files use what is set here
 
-# 198.18.0.0/15 is set aside for tests inside one network (RFC 2544): unlike 10.0.0.0/8 it is in no office's and no
-# VPN's use, so keeping the machine from routing it takes nothing away from anybody.
+# 198.18.0.0/15 is reserved for benchmarks inside one network (RFC 2544). Unlike 10.0.0.0/8 it is not used by offices and
+# VPNs, so that the machine can refuse to route it.
 CLUSTER_RANGE=198.18.0.0/15
-NODES_RANGE=198.18.0.0/16 # of all nodes and their pods
+NODES_RANGE=198.18.0.0/16 # all nodes and their pods
 SERVICE_RANGE=198.19.0.0/16
 API_SERVICE_ADDRESS=198.19.0.1
 DNS_ADDRESS=198.19.0.10
@@ -16,8 +16,8 @@ POD_BRIDGE=pods
 PAUSE_IMAGE=rosey.local/pause:1
 COREDNS_IMAGE=rosey.local/coredns:1
 
-# Paths compiled into the kubelet and into containerd's network code. Each cluster mounts a filesystem of its own
-# there, which needs a directory to stand on.
+# Paths that are hard-coded in the kubelet and in containerd's network code. Each cluster mounts its own filesystem there,
+# which needs an existing directory.
 MOUNT_POINTS="/var/lib/kubelet /var/lib/cni /var/log/containers"
 
 STATE_ROOT=/var/lib/rosey-cluster
@@ -38,8 +38,7 @@ choose_cluster() {
 }
 
 # choose_node NUMBER, from 1: everything of that node is below NODE_STATE, and its pods are in cgroups below
-# NODE_CGROUP. One address is everything on a node: the gateway of its pods and its own. A program of the first node
-# has no prefix before the name of its log.
+# NODE_CGROUP. A node's address is also its pods' gateway. The first node's logs have no prefix.
 choose_node() {
   NODE_NAME=node$1
   NODE_STATE=$STATE/$NODE_NAME

@@ -1,9 +1,9 @@
-# One call at a time: an advisory lock on a directory, held until the process ends or unlock is called.
+# Advisory locks on directories. A lock is held until the process exits or unlock is called.
 # shellcheck shell=bash
 
-# lock_directory DIR: makes DIR if needed and waits for its lock, whose file descriptor is then in LOCK. Teardown
-# removes directories that others may be waiting for: a lock on one that is gone protects nothing, so it is tried
-# again on the one that stands there now.
+# lock_directory DIR: creates DIR if needed, waits for its lock and stores the file descriptor in LOCK. Teardown may
+# remove a directory that others are waiting for. A lock on a removed directory protects nothing, so lock_directory then
+# locks the directory that has the path now.
 lock_directory() {
   local dir=$1
   while :; do
@@ -15,7 +15,7 @@ lock_directory() {
   done
 }
 
-# unlock FD: lets go of a lock before the process ends.
+# unlock FD: releases a lock.
 unlock() {
   local lock=$1
   exec {lock}<&-

@@ -1,4 +1,4 @@
-# What is said to the person: on standard error, so that standard output is free for answers.
+# Messages, on standard error, so that standard output has only results.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "$*" >&2; }
@@ -14,7 +14,7 @@ seconds_since() {
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-# wait_for SECONDS WHAT COMMAND…: tries COMMAND until it succeeds; fails in the words of WHAT when time is up.
+# wait_for SECONDS CONDITION COMMAND…: retries COMMAND until it succeeds; fails with the text CONDITION after SECONDS.
 wait_for() {
   local limit=$1 what=$2 deadline=$((SECONDS + $1))
   shift 2

@@ -1,5 +1,5 @@
-# Programs that only some clusters need. Each is pinned in a module of its own, built when it is first asked for: a
-# change of one does not build Kubernetes again, and who does not want it does not wait for it.
+# Programs that only some clusters need. Each is pinned in its own module and built when it is first needed: changing one
+# does not rebuild Kubernetes, and other clusters do not wait for it.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the other files use MODULE_BIN
 
@@ -11,7 +11,7 @@ build_module() {
   [[ ! -d $built ]] || return 0
   lock_directory "$CACHE/modules/$name"
   module_lock=$LOCK
-  if ! [[ -d $built ]]; then # else another call built it while this one waited
+  if ! [[ -d $built ]]; then # otherwise another call built it while this one waited
     build_step "programs of hack/cluster/$name: about 2 minutes the first time" build_module_into "$name" "$built.partial"
     find "$CACHE/modules/$name" -mindepth 1 -maxdepth 1 ! -name '*.partial' -exec rm -rf {} +
     mv "$built.partial" "$built"

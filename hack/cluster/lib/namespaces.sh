@@ -1,4 +1,4 @@
-# The cluster's own network, mount, process, IPC and host name namespaces: starting them, entering them, ending them.
+# The cluster's network, mount, process, IPC and host name namespaces: creating, entering and finding them.
 # shellcheck shell=bash
 
 # A fixed environment for the cluster's programs: the caller's proxies and kubeconfigs must not reach them.
@@ -17,8 +17,8 @@ start_namespaces() {
   ) </dev/null >"$LOGS/boot.log" 2>&1 &
 }
 
-# close_inherited_files keeps the cluster from holding, for as long as it lives, the caller's lock, or a pipe whose end
-# somebody waits for.
+# close_inherited_files closes the caller's files: otherwise the cluster would hold the caller's lock, or a pipe whose end
+# somebody waits for, as long as it runs.
 close_inherited_files() {
   local file
   for file in /proc/"$BASHPID"/fd/*; do
@@ -27,8 +27,8 @@ close_inherited_files() {
   done
 }
 
-# first_process prints the machine's number for the cluster's process 1, if it lives. A number left in a file may
-# belong to a stranger by now; a stranger is not in our cgroup.
+# first_process prints the ID, on the machine, of the cluster's process 1 if it is running. The recorded ID may belong to
+# another process by now, but that one is not in the cluster's cgroup.
 first_process() {
   local pid
   [[ -s $STATE/pid ]] || return 1
@@ -37,21 +37,21 @@ first_process() {
   echo "$pid"
 }
 
-# inside all|network COMMAND…: becomes COMMAND in all of the cluster's namespaces, or in its network only.
+# inside all|network COMMAND…: executes COMMAND in all of the cluster's namespaces, or in its network namespace only.
 inside() {
   local which=$1 pid
   shift
   pid=$(first_process) || fail "cluster $NAME is not up: start it with 'cluster up --name $NAME'"
-  # nsenter has to fork to enter a process namespace. Otherwise it becomes COMMAND too, so whoever started this can
-  # end COMMAND by the number of the process started.
+  # nsenter forks to enter a process namespace. Without one it executes COMMAND directly, so that the caller can kill
+  # COMMAND by the ID of the process that it started.
   case $which in
     all) exec nsenter --target "$pid" --net --mount --pid --ipc --uts --wd="$PWD" -- "$@" ;;
     network) exec nsenter --target "$pid" --net -- "$@" ;;
   esac
 }
 
-# network_processes PID prints every process in the same network namespace as PID; none if that is the machine's own,
-# since what is printed here is going to be killed.
+# network_processes PID prints every process in PID's network namespace, or none if that is the machine's: the caller
+# kills the printed processes.
 network_processes() {
   local process
   [[ ! /proc/$1/ns/net -ef /proc/self/ns/net ]] || return 0

@@ -1,5 +1,5 @@
-# The cluster's network, in namespaces of its own: a bridge for each node's pods, a link from each further node to the
-# first, no default route, no link to the machine. No packet can leave, whatever runs here.
+# The cluster's network, in its own namespaces: a bridge for each node's pods and a link from each added node to the
+# first. Without a default route and a link to the machine, no packet can leave.
 # shellcheck shell=bash
 
 start_network() {
@@ -8,16 +8,16 @@ start_network() {
   ip link add "$POD_BRIDGE" type bridge
   ip addr add "$NODE_ADDRESS/24" dev "$POD_BRIDGE"
   ip link set "$POD_BRIDGE" up
-  # The kernel looks for a route before kube-proxy translates a Service's address, so there has to be one, and a
-  # blackhole would refuse the connection right there.
+  # The kernel needs a route to a Service's address before kube-proxy's rules translate it. A blackhole route would
+  # refuse the connection.
   ip route add "$SERVICE_RANGE" dev "$POD_BRIDGE" src "$NODE_ADDRESS"
   echo 1 >/proc/sys/net/ipv4/ip_forward
   echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
   echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
 }
 
-# link_to_first_node joins a further node's network to the first node's, which is that of process 1. Its own address
-# answers on the link too, so the link needs no addresses.
+# link_to_first_node connects an added node's network to the first node's, which is that of process 1. The node's address
+# is reachable through the link too, so the link needs no addresses.
 link_to_first_node() {
   ip link add uplink type veth peer name "$NODE_NAME" netns 1
   ip link set uplink up
@@ -30,8 +30,8 @@ link_to_first_node() {
 
 on_first_node() { nsenter --target 1 --net -- "$@"; }
 
-# start_forwarder serves the listener that was opened outside. It comes before all other programs, which must not
-# inherit that listener: they would keep the port open when the forwarder is gone.
+# start_forwarder serves the listener that was opened outside. It must start before all other programs, which would
+# otherwise inherit the listener and keep the port open after the forwarder exits.
 start_forwarder() {
   start forward "$TOOLS/bin/forward" serve 127.0.0.1:6443
   exec 3<&-

@@ -1,8 +1,8 @@
-# The kubelet and kube-proxy of a node.
+# Starts a node's kubelet and kube-proxy.
 # shellcheck shell=bash
 
 start_kubelet() {
-  : >"$NODE_STATE/resolv.conf" # no name servers but the cluster's own: names outside fail at once
+  : >"$NODE_STATE/resolv.conf" # no name server but the cluster's, so lookups of other names fail at once
   start kubelet "$TOOLS/bin/kubelet" --config "$(configure kubelet.yaml)" --kubeconfig "$PKI/$NODE_NAME.kubeconfig" \
     --hostname-override "$NODE_NAME" --node-ip "$NODE_ADDRESS" --root-dir "$NODE_STATE/kubelet"
 }

@@ -1,4 +1,4 @@
-# Further nodes beside the first: real ones, each with a network, mounts, containerd, kubelet and kube-proxy of its own.
+# Adds real nodes, each with its own network, mounts, containerd, kubelet and kube-proxy.
 # shellcheck shell=bash
 
 # NODE_LIMIT bounds one start, as START_LIMIT bounds a cluster's.
@@ -12,11 +12,11 @@ cluster_nodes() {
   done | sort -n
 }
 
-# grow_cluster COUNT adds nodes until there are COUNT.
+# grow_cluster COUNT adds nodes until the cluster has COUNT.
 grow_cluster() {
   [[ $1 =~ ^[1-9]$ ]] || fail "--nodes '$1': expected a number from 1 to 9"
   while (($(cluster_nodes | wc -l) < $1)); do
-    (cluster_add_node) # a subshell: it holds the cluster's lock to its end
+    (cluster_add_node) # in a subshell, whose exit releases the cluster's lock
   done
 }
 
@@ -26,7 +26,7 @@ cluster_add_node() {
   is_ready || fail "cluster $NAME is not up: start it with 'cluster up --name $NAME'"
   lock_directory "$STATE"
   TOOLS=$(dirname "$(<"$STATE/tools")")
-  while [[ -e $STATE/node$number ]]; do ((++number)); done # one whose start failed keeps its number
+  while [[ -e $STATE/node$number ]]; do ((++number)); done # a node whose start failed keeps its number
   choose_node "$number"
   mkdir "$NODE_STATE"
   create_node_cgroup
@@ -35,7 +35,7 @@ cluster_add_node() {
   say "$NODE_NAME of cluster $NAME is up after $(seconds_since "$start") s"
 }
 
-# start_node_namespaces starts boot-node inside the cluster, in a network, mounts and a host name of its own.
+# start_node_namespaces starts boot-node in the cluster, in new network, mount and host name namespaces.
 start_node_namespaces() {
   (
     join_cgroups
@@ -47,7 +47,7 @@ start_node_namespaces() {
   ) </dev/null >"$LOGS/${LOG_PREFIX}boot.log" 2>&1 &
 }
 
-# wait_until_node_ready STARTER, the process that waits for the node's own.
+# wait_until_node_ready STARTER: STARTER is the process that waits for the node's first process.
 wait_until_node_ready() {
   local deadline=$((SECONDS + NODE_LIMIT))
   until [[ -e $NODE_STATE/ready ]]; do
@@ -55,5 +55,5 @@ wait_until_node_ready() {
     ((SECONDS < deadline)) || fail "$NODE_NAME is not ready within $NODE_LIMIT s; its logs: cluster logs ${LOG_PREFIX}…"
     sleep 0.1
   done
-  disown "$1" # or else bash remarks on its end
+  disown "$1" # otherwise bash prints a message when it exits
 }

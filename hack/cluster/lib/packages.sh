@@ -1,9 +1,9 @@
-# What a cluster needs from the machine's distribution.
+# The packages of the Linux distribution that a cluster needs.
 # shellcheck shell=bash
 
 CNI_PLUGINS=/usr/lib/cni
 
-# Each line: what must be there, and the Debian package that brings it.
+# needed_packages prints lines with a program or file and the Debian package that contains it.
 needed_packages() {
   cat <<-LIST
 	containerd containerd
@@ -23,7 +23,7 @@ needed_packages() {
   [[ ${NEEDS-} != postgres ]] || echo "/usr/lib/postgresql postgresql"
 }
 
-# missing_packages prints the packages of which something is missing, on one line.
+# missing_packages prints the missing packages on one line.
 missing_packages() {
   local thing package missing=()
   while read -r thing package; do
@@ -32,12 +32,12 @@ missing_packages() {
   printf '%s\n' "${missing[@]}" | sort -u | xargs
 }
 
-# install_packages is done by one call at a time: apt-get does not wait for another one that reads its lists.
+# install_packages holds a lock: apt-get does not wait for another apt-get that reads its lists.
 install_packages() {
   [[ -n $(missing_packages) ]] || return 0
   lock_directory "$CACHE/packages"
   local packages_lock=$LOCK missing
-  missing=$(missing_packages) # another call may have brought them meanwhile
+  missing=$(missing_packages) # another call may have installed them meanwhile
   [[ -z $missing ]] || install_missing "$missing"
   unlock "$packages_lock"
 }
@@ -56,7 +56,7 @@ install_missing() {
     >"$log" 2>&1; then
     printf ' failed\n' >&2
     tail -n 10 "$log" >&2
-    fail "apt-get could not install: $missing (its words are in $log)"
+    fail "apt-get could not install: $missing (its output is in $log)"
   fi
   rm "$log"
   printf ' %s s\n' "$(seconds_since "$start")" >&2

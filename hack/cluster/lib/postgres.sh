@@ -1,5 +1,4 @@
-# An image of PostgreSQL for tests, made of the files of Debian's package on this machine. There is no registry to have
-# one from.
+# Builds an image of PostgreSQL for tests from the files of Debian's package on this machine, since no registry is used.
 # shellcheck shell=bash
 
 POSTGRES_LIB=/usr/lib/postgresql
@@ -12,12 +11,12 @@ build_postgres_image() {
   copy_postgres "$work/root" &&
     copy_libraries "$work/root" &&
     write_accounts "$work/root" &&
-    write_image "$work" "$1" "$2" /start || return # set -e does not hold in a function called in a condition
+    write_image "$work" "$1" "$2" /start || return # set -e has no effect in a function called in a condition
   rm -rf "$work"
 }
 
-# copy_postgres ROOT: the newest version here, without what compiles queries and extensions, a shell, since initdb
-# starts the server through one, and what the start needs.
+# copy_postgres ROOT: copies the newest installed version, without the parts that compile queries and extensions; a
+# shell, through which initdb starts the server; and what the start script needs.
 copy_postgres() {
   local root=$1 version path
   version=$(find $POSTGRES_LIB -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | tail -n 1)
@@ -27,34 +26,34 @@ copy_postgres() {
   done
   rm -rf "$root$POSTGRES_LIB/$version"/lib/{bitcode,pgxs,llvmjit*} "$root/usr/share/postgresql/$version/man" \
     "$root"/usr/share/zoneinfo/{right,posix}
-  ln -s "postgresql/$version" "$root/usr/lib/postgres" # so that a manifest need not know the version
+  ln -s "postgresql/$version" "$root/usr/lib/postgres" # so that a manifest does not depend on the version
   cp "$CLUSTER_HOME/images/postgres-start" "$root/start"
 }
 
-# copy_into ROOT PATH: what PATH is, not what it links to.
+# copy_into ROOT PATH: copies PATH and follows symbolic links.
 copy_into() {
   mkdir -p "$1$(dirname "$2")"
   cp --recursive --dereference --preserve=mode "$2" "$1$2"
 }
 
-# copy_libraries ROOT: what the programs in ROOT are linked with, the loader included.
+# copy_libraries ROOT: copies the libraries that the programs in ROOT are linked with, and the loader.
 copy_libraries() {
   local root=$1 library
-  # ldd fails for what is not linked with anything, the start script for example.
+  # ldd fails for files that are not linked with anything, such as the start script.
   { find "$root" -type f \( -perm -u+x -o -name '*.so' \) -exec ldd {} + 2>/dev/null || true; } |
     sed -n 's|^\(.* => \)\?[[:space:]]*\(/[^ ]*\) (0x.*|\2|p' | sort -u | while read -r library; do
     copy_into "$root" "$library" || return
   done
 }
 
-# write_accounts ROOT: PostgreSQL refuses to run as a user without a name.
+# write_accounts ROOT: PostgreSQL refuses to run as a user without an account.
 write_accounts() {
   mkdir -p "$1/etc"
   echo 'postgres:x:999:999::/:/bin/sh' >"$1/etc/passwd"
   echo 'postgres:x:999:' >"$1/etc/group"
 }
 
-# write_image WORK NAME:TAG FILE ENTRYPOINT: the directory WORK/root as an image of one layer.
+# write_image WORK NAME:TAG FILE ENTRYPOINT: writes the directory WORK/root as an image with one layer.
 write_image() {
   local work=$1 layer
   tar --directory "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" . ||

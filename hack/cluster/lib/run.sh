@@ -1,4 +1,4 @@
-# Reaching into a cluster: running programs there, giving it images.
+# Runs programs in a cluster, and loads images into it.
 # shellcheck shell=bash
 
 # run_inside all|network COMMAND…
@@ -14,8 +14,8 @@ run_inside() {
   inside "$which" "$@"
 }
 
-# load_images FILE…: imports image files into every node of the running cluster. The runtime unpacks an image when a
-# pod first uses it, which is quicker than unpacking all of them here.
+# load_images FILE…: imports image files into every node of the running cluster. containerd unpacks an image when a pod
+# first uses it, which is faster than unpacking all of them here.
 load_images() {
   local file node
   for file in "$@"; do
@@ -27,5 +27,5 @@ load_images() {
   done
 }
 
-# runtime_of_node …: ctr of the chosen node.
+# runtime_of_node ARGUMENT…: runs ctr on the chosen node.
 runtime_of_node() { (inside all ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"); }

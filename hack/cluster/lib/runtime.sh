@@ -1,4 +1,4 @@
-# containerd and the images that the cluster itself needs.
+# Starts containerd, and imports the images that the cluster itself needs.
 # shellcheck shell=bash
 
 start_containerd() {
@@ -6,12 +6,13 @@ start_containerd() {
   start containerd containerd --config "$(configure containerd.toml)"
 }
 
-# import_own_images runs while the API server starts. An image that is not there when its pod is made costs a back-off.
-import_own_images() {
+# import_system_images runs while the API server starts. If an image is missing when its pod is created, the pod waits for
+# a back-off.
+import_system_images() {
   local image import imports=()
-  wait_for 30 "containerd answers" runtime_client version
+  wait_for 30 "containerd is ready" runtime_client version
   for image in "$TOOLS"/images/*.tar; do
-    # The runtime unpacks an image at its first use.
+    # containerd unpacks an image when it is first used.
     runtime_client images import --no-unpack "$image" >"$LOGS/import-$(basename "$image").log" 2>&1 &
     imports+=($!)
   done
@@ -20,11 +21,11 @@ import_own_images() {
   done
 }
 
-# copy_images gives a further node the images that the first one has by now. They are named by tag; the names by digest
-# follow from the content.
+# copy_images copies the first node's images to another node. They are named by tag; the names by digest follow from the
+# content.
 copy_images() {
   local images first=$STATE/node1/containerd/containerd.sock
-  wait_for 30 "containerd answers" runtime_client version
+  wait_for 30 "containerd is ready" runtime_client version
   mapfile -t images < <(ctr --address "$first" --namespace k8s.io images list --quiet | grep -v sha256:)
   ctr --address "$first" --namespace k8s.io images export - "${images[@]}" |
     runtime_client images import --no-unpack - >"$LOGS/${LOG_PREFIX}import.log" 2>&1

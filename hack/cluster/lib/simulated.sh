@@ -1,8 +1,8 @@
-# Simulated nodes: objects whose pods are said to run and never do, for measuring what thousands of them cost the
-# control plane and its clients. KWOK plays the kubelets.
+# Simulated nodes: their pods have the status Running but do not run. They measure what thousands of pods cost the
+# control plane and its clients. KWOK simulates the kubelets.
 # shellcheck shell=bash
 
-# SIMULATED_PODS are the addresses such pods claim to have. No route leads there, so who dials one is told so at once.
+# SIMULATED_PODS are the addresses in such pods' status. They have no route, so connecting to one fails at once.
 SIMULATED_PODS=198.18.240.0/20
 
 # cluster_simulate_nodes COUNT: nodes simulated-1 to simulated-COUNT, each for 5000 pods that tolerate its taint.
@@ -25,7 +25,7 @@ start_kwok() {
     join_cgroups
     close_inherited_files
     cd /
-    # The leases are renewed faster than the control plane's short grace period runs out.
+    # Leases are renewed well within the control plane's short grace period.
     exec env -i PATH="$INSIDE_PATH" HOME=/root TMPDIR="$STATE/tmp" setsid \
       nsenter --target "$(first_process)" --net --mount --pid --ipc --uts -- "$MODULE_BIN/kwok" \
       --kubeconfig "$INSIDE_KUBECONFIG" --config "$STATE/kwok.yaml" --cidr "$SIMULATED_PODS" \
@@ -34,7 +34,7 @@ start_kwok() {
   disown
 }
 
-# write_stages prints what happens to simulated nodes and pods, as KWOK's own module has it.
+# write_stages prints the life cycle of simulated nodes and pods, from KWOK's module.
 write_stages() {
   local stages stage
   stages=$(cd "$CLUSTER_HOME/simulated" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage

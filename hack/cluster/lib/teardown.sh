@@ -1,35 +1,35 @@
-# Ending a cluster, whatever state it is in: running, half started, or dead since the machine was restarted.
+# Removes a cluster in any state: running, partly started, or left over from before a reboot.
 # shellcheck shell=bash
 
 cluster_down() {
   local pid start=$EPOCHREALTIME
-  [[ $EUID == 0 ]] || fail "taking a cluster down needs root"
+  [[ $EUID == 0 ]] || fail "removing a cluster needs root"
   if ! [[ -d $STATE || -n $(cluster_cgroups) ]]; then
-    say "cluster $NAME is not up"
+    say "cluster $NAME is not up: nothing to remove"
     return
   fi
   lock_directory "$STATE"
   pid=$(first_process) || pid=
-  [[ -z $pid || ! /proc/self/ns/net -ef /proc/$pid/ns/net ]] || fail "down was called inside the cluster: call it outside"
+  [[ -z $pid || ! /proc/self/ns/net -ef /proc/$pid/ns/net ]] || fail "down cannot be called inside the cluster"
   stop_and_release
-  say "cluster $NAME is gone after $(seconds_since "$start") s"
+  say "cluster $NAME is removed after $(seconds_since "$start") s"
 }
 
 stop_and_release() {
-  remove_remains
+  remove_leftovers
   release_machine
 }
 
-# remove_remains leaves the state directory, since its lock is held, but empty.
-remove_remains() {
+# remove_leftovers empties the state directory but keeps it, since its lock is held.
+remove_leftovers() {
   stop_processes
   remove_cgroups_when_empty
   find "$STATE" -xdev -mindepth 1 -delete
 }
 
-# stop_processes ends process 1 first: the kernel then ends every process of its namespace, and mounts and interfaces
-# go with the namespaces. What was started with 'run --net-only' would hold the network, so it goes too; and what is
-# left in the cgroups is from a start that was cut off before it had namespaces.
+# stop_processes kills process 1 first: the kernel then kills every process of its namespace, and removes mounts and
+# interfaces with the namespaces. Processes started with 'run --net-only' would keep the network namespace, so they are
+# killed too. Processes left in the cgroups come from a start that was interrupted before it had namespaces.
 stop_processes() {
   local pid processes
   if pid=$(first_process); then
@@ -39,7 +39,7 @@ stop_processes() {
     # shellcheck disable=SC2086 # a list of numbers
     kill_processes $processes
   fi
-  wait_for 20 "the cluster's processes have ended" no_process_left
+  wait_for 20 "the cluster's processes have exited" no_process_left
 }
 
 no_process_left() {
@@ -51,7 +51,7 @@ no_process_left() {
   return 1
 }
 
-# kill_processes PID…: some may have ended already.
+# kill_processes PID…: ignores those that have already exited.
 kill_processes() { [[ $# == 0 ]] || kill -KILL "$@" 2>/dev/null || true; }
 
 remove_cgroups_when_empty() {

@@ -1,7 +1,7 @@
-# Starting a cluster and waiting until it is of use.
+# Starts a cluster and waits until it is ready.
 # shellcheck shell=bash
 
-# START_LIMIT is far above the 10 s it takes on an idle machine: beside a big build it can take many times as long.
+# START_LIMIT is far above the 10 s of an idle machine: beside a big build, a start can take many times as long.
 START_LIMIT=180
 
 cluster_up() {
@@ -23,31 +23,31 @@ cluster_up() {
 
 start_cluster() {
   local start=$EPOCHREALTIME
-  remove_remains # of a start that was cut short, or of a machine that was switched off
-  trap 'say "interrupted: taking down what was started"; stop_and_release; exit 130' INT TERM
+  remove_leftovers # of an interrupted start, or from before the machine's last reboot
+  trap 'say "interrupted: removing what was started"; stop_and_release; exit 130' INT TERM
   say "starting cluster $NAME: about 10 s"
   prepare_machine
   choose_node 1
   create_cgroups
   create_node_cgroup
-  chmod 0711 "$STATE" # root alone may list it, but containers' users pass through it
+  chmod 0711 "$STATE" # only root may list it, but containers' users must be able to traverse it
   mkdir "$LOGS" "$STATE/tmp"
   : >"$LOGS/boot.log"
-  echo "$TOOLS/bin" >"$STATE/tools" # which build this cluster was started with
+  echo "$TOOLS/bin" >"$STATE/tools" # the build that this cluster was started with
   choose_policy
   start_namespaces
   local starter=$!
-  disown # or else bash remarks on its end
+  disown # otherwise bash prints a message when it exits
   wait_until_ready $starter
   trap - INT TERM
   say "cluster $NAME is up after $(seconds_since "$start") s"
 }
 
-# is_ready: the cluster lives and its start came to an end.
+# is_ready reports whether the cluster is running and its start has completed.
 is_ready() { [[ -e $STATE/ready ]] && first_process >/dev/null; }
 
-# wait_until_ready STARTER shows the start's own words as they come. STARTER is the process that waits for process 1
-# of the cluster and so ends with it.
+# wait_until_ready STARTER shows the start's output while it waits. STARTER is the process that waits for the cluster's
+# process 1, and so ends with it.
 wait_until_ready() {
   local deadline=$((SECONDS + START_LIMIT)) shown=0 lines
   while :; do
@@ -55,19 +55,19 @@ wait_until_ready() {
     ((${#lines[@]} == 0)) || say "$(printf '%s\n' "${lines[@]}")"
     ((shown += ${#lines[@]})) || true
     [[ ! -e $STATE/ready ]] || return 0
-    [[ -d /proc/$1 ]] || start_failed "its first process ended"
+    [[ -d /proc/$1 ]] || start_failed "its first process exited"
     ((SECONDS < deadline)) || start_failed "not ready within $START_LIMIT s"
     sleep 0.1
   done
 }
 
-# start_failed keeps the logs and nothing else.
+# start_failed REASON removes everything but the logs.
 start_failed() {
   stop_processes
   remove_cgroups_when_empty
   fail "cluster $NAME did not start: $1; its logs are in $LOGS until 'cluster down --name $NAME'"
 }
 
-say_how_to_reach() {
+print_kubeconfig_hint() {
   say "  export KUBECONFIG=$OUTSIDE_KUBECONFIG"
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# The four images of the demo, built from Go packages and kept as files: no registry, no Docker.
+# The demo's four images, built from Go packages into files. Neither a registry nor Docker is needed.
 
-# An edited working tree gets a tag of its own each time: the same tag with other content would not restart a pod.
+# demo_version prints the images' tag. A modified working tree gets a new tag each time: pods would not restart for
+# new content under the same tag.
 demo_version() {
   local version
   version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)

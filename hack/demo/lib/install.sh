@@ -1,33 +1,33 @@
 # shellcheck shell=bash
-# Everything that stands in the cluster before people come.
+# Installs everything in the cluster: NATS, CyTube, the operator and the bot.
 
 provide_cluster() {
   if [ "$own_cluster" = yes ]; then
     say "using the cluster of $kubeconfig"
-    say "it needs these images; load them now ('kind load image-archive', 'minikube image load', 'ctr -n k8s.io images import'):"
+    say "load these images into it now ('kind load image-archive', 'minikube image load', 'ctr -n k8s.io images import'):"
     printf '          %s\n' "$images"/*.tar
     return
   fi
-  say "starting Kubernetes in namespaces of its own (cluster '$cluster_name')"
+  say "starting a local Kubernetes cluster '$cluster_name'"
   hack/cluster/cluster up --name "$cluster_name"
   kubeconfig=$(hack/cluster/cluster kubeconfig --name "$cluster_name")
   say "loading images"
   hack/cluster/cluster load-image --name "$cluster_name" "$images"/*.tar >/dev/null
 }
 
-# Applies a manifest of ours with the image of this build.
-apply_with_image() { # FILE IMAGE
+# apply_with_image FILE IMAGE: applies a manifest of hack/demo/manifests with an image of this build.
+apply_with_image() {
   sed "s|image: IMAGE|image: $2|" "hack/demo/manifests/$1" | kubectl apply --namespace "$namespace" -f - >/dev/null
 }
 
 install_nats() {
-  say "NATS with JetStream, in namespace $namespace"
-  make_namespace "$namespace"
+  say "installing NATS with JetStream in namespace $namespace"
+  create_namespace "$namespace"
   apply_with_image nats.yaml "rosey.local/nats:${nats_version#v}"
 }
 
-# make_namespace NAME: nothing runs in it that breaks the restricted Pod Security Standard.
-make_namespace() {
+# create_namespace NAME: the namespace enforces the restricted Pod Security Standard.
+create_namespace() {
   kubectl apply -f - >/dev/null <<EOF
 apiVersion: v1
 kind: Namespace
@@ -35,28 +35,28 @@ metadata: {name: $1, labels: {pod-security.kubernetes.io/enforce: restricted}}
 EOF
 }
 
-# The bot's password is made here and known to the CyTube server and to the bot's Secret only.
+# install_cytube generates the bot's password; only the CyTube server and the bot's Secret have it.
 install_cytube() {
-  say "a CyTube server, with an account for the bot"
+  say "installing a CyTube server with an account for the bot"
   local password
   password=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
   apply_secret cytube-accounts accounts.yaml <<<"[{name: Rosey, password: $password, rank: 3}]"
   apply_secret rosey-account password <<<"$password"
   apply_with_image cytube.yaml "rosey.local/cytube:$version"
-  # A server that runs already knows the account's old password only.
+  # A server that is already running has read the account's previous password.
   kubectl --namespace "$namespace" rollout restart deployment/cytube >/dev/null
   kubectl --namespace "$namespace" rollout status deployment/cytube deployment/nats --timeout=300s >/dev/null
 }
 
-# Makes a Secret of standard input, so that the secret is on no command line.
-apply_secret() { # NAME KEY
+# apply_secret NAME KEY: creates a Secret from standard input, so that its value is on no command line.
+apply_secret() {
   kubectl --namespace "$namespace" create secret generic "$1" --from-file="$2=/dev/stdin" --dry-run=client -o yaml |
     kubectl apply -f - >/dev/null
 }
 
 install_operator() {
-  say "the operator, by Helm"
-  make_namespace "$operator_namespace"
+  say "installing the operator with Helm in namespace $operator_namespace"
+  create_namespace "$operator_namespace"
   helm upgrade --install rosey-operator charts/rosey-operator \
     --namespace "$operator_namespace" --wait --timeout 120s \
     --set image.repository=rosey.local/operator,image.tag="$version" \
@@ -64,7 +64,7 @@ install_operator() {
 }
 
 install_bot() {
-  say "kubectl apply -f config/samples/roseybot.yaml"
+  say "creating a bot: kubectl apply -f config/samples/roseybot.yaml"
   kubectl apply --namespace "$namespace" -f config/samples/roseybot.yaml >/dev/null
   if ! kubectl --namespace "$namespace" wait roseybot/movienight --for=condition=Ready --timeout=120s >/dev/null; then
     kubectl --namespace "$namespace" describe roseybot movienight >&2

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The same bot, database service, NATS and CyTube server as plain processes on loopback, for a machine that does not
-# allow a cluster.
+# Runs the same bot, database service, NATS and CyTube server as plain processes on loopback, for a machine that cannot
+# run a cluster.
 
 processes_dir() { echo "${XDG_STATE_HOME:-$HOME/.local/state}/rosey/demo"; }
 
@@ -19,7 +19,7 @@ processes_up() {
   CGO_ENABLED=0 go build -trimpath -o "$processes/cytube-server" ./hack/cytube
   CGO_ENABLED=0 go build -trimpath -o "$processes/nats-server" github.com/nats-io/nats-server/v2
   write_process_config
-  say "starting them on 127.0.0.1"
+  say "starting NATS, the CyTube server, the database service and the bot on 127.0.0.1"
   start_process nats "$processes/nats-server" -a 127.0.0.1 -p "$nats_port" -js -sd "$processes/nats-data"
   start_process cytube "$processes/cytube-server" -listen "127.0.0.1:$cytube_port" -channel movienight \
     -accounts-file "$processes/accounts.yaml"
@@ -27,7 +27,7 @@ processes_up() {
   start_process bot "$processes/rosey" bot --config "$processes/bot.yaml"
   wait_until_ready "$bot_port"
   say "the bot is in the channel"
-  run_audience "$seconds" ask_on_loopback
+  run_audience "$seconds" script_request_on_loopback
   show_processes
 }
 
@@ -53,15 +53,16 @@ http: {address: '127.0.0.1:$database_port'}
 EOF
 }
 
-start_process() { # NAME COMMAND...
+# start_process NAME COMMAND...
+start_process() {
   local name=$1
   shift
   nohup "$@" >"$processes/$name.log" 2>&1 </dev/null &
   echo "$!" >"$processes/$name.pid"
 }
 
-# request METHOD PORT PATH [BODY]: the answer of a server on loopback; fails unless its status is 2xx. A plain machine
-# need not have curl.
+# request METHOD PORT PATH [BODY]: prints the response of a server on loopback; fails unless its status is 2xx. It does
+# not need curl, which a machine may lack.
 request() {
   local connection status body=${4:-}
   { exec {connection}<>"/dev/tcp/127.0.0.1/$2"; } 2>/dev/null || return 1
@@ -72,7 +73,8 @@ request() {
   [[ $status == 2* ]]
 }
 
-wait_until_ready() { # PORT
+# wait_until_ready PORT
+wait_until_ready() {
   local deadline=$((SECONDS + 30))
   until request GET "$1" /readyz >/dev/null; do
     [ "$SECONDS" -lt "$deadline" ] || { echo "demo: port $1 is not ready; see $processes/*.log" >&2; return 1; }
@@ -80,20 +82,20 @@ wait_until_ready() { # PORT
   done
 }
 
-# ask_on_loopback METHOD [BODY]
-ask_on_loopback() { request "$1" "$cytube_port" /simulator/channels/movienight/script "${2:-}"; }
+# script_request_on_loopback METHOD [BODY]
+script_request_on_loopback() { request "$1" "$cytube_port" /simulator/channels/movienight/script "${2:-}"; }
 
 show_processes() {
   [ "$show_end" = yes ] || return 0
-  say "the bot's database (rosey db show)"
+  say "the bot's database, from 'rosey db show':"
   "$processes/rosey" db show --config "$processes/database.yaml" --limit 10
   cat <<EOF
 
-What to look at:
-  $processes/*.log                       # [NATS] marks each database call
-  curl http://127.0.0.1:$bot_port/status            # the bot's state in words; $database_port is the database service
+What to try next:
+  less $processes/*.log                                    # logs; [NATS] marks each database request
+  curl http://127.0.0.1:$bot_port/status                   # the bot's status; port $database_port: the database service
   $processes/rosey db show --config $processes/database.yaml
-  make demo-down                          # end the processes and remove every file
+  make demo-down                                           # stop the processes and remove all files
 EOF
 }
 
@@ -104,16 +106,17 @@ processes_down() {
   for file in "$dir"/*.pid; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
-    # The id may belong to somebody else by now: it is ours only while its program lies in our folder.
+    # Another process may have this ID by now. Stop it only if its program is in the demo's directory.
     case $(readlink "/proc/$pid/exe" 2>/dev/null || ps -o comm= -p "$pid" 2>/dev/null) in
-      "$dir"/*) kill "$pid" 2>/dev/null && wait_for_end "$pid" ;;
+      "$dir"/*) kill "$pid" 2>/dev/null && wait_for_exit "$pid" ;;
     esac
   done
   rm -rf "$dir"
   rmdir "${dir%/*}" 2>/dev/null || true
 }
 
-wait_for_end() {
+# wait_for_exit PID: kills the process if it does not stop by itself.
+wait_for_exit() {
   local deadline=$((SECONDS + 25))
   while kill -0 "$1" 2>/dev/null; do
     [ "$SECONDS" -lt "$deadline" ] || { kill -9 "$1"; return; }

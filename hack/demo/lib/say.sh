@@ -1,4 +1,5 @@
 # shellcheck shell=bash
-# What is being done, with the seconds since the start in front.
+# Progress messages.
 
+# say MESSAGE...: prints a message after the seconds since the start.
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }

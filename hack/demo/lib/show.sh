@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# What there is to see, and what to try next.
+# Shows the result, and commands to try next.
 
 show_result() {
   local make_down="make demo-down" padding='                             '
   [ "$own_cluster" = no ] || { make_down="make demo-down KUBECONFIG=$kubeconfig"; padding='  '; }
   echo
-  say "kubectl get roseybots"
+  say "the bot, from 'kubectl get roseybots':"
   kubectl --namespace "$namespace" get roseybots
   echo
-  say "the bot's database (kubectl exec deploy/movienight-db -- rosey db show)"
+  say "the bot's database, from 'kubectl exec deploy/movienight-db -- rosey db show':"
   kubectl --namespace "$namespace" exec deploy/movienight-db -- \
     rosey db show --config /etc/rosey/database.yaml --limit 10
   cat <<EOF
@@ -17,11 +17,11 @@ What to try next:
   export KUBECONFIG=$kubeconfig
   export PATH=$tools:\$PATH                              # kubectl and helm of this cluster
   kubectl config set-context --current --namespace $namespace
-  kubectl describe roseybot movienight                     # conditions in words
+  kubectl describe roseybot movienight                     # conditions and events
   kubectl scale roseybot movienight --replicas=0           # stop the bot; 1 starts it again
-  kubectl scale deployment nats --replicas=0               # take NATS away and look at the RoseyBot; 1 brings it back
-  kubectl logs deploy/movienight-bot -f                    # [NATS] marks each database call
+  kubectl scale deployment nats --replicas=0               # stop NATS and watch the RoseyBot's status; 1 starts it again
+  kubectl logs deploy/movienight-bot -f                    # logs; [NATS] marks each database request
   kubectl explain roseybot.spec                            # every field
-  $make_down$padding              # remove every trace
+  $make_down$padding              # remove everything
 EOF
 }

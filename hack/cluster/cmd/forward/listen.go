@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// listenAndBecome replaces this process by command, with an open listener on a free port of 127.0.0.1 as file
-// descriptor 3. It returns only when that fails.
-func listenAndBecome(portFile string, command []string) error {
+// listenAndExec replaces this process by command, with an open listener on a free port of 127.0.0.1 as file
+// descriptor 3. It returns only if that fails.
+func listenAndExec(portFile string, command []string) error {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
-		return fmt.Errorf("finding the command to become: %w", err)
+		return fmt.Errorf("finding the command to execute: %w", err)
 	}
 	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}) // port 0: any that is free
 	if err != nil {
@@ -21,23 +21,23 @@ func listenAndBecome(portFile string, command []string) error {
 	}
 	file, err := listener.File()
 	if err != nil {
-		return fmt.Errorf("taking the listener's file descriptor: %w", err)
+		return fmt.Errorf("getting the listener's file descriptor: %w", err)
 	}
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return fmt.Errorf("reading the listener's port: %w", err)
 	}
-	//nolint:gosec // the caller, a root shell, says which file
+	//nolint:gosec // the caller, a root shell, chooses the file
 	if err := os.WriteFile(portFile, []byte(port+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing the port to %s: %w", portFile, err)
 	}
-	// Every other descriptor of this process is closed by exec; a duplicate made by Dup3 without flags is not.
+	// Exec closes every other descriptor of this process, but not a duplicate made by Dup3 without flags.
 	if err := syscall.Dup3(int(file.Fd()), inheritedListener, 0); err != nil {
 		return fmt.Errorf("moving the listener to file descriptor %d: %w", inheritedListener, err)
 	}
-	//nolint:gosec // becoming the caller's command is what this is for
+	//nolint:gosec // executing the caller's command is the purpose of this program
 	if err := syscall.Exec(path, command, os.Environ()); err != nil {
-		return fmt.Errorf("becoming %s: %w", path, err)
+		return fmt.Errorf("executing %s: %w", path, err)
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
-// Command forward makes a port inside the cluster's network namespace reachable from the machine outside, though no
-// link joins the two. A socket belongs to the namespace it was opened in, whoever holds it; so the listener is opened
-// outside, handed down as an open file, and served by a process inside that dials from there:
+// Command forward makes a port in the cluster's network namespace reachable from the machine, although no link connects
+// the two. A socket belongs to the namespace it was opened in, whichever process uses it. So the listener is opened
+// outside, inherited as an open file, and served by a process inside, which dials from there:
 //
-//	forward listen PORTFILE COMMAND [ARG…]   opens 127.0.0.1 on a free port, writes the port to PORTFILE and becomes
+//	forward listen PORTFILE COMMAND [ARG…]   listens on a free port of 127.0.0.1, writes the port to PORTFILE and executes
 //	                                         COMMAND, which inherits the listener as file descriptor 3
 //	forward serve HOST:PORT                  accepts on file descriptor 3 and copies to and from HOST:PORT
 //
-// The serving process lives in the cluster's process namespace, so it ends with the cluster.
+// The serving process is in the cluster's process namespace, so it ends with the cluster.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// inheritedListener is the file descriptor the listener is handed down as: the first after standard error.
+// inheritedListener is the listener's file descriptor: the first after standard error.
 const inheritedListener = 3
 
 func main() {
@@ -33,7 +33,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) >= 3 && args[0] == "listen":
-		return listenAndBecome(args[1], args[2:])
+		return listenAndExec(args[1], args[2:])
 	case len(args) == 2 && args[0] == "serve":
 		return serve(ctx, args[1])
 	default:

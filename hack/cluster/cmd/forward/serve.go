@@ -14,7 +14,7 @@ import (
 func serve(ctx context.Context, target string) error {
 	listener, err := net.FileListener(os.NewFile(inheritedListener, "listener"))
 	if err != nil {
-		return fmt.Errorf("taking up the listener handed down as file descriptor %d: %w", inheritedListener, err)
+		return fmt.Errorf("opening the listener inherited as file descriptor %d: %w", inheritedListener, err)
 	}
 	stopAccepting := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stopAccepting()
@@ -33,8 +33,8 @@ func serve(ctx context.Context, target string) error {
 	}
 }
 
-// forward copies both ways until both ends have said all they had, or ctx ends. A target that cannot be reached
-// closes the client's connection, which the client reports better than we could.
+// forward copies in both directions until both sides have closed, or ctx ends. If the target cannot be reached, it closes
+// the client's connection, and the client reports the error.
 func forward(ctx context.Context, client net.Conn, target string) {
 	defer func() { _ = client.Close() }()
 	server, err := new(net.Dialer).DialContext(ctx, "tcp", target)
@@ -51,8 +51,8 @@ func forward(ctx context.Context, client net.Conn, target string) {
 	halves.Wait()
 }
 
-// copyAndCloseWrite passes the end of one side's stream on, so that half-closed connections (kubectl exec with
-// standard input) work. A broken copy closes both: the other half would wait for ever.
+// copyAndCloseWrite forwards the end of a stream, so that half-closed connections (kubectl exec with standard input)
+// work. A failed copy closes both connections: the other direction would wait for ever.
 func copyAndCloseWrite(to, from net.Conn) {
 	if _, err := io.Copy(to, from); err != nil {
 		_, _ = to.Close(), from.Close()

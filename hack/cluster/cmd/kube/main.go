@@ -1,9 +1,8 @@
-// Command kube is every Kubernetes program the local cluster needs, in one binary: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl. It acts as the program its own file is
-// called (a link named kubelet is the kubelet), or as the one its first argument names.
+// Command kube contains all the Kubernetes programs that the local cluster needs: etcd, kube-apiserver,
+// kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl. The name of its file selects the program (a
+// link named kubelet runs the kubelet), or else its first argument.
 //
-// One binary because most of the code is shared: seven separate ones take 538 MB and twice as long to link, this one
-// takes 160 MB.
+// One binary shares most of the code: it has 160 MB, while seven separate ones have 538 MB and take twice as long to link.
 package main
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/logs/json/register"          // lets --logging-format=json be chosen
+	_ "k8s.io/component-base/logs/json/register"          // registers --logging-format=json
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's request metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info
 	kubectl "k8s.io/kubectl/pkg/cmd"
@@ -31,7 +30,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// ownName is the name of the file itself, under which a program is chosen by the first argument.
+// ownName is the file name with which the first argument selects the program.
 const ownName = "kube"
 
 var programs = map[string]func() int{
@@ -53,7 +52,7 @@ func main() {
 	run, known := programs[name]
 	if !known {
 		names := strings.Join(slices.Sorted(maps.Keys(programs)), ", ")
-		fmt.Fprintf(os.Stderr, "kube: no program named %q; call it as one of %s\n", name, names)
+		fmt.Fprintf(os.Stderr, "kube: unknown program %q; expected one of %s\n", name, names)
 		os.Exit(2)
 	}
 	os.Exit(run())
@@ -68,7 +67,7 @@ func runEtcd() int {
 	return 0
 }
 
-// runKubectl prints errors the way kubectl does ("Error from server (NotFound): …"), which cli.Run would not.
+// runKubectl prints errors as kubectl does ("Error from server (NotFound): …"), unlike cli.Run.
 func runKubectl() int {
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)

@@ -1,5 +1,5 @@
-// Command pause is the process that holds a pod's namespaces open. It does nothing until it is told to end, except
-// to reap orphans: in a pod with a shared process namespace it is process 1.
+// Command pause keeps a pod's namespaces open. Until SIGTERM or SIGINT it only reaps orphans: in a pod with a shared
+// process namespace it is process 1.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() {
 	}
 }
 
-// reap collects every child that has ended: several deaths can arrive as one signal.
+// reap waits for every child that has exited: one signal can stand for several exits.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)

@@ -16,7 +16,7 @@ import (
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 func get(ctx context.Context, url string) error {
-	//nolint:gosec // trying the address it is given is what a probe is for
+	//nolint:gosec // requesting the given URL is the purpose of this command
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("making a request for %s: %w", url, err)
@@ -34,14 +34,14 @@ func get(ctx context.Context, url string) error {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 300))
 	if err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", url, err)
+		return fmt.Errorf("reading the response of %s: %w", url, err)
 	}
 	fmt.Printf("%s %s\n", response.Status, body)
 	return nil
 }
 
-// clusterCA is the CA that signs the API server's certificate; nil, which means the machine's own, in a pod without
-// a service account token.
+// clusterCA returns the CA that signs the API server's certificate, or nil, which stands for the system's CAs, in a pod
+// without a service account token.
 func clusterCA() *x509.CertPool {
 	pem, err := os.ReadFile(serviceAccount + "ca.crt")
 	if err != nil {
@@ -55,10 +55,10 @@ func clusterCA() *x509.CertPool {
 func serve(ctx context.Context, address string) error {
 	host, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("asking for this pod's name: %w", err)
+		return fmt.Errorf("reading this pod's host name: %w", err)
 	}
-	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "this is", host) }
-	server := http.Server{Addr: address, Handler: http.HandlerFunc(answer), ReadHeaderTimeout: time.Second}
+	respond := func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "this is", host) }
+	server := http.Server{Addr: address, Handler: http.HandlerFunc(respond), ReadHeaderTimeout: time.Second}
 	stopListening := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopListening()
 	fmt.Println("serving on", address)

@@ -1,14 +1,14 @@
-// Command probe tries the cluster's network from inside a pod, without a shell or a C library:
+// Command probe tests the cluster's network from inside a pod. It needs neither a shell nor a C library:
 //
-//	probe get URL          prints the status and the start of the body; the pod's own token goes along to https
+//	probe get URL          prints the status and the start of the body; sends the pod's token to https servers
 //	probe dns NAME         prints the addresses NAME resolves to
 //	probe tcp HOST:PORT    connects
 //	probe write FILE TEXT  writes a file
 //	probe echo             copies standard input to standard output
-//	probe serve :PORT      answers every request with this pod's name, until it is told to end
+//	probe serve :PORT      responds to every request with this pod's name, until SIGTERM or SIGINT
 //
-// All but serve and echo give up after three seconds. One that fails says so in one line on standard error and ends
-// with status 1.
+// All but serve time out after three seconds. A failing command prints one line on standard error and exits with
+// status 1.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-const patience = 3 * time.Second
+const timeout = 3 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -34,8 +34,8 @@ func main() {
 	}
 }
 
-// attempts are the commands with a time limit, and how many arguments each takes.
-var attempts = map[string]struct {
+// commands are those with a time limit, and how many arguments each takes.
+var commands = map[string]struct {
 	arguments int
 	run       func(ctx context.Context, arguments []string) error
 }{
@@ -51,10 +51,10 @@ func run(ctx context.Context, args []string) error {
 		return serve(ctx, args[1])
 	}
 	if len(args) > 0 {
-		if attempt, known := attempts[args[0]]; known && len(args)-1 == attempt.arguments {
-			hurried, cancel := context.WithTimeout(ctx, patience)
+		if command, ok := commands[args[0]]; ok && len(args)-1 == command.arguments {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return attempt.run(hurried, args[1:])
+			return command.run(ctx, args[1:])
 		}
 	}
 	return fmt.Errorf("expected get URL, dns NAME, tcp HOST:PORT, write FILE TEXT, echo or serve :PORT, got %q", args)
@@ -82,7 +82,7 @@ func connect(ctx context.Context, address string) error {
 }
 
 func write(file, text string) error {
-	//nolint:gosec // trying to write where it is told is what a probe is for
+	//nolint:gosec // writing to the given path is the purpose of this command
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}

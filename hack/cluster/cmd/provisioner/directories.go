@@ -12,11 +12,11 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// directories makes volumes out of directories below root, each named like its PersistentVolume.
+// directories provisions volumes as directories below root, each named after its PersistentVolume.
 type directories struct{ root string }
 
-// Provision makes the directory of a claim's volume. It needs the node the scheduler chose, so the StorageClass must
-// bind at the first consumer.
+// Provision creates the directory of a claim's volume. It needs the node that the scheduler chose, so the StorageClass
+// must use WaitForFirstConsumer.
 func (d directories) Provision(
 	_ context.Context, o controller.ProvisionOptions,
 ) (*corev1.PersistentVolume, controller.ProvisioningState, error) {
@@ -25,7 +25,7 @@ func (d directories) Provision(
 	}
 	if o.SelectedNodeName == "" {
 		return nil, controller.ProvisioningFinished,
-			errors.New("no node is chosen yet: the StorageClass needs volumeBindingMode WaitForFirstConsumer")
+			errors.New("the claim has no selected node: the StorageClass needs volumeBindingMode WaitForFirstConsumer")
 	}
 	dir := filepath.Join(d.root, o.PVName)
 	if err := makeWritableForAll(dir); err != nil {
@@ -55,16 +55,16 @@ func (d directories) Delete(_ context.Context, pv *corev1.PersistentVolume) erro
 	return nil
 }
 
-// makeWritableForAll opens the directory to any user: a pod without fsGroup would otherwise find a volume that only
-// root can write. The umask would cut the mode given to MkdirAll, hence the second call.
+// makeWritableForAll creates a directory that every user may write to: without fsGroup a pod could not write to a volume
+// of root's. The umask restricts the mode given to MkdirAll, hence the second call.
 func makeWritableForAll(dir string) error {
-	//nolint:gosec // open to all on purpose, as said above
+	//nolint:gosec // writable for all on purpose, see above
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("making volume directory: %w", err)
+		return fmt.Errorf("creating volume directory: %w", err)
 	}
 	//nolint:gosec // the same
 	if err := os.Chmod(dir, 0o777); err != nil {
-		return fmt.Errorf("opening volume directory to all users: %w", err)
+		return fmt.Errorf("making volume directory writable for all users: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,5 @@
-// Command provisioner gives every claim of the local cluster's StorageClass a directory on the node its pod was
-// scheduled to, as a volume of kind local. It speaks to the API server with the kubeconfig it is given and ends on
-// SIGTERM or SIGINT.
+// Command provisioner provisions a local volume for every claim of the local cluster's StorageClass: a directory on the
+// node to which the claim's pod was scheduled. It runs until SIGTERM or SIGINT.
 package main
 
 import (
@@ -17,7 +16,7 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// provisionerName is what a StorageClass names in its field provisioner to get its volumes from here.
+// provisionerName is the value of a StorageClass's field provisioner that selects this program.
 const provisionerName = "rosey.local/directory"
 
 func main() {
@@ -44,10 +43,10 @@ func run(ctx context.Context, kubeconfig, root string) error {
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("making a client from kubeconfig %s: %w", kubeconfig, err)
+		return fmt.Errorf("creating a client from kubeconfig %s: %w", kubeconfig, err)
 	}
 	controller.NewProvisionController(ctx, client, provisionerName, directories{root: root},
-		controller.LeaderElection(false), // there is one of it, beside the control plane
+		controller.LeaderElection(false), // only one runs, beside the control plane
 		controller.MetricsPort(0),
 	).Run(ctx)
 	return nil
