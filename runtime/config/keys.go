@@ -29,6 +29,8 @@ type Key struct {
 
 	// pattern is a regular expression for a text, and expected describes it. Empty: any text.
 	pattern, expected string
+	// valid reports whether a text that matches pattern is right. Nil: it is.
+	valid func(text string) bool
 	// values are the allowed texts. Nil: any text.
 	values []string
 	// minimum and maximum are the limits of a number.
@@ -51,10 +53,8 @@ const (
 )
 
 const (
-	durationPattern   = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
-	retentionPattern  = `^(([0-9]+(\.[0-9]+)?(h|m|s))+|forever)$`
-	retentionExpected = "a duration of at least 1h such as 150h, or forever"
-	natsURLPattern    = `(nats|tls|ws|wss)://[^@,/\s]+/?`
+	durationPattern = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
+	natsURLPattern  = `(nats|tls|ws|wss)://[^@,/\s]+/?`
 )
 
 // settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the
@@ -63,6 +63,7 @@ var settings = map[string]Key{
 	"channel.server": {
 		Usage: "Base URL of the CyTube site, without a path", Flag: "server", Default: DefaultServer,
 		pattern: `^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#\s]+/*$`, expected: "http(s)://host[:port] without a path",
+		valid: validServer,
 	},
 	"channel.name": {
 		Usage: "Name of the channel, as in its URL", Flag: "channel",
@@ -135,18 +136,11 @@ var settings = map[string]Key{
 		Usage:   "Whether the bot writes to PostgreSQL itself while NATS is down",
 		Default: "false",
 	},
-	"database.retention.chat": {
-		Usage:   "How long lines of chat are kept",
-		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultChatRetention),
-	},
-	"database.retention.userCounts": {
-		Usage:   "How long samples of the number of users are kept",
-		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultUserCountsRetention),
-	},
-	"database.retention.outbound": {
-		Usage:   "How long outbound lines are kept after they were said or abandoned",
-		pattern: retentionPattern, expected: retentionExpected, Default: string(DefaultOutboundRetention),
-	},
+	"database.retention.chat": retentionKey("How long lines of chat are kept", DefaultChatRetention),
+	"database.retention.userCounts": retentionKey("How long samples of the number of users are kept",
+		DefaultUserCountsRetention),
+	"database.retention.outbound": retentionKey("How long outbound lines are kept after they were said or abandoned",
+		DefaultOutboundRetention),
 	"commands.chat": {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
 	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
 	"commands.prefix": {
@@ -161,11 +155,19 @@ var settings = map[string]Key{
 	"http.address": {
 		Usage: "Address of the HTTP server for health, status and metrics", Flag: "http",
 		pattern: `^.*:[^:]*$`, expected: "[host]:port", Default: ":8080",
+		valid: validAddress,
 	},
 	"logLevel": {
 		Usage:  "Lowest level of log messages",
 		values: []string{"debug", "info", "warn", "error"}, Default: "info",
 	},
+}
+
+func retentionKey(usage string, kept Duration) Key {
+	return Key{
+		Usage: usage, Default: string(kept), pattern: `^(([0-9]+(\.[0-9]+)?(h|m|s))+|forever)$`,
+		expected: "a duration of at least 1h such as 150h, or forever", valid: validRetention,
+	}
 }
 
 // Keys returns all settings, in the order of Config's fields.

@@ -228,7 +228,7 @@ func (d document) config(component status.Component) (Config, error) {
 	}
 	// Rows are stored under the URL of the server, so each has one spelling.
 	config.Channel.Server = strings.ToLower(strings.TrimRight(config.Channel.Server, "/"))
-	return config, config.validate(component)
+	return config, config.validate(component, d)
 }
 
 func variables(environment []string) map[string]string {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rosey.dev/rosey/runtime/status"
@@ -76,35 +77,21 @@ func split(err error) []error {
 	return all
 }
 
-// validate returns everything that is wrong at once, so that one round of corrections is enough.
-func (c *Config) validate(component status.Component) error {
-	stream, retention := c.NATS.JetStream, c.Database.Retention
-	problems := []error{
-		checkPattern("nats.subjectPrefix", c.NATS.SubjectPrefix),
-		checkAddress(c.HTTP.Address),
-		checkValues("logLevel", c.LogLevel),
-		checkValues("mode", c.Mode),
-		checkPattern("commands.prefix", c.Commands.Prefix),
-		checkRange("commands.cooldownSeconds", *c.Commands.CooldownSeconds),
-		checkValues("nats.jetStream.mode", stream.Mode),
-		checkRange("nats.jetStream.replicas", stream.Replicas),
-		checkPattern("nats.jetStream.maxAge", string(stream.MaxAge)),
-		checkRange("nats.jetStream.maxBytes", stream.MaxBytes),
-		checkRetention("database.retention.chat", retention.Chat),
-		checkRetention("database.retention.userCounts", retention.UserCounts),
-		checkRetention("database.retention.outbound", retention.Outbound),
+// validate returns everything that is wrong at once, so that one round of corrections is enough. The document is what c
+// was decoded from.
+func (c *Config) validate(component status.Component, d document) error {
+	required := map[string]bool{
+		"channel.name":              component != status.CLIComponent,
+		"channel.server":            component != status.CLIComponent,
+		"nats.url":                  c.needsNATS(component),
+		"account.username":          c.Account != nil,
+		"database.postgres.urlFile": c.needsDatabase(component) && c.Database.Postgres != nil,
 	}
-	if component != status.CLIComponent || c.Channel.Name != "" {
-		problems = append(problems, checkPattern("channel.name", c.Channel.Name))
-	}
-	if component != status.CLIComponent || c.Channel.Server != "" {
-		problems = append(problems, checkServer(c.Channel.Server))
-	}
-	if c.needsNATS(component) || c.NATS.URL != "" {
-		problems = append(problems, checkNATSURL(c.NATS.URL))
-	}
-	if c.Account != nil {
-		problems = append(problems, checkPattern("account.username", c.Account.Username))
+	var problems []error
+	for _, key := range Keys() {
+		if value := d.get(key.Path); value != nil && value != "" || required[key.Path] {
+			problems = append(problems, key.check(value))
+		}
 	}
 	if c.needsDatabase(component) {
 		problems = append(problems, c.Database.validate())
@@ -148,74 +135,69 @@ func (d Database) validate() error {
 	switch {
 	case d.SQLite != nil && d.Postgres != nil:
 		return &KeyError{Key: "database", Problem: "both sqlite and postgres, expected one of them"}
-	case d.Postgres != nil:
-		return checkPattern("database.postgres.urlFile", d.Postgres.URLFile)
-	case d.SQLite == nil:
+	case d.SQLite == nil && d.Postgres == nil:
 		return &KeyError{Key: "database", Problem: "expected one of sqlite and postgres"}
-	case d.SQLite.Path == "":
+	case d.SQLite != nil && d.SQLite.Path == "":
 		return &KeyError{Key: "database.sqlite.path", Problem: "required, the path of the database file"}
 	}
 	return nil
 }
 
-// invalid returns the error for a value that is not what the table of keys describes.
-func invalid(key, value string) error {
-	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected %s", value, settings[key].expected)}
-}
-
-func checkPattern(key, value string) error {
-	if regexp.MustCompile(settings[key].pattern).MatchString(value) {
+// check compares a value of a document, which has the right type, with what the key allows. A required value that is
+// absent is nil.
+func (k Key) check(value any) error {
+	text := ""
+	if value != nil {
+		text = fmt.Sprint(value)
+	}
+	problem := ""
+	switch number, err := strconv.Atoi(text); {
+	case k.Kind == NumberKind && (err != nil || number < k.minimum || number > k.maximum):
+		problem = fmt.Sprintf("%s, expected %d to %d", text, k.minimum, k.maximum)
+	case k.values != nil && !slices.Contains(k.values, text):
+		problem = fmt.Sprintf("%q, expected one of %s", text, strings.Join(k.values, ", "))
+	case k.Path == "nats.url":
+		problem = natsURLProblem(text)
+	case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(text), k.valid != nil && !k.valid(text):
+		problem = fmt.Sprintf("%q, expected %s", withoutUser(text), k.expected)
+	}
+	if problem == "" {
 		return nil
 	}
-	return invalid(key, value)
+	return &KeyError{Key: k.Path, Problem: problem}
 }
 
-func checkRetention(key string, value Duration) error {
-	if length := value.Time(); length >= 0 && length < MinRetention {
-		return invalid(key, string(value))
-	}
-	return checkPattern(key, string(value))
+// validServer reports whether a text that looks like the URL of a server is one.
+func validServer(text string) bool {
+	server, err := url.Parse(text)
+	return err == nil && server.Host != ""
 }
 
-func checkRange(key string, value int) error {
-	limits := settings[key]
-	if value >= limits.minimum && value <= limits.maximum {
-		return nil
-	}
-	return &KeyError{Key: key, Problem: fmt.Sprintf("%d, expected %d to %d", value, limits.minimum, limits.maximum)}
+func validRetention(text string) bool {
+	length := Duration(text).Time()
+	return length < 0 || length >= MinRetention
 }
 
-func checkValues(key, value string) error {
-	allowed := settings[key].values
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return &KeyError{Key: key, Problem: fmt.Sprintf("%q, expected one of %s", value, strings.Join(allowed, ", "))}
+func validAddress(text string) bool {
+	_, _, err := net.SplitHostPort(text)
+	return err == nil
 }
 
-func checkServer(value string) error {
-	server, err := url.Parse(value)
-	if err == nil && (server.Scheme == "http" || server.Scheme == "https") && server.Host != "" &&
-		server.User == nil && server.Path == "" && server.RawQuery == "" && server.Fragment == "" {
-		return nil
+// natsURLProblem returns an empty text if the URLs are right.
+func natsURLProblem(text string) string {
+	if text == "" {
+		return "required, for example nats://nats:4222"
 	}
-	return invalid("channel.server", withoutUser(value))
-}
-
-func checkNATSURL(value string) error {
-	if value == "" {
-		return &KeyError{Key: "nats.url", Problem: "required, for example nats://nats:4222"}
-	}
-	for one := range strings.SplitSeq(value, ",") {
+	for one := range strings.SplitSeq(text, ",") {
 		server, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme) || server.Host == "" {
-			return invalid("nats.url", withoutUser(one))
-		}
-		if server.User != nil {
-			return &KeyError{Key: "nats.url", Problem: "must not contain a user or a password"}
+		switch {
+		case err != nil || server.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme):
+			return fmt.Sprintf("%q, expected %s", withoutUser(one), settings["nats.url"].expected)
+		case server.User != nil:
+			return "must not contain a user or a password"
 		}
 	}
-	return nil
+	return ""
 }
 
 // withoutUser removes the user and password of a URL, so that no error shows them.
@@ -225,11 +207,4 @@ func withoutUser(value string) string {
 		return value
 	}
 	return "…" + value[at:]
-}
-
-func checkAddress(value string) error {
-	if _, _, err := net.SplitHostPort(value); err != nil {
-		return invalid("http.address", value)
-	}
-	return nil
 }

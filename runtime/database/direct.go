@@ -1,30 +1,31 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// DefaultIdleTimeout is how long a database that is opened on demand stays open after its last use.
-const DefaultIdleTimeout = time.Minute
+// defaultIdleTimeout is how long a database that is opened on demand stays open after its last use.
+const defaultIdleTimeout = time.Minute
 
-// DirectOptions configure a Direct. Of EngineOptions it is required what they say.
+// DirectOptions configure a Direct. What EngineOptions requires is required here too.
 type DirectOptions struct {
 	EngineOptions
 
-	// IdleTimeout is for RunOnDemand. 0: DefaultIdleTimeout.
-	IdleTimeout time.Duration
 	// ReportsInStream means that the bot's events may be in a stream that nobody reads at present. Then lines that were
 	// claimed before wait for the database service, because reports about them may be in the stream.
 	ReportsInStream bool
+
+	idleTimeout time.Duration // 0: defaultIdleTimeout
 }
 
 // Direct is a database in the bot's own process: an Engine without a network in front of it. Its Store is the
@@ -34,20 +35,19 @@ type Direct struct {
 	log    *slog.Logger
 	idle   time.Duration
 
-	changing chan struct{} // holds a token while the store is opened or closed
-	mu       sync.Mutex
-	open     bool
-	users    int       // calls that use the open store
-	lastUse  time.Time // when the last of them ended
+	// lock holds a token while somebody opens or closes the store, or changes the fields below. It is a mutex that can be
+	// waited for with a context. While anybody uses the store, it is only held for moments.
+	lock    chan struct{}
+	open    bool
+	users   int       // calls that use the open store
+	lastUse time.Time // when the last of them ended
 }
 
 // NewDirect returns a database that is opened by Run or at its first use.
 func NewDirect(o DirectOptions) *Direct {
-	if o.IdleTimeout == 0 {
-		o.IdleTimeout = DefaultIdleTimeout
-	}
 	d := &Direct{
-		engine: NewEngine(o.EngineOptions), log: o.Log, idle: o.IdleTimeout, changing: make(chan struct{}, 1),
+		engine: NewEngine(o.EngineOptions), log: o.Log, idle: cmp.Or(o.idleTimeout, defaultIdleTimeout),
+		lock: make(chan struct{}, 1),
 	}
 	if o.ReportsInStream {
 		d.engine.setBarrier(func(context.Context) time.Time { return time.UnixMilli(0) })
@@ -58,7 +58,7 @@ func NewDirect(o DirectOptions) *Direct {
 // StoreCheck returns the state of the store as status.StoreCheck.
 func (d *Direct) StoreCheck() status.Check { return d.engine.StoreCheck() }
 
-// Run keeps the store open and maintained until ctx ends, and then closes it. Nothing may use it any more by then.
+// Run keeps the store open and maintained until ctx ends, and then closes it. No call may be running by then.
 func (d *Direct) Run(ctx context.Context) error {
 	err := d.engine.retry(ctx, func() error { return d.acquire(ctx) })
 	if err == nil {
@@ -66,27 +66,18 @@ func (d *Direct) Run(ctx context.Context) error {
 		d.release()
 	}
 	d.engine.stopping("the bot stops")
-	return d.closeUnused(context.WithoutCancel(ctx))
+	return d.closeUnused(0)
 }
 
-// RunOnDemand closes the store when it has not been used for IdleTimeout, and when ctx ends. Nothing may use it any
-// more by then. It runs no maintenance: that is the business of the database service.
+// RunOnDemand closes the store a minute after its last use, and when ctx ends. No call may be running by then. It runs
+// no maintenance: the database service does.
 func (d *Direct) RunOnDemand(ctx context.Context) error {
-	ticker := time.NewTicker(d.idle / 4)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return d.closeUnused(context.WithoutCancel(ctx))
-		case <-ticker.C:
-		}
-		if !d.isIdle() {
-			continue
-		}
-		if err := d.closeUnused(ctx); err != nil {
+	for backoff.Sleep(ctx, d.idle/4) {
+		if err := d.closeUnused(d.idle); err != nil {
 			d.log.Warn("[DB] cannot close the database", "error", err)
 		}
 	}
+	return d.closeUnused(0)
 }
 
 // Store stores messages as Engine.Store does. If the database is not open, it makes one attempt to open it.
@@ -140,63 +131,36 @@ func (d *Direct) requestFailed(suffix bus.Suffix, err error) error {
 // acquire opens the store if it is not open, and keeps it open until release.
 func (d *Direct) acquire(ctx context.Context) error {
 	select {
-	case d.changing <- struct{}{}:
-		defer func() { <-d.changing }()
+	case d.lock <- struct{}{}:
+		defer func() { <-d.lock }()
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the database to be opened: %w", ctx.Err())
 	}
-	if d.acquireOpen() {
-		return nil
+	if !d.open {
+		if err := d.engine.openOnce(ctx); err != nil {
+			return err
+		}
+		d.open = true
 	}
-	if err := d.engine.openOnce(ctx); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.open, d.users = true, 1
+	d.users++
 	return nil
 }
 
-// acquireOpen reports whether the store is open, and then counts one user more.
-func (d *Direct) acquireOpen() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open {
-		d.users++
-	}
-	return d.open
-}
-
 func (d *Direct) release() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock <- struct{}{}
 	d.users--
 	d.lastUse = time.Now()
+	<-d.lock
 }
 
-func (d *Direct) isIdle() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.open && d.users == 0 && time.Since(d.lastUse) > d.idle
-}
-
-// closeUnused closes the store unless somebody uses it.
-func (d *Direct) closeUnused(ctx context.Context) error {
-	select {
-	case d.changing <- struct{}{}:
-		defer func() { <-d.changing }()
-	case <-ctx.Done():
+// closeUnused closes the store if nobody uses it and the last use was at least idle ago.
+func (d *Direct) closeUnused(idle time.Duration) error {
+	d.lock <- struct{}{}
+	defer func() { <-d.lock }()
+	if !d.open || d.users > 0 || time.Since(d.lastUse) < idle {
 		return nil
 	}
-	d.mu.Lock()
-	unused := d.open && d.users == 0
-	if unused {
-		d.open = false
-	}
-	d.mu.Unlock()
-	if !unused {
-		return nil
-	}
+	d.open = false
 	return d.engine.Close()
 }
 

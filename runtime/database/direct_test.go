@@ -170,7 +170,8 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 func TestDirectMaintainsItsDatabase(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) {
-		o.Retention, o.MaintenanceInterval = store.Retention{Chat: time.Hour}, 10*time.Millisecond
+		o.Retention = store.Retention{Chat: time.Hour}
+		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
 	})
 	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
 	during(t, pub.Run)
@@ -223,7 +224,7 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 // database is in a file, so that the two ways take turns; with PostgreSQL they may overlap.
 func TestEveryLineOnceOnBothWays(t *testing.T) {
 	r := newRig(t)
-	direct := r.direct(func(o *database.DirectOptions) { o.IdleTimeout = 100 * time.Millisecond })
+	direct := r.direct(database.WithIdleTimeout(100 * time.Millisecond))
 	runDirect(t, direct.RunOnDemand)
 	conn, subjects := r.connect()
 	pub := publisher.New(publisher.Options{

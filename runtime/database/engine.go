@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,10 @@ type EngineOptions struct {
 	Log *slog.Logger
 	// Retention is how long rows are kept. Its zero value has defaults.
 	Retention store.Retention
-	// MaintenanceInterval is the time between two maintenance runs. 0: DefaultMaintenanceInterval.
-	MaintenanceInterval time.Duration
 	// Registerer gets the metrics. Nil: none.
 	Registerer prometheus.Registerer
+
+	maintenanceInterval time.Duration // 0: defaultMaintenanceInterval
 }
 
 // Engine stores events and answers requests. It knows nothing of NATS: a transport hands it messages.
@@ -58,16 +59,16 @@ type Engine struct {
 
 // NewEngine returns an engine whose store is closed.
 func NewEngine(o EngineOptions) *Engine {
-	if o.MaintenanceInterval == 0 {
-		o.MaintenanceInterval = DefaultMaintenanceInterval
-	}
 	return &Engine{
 		open: o.Open, log: o.Log,
-		decoder:     decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
-		dedup:       newDedupWindow(),
-		metrics:     newMetrics(o.Registerer),
-		check:       status.NewRecorder(status.StoreCheck, "opening the database"),
-		maintenance: newMaintenance(o.Retention, o.MaintenanceInterval),
+		decoder: decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
+		dedup:   newDedupWindow(),
+		metrics: newMetrics(o.Registerer),
+		check:   status.NewRecorder(status.StoreCheck, "opening the database"),
+		maintenance: maintenance{
+			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
+			running: make(chan struct{}, 1),
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -26,7 +27,7 @@ type arrival struct {
 	// respond sends a reply. It is nil for an event.
 	respond func(data []byte) error
 	// inFlight is nil for a message that came by core NATS.
-	inFlight *inFlightMessage
+	inFlight jetstream.Msg
 }
 
 // inbox is the one queue of everything that has arrived, in the order in which nats.go read it from the connection.

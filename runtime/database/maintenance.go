@@ -7,13 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
 )
 
 const (
-	// DefaultMaintenanceInterval is the time between two maintenance runs.
-	DefaultMaintenanceInterval = 5 * time.Minute
+	// defaultMaintenanceInterval is the time between two maintenance runs.
+	defaultMaintenanceInterval = 5 * time.Minute
 	// pruneStep is how many rows are removed in one transaction. Between two of them others can write.
 	pruneStep = 500
 	// maxMaintenanceRequests bounds the requests that wait for a run to end.
@@ -25,30 +26,17 @@ type maintenance struct {
 	retention store.Retention
 	interval  time.Duration
 	running   chan struct{} // holds a token while a run is under way
-	waiting   *atomic.Int32
-}
-
-func newMaintenance(retention store.Retention, interval time.Duration) maintenance {
-	return maintenance{
-		retention: retention, interval: interval, running: make(chan struct{}, 1), waiting: new(atomic.Int32),
-	}
+	waiting   atomic.Int32  // requests that wait for a run to end
 }
 
 // Maintain runs maintenance at intervals until ctx ends. The first run is one interval after the start, because at the
 // start the bots send what they have queued.
 func (e *Engine) Maintain(ctx context.Context) {
-	ticker := time.NewTicker(e.maintenance.interval)
-	defer ticker.Stop()
 	if err := e.measure(ctx); err != nil {
 		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			e.runMaintenance(ctx)
-		}
+	for backoff.Sleep(ctx, e.maintenance.interval) {
+		e.runMaintenance(ctx)
 	}
 }
 

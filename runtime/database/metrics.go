@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -40,29 +41,27 @@ type metrics struct {
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
+	factory := metricsFactory{promauto.With(registerer)}
 	m := &metrics{
-		messages: newCounters("messages_total",
+		messages: factory.counters("messages_total",
 			"Messages handled, by subject without prefix and by outcome.", "subject", "outcome"),
-		handled: newHistogram("handle_seconds",
+		handled: factory.histogram("handle_seconds",
 			"Time from the arrival of a message until it was stored or answered.",
 			prometheus.ExponentialBuckets(0.0005, 2, 16)),
-		batches: newHistogram("batch_events",
+		batches: factory.histogram("batch_events",
 			"Events in one transaction.", []float64{1, 2, 5, 10, 20, 50, 100, 200, 500}),
-		commits: newHistogram("apply_seconds",
+		commits: factory.histogram("apply_seconds",
 			"Duration of the transactions, including those that failed.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
-		deadLetters: newCounter("dead_letters_total", "Messages that could not become rows and were stored as dead letters."),
-		maintenanceRuns: newCounters("maintenance_runs_total",
+		deadLetters: factory.counter("dead_letters_total",
+			"Messages that could not become rows and were stored as dead letters."),
+		maintenanceRuns: factory.counters("maintenance_runs_total",
 			"Maintenance runs, by outcome: done or failed.", "outcome"),
-		pruned: newCounters("pruned_rows_total",
+		pruned: factory.counters("pruned_rows_total",
 			"Rows that were removed because their retention had ended, by kind.", "kind"),
-		size: newGauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
+		size: factory.gauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
 	}
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
-	}
-	if registerer != nil {
-		registerer.MustRegister(m.messages, m.handled, m.batches, m.commits, m.deadLetters, m.maintenanceRuns, m.pruned,
-			m.size)
 	}
 	return m
 }
@@ -86,38 +85,38 @@ type serviceMetrics struct {
 
 // newServiceMetrics takes functions that return how many messages wait for the store and how many were dropped.
 func newServiceMetrics(registerer prometheus.Registerer, waiting, dropped func() int) *serviceMetrics {
-	m := &serviceMetrics{
-		pending: newGauge("stream_pending_events", "Events in the stream that were not delivered to a service yet."),
-		unacknowledged: newGauge("stream_unacknowledged_events",
+	factory := metricsFactory{promauto.With(registerer)}
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: metricsPrefix + "waiting_messages", Help: "Messages that have arrived and wait for the store.",
+	}, func() float64 { return float64(waiting()) })
+	factory.NewCounterFunc(prometheus.CounterOpts{
+		Name: metricsPrefix + "dropped_messages_total",
+		Help: "Messages that were dropped because too many waited for the store.",
+	}, func() float64 { return float64(dropped()) })
+	return &serviceMetrics{
+		pending: factory.gauge("stream_pending_events", "Events in the stream that were not delivered to a service yet."),
+		unacknowledged: factory.gauge("stream_unacknowledged_events",
 			"Events that the stream has delivered to the services and that are not stored yet, all services together."),
-		lost: newCounter("stream_lost_events_total",
+		lost: factory.counter("stream_lost_events_total",
 			"Events that the stream removed because of its limits before they were stored."),
 	}
-	if registerer != nil {
-		registerer.MustRegister(m.pending, m.unacknowledged, m.lost,
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-				Name: metricsPrefix + "waiting_messages", Help: "Messages that have arrived and wait for the store.",
-			}, func() float64 { return float64(waiting()) }),
-			prometheus.NewCounterFunc(prometheus.CounterOpts{
-				Name: metricsPrefix + "dropped_messages_total",
-				Help: "Messages that were dropped because too many waited for the store.",
-			}, func() float64 { return float64(dropped()) }))
-	}
-	return m
 }
 
-func newCounter(name, help string) prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help})
+// metricsFactory creates metrics and registers them, unless there is no registerer.
+type metricsFactory struct{ promauto.Factory }
+
+func (f metricsFactory) counter(name, help string) prometheus.Counter {
+	return f.NewCounter(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help})
 }
 
-func newCounters(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help}, labels)
+func (f metricsFactory) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return f.NewCounterVec(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help}, labels)
 }
 
-func newGauge(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help})
+func (f metricsFactory) gauge(name, help string) prometheus.Gauge {
+	return f.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help})
 }
 
-func newHistogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricsPrefix + name, Help: help, Buckets: buckets})
+func (f metricsFactory) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return f.NewHistogram(prometheus.HistogramOpts{Name: metricsPrefix + name, Help: help, Buckets: buckets})
 }

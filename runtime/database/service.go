@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	// DefaultGracePeriod is how long storing what has arrived may take at the end.
-	DefaultGracePeriod = 20 * time.Second
+	// defaultGracePeriod is how long storing what has arrived may take at the end.
+	defaultGracePeriod = 20 * time.Second
 	// maxBatch bounds the events of one transaction.
 	maxBatch = 500
 	// replyOverhead is what a reply holds beside its rows: headers and the brackets of the array.
@@ -32,8 +33,8 @@ type ServiceOptions struct {
 	Binding *bus.Binding
 	// Version is what `nats micro ls` shows.
 	Version string
-	// GracePeriod is how long storing what has arrived may take at the end. 0: DefaultGracePeriod.
-	GracePeriod time.Duration
+
+	gracePeriod time.Duration // 0: defaultGracePeriod
 }
 
 // Service is the database service of one subject prefix: an Engine behind NATS.
@@ -49,29 +50,26 @@ type Service struct {
 	inbox    *inbox
 	inFlight *inFlight
 
-	subscribed    atomic.Bool  // the service answers requests
-	droppedEvents atomic.Int64 // by nats.go, of subscriptions that have ended
+	subscriber *subscriber
 
-	mu      sync.Mutex
-	current *subscriber // nil while Run does not run
-
-	eventsFailure atomic.Pointer[status.Check] // why the stream's events are not consumed; nil while they are
-	lost          atomic.Uint64                // events that the stream removed before they were stored
-	lostUntil     atomic.Uint64                // the last sequence that lost includes
+	consuming *status.Recorder // not OK while the stream's events may not be consumed
+	lost      atomic.Uint64    // events that the stream removed before they were stored
+	lostUntil atomic.Uint64    // the last sequence that lost includes
 }
 
 // NewService returns a service that does nothing before Run.
 func NewService(o ServiceOptions) *Service {
-	if o.GracePeriod == 0 {
-		o.GracePeriod = DefaultGracePeriod
-	}
 	s := &Service{
 		engine: NewEngine(o.EngineOptions),
-		conn:   o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version, log: o.Log, grace: o.GracePeriod,
-		inbox:    newInbox(o.Subjects),
-		inFlight: newInFlight(),
+		conn:   o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version, log: o.Log,
+		grace:     cmp.Or(o.gracePeriod, defaultGracePeriod),
+		inbox:     newInbox(o.Subjects),
+		inFlight:  newInFlight(),
+		consuming: status.NewRecorder(status.EventsCheck, ""),
 	}
-	s.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.dropped)
+	s.consuming.Set(true, status.ReasonStreamBound, "")
+	s.subscriber = &subscriber{Service: s}
+	s.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.subscriber.dropped)
 	return s
 }
 
@@ -81,7 +79,7 @@ func (s *Service) StoreCheck() status.Check { return s.engine.StoreCheck() }
 // NATSCheck returns the state of the connection and of the subscriptions as status.NATSCheck.
 func (s *Service) NATSCheck() status.Check {
 	check := s.conn.Check()
-	if !check.OK || s.subscribed.Load() {
+	if !check.OK || s.subscriber.ready.Load() {
 		return check
 	}
 	if events := s.EventsCheck(); !events.OK && events.Reason != status.ReasonStarting {
@@ -95,8 +93,8 @@ func (s *Service) NATSCheck() status.Check {
 // EventsCheck returns whether events arrive, and how, as status.EventsCheck.
 func (s *Service) EventsCheck() status.Check {
 	check := s.binding.Check()
-	if failure := s.eventsFailure.Load(); check.OK && failure != nil {
-		return *failure
+	if conflict := s.consuming.Check(); check.OK && !conflict.OK {
+		return conflict
 	}
 	if lost := s.lost.Load(); check.OK && lost > 0 {
 		check.Message += fmt.Sprintf("; %d events were lost before they were stored: the stream was at its limits", lost)
@@ -104,36 +102,7 @@ func (s *Service) EventsCheck() status.Check {
 	return check
 }
 
-// setEventsFailure records why the stream's events are not consumed, with one log line for each change. Nil: they are.
-func (s *Service) setEventsFailure(failure *status.Check) {
-	before := s.eventsFailure.Load()
-	if failure == nil {
-		s.eventsFailure.Store(nil)
-		return
-	}
-	failure.Name, failure.Since = status.EventsCheck, time.Now()
-	if before != nil && before.Reason == failure.Reason {
-		failure.Since = before.Since
-	} else {
-		s.log.Error("[NATS] " + failure.Message)
-	}
-	s.eventsFailure.Store(failure)
-}
-
-// dropped returns how many messages were dropped because there was no room for them.
-func (s *Service) dropped() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return int(s.droppedEvents.Load()+s.inbox.droppedRequests.Load()) + s.current.dropped()
-}
-
-func (s *Service) setSubscriber(current *subscriber) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.current = current
-}
-
-// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most GracePeriod,
+// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most 20 s,
 // and closes the store. An error means that the connection to NATS has ended for good, or that something that had
 // arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {
@@ -176,11 +145,8 @@ func (s *Service) serve(ctx, working context.Context) error {
 func (s *Service) subscribe(ctx, working context.Context) error {
 	subscribing, stop := context.WithCancel(ctx)
 	defer stop()
-	subscriber := newSubscriber(s)
-	s.setSubscriber(subscriber)
-	defer s.setSubscriber(nil)
 	ended := make(chan error, 1)
-	go func() { ended <- subscriber.run(subscribing, working) }()
+	go func() { ended <- s.subscriber.run(subscribing, working) }()
 	var err error
 	select {
 	case <-s.conn.Closed():
@@ -189,7 +155,7 @@ func (s *Service) subscribe(ctx, working context.Context) error {
 		err = errors.Join(err, <-ended)
 	case err = <-ended: // ctx has ended too, or nats.go cannot subscribe
 	}
-	subscriber.unsubscribe()
+	s.subscriber.unsubscribe()
 	return err
 }
 

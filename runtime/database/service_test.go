@@ -145,6 +145,34 @@ func TestStoppingLosesNothingThatArrived(t *testing.T) {
 	}
 }
 
+// Handlers of requests run in goroutines of nats.go. The service stops while requests come: each that it has received
+// gets its reply, and for the others the server says that there is no service.
+func TestStoppingRepliesToEveryRequestThatArrived(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start())
+	replies, err := r.client.SubscribeSync(nats.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count, before = 8000, 2000
+	for i := range count {
+		subject := "rosey." + string(bus.OutboundGet)
+		if err := r.client.PublishRequest(subject, replies.Subject, []byte(`{"limit":0}`)); err != nil {
+			t.Fatal(err)
+		}
+		if i == before {
+			s.end()
+		}
+	}
+	r.stop(s)
+	for i := range count {
+		reply, err := replies.NextMsg(5 * time.Second)
+		if !errors.Is(err, nats.ErrNoResponders) && (err != nil || string(reply.Data) != "[]") {
+			t.Fatalf("reply %d of %d: %v, %v", i, count, reply, err)
+		}
+	}
+}
+
 func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	r := newRig(t)
 	store, with := r.ailing()
@@ -177,7 +205,7 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 func TestAStoreThatStaysAwayDoesNotHoldUpTheEnd(t *testing.T) {
 	r := newRig(t)
 	store, with := r.ailing()
-	s := r.ready(r.start(with, func(o *database.ServiceOptions) { o.GracePeriod = 50 * time.Millisecond }))
+	s := r.ready(r.start(with, database.WithGracePeriod(50*time.Millisecond)))
 	store.failing.Store(true)
 	r.say("a")
 	natstest.Eventually(t, "an attempt", func() bool { return store.applies.Load() > 0 })

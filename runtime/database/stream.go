@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -46,7 +49,7 @@ func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identit
 	defer stop()
 	watching.Go(func() { s.watchBacklog(watched, bound.Stream, durable) })
 	s.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: s.log}).storedUntil)
-	s.setEventsFailure(nil)
+	s.consuming.Set(true, status.ReasonStreamBound, "")
 	s.binding.ReportSuccess()
 	if err := ready(); err != nil {
 		messages.Stop()
@@ -81,7 +84,7 @@ func (s *Service) deliver(ctx, working context.Context, messages jetstream.Messa
 				ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp,
 				StreamID: fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream),
 			},
-			inFlight: &inFlightMessage{message: m},
+			inFlight: m,
 		}
 		one.message.Suffix, _ = s.subjects.Suffix(m.Subject())
 		if !s.inFlight.add(working, one.inFlight) {
@@ -94,14 +97,7 @@ func (s *Service) deliver(ctx, working context.Context, messages jetstream.Messa
 
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends.
 func (s *Service) watchBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
-	ticker := time.NewTicker(backlogInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for backoff.Sleep(ctx, backlogInterval) {
 		if err := s.readBacklog(ctx, stream, consumer); err != nil && ctx.Err() == nil {
 			s.log.Debug("[NATS] cannot read the backlog", "error", err)
 		}
@@ -198,23 +194,21 @@ const (
 	maxInFlight = 4 * maxBatch
 )
 
-// inFlightMessage is a message that the stream has delivered and that is not acknowledged.
-type inFlightMessage struct{ message jetstream.Msg }
-
-// inFlight are the messages that the stream has delivered and that are not acknowledged.
+// inFlight are the messages that the stream has delivered and that are not acknowledged. No lock is held while anything
+// is sent to the stream.
 type inFlight struct {
 	room chan struct{} // a token for each message that is not stored
 
 	mu       sync.Mutex
-	messages map[*inFlightMessage]bool // true: stored, but the acknowledgement could not be sent yet
+	messages map[jetstream.Msg]bool // true: stored, but the acknowledgement could not be sent yet
 }
 
 func newInFlight() *inFlight {
-	return &inFlight{room: make(chan struct{}, maxInFlight), messages: map[*inFlightMessage]bool{}}
+	return &inFlight{room: make(chan struct{}, maxInFlight), messages: map[jetstream.Msg]bool{}}
 }
 
 // add waits until there is room for one more. It reports whether there was before ctx ended.
-func (f *inFlight) add(ctx context.Context, m *inFlightMessage) bool {
+func (f *inFlight) add(ctx context.Context, m jetstream.Msg) bool {
 	select {
 	case f.room <- struct{}{}:
 	case <-ctx.Done():
@@ -229,37 +223,31 @@ func (f *inFlight) add(ctx context.Context, m *inFlightMessage) bool {
 // acknowledge acknowledges the messages of what was stored, each on its own: the messages in between belong to other
 // replicas. If an acknowledgement gets lost, the message is delivered again, which its ID makes harmless.
 func (f *inFlight) acknowledge(stored []*arrival) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for _, one := range stored {
-		if one.inFlight == nil {
-			continue
+		if one.inFlight != nil {
+			f.sendAck(one.inFlight)
+			<-f.room
 		}
-		f.messages[one.inFlight] = true
-		f.sendAck(one.inFlight)
-		<-f.room
 	}
 }
 
-// sendAck needs the lock. It does not wait for the server.
-func (f *inFlight) sendAck(m *inFlightMessage) {
-	if m.message.Ack() == nil { // otherwise there is no connection, and keepAlive tries again
+// sendAck does not wait for the server.
+func (f *inFlight) sendAck(m jetstream.Msg) {
+	err := m.Ack()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil || errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 		delete(f.messages, m)
+		return
 	}
+	f.messages[m] = true // there is no connection, and keepAlive tries again
 }
 
 // keepAlive tells the stream until ctx ends that the messages are being handled, however long the store is not
 // available, and sends the acknowledgements that could not be sent before.
 func (f *inFlight) keepAlive(ctx context.Context) {
-	ticker := time.NewTicker(keepAliveInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			f.each(func(m jetstream.Msg) error { return m.InProgress() })
-		}
+	for backoff.Sleep(ctx, keepAliveInterval) {
+		f.each(func(m jetstream.Msg) error { return m.InProgress() })
 	}
 }
 
@@ -268,17 +256,18 @@ func (f *inFlight) giveBack() int {
 	return f.each(func(m jetstream.Msg) error { return m.Nak() })
 }
 
-// each calls do for each message that is not stored, and acknowledges the others.
+// each calls do for each message that is not stored, and acknowledges the others. It returns how often it called do.
 func (f *inFlight) each(do func(jetstream.Msg) error) (count int) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for m, stored := range f.messages {
+	messages := maps.Clone(f.messages)
+	f.mu.Unlock()
+	for m, stored := range messages {
 		if stored {
 			f.sendAck(m)
 			continue
 		}
 		count++
-		_ = do(m.message) // fails only without a connection, and then the stream delivers the message to others in time
+		_ = do(m) // fails without a connection, and then the stream delivers the message to others in time
 	}
 	return count
 }

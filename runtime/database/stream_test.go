@@ -82,7 +82,7 @@ func TestRollingServicesLosesNothing(t *testing.T) {
 func TestAStoreThatIsAwayKeepsEventsInTheStream(t *testing.T) {
 	r := newStreamRig(t)
 	sick, with := r.ailing()
-	s := r.startDurable(with, func(o *database.ServiceOptions) { o.GracePeriod = 50 * time.Millisecond })
+	s := r.startDurable(with, database.WithGracePeriod(50*time.Millisecond))
 	sick.failing.Store(true)
 	for _, text := range numbers(50) {
 		r.say(text)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,11 +34,14 @@ var requestSubjects = []bus.Suffix{
 type subscriber struct {
 	*Service
 
-	events   atomic.Pointer[[]*nats.Subscription] // by core NATS; nil while not subscribed
-	requests micro.Service                        // nil while not subscribed
-}
+	requests micro.Service // nil while not subscribed
+	ready    atomic.Bool   // the service answers requests
 
-func newSubscriber(s *Service) *subscriber { return &subscriber{Service: s} }
+	mu     sync.Mutex
+	events []*nats.Subscription // by core NATS; nil while not subscribed
+	// droppedBefore counts the events that nats.go has dropped of subscriptions that have ended.
+	droppedBefore int
+}
 
 // run has messages delivered until ctx ends, and those on their way until working ends.
 func (s *subscriber) run(ctx, working context.Context) error {
@@ -62,7 +66,7 @@ func (s *subscriber) run(ctx, working context.Context) error {
 // fromCore subscribes to what is not subscribed yet. Events come before requests: who gets a reply can rely on its
 // events being received.
 func (s *subscriber) fromCore() error {
-	if s.events.Load() == nil {
+	if s.events == nil { // only run changes it
 		if err := s.subscribeEvents(); err != nil {
 			return err
 		}
@@ -87,7 +91,9 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 	if conflict, ok := errors.AsType[*conflictError](err); ok {
 		// The requests belong to the service of the other database too.
 		s.unsubscribeRequests()
-		s.setEventsFailure(&status.Check{Reason: status.ReasonSubjectConflict, Message: conflict.Error()})
+		if s.consuming.Set(false, status.ReasonSubjectConflict, conflict.Error()) {
+			s.log.Error("[NATS] " + conflict.Error())
+		}
 		return err
 	}
 	s.binding.ReportFailure(err)
@@ -117,7 +123,9 @@ func (s *subscriber) subscribeEvents() error {
 		}
 		subscriptions = append(subscriptions, subscription)
 	}
-	s.events.Store(&subscriptions)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = subscriptions
 	return nil
 }
 
@@ -147,7 +155,7 @@ func (s *subscriber) subscribeRequests() error {
 	}
 	// The subscriptions count once the server has them. If it is away now, it gets them when it is back.
 	s.flush("the server does not confirm the subscriptions")
-	s.subscribed.Store(true)
+	s.ready.Store(true)
 	s.log.Info("[NATS] database service started", "prefix", s.subjects.Subject("db"))
 	return nil
 }
@@ -178,25 +186,41 @@ func (s *subscriber) unsubscribeRequests() {
 	if s.requests == nil {
 		return
 	}
-	s.subscribed.Store(false)
+	s.ready.Store(false)
 	if err := s.requests.Stop(); err != nil {
 		s.log.Debug("[NATS] cannot unsubscribe the requests", "error", err)
 	}
 	s.requests = nil
 	s.flush("requests on their way may be lost")
+	s.waitForHandlers()
+}
+
+// waitForHandlers returns when every request that nats.go has read from the connection has gone through Handle. Stop
+// of micro does not wait for that, and a request that came after the inbox was closed would get no reply.
+func (s *subscriber) waitForHandlers() {
+	handled := make(chan struct{})
+	if err := s.conn.NATS().Barrier(func() { close(handled) }); err != nil {
+		return // the connection is closed, so that nobody can get a reply
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bus.RequestTimeout)
+	defer cancel()
+	select {
+	case <-handled:
+	case <-ctx.Done():
+	}
 }
 
 // unsubscribeEvents returns when everything that the server has sent is in the inbox.
 func (s *subscriber) unsubscribeEvents() {
-	subscriptions := s.events.Load()
-	if subscriptions == nil {
+	if s.events == nil {
 		return
 	}
 	s.mu.Lock()
-	s.droppedEvents.Add(int64(s.dropped())) // an ended subscription no longer says so
-	s.events.Store(nil)
+	ended := s.events
+	s.droppedBefore += countDropped(ended)
+	s.events = nil
 	s.mu.Unlock()
-	for _, subscription := range slices.Backward(*subscriptions) {
+	for _, subscription := range slices.Backward(ended) {
 		if err := subscription.Drain(); err != nil {
 			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
 		}
@@ -215,16 +239,16 @@ func (s *subscriber) flush(failed string) {
 	}
 }
 
-// dropped returns how many events nats.go has dropped of the present subscriptions because the inbox was full.
-func (s *subscriber) dropped() (count int) {
-	if s == nil {
-		return 0
-	}
-	subscriptions := s.events.Load()
-	if subscriptions == nil {
-		return 0
-	}
-	for _, subscription := range *subscriptions {
+// dropped returns how many messages were dropped because the inbox was full.
+func (s *subscriber) dropped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.inbox.droppedRequests.Load()) + s.droppedBefore + countDropped(s.events)
+}
+
+// countDropped returns how many events nats.go has dropped. A subscription that has ended no longer says so.
+func countDropped(subscriptions []*nats.Subscription) (count int) {
+	for _, subscription := range subscriptions {
 		if dropped, err := subscription.Dropped(); err == nil {
 			count += dropped
 		}

@@ -62,7 +62,9 @@ func TestMaintenanceOnRequest(t *testing.T) {
 
 func TestMaintenanceRunsByItself(t *testing.T) {
 	r := newRig(t)
-	s := r.ready(r.start(func(o *database.ServiceOptions) { o.MaintenanceInterval = 10 * time.Millisecond }))
+	s := r.ready(r.start(func(o *database.ServiceOptions) {
+		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
+	}))
 	r.sayAt("old", time.Now().Add(-151*time.Hour))
 	r.settle()
 	natstest.Eventually(t, "the line to be gone", func() bool { return len(r.lines()) == 0 })

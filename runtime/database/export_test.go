@@ -1,0 +1,18 @@
+package database
+
+import "time"
+
+// The options below are for tests alone.
+
+// WithGracePeriod bounds storing what has arrived at the end.
+func WithGracePeriod(d time.Duration) func(*ServiceOptions) {
+	return func(o *ServiceOptions) { o.gracePeriod = d }
+}
+
+// WithMaintenanceInterval is the time between two maintenance runs.
+func WithMaintenanceInterval(o *EngineOptions, d time.Duration) { o.maintenanceInterval = d }
+
+// WithIdleTimeout is how long a database stays open after its last use.
+func WithIdleTimeout(d time.Duration) func(*DirectOptions) {
+	return func(o *DirectOptions) { o.idleTimeout = d }
+}
