@@ -71,7 +71,7 @@ func (h *Handler) pm(r request) (task, error) {
 // send returns the task that says a text to a user, or to everybody if to is empty.
 func (h *Handler) send(to, text string) task {
 	return func(ctx context.Context) ([]string, error) {
-		if got := h.sayParts(ctx, to, text); got.Outcome != speech.Said {
+		if got := h.sayText(ctx, to, text); got.Outcome != speech.Said {
 			return nil, errors.New(got.String())
 		}
 		return []string{"Said"}, nil

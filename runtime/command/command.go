@@ -63,8 +63,8 @@ type Handler struct {
 	// lastChat has the time of each user's last chat command, by lower-case name. Only Handle uses it.
 	lastChat map[string]time.Time
 	jobs     chan job
-	// confirmation is what the running task waits for. Nil: for nothing.
-	confirmation atomic.Pointer[confirmation]
+	// confirm is given every event while the running task waits for one. Nil: it waits for none.
+	confirm atomic.Pointer[func(cytube.Event)]
 }
 
 // New returns a Handler. It executes nothing until Run.

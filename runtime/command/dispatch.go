@@ -39,8 +39,8 @@ func (h *Handler) Handle(event cytube.Event) {
 			h.dispatch(fromPM, event.From, cytube.PlainText(event.HTML))
 		}
 	default:
-		if c := h.confirmation.Load(); c != nil {
-			c.offer(event)
+		if confirm := h.confirm.Load(); confirm != nil {
+			(*confirm)(event)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (h *Handler) dispatch(from source, userName, text string) {
 	case found < 0:
 		return
 	case from == fromChat && !h.cooldownOver(user.Name, time.Now()):
-		h.Count(string(from), name, outcomeCooldown)
+		h.Count(string(from), name, "cooldown")
 		return
 	}
 	c := available[found]

@@ -206,7 +206,7 @@ func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 		for i := range 1000 {
 			r.pmFrom("mod", rejected[i%len(rejected)])
 			synctest.Wait()
-			if r.confirmation.Load() != nil {
+			if r.confirm.Load() != nil {
 				t.Fatalf("%q left a confirmation", rejected[i%len(rejected)])
 			}
 		}
@@ -220,8 +220,8 @@ func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 		r.expect("requests", &r.requested, "voteskip")
 		r.arrive(cytube.Voteskip{Count: 1})
 		r.expect("replies", &r.said, "mod: Voted")
-		if r.confirmation.Load() != nil || len(r.jobs) > 0 || len(r.lastChat) > 0 {
-			t.Errorf("left behind: confirmation %v, %d jobs, %d users", r.confirmation.Load(), len(r.jobs), len(r.lastChat))
+		if r.confirm.Load() != nil || len(r.jobs) > 0 || len(r.lastChat) > 0 {
+			t.Errorf("left behind: confirmation: %t, %d jobs, %d users", r.confirm.Load() != nil, len(r.jobs), len(r.lastChat))
 		}
 	})
 }
@@ -267,7 +267,7 @@ func TestConfirmation(t *testing.T) {
 				time.Sleep(confirmTimeout)
 			}
 			r.expect("reply to "+test.command, &r.said, "mod: "+test.want)
-			if r.confirmation.Load() != nil {
+			if r.confirm.Load() != nil {
 				t.Errorf("%s left a confirmation", test.command)
 			}
 		})

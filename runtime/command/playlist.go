@@ -110,24 +110,24 @@ func permissionFor(mediaType string) room.Permission {
 	return ""
 }
 
-// index returns the index of the item with a number, which counts from 1.
-func (h *Handler) index(word string) (int, error) {
+// item returns the item with a number, which counts from 1, and its index, which counts from 0.
+func (h *Handler) item(word string) (item cytube.Item, index int, err error) {
 	number, err := strconv.Atoi(word)
 	if err != nil {
-		return 0, errUsage
+		return cytube.Item{}, 0, errUsage
 	}
-	if count := len(h.Room.Playlist.Items); number < 1 || number > count {
-		return 0, fmt.Errorf("there is no item %d, the playlist has %d", number, count)
+	items := h.Room.Playlist.Items
+	if number < 1 || number > len(items) {
+		return cytube.Item{}, 0, fmt.Errorf("there is no item %d, the playlist has %d", number, len(items))
 	}
-	return number - 1, nil
+	return items[number-1], number - 1, nil
 }
 
 func (h *Handler) remove(r request) (task, error) {
-	at, err := h.index(r.args)
+	item, _, err := h.item(r.args)
 	if err != nil {
 		return nil, err
 	}
-	item := h.Room.Playlist.Items[at]
 	remove := func(ctx context.Context) error { return h.Conn.Delete(ctx, item.UID) }
 	return h.act(remove, is(cytube.Delete{UID: item.UID}), "Removed "+item.Media.Title), nil
 }
@@ -137,15 +137,14 @@ func (h *Handler) move(r request) (task, error) {
 	if len(words) != 2 {
 		return nil, errUsage
 	}
-	from, err := h.index(words[0])
+	item, from, err := h.item(words[0])
 	if err != nil {
 		return nil, err
 	}
-	to, err := h.index(words[1])
+	_, to, err := h.item(words[1])
 	if err != nil {
 		return nil, err
 	}
-	item := h.Room.Playlist.Items[from]
 	if from == to {
 		return reply(item.Media.Title + " is there already"), nil
 	}
@@ -156,11 +155,10 @@ func (h *Handler) move(r request) (task, error) {
 }
 
 func (h *Handler) jump(r request) (task, error) {
-	at, err := h.index(r.args)
+	item, _, err := h.item(r.args)
 	if err != nil {
 		return nil, err
 	}
-	item := h.Room.Playlist.Items[at]
 	jump := func(ctx context.Context) error { return h.Conn.JumpTo(ctx, item.UID) }
 	return h.act(jump, is(cytube.SetCurrent{UID: item.UID}), "Playing "+item.Media.Title), nil
 }
@@ -210,7 +208,7 @@ func (h *Handler) pause(request) (task, error) {
 	}
 	return func(ctx context.Context) ([]string, error) {
 		lead := func(ctx context.Context) error { return h.Conn.AssignLeader(ctx, me) }
-		if err := h.confirm(ctx, lead, is(cytube.SetLeader{Name: me})); err != nil {
+		if err := h.actAndWait(ctx, lead, is(cytube.SetLeader{Name: me})); err != nil {
 			return nil, err
 		}
 		return pause(ctx)

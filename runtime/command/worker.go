@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -19,15 +20,6 @@ const (
 	replyTimeout = 2 * time.Minute
 	// confirmTimeout is how long the server may take to show the effect of a request.
 	confirmTimeout = 3 * time.Second
-)
-
-// Outcomes of commands, as labels of metrics. The audit has outcomeSuccess or outcomeError.
-const (
-	outcomeSuccess  = "success"
-	outcomeError    = "error"
-	outcomeDenied   = "denied"   // the user's rank or the bot's is too low
-	outcomeBusy     = "busy"     // too many commands waited
-	outcomeCooldown = "cooldown" // the user gave another command just before
 )
 
 var (
@@ -101,8 +93,7 @@ func runTask(ctx context.Context, t task) ([]string, error) {
 	return lines, err
 }
 
-// reply says each line as a message of its own, because the server joins the lines of a message. It stops at the first
-// that is not said.
+// reply says lines where the command came from.
 func (h *Handler) reply(ctx context.Context, j job, lines []string) {
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
@@ -110,17 +101,14 @@ func (h *Handler) reply(ctx context.Context, j job, lines []string) {
 	if j.source == fromChat {
 		to = ""
 	}
-	for _, line := range lines {
-		if got := h.sayParts(ctx, to, line); got.Outcome != speech.Said {
-			h.Log.Debug("reply not delivered", "command", j.name, "result", got)
-			return
-		}
+	if got := h.sayText(ctx, to, strings.Join(lines, "\n")); got.Outcome != speech.Said {
+		h.Log.Debug("reply not delivered", "command", j.name, "result", got)
 	}
 }
 
-// sayParts says a text of any length to a user, or to everybody if to is empty. It returns the first result that is not
-// speech.Said.
-func (h *Handler) sayParts(ctx context.Context, to, text string) speech.Result {
+// sayText says a text to a user, or to everybody if to is empty. Each of its lines is a message of its own, or several,
+// because the server joins the lines of a message. It returns the first result that is not speech.Said.
+func (h *Handler) sayText(ctx context.Context, to, text string) speech.Result {
 	for _, part := range cytube.SplitLine(text, cytube.MaxLine) {
 		if got := h.Speaker.Say(ctx, speech.Message{To: to, Text: part}); got.Outcome != speech.Said {
 			return got
@@ -131,15 +119,15 @@ func (h *Handler) sayParts(ctx context.Context, to, text string) speech.Result {
 
 // finish counts a command, and publishes a PM command for the audit.
 func (h *Handler) finish(j job, err error) {
-	outcome, result := outcomeSuccess, outcomeSuccess
+	outcome, result := "success", "success"
 	if err != nil {
-		outcome, result = outcomeError, outcomeError
+		outcome, result = "error", "error"
 	}
 	if _, denied := errors.AsType[*deniedError](err); denied {
-		outcome = outcomeDenied
+		outcome = "denied"
 	}
 	if errors.Is(err, errBusy) {
-		outcome = outcomeBusy
+		outcome = "busy"
 	}
 	h.Count(string(j.source), j.name, outcome)
 	if j.source != fromPM {
@@ -178,35 +166,26 @@ func when[E cytube.Event](condition func(E) bool) matcher {
 // rejected is what a matcher returns for an event with the server's reason.
 func rejected(html string) (matched bool, err error) { return true, errors.New(cytube.PlainText(html)) }
 
-// confirmation waits for the event that a matcher recognizes.
-type confirmation struct {
-	match  matcher
-	result chan error // has room for one
-}
-
-func (c *confirmation) offer(event cytube.Event) {
-	matched, err := c.match(event)
-	if !matched {
-		return
+// actAndWait sends a request and waits for its effect.
+func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) error {
+	result := make(chan error, 1)
+	confirm := func(event cytube.Event) {
+		if matched, err := match(event); matched {
+			select {
+			case result <- err:
+			default: // this is a second event that matches
+			}
+		}
 	}
-	select {
-	case c.result <- err:
-	default: // confirmed already, and the task has not removed the confirmation yet
-	}
-}
-
-// confirm sends a request and waits for its effect.
-func (h *Handler) confirm(ctx context.Context, send action, match matcher) error {
-	c := &confirmation{match: match, result: make(chan error, 1)}
-	h.confirmation.Store(c)
-	defer h.confirmation.Store(nil)
+	h.confirm.Store(&confirm)
+	defer h.confirm.Store(nil)
 	if err := send(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	select {
-	case err := <-c.result:
+	case err := <-result:
 		return err
 	case <-ctx.Done():
 		return errUnconfirmed
@@ -216,7 +195,7 @@ func (h *Handler) confirm(ctx context.Context, send action, match matcher) error
 // act returns the task that sends a request, waits for its effect and replies with one line.
 func (h *Handler) act(send action, match matcher, done string) task {
 	return func(ctx context.Context) ([]string, error) {
-		if err := h.confirm(ctx, send, match); err != nil {
+		if err := h.actAndWait(ctx, send, match); err != nil {
 			return nil, err
 		}
 		return []string{done}, nil
