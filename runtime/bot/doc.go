@@ -28,8 +28,9 @@
 //  2. The room applies it and returns who left, who joined, and whether the bot's rank or the number of connections
 //     changed.
 //  3. Lines of chat are published for the database. The speaker gets what may be the echo of a message of the bot, or
-//     the refusal of one, and commands get the rest.
+//     the refusal of one.
 //  4. The changes are published for the database: users who left, users who joined, and how many there are.
+//  5. Package command looks for a command in it, or for the effect of the command that is being executed.
 //
 // On joining, the server sends the state of the channel and repeats the last lines of chat. The bot publishes these
 // lines too. Their IDs are derived from their content, so the database stores a line once, and the lines of a short
