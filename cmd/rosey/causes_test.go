@@ -236,7 +236,7 @@ var busCauses = map[status.Reason]cause{
 			s.natsCredentials = filepath.Join(s.dir, "nats")
 			s.nats.Restart(asking("rosey", rightPassword))
 		},
-		says: "no usable files to log in with",
+		says: "no usable credentials",
 		mend: func(s *stage) { s.secret("nats/username", "rosey"); s.secret("nats/password", rightPassword) },
 	},
 	status.ReasonNATSPermissionMissing: {

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// askTimeout bounds what is asked of JetStream.
-	askTimeout = 3 * time.Second
-	// confirmTimeout is how long the stream may take to confirm a message.
-	confirmTimeout = 5 * time.Second
+	// bindTimeout bounds the requests to JetStream of one attempt to bind.
+	bindTimeout = 3 * time.Second
+	// ackTimeout is how long the stream may take to acknowledge a message.
+	ackTimeout = 5 * time.Second
 )
 
-// MaxUnacknowledged bounds the messages that may wait for the acknowledgement of the stream.
+// MaxUnacknowledged bounds the messages that wait for an acknowledgement of the stream.
 const MaxUnacknowledged = 1024
 
-// BindingOptions say what a Binding decides on. All are required.
+// BindingOptions configure a Binding. All are required.
 type BindingOptions struct {
 	Conn      *Conn
 	Subjects  Subjects
@@ -33,9 +33,8 @@ type BindingOptions struct {
 	Log *slog.Logger
 }
 
-// Binding decides how events go: kept by the stream, or by core NATS alone. It decides once for each connection.
-// Who had the stream once never goes back to core NATS by itself, since what is durable must not silently cease to be.
-// It is safe for concurrent use. A nil Binding is core NATS alone.
+// Binding decides, once for each connection, whether events go to the stream or by core NATS. It is safe for concurrent
+// use. A nil Binding always decides for core NATS.
 type Binding struct {
 	conn     *Conn
 	subjects Subjects
@@ -44,36 +43,51 @@ type Binding struct {
 	log      *slog.Logger
 	check    *status.Recorder
 
-	mu         sync.Mutex
-	js         jetstream.JetStream
+	deciding chan struct{}       // has a token while somebody queries JetStream
+	js       jetstream.JetStream // belongs to the holder of the token
+
+	mu         sync.Mutex // not held over requests and logging
 	bound      Bound
-	decided    bool
-	connection uint64 // for which it was decided
-	durable    bool   // the stream was bound once
-	doubted    bool
+	decided    bool   // bound is the decision for generation
+	generation uint64 // of the connection
+	durable    bool   // a stream was bound once
+	failing    bool   // the last report was ReportFailure
+	failures   int    // calls of ReportFailure
 }
 
-// Bound is a decision. Its zero value is core NATS alone.
+// Bound is a decision. Its zero value is core NATS.
 type Bound struct {
-	// Stream keeps the events. Nil: nobody does.
+	// Stream keeps the events. Nil: core NATS.
 	Stream jetstream.Stream
-	// JetStream is what Stream belongs to.
+	// JetStream is the context that Stream belongs to.
 	JetStream jetstream.JetStream
 }
 
-// Durable says whether events are kept.
+// Durable reports whether events go to a stream.
 func (b Bound) Durable() bool { return b.Stream != nil }
 
-// NewBinding makes a binding. Nothing is asked before Bind.
-func NewBinding(o BindingOptions) *Binding {
-	return &Binding{
-		conn: o.Conn, subjects: o.Subjects, mode: o.JetStream.Mode, log: o.Log,
-		wanted: o.Subjects.streamConfig(o.JetStream),
-		check:  status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
-	}
+// finding is the state of events that a decision or a report has found, for the check.
+type finding struct {
+	ok      bool
+	reason  status.Reason
+	message string
 }
 
-// Check is how events go as status.EventsCheck.
+// NewBinding returns a Binding. It sends no request before Bind.
+func NewBinding(o BindingOptions) *Binding {
+	b := &Binding{
+		conn: o.Conn, subjects: o.Subjects, mode: o.JetStream.Mode, log: o.Log,
+		wanted:   o.Subjects.streamConfig(o.JetStream),
+		check:    status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
+		deciding: make(chan struct{}, 1),
+	}
+	if b.mode == config.JetStreamNever {
+		b.check.Set(true, status.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
+	}
+	return b
+}
+
+// Check returns the state of events as status.EventsCheck.
 func (b *Binding) Check() status.Check {
 	if b == nil {
 		return status.Check{
@@ -85,8 +99,8 @@ func (b *Binding) Check() status.Check {
 	if check.Reason != status.ReasonStreamBound && check.Reason != status.ReasonStreamUnavailable {
 		return check
 	}
-	// The server tells a refusal beside the request, which gets no answer: an acknowledgement that is refused would
-	// only be noticed by events that come again and again.
+	// A denied request gets no reply; the server reports the denial apart from it. A denied acknowledgement of a
+	// consumer would only show in events that are delivered again and again.
 	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
 		check.OK, check.Reason = false, status.ReasonNATSPermissionMissing
 		check.Message = fmt.Sprintf("the account may not publish to %q, which the stream's events need", subject)
@@ -94,150 +108,170 @@ func (b *Binding) Check() status.Check {
 	return check
 }
 
-// Bind answers how events go on the connection that stands, and decides on it if need be. An error says that it
-// cannot be decided yet; Check says why.
+// Bind returns the decision for the current connection, and makes it if necessary. An error means that nothing can be
+// decided yet; Check states the cause. It is ErrNotConnected without a connection.
+//
+// One caller at a time queries JetStream. The others wait for it or for the end of their contexts.
 func (b *Binding) Bind(ctx context.Context) (Bound, error) {
-	if b == nil {
-		return Bound{}, nil
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.mode == config.JetStreamNever {
-		b.set(true, status.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
+	if b == nil || b.mode == config.JetStreamNever {
 		return Bound{}, nil
 	}
 	if !b.conn.Connected() {
 		return Bound{}, ErrNotConnected
 	}
-	connection := b.conn.Generation()
-	if b.decided && b.connection == connection {
-		return b.bound, nil
+	if bound, ok := b.decision(); ok {
+		return bound, nil
 	}
-	bound, err := b.decide(ctx)
-	if ctx.Err() != nil || !b.conn.Connected() {
-		return Bound{}, ErrNotConnected // whatever was found is not about the stream
+	select {
+	case b.deciding <- struct{}{}:
+		defer func() { <-b.deciding }()
+	case <-ctx.Done():
+		return Bound{}, fmt.Errorf("binding to the stream: %w", context.Cause(ctx))
 	}
-	if err != nil {
-		return Bound{}, err
+	if bound, ok := b.decision(); ok {
+		return bound, nil // made by another caller meanwhile
 	}
-	b.bound, b.decided, b.connection = bound, true, connection
-	b.durable = b.durable || bound.Durable()
-	return bound, nil
+	return b.decide(ctx)
 }
 
-// ReportFailure records that the stream failed to take or deliver events. The next Bind inspects the stream again, and
-// Check shows the failure until ReportSuccess, even if the stream looks healthy.
-func (b *Binding) ReportFailure(err error) {
+// decision returns the decision for the current connection, if it has been made.
+func (b *Binding) decision() (Bound, bool) {
+	generation := b.conn.Generation()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.decided = false
-	if !b.conn.Connected() {
-		return // that is no fault of the stream's
+	if !b.decided || b.generation != generation {
+		return Bound{}, false
 	}
-	b.doubted = true
-	b.setUnavailable(err)
+	return b.bound, true
 }
 
-// ReportSuccess records that the stream took or delivered events.
-func (b *Binding) ReportSuccess() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.doubted {
-		b.doubted = false
-		b.setBound()
-	}
-}
-
-func (b *Binding) setBound() {
-	b.set(true, status.ReasonStreamBound, "events are kept in the stream "+b.wanted.Name+" until they are stored")
-}
-
-func (b *Binding) setUnavailable(err error) {
-	b.set(false, status.ReasonStreamUnavailable,
-		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err)))
-}
-
-// decide needs the lock.
+// decide queries JetStream and makes a decision. The caller holds the token of b.deciding.
 func (b *Binding) decide(ctx context.Context) (Bound, error) {
-	stream, err := b.ensure(ctx)
-	if err == nil {
-		if !b.doubted {
-			b.setBound()
-		}
-		return Bound{Stream: stream, JetStream: b.js}, nil
-	}
-	if ctx.Err() != nil || !b.conn.Connected() {
-		return Bound{}, err
-	}
-	refused, isRefused := errors.AsType[*StreamError](err)
+	generation := b.conn.Generation()
+	b.mu.Lock()
+	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.durable
+	b.mu.Unlock()
+	stream, err := b.ensureStream(ctx)
 	switch {
-	case isRefused && refused.Reason != status.ReasonJetStreamMissing:
-		// What differs is somebody's to mend. Without the stream events still reach a service that is there.
-		b.set(false, refused.Reason, refused.Message)
-		return b.without(err)
-	case isRefused:
-		return b.missing(refused.Message, err)
+	case ctx.Err() != nil:
+		return Bound{}, fmt.Errorf("binding to the stream: %w", context.Cause(ctx))
+	case !b.conn.Connected():
+		return Bound{}, ErrNotConnected // err is not about the stream
 	}
-	if why := b.whyMissing(err); why != "" {
-		return b.missing(why, err)
+	var bound Bound
+	found := b.explain(err, mayUseCore)
+	switch {
+	case err == nil:
+		bound = Bound{Stream: stream, JetStream: b.js}
+	case mayUseCore && found.reason != status.ReasonStreamUnavailable:
+		err = nil // also if another stream is in the way: events reach a service that is running
 	}
-	b.setUnavailable(err)
-	return Bound{}, err
-}
-
-// missing needs the lock.
-func (b *Binding) missing(why string, err error) (Bound, error) {
-	bound, err := b.without(err)
-	if err == nil {
-		b.set(true, status.ReasonCoreOnly, "events are not durable: "+why)
-	} else {
-		b.set(false, status.ReasonJetStreamMissing, why+"; events wait for it")
-	}
+	b.update(func() finding {
+		if err == nil {
+			b.bound, b.generation = bound, generation
+			b.decided = b.failures == failures // a failure reported meanwhile demands another decision
+			b.durable = b.durable || bound.Durable()
+		}
+		if bound.Durable() && b.failing {
+			return finding{} // Check shows the failure until ReportSuccess
+		}
+		return found
+	})
 	return bound, err
 }
 
-// without is core NATS where that will do, and else the error again.
-func (b *Binding) without(err error) (Bound, error) {
-	if b.mode == config.JetStreamAuto && !b.durable {
-		return Bound{}, nil
-	}
-	return Bound{}, err
-}
-
-// ensure needs the lock.
-func (b *Binding) ensure(ctx context.Context) (jetstream.Stream, error) {
+// ensureStream creates or updates the stream. The caller holds the token of b.deciding.
+func (b *Binding) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 	if b.js == nil {
-		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(confirmTimeout),
+		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),
 			jetstream.WithPublishAsyncMaxPending(MaxUnacknowledged))
 		if err != nil {
 			return nil, fmt.Errorf("preparing for JetStream: %w", err)
 		}
 		b.js = js
 	}
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
-	return ensureStream(asking, b.js, b.wanted, b.subjects.Subject(OutboundGet))
+	return ensureStream(ctx, b.js, b.wanted, b.subjects.Subject(OutboundGet))
 }
 
-// whyMissing says why there is no JetStream for us, and nothing when there is. A request that the server does not
-// permit gets no answer, so the refusal that came beside it tells.
-func (b *Binding) whyMissing(err error) string {
-	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
-		return fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream", subject)
+// explain returns the state of events after the stream was bound, or could not be bound because of err. mayUseCore
+// means that events go by core NATS if there is no JetStream.
+func (b *Binding) explain(err error, mayUseCore bool) finding {
+	conflict, isConflict := errors.AsType[*StreamError](err)
+	var missing string
+	switch {
+	case err == nil:
+		return b.available()
+	case isConflict && conflict.Reason != status.ReasonJetStreamMissing:
+		return finding{false, conflict.Reason, conflict.Message}
+	case isConflict:
+		missing = conflict.Message
+	case b.conn.state.deniedFor(b.wanted.Name) != "":
+		// A denied request gets no reply.
+		missing = fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream",
+			b.conn.state.deniedFor(b.wanted.Name))
+	case isJetStreamMissing(err):
+		missing = "the NATS server has no JetStream, or not for our account"
+	default:
+		return b.unavailable(err)
 	}
-	if jetStreamMissing(err) {
-		return "the NATS server has no JetStream, or not for our account"
+	if mayUseCore {
+		return finding{true, status.ReasonCoreOnly, "events are not durable: " + missing}
 	}
-	return ""
+	return finding{false, status.ReasonJetStreamMissing, missing + "; events wait for it"}
 }
 
-func (b *Binding) set(ok bool, reason status.Reason, message string) {
-	if !b.check.Set(ok, reason, message) {
-		return
+func (b *Binding) available() finding {
+	return finding{
+		true, status.ReasonStreamBound, "events are kept in the stream " + b.wanted.Name + " until they are stored",
 	}
-	log := b.log.Warn
-	if ok {
-		log = b.log.Info
+}
+
+func (b *Binding) unavailable(err error) finding {
+	return finding{
+		false, status.ReasonStreamUnavailable,
+		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err)),
 	}
-	log("[NATS] " + message)
+}
+
+// ReportFailure records that the stream failed to take or deliver events. The next Bind queries the stream again, and
+// Check shows the failure until ReportSuccess, even if the stream looks healthy.
+func (b *Binding) ReportFailure(err error) {
+	connected := b.conn.Connected()
+	b.update(func() finding {
+		b.decided = false
+		b.failures++
+		if !connected {
+			return finding{} // the failure is not the stream's
+		}
+		b.failing = true
+		return b.unavailable(err)
+	})
+}
+
+// ReportSuccess records that the stream took or delivered events.
+func (b *Binding) ReportSuccess() {
+	b.update(func() finding {
+		if !b.failing {
+			return finding{}
+		}
+		b.failing = false
+		return b.available()
+	})
+}
+
+// update calls change with the lock held, and sets the check to the finding that it returns, unless that is zero.
+func (b *Binding) update(change func() finding) {
+	b.mu.Lock()
+	found := change()
+	changed := found != (finding{}) && b.check.Set(found.ok, found.reason, found.message)
+	b.mu.Unlock()
+	switch {
+	case !changed:
+	case found.ok:
+		b.log.Info("[NATS] " + found.message)
+	default:
+		b.log.Warn("[NATS] " + found.message)
+	}
 }

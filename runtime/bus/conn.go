@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,64 +15,68 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/status"
 )
 
 const (
 	// dialTimeout bounds an attempt to reach a server, and then the server's greeting.
 	dialTimeout = 2 * time.Second
-	// pingInterval finds a server that went away without closing the connection within three of it.
+	// pingInterval detects a server that went away without closing the connection within three intervals.
 	pingInterval = 10 * time.Second
+	// credentialsInterval is how often the credential files are read. The kubelet updates a mounted Secret within about
+	// a minute of its change.
+	credentialsInterval = time.Second
 
-	minReconnectWait = 250 * time.Millisecond
-	maxReconnectWait = 2 * time.Second
+	minReconnectDelay = 250 * time.Millisecond
+	maxReconnectDelay = 2 * time.Second
 )
 
-// Options say how to connect.
+// Options configure a Conn. URL and Log are required.
 type Options struct {
-	// URL is one or several NATS URLs, comma separated.
+	// URL is one or several NATS URLs, separated by commas.
 	URL string
-	// Name is what the NATS server's monitoring calls this connection.
+	// Name is the name of the connection in the NATS server's monitoring.
 	Name string
 	// Log gets one line for each change of the connection.
 	Log *slog.Logger
 	// Registerer gets the connection's metrics. Nil: none.
 	Registerer prometheus.Registerer
-	// CredentialsDir and TLSDir are the folders of config.NATS, empty for none.
+	// CredentialsDir and TLSDir are those of config.NATS. Empty: none.
 	CredentialsDir, TLSDir string
-	// InProcess is a server in this process, reached without a socket. Then URL is only what it is called.
+	// InProcess is a server in this process, reached without a socket. URL then only names it in messages.
 	InProcess nats.InProcessConnProvider
 }
 
-// Conn is a connection to NATS that reconnects until it is closed.
-// While it is away nothing is kept for sending; that is the Publisher's work.
+// Conn is a connection to NATS that reconnects until it is closed. While it is disconnected it buffers nothing. It is
+// safe for concurrent use.
 type Conn struct {
-	nats     atomic.Pointer[nats.Conn]
-	state    *connState
-	folders  folders
-	login    atomic.Pointer[login] // of the last attempt
-	stopDial context.CancelFunc    // also ends watching the folders
-	watching sync.WaitGroup
-	closed   chan struct{}
+	nats   atomic.Pointer[nats.Conn]
+	state  *connState
+	dirs   credentialDirs
+	login  atomic.Pointer[login] // as of the last attempt
+	cancel context.CancelFunc    // interrupts dialing and watchCredentials
+	watch  sync.WaitGroup
+	closed chan struct{}
 }
 
-// Connect makes the first attempt and returns, connected or not: an absent server is waited for.
-// An error means that the options can never work, or that ctx ended, which ends only this attempt.
+// Connect makes the first attempt and returns, connected or not: Conn waits for an absent server. An error means that
+// the options can never work, or that ctx has ended; ctx is only for this first attempt.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	servers := redactURL(o.URL)
-	dialing, stopDial := context.WithCancel(context.WithoutCancel(ctx))
-	interrupt := context.AfterFunc(ctx, stopDial)
+	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	interrupt := context.AfterFunc(ctx, cancel)
 	c := &Conn{
-		state:    newConnState(servers, o.Log),
-		folders:  folders{credentials: o.CredentialsDir, tls: o.TLSDir},
-		stopDial: stopDial,
-		closed:   make(chan struct{}),
+		state:  newConnState(servers, o.Log),
+		dirs:   credentialDirs{credentials: o.CredentialsDir, tls: o.TLSDir},
+		cancel: cancel,
+		closed: make(chan struct{}),
 	}
 	connection, err := nats.Connect(o.URL, c.natsOptions(dialing, o)...)
 	if err != nil {
-		stopDial()
+		cancel()
 		if malformed, ok := errors.AsType[*url.Error](err); ok {
-			err = malformed.Err // without the URL, which may hold a password
+			err = malformed.Err // without the URL, which may contain a password
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", servers, err)
 	}
@@ -82,13 +86,15 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", servers, context.Cause(ctx))
 	}
 	if connection.IsConnected() {
-		// The callback comes a moment later; who asks right after Connect must not hear "no".
-		c.state.connected(connection.ConnectedUrlRedacted())
+		// The callback comes a moment later, but Connected must be true as soon as Connect has returned.
+		c.state.onConnected(connection.ConnectedUrlRedacted())
 	}
 	if o.Registerer != nil {
-		registerConn(o.Registerer, c.state)
+		c.state.register(o.Registerer)
 	}
-	c.watching.Go(func() { c.watch(dialing) })
+	if c.dirs != (credentialDirs{}) {
+		c.watch.Go(func() { c.watchCredentials(dialing) })
+	}
 	return c, nil
 }
 
@@ -97,28 +103,27 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 		nats.Name(o.Name),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
-		// Credentials can be mended on the server's side, so a refusal is no reason to stop.
+		// Credentials can be corrected on the server's side, so a refusal is no reason to give up.
 		nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(c.reconnectDelay),
-		// The buffer of nats.go is not counted and may send twice; the Publisher keeps instead.
+		// The buffer of nats.go has no metric and may send messages twice; package publisher buffers instead.
 		nats.ReconnectBufSize(-1),
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(pingInterval),
 		nats.SkipHostLookup(), // the dialer does it
-		nats.SetCustomDialer(&dialer{context: dialing, before: c.logIn}),
-		c.firstLogin,
-		nats.ConnectHandler(func(nc *nats.Conn) { c.state.connected(nc.ConnectedUrlRedacted()) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.connected(nc.ConnectedUrlRedacted()) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.disconnected(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.state.attemptFailed(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { c.state.reported(sub, err) }),
+		nats.SetCustomDialer(&dialer{ctx: dialing, before: c.reloadCredentials}),
+		nats.ConnectHandler(func(nc *nats.Conn) { c.state.onConnected(nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.onConnected(nc.ConnectedUrlRedacted()) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onDisconnected(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onAttemptFailed(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { c.state.onError(sub, err) }),
 		nats.ClosedHandler(func(nc *nats.Conn) {
-			c.state.closed(nc.LastError())
+			c.state.onClosed(nc.LastError())
 			close(c.closed)
 		}),
 	}
-	if o.TLSDir != "" {
-		options = append(options, useTLS(c.login.Load))
+	if c.dirs != (credentialDirs{}) {
+		options = append(options, c.useCredentials)
 	}
 	if o.InProcess != nil {
 		options = append(options, nats.InProcessServer(o.InProcess))
@@ -126,48 +131,68 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 	return options
 }
 
-// reconnectDelay is called after all servers were tried in vain. It is also the one place that learns,
-// after the first attempt, why a server that could be reached refused us.
+// reconnectDelay is called after an attempt has failed at every server. After the first attempt it is the only callback
+// that learns why a reachable server refused the connection.
 func (c *Conn) reconnectDelay(attempts int) time.Duration {
 	if connection := c.nats.Load(); connection != nil {
 		if err := connection.LastError(); err != nil {
-			c.state.attemptFailed(err)
+			c.state.onAttemptFailed(err)
 		}
 	}
-	spread := min(minReconnectWait<<min(attempts, 3), maxReconnectWait-minReconnectWait)
-	return minReconnectWait + rand.N(spread) //nolint:gosec // spreads clients over time, guards nothing
+	return minReconnectDelay + backoff.Jitter(min(minReconnectDelay<<min(attempts, 3), maxReconnectDelay-minReconnectDelay))
 }
 
-// Check is the state of the connection as status.NATSCheck.
-func (c *Conn) Check() status.Check { return c.state.check() }
+// Check returns the state of the connection as status.NATSCheck.
+func (c *Conn) Check() status.Check { return c.state.check.Check() }
 
-// Connected says whether the connection stands. It never blocks.
-func (c *Conn) Connected() bool { return c.state.isConnected() }
+// Connected reports whether the connection is established. It never blocks.
+func (c *Conn) Connected() bool { return c.state.connected.Load() }
 
 // Generation returns a number that changes with every reconnect, before anything can be sent on the new connection.
 func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 
-// NATS is the connection for subscriptions. They survive reconnects.
+// NATS returns the connection for subscriptions and requests. Subscriptions survive reconnects.
 func (c *Conn) NATS() *nats.Conn { return c.nats.Load() }
 
-// Closed is closed when the connection ended for good: after Close, or when the server ended it with
-// an error after which nats.go does not reconnect. Then only a new process helps.
+// Closed returns a channel that is closed when the connection has ended for good: after Close, or when the server ended
+// it with an error after which nats.go does not reconnect. Then the process has to restart.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
-// Close sends what is on its way, ends the connection and waits until no callback runs any more.
+// Close flushes and closes the connection, and waits until no callback is running any more.
 func (c *Conn) Close() {
 	c.state.stop()
-	if c.state.isConnected() {
-		// A server that does not answer must not delay the end; there is nobody left to tell either.
+	if c.Connected() {
+		// A server that does not respond must not delay the end of the process.
 		_ = c.NATS().FlushTimeout(time.Second)
 	}
-	c.stopDial()
-	c.watching.Wait()
+	c.cancel()
+	c.watch.Wait()
 	c.NATS().Close()
 	<-c.closed
 }
 
-// redactURL leaves out users and passwords: they must reach neither log nor status.
+// dialer can be interrupted, also while it looks up a name. With the default dialer of nats.go, Close waits for both.
+type dialer struct {
+	ctx context.Context //nolint:containedctx // nats.CustomDialer passes none
+	// before is called before each attempt. Its error ends the attempt.
+	before func() error
+}
+
+// Dial implements nats.CustomDialer.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if err := d.before(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+	defer cancel()
+	connection, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("dialing %s: %w", address, err)
+	}
+	return connection, nil
+}
+
+// redactURL removes users and passwords: they must appear neither in logs nor in the status.
 func redactURL(urls string) string {
 	servers := strings.Split(urls, ",")
 	for i, server := range servers {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -75,7 +77,7 @@ func TestConnSurvivesARestartOfTheServer(t *testing.T) {
 
 	nats.Restart()
 	waitForReason(t, conn.Check, status.ReasonConnected)
-	want := "# HELP rosey_bus_reconnects_total How often the connection to NATS came back after it broke.\n" +
+	want := "# HELP rosey_bus_reconnects_total How often the connection to NATS was established again after it broke.\n" +
 		"# TYPE rosey_bus_reconnects_total counter\nrosey_bus_reconnects_total 1\n"
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_reconnects_total"); err != nil {
 		t.Error(err)
@@ -269,4 +271,60 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.String()
+}
+
+// blockingLog is a slog.Handler that takes no more lines from a moment on, like a full pipe.
+type blockingLog struct {
+	slog.Handler
+
+	full    atomic.Bool
+	blocked chan struct{} // receives for each line that is not taken
+	release chan struct{}
+}
+
+func (l *blockingLog) Handle(context.Context, slog.Record) error {
+	if l.full.Load() {
+		l.blocked <- struct{}{}
+		<-l.release
+	}
+	return nil
+}
+
+// A log that takes no lines must block neither those who ask whether there is a connection, nor Publish.
+func TestASlowLogBlocksNobody(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	log := &blockingLog{
+		Handler: slog.NewTextHandler(&syncBuffer{}, nil), blocked: make(chan struct{}, 1000), release: make(chan struct{}),
+	}
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: server.URL(), Log: slog.New(log)})
+	must(t, err)
+	t.Cleanup(conn.Close)
+	pub := publisher.New(publisher.Options{Conn: conn, Subjects: roseySubjects(t), Log: slog.New(log), Buffer: 10})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { pub.Run(ctx) })
+	t.Cleanup(func() { close(log.release); stop(); running.Wait() })
+	waitForReason(t, pub.Check, status.ReasonServiceAbsent)
+
+	log.full.Store(true)
+	server.Stop()
+	<-log.blocked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for conn.Connected() {
+			time.Sleep(time.Millisecond)
+		}
+		for range 100 {
+			pub.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "alice"})
+			conn.Check()
+			pub.Check()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("blocked by the log")
+	}
 }

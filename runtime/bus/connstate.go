@@ -8,177 +8,157 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/status"
 )
 
-// connState turns what nats.go reports into a check and one log line for each change.
-type connState struct {
-	servers string
-	log     *slog.Logger
+const (
+	// jetStreamAPI is the prefix of the subjects of JetStream's API and acknowledgements.
+	jetStreamAPI = "$JS."
+	// servicesAPI is the prefix of the subjects by which `nats micro` lists services.
+	servicesAPI = "$SRV."
+	// maxDenied bounds connState.denied.
+	maxDenied = 100
+)
 
-	mu       sync.Mutex
-	current  status.Check
-	standing bool
-	connects int
-	stopping bool
-	why      string          // of a disconnect that we cause ourselves
-	denied   map[string]bool // subjects that the server refused on this connection
+// connState turns the callbacks of nats.go into a check and one log line for each change. It holds no lock while it
+// logs: a slow log must not block those who ask whether the connection is established.
+type connState struct {
+	servers   string
+	log       *slog.Logger
+	check     *status.Recorder
+	connected atomic.Bool
+	connects  atomic.Int64
+
+	mu              sync.Mutex
+	stopping        bool
+	reconnectReason string          // why this process is about to disconnect. Empty: it is not
+	denied          map[string]bool // subjects that the server has denied on this connection
 }
 
 func newConnState(servers string, log *slog.Logger) *connState {
 	return &connState{
 		servers: servers, log: log,
-		current: status.Check{
-			Name: status.NATSCheck, Reason: status.ReasonStarting,
-			Message: "connecting to NATS at " + servers, Since: time.Now(),
-		},
+		check: status.NewRecorder(status.NATSCheck, "connecting to NATS at "+servers),
 	}
 }
 
-func (s *connState) check() status.Check {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.current
+func (s *connState) register(registerer prometheus.Registerer) {
+	registerer.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rosey_bus_connected",
+			Help: "1 while the connection to NATS is established.",
+		}, func() float64 {
+			if s.connected.Load() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rosey_bus_reconnects_total",
+			Help: "How often the connection to NATS was established again after it broke.",
+		}, func() float64 { return float64(max(s.connects.Load()-1, 0)) }),
+	)
 }
 
-func (s *connState) isConnected() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.standing
-}
-
-// reconnects is how often the connection came back.
-func (s *connState) reconnects() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(s.connects-1, 0)
-}
-
-func (s *connState) connected(server string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.standing {
+func (s *connState) onConnected(server string) {
+	if !s.connected.CompareAndSwap(false, true) {
 		return
 	}
-	s.standing = true
-	s.connects++
-	s.denied = nil // the permissions may be others by now
+	s.connects.Add(1)
+	s.mu.Lock()
+	s.denied = nil // the permissions may have changed
+	s.mu.Unlock()
 	s.set(s.log.Info, true, status.ReasonConnected, "connected to NATS at "+server)
 }
 
-func (s *connState) disconnected(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.standing = false
+func (s *connState) onDisconnected(err error) {
+	s.connected.Store(false)
 	cause := "the server closed it"
 	if err != nil && !errors.Is(err, io.EOF) {
 		cause = ErrorMessage(err)
 	}
-	if s.why != "" {
-		cause, s.why = s.why, ""
+	s.mu.Lock()
+	if s.reconnectReason != "" {
+		cause, s.reconnectReason = s.reconnectReason, ""
 	}
+	s.mu.Unlock()
 	s.set(s.log.Warn, false, status.ReasonNATSUnreachable,
 		"the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
 }
 
-// attemptFailed takes the cause of an attempt to connect that failed.
-func (s *connState) attemptFailed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail(err)
-}
-
-// fail needs the lock.
-func (s *connState) fail(err error) {
-	// At the first attempt "no servers available" hides the cause. The next one is soon, and tells it.
+// onAttemptFailed is called after a failed attempt to connect.
+func (s *connState) onAttemptFailed(err error) {
+	// At the first attempt "no servers available" hides the cause. The next attempt comes soon and returns it.
 	if errors.Is(err, nats.ErrNoServers) {
 		return
 	}
-	s.standing = false
-	if errors.Is(err, errNoLogin) {
-		s.set(s.log.Warn, false, status.ReasonNATSCredentialsAbsent,
-			"cannot log in to NATS at "+s.servers+": "+err.Error()+"; trying again")
-		return
+	s.connected.Store(false)
+	reason, message := status.ReasonNATSUnreachable, "cannot reach NATS at "+s.servers+": "+ErrorMessage(err)
+	switch {
+	case errors.Is(err, errNoCredentials):
+		reason, message = status.ReasonNATSCredentialsAbsent, "cannot log in to NATS at "+s.servers+": "+err.Error()
+	case isRefusal(err):
+		reason = status.ReasonNATSRefused
+		message = "NATS at " + s.servers + " refuses the connection: " + ErrorMessage(err)
 	}
-	if isRefusal(err) {
-		s.set(s.log.Warn, false, status.ReasonNATSRefused,
-			"NATS at "+s.servers+" refuses the connection: "+ErrorMessage(err)+"; trying again")
-		return
-	}
-	s.set(s.log.Warn, false, status.ReasonNATSUnreachable,
-		"cannot reach NATS at "+s.servers+": "+ErrorMessage(err)+"; trying again")
+	s.set(s.log.Warn, false, reason, message+"; trying again")
 }
 
-// reported takes an error that the server or nats.go reports beside the connection's course.
-func (s *connState) reported(subscription *nats.Subscription, err error) {
+// onError is called for errors outside of connecting and disconnecting.
+func (s *connState) onError(subscription *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		s.onPermissionDenied(err)
+	case isRefusal(err), subscription == nil && !s.connected.Load():
+		s.onAttemptFailed(err)
+	case subscription == nil:
+		s.log.Warn("[NATS] " + ErrorMessage(err))
+	default:
+		s.log.Warn("[NATS] "+ErrorMessage(err), "subject", subscription.Subject)
+	}
+}
+
+// permissionDenied matches the server's error, such as `Permissions Violation for Publish to "a.b"`.
+var permissionDenied = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]+)"`)
+
+func (s *connState) onPermissionDenied(err error) {
+	message, subject := ErrorMessage(err), ""
+	if parts := permissionDenied.FindStringSubmatch(err.Error()); parts != nil {
+		subject = parts[2]
+		verb := map[string]string{"publish": "publish to", "subscription": "subscribe to"}[strings.ToLower(parts[1])]
+		message = fmt.Sprintf("the account may not %s %q", verb, subject)
+		s.addDenied(subject)
+	}
+	switch {
+	case strings.HasPrefix(subject, servicesAPI):
+		// Only `nats micro` needs these subjects.
+		s.log.Debug("[NATS] " + message)
+	case strings.HasPrefix(subject, jetStreamAPI):
+		// Whether JetStream is needed is decided elsewhere, with deniedFor.
+		s.log.Warn("[NATS] " + message)
+	default:
+		// The connection is of no use like this. A change of the permissions makes the server disconnect the client.
+		s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+message)
+	}
+}
+
+func (s *connState) addDenied(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		s.forbidden(err)
-		return
-	}
-	if isRefusal(err) || (subscription == nil && !s.standing) {
-		s.fail(err)
-		return
-	}
-	subject := ""
-	if subscription != nil {
-		subject = subscription.Subject
-	}
-	s.log.Warn("[NATS] "+ErrorMessage(err), "subject", subject)
-}
-
-// maxDenied bounds what is remembered of refused subjects.
-const maxDenied = 100
-
-var deniedSubject = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]+)"`)
-
-// forbidden needs the lock.
-func (s *connState) forbidden(err error) {
-	what := ErrorMessage(err)
-	if parts := deniedSubject.FindStringSubmatch(err.Error()); parts != nil {
-		what = fmt.Sprintf("the account may not %s %q", map[string]string{
-			"publish": "publish to", "subscription": "subscribe to",
-		}[strings.ToLower(parts[1])], parts[2])
-		s.deny(parts[2])
-		if strings.HasPrefix(parts[2], servicesAPI) {
-			// Only `nats micro` needs these subjects, to list the database service.
-			s.log.Debug("[NATS] " + what)
-			return
-		}
-		if strings.HasPrefix(parts[2], jetStreamAPI) {
-			// Whether JetStream is needed is not the connection's to say. Whoever asked sees it from deniedFor.
-			s.log.Warn("[NATS] " + what)
-			return
-		}
-	}
-	// The connection stands and does not do its job. What is forbidden stays so until the
-	// server's configuration changes, and then it makes us reconnect.
-	s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+what)
-}
-
-// deny records a subject that the server refused on this connection. It needs the lock.
-func (s *connState) deny(subject string) {
-	if len(s.denied) >= maxDenied {
-		return
-	}
 	if s.denied == nil {
 		s.denied = map[string]bool{}
 	}
-	s.denied[subject] = true
+	if len(s.denied) < maxDenied {
+		s.denied[subject] = true
+	}
 }
 
-// jetStreamAPI is what the subjects begin with by which JetStream is asked and managed.
-const jetStreamAPI = "$JS."
-
-// servicesAPI is the prefix of the subjects by which services are listed.
-const servicesAPI = "$SRV."
-
-// deniedFor is a subject of JetStream about a stream that the server has refused on the connection that stands.
+// deniedFor returns a subject of JetStream for a stream that the server has denied on this connection, if there is one.
 func (s *connState) deniedFor(stream string) (subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,25 +170,21 @@ func (s *connState) deniedFor(stream string) (subject string) {
 	return ""
 }
 
-// reconnecting names the cause of the disconnect that comes.
-func (s *connState) reconnecting(why string) {
+// reconnecting records why this process is about to disconnect.
+func (s *connState) reconnecting(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.why = why
+	s.reconnectReason = reason
 }
 
+// stop records that the process closes the connection. Nothing changes the check afterwards.
 func (s *connState) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.set(s.log.Info, false, status.ReasonStopping, "closing the connection to NATS")
-	s.stopping = true
 }
 
-// closed is called when there will be no connection any more.
-func (s *connState) closed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.standing = false
+// onClosed is called when nats.go will not reconnect any more.
+func (s *connState) onClosed(err error) {
+	s.connected.Store(false)
 	cause := "no reason given"
 	if err != nil {
 		cause = ErrorMessage(err)
@@ -217,16 +193,39 @@ func (s *connState) closed(err error) {
 }
 
 func (s *connState) set(log func(string, ...any), ok bool, reason status.Reason, message string) {
-	next := status.Check{Name: status.NATSCheck, OK: ok, Reason: reason, Message: message, Since: s.current.Since}
-	if s.stopping || next == s.current {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
 		return
 	}
-	if next.OK != s.current.OK || next.Reason != s.current.Reason {
-		next.Since = time.Now()
-	} else {
-		// Several servers fail for different causes in turn; that must not fill the log.
-		log = s.log.Debug
+	s.stopping = reason == status.ReasonStopping
+	before := s.check.Check()
+	changed := s.check.Set(ok, reason, message)
+	s.mu.Unlock()
+	switch {
+	case changed:
+		log("[NATS] " + message)
+	case message != before.Message:
+		// Several servers that fail for different causes in turn must not fill the log.
+		s.log.Debug("[NATS] " + message)
 	}
-	s.current = next
-	log("[NATS] " + message)
+}
+
+// ErrorMessage returns the cause of a failed NATS operation in a few words, as status.NetworkError does.
+func ErrorMessage(err error) string {
+	if errors.Is(err, nats.ErrTimeout) {
+		return "timed out"
+	}
+	return strings.TrimPrefix(status.NetworkError(err), "nats: ")
+}
+
+// isRefusal reports whether a server was reached and rejected the credentials or the certificate.
+func isRefusal(err error) bool {
+	// With TLS 1.3 the server rejects the client's certificate after the handshake, or only closes the connection then.
+	// Neither error has a type of its own.
+	text := err.Error()
+	return strings.Contains(text, "remote error: tls: ") ||
+		strings.Contains(text, "closed by remote after TLS handshake") ||
+		errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
 }

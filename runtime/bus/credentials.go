@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,35 +14,36 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/config"
 )
 
-// errNoLogin says that the files to log in with are absent, empty or no such files. They may come later.
-var errNoLogin = errors.New("no usable files to log in with")
+// errNoCredentials is returned while the credential files are absent, empty or malformed. They may come later.
+var errNoCredentials = errors.New("no usable credentials")
 
-// folders are where the files are that one logs in with. An empty name is none.
-type folders struct{ credentials, tls string }
+// credentialDirs are the directories with the credential files. An empty name means none.
+type credentialDirs struct{ credentials, tls string }
 
-// login is what the folders hold at one moment.
+// login is the content of the directories at one moment.
 type login struct {
-	user, password, token string
-	jwt                   string
-	nkey                  string // the public one
-	sign                  nats.SignatureHandler
+	user, password string
+	token          string
+	jwt            string
+	nkey           string // the public key
+	sign           nats.SignatureHandler
 
 	roots       *x509.CertPool
-	certificate *tls.Certificate // nil: the client shows none
+	certificate *tls.Certificate // nil: the client presents none
 
-	// print tells one content of the folders from another.
-	print [sha256.Size]byte
+	hash [sha256.Size]byte // of the files
 }
 
-// ways are the files of each way to log in.
-var ways = []struct {
+// loginMethods are the files of each way to log in.
+var loginMethods = []struct {
 	files []string
-	read  func(l *login, contents []string) error
+	parse func(l *login, contents []string) error
 }{
-	{[]string{config.NATSCredsFile}, (*login).useCreds},
+	{[]string{config.NATSCredsFile}, (*login).parseCreds},
 	{[]string{config.NATSUserFile, config.NATSPasswordFile}, func(l *login, contents []string) error {
 		l.user, l.password = contents[0], contents[1]
 		return nil
@@ -50,38 +52,115 @@ var ways = []struct {
 		l.token = contents[0]
 		return nil
 	}},
-	{[]string{config.NATSNKeyFile}, (*login).useNKey},
+	{[]string{config.NATSNKeyFile}, (*login).parseNKey},
 }
 
-const waysInWords = "nats.creds, username and password, token, or nkey"
+const expectedFiles = "nats.creds, username and password, token, or nkey"
 
-// read reads the files as they are now. Its errors are errNoLogin and never show what is in a file.
-func (f folders) read() (*login, error) {
+// useCredentials is a nats.Option. nats.go calls the handlers at every attempt to connect, so that credentials that
+// have changed, also to another way to log in, are used at the next one. If there are none yet, the attempt fails in
+// the dialer.
+func (c *Conn) useCredentials(o *nats.Options) error {
+	l, err := c.dirs.read()
+	if err != nil {
+		c.state.onAttemptFailed(err)
+		l = &login{}
+	}
+	c.login.Store(l)
+	if c.dirs.credentials != "" {
+		o.UserInfo = func() (user, password string) { return c.login.Load().user, c.login.Load().password }
+		o.TokenHandler = func() string { return c.login.Load().token }
+		o.SignatureCB = func(nonce []byte) ([]byte, error) { return c.login.Load().sign(nonce) }
+		c.setKeys(o, l)
+	}
+	if c.dirs.tls != "" {
+		c.useTLS(o)
+	}
+	return nil
+}
+
+// setKeys sets what nats.go has no handler for: the public key of an NKey, which it only accepts without a JWT handler.
+func (c *Conn) setKeys(o *nats.Options, l *login) {
+	o.Nkey, o.UserJWT = l.nkey, nil
+	if l.nkey == "" {
+		o.UserJWT = func() (string, error) { return c.login.Load().jwt, nil }
+	}
+}
+
+// useTLS makes the client verify the server's certificate against the CA of the directory, and present the
+// directory's certificate if the server asks for one.
+func (c *Conn) useTLS(o *nats.Options) {
+	o.Secure = true
+	o.TLSConfig = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if l := c.login.Load(); l.certificate != nil {
+				return l.certificate, nil
+			}
+			return &tls.Certificate{}, nil
+		},
+	}
+	o.RootCAsCB = func() (*x509.CertPool, error) { return c.login.Load().roots, nil }
+}
+
+// reloadCredentials reads the files for an attempt to connect. The dialer calls it.
+func (c *Conn) reloadCredentials() error {
+	if c.dirs == (credentialDirs{}) {
+		return nil // the URL may contain credentials
+	}
+	l, err := c.dirs.read()
+	if err != nil {
+		return err
+	}
+	before := c.login.Swap(l)
+	if connection := c.nats.Load(); connection != nil && before.nkey != l.nkey {
+		// nats.go dials with its lock held, and reads these options afterwards.
+		c.setKeys(&connection.Opts, l)
+	}
+	return nil
+}
+
+// watchCredentials reconnects when the files have changed, until ctx ends.
+func (c *Conn) watchCredentials(ctx context.Context) {
+	for backoff.Sleep(ctx, credentialsInterval) {
+		l, err := c.dirs.read()
+		// A connection is not given up for files with which nobody could log in.
+		if err != nil || !c.Connected() || l.hash == c.login.Load().hash {
+			continue
+		}
+		c.state.reconnecting("the credentials have changed")
+		if err := c.NATS().ForceReconnect(); err != nil {
+			return // it was closed
+		}
+	}
+}
+
+// read reads the files. Its errors are errNoCredentials and never contain the content of a file.
+func (d credentialDirs) read() (*login, error) {
 	l := &login{}
 	var contents []string
-	if f.credentials != "" {
-		found, err := l.readCredentials(f.credentials)
-		if err != nil {
-			return nil, fmt.Errorf("%w: folder %s: %w", errNoLogin, f.credentials, err)
+	for _, part := range []struct {
+		dir  string
+		read func(dir string) (contents []string, err error)
+	}{{d.credentials, l.readCredentials}, {d.tls, l.readTLS}} {
+		if part.dir == "" {
+			continue
 		}
-		contents = append(contents, found...)
-	}
-	if f.tls != "" {
-		found, err := l.readTLS(f.tls)
+		read, err := part.read(part.dir)
 		if err != nil {
-			return nil, fmt.Errorf("%w: folder %s: %w", errNoLogin, f.tls, err)
+			return nil, fmt.Errorf("%w: directory %s: %w", errNoCredentials, part.dir, err)
 		}
-		contents = append(contents, found...)
+		contents = append(contents, read...)
 	}
-	l.print = sha256.Sum256([]byte(strings.Join(contents, "\x00")))
+	l.hash = sha256.Sum256([]byte(strings.Join(contents, "\x00")))
 	return l, nil
 }
 
 func (l *login) readCredentials(dir string) (contents []string, err error) {
-	var used []string
-	for _, way := range ways {
-		var here []string
-		for _, file := range way.files {
+	var found []string
+	for _, method := range loginMethods {
+		var read []string
+		for _, file := range method.files {
 			content, err := config.ReadSecret(filepath.Join(dir, file))
 			if errors.Is(err, config.ErrSecretAbsent) {
 				continue
@@ -89,32 +168,30 @@ func (l *login) readCredentials(dir string) (contents []string, err error) {
 			if err != nil {
 				return nil, err
 			}
-			here = append(here, content)
-			used = append(used, file)
+			read = append(read, content)
+			found = append(found, file)
 		}
-		if len(here) == 0 {
+		switch {
+		case len(read) == 0:
 			continue
+		case len(read) < len(method.files):
+			return nil, fmt.Errorf("found %s alone, expected %s", found[len(found)-1], strings.Join(method.files, " and "))
+		case contents != nil:
+			// Guessing which is meant could log in as the wrong user.
+			return nil, fmt.Errorf("found %s, expected one of %s", strings.Join(found, ", "), expectedFiles)
 		}
-		if len(here) < len(way.files) {
-			return nil, fmt.Errorf("found %s alone, expected %s",
-				used[len(used)-1], strings.Join(way.files, " and "))
-		}
-		if contents != nil {
-			// Guessing which is meant would log in as somebody else.
-			return nil, fmt.Errorf("found %s, expected one of %s", strings.Join(used, ", "), waysInWords)
-		}
-		if err := way.read(l, here); err != nil {
+		if err := method.parse(l, read); err != nil {
 			return nil, err
 		}
-		contents = append(slices.Clone(way.files), here...)
+		contents = append(slices.Clone(method.files), read...)
 	}
 	if contents == nil {
-		return nil, fmt.Errorf("absent or empty, expected %s", waysInWords)
+		return nil, fmt.Errorf("absent or empty, expected %s", expectedFiles)
 	}
 	return contents, nil
 }
 
-func (l *login) useCreds(contents []string) error {
+func (l *login) parseCreds(contents []string) error {
 	jwt, err := nkeys.ParseDecoratedJWT([]byte(contents[0]))
 	if err != nil {
 		return fmt.Errorf("%s: expected a file as `nsc generate creds` writes it: no user JWT in it", config.NATSCredsFile)
@@ -127,7 +204,7 @@ func (l *login) useCreds(contents []string) error {
 	return nil
 }
 
-func (l *login) useNKey(contents []string) error {
+func (l *login) parseNKey(contents []string) error {
 	key, err := nkeys.ParseDecoratedNKey([]byte(contents[0]))
 	if err == nil {
 		l.nkey, err = key.PublicKey()
@@ -148,7 +225,6 @@ func (l *login) readTLS(dir string) (contents []string, err error) {
 	if !l.roots.AppendCertsFromPEM([]byte(ca)) {
 		return nil, fmt.Errorf("%s: expected certificates in PEM", config.TLSCAFile)
 	}
-	contents = []string{ca}
 	var pair []string
 	for _, file := range []string{config.TLSCertFile, config.TLSKeyFile} {
 		part, err := config.ReadSecret(filepath.Join(dir, file))
@@ -160,7 +236,7 @@ func (l *login) readTLS(dir string) (contents []string, err error) {
 	}
 	switch len(pair) {
 	case 0:
-		return contents, nil
+		return []string{ca}, nil
 	case 1:
 		return nil, fmt.Errorf("found one of %s and %s, expected both or none", config.TLSCertFile, config.TLSKeyFile)
 	}
@@ -169,34 +245,5 @@ func (l *login) readTLS(dir string) (contents []string, err error) {
 		return nil, fmt.Errorf("%s and %s: expected a certificate and its key in PEM", config.TLSCertFile, config.TLSKeyFile)
 	}
 	l.certificate = &certificate
-	return append(contents, pair...), nil
-}
-
-// apply sets what nats.go reads when it logs in. Options have a static name for each way to log in, and the way
-// itself may change with the files; so it is all set anew.
-func (l *login) apply(o *nats.Options) {
-	o.User, o.Password, o.Token, o.Nkey = l.user, l.password, l.token, l.nkey
-	o.SignatureCB, o.UserJWT = l.sign, nil
-	if l.jwt != "" {
-		jwt := l.jwt
-		o.UserJWT = func() (string, error) { return jwt, nil }
-	}
-}
-
-// useTLS has the server's certificate checked against the folder's, and shows the folder's when asked for one.
-func useTLS(current func() *login) nats.Option {
-	return func(o *nats.Options) error {
-		o.Secure = true
-		o.TLSConfig = &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				if l := current(); l.certificate != nil {
-					return l.certificate, nil
-				}
-				return &tls.Certificate{}, nil
-			},
-		}
-		o.RootCAsCB = func() (*x509.CertPool, error) { return current().roots, nil }
-		return nil
-	}
+	return append([]string{ca}, pair...), nil
 }

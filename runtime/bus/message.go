@@ -2,25 +2,40 @@ package bus
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
+)
+
+const (
+	// MsgIDHeader carries the ID of a message, `<event ID>/<suffix>`. JetStream ignores a message whose ID it already
+	// has; the suffix is part of the ID because one event can be reported on two subjects.
+	MsgIDHeader = "Nats-Msg-Id"
+
+	// IDsHeader is in the replies of a database service that stores an event with a known ID only once. Everything that
+	// could not be confirmed is published to it again. The Python service does not set it, and gets nothing twice.
+	IDsHeader = "Rosey-Event-Ids"
 )
 
 // Message is one event on its way from the bot to the database: published on NATS or stored directly.
 type Message struct {
 	Suffix Suffix
-	// ID is the value of MsgIDHeader. Empty: the publisher sent none, as the Python bot.
+	// ID is the value of MsgIDHeader. Empty: the publisher sent none, like the Python bot.
 	ID string
 	// Data is the payload in JSON.
 	Data []byte
-	// Time is when the message arrived, or the stream's time of it. Zero: it is still on its way.
+	// Time is when the message arrived, or the stream's time of it. Zero: it has not arrived yet.
 	Time time.Time
-	// StreamID names the message in its stream, the same at each delivery. Empty: it did not come from a stream.
+	// StreamID identifies the message in its stream, the same at each delivery. Empty: it did not come from a stream.
 	StreamID string
 }
 
-// Encode returns payload as JSON, without the escapes for HTML pages that json.Marshal adds: a line of chat is HTML.
+// Encode returns payload as JSON, without the escapes for HTML pages that json.Marshal adds: a chat line is HTML.
 func Encode(payload any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
@@ -29,4 +44,48 @@ func Encode(payload any) ([]byte, error) {
 		return nil, fmt.Errorf("encoding JSON: %w", err)
 	}
 	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
+}
+
+// MsgID returns the value of MsgIDHeader for an event.
+func MsgID(eventID string, suffix Suffix) string { return eventID + "/" + string(suffix) }
+
+// EventID returns the event ID in the value of MsgIDHeader. It is empty if MsgID did not make the value for suffix.
+func EventID(msgID string, suffix Suffix) string {
+	id, ok := strings.CutSuffix(msgID, "/"+string(suffix))
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+// ChatLineID returns the event ID of a chat line, computed from its content. CyTube repeats the last lines of a
+// channel, with their times, to everybody who joins, so the same line arrives often and must get the same ID each time.
+// The time comes first so that the database's index only grows at its end.
+func ChatLineID(server, channel, user string, at time.Time, kind, text string) string {
+	hash := sha256.New()
+	for _, part := range []string{strings.ToLower(server), strings.ToLower(channel), user, kind, text} {
+		// The length in front keeps ("ab","c") and ("a","bc") apart.
+		_, _ = fmt.Fprintf(hash, "%d:%s", len(part), part) // a hash never fails
+	}
+	return fmt.Sprintf("%012x-%s", at.UnixMilli(), hex.EncodeToString(hash.Sum(nil)[:16]))
+}
+
+// IDs generates event IDs for events other than chat lines. They sort by time, start of the process and order in the
+// process: a page reload is a leave and a join within one millisecond, and only their order tells whether the user is
+// still there. It is safe for concurrent use.
+type IDs struct {
+	process string
+	counter atomic.Uint64
+}
+
+// NewIDs returns a generator for a process that started at start.
+func NewIDs(start time.Time) *IDs {
+	var instance [4]byte
+	_, _ = rand.Read(instance[:]) // never fails since Go 1.24
+	return &IDs{process: fmt.Sprintf("%012x", start.UnixMilli()) + hex.EncodeToString(instance[:])}
+}
+
+// Next returns the ID of an event that happened at at.
+func (i *IDs) Next(at time.Time) string {
+	return fmt.Sprintf("%012x-%s-%08x", at.UnixMilli(), i.process, i.counter.Add(1))
 }

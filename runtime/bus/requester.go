@@ -14,44 +14,41 @@ import (
 // RequestTimeout is how long Requester.Request waits for a reply if its context does not end earlier.
 const RequestTimeout = 2 * time.Second
 
-// Errors of Requester.Request, for errors.Is. They wrap what nats.go said.
+// Errors of Requester, for errors.Is. They also wrap the error of nats.go.
 var (
-	// ErrNotConnected says that the connection to NATS does not stand; nothing was sent.
+	// ErrNotConnected means that there is no connection to NATS; nothing was sent.
 	ErrNotConnected = errors.New("not connected to NATS")
-	// ErrNoService says that nobody listens on the subject.
+	// ErrNoService means that nobody has subscribed to the subject.
 	ErrNoService = errors.New("no database service answers")
-	// ErrNoReply says that somebody listens and the reply did not come in time.
+	// ErrNoReply means that somebody has subscribed, but did not reply in time.
 	ErrNoReply = errors.New("the database service did not answer in time")
 	// ErrNotAService is returned by FindService when the reply is not a database service's.
 	ErrNotAService = errors.New("something answers that is no database service")
 )
 
-// Requester asks the database service.
+// Requester sends requests to the database service. It is safe for concurrent use.
 type Requester struct {
 	conn     *Conn
 	subjects Subjects
-	absent   func()
+	onAbsent func()
 }
 
-// NewRequester makes a requester. absent is called when a request showed that no service is there;
-// give it Publisher.ServiceAbsent, or nil.
-func NewRequester(conn *Conn, subjects Subjects, absent func()) *Requester {
-	if absent == nil {
-		absent = func() {}
-	}
-	return &Requester{conn: conn, subjects: subjects, absent: absent}
+// NewRequester returns a Requester. onAbsent, which may be nil, is called when a request found no service; pass
+// Publisher.ServiceAbsent.
+func NewRequester(conn *Conn, subjects Subjects, onAbsent func()) *Requester {
+	return &Requester{conn: conn, subjects: subjects, onAbsent: onAbsent}
 }
 
-// Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout.
-// Besides the errors above it returns those of encoding and decoding.
+// Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout. Besides the errors above it
+// returns a StreamError, or the errors of encoding and decoding.
 func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) error {
 	data, err := Encode(in)
 	if err != nil {
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
 	reply, err := r.request(ctx, suffix, data)
-	if errors.Is(err, ErrNoService) {
-		r.absent()
+	if errors.Is(err, ErrNoService) && r.onAbsent != nil {
+		r.onAbsent()
 	}
 	if err != nil {
 		return err
@@ -65,8 +62,8 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 	return nil
 }
 
-// FindService looks for a database service with a request that changes nothing and that every service answers with an
-// array. deduplicates reports whether the service stores an event with a known id only once (IDsHeader).
+// FindService looks for a database service with a request that changes nothing and to which every service replies with
+// an array. deduplicates reports whether the service stores an event with a known id only once (IDsHeader).
 func (r *Requester) FindService(ctx context.Context) (deduplicates bool, err error) {
 	subject := r.subjects.Subject(OutboundGet)
 	reply, err := r.request(ctx, OutboundGet, []byte(`{"limit":0}`))

@@ -22,8 +22,7 @@ func TestRequest(t *testing.T) {
 	requester := bus.NewRequester(conn, roseySubjects(t), func() { absent.Add(1) })
 	ask := func(ctx context.Context) ([]bus.RecentLine, error) {
 		var lines []bus.RecentLine
-		limit := 2
-		err := requester.Request(ctx, bus.StatsRecentChat, bus.RecentChatRequest{Limit: &limit}, &lines)
+		err := requester.Request(ctx, bus.StatsRecentChat, map[string]int{"limit": 2}, &lines)
 		return lines, err
 	}
 

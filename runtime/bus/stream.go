@@ -16,25 +16,21 @@ import (
 )
 
 const (
-	// repeatWindow is within what time the stream knows a message id again. It covers a publisher that repeats what was
-	// not confirmed; later repetitions are the database's to find. Each id takes memory in the server meanwhile.
-	repeatWindow = 30 * time.Second
-	// ensureAttempts bounds how often somebody else may come first while the stream is made.
+	// dedupWindow is how long the stream remembers message IDs, which take memory in the server. It covers a publisher
+	// that repeats what was not acknowledged; the database recognizes later repetitions.
+	dedupWindow = 30 * time.Second
+	// ensureAttempts bounds how often ensureStream starts again because others create or change the stream.
 	ensureAttempts = 5
-	// overlaps is the server's code for subjects that another stream has.
-	overlaps jetstream.ErrorCode = 10065
-	// temporary is the server's code for servers that have not agreed on a leader.
-	temporary jetstream.ErrorCode = 10008
 )
 
-// Events are the subjects on which events are published, and which the stream keeps.
-var Events = []Suffix{
-	UserJoined, UserLeft, MessageLog, StatsUserCount, StatsHighWater, StatusUpdate, ActionPMCommand,
-	OutboundSent, OutboundFailed,
-}
+// Error codes of the server for which jetstream has no name.
+const (
+	codeTemporarilyUnavailable jetstream.ErrorCode = 10008 // the servers of a cluster have no leader yet
+	codeNoSuitablePeers        jetstream.ErrorCode = 10005 // the text states why
+	codeSubjectsOverlap        jetstream.ErrorCode = 10065 // another stream has subjects of the new one
+)
 
-// StreamError is returned when the stream of somebody else, or the absence of one, is in the way. Message is for
-// people.
+// StreamError is returned when another stream, or the absence of JetStream, is in the way. Message is for people.
 type StreamError struct {
 	Reason  status.Reason
 	Message string
@@ -42,8 +38,8 @@ type StreamError struct {
 
 func (e *StreamError) Error() string { return e.Message }
 
-// streamConfig is the stream as we make it. Subjects are listed: a wildcard would take requests too, and a stream
-// answers what it takes.
+// streamConfig returns the configuration with which the stream is created. It lists the subjects: a wildcard would
+// include requests, which the stream would then acknowledge.
 func (s Subjects) streamConfig(j config.JetStream) jetstream.StreamConfig {
 	wanted := jetstream.StreamConfig{
 		Name:        s.StreamName(),
@@ -54,11 +50,11 @@ func (s Subjects) streamConfig(j config.JetStream) jetstream.StreamConfig {
 		MaxBytes:    int64(j.MaxBytes),
 		MaxAge:      j.MaxAge.Time(),
 		Replicas:    j.Replicas,
-		Duplicates:  repeatWindow,
+		Duplicates:  dedupWindow,
 		MaxMsgs:     -1, MaxMsgSize: -1, MaxConsumers: -1, MaxMsgsPerSubject: -1,
 	}
 	if wanted.MaxAge > 0 {
-		wanted.Duplicates = min(repeatWindow, wanted.MaxAge) // the server takes no more
+		wanted.Duplicates = min(dedupWindow, wanted.MaxAge) // the server rejects a longer one
 	}
 	for _, suffix := range Events {
 		wanted.Subjects = append(wanted.Subjects, s.Subject(suffix))
@@ -66,8 +62,9 @@ func (s Subjects) streamConfig(j config.JetStream) jetstream.StreamConfig {
 	return wanted
 }
 
-// ensureStream makes the stream or brings its limits up to date. A stream of another shape is left as it is.
-// Several may do so at once.
+// ensureStream returns the stream, after it has created it or updated its limits if necessary. A stream of the same
+// name that is configured for another purpose is not changed. request is the subject of a request. Several processes
+// may do so at the same time.
 func ensureStream(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
 ) (stream jetstream.Stream, err error) {
@@ -76,106 +73,114 @@ func ensureStream(
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			stream, err = js.CreateStream(ctx, wanted)
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-				continue // somebody else came first
+				continue // another process was faster
 			}
 			if err != nil {
-				return nil, notMade(ctx, js, wanted, request, err)
+				return nil, createError(ctx, js, wanted, request, err)
 			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", wanted.Name, err)
 		}
-		has := stream.CachedInfo().Config
-		if differs := shapeDiffers(has, wanted); differs != "" {
+		current := stream.CachedInfo().Config
+		if different := differences(current, wanted); different != "" {
 			return nil, &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
-				"the stream %s has another shape than Rosey's and is left as it is: %s", wanted.Name, differs)}
+				"the stream %s is not configured as Rosey's and is not changed: %s", wanted.Name, different)}
 		}
-		brought, change := upToDate(has, wanted)
-		if !change {
+		updated, changed := withLimits(current, wanted)
+		if !changed {
 			return stream, nil
 		}
-		if _, err = js.UpdateStream(ctx, brought); err != nil {
+		if _, err = js.UpdateStream(ctx, updated); err != nil {
 			return nil, fmt.Errorf("updating the limits of stream %s: %w", wanted.Name, err)
 		}
 	}
-	return nil, fmt.Errorf("stream %s: others change it all the time: %w", wanted.Name, err)
+	return nil, fmt.Errorf("stream %s: other processes keep changing it: %w", wanted.Name, err)
 }
 
-// notMade says why the server does not make the stream: its subjects are taken, or there is no room for it, which
-// leaves us without JetStream. Anything else may pass.
-func notMade(
+// createError returns a StreamError if the server will never create the stream: another one has its subjects, or there
+// is no room for it, which is as good as no JetStream. Other errors are temporary.
+func createError(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string, err error,
 ) error {
 	refusal, refused := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case refused && refusal.ErrorCode == overlaps:
-		return takenSubjects(ctx, js, wanted, request)
-	case !refused || refusal.ErrorCode == temporary || jetStreamMissing(err):
-		return fmt.Errorf("making the stream %s: %w", wanted.Name, err)
+	case refused && refusal.ErrorCode == codeSubjectsOverlap:
+		return overlapError(ctx, js, wanted, request)
+	case !refused || isTemporary(refusal) || isJetStreamMissing(err):
+		return fmt.Errorf("creating the stream %s: %w", wanted.Name, err)
 	}
 	return &StreamError{status.ReasonJetStreamMissing, fmt.Sprintf(
-		"the NATS server does not make the stream %s: %s", wanted.Name, refusal.Description)}
+		"the NATS server does not create the stream %s: %s", wanted.Name, refusal.Description)}
 }
 
-// takenSubjects names the stream that has our subjects.
-func takenSubjects(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string) error {
+// isTemporary reports whether the servers of a cluster have not all started: they have no leader, or too few peers are
+// online for the replicas of the stream.
+func isTemporary(refusal *jetstream.APIError) bool {
+	return refusal.ErrorCode == codeTemporarilyUnavailable ||
+		refusal.ErrorCode == codeNoSuitablePeers && strings.Contains(refusal.Description, "peer offline")
+}
+
+// overlapError returns the error that names the stream which has subjects of the wanted one.
+func overlapError(ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string) error {
 	if name, err := js.StreamNameBySubject(ctx, request); err == nil {
 		return capturedRequest(name, request)
 	}
 	for _, subject := range wanted.Subjects {
 		if name, err := js.StreamNameBySubject(ctx, subject); err == nil {
 			return &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
-				"the stream %s has the subject %s, so the stream %s cannot be made", name, subject, wanted.Name)}
+				"the stream %s has the subject %s, so the stream %s cannot be created", name, subject, wanted.Name)}
 		}
 	}
 	return &StreamError{status.ReasonStreamMismatch,
-		"another stream has subjects of the stream " + wanted.Name + ", which cannot be made"}
+		"another stream has subjects of the stream " + wanted.Name + ", which cannot be created"}
 }
 
-// capturedRequest returns the error for a stream whose subjects include request subjects.
+// capturedRequest returns the error for a stream whose subjects include those of requests.
 func capturedRequest(stream, subject string) *StreamError {
 	return &StreamError{status.ReasonStreamCapturesRequests, fmt.Sprintf(
 		"the stream %s takes requests on %s and answers them instead of the database service", stream, subject)}
 }
 
-// shapeDiffers says what cannot be brought up to date, or must not be since somebody else wanted it so.
-func shapeDiffers(has, wanted jetstream.StreamConfig) string {
-	var differs []string
-	note := func(what string, has, wanted any) {
-		if has != wanted {
-			differs = append(differs, fmt.Sprintf("%s %v, expected %v", what, has, wanted))
+// differences describes what the server cannot update, or what somebody else must have set on purpose.
+func differences(current, wanted jetstream.StreamConfig) string {
+	var different []string
+	compare := func(field string, current, wanted any) {
+		if current != wanted {
+			different = append(different, fmt.Sprintf("%s %v, expected %v", field, current, wanted))
 		}
 	}
-	for _, subject := range has.Subjects {
+	for _, subject := range current.Subjects {
 		if !slices.Contains(wanted.Subjects, subject) {
-			differs = append(differs, "subject "+subject+" too many")
+			different = append(different, "unexpected subject "+subject)
 		}
 	}
-	note("retention", has.Retention, wanted.Retention)
-	note("discard", has.Discard, wanted.Discard)
-	note("storage", has.Storage, wanted.Storage)
-	note("max_msgs", has.MaxMsgs, wanted.MaxMsgs)
-	note("max_msgs_per_subject", has.MaxMsgsPerSubject, wanted.MaxMsgsPerSubject)
-	note("max_msg_size", has.MaxMsgSize, wanted.MaxMsgSize)
-	note("no_ack", has.NoAck, false)
-	note("sealed", has.Sealed, false)
-	note("mirror or sources", has.Mirror != nil || len(has.Sources) > 0, false)
-	return strings.Join(differs, "; ")
+	compare("retention", current.Retention, wanted.Retention)
+	compare("discard", current.Discard, wanted.Discard)
+	compare("storage", current.Storage, wanted.Storage)
+	compare("max_msgs", current.MaxMsgs, wanted.MaxMsgs)
+	compare("max_msgs_per_subject", current.MaxMsgsPerSubject, wanted.MaxMsgsPerSubject)
+	compare("max_msg_size", current.MaxMsgSize, wanted.MaxMsgSize)
+	compare("no_ack", current.NoAck, false)
+	compare("sealed", current.Sealed, false)
+	compare("mirror or sources", current.Mirror != nil || len(current.Sources) > 0, false)
+	return strings.Join(different, "; ")
 }
 
-// upToDate changes what the configuration says, and keeps what others have set, such as metadata.
-func upToDate(has, wanted jetstream.StreamConfig) (brought jetstream.StreamConfig, change bool) {
-	brought = has
-	brought.MaxBytes, brought.MaxAge, brought.Replicas = wanted.MaxBytes, wanted.MaxAge, wanted.Replicas
-	brought.Duplicates = wanted.Duplicates
-	brought.Subjects = wanted.Subjects // an older version may have had fewer
-	return brought, has.MaxBytes != brought.MaxBytes || has.MaxAge != brought.MaxAge ||
-		has.Replicas != brought.Replicas || has.Duplicates != brought.Duplicates ||
-		len(has.Subjects) != len(brought.Subjects)
+// withLimits returns the current configuration with the wanted limits and subjects, and keeps what others have set,
+// such as metadata. It reports whether that is a change.
+func withLimits(current, wanted jetstream.StreamConfig) (updated jetstream.StreamConfig, changed bool) {
+	updated = current
+	updated.MaxBytes, updated.MaxAge, updated.Replicas = wanted.MaxBytes, wanted.MaxAge, wanted.Replicas
+	updated.Duplicates = wanted.Duplicates
+	updated.Subjects = wanted.Subjects // an older version may have had fewer
+	return updated, current.MaxBytes != updated.MaxBytes || current.MaxAge != updated.MaxAge ||
+		current.Replicas != updated.Replicas || current.Duplicates != updated.Duplicates ||
+		len(current.Subjects) != len(updated.Subjects)
 }
 
-// jetStreamMissing says whether the server, or our account on it, has no JetStream at all.
-func jetStreamMissing(err error) bool {
+// isJetStreamMissing reports whether the server, or the account on it, has no JetStream.
+func isJetStreamMissing(err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 }

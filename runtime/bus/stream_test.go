@@ -1,14 +1,18 @@
 package bus_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -40,14 +44,14 @@ func boundFor(t *testing.T, b *bus.Binding, reason status.Reason) (bound bus.Bou
 	return bound, b.Check()
 }
 
-func jetStream(t *testing.T, nats *natstest.Server) jetstream.JetStream {
+func jetStream(t *testing.T, server *natstest.Server) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(nats.Client())
+	js, err := jetstream.New(server.Client())
 	must(t, err)
 	return js
 }
 
-func TestManyMakeTheStreamAtOnce(t *testing.T) {
+func TestManyCreateTheStreamAtOnce(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
 	var bindings []*bus.Binding
@@ -73,7 +77,7 @@ func TestManyMakeTheStreamAtOnce(t *testing.T) {
 	}
 }
 
-func TestLimitsOfTheStreamAreBroughtUpToDate(t *testing.T) {
+func TestLimitsOfTheStreamAreUpdated(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
 	boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonStreamBound)
@@ -97,7 +101,7 @@ func TestLimitsOfTheStreamAreBroughtUpToDate(t *testing.T) {
 	}
 }
 
-func TestAnotherShapeIsNamedAndLeftAlone(t *testing.T) {
+func TestAForeignStreamIsNamedAndNotChanged(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		theirs jetstream.StreamConfig
@@ -109,7 +113,9 @@ func TestAnotherShapeIsNamedAndLeftAlone(t *testing.T) {
 				Name: "rosey_events", Subjects: []string{"rosey.db.message.*"}, Retention: jetstream.WorkQueuePolicy,
 			},
 			status.ReasonStreamMismatch,
-			[]string{"rosey_events has another shape", "subject rosey.db.message.* too many", "retention", "WorkQueue"},
+			[]string{
+				"rosey_events is not configured as Rosey's", "unexpected subject rosey.db.message.*", "retention", "WorkQueue",
+			},
 		},
 		"our subjects": {
 			jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"rosey.db.message.*"}},
@@ -179,7 +185,7 @@ func TestWithoutRoomForTheStream(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 })
 	_, check := boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonCoreOnly)
-	if !check.OK || !strings.Contains(check.Message, "does not make the stream rosey_events: insufficient storage") {
+	if !check.OK || !strings.Contains(check.Message, "does not create the stream rosey_events: insufficient storage") {
 		t.Errorf("auto: %+v", check)
 	}
 	always := bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
@@ -208,5 +214,68 @@ func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
 	}
 	if check := conn.Check(); !check.OK {
 		t.Errorf("the connection is blamed for what is not needed: %+v", check)
+	}
+}
+
+// answer replies to requests of JetStream's API in place of a server.
+func answer(t *testing.T, client *nats.Conn, subject string, reply func() string) {
+	t.Helper()
+	_, err := client.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(reply())) })
+	must(t, err)
+	must(t, client.Flush())
+}
+
+// A cluster whose servers have not all started refuses a stream with as many replicas. That is no reason to publish by
+// core NATS from then on.
+func TestAStartingClusterIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	client := server.Client()
+	answer(t, client, "$JS.API.STREAM.INFO.rosey_events", func() string {
+		return `{"error":{"code":404,"err_code":10059,"description":"stream not found"}}`
+	})
+	var cause atomic.Value
+	cause.Store("peer offline")
+	answer(t, client, "$JS.API.STREAM.CREATE.rosey_events", func() string {
+		return fmt.Sprintf(`{"error":{"code":400,"err_code":10005,"description":"no suitable peers for placement, %s"}}`,
+			cause.Load())
+	})
+	b := bind(t, connect(t, server.URL()))
+	_, check := boundFor(t, b, status.ReasonStreamUnavailable)
+	if _, err := b.Bind(t.Context()); err == nil || check.OK || !strings.Contains(check.Message, "peer offline") {
+		t.Errorf("starting: %v, %+v", err, check)
+	}
+	cause.Store("insufficient storage")
+	boundFor(t, b, status.ReasonCoreOnly)
+}
+
+// A caller of Bind does not wait for another one's requests longer than its own context lasts, and the other methods
+// do not wait for them at all.
+func TestBindHoldsNoLockOverTheNetwork(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	requested := make(chan struct{}, 10)
+	client := server.Client()
+	_, err := client.Subscribe("$JS.API.STREAM.INFO.rosey_events", func(*nats.Msg) { requested <- struct{}{} })
+	must(t, err)
+	must(t, client.Flush())
+	b := bind(t, connect(t, server.URL()))
+	first, stop := context.WithCancel(t.Context())
+	var binding sync.WaitGroup
+	defer binding.Wait()
+	defer stop()
+	binding.Go(func() { _, _ = b.Bind(first) })
+	<-requested // and gets no reply
+
+	before := time.Now()
+	second, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.Bind(second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second caller: %v", err)
+	}
+	b.ReportFailure(errors.New("broken"))
+	b.ReportSuccess()
+	if took := time.Since(before); took > time.Second {
+		t.Errorf("waited %v for another caller's request", took)
 	}
 }

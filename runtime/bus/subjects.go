@@ -1,7 +1,3 @@
-// Package bus is the wire between bot and database service: subjects, payloads, event ids, requests, and the NATS
-// connection.
-//
-// Subjects and payloads are those of Rosey-Robot 0.5 (the Python bot), with optional fields added.
 package bus
 
 import (
@@ -13,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Suffix is a subject without the prefix that tells bots on one bus apart.
+// Suffix is a subject without the prefix by which several bots share a NATS server.
 type Suffix string
 
 // The subjects of the database service.
@@ -29,7 +25,7 @@ const (
 	StatsRecentChat Suffix = "db.stats.recent_chat.get"
 )
 
-// Subjects that later versions of the Python service have too.
+// Subjects that only later versions of the Python service have.
 const (
 	QueryChannelStats Suffix = "db.query.channel_stats"
 	QueryUserStats    Suffix = "db.query.user_stats"
@@ -40,17 +36,24 @@ const (
 	KVList            Suffix = "db.kv.list"
 )
 
-// Subjects that no Python service has: there, requests find nobody and what is published is lost.
+// Subjects that no Python service has: there, requests find no responder and events are lost.
 const (
 	OutboundPut    Suffix = "db.messages.outbound.put"
 	OutboundFailed Suffix = "db.messages.outbound.mark_failed"
 	MaintenanceRun Suffix = "db.maintenance.run"
 )
 
-// Subjects makes full subjects and the names that belong to one prefix.
+// Events are the subjects on which events are published. They are the subjects of the stream.
+var Events = []Suffix{
+	UserJoined, UserLeft, MessageLog, StatsUserCount, StatsHighWater, StatusUpdate, ActionPMCommand,
+	OutboundSent, OutboundFailed,
+}
+
+// Subjects derives subjects and the names of NATS objects from a prefix.
 type Subjects struct{ prefix string }
 
-// NewSubjects checks that prefix is one subject token that NATS and its streams can carry.
+// NewSubjects returns the Subjects of a prefix. It returns an error unless the prefix is one token of a subject, and
+// valid in the subjects of a stream.
 func NewSubjects(prefix string) (Subjects, error) {
 	if prefix == "" || strings.ContainsAny(prefix, ".*> \t\r\n") || strings.ContainsAny(prefix[:1], "$_") {
 		return Subjects{}, fmt.Errorf(
@@ -59,26 +62,29 @@ func NewSubjects(prefix string) (Subjects, error) {
 	return Subjects{prefix: prefix}, nil
 }
 
-// Subject is the full subject of a suffix.
+// Subject returns the full subject of a suffix.
 func (s Subjects) Subject(suffix Suffix) string { return s.prefix + "." + string(suffix) }
 
-// Suffix is the opposite of Subject. It is false for a subject of another prefix.
+// Suffix returns the suffix of a full subject, and false if the subject has another prefix.
 func (s Subjects) Suffix(subject string) (Suffix, bool) {
 	rest, ok := strings.CutPrefix(subject, s.prefix+".")
 	return Suffix(rest), ok
 }
 
-// StreamName is the stream that keeps the published events of the prefix.
+// StreamName returns the name of the stream of events.
 func (s Subjects) StreamName() string { return s.objectName() + "_events" }
 
-// ConsumerName is the durable consumer by which the database services of the prefix share the stream.
+// ConsumerName returns the name of the durable consumer that the database services share.
 func (s Subjects) ConsumerName() string { return s.objectName() + "_db" }
 
-// LockBucket is the key-value bucket with the lock of the one bot that is in a channel.
+// LockBucket returns the name of the key-value bucket for the leader election of bots.
 func (s Subjects) LockBucket() string { return s.objectName() + "_locks" }
 
-// objectName is the prefix where NATS takes it as the name of a bucket, and else one made from it: a
-// subject's token may hold what a name may not.
+// QueueGroup returns the queue group in which the database services share requests and events.
+func (s Subjects) QueueGroup() string { return s.prefix + "_db" }
+
+// objectName returns the prefix if it is also a valid name of a NATS object, and otherwise a unique name derived from
+// it: a token of a subject may contain characters that a name may not.
 func (s Subjects) objectName() string {
 	clean := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_') {
@@ -92,6 +98,3 @@ func (s Subjects) objectName() string {
 	sum := sha256.Sum256([]byte(s.prefix))
 	return clean + "-" + hex.EncodeToString(sum[:4])
 }
-
-// QueueGroup is the group in which the database services of one prefix share the work.
-func (s Subjects) QueueGroup() string { return s.prefix + "_db" }

@@ -173,8 +173,8 @@ func TestReportsGoToTheStream(t *testing.T) {
 	}
 }
 
-// When the publisher changed from the stream to core NATS, reports once stayed in a queue of their own and held up Flush.
-// Here a service without IDs makes it change.
+// When the publisher changed from the stream to core NATS, reports once stayed in a queue of their own and held up
+// Flush. Here a service without IDs makes it change.
 func TestReportsSurviveTheChangeToCoreNATS(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natstest.JetStream(t))

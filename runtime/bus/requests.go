@@ -1,0 +1,220 @@
+package bus
+
+import "encoding/json"
+
+// RecentLine is one element of the reply to StatsRecentChat, which is always a JSON array.
+type RecentLine struct {
+	Timestamp int64  `json:"timestamp"` // Unix seconds
+	Username  string `json:"username"`
+	Message   string `json:"message"`
+}
+
+// OutboundGetRequest is the body of an OutboundGet request. The service's defaults are 50 and 3.
+type OutboundGetRequest struct {
+	Limit *int `json:"limit,omitempty"`
+	// MaxRetries leaves out messages with this many failures or more. A message is abandoned after its fourth failure,
+	// so with 4 every message is tried again after 2, 4 and 8 minutes.
+	MaxRetries *int `json:"max_retries,omitempty"`
+	// Claimant names who asks, for example a pod. It claims the messages that it gets for LeaseSeconds: other claimants
+	// do not get them meanwhile; if it asks again it gets them again, and the lease is renewed. A request without a
+	// claimant claims nothing and returns only messages that nobody has claimed.
+	Claimant string `json:"claimant,omitempty"`
+	Origin
+}
+
+// OutboundMessage is one element of the reply to OutboundGet, which is always a JSON array.
+//
+// LastError and ErrorMessage are the same text: Rosey 0.5 reads the first, later versions the second.
+type OutboundMessage struct {
+	ID           int64   `json:"id"`
+	Timestamp    int64   `json:"timestamp"` // Unix seconds, when it was enqueued
+	Message      string  `json:"message"`
+	RetryCount   int     `json:"retry_count"`
+	LastError    *string `json:"last_error"`
+	ErrorMessage *string `json:"error_message"`
+	// LeaseSeconds is how long the message is claimed, at least from the reply on. 0: nothing was claimed.
+	LeaseSeconds int `json:"lease_seconds,omitempty"`
+	// ClaimedSince is when somebody first claimed the message since it was last reported as sent or failed: a bot that
+	// died before its report may have sent it. Zero: nobody has claimed it before.
+	ClaimedSince Seconds `json:"claimed_since,omitzero"`
+}
+
+// OutboundPutRequest is the body of an OutboundPut request.
+type OutboundPutRequest struct {
+	// Message is what the bot shall say: plain text, not empty, at most MaxOutboundBytes.
+	Message string `json:"message"`
+	// ClientID makes it harmless to repeat the request: within a channel there is one line for each ClientID, and the
+	// reply to a repetition has the ID of that line. Choose a random one for each line. Empty: every request adds a
+	// line.
+	ClientID string `json:"client_id,omitempty"`
+	Origin
+}
+
+// MaxOutboundBytes bounds OutboundPutRequest.Message. By default CyTube itself cuts lines after 320 characters.
+const MaxOutboundBytes = 4096
+
+// OutboundPutReply is the reply to OutboundPut.
+type OutboundPutReply struct {
+	Success bool `json:"success"`
+	// ID is the message's ID, as in OutboundMessage.
+	ID int64 `json:"id,omitempty"`
+	// Error is the cause if Success is false.
+	Error string `json:"error,omitempty"`
+}
+
+// Ack is the reply to OutboundSent and OutboundFailed if they are sent as requests by core NATS. Success is true for a
+// message that does not exist: there is nothing left to do about it.
+type Ack struct {
+	Success bool   `json:"success"`
+	Error   string `json:"error,omitempty"`
+}
+
+// ChannelStatsRequest is the body of a QueryChannelStats request. Any other body asks for the service's own channel.
+type ChannelStatsRequest struct{ Origin }
+
+// ChannelStatsReply is the reply to QueryChannelStats. If Success is false, only Error is set.
+type ChannelStatsReply struct {
+	// HighWaterMark is the highest number of named users at a time, HighWaterConnected that of connections, anonymous
+	// ones included.
+	HighWaterMark      HighWaterMark `json:"high_water_mark"`
+	HighWaterConnected HighWaterMark `json:"high_water_connected"`
+	// TopChatters are up to 10, most lines first.
+	TopChatters    []TopChatter `json:"top_chatters"`
+	TotalUsersSeen int          `json:"total_users_seen"`
+	Success        bool         `json:"success"`
+	Error          string       `json:"error,omitempty"`
+}
+
+// HighWaterMark is a maximum.
+type HighWaterMark struct {
+	Users int `json:"users"`
+	// Timestamp is when it was first reached, in Unix seconds. Nil: nothing has been counted yet.
+	Timestamp *int64 `json:"timestamp"`
+}
+
+// TopChatter is a user and the number of lines that they wrote.
+type TopChatter struct {
+	Username  string `json:"username"`
+	ChatLines int    `json:"chat_lines"`
+}
+
+// UserStatsRequest is the body of a QueryUserStats request. Names are compared without regard to case.
+type UserStatsRequest struct {
+	Username string `json:"username"`
+	Origin
+}
+
+// UserStatsReply is the reply to QueryUserStats. If Found is false, only Username, Success and Message are set; if
+// Success is false, only Error.
+type UserStatsReply struct {
+	// Username is in the spelling that was seen last.
+	Username       string `json:"username"`
+	FirstSeen      int64  `json:"first_seen"` // Unix seconds
+	LastSeen       int64  `json:"last_seen"`  // Unix seconds
+	TotalChatLines int    `json:"total_chat_lines"`
+	// TotalTimeConnected is in seconds, without the current session.
+	TotalTimeConnected int64 `json:"total_time_connected"`
+	// CurrentSessionStart is in Unix seconds. Nil: the user is not in the channel.
+	CurrentSessionStart *int64 `json:"current_session_start"`
+	Success             bool   `json:"success"`
+	Found               bool   `json:"found"`
+	Message             string `json:"message,omitempty"`
+	Error               string `json:"error,omitempty"`
+}
+
+// UserNotFoundReply is UserStatsReply as it is sent for a user that has never been seen.
+type UserNotFoundReply struct {
+	Username string `json:"username"`
+	Success  bool   `json:"success"`
+	Found    bool   `json:"found"`
+	Message  string `json:"message"`
+}
+
+// QueryError is the reply to a QueryChannelStats or QueryUserStats request that failed. Success is false.
+type QueryError struct {
+	Success bool   `json:"success"`
+	Error   string `json:"error"`
+}
+
+// MaintenanceReply is the reply to MaintenanceRun, a request to remove now, in all channels, what the retention rules
+// do not keep. A run may last longer than RequestTimeout: a client should wait for a minute, and a missing reply does
+// not mean that the run has stopped. The body of the request is ignored.
+type MaintenanceReply struct {
+	Success bool `json:"success"`
+	// Removed counts the removed rows, also those before an error.
+	Removed MaintenanceRemoved `json:"removed"`
+	// DurationMS is the duration of the run in milliseconds.
+	DurationMS int64  `json:"duration_ms"`
+	Error      string `json:"error,omitempty"`
+}
+
+// MaintenanceRemoved counts removed rows.
+type MaintenanceRemoved struct {
+	Chat        int64 `json:"chat"`
+	UserCounts  int64 `json:"user_counts"`
+	Outbound    int64 `json:"outbound"` // sent or abandoned
+	KV          int64 `json:"kv"`       // expired
+	DeadLetters int64 `json:"dead_letters"`
+}
+
+// Limits of the key-value requests. Exceeding one is a KVValidationError, for a value KVValueTooLarge.
+const (
+	// MaxKVValueBytes bounds a value as compact JSON in UTF-8.
+	MaxKVValueBytes = 65_536
+	// MaxKVPluginBytes and MaxKVKeyBytes bound names in UTF-8.
+	MaxKVPluginBytes = 128
+	MaxKVKeyBytes    = 512
+	// MaxKVTTLSeconds is a hundred years.
+	MaxKVTTLSeconds = 100 * 366 * 24 * 3600
+	// MaxKVListLimit is the highest number of keys in a reply, and the default limit.
+	MaxKVListLimit = 1000
+)
+
+// KVReply is the reply to the key-value requests: Data if Success is true, otherwise Error.
+type KVReply[T any] struct {
+	Success bool     `json:"success"`
+	Data    *T       `json:"data,omitempty"`
+	Error   *KVError `json:"error,omitempty"`
+}
+
+// KVSetData is empty.
+type KVSetData struct{}
+
+// KVGetData has no Value if Exists is false.
+type KVGetData struct {
+	Exists bool            `json:"exists"`
+	Value  json.RawMessage `json:"value,omitempty"`
+}
+
+// KVDeleteData reports whether the key existed.
+type KVDeleteData struct {
+	Deleted bool `json:"deleted"`
+}
+
+// KVListData has the keys in ascending order of their bytes. Truncated means that there are more.
+type KVListData struct {
+	Keys      []string `json:"keys"`
+	Count     int      `json:"count"`
+	Truncated bool     `json:"truncated"`
+}
+
+// KVError is why a key-value request failed.
+type KVError struct {
+	Code    KVCode `json:"code"`
+	Message string `json:"message"` // for people
+}
+
+// Error implements error.
+func (e *KVError) Error() string { return string(e.Code) + ": " + e.Message }
+
+// KVCode is the kind of a KVError.
+type KVCode string
+
+// The kinds of errors.
+const (
+	KVInvalidJSON     KVCode = "INVALID_JSON"
+	KVMissingField    KVCode = "MISSING_FIELD"
+	KVValueTooLarge   KVCode = "VALUE_TOO_LARGE"
+	KVValidationError KVCode = "VALIDATION_ERROR"
+	KVInternalError   KVCode = "INTERNAL_ERROR"
+)
