@@ -25,7 +25,7 @@ const (
 	readyLimit = 90 * time.Second
 )
 
-// newBot is a guest in a channel named like the bot, on the demo's NATS.
+// newBot returns a RoseyBot that joins the channel of the same name as a guest, on the demo's NATS.
 func newBot(name string) *v1alpha1.RoseyBot {
 	return &v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
@@ -37,7 +37,7 @@ func newBot(name string) *v1alpha1.RoseyBot {
 	}
 }
 
-// create makes a bot and removes it, with its claim, when the test ends.
+// create creates a bot and removes it, with its claim, when the test ends.
 func create(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
 	if err := cluster.client.Create(t.Context(), bot); err != nil {
@@ -48,7 +48,7 @@ func create(t *testing.T, bot *v1alpha1.RoseyBot) {
 
 func remove(t *testing.T, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's context has ended
 	defer cancel()
 	key := metav1.ObjectMeta{Name: name, Namespace: namespace}
 	if err := cluster.client.Delete(ctx, &v1alpha1.RoseyBot{ObjectMeta: key}); client.IgnoreNotFound(err) != nil {
@@ -69,7 +69,7 @@ func getBot(ctx context.Context, name string) (*v1alpha1.RoseyBot, error) {
 	return bot, err
 }
 
-// waitFor waits until a condition has a status and, when one is given, a reason. It returns the message.
+// waitFor waits until a condition has a status and one of the reasons, if any is given. It returns the message.
 func waitFor(t *testing.T, name, condition string, status metav1.ConditionStatus, reasons ...string) string {
 	t.Helper()
 	var message string
@@ -110,7 +110,7 @@ func scaleDeployment(t *testing.T, name string, replicas int32) {
 	}
 }
 
-// podsOf are a bot's pods of both components.
+// podsOf returns a bot's pods of both components.
 func podsOf(ctx context.Context, name string) ([]corev1.Pod, error) {
 	return podsLabelled(ctx, namespace, "rosey.dev/roseybot", name)
 }
@@ -121,8 +121,8 @@ func podsLabelled(ctx context.Context, space, label, value string) ([]corev1.Pod
 	return pods.Items, err
 }
 
-// identities are the UIDs of a bot's pods with how often each container was started again: what must not change when
-// nothing is restarted.
+// identities returns the UIDs of a bot's pods and the number of restarts of each container. They change if anything is
+// restarted.
 func identities(t *testing.T, name string) []string {
 	t.Helper()
 	pods, err := podsOf(t.Context(), name)
@@ -139,7 +139,7 @@ func identities(t *testing.T, name string) []string {
 	return out
 }
 
-// sameIdentities fails when a pod was replaced or restarted since.
+// sameIdentities fails if a pod was replaced or restarted since before.
 func sameIdentities(t *testing.T, name string, before []string) {
 	t.Helper()
 	if diff := cmp.Diff(before, identities(t, name)); diff != "" {
@@ -147,7 +147,7 @@ func sameIdentities(t *testing.T, name string, before []string) {
 	}
 }
 
-// noRestarts fails when a container of a bot ended and was started again.
+// noRestarts fails if a container of a bot was restarted.
 func noRestarts(t *testing.T, name string) {
 	t.Helper()
 	pods, err := podsOf(t.Context(), name)

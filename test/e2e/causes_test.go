@@ -14,11 +14,11 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Causes that only show at run time are named in one line, the rest stays up, and nothing crash-loops.
-func TestCausesAreNamed(t *testing.T) {
+// Errors that appear only at run time are reported in one line, the other components stay up, and nothing crash-loops.
+func TestRuntimeErrorsAreReported(t *testing.T) {
 	needCluster(t)
-	makeSecret(t, "wrong-password", "not the password")
-	makeSecret(t, "wrong-database", "postgres://rosey:secret@nowhere.demo.svc.cluster.local/rosey")
+	createSecret(t, "wrong-password", "not the password")
+	createSecret(t, "wrong-database", "postgres://rosey:secret@nowhere.demo.svc.cluster.local/rosey")
 	tests := []struct {
 		name      string
 		change    func(*v1alpha1.RoseyBotSpec)
@@ -101,17 +101,17 @@ func TestCausesAreNamed(t *testing.T) {
 	}
 }
 
-func makeSecret(t *testing.T, name, password string) {
+func createSecret(t *testing.T, name, password string) {
 	t.Helper()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
 		StringData: map[string]string{"password": password},
 	}
 	if err := cluster.client.Create(t.Context(), secret); err != nil {
-		t.Fatalf("making Secret %s: %v", name, err)
+		t.Fatalf("creating Secret %s: %v", name, err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's context has ended
 		defer cancel()
 		if err := cluster.client.Delete(ctx, secret); client.IgnoreNotFound(err) != nil {
 			t.Errorf("deleting Secret %s: %v", name, err)
@@ -119,8 +119,8 @@ func makeSecret(t *testing.T, name, password string) {
 	})
 }
 
-// A Secret that is made after its RoseyBot mends it, without a restart and without anybody's help.
-func TestASecretMadeLaterIsTakenUp(t *testing.T) {
+// A Secret may be created after its RoseyBot: the bot becomes ready without a restart.
+func TestASecretMayBeCreatedLater(t *testing.T) {
 	needCluster(t)
 	t.Parallel()
 	bot := newBot("patient")
@@ -136,7 +136,7 @@ func TestASecretMadeLaterIsTakenUp(t *testing.T) {
 	if err := cluster.client.Get(t.Context(), key, account); err != nil {
 		t.Fatal(err)
 	}
-	makeSecret(t, "patient-account", string(account.Data["password"]))
+	createSecret(t, "patient-account", string(account.Data["password"]))
 	waitReady(t, bot.Name)
 	noRestarts(t, bot.Name)
 }

@@ -19,21 +19,21 @@ const storeLimit = 30 * time.Second
 
 func scriptLimit(seconds int) time.Duration { return time.Duration(seconds)*time.Second + time.Minute }
 
-func TestEveryLineIsInTheDatabaseOnceWithItsTime(t *testing.T) {
+func TestEveryLineIsStoredOnceWithItsTime(t *testing.T) {
 	needCluster(t)
 	channel := cytubeChannel(demoBot)
 	waitReady(t, demoBot)
 	channel.script(t, 15)
 	lines := sameChat(t, demoBot, channel)
 	if lines < 50 {
-		t.Errorf("only %d lines were said: too few to prove anything", lines)
+		t.Errorf("only %d lines were said, want at least 50", lines)
 	}
 	sameCounts(t, demoBot, channel)
 }
 
-// NATS goes and comes back: the status says so both times, the bot stays in the channel, and what was said meanwhile
-// is stored afterwards.
-func TestStatusIsTrueWhileNATSIsAwayAndAfter(t *testing.T) {
+// NATS stops and starts again: the status reports both, the bot stays in the channel, and lines that were said
+// meanwhile are stored afterwards.
+func TestStatusDuringAndAfterANATSOutage(t *testing.T) {
 	needCluster(t)
 	channel := cytubeChannel(demoBot)
 	waitReady(t, demoBot)
@@ -48,30 +48,30 @@ func TestStatusIsTrueWhileNATSIsAwayAndAfter(t *testing.T) {
 	}
 	waitFor(t, demoBot, v1alpha1.ConditionChannelJoined, metav1.ConditionTrue)
 	for i := range 20 {
-		channel.say(t, "nina", fmt.Sprintf("line %d while NATS is away", i))
+		channel.say(t, "nina", fmt.Sprintf("line %d during the outage", i))
 	}
 
 	scaleDeployment(t, "nats", 1)
 	waitReady(t, demoBot)
-	channel.say(t, "nina", "and NATS is back")
+	channel.say(t, "nina", "said after the outage")
 	sameChat(t, demoBot, channel)
 	noRestarts(t, demoBot)
 }
 
-// People who sat in the channel before the bot came are known, though nobody announces them; and a second bot works
-// beside the first on the same NATS, each with its own rows.
-func TestPeopleWhoWereThereBeforeTheBotAreKnown(t *testing.T) {
+// The bot stores people who joined before it, although the server does not announce them. A second bot uses the same
+// NATS as the first, and each has only its own rows.
+func TestPeopleWhoJoinedBeforeTheBotAreStored(t *testing.T) {
 	needCluster(t)
 	channel := cytubeChannel("matinee")
 	channel.join(t, "early_alice")
 	channel.join(t, "early_bob")
-	channel.say(t, "early_alice", "said before the bot came: CyTube repeats it on join")
+	channel.say(t, "early_alice", "said before the bot joined: CyTube repeats it on join")
 	create(t, newBot("matinee"))
 	waitReady(t, "matinee")
 	channel.say(t, "early_bob", "said after")
 	sameChat(t, "matinee", channel)
 
-	eventually(t, storeLimit, "both are known and present", func(ctx context.Context) error {
+	eventually(t, storeLimit, "both are stored and present", func(ctx context.Context) error {
 		stored, err := readRows(ctx, "matinee")
 		if err != nil {
 			return err
@@ -91,16 +91,16 @@ func TestPeopleWhoWereThereBeforeTheBotAreKnown(t *testing.T) {
 	}
 	for _, user := range first.Users {
 		if user.Username == "early_alice" || user.Username == "early_bob" {
-			t.Errorf("%s of channel matinee is a user of channel %s", user.Username, demoBot)
+			t.Errorf("%s, who is only in channel matinee, is stored for channel %s", user.Username, demoBot)
 		}
 	}
 }
 
-// sameChat waits until the table has exactly the lines of the channel, and returns how many.
+// sameChat waits until the table has exactly the lines of the channel, and returns their number.
 func sameChat(t *testing.T, bot string, channel cytubeChannel) int {
 	t.Helper()
 	var count int
-	eventually(t, storeLimit, "the lines of the channel and of the table are the same", func(ctx context.Context) error {
+	eventually(t, storeLimit, "the table has the lines of the channel", func(ctx context.Context) error {
 		said, err := chatOf(ctx, channel)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func sameChat(t *testing.T, bot string, channel cytubeChannel) int {
 			return err
 		}
 		if diff := cmp.Diff(tally(said), tally(stored.Chat)); diff != "" {
-			return fmt.Errorf("lines and how often (-said +stored):\n%s", diff)
+			return fmt.Errorf("lines and their counts (-said +stored):\n%s", diff)
 		}
 		count = len(said)
 		return nil
@@ -140,7 +140,7 @@ func tally(lines []chatRow) map[chatRow]int {
 	return count
 }
 
-// sameCounts compares how many lines each user wrote with the counters of the users' rows.
+// sameCounts compares the number of lines of each user with the counters in the users' rows.
 func sameCounts(t *testing.T, bot string, channel cytubeChannel) {
 	t.Helper()
 	said, err := chatOf(t.Context(), channel)
@@ -162,6 +162,6 @@ func sameCounts(t *testing.T, bot string, channel cytubeChannel) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("lines of each user (-said +counted):\n%s", diff)
+		t.Errorf("lines of each user (-said +stored):\n%s", diff)
 	}
 }

@@ -21,23 +21,23 @@ import (
 
 const probeImage = "rosey.local/probe:e2e"
 
-// Nobody but who gathers metrics, and the operator, reaches the ports of bots, database services and the operator
-// itself. That the operator is let in, TestCausesAreNamed shows: the words it repeats are asked for over the network.
-func TestWhatShouldBeClosedIsClosed(t *testing.T) {
+// Only the monitoring namespace and the operator may connect to bots, database services and the operator itself. That
+// the operator may, TestRuntimeErrorsAreReported shows: it reads the reported messages over the network.
+func TestClosedPortsAreClosed(t *testing.T) {
 	needLocalCluster(t)
 	t.Parallel()
 	loadProbe(t)
-	makeNamespace(t, "stranger", nil)
-	makeNamespace(t, "monitoring", map[string]string{"metrics": "enabled"})
+	createNamespace(t, "stranger", nil)
+	createNamespace(t, "monitoring", map[string]string{"metrics": "enabled"})
 	startProbe(t, "stranger")
 	startProbe(t, "monitoring")
 	create(t, newBot("guarded"))
 	waitReady(t, "guarded")
 
-	// The probes themselves can reach what nobody guards.
+	// Both probes can reach a port that no policy restricts.
 	for _, from := range []string{"stranger", "monitoring"} {
 		if _, err := tryFrom(t.Context(), from, "tcp", "nats.demo.svc.cluster.local:4222"); err != nil {
-			t.Errorf("from %s to NATS: %v", from, err)
+			t.Errorf("connecting from %s to NATS: %v", from, err)
 		}
 	}
 	guarded, err := podsOf(t.Context(), "guarded")
@@ -53,18 +53,18 @@ func TestWhatShouldBeClosedIsClosed(t *testing.T) {
 	}
 	for _, pod := range append(guarded, operators...) {
 		metrics := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(status.HTTPPort)) + "/metrics"
-		if words, err := tryFrom(t.Context(), "stranger", "get", metrics); err == nil {
-			t.Errorf("a stranger reaches %s: %s", pod.Name, words)
+		if response, err := tryFrom(t.Context(), "stranger", "get", metrics); err == nil {
+			t.Errorf("namespace stranger can reach %s: %s", pod.Name, response)
 		}
-		words, err := tryFrom(t.Context(), "monitoring", "get", metrics)
-		if err != nil || !strings.Contains(words, "200 OK") {
-			t.Errorf("who gathers metrics does not reach %s: %v %s", pod.Name, err, words)
+		response, err := tryFrom(t.Context(), "monitoring", "get", metrics)
+		if err != nil || !strings.Contains(response, "200 OK") {
+			t.Errorf("namespace monitoring cannot reach %s: %v %s", pod.Name, err, response)
 		}
 	}
 }
 
-// A list of what a bot may reach is all that it may reach.
-func TestEgressListIsHonoured(t *testing.T) {
+// With a list of egress rules, a bot can reach only what they allow.
+func TestEgressRulesAreEnforced(t *testing.T) {
 	needLocalCluster(t)
 	t.Parallel()
 	bot := newBot("confined")
@@ -76,14 +76,14 @@ func TestEgressListIsHonoured(t *testing.T) {
 	}
 	create(t, bot)
 	waitFor(t, bot.Name, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue)
-	waitShutOut(t, bot.Name)
+	waitDisconnected(t, bot.Name)
 	waitFor(t, bot.Name, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue)
 	noRestarts(t, bot.Name)
 }
 
-// waitShutOut waits until a bot cannot reach the CyTube server. A firewall guards a pod a moment after it has started
-// and leaves open what is open by then, so a bot that was quicker is thrown out and has to come again.
-func waitShutOut(t *testing.T, name string) {
+// waitDisconnected waits until a bot cannot reach the CyTube server. Policies apply to a pod a moment after it has
+// started and do not close open connections, so a bot that connected before is dropped and has to reconnect.
+func waitDisconnected(t *testing.T, name string) {
 	t.Helper()
 	channel := cytubeChannel(name)
 	eventually(t, readyLimit, "RoseyBot "+name+" does not reach the server", func(ctx context.Context) error {
@@ -106,14 +106,14 @@ func waitShutOut(t *testing.T, name string) {
 func loadProbe(t *testing.T) {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "probe.tar")
-	if err := inDirectory("hack/cluster", "hack/cluster/cluster",
+	if err := runInDirectory("hack/cluster", "hack/cluster/cluster",
 		"image", "--name-tag", probeImage, "--output", image, "./cmd/probe"); err != nil {
 		t.Fatal(err)
 	}
-	ofLocalCluster(t, "load-image", image)
+	runLocalCluster(t, "load-image", image)
 }
 
-// startProbe runs a pod from which the network can be tried.
+// startProbe runs a pod from which the network can be tested.
 func startProbe(t *testing.T, space string) {
 	t.Helper()
 	pod := &corev1.Pod{
@@ -134,7 +134,7 @@ func startProbe(t *testing.T, space string) {
 		},
 	}
 	if err := cluster.client.Create(t.Context(), pod); err != nil {
-		t.Fatalf("making a probe in %s: %v", space, err)
+		t.Fatalf("creating a probe in %s: %v", space, err)
 	}
 	eventually(t, readyLimit, "the probe in "+space+" runs", func(ctx context.Context) error {
 		_, err := tryFrom(ctx, space, "dns", "nats.demo.svc.cluster.local")
@@ -143,9 +143,9 @@ func startProbe(t *testing.T, space string) {
 }
 
 func tryFrom(ctx context.Context, space string, arguments ...string) (string, error) {
-	words, err := runIn(ctx, space, "probe", append([]string{"/ko-app/probe"}, arguments...)...)
+	response, err := runIn(ctx, space, "probe", append([]string{"/ko-app/probe"}, arguments...)...)
 	if err != nil {
 		return "", fmt.Errorf("from %s: %w", space, err)
 	}
-	return string(words), nil
+	return string(response), nil
 }

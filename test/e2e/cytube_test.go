@@ -46,7 +46,7 @@ func (c cytubeChannel) say(t *testing.T, user, text string) {
 	c.post(t, "say", map[string]string{"user": user, "text": text})
 }
 
-// script lets people join, chat and leave, and waits until the last one has gone.
+// script lets simulated people join, chat and leave, and waits until the last one has left.
 func (c cytubeChannel) script(t *testing.T, seconds int) {
 	t.Helper()
 	c.post(t, "script", map[string]int{"seconds": seconds, "seed": 1, "pace_ms": 50})
@@ -62,7 +62,7 @@ func (c cytubeChannel) script(t *testing.T, seconds int) {
 	})
 }
 
-// log is what happened in the channel, as the server knows it.
+// log returns the server's log of the channel.
 func (c cytubeChannel) log(ctx context.Context) ([]simulator.Entry, error) {
 	var body struct {
 		Entries []simulator.Entry `json:"entries"`
@@ -71,7 +71,7 @@ func (c cytubeChannel) log(ctx context.Context) ([]simulator.Entry, error) {
 	return body.Entries, err
 }
 
-// present tells whether a user is in the channel's user list.
+// present reports whether a user is in the channel's user list.
 func (c cytubeChannel) present(ctx context.Context, user string) (bool, error) {
 	var body struct {
 		Users []simulator.User `json:"users"`

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 )
 
-// rows is what `rosey db show --output json` prints: the rows of the bot's channel.
+// rows is the output of `rosey db show --output json`: the rows of the bot's channel.
 type rows struct {
 	Chat  []chatRow `json:"chat"`
 	Users []userRow `json:"users"`
@@ -27,7 +27,7 @@ type chatRow struct {
 type userRow struct {
 	Username string `json:"username"`
 	Lines    int    `json:"lines"`
-	// SessionStart is in Unix milliseconds; nil for somebody who is not there.
+	// SessionStart is in Unix milliseconds; nil for a user who is not in the channel.
 	SessionStart *int64 `json:"sessionStart"`
 }
 
@@ -52,7 +52,7 @@ func readRows(ctx context.Context, bot string) (rows, error) {
 	return out, fmt.Errorf("RoseyBot %s has no database pod", bot)
 }
 
-// runIn is kubectl exec.
+// runIn runs a command in a pod, as kubectl exec does, and returns its standard output.
 func runIn(ctx context.Context, space, pod string, command ...string) ([]byte, error) {
 	request := cluster.clientset.CoreV1().RESTClient().Post().
 		Resource("pods").Namespace(space).Name(pod).SubResource("exec").

@@ -18,28 +18,28 @@ import (
 )
 
 const (
-	// typed is what a reader types at a prompt: the password of MyBot's account unless the page says otherwise.
+	// typed is what the reader types at a prompt: the password of MyBot's account unless the page says otherwise.
 	typed = "typed-by-a-reader"
-	// pageLimit bounds one page. The kubelet alone may take more than a minute to bring a changed Secret into a pod.
+	// pageLimit bounds one page. The kubelet alone may take more than a minute to update a changed Secret in a pod.
 	pageLimit = 6 * time.Minute
 )
 
-// The commands that remove the operator, and those that bring it back, do so.
+// The documented commands uninstall, install and upgrade the operator.
 func TestOperatorPages(t *testing.T) {
 	needCluster(t)
 	reader := newReader(t, "docs-operator")
-	reader.follow(t, "docs/tasks/uninstall.md") // a failure leaves no operator, unless this goes on
+	reader.follow(t, "docs/tasks/uninstall.md") // the following pages install the operator again
 	reader.follow(t, "docs/tasks/install.md")
 	reader.follow(t, "docs/tasks/upgrade.md")
 	waitReady(t, demoBot)
 }
 
-// Every page's commands do what the page says, in the order in which they stand there, in a namespace of its own.
+// Every page's commands work in the order in which the page has them, each page in its own namespace.
 func TestTaskPages(t *testing.T) {
 	needCluster(t)
 	t.Parallel()
 	first := newReader(t, "docs-readme")
-	removeAtEnd(t, "nats") // made by the page
+	removeAtEnd(t, "nats") // created by the page
 	first.follow(t, "docs/tasks/nats.md")
 	first.follow(t, "README.md")
 
@@ -64,7 +64,7 @@ func TestTaskPages(t *testing.T) {
 	})
 }
 
-// followRunbooks follows all of them for one bot.
+// followRunbooks follows all runbooks with one bot.
 func followRunbooks(t *testing.T) {
 	t.Helper()
 	reader := newReader(t, "docs-runbooks")
@@ -79,8 +79,7 @@ func followRunbooks(t *testing.T) {
 	}
 }
 
-// reader is somebody who does what a page says, with a CyTube server in the same namespace where the page means
-// cytu.be.
+// reader runs the commands of pages, with a CyTube server in the reader's namespace in place of cytu.be.
 type reader struct {
 	space, folder string
 	own           placeholders
@@ -94,7 +93,7 @@ func newReader(t *testing.T, space string) *reader {
 		"REGISTRY": "rosey.local", "TAG": tag, "NAME": "mychannel",
 		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | head -n 1)",
 	}
-	makeNamespace(t, space, nil)
+	createNamespace(t, space, nil)
 	if err := os.Symlink(absolute(t, "charts"), filepath.Join(r.folder, "charts")); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +114,7 @@ func newReader(t *testing.T, space string) *reader {
 	return r
 }
 
-// adaptSamples has the samples name the CyTube server of this namespace and the images of the cluster.
+// adaptSamples sets the CyTube server of this namespace and the cluster's images in the samples.
 func (r *reader) adaptSamples(t *testing.T) {
 	t.Helper()
 	samples, err := filepath.Glob(filepath.Join(r.folder, "config/samples/*.yaml"))
@@ -138,7 +137,7 @@ func (r *reader) adaptSamples(t *testing.T) {
 	}
 }
 
-// writeKubeconfig has kubectl use the reader's namespace where a page names none.
+// writeKubeconfig makes the reader's namespace kubectl's default.
 func (r *reader) writeKubeconfig(t *testing.T) {
 	t.Helper()
 	kubeconfig, err := clientcmd.LoadFromFile(cluster.kubeconfig)
@@ -171,7 +170,7 @@ func (r *reader) follow(t *testing.T, page string) {
 	}
 	script := pageScript(string(text), r.own)
 	if strings.TrimSpace(script) == "" {
-		t.Logf("%s: has no commands for a cluster", page)
+		t.Logf("%s has no commands for a cluster", page)
 		return
 	}
 	r.run(t, page, script)
@@ -179,7 +178,7 @@ func (r *reader) follow(t *testing.T, page string) {
 
 var needsPostgres = regexp.MustCompile(`test/e2e/testdata/postgres\.yaml`)
 
-// run gives a script to the shell that people use. Its first failing command ends the test, with page and line.
+// run runs a script in bash. The first command that fails ends the test and is reported with page and line.
 func (r *reader) run(t *testing.T, title, script string) {
 	t.Helper()
 	bin, err := programs()
@@ -189,7 +188,7 @@ func (r *reader) run(t *testing.T, title, script string) {
 	ctx, cancel := context.WithTimeout(t.Context(), pageLimit)
 	defer cancel()
 	r.write(t, "script", script)
-	// Each program that reads /dev/stdin opens this file anew, as if it were typed again.
+	// Each program that opens /dev/stdin reads this file from its start, as if the text were typed again.
 	input, err := os.Open(filepath.Join(r.folder, "typed"))
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +210,7 @@ func (r *reader) run(t *testing.T, title, script string) {
 	t.Logf("%s: %s", title, time.Since(begin).Round(time.Second))
 }
 
-// operatorTag is the tag of the images of the working tree.
+// operatorTag returns the tag of the images of the working tree.
 func operatorTag(t *testing.T) string {
 	t.Helper()
 	var values struct {

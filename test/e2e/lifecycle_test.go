@@ -37,7 +37,7 @@ func TestScaleStopsAndStartsTheBot(t *testing.T) {
 	waitReady(t, "scaled")
 }
 
-func TestScaleSaysWhyItIsRefused(t *testing.T) {
+func TestScaleIsRefusedWithAReason(t *testing.T) {
 	needCluster(t)
 	t.Parallel()
 	bot := newBot("nameless")
@@ -49,7 +49,7 @@ func TestScaleSaysWhyItIsRefused(t *testing.T) {
 	}
 }
 
-// Of two pods one is in the channel. When it goes the other comes, and what is said afterwards is stored.
+// One of two pods is in the channel. When it is deleted, the other takes over, and later lines are stored too.
 func TestAStandbyTakesOver(t *testing.T) {
 	needCluster(t)
 	t.Parallel()
@@ -60,17 +60,17 @@ func TestAStandbyTakesOver(t *testing.T) {
 	create(t, bot)
 	waitReady(t, "relay")
 	first := leaderAfter(t, "relay", "")
-	channel.say(t, "rita", "who of you is it?")
+	channel.say(t, "rita", "said to the first leader")
 
 	kubectl(t, "delete", "pod", first, "--wait=false")
 	second := leaderAfter(t, "relay", first)
 	t.Logf("%s led, then %s", first, second)
 	waitReady(t, "relay")
-	channel.say(t, "rita", "and now?")
+	channel.say(t, "rita", "said to the second leader")
 	sameChat(t, "relay", channel)
 }
 
-// leaderAfter waits until status names a leader other than the one before, and returns it.
+// leaderAfter waits until the status names a leader other than before, and returns it.
 func leaderAfter(t *testing.T, name, before string) string {
 	t.Helper()
 	var leader string
@@ -120,9 +120,9 @@ func TestDeleteRemovesThePodsAndKeepsTheClaim(t *testing.T) {
 		t.Errorf("the claim is being deleted or not bound: %+v", claim)
 	}
 
-	// A new bot of the same name finds its rows again. The line is not in the channel's last ones any more.
+	// A new bot of the same name finds its rows again. The channel's chat history no longer has the line.
 	for i := range 20 {
-		channel.say(t, "kim", fmt.Sprintf("nobody listens %d", i))
+		channel.say(t, "kim", fmt.Sprintf("said without a bot %d", i))
 	}
 	if err := cluster.client.Create(t.Context(), newBot("kept")); err != nil {
 		t.Fatal(err)
@@ -133,6 +133,6 @@ func TestDeleteRemovesThePodsAndKeepsTheClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(stored.Chat) == 0 || stored.Chat[0].Text != "remember me" {
-		t.Errorf("the old rows are not there: %+v", stored.Chat)
+		t.Errorf("the old rows are missing: %+v", stored.Chat)
 	}
 }

@@ -1,8 +1,8 @@
-// Package e2e runs the product as `make demo` installs it, on a real cluster, and looks at it from outside: the
-// CyTube server's own log on one side, the rows of the bot's database on the other.
+// Package e2e tests the product end to end, installed on a real cluster as `make demo` does it. It compares the CyTube
+// server's own log with the rows in the bot's database.
 //
-// It needs ROSEY_E2E: "local-cluster" starts a cluster of its own, "processes" runs only what needs no cluster, and
-// anything else is the path of a kubeconfig whose cluster has the images of the working tree.
+// It needs ROSEY_E2E: "local-cluster" starts a cluster with hack/cluster, "processes" runs only the tests that need no
+// cluster, and any other value is the path of a kubeconfig whose cluster has the images of the working tree.
 package e2e
 
 import (
@@ -34,10 +34,10 @@ const (
 	demoBot = "movienight"
 )
 
-// cluster is the one that all tests share.
+// cluster is shared by all tests.
 var cluster struct {
 	kubeconfig string
-	local      bool // it is of hack/cluster, whose other verbs can be used
+	local      bool // started by hack/cluster, so that its other commands can be used
 	config     *rest.Config
 	clientset  *kubernetes.Clientset
 	client     client.Client
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	where := os.Getenv("ROSEY_E2E")
 	if where == "" || where == "processes" {
-		return m.Run() // a test that needs a cluster says why it skips
+		return m.Run() // tests that need a cluster say why they skip
 	}
 	cluster.local = where == "local-cluster"
 	if cluster.local {
@@ -67,7 +67,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// start installs the demo on the cluster of a kubeconfig, or on a local one in which NetworkPolicies are in force.
+// start installs the demo on the cluster of a kubeconfig, or on a new local one that enforces NetworkPolicies.
 func start(where string) error {
 	arguments := []string{"up", "--seconds", "0", "--quiet-end"}
 	if !cluster.local {
@@ -77,7 +77,7 @@ func start(where string) error {
 		}
 		return connect(where)
 	}
-	// A run that was killed leaves its cluster behind, with whatever state it was in.
+	// A run that was killed may have left its cluster behind, in any state.
 	if err := demo("down", "--name", clusterName); err != nil {
 		return err
 	}
@@ -104,8 +104,8 @@ func demo(arguments ...string) error {
 	return nil
 }
 
-// inDirectory runs a program of the repository in one of its folders.
-func inDirectory(directory, name string, arguments ...string) error {
+// runInDirectory runs a program of the repository in one of its directories.
+func runInDirectory(directory, name string, arguments ...string) error {
 	program, err := filepath.Abs(filepath.Join(repository, name))
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func inDirectory(directory, name string, arguments ...string) error {
 	return nil
 }
 
-// localCluster runs a verb of hack/cluster and returns what it prints.
+// localCluster runs a command of hack/cluster and returns its output.
 func localCluster(arguments ...string) (string, error) {
 	command := exec.Command(filepath.Join(repository, "hack/cluster/cluster"), arguments...)
 	var stderr bytes.Buffer
@@ -146,15 +146,16 @@ func connect(kubeconfig string) error {
 	}
 	cluster.config = config
 	if cluster.clientset, err = kubernetes.NewForConfig(config); err != nil {
-		return fmt.Errorf("making a clientset: %w", err)
+		return fmt.Errorf("creating a clientset: %w", err)
 	}
 	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	return nil
 }
 
-// needLocalCluster skips a test that adds nodes or images, or needs NetworkPolicies to be in force.
+// needLocalCluster skips a test unless the cluster is a local one. Tests call it that add nodes or images, or need
+// enforced NetworkPolicies.
 func needLocalCluster(t *testing.T) {
 	t.Helper()
 	needCluster(t)
@@ -163,7 +164,7 @@ func needLocalCluster(t *testing.T) {
 	}
 }
 
-// needCluster skips a test where there is no cluster, and says how to have one.
+// needCluster skips a test if there is no cluster, and says how to provide one.
 func needCluster(t *testing.T) {
 	t.Helper()
 	if cluster.client == nil {

@@ -11,11 +11,11 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// A node is drained although everything on it has one replica. The bot goes to another node at once; the database
-// waits for the node that has its claim, says so, and is back with it.
+// A node can be drained although everything on it has one replica. The bot moves to another node at once; the database
+// waits for the node that has its claim, and the status reports it.
 func TestADrainIsNotBlockedBySingleReplicas(t *testing.T) {
 	needLocalCluster(t)
-	ofLocalCluster(t, "up", "--nodes", "2")
+	runLocalCluster(t, "up", "--nodes", "2")
 	kubectl(t, "cordon", "node1")
 	create(t, newBot("mover"))
 	waitReady(t, "mover")

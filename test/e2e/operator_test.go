@@ -13,7 +13,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// An operator that would run another image leaves what runs alone, and says so; going back takes it back.
+// After an upgrade to another image, running bots keep theirs and report the update; a rollback clears the report.
 func TestAnUpgradeRestartsNothingByItself(t *testing.T) {
 	needCluster(t)
 	create(t, newBot("steady"))
@@ -35,8 +35,8 @@ func TestAnUpgradeRestartsNothingByItself(t *testing.T) {
 	sameIdentities(t, "steady", before)
 }
 
-// Without an operator bots go on, one can be deleted, and an operator that comes back finds all as it was.
-func TestBotsOutliveTheOperator(t *testing.T) {
+// Without an operator, bots keep running and one can be deleted. A reinstalled operator does not restart them.
+func TestBotsRunWithoutTheOperator(t *testing.T) {
 	needCluster(t)
 	channel := cytubeChannel("orphan")
 	channel.join(t, "olga")
@@ -51,7 +51,7 @@ func TestBotsOutliveTheOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	helm(t, "uninstall", release, "--wait", "--timeout", "120s")
-	// Whatever fails from here on, the tests that follow need an operator.
+	// The following tests need an operator even if this one fails.
 	install := func() {
 		helm(t, "upgrade", "--install", release, "charts/rosey-operator", "--values", values,
 			"--wait", "--timeout", "120s")
@@ -64,7 +64,7 @@ func TestBotsOutliveTheOperator(t *testing.T) {
 	}()
 
 	kubectl(t, "get", "crd", "roseybots.rosey.dev")
-	channel.say(t, "olga", "does anybody still write this down?")
+	channel.say(t, "olga", "said without an operator")
 	sameChat(t, "orphan", channel)
 	kubectl(t, "delete", "roseybot", "ended", "--timeout=30s")
 	eventually(t, readyLimit, "the deleted bot's pods are gone", func(ctx context.Context) error {
@@ -80,7 +80,7 @@ func TestBotsOutliveTheOperator(t *testing.T) {
 
 	install()
 	installed = true
-	create(t, newBot("newcomer")) // the operator works again once this one is ready
+	create(t, newBot("newcomer")) // when it is ready, the operator works again
 	waitReady(t, "newcomer")
 	waitReady(t, "orphan")
 	sameIdentities(t, "orphan", before)

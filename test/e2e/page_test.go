@@ -7,21 +7,21 @@ import (
 	"testing"
 )
 
-// placeholders are the words in capitals that stand for the reader's own, and what they are in a test.
+// placeholders maps the words in capitals that stand for the reader's values to the values in a test.
 type placeholders map[string]string
 
 var placeholder = regexp.MustCompile(`\b(REGISTRY|TAG|NAME|POD)\b`)
 
-// pageScript returns what is run of a page, each line where it stands in the page, so that a shell's line numbers are
-// the page's. That is each block of sh that uses kubectl or helm, unless the comment "not run: REASON" stands before
-// it, and the comments that begin with a line "<!-- run", which do what a reader has done elsewhere.
+// pageScript returns the commands of a page as a script with the page's line numbers. It has each block of sh that uses
+// kubectl or helm, unless the comment "not run: REASON" precedes it, and the comments that begin with a line
+// "<!-- run", which contain preparations that the page does not show.
 func pageScript(page string, own placeholders) string {
 	var out []string
 	fill := func(line string) string {
 		return placeholder.ReplaceAllStringFunc(line, func(word string) string { return own[word] })
 	}
 	lines := strings.Split(page, "\n")
-	wanted := true // by the comment before a block
+	wanted := true // false after a comment "not run"
 	for at := 0; at < len(lines); at++ {
 		opening := strings.TrimSpace(lines[at])
 		out = append(out, "")
@@ -50,7 +50,7 @@ func pageScript(page string, own placeholders) string {
 	return strings.Join(out, "\n")
 }
 
-// closingOf is the line that ends the block or comment that a line opens; empty when it opens none.
+// closingOf returns the line that ends the block or comment that a line opens, or "" if it opens none.
 func closingOf(line string) string {
 	switch {
 	case line == "<!-- run":

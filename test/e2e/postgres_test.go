@@ -15,8 +15,8 @@ import (
 
 const postgresImage = "rosey.local/postgres:e2e"
 
-// Two services share one PostgreSQL database: every line is stored once, and either one's pod may go.
-func TestTwoServicesKeepRowsInPostgreSQL(t *testing.T) {
+// Two services share one PostgreSQL database: every line is stored once, also when one's pod is deleted.
+func TestTwoServicesShareAPostgreSQLDatabase(t *testing.T) {
 	needLocalCluster(t)
 	t.Parallel()
 	startPostgres(t)
@@ -47,7 +47,7 @@ func TestTwoServicesKeepRowsInPostgreSQL(t *testing.T) {
 	waitReady(t, "library")
 }
 
-// postgresLoaded gives the image to the cluster, once for all tests.
+// postgresLoaded builds the image and loads it into the cluster, once for all tests.
 var postgresLoaded = sync.OnceValue(func() error {
 	folder, err := os.MkdirTemp("", "rosey-e2e-")
 	if err != nil {
@@ -69,7 +69,7 @@ func loadPostgres(t *testing.T) {
 	}
 }
 
-// startPostgres runs a server in the demo's namespace, with its URL in the Secret postgres.
+// startPostgres runs a PostgreSQL server in the demo's namespace, with its URL in the Secret postgres.
 func startPostgres(t *testing.T) {
 	t.Helper()
 	loadPostgres(t)

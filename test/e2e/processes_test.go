@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// What `make demo` shows where a machine allows no cluster: the same bot and its rows, and no trace afterwards.
+// On a machine that cannot run a cluster, `make demo` shows the same bot and its rows, and leaves nothing behind.
 func TestDemoAsPlainProcesses(t *testing.T) {
 	if os.Getenv("ROSEY_E2E") == "" {
-		t.Skip("starts servers on fixed ports of this machine: set ROSEY_E2E")
+		t.Skip("starts servers on fixed ports of this machine: set ROSEY_E2E to run it")
 	}
 	state := t.TempDir()
 	run := func(arguments ...string) string {
@@ -45,7 +45,7 @@ func TestDemoAsPlainProcesses(t *testing.T) {
 	}
 }
 
-// processesOf are the running processes whose program lies below a directory.
+// processesOf returns the running processes whose program is below a directory.
 func processesOf(t *testing.T, directory string) (pids []string) {
 	t.Helper()
 	programs, err := filepath.Glob("/proc/[0-9]*/exe")

@@ -15,8 +15,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// The account gets another password: first the CyTube server knows it, and the bot says what is wrong; then the Secret
-// has it too, and the bot is back with the same process.
+// The account gets a new password. While only the CyTube server has it, the bot reports a refused login. After the
+// Secret has it too, the same process logs in.
 func TestARotatedPasswordNeedsNoRestart(t *testing.T) {
 	needCluster(t)
 	waitReady(t, demoBot)
@@ -43,7 +43,7 @@ func setSecret(t *testing.T, name, key, value string) {
 	}
 }
 
-// restartCyTube lets the server read its accounts anew: it does so at its start.
+// restartCyTube restarts the server, which reads its accounts only when it starts.
 func restartCyTube(t *testing.T) {
 	t.Helper()
 	scaleDeployment(t, "cytube", 0)
@@ -52,7 +52,7 @@ func restartCyTube(t *testing.T) {
 	waitScaled(t, "cytube", 1)
 }
 
-// waitScaled waits until a Deployment has so many pods and each is ready.
+// waitScaled waits until a Deployment has the given number of pods and all are ready.
 func waitScaled(t *testing.T, name string, replicas int32) {
 	t.Helper()
 	eventually(t, readyLimit, fmt.Sprintf("%s has %d pods", name, replicas), func(ctx context.Context) error {

@@ -23,16 +23,16 @@ const (
 	operatorNamespace = "rosey-system"
 )
 
-// programs is the directory with kubectl and helm.
+// programs returns the directory with kubectl and helm.
 var programs = sync.OnceValues(func() (string, error) { return localCluster("bin") })
 
-// kubectl runs a command as a person would, in the demo's namespace.
+// kubectl runs a command in the demo's namespace.
 func kubectl(t *testing.T, arguments ...string) {
 	t.Helper()
 	kubectlWith(t, "", arguments...)
 }
 
-// kubectlWith gives the command its standard input.
+// kubectlWith runs a command with input as its standard input.
 func kubectlWith(t *testing.T, input string, arguments ...string) {
 	t.Helper()
 	if _, err := tool(t, "kubectl", input, append([]string{"--namespace", namespace}, arguments...)...); err != nil {
@@ -49,7 +49,7 @@ func helm(t *testing.T, arguments ...string) string {
 	return out
 }
 
-// tool runs one of the cluster's programs in the repository's folder. An error has the program's own words.
+// tool runs kubectl or helm in the repository's directory. An error includes the program's standard error.
 func tool(t *testing.T, name, input string, arguments ...string) (string, error) {
 	t.Helper()
 	bin, err := programs()
@@ -68,8 +68,8 @@ func tool(t *testing.T, name, input string, arguments ...string) (string, error)
 	return stdout.String(), nil
 }
 
-// ofLocalCluster runs a verb of hack/cluster.
-func ofLocalCluster(t *testing.T, verb string, arguments ...string) {
+// runLocalCluster runs a command of hack/cluster for the tests' cluster.
+func runLocalCluster(t *testing.T, verb string, arguments ...string) {
 	t.Helper()
 	arguments = append([]string{verb, "--name", clusterName}, arguments...)
 	if _, err := localCluster(arguments...); err != nil {
@@ -77,15 +77,16 @@ func ofLocalCluster(t *testing.T, verb string, arguments ...string) {
 	}
 }
 
-// makeNamespace makes one that enforces the restricted Pod Security Standard, and removes it when the test ends.
-func makeNamespace(t *testing.T, name string, labels map[string]string) {
+// createNamespace creates a namespace that enforces the restricted Pod Security Standard, and removes it when the test
+// ends.
+func createNamespace(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
 	maps.Copy(space.Labels, labels)
 	if err := cluster.client.Create(t.Context(), space); err != nil {
-		t.Fatalf("making namespace %s: %v", name, err)
+		t.Fatalf("creating namespace %s: %v", name, err)
 	}
 	removeAtEnd(t, name)
 }
@@ -95,7 +96,7 @@ func removeAtEnd(t *testing.T, name string) {
 	t.Helper()
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own is over
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's context has ended
 		defer cancel()
 		if err := cluster.client.Delete(ctx, space); client.IgnoreNotFound(err) != nil {
 			t.Errorf("deleting namespace %s: %v", name, err)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// eventually tries check until it returns nil. When time is over the test ends with the last error, which says what
-// was still wrong.
+// eventually retries check until it returns nil. After limit, the test fails with the last error.
 func eventually(t *testing.T, limit time.Duration, what string, check func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -21,13 +20,13 @@ func eventually(t *testing.T, limit time.Duration, what string, check func(ctx c
 		if err == nil {
 			return
 		}
-		// Near the end the client itself gives up, which says nothing about what is waited for.
+		// Near the deadline the client itself gives up; that error would hide the cause.
 		if ctx.Err() == nil && !strings.Contains(err.Error(), "would exceed context deadline") {
 			last = err
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not after %s: %v", what, limit, last)
+			t.Fatalf("%s: not within %s: %v", what, limit, last)
 		case <-tick.C:
 		}
 	}

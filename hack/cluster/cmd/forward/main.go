@@ -2,8 +2,8 @@
 // the two. A socket belongs to the namespace it was opened in, whichever process uses it. So the listener is opened
 // outside, inherited as an open file, and served by a process inside, which dials from there:
 //
-//	forward listen PORTFILE COMMAND [ARG…]   listens on a free port of 127.0.0.1, writes the port to PORTFILE and executes
-//	                                         COMMAND, which inherits the listener as file descriptor 3
+//	forward listen PORTFILE COMMAND [ARG…]   listens on a free port of 127.0.0.1, writes the port to PORTFILE and
+//	                                         executes COMMAND, which inherits the listener as file descriptor 3
 //	forward serve HOST:PORT                  accepts on file descriptor 3 and copies to and from HOST:PORT
 //
 // The serving process is in the cluster's process namespace, so it ends with the cluster.

@@ -33,8 +33,8 @@ func serve(ctx context.Context, target string) error {
 	}
 }
 
-// forward copies in both directions until both sides have closed, or ctx ends. If the target cannot be reached, it closes
-// the client's connection, and the client reports the error.
+// forward copies in both directions until both sides have closed, or ctx ends. If the target cannot be reached, it
+// closes the client's connection, and the client reports the error.
 func forward(ctx context.Context, client net.Conn, target string) {
 	defer func() { _ = client.Close() }()
 	server, err := new(net.Dialer).DialContext(ctx, "tcp", target)

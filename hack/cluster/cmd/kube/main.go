@@ -2,7 +2,8 @@
 // kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl. The name of its file selects the program (a
 // link named kubelet runs the kubelet), or else its first argument.
 //
-// One binary shares most of the code: it has 160 MB, while seven separate ones have 538 MB and take twice as long to link.
+// One binary shares most of the code: it has 160 MB, while seven separate ones have 538 MB and take twice as long to
+// link.
 package main
 
 import (

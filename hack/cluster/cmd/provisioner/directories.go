@@ -55,8 +55,8 @@ func (d directories) Delete(_ context.Context, pv *corev1.PersistentVolume) erro
 	return nil
 }
 
-// makeWritableForAll creates a directory that every user may write to: without fsGroup a pod could not write to a volume
-// of root's. The umask restricts the mode given to MkdirAll, hence the second call.
+// makeWritableForAll creates a directory that every user may write to: without fsGroup a pod could not write to a
+// volume of root's. The umask restricts the mode given to MkdirAll, hence the second call.
 func makeWritableForAll(dir string) error {
 	//nolint:gosec // writable for all on purpose, see above
 	if err := os.MkdirAll(dir, 0o777); err != nil {
