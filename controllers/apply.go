@@ -26,9 +26,9 @@ import (
 )
 
 const (
-	// fieldOwner owns every field that the operator writes.
+	// fieldOwner is the field manager of every field that the operator writes.
 	fieldOwner = client.FieldOwner("rosey-operator")
-	// scaleOwner owns the number of replicas until an autoscaler sets it.
+	// scaleOwner is the field manager of the number of replicas until an autoscaler sets it.
 	scaleOwner = client.FieldOwner("rosey-operator-scale")
 	// desiredHashAnnotation is a hash of the object as it was last written. It changes when a field is no longer
 	// desired, which a comparison of the desired fields with the live object cannot see.
@@ -71,7 +71,7 @@ func (a *applied) problem(component manifests.Component) *problem {
 }
 
 // apply writes the desired objects that differ from the live ones, and deletes objects that are no longer desired. If
-// an object of one component cannot be used, the objects after it are not written, but those of the other component are.
+// an object of one component cannot be used, the ones after it are not written, but those of the other component are.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}}
 	if found := checkSharedOwner(bot, observed.Owner); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
@@ -81,8 +81,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	}
 	desired, err := r.Build(bot, r.Params, observed.Observed)
 	if err != nil {
-		result.err = err
-		return result
+		return applied{err: err}
 	}
 	desired, result.updates = manifests.Pin(bot, desired, observed.Observed)
 	for _, next := range desired {
@@ -221,7 +220,7 @@ func (r *Reconciler) prune(
 		if isClaim || isDesired[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
-		// Without the UID, a new object of the same name that belongs to somebody else could be deleted.
+		// Without the UID, this could delete a new object of the same name that does not belong to the RoseyBot.
 		err := r.Client.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())},
 			client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if client.IgnoreNotFound(err) != nil {
@@ -282,7 +281,7 @@ func (r *Reconciler) update(
 ) error {
 	current, err := r.readLive(ctx, desired)
 	if err != nil || current.GetUID() != live.GetUID() {
-		return err // another object has replaced it; the next reconcile checks whom that belongs to
+		return err // another object has replaced it; the next reconcile checks its owner
 	}
 	if err := r.prepareDeployment(ctx, desired, current); err != nil {
 		return err
@@ -290,8 +289,8 @@ func (r *Reconciler) update(
 	if err := r.upgradeManagedFields(ctx, current); err != nil {
 		return err
 	}
-	// Without the UID, the apply would create an object that was deleted in the meantime, whose name may by then belong
-	// to somebody else.
+	// Without the UID, the apply would create the object again if it was deleted in the meantime, or change another
+	// object of the same name.
 	content.SetUID(live.GetUID())
 	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
 	if err != nil {
@@ -302,8 +301,8 @@ func (r *Reconciler) update(
 
 // prepareDeployment changes what an apply cannot change about a Deployment:
 //
-//   - If somebody set the strategy to RollingUpdate, the API server added parameters that have no owner. An apply would
-//     leave them, and the API server refuses them beside Recreate.
+//   - If a user set the strategy to RollingUpdate, the API server added parameters that have no field owner. An apply
+//     would leave them, and the API server rejects them together with Recreate.
 //   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
 //     drops it falls back to its default, which is 1 replica.
 func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
@@ -313,7 +312,7 @@ func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client
 		return nil
 	}
 	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
-		// The resourceVersion makes this a conflict if somebody has changed the Deployment since it was read.
+		// The resourceVersion makes this a conflict if the Deployment has changed since it was read.
 		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
 			now.ResourceVersion, spec)
 		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)

@@ -30,21 +30,32 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 	if condition := podCause(pod, name); condition != nil {
 		return condition
 	}
-	result, probed := in.reports[component]
+	report, missing := reportOf(in, component)
 	switch {
-	case !probed:
-		return conditionFalse(string(status.ReasonStarting), fmt.Sprintf("the %s is starting", name))
-	case result.err != nil:
-		return conditionUnknown(fmt.Sprintf("the %s is not ready and does not report why: %v", name, result.err))
-	case result.report.Ready:
+	case missing != nil:
+		return missing
+	case report.Ready:
 		return conditionFalse(string(status.ReasonStarting),
 			fmt.Sprintf("the %s reports that it is ready; its readiness probe has not succeeded yet", name))
 	}
-	return conditionFalse(translateReason(in, result.report.Reason, result.report.Message))
+	return conditionFalse(translateReason(in, report.Reason, report.Message))
 }
 
-// claimCause returns the reason in a claim for which a pod cannot start, or nil. A claim may also be pending because its pod
-// has no node yet, so the message of the scheduler decides.
+// reportOf returns the report of a component, or the condition that says why there is none.
+func reportOf(in statusInput, component manifests.Component) (report status.Report, missing *metav1.Condition) {
+	name := displayName[component]
+	result, probed := in.reports[component]
+	switch {
+	case !probed:
+		return report, conditionFalse(string(status.ReasonStarting), fmt.Sprintf("the %s is starting", name))
+	case result.err != nil:
+		return report, conditionUnknown(fmt.Sprintf("the %s does not report its status: %v", name, result.err))
+	}
+	return result.report, nil
+}
+
+// claimCause returns the reason in a claim for which a pod cannot start, or nil. A claim may also be pending because
+// its pod has no node yet, so the message of the scheduler decides.
 func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Condition {
 	if claim == nil {
 		return nil

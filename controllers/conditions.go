@@ -111,17 +111,14 @@ func checked(in statusInput, name status.CheckName, ok *metav1.Condition) *metav
 	if condition := stopped(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
-	if pod := in.observed.newestPod(manifests.Bot); pod == nil || !podRunning(pod) {
+	if running, _ := podRunning(in.observed.newestPod(manifests.Bot)); !running {
 		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}
-	result, probed := in.reports[manifests.Bot]
-	switch {
-	case !probed:
-		return conditionFalse(string(status.ReasonStarting), "the bot is starting")
-	case result.err != nil:
-		return conditionUnknown("the bot does not report its status: " + result.err.Error())
+	report, missing := reportOf(in, manifests.Bot)
+	if missing != nil {
+		return missing
 	}
-	for _, check := range result.report.Checks {
+	for _, check := range report.Checks {
 		switch {
 		case check.Name != name:
 			continue

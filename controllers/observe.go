@@ -122,23 +122,20 @@ func (o observed) add(item runtime.Object) error {
 	return nil
 }
 
-// findClaimHolders notes, for each component, a pod that mounts the claim: of several the first by name, so that a
-// message with its name stays the same.
+// findClaimHolders sets, for each component, a pod that mounts the claim: the first by name if there are several, so
+// that a message with its name stays the same.
 func (o observed) findClaimHolders(claimName string) {
 	for component, pods := range o.pods {
 		for i := range pods {
 			pod, holder := &pods[i], o.ClaimHolders[component]
-			if !podEnded(pod) && mountsClaim(pod, claimName) && (holder == "" || pod.Name < holder) {
+			mounts := slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
+				return volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == claimName
+			})
+			if mounts && !podEnded(pod) && (holder == "" || pod.Name < holder) {
 				o.ClaimHolders[component] = pod.Name
 			}
 		}
 	}
-}
-
-func mountsClaim(pod *corev1.Pod, name string) bool {
-	return slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
-		return volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == name
-	})
 }
 
 // newestPod returns the pod of a component whose state explains the component's: the youngest of those that are not
@@ -186,18 +183,18 @@ func podCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1
 	return corev1.PodCondition{}
 }
 
-// podRunning reports whether a container of a pod runs.
-func podRunning(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
-		return status.State.Running != nil
-	})
-}
-
-// podStarted reports whether a container of a pod runs and has passed its startup probe.
-func podStarted(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
-		return status.State.Running != nil && ptr.Deref(status.Started, false)
-	})
+// podRunning reports whether a container of a pod runs, and whether it has also passed its startup probe. The pod may
+// be nil.
+func podRunning(pod *corev1.Pod) (running, started bool) {
+	if pod == nil {
+		return false, false
+	}
+	for i := range pod.Status.ContainerStatuses {
+		container := &pod.Status.ContainerStatuses[i]
+		running = running || container.State.Running != nil
+		started = started || container.State.Running != nil && ptr.Deref(container.Started, false)
+	}
+	return running, started
 }
 
 // maxReportSize limits the memory that an image chosen by a user can make the operator use.
@@ -226,7 +223,8 @@ func (r *Reconciler) probe(
 	for _, component := range manifests.Components(bot) {
 		pod := observed.newestPod(component)
 		needsLeader := component == manifests.Bot && manifests.Standby(bot)
-		if pod == nil || podReady(pod) && !needsLeader || !podStarted(pod) || pod.Status.PodIP == "" {
+		_, started := podRunning(pod)
+		if !started || pod.Status.PodIP == "" || podReady(pod) && !needsLeader {
 			continue
 		}
 		address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))

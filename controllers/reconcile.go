@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -102,12 +101,15 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// SetupWithManager starts a reconcile whenever a RoseyBot, or an object that carries a RoseyBot's label, changes. A
-// change of the status counts too: a reconcile may have read an older status from the cache, and the reconcile that the
-// newer one starts corrects what the first one wrote.
+const sharedFromIndex = "sharedFrom"
+
+// SetupWithManager starts a reconcile whenever a RoseyBot, an object that carries a RoseyBot's label, or the owner of a
+// shared database service changes. A change of the status counts too: a reconcile may have read an older status from
+// the cache, and the reconcile that the newer one starts corrects what the first one wrote.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	controllerBuilder := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.RoseyBot{}).
+		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers)).
 		WithOptions(controller.Options{
 			// A reconcile may wait for a pod that does not answer; others must not wait behind it.
 			MaxConcurrentReconciles: 4,
@@ -117,10 +119,12 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	for _, kind := range kinds {
 		controllerBuilder.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(requestForLabel))
 	}
-	if err := r.watchSharedOwners(ctx, manager, controllerBuilder); err != nil {
-		return err
-	}
-	if err := controllerBuilder.Complete(r); err != nil {
+	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,
+		func(object client.Object) []string {
+			bot, _ := object.(*v1alpha1.RoseyBot)
+			return []string{manifests.SharedFrom(bot)}
+		})
+	if err = errors.Join(err, controllerBuilder.Complete(r)); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return nil
@@ -135,24 +139,7 @@ func requestForLabel(_ context.Context, object client.Object) []reconcile.Reques
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
 }
 
-const sharedFromIndex = "sharedFrom"
-
-// watchSharedOwners starts a reconcile of every RoseyBot that shares the database service of one that changes.
-func (r *Reconciler) watchSharedOwners(ctx context.Context, manager ctrl.Manager, to *builder.Builder) error {
-	to.Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers))
-	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,
-		func(object client.Object) []string {
-			if bot, ok := object.(*v1alpha1.RoseyBot); ok && manifests.SharedFrom(bot) != "" {
-				return []string{manifests.SharedFrom(bot)}
-			}
-			return nil
-		})
-	if err != nil {
-		return fmt.Errorf("indexing RoseyBots by database.sharedFrom: %w", err)
-	}
-	return nil
-}
-
+// requestsForSharers returns a request for each RoseyBot that shares the database service of owner.
 func (r *Reconciler) requestsForSharers(ctx context.Context, owner client.Object) (requests []reconcile.Request) {
 	bots := &v1alpha1.RoseyBotList{}
 	_ = r.Client.List(ctx, bots, client.InNamespace(owner.GetNamespace()),

@@ -52,7 +52,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leader(in)
 	for _, condition := range conditions {
-		condition.Message = status.OneLine(condition.Message, maxMessageLength)
+		condition.Message = status.OneLine(condition.Message, 300) // fits in an event; parts of it come from pods
 		condition.ObservedGeneration, condition.LastTransitionTime = in.bot.Generation, metav1.NewTime(now)
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
@@ -112,10 +112,6 @@ func leader(in statusInput) string {
 	}
 	return ""
 }
-
-// maxMessageLength is the number of characters at which a condition's message is cut. It is more than anybody reads,
-// and fits in an event.
-const maxMessageLength = 300
 
 // writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed.
 func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {

@@ -265,7 +265,7 @@ func TestSilentProcessIsUnknownAndNeverFalse(t *testing.T) {
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
 	newPod(t, bot, manifests.Bot, runningPod(newAddress(), false))
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionBotAvailable, "Unknown", "StatusUnknown", "does not report why: connection refused"},
+		expected{v1alpha1.ConditionBotAvailable, "Unknown", "StatusUnknown", "not report its status: connection refused"},
 		expected{v1alpha1.ConditionChannelJoined, "Unknown", "StatusUnknown", "report its status: connection refused"},
 		expected{v1alpha1.ConditionReady, "Unknown", "StatusUnknown", "connection refused"},
 	)

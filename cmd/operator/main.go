@@ -1,4 +1,6 @@
-// Command operator runs RoseyBots in a Kubernetes cluster.
+// Command operator is the Kubernetes operator for RoseyBots. It runs the reconciler of package controllers and serves
+// metrics and health checks. All settings are flags; the Kubernetes API comes from --kubeconfig, $KUBECONFIG, the
+// ServiceAccount of the pod or ~/.kube/config.
 package main
 
 import (
@@ -35,7 +37,7 @@ func main() {
 	}
 }
 
-// run is main without the process: it ends when the context does, or with the first error.
+// run is main without access to the process. It returns when ctx is done, or with the first error.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	options, err := parseFlags(args, stderr)
 	if err != nil {
@@ -45,17 +47,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
-	logger, err := newLogger(stderr, options.logLevel)
-	if err != nil {
-		return err
-	}
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: options.logLevel}))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 	kubernetes, err := ctrl.GetConfig()
 	if err != nil {
-		return fmt.Errorf("finding the Kubernetes API: %w", err)
+		return fmt.Errorf("finding the configuration of the Kubernetes API: %w", err)
 	}
-	// The API server's priority and fairness limits us; a limit of our own only delays the answer to many changes.
+	// The API server limits clients by its priority and fairness. A second limit here would only delay reconciles.
 	kubernetes.QPS = -1
 	manager, err := newManager(ctx, kubernetes, options)
 	if err != nil {
@@ -63,22 +62,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	collector := controllers.NewCollector(manager.GetClient())
 	if err := metrics.Registry.Register(collector); err != nil {
-		return fmt.Errorf("registering the metrics of RoseyBots: %w", err)
+		return fmt.Errorf("registering metrics: %w", err)
 	}
 	defer metrics.Registry.Unregister(collector)
-	logger.Info("starting", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
+	logger.Info("starting the operator", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
 	if err := manager.Start(ctx); err != nil {
-		return fmt.Errorf("running: %w", err)
+		return fmt.Errorf("running the operator: %w", err)
 	}
 	return nil
-}
-
-func newLogger(output io.Writer, level string) (logr.Logger, error) {
-	var minimum slog.Level
-	if err := minimum.UnmarshalText([]byte(level)); err != nil {
-		return logr.Logger{}, fmt.Errorf("--log-level is %q, expected debug, info, warn or error", level)
-	}
-	return logr.FromSlogHandler(slog.NewJSONHandler(output, &slog.HandlerOptions{Level: minimum})), nil
 }
 
 func newManager(ctx context.Context, kubernetes *rest.Config, options options) (ctrl.Manager, error) {
@@ -89,7 +80,7 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	options.manager.Scheme = scheme
 	options.manager.Cache = controllers.CacheOptions(options.watchedNamespaces)
 	options.manager.LeaderElectionID = "rosey-operator"
-	// The process ends with the manager, so the next leader need not wait for the Lease to run out.
+	// This is safe because the process exits with the manager. The next leader need not wait until the Lease expires.
 	options.manager.LeaderElectionReleaseOnCancel = true
 	manager, err := ctrl.NewManager(kubernetes, options.manager)
 	if err != nil {
@@ -107,51 +98,51 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	return manager, nil
 }
 
-// The environment's places for --runtime-image and --namespace.
+// Environment variables with the defaults of --runtime-image and --namespace.
 const imageVariable, namespaceVariable = "ROSEY_IMAGE", "POD_NAMESPACE"
 
 type options struct {
 	manager           ctrl.Options
 	runtimeImage      string
 	watchedNamespaces []string
-	logLevel          string
+	logLevel          slog.Level
 	printVersion      bool
 }
 
-// parseFlags says what is wrong with the arguments in one error.
+// parseFlags parses the arguments. Its errors have one line; --help prints the flags to output.
 func parseFlags(args []string, output io.Writer) (options, error) {
 	var parsed options
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // a wrong flag is one line, not the whole list of flags
+	flags.SetOutput(io.Discard) // do not print all flags after an error
 	clientconfig.RegisterFlags(flags)
 	flags.StringVar(&parsed.manager.Metrics.BindAddress, "metrics-bind-address", ":8080",
-		"where to serve Prometheus metrics over HTTP; 0 switches them off")
+		"`address` at which Prometheus metrics are served over HTTP; 0 disables them")
 	flags.StringVar(&parsed.manager.HealthProbeBindAddress, "health-probe-bind-address", ":8081",
-		"where to serve /healthz and /readyz over HTTP")
+		"`address` at which /healthz and /readyz are served over HTTP")
 	flags.BoolVar(&parsed.manager.LeaderElection, "leader-elect", false,
-		"work only while holding a Lease, so that several operators can stand by")
+		"use leader election, so that only one of several replicas is active")
 	flags.StringVar(&parsed.manager.LeaderElectionNamespace, "namespace", os.Getenv(namespaceVariable),
-		"namespace the operator runs in: for its Lease, and let in by network policies; default: $"+namespaceVariable)
+		"`namespace` of the operator, with its Lease; network policies of bots admit it; default: $"+namespaceVariable)
 	flags.StringVar(&parsed.runtimeImage, "runtime-image", os.Getenv(imageVariable),
-		"image of bots and database services whose RoseyBot names none; default: $"+imageVariable)
-	flags.Func("watch-namespaces", "namespaces to look after, separated by commas; default: all", func(list string) error {
+		"container `image` of bots and database services, unless spec.image is set; default: $"+imageVariable)
+	flags.Func("watch-namespaces", "comma-separated `namespaces` to watch; default: all", func(list string) error {
 		parsed.watchedNamespaces = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 		return nil
 	})
-	flags.StringVar(&parsed.logLevel, "log-level", "info", "debug, info, warn or error")
-	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and end")
+	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
+	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(output)
 			flags.PrintDefaults()
 		}
-		return options{}, fmt.Errorf("reading the flags: %w", err)
+		return options{}, fmt.Errorf("parsing the flags: %w", err)
 	}
 	switch {
 	case flags.NArg() > 0:
-		return options{}, fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
+		return options{}, fmt.Errorf("unexpected argument %q: the operator takes only flags", flags.Arg(0))
 	case parsed.runtimeImage == "" && !parsed.printVersion:
-		return options{}, errors.New("--runtime-image or $" + imageVariable + " is required: the image of the bots")
+		return options{}, errors.New("--runtime-image or $" + imageVariable + " is required: the container image of the bots")
 	}
 	return parsed, nil
 }

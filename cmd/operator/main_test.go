@@ -38,8 +38,8 @@ func TestWrongArgumentsAreNamedInOneLine(t *testing.T) {
 		"no image":      {nil, "--runtime-image or $ROSEY_IMAGE is required"},
 		"unknown flag":  {[]string{"--nope"}, "-nope"},
 		"argument":      {[]string{image, "now"}, `unexpected argument "now"`},
-		"log level":     {[]string{image, "--log-level=loud"}, `--log-level is "loud", expected debug, info, warn or error`},
-		"no Kubernetes": {[]string{image}, "finding the Kubernetes API"},
+		"log level":     {[]string{image, "--log-level=loud"}, `invalid value "loud" for flag -log-level`},
+		"no Kubernetes": {[]string{image}, "finding the configuration of the Kubernetes API"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

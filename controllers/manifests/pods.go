@@ -196,23 +196,28 @@ func claim(bot *v1alpha1.RoseyBot, observed Observed) *corev1.PersistentVolumeCl
 // configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
 // of a setting restarts only the component that reads it.
 func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
-	contents := map[string]config.Config{config.BotFile: botConfig(bot, owner)}
-	if HasService(bot) {
-		contents[config.DatabaseFile] = commonConfig(bot, owner, Database)
-	}
 	files := map[string]string{}
-	for name, content := range contents {
-		text, err := yaml.Marshal(content)
+	for _, component := range Components(bot) {
+		text, err := yaml.Marshal(componentConfig(bot, owner, component))
 		if err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", name, err)
+			return nil, fmt.Errorf("encoding %s: %w", configFile[component], err)
 		}
-		files[name] = string(text)
+		files[configFile[component]] = string(text)
 	}
 	return files, nil
 }
 
-func botConfig(bot, owner *v1alpha1.RoseyBot) config.Config {
-	content := commonConfig(bot, owner, Bot)
+func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
+	content := config.Config{
+		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
+		Mode:     strings.ToLower(string(bot.Spec.Mode)),
+		NATS:     natsConfig(bot, owner),
+		Database: databaseConfig(bot, component),
+		LogLevel: bot.Spec.LogLevel,
+	}
+	if component != Bot {
+		return content
+	}
 	content.Standby = Standby(bot)
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
@@ -224,17 +229,6 @@ func botConfig(bot, owner *v1alpha1.RoseyBot) config.Config {
 		}
 	}
 	return content
-}
-
-// commonConfig returns the settings that both components read.
-func commonConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
-	return config.Config{
-		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
-		Mode:     strings.ToLower(string(bot.Spec.Mode)),
-		NATS:     natsConfig(bot, owner),
-		Database: databaseConfig(bot, component),
-		LogLevel: bot.Spec.LogLevel,
-	}
 }
 
 func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
