@@ -50,12 +50,11 @@ func (h *Handler) queue(j job) {
 
 // Run executes commands one after the other until ctx ends.
 func (h *Handler) Run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case j := <-h.jobs:
 			h.perform(ctx, j)
 		case <-ctx.Done():
-			return
 		}
 	}
 }
