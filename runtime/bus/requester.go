@@ -33,8 +33,8 @@ type Requester struct {
 	onAbsent func()
 }
 
-// NewRequester returns a Requester. onAbsent, which may be nil, is called when a request found no service; pass
-// Publisher.ServiceAbsent.
+// NewRequester returns a Requester. onAbsent, which may be nil, is called when nobody serves OutboundGet, which every
+// service does; not every one serves the queries. Pass Publisher.ServiceAbsent.
 func NewRequester(conn *Conn, subjects Subjects, onAbsent func()) *Requester {
 	return &Requester{conn: conn, subjects: subjects, onAbsent: onAbsent}
 }
@@ -47,7 +47,7 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
 	reply, err := r.request(ctx, suffix, data)
-	if errors.Is(err, ErrNoService) && r.onAbsent != nil {
+	if suffix == OutboundGet && errors.Is(err, ErrNoService) && r.onAbsent != nil {
 		r.onAbsent()
 	}
 	if err != nil {

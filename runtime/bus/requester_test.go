@@ -27,8 +27,12 @@ func TestRequest(t *testing.T) {
 	}
 
 	_, err := ask(t.Context())
-	if !errors.Is(err, bus.ErrNoService) || !errors.Is(err, nats.ErrNoResponders) || absent.Load() != 1 {
+	if !errors.Is(err, bus.ErrNoService) || !errors.Is(err, nats.ErrNoResponders) || absent.Load() != 0 {
 		t.Errorf("nobody there: %v, absent reported %d times", err, absent.Load())
+	}
+	err = requester.Request(t.Context(), bus.OutboundGet, bus.OutboundGetRequest{}, new([]bus.OutboundMessage))
+	if !errors.Is(err, bus.ErrNoService) || absent.Load() != 1 {
+		t.Errorf("nobody serves outbound.get: %v, absent reported %d times", err, absent.Load())
 	}
 
 	var reply atomic.Pointer[string]
@@ -69,6 +73,6 @@ func TestRequest(t *testing.T) {
 		t.Errorf("no connection: %v", err)
 	}
 	if absent.Load() != 1 {
-		t.Errorf("absent reported %d times, want once: only the first request found nobody", absent.Load())
+		t.Errorf("absent reported %d times, want once: only one request found no service", absent.Load())
 	}
 }
