@@ -139,7 +139,8 @@ func (c *Conn) reconnectDelay(attempts int) time.Duration {
 			c.state.onAttemptFailed(err)
 		}
 	}
-	return minReconnectDelay + backoff.Jitter(min(minReconnectDelay<<min(attempts, 3), maxReconnectDelay-minReconnectDelay))
+	random := min(minReconnectDelay<<min(attempts, 3), maxReconnectDelay-minReconnectDelay)
+	return minReconnectDelay + backoff.Jitter(random)
 }
 
 // Check returns the state of the connection as status.NATSCheck.

@@ -124,7 +124,7 @@ func TestConnNamesTheCause(t *testing.T) {
 	}
 }
 
-// listen answers connections on loopback with serve, until the test ends.
+// listen accepts connections on loopback and calls serve for each, until the test ends.
 func listen(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -186,7 +186,7 @@ func TestRefusedCredentialsAreNamedAndNeverShown(t *testing.T) {
 	}
 }
 
-// refusedAndQuiet waits until the refusal is known and then for more attempts, which must change nothing.
+// refusedAndQuiet waits for the refusal and then for more attempts, which must not change the check.
 func refusedAndQuiet(t *testing.T, nats *natstest.Server, conn *bus.Conn) {
 	t.Helper()
 	check := waitForReason(t, conn.Check, status.ReasonNATSRefused)
@@ -255,7 +255,7 @@ func TestCloseEndsTheConnection(t *testing.T) {
 	}
 }
 
-// syncBuffer takes log lines from several goroutines.
+// syncBuffer is a bytes.Buffer for concurrent use.
 type syncBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

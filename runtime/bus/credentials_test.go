@@ -24,7 +24,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// secret is a folder as the kubelet mounts a Secret: files are links through ..data, which is replaced at once.
+// secret is a directory like a mounted Secret: its files are links through ..data, which the kubelet replaces
+// atomically.
 type secret struct {
 	t     *testing.T
 	dir   string
@@ -64,8 +65,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// way is one way to log in: the server's side of it, and good and bad files.
-type way struct {
+// loginMethod is a way to log in: how the server is configured, and files with valid and invalid credentials.
+type loginMethod struct {
 	serve     func(*server.Options)
 	good, bad files
 }
@@ -91,17 +92,17 @@ func newUserKey(t *testing.T) nkeys.KeyPair {
 	return pair
 }
 
-func nkeyWay(t *testing.T) way {
+func nkeyMethod(t *testing.T) loginMethod {
 	t.Helper()
 	known := newUserKey(t)
-	return way{
+	return loginMethod{
 		serve: func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: publicOf(t, known)}} },
 		good:  files{"nkey": seedOf(t, known) + "\n"}, bad: files{"nkey": seedOf(t, newUserKey(t))},
 	}
 }
 
-// credsWay has an operator, an account and users with JWTs.
-func credsWay(t *testing.T) way {
+// credsMethod returns an operator, an account and users with JWTs.
+func credsMethod(t *testing.T) loginMethod {
 	t.Helper()
 	operatorKey, err := nkeys.CreateOperator()
 	must(t, err)
@@ -118,21 +119,21 @@ func credsWay(t *testing.T) way {
 		must(t, err)
 		return string(file)
 	}
-	stranger, err := nkeys.CreateAccount()
+	other, err := nkeys.CreateAccount()
 	must(t, err)
-	return way{
+	return loginMethod{
 		serve: func(o *server.Options) {
 			o.TrustedKeys = []string{publicOf(t, operatorKey)}
 			resolver := &server.MemAccResolver{}
 			must(t, resolver.Store(publicOf(t, accountKey), accountJWT))
 			o.AccountResolver = resolver
 		},
-		good: files{"nats.creds": creds(accountKey)}, bad: files{"nats.creds": creds(stranger)},
+		good: files{"nats.creds": creds(accountKey)}, bad: files{"nats.creds": creds(other)},
 	}
 }
 
-func TestEveryWayToLogIn(t *testing.T) {
-	for name, way := range map[string]way{
+func TestEveryLoginMethod(t *testing.T) {
+	for name, method := range map[string]loginMethod{
 		"password": {
 			serve: func(o *server.Options) { o.Username, o.Password = "rosey", "hush-right" },
 			good:  files{"username": "rosey", "password": "hush-right\n"},
@@ -142,13 +143,13 @@ func TestEveryWayToLogIn(t *testing.T) {
 			serve: func(o *server.Options) { o.Authorization = "hush-right" },
 			good:  files{"token": "hush-right"}, bad: files{"token": "hush-wrong"},
 		},
-		"nkey":  nkeyWay(t),
-		"creds": credsWay(t),
+		"nkey":  nkeyMethod(t),
+		"creds": credsMethod(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log syncBuffer
-			nats := natstest.Start(t, way.serve)
+			nats := natstest.Start(t, method.serve)
 			login := newSecret(t, nil)
 			conn, err := bus.Connect(t.Context(), bus.Options{
 				URL: nats.URL(), CredentialsDir: login.dir, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -160,11 +161,11 @@ func TestEveryWayToLogIn(t *testing.T) {
 				!strings.Contains(absent.Message, "expected nats.creds") {
 				t.Errorf("without files: %+v", absent)
 			}
-			login.replace(way.bad)
+			login.replace(method.bad)
 			waitForReason(t, conn.Check, status.ReasonNATSRefused)
-			login.replace(way.good)
+			login.replace(method.good)
 			waitForReason(t, conn.Check, status.ReasonConnected)
-			for _, content := range slices.Concat(slices.Collect(maps.Values(way.good)), slices.Collect(maps.Values(way.bad))) {
+			for _, content := range slices.Concat(slices.Collect(maps.Values(method.good)), slices.Collect(maps.Values(method.bad))) {
 				for line := range strings.Lines(content) {
 					if line = strings.TrimSpace(line); len(line) > 8 && strings.Contains(log.String(), line) {
 						t.Errorf("the log shows %q", line)
@@ -175,7 +176,7 @@ func TestEveryWayToLogIn(t *testing.T) {
 	}
 }
 
-func TestFilesThatCannotLogInAreNamed(t *testing.T) {
+func TestUnusableCredentialFilesAreNamed(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t)
 	for _, test := range []struct {
@@ -199,8 +200,8 @@ func TestFilesThatCannotLogInAreNamed(t *testing.T) {
 	}
 }
 
-// startService runs a database service that takes UserJoined. names returns the users of all messages in the order of
-// arrival, each message id once.
+// startService subscribes as a database service that stores UserJoined. names returns the users of all messages in the
+// order of arrival, each message ID once.
 func startService(t *testing.T, client *nats.Conn) (names func() []string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -239,11 +240,11 @@ func runPublisher(t *testing.T, conn *bus.Conn) *publisher.Publisher {
 	return pub
 }
 
-// A rotated Secret is used without a restart, also when it is another kind of login, and what is published
+// A rotated Secret is used without a restart, also if it has another kind of credentials, and what is published
 // meanwhile arrives.
 func TestRotatedCredentialsReconnectAndLoseNothing(t *testing.T) {
 	t.Parallel()
-	nkey := nkeyWay(t)
+	nkey := nkeyMethod(t)
 	nats := natstest.Start(t, nkey.serve, func(o *server.Options) {
 		for _, name := range []string{"old", "new", "service"} {
 			o.Users = append(o.Users, &server.User{Username: name, Password: name})
@@ -258,7 +259,7 @@ func TestRotatedCredentialsReconnectAndLoseNothing(t *testing.T) {
 
 	var want []string
 	publish := func(until func() bool) {
-		natstest.Eventually(t, "the login to be another", func() bool {
+		natstest.Eventually(t, "another login", func() bool {
 			name := fmt.Sprintf("user%05d", len(want))
 			want = append(want, name)
 			pub.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
@@ -266,7 +267,7 @@ func TestRotatedCredentialsReconnectAndLoseNothing(t *testing.T) {
 		})
 	}
 	publish(func() bool { return slices.Contains(nats.Users(), "old") && len(names()) > 10 })
-	login.replace(files{"username": "only half of a login"}) // nobody gives up a connection for that
+	login.replace(files{"username": "only half of a login"}) // which must not end the connection
 	login.replace(files{"username": "new", "password": "new"})
 	publish(func() bool { return slices.Contains(nats.Users(), "new") })
 	login.replace(nkey.good)

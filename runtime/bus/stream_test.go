@@ -34,7 +34,7 @@ func mode(mode string) func(*config.JetStream) {
 	return func(j *config.JetStream) { j.Mode = mode }
 }
 
-// boundFor tries until a binding gives a reason.
+// boundFor calls Bind until the check has the reason.
 func boundFor(t *testing.T, b *bus.Binding, reason status.Reason) (bound bus.Bound, check status.Check) {
 	t.Helper()
 	natstest.Eventually(t, "reason "+string(reason), func() bool {

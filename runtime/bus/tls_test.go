@@ -21,7 +21,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// authority signs certificates.
+// authority is a certificate authority.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -48,7 +48,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// sign makes a certificate for loopback that is good for servers and clients, and its key, as PEM.
+// sign returns a certificate for loopback, valid for servers and clients, and its key, as PEM.
 func (a *authority) sign() (cert, key string) {
 	a.t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -84,40 +84,40 @@ func TestTLSFilesAreUsedAtEveryConnect(t *testing.T) {
 	t.Parallel()
 	ours, others := newAuthority(t), newAuthority(t)
 	nats := natstest.Start(t, ours.serve(tls.NoClientCert))
-	folder := newSecret(t, files{"ca.crt": "no certificate"})
-	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: folder.dir, Log: natstest.Log(t)})
+	secret := newSecret(t, files{"ca.crt": "no certificate"})
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: secret.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
 	check := waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 	if !strings.Contains(check.Message, "ca.crt: expected certificates in PEM") {
 		t.Errorf("%+v", check)
 	}
-	folder.replace(files{"ca.crt": others.pem})
+	secret.replace(files{"ca.crt": others.pem})
 	check = waitForReason(t, conn.Check, status.ReasonNATSUnreachable)
 	if !strings.Contains(check.Message, "certificate signed by unknown authority") {
 		t.Errorf("with another authority: %+v", check)
 	}
-	folder.replace(files{"ca.crt": ours.pem})
+	secret.replace(files{"ca.crt": ours.pem})
 	waitForReason(t, conn.Check, status.ReasonConnected)
 
 	// A server that asks for a certificate from now on.
 	nats.Restart(ours.serve(tls.RequireAndVerifyClientCert))
 	waitForReason(t, conn.Check, status.ReasonNATSRefused)
 	cert, key := ours.sign()
-	folder.replace(files{"ca.crt": ours.pem, "tls.crt": cert})
+	secret.replace(files{"ca.crt": ours.pem, "tls.crt": cert})
 	check = waitForReason(t, conn.Check, status.ReasonNATSCredentialsAbsent)
 	if !strings.Contains(check.Message, "found one of tls.crt and tls.key") {
 		t.Errorf("with half of a pair: %+v", check)
 	}
-	folder.replace(files{"ca.crt": ours.pem, "tls.crt": cert, "tls.key": key})
+	secret.replace(files{"ca.crt": ours.pem, "tls.crt": cert, "tls.key": key})
 	waitForReason(t, conn.Check, status.ReasonConnected)
 }
 
-func TestAServerWithoutTLSIsNotTrustedWithALogin(t *testing.T) {
+func TestNoCredentialsAreSentWithoutTLS(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t)
-	folder := newSecret(t, files{"ca.crt": newAuthority(t).pem})
-	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: folder.dir, Log: natstest.Log(t)})
+	secret := newSecret(t, files{"ca.crt": newAuthority(t).pem})
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), TLSDir: secret.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
 	check := waitForReason(t, conn.Check, status.ReasonNATSUnreachable)

@@ -33,7 +33,7 @@ func roseySubjects(t *testing.T) bus.Subjects {
 	return subjects
 }
 
-// bind returns a binding with the stream's default limits.
+// bind returns a binding for a stream with small limits.
 func bind(t *testing.T, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
 	t.Helper()
 	j := config.JetStream{Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}

@@ -22,7 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// service stands for a database service: it remembers what it got and answers the probe.
+// service is a fake database service: it records the events that it receives, and replies to the publisher's request.
 type service struct {
 	subscriptions []*nats.Subscription
 
@@ -36,7 +36,7 @@ func startService(t *testing.T, client *nats.Conn) *service {
 	return startServiceWith(t, client, nats.Header{bus.IDsHeader: {"once"}})
 }
 
-// startPythonService knows no ids.
+// startPythonService starts a service that does not know IDs.
 func startPythonService(t *testing.T, client *nats.Conn) *service {
 	t.Helper()
 	return startServiceWith(t, client, nil)
@@ -75,7 +75,7 @@ func (s *service) take(m *nats.Msg) {
 	}
 }
 
-// names are the users of all messages, each message id counted once, in order of arrival.
+// names returns the users of all messages in the order of arrival, each message ID once.
 func (s *service) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +114,7 @@ func runPublisher(t *testing.T, o publisher.Options) *publisher.Publisher {
 	return p
 }
 
-// joined publishes one message whose id and user are name.
+// joined publishes an event whose ID and user are name.
 func joined(p *publisher.Publisher, name string) {
 	p.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
 }
@@ -159,7 +159,7 @@ func TestMessagesWaitForAServiceAndKeepTheirOrder(t *testing.T) {
 		t.Errorf("%+v, want OK", check)
 	}
 	if s.repeated() != 0 {
-		t.Errorf("%d messages came twice with nothing in the way", s.repeated())
+		t.Errorf("%d messages came twice without a failure", s.repeated())
 	}
 	if got, err := testutil.GatherAndCount(registry, "rosey_bus_published_total"); err != nil || got != 1 {
 		t.Errorf("published by subject: %d series, %v", got, err)
@@ -181,7 +181,7 @@ func TestNothingIsLostWhileTheServiceIsAway(t *testing.T) {
 			waitForNames(t, first, []string{"a"})
 
 			first.stop(t, client)
-			// The publisher does not know yet that nobody is there.
+			// The publisher does not know yet that the service is absent.
 			joined(p, "b")
 			joined(p, "c")
 			waitForReason(t, p.Check, status.ReasonServiceAbsent)
@@ -213,7 +213,7 @@ func TestNothingIsLostWhileTheServerIsAway(t *testing.T) {
 	waitForNames(t, s, want)
 }
 
-// A server that is stopped while messages flow loses some on their way; none may be missing in the end.
+// A server that is stopped while messages are published loses some of them; none may be missing in the end.
 func TestNothingIsLostOnTheWire(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
@@ -226,7 +226,7 @@ func TestNothingIsLostOnTheWire(t *testing.T) {
 			server.Restart()
 		}
 		if i%100 == 0 {
-			natstest.Eventually(t, "messages to flow", func() bool { return len(s.names()) >= i-100 })
+			natstest.Eventually(t, "messages to arrive", func() bool { return len(s.names()) >= i-100 })
 		}
 	}
 	waitForNames(t, s, names)
@@ -256,7 +256,7 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 	waitForNames(t, startService(t, server.Client()), numbered(7, 12))
 }
 
-func TestAMessageThatCannotBeSentDoesNotHoldUpOthers(t *testing.T) {
+func TestAMessageThatCannotBeSentDoesNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
@@ -289,8 +289,8 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// A service that is only slow has the messages already. One that does not know ids must not get them again, and is
-// asked before; one that does gets them again, since it may have been killed instead.
+// A service that is only slow has already received the messages. One that does not know IDs must not get them again,
+// and is asked before they are published; one that does gets them again, since it may have been killed instead.
 func TestASlowService(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -308,7 +308,7 @@ func TestASlowService(t *testing.T) {
 			var asked atomic.Int32
 			s.subscribe(t, client, "rosey.db.user.joined", s.take)
 			s.subscribe(t, client, "rosey.db.messages.outbound.get", func(m *nats.Msg) {
-				// The first question opens the gate. The second is about what was published, or shall be.
+				// The first request finds the service. The second is sent after the batch or, without IDs, before it.
 				if asked.Add(1) != 2 {
 					_ = m.RespondMsg(&nats.Msg{Data: []byte("[]"), Header: test.header})
 				}
@@ -318,7 +318,7 @@ func TestASlowService(t *testing.T) {
 			}
 			p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
 			joined(p, "a")
-			natstest.Eventually(t, "the third question", func() bool { return asked.Load() >= 3 })
+			natstest.Eventually(t, "the third request", func() bool { return asked.Load() >= 3 })
 			joined(p, "b")
 			waitForNames(t, s, []string{"a", "b"})
 			if err := p.Flush(t.Context()); err != nil {
@@ -331,15 +331,15 @@ func TestASlowService(t *testing.T) {
 	}
 }
 
-// What was on its way to a service that knows no ids when the connection broke may have been stored: it is not sent
-// again.
+// What was on its way to a service that does not know IDs when the connection broke may have been stored: it is not
+// published again.
 func TestAServiceWithoutIDsGetsNothingTwice(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	client := server.Client()
 	s := &service{ids: map[string]int{}}
 	var restarted atomic.Bool
-	// One subscription has messages and questions in their order.
+	// One subscription receives events and requests in their order.
 	s.subscribe(t, client, "rosey.db.>", func(m *nats.Msg) {
 		switch {
 		case m.Reply == "":
@@ -363,8 +363,8 @@ func TestAServiceWithoutIDsGetsNothingTwice(t *testing.T) {
 	}
 }
 
-// A stream that takes all subjects confirms requests as if it were a service.
-func TestAStreamThatAnswersIsNoService(t *testing.T) {
+// A stream of all subjects acknowledges requests as if it were a service.
+func TestAStreamIsNotTakenForAService(t *testing.T) {
 	server := natstest.Start(t)
 	client := server.Client()
 	_, err := client.Subscribe("rosey.>", func(m *nats.Msg) { _ = m.Respond([]byte(`{"stream":"ALL","seq":7}`)) })

@@ -18,14 +18,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// runDurable runs a publisher that has room for whatever a test publishes while the server is away.
+// runDurable runs a publisher with a stream, and with room for everything that a test publishes.
 func runDurable(t *testing.T, nats *natstest.Server) *publisher.Publisher {
 	t.Helper()
 	conn := connect(t, nats.URL())
 	return runPublisher(t, publisher.Options{Conn: conn, Binding: bind(t, conn), Buffer: 1_000_000})
 }
 
-// keptNames are the users of the stream's events, in its order.
+// keptNames returns the users of the events in the stream, in its order.
 func keptNames(t *testing.T, nats *natstest.Server) (names []string) {
 	t.Helper()
 	stream, err := jetStream(t, nats).Stream(t.Context(), "rosey_events")
@@ -38,7 +38,7 @@ func keptNames(t *testing.T, nats *natstest.Server) (names []string) {
 	return names
 }
 
-// With a stream nobody need be there, and the server may go away: everything is kept once, in order.
+// With a stream no service is needed, and the server may stop: every event is kept once, in order.
 func TestTheStreamKeepsEverythingOnceInOrder(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
@@ -64,8 +64,8 @@ func TestTheStreamKeepsEverythingOnceInOrder(t *testing.T) {
 	}
 }
 
-// A server that is stopped while events flow leaves some unconfirmed. None may be missing, and none kept twice.
-func TestWhatIsNotConfirmedIsPublishedAgain(t *testing.T) {
+// A server that is stopped while events are published leaves some unacknowledged. None may be missing, none kept twice.
+func TestUnacknowledgedEventsArePublishedAgain(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
 	p := runDurable(t, nats)
@@ -102,7 +102,7 @@ func TestWhatIsNotConfirmedIsPublishedAgain(t *testing.T) {
 	}
 }
 
-// To a service that knows no ids each event is published once, whatever the stream does.
+// A service that does not know IDs gets each event once, also if there is a stream.
 func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))
@@ -119,7 +119,7 @@ func TestAServiceWithoutIDsGetsEachEventOnce(t *testing.T) {
 	}
 }
 
-// One that is away for a while comes back and reads no stream: what happens meanwhile waits for it.
+// Such a service reads no stream: events wait until it is back.
 func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t))

@@ -11,11 +11,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Cluster are servers that keep streams together.
+// Cluster is a JetStream cluster: servers that replicate streams.
 type Cluster []*Server
 
-// StartCluster starts so many servers with JetStream on loopback and waits until they have a leader that sees all of
-// them: before that it refuses to create a stream with as many replicas.
+// StartCluster starts servers with JetStream on loopback and waits until they have elected a leader that knows all of
+// them. Before that it refuses to create a stream with as many replicas.
 func StartCluster(t testing.TB, size int) Cluster {
 	t.Helper()
 	var routes []*url.URL
@@ -30,7 +30,7 @@ func StartCluster(t testing.TB, size int) Cluster {
 			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
 		}))
 	}
-	Within(t, time.Minute, "the servers to have a leader that sees all of them", cluster.isComplete)
+	Within(t, time.Minute, "a leader that knows all servers", cluster.isComplete)
 	return cluster
 }
 
@@ -43,7 +43,7 @@ func (c Cluster) isComplete() bool {
 	return false
 }
 
-// URL is where clients connect: all servers.
+// URL returns the URLs of all servers, for clients.
 func (c Cluster) URL() string {
 	var urls []string
 	for _, one := range c {
@@ -52,7 +52,7 @@ func (c Cluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
-// LeaderOf is the server that leads a stream, and nil while none does.
+// LeaderOf returns the leader of a stream, or nil while there is none.
 func (c Cluster) LeaderOf(stream string) *Server {
 	for _, one := range c {
 		if one.running != nil && one.running.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) {
@@ -62,7 +62,7 @@ func (c Cluster) LeaderOf(stream string) *Server {
 	return nil
 }
 
-// freePorts are free at this moment.
+// freePorts returns ports that are free at the moment.
 func freePorts(t testing.TB, count int) (ports []int) {
 	t.Helper()
 	for range count {

@@ -31,14 +31,14 @@ func Start(t testing.TB, configure ...func(*server.Options)) *Server {
 	return s
 }
 
-// JetStream has a server keep streams in files, over its restarts too.
+// JetStream returns an option that enables JetStream. The streams survive restarts of the server.
 func JetStream(t testing.TB) func(*server.Options) {
 	t.Helper()
 	dir := t.TempDir()
 	return func(o *server.Options) { o.JetStream, o.StoreDir = true, dir }
 }
 
-// Restart starts the server again, on the port it had, and with changed options if given.
+// Restart stops and starts the server, on the same port, after it has changed the options.
 func (s *Server) Restart(configure ...func(*server.Options)) {
 	s.t.Helper()
 	s.Stop()
@@ -48,7 +48,7 @@ func (s *Server) Restart(configure ...func(*server.Options)) {
 	options := s.options
 	running, err := server.NewServer(&options)
 	if err != nil {
-		s.t.Fatalf("making a NATS server: %v", err)
+		s.t.Fatalf("creating a NATS server: %v", err)
 	}
 	running.Start()
 	s.running = running
@@ -60,7 +60,7 @@ func (s *Server) Restart(configure ...func(*server.Options)) {
 	}
 }
 
-// Stop ends the server and its connections at once.
+// Stop stops the server and closes its connections.
 func (s *Server) Stop() {
 	if s.running == nil {
 		return
@@ -70,26 +70,21 @@ func (s *Server) Stop() {
 	s.running = nil
 }
 
-// URL is where clients connect, also while the server is stopped.
+// URL returns the URL for clients. It stays the same while the server is stopped.
 func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.options.Port) }
 
-// Connections counts the connections that clients made since the last start, refused ones too.
+// Connections returns the number of connections since the last start, refused ones included.
 func (s *Server) Connections() uint64 {
 	s.t.Helper()
 	vars, err := s.running.Varz(nil)
 	if err != nil {
-		s.t.Fatalf("asking the NATS server: %v", err)
+		s.t.Fatalf("monitoring the NATS server: %v", err)
 	}
 	return vars.TotalConnections
 }
 
-// Client is a plain connection for the test's own use. It reconnects fast and ends with the test.
-func (s *Server) Client() *nats.Conn {
-	s.t.Helper()
-	return s.client()
-}
-
-func (s *Server) client(options ...nats.Option) *nats.Conn {
+// Client returns a connection for the use of the test. It reconnects at once and is closed after the test.
+func (s *Server) Client(options ...nats.Option) *nats.Conn {
 	s.t.Helper()
 	options = append(options, nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1))
 	connection, err := nats.Connect(s.URL(), options...)
@@ -100,18 +95,18 @@ func (s *Server) client(options ...nats.Option) *nats.Conn {
 	return connection
 }
 
-// ClientAs is a Client that logs in.
+// ClientAs returns a Client that logs in.
 func (s *Server) ClientAs(user, password string) *nats.Conn {
 	s.t.Helper()
-	return s.client(nats.UserInfo(user, password))
+	return s.Client(nats.UserInfo(user, password))
 }
 
-// Users are the names of the users that are connected, each once.
+// Users returns the sorted names of the connected users.
 func (s *Server) Users() (names []string) {
 	s.t.Helper()
 	clients, err := s.running.Connz(&server.ConnzOptions{Username: true})
 	if err != nil {
-		s.t.Fatalf("asking the NATS server: %v", err)
+		s.t.Fatalf("monitoring the NATS server: %v", err)
 	}
 	for _, client := range clients.Conns {
 		names = append(names, client.AuthorizedUser)
@@ -120,13 +115,13 @@ func (s *Server) Users() (names []string) {
 	return slices.Compact(names)
 }
 
-// Eventually waits until condition is true, for at most 10 seconds. what says what is waited for.
+// Eventually waits up to 10 seconds until condition is true. what describes it in the failure.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	Within(t, 10*time.Second, what, condition)
 }
 
-// Within is Eventually for what takes longer by its nature.
+// Within is Eventually with another limit.
 func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
@@ -138,7 +133,7 @@ func Within(t testing.TB, limit time.Duration, what string, condition func() boo
 	}
 }
 
-// Log is a logger that writes to the test's output.
+// Log returns a logger that writes to the output of the test.
 func Log(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
