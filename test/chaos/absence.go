@@ -7,33 +7,33 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// Happened is a fault of a run with its times in Unix milliseconds.
-type Happened struct {
+// InjectedFault is a fault that was injected, with its times in Unix milliseconds.
+type InjectedFault struct {
 	Fault
 
-	// Target says what it hit, for people.
+	// Target names the process, pod or node, for people.
 	Target string
-	// Began and Mended are when it was made and when it was ended; Well is when all was well again.
-	Began, Mended, Well int64
+	// Started and Repaired are when the fault began and ended; Recovered is when everything was ready again.
+	Started, Repaired, Recovered int64
 }
 
-// Absence is how one kind of fault went.
+// Absence summarizes the effects of one kind of fault.
 type Absence struct {
 	Kind  Kind
 	Count int
-	// Longest is the longest time without a hearing bot of ours in the channel, in milliseconds.
+	// Longest is the longest time without a working bot in the channel, in milliseconds.
 	Longest int64
-	// Recovery is the longest time from the end of a fault until all was well.
+	// Recovery is the longest time from the end of a fault until everything was ready, in milliseconds.
 	Recovery int64
 }
 
-// Absences says for each kind how long the channel was without us, longest first.
-func Absences(seen Seen, faults []Happened) []Absence {
+// Absences returns for each kind how long the channel was without the bot, longest first.
+func Absences(seen Seen, faults []InjectedFault) []Absence {
 	byKind := map[Kind]*Absence{}
 	for i, fault := range faults {
 		until := seen.End
 		if i+1 < len(faults) {
-			until = faults[i+1].Began
+			until = faults[i+1].Started
 		}
 		a := byKind[fault.Kind]
 		if a == nil {
@@ -41,8 +41,8 @@ func Absences(seen Seen, faults []Happened) []Absence {
 			byKind[fault.Kind] = a
 		}
 		a.Count++
-		a.Longest = max(a.Longest, seen.gap(fault.Began, until), seen.deafness(fault))
-		a.Recovery = max(a.Recovery, fault.Well-fault.Mended)
+		a.Longest = max(a.Longest, seen.gap(fault.Started, until), seen.deafness(fault))
+		a.Recovery = max(a.Recovery, fault.Recovered-fault.Repaired)
 	}
 	var all []Absence
 	for _, a := range byKind {
@@ -54,20 +54,21 @@ func Absences(seen Seen, faults []Happened) []Absence {
 	return all
 }
 
-// gap is the longest time between from and until in which our name was not in the user list.
+// gap returns the longest time between from and until in which the bot's name was not in the user list.
 func (s Seen) gap(from, until int64) int64 {
 	return longest(without([]interval{{from, until}}, s.stays(s.Bot))).length()
 }
 
-// deafness is how long a leader that was silenced sat in the user list before another of ours came, or it was mended.
-func (s Seen) deafness(fault Happened) int64 {
+// deafness returns how long a leader that received nothing stayed in the user list, until another bot joined or the
+// fault ended.
+func (s Seen) deafness(fault InjectedFault) int64 {
 	if !fault.deaf() {
 		return 0
 	}
 	for _, e := range s.Entries {
-		if e.Kind == simulator.KindJoin && s.isOurs(e) && e.Time >= fault.Began && e.Time < fault.Mended {
-			return e.Time - fault.Began
+		if e.Kind == simulator.KindJoin && s.isBot(e) && e.Time >= fault.Started && e.Time < fault.Repaired {
+			return e.Time - fault.Started
 		}
 	}
-	return fault.Mended - fault.Began
+	return fault.Repaired - fault.Started
 }

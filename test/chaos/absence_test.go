@@ -8,7 +8,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-func TestAbsencesAreTheirFaults(t *testing.T) {
+func TestAbsences(t *testing.T) {
 	join := func(at int64) simulator.Entry {
 		return simulator.Entry{Kind: simulator.KindJoin, User: "Rosey", Time: at}
 	}
@@ -18,15 +18,15 @@ func TestAbsencesAreTheirFaults(t *testing.T) {
 	seen := Seen{Bot: "Rosey", End: 100_000, Entries: []simulator.Entry{
 		join(1_000),
 		leave(10_000), join(14_000), // killed
-		leave(24_500), join(24_500), // paused, and another came
+		leave(24_500), join(24_500), // paused, and another bot joined
 		leave(50_000), join(50_700), // killed again
 	}}
-	got := Absences(seen, []Happened{
-		{Fault: Fault{Kind: KillLeader}, Began: 10_000, Mended: 10_001, Well: 15_001},
-		{Fault: Fault{Kind: PauseLeader}, Began: 20_000, Mended: 27_000, Well: 28_000},
-		{Fault: Fault{Kind: PauseLeader}, Began: 30_000, Mended: 33_000, Well: 33_500},
-		{Fault: Fault{Kind: KillLeader}, Began: 50_000, Mended: 50_000, Well: 51_000},
-		{Fault: Fault{Kind: KillNATS}, Began: 60_000, Mended: 62_000, Well: 69_000},
+	got := Absences(seen, []InjectedFault{
+		{Fault: Fault{Kind: KillLeader}, Started: 10_000, Repaired: 10_001, Recovered: 15_001},
+		{Fault: Fault{Kind: PauseLeader}, Started: 20_000, Repaired: 27_000, Recovered: 28_000},
+		{Fault: Fault{Kind: PauseLeader}, Started: 30_000, Repaired: 33_000, Recovered: 33_500},
+		{Fault: Fault{Kind: KillLeader}, Started: 50_000, Repaired: 50_000, Recovered: 51_000},
+		{Fault: Fault{Kind: KillNATS}, Started: 60_000, Repaired: 62_000, Recovered: 69_000},
 	})
 	want := []Absence{
 		{Kind: PauseLeader, Count: 2, Longest: 4_500, Recovery: 1_000},
@@ -38,13 +38,13 @@ func TestAbsencesAreTheirFaults(t *testing.T) {
 	}
 }
 
-// A line of which nobody can know whether it was said is given up; more of them than bots were interrupted are lost.
-func TestNoMoreLinesAreInDoubtThanBotsWereInterrupted(t *testing.T) {
-	result := Result{Faults: []Happened{{Fault: Fault{Kind: KillLeader}}, {Fault: Fault{Kind: KillDatabase}}}}
+// Each fault that interrupts a bot may cost one outbound line; more missing lines are a mistake.
+func TestUnsentLinesAreBoundedByInterruptions(t *testing.T) {
+	result := Result{Faults: []InjectedFault{{Fault: Fault{Kind: KillLeader}}, {Fault: Fault{Kind: KillDatabase}}}}
 	for lines, want := range map[int]bool{0: true, 1: true, 2: false} {
-		result.Verdict.NeverSent = make([]string, lines)
+		result.Findings.NeverSent = make([]string, lines)
 		if got := result.Clean(); got != want {
-			t.Errorf("%d lines in doubt: clean is %v", lines, got)
+			t.Errorf("%d unsent lines: clean is %v", lines, got)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// settings are those of `make chaos`: SEED and DURATION.
+// settings returns the options of a run; those of `make chaos` replace the defaults.
 func settings(t *testing.T, seed uint64, duration time.Duration) Options {
 	t.Helper()
 	options := Options{Seed: seed, Duration: duration, Say: t.Logf}
@@ -35,12 +35,12 @@ func settings(t *testing.T, seed uint64, duration time.Duration) Options {
 		}
 	}
 	if options.Duration == 0 {
-		t.Skip("breaks things for as long as ROSEY_CHAOS_DURATION says, which `make chaos` sets")
+		t.Skip("injects faults for ROSEY_CHAOS_DURATION, which `make chaos` sets")
 	}
 	return options
 }
 
-// play runs a schedule and fails when anything is wrong.
+// play runs a schedule and fails if the database differs from the channel.
 func play(t *testing.T, world World, options Options) {
 	t.Helper()
 	result, err := Run(t.Context(), world, options)
@@ -49,11 +49,11 @@ func play(t *testing.T, world World, options Options) {
 		t.Fatal(err)
 	}
 	if !result.Clean() {
-		t.Error("the database and the channel are not the same")
+		t.Error("the database differs from the channel")
 	}
 }
 
-// build makes the programs that run.
+// build builds the programs.
 func build(t *testing.T) Programs {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,12 +65,12 @@ func build(t *testing.T) Programs {
 	return Programs{Rosey: filepath.Join(dir, "rosey"), NATS: filepath.Join(dir, "nats-server")}
 }
 
-// startProcesses has a world of plain processes for the length of the test. The folder with its logs stays when the
+// startProcesses starts plain processes and stops them at the end of the test. The directory with the logs stays if the
 // test failed.
 func startProcesses(t *testing.T, setup Setup) *Processes {
 	t.Helper()
 	programs := build(t)
-	dir, err := os.MkdirTemp("", "rosey-chaos-") //nolint:usetesting // it stays when the test failed
+	dir, err := os.MkdirTemp("", "rosey-chaos-") //nolint:usetesting // it stays if the test failed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,14 +89,14 @@ func startProcesses(t *testing.T, setup Setup) *Processes {
 	return world
 }
 
-// The least that is promised: one bot, SQLite, and NATS without JetStream.
+// The smallest set-up: one bot, SQLite, and NATS without JetStream.
 func TestOneOfEverything(t *testing.T) {
 	options := settings(t, 1, 0)
 	play(t, startProcesses(t, Setup{Bots: 1, Databases: 1}), options)
 }
 
-// The most: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` has it for a
-// minute.
+// The largest set-up: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` runs it
+// for a minute.
 func TestTwoOfEverything(t *testing.T) {
 	if _, err := pgtest.Programs(); err != nil {
 		t.Skip(err)
@@ -109,13 +109,13 @@ func TestTwoOfEverything(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 2, Databases: 2, JetStream: true, Postgres: true}), options)
 }
 
-// TestThreeBotsStandBy breaks bots and NATS for twenty seconds, whatever make chaos does: no two of ours in the
-// channel, nothing said twice.
+// TestThreeBotsStandBy injects faults into three bots and NATS for twenty seconds: there are never two bots in the
+// channel, and nothing is said twice.
 func TestThreeBotsStandBy(t *testing.T) {
 	play(t, startProcesses(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
 }
 
-// The same on a local cluster with two real nodes, as the operator runs it. `make test` has it for a minute.
+// The largest set-up on a local cluster with two real nodes, run by the operator. `make test` runs it for a minute.
 func TestOnACluster(t *testing.T) {
 	if os.Getenv("ROSEY_E2E") != "local-cluster" {
 		t.Skip("needs a local cluster: set ROSEY_E2E to local-cluster")

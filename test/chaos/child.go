@@ -12,30 +12,30 @@ import (
 	"time"
 )
 
-// restartDelay is what a container takes to be started again.
+// restartDelay is the time until an exited program is restarted, like that of a container.
 const restartDelay = 500 * time.Millisecond
 
-// child is a program that is started again whenever it ends, as the kubelet does with a container.
+// child is a program that is restarted whenever it exits, as the kubelet restarts a container.
 type child struct {
 	name    string
 	program string
 	args    []string
-	env     []string // beside this process's own
+	env     []string // added to this process's environment
 	log     string   // a file
 	dir     string
-	// as is the account that it runs under. Nil: this process's own.
+	// as is the account under which it runs. Nil: this process's account.
 	as *syscall.Credential
 
 	keeper sync.WaitGroup
 	end    context.CancelFunc
 
 	mu      sync.Mutex
-	process *os.Process   // nil: it does not run
-	held    bool          // it is not started again for now
-	changed chan struct{} // closed when it began or ended
+	process *os.Process   // nil: not running
+	held    bool          // must not be restarted
+	changed chan struct{} // closed when it has started or exited
 }
 
-// startChild starts a program in the folder dir, which gets its log.
+// startChild starts a program, whose log is in the directory dir.
 func startChild(ctx context.Context, dir string, c *child) *child {
 	c.log, c.changed = filepath.Join(dir, c.name+".log"), make(chan struct{})
 	ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -44,7 +44,7 @@ func startChild(ctx context.Context, dir string, c *child) *child {
 }
 
 func (c *child) keep(ctx context.Context) {
-	// Pdeathsig is about the thread that started the program: it has to live as long.
+	// Pdeathsig applies to the thread that started the program, so the thread must not end before it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
@@ -65,7 +65,7 @@ func (c *child) keep(ctx context.Context) {
 	}
 }
 
-// once runs the program to its end. An error says that it cannot be run at all.
+// once runs the program until it exits. It returns an error if the program cannot be started.
 func (c *child) once(ctx context.Context) error {
 	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *child) once(ctx context.Context) error {
 	}
 	c.set(command.Process)
 	defer c.set(nil)
-	_ = command.Wait() // how it ended is what a run is about
+	_ = command.Wait() // being killed is expected
 	return nil
 }
 
@@ -102,15 +102,15 @@ func (c *child) signal(signal os.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process == nil {
-		return fmt.Errorf("%s does not run", c.name)
+		return fmt.Errorf("%s is not running", c.name)
 	}
 	if err := c.process.Signal(signal); err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
+		return fmt.Errorf("sending a signal to %s: %w", c.name, err)
 	}
 	return nil
 }
 
-// down ends the program and keeps it from being started again until up.
+// down stops the program, which is not restarted until up is called.
 func (c *child) down(ctx context.Context, signal os.Signal) error {
 	c.mu.Lock()
 	c.held = true
@@ -128,7 +128,7 @@ func (c *child) up() {
 	c.signalChange()
 }
 
-// ended waits until the program does not run.
+// ended waits until the program is not running.
 func (c *child) ended(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -140,12 +140,12 @@ func (c *child) ended(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the end of %s: %w", c.name, ctx.Err())
+			return fmt.Errorf("waiting for %s to exit: %w", c.name, ctx.Err())
 		}
 	}
 }
 
-// stop ends it for good.
+// stop kills the program and ends its restarts.
 func (c *child) stop() {
 	c.end()
 	c.keeper.Wait()

@@ -26,30 +26,30 @@ import (
 
 const (
 	clusterName = "chaos"
-	namespace   = "demo"  // of hack/demo
-	botResource = "chaos" // of testdata/roseybot.yaml
+	namespace   = "demo"  // as in hack/demo
+	botResource = "chaos" // the RoseyBot in testdata/roseybot.yaml
 	natsPod     = "durable-nats-0"
 	postgresPod = "postgres-0"
 )
 
-// Cluster is the bot as the operator runs it, on a local cluster with two real nodes: two bots, two database services,
-// PostgreSQL, and NATS on a claim.
+// Cluster runs the bot with the operator on a local cluster with two real nodes: two bots, two database services,
+// PostgreSQL, and NATS with a PersistentVolumeClaim.
 type Cluster struct {
-	repository string // its folder
-	dir        string // for files of the run
-	rosey      string // the program, to read the database with
-	kubectl    string
-	kubeconfig string
-	client     client.Client
-	cytube     *CyTube
-	natsURL    string
-	showConfig string
-	rolls      int
-	wellSince  time.Time // the zero time: it is not
-	closers    []func()
+	repository   string // its directory
+	dir          string // for the run's files
+	rosey        string // the program that reads the database
+	kubectl      string
+	kubeconfig   string
+	client       client.Client
+	cytube       *CyTube
+	natsURL      string
+	showConfig   string
+	rolls        int
+	healthySince time.Time // zero while something is not healthy
+	closers      []func()
 }
 
-// StartCluster makes a cluster with all that a run needs. Close removes it.
+// StartCluster starts a cluster with all that a run needs. Close removes it.
 func StartCluster(ctx context.Context, repository, rosey, dir string) (c *Cluster, err error) {
 	c = &Cluster{repository: repository, rosey: rosey, dir: dir}
 	c.closers = append(c.closers, func() {
@@ -61,7 +61,7 @@ func StartCluster(ctx context.Context, repository, rosey, dir string) (c *Cluste
 		}
 	}()
 	steps := []func(context.Context) error{
-		c.boot, c.connect, c.keepWitness, c.installServers, c.installBot, c.openForwards,
+		c.boot, c.connect, c.pinCyTube, c.installServers, c.installBot, c.openForwards,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -73,13 +73,13 @@ func StartCluster(ctx context.Context, repository, rosey, dir string) (c *Cluste
 
 // boot starts the cluster with what `make demo` installs: NATS, the CyTube server, the operator.
 func (c *Cluster) boot(ctx context.Context) error {
-	for _, words := range []string{
-		"hack/demo/demo down --name " + clusterName, // of a run that was killed
+	for _, line := range []string{
+		"hack/demo/demo down --name " + clusterName, // a run that was killed may have left it
 		"hack/cluster/cluster up --name " + clusterName + " --nodes 2",
 		"hack/demo/demo up --seconds 0 --quiet-end --name " + clusterName,
 	} {
-		word := strings.Fields(words)
-		if _, err := c.command(ctx, word[0], word[1:]...); err != nil {
+		command := strings.Fields(line)
+		if _, err := c.command(ctx, command[0], command[1:]...); err != nil {
 			return err
 		}
 	}
@@ -111,26 +111,25 @@ func (c *Cluster) connect(ctx context.Context) error {
 	log.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return fmt.Errorf("making a scheme: %w", err)
+		return fmt.Errorf("creating a scheme: %w", err)
 	}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return fmt.Errorf("making a scheme: %w", err)
+		return fmt.Errorf("creating a scheme: %w", err)
 	}
 	if c.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	return nil
 }
 
-// keepWitness has the CyTube server stay on the first node whatever happens: it remembers everything only as long as
-// it lives. The demo's own bot goes.
-func (c *Cluster) keepWitness(ctx context.Context) error {
+// pinCyTube keeps the CyTube server on the first node, since its log is only in memory, and removes the demo's bot.
+func (c *Cluster) pinCyTube(ctx context.Context) error {
 	const stay = `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node1"},` +
 		`"tolerations":[{"operator":"Exists"}]}}}}`
 	if err := c.kube(ctx, "", "patch", "deployment", "cytube", "--patch", stay); err != nil {
 		return err
 	}
-	// A standby whose DNS server is cut off with the leader has two troubles.
+	// If DNS were cut off together with the leader, the standby would suffer two faults at once.
 	err := c.kube(ctx, "", "patch", "deployment", "coredns", "--namespace", "kube-system", "--patch", stay)
 	if err != nil {
 		return err
@@ -141,9 +140,9 @@ func (c *Cluster) keepWitness(ctx context.Context) error {
 	return c.kube(ctx, "", "rollout", "status", "deployment/cytube", "--timeout=300s")
 }
 
-// onFirstNode has servers beside the CyTube server: what is promised holds for one trouble at a time, and a leader
-// that is cut off together with the only NATS server, away from the channel, is two.
-var onFirstNode = strings.NewReplacer("      automountServiceAccountToken: false\n",
+// pinToFirstNode adds a node selector for the CyTube server's node. The guarantees hold for one fault at a time; cutting
+// off the leader together with the only NATS server would be two.
+var pinToFirstNode = strings.NewReplacer("      automountServiceAccountToken: false\n",
 	"      automountServiceAccountToken: false\n      nodeSelector: {kubernetes.io/hostname: node1}\n")
 
 func (c *Cluster) installServers(ctx context.Context) error {
@@ -161,7 +160,7 @@ func (c *Cluster) installServers(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading a manifest: %w", err)
 		}
-		if err := c.kube(ctx, onFirstNode.Replace(change.Replace(string(text))), "apply", "-f", "-"); err != nil {
+		if err := c.kube(ctx, pinToFirstNode.Replace(change.Replace(string(text))), "apply", "-f", "-"); err != nil {
 			return err
 		}
 	}
@@ -176,7 +175,7 @@ func (c *Cluster) installBot(ctx context.Context) error {
 	return c.kube(ctx, "", "wait", "roseybot/"+botResource, "--for=condition=Ready", "--timeout=300s")
 }
 
-// command runs a program of the repository and returns what it prints.
+// command runs a program of the repository and returns its output.
 func (c *Cluster) command(ctx context.Context, name string, args ...string) (string, error) {
 	//nolint:gosec // the repository's own scripts
 	command := exec.CommandContext(ctx, filepath.Join(c.repository, name), args...)
@@ -189,7 +188,7 @@ func (c *Cluster) command(ctx context.Context, name string, args ...string) (str
 	return strings.TrimSpace(string(out)), nil
 }
 
-// kube runs kubectl with something on standard input.
+// kube runs kubectl with input as its standard input.
 func (c *Cluster) kube(ctx context.Context, input string, args ...string) error {
 	args = append([]string{"--kubeconfig", c.kubeconfig, "--namespace", namespace}, args...)
 	command := exec.CommandContext(ctx, c.kubectl, args...) //nolint:gosec // the cluster's own program
@@ -203,29 +202,29 @@ func (c *Cluster) kube(ctx context.Context, input string, args ...string) error 
 // Close removes the cluster.
 func (c *Cluster) Close() { closeAll(c.closers) }
 
-// CyTube is the simulator in the cluster.
+// CyTube returns the simulator in the cluster.
 func (c *Cluster) CyTube() *CyTube { return c.cytube }
 
-// Bot is the name of the account.
+// Bot returns the name of the account.
 func (c *Cluster) Bot() string { return botName }
 
-// Bus is NATS in the cluster, by a forwarded port.
+// Bus returns the URL of NATS in the cluster, through a forwarded port.
 func (c *Cluster) Bus() (string, bus.Subjects) {
 	return c.natsURL, mustSubjects("rosey_" + namespace + "_" + botResource)
 }
 
-// Stored reads PostgreSQL in the cluster, by a forwarded port.
+// Stored reads PostgreSQL in the cluster, through a forwarded port.
 func (c *Cluster) Stored(ctx context.Context) (Stored, error) {
 	return show(ctx, c.rosey, c.showConfig)
 }
 
-// openForwards makes what the run itself talks to reachable from outside the cluster.
+// openForwards makes the servers that the run itself uses reachable from outside the cluster.
 func (c *Cluster) openForwards(ctx context.Context) error {
 	addresses := map[string]string{}
 	for name, port := range map[string]string{"cytube": "8880", "durable-nats": "4222", "postgres": "5432"} {
 		service := &corev1.Service{}
 		if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, service); err != nil {
-			return fmt.Errorf("finding service %s: %w", name, err)
+			return fmt.Errorf("getting Service %s: %w", name, err)
 		}
 		address, err := c.forward(ctx, name, service.Spec.ClusterIP+":"+port)
 		if err != nil {
@@ -238,7 +237,7 @@ func (c *Cluster) openForwards(ctx context.Context) error {
 	return c.writeShowConfig(ctx, addresses["postgres"])
 }
 
-// writeShowConfig is the configuration to read the rows with.
+// writeShowConfig writes the configuration that `rosey db show` uses.
 func (c *Cluster) writeShowConfig(ctx context.Context, postgres string) error {
 	secret := &corev1.Secret{}
 	if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "postgres"}, secret); err != nil {
@@ -252,7 +251,7 @@ func (c *Cluster) writeShowConfig(ctx context.Context, postgres string) error {
 		"nats: {url: '%s'}\ndatabase: {postgres: {urlFile: '%s'}}\n", c.natsURL, urlFile)
 	for file, content := range map[string]string{urlFile: url, c.showConfig: config} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			return fmt.Errorf("writing how to read the database: %w", err)
+			return fmt.Errorf("writing the configuration for the database: %w", err)
 		}
 	}
 	return nil

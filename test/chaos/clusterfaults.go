@@ -12,7 +12,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// Kinds are all that a cluster can suffer.
+// Kinds returns the faults that can be injected into a cluster.
 func (c *Cluster) Kinds() []Kind {
 	return []Kind{
 		KillLeader, LoseLeader, PauseLeader, PauseLeaderLong, CutLeader, CutLeaderLong, DropLeader, KillStandby, CutStandby,
@@ -22,33 +22,33 @@ func (c *Cluster) Kinds() []Kind {
 	}
 }
 
-// Break makes a fault.
-func (c *Cluster) Break(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
-	c.wellSince = time.Time{}
+// Inject injects a fault.
+func (c *Cluster) Inject(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
+	c.healthySince = time.Time{}
 	switch fault.Kind {
 	case RestartCyTube:
-		return "", nothingToMend, c.cytube.Restart(ctx, fault.Lasts.Milliseconds())
+		return "", noRepair, c.cytube.Restart(ctx, fault.Lasts.Milliseconds())
 	case DropLeader:
-		return "", nothingToMend, c.cytube.Drop(ctx, botName)
+		return "", noRepair, c.cytube.Drop(ctx, botName)
 	case RollAll:
-		return "", nothingToMend, c.roll(ctx)
+		return "", noRepair, c.roll(ctx)
 	case PartitionNode:
 		return c.partition(ctx)
 	case KillNATS, RestartNATS, PauseNATS:
-		return c.breakServer(ctx, fault.Kind, natsPod)
+		return c.injectServer(ctx, fault.Kind, natsPod)
 	case KillPostgres, RestartPG, PausePostgres:
-		return c.breakServer(ctx, fault.Kind, postgresPod)
+		return c.injectServer(ctx, fault.Kind, postgresPod)
 	case KillDatabase, PauseDatabase, CutDatabase:
-		return c.breakDatabase(ctx, fault)
+		return c.injectDatabase(ctx, fault)
 	default:
-		return c.breakBot(ctx, fault.Kind)
+		return c.injectBot(ctx, fault.Kind)
 	}
 }
 
-func (c *Cluster) breakServer(ctx context.Context, kind Kind, pod string) (target string, mend Mend, err error) {
+func (c *Cluster) injectServer(ctx context.Context, kind Kind, pod string) (target string, repair Repair, err error) {
 	switch kind {
 	case KillNATS, KillPostgres:
-		return pod, nothingToMend, c.chaos(ctx, "kill", namespace, pod)
+		return pod, noRepair, c.chaos(ctx, "kill", namespace, pod)
 	case PauseNATS, PausePostgres:
 		return c.both(ctx, pod, "pause", "resume", namespace, pod)
 	default:
@@ -57,22 +57,22 @@ func (c *Cluster) breakServer(ctx context.Context, kind Kind, pod string) (targe
 		if err := c.client.Delete(ctx, victim); err != nil {
 			return pod, nil, fmt.Errorf("deleting pod %s: %w", pod, err)
 		}
-		return pod, nothingToMend, nil
+		return pod, noRepair, nil
 	}
 }
 
-func (c *Cluster) breakDatabase(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+func (c *Cluster) injectDatabase(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	pods, err := c.pods(ctx, "database")
 	if err != nil {
 		return "", nil, err
 	}
 	if len(pods) == 0 {
-		return "", nil, fmt.Errorf("no database service runs")
+		return "", nil, fmt.Errorf("no database service is running")
 	}
-	return c.breakPod(ctx, fault.Kind, pods[fault.Pick%len(pods)].Name)
+	return c.injectPod(ctx, fault.Kind, pods[fault.Pick%len(pods)].Name)
 }
 
-// bots are the pod that is in the channel, and those that stand by.
+// bots returns the pod that is in the channel, and the standby pods.
 func (c *Cluster) bots(ctx context.Context) (leader corev1.Pod, standbys []corev1.Pod, err error) {
 	address, err := c.cytube.Leader(ctx, botName)
 	if err != nil {
@@ -91,8 +91,8 @@ func (c *Cluster) bots(ctx context.Context) (leader corev1.Pod, standbys []corev
 	return leader, slices.DeleteFunc(pods, leads), nil
 }
 
-// partition cuts off the node that does not have the control plane.
-func (c *Cluster) partition(ctx context.Context) (target string, mend Mend, err error) {
+// partition cuts off the node without the control plane.
+func (c *Cluster) partition(ctx context.Context) (target string, repair Repair, err error) {
 	const node = "node2"
 	leader, _, err := c.bots(ctx)
 	if err != nil {
@@ -105,27 +105,27 @@ func (c *Cluster) partition(ctx context.Context) (target string, mend Mend, err 
 	return c.both(ctx, target, "partition", "rejoin", node)
 }
 
-func (c *Cluster) breakBot(ctx context.Context, kind Kind) (target string, mend Mend, err error) {
+func (c *Cluster) injectBot(ctx context.Context, kind Kind) (target string, repair Repair, err error) {
 	leader, standbys, err := c.bots(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	switch kind {
 	case LoseLeader:
-		return leader.Name, nothingToMend, c.lose(ctx, leader)
+		return leader.Name, noRepair, c.lose(ctx, leader)
 	case StopKubelet:
 		return c.both(ctx, leader.Spec.NodeName, "node-stop", "node-start", leader.Spec.NodeName)
 	case KillStandby, CutStandby:
 		if len(standbys) == 0 {
-			return "", nil, fmt.Errorf("no bot stands by")
+			return "", nil, fmt.Errorf("there is no standby bot")
 		}
-		return c.breakPod(ctx, kind, standbys[0].Name)
+		return c.injectPod(ctx, kind, standbys[0].Name)
 	default:
-		return c.breakPod(ctx, kind, leader.Name)
+		return c.injectPod(ctx, kind, leader.Name)
 	}
 }
 
-// lose kills a pod's process and takes away the pod, so that nobody starts the container again.
+// lose kills a pod's process and deletes the pod, so that the container is not restarted.
 func (c *Cluster) lose(ctx context.Context, pod corev1.Pod) error {
 	if err := c.chaos(ctx, "kill", namespace, pod.Name); err != nil {
 		return err
@@ -136,21 +136,21 @@ func (c *Cluster) lose(ctx context.Context, pod corev1.Pod) error {
 	return nil
 }
 
-func (c *Cluster) breakPod(ctx context.Context, kind Kind, pod string) (target string, mend Mend, err error) {
+func (c *Cluster) injectPod(ctx context.Context, kind Kind, pod string) (target string, repair Repair, err error) {
 	switch kind {
 	case KillLeader, KillStandby, KillDatabase:
-		return pod, nothingToMend, c.chaos(ctx, "kill", namespace, pod)
+		return pod, noRepair, c.chaos(ctx, "kill", namespace, pod)
 	case PauseLeader, PauseLeaderLong, PauseDatabase:
 		return c.both(ctx, pod, "pause", "resume", namespace, pod)
 	case CutLeader, CutLeaderLong, CutStandby, CutDatabase:
 		return c.both(ctx, pod, "cut", "heal", namespace, pod)
 	default:
-		return "", nil, fmt.Errorf("%s cannot happen to a pod", kind)
+		return "", nil, fmt.Errorf("pods do not support the fault %q", kind)
 	}
 }
 
-// both makes a fault that has an opposite.
-func (c *Cluster) both(ctx context.Context, target, begin, end string, args ...string) (string, Mend, error) {
+// both injects a fault and returns its opposite.
+func (c *Cluster) both(ctx context.Context, target, begin, end string, args ...string) (string, Repair, error) {
 	return target, func(ctx context.Context) error { return c.chaos(ctx, end, args...) }, c.chaos(ctx, begin, args...)
 }
 

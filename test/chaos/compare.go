@@ -6,61 +6,61 @@ import (
 	"strings"
 )
 
-// Stored is what the database has of the channel, as `rosey db show --output json` prints it.
+// Stored is the channel's rows in the database, as `rosey db show --output json` prints them.
 type Stored struct {
 	Chat  []Line       `json:"chat"`
 	Users []StoredUser `json:"users"`
 }
 
-// StoredUser is what the database says about somebody.
+// StoredUser is a user's row with their sessions.
 type StoredUser struct {
 	Username string          `json:"username"`
 	Lines    int             `json:"lines"`
 	Sessions []StoredSession `json:"sessions"`
 }
 
-// StoredSession is in Unix milliseconds. Leave is 0 while they are there.
+// StoredSession is in Unix milliseconds. Leave is 0 while the user is in the channel.
 type StoredSession struct {
 	Join  int64 `json:"join"`
 	Leave int64 `json:"leave"`
 }
 
-// Verdict is what is wrong with a database, and what of a run is beyond anybody's reach. All but Said, Stored, Unseen,
-// Evictions and NeverSent must be empty.
-type Verdict struct {
+// Findings are the differences between the channel and the database. All but Said, Stored, Unseen, Evictions and
+// NeverSent must be empty.
+type Findings struct {
 	Said, Stored int
-	// Unseen counts the lines that nobody of ours could see: said in our absence, and not among the last 15 when we
-	// came back.
+	// Unseen is the number of lines that no replica could see: said in the bot's absence, and not among the last 15
+	// when it came back.
 	Unseen int
-	// Evictions counts how often one of ours threw out another, as a new leader does with one that is cut off.
+	// Evictions is how often one replica's login disconnected another, as a new leader does to one that is cut off.
 	Evictions int
 
-	Lost          []Line   // had to be stored and are not
-	Duplicated    []Line   // are stored more than once
-	Misattributed []Line   // were said by somebody else
-	Invented      []Line   // were never said
-	WrongCounts   []string // users whose number of lines is not that of their stored lines
+	Lost          []Line   // must be stored and are not
+	Duplicated    []Line   // stored more than once
+	Misattributed []Line   // stored for another user
+	Invented      []Line   // stored and never said
+	WrongCounts   []string // users whose line counter differs from the number of their stored lines
 	WrongSessions []string
-	Doubles       []int64  // when two of ours were in the user list at once, in Unix milliseconds
+	Overlaps      []int64  // when two replicas were in the user list at once, in Unix milliseconds
 	SentTwice     []string // outbound lines that were said more than once
-	// NeverSent are outbound lines that were accepted and not said. A bot that dies between claiming a line and
-	// reporting it leaves one of which nobody can know whether it was said, once the channel has gone on; it is given
-	// up, since a line that was said twice cannot be taken back.
+	// NeverSent are outbound lines that were accepted and not said. If a bot is killed between claiming a line and
+	// reporting it, and the chat history no longer shows whether it was said, the line is abandoned: a line that is
+	// said twice cannot be undone.
 	NeverSent []string
 }
 
-// Compare judges a database by what the CyTube server saw. outbound are the lines that the service accepted to be
-// said by the bot; each text is there once.
-func Compare(seen Seen, stored Stored, outbound []string) Verdict {
-	v := Verdict{Doubles: seen.doubles(), Evictions: len(seen.evictions())}
-	v.judgeLines(seen, stored)
-	v.judgeCounts(stored)
-	v.judgeSessions(seen, stored)
-	v.judgeOutbound(seen, outbound)
+// Compare compares a database with the log of the CyTube server. outbound has the lines that the service has accepted
+// into the outbound queue; each text occurs once.
+func Compare(seen Seen, stored Stored, outbound []string) Findings {
+	v := Findings{Overlaps: seen.overlaps(), Evictions: len(seen.evictions())}
+	v.compareLines(seen, stored)
+	v.compareCounts(stored)
+	v.compareSessions(seen, stored)
+	v.compareOutbound(seen, outbound)
 	return v
 }
 
-func (v *Verdict) judgeLines(seen Seen, stored Stored) {
+func (v *Findings) compareLines(seen Seen, stored Stored) {
 	said := seen.lines()
 	v.Said, v.Stored = len(said), len(stored.Chat)
 	type shown struct {
@@ -85,11 +85,11 @@ func (v *Verdict) judgeLines(seen Seen, stored Stored) {
 			v.Invented = append(v.Invented, line)
 		}
 	}
-	due := seen.due()
+	expected := seen.expectedLines()
 	for _, line := range said {
 		switch {
 		case have[line] > 0:
-		case due[line]:
+		case expected[line]:
 			v.Lost = append(v.Lost, line)
 		default:
 			v.Unseen++
@@ -97,9 +97,9 @@ func (v *Verdict) judgeLines(seen Seen, stored Stored) {
 	}
 }
 
-// judgeCounts holds the users' numbers of lines against the stored lines: a line that is counted twice or not at all
-// shows here though it is stored once.
-func (v *Verdict) judgeCounts(stored Stored) {
+// compareCounts compares the users' line counters with the stored lines. It finds lines that are stored once but counted
+// twice or not at all.
+func (v *Findings) compareCounts(stored Stored) {
 	lines, counted := map[string]int{}, map[string]int{}
 	for _, line := range stored.Chat {
 		lines[strings.ToLower(line.User)]++
@@ -131,7 +131,7 @@ func mapKeys(a, b map[string]int) func(yield func(string) bool) {
 	}
 }
 
-func (v *Verdict) judgeOutbound(seen Seen, outbound []string) {
+func (v *Findings) compareOutbound(seen Seen, outbound []string) {
 	said := map[string]int{}
 	for _, line := range seen.lines() {
 		if strings.EqualFold(line.User, seen.Bot) {
@@ -148,11 +148,11 @@ func (v *Verdict) judgeOutbound(seen Seen, outbound []string) {
 	}
 }
 
-// Settled is true when nothing is wrong and nothing is left to be done.
-func (v Verdict) Settled() bool { return v.Clean() && len(v.NeverSent) == 0 }
+// Settled reports whether there are no differences and all outbound lines have been said.
+func (v Findings) Settled() bool { return v.Clean() && len(v.NeverSent) == 0 }
 
-// Clean is true when nothing is wrong. Of lines that were never sent Result.Clean is the judge.
-func (v Verdict) Clean() bool {
+// Clean reports whether there are no mistakes, apart from lines that were never sent, which Result.Clean checks.
+func (v Findings) Clean() bool {
 	return len(v.Lost)+len(v.Duplicated)+len(v.Misattributed)+len(v.Invented)+len(v.WrongCounts)+
-		len(v.WrongSessions)+len(v.Doubles)+len(v.SentTwice) == 0
+		len(v.WrongSessions)+len(v.Overlaps)+len(v.SentTwice) == 0
 }

@@ -7,8 +7,8 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// evening is a channel in which everything is as it should be: a line before the bot came, alice who stays for two
-// minutes, bob who comes while the bot is away, a fail-over, and two outbound lines.
+// evening returns a channel and a database without mistakes: a line before the bot joins, alice who stays for two
+// minutes, bob who joins while the bot is away, a fail-over, and two outbound lines.
 func evening() (Seen, Stored, []string) {
 	seen := Seen{Bot: "Rosey", End: 400_000, Entries: []simulator.Entry{
 		{Kind: simulator.KindJoin, User: "alice", Time: 1_000},
@@ -44,76 +44,76 @@ func evening() (Seen, Stored, []string) {
 	return seen, stored, []string{"out 1", "out 2"}
 }
 
-func TestWhatIsRightIsClean(t *testing.T) {
-	verdict := Compare(evening())
-	if !verdict.Clean() || verdict.Said != 5 || verdict.Stored != 5 || verdict.Evictions != 1 {
-		t.Errorf("%+v", verdict)
+func TestCorrectDatabaseIsClean(t *testing.T) {
+	findings := Compare(evening())
+	if !findings.Clean() || findings.Said != 5 || findings.Stored != 5 || findings.Evictions != 1 {
+		t.Errorf("%+v", findings)
 	}
 }
 
-// Each way to be wrong is seen, and by the counter that is meant for it.
-func TestEveryWrongDatabaseIsFound(t *testing.T) {
+// Every kind of mistake is found and counted in its own field.
+func TestEveryMistakeIsFound(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*Seen, *Stored, *[]string)
-		count func(Verdict) int
+		count func(Findings) int
 	}{
-		"a line said in our presence is missing": {
+		"a line said in the bot's presence is missing": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Chat = slices.Delete(db.Chat, 1, 2); db.Users[0].Lines = 1 },
-			func(v Verdict) int { return len(v.Lost) },
+			func(v Findings) int { return len(v.Lost) },
 		},
-		"a line said in a gap, and repeated, is missing": {
+		"a line said in the bot's absence, and repeated, is missing": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Chat = slices.Delete(db.Chat, 3, 4); db.Users[1].Lines = 0 },
-			func(v Verdict) int { return len(v.Lost) },
+			func(v Findings) int { return len(v.Lost) },
 		},
-		"a line is there twice": {
+		"a line is stored twice": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Chat = append(db.Chat, db.Chat[1]); db.Users[0].Lines = 3 },
-			func(v Verdict) int { return len(v.Duplicated) },
+			func(v Findings) int { return len(v.Duplicated) },
 		},
-		"a line is somebody else's": {
+		"a line is stored for another user": {
 			func(_ *Seen, db *Stored, _ *[]string) {
 				db.Chat = append(db.Chat, Line{4_000, "bob", "one"})
 				db.Users[1].Lines = 2
 			},
-			func(v Verdict) int { return len(v.Misattributed) },
+			func(v Findings) int { return len(v.Misattributed) },
 		},
 		"a line was never said": {
 			func(_ *Seen, db *Stored, _ *[]string) {
 				db.Chat = append(db.Chat, Line{7_000, "bob", "ghost"})
 				db.Users[1].Lines = 2
 			},
-			func(v Verdict) int { return len(v.Invented) },
+			func(v Findings) int { return len(v.Invented) },
 		},
 		"a line is counted twice": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Users[0].Lines = 3 },
-			func(v Verdict) int { return len(v.WrongCounts) },
+			func(v Findings) int { return len(v.WrongCounts) },
 		},
 		"a user is missing": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Users = db.Users[1:] },
-			func(v Verdict) int { return len(v.WrongCounts) },
+			func(v Findings) int { return len(v.WrongCounts) },
 		},
 		"a session is missing": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Users[1].Sessions = nil },
-			func(v Verdict) int { return len(v.WrongSessions) },
+			func(v Findings) int { return len(v.WrongSessions) },
 		},
 		"a session ends too early": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Users[1].Sessions[0].Leave = 300_000 },
-			func(v Verdict) int { return len(v.WrongSessions) },
+			func(v Findings) int { return len(v.WrongSessions) },
 		},
 		"a session never ends": {
 			func(_ *Seen, db *Stored, _ *[]string) { db.Users[0].Sessions[0].Leave = 0 },
-			func(v Verdict) int { return len(v.WrongSessions) },
+			func(v Findings) int { return len(v.WrongSessions) },
 		},
-		"a session of somebody who never came": {
+		"a session of a user who never joined": {
 			func(_ *Seen, db *Stored, _ *[]string) {
 				db.Users = append(db.Users, StoredUser{Username: "ghost", Sessions: []StoredSession{{5_000, 6_000}}})
 			},
-			func(v Verdict) int { return len(v.WrongSessions) },
+			func(v Findings) int { return len(v.WrongSessions) },
 		},
-		"two of ours at once": {
+		"two bots at once": {
 			func(seen *Seen, _ *Stored, _ *[]string) {
 				seen.Entries[6], seen.Entries[7] = seen.Entries[7], seen.Entries[6]
 			},
-			func(v Verdict) int { return len(v.Doubles) },
+			func(v Findings) int { return len(v.Overlaps) },
 		},
 		"an outbound line is said twice": {
 			func(seen *Seen, db *Stored, _ *[]string) {
@@ -122,33 +122,32 @@ func TestEveryWrongDatabaseIsFound(t *testing.T) {
 					simulator.Entry{Kind: simulator.KindChat, User: again.User, Text: again.Text, Time: again.Time})
 				db.Chat, db.Users[2].Lines = append(db.Chat, again), 3
 			},
-			func(v Verdict) int { return len(v.SentTwice) },
+			func(v Findings) int { return len(v.SentTwice) },
 		},
 		"an outbound line is never said": {
 			func(_ *Seen, _ *Stored, outbound *[]string) { *outbound = append(*outbound, "out 3") },
-			func(v Verdict) int { return len(v.NeverSent) },
+			func(v Findings) int { return len(v.NeverSent) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen, stored, outbound := evening()
 			test.spoil(&seen, &stored, &outbound)
-			if verdict := Compare(seen, stored, outbound); test.count(verdict) != 1 || verdict.Settled() {
-				t.Errorf("not found: %+v", verdict)
+			if findings := Compare(seen, stored, outbound); test.count(findings) != 1 || findings.Settled() {
+				t.Errorf("not found: %+v", findings)
 			}
 		})
 	}
 }
 
-// What was said in our absence and had scrolled out of the last lines when we came back is nobody's fault; the last 15
-// are.
-func TestOnlyTheLastLinesOfAnAbsenceAreDue(t *testing.T) {
+// Of the lines said in the bot's absence, only the last 15 must be stored: CyTube repeats no more when it comes back.
+func TestOnlyTheLastLinesOfAnAbsenceAreExpected(t *testing.T) {
 	seen := Seen{Bot: "Rosey", End: 1_000_000}
 	for i := range int64(40) {
 		seen.Entries = append(seen.Entries, simulator.Entry{Kind: simulator.KindChat, User: "alice", Text: "x", Time: i + 1})
 	}
 	seen.Entries = append(seen.Entries, simulator.Entry{Kind: simulator.KindJoin, User: "rosey", Time: 50})
-	verdict := Compare(seen, Stored{}, nil)
-	if len(verdict.Lost) != replayed || verdict.Unseen != 40-replayed || verdict.Lost[0].Time != 26 {
-		t.Errorf("%d lost from %+v, %d unseen", len(verdict.Lost), verdict.Lost[0], verdict.Unseen)
+	findings := Compare(seen, Stored{}, nil)
+	if len(findings.Lost) != replayed || findings.Unseen != 40-replayed || findings.Lost[0].Time != 26 {
+		t.Errorf("%d lost from %+v, %d unseen", len(findings.Lost), findings.Lost[0], findings.Unseen)
 	}
 }

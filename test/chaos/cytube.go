@@ -13,17 +13,17 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// CyTube is the server of the channel, driven and asked over its HTTP API.
+// CyTube controls the simulated CyTube server over its HTTP API.
 type CyTube struct {
-	// Client and Base reach the API; Base ends before /simulator.
+	// Client sends the requests. Base is the API's URL without /simulator.
 	Client *http.Client
 	Base   string
-	// Channel is where people chat.
+	// Channel is the name of the channel in which people chat.
 	Channel string
 
 	mu     sync.Mutex
-	seen   []simulator.Entry // of the channel
-	logins []simulator.Entry // and everything else of the server
+	seen   []simulator.Entry // the channel's log
+	logins []simulator.Entry // the server's log
 }
 
 func (c *CyTube) channelPath(resource string) string {
@@ -42,17 +42,17 @@ func (c *CyTube) say(ctx context.Context, user, text string) error {
 	return c.post(ctx, c.channelPath("say"), map[string]string{"user": user, "text": text})
 }
 
-// Restart has the server close every connection and refuse new ones for a while.
+// Restart makes the server close all connections and refuse new ones for downMS milliseconds.
 func (c *CyTube) Restart(ctx context.Context, downMS int64) error {
 	return c.post(ctx, "/restart", map[string]int64{"down_ms": downMS})
 }
 
-// Drop closes a user's connection without a word.
+// Drop closes a user's connection without a message.
 func (c *CyTube) Drop(ctx context.Context, user string) error {
 	return c.post(ctx, c.channelPath("drop"), map[string]string{"user": user})
 }
 
-// read takes up what is new in both logs: the server keeps only so much of a long run.
+// read reads the new entries of both logs. The server keeps a limited number of entries, so it must be called regularly.
 func (c *CyTube) read(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,21 +74,21 @@ func (c *CyTube) readLog(ctx context.Context, path string, entries *[]simulator.
 		return err
 	}
 	if len(body.Entries) > 0 && body.Entries[0].Seq != last+1 {
-		return fmt.Errorf("log %s: the entries %d to %d are gone", path, last+1, body.Entries[0].Seq-1)
+		return fmt.Errorf("log %s: the server has dropped the entries %d to %d", path, last+1, body.Entries[0].Seq-1)
 	}
 	*entries = append(*entries, body.Entries...)
 	return nil
 }
 
-// snapshot is what was read so far.
+// snapshot returns the entries of the channel's log that were read so far.
 func (c *CyTube) snapshot() []simulator.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.seen)
 }
 
-// Leader is the address from which a user logged in last: of several bots with one account it is the one that is in
-// the channel. Empty: nobody ever did.
+// Leader returns the address of the user's last login: of several bots with one account, that is the one in the
+// channel. It is empty if there was no login.
 func (c *CyTube) Leader(ctx context.Context, user string) (address string, err error) {
 	if err := c.read(ctx); err != nil {
 		return "", err
@@ -107,34 +107,34 @@ func (c *CyTube) post(ctx context.Context, path string, body any) error {
 	return c.call(ctx, http.MethodPost, path, body, nil)
 }
 
-func (c *CyTube) call(ctx context.Context, method, path string, body, answer any) error {
+func (c *CyTube) call(ctx context.Context, method, path string, body, result any) error {
 	var data bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&data).Encode(body); err != nil {
-			return fmt.Errorf("encoding what CyTube is asked: %w", err)
+			return fmt.Errorf("encoding a request to CyTube: %w", err)
 		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.Base+"/simulator"+path, &data)
 	if err != nil {
-		return fmt.Errorf("asking CyTube: %w", err)
+		return fmt.Errorf("requesting %s %s of CyTube: %w", method, path, err)
 	}
 	response, err := c.Client.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking CyTube: %w", err)
+		return fmt.Errorf("requesting %s %s of CyTube: %w", method, path, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("reading CyTube's answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("reading CyTube's response to %s %s: %w", method, path, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: CyTube says %d: %s", method, path, response.StatusCode, bytes.TrimSpace(content))
+		return fmt.Errorf("%s %s: CyTube returned status %d: %s", method, path, response.StatusCode, bytes.TrimSpace(content))
 	}
-	if answer == nil {
+	if result == nil {
 		return nil
 	}
-	if err := json.Unmarshal(content, answer); err != nil {
-		return fmt.Errorf("decoding CyTube's answer to %s %s: %w", method, path, err)
+	if err := json.Unmarshal(content, result); err != nil {
+		return fmt.Errorf("decoding CyTube's response to %s %s: %w", method, path, err)
 	}
 	return nil
 }

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Kind is a kind of fault. Its text is what the report calls it.
+// Kind is a kind of fault, named as in the report.
 type Kind string
 
-// The kinds of faults. "Leader" is the bot that is in the channel, and the only one where there is one.
+// The kinds of faults. The leader is the bot that is in the channel.
 const (
 	KillLeader Kind = "kill leader"
-	// LoseLeader is a kill after which nothing starts it again for a while.
+	// LoseLeader kills the leader, which is not restarted for a while.
 	LoseLeader  Kind = "lose leader"
 	PauseLeader Kind = "pause leader"
 	CutLeader   Kind = "cut leader off the network"
-	// The long ones are for where another bot stands by: it comes meanwhile.
+	// The long variants need a standby, which takes over meanwhile.
 	PauseLeaderLong Kind = "pause leader for long"
 	CutLeaderLong   Kind = "cut leader off the network for long"
 	LeaderLosesBus  Kind = "cut leader off NATS"
@@ -44,23 +44,23 @@ const (
 	PartitionNode Kind = "partition a node"
 )
 
-// Fault is one thing that goes wrong.
+// Fault is a scheduled fault.
 type Fault struct {
 	Kind Kind
-	// Quiet is how long all must have been well before it.
+	// Quiet is the time without faults before it.
 	Quiet time.Duration
-	// Lasts is the time until it is mended. Kills and rolling updates mend themselves: 0.
+	// Lasts is the time until it is ended. It is 0 for kills and rolling updates, which end by themselves.
 	Lasts time.Duration
-	// Pick chooses one of several targets: any number, to be taken modulo their count.
+	// Pick selects one of several targets, modulo their number.
 	Pick int
 }
 
-// span is how long faults of a kind last.
+// span is a range of durations.
 type span struct{ least, most time.Duration }
 
-// spans hold for what lasts. While the leader is deaf but in the user list, every line that is said counts as said
-// in its presence, and CyTube repeats only the last 15: such a fault lasts no longer than they do at Options.Pace,
-// unless a standby takes over meanwhile.
+// spans are the durations of faults. While the leader is in the user list but receives nothing, every line must be
+// stored, but CyTube repeats only the last 15. So without a standby that takes over, such a fault is shorter than 15
+// lines take at Options.Pace.
 var spans = map[Kind]span{
 	LoseLeader:      {5 * time.Second, 12 * time.Second},
 	PauseLeader:     {2 * time.Second, 7 * time.Second},
@@ -84,19 +84,21 @@ var spans = map[Kind]span{
 	PartitionNode:   {5 * time.Second, 25 * time.Second},
 }
 
-// silences are the faults in which the leader is in the user list and hears nothing.
+// silences are the faults in which the leader is in the user list and receives nothing.
 var silences = map[Kind]bool{
 	PauseLeader: true, PauseLeaderLong: true, CutLeader: true, CutLeaderLong: true,
 }
 
-// interruptions are the faults that can come between a bot's saying an outbound line and its telling so.
+// interruptions are the faults that can occur after a bot has said an outbound line and before it has reported it.
 var interruptions = map[Kind]bool{
 	KillLeader: true, LoseLeader: true, PauseLeader: true, PauseLeaderLong: true, CutLeader: true, CutLeaderLong: true,
 	LeaderLosesBus: true, StopKubelet: true, PartitionNode: true,
 }
 
-// deaf is true when the leader heard nothing during the fault, though it was in the user list.
-func (h Happened) deaf() bool { return silences[h.Kind] || strings.HasSuffix(h.Target, withLeader) }
+// deaf reports whether the leader received nothing during the fault although it was in the user list.
+func (h InjectedFault) deaf() bool {
+	return silences[h.Kind] || strings.HasSuffix(h.Target, withLeader)
+}
 
-// withLeader is the end of the name of a node that has the leader's pod.
+// withLeader is appended to the name of a node that runs the leader's pod.
 const withLeader = " with the leader"

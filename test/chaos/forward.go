@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// forward makes an address of the cluster's network reachable on loopback and returns where, host:port. What passes
-// there is the run's own: no fault is about it.
+// forward makes an address of the cluster's network reachable on loopback and returns the new address, host:port. Only
+// the run itself uses it, and no fault affects it.
 func (c *Cluster) forward(ctx context.Context, name, target string) (string, error) {
 	program := filepath.Join(filepath.Dir(c.kubectl), "forward")
 	portFile := filepath.Join(c.dir, name+".port")
@@ -46,7 +46,7 @@ func (c *Cluster) forward(ctx context.Context, name, target string) (string, err
 			return "", fmt.Errorf("forwarding a port to %s: %w", name, err)
 		}
 		if !wait(limit, 50*time.Millisecond) {
-			return "", fmt.Errorf("forwarding a port to %s: nobody listens", name)
+			return "", fmt.Errorf("forwarding a port to %s: no port within 30 s", name)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// interval is a stretch of time in Unix milliseconds.
+// interval is an interval of time in Unix milliseconds.
 type interval struct{ from, to int64 }
 
 func (i interval) length() int64 { return i.to - i.from }
@@ -25,7 +25,7 @@ func merged(all []interval, gap int64) []interval {
 	return out
 }
 
-// common is the time that lies in both.
+// common returns the intersection of a and b.
 func common(a, b []interval) (out []interval) {
 	for _, x := range a {
 		for _, y := range b {
@@ -37,7 +37,7 @@ func common(a, b []interval) (out []interval) {
 	return merged(out, 0)
 }
 
-// without is the time of a that does not lie in b.
+// without returns the parts of a that are not in b.
 func without(a, b []interval) (out []interval) {
 	b = merged(b, 0)
 	for _, rest := range a {
@@ -57,7 +57,7 @@ func without(a, b []interval) (out []interval) {
 	return out
 }
 
-// longest is the longest of them, or the zero interval.
+// longest returns the longest interval, or the zero interval if there is none.
 func longest(all []interval) (out interval) {
 	for _, one := range all {
 		if one.length() > out.length() {

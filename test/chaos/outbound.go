@@ -12,19 +12,19 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// queuer puts lines into the outbound queue at a steady rate, as an announcer does: it repeats a request that was not
-// answered, under the same client id, until it is.
-type queuer struct {
+// announcer puts lines into the outbound queue at a steady rate. It repeats a request, with the same client ID, until
+// it gets a reply.
+type announcer struct {
 	url      string
 	subjects bus.Subjects
-	run      string // makes texts and client ids unique among runs
+	run      string // makes texts and client IDs unique among runs
 
 	mu       sync.Mutex
 	accepted []string
 }
 
-// work goes on until ctx ends. A line that is not accepted by then is given up: nobody was told that it would be said.
-func (q *queuer) work(ctx context.Context, pace time.Duration) error {
+// work runs until ctx ends. It drops a line that is not accepted by then: the service has not promised to say it.
+func (q *announcer) work(ctx context.Context, pace time.Duration) error {
 	conn, err := nats.Connect(q.url, nats.Name("announcer"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(200*time.Millisecond), nats.PingInterval(5*time.Second))
 	if err != nil {
@@ -51,30 +51,30 @@ func (q *queuer) work(ctx context.Context, pace time.Duration) error {
 	}
 }
 
-// put is true when the service says that the line is in the queue.
-func (q *queuer) put(ctx context.Context, conn *nats.Conn, text string) bool {
+// put reports whether the service has confirmed that the line is in the queue.
+func (q *announcer) put(ctx context.Context, conn *nats.Conn, text string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	body, err := json.Marshal(bus.OutboundPutRequest{Message: text, ClientID: text})
 	if err != nil {
 		return false
 	}
-	answer, err := conn.RequestWithContext(ctx, q.subjects.Subject(bus.OutboundPut), body)
+	response, err := conn.RequestWithContext(ctx, q.subjects.Subject(bus.OutboundPut), body)
 	if err != nil {
 		return false
 	}
 	var reply bus.OutboundPutReply
-	return json.Unmarshal(answer.Data, &reply) == nil && reply.Success
+	return json.Unmarshal(response.Data, &reply) == nil && reply.Success
 }
 
-// lines are those that were accepted.
-func (q *queuer) lines() []string {
+// lines returns the accepted lines.
+func (q *announcer) lines() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append([]string(nil), q.accepted...)
 }
 
-// wait is false when ctx ended first.
+// wait sleeps for d. It reports false if ctx ended first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// people chat at a steady rate, come and go. Nobody here knows of a fault; only while the CyTube server is down is
-// nobody in its channel.
+// people simulates users who chat at a steady rate, join and leave. They do not depend on faults, except that they
+// pause while the CyTube server is down.
 type people struct {
 	cytube *CyTube
 	random *rand.Rand
 	names  []string
 	inside map[string]bool
-	// visitor is there once and never again; empty: none is there now.
+	// visitor is the name of a user who joins only once; empty if none is in the channel.
 	visitor         string
 	visitors, lines int
-	hushed          atomic.Bool
+	paused          atomic.Bool
 }
 
 func newPeople(cytube *CyTube, seed uint64) *people {
@@ -30,24 +30,24 @@ func newPeople(cytube *CyTube, seed uint64) *people {
 	}
 }
 
-// run has one thing happen per pace until ctx ends. Then everybody leaves.
+// run does one action per pace until ctx ends. Then all users leave.
 func (p *people) run(ctx context.Context, pace time.Duration) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			p.goHome(context.WithoutCancel(ctx))
+			p.leaveAll(context.WithoutCancel(ctx))
 			return
 		case <-ticker.C:
 		}
-		if !p.hushed.Load() {
+		if !p.paused.Load() {
 			p.act(ctx)
 		}
 	}
 }
 
-// act is mostly a line. A person who was thrown out, by a restart of the server, comes back with what they say next.
+// act mostly says a line. A user whom a restart of the server has disconnected joins again when their next line fails.
 func (p *people) act(ctx context.Context) {
 	name := p.names[p.random.IntN(len(p.names))]
 	dice := p.random.IntN(100)
@@ -73,11 +73,11 @@ func (p *people) act(ctx context.Context) {
 	}
 }
 
-// visit has somebody come who was never there, or leave for good: nobody who comes back could hide that we did not see
-// them go.
+// visit lets a new user join, or leave for good. Since they never come back, a bot that missed their leave cannot learn
+// of it later.
 func (p *people) visit(ctx context.Context) {
 	if p.visitor != "" {
-		_ = p.cytube.leave(ctx, p.visitor) // a restart of the server may have thrown them out
+		_ = p.cytube.leave(ctx, p.visitor) // a restart of the server may have disconnected them
 		p.visitor = ""
 		return
 	}
@@ -101,13 +101,13 @@ func (p *people) anybody() string {
 	return inside[p.random.IntN(len(inside))]
 }
 
-func (p *people) goHome(ctx context.Context) {
+func (p *people) leaveAll(ctx context.Context) {
 	if p.visitor != "" {
 		p.visit(ctx)
 	}
 	for _, name := range p.names {
 		if p.inside[name] {
-			_ = p.cytube.leave(ctx, name) // somebody who was thrown out is not there to leave
+			_ = p.cytube.leave(ctx, name) // fails for a user who was disconnected
 		}
 	}
 }

@@ -14,17 +14,16 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// startPostgres starts a server on loopback, whose only role is allowed everything without a password, and writes the
-// URL of its database for every member. It writes without waiting for the disk: what is killed is a process, not the
-// machine.
+// startPostgres starts a server on loopback, with one role that needs no password. It does not wait for writes to the
+// disk: faults kill processes, not the machine.
 func (p *Processes) startPostgres(ctx context.Context) error {
 	programs, err := pgtest.Programs()
 	if err != nil {
 		return err
 	}
-	// The server refuses to run as root, and the account it runs under need not see the run's folder.
+	// The server refuses to run as root, and its account may not be able to read the run's directory.
 	if p.postgresDir, err = os.MkdirTemp("/tmp", "rosey-chaos-pg-"); err != nil {
-		return fmt.Errorf("making a folder for PostgreSQL: %w", err)
+		return fmt.Errorf("creating a directory for PostgreSQL: %w", err)
 	}
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(p.postgresDir) })
 	as, err := unprivileged(p.postgresDir)
@@ -37,7 +36,7 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 		"--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
 	initialize.SysProcAttr, initialize.Dir = &syscall.SysProcAttr{Credential: as}, p.postgresDir
 	if output, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("making a PostgreSQL cluster: %w: %s", err, output)
+		return fmt.Errorf("initializing PostgreSQL: %w: %s", err, output)
 	}
 	if p.postgresPort, err = freePort(ctx); err != nil {
 		return err
@@ -53,10 +52,11 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 	return nil
 }
 
-// unprivileged gives the folder to an account that PostgreSQL runs under. Nil: whoever runs this will do.
+// unprivileged makes an unprivileged account the owner of the folder, for PostgreSQL to run under. It returns nil if
+// this process does not run as root.
 func unprivileged(folder string) (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // no credential is a process's own
+		return nil, nil //nolint:nilnil // nil stands for this process's account
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {
@@ -68,12 +68,12 @@ func unprivileged(folder string) (*syscall.Credential, error) {
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
 	if err := errors.Join(uidErr, gidErr, os.Chown(folder, int(uid), int(gid))); err != nil {
-		return nil, fmt.Errorf("giving PostgreSQL's folder to %s: %w", account.Username, err)
+		return nil, fmt.Errorf("changing the owner of PostgreSQL's directory to %s: %w", account.Username, err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// writePostgresURL leads a database service through its own wire.
+// writePostgresURL writes the URL file of a database service, which connects through its own proxy.
 func (p *Processes) writePostgresURL(m *member) error {
 	url := fmt.Sprintf("postgres://rosey@%s/postgres?sslmode=disable&connect_timeout=5", m.postgres.address())
 	if err := os.WriteFile(m.urlFile, []byte(url), 0o600); err != nil {

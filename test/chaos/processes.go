@@ -22,24 +22,24 @@ const (
 	botName     = "Rosey"
 	channelName = "movienight"
 	prefix      = "rosey_chaos"
-	// server is what every bot calls the CyTube server. Each has the way there from its HTTP proxy, which is a wire of
-	// its own: the server's name is part of a row's key, so it must be one for all.
+	// server is the CyTube server's URL in every bot's configuration. It is part of a row's key, so it must be the same
+	// for all bots. Each bot reaches the server through its HTTP proxy.
 	server = "http://cytube.invalid"
 )
 
-// Setup is what runs.
+// Setup is the set of processes that run.
 type Setup struct {
-	// Bots and Databases are how many of each. More than one bot needs JetStream, more than one database Postgres.
+	// Bots and Databases are their numbers. More than one bot needs JetStream, more than one database needs Postgres.
 	Bots, Databases int
 	JetStream       bool
-	// Postgres has the rows in PostgreSQL, else they are in SQLite.
+	// Postgres stores the rows in PostgreSQL instead of SQLite.
 	Postgres bool
 }
 
 // Programs are paths of executables.
 type Programs struct{ Rosey, NATS string }
 
-// Processes is the bot as plain processes on loopback: the real programs, with every connection through a wire that
+// Processes runs the bot as plain processes on loopback: the real programs, with every connection through a proxy that
 // can be cut, and a CyTube simulator in this process.
 type Processes struct {
 	setup    Setup
@@ -48,7 +48,7 @@ type Processes struct {
 	cytube   *CyTube
 	nats     *child
 	natsPort string
-	postgres *child // nil: the rows are in SQLite
+	postgres *child // nil: with SQLite
 
 	postgresDir, postgresPort string
 
@@ -57,20 +57,20 @@ type Processes struct {
 	closers []func()
 }
 
-// member is a bot or a database service with its wires.
+// member is a bot or a database service with its proxies.
 type member struct {
 	*child
 
 	config  string
 	http    string // host:port
-	address string // from which the CyTube server sees it
+	address string // the client address that the CyTube server sees
 	urlFile string // with PostgreSQL's URL
-	nats    *wire
-	// cytube is a bot's, postgres a database service's with PostgreSQL.
-	cytube, postgres *wire
+	nats    *proxy
+	// cytube is set for bots, postgres for database services with PostgreSQL.
+	cytube, postgres *proxy
 }
 
-// StartProcesses starts everything, with its files in dir. Close ends it.
+// StartProcesses starts everything, with its files in dir. Close stops it.
 func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir string) (p *Processes, err error) {
 	p = &Processes{setup: setup, programs: programs, dir: dir}
 	defer func() {
@@ -108,14 +108,14 @@ func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir str
 	return p, nil
 }
 
-// startCyTube serves the simulator, with the real server's limits, and returns where: host:port.
+// startCyTube serves the simulator, with the real server's limits, and returns its address, host:port.
 func (p *Processes) startCyTube(ctx context.Context) (site string, err error) {
 	account := simulator.Account{Name: botName, Password: "not a secret", Rank: 3}
 	sim, err := simulator.New(simulator.Options{
 		Accounts: []simulator.Account{account}, Limits: simulator.CyTubeLimits(),
 	})
 	if err != nil {
-		return "", fmt.Errorf("making the CyTube server: %w", err)
+		return "", fmt.Errorf("creating the CyTube server: %w", err)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +145,7 @@ func (p *Processes) startNATS(ctx context.Context) {
 	p.closers = append(p.closers, p.nats.stop)
 }
 
-// newMember starts a bot, or without a site a database service.
+// newMember starts a bot, or a database service if site is empty.
 func (p *Processes) newMember(ctx context.Context, name, site string, number int) (*member, error) {
 	port, err := freePort(ctx)
 	if err != nil {
@@ -153,7 +153,7 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	}
 	m := &member{http: "127.0.0.1:" + port, config: p.path(name + ".yaml"), urlFile: p.path(name + ".url")}
 	m.address = fmt.Sprintf("127.0.1.%d", number+1)
-	if m.nats, err = p.newWire(ctx, "127.0.0.1:"+p.natsPort, ""); err != nil {
+	if m.nats, err = p.newProxy(ctx, "127.0.0.1:"+p.natsPort, ""); err != nil {
 		return nil, err
 	}
 	command := "db"
@@ -161,12 +161,12 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	switch {
 	case site != "":
 		command = "bot"
-		if m.cytube, err = p.newWire(ctx, site, m.address); err != nil {
+		if m.cytube, err = p.newProxy(ctx, site, m.address); err != nil {
 			return nil, err
 		}
 		env = append(env, "http_proxy=http://"+m.cytube.address(), "no_proxy=")
 	case p.setup.Postgres:
-		if m.postgres, err = p.newWire(ctx, "127.0.0.1:"+p.postgresPort, ""); err != nil {
+		if m.postgres, err = p.newProxy(ctx, "127.0.0.1:"+p.postgresPort, ""); err != nil {
 			return nil, err
 		}
 		if err := p.writePostgresURL(m); err != nil {
@@ -183,15 +183,15 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	return m, nil
 }
 
-func (p *Processes) newWire(ctx context.Context, target, from string) (*wire, error) {
-	w, err := newWire(ctx, target, from)
+func (p *Processes) newProxy(ctx context.Context, target, from string) (*proxy, error) {
+	w, err := newProxy(ctx, target, from)
 	if err == nil {
 		p.closers = append(p.closers, w.close)
 	}
 	return w, err
 }
 
-// configuration is the file of a member.
+// configuration returns a member's configuration file.
 func (p *Processes) configuration(m *member, command string) string {
 	mode := "never"
 	if p.setup.JetStream {
@@ -215,7 +215,7 @@ func (p *Processes) configuration(m *member, command string) string {
 
 func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
 
-// Close ends all, the last that was started first.
+// Close stops everything in reverse order.
 func (p *Processes) Close() { closeAll(p.closers) }
 
 func closeAll(closers []func()) {
@@ -224,13 +224,13 @@ func closeAll(closers []func()) {
 	}
 }
 
-// CyTube is the simulator.
+// CyTube returns the simulator.
 func (p *Processes) CyTube() *CyTube { return p.cytube }
 
-// Bot is the name of the account.
+// Bot returns the name of the account.
 func (p *Processes) Bot() string { return botName }
 
-// Bus is nats-server itself, behind no wire.
+// Bus returns the URL of nats-server itself, without a proxy.
 func (p *Processes) Bus() (string, bus.Subjects) {
 	return "nats://127.0.0.1:" + p.natsPort, mustSubjects(prefix)
 }
@@ -238,13 +238,13 @@ func (p *Processes) Bus() (string, bus.Subjects) {
 func mustSubjects(prefix string) bus.Subjects {
 	subjects, err := bus.NewSubjects(prefix)
 	if err != nil {
-		panic(err) // of a constant
+		panic(err) // the prefix is a constant
 	}
 	return subjects
 }
 
-// Well asks every member.
-func (p *Processes) Well(ctx context.Context) error {
+// Healthy checks every member's readiness.
+func (p *Processes) Healthy(ctx context.Context) error {
 	for _, m := range append(append([]*member(nil), p.dbs...), p.bots...) {
 		if err := m.ready(ctx); err != nil {
 			return err
@@ -258,11 +258,11 @@ func (m *member) ready(ctx context.Context) error {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.http+"/readyz", nil)
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", m.name, err)
+		return fmt.Errorf("requesting the readiness of %s: %w", m.name, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", m.name, err)
+		return fmt.Errorf("requesting the readiness of %s: %w", m.name, err)
 	}
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -271,7 +271,7 @@ func (m *member) ready(ctx context.Context) error {
 	return nil
 }
 
-// Stored runs `rosey db show`.
+// Stored reads the database with `rosey db show`.
 func (p *Processes) Stored(ctx context.Context) (Stored, error) {
 	return show(ctx, p.programs.Rosey, p.dbs[0].config)
 }
@@ -287,7 +287,7 @@ func show(ctx context.Context, rosey, config string) (stored Stored, err error) 
 		return stored, fmt.Errorf("reading the database: %w", err)
 	}
 	if err := json.Unmarshal(out, &stored); err != nil {
-		return stored, fmt.Errorf("decoding what the database has: %w", err)
+		return stored, fmt.Errorf("decoding the database's rows: %w", err)
 	}
 	return stored, nil
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Kinds are all that plain processes can suffer.
+// Kinds returns the faults that can be injected into plain processes.
 func (p *Processes) Kinds() []Kind {
 	kinds := []Kind{
 		KillLeader, LoseLeader, PauseLeader, CutLeader, LeaderLosesBus, DropLeader, RollBots,
@@ -26,27 +26,27 @@ func (p *Processes) Kinds() []Kind {
 	return kinds
 }
 
-func nothingToMend(context.Context) error { return nil }
+func noRepair(context.Context) error { return nil }
 
-// Break makes a fault.
-func (p *Processes) Break(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+// Inject injects a fault.
+func (p *Processes) Inject(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	switch fault.Kind {
 	case RestartCyTube:
-		return "", nothingToMend, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
+		return "", noRepair, p.cytube.Restart(ctx, fault.Lasts.Milliseconds())
 	case DropLeader:
-		return "", nothingToMend, p.cytube.Drop(ctx, botName)
+		return "", noRepair, p.cytube.Drop(ctx, botName)
 	case KillDatabase, PauseDatabase, CutDatabase, CutPostgres, RollDatabases:
-		return p.breakDatabase(ctx, fault)
+		return p.injectDatabase(ctx, fault)
 	case KillNATS, RestartNATS, PauseNATS, KillPostgres, RestartPG, PausePostgres:
-		return p.breakServer(ctx, fault)
+		return p.injectServer(ctx, fault)
 	case RollBots:
-		return "", nothingToMend, roll(ctx, p.bots)
+		return "", noRepair, roll(ctx, p.bots)
 	default:
-		return p.breakBot(ctx, fault)
+		return p.injectBot(ctx, fault)
 	}
 }
 
-func (p *Processes) breakDatabase(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+func (p *Processes) injectDatabase(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	m := pick(p.dbs, fault.Pick)
 	switch fault.Kind {
 	case KillDatabase:
@@ -57,13 +57,13 @@ func (p *Processes) breakDatabase(ctx context.Context, fault Fault) (target stri
 		return cut(m)
 	case CutPostgres:
 		m.postgres.cut()
-		return m.name, func(context.Context) error { m.postgres.mend(); return nil }, nil
+		return m.name, func(context.Context) error { m.postgres.repair(); return nil }, nil
 	default:
-		return "", nothingToMend, roll(ctx, p.dbs)
+		return "", noRepair, roll(ctx, p.dbs)
 	}
 }
 
-func (p *Processes) breakServer(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+func (p *Processes) injectServer(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	switch fault.Kind {
 	case KillNATS:
 		return hold(ctx, p.nats, syscall.SIGKILL)
@@ -74,13 +74,13 @@ func (p *Processes) breakServer(ctx context.Context, fault Fault) (target string
 	case KillPostgres:
 		return hold(ctx, p.postgres, syscall.SIGKILL)
 	case RestartPG:
-		return hold(ctx, p.postgres, syscall.SIGINT) // without waiting for sessions, as a pod's end does
+		return hold(ctx, p.postgres, syscall.SIGINT) // fast shutdown, which does not wait for sessions
 	default:
 		return pause(p.postgres)
 	}
 }
 
-func (p *Processes) breakBot(ctx context.Context, fault Fault) (target string, mend Mend, err error) {
+func (p *Processes) injectBot(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	leader, standby, err := p.leader(ctx)
 	if err != nil {
 		return "", nil, err
@@ -96,7 +96,7 @@ func (p *Processes) breakBot(ctx context.Context, fault Fault) (target string, m
 		return cut(leader)
 	case LeaderLosesBus:
 		leader.nats.cut()
-		return leader.name, func(context.Context) error { leader.nats.mend(); return nil }, nil
+		return leader.name, func(context.Context) error { leader.nats.repair(); return nil }, nil
 	case KillStandby:
 		return kill(standby.child)
 	case PauseStandby:
@@ -104,11 +104,11 @@ func (p *Processes) breakBot(ctx context.Context, fault Fault) (target string, m
 	case CutStandby:
 		return cut(standby)
 	default:
-		return "", nil, fmt.Errorf("%s cannot happen to plain processes", fault.Kind)
+		return "", nil, fmt.Errorf("plain processes do not support the fault %q", fault.Kind)
 	}
 }
 
-// leader is the bot that logged in last, and another.
+// leader returns the bot that logged in last, and another one, or nil if there is none.
 func (p *Processes) leader(ctx context.Context) (leader, standby *member, err error) {
 	address, err := p.cytube.Leader(ctx, botName)
 	if err != nil {
@@ -129,31 +129,31 @@ func (p *Processes) leader(ctx context.Context) (leader, standby *member, err er
 
 func pick(members []*member, number int) *member { return members[number%len(members)] }
 
-func kill(c *child) (string, Mend, error) { return c.name, nothingToMend, c.signal(syscall.SIGKILL) }
+func kill(c *child) (string, Repair, error) { return c.name, noRepair, c.signal(syscall.SIGKILL) }
 
-func pause(c *child) (string, Mend, error) {
+func pause(c *child) (string, Repair, error) {
 	return c.name, func(context.Context) error { return c.signal(syscall.SIGCONT) }, c.signal(syscall.SIGSTOP)
 }
 
-// hold ends a program until it is mended.
-func hold(ctx context.Context, c *child, signal os.Signal) (string, Mend, error) {
+// hold stops a program until the fault ends.
+func hold(ctx context.Context, c *child, signal os.Signal) (string, Repair, error) {
 	return c.name, func(context.Context) error { c.up(); return nil }, c.down(ctx, signal)
 }
 
-func cut(m *member) (string, Mend, error) {
-	wires := slices.DeleteFunc([]*wire{m.nats, m.cytube, m.postgres}, func(w *wire) bool { return w == nil })
-	for _, w := range wires {
+func cut(m *member) (string, Repair, error) {
+	proxies := slices.DeleteFunc([]*proxy{m.nats, m.cytube, m.postgres}, func(w *proxy) bool { return w == nil })
+	for _, w := range proxies {
 		w.cut()
 	}
 	return m.name, func(context.Context) error {
-		for _, w := range wires {
-			w.mend()
+		for _, w := range proxies {
+			w.repair()
 		}
 		return nil
 	}, nil
 }
 
-// roll replaces one after the other, each when the one before is ready.
+// roll restarts one after the other, each when the previous one is ready.
 func roll(ctx context.Context, members []*member) error {
 	for _, m := range members {
 		if err := m.down(ctx, syscall.SIGTERM); err != nil {

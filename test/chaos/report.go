@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// mostShown bounds how much of one kind of mistake is printed.
-const mostShown = 10
+// maxExamples bounds the number of printed examples of each kind of mistake.
+const maxExamples = 10
 
-// String is for people: what was done, how long the channel was without us, and what is wrong.
+// String returns a report: the faults, the bot's absences, and the mistakes.
 func (r Result) String() string {
-	v, out := r.Verdict, &strings.Builder{}
+	v, out := r.Findings, &strings.Builder{}
 	fmt.Fprintf(out, "seed %d, %s, %d faults; SEED=%d replays them\n", r.Seed, r.Duration, len(r.Faults), r.Seed)
-	fmt.Fprintf(out, "%d lines were said, %d are stored; %d were said while no bot was there to hear them\n",
+	fmt.Fprintf(out, "%d lines were said, %d are stored; %d were said while no bot was in the channel\n",
 		v.Said, v.Stored, v.Unseen)
-	fmt.Fprintf(out, "%d times a bot of ours threw out one that was cut off\n\n", v.Evictions)
-	fmt.Fprintf(out, "%-36s %5s %16s %16s\n", "fault", "times", "longest absence", "until all well")
+	fmt.Fprintf(out, "%d times a new leader disconnected one that was cut off\n\n", v.Evictions)
+	fmt.Fprintf(out, "%-36s %5s %16s %16s\n", "fault", "times", "longest absence", "recovery")
 	for _, a := range r.Absences {
 		fmt.Fprintf(out, "%-36s %5d %14.1f s %14.1f s\n", a.Kind, a.Count, seconds(a.Longest), seconds(a.Recovery))
 	}
 	fmt.Fprintln(out)
-	for _, one := range r.wrongs() {
+	for _, one := range r.mistakes() {
 		fmt.Fprintf(out, "%-36s %5d\n", one.what, len(one.examples))
 		for i, example := range one.examples {
-			if i == mostShown {
+			if i == maxExamples {
 				fmt.Fprintf(out, "    and %d more\n", len(one.examples)-i)
 				break
 			}
@@ -34,7 +34,7 @@ func (r Result) String() string {
 	return out.String()
 }
 
-// Clean is true when nothing is wrong. Each time a bot ended or was cut off, one outbound line may have been given up.
+// Clean reports whether there are no mistakes. Each fault that interrupts a bot may cost one outbound line.
 func (r Result) Clean() bool {
 	interrupted := 0
 	for _, fault := range r.Faults {
@@ -42,30 +42,30 @@ func (r Result) Clean() bool {
 			interrupted++
 		}
 	}
-	return r.Verdict.Clean() && len(r.Verdict.NeverSent) <= interrupted
+	return r.Findings.Clean() && len(r.Findings.NeverSent) <= interrupted
 }
 
-type wrong struct {
+type mistake struct {
 	what     string
 	examples []string
 }
 
-func (r Result) wrongs() []wrong {
-	v := r.Verdict
-	var doubles []string
-	for _, at := range v.Doubles {
-		doubles = append(doubles, clock(at)+r.during(at))
+func (r Result) mistakes() []mistake {
+	v := r.Findings
+	var overlaps []string
+	for _, at := range v.Overlaps {
+		overlaps = append(overlaps, clock(at)+r.during(at))
 	}
-	return []wrong{
+	return []mistake{
 		{"lines lost", r.describe(v.Lost)},
 		{"lines stored twice", r.describe(v.Duplicated)},
-		{"lines of somebody else", r.describe(v.Misattributed)},
-		{"lines that nobody said", r.describe(v.Invented)},
+		{"lines stored for another user", r.describe(v.Misattributed)},
+		{"stored lines that nobody said", r.describe(v.Invented)},
 		{"users with a wrong number of lines", v.WrongCounts},
 		{"wrong sessions", v.WrongSessions},
-		{"two of ours in the user list", doubles},
+		{"two replicas in the user list", overlaps},
 		{"outbound lines said twice", v.SentTwice},
-		{"outbound lines given up in doubt", v.NeverSent},
+		{"outbound lines not said", v.NeverSent},
 	}
 }
 
@@ -76,11 +76,11 @@ func (r Result) describe(lines []Line) (texts []string) {
 	return texts
 }
 
-// during names the last fault that had begun.
+// during names the last fault that had started.
 func (r Result) during(at int64) string {
 	for _, f := range slices.Backward(r.Faults) {
-		if f.Began <= at {
-			return strings.TrimRight(fmt.Sprintf(" (%.1f s after: %s, %s", seconds(at-f.Began), f.Kind, f.Target), ", ") + ")"
+		if f.Started <= at {
+			return strings.TrimRight(fmt.Sprintf(" (%.1f s after: %s, %s", seconds(at-f.Started), f.Kind, f.Target), ", ") + ")"
 		}
 	}
 	return ""

@@ -1,5 +1,5 @@
-// Package chaos breaks a running bot in every way that a cluster can, while people chat, and then holds the database
-// against what the CyTube server saw. README.md of this folder says how.
+// Package chaos injects faults into a running bot, like those of a cluster, while simulated people chat. Afterwards it
+// compares the database with the log of the CyTube server. docs/reliability.md describes the runs and their results.
 package chaos
 
 import (
@@ -13,62 +13,62 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// World is the bot with all it works with, and hands to break it.
+// World is a set-up of the bot with all the servers it needs, into which faults can be injected.
 type World interface {
-	// Kinds are the faults that can happen in it.
+	// Kinds returns the faults that it supports.
 	Kinds() []Kind
-	// CyTube is the server, which is never killed: it is the witness.
+	// CyTube returns the server. It is never killed, since its log is the reference for the comparison.
 	CyTube() *CyTube
-	// Bot is our name in the channel.
+	// Bot returns the bot's name in the channel.
 	Bot() string
-	// Bus is where NATS is, for whoever puts lines into the outbound queue, and the subjects.
+	// Bus returns NATS's URL and the subjects, for putting lines into the outbound queue.
 	Bus() (url string, subjects bus.Subjects)
-	// Break makes a fault and returns what it hit, for people, and how to end it.
-	Break(ctx context.Context, fault Fault) (target string, mend Mend, err error)
-	// Well is nil when every part says that it is ready.
-	Well(ctx context.Context) error
+	// Inject starts a fault. It returns the target's name, for people, and a function that ends the fault.
+	Inject(ctx context.Context, fault Fault) (target string, repair Repair, err error)
+	// Healthy returns nil if every component is ready.
+	Healthy(ctx context.Context) error
 	// Stored reads the database.
 	Stored(ctx context.Context) (Stored, error)
 }
 
-// Mend ends a fault.
-type Mend func(context.Context) error
+// Repair is a function that ends a fault.
+type Repair func(context.Context) error
 
-// Options say how a run goes.
+// Options configure a run.
 type Options struct {
-	// Seed chooses faults, people and lines.
+	// Seed determines faults, people and lines.
 	Seed uint64
-	// Only, when there are any, are the kinds that happen of those that can.
+	// Only restricts the kinds of faults. Empty: all that the World supports.
 	Only []Kind
-	// Duration is how long faults happen.
+	// Duration is how long faults are injected.
 	Duration time.Duration
-	// Pace is the time between two things that people do, nearly always lines. Default: 700 ms.
+	// Pace is the time between two actions of people, which are mostly lines. Default: 700 ms.
 	Pace time.Duration
 	// Announce is the time between two lines for the outbound queue. Default: 3 s.
 	Announce time.Duration
-	// Say hears what happens.
+	// Say logs the progress.
 	Say func(format string, args ...any)
 }
 
 const (
-	// wellLimit bounds the recovery from one fault. A container that was killed again and again waits up to 5 min.
-	wellLimit = 6 * time.Minute
-	// settleLimit bounds the time until the database has everything: a line that a dead bot had claimed is not given
-	// to another for a minute.
+	// recoveryLimit bounds the recovery from one fault. The kubelet delays the restart of a container that was killed
+	// repeatedly by up to 5 minutes.
+	recoveryLimit = 6 * time.Minute
+	// settleLimit bounds the time until the database has everything: a line that a killed bot had claimed is given to
+	// another bot only after a minute.
 	settleLimit = 3 * time.Minute
 )
 
-// Result is a run and what came of it.
+// Result is a completed run.
 type Result struct {
 	Options
 
-	Faults   []Happened
-	Verdict  Verdict
+	Faults   []InjectedFault
+	Findings Findings
 	Absences []Absence
 }
 
-// Run plays a schedule. The error says that the run could not be carried out; what is wrong with the bot is in the
-// verdict.
+// Run plays a schedule. An error means that the run could not be completed; the bot's mistakes are in the findings.
 func Run(ctx context.Context, world World, o Options) (Result, error) {
 	if o.Pace == 0 {
 		o.Pace = 700 * time.Millisecond
@@ -77,43 +77,44 @@ func Run(ctx context.Context, world World, o Options) (Result, error) {
 		o.Announce = 3 * time.Second
 	}
 	if len(o.kinds(world)) == 0 {
-		return Result{Options: o}, fmt.Errorf("no fault can happen: of %q, expected some of %q", o.Only, world.Kinds())
+		return Result{Options: o}, fmt.Errorf("no supported fault in %q: expected some of %q", o.Only, world.Kinds())
 	}
 	r := &runner{world: world, options: o, people: newPeople(world.CyTube(), o.Seed)}
 	url, subjects := world.Bus()
-	r.queuer = &queuer{url: url, subjects: subjects, run: fmt.Sprintf("seed %d", o.Seed)}
-	if err := r.untilWell(ctx); err != nil {
+	r.announcer = &announcer{url: url, subjects: subjects, run: fmt.Sprintf("seed %d", o.Seed)}
+	if err := r.waitHealthy(ctx); err != nil {
 		return Result{Options: o}, err
 	}
-	broken := r.underLoad(ctx) // what was seen and stored until then is judged all the same
-	seen, verdict, err := r.judge(ctx)
-	result := Result{Options: o, Faults: r.faults, Verdict: verdict, Absences: Absences(seen, r.faults)}
+	broken := r.underLoad(ctx) // compare what was said and stored even after an error
+	seen, findings, err := r.waitSettled(ctx)
+	result := Result{Options: o, Faults: r.faults, Findings: findings, Absences: Absences(seen, r.faults)}
 	return result, errors.Join(broken, err)
 }
 
 type runner struct {
-	world   World
-	options Options
-	people  *people
-	queuer  *queuer
-	faults  []Happened
+	world     World
+	options   Options
+	people    *people
+	announcer *announcer
+	faults    []InjectedFault
 }
 
-// underLoad makes the faults while people chat.
+// underLoad injects the faults while people chat.
 func (r *runner) underLoad(ctx context.Context) error {
 	load, stop := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	var queueing error
 	workers.Go(func() { r.people.run(load, r.options.Pace) })
-	workers.Go(func() { queueing = r.queuer.work(load, r.options.Announce) })
+	workers.Go(func() { queueing = r.announcer.work(load, r.options.Announce) })
 	workers.Go(func() { r.watch(load) })
-	err := r.breakThings(ctx)
+	err := r.injectFaults(ctx)
 	stop()
 	workers.Wait()
 	return errors.Join(err, queueing)
 }
 
-// watch reads the server's log all the time, before it forgets. What fails is read the next time, and at the end.
+// watch reads the server's log regularly, since the server drops old entries. After an error, the next call reads the
+// same entries.
 func (r *runner) watch(ctx context.Context) {
 	for wait(ctx, 5*time.Second) {
 		_ = r.world.CyTube().read(ctx)
@@ -126,7 +127,7 @@ func (o Options) kinds(world World) []Kind {
 	})
 }
 
-func (r *runner) breakThings(ctx context.Context) error {
+func (r *runner) injectFaults(ctx context.Context) error {
 	end := time.Now().Add(r.options.Duration)
 	for _, fault := range Schedule(r.options.Seed, r.options.Duration, r.options.kinds(r.world)) {
 		if !wait(ctx, fault.Quiet) {
@@ -135,7 +136,7 @@ func (r *runner) breakThings(ctx context.Context) error {
 		if time.Now().After(end) {
 			return nil
 		}
-		happened, err := r.breakOnce(ctx, fault)
+		happened, err := r.injectFault(ctx, fault)
 		if err != nil {
 			return err
 		}
@@ -144,40 +145,40 @@ func (r *runner) breakThings(ctx context.Context) error {
 	return nil
 }
 
-func (r *runner) breakOnce(ctx context.Context, fault Fault) (Happened, error) {
-	happened := Happened{Fault: fault, Began: time.Now().UnixMilli()}
-	r.people.hushed.Store(fault.Kind == RestartCyTube)
-	defer r.people.hushed.Store(false)
-	target, mend, err := r.world.Break(ctx, fault)
+func (r *runner) injectFault(ctx context.Context, fault Fault) (InjectedFault, error) {
+	happened := InjectedFault{Fault: fault, Started: time.Now().UnixMilli()}
+	r.people.paused.Store(fault.Kind == RestartCyTube)
+	defer r.people.paused.Store(false)
+	target, repair, err := r.world.Inject(ctx, fault)
 	if err != nil {
 		return happened, fmt.Errorf("%s: %w", fault.Kind, err)
 	}
 	happened.Target = target
 	wait(ctx, fault.Lasts)
-	// Even when ctx has ended: what is frozen could not be ended.
-	if err := mend(context.WithoutCancel(ctx)); err != nil {
+	// Also after ctx has ended: frozen processes could not be stopped.
+	if err := repair(context.WithoutCancel(ctx)); err != nil {
 		return happened, fmt.Errorf("the end of %s: %w", fault.Kind, err)
 	}
-	r.people.hushed.Store(false)
-	happened.Mended = time.Now().UnixMilli()
-	err = r.untilWell(ctx)
-	happened.Well = time.Now().UnixMilli()
+	r.people.paused.Store(false)
+	happened.Repaired = time.Now().UnixMilli()
+	err = r.waitHealthy(ctx)
+	happened.Recovered = time.Now().UnixMilli()
 	if err != nil {
 		return happened, fmt.Errorf("after %s (%s): %w", fault.Kind, target, err)
 	}
-	r.options.Say("%s  %-34s %-28s lasted %5.1fs, all well after %5.1fs", clock(happened.Began), fault.Kind, target,
-		seconds(happened.Mended-happened.Began), seconds(happened.Well-happened.Mended))
+	r.options.Say("%s  %-34s %-28s lasted %5.1fs, recovered after %5.1fs", clock(happened.Started), fault.Kind, target,
+		seconds(happened.Repaired-happened.Started), seconds(happened.Recovered-happened.Repaired))
 	return happened, nil
 }
 
 func seconds(ms int64) float64 { return float64(ms) / 1000 }
 
-// untilWell waits until everything is ready and one of ours is in the user list.
-func (r *runner) untilWell(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, wellLimit)
+// waitHealthy waits until everything is ready and the bot is in the user list.
+func (r *runner) waitHealthy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recoveryLimit)
 	defer cancel()
 	for {
-		err := r.world.Well(ctx)
+		err := r.world.Healthy(ctx)
 		if err == nil {
 			err = r.present(ctx)
 		}
@@ -185,7 +186,7 @@ func (r *runner) untilWell(ctx context.Context) error {
 			return nil
 		}
 		if !wait(ctx, 100*time.Millisecond) {
-			return fmt.Errorf("all is not well within %s: %w", wellLimit, err)
+			return fmt.Errorf("not recovered within %s: %w", recoveryLimit, err)
 		}
 	}
 }
@@ -203,30 +204,30 @@ func (r *runner) present(ctx context.Context) error {
 	return nil
 }
 
-// judge compares until all is right, or for as long as things may take. What is wrong then is wrong.
-func (r *runner) judge(ctx context.Context) (seen Seen, verdict Verdict, err error) {
+// waitSettled compares until there are no differences or settleLimit has passed, and returns the last comparison.
+func (r *runner) waitSettled(ctx context.Context) (seen Seen, findings Findings, err error) {
 	limit, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	for {
-		seen, verdict, err = r.compare(ctx)
-		if err == nil && verdict.Settled() {
-			return seen, verdict, nil
+		seen, findings, err = r.compare(ctx)
+		if err == nil && findings.Settled() {
+			return seen, findings, nil
 		}
 		if !wait(limit, time.Second) {
-			return seen, verdict, err
+			return seen, findings, err
 		}
 	}
 }
 
-func (r *runner) compare(ctx context.Context) (Seen, Verdict, error) {
+func (r *runner) compare(ctx context.Context) (Seen, Findings, error) {
 	cytube := r.world.CyTube()
 	if err := cytube.read(ctx); err != nil {
-		return Seen{}, Verdict{}, err
+		return Seen{}, Findings{}, err
 	}
 	seen := Seen{Entries: cytube.snapshot(), Bot: r.world.Bot(), End: time.Now().UnixMilli()}
 	stored, err := r.world.Stored(ctx)
 	if err != nil {
-		return seen, Verdict{}, err
+		return seen, Findings{}, err
 	}
-	return seen, Compare(seen, stored, r.queuer.lines()), nil
+	return seen, Compare(seen, stored, r.announcer.lines()), nil
 }

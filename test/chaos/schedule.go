@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// quiet is the least and the most time between two faults in which all is well.
+// quiet is the range of the time between the recovery from a fault and the next fault.
 var quiet = span{time.Second, 4 * time.Second}
 
-// Schedule is what goes wrong in a run: the same seed and kinds, the same faults; a longer duration only adds some
-// at the end. Every kind comes once before any comes again. It has as many faults as a run without a moment of
-// recovery could hold, so a run ends by its clock and not for want of faults.
+// Schedule returns the faults of a run. The same seed and kinds give the same faults; a longer duration only adds some
+// at the end. Every kind occurs once before any occurs again. There are enough faults for a run that recovers
+// instantly, so that a run always ends because its time is over.
 func Schedule(seed uint64, duration time.Duration, kinds []Kind) []Fault {
 	random := rand.New(rand.NewPCG(seed, uint64(len(kinds)))) //nolint:gosec // a replay needs the same numbers
 	var faults []Fault

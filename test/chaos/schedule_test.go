@@ -16,14 +16,14 @@ func TestTheSeedReplaysTheFaults(t *testing.T) {
 	}
 	short := Schedule(7, time.Minute, someKinds)
 	if diff := cmp.Diff(first[:len(short)], short); diff != "" {
-		t.Errorf("a shorter run begins otherwise: %s", diff)
+		t.Errorf("a shorter run has different faults: %s", diff)
 	}
 	if cmp.Equal(first, Schedule(8, 10*time.Minute, someKinds)) {
-		t.Error("another seed makes the same faults")
+		t.Error("another seed gives the same faults")
 	}
 }
 
-func TestEveryKindComesBeforeAnyComesAgain(t *testing.T) {
+func TestEveryKindOccursBeforeAnyRepeats(t *testing.T) {
 	faults := Schedule(3, 10*time.Minute, someKinds)
 	for i := 0; i+len(someKinds) <= len(faults); i += len(someKinds) {
 		seen := map[Kind]bool{}
@@ -36,16 +36,16 @@ func TestEveryKindComesBeforeAnyComesAgain(t *testing.T) {
 	}
 }
 
-func TestFaultsFillTheDurationAndKeepToTheirSpans(t *testing.T) {
+func TestFaultsFillTheDurationWithinTheirSpans(t *testing.T) {
 	const duration = 30 * time.Minute
 	var sum time.Duration
 	for _, fault := range Schedule(1, duration, someKinds) {
 		lasts := spans[fault.Kind]
 		if fault.Lasts < lasts.least || fault.Lasts > lasts.most || fault.Quiet < quiet.least || fault.Quiet > quiet.most {
-			t.Errorf("%+v: want it to last %v and to wait %v", fault, lasts, quiet)
+			t.Errorf("%+v: want a duration in %v and a quiet time in %v", fault, lasts, quiet)
 		}
 		if fault.Pick < 0 {
-			t.Errorf("%+v: a negative pick has no remainder that is an index", fault)
+			t.Errorf("%+v: Pick is negative, so its remainder is not an index", fault)
 		}
 		sum += fault.Quiet + fault.Lasts
 	}

@@ -7,10 +7,10 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// replayed is how many lines CyTube repeats to whoever joins.
+// replayed is the number of lines that CyTube repeats to a user who joins.
 const replayed = 15
 
-// Line is a line of chat: what CyTube showed, or what a database has.
+// Line is a line of chat, as CyTube showed it or as a database has it.
 type Line struct {
 	Time int64  `json:"time"` // Unix milliseconds
 	User string `json:"username"`
@@ -20,13 +20,13 @@ type Line struct {
 // Seen is what happened in the channel as the CyTube server saw it, oldest first.
 type Seen struct {
 	Entries []simulator.Entry
-	// Bot is our name in the channel.
+	// Bot is the bot's name in the channel.
 	Bot string
-	// End is when the log was read, in Unix milliseconds: whoever is there then is there until End.
+	// End is when the log was read, in Unix milliseconds: a user who is in the channel then has stayed until End.
 	End int64
 }
 
-// lines are all that were said.
+// lines returns all lines that were said.
 func (s Seen) lines() (said []Line) {
 	for _, e := range s.Entries {
 		if e.Kind == simulator.KindChat {
@@ -36,9 +36,9 @@ func (s Seen) lines() (said []Line) {
 	return said
 }
 
-// due are the lines that have to be stored: those said while our name was in the user list, and of the others those
-// that were among the last 15 when we came back.
-func (s Seen) due() map[Line]bool {
+// expectedLines returns the lines that must be stored: those said while the bot's name was in the user list, and those
+// of the others that were among the last 15 when the bot came back.
+func (s Seen) expectedLines() map[Line]bool {
 	due := map[Line]bool{}
 	var last []Line
 	present := false
@@ -51,21 +51,21 @@ func (s Seen) due() map[Line]bool {
 			if present {
 				due[line] = true
 			}
-		case s.isOurs(e) && e.Kind == simulator.KindJoin:
+		case s.isBot(e) && e.Kind == simulator.KindJoin:
 			present = true
 			for _, line := range last {
 				due[line] = true
 			}
-		case s.isOurs(e) && e.Kind == simulator.KindLeave:
+		case s.isBot(e) && e.Kind == simulator.KindLeave:
 			present = false
 		}
 	}
 	return due
 }
 
-func (s Seen) isOurs(e simulator.Entry) bool { return strings.EqualFold(e.User, s.Bot) }
+func (s Seen) isBot(e simulator.Entry) bool { return strings.EqualFold(e.User, s.Bot) }
 
-// stays are when somebody was in the user list.
+// stays returns the intervals in which a user was in the user list.
 func (s Seen) stays(user string) (stays []interval) {
 	var from int64
 	inside := 0
@@ -93,7 +93,7 @@ func (s Seen) stays(user string) (stays []interval) {
 	return stays
 }
 
-// people are all who were ever in the user list, ourselves included.
+// people returns all users who were ever in the user list, including the bot.
 func (s Seen) people() (names []string) {
 	known := map[string]bool{}
 	for _, e := range s.Entries {
@@ -106,11 +106,11 @@ func (s Seen) people() (names []string) {
 	return names
 }
 
-// doubles are the moments at which a second of ours came into the user list beside the first.
-func (s Seen) doubles() (times []int64) {
+// overlaps returns the times at which a second replica of the bot joined while another was in the user list.
+func (s Seen) overlaps() (times []int64) {
 	inside := 0
 	for _, e := range s.Entries {
-		if !s.isOurs(e) {
+		if !s.isBot(e) {
 			continue
 		}
 		switch e.Kind {
@@ -127,10 +127,10 @@ func (s Seen) doubles() (times []int64) {
 	return times
 }
 
-// evictions are the moments at which one of ours threw out another.
+// evictions returns the times at which one replica's login disconnected another.
 func (s Seen) evictions() (times []int64) {
 	for _, e := range s.Entries {
-		if s.isOurs(e) && e.Kind == simulator.KindKick && strings.Contains(e.Text, "Duplicate login") {
+		if s.isBot(e) && e.Kind == simulator.KindKick && strings.Contains(e.Text, "Duplicate login") {
 			times = append(times, e.Time)
 		}
 	}

@@ -7,48 +7,48 @@ import (
 )
 
 const (
-	// sessionGap is the longest absence that does not end a session, by the store's rule.
+	// sessionGap is the longest absence that does not end a session in the store.
 	sessionGap = int64(time.Minute / time.Millisecond)
-	// sessionSlack is how much a session may be off. A bot that was deaf for a fault's length learns of who came and
-	// went afterwards; nobody's session may be off by more.
+	// sessionSlack is the tolerance for the limits of sessions. A bot that received nothing during a fault learns
+	// afterwards who has joined and left meanwhile.
 	sessionSlack = int64(30 * time.Second / time.Millisecond)
 )
 
-// judgeSessions holds the stored sessions against the user list. What we could see of somebody's stay has to be in a
-// session, and no session may reach beyond the stays, short absences included.
-func (v *Verdict) judgeSessions(seen Seen, stored Stored) {
+// compareSessions compares the stored sessions with the user list. The time that a user spent in the channel together
+// with the bot must be in a session, and no session may extend beyond the user's stays, short absences included.
+func (v *Findings) compareSessions(seen Seen, stored Stored) {
 	sessions := map[string][]interval{}
 	for _, user := range stored.Users {
 		name := strings.ToLower(user.Username)
 		sessions[name] = append(sessions[name], v.intervals(seen, user)...)
 	}
-	ours := seen.stays(seen.Bot)
+	bot := seen.stays(seen.Bot)
 	for _, name := range seen.people() {
 		stays, have := seen.stays(name), sessions[strings.ToLower(name)]
 		delete(sessions, strings.ToLower(name))
-		if missing := longest(without(common(stays, ours), have)); missing.length() > sessionSlack {
-			v.WrongSessions = append(v.WrongSessions, name+" was there and has no session: "+missing.String())
+		if missing := longest(without(common(stays, bot), have)); missing.length() > sessionSlack {
+			v.WrongSessions = append(v.WrongSessions, name+" was in the channel and has no session: "+missing.String())
 		}
 		if excess := longest(without(have, merged(stays, sessionGap))); excess.length() > sessionSlack {
-			v.WrongSessions = append(v.WrongSessions, name+" has a session and was not there: "+excess.String())
+			v.WrongSessions = append(v.WrongSessions, name+" has a session and was not in the channel: "+excess.String())
 		}
 	}
 	for name, rest := range sessions {
 		if len(rest) > 0 {
-			v.WrongSessions = append(v.WrongSessions, name+" has sessions and never came")
+			v.WrongSessions = append(v.WrongSessions, name+" has sessions and never joined")
 		}
 	}
 }
 
-// intervals are a user's sessions. One that does not end though they have gone is wrong, however short.
-func (v *Verdict) intervals(seen Seen, user StoredUser) (all []interval) {
+// intervals returns a user's sessions. An open session of a user who has left is an error, however short.
+func (v *Findings) intervals(seen Seen, user StoredUser) (all []interval) {
 	stays := seen.stays(user.Username)
 	for _, s := range user.Sessions {
 		if s.Leave == 0 {
 			s.Leave = seen.End
 			if last := len(stays) - 1; last >= 0 && stays[last].to < seen.End {
 				v.WrongSessions = append(v.WrongSessions,
-					user.Username+" left at "+clock(stays[last].to)+" and has a session that does not end")
+					user.Username+" left at "+clock(stays[last].to)+" and has an open session")
 				s.Leave = max(stays[last].to, s.Join)
 			}
 		}
@@ -57,7 +57,7 @@ func (v *Verdict) intervals(seen Seen, user StoredUser) (all []interval) {
 	return all
 }
 
-// String is for reports: from when, for how long.
+// String returns the start and the length, for reports.
 func (i interval) String() string {
 	return fmt.Sprintf("%s for %s", clock(i.from), time.Duration(i.length())*time.Millisecond)
 }

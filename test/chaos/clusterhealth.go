@@ -14,28 +14,28 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// steady is for how long all must have been well: it takes probes a moment to see that something is not.
-const steady = 3 * time.Second
+// stablePeriod is how long everything must have been healthy: probes take a moment to detect a failure.
+const stablePeriod = 3 * time.Second
 
-// Well is nil when nodes and servers are ready, both Deployments are rolled out, and the RoseyBot says that it is
-// Ready, and all have been so for a moment.
-func (c *Cluster) Well(ctx context.Context) error {
-	if err := c.wellNow(ctx); err != nil {
-		c.wellSince = time.Time{}
+// Healthy returns nil if nodes and servers are ready, both Deployments are rolled out and the RoseyBot is Ready, and
+// have been so for stablePeriod.
+func (c *Cluster) Healthy(ctx context.Context) error {
+	if err := c.checkHealth(ctx); err != nil {
+		c.healthySince = time.Time{}
 		return err
 	}
-	if c.wellSince.IsZero() {
-		c.wellSince = time.Now()
+	if c.healthySince.IsZero() {
+		c.healthySince = time.Now()
 	}
-	if since := time.Since(c.wellSince); since < steady {
-		return fmt.Errorf("all is well for only %s", since)
+	if since := time.Since(c.healthySince); since < stablePeriod {
+		return fmt.Errorf("everything is healthy only since %s", since)
 	}
 	return nil
 }
 
-func (c *Cluster) wellNow(ctx context.Context) error {
+func (c *Cluster) checkHealth(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		c.nodesReady, c.serversReady, c.rolledOut, c.botReady, c.botsApart,
+		c.nodesReady, c.serversReady, c.rolledOut, c.botReady, c.botsSpread,
 	} {
 		if err := check(ctx); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (c *Cluster) serversReady(ctx context.Context) error {
 	for _, name := range []string{natsPod, postgresPod} {
 		pod := &corev1.Pod{}
 		if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, pod); err != nil {
-			return fmt.Errorf("looking at pod %s: %w", name, err)
+			return fmt.Errorf("getting pod %s: %w", name, err)
 		}
 		if !isReady(*pod) {
 			return fmt.Errorf("pod %s is not ready", name)
@@ -88,7 +88,7 @@ func (c *Cluster) rolledOut(ctx context.Context) error {
 	for _, name := range []string{botResource + "-bot", botResource + "-db"} {
 		d := &appsv1.Deployment{}
 		if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, d); err != nil {
-			return fmt.Errorf("looking at Deployment %s: %w", name, err)
+			return fmt.Errorf("getting Deployment %s: %w", name, err)
 		}
 		want, s := *d.Spec.Replicas, d.Status
 		done := s.ObservedGeneration >= d.Generation && s.Replicas == want &&
@@ -104,7 +104,7 @@ func (c *Cluster) rolledOut(ctx context.Context) error {
 func (c *Cluster) botReady(ctx context.Context) error {
 	bot := &v1alpha1.RoseyBot{}
 	if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: botResource}, bot); err != nil {
-		return fmt.Errorf("looking at the RoseyBot: %w", err)
+		return fmt.Errorf("getting the RoseyBot: %w", err)
 	}
 	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != bot.Generation {
@@ -113,9 +113,9 @@ func (c *Cluster) botReady(ctx context.Context) error {
 	return nil
 }
 
-// botsApart moves a bot off the node that it shares with the other. Kubernetes spreads new pods and does not bring
-// those back that left a node in trouble, so after that an administrator has to: two bots on one node are lost with it.
-func (c *Cluster) botsApart(ctx context.Context) error {
+// botsSpread deletes a bot that shares its node with the leader. Kubernetes spreads new pods but does not move existing
+// ones back to a recovered node, so an administrator has to do it: with their node, both bots would be lost.
+func (c *Cluster) botsSpread(ctx context.Context) error {
 	leader, standbys, err := c.bots(ctx)
 	if err != nil {
 		return err
@@ -127,12 +127,12 @@ func (c *Cluster) botsApart(ctx context.Context) error {
 		if err := c.client.Delete(ctx, &standby); err != nil {
 			return fmt.Errorf("moving bot %s: %w", standby.Name, err)
 		}
-		return fmt.Errorf("both bots are on %s: %s goes", leader.Spec.NodeName, standby.Name)
+		return fmt.Errorf("both bots are on %s: deleted %s", leader.Spec.NodeName, standby.Name)
 	}
 	return nil
 }
 
-// pods are the running pods of a component, ready or not.
+// pods returns the running pods of a component, ready or not.
 func (c *Cluster) pods(ctx context.Context, component string) ([]corev1.Pod, error) {
 	list := &corev1.PodList{}
 	err := c.client.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{
