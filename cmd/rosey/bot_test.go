@@ -17,8 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestBotFromStartToEnd runs the bot as a pod does: a configuration file, a password's file that comes
-// later, and an end by signal.
+// TestBotFromStartToEnd runs the bot as a pod does: with a configuration file, a password file that is created later,
+// and a signal at the end.
 func TestBotFromStartToEnd(t *testing.T) {
 	t.Parallel()
 	sim, site := simulatortest.Start(t, simulator.Options{
@@ -67,7 +67,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if _, err := left.NextMsgWithContext(t.Context()); err != nil {
-		t.Errorf("the bot's own session was not ended: %v", err)
+		t.Errorf("the bot did not publish that it left: %v", err)
 	}
 	for _, line := range p.log() {
 		if text := fmt.Sprint(line); strings.Contains(text, "hush") || strings.Contains(text, "not JSON") {
@@ -76,7 +76,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 	}
 }
 
-func TestBotRefusesAWrongConfiguration(t *testing.T) {
+func TestBotRejectsInvalidConfiguration(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := call(t, "bot", "--config", writeBotConfig(t, "cytu.be", "nats://127.0.0.1:1", "/absent"))
 	if code != exitUsage || !strings.Contains(stderr, `channel.server: "cytu.be", expected http(s)://`) {

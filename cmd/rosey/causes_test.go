@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	rightPassword = "correct-horse"
-	wrongPassword = "battery-staple"
-	doorPassword  = "open-sesame"
+	rightPassword   = "correct-horse"
+	wrongPassword   = "battery-staple"
+	channelPassword = "open-sesame"
 )
 
-// stage is a bot as a process, with a CyTube server, a NATS server and a database service of its own.
-type stage struct {
+// botRig is a bot process with its own CyTube server, NATS server and database service.
+type botRig struct {
 	*testing.T
 	dir     string
 	sim     *simulator.Server
@@ -36,28 +36,28 @@ type stage struct {
 	bot     *roseyProcess
 	service *roseyProcess
 
-	// What the bot is configured with. An empty password file is none.
-	channel, username              string
-	account, door, natsCredentials string
+	// The bot's configuration. The last three are paths; empty: none.
+	channel, username                       string
+	account, channelSecret, natsCredentials string
 }
 
-func newStage(t *testing.T, limits simulator.Limits) *stage {
+func newBotRig(t *testing.T, limits simulator.Limits) *botRig {
 	t.Helper()
-	s := &stage{T: t, dir: t.TempDir(), channel: "movienight", username: "Rosey"}
+	s := &botRig{T: t, dir: t.TempDir(), channel: "movienight", username: "Rosey"}
 	s.sim, s.site = simulatortest.Start(t, simulator.Options{
 		Limits: limits,
 		Accounts: []simulator.Account{
 			{Name: "Rosey", Password: rightPassword, Rank: 3}, {Name: "plain", Password: rightPassword},
 		},
-		Channels: []simulator.ChannelOptions{{Name: "private", Password: doorPassword}},
+		Channels: []simulator.ChannelOptions{{Name: "private", Password: channelPassword}},
 	})
 	s.nats = natstest.Start(t)
 	s.account = s.secret("account", rightPassword)
 	return s
 }
 
-// secret writes a secret's file and answers its path.
-func (s *stage) secret(name, content string) string {
+// secret writes the file of a secret and returns its path.
+func (s *botRig) secret(name, content string) string {
 	s.Helper()
 	path := filepath.Join(s.dir, name)
 	s.must(os.MkdirAll(filepath.Dir(path), 0o700))
@@ -65,26 +65,26 @@ func (s *stage) secret(name, content string) string {
 	return path
 }
 
-func (s *stage) must(err error) {
+func (s *botRig) must(err error) {
 	s.Helper()
 	if err != nil {
 		s.Fatal(err)
 	}
 }
 
-// start starts the bot.
-func (s *stage) start() {
+// startBot starts the bot.
+func (s *botRig) startBot() {
 	s.Helper()
 	file := s.secret("bot.yaml", fmt.Sprintf(`channel: {server: %q, name: %s, passwordFile: %q}
 account: {username: %s, passwordFile: %q}
 nats: {url: %q, credentialsDir: %q}
 http: {address: "127.0.0.1:0"}
-`, s.site, s.channel, s.door, s.username, s.account, s.nats.URL(), s.natsCredentials))
+`, s.site, s.channel, s.channelSecret, s.username, s.account, s.nats.URL(), s.natsCredentials))
 	s.bot = start(s.T, "bot", "--config", file)
 }
 
-// startService starts a database service, with the same database as one before.
-func (s *stage) startService() {
+// startService starts a database service with the rig's database.
+func (s *botRig) startService() {
 	s.Helper()
 	file := s.secret("db.yaml", fmt.Sprintf(`channel: {server: %q, name: %s}
 nats: {url: %q, credentialsDir: %q}
@@ -94,34 +94,34 @@ database: {sqlite: {path: %q}}
 	s.service = start(s.T, "db", "--config", file)
 }
 
-// patience is for the waits that the bot keeps for the server's sake, on a busy machine.
-const patience = 90 * time.Second
+// waitTimeout is long enough for the pauses that the bot makes to spare the server, on a busy machine.
+const waitTimeout = 90 * time.Second
 
-// await waits until the bot gives a reason for its state.
-func (s *stage) await(reason status.Reason) {
+// await waits until the bot's report has a reason.
+func (s *botRig) await(reason status.Reason) {
 	s.Helper()
 	s.awaitMessage(reason, "")
 }
 
 // awaitMessage waits for a report of the reason whose message contains text. One reason can have several messages in
 // turn: a request that was in flight when the service died times out before the next one finds no responders.
-func (s *stage) awaitMessage(reason status.Reason, text string) status.Report {
+func (s *botRig) awaitMessage(reason status.Reason, text string) status.Report {
 	s.Helper()
 	var report status.Report
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		_, body := s.bot.get(status.StatusPath)
 		if json.Unmarshal([]byte(body), &report) == nil && report.Reason == reason &&
 			strings.Contains(report.Message, text) {
 			return report
 		}
 	}
-	s.Fatalf("not within %s: reason %s with %q in its message; the last report is %+v\n%v",
-		patience, reason, text, report, s.bot.log())
+	s.Fatalf("waited %s for reason %s with %q in its message; the last report is %+v\n%v",
+		waitTimeout, reason, text, report, s.bot.log())
 	return report
 }
 
-// asOther is somebody else's connection to the channel, from the bot's address.
-func (s *stage) asOther(options cytube.Options) *cytube.Conn {
+// dialOther returns another connection to the channel from the bot's address.
+func (s *botRig) dialOther(options cytube.Options) *cytube.Conn {
 	s.Helper()
 	options.Server, options.Channel = s.site, s.channel
 	conn, err := cytube.Dial(s.Context(), options)
@@ -130,138 +130,138 @@ func (s *stage) asOther(options cytube.Options) *cytube.Conn {
 	return conn
 }
 
-// movies is the bot's channel at the server.
-func (s *stage) movies() *simulator.Channel { return s.sim.Channel(s.channel) }
+// simChannel is the bot's channel on the CyTube server.
+func (s *botRig) simChannel() *simulator.Channel { return s.sim.Channel(s.channel) }
 
-// cause is why a bot cannot do its job. It is there from the start, or comes when the bot works.
+// cause is a reason why a bot is not ready. It exists from the start, or occurs once the bot is ready.
 type cause struct {
 	limits simulator.Limits
-	// before the start; nil: the bot works first.
-	before func(*stage)
-	// strike is when the bot works.
-	strike func(*stage)
-	// says is part of the sentence.
-	says string
-	// mend takes the cause away. Nil: it goes away by itself.
-	mend func(*stage)
+	// setup creates the cause before the bot starts. Nil: the bot becomes ready first.
+	setup func(*botRig)
+	// trigger creates the cause once the bot is ready.
+	trigger func(*botRig)
+	// message is a part of the expected message.
+	message string
+	// repair removes the cause. Nil: it goes away on its own.
+	repair func(*botRig)
 }
 
 var channelCauses = map[status.Reason]cause{
 	status.ReasonServerUnreachable: {
-		before: func(s *stage) { s.sim.Restart(time.Hour) },
-		says:   "cannot reach http://127.0.0.1:",
-		mend:   func(s *stage) { s.sim.Restart(0) },
+		setup:   func(s *botRig) { s.sim.Restart(time.Hour) },
+		message: "cannot reach http://127.0.0.1:",
+		repair:  func(s *botRig) { s.sim.Restart(0) },
 	},
 	status.ReasonChannelRefused: {
-		strike: func(s *stage) { s.must(s.movies().Kick("Rosey", "Invalid channel name")) },
-		says:   "the server refuses the channel: Invalid channel name",
+		trigger: func(s *botRig) { s.must(s.simChannel().Kick("Rosey", "Invalid channel name")) },
+		message: "the server refuses the channel: Invalid channel name",
 	},
 	status.ReasonChannelPasswordWrong: {
-		before: func(s *stage) {
-			s.channel, s.username, s.door = "private", "plain", s.secret("door", wrongPassword)
+		setup: func(s *botRig) {
+			s.channel, s.username, s.channelSecret = "private", "plain", s.secret("channel", wrongPassword)
 		},
-		says: "channel private refuses the channel password",
-		mend: func(s *stage) { s.secret("door", doorPassword) },
+		message: "channel private refuses the channel password",
+		repair:  func(s *botRig) { s.secret("channel", channelPassword) },
 	},
 	status.ReasonChannelPasswordAbsent: {
-		before: func(s *stage) { s.channel, s.door = "private", filepath.Join(s.dir, "door") },
-		says:   "door is absent or empty",
-		mend:   func(s *stage) { s.secret("door", doorPassword) },
+		setup:   func(s *botRig) { s.channel, s.channelSecret = "private", filepath.Join(s.dir, "channel") },
+		message: "channel is absent or empty",
+		repair:  func(s *botRig) { s.secret("channel", channelPassword) },
 	},
 	status.ReasonAccountPasswordAbsent: {
-		before: func(s *stage) { s.must(os.Remove(s.account)) },
-		says:   "account is absent or empty",
-		mend:   func(s *stage) { s.secret("account", rightPassword) },
+		setup:   func(s *botRig) { s.must(os.Remove(s.account)) },
+		message: "account is absent or empty",
+		repair:  func(s *botRig) { s.secret("account", rightPassword) },
 	},
 	status.ReasonLoginRefused: {
-		before: func(s *stage) { s.secret("account", wrongPassword) },
-		says:   "login as Rosey refused: Invalid username/password combination",
-		mend:   func(s *stage) { s.secret("account", rightPassword) },
+		setup:   func(s *botRig) { s.secret("account", wrongPassword) },
+		message: "login as Rosey refused: Invalid username/password combination",
+		repair:  func(s *botRig) { s.secret("account", rightPassword) },
 	},
 	status.ReasonNameTaken: {
-		before: func(s *stage) { s.username, s.account = "visitor", ""; s.must(s.movies().Join("visitor")) },
-		says:   "login as visitor refused: That name is already in use on this channel.",
-		mend:   func(s *stage) { s.must(s.movies().Leave("visitor")) },
+		setup:   func(s *botRig) { s.username, s.account = "visitor", ""; s.must(s.simChannel().Join("visitor")) },
+		message: "login as visitor refused: That name is already in use on this channel.",
+		repair:  func(s *botRig) { s.must(s.simChannel().Leave("visitor")) },
 	},
 	status.ReasonLoginLimited: {
 		limits: simulator.Limits{GuestLoginDelay: 10 * time.Second},
-		before: func(s *stage) {
+		setup: func(s *botRig) {
 			s.username, s.account = "visitor", ""
-			s.asOther(cytube.Options{Username: "somebody"})
+			s.dialOther(cytube.Options{Username: "somebody"})
 		},
-		says: "Guest logins are restricted to one per IP address per 10 seconds.",
+		message: "Guest logins are restricted to one per IP address per 10 seconds.",
 	},
 	status.ReasonConnectionLimited: {
-		limits: simulator.Limits{Connections: 1},
-		before: func(s *stage) { other := s.asOther(cytube.Options{}); s.Cleanup(other.Close) },
-		says:   "Too many connections from your IP address",
-		mend:   func(s *stage) { s.sim.Restart(0) },
+		limits:  simulator.Limits{Connections: 1},
+		setup:   func(s *botRig) { other := s.dialOther(cytube.Options{}); s.Cleanup(other.Close) },
+		message: "Too many connections from your IP address",
+		repair:  func(s *botRig) { s.sim.Restart(0) },
 	},
 	status.ReasonKicked: {
-		strike: func(s *stage) { s.must(s.movies().Kick("Rosey", "be nice")) },
-		says:   "kicked from the channel: be nice",
+		trigger: func(s *botRig) { s.must(s.simChannel().Kick("Rosey", "be nice")) },
+		message: "kicked from the channel: be nice",
 	},
 	status.ReasonBanned: {
-		strike: func(s *stage) { s.must(s.movies().Ban("Rosey", "spam")) },
-		says:   "banned from the channel: ",
-		mend: func(s *stage) { // who does not want to wait a quarter of an hour starts it anew
-			s.must(s.movies().Unban("Rosey"))
+		trigger: func(s *botRig) { s.must(s.simChannel().Ban("Rosey", "spam")) },
+		message: "banned from the channel: ",
+		repair: func(s *botRig) { // a restart saves waiting a quarter of an hour
+			s.must(s.simChannel().Unban("Rosey"))
 			s.bot.end(syscall.SIGTERM)
-			s.start()
+			s.startBot()
 		},
 	},
 	status.ReasonDisconnected: {
-		strike: func(s *stage) { s.must(s.movies().Disconnect("Rosey")) },
-		says:   "ended by the server",
+		trigger: func(s *botRig) { s.must(s.simChannel().Disconnect("Rosey")) },
+		message: "ended by the server",
 	},
 	status.ReasonDuplicateLogin: {
-		strike: func(s *stage) { s.asOther(cytube.Options{Username: "Rosey", Password: rightPassword}) },
-		says:   "somebody else logged in with the bot's account",
+		trigger: func(s *botRig) { s.dialOther(cytube.Options{Username: "Rosey", Password: rightPassword}) },
+		message: "somebody else logged in with the bot's account",
 	},
 }
 
 var busCauses = map[status.Reason]cause{
 	status.ReasonNATSUnreachable: {
-		before: func(s *stage) { s.nats.Stop() },
-		says:   "cannot reach NATS at nats://127.0.0.1:",
-		mend:   func(s *stage) { s.nats.Restart() },
+		setup:   func(s *botRig) { s.nats.Stop() },
+		message: "cannot reach NATS at nats://127.0.0.1:",
+		repair:  func(s *botRig) { s.nats.Restart() },
 	},
 	status.ReasonNATSRefused: {
-		before: func(s *stage) { s.nats.Restart(asking("rosey", rightPassword)) },
-		says:   "refuses the connection: authorization violation",
-		mend:   func(s *stage) { s.nats.Restart(asking("", "")) },
+		setup:   func(s *botRig) { s.nats.Restart(requireLogin("rosey", rightPassword)) },
+		message: "refuses the connection: authorization violation",
+		repair:  func(s *botRig) { s.nats.Restart(requireLogin("", "")) },
 	},
 	status.ReasonNATSCredentialsAbsent: {
-		before: func(s *stage) {
+		setup: func(s *botRig) {
 			s.natsCredentials = filepath.Join(s.dir, "nats")
-			s.nats.Restart(asking("rosey", rightPassword))
+			s.nats.Restart(requireLogin("rosey", rightPassword))
 		},
-		says: "no usable credentials",
-		mend: func(s *stage) { s.secret("nats/username", "rosey"); s.secret("nats/password", rightPassword) },
+		message: "no usable credentials",
+		repair:  func(s *botRig) { s.secret("nats/username", "rosey"); s.secret("nats/password", rightPassword) },
 	},
 	status.ReasonNATSPermissionMissing: {
-		before: func(s *stage) {
+		setup: func(s *botRig) {
 			s.secret("nats/username", "rosey")
 			s.secret("nats/password", rightPassword)
 			s.natsCredentials = filepath.Join(s.dir, "nats")
-			s.nats.Restart(forbidding("rosey.db.messages.outbound.get"))
+			s.nats.Restart(denyPublish("rosey.db.messages.outbound.get"))
 		},
-		says: "rosey.db.messages.outbound.get",
-		mend: func(s *stage) { s.nats.Restart(forbidding()) },
+		message: "rosey.db.messages.outbound.get",
+		repair:  func(s *botRig) { s.nats.Restart(denyPublish()) },
 	},
 	status.ReasonServiceAbsent: {
-		strike: func(s *stage) { s.service.end(syscall.SIGKILL) },
-		says:   "no database service answers on rosey.db.…; events are kept until one answers",
-		mend:   (*stage).startService,
+		trigger: func(s *botRig) { s.service.end(syscall.SIGKILL) },
+		message: "no database service answers on rosey.db.…; events are kept until one answers",
+		repair:  (*botRig).startService,
 	},
 }
 
-func asking(user, password string) func(*server.Options) {
+func requireLogin(user, password string) func(*server.Options) {
 	return func(o *server.Options) { o.Username, o.Password = user, password }
 }
 
-// forbidding lets the user rosey publish everything but some subjects.
-func forbidding(subjects ...string) func(*server.Options) {
+// denyPublish permits the user rosey to publish to all subjects but the given ones.
+func denyPublish(subjects ...string) func(*server.Options) {
 	return func(o *server.Options) {
 		o.Users = []*server.User{{
 			Username: "rosey", Password: rightPassword,
@@ -270,44 +270,44 @@ func forbidding(subjects ...string) func(*server.Options) {
 	}
 }
 
-// TestEveryCauseIsToldAndOutlived starts the program itself for each reason why a bot cannot do its job, reads the
-// reason and the sentence from its status, mends the cause, and sees it work again by itself.
-func TestEveryCauseIsToldAndOutlived(t *testing.T) {
+// TestEveryCauseIsReportedAndSurvived starts the program for each reason why a bot can be not ready, reads the reason
+// and the message from its status, removes the cause, and waits until the bot is ready again on its own.
+func TestEveryCauseIsReportedAndSurvived(t *testing.T) {
 	t.Parallel()
 	var running sync.WaitGroup
 	for _, causes := range []map[status.Reason]cause{channelCauses, busCauses} {
 		for reason, why := range causes {
 			running.Go(func() {
-				t.Run(string(reason), func(t *testing.T) { why.play(newStage(t, why.limits), reason) })
+				t.Run(string(reason), func(t *testing.T) { why.run(newBotRig(t, why.limits), reason) })
 			})
 		}
 	}
-	running.Wait() // all at once: they wait most of the time, and -parallel counts processors
+	running.Wait() // all at once: they mostly wait, and -parallel depends on the number of processors
 }
 
-func (why cause) play(s *stage, reason status.Reason) {
+func (why cause) run(s *botRig, reason status.Reason) {
 	s.Helper()
-	if why.before != nil {
-		why.before(s)
+	if why.setup != nil {
+		why.setup(s)
 	}
 	s.startService()
-	s.start()
-	if why.strike != nil {
+	s.startBot()
+	if why.trigger != nil {
 		s.await(status.ReasonReady)
-		why.strike(s)
+		why.trigger(s)
 	}
-	report := s.awaitMessage(reason, why.says)
+	report := s.awaitMessage(reason, why.message)
 	if report.Ready {
 		s.Errorf("ready with the reason %s and the message %q", reason, report.Message)
 	}
-	if why.mend != nil {
-		why.mend(s)
+	if why.repair != nil {
+		why.repair(s)
 	}
 	s.await(status.ReasonReady)
 	if code, body := s.bot.get(status.ReadyPath); code != 200 {
 		s.Errorf("ready: %d %s", code, body)
 	}
-	for _, secret := range []string{rightPassword, wrongPassword, doorPassword} {
+	for _, secret := range []string{rightPassword, wrongPassword, channelPassword} {
 		if strings.Contains(fmt.Sprint(s.bot.log(), s.service.log(), report), secret) {
 			s.Errorf("the secret %s is shown", secret)
 		}

@@ -19,8 +19,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestWatchingABot watches a bot of one process from another, and asks it how it is.
-func TestWatchingABot(t *testing.T) {
+// TestCommandsForARunningBot runs all commands of a person against one `rosey run`.
+func TestCommandsForARunningBot(t *testing.T) {
 	t.Parallel()
 	sim, site := simulatortest.Start(t, simulator.Options{})
 	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "Rosey",
@@ -28,12 +28,12 @@ func TestWatchingABot(t *testing.T) {
 	p.waitFor(status.ReasonReady)
 	at := natsURL.FindStringSubmatch(p.output())
 	if at == nil {
-		t.Fatalf("it does not say where NATS is:\n%s", p.output())
+		t.Fatalf("the banner does not show the NATS URL:\n%s", p.output())
 	}
 	readable := start(t, "tail", "--nats", at[1], "--filter", "db.message.log")
 	asJSON := start(t, "tail", "--nats", at[1], "--channel", "MOVIENIGHT", "--json", "--filter", "username=alice")
-	for _, watcher := range []*roseyProcess{readable, asJSON} {
-		natstest.Eventually(t, "the tail command to watch", func() bool { return len(watcher.log()) > 0 })
+	for _, tail := range []*roseyProcess{readable, asJSON} {
+		natstest.Eventually(t, "the tail command to watch", func() bool { return len(tail.log()) > 0 })
 	}
 	if err := sim.Channel("movienight").Join("alice"); err != nil {
 		t.Fatal(err)
@@ -41,12 +41,12 @@ func TestWatchingABot(t *testing.T) {
 	if _, err := sim.Channel("movienight").Say("alice", "anybody <there>?"); err != nil {
 		t.Fatal(err)
 	}
-	natstest.Eventually(t, "the line in both", func() bool {
+	natstest.Eventually(t, "the line in both outputs", func() bool {
 		return strings.Contains(readable.output(), "alice: anybody <there>?\n") &&
 			strings.Contains(asJSON.output(), "db.message.log")
 	})
 	if strings.Contains(readable.output(), "db.user.joined") {
-		t.Errorf("the filter lets through:\n%s", readable.output())
+		t.Errorf("the filter did not remove:\n%s", readable.output())
 	}
 	for line := range strings.Lines(asJSON.output()) {
 		var message cli.Message
@@ -54,40 +54,40 @@ func TestWatchingABot(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	for _, ask := range []struct{ command, want string }{
+	for _, test := range []struct{ command, want string }{
 		{"say hello", "line 1 is queued for the bot"},
 		{"top", "alice  1"},
 		{"user ALICE", "alice, in the channel since"},
 		{"user nobody", `user "nobody" has never been seen`},
 		{"user alice --channel elsewhere", `user "alice" has never been seen`},
 	} {
-		_, out, complaint := call(t, append(strings.Fields(ask.command), "--nats", at[1])...)
-		if !strings.Contains(out+complaint, ask.want) {
-			t.Errorf("%s: %s%s", ask.command, out, complaint)
+		_, out, stderr := call(t, append(strings.Fields(test.command), "--nats", at[1])...)
+		if !strings.Contains(out+stderr, test.want) {
+			t.Errorf("%s: %s%s", test.command, out, stderr)
 		}
 	}
 	natstest.Eventually(t, "the line said in the channel", func() bool {
 		return strings.Contains(readable.output(), "Rosey: hello\n")
 	})
-	for _, watcher := range []*roseyProcess{readable, asJSON} {
-		if code := watcher.end(syscall.SIGINT); code != exitClean {
-			t.Errorf("exit code %d: %v", code, watcher.log())
+	for _, tail := range []*roseyProcess{readable, asJSON} {
+		if code := tail.end(syscall.SIGINT); code != exitClean {
+			t.Errorf("exit code %d: %v", code, tail.log())
 		}
 	}
-	code, text, complaint := call(t, "status", "--http", p.url(""))
+	code, text, stderr := call(t, "status", "--http", p.url(""))
 	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 5 {
-		t.Errorf("exit code %d, %s%s", code, text, complaint)
+		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 }
 
-func TestStatusOfWhatIsNotReady(t *testing.T) {
+func TestStatusOfProcessThatIsNotReady(t *testing.T) {
 	t.Parallel()
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), "nats://127.0.0.1:1"))
 	p.waitFor(status.ReasonNATSUnreachable)
-	code, text, complaint := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
+	code, text, stderr := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
 	if code != exitFailure || !strings.Contains(text, "FAILED  nats    NATSUnreachable") ||
-		!strings.Contains(complaint, "is not ready: NATSUnreachable") {
-		t.Errorf("exit code %d, %s%s", code, text, complaint)
+		!strings.Contains(stderr, "is not ready: NATSUnreachable") {
+		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 	code, text, _ = call(t, "status", "--http", p.url(""), "-o", "json")
 	var report status.Report
@@ -97,21 +97,21 @@ func TestStatusOfWhatIsNotReady(t *testing.T) {
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	for _, test := range []struct {
-		http, complaint string
-		code            int
+		http, stderr string
+		code         int
 	}{
 		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: dial tcp", exitFailure},
 		{other.URL, "not the status of a Rosey process, but 404 Not Found", exitFailure},
 		{"ftp://x", "--http: expected", exitUsage},
 	} {
-		code, _, complaint := call(t, "status", "--http", test.http)
-		if code != test.code || !strings.Contains(complaint, test.complaint) || strings.Count(complaint, "\n") != 1 {
-			t.Errorf("%s: exit code %d, %s", test.http, code, complaint)
+		code, _, stderr := call(t, "status", "--http", test.http)
+		if code != test.code || !strings.Contains(stderr, test.stderr) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %s", test.http, code, stderr)
 		}
 	}
 }
 
-func TestAskingAService(t *testing.T) {
+func TestCommandsWithAService(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	service := server.Client()
@@ -139,14 +139,14 @@ func TestAskingAService(t *testing.T) {
 		"user alice -o json": `"total_chat_lines": 3`,
 	} {
 		arguments := append(strings.Fields(command), "--nats", server.URL(), "--prefix", "mine")
-		code, out, complaint := call(t, arguments...)
-		if code != exitClean || !strings.Contains(out, want) || complaint != "" {
-			t.Errorf("%s: exit code %d, %s%s", command, code, out, complaint)
+		code, out, stderr := call(t, arguments...)
+		if code != exitClean || !strings.Contains(out, want) || stderr != "" {
+			t.Errorf("%s: exit code %d, %s%s", command, code, out, stderr)
 		}
 	}
 	for command, want := range map[string]struct {
-		code      int
-		complaint string
+		code   int
+		stderr string
 	}{
 		"top --prefix other":               {exitFailure, "no database service answers on other.db.query.channel_stats"},
 		"say x --nats nats://127.0.0.1:1":  {exitFailure, "connection refused"},
@@ -161,9 +161,9 @@ func TestAskingAService(t *testing.T) {
 		if !strings.Contains(command, "--nats") {
 			arguments = append(arguments, "--nats", server.URL())
 		}
-		code, _, complaint := call(t, arguments...)
-		if code != want.code || !strings.Contains(complaint, want.complaint) || strings.Count(complaint, "\n") != 1 {
-			t.Errorf("%s: exit code %d, %s", command, code, complaint)
+		code, _, stderr := call(t, arguments...)
+		if code != want.code || !strings.Contains(stderr, want.stderr) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %s", command, code, stderr)
 		}
 	}
 }
@@ -201,9 +201,9 @@ func TestConfigCheck(t *testing.T) {
 	} {
 		file, rest, _ := strings.Cut(test.arguments, " ")
 		arguments := append([]string{"config", "check", filepath.Join(dir, file)}, strings.Fields(rest)...)
-		code, out, complaint := call(t, arguments...)
-		if code != test.code || !strings.Contains(out+complaint, test.want) || strings.Contains(out+complaint, "hush") {
-			t.Errorf("%s: exit code %d\n%s%s", test.arguments, code, out, complaint)
+		code, out, stderr := call(t, arguments...)
+		if code != test.code || !strings.Contains(out+stderr, test.want) || strings.Contains(out+stderr, "hush") {
+			t.Errorf("%s: exit code %d\n%s%s", test.arguments, code, out, stderr)
 		}
 	}
 	code, out, _ := call(t, "config", "schema")

@@ -84,10 +84,10 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		Status:     map[string]json.RawMessage{"bot_name": json.RawMessage(`"Rosey"`)},
 	}
 	if diff := cmp.Diff(want, whileRunning); diff != "" {
-		t.Errorf("shown beside the service: %s", diff)
+		t.Errorf("shown while the service runs: %s", diff)
 	}
 	if diff := cmp.Diff(want, show(t, file)); diff != "" {
-		t.Errorf("shown after its end: %s", diff)
+		t.Errorf("shown after the service has stopped: %s", diff)
 	}
 	code, text, _ := call(t, "db", "show", "--config", file)
 	line := "2025-11-21 04:40:01  alice  <b>hi</b> [2J"
@@ -98,20 +98,20 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 
 func show(t *testing.T, file string) (content channelRows) {
 	t.Helper()
-	code, out, complaints := call(t, "db", "show", "--config", file, "--limit", "0", "--output", "json")
+	code, out, stderr := call(t, "db", "show", "--config", file, "--limit", "0", "--output", "json")
 	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {
-		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, complaints)
+		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, stderr)
 	}
 	return content
 }
 
-// A process that is killed has no time to store what it holds. Its bot keeps that, since the service
-// answers only behind what it has stored.
+// A killed service loses the events in its memory. The publisher has not dropped them, since the service replies only
+// after it has stored what was published before the request.
 func TestKilledServiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	file := writeConfig(t, t.TempDir(), server.URL())
-	pub := publishing(t, server.URL())
+	pub := startPublisher(t, server.URL())
 	const lines, kills = 900, 3
 	p := start(t, "db", "--config", file)
 	began := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
@@ -122,18 +122,18 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 			bus.MessagePayload{Username: "alice", Message: text, Origin: bus.Origin{Timestamp: bus.Seconds{Time: at}}})
 		switch i % (lines / kills) {
 		case 200:
-			natstest.Eventually(t, "lines to flow", func() bool { return pub.Check().OK })
+			natstest.Eventually(t, "the publisher to find the service", func() bool { return pub.Check().OK })
 		case 250:
 			p.end(syscall.SIGKILL)
 			p = start(t, "db", "--config", file)
 		}
 	}
-	flushing, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := pub.Flush(flushing); err != nil {
+	if err := pub.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p.end(syscall.SIGKILL) // what the publisher let go is stored already
+	p.end(syscall.SIGKILL) // what the publisher has flushed is stored
 
 	var want, got []string
 	for i := range lines {
@@ -147,7 +147,7 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 	}
 }
 
-func publishing(t *testing.T, url string) *publisher.Publisher {
+func startPublisher(t *testing.T, url string) *publisher.Publisher {
 	t.Helper()
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Log: natstest.Log(t)})
 	if err != nil {
@@ -165,7 +165,7 @@ func publishing(t *testing.T, url string) *publisher.Publisher {
 	return pub
 }
 
-func TestTroubleThatWaitingMendsDoesNotEndTheService(t *testing.T) {
+func TestServiceWaitsForWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := writeConfig(t, dir, "nats://127.0.0.1:1")
@@ -196,7 +196,7 @@ func TestExitCodes(t *testing.T) {
 	for _, test := range []struct {
 		arguments string
 		code      int
-		complaint string
+		stderr    string
 	}{
 		{"--version", exitClean, ""},
 		{"nonsense", exitUsage, "nonsense"},
@@ -208,9 +208,9 @@ func TestExitCodes(t *testing.T) {
 		{"db show --config " + good + " --limit -1", exitUsage, "--limit: -1"},
 		{"db show --config " + good, exitFailure, filepath.Join(dir, "rosey.db")},
 	} {
-		code, _, complaint := call(t, strings.Fields(test.arguments)...)
-		if code != test.code || !strings.Contains(complaint, test.complaint) {
-			t.Errorf("rosey %s: exit code %d, %q; want %d and %q", test.arguments, code, complaint, test.code, test.complaint)
+		code, _, stderr := call(t, strings.Fields(test.arguments)...)
+		if code != test.code || !strings.Contains(stderr, test.stderr) {
+			t.Errorf("rosey %s: exit code %d, %q; want %d and %q", test.arguments, code, stderr, test.code, test.stderr)
 		}
 	}
 }

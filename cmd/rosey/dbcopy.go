@@ -118,8 +118,8 @@ func newMoveCommand() *cobra.Command {
 // password.
 func parseLocation(flag, value string) (location, error) {
 	if strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://") {
-		return location{}, fmt.Errorf("%s: a URL with a password can be read by other users on a command line: write it to a "+
-			"file and name that, as postgres-file:///PATH", flag)
+		return location{}, fmt.Errorf("%s: a URL with a password can be read by other users on a command line: write it "+
+			"to a file and name that, as postgres-file:///PATH", flag)
 	}
 	if path, ok := strings.CutPrefix(value, "sqlite://"); ok && filepath.IsAbs(path) {
 		return location{path: path}, nil

@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// openStore opens the database of writeConfig, as a service does.
+// openStore opens the database of writeConfig for writing, as a service does.
 func openStore(t *testing.T, dir string) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "rosey.db"))
@@ -31,18 +31,18 @@ func closeStore(t *testing.T, s *sqlite.Store) {
 	}
 }
 
-// expectCall runs a command and compares its exit code and what it says, on either output.
-func expectCall(t *testing.T, code int, says string, arguments ...string) (stdout string) {
+// expectCall runs a command and checks its exit code, and that its output or error output contains a text.
+func expectCall(t *testing.T, code int, text string, arguments ...string) (stdout string) {
 	t.Helper()
 	got, stdout, stderr := call(t, arguments...)
-	if got != code || !strings.Contains(stdout+stderr, says) {
+	if got != code || !strings.Contains(stdout+stderr, text) {
 		t.Errorf("rosey %s: exit code %d, %s%s; want %d and %q",
-			strings.Join(arguments, " "), got, stdout, stderr, code, says)
+			strings.Join(arguments, " "), got, stdout, stderr, code, text)
 	}
 	return stdout
 }
 
-func TestDeadLettersByHand(t *testing.T) {
+func TestDeadLetterCommands(t *testing.T) {
 	dir := t.TempDir()
 	file := writeConfig(t, dir, "nats://127.0.0.1:1")
 	expectCall(t, exitFailure, "no such file", "db", "dead", "drop", "--all", "--config", file)
@@ -59,7 +59,7 @@ func TestDeadLettersByHand(t *testing.T) {
 	expectCall(t, exitFailure, "open in another process", "db", "dead", "drop", "1", "--config", file)
 	text := expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
 	if strings.Contains(text, "\x1b") {
-		t.Errorf("the list controls the terminal: %q", text)
+		t.Errorf("the list contains control characters: %q", text)
 	}
 	closeStore(t, s)
 
@@ -84,7 +84,7 @@ func TestDeadLettersByHand(t *testing.T) {
 	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
 }
 
-func TestBackupAndRestoreByHand(t *testing.T) {
+func TestBackupAndRestoreCommands(t *testing.T) {
 	dir := t.TempDir()
 	file, backup := writeConfig(t, dir, "nats://127.0.0.1:1"), filepath.Join(dir, "backup.db")
 	expectCall(t, exitFailure, "rosey.db", "db", "backup", backup, "--config", file)
@@ -106,6 +106,6 @@ func TestBackupAndRestoreByHand(t *testing.T) {
 	closeStore(t, s)
 	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
-		t.Errorf("chat after the restore: %v, want the first line alone", chat)
+		t.Errorf("chat after the restore: %v, want only the first line", chat)
 	}
 }

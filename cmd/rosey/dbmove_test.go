@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/store/storetest"
 )
 
-func TestMoveByHand(t *testing.T) {
+func TestMoveCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	urlFile := pgtest.Use(t).URLFile(t)
@@ -22,19 +22,20 @@ func TestMoveByHand(t *testing.T) {
 
 	atSource, atPostgres := "sqlite://"+filepath.Join(dir, "rosey.db"), "postgres-file://"+urlFile
 	atEnd := "sqlite://" + filepath.Join(dir, "end.db")
-	for _, taken := range []bool{true, false} { // beside whoever has the source open
+	for _, copied := range []bool{true, false} { // while another process has the source open
 		text := expectCall(t, exitClean, "chat: ", "db", "move", "--from", atSource, "--to", atPostgres)
 		for line := range strings.Lines(text) {
 			fields := strings.Fields(line)
-			if len(fields) == 4 && fields[0] == "chat" && (fields[2] == fields[1]) != taken {
-				t.Errorf("taken %v: %s", taken, line)
+			if len(fields) == 4 && fields[0] == "chat" && (fields[2] == fields[1]) != copied {
+				t.Errorf("copied %v: %s", copied, line)
 			}
 		}
 	}
 	target := openPostgres(t, urlFile)
 	storetest.Same(t, source, target)
 	closePostgres(t, target)
-	expectCall(t, exitFailure, "--to: ", "db", "move", "--from", atPostgres, "--to", atSource) // it is open
+	// Another process has the target open.
+	expectCall(t, exitFailure, "--to: ", "db", "move", "--from", atPostgres, "--to", atSource)
 	closeStore(t, source)
 
 	expectCall(t, exitClean, `"table": "chat"`, "db", "move", "--from", atPostgres, "--to", atEnd, "-o", "json")
@@ -49,25 +50,25 @@ func TestMoveByHand(t *testing.T) {
 	closePostgres(t, target)
 }
 
-func TestMoveSaysWhatItWants(t *testing.T) {
+func TestMoveRejectsInvalidLocations(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := "sqlite://" + filepath.Join(dir, "rosey.db")
-	for says, arguments := range map[string][]string{
+	for want, arguments := range map[string][]string{
 		"--from: expected sqlite:///PATH": {"--to", file},
 		"absolute path":                   {"--from", "sqlite://rosey.db", "--to", file},
 		"--to: a URL with a password":     {"--from", file, "--to", "postgres://u:battery-staple@h/db"},
 		"--from: a URL with a password":   {"--from", "postgresql://u:battery-staple@h/db", "--to", file},
 		"expected another database":       {"--from", file, "--to", file},
 	} {
-		code, out, complaints := call(t, append([]string{"db", "move"}, arguments...)...)
-		if code != exitUsage || !strings.Contains(complaints, says) || strings.Contains(out+complaints, "battery") {
-			t.Errorf("%v: exit code %d, %s%s; want %q", arguments, code, out, complaints, says)
+		code, out, stderr := call(t, append([]string{"db", "move"}, arguments...)...)
+		if code != exitUsage || !strings.Contains(stderr, want) || strings.Contains(out+stderr, "battery") {
+			t.Errorf("%v: exit code %d, %s%s; want %q", arguments, code, out, stderr, want)
 		}
 	}
 	absent := "sqlite://" + filepath.Join(dir, "absent.db")
 	expectCall(t, exitFailure, "--from: opening database", "db", "move", "--from", absent, "--to", file)
 	if found, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) != 0 {
-		t.Errorf("a move from nowhere made %v", found)
+		t.Errorf("a move without a source created %v", found)
 	}
 }

@@ -24,7 +24,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// directRig is a channel, a database file, and bots on both that have no NATS.
+// directRig is a channel and a database file, for bots without NATS.
 type directRig struct {
 	t        *testing.T
 	channel  *simulator.Channel
@@ -64,7 +64,7 @@ func (r *directRig) start() *roseyProcess {
 	return start(r.t, "bot", "--config", r.file)
 }
 
-// say has the moderator say something.
+// say makes the moderator say a line.
 func (r *directRig) say(text string) {
 	r.t.Helper()
 	if _, err := r.channel.Say("mod", text); err != nil {
@@ -72,7 +72,7 @@ func (r *directRig) say(text string) {
 	}
 }
 
-// said are the bot's lines, as the channel saw them.
+// said returns the lines that the bot has said in the channel.
 func (r *directRig) said() (texts []string) {
 	for _, entry := range r.channel.Log() {
 		if entry.Kind == "chat" && entry.User == "Rosey" {
@@ -82,15 +82,15 @@ func (r *directRig) said() (texts []string) {
 	return texts
 }
 
-// rows is what the database has, beside a running bot too.
+// rows returns the content of the database, also while the bot runs.
 func (r *directRig) rows() channelRows {
 	r.t.Helper()
 	return showData(r.t, "--server", r.site, "--channel", "movienight", "--database", r.database, "--limit", "0")
 }
 
-// stored waits until the database has each of the lines of all but the bot once. Those of one millisecond
-// are in no order.
-func (r *directRig) stored(texts ...string) {
+// awaitStored waits until the database has exactly these lines of users other than the bot. Lines of one millisecond
+// have no order.
+func (r *directRig) awaitStored(texts ...string) {
 	r.t.Helper()
 	slices.Sort(texts)
 	var diff string
@@ -112,8 +112,7 @@ func (r *directRig) stored(texts ...string) {
 	})
 }
 
-// TestDirectBotFromStartToEnd has all that goes over NATS elsewhere done without it: what is told, what is
-// asked, the lines to say, and the end.
+// TestDirectBotFromStartToEnd: events, requests, outbound lines and the shutdown work without NATS.
 func TestDirectBotFromStartToEnd(t *testing.T) {
 	t.Parallel()
 	r := newDirectRig(t)
@@ -127,13 +126,13 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 	if diff := cmp.Diff([]string{"store StoreOpen", "service Direct", "channel Joined"}, checks); diff != "" {
 		t.Errorf("checks: %s", diff)
 	}
-	onlyListens(t, p, p.url(""))
+	checkOnlyListener(t, p, p.url(""))
 	natstest.Eventually(t, "the line to say", func() bool { return len(r.said()) == 1 })
 	if err := r.channel.Join("mod"); err != nil {
 		t.Fatal(err)
 	}
 	r.say("hello <3")
-	r.stored("hello &lt;3")
+	r.awaitStored("hello &lt;3")
 	r.say("!stats")
 	natstest.Eventually(t, "an answer", func() bool { return len(r.said()) == 2 })
 	if answer := r.said()[1]; !strings.HasPrefix(answer, "mod: ") || !strings.Contains(answer, "line") {
@@ -156,8 +155,8 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 			t.Errorf("the session of %s is open after the end", user.Username)
 		}
 	}
-	if waiting := r.waiting(); len(waiting) > 0 {
-		t.Errorf("the line that was said waits still: %+v", waiting)
+	if queued := r.queued(); len(queued) > 0 {
+		t.Errorf("the line that was said is still queued: %+v", queued)
 	}
 	logged := fmt.Sprint(p.log())
 	for text, want := range map[string]bool{
@@ -169,8 +168,8 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 	}
 }
 
-// TestDirectBotIsKilled has lines said while there is no bot: CyTube repeats them to the next one, with
-// those that the dead one had stored or not.
+// TestDirectBotIsKilled: lines are said while no bot runs. CyTube repeats them to the next one, together with some that
+// the killed one may have stored.
 func TestDirectBotIsKilled(t *testing.T) {
 	t.Parallel()
 	r := newDirectRig(t)
@@ -192,24 +191,24 @@ func TestDirectBotIsKilled(t *testing.T) {
 		say(fmt.Sprintf("%d without a bot", life))
 	}
 	p := r.start()
-	r.stored(want...)
+	r.awaitStored(want...)
 	p.end(syscall.SIGTERM)
-	r.stored(want...)
+	r.awaitStored(want...)
 	if top := r.rows().TopChatters; len(top) == 0 || top[0] != (chatterRow{"mod", len(want)}) {
 		t.Errorf("chatters %+v, want mod with %d lines", top, len(want))
 	}
 }
 
-// TestDirectBotWaitsForItsDatabase has another process hold the file: the bot sits in its channel and keeps
-// what happens there.
+// TestDirectBotWaitsForItsDatabase: while another process has the database file open, the bot joins its channel and
+// queues the events.
 func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 	t.Parallel()
 	r := newDirectRig(t)
-	holder := start(t, "db", "--config", writeConfig(t, filepath.Dir(r.database), natstest.Start(t).URL()))
-	holder.waitFor(status.ReasonReady)
+	other := start(t, "db", "--config", writeConfig(t, filepath.Dir(r.database), natstest.Start(t).URL()))
+	other.waitFor(status.ReasonReady)
 	p := r.start()
 	report := p.waitFor(status.ReasonStoreUnavailable)
-	if !strings.Contains(report.Message, fmt.Sprintf("is locked by process %d", holder.command.Process.Pid)) {
+	if !strings.Contains(report.Message, fmt.Sprintf("is locked by process %d", other.command.Process.Pid)) {
 		t.Errorf("message %q", report.Message)
 	}
 	natstest.Eventually(t, "the bot in the channel", func() bool { return len(r.channel.Users()) == 1 })
@@ -222,15 +221,15 @@ func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 	if lines := r.rows().Chat; len(lines) > 0 {
 		t.Errorf("stored: %+v", lines)
 	}
-	holder.end(syscall.SIGTERM)
+	other.end(syscall.SIGTERM)
 	p.waitFor(status.ReasonReady)
-	r.stored("early", "!stats")
+	r.awaitStored("early", "!stats")
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}
 }
 
-// TestDirectBotWithPostgreSQL has the database's URL come later, as a Secret may.
+// TestDirectBotWithPostgreSQL creates the file with the database's URL after the start, as a Secret may be.
 func TestDirectBotWithPostgreSQL(t *testing.T) {
 	t.Parallel()
 	r := newDirectRig(t)
@@ -248,7 +247,7 @@ func TestDirectBotWithPostgreSQL(t *testing.T) {
 	}
 	p.waitFor(status.ReasonReady)
 	r.say("late")
-	// The bot may be the only one that has it open for writing, or one of many.
+	// PostgreSQL, unlike SQLite, permits a second writer.
 	opened, err := postgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -273,20 +272,20 @@ func TestRunWithoutNATS(t *testing.T) {
 		t.Errorf("status: %+v", report)
 	}
 	if !strings.Contains(p.output(), "NATS      none (mode direct)") {
-		t.Errorf("it does not say that there is no NATS:\n%s", p.output())
+		t.Errorf("the banner does not show that there is no NATS:\n%s", p.output())
 	}
-	onlyListens(t, p, p.url(""))
+	checkOnlyListener(t, p, p.url(""))
 	if err := r.channel.Join("mod"); err != nil {
 		t.Fatal(err)
 	}
 	r.say("hello")
-	r.stored("hello")
+	r.awaitStored("hello")
 	if code := p.end(syscall.SIGINT); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}
-	code, _, complaint := call(t, "run", "--mode", "direct", "--channel", "m", "--data", data, "--listen", "127.0.0.1:0")
-	if code != exitUsage || !strings.Contains(complaint, "--listen: mode direct has no NATS server") {
-		t.Errorf("exit code %d, %s", code, complaint)
+	code, _, stderr := call(t, "run", "--mode", "direct", "--channel", "m", "--data", data, "--listen", "127.0.0.1:0")
+	if code != exitUsage || !strings.Contains(stderr, "--listen: mode direct has no NATS server") {
+		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
 
@@ -298,8 +297,8 @@ func (r *directRig) enqueue(text string) {
 	})
 }
 
-// waiting are the lines that the bot has still to say.
-func (r *directRig) waiting() (lines []store.OutboundMessage) {
+// queued returns the lines that the bot has not said yet.
+func (r *directRig) queued() (lines []store.OutboundMessage) {
 	r.t.Helper()
 	r.open(func(opened *sqlite.Store, channel store.Channel) (err error) {
 		lines, err = opened.Outbound(r.t.Context(), channel, store.OutboundQuery{
@@ -310,7 +309,7 @@ func (r *directRig) waiting() (lines []store.OutboundMessage) {
 	return lines
 }
 
-// open opens the database, which no bot may have open.
+// open opens the database while no bot has it open.
 func (r *directRig) open(use func(*sqlite.Store, store.Channel) error) {
 	r.t.Helper()
 	opened, err := sqlite.Open(r.t.Context(), r.database)

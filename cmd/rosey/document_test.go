@@ -12,11 +12,11 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-var update = flag.Bool("update", false, "write the tables of the documents anew")
+var update = flag.Bool("update", false, "update the tables in the documents")
 
 const tableEnd = "<!-- End of the table -->\n"
 
-// compareTable compares a document with the table that belongs into it, and returns what is around it.
+// compareTable compares the table in a document with the one that belongs there, and returns the rest of the document.
 func compareTable(t *testing.T, document, table string) (around string) {
 	t.Helper()
 	content, err := os.ReadFile(document)
@@ -27,7 +27,7 @@ func compareTable(t *testing.T, document, table string) (around string) {
 	before, rest, found := strings.Cut(string(content), begin)
 	documented, after, ended := strings.Cut(rest, tableEnd)
 	if !found || !ended {
-		t.Fatalf("%s: the marks around the table are gone", document)
+		t.Fatalf("%s: the comments around the table are missing", document)
 	}
 	if *update {
 		if err := os.WriteFile(document, []byte(before+begin+table+tableEnd+after), 0o600); err != nil {

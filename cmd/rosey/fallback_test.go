@@ -26,7 +26,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// fallbackRig is a bot and a service with NATS between them and one PostgreSQL database for both.
+// fallbackRig is a bot and a service with NATS between them, and one PostgreSQL database for both.
 type fallbackRig struct {
 	t       *testing.T
 	nats    *natstest.Server
@@ -70,16 +70,16 @@ func (r *fallbackRig) startService() *roseyProcess {
 	return start(r.t, append([]string{"db"}, r.flags()...)...)
 }
 
-// chat has somebody talk without a pause until it is called.
-func (r *fallbackRig) chat() (end func()) {
-	stop := make(chan struct{})
+// chat makes a user talk without a pause until stop is called.
+func (r *fallbackRig) chat() (stop func()) {
+	stopped := make(chan struct{})
 	var talking sync.WaitGroup
 	talking.Go(func() {
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-stop:
+			case <-stopped:
 				return
 			case <-ticker.C:
 			}
@@ -90,18 +90,18 @@ func (r *fallbackRig) chat() (end func()) {
 			r.lines.Add(1)
 		}
 	})
-	return sync.OnceFunc(func() { close(stop); talking.Wait() })
+	return sync.OnceFunc(func() { close(stopped); talking.Wait() })
 }
 
-// more waits until so many more lines have been said.
-func (r *fallbackRig) more(count int64) {
+// awaitMoreLines waits until count more lines have been said.
+func (r *fallbackRig) awaitMoreLines(count int64) {
 	r.t.Helper()
 	target := r.lines.Load() + count
 	natstest.Eventually(r.t, "more lines", func() bool { return r.lines.Load() >= target })
 }
 
-// counted waits until the bot has so much more of a metric.
-func (r *fallbackRig) counted(metric string) {
+// awaitCounter waits until a counter of the bot has grown by 20.
+func (r *fallbackRig) awaitCounter(metric string) {
 	r.t.Helper()
 	value := func() (number float64) {
 		_, metrics := r.bot.get(status.MetricsPath)
@@ -147,8 +147,8 @@ func (r *fallbackRig) enqueue(text string) {
 	}
 }
 
-// said waits until the bot has said lines in the channel, and nothing else.
-func (r *fallbackRig) said(texts ...string) {
+// awaitSaid waits until the bot has said exactly these lines in the channel.
+func (r *fallbackRig) awaitSaid(texts ...string) {
 	r.t.Helper()
 	natstest.Eventually(r.t, "the bot to say "+fmt.Sprint(texts), func() bool {
 		var got []string
@@ -161,7 +161,7 @@ func (r *fallbackRig) said(texts ...string) {
 	})
 }
 
-func (r *fallbackRig) reasonOf(check status.CheckName, reason status.Reason) {
+func (r *fallbackRig) awaitReason(check status.CheckName, reason status.Reason) {
 	r.t.Helper()
 	natstest.Eventually(r.t, string(check)+" "+string(reason), func() bool {
 		return slices.ContainsFunc(r.bot.report().Checks, func(c status.Check) bool {
@@ -170,56 +170,56 @@ func (r *fallbackRig) reasonOf(check status.CheckName, reason status.Reason) {
 	})
 }
 
-// TestFallbackUnderLoad has NATS and then the service go and come back while people talk.
+// TestFallbackUnderLoad stops NATS and then the service, and starts them again, while users talk.
 func TestFallbackUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, jetStream := range map[string]bool{"core NATS": false, "JetStream": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newFallbackRig(t, jetStream)
-			r.play(jetStream)
+			r.run(jetStream)
 		})
 	}
 }
 
-func (r *fallbackRig) play(jetStream bool) {
+func (r *fallbackRig) run(jetStream bool) {
 	r.t.Helper()
 	service := r.startService()
 	r.bot.waitFor(status.ReasonReady)
 	service.waitFor(status.ReasonReady)
-	quiet := r.chat()
-	defer quiet()
+	stopChat := r.chat()
+	defer stopChat()
 	r.enqueue("over NATS")
-	r.said("over NATS")
+	r.awaitSaid("over NATS")
 	said := []string{"over NATS"}
 	for round := range 2 {
-		r.counted("rosey_bus_published_total")
+		r.awaitCounter("rosey_bus_published_total")
 		r.nats.Stop()
-		r.reasonOf(status.NATSCheck, status.ReasonNATSUnreachable)
-		r.reasonOf(status.ServiceCheck, status.ReasonDirect)
-		r.counted("rosey_bus_stored_directly_total")
+		r.awaitReason(status.NATSCheck, status.ReasonNATSUnreachable)
+		r.awaitReason(status.ServiceCheck, status.ReasonDirect)
+		r.awaitCounter("rosey_bus_stored_directly_total")
 		said = append(said, fmt.Sprintf("past NATS %d", round))
 		r.enqueue(said[len(said)-1])
-		r.said(said...)
+		r.awaitSaid(said...)
 		r.nats.Restart()
 		r.bot.waitFor(status.ReasonReady)
 	}
-	r.counted("rosey_bus_published_total")
+	r.awaitCounter("rosey_bus_published_total")
 	service.end(syscall.SIGKILL)
 	if jetStream {
-		r.counted("rosey_bus_published_total") // the stream keeps them
+		r.awaitCounter("rosey_bus_published_total") // into the stream
 	} else {
-		r.reasonOf(status.ServiceCheck, status.ReasonDirect)
-		r.counted("rosey_bus_stored_directly_total")
+		r.awaitReason(status.ServiceCheck, status.ReasonDirect)
+		r.awaitCounter("rosey_bus_stored_directly_total")
 	}
 	said = append(said, "past the service")
 	r.enqueue(said[len(said)-1])
-	r.said(said...)
+	r.awaitSaid(said...)
 	service = r.startService()
-	r.reasonOf(status.ServiceCheck, status.ReasonServiceAnswers)
-	r.more(50)
-	quiet()
-	r.allStored()
+	r.awaitReason(status.ServiceCheck, status.ReasonServiceAnswers)
+	r.awaitMoreLines(50)
+	stopChat()
+	r.awaitAllStored()
 	if code := r.bot.end(syscall.SIGTERM); code != exitClean {
 		r.t.Errorf("the bot's exit code is %d", code)
 	}
@@ -229,13 +229,13 @@ func (r *fallbackRig) play(jetStream bool) {
 	r.check(said)
 }
 
-// allStored waits until as many lines are stored as were said. What the killed service had taken from the stream
-// comes again when the stream has waited for its acknowledgement.
-func (r *fallbackRig) allStored() {
+// awaitAllStored waits until as many lines are stored as were said. The stream delivers what the killed service had
+// received again, when the acknowledgement is overdue.
+func (r *fallbackRig) awaitAllStored() {
 	r.t.Helper()
-	const generous = time.Minute
+	const timeout = time.Minute
 	stored := 0
-	for deadline := time.Now().Add(generous); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		stored = 0
 		for _, line := range r.rows().Chat {
 			if line.Username == "mod" {
@@ -246,10 +246,10 @@ func (r *fallbackRig) allStored() {
 			return
 		}
 	}
-	r.t.Errorf("not within %s: %d lines, only %d are stored", generous, r.lines.Load(), stored)
+	r.t.Errorf("after %s, of %d lines only %d are stored", timeout, r.lines.Load(), stored)
 }
 
-// check compares what was said with what is stored.
+// check compares the lines that were said with those that are stored.
 func (r *fallbackRig) check(said []string) {
 	r.t.Helper()
 	rows := r.rows()
@@ -261,7 +261,7 @@ func (r *fallbackRig) check(said []string) {
 	for i := range r.lines.Load() {
 		want = append(want, strconv.Itoa(int(i)))
 	}
-	for _, lines := range [][]string{want, stored["mod"]} { // those of one millisecond are in no order
+	for _, lines := range [][]string{want, stored["mod"]} { // lines of one millisecond have no order
 		slices.Sort(lines)
 	}
 	if diff := cmp.Diff(map[string][]string{"mod": want, "Rosey": said}, stored); diff != "" {

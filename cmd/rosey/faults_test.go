@@ -13,84 +13,84 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// fault is something that goes wrong beside a bot that works, and ends.
+// fault is a temporary failure of something that a running bot uses.
 type fault struct {
-	strike func(*stage)
-	// reason is what the bot says meanwhile. Ready: it must not notice.
+	trigger func(*botRig)
+	// reason is that of the bot's status meanwhile. Ready: the bot is not affected.
 	reason status.Reason
-	end    func(*stage)
+	repair func(*botRig)
 }
 
 var faults = map[string]fault{
 	"the CyTube server restarts": {
-		strike: func(s *stage) { s.sim.Restart(time.Second) },
-		reason: status.ReasonServerUnreachable,
-		end:    func(*stage) {},
+		trigger: func(s *botRig) { s.sim.Restart(time.Second) },
+		reason:  status.ReasonServerUnreachable,
+		repair:  func(*botRig) {},
 	},
 	"the CyTube server crashes": {
-		strike: func(s *stage) { s.sim.Crash(time.Second) },
-		reason: status.ReasonServerUnreachable,
-		end:    func(*stage) {},
+		trigger: func(s *botRig) { s.sim.Crash(time.Second) },
+		reason:  status.ReasonServerUnreachable,
+		repair:  func(*botRig) {},
 	},
 	"the network to the CyTube server is cut": {
-		strike: func(s *stage) { s.sim.Partition(simulator.Target{}) },
-		reason: status.ReasonServerUnreachable,
-		end:    func(s *stage) { s.sim.Heal() },
+		trigger: func(s *botRig) { s.sim.Partition(simulator.Target{}) },
+		reason:  status.ReasonServerUnreachable,
+		repair:  func(s *botRig) { s.sim.Heal() },
 	},
 	"the CyTube server is slow": {
-		strike: func(s *stage) { s.sim.Slow(simulator.Target{}, 300*time.Millisecond) },
-		reason: status.ReasonReady,
-		end:    func(*stage) {},
+		trigger: func(s *botRig) { s.sim.Slow(simulator.Target{}, 300*time.Millisecond) },
+		reason:  status.ReasonReady,
+		repair:  func(*botRig) {},
 	},
 	"NATS restarts": {
-		strike: func(s *stage) { s.nats.Stop() },
-		reason: status.ReasonNATSUnreachable,
-		end:    func(s *stage) { s.nats.Restart() },
+		trigger: func(s *botRig) { s.nats.Stop() },
+		reason:  status.ReasonNATSUnreachable,
+		repair:  func(s *botRig) { s.nats.Restart() },
 	},
 	"the database service is killed": {
-		strike: func(s *stage) { s.service.end(syscall.SIGKILL) },
-		reason: status.ReasonServiceAbsent,
-		end:    (*stage).startService,
+		trigger: func(s *botRig) { s.service.end(syscall.SIGKILL) },
+		reason:  status.ReasonServiceAbsent,
+		repair:  (*botRig).startService,
 	},
 	"the database service restarts": {
-		strike: func(s *stage) { s.service.end(syscall.SIGTERM) },
-		reason: status.ReasonServiceAbsent,
-		end:    (*stage).startService,
+		trigger: func(s *botRig) { s.service.end(syscall.SIGTERM) },
+		reason:  status.ReasonServiceAbsent,
+		repair:  (*botRig).startService,
 	},
 }
 
-// TestFaultsLoseNoLine has something go wrong between a bot, a CyTube server, NATS and a database service, all real
-// processes or servers, while somebody talks: before, during and after it. All three lines are stored once.
+// TestFaultsLoseNoLine causes a fault between a bot, a CyTube server, NATS and a database service, all real processes
+// or servers. A line is said before, during and after it, and all three are stored once.
 func TestFaultsLoseNoLine(t *testing.T) {
 	t.Parallel()
 	var running sync.WaitGroup
 	for name, fault := range faults {
 		running.Go(func() {
-			t.Run(name, func(t *testing.T) { fault.play(newStage(t, simulator.Limits{})) })
+			t.Run(name, func(t *testing.T) { fault.run(newBotRig(t, simulator.Limits{})) })
 		})
 	}
 	running.Wait()
 }
 
-func (f fault) play(s *stage) {
+func (f fault) run(s *botRig) {
 	s.Helper()
 	s.startService()
-	s.start()
+	s.startBot()
 	s.await(status.ReasonReady)
 	s.talk("before")
-	s.awaitStored("before") // what nobody has heard yet a crash takes with it
-	f.strike(s)
+	s.awaitStored("before") // a crash loses lines that the bot has not received
+	f.trigger(s)
 	s.await(f.reason)
 	s.talk("meanwhile")
-	f.end(s)
+	f.repair(s)
 	s.await(status.ReasonReady)
 	s.talk("after")
 	s.awaitStored("before", "meanwhile", "after")
 }
 
-// awaitStored waits until alice's lines are in the database, and sees that there are no others. Which of two that
-// were said in one millisecond comes first does not matter.
-func (s *stage) awaitStored(want ...string) {
+// awaitStored waits until alice's lines are in the database, and checks that there are no others. Lines of one
+// millisecond have no order.
+func (s *botRig) awaitStored(want ...string) {
 	s.Helper()
 	var stored []string
 	natstest.Eventually(s.T, "all lines in the database", func() bool {
@@ -110,13 +110,13 @@ func (s *stage) awaitStored(want ...string) {
 	}
 }
 
-// talk has alice say something. Whoever was there is gone after a restart of the server, so she comes anew.
-func (s *stage) talk(text string) {
+// talk makes alice say a line. After a restart of the server she has to join again.
+func (s *botRig) talk(text string) {
 	s.Helper()
 	isAlice := func(u simulator.User) bool { return u.Name == "alice" }
-	if !slices.ContainsFunc(s.movies().Users(), isAlice) {
-		s.must(s.movies().Join("alice"))
+	if !slices.ContainsFunc(s.simChannel().Users(), isAlice) {
+		s.must(s.simChannel().Join("alice"))
 	}
-	_, err := s.movies().Say("alice", text)
+	_, err := s.simChannel().Say("alice", text)
 	s.must(err)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// pythonFile is what a Python Rosey keeps, as far as an import asks for it.
+// pythonFile creates the tables of a Python Rosey that an import reads.
 const pythonFile = `
 CREATE TABLE user_stats (username TEXT PRIMARY KEY, first_seen INTEGER, last_seen INTEGER, total_chat_lines INTEGER,
   total_time_connected INTEGER, current_session_start INTEGER);
@@ -39,7 +39,7 @@ func writePython(t *testing.T) string {
 	return file
 }
 
-func TestImportByHand(t *testing.T) {
+func TestImportCommand(t *testing.T) {
 	dir, file := t.TempDir(), writePython(t)
 	database := filepath.Join(dir, "new", "rosey.db")
 	flags := []string{"--channel", "Movies", "--database", database}

@@ -15,33 +15,33 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestBotWithAPythonService has our bot told and asked by a service that behaves as the Python one: what it
-// publishes comes once, since that service would store it as often as it comes; what is to be said is said once;
-// and what cannot be said is not tried for ever, although the service hands it out for ever.
+// TestBotWithAPythonService runs the bot with a service that behaves like the Python one. The bot publishes each event
+// once, since that service stores every copy; it says each outbound line once; and it stops trying a line that cannot
+// be said, although the service returns it at every poll.
 func TestBotWithAPythonService(t *testing.T) {
 	t.Parallel()
 	for name, jetStream := range map[string]bool{"core NATS": false, "JetStream": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, simulator.Limits{})
+			s := newBotRig(t, simulator.Limits{})
 			s.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = jetStream, t.TempDir() })
-			s.username = "plain" // who may not use /say: the server drops it without a word
+			s.username = "plain" // may not use /say: the server ignores it silently
 			python := startPythonService(t, s.nats.Client(), "first", "/say HEAR ME", "second")
-			s.start()
+			s.startBot()
 			s.await(status.ReasonReady)
 			s.withPython(python)
 		})
 	}
 }
 
-func (s *stage) withPython(python *pythonService) {
+func (s *botRig) withPython(python *pythonService) {
 	s.Helper()
 	const lines = 60
 	var want []string
 	for i := range lines {
 		switch i {
 		case lines / 3:
-			// What is on its way when the connection breaks is lost to a service without ids, rather than stored twice.
+			// An event in flight when the connection breaks would be lost: without ids it is not published twice.
 			natstest.Eventually(s.T, "the first lines at the service", func() bool { return len(python.said("alice")) == i })
 			s.nats.Stop()
 			s.await(status.ReasonNATSUnreachable)
@@ -54,15 +54,16 @@ func (s *stage) withPython(python *pythonService) {
 		want = append(want, text)
 	}
 	natstest.Eventually(s.T, "all lines at the service", func() bool { return len(python.said("alice")) >= lines })
-	natstest.Eventually(s.T, "both lines to be said and marked", func() bool {
+	natstest.Eventually(s.T, "both lines to be said and reported", func() bool {
 		return python.sentTimes() == "1: true, 2: false, 3: true"
 	})
-	// The one that cannot be said is handed out at each poll.
+	// The line that cannot be said is returned by each poll.
 	polls := python.polls()
 	natstest.Eventually(s.T, "more polls", func() bool { return python.polls() > polls+3 })
 	if _, metrics := s.bot.get(status.MetricsPath); !strings.Contains(metrics,
 		`rosey_bot_outbound_total{outcome="unanswered"} 1`) {
-		s.Errorf("the line that the server drops was not tried once:\n%s", linesWith(metrics, "rosey_bot_outbound_total"))
+		s.Errorf("the line that the server ignores was not tried exactly once:\n%s",
+			linesWith(metrics, "rosey_bot_outbound_total"))
 	}
 	if code := s.bot.end(syscall.SIGTERM); code != exitClean {
 		s.Errorf("exit code %d: %v", code, s.bot.log())
@@ -76,7 +77,7 @@ func (s *stage) withPython(python *pythonService) {
 		left[body["username"]]++
 	}
 	if left["plain"] != 1 || left["alice"] != 1 {
-		s.Errorf("leaves at the service: %v, want one of each", left)
+		s.Errorf("leaves at the service: %v, want one for each user", left)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// killRig is a channel where alice talks, a NATS server with a stream, and processes to kill.
+// killRig is a channel in which alice talks, a NATS server with JetStream, and processes to kill.
 type killRig struct {
 	t      *testing.T
 	sim    *simulator.Server
@@ -28,7 +28,7 @@ type killRig struct {
 	dir    string
 	bot    *roseyProcess
 	db     *roseyProcess
-	store  []string // the flags that say where the rows are
+	store  []string // the flags with the location of the database
 	said   []string
 	events jetstream.JetStream
 }
@@ -75,8 +75,8 @@ func (r *killRig) say(count int) {
 	}
 }
 
-// kept waits until the stream has every line that was said.
-func (r *killRig) kept() {
+// awaitStreamed waits until the stream has every line that was said.
+func (r *killRig) awaitStreamed() {
 	r.t.Helper()
 	natstest.Within(r.t, 30*time.Second, "the stream to have all lines", func() bool {
 		stream, err := r.events.Stream(r.t.Context(), "rosey_events")
@@ -89,11 +89,11 @@ func (r *killRig) kept() {
 	})
 }
 
-// compare waits until everything is stored, and holds the database against what was said.
+// compare waits until everything is stored, and compares the database with the lines that were said.
 func (r *killRig) compare() {
 	r.t.Helper()
-	r.kept()
-	natstest.Within(r.t, 30*time.Second, "all to be stored", func() bool {
+	r.awaitStreamed()
+	natstest.Within(r.t, 30*time.Second, "all events to be stored", func() bool {
 		consumer, err := r.events.Consumer(r.t.Context(), "rosey_events", "rosey_db")
 		if err != nil {
 			return false
@@ -107,7 +107,7 @@ func (r *killRig) compare() {
 	for _, line := range content.Chat {
 		got = append(got, line.Text)
 	}
-	slices.Sort(got) // lines of one millisecond have no order among themselves
+	slices.Sort(got) // lines of one millisecond have no order
 	if diff := cmp.Diff(r.said, got); diff != "" {
 		r.t.Errorf("lines (-said +stored):\n%s", diff)
 	}
@@ -118,9 +118,9 @@ func (r *killRig) compare() {
 	}
 }
 
-// What the stream has confirmed outlives the bot, and a service that is killed in the middle of a backlog stores it
-// when it is back.
-func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
+// Events in the stream survive the bot, and a service that is killed in the middle of a backlog stores the rest after
+// its restart.
+func TestKilledProcessesLoseNothingInTheStream(t *testing.T) {
 	t.Parallel()
 	r := newKillRig(t)
 	r.startService()
@@ -129,11 +129,11 @@ func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
 	r.say(50)
 	r.db.end(syscall.SIGKILL)
 	r.say(400)
-	r.kept()
+	r.awaitStreamed()
 	r.bot.end(syscall.SIGKILL)
-	for range 3 { // a backlog that takes several tries
+	for range 3 { // the backlog takes several attempts
 		r.startService()
-		r.db.url("") // it runs
+		r.db.url("") // it has started
 		r.db.end(syscall.SIGKILL)
 	}
 	r.startService()
@@ -143,8 +143,8 @@ func TestKilledProcessesLoseNothingThatTheStreamKeeps(t *testing.T) {
 	r.compare()
 }
 
-// Everything at once, in the middle of a conversation: bot and service are killed, and NATS is started anew.
-func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
+// Bot and service are killed and NATS is restarted at once, in the middle of a conversation.
+func TestKillingEverythingLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newKillRig(t)
 	r.startService()
@@ -152,9 +152,9 @@ func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
 	r.bot.waitFor(status.ReasonReady)
 	for range 3 {
 		r.say(200)
-		r.kept()
+		r.awaitStreamed()
 		r.db.end(syscall.SIGKILL)
-		r.say(10) // CyTube repeats fifteen to a bot that comes back
+		r.say(10) // CyTube repeats the last fifteen when the bot joins
 		r.bot.end(syscall.SIGKILL)
 		r.nats.Stop()
 		r.say(4)
@@ -168,8 +168,8 @@ func TestKillingEverythingAtOnceLosesNothing(t *testing.T) {
 	r.compare()
 }
 
-// A NATS server that goes away and comes back while people talk is nothing that anybody notices later.
-func TestARestartOfNATSLosesNothing(t *testing.T) {
+// NATS restarts while users talk.
+func TestNATSRestartsLoseNothing(t *testing.T) {
 	t.Parallel()
 	r := newKillRig(t)
 	r.startService()
@@ -185,7 +185,7 @@ func TestARestartOfNATSLosesNothing(t *testing.T) {
 	r.compare()
 }
 
-// Two services share the stream and a PostgreSQL database. Each is replaced now and then, in order or killed.
+// Two services share the stream and a PostgreSQL database. Each is stopped or killed, and replaced.
 func TestReplacingServicesOnPostgreSQLLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newKillRig(t)

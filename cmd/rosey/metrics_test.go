@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// recorder notes what is registered, metrics without a value yet too.
+// recorder records what is registered, also metrics that have no value yet.
 type recorder struct {
 	*prometheus.Registry
 	rows map[string]metricRow
@@ -52,7 +52,7 @@ var descParts = regexp.MustCompile(`fqName: ("[^"]+"), help: ("(?:[^"\\]|\\.)*")
 func parseDesc(desc *prometheus.Desc) metricRow {
 	parts := descParts.FindStringSubmatch(desc.String())
 	if parts == nil {
-		panic("a description of another form: " + desc.String())
+		panic("unexpected form of a description: " + desc.String())
 	}
 	name, nameErr := strconv.Unquote(parts[1])
 	help, helpErr := strconv.Unquote(parts[2])
@@ -80,8 +80,8 @@ func kindOfMetric(collector prometheus.Collector) string {
 	return strings.ToLower(families[0].GetType().String())
 }
 
-// registered makes what a process is made of and answers its metrics.
-func registered(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[string]metricRow {
+// registeredMetrics builds a workload and returns the metrics that it registers.
+func registeredMetrics(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[string]metricRow {
 	t.Helper()
 	flags := newConfigFlags(pflag.NewFlagSet("", pflag.ContinueOnError), "", nil)
 	flags.values = map[string]string{
@@ -103,8 +103,8 @@ func registered(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[s
 }
 
 func TestMetricsDocument(t *testing.T) {
-	bot := registered(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) })
-	service := registered(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) })
+	bot := registeredMetrics(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) })
+	service := registeredMetrics(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) })
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)
@@ -124,18 +124,18 @@ func TestMetricsDocument(t *testing.T) {
 	}
 	table.WriteString("\n")
 	around := compareTable(t, "../../docs/metrics.md", table.String())
-	// What is said of the Python exporter's names must be of metrics that exist.
+	// The rest of the document must name existing metrics only.
 	for _, named := range regexp.MustCompile(`rosey_(bus|cytube|database|bot)_[a-z_]+`).FindAllString(around, -1) {
 		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(named, "_bucket"), "_sum"), "_count")
 		_, exported := all[base]
 		_, exact := all[named]
 		if !exported && !exact && !pythonNames[named] {
-			t.Errorf("docs/metrics.md speaks of %s, which is not exported", named)
+			t.Errorf("docs/metrics.md mentions %s, which does not exist", named)
 		}
 	}
 }
 
-// pythonNames are those of the Python bot's exporter and of its alert rules.
+// pythonNames are the metrics of the Python bot's exporter and of its alert rules.
 var pythonNames = map[string]bool{
 	"rosey_bot_up": true, "rosey_bot_connected": true, "rosey_bot_uptime_seconds": true,
 	"rosey_bot_channel_users": true, "rosey_bot_requests_total": true, "rosey_bot_errors_total": true,

@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// documentedServer runs NATS under docs/nats/server.conf. Only where it listens and keeps its files is the test's.
+// documentedServer runs NATS with docs/nats/server.conf, except that its address and directory are the test's.
 func documentedServer(t *testing.T) *natstest.Server {
 	t.Helper()
 	for _, user := range []string{"BOT", "DATABASE", "CLI"} {
@@ -31,8 +31,8 @@ func documentedServer(t *testing.T) *natstest.Server {
 	})
 }
 
-// login is a folder with the password of a user of the documented server.
-func login(t *testing.T, user string) string {
+// credentialsDir returns a directory with the login of a user of the documented server.
+func credentialsDir(t *testing.T, user string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{"username": user, "password": user + "-hush"} {
@@ -43,9 +43,9 @@ func login(t *testing.T, user string) string {
 	return dir
 }
 
-// TestTheDocumentedPermissionsAreEnough runs every component under docs/nats/server.conf, a standby bot with its
-// election too.
-func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
+// TestDocumentedPermissionsAreEnough runs every component with docs/nats/server.conf, among them a bot with leader
+// election.
+func TestDocumentedPermissionsAreEnough(t *testing.T) {
 	nats := documentedServer(t)
 	sim, site := simulatortest.Start(t, simulator.Options{
 		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
@@ -57,9 +57,9 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	common := []string{"--channel", "movienight", "--server", site, "--nats", nats.URL(), "--http", "127.0.0.1:0",
 		"--nats-jet-stream-mode", "always"}
 	db := start(t, append([]string{"db", "--database", filepath.Join(dir, "rosey.db"),
-		"--nats-credentials-dir", login(t, "database")}, common...)...)
+		"--nats-credentials-dir", credentialsDir(t, "database")}, common...)...)
 	bot := start(t, append([]string{"bot", "--username", "Rosey", "--password-file", password, "--standby",
-		"--nats-credentials-dir", login(t, "bot")}, common...)...)
+		"--nats-credentials-dir", credentialsDir(t, "bot")}, common...)...)
 	db.waitFor(status.ReasonReady)
 	bot.waitFor(status.ReasonReady)
 	if err := sim.Channel("movienight").Join("alice"); err != nil {
@@ -72,13 +72,13 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 		_, metrics := db.get(status.MetricsPath)
 		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`)
 	})
-	cli := []string{"--nats", nats.URL(), "--nats-credentials-dir", login(t, "cli")}
-	for _, ask := range []struct{ command, want string }{
+	cli := []string{"--nats", nats.URL(), "--nats-credentials-dir", credentialsDir(t, "cli")}
+	for _, test := range []struct{ command, want string }{
 		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""},
 	} {
-		code, out, complaint := call(t, append(strings.Fields(ask.command), cli...)...)
-		if code != exitClean || !strings.Contains(out, ask.want) {
-			t.Errorf("%s: exit code %d, %s%s", ask.command, code, out, complaint)
+		code, out, stderr := call(t, append(strings.Fields(test.command), cli...)...)
+		if code != exitClean || !strings.Contains(out, test.want) {
+			t.Errorf("%s: exit code %d, %s%s", test.command, code, out, stderr)
 		}
 	}
 	natstest.Eventually(t, "the line that was said with rosey say", func() bool {
@@ -97,14 +97,14 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	}
 }
 
-// TestWithoutAPermissionTheSubjectIsNamed takes one permission away.
-func TestWithoutAPermissionTheSubjectIsNamed(t *testing.T) {
+// TestMissingPermissionIsReported runs a service as a user with too few permissions.
+func TestMissingPermissionIsReported(t *testing.T) {
 	nats := documentedServer(t)
 	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0",
-		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", login(t, "cli"),
+		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", credentialsDir(t, "cli"),
 		"--nats-jet-stream-mode", "never")
 	p.waitFor(status.ReasonReady)
-	// The user cli may subscribe to everything and may not reply to requests.
+	// The user cli may subscribe to everything, but not reply to requests.
 	client := nats.ClientAs("bot", "bot-hush")
 	if err := client.PublishRequest("rosey.db.kv.list", client.NewInbox(), []byte("{}")); err != nil {
 		t.Fatal(err)

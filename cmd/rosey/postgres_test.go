@@ -18,7 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// writePostgresConfig is writeConfig with the file of a URL.
+// writePostgresConfig is writeConfig for the PostgreSQL database of a URL file.
 func writePostgresConfig(t *testing.T, natsURL, urlFile string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "database.yaml")
@@ -34,7 +34,7 @@ logLevel: debug
 	return file
 }
 
-// databaseOf is the name of a test's database and of its role.
+// databaseOf returns the name of a test's database, which is also that of its role.
 func databaseOf(t *testing.T, databaseURL string) string {
 	t.Helper()
 	parsed, err := url.Parse(databaseURL)
@@ -44,8 +44,9 @@ func databaseOf(t *testing.T, databaseURL string) string {
 	return parsed.User.Username()
 }
 
-// One service through everything that can be wrong: each time the file with the URL is written anew, and no restart.
-func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
+// One service meets every reason of the store's check. Each time the file with the URL is written again, without a
+// restart.
+func TestServiceReportsWhyPostgreSQLDoesNotWork(t *testing.T) {
 	t.Parallel()
 	server, nats := pgtest.Use(t), natstest.Start(t)
 	newer, blocked := server.Database(t), server.Database(t)
@@ -55,10 +56,10 @@ func TestServiceSaysWhyPostgreSQLDoesNotWork(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "url")
 	p := start(t, "db", "--config", writePostgresConfig(t, nats.URL(), file))
-	expect := func(reason status.Reason, says string) {
+	expect := func(reason status.Reason, message string) {
 		t.Helper()
-		if report := p.waitFor(reason); !strings.Contains(report.Message, says) {
-			t.Errorf("%s: %q, want it to say %q", reason, report.Message, says)
+		if report := p.waitFor(reason); !strings.Contains(report.Message, message) {
+			t.Errorf("%s: message %q, want %q", reason, report.Message, message)
 		}
 	}
 	write := func(databaseURL string) {
@@ -147,7 +148,7 @@ func TestCommandsWithPostgreSQL(t *testing.T) {
 	t.Parallel()
 	urlFile := pgtest.Use(t).URLFile(t)
 	file := writePostgresConfig(t, "nats://127.0.0.1:1", urlFile)
-	expectCall(t, exitFailure, "schema", "db", "show", "--config", file) // no service has started yet
+	expectCall(t, exitFailure, "schema", "db", "show", "--config", file) // no service has created the schema yet
 
 	s := openPostgres(t, urlFile)
 	line := store.Event{ID: "1", Channel: postgresChannel, At: time.UnixMilli(1763700000000),
@@ -162,7 +163,7 @@ func TestCommandsWithPostgreSQL(t *testing.T) {
 	if err := s.AddDeadLetters(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
-	defer closePostgres(t, s) // the commands work beside a service
+	defer closePostgres(t, s) // the commands work while a service uses the database
 	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
 	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)

@@ -19,11 +19,12 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// asProgram makes the test's binary the program itself, so that tests can run it as a process.
-const asProgram = "TEST_AS_ROSEY"
+// runMainVariable is an environment variable that makes the test binary run main, so that tests can start it as a
+// process.
+const runMainVariable = "TEST_AS_ROSEY"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(runMainVariable) != "" {
 		main()
 	}
 	os.Exit(pgtest.Run(m.Run))
@@ -32,31 +33,31 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
-	command.Env = append(os.Environ(), asProgram+"=yes")
+	command.Env = append(os.Environ(), runMainVariable+"=yes")
 	return command
 }
 
-// bannerURL finds where `rosey run` says that it serves HTTP.
+// bannerURL matches the address of the HTTP server in the banner of `rosey run`.
 var bannerURL = regexp.MustCompile(`status +http://([^/]+)/`)
 
-// roseyProcess is `rosey …` while it runs.
+// roseyProcess is a process of the program.
 type roseyProcess struct {
 	t       *testing.T
 	command *exec.Cmd
 	reading sync.WaitGroup
 
-	mu    sync.Mutex
-	lines []map[string]any // of the log
-	said  string           // on standard output
+	mu     sync.Mutex
+	lines  []map[string]any // of the log
+	stdout string
 }
 
 func start(t *testing.T, arguments ...string) *roseyProcess {
 	t.Helper()
-	return startAs(t, nil, arguments...)
+	return startWithEnv(t, nil, arguments...)
 }
 
-// startAs is start with more in the environment: NAME=value.
-func startAs(t *testing.T, environment []string, arguments ...string) *roseyProcess {
+// startWithEnv is start with additional environment variables, as NAME=value.
+func startWithEnv(t *testing.T, environment []string, arguments ...string) *roseyProcess {
 	t.Helper()
 	p := &roseyProcess{t: t, command: program(t, arguments...)}
 	p.command.Env = append(p.command.Env, environment...)
@@ -71,13 +72,13 @@ func startAs(t *testing.T, environment []string, arguments ...string) *roseyProc
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.reading.Go(func() { p.read(stderr) })
-	p.reading.Go(func() { p.hear(stdout) })
+	p.reading.Go(func() { p.readLog(stderr) })
+	p.reading.Go(func() { p.readOutput(stdout) })
 	t.Cleanup(func() { _ = p.command.Process.Kill(); p.reading.Wait() })
 	return p
 }
 
-func (p *roseyProcess) read(stderr io.Reader) {
+func (p *roseyProcess) readLog(stderr io.Reader) {
 	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
 		var line map[string]any
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
@@ -89,33 +90,33 @@ func (p *roseyProcess) read(stderr io.Reader) {
 	}
 }
 
-func (p *roseyProcess) hear(stdout io.Reader) {
+func (p *roseyProcess) readOutput(stdout io.Reader) {
 	for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 		p.mu.Lock()
-		p.said += scanner.Text() + "\n"
+		p.stdout += scanner.Text() + "\n"
 		p.mu.Unlock()
 	}
 }
 
-// output is what the process has written on standard output so far.
+// output returns what the process has written to standard output so far.
 func (p *roseyProcess) output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said
+	return p.stdout
 }
 
-// log is the log so far.
+// log returns the lines of the log so far.
 func (p *roseyProcess) log() []map[string]any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]map[string]any(nil), p.lines...)
 }
 
-// url waits until the process serves HTTP.
+// url returns the URL of a path when the process serves HTTP.
 func (p *roseyProcess) url(path string) string {
 	p.t.Helper()
 	var address string
-	natstest.Eventually(p.t, "the log to say where HTTP is served", func() bool {
+	natstest.Eventually(p.t, "the address of the HTTP server", func() bool {
 		if at := bannerURL.FindStringSubmatch(p.output()); at != nil {
 			address = at[1]
 		}
@@ -147,7 +148,7 @@ func (p *roseyProcess) get(path string) (code int, body string) {
 	return response.StatusCode, string(content)
 }
 
-// waitFor waits until the process gives a reason for its state.
+// waitFor returns the status when it has a reason.
 func (p *roseyProcess) waitFor(reason status.Reason) status.Report {
 	p.t.Helper()
 	var report status.Report
@@ -158,7 +159,7 @@ func (p *roseyProcess) waitFor(reason status.Reason) status.Report {
 	return report
 }
 
-// report is the process's status, empty when it cannot be had.
+// report returns the status of the process, or the zero value if it cannot be read.
 func (p *roseyProcess) report() (report status.Report) {
 	p.t.Helper()
 	_, body := p.get(status.StatusPath)
@@ -168,18 +169,18 @@ func (p *roseyProcess) report() (report status.Report) {
 	return report
 }
 
-// end sends a signal and answers the exit code, -1 for a process that was killed.
+// end sends a signal and returns the exit code, which is -1 for a process that was killed.
 func (p *roseyProcess) end(signal os.Signal) int {
 	p.t.Helper()
 	if err := p.command.Process.Signal(signal); err != nil {
 		p.t.Fatal(err)
 	}
 	p.reading.Wait()
-	_ = p.command.Wait() // the exit code says it all
+	_ = p.command.Wait() // the exit code has the result
 	return p.command.ProcessState.ExitCode()
 }
 
-// writeConfig writes a configuration of the database service and answers its path.
+// writeConfig writes a configuration of the database service and returns its path.
 func writeConfig(t *testing.T, dir, url string) string {
 	t.Helper()
 	content := fmt.Sprintf(`channel: {server: "https://cytu.be", name: Movies}
@@ -195,10 +196,10 @@ logLevel: debug
 	return path
 }
 
-// call runs a command to its end in this process.
+// call runs a command in this process.
 func call(t *testing.T, arguments ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, complaints strings.Builder
-	code = run(t.Context(), arguments, &out, &complaints)
-	return code, out.String(), complaints.String()
+	var out, errors strings.Builder
+	code = run(t.Context(), arguments, &out, &errors)
+	return code, out.String(), errors.String()
 }

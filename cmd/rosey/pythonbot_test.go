@@ -23,8 +23,8 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// published are the Python bot's messages, byte for byte. It publishes each twice at once.
-var published = []struct{ subject, body string }{
+// pythonEvents are the Python bot's messages, byte for byte. It publishes each of them twice.
+var pythonEvents = []struct{ subject, body string }{
 	{"user.joined", `{"username":"alice"}`},
 	{"stats.high_water", `{"chat_count":5,"connected_count":7}`},
 	{"message.log", `{"username":"alice","message":"hi"}`},
@@ -38,20 +38,20 @@ var published = []struct{ subject, body string }{
 }
 
 const (
-	now   = `"NOW"`   // a time of this test, in seconds
-	words = `"WORDS"` // for people
+	now  = `"NOW"`  // a time during this test, in seconds
+	text = `"TEXT"` // a message for people
 )
 
-// exchanges are the requests of Python clients, byte for byte, and what the Python service replies, with right values
-// where that one's are wrong. The one difference in shape: last_error and error_message are both there.
+// exchanges are the requests of Python clients, byte for byte, and the replies of the Python service, with correct
+// values where that service's are wrong. One difference in shape: both last_error and error_message are present.
 var exchanges = []struct{ subject, body, reply string }{
 	{"messages.outbound.get", `{"limit":20,"max_retries":3}`, `[{"id":1,"timestamp":` + now + `,"message":"m",` +
 		`"retry_count":0,"last_error":null,"error_message":null}]`},
 	{"stats.recent_chat.get", `{"limit":50}`, `[{"timestamp":` + now + `,"username":"alice","message":"hi"}]`},
 	{"query.user_stats", `{"username":"alice"}`, `{"username":"alice","first_seen":` + now + `,"last_seen":` + now +
 		`,"total_chat_lines":1,"total_time_connected":0,"current_session_start":null,"success":true,"found":true}`},
-	{"query.user_stats", `{"username":"bob"}`, `{"username":"bob","success":true,"found":false,"message":` + words + `}`},
-	{"query.user_stats", `{}`, `{"success":false,"error":` + words + `}`},
+	{"query.user_stats", `{"username":"bob"}`, `{"username":"bob","success":true,"found":false,"message":` + text + `}`},
+	{"query.user_stats", `{}`, `{"success":false,"error":` + text + `}`},
 	{"query.channel_stats", `{}`, `{"high_water_mark":{"users":5,"timestamp":` + now + `},` +
 		`"high_water_connected":{"users":7,"timestamp":` + now + `},` +
 		`"top_chatters":[{"username":"alice","chat_lines":1}],"total_users_seen":1,"success":true}`},
@@ -62,67 +62,67 @@ var exchanges = []struct{ subject, body, reply string }{
 	{"kv.list", `{"plugin_name":"p","prefix":"k","limit":1}`,
 		`{"success":true,"data":{"keys":["k"],"count":1,"truncated":true}}`},
 	{"kv.set", `{"plugin_name":"p","key":"k"}`,
-		`{"success":false,"error":{"code":"MISSING_FIELD","message":` + words + `}}`},
+		`{"success":false,"error":{"code":"MISSING_FIELD","message":` + text + `}}`},
 	{"kv.delete", `{"plugin_name":"p","key":"k"}`, `{"success":true,"data":{"deleted":true}}`},
 }
 
-// notServed fail at once, so that their clients need not wait.
+// notServed are subjects on which requests fail at once, so that clients need not wait for a timeout.
 var notServed = []string{
 	"row.p.insert", "row.p.select", "row.p.update", "row.p.search", "row.p.schema.register", "migrate.p.apply",
 	"migrate.p.status", "sql.p.execute",
 }
 
-// TestServiceWithAPythonBot sends what Python clients send, in their bytes, to our service.
+// TestServiceWithAPythonBot sends the messages of Python clients, byte for byte, to the service.
 func TestServiceWithAPythonBot(t *testing.T) {
 	t.Parallel()
 	for _, jetStream := range []bool{false, true} {
 		for _, kind := range []string{"sqlite", "postgres"} {
 			t.Run(fmt.Sprintf("%s, JetStream %t", kind, jetStream), func(t *testing.T) {
 				t.Parallel()
-				playPythonBot(t, kind, jetStream)
+				runPythonBot(t, kind, jetStream)
 			})
 		}
 	}
 }
 
-func playPythonBot(t *testing.T, kind string, jetStream bool) {
+func runPythonBot(t *testing.T, kind string, jetStream bool) {
 	database := filepath.Join(t.TempDir(), "rosey.db")
 	flag := "--database"
-	look := func(ctx context.Context) (store.Store, error) { return sqlite.OpenReadOnly(ctx, database) }
+	openReadOnly := func(ctx context.Context) (store.Store, error) { return sqlite.OpenReadOnly(ctx, database) }
 	if kind == "postgres" {
 		database = pgtest.Use(t).URLFile(t)
 		flag = "--database-postgres-url-file"
-		look = func(ctx context.Context) (store.Store, error) { return postgres.OpenReadOnly(ctx, database) }
+		openReadOnly = func(ctx context.Context) (store.Store, error) { return postgres.OpenReadOnly(ctx, database) }
 	}
 	nats := natstest.Start(t, func(o *server.Options) { o.JetStream, o.StoreDir = jetStream, t.TempDir() })
 	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0", flag, database)
 	p.waitFor(status.ReasonReady)
 	python := &pythonClient{T: t, conn: nats.Client(), began: time.Now().Unix()}
-	python.is("messages.outbound.get", `{"limit":20,"max_retries":3}`, `[]`)
-	python.is("messages.outbound.put", `{"message":"m"}`, `{"success":true,"id":1}`)
-	for _, each := range published {
+	python.awaitReply("messages.outbound.get", `{"limit":20,"max_retries":3}`, `[]`)
+	python.awaitReply("messages.outbound.put", `{"message":"m"}`, `{"success":true,"id":1}`)
+	for _, each := range pythonEvents {
 		python.publish(each.subject, each.body)
 		python.publish(each.subject, each.body)
 	}
 	for _, each := range exchanges {
-		python.is(each.subject, each.body, each.reply)
+		python.awaitReply(each.subject, each.body, each.reply)
 	}
 	python.publish("messages.outbound.mark_sent", `{"message_id":1}`)
-	python.is("messages.outbound.get", `{"limit":20,"max_retries":3}`, `[]`)
-	// The Python service gives the oldest of a second's lines, and the wrong way round.
+	python.awaitReply("messages.outbound.get", `{"limit":20,"max_retries":3}`, `[]`)
+	// The Python service would return the oldest lines of this second, in reverse order.
 	line := func(text string) string { return `{"username":"alice","message":"` + text + `"` }
 	for _, text := range []string{"1", "2", "3", "4"} {
 		python.publish("message.log", line(text)+"}")
 	}
-	python.is("stats.recent_chat.get", `{"limit":2}`, "["+line("3")+`,"timestamp":`+now+"},"+line("4")+
+	python.awaitReply("stats.recent_chat.get", `{"limit":2}`, "["+line("3")+`,"timestamp":`+now+"},"+line("4")+
 		`,"timestamp":`+now+"}]")
 	for _, subject := range notServed {
-		python.nobody(subject)
+		python.checkNotServed(subject)
 	}
 	if code := p.end(syscall.SIGTERM); code != exitClean {
 		t.Errorf("exit code %d", code)
 	}
-	opened, err := look(t.Context())
+	opened, err := openReadOnly(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func playPythonBot(t *testing.T, kind string, jetStream bool) {
 		t.Fatal(err)
 	}
 	if len(rows.Chat) != 5 || len(rows.UserCounts) != 1 || len(actions) != 1 || len(rows.Users) != 1 {
-		t.Errorf("rows %+v, actions %+v; want five lines, and one of all else", rows, actions)
+		t.Errorf("rows %+v, actions %+v; want five lines, and one row of everything else", rows, actions)
 	}
 	if got := actions[0].Details; got != "cmd=say, args=hi, result=success" {
 		t.Errorf("action %q", got)
@@ -165,8 +165,8 @@ func (c *pythonClient) publish(subject, body string) {
 	}
 }
 
-// is waits until the reply is as wanted: what was published into a stream is stored a moment later.
-func (c *pythonClient) is(subject, body, want string) {
+// awaitReply waits until a request has the wanted reply: an event in a stream is stored a moment later.
+func (c *pythonClient) awaitReply(subject, body, want string) {
 	c.Helper()
 	var wanted any
 	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
@@ -192,7 +192,7 @@ func (c *pythonClient) is(subject, body, want string) {
 	})
 }
 
-// masked replaces what is another in each run: times, and words for people.
+// masked replaces values that differ in each run: times, and messages for people.
 func (c *pythonClient) masked(field string, value any) any {
 	switch value := value.(type) {
 	case []any:
@@ -204,10 +204,10 @@ func (c *pythonClient) masked(field string, value any) any {
 			value[name] = c.masked(name, value[name])
 		}
 		if _, coded := value["code"]; coded {
-			value["message"] = "WORDS"
+			value["message"] = "TEXT"
 		}
 		if value["found"] == false {
-			value["message"] = "WORDS"
+			value["message"] = "TEXT"
 		}
 	case float64:
 		if value >= float64(c.began) && value <= float64(time.Now().Unix()) {
@@ -218,16 +218,16 @@ func (c *pythonClient) masked(field string, value any) any {
 		}
 	case string:
 		if field == "error" {
-			return "WORDS"
+			return "TEXT"
 		}
 	}
 	return value
 }
 
-func (c *pythonClient) nobody(subject string) {
+func (c *pythonClient) checkNotServed(subject string) {
 	c.Helper()
 	_, err := c.conn.Request("rosey.db."+subject, []byte(`{}`), 10*time.Second)
 	if !errors.Is(err, nats.ErrNoResponders) {
-		c.Errorf("%s: %v, want nobody to be there", subject, err)
+		c.Errorf("%s: %v, want no responders", subject, err)
 	}
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// pythonService behaves on the bus as the Python Rosey's service does: a plain subscription for each of its nine
-// subjects and no queue group, no ids, replies that are arrays, no acknowledgement of what was published, and
-// nothing at all on the subjects that it does not know.
+// pythonService behaves on NATS like the Python Rosey's service: it has a plain subscription for each of its nine
+// subjects, no queue group and no ids; it replies with arrays, acknowledges no events, and ignores subjects that it
+// does not know.
 type pythonService struct {
 	t    *testing.T
 	conn *nats.Conn
 
-	mu       sync.Mutex
-	handled  map[string][]map[string]any
-	outbound []*pythonLine
-	asked    int // for lines to say
+	mu        sync.Mutex
+	handled   map[string][]map[string]any
+	outbound  []*pythonLine
+	pollCount int
 }
 
-// pythonLine is a row of its table of lines to say.
+// pythonLine is a row of its table of outbound lines.
 type pythonLine struct {
 	ID         int    `json:"id"`
 	Timestamp  int    `json:"timestamp"`
 	Message    string `json:"message"`
-	RetryCount int    `json:"retry_count"` // nothing ever raises it
+	RetryCount int    `json:"retry_count"` // never incremented
 	LastError  any    `json:"last_error"`
 	sent       int
 }
@@ -43,9 +43,9 @@ func startPythonService(t *testing.T, conn *nats.Conn, lines ...string) *pythonS
 		"user.joined", "user.left", "message.log", "stats.user_count", "stats.high_water", "status.update",
 		"messages.outbound.mark_sent",
 	} {
-		s.subscribe(subject, func(m *nats.Msg) { s.take(subject, m.Data) })
+		s.subscribe(subject, func(m *nats.Msg) { s.handle(subject, m.Data) })
 	}
-	s.subscribe("messages.outbound.get", func(m *nats.Msg) { s.reply(m, s.waiting(m.Data)) })
+	s.subscribe("messages.outbound.get", func(m *nats.Msg) { s.reply(m, s.outboundLines(m.Data)) })
 	s.subscribe("stats.recent_chat.get", func(m *nats.Msg) { s.reply(m, []any{}) })
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (s *pythonService) subscribe(subject string, handle nats.MsgHandler) {
 	}
 }
 
-// reply does without the error that a request without a reply subject gives there.
+// reply sends a reply as JSON.
 func (s *pythonService) reply(m *nats.Msg, body any) {
 	data, err := json.Marshal(body)
 	if err == nil {
@@ -71,8 +71,8 @@ func (s *pythonService) reply(m *nats.Msg, body any) {
 	}
 }
 
-// take is what it does with all that is published. A field that it does not know it does not look at.
-func (s *pythonService) take(subject string, data []byte) {
+// handle stores an event. It ignores unknown fields.
+func (s *pythonService) handle(subject string, data []byte) {
 	var body map[string]any
 	if err := json.Unmarshal(data, &body); err != nil {
 		s.t.Errorf("%s: %s: %v", subject, data, err)
@@ -88,8 +88,8 @@ func (s *pythonService) take(subject string, data []byte) {
 	}
 }
 
-// waiting is its selection: whoever asks gets all that are not sent, again and again.
-func (s *pythonService) waiting(data []byte) []pythonLine {
+// outboundLines is its query: every request returns all lines that are not marked as sent.
+func (s *pythonService) outboundLines(data []byte) []pythonLine {
 	request := struct {
 		Limit      int `json:"limit"`
 		MaxRetries int `json:"max_retries"`
@@ -106,26 +106,26 @@ func (s *pythonService) waiting(data []byte) []pythonLine {
 		}
 	}
 	if request.Limit > 0 {
-		s.asked++
+		s.pollCount++
 	}
 	return lines
 }
 
-// polls is how often somebody asked for lines to say.
+// polls returns the number of requests for outbound lines.
 func (s *pythonService) polls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked
+	return s.pollCount
 }
 
-// all are the bodies that it has handled on a subject.
+// all returns the events that it has handled on a subject.
 func (s *pythonService) all(subject string) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]map[string]any(nil), s.handled[subject]...)
 }
 
-// said are the lines of somebody, in their order and as often as they came.
+// said returns the lines of a user in the order in which they were received, repetitions included.
 func (s *pythonService) said(name string) (texts []string) {
 	for _, body := range s.all("message.log") {
 		if body["username"] == name {
@@ -135,7 +135,7 @@ func (s *pythonService) said(name string) (texts []string) {
 	return texts
 }
 
-// sentTimes is how often each line was marked as sent.
+// sentTimes returns which lines were marked as sent.
 func (s *pythonService) sentTimes() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

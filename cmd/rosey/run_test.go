@@ -21,7 +21,7 @@ import (
 
 var natsURL = regexp.MustCompile(`NATS +(nats://[^,]+),`)
 
-// TestRunFromStartToEnd runs everything in one process, as a person does who has nothing but the binary.
+// TestRunFromStartToEnd runs everything in one process, as a person who has only the binary does.
 func TestRunFromStartToEnd(t *testing.T) {
 	t.Parallel()
 	sim, site := simulatortest.Start(t, simulator.Options{
@@ -38,14 +38,14 @@ func TestRunFromStartToEnd(t *testing.T) {
 	if report.Component != status.RunComponent || len(report.Checks) != 5 {
 		t.Errorf("status: %+v", report)
 	}
-	for _, said := range []string{
+	for _, text := range []string{
 		"movienight on " + site + ", as the account rosey", filepath.Join(data, "rosey.db"), "inside this process only",
 	} {
-		if !strings.Contains(p.output(), said) {
-			t.Errorf("it does not say %q:\n%s", said, p.output())
+		if !strings.Contains(p.output(), text) {
+			t.Errorf("the banner lacks %q:\n%s", text, p.output())
 		}
 	}
-	onlyListens(t, p, p.url(""))
+	checkOnlyListener(t, p, p.url(""))
 	if err := sim.Channel("movienight").Join("alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 	}
 	natstest.Eventually(t, "the line in the bot", func() bool {
 		_, metrics := p.get(status.MetricsPath)
-		// The first tells moderators that alice came.
+		// The first event tells moderators that alice has joined.
 		return strings.Contains(metrics, `rosey_cytube_events_total{event="chatMsg"} 2`)
 	})
 	if code := p.end(syscall.SIGTERM); code != exitClean {
@@ -67,9 +67,9 @@ func TestRunFromStartToEnd(t *testing.T) {
 	if len(rows.Chat) != 1 || rows.Chat[0].Text != "anybody there?" {
 		t.Errorf("stored: %+v", rows.Chat)
 	}
-	// What the bot says on leaving is stored only if the service ends after it.
+	// What the bot publishes while it leaves is stored only if the service stops after it.
 	if string(rows.Status["bot_connected"]) != "false" {
-		t.Errorf("the last status does not say that the bot has left: %s", rows.Status)
+		t.Errorf("the last status is not that of a bot that has left: %s", rows.Status)
 	}
 	for _, user := range rows.Users {
 		if user.SessionStart != 0 {
@@ -80,15 +80,15 @@ func TestRunFromStartToEnd(t *testing.T) {
 
 func showData(t *testing.T, arguments ...string) (content channelRows) {
 	t.Helper()
-	code, out, complaints := call(t, append([]string{"db", "show", "--output", "json"}, arguments...)...)
+	code, out, stderr := call(t, append([]string{"db", "show", "--output", "json"}, arguments...)...)
 	if err := json.Unmarshal([]byte(out), &content); err != nil || code != 0 {
-		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, complaints)
+		t.Fatalf("show: exit code %d, %v, %s%s", code, err, out, stderr)
 	}
 	return content
 }
 
-// onlyListens checks that a process has no listener but that of a URL.
-func onlyListens(t *testing.T, p *roseyProcess, url string) {
+// checkOnlyListener checks that a process listens on the port of a URL and on no other.
+func checkOnlyListener(t *testing.T, p *roseyProcess, url string) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -97,7 +97,7 @@ func onlyListens(t *testing.T, p *roseyProcess, url string) {
 	sockets := map[string]bool{}
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.command.Process.Pid))
 	if err != nil || len(links) == 0 {
-		t.Skip("no /proc to see listeners in")
+		t.Skip("there is no /proc")
 	}
 	for _, link := range links {
 		if to, err := os.Readlink(link); err == nil {
@@ -120,14 +120,14 @@ func onlyListens(t *testing.T, p *roseyProcess, url string) {
 				t.Fatal(err)
 			}
 			if fmt.Sprint(at) != port {
-				t.Errorf("it listens on port %d too", at)
+				t.Errorf("it also listens on port %d", at)
 			}
 		}
 	}
 }
 
-// TestRunTakesAFileOfV2 runs a bot from the Python bot's configuration alone.
-func TestRunTakesAFileOfV2(t *testing.T) {
+// TestRunLoadsV2File runs a bot with nothing but the Python bot's configuration.
+func TestRunLoadsV2File(t *testing.T) {
 	t.Parallel()
 	sim, site := simulatortest.Start(t, simulator.Options{
 		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}},
@@ -148,7 +148,7 @@ func TestRunTakesAFileOfV2(t *testing.T) {
 		t.Errorf("users %+v", users)
 	}
 	if !natsURL.MatchString(p.output()) {
-		t.Errorf("it does not say where NATS is:\n%s", p.output())
+		t.Errorf("the banner does not show the NATS URL:\n%s", p.output())
 	}
 	if code := p.end(syscall.SIGINT); code != exitClean {
 		t.Errorf("exit code %d", code)
@@ -161,7 +161,7 @@ func TestRunTakesAFileOfV2(t *testing.T) {
 	}
 	for _, key := range []string{"llm.openai.api_key", "database.run_as_service", "nats.url"} {
 		if !strings.Contains(log, key) {
-			t.Errorf("no warning of %s", key)
+			t.Errorf("no warning about %s", key)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "bot_data.rosey.db")); err != nil {
@@ -172,13 +172,13 @@ func TestRunTakesAFileOfV2(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
+func TestRunReportsWhyItCannotStart(t *testing.T) {
 	t.Parallel()
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	inUse, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.Close() }()
+	defer func() { _ = inUse.Close() }()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
 	for _, test := range []struct {
 		arguments []string
 		code      int
-		complaint string
+		stderr    string
 	}{
 		{nil, exitUsage, `channel.name: "", expected 1 to 30`},
 		{[]string{"--channel", "a b"}, exitUsage, `channel.name (from --channel): "a b"`},
@@ -194,17 +194,17 @@ func TestRunSaysWhatKeepsItFromStarting(t *testing.T) {
 		{[]string{"--password", "pw"}, exitUsage, "unknown flag: --password"},
 		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "creating the data directory"},
 		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exitFailure, "expected host:port"},
-		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", taken.Addr().String()}, exitFailure, "in use"},
+		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", inUse.Addr().String()}, exitFailure, "in use"},
 	} {
-		code, _, complaint := call(t, append([]string{"run"}, test.arguments...)...)
-		if code != test.code || !strings.Contains(complaint, test.complaint) {
-			t.Errorf("%v: exit code %d, %s", test.arguments, code, complaint)
+		code, _, stderr := call(t, append([]string{"run"}, test.arguments...)...)
+		if code != test.code || !strings.Contains(stderr, test.stderr) {
+			t.Errorf("%v: exit code %d, %s", test.arguments, code, stderr)
 		}
 	}
 }
 
-// TestBotEndsWithoutAService has a process end that can no longer store anything.
-func TestBotEndsWithoutAService(t *testing.T) {
+// TestMainTaskStopsWhenANeededOneFails: a bot whose service has failed must not run on.
+func TestMainTaskStopsWhenANeededOneFails(t *testing.T) {
 	broken := errors.New("broken")
 	err := runWith(t.Context(),
 		func(ctx context.Context) error { <-ctx.Done(); return nil },

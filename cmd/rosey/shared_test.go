@@ -24,9 +24,9 @@ const (
 	sharedLines = 20 // in each channel
 )
 
-// sharing is many bots, each in a channel of its own, that use the database service of one of them, as
-// database.sharedFrom has it: the same NATS, prefix and service.
-type sharing struct {
+// sharedRig is many bots, each in its own channel, that use the database service of one of them, as with
+// database.sharedFrom: they have the same NATS server, prefix and service.
+type sharedRig struct {
 	*testing.T
 
 	sim    *simulator.Server
@@ -39,15 +39,15 @@ type sharing struct {
 
 func channelOf(bot int) string { return fmt.Sprintf("room%02d", bot) }
 
-// talker is somebody of every channel: only the channel tells the rows apart.
+// talker is a user of every channel: rows differ in nothing but the channel.
 const talker = "alice"
 
 func textOf(bot, line int) string { return fmt.Sprintf("%s says %03d", channelOf(bot), line) }
 
-func newSharing(t *testing.T) *sharing {
+func newSharedRig(t *testing.T) *sharedRig {
 	t.Helper()
-	s := &sharing{T: t, nats: natstest.Start(t, natstest.JetStream(t)), path: filepath.Join(t.TempDir(), "rosey.db")}
-	// All come from one address, so there is no limit of connections or guest logins for one.
+	s := &sharedRig{T: t, nats: natstest.Start(t, natstest.JetStream(t)), path: filepath.Join(t.TempDir(), "rosey.db")}
+	// All bots have one address, so the server must not limit connections or guest logins.
 	s.sim, s.site = simulatortest.Start(t, simulator.Options{})
 	var err error
 	if s.events, err = jetstream.New(s.nats.Client()); err != nil {
@@ -65,8 +65,8 @@ func newSharing(t *testing.T) *sharing {
 	return s
 }
 
-// talk has every channel say a line in turn, so that the stream has those of all channels mixed.
-func (s *sharing) talk() {
+// talk says a line in every channel in turn, so that the lines of all channels are mixed in the stream.
+func (s *sharedRig) talk() {
 	s.Helper()
 	for line := range sharedLines {
 		for bot := range s.bots {
@@ -77,13 +77,13 @@ func (s *sharing) talk() {
 	}
 }
 
-// stored waits until the database has so many lines of a channel.
-func (s *sharing) stored(look *sqlite.Store, bot int) (lines []store.RecentLine) {
+// stored returns the lines of a channel when the database has all of them.
+func (s *sharedRig) stored(opened *sqlite.Store, bot int) (lines []store.RecentLine) {
 	s.Helper()
 	channel := store.Channel{Server: s.site, Name: channelOf(bot)}
 	natstest.Within(s.T, time.Minute, "all lines of "+channel.Name, func() bool {
 		var err error
-		if lines, err = look.RecentChat(s.Context(), channel, 1000); err != nil {
+		if lines, err = opened.RecentChat(s.Context(), channel, 1000); err != nil {
 			s.Fatal(err)
 		}
 		return len(lines) >= sharedLines
@@ -91,23 +91,23 @@ func (s *sharing) stored(look *sqlite.Store, bot int) (lines []store.RecentLine)
 	return lines
 }
 
-// TestFiftyBotsShareOneService has the rows of fifty channels, where the same people say things at the same time, come
-// through one stream, one consumer and one service, and each end in its own channel.
+// TestFiftyBotsShareOneService: the same users talk at the same time in fifty channels. The events go through one
+// stream, one consumer and one service, and each must be stored in its own channel.
 func TestFiftyBotsShareOneService(t *testing.T) {
 	t.Parallel()
-	s := newSharing(t)
+	s := newSharedRig(t)
 	for _, bot := range s.bots {
 		bot.waitFor(status.ReasonReady)
 	}
 	s.talk()
-	look, err := sqlite.OpenReadOnly(t.Context(), s.path)
+	opened, err := sqlite.OpenReadOnly(t.Context(), s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = look.Close() }()
+	defer func() { _ = opened.Close() }()
 	for bot := range s.bots {
 		var texts, want []string
-		for _, line := range s.stored(look, bot) {
+		for _, line := range s.stored(opened, bot) {
 			texts = append(texts, line.Text)
 		}
 		for line := range sharedLines {
@@ -117,10 +117,10 @@ func TestFiftyBotsShareOneService(t *testing.T) {
 		if !slices.Equal(texts, want) {
 			t.Errorf("%s has %q, want %q", channelOf(bot), texts, want)
 		}
-		s.people(look, bot)
+		s.checkUsers(opened, bot)
 	}
-	s.oneConsumer()
-	s.outbound()
+	s.checkOneConsumer()
+	s.checkOutbound()
 	for _, bot := range s.bots {
 		if code := bot.end(syscall.SIGTERM); code != exitClean {
 			t.Errorf("exit code %d", code)
@@ -128,11 +128,11 @@ func TestFiftyBotsShareOneService(t *testing.T) {
 	}
 }
 
-// people checks who was seen in a channel, and that what was said elsewhere does not count here.
-func (s *sharing) people(look *sqlite.Store, bot int) {
+// checkUsers checks the users of a channel, and that lines of other channels do not count.
+func (s *sharedRig) checkUsers(opened *sqlite.Store, bot int) {
 	s.Helper()
 	channel := store.Channel{Server: s.site, Name: channelOf(bot)}
-	users, err := look.Users(s.Context(), channel)
+	users, err := opened.Users(s.Context(), channel)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func (s *sharing) people(look *sqlite.Store, bot int) {
 	if len(lines) != 2 || lines[talker] != sharedLines || lines["Rosey"] != 0 {
 		s.Errorf("%s has users with lines %v", channel.Name, lines)
 	}
-	status, err := look.Status(s.Context(), channel)
+	status, err := opened.Status(s.Context(), channel)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -152,8 +152,8 @@ func (s *sharing) people(look *sqlite.Store, bot int) {
 	}
 }
 
-// outbound has the service hand out a line for each channel, and looks where it is said.
-func (s *sharing) outbound() {
+// checkOutbound queues a line for each channel, and checks that it is said there and nowhere else.
+func (s *sharedRig) checkOutbound() {
 	s.Helper()
 	text := func(bot int) string { return "for " + channelOf(bot) }
 	for bot := range s.bots {
@@ -179,8 +179,8 @@ func (s *sharing) outbound() {
 	}
 }
 
-// oneConsumer checks that all events went through one stream and one consumer.
-func (s *sharing) oneConsumer() {
+// checkOneConsumer checks that all events went through one stream and one consumer.
+func (s *sharedRig) checkOneConsumer() {
 	s.Helper()
 	stream, err := s.events.Stream(s.Context(), "rosey_events")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// The line is younger than the default keeps, the sample older than the default keeps.
-func TestServiceKeepsWhatTheConfigurationSays(t *testing.T) {
+// The line is newer than the default retention, and the sample older.
+func TestConfiguredRetention(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), server.URL()),
@@ -32,17 +32,17 @@ func TestServiceKeepsWhatTheConfigurationSays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Its answer comes behind what was published: the maintenance finds both rows.
+	// The reply comes after the events are stored, so the maintenance finds both rows.
 	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := client.Request("rosey.db.maintenance.run", []byte(`{}`), 5*time.Second)
+	response, err := client.Request("rosey.db.maintenance.run", []byte(`{}`), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var reply bus.MaintenanceReply
-	if err := json.Unmarshal(answer.Data, &reply); err != nil || !reply.Success {
-		t.Fatalf("%v: %s", err, answer.Data)
+	if err := json.Unmarshal(response.Data, &reply); err != nil || !reply.Success {
+		t.Fatalf("%v: %s", err, response.Data)
 	}
 	if diff := cmp.Diff(bus.MaintenanceRemoved{Chat: 1}, reply.Removed); diff != "" {
 		t.Errorf("removed: %s", diff)

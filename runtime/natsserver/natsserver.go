@@ -124,11 +124,17 @@ func (l *logger) Fatalf(format string, v ...any) {
 	l.fatal.Store(&err)
 }
 
+// Errorf implements server.Logger.
 func (l *logger) Errorf(format string, v ...any) { l.log.Error("[NATS] " + fmt.Sprintf(format, v...)) }
-func (l *logger) Warnf(format string, v ...any)  { l.log.Warn("[NATS] " + fmt.Sprintf(format, v...)) }
 
-// Noticef logs at debug level: what the server reports of its start is of no use to who runs a bot.
+// Warnf implements server.Logger.
+func (l *logger) Warnf(format string, v ...any) { l.log.Warn("[NATS] " + fmt.Sprintf(format, v...)) }
+
+// Noticef logs at debug level: a person who starts a bot does not need what the server reports of its own start.
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug("[NATS] " + fmt.Sprintf(format, v...)) }
 
+// Debugf implements server.Logger.
 func (l *logger) Debugf(string, ...any) {}
+
+// Tracef implements server.Logger.
 func (l *logger) Tracef(string, ...any) {}

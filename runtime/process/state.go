@@ -83,7 +83,7 @@ var shownMetrics = []Number{
 	{Metric: "rosey_bot_commands_total", Description: "commands from users"},
 	{Metric: "rosey_database_stream_pending_events", Description: "events waiting in the stream"},
 	{Metric: "rosey_database_stream_unacknowledged_events", Description: "events read from the stream, not yet stored"},
-	{Metric: "rosey_database_stream_lost_events_total", Description: "events deleted from the stream before they were stored"},
+	{Metric: "rosey_database_stream_lost_events_total", Description: "events lost by the stream before they were stored"},
 	{Metric: "rosey_database_waiting_messages", Description: "messages waiting to be stored"},
 	{Metric: "rosey_database_messages_total", Description: "messages received from NATS"},
 	{Metric: "rosey_database_dropped_messages_total", Description: "messages dropped before they were stored"},
