@@ -33,7 +33,7 @@ type Event struct {
 	Fact Fact
 }
 
-// Fact is what happened. The types that implement it are in this file.
+// Fact is what happened. The types that implement it are in this file, except OutboundSent and OutboundFailed.
 type Fact interface{ fact() }
 
 // UserJoined reports that a user joined the channel, or was there when the bot joined.
@@ -82,37 +82,6 @@ type Status struct {
 	// WatchingSince is when the bot joined and knew who was there. It starts a Watch, and everyone who was there has a
 	// UserJoined of exactly this time. Nil: unknown.
 	WatchingSince *time.Time
-}
-
-// OutboundSent reports that an outbound message appeared in the channel. It wins over every failure of the message,
-// whichever is applied first. Event.At is when it appeared; of several reports the earliest time is stored.
-//
-// The event's channel is not used. A message that does not exist is ignored.
-type OutboundSent struct {
-	// ID is OutboundMessage.ID.
-	ID int64
-	// EnqueuedAt is OutboundMessage.EnqueuedAt, compared in whole seconds. A message with this ID that was enqueued at
-	// another time is another message, and the report is ignored: a restored database assigns IDs again. Zero: the ID
-	// alone identifies the message.
-	EnqueuedAt time.Time
-}
-
-// OutboundFailed reports that an attempt to send an outbound message failed. Event.At is when it failed: the back-off
-// counts from there. Repeating the report changes nothing, and neither does a report of an earlier attempt, except that
-// a permanent one still abandons the message. A claim that was made or renewed before Event.At ends.
-//
-// The event's channel is not used. A message that does not exist is ignored.
-type OutboundFailed struct {
-	// ID and EnqueuedAt identify the message as in OutboundSent.
-	ID         int64
-	EnqueuedAt time.Time
-	// Attempts is how many attempts had failed before this one: OutboundMessage.RetryCount of the message as it was
-	// claimed. Values outside 0 to MaxAttempts-1 count as the nearest of them.
-	Attempts int
-	// Error says why, for people.
-	Error string
-	// Permanent abandons the message at once.
-	Permanent bool
 }
 
 func (UserJoined) fact()     {}

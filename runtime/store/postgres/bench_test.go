@@ -11,9 +11,8 @@ import (
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// BenchmarkInsert compares the ways to add 500 lines of chat in one transaction, against a server that waits
-// for its disk: one array for each column, as session.Insert does, and one statement for each row, all sent
-// at once.
+// BenchmarkInsert compares two ways to insert 500 chat lines in one transaction, on a server that waits for its disk: one
+// array for each column, as Insert does, and one statement for each row, all sent at once.
 func BenchmarkInsert(b *testing.B) {
 	if _, err := pgtest.Programs(); err != nil {
 		b.Skip(err)
@@ -27,7 +26,10 @@ func BenchmarkInsert(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	table := relational.Table{Name: "chat", Columns: []string{"event_id", "channel_id", "at", "username", "text"}}
+	table := relational.Table{
+		Name: "chat", Columns: []string{"event_id", "channel_id", "at", "username", "text"},
+		Types: []string{"text", "bigint", "bigint", "text", "text"},
+	}
 	for name, insert := range map[string]func(relational.Tx, [][]any) error{
 		"arrays": func(s relational.Tx, rows [][]any) error {
 			_, err := s.Insert(b.Context(), table, rows)

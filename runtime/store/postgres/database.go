@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -189,48 +188,18 @@ func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	var arrays []string
-	var arguments []any
-	for i := range table.Columns {
-		array, elementType, err := column(rows, i)
-		if err != nil {
-			return nil, fmt.Errorf("column %s of %s: %w", table.Columns[i], table.Name, err)
+	columns := make([]any, len(table.Columns))
+	parameters := make([]string, len(table.Columns))
+	for i, columnType := range table.Types {
+		values := make([]any, len(rows))
+		for j, row := range rows {
+			values[j] = row[i]
 		}
-		arguments = append(arguments, array)
-		arrays = append(arrays, "$"+strconv.Itoa(i+1)+"::"+elementType+"[]")
+		columns[i], parameters[i] = values, fmt.Sprintf("$%d::%s[]", i+1, columnType)
 	}
 	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") SELECT * FROM unnest(" +
-		strings.Join(arrays, ", ") + ") ON CONFLICT (" + table.Columns[0] + ") DO NOTHING RETURNING " + table.Columns[0]
-	return relational.Select(ctx, t, query, arguments, func(key *string) []any { return []any{key} })
-}
-
-// column returns the i-th values of rows as an array, and the SQL type of its elements.
-func column(rows [][]any, i int) (array any, elementType string, err error) {
-	switch rows[0][i].(type) {
-	case string:
-		array, err = arrayOf[string](rows, i)
-		return array, "text", err
-	case int64:
-		array, err = arrayOf[int64](rows, i)
-		return array, "bigint", err
-	case bool:
-		array, err = arrayOf[bool](rows, i)
-		return array, "boolean", err
-	default:
-		return nil, "", fmt.Errorf("a value of type %T, expected string, int64 or bool", rows[0][i])
-	}
-}
-
-func arrayOf[T any](rows [][]any, i int) ([]T, error) {
-	array := make([]T, 0, len(rows))
-	for _, row := range rows {
-		value, ok := row[i].(T)
-		if !ok {
-			return nil, fmt.Errorf("a value of type %T among those of type %T", row[i], value)
-		}
-		array = append(array, value)
-	}
-	return array, nil
+		strings.Join(parameters, ", ") + ") ON CONFLICT (" + table.Columns[0] + ") DO NOTHING RETURNING " + table.Columns[0]
+	return relational.Select(ctx, t, query, columns, func(key *string) []any { return []any{key} })
 }
 
 // rows implements relational.Rows. The driver returns the error of a statement only here.

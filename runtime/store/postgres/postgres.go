@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,15 +17,7 @@ import (
 )
 
 //go:embed migrations/*.sql
-var migrationFiles embed.FS
-
-func migrations() fs.FS {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		panic(err) // the name is a constant and the compiler has checked it
-	}
-	return files
-}
+var migrations embed.FS
 
 // Store is a store.Importer with a PostgreSQL database.
 type Store struct {
@@ -70,7 +61,7 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c}}
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
-		err = relational.CheckSchema(ctx, s.db, migrations())
+		err = relational.CheckSchema(ctx, s.db, migrations)
 	}
 	if err == nil {
 		err = c.fixIdentity(ctx, s)
@@ -143,7 +134,7 @@ func migrate(ctx context.Context, urlFile string) (err error) {
 	}
 	db := stdlib.OpenDB(*connConfig)
 	defer func() { err = errors.Join(err, closeDB(db)) }()
-	return classify(relational.Migrate(ctx, goose.DialectPostgres, db, migrations()))
+	return classify(relational.Migrate(ctx, goose.DialectPostgres, db, migrations))
 }
 
 func closeDB(db *sql.DB) error {

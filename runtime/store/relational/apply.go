@@ -199,9 +199,9 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 		keys         int
 	}{
 		{usersTable.Name, userSQL, b.userRows(), 2},
-		{highWaterTable.Name, highWaterTable.upsert(), b.highWater, 1},
-		{statusTable.Name, statusTable.upsert(), b.status, 2},
-		{watchesTable.Name, watchesTable.upsert(), b.watches, 2},
+		{highWaterTable.Name, highWaterTable.Upsert(), b.highWater, 1},
+		{statusTable.Name, statusTable.Upsert(), b.status, 2},
+		{watchesTable.Name, watchesTable.Upsert(), b.watches, 2},
 		{outboundTable.Name, sentSQL, b.sent, 1},
 		{outboundTable.Name, failedSQL, b.failed, 1},
 	} {

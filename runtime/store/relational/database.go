@@ -164,26 +164,17 @@ func selectIn[T any](
 // scanValue returns the destination of a single column.
 func scanValue[T any](value *T) []any { return []any{value} }
 
-// Millis scans a column of milliseconds since 1970 into a time in UTC.
-type Millis struct{ *time.Time }
+// millis scans a column of milliseconds since 1970 into a time in UTC. NULL leaves the time unchanged.
+type millis struct{ *time.Time }
 
 // Scan implements sql.Scanner.
-func (m Millis) Scan(column any) error {
-	value, ok := column.(int64)
-	if !ok {
+func (m millis) Scan(column any) error {
+	switch value := column.(type) {
+	case nil:
+	case int64:
+		*m.Time = time.UnixMilli(value).UTC()
+	default:
 		return fmt.Errorf("a time is stored as %T, expected an integer", column)
 	}
-	*m.Time = time.UnixMilli(value).UTC()
 	return nil
-}
-
-// nullableMillis is Millis for a column that may be NULL, which leaves the time unchanged.
-type nullableMillis struct{ *time.Time }
-
-// Scan implements sql.Scanner.
-func (m nullableMillis) Scan(column any) error {
-	if column == nil {
-		return nil
-	}
-	return Millis(m).Scan(column)
 }

@@ -100,7 +100,7 @@ func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store
 WHERE id > $1 ORDER BY id LIMIT $2`
 	letters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(letter *store.DeadLetter) []any {
 		return []any{
-			&letter.ID, Millis{&letter.At}, &letter.Subject, &letter.MsgID, &letter.Reason, &letter.Payload, &letter.Size,
+			&letter.ID, millis{&letter.At}, &letter.Subject, &letter.MsgID, &letter.Reason, &letter.Payload, &letter.Size,
 		}
 	})
 	if err != nil {
@@ -121,20 +121,20 @@ func (s Store) DropDeadLetter(ctx context.Context, id int64) (existed bool, err 
 	return removed > 0, nil
 }
 
-// NewerSchemaError is a store.ErrNewerSchema with the versions of the schema.
-type NewerSchemaError struct{ Database, Program int64 }
-
-// Is reports whether target is store.ErrNewerSchema.
-func (e *NewerSchemaError) Is(target error) bool { return target == store.ErrNewerSchema }
-
-func (e *NewerSchemaError) Error() string {
-	return fmt.Sprintf("its schema has version %d, and this program knows only version %d: run a newer version",
-		e.Database, e.Program)
+// NewerSchema returns the error for a schema of a later version than this program knows.
+func NewerSchema(database, program int64) error {
+	return fmt.Errorf("%w: its schema has version %d, and this program knows only version %d: run a newer version",
+		store.ErrNewerSchema, database, program)
 }
 
-// Migrate brings the schema up to date. Each migration is a transaction. Only one process may do it at a time.
+// Migrate brings the schema up to date with the files in the directory "migrations". Each migration is a transaction.
+// Only one process may do it at a time.
 func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations fs.FS) error {
-	provider, err := goose.NewProvider(dialect, db, migrations, goose.WithDisableGlobalRegistry(true))
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("reading the migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("preparing the migrations: %w", err)
 	}
@@ -143,7 +143,7 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations 
 		return fmt.Errorf("reading the schema's version: %w", err)
 	}
 	if current > known {
-		return &NewerSchemaError{Database: current, Program: known}
+		return NewerSchema(current, known)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrMigration, err)
@@ -163,16 +163,16 @@ func CheckSchema(ctx context.Context, db Executor, migrations fs.FS) error {
 	case err != nil:
 		return fmt.Errorf("reading the schema's version: %w", err)
 	case current > known:
-		return &NewerSchemaError{Database: current, Program: known}
+		return NewerSchema(current, known)
 	case current < known:
 		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once", current, known)
 	}
 	return nil
 }
 
-// NewestSchema returns the version of the schema after all migrations.
+// NewestSchema returns the version of the schema after all migrations: they are numbered from 1 without a gap.
 func NewestSchema(migrations fs.FS) (int64, error) {
-	files, err := fs.Glob(migrations, "*.sql")
+	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return 0, fmt.Errorf("reading the migrations: %w", err)
 	}

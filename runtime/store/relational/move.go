@@ -2,7 +2,6 @@ package relational
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"rosey.dev/rosey/runtime/store"
@@ -10,9 +9,6 @@ import (
 
 // moveSize is how many rows are written to the target in one transaction.
 const moveSize = 500
-
-// ErrForeign is the error of Move for a target with the rows of another database.
-var ErrForeign = errors.New("the target holds the rows of another database")
 
 // Moved is what Move did with a table.
 type Moved struct {
@@ -23,8 +19,8 @@ type Moved struct {
 }
 
 // Move copies a snapshot of all rows of a database, and its identity, to another database. The source is only read.
-// Move may be interrupted and repeated; then it takes what has changed since. It fails with ErrForeign unless the
-// target is empty or has the identity of the source from an earlier Move. progress is called with the number of rows of
+// Move may be interrupted and repeated; then it takes what has changed since. It fails unless the target is empty or
+// has the identity of the source from an earlier Move. progress is called with the number of rows of
 // a table that have been read and their total.
 func Move(ctx context.Context, from, to Store, progress func(table string, done, rows int64)) ([]Moved, error) {
 	m := &mover{to: to, progress: progress, channels: map[int64]int64{}}
@@ -73,8 +69,8 @@ func (m *mover) moveIdentity(ctx context.Context) error {
 		const query = "SELECT (SELECT count(*) FROM channels) + (SELECT count(*) FROM dead_letters)"
 		rows, _, err := selectOne(ctx, tx, query, nil, scanValue[int64])
 		if err == nil && rows > 0 {
-			err = fmt.Errorf("%w: its identity is %s, the source's is %s; expected an empty database, or one that the "+
-				"source was moved to before", ErrForeign, own, identity)
+			err = fmt.Errorf("the target holds the rows of another database: its identity is %s, the source's is %s; "+
+				"expected an empty database, or one that the source was moved to before", own, identity)
 		}
 		if err == nil {
 			_, err = tx.Exec(ctx, "UPDATE identity SET id = $1", identity)
@@ -162,7 +158,7 @@ func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int
 			taken = int64(len(added))
 			return err
 		}
-		if taken, err = tx.ExecAll(ctx, table.upsert(), rows); err != nil || !table.sequence {
+		if taken, err = tx.ExecAll(ctx, table.Upsert(), rows); err != nil || !table.sequence {
 			return err
 		}
 		return m.to.db.AdvanceSequence(ctx, tx, table.Name)

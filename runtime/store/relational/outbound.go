@@ -149,8 +149,8 @@ func (s Store) claim(ctx context.Context, tx Tx, claimant string, until time.Tim
 }
 
 func scanOffer(row *offer) []any {
-	return []any{&row.ID, Millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers,
-		nullableMillis{&row.ClaimedSince}}
+	return []any{&row.ID, millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers,
+		millis{&row.ClaimedSince}}
 }
 
 // sortOffers sorts what an UPDATE returned, whose order is undefined and whose offers include this one.

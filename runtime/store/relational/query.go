@@ -53,11 +53,11 @@ func (s Store) users(
 	var watches []store.Watch
 	err = s.db.Read(ctx, func(tx Tx) error {
 		rows, err = Select(ctx, tx, presenceQuery, arguments, func(row *presenceRow) []any {
-			return []any{&row.user, &row.presence.ID, &row.presence.Joined, Millis{&row.presence.At}}
+			return []any{&row.user, &row.presence.ID, &row.presence.Joined, millis{&row.presence.At}}
 		})
 		if err == nil {
 			watches, err = Select(ctx, tx, watchesSQL, channelArguments(channel), func(row *store.Watch) []any {
-				return []any{Millis{&row.Since}, Millis{&row.Until}}
+				return []any{millis{&row.Since}, millis{&row.Until}}
 			})
 		}
 		if err == nil {
@@ -79,7 +79,7 @@ func (s Store) users(
 }
 
 func scanUser(user *store.User) []any {
-	return []any{&user.Username, Millis{&user.FirstSeen}, Millis{&user.LastSeen}, &user.Lines, &user.Connected}
+	return []any{&user.Username, millis{&user.FirstSeen}, millis{&user.LastSeen}, &user.Lines, &user.Connected}
 }
 
 // RecentChat implements store.Store.
@@ -88,14 +88,14 @@ func (s Store) RecentChat(ctx context.Context, channel store.Channel, limit int)
 }
 
 func scanLine(line *store.RecentLine) []any {
-	return []any{Millis{&line.At}, &line.Username, &line.Text}
+	return []any{millis{&line.At}, &line.Username, &line.Text}
 }
 
 // UserCounts implements store.Store.
 func (s Store) UserCounts(ctx context.Context, channel store.Channel, limit int) ([]store.CountSample, error) {
 	const query = `SELECT at, chat, connected FROM user_counts`
 	return newest(ctx, s, query, channel, limit, func(sample *store.CountSample) []any {
-		return []any{Millis{&sample.At}, &sample.Chat, &sample.Connected}
+		return []any{millis{&sample.At}, &sample.Chat, &sample.Connected}
 	})
 }
 
@@ -103,7 +103,7 @@ func (s Store) UserCounts(ctx context.Context, channel store.Channel, limit int)
 func (s Store) Actions(ctx context.Context, channel store.Channel, limit int) ([]store.PastAction, error) {
 	const query = `SELECT at, username, action_type, details FROM user_actions`
 	return newest(ctx, s, query, channel, limit, func(action *store.PastAction) []any {
-		return []any{Millis{&action.At}, &action.Username, &action.Type, &action.Details}
+		return []any{millis{&action.At}, &action.Username, &action.Type, &action.Details}
 	})
 }
 
@@ -130,7 +130,7 @@ ORDER BY chat_lines DESC, name_key LIMIT $3`
 func (s Store) HighWater(ctx context.Context, channel store.Channel) (store.Maxima, error) {
 	const query = `SELECT chat, chat_at, connected, connected_at FROM high_water WHERE channel_id = ` + channelID
 	maxima, _, err := selectOne(ctx, s.db, query, channelArguments(channel), func(maxima *store.Maxima) []any {
-		return []any{&maxima.Chat, Millis{&maxima.ChatAt}, &maxima.Connected, Millis{&maxima.ConnectedAt}}
+		return []any{&maxima.Chat, millis{&maxima.ChatAt}, &maxima.Connected, millis{&maxima.ConnectedAt}}
 	})
 	// An unknown maximum is stored as 0 at the time of the other one.
 	if maxima.Chat <= 0 {

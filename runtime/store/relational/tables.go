@@ -1,9 +1,11 @@
 package relational
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,10 +13,10 @@ import (
 // Table is a table as Apply and Move write it.
 type Table struct {
 	Name string
-	// Columns are the names of all columns.
-	Columns []string
+	// Columns are the names of all columns, and Types their types in PostgreSQL: text, bigint, boolean or bytea. Values
+	// are string, int64, bool and []byte.
+	Columns, Types []string
 
-	kinds []columnKind
 	// channel is the index of the column channel_id, -1 if there is none.
 	channel int
 	// merge is the conflict clause of an upsert. If empty, an existing row stays as it is, and the first column is the
@@ -24,29 +26,15 @@ type Table struct {
 	sequence bool
 }
 
-// columnKind is the type of a column's values in Go. It matters for copying, since databases return booleans and bytes
-// differently.
-type columnKind int
-
-const (
-	text columnKind = iota
-	number
-	boolean
-	binary
-)
-
-// newTable parses columns: "name kind, …", where no kind is text.
+// newTable parses columns: "name type, …", where no type is text.
 func newTable(name, columns, merge string) Table {
-	kinds := map[string]columnKind{"": text, "number": number, "boolean": boolean, "binary": binary}
-	table := Table{Name: name, channel: -1, merge: merge}
-	for i, column := range strings.Split(columns, ", ") {
-		name, kind, _ := strings.Cut(column, " ")
+	table := Table{Name: name, merge: merge}
+	for column := range strings.SplitSeq(columns, ", ") {
+		name, columnType, _ := strings.Cut(column, " ")
 		table.Columns = append(table.Columns, name)
-		table.kinds = append(table.kinds, kinds[kind])
-		if name == "channel_id" {
-			table.channel = i
-		}
+		table.Types = append(table.Types, cmp.Or(columnType, "text"))
 	}
+	table.channel = slices.Index(table.Columns, "channel_id")
 	return table
 }
 
@@ -60,8 +48,8 @@ func (t Table) withSequence() Table {
 // function greatest, which SQLite calls max.
 var (
 	// Apply adds to chat_lines instead; see userSQL. Of two copies of a count the greater is the one that continues.
-	usersTable = newTable("users", "channel_id number, name_key, name, name_at number, first_seen number, "+
-		"last_seen number, chat_lines number, imported_lines number, imported_ms number, imported_twice number",
+	usersTable = newTable("users", "channel_id bigint, name_key, name, name_at bigint, first_seen bigint, "+
+		"last_seen bigint, chat_lines bigint, imported_lines bigint, imported_ms bigint, imported_twice bigint",
 		`(channel_id, name_key) DO UPDATE SET
   name = CASE WHEN excluded.name_at > users.name_at THEN excluded.name ELSE users.name END`+
 			merged("<", "users", "first_seen")+merged(">", "users", "name_at", "last_seen", "chat_lines",
@@ -70,22 +58,22 @@ WHERE excluded.name_at > users.name_at OR excluded.last_seen > users.last_seen
   OR excluded.first_seen < users.first_seen OR excluded.chat_lines > users.chat_lines
   OR excluded.imported_ms > users.imported_ms OR excluded.imported_twice > users.imported_twice`)
 
-	presenceTable = newTable("presence", "event_id, channel_id number, user_key, joined boolean, at number", "")
+	presenceTable = newTable("presence", "event_id, channel_id bigint, user_key, joined boolean, at bigint", "")
 
-	watchesTable = newTable("watches", "channel_id number, since number, until number",
+	watchesTable = newTable("watches", "channel_id bigint, since bigint, until bigint",
 		`(channel_id, since) DO UPDATE SET until = excluded.until WHERE excluded.until > watches.until`)
 
-	chatTable = newTable("chat", "event_id, channel_id number, at number, username, text", "")
+	chatTable = newTable("chat", "event_id, channel_id bigint, at bigint, username, text", "")
 
 	userCountsTable = newTable("user_counts",
-		"event_id, channel_id number, at number, chat number, connected number", "")
+		"event_id, channel_id bigint, at bigint, chat bigint, connected bigint", "")
 
 	actionsTable = newTable("user_actions",
-		"event_id, channel_id number, at number, username, action_type, details", "")
+		"event_id, channel_id bigint, at bigint, username, action_type, details", "")
 
 	// Of equal maxima the earliest time counts.
 	highWaterTable = newTable("high_water",
-		"channel_id number, chat number, chat_at number, connected number, connected_at number",
+		"channel_id bigint, chat bigint, chat_at bigint, connected bigint, connected_at bigint",
 		`(channel_id) DO UPDATE SET
   chat_at = CASE WHEN excluded.chat > high_water.chat
       OR excluded.chat = high_water.chat AND excluded.chat_at < high_water.chat_at
@@ -98,15 +86,15 @@ WHERE excluded.chat > high_water.chat OR excluded.connected > high_water.connect
   OR excluded.connected = high_water.connected AND excluded.connected_at < high_water.connected_at`)
 
 	// One row for each field, since each field has its own last writer.
-	statusTable = newTable("status", "channel_id number, field, value, at number, event_id",
+	statusTable = newTable("status", "channel_id bigint, field, value, at bigint, event_id",
 		`(channel_id, field) DO UPDATE SET
   value = excluded.value, at = excluded.at, event_id = excluded.event_id
 WHERE (excluded.at, excluded.event_id) > (status.at, status.event_id)`)
 
 	// A message that was sent stays sent, or it would be sent again. Reports merge by sentSQL and failedSQL.
-	outboundTable = newTable("outbound", "id number, channel_id number, enqueued_at number, text, client_id, "+
-		"sent_at number, abandoned_at number, retry_count number, last_attempt_at number, last_error, claimed_by, "+
-		"claimed_until number, claimed_since number, offers number",
+	outboundTable = newTable("outbound", "id bigint, channel_id bigint, enqueued_at bigint, text, client_id, "+
+		"sent_at bigint, abandoned_at bigint, retry_count bigint, last_attempt_at bigint, last_error, claimed_by, "+
+		"claimed_until bigint, claimed_since bigint, offers bigint",
 		`(id) DO UPDATE SET sent_at = excluded.sent_at, abandoned_at = excluded.abandoned_at,
   retry_count = excluded.retry_count, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
   claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, claimed_since = excluded.claimed_since,
@@ -116,13 +104,13 @@ WHERE outbound.text = excluded.text AND outbound.enqueued_at = excluded.enqueued
     AND (excluded.abandoned_at IS NOT NULL OR excluded.retry_count > outbound.retry_count))`).withSequence()
 
 	kvTable = newTable("kv",
-		"channel_id number, plugin, key, value, created_at number, updated_at number, expires_at number",
+		"channel_id bigint, plugin, key, value, created_at bigint, updated_at bigint, expires_at bigint",
 		`(channel_id, plugin, key) DO UPDATE SET
   value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at
 WHERE excluded.updated_at > kv.updated_at`)
 
 	deadLettersTable = newTable("dead_letters",
-		"id number, at number, subject, msg_id, reason, payload binary, size number", `DO NOTHING`).withSequence()
+		"id bigint, at bigint, subject, msg_id, reason, payload bytea, size bigint", `DO NOTHING`).withSequence()
 )
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
@@ -149,14 +137,14 @@ func merged(operator, table string, columns ...string) (set string) {
 	return set
 }
 
-// upsert returns the statement whose arguments are a row.
-func (t Table) upsert() string {
+// Upsert returns the statement whose arguments are a row.
+func (t Table) Upsert() string {
 	var parameters []string
 	for i := range t.Columns {
 		parameters = append(parameters, "$"+strconv.Itoa(i+1))
 	}
 	return "INSERT INTO " + t.Name + " (" + strings.Join(t.Columns, ", ") + ") VALUES (" +
-		strings.Join(parameters, ", ") + ") ON CONFLICT " + t.merge
+		strings.Join(parameters, ", ") + ") ON CONFLICT " + cmp.Or(t.merge, "("+t.Columns[0]+") DO NOTHING")
 }
 
 // each calls do with each row of the table, ordered by the first two columns, so that all targets are written in one
@@ -170,8 +158,8 @@ func (t Table) each(ctx context.Context, from Executor, do func(row []any) error
 	for rows.Next() {
 		row := make([]any, len(t.Columns))
 		destinations := make([]any, len(t.Columns))
-		for i, kind := range t.kinds {
-			destinations[i] = &cell{kind, &row[i]}
+		for i, columnType := range t.Types {
+			destinations[i] = &cell{columnType, &row[i]}
 		}
 		if err := rows.Scan(destinations...); err != nil {
 			return fmt.Errorf("reading a row: %w", err)
@@ -186,31 +174,26 @@ func (t Table) each(ctx context.Context, from Executor, do func(row []any) error
 	return nil
 }
 
-// cell scans a value of a kind. NULL becomes nil.
+// cell scans a value of a type: databases return booleans and bytes differently. NULL becomes nil.
 type cell struct {
-	kind  columnKind
-	value *any
+	columnType string
+	value      *any
 }
 
 // Scan implements sql.Scanner.
 func (c *cell) Scan(column any) (err error) {
-	if column == nil {
-		if *c.value = nil; c.kind == binary {
-			*c.value = []byte{} // a driver may return NULL for an empty value
-		}
-		return nil
-	}
-	switch c.kind {
-	case text:
-		*c.value, err = convert[string](column)
-	case number:
-		*c.value, err = convert[int64](column)
-	case boolean:
-		*c.value, err = convert[bool](column)
-	case binary:
-		var value []byte
-		value, err = convert[[]byte](column)
+	switch {
+	case c.columnType == "bytea":
+		value, _ := column.([]byte) // a driver may return NULL for an empty value
 		*c.value = append([]byte{}, value...)
+	case column == nil:
+		*c.value = nil
+	case c.columnType == "bigint":
+		*c.value, err = convert[int64](column)
+	case c.columnType == "boolean":
+		*c.value, err = convert[bool](column)
+	default:
+		*c.value, err = convert[string](column)
 	}
 	return err
 }

@@ -78,13 +78,13 @@ func checkBackup(ctx context.Context, backup string) error {
 	if err != nil {
 		return err
 	}
-	known, err := relational.NewestSchema(migrations())
+	known, err := relational.NewestSchema(migrations)
 	if err != nil {
 		return err
 	}
 	switch {
 	case version > known:
-		return &relational.NewerSchemaError{Database: version, Program: known}
+		return relational.NewerSchema(version, known)
 	case version < known:
 		return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
 			"then start this one, which brings it up to date", version, known)

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,8 +53,8 @@ func TestBackupBesideTheWriterAndRestore(t *testing.T) {
 		t.Errorf("backup over another: %v", err)
 	}
 	_, err = Restore(t.Context(), backup, path)
-	if _, ok := errors.AsType[*LockedError](err); !ok {
-		t.Errorf("restore beside the service: %v, want a LockedError", err)
+	if err == nil || !strings.Contains(err.Error(), "open in another process") {
+		t.Errorf("restore beside the service: %v, want the error of the lock", err)
 	}
 	mustClose(t, s)
 	kept, err := Restore(t.Context(), backup, path)

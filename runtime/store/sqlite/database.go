@@ -36,7 +36,7 @@ func (d *database) open(ctx context.Context, path string) error {
 	if err := d.openReading(path); err != nil {
 		return err
 	}
-	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations())
+	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations)
 }
 
 func (d *database) openReading(path string) error {
@@ -137,9 +137,7 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 
 // Insert implements relational.Tx.
 func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []string, err error) {
-	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") VALUES (?" +
-		strings.Repeat(", ?", len(table.Columns)-1) + ") ON CONFLICT (" + table.Columns[0] + ") DO NOTHING"
-	err = t.execEach(ctx, query, rows, func(i int, changed int64) {
+	err = t.execEach(ctx, table.Upsert(), rows, func(i int, changed int64) {
 		if key, ok := rows[i][0].(string); ok && changed > 0 {
 			added = append(added, key)
 		}

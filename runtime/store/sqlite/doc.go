@@ -2,7 +2,7 @@
 //
 // A database has one writer: SQLite would let two processes take turns, but each would count and reply as if it were
 // alone. So [Open] locks a file beside the database, which the kernel releases when the process dies, and a second
-// process fails with a [LockedError]. Within the process one connection writes; others read beside it, from the
+// process fails with an error that names the first. Within the process one connection writes; others read beside it, from the
 // write-ahead log. [OpenReadOnly] needs no lock.
 //
 // Every transaction is synced to the disk before it is acknowledged, and a batch of events is one transaction, so the

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,15 +26,7 @@ import (
 const readers = 2
 
 //go:embed migrations/*.sql
-var migrationFiles embed.FS
-
-func migrations() fs.FS {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		panic(err) // the name is a constant and the compiler has checked it
-	}
-	return files
-}
+var migrations embed.FS
 
 // Store is a store.Importer with an SQLite file.
 type Store struct {
@@ -49,7 +40,7 @@ type Store struct {
 var _ store.Importer = (*Store)(nil)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
-// The directory must exist. If another process has the lock, the error is a *LockedError.
+// The directory must exist. It is an error if another process has the lock.
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
@@ -73,7 +64,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	s.Store = relational.NewReadOnly(s.db)
 	err := s.db.openReading(path)
 	if err == nil {
-		err = relational.CheckSchema(ctx, s.db, migrations())
+		err = relational.CheckSchema(ctx, s.db, migrations)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s for reading: %w", path, err), s.Close())
@@ -84,7 +75,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 // On returns a store with connections that are already open, one for writing and others for reading; the caller closes
 // them. It is for comparing drivers. Open does all that a service needs.
 func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
-	if err := relational.Migrate(ctx, goose.DialectSQLite3, write, migrations()); err != nil {
+	if err := relational.Migrate(ctx, goose.DialectSQLite3, write, migrations); err != nil {
 		return relational.Store{}, err
 	}
 	return relational.New(&database{tx: tx{read}, write: write, read: read}), nil
@@ -165,18 +156,6 @@ func dataSource(path string, access access) string {
 	return (&url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}).String()
 }
 
-// LockedError is the error of Open if another process has the database open for writing.
-type LockedError struct {
-	Path string
-	// Holder is what the other process wrote into the lock file. It may be empty.
-	Holder string
-}
-
-func (e *LockedError) Error() string {
-	return fmt.Sprintf("database %s is open in another process: %s is locked by %s",
-		e.Path, e.Path+lockSuffix, cmp.Or(e.Holder, "an unknown process"))
-}
-
 const lockSuffix = ".lock"
 
 // fileLock is a lock on a file beside the database. The file is never removed: otherwise two processes could hold locks
@@ -191,9 +170,10 @@ func lockFile(path string) (*fileLock, error) {
 	lock := &fileLock{file: file}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		// Only for the message, so an error leaves it empty.
-		holder, _ := io.ReadAll(io.LimitReader(file, 200))
-		return nil, errors.Join(&LockedError{Path: path, Holder: strings.TrimSpace(string(holder))}, file.Close())
+		holder, _ := io.ReadAll(io.LimitReader(file, 200)) // for the message alone, so an error leaves it empty
+		err = fmt.Errorf("database %s is open in another process: %s is locked by %s",
+			path, path+lockSuffix, cmp.Or(strings.TrimSpace(string(holder)), "an unknown process"))
+		return nil, errors.Join(err, file.Close())
 	}
 	if err == nil {
 		err = lock.writeHolder()
@@ -204,7 +184,7 @@ func lockFile(path string) (*fileLock, error) {
 	return lock, nil
 }
 
-// writeHolder writes who holds the lock, for the LockedError of other processes.
+// writeHolder writes who holds the lock, for the error of other processes.
 func (l *fileLock) writeHolder() error {
 	host, err := os.Hostname()
 	if err != nil {

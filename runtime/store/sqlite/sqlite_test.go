@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/relational"
 )
 
 var line = store.Event{
@@ -77,9 +76,8 @@ func TestOneWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	first := mustOpen(t, path)
 	_, err := Open(t.Context(), path)
-	locked, ok := errors.AsType[*LockedError](err)
-	if !ok || !strings.Contains(err.Error(), path+".lock") || !strings.Contains(locked.Holder, "process") {
-		t.Errorf("second open: %v, want a LockedError that names the lock and its holder", err)
+	if err == nil || !strings.Contains(err.Error(), path+".lock is locked by process ") {
+		t.Errorf("second open: %v, want an error that names the lock and its holder", err)
 	}
 	mustClose(t, first)
 	mustClose(t, mustOpen(t, path))
@@ -147,13 +145,12 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	mustClose(t, mustOpen(t, path))
 	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
-	var newer *relational.NewerSchemaError
 	_, err := Open(t.Context(), path)
-	if !errors.As(err, &newer) || newer.Database != 999 || !errors.Is(err, store.ErrNewerSchema) {
-		t.Errorf("opening for writing: %v, want a NewerSchemaError", err)
+	if !errors.Is(err, store.ErrNewerSchema) || !strings.Contains(err.Error(), "version 999") {
+		t.Errorf("opening for writing: %v, want ErrNewerSchema and the version", err)
 	}
-	if _, err := OpenReadOnly(t.Context(), path); !errors.As(err, &newer) {
-		t.Errorf("opening for reading: %v, want a NewerSchemaError", err)
+	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("opening for reading: %v, want ErrNewerSchema", err)
 	}
 }
 

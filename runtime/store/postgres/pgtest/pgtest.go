@@ -1,5 +1,5 @@
-// Package pgtest is a private PostgreSQL server for tests: the real one, once for a test binary, with a
-// database for each test.
+// Package pgtest runs a private PostgreSQL server for tests: one server for a test binary, and a database for each
+// test. It needs the server's programs (Debian: postgresql); without them tests are skipped.
 package pgtest
 
 import (
@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,19 +18,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Password is that of every role that this package makes.
+// Password is the password of every role that this package creates.
 const Password = "correct-horse"
 
 // shared is the server of this test binary.
 var shared struct {
 	sync.Mutex
-	running bool // Run is
-	server  *Server
-	failed  error
-	number  atomic.Int64
+	running   bool // Run was called
+	server    *Server
+	failure   error
+	databases atomic.Int64
 }
 
-// Run runs the tests and ends the server if they needed one: os.Exit(pgtest.Run(m.Run)) in TestMain.
+// Run runs the tests and stops the server if they used it. Call it in TestMain: os.Exit(pgtest.Run(m.Run)).
 func Run(tests func() int) int {
 	shared.running = true
 	code := tests()
@@ -40,47 +42,43 @@ func Run(tests func() int) int {
 	return code
 }
 
-// Use starts the server at the first call. Without the server's programs the test is skipped.
+// Use returns the server of this test binary, which the first call starts. It skips the test if PostgreSQL is not
+// installed.
 func Use(t testing.TB) *Server {
-	t.Helper()
-	skipWithout(t)
-	shared.Lock()
-	defer shared.Unlock()
-	if !shared.running {
-		t.Fatal("TestMain must call pgtest.Run, which ends the server")
-	}
-	if shared.server == nil && shared.failed == nil {
-		shared.server, shared.failed = Start()
-	}
-	if shared.failed != nil {
-		t.Fatal(shared.failed)
-	}
-	return shared.server
-}
-
-func skipWithout(t testing.TB) {
 	t.Helper()
 	if _, err := Programs(); err != nil {
 		t.Skip(err)
 	}
+	shared.Lock()
+	defer shared.Unlock()
+	if !shared.running {
+		t.Fatal("TestMain must call pgtest.Run, which stops the server")
+	}
+	if shared.server == nil && shared.failure == nil {
+		shared.server, shared.failure = Start()
+	}
+	if shared.failure != nil {
+		t.Fatal(shared.failure)
+	}
+	return shared.server
 }
 
-// Database makes an empty database, owned by a role of its own, and returns its URL.
+// Database creates an empty database, owned by a role of its own, and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("test_%d", shared.number.Add(1))
+	name := fmt.Sprintf("test_%d", shared.databases.Add(1))
 	s.Execute(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, Password))
 	s.Execute(t, fmt.Sprintf("CREATE DATABASE %s OWNER %s", name, name))
 	return s.URL(name, Password, name)
 }
 
-// URLFile makes an empty database and returns a file that holds its URL.
+// URLFile creates an empty database and returns a file with its URL.
 func (s *Server) URLFile(t testing.TB) string {
 	t.Helper()
 	return WriteURL(t, s.Database(t))
 }
 
-// WriteURL returns a file that holds a URL.
+// WriteURL returns a new file with a URL.
 func WriteURL(t testing.TB, databaseURL string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "url")
@@ -90,22 +88,31 @@ func WriteURL(t testing.TB, databaseURL string) string {
 	return file
 }
 
-// URL is that of a database on the server.
+// URL returns the URL of a database on the server.
 func (s *Server) URL(user, password, database string) string {
 	return (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(user, password), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.sockets}, "port": {port}}.Encode(),
+		RawQuery: url.Values{"host": {s.dir}, "port": {port}}.Encode(),
 	}).String()
 }
 
-// Execute executes a statement as the server's superuser.
+// Execute executes a statement as the superuser.
 func (s *Server) Execute(t testing.TB, statement string) {
 	t.Helper()
 	s.ExecuteIn(t, "postgres", statement)
 }
 
-// ExecuteIn executes statements in a database as the server's superuser.
+// ExecuteIn executes statements in a database as the superuser.
 func (s *Server) ExecuteIn(t testing.TB, database, statements string) {
+	t.Helper()
+	s.connect(t, database, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, statements).ReadAll()
+		return err
+	})
+}
+
+// connect calls do with a connection to a database as the superuser.
+func (s *Server) connect(t testing.TB, database string, do func(context.Context, *pgx.Conn) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -114,7 +121,35 @@ func (s *Server) ExecuteIn(t testing.TB, database, statements string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
+	if err := do(ctx, conn); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fileLimit is above a segment of the write-ahead log, so that the server can write its log, and no multiple of a page:
+// a table that grows to the limit gets half a page, as from a full disk.
+const fileLimit = 1<<20 + 4096
+
+// Fill limits the files that the present connections of a database can write to about a megabyte, as a full disk does.
+func (s *Server) Fill(t testing.TB, database string) {
+	t.Helper()
+	s.connect(t, "postgres", func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, "SELECT pid FROM pg_stat_activity WHERE datname = $1", database)
+		if err != nil {
+			return err
+		}
+		pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+		if err != nil || len(pids) == 0 {
+			return fmt.Errorf("connections of %s: %v, %w", database, pids, err)
+		}
+		for _, pid := range pids {
+			// As the server's account: in a container root may not limit another account's process.
+			prlimit := exec.CommandContext(ctx, "prlimit", "--fsize="+strconv.Itoa(fileLimit), "--pid", strconv.Itoa(int(pid)))
+			prlimit.SysProcAttr, prlimit.Dir = s.attributes, s.dir
+			if output, err := prlimit.CombinedOutput(); err != nil {
+				return fmt.Errorf("limiting process %d: %w: %s", pid, err, output)
+			}
+		}
+		return nil
+	})
 }

@@ -1,70 +1,67 @@
 package pgtest
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 const (
 	superuser = "postgres"
 	// port is a part of the socket's name: the server listens on no network.
 	port = "5432"
-	// startTime is generous: machines are busy.
-	startTime = time.Minute
+	// startTimeout is long because machines that run tests are busy.
+	startTimeout = time.Minute
 )
 
-// Server is a PostgreSQL server with a directory of its own.
+// Server is a PostgreSQL server.
 type Server struct {
-	dir, sockets string
-	attributes   *syscall.SysProcAttr // as whom its programs run
-	process      *exec.Cmd
-	stopped      chan struct{}
-	ended        error // of what it ended, once it is stopped
+	dir        string               // its data, log and socket
+	attributes *syscall.SysProcAttr // of its programs
+	process    *exec.Cmd
+	stopped    chan struct{}
+	exit       error // set when stopped is closed
 }
 
-// Programs is the directory of the server's programs, of the newest version that is installed.
+// Programs returns the directory of the server's programs, of the newest version that is installed.
 func Programs() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil || len(found) == 0 {
 		return "", errors.New("PostgreSQL's server is not installed: no /usr/lib/postgresql/*/bin/postgres " +
 			"(Debian: apt-get install postgresql)")
 	}
-	newest := found[0]
-	for _, program := range found {
-		if version(program) > version(newest) {
-			newest = program
-		}
-	}
+	newest := slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })
 	return filepath.Dir(newest), nil
 }
 
 func version(program string) int {
-	number, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(program)))) // not a number is the oldest
+	number, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(program)))) // 0 for a directory that is no number
 	return number
 }
 
-// Start makes a server. It writes without waiting for the disk unless settings, as on its command line,
-// say otherwise.
+// Start starts a server, with settings as on its command line. By default it does not wait for the disk.
 func Start(settings ...string) (*Server, error) {
 	programs, err := Programs()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("/tmp", "rosey-pg-") // a socket's path must be short
+	dir, err := os.MkdirTemp("/tmp", "rosey-pg-") // the path of a socket must be short
 	if err != nil {
-		return nil, fmt.Errorf("making the server's directory: %w", err)
+		return nil, fmt.Errorf("creating the server's directory: %w", err)
 	}
-	s := &Server{dir: dir, sockets: dir, stopped: make(chan struct{})}
+	s := &Server{dir: dir, stopped: make(chan struct{})}
 	if err := s.start(programs, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -85,10 +82,10 @@ func (s *Server) start(programs string, settings []string) error {
 		"--wal-segsize", "1")
 	initialize.SysProcAttr, initialize.Dir = s.attributes, s.dir
 	if output, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("making a database cluster: %w: %s", err, output)
+		return fmt.Errorf("creating a database cluster: %w: %s", err, output)
 	}
 	arguments := []string{
-		"-D", data, "-k", s.sockets, "-c", "listen_addresses=", "-c", "port=" + port, "-c", "max_connections=200",
+		"-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "port=" + port, "-c", "max_connections=200",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 	}
 	for _, setting := range settings {
@@ -97,18 +94,19 @@ func (s *Server) start(programs string, settings []string) error {
 	return s.launch(filepath.Join(programs, "postgres"), arguments)
 }
 
-// launch starts the server in a thread that lives as long as it: if the test binary dies, so does the server.
+// launch starts the server in a thread that lives as long as the server, so that the kernel ends the server when the
+// test binary dies.
 func (s *Server) launch(program string, arguments []string) error {
 	output, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
-		return fmt.Errorf("making the server's log: %w", err)
+		return fmt.Errorf("creating the server's log: %w", err)
 	}
-	defer func() { _ = output.Close() }() // the server has its own
+	defer func() { _ = output.Close() }() // the server has its own descriptor
 	s.process = exec.Command(program, arguments...)
 	s.process.Dir, s.process.Stdout, s.process.Stderr = s.dir, output, output
-	own := *s.attributes
-	own.Pdeathsig = syscall.SIGQUIT
-	s.process.SysProcAttr = &own
+	attributes := *s.attributes
+	attributes.Pdeathsig = syscall.SIGQUIT
+	s.process.SysProcAttr = &attributes
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -116,7 +114,7 @@ func (s *Server) launch(program string, arguments []string) error {
 		err := s.process.Start()
 		started <- err
 		if err == nil {
-			s.ended = s.process.Wait()
+			s.exit = s.process.Wait()
 			close(s.stopped)
 		}
 	}()
@@ -127,26 +125,25 @@ func (s *Server) launch(program string, arguments []string) error {
 }
 
 func (s *Server) waitUntilReady() error {
-	socket := filepath.Join(s.sockets, ".s.PGSQL."+port)
-	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, s.URL(superuser, Password, "postgres"))
+		if err == nil {
+			_ = conn.Close(ctx)
+			return nil
+		}
 		select {
 		case <-s.stopped:
-			return fmt.Errorf("the server ended: %w: %s", s.ended, s.Log())
-		default:
-		}
-		// It takes connections from when it is ready.
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			_ = conn.Close()
-			if strings.Contains(s.Log(), "ready to accept connections") {
-				return nil
-			}
+			return fmt.Errorf("the server ended: %w: %s", s.exit, s.Log())
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("the server is not ready after %v: %w: %s", startTimeout, err, s.Log()), s.Stop())
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return errors.Join(fmt.Errorf("the server is not ready after %v: %s", startTime, s.Log()), s.Stop())
 }
 
-// Log is what the server has written to its log.
+// Log returns what the server has written to its log.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
 	if err != nil {
@@ -155,7 +152,7 @@ func (s *Server) Log() string {
 	return string(text)
 }
 
-// Stop ends the server, which need not tidy up, and removes what it has kept.
+// Stop kills the server and removes its directory.
 func (s *Server) Stop() error {
 	if err := s.process.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping the server: %w", err)
@@ -167,9 +164,9 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// unprivileged is as whom the server runs: it refuses to run as root.
+// unprivileged returns attributes for the server's programs, which refuse to run as root.
 func (s *Server) unprivileged() (*syscall.SysProcAttr, error) {
-	attributes := &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the tests is not for the server
+	attributes := &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not reach the server before the tests
 	if os.Getuid() != 0 {
 		return attributes, nil
 	}
