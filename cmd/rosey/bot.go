@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/publisher"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -64,7 +65,7 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
 	}
 	pub := publisher.New(options)
 	service := bus.NewRequester(conn, c.subjects, pub.ServiceAbsent)
-	var requester bot.Requester = service
+	var requester speech.Requester = service
 	if fallback != nil {
 		requester = database.Fallback{Service: service, Database: fallback, Log: c.log}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,7 @@ import (
 type Options struct {
 	// Publisher must run until Run has returned.
 	Publisher Publisher
-	Requester Requester
+	Requester speech.Requester
 	// Conn and Subjects are for the event stream. A nil Conn: there is none.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
@@ -37,21 +38,30 @@ type Options struct {
 
 // Bot is one bot in one channel. Use New. Its methods are safe for concurrent use; Run may be called once.
 type Bot struct {
-	config     config.Config
-	publisher  Publisher
-	requester  Requester
-	log        *slog.Logger
-	metrics    *metrics
-	check      *status.Recorder
-	timings    timings
-	started    time.Time
-	ids        *bus.IDs
-	instance   string
-	tracker    *speech.Tracker // outlives the sessions
-	stream     *eventStream
-	leadership *leadershipState
+	config    config.Config
+	publisher Publisher
+	requester speech.Requester
+	log       *slog.Logger
+	metrics   *metrics
+	check     *status.Recorder
+	timings   timings
+	started   time.Time
+	ids       *bus.IDs
+	instance  string
+	tracker   *speech.Tracker // outlives the sessions
+	stream    *eventStream
 	// snapshots are requests to the session's goroutine.
 	snapshots chan chan<- room.Snapshot
+
+	// elector is nil for a bot that is the only one.
+	elector *leader.Elector
+	// leadership is nil while the bot stands by.
+	leadership atomic.Pointer[leader.Leadership]
+	// otherLeader is the pod that was last observed to lead, a string.
+	otherLeader atomic.Value
+
+	// lastInChannel is when the bot was last in the channel, or became the leader. Only Run's goroutine uses it.
+	lastInChannel time.Time
 	// closing are the connections that are being closed. Run waits for them, and so does the end of a leadership.
 	closing sync.WaitGroup
 }
@@ -59,24 +69,23 @@ type Bot struct {
 // New returns a Bot for a configuration that config.Sources.Load returned. It does nothing until Run.
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
-	leadership := &leadershipState{elector: o.Elector}
-	metrics := newMetrics(o.Registerer, leadership.valid)
-	return &Bot{
-		config:     configuration,
-		publisher:  o.Publisher,
-		requester:  o.Requester,
-		log:        o.Log,
-		metrics:    metrics,
-		check:      status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
-		timings:    defaultTimings(),
-		started:    started,
-		ids:        bus.NewIDs(started),
-		instance:   instanceName(o.Instance),
-		tracker:    speech.NewTracker(),
-		snapshots:  make(chan chan<- room.Snapshot),
-		stream:     newEventStream(o.Conn, o.Subjects, configuration.Channel.Name, metrics),
-		leadership: leadership,
+	b := &Bot{
+		config:    configuration,
+		publisher: o.Publisher,
+		requester: o.Requester,
+		log:       o.Log,
+		check:     status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
+		timings:   defaultTimings(),
+		started:   started,
+		ids:       bus.NewIDs(started),
+		instance:  instanceName(o.Instance),
+		tracker:   speech.NewTracker(),
+		snapshots: make(chan chan<- room.Snapshot),
+		elector:   o.Elector,
 	}
+	b.metrics = newMetrics(o.Registerer, b.leads)
+	b.stream = newEventStream(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
+	return b
 }
 
 func instanceName(configured string) string {
@@ -101,11 +110,8 @@ type timings struct {
 	Outbound, Settle time.Duration
 	// RetryMin and RetryMax bound the pause before the next attempt to join.
 	RetryMin, RetryMax time.Duration
-	// ConnectionLimit is the shortest pause when the server limits connections: after a burst of five, CyTube accepts
-	// one connection in ten seconds from an IP address (src/io/ioserver.js of calzoneman/sync).
-	ConnectionLimit time.Duration
-	// Kick is the shortest pause after a kick, and Ban that after a ban. Coming back at once provokes moderators.
-	Kick, Ban time.Duration
+	// MinPauses are the shortest pauses after some failures, where the server's replies do not state one.
+	MinPauses map[status.Reason]time.Duration
 	// Secrets is the time between two reads of a password's file while the password is absent or was refused.
 	Secrets time.Duration
 	// GiveUp is how long a leader tries to join before it resigns, and StandBack how long it then leaves the leadership
@@ -120,7 +126,15 @@ func defaultTimings() timings {
 		Status: 10 * time.Second, UserCount: 5 * time.Minute,
 		Outbound: 2 * time.Second, Settle: 10 * time.Second,
 		RetryMin: 2 * time.Second, RetryMax: time.Minute,
-		ConnectionLimit: 10 * time.Second, Kick: 10 * time.Second, Ban: 15 * time.Minute,
+		MinPauses: map[status.Reason]time.Duration{
+			// After a burst of five, CyTube accepts one connection in ten seconds from an IP address (src/io/ioserver.js
+			// of calzoneman/sync).
+			status.ReasonConnectionLimited: 10 * time.Second,
+			status.ReasonDuplicateLogin:    10 * time.Second,
+			// Coming back at once provokes moderators.
+			status.ReasonKicked: 10 * time.Second,
+			status.ReasonBanned: 15 * time.Minute,
+		},
 		Secrets: time.Second,
 		GiveUp:  30 * time.Second, StandBack: 10 * time.Second,
 		Drain: 20 * time.Second,
@@ -132,9 +146,13 @@ func defaultTimings() timings {
 // Run: each of them can be solved from outside while it retries.
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
-	defer b.startEventStream(ctx)()
+	streaming, stop := context.WithCancel(context.WithoutCancel(ctx)) // the events of leaving are published too
+	var stream sync.WaitGroup
+	stream.Go(func() { b.stream.run(streaming) })
+	defer stream.Wait()
+	defer stop()
 	next := newAttempt(b.timings)
-	if b.leadership.elector == nil {
+	if b.elector == nil {
 		b.stay(ctx, next)
 	} else {
 		b.standBy(ctx, next)
@@ -143,16 +161,4 @@ func (b *Bot) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.timings.Drain)
 	defer cancel()
 	return b.publisher.Flush(drain)
-}
-
-// startEventStream publishes events until the function that it returns is called, after ctx has ended: the events of
-// leaving are published too.
-func (b *Bot) startEventStream(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var worker sync.WaitGroup
-	worker.Go(func() { b.stream.run(ctx) })
-	return func() {
-		cancel()
-		worker.Wait()
-	}
 }

@@ -6,24 +6,17 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
 // Publisher takes the events that the database stores. publisher.Publisher is one.
 type Publisher interface {
-	// Publish queues an event and returns at once. eventID identifies the event, and payload is one of the payloads of
-	// package bus, which the bot does not change afterwards.
-	Publish(suffix bus.Suffix, eventID string, payload any)
+	speech.Publisher
 	// Flush waits until every event that was published before the call is delivered.
 	Flush(ctx context.Context) error
 	// Check returns status.ServiceCheck: whether events are delivered.
 	Check() status.Check
-}
-
-// Requester sends requests to the database. bus.Requester, database.Direct and database.Fallback are three.
-type Requester interface {
-	// Request sends a request of package bus. out is a pointer to its reply. The errors are those of bus.Requester.
-	Request(ctx context.Context, suffix bus.Suffix, in, out any) error
 }
 
 // here returns the server and the channel, without a time.

@@ -42,7 +42,7 @@ func (s *session) dispatch(event cytube.Event, now time.Time) {
 		s.log.Info("user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
 		s.speaker.HeardRefusal(event)
-		s.log.Debug("the server rejected a request", "event", event.EventName(), "reason", rejection(event))
+		s.log.Debug("the server rejected a request", "event", event.EventName(), "content", event)
 	case cytube.Malformed:
 		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
 	}
@@ -98,23 +98,6 @@ func (s *session) onChatMessage(line cytube.ChatMessage, now time.Time) {
 // isPseudoUser reports whether a line is the server's own, from a pseudo-user like "[server]". Names of users have no
 // brackets.
 func isPseudoUser(name string) bool { return name == "" || strings.HasPrefix(name, "[") }
-
-// rejection returns the server's text, which never quotes what somebody said.
-func rejection(event cytube.Event) string {
-	switch event := event.(type) {
-	case cytube.NoFlood:
-		return cytube.PlainText(event.Message)
-	case cytube.ErrorMsg:
-		return cytube.PlainText(event.Message)
-	case cytube.SpamFiltered:
-		return cytube.PlainText(event.Reason)
-	case cytube.QueueFail:
-		return cytube.PlainText(event.Message)
-	case cytube.Cooldown:
-		return "wait " + event.Wait.String()
-	}
-	return ""
-}
 
 // chatPermission returns whether the bot may chat, as far as the room knows.
 func chatPermission(r *room.Room) speech.Permission {

@@ -11,77 +11,36 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// leadershipState is what a bot knows of the leadership of its channel. It is safe for concurrent use.
-type leadershipState struct {
-	// elector is nil for a bot that is the only one.
-	elector *leader.Elector
-
-	mu sync.Mutex
-	// current is nil while the bot stands by.
-	current *leader.Leadership
-	// otherLeader is the pod that was last observed to lead.
-	otherLeader string
-	// lastInChannel is when the bot was last in the channel, or became the leader.
-	lastInChannel time.Time
-}
-
-func (l *leadershipState) set(current *leader.Leadership, otherLeader string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.current, l.otherLeader = current, otherLeader
-}
-
-func (l *leadershipState) get() *leader.Leadership {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.current
-}
-
-func (l *leadershipState) setLastInChannel(at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lastInChannel = at
-}
-
-func (l *leadershipState) outOfChannelFor() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Since(l.lastInChannel)
-}
-
-// valid reports whether no other bot can be in the channel or about to join it. It does not block.
-func (l *leadershipState) valid() bool {
-	if l.elector == nil {
+// leads reports whether this bot may act in the channel now: no other replica can be in the channel or about to join it.
+// It does not block.
+func (b *Bot) leads() bool {
+	if b.elector == nil {
 		return true
 	}
-	current := l.get()
-	return current != nil && current.Valid()
+	leadership := b.leadership.Load()
+	return leadership != nil && leadership.Valid()
 }
-
-// leads reports whether this bot may act in the channel now. It does not block.
-func (b *Bot) leads() bool { return b.leadership.valid() }
 
 // Leader returns the pod of the bot that leads, as far as this bot knows. It is empty when the bot does not know, and
 // without an Elector.
 func (b *Bot) Leader() string {
-	l := b.leadership
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	leadership := b.leadership.Load()
 	switch {
-	case l.elector == nil:
+	case b.elector == nil:
 		return ""
-	case l.current == nil:
-		return l.otherLeader
-	case l.current.Valid():
-		return l.elector.Pod()
+	case leadership == nil:
+		other, _ := b.otherLeader.Load().(string)
+		return other
+	case leadership.Valid():
+		return b.elector.Pod()
 	}
-	return l.current.NewHolder()
+	return leadership.NewHolder()
 }
 
 // standBy waits for the leadership and stays in the channel while it lasts, again and again until ctx ends.
 func (b *Bot) standBy(ctx context.Context, next *attempt) {
 	for ctx.Err() == nil {
-		leadership, err := b.leadership.elector.Acquire(ctx, b.reportStandby)
+		leadership, err := b.elector.Acquire(ctx, b.reportStandby)
 		if err != nil {
 			return // ctx has ended
 		}
@@ -94,7 +53,7 @@ func (b *Bot) standBy(ctx context.Context, next *attempt) {
 
 // lead stays in the channel until ctx ends, the leadership is lost, or the bot resigns it.
 func (b *Bot) lead(ctx context.Context, leadership *leader.Leadership, next *attempt) (resigned bool) {
-	b.leadership.set(leadership, "")
+	b.leadership.Store(leadership)
 	b.reportAcquired(leadership.Reason())
 	leading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -124,21 +83,15 @@ func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resign
 		b.log.Warn("cannot release the leadership; the next leader has to wait until it expires", "error", err)
 	}
 	newHolder := leadership.NewHolder()
-	b.leadership.set(nil, newHolder)
-	switch {
-	case newHolder != "":
-		b.reportReleased(leadershipLost, newHolder)
-	case resigned:
-		b.reportReleased(leadershipResigned, "")
-	default:
-		b.reportReleased(leadershipEnded, "")
-	}
+	b.otherLeader.Store(newHolder)
+	b.leadership.Store(nil)
+	b.reportReleased(newHolder, resigned)
 }
 
 // isReplaced reports whether the server disconnected the bot because another replica logged in with its account, or may
 // have. Then nothing is wrong.
 func (b *Bot) isReplaced(ctx context.Context, problem *cytube.Error) bool {
-	leadership := b.leadership.get()
+	leadership := b.leadership.Load()
 	if leadership == nil || problem.Reason != status.ReasonDuplicateLogin {
 		return false
 	}
@@ -149,7 +102,7 @@ func (b *Bot) isReplaced(ctx context.Context, problem *cytube.Error) bool {
 // shouldResign reports whether the leader has been unable to join for long, for a reason that may not apply to another
 // bot on another machine.
 func (b *Bot) shouldResign(problem *cytube.Error) bool {
-	if b.leadership.get() == nil || b.leadership.outOfChannelFor() < b.timings.GiveUp {
+	if b.leadership.Load() == nil || time.Since(b.lastInChannel) < b.timings.GiveUp {
 		return false
 	}
 	switch problem.Reason {

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/cytube"
 )
@@ -23,36 +24,14 @@ type metrics struct {
 
 // newMetrics returns the bot's metrics, and registers them unless registerer is nil.
 func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
-	m := &metrics{
-		joined:       newGauge("rosey_bot_joined", "1 while the bot is in its channel."),
-		channelUsers: newGauge("rosey_bot_channel_users", "Users with a name in the channel."),
-		connectedUsers: newGauge("rosey_bot_connected_users",
-			"Users connected to the channel, including those without a name."),
-		reconnects: newCounter("rosey_bot_reconnects_total",
-			"Lost connections and failed attempts to join, by reason.", "reason"),
-		events: newCounter("rosey_cytube_events_total",
-			"Events of the CyTube server, by name. The label is other for events that the bot does not know.", "event"),
-		frames: newCounter("rosey_cytube_frames_total",
-			"Frames of the CyTube server after the handshake, by kind.", "kind"),
-		malformed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "rosey_cytube_malformed_frames_total",
-			Help: "Frames of the CyTube server that could not be decoded.",
-		}),
-		stream: newCounter("rosey_bot_feed_events_total",
-			"Events for the event stream, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "rosey_bot_event_publish_seconds",
-			Help:    "Time from reading a frame to handing its event to NATS.",
-			Buckets: prometheus.ExponentialBuckets(0.00005, 4, 9), // to about three seconds
-		}),
-		commands: newCounter("rosey_bot_commands_total",
-			"Commands of users, by source (pm or chat), name and outcome.", "source", "command", "outcome"),
-		outbound: newCounter("rosey_bot_outbound_total",
-			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
-		transitions: newCounter("rosey_bot_lock_transitions_total",
-			"Acquired leaderships (cause free, expired, released or restart) and ended ones (lost, ended or gave_up).", "cause"),
+	register := promauto.With(registerer)
+	gauge := func(name, help string) prometheus.Gauge {
+		return register.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
-	leader := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	register.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rosey_bot_leader",
 		Help: "1 while the bot leads, so that no other replica can be in the channel. Always 1 without an election.",
 	}, func() float64 {
@@ -61,19 +40,35 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		}
 		return 0
 	})
-	if registerer != nil {
-		registerer.MustRegister(m.joined, m.channelUsers, m.connectedUsers, m.reconnects, m.events, m.malformed,
-			m.frames, m.stream, m.latency, m.commands, m.outbound, m.transitions, leader)
+	return &metrics{
+		joined:       gauge("rosey_bot_joined", "1 while the bot is in its channel."),
+		channelUsers: gauge("rosey_bot_channel_users", "Users with a name in the channel."),
+		connectedUsers: gauge("rosey_bot_connected_users",
+			"Users connected to the channel, including those without a name."),
+		reconnects: counter("rosey_bot_reconnects_total",
+			"Lost connections and failed attempts to join, by reason.", "reason"),
+		events: counter("rosey_cytube_events_total",
+			"Events of the CyTube server, by name. The label is other for events that the bot does not know.", "event"),
+		frames: counter("rosey_cytube_frames_total",
+			"Frames of the CyTube server after the handshake, by kind.", "kind"),
+		malformed: register.NewCounter(prometheus.CounterOpts{
+			Name: "rosey_cytube_malformed_frames_total",
+			Help: "Frames of the CyTube server that could not be decoded.",
+		}),
+		stream: counter("rosey_bot_feed_events_total",
+			"Events for the event stream, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
+		latency: register.NewHistogram(prometheus.HistogramOpts{
+			Name:    "rosey_bot_event_publish_seconds",
+			Help:    "Time from reading a frame to handing its event to NATS.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 4, 9), // to about three seconds
+		}),
+		commands: counter("rosey_bot_commands_total",
+			"Commands of users, by source (pm or chat), name and outcome.", "source", "command", "outcome"),
+		outbound: counter("rosey_bot_outbound_total",
+			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
+		transitions: counter("rosey_bot_lock_transitions_total",
+			"Acquired leaderships (cause free, expired, released or restart) and ended ones (lost, ended or gave_up).", "cause"),
 	}
-	return m
-}
-
-func newGauge(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-}
-
-func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
 // undecoded are events that CyTube sends and package cytube does not decode. They are published on the event stream and

@@ -22,7 +22,7 @@ const (
 
 // stay keeps the bot in its channel until ctx ends, or until the bot should resign its leadership.
 func (b *Bot) stay(ctx context.Context, next *attempt) {
-	b.leadership.setLastInChannel(time.Now())
+	b.lastInChannel = time.Now()
 	for b.mayJoin(ctx, next) {
 		used, err := b.readPasswords()
 		if err == nil {
@@ -81,21 +81,7 @@ func (a *attempt) pause(cause *cytube.Error) time.Duration {
 	if isPasswordAbsent(cause.Reason) {
 		return a.timings.Secrets // the server was not involved
 	}
-	return max(a.pauses.Next(), cause.RetryAfter, a.minPause(cause.Reason))
-}
-
-// minPause returns the shortest pause that the server's rules allow where its replies do not state one.
-func (a *attempt) minPause(reason status.Reason) time.Duration {
-	switch reason {
-	case status.ReasonConnectionLimited, status.ReasonDuplicateLogin:
-		return a.timings.ConnectionLimit
-	case status.ReasonKicked:
-		return a.timings.Kick
-	case status.ReasonBanned:
-		return a.timings.Ban
-	default:
-		return 0
-	}
+	return max(a.pauses.Next(), cause.RetryAfter, a.timings.MinPauses[cause.Reason])
 }
 
 // mayJoin waits until the next attempt may begin, and reports whether it did before ctx ended.
@@ -107,7 +93,7 @@ func (b *Bot) mayJoin(ctx context.Context, next *attempt) bool {
 		}
 	}
 	for !b.leads() {
-		b.reportUnconfirmed(b.leadership.get())
+		b.reportUnconfirmed(b.leadership.Load())
 		if !backoff.Sleep(ctx, confirmPoll) {
 			return false
 		}

@@ -93,8 +93,10 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 // testTimings are short where every test would have to wait.
 func testTimings() timings {
 	t := defaultTimings()
-	t.RetryMin, t.RetryMax, t.ConnectionLimit = 20*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond
-	t.Kick, t.Ban = time.Millisecond, 100*time.Millisecond
+	t.RetryMin, t.RetryMax = 20*time.Millisecond, 200*time.Millisecond
+	t.MinPauses = map[status.Reason]time.Duration{
+		status.ReasonConnectionLimited: 50 * time.Millisecond, status.ReasonBanned: 100 * time.Millisecond,
+	}
 	t.Secrets, t.Outbound = 10*time.Millisecond, 20*time.Millisecond
 	return t
 }

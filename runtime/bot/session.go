@@ -144,7 +144,7 @@ func (s *session) leave() {
 	s.commands.Close()
 	now := time.Now()
 	if s.joined {
-		s.leadership.setLastInChannel(now)
+		s.lastInChannel = now
 	}
 	defer s.metrics.left()
 	if !s.leads() {

@@ -34,8 +34,8 @@ func (b *Bot) Snapshot(ctx context.Context) (room.Snapshot, bool) {
 	}
 }
 
-// The messages of the check contain no numbers that change all the time: the recorder and the operator treat every
-// other message as a change of the status.
+// The messages of the check contain no numbers that change all the time: the operator writes every new message to the
+// status of the RoseyBot.
 
 func (b *Bot) reportJoined(name string) {
 	if name == "" {
@@ -75,21 +75,24 @@ func (b *Bot) reportAcquired(reason leader.AcquireReason) {
 	b.check.Set(false, status.ReasonStarting, "joining channel "+b.config.Channel.Name)
 }
 
-func (b *Bot) reportReleased(cause, newHolder string) {
-	b.metrics.transitions.WithLabelValues(cause).Inc()
-	switch cause {
-	case leadershipLost:
+func (b *Bot) reportReleased(newHolder string, resigned bool) {
+	cause := leadershipEnded
+	switch {
+	case newHolder != "":
+		cause = leadershipLost
 		b.log.Info("another bot is the leader; standing by", "leader", newHolder)
-	case leadershipResigned:
+	case resigned:
+		cause = leadershipResigned
 		b.log.Warn("leadership released: this bot cannot join the channel, but another one may")
 	default:
 		b.log.Info("leadership released")
 	}
+	b.metrics.transitions.WithLabelValues(cause).Inc()
 }
 
 // reportStandby records what a candidate observes. It is called after every poll.
 func (b *Bot) reportStandby(seen leader.Observation) {
-	b.leadership.set(nil, seen.Holder)
+	b.otherLeader.Store(seen.Holder)
 	ok, reason, message := false, status.ReasonNoLeader, "no bot is the leader"
 	switch {
 	case seen.Err != nil:

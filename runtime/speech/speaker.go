@@ -22,13 +22,16 @@ type Conn interface {
 	PM(ctx context.Context, to, text string) error
 }
 
-// Requester sends requests to the database service.
+// Requester sends requests to the database. bus.Requester, database.Direct and database.Fallback implement it.
 type Requester interface {
+	// Request sends a request of package bus. out is a pointer to its reply. The errors are those of bus.Requester.
 	Request(ctx context.Context, suffix bus.Suffix, in, out any) error
 }
 
-// Publisher takes events for the database. Publish must not block.
+// Publisher takes events for the database. publisher.Publisher implements it.
 type Publisher interface {
+	// Publish queues an event and returns at once. eventID identifies the event, and payload is one of the payloads of
+	// package bus, which the caller does not change afterwards.
 	Publish(suffix bus.Suffix, eventID string, payload any)
 }
 
