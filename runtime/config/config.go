@@ -123,8 +123,8 @@ type Retention struct {
 	Outbound Duration `json:"outbound,omitempty"`
 }
 
-// MinRetention is the shortest retention. A client that repeats a request gets the reply to the first attempt from the
-// rows which that left; they must still be there.
+// MinRetention is the shortest retention. A client that repeats a request gets the reply to the first attempt, which is
+// read from the rows that the first attempt stored, so they must not be removed too early.
 const MinRetention = time.Hour
 
 // Commands are the commands of users that `rosey bot` answers. Its pointers are not nil in a configuration that was

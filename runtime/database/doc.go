@@ -1,12 +1,13 @@
-// Package database stores what bots publish and answers what they ask, over NATS or in the bot's own process.
+// Package database stores the events that bots publish and replies to their requests, over NATS or in the bot's own
+// process.
 //
 // # Engine
 //
 // An [Engine] does the work and knows no transport. [Engine.Store] takes events: it decodes each payload once into a
-// fact of the store, applies up to a batch of them in one transaction, and returns when all are stored.
-// [Engine.Answer] takes one [Request] and returns the reply; its handlers are grouped by subject: statistics and chat
-// (requests.go), lines to say (outbound.go), key-value pairs (keyvalue.go) and maintenance (maintenance.go). Every
-// rule about rows is the store's.
+// fact of the store, applies up to a batch of them in one transaction, and returns when all are stored. [Engine.Answer]
+// takes one [Request] and returns the reply; its handlers are grouped by subject: statistics and chat (requests.go),
+// lines to say (outbound.go), key-value pairs (keyvalue.go) and maintenance (maintenance.go). Every rule about rows is
+// the store's.
 //
 // If the store is not available, Store tries again until its context ends, and [Engine.StoreCheck] has the cause.
 // Requests fail at once, because a client tries again itself, except reports of lines that were said.
@@ -14,9 +15,8 @@
 // # Transports
 //
 // A [Service] puts an engine behind NATS. Requests come by core NATS through the NATS services protocol
-// (nats.go/micro), so that `nats micro ls` lists the service; the account need not have the permission for that.
-// Events come from a JetStream stream if the [bus.Binding] has found one, else by core NATS in a queue group, never
-// both.
+// (nats.go/micro), so that `nats micro ls` lists the service; this works without the permission for it, too. Events
+// come from a JetStream stream if the [bus.Binding] has found one, else by core NATS in a queue group, never both.
 //
 // A [Direct] is an engine in the bot's process. Its Store is a route of the bot's publisher, its Request replaces
 // requests over NATS. It keeps the store open (Run), or opens it when it is used (RunOnDemand) for a [Fallback], which
@@ -24,46 +24,46 @@
 //
 // # Order
 //
-// A Service handles everything in the order in which nats.go read it from the connection: one inbox, one worker. By
-// core NATS a reply therefore also says that everything its asker published before, on the same connection, is
-// stored. That is how a publisher knows what it may forget. A handler of micro runs in a goroutine of its own, so it
-// only puts the request into the inbox, behind the events that the connection's reader has put there before. With a
-// stream the events are acknowledged by the stream, and requests may overtake them.
+// A Service handles everything in the order in which nats.go read it from the connection: one inbox, one worker. So
+// over core NATS a reply also means that everything that the client published before, on the same connection, is
+// stored: that is how a publisher knows what it can remove from its queue. A handler of micro runs in a goroutine of
+// its own, so it only puts the request into the inbox, behind the events that the connection's reader has put there
+// before. With a stream the events are acknowledged by the stream, and requests may overtake them.
 //
 // Only maintenance runs beside the worker, since it may last long.
 //
 // # Acknowledgement
 //
-// A message of the stream is in flight from its delivery until it is stored, and only then acknowledged. Meanwhile
-// the stream is told that it is being handled, so that a store that is not available for hours uses up no delivery.
-// When the service stops, it gives back what it could not store. An event that is delivered again is stored once,
-// because its ID is in its row: that of its publisher or, for a message without one, the name of its place in the
-// stream. A message by core NATS has no acknowledgement. What is more than the inbox holds is dropped and counted.
+// A message of the stream is in flight from its delivery until it is stored, and only then acknowledged. Meanwhile the
+// service reports it as in progress, so that the stream does not deliver it again while the store is unavailable. When
+// the service stops, it returns what it could not store. An event that is delivered again is stored once, because its
+// ID is in its row: that of its publisher or, for a message without one, the name of its place in the stream. A message
+// over core NATS has no acknowledgement. If the inbox is full, messages are dropped and counted.
 //
 // The stream belongs to one database. The store's UUID is in the metadata of stream and consumer, and a service with
 // another database consumes nothing and reports SubjectConflict (streamowner.go).
 //
 // The Python bot publishes each event twice, without IDs. A message without an ID that repeats another one of the last
-// 100 ms is not stored. The service compares what it received itself, so beside a Python publisher there must be one
-// service alone.
+// 100 ms is not stored. The service compares only what it received itself, so with a Python publisher there must be
+// exactly one service.
 //
 // # Dead letters
 //
 // A message that cannot be decoded, or that the store rejects, becomes a dead letter with its payload and the reason,
 // and counts as stored: delivering it again would fail again. A rejected batch is divided until the event at fault is
-// alone. A request is no dead letter: its reply says what is wrong. [RetryDeadLetter] stores one that a later version
-// understands.
+// alone. A request never becomes a dead letter: its reply says what is wrong. [RetryDeadLetter] stores one that a later
+// version can decode.
 //
 // # Lines to say and the barrier
 //
 // A bot claims a line, says it in the channel, and publishes a report (sent or failed), an event like all others. The
-// claim may expire, or the bot be restarted, while the report is still in the stream behind a backlog. If the line
-// were handed out then, it would be said twice. So before a line that was claimed is handed out again, the store asks
-// for a time until which all reports are stored ([StoredUntil]), and leaves out lines whose claim expired later, and
-// those that the asker has claimed itself. The stream's barrier notes the stream's last sequence and a time, and is
-// reached when the consumer's acknowledgement floor is there. Nobody waits for it: until then such lines are left out
-// of the replies, and all others are handed out.
+// claim may expire, or the bot be restarted, while the report is still in the stream behind a backlog. If the line were
+// handed out then, it would be said twice. So before it hands out a line that was claimed, the store requests a time
+// until which all reports are stored ([StoredUntil]). It leaves out lines whose claim expired later, and those that the
+// same claimant has claimed before. The barrier records a time and the stream's last sequence at that time, and is
+// reached when the consumer's acknowledgement floor has reached that sequence. No request waits for it: until then its
+// reply leaves out such lines and has all others.
 //
-// By core NATS there is no backlog that could be asked for, and no barrier. A Fallback cannot read the stream, so it
-// does not hand out claimed lines at all while events may be in one.
+// Over core NATS there is no backlog in a stream, and no barrier. A Fallback cannot read the stream, so it does not
+// hand out claimed lines at all while events may be in one.
 package database

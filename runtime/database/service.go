@@ -23,7 +23,7 @@ const (
 	replyOverhead = 1024
 )
 
-// ServiceOptions configure a Service. Conn and Subjects are required, and of EngineOptions what it says.
+// ServiceOptions configure a Service. Conn, Subjects and what EngineOptions requires are required.
 type ServiceOptions struct {
 	EngineOptions
 

@@ -1,37 +1,37 @@
-// Package speech says everything that the bot says in its channel: lines of the outbound queue, replies to
-// commands, and private messages.
+// Package speech sends everything that the bot says in its channel: lines of the outbound queue, replies to commands,
+// and private messages.
 //
 // # The problem
 //
-// CyTube confirms nothing. What was said comes back to everybody in the channel, the bot too, as a line under its
-// name: the echo. It carries no id, and filters may have rewritten its text. What the server drops, it drops with
-// an event that does not name the message, or silently. Private messages have an echo of their own kind; commands
-// such as "/kick" have none. So the Speaker has one message on its way at a time, and the order decides: the next
-// line under the bot's name is the echo of the message that was sent last. The text is a hint: a line that does not
-// look like that message, but like one whose echo was given up, belongs to the earlier one.
+// CyTube acknowledges nothing. A message comes back to everybody in the channel, the bot included, as a line under the
+// bot's name: the echo. It has no ID, and filters may have changed its text. If the server drops a message, it sends an
+// event that does not name the message, or nothing. Private messages have an echo of another kind; commands such as
+// "/kick" have none. So the Speaker sends one message at a time, and the order decides: the next line under the bot's
+// name is the echo of the message that was sent last. The text is only a hint: a line that differs from that message,
+// but equals one whose echo timed out, is the echo of the earlier one.
 //
 // # From a row of the queue to its report
 //
-// One goroutine, Speaker.Run, owns everything. The bot's session tells it what the server sent (HeardOwn,
-// HeardRefusal, Replayed, SetPermission, …) and commands give it messages (Say, Do); all of these post to an inbox
-// and wait for no network. The goroutine
+// One goroutine, Speaker.Run, owns everything. The bot's session passes on what the server sent (HeardOwn,
+// HeardRefusal, Replayed, SetPermission, …) and commands give it messages (Say, Do); all of these only post to an inbox
+// and never wait for the network. The goroutine
 //
-//  1. asks the database service for one line (outbound.get) every two seconds, and at once after a line that it dealt
-//     with. The service claims the line for this bot;
+//  1. requests one line (outbound.get) from the database service every two seconds, and at once after it has handled
+//     a line. The service claims the line for this bot;
 //  2. decides with the Tracker whether it may be said;
 //  3. splits it into parts that the server does not cut, and sends one after the other. Each waits for its turn among
 //     all messages and for the flood limit (pacer). The leadership is checked right before sending;
 //  4. waits for the echo of each part, at most five seconds;
-//  5. publishes the event OutboundSent or OutboundFailed. Nothing waits for it: like every event of the bot it is
-//     queued, stored once, and may arrive late. Until it is stored the service may hand out the line again; the
-//     Tracker knows better and leaves it alone.
+//  5. publishes the event OutboundSent or OutboundFailed without waiting for its delivery: like every event of the bot
+//     it is queued, stored once, and may arrive late. Until it is stored the service may hand out the line again; the
+//     Tracker remembers the result and does not begin another attempt.
 //
 // # States of a line
 //
 //	queued       The service has it. No part that this process sent is unaccounted for.
 //	claimed      The service handed it out, and its next part waits to be sent.
 //	sending      A part was sent, and its echo is due.
-//	unconfirmed  A part was sent, and its echo did not come: the time was over, or the connection ended. It may have been
+//	unconfirmed  A part was sent, and its echo did not come: it timed out, or the connection ended. It may have been
 //	             said. A late echo, or the history that the server repeats on the next join, confirms it after all.
 //	said         Every part appeared. The line is reported as sent, and again if it is still handed out half a minute
 //	             later.
@@ -40,16 +40,16 @@
 //	             command without an echo, or nobody can know whether it was said already.
 //
 // The file line.go has the transitions as a table. A line that failed, or whose echo did not come in time, is tried
-// again after 2, 4 and 8 minutes. The database applies the same rule; the Tracker applies it for a service that
-// does not take failures, which the Python one is, and while a report is on its way.
+// again after 2, 4 and 8 minutes. The database applies the same rule; the Tracker applies it for a service that does
+// not support failure reports, like the Python one, and while a report is on its way.
 //
-// # Nothing twice
+// # Saying nothing twice
 //
-// A bot can die after it has said a line and before its report is stored. Then the service hands the line to the
-// next bot with the time of the first claim. CyTube repeats its last 15 lines to whoever joins; those under the
-// bot's name that this process did not say were said by others. If they contain the line, it is done or goes on
-// with its next part. If they do not, and the history goes back to the first claim, the line was not said.
-// Otherwise it is in doubt, and is given up: it can be queued again, but nobody can take back a line that was said
-// twice. The same holds for a line that was on its way when this bot's own connection ended. A service without
-// claims tells only when the line was queued, and its lines are never in doubt.
+// A bot can die after it has said a line and before its report is stored. Then the service hands the line to the next
+// bot with the time of the first claim. CyTube repeats its last 15 lines to every client that joins; those under the
+// bot's name that this process did not say were said by others. If they contain the line, it is complete or continues
+// with its next part. If they do not, and the history goes back to the first claim, the line was not said. Otherwise it
+// is in doubt and is abandoned: somebody can queue it again, but nobody can take back a line that was said twice. The
+// same holds for a line that was on its way when this bot's own connection ended. A service without claims only states
+// when the line was queued, and its lines are never in doubt.
 package speech
