@@ -26,7 +26,7 @@ func withClaim(bot *v1alpha1.RoseyBot, size, class string) *v1alpha1.RoseyBot {
 	return bot
 }
 
-func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
+func TestClaimIsKeptAndReused(t *testing.T) {
 	bot := withClaim(newBot(newNamespace(t)), "2Gi", "fast")
 	createReady(t, bot)
 	before := getClaim(t, bot)
@@ -41,10 +41,10 @@ func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there: %w", err)
+		return fmt.Errorf("it still exists: %w", err)
 	})
 
-	// The next one comes before the garbage collector has removed what the first one owned.
+	// The next RoseyBot is created before the garbage collector has deleted the objects of the first one.
 	next := withClaim(newBot(bot.Namespace), "1Gi", "slow")
 	create(t, next)
 	waiting := waitCondition(t, next, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
@@ -64,10 +64,10 @@ func TestClaimOutlivesItsRoseyBotAndIsTakenUp(t *testing.T) {
 	}
 	waitExpected(t, next,
 		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "its claim has storage class fast"})
-	waitQuiet(t, next)
+	waitReconciled(t, next)
 }
 
-// collectGarbage does what the garbage collector does with the objects of a deleted RoseyBot.
+// collectGarbage acts as the garbage collector: it deletes the objects of a deleted RoseyBot.
 func collectGarbage(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
 	for _, kind := range kinds {
@@ -86,7 +86,7 @@ func collectGarbage(t *testing.T, bot *v1alpha1.RoseyBot) {
 	}
 }
 
-// bindClaim does what the volume controller does, with a volume of a storage class that can or cannot expand.
+// bindClaim acts as the volume controller: it binds the claim to a volume of a storage class.
 func bindClaim(t *testing.T, bot *v1alpha1.RoseyBot, class string, expandable bool) {
 	t.Helper()
 	create(t, &storagev1.StorageClass{
@@ -106,7 +106,7 @@ func bindClaim(t *testing.T, bot *v1alpha1.RoseyBot, class string, expandable bo
 	}
 }
 
-func TestClaimGrows(t *testing.T) {
+func TestClaimIsExpanded(t *testing.T) {
 	namespace := newNamespace(t)
 	bot := withClaim(newBot(namespace), "1Gi", namespace+"-expands")
 	createReady(t, bot)
@@ -126,8 +126,9 @@ func TestClaimGrows(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }
 
-// The garbage collector deletes what has an owner, so the policy is an owner reference that comes and goes.
-func TestRetainPolicyIsTheClaimsOwner(t *testing.T) {
+// The garbage collector deletes objects that have an owner, so the policy decides whether the claim has an owner
+// reference.
+func TestRetainPolicySetsOwnerOfClaim(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
 	claim := getClaim(t, bot)
@@ -148,12 +149,12 @@ func TestRetainPolicyIsTheClaimsOwner(t *testing.T) {
 		})
 		rollOut(t, bot)
 		waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-		waitQuiet(t, bot)
+		waitReconciled(t, bot)
 	}
 }
 
-// A storage class that cannot expand is named, and does not keep other changes from being applied.
-func TestClaimThatCannotGrowIsNamed(t *testing.T) {
+// If the storage class does not allow expansion, the status says so, and other changes are applied.
+func TestClaimThatCannotBeExpandedIsReported(t *testing.T) {
 	namespace := newNamespace(t)
 	bot := withClaim(newBot(namespace), "1Gi", namespace+"-fixed")
 	createReady(t, bot)

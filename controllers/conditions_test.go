@@ -10,7 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-func TestReadyIsTheMostImportantReason(t *testing.T) {
+func TestReadyHasTheMostImportantReason(t *testing.T) {
 	fine, rolledOut := *conditionTrue("Fine", ""), *conditionFalse("RolledOut", "")
 	starting := *conditionFalse(string(status.ReasonStarting), "")
 	failed := func(reason string) metav1.Condition { return *conditionFalse(reason, "") }
@@ -21,7 +21,7 @@ func TestReadyIsTheMostImportantReason(t *testing.T) {
 		status                              metav1.ConditionStatus
 		reason                              string
 	}{
-		"all well":            {fine, fine, fine, rolledOut, "True", "Ready"},
+		"all good":            {fine, fine, fine, rolledOut, "True", "Ready"},
 		"rolling out":         {fine, fine, fine, rolling, "False", "Progressing"},
 		"foreign first":       {failed("CrashLoop"), fine, fine, rollout("ForeignObject"), "False", "ForeignObject"},
 		"database first":      {failed("StoreUnavailable"), failed("Kicked"), fine, rolledOut, "False", "StoreUnavailable"},
@@ -47,7 +47,7 @@ func TestReadyIsTheMostImportantReason(t *testing.T) {
 	}
 }
 
-func TestPollIntervalGrowsAndStops(t *testing.T) {
+func TestPollInterval(t *testing.T) {
 	now := time.Now()
 	type conditions = []metav1.Condition
 	ready := func(status metav1.ConditionStatus, reason string, age time.Duration) metav1.Condition {

@@ -16,8 +16,8 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// everything is a RoseyBot with every field of its spec set.
-func everything() *v1alpha1.RoseyBot {
+// fullBot returns a RoseyBot that sets every field, except those that exclude others.
+func fullBot() *v1alpha1.RoseyBot {
 	bot := withPodSettings(newBot("fun"))
 	secret := func(name v1alpha1.ObjectName) *v1alpha1.SecretKeyRef {
 		return &v1alpha1.SecretKeyRef{Name: name, Key: "key"}
@@ -43,8 +43,8 @@ func everything() *v1alpha1.RoseyBot {
 	return bot
 }
 
-// onPostgres has every field set that needs PostgreSQL, or several of something.
-func onPostgres() *v1alpha1.RoseyBot {
+// fullPostgresBot returns a RoseyBot that sets the fields that require PostgreSQL or several pods.
+func fullPostgresBot() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
 	bot.Spec.Mode, bot.Spec.Replicas = v1alpha1.ModeNATS, new(int32(3))
 	bot.Spec.NATS = &v1alpha1.NATS{
@@ -64,31 +64,31 @@ func onPostgres() *v1alpha1.RoseyBot {
 	return bot
 }
 
-// sharing uses the database service of the RoseyBot that effect gives it.
-func sharing() *v1alpha1.RoseyBot {
+// sharingBot returns a RoseyBot that uses the database service of another one.
+func sharingBot() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
 	bot.Spec.NATS = nil
 	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "owner"}}
 	return bot
 }
 
-// Every field of the spec has an effect: without it or with another value, an object or the status is another one.
-func TestEveryFieldChangesSomething(t *testing.T) {
+// Every field of the spec has an effect: without it or with another value, an object or the status differs.
+func TestEveryFieldHasAnEffect(t *testing.T) {
 	paths := fieldPaths(reflect.TypeFor[v1alpha1.RoseyBotSpec](), nil)
 	for _, path := range paths {
 		isSet, matters := false, false
-		for _, start := range []func() *v1alpha1.RoseyBot{everything, onPostgres, sharing} {
+		for _, start := range []func() *v1alpha1.RoseyBot{fullBot, fullPostgresBot, sharingBot} {
 			bot := start()
 			field := fieldAt(bot, path)
 			if !field.IsValid() || field.IsZero() {
 				continue
 			}
 			isSet = true
-			alter(field)
-			matters = matters || effect(t, bot) != effect(t, start())
+			changeValue(field)
+			matters = matters || resultOf(t, bot) != resultOf(t, start())
 		}
 		if name := strings.Join(path, "."); !isSet {
-			t.Errorf("%s is nowhere set", name)
+			t.Errorf("no RoseyBot of this test sets %s", name)
 		} else if !matters {
 			t.Errorf("%s changes neither an object nor the status", name)
 		}
@@ -98,22 +98,22 @@ func TestEveryFieldChangesSomething(t *testing.T) {
 		{"NATS", "JetStream"}, {"NATS", "JetStream", "MaxBytes"}, {"Database", "Autoscaling", "MaxReplicas"},
 	} {
 		if !slices.ContainsFunc(paths, func(path []string) bool { return slices.Equal(path, want) }) {
-			t.Errorf("%v was not tried, only %v", want, paths)
+			t.Errorf("%v was not tested, only %v", want, paths)
 		}
 	}
 }
 
-// fieldPaths are the fields below a type of ours, and those of our structs that can be absent.
+// fieldPaths returns the paths of the leaf fields of a type of this API, and of its optional structs.
 func fieldPaths(kind reflect.Type, path []string) (paths [][]string) {
 	optional := kind.Kind() == reflect.Pointer
 	if optional {
 		kind = kind.Elem()
 	}
-	ours := kind.Kind() == reflect.Struct && kind.PkgPath() == reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath()
-	if optional || !ours {
+	ofAPI := kind.Kind() == reflect.Struct && kind.PkgPath() == reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath()
+	if optional || !ofAPI {
 		paths = append(paths, path)
 	}
-	if ours {
+	if ofAPI {
 		for field := range kind.Fields() {
 			paths = append(paths, fieldPaths(field.Type, append(slices.Clone(path), field.Name))...)
 		}
@@ -121,7 +121,7 @@ func fieldPaths(kind reflect.Type, path []string) (paths [][]string) {
 	return paths
 }
 
-// fieldAt is not valid below a struct that is absent.
+// fieldAt returns the field of a path. It returns the zero Value below an optional struct that is not set.
 func fieldAt(bot *v1alpha1.RoseyBot, path []string) reflect.Value {
 	value := reflect.ValueOf(&bot.Spec)
 	for _, name := range path {
@@ -133,8 +133,8 @@ func fieldAt(bot *v1alpha1.RoseyBot, path []string) reflect.Value {
 	return value
 }
 
-// alter makes a field another one that means something else.
-func alter(value reflect.Value) {
+// changeValue sets a field to another value with another meaning.
+func changeValue(value reflect.Value) {
 	switch now := value.Interface().(type) {
 	case *bool:
 		value.Set(reflect.ValueOf(new(!*now)))
@@ -155,8 +155,9 @@ func alter(value reflect.Value) {
 	}
 }
 
-// effect is all that follows from a RoseyBot: its objects and status, new and after the operator got newer.
-func effect(t *testing.T, bot *v1alpha1.RoseyBot) string {
+// resultOf returns everything that the operator computes from a RoseyBot: its objects and status, when it is new and
+// after an upgrade of the operator.
+func resultOf(t *testing.T, bot *v1alpha1.RoseyBot) string {
 	t.Helper()
 	var all []any
 	owner := newBot("fun")

@@ -18,7 +18,7 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// newNamespace makes a namespace for one test, or skips it where there is no API server.
+// newNamespace creates a namespace for one test. It skips the test if there is no API server.
 func newNamespace(t *testing.T) string {
 	t.Helper()
 	if rig.missing != "" {
@@ -32,7 +32,7 @@ func newNamespace(t *testing.T) string {
 	return namespace.Name
 }
 
-// newBot is a RoseyBot with an account.
+// newBot returns a RoseyBot with an account.
 func newBot(namespace string) *v1alpha1.RoseyBot {
 	return &v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Name: "movienight", Namespace: namespace},
@@ -54,13 +54,13 @@ func create(t *testing.T, object client.Object) {
 	}
 }
 
-// get reads into an object that has its name.
+// get reads an object into the given one and returns it.
 func get[T client.Object](ctx context.Context, object T, namespace, name string) (T, error) {
 	err := rig.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, object)
 	return object, err
 }
 
-// change reads an object, edits it and writes it as somebody else would, again after a conflict.
+// change edits an object as another client would, and retries after conflicts.
 func change[T client.Object](t *testing.T, object T, edit func()) {
 	t.Helper()
 	eventually(t, "edited "+object.GetName(), func(ctx context.Context) error {
@@ -72,7 +72,7 @@ func change[T client.Object](t *testing.T, object T, edit func()) {
 	})
 }
 
-// eventually polls until a check passes, and reports the last reason why it did not.
+// eventually waits until a check passes. If it does not in time, the test fails with the last error.
 func eventually(t *testing.T, what string, check func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -94,7 +94,7 @@ func eventually(t *testing.T, what string, check func(ctx context.Context) error
 	}
 }
 
-// waitCondition waits for a condition of the newest generation and returns it.
+// waitCondition waits until a condition of the latest generation has a status and reason, and returns it.
 func waitCondition(
 	t *testing.T, bot *v1alpha1.RoseyBot, kind string, status metav1.ConditionStatus, reason string,
 ) metav1.Condition {
@@ -124,8 +124,8 @@ func describe(bot *v1alpha1.RoseyBot) string {
 	return strings.Join(lines, "; ")
 }
 
-// rollOut does what the Deployment controller does once the operator has applied the newest spec: it says that this
-// template runs.
+// rollOut acts as the Deployment controller: once the operator has applied the latest spec, it reports that all pods
+// run the template.
 func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
 	names := []string{manifests.Name(bot, manifests.Bot)}
@@ -155,7 +155,7 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	}
 }
 
-// newPod makes a pod of a component with a status, as the kubelet would write it.
+// newPod creates a pod of a component with a status, as the kubelet would write it.
 func newPod(t *testing.T, bot *v1alpha1.RoseyBot, component manifests.Component, status corev1.PodStatus) *corev1.Pod {
 	t.Helper()
 	labels := manifests.Selector(bot, component)
@@ -180,7 +180,7 @@ func setPodStatus(t *testing.T, pod *corev1.Pod, status corev1.PodStatus) {
 	}
 }
 
-// runningPod is the status of a pod whose process runs.
+// runningPod returns the status of a pod whose process runs.
 func runningPod(ip string, ready bool) corev1.PodStatus {
 	condition := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse}
 	if ready {
@@ -198,7 +198,7 @@ func runningPod(ip string, ready bool) corev1.PodStatus {
 	}
 }
 
-// createReady makes a RoseyBot whose pods are ready, and waits until it says so. It returns the bot's pod.
+// createReady creates a RoseyBot and ready pods, waits until the RoseyBot is ready, and returns the pod of the bot.
 func createReady(t *testing.T, bot *v1alpha1.RoseyBot) *corev1.Pod {
 	t.Helper()
 	create(t, bot)

@@ -20,16 +20,16 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// standIn is somebody else's object of a name that a RoseyBot needs.
-func standIn(t *testing.T, kind, namespace, name string) client.Object {
+// foreignObject returns an object that does not belong to a RoseyBot, but has a name that the RoseyBot needs.
+func foreignObject(t *testing.T, kind, namespace, name string) client.Object {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
-	labels := map[string]string{"app": "theirs"}
+	labels := map[string]string{"app": "foreign"}
 	switch kind {
 	case "ServiceAccount":
 		return &corev1.ServiceAccount{ObjectMeta: meta}
 	case "ConfigMap":
-		return &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"theirs": "yes"}}
+		return &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"foreign": "yes"}}
 	case "Service":
 		return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}}
 	case "PersistentVolumeClaim":
@@ -46,7 +46,7 @@ func standIn(t *testing.T, kind, namespace, name string) client.Object {
 	case "HorizontalPodAutoscaler":
 		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: meta, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
-				APIVersion: "apps/v1", Kind: "Deployment", Name: "theirs",
+				APIVersion: "apps/v1", Kind: "Deployment", Name: "foreign",
 			}, MaxReplicas: 1,
 		}}
 	case "Deployment":
@@ -54,15 +54,15 @@ func standIn(t *testing.T, kind, namespace, name string) client.Object {
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "theirs", Image: "theirs"}}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "foreign", Image: "foreign"}}},
 			},
 		}}
 	}
-	t.Fatalf("no stand-in of kind %s", kind)
+	t.Fatalf("no foreign object of kind %s", kind)
 	return nil
 }
 
-func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
+func TestForeignObjectsAreReported(t *testing.T) {
 	tests := []struct{ kind, name, condition string }{
 		{"ServiceAccount", "movienight-rosey", v1alpha1.ConditionBotAvailable},
 		{"ConfigMap", "movienight-config", v1alpha1.ConditionDatabaseAvailable},
@@ -79,54 +79,54 @@ func TestForeignObjectsAreRefusedAndNamed(t *testing.T) {
 		for _, labelled := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %s labelled %t", test.kind, test.name, labelled), func(t *testing.T) {
 				bot := newBot(newNamespace(t))
-				theirs := standIn(t, test.kind, bot.Namespace, test.name)
+				foreign := foreignObject(t, test.kind, bot.Namespace, test.name)
 				if labelled {
-					theirs.SetLabels(oursByLabel(bot))
+					foreign.SetLabels(operatorLabels(bot))
 				}
 				if labelled && test.kind == "PersistentVolumeClaim" {
-					theirs.SetOwnerReferences(somebody()) // a claim without one would be taken up
+					foreign.SetOwnerReferences(foreignOwner()) // a claim without an owner would be reused
 				}
 				if test.kind == "PodDisruptionBudget" || test.kind == "HorizontalPodAutoscaler" {
 					withPostgres(bot).Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 4}
 				}
-				create(t, theirs)
+				create(t, foreign)
 				create(t, bot)
 				ready := waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
 				if want := test.kind + " " + test.name; !strings.Contains(ready.Message, want) {
 					t.Errorf("message is %q, want it to name %q", ready.Message, want)
 				}
 				waitCondition(t, bot, test.condition, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
-				unchanged(t, theirs)
+				checkUnchanged(t, foreign)
 			})
 		}
 	}
 }
 
-func oursByLabel(bot *v1alpha1.RoseyBot) map[string]string {
+func operatorLabels(bot *v1alpha1.RoseyBot) map[string]string {
 	return map[string]string{manifests.LabelManagedBy: manifests.ManagedBy, manifests.LabelRoseyBot: bot.Name}
 }
 
-func somebody() []metav1.OwnerReference {
+func foreignOwner() []metav1.OwnerReference {
 	return []metav1.OwnerReference{{
-		APIVersion: "apps/v1", Kind: "StatefulSet", Name: "theirs", UID: "1", Controller: new(true),
+		APIVersion: "apps/v1", Kind: "StatefulSet", Name: "foreign", UID: "1", Controller: new(true),
 	}}
 }
 
-func unchanged(t *testing.T, object client.Object) {
+func checkUnchanged(t *testing.T, object client.Object) {
 	t.Helper()
 	now, _ := object.DeepCopyObject().(client.Object)
 	if err := rig.admin.Get(t.Context(), client.ObjectKeyFromObject(object), now); err != nil {
-		t.Fatalf("their object: %v", err)
+		t.Fatalf("the foreign object: %v", err)
 	}
 	if diff := cmp.Diff(object.GetResourceVersion(), now.GetResourceVersion()); diff != "" {
-		t.Errorf("their object was changed (-before +after):\n%s", diff)
+		t.Errorf("the foreign object was changed (-before +after):\n%s", diff)
 	}
 }
 
-// Nothing may mount a ConfigMap or claim that is not ours; the other component goes on.
-func TestNothingIsBuiltOnAForeignObject(t *testing.T) {
+// No pod may mount a foreign ConfigMap or claim. The other component is not affected.
+func TestForeignObjectIsNotMounted(t *testing.T) {
 	bot := newBot(newNamespace(t))
-	create(t, standIn(t, "PersistentVolumeClaim", bot.Namespace, "movienight-db"))
+	create(t, foreignObject(t, "PersistentVolumeClaim", bot.Namespace, "movienight-db"))
 	create(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
 	if _, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-db"); !apierrors.IsNotFound(err) {
@@ -137,17 +137,17 @@ func TestNothingIsBuiltOnAForeignObject(t *testing.T) {
 	}
 }
 
-func TestForeignObjectThatGoesAwayIsReplaced(t *testing.T) {
+func TestDeletedForeignObjectIsReplaced(t *testing.T) {
 	bot := newBot(newNamespace(t))
-	theirs := standIn(t, "ConfigMap", bot.Namespace, "movienight-config")
-	create(t, theirs)
+	foreign := foreignObject(t, "ConfigMap", bot.Namespace, "movienight-config")
+	create(t, foreign)
 	create(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
-	if err := rig.admin.Delete(t.Context(), theirs); err != nil {
+	if err := rig.admin.Delete(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
-	eventually(t, "a ConfigMap of ours", func(ctx context.Context) error {
+	eventually(t, "a ConfigMap of the RoseyBot", func(ctx context.Context) error {
 		now, err := get(ctx, &corev1.ConfigMap{}, bot.Namespace, "movienight-config")
 		if err == nil && now.Data["bot.yaml"] == "" {
 			err = fmt.Errorf("data is %v", now.Data)

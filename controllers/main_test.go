@@ -21,14 +21,14 @@ import (
 
 // rig is one API server with one running operator for all tests of the package. Each test has a namespace of its own.
 var rig struct {
-	// missing says why there is none.
+	// missing is the reason why there is no API server, or "".
 	missing  string
 	admin    client.Client
 	operator *Reconciler
-	wire     *wire
-	// config is the operator's.
+	requests *requestLog
+	// config is the client configuration of the operator.
 	config *rest.Config
-	// port is where the Prober asks: each test has an address of its own in 127.0.0.0/8.
+	// port is the status port of pods. Each pod that needs one has an address of its own in 127.0.0.0/8.
 	port int
 }
 
@@ -72,18 +72,19 @@ func runWithServer(m *testing.M) (code int, err error) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- manager.Start(ctx) }()
 	if !manager.GetCache().WaitForCacheSync(ctx) {
-		return 0, errors.New("the cache does not fill: a permission may be missing")
+		return 0, errors.New("the cache does not sync: a permission may be missing")
 	}
 	code = m.Run()
 	cancel()
 	return code, <-stopped
 }
 
-// startOperator makes the operator as the chart's ServiceAccount, with every request on record.
+// startOperator returns the manager of an operator that uses the permissions of the chart's ServiceAccount. All its
+// requests are recorded.
 func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manager, closePort func(), err error) {
-	rig.wire = &wire{}
-	config.Wrap(rig.wire.around)
-	// Holding the port on one address keeps it free for the tests on the others.
+	rig.requests = &requestLog{}
+	config.Wrap(rig.requests.record)
+	// Listening on one address reserves the port for the tests, which listen on others.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// scrape returns the series about a namespace as "name{labels} value".
+// scrape returns the series with a namespace label as "name{labels} value".
 func scrape(registry prometheus.Gatherer, namespace string) ([]string, error) {
 	families, err := registry.Gather()
 	var found []string
@@ -36,7 +36,7 @@ func scrape(registry prometheus.Gatherer, namespace string) ([]string, error) {
 	return found, err
 }
 
-func TestMetricsFollowTheRoseyBot(t *testing.T) {
+func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
 	registry := prometheus.NewPedanticRegistry()

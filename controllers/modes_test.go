@@ -31,8 +31,8 @@ func withPostgres(bot *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	return bot
 }
 
-// holdClaim gives a pod the claim, as the Deployment's template would.
-func holdClaim(t *testing.T, bot *v1alpha1.RoseyBot, component manifests.Component) *corev1.Pod {
+// newPodWithClaim creates a pod that mounts the claim.
+func newPodWithClaim(t *testing.T, bot *v1alpha1.RoseyBot, component manifests.Component) *corev1.Pod {
 	t.Helper()
 	labels := manifests.Selector(bot, component)
 	labels[manifests.LabelManagedBy] = manifests.ManagedBy
@@ -62,19 +62,20 @@ func waitGone(t *testing.T, object client.Object, namespace, name string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%T %s is gone", object, name), func(ctx context.Context) error {
 		if _, err := get(ctx, object, namespace, name); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is there: %w", err)
+			return fmt.Errorf("it still exists: %w", err)
 		}
 		return nil
 	})
 }
 
-// Nobody opens the database file while the other component still has it open, also while that one only ends.
-func TestClaimIsHandedOverWhenTheModeChanges(t *testing.T) {
+// No process opens the database file while one of the other component may still have it open, even if that one is
+// shutting down.
+func TestNewModeWaitsForTheClaim(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	rollOut(t, bot)
-	holder := holdClaim(t, bot, manifests.Database)
-	// A finalizer keeps the pod there while it ends, as its grace period would.
+	holder := newPodWithClaim(t, bot, manifests.Database)
+	// The finalizer simulates a pod that is shutting down within its grace period.
 	change(t, holder, func() { holder.Finalizers = []string{"rosey.dev/test"} })
 	change(t, bot, func() { toDirect(bot) })
 	waitGone(t, &appsv1.Deployment{}, bot.Namespace, "movienight-db")
@@ -89,24 +90,24 @@ func TestClaimIsHandedOverWhenTheModeChanges(t *testing.T) {
 	change(t, holder, func() { holder.Finalizers = nil })
 	waitReplicas(t, bot, "movienight-bot", 1)
 
-	// And back.
+	// The mode is changed back.
 	rollOut(t, bot)
-	holder = holdClaim(t, bot, manifests.Bot)
+	holder = newPodWithClaim(t, bot, manifests.Bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	change(t, bot, func() { bot.Spec = newBot(bot.Namespace).Spec })
 	waitReplicas(t, bot, "movienight-db", 0)
 	remove(t, holder)
 	waitReplicas(t, bot, "movienight-db", 1)
 }
 
-// In mode Direct the bot's own words about its store are those about the database.
-func TestDirectBotSpeaksForItsDatabase(t *testing.T) {
+// In mode Direct, the bot's check of its store becomes DatabaseAvailable.
+func TestDirectBotReportsItsDatabase(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	toDirect(bot)
 	create(t, bot)
 	rollOut(t, bot)
-	report := saying(status.BotComponent, status.StoreCheck, status.ReasonStoreFull, "no space left")
+	report := notReady(status.BotComponent, status.StoreCheck, status.ReasonStoreFull, "no space left")
 	pod := newPod(t, bot, manifests.Bot, runningPod(startProcess(t, report).ip, false))
 	waitExpected(t, bot,
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "StoreFull", "no space left"},
@@ -118,7 +119,7 @@ func TestDirectBotSpeaksForItsDatabase(t *testing.T) {
 		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "the bot has opened the database"},
 		expected{v1alpha1.ConditionReady, "True", "Ready", ""},
 	)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	now, err := get(t.Context(), &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -128,8 +129,8 @@ func TestDirectBotSpeaksForItsDatabase(t *testing.T) {
 	}
 }
 
-// The owner's state is that of the database of everyone who shares it, and a change of it is noticed.
-func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
+// DatabaseAvailable of a RoseyBot that shares a database service is that of the owner, and follows its changes.
+func TestSharedDatabaseHasTheStatusOfItsOwner(t *testing.T) {
 	namespace := newNamespace(t)
 	bot := newBot(namespace)
 	bot.Name, bot.Spec.NATS = "guest", nil
@@ -142,7 +143,7 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	)
 	owner := newBot(namespace)
 	owner.Spec.NATS = &v1alpha1.NATS{
-		URL: "tls://theirs:4222", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "login"},
+		URL: "tls://owner:4222", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "login"},
 		TLSSecretRef: &v1alpha1.ObjectRef{Name: "ca"},
 	}
 	create(t, owner)
@@ -152,7 +153,7 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"tls://theirs:4222", "rosey_" + namespace + "_movienight", config.NATSCredentialsDir} {
+	for _, want := range []string{"tls://owner:4222", "rosey_" + namespace + "_movienight", config.NATSCredentialsDir} {
 		if !strings.Contains(configuration.Data[config.BotFile], want) {
 			t.Errorf("no %q in the configuration:\n%s", want, configuration.Data[config.BotFile])
 		}
@@ -165,7 +166,7 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 
 	change(t, owner, func() { owner.Spec.Suspend = new(true) })
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", "SharedOwnerSuspended", "movienight is suspended"})
@@ -178,7 +179,7 @@ func TestSharedDatabaseFollowsItsOwner(t *testing.T) {
 	)
 }
 
-// Several bots: replaced one by one, one disrupted at a time, spread; the leader is the one that they name.
+// Several bots are updated and disrupted one by one and spread over nodes. status.leader is the one that they report.
 func TestHotStandby(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	bot.Spec.Replicas = new(int32(2))
@@ -204,10 +205,10 @@ func TestHotStandby(t *testing.T) {
 	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	waitLeader(t, bot, "movienight-bot-a", "2/2")
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	report.Leader = "movienight-bot-b"
 	chat.report.Store(&report)
-	pass(t, bot)
+	reconcileOnce(t, bot)
 	waitLeader(t, bot, "movienight-bot-b", "2/2")
 
 	if err := scale(t, bot, 1); err != nil {
@@ -234,7 +235,7 @@ func waitLeader(t *testing.T, bot *v1alpha1.RoseyBot, leader, summary string) {
 	})
 }
 
-// scaleDatabase does what the autoscaler does.
+// scaleDatabase acts as the HorizontalPodAutoscaler.
 func scaleDatabase(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	t.Helper()
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "movienight-db", Namespace: bot.Namespace}}
@@ -248,8 +249,8 @@ func scaleDatabase(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	})
 }
 
-// The number of pods never falls back on its way from the spec to the autoscaler, nor back.
-func TestAutoscalerTakesOverAndGivesBack(t *testing.T) {
+// The number of pods never drops when the autoscaler takes it over from the spec, nor when it is removed.
+func TestAutoscalingIsTurnedOnAndOff(t *testing.T) {
 	bot := withPostgres(newBot(newNamespace(t)))
 	bot.Spec.Database.Replicas = new(int32(4))
 	createReady(t, bot)
@@ -258,7 +259,7 @@ func TestAutoscalerTakesOverAndGivesBack(t *testing.T) {
 	change(t, bot, func() {
 		bot.Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 8}
 	})
-	eventually(t, "the number is not ours", func(ctx context.Context) error {
+	eventually(t, "the operator does not own the number of pods", func(ctx context.Context) error {
 		if _, err := get(ctx, &autoscalingv2.HorizontalPodAutoscaler{}, bot.Namespace, "movienight-db"); err != nil {
 			return err
 		}
@@ -272,28 +273,28 @@ func TestAutoscalerTakesOverAndGivesBack(t *testing.T) {
 	scaleDatabase(t, bot, 6)
 	rollOut(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	waitReplicas(t, bot, "movienight-db", 6)
 	scaleDatabase(t, bot, 4)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	change(t, bot, func() { bot.Spec.Database.Autoscaling = nil })
 	waitGone(t, &autoscalingv2.HorizontalPodAutoscaler{}, bot.Namespace, "movienight-db")
 	rollOut(t, bot)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	waitReplicas(t, bot, "movienight-db", 4)
 	now, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-db")
 	if err != nil || !ownsReplicas(now) {
-		t.Errorf("the number of pods is not ours again: %v, %v", now.ManagedFields, err)
+		t.Errorf("the operator does not own the number of pods again: %v, %v", now.ManagedFields, err)
 	}
 	for _, replicas := range seen() {
 		if replicas < 4 {
-			t.Errorf("the number of pods fell to %d", replicas)
+			t.Errorf("the number of pods dropped to %d", replicas)
 		}
 	}
 }
 
-// An autoscaler leaves 0 pods alone, so waking up is not its work.
-func TestAutoscaledDatabaseWakesUp(t *testing.T) {
+// An autoscaler ignores Deployments with 0 replicas, so the operator has to scale them up again.
+func TestAutoscaledDatabaseIsResumed(t *testing.T) {
 	bot := withPostgres(newBot(newNamespace(t)))
 	bot.Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 8}
 	create(t, bot)
@@ -306,7 +307,7 @@ func TestAutoscaledDatabaseWakesUp(t *testing.T) {
 	waitReplicas(t, bot, "movienight-db", 2)
 }
 
-// watchReplicas records every number of pods that a Deployment asks for from now on.
+// watchReplicas records every value of a Deployment's spec.replicas from now on.
 func watchReplicas(t *testing.T, namespace, name string) (seen func() []int32) {
 	t.Helper()
 	watcher, err := client.NewWithWatch(rig.config, client.Options{Scheme: rig.admin.Scheme()})

@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// withPodSettings uses every field that goes into the pods as it is.
+// withPodSettings sets every field that is copied to the pods.
 func withPodSettings(bot *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	bot.Spec.Scheduling = v1alpha1.Scheduling{
 		NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"},
@@ -50,14 +50,14 @@ func withPodSettings(bot *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	return bot
 }
 
-// Settings of the pods are applied once, whatever the API server adds to them, and go when they are dropped.
-func TestPodSettingsComeAndGo(t *testing.T) {
+// Settings of pods are written once, although the API server adds defaults to them, and are removed with the field.
+func TestPodSettingsAreAppliedAndRemoved(t *testing.T) {
 	bot := withPodSettings(newBot(newNamespace(t)))
 	createReady(t, bot)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	_, err := get(t.Context(), &corev1.ServiceAccount{}, bot.Namespace, "movienight-rosey")
 	if !apierrors.IsNotFound(err) {
-		t.Errorf("a ServiceAccount beside the user's own: %v, want none", err)
+		t.Errorf("a ServiceAccount in addition to the specified one: %v, want none", err)
 	}
 	change(t, bot, func() { bot.Spec = newBot(bot.Namespace).Spec })
 	eventually(t, "the settings are gone", func(ctx context.Context) error {
@@ -74,18 +74,18 @@ func TestPodSettingsComeAndGo(t *testing.T) {
 		}
 		return nil
 	})
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	change(t, bot, func() { bot.Spec.ServiceAccountName = "chat" })
-	eventually(t, "our ServiceAccount is gone", func(ctx context.Context) error {
+	eventually(t, "the ServiceAccount is deleted", func(ctx context.Context) error {
 		_, err := get(ctx, &corev1.ServiceAccount{}, bot.Namespace, "movienight-rosey")
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there: %w", err)
+		return fmt.Errorf("it still exists: %w", err)
 	})
 }
 
-// A policy that is switched off goes; one that somebody opened is closed again.
+// A NetworkPolicy that was edited is restored, and one that the spec disables is deleted.
 func TestNetworkPolicyIsRepairedAndPruned(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
@@ -93,7 +93,7 @@ func TestNetworkPolicyIsRepairedAndPruned(t *testing.T) {
 	policy := &networkingv1.NetworkPolicy{}
 	policy.Namespace, policy.Name = bot.Namespace, "movienight-bot"
 	change(t, policy, func() { policy.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}} })
-	eventually(t, "the policy is closed again", func(ctx context.Context) error {
+	eventually(t, "the policy is restored", func(ctx context.Context) error {
 		now, err := get(ctx, &networkingv1.NetworkPolicy{}, bot.Namespace, "movienight-bot")
 		if err == nil && len(now.Spec.Ingress[0].From) != 2 {
 			err = fmt.Errorf("ingress is %v", now.Spec.Ingress)
@@ -137,7 +137,7 @@ func TestPodsAreRestricted(t *testing.T) {
 			pod.ResourceVersion, pod.UID = "", ""
 			pod.Spec.Containers[0].SecurityContext = nil
 			if err := rig.admin.Create(t.Context(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
-				t.Errorf("%s without a security context: %v, want it refused", deployment.Name, err)
+				t.Errorf("%s without a security context: %v, want it to be forbidden", deployment.Name, err)
 			}
 		}
 	}

@@ -15,13 +15,13 @@ import (
 
 var lastAddress atomic.Int32
 
-// newAddress is a loopback address that no other test uses.
+// newAddress returns a loopback address that no other test uses.
 func newAddress() string {
 	number := lastAddress.Add(1)
 	return fmt.Sprintf("127.1.%d.%d", number/250, number%250+1)
 }
 
-// process stands for a pod's process: its status page, on an address of its own at the Prober's port.
+// process is a fake of the process in a pod. It serves a status report on an address of its own.
 type process struct {
 	ip     string
 	report atomic.Pointer[status.Report]
@@ -54,8 +54,8 @@ func serve(t *testing.T, ip string, handler http.HandlerFunc) {
 	t.Cleanup(server.Close)
 }
 
-// saying is the report of a process that is not ready because of one check.
-func saying(component status.Component, name status.CheckName, reason status.Reason, message string) status.Report {
+// notReady returns the report of a process that is not ready because of one check.
+func notReady(component status.Component, name status.CheckName, reason status.Reason, message string) status.Report {
 	checks := []status.Check{{Name: name, Reason: reason, Message: message}}
 	if component == status.BotComponent && name != status.ChannelCheck {
 		joined := status.Check{Name: status.ChannelCheck, OK: true, Reason: status.ReasonJoined}

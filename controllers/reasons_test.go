@@ -12,8 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// reasonsOf are the reasons that processes give, with the check they belong to. A process says them while it is not
-// ready, except those of healthy.
+// reasonsOf are the reasons of each check with which processes are not ready.
 var reasonsOf = map[status.CheckName][]status.Reason{
 	status.ChannelCheck: {
 		status.ReasonServerUnreachable, status.ReasonChannelRefused, status.ReasonChannelPasswordWrong,
@@ -37,13 +36,14 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 	},
 }
 
+// healthy are the reasons with which processes are ready.
 var healthy = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
 	status.ReasonCoreOnly, status.ReasonServiceAnswers, status.ReasonDirect, status.ReasonStoreOpen,
 }
 
-// A reason that is new in the runtime is one that nobody thought of here.
-func TestEveryReasonIsKnown(t *testing.T) {
+// A new reason of package status must be added to the tables of this file, so that it is tested.
+func TestTablesHaveEveryReason(t *testing.T) {
 	known := map[string]bool{}
 	for _, reasons := range reasonsOf {
 		for _, reason := range reasons {
@@ -70,7 +70,7 @@ func TestEveryReasonIsKnown(t *testing.T) {
 			found++
 			text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
 			if err != nil || !known[text] {
-				t.Errorf("%s: %q is in no table of this test: %v", spec.Names[i], text, err)
+				t.Errorf("%s: %q is missing in the tables of this test: %v", spec.Names[i], text, err)
 			}
 		}
 		return true
@@ -80,8 +80,9 @@ func TestEveryReasonIsKnown(t *testing.T) {
 	}
 }
 
-// What a process says becomes the reason of the conditions that it is about, at a real API server.
-func TestEveryReasonReachesTheConditions(t *testing.T) {
+// Each reason that a process reports becomes the reason of the conditions that depend on its check. A real API server
+// accepts all of them.
+func TestEveryReasonBecomesAReasonOfConditions(t *testing.T) {
 	namespace := newNamespace(t)
 	bots := map[status.Component]*v1alpha1.RoseyBot{}
 	processes := map[status.Component]*process{}
@@ -96,14 +97,14 @@ func TestEveryReasonReachesTheConditions(t *testing.T) {
 		create(t, bot)
 		rollOut(t, bot)
 		bots[component] = bot
-		processes[component] = startProcess(t, saying(component, status.StoreCheck, status.ReasonStarting, "starting"))
+		processes[component] = startProcess(t, notReady(component, status.StoreCheck, status.ReasonStarting, "starting"))
 		newPod(t, bot, manifests.Component(component), runningPod(processes[component].ip, false))
 		if component == status.DatabaseComponent {
 			newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 		}
 	}
 	say := func(component status.Component, check status.CheckName, reason status.Reason, conditions ...string) {
-		report := status.Report{Component: component, Reason: reason, Message: "the words of " + string(reason)}
+		report := status.Report{Component: component, Reason: reason, Message: "the message of " + string(reason)}
 		for name := range reasonsOf {
 			one := status.Check{Name: name, OK: true, Reason: status.ReasonReady}
 			if name == check {
@@ -112,9 +113,9 @@ func TestEveryReasonReachesTheConditions(t *testing.T) {
 			report.Checks = append(report.Checks, one)
 		}
 		processes[component].report.Store(&report)
-		pass(t, bots[component])
+		reconcileOnce(t, bots[component])
 		for _, condition := range append(conditions, v1alpha1.ConditionReady) {
-			waitExpected(t, bots[component], expected{condition, "False", string(reason), wordsOf(reason)})
+			waitExpected(t, bots[component], expected{condition, "False", string(reason), messageOf(reason)})
 		}
 	}
 	for check, reasons := range reasonsOf {
@@ -135,10 +136,10 @@ func TestEveryReasonReachesTheConditions(t *testing.T) {
 	}
 }
 
-// wordsOf are a Secret's name where a process can only name a file.
-func wordsOf(reason status.Reason) string {
+// messageOf returns the message of a condition with a reason. It names a Secret if the process can only name a file.
+func messageOf(reason status.Reason) string {
 	if reason == status.ReasonAccountPasswordAbsent {
 		return "Secret rosey-account, key password: absent or empty"
 	}
-	return "the words of " + string(reason)
+	return "the message of " + string(reason)
 }

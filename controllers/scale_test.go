@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// scale does what `kubectl scale` does.
+// scale sets the number of replicas like `kubectl scale`.
 func scale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int) error {
 	t.Helper()
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))
@@ -54,7 +54,7 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
 	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
 	waitReplicas(t, bot, manifests.Name(bot, manifests.Database), 1)
-	wantScale(t, bot, 0)
+	checkScale(t, bot, 0)
 
 	if err := scale(t, bot, 1); err != nil {
 		t.Fatal(err)
@@ -63,10 +63,10 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	wantScale(t, bot, 1)
+	checkScale(t, bot, 1)
 }
 
-// Suspended, nothing runs and nothing is lost: the claim stays, and the scale subresource keeps the wanted number.
+// While a RoseyBot is suspended, it has no pods. The claim and the desired number of replicas are kept.
 func TestSuspendAndResume(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	pod := createReady(t, bot)
@@ -89,9 +89,9 @@ func TestSuspendAndResume(t *testing.T) {
 	}
 	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
 	if kept := getClaim(t, bot); kept.UID != claim.UID || kept.DeletionTimestamp != nil {
-		t.Errorf("the claim is %s, deleted at %v; want %s kept", kept.UID, kept.DeletionTimestamp, claim.UID)
+		t.Errorf("the claim is %s, deleted at %v; want %s, not deleted", kept.UID, kept.DeletionTimestamp, claim.UID)
 	}
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 
 	change(t, bot, func() { bot.Spec.Suspend = nil })
 	for _, name := range names {
@@ -103,8 +103,8 @@ func TestSuspendAndResume(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }
 
-// wantScale checks what an autoscaler sees: the number of bot pods, and a selector of them alone.
-func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
+// checkScale checks the scale subresource: the number of bot pods, and a selector that selects only them.
+func checkScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	t.Helper()
 	seen := &autoscalingv1.Scale{}
 	eventually(t, "the scale subresource is up to date", func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 			return err
 		}
 		if seen.Status.Replicas != replicas || seen.Spec.Replicas != replicas {
-			return fmt.Errorf("it says %d of %d, want %d", seen.Status.Replicas, seen.Spec.Replicas, replicas)
+			return fmt.Errorf("it has %d of %d replicas, want %d", seen.Status.Replicas, seen.Spec.Replicas, replicas)
 		}
 		return nil
 	})
@@ -135,7 +135,7 @@ func wantScale(t *testing.T, bot *v1alpha1.RoseyBot, replicas int32) {
 	}
 }
 
-func TestScaleToTwoAnonymousBotsIsRefused(t *testing.T) {
+func TestScaleToTwoAnonymousBotsIsRejected(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	bot.Spec.Account = nil
 	create(t, bot)

@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-// manifest is a RoseyBot as a user writes it, with a spec in YAML.
+// manifest returns a RoseyBot with a spec in YAML, as a user writes it.
 func manifest(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: map[string]any{
@@ -36,17 +36,17 @@ func manifest(t *testing.T, namespace, name, spec string) *unstructured.Unstruct
 
 const minimal = `{channel: {name: movienight}, nats: {url: "nats://n:4222"}}`
 
-// Lines of a spec.
+// Fields of a spec.
 const (
 	account  = "account: {username: R}"
 	postgres = "database: {postgres: {urlSecretRef: {name: pg}}}"
 	shared   = "database: {sharedFrom: {name: other}}"
 )
 
-// with is the minimal spec with more lines, the last of a key counting.
+// with returns the minimal spec with additional lines, each with a field. They replace fields of the same name.
 func with(lines ...string) string { return without("", lines...) }
 
-// without is with, but for one line of the minimal spec.
+// without returns the minimal spec with additional lines and without one field.
 func without(missing string, lines ...string) string {
 	spec := map[string]string{"channel": "{name: movienight}", "nats": `{url: "nats://n:4222"}`}
 	delete(spec, missing)
@@ -81,7 +81,7 @@ func TestSchemaAccepts(t *testing.T) {
 		"own prefix":      with(`nats: {url: "nats://n", subjectPrefix: rosey}`),
 		"stopped":         with("replicas: 0"),
 		"pod monitor":     with("monitoring: {podMonitor: Never}"),
-		"pod metadata":    with("podMetadata: {labels: {example.com/team: fun}, annotations: {note: any words}}"),
+		"pod metadata":    with("podMetadata: {labels: {example.com/team: fun}, annotations: {note: any text}}"),
 		"no fsGroup":      with("podSecurityContext: {}"),
 		"suspended":       with("suspend: true"),
 		"claim deleted":   with("database: {sqlite: {retainPolicy: Delete}}"),
@@ -103,7 +103,7 @@ func TestSchemaAccepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			object := manifest(t, namespace, "movienight", spec)
 			if err := rig.admin.Create(t.Context(), object, client.DryRunAll); err != nil {
-				t.Errorf("refused: %v", err)
+				t.Errorf("rejected: %v", err)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func TestSamplesAreAccepted(t *testing.T) {
 	}
 }
 
-// many are entries of a map.
+// many returns a map with a number of entries.
 func many(count int) string {
 	var entries []string
 	for i := range count {
@@ -141,7 +141,7 @@ func many(count int) string {
 	return strings.Join(entries, ", ")
 }
 
-func TestSchemaRefusesWithAMessage(t *testing.T) {
+func TestSchemaRejectsWithAMessage(t *testing.T) {
 	namespace := newNamespace(t)
 	oneURL := "expected one URL or several separated by commas"
 	tests := map[string]struct{ spec, want string }{
@@ -180,7 +180,7 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 			without("nats", "mode: Direct", "replicas: 2", account),
 			"replicas: expected 0 or 1 in mode Direct",
 		},
-		"two without a lock": {
+		"two without JetStream": {
 			with("replicas: 2", account, `nats: {url: "nats://n", jetStream: {mode: Never}}`),
 			"replicas: expected 0 or 1 if nats.jetStream.mode is Never, because the leader election",
 		},
@@ -206,46 +206,46 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 			without("nats", "database: {sharedFrom: {name: o}, retention: {chat: 2h}}"),
 			"retention, resources: expected none together with sharedFrom",
 		},
-		"two stores": {
+		"two databases": {
 			with("database: {sqlite: {}, postgres: {urlSecretRef: {name: pg}}}"),
 			"expected at most one of sqlite, postgres and sharedFrom",
 		},
-		"postgres without":   {with("database: {postgres: {}}"), "spec.database.postgres.urlSecretRef: Required value"},
-		"two on a file":      {with("database: {replicas: 2}"), "replicas: more than 1 needs postgres, because only one"},
-		"no service pod":     {with("database: {replicas: 0}"), "should be greater than or equal to 1"},
-		"scaling on a file":  {with("database: {autoscaling: {maxReplicas: 2}}"), "autoscaling: needs postgres"},
-		"fallback to a file": {with("database: {directFallback: true}"), "directFallback: needs postgres"},
-		"scaling upside down": {
+		"postgres without":    {with("database: {postgres: {}}"), "spec.database.postgres.urlSecretRef: Required value"},
+		"several SQLite pods": {with("database: {replicas: 2}"), "replicas: more than 1 needs postgres, because only one"},
+		"no service pod":      {with("database: {replicas: 0}"), "should be greater than or equal to 1"},
+		"autoscaled SQLite":   {with("database: {autoscaling: {maxReplicas: 2}}"), "autoscaling: needs postgres"},
+		"fallback to SQLite":  {with("database: {directFallback: true}"), "directFallback: needs postgres"},
+		"minimum above maximum": {
 			with("database: {postgres: {urlSecretRef: {name: pg}}, autoscaling: {minReplicas: 3, maxReplicas: 2}}"),
 			"minReplicas: expected at most maxReplicas",
 		},
-		"retention words":  {with("database: {retention: {chat: a week}}"), "expected a duration of at least 1h"},
-		"retention short":  {with("database: {retention: {outbound: 59m}}"), "for example 150h, or forever"},
-		"stream mode":      {with(`nats: {url: "nats://n", jetStream: {mode: Maybe}}`), `"Auto", "Always", "Never"`},
-		"stream replicas":  {with(`nats: {url: "nats://n", jetStream: {replicas: 6}}`), "less than or equal to 5"},
-		"stream age":       {with(`nats: {url: "nats://n", jetStream: {maxAge: forever}}`), "expected a duration greater"},
-		"stream bytes":     {with(`nats: {url: "nats://n", jetStream: {maxBytes: 1Ki}}`), "expected a size from 1Mi to 1Ti"},
-		"credentials":      {with(`nats: {url: "nats://n", credentialsSecretRef: {name: ""}}`), "at least 1 chars long"},
-		"tls":              {with(`nats: {url: "nats://n", tlsSecretRef: {name: A}}`), "expected the name of an object"},
-		"image with space": {with(`image: "a b"`), "expected an image reference without spaces"},
-		"pull policy":      {with("imagePullPolicy: Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
-		"pod monitor":      {with("monitoring: {podMonitor: Always}"), `supported values: "Auto", "Never"`},
-		"log level":        {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
-		"size":             {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
-		"size zero":        {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
-		"our label":        {with("podMetadata: {labels: {rosey.dev/roseybot: x}}"), "expected none of the labels"},
-		"our component":    {with("podMetadata: {labels: {app.kubernetes.io/name: x}}"), "expected none of the labels"},
-		"our annotation":   {with("podMetadata: {annotations: {rosey.dev/x: x}}"), "expected none of the annotations"},
-		"label key":        {with(`podMetadata: {labels: {"a b": x}}`), "expected keys of labels or annotations"},
-		"label value":      {with(`podMetadata: {labels: {a: "x y"}}`), "expected a label's value"},
-		"node label":       {with(`scheduling: {nodeSelector: {a/b/c: x}}`), "expected keys of labels"},
-		"priority class":   {with(`scheduling: {priorityClassName: A}`), "expected the name of an object"},
-		"service account":  {with(`serviceAccountName: a/b`), "expected the name of an object"},
-		"update policy":    {with("updatePolicy: Never"), `supported values: "Manual", "Automatic"`},
-		"variable twice":   {with("extraEnv: [{name: A}, {name: A}]"), "Duplicate value"},
-		"31 annotations":   {with("podMetadata: {annotations: {" + many(31) + "}}"), "must have at most 30 items"},
-		"retain policy":    {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
-		"storage class":    {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
+		"retention words":     {with("database: {retention: {chat: a week}}"), "expected a duration of at least 1h"},
+		"retention short":     {with("database: {retention: {outbound: 59m}}"), "for example 150h, or forever"},
+		"stream mode":         {with(`nats: {url: "nats://n", jetStream: {mode: Maybe}}`), `"Auto", "Always", "Never"`},
+		"stream replicas":     {with(`nats: {url: "nats://n", jetStream: {replicas: 6}}`), "less than or equal to 5"},
+		"stream age":          {with(`nats: {url: "nats://n", jetStream: {maxAge: forever}}`), "expected a duration greater"},
+		"stream bytes":        {with(`nats: {url: "nats://n", jetStream: {maxBytes: 1Ki}}`), "expected a size from 1Mi"},
+		"credentials":         {with(`nats: {url: "nats://n", credentialsSecretRef: {name: ""}}`), "at least 1 chars long"},
+		"tls":                 {with(`nats: {url: "nats://n", tlsSecretRef: {name: A}}`), "expected the name of an object"},
+		"image with space":    {with(`image: "a b"`), "expected an image reference without spaces"},
+		"pull policy":         {with("imagePullPolicy: Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
+		"pod monitor":         {with("monitoring: {podMonitor: Always}"), `supported values: "Auto", "Never"`},
+		"log level":           {with("logLevel: loud"), `supported values: "debug", "info", "warn", "error"`},
+		"size":                {with("database: {sqlite: {size: big}}"), "expected a size greater than 0, for example 1Gi"},
+		"size zero":           {with(`database: {sqlite: {size: "0"}}`), "expected a size greater than 0"},
+		"operator label":      {with("podMetadata: {labels: {rosey.dev/roseybot: x}}"), "expected none of the labels"},
+		"operator component":  {with("podMetadata: {labels: {app.kubernetes.io/name: x}}"), "expected none of the labels"},
+		"operator annotation": {with("podMetadata: {annotations: {rosey.dev/x: x}}"), "expected none of the annotations"},
+		"label key":           {with(`podMetadata: {labels: {"a b": x}}`), "expected keys of labels or annotations"},
+		"label value":         {with(`podMetadata: {labels: {a: "x y"}}`), "expected a label's value"},
+		"node label":          {with(`scheduling: {nodeSelector: {a/b/c: x}}`), "expected keys of labels"},
+		"priority class":      {with(`scheduling: {priorityClassName: A}`), "expected the name of an object"},
+		"service account":     {with(`serviceAccountName: a/b`), "expected the name of an object"},
+		"update policy":       {with("updatePolicy: Never"), `supported values: "Manual", "Automatic"`},
+		"variable twice":      {with("extraEnv: [{name: A}, {name: A}]"), "Duplicate value"},
+		"31 annotations":      {with("podMetadata: {annotations: {" + many(31) + "}}"), "must have at most 30 items"},
+		"retain policy":       {with("database: {sqlite: {retainPolicy: Keep}}"), `supported values: "Retain", "Delete"`},
+		"storage class":       {with("database: {sqlite: {storageClassName: Fast}}"), "expected the name of a storage class"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestSchemaRefusesWithAMessage(t *testing.T) {
 	}
 }
 
-func TestSchemaRefusesNames(t *testing.T) {
+func TestSchemaRejectsNames(t *testing.T) {
 	namespace := newNamespace(t)
 	for name, want := range map[string]string{
 		"movie.night":           "metadata.name: expected no dots",
@@ -271,16 +271,16 @@ func TestSchemaRefusesNames(t *testing.T) {
 	}
 }
 
-func TestSchemaRefusesChanges(t *testing.T) {
+func TestSchemaRejectsChanges(t *testing.T) {
 	namespace := newNamespace(t)
 	shrink, class := "database.sqlite.size: a claim cannot shrink", "database.sqlite.storageClassName: cannot change"
 	tests := map[string]struct{ before, after, want string }{
-		"grow":            {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 2Gi}}"), ""},
-		"same by another": {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 1024Mi}}"), ""},
-		"default written": {minimal, with("database: {sqlite: {size: 1Gi}}"), ""},
-		"shrink":          {with("database: {sqlite: {size: 2Gi}}"), with("database: {sqlite: {size: 1Gi}}"), shrink},
-		"shrink default":  {minimal, with("database: {sqlite: {size: 500Mi}}"), shrink},
-		"shrink to none":  {with("database: {sqlite: {size: 2Gi}}"), minimal, shrink},
+		"grow":             {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 2Gi}}"), ""},
+		"another notation": {with("database: {sqlite: {size: 1Gi}}"), with("database: {sqlite: {size: 1024Mi}}"), ""},
+		"explicit default": {minimal, with("database: {sqlite: {size: 1Gi}}"), ""},
+		"shrink":           {with("database: {sqlite: {size: 2Gi}}"), with("database: {sqlite: {size: 1Gi}}"), shrink},
+		"shrink default":   {minimal, with("database: {sqlite: {size: 500Mi}}"), shrink},
+		"shrink to none":   {with("database: {sqlite: {size: 2Gi}}"), minimal, shrink},
 		"class changed": {
 			with("database: {sqlite: {storageClassName: a}}"), with("database: {sqlite: {storageClassName: b}}"), class,
 		},
@@ -342,7 +342,7 @@ func TestSchemaDefaults(t *testing.T) {
 	}
 }
 
-// The limit of client-side apply is 262,144 bytes of JSON; the schema stays below.
+// Client-side apply puts the whole object into an annotation, whose limit is 262,144 bytes.
 func TestSchemaIsSmall(t *testing.T) {
 	if reason := apiservertest.Missing(); reason != "" {
 		t.Skip(reason)

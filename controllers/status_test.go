@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// expected is a condition; its message contains the given text.
+// expected is an expected condition, whose message contains a text.
 type expected struct {
 	kind, status, reason, message string
 }
@@ -72,8 +72,8 @@ func unscheduledPod(message string) corev1.PodStatus {
 	}}}
 }
 
-// What Kubernetes knows of a pod that cannot do its job. The other component is ready.
-func TestPodsAreExplained(t *testing.T) {
+// The status explains from the pod's status why a bot is not ready. The database service is ready.
+func TestConditionsExplainPods(t *testing.T) {
 	tests := map[string]struct {
 		status          corev1.PodStatus
 		reason, message string
@@ -87,7 +87,7 @@ func TestPodsAreExplained(t *testing.T) {
 			"ImagePullFailed", "bot: not found",
 		},
 		"image name": {waitingPod("InvalidImageName", "bad name"), "ImagePullFailed", "bad name"},
-		"refused by the node": {
+		"rejected by the node": {
 			waitingPod("CreateContainerConfigError", "image will run as root"),
 			"ContainerRefused", "the container of the bot cannot start: CreateContainerConfigError: image will run as root",
 		},
@@ -128,7 +128,7 @@ func TestPodsAreExplained(t *testing.T) {
 	}
 }
 
-func TestClaimsAreExplained(t *testing.T) {
+func TestConditionsExplainClaims(t *testing.T) {
 	tests := map[string]struct {
 		phase           corev1.PersistentVolumeClaimPhase
 		pod             corev1.PodStatus
@@ -142,7 +142,7 @@ func TestClaimsAreExplained(t *testing.T) {
 			corev1.ClaimPending, unscheduledPod("pod has unbound immediate PersistentVolumeClaims"),
 			"ClaimPending", "unbound",
 		},
-		"being made": {
+		"being provisioned": {
 			corev1.ClaimPending, corev1.PodStatus{},
 			"ClaimPending", "PersistentVolumeClaim movienight-db is waiting for a volume",
 		},
@@ -174,7 +174,7 @@ func TestClaimsAreExplained(t *testing.T) {
 	}
 }
 
-func TestPodsThatCannotBeMadeAreExplained(t *testing.T) {
+func TestConditionsExplainRejectedPods(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	rollOut(t, bot)
@@ -192,13 +192,13 @@ func TestPodsThatCannotBeMadeAreExplained(t *testing.T) {
 	waitExpected(t, bot, expected{v1alpha1.ConditionBotAvailable, "False", "PodsRefused", "exceeded quota"})
 }
 
-// What only the process knows goes through as it says it.
-func TestProcessesExplainThemselves(t *testing.T) {
+// Reasons that only a process knows are those of its report.
+func TestConditionsHaveTheReasonsOfReports(t *testing.T) {
 	bot := func(name status.CheckName, reason status.Reason, message string) *status.Report {
-		return new(saying(status.BotComponent, name, reason, message))
+		return new(notReady(status.BotComponent, name, reason, message))
 	}
 	database := func(name status.CheckName, reason status.Reason, message string) *status.Report {
-		return new(saying(status.DatabaseComponent, name, reason, message))
+		return new(notReady(status.DatabaseComponent, name, reason, message))
 	}
 	tests := map[string]struct {
 		bot, database *status.Report // nil: ready
@@ -213,7 +213,7 @@ func TestProcessesExplainThemselves(t *testing.T) {
 				{v1alpha1.ConditionDatabaseAvailable, "True", "Available", ""},
 			},
 		},
-		"NATS away": {
+		"NATS unavailable": {
 			bot:      bot(status.NATSCheck, status.ReasonNATSUnreachable, "n:4222: refused"),
 			database: database(status.NATSCheck, status.ReasonNATSUnreachable, "n:4222: refused"),
 			want: []expected{
@@ -223,15 +223,15 @@ func TestProcessesExplainThemselves(t *testing.T) {
 				{v1alpha1.ConditionChannelJoined, "True", "Joined", "channel movienight on https://cytu.be, as Rosey"},
 			},
 		},
-		"store closed": { // the root cause counts, not what follows from it
-			bot:      bot(status.ServiceCheck, status.ReasonServiceAbsent, "nobody answers"),
+		"store closed": { // Ready has the cause and not what follows from it
+			bot:      bot(status.ServiceCheck, status.ReasonServiceAbsent, "no service answers"),
 			database: database(status.StoreCheck, status.ReasonStoreUnavailable, "disk full"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "StoreUnavailable", "disk full"},
-				{v1alpha1.ConditionBotAvailable, "False", "ServiceAbsent", "nobody answers"},
+				{v1alpha1.ConditionBotAvailable, "False", "ServiceAbsent", "no service answers"},
 			},
 		},
-		"account password absent": { // the process knows a file, the user a Secret
+		"account password absent": { // the process knows the file, the operator the Secret
 			bot: bot(status.ChannelCheck, status.ReasonAccountPasswordAbsent, "file absent"),
 			want: []expected{
 				{v1alpha1.ConditionReady, "False", "AccountPasswordAbsent", "Secret rosey-account, key password: absent"},
@@ -258,7 +258,7 @@ func TestProcessesExplainThemselves(t *testing.T) {
 	}
 }
 
-func TestSilentProcessIsUnknownAndNeverFalse(t *testing.T) {
+func TestProcessWithoutReportMakesConditionsUnknown(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	rollOut(t, bot)
@@ -271,16 +271,16 @@ func TestSilentProcessIsUnknownAndNeverFalse(t *testing.T) {
 	)
 }
 
-// What the process says changes while the pod stays unready: the status follows, and asks no more once all is well.
-func TestStatusFollowsTheProcess(t *testing.T) {
+// The status follows the report of a process while its pod is not ready. A ready pod is not asked.
+func TestStatusFollowsReports(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	chat := startProcess(t, saying(status.BotComponent, status.ChannelCheck, status.ReasonStarting, "connecting"))
+	chat := startProcess(t, notReady(status.BotComponent, status.ChannelCheck, status.ReasonStarting, "connecting"))
 	pod := newPod(t, bot, manifests.Bot, runningPod(chat.ip, false))
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", "Starting", "connecting"})
-	kicked := saying(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked by mod")
+	kicked := notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked by mod")
 	chat.report.Store(&kicked)
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", "Kicked", "kicked by mod"})
 	setPodStatus(t, pod, runningPod(chat.ip, true))
@@ -288,16 +288,16 @@ func TestStatusFollowsTheProcess(t *testing.T) {
 		expected{v1alpha1.ConditionReady, "True", "Ready", "channel movienight on https://cytu.be, as Rosey"},
 		expected{v1alpha1.ConditionChannelJoined, "True", "Joined", "channel movienight"},
 	)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 	asked := chat.asked.Load()
-	pass(t, bot)
+	reconcileOnce(t, bot)
 	if now := chat.asked.Load(); now != asked {
 		t.Errorf("a ready process was asked %d times", now-asked)
 	}
 }
 
-// Every condition is about the newest spec, and the counts are always there.
-func TestStatusIsCompleteFromTheFirstPassOn(t *testing.T) {
+// From the first reconcile on, the status has all counts and all conditions, for the latest generation.
+func TestStatusIsCompleteFromTheFirstReconcileOn(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	waitExpected(t, bot,
@@ -321,7 +321,7 @@ func TestStatusIsCompleteFromTheFirstPassOn(t *testing.T) {
 	}
 }
 
-func TestTransitionsMakeEvents(t *testing.T) {
+func TestTransitionsEmitEvents(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
 	eventually(t, "the event of becoming ready", func(ctx context.Context) error {

@@ -18,10 +18,10 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// upgradeNamespace is left alone by the operator of the other tests.
+// upgradeNamespace is not watched by the operator of the other tests.
 const upgradeNamespace = "upgrade"
 
-// runOperator runs an operator of its own in upgradeNamespace until it is stopped.
+// runOperator runs an operator for upgradeNamespace until stop is called.
 func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
 	t.Helper()
 	manager, err := ctrl.NewManager(rig.config, ctrl.Options{
@@ -49,8 +49,8 @@ func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
 	}
 }
 
-// newer is an operator whose pods differ in image, environment and configuration.
-func newer(operator *Reconciler) {
+// makeNewer changes an operator into one that builds pods with another image, environment and configuration.
+func makeNewer(operator *Reconciler) {
 	operator.Params.Image = "rosey.example/rosey:next"
 	operator.Build = func(
 		bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
@@ -71,18 +71,18 @@ func newer(operator *Reconciler) {
 	}
 }
 
-// runs is what the pods of an upgraded RoseyBot run from.
-type runs struct {
+// podInputs is what the pods of a RoseyBot are started from.
+type podInputs struct {
 	Templates map[string]corev1.PodTemplateSpec
 	Config    map[string]string
 }
 
-func whatRuns(ctx context.Context, bot *v1alpha1.RoseyBot) (runs, error) {
-	found := runs{Templates: map[string]corev1.PodTemplateSpec{}}
+func readPodInputs(ctx context.Context, bot *v1alpha1.RoseyBot) (podInputs, error) {
+	found := podInputs{Templates: map[string]corev1.PodTemplateSpec{}}
 	for _, name := range []string{"-bot", "-db"} {
 		deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, bot.Name+name)
 		if err != nil {
-			return runs{}, err
+			return podInputs{}, err
 		}
 		found.Templates[name] = deployment.Spec.Template
 	}
@@ -91,10 +91,10 @@ func whatRuns(ctx context.Context, bot *v1alpha1.RoseyBot) (runs, error) {
 	return found, err
 }
 
-func waitNext(t *testing.T, bot *v1alpha1.RoseyBot) {
+func waitUpdated(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	eventually(t, bot.Name+" runs what the newer operator wants", func(ctx context.Context) error {
-		now, err := whatRuns(ctx, bot)
+	eventually(t, bot.Name+" runs what the newer operator builds", func(ctx context.Context) error {
+		now, err := readPodInputs(ctx, bot)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func waitNext(t *testing.T, bot *v1alpha1.RoseyBot) {
 	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
 }
 
-func TestNewerOperatorRestartsNothingUnderManual(t *testing.T) {
+func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	if rig.missing != "" {
 		t.Skip(rig.missing)
 	}
@@ -123,12 +123,12 @@ func TestNewerOperatorRestartsNothingUnderManual(t *testing.T) {
 	createReady(t, manual)
 	createReady(t, automatic)
 	stop()
-	before, err := whatRuns(t.Context(), manual)
+	before, err := readPodInputs(t.Context(), manual)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	stop = runOperator(t, newer)
+	stop = runOperator(t, makeNewer)
 	waiting := waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
 		v1alpha1.ReasonOperatorChanged)
 	want := "this version of the operator builds different pods, which it rolls out when the spec changes or with " +
@@ -139,29 +139,29 @@ func TestNewerOperatorRestartsNothingUnderManual(t *testing.T) {
 	if waiting.Message != want {
 		t.Errorf("message is %q, want %q", waiting.Message, want)
 	}
-	waitNext(t, automatic)
-	waitLabel(t, "movienight-bot", "next") // what restarts nothing is applied
-	// Held templates do not keep the rest of a Deployment from being repaired.
+	waitUpdated(t, automatic)
+	waitLabel(t, "movienight-bot", "next") // changes that restart no pod are applied
+	// The rest of a Deployment is repaired although its template is pinned.
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", Namespace: upgradeNamespace}}
 	change(t, deployment, func() { deployment.Spec.Replicas = new(int32(3)) })
 	waitReplicas(t, manual, "movienight-bot", 1)
 	rollOut(t, manual)
 	waitCondition(t, manual, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	after, err := whatRuns(t.Context(), manual)
+	after, err := readPodInputs(t.Context(), manual)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("what runs (-before +after the upgrade):\n%s", diff)
+		t.Errorf("templates and configuration (-before +after the upgrade):\n%s", diff)
 	}
 	stop()
 
-	// A restart of the newer operator changes nothing either; a change of the spec takes everything up.
-	stop = runOperator(t, newer)
+	// A restart of the newer operator changes nothing either. A change of the spec rolls out the update.
+	stop = runOperator(t, makeNewer)
 	defer func() { stop() }()
 	waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	change(t, manual, func() { manual.Spec.LogLevel = "debug" })
-	waitNext(t, manual)
+	waitUpdated(t, manual)
 }
 
 func waitLabel(t *testing.T, service, label string) {

@@ -25,15 +25,15 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-func TestCreationCostsOneRequestPerObjectAndStatus(t *testing.T) {
+func TestCreationSendsOneRequestPerObjectAndStatus(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
-	waitKnown(t, bot)
-	waitQuiet(t, bot)
+	waitStatusCached(t, bot)
+	waitReconciled(t, bot)
 	created := map[string]int{}
 	statuses := 0
-	for _, one := range rig.wire.in(t, bot.Namespace) {
+	for _, one := range rig.requests.of(t, bot.Namespace) {
 		resource := one.path[strings.LastIndex(one.path, "/")+1:]
 		switch {
 		case one.method == http.MethodPost && one.status == http.StatusCreated:
@@ -59,9 +59,9 @@ func TestCreationCostsOneRequestPerObjectAndStatus(t *testing.T) {
 	}
 }
 
-func TestPassesWithoutAChangeSendNothing(t *testing.T) {
+func TestReconcilesWithoutAChangeSendNothing(t *testing.T) {
 	bot := newBot(newNamespace(t))
-	// Quantities that the API server writes in another way than the user.
+	// The API server writes these quantities in another notation.
 	quantity := resource.MustParse("1024Mi")
 	bot.Spec.Database = &v1alpha1.Database{
 		SQLite: &v1alpha1.SQLite{Size: &quantity},
@@ -72,13 +72,13 @@ func TestPassesWithoutAChangeSendNothing(t *testing.T) {
 	}
 	bot.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
 	createReady(t, bot)
-	waitQuiet(t, bot)
-	before, calls := versions(t, bot), len(rig.wire.in(t, bot.Namespace))
+	waitReconciled(t, bot)
+	before, calls := versions(t, bot), len(rig.requests.of(t, bot.Namespace))
 	for range 5 {
-		pass(t, bot)
+		reconcileOnce(t, bot)
 	}
-	if sent := rig.wire.in(t, bot.Namespace)[calls:]; len(sent) > 0 {
-		t.Errorf("five passes sent %v", sent)
+	if sent := rig.requests.of(t, bot.Namespace)[calls:]; len(sent) > 0 {
+		t.Errorf("five reconciles sent %v", sent)
 	}
 	if diff := cmp.Diff(before, versions(t, bot)); diff != "" {
 		t.Errorf("resource versions (-before +after):\n%s", diff)
@@ -111,12 +111,12 @@ func TestManualEditsAreRepaired(t *testing.T) {
 			return errors.New("there is no readiness probe")
 		}
 		if now.Labels["team"] != "fun" {
-			t.Fatal("somebody else's label is gone")
+			t.Fatal("the label of another client is gone")
 		}
 		return nil
 	})
 	rollOut(t, bot)
-	waitQuiet(t, bot)
+	waitReconciled(t, bot)
 
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "movienight-db", Namespace: bot.Namespace}}
 	if err := rig.admin.Delete(t.Context(), service); err != nil {
@@ -128,7 +128,7 @@ func TestManualEditsAreRepaired(t *testing.T) {
 	})
 }
 
-// A label of ours that is taken away hides an object from the cache; it is found and repaired all the same.
+// Without the operator's label, the cache does not contain the object. It is found and repaired nevertheless.
 func TestRemovedLabelIsRepaired(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
@@ -143,7 +143,7 @@ func TestRemovedLabelIsRepaired(t *testing.T) {
 	})
 }
 
-// What the POST wrote belongs to another kind of field owner than what an apply writes; a dropped field must go.
+// A field that is no longer desired is removed, although a POST and not an apply wrote it.
 func TestDroppedFieldsAreRemoved(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	bot.Spec.Resources.Limits = corev1.ResourceList{
@@ -182,7 +182,7 @@ func TestDroppedFieldsAreRemoved(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoLongerNeededIsPruned(t *testing.T) {
+func TestObjectsNoLongerDesiredAreDeleted(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
@@ -204,15 +204,15 @@ func TestWhatIsNoLongerNeededIsPruned(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there: %w", err)
+		return fmt.Errorf("it still exists: %w", err)
 	})
 	if _, err := get(t.Context(), &corev1.Service{}, bot.Namespace, "not-owned"); err != nil {
-		t.Errorf("an object without our owner reference was deleted: %v", err)
+		t.Errorf("an object without the owner reference was deleted: %v", err)
 	}
 }
 
-// pass runs one pass beside the controller's own.
-func pass(t *testing.T, bot *v1alpha1.RoseyBot) {
+// reconcileOnce runs a reconcile in addition to those of the controller.
+func reconcileOnce(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
 	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(bot)}
 	if _, err := rig.operator.Reconcile(t.Context(), request); err != nil {
@@ -220,16 +220,16 @@ func pass(t *testing.T, bot *v1alpha1.RoseyBot) {
 	}
 }
 
-// waitKnown waits until the operator knows of the status that it has written: a pass of the test is beside its own, and
-// would write the same once more.
-func waitKnown(t *testing.T, bot *v1alpha1.RoseyBot) {
+// waitStatusCached waits until the operator's cache contains the status that it has written. Before that, a reconcile
+// of the test would write the status again.
+func waitStatusCached(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	eventually(t, "a status that the operator knows of", func(ctx context.Context) error {
+	eventually(t, "the status in the operator's cache", func(ctx context.Context) error {
 		known := &v1alpha1.RoseyBot{}
 		if err := rig.operator.Client.Get(ctx, client.ObjectKeyFromObject(bot), known); err != nil {
 			return err
 		}
-		answered := slices.ContainsFunc(rig.wire.in(t, bot.Namespace), func(one call) bool {
+		answered := slices.ContainsFunc(rig.requests.of(t, bot.Namespace), func(one call) bool {
 			return strings.HasSuffix(one.path, "/status")
 		})
 		if len(known.Status.Conditions) == 0 || !answered {
@@ -239,20 +239,20 @@ func waitKnown(t *testing.T, bot *v1alpha1.RoseyBot) {
 	})
 }
 
-// waitQuiet waits until the cache has caught up, so that a pass has nothing to do.
-func waitQuiet(t *testing.T, bot *v1alpha1.RoseyBot) {
+// waitReconciled waits until the cache is up to date and a reconcile has nothing to do.
+func waitReconciled(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	eventually(t, "a pass that sends nothing", func(context.Context) error {
-		before := len(rig.wire.in(t, bot.Namespace))
-		pass(t, bot)
-		if sent := rig.wire.in(t, bot.Namespace)[before:]; len(sent) > 0 {
+	eventually(t, "a reconcile that sends nothing", func(context.Context) error {
+		before := len(rig.requests.of(t, bot.Namespace))
+		reconcileOnce(t, bot)
+		if sent := rig.requests.of(t, bot.Namespace)[before:]; len(sent) > 0 {
 			return fmt.Errorf("it sent %v", sent)
 		}
 		return nil
 	})
 }
 
-// versions are the resource versions of all that belongs to a RoseyBot.
+// versions returns the resource versions of all objects of a RoseyBot.
 func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -270,7 +270,7 @@ func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	return found
 }
 
-// byKey are the objects of a list, but for pods.
+// byKey returns the objects of a list, except pods.
 func byKey(t *testing.T, list client.ObjectList) map[manifests.Key]client.Object {
 	t.Helper()
 	found := newObserved()

@@ -27,7 +27,7 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-func TestWrongArgumentsAreNamedInOneLine(t *testing.T) {
+func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 	t.Setenv(imageVariable, "")
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "absent"))
 	image := "--runtime-image=rosey:v1"
@@ -49,7 +49,7 @@ func TestWrongArgumentsAreNamedInOneLine(t *testing.T) {
 				t.Errorf("error is %v, want one line with %q", err, test.want)
 			}
 			if output.Len() > 0 {
-				t.Errorf("there is more output: %s", output.String())
+				t.Errorf("unexpected output: %s", output.String())
 			}
 		})
 	}
@@ -71,9 +71,9 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
-// The whole program as the chart's ServiceAccount: it serves health and metrics, looks after the namespaces it was
-// given and no others, and gives its Lease back at the end.
-func TestRunLeadsWorksAndReleases(t *testing.T) {
+// With the permissions of the chart's ServiceAccount, the program serves health checks and metrics, watches only the
+// given namespaces, and releases its Lease when it ends.
+func TestRun(t *testing.T) {
 	if reason := apiservertest.Missing(); reason != "" {
 		t.Skip(reason)
 	}
@@ -99,7 +99,7 @@ func TestRunLeadsWorksAndReleases(t *testing.T) {
 		}, io.Discard, io.Discard)
 	}()
 	for _, page := range []string{health + "/healthz", health + "/readyz", metrics + "/metrics"} {
-		eventually(t, page, func(ctx context.Context) error { return answers(ctx, "http://"+page) })
+		eventually(t, page, func(ctx context.Context) error { return responds(ctx, "http://"+page) })
 	}
 	eventually(t, "the bot's configuration", func(ctx context.Context) error {
 		key := client.ObjectKey{Namespace: "watched", Name: "movienight-config"}
@@ -109,18 +109,18 @@ func TestRunLeadsWorksAndReleases(t *testing.T) {
 		return serves(ctx, "http://"+metrics+"/metrics", `roseybot_info{channel="movienight",name="movienight"`)
 	})
 	if holder := leader(t, admin); holder == "" {
-		t.Error("nobody holds the Lease")
+		t.Error("the Lease has no holder")
 	}
 	stop()
 	if err := <-ended; err != nil {
-		t.Errorf("the end: %v", err)
+		t.Errorf("run returned: %v", err)
 	}
 	if holder := leader(t, admin); holder != "" {
 		t.Errorf("%s still holds the Lease", holder)
 	}
 	key := client.ObjectKey{Namespace: "other", Name: "movienight-config"}
 	if err := admin.Get(t.Context(), key, &corev1.ConfigMap{}); !apierrors.IsNotFound(err) {
-		t.Errorf("in a namespace that is not watched: %v, want nothing", err)
+		t.Errorf("ConfigMap in a namespace that is not watched: %v, want none", err)
 	}
 }
 
@@ -178,9 +178,9 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func answers(ctx context.Context, url string) error { return serves(ctx, url, "") }
+func responds(ctx context.Context, url string) error { return serves(ctx, url, "") }
 
-// serves says whether a page is there and has a text.
+// serves returns an error unless a page contains a text.
 func serves(ctx context.Context, url, want string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

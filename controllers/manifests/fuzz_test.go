@@ -18,8 +18,8 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// legal makes a text one that starts and ends with a letter or digit, of the length that a RoseyBot may have.
-func legal(text, letters string, longest int) string {
+// sanitize returns a text that starts and ends with a letter or digit and has a valid length.
+func sanitize(text, letters string, longest int) string {
 	made := []byte{letters[0]}
 	for _, letter := range []byte(text) {
 		made = append(made, letters[int(letter)%len(letters)])
@@ -32,8 +32,8 @@ const (
 	any64 = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 )
 
-// anyBot turns bytes into a RoseyBot that the CRD accepts as far as names, lengths and numbers go.
-func anyBot(data []byte) *v1alpha1.RoseyBot {
+// randomBot makes a RoseyBot from random bytes. The CRD accepts its names, lengths and numbers.
+func randomBot(data []byte) *v1alpha1.RoseyBot {
 	bot := &v1alpha1.RoseyBot{}
 	text := func(fill randfill.Continue) string { return fill.String(60) }
 	randfill.NewFromGoFuzz(data).NilChance(0.3).NumElements(0, 3).MaxDepth(12).Funcs(
@@ -41,21 +41,21 @@ func anyBot(data []byte) *v1alpha1.RoseyBot {
 			*value = *resource.NewQuantity(fill.Int63n(1<<40)+1, resource.BinarySI)
 		},
 		func(value *intstr.IntOrString, fill randfill.Continue) { *value = intstr.FromInt32(fill.Int31()) },
-		func(value *string, fill randfill.Continue) { *value = legal(text(fill), lower, 40) },
+		func(value *string, fill randfill.Continue) { *value = sanitize(text(fill), lower, 40) },
 		func(value *v1alpha1.LabelValue, fill randfill.Continue) {
-			*value = v1alpha1.LabelValue(legal(text(fill), any64, 63))
+			*value = v1alpha1.LabelValue(sanitize(text(fill), any64, 63))
 		},
 		func(value *v1alpha1.Channel, fill randfill.Continue) {
 			fill.FillNoCustom(value)
-			value.Server, value.Name = "https://"+legal(text(fill), lower, 60), legal(text(fill), any64, 30)
+			value.Server, value.Name = "https://"+sanitize(text(fill), lower, 60), sanitize(text(fill), any64, 30)
 		},
 		func(value *v1alpha1.Account, fill randfill.Continue) {
 			fill.FillNoCustom(value)
-			value.Username = legal(text(fill), any64, 20)
+			value.Username = sanitize(text(fill), any64, 20)
 		},
 		func(value *v1alpha1.NATS, fill randfill.Continue) {
 			fill.FillNoCustom(value)
-			value.URL, value.SubjectPrefix = "nats://"+legal(text(fill), lower, 60), legal(text(fill), any64, 64)
+			value.URL, value.SubjectPrefix = "nats://"+sanitize(text(fill), lower, 60), sanitize(text(fill), any64, 64)
 		},
 		func(value *v1alpha1.JetStream, fill randfill.Continue) {
 			*value = v1alpha1.JetStream{
@@ -75,14 +75,14 @@ func anyBot(data []byte) *v1alpha1.RoseyBot {
 			fillModes(value, fill)
 		},
 		func(value *v1alpha1.RoseyBot, fill randfill.Continue) {
-			value.Name, value.Namespace = legal(text(fill), lower, 50), legal(text(fill), lower, 63)
+			value.Name, value.Namespace = sanitize(text(fill), lower, 50), sanitize(text(fill), lower, 63)
 			fill.Fill(&value.Spec)
 		},
 	).Fill(bot)
 	return bot
 }
 
-// fillModes makes the parts of a spec fit together as the CRD's rules want it.
+// fillModes makes the parts of a spec consistent, as the rules of the CRD require.
 func fillModes(spec *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 	database := ptr.Deref(spec.Database, v1alpha1.Database{})
 	postgres := &v1alpha1.Postgres{}
@@ -117,8 +117,8 @@ func fillModes(spec *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 	}
 }
 
-// FuzzBuild: any RoseyBot makes objects without a panic, twice the same, with names and labels that Kubernetes takes
-// and configuration that the processes take.
+// For any RoseyBot, Build does not panic, returns the same objects twice, and returns valid names, labels and
+// configuration.
 func FuzzBuild(f *testing.F) {
 	for seed := range 300 {
 		data := make([]byte, 0, 2000)
@@ -128,8 +128,8 @@ func FuzzBuild(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		bot := anyBot(data)
-		owner := anyBot(slices.Concat([]byte("owner"), data))
+		bot := randomBot(data)
+		owner := randomBot(slices.Concat([]byte("owner"), data))
 		owner.Spec.Mode, owner.Spec.Database = v1alpha1.ModeNATS, nil
 		owner.Spec.NATS = &v1alpha1.NATS{URL: "nats://owner", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}}
 		observed := manifests.Observed{Owner: owner}
@@ -160,7 +160,7 @@ func checkLabels(t *testing.T, labels map[string]string) {
 		}
 	}
 	if labels[manifests.LabelManagedBy] != manifests.ManagedBy {
-		t.Errorf("labels %v hide the object from the operator", labels)
+		t.Errorf("with labels %v, the cache does not contain the object", labels)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
+func TestBuildMatchesGoldenFiles(t *testing.T) {
 	inputs, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
 			}
 			want, err := os.ReadFile(golden)
 			if err != nil {
-				t.Fatalf("%v; `go test -update` makes it", err)
+				t.Fatalf("%v; `go test -update` writes it", err)
 			}
 			if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
 				t.Errorf("objects (-golden +built):\n%s", diff)
@@ -61,7 +61,7 @@ func TestBuildIsAsInTheGoldenFiles(t *testing.T) {
 	}
 }
 
-func TestBuildIsDeterministicAndChangesNothing(t *testing.T) {
+func TestBuildIsPure(t *testing.T) {
 	bot := readBot(t, "testdata/full.yaml")
 	before := bot.DeepCopy()
 	first := render(t, build(t, bot))
@@ -75,7 +75,7 @@ func TestBuildIsDeterministicAndChangesNothing(t *testing.T) {
 	}
 }
 
-// What the operator writes is what the processes read: each file passes the runtime's own check.
+// The processes accept the configuration: each file passes the validation of package config.
 func TestConfigurationIsAccepted(t *testing.T) {
 	goldens, err := filepath.Glob("testdata/*.golden.yaml")
 	if err != nil {
@@ -111,8 +111,8 @@ func checkFiles(t *testing.T, files map[string]string) {
 	}
 }
 
-// base.yaml says again what the runtime serves, and where.
-func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
+// The ports, paths and variables in base.yaml are those of the processes.
+func TestBaseMatchesTheProcesses(t *testing.T) {
 	set := build(t, readBot(t, "testdata/minimal.yaml"))
 	container := botDeployment(set).Spec.Template.Spec.Containers[0]
 	got := []any{
@@ -130,7 +130,7 @@ func TestBaseIsWhatTheRuntimeServes(t *testing.T) {
 }
 
 // A setting restarts the component that reads it and not the other one.
-func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
+func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 	tests := map[string]struct {
 		change        func(*v1alpha1.RoseyBotSpec)
 		bot, database bool
@@ -170,8 +170,8 @@ func TestChangeRestartsOnlyWhoReadsIt(t *testing.T) {
 	}
 }
 
-// What cannot change about a claim stays as it is.
-func TestClaimFollowsTheLiveOne(t *testing.T) {
+// Immutable fields of a claim are those of the live one.
+func TestClaimKeepsImmutableFields(t *testing.T) {
 	bot := readBot(t, "testdata/full.yaml") // asks for 2Gi of class fast
 	desired := claimOf(build(t, bot))
 	tests := map[string]struct{ live, liveClass, want, wantClass string }{
@@ -199,23 +199,23 @@ func TestClaimFollowsTheLiveOne(t *testing.T) {
 	}
 }
 
-// What the operator sets on pods counts, also against a RoseyBot that never passed the CRD's rules.
-func TestPodMetadataNeverReplacesOurs(t *testing.T) {
+// The operator's labels and annotations take precedence, even for a RoseyBot that the CRD would reject.
+func TestPodMetadataDoesNotOverrideTheOperators(t *testing.T) {
 	bot := readBot(t, "testdata/full.yaml")
 	bot.Spec.PodMetadata = v1alpha1.PodMetadata{
-		Labels:      map[string]v1alpha1.LabelValue{manifests.LabelRoseyBot: "theirs", "team": "fun"},
-		Annotations: map[string]v1alpha1.AnnotationValue{"rosey.dev/config-hash": "theirs"},
+		Labels:      map[string]v1alpha1.LabelValue{manifests.LabelRoseyBot: "other", "team": "fun"},
+		Annotations: map[string]v1alpha1.AnnotationValue{"rosey.dev/config-hash": "other"},
 	}
 	template := botDeployment(build(t, bot)).Spec.Template
 	if template.Labels[manifests.LabelRoseyBot] != bot.Name || template.Labels["team"] != "fun" {
 		t.Errorf("labels are %v", template.Labels)
 	}
-	if template.Annotations["rosey.dev/config-hash"] == "theirs" {
-		t.Error("the annotation is theirs")
+	if template.Annotations["rosey.dev/config-hash"] == "other" {
+		t.Error("the annotation is overridden")
 	}
 }
 
-func TestPodSecurityContextIsFilledIn(t *testing.T) {
+func TestPodSecurityContextDefaults(t *testing.T) {
 	bot := readBot(t, "testdata/minimal.yaml")
 	group := func() *int64 { return databaseDeployment(build(t, bot)).Spec.Template.Spec.SecurityContext.FSGroup }
 	if group() == nil {

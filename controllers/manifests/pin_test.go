@@ -12,7 +12,7 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// observe returns a set as if it had been written to the cluster.
+// observe returns the state of a cluster in which a set has been written.
 func observe(set []manifests.Desired) manifests.Observed {
 	observed := manifests.Observed{Objects: map[manifests.Key]client.Object{}}
 	for _, desired := range set {
@@ -21,7 +21,7 @@ func observe(set []manifests.Desired) manifests.Observed {
 	return observed
 }
 
-// A newer operator keeps what an older one built from the same spec, all of it or nothing.
+// A newer operator pins what an older one built from the same spec, all of it or nothing.
 func TestPin(t *testing.T) {
 	newer := manifests.Params{Image: "rosey.example/rosey:newer"}
 	tests := map[string]struct {
@@ -74,7 +74,7 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// A live template that somebody edited is repaired, unless it is pinned.
+// A live template that was edited is repaired.
 func TestPinRepairsEditedTemplates(t *testing.T) {
 	bot := readBot(t, "testdata/minimal.yaml")
 	old, _ := manifests.Pin(bot, build(t, bot), manifests.Observed{})
@@ -86,16 +86,17 @@ func TestPinRepairsEditedTemplates(t *testing.T) {
 	}
 }
 
-// The pods of a component wait for those of the other one that mount the claim; an autoscaler is left alone.
-func TestReplicasFollowWhatIsObserved(t *testing.T) {
+// A component has no replicas while a pod of the other one mounts the claim. With an autoscaler, the replicas are not
+// set.
+func TestReplicasDependOnObservedState(t *testing.T) {
 	bot := readBot(t, "testdata/direct.yaml")
 	observed := manifests.Observed{ClaimHolders: map[manifests.Component]string{manifests.Database: "db-1"}}
 	if got := botDeployment(buildObserving(t, bot, observed)).Spec.Replicas; ptr.Deref(got, -1) != 0 {
-		t.Errorf("replicas beside the database pod are %v, want 0", got)
+		t.Errorf("replicas while a database pod mounts the claim are %v, want 0", got)
 	}
 	observed.ClaimHolders = map[manifests.Component]string{manifests.Bot: "bot-1"}
 	if got := botDeployment(buildObserving(t, bot, observed)).Spec.Replicas; ptr.Deref(got, -1) != 1 {
-		t.Errorf("replicas beside its own pod are %v, want 1", got)
+		t.Errorf("replicas while its own pod mounts the claim are %v, want 1", got)
 	}
 
 	bot = readBot(t, "testdata/autoscaling.yaml")

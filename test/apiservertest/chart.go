@@ -17,13 +17,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// What the chart is installed as: the release's name is also that of the ServiceAccount.
+// The release as which the chart is installed. Its name is also the name of the ServiceAccount.
 const (
 	Release   = "rosey-operator"
 	Namespace = "rosey-system"
 )
 
-// RenderChart returns the objects that Helm would install. Arguments are those of `helm template`.
+// RenderChart returns the objects that Helm would install. The arguments are additional arguments of `helm template`.
 func RenderChart(ctx context.Context, arguments ...string) ([]client.Object, error) {
 	chart, err := chartDirectory()
 	if err != nil {
@@ -42,7 +42,8 @@ func RenderChart(ctx context.Context, arguments ...string) ([]client.Object, err
 	return decodeAll(&output)
 }
 
-// readAll lets `go test` know what a result depends on: what only Helm reads would not make a cached one old.
+// readAll reads all files, so that `go test` does not use a cached result after one of them has changed: it does not
+// know which files Helm reads.
 func readAll(directory string) error {
 	err := filepath.WalkDir(directory, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -67,7 +68,7 @@ func decodeAll(documents io.Reader) ([]client.Object, error) {
 			return objects, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the rendered chart: %w", err)
+			return nil, fmt.Errorf("decoding the rendered chart: %w", err)
 		}
 		if len(object.Object) > 0 {
 			objects = append(objects, object)
@@ -75,22 +76,22 @@ func decodeAll(documents io.Reader) ([]client.Object, error) {
 	}
 }
 
-// chartDirectory looks upwards from the test's folder.
+// chartDirectory returns the directory of the chart, which it looks for in the parents of the working directory.
 func chartDirectory() (string, error) {
-	folder, err := os.Getwd()
+	directory, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("looking for the chart: %w", err)
+		return "", fmt.Errorf("finding the chart: %w", err)
 	}
 	for {
-		chart := filepath.Join(folder, "charts", "rosey-operator")
+		chart := filepath.Join(directory, "charts", "rosey-operator")
 		if _, err := os.Stat(chart); err == nil {
 			return chart, nil
 		}
-		parent := filepath.Dir(folder)
-		if parent == folder {
-			return "", errors.New("looking for the chart: no charts/rosey-operator above the test")
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			return "", errors.New("finding the chart: no parent of the working directory contains charts/rosey-operator")
 		}
-		folder = parent
+		directory = parent
 	}
 }
 

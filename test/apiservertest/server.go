@@ -1,4 +1,6 @@
-// Package apiservertest starts a real etcd and kube-apiserver with the operator's chart installed, for tests.
+// Package apiservertest runs a kube-apiserver and etcd with the operator's chart installed, for tests. Their binaries
+// are in the directory that $KUBEBUILDER_ASSETS names. There is no kubelet, scheduler or controller manager: tests
+// write what those would write.
 package apiservertest
 
 import (
@@ -17,34 +19,34 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// AssetsVariable names the folder with etcd, kube-apiserver and helm.
+// AssetsVariable is the environment variable with the directory of etcd, kube-apiserver, kubectl and helm.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
 
-// Missing says why there can be no API server, or nothing.
+// Missing returns the reason why no API server can be started, or "".
 func Missing() string {
 	if os.Getenv(AssetsVariable) == "" {
-		return AssetsVariable + " is not set: expected the folder that `hack/cluster/cluster bin` prints"
+		return AssetsVariable + " is not set: expected the directory that `hack/cluster/cluster bin` prints"
 	}
 	return ""
 }
 
 // Server is a running API server.
 type Server struct {
-	// Admin may do everything.
+	// Admin is the configuration of a client with all permissions.
 	Admin *rest.Config
-	// Operator may do what the chart grants the operator's ServiceAccount.
+	// Operator is the configuration of a client with the permissions of the chart's ServiceAccount.
 	Operator *rest.Config
 
 	environment *envtest.Environment
 }
 
-// Start starts the API server and installs the chart, but for the Deployment's pods: there is no kubelet.
+// Start starts the API server and installs the chart.
 func Start(ctx context.Context, scheme *runtime.Scheme) (*Server, error) {
 	environment := &envtest.Environment{}
-	// The plugin makes blockOwnerDeletion need a right, as some distributions do.
+	// With this plugin, blockOwnerDeletion requires a permission, as in some distributions.
 	environment.ControlPlane.GetAPIServer().Configure().
 		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement").
-		// The default has room for 254 Services, and without a garbage collector none goes: several runs need more.
+		// The default range has 254 addresses, and Services are not deleted, because there is no garbage collector.
 		Set("service-cluster-ip-range", "10.0.0.0/16")
 	admin, err := environment.Start()
 	if err != nil {
@@ -58,7 +60,7 @@ func Start(ctx context.Context, scheme *runtime.Scheme) (*Server, error) {
 	return server, nil
 }
 
-// Stop ends the API server and etcd.
+// Stop stops the API server and etcd.
 func (s *Server) Stop() error {
 	if err := s.environment.Stop(); err != nil {
 		return fmt.Errorf("stopping the API server: %w", err)
@@ -66,7 +68,7 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// OperatorKubeconfig writes a file for a process that is to act as the chart's ServiceAccount.
+// OperatorKubeconfig writes a kubeconfig with the permissions of the chart's ServiceAccount.
 func (s *Server) OperatorKubeconfig(path string) error {
 	config, err := clientcmd.Load(s.environment.KubeConfig)
 	if err != nil {
@@ -98,7 +100,7 @@ func (s *Server) install(ctx context.Context, scheme *runtime.Scheme) error {
 	}
 	admin, err := client.New(s.Admin, client.Options{Scheme: scheme})
 	if err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	for _, object := range append([]client.Object{operatorNamespace()}, objects...) {
 		if err := admin.Create(ctx, object); err != nil {
@@ -108,7 +110,7 @@ func (s *Server) install(ctx context.Context, scheme *runtime.Scheme) error {
 	return waitServed(ctx, admin)
 }
 
-// waitServed waits until the CRD's resource is served.
+// waitServed waits until the API server serves RoseyBots.
 func waitServed(ctx context.Context, admin client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -118,11 +120,11 @@ func waitServed(ctx context.Context, admin client.Client) error {
 			return nil
 		}
 		if !meta.IsNoMatchError(err) {
-			return fmt.Errorf("asking for RoseyBot's resource: %w", err)
+			return fmt.Errorf("looking up the resource of RoseyBot: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the CRD is not served: %w", err)
+			return fmt.Errorf("RoseyBots are not served: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -17,18 +17,18 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-// config/ is the chart with its default values, for who uses kustomize: a rule that changes in one changes in both.
-func TestKustomizeGivesTheObjectsOfTheChart(t *testing.T) {
+// config/ has the same objects as the chart with its default values.
+func TestKustomizeMatchesTheChart(t *testing.T) {
 	chart, config := map[string]any{}, map[string]any{}
 	for _, object := range render(t) {
-		object = plain(object)
+		object = normalize(object)
 		chart[title(object)] = object.Object
 	}
 	for _, object := range kustomize(t) {
 		if object.GetKind() == "Namespace" { // Helm makes it by --create-namespace
 			continue
 		}
-		object = plain(object)
+		object = normalize(object)
 		config[title(object)] = object.Object
 	}
 	if diff := cmp.Diff(chart, config); diff != "" {
@@ -59,14 +59,14 @@ func kustomize(t *testing.T) []*unstructured.Unstructured {
 	}
 }
 
-// plain leaves out what differs on purpose: Helm's labels; names with the release's namespace in front, which let two
-// releases live in one cluster; and that the chart gives by flags what config/ gives by a variable or by default.
-func plain(object *unstructured.Unstructured) *unstructured.Unstructured {
+// normalize removes intended differences: the labels of Helm, the namespace in the names of cluster-scoped objects, and
+// settings that are flags in the chart and environment variables or defaults in config/.
+func normalize(object *unstructured.Unstructured) *unstructured.Unstructured {
 	unstructured.RemoveNestedField(object.Object, "metadata", "labels")
 	unstructured.RemoveNestedField(object.Object, "metadata", "annotations")
-	object.SetName(plainName(object.GetName()))
+	object.SetName(normalizeName(object.GetName()))
 	if name, found, _ := unstructured.NestedString(object.Object, "roleRef", "name"); found {
-		_ = unstructured.SetNestedField(object.Object, plainName(name), "roleRef", "name")
+		_ = unstructured.SetNestedField(object.Object, normalizeName(name), "roleRef", "name")
 	}
 	for _, labels := range [][]string{
 		{"spec", "selector", "matchLabels"},
@@ -92,6 +92,6 @@ func plain(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return object
 }
 
-func plainName(name string) string {
+func normalizeName(name string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(name, "rosey-system:"), ":", "-")
 }

@@ -1,4 +1,5 @@
-// Package chart tests the Helm chart: what it renders, what it refuses, and that a real API server takes all of it.
+// Package chart tests the Helm chart: what it renders, which values it rejects, and that a real API server accepts the
+// objects.
 package chart
 
 import (
@@ -56,7 +57,7 @@ func runWithServer(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// needTools skips a test where there is neither Helm nor an API server.
+// needTools skips a test if Helm and an API server are not available.
 func needTools(t *testing.T) {
 	t.Helper()
 	if reason := apiservertest.Missing(); reason != "" {

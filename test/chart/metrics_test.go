@@ -16,18 +16,18 @@ import (
 )
 
 var (
-	ourMetric = regexp.MustCompile(`\b(?:rosey_(?:bot|bus|cytube|database)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
-	selector  = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
-	label     = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
-	// row is a line of the table in docs/metrics.md, which a test of cmd/rosey holds to what the code has.
+	metricName = regexp.MustCompile(`\b(?:rosey_(?:bot|bus|cytube|database)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
+	selector   = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
+	label      = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
+	// row is a line of the table in docs/metrics.md, which a test of cmd/rosey compares with the code.
 	row         = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram) \\| ([^|]*) \\|")
 	description = regexp.MustCompile(`^Desc\{fqName: "([^"]+)".* variableLabels: \{([^}]*)\}\}$`)
 )
 
-// ofTarget are the labels that Prometheus gives to every series.
-var ofTarget = []string{"namespace", "pod", "job", "instance"}
+// targetLabels are the labels that Prometheus adds to every series.
+var targetLabels = []string{"namespace", "pod", "job", "instance"}
 
-// knownMetrics are the labels of all metrics of processes and operator, by name.
+// knownMetrics returns the labels of all metrics of the processes and the operator, by name.
 func knownMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	known := map[string][]string{}
@@ -72,8 +72,8 @@ func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// A metric that nobody has makes an alert that never fires and a panel that stays empty; so does a label.
-func TestAlertsDashboardAndRunbooksNameMetricsThatExist(t *testing.T) {
+// With the name of a metric or label that does not exist, an alert never fires and a panel stays empty.
+func TestMetricsInAlertsDashboardAndDocumentsExist(t *testing.T) {
 	known := knownMetrics(t)
 	files := []string{"../../charts/rosey-operator/files/alerts.yaml", "../../charts/rosey-operator/files/dashboard.json"}
 	for _, pattern := range []string{"../../docs/runbooks/*.md", "../../docs/tasks/*.md"} {
@@ -91,10 +91,10 @@ func TestAlertsDashboardAndRunbooksNameMetricsThatExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := string(data)
-		for _, name := range ourMetric.FindAllString(text, -1) {
+		for _, name := range metricName.FindAllString(text, -1) {
 			named++
 			if _, ok := known[name]; !ok {
-				t.Errorf("%s names the metric %s, which nobody has", path, name)
+				t.Errorf("%s names the metric %s, which does not exist", path, name)
 			}
 		}
 		checkLabels(t, path, text, known)
@@ -112,15 +112,15 @@ func checkLabels(t *testing.T, path, text string, known map[string][]string) {
 			continue
 		}
 		for _, one := range label.FindAllStringSubmatch(use[2], -1) {
-			if !slices.Contains(labels, one[1]) && !slices.Contains(ofTarget, one[1]) {
-				t.Errorf("%s asks for %s by the label %s, which is not one of %v", path, use[1], one[1], labels)
+			if !slices.Contains(labels, one[1]) && !slices.Contains(targetLabels, one[1]) {
+				t.Errorf("%s selects %s by the label %s, which is not one of %v", path, use[1], one[1], labels)
 			}
 		}
 	}
 }
 
-// The page has the operator's own metrics too.
-func TestMetricsDocumentHasTheOperators(t *testing.T) {
+// docs/metrics.md has the metrics of the operator.
+func TestMetricsDocumentHasOperatorMetrics(t *testing.T) {
 	document, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)

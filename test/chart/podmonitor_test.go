@@ -15,11 +15,11 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// The alerts about bots are about what this PodMonitor has scraped.
-func TestPodMonitorFindsTheBots(t *testing.T) {
+// The alerts about bots use the metrics that this PodMonitor scrapes.
+func TestPodMonitorSelectsTheBots(t *testing.T) {
 	monitor := render(t, monitoringAPI)["PodMonitor rosey-system/rosey-operator-bots"]
 	if monitor == nil {
-		t.Fatal("there is none")
+		t.Fatal("the chart has no PodMonitor for bots")
 	}
 	selector := selectorOf(t, monitor)
 	endpoints, _, err := unstructured.NestedSlice(monitor.Object, "spec", "podMetricsEndpoints")
@@ -56,7 +56,7 @@ func selectorOf(t *testing.T, monitor *unstructured.Unstructured) labels.Selecto
 	return selector
 }
 
-// podsOf are the templates of a RoseyBot's bot and database service.
+// podsOf returns the pod templates of a RoseyBot's bot and database service.
 func podsOf(t *testing.T, monitoring v1alpha1.Monitoring) (pods []corev1.PodTemplateSpec) {
 	t.Helper()
 	set, err := manifests.Build(&v1alpha1.RoseyBot{
@@ -80,7 +80,7 @@ func podsOf(t *testing.T, monitoring v1alpha1.Monitoring) (pods []corev1.PodTemp
 	return pods
 }
 
-func TestPodMonitorLooksWhereTheOperatorDoes(t *testing.T) {
+func TestPodMonitorWatchesTheNamespacesOfTheOperator(t *testing.T) {
 	monitor := render(t, monitoringAPI, "--set", "watchNamespaces={a,b}")["PodMonitor rosey-system/rosey-operator-bots"]
 	names, _, err := unstructured.NestedStringSlice(monitor.Object, "spec", "namespaceSelector", "matchNames")
 	if err != nil || !slices.Equal(names, []string{"a", "b"}) {

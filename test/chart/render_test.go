@@ -10,12 +10,12 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-// monitoringAPI is how `helm template` is told of a cluster with the Prometheus operator.
+// monitoringAPI makes `helm template` render for a cluster with the Prometheus operator.
 const monitoringAPI = "--api-versions=monitoring.coreos.com/v1/PodMonitor"
 
 type objects map[string]*unstructured.Unstructured
 
-// render returns what the chart makes of values, by "Kind namespace/name".
+// render returns the objects that the chart renders, by "Kind namespace/name".
 func render(t *testing.T, arguments ...string) objects {
 	t.Helper()
 	needTools(t)
@@ -29,7 +29,7 @@ func render(t *testing.T, arguments ...string) objects {
 		found[title(content)] = content
 	}
 	if len(found) != len(rendered) {
-		t.Errorf("two objects have one name: %d objects, %d names", len(rendered), len(found))
+		t.Errorf("two objects have the same name: %d objects, %d names", len(rendered), len(found))
 	}
 	return found
 }
@@ -38,7 +38,7 @@ func title(object *unstructured.Unstructured) string {
 	return object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
 }
 
-// names are the objects' titles in order.
+// names returns the sorted titles of the objects.
 func (o objects) names() []string {
 	var names []string
 	for name := range o {
@@ -48,7 +48,7 @@ func (o objects) names() []string {
 	return names
 }
 
-// into decodes one object strictly.
+// into decodes an object, and fails if it has unknown fields.
 func (o objects) into(t *testing.T, name string, target any) {
 	t.Helper()
 	object := o[name]

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestEveryAlertHasItsRunbook(t *testing.T) {
+func TestEveryAlertHasARunbook(t *testing.T) {
 	alerts, err := os.ReadFile("../../charts/rosey-operator/files/alerts.yaml")
 	if err != nil {
 		t.Fatal(err)

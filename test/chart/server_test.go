@@ -9,9 +9,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// The API server knows every field that the chart writes. What needs the Prometheus operator's API is left out: the
-// server does not have it.
-func TestAPIServerTakesEveryObject(t *testing.T) {
+// The API server accepts every object of the chart with strict field validation. Objects of the Prometheus operator's
+// API are left out, because the server does not have it.
+func TestAPIServerAcceptsEveryObject(t *testing.T) {
 	needTools(t)
 	for _, namespace := range []string{"rosey-system", "a"} {
 		object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}

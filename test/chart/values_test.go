@@ -31,7 +31,7 @@ func arguments(t *testing.T, all objects) []string {
 	return deployment(t, all).Spec.Template.Spec.Containers[0].Args
 }
 
-// A value that may be there or not decides about these objects and about no others.
+// Each value adds or removes these objects and no others.
 func TestObjectsByValues(t *testing.T) {
 	always := []string{
 		"ClusterRole /rosey-system:rosey-operator",
@@ -50,16 +50,16 @@ func TestObjectsByValues(t *testing.T) {
 		arguments     []string
 		without, with []string
 	}{
-		"defaults":                     {},
-		"replicas do not add objects":  {arguments: []string{"--set", "replicas=2"}},
-		"no network policy":            {[]string{"--set", "networkPolicy.enabled=false"}, always[6:7], nil},
-		"the CRD from somewhere else":  {[]string{"--set", "crds.install=false"}, always[4:5], nil},
-		"no roles for people":          {[]string{"--set", "userRoles.install=false"}, always[1:3], nil},
-		"a PodMonitor where it can be": {[]string{monitoringAPI}, nil, podMonitors},
-		"never a PodMonitor": {
+		"defaults":                    {},
+		"replicas do not add objects": {arguments: []string{"--set", "replicas=2"}},
+		"no network policy":           {[]string{"--set", "networkPolicy.enabled=false"}, always[6:7], nil},
+		"no CRD":                      {[]string{"--set", "crds.install=false"}, always[4:5], nil},
+		"no user roles":               {[]string{"--set", "userRoles.install=false"}, always[1:3], nil},
+		"PodMonitors if possible":     {[]string{monitoringAPI}, nil, podMonitors},
+		"never PodMonitors": {
 			arguments: []string{monitoringAPI, "--set", "monitoring.podMonitor=Never"},
 		},
-		"always a PodMonitor": {[]string{"--set", "monitoring.podMonitor=Always"}, nil, podMonitors},
+		"always PodMonitors": {[]string{"--set", "monitoring.podMonitor=Always"}, nil, podMonitors},
 		"alerts": {
 			[]string{"--set", "monitoring.rules.enabled=true"}, nil, []string{"PrometheusRule rosey-system/rosey-operator"},
 		},
@@ -71,7 +71,7 @@ func TestObjectsByValues(t *testing.T) {
 			[]string{"--set", "watchNamespaces={a}"},
 			[]string{always[0], always[3]}, []string{"Role a/rosey-operator", "RoleBinding a/rosey-operator"},
 		},
-		"nothing outside namespaces": {
+		"no cluster-scoped objects": {
 			[]string{"--set", "watchNamespaces={a},crds.install=false,userRoles.install=false"},
 			always[:5], []string{"Role a/rosey-operator", "RoleBinding a/rosey-operator"},
 		},
@@ -115,7 +115,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// Two operators must never work at once, so leader election is not a value.
+// Two operators must never be active at once, so leader election cannot be disabled.
 func TestSeveralReplicasElectALeader(t *testing.T) {
 	all := render(t, "--set", "replicas=2")
 	if got := ptr.Deref(deployment(t, all).Spec.Replicas, 0); got != 2 {
@@ -141,15 +141,15 @@ func TestPodIsRestricted(t *testing.T) {
 	}
 }
 
-func TestPodLabelsGoBesideTheSelectors(t *testing.T) {
+func TestPodLabelsAreAddedToTheSelectors(t *testing.T) {
 	labels := deployment(t, render(t, "--set", "podLabels.team=films")).Spec.Template.Labels
 	if labels["team"] != "films" || labels["app.kubernetes.io/name"] != "rosey-operator" {
 		t.Errorf("labels are %v", labels)
 	}
 }
 
-// The bots' network policies let the operator in by its labels.
-func TestBotsLetTheOperatorIn(t *testing.T) {
+// The NetworkPolicies of bots select the operator by its labels.
+func TestNetworkPoliciesOfBotsAdmitTheOperator(t *testing.T) {
 	labels := deployment(t, render(t)).Spec.Template.Labels
 	bot := &v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Name: "fun", Namespace: "films"},
@@ -180,7 +180,7 @@ func TestBotsLetTheOperatorIn(t *testing.T) {
 	}
 }
 
-func TestRunbooksAreWhereTheValueSays(t *testing.T) {
+func TestRunbookURL(t *testing.T) {
 	all := render(t, "--set", "monitoring.rules.enabled=true,monitoring.rules.runbookURL=https://wiki.example/rosey/")
 	text, err := all["PrometheusRule rosey-system/rosey-operator"].MarshalJSON()
 	if err != nil {
@@ -190,6 +190,6 @@ func TestRunbooksAreWhereTheValueSays(t *testing.T) {
 		t.Errorf("the rules do not link to the wiki: %s", text)
 	}
 	if strings.Contains(string(text), "rosey.dev/docs") {
-		t.Error("a rule links to the default place")
+		t.Error("a rule links to the default URL")
 	}
 }

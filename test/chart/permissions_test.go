@@ -10,7 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rules are what the operator may do, where the chart says it.
+// rules returns the permissions of the operator in a Role or ClusterRole.
 func rules(t *testing.T, all objects, name string) []rbacv1.PolicyRule {
 	t.Helper()
 	if strings.HasPrefix(name, "ClusterRole") {
@@ -23,7 +23,7 @@ func rules(t *testing.T, all objects, name string) []rbacv1.PolicyRule {
 	return role.Rules
 }
 
-func TestRightsAreTheSameInOneNamespaceAndInAll(t *testing.T) {
+func TestPermissionsAreTheSameInOneNamespaceAndInAll(t *testing.T) {
 	everywhere := rules(t, render(t), "ClusterRole /rosey-system:rosey-operator")
 	some := render(t, "--set", "watchNamespaces={a,b}")
 	for _, name := range []string{"Role a/rosey-operator", "Role b/rosey-operator"} {
@@ -33,11 +33,11 @@ func TestRightsAreTheSameInOneNamespaceAndInAll(t *testing.T) {
 	}
 }
 
-func TestWatchedNamespacesAreThoseWithRights(t *testing.T) {
+func TestOperatorHasPermissionsOnlyInWatchedNamespaces(t *testing.T) {
 	all := render(t, "--set", "watchNamespaces={a,b}")
 	for name, object := range all {
 		if object.GetKind() == "ClusterRoleBinding" {
-			t.Errorf("%s grants rights everywhere", name)
+			t.Errorf("%s grants permissions in all namespaces", name)
 		}
 	}
 	var granted []string
@@ -55,7 +55,7 @@ func TestWatchedNamespacesAreThoseWithRights(t *testing.T) {
 	}
 }
 
-func TestNoRightsAboutSecretsAndNoWildcards(t *testing.T) {
+func TestNoPermissionsForSecretsAndNoWildcards(t *testing.T) {
 	all := render(t)
 	for name, object := range all {
 		if kind := object.GetKind(); kind != "ClusterRole" && kind != "Role" {
@@ -75,8 +75,8 @@ func TestNoRightsAboutSecretsAndNoWildcards(t *testing.T) {
 	}
 }
 
-// People with the cluster's own roles may use RoseyBots; who may only look may change nothing.
-func TestRolesForPeople(t *testing.T) {
+// The cluster's roles view, edit and admin include RoseyBots. With view, they cannot be changed.
+func TestUserRoles(t *testing.T) {
 	all := render(t)
 	for name, want := range map[string]struct{ cluster, verbs []string }{
 		"view": {[]string{"view", "edit", "admin"}, []string{"get", "list", "watch"}},

@@ -7,7 +7,7 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-func TestWrongValuesAreRefusedByName(t *testing.T) {
+func TestInvalidValuesAreRejected(t *testing.T) {
 	needTools(t)
 	for value, want := range map[string]string{
 		"replica=2":                        "at '': additional properties 'replica' not allowed",

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// wire records what the operator sends to the API server.
-type wire struct {
+// requestLog records the requests that the operator sends to the API server.
+type requestLog struct {
 	mutex sync.Mutex
 	calls []call
 }
@@ -18,13 +18,13 @@ type call struct {
 	status       int
 }
 
-func (w *wire) around(next http.RoundTripper) http.RoundTripper {
+func (l *requestLog) record(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(request *http.Request) (*http.Response, error) {
 		response, err := next.RoundTrip(request)
 		if err == nil && request.URL.Query().Get("watch") == "" {
-			w.mutex.Lock()
-			defer w.mutex.Unlock()
-			w.calls = append(w.calls, call{request.Method, request.URL.Path, response.StatusCode})
+			l.mutex.Lock()
+			defer l.mutex.Unlock()
+			l.calls = append(l.calls, call{request.Method, request.URL.Path, response.StatusCode})
 		}
 		return response, err
 	})
@@ -34,13 +34,13 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// in returns the calls about a namespace. Events are left out: they are sent in the background.
-func (w *wire) in(t *testing.T, namespace string) []call {
+// of returns the requests for objects in a namespace. Events are left out, because they are sent in the background.
+func (l *requestLog) of(t *testing.T, namespace string) []call {
 	t.Helper()
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
 	var found []call
-	for _, one := range w.calls {
+	for _, one := range l.calls {
 		if strings.Contains(one.path, "/namespaces/"+namespace+"/") && !strings.HasSuffix(one.path, "/events") {
 			found = append(found, one)
 		}
