@@ -165,7 +165,8 @@ func TestEveryLoginMethod(t *testing.T) {
 			waitForReason(t, conn.Check, status.ReasonNATSRefused)
 			login.replace(method.good)
 			waitForReason(t, conn.Check, status.ReasonConnected)
-			for _, content := range slices.Concat(slices.Collect(maps.Values(method.good)), slices.Collect(maps.Values(method.bad))) {
+			secrets := slices.AppendSeq(slices.Collect(maps.Values(method.good)), maps.Values(method.bad))
+			for _, content := range secrets {
 				for line := range strings.Lines(content) {
 					if line = strings.TrimSpace(line); len(line) > 8 && strings.Contains(log.String(), line) {
 						t.Errorf("the log shows %q", line)

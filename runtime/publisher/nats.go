@@ -39,10 +39,12 @@ func (r *natsRoute) message(m bus.Message) *nats.Msg {
 	return &nats.Msg{Subject: r.subjects.Subject(m.Suffix), Header: nats.Header{bus.MsgIDHeader: {m.ID}}, Data: m.Data}
 }
 
-// published records a delivered message.
-func (r *natsRoute) published(m bus.Message) {
-	r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
-	r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
+// published records delivered messages.
+func (r *natsRoute) published(messages ...bus.Message) {
+	for _, m := range messages {
+		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
+		r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
+	}
 }
 
 // dropTooLarge records that a message is dropped because the server would never take it.
@@ -155,9 +157,7 @@ func (r *coreRoute) sendConfirmed(ctx context.Context, batch []bus.Message) (don
 	if r.conn.Generation() != generation {
 		return 0, bus.ErrNotConnected // the connection broke in between
 	}
-	for _, m := range sent {
-		r.published(m)
-	}
+	r.published(sent...)
 	return done, nil
 }
 
@@ -171,9 +171,7 @@ func (r *coreRoute) sendOnce(ctx context.Context, batch []bus.Message) (done int
 		return 0, errServiceChanged
 	}
 	sent, done, err := r.publish(batch)
-	for _, m := range sent {
-		r.published(m)
-	}
+	r.published(sent...)
 	return done, err
 }
 
