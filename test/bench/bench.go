@@ -18,10 +18,10 @@ import (
 const (
 	channelName = "movienight"
 	account     = "Rosey"
-	password    = "bench-password" // of the simulator that lives as long as the bench
+	password    = "bench-password" // for the simulator of this run
 )
 
-// bench is what cases share: the built program, a directory, and the table.
+// bench is shared by the cases: the built program, a directory, and the table.
 type bench struct {
 	dir     string
 	program string
@@ -29,27 +29,27 @@ type bench struct {
 	table   table
 	current string
 	files   int
-	// terminal says that somebody looks.
+	// terminal reports whether standard error is a terminal.
 	terminal bool
 }
 
-// newBench builds the program as a release is built.
+// newBench builds the program with the flags of a release.
 func newBench(ctx context.Context, verbose bool) (*bench, error) {
 	dir, err := os.MkdirTemp("", "rosey-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("making a directory: %w", err)
+		return nil, fmt.Errorf("creating a directory: %w", err)
 	}
 	b := &bench{dir: dir, program: filepath.Join(dir, "rosey"), verbose: verbose}
 	if about, err := os.Stderr.Stat(); err == nil {
 		b.terminal = about.Mode()&os.ModeCharDevice != 0
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, //nolint:gosec // ours
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, //nolint:gosec // constant program
 		"./cmd/rosey")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		_ = b.close()
-		return nil, fmt.Errorf("building the program (in the repository's root): %w", err)
+		return nil, fmt.Errorf("building the program (run this command in the repository's root): %w", err)
 	}
 	return b, nil
 }
@@ -61,17 +61,17 @@ func (b *bench) close() error {
 	return nil
 }
 
-// report adds a figure of the case that runs.
+// report adds a figure of the running case to the table.
 func (b *bench) report(figure string, value float64, unit, against string) {
 	b.table.rows = append(b.table.rows, row{b.current, figure, value, unit, against})
 }
 
-// say tells the person at the terminal what was done.
+// say prints a message.
 func (b *bench) say(format string, arguments ...any) {
 	fmt.Fprintf(os.Stderr, b.clear()+"bench: "+format+"\n", arguments...)
 }
 
-// progress tells what is being done, in a line that the next one replaces. Where nobody looks it is left out.
+// progress prints a line that the next one replaces. It prints nothing unless standard error is a terminal.
 func (b *bench) progress(format string, arguments ...any) {
 	if b.terminal {
 		fmt.Fprintf(os.Stderr, b.clear()+"bench: "+format, arguments...)
@@ -85,7 +85,7 @@ func (b *bench) clear() string {
 	return ""
 }
 
-// file writes a file of its own for each call, and answers its path.
+// file writes a new file and returns its path.
 func (b *bench) file(content string) (string, error) {
 	b.files++
 	path := filepath.Join(b.dir, strconv.Itoa(b.files))
@@ -102,13 +102,13 @@ type world struct {
 	nats *server.Server
 }
 
-// newWorld starts both. durable: NATS has JetStream.
+// newWorld starts both servers. durable enables JetStream.
 func (b *bench) newWorld(durable bool) (*world, error) {
 	sim, err := simulator.New(simulator.Options{
 		Accounts: []simulator.Account{{Name: account, Password: password, Rank: 3}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making a CyTube simulator: %w", err)
+		return nil, fmt.Errorf("creating a CyTube simulator: %w", err)
 	}
 	b.files++
 	nats, err := server.NewServer(&server.Options{
@@ -118,7 +118,7 @@ func (b *bench) newWorld(durable bool) (*world, error) {
 	if err == nil {
 		nats.Start()
 		if !nats.ReadyForConnections(patience) {
-			err = errors.New("it does not become ready")
+			err = errors.New("not ready for connections")
 		}
 	}
 	if err != nil {
@@ -137,14 +137,14 @@ func (w *world) close() {
 
 func (w *world) channel() *simulator.Channel { return w.sim.Channel(channelName) }
 
-// How a bot reaches its database.
+// The modes in which a bot reaches its database.
 const (
 	overNATS   = "NATS"
 	overStream = "JetStream"
 	direct     = "direct"
 )
 
-// startBot starts a bot with the configuration of a mode.
+// startBot starts a bot in the given mode.
 func (b *bench) startBot(ctx context.Context, w *world, mode string) (*process, error) {
 	secret, err := b.file(password)
 	if err != nil {

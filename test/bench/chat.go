@@ -10,11 +10,11 @@ import (
 
 const chatLines = 10_000
 
-// chatRates are lines a second: a flood, and a channel that is busier than any.
+// chatRates are lines per second: a flood, and more than any real channel has.
 var chatRates = []int{2000, 500}
 
-// measureChat has somebody say many lines and measures the processor time of the whole bot process, and of the service
-// beside it, until all lines are stored.
+// measureChat measures the CPU time of the bot, and of the bot and its service, from the first of many lines until all
+// are stored.
 func measureChat(ctx context.Context, b *bench) error {
 	for _, rate := range chatRates {
 		for _, mode := range []string{direct, overNATS, overStream} {
@@ -47,7 +47,7 @@ func (b *bench) chat(ctx context.Context, mode string, rate int) (bot, both time
 	defer w.close()
 	var processes []*process
 	defer func() {
-		for _, each := range slices.Backward(processes) { // the bot has last words for the service
+		for _, each := range slices.Backward(processes) { // the bot publishes its last events to the service
 			err = errors.Join(err, each.end())
 		}
 	}()
@@ -66,10 +66,10 @@ func (b *bench) chat(ctx context.Context, mode string, rate int) (bot, both time
 	if err := sitting.untilReady(ctx); err != nil {
 		return 0, 0, err
 	}
-	return measured(processes, func() error { return pour(ctx, w, sitting, rate) })
+	return measured(processes, func() error { return sayLines(ctx, w, sitting, rate) })
 }
 
-// measured is the time that the last of some processes, and all of them, use while something is done.
+// measured returns the CPU time that the last of the processes, and all of them, use during do.
 func measured(processes []*process, do func() error) (last, all time.Duration, err error) {
 	before, err := used(processes)
 	if err != nil {
@@ -100,8 +100,8 @@ func used(processes []*process) (times []time.Duration, err error) {
 	return times, nil
 }
 
-// pour says the lines at a rate, and waits until the bot has got rid of all of them.
-func pour(ctx context.Context, w *world, bot *process, rate int) error {
+// sayLines says the lines at a rate, and waits until the bot has published or stored all of them.
+func sayLines(ctx context.Context, w *world, bot *process, rate int) error {
 	if err := w.channel().Join("alice"); err != nil {
 		return fmt.Errorf("joining: %w", err)
 	}
@@ -122,7 +122,7 @@ func pour(ctx context.Context, w *world, bot *process, rate int) error {
 			return fmt.Errorf("saying lines: %w", ctx.Err())
 		}
 	}
-	return until(ctx, "the bot to get rid of all lines", func() (bool, error) {
+	return until(ctx, "the bot to publish all lines", func() (bool, error) {
 		published, err := bot.metric(ctx, `rosey_bus_published_total{subject="db.message.log"}`)
 		if err != nil {
 			return false, err

@@ -11,11 +11,11 @@ import (
 
 const (
 	idleRuns = 5
-	// idleFor is how long a process is left alone before its memory is looked at: two of the bot's status updates.
+	// idleFor is how long a process idles before its memory is read: two of the bot's status updates.
 	idleFor = 21 * time.Second
 )
 
-// measureIdle starts a bot several times, and leaves the last one and its service alone.
+// measureIdle starts a bot several times, and measures the last one and its service while they are idle.
 func measureIdle(ctx context.Context, b *bench) (err error) {
 	w, err := b.newWorld(true)
 	if err != nil {
@@ -45,7 +45,7 @@ func measureIdle(ctx context.Context, b *bench) (err error) {
 	return nil
 }
 
-// join starts a bot and measures how long it takes to be in the user list.
+// join starts a bot and measures the time until it is in the user list.
 func (b *bench) join(ctx context.Context, w *world) (*process, time.Duration, error) {
 	var last uint64
 	if log := w.channel().Log(); len(log) > 0 {

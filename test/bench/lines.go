@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// prefix is that of all subjects here.
+	// prefix is the prefix of all subjects.
 	prefix = "rosey"
-	// people say the lines in turn.
+	// people is the number of users who say the lines in turn.
 	people = 30
 )
 
-// line is a line of chat. Ids are in the order of the lines, so the greatest in a table says how far its writer is.
+// line is a line of chat. IDs are in the order of the lines, so the greatest ID in a table shows its writer's progress.
 type line struct {
 	id, user, text string
 	at             time.Time
 }
 
-// newLines makes lines of the last minutes, one each millisecond.
+// newLines returns lines of the last minutes, one per millisecond.
 func newLines(count int) []line {
 	first := time.Now().Truncate(time.Millisecond).Add(-time.Duration(count) * time.Millisecond)
 	lines := make([]line, 0, count)
@@ -39,7 +39,7 @@ func newLines(count int) []line {
 	return lines
 }
 
-// reached is how many lines are stored when id is the last that is.
+// reached returns the number of stored lines if id is the last of them.
 func reached(lines []line, id string) int {
 	if id == "" {
 		return 0
@@ -52,7 +52,7 @@ func reached(lines []line, id string) int {
 	return int(at-lines[0].at.UnixMilli()) + 1
 }
 
-// messages are the lines as a bot publishes them.
+// messages returns the lines as a bot publishes them.
 func messages(lines []line) ([]*nats.Msg, error) {
 	all := make([]*nats.Msg, 0, len(lines))
 	for _, l := range lines {
@@ -71,13 +71,13 @@ func messages(lines []line) ([]*nats.Msg, error) {
 	return all, nil
 }
 
-// publishCore publishes by core NATS, with a question behind so many lines: its answer says that they are stored. At
-// most ahead of them are open, so that nothing has to be dropped.
+// publishCore publishes with core NATS. A request after every each lines is answered when they are stored. At most ahead
+// requests are outstanding, so that the service need not drop lines.
 func publishCore(ctx context.Context, conn *nats.Conn, lines []*nats.Msg, each, ahead int) error {
 	inbox := nats.NewInbox()
 	answers, err := conn.SubscribeSync(inbox)
 	if err != nil {
-		return fmt.Errorf("subscribing to answers: %w", err)
+		return fmt.Errorf("subscribing to replies: %w", err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
 	open := 0
@@ -98,14 +98,14 @@ func publishCore(ctx context.Context, conn *nats.Conn, lines []*nats.Msg, each, 
 		}
 		err := conn.PublishRequest(prefix+"."+string(bus.OutboundGet), inbox, []byte(`{"limit":0}`))
 		if err != nil {
-			return fmt.Errorf("asking behind lines: %w", err)
+			return fmt.Errorf("requesting after lines: %w", err)
 		}
 		open++
 	}
 	return nil
 }
 
-// publishStream publishes into the stream, which acknowledges each line, and returns when it has all.
+// publishStream publishes into the stream and returns when it has acknowledged all lines.
 func publishStream(ctx context.Context, conn *nats.Conn, lines []*nats.Msg) error {
 	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(4000))
 	if err != nil {

@@ -1,7 +1,7 @@
-// Command bench measures the built program from outside, as processes beside a CyTube simulator and a NATS server, and
-// prints one table. `make bench` runs it; docs/performance.md has what it measured, on which machine.
+// Command bench measures the built program, as separate processes with a CyTube simulator and a NATS server, and prints
+// one table. `make bench` runs it; docs/performance.md has the results and the machine.
 //
-// A case is a function that measures and reports figures; a file of its own registers it in cases.
+// A case is a function that measures and reports figures. Each has its own file and is listed in cases.
 package main
 
 import (
@@ -18,32 +18,32 @@ import (
 	"time"
 )
 
-// benchCase is something to measure.
+// benchCase is a measurement.
 type benchCase struct {
 	name  string
 	about string
 	run   func(ctx context.Context, b *bench) error
 }
 
-// cases are in the order in which they are run and shown.
+// cases are in the order in which they run and appear in the table.
 var cases = []benchCase{
-	{"idle", "a process in a quiet channel, and how fast it gets there", measureIdle},
-	{"rows", "lines of chat from being published to being committed, beside a raw insert", measureRows},
-	{"services", "one, two and four services on one PostgreSQL", measureServices},
-	{"requests", "round trips of requests, beside those of an echo", measureRequests},
-	{"single", "single events from being published to being visible", measureSingle},
-	{"chat", "what a line of chat costs, over NATS and in mode direct", measureChat},
+	{"idle", "a process in a quiet channel, and the time until it has joined", measureIdle},
+	{"rows", "lines of chat from publishing to commit, compared with a raw insert", measureRows},
+	{"services", "one, two and four services on one PostgreSQL server", measureServices},
+	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
+	{"single", "single events from publishing until they are visible", measureSingle},
+	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
 }
 
 func main() {
 	only := flag.String("run", ".", "run the cases whose name matches this `expression`")
-	keep := flag.Bool("v", false, "show what the measured processes log")
-	echo := flag.String("echo", "", "instead of measuring, answer requests on the NATS server `URL`")
+	keep := flag.Bool("v", false, "show the logs of the measured processes")
+	echo := flag.String("echo", "", "instead of measuring, reply to requests on the NATS server `URL`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
 	if *echo != "" {
-		err = answer(ctx, *echo)
+		err = serveEcho(ctx, *echo)
 	} else {
 		err = run(ctx, *only, *keep)
 	}
@@ -81,7 +81,7 @@ func run(ctx context.Context, only string, verbose bool) (err error) {
 	return nil
 }
 
-// load is how many processes wanted a processor in the last 1, 5 and 15 minutes.
+// load returns the load averages of the last 1, 5 and 15 minutes.
 func load() string {
 	content, err := os.ReadFile("/proc/loadavg")
 	if fields := strings.Fields(string(content)); err == nil && len(fields) > 3 {

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// patience is far more than anything here takes.
+// patience is far longer than any step takes.
 const patience = 2 * time.Minute
 
-// process is the program while it runs.
+// process is a running program.
 type process struct {
 	command *exec.Cmd
 	http    string
@@ -28,7 +28,7 @@ type process struct {
 
 // start starts the program and waits until it serves HTTP.
 func (b *bench) start(ctx context.Context, arguments ...string) (*process, error) {
-	command := exec.CommandContext(ctx, b.program, arguments...) //nolint:gosec // what the bench has built
+	command := exec.CommandContext(ctx, b.program, arguments...) //nolint:gosec // built by the bench
 	p := &process{command: command, logged: make(chan struct{})}
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
@@ -46,9 +46,9 @@ func (b *bench) start(ctx context.Context, arguments ...string) (*process, error
 	case p.http = <-address:
 		return p, nil
 	case <-p.logged:
-		return nil, fmt.Errorf("rosey %s ended at once", arguments[0])
+		return nil, fmt.Errorf("rosey %s exited at once", arguments[0])
 	case <-time.After(patience):
-		return nil, errors.Join(errors.New("the program does not say where it serves HTTP"), p.end())
+		return nil, errors.Join(errors.New("the program has not logged its HTTP address"), p.end())
 	}
 }
 
@@ -66,14 +66,14 @@ func (p *process) readLog(stderr io.Reader, address chan<- string, verbose bool)
 	}
 }
 
-// end ends the process as a kubelet does.
+// end stops the process with SIGTERM, as the kubelet does.
 func (p *process) end() error {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("ending the program: %w", err)
+		return fmt.Errorf("stopping the program: %w", err)
 	}
 	<-p.logged
 	if err := p.command.Wait(); err != nil {
-		return fmt.Errorf("ending the program: %w", err)
+		return fmt.Errorf("stopping the program: %w", err)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (p *process) get(ctx context.Context, path string) (string, error) {
 	return string(body), nil
 }
 
-// metric is the value of a series, by its name with labels; 0 while there is none.
+// metric returns the value of a series, named with its labels, or 0 if there is none.
 func (p *process) metric(ctx context.Context, series string) (float64, error) {
 	body, err := p.get(ctx, "/metrics")
 	if err != nil {
@@ -137,20 +137,20 @@ func (p *process) untilReady(ctx context.Context) error {
 	})
 }
 
-// cpu is the time that the process has used so far, its own and the kernel's for it.
+// cpu returns the user and system CPU time of the process.
 func (p *process) cpu() (time.Duration, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("reading the time used: %w", err)
+		return 0, fmt.Errorf("reading the CPU time: %w", err)
 	}
-	// The name in brackets may hold anything; the times are the 12th and 13th field behind it.
+	// The name in parentheses may have any characters; the times are the 12th and 13th fields after it.
 	const ticksPerSecond = 100
 	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
 	var ticks int
 	for _, field := range fields[11:13] {
 		count, err := strconv.Atoi(field)
 		if err != nil {
-			return 0, fmt.Errorf("reading the time used: %w", err)
+			return 0, fmt.Errorf("reading the CPU time: %w", err)
 		}
 		ticks += count
 	}
@@ -161,16 +161,16 @@ func (p *process) cpu() (time.Duration, error) {
 func (p *process) memory(key string) (float64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("reading the memory used: %w", err)
+		return 0, fmt.Errorf("reading the memory usage: %w", err)
 	}
 	for line := range strings.Lines(string(content)) {
 		if text, found := strings.CutPrefix(line, key+":"); found {
 			kibi, err := strconv.Atoi(strings.Fields(text)[0])
 			if err != nil {
-				return 0, fmt.Errorf("reading the memory used: %w", err)
+				return 0, fmt.Errorf("reading the memory usage: %w", err)
 			}
 			return float64(kibi) / 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("reading the memory used: no %s", key)
+	return 0, fmt.Errorf("reading the memory usage: no %s", key)
 }

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// batchSize is how many lines one transaction adds at most: maxBatch of package database.
+// batchSize is the maximum number of lines in one transaction: maxBatch of package database.
 const batchSize = 500
 
-// What one transaction of store.Apply does for lines of chat, with the plain driver: the channel is read, the lines are
-// added, and each of their people gets one row.
+// The statements of one transaction of store.Apply for lines of chat: read the channel, insert the lines, and merge one
+// row for each user.
 const (
 	rawChannel = `INSERT INTO channels (server_key, name_key, name) VALUES ($1, $2, $2)`
 	rawRead    = `SELECT id FROM channels WHERE server_key = $1 AND name_key = $2`
@@ -23,7 +23,7 @@ const (
   name_at = excluded.name_at, last_seen = excluded.last_seen, chat_lines = users.chat_lines + excluded.chat_lines`
 )
 
-// raw adds all lines in batches.
+// raw inserts all lines in batches.
 func (t *target) raw(ctx context.Context, lines []line) error {
 	if _, err := t.db.ExecContext(ctx, rawChannel, channel.Server, channel.Name); err != nil {
 		return fmt.Errorf("adding a channel: %w", err)
@@ -36,7 +36,7 @@ func (t *target) raw(ctx context.Context, lines []line) error {
 	return nil
 }
 
-// within does work in one transaction, with the channel's number.
+// within runs work in one transaction, with the channel's ID.
 func within(ctx context.Context, db *sql.DB, work func(tx *sql.Tx, channel int64) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -56,7 +56,7 @@ func within(ctx context.Context, db *sql.DB, work func(tx *sql.Tx, channel int64
 	return nil
 }
 
-// insertSQLite adds lines with one statement that is prepared once for a transaction.
+// insertSQLite inserts lines with a statement that is prepared once per transaction.
 func insertSQLite(ctx context.Context, db *sql.DB, lines []line) error {
 	return within(ctx, db, func(tx *sql.Tx, channel int64) error {
 		add, err := tx.PrepareContext(ctx, `INSERT INTO chat (event_id, channel_id, at, username, text)
@@ -64,7 +64,7 @@ VALUES (?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`)
 		if err != nil {
 			return fmt.Errorf("preparing: %w", err)
 		}
-		defer func() { _ = add.Close() }() // what it did is done
+		defer func() { _ = add.Close() }() // its rows are inserted
 		for _, l := range lines {
 			if _, err := add.ExecContext(ctx, l.id, channel, l.at.UnixMilli(), l.user, l.text); err != nil {
 				return fmt.Errorf("adding a line: %w", err)
@@ -74,7 +74,7 @@ VALUES (?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`)
 		if err != nil {
 			return fmt.Errorf("preparing: %w", err)
 		}
-		defer func() { _ = merge.Close() }() // what it did is done
+		defer func() { _ = merge.Close() }() // its rows are inserted
 		for _, one := range saidBy(lines) {
 			if _, err := merge.ExecContext(ctx, channel, one.user, one.last, one.first, one.count); err != nil {
 				return fmt.Errorf("adding a user: %w", err)
@@ -84,7 +84,7 @@ VALUES (?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`)
 	})
 }
 
-// insertPostgres adds lines with one array for each column, which is faster than a statement for each line.
+// insertPostgres inserts lines with an array for each column, which is faster than a statement for each line.
 func insertPostgres(ctx context.Context, db *sql.DB, lines []line) error {
 	return within(ctx, db, func(tx *sql.Tx, channel int64) error {
 		var ids, users, texts []string
@@ -115,14 +115,14 @@ FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS rows (name,
 	})
 }
 
-// said is what lines say of one of their people.
+// said is the summary of one user's lines.
 type said struct {
 	user        string
 	first, last int64
 	count       int64
 }
 
-// saidBy are the people of lines, in the order of their names.
+// saidBy returns the summaries of the users of lines, sorted by name.
 func saidBy(lines []line) []said {
 	people := map[string]said{}
 	for _, l := range lines {

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// echoSubject is what answer answers.
+	// echoSubject is the subject of the echo.
 	echoSubject = "echo"
 	requests    = 2_000
 )
 
-// answer sends back what is asked until ctx ends: a NATS round trip and nothing else.
-func answer(ctx context.Context, url string) error {
+// serveEcho replies to each request with its data until ctx ends, to measure a bare NATS round trip.
+func serveEcho(ctx context.Context, url string) error {
 	conn, err := nats.Connect(url)
 	if err != nil {
 		return fmt.Errorf("connecting to NATS: %w", err)
@@ -36,7 +36,7 @@ func answer(ctx context.Context, url string) error {
 	return nil
 }
 
-// measureRequests asks an echo and the service in turn.
+// measureRequests sends requests to an echo and to the service in turn.
 func measureRequests(ctx context.Context, b *bench) (err error) {
 	makers, done, err := b.makers()
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 	for n := range requests {
 		for i, each := range asked {
 			began := time.Now()
-			if err := askFor(ctx, r.conn, each.subject, each.body); err != nil {
+			if err := waitForResponder(ctx, r.conn, each.subject, each.body); err != nil {
 				return err
 			}
 			took[i] = append(took[i], time.Since(began).Seconds()*1e6)
@@ -97,21 +97,21 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 	return nil
 }
 
-// askFor waits for whoever answers: a process that was just started may not listen yet.
-func askFor(ctx context.Context, conn *nats.Conn, subject, body string) error {
+// waitForResponder retries a request until there is a reply: a process that has just started may not have subscribed yet.
+func waitForResponder(ctx context.Context, conn *nats.Conn, subject, body string) error {
 	return until(ctx, "an answer on "+subject, func() (bool, error) {
 		_, err := conn.RequestWithContext(ctx, subject, []byte(body))
 		if errors.Is(err, nats.ErrNoResponders) {
 			return false, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("asking on %s: %w", subject, err)
+			return false, fmt.Errorf("requesting %s: %w", subject, err)
 		}
 		return true, nil
 	})
 }
 
-// startEcho starts this program again: an echo in this process would be nearer than a service is.
+// startEcho starts the echo as a separate process, as the service is one.
 func startEcho(ctx context.Context, url string) (*exec.Cmd, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -127,12 +127,12 @@ func startEcho(ctx context.Context, url string) (*exec.Cmd, error) {
 
 func endEcho(echo *exec.Cmd) error {
 	if err := errors.Join(echo.Process.Signal(syscall.SIGTERM), echo.Wait()); err != nil {
-		return fmt.Errorf("ending the echo: %w", err)
+		return fmt.Errorf("stopping the echo: %w", err)
 	}
 	return nil
 }
 
-// percentile is what so many of a hundred values do not exceed.
+// percentile returns the value that the given percentage of values do not exceed.
 func percentile(values []float64, of int) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(len(sorted)*of/100, len(sorted)-1)]

@@ -12,19 +12,19 @@ import (
 
 const (
 	rowLines = 50_000
-	// singleLines are in a transaction each, so each waits for the disk.
+	// singleLines is the number of lines with a transaction each, which waits for the disk.
 	singleLines = 1_000
 	rowRounds   = 3
 )
 
-// way is how lines get into a database.
+// way is a way to store lines.
 type way struct {
 	name  string
 	lines int
-	// services is how many there are. None: the lines are added without them.
+	// services is the number of services. 0: the lines are inserted directly.
 	services int
 	durable  bool
-	// do has the lines stored. It may return before they are.
+	// do stores the lines. It may return before they are stored.
 	do func(ctx context.Context, r *trial) error
 }
 
@@ -54,14 +54,14 @@ var ways = []way{
 	}},
 }
 
-// backlog has the stream full before the service works, and measures from then on.
+// backlog fills the stream before the service runs, and measures from then on.
 func backlog(ctx context.Context, r *trial) error {
 	err := stopped(r.services, func() error { return publishStream(ctx, r.conn, r.messages) })
 	r.began = time.Now()
 	return err
 }
 
-// stopped does something while processes stand still.
+// stopped runs do while the processes are stopped with SIGSTOP.
 func stopped(processes []*process, do func() error) (err error) {
 	for _, p := range processes {
 		if err := p.command.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -72,11 +72,11 @@ func stopped(processes []*process, do func() error) (err error) {
 	return do()
 }
 
-// result is what one measurement of a way says.
+// result is the result of one measurement.
 type result struct {
-	rate  float64 // lines a second
-	cost  float64 // microseconds of the processor for a line, of who stores them
-	batch float64 // lines in a transaction
+	rate  float64 // lines per second
+	cost  float64 // CPU time per line of the processes that store them, in microseconds
+	batch float64 // lines per transaction
 }
 
 func of(results []result, part func(result) float64) float64 {
@@ -87,8 +87,8 @@ func of(results []result, part func(result) float64) float64 {
 	return median(values)
 }
 
-// measureRows measures lines from being published to being committed, in every database, beside the same rows without
-// NATS and JSON. The ways take turns, so that what else the machine does hits all of them.
+// measureRows measures lines from publishing to commit in every database, compared with the same rows without NATS and
+// JSON. The ways take turns, so that other load on the machine affects all of them.
 func measureRows(ctx context.Context, b *bench) (err error) {
 	makers, done, err := b.makers()
 	if err != nil {
@@ -111,7 +111,7 @@ func measureServices(ctx context.Context, b *bench) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	if len(makers) < 2 {
-		return nil // SQLite has one writer
+		return nil // SQLite allows only one writer
 	}
 	var several []way
 	for _, count := range []int{1, 2, 4} {
@@ -122,7 +122,7 @@ func measureServices(ctx context.Context, b *bench) (err error) {
 	return b.compare(ctx, makers[1], several, rowRounds)
 }
 
-// compare reports the medians of several ways; the first is what the others are compared with.
+// compare reports the medians of several ways and compares the others with the first.
 func (b *bench) compare(ctx context.Context, maker maker, ways []way, rounds int) error {
 	results := make([][]result, len(ways))
 	for round := range rounds {
@@ -197,7 +197,7 @@ func (b *bench) lines(ctx context.Context, maker maker, way way, name string) (o
 	return one, err
 }
 
-// batch is how many lines a transaction had.
+// batch returns the average number of lines in a transaction.
 func (r *trial) batch(ctx context.Context) (float64, error) {
 	var events, transactions float64
 	for _, service := range r.services {
@@ -217,7 +217,7 @@ func (r *trial) batch(ctx context.Context) (float64, error) {
 	return events / transactions, nil
 }
 
-// newTrial prepares a measurement. Close it, with an error too.
+// newTrial prepares a measurement. The caller must close it, even after an error.
 func (b *bench) newTrial(ctx context.Context, w *world, maker maker, way way) (r *trial, err error) {
 	r = &trial{lines: newLines(way.lines)}
 	if r.messages, err = messages(r.lines); err != nil {
@@ -244,7 +244,7 @@ func (b *bench) newTrial(ctx context.Context, w *world, maker maker, way way) (r
 	return r, nil
 }
 
-// startServiceOn starts a database service on a database that is there.
+// startServiceOn starts a database service on an existing database.
 func (b *bench) startServiceOn(ctx context.Context, w *world, on *target) (*process, error) {
 	return b.start(ctx, append([]string{
 		"db", "--nats", w.nats.ClientURL(), "--prefix", prefix, "--server", site, "--channel", channelName,
@@ -265,12 +265,12 @@ func (r *trial) close() (err error) {
 	return err
 }
 
-// cpu is what the services have used, or this process when it adds the lines itself.
+// cpu returns the CPU time of the services, or of this process if it inserts the lines itself.
 func (r *trial) cpu() (all time.Duration, err error) {
 	if len(r.services) == 0 {
 		var own syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
-			return 0, fmt.Errorf("reading the time used: %w", err)
+			return 0, fmt.Errorf("reading the CPU time: %w", err)
 		}
 		return time.Duration(own.Utime.Nano() + own.Stime.Nano()), nil
 	}
@@ -281,7 +281,7 @@ func (r *trial) cpu() (all time.Duration, err error) {
 	return all, err
 }
 
-// stored returns when all lines are committed, and tells meanwhile how many are.
+// stored waits until all lines are committed, and shows the progress.
 func (r *trial) stored(ctx context.Context, b *bench, way way, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -297,7 +297,7 @@ func (r *trial) stored(ctx context.Context, b *bench, way way, name string) erro
 			}
 			done = true
 		case <-shown.C:
-			if way.services > 0 { // else the lines' own connection is in use
+			if way.services > 0 { // otherwise the inserts use the connection
 				if err := r.show(ctx, b, name); err != nil {
 					return err
 				}
@@ -307,7 +307,7 @@ func (r *trial) stored(ctx context.Context, b *bench, way way, name string) erro
 	return r.untilStored(ctx, b, name, shown)
 }
 
-// untilStored looks often: at the last line, and then at all.
+// untilStored polls for the last line, and then counts all lines.
 func (r *trial) untilStored(ctx context.Context, b *bench, name string, shown *time.Ticker) error {
 	all := r.lines[len(r.lines)-1].id
 	return until(ctx, "all lines to be stored", func() (bool, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// singles are few: between two of them the service has nothing to do.
+// singles is the number of single lines. The service is idle between them.
 const singles = 200
 
 // measureSingle publishes a line, waits until its row is visible to others, and then publishes the next.

@@ -12,11 +12,11 @@ type row struct {
 	name, figure string
 	value        float64
 	unit         string
-	// against is the figure of the same case that this one is a ratio to. Empty: none.
+	// against is the figure of the same case with which this one is compared. Empty: none.
 	against string
 }
 
-// table is what is printed: Markdown, to be copied into docs/performance.md.
+// table is printed as Markdown, to be copied into docs/performance.md.
 type table struct{ rows []row }
 
 func (t *table) write(out io.Writer) {
@@ -34,7 +34,7 @@ func (t *table) ratio(r row) string {
 	return fmt.Sprintf("%.2f × %s", r.value/t.rows[at].value, r.against)
 }
 
-// number shows three digits that matter.
+// number formats a value with three significant digits.
 func number(value float64) string {
 	digits := 2
 	switch {
@@ -46,7 +46,7 @@ func number(value float64) string {
 	return strconv.FormatFloat(value, 'f', digits, 64)
 }
 
-// median of measurements that were repeated.
+// median returns the median of repeated measurements.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]

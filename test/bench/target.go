@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/url"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", to look at what a service has stored
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", to read what a service has stored
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"rosey.dev/rosey/runtime/store"
@@ -16,28 +16,28 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// target is a new database with the schema of the program.
+// target is a new database with the program's schema.
 type target struct {
-	arguments []string // by which a service uses it
-	db        *sql.DB  // beside the service
-	// insert is the plain way to add lines in one transaction.
+	arguments []string // of a service that uses it
+	db        *sql.DB  // a separate connection
+	// insert inserts lines in one transaction.
 	insert func(ctx context.Context, db *sql.DB, lines []line) error
 }
 
-// maker makes a new database for each measurement.
+// maker creates a new database for each measurement.
 type maker struct {
 	name string
 	make func(ctx context.Context) (*target, error)
 }
 
-// makers are all kinds of database that can be had here.
+// makers returns a maker for each kind of database that is available.
 func (b *bench) makers() (all []maker, done func() error, err error) {
 	all = []maker{{"SQLite", b.newSQLite}}
 	if _, err := pgtest.Programs(); err != nil {
 		b.say("without PostgreSQL: %v", err)
 		return all, func() error { return nil }, nil
 	}
-	// As durable as a server is unless told otherwise.
+	// The server's default durability.
 	server, err := pgtest.Start("fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
 	if err != nil {
 		return nil, nil, err
@@ -56,7 +56,7 @@ func (b *bench) newSQLite(ctx context.Context) (*target, error) {
 	if err := opened.Close(); err != nil {
 		return nil, err
 	}
-	// The settings of package sqlite.
+	// The same settings as in package sqlite.
 	settings := url.Values{
 		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
@@ -75,11 +75,11 @@ func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target
 	name := fmt.Sprintf("bench_%d", b.files)
 	admin, err := sql.Open("pgx", server.URL(role, pgtest.Password, "postgres"))
 	if err != nil {
-		return nil, fmt.Errorf("reaching PostgreSQL: %w", err)
+		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
 	}
 	_, err = admin.ExecContext(ctx, "CREATE DATABASE "+name)
 	if err := errors.Join(err, admin.Close()); err != nil {
-		return nil, fmt.Errorf("making a database: %w", err)
+		return nil, fmt.Errorf("creating a database: %w", err)
 	}
 	where := server.URL(role, pgtest.Password, name)
 	file, err := b.file(where)
@@ -107,7 +107,7 @@ func (t *target) close() error {
 	return nil
 }
 
-// last is the greatest id of a line, and empty while there is none.
+// last returns the greatest ID of a line, or "" if there is none.
 func (t *target) last(ctx context.Context) (id string, err error) {
 	if err := t.db.QueryRowContext(ctx, "SELECT coalesce(max(event_id), '') FROM chat").Scan(&id); err != nil {
 		return "", fmt.Errorf("reading the last line: %w", err)
@@ -122,7 +122,7 @@ func (t *target) count(ctx context.Context) (lines int, err error) {
 	return lines, nil
 }
 
-// site is whose channel the lines are said to be of.
+// site is the CyTube server in the lines' channel.
 const site = "https://cytu.be"
 
 var channel = store.Channel{Server: site, Name: channelName}

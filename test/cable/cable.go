@@ -1,4 +1,4 @@
-// Package cable is a TCP connection between a process under test and a server, which a test can cut.
+// Package cable provides a TCP proxy between a process under test and a server. A test can cut its connections.
 package cable
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Cable passes TCP connections on and can be cut.
+// Cable forwards TCP connections to a server until it is cut.
 type Cable struct {
 	listener net.Listener
 	target   string
@@ -20,7 +20,7 @@ type Cable struct {
 	open  map[net.Conn]bool
 }
 
-// Lay makes a cable to a server, host:port, from a free port of loopback. It ends with the test.
+// Lay returns a cable from a free port of loopback to a server, host:port. It is closed at the end of the test.
 func Lay(t *testing.T, target string) *Cable {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -37,10 +37,10 @@ func Lay(t *testing.T, target string) *Cable {
 	return c
 }
 
-// Address is what the process connects to, host:port.
+// Address returns the address to which the process connects, host:port.
 func (c *Cable) Address() string { return c.listener.Addr().String() }
 
-// Cut ends every connection, and new ones at once until Mend.
+// Cut closes all connections, and new ones as soon as they are accepted, until Mend is called.
 func (c *Cable) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +51,7 @@ func (c *Cable) Cut() {
 	clear(c.open)
 }
 
-// Mend lets connections pass again.
+// Mend lets new connections through again.
 func (c *Cable) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

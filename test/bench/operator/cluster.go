@@ -25,7 +25,7 @@ const (
 	simulatedNodes    = "2"
 )
 
-// cluster is a local one with simulated nodes and the operator.
+// cluster is a local cluster with simulated nodes and the operator.
 type cluster struct {
 	client    client.Client
 	clientset *kubernetes.Clientset
@@ -33,7 +33,7 @@ type cluster struct {
 	config    string
 }
 
-// startCluster boots it, and takes it down again if it does not come to an end.
+// startCluster starts the cluster, and removes it again if that fails.
 func startCluster(ctx context.Context) (_ *cluster, err error) {
 	c := &cluster{}
 	defer func() {
@@ -41,14 +41,14 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 			c.down(ctx)
 		}
 	}()
-	c.down(ctx) // what an earlier run left
-	if _, err := verb(ctx, "up"); err != nil {
+	c.down(ctx) // an earlier run may have left it
+	if _, err := clusterCommand(ctx, "up"); err != nil {
 		return nil, err
 	}
-	if _, err := verb(ctx, "simulate-nodes", simulatedNodes); err != nil {
+	if _, err := clusterCommand(ctx, "simulate-nodes", simulatedNodes); err != nil {
 		return nil, err
 	}
-	if c.config, err = verb(ctx, "kubeconfig"); err != nil {
+	if c.config, err = clusterCommand(ctx, "kubeconfig"); err != nil {
 		return nil, err
 	}
 	if c.bin, err = command(ctx, "hack/cluster/cluster", "bin"); err != nil {
@@ -61,13 +61,13 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 }
 
 func (c *cluster) down(ctx context.Context) {
-	// The measurement may have been interrupted: what was started is removed all the same.
-	if _, err := verb(context.WithoutCancel(ctx), "down"); err != nil {
+	// Remove the cluster also after an interruption.
+	if _, err := clusterCommand(context.WithoutCancel(ctx), "down"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 }
 
-// connect makes a client that is not slowed down by itself.
+// connect creates a client without rate limits.
 func (c *cluster) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.config)
 	if err != nil {
@@ -76,25 +76,25 @@ func (c *cluster) connect() error {
 	config.QPS = -1
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return fmt.Errorf("making a scheme: %w", err)
+		return fmt.Errorf("creating a scheme: %w", err)
 	}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return fmt.Errorf("making a scheme: %w", err)
+		return fmt.Errorf("creating a scheme: %w", err)
 	}
 	if c.clientset, err = kubernetes.NewForConfig(config); err != nil {
-		return fmt.Errorf("making a clientset: %w", err)
+		return fmt.Errorf("creating a clientset: %w", err)
 	}
 	if c.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("creating a client: %w", err)
 	}
 	return nil
 }
 
-// install puts the operator on the real node, by its chart, with room for its memory to be seen.
+// install installs the operator with its chart on the real node. The memory limit is high enough to measure the usage.
 func (c *cluster) install(ctx context.Context) error {
 	directory, err := os.MkdirTemp("", "rosey-bench-")
 	if err != nil {
-		return fmt.Errorf("making a directory for the image: %w", err)
+		return fmt.Errorf("creating a directory for the image: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	image := filepath.Join(directory, "operator.tar")
@@ -102,7 +102,7 @@ func (c *cluster) install(ctx context.Context) error {
 		"image", "--name-tag", operatorImage, "--output", image, "./cmd/operator"); err != nil {
 		return err
 	}
-	if _, err := verb(ctx, "load-image", image); err != nil {
+	if _, err := clusterCommand(ctx, "load-image", image); err != nil {
 		return err
 	}
 	name, tag, _ := strings.Cut(operatorImage, ":")
@@ -114,14 +114,14 @@ func (c *cluster) install(ctx context.Context) error {
 	return err
 }
 
-// verb runs a verb of hack/cluster for this cluster, and returns what it prints.
-func verb(ctx context.Context, name string, arguments ...string) (string, error) {
+// clusterCommand runs a command of hack/cluster for this cluster, and returns its output.
+func clusterCommand(ctx context.Context, name string, arguments ...string) (string, error) {
 	return command(ctx, "hack/cluster/cluster", append([]string{name, "--name", clusterName}, arguments...)...)
 }
 
-// command runs a program in the repository's folder, where make starts this one.
+// command runs a program in the current directory, which is the repository's.
 func command(ctx context.Context, name string, arguments ...string) (string, error) {
-	//nolint:gosec // the programs are ours
+	//nolint:gosec // programs of the repository and the cluster
 	process := exec.CommandContext(ctx, name, arguments...)
 	var stdout, stderr bytes.Buffer
 	process.Stdout, process.Stderr = &stdout, &stderr

@@ -1,8 +1,8 @@
-// Command operator measures the operator with many RoseyBots, on a local control plane whose nodes are simulated, and
-// prints one table. `make bench-operator` runs it; docs/performance.md has what it measured, on which machine.
+// Command operator measures the operator with many RoseyBots on a local control plane with simulated nodes, and prints
+// one table. `make bench-operator` runs it; docs/performance.md has the results and the machine.
 //
-// Everything but the kubelets is real: etcd, API server, controllers, scheduler, and the operator as the chart installs
-// it, in a container on a real node.
+// Only the kubelets are simulated. etcd, API server, controllers and scheduler are real, and the chart installs the
+// operator in a container on a real node.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 
 func main() {
 	count := flag.Int("bots", 1000, "`number` of RoseyBots")
-	rest := flag.Duration("rest", 2*time.Minute, "how `long` to count requests when nothing happens")
+	rest := flag.Duration("rest", 2*time.Minute, "how `long` to count requests while nothing changes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *count, *rest)
@@ -41,8 +41,8 @@ func run(ctx context.Context, count int, rest time.Duration) error {
 	}{
 		{"a plain client creates the objects", b.measurePlain},
 		{"the operator creates them", b.measureCreation},
-		{fmt.Sprintf("nothing happens for %s", rest), func(ctx context.Context) error { return b.measureRest(ctx, rest) }},
-		{"an operator starts and finds all as it should be", b.measureStart},
+		{fmt.Sprintf("nothing changes for %s", rest), func(ctx context.Context) error { return b.measureRest(ctx, rest) }},
+		{"a new operator starts and has nothing to change", b.measureStart},
 	} {
 		fmt.Fprintln(os.Stderr, "bench:", step.about)
 		if err := step.do(ctx); err != nil {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// bench measures in the order of its methods: each needs what the one before left.
+// bench measures in the order of its methods: each depends on the state that the previous one left.
 type bench struct {
 	cluster *cluster
 	count   int
 
 	perBot int           // objects of a RoseyBot
-	plain  time.Duration // for a plain client to create the objects of all
-	heap   float64       // bytes before there was any
+	plain  time.Duration // until a plain client has created all objects
+	heap   float64       // bytes before there were RoseyBots
 	rows   [][2]string
 }
 
@@ -22,15 +22,15 @@ func (b *bench) report(figure, format string, values ...any) {
 	b.rows = append(b.rows, [2]string{figure, fmt.Sprintf(format, values...)})
 }
 
-// measurePlain creates the objects that the operator will make, by a client that does nothing else. They are removed
-// again, so that both sides find a control plane with nothing to do.
+// measurePlain creates the objects that the operator will create, with a client that does nothing else. It removes them
+// again, so that both find an idle control plane.
 func (b *bench) measurePlain(ctx context.Context) error {
 	sample, err := b.cluster.sample(ctx)
 	if err != nil {
 		return err
 	}
 	b.perBot = len(sample)
-	if err := b.cluster.makeNamespace(ctx, "plain"); err != nil {
+	if err := b.cluster.createNamespace(ctx, "plain"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -60,7 +60,7 @@ func (b *bench) measureCreation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.cluster.makeNamespace(ctx, "bots"); err != nil {
+	if err := b.cluster.createNamespace(ctx, "bots"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -104,7 +104,7 @@ func (b *bench) measureCreation(ctx context.Context) error {
 	return nil
 }
 
-// measureRest counts the requests of a bounded time in which nothing happens.
+// measureRest counts the operator's requests while nothing changes.
 func (b *bench) measureRest(ctx context.Context, length time.Duration) error {
 	before, err := b.cluster.scrape(ctx)
 	if err != nil {
@@ -122,12 +122,12 @@ func (b *bench) measureRest(ctx context.Context, length time.Duration) error {
 	b.report("requests per minute at rest, lease renewals included", "%.0f",
 		(after.requests-before.requests)/length.Minutes())
 	b.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/length.Minutes())
-	// A collection comes every two minutes at the latest.
+	// The garbage collector runs at least every two minutes.
 	b.report("heap for each, after a collection", "%.0f KiB", (after.heap-b.heap)/float64(b.count)/kibibyte)
 	return nil
 }
 
-// measureStart replaces the operator's pod: the new one has to look at everything once.
+// measureStart replaces the operator's pod: the new one reconciles every RoseyBot once.
 func (b *bench) measureStart(ctx context.Context) error {
 	kubectl := filepath.Join(b.cluster.bin, "kubectl")
 	if _, err := command(ctx, kubectl, "--kubeconfig", b.cluster.config, "--namespace", operatorNamespace,
@@ -139,7 +139,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 	if err := until(ctx, "all have been looked at", func() (bool, error) {
 		found, err := b.cluster.scrape(ctx)
 		if err != nil {
-			return false, nil //nolint:nilerr // the new pod does not answer yet
+			return false, nil //nolint:nilerr // the new pod is not ready yet
 		}
 		now = found
 		return now.reconciles >= float64(b.count), nil

@@ -19,14 +19,14 @@ const (
 	mebibyte      = 1 << 20
 )
 
-// figures are the operator's own metrics, summed up.
+// figures are sums of the operator's metrics.
 type figures struct {
 	requests, writes, reconciles float64
 	resident                     float64 // bytes
-	heap                         float64 // bytes that the last collection left
+	heap                         float64 // bytes live after the last garbage collection
 }
 
-// scrape asks the operator's pod through the API server.
+// scrape reads the metrics of the operator's pod through the API server.
 func (c *cluster) scrape(ctx context.Context) (figures, error) {
 	pods, err := c.clientset.CoreV1().Pods(operatorNamespace).List(ctx, metav1.ListOptions{LabelSelector: operatorLabel})
 	if err != nil {
@@ -78,7 +78,7 @@ func isWrite(metric *dto.Metric) bool {
 	return false
 }
 
-// settled waits until the operator has had nothing to do for ten seconds.
+// settled waits until the operator has been idle for ten seconds.
 func (c *cluster) settled(ctx context.Context) (figures, error) {
 	var last figures
 	var since time.Time

@@ -17,13 +17,13 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// workers is how many objects are created at once, by both sides: the operator reconciles four RoseyBots at once.
+// workers is the number of objects created at once. The operator reconciles as many RoseyBots at once.
 const workers = 4
 
-// sampleName stands in every name and label of the sample's objects, so that copies can be made of them.
+// sampleName occurs in every name and label of the sample's objects, where copies replace it.
 const sampleName = "sample-name-of-a-bot"
 
-// kinds are those of the objects of a RoseyBot.
+// kinds are the kinds of a RoseyBot's objects.
 var kinds = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "ConfigMap"},
 	{Version: "v1", Kind: "PersistentVolumeClaim"},
@@ -33,7 +33,7 @@ var kinds = []schema.GroupVersionKind{
 
 var ofRoseyBots = client.HasLabels{"rosey.dev/roseybot"}
 
-// newBot is one whose pods go to simulated nodes.
+// newBot returns a RoseyBot whose pods are scheduled to simulated nodes.
 func newBot(namespace, name string) *v1alpha1.RoseyBot {
 	return &v1alpha1.RoseyBot{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -50,15 +50,15 @@ func newBot(namespace, name string) *v1alpha1.RoseyBot {
 	}
 }
 
-func (c *cluster) makeNamespace(ctx context.Context, name string) error {
+func (c *cluster) createNamespace(ctx context.Context, name string) error {
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if err := c.client.Create(ctx, space); err != nil {
-		return fmt.Errorf("making namespace %s: %w", name, err)
+		return fmt.Errorf("creating namespace %s: %w", name, err)
 	}
 	return nil
 }
 
-// owned counts the objects of RoseyBots in a namespace. Only their metadata is asked for.
+// owned counts the objects of RoseyBots in a namespace. It reads only their metadata.
 func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
 	total := 0
 	for _, kind := range kinds {
@@ -72,10 +72,10 @@ func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
 	return total, nil
 }
 
-// sample is the JSON of each object that the operator makes of one RoseyBot, without what the API server adds.
+// sample returns the JSON of each object that the operator creates for one RoseyBot, without the API server's additions.
 func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
 	const namespace = "sample"
-	if err := c.makeNamespace(ctx, namespace); err != nil {
+	if err := c.createNamespace(ctx, namespace); err != nil {
 		return nil, err
 	}
 	bot := newBot(namespace, sampleName)
@@ -103,7 +103,7 @@ func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
 	return out, nil
 }
 
-// cleaned is what a client would send to create the object.
+// cleaned returns the object as a client would send it.
 func cleaned(object *unstructured.Unstructured) *unstructured.Unstructured {
 	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
 		"ownerReferences", "finalizers"} {
@@ -116,7 +116,7 @@ func cleaned(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return object
 }
 
-// copyOf is the sample's object under another name.
+// copyOf returns the sample's object with another name.
 func copyOf(sample []byte, name string) (*unstructured.Unstructured, error) {
 	object := &unstructured.Unstructured{}
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(sample), sampleName, name)), &object.Object); err != nil {
@@ -125,7 +125,7 @@ func copyOf(sample []byte, name string) (*unstructured.Unstructured, error) {
 	return object, nil
 }
 
-// inParallel calls do for 0 to count-1 by a few workers, and returns the first error.
+// inParallel calls do for 0 to count-1 with a few workers, and returns the first error.
 func inParallel(count int, do func(i int) error) error {
 	numbers := make(chan int)
 	failed := make(chan error, workers)
@@ -155,7 +155,7 @@ func inParallel(count int, do func(i int) error) error {
 	return nil
 }
 
-// waitReady waits until so many RoseyBots of a namespace have pods that are ready.
+// waitReady waits until count RoseyBots of a namespace have ready pods.
 func (c *cluster) waitReady(ctx context.Context, namespace string, count int) error {
 	return until(ctx, fmt.Sprintf("%d RoseyBots have their pods", count), func() (bool, error) {
 		bots := &v1alpha1.RoseyBotList{}
@@ -174,7 +174,7 @@ func (c *cluster) waitReady(ctx context.Context, namespace string, count int) er
 	})
 }
 
-// until asks ten times a second, for at most half an hour: a busy machine is slow, and what hangs must end.
+// until polls done ten times per second for at most half an hour, which is enough on a busy machine.
 func until(ctx context.Context, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()

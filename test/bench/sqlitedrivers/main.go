@@ -1,5 +1,5 @@
 // Command sqlitedrivers compares SQLite drivers in one run, with the schema, statements and pragmas of
-// runtime/store/sqlite and in batches as the database service makes them.
+// runtime/store/sqlite and the batches of the database service.
 package main
 
 import (
@@ -18,27 +18,27 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"          // "sqlite3": C
 	_ "github.com/ncruces/go-sqlite3/driver" // "ncruces", by -ldflags: two drivers cannot have one name
-	_ "modernc.org/sqlite"                   // "sqlite": C turned into Go
+	_ "modernc.org/sqlite"                   // "sqlite": C translated to Go
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// driver is one to be compared.
+// driver is a driver to compare.
 type driver struct {
 	module, name, binary string
 	parameters           func(mode string) url.Values
 }
 
-// The first is what the others are compared with.
+// The others are compared with the first.
 var drivers = []driver{
 	{"modernc.org/sqlite", "sqlite", "static", pragmas},
 	{"github.com/ncruces/go-sqlite3", "ncruces", "static", pragmas},
 	{"github.com/mattn/go-sqlite3", "sqlite3", "needs C", underscored},
 }
 
-// pragmas are those of runtime/store/sqlite.
+// pragmas returns the pragmas of runtime/store/sqlite.
 func pragmas(mode string) url.Values {
 	parameters := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(5000)", "foreign_keys(1)"}}
 	if mode != "ro" {
@@ -48,7 +48,7 @@ func pragmas(mode string) url.Values {
 	return parameters
 }
 
-// underscored is the same in another driver's words.
+// underscored returns the same pragmas in mattn's syntax.
 func underscored(mode string) url.Values {
 	parameters := url.Values{"mode": {mode}, "_busy_timeout": {"5000"}, "_foreign_keys": {"1"}}
 	if mode != "ro" {
@@ -63,19 +63,18 @@ func (d driver) open(path, mode string) (*sql.DB, error) {
 	source := (&url.URL{Scheme: "file", Path: path, RawQuery: d.parameters(mode).Encode()}).String()
 	db, err := sql.Open(d.name, source)
 	if err != nil {
-		return nil, fmt.Errorf("opening by %s: %w", d.module, err)
+		return nil, fmt.Errorf("opening with %s: %w", d.module, err)
 	}
 	db.SetMaxOpenConns(1)
 	return db, nil
 }
 
-// figures are per second of the processor: drivers share the disk, and what else the machine does should not
-// count.
+// figures are per second of CPU time, so that the disk and other load on the machine do not count.
 type figures struct{ lines, single, queries float64 }
 
 func main() {
-	rounds := flag.Int("rounds", 5, "each driver's median of so many, in turn")
-	batches := flag.Int("batches", 40, "batches of 500 lines in a round")
+	rounds := flag.Int("rounds", 5, "number of rounds; the median counts")
+	batches := flag.Int("batches", 40, "batches of 500 lines per round")
 	flag.Parse()
 	if err := run(context.Background(), *rounds, *batches); err != nil {
 		fmt.Fprintln(os.Stderr, "sqlitedrivers:", err)
@@ -86,7 +85,7 @@ func main() {
 func run(ctx context.Context, rounds, batches int) error {
 	measured := make([][]figures, len(drivers))
 	for range rounds {
-		// In turn, so that what else the machine does meets all of them.
+		// In turn, so that other load on the machine affects all of them.
 		for i, driver := range drivers {
 			one, err := driver.measure(ctx, batches)
 			if err != nil {
@@ -122,7 +121,7 @@ func median(all []figures) figures {
 func (d driver) measure(ctx context.Context, batches int) (f figures, err error) {
 	dir, err := os.MkdirTemp(".", "measure-") // not /tmp, which may be memory
 	if err != nil {
-		return f, fmt.Errorf("making a directory: %w", err)
+		return f, fmt.Errorf("creating a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path, err := filepath.Abs(filepath.Join(dir, "rosey.db"))
@@ -192,11 +191,11 @@ func perSecond(times, each int, do func() error) (float64, error) {
 	return float64(times*each) / (ended - began).Seconds(), err
 }
 
-// processorTime is what this process has used, its own and the kernel's for it.
+// processorTime returns the user and system CPU time of this process.
 func processorTime() (time.Duration, error) {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		return 0, fmt.Errorf("reading the processor's time: %w", err)
+		return 0, fmt.Errorf("reading the CPU time: %w", err)
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano()), nil
 }
