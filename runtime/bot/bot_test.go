@@ -11,14 +11,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// message is what is expected on a subject, without server and channel.
+// message is an expected event, without server and channel.
 type message struct {
 	Suffix  bus.Suffix
 	Payload map[string]any
 }
 
-// checkWatch takes off since when a status knows who is there: whoever was there then came at that very moment, or
-// their session would end with it.
+// checkWatch checks and removes watching_since. It must be the time of the first joins: the database ends sessions that
+// began before.
 func (r *rig) checkWatch(payload map[string]any) {
 	r.t.Helper()
 	fields, isStatus := payload["status_data"].(map[string]any)
@@ -53,7 +53,7 @@ func statusUpdate(rank, users, connected, inChannel float64, started int64, titl
 	}}}
 }
 
-// messages checks what belongs to every message and takes it off.
+// messages returns all events, and checks and removes the fields that every event has.
 func (r *rig) messages() []message {
 	r.t.Helper()
 	var all []message
@@ -72,7 +72,7 @@ func (r *rig) messages() []message {
 	return all
 }
 
-func TestAnEvening(t *testing.T) {
+func TestEventsOfASession(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
 	before := r.say("alice", "anybody <there>?")
@@ -116,11 +116,11 @@ func TestAnEvening(t *testing.T) {
 		at := time.UnixMilli(entry.ms)
 		id := bus.ChatLineID(r.config.Channel.Server, "movienight", entry.user, at, entry.kind, entry.text)
 		if lines[i].ID != id || !lines[i].At.Equal(at) {
-			t.Errorf("line %d has id %s and time %s, want %s and %s", i, lines[i].ID, lines[i].At, id, at)
+			t.Errorf("line %d has ID %s and time %s, want %s and %s", i, lines[i].ID, lines[i].At, id, at)
 		}
 	}
 	if !slices.IsSorted(presenceIDs(r)) {
-		t.Errorf("ids are not in the order of events: %v", presenceIDs(r))
+		t.Errorf("IDs are not in the order of events: %v", presenceIDs(r))
 	}
 	r.eventually("the bot has left", func() bool { return !r.isThere() })
 	if check := r.bot.Check(); check.OK || check.Reason != status.ReasonStopping {
@@ -170,8 +170,8 @@ func TestStatusIsRepeated(t *testing.T) {
 	})
 }
 
-// TestTheChannelIsLost cuts the bot off, and sees that sessions end, that what was said meanwhile is
-// made up for, and that what the server repeats has the ids it had.
+// TestTheChannelIsLost cuts the connection: sessions end, lines of the outage are published after it, and lines that
+// the server repeats have their old IDs.
 func TestTheChannelIsLost(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
@@ -181,14 +181,14 @@ func TestTheChannelIsLost(t *testing.T) {
 	r.cable.Cut()
 	check := r.awaitReason(status.ReasonServerUnreachable)
 	r.eventually("sessions have ended", func() bool { return len(r.service.on(bus.UserLeft)) == 2 })
-	r.eventually("the simulator lets go", func() bool { return !r.isThere() })
+	r.eventually("the simulator has closed the connection", func() bool { return !r.isThere() })
 	r.say("alice", "two")
 	r.cable.Mend()
 	r.awaitJoined()
 	if joined := r.bot.Check(); !joined.Since.After(check.Since) {
 		t.Errorf("joined since %s, lost since %s", joined.Since, check.Since)
 	}
-	r.eventually("everybody is known again", func() bool { return len(r.service.on(bus.UserJoined)) == 4 })
+	r.eventually("everybody is published as joined again", func() bool { return len(r.service.on(bus.UserJoined)) == 4 })
 	r.say("alice", "three")
 	// all() shows each id once: "one" came twice.
 	r.eventually("all lines", func() bool { return len(r.service.on(bus.MessageLog)) >= 3 })
@@ -236,7 +236,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// metric is a metric's value, that of one label value if label is not empty.
+// metric returns the value of a metric, with the given value of its first label unless that is empty.
 func (r *rig) metric(name, label string) float64 {
 	r.t.Helper()
 	families, err := r.metrics.Gather()

@@ -16,7 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Each test is named after something that the Python bot did and this one must not do.
+// Each test prevents a defect that the Python bot had.
 
 // TestEventsAreNotHandledTwice: every handler ran twice, so that each line was stored and counted twice,
 // playlist entries doubled, and a second join was an error.
@@ -31,8 +31,8 @@ func TestEventsAreNotHandledTwice(t *testing.T) {
 	must(t, r.channel.Leave("owner"))
 	r.eventually("the leave", func() bool { return len(r.service.on(bus.UserLeft)) == 1 })
 	must(t, r.stop())
-	// all leaves out what was sent again with the id it had; what was handled twice would have two ids,
-	// but for a line of chat.
+	// Of the events that the service receives, on leaves out retries, which have the ID of the first attempt. An event
+	// that is handled twice gets two IDs, except for a line of chat.
 	r.service.mu.Lock()
 	raw := len(slices.DeleteFunc(slices.Clone(r.service.received), func(each received) bool {
 		return each.Suffix != bus.MessageLog
@@ -59,7 +59,7 @@ func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
 	r.cable.Cut()
-	r.eventually("several failed tries", func() bool { return r.reconnects(status.ReasonServerUnreachable) > 3 })
+	r.eventually("several failed attempts", func() bool { return r.reconnects(status.ReasonServerUnreachable) > 3 })
 	r.cable.Mend()
 	r.awaitJoined()
 }
@@ -84,7 +84,7 @@ func TestConnectedIsNotTheChatCount(t *testing.T) {
 	}
 }
 
-// TestPeopleWhoWereThereBeforeAreRecorded: they had no row and no session until they came again.
+// TestPeopleWhoWereThereBeforeAreRecorded: they had no row and no session until they joined again.
 func TestPeopleWhoWereThereBeforeAreRecorded(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
@@ -95,15 +95,15 @@ func TestPeopleWhoWereThereBeforeAreRecorded(t *testing.T) {
 	})
 }
 
-// TestALineIsClaimedAndItsReportStored: two bots said the same line, and a report that was lost had it
-// said again. Claims are in every request of this rig; here NATS is away when the line is reported.
+// TestALineIsClaimedAndItsReportStored: two bots said the same line, and a line whose report was lost was said again.
+// The service of this rig checks the claimant of every request; here NATS is down when the line is reported.
 func TestALineIsClaimedAndItsReportStored(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
 	must(t, r.channel.Join("alice"))
 	r.sim.Slow(simulator.Target{User: "Rosey"}, 300*time.Millisecond)
 	r.service.toSay(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "once"})
-	r.eventually("the line is on its way", func() bool { return len(r.linesOf("Rosey")) == 1 })
+	r.eventually("the line in the channel", func() bool { return len(r.linesOf("Rosey")) == 1 })
 	r.nats.Stop()
 	r.eventually("the bot knows that it was said", func() bool {
 		return r.metric("rosey_bot_outbound_total", string(speech.Said)) == 1
@@ -116,7 +116,7 @@ func TestALineIsClaimedAndItsReportStored(t *testing.T) {
 	}
 }
 
-// TestSessionsEndWithTheBot: after the end of the bot everybody was there for ever.
+// TestSessionsEndWithTheBot: sessions were open for ever after the bot had stopped.
 func TestSessionsEndWithTheBot(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
@@ -132,13 +132,13 @@ func TestSessionsEndWithTheBot(t *testing.T) {
 	}
 }
 
-// TestALineHasTheTimeAtWhichItWasSaid: the time of storing was stored.
+// TestALineHasTheTimeAtWhichItWasSaid: its row had the time at which it was stored.
 func TestALineHasTheTimeAtWhichItWasSaid(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
 	r.startJoined()
 	r.nats.Stop()
-	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
+	r.eventually("the bot notices the outage", func() bool { return !r.bus.Connected() })
 	entry := r.say("alice", "meanwhile")
 	r.nats.Restart()
 	r.eventually("the line", func() bool { return len(r.service.on(bus.MessageLog)) == 1 })
@@ -170,9 +170,9 @@ func TestOrderHoldsAcrossSubjects(t *testing.T) {
 	}
 }
 
-// TestTheLogHasNoPrivateWords: it had the login with the password, and whole private messages. Passwords
-// are looked for after every test of this rig.
-func TestTheLogHasNoPrivateWords(t *testing.T) {
+// TestTheLogHasNoPrivateMessages: the log had the login with the password, and private messages. Every test of this rig
+// checks its log for passwords.
+func TestTheLogHasNoPrivateMessages(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("mod"))
 	r.startJoined()
@@ -181,11 +181,11 @@ func TestTheLogHasNoPrivateWords(t *testing.T) {
 	r.eventually("the answer", func() bool { return len(r.pms("mod")) > 0 })
 	must(t, r.stop())
 	if r.log.count("swordfish") > 0 {
-		t.Error("the log shows what was in a private message")
+		t.Error("the log has the text of a private message")
 	}
 }
 
-// TestWhoIsAwayIsKnownFromTheUserList: everybody was there until they went away before the bot's eyes.
+// TestWhoIsAwayIsKnownFromTheUserList: users who were away before the bot joined counted as active.
 func TestWhoIsAwayIsKnownFromTheUserList(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
@@ -213,9 +213,9 @@ func TestWhatPlaysIsForgottenWhenNothingPlays(t *testing.T) {
 	})
 }
 
-// TestWhatModeratorsAloneSeeIsNotStored: what the server whispers to moderators and what somebody says
-// who is muted without knowing went where everybody reads.
-func TestWhatModeratorsAloneSeeIsNotStored(t *testing.T) {
+// TestLinesForModeratorsAreNotPublished: lines that only moderators receive, such as those of shadow-muted users, were
+// stored and published.
+func TestLinesForModeratorsAreNotPublished(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("owner"))
 	must(t, r.channel.Join("alice"))
@@ -234,7 +234,7 @@ func TestWhatModeratorsAloneSeeIsNotStored(t *testing.T) {
 	}
 }
 
-// TestReadingGoesOnWithoutAService: nothing that waits for the database holds up the channel.
+// TestReadingGoesOnWithoutAService: a request to the database stopped the handling of events.
 func TestReadingGoesOnWithoutAService(t *testing.T) {
 	r := newRig(t)
 	d := r.drive()

@@ -12,7 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// watch subscribes to the channel's events as anyone may.
+// watch subscribes to the event stream.
 func (r *rig) watch() *nats.Subscription {
 	r.t.Helper()
 	client := r.nats.Client()
@@ -22,7 +22,7 @@ func (r *rig) watch() *nats.Subscription {
 	return subscription
 }
 
-// nextEvent is the next event of a name, and what comes before is let go.
+// nextEvent returns the next event of a name. It skips others.
 func nextEvent(t *testing.T, subscription *nats.Subscription, name string) map[string]any {
 	t.Helper()
 	for {
@@ -45,7 +45,7 @@ func nextEvent(t *testing.T, subscription *nats.Subscription, name string) map[s
 	}
 }
 
-func TestEventsForAnyone(t *testing.T) {
+func TestEventStream(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("mod"))
 	before := r.say("mod", "anybody <there>?")
@@ -70,10 +70,10 @@ func TestEventsForAnyone(t *testing.T) {
 		event := nextEvent(t, watching, "user_join")
 		want := map[int]string{0: "Rosey", 1: "alice"}[joined]
 		if data := event["user_data"].(map[string]any); event["user"] != want || data["username"] != want {
-			t.Errorf("who joined %v", event)
+			t.Errorf("join %v", event)
 		}
 		if meta, _ := event["platform_data"].(map[string]any)["meta"].(map[string]any); meta["aliases"] != nil {
-			t.Errorf("aliases are shown: %v", event)
+			t.Errorf("aliases are published: %v", event)
 		}
 	}
 	r.say("alice", "hello")
@@ -89,21 +89,21 @@ func TestEventsForAnyone(t *testing.T) {
 	must(t, r.channel.Inject("Rosey", `42["brandNew",{"ip":"1.2","a":{"password":"x","b":1}}]`))
 	want = map[string]any{"platform_data": map[string]any{"a": map[string]any{"b": 1.}}}
 	if diff := cmp.Diff(want, nextEvent(t, watching, "brandNew")); diff != "" {
-		t.Errorf("event nobody knows (-want +got):\n%s", diff)
+		t.Errorf("unknown event (-want +got):\n%s", diff)
 	}
 	must(t, r.channel.Leave("alice"))
 	if left := nextEvent(t, watching, "user_leave"); left["user"] != "alice" || left["user_data"] == nil {
-		t.Errorf("who left %v", left)
+		t.Errorf("leave %v", left)
 	}
 }
 
-// TestEventsAreNotKept sees that events of the time without NATS are dropped and counted, not sent later.
+// TestEventsAreNotKept has events of the time without NATS dropped and counted, not published later.
 func TestEventsAreNotKept(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
 	r.startJoined()
 	r.nats.Stop()
-	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
+	r.eventually("the bot notices the outage", func() bool { return !r.bus.Connected() })
 	r.say("alice", "unheard")
 	r.eventually("the event is dropped", func() bool {
 		return r.metric("rosey_bot_feed_events_total", streamDisconnected) > 0
@@ -176,7 +176,7 @@ func checkNothingPrivate(t *testing.T, value any) {
 	case map[string]any:
 		for _, key := range privateKeys {
 			if _, shown := value[key]; shown {
-				t.Errorf("%s is shown", key)
+				t.Errorf("%s is published", key)
 			}
 		}
 		for _, inner := range value {

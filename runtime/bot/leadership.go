@@ -11,8 +11,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// leads reports whether this bot may act in the channel now: no other replica can be in the channel or about to join it.
-// It does not block.
+// leads reports whether this bot may act in the channel now: no other replica can be in the channel or about to join
+// it. It does not block.
 func (b *Bot) leads() bool {
 	if b.elector == nil {
 		return true

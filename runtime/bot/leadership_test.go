@@ -16,7 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// standBy has the bot need a lock that lasts only a second.
+// standBy has the bot stand by for a leadership that expires after a second.
 func (r *rig) standBy() {
 	r.t.Helper()
 	dir := r.t.TempDir()
@@ -24,27 +24,27 @@ func (r *rig) standBy() {
 	r.elector = &leader.Options{Pod: r.instance, TTL: time.Second}
 }
 
-// rival waits for the lock as another pod, and answers when it has it.
-func (r *rig) rival() <-chan *leader.Leadership {
+// candidate campaigns as another pod. The channel that it returns gets the leadership.
+func (r *rig) candidate() <-chan *leader.Leadership {
 	r.t.Helper()
 	subjects, err := bus.NewSubjects(prefix)
 	must(r.t, err)
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.nats.URL(), Log: natstest.Log(r.t)})
 	must(r.t, err)
-	lock := leader.New(leader.Options{
-		Conn: conn, Subjects: subjects, Log: natstest.Log(r.t), Pod: "rival", TTL: time.Second,
+	elector := leader.New(leader.Options{
+		Conn: conn, Subjects: subjects, Log: natstest.Log(r.t), Pod: "other", TTL: time.Second,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	won := make(chan *leader.Leadership, 1)
 	var worker sync.WaitGroup
 	worker.Go(func() {
-		term, err := lock.Acquire(ctx, func(leader.Observation) {})
+		leadership, err := elector.Acquire(ctx, func(leader.Observation) {})
 		if err != nil {
 			return
 		}
-		won <- term
+		won <- leadership
 		<-ctx.Done()
-		_ = term.Release(context.WithoutCancel(ctx))
+		_ = leadership.Release(context.WithoutCancel(ctx))
 	})
 	r.t.Cleanup(func() { cancel(); worker.Wait(); conn.Close() })
 	return won
@@ -52,47 +52,47 @@ func (r *rig) rival() <-chan *leader.Leadership {
 
 func (r *rig) awaitWon(won <-chan *leader.Leadership) *leader.Leadership {
 	r.t.Helper()
-	var term *leader.Leadership
-	r.eventually("the rival to have the lock", func() bool {
+	var leadership *leader.Leadership
+	r.eventually("the other pod to lead", func() bool {
 		select {
-		case term = <-won:
+		case leadership = <-won:
 			return true
 		default:
 			return false
 		}
 	})
-	return term
+	return leadership
 }
 
-// TestALeaderPastItsTimeIsSilent sees that it stays, listens and says nothing, until it has the lock for sure again.
-func TestALeaderPastItsTimeIsSilent(t *testing.T) {
+// TestALeaderThatCannotRenewIsSilent has the leader stay in the channel and publish events, but not speak.
+func TestALeaderThatCannotRenewIsSilent(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
 	must(t, r.channel.Join("alice"))
 	must(t, r.channel.Join("mod"))
 	r.startJoined()
 	r.nats.Stop()
-	r.eventually("the lock to run out", func() bool { return !r.bot.leads() })
+	r.eventually("the leadership to expire", func() bool { return !r.bot.leads() })
 	r.say("alice", "!uptime")
 	_, err := r.channel.PM("mod", "Rosey", "info")
 	must(t, err)
 	r.say("alice", "anybody there?")
-	r.eventually("all is heard", func() bool { return r.metric("rosey_cytube_events_total", "chatMsg") == 2 })
+	r.eventually("both lines are handled", func() bool { return r.metric("rosey_cytube_events_total", "chatMsg") == 2 })
 	if check := r.bot.Check(); check.Reason != status.ReasonJoined || r.bot.Leader() != "" {
 		t.Errorf("check %+v, leader %q", check, r.bot.Leader())
 	}
 	r.nats.Restart()
 	r.eventually("it leads again", func() bool { return r.bot.Leader() == r.instance })
-	r.eventually("what it heard is told", func() bool { return len(r.service.on(bus.MessageLog)) == 2 })
+	r.eventually("both lines are published", func() bool { return len(r.service.on(bus.MessageLog)) == 2 })
 	r.say("alice", "!help")
 	r.eventually("an answer", func() bool { return len(r.linesOf("Rosey")) == 1 })
 	if lines := r.linesOf("Rosey"); !strings.HasPrefix(lines[0], "Commands:") || len(r.pms("mod")) > 0 {
-		t.Errorf("it answered what it was asked while it was not sure: %v, %v", lines, r.pms("mod"))
+		t.Errorf("it replied to commands of the time when it did not lead: %v, %v", lines, r.pms("mod"))
 	}
 }
 
-// TestWhoLostTheLockTellsOfNoLeaves has another bot take over, which tells itself who is there.
-func TestWhoLostTheLockTellsOfNoLeaves(t *testing.T) {
+// TestAFormerLeaderPublishesNoDepartures has another bot take over, which publishes who is there.
+func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
 	must(t, r.channel.Join("alice"))
@@ -101,50 +101,50 @@ func TestWhoLostTheLockTellsOfNoLeaves(t *testing.T) {
 	must(t, err)
 	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
 	must(t, err)
-	_, err = bucket.Put(t.Context(), "leader", []byte(`{"pod":"rival","uid":"1","process":"2"}`))
+	_, err = bucket.Put(t.Context(), "leader", []byte(`{"pod":"other","uid":"1","process":"2"}`))
 	must(t, err)
 	r.eventually("it leaves", func() bool { return !r.isThere() })
-	r.eventually("it stands by", func() bool { return r.bot.Leader() == "rival" && r.bot.Check().OK })
+	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })
 	must(t, r.pub.Flush(t.Context()))
 	if left := r.service.on(bus.UserLeft); len(left) > 0 {
-		t.Errorf("told %v", left)
+		t.Errorf("published %v", left)
 	}
-	// The rival renews nothing.
+	// The other pod does not renew.
 	r.awaitJoined()
 	if taken := r.metric("rosey_bot_lock_transitions_total", "expired"); taken != 1 {
-		t.Errorf("taken %v times from a holder that did not renew", taken)
+		t.Errorf("acquired %v times from a holder that did not renew", taken)
 	}
 }
 
-func TestALeaderThatCannotGetInLetsAnotherTry(t *testing.T) {
+func TestALeaderThatCannotJoinResigns(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
 	r.timings.GiveUp, r.timings.StandBack = 50*time.Millisecond, 200*time.Millisecond
 	r.cable.Cut()
 	r.start()
 	r.awaitReason(status.ReasonServerUnreachable)
-	term := r.awaitWon(r.rival())
-	if term.Reason() != leader.AcquiredReleased {
-		t.Errorf("taken as %s", term.Reason())
+	leadership := r.awaitWon(r.candidate())
+	if leadership.Reason() != leader.AcquiredReleased {
+		t.Errorf("acquired as %s", leadership.Reason())
 	}
 	r.eventually("it stands by", func() bool { return r.bot.Check().Reason == status.ReasonStandby })
 	r.cable.Mend()
-	must(t, term.Release(t.Context()))
+	must(t, leadership.Release(t.Context()))
 	r.awaitJoined()
 }
 
-// TestABannedLeaderKeepsTheLock has a cause that would keep out every bot of ours.
-func TestABannedLeaderKeepsTheLock(t *testing.T) {
+// TestABannedLeaderDoesNotResign has a cause that applies to every replica.
+func TestABannedLeaderDoesNotResign(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
 	r.timings.GiveUp = time.Millisecond
 	r.startJoined()
-	won := r.rival()
+	won := r.candidate()
 	must(t, r.channel.Ban("Rosey", "enough"))
-	r.eventually("some tries", func() bool { return r.reconnects(status.ReasonBanned) > 3 })
+	r.eventually("some attempts", func() bool { return r.reconnects(status.ReasonBanned) > 3 })
 	select {
 	case <-won:
-		t.Error("it gave up the lock")
+		t.Error("it resigned")
 	default:
 	}
 	must(t, r.channel.Unban("Rosey"))

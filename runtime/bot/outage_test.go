@@ -12,9 +12,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestNATSIsAway sees that the channel goes on while NATS is away, and that everything that happened
-// meanwhile is sent afterwards, in order.
-func TestNATSIsAway(t *testing.T) {
+// TestNATSIsDown has the bot stay in the channel while NATS is down, and deliver the events of that time afterwards, in
+// order.
+func TestNATSIsDown(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))
 	r.startJoined()
@@ -24,7 +24,7 @@ func TestNATSIsAway(t *testing.T) {
 		case 20:
 			r.nats.Stop()
 		case 40:
-			r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
+			r.eventually("the bot notices the outage", func() bool { return !r.bus.Connected() })
 		}
 		text := fmt.Sprintf("line %d", i)
 		r.say("alice", text)
@@ -54,13 +54,13 @@ func TestEndWithoutNATS(t *testing.T) {
 	r := newRig(t)
 	r.timings.Drain = 50 * time.Millisecond
 	r.startJoined()
-	r.eventually("what is sent on joining", func() bool { return len(r.service.on(bus.StatsHighWater)) > 1 })
+	r.eventually("the events of joining", func() bool { return len(r.service.on(bus.StatsHighWater)) > 1 })
 	must(t, r.pub.Flush(t.Context()))
 	r.nats.Stop()
-	r.eventually("the bot notices", func() bool { return !r.bus.Connected() })
+	r.eventually("the bot notices the outage", func() bool { return !r.bus.Connected() })
 	err := r.stop()
 	if err == nil || !strings.Contains(err.Error(), "2 messages") {
-		t.Errorf("error %v, want it to count what was not sent: a leave and a status", err)
+		t.Errorf("error %v, want the number of events that were not delivered: a leave and a status", err)
 	}
 	r.eventually("the bot has left", func() bool { return !r.isThere() })
 }
@@ -73,7 +73,7 @@ func TestOutbound(t *testing.T) {
 		bus.OutboundMessage{ID: 3, Timestamp: 11, Message: "<b>second</b>"},
 	)
 	r.startJoined()
-	r.eventually("all is said", r.service.isEmpty)
+	r.eventually("all lines", r.service.isEmpty)
 	if diff := cmp.Diff([]string{"first", "&lt;b&gt;second&lt;/b&gt;"}, r.linesOf("Rosey")); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
@@ -86,7 +86,7 @@ func TestOutbound(t *testing.T) {
 	}
 }
 
-// linesOf is what somebody said, as the channel saw it.
+// linesOf returns what a user said, as the channel showed it.
 func (r *rig) linesOf(name string) []string {
 	var texts []string
 	for _, entry := range r.channel.Log() {

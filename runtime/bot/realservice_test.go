@@ -23,8 +23,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// startDatabase runs the product's own database service instead of the one that only notes, and returns
-// a requester for it.
+// startDatabase runs the real database service instead of the fake one, and returns a Requester for it.
 func (r *rig) startDatabase() *bus.Requester {
 	r.t.Helper()
 	subjects, err := bus.NewSubjects(r.config.NATS.SubjectPrefix)
@@ -52,7 +51,7 @@ func (r *rig) startDatabase() *bus.Requester {
 	return bus.NewRequester(connection, subjects, nil)
 }
 
-// TestWithTheDatabaseService has people, lines to say and commands go through the real service and back.
+// TestWithTheDatabaseService uses outbound lines and commands with the real database service.
 func TestWithTheDatabaseService(t *testing.T) {
 	r := newRig(t)
 	r.config.NATS.SubjectPrefix = "rosey_real"
@@ -67,7 +66,7 @@ func TestWithTheDatabaseService(t *testing.T) {
 			Message: text, ClientID: id, Origin: r.bot.here(),
 		}, &reply))
 		if !reply.Success {
-			t.Fatalf("the service does not take a line: %s", reply.Error)
+			t.Fatalf("the service rejects a line: %s", reply.Error)
 		}
 	}
 	put("1", "from the queue")
@@ -88,7 +87,7 @@ func TestWithTheDatabaseService(t *testing.T) {
 		t.Errorf("answer %q", answer)
 	}
 
-	// What cannot be said is given up by the service, and nothing is said twice.
+	// A line that cannot be said is abandoned, and none is said twice.
 	must(t, r.channel.Mute("Rosey"))
 	put("2", "hello?")
 	r.eventually("the mute", func() bool { return r.metric("rosey_bot_outbound_total", string(speech.Muted)) == 1 })
@@ -100,8 +99,8 @@ func TestWithTheDatabaseService(t *testing.T) {
 	}
 }
 
-// TestTwoBotsShareTheLines has two instances on one queue, as when one is to take over from the other:
-// each line is said by one of them.
+// TestTwoBotsShareTheLines has two bots with one queue, as while one takes over from the other: one of them says each
+// line.
 func TestTwoBotsShareTheLines(t *testing.T) {
 	r := newRigWith(t, simulator.Options{})
 	r.config.NATS.SubjectPrefix = "rosey_real"

@@ -11,8 +11,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestComesBack throws the bot out in every way that there is, and sees that it says why and comes back.
-func TestComesBack(t *testing.T) {
+// TestReconnects ends the connection in every way. The bot reports the reason and joins again.
+func TestReconnects(t *testing.T) {
 	tests := map[string]struct {
 		out    func(*rig) error
 		reason status.Reason
@@ -23,8 +23,8 @@ func TestComesBack(t *testing.T) {
 			out:    func(r *rig) error { return r.channel.Ban("Rosey", "enough") },
 			reason: status.ReasonBanned,
 			back: func(r *rig) error {
-				// It tries again and is refused at the door, too.
-				r.eventually("another try", func() bool { return r.reconnects(status.ReasonBanned) > 1 })
+				// The server refuses the next attempt, too.
+				r.eventually("another attempt", func() bool { return r.reconnects(status.ReasonBanned) > 1 })
 				return r.channel.Unban("Rosey")
 			},
 		},
@@ -86,7 +86,7 @@ func TestConnectionsAreRateLimited(t *testing.T) {
 	r.awaitJoined()
 }
 
-// TestGuestLoginsAreLimited sees that a guest waits as long as the server says and not twice as long.
+// TestGuestLoginsAreLimited has a guest wait as long as the server requires, and not twice as long.
 func TestGuestLoginsAreLimited(t *testing.T) {
 	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{GuestLoginDelay: time.Second}})
 	r.config.Account = &config.Account{Username: "visitor"}
@@ -100,14 +100,14 @@ func TestGuestLoginsAreLimited(t *testing.T) {
 	}
 }
 
-func TestWaitsAfterAKickAndABan(t *testing.T) {
+func TestShortestPauses(t *testing.T) {
 	timings := defaultTimings()
 	for reason, least := range map[status.Reason]time.Duration{
 		status.ReasonKicked: 10 * time.Second, status.ReasonBanned: 15 * time.Minute,
 		status.ReasonConnectionLimited: 10 * time.Second, status.ReasonDisconnected: time.Second,
 	} {
 		if wait := newAttempt(timings).pause(&cytube.Error{Reason: reason}); wait < least {
-			t.Errorf("%s: waits %s", reason, wait)
+			t.Errorf("%s: pause of %s", reason, wait)
 		}
 	}
 }

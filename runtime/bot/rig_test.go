@@ -34,8 +34,8 @@ const (
 	prefix          = "rosey_test"
 )
 
-// rig is a bot with everything around it: a CyTube server behind a cable that can be cut, a NATS server,
-// a database service that notes what it is sent, and the bot's log.
+// rig is a bot with its surroundings: a CyTube server behind a connection that can be cut, a NATS server, a fake
+// database service that records what it receives, and the bot's log.
 type rig struct {
 	t        *testing.T
 	sim      *simulator.Server
@@ -62,7 +62,7 @@ func newRig(t *testing.T) *rig {
 	return newRigWith(t, simulator.Options{})
 }
 
-// newRigWith has the given channels and limits.
+// newRigWith returns a rig whose CyTube server has the given channels and limits.
 func newRigWith(t *testing.T, options simulator.Options) *rig {
 	t.Helper()
 	options.Accounts = []simulator.Account{
@@ -72,7 +72,7 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 	options.Channels = append(options.Channels, simulator.ChannelOptions{Name: "private", Password: channelPassword})
 	options.UsercountInterval = -1
 	log := &logBuffer{}
-	t.Cleanup(func() { log.holdsNoPassword(t) })
+	t.Cleanup(func() { log.checkForPasswords(t) })
 	sim, url := simulatortest.Start(t, options)
 	natsServer := natstest.Start(t)
 	line := cable.Lay(t, strings.TrimPrefix(url, "http://"))
@@ -90,7 +90,7 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 	return r
 }
 
-// testTimings are short where every test would have to wait.
+// testTimings returns the defaults, shorter where most tests would have to wait.
 func testTimings() timings {
 	t := defaultTimings()
 	t.RetryMin, t.RetryMax = 20*time.Millisecond, 200*time.Millisecond
@@ -101,7 +101,7 @@ func testTimings() timings {
 	return t
 }
 
-// secret writes a password's file.
+// secret returns the name of a file with a password.
 func secret(t *testing.T, password string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -114,7 +114,7 @@ func writeSecret(t *testing.T, file, password string) {
 	must(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
 }
 
-// make makes the bot.
+// make creates the bot, its connection to NATS and its publisher.
 func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 	r.t.Helper()
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -171,7 +171,7 @@ func (r *rig) start() {
 	r.t.Cleanup(func() { _ = r.stop() })
 }
 
-// startJoined runs the bot and waits until it is in the channel with all that belongs to it.
+// startJoined runs the bot and waits until it is in the channel and in the user list.
 func (r *rig) startJoined() {
 	r.t.Helper()
 	r.start()
@@ -205,7 +205,7 @@ func (r *rig) eventually(what string, condition func() bool) {
 	natstest.Eventually(r.t, what, condition)
 }
 
-// isThere says whether the bot is in the user list.
+// isThere reports whether the bot is in the user list.
 func (r *rig) isThere() bool {
 	return slices.ContainsFunc(r.channel.Users(), func(u simulator.User) bool {
 		return strings.EqualFold(u.Name, "rosey")
@@ -219,7 +219,7 @@ func (r *rig) say(user, text string) simulator.Entry {
 	return entry
 }
 
-// service is a database service that notes what it is sent and hands out lines to say.
+// service is a fake database service, which records what it receives and hands out lines to say.
 type service struct {
 	t *testing.T
 
@@ -229,7 +229,7 @@ type service struct {
 	requests int
 }
 
-// received is a message to the service, with its timestamp taken out of the payload.
+// received is an event or a request, with the timestamp removed from its payload.
 type received struct {
 	Suffix  bus.Suffix
 	ID      string
@@ -240,7 +240,7 @@ type received struct {
 func startService(t *testing.T, client *nats.Conn) *service {
 	t.Helper()
 	s := &service{t: t}
-	// One subscription: an answer says that what came before was noted.
+	// With one subscription a reply shows that everything sent before it was recorded.
 	_, err := client.Subscribe(prefix+".db.>", s.receive)
 	must(t, err)
 	must(t, client.Flush())
@@ -262,7 +262,7 @@ func (s *service) answer(request []byte) []byte {
 		return []byte("[]")
 	}
 	if *asked.Limit == 0 {
-		return []byte("[]") // only asks whether a service is there
+		return []byte("[]") // the request only looks for a service
 	}
 	if *asked.Limit < 1 || *asked.MaxRetries != 4 || asked.Channel == "" || asked.Claimant != "pod-1" {
 		s.t.Errorf("request %s", request)
@@ -285,7 +285,7 @@ func (s *service) receive(m *nats.Msg) {
 	}
 	got := received{Suffix: suffix, ID: bus.EventID(m.Header.Get(bus.MsgIDHeader), suffix)}
 	if m.Reply != "" {
-		got.ID = m.Reply // a request has no id, and happens once
+		got.ID = m.Reply // a request has no ID and is sent once
 		if !s.respond(m, suffix) {
 			return
 		}
@@ -304,7 +304,7 @@ func (s *service) receive(m *nats.Msg) {
 	}
 }
 
-// respond answers a request, and is false for one that is not served.
+// respond replies to a request, and reports whether it has to be recorded.
 func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,8 +328,7 @@ func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
 	return suffix == bus.OutboundSent || suffix == bus.OutboundFailed
 }
 
-// all returns what was received so far, each event once: what could not be confirmed is sent again
-// with the id it had.
+// all returns the events so far, each of them once: an event that was not acknowledged is sent again with the same ID.
 func (s *service) all() []received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -366,7 +365,7 @@ func (s *service) polls() int {
 	return s.requests
 }
 
-// logBuffer keeps the bot's log.
+// logBuffer holds the bot's log.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -384,11 +383,11 @@ func (l *logBuffer) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-func (l *logBuffer) holdsNoPassword(t *testing.T) {
+func (l *logBuffer) checkForPasswords(t *testing.T) {
 	t.Helper()
 	for _, password := range []string{accountPassword, channelPassword, wrongPassword} {
 		if l.count(password) > 0 {
-			t.Errorf("the log shows the password %s", password)
+			t.Errorf("the log has the password %s", password)
 		}
 	}
 	if t.Failed() {

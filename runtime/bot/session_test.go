@@ -32,7 +32,7 @@ func (r *rig) drive() *driven {
 	return d
 }
 
-// until takes events up to the one after which a condition holds.
+// until handles events until a condition holds.
 func (d *driven) until(what string, holds func(*room.Room) bool) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
@@ -46,7 +46,7 @@ func (d *driven) until(what string, holds func(*room.Room) bool) {
 	}
 }
 
-// TestChannelState has people change everything about a channel, and sees that the bot knows.
+// TestChannelState has users change the state of a channel, which the room must follow.
 func TestChannelState(t *testing.T) {
 	r := newRig(t)
 	c := r.channel

@@ -49,7 +49,8 @@ func TestFloodLimit(t *testing.T) {
 	}
 }
 
-// TestALineSaidJustBeforeTheConnectionBreaks has its echo lost with the connection. The history on the next join has it.
+// TestALineSaidJustBeforeTheConnectionBreaks has the echo lost with the connection. The history on the next join shows
+// the line.
 func TestALineSaidJustBeforeTheConnectionBreaks(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
@@ -89,8 +90,8 @@ func (r *rig) marked() (ids []any) {
 	return ids
 }
 
-// TestALineThatADeadBotSaidIsNotSaidAgain has a line that was said, one that was not, one that was said in part, and one
-// that was never claimed and has the text of the first.
+// TestALineThatADeadBotSaidIsNotSaidAgain has a line that was said, one that was not, one that was said in part, and
+// one that was never claimed and has the text of the first.
 func TestALineThatADeadBotSaidIsNotSaidAgain(t *testing.T) {
 	r := newRig(t)
 	long := strings.TrimSpace(strings.Repeat("popcorn ", 60))

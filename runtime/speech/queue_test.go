@@ -17,9 +17,9 @@ func queuedLine(id int64, text string) bus.OutboundMessage {
 	return bus.OutboundMessage{ID: id, Timestamp: 10, Message: text, LeaseSeconds: 60}
 }
 
-// claimedLine is a line that another bot claimed at a time.
-func claimedLine(id int64, text string, at time.Time) bus.OutboundMessage {
-	m := queuedLine(id, text)
+// claimedLine is line 1, which another bot claimed at a time.
+func claimedLine(text string, at time.Time) bus.OutboundMessage {
+	m := queuedLine(1, text)
 	m.ClaimedSince = bus.Seconds{Time: at}
 	return m
 }
@@ -46,7 +46,7 @@ func (c *channel) onlyFailure(t *testing.T) bus.OutboundFailedPayload {
 
 func TestLinesOfTheQueueAreSaidInOrder(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onSay, c.onReport = c.echo, c.takeReports
+		c.behave(c.echo, c.takeReports)
 		pass(5 * time.Second)
 		c.expect(t, "sent", &c.sent, "first", "<b>second</b>")
 		c.expectMarked(t, 1, 2, 3)
@@ -56,7 +56,7 @@ func TestLinesOfTheQueueAreSaidInOrder(t *testing.T) {
 func TestALongLineIsSaidInParts(t *testing.T) {
 	text := strings.TrimSpace(strings.Repeat("popcorn 🍿 ", 60))
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onSay, c.onReport = c.echo, c.takeReports
+		c.behave(c.echo, c.takeReports)
 		pass(5 * time.Second)
 		if diff := cmp.Diff(text, strings.Join(c.sent, " ")); diff != "" || len(c.sent) != 3 {
 			t.Errorf("%d parts (-want +got):\n%s", len(c.sent), diff)
@@ -68,7 +68,7 @@ func TestALongLineIsSaidInParts(t *testing.T) {
 // TestANewDatabaseCountsFromOneAgain has two lines with one ID that were queued at different times.
 func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onSay, c.onReport = c.echo, c.takeReports
+		c.behave(c.echo, c.takeReports)
 		pass(5 * time.Second)
 		again := queuedLine(1, "again")
 		again.Timestamp = 20
@@ -83,12 +83,11 @@ func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
 func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
 	const failing = 20
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onReport = c.takeSent
-		c.onSay = func(text string) {
+		c.behave(func(text string) {
 			if !strings.HasPrefix(text, "/") { // the server drops commands that the bot's rank does not allow
 				c.echo(text)
 			}
-		}
+		}, c.takeSent)
 		for id := range int64(failing) {
 			c.put(bus.OutboundMessage{ID: id, Timestamp: 1, Message: "/say only moderators may"})
 		}
@@ -105,7 +104,7 @@ func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
 // TestACommandWithoutAnEchoIsAbandoned has the server drop a command, because only moderators may use it.
 func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onReport = c.takeReports
+		c.behave(nil, c.takeReports)
 		pass(8 * time.Second)
 		failure := c.onlyFailure(t)
 		if *failure.MessageID != 1 || failure.MessageTimestamp != 10 || !failure.Permanent || failure.Error != "unanswered" {
@@ -126,7 +125,7 @@ func TestLinesCannotBeFetched(t *testing.T) {
 		c.outage = err
 	}
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onSay, c.onReport = c.echo, c.takeReports
+		c.behave(c.echo, c.takeReports)
 		for id := range int64(2) {
 			setOutage(c, errors.New("no reply"))
 			c.put(queuedLine(id, "after the outage"))
@@ -140,14 +139,13 @@ func TestLinesCannotBeFetched(t *testing.T) {
 
 func TestThrottledLinesOfTheQueueAreSentAgain(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onReport = c.takeReports
-		c.onSay = func(text string) {
-			if len(c.sent) == 2 {
+		c.behave(func(text string) {
+			if c.countSent() == 2 {
 				c.HeardRefusal(cytube.Cooldown{Wait: time.Second})
 				return
 			}
 			c.echo(text)
-		}
+		}, c.takeReports)
 		pass(10 * time.Second)
 		c.expect(t, "sent", &c.sent, "one", "two", "two")
 		c.expectMarked(t, 1, 2)
@@ -158,7 +156,7 @@ func TestALineIsAbandonedWithoutPermission(t *testing.T) {
 	for permission, outcome := range map[Permission]Outcome{PermissionMuted: Muted, PermissionRankTooLow: Forbidden} {
 		t.Run(string(outcome), func(t *testing.T) {
 			inChannel(t, func(t *testing.T, c *channel) {
-				c.onReport = c.takeReports
+				c.behave(nil, c.takeReports)
 				c.SetPermission(permission)
 				pass(9 * time.Second)
 				c.expect(t, "reports before the refusal has lasted", &c.reports)
@@ -175,7 +173,7 @@ func TestALineIsAbandonedWithoutPermission(t *testing.T) {
 // TestALineWaitsForAPermission has the bot's rank in the channel arrive after the join.
 func TestALineWaitsForAPermission(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onSay, c.onReport = c.echo, c.takeReports
+		c.behave(c.echo, c.takeReports)
 		c.SetPermission(PermissionRankTooLow)
 		pass(8 * time.Second)
 		c.SetPermission(PermissionGranted)
@@ -188,8 +186,7 @@ func TestASpamFilterIsNotPermanent(t *testing.T) {
 	line := queuedLine(1, "hello?")
 	line.RetryCount = 2
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.onReport = c.takeReports
-		c.onSay = func(string) { c.HeardRefusal(cytube.SpamFiltered{Reason: "NEW_USER_CHAT"}) }
+		c.behave(func(string) { c.HeardRefusal(cytube.SpamFiltered{Reason: "NEW_USER_CHAT"}) }, c.takeReports)
 		pass(3 * time.Second)
 		failure := c.onlyFailure(t)
 		if failure.Permanent || failure.Error != "filtered: spam filter: NEW_USER_CHAT" || *failure.RetryCount != 2 {
@@ -214,17 +211,17 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 	}{
 		"said": {
 			lines: func() []bus.OutboundMessage {
-				return []bus.OutboundMessage{claimedLine(1, "said", before(time.Minute))}
+				return []bus.OutboundMessage{claimedLine("said", before(time.Minute))}
 			},
 			history: []string{"said"}, reports: []string{"mark_sent"},
 		},
 		"not said": {
-			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine(1, "new", before(time.Minute))} },
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("new", before(time.Minute))} },
 			history: []string{"said"}, sent: []string{"new"}, reports: []string{"mark_sent"},
 		},
 		"said in part": {
 			lines: func() []bus.OutboundMessage {
-				return []bus.OutboundMessage{claimedLine(1, part+" "+rest, before(time.Minute))}
+				return []bus.OutboundMessage{claimedLine(part+" "+rest, before(time.Minute))}
 			},
 			history: []string{part}, sent: []string{rest}, reports: []string{"mark_sent"},
 		},
@@ -234,14 +231,14 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 		},
 		"too short to tell": {
 			lines: func() []bus.OutboundMessage {
-				return []bus.OutboundMessage{claimedLine(1, "said", before(time.Minute)), queuedLine(2, "new")}
+				return []bus.OutboundMessage{claimedLine("said", before(time.Minute)), queuedLine(2, "new")}
 			},
 			history: talk, sent: []string{"new"},
 			reports: []string{"mark_failed doubtful: a bot that claimed the line may have said it, " +
 				"and the chat history is too short to tell", "mark_sent"},
 		},
 		"claimed after the join": { // the reply with the line was lost
-			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine(1, "hello", time.Now())} },
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("hello", time.Now())} },
 			history: talk, sent: []string{"hello"}, reports: []string{"mark_sent"},
 		},
 		"a service that does not know claims": {
@@ -257,7 +254,7 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			joining(t, func(t *testing.T, c *channel) {
-				c.onSay, c.onReport = c.echo, c.takeReports
+				c.behave(c.echo, c.takeReports)
 				for i, text := range test.history {
 					line := cytube.ChatMessage{HTML: text, Time: before(time.Duration(replayLength-i) * time.Second)}
 					c.Replayed(line, text != others)

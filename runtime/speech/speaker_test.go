@@ -22,12 +22,12 @@ import (
 // service hands out the same lines whatever is reported. It runs in a bubble of synctest, so waiting takes no time.
 type channel struct {
 	*Speaker
+
+	mu sync.Mutex
 	// onSay is what the server does with a line. Nil: nothing.
 	onSay func(text string)
-	// onReport is what the service does with a report on a line. Nil: nothing.
+	// onReport is what the service does with a report on a line, with mu locked. Nil: nothing.
 	onReport func(id int64, failed bool)
-
-	mu       sync.Mutex
 	sent     []string
 	lines    []bus.OutboundMessage
 	limits   []int
@@ -40,10 +40,20 @@ type channel struct {
 
 func (c *channel) Say(_ context.Context, text string) error {
 	err := c.note(text)
-	if c.onSay != nil {
-		c.onSay(text)
+	c.mu.Lock()
+	onSay := c.onSay
+	c.mu.Unlock()
+	if onSay != nil {
+		onSay(text)
 	}
 	return err
+}
+
+// behave sets what the server does with lines, and the service with reports.
+func (c *channel) behave(onSay func(text string), onReport func(id int64, failed bool)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onSay, c.onReport = onSay, onReport
 }
 
 func (c *channel) PM(_ context.Context, to, text string) error { return c.note(to + ": " + text) }

@@ -13,9 +13,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestWaitsUntilTheCauseIsMended starts the bot where it cannot get in, sees that it says why, mends
-// the cause, and sees it come in by itself.
-func TestWaitsUntilTheCauseIsMended(t *testing.T) {
+// TestJoinsOnceTheCauseIsRemoved starts the bot where it cannot join. It reports the reason, and joins by itself once
+// the cause is removed.
+func TestJoinsOnceTheCauseIsRemoved(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(*rig)
 		mend    func(*rig)
@@ -80,7 +80,7 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 				t.Errorf("message %q, want %q", check.Message, test.message)
 			}
 			if len(r.service.all()) > 0 {
-				t.Errorf("tells of a channel it is not in: %v", r.service.all())
+				t.Errorf("events of a channel that it is not in: %v", r.service.all())
 			}
 			test.mend(r)
 			r.awaitReason(status.ReasonJoined)
@@ -88,7 +88,7 @@ func TestWaitsUntilTheCauseIsMended(t *testing.T) {
 	}
 }
 
-// private moves the bot to the channel that asks for a password.
+// private has the bot join the channel with a password.
 func (r *rig) private(passwordFile string) {
 	r.channel = r.sim.Channel("private")
 	r.config.Channel.Name = "private"
@@ -109,7 +109,7 @@ func TestAModeratorNeedsNoChannelPassword(t *testing.T) {
 			r.private(file)
 			must(t, r.channel.Join("owner"))
 			r.startJoined()
-			r.eventually("those who were there are told of", func() bool { return len(r.service.on(bus.UserJoined)) == 2 })
+			r.eventually("everybody is published as joined", func() bool { return len(r.service.on(bus.UserJoined)) == 2 })
 			r.say("owner", "!uptime")
 			r.eventually("an answer", func() bool { return len(r.linesOf("Rosey")) == 1 })
 		})
@@ -130,24 +130,24 @@ func TestSomebodyElseLogsIn(t *testing.T) {
 	r.awaitJoined()
 }
 
-func TestASecretIsNotReadInVain(t *testing.T) {
+func TestAChangedPasswordEndsThePause(t *testing.T) {
 	r := newRig(t)
 	writeSecret(t, r.config.Account.PasswordFile, wrongPassword)
 	r.timings.RetryMin, r.timings.RetryMax = time.Hour, time.Hour
 	r.start()
 	r.awaitReason(status.ReasonLoginRefused)
 	writeSecret(t, r.config.Account.PasswordFile, accountPassword)
-	r.awaitJoined() // long before the next try was due
+	r.awaitJoined() // long before the next attempt is due
 }
 
-func TestBackoff(t *testing.T) {
+func TestPauses(t *testing.T) {
 	timings := defaultTimings()
 	next := newAttempt(timings)
 	lost := &cytube.Error{Reason: status.ReasonServerUnreachable}
 	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
 		expectDelay(t, next.pause(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
 		if i == 2 {
-			next.sessionEnded(time.Second) // a short stay is no recovery
+			next.sessionEnded(time.Second) // a short session does not reset the back-off
 		}
 	}
 	for range 100 {
@@ -165,6 +165,6 @@ func TestBackoff(t *testing.T) {
 func expectDelay(t *testing.T, got, least, most time.Duration) {
 	t.Helper()
 	if got < least || got > most {
-		t.Errorf("waits %s, want %s to %s", got, least, most)
+		t.Errorf("pause of %s, want %s to %s", got, least, most)
 	}
 }
