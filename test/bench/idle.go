@@ -87,7 +87,7 @@ func (b *bench) reportMemory(ctx context.Context, bot, service *process) error {
 			return err
 		}
 		b.report(each.name+": resident memory", resident, "MiB", "")
-		b.report(each.name+": of it not the program's file", own, "MiB", "")
+		b.report(each.name+": resident memory without the program file", own, "MiB", "")
 	}
 	return nil
 }

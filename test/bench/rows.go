@@ -143,7 +143,7 @@ func (b *bench) compare(ctx context.Context, maker maker, ways []way, rounds int
 			part       func(result) float64
 		}{
 			{"committed", "lines/s", func(r result) float64 { return r.rate }},
-			{"of a processor", "µs for a line", func(r result) float64 { return r.cost }},
+			{"processor time", "µs per line", func(r result) float64 { return r.cost }},
 		} {
 			b.report(figure(i, each.what), of(results[i], each.part), each.unit, unlessFirst(i, figure(0, each.what)))
 		}

@@ -95,10 +95,10 @@ func (b *bench) measureCreation(ctx context.Context) error {
 	b.report("a plain client creates them all, 4 at once", "%.1f s", b.plain.Seconds())
 	b.report("the operator has created them all", "%.1f s, %.2f × the plain client", there.Seconds(),
 		there.Seconds()/b.plain.Seconds())
-	b.report("until status says that all pods run", "%.1f s", ready.Seconds())
-	b.report("requests of the operator for each, until nothing changes any more", "%.1f",
+	b.report("all pods are ready according to the status", "%.1f s", ready.Seconds())
+	b.report("requests of the operator for each, until it is idle", "%.1f",
 		(after.requests-before.requests)/total)
-	b.report("of these writes", "%.1f", (after.writes-before.writes)/total)
+	b.report("of these, writes", "%.1f", (after.writes-before.writes)/total)
 	b.report("resident memory of the operator before", "%.1f MiB", before.resident/mebibyte)
 	b.report("resident memory of the operator after", "%.1f MiB", after.resident/mebibyte)
 	return nil
@@ -146,12 +146,12 @@ func (b *bench) measureStart(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	b.report("a new operator has looked at all, from the end of the old one", "%.1f s", time.Since(start).Seconds())
+	b.report("a new operator has reconciled all, after the end of the old one", "%.1f s", time.Since(start).Seconds())
 	after, err := b.cluster.settled(ctx)
 	if err != nil {
 		return err
 	}
-	b.report("its requests, all told", "%.0f", after.requests)
-	b.report("of these writes", "%.0f", after.writes)
+	b.report("requests of the new operator", "%.0f", after.requests)
+	b.report("of these, writes", "%.0f", after.writes)
 	return nil
 }
