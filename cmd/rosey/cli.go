@@ -52,7 +52,7 @@ func newCLICommand(
 }
 
 func newSayCommand() *cobra.Command {
-	command := newCLICommand("say TEXT", "Let a running bot say a line in its channel", requireText,
+	command := newCLICommand("say TEXT", "Queue a line for a running bot to say in its channel", requireText,
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			id, err := client.Say(command.Context(), strings.Join(arguments, " "))
 			if err != nil {
@@ -60,8 +60,8 @@ func newSayCommand() *cobra.Command {
 			}
 			return failed(printf(command.OutOrStdout(), "line %d is queued for the bot\n", id))
 		})
-	command.Long = "Let a running bot say a line in its channel. The command only queues the line in the bot's\n" +
-		"database; the bot says it within seconds, or when it is back in the channel."
+	command.Long = "Queue a line for a running bot to say in its channel. The line is stored in the bot's database;\n" +
+		"the bot says it within seconds, or when it is back in the channel."
 	command.Example = `  rosey say 'The film starts in five minutes'
   rosey say --nats nats://nats.example:4222 --prefix rosey_default_movienight hello`
 	return command
@@ -96,9 +96,9 @@ func newTailCommand() *cobra.Command {
 			}
 			return failed(tail(command.Context(), client, filter, asJSON, command.OutOrStdout(), command.ErrOrStderr()))
 		})
-	command.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per line")
+	command.Flags().BoolVar(&asJSON, "json", false, "Write one JSON object per line")
 	command.Flags().StringArrayVar(&filters, "filter", nil,
-		"show only messages with this `subject or field`, such as db.user.*, events.> or username=alice; can be repeated")
+		"Show only messages with this `subject or field`, such as db.user.*, events.> or username=alice; can be repeated")
 	command.Example = `  rosey tail --filter db.message.log
   rosey tail --filter 'events.>' --filter user=alice --json | jq .payload`
 	return command

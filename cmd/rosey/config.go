@@ -138,7 +138,7 @@ func newCheckCommand() *cobra.Command {
 			return checkFile(command.OutOrStdout(), arguments[0], user)
 		},
 	}
-	command.Flags().StringVar(&user, "for", "", "the `command` that will use the file: run, bot or db (default any)")
+	command.Flags().StringVar(&user, "for", "", "Check the file for this `command` only: run, bot or db")
 	return command
 }
 

@@ -93,6 +93,23 @@ func newDatabaseTool(flags *configFlags, command *cobra.Command) (*component, er
 	return tool, nil
 }
 
+// readDatabase returns what read returns for the configured database, which a service may have open.
+func readDatabase[T any](
+	flags *configFlags, command *cobra.Command,
+	read func(ctx context.Context, s store.Store, channel store.Channel) (T, error),
+) (content T, err error) {
+	tool, err := newDatabaseTool(flags, command)
+	if err != nil {
+		return content, err
+	}
+	opened, err := tool.database().openReadOnly(command.Context())
+	if err != nil {
+		return content, failed(err)
+	}
+	content, err = read(command.Context(), opened, tool.channel())
+	return content, failed(errors.Join(err, opened.Close()))
+}
+
 // location is where a database is: the path of an SQLite file, or of a file with the URL of a PostgreSQL database.
 type location struct {
 	postgres bool

@@ -44,7 +44,7 @@ func newBackupCommand(flags *configFlags) *cobra.Command {
 func newRestoreCommand(flags *configFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Replace the SQLite database by a backup, while no service uses it",
+		Short: "Replace the SQLite database with a backup, while no service uses it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			path, err := sqlitePath(flags, command)
@@ -108,8 +108,8 @@ func newMoveCommand() *cobra.Command {
 			return writeOutput(command.OutOrStdout(), output, moved, movedText(moved))
 		},
 	}
-	command.Flags().StringVar(&from, "from", "", "the database to copy, which is only read")
-	command.Flags().StringVar(&to, "to", "", "the database to fill")
+	command.Flags().StringVar(&from, "from", "", "Database to copy; it is only read")
+	command.Flags().StringVar(&to, "to", "", "Database to fill")
 	addOutputFlag(command, &output)
 	return command
 }

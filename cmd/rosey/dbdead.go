@@ -21,12 +21,10 @@ func newDeadCommand(flags *configFlags) *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	command.AddCommand(newDeadListCommand(flags),
-		newDeadChangeCommand(flags, "retry", "Store dead letters now; those that fail again remain",
-			func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error {
-				return database.RetryDeadLetter(ctx, s, c.channel(), letter)
-			}),
+		newDeadChangeCommand(flags, "retry", "Store dead letters again, and keep those that fail",
+			database.RetryDeadLetter),
 		newDeadChangeCommand(flags, "drop", "Delete dead letters",
-			func(ctx context.Context, _ *component, s store.Store, letter store.DeadLetter) error {
+			func(ctx context.Context, s store.Store, _ store.Channel, letter store.DeadLetter) error {
 				_, err := s.DropDeadLetter(ctx, letter.ID)
 				return err
 			}))
@@ -51,17 +49,12 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 		Short: "List dead letters, also while a service uses the database",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			tool, err := newDatabaseTool(flags, command)
+			letters, err := readDatabase(flags, command,
+				func(ctx context.Context, s store.Store, _ store.Channel) ([]store.DeadLetter, error) {
+					return allDeadLetters(ctx, s)
+				})
 			if err != nil {
 				return err
-			}
-			opened, err := tool.database().openReadOnly(command.Context())
-			if err != nil {
-				return failed(err)
-			}
-			letters, err := allDeadLetters(command.Context(), opened)
-			if err = errors.Join(err, opened.Close()); err != nil {
-				return failed(err)
 			}
 			rows := []deadLetterRow{}
 			for _, letter := range letters {
@@ -91,14 +84,14 @@ func deadLettersText(rows []deadLetterRow) string {
 	return text.String()
 }
 
+// deadLetterChange changes one dead letter. channel is the configured one.
+type deadLetterChange func(ctx context.Context, s store.Store, channel store.Channel, letter store.DeadLetter) error
+
 // newDeadChangeCommand returns a command that applies change to each of the chosen dead letters.
-func newDeadChangeCommand(
-	flags *configFlags, verb, short string,
-	change func(ctx context.Context, c *component, s store.Store, letter store.DeadLetter) error,
-) *cobra.Command {
+func newDeadChangeCommand(flags *configFlags, verb, short string, change deadLetterChange) *cobra.Command {
 	var all bool
 	command := &cobra.Command{
-		Use: verb + " (ID... | --all)", Short: short + ". With SQLite no service may run",
+		Use: verb + " (ID... | --all)", Short: short + " (SQLite: stop the service first)",
 		RunE: func(command *cobra.Command, arguments []string) error {
 			ids, err := parseDeadLetterIDs(arguments, all)
 			if err != nil {
@@ -108,14 +101,11 @@ func newDeadChangeCommand(
 			if err != nil {
 				return err
 			}
-			changed, err := tool.changeDeadLetters(command.Context(), ids,
-				func(ctx context.Context, s store.Store, letter store.DeadLetter) error {
-					return change(ctx, tool, s, letter)
-				})
+			changed, err := tool.changeDeadLetters(command.Context(), ids, change)
 			return failed(errors.Join(err, printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "all dead letters")
+	command.Flags().BoolVar(&all, "all", false, "All dead letters")
 	return command
 }
 
@@ -138,8 +128,7 @@ func parseDeadLetterIDs(arguments []string, all bool) (map[int64]bool, error) {
 // changeDeadLetters applies change to the dead letters with the given IDs, or to all if there are none. It continues
 // after a failure, and returns the number of those that were changed and all errors.
 func (c *component) changeDeadLetters(
-	ctx context.Context, ids map[int64]bool,
-	change func(ctx context.Context, s store.Store, letter store.DeadLetter) error,
+	ctx context.Context, ids map[int64]bool, change deadLetterChange,
 ) (changed int, err error) {
 	opened, err := c.database().openExisting(ctx)
 	if err != nil {
@@ -157,7 +146,7 @@ func (c *component) changeDeadLetters(
 			continue
 		}
 		delete(ids, letter.ID)
-		if err := change(ctx, opened, letter); err != nil {
+		if err := change(ctx, opened, c.channel(), letter); err != nil {
 			problems = append(problems, err)
 			continue
 		}

@@ -29,22 +29,17 @@ func newShowCommand(flags *configFlags) *cobra.Command {
 			if limit == 0 {
 				limit = math.MaxInt
 			}
-			tool, err := newDatabaseTool(flags, command)
+			rows, err := readDatabase(flags, command,
+				func(ctx context.Context, s store.Store, channel store.Channel) (channelRows, error) {
+					return readChannel(ctx, s, channel, limit)
+				})
 			if err != nil {
 				return err
-			}
-			opened, err := tool.database().openReadOnly(command.Context())
-			if err != nil {
-				return failed(err)
-			}
-			rows, err := readChannel(command.Context(), opened, tool.channel(), limit)
-			if err = errors.Join(err, opened.Close()); err != nil {
-				return failed(err)
 			}
 			return writeOutput(command.OutOrStdout(), output, rows, rows.text())
 		},
 	}
-	command.Flags().IntVar(&limit, "limit", 20, "maximum number of chat lines, of chatters and of samples; 0 is all")
+	command.Flags().IntVar(&limit, "limit", 20, "Maximum number of chat lines, of chatters and of samples; 0 is all")
 	addOutputFlag(command, &output)
 	return command
 }

@@ -13,7 +13,7 @@ import (
 
 // addOutputFlag adds the flag --output, for writeOutput. Its value is checked before the command runs.
 func addOutputFlag(command *cobra.Command, output *string) {
-	command.Flags().StringVarP(output, "output", "o", "text", "output format: text or json")
+	command.Flags().StringVarP(output, "output", "o", "text", "Output format: text or json")
 	command.PreRunE = func(*cobra.Command, []string) error {
 		if *output != "text" && *output != "json" {
 			return fmt.Errorf("--output: %q, expected text or json", *output)

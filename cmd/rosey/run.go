@@ -50,10 +50,10 @@ func newRunCommand() *cobra.Command {
 	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",
-		"`directory` of the database, created if it is absent (default ./"+defaultDataDir+")")
+		"Data `directory` with the database, created if it is absent (default ./"+defaultDataDir+")")
 	command.Flags().StringVar(&listen, "listen", "",
-		"`host:port` where other processes reach the NATS server, without a password: they can read everything\n"+
-			"and make the bot speak (default none)")
+		"Address (`host:port`) for other processes to reach the NATS server, without a password: they can read\n"+
+			"everything and make the bot speak (default none)")
 	return command
 }
 

@@ -43,7 +43,7 @@ type Elector struct {
 	key  *leaderKey
 	log  *slog.Logger
 	ttl  time.Duration
-	self Holder
+	self holder
 	// held and released are the two values of the key that this candidate writes.
 	held, released []byte
 }
@@ -53,13 +53,13 @@ func New(o Options) *Elector {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
-	self := Holder{Pod: o.Pod, UID: o.UID, Process: rand.Text()}
+	self := holder{Pod: o.Pod, UID: o.UID, Process: rand.Text()}
 	if self.UID == "" {
 		self.UID = self.Process
 	}
 	return &Elector{
 		key: newLeaderKey(o), log: o.Log, ttl: o.TTL, self: self,
-		held: encode(record{Holder: self}), released: encode(record{Holder: self, Released: true}),
+		held: encode(record{holder: self}), released: encode(record{holder: self, Released: true}),
 	}
 }
 

@@ -2,7 +2,6 @@ package leader_test
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
@@ -226,11 +225,8 @@ func leaderBucket(t *testing.T, s *natstest.Server) jetstream.KeyValue {
 func TestKeyOfAnotherHolderIsNotRenewed(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
 	leadership := newCandidate(t, s, leader.Options{Pod: "pod"}).mustAcquire()
-	rival, err := json.Marshal(leader.Holder{Pod: "rival", UID: "x", Process: "y"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := leaderBucket(t, s).Put(t.Context(), "leader", rival); err != nil {
+	const rival = `{"pod":"rival","uid":"x","process":"y"}`
+	if _, err := leaderBucket(t, s).Put(t.Context(), "leader", []byte(rival)); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, leadership.Lost())

@@ -27,8 +27,8 @@ var (
 	errBucketDiffers = errors.New("the bucket has another configuration")
 )
 
-// Holder is the process that holds the leader key, as the key's value names it.
-type Holder struct {
+// holder is the process that holds the leader key, as the key's value names it.
+type holder struct {
 	// Pod is the pod's name, for people.
 	Pod string `json:"pod"`
 	// UID is the pod's. A container that is started again has the UID of the one that died.
@@ -39,7 +39,7 @@ type Holder struct {
 
 // record is the value of the leader key. The zero value stands for a key that is absent.
 type record struct {
-	Holder
+	holder
 	// Released: the holder does not lead any more, and the key is free.
 	Released bool `json:"released,omitempty"`
 

@@ -165,7 +165,7 @@ func (l *Leadership) renew(ctx context.Context) (lost bool) {
 		// That the read names this process proves nothing; a successful write does.
 		err = l.write(ctx, current.revision)
 	default:
-		l.setLost(current.Holder)
+		l.setLost(current.holder)
 		return true
 	}
 	l.setErr(err)
@@ -195,7 +195,7 @@ func (l *Leadership) setErr(err error) {
 	}
 }
 
-func (l *Leadership) setLost(to Holder) {
+func (l *Leadership) setLost(to holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deadline = time.Time{}
