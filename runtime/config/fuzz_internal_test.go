@@ -8,9 +8,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// FuzzConfiguration parses any file without a panic, never accepts one that cannot work, and accepts a configuration
-// again that it returned.
-func FuzzConfiguration(f *testing.F) {
+// FuzzParse parses any file without a panic, accepts none that lacks a required value, and accepts the
+// configuration that it returned.
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{channel: {server: "https://CyTu.be/", name: m, passwordFile: /c}, account: {username: Rosey, passwordFile: /a},
   nats: {url: "nats://a:4222,nats://b:4222", subjectPrefix: mine}, database: {sqlite: {path: /data/rosey.db}},
@@ -32,7 +32,7 @@ func FuzzConfiguration(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, err := Parse(again, status.BotComponent); err != nil {
-			t.Errorf("accepted once and not twice: %v\n%s", err, again)
+			t.Errorf("the result is not accepted: %v\n%s", err, again)
 		}
 	})
 }

@@ -9,7 +9,7 @@ func TestEverySettingIsAKey(t *testing.T) {
 	}
 	for path := range settings {
 		if !paths[path] {
-			t.Errorf("the table describes %s, which is no key", path)
+			t.Errorf("the table has %s, which is not a field of Config", path)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
-func TestParseNamesWhatIsWrong(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
 		"unknown key": {"logLevel", "loglevle", `loglevle: no such key, expected one of account, `},
 		"wrong type":  {"name: movienight", "name: [a]", "channel.name: a list, expected text"},

@@ -9,14 +9,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// base is a configuration to which the tests below add one thing.
+// base is a configuration that each test completes.
 const base = "channel: {name: m}\nnats: {url: \"nats://n\"%}\n"
 
-func TestWhatModesNeed(t *testing.T) {
+func TestRequirementsOfModes(t *testing.T) {
 	tests := map[string]struct {
 		component   status.Component
 		nats, other string
-		want        string // empty: it is right
+		want        string // empty: no error
 	}{
 		"direct without NATS": {status.BotComponent, "-", "mode: direct\ndatabase: {sqlite: {path: /d}}", ""},
 		"direct without a store": {
@@ -49,11 +49,11 @@ func TestWhatModesNeed(t *testing.T) {
 		"age without a unit": {
 			status.BotComponent, ", jetStream: {maxAge: \"72\"}", "", `nats.jetStream.maxAge: "72", expected a duration`,
 		},
-		"kept too shortly": {
+		"retention too short": {
 			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: 59m}}",
 			`database.retention.chat: "59m", expected a duration of at least 1h`,
 		},
-		"kept forever": {
+		"retention forever": {
 			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: forever}}", "",
 		},
 	}

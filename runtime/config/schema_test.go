@@ -20,7 +20,7 @@ import (
 // published is the schema that users configure in their editors.
 const published = "../../docs/config.schema.json"
 
-func TestPublishedSchemaIsOfTheseKeys(t *testing.T) {
+func TestPublishedSchemaIsUpToDate(t *testing.T) {
 	want, err := config.Schema()
 	if err != nil {
 		t.Fatal(err)
@@ -73,13 +73,13 @@ func TestSchemaAndParserAgree(t *testing.T) {
 			result := validator.Validate(content)
 			_, err := config.Parse([]byte(document), status.DatabaseComponent)
 			if result.IsValid() != (err == nil) {
-				t.Errorf("%q for %q: the schema says %v, the parser %v", replacement, old, result.Errors, err)
+				t.Errorf("%q for %q: schema errors %v, parser error %v", replacement, old, result.Errors, err)
 			}
 		}
 	}
 }
 
-func TestEveryKeyIsDescribed(t *testing.T) {
+func TestKeys(t *testing.T) {
 	var flags, variables []string
 	for _, key := range config.Keys() {
 		if key.Usage == "" {

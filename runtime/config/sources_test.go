@@ -22,7 +22,7 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
-func TestFlagsOverEnvironmentOverFile(t *testing.T) {
+func TestPrecedenceOfSources(t *testing.T) {
 	loaded, err := config.Sources{
 		File: write(t, "bot.yaml", full),
 		Environment: []string{
@@ -51,7 +51,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 	}
 }
 
-func TestNoFileIsNeeded(t *testing.T) {
+func TestOptionalFile(t *testing.T) {
 	absent := filepath.Join(t.TempDir(), "absent.yaml")
 	sources := config.Sources{
 		File: absent, Optional: true,
@@ -67,11 +67,11 @@ func TestNoFileIsNeeded(t *testing.T) {
 	}
 	sources.Optional = false
 	if _, err := sources.Load(status.BotComponent); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a file that was asked for is absent: %v", err)
+		t.Errorf("a required file is absent: %v", err)
 	}
 }
 
-func TestErrorsNameWhereTheValueComesFrom(t *testing.T) {
+func TestErrorsNameTheOrigin(t *testing.T) {
 	file := write(t, "bot.yaml", full)
 	for name, test := range map[string]struct {
 		sources config.Sources
@@ -100,11 +100,12 @@ func TestErrorsNameWhereTheValueComesFrom(t *testing.T) {
 	}
 }
 
-func TestVariablesThatAreNoSettings(t *testing.T) {
+func TestUnknownVariables(t *testing.T) {
 	loaded, err := config.Sources{
 		File: write(t, "bot.yaml", full),
 		Environment: []string{
-			"ROSEY_CHANEL_NAME=x", "ROSEY_ACCOUNT_PASSWORD=hush", "ROSEY_NATS_SERVICE_HOST=10.0.0.1", "ROSEY_NATS_PORT=tcp://x",
+			"ROSEY_CHANEL_NAME=x", "ROSEY_ACCOUNT_PASSWORD=secret", "ROSEY_NATS_SERVICE_HOST=10.0.0.1",
+			"ROSEY_NATS_PORT=tcp://x",
 			"ROSEY_NATS_PORT_4222_TCP_ADDR=10.0.0.1", config.FileVariable + "=x",
 		},
 	}.Load(status.BotComponent)
@@ -121,7 +122,7 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 	}
 }
 
-func TestWhatEachComponentCannotDoWithout(t *testing.T) {
+func TestRequiredKeys(t *testing.T) {
 	for component, want := range map[status.Component]string{
 		status.BotComponent:      "channel.name nats.url",
 		status.DatabaseComponent: "channel.name nats.url database",

@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// slowStore takes 20 ms for each transaction with events.
+// slowStore takes 20 ms for each batch of events.
 type slowStore struct{ store.Store }
 
 func (s slowStore) Apply(ctx context.Context, events []store.Event) error {
@@ -32,7 +32,7 @@ func (r *rig) slow(o *database.ServiceOptions) {
 	}
 }
 
-// expireClaims does to the claims what five minutes do.
+// expireClaims moves all claims into the past, as if five minutes had passed.
 func (r *rig) expireClaims() {
 	r.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+r.path)
@@ -47,20 +47,19 @@ func (r *rig) expireClaims() {
 	}
 }
 
-// keep has the stream keep an event with an ID.
-func (r *rig) keep(suffix bus.Suffix, id, body string) {
+// publishToStream publishes an event with an ID to the stream.
+func (r *rig) publishToStream(suffix bus.Suffix, id, body string) {
 	r.t.Helper()
 	r.publish(suffix, body, bus.MsgID(id, suffix))
 }
 
-// The service is away for five minutes. Meanwhile a bot says 20 lines that it has claimed and reports 19 of them,
-// behind a backlog, and dies. What the bot that takes its place is given, it says: nothing twice, and nothing is
-// lost.
-func TestNothingIsSaidTwiceWhileReportsWaitInTheStream(t *testing.T) {
+// The service is down for five minutes. Meanwhile a bot sends 20 lines that it has claimed, reports 19 of them behind a
+// backlog, and dies. The next bot sends what it is handed out: no line may be sent twice, and none may be lost.
+func TestClaimsWaitForReportsInTheStream(t *testing.T) {
 	for _, claimant := range []string{"pod-a", "pod-b"} { // restarted, or replaced
 		t.Run("claimant "+claimant, func(t *testing.T) {
 			r := newStreamRig(t)
-			s := r.startDurable()
+			s := r.startWithStream()
 			said := map[int64]int{}
 			const lines = 20
 			for i := range lines {
@@ -76,16 +75,16 @@ func TestNothingIsSaidTwiceWhileReportsWaitInTheStream(t *testing.T) {
 			backlog := r.backlog(10_000)
 			for i, line := range claimed[:lines-1] {
 				said[line.ID]++
-				r.keep(bus.OutboundSent, fmt.Sprintf("sent-%d", i), fmt.Sprintf(
+				r.publishToStream(bus.OutboundSent, fmt.Sprintf("sent-%d", i), fmt.Sprintf(
 					`{"message_id":%d,"message_timestamp":%d,"timestamp":%d}`,
 					line.ID, line.Timestamp-300, time.Now().Unix()))
 			}
-			r.published(backlog + lines - 1)
+			r.waitUntilPublished(backlog + lines - 1)
 
-			s = r.startDurable(r.slow)
+			s = r.startWithStream(r.slow)
 			fresh := r.put(`{"message":"new"}`).ID
 			duringBacklog := false
-			natstest.Within(t, 30*time.Second, "the unreported line and the new one to be given", func() bool {
+			natstest.Within(t, 30*time.Second, "the unreported line and the new one to be handed out", func() bool {
 				for _, line := range r.get(fmt.Sprintf(`{"claimant":%q,"limit":3}`, claimant)) {
 					said[line.ID]++
 					if line.ID == fresh && r.count(s, bus.OutboundSent, "stored") == 0 {
@@ -95,34 +94,34 @@ func TestNothingIsSaidTwiceWhileReportsWaitInTheStream(t *testing.T) {
 				}
 				return said[claimed[lines-1].ID] > 0 && said[fresh] > 0
 			})
-			r.drained()
+			r.waitUntilStreamStored()
 			if !duringBacklog {
-				t.Error("a line that nobody claimed waited for the backlog")
+				t.Error("an unclaimed line waited for the backlog")
 			}
 			for id, times := range said {
 				if times != 1 {
-					t.Errorf("line %d said %d times", id, times)
+					t.Errorf("line %d was sent %d times", id, times)
 				}
 			}
-			same(t, "lines that are left", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
+			same(t, "due in the end", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
 		})
 	}
 }
 
-// backlog puts lines of chat into the stream and returns their number.
+// backlog publishes chat lines to the stream and returns their number.
 func (r *rig) backlog(lines int) uint64 {
 	r.t.Helper()
 	for i := range lines {
-		r.keep(bus.MessageLog, fmt.Sprintf("%012x", i), fmt.Sprintf(
+		r.publishToStream(bus.MessageLog, fmt.Sprintf("%012x", i), fmt.Sprintf(
 			`{"username":"alice","message":"%d","timestamp":%d}`, i, 1763700000+i))
 	}
 	return uint64(lines)
 }
 
-// In a channel in which something is always said, there is always an event that is not stored yet.
-func TestClaimsThatExpiredAreGivenInABusyChannel(t *testing.T) {
+// In a busy channel there is always an event that is not stored yet.
+func TestExpiredClaimsInABusyChannel(t *testing.T) {
 	r := newStreamRig(t)
-	s := r.startDurable(r.slow)
+	s := r.startWithStream(r.slow)
 	id := r.put(`{"message":"claimed and never reported"}`).ID
 	if got := r.get(`{"claimant":"pod-a"}`); len(got) != 1 {
 		t.Fatalf("claimed %+v", got)
@@ -140,17 +139,16 @@ func TestClaimsThatExpiredAreGivenInABusyChannel(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	r.startDurable(r.slow)
-	natstest.Eventually(t, "the line to be given", func() bool {
+	r.startWithStream(r.slow)
+	natstest.Eventually(t, "the line to be handed out", func() bool {
 		return slices.ContainsFunc(r.get(`{"claimant":"pod-b"}`), func(m bus.OutboundMessage) bool { return m.ID == id })
 	})
 	stop()
 	<-busy
 }
 
-// While the service does not run and NATS does, a bot that writes to the database itself cannot know what reports are
-// in the stream.
-func TestAFallbackDoesNotGiveWhatWasClaimed(t *testing.T) {
+// A bot that writes to the database itself cannot know which reports are in the stream.
+func TestFallbackDoesNotHandOutClaimedLines(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) { o.ReportsInStream = true })
 	runDirect(t, direct.RunOnDemand)
@@ -169,8 +167,8 @@ func TestAFallbackDoesNotGiveWhatWasClaimed(t *testing.T) {
 		}
 	}
 	put("first")
-	same(t, "never claimed", []string{"first"}, texts())
+	same(t, "unclaimed", []string{"first"}, texts())
 	r.expireClaims()
 	put("second")
-	same(t, "one is claimed", []string{"second"}, texts())
+	same(t, "after one was claimed", []string{"second"}, texts())
 }

@@ -13,11 +13,11 @@ import (
 	"rosey.dev/rosey/runtime/database"
 )
 
-// quietly keeps the log, which has a line for each batch, out of what is measured.
-func quietly(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }
+// withoutLog leaves out the log, which has a line for each batch.
+func withoutLog(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }
 
-// BenchmarkBacklog has the service store lines of chat that wait in the stream. It is for profiles, which also hold
-// the NATS server and the publisher; test/bench measures the program beside other processes.
+// BenchmarkBacklog stores a backlog of chat lines in the stream. Its profiles include NATS server and publisher;
+// test/bench measures the program in a process of its own.
 func BenchmarkBacklog(b *testing.B) {
 	const lines = 20_000
 	r := newStreamRig(b)
@@ -25,7 +25,7 @@ func BenchmarkBacklog(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.stop(r.startDurable(quietly)) // which makes the stream
+	r.stop(r.startWithStream(withoutLog)) // creates the stream
 	base := time.Now().UnixMilli()
 	for n := 0; b.Loop(); n++ {
 		b.StopTimer()
@@ -33,9 +33,9 @@ func BenchmarkBacklog(b *testing.B) {
 			publishLine(b, js, base+int64(n*lines+i), i)
 		}
 		<-js.PublishAsyncComplete()
-		s := r.startDurable(quietly)
+		s := r.startWithStream(withoutLog)
 		b.StartTimer()
-		r.drained()
+		r.waitUntilStreamStored()
 		b.StopTimer()
 		r.stop(s)
 		b.StartTimer()
@@ -43,7 +43,7 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(float64(lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
-// publishLine publishes a line that was said at a time, in milliseconds, without waiting for its confirmation.
+// publishLine publishes a chat line with a time in milliseconds, without waiting for the acknowledgement.
 func publishLine(b *testing.B, js jetstream.JetStream, at int64, number int) {
 	b.Helper()
 	m := nats.NewMsg("rosey." + string(bus.MessageLog))
@@ -55,19 +55,19 @@ func publishLine(b *testing.B, js jetstream.JetStream, at int64, number int) {
 	}
 }
 
-// BenchmarkRequests asks one question after the other.
+// BenchmarkRequests sends one request after the other.
 func BenchmarkRequests(b *testing.B) {
 	for _, asked := range []struct {
 		suffix bus.Suffix
 		body   string
 	}{
-		{bus.OutboundGet, `{"limit":0}`}, // which needs no database
+		{bus.OutboundGet, `{"limit":0}`}, // does not use the database
 		{bus.OutboundGet, `{"claimant":"bench"}`},
 		{bus.QueryUserStats, `{"username":"alice"}`},
 	} {
 		b.Run(string(asked.suffix)+asked.body, func(b *testing.B) {
 			r := newRig(b)
-			r.ready(r.start(quietly))
+			r.ready(r.start(withoutLog))
 			r.publish(bus.UserJoined, `{"username":"alice"}`)
 			for b.Loop() {
 				if _, err := r.client.Request("rosey."+string(asked.suffix), []byte(asked.body), time.Minute); err != nil {

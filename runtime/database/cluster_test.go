@@ -15,9 +15,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Three servers keep the stream together. One that goes away under load takes nothing with it; without a majority
-// events wait, and nobody goes back to core NATS.
-func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
+// Three servers replicate the stream. One that stops under load loses nothing; without a majority events wait, and
+// neither side falls back to core NATS.
+func TestStreamOfThreeServersSurvivesOne(t *testing.T) {
 	cluster := natstest.StartCluster(t, 3)
 	r := newRigOn(t, cluster[0])
 	r.url = cluster.URL()
@@ -33,10 +33,10 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 		binding = bind(t, o.Conn, three)
 		o.Binding = binding
 	})
-	s := r.startDurable(func(o *database.ServiceOptions) { o.Binding = bind(t, o.Conn, three) })
+	s := r.startWithStream(func(o *database.ServiceOptions) { o.Binding = bind(t, o.Conn, three) })
 
 	start := time.UnixMilli(1763700000000)
-	texts := numbers(3000)
+	texts := numberedTexts(3000)
 	publish := func(from, to int) {
 		for i := from; i < to; i++ {
 			r.publishLine(pub, texts[i], start.Add(time.Duration(i)*time.Millisecond))
@@ -64,7 +64,7 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 	second := cluster.LeaderOf("rosey_events")
 	second.Stop()
 	publish(2000, 2500)
-	natstest.Within(t, time.Minute, "the stream to be missed", func() bool {
+	natstest.Within(t, time.Minute, "the stream to be unavailable", func() bool {
 		return binding.Check().Reason == status.ReasonStreamUnavailable
 	})
 	second.Restart()
@@ -74,6 +74,6 @@ func TestAStreamOfThreeServersOutlivesOne(t *testing.T) {
 	natstest.Within(t, time.Minute, "the service to be back", func() bool {
 		return s.NATSCheck().OK && s.EventsCheck().OK && binding.Check().OK
 	})
-	r.drained()
+	r.waitUntilStreamStored()
 	same(t, "lines", texts, r.texts())
 }

@@ -46,6 +46,6 @@ func TestDedupWindowForgets(t *testing.T) {
 		r.repeated(bus.MessageLog, fmt.Appendf(nil, "%d", i), began.Add(time.Duration(i)*time.Millisecond))
 	}
 	if len(r.seen) > 101 || len(r.order) > 101 {
-		t.Errorf("%d and %d messages are remembered, want those of the last 100 ms", len(r.seen), len(r.order))
+		t.Errorf("%d and %d messages in the window, want those of the last 100 ms", len(r.seen), len(r.order))
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/publisher"
 )
 
-// bot is a publisher as the bot has one.
+// bot returns a running publisher like the bot's.
 func (r *rig) bot() *publisher.Publisher {
 	r.t.Helper()
 	return r.botWith(func(*publisher.Options) {})
@@ -46,14 +46,13 @@ func (r *rig) publishLine(pub *publisher.Publisher, text string, at time.Time) {
 	})
 }
 
-// The service and the server go away and come back while a bot publishes. Every line must be stored
-// once, with its time.
-func TestEveryLineIsStoredOnce(t *testing.T) {
+// The service and the server stop and start while a bot publishes.
+func TestPublisherStoresEachLineOnce(t *testing.T) {
 	r := newRig(t)
 	pub := r.bot()
 	s := r.ready(r.start())
 	start := time.UnixMilli(1763700000000)
-	texts := numbers(1200)
+	texts := numberedTexts(1200)
 	for i, text := range texts {
 		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		switch i {
@@ -76,6 +75,6 @@ func TestEveryLineIsStoredOnce(t *testing.T) {
 	r.stop(s)
 	same(t, "lines", texts, r.texts())
 	if at := r.lines()[1199].At; !at.Equal(start.Add(1199 * time.Millisecond)) {
-		t.Errorf("the last line is of %v", at)
+		t.Errorf("the last line has the time %v", at)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// direct makes a database on the rig's file. change may alter its options.
+// direct returns a Direct with the rig's file. change changes its options.
 func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
 	options := database.DirectOptions{
 		EngineOptions: database.EngineOptions{Channel: movies, Open: r.sqlite, Log: natstest.Log(r.t)},
@@ -34,7 +34,7 @@ func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
 }
 
 // during runs something until the test ends.
-func during(t *testing.T, run func(context.Context)) {
+func runUntilEnd(t *testing.T, run func(context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
@@ -44,7 +44,7 @@ func during(t *testing.T, run func(context.Context)) {
 
 func runDirect(t *testing.T, run func(context.Context) error) {
 	t.Helper()
-	during(t, func(ctx context.Context) {
+	runUntilEnd(t, func(ctx context.Context) {
 		if err := run(ctx); err != nil {
 			t.Errorf("the database ended with %v", err)
 		}
@@ -52,7 +52,7 @@ func runDirect(t *testing.T, run func(context.Context) error) {
 }
 
 // tellLine publishes a line of chat whose text is a number, which is its id too.
-func tellLine(p *publisher.Publisher, number int) {
+func publishNumber(p *publisher.Publisher, number int) {
 	p.Publish(bus.MessageLog, fmt.Sprintf("%012d", number), bus.MessagePayload{
 		Username: "alice", Message: strconv.Itoa(number),
 		Origin: bus.Origin{Timestamp: bus.Seconds{Time: time.UnixMilli(1763700000000 + int64(number))}},
@@ -75,23 +75,22 @@ func flush(t *testing.T, p *publisher.Publisher) {
 	}
 }
 
-// TestDirectAnswersAndStores has all that a bot tells and asks, and what cannot be stored.
-func TestDirectAnswersAndStores(t *testing.T) {
+func TestDirectStoresAndReplies(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct()
 	runDirect(t, direct.Run)
 	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
-	during(t, pub.Run)
-	tellLine(pub, 1)
-	tellLine(pub, 1)
+	runUntilEnd(t, pub.Run)
+	publishNumber(pub, 1)
+	publishNumber(pub, 1)
 	pub.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
 	pub.Publish(bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
 	pub.Publish(bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
 	pub.Publish(bus.UserJoined, "4", bus.UserPayload{})
 	pub.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
 	flush(t, pub)
-	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 there; action mod pm_command cmd=help, result=success; dead: "
-	if got := r.tell(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {
+	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 open; action mod pm_command cmd=help, result=success; dead: "
+	if got := r.describeRows(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {
 		t.Errorf("the database has %q", got)
 	}
 
@@ -115,18 +114,18 @@ func TestDirectAnswersAndStores(t *testing.T) {
 	}
 	var none []bus.OutboundMessage
 	if err := direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{}, &none); err != nil || len(none) > 0 {
-		t.Errorf("the line that was said is there still: %+v, %v", none, err)
+		t.Errorf("after the line was sent: %+v, %v", none, err)
 	}
 	if err := direct.Request(ctx, bus.OutboundSent, struct{}{}, &ack); err != nil || ack.Success {
-		t.Errorf("a mark without an id: %+v, %v", ack, err)
+		t.Errorf("a report without an ID: %+v, %v", ack, err)
 	}
 	if err := direct.Request(ctx, "db.row.p.insert", struct{}{}, &ack); !errors.Is(err, bus.ErrNoService) {
-		t.Errorf("what is not served: %v", err)
+		t.Errorf("an unknown subject: %v", err)
 	}
 }
 
-// TestDirectKeepsTheNewest has more happen than there is room for while the database is away.
-func TestDirectKeepsTheNewest(t *testing.T) {
+// TestDirectFullQueueKeepsTheNewest publishes more than the queue holds while the database is unavailable.
+func TestDirectFullQueueKeepsTheNewest(t *testing.T) {
 	r := newRig(t)
 	var away atomic.Bool
 	away.Store(true)
@@ -141,53 +140,53 @@ func TestDirectKeepsTheNewest(t *testing.T) {
 	})
 	runDirect(t, direct.Run)
 	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t), Registerer: registry})
-	during(t, pub.Run)
+	runUntilEnd(t, pub.Run)
 	natstest.Eventually(t, "the reason", func() bool {
 		return direct.StoreCheck().Reason == status.ReasonStoreUnavailable
 	})
 	var reply bus.UserStatsReply
 	err := direct.Request(t.Context(), bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply)
 	if !errors.Is(err, bus.ErrNoReply) {
-		t.Errorf("a question while the database is away: %v", err)
+		t.Errorf("a request while the database is unavailable: %v", err)
 	}
 	const more = 7
 	for i := range publisher.DefaultBuffer + more {
-		tellLine(pub, i)
+		publishNumber(pub, i)
 	}
 	away.Store(false)
 	flush(t, pub)
-	// The oldest may be stored all the same: those that waited in the publisher's hand.
+	// Some of the oldest may be stored, too: those that the publisher had taken from the queue.
 	lines := r.texts()
 	same(t, "lines", numbered(more, publisher.DefaultBuffer+more), lines[max(0, len(lines)-publisher.DefaultBuffer):])
 	if check := direct.StoreCheck(); !check.OK {
 		t.Errorf("check %+v", check)
 	}
 	if dropped := (&running{registry: registry}); r.metric(dropped, "rosey_bus_dropped_total", "buffer_full") != more {
-		t.Error("what was dropped is not counted")
+		t.Error("dropped messages are not counted")
 	}
 }
 
-func TestDirectMaintainsItsDatabase(t *testing.T) {
+func TestDirectRunsMaintenance(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) {
 		o.Retention = store.Retention{Chat: time.Hour}
 		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
 	})
 	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
-	during(t, pub.Run)
+	runUntilEnd(t, pub.Run)
 	for i := range 3 { // of long ago
-		tellLine(pub, i)
+		publishNumber(pub, i)
 	}
 	flush(t, pub) // opens the database
 	if lines := r.texts(); len(lines) != 3 {
 		t.Fatalf("lines %q", lines)
 	}
 	runDirect(t, direct.Run)
-	natstest.Eventually(t, "old lines to go", func() bool { return len(r.texts()) == 0 })
+	natstest.Eventually(t, "old lines to be removed", func() bool { return len(r.texts()) == 0 })
 }
 
-// TestFallbackWhoseDatabaseIsAwayToo says both causes, and stores when one of the two is back.
-func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
+// TestFallbackWithUnavailableDatabase expects both causes in the check, and the events stored later.
+func TestFallbackWithUnavailableDatabase(t *testing.T) {
 	r := newRig(t)
 	var back atomic.Bool
 	direct := r.direct(func(o *database.DirectOptions) {
@@ -203,9 +202,9 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 	pub := publisher.New(publisher.Options{
 		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Store: direct,
 	})
-	during(t, pub.Run)
+	runUntilEnd(t, pub.Run)
 	r.server.Stop()
-	tellLine(pub, 1)
+	publishNumber(pub, 1)
 	natstest.Eventually(t, "both causes", func() bool {
 		check := pub.Check()
 		return !check.OK && check.Reason == status.ReasonServiceAbsent &&
@@ -220,9 +219,9 @@ func TestFallbackWhoseDatabaseIsAwayToo(t *testing.T) {
 	}
 }
 
-// TestEveryLineOnceOnBothWays has NATS and the service go and come back while lines are published. The
-// database is in a file, so that the two ways take turns; with PostgreSQL they may overlap.
-func TestEveryLineOnceOnBothWays(t *testing.T) {
+// TestFallbackStoresEachLineOnce stops and starts NATS and the service while lines are published. The database is a
+// file, so only one of the two routes is open at a time; with PostgreSQL they may overlap.
+func TestFallbackStoresEachLineOnce(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(database.WithIdleTimeout(100 * time.Millisecond))
 	runDirect(t, direct.RunOnDemand)
@@ -230,14 +229,14 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 	pub := publisher.New(publisher.Options{
 		Conn: conn, Subjects: subjects, Log: natstest.Log(t), Store: direct,
 	})
-	during(t, pub.Run)
+	runUntilEnd(t, pub.Run)
 	both := database.Fallback{
 		Service: bus.NewRequester(conn, subjects, pub.ServiceAbsent), Database: direct, Log: natstest.Log(t),
 	}
 	lines := 0
 	publish := func(count int) {
 		for range count {
-			tellLine(pub, lines)
+			publishNumber(pub, lines)
 			lines++
 		}
 	}
@@ -249,11 +248,11 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		if check := pub.Check(); check.Reason != status.ReasonServiceAnswers {
 			t.Errorf("check with a service: %+v", check)
 		}
-		r.askAlice(both, lines)
-		// The service stores what the publisher has no word of.
+		r.requestAlice(both, lines)
+		// Stored by the service without the knowledge of the publisher, which publishes it again.
 		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":"%d","timestamp":%.3f}`,
 			lines, 1763700000+float64(lines)/1000), bus.MsgID(fmt.Sprintf("%012d", lines), bus.MessageLog))
-		r.settle()
+		r.waitUntilStored()
 		r.stop(s)
 		r.server.Stop()
 		publish(300)
@@ -261,10 +260,10 @@ func TestEveryLineOnceOnBothWays(t *testing.T) {
 		if check := pub.Check(); !check.OK || check.Reason != status.ReasonDirect {
 			t.Errorf("check without NATS: %+v", check)
 		}
-		r.askAlice(both, lines)
+		r.requestAlice(both, lines)
 		r.server.Restart()
 		publish(5)
-		flush(t, pub) // NATS is there and nobody takes anything
+		flush(t, pub) // NATS is available, the service is not
 		natstest.Eventually(t, "the database is closed", func() bool {
 			opened, err := sqlite.Open(t.Context(), r.path)
 			return err == nil && opened.Close() == nil
@@ -288,7 +287,7 @@ func (r *rig) connect() (*bus.Conn, bus.Subjects) {
 }
 
 // askAlice asks how many lines she has.
-func (r *rig) askAlice(both database.Fallback, want int) {
+func (r *rig) requestAlice(both database.Fallback, want int) {
 	r.t.Helper()
 	var reply bus.UserStatsReply
 	err := both.Request(r.t.Context(), bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply)

@@ -13,37 +13,36 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// edgeCase is a message and what becomes of it in a database in which nothing was said before.
+// edgeCase is a message, how it is counted, and the rows that it makes in an empty database.
 type edgeCase struct {
 	suffix  bus.Suffix
 	body    string
 	outcome string
-	rows    string // as told by tell
-	// after is published before; it has to be taken.
+	rows    string // as described by describeRows
+	// after is an event that is published and stored before.
 	after string
 }
 
-// The edge cases of the Python service, and others like them. docs/compatibility.md has this table with
-// what the Python service does.
+// The edge cases of the Python service and others like them. docs/compatibility.md says what the Python service does.
 var edgeCases = []edgeCase{
 	{bus.UserJoined, `{"username":""}`, "ignored", "", ""},
 	{bus.UserJoined, `{}`, "ignored", "", ""},
 	{bus.UserJoined, `{"username":null}`, "ignored", "", ""},
 	{bus.UserJoined, `{"username":0}`, "ignored", "", ""},
 	{bus.UserJoined, `{"username":false}`, "ignored", "", ""},
-	{bus.UserJoined, `{"username":" "}`, "stored", "user ' ' 0 there", ""},
-	{bus.UserJoined, `{"username":5}`, "stored", "user '5' 0 there", ""},
+	{bus.UserJoined, `{"username":" "}`, "stored", "user ' ' 0 open", ""},
+	{bus.UserJoined, `{"username":5}`, "stored", "user '5' 0 open", ""},
 	{bus.UserJoined, `{"username":true}`, "invalid", "dead: field username", ""},
 	{bus.UserJoined, `{"username":["a"]}`, "invalid", "dead: field username", ""},
 	{bus.UserJoined, `{"username":"a","channel":5}`, "invalid", "dead: field channel", ""},
-	{bus.UserJoined, `{"username":"ALICE"}`, "stored", "user 'ALICE' 0 there", "db.user.joined {\"username\":\"alice\"}"},
+	{bus.UserJoined, `{"username":"ALICE"}`, "stored", "user 'ALICE' 0 open", "db.user.joined {\"username\":\"alice\"}"},
 	{bus.UserLeft, `{"username":"a"}`, "stored", "user 'a' 0", ""},
 	{bus.UserLeft, `{"username":""}`, "ignored", "", ""},
 	{bus.UserLeft, `{"username":"a"}`, "stored", "user 'a' 0", "db.user.joined {\"username\":\"a\"}"},
 
 	{bus.MessageLog, `{"username":"a","message":"hi"}`, "stored", "chat a: hi; user 'a' 1", ""},
 	{
-		bus.MessageLog, `{"username":"SERVER","message":"hi"}`, "ignored", "user 'SERVER' 0 there",
+		bus.MessageLog, `{"username":"SERVER","message":"hi"}`, "ignored", "user 'SERVER' 0 open",
 		"db.user.joined {\"username\":\"SERVER\"}",
 	},
 	{bus.MessageLog, `{"username":"server","message":"hi"}`, "ignored", "", ""},
@@ -125,49 +124,49 @@ func TestEdgeCasesOfThePythonService(t *testing.T) {
 			s := r.ready(r.start())
 			if suffix, body, found := strings.Cut(test.after, " "); found {
 				r.publish(bus.Suffix(suffix), body)
-				r.settle()
+				r.waitUntilStored()
 				// Of two messages without a time that arrive in the same millisecond, neither is the later one.
 				arrived := time.Now().UnixMilli()
 				natstest.Eventually(t, "the next millisecond", func() bool { return time.Now().UnixMilli() > arrived })
 			}
 			before := r.count(s, test.suffix, test.outcome)
 			r.publish(test.suffix, test.body)
-			r.settle()
+			r.waitUntilStored()
 			if got := r.count(s, test.suffix, test.outcome); got != before+1 {
 				t.Errorf("counted %v times as %s, want once", got-before, test.outcome)
 			}
-			if got := r.tell(); !told(got, test.rows) {
+			if got := r.describeRows(); !rowsMatch(got, test.rows) {
 				t.Errorf("the database has %q, want %q", got, test.rows)
 			}
 		})
 	}
 }
 
-// told compares what tell said. Of the reason of a dead letter, want has a part.
-func told(got, want string) bool {
+// rowsMatch compares descriptions of rows. want has a part of the reason of a dead letter.
+func rowsMatch(got, want string) bool {
 	gotRows, gotDead, gotAny := strings.Cut(got, "dead: ")
 	wantRows, wantDead, wantAny := strings.Cut(want, "dead: ")
 	return gotRows == wantRows && gotAny == wantAny && strings.Contains(gotDead, wantDead)
 }
 
-// tell says in short what is in the database.
-func (r *rig) tell() string {
+// describeRows returns all rows in short.
+func (r *rig) describeRows() string {
 	r.t.Helper()
-	db, ctx := r.look(), r.t.Context()
+	db, ctx := r.openReadOnly(), r.t.Context()
 	var rows []string
 	note := func(format string, arguments ...any) { rows = append(rows, fmt.Sprintf(format, arguments...)) }
-	for _, line := range answered(r, db.RecentChat)(ctx, movies, 100) {
+	for _, line := range mustQuery(r, db.RecentChat)(ctx, movies, 100) {
 		note("chat %s: %s", line.Username, line.Text)
 	}
 	users, err := db.Users(ctx, movies)
 	for _, user := range users {
-		there := ""
+		open := ""
 		if user.SessionStart != nil {
-			there = " there"
+			open = " open"
 		}
-		note("user '%s' %d%s", user.Username, user.Lines, there)
+		note("user '%s' %d%s", user.Username, user.Lines, open)
 	}
-	for _, sample := range answered(r, db.UserCounts)(ctx, movies, 100) {
+	for _, sample := range mustQuery(r, db.UserCounts)(ctx, movies, 100) {
 		note("count %d/%d", sample.Chat, sample.Connected)
 	}
 	maxima, maximaErr := db.HighWater(ctx, movies)
@@ -178,7 +177,7 @@ func (r *rig) tell() string {
 	if encoded, _ := json.Marshal(status); string(encoded) != "{}" {
 		note("status %s", encoded)
 	}
-	for _, action := range answered(r, db.Actions)(ctx, movies, 100) {
+	for _, action := range mustQuery(r, db.Actions)(ctx, movies, 100) {
 		note("action %s %s %s", action.Username, action.Type, action.Details)
 	}
 	letters, lettersErr := db.DeadLetters(ctx, 0, 100)
@@ -193,7 +192,7 @@ func (r *rig) tell() string {
 	return strings.Join(rows, "; ")
 }
 
-// The bodies of requests that the Python service answers in one way or another.
+// Odd bodies of requests to which the Python service replies.
 func TestEdgeCasesOfRequests(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start(enqueue(time.UnixMilli(1763700000000), "m")))
@@ -210,21 +209,21 @@ func TestEdgeCasesOfRequests(t *testing.T) {
 	}
 	r.request(bus.OutboundSent, `{"message_id":"x"}`)
 	for _, suffix := range []bus.Suffix{bus.OutboundGet, bus.StatsRecentChat, bus.KVGet, bus.MaintenanceRun} {
-		r.publish(suffix, `{}`) // to be answered to nobody
+		r.publish(suffix, `{}`) // without a reply subject
 	}
-	r.settle()
-	if rows := r.tell(); strings.Contains(rows, "dead") {
-		t.Errorf("a bad request is no dead letter when its sender was told: %s", rows)
+	r.waitUntilStored()
+	if rows := r.describeRows(); strings.Contains(rows, "dead") {
+		t.Errorf("an invalid request became a dead letter: %s", rows)
 	}
 }
 
-func answered[T any](
-	r *rig, question func(context.Context, store.Channel, int) ([]T, error),
+func mustQuery[T any](
+	r *rig, query func(context.Context, store.Channel, int) ([]T, error),
 ) func(context.Context, store.Channel, int) []T {
 	r.t.Helper()
 	return func(ctx context.Context, channel store.Channel, limit int) []T {
 		r.t.Helper()
-		rows, err := question(ctx, channel, limit)
+		rows, err := query(ctx, channel, limit)
 		if err != nil {
 			r.t.Fatal(err)
 		}

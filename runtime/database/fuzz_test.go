@@ -13,11 +13,11 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// decodable are the subjects of events, in an order that stays.
+// decodable are the subjects of events in a fixed order.
 var decodable = slices.Sorted(maps.Keys(factDecoders))
 
-// FuzzEvent takes any payload on any subject without a panic, says of what it refuses which of two kinds it is, and
-// has the store take what it does not refuse, or reject it for what it says.
+// FuzzEvent decodes any payload on any subject without a panic. Every error is errIncomplete or errInvalid, and the
+// store applies every event or returns ErrRejected.
 func FuzzEvent(f *testing.F) {
 	for _, payload := range []string{
 		`{"username":"alice","channel":"m","server":"https://cytu.be/","timestamp":1763700000.25}`,
@@ -43,7 +43,7 @@ func FuzzEvent(f *testing.F) {
 		suffix := decodable[int(at)%len(decodable)]
 		event, err := d.event(bus.Message{Suffix: suffix, Data: data, Time: arrived}, "")
 		if err != nil && !errors.Is(err, errInvalid) && !errors.Is(err, errIncomplete) {
-			t.Errorf("%s: %v, which is of no kind", suffix, err)
+			t.Errorf("%s: %v, want errIncomplete or errInvalid", suffix, err)
 		}
 		if event.Fact == nil {
 			return

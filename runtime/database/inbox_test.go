@@ -9,7 +9,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-func TestInboxPassesOnWhatHadArrivedBeforeItsEnd(t *testing.T) {
+func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
 	i := newInbox(bus.Subjects{})
 	const count = 1000
 	for range count {
@@ -20,16 +20,16 @@ func TestInboxPassesOnWhatHadArrivedBeforeItsEnd(t *testing.T) {
 	got := 0
 	for batch := i.next(30); len(batch) > 0; batch = i.next(30) {
 		if len(batch) > 30 {
-			t.Fatalf("a batch of %d, want at most 30", len(batch))
+			t.Fatalf("a batch of %d messages, want at most 30", len(batch))
 		}
 		got += len(batch)
 	}
 	if got != count {
-		t.Errorf("%d messages passed on, want %d", got, count)
+		t.Errorf("%d messages delivered, want %d", got, count)
 	}
 }
 
-func TestInboxDoesNotHoldUpTheEnd(t *testing.T) {
+func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 	i := newInbox(bus.Subjects{})
 	for range maxWaiting {
 		i.arrived <- &arrival{}
@@ -37,8 +37,8 @@ func TestInboxDoesNotHoldUpTheEnd(t *testing.T) {
 	i.events <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	i.receive(ctx) // returns although nobody takes anything
+	i.receive(ctx) // returns although arrived is full
 	if i.len() < maxWaiting {
-		t.Errorf("%d left", i.len())
+		t.Errorf("%d messages left", i.len())
 	}
 }

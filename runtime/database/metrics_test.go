@@ -6,15 +6,15 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// Dashboards and alerts know these names.
+// Dashboards and alerts use these names.
 func TestMetrics(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start())
 	r.publish(bus.MessageLog, `{"username":"alice","message":"hi"}`)
 	r.publish(bus.MessageLog, `{`)
-	r.settle()
+	r.waitUntilStored()
 	r.maintain()
-	r.settle() // by then the question is counted too
+	r.waitUntilStored() // by then the question is counted too
 	families, err := s.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	if got["rosey_database_store_bytes"] < 10_000 {
-		t.Errorf("the store takes %v bytes", got["rosey_database_store_bytes"])
+		t.Errorf("size of the store: %v bytes", got["rosey_database_store_bytes"])
 	}
 	delete(got, "rosey_database_store_bytes")
 	same(t, "metrics", map[string]float64{

@@ -33,7 +33,7 @@ func outboundTexts(messages []bus.OutboundMessage) (texts []string) {
 	return texts
 }
 
-func TestAnOutboundMessageFromPutToSent(t *testing.T) {
+func TestOutboundFromPutToSent(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	first := r.put(`{"message":"hi <b>","client_id":"1"}`)
@@ -47,13 +47,13 @@ func TestAnOutboundMessageFromPutToSent(t *testing.T) {
 	got := r.get(`{"limit":1,"claimant":"pod-a"}`)
 	if len(got) != 1 || got[0].Message != "hi <b>" || got[0].LeaseSeconds != 60 ||
 		!got[0].ClaimedSince.IsZero() {
-		t.Errorf("pod a gets %+v, want the first with a lease, which nobody had before", got)
+		t.Errorf("pod a gets %+v, want the first with a lease and without an earlier claim", got)
 	}
 	same(t, "pod b", []string{"ho"}, outboundTexts(r.get(`{"claimant":"pod-b"}`)))
-	same(t, "who claims nothing", []string(nil), outboundTexts(r.get(`{}`)))
+	same(t, "no claimant", []string(nil), outboundTexts(r.get(`{}`)))
 	got = r.get(`{"claimant":"pod-a"}`)
 	if len(got) != 1 || got[0].ID != first.ID || got[0].ClaimedSince.IsZero() {
-		t.Errorf("pod a gets %+v again, want the first with the time of its first claim", got)
+		t.Errorf("pod a gets %+v, want the first with the time of its first claim", got)
 	}
 
 	sent := fmt.Sprintf(`{"message_id":%d}`, first.ID)
@@ -70,18 +70,18 @@ func TestAnOutboundMessageFromPutToSent(t *testing.T) {
 	same(t, "nothing is due", []string(nil), outboundTexts(r.get(`{"claimant":"pod-b"}`)))
 }
 
-func TestFailuresArePublishedOrRequested(t *testing.T) {
+func TestOutboundFailures(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	id := r.put(`{"message":"hi"}`).ID
 	const hourAgo = 3600
-	// Told with the time of the attempt, so that it is due again at once.
+	// With an old time of the attempt, so that it is due again at once.
 	past := fmt.Sprintf(`"timestamp":%d`, 1763700000-hourAgo)
 	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"flood <1>","retry_count":0,%s}`, id, past))
 	r.publish(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"again","retry_count":0,%s}`, id, past))
 	got := r.get(`{"max_retries":3}`)
 	if len(got) != 1 || got[0].RetryCount != 1 || *got[0].LastError != "flood <1>" || *got[0].ErrorMessage != "flood <1>" {
-		t.Errorf("%+v, want one failure, under both names", got)
+		t.Errorf("%+v, want one failure in both fields", got)
 	}
 	same(t, "one retry allowed", []string(nil), outboundTexts(r.get(`{"max_retries":1}`)))
 	r.publish(bus.OutboundFailed,
@@ -89,7 +89,7 @@ func TestFailuresArePublishedOrRequested(t *testing.T) {
 	same(t, "permanent", []string(nil), outboundTexts(r.get(`{"max_retries":100}`)))
 }
 
-func TestPutSaysWhatIsWrong(t *testing.T) {
+func TestOutboundPutErrors(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	for body, want := range map[string]string{
@@ -107,8 +107,8 @@ func TestPutSaysWhatIsWrong(t *testing.T) {
 	same(t, "waiting", []string(nil), outboundTexts(r.get(`{}`)))
 }
 
-// The Python bot asks for 20 and says nothing of those it cannot send.
-func TestStuckMessagesDoNotBlockAPythonBot(t *testing.T) {
+// The Python bot requests 20 messages and does not report those that it cannot send.
+func TestUnreportedMessagesDoNotBlockOthers(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	for i := range 20 {
@@ -125,5 +125,5 @@ func TestStuckMessagesDoNotBlockAPythonBot(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("in %d polls the good message was not given out", polls)
+	t.Errorf("in %d requests the good message was not handed out", polls)
 }

@@ -9,8 +9,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// The Python bot's exact messages, and what must be stored for them.
-func TestPythonBotIsUnderstood(t *testing.T) {
+// The exact messages of the Python bot, and the rows that they must become.
+func TestPythonBotEvents(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	began := time.Now().Truncate(time.Millisecond)
@@ -22,16 +22,16 @@ func TestPythonBotIsUnderstood(t *testing.T) {
 		`"current_chat_users":5,"current_connected_users":7,"bot_start_time":1763700000,"bot_connected":1,`+
 		`"playlist_items":2,"current_media_title":"T","current_media_duration":90}}`)
 	r.publish(bus.UserLeft, `{"username":"alice"}`)
-	r.settle()
+	r.waitUntilStored()
 
-	db, ctx := r.look(), t.Context()
+	db, ctx := r.openReadOnly(), t.Context()
 	users, err := db.Users(ctx, movies)
 	if err != nil || len(users) != 1 {
 		t.Fatalf("users: %+v, %v; want one", users, err)
 	}
 	alice := users[0]
 	if alice.Username != "alice" || alice.Lines != 1 || alice.SessionStart != nil {
-		t.Errorf("user: %+v, want alice, with one line, gone", alice)
+		t.Errorf("user: %+v, want alice with one line and no open session", alice)
 	}
 	if alice.FirstSeen.Before(began) || alice.FirstSeen.After(time.Now()) {
 		t.Errorf("first seen %v, want the time of arrival", alice.FirstSeen)
@@ -59,7 +59,7 @@ func TestPythonBotIsUnderstood(t *testing.T) {
 }
 
 // Requests of the Python bot and of others, and the replies that the Python service gives to them.
-func TestRepliesAreThePythonServices(t *testing.T) {
+func TestRepliesEqualThePythonService(t *testing.T) {
 	r := newRig(t)
 	at := time.UnixMilli(1763700000999)
 	r.ready(r.start(enqueue(at, "m", "second", "third")))
@@ -109,7 +109,7 @@ func TestRepliesAreThePythonServices(t *testing.T) {
 		sameJSON(t, string(test.suffix)+" "+test.body, test.want, r.request(test.suffix, test.body))
 	}
 
-	// Published without a reply subject, a request is answered to nobody and hurts nobody.
+	// A request without a reply subject is ignored.
 	r.publish(bus.OutboundGet, `{}`)
 	r.publish(bus.OutboundSent, `{"message_id":1}`)
 	sameJSON(t, "after mark_sent", "["+row(2, "second")+","+row(3, "third")+"]", r.request(bus.OutboundGet, `{}`))

@@ -10,7 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 )
 
-// exchange is a request and its reply, as JSON.
+// exchange is a request and its reply in JSON.
 type exchange struct {
 	suffix     bus.Suffix
 	body, want string
@@ -23,7 +23,7 @@ func (r *rig) exchange(all ...exchange) {
 	}
 }
 
-func TestQueriesAreAnswered(t *testing.T) {
+func TestQueries(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	empty := `{"high_water_mark":{"users":0,"timestamp":null},"high_water_connected":{"users":0,"timestamp":null},` +
@@ -74,7 +74,7 @@ func TestQueriesAreAnswered(t *testing.T) {
 		`"success":true,"found":true}`})
 }
 
-func TestKeyValueIsAnswered(t *testing.T) {
+func TestKeyValue(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	done := `{"success":true,"data":{}}`
@@ -158,8 +158,8 @@ func TestKeyValueErrors(t *testing.T) {
 	r.exchange(exchange{bus.KVSet, largest, `{"success":true,"data":{}}`})
 }
 
-// What does not fit into a message is left out, and the reply still comes.
-func TestLargeRepliesAreCut(t *testing.T) {
+// Rows that do not fit into a message are left out of the reply.
+func TestLargeRepliesAreTruncated(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	text := strings.Repeat("x", 20_000)
@@ -171,6 +171,6 @@ func TestLargeRepliesAreCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(lines) < 40 || len(lines) > 55 || lines[len(lines)-1].Timestamp != 1763700059 {
-		t.Errorf("%d lines up to %d, want about a mebibyte of the newest", len(lines), lines[len(lines)-1].Timestamp)
+		t.Errorf("%d lines up to %d, want the newest mebibyte", len(lines), lines[len(lines)-1].Timestamp)
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 var movies = store.Channel{Server: "https://cytu.be", Name: "movies"}
 
-// rig is a NATS server, a client on it, and a database file for one service after the other.
+// rig is a NATS server, a client, and a database file that one service after the other uses.
 type rig struct {
 	t      testing.TB
 	server *natstest.Server
@@ -37,7 +37,7 @@ func newRig(t testing.TB, configure ...func(*server.Options)) *rig {
 	return newRigOn(t, natstest.Start(t, configure...))
 }
 
-// newRigOn has a database of its own on a server that others use too.
+// newRigOn returns a rig with a database of its own on a server that other rigs use too.
 func newRigOn(t testing.TB, server *natstest.Server) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rosey.db")
@@ -55,7 +55,7 @@ type running struct {
 
 func (r *rig) sqlite(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, r.path) }
 
-// start runs a service. change may alter its options.
+// start runs a service. change changes its options.
 func (r *rig) start(change ...func(*database.ServiceOptions)) *running {
 	r.t.Helper()
 	conn, err := bus.Connect(r.t.Context(), bus.Options{URL: r.url, Log: natstest.Log(r.t)})
@@ -84,14 +84,14 @@ func (r *rig) start(change ...func(*database.ServiceOptions)) *running {
 	return s
 }
 
-// ready waits until the service can take messages.
+// ready waits until the service receives messages.
 func (r *rig) ready(s *running) *running {
 	r.t.Helper()
 	natstest.Eventually(r.t, "the service to be ready", func() bool { return s.NATSCheck().OK && s.StoreCheck().OK })
 	return s
 }
 
-// stop ends the service as SIGTERM does and waits.
+// stop ends the service as SIGTERM does, and waits for it.
 func (r *rig) stop(s *running) {
 	r.t.Helper()
 	s.end()
@@ -121,16 +121,16 @@ func (r *rig) request(suffix bus.Suffix, body string) string {
 	return string(reply.Data)
 }
 
-// settle waits until everything that was published before is stored, by asking behind it.
-func (r *rig) settle() {
+// settle waits until everything that was published before is stored, .
+func (r *rig) waitUntilStored() {
 	r.t.Helper()
 	if got := r.request(bus.OutboundGet, `{"limit":0}`); got != "[]" {
-		r.t.Fatalf("limit 0 gave %s", got)
+		r.t.Fatalf("limit 0: %s", got)
 	}
 }
 
-// look opens the database beside the service.
-func (r *rig) look() *sqlite.Store {
+// openReadOnly opens the database beside the service.
+func (r *rig) openReadOnly() *sqlite.Store {
 	r.t.Helper()
 	s, err := sqlite.OpenReadOnly(r.t.Context(), r.path)
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *rig) look() *sqlite.Store {
 
 func (r *rig) lines() []store.RecentLine {
 	r.t.Helper()
-	lines, err := r.look().RecentChat(r.t.Context(), movies, 1<<30)
+	lines, err := r.openReadOnly().RecentChat(r.t.Context(), movies, 1<<30)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func (r *rig) texts() (texts []string) {
 	return texts
 }
 
-// metric is the value of a counter or gauge with the label values given, in the order of their names.
+// metric returns the value of a counter or gauge with these label values, in the order of the names of the labels.
 func (r *rig) metric(s *running, name string, labels ...string) float64 {
 	r.t.Helper()
 	families, err := s.registry.Gather()
@@ -178,7 +178,7 @@ func (r *rig) metric(s *running, name string, labels ...string) float64 {
 	return 0
 }
 
-// observations is how often a histogram was given a value.
+// observations returns the number of observations of a histogram.
 func (r *rig) observations(s *running, name string) (count uint64) {
 	r.t.Helper()
 	families, err := s.registry.Gather()
@@ -210,15 +210,15 @@ func same(t testing.TB, what string, want, got any) {
 	}
 }
 
-// sameJSON compares texts as JSON.
+// sameJSON compares two texts as JSON.
 func sameJSON(t testing.TB, what, want, got string) {
 	t.Helper()
-	var wanted, gotten any
+	var wanted, gotValue any
 	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(got), &gotten); err != nil {
+	if err := json.Unmarshal([]byte(got), &gotValue); err != nil {
 		t.Fatalf("%s: reply %q: %v", what, got, err)
 	}
-	same(t, what, wanted, gotten)
+	same(t, what, wanted, gotValue)
 }

@@ -22,7 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// enqueue puts lines into the database before the service opens it.
+// enqueue enqueues lines when the service opens its store.
 func enqueue(at time.Time, texts ...string) func(*database.ServiceOptions) {
 	return func(o *database.ServiceOptions) {
 		open := o.Open
@@ -38,16 +38,16 @@ func enqueue(at time.Time, texts ...string) func(*database.ServiceOptions) {
 	}
 }
 
-// ailing is a store whose writing can be made to fail or to wait.
-type ailing struct {
+// faultyStore is a store whose Apply can be made to fail or to block.
+type faultyStore struct {
 	store.Store
 
-	mu      sync.Mutex // held: Apply waits
+	mu      sync.Mutex // locked by a test: Apply blocks
 	failing atomic.Bool
 	applies atomic.Int32
 }
 
-func (a *ailing) Apply(ctx context.Context, events []store.Event) error {
+func (a *faultyStore) Apply(ctx context.Context, events []store.Event) error {
 	a.applies.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,8 +57,8 @@ func (a *ailing) Apply(ctx context.Context, events []store.Event) error {
 	return a.Store.Apply(ctx, events)
 }
 
-func (r *rig) ailing() (*ailing, func(*database.ServiceOptions)) {
-	a := &ailing{}
+func (r *rig) faultyStore() (*faultyStore, func(*database.ServiceOptions)) {
+	a := &faultyStore{}
 	return a, func(o *database.ServiceOptions) {
 		o.Open = func(ctx context.Context) (store.Store, error) {
 			opened, err := r.sqlite(ctx)
@@ -68,35 +68,35 @@ func (r *rig) ailing() (*ailing, func(*database.ServiceOptions)) {
 	}
 }
 
-func (r *rig) say(text string) {
+func (r *rig) publishChat(text string) {
 	r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q}`, text))
 }
 
-func numbers(n int) (texts []string) {
+func numberedTexts(n int) (texts []string) {
 	for i := range n {
 		texts = append(texts, fmt.Sprint(i))
 	}
 	return texts
 }
 
-func TestOrderAcrossSubjectsIsKept(t *testing.T) {
+func TestOrderAcrossSubjects(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
-	// Within a few milliseconds: only the order says whether the user is there in the end.
+	// All have the time of a few milliseconds, so that only their order determines who is in the channel in the end.
 	for range 200 {
 		r.publish(bus.UserJoined, `{"username":"alice"}`)
 		r.publish(bus.UserLeft, `{"username":"alice"}`)
 		r.publish(bus.UserLeft, `{"username":"bob"}`)
 		r.publish(bus.UserJoined, `{"username":"bob"}`)
 	}
-	r.settle()
-	users, err := r.look().Users(t.Context(), movies)
+	r.waitUntilStored()
+	users, err := r.openReadOnly().Users(t.Context(), movies)
 	if err != nil || len(users) != 2 || users[0].SessionStart != nil || users[1].SessionStart == nil {
-		t.Errorf("users: %+v, %v; want alice gone and bob there", users, err)
+		t.Errorf("users: %+v, %v; want alice out of the channel and bob in it", users, err)
 	}
 }
 
-func TestTimesAndIDsOfAMessage(t *testing.T) {
+func TestTimesAndIDs(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
 	began := time.Now()
@@ -108,32 +108,32 @@ func TestTimesAndIDsOfAMessage(t *testing.T) {
 	said("future", fmt.Sprint(began.Unix()+1000), "b/db.message.log")
 	said("foreign id", "1763700001", "c")
 	said("foreign id", "1763700001", "c")
-	r.settle()
+	r.waitUntilStored()
 	lines := r.lines()
 	same(t, "lines", []string{"past", "foreign id", "future"}, r.texts())
 	if at := lines[0].At; at.UnixMilli() != 1763700000123 {
-		t.Errorf("a past time became %v", at)
+		t.Errorf("a time in the past: %v", at)
 	}
 	if at := lines[2].At; at.Before(began) || at.After(time.Now().Add(3*time.Second)) {
-		t.Errorf("a time in the future became %v, want about now", at)
+		t.Errorf("a time in the future: %v, want about now", at)
 	}
 }
 
-func TestStoppingLosesNothingThatArrived(t *testing.T) {
+func TestStopStoresWhatArrived(t *testing.T) {
 	r := newRig(t)
-	slow, with := r.ailing()
+	slow, with := r.faultyStore()
 	s := r.ready(r.start(with))
 	slow.mu.Lock()
-	texts := numbers(3000)
+	texts := numberedTexts(3000)
 	for _, text := range texts {
-		r.say(text)
+		r.publishChat(text)
 	}
 	if err := r.client.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the first batch", func() bool { return slow.applies.Load() > 0 })
 	s.end()
-	natstest.Eventually(t, "nobody to be asked any more", func() bool {
+	natstest.Eventually(t, "the service to unsubscribe", func() bool {
 		_, err := r.client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 10*time.Millisecond)
 		return errors.Is(err, nats.ErrNoResponders)
 	})
@@ -147,7 +147,7 @@ func TestStoppingLosesNothingThatArrived(t *testing.T) {
 
 // Handlers of requests run in goroutines of nats.go. The service stops while requests come: each that it has received
 // gets its reply, and for the others the server says that there is no service.
-func TestStoppingRepliesToEveryRequestThatArrived(t *testing.T) {
+func TestStopRepliesToRequestsThatArrived(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start())
 	replies, err := r.client.SubscribeSync(nats.NewInbox())
@@ -173,15 +173,15 @@ func TestStoppingRepliesToEveryRequestThatArrived(t *testing.T) {
 	}
 }
 
-func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
+func TestUnavailableStoreIsRetried(t *testing.T) {
 	r := newRig(t)
-	store, with := r.ailing()
+	store, with := r.faultyStore()
 	s := r.ready(r.start(with))
 	store.failing.Store(true)
 	began := time.Now()
-	r.say("a")
+	r.publishChat("a")
 	natstest.Eventually(t, "two attempts", func() bool { return store.applies.Load() >= 2 })
-	r.say("b")
+	r.publishChat("b")
 	check := s.StoreCheck()
 	if check.OK || check.Reason != status.ReasonStoreUnavailable || !strings.Contains(check.Message, "disk I/O error") {
 		t.Errorf("%+v, want the store's error", check)
@@ -190,48 +190,48 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	natstest.Eventually(t, "more attempts", func() bool { return store.applies.Load() > attempts+1 })
 	back := time.Now()
 	store.failing.Store(false)
-	r.settle()
+	r.waitUntilStored()
 	same(t, "lines", []string{"a", "b"}, r.texts())
 	for _, line := range r.lines() {
 		if line.At.Before(began.Truncate(time.Millisecond)) || line.At.After(back) {
-			t.Errorf("%q is of %v, want when it arrived, between %v and %v", line.Text, line.At, began, back)
+			t.Errorf("%q has the time %v, want its arrival between %v and %v", line.Text, line.At, began, back)
 		}
 	}
 	if check := s.StoreCheck(); !check.OK || check.Reason != status.ReasonStoreOpen {
-		t.Errorf("the store is back: %+v", check)
+		t.Errorf("after the store is available again: %+v", check)
 	}
 }
 
-func TestAStoreThatStaysAwayDoesNotHoldUpTheEnd(t *testing.T) {
+func TestStopWithUnavailableStore(t *testing.T) {
 	r := newRig(t)
-	store, with := r.ailing()
+	store, with := r.faultyStore()
 	s := r.ready(r.start(with, database.WithGracePeriod(50*time.Millisecond)))
 	store.failing.Store(true)
-	r.say("a")
+	r.publishChat("a")
 	natstest.Eventually(t, "an attempt", func() bool { return store.applies.Load() > 0 })
 	s.end()
 	if err := <-s.ended; err == nil || !strings.Contains(err.Error(), "1 messages") {
-		t.Errorf("ended with %v, want an error that counts what is lost", err)
+		t.Errorf("ended with %v, want an error with the number of lost messages", err)
 	}
 }
 
-func TestOneBadEventDoesNotTakeOthersWithIt(t *testing.T) {
+func TestRejectedEventsDoNotAffectOthers(t *testing.T) {
 	r := newRig(t)
-	blocked, with := r.ailing()
+	blocked, with := r.faultyStore()
 	s := r.ready(r.start(with))
 	blocked.mu.Lock()
-	r.say("first")
+	r.publishChat("first")
 	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
-	texts := numbers(100)
+	texts := numberedTexts(100)
 	for i, text := range texts {
-		r.say(text)
+		r.publishChat(text)
 		if i == 30 || i == 77 {
 			r.publish(bus.StatsUserCount, fmt.Sprintf(`{"chat_count":-%d,"connected_count":5}`, i))
 		}
 	}
 	natstest.Eventually(t, "all to wait in one batch", func() bool { return r.waiting(s) == 102 })
 	blocked.mu.Unlock()
-	r.settle()
+	r.waitUntilStored()
 	same(t, "lines", append([]string{"first"}, texts...), r.texts())
 	if rejected := r.count(s, bus.StatsUserCount, "rejected"); rejected != 2 {
 		t.Errorf("%v rejected, want 2", rejected)
@@ -241,20 +241,20 @@ func TestOneBadEventDoesNotTakeOthersWithIt(t *testing.T) {
 	}
 	same(t, "dead letters", 2.0, r.metric(s, "rosey_database_dead_letters_total"))
 	if check := s.StoreCheck(); !check.OK {
-		t.Errorf("the store is blamed: %+v", check)
+		t.Errorf("the store's check after a rejected event: %+v", check)
 	}
 }
 
-func TestWhatIsTooMuchIsDroppedAndCounted(t *testing.T) {
+func TestFullInboxDropsAndCounts(t *testing.T) {
 	r := newRig(t)
-	blocked, with := r.ailing()
+	blocked, with := r.faultyStore()
 	s := r.ready(r.start(with, func(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }))
 	blocked.mu.Lock()
-	r.say("first")
+	r.publishChat("first")
 	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
 	const count = 80_000
 	for range count {
-		r.publish(bus.UserJoined, `{}`) // about nobody, so that it is done with at once
+		r.publish(bus.UserJoined, `{}`) // without a user, so that it is ignored
 	}
 	if err := r.client.Flush(); err != nil {
 		t.Fatal(err)
@@ -267,7 +267,7 @@ func TestWhatIsTooMuchIsDroppedAndCounted(t *testing.T) {
 	})
 }
 
-func TestTheLogSaysNothingOfTheContent(t *testing.T) {
+func TestLogHasNoContentOfMessages(t *testing.T) {
 	var log bytes.Buffer
 	r := newRig(t)
 	s := r.ready(r.start(func(o *database.ServiceOptions) {
@@ -287,7 +287,7 @@ func TestTheLogSaysNothingOfTheContent(t *testing.T) {
 	}
 }
 
-func TestTwoServicesShareTheWork(t *testing.T) {
+func TestTwoServicesShareTheQueueGroup(t *testing.T) {
 	r := newRig(t)
 	shared, err := r.sqlite(t.Context())
 	if err != nil {
@@ -295,11 +295,11 @@ func TestTwoServicesShareTheWork(t *testing.T) {
 	}
 	defer func() { _ = shared.Close() }()
 	open := func(o *database.ServiceOptions) {
-		o.Open = func(context.Context) (store.Store, error) { return keptOpen{shared}, nil }
+		o.Open = func(context.Context) (store.Store, error) { return sharedStore{shared}, nil }
 	}
 	first, second := r.ready(r.start(open)), r.ready(r.start(open))
-	for _, text := range numbers(200) {
-		r.say(text)
+	for _, text := range numberedTexts(200) {
+		r.publishChat(text)
 	}
 	if err := r.client.Flush(); err != nil {
 		t.Fatal(err)
@@ -311,24 +311,24 @@ func TestTwoServicesShareTheWork(t *testing.T) {
 	}
 	for _, s := range []*running{first, second} {
 		if r.count(s, bus.MessageLog, "stored") == 0 {
-			t.Error("one service did all the work")
+			t.Error("one service handled nothing")
 		}
 	}
 }
 
-// keptOpen is a store that is not its user's to close.
-type keptOpen struct{ store.Store }
+// sharedStore is a store that several services use, and that the test closes.
+type sharedStore struct{ store.Store }
 
-func (keptOpen) Close() error { return nil }
+func (sharedStore) Close() error { return nil }
 
-func TestTheStoreIsWaitedForBeforeSubscribing(t *testing.T) {
+func TestStoreIsOpenedBeforeSubscribing(t *testing.T) {
 	r := newRig(t)
 	holder, err := sqlite.Open(t.Context(), r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := r.start()
-	natstest.Eventually(t, "the lock to be named", func() bool {
+	natstest.Eventually(t, "the check to name the lock", func() bool {
 		check := s.StoreCheck()
 		return check.Reason == status.ReasonStoreUnavailable && strings.Contains(check.Message, r.path+".lock")
 	})
@@ -337,16 +337,16 @@ func TestTheStoreIsWaitedForBeforeSubscribing(t *testing.T) {
 	}
 	_, err = r.client.Request("rosey.db.messages.outbound.get", []byte(`{}`), time.Second)
 	if !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("a request without a store: %v, want nobody to take it", err)
+		t.Errorf("a request without a store: %v, want no responders", err)
 	}
 	if err := holder.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r.ready(s)
-	r.settle()
+	r.waitUntilStored()
 }
 
-func TestEndingWhileTheStoreIsAway(t *testing.T) {
+func TestStopBeforeTheStoreIsOpen(t *testing.T) {
 	r := newRig(t)
 	s := r.start(func(o *database.ServiceOptions) {
 		o.Open = func(context.Context) (store.Store, error) { return nil, errors.New("read-only file system") }

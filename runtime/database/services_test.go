@@ -18,11 +18,11 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// What `nats micro ls`, `info` and `stats` ask.
-func TestTheServiceCanBeListed(t *testing.T) {
+// The requests of `nats micro ls`, `info` and `stats`.
+func TestServiceDiscovery(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start())
-	r.settle()
+	r.waitUntilStored()
 	ask := func(verb micro.Verb, reply any) {
 		t.Helper()
 		subject, err := micro.ControlSubject(verb, "rosey_db", "")
@@ -63,24 +63,24 @@ func TestTheServiceCanBeListed(t *testing.T) {
 	r.stop(s)
 }
 
-// A reply says that what its asker published before it on the same connection is stored.
-func TestAReplyComesBehindWhatWasPublishedBefore(t *testing.T) {
+// A reply confirms that what the client published before on the same connection is stored.
+func TestReplyConfirmsEarlierEvents(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start(r.slow))
-	db := r.look()
+	db := r.openReadOnly()
 	for i := range 20 {
 		for n := range 50 {
-			r.say(fmt.Sprint(i, " ", n))
+			r.publishChat(fmt.Sprint(i, " ", n))
 		}
-		r.settle()
-		if lines := answered(r, db.RecentChat)(t.Context(), movies, 2000); len(lines) != 50*(i+1) {
+		r.waitUntilStored()
+		if lines := mustQuery(r, db.RecentChat)(t.Context(), movies, 2000); len(lines) != 50*(i+1) {
 			t.Fatalf("%d lines are stored when the reply is there, want %d", len(lines), 50*(i+1))
 		}
 	}
 }
 
-// Permissions from before the service could be listed suffice. Others that are missing are still reported.
-func TestAServiceThatMayNotBeListedWorks(t *testing.T) {
+// Without permissions for $SRV the service works and cannot be listed. Other missing permissions are reported.
+func TestServiceWithoutDiscoveryPermission(t *testing.T) {
 	few := func(o *server.Options) {
 		o.Users = []*server.User{{Username: "all", Password: "pw"}, {
 			Username: "few", Password: "pw", Permissions: &server.Permissions{
@@ -93,8 +93,8 @@ func TestAServiceThatMayNotBeListedWorks(t *testing.T) {
 	r.url = strings.Replace(r.url, "nats://", "nats://few:pw@", 1)
 	s := r.ready(r.start())
 	for range 2 {
-		r.say("hi")
-		r.settle()
+		r.publishChat("hi")
+		r.waitUntilStored()
 		if check := s.NATSCheck(); !check.OK {
 			t.Errorf("%+v", check)
 		}
@@ -106,12 +106,12 @@ func TestAServiceThatMayNotBeListedWorks(t *testing.T) {
 		})
 	}
 	if _, err := r.client.Request("$SRV.PING.rosey_db", nil, time.Second); err == nil {
-		t.Error("a service that may not be listed is")
+		t.Error("a service without the permission is listed")
 	}
 	r.stop(s)
 }
 
-func TestAnEndpointThatIsDeniedIsReported(t *testing.T) {
+func TestDeniedEndpointIsReported(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "all", Password: "pw"}, {
 			Username: "few", Password: "pw", Permissions: &server.Permissions{
@@ -126,12 +126,12 @@ func TestAnEndpointThatIsDeniedIsReported(t *testing.T) {
 		check := s.NATSCheck()
 		return check.Reason == status.ReasonNATSPermissionMissing && strings.Contains(check.Message, "rosey.db.kv.set")
 	})
-	r.settle() // the others are answered
+	r.waitUntilStored() // the others are answered
 	r.stop(s)
 }
 
-// The NATS services library puts its own handlers of the connection in front of ours.
-func TestTheConnectionIsStillWatched(t *testing.T) {
+// Package micro replaces the callbacks of the connection by its own, which must call those of package bus.
+func TestConnectionCallbacksStillRun(t *testing.T) {
 	r := newRig(t)
 	var conn *bus.Conn
 	s := r.ready(r.start(func(o *database.ServiceOptions) { conn = o.Conn }))
@@ -145,12 +145,12 @@ func TestTheConnectionIsStillWatched(t *testing.T) {
 	}
 }
 
-// Requests that a conflict has ended are answered again when it is over, on the same connection.
-func TestRequestsComeAndGoWithAConflict(t *testing.T) {
+// When a conflict is over, the service replies to requests again, on the same connection.
+func TestConflictEndsRequestsUntilItIsOver(t *testing.T) {
 	r := newStreamRig(t)
-	first := r.startDurable()
+	first := r.startWithStream()
 	other := newRigOn(t, r.server)
-	second := other.start(r.durable)
+	second := other.start(r.withStream)
 	natstest.Eventually(t, "the conflict", func() bool {
 		return second.EventsCheck().Reason == status.ReasonSubjectConflict
 	})

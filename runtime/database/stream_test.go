@@ -9,24 +9,24 @@ import (
 	"rosey.dev/rosey/runtime/database"
 )
 
-// An unmodified Python bot publishes everything twice, without an id, to whoever is there. With a stream that
-// nobody told it of, nobody need be there.
-func TestAPythonPublisherBecomesDurable(t *testing.T) {
+// An unmodified Python bot publishes each event twice, without IDs. A stream stores them although the bot does not know
+// of it, so no service needs to run.
+func TestStreamStoresEventsOfAPythonPublisher(t *testing.T) {
 	r := newStreamRig(t)
-	r.stop(r.startDurable()) // whoever came first made the stream
-	texts := numbers(300)
+	r.stop(r.startWithStream()) // whoever came first made the stream
+	texts := numberedTexts(300)
 	for _, text := range texts {
-		r.say(text)
-		r.say(text)
+		r.publishChat(text)
+		r.publishChat(text)
 	}
-	r.published(600)
+	r.waitUntilPublished(600)
 	r.server.Restart()
-	s := r.startDurable()
-	r.drained()
+	s := r.startWithStream()
+	r.waitUntilStreamStored()
 	same(t, "lines", texts, r.texts())
-	users, err := r.look().Users(t.Context(), movies)
+	users, err := r.openReadOnly().Users(t.Context(), movies)
 	if err != nil || len(users) != 1 || users[0].Lines != 300 {
-		t.Errorf("users %+v, %v; want alice with each line counted once", users, err)
+		t.Errorf("users %+v, %v; want alice and each line counted once", users, err)
 	}
 	if stored := r.count(s, bus.MessageLog, "stored"); stored != 300 {
 		t.Errorf("%v stored", stored)
@@ -35,39 +35,39 @@ func TestAPythonPublisherBecomesDurable(t *testing.T) {
 
 func TestTwoServicesShareTheStream(t *testing.T) {
 	r := newStreamRig(t)
-	share := r.shared()
-	first, second := r.startDurable(share), r.startDurable(share)
-	texts := numbers(200)
+	share := r.withSharedStore()
+	first, second := r.startWithStream(share), r.startWithStream(share)
+	texts := numberedTexts(200)
 	for i, text := range texts {
-		r.say(text)
+		r.publishChat(text)
 		if i%20 == 0 { // so that both have to wait for something
-			r.drained()
+			r.waitUntilStreamStored()
 		}
 	}
-	r.drained()
+	r.waitUntilStreamStored()
 	if lines := r.lines(); len(lines) != len(texts) {
 		t.Errorf("%d lines, want each of %d once", len(lines), len(texts))
 	}
 	for _, s := range []*running{first, second} {
 		if r.count(s, bus.MessageLog, "stored") == 0 {
-			t.Error("one service did all the work")
+			t.Error("one service handled nothing")
 		}
 	}
 }
 
-// Rolling replaces one service after the other while events come.
-func TestRollingServicesLosesNothing(t *testing.T) {
+// One service after the other is replaced while events are published.
+func TestRollingUpdateOfServices(t *testing.T) {
 	r := newStreamRig(t)
-	share := r.shared()
-	pub := r.durableBot()
-	services := []*running{r.startDurable(share), r.startDurable(share)}
-	texts := numbers(2000)
+	share := r.withSharedStore()
+	pub := r.streamBot()
+	services := []*running{r.startWithStream(share), r.startWithStream(share)}
+	texts := numberedTexts(2000)
 	start := time.UnixMilli(1763700000000)
 	for i, text := range texts {
 		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		if i%500 == 250 {
 			one := i / 500 % 2
-			fresh := r.startDurable(share)
+			fresh := r.startWithStream(share)
 			r.stop(services[one])
 			services[one] = fresh
 		}
@@ -75,44 +75,44 @@ func TestRollingServicesLosesNothing(t *testing.T) {
 	if err := pub.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.drained()
+	r.waitUntilStreamStored()
 	same(t, "lines", texts, r.texts())
 }
 
-func TestAStoreThatIsAwayKeepsEventsInTheStream(t *testing.T) {
+func TestEventsStayInTheStreamWhileTheStoreIsUnavailable(t *testing.T) {
 	r := newStreamRig(t)
-	sick, with := r.ailing()
-	s := r.startDurable(with, database.WithGracePeriod(50*time.Millisecond))
-	sick.failing.Store(true)
-	for _, text := range numbers(50) {
-		r.say(text)
+	faulty, with := r.faultyStore()
+	s := r.startWithStream(with, database.WithGracePeriod(50*time.Millisecond))
+	faulty.failing.Store(true)
+	for _, text := range numberedTexts(50) {
+		r.publishChat(text)
 	}
-	natstest.Eventually(t, "attempts", func() bool { return sick.applies.Load() > 1 })
+	natstest.Eventually(t, "attempts", func() bool { return faulty.applies.Load() > 1 })
 	r.stop(s) // and it does not say that something is lost
-	r.startDurable()
-	r.drained()
-	same(t, "lines", numbers(50), r.texts())
+	r.startWithStream()
+	r.waitUntilStreamStored()
+	same(t, "lines", numberedTexts(50), r.texts())
 }
 
-func TestWhatCannotBeReadIsKeptAndAcknowledged(t *testing.T) {
+func TestInvalidMessagesBecomeDeadLetters(t *testing.T) {
 	r := newStreamRig(t)
-	s := r.startDurable()
-	r.say("first")
+	s := r.startWithStream()
+	r.publishChat("first")
 	r.publish(bus.MessageLog, `nonsense`)
 	r.publish(bus.StatsUserCount, `{"chat_count":-1,"connected_count":5}`)
-	r.say("last")
-	r.drained()
+	r.publishChat("last")
+	r.waitUntilStreamStored()
 	same(t, "lines", []string{"first", "last"}, r.texts())
-	letters, err := r.look().DeadLetters(t.Context(), 0, 10)
+	letters, err := r.openReadOnly().DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 2 || letters[0].MsgID == "" {
 		t.Errorf("dead letters %+v, %v", letters, err)
 	}
 	same(t, "dead letters", 2.0, r.metric(s, "rosey_database_dead_letters_total"))
 }
 
-func TestTimesAreBoundByTheStreams(t *testing.T) {
+func TestStreamTimeBoundsEventTimes(t *testing.T) {
 	r := newStreamRig(t)
-	r.stop(r.startDurable())
+	r.stop(r.startWithStream())
 	began := time.Now()
 	r.publish(bus.MessageLog, `{"username":"alice","message":"future","timestamp":33000000000}`)
 	r.publish(bus.MessageLog, `{"username":"alice","message":"none"}`)
@@ -120,11 +120,11 @@ func TestTimesAreBoundByTheStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	published := time.Now()
-	r.startDurable()
-	r.drained()
+	r.startWithStream()
+	r.waitUntilStreamStored()
 	for _, line := range r.lines() {
 		if line.At.Before(began.Truncate(time.Millisecond)) || line.At.After(published.Add(3*time.Second)) {
-			t.Errorf("%q is of %v, want when it was published", line.Text, line.At)
+			t.Errorf("%q has the time %v, want when it was published", line.Text, line.At)
 		}
 	}
 }

@@ -18,27 +18,27 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-func TestASecondDatabaseDoesNotTakeTheEvents(t *testing.T) {
+func TestSecondDatabaseConsumesNothing(t *testing.T) {
 	r := newStreamRig(t)
-	r.startDurable()
+	r.startWithStream()
 	other := newRigOn(t, r.server)
-	s := other.start(r.durable)
+	s := other.start(r.withStream)
 	natstest.Eventually(t, "the conflict", func() bool { return s.EventsCheck().Reason == status.ReasonSubjectConflict })
 	check := s.EventsCheck()
 	for _, path := range []*rig{r, other} {
-		id, err := path.look().Identity(t.Context())
+		id, err := path.openReadOnly().Identity(t.Context())
 		if err != nil || check.OK || !strings.Contains(check.Message, id) {
-			t.Errorf("%+v, want both ids, %s too (%v)", check, id, err)
+			t.Errorf("%+v, want both UUIDs, also %s (%v)", check, id, err)
 		}
 	}
-	r.say("a")
-	r.drained()
+	r.publishChat("a")
+	r.waitUntilStreamStored()
 	same(t, "lines", []string{"a"}, r.texts())
-	same(t, "lines of the other", 0, len(other.lines()))
+	same(t, "lines of the other database", 0, len(other.lines()))
 	if s.NATSCheck().Reason != status.ReasonConnected {
-		t.Errorf("NATS is blamed: %+v", s.NATSCheck())
+		t.Errorf("NATS check: %+v", s.NATSCheck())
 	}
-	// Requests are answered by the one whose events they are.
+	// The service of the database that owns the events replies to requests.
 	for range 20 {
 		if got := r.request(bus.StatsRecentChat, `{}`); !strings.Contains(got, `"a"`) {
 			t.Fatalf("recent chat: %s", got)
@@ -46,15 +46,15 @@ func TestASecondDatabaseDoesNotTakeTheEvents(t *testing.T) {
 	}
 }
 
-// Of two databases that come first at once, one wins.
-func TestOneOfTwoFirstDatabasesWins(t *testing.T) {
+// If several databases come first at once, one becomes the owner.
+func TestConcurrentFirstDatabases(t *testing.T) {
 	r := newStreamRig(t)
 	rigs := []*rig{r, newRigOn(t, r.server), newRigOn(t, r.server)}
 	var services []*running
 	for _, one := range rigs {
-		services = append(services, one.start(r.durable))
+		services = append(services, one.start(r.withStream))
 	}
-	natstest.Eventually(t, "a winner and losers", func() bool {
+	natstest.Eventually(t, "one owner, and conflicts for the others", func() bool {
 		reasons := map[status.Reason]int{}
 		for _, s := range services {
 			if s.NATSCheck().OK {
@@ -65,25 +65,25 @@ func TestOneOfTwoFirstDatabasesWins(t *testing.T) {
 	})
 }
 
-// The stream's limits are reached while no service is there.
-func TestWhatTheStreamLostIsCountedAndShown(t *testing.T) {
+// The stream reaches its limits while no service runs.
+func TestLostEventsAreCounted(t *testing.T) {
 	r := newStreamRig(t)
 	small := func(o *database.ServiceOptions) {
 		o.Binding = bind(t, o.Conn, func(j *config.JetStream) { j.MaxBytes = 1000 })
 	}
-	r.stop(r.startDurable(small))
-	texts := numbers(50)
+	r.stop(r.startWithStream(small))
+	texts := numberedTexts(50)
 	for _, text := range texts {
-		r.say(text)
+		r.publishChat(text)
 	}
-	first := r.published(50)
+	first := r.waitUntilPublished(50)
 	if first < 2 {
 		t.Fatal("the stream lost nothing")
 	}
-	s := r.startDurable(small)
-	r.drained()
+	s := r.startWithStream(small)
+	r.waitUntilStreamStored()
 	same(t, "lines", texts[first-1:], r.texts())
-	natstest.Eventually(t, "the loss to be counted", func() bool {
+	natstest.Eventually(t, "the lost events to be counted", func() bool {
 		return r.metric(s, "rosey_database_stream_lost_events_total") == float64(first-1)
 	})
 	shown := fmt.Sprintf("%d events were lost", first-1)
@@ -92,10 +92,10 @@ func TestWhatTheStreamLostIsCountedAndShown(t *testing.T) {
 	}
 }
 
-// A consumer and a stream that somebody removed are made again.
-func TestARemovedStreamIsMadeAgain(t *testing.T) {
+// Somebody removes the consumer and the stream.
+func TestRemovedStreamIsCreatedAgain(t *testing.T) {
 	r := newStreamRig(t)
-	s := r.startDurable()
+	s := r.startWithStream()
 	js, err := jetstream.New(r.client)
 	if err != nil {
 		t.Fatal(err)
@@ -107,20 +107,20 @@ func TestARemovedStreamIsMadeAgain(t *testing.T) {
 		_, err := js.Consumer(t.Context(), "rosey_events", "rosey_db")
 		return err == nil && s.EventsCheck().OK
 	})
-	r.say("after")
-	r.drained()
+	r.publishChat("after")
+	r.waitUntilStreamStored()
 	same(t, "lines", []string{"after"}, r.texts())
 }
 
-// Without JetStream a service takes events as ever, and a server that has it from its next start on makes them durable.
-func TestAServiceTakesUpAStreamAtTheNextConnection(t *testing.T) {
+// Without JetStream a service receives events by core NATS. A server with JetStream takes its place.
+func TestStreamIsBoundAfterReconnect(t *testing.T) {
 	r := newRig(t)
-	s := r.ready(r.start(r.durable))
+	s := r.ready(r.start(r.withStream))
 	if check := s.EventsCheck(); !check.OK || check.Reason != status.ReasonCoreOnly {
 		t.Errorf("%+v", check)
 	}
-	r.say("core")
-	r.settle()
+	r.publishChat("core")
+	r.waitUntilStored()
 	r.server.Restart(natstest.JetStream(t))
 	natstest.Eventually(t, "the stream", func() bool {
 		return s.EventsCheck().Reason == status.ReasonStreamBound && r.client.IsConnected()
@@ -129,18 +129,18 @@ func TestAServiceTakesUpAStreamAtTheNextConnection(t *testing.T) {
 		_, err := r.client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), time.Second)
 		return err == nil
 	})
-	r.say("stream")
-	r.drained()
+	r.publishChat("stream")
+	r.waitUntilStreamStored()
 	same(t, "lines", []string{"core", "stream"}, r.texts())
 }
 
-// The bot, the service and the server go away and come back. Every line must be stored once.
-func TestEveryLineIsStoredOnceThroughTheStream(t *testing.T) {
+// Bot, service and server stop and start.
+func TestStreamStoresEachLineOnce(t *testing.T) {
 	r := newStreamRig(t)
-	pub := r.durableBot()
-	s := r.startDurable()
+	pub := r.streamBot()
+	s := r.startWithStream()
 	start := time.UnixMilli(1763700000000)
-	texts := numbers(3000)
+	texts := numberedTexts(3000)
 	for i, text := range texts {
 		r.publishLine(pub, text, start.Add(time.Duration(i)*time.Millisecond))
 		switch i {
@@ -149,7 +149,7 @@ func TestEveryLineIsStoredOnceThroughTheStream(t *testing.T) {
 		case 1000:
 			r.stop(s)
 		case 2000:
-			s = r.startDurable()
+			s = r.startWithStream()
 		}
 	}
 	flushing, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -158,13 +158,13 @@ func TestEveryLineIsStoredOnceThroughTheStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the connection", func() bool { return s.NATSCheck().OK && r.client.IsConnected() })
-	r.drained()
+	r.waitUntilStreamStored()
 	same(t, "lines", texts, r.texts())
 }
 
-func TestABacklogIsDrainedInBigBatches(t *testing.T) {
+func TestBacklogIsStoredInLargeBatches(t *testing.T) {
 	r := newStreamRig(t)
-	r.stop(r.startDurable())
+	r.stop(r.startWithStream())
 	const lines = 5000
 	for i := range lines {
 		message := &nats.Msg{
@@ -178,8 +178,8 @@ func TestABacklogIsDrainedInBigBatches(t *testing.T) {
 	if err := r.client.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	s := r.startDurable()
-	r.drained()
+	s := r.startWithStream()
+	r.waitUntilStreamStored()
 	if stored := r.count(s, bus.MessageLog, "stored"); stored != lines {
 		t.Errorf("%v stored, want %d", stored, lines)
 	}
@@ -188,8 +188,8 @@ func TestABacklogIsDrainedInBigBatches(t *testing.T) {
 	}
 }
 
-// A permission that the stream's events need is named, also one that the server refuses without an answer.
-func TestAPermissionForTheStreamIsNamed(t *testing.T) {
+// A missing permission is reported, also where the server does not reply.
+func TestMissingStreamPermissionIsReported(t *testing.T) {
 	for _, denied := range []string{"$JS.API.CONSUMER.CREATE.rosey_events.rosey_db", "$JS.ACK.rosey_events.rosey_db.>"} {
 		t.Run(denied, func(t *testing.T) {
 			t.Parallel()
@@ -202,13 +202,13 @@ func TestAPermissionForTheStreamIsNamed(t *testing.T) {
 				o.NoAuthUser = "all"
 			})
 			r.url = strings.Replace(r.url, "nats://", "nats://few:pw@", 1)
-			s := r.start(r.durable)
+			s := r.start(r.withStream)
 			js, err := jetstream.New(r.client)
 			if err != nil {
 				t.Fatal(err)
 			}
-			natstest.Within(t, 30*time.Second, "the permission to be named", func() bool {
-				// Something to acknowledge, as soon as there is a stream.
+			natstest.Within(t, 30*time.Second, "the permission to be reported", func() bool {
+				// An event to acknowledge, once there is a stream.
 				_, _ = js.Publish(t.Context(), "rosey.db.user.joined", []byte("{}"))
 				check := s.EventsCheck()
 				return check.Reason == status.ReasonNATSPermissionMissing && !check.OK &&

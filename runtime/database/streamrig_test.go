@@ -17,14 +17,14 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// newStreamRig is a rig whose server has JetStream.
+// newStreamRig returns a rig whose server has JetStream.
 func newStreamRig(t testing.TB) *rig {
 	t.Helper()
 	r := newRig(t, natstest.JetStream(t))
 	return r
 }
 
-// bind is the decision of a process with a connection of its own.
+// bind returns a binding for a connection.
 func bind(t testing.TB, conn *bus.Conn, change ...func(*config.JetStream)) *bus.Binding {
 	t.Helper()
 	subjects, err := bus.NewSubjects("rosey")
@@ -38,40 +38,40 @@ func bind(t testing.TB, conn *bus.Conn, change ...func(*config.JetStream)) *bus.
 	return bus.NewBinding(bus.BindingOptions{Conn: conn, Subjects: subjects, JetStream: stream, Log: natstest.Log(t)})
 }
 
-// durable has a service take events from the stream where there is one.
-func (r *rig) durable(o *database.ServiceOptions) { o.Binding = bind(r.t, o.Conn) }
+// withStream has a service consume the stream if there is one.
+func (r *rig) withStream(o *database.ServiceOptions) { o.Binding = bind(r.t, o.Conn) }
 
-// startDurable runs a service that takes events from the stream, and waits until it does.
-func (r *rig) startDurable(change ...func(*database.ServiceOptions)) *running {
+// startWithStream runs a service and waits until it consumes the stream.
+func (r *rig) startWithStream(change ...func(*database.ServiceOptions)) *running {
 	r.t.Helper()
-	s := r.start(append([]func(*database.ServiceOptions){r.durable}, change...)...)
+	s := r.start(append([]func(*database.ServiceOptions){r.withStream}, change...)...)
 	natstest.Eventually(r.t, "events to come from the stream", func() bool {
 		return s.EventsCheck().Reason == status.ReasonStreamBound && s.NATSCheck().OK
 	})
 	return s
 }
 
-// drained waits until all that was published before is stored.
-func (r *rig) drained() {
+// waitUntilStreamStored waits until everything that was published before is stored.
+func (r *rig) waitUntilStreamStored() {
 	r.t.Helper()
 	js, err := jetstream.New(r.client)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	// An event about nobody, behind all others.
+	// An event without a user, behind all others.
 	last, err := js.Publish(r.t.Context(), "rosey.db.user.joined", []byte("{}"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	// What was on its way when a connection broke comes again after ten seconds.
+	// What was in flight when a connection broke is delivered again after ten seconds.
 	natstest.Within(r.t, 30*time.Second, "the stream's events to be stored", func() bool {
 		consumer, err := js.Consumer(r.t.Context(), "rosey_events", "rosey_db")
 		return err == nil && consumer.CachedInfo().AckFloor.Stream >= last.Sequence
 	})
 }
 
-// published waits until the stream has so many events, and answers the first that it still has.
-func (r *rig) published(last uint64) (first uint64) {
+// waitUntilPublished waits until the stream has received so many events, and returns the first that it still has.
+func (r *rig) waitUntilPublished(last uint64) (first uint64) {
 	r.t.Helper()
 	js, err := jetstream.New(r.client)
 	if err != nil {
@@ -88,8 +88,8 @@ func (r *rig) published(last uint64) (first uint64) {
 	return first
 }
 
-// shared has services work on one store, as several do on a database server.
-func (r *rig) shared() func(*database.ServiceOptions) {
+// withSharedStore has services use one store, as several do with a database server.
+func (r *rig) withSharedStore() func(*database.ServiceOptions) {
 	r.t.Helper()
 	opened, err := r.sqlite(r.t.Context())
 	if err != nil {
@@ -97,12 +97,12 @@ func (r *rig) shared() func(*database.ServiceOptions) {
 	}
 	r.t.Cleanup(func() { _ = opened.Close() })
 	return func(o *database.ServiceOptions) {
-		o.Open = func(context.Context) (store.Store, error) { return keptOpen{opened}, nil }
+		o.Open = func(context.Context) (store.Store, error) { return sharedStore{opened}, nil }
 	}
 }
 
-// durableBot is a bot whose events the stream keeps.
-func (r *rig) durableBot() *publisher.Publisher {
+// streamBot returns a running publisher that publishes to the stream.
+func (r *rig) streamBot() *publisher.Publisher {
 	r.t.Helper()
 	return r.botWith(func(o *publisher.Options) { o.Binding = bind(r.t, o.Conn) })
 }

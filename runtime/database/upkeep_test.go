@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-func (r *rig) sayAt(text string, at time.Time) {
+func (r *rig) publishChatAt(text string, at time.Time) {
 	r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q,"timestamp":%d}`, text, at.Unix()))
 }
 
@@ -34,9 +34,9 @@ func TestMaintenanceOnRequest(t *testing.T) {
 	s := r.ready(r.start(func(o *database.ServiceOptions) { o.Retention = store.Retention{UserCounts: 2 * time.Hour} }))
 	now := time.Now()
 	for i := range 1200 { // several steps
-		r.sayAt(fmt.Sprint(i), now.Add(-151*time.Hour+time.Duration(i)*time.Second))
+		r.publishChatAt(fmt.Sprint(i), now.Add(-151*time.Hour+time.Duration(i)*time.Second))
 	}
-	r.sayAt("new", now.Add(-149*time.Hour))
+	r.publishChatAt("new", now.Add(-149*time.Hour))
 	for _, hours := range []int{1, 3} {
 		r.publish(bus.StatsUserCount, fmt.Sprintf(`{"chat_count":%d,"timestamp":%d}`,
 			hours, now.Add(-time.Duration(hours)*time.Hour).Unix()))
@@ -56,38 +56,38 @@ func TestMaintenanceOnRequest(t *testing.T) {
 	same(t, "rows counted", 1200.0, r.metric(s, "rosey_database_pruned_rows_total", "chat"))
 	same(t, "runs counted", 2.0, r.metric(s, "rosey_database_maintenance_runs_total", "done"))
 	if size := r.metric(s, "rosey_database_store_bytes"); size < 10_000 {
-		t.Errorf("the store is said to take %v bytes", size)
+		t.Errorf("size of the store: %v bytes", size)
 	}
 }
 
-func TestMaintenanceRunsByItself(t *testing.T) {
+func TestMaintenanceAtIntervals(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(func(o *database.ServiceOptions) {
 		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
 	}))
-	r.sayAt("old", time.Now().Add(-151*time.Hour))
-	r.settle()
-	natstest.Eventually(t, "the line to be gone", func() bool { return len(r.lines()) == 0 })
-	// The line may come again whenever CyTube repeats it.
-	r.sayAt("old", time.Now().Add(-152*time.Hour))
-	r.settle()
-	same(t, "lines counted", 1, answered(r, r.look().TopChatters)(t.Context(), movies, 1)[0].Lines)
+	r.publishChatAt("old", time.Now().Add(-151*time.Hour))
+	r.waitUntilStored()
+	natstest.Eventually(t, "the line to be removed", func() bool { return len(r.lines()) == 0 })
+	// CyTube may repeat the line later.
+	r.publishChatAt("old", time.Now().Add(-152*time.Hour))
+	r.waitUntilStored()
+	same(t, "lines counted", 1, mustQuery(r, r.openReadOnly().TopChatters)(t.Context(), movies, 1)[0].Lines)
 	r.stop(s)
 }
 
-// ill is a store whose upkeep fails.
-type ill struct{ store.Store }
+// failingMaintenance is a store whose Prune fails.
+type failingMaintenance struct{ store.Store }
 
-func (ill) Prune(context.Context, store.PruneRule, int) (int64, error) {
+func (failingMaintenance) Prune(context.Context, store.PruneRule, int) (int64, error) {
 	return 0, errors.New("malformed")
 }
 
-func TestMaintenanceThatFailsSaysSo(t *testing.T) {
+func TestMaintenanceFailure(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(func(o *database.ServiceOptions) {
 		o.Open = func(ctx context.Context) (store.Store, error) {
 			opened, err := r.sqlite(ctx)
-			return ill{opened}, err
+			return failingMaintenance{opened}, err
 		}
 	}))
 	if reply := r.maintain(); reply.Success || reply.Error == "" {
@@ -96,26 +96,26 @@ func TestMaintenanceThatFailsSaysSo(t *testing.T) {
 	if failed := r.metric(s, "rosey_database_maintenance_runs_total", "failed"); failed < 1 {
 		t.Errorf("%v failures counted", failed)
 	}
-	r.settle()
+	r.waitUntilStored()
 }
 
-func TestDeadLettersAreKeptAndTriedAgain(t *testing.T) {
+func TestRetryDeadLetter(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start())
 	if size := r.metric(s, "rosey_database_store_bytes"); size < 10_000 {
-		t.Errorf("before any maintenance the store is said to take %v bytes", size)
+		t.Errorf("size of the store before maintenance: %v bytes", size)
 	}
 	r.publish(bus.MessageLog, `{"username":"alice"`, "1/db.message.log")
 	r.publish(bus.MessageLog, `{"username":"alice"`, "1/db.message.log") // published again, not confirmed
 	r.publish(bus.StatusUpdate, `{"status_data":{"bot_name":["a"]}}`)
-	r.settle()
+	r.waitUntilStored()
 	r.stop(s)
 	db, err := sqlite.Open(t.Context(), r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	letters := answered(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
+	letters := mustQuery(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
 		return db.DeadLetters(ctx, 0, limit)
 	})(t.Context(), movies, 10)
 	if len(letters) != 2 || letters[0].Subject != "db.message.log" ||
@@ -125,11 +125,11 @@ func TestDeadLettersAreKeptAndTriedAgain(t *testing.T) {
 	}
 	for _, letter := range letters {
 		if err := database.RetryDeadLetter(t.Context(), db, movies, letter); err == nil {
-			t.Errorf("letter %d was taken", letter.ID)
+			t.Errorf("dead letter %d was accepted", letter.ID)
 		}
 	}
 
-	// As a later version would read it.
+	// As if a later version could decode it.
 	mended := letters[1]
 	mended.Payload = []byte(`{"status_data":{"bot_name":"a"}}`)
 	mended.Size = len(mended.Payload)
@@ -137,7 +137,7 @@ func TestDeadLettersAreKeptAndTriedAgain(t *testing.T) {
 	cut.Size++
 	err = database.RetryDeadLetter(t.Context(), db, movies, cut)
 	if err == nil || !strings.Contains(err.Error(), "kept") {
-		t.Errorf("a letter that was cut: %v", err)
+		t.Errorf("a truncated dead letter: %v", err)
 	}
 	if err := database.RetryDeadLetter(t.Context(), db, movies, mended); err != nil {
 		t.Error(err)
@@ -148,12 +148,12 @@ func TestDeadLettersAreKeptAndTriedAgain(t *testing.T) {
 	}
 	left, err := db.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(left) != 1 || left[0].ID != letters[0].ID {
-		t.Errorf("left: %+v, %v; want only the first", left, err)
+		t.Errorf("dead letters %+v, %v; want only the first", left, err)
 	}
 }
 
-// The Python bot publishes every event twice.
-func TestWhatIsPublishedTwiceAtOnceIsStoredOnce(t *testing.T) {
+// The Python bot publishes each event twice.
+func TestMessagesWithoutIDsAreDeduplicated(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start())
 	for range 2 {
@@ -170,10 +170,10 @@ func TestWhatIsPublishedTwiceAtOnceIsStoredOnce(t *testing.T) {
 		r.publish(bus.UserLeft, `{"username":"alice"}`)
 		r.publish(bus.StatsHighWater, `{"chat_count":1,"connected_count":1}`)
 	}
-	r.settle()
-	rows := r.tell()
+	r.waitUntilStored()
+	rows := r.describeRows()
 	if strings.Count(rows, "chat alice: hi") != 2 || !strings.Contains(rows, "user 'alice' 2; user 'bob' 1") {
-		t.Errorf("the database has %q, want two lines of alice, who is gone", rows)
+		t.Errorf("the database has %q, want two lines of alice and no open session", rows)
 	}
 	for suffix, want := range map[bus.Suffix]float64{
 		bus.UserJoined: 1, bus.MessageLog: 1, bus.UserLeft: 1, bus.StatsHighWater: 1,
@@ -182,7 +182,7 @@ func TestWhatIsPublishedTwiceAtOnceIsStoredOnce(t *testing.T) {
 	}
 }
 
-func TestTheStoresTroubleHasAReason(t *testing.T) {
+func TestStoreErrorsHaveReasons(t *testing.T) {
 	for reason, trouble := range map[status.Reason]error{
 		status.ReasonStoreFull:        fmt.Errorf("writing: %w", store.ErrFull),
 		status.ReasonStoreNewer:       fmt.Errorf("opening: %w", store.ErrNewerSchema),

@@ -91,7 +91,7 @@ func TestConvertConfig(t *testing.T) {
 	}
 }
 
-func TestConvertConfigWarnsOfEachKeyWithoutEffect(t *testing.T) {
+func TestConvertConfigWarnings(t *testing.T) {
 	loaded, err := loadConfig(writeConfig(t, v2), status.BotComponent)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestConvertConfigWarnsOfEachKeyWithoutEffect(t *testing.T) {
 	}
 }
 
-func TestConvertConfigVariantsOfUserAndChannel(t *testing.T) {
+func TestConvertConfigUserAndChannel(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, username, passwordFile, channelPasswordFile string }{
 		"guest":          {`["Rosey", "correct-horse"]`, `["Rosey"]`, "Rosey", "", "#/platforms/0/channel/1"},
 		"empty password": {`["Rosey", "correct-horse"]`, `["Rosey", ""]`, "Rosey", "", "#/platforms/0/channel/1"},
@@ -154,7 +154,7 @@ func TestConvertConfigVariantsOfUserAndChannel(t *testing.T) {
 	}
 }
 
-func TestConvertConfigNamesWhatIsWrong(t *testing.T) {
+func TestConvertConfigErrors(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"channel name":    {`"movienight"`, `"movie night"`, `channel.name (from platforms[0].channel): "movie night"`},
 		"channel type":    {`["movienight", "open-sesame"]`, `{"open-sesame":1}`, `platforms[0].channel: a section`},
@@ -182,7 +182,7 @@ func TestConvertConfigNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// FuzzConvertConfig converts any file without a panic, and never accepts one that cannot work.
+// FuzzConvertConfig converts any file without a panic, and accepts none that lacks a required value.
 func FuzzConvertConfig(f *testing.F) {
 	f.Add(v2)
 	for _, seed := range []string{`[[]]`, `{"0": 1}`, `[{"user": [null]}]`, `[{"channel": ["m", "p"]}, {}]`} {

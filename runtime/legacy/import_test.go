@@ -18,7 +18,7 @@ var movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
 
 const all = 1 << 30
 
-// evening is when all of it happened.
+// evening is the time of the rows, in Unix seconds.
 const evening = 1763700000
 
 func at(second int64, milliseconds int64) time.Time {
@@ -63,7 +63,7 @@ func importFrom(t *testing.T, path string, target store.Importer) map[string]leg
 	return tables
 }
 
-// stored is all that an import may change.
+// stored is everything that an import may change.
 type stored struct {
 	Chat    []store.RecentLine
 	Top     []store.Chatter
@@ -110,7 +110,7 @@ func same[T any](t *testing.T, what string, want, got T) {
 	}
 }
 
-// rows are what both generations may hold, 10 minutes of an evening.
+// rows returns statements for rows of both generations.
 func rows() string {
 	return fmt.Sprintf(`
 INSERT INTO user_stats VALUES ('alice', %[1]d - 1000, %[1]d + 100, 40, 3600, NULL), ('Alice', %[1]d, %[1]d + 300, 2, 60,
@@ -151,7 +151,7 @@ func wantStored() stored {
 	}
 }
 
-func TestImportOfBothGenerationsTwice(t *testing.T) {
+func TestImport(t *testing.T) {
 	for name, schema := range map[string]string{"sqlite3": synchronousSchema, "SQLAlchemy": ormSchema} {
 		t.Run(name, func(t *testing.T) {
 			path, target := makeSource(t, schema, rows()), openTarget(t)
@@ -180,7 +180,7 @@ func TestImportOfBothGenerationsTwice(t *testing.T) {
 	}
 }
 
-func TestImportOfPluginsKeys(t *testing.T) {
+func TestImportKeyValue(t *testing.T) {
 	soon := time.Now().Add(time.Hour).Unix()
 	path, target := makeSource(t, ormSchema, fmt.Sprintf(`
 INSERT INTO plugin_kv_storage VALUES ('dice', 'best', '{"n": 6}', NULL, %[1]d, %[1]d),
@@ -214,12 +214,12 @@ INSERT INTO api_tokens (token) VALUES ('secret');`, evening, soon)), openTarget(
 	}
 }
 
-// Our bot was in the channel too: its lines, joins and records stand, and what both counted counts once.
-func TestImportBesideOwnRows(t *testing.T) {
+// This program's bot was in the channel at the same time: its rows stay, and lines that both counted count once.
+func TestImportIntoOwnRows(t *testing.T) {
 	path, target := makeSource(t, synchronousSchema, rows()), openTarget(t)
 	for i, event := range []store.Event{
-		{At: at(1, 345), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // theirs of second 1
-		{At: at(400, 0), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // too late to be one of theirs
+		{At: at(1, 345), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // the Python bot's line of second 1
+		{At: at(400, 0), Fact: store.ChatLine{Username: "alice", Text: "z"}}, // too late to be a line of the Python bot
 		{At: at(380, 0), Fact: store.UserJoined{Username: "alice"}},
 		{At: at(390, 0), Fact: store.HighWater{Chat: 20, Connected: new(5)}},
 	} {
@@ -230,11 +230,11 @@ func TestImportBesideOwnRows(t *testing.T) {
 	}
 	for range 2 {
 		if here := importFrom(t, path, target)["recent_chat"].Existing; here == 0 {
-			t.Error("no line was found to be here already")
+			t.Error("no line was recognized as existing")
 		}
 		got := read(t, target)
 		if len(got.Chat) != 5 || got.Users[0].Lines != 42 {
-			t.Errorf("%d lines are there and %d counted, want 5 and 42", len(got.Chat), got.Users[0].Lines)
+			t.Errorf("%d lines are stored and %d counted, want 5 and 42", len(got.Chat), got.Users[0].Lines)
 		}
 		want := wantStored().Users[0].Connected + 20*time.Second
 		if user := got.Users[0]; user.Connected != want || !user.FirstSeen.Equal(at(-1000, 0)) {
@@ -242,7 +242,7 @@ func TestImportBesideOwnRows(t *testing.T) {
 		}
 		same(t, "records", store.Maxima{Chat: 20, ChatAt: at(390, 0), Connected: 30, ConnectedAt: at(7, 0)}, got.Maxima)
 	}
-	// Once the rows are pruned nothing shows any more what both counted.
+	// After pruning, no rows prove any more what both counted.
 	if _, err := target.Prune(t.Context(), store.PruneRule{Kind: store.PruneChat, Before: time.Now()}, all); err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +252,8 @@ func TestImportBesideOwnRows(t *testing.T) {
 	}
 }
 
-// A trial import, then the Python bot goes on, forgets its oldest lines, and is imported for good.
-func TestImportOfASourceThatGrew(t *testing.T) {
+// After a first import the Python bot continues and removes its oldest lines; then it is imported again.
+func TestImportAgain(t *testing.T) {
 	path, target := makeSource(t, synchronousSchema, rows()), openTarget(t)
 	importFrom(t, path, target)
 	fill(t, path, fmt.Sprintf(`

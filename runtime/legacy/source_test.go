@@ -31,7 +31,7 @@ CREATE TABLE api_tokens (token TEXT PRIMARY KEY, description TEXT, created_at IN
   revoked INTEGER DEFAULT 0);
 INSERT INTO current_status (id) VALUES (1);`
 
-// ormSchema is its schema with SQLAlchemy.
+// ormSchema is the schema of the Python bot with SQLAlchemy (0.6 and later).
 const ormSchema = `
 CREATE TABLE user_stats (username VARCHAR(50) PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   total_chat_lines INTEGER NOT NULL CHECK (total_chat_lines >= 0),
@@ -118,12 +118,12 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesOtherFiles(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text.db")
 	if err := os.WriteFile(text, []byte(strings.Repeat("no database at all\n", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, complaint := range map[string]string{
+	for path, want := range map[string]string{
 		filepath.Join(t.TempDir(), "absent.db"): "no such file",
 		t.TempDir():                             "expected the Python bot's SQLite file",
 		text:                                    "not a database",
@@ -136,8 +136,8 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 		if err == nil {
 			_ = source.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), complaint) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v, want %q", path, err, complaint)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
 }

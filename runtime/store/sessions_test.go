@@ -13,7 +13,7 @@ import (
 
 func second(n float64) time.Time { return time.UnixMilli(int64(n * 1000)).UTC() }
 
-// facts reads "+0 -100 …": joins and leaves with their times in seconds, in the order of their ids.
+// facts parses "+0 -100 …": joins and leaves with their times in seconds, in the order of their IDs.
 func facts(t *testing.T, text string) (all []store.Presence) {
 	t.Helper()
 	for i, word := range strings.Fields(text) {
@@ -59,8 +59,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// A bot that is killed tells nobody's leave. Who went before another came once had a session that never ended.
-func TestWhoLeavesUnseenHasASessionThatEnds(t *testing.T) {
+// A bot that is killed reports no leaves. The sessions of users who left before the next bot joined must end.
+func TestSessionsWithUnseenLeaves(t *testing.T) {
 	watches := []store.Watch{
 		{Since: second(10), Until: second(500)}, {Since: second(700), Until: second(1000)},
 		{Since: second(2000), Until: second(2000)},
@@ -92,10 +92,10 @@ func TestWhoLeavesUnseenHasASessionThatEnds(t *testing.T) {
 			}
 		}
 	}
-	// A bot that is cut off goes on for a while beside the next.
+	// A bot that lost its connection may overlap with the next one.
 	both := []store.Watch{{Since: second(10), Until: second(800)}, {Since: second(700), Until: second(900)}}
 	if diff := cmp.Diff([]store.Session{session(10, 700)}, store.Sessions(facts(t, "+10"), both)); diff != "" {
-		t.Errorf("beside another: %s", diff)
+		t.Errorf("two bots at once: %s", diff)
 	}
 }
 

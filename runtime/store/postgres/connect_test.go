@@ -15,13 +15,13 @@ func rewrite(t *testing.T, file, databaseURL string) {
 	}
 }
 
-// endConnections is what a rotation or a restart of the server does.
+// endConnections terminates connections, as a password rotation or a restart of the server does.
 func endConnections(t *testing.T, server *pgtest.Server, database string) {
 	t.Helper()
 	server.Execute(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+database+"'")
 }
 
-// await tries until an attempt does not fail: the first may meet connections that ended.
+// await repeats attempt until it succeeds: the first attempts may use connections that have ended.
 func await(t *testing.T, attempt func() error) {
 	t.Helper()
 	for range 20 {
@@ -32,7 +32,7 @@ func await(t *testing.T, attempt func() error) {
 	t.Fatal(attempt())
 }
 
-func TestARotatedURLIsTakenUpWithoutARestart(t *testing.T) {
+func TestRotatedURL(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -61,7 +61,7 @@ func TestARotatedURLIsTakenUpWithoutARestart(t *testing.T) {
 	expect(t, last, store.ErrURLAbsent, file)
 }
 
-func TestAURLThatLeadsToAnotherDatabaseIsNotFollowed(t *testing.T) {
+func TestURLOfAnotherDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database, other := server.Database(t), server.Database(t)

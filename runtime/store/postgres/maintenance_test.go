@@ -12,7 +12,7 @@ import (
 const ownTables = ` FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
 AND relname <> 'goose_db_version'`
 
-func TestNoTableIsLeftOutOfOptimize(t *testing.T) {
+func TestOptimizeAnalyzesAllTables(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -35,7 +35,7 @@ func TestNoTableIsLeftOutOfOptimize(t *testing.T) {
 	}
 }
 
-func TestNoTableIsLeftOutOfSize(t *testing.T) {
+func TestSizeCountsAllTables(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)

@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// name is the database's and its role's.
+// name returns the name of a database and its role.
 func name(t *testing.T, databaseURL string) string {
 	t.Helper()
 	parsed, err := url.Parse(databaseURL)
@@ -24,16 +24,16 @@ func name(t *testing.T, databaseURL string) string {
 	return parsed.User.Username()
 }
 
-// meanings are the errors of which one says why a store does not open.
+// meanings are the errors of package store that say why a store cannot be opened.
 var meanings = []error{
 	store.ErrURLAbsent, store.ErrRefused, store.ErrFull, store.ErrNewerSchema, store.ErrMigration, store.ErrRejected,
 }
 
-// expect compares what an error means, and that it gives no secret away.
+// expect tests the meaning of an error, and that it shows no secret.
 func expect(t *testing.T, err, want error, says string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), says) {
-		t.Errorf("%v, want an error that says %q", err, says)
+		t.Errorf("%v, want an error with %q", err, says)
 		return
 	}
 	for _, meaning := range meanings {
@@ -43,7 +43,7 @@ func expect(t *testing.T, err, want error, says string) {
 	}
 	for _, secret := range []string{pgtest.Password, "hunter2", "://u:h", "://test"} {
 		if strings.Contains(err.Error(), secret) {
-			t.Errorf("the error gives away %q: %v", secret, err)
+			t.Errorf("the error shows %q: %v", secret, err)
 		}
 	}
 	if strings.Contains(err.Error(), "\n") {
@@ -65,7 +65,7 @@ func openFails(t *testing.T, urlFile string, want error, says string) {
 	}
 }
 
-func TestOpenSaysThatThereIsNoURL(t *testing.T) {
+func TestOpenWithoutURL(t *testing.T) {
 	t.Parallel()
 	absent := filepath.Join(t.TempDir(), "absent")
 	openFails(t, absent, store.ErrURLAbsent, absent)
@@ -85,7 +85,7 @@ func TestOpenSaysThatThereIsNoURL(t *testing.T) {
 	}
 }
 
-func TestOpenSaysThatTheServerRefuses(t *testing.T) {
+func TestOpenRefused(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	role := name(t, server.Database(t))
@@ -93,25 +93,25 @@ func TestOpenSaysThatTheServerRefuses(t *testing.T) {
 	openFails(t, pgtest.WriteURL(t, server.URL("nobody", "hunter2", role)), store.ErrRefused, "nobody")
 	openFails(t, pgtest.WriteURL(t, server.URL(role, pgtest.Password, "absent")), store.ErrRefused, "does not exist")
 
-	// Of another's database it can see that it is there, and no more.
+	// A role may connect to the database of another one, and not use its tables.
 	other := name(t, server.Database(t))
 	file := pgtest.WriteURL(t, server.URL(role, pgtest.Password, other))
 	_, err := Open(t.Context(), file)
 	if !errors.Is(err, store.ErrRefused) || !strings.Contains(err.Error(), "permission denied") {
-		t.Errorf("without the right to make tables: %v, want ErrRefused", err)
+		t.Errorf("without the permission to create tables: %v, want ErrRefused", err)
 	}
 	mustOpen(t, pgtest.WriteURL(t, server.URL(other, pgtest.Password, other)))
 	openFails(t, file, store.ErrRefused, "permission denied")
 }
 
-func TestOpenSaysThatTheServerIsAway(t *testing.T) {
+func TestOpenUnreachable(t *testing.T) {
 	t.Parallel()
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
 	openFails(t, pgtest.WriteURL(t, "postgres://u:hunter2@/db?host="+nowhere), nil, "connecting to the database server")
 	openFails(t, pgtest.WriteURL(t, "postgres://u:hunter2@127.0.0.1:1/db"), nil, "refused")
 }
 
-func TestOpenSaysThatTheSchemaIsNewer(t *testing.T) {
+func TestOpenNewerSchema(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -121,7 +121,7 @@ func TestOpenSaysThatTheSchemaIsNewer(t *testing.T) {
 	openFails(t, file, store.ErrNewerSchema, "999")
 }
 
-func TestOpenSaysThatAMigrationFailed(t *testing.T) {
+func TestOpenFailedMigration(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -134,10 +134,10 @@ func TestOpenSaysThatAMigrationFailed(t *testing.T) {
 	_, err := Open(t.Context(), file)
 	expect(t, err, store.ErrMigration, `"chat" already exists`)
 	server.ExecuteIn(t, role, "DROP TABLE public.chat")
-	mustOpen(t, file) // the failed one left nothing behind
+	mustOpen(t, file) // the failed migration was rolled back
 }
 
-func TestServicesThatStartAtOnceDoNotRace(t *testing.T) {
+func TestConcurrentMigrations(t *testing.T) {
 	t.Parallel()
 	file := pgtest.Use(t).URLFile(t)
 	var starting sync.WaitGroup
@@ -158,7 +158,7 @@ func TestServicesThatStartAtOnceDoNotRace(t *testing.T) {
 	first := <-identities
 	for range cap(identities) - 1 {
 		if other := <-identities; other != first {
-			t.Errorf("one says %q, another %q", first, other)
+			t.Errorf("one service has %q, another %q", first, other)
 		}
 	}
 	if !strings.HasSuffix(first, "<nil>") {
@@ -166,7 +166,7 @@ func TestServicesThatStartAtOnceDoNotRace(t *testing.T) {
 	}
 }
 
-func TestReadingBesideTheService(t *testing.T) {
+func TestOpenReadOnly(t *testing.T) {
 	t.Parallel()
 	file := pgtest.Use(t).URLFile(t)
 	writer := mustOpen(t, file)

@@ -15,7 +15,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	database := server.Database(t)
 	mustOpen(t, pgtest.WriteURL(t, database))
 	conn := rawConn(t, server, name(t, database))
-	// Of empty tables the server would rather read all and sort it.
+	// The server reads and sorts small tables instead of using an index.
 	run(t, conn, "SET enable_seqscan = off")
 	run(t, conn, "SET enable_bitmapscan = off")
 	run(t, conn, "SET enable_sort = off")
@@ -38,7 +38,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		plan := strings.Join(lines, "\n")
 		if err != nil || !strings.Contains(plan, index+" on") || strings.Contains(plan, "Sort") {
-			t.Errorf("%s\nis done by %s, %v\nwant index %s and no sorting", end, plan, err, index)
+			t.Errorf("%s\nhas the plan %s, %v\nwant index %s and no sorting", end, plan, err, index)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func said(n int, user, text string) store.Event {
 	}
 }
 
-// rawConn is a connection of the superuser, outside all stores.
+// rawConn returns a connection of the superuser.
 func rawConn(t *testing.T, server *pgtest.Server, database string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), server.URL("postgres", pgtest.Password, database))
@@ -44,7 +44,7 @@ func run(t *testing.T, conn *pgx.Conn, statement string) {
 	}
 }
 
-// waitForWaiter returns when a connection of the database waits for a lock.
+// waitForWaiter waits until a connection of the database waits for a lock.
 func waitForWaiter(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
@@ -60,7 +60,7 @@ func waitForWaiter(t *testing.T, conn *pgx.Conn) {
 	t.Fatal("nobody waits for a lock")
 }
 
-func TestSeveralServicesWriteAtOnce(t *testing.T) {
+func TestConcurrentServices(t *testing.T) {
 	t.Parallel()
 	file := pgtest.Use(t).URLFile(t)
 	const services, lines = 4, 300
@@ -99,13 +99,13 @@ func TestSeveralServicesWriteAtOnce(t *testing.T) {
 	}
 }
 
-func TestADeadlockIsTriedAgain(t *testing.T) {
+func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
 	role := name(t, database)
 	other, watcher := rawConn(t, server, role), rawConn(t, server, role)
-	// The store finds the deadlock, not the other, however slow the machine is in making it.
+	// The transaction of the store is the victim, however slow the machine is.
 	run(t, watcher, "ALTER ROLE "+role+" SET deadlock_timeout = '3s'")
 	run(t, other, "SET deadlock_timeout = '1h'")
 	s := mustOpen(t, pgtest.WriteURL(t, database))
@@ -118,7 +118,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 	applied := make(chan error, 1)
 	go func() { applied <- s.Apply(t.Context(), []store.Event{said(2, "alice", "c"), said(2, "bob", "d")}) }()
 	waitForWaiter(t, watcher)
-	run(t, other, "UPDATE users SET name = name WHERE name_key = 'alice'") // until the store gives way
+	run(t, other, "UPDATE users SET name = name WHERE name_key = 'alice'") // until the store is the victim
 	run(t, other, "COMMIT")
 	if err := <-applied; err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 	var deadlocks int
 	const query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 	for deadline := time.Now().Add(time.Minute); deadlocks == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // the server counts a little later
+		time.Sleep(time.Millisecond) // the server counts with a delay
 		if err := watcher.QueryRow(t.Context(), query).Scan(&deadlocks); err != nil {
 			t.Fatal(err)
 		}
@@ -136,8 +136,8 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A line that is pruned while a service stores its repetition must not come back and be counted again.
-func TestALineIsNotStoredAgainWhileItIsPruned(t *testing.T) {
+// A line that is pruned while a service applies its repetition must not be stored and counted again.
+func TestConcurrentPruneAndRepetition(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -164,7 +164,7 @@ func TestALineIsNotStoredAgainWhileItIsPruned(t *testing.T) {
 	}
 }
 
-func TestOneLineIsNeverGivenToTwo(t *testing.T) {
+func TestConcurrentClaims(t *testing.T) {
 	t.Parallel()
 	file := pgtest.Use(t).URLFile(t)
 	const services, count = 4, 100
@@ -180,7 +180,7 @@ func TestOneLineIsNeverGivenToTwo(t *testing.T) {
 	for i := range services {
 		s, claimant := mustOpen(t, file), fmt.Sprint("pod", i)
 		claiming.Go(func() {
-			for limit := 3; limit <= count+3; limit += 3 { // its own are answered again, so it has to ask for more
+			for limit := 3; limit <= count+3; limit += 3 { // its own messages are returned again, so the limit must grow
 				got, err := s.Outbound(t.Context(), movies, store.OutboundQuery{
 					Limit: limit, MaxRetries: 3, Claimant: claimant, Now: clock(count),
 				})
@@ -190,7 +190,7 @@ func TestOneLineIsNeverGivenToTwo(t *testing.T) {
 				mu.Lock()
 				for _, message := range got {
 					if owner := owners[message.ID]; owner != "" && owner != claimant {
-						t.Errorf("message %d is given to %s and to %s", message.ID, owner, claimant)
+						t.Errorf("message %d was handed out to %s and to %s", message.ID, owner, claimant)
 					}
 					owners[message.ID] = claimant
 				}
@@ -200,11 +200,11 @@ func TestOneLineIsNeverGivenToTwo(t *testing.T) {
 	}
 	claiming.Wait()
 	if len(owners) != count {
-		t.Errorf("%d messages were given, want %d", len(owners), count)
+		t.Errorf("%d messages were handed out, want %d", len(owners), count)
 	}
 }
 
-func TestALineThatAnotherServiceIsTakingIsLeftToIt(t *testing.T) {
+func TestClaimSkipsLockedMessages(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -221,11 +221,11 @@ func TestALineThatAnotherServiceIsTakingIsLeftToIt(t *testing.T) {
 		Limit: 1, MaxRetries: 3, Claimant: "me", Now: clock(9),
 	})
 	if err != nil || len(got) != 1 || got[0].Text != "1" {
-		t.Errorf("%v, %v; want the line that nobody takes", got, err)
+		t.Errorf("%v, %v; want the message that is not locked", got, err)
 	}
 }
 
-func TestAFullDiskIsNamed(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Use(t)
 	database := server.Database(t)
@@ -246,7 +246,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	expect(t, s.AddDeadLetters(t.Context(), letters), store.ErrFull, "could not extend file")
 }
 
-// noise is text that does not get smaller.
+// noise returns a text that cannot be compressed.
 func noise(length int) string {
 	text := make([]byte, length)
 	for i := range text {
@@ -255,7 +255,7 @@ func noise(length int) string {
 	return string(text)
 }
 
-func TestWhatPostgreSQLCannotHoldIsRejected(t *testing.T) {
+func TestRejectedEvent(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, pgtest.Use(t).URLFile(t))
 	long := said(1, "alice", "a")

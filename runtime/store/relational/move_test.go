@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
 
-// place is a database that can be opened anew.
+// place is a database that can be opened repeatedly.
 type place struct {
 	write, read opener
 }
@@ -75,7 +75,7 @@ func move(t *testing.T, from, to relational.Store) (taken int64) {
 	return taken
 }
 
-func TestMoveThereAndBack(t *testing.T) {
+func TestMove(t *testing.T) {
 	t.Parallel()
 	for name, start := range places {
 		for other, end := range places {
@@ -89,14 +89,14 @@ func TestMoveThereAndBack(t *testing.T) {
 				_, from := first.read(t)
 				target, to := second.write(t)
 				if taken := move(t, from, to); taken == 0 {
-					t.Error("nothing was taken")
+					t.Error("no rows were taken")
 				}
 				storetest.Same(t, source, target)
 				if taken := move(t, from, to); taken != 0 {
 					t.Errorf("moved again: %d rows were taken", taken)
 				}
 				storetest.Same(t, source, target)
-				moveGoesOn(t, source, target, from, to)
+				moveAgain(t, source, target, from, to)
 			})
 		}
 	}
@@ -104,8 +104,8 @@ func TestMoveThereAndBack(t *testing.T) {
 
 var movies = store.Channel{Server: "https://cytu.be", Name: "Movies"}
 
-// moveGoesOn moves again after the source was used, and looks that a target that is used gives nothing back.
-func moveGoesOn(t *testing.T, source, target store.Importer, from, to relational.Store) {
+// moveAgain moves again after the source has changed, and then after the target has changed.
+func moveAgain(t *testing.T, source, target store.Importer, from, to relational.Store) {
 	t.Helper()
 	at := time.UnixMilli(1763790000000).UTC()
 	line := store.Event{ID: "later", Channel: movies, At: at, Fact: store.ChatLine{Username: "dave", Text: "later"}}
@@ -122,27 +122,27 @@ func moveGoesOn(t *testing.T, source, target store.Importer, from, to relational
 		t.Fatal(err)
 	}
 	if taken := move(t, from, to); taken != 3 {
-		t.Errorf("%d rows were taken, want the line, its user and the mark", taken)
+		t.Errorf("%d rows were taken, want the line, its user and the sent message", taken)
 	}
 	storetest.Same(t, source, target)
 
 	id, err := target.Enqueue(t.Context(), movies, store.OutboundLine{Text: "new", At: at})
 	if err != nil || id <= waiting[0].ID {
-		t.Errorf("the next line of the target has id %d, %v", id, err)
+		t.Errorf("the next message of the target has ID %d, %v", id, err)
 	}
 	line.ID = "here"
 	if err := target.Apply(t.Context(), []store.Event{line}); err != nil {
 		t.Fatal(err)
 	}
 	if taken := move(t, from, to); taken != 0 {
-		t.Errorf("%d rows were taken from a source that has nothing new", taken)
+		t.Errorf("%d rows were taken from an unchanged source", taken)
 	}
 	if user, _, err := target.User(t.Context(), movies, "dave"); err != nil || user.Lines != 2 {
-		t.Errorf("%+v, %v: want the target's own count", user, err)
+		t.Errorf("%+v, %v: want the count of the target", user, err)
 	}
 }
 
-func TestMoveRefusesAnotherDatabasesRows(t *testing.T) {
+func TestMoveToADatabaseWithOtherRows(t *testing.T) {
 	t.Parallel()
 	for name, end := range places {
 		t.Run(name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// A column that is missing in the list of tables would be lost by Move, and a table would neither be analyzed nor
+// Move would not copy a column that is missing in the list of tables, and a missing table would neither be analyzed nor
 // counted.
-func TestNoTableOrColumnOfTheSchemaIsMissing(t *testing.T) {
+func TestTablesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		place func(*testing.T) place

@@ -27,7 +27,7 @@ func chatTexts(t *testing.T, path string) (texts []string) {
 	return texts
 }
 
-func say(t *testing.T, s *Store, text string) {
+func applyLine(t *testing.T, s *Store, text string) {
 	t.Helper()
 	event := line
 	event.ID, event.Fact = text, store.ChatLine{Username: "alice", Text: text}
@@ -36,21 +36,21 @@ func say(t *testing.T, s *Store, text string) {
 	}
 }
 
-func TestBackupBesideTheWriterAndRestore(t *testing.T) {
+func TestBackupAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
 	s := mustOpen(t, path)
-	say(t, s, "before")
+	applyLine(t, s, "before")
 	size, err := Backup(t.Context(), path, backup)
 	if err != nil || size == 0 {
 		t.Fatalf("backup of %d bytes, %v", size, err)
 	}
-	say(t, s, "later")
+	applyLine(t, s, "later")
 	if info, err := os.Stat(backup); err != nil || info.Mode().Perm() != 0o600 || info.Size() != size {
 		t.Errorf("the backup: %v, %v; want %d bytes for its owner alone", info, err, size)
 	}
 	if _, err := Backup(t.Context(), path, backup); err == nil || !strings.Contains(err.Error(), "exists") {
-		t.Errorf("backup over another: %v", err)
+		t.Errorf("backup to an existing file: %v", err)
 	}
 	_, err = Restore(t.Context(), backup, path)
 	if err == nil || !strings.Contains(err.Error(), "open in another process") {
@@ -65,7 +65,7 @@ func TestBackupBesideTheWriterAndRestore(t *testing.T) {
 		t.Errorf("after the restore: %s", got)
 	}
 	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before later]" {
-		t.Errorf("what was set aside: %s", got)
+		t.Errorf("the replaced database: %s", got)
 	}
 	mustClose(t, mustOpen(t, path))
 	left, err := filepath.Glob(filepath.Join(dir, "*part*"))
@@ -74,16 +74,16 @@ func TestBackupBesideTheWriterAndRestore(t *testing.T) {
 	}
 }
 
-// A killed service leaves its last rows in the write-ahead log alone.
-func TestRestoreBesideALeftWriteAheadLog(t *testing.T) {
+// A service that was killed leaves its last rows in the write-ahead log.
+func TestRestoreWithWriteAheadLog(t *testing.T) {
 	dir := t.TempDir()
 	path, backup, dead := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "dead.db")
 	s := mustOpen(t, path)
-	say(t, s, "before")
+	applyLine(t, s, "before")
 	if _, err := Backup(t.Context(), path, backup); err != nil {
 		t.Fatal(err)
 	}
-	say(t, s, "in the log")
+	applyLine(t, s, "in the log")
 	for _, suffix := range []string{"", "-wal"} {
 		content, err := os.ReadFile(path + suffix)
 		if err != nil {
@@ -102,18 +102,18 @@ func TestRestoreBesideALeftWriteAheadLog(t *testing.T) {
 		t.Errorf("after the restore: %s", got)
 	}
 	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before in the log]" {
-		t.Errorf("what was set aside: %s", got)
+		t.Errorf("the replaced database: %s", got)
 	}
 }
 
-func TestRestoreRefusesWhatItCannotUse(t *testing.T) {
+func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rosey.db")
 	s := mustOpen(t, path)
-	say(t, s, "here")
+	applyLine(t, s, "here")
 	mustClose(t, s)
 	older, newer := filepath.Join(dir, "older.db"), filepath.Join(dir, "newer.db")
-	makeVersion(t, older, 1)
+	createVersion(t, older, 1)
 	mustClose(t, mustOpen(t, newer))
 	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
 	text, foreign := filepath.Join(dir, "text.db"), filepath.Join(dir, "foreign.db")
@@ -121,7 +121,7 @@ func TestRestoreRefusesWhatItCannotUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, foreign, "CREATE TABLE user_stats (username TEXT)")
-	for backup, complaint := range map[string]string{
+	for backup, want := range map[string]string{
 		older:                           "version 1",
 		newer:                           "version 999",
 		text:                            "not a database of rosey",
@@ -129,9 +129,9 @@ func TestRestoreRefusesWhatItCannotUse(t *testing.T) {
 		filepath.Join(dir, "absent.db"): "no such file",
 		path:                            "expected another file",
 	} {
-		if _, err := Restore(t.Context(), backup, path); err == nil || !strings.Contains(err.Error(), complaint) ||
+		if _, err := Restore(t.Context(), backup, path); err == nil || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), backup) {
-			t.Errorf("restore of %s: %v, want %q", backup, err, complaint)
+			t.Errorf("restore of %s: %v, want %q", backup, err, want)
 		}
 	}
 	if got := fmt.Sprint(chatTexts(t, path)); got != "[here]" {

@@ -14,7 +14,7 @@ func identityOf(t *testing.T, s *Store) string {
 	return id
 }
 
-func TestADatabaseKeepsItsIdentityAndSharesItWithNoOther(t *testing.T) {
+func TestIdentity(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	s := mustOpen(t, path)
 	first := identityOf(t, s)
@@ -34,7 +34,7 @@ func TestADatabaseKeepsItsIdentityAndSharesItWithNoOther(t *testing.T) {
 	mustClose(t, other)
 }
 
-func TestARestoredDatabaseHasTheIdentityOfTheBackup(t *testing.T) {
+func TestIdentityAfterRestore(t *testing.T) {
 	dir := t.TempDir()
 	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
 	s := mustOpen(t, path)

@@ -15,7 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// rowsOfVersion1 are what the first version of the program may have stored.
+// rowsOfVersion1 are rows of the first version of the schema.
 const rowsOfVersion1 = `
 INSERT INTO channels (id, server_key, name_key, name) VALUES (1, 'https://cytu.be', 'movies', 'Movies');
 INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
@@ -24,16 +24,16 @@ INSERT INTO chat (event_id, channel_id, at, username, text) VALUES ('1', 1, 1763
 INSERT INTO outbound (channel_id, enqueued_at, text, sent_at) VALUES (1, 1763700000000, 'sent', 1763700000001);
 INSERT INTO outbound (channel_id, enqueued_at, text, retry_count, last_error) VALUES (1, 1763700000000, 'm', 1, 'e');`
 
-func TestADatabaseOfTheFirstVersionIsTakenOver(t *testing.T) {
+func TestMigrationFromTheFirstVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
-	makeVersion(t, path, 1)
+	createVersion(t, path, 1)
 	execute(t, path, rowsOfVersion1)
 	if _, err := OpenReadOnly(t.Context(), path); err == nil {
 		t.Error("opened for reading before its schema is up to date")
 	}
 	for range 2 {
 		s := mustOpen(t, path)
-		if err := s.Apply(t.Context(), []store.Event{line}); err != nil { // the line that is there
+		if err := s.Apply(t.Context(), []store.Event{line}); err != nil { // is already stored
 			t.Fatal(err)
 		}
 		user, _, err := s.User(t.Context(), line.Channel, "Alice")
@@ -56,19 +56,19 @@ func TestADatabaseOfTheFirstVersionIsTakenOver(t *testing.T) {
 	}
 }
 
-func TestAMigrationThatFailsIsNamed(t *testing.T) {
+func TestFailedMigration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
-	makeVersion(t, path, 1)
+	createVersion(t, path, 1)
 	execute(t, path, "CREATE TABLE kv (somebody_elses TEXT)")
 	if _, err := Open(t.Context(), path); !errors.Is(err, store.ErrMigration) || !strings.Contains(err.Error(), "kv") {
-		t.Errorf("opened with a table in the way: %v, want ErrMigration and the table's name", err)
+		t.Errorf("with a table of the same name: %v, want ErrMigration and the table's name", err)
 	}
 	execute(t, path, "DROP TABLE kv")
 	mustClose(t, mustOpen(t, path))
 }
 
-// makeVersion makes a database with the schema of an earlier version.
-func makeVersion(t *testing.T, path string, version int64) {
+// createVersion creates a database with the schema of an earlier version.
+func createVersion(t *testing.T, path string, version int64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", dataSource(path, writing))
 	if err != nil {

@@ -49,8 +49,8 @@ func execute(t *testing.T, path, query string) {
 	}
 }
 
-// A path with characters that mean something in a URL.
-func TestOpenAgainKeepsRows(t *testing.T) {
+// The path has characters with a meaning in URLs.
+func TestOpenAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c#d%20e.db")
 	for range 2 {
 		s := mustOpen(t, path)
@@ -83,7 +83,7 @@ func TestOneWriter(t *testing.T) {
 	mustClose(t, mustOpen(t, path))
 }
 
-func TestReadingBesideTheWriter(t *testing.T) {
+func TestOpenReadOnlyBesideTheWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	writer := mustOpen(t, path)
 	defer mustClose(t, writer)
@@ -127,13 +127,13 @@ func TestReadingBesideTheWriter(t *testing.T) {
 	}
 }
 
-func TestReadingNeedsADatabase(t *testing.T) {
+func TestOpenReadOnlyWithoutADatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "absent.db")
 	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("absent file: %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Error("looking made a file")
+		t.Error("OpenReadOnly created a file")
 	}
 	execute(t, path, "CREATE TABLE other (x)")
 	if _, err := OpenReadOnly(t.Context(), path); err == nil || !strings.Contains(err.Error(), "schema") {
@@ -141,7 +141,7 @@ func TestReadingNeedsADatabase(t *testing.T) {
 	}
 }
 
-func TestNewerSchemaIsRefused(t *testing.T) {
+func TestNewerSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	mustClose(t, mustOpen(t, path))
 	execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
@@ -154,27 +154,27 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Open(t.Context(), filepath.Join(dir, "absent", "rosey.db")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("absent folder: %v", err)
+		t.Errorf("absent directory: %v", err)
 	}
 	garbage := filepath.Join(dir, "garbage.db")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the first must not keep the lock
+	for range 2 { // the first attempt must release the lock
 		_, err := Open(t.Context(), garbage)
 		if err == nil || !strings.Contains(err.Error(), "not a database") || !strings.Contains(err.Error(), garbage) {
-			t.Errorf("garbage: %v", err)
+			t.Errorf("not a database: %v", err)
 		}
 	}
 }
 
-func TestAFullDiskIsNamed(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
 	defer mustClose(t, s)
-	// To SQLite a database that may not grow is a full disk.
+	// SQLite reports a database that may not grow as a full disk.
 	if _, err := s.db.write.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 
 const killedPath = "ROSEY_TEST_KILLED_DATABASE"
 
-// What is applied must be there after the process died without closing anything, and the lock free.
+// After a process was killed, the rows that it applied must be stored and the lock must be free.
 func TestAppliedRowsSurviveAKill(t *testing.T) {
 	if path := os.Getenv(killedPath); path != "" {
 		if err := mustOpen(t, path).Apply(t.Context(), []store.Event{line}); err != nil {
@@ -236,7 +236,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		query := "SELECT * FROM " + end
 		plan := explain(t, s.db.read, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") {
-			t.Errorf("%s\nis done by %s\nwant index %s and no sorting", query, plan, index)
+			t.Errorf("%s\nhas the plan %s\nwant index %s and no sorting", query, plan, index)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// onePool has one connection, so that cached statements are used again.
+// onePool returns a pool of one connection, so that its cached statements are used again.
 func onePool(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := openPool(dataSource(filepath.Join(t.TempDir(), "rosey.db"), writing))
@@ -32,8 +32,8 @@ func mustExec(t *testing.T, db *sql.DB, query string) {
 	}
 }
 
-// The rows of one would end early or be those of the other, were both read from one statement.
-func TestAStatementInUseIsNotUsedAgain(t *testing.T) {
+// If two queries shared a statement, the rows of one would end early or be those of the other.
+func TestStatementInUseIsNotReused(t *testing.T) {
 	tx, err := onePool(t).BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestAStatementInUseIsNotUsedAgain(t *testing.T) {
 	}
 }
 
-func TestAKeptStatementSeesANewSchema(t *testing.T) {
+func TestCachedStatementAfterSchemaChange(t *testing.T) {
 	db := onePool(t)
 	columns := func() (names []string) {
 		t.Helper()
@@ -70,7 +70,7 @@ func TestAKeptStatementSeesANewSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = rows.Close() }()
-		for rows.Next() { // the first step is what notices
+		for rows.Next() { // the schema is checked at the first step
 			if names, err = rows.Columns(); err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +89,7 @@ func TestAKeptStatementSeesANewSchema(t *testing.T) {
 	}
 }
 
-func TestKeptStatementsAreBounded(t *testing.T) {
+func TestCachedStatementsAreBounded(t *testing.T) {
 	db := onePool(t)
 	for i := range maxCached + 10 {
 		mustExec(t, db, fmt.Sprintf("INSERT INTO numbers VALUES (%d)", i))

@@ -1,9 +1,9 @@
--- When somebody was there to see who comes and goes.
+-- When a bot was in the channel and recorded joins and leaves.
 
 -- +goose Up
 
--- One row for each stay of a bot in a channel: since when it knew who is there, until when it is known to have seen
--- them. Who was there before and is not when the next stay begins has left unseen.
+-- One row for each stay of a bot in a channel: since when it knew who was there, and until when it is known to have
+-- been there. A user who is not there when the next stay begins has left in between.
 CREATE TABLE watches (
     channel_id bigint NOT NULL REFERENCES channels (id),
     since      bigint NOT NULL,

@@ -3,7 +3,7 @@
 
 -- +goose Up
 
--- One row: which database this is, so that two can be told apart.
+-- One row with a UUID of this database.
 CREATE TABLE store (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     uuid TEXT NOT NULL
@@ -21,7 +21,7 @@ CREATE TABLE channels (
 CREATE TABLE users (
     channel_id INTEGER NOT NULL REFERENCES channels (id),
     name_key   TEXT    NOT NULL,
-    name       TEXT    NOT NULL, -- the spelling used at name_at, the latest
+    name       TEXT    NOT NULL, -- the latest spelling, used at name_at
     name_at    INTEGER NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE users (
     PRIMARY KEY (channel_id, name_key)
 ) STRICT, WITHOUT ROWID;
 
--- Who wrote most: read in order, so that a list of ten does not sort thousands.
+-- Top chatters, read in order so that a list of ten does not sort thousands.
 CREATE INDEX users_by_lines ON users (channel_id, chat_lines DESC);
 
 -- Joins and leaves. Sessions and connected time are derived from them.
@@ -41,7 +41,7 @@ CREATE TABLE presence (
     at         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One user's sessions without reading everybody's.
+-- The sessions of one user without reading those of all.
 CREATE INDEX presence_by_user ON presence (channel_id, user_key);
 
 CREATE TABLE chat (
@@ -84,7 +84,7 @@ CREATE TABLE status (
     PRIMARY KEY (channel_id, field)
 ) STRICT, WITHOUT ROWID;
 
--- AUTOINCREMENT: an id is never used again, so a late "sent" cannot hit another message.
+-- AUTOINCREMENT: an ID is never assigned again, so that a late report cannot be about another message.
 CREATE TABLE outbound (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     channel_id      INTEGER NOT NULL REFERENCES channels (id),
@@ -96,5 +96,5 @@ CREATE TABLE outbound (
     last_error      TEXT
 ) STRICT;
 
--- The bot asks every two seconds: only what waits, however much was sent before.
+-- The bot polls every two seconds: messages that were sent before must not slow it down.
 CREATE INDEX outbound_waiting ON outbound (channel_id, enqueued_at) WHERE sent_at IS NULL;

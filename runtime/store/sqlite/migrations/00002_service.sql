@@ -10,16 +10,16 @@ ALTER TABLE outbound ADD COLUMN client_id TEXT;
 ALTER TABLE outbound ADD COLUMN claimed_by TEXT;
 ALTER TABLE outbound ADD COLUMN claimed_until INTEGER;
 ALTER TABLE outbound ADD COLUMN abandoned_at INTEGER;
--- How often it was handed out since something was said of it.
+-- How often it was handed out since the last report.
 ALTER TABLE outbound ADD COLUMN offers INTEGER NOT NULL DEFAULT 0;
 
--- A repeated request is one line.
+-- A repeated request returns the message of the first one.
 CREATE UNIQUE INDEX outbound_client ON outbound (channel_id, client_id) WHERE client_id IS NOT NULL;
 
--- The bot asks every two seconds: only what is still to be sent.
+-- The bot polls every two seconds: only messages that are still to be sent.
 CREATE INDEX outbound_open ON outbound (channel_id, enqueued_at) WHERE sent_at IS NULL AND abandoned_at IS NULL;
 
--- The removal of what is done.
+-- The removal of messages that were sent or abandoned.
 CREATE INDEX outbound_done ON outbound (coalesce(sent_at, abandoned_at))
     WHERE sent_at IS NOT NULL OR abandoned_at IS NOT NULL;
 
@@ -27,7 +27,7 @@ CREATE TABLE user_actions (
     event_id    TEXT    PRIMARY KEY,
     channel_id  INTEGER NOT NULL REFERENCES channels (id),
     at          INTEGER NOT NULL,
-    username    TEXT    NOT NULL, -- as spelled then
+    username    TEXT    NOT NULL, -- as spelled at that time
     action_type TEXT    NOT NULL,
     details     TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -41,13 +41,13 @@ CREATE TABLE kv (
     value      TEXT    NOT NULL, -- JSON
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    expires_at INTEGER,          -- gone from then on
+    expires_at INTEGER,          -- the key does not exist from then on
     PRIMARY KEY (channel_id, plugin, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX kv_by_expiry ON kv (expires_at) WHERE expires_at IS NOT NULL;
 
--- Messages that could not become rows.
+-- Messages that could not be stored as rows.
 CREATE TABLE dead_letters (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     at      INTEGER NOT NULL,
@@ -55,10 +55,10 @@ CREATE TABLE dead_letters (
     msg_id  TEXT    NOT NULL,
     reason  TEXT    NOT NULL,
     payload BLOB    NOT NULL,
-    size    INTEGER NOT NULL -- of the whole payload, of which the beginning is kept
+    size    INTEGER NOT NULL -- of the whole payload, which may be truncated
 ) STRICT;
 
--- A message that is published again is one letter.
+-- A message that is published again is stored once.
 CREATE UNIQUE INDEX dead_letters_once ON dead_letters (msg_id, subject) WHERE msg_id <> '';
 
 CREATE INDEX dead_letters_by_time ON dead_letters (at);

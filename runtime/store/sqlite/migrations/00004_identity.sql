@@ -1,8 +1,8 @@
--- Which database this is.
+-- A UUID of this database.
 
 -- +goose Up
 
--- One row, made here so that there is no moment without it. A copy of the database keeps it.
+-- One row, inserted here so that it always exists. A copy of the database has the same.
 CREATE TABLE identity (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   id TEXT NOT NULL

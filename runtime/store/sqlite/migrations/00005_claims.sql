@@ -1,7 +1,7 @@
--- Since when a line may have been said.
+-- Since when an outbound message may have been sent.
 
 -- +goose Up
 
--- When it was first claimed since something was said of it: whoever has it next looks whether it was
--- said by a bot that did not live to tell.
+-- When it was first claimed since the last report. The next claimant looks in the channel whether a bot that
+-- died before it could report has sent it.
 ALTER TABLE outbound ADD COLUMN claimed_since INTEGER;
