@@ -108,7 +108,7 @@ func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observe
 	if holder == "" {
 		return nil
 	}
-	message := fmt.Sprintf("the %s starts when pod %s is gone, which still mounts the claim",
+	message := fmt.Sprintf("the %s starts as soon as pod %s, which mounts the claim, is deleted",
 		displayName[component], holder)
 	return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
 }

@@ -166,8 +166,8 @@ func translateReason(in statusInput, reason status.Reason, message string) (cond
 	return string(reason), message
 }
 
-// progressing returns a condition that is True while the cluster does not yet run what the spec asks for, whether that
-// will take care of itself or not.
+// progressing returns a condition that is True while the cluster does not yet run what the spec asks for: because a
+// rollout takes time, or because of a problem.
 func progressing(in statusInput) *metav1.Condition {
 	components := manifests.Components(in.bot)
 	for _, component := range components {
@@ -209,7 +209,7 @@ func ready(in statusInput, conditions []metav1.Condition) *metav1.Condition {
 		return (condition.Status == metav1.ConditionTrue) != (condition.Type == v1alpha1.ConditionProgressing)
 	})
 	if len(failing) == 0 {
-		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing what happens there")
+		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing events")
 	}
 	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
 	if first.Status == metav1.ConditionUnknown {

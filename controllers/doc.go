@@ -8,7 +8,7 @@
 //  1. Observe: read the objects and pods of the RoseyBot from the cache.
 //  2. Apply: compute the desired objects with the pure functions of package manifests, write those that differ from
 //     the live ones, and delete those that are no longer desired.
-//  3. Probe: ask pods that run and are not ready for the reason.
+//  3. Probe: ask running pods that are not ready for the reason, by HTTP.
 //  4. Status: compute the status from the results of the first three steps, and write it if it differs.
 //
 // # Writing objects
@@ -17,16 +17,16 @@
 // controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. Anything else is written by
 // server-side apply with one field owner.
 //
-// The API server is asked for nothing if nothing has to change. The desired object is compared with the live one from
-// the cache as the API server would do it: lists by their keys, quantities by their value, and without what the API
-// server or others added. Such a comparison cannot see that a field is no longer desired, so each object carries a hash
-// of what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
+// If nothing has to change, nothing is sent to the API server. The desired object is compared with the live one from
+// the cache as the API server would do it: lists by their keys, quantities by their value, and without fields that only
+// the live object has. Such a comparison cannot see that a field is no longer desired, so each object carries a hash of
+// what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
 // owner; otherwise they would have two owners, and a field that is no longer desired would stay.
 //
 // # Upgrades of the operator
 //
 // A newer operator may build other pod templates from the same spec. Under updatePolicy Manual it pins the live
-// templates and configuration until the spec changes, and reports what waits in the condition UpdateAvailable; see
+// templates and configuration until the spec changes, and the condition UpdateAvailable lists the pending updates; see
 // manifests.Pin.
 //
 // # Status

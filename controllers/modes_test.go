@@ -82,7 +82,7 @@ func TestNewModeWaitsForTheClaim(t *testing.T) {
 	waitReplicas(t, bot, "movienight-bot", 0)
 	remove(t, holder)
 	progressing := waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonProgressing)
-	want := "the bot starts when pod " + holder.Name + " is gone, which still mounts the claim"
+	want := "the bot starts as soon as pod " + holder.Name + ", which mounts the claim, is deleted"
 	if progressing.Message != want {
 		t.Errorf("message is %q, want %q", progressing.Message, want)
 	}

@@ -45,9 +45,8 @@ var kinds = []struct {
 	{&autoscalingv2.HorizontalPodAutoscaler{}, &autoscalingv2.HorizontalPodAutoscalerList{}},
 }
 
-// CacheOptions returns options for a cache that holds, of the kinds above, only the objects that carry the operator's
-// label: its size depends on the number of RoseyBots and not on the size of the cluster. Without namespaces, the cache
-// covers all of them.
+// CacheOptions returns options for a cache that holds only RoseyBots and the objects that carry the operator's label,
+// so that its size does not depend on the size of the cluster. Without namespaces, the cache covers all of them.
 func CacheOptions(namespaces []string) cache.Options {
 	selector := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultNamespaces: map[string]cache.Config{}}

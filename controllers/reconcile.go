@@ -44,6 +44,7 @@ type Reconciler struct {
 	Client client.Client // reads from the cache, which holds only objects that carry the operator's label
 	Live   client.Reader // reads from the API server: objects without the label, and managed fields
 	Params manifests.Params
+	// Build is manifests.Build, unless a test simulates another version of the operator.
 	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) ([]manifests.Desired, error)
 	Events events.EventRecorder
 	Types  managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does

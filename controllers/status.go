@@ -192,7 +192,7 @@ func newDesc(name, help string, labels ...string) *prometheus.Desc {
 // disappear with it.
 type collector struct{ cache client.Reader }
 
-// NewCollector returns a collector of metrics about the RoseyBots in a cache.
+// NewCollector returns a collector of the metrics roseybot_*, which describe the RoseyBots in a cache.
 func NewCollector(cache client.Reader) prometheus.Collector { return collector{cache: cache} }
 
 // Describe implements prometheus.Collector.

@@ -19,15 +19,27 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// Values of fields of the spec.
+// The modes of a bot.
 const (
-	ModeNATS        Mode          = "NATS"
-	ModeDirect      Mode          = "Direct"
-	JetStreamAuto   JetStreamMode = "Auto"
-	JetStreamAlways JetStreamMode = "Always"
-	JetStreamNever  JetStreamMode = "Never"
-	RetainClaim     RetainPolicy  = "Retain"
-	DeleteClaim     RetainPolicy  = "Delete"
-	UpdateManual    UpdatePolicy  = "Manual"
-	UpdateAutomatic UpdatePolicy  = "Automatic"
+	ModeNATS   Mode = "NATS"   // the bot publishes events over NATS, and a database service stores them
+	ModeDirect Mode = "Direct" // the bot opens the database itself
+)
+
+// The uses of JetStream.
+const (
+	JetStreamAuto   JetStreamMode = "Auto"   // use JetStream if the server supports and permits it
+	JetStreamAlways JetStreamMode = "Always" // wait until JetStream is available
+	JetStreamNever  JetStreamMode = "Never"  // use core NATS
+)
+
+// What happens to a claim when its RoseyBot is deleted.
+const (
+	RetainClaim RetainPolicy = "Retain"
+	DeleteClaim RetainPolicy = "Delete"
+)
+
+// What a newer operator does with running pods.
+const (
+	UpdateManual    UpdatePolicy = "Manual"    // leave them until the spec changes
+	UpdateAutomatic UpdatePolicy = "Automatic" // replace them
 )

@@ -43,6 +43,7 @@ type Observed struct {
 // Key identifies an object in the RoseyBot's namespace.
 type Key struct{ Kind, Name string }
 
+// String returns the kind and the name, for messages.
 func (k Key) String() string { return k.Kind + " " + k.Name }
 
 // KeyOf returns the Key of an object whose kind is set.
@@ -56,7 +57,7 @@ func Find[T client.Object](observed Observed, name string) T {
 	return found
 }
 
-// Desired is an object as it should be.
+// Desired is a desired object of a RoseyBot.
 type Desired struct {
 	Object    client.Object
 	Component Component // the component that needs the object, or "" if both do
@@ -185,9 +186,9 @@ const (
 	specGenerationAnnotation = "rosey.dev/spec-generation"
 )
 
-// Pin returns the desired objects with the annotations above. Under updatePolicy Manual, they have the live pod
-// templates and configuration where those differ only because the operator is newer than the one that wrote them. Pin
-// also returns a description of each object that it left as it is in the cluster.
+// Pin returns the desired objects with annotations that record their specs and templates. Under updatePolicy Manual,
+// they have the live pod templates and configuration where those differ only because the operator is newer than the one
+// that wrote them. Pin also returns a description of each object that it left as it is in the cluster.
 //
 // Templates and configuration are pinned together or not at all. A pod can restart at any time, for example because
 // its node is drained, and an old image may not understand a new configuration.
