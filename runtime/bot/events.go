@@ -13,10 +13,10 @@ import (
 // forgets when it applies the event.
 func (s *session) handle(arrived cytube.Arrival) {
 	event, now := arrived.Event, time.Now()
-	s.metrics.count(event)
+	s.metrics.count(arrived)
 	s.publishToStream(arrived)
 	change := s.room.Apply(event, now)
-	s.dispatch(event, now)
+	s.dispatch(arrived, now)
 	s.publishChange(change, now)
 	s.commands.Handle(event)
 	s.speaker.SetPermission(chatPermission(s.room))
@@ -26,8 +26,8 @@ func (s *session) handle(arrived cytube.Arrival) {
 }
 
 // dispatch passes an event on to what reacts to it besides the room.
-func (s *session) dispatch(event cytube.Event, now time.Time) {
-	switch event := event.(type) {
+func (s *session) dispatch(arrived cytube.Arrival, now time.Time) {
+	switch event := arrived.Event.(type) {
 	case cytube.Joined:
 		s.onJoined(event.Name, now)
 	case cytube.ChatMessage:
@@ -42,7 +42,7 @@ func (s *session) dispatch(event cytube.Event, now time.Time) {
 		s.log.Info("user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
 		s.speaker.HeardRefusal(event)
-		s.log.Debug("the server rejected a request", "event", event.EventName(), "content", event)
+		s.log.Debug("the server rejected a request", "event", arrived.Name, "content", event)
 	case cytube.Malformed:
 		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
 	}

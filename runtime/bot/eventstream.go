@@ -9,7 +9,6 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
-	"rosey.dev/rosey/runtime/room"
 )
 
 // eventStream publishes what the CyTube server sends on the subjects events.cytube.CHANNEL.EVENT, for any subscriber.
@@ -158,7 +157,7 @@ type streamUserMeta struct {
 
 func newStreamUser(user cytube.User) streamUser {
 	return streamUser{
-		Username: user.Name, Rank: user.Rank, IsAFK: user.AFK, IsModerator: user.Rank >= room.ModeratorRank,
+		Username: user.Name, Rank: user.Rank, IsAFK: user.AFK, IsModerator: user.Rank >= cytube.ModeratorRank,
 		Meta: streamUserMeta{AFK: user.AFK, Muted: user.Muted},
 	}
 }
@@ -183,7 +182,7 @@ const serverWhisper = "server-whisper"
 // newStreamEvent returns the payload for an event and whether the event is public. Lines for moderators only, lines of
 // shadow-muted users, the bot's own private messages, and the login are not.
 func (s *session) newStreamEvent(arrived cytube.Arrival) (out streamEvent, public bool) {
-	out = streamEvent{Event: arrived.Event.EventName(), PlatformData: arrived.Raw}
+	out = streamEvent{Event: arrived.Name, PlatformData: arrived.Raw}
 	switch event := arrived.Event.(type) {
 	case cytube.Joined, cytube.Malformed, cytube.Login, cytube.NeedPassword:
 		return out, false

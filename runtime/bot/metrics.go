@@ -80,20 +80,20 @@ var undecoded = map[string]bool{
 }
 
 // count counts an event. Only names that this program knows become labels: a server could send any number of others.
-func (m *metrics) count(event cytube.Event) {
-	switch event := event.(type) {
+func (m *metrics) count(arrived cytube.Arrival) {
+	name := arrived.Name
+	switch arrived.Event.(type) {
 	case cytube.Joined:
+		return
 	case cytube.Malformed:
 		m.malformed.Inc()
+		return
 	case cytube.Unknown:
-		name := event.Name
 		if !undecoded[name] {
 			name = "other"
 		}
-		m.events.WithLabelValues(name).Inc()
-	default:
-		m.events.WithLabelValues(event.EventName()).Inc()
 	}
+	m.events.WithLabelValues(name).Inc()
 }
 
 func (m *metrics) left() {

@@ -128,7 +128,7 @@ type task func(ctx context.Context) ([]string, error)
 
 // table returns all commands. help lists them in this order.
 func table() []command {
-	const mod = room.ModeratorRank
+	const mod = cytube.ModeratorRank
 	return []command{
 		{source: fromChat, name: "help", run: (*Handler).help},
 		{source: fromChat, name: "seen", usage: "USER", run: (*Handler).seen},

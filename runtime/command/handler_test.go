@@ -416,7 +416,7 @@ func TestTable(t *testing.T) {
 		t.Error("commands are not sorted by source and name")
 	}
 	for _, c := range commands {
-		if c.source == fromPM && c.rank < room.ModeratorRank {
+		if c.source == fromPM && c.rank < cytube.ModeratorRank {
 			t.Errorf("PM command %s is for rank %g", c.name, c.rank)
 		}
 	}

@@ -38,14 +38,14 @@ func TestDecodeComparedRecordings(t *testing.T) {
 			if got.kind != packetEvent {
 				continue
 			}
-			event, _, err := decodeEvent(got.payload)
+			arrival, err := decodeEvent(got.payload)
 			if err != nil {
 				t.Errorf("%s: %s: %v", name, frame.Frame, err)
 				continue
 			}
-			seen[event.EventName()]++
-			if unknown, ok := event.(Unknown); ok && !unused[unknown.Name] {
-				t.Errorf("%s: the client does not know %s", name, unknown.Name)
+			seen[arrival.Name]++
+			if _, unknown := arrival.Event.(Unknown); unknown && !unused[arrival.Name] {
+				t.Errorf("%s: the client does not know %s", name, arrival.Name)
 			}
 		}
 	}

@@ -187,11 +187,12 @@ func (c *Conn) readOne(ctx context.Context) (Arrival, error) {
 		c.frame(got.kind.String())
 		return Arrival{}, nil
 	}
-	event, raw, err := decodeEvent(got.payload)
+	arrival, err := decodeEvent(got.payload)
 	if err == nil {
 		c.frame(got.kind.String())
 	}
-	return Arrival{Event: event, Raw: raw, At: time.Now()}, err
+	arrival.At = time.Now()
+	return arrival, err
 }
 
 func (c *Conn) readPacket(ctx context.Context) (packet, error) {

@@ -7,62 +7,62 @@ import (
 	"time"
 )
 
-// decodeEvent decodes the payload of an event packet, and returns its argument too. An event of an unknown name is an
-// Unknown, not an error: the server has some sixty, and later versions more. The error is a *FrameError.
-func decodeEvent(payload []byte) (Event, json.RawMessage, error) {
+// decodeEvent decodes the payload of an event packet. An event of another name than those of decoders is an Unknown,
+// not an error: the server has some sixty, and later versions more. The error is a *FrameError.
+func decodeEvent(payload []byte) (Arrival, error) {
 	name, argument, err := splitEvent(payload)
 	if err != nil {
-		return nil, nil, err
+		return Arrival{}, err
 	}
+	arrival := Arrival{Name: name, Event: Unknown{}, Raw: argument}
 	decode, known := decoders[name]
 	if !known {
-		return Unknown{Name: name}, argument, nil
+		return arrival, nil
 	}
-	event, err := decode(argument)
-	if err != nil {
-		return nil, nil, &FrameError{Kind: name, Size: len(argument)}
+	if arrival.Event, err = decode(argument); err != nil {
+		return Arrival{}, &FrameError{Kind: name, Size: len(argument)}
 	}
-	return event, argument, nil
+	return arrival, nil
 }
 
-// decoders are the decoders of all events that have a type.
+// decoders are the decoders of all events that have a type, by their names on the wire.
 var decoders = map[string]decoder{
-	ChatMessage{}.EventName():  as(wireChat.event),
-	PM{}.EventName():           as(wireChat.private),
-	AddUser{}.EventName():      as(func(u wireUser) Event { return AddUser{User: u.user()} }),
-	UserLeave{}.EventName():    as(func(u wireUser) Event { return UserLeave{Name: u.Name} }),
-	UserList{}.EventName():     as(userList),
-	UserCount{}.EventName():    as(func(count int) Event { return UserCount{Count: count} }),
-	SetUserRank{}.EventName():  as(func(u wireUser) Event { return SetUserRank{Name: u.Name, Rank: u.Rank} }),
-	SetUserMeta{}.EventName():  as(userMeta),
-	SetAFK{}.EventName():       as(func(u wireAFK) Event { return SetAFK(u) }),
-	Rank{}.EventName():         as(func(rank float64) Event { return Rank{Rank: rank} }),
-	Login{}.EventName():        as(func(l wireLogin) Event { return Login(l) }),
-	NeedPassword{}.EventName(): as(func(wrong bool) Event { return NeedPassword{Wrong: wrong} }),
-	Kick{}.EventName():         as(func(k wireKick) Event { return Kick(k) }),
+	"chatMsg":      as(wireChat.event),
+	"pm":           as(wireChat.private),
+	"addUser":      as(func(u wireUser) Event { return AddUser{User: u.user()} }),
+	"userLeave":    as(func(u wireUser) Event { return UserLeave{Name: u.Name} }),
+	"userlist":     as(userList),
+	"usercount":    as(func(count int) Event { return UserCount{Count: count} }),
+	"setUserRank":  as(func(u wireUser) Event { return SetUserRank{Name: u.Name, Rank: u.Rank} }),
+	"setUserMeta":  as(userMeta),
+	"setAFK":       as(func(u wireAFK) Event { return SetAFK(u) }),
+	"rank":         as(func(rank float64) Event { return Rank{Rank: rank} }),
+	"login":        as(func(l wireLogin) Event { return Login(l) }),
+	"needPassword": as(func(wrong bool) Event { return NeedPassword{Wrong: wrong} }),
+	"kick":         as(func(k wireKick) Event { return Kick(k) }),
 
-	Playlist{}.EventName():       as(playlistOf),
-	PlaylistMeta{}.EventName():   as(func(p wirePlaylistMeta) Event { return PlaylistMeta{p.Count, int(p.RawTime)} }),
-	PlaylistLocked{}.EventName(): as(func(locked bool) Event { return PlaylistLocked{Locked: locked} }),
-	Queue{}.EventName():          as(func(q wireQueue) Event { return Queue{Item: q.Item.item(), After: Place(q.After)} }),
-	QueueFail{}.EventName():      as(func(f wireRefusal) Event { return QueueFail{Message: f.Msg} }),
-	Delete{}.EventName():         as(func(u wireUID) Event { return Delete{UID: u.UID} }),
-	MoveVideo{}.EventName():      as(func(m wireMove) Event { return MoveVideo{UID: m.From, After: Place(m.After)} }),
-	SetTemp{}.EventName():        as(func(u wireUID) Event { return SetTemp(u) }),
-	SetCurrent{}.EventName():     as(func(uid int) Event { return SetCurrent{UID: uid} }),
-	ChangeMedia{}.EventName():    as(changeMedia),
-	MediaUpdate{}.EventName():    as(func(t wireTime) Event { return MediaUpdate(t) }),
-	SetLeader{}.EventName():      as(func(name string) Event { return SetLeader{Name: name} }),
-	Voteskip{}.EventName():       as(func(v wireVoteskip) Event { return Voteskip(v) }),
+	"playlist":          as(playlistOf),
+	"setPlaylistMeta":   as(func(p wirePlaylistMeta) Event { return PlaylistMeta{p.Count, int(p.RawTime)} }),
+	"setPlaylistLocked": as(func(locked bool) Event { return PlaylistLocked{Locked: locked} }),
+	"queue":             as(func(q wireQueue) Event { return Queue{Item: q.Item.item(), After: Place(q.After)} }),
+	"queueFail":         as(func(f wireRefusal) Event { return QueueFail{Message: f.Msg} }),
+	"delete":            as(func(u wireUID) Event { return Delete{UID: u.UID} }),
+	"moveVideo":         as(func(m wireMove) Event { return MoveVideo{UID: m.From, After: Place(m.After)} }),
+	"setTemp":           as(func(u wireUID) Event { return SetTemp(u) }),
+	"setCurrent":        as(func(uid int) Event { return SetCurrent{UID: uid} }),
+	"changeMedia":       as(changeMedia),
+	"mediaUpdate":       as(func(t wireTime) Event { return MediaUpdate(t) }),
+	"setLeader":         as(func(name string) Event { return SetLeader{Name: name} }),
+	"voteskip":          as(func(v wireVoteskip) Event { return Voteskip(v) }),
 
-	Permissions{}.EventName():    as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
-	ChannelOptions{}.EventName(): as(wireOptions.event),
-	ClearChat{}.EventName():      as(func(c wireClear) Event { return ClearChat{By: c.ClearedBy} }),
+	"setPermissions": as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
+	"channelOpts":    as(wireOptions.event),
+	"clearchat":      as(func(c wireClear) Event { return ClearChat{By: c.ClearedBy} }),
 
-	ErrorMsg{}.EventName():     as(func(e wireRefusal) Event { return ErrorMsg{Message: e.Msg} }),
-	NoFlood{}.EventName():      as(func(e wireRefusal) Event { return NoFlood{Action: e.Action, Message: e.Msg} }),
-	Cooldown{}.EventName():     as(func(ms float64) Event { return Cooldown{Wait: millis(ms)} }),
-	SpamFiltered{}.EventName(): as(func(s wireSpam) Event { return SpamFiltered(s) }),
+	"errorMsg":     as(func(e wireRefusal) Event { return ErrorMsg{Message: e.Msg} }),
+	"noflood":      as(func(e wireRefusal) Event { return NoFlood{Action: e.Action, Message: e.Msg} }),
+	"cooldown":     as(func(ms float64) Event { return Cooldown{Wait: millis(ms)} }),
+	"spamFiltered": as(func(s wireSpam) Event { return SpamFiltered(s) }),
 }
 
 // decoder decodes the first argument of an event.

@@ -3,9 +3,9 @@
 //
 // [Dial] asks the site for the channel's socket server, opens a WebSocket there and does the handshakes of Engine.IO
 // protocol 4 and Socket.IO protocol 5, without the HTTP polling that browsers begin with. It joins the channel and logs
-// in. [Conn.Next] then returns every event in order, none left out: an event of a type in events.go or
-// events_channel.go, [Unknown] for any other name, and [Malformed] for a frame that cannot be decoded. What the server
-// sends on joining, such as the last lines of chat, comes before the event [Joined].
+// in. [Conn.Next] then returns every event in order, none left out: an event of a type in events.go,
+// [Unknown] for any other name, and [Malformed] for a frame that cannot be decoded. What the server sends on joining,
+// such as the last lines of chat, comes before the event [Joined].
 //
 // A connection has two goroutines: one reads and answers the server's pings, the other sends pings, since the server's
 // own heartbeat takes minutes to notice a broken connection. Both end with the connection, and [Conn.Close] waits for

@@ -6,20 +6,22 @@ import (
 	"time"
 )
 
-// Event is an event from the server, one of the types in events.go and events_channel.go.
-type Event interface {
-	// EventName returns the name of the event on the wire.
-	EventName() string
-}
+// Event is an event from the server: a value of one of the types in events.go. decode.go has their names on the wire.
+type Event any
 
 // Arrival is an event with what is known of its frame.
 type Arrival struct {
+	// Name is the name of the event on the wire, such as "chatMsg". Empty for Malformed and Joined.
+	Name  string
 	Event Event
 	// Raw is the first argument of the event as the server sent it. Nil if there is none, and for Malformed and Joined.
 	Raw json.RawMessage
 	// At is when the frame was read.
 	At time.Time
 }
+
+// ModeratorRank is the lowest rank in a channel that CyTube treats as a moderator. It needs no channel password.
+const ModeratorRank = 2
 
 // User is an entry of the user list.
 type User struct {
@@ -95,8 +97,8 @@ type (
 	}
 	// Kick is the reason for which the server is about to end the connection.
 	Kick struct{ Reason string }
-	// Unknown is an event without a type of its own. Its content is in Arrival.Raw.
-	Unknown struct{ Name string }
+	// Unknown is an event without a type of its own, because nothing reads it. Arrival has its name and content.
+	Unknown struct{}
 	// Joined is not from the server: it follows the events that arrived while Dial joined and logged in. Chat before it
 	// is what the server repeats on joining; chat after it is new.
 	Joined struct {
@@ -106,54 +108,6 @@ type (
 	// Malformed replaces a frame that could not be decoded.
 	Malformed struct{ Err *FrameError }
 )
-
-// EventName is "chatMsg".
-func (ChatMessage) EventName() string { return "chatMsg" }
-
-// EventName is "pm".
-func (PM) EventName() string { return "pm" }
-
-// EventName is "addUser".
-func (AddUser) EventName() string { return "addUser" }
-
-// EventName is "userLeave".
-func (UserLeave) EventName() string { return "userLeave" }
-
-// EventName is "userlist".
-func (UserList) EventName() string { return "userlist" }
-
-// EventName is "usercount".
-func (UserCount) EventName() string { return "usercount" }
-
-// EventName is "setUserRank".
-func (SetUserRank) EventName() string { return "setUserRank" }
-
-// EventName is "setUserMeta".
-func (SetUserMeta) EventName() string { return "setUserMeta" }
-
-// EventName is "setAFK".
-func (SetAFK) EventName() string { return "setAFK" }
-
-// EventName is "rank".
-func (Rank) EventName() string { return "rank" }
-
-// EventName is "login".
-func (Login) EventName() string { return "login" }
-
-// EventName is "needPassword".
-func (NeedPassword) EventName() string { return "needPassword" }
-
-// EventName is "kick".
-func (Kick) EventName() string { return "kick" }
-
-// EventName returns the name that the server used.
-func (u Unknown) EventName() string { return u.Name }
-
-// EventName is "joined", which is not the name of any event of the server.
-func (Joined) EventName() string { return "joined" }
-
-// EventName is "malformed", which is not the name of any event of the server.
-func (Malformed) EventName() string { return "malformed" }
 
 // The events with which the server rejects requests. It rejects many requests silently.
 type (
@@ -175,14 +129,100 @@ func (n NoFlood) IsMute() bool {
 	return n.Action == "chat" && strings.Contains(strings.ToLower(n.Message), "muted")
 }
 
-// EventName is "errorMsg".
-func (ErrorMsg) EventName() string { return "errorMsg" }
+// Media is a video, live stream or media file.
+type Media struct {
+	// ID is the provider's ID of it, or a URL.
+	ID string
+	// Type is CyTube's two-letter name of the provider, e.g. "yt".
+	Type  string
+	Title string
+	// Seconds is 0 for a live stream.
+	Seconds int
+}
 
-// EventName is "noflood".
-func (NoFlood) EventName() string { return "noflood" }
+// Item is an item of the playlist.
+type Item struct {
+	UID   int
+	Media Media
+	// Temp is true for an item that is removed after it was played.
+	Temp bool
+	// QueuedBy is the user who added it.
+	QueuedBy string
+}
 
-// EventName is "cooldown".
-func (Cooldown) EventName() string { return "cooldown" }
+// Place is a position in the playlist: after the item with that UID, or at one of the ends.
+type Place struct {
+	UID         int
+	First, Last bool
+}
 
-// EventName is "spamFiltered".
-func (SpamFiltered) EventName() string { return "spamFiltered" }
+type (
+	// Playlist is the whole playlist. Only users who may see it receive it.
+	Playlist struct{ Items []Item }
+	// PlaylistMeta is the size of the playlist. Everybody receives it.
+	PlaylistMeta struct {
+		Count int
+		// Seconds is the total length.
+		Seconds int
+	}
+	// PlaylistLocked locks or unlocks the playlist: an unlocked one has permissions of its own, which are wider.
+	PlaylistLocked struct{ Locked bool }
+	// Queue adds an item.
+	Queue struct {
+		Item  Item
+		After Place
+	}
+	// QueueFail rejects an item that the bot wanted to add.
+	QueueFail struct{ Message string }
+	// Delete removes an item.
+	Delete struct{ UID int }
+	// MoveVideo moves an item.
+	MoveVideo struct {
+		UID   int
+		After Place
+	}
+	// SetTemp changes whether an item is removed after it was played.
+	SetTemp struct {
+		UID  int
+		Temp bool
+	}
+	// SetCurrent changes the current item.
+	SetCurrent struct{ UID int }
+	// ChangeMedia starts playing another medium.
+	ChangeMedia struct {
+		Media Media
+		// Position is in seconds. It is negative while players load.
+		Position float64
+		Paused   bool
+	}
+	// MediaUpdate is the position of what plays, sent every few seconds.
+	MediaUpdate struct {
+		Position float64 // seconds
+		Paused   bool
+	}
+	// SetLeader changes the leader of playback. Empty: the server leads.
+	SetLeader struct{ Name string }
+	// Voteskip is the number of votes to skip the current item, and the number needed. Both are 0 if there are none.
+	Voteskip struct{ Count, Need int }
+)
+
+// FloodLimit accepts Burst lines at once and then Sustained lines a second. After Cooldown without a line, Burst lines
+// are accepted again.
+type FloodLimit struct {
+	Burst     int
+	Sustained float64
+	Cooldown  time.Duration
+}
+
+type (
+	// Permissions are the lowest ranks that may do something, by CyTube's names such as "chat" or "playlistadd".
+	Permissions struct{ Ranks map[string]float64 }
+	// ChannelOptions are those options of the channel that the bot uses.
+	ChannelOptions struct {
+		AllowVoteskip bool
+		// Flood limits the lines of users below moderator. Nil: no limit besides that of the server.
+		Flood *FloodLimit
+	}
+	// ClearChat clears the chat.
+	ClearChat struct{ By string }
+)

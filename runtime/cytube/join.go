@@ -55,9 +55,6 @@ func (c *Conn) enter(ctx context.Context, options Options) (answer Event, err er
 	}
 }
 
-// moderatorRank is the lowest rank in the channel that needs no channel password.
-const moderatorRank = 2
-
 // enterAsModerator waits after the login of an account without the right channel password. The server sends the account
 // its rank in the channel, and admits it if it is a moderator there. To others it sends nothing more: the result is
 // noPassword.
@@ -74,7 +71,7 @@ func (c *Conn) enterAsModerator(ctx context.Context, noPassword *Error) error {
 		case UserList:
 			return nil
 		case Rank:
-			if event.Rank < moderatorRank {
+			if event.Rank < ModeratorRank {
 				return noPassword
 			}
 		}

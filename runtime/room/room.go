@@ -7,9 +7,6 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// ModeratorRank is the lowest rank that CyTube treats as a moderator.
-const ModeratorRank = 2
-
 // anonymousRank is the rank of a connection without a name.
 const anonymousRank = -1
 
@@ -139,7 +136,7 @@ func (r *Room) MayChat() bool {
 // FloodLimit returns the channel's own limit on the bot's lines, nil where only the server's applies: the channel's is
 // for users below moderator.
 func (r *Room) FloodLimit() *cytube.FloodLimit {
-	if r.Rank >= ModeratorRank {
+	if r.Rank >= cytube.ModeratorRank {
 		return nil
 	}
 	return r.flood

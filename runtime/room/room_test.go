@@ -83,7 +83,7 @@ func TestApplyReportsChanges(t *testing.T) {
 			want:   room.Change{Connected: true},
 		},
 		"chat":          {events: []cytube.Event{cytube.ChatMessage{User: "alice", HTML: "hello"}}},
-		"unknown event": {events: []cytube.Event{cytube.Unknown{Name: "setMotd"}}},
+		"unknown event": {events: []cytube.Event{cytube.Unknown{}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestFloodLimit(t *testing.T) {
 	if r.FloodLimit() != limit || !r.AllowVoteskip {
 		t.Errorf("limit %+v, voteskip: %v", r.FloodLimit(), r.AllowVoteskip)
 	}
-	if r, _ := apply(options, cytube.Rank{Rank: room.ModeratorRank}); r.FloodLimit() != nil {
+	if r, _ := apply(options, cytube.Rank{Rank: cytube.ModeratorRank}); r.FloodLimit() != nil {
 		t.Errorf("limit of a moderator: %+v", r.FloodLimit())
 	}
 }
