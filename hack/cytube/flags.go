@@ -14,7 +14,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// settings is what the command line asks for.
+// settings is the parsed command line.
 type settings struct {
 	listen  string
 	channel string
@@ -23,7 +23,7 @@ type settings struct {
 	options simulator.Options
 }
 
-// parseFlags reads the command line. The error of a wrong one names the flag.
+// parseFlags parses the command line. An error names the flag.
 func parseFlags(args []string, usage io.Writer) (settings, error) {
 	var s settings
 	var script, accountsFile, password string
@@ -33,29 +33,29 @@ func parseFlags(args []string, usage io.Writer) (settings, error) {
 	flags.StringVar(&s.listen, "listen", ":8880", "address to listen on")
 	flags.StringVar(&s.options.PublicURL, "public-url", "",
 		"base `URL` that clients are sent to (default: the host of their request)")
-	flags.Func("account", "registered account as `name:password:rank`, repeatable; the password is seen by everyone "+
-		"who can list processes, so -accounts-file suits a shared machine better", func(text string) error {
-		accounts = append(accounts, text) // read later: package flag would print a wrong one, password and all
+	flags.Func("account", "registered account as `name:password:rank`, repeatable; everyone who can list processes "+
+		"sees the password, so use -accounts-file on a shared machine", func(text string) error {
+		accounts = append(accounts, text) // parsed later: package flag would print an invalid one with its password
 		return nil
 	})
 	flags.StringVar(&accountsFile, "accounts-file", "", "YAML or JSON `file` with a list of {name, password, rank}")
 	flags.StringVar(&s.channel, "channel", "movienight", "`name` of the channel of -script and -channel-password")
 	flags.StringVar(&password, "channel-password", "", "password of the channel")
 	flags.StringVar(&script, "script", "", `"evening": people come, chat and leave`)
-	flags.Uint64Var(&s.evening.Seed, "seed", 1, "what happens in the script: the same seed, the same evening")
-	flags.DurationVar(&s.evening.Pace, "pace", 0, "mean time between two things in the script (default 800ms)")
+	flags.Uint64Var(&s.evening.Seed, "seed", 1, "seed of the script; the same seed gives the same script")
+	flags.DurationVar(&s.evening.Pace, "pace", 0, "mean time between two actions of the script (default 800ms)")
 	flags.DurationVar(&s.evening.Duration, "duration", 0, "length of the script (default: until the program ends)")
 	flags.DurationVar(&s.options.PingInterval, "ping-interval", 0, "time between heartbeats (default 25s)")
 	flags.DurationVar(&s.options.UsercountInterval, "usercount-interval", 0,
-		"least time between two usercount frames, negative for none (default 10s)")
+		"minimum time between two usercount frames, negative for none (default 10s)")
 	limits := simulator.CyTubeLimits()
 	limited := flags.Bool("limits", true, "limit connections, guest logins, chat and the playlist as CyTube does")
 	flags.IntVar(&limits.ConnectBurst, "connect-burst", limits.ConnectBurst,
-		"connections that an address may open at once, then one per 10s; 0 for any `number`")
+		"`number` of connections that an address may open at once, then one per 10s; 0 for no limit")
 	flags.IntVar(&limits.Connections, "connections", limits.Connections,
-		"connections that an address may hold; 0 for any `number`")
+		"`number` of connections that an address may have; 0 for no limit")
 	flags.DurationVar(&limits.GuestLoginDelay, "guest-login-delay", limits.GuestLoginDelay,
-		"least time between two guest logins from one address")
+		"minimum time between two guest logins from one address")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, fmt.Errorf("command line: %w", err)
 	}

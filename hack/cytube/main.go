@@ -1,5 +1,5 @@
-// Command cytube runs the CyTube simulator: a server that a bot cannot tell from the real one as far as it goes, and
-// people who use it. It needs no privileges, writes no files and keeps everything in memory.
+// Command cytube runs the CyTube simulator: a server that behaves like the real one for a bot, with simulated people who
+// use it. It needs no privileges, writes no files and keeps everything in memory.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// shutdownGrace is how long requests may take to finish after a signal.
+// shutdownGrace bounds the time that requests may take to finish after a signal.
 const shutdownGrace = 5 * time.Second
 
 func main() { os.Exit(mainCode()) }
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, logs io.Writer) error {
 	return serve(ctx, listener, sim)
 }
 
-// serve answers requests until ctx ends, then lets those under way finish.
+// serve serves requests until ctx ends, then waits for those in progress.
 func serve(ctx context.Context, listener net.Listener, sim *simulator.Server) error {
 	web := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -74,7 +74,7 @@ func serve(ctx context.Context, listener net.Listener, sim *simulator.Server) er
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	// The sockets first: the HTTP server has handed them over and would not wait for them.
+	// Close the sockets first: the HTTP server does not wait for hijacked connections.
 	sim.Close()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()

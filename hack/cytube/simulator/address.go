@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// clientAddress is where a request comes from. CyTube trusts X-Forwarded-For from the loopback interface, which lets
-// the clients of one machine have addresses of their own.
+// clientAddress returns a request's client address. CyTube trusts X-Forwarded-For from the loopback interface, so that
+// clients on one machine can have different addresses.
 func clientAddress(r *http.Request) string {
 	address := host(r.RemoteAddr)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -12,7 +12,7 @@ type userMetaFrame struct {
 	Meta any    `json:"meta"`
 }
 
-// setAFK marks somebody as away or back. Being told the same again only starts the clock anew.
+// setAFK marks a user as away or back. Setting the same state again only restarts the timer.
 func (c *client) setAFK(afk bool) {
 	if !c.member {
 		return
@@ -34,7 +34,7 @@ func (c *client) setAFK(afk bool) {
 	c.channel.broadcast("setAFK", afkFrame{Name: c.name, AFK: afk})
 }
 
-// watchIdle marks somebody as away who does nothing for the channel's time.
+// watchIdle marks a user as away who is inactive for the channel's time-out.
 func (c *client) watchIdle() {
 	c.afkTimer.stop()
 	if timeout := c.channel.options.AFKTimeout; timeout > 0 {
@@ -42,10 +42,10 @@ func (c *client) watchIdle() {
 	}
 }
 
-// everyone is below every rank.
+// everyone is lower than every rank.
 const everyone = -100
 
-// sendUserMeta tells whoever has the rank what is known of somebody; moderators are told more.
+// sendUserMeta sends a user's metadata to users with at least the rank; moderators get more of it.
 func (c *Channel) sendUserMeta(of *client, rank float64) {
 	for _, m := range c.members {
 		if m.rank() >= rank {

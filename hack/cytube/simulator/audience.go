@@ -11,18 +11,19 @@ var (
 	ErrNameInUse   = errors.New("name in use")
 	ErrNotInside   = errors.New("not in the channel's audience")
 	ErrRefused     = errors.New("refused by the server")
-	// ErrNotInChannel is of what is done to anybody in the user list, where ErrNotInside is of what the audience does.
+	// ErrNotInChannel is the error of methods that act on any user, ErrNotInside that of methods that act for the
+	// audience.
 	ErrNotInChannel = errors.New("not in the channel")
 )
 
-// User is somebody in a channel's user list.
+// User is a user in a channel's user list.
 type User struct {
 	Name string  `json:"name"`
 	Rank float64 `json:"rank"`
 }
 
-// Join lets somebody connect to the channel and log in: with their account's rank if the name has one (no password
-// is needed), else as a guest. Clients see usercount, then addUser.
+// Join lets a person connect to the channel and log in: with their account's rank if there is an account of that name
+// (no password is needed), otherwise as a guest. Clients see usercount, then addUser.
 func (c *Channel) Join(user string) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -34,10 +35,10 @@ func (c *Channel) Join(user string) error {
 	return person.enterAs(user)
 }
 
-// Visitor is somebody of the audience who has not logged in yet. They count in usercount.
+// Visitor is a person of the audience who has not logged in yet. Visitors count in usercount.
 type Visitor struct{ person *client }
 
-// Visit lets somebody connect to the channel without logging in.
+// Visit lets a person connect to the channel without logging in.
 func (c *Channel) Visit() Visitor {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -46,7 +47,8 @@ func (c *Channel) Visit() Visitor {
 	return Visitor{person}
 }
 
-// Login gives the visitor a name, as Join does, except that whoever has it is kicked for the duplicate login.
+// Login logs the visitor in, as Join does, except that a user who already has the name is kicked for the duplicate
+// login.
 func (v Visitor) Login(user string) error {
 	v.person.srv.mu.Lock()
 	defer v.person.srv.mu.Unlock()
@@ -59,7 +61,7 @@ func (v Visitor) Login(user string) error {
 	return v.person.enterAs(user)
 }
 
-// Leave disconnects the visitor, once.
+// Leave disconnects the visitor. Further calls do nothing.
 func (v Visitor) Leave() {
 	v.person.srv.mu.Lock()
 	defer v.person.srv.mu.Unlock()
@@ -80,7 +82,7 @@ func (c *Channel) mayEnter(user string) error {
 	return nil
 }
 
-// enterAs logs one of the audience in.
+// enterAs logs a person of the audience in.
 func (c *client) enterAs(user string) error {
 	account := c.srv.account(user)
 	if account != nil {
@@ -93,7 +95,7 @@ func (c *client) enterAs(user string) error {
 	return nil
 }
 
-// newPerson makes somebody of the audience, with an address of their own.
+// newPerson returns a new person of the audience, with a unique address.
 func (c *Channel) newPerson() *client {
 	c.srv.people++
 	person := newClient(c.srv, nil, fmt.Sprintf("audience-%d", c.srv.people))
@@ -101,7 +103,7 @@ func (c *Channel) newPerson() *client {
 	return person
 }
 
-// Leave disconnects somebody of the audience. Clients see userLeave, then usercount.
+// Leave disconnects a person of the audience. Clients see userLeave, then usercount.
 func (c *Channel) Leave(user string) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -113,19 +115,19 @@ func (c *Channel) Leave(user string) error {
 	return nil
 }
 
-// Users returns the user list, in the order people connected.
+// Users returns the user list, in the order in which users connected.
 func (c *Channel) Users() []User {
 	users, _ := c.present()
 	return users
 }
 
-// Connections returns how many are connected to the channel, the anonymous among them.
+// Connections returns the number of connections to the channel, including anonymous ones.
 func (c *Channel) Connections() int {
 	_, connections := c.present()
 	return connections
 }
 
-// present returns the user list and the number of connections of the same moment.
+// present returns the user list and the number of connections at the same time.
 func (c *Channel) present() ([]User, int) {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -138,7 +140,7 @@ func (c *Channel) present() ([]User, int) {
 	return users, len(c.members)
 }
 
-// person finds one of the audience; somebody on a socket speaks for themselves.
+// person returns a person of the audience. Users on a socket do not belong to it.
 func (c *Channel) person(user string) (*client, error) {
 	m := c.named(user)
 	if m == nil || m.conn != nil {

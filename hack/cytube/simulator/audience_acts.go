@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Do lets somebody of the audience send an event, as a client would over a socket; what the methods below do not
-// have is done with it. It returns what happened. The error has the server's words if it refused.
+// Do lets a person of the audience send an event, as a client would over a socket, for events without a method below. It
+// returns what happened. If the server refuses, the error has its message.
 func (c *Channel) Do(user, event string, payload any) ([]Entry, error) {
 	raw, err := json.Marshal(payload)
 	if err != nil {
@@ -21,7 +21,7 @@ func (c *Channel) Do(user, event string, payload any) ([]Entry, error) {
 	return c.watch(person, event, func() { person.handle(event, raw) })
 }
 
-// watch returns what happened while somebody did something.
+// watch returns the entries that were recorded during an action.
 func (c *Channel) watch(person *client, what string, do func()) ([]Entry, error) {
 	before := c.log.last
 	name := person.name
@@ -37,7 +37,7 @@ func (c *Channel) watch(person *client, what string, do func()) ([]Entry, error)
 	return entries, nil
 }
 
-// one is for what makes one entry, or one of a kind among others.
+// one returns the entry of an action that makes one entry, or one entry of a kind.
 func one(entries []Entry, err error, kind Kind) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
@@ -50,20 +50,20 @@ func one(entries []Entry, err error, kind Kind) (Entry, error) {
 	return entries[len(entries)-1], nil
 }
 
-// Say lets somebody of the audience say a line, as plain text; "/me" and the like work, and so do moderators'
-// commands. The entry has the line as clients saw it, or what the command did.
+// Say lets a person of the audience say a line of plain text or run a chat command, such as "/me" or a moderator's. The
+// entry has the line as clients saw it, or the effect of the command.
 func (c *Channel) Say(user, text string) (Entry, error) {
 	entries, err := c.Do(user, "chatMsg", map[string]string{"msg": text})
 	return one(entries, err, KindChat)
 }
 
-// PM lets somebody of the audience send a private message to anybody in the user list.
+// PM lets a person of the audience send a private message to a user in the user list.
 func (c *Channel) PM(user, to, text string) (Entry, error) {
 	entries, err := c.Do(user, "pm", pmRequest{To: to, Msg: text})
 	return one(entries, err, KindPM)
 }
 
-// SetAFK lets somebody of the audience go away or come back.
+// SetAFK lets a person of the audience go away or come back.
 func (c *Channel) SetAFK(user string, afk bool) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -75,14 +75,14 @@ func (c *Channel) SetAFK(user string, afk bool) error {
 	return nil
 }
 
-// Where the playlist takes a new item.
+// The positions for a new item in the playlist.
 const (
 	QueueNext = "next"
 	QueueEnd  = "end"
 )
 
-// Queue lets somebody of the audience add to the playlist, at QueueNext or QueueEnd. It returns the item's uid. Of
-// the media only ID, Type and Temp count; the rest is Options.Media's.
+// Queue lets a person of the audience add an item to the playlist, at QueueNext or QueueEnd. It returns the item's uid.
+// Of the media only ID, Type and Temp are used; the rest is from Options.Media.
 func (c *Channel) Queue(user string, media Media, position string) (int, error) {
 	entries, err := c.Do(user, "queue", map[string]any{
 		"id": media.ID, "type": media.Type, "pos": position, "temp": media.Temp,
@@ -91,36 +91,36 @@ func (c *Channel) Queue(user string, media Media, position string) (int, error) 
 	return e.Count, err
 }
 
-// Move lets somebody of the audience put an item behind another.
+// Move lets a person of the audience move an item behind another.
 func (c *Channel) Move(user string, uid, after int) error {
 	return c.do(user, "moveMedia", map[string]int{"from": uid, "after": after})
 }
 
-// SetTemp lets somebody of the audience say whether an item goes after it was shown.
+// SetTemp lets a person of the audience set whether an item is removed after it was shown.
 func (c *Channel) SetTemp(user string, uid int, temp bool) error {
 	return c.do(user, "setTemp", tempRequest{UID: uid, Temp: temp})
 }
 
-// Delete lets somebody of the audience take an item off the playlist.
+// Delete lets a person of the audience remove an item from the playlist.
 func (c *Channel) Delete(user string, uid int) error { return c.do(user, "delete", uid) }
 
-// JumpTo lets somebody of the audience show an item now.
+// JumpTo lets a person of the audience play an item now.
 func (c *Channel) JumpTo(user string, uid int) error { return c.do(user, "jumpTo", uid) }
 
-// ToggleLock lets somebody of the audience lock or unlock the playlist.
+// ToggleLock lets a person of the audience lock or unlock the playlist.
 func (c *Channel) ToggleLock(user string) error { return c.do(user, "togglePlaylistLock", nil) }
 
-// SetMOTD lets somebody of the audience change the message of the day, HTML.
+// SetMOTD lets a person of the audience change the message of the day, HTML.
 func (c *Channel) SetMOTD(user, motd string) error {
 	return c.do(user, "setMotd", motdRequest{MOTD: motd})
 }
 
-// AssignLeader lets somebody of the audience make somebody the leader, or with an empty name nobody.
+// AssignLeader lets a person of the audience make a user the leader. An empty name removes the leader.
 func (c *Channel) AssignLeader(user, leader string) error {
 	return c.do(user, "assignLeader", nameFrame{Name: leader})
 }
 
-// Poll lets somebody of the audience ask the channel.
+// Poll lets a person of the audience start a poll.
 func (c *Channel) Poll(user, title string, options ...string) error {
 	opts := []any{}
 	for _, option := range options {
@@ -129,23 +129,23 @@ func (c *Channel) Poll(user, title string, options ...string) error {
 	return c.do(user, "newPoll", newPollRequest{Title: title, Opts: opts})
 }
 
-// Vote lets somebody of the audience vote for the option of that number, from 0.
+// Vote lets a person of the audience vote for an option, numbered from 0.
 func (c *Channel) Vote(user string, option int) error {
 	return c.do(user, "vote", voteRequest{Option: option})
 }
 
-// ClosePoll lets somebody of the audience end the poll.
+// ClosePoll lets a person of the audience end the poll.
 func (c *Channel) ClosePoll(user string) error { return c.do(user, "closePoll", nil) }
 
-// UpdateEmote lets somebody of the audience add or change an emote; the server makes its Source.
+// UpdateEmote lets a person of the audience add or change an emote; the server sets its Source.
 func (c *Channel) UpdateEmote(user string, emote Emote) error {
 	return c.do(user, "updateEmote", map[string]string{"name": emote.Name, "image": emote.Image})
 }
 
-// Voteskip lets somebody of the audience vote to skip what is shown.
+// Voteskip lets a person of the audience vote to skip the current item.
 func (c *Channel) Voteskip(user string) error { return c.do(user, "voteskip", nil) }
 
-// SetRank lets somebody of the audience change the rank of somebody.
+// SetRank lets a person of the audience change a user's rank.
 func (c *Channel) SetRank(user, of string, rank float64) error {
 	return c.do(user, "setChannelRank", rankFrame{Name: of, Rank: rank})
 }

@@ -2,8 +2,8 @@ package simulator
 
 import "strings"
 
-// bank is what people say on a film evening, as they type it. Among the small talk is what tends to break bots:
-// markup, entities, links, many scripts, emoji of several code points, blanks, and lines longer than CyTube takes.
+// bank has the lines that simulated people say, as typed. Many contain what tends to break bots: markup, entities,
+// links, various scripts, emoji with several code points, blanks, and lines longer than CyTube allows.
 var bank = []string{
 	"hi all",
 	"evening everyone, what did I miss?",

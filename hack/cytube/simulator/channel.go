@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// replayLength is how many chat lines CyTube keeps and shows to whoever joins.
+// replayLength is the number of chat lines that CyTube keeps and sends to a client that joins.
 const replayLength = 15
 
-// Channel is one channel of a Server. Its exported methods act for the audience: people who take part without a
-// socket of their own.
+// Channel is a channel of a Server. Its exported methods act for the audience: people who take part without a socket.
 type Channel struct {
 	srv     *Server
 	name    string // lower case
 	options ChannelOptions
 
-	// The server's lock guards what follows.
-	members   []*client // everyone connected, in the order they came
+	// The server's lock guards the following fields.
+	members   []*client // all connected clients, in the order in which they joined
 	replay    []chatFrame
 	log       *eventLog
 	usercount usercounter
@@ -27,13 +26,13 @@ type Channel struct {
 	permissions  map[string]float64
 	openPlaylist bool
 	playlist     playlist
-	leader       *client // keeps the time of the playlist; nil: the server does
+	leader       *client // controls the time of the playlist; nil: the server does
 	emotes       []Emote
 	motd         string
 	poll         *poll           // nil: none
-	skipVotes    map[string]bool // by address; nil: nobody voted yet
+	skipVotes    map[string]bool // by address; nil: no votes yet
 	drinks       int
-	muted        map[string]bool    // by lower-case name; true: without knowing it
+	muted        map[string]bool    // by lower-case name; true: shadow-muted
 	bans         map[string]string  // reasons by lower-case name
 	ranks        map[string]float64 // changed in the channel, by lower-case name
 }
@@ -48,7 +47,7 @@ func newChannel(s *Server, options ChannelOptions) *Channel {
 	return c
 }
 
-// start is the state of a channel in which nothing happened yet.
+// start sets the initial state of a channel.
 func (c *Channel) start() {
 	c.permissions, c.openPlaylist = maps.Clone(defaultPermissions), false
 	maps.Copy(c.permissions, c.options.Permissions)
@@ -58,7 +57,7 @@ func (c *Channel) start() {
 	c.playlist.load(c.options.Playlist, 0)
 }
 
-// record adds an entry that happens now.
+// record adds an entry with the current time.
 func (c *Channel) record(e Entry) Entry {
 	if e.Time == 0 {
 		e.Time = time.Now().UnixMilli()
@@ -72,7 +71,7 @@ func (c *Channel) broadcast(event string, args ...any) {
 	}
 }
 
-// named returns the member who is in the user list under that name, in any case.
+// named returns the member with a name in the user list, which is not case-sensitive, or nil.
 func (c *Channel) named(name string) *client {
 	for _, m := range c.members {
 		if m.name != "" && strings.EqualFold(m.name, name) {
@@ -82,7 +81,7 @@ func (c *Channel) named(name string) *client {
 	return nil
 }
 
-// accept lets a client in. Somebody who logged in before is announced to the others, and not to themselves.
+// accept lets a client join. A client that has already logged in is announced to the others, but not to itself.
 func (c *Channel) accept(m *client) {
 	c.record(Entry{Kind: KindConnect, User: m.name})
 	m.member, m.owesPassword = true, false
@@ -101,7 +100,7 @@ func (c *Channel) accept(m *client) {
 	}
 }
 
-// resume goes on with what is shown when the first viewer comes.
+// resume continues playback when the first viewer joins.
 func (c *Channel) resume() {
 	p := &c.playlist
 	if p.current != nil && p.current.media.Seconds > 0 && p.position == 0 {
@@ -110,7 +109,7 @@ func (c *Channel) resume() {
 	c.lead()
 }
 
-// announce enters a client into the user list. Whoever had the name is kicked first, so that a name is never in the
+// announce adds a client to the user list. It first kicks a client with the same name, so that a name is never in the
 // list twice.
 func (c *Channel) announce(m *client) {
 	for _, other := range append([]*client(nil), c.members...) {
@@ -125,7 +124,7 @@ func (c *Channel) announce(m *client) {
 	c.whisper(moderatorRank, m.name+" joined (aliases: "+m.name+")")
 }
 
-// part removes a client that left or lost its connection.
+// part removes a client that has left or lost its connection.
 func (c *Channel) part(m *client) {
 	for i, other := range c.members {
 		if other == m {
@@ -151,7 +150,7 @@ func (c *Channel) part(m *client) {
 	c.usercountChanged()
 }
 
-// serverLine is a line that nobody said.
+// serverLine sends a line without a user.
 func serverLine(from, text string) chatFrame {
 	return chatFrame{
 		Username: from, Msg: text, Meta: chatMeta{AddClass: "server-whisper", AddClassToNameAndTimestamp: true},
@@ -159,7 +158,7 @@ func serverLine(from, text string) chatFrame {
 	}
 }
 
-// whisper tells whoever has the rank as the pseudo-user [server]; such lines are not kept for replay.
+// whisper sends a line of the pseudo-user [server] to users with at least the rank; it is not in the chat history.
 func (c *Channel) whisper(rank float64, text string) {
 	f := serverLine("[server]", text)
 	for _, m := range c.members {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// What the site's administrators and bad luck do to somebody, over a socket or of the audience.
+// Actions of the site's administrators, and faults, for any user: on a socket or of the audience.
 
-// target finds anybody in the user list.
+// target returns a user in the user list.
 func (c *Channel) target(user string) (*client, error) {
 	m := c.named(user)
 	if m == nil {
@@ -16,7 +16,7 @@ func (c *Channel) target(user string) (*client, error) {
 	return m, nil
 }
 
-// against runs something with the lock held.
+// against runs an action on a user with the lock held.
 func (c *Channel) against(user string, do func(*client) error) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -27,7 +27,7 @@ func (c *Channel) against(user string, do func(*client) error) error {
 	return do(m)
 }
 
-// Kick kicks somebody. A moderator of the audience does it with Say(moderator, "/kick user reason").
+// Kick kicks a user. A moderator of the audience can do it with Say(moderator, "/kick user reason").
 func (c *Channel) Kick(user, reason string) error {
 	return c.against(user, func(m *client) error {
 		m.kick(reason)
@@ -35,7 +35,7 @@ func (c *Channel) Kick(user, reason string) error {
 	})
 }
 
-// Ban bans a name and kicks whoever has it.
+// Ban bans a name and kicks the user who has it.
 func (c *Channel) Ban(user, reason string) error {
 	if !validUserName.MatchString(user) {
 		return invalidUser(user)
@@ -47,7 +47,7 @@ func (c *Channel) Ban(user, reason string) error {
 	return nil
 }
 
-// Unban lets a name come again.
+// Unban ends the ban of a name.
 func (c *Channel) Unban(user string) error {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -59,7 +59,7 @@ func (c *Channel) Unban(user string) error {
 	return nil
 }
 
-// Mute mutes a name, whether it is there or not.
+// Mute mutes a name, whether the user is in the channel or not.
 func (c *Channel) Mute(user string) error { return c.mute(user, true) }
 
 // Unmute ends a mute.
@@ -75,7 +75,7 @@ func (c *Channel) mute(user string, muted bool) error {
 	return nil
 }
 
-// Disconnect ends somebody's connection to the Socket.IO namespace without a reason; the WebSocket stays open.
+// Disconnect disconnects a user from the Socket.IO namespace without a reason; the WebSocket stays open.
 func (c *Channel) Disconnect(user string) error {
 	return c.against(user, func(m *client) error {
 		c.srv.record(Entry{Kind: KindDismiss, User: m.name, Address: m.address})
@@ -84,7 +84,7 @@ func (c *Channel) Disconnect(user string) error {
 	})
 }
 
-// Drop ends somebody's connection without a word, as when a proxy on the way restarts.
+// Drop closes a user's connection without a message, like the restart of a proxy.
 func (c *Channel) Drop(user string) error {
 	return c.against(user, func(m *client) error {
 		c.srv.record(Entry{Kind: KindDrop, User: m.name, Address: m.address})
@@ -96,10 +96,10 @@ func (c *Channel) Drop(user string) error {
 	})
 }
 
-// Inject sends somebody a text frame as it is, Engine.IO packet type and all: `42["chatMsg",` for example.
+// Inject sends a user a raw text frame, which includes the Engine.IO packet type: `42["chatMsg",` for example.
 func (c *Channel) Inject(user, frame string) error { return c.inject(user, outgoing{packet: frame}) }
 
-// InjectBinary sends somebody a binary frame, which CyTube never does.
+// InjectBinary sends a user a binary frame, which CyTube never does.
 func (c *Channel) InjectBinary(user string, frame []byte) error {
 	return c.inject(user, outgoing{packet: string(frame), binary: true})
 }
@@ -115,8 +115,8 @@ func (c *Channel) inject(user string, frame outgoing) error {
 	})
 }
 
-// OversizeFrame makes an event of that many bytes to inject: valid, of a name that no client knows, and long. It is
-// never shorter than an event can be.
+// OversizeFrame returns a valid event of the given number of bytes, with an unknown name, to inject. It is at least as
+// long as the shortest event.
 func OversizeFrame(bytes int) string {
 	const before, after = `42["oversize","`, `"]`
 	return before + strings.Repeat("x", max(0, bytes-len(before)-len(after))) + after

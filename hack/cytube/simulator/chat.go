@@ -8,7 +8,7 @@ import (
 	"unicode/utf16"
 )
 
-// defaultMessageLength is CyTube's default for a line, in UTF-16 code units as JavaScript counts.
+// defaultMessageLength is CyTube's default limit for a line, in UTF-16 code units, which JavaScript counts.
 const defaultMessageLength = 320
 
 var controlCharacters = regexp.MustCompile(`[\x00-\x1f]+`)
@@ -18,7 +18,7 @@ type chatRequest struct {
 	Meta map[string]json.RawMessage `json:"meta"`
 }
 
-// handleChatMsg takes a line. Much of what is wrong with one makes CyTube drop it without a word.
+// handleChatMsg handles a line. CyTube silently drops many invalid lines.
 func (c *client) handleChatMsg(request chatRequest) {
 	if !c.allowed("chat") {
 		return
@@ -42,7 +42,7 @@ func (c *client) handleChatMsg(request chatRequest) {
 	}
 }
 
-// tooNew refuses the lines of visitors whom the server knows for too short a time.
+// tooNew refuses the lines of guests who have connected too recently.
 func (c *client) tooNew(text string) bool {
 	if c.isModerator() || c.account != nil {
 		return false
@@ -59,7 +59,7 @@ func (c *client) tooNew(text string) bool {
 	return true
 }
 
-// flooded counts a line and refuses it if it is one too many. The limit of the channel is for users below moderator.
+// flooded counts a line and refuses it if the user exceeds a limit. The channel's limit is for users below moderator.
 func (c *client) flooded(inChannel bool) bool {
 	limit := c.srv.options.Limits.Chat
 	if c.conn == nil {
@@ -75,8 +75,8 @@ func (c *client) flooded(inChannel bool) bool {
 	return true
 }
 
-// process says a line or runs the command in it. What follows a command that only changes how a line looks comes
-// here again, so "/me >walks" is green text, and counts twice for the flood limit.
+// process says a line or runs the command in it. It also processes the rest of a line after a command that only changes
+// the style, so "/me >walks" is green text, and counts twice for the flood limit.
 func (c *client) process(text string, meta chatMeta) {
 	if !strings.Contains(text, "/afk") {
 		c.setAFK(false)
@@ -110,7 +110,7 @@ func (c *Channel) say(f chatFrame) Entry {
 	return c.record(Entry{Kind: KindChat, User: f.Username, Text: f.Msg, Class: f.Meta.AddClass, Time: f.Time})
 }
 
-// sayInShadow shows a line to those who are shadow-muted too, to the anonymous, and marked to moderators.
+// sayInShadow sends a line to shadow-muted users and anonymous clients, and marked to moderators.
 func (c *client) sayInShadow(f chatFrame) {
 	marked := f
 	marked.Meta.Shadow = true

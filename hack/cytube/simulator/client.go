@@ -9,11 +9,11 @@ import (
 const (
 	// moderatorRank is the lowest rank of a moderator.
 	moderatorRank = 2
-	// leaderRank is what whoever leads the playlist has at least.
+	// leaderRank is the minimum rank of the playlist's leader.
 	leaderRank = 1.5
 )
 
-// client is one visitor, over a socket or of the audience. The server's lock guards it.
+// client is a visitor, on a socket or of the audience. The server's lock guards it.
 type client struct {
 	srv       *Server
 	conn      *conn // nil: of the audience
@@ -26,18 +26,18 @@ type client struct {
 	channelRank    float64  // in the channel, -1 until known
 	hasChannelRank bool
 
-	joinAsked    bool     // CyTube listens to a client's first joinChannel only
-	channel      *Channel // the channel asked for
-	owesPassword bool     // asked for the channel's password
-	member       bool     // let into the channel
+	joinAsked    bool     // CyTube handles only a client's first joinChannel
+	channel      *Channel // the requested channel
+	owesPassword bool     // must send the channel's password
+	member       bool     // has joined the channel
 	gone         bool     // kicked or disconnected
-	counted      bool     // among the connections of its address
+	counted      bool     // counts as a connection of its address
 
 	afk, muted, shadowMuted bool
 	afkTimer                *timer
 
 	chatLimiter, queueLimiter, playlistLimiter floodLimiter
-	refusal                                    string // the last, for the audience's errors
+	refusal                                    string // the last one, for the audience's errors
 }
 
 func newClient(s *Server, conn *conn, address string) *client {
@@ -56,7 +56,7 @@ func (c *client) rank() float64 {
 
 func (c *client) isModerator() bool { return c.rank() >= moderatorRank }
 
-// emit queues an event for the client. The audience sees nothing, but is told by an error what it was refused.
+// emit queues an event for the client. The audience gets no events, but errors report refusals.
 func (c *client) emit(event string, args ...any) {
 	if c.gone {
 		return
@@ -73,7 +73,7 @@ func (c *client) emit(event string, args ...any) {
 	c.conn.send(packet)
 }
 
-// noteRefusal records that the client was refused something.
+// noteRefusal records that the server has refused an event.
 func (c *client) noteRefusal(event string, args []any) {
 	if len(args) == 0 {
 		return
@@ -97,7 +97,7 @@ func (c *client) noteRefusal(event string, args []any) {
 	c.refused(event + ": " + words)
 }
 
-// refused records a refusal that the client need not be told.
+// refused records a refusal that is not sent to the client.
 func (c *client) refused(words string) {
 	c.refusal = words
 	if c.member {
@@ -105,8 +105,8 @@ func (c *client) refused(words string) {
 	}
 }
 
-// kick tells the client why and disconnects it from the Socket.IO namespace. The WebSocket below stays open until
-// the client closes it, as with the real server.
+// kick sends the client the reason and disconnects it from the Socket.IO namespace. The WebSocket stays open until the
+// client closes it, as with the real server.
 func (c *client) kick(reason string) {
 	if c.gone {
 		return
@@ -126,7 +126,7 @@ func (c *client) dismiss() {
 	c.disconnect()
 }
 
-// disconnect forgets the client, once.
+// disconnect removes the client. Further calls do nothing.
 func (c *client) disconnect() {
 	if c.gone {
 		return
@@ -139,7 +139,7 @@ func (c *client) disconnect() {
 	}
 }
 
-// uncount gives the address its connection back.
+// uncount removes the client from the connections of its address.
 func (c *client) uncount() {
 	if !c.counted {
 		return

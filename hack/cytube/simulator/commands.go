@@ -2,10 +2,10 @@ package simulator
 
 import "strings"
 
-// command is a chat command. It gets what follows its name.
+// command is a chat command. It gets the rest of the line.
 type command func(c *client, rest string, meta chatMeta)
 
-// shoutRank is the lowest rank whose /say is a shout.
+// shoutRank is the lowest rank that may use /say.
 const shoutRank = 1.5
 
 func newCommands() map[string]command {
@@ -38,7 +38,7 @@ func newCommands() map[string]command {
 	return commands
 }
 
-// shout is a line that stands out.
+// shout says a highlighted line.
 func (c *client) shout(rest string, meta chatMeta) {
 	if c.rank() < shoutRank {
 		c.refused("ignored: /say needs rank 1.5")
@@ -48,7 +48,7 @@ func (c *client) shout(rest string, meta chatMeta) {
 	c.process(rest, meta)
 }
 
-// clearChat forgets the lines that whoever joins would see.
+// clearChat clears the chat history.
 func (c *client) clearChat() {
 	if !c.allowed("chatclear") {
 		return
@@ -59,7 +59,7 @@ func (c *client) clearChat() {
 	c.channel.whisper(everyone, c.name+" cleared chat.")
 }
 
-// runCommand runs a line that is a command, and is false for any other line.
+// runCommand runs a line that is a command. It reports false for other lines.
 func (c *client) runCommand(text string, meta chatMeta) bool {
 	if !strings.HasPrefix(text, "/") {
 		return false

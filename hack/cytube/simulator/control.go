@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxBody is the largest body of the simulator's own API, in bytes.
+// maxBody is the maximum request body of the simulator's API, in bytes.
 const maxBody = 64 << 10
 
 func (s *Server) routes() http.Handler {
@@ -30,7 +30,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// control adapts a function that answers with a value or an error, for the channel in the path.
+// control returns a handler that calls a function for the channel in the path, and writes its result or error as JSON.
 func (s *Server) control(answer func(*http.Request, *Channel) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -54,7 +54,7 @@ func serveLog(r *http.Request, c *Channel) (any, error) {
 	return answerLog(r, c.logAfter)
 }
 
-// answerLog answers with the entries of a log that the query asks for.
+// answerLog returns the entries of a log that match the query.
 func answerLog(r *http.Request, logAfter func(uint64) []Entry) (any, error) {
 	var after uint64
 	if raw := r.URL.Query().Get("after"); raw != "" {

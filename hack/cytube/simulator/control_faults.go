@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// routeFaults adds what goes wrong to the simulator's own API.
+// routeFaults adds the faults to the simulator's API.
 func (s *Server) routeFaults(mux *http.ServeMux, channel string) {
 	for name, do := range map[string]func(*Channel, string, string) error{
 		"kick": (*Channel).Kick, "ban": (*Channel).Ban,

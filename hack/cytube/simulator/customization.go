@@ -10,7 +10,7 @@ type motdRequest struct {
 	MOTD string `json:"motd"`
 }
 
-// handleSetMOTD changes the message of the day. CyTube also takes out HTML that it does not allow.
+// handleSetMOTD changes the message of the day. Unlike CyTube, it does not remove HTML that is not allowed.
 func (c *client) handleSetMOTD(request motdRequest) {
 	if !c.may("motdedit") {
 		c.kick("Attempted setMotd with insufficient permission")

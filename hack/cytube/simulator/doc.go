@@ -1,7 +1,7 @@
-// Package simulator is a CyTube server for tests and for local use: the part of CyTube 3.86 that a bot talks to,
-// with people in its channels who need no browser. It speaks Engine.IO protocol 4 and Socket.IO protocol 5 over a
-// WebSocket, as recorded from a real server in testdata/captures, and shares no code with the CyTube client, so
-// that a mistake in one is not hidden by the same mistake in the other.
+// Package simulator is a CyTube server for tests and for local use: the part of CyTube 3.86 that a bot uses, with
+// simulated people in its channels, called the audience. It implements Engine.IO protocol 4 and Socket.IO protocol 5
+// over a WebSocket, as recorded from a real server in testdata/captures. It shares no code with the CyTube client, so
+// that an error in one is not hidden by the same error in the other.
 //
 // # In a Go test
 //
@@ -16,13 +16,13 @@
 //		return e.Kind == simulator.KindJoin && e.User == "rosey"
 //	})
 //
-// [New] makes a [Server], [Server.Handler] serves it, [Server.Close] ends every connection and script and waits for
-// them. A [Channel] exists as soon as somebody names it. Everything that happens in a channel is in [Channel.Log] in
-// the order and with the times and texts that clients saw.
+// [New] returns a [Server], [Server.Handler] serves it, [Server.Close] ends every connection and script and waits for
+// them. A [Channel] is created when it is first used. [Channel.Log] has everything that happens in a channel, in the
+// order and with the times and texts that clients saw.
 //
-// # What CyTube serves
+// # The CyTube API
 //
-//	GET /socketconfig/{channel}.json               where the socket server is
+//	GET /socketconfig/{channel}.json               the URL of the socket server
 //	GET /socket.io/?EIO=4&transport=websocket      the socket
 //
 // Client events are those of newHandlers: joining, logging in, chat and private messages, the playlist, leader, polls,
@@ -32,12 +32,12 @@
 // # Limits and faults
 //
 // [Limits] are the real server's limits for visitors and addresses; the zero value has none. [Server.Restart],
-// [Server.Crash], [Server.Partition], [Server.Slow], [Server.RefuseLogins] and the methods of [Channel] that are not
-// the audience's ([Channel.Kick], [Channel.Drop], [Channel.Inject] and so on) make things go wrong. [Server.Log] tells
-// of them, and of connections and logins.
+// [Server.Crash], [Server.Partition], [Server.Slow], [Server.RefuseLogins] and methods of [Channel] such as
+// [Channel.Kick], [Channel.Drop] and [Channel.Inject] cause faults. [Server.Log] records them, and connections and
+// logins.
 //
-// # What the simulator adds
+// # The simulator's API
 //
-// JSON over HTTP below /simulator/, so that a test can drive a simulator that runs elsewhere; the README of
-// hack/cytube lists it. There is no authentication: it is a development tool.
+// A JSON API below /simulator/ controls a simulator in another process; the README of hack/cytube describes it. There
+// is no authentication: it is a development tool.
 package simulator

@@ -9,7 +9,7 @@ import (
 
 var drinkCommand = regexp.MustCompile(`^/d(-?[0-9]*)`)
 
-// callDrinks counts the drinks of a line such as "/d cheers" or "/d3 cheers", and returns the line to say, if any.
+// callDrinks counts the drinks of a line such as "/d cheers" or "/d3 cheers", and returns the rest of the line, if any.
 func (c *client) callDrinks(text string, meta *chatMeta) (string, bool) {
 	if !drinkCommand.MatchString(text) || !c.may("drink") {
 		return text, true
@@ -17,7 +17,7 @@ func (c *client) callDrinks(text string, meta *chatMeta) (string, bool) {
 	match := drinkCommand.FindStringSubmatch(text)[1]
 	count, err := strconv.Atoi(match)
 	rest := strings.TrimPrefix(text, "/d")
-	if err != nil { // no number
+	if err != nil { // not a number
 		rest, count = strings.TrimSpace(rest)+" drink!", 1
 	} else {
 		rest = strings.TrimSpace(strings.Replace(rest, match, "", 1))

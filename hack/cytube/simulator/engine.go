@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// maxPayload is the largest packet a client may send, in bytes.
+	// maxPayload is the maximum size of a client's packet, in bytes.
 	maxPayload = 1 << 20
-	// outboxLength is how many packets may wait for a client that reads too slowly before it is disconnected.
+	// outboxLength is the maximum number of queued packets; a client that reads more slowly is disconnected.
 	outboxLength = 4096
 )
 
-// conn is one Engine.IO connection over a WebSocket.
+// conn is an Engine.IO connection over a WebSocket.
 type conn struct {
 	ws     *websocket.Conn
 	outbox chan outgoing
@@ -31,17 +31,18 @@ type conn struct {
 	gate   *gate
 }
 
-// outgoing is something to send: a packet, or the end of the connection.
+// outgoing is a queued packet, or the request to close the connection.
 type outgoing struct {
 	packet string
 	binary bool
 	finish bool
 }
 
-// send queues a packet. It never blocks, since the server's lock is held: a client that does not read is dropped.
+// send queues a packet. It never blocks, since the caller holds the server's lock: a client that does not read is
+// dropped.
 func (c *conn) send(packet string) { c.queue(outgoing{packet: packet}) }
 
-// finish closes the connection after what is queued.
+// finish closes the connection after the queued packets are sent.
 func (c *conn) finish() { c.queue(outgoing{finish: true}) }
 
 func (c *conn) queue(o outgoing) {
@@ -76,7 +77,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, drop := context.WithCancel(r.Context())
 	defer drop()
-	//nolint:contextcheck // the connection ends with its request or with the server, whichever is first
+	//nolint:contextcheck // the connection ends with its request or with the server
 	defer context.AfterFunc(s.stopped, drop)()
 	c := &conn{
 		ws: ws, outbox: make(chan outgoing, outboxLength), pong: make(chan struct{}, 1), drop: drop, gate: gate,
@@ -85,8 +86,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
 }
 
-// checkTransport returns Engine.IO's error object for a request that is not a WebSocket of protocol 4. The real
-// server also speaks HTTP long-polling and protocol 3.
+// checkTransport returns Engine.IO's error object for a request that is not a WebSocket with protocol 4. The real server
+// also supports HTTP long-polling and protocol 3.
 func checkTransport(r *http.Request) any {
 	type problem struct {
 		Code    int    `json:"code"`
@@ -102,7 +103,7 @@ func checkTransport(r *http.Request) any {
 	return nil
 }
 
-// serveConn runs a connection to its end and says why it ended.
+// serveConn runs a connection until it ends, and returns the reason.
 func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
 	open, err := marshal(openFrame{
 		SID: newSID(), Upgrades: []string{}, PingInterval: s.options.PingInterval.Milliseconds(),
@@ -133,7 +134,7 @@ func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
 	return readErr
 }
 
-// write sends what is queued, and the heartbeat: a ping every interval after the last pong.
+// write sends queued packets and the heartbeat: a ping every interval after the last pong.
 func (s *Server) write(ctx context.Context, to *session) error {
 	c, interval, timeout := to.conn, s.options.PingInterval, s.options.PingTimeout
 	timer := time.NewTimer(interval)
@@ -159,7 +160,7 @@ func (s *Server) write(ctx context.Context, to *session) error {
 		if err := s.slowDown(ctx, to); err != nil {
 			return err
 		}
-		// Who takes nothing for so long cannot have answered a ping either.
+		// A client that reads nothing for so long cannot have replied to a ping either.
 		limit := timeout
 		if next.packet != packetPing {
 			limit += interval
@@ -190,10 +191,10 @@ func (c *conn) write(ctx context.Context, o outgoing) error {
 	return nil
 }
 
-// errFinished is the end of a connection that the server closed on purpose.
+// errFinished reports that the server has closed the connection on purpose.
 var errFinished = errors.New("closed by the server")
 
-// readPackets handles what the client sends, in order, until the connection ends.
+// readPackets handles the client's packets in order until the connection ends.
 func (s *Server) readPackets(ctx context.Context, from *session) error {
 	c := from.conn
 	c.ws.SetReadLimit(maxPayload)
@@ -211,7 +212,7 @@ func (s *Server) readPackets(ctx context.Context, from *session) error {
 		if string(packet) == packetPong {
 			select {
 			case c.pong <- struct{}{}:
-			default: // one is waiting already
+			default: // one is already pending
 			}
 			continue
 		}
@@ -221,7 +222,7 @@ func (s *Server) readPackets(ctx context.Context, from *session) error {
 	}
 }
 
-// newSID makes a session id of the real server's length and alphabet.
+// newSID returns a session ID with the real server's length and alphabet.
 func newSID() string {
 	raw := make([]byte, 15)
 	_, _ = rand.Read(raw) // documented never to fail

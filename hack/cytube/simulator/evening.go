@@ -5,33 +5,33 @@ import (
 	"slices"
 )
 
-// cast are the people of the script. They are guests unless the server has accounts for them.
+// cast are the people in the script. They are guests unless the server has accounts for them.
 var cast = []string{
 	"alice", "popcorn_fan", "Zoe-99", "marlow", "night_owl", "Kino_Karl", "rewind", "dot_matrix",
 }
 
-// action is one thing that happens in a script.
+// action is one action of a script.
 type action struct {
 	kind  Kind // KindJoin, KindLeave or KindChat
 	user  string
 	text  string
-	pause float64 // until the next, as a multiple of the pace
+	pause float64 // time until the next action, as a multiple of the pace
 }
 
-// evening makes up what the cast does, from its seed alone: no clock, no channel.
+// evening generates the cast's actions, which depend only on the seed.
 type evening struct {
 	random  *rand.Rand
 	inside  []string
 	outside []string
-	unsaid  []string // lines of the bank until it is dealt again
+	unsaid  []string // lines of the bank that have not been used yet
 }
 
 func newEvening(seed uint64) *evening {
-	// Not for secrets: the same seed has to make the same evening.
+	// Not for secrets: the same seed must give the same script.
 	return &evening{random: rand.New(rand.NewPCG(seed, 0)), outside: slices.Clone(cast)} //nolint:gosec // see above
 }
 
-// next decides what happens next: at the start people come, then they talk, and now and then one comes or goes.
+// next returns the next action: at the start people join, then they chat, and sometimes one joins or leaves.
 func (e *evening) next() action {
 	a := action{pause: 0.3 + 1.4*e.random.Float64()}
 	dice := e.random.Float64()
@@ -46,7 +46,7 @@ func (e *evening) next() action {
 	return a
 }
 
-// move takes somebody at random from one list to the other.
+// move moves a random person from one list to the other.
 func (e *evening) move(from, to *[]string) string {
 	i := e.random.IntN(len(*from))
 	user := (*from)[i]
@@ -55,7 +55,7 @@ func (e *evening) move(from, to *[]string) string {
 	return user
 }
 
-// line deals the bank like cards, so that a line comes again only after all the others.
+// line returns lines of the bank in random order. A line repeats only after all the others.
 func (e *evening) line() string {
 	if len(e.unsaid) == 0 {
 		e.unsaid = slices.Clone(bank)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Target chooses connections: those of an address, or those over which somebody is logged in. The zero value is all,
-// with those that are still to come; those still to come from an address are its too.
+// Target selects connections: those of an address, including future ones, or those of a logged-in user. The zero value
+// selects all connections, including future ones.
 type Target struct {
 	Address string `json:"address,omitempty"`
 	User    string `json:"user,omitempty"`
@@ -20,12 +20,12 @@ func (t Target) matches(address, user string) bool {
 	return (t.Address == "" || t.Address == address) && (t.User == "" || strings.EqualFold(t.User, user))
 }
 
-// faults is what is wrong with the network at the moment. The server's lock guards it.
+// faults are the current faults of the network. The server's lock guards them.
 type faults struct {
 	gates      map[*gate]struct{} // of all connections
 	partitions []Target
 	healed     chan struct{} // closed and replaced by every heal
-	slow       []slowness    // the last that matches counts
+	slow       []slowness    // the last match applies
 	downUntil  time.Time
 }
 
@@ -49,9 +49,9 @@ func (f *faults) heal() {
 	f.healed = make(chan struct{})
 }
 
-// Partition lets no byte through from or to the target's connections until [Server.Heal]. Neither side is told: what
-// is sent waits, and an end that one side comes to is seen by the other afterwards. A partition of all, or of an
-// address, is for new connections too.
+// Partition stops all bytes from and to the target's connections until [Server.Heal]. The connections stay open: sent
+// bytes wait, and if one side closes the connection, the other sees it afterwards. A partition of all, or of an address,
+// also applies to new connections.
 func (s *Server) Partition(target Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,8 @@ func (s *Server) Heal() {
 	s.record(Entry{Kind: KindHeal})
 }
 
-// Slow makes every frame from and to the target's connections take longer. Zero ends that; for all it ends it for each.
+// Slow delays every frame from and to the target's connections. Zero ends the delay; for all connections, it ends all
+// delays.
 func (s *Server) Slow(target Target, delay time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,8 +83,8 @@ func (s *Server) Slow(target Target, delay time.Duration) {
 	s.record(Entry{Kind: KindSlow, Address: target.Address, User: target.User, Count: int(delay.Milliseconds())})
 }
 
-// RefuseLogins answers every login with an error for a while; with a duration of zero no longer. Empty: the words of
-// a server that lost its database.
+// RefuseLogins makes every login fail for the given time; zero ends that. An empty reason stands for the message of a
+// server without its database.
 func (s *Server) RefuseLogins(d time.Duration, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +95,7 @@ func (s *Server) RefuseLogins(d time.Duration, reason string) {
 	s.record(Entry{Kind: KindNoLogins, Text: reason, Count: int(d.Milliseconds())})
 }
 
-// slowDown waits for as long as a frame of the session takes longer.
+// slowDown waits for the delay of the session's frames.
 func (s *Server) slowDown(ctx context.Context, of *session) error {
 	s.mu.Lock()
 	var delay time.Duration
@@ -115,7 +116,7 @@ func (s *Server) slowDown(ctx context.Context, of *session) error {
 	}
 }
 
-// user is the name of whoever is logged in over the session.
+// user returns the name of the session's user.
 func (s *session) user() string {
 	if s.client == nil {
 		return ""
@@ -123,7 +124,7 @@ func (s *session) user() string {
 	return s.client.name
 }
 
-// newGate is for a connection that was let through.
+// newGate returns the gate of a new connection.
 func (s *Server) newGate(address string) *gate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +136,7 @@ func (s *Server) newGate(address string) *gate {
 	return g
 }
 
-// forgetGate is for a connection that ended. Its gate stays while the other side must not see that.
+// forgetGate removes the gate of a connection that has ended. The gate stays while the other side must not see the end.
 func (s *Server) forgetGate(g *gate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,12 +145,13 @@ func (s *Server) forgetGate(g *gate) {
 	}
 }
 
-// holds says whether a partition is for new connections from the address.
+// holds reports whether a partition applies to new connections from the address.
 func (f *faults) holds(address string) bool {
 	return slices.ContainsFunc(f.partitions, func(t Target) bool { return t.User == "" && t.matches(address, "") })
 }
 
-// partitioned returns what closes at the next heal if a new connection from the address would not come through.
+// partitioned returns a channel that the next Heal closes, or nil if a new connection from the address is not
+// partitioned.
 func (s *Server) partitioned(address string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,8 +161,8 @@ func (s *Server) partitioned(address string) <-chan struct{} {
 	return nil
 }
 
-// reachable waits out a partition, and is false for a request that comes to nothing: its sender gave up, or the
-// server is down. A server that is down does not answer, so the connection is closed without a word.
+// reachable waits until no partition applies to a request. It reports false if the client has given up or the server is
+// down. In that case it closes the connection without a response.
 func (s *Server) reachable(w http.ResponseWriter, r *http.Request, address string) bool {
 	for healed := s.partitioned(address); healed != nil; healed = s.partitioned(address) {
 		select {
@@ -168,7 +170,7 @@ func (s *Server) reachable(w http.ResponseWriter, r *http.Request, address strin
 		case <-r.Context().Done():
 			return false
 		case <-s.stopped.Done():
-			return true // to be told that the server is closing
+			return true // the response reports that the server is closing
 		}
 	}
 	s.mu.Lock()

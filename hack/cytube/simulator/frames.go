@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// The payloads of the server's frames, with the field names and the shapes of the recorded ones.
+// The payloads of the server's frames, with the field names and types of the recorded ones.
 
 type openFrame struct {
 	SID          string   `json:"sid"`
 	Upgrades     []string `json:"upgrades"`
 	PingInterval int64    `json:"pingInterval"` // ms
 	PingTimeout  int64    `json:"pingTimeout"`  // ms
-	MaxPayload   int      `json:"maxPayload"`   // bytes a client may send in one packet
+	MaxPayload   int      `json:"maxPayload"`   // maximum size of a client's packet, in bytes
 }
 
 type sidFrame struct {
@@ -27,12 +27,12 @@ type errorFrame struct {
 	Code  string `json:"code,omitempty"`
 }
 
-// noteFrame looks like an error, but of something that was done.
+// noteFrame has the shape of an error, but reports success.
 type noteFrame struct {
 	Msg string `json:"msg"`
 }
 
-// noFloodFrame refuses something that the client did.
+// noFloodFrame refuses an action of the client.
 type noFloodFrame struct {
 	Action string `json:"action"`
 	Msg    string `json:"msg"`
@@ -45,7 +45,7 @@ type spamFrame struct {
 type queueFailFrame struct {
 	Msg  string `json:"msg"`
 	Link any    `json:"link"`
-	ID   any    `json:"id"` // as the client sent it
+	ID   any    `json:"id"` // as sent by the client
 }
 
 type clearFrame struct {
@@ -99,7 +99,8 @@ type rankFrame struct {
 	Rank float64 `json:"rank"`
 }
 
-// offlineRankFrame is a rankFrame of somebody who is not there. CyTube lets slip the rank of who changed it.
+// offlineRankFrame is the rankFrame for a user who is not in the channel. CyTube includes the rank of the user who
+// changed it.
 type offlineRankFrame struct {
 	rankFrame
 	UserRank float64 `json:"userrank"`
@@ -115,7 +116,7 @@ type chatMeta struct {
 	ModFlair float64 `json:"modflair,omitempty"`
 }
 
-// chatFrame is a chatMsg, and with To a pm.
+// chatFrame is a chatMsg, or a pm if To is set.
 type chatFrame struct {
 	Username string   `json:"username"`
 	Msg      string   `json:"msg"` // HTML
@@ -141,7 +142,7 @@ type userMeta struct {
 	Muted bool `json:"muted"`
 }
 
-// moderatorUserMeta is what moderators see of a user.
+// moderatorUserMeta is the metadata of a user for moderators.
 type moderatorUserMeta struct {
 	AFK     bool     `json:"afk"`
 	Muted   bool     `json:"muted"`
@@ -160,8 +161,8 @@ func (c *client) userFrame(forModerator bool) userFrame {
 	return f
 }
 
-// cloak stands in for CyTube's hiding of addresses from moderators: four groups of three characters that are the
-// same for the same address.
+// cloak hides an address from moderators, as CyTube does: four groups of three characters, the same for the same
+// address.
 func cloak(address string) string {
 	sum := sha256.Sum256([]byte(address))
 	text := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -195,7 +196,7 @@ type changeMediaFrame struct {
 	timeFrame
 }
 
-// formatTime writes seconds as CyTube does: mm:ss, with hours only where there are any.
+// formatTime formats seconds as CyTube does: mm:ss, or with hours if there are any.
 func formatTime(seconds int) string {
 	if seconds < 3600 {
 		return fmt.Sprintf("%02d:%02d", seconds/60, seconds%60)

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// gate holds the bytes of one connection while there is a partition.
+// gate stops the bytes of one connection during a partition.
 type gate struct {
 	mu     sync.Mutex
 	opened chan struct{} // closed when the gate opens; nil while it is open
-	ended  bool          // nothing will come through any more
-	held   net.Conn      // closed by the server while the gate was shut, which the client must not see yet
+	ended  bool          // the connection has ended
+	held   net.Conn      // closed by the server while the gate is shut, which the client must not see yet
 }
 
 func (g *gate) shut() {
@@ -25,7 +25,7 @@ func (g *gate) shut() {
 	}
 }
 
-// open returns whether the gate can be forgotten.
+// open opens the gate and reports whether it can be removed.
 func (g *gate) open() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -39,14 +39,14 @@ func (g *gate) open() bool {
 	return g.ended
 }
 
-// waiting returns what closes when the gate opens, or nil if it is open.
+// waiting returns a channel that is closed when the gate opens, or nil if it is open.
 func (g *gate) waiting() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.opened
 }
 
-// hold takes a connection to close later, and is false if the gate is open.
+// hold keeps a connection, to be closed when the gate opens. It reports false if the gate is open.
 func (g *gate) hold(c net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,7 +57,7 @@ func (g *gate) hold(c net.Conn) bool {
 	return true
 }
 
-// end says that the server is done with the connection, and returns whether the gate can be forgotten.
+// end marks the connection as ended, and reports whether the gate can be removed.
 func (g *gate) end() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,7 +73,7 @@ type gatedConn struct {
 	closed chan struct{}
 }
 
-// pass waits until bytes may go through.
+// pass waits until the gate is open.
 func (c *gatedConn) pass() error {
 	for {
 		opened := c.gate.waiting()
@@ -92,16 +92,16 @@ func (c *gatedConn) pass() error {
 	}
 }
 
-// Read implements net.Conn. What arrives during a partition, the end of the connection too, waits for its end.
+// Read implements net.Conn. During a partition, received bytes and the end of the connection wait.
 func (c *gatedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if passErr := c.pass(); passErr != nil {
 		return 0, passErr
 	}
-	return n, err //nolint:wrapcheck // a net.Conn's error is the reader's to wrap; io.EOF must stay what it is
+	return n, err //nolint:wrapcheck // the caller wraps a net.Conn's errors, and io.EOF must not be wrapped
 }
 
-// Write implements net.Conn. That nobody takes the bytes any more is not seen during a partition either.
+// Write implements net.Conn. During a partition it does not report that the other side has closed the connection.
 func (c *gatedConn) Write(p []byte) (int, error) {
 	if err := c.pass(); err != nil {
 		return 0, err
@@ -115,17 +115,17 @@ func (c *gatedConn) Write(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // see Read
 }
 
-// Close implements net.Conn. During a partition the other side does not see it before the end.
+// Close implements net.Conn. During a partition the other side does not see it.
 func (c *gatedConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	if c.gate.hold(c.Conn) {
-		_ = c.SetDeadline(time.Unix(1, 0)) // ends the reads and writes under way
+		_ = c.SetDeadline(time.Unix(1, 0)) // ends pending reads and writes
 		return nil
 	}
 	return c.Conn.Close() //nolint:wrapcheck // see Read
 }
 
-// gatedWriter puts the connection that a WebSocket takes over behind a gate.
+// gatedWriter puts a hijacked connection behind a gate.
 type gatedWriter struct {
 	http.ResponseWriter
 	gate *gate

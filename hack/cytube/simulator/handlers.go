@@ -2,10 +2,11 @@ package simulator
 
 import "encoding/json"
 
-// handler answers one event of a client's; payload is nil when the client sent none.
+// handler handles an event of a client; payload is nil if the client sent none.
 type handler func(c *client, payload json.RawMessage)
 
-// newHandlers returns what a client may send. Only the first two mean anything before it was let into a channel.
+// newHandlers returns the handlers of client events. Only the first two have an effect before the client has joined a
+// channel.
 func newHandlers() (always, inChannel map[string]handler) {
 	always = map[string]handler{
 		"joinChannel": (*client).handleJoinChannel,
@@ -48,8 +49,7 @@ func newHandlers() (always, inChannel map[string]handler) {
 	return always, inChannel
 }
 
-// checked makes a handler of one that takes a payload of known fields. A payload of other fields is answered with an
-// error and goes no further.
+// checked returns a handler that first checks the payload's fields, and sends an error if they are invalid.
 func checked[T any](event string, handle func(*client, T), fields ...field) handler {
 	return func(c *client, payload json.RawMessage) {
 		err := typecheck(payload, fields)
@@ -65,7 +65,7 @@ func checked[T any](event string, handle func(*client, T), fields ...field) hand
 	}
 }
 
-// handle answers one event of the client's. CyTube ignores what it does not know.
+// handle handles an event of the client. CyTube ignores unknown events.
 func (c *client) handle(event string, payload json.RawMessage) {
 	if h := c.srv.always[event]; h != nil {
 		h(c, payload)

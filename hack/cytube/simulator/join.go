@@ -42,7 +42,7 @@ func (c *client) handleJoinChannel(arg json.RawMessage) {
 	}
 }
 
-// handleChannelPassword takes the password that needPassword asked for.
+// handleChannelPassword handles the password that needPassword requested.
 func (c *client) handleChannelPassword(arg json.RawMessage) {
 	if !c.owesPassword {
 		return

@@ -1,6 +1,7 @@
 package simulator
 
-// handleAssignLeader makes somebody keep the time instead of the server, or nobody if the name is empty.
+// handleAssignLeader makes a user the leader, who controls the playback time instead of the server. An empty name
+// removes the leader.
 func (c *client) handleAssignLeader(request nameFrame) {
 	if !c.may("leaderctl") {
 		c.kick("Attempted assignLeader without sufficient permission")
@@ -20,7 +21,7 @@ func (c *client) handleAssignLeader(request nameFrame) {
 		return
 	}
 	leader := channel.named(request.Name)
-	if leader == nil || leader.name != request.Name { // here upper and lower case differ
+	if leader == nil || leader.name != request.Name { // case-sensitive, as in CyTube
 		c.emit("errorMsg", errorFrame{Msg: "Unable to assign leader: could not find user " + request.Name})
 		return
 	}
@@ -37,7 +38,7 @@ func (c *client) handleAssignLeader(request nameFrame) {
 	}
 }
 
-// resumeLead lets the server keep the time again.
+// resumeLead lets the server control the playback time again.
 func (c *Channel) resumeLead() {
 	c.record(Entry{Kind: KindLeader})
 	c.broadcast("setLeader", "")

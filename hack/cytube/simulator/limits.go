@@ -6,35 +6,34 @@ import (
 	"time"
 )
 
-// Limits are what CyTube bears from one visitor or one address. The zero value limits nothing but the length of a
-// line, which suits most tests; [CyTubeLimits] are those of the real server. The audience is not limited: it is there
-// to make traffic.
+// Limits limit visitors and addresses. The zero value limits only the length of a line, which suits most tests;
+// [CyTubeLimits] returns those of the real server. They do not apply to the audience.
 type Limits struct {
-	// ConnectBurst is how many connections an address may open at once, and ConnectInterval how long it takes until
-	// it may open one more. Beyond that the namespace is refused with "Rate limit exceeded". Zero burst: no limit.
+	// ConnectBurst is the number of connections that an address may open at once, and ConnectInterval the time until it
+	// may open another one. Further connections get the error "Rate limit exceeded". Zero burst: no limit.
 	ConnectBurst    int
 	ConnectInterval time.Duration
-	// Connections is how many connections an address may hold; the next is kicked. Zero: no limit.
+	// Connections is the number of connections that an address may have; the next one is kicked. Zero: no limit.
 	Connections int
-	// GuestLoginDelay is the least time between two guest logins from one address. Zero: no limit.
+	// GuestLoginDelay is the minimum time between two guest logins from one address. Zero: no limit.
 	GuestLoginDelay time.Duration
-	// Chat is the flood limit of chat lines and private messages together.
+	// Chat is the flood limit for chat lines and private messages together.
 	Chat Flood
-	// MessageLength is the longest line in UTF-16 code units; the rest is cut off. Zero: 320.
+	// MessageLength is the maximum length of a line in UTF-16 code units; longer lines are truncated. Zero: 320.
 	MessageLength int
-	// Queue is the flood limit of playlist additions, QueueModerator that of users with rank 2 and more.
+	// Queue is the flood limit for playlist additions, QueueModerator that for users with rank 2 and more.
 	Queue, QueueModerator Flood
 }
 
-// Flood lets Burst things happen at once and then Sustained per second. After Cooldown without anything the burst may
-// be used again. Zero burst: no limit.
+// Flood allows Burst actions at once and then Sustained actions per second. After Cooldown without actions, the burst is
+// allowed again. Zero burst: no limit.
 type Flood struct {
 	Burst     int
 	Sustained float64
 	Cooldown  time.Duration
 }
 
-// CyTubeLimits returns the limits of CyTube 3.86 as it is installed.
+// CyTubeLimits returns the default limits of CyTube 3.86.
 func CyTubeLimits() Limits {
 	return Limits{
 		ConnectBurst: 5, ConnectInterval: 10 * time.Second, Connections: 10,
@@ -66,16 +65,16 @@ func (f Flood) validate() error {
 	return nil
 }
 
-// wait is what a refused client is told to wait, in milliseconds.
+// wait is the time that a refused client is told to wait, in milliseconds.
 func (f Flood) wait() float64 { return 1000 / f.Sustained }
 
-// floodLimiter counts one visitor's things.
+// floodLimiter counts a visitor's actions.
 type floodLimiter struct {
 	count int
 	last  time.Time
 }
 
-// throttle counts one more, and is true when it is one too many.
+// throttle counts an action and reports whether it exceeds the limit.
 func (l *floodLimiter) throttle(f Flood, now time.Time) bool {
 	since := now.Sub(l.last)
 	switch {
@@ -92,14 +91,14 @@ func (l *floodLimiter) throttle(f Flood, now time.Time) bool {
 	return false
 }
 
-// tokenBucket counts the connections of one address.
+// tokenBucket counts the connections of an address.
 type tokenBucket struct {
 	count  int
 	refill time.Time
 }
 
-// take takes a token, and is false when there is none. A refill counts from the last one, and what is left of an
-// interval is lost, as in CyTube.
+// take takes a token and reports whether there was one. As in CyTube, a refill starts at the last one, and the rest of
+// an interval is lost.
 func (b *tokenBucket) take(burst int, interval time.Duration, now time.Time) bool {
 	if interval > 0 {
 		if more := int(math.Floor(now.Sub(b.refill).Seconds() / interval.Seconds())); more > 0 {
@@ -113,7 +112,7 @@ func (b *tokenBucket) take(burst int, interval time.Duration, now time.Time) boo
 	return true
 }
 
-// mayConnect takes a connection from what the address may open.
+// mayConnect counts a new connection and reports whether the address may open it.
 func (s *Server) mayConnect(address string) bool {
 	limits := s.options.Limits
 	if limits.ConnectBurst == 0 {
@@ -127,12 +126,12 @@ func (s *Server) mayConnect(address string) bool {
 	return bucket.take(limits.ConnectBurst, limits.ConnectInterval, time.Now())
 }
 
-// tooMany says that the address holds as many connections as it may.
+// tooMany reports whether the address has the maximum number of connections.
 func (s *Server) tooMany(address string) bool {
 	return s.options.Limits.Connections > 0 && s.perAddress[address] >= s.options.Limits.Connections
 }
 
-// guestTooSoon says that the address had its guest login already.
+// guestTooSoon reports whether the address's last guest login was too recent.
 func (s *Server) guestTooSoon(address string) bool {
 	last, known := s.guestLogins[address]
 	return known && time.Since(last) < s.options.Limits.GuestLoginDelay

@@ -6,82 +6,82 @@ import (
 	"slices"
 )
 
-// Kind says what an Entry records.
+// Kind is the kind of an Entry.
 type Kind string
 
 // The kinds of entries.
 const (
-	KindConnect    Kind = "connect"    // a connection joined the channel; User if it was logged in already
+	KindConnect    Kind = "connect"    // a connection joined the channel; User if it was already logged in
 	KindDisconnect Kind = "disconnect" // a connection left the channel; User if it was logged in
 	KindJoin       Kind = "join"       // User entered the user list (addUser)
 	KindLeave      Kind = "leave"      // User left the user list (userLeave)
 	KindChat       Kind = "chat"       // User said Text (chatMsg)
-	KindPM         Kind = "pm"         // User told To Text (pm)
+	KindPM         Kind = "pm"         // User sent Text to To (pm)
 	KindUsercount  Kind = "usercount"  // Count was broadcast (usercount)
 	KindKick       Kind = "kick"       // User was kicked; Text is the reason
-	KindRefuse     Kind = "refuse"     // User was refused something; Text is event and words, or why without
+	KindRefuse     Kind = "refuse"     // an event of User was refused; Text is the event and the message, or the reason
 	KindMute       Kind = "mute"       // User was muted (Text "true" or "shadow") or unmuted ("false")
 	KindBan        Kind = "ban"        // User's name was banned; Text is the reason
-	KindUnban      Kind = "unban"      // User's name may come again
+	KindUnban      Kind = "unban"      // the ban of User's name ended
 	KindRank       Kind = "rank"       // User got the rank in Text
 	KindAFK        Kind = "afk"        // User went away (Text "true") or came back ("false")
 	KindClear      Kind = "clear"      // User cleared the chat
-	KindDrink      Kind = "drink"      // User called drinks; Count is their number now
+	KindDrink      Kind = "drink"      // User called drinks; Count is the new number
 
 	KindQueue  Kind = "queue"  // User added Text to the playlist; Count is its uid
 	KindMove   Kind = "move"   // User moved Text, whose uid is Count
-	KindTemp   Kind = "temp"   // User made the item with uid Count stay (Text "false") or go after it was shown ("true")
+	KindTemp   Kind = "temp"   // User made the item with uid Count permanent (Text "false") or temporary ("true")
 	KindDelete Kind = "delete" // Text, whose uid is Count, left the playlist
-	KindMedia  Kind = "media"  // Text, whose uid is Count, is shown now
+	KindMedia  Kind = "media"  // Text, whose uid is Count, is playing
 	KindLock   Kind = "lock"   // User locked (Text "true") or unlocked the playlist
-	KindLeader Kind = "leader" // User leads the playlist; the server if empty
+	KindLeader Kind = "leader" // User became the leader; empty: the server
 
 	KindMOTD        Kind = "motd"        // User set the message of the day to Text
 	KindEmote       Kind = "emote"       // User changed or removed the emote Text
 	KindPermissions Kind = "permissions" // User changed the permissions
-	KindPoll        Kind = "poll"        // User asked Text
+	KindPoll        Kind = "poll"        // User started the poll Text
 	KindVote        Kind = "vote"        // User voted for option Count
 	KindPollClose   Kind = "pollclose"   // the poll ended
-	KindVoteskip    Kind = "voteskip"    // User wants to skip; Count is how many do
+	KindVoteskip    Kind = "voteskip"    // User voted to skip; Count is the number of votes
 )
 
-// The kinds of entries of the server's log: what is of no one channel.
+// The kinds of entries of the server's log, which do not belong to a channel.
 const (
 	KindOpen         Kind = "open"          // Address connected to the namespace
-	KindClose        Kind = "close"         // Address, User by then, is connected no more
-	KindLimit        Kind = "limit"         // Address was refused a connection; Text says why
+	KindClose        Kind = "close"         // the connection of Address ended; User if it was logged in
+	KindLimit        Kind = "limit"         // a connection of Address was refused; Text is the reason
 	KindLogin        Kind = "login"         // Address logged in as User
-	KindLoginRefused Kind = "login-refused" // Address may not log in as User; Text says why
-	KindRestart      Kind = "restart"       // every connection was closed, new ones are for Count ms; Text may be "crash"
-	KindPartition    Kind = "partition"     // no bytes from or to Address or User, or anybody
-	KindHeal         Kind = "heal"          // every partition ended
-	KindSlow         Kind = "slow"          // frames from and to Address or User, or anybody, take Count ms more
+	KindLoginRefused Kind = "login-refused" // the login of Address as User was refused; Text is the reason
+	KindRestart      Kind = "restart"       // all connections were closed, new ones are for Count ms; Text may be "crash"
+	KindPartition    Kind = "partition"     // Address, User or all connections were partitioned
+	KindHeal         Kind = "heal"          // all partitions ended
+	KindSlow         Kind = "slow"          // frames of Address, User or all connections are delayed by Count ms
 	KindNoLogins     Kind = "no-logins"     // logins are refused for Count ms
-	KindInject       Kind = "inject"        // User was sent a frame of Count bytes that the real server would not send
-	KindDismiss      Kind = "dismiss"       // User was disconnected from the namespace without a word
-	KindDrop         Kind = "drop"          // User's connection was closed without a word
+	KindInject       Kind = "inject"        // a frame of Count bytes was injected for User
+	KindDismiss      Kind = "dismiss"       // User was disconnected from the namespace without a reason
+	KindDrop         Kind = "drop"          // User's connection was closed without a message
 )
 
-// Entry is one thing that happened in a channel.
+// Entry is an event in a channel or of the server.
 type Entry struct {
-	// Seq counts the channel's entries from 1, without gaps.
+	// Seq numbers the log's entries from 1, without gaps.
 	Seq uint64 `json:"seq"`
-	// Time is in Unix milliseconds; of a chat or pm entry it is the frame's own time.
+	// Time is in Unix milliseconds. For chat and pm entries it is the time in the frame.
 	Time int64  `json:"time"`
 	Kind Kind   `json:"kind"`
 	User string `json:"user,omitempty"`
 	To   string `json:"to,omitempty"`
-	// Text is what clients saw: HTML, escaped and with links.
+	// Text is the text that clients saw: HTML, escaped and with links.
 	Text string `json:"text,omitempty"`
 	// Class is the line's meta.addClass, e.g. "action" for /me.
 	Class string `json:"class,omitempty"`
-	// Count is a number, of a usercount entry everyone connected; the kinds say what else it may be.
+	// Count is the number of connections for usercount entries; for other kinds see there.
 	Count int `json:"count,omitempty"`
-	// Address is of entries of the server's log.
+	// Address is set in the server's log.
 	Address string `json:"address,omitempty"`
 }
 
-// eventLog keeps the last entries of a channel. The server's lock guards it.
+// eventLog keeps the last entries. The server's lock guards it.
 type eventLog struct {
 	limit   int
 	last    uint64
@@ -97,7 +97,7 @@ func (l *eventLog) append(e Entry) Entry {
 	l.last++
 	e.Seq = l.last
 	l.entries = append(l.entries, e)
-	// Dropping a tenth at a time keeps an append cheap on a full log.
+	// Dropping a tenth at a time keeps appends to a full log cheap.
 	if len(l.entries) > l.limit+l.limit/10 {
 		l.entries = slices.Clone(l.entries[len(l.entries)-l.limit:])
 	}
@@ -124,8 +124,8 @@ func (c *Channel) logAfter(seq uint64) []Entry {
 	return c.log.after(seq)
 }
 
-// WaitFor returns the first entry with a sequence number above after that match accepts, waiting for it if it has
-// not happened yet. The error says that ctx ended first.
+// WaitFor returns the first entry with a sequence number above after that match accepts. It waits for the entry until
+// ctx ends.
 func (c *Channel) WaitFor(ctx context.Context, after uint64, match func(Entry) bool) (Entry, error) {
 	e, err := c.srv.waitFor(ctx, c.log, after, match)
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *Channel) WaitFor(ctx context.Context, after uint64, match func(Entry) b
 	return e, nil
 }
 
-// Log returns what happened to connections of no one channel and the faults, oldest first.
+// Log returns the server's log, with connections, logins and faults, oldest first.
 func (s *Server) Log() []Entry { return s.logAfter(0) }
 
 func (s *Server) logAfter(seq uint64) []Entry {
@@ -143,7 +143,7 @@ func (s *Server) logAfter(seq uint64) []Entry {
 	return s.log.after(seq)
 }
 
-// WaitFor is Channel.WaitFor for the server's log.
+// WaitFor is like Channel.WaitFor for the server's log.
 func (s *Server) WaitFor(ctx context.Context, after uint64, match func(Entry) bool) (Entry, error) {
 	return s.waitFor(ctx, s.log, after, match)
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// registeredRank is the rank on the server that every account has.
+// registeredRank is the global rank of an account.
 const registeredRank = 1
 
-// reservedName is what CyTube lets no guest be called, as it is installed.
+// reservedName matches names that guests may not use in CyTube's default configuration.
 var reservedName = regexp.MustCompile(`(?i)^(.*?[-_])?(admin(istrator)?|owner)([-_].*)?$`)
 
 // rankIn returns the account's rank in a channel.
@@ -26,7 +26,7 @@ func (a *Account) rankIn(channel string) float64 {
 func (c *client) handleLogin(arg json.RawMessage) {
 	var request struct {
 		Name *string `json:"name"`
-		PW   any     `json:"pw"` // CyTube takes anything but a string for no password
+		PW   any     `json:"pw"` // CyTube ignores a password that is not a string
 	}
 	if json.Unmarshal(arg, &request) != nil {
 		c.emit("errorMsg", errorFrame{Msg: "Invalid login frame"})
@@ -87,7 +87,7 @@ func (c *client) refuseLogin(name, reason string) {
 	c.emit("login", loginFrame{Error: reason})
 }
 
-// enter gives the client its name, and an account its rank in the channel.
+// enter sets the client's name, and an account's rank in the channel.
 func (c *client) enter(name string, account *Account) {
 	c.name, c.account, c.globalRank = name, account, 0
 	if account != nil {
@@ -111,7 +111,7 @@ func (c *client) enter(name string, account *Account) {
 	}
 }
 
-// takeChannelRank applies an account's rank in the channel. A moderator needs no channel password, and is told more
+// takeChannelRank applies an account's rank in the channel. A moderator needs no channel password, and gets more details
 // about the users.
 func (c *client) takeChannelRank() {
 	wasModerator := c.isModerator()

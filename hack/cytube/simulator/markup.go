@@ -5,28 +5,28 @@ import (
 	"strings"
 )
 
-// escapeText escapes what CyTube leaves escaped in the text of a line. Its first pass escapes quotes and parentheses
-// too, but the HTML sanitizer that follows turns those back.
+// escapeText escapes the characters that CyTube escapes in the text of a line. CyTube first escapes quotes and
+// parentheses too, but its HTML sanitizer unescapes them.
 var escapeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// escapeLoosely and escapeAll are for what the sanitizer does not see.
+// escapeLoosely and escapeAll are for text that the sanitizer does not process.
 var (
 	escapeLoosely = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
 	escapeAll     = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;",
 		"(", "&#40;", ")", "&#41;")
 )
 
-// jsSpace is what \s means in JavaScript, inside a character class.
+// jsSpace is JavaScript's \s, for use inside a character class.
 const jsSpace = `\s\v\p{Z}\x{feff}`
 
-// linkPattern is what CyTube takes for a link: scheme, host or IPv6 literal, optional port, path to the next space.
+// linkPattern matches a link as CyTube does: scheme, host or IPv6 literal, optional port, path to the next space.
 var linkPattern = regexp.MustCompile(`(?i)\w+://(?:[^:/\[\]` + jsSpace + `]+|\[[0-9a-f:]+\])(?::\d+)?` +
 	`(?:/[^` + jsSpace + `]*)?`)
 
-// linkMark holds a link's place while the filters run, so that they cannot change it.
+// linkMark replaces a link while the filters run, so that they cannot change it.
 const linkMark = "\ueeee"
 
-// filters are those of a new channel, in their order.
+// filters are the filters of a new channel, in order.
 var filters = []struct {
 	pattern *regexp.Regexp
 	replace string
@@ -38,7 +38,7 @@ var filters = []struct {
 	{regexp.MustCompile(`(?i)\[sp\](.*?)\[/sp\]`), `<span class="spoiler">$1</span>`},
 }
 
-// formatMessage makes the HTML that clients see of a line's text.
+// formatMessage returns the HTML of a line's text.
 func formatMessage(text string) string {
 	text = escapeText.Replace(text)
 	links := linkPattern.FindAllString(text, -1)
@@ -52,7 +52,7 @@ func formatMessage(text string) string {
 	return text
 }
 
-// anchor makes the HTML of an escaped link. The sanitizer drops the target of a scheme it does not allow.
+// anchor returns the HTML of an escaped link. The sanitizer removes targets whose scheme is not allowed.
 func anchor(link string) string {
 	const rest = ` target="_blank" rel="noopener noreferrer">`
 	scheme, _, _ := strings.Cut(link, ":")

@@ -8,18 +8,18 @@ import (
 // liveTypes are the providers of live streams, which have no length.
 var liveTypes = []string{"li", "tw", "rt", "cu", "hl"}
 
-// linkPrefixes make a link of an id; a provider that is not here has links for ids.
+// linkPrefixes turn an ID into a link. The IDs of other providers are links.
 var linkPrefixes = map[string]string{
 	"yt": "https://youtu.be/", "vi": "https://vimeo.com/", "dm": "https://dailymotion.com/video/",
 	"li": "https://livestream.com/", "tw": "https://twitch.tv/", "gd": "https://docs.google.com/file/d/",
 	"sb": "https://streamable.com/", "tc": "https://clips.twitch.tv/", "nv": "https://www.nicovideo.jp/watch/",
 }
 
-// inventedSeconds is the length of a film that nobody configured.
+// inventedSeconds is the length of a film that is not in Options.Media.
 const inventedSeconds = 300
 
-// lookUp stands in for asking the provider about an id. What Options.Media does not know is a film all the same,
-// except that CyTube takes an HLS stream only from an https address.
+// lookUp simulates a request to the provider for an ID. An ID that is not in Options.Media is a film too, but CyTube
+// accepts an HLS stream only from an https URL.
 func (s *Server) lookUp(id, kind string) (Media, string) {
 	i := slices.IndexFunc(s.options.Media, func(m Media) bool { return m.ID == id && m.Type == kind })
 	switch {
@@ -35,11 +35,11 @@ func (s *Server) lookUp(id, kind string) (Media, string) {
 	}
 }
 
-// playlistItem is a film on the playlist.
+// playlistItem is an item on the playlist.
 type playlistItem struct {
 	media    Media
 	uid      int
-	duration string // as clients are shown it
+	duration string // as clients see it
 }
 
 func (i *playlistItem) mediaFrame() mediaFrame {

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// banned is what somebody hears who comes in spite of a ban; banning is what who is inside hears.
+// banned is the message for a banned user who joins; banning is the message for a user who is being banned.
 const (
 	banned  = "You are banned from this channel."
 	banning = "You're banned!"
 )
 
-// below says that a moderator may act against somebody: neither in the channel nor on the server their equal.
+// below reports whether a moderator may act against a user: the user's rank must be lower in the channel and globally.
 func (c *client) below(moderator *client) bool {
 	return c.rank() < moderator.rank() && c.globalRank <= moderator.globalRank
 }
 
-// setMuted mutes or unmutes somebody, by their name, so that it lasts when they come back.
+// setMuted mutes or unmutes a user by name, so that a mute survives a reconnect.
 func (c *Channel) setMuted(name string, muted, shadow bool) {
 	lower := strings.ToLower(name)
 	delete(c.muted, lower)
@@ -40,7 +40,7 @@ func (c *Channel) setMuted(name string, muted, shadow bool) {
 	c.sendUserMeta(target, seenBy)
 }
 
-// recallMute gives somebody who logged in the mute they had when they left.
+// recallMute applies a name's mute to a user who logs in.
 func (c *client) recallMute() {
 	shadow, muted := c.channel.muted[strings.ToLower(c.name)]
 	if !muted {

@@ -9,29 +9,27 @@ import (
 	"time"
 )
 
-// Options configures a Server. The zero value is a server like a freshly installed CyTube without accounts.
+// Options configures a Server. The zero value is a new CyTube server without accounts.
 type Options struct {
 	// Accounts are the registered users. Any other valid name may log in as a guest, without a password.
 	Accounts []Account
-	// Channels are the channels with a password, a message of the day or a playlist of their own. Any other valid
-	// channel name works too and has one live stream playing.
+	// Channels configures channels. Any other valid channel name works too; such a channel plays one live stream.
 	Channels []ChannelOptions
-	// PublicURL is the base URL that socketconfig hands out, e.g. "https://cytube.example". Empty: the host that the
-	// request was sent to.
+	// PublicURL is the base URL in socketconfig, e.g. "https://cytube.example". Empty: the host of the request.
 	PublicURL string
-	// PingInterval and PingTimeout are the Engine.IO heartbeat. Zero: 25 s and 120 s, as CyTube has them.
+	// PingInterval and PingTimeout are the Engine.IO heartbeat. Zero: CyTube's 25 s and 120 s.
 	PingInterval, PingTimeout time.Duration
-	// UsercountInterval is the least time between two usercount broadcasts in a channel. CyTube sends the first
-	// change at once and holds back what follows for 10 s, so a client that joins soon after somebody else gets its
-	// usercount late. Zero: 10 s. Negative: every change is sent at once.
+	// UsercountInterval is the minimum time between two usercount broadcasts in a channel. CyTube sends the first
+	// change at once and delays further ones for 10 s, so a client that joins soon after another gets its usercount
+	// late. Zero: 10 s. Negative: every change is sent at once.
 	UsercountInterval time.Duration
-	// Limits are what one visitor or address may do. Zero: none; CyTubeLimits has the real server's.
+	// Limits limit visitors and addresses. Zero: no limits; CyTubeLimits returns the real server's.
 	Limits Limits
-	// Media is what the providers know. Anything else that is queued is a film of five minutes, or a live stream.
+	// Media are the items that the providers have. Any other queued item is a film of five minutes, or a live stream.
 	Media []Media
-	// LogLimit is how many entries a channel's log keeps; the oldest go first. Zero: 100000.
+	// LogLimit is the number of entries that a log keeps; the oldest are dropped first. Zero: 100000.
 	LogLimit int
-	// Logger hears about connections and logins, never about passwords or chat. Nil: nothing is logged.
+	// Logger logs connections and logins, but neither passwords nor chat. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -39,36 +37,36 @@ type Options struct {
 type Account struct {
 	// Name is 1-20 of a-z, A-Z, 0-9, "-" and "_"; upper and lower case are the same name.
 	Name string `json:"name"`
-	// Password is compared as it is. An account without one cannot log in over a socket.
+	// Password is in plain text. An account without a password cannot log in over a socket.
 	Password string `json:"password"`
-	// Rank is the rank in every channel that ChannelRanks does not name: 1 registered, 2 moderator, 3 administrator,
-	// 4 owner, 5 founder. Less than 1 counts as 1.
+	// Rank is the rank in channels that are not in ChannelRanks: 1 registered, 2 moderator, 3 administrator, 4 owner,
+	// 5 founder. Values below 1 stand for 1.
 	Rank float64 `json:"rank"`
 	// ChannelRanks overrides Rank by lower-case channel name.
 	ChannelRanks map[string]float64 `json:"channelRanks,omitempty"`
 }
 
-// ChannelOptions is the state of a channel that clients are told when they join.
+// ChannelOptions configures a channel.
 type ChannelOptions struct {
 	// Name is 1-30 of a-z, A-Z, 0-9, "-" and "_"; CyTube folds it to lower case.
 	Name string
-	// Password that joinChannel must carry; moderators need none. Empty: an open channel.
+	// Password is required to join; moderators need none. Empty: no password.
 	Password string
 	// MOTD is the message of the day, HTML.
 	MOTD string
 	// Emotes of the channel.
 	Emotes []Emote
-	// Playlist of the channel; the first item is playing.
+	// Playlist of the channel; the first item plays at the start.
 	Playlist []Media
-	// Permissions override the rank that something needs, e.g. {"chat": 1}.
+	// Permissions override the rank that an action needs, e.g. {"chat": 1}.
 	Permissions map[string]float64
-	// ChatAntiflood is the channel's own flood limit for chat lines of users below moderator. CyTube's, when somebody
-	// switches it on, is {4, 1, 4 * time.Second}. Zero burst: off.
+	// ChatAntiflood is the channel's flood limit for chat lines of users below moderator. CyTube's default, if enabled,
+	// is {4, 1, 4 * time.Second}. Zero burst: off.
 	ChatAntiflood Flood
-	// NewUserChatDelay and NewUserChatLinkDelay are how long a guest must have been connected before they may chat,
-	// and chat with links.
+	// NewUserChatDelay and NewUserChatLinkDelay are how long a guest must be connected before they may chat, and send
+	// links.
 	NewUserChatDelay, NewUserChatLinkDelay time.Duration
-	// AFKTimeout is after how long without a line somebody is away. Zero: 10 minutes. Negative: never.
+	// AFKTimeout is the time without a line after which a user is away. Zero: 10 minutes. Negative: never.
 	AFKTimeout time.Duration
 }
 
@@ -88,11 +86,11 @@ type Emote struct {
 
 // Media is one playlist item.
 type Media struct {
-	ID      string // what the provider calls it: a URL for "hl", a video id for "yt"
+	ID      string // the provider's ID: a URL for "hl", a video ID for "yt"
 	Title   string
 	Seconds int    // 0 for a live stream
 	Type    string // CyTube's two-letter provider, e.g. "yt" or "hl"
-	Temp    bool   // removed after it was played
+	Temp    bool   // removed after it is played
 	QueueBy string // who added it
 }
 
@@ -104,7 +102,7 @@ const (
 	defaultAFKTimeout        = 10 * time.Minute
 )
 
-// validChannelName and validUserName are CyTube's own rules.
+// validChannelName and validUserName are CyTube's rules.
 var (
 	validChannelName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,30}$`)
 	validUserName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,20}$`)
@@ -178,7 +176,7 @@ func validatePublicURL(raw string) error {
 	return nil
 }
 
-// DefaultChannel is what a channel shows that nobody configured: something is on, as on any film evening.
+// DefaultChannel returns the options of a channel that is not configured: it plays a live stream.
 func DefaultChannel(name string) ChannelOptions {
 	return ChannelOptions{
 		Name: name,

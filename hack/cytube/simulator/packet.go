@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Engine.IO protocol 4 puts a packet type before the payload, and Socket.IO protocol 5 puts its own type before the
-// payload of an Engine.IO message ("4"). Only the main namespace exists here and nothing is binary. Sources:
+// Engine.IO protocol 4 puts a packet type before the payload, and Socket.IO protocol 5 puts another type before the
+// payload of an Engine.IO message ("4"). Only the main namespace is supported, and no binary payloads. Sources:
 // https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/.
 const (
 	packetOpen         = "0"
@@ -21,7 +21,7 @@ const (
 	packetConnectError = "44"
 )
 
-// encodeEvent makes an event packet. With no arguments it is the name alone, as CyTube's cancelNeedPassword.
+// encodeEvent returns an event packet. Without arguments it has only the name, like CyTube's cancelNeedPassword.
 func encodeEvent(name string, args ...any) (string, error) {
 	body, err := marshal(append([]any{name}, args...))
 	if err != nil {
@@ -30,8 +30,7 @@ func encodeEvent(name string, args ...any) (string, error) {
 	return packetEvent + body, nil
 }
 
-// marshal encodes without the escaping of < > & that Go adds for HTML pages: the real server sends them as they are,
-// and a client has to cope.
+// marshal encodes without Go's escaping of < > & for HTML, like the real server.
 func marshal(v any) (string, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -42,8 +41,8 @@ func marshal(v any) (string, error) {
 	return strings.TrimSuffix(buf.String(), "\n"), nil
 }
 
-// decodeEvent splits an event packet into its name and its first argument, which is nil when there is none. An
-// acknowledgement id, which CyTube's events of interest do not use, is skipped.
+// decodeEvent splits an event packet into its name and its first argument, or nil if there is none. It skips an
+// acknowledgement ID, which CyTube does not use.
 func decodeEvent(packet string) (string, json.RawMessage, error) {
 	body := strings.TrimLeft(strings.TrimPrefix(packet, packetEvent), "0123456789")
 	var parts []json.RawMessage

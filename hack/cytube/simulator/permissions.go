@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// may says whether a rank is enough for something in the channel. An unlocked playlist has permissions of its own.
+// may reports whether a rank is sufficient for an action in the channel. An unlocked playlist has other permissions.
 func (c *Channel) may(rank float64, permission string) bool {
 	if strings.HasPrefix(permission, "playlist") && c.openPlaylist {
 		if open, ok := c.permissions["o"+permission]; ok && rank >= open {
@@ -20,7 +20,7 @@ func (c *Channel) may(rank float64, permission string) bool {
 
 func (c *client) may(permission string) bool { return c.channel.may(c.rank(), permission) }
 
-// allowed is may for what the client asked for: CyTube ignores it without a word if it may not, which the log tells.
+// allowed is like may for an action of the client, and records a refusal in the log. CyTube ignores such actions.
 func (c *client) allowed(permission string) bool {
 	if c.may(permission) {
 		return true

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// leadIn is how long clients get to load an item before it starts, in seconds.
+	// leadIn is the time for clients to load an item before it starts, in seconds.
 	leadIn = 3
-	// playOut is how long after its end an item stays on, in seconds.
+	// playOut is the time from the end of an item to the next one, in seconds.
 	playOut = 2
-	// updateInterval is how many seconds lie between two mediaUpdate frames.
+	// updateInterval is the number of seconds between two mediaUpdate frames.
 	updateInterval = 5
 )
 
@@ -23,7 +23,7 @@ func (c *Channel) stopPlayback() {
 	c.playlist.loop = nil
 }
 
-// startPlayback shows the current item from a position on. The drinks and the votes to skip were for the last one.
+// startPlayback plays the current item from a position, and resets drinks and votes to skip.
 func (c *Channel) startPlayback(position float64) {
 	p := &c.playlist
 	c.stopPlayback()
@@ -43,7 +43,7 @@ func (c *Channel) startPlayback(position float64) {
 	c.lead()
 }
 
-// lead keeps the time of an item that has a length, unless somebody leads. Nobody watches an empty channel.
+// lead starts the clock of an item that has a length, unless there is a leader or the channel is empty.
 func (c *Channel) lead() {
 	p := &c.playlist
 	if p.loop != nil || c.leader != nil || len(c.members) == 0 || p.current == nil || p.current.media.Seconds == 0 {
@@ -56,7 +56,7 @@ func (c *Channel) lead() {
 	})
 }
 
-// tick is one second of an item.
+// tick advances the current item by one second.
 func (c *Channel) tick() {
 	p := &c.playlist
 	if p.current == nil || c.leader != nil || len(c.members) == 0 {
@@ -76,7 +76,7 @@ func (c *Channel) tick() {
 	}
 }
 
-// playNext shows the next item. One that was there for once goes.
+// playNext plays the next item and removes the current one if it is temporary.
 func (c *Channel) playNext() {
 	p := &c.playlist
 	if p.current == nil {
@@ -96,7 +96,7 @@ type mediaUpdateRequest struct {
 	Paused      bool    `json:"paused"`
 }
 
-// handleMediaUpdate takes the time of whoever leads.
+// handleMediaUpdate handles the leader's playback time.
 func (c *client) handleMediaUpdate(request mediaUpdateRequest) {
 	p := &c.channel.playlist
 	if c.channel.leader != c || p.current == nil || p.current.media.ID != request.ID ||

@@ -2,22 +2,22 @@ package simulator
 
 import "slices"
 
-// maxPlaylist is CyTube's default for the length of a playlist.
+// maxPlaylist is CyTube's default maximum length of a playlist.
 const maxPlaylist = 4000
 
-// playlist is what a channel shows, and what it will show. The server's lock guards it.
+// playlist has the current and the next items of a channel. The server's lock guards it.
 type playlist struct {
 	items   []*playlistItem
 	current *playlistItem
 	nextUID int
 
-	position float64 // seconds into the current item; negative while clients get ready
+	position float64 // seconds into the current item; negative while clients load it
 	paused   bool
-	loop     *timer // runs while the server leads an item that has a length
+	loop     *timer // runs while the server controls the time of an item that has a length
 	updates  int    // seconds since the last mediaUpdate
 }
 
-// load numbers the items anew, as CyTube does when it loads a channel.
+// load renumbers the items, as CyTube does when it loads a channel.
 func (p *playlist) load(media []Media, current int) {
 	p.items, p.current, p.nextUID = nil, nil, 0
 	for i, m := range media {
@@ -62,7 +62,7 @@ func (p *playlist) last() *playlistItem {
 	return p.items[len(p.items)-1]
 }
 
-// after returns what follows an item; after the last comes the first.
+// after returns the item after another; the first follows the last.
 func (p *playlist) after(item *playlistItem) *playlistItem {
 	return p.items[(p.index(item.uid)+1)%len(p.items)]
 }
@@ -83,7 +83,7 @@ func (p *playlist) frames() []playlistItemFrame {
 	return frames
 }
 
-// films returns the items without their numbers, and which of them is shown.
+// films returns the items without their numbers, and the index of the current one.
 func (p *playlist) films() ([]Media, int) {
 	films, current := []Media{}, 0
 	for i, item := range p.items {
@@ -116,7 +116,7 @@ func (c *Channel) sendCurrentMedia(to ...*client) {
 	}
 }
 
-// toViewers tells those who may see the playlist, and all how long it is now.
+// toViewers sends an event to users who may see the playlist, and its new length to all.
 func (c *Channel) toViewers(event string, payload any) {
 	for _, m := range c.members {
 		if m.may("seeplaylist") {
@@ -126,7 +126,7 @@ func (c *Channel) toViewers(event string, payload any) {
 	}
 }
 
-// remove takes an item off the playlist. If it was shown, the next is.
+// remove removes an item from the playlist. If it is the current one, the next one is played.
 func (c *Channel) remove(item *playlistItem) {
 	p := &c.playlist
 	next := p.after(item)
@@ -144,7 +144,7 @@ func (c *Channel) remove(item *playlistItem) {
 	}
 }
 
-// insert puts an item behind another, or first if there is no other.
+// insert inserts an item behind another, or first if there is no other.
 func (c *Channel) insert(item, behind *playlistItem) {
 	p := &c.playlist
 	at, after := 0, any("prepend")

@@ -56,7 +56,7 @@ func (c *client) handleMoveMedia(request moveRequest) {
 	c.channel.broadcast("moveVideo", request)
 }
 
-// numbered reads a payload that is the number of an item.
+// numbered decodes a payload that is the number of an item.
 func (c *client) numbered(payload json.RawMessage) *playlistItem {
 	var uid float64
 	if json.Unmarshal(payload, &uid) == nil {
@@ -130,7 +130,7 @@ func (c *client) handleShufflePlaylist() {
 	}
 	p := &c.channel.playlist
 	current, position := p.current, p.position
-	//nolint:gosec // a shuffled playlist is no secret
+	//nolint:gosec // the order of a shuffled playlist is not a secret
 	rand.Shuffle(len(p.items), func(i, j int) { p.items[i], p.items[j] = p.items[j], p.items[i] })
 	for i, item := range p.items {
 		item.uid = p.nextUID

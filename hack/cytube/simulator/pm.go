@@ -10,7 +10,7 @@ type pmRequest struct {
 	Msg string `json:"msg"`
 }
 
-// handlePM sends a private message to both ends, or says why it cannot.
+// handlePM sends a private message to both users, or an error to the sender.
 func (c *client) handlePM(request pmRequest) {
 	to, text := strings.ToLower(request.To), request.Msg
 	fail := func(words string) { c.emit("errorMsg", errorFrame{Msg: words}) }

@@ -11,7 +11,7 @@ const (
 	maxPollText    = 255
 )
 
-// poll is a question to the channel; each address has one vote. The server's lock guards it.
+// poll is a poll in which each address has one vote. The server's lock guards it.
 type poll struct {
 	title, initiator string
 	options          []string
@@ -77,7 +77,7 @@ func (c *client) pollCommand(rest string, obscured bool) {
 	}
 	c.handleClosePoll()
 	request := newPollRequest{Obscured: obscured}
-	for i, part := range strings.Split(" "+rest, ",") { // CyTube keeps the blank behind the command
+	for i, part := range strings.Split(" "+rest, ",") { // CyTube keeps the blank after the command
 		if i == 0 {
 			request.Title = part
 		} else {
@@ -170,7 +170,7 @@ func (c *Channel) closePoll() {
 	c.broadcast("closePoll", nil)
 }
 
-// unvotePoll takes the vote of somebody who left, unless the poll keeps votes.
+// unvotePoll removes the vote of a user who has left, unless the poll retains votes.
 func (c *Channel) unvotePoll(address string) {
 	if c.poll == nil || c.poll.retain {
 		return

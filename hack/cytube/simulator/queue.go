@@ -11,11 +11,11 @@ type queueRequest struct {
 	Type     string  `json:"type"`
 	Pos      string  `json:"pos"` // QueueNext or QueueEnd
 	Title    any     `json:"title"`
-	Duration float64 `json:"duration"` // seconds, of live media that end
+	Duration float64 `json:"duration"` // in seconds, of live media with an end
 	Temp     bool    `json:"temp"`
 }
 
-// handleQueue adds a film. The first things that are wrong with one make CyTube ignore it without a word.
+// handleQueue adds an item. As in CyTube, the first checks ignore an invalid item silently.
 func (c *client) handleQueue(request queueRequest) {
 	if request.Pos != "next" && request.Pos != "end" || request.ID == true {
 		c.refused("ignored: queue without an id or with a position other than next and end")
@@ -38,7 +38,7 @@ func (c *client) handleQueue(request queueRequest) {
 	c.emit("queueFail", frame)
 }
 
-// queue adds a film, or says why not.
+// queue adds an item, or returns why it cannot.
 func (c *client) queue(request queueRequest) string {
 	limit := c.srv.options.Limits.Queue
 	if c.isModerator() {
@@ -59,7 +59,7 @@ func (c *client) queue(request queueRequest) string {
 	return c.add(media, request)
 }
 
-// mayNotAdd says which kinds of media need more than the permission to add.
+// mayNotAdd returns why the client may not add this kind of media, or nothing if it may.
 func (c *client) mayNotAdd(kind string) string {
 	const denied = "You don't have permission to add "
 	switch {
@@ -76,7 +76,7 @@ func (c *client) mayNotAdd(kind string) string {
 	}
 }
 
-// add puts a film on the playlist, or says why not.
+// add adds an item to the playlist, or returns why it cannot.
 func (c *client) add(media Media, request queueRequest) string {
 	live := slices.Contains(liveTypes, media.Type)
 	if live && request.Duration > 0 {
@@ -99,7 +99,7 @@ func (c *client) add(media Media, request queueRequest) string {
 		channel.insert(item, p.last())
 		return ""
 	}
-	if existing != nil { // it moves
+	if existing != nil { // move it
 		item.media.Temp = existing.media.Temp
 		channel.remove(existing)
 	}
@@ -107,7 +107,7 @@ func (c *client) add(media Media, request queueRequest) string {
 	return ""
 }
 
-// queuedDuration is how long a film is as clients are shown it, until the channel is loaded again.
+// queuedDuration returns an item's duration as clients see it until the channel is loaded again.
 func queuedDuration(media Media, live bool) string {
 	if live && media.Seconds == 0 {
 		return "--:--"

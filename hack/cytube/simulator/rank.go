@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// rankOf returns the rank that a name has in the channel, whether it is there or not.
+// rankOf returns a name's rank in the channel, whether the user is in the channel or not.
 func (c *Channel) rankOf(name string) float64 {
 	if rank, changed := c.ranks[strings.ToLower(name)]; changed {
 		return rank
@@ -16,7 +16,7 @@ func (c *Channel) rankOf(name string) float64 {
 	return 0
 }
 
-// rankChanged sends the user list again where the new rank sees more or less of it.
+// rankChanged sends the user list again if the new rank may see more or less of it.
 func (c *client) rankChanged(before float64) {
 	if (before >= moderatorRank) != c.isModerator() {
 		c.channel.sendUserlist(c)

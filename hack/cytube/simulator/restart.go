@@ -2,15 +2,14 @@ package simulator
 
 import "time"
 
-// Restart is what happens when the server's process is told to end (by SIGINT) and started again: every connection
-// closes without a word, and for the time that it is down new ones do. The simulator's own API stays. Accounts, bans,
-// ranks and what a channel stores are kept: its last lines, mutes, playlist, poll, emotes, message of the day and
-// permissions. Who was there, the audience too, is gone, with the leader, the drinks, the votes to skip and what the
-// limits had counted.
+// Restart simulates stopping the server's process with SIGINT and starting it again: all connections are closed without
+// a message, and new ones for the given time. The simulator's API stays available. Accounts, bans, ranks and the stored
+// state of channels survive: the last lines, mutes, playlist, poll, emotes, message of the day and permissions. All
+// users, including the audience, are disconnected; the leader, drinks, votes to skip and the limits' counters are reset.
 func (s *Server) Restart(down time.Duration) { s.restart(down, false) }
 
-// Crash is a Restart of a process that was not asked (SIGTERM does it too): what channels had not stored yet is lost,
-// here everything since the start. Bans and ranks are kept.
+// Crash is a Restart after a crash or SIGTERM: channels lose what they had not stored, here everything since the start.
+// Bans and ranks survive.
 func (s *Server) Crash(down time.Duration) { s.restart(down, true) }
 
 func (s *Server) restart(down time.Duration, crash bool) {
@@ -37,7 +36,7 @@ func (s *Server) restart(down time.Duration, crash bool) {
 	s.forgetLimits()
 }
 
-// vanish is a disconnect that nobody is told of, since nobody is left.
+// vanish disconnects a client without announcing it, since no clients are left.
 func (c *client) vanish() {
 	if c.gone {
 		return
@@ -55,10 +54,10 @@ func (c *client) vanish() {
 	c.member = false
 }
 
-// reload is what the channel is after the server loaded it again.
+// reload restores the channel's state after a restart.
 func (c *Channel) reload() {
 	for _, m := range c.members {
-		m.vanish() // the audience: the others are gone already
+		m.vanish() // the audience: the others are already disconnected
 	}
 	c.members, c.leader, c.skipVotes, c.drinks = nil, nil, nil, 0
 	c.usercount.timer.stop()

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// ErrScriptRunning says that a channel has one script at a time.
+// ErrScriptRunning reports that the channel's script is already running.
 var ErrScriptRunning = errors.New("a script is running already")
 
-// defaultPace is a lively evening.
+// defaultPace is the pace of a busy channel.
 const defaultPace = 800 * time.Millisecond
 
-// ScriptOptions sets up an evening of scripted people.
+// ScriptOptions configures a script of simulated people.
 type ScriptOptions struct {
-	// Duration of the evening; whoever is there at its end leaves. Zero: until the server closes.
+	// Duration of the script. At its end, everybody leaves. Zero: until the server closes.
 	Duration time.Duration
-	// Seed chooses what happens: the same seed makes the same people do and say the same in the same order.
+	// Seed determines the actions: the same seed gives the same actions and lines in the same order.
 	Seed uint64
-	// Pace is the mean time between two things that happen. Zero: 800 ms.
+	// Pace is the mean time between two actions. Zero: 800 ms.
 	Pace time.Duration
 }
 
-// ScriptState says how far a script is.
+// ScriptState is the state of a script.
 type ScriptState string
 
 // The states of a script.
@@ -34,7 +34,7 @@ const (
 	ScriptDone    ScriptState = "done"
 )
 
-// ScriptStatus is how far the channel's last script is.
+// ScriptStatus is the progress of a channel's last script.
 type ScriptStatus struct {
 	State   ScriptState `json:"state"`
 	Seed    uint64      `json:"seed"`
@@ -45,7 +45,7 @@ type ScriptStatus struct {
 	Leaves  int         `json:"leaves"`
 }
 
-// Script returns how far the channel's script is.
+// Script returns the progress of the channel's last script.
 func (c *Channel) Script() ScriptStatus {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -56,8 +56,8 @@ func (c *Channel) Script() ScriptStatus {
 	return status
 }
 
-// StartScript lets scripted people use the channel, and returns at once. The script ends with its duration or with
-// the server.
+// StartScript starts a script of simulated people and returns at once. The script ends after its duration or with the
+// server.
 func (c *Channel) StartScript(options ScriptOptions) error {
 	if options.Duration < 0 || options.Pace < 0 {
 		return fmt.Errorf("script of channel %s: duration %s, pace %s: neither can be negative",
@@ -97,7 +97,7 @@ func (c *Channel) runScript(ctx context.Context, options ScriptOptions) {
 		defer cancel()
 	}
 	evening := newEvening(options.Seed)
-	came := map[string]bool{} // not those who were there before under such a name
+	came := map[string]bool{} // excludes users who already had such a name
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -116,7 +116,7 @@ func (c *Channel) runScript(ctx context.Context, options ScriptOptions) {
 	}
 }
 
-// perform does one thing of the script and counts it. It leaves alone who has a name of the cast but came otherwise.
+// perform does one action of the script and counts it. It ignores users with a name of the cast who joined otherwise.
 func (c *Channel) perform(a action, came map[string]bool) {
 	if a.kind != KindJoin && !came[a.user] {
 		return

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// Server is a CyTube server. One lock guards all its channels and clients, so what happens in a channel has one
-// order, and it is the order in which every client and the log see it.
+// Server is a CyTube server. One lock guards all channels and clients, so that every client and the log see the events
+// of a channel in the same order.
 type Server struct {
 	options  Options
 	accounts map[string]*Account // by lower-case name
 	handler  http.Handler
 
-	// stopped ends with Close. It is the life of what outlasts a request: sockets and scripts.
-	stopped context.Context //nolint:containedctx // it is the server's life, not a call's
+	// stopped ends with Close. Sockets and scripts, which outlive their requests, use it.
+	stopped context.Context //nolint:containedctx // the server's lifetime, not a call's
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	channels map[string]*Channel
-	people   int // of the audience, ever; makes their addresses
+	people   int // number of people ever created, for their addresses
 	log      *eventLog
 	timers   map[*timer]struct{}
 	sessions map[*session]struct{} // the open sockets
@@ -33,7 +33,7 @@ type Server struct {
 	always, inChannel map[string]handler
 	commands          map[string]command
 
-	// What the limits count, by address.
+	// The limits' counters, by address.
 	connects    map[string]*tokenBucket
 	perAddress  map[string]int
 	guestLogins map[string]time.Time
@@ -42,7 +42,7 @@ type Server struct {
 	noLoginsReason string
 }
 
-// New makes a server. The error names the option that is wrong.
+// New returns a server. An error names the invalid option.
 func New(options Options) (*Server, error) {
 	options = options.withDefaults()
 	if err := options.validate(); err != nil {
@@ -66,11 +66,11 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Handler serves the CyTube protocol and the simulator's own HTTP API.
+// Handler returns the handler of the CyTube protocol and the simulator's HTTP API.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Channel returns the channel of that name, in upper or lower case. It panics if the name is not one that CyTube
-// accepts (1-30 of a-z, A-Z, 0-9, "-" and "_"), which is a mistake in the caller's code.
+// Channel returns the channel with a name, which is not case-sensitive. It panics if the name is invalid: CyTube accepts
+// 1-30 of a-z, A-Z, 0-9, "-" and "_".
 func (s *Server) Channel(name string) *Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *Server) Channel(name string) *Channel {
 	return c
 }
 
-// channel finds or makes a channel. The caller holds the lock.
+// channel returns a channel and creates it if needed. The caller holds the lock.
 func (s *Server) channel(name string) (*Channel, error) {
 	if !validChannelName.MatchString(name) {
 		return nil, fmt.Errorf("channel %q: %w: expected 1-30 of a-z, A-Z, 0-9, - and _", name, ErrInvalidName)
@@ -95,20 +95,21 @@ func (s *Server) channel(name string) (*Channel, error) {
 	return c, nil
 }
 
-// Close ends every connection and script and returns when they are gone. The handler refuses sockets from then on.
+// Close ends every connection and script and waits for them. Afterwards the handler refuses sockets.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	for t := range s.timers {
 		t.stop()
 	}
-	s.faults.heal() // a connection that is held could not be closed
+	s.faults.heal() // a partitioned connection could not be closed
 	s.mu.Unlock()
 	s.stop()
 	s.running.Wait()
 }
 
-// begin registers something that Close waits for, unless the server is closed already. Its owner calls running.Done.
+// begin registers a task that Close waits for. It reports false if the server is already closed. The caller must call
+// running.Done.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,7 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// forgetLimits starts the counting anew.
+// forgetLimits resets the limits' counters.
 func (s *Server) forgetLimits() {
 	s.connects, s.guestLogins = map[string]*tokenBucket{}, map[string]time.Time{}
 }
@@ -130,5 +131,5 @@ func (s *Server) record(e Entry) {
 	s.log.append(e)
 }
 
-// account returns the account of that name, in any case, or nil.
+// account returns the account with a name, which is not case-sensitive, or nil.
 func (s *Server) account(name string) *Account { return s.accounts[strings.ToLower(name)] }

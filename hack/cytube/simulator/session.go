@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// session is the Socket.IO side of a connection. A client that was disconnected from the namespace may connect to it
+// session is the Socket.IO layer of a connection. A client that was disconnected from the namespace may connect to it
 // again on the same connection.
 type session struct {
 	srv     *Server
 	conn    *conn
 	address string
 	client  *client
-	lonely  *timer // ends a connection that stays out of the namespace
+	lonely  *timer // closes a connection that does not connect to the namespace
 }
 
-// connectTimeout is how long a connection may stay out of the namespace, as Socket.IO has it.
+// connectTimeout is Socket.IO's time-out for connecting to the namespace.
 const connectTimeout = 45 * time.Second
 
-// handle answers one packet. An error ends the connection, as a packet that cannot be parsed does.
+// handle handles a packet. An error, such as an invalid packet, ends the connection.
 func (s *session) handle(packet string) error {
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *session) handle(packet string) error {
 	return nil
 }
 
-// connect admits the client to the namespace, if its address has not used up its connections.
+// connect connects the client to the namespace, unless its address exceeds the limit on connections.
 func (s *session) connect() error {
 	if !s.srv.mayConnect(s.address) {
 		const words = "Rate limit exceeded"
@@ -77,7 +77,7 @@ func (s *session) connect() error {
 	return nil
 }
 
-// begin waits for the client to connect to the namespace, though not for ever.
+// begin starts the time-out for connecting to the namespace.
 func (s *session) begin() {
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()

@@ -10,7 +10,7 @@ type socketServer struct {
 	Secure bool   `json:"secure"`
 }
 
-// serveSocketConfig tells a client where the socket server of a channel is: here.
+// serveSocketConfig returns the URL of a channel's socket server, which is this server.
 func (s *Server) serveSocketConfig(w http.ResponseWriter, r *http.Request) {
 	if !s.reachable(w, r, clientAddress(r)) {
 		return

@@ -1,7 +1,7 @@
 package simulator
 
-// sendState tells a client that was let in everything about the channel. There is no acknowledgement of joinChannel:
-// this burst is the answer, in the order of CyTube's own modules.
+// sendState sends the channel's state to a client that has joined. CyTube does not acknowledge joinChannel; these frames
+// are the response, in the order of CyTube's modules.
 func (c *Channel) sendState(m *client) {
 	m.emit("setPermissions", c.permissions)
 	m.emit("setPlaylistLocked", !c.openPlaylist)
@@ -19,7 +19,7 @@ func (c *Channel) sendState(m *client) {
 	c.sendPlaylist(m)
 	c.sendCurrentMedia(m)
 	if m.hasChannelRank {
-		// What a client gets when its rank in the channel becomes known; here it is known already.
+		// Frames that a client gets when its rank in the channel becomes known, which it already is.
 		c.sendPlaylist(m)
 	}
 	if c.poll != nil {
@@ -31,7 +31,7 @@ func (c *Channel) sendState(m *client) {
 	}
 }
 
-// sendUserlist names everyone who is logged in; moderators see more of each.
+// sendUserlist sends all users who are logged in; moderators get more details.
 func (c *Channel) sendUserlist(m *client) {
 	users := []userFrame{}
 	for _, u := range c.members {
@@ -42,12 +42,12 @@ func (c *Channel) sendUserlist(m *client) {
 	m.emit("userlist", users)
 }
 
-// noCSSJS is a channel without style sheet and script; the hash is MD5 of nothing.
+// noCSSJS is the payload of a channel without style sheet and script; the hash is the MD5 of an empty string.
 var noCSSJS = map[string]string{
 	"css": "", "cssHash": "1B2M2Y8AsgTpgAmY7PhCfg==", "js": "", "jsHash": "1B2M2Y8AsgTpgAmY7PhCfg==",
 }
 
-// optsFrame is the channelOpts payload of a channel with CyTube's defaults.
+// optsFrame is the channelOpts payload with CyTube's defaults.
 func (c *Channel) optsFrame() map[string]any {
 	var password any = false
 	if c.options.Password != "" {
@@ -84,7 +84,7 @@ func (c *Channel) optsFrame() map[string]any {
 	}
 }
 
-// defaultPermissions is the rank that each action needs in a new channel.
+// defaultPermissions are the ranks that actions need in a new channel.
 var defaultPermissions = map[string]float64{
 	"seeplaylist":              -1,
 	"playlistadd":              1.5,

@@ -2,14 +2,14 @@ package simulator
 
 import "time"
 
-// timer is something the server will do later. Close gives up what is still waiting.
+// timer is a delayed action of the server. Close cancels pending timers.
 type timer struct {
 	srv     *Server
 	timer   *time.Timer
 	stopped bool
 }
 
-// after calls f with the server's lock held. The caller holds the lock.
+// after calls f after the delay, with the server's lock held. The caller holds the lock.
 func (s *Server) after(d time.Duration, f func()) *timer {
 	t := &timer{srv: s}
 	if s.closed {
@@ -22,7 +22,7 @@ func (s *Server) after(d time.Duration, f func()) *timer {
 		defer s.running.Done()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if t.stopped { // while this waited for the lock
+		if t.stopped { // stopped while waiting for the lock
 			return
 		}
 		t.stopped = true
@@ -32,7 +32,7 @@ func (s *Server) after(d time.Duration, f func()) *timer {
 	return t
 }
 
-// stop gives up, if it is not too late. The caller holds the lock; a nil timer is one that was never set.
+// stop cancels the timer. The caller holds the lock; a nil timer is not set.
 func (t *timer) stop() {
 	if t == nil || t.stopped {
 		return

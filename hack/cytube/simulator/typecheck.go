@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// field is a key that an event's payload may have, and its types with commas between them, as CyTube's errors name
-// them, "optional" among them.
+// field is a key of an event's payload and its types, separated by commas as in CyTube's errors; "optional" may be one.
 type field struct{ key, types string }
 
-// typecheck says in CyTube's words what is wrong with a payload.
+// typecheck returns CyTube's error for an invalid payload.
 func typecheck(payload json.RawMessage, fields []field) error {
 	var object map[string]json.RawMessage
 	if got := jsType(payload); got != "object" {
-		return fmt.Errorf("Expected type object, got %s", got) //nolint:staticcheck // the real server's words
+		return fmt.Errorf("Expected type object, got %s", got) //nolint:staticcheck // the real server's text
 	}
 	if err := json.Unmarshal(payload, &object); err != nil {
 		return fmt.Errorf("decoding payload: %w", err)
@@ -26,7 +25,7 @@ func typecheck(payload json.RawMessage, fields []field) error {
 		value, given := object[f.key]
 		switch {
 		case given && !strings.Contains(f.types, jsType(value)):
-			//nolint:staticcheck // the real server's words
+			//nolint:staticcheck // the real server's text
 			return fmt.Errorf("Expected key %s to be of type %s, instead got %s", f.key, f.types, jsType(value))
 		case !given && !strings.Contains(f.types, "optional"):
 			return fmt.Errorf("Missing key: %s:%s", f.types, f.key) //nolint:staticcheck // see above
@@ -40,7 +39,7 @@ func typecheck(payload json.RawMessage, fields []field) error {
 	return nil
 }
 
-// jsType is what JavaScript calls the type of a value.
+// jsType returns the JavaScript type of a value.
 func jsType(value json.RawMessage) string {
 	if len(value) == 0 {
 		return "undefined"

@@ -2,15 +2,15 @@ package simulator
 
 import "time"
 
-// usercounter decides when a usercount is sent. It is CyTube's: the first change is sent at once and what follows
-// together when the interval is over; a change soon after that waits for a whole interval of its own.
+// usercounter decides when a usercount is sent. As in CyTube, the first change is sent at once and further ones together
+// at the end of the interval; a change soon after that waits for another whole interval.
 type usercounter struct {
 	changed, sent time.Time
 	pending       bool
 	timer         *timer
 }
 
-// usercountChanged broadcasts how many are connected, at most about once per interval.
+// usercountChanged broadcasts the number of connections, at most about once per interval.
 func (c *Channel) usercountChanged() {
 	u, interval, now := &c.usercount, c.srv.options.UsercountInterval, time.Now()
 	if c.srv.closed {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// skipRatio is the part of those who may vote that it takes to skip an item.
+// skipRatio is the fraction of voters that is needed to skip an item.
 const skipRatio = 0.5
 
 func (c *client) handleVoteskip() {
@@ -29,7 +29,7 @@ func (c *client) handleVoteskip() {
 
 func (c *Channel) unvoteSkip(address string) { delete(c.skipVotes, address) }
 
-// skipVoters counts who could vote.
+// skipVoters returns the number of users who may vote.
 func (c *Channel) skipVoters() (eligible, afk, denied int) {
 	for _, m := range c.members {
 		switch {
@@ -44,7 +44,7 @@ func (c *Channel) skipVoters() (eligible, afk, denied int) {
 
 func skipNeeds(eligible int) int { return int(math.Ceil(float64(eligible) * skipRatio)) }
 
-// updateVoteskip counts the votes, once there was one, and skips the item when they are enough.
+// updateVoteskip counts the votes, if there are any, and skips the item if there are enough.
 func (c *Channel) updateVoteskip() {
 	if c.skipVotes == nil || len(c.playlist.items) == 0 {
 		return

@@ -1,4 +1,4 @@
-// Package simulatortest starts a CyTube simulator for the length of a test. It is apart from package simulator so
+// Package simulatortest starts a CyTube simulator for the duration of a test. It is separate from package simulator so
 // that the program does not import package testing.
 package simulatortest
 
@@ -19,7 +19,7 @@ func Start(t testing.TB, options simulator.Options) (*simulator.Server, string) 
 	}
 	web := httptest.NewServer(sim.Handler())
 	t.Cleanup(func() {
-		// The simulator first: it ends the sockets, which the HTTP server no longer owns.
+		// Close the simulator first: it closes the sockets, which the HTTP server no longer owns.
 		sim.Close()
 		web.Close()
 	})
