@@ -151,9 +151,9 @@ func (k Key) check(value any) error {
 		text = fmt.Sprint(value)
 	}
 	problem := ""
-	switch number, err := strconv.Atoi(text); {
-	case k.Kind == NumberKind && (err != nil || number < k.minimum || number > k.maximum):
-		problem = fmt.Sprintf("%s, expected %d to %d", text, k.minimum, k.maximum)
+	switch {
+	case k.Kind == NumberKind:
+		problem = k.numberProblem(text)
 	case k.values != nil && !slices.Contains(k.values, text):
 		problem = fmt.Sprintf("%q, expected one of %s", text, strings.Join(k.values, ", "))
 	case k.Path == "nats.url":
@@ -165,6 +165,13 @@ func (k Key) check(value any) error {
 		return nil
 	}
 	return &KeyError{Key: k.Path, Problem: problem}
+}
+
+func (k Key) numberProblem(text string) string {
+	if number, err := strconv.Atoi(text); err == nil && number >= k.minimum && number <= k.maximum {
+		return ""
+	}
+	return fmt.Sprintf("%s, expected %d to %d", text, k.minimum, k.maximum)
 }
 
 // validServer reports whether a text that looks like the URL of a server is one.

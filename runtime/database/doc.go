@@ -65,5 +65,18 @@
 // reply leaves out such lines and has all others.
 //
 // Over core NATS there is no backlog in a stream, and no barrier. A Fallback cannot read the stream, so it does not
-// hand out claimed lines at all while events may be in one.
+// hand out claimed lines at all unless the configuration rules a stream out (mode never). For mode auto on a server
+// without JetStream that is stricter than needed, but while NATS cannot be reached, nobody can tell whether the reports
+// of an earlier bot are in a stream. Such a line waits until the service is back. Lines that were never claimed, or
+// whose failure was reported, do not wait.
+//
+// # Stopping
+//
+// When its context ends, a Service first unsubscribes from requests, then from events, waits until nats.go has handed
+// over what the server had sent until then, and stores and answers all of it, for at most 20 s. Package micro does not
+// wait for its handlers, so the service does. A client whose request comes later gets "no responders" at once and tries
+// again; a bot keeps its events.
+//
+// No lock is held over a call of the store, of NATS or of the log, except that the users of a Direct wait, with their
+// contexts, while its store is opened or closed.
 package database

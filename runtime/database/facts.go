@@ -50,10 +50,18 @@ func decodeFact(suffix bus.Suffix, data []byte) (store.Fact, origin, error) {
 	return decode(data)
 }
 
-// missing returns an error if a field that a message is about is absent or empty.
-func missing(field string, value text) error {
-	if value == "" {
-		return fmt.Errorf("%w: no %s", errIncomplete, field)
+// namedField is a field of a message.
+type namedField struct {
+	name  string
+	value text
+}
+
+// missing returns an error if one of the fields is absent or empty.
+func missing(fields ...namedField) error {
+	for _, field := range fields {
+		if field.value == "" {
+			return fmt.Errorf("%w: no %s", errIncomplete, field.name)
+		}
 	}
 	return nil
 }
@@ -66,7 +74,7 @@ type userPayload struct {
 type joinedPayload struct{ userPayload }
 
 func (p joinedPayload) fact() (store.Fact, error) {
-	if err := missing("username", p.Username); err != nil {
+	if err := missing(namedField{"username", p.Username}); err != nil {
 		return nil, err
 	}
 	return store.UserJoined{Username: string(p.Username)}, nil
@@ -75,7 +83,7 @@ func (p joinedPayload) fact() (store.Fact, error) {
 type leftPayload struct{ userPayload }
 
 func (p leftPayload) fact() (store.Fact, error) {
-	if err := missing("username", p.Username); err != nil {
+	if err := missing(namedField{"username", p.Username}); err != nil {
 		return nil, err
 	}
 	return store.UserLeft{Username: string(p.Username)}, nil
@@ -88,7 +96,7 @@ type chatPayload struct {
 }
 
 func (p chatPayload) fact() (store.Fact, error) {
-	if err := cmp.Or(missing("username", p.Username), missing("message", p.Message)); err != nil {
+	if err := missing(namedField{"username", p.Username}, namedField{"message", p.Message}); err != nil {
 		return nil, err
 	}
 	if strings.EqualFold(string(p.Username), "server") {
@@ -104,7 +112,7 @@ type userCountPayload struct {
 	origin
 }
 
-func (p userCountPayload) fact() (store.Fact, error) {
+func (p userCountPayload) fact() (store.Fact, error) { //nolint:unparam // the signature of payload
 	return store.UserCount{Chat: int(p.Chat), Connected: int(p.Connected)}, nil
 }
 
@@ -114,7 +122,7 @@ type highWaterPayload struct {
 	origin
 }
 
-func (p highWaterPayload) fact() (store.Fact, error) {
+func (p highWaterPayload) fact() (store.Fact, error) { //nolint:unparam // the signature of payload
 	mark := store.HighWater{Chat: int(p.Chat)}
 	if p.Connected != nil {
 		mark.Connected = new(int(*p.Connected))
@@ -133,19 +141,18 @@ type pmCommandPayload struct {
 
 // fact writes the details of an action as the Python service does.
 func (p pmCommandPayload) fact() (store.Fact, error) {
-	if err := cmp.Or(missing("username", p.Username), missing("command", p.Command)); err != nil {
+	if err := missing(namedField{"username", p.Username}, namedField{"command", p.Command}); err != nil {
 		return nil, err
 	}
-	details := "cmd=" + string(p.Command)
-	for _, part := range []struct {
-		name  string
-		value text
-	}{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error}} {
+	details := []string{"cmd=" + string(p.Command)}
+	for _, part := range []namedField{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error}} {
 		if part.value != "" {
-			details += ", " + part.name + "=" + string(part.value)
+			details = append(details, part.name+"="+string(part.value))
 		}
 	}
-	return store.Action{Username: string(p.Username), Type: store.ActionPMCommand, Details: details}, nil
+	return store.Action{
+		Username: string(p.Username), Type: store.ActionPMCommand, Details: strings.Join(details, ", "),
+	}, nil
 }
 
 // errNoMessageID and errNoRetryCount mark reports of outbound lines that lack a required field. The Python service

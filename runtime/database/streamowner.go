@@ -15,13 +15,12 @@ import (
 // belong to.
 const ownerKey = "rosey.dev/database"
 
-// conflictError means that the events belong to another database.
-type conflictError struct{ stream, owner, ours string }
+// errOtherOwner means that the events belong to another database.
+var errOtherOwner = errors.New("two databases cannot share a subject prefix")
 
-func (e *conflictError) Error() string {
-	return fmt.Sprintf("the events of the stream %s belong to the database %s, and this is the database %s: "+
-		"two databases cannot share a subject prefix; if the other is gone for good, remove the stream",
-		e.stream, e.owner, e.ours)
+func otherOwner(stream, owner, ours string) error {
+	return fmt.Errorf("%w: the events of the stream %s belong to the database %s, and this is the database %s; "+
+		"if the other is gone for good, remove the stream", errOtherOwner, stream, owner, ours)
 }
 
 // ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID ours, and
@@ -37,14 +36,14 @@ func ownedConsumer(
 	}
 	stream := info.Config
 	if owner := stream.Metadata[ownerKey]; owner != "" && owner != ours {
-		return nil, &conflictError{stream.Name, owner, ours}
+		return nil, otherOwner(stream.Name, owner, ours)
 	}
 	consumer, err = ensureConsumer(ctx, bound.Stream, consumerConfig(name, ours))
 	if err != nil {
 		return nil, err
 	}
 	if owner := consumer.CachedInfo().Config.Metadata[ownerKey]; owner != ours {
-		return nil, &conflictError{stream.Name, owner, ours}
+		return nil, otherOwner(stream.Name, owner, ours)
 	}
 	if stream.Metadata[ownerKey] == ours {
 		return consumer, nil

@@ -55,8 +55,8 @@ func (s *subscriber) run(ctx, working context.Context) error {
 			s.engine.setBarrier(nil)
 			err = s.fromCore()
 		}
-		if failed, ok := errors.AsType[*subscribeError](err); ok {
-			return failed
+		if errors.Is(err, errSubscribing) {
+			return err
 		}
 		backoff.Sleep(ctx, bindInterval)
 	}
@@ -88,11 +88,10 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if conflict, ok := errors.AsType[*conflictError](err); ok {
-		// The requests belong to the service of the other database too.
-		s.unsubscribeRequests()
-		if s.consuming.Set(false, status.ReasonSubjectConflict, conflict.Error()) {
-			s.log.Error("[NATS] " + conflict.Error())
+	if errors.Is(err, errOtherOwner) {
+		s.unsubscribeRequests() // they belong to the service of the other database too
+		if s.consuming.Set(false, status.ReasonSubjectConflict, err.Error()) {
+			s.log.Error("[NATS] " + err.Error())
 		}
 		return err
 	}
@@ -100,16 +99,8 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 	return err
 }
 
-// subscribeError means that nats.go cannot subscribe: the subject is malformed or the connection has ended for good.
-type subscribeError struct {
-	subject string
-	cause   error
-}
-
-func (e *subscribeError) Error() string {
-	return fmt.Sprintf("subscribing to %s: %v", e.subject, e.cause)
-}
-func (e *subscribeError) Unwrap() error { return e.cause }
+// errSubscribing means that nats.go cannot subscribe: a subject is malformed or the connection has ended for good.
+var errSubscribing = errors.New("subscribing failed")
 
 // subscribeEvents subscribes to the events by core NATS. All of them go into one channel, so that they keep their order
 // across subjects.
@@ -119,7 +110,7 @@ func (s *subscriber) subscribeEvents() error {
 		subject := s.subjects.Subject(suffix)
 		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.events)
 		if err != nil {
-			return &subscribeError{subject, err}
+			return fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
 		}
 		subscriptions = append(subscriptions, subscription)
 	}
@@ -144,13 +135,13 @@ func (s *subscriber) subscribeRequests() error {
 		},
 	})
 	if err != nil {
-		return &subscribeError{micro.APIPrefix, err}
+		return fmt.Errorf("%w for %s: %w", errSubscribing, micro.APIPrefix, err)
 	}
 	s.requests = service
 	for _, suffix := range requestSubjects {
 		subject := s.subjects.Subject(suffix)
 		if err := service.AddEndpoint(endpointName(suffix), s.inbox, micro.WithEndpointSubject(subject)); err != nil {
-			return &subscribeError{subject, err}
+			return fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
 		}
 	}
 	// The subscriptions count once the server has them. If it is away now, it gets them when it is back.

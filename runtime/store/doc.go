@@ -16,11 +16,14 @@
 //	UserJoined, UserLeft         inserted once; sessions and connected time are derived by [Sessions] on reading
 //	users                        minimum of first seen, maximum of last seen, the latest spelling of the name
 //	HighWater                    the maximum; of equal maxima the earliest time
-//	Status                       the last writer by time, for each field; stays of bots are merged by their start
+//	Status                       the last writer of each field by time; stays of bots are merged by their start
 //	OutboundSent                 wins over all failures; the earliest time
 //	OutboundFailed               the highest number of failed attempts, with the error and time of that attempt
 //
 // Package storetest proves it with random events that are shuffled, repeated and cut into batches.
+//
+// A new fact is a type in event.go, a case in package relational, which makes it a row, and a decoder in package
+// database. The store does not know the fields of a status, which are the business of package bus alone.
 //
 // # Outbound messages
 //

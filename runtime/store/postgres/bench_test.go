@@ -11,8 +11,8 @@ import (
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// BenchmarkInsert compares two ways to insert 500 chat lines in one transaction, on a server that waits for its disk: one
-// array for each column, as Insert does, and one statement for each row, all sent at once.
+// BenchmarkInsert compares two ways to insert 500 chat lines in one transaction, on a server that waits for its disk:
+// one array for each column, as Insert does, and one statement for each row, all sent at once.
 func BenchmarkInsert(b *testing.B) {
 	if _, err := pgtest.Programs(); err != nil {
 		b.Skip(err)

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -110,7 +109,7 @@ const (
 )
 
 // migrate brings the schema up to date while it holds the lock of the schema.
-func migrate(ctx context.Context, urlFile string) (err error) {
+func migrate(ctx context.Context, urlFile string) error {
 	connConfig, err := (&connector{urlFile: urlFile}).connConfig()
 	if err != nil {
 		return err
@@ -133,13 +132,6 @@ func migrate(ctx context.Context, urlFile string) (err error) {
 		return fmt.Errorf("waiting for the lock of the schema: %w", classify(err))
 	}
 	db := stdlib.OpenDB(*connConfig)
-	defer func() { err = errors.Join(err, closeDB(db)) }()
+	defer func() { _ = db.Close() }() // every migration was committed
 	return classify(relational.Migrate(ctx, goose.DialectPostgres, db, migrations))
-}
-
-func closeDB(db *sql.DB) error {
-	if err := db.Close(); err != nil {
-		return fmt.Errorf("closing the connection of the migrations: %w", err)
-	}
-	return nil
 }

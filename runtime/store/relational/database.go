@@ -154,13 +154,6 @@ func selectOne[T any](
 	return rows[0], true, nil
 }
 
-// selectIn is Select for a query that uses channelID.
-func selectIn[T any](
-	ctx context.Context, from Executor, query string, channel store.Channel, arguments []any, columns func(*T) []any,
-) ([]T, error) {
-	return Select(ctx, from, query, channelArguments(channel, arguments...), columns)
-}
-
 // scanValue returns the destination of a single column.
 func scanValue[T any](value *T) []any { return []any{value} }
 

@@ -83,5 +83,5 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 func (s Store) ChatWithout(ctx context.Context, channel store.Channel, marker string) ([]store.RecentLine, error) {
 	const query = `SELECT at, username, text FROM chat WHERE channel_id = ` + channelID + `
 AND replace(event_id, $3, '') = event_id ORDER BY at, event_id`
-	return selectIn(ctx, s.db, query, channel, []any{marker}, scanLine)
+	return Select(ctx, s.db, query, channelArguments(channel, marker), scanLine)
 }

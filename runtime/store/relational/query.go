@@ -112,7 +112,7 @@ func newest[T any](
 	ctx context.Context, s Store, query string, channel store.Channel, limit int, columns func(*T) []any,
 ) ([]T, error) {
 	query += ` WHERE channel_id = ` + channelID + ` ORDER BY at DESC, event_id DESC LIMIT $3`
-	rows, err := selectIn(ctx, s.db, query, channel, []any{max(limit, 0)}, columns)
+	rows, err := Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), columns)
 	slices.Reverse(rows)
 	return rows, err
 }
@@ -121,7 +121,7 @@ func newest[T any](
 func (s Store) TopChatters(ctx context.Context, channel store.Channel, limit int) ([]store.Chatter, error) {
 	const query = `SELECT name, chat_lines FROM users WHERE channel_id = ` + channelID + ` AND chat_lines > 0
 ORDER BY chat_lines DESC, name_key LIMIT $3`
-	return selectIn(ctx, s.db, query, channel, []any{max(limit, 0)}, func(chatter *store.Chatter) []any {
+	return Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), func(chatter *store.Chatter) []any {
 		return []any{&chatter.Username, &chatter.Lines}
 	})
 }
@@ -146,7 +146,7 @@ func (s Store) HighWater(ctx context.Context, channel store.Channel) (store.Maxi
 func (s Store) Status(ctx context.Context, channel store.Channel) (map[string]json.RawMessage, error) {
 	const query = `SELECT field, value FROM status WHERE channel_id = ` + channelID
 	type fieldRow struct{ name, value string }
-	rows, err := selectIn(ctx, s.db, query, channel, nil, func(row *fieldRow) []any {
+	rows, err := Select(ctx, s.db, query, channelArguments(channel), func(row *fieldRow) []any {
 		return []any{&row.name, &row.value}
 	})
 	fields := map[string]json.RawMessage{}

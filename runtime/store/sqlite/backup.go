@@ -52,8 +52,8 @@ func Restore(ctx context.Context, backup, path string) (replaced string, err err
 		return "", classify(err)
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
-	if same, err := sameFile(backup, path); err != nil || same {
-		return "", errors.Join(fmt.Errorf("backup %s: expected another file than the database itself", backup), err)
+	if sameFile(backup, path) {
+		return "", fmt.Errorf("backup %s: expected another file than the database itself", backup)
 	}
 	part, err := createPart(path)
 	if err != nil {
@@ -136,19 +136,11 @@ func copyDatabase(ctx context.Context, from, to string) (err error) {
 	return nil
 }
 
-func sameFile(a, b string) (bool, error) {
+// sameFile reports whether both files exist and are one.
+func sameFile(a, b string) bool {
 	first, err := os.Stat(a)
-	if err != nil {
-		return false, fmt.Errorf("finding %s: %w", a, err)
-	}
-	second, err := os.Stat(b)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("finding %s: %w", b, err)
-	}
-	return os.SameFile(first, second), nil
+	second, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(first, second)
 }
 
 // setAside renames a database and its write-ahead log, which SQLite would otherwise apply to the restored database.

@@ -1,14 +1,27 @@
 // Package sqlite implements store.Store with an SQLite file.
 //
-// A database has one writer: SQLite would let two processes take turns, but each would count and reply as if it were
-// alone. So [Open] locks a file beside the database, which the kernel releases when the process dies, and a second
-// process fails with an error that names the first. Within the process one connection writes; others read beside it, from the
-// write-ahead log. [OpenReadOnly] needs no lock.
+// # One writer
+//
+// A database has one writer. SQLite would let two processes take turns, but each service would count and reply as if it
+// were alone. So [Open] locks a file beside the database (PATH.lock), which the kernel releases when the process dies,
+// and a second process fails with an error that names the first. Within the process one connection writes, and
+// transactions wait for it in the order in which they come. Up to two others read beside it from the write-ahead log;
+// each sees the last committed transaction and blocks nobody. [OpenReadOnly] needs no lock.
+//
+// # Durability and speed
 //
 // Every transaction is synced to the disk before it is acknowledged, and a batch of events is one transaction, so the
-// number of syncs does not depend on that of events. Connections cache their prepared statements, since SQLite needs
-// longer to parse most of ours than to execute them.
+// number of syncs does not depend on that of events. Connections cache their prepared statements (statements.go), since
+// SQLite needs longer to parse most of the statements than to execute them.
+//
+// # Schema
+//
+// The files in migrations are applied in order when the database is opened for writing, each in a transaction. A file
+// that was released is never changed, because databases have it already: a change is a new file, and an entry in the
+// tables of package relational, whose tests compare the two.
+//
+// # Backup
 //
 // [Backup] copies a database while it is in use, [Restore] replaces one that is not. Both write a file beside the
-// target and rename it when it is complete and synced.
+// target and rename it when it is complete and synced, so a crash leaves no half database under the name.
 package sqlite
