@@ -40,7 +40,7 @@ func (c *Conn) join(ctx context.Context, options Options) error {
 // user list always comes, and at once: the number of users follows up to ten seconds later.
 func (c *Conn) enter(ctx context.Context, options Options) (answer Event, err error) {
 	request := joinRequest{Name: options.Channel, Password: options.ChannelPassword}
-	if err := c.send(ctx, "joinChannel", request); err != nil {
+	if err := c.request(ctx, "joinChannel", request); err != nil {
 		return nil, err
 	}
 	for {
@@ -83,7 +83,7 @@ func (c *Conn) login(ctx context.Context, options Options) error {
 		return &Error{Reason: status.ReasonLockUnavailable, Message: "leadership ended before the login"}
 	}
 	request := joinRequest{Name: options.Username, Password: options.Password}
-	if err := c.send(ctx, "login", request); err != nil {
+	if err := c.request(ctx, "login", request); err != nil {
 		return err
 	}
 	for {
@@ -101,6 +101,20 @@ func (c *Conn) login(ctx context.Context, options Options) error {
 		c.name = answer.Name
 		return nil
 	}
+}
+
+// request sends an event of the join. If that fails, it returns why the connection has ended: the server may have
+// kicked the bot before it closed the connection, and that is the cause.
+func (c *Conn) request(ctx context.Context, name string, argument any) error {
+	err := c.send(ctx, name, argument)
+	for err != nil {
+		if _, ended := c.next(ctx); ctx.Err() != nil {
+			return err
+		} else if ended != nil {
+			return ended
+		}
+	}
+	return nil
 }
 
 func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {

@@ -23,6 +23,28 @@ func TestKickReasons(t *testing.T) {
 	}
 }
 
+// TestKickBeforeTheJoin closes the connection before the client has sent its request, which then fails: the kick is the
+// reason, not the failure.
+func TestKickBeforeTheJoin(t *testing.T) {
+	server := serveSocket(t, func(ws *websocket.Conn) {
+		write(t, ws, openFrame)
+		read(t, ws)
+		write(t, ws, connectFrame)
+		write(t, ws, `42["kick",{"reason":"Too many connections from your IP address"}]`)
+	})
+	options := Options{
+		Server: server, Channel: "movienight", PingEvery: defaultPingEvery, PongTimeout: defaultPongTimeout,
+		Frame: func(string) {},
+	}
+	conn, err := connect(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.workers.Wait() // the connection has ended
+	checkError(t, conn.join(t.Context(), options), Error{Reason: status.ReasonConnectionLimited})
+}
+
 // TestServerEndsTheConnection distinguishes a disconnect from the namespace, after which the server sends nothing more
 // on the open WebSocket, from a broken connection.
 func TestServerEndsTheConnection(t *testing.T) {
