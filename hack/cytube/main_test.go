@@ -23,7 +23,7 @@ import (
 
 const patience = 10 * time.Second
 
-// logs is what the program wrote, safe to read while it runs.
+// logs collects the program's output and can be read while it runs.
 type logs struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -71,7 +71,7 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// TestRun starts the program with a script, sees people talk, and ends it as a signal would.
+// TestRun starts the program with a script, waits for chat, and stops it as a signal would.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())

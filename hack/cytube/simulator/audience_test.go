@@ -24,7 +24,7 @@ func newServer(t *testing.T, options simulator.Options) *simulator.Server {
 	return sim
 }
 
-// TestLog has every kind of thing that the audience can do.
+// TestLog checks the log entries of the audience's actions.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	sim := newServer(t, simulator.Options{
@@ -91,7 +91,7 @@ func TestLogKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// TestReplayOfChat joins after more lines than CyTube keeps.
+// TestReplayOfChat joins after more lines than the chat history has.
 func TestReplayOfChat(t *testing.T) {
 	t.Parallel()
 	sim, url := startSimulator(t, simulator.Options{})
@@ -121,7 +121,7 @@ func TestReplayOfChat(t *testing.T) {
 	}
 }
 
-func TestUsercountIsHeldBack(t *testing.T) {
+func TestUsercountIsDelayed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim := newServer(t, simulator.Options{})
@@ -130,7 +130,7 @@ func TestUsercountIsHeldBack(t *testing.T) {
 		join(t, sim, "movienight", "alice")
 		join(t, sim, "movienight", "bob")
 		join(t, sim, "movienight", "carol")
-		time.Sleep(25 * time.Second) // the bubble's own time
+		time.Sleep(25 * time.Second) // in the bubble's time
 		leave(t, sim, "carol")
 		synctest.Wait()
 
@@ -182,11 +182,11 @@ func TestAudienceErrors(t *testing.T) {
 	sim.Channel("bad name!")
 }
 
-func TestLongLinesAreCut(t *testing.T) {
+func TestLongLinesAreTruncated(t *testing.T) {
 	t.Parallel()
 	sim := newServer(t, simulator.Options{})
 	join(t, sim, "movienight", "alice")
-	// An emoji counts two, as in JavaScript.
+	// An emoji counts as two, as in JavaScript.
 	e, err := sim.Channel("movienight").Say("alice", strings.Repeat("🍿", 200))
 	if err != nil {
 		t.Fatal(err)

@@ -14,14 +14,14 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// bubble serves a simulator without a network, so that in a synctest bubble the clock is the test's own: a minute of
-// a capture passes at once and to the millisecond. All its clients have one address, unless they ask for another.
+// bubble serves a simulator without a network, so that a test can use the fake clock of a synctest bubble: a minute of a
+// capture passes instantly, with exact times. All clients have the same address unless they choose another.
 type bubble struct {
 	t       *testing.T
 	sim     *simulator.Server
 	dial    chan net.Conn
 	started time.Time
-	visitor simulator.Visitor // who came last without a name
+	visitor simulator.Visitor // the last one who has not logged in
 }
 
 func newBubble(t *testing.T, options simulator.Options) *bubble {
@@ -42,7 +42,7 @@ func newBubble(t *testing.T, options simulator.Options) *bubble {
 	return b
 }
 
-// open connects from an address; empty is the one that all share.
+// open connects from an address; empty is the common one.
 func (b *bubble) open(address string) *socket {
 	b.t.Helper()
 	s, err := b.tryOpen(address, patience)
@@ -84,7 +84,7 @@ func (b *bubble) tryOpen(address string, wait time.Duration) (*socket, error) {
 	return &socket{t: b.t, ws: ws}, nil
 }
 
-// connect opens and enters the namespace.
+// connect opens a socket and connects to the namespace.
 func (b *bubble) connect(address string) *socket {
 	b.t.Helper()
 	s := b.open(address)
@@ -93,7 +93,7 @@ func (b *bubble) connect(address string) *socket {
 	return s
 }
 
-// enter connects, joins the channel and logs in; an empty name stays anonymous.
+// enter connects, joins the channel and logs in, unless the name is empty.
 func (b *bubble) enter(name, password string) *socket {
 	b.t.Helper()
 	s := b.connect("")
@@ -106,17 +106,17 @@ func (b *bubble) enter(name, password string) *socket {
 	if got, _ := s.until("login").(map[string]any); got["success"] != true {
 		b.t.Fatalf("login of %s: %v", name, got)
 	}
-	synctest.Wait() // until the others know, too
+	synctest.Wait() // until the others have been notified
 	return s
 }
 
-// goAway closes a connection, and returns when the server knows.
-func (b *bubble) goAway(s *socket) {
+// disconnect closes a connection and waits until the server has noticed it.
+func (b *bubble) disconnect(s *socket) {
 	_ = s.ws.CloseNow()
 	synctest.Wait()
 }
 
-// readOn reads and keeps what comes, since without a network what nobody reads holds up the server.
+// readOn reads and keeps all packets: without a network, an unread packet blocks the server.
 func (s *socket) readOn() *arrivals {
 	a := &arrivals{}
 	go func() {
@@ -136,14 +136,14 @@ func (s *socket) readOn() *arrivals {
 	return a
 }
 
-// arrivals is what came over a connection.
+// arrivals are the packets received on a connection.
 type arrivals struct {
 	mu      sync.Mutex
 	packets []string
 	over    bool
 }
 
-// take returns what came since it was last asked.
+// take returns the packets received since the last call.
 func (a *arrivals) take() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,13 +158,13 @@ func (a *arrivals) ended() bool {
 	return a.over
 }
 
-// at waits until so many milliseconds after the start.
+// at waits until ms milliseconds after the start.
 func (b *bubble) at(ms int) {
 	time.Sleep(time.Until(b.started.Add(time.Duration(ms) * time.Millisecond)))
 }
 
-// pipeListener accepts what is dialled in memory. Its connections come from the loopback interface, so that they may
-// say where they come from.
+// pipeListener accepts in-memory connections. Their remote address is on the loopback interface, so that the server
+// trusts X-Forwarded-For.
 type pipeListener struct {
 	dial   chan net.Conn
 	closed chan struct{}

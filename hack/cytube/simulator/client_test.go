@@ -9,7 +9,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// What clients can do beyond what the captures show.
+// Tests of client events that the captures do not have.
 
 func TestLoginRefusals(t *testing.T) {
 	t.Parallel()
@@ -63,8 +63,8 @@ func TestModeratorNeedsNoChannelPassword(t *testing.T) {
 	}
 }
 
-// TestWhoMayNotChat sends lines that nobody must see, then one that everybody does.
-func TestWhoMayNotChat(t *testing.T) {
+// TestLinesThatAreNotAllowed sends lines that nobody must see, then one that everybody sees.
+func TestLinesThatAreNotAllowed(t *testing.T) {
 	t.Parallel()
 	sim, url := startSimulator(t, simulator.Options{})
 	s := connect(t, url)

@@ -13,8 +13,8 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// TestCompared plays what several clients did at the same time on a CyTube 3.86 of our own (see README.md), each over
-// its own connection, and expects for each the frames that it got there.
+// TestCompared replays recordings of several clients at once on a real CyTube 3.86 (see README.md), each on its own
+// connection, and expects the recorded frames for each client.
 func TestCompared(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/compared/*.jsonl")
@@ -31,7 +31,7 @@ func TestCompared(t *testing.T) {
 	}
 }
 
-// comparedOptions are the accounts, the channel and the settings of the server that was recorded.
+// comparedOptions returns the accounts, the channel and the settings of the recorded server.
 func comparedOptions(channel string) simulator.Options {
 	limits := replayLimits()
 	limits.Connections = 4
@@ -60,14 +60,14 @@ func playCompared(t *testing.T, channel string, lines []captureLine) {
 			synctest.Wait()
 		case "close":
 			closed[s] = true
-			b.goAway(s)
+			b.disconnect(s)
 		case "closed":
 			if !closed[s] && s.alive() {
 				t.Errorf("line %d: the connection of %s is open, unlike the real server's", number, line.Who)
 			}
 		case "in":
 			if dismissed[s] {
-				continue // what was under way in the real server when it disconnected the client
+				continue // pending in the real server when it disconnected the client
 			}
 			dismissed[s] = line.Frame == "41"
 			want, got := rounded(normalize(t, line.Frame)), rounded(normalize(t, s.receive()))
@@ -85,7 +85,7 @@ func playCompared(t *testing.T, channel string, lines []captureLine) {
 	}
 }
 
-// alive says whether the server has left the connection open. It may take a frame, so it comes last.
+// alive reports whether the connection is open. It may consume a frame, so it must be called last.
 func (s *socket) alive() bool {
 	return s.ws.Write(s.t.Context(), websocket.MessageText, []byte("40/alive,")) == nil &&
 		strings.HasPrefix(s.mayReceive(), "44/alive,")
@@ -99,7 +99,7 @@ func (s *socket) mayReceive() string {
 	return string(packet)
 }
 
-// rounded makes seconds of playing comparable: the real server's clock ticks a little late.
+// rounded rounds the playback time: the real server's clock ticks a little late.
 func rounded(f frame) frame {
 	args, _ := f.Body.([]any)
 	for _, arg := range args {

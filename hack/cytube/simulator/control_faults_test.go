@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// TestFaultsOverHTTP drives every fault as an end-to-end test does, and sees it in the log.
+// TestFaultsOverHTTP causes every fault through the API, as an end-to-end test does, and checks the log.
 func TestFaultsOverHTTP(t *testing.T) {
 	t.Parallel()
 	_, url := startSimulator(t, simulator.Options{
@@ -25,8 +25,8 @@ func TestFaultsOverHTTP(t *testing.T) {
 	steps := []struct {
 		path, body string
 		status     int
-		answer     string // contained in the answer
-		event      string // that the client gets
+		answer     string // contained in the response
+		event      string // received by the client
 	}{
 		{films + "join", `{"user":"mod"}`, 200, `{}`, "addUser"},
 		{films + "do", `{"user":"mod","event":"setMotd","data":{"motd":"new"}}`, 200, `"kind":"motd"`, "setMotd"},
@@ -94,7 +94,7 @@ func expectServerLog(t *testing.T, url string) {
 	}
 }
 
-// TestAudienceActs has what the methods for the audience leave in the log.
+// TestAudienceActs checks the log entries of the audience's methods.
 func TestAudienceActs(t *testing.T) {
 	t.Parallel()
 	sim := newServer(t, simulator.Options{

@@ -42,7 +42,7 @@ func TestSocketConfig(t *testing.T) {
 	}
 }
 
-// TestControl drives a channel as an end-to-end test does.
+// TestControl controls a channel through the API, as an end-to-end test does.
 func TestControl(t *testing.T) {
 	t.Parallel()
 	_, url := startSimulator(t, simulator.Options{UsercountInterval: -1})
@@ -50,7 +50,7 @@ func TestControl(t *testing.T) {
 	steps := []struct {
 		method, path, body string
 		status             int
-		answer             string // contained in the answer
+		answer             string // contained in the response
 	}{
 		{"GET", "users", "", 200, `{"users":[],"connections":0}`},
 		{"GET", "log", "", 200, `{"entries":[]}`},

@@ -44,17 +44,17 @@ func TestOpenPacketAndHeartbeat(t *testing.T) {
 
 func TestNoPongEndsTheConnection(t *testing.T) {
 	t.Parallel()
-	sim, url := startSimulator(t, simulator.Options{
-		PingInterval: 10 * time.Millisecond, PingTimeout: 10 * time.Millisecond, UsercountInterval: -1,
+	inBubble(t, simulator.Options{UsercountInterval: -1}, func(b *bubble) {
+		arrived := b.enter("silent", "").readOn()
+		time.Sleep(144 * time.Second) // a ping after 25 s, and a second less than the time-out of 120 s
+		if n := b.sim.Channel("movienight").Connections(); n != 1 || arrived.ended() {
+			t.Errorf("before the time-out: %d connections, want 1; ended is %v", n, arrived.ended())
+		}
+		time.Sleep(2 * time.Second)
+		if n := b.sim.Channel("movienight").Connections(); n != 0 || !arrived.ended() {
+			t.Errorf("after the time-out: %d connections, want 0; ended is %v", n, arrived.ended())
+		}
 	})
-	s := connect(t, url)
-	s.send(`42["joinChannel",{"name":"movienight"}]`)
-	s.send(`42["login",{"name":"silent"}]`)
-	waitFor(t, sim, simulator.KindJoin, "silent")
-	waitFor(t, sim, simulator.KindLeave, "silent")
-	if n := sim.Channel("movienight").Connections(); n != 0 {
-		t.Errorf("connections: got %d, expected 0", n)
-	}
 }
 
 func waitFor(t *testing.T, sim *simulator.Server, kind simulator.Kind, user string) {
@@ -69,7 +69,7 @@ func waitFor(t *testing.T, sim *simulator.Server, kind simulator.Kind, user stri
 	}
 }
 
-// TestLeaving covers the ways a client can go, each of which the others have to see.
+// TestLeaving checks that the others see a client leave, in each way that it can.
 func TestLeaving(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*socket){

@@ -1,15 +1,15 @@
 package simulator
 
-// FormatMessage makes the HTML of a line.
+// FormatMessage returns the HTML of a line.
 var FormatMessage = formatMessage
 
-// Bank is what scripted people say.
+// Bank has the lines of simulated people.
 var Bank = bank
 
-// ScriptedAction is one thing of a script, without its pause.
+// ScriptedAction is an action of a script, without its pause.
 type ScriptedAction struct{ Kind, User, Text string }
 
-// Evening returns the first n things of a script.
+// Evening returns the first n actions of a script.
 func Evening(seed uint64, n int) []ScriptedAction {
 	e := newEvening(seed)
 	actions := []ScriptedAction{}

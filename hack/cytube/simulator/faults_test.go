@@ -13,7 +13,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// faultKinds are those of the server's log, without the coming and going of connections.
+// faultKinds returns the kinds of entries in the server's log, without connections.
 func faultKinds(b *bubble) []simulator.Kind {
 	kinds := []simulator.Kind{}
 	for _, e := range b.sim.Log() {
@@ -74,7 +74,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// expectAfterRestart joins and looks at what the channel kept.
+// expectAfterRestart joins and checks the state that the channel has kept.
 func expectAfterRestart(t *testing.T, b *bubble, crash bool) {
 	t.Helper()
 	s := b.connect("")
@@ -96,7 +96,7 @@ func expectAfterRestart(t *testing.T, b *bubble, crash bool) {
 	if diff := cmp.Diff([]any{motd}, got["setMotd"]); diff != "" {
 		t.Errorf("setMotd: -want +got:\n%s", diff)
 	}
-	s.send(`42["login",{"name":"sam"}]`) // from the address that had its guest login less than a minute ago
+	s.send(`42["login",{"name":"sam"}]`) // from an address with a guest login less than a minute ago
 	if login, _ := s.until("login").(map[string]any); login["success"] != true {
 		t.Errorf("a guest's login: %v", login)
 	}
@@ -111,7 +111,7 @@ func expectAfterRestart(t *testing.T, b *bubble, crash bool) {
 	}
 }
 
-// TestPartition holds what either side sends, and hides the end of a connection, until it heals.
+// TestPartition checks that a partition delays bytes, and the end of a connection, until it is healed.
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	targets := map[string]simulator.Target{
@@ -154,7 +154,7 @@ func TestPartition(t *testing.T) {
 	}
 }
 
-// TestPartitionOutlastsTheHeartbeat ends on both sides, each without the other.
+// TestPartitionOutlastsTheHeartbeat checks that each side gives up, but sees the other's end only after the partition.
 func TestPartitionOutlastsTheHeartbeat(t *testing.T) {
 	t.Parallel()
 	inBubble(t, simulator.Options{}, func(b *bubble) {
@@ -164,35 +164,35 @@ func TestPartitionOutlastsTheHeartbeat(t *testing.T) {
 		b.sim.Partition(simulator.Target{})
 		time.Sleep(140 * time.Second)
 		if got := userNames(b.sim.Channel("movienight").Users()); !slices.Contains(got, "bob") {
-			t.Error("the server gave up before the time-out")
+			t.Error("the server has given up before the time-out")
 		}
 		if _, err := b.tryOpen("", time.Second); err == nil {
-			t.Error("a new connection came through")
+			t.Error("a new connection was accepted")
 		}
 		time.Sleep(10 * time.Second)
 		if got := userNames(b.sim.Channel("movienight").Users()); slices.Contains(got, "bob") {
-			t.Error("the server did not give up")
+			t.Error("the server has not given up")
 		}
 		if arrived.ended() {
-			t.Error("the client was told during the partition")
+			t.Error("the client saw the end during the partition")
 		}
 		b.sim.Heal()
 		synctest.Wait()
 		if !arrived.ended() {
-			t.Error("the client was not told afterwards")
+			t.Error("the client did not see the end afterwards")
 		}
 		b.enter("bob", "")
 	})
 }
 
-// TestHalfOpen is a client that gave up while it was cut off: the server has it in the user list still.
+// TestHalfOpen checks that a client that gives up during a partition stays in the user list.
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
 	options := simulator.Options{Accounts: []simulator.Account{{Name: "bob", Password: "pw", Rank: 1}}}
 	inBubble(t, options, func(b *bubble) {
 		old := b.enter("bob", "pw")
 		b.sim.Partition(simulator.Target{User: "bob"})
-		b.goAway(old)
+		b.disconnect(old)
 		b.enter("bob", "pw")
 		kicked := slices.ContainsFunc(b.sim.Channel("movienight").Log(), func(e simulator.Entry) bool {
 			return e.Kind == simulator.KindKick && e.Text == "Duplicate login"
@@ -215,7 +215,7 @@ func TestSlow(t *testing.T) {
 			s.receive()
 			return time.Since(start)
 		}
-		if got := answer(slow); got != 2*time.Second { // one there, one back
+		if got := answer(slow); got != 2*time.Second { // one in each direction
 			t.Errorf("the slow one took %s", got)
 		}
 		if got := answer(fast); got != 0 {
@@ -249,8 +249,8 @@ func TestRefuseLogins(t *testing.T) {
 	})
 }
 
-// TestAgainstSomebody has what can be done to one client, and what it sees.
-func TestAgainstSomebody(t *testing.T) {
+// TestFaultsOfOneClient checks what a client sees of the faults that affect only it.
+func TestFaultsOfOneClient(t *testing.T) {
 	t.Parallel()
 	const longest = 20 << 20
 	muted := `42["setUserMeta",{"name":"bob","meta":{"afk":false,"muted":true}}]`
@@ -306,7 +306,7 @@ func TestAgainstSomebody(t *testing.T) {
 	}
 }
 
-func TestAgainstNobody(t *testing.T) {
+func TestFaultsOfAnAbsentUser(t *testing.T) {
 	t.Parallel()
 	sim := newServer(t, simulator.Options{})
 	c := sim.Channel("movienight")

@@ -11,13 +11,13 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// inBubble runs a test with a clock of its own.
+// inBubble runs a test with a fake clock.
 func inBubble(t *testing.T, options simulator.Options, run func(b *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { run(newBubble(t, options)) })
 }
 
-// refusals are the texts of the channel's entries of that kind.
+// refusals returns the texts of the channel's entries of kind refuse.
 func refusals(b *bubble) []string {
 	texts := []string{}
 	for _, e := range b.sim.Channel("movienight").Log() {
@@ -62,7 +62,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	})
 }
 
-// TestConnectionsAtOnce takes ten, and one more when one went.
+// TestConnectionsAtOnce opens ten connections, and another one after one has closed.
 func TestConnectionsAtOnce(t *testing.T) {
 	t.Parallel()
 	limits := simulator.Limits{Connections: 10}
@@ -80,7 +80,7 @@ func TestConnectionsAtOnce(t *testing.T) {
 		if packet := eleventh.receive(); packet != "41" || eleventh.alive() {
 			t.Errorf("after the kick came %s, and the connection went on", packet)
 		}
-		b.goAway(first)
+		b.disconnect(first)
 		b.connect("")
 	})
 }
@@ -93,7 +93,7 @@ func TestFloodOfChat(t *testing.T) {
 		rank    float64
 		burst   int
 		pms     bool
-		waitMS  float64 // until one more
+		waitMS  float64 // until the next one
 	}{
 		"server":                  {burst: 20, waitMS: 100},
 		"channel":                 {channel: channelLimit, burst: 4, waitMS: 1000},
@@ -155,7 +155,7 @@ func count(b *bubble, kind simulator.Kind) int {
 	return n
 }
 
-// TestNewGuestsMustWait refuses lines, and for longer lines with links.
+// TestNewGuestsMustWait checks that lines of new guests are refused, and lines with links for longer.
 func TestNewGuestsMustWait(t *testing.T) {
 	t.Parallel()
 	options := simulator.Options{
@@ -211,7 +211,7 @@ func TestQueueLimit(t *testing.T) {
 	}
 }
 
-// TestIdleIsAway sees somebody go away by the clock and come back by a line.
+// TestIdleIsAway checks that an idle user is marked away, and back after a line.
 func TestIdleIsAway(t *testing.T) {
 	t.Parallel()
 	inBubble(t, simulator.Options{PingInterval: 24 * time.Hour}, func(b *bubble) {
@@ -247,7 +247,7 @@ func TestIdleIsAway(t *testing.T) {
 	})
 }
 
-// TestStayingOutOfTheNamespace ends after Socket.IO's 45 s.
+// TestStayingOutOfTheNamespace checks that the server closes such a connection after Socket.IO's 45 s.
 func TestStayingOutOfTheNamespace(t *testing.T) {
 	t.Parallel()
 	inBubble(t, simulator.Options{}, func(b *bubble) {

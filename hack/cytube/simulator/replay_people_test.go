@@ -8,9 +8,9 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// The people and the channels of the captures.
+// The users and the channels of the captures.
 
-// replayLimits are those of the recorded server, on which guests had to wait less.
+// replayLimits returns the recorded server's limits, with a shorter delay between guest logins.
 func replayLimits() simulator.Limits {
 	limits := simulator.CyTubeLimits()
 	limits.GuestLoginDelay = 2 * time.Second
@@ -72,19 +72,19 @@ func leave(t *testing.T, sim *simulator.Server, user string) {
 	}
 }
 
-// quiet lets enough time pass that nothing of before holds anything back, such as the next usercount.
+// quiet lets enough time pass that nothing is delayed by earlier events, such as the next usercount.
 func (b *bubble) quiet() { time.Sleep(time.Minute) }
 
-// someChat leaves a line to replay.
+// someChat leaves one line in the chat history.
 func someChat(b *bubble) { b.visits("alice", "bye") }
 
-// moreChat leaves two.
+// moreChat leaves two lines.
 func moreChat(b *bubble) {
 	someChat(b)
 	b.visits("bob", "now?")
 }
 
-// visits lets somebody come, say a line and go.
+// visits lets a user join, say a line and leave.
 func (b *bubble) visits(user, line string) {
 	b.t.Helper()
 	joins(user)(b)
@@ -93,7 +93,7 @@ func (b *bubble) visits(user, line string) {
 	b.quiet()
 }
 
-// floodOfChat leaves as many lines as CyTube keeps.
+// floodOfChat fills the chat history.
 func floodOfChat(b *bubble) {
 	joins("bob")(b)
 	for i := range 20 {
@@ -114,8 +114,8 @@ func ownerAndChat(b *bubble) {
 	b.quiet()
 }
 
-// eveningCues is what the others did in the evening's capture, by the number of the line that shows it first. What
-// they typed is known from what the server made of it.
+// eveningCues are the actions of the other users in the evening's capture, by the number of the first line that shows
+// them. The typed text is reconstructed from the server's frames.
 var eveningCues = map[int]func(*bubble){
 	31: joinsUnnamed, // and logs in as alice below
 	32: names("alice"),
@@ -169,10 +169,10 @@ func joins(user string) func(*bubble) {
 	}
 }
 
-// joinsUnnamed lets somebody in who has not logged in yet.
+// joinsUnnamed lets a visitor join without logging in.
 func joinsUnnamed(b *bubble) { b.visitor = b.sim.Channel("movienight").Visit() }
 
-// names logs in whoever joined last.
+// names logs in the last visitor.
 func names(user string) func(*bubble) {
 	return func(b *bubble) {
 		b.t.Helper()

@@ -16,13 +16,13 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// recording is how a capture of the real server is played against the simulator.
+// recording describes how a capture of the real server is replayed against the simulator.
 type recording struct {
 	file     string
 	playlist []simulator.Media
-	// before brings about what the real server's channel had when the capture began.
+	// before prepares the state that the real server's channel had at the start of the capture.
 	before func(b *bubble)
-	// cues act for the other people in the capture, before the line of that number.
+	// cues are the other users' actions, by the number of the line before which they happen.
 	cues map[int]func(b *bubble)
 }
 
@@ -40,7 +40,7 @@ var recordings = []recording{
 		first := b.connect("")
 		first.send(`42["login",{"name":"quick_one"}]`)
 		first.until("login")
-		b.goAway(first)
+		b.disconnect(first)
 	}},
 	{file: "channel-password-asked", before: ownerInPrivate},
 	{file: "channel-password-given", before: ownerInPrivate},
@@ -58,13 +58,13 @@ var recordings = []recording{
 	{file: "chat-flood-throttled", playlist: playlistAfter, before: moreChat},
 	{file: "connect-rate-limited", before: func(b *bubble) {
 		for range simulator.CyTubeLimits().ConnectBurst {
-			b.goAway(b.connect(""))
+			b.disconnect(b.connect(""))
 		}
 	}},
 }
 
-// TestReplay plays the client's side of every capture of a real server, at the recording's times, and expects the
-// server's side of it, frame by frame.
+// TestReplay replays the client's frames of every capture of a real server, at the recorded times, and expects the
+// server's frames.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for _, r := range recordings {
@@ -76,7 +76,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayNamesEveryCapture keeps a new capture from being forgotten.
+// TestReplayNamesEveryCapture checks that every capture is replayed.
 func TestReplayNamesEveryCapture(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/captures/*.jsonl")
@@ -123,8 +123,8 @@ func (r recording) play(t *testing.T, lines []captureLine) {
 	client.expectNothingMore()
 }
 
-// expectNothingMore fails if the server sent a frame that the capture does not have. Connecting to a namespace that
-// does not exist is answered whatever the client's state.
+// expectNothingMore fails if the server has sent a frame that the capture does not have. It connects to a namespace that
+// does not exist, to which the server responds in every state.
 func (s *socket) expectNothingMore() {
 	s.t.Helper()
 	s.send("40/nowhere,")
@@ -134,8 +134,8 @@ func (s *socket) expectNothingMore() {
 }
 
 type captureLine struct {
-	Who     string `json:"who"`     // which client, where there are several
-	Address string `json:"address"` // that it opens a connection from
+	Who     string `json:"who"`     // the client, if there are several
+	Address string `json:"address"` // the client's address
 	T       int    `json:"t"`       // ms
 	Dir     string `json:"dir"`
 	Frame   string `json:"frame"`
@@ -169,7 +169,7 @@ func readLines(t *testing.T, file string) []captureLine {
 	return lines
 }
 
-// frame is a packet in a form to compare: what precedes the JSON, and the JSON.
+// frame is a packet in a comparable form: the text before the JSON, and the JSON.
 type frame struct {
 	Type string
 	Body any
@@ -189,10 +189,10 @@ func normalize(t *testing.T, packet string) frame {
 	return f
 }
 
-// aliases are the names seen from one address, which the recording's people shared.
+// aliases are the names of one address, which the recorded users shared.
 var aliases = regexp.MustCompile(`\(aliases: [A-Za-z0-9_,-]+\)`)
 
-// blank replaces what differs from run to run by its type.
+// blank replaces values that differ between runs by their types.
 func blank(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

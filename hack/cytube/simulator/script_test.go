@@ -13,7 +13,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-func TestSameSeedSameEvening(t *testing.T) {
+func TestTheSeedDeterminesTheScript(t *testing.T) {
 	t.Parallel()
 	const many = 500
 	first := simulator.Evening(7, many)
@@ -25,8 +25,8 @@ func TestSameSeedSameEvening(t *testing.T) {
 	}
 }
 
-// TestEveningIsPossible follows who is inside: nobody comes twice, speaks or leaves from outside.
-func TestEveningIsPossible(t *testing.T) {
+// TestScriptIsConsistent checks that nobody joins twice, or speaks or leaves without having joined.
+func TestScriptIsConsistent(t *testing.T) {
 	t.Parallel()
 	inside := map[string]bool{}
 	count := map[string]int{}
@@ -44,7 +44,7 @@ func TestEveningIsPossible(t *testing.T) {
 	}
 }
 
-// TestBank keeps in what the bank is there for.
+// TestBank checks that the bank has all kinds of difficult lines.
 func TestBank(t *testing.T) {
 	t.Parallel()
 	has := map[string]bool{}
@@ -65,12 +65,12 @@ func TestBank(t *testing.T) {
 	}
 }
 
-func TestScriptRunsForItsTime(t *testing.T) {
+func TestScriptRunsForItsDuration(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim := newServer(t, simulator.Options{})
 		channel := sim.Channel("movienight")
-		join(t, sim, "movienight", "marlow") // one of the cast's names, taken by somebody else
+		join(t, sim, "movienight", "marlow") // a name of the cast, used by another user
 		options := simulator.ScriptOptions{Duration: time.Minute, Seed: 3, Pace: 200 * time.Millisecond}
 		if err := channel.StartScript(options); err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestScriptRunsForItsTime(t *testing.T) {
 		if err := channel.StartScript(options); !errors.Is(err, simulator.ErrScriptRunning) {
 			t.Errorf("a second script: %v", err)
 		}
-		time.Sleep(30 * time.Second) // the bubble's own time
+		time.Sleep(30 * time.Second) // in the bubble's time
 		if got := channel.Script(); got.State != simulator.ScriptRunning || got.Lines == 0 {
 			t.Errorf("half way: %+v", got)
 		}
@@ -105,7 +105,7 @@ func TestScriptRunsForItsTime(t *testing.T) {
 	})
 }
 
-// TestCloseEndsScript would hang, or panic for a leaked goroutine, if a script outlived its server.
+// TestCloseEndsScript hangs, or panics because of a leaked goroutine, if a script outlives its server.
 func TestCloseEndsScript(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

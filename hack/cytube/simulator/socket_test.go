@@ -10,10 +10,10 @@ import (
 	"github.com/coder/websocket"
 )
 
-// patience is how long a test waits for what should come at once.
+// patience bounds the wait for frames that should arrive at once.
 const patience = 10 * time.Second
 
-// socket is a client of the tests' own: it sends and receives packets as they are.
+// socket is a client that sends and receives raw packets.
 type socket struct {
 	t  *testing.T
 	ws *websocket.Conn
@@ -57,7 +57,7 @@ func (s *socket) receive() string {
 	return string(packet)
 }
 
-// until receives packets up to the first of that event and returns its first argument.
+// until receives packets up to the first one with an event and returns its first argument.
 func (s *socket) until(event string) any {
 	s.t.Helper()
 	for {
@@ -70,7 +70,7 @@ func (s *socket) until(event string) any {
 	}
 }
 
-// splitEvent splits an event packet; the name of any other packet is empty.
+// splitEvent splits an event packet into name and arguments. For other packets the name is empty.
 func splitEvent(t *testing.T, packet string) (string, []any) {
 	t.Helper()
 	body, ok := strings.CutPrefix(packet, "42")
@@ -85,7 +85,7 @@ func splitEvent(t *testing.T, packet string) (string, []any) {
 	return name, parts[1:]
 }
 
-// connect dials and connects to the namespace.
+// connect opens a socket and connects to the namespace.
 func connect(t *testing.T, url string) *socket {
 	t.Helper()
 	s := dial(t, url)
