@@ -20,7 +20,7 @@ import (
 const maxSkew = 2 * time.Second
 
 var (
-	// errIncomplete marks a message that lacks what it is about. The Python service ignores such a message too.
+	// errIncomplete marks a message that lacks a required name or text. The Python service ignores such a message too.
 	errIncomplete = errors.New("incomplete")
 	// errInvalid marks a message that cannot be decoded.
 	errInvalid = errors.New("cannot be decoded")
@@ -34,8 +34,8 @@ type decoder struct {
 	ids *bus.IDs
 }
 
-// event decodes a message. eventID is the event's ID in the message's, empty if it has none. The event has no Fact if
-// the message holds nothing that can be stored. With an error it may have one all the same: what could be read.
+// event decodes a message. eventID is the event's ID in the message's ID, or empty. The event has no Fact if the
+// message contains nothing that can be stored. With an error it may still have a Fact: the part that could be decoded.
 func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 	fact, origin, err := decodeFact(m.Suffix, m.Data)
 	if fact == nil {
@@ -88,14 +88,14 @@ func (d decoder) channel(origin origin) store.Channel {
 	return channel
 }
 
-// decodeObject decodes a JSON object. JSON's null, which encoding/json takes for an object without fields, is an error.
+// decodeObject decodes a JSON object. JSON's null is an error, although encoding/json accepts it as an object.
 func decodeObject[T any](data []byte) (payload T, err error) {
 	err = decodeInto(data, &payload)
 	return payload, err
 }
 
-// decodeInto returns an errInvalid that holds nothing of the message's content: the error is logged, and chat does not
-// belong into the log.
+// decodeInto returns an errInvalid without any of the message's content: the error is logged, and chat must not be in
+// the log.
 func decodeInto(data []byte, payload any) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errNotJSON
@@ -116,8 +116,8 @@ func decodeInto(data []byte, payload any) error {
 // fieldName returns a field's name on the wire, which does not include the embedded structs of Go.
 func fieldName(path string) string { return path[strings.LastIndex(path, ".")+1:] }
 
-// The types below decode what clients send that are careless about types, or that rely on SQLite to turn a text into a
-// number. Their errors are json.UnmarshalTypeErrors, to which encoding/json adds the name of the field.
+// The types below are lenient: some clients send other JSON types, or rely on SQLite to convert a text to a number.
+// Their errors are json.UnmarshalTypeErrors, to which encoding/json adds the name of the field.
 
 func wrongType(value string, target any) error {
 	return &json.UnmarshalTypeError{Value: value, Type: reflect.TypeOf(target)}
@@ -166,7 +166,7 @@ func (d *decimal) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// text is a string, or a number as it is written. Values that Python takes for false are the empty text.
+// text is a string, or the digits of a number. Values that are false in Python are the empty text.
 type text string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -188,8 +188,8 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// moment is a time that a client states. Anything that is no time is the zero moment: the Python service ignores all
-// times, so its clients may send anything.
+// moment is a time that a client states. Any value that is not a time is the zero moment: the Python service ignores
+// all times, so its clients may send anything.
 type moment struct{ bus.Seconds }
 
 // UnmarshalJSON implements json.Unmarshaler.

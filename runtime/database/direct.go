@@ -17,12 +17,12 @@ import (
 // defaultIdleTimeout is how long a database that is opened on demand stays open after its last use.
 const defaultIdleTimeout = time.Minute
 
-// DirectOptions configure a Direct. What EngineOptions requires is required here too.
+// DirectOptions configure a Direct. Only what EngineOptions requires is required.
 type DirectOptions struct {
 	EngineOptions
 
-	// ReportsInStream means that the bot's events may be in a stream that nobody reads at present. Then lines that were
-	// claimed before wait for the database service, because reports about them may be in the stream.
+	// ReportsInStream means that the bot's events may be in a stream that no database service reads at present. Then lines
+	// that were claimed before wait for the service, because reports about them may be in the stream.
 	ReportsInStream bool
 
 	idleTimeout time.Duration // 0: defaultIdleTimeout
@@ -35,8 +35,8 @@ type Direct struct {
 	log    *slog.Logger
 	idle   time.Duration
 
-	// lock holds a token while somebody opens or closes the store, or changes the fields below. It is a mutex that can be
-	// waited for with a context. While anybody uses the store, it is only held for moments.
+	// lock contains a token while the store is being opened or closed, or the fields below change. It is a mutex with
+	// support for contexts. While the store is in use, it is only locked for moments.
 	lock    chan struct{}
 	open    bool
 	users   int       // calls that use the open store
@@ -98,7 +98,7 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	if err != nil {
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
-	if handlers[suffix] == nil || suffix == bus.MaintenanceRun { // Run maintains the database without being asked
+	if handlers[suffix] == nil || suffix == bus.MaintenanceRun { // Run maintains the database by itself
 		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
 	}
 	if err := d.acquire(ctx); err != nil {
@@ -171,8 +171,8 @@ type Fallback struct {
 	Log      *slog.Logger
 }
 
-// Request implements the bot's requester. A service that does not reply in time is not bypassed: it may have done what
-// it was asked for.
+// Request implements the bot's requester. A service that does not reply in time is not bypassed: it may have
+// executed the request.
 func (f Fallback) Request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	err := f.Service.Request(ctx, suffix, in, out)
 	if err == nil {

@@ -40,7 +40,7 @@ type EngineOptions struct {
 	maintenanceInterval time.Duration // 0: defaultMaintenanceInterval
 }
 
-// Engine stores events and answers requests. It knows nothing of NATS: a transport hands it messages.
+// Engine stores events and answers requests. It does not depend on NATS: a transport passes messages to it.
 //
 // Store and Maintain may each be called by one goroutine at a time, Answer by any number. All of them need an open
 // store.
@@ -72,7 +72,7 @@ func NewEngine(o EngineOptions) *Engine {
 	}
 }
 
-// setBarrier has outbound lines that were claimed before wait for the reports that f knows of. Nil: nothing waits.
+// setBarrier sets the barrier for outbound lines that were claimed before. Nil: there is no barrier.
 func (e *Engine) setBarrier(f StoredUntil) {
 	if f == nil {
 		e.barrier.Store(nil)
@@ -99,7 +99,7 @@ func (e *Engine) openOnce(ctx context.Context) error {
 	return nil
 }
 
-// Close closes the store if it is open. Nobody may use the engine meanwhile.
+// Close closes the store if it is open. No other method may run at the same time.
 func (e *Engine) Close() error {
 	if e.store == nil {
 		return nil
@@ -113,8 +113,8 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// retry calls attempt until it succeeds, until the store rejects what it is given, or until ctx ends, and keeps the
-// store's check up to date. It returns the last error.
+// retry calls attempt until it succeeds, until the store rejects its data, or until ctx ends, and updates the store's
+// check. It returns the last error.
 func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 	pause := backoff.Backoff{Min: minStoreRetry, Max: maxStoreRetry}
 	for {
@@ -133,7 +133,7 @@ func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 	}
 }
 
-// reportSuccess records that the store did what it was asked to.
+// reportSuccess records that an operation of the store succeeded.
 func (e *Engine) reportSuccess() {
 	if e.check.Set(true, status.ReasonStoreOpen, "the database is open") {
 		e.log.Info("[DB] the database is open")
@@ -153,8 +153,8 @@ func (e *Engine) stopping(message string) { e.check.Set(false, status.ReasonStop
 
 // storeReason returns the status reason for an error of the store.
 func storeReason(err error) status.Reason {
-	// A failed migration also has a cause, which comes first because it is what somebody has to mend: a server that
-	// permits too little refuses us, and a full disk is full.
+	// A failed migration wraps its cause, for example a missing permission or a full disk. The cause comes first, because
+	// it says what has to be fixed.
 	for _, each := range []struct {
 		cause  error
 		reason status.Reason

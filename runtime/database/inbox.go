@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// maxWaiting bounds the messages that wait for the store. nats.go drops and reports what is beyond it.
+	// maxWaiting bounds the messages that wait for the store. nats.go drops and reports messages beyond it.
 	maxWaiting = 65_536
-	// maxIncoming bounds the messages that nats.go has delivered and receive has not seen. It bridges moments.
+	// maxIncoming bounds the messages that nats.go has delivered and receive has not yet taken, usually for a moment only.
 	maxIncoming = 8_192
 )
 
 // arrival is a message that has arrived.
 type arrival struct {
-	// message has the time of its arrival, since it may wait long for the store, or the stream's time of it.
+	// message has the time of its arrival, or the stream's time, because it may wait for the store for a long time.
 	message bus.Message
 	// respond sends a reply. It is nil for an event.
 	respond func(data []byte) error
@@ -34,7 +34,7 @@ type arrival struct {
 //
 // nats.go puts events into the channel events itself, before it reads on. A request reaches its handler in another
 // goroutine, after nats.go has read it. So everything that was read before the request is in the channel when the
-// handler puts a nil into it, which stands for the next of the requests.
+// handler puts a nil into it. Each nil represents the next of the requests.
 type inbox struct {
 	subjects bus.Subjects
 	events   chan *nats.Msg
@@ -54,7 +54,7 @@ func newInbox(subjects bus.Subjects) *inbox {
 		events:   make(chan *nats.Msg, maxIncoming),
 		arrived:  make(chan *arrival, maxWaiting),
 		ended:    make(chan struct{}),
-		requests: make(chan micro.Request, maxIncoming+1), // as many as there are nils, and the one in receive's hands
+		requests: make(chan micro.Request, maxIncoming+1), // as many as there are nils, and the one that receive is handling
 	}
 }
 
@@ -67,7 +67,7 @@ func (i *inbox) Handle(r micro.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
-		return // the service stops: whoever asked gets no reply and asks another
+		return // the service stops: the client gets no reply and tries another service
 	}
 	select {
 	case i.events <- nil:
@@ -77,7 +77,7 @@ func (i *inbox) Handle(r micro.Request) {
 	}
 }
 
-// close ends the inbox: no subscription delivers to it any more.
+// close closes the inbox: no subscription delivers to it any more.
 func (i *inbox) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -164,7 +164,7 @@ func (i *inbox) next(limit int) (batch []*arrival) {
 	return batch
 }
 
-// lost removes what nobody works on any more, and returns how much of it is in no stream.
+// lost removes the messages that will not be handled, and returns how many of them are in no stream.
 func (i *inbox) lost() int {
 	var left []*arrival
 	for {

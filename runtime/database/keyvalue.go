@@ -153,8 +153,8 @@ func kvError(code bus.KVCode, format string, arguments ...any) error {
 
 func kvDone[T any](data T) (any, error) { return bus.KVReply[T]{Success: true, Data: &data}, nil }
 
-// kvFailed returns the reply to a request that failed. The client is told its own mistake in full, and of a failure of
-// the store only that there is one.
+// kvFailed returns the reply to a request that failed. The reply explains a mistake of the client in full, but does not
+// give the cause of a failure of the store.
 func kvFailed(err error) (any, error) {
 	if mistake, ok := errors.AsType[*bus.KVError](err); ok {
 		return bus.KVReply[struct{}]{Error: mistake}, fmt.Errorf("%w: %s", errInvalid, mistake.Code)

@@ -13,7 +13,7 @@ import (
 const (
 	outcomeStored   = "stored"
 	outcomeAnswered = "answered"
-	outcomeIgnored  = "ignored"  // it says nothing that could be stored
+	outcomeIgnored  = "ignored"  // it contains nothing that could be stored
 	outcomeRepeated = "repeated" // it repeats another one without an ID
 	outcomeInvalid  = "invalid"  // it cannot be decoded
 	outcomeRejected = "rejected" // the store rejects it

@@ -11,14 +11,14 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// StoredUntil is the barrier of outbound lines: it returns a time until which every report has been stored that was
-// published before, and the zero time if there is none. It must not wait for a backlog.
+// StoredUntil is the barrier of outbound lines. It returns a time such that every report that was published before it
+// is stored, or the zero time if no such time is known. It must not wait for a backlog.
 //
-// A bot claims a line, says it, and publishes a report, which may be behind a backlog of events when the claim expires.
-// The line may be claimed again only if its report is known not to be among them.
+// A bot claims a line, says it, and publishes a report, which may still be in a backlog of events when the claim
+// expires. The line may be claimed again only when its report is certainly not in the backlog.
 type StoredUntil func(ctx context.Context) time.Time
 
-// outboundGet answers bus.OutboundGet: lines to say, claimed by who asks.
+// outboundGet answers bus.OutboundGet: it returns lines to say and claims them for the claimant.
 func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	request := struct {
 		Limit      number `json:"limit"`
@@ -29,7 +29,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if err := decodeInto(r.Data, &request); err != nil {
 		return noRows, err
 	}
-	// For the Python service a limit below zero is no limit, which nobody uses on purpose, and such a reply may not fit
+	// The Python service treats a negative limit as no limit. Nobody uses that on purpose, and such a reply may not fit
 	// into a message. Here it is 0.
 	if request.Limit <= 0 || request.MaxRetries <= 0 {
 		return noRows, nil
@@ -88,9 +88,9 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	return bus.OutboundPutReply{Success: true, ID: id}, nil
 }
 
-// outboundReport answers bus.OutboundSent and bus.OutboundFailed where a reply is asked for. Without one they are
-// events like others. Unlike other requests it waits for a store that is not available: a line that was said and not
-// reported would be said again.
+// outboundReport answers bus.OutboundSent and bus.OutboundFailed if they are requests with a reply subject; otherwise
+// they are events like all others. Unlike other requests it waits for a store that is not available: a line that was
+// said and not reported would be said again.
 func (e *Engine) outboundReport(ctx context.Context, r Request) (any, error) {
 	event, err := e.decoder.event(bus.Message{Suffix: r.Suffix, Data: r.Data, Time: r.Time}, "")
 	if err != nil {

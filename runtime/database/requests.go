@@ -20,7 +20,7 @@ const (
 	maxRows = 1000
 	// topChatters is how many chatters the statistics of a channel name.
 	topChatters = 10
-	// errUnavailable is all that a client is told of a failure of the store. The log has the cause.
+	// errUnavailable is the error message for clients when the store fails. The log has the cause.
 	errUnavailable = "the database is not available"
 )
 
@@ -38,7 +38,7 @@ type Request struct {
 	MaxReply int
 }
 
-// handler answers the requests of one subject, in the terms of Answer.
+// handler answers the requests of one subject. Its results are those of Answer.
 type handler func(e *Engine, ctx context.Context, r Request) (reply any, err error)
 
 // handlers are the subjects that are answered.
@@ -57,9 +57,9 @@ var handlers = map[bus.Suffix]handler{
 	bus.MaintenanceRun:    (*Engine).maintenanceRun,
 }
 
-// Answer returns the reply to a request, to be sent as JSON. With an error that is the fault of the store, reply is
-// what the client is told about it, so both are set. A client's own mistake is not returned as an error: the reply
-// says what is wrong. Without a reply, ctx ended before the request could be served, or nothing serves the subject:
+// Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err
+// is the cause, and reply is for the client. A client's own mistake is not returned as an error: the reply says what is
+// wrong. Without a reply, ctx ended before the request could be served, or nothing serves the subject:
 // that is bus.ErrNoService.
 func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	handle, known := handlers[r.Suffix]

@@ -19,7 +19,7 @@ const (
 	defaultGracePeriod = 20 * time.Second
 	// maxBatch bounds the events of one transaction.
 	maxBatch = 500
-	// replyOverhead is what a reply holds beside its rows: headers and the brackets of the array.
+	// replyOverhead is the size of a reply without its rows: headers and the brackets of the array.
 	replyOverhead = 1024
 )
 
@@ -90,7 +90,7 @@ func (s *Service) NATSCheck() status.Check {
 	return check
 }
 
-// EventsCheck returns whether events arrive, and how, as status.EventsCheck.
+// EventsCheck returns the state of the delivery of events as status.EventsCheck.
 func (s *Service) EventsCheck() status.Check {
 	check := s.binding.Check()
 	if conflict := s.consuming.Check(); check.OK && !conflict.OK {
@@ -106,8 +106,8 @@ func (s *Service) EventsCheck() status.Check {
 // and closes the store. An error means that the connection to NATS has ended for good, or that something that had
 // arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {
-	// The store is opened before anything is subscribed. A service that cannot store must not take a share of the
-	// messages from one that can, and bots keep what nobody takes.
+	// The store is opened before the subscriptions. A service that cannot store must not take messages from one that can,
+	// and bots keep their events until a service replies.
 	if err := s.engine.Open(ctx); err != nil {
 		return nil // ctx ended before the store was open, so nothing was taken
 	}
@@ -141,7 +141,7 @@ func (s *Service) serve(ctx, working context.Context) error {
 	return err
 }
 
-// subscribe has messages delivered until ctx ends or the connection to NATS has ended for good.
+// subscribe receives messages until ctx ends or the connection to NATS has ended for good.
 func (s *Service) subscribe(ctx, working context.Context) error {
 	subscribing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -192,7 +192,7 @@ func (s *Service) handle(
 			return err
 		}
 		first = at + 1
-		if one.message.Suffix == bus.MaintenanceRun { // may last long, and nothing must wait for it
+		if one.message.Suffix == bus.MaintenanceRun { // may take long, and nothing must wait for it
 			maintenance.Go(func() { _ = s.answer(maintaining, one) })
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Store stores events and returns when each of them is in the database: as a row, as a dead letter if it cannot become
-// one, or not at all if it says nothing or repeats another. It waits for a store that is not available until ctx ends.
+// one, or not at all if it is empty or repeats another. It waits for a store that is not available until ctx ends.
 // After an error any of the messages may be missing; to store them again is harmless for those that have an ID or a
 // StreamID.
 //
@@ -60,7 +60,7 @@ func (b *batch) add(m bus.Message) {
 	}
 }
 
-// refused counts and logs a message that cannot be decoded. The log has none of its content.
+// refused counts and logs a message that cannot be decoded. Its content is not logged.
 func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err error) {
 	if errors.Is(err, errIncomplete) {
 		e.metrics.count(suffix, outcomeIgnored, arrived)
@@ -162,13 +162,13 @@ func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, lett
 	return nil
 }
 
-// dedupWindowLength is how long a message without an ID makes others of the same content repetitions of it. The Python
+// dedupWindowLength is how long messages with the same content and without an ID count as repetitions. The Python
 // bot runs each of its handlers twice and so publishes each event twice at once (lib/bot.py of Rosey-Robot 0.5,
 // lines 208 to 213).
 const dedupWindowLength = 100 * time.Millisecond
 
-// dedupWindow remembers the messages without IDs of the last 100 ms, by the times of the messages. It is this
-// process's alone: if several services share the work, each may get one of two copies. It is not safe for concurrent
+// dedupWindow remembers the messages without IDs of the last 100 ms, by the times of the messages. It belongs
+// to this process: if several services share the work, each may get one of two copies. It is not safe for concurrent
 // use.
 type dedupWindow struct {
 	seen  map[contentKey]time.Time

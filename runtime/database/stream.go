@@ -57,15 +57,15 @@ func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identit
 	}
 	created := bound.Stream.CachedInfo().Created
 	err = s.deliver(ctx, working, messages, created)
-	// What is on its way is taken too. The stream delivers the rest to others once ackWait has passed.
+	// Messages in transit are taken too. The stream delivers the rest to others once ackWait has passed.
 	messages.Drain()
 	draining, done := context.WithTimeout(working, bus.RequestTimeout)
 	defer done()
 	return errors.Join(err, s.deliver(draining, working, messages, created))
 }
 
-// deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation tells it
-// from an earlier stream of the same name, whose sequences were others.
+// deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation
+// distinguishes it from an earlier stream of the same name, which had its own sequences.
 func (s *Service) deliver(ctx, working context.Context, messages jetstream.MessagesContext, created time.Time) error {
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
@@ -107,7 +107,7 @@ func (s *Service) watchBacklog(ctx context.Context, stream jetstream.Stream, con
 // readBacklog updates the metrics of the backlog, and counts the events that the stream removed because of its limits
 // before they were delivered.
 func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
-	// The consumer first: what is acknowledged between the two must not look lost.
+	// The consumer first: messages that are acknowledged between the two requests must not look lost.
 	state, err := consumer.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state of the consumer: %w", err)
@@ -118,7 +118,7 @@ func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, cons
 	}
 	s.metrics.pending.Set(float64(state.NumPending))
 	s.metrics.unacknowledged.Set(float64(state.NumAckPending))
-	// What was delivered is in a service's memory, so it is not lost with the stream's copy.
+	// Delivered messages are in a service's memory, so they are not lost with the stream's copy.
 	known := max(state.AckFloor.Stream, state.Delivered.Stream, s.lostUntil.Load())
 	if first := info.State.FirstSeq; first > known+1 {
 		lost := first - 1 - known
@@ -131,11 +131,11 @@ func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, cons
 	return nil
 }
 
-// barrierTimeout bounds the questions of a barrier. Until they are answered the worker waits.
+// barrierTimeout bounds the requests of a barrier, because the worker waits for them.
 const barrierTimeout = time.Second
 
-// barrier knows up to when the stream's events are stored, for lines that a bot has claimed and whose reports may be
-// among them. It reads the states of stream and consumer only when such a line is asked for.
+// barrier records until when the stream's events are stored, for lines that a bot has claimed and whose reports may be
+// among them. It reads the states of stream and consumer only when such a line is requested.
 //
 // In a busy channel there is always an event that is not stored yet. So a barrier that is not reached is remembered:
 // later it is enough that the events are stored which were in the stream when the barrier was set.
@@ -169,7 +169,7 @@ func (b *barrier) advance(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the state of the consumer: %w", err)
 	}
-	// The floor does not move over events that the stream removed before they were delivered, so it counts as well that
+	// The floor does not advance over events that the stream removed before they were delivered. So it is also enough that
 	// nothing is left to deliver or to acknowledge.
 	allStored := state.NumPending == 0 && state.NumAckPending == 0
 	if allStored || state.AckFloor.Stream >= info.State.LastSeq {
@@ -186,9 +186,11 @@ func (b *barrier) advance(ctx context.Context) error {
 }
 
 const (
-	// ackWait is how long the stream waits for news of a message before it delivers it to another service.
+	// ackWait is how long the stream waits for an acknowledgement or a progress report of a message before it delivers it
+	// to another service.
 	ackWait = 10 * time.Second
-	// keepAliveInterval is how often the stream is told that a message is still being handled. Two of three may get lost.
+	// keepAliveInterval is how often the service reports messages to the stream as in progress. Two of three reports may
+	// get lost.
 	keepAliveInterval = ackWait / 3
 	// maxInFlight bounds the messages that were delivered and are not stored yet: a few batches.
 	maxInFlight = 4 * maxBatch
@@ -243,15 +245,16 @@ func (f *inFlight) sendAck(m jetstream.Msg) {
 	f.messages[m] = true // there is no connection, and keepAlive tries again
 }
 
-// keepAlive tells the stream until ctx ends that the messages are being handled, however long the store is not
-// available, and sends the acknowledgements that could not be sent before.
+// keepAlive reports the messages to the stream as in progress until ctx ends, however long the store is unavailable,
+// and sends the acknowledgements that could not be sent before.
 func (f *inFlight) keepAlive(ctx context.Context) {
 	for backoff.Sleep(ctx, keepAliveInterval) {
 		f.each(func(m jetstream.Msg) error { return m.InProgress() })
 	}
 }
 
-// giveBack has the stream deliver at once to others what could not be stored. It returns how many messages that are.
+// giveBack makes the stream deliver the messages that could not be stored to other services at once. It returns their
+// number.
 func (f *inFlight) giveBack() int {
 	return f.each(func(m jetstream.Msg) error { return m.Nak() })
 }

@@ -24,9 +24,9 @@ func otherOwner(stream, owner, ours string) error {
 }
 
 // ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID ours, and
-// creates it if they belong to none yet. If several services come first at once, one of them wins: JetStream creates a
-// consumer of a name only once, and the owner is a part of it. The stream's metadata has the owner too, and keeps it
-// when the consumer is removed.
+// creates it if they belong to none yet. If several services try this at the same time, one of them wins: JetStream
+// creates a consumer of a name only once, and the owner is a part of it. The stream's metadata has the owner too, and
+// keeps it when the consumer is removed.
 func ownedConsumer(
 	ctx context.Context, bound bus.Bound, name, ours string,
 ) (consumer jetstream.Consumer, err error) {

@@ -19,14 +19,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// bindInterval is how often the service checks how events come: after a reconnect the server may have a stream.
+// bindInterval is how often the service calls Bind: after a reconnect the server may have a stream.
 const bindInterval = 500 * time.Millisecond
 
-// requestSubjects are the subjects that are only answered. They are subscribed in this order.
+// requestSubjects are the subjects of requests. They are subscribed in this order.
 var requestSubjects = []bus.Suffix{
 	bus.OutboundPut, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
 	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
-	bus.OutboundGet, // the last one, because a bot takes a reply to it as the sign that a service is there
+	bus.OutboundGet, // the last one, because a bot concludes from a reply to it that a service is ready
 }
 
 // subscriber subscribes to what the service needs: events in a stream or by core NATS, never both, and requests always
@@ -43,7 +43,7 @@ type subscriber struct {
 	droppedBefore int
 }
 
-// run has messages delivered until ctx ends, and those on their way until working ends.
+// run receives messages until ctx ends, and those in transit until working ends.
 func (s *subscriber) run(ctx, working context.Context) error {
 	for ctx.Err() == nil {
 		bound, err := s.binding.Bind(ctx)
@@ -63,8 +63,8 @@ func (s *subscriber) run(ctx, working context.Context) error {
 	return nil
 }
 
-// fromCore subscribes to what is not subscribed yet. Events come before requests: who gets a reply can rely on its
-// events being received.
+// fromCore subscribes to what is not subscribed yet. Events come before requests: a client that gets a reply
+// can rely on its events being received.
 func (s *subscriber) fromCore() error {
 	if s.events == nil { // only run changes it
 		if err := s.subscribeEvents(); err != nil {
@@ -120,8 +120,7 @@ func (s *subscriber) subscribeEvents() error {
 	return nil
 }
 
-// subscribeRequests registers the service with its endpoints, as nats micro and others who use the NATS services
-// protocol know it, unless it is registered.
+// subscribeRequests registers the service and its endpoints by the NATS services protocol, unless it is registered.
 func (s *subscriber) subscribeRequests() error {
 	if s.requests != nil {
 		return nil
@@ -144,7 +143,8 @@ func (s *subscriber) subscribeRequests() error {
 			return fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
 		}
 	}
-	// The subscriptions count once the server has them. If it is away now, it gets them when it is back.
+	// The service is ready once the server has the subscriptions. If the connection is down, the server gets them when it
+	// is back.
 	s.flush("the server does not confirm the subscriptions")
 	s.ready.Store(true)
 	s.log.Info("[NATS] database service started", "prefix", s.subjects.Subject("db"))
@@ -158,7 +158,7 @@ func endpointName(suffix bus.Suffix) string {
 
 var releaseVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$`)
 
-// semanticVersion returns the version in the form that the services protocol requires, 0.0.0 for what is no release.
+// semanticVersion returns the version in the form that the services protocol requires: 0.0.0 if it is not a release.
 func semanticVersion(version string) string {
 	if parts := releaseVersion.FindStringSubmatch(version); parts != nil {
 		return parts[1]
@@ -220,7 +220,7 @@ func (s *subscriber) unsubscribeEvents() {
 }
 
 // flush returns when the server has handled what was sent to it, and has sent the last message of each subscription
-// that was ended before. failed is logged if it does not answer.
+// that was ended before. failed is logged if it does not respond.
 func (s *subscriber) flush(failed string) {
 	if !s.conn.Connected() {
 		return

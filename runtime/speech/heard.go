@@ -18,9 +18,9 @@ func (s *Speaker) resolve(got Result, matches func(Message) bool) bool {
 
 func toChannel(m Message) bool { return m.To == "" }
 
-// heardOwn takes a line under the bot's name. The server confirms nothing and may rewrite what it is sent, so the
-// order decides: a line is the echo of the message that was sent last. Only if it does not look like that one and
-// does look like an earlier one that is missing, it is the late echo of the earlier.
+// heardOwn handles a line under the bot's name. The server acknowledges nothing and may change the text, so the order
+// decides: the line is the echo of the message that was sent last. Only if it differs from that message and equals an
+// earlier one that is missing, it is the late echo of the earlier one.
 func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.Tracker.hear(shown, at)
 	looksAlike := func(m Message) bool { return toChannel(m) && shownAs(m.Text) == shown }
@@ -34,7 +34,7 @@ func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.resolve(Result{Outcome: Said}, toChannel)
 }
 
-// heardRefusal takes what the server says instead of a message.
+// heardRefusal handles the event with which the server rejects a message.
 func (s *Speaker) heardRefusal(event cytube.Event) {
 	anything := func(Message) bool { return true }
 	switch event := event.(type) {
@@ -49,8 +49,8 @@ func (s *Speaker) heardRefusal(event cytube.Event) {
 		}
 		s.resolve(Result{Outcome: outcome, Reason: cytube.PlainText(event.Message)}, toChannel)
 	case cytube.ErrorMsg:
-		// An error can be about anything that the bot did. Those about private messages say so, and a line that is no
-		// command has none.
+		// An error can be about anything that the bot did. Errors about private messages say so, and a line that is not a
+		// command causes none.
 		about := func(m Message) bool {
 			return m.To != "" && strings.Contains(event.Message, "PM") || m.To == "" && strings.HasPrefix(m.Text, "/")
 		}

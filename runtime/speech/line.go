@@ -39,8 +39,8 @@ const (
 	exhausted    event = "exhausted"    // the attempt was the last one
 )
 
-// transitions is the whole state machine: the states by what happens in them. An event that is not listed changes
-// nothing. Only handed out starts an attempt; a part can appear long after its attempt ended.
+// transitions is the whole state machine: for each state, the next state by event. An event that is not listed changes
+// nothing. Only handedOut starts an attempt; a part can appear long after its attempt has ended.
 var transitions = map[state]map[event]state{
 	queued: {
 		handedOut: claimed,
@@ -67,7 +67,7 @@ var transitions = map[state]map[event]state{
 }
 
 // lineID identifies a line of the outbound queue. The time, in Unix seconds, is part of it because a new or restored
-// database assigns the same ids to other lines.
+// database assigns the same IDs to other lines.
 type lineID struct{ id, enqueuedAt int64 }
 
 // line is a line of the outbound queue that this process was given. Its methods do no I/O.
@@ -105,7 +105,7 @@ func newLine(m bus.OutboundMessage) *line {
 
 func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
 
-// on takes the transition for an event.
+// on changes the state according to an event.
 func (l *line) on(e event) {
 	if next, ok := transitions[l.state][e]; ok {
 		l.state = next
@@ -133,7 +133,7 @@ func (l *line) markAppeared() {
 	l.on(appeared)
 }
 
-// markFailed notes a failed attempt and reports whether the line is given up.
+// markFailed notes a failed attempt and reports whether the line is abandoned at once.
 func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	l.attempts = max(l.attempts, l.retryCount) + 1
 	l.notBefore = now.Add(backoff.OutboundDelay(l.attempts))
@@ -144,7 +144,7 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	case outcome == Doubtful:
 		l.on(rejected)
 	case outcome == Unanswered && l.command:
-		// It may have been executed, and one that the bot's rank does not allow never is. Either way it is not repeated.
+		// It may have been executed, or the bot's rank does not allow it. In both cases it is not repeated.
 		l.on(rejected)
 	case outcome == Unanswered:
 		l.on(timedOut)
@@ -159,8 +159,8 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	return permanent
 }
 
-// mayTry reports whether an attempt may begin, when the service has counted retryCount failures. A service that has
-// stored the last failure knows best when the line is due.
+// mayTry reports whether an attempt may begin, when the service has counted retryCount failures. If the service has
+// stored the last failure, it decides when the line is due.
 func (l *line) mayTry(retryCount int, now time.Time) bool {
 	switch l.state {
 	case queued, unconfirmed, failed:

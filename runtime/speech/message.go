@@ -50,32 +50,32 @@ type Message struct {
 // attempt is a Message, or an action that counts as one, on its way to the server.
 type attempt struct {
 	message Message
-	// action is done instead of sending the message. Nothing is waited for behind it.
+	// action is run instead of sending the message. It has no echo.
 	action func(context.Context) error
-	// line is the line of the outbound queue that the message is part number part of. Nil: of none.
+	// line is the line of the outbound queue to which the message belongs, as part number part. Nil: none.
 	line *line
 	part int
 	// done takes the result. It is nil for a part of a line.
 	done func(Result, error)
-	// canceled reports whether nobody waits for the result any more. Nil: somebody does.
+	// canceled reports whether the caller no longer waits for the result. Nil: never.
 	canceled func() bool
 	// throttled counts how often the server dropped it.
 	throttled int
 }
 
-// Permission says whether the server lets the bot chat.
+// Permission is whether the server lets the bot chat.
 type Permission int
 
 // Permissions. The zero Permission is PermissionUnknown.
 const (
-	PermissionUnknown    Permission = iota // not known yet, or never to be known: an anonymous watcher
+	PermissionUnknown    Permission = iota // not known yet; an anonymous watcher never knows it
 	PermissionGranted                      // the bot may chat
 	PermissionMuted                        // the bot is muted
 	PermissionRankTooLow                   // the bot's rank does not allow it
 )
 
-// chatPermission is the permission to chat as lines of the queue see it. A refusal counts only once it has lasted: on
-// join the bot's rank in the channel arrives last, and a line that is given up in between would be lost.
+// chatPermission is the permission to chat for lines of the queue. A refusal counts only after some time: on joining,
+// the bot's rank in the channel arrives last, and a line that is abandoned before would be lost.
 type chatPermission struct {
 	value Permission
 	since time.Time
@@ -97,8 +97,7 @@ func (c *chatPermission) settled(settle time.Duration, now time.Time) Permission
 // formatting is the commands that only change how the server shows a line.
 var formatting = regexp.MustCompile(`^/(me|sp|say|shout|rcv) `)
 
-// shownAs returns how a line looks in the channel, as cytube.PlainText, if the server changes nothing else: filters
-// of the channel may.
+// shownAs returns how a line looks in the channel, as cytube.PlainText, unless filters of the channel change it.
 func shownAs(line string) string {
 	return strings.Join(strings.Fields(formatting.ReplaceAllString(strings.TrimSpace(line), "")), " ")
 }

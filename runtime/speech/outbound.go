@@ -8,15 +8,15 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// outbound is the state of working off the queue.
+// outbound is the state of processing the outbound queue.
 type outbound struct {
-	// wanted: it is time to ask for lines. fetching: a request is under way.
+	// wanted: it is time to request lines. fetching: a request is in progress.
 	wanted, fetching bool
 	answers          chan answer
 	// lines were handed out and are to be said, in order.
 	lines []bus.OutboundMessage
-	// limit is how many lines the last request asked for. useless counts those of its answer that were not to be said
-	// now: they must not use up the next limit.
+	// limit is the limit of the last request. useless counts the lines of its reply that must not be said now: the next
+	// limit is higher by as many.
 	limit, useless int
 	failing        bool
 }
@@ -32,8 +32,8 @@ func (s *Speaker) mayFetch(now time.Time) bool {
 	return o.wanted && !o.fetching && s.permission.settled(s.Settle, now) != PermissionUnknown && s.Leading()
 }
 
-// fetch returns the work of asking for the line to say next. It asks for one line only, so that few are in doubt when
-// a bot dies: what it had claimed and not tried.
+// fetch returns a function that requests the next line to say. It requests only one line, so that few lines are in
+// doubt when a bot dies: those that it had claimed.
 func (s *Speaker) fetch(ctx context.Context) func() {
 	o := &s.outbound
 	o.wanted, o.fetching, o.limit = false, true, 1+o.useless
@@ -44,7 +44,7 @@ func (s *Speaker) fetch(ctx context.Context) func() {
 		var got answer
 		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &got.lines)
 		if ctx.Err() == nil {
-			o.answers <- got // it has room for the one that is under way
+			o.answers <- got // it has room for the one request in progress
 		}
 	}
 }
@@ -60,11 +60,11 @@ func (s *Speaker) fetched(got answer) {
 	}
 	o.failing = got.err != nil
 	o.useless = 0
-	// Where every line was useless there may be others behind them.
+	// If every line was useless, there may be others after them.
 	o.wanted = len(got.lines) > 0 && len(got.lines) >= o.limit
 }
 
-// beginLine begins with the next line that was handed out.
+// beginLine starts with the next line that was handed out.
 func (s *Speaker) beginLine(now time.Time) {
 	o := &s.outbound
 	m := o.lines[0]
@@ -89,7 +89,7 @@ func partOf(l *line) *attempt {
 	return &attempt{message: Message{Text: l.parts[l.next]}, line: l, part: l.next}
 }
 
-// withoutPermission ends an attempt at a line that the bot may not say. While that is not sure, the line stays
+// withoutPermission ends an attempt at a line that the bot may not say. While that is not certain, the line stays
 // claimed.
 func (s *Speaker) withoutPermission(a *attempt, now time.Time) {
 	reason := "the bot may not chat in the channel"
@@ -103,7 +103,7 @@ func (s *Speaker) withoutPermission(a *attempt, now time.Time) {
 	}
 }
 
-// partDone goes on with a line after an attempt at one of its parts.
+// partDone continues with a line after an attempt at one of its parts.
 func (s *Speaker) partDone(a *attempt, got Result) {
 	now, l := time.Now(), a.line
 	switch {
@@ -124,7 +124,7 @@ func (s *Speaker) partDone(a *attempt, got Result) {
 	}
 }
 
-// partAppeared takes a line of which a missing part appeared after all. Nil: of none.
+// partAppeared handles a line of which a missing part has appeared after all. Nil: there is none.
 func (s *Speaker) partAppeared(l *line) {
 	if l != nil && l.state == said {
 		s.reportSaid(l, time.Now())
@@ -147,18 +147,18 @@ func (s *Speaker) reportSaid(l *line, now time.Time) {
 }
 
 // reportAgain reports a line again that is handed out although it was said: the report can be lost on its way to a
-// service that confirms none. Usually it is only under way, so it is not repeated at every poll.
+// service without acknowledgements. Usually it is only in transit, so it is not repeated at every poll.
 func (s *Speaker) reportAgain(l *line, now time.Time) {
 	if l.state == said && now.Sub(l.reportedAt) >= reportAgainPolls*s.Poll {
 		s.reportSaid(l, now)
 	}
 }
 
-// reportAgainPolls is how many polls a report of a line that was said may take.
+// reportAgainPolls is after how many polls a line that was said is reported again.
 const reportAgainPolls = 15
 
-// fail reports a failed attempt. The service decides when the line is handed out again, and the line itself waits as
-// long in case the service does not know of the failure.
+// fail reports a failed attempt. The service decides when the line is handed out again. The Tracker enforces the same
+// back-off in case the service has not stored the failure.
 func (s *Speaker) fail(l *line, got Result, now time.Time) {
 	permanent := l.markFailed(got.Outcome, now)
 	s.Count(got.Outcome)

@@ -42,7 +42,7 @@ type Options struct {
 	Tracker   *Tracker
 	Requester Requester
 	Publisher Publisher
-	// EventID returns the id of an event that happens at a time.
+	// EventID returns the ID of an event that happens at a time.
 	EventID func(at time.Time) string
 	// Origin names the server and the channel.
 	Origin bus.Origin
@@ -51,23 +51,22 @@ type Options struct {
 	// Leading reports whether the bot may act in the channel. It is called right before something is sent and must not
 	// block.
 	Leading func() bool
-	// Count counts what became of lines of the queue.
+	// Count counts the outcomes of lines of the queue.
 	Count func(Outcome)
 	Log   *slog.Logger
 	// Poll is the time between two requests for lines to say. Default 2 s.
 	Poll time.Duration
-	// Settle is how long the bot must have been unable to chat before lines are given up for it. Default 10 s.
+	// Settle is how long the bot must have been unable to chat before lines are abandoned for it. Default 10 s.
 	Settle time.Duration
 }
 
-// Speaker says everything that the bot says during one stay in the channel. Its methods may be called from any
-// goroutine, those that report what was heard in the order in which the server sent it; none of these waits for the
-// network.
+// Speaker sends everything that the bot says during one stay in the channel. Its methods may be called from any
+// goroutine. Those for events must be called in the order of the events; they never wait for the network.
 type Speaker struct {
 	Options
 
 	mu    sync.Mutex
-	inbox []func() // what Run's goroutine is to do
+	inbox []func() // functions for Run's goroutine
 	wake  chan struct{}
 
 	// Only Run's goroutine uses what follows.
@@ -124,22 +123,23 @@ func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
 	}
 }
 
-// HeardOwn reports a line under the bot's name that was said now.
+// HeardOwn tells the Speaker about a new line under the bot's name.
 func (s *Speaker) HeardOwn(line cytube.ChatMessage) {
 	s.post(func() { s.heardOwn(cytube.PlainText(line.HTML), line.Time) })
 }
 
-// HeardOwnPM reports a private message of the bot.
+// HeardOwnPM tells the Speaker about a private message of the bot.
 func (s *Speaker) HeardOwnPM(to string) {
 	s.post(func() {
 		s.resolve(Result{Outcome: Said}, func(m Message) bool { return strings.EqualFold(m.To, to) })
 	})
 }
 
-// HeardRefusal reports what the server says instead of taking a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
+// HeardRefusal tells the Speaker about the rejection of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
 func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefusal(event) }) }
 
-// Replayed reports a line that the server repeats on join; own says that it is under the bot's name.
+// Replayed tells the Speaker about a line that the server repeats on joining; own is true if it is under the bot's
+// name.
 func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	s.post(func() {
 		if s.replay.lines == 0 {
@@ -152,7 +152,7 @@ func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	})
 }
 
-// Joined reports that the bot is in the channel and the server has repeated all that it repeats.
+// Joined tells the Speaker that the bot is in the channel and that all calls of Replayed have been made.
 func (s *Speaker) Joined(at time.Time) {
 	s.post(func() {
 		s.replay.joinedAt = at
@@ -160,26 +160,26 @@ func (s *Speaker) Joined(at time.Time) {
 	})
 }
 
-// SetPermission reports whether the bot may chat.
+// SetPermission sets whether the bot may chat.
 func (s *Speaker) SetPermission(p Permission) {
 	s.post(func() { s.permission.set(p, time.Now()) })
 }
 
-// SetFloodLimit reports the channel's own flood limit. Nil: only the server's applies.
+// SetFloodLimit sets the channel's own flood limit. Nil: only the server's applies.
 func (s *Speaker) SetFloodLimit(limit *cytube.FloodLimit) { s.post(func() { s.pacer.setLimit(limit) }) }
 
-// post has Run's goroutine do something, in the order of the calls. It does not wait for it.
+// post queues a function for Run's goroutine, in the order of the calls. It does not wait for it.
 func (s *Speaker) post(do func()) {
 	s.mu.Lock()
 	s.inbox = append(s.inbox, do)
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is to wake up already
+	default: // a wake-up is already pending
 	}
 }
 
-// readInbox does what was posted.
+// readInbox runs the functions that were posted.
 func (s *Speaker) readInbox() {
 	s.mu.Lock()
 	posted := s.inbox
@@ -216,7 +216,7 @@ func (s *Speaker) Run(ctx context.Context) {
 // idle is how long Run sleeps when nothing is due: it wakes up for everything else.
 const idle = time.Hour
 
-// work does what can be done now, and returns how long nothing else is due.
+// work does everything that is due, and returns the time until something else is due.
 func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Duration {
 	for ctx.Err() == nil {
 		now := time.Now()
@@ -274,7 +274,7 @@ func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
 		err = s.Conn.PM(ctx, a.message.To, a.message.Text)
 	}
 	if err != nil {
-		s.finish(Result{Outcome: Gone}, err) // whoever reads from the connection learns it too
+		s.finish(Result{Outcome: Gone}, err) // the reader of the connection gets the error too
 		return
 	}
 	s.awaiting, s.deadline = true, time.Now().Add(echoTimeout)
@@ -310,7 +310,7 @@ func (s *Speaker) finish(got Result, err error) {
 	a.done(got, err)
 }
 
-// end takes in what was heard to the end of the stay, and ends every attempt.
+// end runs the functions posted up to the end of the stay, and ends every attempt.
 func (s *Speaker) end() {
 	s.readInbox()
 	if s.awaiting {

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// replayLength is how many chat lines a CyTube server repeats to whoever joins.
+	// replayLength is how many chat lines a CyTube server repeats to a client that joins.
 	replayLength = 15
 	// maxHeard bounds the bot's own lines that are remembered. It is more than a server repeats.
 	maxHeard = 64
-	// clockSkew is how far the server's clock may be behind ours.
+	// clockSkew is how far the CyTube server's clock may be behind the bot's.
 	clockSkew = time.Minute
 	// forgetAfter is when a line that is no longer handed out is forgotten. By then its report has long been stored.
 	forgetAfter = time.Hour
 )
 
-// Tracker remembers what became of the lines that this process was given, and what was said under the bot's name. It
+// Tracker remembers the results of the lines that this process was given, and what was said under the bot's name. It
 // outlives a stay in the channel, because a line can be said just before the connection breaks. Only the goroutine of
 // the Speaker that is running uses it.
 type Tracker struct {
 	lines map[lineID]*line
-	// heard are the bot's own lines as they came in. They are no news when the server repeats them.
+	// heard are the bot's own lines as they came in, to ignore them when the server repeats them.
 	heard []ownLine
 	// saidByOthers are lines under the bot's name that the server repeated and that this process did not say.
 	saidByOthers []ownLine
@@ -45,14 +45,14 @@ type replay struct {
 	oldest   time.Time // of the first line
 }
 
-// NewTracker returns a Tracker that knows nothing yet. A process needs one for each channel.
+// NewTracker returns an empty Tracker. A process needs one for each channel.
 func NewTracker() *Tracker { return &Tracker{lines: map[lineID]*line{}} }
 
 // claim takes a line that the service handed out and begins an attempt at it, if one is due: then the line is in the
 // state claimed, or said if nothing of it is left to say.
 //
-// safe is false for a line of which a part may have been said already where nobody can know. It must be given up: it
-// can be queued again, but what was said twice cannot be taken back.
+// safe is false for a line of which a part may have been said already and nobody can know. It must be abandoned: it can
+// be queued again, but what was said twice cannot be taken back.
 func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, safe bool) {
 	l, known := t.lines[idOf(m)]
 	if !known {
@@ -92,8 +92,8 @@ func (t *Tracker) markAlreadySaid(l *line, m bus.OutboundMessage) (safe bool) {
 	return t.historyCovers(since) && !l.command
 }
 
-// maybeSaidSince returns since when another process may have said a line. The zero time: none can have. A service
-// that knows no claims, like the Python one, says only since when the line waits.
+// maybeSaidSince returns since when another process may have said a line, or the zero time if none can have said it. A
+// service without claims, like the Python one, only states since when the line waits.
 func maybeSaidSince(m bus.OutboundMessage) time.Time {
 	if m.LeaseSeconds == 0 {
 		return time.Unix(m.Timestamp, 0)
@@ -133,11 +133,11 @@ func (t *Tracker) hear(shown string, at time.Time) {
 	t.heard = appendBounded(t.heard, ownLine{shown, at})
 }
 
-// appeared matches a line of the bot that was said now with the missing parts, and marks that part as said. Nil: none
-// looks like it.
+// appeared compares a new line of the bot with the missing parts, and marks the matching part as said. It returns nil
+// if none matches.
 func (t *Tracker) appeared(shown string) *line { return t.match(shown, time.Time{}) }
 
-// repeated is appeared for a line that the server repeats on a join, with the server's time of it. A line that
+// repeated is like appeared for a line that the server repeats on joining, with the server's time of it. A line that
 // matches nothing and is new to this process was said by another one.
 func (t *Tracker) repeated(shown string, at time.Time) *line {
 	same := func(own ownLine) bool { return own.shown == shown && own.at.Equal(at) }
@@ -154,8 +154,8 @@ func (t *Tracker) repeated(shown string, at time.Time) *line {
 	return nil
 }
 
-// match marks the missing part that looks like a line as said, that of the oldest line if several do. A line that was
-// said before the part was sent is another one; the zero time is now.
+// match marks the missing part that equals a line as said, that of the oldest line if several do. A line that was said
+// before the part was sent does not match; the zero time is now.
 func (t *Tracker) match(shown string, at time.Time) *line {
 	byID := func(a, b lineID) int { return cmp.Or(cmp.Compare(a.enqueuedAt, b.enqueuedAt), cmp.Compare(a.id, b.id)) }
 	for _, id := range slices.SortedFunc(maps.Keys(t.lines), byID) {
