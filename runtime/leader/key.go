@@ -47,7 +47,7 @@ type record struct {
 	revision uint64
 }
 
-// leaderKey is the key that the candidates compete for. Its bucket is created by whoever comes first. It is
+// leaderKey is the key that the candidates compete for. The first candidate creates its bucket. It is
 // used by one goroutine at a time: that of Acquire, then that of the Leadership, then that of Release.
 type leaderKey struct {
 	conn       *bus.Conn
