@@ -42,9 +42,9 @@ const (
 	DefaultServer        = "https://cytu.be"
 	DefaultSubjectPrefix = "rosey"
 	DefaultCommandPrefix = "!"
-	// DefaultRunHTTPAddress is for `rosey run`: on somebody's own machine nothing is served to the network by default.
+	// DefaultRunHTTPAddress is for `rosey run`: on a user's own machine nothing is served to the network by default.
 	DefaultRunHTTPAddress = "127.0.0.1:8080"
-	// DefaultCLINATSURL is for commands that somebody runs by hand.
+	// DefaultCLINATSURL is for commands that a user runs by hand.
 	DefaultCLINATSURL = "nats://127.0.0.1:4222"
 
 	DefaultChatRetention       Duration = "150h"

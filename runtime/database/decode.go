@@ -63,7 +63,7 @@ func streamEventID(at time.Time, streamID string) string {
 	return fmt.Sprintf("%012x-%s", at.UnixMilli(), streamID)
 }
 
-// boundTime returns the time of an event: what its publisher says, but not later than its arrival plus maxSkew.
+// boundTime returns the time of an event: its publisher's, but not later than its arrival plus maxSkew.
 func boundTime(origin origin, arrived time.Time) time.Time {
 	latest := arrived.Add(maxSkew)
 	switch {

@@ -90,7 +90,8 @@ func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
 	return d.engine.Store(ctx, messages)
 }
 
-// Request answers a request as the database service does over NATS, within the same time and with the same errors.
+// Request returns the reply that the database service would give over NATS, within the same time and with the same
+// errors.
 func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
 	defer cancel()
@@ -153,7 +154,7 @@ func (d *Direct) release() {
 	<-d.lock
 }
 
-// closeUnused closes the store if nobody uses it and the last use was at least idle ago.
+// closeUnused closes the store if it is not in use and its last use was at least idle ago.
 func (d *Direct) closeUnused(idle time.Duration) error {
 	d.lock <- struct{}{}
 	defer func() { <-d.lock }()

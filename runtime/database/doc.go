@@ -66,7 +66,7 @@
 //
 // Over core NATS there is no backlog in a stream, and no barrier. A Fallback cannot read the stream, so it does not
 // hand out claimed lines at all unless the configuration rules a stream out (mode never). For mode auto on a server
-// without JetStream that is stricter than needed, but while NATS cannot be reached, nobody can tell whether the reports
+// without JetStream that is stricter than needed, but while NATS cannot be reached, it is unknown whether the reports
 // of an earlier bot are in a stream. Such a line waits until the service is back. Lines that were never claimed, or
 // whose failure was reported, do not wait.
 //

@@ -100,7 +100,7 @@ func (p chatPayload) fact() (store.Fact, error) {
 		return nil, err
 	}
 	if strings.EqualFold(string(p.Username), "server") {
-		// The Python service does not store what the server says either.
+		// The Python service does not store messages of the server either.
 		return nil, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
 	}
 	return store.ChatLine{Username: string(p.Username), Text: string(p.Message)}, nil
@@ -196,7 +196,7 @@ func (p failedPayload) fact() (store.Fact, error) {
 	}, nil
 }
 
-// reportError returns what the sender of a report is told about a report that cannot be decoded.
+// reportError returns the error in the reply to a report that cannot be decoded.
 func reportError(err error) string {
 	if errors.Is(err, errNoRetryCount) {
 		return "retry_count: expected a whole number"

@@ -25,7 +25,7 @@ const (
 type maintenance struct {
 	retention store.Retention
 	interval  time.Duration
-	running   chan struct{} // holds a token while a run is under way
+	running   chan struct{} // has a token during a run
 	waiting   atomic.Int32  // requests that wait for a run to end
 }
 
@@ -40,7 +40,7 @@ func (e *Engine) Maintain(ctx context.Context) {
 	}
 }
 
-// maintenanceRun answers bus.MaintenanceRun. It may last long: a transport calls it beside other work.
+// maintenanceRun answers bus.MaintenanceRun. It may last long: a transport calls it in a goroutine of its own.
 func (e *Engine) maintenanceRun(ctx context.Context, _ Request) (any, error) {
 	defer e.maintenance.waiting.Add(-1)
 	if e.maintenance.waiting.Add(1) > maxMaintenanceRequests {

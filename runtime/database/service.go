@@ -178,8 +178,8 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 	}
 }
 
-// handle stores the events of a batch in as few transactions as the requests between them allow: a reply also says that
-// what came before the request is stored.
+// handle stores the events of a batch in as few transactions as the requests between them allow: a reply also confirms
+// that what came before the request is stored.
 func (s *Service) handle(
 	ctx, maintaining context.Context, maintenance *sync.WaitGroup, batch []*arrival,
 ) error {

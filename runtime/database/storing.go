@@ -148,7 +148,7 @@ func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, lett
 	}
 	event, err := decoder{own: own}.event(m, eventID)
 	if errors.Is(err, errIncomplete) {
-		err = nil // it holds nothing to store
+		err = nil // it contains nothing to store
 	}
 	if event.Fact != nil && err == nil {
 		err = s.Apply(ctx, []store.Event{event})

@@ -26,7 +26,7 @@ const (
 	backlogInterval = 10 * time.Second
 )
 
-// consume delivers the stream's events to the inbox until ctx ends, and those on their way until working ends. ready is
+// consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
 // called once they are delivered. An error means that the stream or the consumer failed.
 func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identity string, ready func() error) error {
 	starting, cancel := context.WithTimeout(ctx, bus.RequestTimeout)

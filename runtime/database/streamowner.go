@@ -18,9 +18,9 @@ const ownerKey = "rosey.dev/database"
 // errOtherOwner means that the events belong to another database.
 var errOtherOwner = errors.New("two databases cannot share a subject prefix")
 
-func otherOwner(stream, owner, ours string) error {
+func otherOwner(stream, owner, own string) error {
 	return fmt.Errorf("%w: the events of the stream %s belong to the database %s, and this is the database %s; "+
-		"if the other is gone for good, remove the stream", errOtherOwner, stream, owner, ours)
+		"if the other is gone for good, remove the stream", errOtherOwner, stream, owner, own)
 }
 
 // ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID ours, and
@@ -28,31 +28,31 @@ func otherOwner(stream, owner, ours string) error {
 // creates a consumer of a name only once, and the owner is a part of it. The stream's metadata has the owner too, and
 // keeps it when the consumer is removed.
 func ownedConsumer(
-	ctx context.Context, bound bus.Bound, name, ours string,
+	ctx context.Context, bound bus.Bound, name, own string,
 ) (consumer jetstream.Consumer, err error) {
 	info, err := bound.Stream.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the stream: %w", err)
 	}
 	stream := info.Config
-	if owner := stream.Metadata[ownerKey]; owner != "" && owner != ours {
-		return nil, otherOwner(stream.Name, owner, ours)
+	if owner := stream.Metadata[ownerKey]; owner != "" && owner != own {
+		return nil, otherOwner(stream.Name, owner, own)
 	}
-	consumer, err = ensureConsumer(ctx, bound.Stream, consumerConfig(name, ours))
+	consumer, err = ensureConsumer(ctx, bound.Stream, consumerConfig(name, own))
 	if err != nil {
 		return nil, err
 	}
-	if owner := consumer.CachedInfo().Config.Metadata[ownerKey]; owner != ours {
-		return nil, otherOwner(stream.Name, owner, ours)
+	if owner := consumer.CachedInfo().Config.Metadata[ownerKey]; owner != own {
+		return nil, otherOwner(stream.Name, owner, own)
 	}
-	if stream.Metadata[ownerKey] == ours {
+	if stream.Metadata[ownerKey] == own {
 		return consumer, nil
 	}
 	stream.Metadata = maps.Clone(stream.Metadata)
 	if stream.Metadata == nil {
 		stream.Metadata = map[string]string{}
 	}
-	stream.Metadata[ownerKey] = ours
+	stream.Metadata[ownerKey] = own
 	if _, err := bound.JetStream.UpdateStream(ctx, stream); err != nil {
 		return nil, fmt.Errorf("writing the database's UUID into the stream: %w", err)
 	}

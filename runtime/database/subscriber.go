@@ -35,7 +35,7 @@ type subscriber struct {
 	*Service
 
 	requests micro.Service // nil while not subscribed
-	ready    atomic.Bool   // the service answers requests
+	ready    atomic.Bool   // the service replies to requests
 
 	mu     sync.Mutex
 	events []*nats.Subscription // by core NATS; nil while not subscribed
@@ -166,8 +166,8 @@ func semanticVersion(version string) string {
 	return "0.0.0"
 }
 
-// unsubscribe ends all subscriptions. Requests come first: a bot that gets no reply keeps its events, while those on
-// their way still arrive.
+// unsubscribe ends all subscriptions. Requests come first: a bot that gets no reply keeps its events, while those in
+// transit still arrive.
 func (s *subscriber) unsubscribe() {
 	s.unsubscribeRequests()
 	s.unsubscribeEvents()
@@ -182,7 +182,7 @@ func (s *subscriber) unsubscribeRequests() {
 		s.log.Debug("[NATS] cannot unsubscribe the requests", "error", err)
 	}
 	s.requests = nil
-	s.flush("requests on their way may be lost")
+	s.flush("requests in transit may be lost")
 	s.waitForHandlers()
 }
 
@@ -191,7 +191,7 @@ func (s *subscriber) unsubscribeRequests() {
 func (s *subscriber) waitForHandlers() {
 	handled := make(chan struct{})
 	if err := s.conn.NATS().Barrier(func() { close(handled) }); err != nil {
-		return // the connection is closed, so that nobody can get a reply
+		return // the connection is closed, so no reply can be sent
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), bus.RequestTimeout)
 	defer cancel()
@@ -216,7 +216,7 @@ func (s *subscriber) unsubscribeEvents() {
 			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
 		}
 	}
-	s.flush("events on their way may be lost")
+	s.flush("events in transit may be lost")
 }
 
 // flush returns when the server has handled what was sent to it, and has sent the last message of each subscription
@@ -237,7 +237,7 @@ func (s *subscriber) dropped() int {
 	return int(s.inbox.droppedRequests.Load()) + s.droppedBefore + countDropped(s.events)
 }
 
-// countDropped returns how many events nats.go has dropped. A subscription that has ended no longer says so.
+// countDropped returns how many events nats.go has dropped. A subscription that has ended no longer reports it.
 func countDropped(subscriptions []*nats.Subscription) (count int) {
 	for _, subscription := range subscriptions {
 		if dropped, err := subscription.Dropped(); err == nil {

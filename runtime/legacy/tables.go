@@ -144,7 +144,7 @@ func (i *importer) apply(ctx context.Context, table string, events []store.Event
 	return i.store(table, events, func(batch []store.Event) error { return i.Target.Apply(ctx, batch) })
 }
 
-// maxOutboundAge is the age up to which an outbound line is imported: nobody wants to read last month's announcement.
+// maxOutboundAge is the age up to which an outbound line is imported: last month's announcement is of no use.
 // It is less than the retention of outbound rows, so that a later import finds the row of a line that was said and does
 // not say it again.
 const maxOutboundAge = 24 * time.Hour
@@ -241,7 +241,7 @@ var skippedTables = map[string]string{
 	"plugin_schema_migrations": "tables of plugins are not supported",
 }
 
-// otherTables lists all other tables in the summary, so that nobody thinks that they were imported.
+// otherTables lists all other tables in the summary, which shows that they were not imported.
 func (i *importer) otherTables(ctx context.Context) error {
 	done := []string{"alembic_version"}
 	for _, table := range i.summary.Tables {

@@ -39,7 +39,7 @@ const (
 	DatabaseComponent Component = "database"
 	// RunComponent is bot, database service and NATS in one process, `rosey run`.
 	RunComponent Component = "run"
-	// CLIComponent is a command that somebody runs by hand, such as `rosey say`. It only needs to find NATS, and has
+	// CLIComponent is a command that a user runs by hand, such as `rosey say`. It only needs to find NATS, and has
 	// no Report.
 	CLIComponent Component = "cli"
 )

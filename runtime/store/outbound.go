@@ -53,10 +53,10 @@ type OutboundQuery struct {
 	// applied. It is called at most once, and only if a message is due that was claimed before. Nil: all reports have
 	// been applied.
 	//
-	// A report on a claimed message may still be on its way, and a message that is handed out again would be sent twice.
+	// A report on a claimed message may not have been applied yet; handed out again, the message would be sent twice.
 	// So if the time is before Now, messages whose claim ended after it are left out, and so are those that Claimant
 	// itself has claimed: it may be a process that was restarted and does not know what it sent before. Messages that
-	// nobody has claimed are not affected.
+	// were never claimed are not affected.
 	AppliedUntil func(ctx context.Context) time.Time
 }
 

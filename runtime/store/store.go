@@ -21,7 +21,7 @@ var (
 	// ErrURLAbsent means that the database's URL is missing or cannot be parsed.
 	ErrURLAbsent = errors.New("there is no URL of the database")
 	// ErrRefused means that the database server refuses the login, has no such database, or denies a permission.
-	ErrRefused = errors.New("the database server refuses us")
+	ErrRefused = errors.New("the database server refuses the connection or a permission")
 )
 
 // Store stores the rows of any number of channels. It is safe for concurrent use. Names of channels and users are

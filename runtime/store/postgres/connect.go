@@ -40,7 +40,7 @@ func readURL(urlFile string) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	invalid := fmt.Errorf("%w: %s does not hold one, expected postgres://user:password@host:port/database",
+	invalid := fmt.Errorf("%w: %s does not contain one, expected postgres://user:password@host:port/database",
 		store.ErrURLAbsent, urlFile)
 	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
 		return nil, invalid

@@ -14,6 +14,23 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
+
+// mustOpen opens a database, to be closed with the test.
+func mustOpen(t testing.TB, urlFile string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), urlFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // name returns the name of a database and its role.
 func name(t *testing.T, databaseURL string) string {
 	t.Helper()

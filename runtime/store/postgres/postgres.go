@@ -87,7 +87,7 @@ func (s *Store) Optimize(ctx context.Context) error {
 	return nil
 }
 
-// Size implements store.Store. It is the size of our tables and their indexes.
+// Size implements store.Store. It is the size of the tables and their indexes.
 func (s *Store) Size(ctx context.Context) (int64, error) {
 	const query = `SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint
 FROM unnest($1::text[]) AS name`

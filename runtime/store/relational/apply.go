@@ -10,7 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// userSQL merges what a batch says about a user into the row. Unlike the merge of usersTable it adds the lines: they
+// userSQL merges the events of a batch about a user into the row. Unlike the merge of usersTable it adds the lines: they
 // are those of chat rows that the batch has inserted.
 const userSQL = `INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -94,7 +94,7 @@ type userKey struct {
 	name    string // folded
 }
 
-// userRow is what the events of a batch say about a user, merged.
+// userRow is the merged events of a batch about a user.
 type userRow struct {
 	name                string
 	nameAt              int64

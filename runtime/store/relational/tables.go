@@ -43,7 +43,7 @@ func (t Table) withSequence() Table {
 	return t
 }
 
-// The tables that belong to channels, and dead letters. A merge keeps what two databases or two events have in common:
+// The tables that belong to channels, and dead letters. A merge gives the same row in any order:
 // each column is a minimum, a maximum, or the value of the last writer by time. The CASE expressions stand for the
 // function greatest, which SQLite calls max.
 var (

@@ -6,7 +6,7 @@
 // were alone. So [Open] locks a file beside the database (PATH.lock), which the kernel releases when the process dies,
 // and a second process fails with an error that names the first. Within the process one connection writes, and
 // transactions wait for it in the order in which they come. Up to two others read beside it from the write-ahead log;
-// each sees the last committed transaction and blocks nobody. [OpenReadOnly] needs no lock.
+// each sees the last committed transaction and blocks no other. [OpenReadOnly] needs no lock.
 //
 // # Durability and speed
 //

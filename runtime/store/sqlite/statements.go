@@ -10,12 +10,12 @@ import (
 	"modernc.org/sqlite"
 )
 
-// maxCached is how many statements a connection caches. The program has fewer; the limit is for statements whose text
-// contains data, which would fill the memory.
+// maxCached is how many statements a connection caches. The program has fewer; the limit prevents that
+// statements whose text contains data fill the memory.
 const maxCached = 200
 
 // openPool opens connections that cache their prepared statements. database/sql has each statement parsed at every
-// call, which takes SQLite longer than executing most of ours.
+// call, which takes SQLite longer than executing most of them.
 func openPool(dataSource string) (*sql.DB, error) {
 	plain, err := sqlite.NewConnector(dataSource)
 	if err != nil {

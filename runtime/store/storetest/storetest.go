@@ -12,61 +12,6 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// tests are the contract. Each gets an empty store.
-var tests = map[string]func(t storeTest){
-	"identity":                       identity,
-	"empty store":                    emptyStore,
-	"events merge":                   eventsMerge,
-	"batch is all or nothing":        allOrNothing,
-	"concurrent use":                 concurrentUse,
-	"chat lines":                     chatLines,
-	"recent chat":                    recentChat,
-	"lines of one millisecond":       oneMillisecond,
-	"text":                           unsafeText,
-	"events without a user":          withoutUser,
-	"top chatters":                   topChatters,
-	"spellings of a name":            spellings,
-	"users":                          users,
-	"one user":                       oneUser,
-	"unseen leaves":                  unseenLeaves,
-	"high water":                     highWater,
-	"user counts":                    userCounts,
-	"status":                         status,
-	"actions":                        actions,
-	"channels":                       channels,
-	"outbound order":                 outboundOrder,
-	"outbound channels":              outboundChannels,
-	"outbound client IDs":            outboundClientIDs,
-	"outbound claims":                outboundClaims,
-	"outbound claimed since":         outboundClaimedSince,
-	"outbound back-off":              outboundBackOff,
-	"outbound failures":              outboundFailures,
-	"outbound ID assigned again":     outboundReassignedID,
-	"outbound late failure":          outboundLateFailure,
-	"outbound reports not applied":   outboundUnappliedReports,
-	"outbound restarted claimant":    outboundRestartedClaimant,
-	"outbound reports merge":         outboundReportsMerge,
-	"outbound offered too often":     outboundMaxOffers,
-	"key-value":                      keyValue,
-	"key-value expiry":               keyValueExpiry,
-	"key-value list":                 keyValueList,
-	"prune chat":                     pruneChat,
-	"prune user counts and outbound": pruneOthers,
-	"optimize and size":              optimize,
-	"dead letters":                   deadLetters,
-}
-
-// Run tests the stores that open returns. Each must be new and empty, and open closes it at the end of its test.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
-	t.Helper()
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(storeTest{t, open(t)})
-		})
-	}
-}
-
 // storeTest is a test of one store.
 type storeTest struct {
 	*testing.T
@@ -88,10 +33,6 @@ func at(n float64) time.Time { return time.UnixMilli(1763700000000 + int64(n*100
 // event returns an event in movies whose ID sorts by time.
 func event(n float64, fact store.Fact) store.Event {
 	return store.Event{ID: fmt.Sprintf("%012x-%v", at(n).UnixMilli(), fact), Channel: movies, At: at(n), Fact: fact}
-}
-
-func chatLine(n float64, user, text string) store.Event {
-	return event(n, store.ChatLine{Username: user, Text: text})
 }
 
 // field returns a status with one field.
@@ -152,15 +93,100 @@ func (t storeTest) read(channel store.Channel) rows {
 	}
 }
 
-func emptyStore(t storeTest) {
-	t.apply()
-	want := rows{
-		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{}, Counts: []store.CountSample{},
-		Status: map[string]json.RawMessage{}, Actions: []store.PastAction{}, Due: []store.OutboundMessage{},
+// in returns the events as events of another channel, with other IDs.
+func in(channel store.Channel, events []store.Event) []store.Event {
+	moved := make([]store.Event, 0, len(events))
+	for _, event := range events {
+		event.ID, event.Channel = event.ID+"/"+channel.Name, channel
+		moved = append(moved, event)
 	}
-	same(t, "an empty store", want, t.read(movies))
-	t.reportSent(4711, 0)
-	same(t, "after a report on an unknown message", want, t.read(movies))
+	return moved
+}
+
+// randomEvents returns events of a few minutes. There are few different times, names and values, so that events meet.
+func randomEvents(random *rand.Rand) (events []store.Event) {
+	names := []string{"alice", "Alice", "bob", "BOB", "carol"}
+	for i := range 20 + random.IntN(20) {
+		name := names[random.IntN(len(names))]
+		count := random.IntN(4)
+		var fact store.Fact
+		switch random.IntN(7) {
+		case 0:
+			fact = store.UserJoined{Username: name}
+		case 1:
+			fact = store.UserLeft{Username: name}
+		case 2:
+			fact = store.ChatLine{Username: name, Text: fmt.Sprint(i)}
+		case 3:
+			fact = store.UserCount{Chat: count, Connected: count + 1}
+		case 4:
+			fact = store.HighWater{Chat: count, Connected: new(random.IntN(4))}
+		case 5:
+			fact = field([]string{"playlist_items", "bot_rank"}[i%2], count)
+		case 6:
+			fact = store.Action{Username: name, Type: store.ActionPMCommand, Details: fmt.Sprint(count)}
+		}
+		when := at(float64(70*random.IntN(4) + random.IntN(4)))
+		events = append(events, store.Event{ID: fmt.Sprintf("%012x-%04x", when.UnixMilli(), i), At: when, Fact: fact})
+	}
+	return events
+}
+
+func (t storeTest) enqueue(channel store.Channel, n float64, text string) int64 {
+	t.Helper()
+	return must[int64](t)(t.Enqueue(t.Context(), channel, store.OutboundLine{Text: text, At: at(n)}))
+}
+
+func (t storeTest) reportSent(id int64, n float64) {
+	t.Helper()
+	t.apply(event(n, store.OutboundSent{ID: id}))
+}
+
+func (t storeTest) reportFailed(n float64, failure store.OutboundFailed) {
+	t.Helper()
+	t.apply(event(n, failure))
+}
+
+func (t storeTest) outbound(channel store.Channel, query store.OutboundQuery) []store.OutboundMessage {
+	t.Helper()
+	return must[[]store.OutboundMessage](t)(t.Outbound(t.Context(), channel, query))
+}
+
+func (t storeTest) addDeadLetters(letters ...store.DeadLetter) {
+	t.Helper()
+	if err := t.AddDeadLetters(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (t storeTest) deadLetters(after int64, limit int) []store.DeadLetter {
+	t.Helper()
+	return must[[]store.DeadLetter](t)(t.DeadLetters(t.Context(), after, limit))
+}
+
+// set stores a value that expires; 0 means never.
+func (t storeTest) set(key store.KVKey, value string, n, expires float64) {
+	t.Helper()
+	entry := store.KVEntry{KVKey: key, Value: value, At: at(n)}
+	if expires != 0 {
+		entry.Expires = at(expires)
+	}
+	if err := t.KVSet(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get returns "-" for a key that does not exist.
+func (t storeTest) get(key store.KVKey, n float64) string {
+	t.Helper()
+	value, exists, err := t.KVGet(t.Context(), key, at(n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !exists {
+		return "-" + value
+	}
+	return value
 }
 
 var fillChannels = []store.Channel{movies, music, other}

@@ -8,26 +8,6 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-func (t storeTest) enqueue(channel store.Channel, n float64, text string) int64 {
-	t.Helper()
-	return must[int64](t)(t.Enqueue(t.Context(), channel, store.OutboundLine{Text: text, At: at(n)}))
-}
-
-func (t storeTest) reportSent(id int64, n float64) {
-	t.Helper()
-	t.apply(event(n, store.OutboundSent{ID: id}))
-}
-
-func (t storeTest) reportFailed(n float64, failure store.OutboundFailed) {
-	t.Helper()
-	t.apply(event(n, failure))
-}
-
-func (t storeTest) outbound(channel store.Channel, query store.OutboundQuery) []store.OutboundMessage {
-	t.Helper()
-	return must[[]store.OutboundMessage](t)(t.Outbound(t.Context(), channel, query))
-}
-
 // claim returns the messages of movies that are due at a time, and claims them unless claimant is empty.
 func (t storeTest) claim(claimant string, n float64, limit int) []store.OutboundMessage {
 	t.Helper()

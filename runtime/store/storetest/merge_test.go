@@ -45,45 +45,6 @@ func (t storeTest) applyShuffled(events []store.Event, random *rand.Rand) {
 	}
 }
 
-// in returns the events as events of another channel, with other IDs.
-func in(channel store.Channel, events []store.Event) []store.Event {
-	moved := make([]store.Event, 0, len(events))
-	for _, event := range events {
-		event.ID, event.Channel = event.ID+"/"+channel.Name, channel
-		moved = append(moved, event)
-	}
-	return moved
-}
-
-// randomEvents returns events of a few minutes. There are few different times, names and values, so that events meet.
-func randomEvents(random *rand.Rand) (events []store.Event) {
-	names := []string{"alice", "Alice", "bob", "BOB", "carol"}
-	for i := range 20 + random.IntN(20) {
-		name := names[random.IntN(len(names))]
-		count := random.IntN(4)
-		var fact store.Fact
-		switch random.IntN(7) {
-		case 0:
-			fact = store.UserJoined{Username: name}
-		case 1:
-			fact = store.UserLeft{Username: name}
-		case 2:
-			fact = store.ChatLine{Username: name, Text: fmt.Sprint(i)}
-		case 3:
-			fact = store.UserCount{Chat: count, Connected: count + 1}
-		case 4:
-			fact = store.HighWater{Chat: count, Connected: new(random.IntN(4))}
-		case 5:
-			fact = field([]string{"playlist_items", "bot_rank"}[i%2], count)
-		case 6:
-			fact = store.Action{Username: name, Type: store.ActionPMCommand, Details: fmt.Sprint(count)}
-		}
-		when := at(float64(70*random.IntN(4) + random.IntN(4)))
-		events = append(events, store.Event{ID: fmt.Sprintf("%012x-%04x", when.UnixMilli(), i), At: when, Fact: fact})
-	}
-	return events
-}
-
 const reportedMessages = 8
 
 // outboundReportsMerge applies random reports in one batch, and then shuffled, repeated and cut into other batches to

@@ -98,18 +98,6 @@ func optimize(t storeTest) {
 	same(t, "lines", []string{"hi"}, t.recent(unlimited))
 }
 
-func (t storeTest) addDeadLetters(letters ...store.DeadLetter) {
-	t.Helper()
-	if err := t.AddDeadLetters(t.Context(), letters); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (t storeTest) deadLetters(after int64, limit int) []store.DeadLetter {
-	t.Helper()
-	return must[[]store.DeadLetter](t)(t.DeadLetters(t.Context(), after, limit))
-}
-
 func deadLetters(t storeTest) {
 	long := bytes.Repeat([]byte("x"), store.MaxDeadLetterBytes+1)
 	letters := []store.DeadLetter{
@@ -157,31 +145,6 @@ func deadLetters(t storeTest) {
 }
 
 func kvKey(name string) store.KVKey { return store.KVKey{Channel: movies, Plugin: "p", Key: name} }
-
-// set stores a value that expires; 0 means never.
-func (t storeTest) set(key store.KVKey, value string, n, expires float64) {
-	t.Helper()
-	entry := store.KVEntry{KVKey: key, Value: value, At: at(n)}
-	if expires != 0 {
-		entry.Expires = at(expires)
-	}
-	if err := t.KVSet(t.Context(), entry); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// get returns "-" for a key that does not exist.
-func (t storeTest) get(key store.KVKey, n float64) string {
-	t.Helper()
-	value, exists, err := t.KVGet(t.Context(), key, at(n))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !exists {
-		return "-" + value
-	}
-	return value
-}
 
 func (t storeTest) remove(key store.KVKey, n float64) (existed bool) {
 	t.Helper()

@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// TestMain stops the PostgreSQL server of the tests.
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
+
+func TestSQLite(t *testing.T) {
+	run(t, func(t *testing.T) (store.Store, error) {
+		return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rosey.db"))
+	})
+}
+
+func TestPostgreSQL(t *testing.T) {
+	server := pgtest.Use(t)
+	run(t, func(t *testing.T) (store.Store, error) { return postgres.Open(t.Context(), server.URLFile(t)) })
+}
+
+// run tests the stores that open returns, which are new and empty.
+func run(t *testing.T, open func(t *testing.T) (store.Store, error)) {
+	t.Helper()
+	for name, test := range contract {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opened, err := open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := opened.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			test(storeTest{t, opened})
+		})
+	}
+}
+
+// contract are the tests that every store must pass. Each gets an empty store.
+var contract = map[string]func(t storeTest){
+	"identity":                       identity,
+	"empty store":                    emptyStore,
+	"events merge":                   eventsMerge,
+	"batch is all or nothing":        allOrNothing,
+	"concurrent use":                 concurrentUse,
+	"chat lines":                     chatLines,
+	"recent chat":                    recentChat,
+	"lines of one millisecond":       oneMillisecond,
+	"text":                           unsafeText,
+	"events without a user":          withoutUser,
+	"top chatters":                   topChatters,
+	"spellings of a name":            spellings,
+	"users":                          users,
+	"one user":                       oneUser,
+	"unseen leaves":                  unseenLeaves,
+	"high water":                     highWater,
+	"user counts":                    userCounts,
+	"status":                         status,
+	"actions":                        actions,
+	"channels":                       channels,
+	"outbound order":                 outboundOrder,
+	"outbound channels":              outboundChannels,
+	"outbound client IDs":            outboundClientIDs,
+	"outbound claims":                outboundClaims,
+	"outbound claimed since":         outboundClaimedSince,
+	"outbound back-off":              outboundBackOff,
+	"outbound failures":              outboundFailures,
+	"outbound ID assigned again":     outboundReassignedID,
+	"outbound late failure":          outboundLateFailure,
+	"outbound reports not applied":   outboundUnappliedReports,
+	"outbound restarted claimant":    outboundRestartedClaimant,
+	"outbound reports merge":         outboundReportsMerge,
+	"outbound offered too often":     outboundMaxOffers,
+	"key-value":                      keyValue,
+	"key-value expiry":               keyValueExpiry,
+	"key-value list":                 keyValueList,
+	"prune chat":                     pruneChat,
+	"prune user counts and outbound": pruneOthers,
+	"optimize and size":              optimize,
+	"dead letters":                   deadLetters,
+}
+
+func chatLine(n float64, user, text string) store.Event {
+	return event(n, store.ChatLine{Username: user, Text: text})
+}
+
+func emptyStore(t storeTest) {
+	t.apply()
+	want := rows{
+		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{}, Counts: []store.CountSample{},
+		Status: map[string]json.RawMessage{}, Actions: []store.PastAction{}, Due: []store.OutboundMessage{},
+	}
+	same(t, "an empty store", want, t.read(movies))
+	t.reportSent(4711, 0)
+	same(t, "after a report on an unknown message", want, t.read(movies))
+}
