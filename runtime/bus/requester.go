@@ -23,7 +23,7 @@ var (
 	// ErrNoReply means that somebody has subscribed, but did not reply in time.
 	ErrNoReply = errors.New("the database service did not answer in time")
 	// ErrNotAService is returned by FindService when the reply is not a database service's.
-	ErrNotAService = errors.New("something answers that is no database service")
+	ErrNotAService = errors.New("the responder is not a database service")
 )
 
 // Requester sends requests to the database service. It is safe for concurrent use.
