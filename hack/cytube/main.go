@@ -1,5 +1,5 @@
-// Command cytube runs the CyTube simulator: a server that behaves like the real one for a bot, with simulated people who
-// use it. It needs no privileges, writes no files and keeps everything in memory.
+// Command cytube runs the CyTube simulator: a server that behaves like the real one for a bot, with simulated people
+// who use it. It needs no privileges, writes no files and keeps everything in memory.
 package main
 
 import (

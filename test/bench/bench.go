@@ -43,7 +43,8 @@ func newBench(ctx context.Context, verbose bool) (*bench, error) {
 	if about, err := os.Stderr.Stat(); err == nil {
 		b.terminal = about.Mode()&os.ModeCharDevice != 0
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, //nolint:gosec // constant program
+	//nolint:gosec // the arguments are constants
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program,
 		"./cmd/rosey")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr

@@ -71,8 +71,8 @@ func messages(lines []line) ([]*nats.Msg, error) {
 	return all, nil
 }
 
-// publishCore publishes with core NATS. A request after every each lines is answered when they are stored. At most ahead
-// requests are outstanding, so that the service need not drop lines.
+// publishCore publishes with core NATS. A request after every each lines is answered when they are stored. At most
+// ahead requests are outstanding, so that the service need not drop lines.
 func publishCore(ctx context.Context, conn *nats.Conn, lines []*nats.Msg, each, ahead int) error {
 	inbox := nats.NewInbox()
 	answers, err := conn.SubscribeSync(inbox)

@@ -97,7 +97,8 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 	return nil
 }
 
-// waitForResponder retries a request until there is a reply: a process that has just started may not have subscribed yet.
+// waitForResponder retries a request until there is a reply: a process that has just started may not have subscribed
+// yet.
 func waitForResponder(ctx context.Context, conn *nats.Conn, subject, body string) error {
 	return until(ctx, "an answer on "+subject, func() (bool, error) {
 		_, err := conn.RequestWithContext(ctx, subject, []byte(body))

@@ -140,8 +140,8 @@ func (c *Cluster) pinCyTube(ctx context.Context) error {
 	return c.kube(ctx, "", "rollout", "status", "deployment/cytube", "--timeout=300s")
 }
 
-// pinToFirstNode adds a node selector for the CyTube server's node. The guarantees hold for one fault at a time; cutting
-// off the leader together with the only NATS server would be two.
+// pinToFirstNode adds a node selector for the CyTube server's node. The guarantees hold for one fault at a time;
+// cutting off the leader together with the only NATS server would be two.
 var pinToFirstNode = strings.NewReplacer("      automountServiceAccountToken: false\n",
 	"      automountServiceAccountToken: false\n      nodeSelector: {kubernetes.io/hostname: node1}\n")
 

@@ -97,8 +97,8 @@ func (v *Findings) compareLines(seen Seen, stored Stored) {
 	}
 }
 
-// compareCounts compares the users' line counters with the stored lines. It finds lines that are stored once but counted
-// twice or not at all.
+// compareCounts compares the users' line counters with the stored lines. It finds lines that are stored once but
+// counted twice or not at all.
 func (v *Findings) compareCounts(stored Stored) {
 	lines, counted := map[string]int{}, map[string]int{}
 	for _, line := range stored.Chat {

@@ -52,7 +52,8 @@ func (c *CyTube) Drop(ctx context.Context, user string) error {
 	return c.post(ctx, c.channelPath("drop"), map[string]string{"user": user})
 }
 
-// read reads the new entries of both logs. The server keeps a limited number of entries, so it must be called regularly.
+// read reads the new entries of both logs. The server keeps a limited number of entries, so it must be called
+// regularly.
 func (c *CyTube) read(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Do lets a person of the audience send an event, as a client would over a socket, for events without a method below. It
-// returns what happened. If the server refuses, the error has its message.
+// Do lets a person of the audience send an event, as a client would over a socket, for events without a method below.
+// It returns what happened. If the server refuses, the error has its message.
 func (c *Channel) Do(user, event string, payload any) ([]Entry, error) {
 	raw, err := json.Marshal(payload)
 	if err != nil {

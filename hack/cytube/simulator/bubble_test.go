@@ -14,8 +14,8 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-// bubble serves a simulator without a network, so that a test can use the fake clock of a synctest bubble: a minute of a
-// capture passes instantly, with exact times. All clients have the same address unless they choose another.
+// bubble serves a simulator without a network, so that a test can use the fake clock of a synctest bubble: a minute of
+// a capture passes instantly, with exact times. All clients have the same address unless they choose another.
 type bubble struct {
 	t       *testing.T
 	sim     *simulator.Server

@@ -86,8 +86,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
 }
 
-// checkTransport returns Engine.IO's error object for a request that is not a WebSocket with protocol 4. The real server
-// also supports HTTP long-polling and protocol 3.
+// checkTransport returns Engine.IO's error object for a request that is not a WebSocket with protocol 4. The real
+// server also supports HTTP long-polling and protocol 3.
 func checkTransport(r *http.Request) any {
 	type problem struct {
 		Code    int    `json:"code"`

@@ -50,8 +50,8 @@ func (f *faults) heal() {
 }
 
 // Partition stops all bytes from and to the target's connections until [Server.Heal]. The connections stay open: sent
-// bytes wait, and if one side closes the connection, the other sees it afterwards. A partition of all, or of an address,
-// also applies to new connections.
+// bytes wait, and if one side closes the connection, the other sees it afterwards. A partition of all, or of an
+// address, also applies to new connections.
 func (s *Server) Partition(target Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

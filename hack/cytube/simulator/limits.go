@@ -25,8 +25,8 @@ type Limits struct {
 	Queue, QueueModerator Flood
 }
 
-// Flood allows Burst actions at once and then Sustained actions per second. After Cooldown without actions, the burst is
-// allowed again. Zero burst: no limit.
+// Flood allows Burst actions at once and then Sustained actions per second. After Cooldown without actions, the burst
+// is allowed again. Zero burst: no limit.
 type Flood struct {
 	Burst     int
 	Sustained float64

@@ -111,8 +111,8 @@ func (c *client) enter(name string, account *Account) {
 	}
 }
 
-// takeChannelRank applies an account's rank in the channel. A moderator needs no channel password, and gets more details
-// about the users.
+// takeChannelRank applies an account's rank in the channel. A moderator needs no channel password, and gets more
+// details about the users.
 func (c *client) takeChannelRank() {
 	wasModerator := c.isModerator()
 	c.channelRank, c.hasChannelRank = c.channel.rankOf(c.name), true

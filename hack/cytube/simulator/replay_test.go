@@ -123,8 +123,8 @@ func (r recording) play(t *testing.T, lines []captureLine) {
 	client.expectNothingMore()
 }
 
-// expectNothingMore fails if the server has sent a frame that the capture does not have. It connects to a namespace that
-// does not exist, to which the server responds in every state.
+// expectNothingMore fails if the server has sent a frame that the capture does not have. It connects to a namespace
+// that does not exist, to which the server responds in every state.
 func (s *socket) expectNothingMore() {
 	s.t.Helper()
 	s.send("40/nowhere,")

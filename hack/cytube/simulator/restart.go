@@ -5,7 +5,8 @@ import "time"
 // Restart simulates stopping the server's process with SIGINT and starting it again: all connections are closed without
 // a message, and new ones for the given time. The simulator's API stays available. Accounts, bans, ranks and the stored
 // state of channels survive: the last lines, mutes, playlist, poll, emotes, message of the day and permissions. All
-// users, including the audience, are disconnected; the leader, drinks, votes to skip and the limits' counters are reset.
+// users, including the audience, are disconnected; the leader, drinks, votes to skip and the limits' counters are
+// reset.
 func (s *Server) Restart(down time.Duration) { s.restart(down, false) }
 
 // Crash is a Restart after a crash or SIGTERM: channels lose what they had not stored, here everything since the start.

@@ -69,8 +69,8 @@ func New(options Options) (*Server, error) {
 // Handler returns the handler of the CyTube protocol and the simulator's HTTP API.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Channel returns the channel with a name, which is not case-sensitive. It panics if the name is invalid: CyTube accepts
-// 1-30 of a-z, A-Z, 0-9, "-" and "_".
+// Channel returns the channel with a name, which is not case-sensitive. It panics if the name is invalid: CyTube
+// accepts 1-30 of a-z, A-Z, 0-9, "-" and "_".
 func (s *Server) Channel(name string) *Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,7 @@
 package simulator
 
-// sendState sends the channel's state to a client that has joined. CyTube does not acknowledge joinChannel; these frames
-// are the response, in the order of CyTube's modules.
+// sendState sends the channel's state to a client that has joined. CyTube does not acknowledge joinChannel; these
+// frames are the response, in the order of CyTube's modules.
 func (c *Channel) sendState(m *client) {
 	m.emit("setPermissions", c.permissions)
 	m.emit("setPlaylistLocked", !c.openPlaylist)

@@ -2,8 +2,8 @@ package simulator
 
 import "time"
 
-// usercounter decides when a usercount is sent. As in CyTube, the first change is sent at once and further ones together
-// at the end of the interval; a change soon after that waits for another whole interval.
+// usercounter decides when a usercount is sent. As in CyTube, the first change is sent at once and further ones
+// together at the end of the interval; a change soon after that waits for another whole interval.
 type usercounter struct {
 	changed, sent time.Time
 	pending       bool

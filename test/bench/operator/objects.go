@@ -72,7 +72,8 @@ func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
 	return total, nil
 }
 
-// sample returns the JSON of each object that the operator creates for one RoseyBot, without the API server's additions.
+// sample returns the JSON of each object that the operator creates for one RoseyBot, without the API server's
+// additions.
 func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
 	const namespace = "sample"
 	if err := c.createNamespace(ctx, namespace); err != nil {
