@@ -38,7 +38,7 @@ func serveEcho(ctx context.Context, url string) error {
 
 // measureRequests sends requests to an echo and to the service in turn.
 func measureRequests(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers()
+	makers, done, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}

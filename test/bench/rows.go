@@ -90,7 +90,7 @@ func of(results []result, part func(result) float64) float64 {
 // measureRows measures lines from publishing to commit in every database, compared with the same rows without NATS and
 // JSON. The ways take turns, so that other load on the machine affects all of them.
 func measureRows(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers()
+	makers, done, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func measureRows(ctx context.Context, b *bench) (err error) {
 
 // measureServices measures one, two and four services that share the stream and a database server.
 func measureServices(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers()
+	makers, done, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const singles = 200
 
 // measureSingle publishes a line, waits until its row is visible to others, and then publishes the next.
 func measureSingle(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers()
+	makers, done, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}

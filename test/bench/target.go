@@ -31,14 +31,14 @@ type maker struct {
 }
 
 // makers returns a maker for each kind of database that is available.
-func (b *bench) makers() (all []maker, done func() error, err error) {
+func (b *bench) makers(ctx context.Context) (all []maker, done func() error, err error) {
 	all = []maker{{"SQLite", b.newSQLite}}
 	if _, err := pgtest.Programs(); err != nil {
 		b.say("without PostgreSQL: %v", err)
 		return all, func() error { return nil }, nil
 	}
 	// The server's default durability.
-	server, err := pgtest.Start("fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
+	server, err := pgtest.Start(ctx, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,7 @@ func TestDemoAsPlainProcesses(t *testing.T) {
 	if os.Getenv("ROSEY_E2E") == "" {
 		t.Skip("starts servers on fixed ports of this machine: set ROSEY_E2E to run it")
 	}
+	t.Parallel()
 	state := t.TempDir()
 	run := func(arguments ...string) string {
 		t.Helper()

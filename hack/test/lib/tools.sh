@@ -89,11 +89,11 @@ run_cluster_chaos() {
   run_go_tests "$@" -run "$cluster_chaos" ./test/chaos
 }
 
-# run_other_tests begins with the two slowest packages.
+# run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes.
 run_other_tests() {
   local others
   mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
-  run_go_tests "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
+  run_go_tests -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
 }
 
 runs=0

@@ -17,7 +17,7 @@ func BenchmarkInsert(b *testing.B) {
 	if _, err := pgtest.Programs(); err != nil {
 		b.Skip(err)
 	}
-	server, err := pgtest.Start("fsync=on", "synchronous_commit=on", "full_page_writes=on")
+	server, err := pgtest.Start(b.Context(), "fsync=on", "synchronous_commit=on", "full_page_writes=on")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func Use(t testing.TB) *Server {
 		t.Fatal("TestMain must call pgtest.Run, which stops the server")
 	}
 	if shared.server == nil && shared.failure == nil {
-		shared.server, shared.failure = Start()
+		shared.server, shared.failure = Start(t.Context())
 	}
 	if shared.failure != nil {
 		t.Fatal(shared.failure)

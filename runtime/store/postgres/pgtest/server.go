@@ -51,8 +51,9 @@ func version(program string) int {
 	return number
 }
 
-// Start starts a server, with settings as on its command line. By default it does not wait for the disk.
-func Start(settings ...string) (*Server, error) {
+// Start starts a server, with settings as on its command line, and waits until it is ready or ctx ends. By default the
+// server does not wait for the disk.
+func Start(ctx context.Context, settings ...string) (*Server, error) {
 	programs, err := Programs()
 	if err != nil {
 		return nil, err
@@ -62,13 +63,13 @@ func Start(settings ...string) (*Server, error) {
 		return nil, fmt.Errorf("creating the server's directory: %w", err)
 	}
 	s := &Server{dir: dir, stopped: make(chan struct{})}
-	if err := s.start(programs, settings); err != nil {
+	if err := s.start(ctx, programs, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
 }
 
-func (s *Server) start(programs string, settings []string) error {
+func (s *Server) start(ctx context.Context, programs string, settings []string) error {
 	var err error
 	if s.attributes, err = s.unprivileged(); err != nil {
 		return err
@@ -91,12 +92,12 @@ func (s *Server) start(programs string, settings []string) error {
 	for _, setting := range settings {
 		arguments = append(arguments, "-c", setting)
 	}
-	return s.launch(filepath.Join(programs, "postgres"), arguments)
+	return s.launch(ctx, filepath.Join(programs, "postgres"), arguments)
 }
 
 // launch starts the server in a thread that lives as long as the server, so that the kernel ends the server when the
 // test binary dies.
-func (s *Server) launch(program string, arguments []string) error {
+func (s *Server) launch(ctx context.Context, program string, arguments []string) error {
 	output, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return fmt.Errorf("creating the server's log: %w", err)
@@ -121,11 +122,11 @@ func (s *Server) launch(program string, arguments []string) error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("starting the server: %w", err)
 	}
-	return s.waitUntilReady()
+	return s.waitUntilReady(ctx)
 }
 
-func (s *Server) waitUntilReady() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+func (s *Server) waitUntilReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, s.URL(superuser, Password, "postgres"))
