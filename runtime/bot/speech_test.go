@@ -66,10 +66,10 @@ func TestALineSaidJustBeforeTheConnectionBreaks(t *testing.T) {
 	}
 }
 
-// claimed is a line that another bot claimed a second ago.
+// claimed is a line that another bot has just claimed.
 func claimed(id int64, text string) bus.OutboundMessage {
 	return bus.OutboundMessage{
-		ID: id, Timestamp: 10, Message: text, LeaseSeconds: 60, ClaimedSince: bus.Seconds{Time: time.Now().Add(-time.Second)},
+		ID: id, Timestamp: 10, Message: text, LeaseSeconds: 60, ClaimedSince: bus.Seconds{Time: time.Now()},
 	}
 }
 
@@ -94,6 +94,8 @@ func (r *rig) marked() (ids []any) {
 // one that was never claimed and has the text of the first.
 func TestALineThatADeadBotSaidIsNotSaidAgain(t *testing.T) {
 	r := newRig(t)
+	must(t, r.channel.Join("alice"))
+	r.say("alice", "hello") // the history goes back to before the claim
 	long := strings.TrimSpace(strings.Repeat("popcorn ", 60))
 	r.service.toSay(claimed(1, "said"), claimed(2, "not said"), claimed(3, long),
 		bus.OutboundMessage{ID: 4, Timestamp: 10, Message: "said", LeaseSeconds: 60})

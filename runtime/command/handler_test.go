@@ -167,6 +167,7 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 			cytube.Permissions{Ranks: map[string]float64{
 				"chat": 0, "chatclear": 2, "kick": 2, "seeplaylist": -1, "playlistadd": 2, "addnontemp": 3, "playlistdelete": 2,
 				"playlistmove": 2, "playlistjump": 2, "leaderctl": 2, "voteskip": -1, "playlistaddlive": 3,
+				"playlistaddlist": 2,
 			}},
 			cytube.ChannelOptions{AllowVoteskip: true},
 			cytube.UserList{Users: []cytube.User{{Name: "Rosey", Rank: 3}, {Name: "mod", Rank: 2}, {Name: "alice", Rank: 1}}},
@@ -230,7 +231,7 @@ func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	alien := cytube.Item{UID: 1, Media: cytube.Media{ID: "a", Title: "Alien", Seconds: 60}}
 	brazil := cytube.Item{UID: 2, Media: cytube.Media{ID: "b", Title: "Brazil"}}
-	added := cytube.Queue{Item: cytube.Item{UID: 3, Media: cytube.Media{ID: "abc"}, QueuedBy: "Rosey"}}
+	added := cytube.Queue{Item: cytube.Item{UID: 3, Media: cytube.Media{ID: "abc", Type: "yt"}, QueuedBy: "Rosey"}}
 	added.After.Last = true
 	othersAdded := added
 	othersAdded.Item.QueuedBy = "alice"
@@ -240,6 +241,7 @@ func TestConfirmation(t *testing.T) {
 		want             string
 	}{
 		{"add yt:abc", "queue yt abc true", []cytube.Event{othersAdded, added}, "Added yt:abc"},
+		{"add yp:PL1", "queue yp PL1 true", []cytube.Event{added}, "Added yp:PL1"},
 		{"add yt:abc", "queue yt abc true", []cytube.Event{cytube.QueueFail{Message: "Too <b>long</b>"}}, "add: Too long"},
 		{"afk", "afk", []cytube.Event{cytube.SetAFK{Name: "alice"}, cytube.SetAFK{Name: "rosey"}}, "The bot is away"},
 		{"clear", "clear", []cytube.Event{cytube.ClearChat{By: "Rosey"}}, "The chat is cleared"},

@@ -87,7 +87,10 @@ func (h *Handler) add(r request) (task, error) {
 	return h.act(enqueue, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.Queue:
-			return event.Item.Media.ID == media.ID && h.Room.IsMe(event.Item.QueuedBy), nil
+			// The server may queue another ID than it was sent: that of a short link, or of an embed. Of a YouTube
+			// playlist ("yp") it queues the videos.
+			sameType := event.Item.Media.Type == media.Type || media.Type == "yp"
+			return sameType && h.Room.IsMe(event.Item.QueuedBy), nil
 		case cytube.QueueFail:
 			return rejected(event.Message)
 		}

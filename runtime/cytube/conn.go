@@ -17,6 +17,10 @@ const (
 	eventBuffer = 256
 	// writeTimeout is how long a server may take to accept a frame before the connection counts as lost.
 	writeTimeout = 10 * time.Second
+	// pingEvery is the time between two pings. The server's own heartbeat takes minutes to notice a broken connection.
+	pingEvery = 5 * time.Second
+	// pongTimeout is how long the server may take to answer a ping before the connection counts as lost.
+	pongTimeout = 10 * time.Second
 )
 
 var (
@@ -46,9 +50,8 @@ type Conn struct {
 	// err is why reading ended. It is set before events is closed.
 	err error
 
-	stop     context.CancelCauseFunc
-	workers  sync.WaitGroup
-	closeOne sync.Once
+	stop    context.CancelCauseFunc
+	workers sync.WaitGroup
 }
 
 // start returns a Conn that reads and pings until it is closed or the connection ends.
@@ -59,11 +62,11 @@ func start(ctx context.Context, ws *websocket.Conn, address string, silence time
 	c.frame = options.Frame
 	c.workers.Go(func() {
 		defer close(c.events)
-		c.err = c.lost(ctx, c.read(ctx))
+		c.err = c.connectionError(ctx, c.read(ctx))
 		stop(c.err)
 		_ = ws.CloseNow() // so that writes fail too
 	})
-	c.workers.Go(func() { c.keepAlive(ctx, options.PingEvery, options.PongTimeout) })
+	c.workers.Go(func() { c.keepAlive(ctx, pingEvery, pongTimeout) })
 	return c
 }
 
@@ -109,27 +112,21 @@ func (c *Conn) write(ctx context.Context, frame []byte) error {
 	return nil
 }
 
-// Leave leaves the channel and closes the connection. If it returns before ctx ends, the server has removed the bot
-// from the user list.
+// Leave leaves the channel and closes the connection. It waits until the server has removed the bot from the user list,
+// unless ctx or the connection ends before: then the server removes it when it notices that the connection is closed.
 func (c *Conn) Leave(ctx context.Context) {
-	err := c.write(ctx, []byte(frameDisconnect))
-	if err == nil {
+	if c.write(ctx, []byte(frameDisconnect)) == nil {
 		// The server does not acknowledge a disconnect, but it handles frames in order: the pong follows it.
-		err = c.ws.Ping(ctx)
-	}
-	if err != nil {
-		_ = c.ws.CloseNow() // without the close handshake of Close, which would wait for the server again
+		_ = c.ws.Ping(ctx)
 	}
 	c.Close()
 }
 
-// Close closes the connection, with a close frame if it is still open, and waits for its goroutines. It can be called
-// more than once.
+// Close closes the connection and waits for its goroutines. It does not wait for the server, as the close handshake of
+// a WebSocket would. It can be called more than once.
 func (c *Conn) Close() {
-	c.closeOne.Do(func() {
-		_ = c.ws.Close(websocket.StatusNormalClosure, "")
-		c.stop(errClosed)
-	})
+	c.stop(errClosed)
+	_ = c.ws.CloseNow()
 	c.workers.Wait()
 }
 
@@ -246,8 +243,8 @@ func (c *Conn) keepAlive(ctx context.Context, every, pongTimeout time.Duration) 
 	}
 }
 
-// lost returns the *Error for the reason that reading ended.
-func (c *Conn) lost(ctx context.Context, err error) error {
+// connectionError returns the *Error for the reason that reading ended.
+func (c *Conn) connectionError(ctx context.Context, err error) error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}

@@ -234,7 +234,7 @@ func TestPongAndSay(t *testing.T) {
 	}
 }
 
-func TestCloseSendsACloseFrame(t *testing.T) {
+func TestCloseEndsTheConnection(t *testing.T) {
 	ended := make(chan error, 1)
 	server := serveSocket(t, func(ws *websocket.Conn) {
 		admit(t, ws, openFrame)
@@ -244,8 +244,8 @@ func TestCloseSendsACloseFrame(t *testing.T) {
 	conn := dialAnonymous(t, Options{Server: server})
 	conn.Close()
 	conn.Close()
-	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		t.Errorf("the server saw %v", err)
+	if err := <-ended; err == nil {
+		t.Error("the server does not see the end")
 	}
 	if _, err := conn.Next(t.Context()); err == nil {
 		t.Error("a closed connection has a next event")
@@ -269,8 +269,8 @@ func TestServerThatDoesNotAnswerPings(t *testing.T) {
 		<-gone // only a server that reads answers pings
 	})
 	t.Cleanup(func() { close(gone) })
-	conn := dialAnonymous(t, Options{
-		Server: server, PingEvery: 10 * time.Millisecond, PongTimeout: 300 * time.Millisecond})
+	conn := dialAnonymous(t, Options{Server: server})
+	conn.workers.Go(func() { conn.keepAlive(t.Context(), 10*time.Millisecond, 300*time.Millisecond) })
 	_, err := conn.Next(t.Context())
 	checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "lost: the server does not answer pings"})
 }
@@ -298,6 +298,43 @@ func TestDialTimesOut(t *testing.T) {
 	_, err := Dial(ctx, Options{Server: server, Channel: "movienight"})
 	checkError(t, err, Error{Reason: status.ReasonServerUnreachable,
 		Message: "does not start a Socket.IO connection: timed out"})
+}
+
+// TestAServerThatFallsSilentDoesNotDelay has a server that neither reads nor writes any more: joining, leaving and
+// closing end with their context, and do not wait for a close handshake.
+func TestAServerThatFallsSilentDoesNotDelay(t *testing.T) {
+	hang := make(chan struct{})
+	mute := func(admitted bool) string {
+		return serveSocket(t, func(ws *websocket.Conn) {
+			if admitted {
+				admit(t, ws, openFrame)
+			} else {
+				write(t, ws, openFrame)
+				read(t, ws)
+				write(t, ws, connectFrame)
+			}
+			<-hang
+		})
+	}
+	joining, leaving, closing := mute(false), mute(true), mute(true)
+	t.Cleanup(func() { close(hang) })
+	tests := map[string]func(ctx context.Context){
+		"Dial": func(ctx context.Context) {
+			_, err := Dial(ctx, Options{Server: joining, Channel: "movienight"})
+			checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "does not answer joining"})
+		},
+		"Leave": dialAnonymous(t, Options{Server: leaving}).Leave,
+		"Close": func(context.Context) { dialAnonymous(t, Options{Server: closing}).Close() },
+	}
+	for name, run := range tests {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		began := time.Now()
+		run(ctx)
+		cancel()
+		if took := time.Since(began); took > 3*time.Second { // a close handshake takes five
+			t.Errorf("%s took %s", name, took)
+		}
+	}
 }
 
 func TestSocketConfig(t *testing.T) {

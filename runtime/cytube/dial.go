@@ -29,11 +29,6 @@ type Options struct {
 	Username string
 	// Password is the account's password. Empty: a guest.
 	Password string
-	// PingEvery is the interval of pings to the server. Zero: 5 s. The server's own heartbeat takes minutes to notice a
-	// broken connection.
-	PingEvery time.Duration
-	// PongTimeout is how long the server may take to answer a ping before the connection counts as lost. Zero: 10 s.
-	PongTimeout time.Duration
 	// Frame is called with the kind of every frame that the server sends after the handshake: event, ping, disconnect,
 	// close, malformed or ignored. It must not block. Nil: not called.
 	Frame func(kind string)
@@ -42,23 +37,13 @@ type Options struct {
 	MayLogin func() bool
 }
 
-const (
-	defaultPingEvery   = 5 * time.Second
-	defaultPongTimeout = 10 * time.Second
-	// maxFrame is more than the server's maxPayload, which a long playlist exceeds.
-	maxFrame = 16 << 20
-)
+// maxFrame is more than the server's maxPayload, which a long playlist exceeds.
+const maxFrame = 16 << 20
 
 // Dial connects to the channel's socket server, joins the channel and logs in. When it returns, the bot is in the
 // channel under its name, and Next returns all events from the first on. Errors of the server and the network are
 // *Error; ctx limits all of Dial.
 func Dial(ctx context.Context, options Options) (*Conn, error) {
-	if options.PingEvery == 0 {
-		options.PingEvery = defaultPingEvery
-	}
-	if options.PongTimeout == 0 {
-		options.PongTimeout = defaultPongTimeout
-	}
 	if options.Frame == nil {
 		options.Frame = func(string) {}
 	}

@@ -32,10 +32,7 @@ func TestKickBeforeTheJoin(t *testing.T) {
 		write(t, ws, connectFrame)
 		write(t, ws, `42["kick",{"reason":"Too many connections from your IP address"}]`)
 	})
-	options := Options{
-		Server: server, Channel: "movienight", PingEvery: defaultPingEvery, PongTimeout: defaultPongTimeout,
-		Frame: func(string) {},
-	}
+	options := Options{Server: server, Channel: "movienight", Frame: func(string) {}}
 	conn, err := connect(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,8 @@
 // bot with the time of the first claim. CyTube repeats its last 15 lines to every client that joins; those under the
 // bot's name that this process did not say were said by others. If they contain the line, it is complete or continues
 // with its next part. If they do not, and the history goes back to the first claim, the line was not said. Otherwise it
-// is in doubt and is abandoned: somebody can queue it again, but nobody can take back a line that was said twice. The
+// is in doubt: more than 15 lines were said since, a moderator cleared the chat, or nobody had said anything before.
+// Such a line is abandoned: somebody can queue it again, but nobody can take back a line that was said twice. The
 // same holds for a line that was on its way when this bot's own connection ended. A service without claims only states
 // when the line was queued, and its lines are never in doubt.
 package speech

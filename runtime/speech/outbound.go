@@ -76,7 +76,8 @@ func (s *Speaker) beginLine(now time.Time) {
 		s.reportAgain(l, now)
 	case !safe:
 		s.fail(l, Result{
-			Outcome: Doubtful, Reason: "a bot that claimed the line may have said it, and the chat history is too short to tell",
+			Outcome: Doubtful,
+			Reason:  "a bot that claimed the line may have said it, and the chat history does not go back that far",
 		}, now)
 	case l.state == said:
 		s.reportSaid(l, now)

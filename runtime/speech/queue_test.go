@@ -200,9 +200,14 @@ func TestASpamFilterIsNotPermanent(t *testing.T) {
 func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 	part := strings.TrimSpace(strings.Repeat("popcorn ", 40))
 	rest := strings.TrimSpace(strings.Repeat("popcorn ", 20))
-	const others = "" // a line of another user
-	talk := slices.Repeat([]string{others}, replayLength)
+	const (
+		others  = ""             // a line of another user
+		earlier = "how is life?" // another user's line from before the claim
+	)
 	before := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	talk := slices.Repeat([]string{others}, 15)
+	doubtful := "mark_failed doubtful: a bot that claimed the line may have said it, " +
+		"and the chat history does not go back that far"
 	tests := map[string]struct {
 		lines   func() []bus.OutboundMessage
 		history []string
@@ -217,13 +222,13 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 		},
 		"not said": {
 			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("new", before(time.Minute))} },
-			history: []string{"said"}, sent: []string{"new"}, reports: []string{"mark_sent"},
+			history: []string{earlier, "said"}, sent: []string{"new"}, reports: []string{"mark_sent"},
 		},
 		"said in part": {
 			lines: func() []bus.OutboundMessage {
 				return []bus.OutboundMessage{claimedLine(part+" "+rest, before(time.Minute))}
 			},
-			history: []string{part}, sent: []string{rest}, reports: []string{"mark_sent"},
+			history: []string{earlier, part}, sent: []string{rest}, reports: []string{"mark_sent"},
 		},
 		"same text, never claimed": {
 			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{queuedLine(1, "said")} },
@@ -233,9 +238,15 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 			lines: func() []bus.OutboundMessage {
 				return []bus.OutboundMessage{claimedLine("said", before(time.Minute)), queuedLine(2, "new")}
 			},
-			history: talk, sent: []string{"new"},
-			reports: []string{"mark_failed doubtful: a bot that claimed the line may have said it, " +
-				"and the chat history is too short to tell", "mark_sent"},
+			history: talk, sent: []string{"new"}, reports: []string{doubtful, "mark_sent"},
+		},
+		"the chat was cleared, then somebody spoke": {
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("said", before(time.Minute))} },
+			history: []string{others}, reports: []string{doubtful},
+		},
+		"the chat was cleared, or nobody ever spoke": {
+			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("said", before(time.Minute))} },
+			reports: []string{doubtful},
 		},
 		"claimed after the join": { // the reply with the line was lost
 			lines:   func() []bus.OutboundMessage { return []bus.OutboundMessage{claimedLine("hello", time.Now())} },
@@ -256,8 +267,11 @@ func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 			joining(t, func(t *testing.T, c *channel) {
 				c.behave(c.echo, c.takeReports)
 				for i, text := range test.history {
-					line := cytube.ChatMessage{HTML: text, Time: before(time.Duration(replayLength-i) * time.Second)}
-					c.Replayed(line, text != others)
+					line := cytube.ChatMessage{HTML: text, Time: before(time.Duration(len(test.history)-i) * time.Second)}
+					if text == earlier {
+						line.Time = before(time.Hour)
+					}
+					c.Replayed(line, text != others && text != earlier)
 				}
 				c.Joined(before(time.Millisecond))
 				c.SetPermission(PermissionGranted)

@@ -142,10 +142,9 @@ func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefu
 // name.
 func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	s.post(func() {
-		if s.replay.lines == 0 {
+		if s.replay.oldest.IsZero() {
 			s.replay.oldest = line.Time
 		}
-		s.replay.lines++
 		if own {
 			s.partAppeared(s.Tracker.repeated(cytube.PlainText(line.HTML), line.Time))
 		}

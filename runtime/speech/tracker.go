@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// replayLength is how many chat lines a CyTube server repeats to a client that joins.
-	replayLength = 15
 	// maxHeard bounds the bot's own lines that are remembered. It is more than a server repeats.
 	maxHeard = 64
 	// clockSkew is how far the CyTube server's clock may be behind the bot's.
@@ -41,8 +39,8 @@ type ownLine struct {
 // replay summarizes the chat history that the server repeated on a join.
 type replay struct {
 	joinedAt time.Time
-	lines    int
-	oldest   time.Time // of the first line
+	// oldest is the time of the first line. Zero: there was no line.
+	oldest time.Time
 }
 
 // NewTracker returns an empty Tracker. A process needs one for each channel.
@@ -115,11 +113,12 @@ func (t *Tracker) takeSaidByOthers(parts []string, since time.Time) (found int) 
 }
 
 // historyCovers reports whether everything that was said under the bot's name since a time is known: the bot has
-// been in the channel since, or the history that it got on the next join goes back that far.
+// been in the channel since, or the history that it got on the next join goes back that far. A short or empty history
+// proves nothing: CyTube empties it when a moderator clears the chat.
 func (t *Tracker) historyCovers(since time.Time) bool {
 	for _, r := range t.replays {
 		if r.joinedAt.After(since) {
-			return r.lines < replayLength || !r.oldest.After(since)
+			return !r.oldest.IsZero() && !r.oldest.After(since)
 		}
 	}
 	return true

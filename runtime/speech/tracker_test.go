@@ -49,9 +49,9 @@ func TestALineOnItsWayWhenTheConnectionEnded(t *testing.T) {
 		replay replay
 		safe   bool
 	}{
-		{"a short history", replay{lines: 3}, true},
-		{"a history that goes back", replay{lines: replayLength, oldest: time.Now().Add(-time.Hour)}, true},
-		{"a history that begins later", replay{lines: replayLength, oldest: time.Now().Add(time.Minute)}, false},
+		{"no history", replay{}, false},
+		{"a history that goes back", replay{oldest: time.Now().Add(-time.Hour)}, true},
+		{"a history that begins later", replay{oldest: time.Now().Add(time.Minute)}, false},
 	} {
 		tracker := NewTracker()
 		now := time.Now()
