@@ -127,7 +127,7 @@ func checkSharedOwner(bot, owner *v1alpha1.RoseyBot) *problem {
 		return &problem{
 			reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " has no database service of its own to share",
 		}
-	case manifests.Standby(bot) && ptr.Deref(manifests.NATS(owner, nil).JetStream, v1alpha1.JetStream{}).Mode ==
+	case manifests.HasStandbys(bot) && ptr.Deref(manifests.NATS(owner, nil).JetStream, v1alpha1.JetStream{}).Mode ==
 		v1alpha1.JetStreamNever:
 		message := name + " has nats.jetStream.mode Never: expected another mode, or replicas of at most 1"
 		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: message}

@@ -30,7 +30,7 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 	if condition := podCause(pod, name); condition != nil {
 		return condition
 	}
-	report, missing := reportOf(in, component)
+	report, missing := reportOf(in, pod, component)
 	switch {
 	case missing != nil:
 		return missing
@@ -41,10 +41,12 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 	return conditionFalse(translateReason(in, report.Reason, report.Message))
 }
 
-// reportOf returns the report of a component, or the condition that says why there is none.
-func reportOf(in statusInput, component manifests.Component) (report status.Report, missing *metav1.Condition) {
+// reportOf returns the report of a pod, or the condition that says why there is none.
+func reportOf(
+	in statusInput, pod *corev1.Pod, component manifests.Component,
+) (report status.Report, missing *metav1.Condition) {
 	name := displayName[component]
-	result, probed := in.reports[component]
+	result, probed := in.reports[pod.Name]
 	switch {
 	case !probed:
 		return report, conditionFalse(string(status.ReasonStarting), fmt.Sprintf("the %s is starting", name))

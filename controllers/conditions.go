@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -46,7 +47,7 @@ func databaseAvailable(in statusInput) *metav1.Condition {
 	case manifests.SharedFrom(in.bot) != "":
 		return sharedDatabase(in)
 	case !manifests.HasService(in.bot):
-		return checked(in, status.StoreCheck,
+		return checked(in, in.observed.newestPod(manifests.Bot), status.StoreCheck,
 			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"))
 	}
 	message := "a pod of the database service is ready"
@@ -103,18 +104,33 @@ func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Cond
 	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
 }
 
-// checked returns the condition for one check of the bot: ok while a bot pod is ready, or else what the bot reports.
-func checked(in statusInput, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
-	if _, ready := in.observed.countPods(manifests.Bot); ready > 0 {
+// channelJoined returns ChannelJoined. With several bots it is about the leader, since a standby is ready without being
+// in the channel: a leader whose login is refused stays the leader. A leader whose pod is deleted or no longer runs is
+// replaced within seconds, so until then ChannelJoined is about the standby that is ready to take over.
+func channelJoined(in statusInput) *metav1.Condition {
+	pod := in.observed.newestPod(manifests.Bot)
+	if manifests.HasStandbys(in.bot) {
+		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
+			pod = leading
+		}
+	}
+	return checked(in, pod, status.ChannelCheck,
+		conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+}
+
+// checked returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The
+// pod may be nil.
+func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
+	if pod != nil && podReady(pod) {
 		return ok
 	}
 	if condition := stopped(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
-	if running, _ := podRunning(in.observed.newestPod(manifests.Bot)); !running {
+	if running, _ := podRunning(pod); !running {
 		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}
-	report, missing := reportOf(in, manifests.Bot)
+	report, missing := reportOf(in, pod, manifests.Bot)
 	if missing != nil {
 		return missing
 	}

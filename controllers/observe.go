@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,16 +139,38 @@ func (o observed) findClaimHolders(claimName string) {
 }
 
 // newestPod returns the pod of a component whose state explains the component's: the youngest of those that are not
-// being deleted, ready ones before others. It returns nil if there is none.
+// being deleted, ready ones before others, and one that has ended, such as an evicted one, only if there is no other.
+// It returns nil if there is none.
 func (o observed) newestPod(component manifests.Component) (newest *corev1.Pod) {
 	for i := range o.pods[component] {
 		pod := &o.pods[component][i]
-		if pod.DeletionTimestamp.IsZero() && (newest == nil || podReady(pod) && !podReady(newest) ||
-			podReady(pod) == podReady(newest) && newest.CreationTimestamp.Before(&pod.CreationTimestamp)) {
+		if pod.DeletionTimestamp.IsZero() && (newest == nil || cmp.Or(cmp.Compare(podRank(pod), podRank(newest)),
+			pod.CreationTimestamp.Compare(newest.CreationTimestamp.Time)) > 0) {
 			newest = pod
 		}
 	}
 	return newest
+}
+
+func podRank(pod *corev1.Pod) int {
+	switch {
+	case podEnded(pod):
+		return 0
+	case podReady(pod):
+		return 2
+	}
+	return 1
+}
+
+// runningPod returns the pod of a component with a name, or nil if it does not run or is being deleted.
+func (o observed) runningPod(component manifests.Component, name string) *corev1.Pod {
+	for i := range o.pods[component] {
+		pod := &o.pods[component][i]
+		if running, _ := podRunning(pod); running && pod.Name == name && pod.DeletionTimestamp.IsZero() {
+			return pod
+		}
+	}
+	return nil
 }
 
 // countPods returns how many pods of a component exist, and how many of them are ready. Pods that are being deleted or
@@ -213,24 +236,34 @@ type probeResult struct {
 	err    error
 }
 
-// probe returns the report of each component whose newest pod has started and is not ready. Ready pods need not be
-// asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader.
-func (r *Reconciler) probe(
-	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed,
-) map[manifests.Component]probeResult {
-	results := map[manifests.Component]probeResult{}
-	for _, component := range manifests.Components(bot) {
-		pod := observed.newestPod(component)
-		needsLeader := component == manifests.Bot && manifests.Standby(bot)
-		_, started := podRunning(pod)
-		if !started || pod.Status.PodIP == "" || podReady(pod) && !needsLeader {
-			continue
-		}
-		address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
-		report, err := readReport(ctx, address, status.Component(component))
-		results[component] = probeResult{report: report, err: err}
+// probe adds to in.reports the report of each component whose newest pod has started and is not ready. Ready pods need
+// not be asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader, and
+// then the leader itself if it is another pod that is not ready.
+func (r *Reconciler) probe(ctx context.Context, in statusInput) {
+	severalBots := manifests.HasStandbys(in.bot)
+	for _, component := range manifests.Components(in.bot) {
+		r.probePod(ctx, in, in.observed.newestPod(component), component, severalBots && component == manifests.Bot)
 	}
-	return results
+	if severalBots {
+		r.probePod(ctx, in, in.observed.runningPod(manifests.Bot, leader(in)), manifests.Bot, false)
+	}
+}
+
+// probePod adds the report of a pod to in.reports, unless it is already there or the pod has not started. A ready pod
+// is asked only if evenReady is true. The pod may be nil.
+func (r *Reconciler) probePod(
+	ctx context.Context, in statusInput, pod *corev1.Pod, component manifests.Component, evenReady bool,
+) {
+	_, started := podRunning(pod)
+	if !started || pod.Status.PodIP == "" || podReady(pod) && !evenReady {
+		return
+	}
+	if _, probed := in.reports[pod.Name]; probed {
+		return
+	}
+	address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
+	report, err := readReport(ctx, address, status.Component(component))
+	in.reports[pod.Name] = probeResult{report: report, err: err}
 }
 
 // readReport reads the report of the process at an address. Its errors contain no addresses and ports: they differ from

@@ -84,9 +84,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	applied := r.apply(ctx, bot, observed)
 	now := time.Now()
-	status := computeStatus(statusInput{
-		bot: bot, observed: observed, applied: applied, reports: r.probe(ctx, bot, observed),
-	}, now)
+	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
+	r.probe(ctx, in)
+	status := computeStatus(in, now)
 	if err := errors.Join(applied.err, r.writeStatus(ctx, bot, status)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}

@@ -26,7 +26,7 @@ type statusInput struct {
 	bot      *v1alpha1.RoseyBot
 	observed observed
 	applied  applied
-	reports  map[manifests.Component]probeResult
+	reports  map[string]probeResult // by the name of the pod that was asked
 }
 
 // computeStatus returns the status of a RoseyBot. It is pure; now is the time of transitions.
@@ -36,10 +36,9 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		condition.Type = conditionType
 		conditions = append(conditions, *condition)
 	}
-	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
 	add(v1alpha1.ConditionDatabaseAvailable, databaseAvailable(in))
 	add(v1alpha1.ConditionBotAvailable, available(in, manifests.Bot, "a bot pod is ready"))
-	add(v1alpha1.ConditionChannelJoined, checked(in, status.ChannelCheck, joined))
+	add(v1alpha1.ConditionChannelJoined, channelJoined(in))
 	add(v1alpha1.ConditionProgressing, progressing(in))
 	add(v1alpha1.ConditionReady, ready(in, conditions))
 	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in))
@@ -98,14 +97,16 @@ func (in statusInput) desiredReplicas(component manifests.Component) int32 {
 // leader returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
 // reports, or else the one that was reported last.
 func leader(in statusInput) string {
-	result, probed := in.reports[manifests.Bot]
 	pod := in.observed.newestPod(manifests.Bot)
-	switch {
-	case pod == nil:
+	if pod == nil {
 		return ""
-	case probed && result.err == nil && result.report.Leader != "":
-		return result.report.Leader
-	case manifests.Standby(in.bot):
+	}
+	// The report of a pod that was not probed, or did not answer, has no leader.
+	reported := in.reports[pod.Name].report.Leader
+	switch {
+	case reported != "":
+		return reported
+	case manifests.HasStandbys(in.bot):
 		return in.bot.Status.Leader
 	case podReady(pod):
 		return pod.Name
@@ -167,7 +168,7 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
 		(database.Status == metav1.ConditionTrue || requestedReasons[database.Reason])
 	switch {
-	case manifests.Standby(bot) && ready.Status == metav1.ConditionTrue:
+	case manifests.HasStandbys(bot) && ready.Status == metav1.ConditionTrue:
 		return maxPollInterval // the leader can change while all pods stay ready
 	case ready.Status == metav1.ConditionTrue || stopped:
 		return 0

@@ -106,15 +106,15 @@ func fallsBack(bot *v1alpha1.RoseyBot, component Component) bool {
 	return component == Bot && ptr.Deref(databaseOf(bot).DirectFallback, false)
 }
 
-// Standby reports whether a RoseyBot asks for more than one bot pod. It ignores spec.suspend, so that suspending a
+// HasStandbys reports whether a RoseyBot asks for more than one bot pod. It ignores spec.suspend, so that suspending a
 // RoseyBot changes no pod template.
-func Standby(bot *v1alpha1.RoseyBot) bool { return ptr.Deref(bot.Spec.Replicas, 1) > 1 }
+func HasStandbys(bot *v1alpha1.RoseyBot) bool { return ptr.Deref(bot.Spec.Replicas, 1) > 1 }
 
 // allowsSeveralPods reports whether two pods of a component may run at the same time. Two bots without leader election
 // would both be in the channel, and an SQLite database has one writer.
 func allowsSeveralPods(bot *v1alpha1.RoseyBot, component Component) bool {
 	if component == Bot {
-		return Standby(bot)
+		return HasStandbys(bot)
 	}
 	return !HoldsClaim(bot, component)
 }

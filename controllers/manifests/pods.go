@@ -218,7 +218,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	if component != Bot {
 		return content
 	}
-	content.Standby = Standby(bot)
+	content.Standby = HasStandbys(bot)
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
 	}

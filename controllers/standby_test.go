@@ -1,0 +1,159 @@
+package controllers
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// podOf returns a pod with a status, created at a second of a minute.
+func podOf(name string, second int, podStatus corev1.PodStatus) corev1.Pod {
+	created := metav1.NewTime(time.Date(2026, time.January, 1, 0, 0, second, 0, time.UTC))
+	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: created}, Status: podStatus}
+}
+
+// A leader whose login is refused stays the leader. A standby that waits for it is ready, but nobody is in the channel.
+func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
+	ready, waiting := runningPod("10.0.0.1", true), runningPod("10.0.0.1", false)
+	restarting := runningPod("10.0.0.1", false)
+	restarting.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	deleted := podOf("leader", 1, waiting)
+	deleted.DeletionTimestamp = new(metav1.Now())
+	standby := podOf("standby", 2, ready)
+	reportOfCheck := func(check status.Check) probeResult {
+		check.Name = status.ChannelCheck
+		return probeResult{report: status.Report{Leader: "leader", Reason: check.Reason, Checks: []status.Check{check}}}
+	}
+	standingBy := reportOfCheck(status.Check{OK: true, Reason: status.ReasonStandby})
+	refused := reportOfCheck(status.Check{Reason: status.ReasonLoginRefused, Message: "wrong password"})
+	joined := reportOfCheck(status.Check{OK: true, Reason: status.ReasonJoined})
+	noLeader := reportOfCheck(status.Check{Reason: status.ReasonNoLeader})
+	noLeader.report.Leader = ""
+	silent := probeResult{err: context.DeadlineExceeded}
+	type reports = map[string]probeResult
+	tests := map[string]struct {
+		pods    []corev1.Pod
+		reports reports
+		last    string // the leader of the last reconcile
+		status  metav1.ConditionStatus
+		reason  string
+	}{
+		"in the channel": {
+			[]corev1.Pod{podOf("leader", 1, ready), standby}, reports{"standby": standingBy}, "", "True", "Joined",
+		},
+		"refused": {
+			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": refused}, "",
+			"False", "LoginRefused",
+		},
+		"not ready for another reason": {
+			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": joined}, "",
+			"True", "Joined",
+		},
+		"not yet probed": {
+			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy}, "", "False", "Starting",
+		},
+		"leader does not answer": {
+			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": silent}, "",
+			"Unknown", "StatusUnknown",
+		},
+		"standby does not answer": {
+			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": silent, "leader": refused}, "leader",
+			"False", "LoginRefused",
+		},
+		"no pod answers yet": {[]corev1.Pod{standby}, nil, "", "True", "Joined"},
+		// The standby takes over within seconds. If it does not, it is not ready.
+		"leader gone":    {[]corev1.Pod{standby}, reports{"standby": standingBy}, "", "True", "Joined"},
+		"leader deleted": {[]corev1.Pod{deleted, standby}, reports{"standby": standingBy}, "", "True", "Joined"},
+		"leader restarting": {
+			[]corev1.Pod{podOf("leader", 1, restarting), standby}, reports{"standby": standingBy}, "", "True", "Joined",
+		},
+		"nobody takes over": {
+			[]corev1.Pod{deleted, podOf("standby", 2, waiting)}, reports{"standby": noLeader}, "leader", "False", "NoLeader",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bot := newBot("fun")
+			bot.Spec.Replicas, bot.Status.Leader = new(int32(2)), test.last
+			in := statusInput{bot: bot, observed: newObserved(), reports: test.reports}
+			in.observed.pods[manifests.Bot] = test.pods
+			conditions := computeStatus(in, time.Now()).Conditions
+			got := meta.FindStatusCondition(conditions, v1alpha1.ConditionChannelJoined)
+			if got.Status != test.status || got.Reason != test.reason {
+				t.Errorf("ChannelJoined is %s with %s (%s), want %s with %s",
+					got.Status, got.Reason, got.Message, test.status, test.reason)
+			}
+		})
+	}
+}
+
+// The operator finds out by itself why the leader is not in the channel, and asks no more than two bots.
+func TestLeaderOutsideTheChannelIsReported(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	bot.Spec.Replicas = new(int32(3))
+	create(t, bot)
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	leading := startProcess(t, notReady(status.BotComponent, status.ChannelCheck, status.ReasonBanned, "banned"))
+	leaderPod := newPod(t, bot, manifests.Bot, runningPod(leading.ip, false))
+	standingBy := startProcess(t, status.Report{
+		Component: status.BotComponent, Ready: true, Reason: status.ReasonReady, Leader: leaderPod.Name,
+		Checks: []status.Check{{Name: status.ChannelCheck, OK: true, Reason: status.ReasonStandby}},
+	})
+	newPod(t, bot, manifests.Bot, runningPod(standingBy.ip, true))
+	starting := startProcess(t, notReady(status.BotComponent, status.NATSCheck, status.ReasonNATSUnreachable, ""))
+	newPod(t, bot, manifests.Bot, runningPod(starting.ip, false))
+	for condition, reason := range map[string]string{
+		v1alpha1.ConditionChannelJoined: string(status.ReasonBanned), v1alpha1.ConditionReady: string(status.ReasonBanned),
+	} {
+		if got := waitCondition(t, bot, condition, metav1.ConditionFalse, reason); got.Message != "banned" {
+			t.Errorf("%s has the message %q", condition, got.Message)
+		}
+	}
+	waitCondition(t, bot, v1alpha1.ConditionBotAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
+
+	waitReconciled(t, bot)
+	observed, err := rig.operator.observe(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := statusInput{bot: bot, observed: observed, reports: map[string]probeResult{}}
+	if rig.operator.probe(t.Context(), in); len(in.reports) != 2 || in.reports[leaderPod.Name].report.Ready {
+		t.Errorf("reports are %v, want those of the standby and of the leader", in.reports)
+	}
+
+	setPodStatus(t, leaderPod, runningPod(leading.ip, true))
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	waitReconciled(t, bot)
+}
+
+// An evicted pod stays for a while. It does not explain the state of a component that has other pods.
+func TestEndedPodDoesNotExplainARunningComponent(t *testing.T) {
+	evicted := podOf("evicted", 3, corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"})
+	waiting := podOf("waiting", 2, runningPod("10.0.0.1", false))
+	ready := podOf("ready", 1, runningPod("10.0.0.1", true))
+	for name, test := range map[string]struct {
+		pods []corev1.Pod
+		want string
+	}{
+		"only ended": {[]corev1.Pod{evicted}, "evicted"},
+		"not ready":  {[]corev1.Pod{evicted, waiting}, "waiting"},
+		"ready":      {[]corev1.Pod{evicted, waiting, ready}, "ready"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := newObserved()
+			seen.pods[manifests.Bot] = test.pods
+			if got := seen.newestPod(manifests.Bot); got == nil || got.Name != test.want {
+				t.Errorf("the pod is %s, want %s", got.GetName(), test.want)
+			}
+		})
+	}
+}
