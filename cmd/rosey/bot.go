@@ -64,7 +64,7 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
 		needed = append(needed, fallback.RunOnDemand)
 	}
 	pub := publisher.New(options)
-	service := bus.NewRequester(conn, c.subjects, pub.ServiceAbsent)
+	service := bus.NewRequester(conn, c.subjects)
 	var requester speech.Requester = service
 	if fallback != nil {
 		requester = database.Fallback{Service: service, Database: fallback, Log: c.log}

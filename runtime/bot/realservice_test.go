@@ -48,7 +48,7 @@ func (r *rig) startDatabase() *bus.Requester {
 	})
 	r.t.Cleanup(func() { end(); worker.Wait(); connection.Close() })
 	r.eventually("the database service", func() bool { return service.NATSCheck().OK && service.StoreCheck().OK })
-	return bus.NewRequester(connection, subjects, nil)
+	return bus.NewRequester(connection, subjects)
 }
 
 // TestWithTheDatabaseService uses outbound lines and commands with the real database service.

@@ -132,7 +132,7 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 	r.bot = New(r.config, Options{
 		Elector:    elector,
 		Publisher:  pub,
-		Requester:  bus.NewRequester(connection, subjects, pub.ServiceAbsent),
+		Requester:  bus.NewRequester(connection, subjects),
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,

@@ -30,13 +30,11 @@ var (
 type Requester struct {
 	conn     *Conn
 	subjects Subjects
-	onAbsent func()
 }
 
-// NewRequester returns a Requester. onAbsent, which may be nil, is called when nobody serves OutboundGet, which every
-// service does; not every one serves the queries. Pass Publisher.ServiceAbsent.
-func NewRequester(conn *Conn, subjects Subjects, onAbsent func()) *Requester {
-	return &Requester{conn: conn, subjects: subjects, onAbsent: onAbsent}
+// NewRequester returns a Requester. It sends nothing before its methods are called.
+func NewRequester(conn *Conn, subjects Subjects) *Requester {
+	return &Requester{conn: conn, subjects: subjects}
 }
 
 // Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout. Besides the errors above it
@@ -47,9 +45,6 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
 	reply, err := r.request(ctx, suffix, data)
-	if suffix == OutboundGet && errors.Is(err, ErrNoService) && r.onAbsent != nil {
-		r.onAbsent()
-	}
 	if err != nil {
 		return err
 	}
@@ -96,9 +91,18 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoService, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoReply, err)
-	default:
+	case isDisconnected(err):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNotConnected, err)
 	}
+	return nil, fmt.Errorf("requesting %s: %w", subject, err)
+}
+
+// isDisconnected reports whether nats.go has sent nothing because it has no connection. ErrReconnectBufExceeded is what
+// it returns then to a Conn, which buffers nothing.
+func isDisconnected(err error) bool {
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) ||
+		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrStaleConnection) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
 }
 
 // streamAck reports whether a reply is a JetStream publish acknowledgement, and of which stream: a stream whose

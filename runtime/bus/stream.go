@@ -30,7 +30,8 @@ const (
 	codeSubjectsOverlap        jetstream.ErrorCode = 10065 // another stream has subjects of the new one
 )
 
-// StreamError is returned when another stream, or the absence of JetStream, is in the way. Message is for people.
+// StreamError is returned when another stream, or the absence of JetStream, prevents the stream from being used. Message
+// is for people.
 type StreamError struct {
 	Reason  status.Reason
 	Message string
@@ -95,11 +96,11 @@ func ensureStream(
 			return nil, fmt.Errorf("updating the limits of stream %s: %w", wanted.Name, err)
 		}
 	}
-	return nil, fmt.Errorf("stream %s: other processes keep changing it: %w", wanted.Name, err)
+	return nil, fmt.Errorf("stream %s: other processes keep changing it", wanted.Name)
 }
 
 // createError returns a StreamError if the server will never create the stream: another one has its subjects, or there
-// is no room for it, which is as good as no JetStream. Other errors are temporary.
+// is no room for it, which is treated as if there were no JetStream. Other errors are temporary.
 func createError(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string, err error,
 ) error {

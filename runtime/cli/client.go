@@ -54,7 +54,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	}
 	handler.enabled.Store(true)
 	return &Client{
-		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects, nil),
+		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects),
 		prefix: configuration.NATS.SubjectPrefix,
 		origin: bus.Origin{Server: configuration.Channel.Server, Channel: configuration.Channel.Name},
 	}, nil

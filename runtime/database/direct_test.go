@@ -231,7 +231,7 @@ func TestFallbackStoresEachLineOnce(t *testing.T) {
 	})
 	runUntilEnd(t, pub.Run)
 	both := database.Fallback{
-		Service: bus.NewRequester(conn, subjects, pub.ServiceAbsent), Database: direct, Log: natstest.Log(t),
+		Service: bus.NewRequester(conn, subjects), Database: direct, Log: natstest.Log(t),
 	}
 	lines := 0
 	publish := func(count int) {

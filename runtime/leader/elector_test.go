@@ -209,6 +209,30 @@ func TestRenewalWhoseReplyWasLost(t *testing.T) {
 	}
 }
 
+// TestReleaseAfterARenewalWhoseReplyWasLost has Release interrupt a renewal that the server has stored. The next leader
+// must not wait until the key expires.
+func TestReleaseAfterARenewalWhoseReplyWasLost(t *testing.T) {
+	s := natstest.Start(t, withJetStream(t))
+	leadership := newCandidate(t, s, leader.Options{Pod: "first", TTL: time.Hour}).mustAcquire()
+	second := newCandidate(t, s, leader.Options{Pod: "second", TTL: time.Hour})
+	acquired := second.acquire()
+	second.awaitHolder("first")
+	bucket := leaderBucket(t, s)
+	entry, err := bucket.Get(t.Context(), "leader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Update(t.Context(), "leader", entry.Value(), entry.Revision()); err != nil {
+		t.Fatal(err)
+	}
+	if err := leadership.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, acquired).Reason(); got != leader.AcquiredReleased {
+		t.Errorf("acquired as %s", got)
+	}
+}
+
 func leaderBucket(t *testing.T, s *natstest.Server) jetstream.KeyValue {
 	t.Helper()
 	js, err := jetstream.New(s.Client())

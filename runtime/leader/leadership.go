@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // Leadership is the time during which one candidate leads. It renews the leader key until it is lost or released, and
@@ -108,11 +110,33 @@ func (l *Leadership) Release(ctx context.Context) error {
 		return nil
 	default:
 	}
-	_, _, err := l.elector.key.write(ctx, l.elector.released, l.revision)
-	if err != nil && !errors.Is(err, errRevision) {
+	if err := l.markReleased(ctx); err != nil {
 		return fmt.Errorf("releasing the leadership: %w", err)
 	}
 	return nil
+}
+
+// markReleased writes that the key is released, unless another process has it.
+func (l *Leadership) markReleased(ctx context.Context) error {
+	key, revision := l.elector.key, l.revision
+	for {
+		_, _, err := key.write(ctx, l.elector.released, revision)
+		if !errors.Is(err, errRevision) {
+			return err
+		}
+		// The renewal that Release interrupted may have been stored, or another process has taken the key.
+		current, err := key.read(ctx)
+		if err != nil {
+			return err
+		}
+		if current.Process != l.elector.self.Process || current.Released {
+			return nil
+		}
+		revision = current.revision
+		if !backoff.Sleep(ctx, fastPoll) { // a server that is behind may answer the read, and does again
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // renewLoop renews the key until ctx ends or the leadership is lost.

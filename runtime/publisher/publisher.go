@@ -201,14 +201,6 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	return nil
 }
 
-// ServiceAbsent tells the publisher that a request found no database service. Before it publishes more by core NATS,
-// it waits for one.
-func (p *Publisher) ServiceAbsent() {
-	if p.service != nil {
-		p.service.reportAbsent(bus.ErrNoService)
-	}
-}
-
 // Check returns the state of the database service as status.ServiceCheck. It is also OK if the process can do without
 // a service because it has the database open itself.
 //

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// service is what is known of the database service. It holds no lock while it logs, since ServiceAbsent, which the bot
-// calls, must not wait for a slow log.
+// answerValid is how long an answer proves that the service is there: one that is killed or hangs must be reported even
+// if there is nothing to publish. Up to a fifth is added at random, so that bots do not ask in step.
+const answerValid = 5 * time.Second
+
+// service is what is known of the database service. Run and watch use it concurrently.
 type service struct {
 	conn     *bus.Conn
 	requests *bus.Requester
@@ -20,13 +25,14 @@ type service struct {
 	check    *status.Recorder
 
 	generation atomic.Uint64 // of the connection on which it answered last
+	due        atomic.Int64  // when it is asked again, in Unix nanoseconds
 	withoutIDs atomic.Bool   // it would store again what is published again
 }
 
 func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *service {
 	all := subjects.Subject("db.…")
 	return &service{
-		conn: conn, requests: bus.NewRequester(conn, subjects, nil), subjects: all, log: log,
+		conn: conn, requests: bus.NewRequester(conn, subjects), subjects: all, log: log,
 		check: status.NewRecorder(status.ServiceCheck, "looking for a database service on "+all),
 	}
 }
@@ -35,13 +41,14 @@ func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *servic
 // until one has answered. A service that is away is expected to come back as it was.
 func (s *service) deduplicates() bool { return !s.withoutIDs.Load() }
 
-// present reports whether a service has answered on the current connection, and looks for one if none has.
+// present reports whether a service has answered lately on the current connection, and looks for one if none has.
 func (s *service) present(ctx context.Context) bool {
 	if !s.conn.Connected() {
 		s.reportAbsent(bus.ErrNotConnected)
 		return false
 	}
-	return s.check.Check().OK && s.generation.Load() == s.conn.Generation() || s.find(ctx) == nil
+	answered := s.check.Check().OK && s.generation.Load() == s.conn.Generation() && time.Now().UnixNano() < s.due.Load()
+	return answered || s.find(ctx) == nil
 }
 
 // find sends a request to the service and records whether it answers.
@@ -51,6 +58,7 @@ func (s *service) find(ctx context.Context) error {
 	switch {
 	case err == nil:
 		s.generation.Store(generation)
+		s.due.Store(time.Now().Add(answerValid + backoff.Jitter(answerValid/5)).UnixNano())
 		s.withoutIDs.Store(!deduplicates)
 		s.report(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subjects)
 	case ctx.Err() == nil:

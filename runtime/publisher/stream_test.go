@@ -141,6 +141,50 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
 }
 
+// A service that ends or hangs is reported although the stream takes all events and nothing needs the service.
+func TestAServiceThatEndsIsReportedInSpiteOfTheStream(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natstest.JetStream(t))
+	client := server.Client()
+	s := startService(t, client)
+	p := runDurable(t, server)
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+	s.stop(t, client)
+	waitForReason(t, p.Check, status.ReasonServiceAbsent)
+	startService(t, client)
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+}
+
+func TestAServiceThatHangsIsReportedInSpiteOfTheStream(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natstest.JetStream(t))
+	client := server.Client()
+	s := startService(t, client)
+	p := runDurable(t, server)
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+	s.stop(t, client)
+	s.subscribe(t, client, "rosey.db.messages.outbound.get", func(*nats.Msg) {})
+	must(t, client.Flush())
+	natstest.Eventually(t, "the missing replies are reported", func() bool {
+		return strings.Contains(p.Check().Message, "does not answer in time")
+	})
+}
+
+// One that answers is asked every few seconds at most.
+func TestAnIdlePublisherSendsFewRequests(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	startService(t, server.Client())
+	conn := connect(t, server.URL())
+	p := runPublisher(t, publisher.Options{Conn: conn})
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+	before := conn.NATS().Stats().OutMsgs
+	time.Sleep(3 * time.Second)
+	if requests := conn.NATS().Stats().OutMsgs - before; requests > 1 {
+		t.Errorf("%d requests within 3 s", requests)
+	}
+}
+
 func sent(p *publisher.Publisher, id int64) {
 	p.Publish(bus.OutboundSent, fmt.Sprint(id), bus.OutboundSentPayload{MessageID: &id})
 }
