@@ -10,8 +10,8 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// userSQL merges the events of a batch about a user into the row. Unlike the merge of usersTable it adds the lines: they
-// are those of chat rows that the batch has inserted.
+// userSQL merges the events of a batch about a user into the row. Unlike the merge of usersTable it adds the lines:
+// they are those of chat rows that the batch has inserted.
 const userSQL = `INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (channel_id, name_key) DO UPDATE SET
