@@ -103,7 +103,9 @@ func TestRemovedStreamIsCreatedAgain(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), "rosey_events"); err != nil {
 		t.Fatal(err)
 	}
-	natstest.Eventually(t, "the stream to be back", func() bool {
+	// Usually the server ends the pull at once. If the pull arrives after the stream was removed, only the missing
+	// heartbeats tell, after 10 seconds.
+	natstest.Within(t, 30*time.Second, "the stream to be back", func() bool {
 		_, err := js.Consumer(t.Context(), "rosey_events", "rosey_db")
 		return err == nil && s.EventsCheck().OK
 	})
