@@ -212,7 +212,7 @@ func (b *Binding) explain(err error, mayUseCore bool) finding {
 		missing = fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream",
 			b.conn.state.deniedFor(b.wanted.Name))
 	case isJetStreamMissing(err):
-		missing = "the NATS server or this account has no JetStream"
+		missing = "the NATS server has no JetStream, or this account may not use it"
 	default:
 		return b.unavailable(err)
 	}
