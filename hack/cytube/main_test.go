@@ -21,7 +21,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-const patience = 10 * time.Second
+const waitLimit = 10 * time.Second
 
 // logs collects the program's output and can be read while it runs.
 type logs struct {
@@ -46,9 +46,9 @@ var listening = regexp.MustCompile(`msg=listening url=(http://\S+)`)
 // eventually polls until ready is true.
 func eventually(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ready(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(waitLimit); !ready(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
+			t.Fatalf("%s: not within %s", what, waitLimit)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 		if err != nil {
 			t.Errorf("ended with %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("did not end")
 	}
 	if strings.Contains(out.String(), "hunter2") {

@@ -118,7 +118,7 @@ func (b *bench) newWorld(durable bool) (*world, error) {
 	})
 	if err == nil {
 		nats.Start()
-		if !nats.ReadyForConnections(patience) {
+		if !nats.ReadyForConnections(stepTimeout) {
 			err = errors.New("not ready for connections")
 		}
 	}

@@ -112,7 +112,7 @@ func publishStream(ctx context.Context, conn *nats.Conn, lines []*nats.Msg) erro
 		return fmt.Errorf("finding JetStream: %w", err)
 	}
 	for _, m := range lines {
-		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(patience)); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(stepTimeout)); err != nil {
 			return fmt.Errorf("publishing into the stream: %w", err)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// patience is far longer than any step takes.
-const patience = 2 * time.Minute
+// stepTimeout is far longer than any step takes.
+const stepTimeout = 2 * time.Minute
 
 // process is a running program.
 type process struct {
@@ -47,7 +47,7 @@ func (b *bench) start(ctx context.Context, arguments ...string) (*process, error
 		return p, nil
 	case <-p.logged:
 		return nil, fmt.Errorf("rosey %s exited at once", arguments[0])
-	case <-time.After(patience):
+	case <-time.After(stepTimeout):
 		return nil, errors.Join(errors.New("the program has not logged its HTTP address"), p.end())
 	}
 }
@@ -114,12 +114,12 @@ func (p *process) metric(ctx context.Context, series string) (float64, error) {
 }
 
 // until waits until a condition holds.
-func until(ctx context.Context, what string, holds func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func until(ctx context.Context, what string, condition func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	for {
-		held, err := holds()
-		if held || err != nil {
+		ok, err := condition()
+		if ok || err != nil {
 			return err
 		}
 		select {

@@ -283,7 +283,7 @@ func (r *trial) cpu() (all time.Duration, err error) {
 
 // stored waits until all lines are committed, and shows the progress.
 func (r *trial) stored(ctx context.Context, b *bench, way way, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	doing := make(chan error, 1)
 	go func() { doing <- way.do(ctx, r) }()

@@ -48,7 +48,7 @@ func (b *bench) single(ctx context.Context, maker maker, durable bool, name stri
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	js, err := jetstream.New(r.conn)
 	if err != nil {

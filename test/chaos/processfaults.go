@@ -66,15 +66,15 @@ func (p *Processes) injectDatabase(ctx context.Context, fault Fault) (target str
 func (p *Processes) injectServer(ctx context.Context, fault Fault) (target string, repair Repair, err error) {
 	switch fault.Kind {
 	case KillNATS:
-		return hold(ctx, p.nats, syscall.SIGKILL)
+		return stopUntilRepair(ctx, p.nats, syscall.SIGKILL)
 	case RestartNATS:
-		return hold(ctx, p.nats, syscall.SIGTERM)
+		return stopUntilRepair(ctx, p.nats, syscall.SIGTERM)
 	case PauseNATS:
 		return pause(p.nats)
 	case KillPostgres:
-		return hold(ctx, p.postgres, syscall.SIGKILL)
+		return stopUntilRepair(ctx, p.postgres, syscall.SIGKILL)
 	case RestartPG:
-		return hold(ctx, p.postgres, syscall.SIGINT) // fast shutdown, which does not wait for sessions
+		return stopUntilRepair(ctx, p.postgres, syscall.SIGINT) // fast shutdown, which does not wait for sessions
 	default:
 		return pause(p.postgres)
 	}
@@ -89,7 +89,7 @@ func (p *Processes) injectBot(ctx context.Context, fault Fault) (target string, 
 	case KillLeader:
 		return kill(leader.child)
 	case LoseLeader:
-		return hold(ctx, leader.child, syscall.SIGKILL)
+		return stopUntilRepair(ctx, leader.child, syscall.SIGKILL)
 	case PauseLeader, PauseLeaderLong:
 		return pause(leader.child)
 	case CutLeader, CutLeaderLong:
@@ -135,8 +135,8 @@ func pause(c *child) (string, Repair, error) {
 	return c.name, func(context.Context) error { return c.signal(syscall.SIGCONT) }, c.signal(syscall.SIGSTOP)
 }
 
-// hold stops a program until the fault ends.
-func hold(ctx context.Context, c *child, signal os.Signal) (string, Repair, error) {
+// stopUntilRepair stops a program until the fault ends.
+func stopUntilRepair(ctx context.Context, c *child, signal os.Signal) (string, Repair, error) {
 	return c.name, func(context.Context) error { c.up(); return nil }, c.down(ctx, signal)
 }
 

@@ -45,7 +45,7 @@ func newBubble(t *testing.T, options simulator.Options) *bubble {
 // open connects from an address; empty is the common one.
 func (b *bubble) open(address string) *socket {
 	b.t.Helper()
-	s, err := b.tryOpen(address, patience)
+	s, err := b.tryOpen(address, waitLimit)
 	if err != nil {
 		b.t.Fatalf("connecting: %v", err)
 	}

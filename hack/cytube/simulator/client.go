@@ -78,30 +78,30 @@ func (c *client) noteRefusal(event string, args []any) {
 	if len(args) == 0 {
 		return
 	}
-	var words string
+	var message string
 	switch frame := args[0].(type) {
 	case errorFrame:
-		words = frame.Msg
+		message = frame.Msg
 	case queueFailFrame:
-		words = frame.Msg
+		message = frame.Msg
 	case noFloodFrame:
-		words = frame.Msg
+		message = frame.Msg
 	case spamFrame:
-		words = frame.Reason
+		message = frame.Reason
 	default:
 		if event != "cooldown" {
 			return
 		}
-		words = fmt.Sprintf("%v", frame)
+		message = fmt.Sprintf("%v", frame)
 	}
-	c.refused(event + ": " + words)
+	c.refused(event + ": " + message)
 }
 
 // refused records a refusal that is not sent to the client.
-func (c *client) refused(words string) {
-	c.refusal = words
+func (c *client) refused(message string) {
+	c.refusal = message
 	if c.member {
-		c.channel.record(Entry{Kind: KindRefuse, User: c.name, Text: words})
+		c.channel.record(Entry{Kind: KindRefuse, User: c.name, Text: message})
 	}
 }
 

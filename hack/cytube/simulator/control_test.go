@@ -96,7 +96,7 @@ func TestScriptOverHTTP(t *testing.T) {
 	if status, body := call(t, http.MethodPost, script, `{"seconds":0.2,"pace_ms":1}`); status != http.StatusOK {
 		t.Fatalf("starting: %d %s", status, body)
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for {
 		var status simulator.ScriptStatus
 		_, body := get(t, script)

@@ -165,8 +165,8 @@ func (s *Server) write(ctx context.Context, to *session) error {
 		if next.packet != packetPing {
 			limit += interval
 		}
-		patience, cancel := context.WithTimeout(ctx, limit)
-		err := c.write(patience, next)
+		writeCtx, cancel := context.WithTimeout(ctx, limit)
+		err := c.write(writeCtx, next)
 		cancel()
 		if err != nil {
 			return err

@@ -59,7 +59,7 @@ func TestNoPongEndsTheConnection(t *testing.T) {
 
 func waitFor(t *testing.T, sim *simulator.Server, kind simulator.Kind, user string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	_, err := sim.Channel("movienight").WaitFor(ctx, 0, func(e simulator.Entry) bool {
 		return e.Kind == kind && e.User == user

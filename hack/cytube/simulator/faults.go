@@ -130,7 +130,7 @@ func (s *Server) newGate(address string) *gate {
 	defer s.mu.Unlock()
 	g := &gate{}
 	s.faults.gates[g] = struct{}{}
-	if s.faults.holds(address) {
+	if s.faults.blocks(address) {
 		g.shut()
 	}
 	return g
@@ -145,8 +145,8 @@ func (s *Server) forgetGate(g *gate) {
 	}
 }
 
-// holds reports whether a partition applies to new connections from the address.
-func (f *faults) holds(address string) bool {
+// blocks reports whether a partition applies to new connections from the address.
+func (f *faults) blocks(address string) bool {
 	return slices.ContainsFunc(f.partitions, func(t Target) bool { return t.User == "" && t.matches(address, "") })
 }
 
@@ -155,7 +155,7 @@ func (f *faults) holds(address string) bool {
 func (s *Server) partitioned(address string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.faults.holds(address) {
+	if s.faults.blocks(address) {
 		return s.faults.healed
 	}
 	return nil

@@ -64,7 +64,7 @@ func TestRestart(t *testing.T) {
 				if got := len(c.Users()) + c.Connections(); got != 0 {
 					t.Errorf("after the restart %d are there", got)
 				}
-				if _, err := b.tryOpen("", patience); err == nil {
+				if _, err := b.tryOpen("", waitLimit); err == nil {
 					t.Error("the server admits connections while it is down")
 				}
 				time.Sleep(30 * time.Second)

@@ -10,8 +10,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// patience bounds the wait for frames that should arrive at once.
-const patience = 10 * time.Second
+// waitLimit bounds the wait for frames that should arrive at once.
+const waitLimit = 10 * time.Second
 
 // socket is a client that sends and receives raw packets.
 type socket struct {
@@ -21,7 +21,7 @@ type socket struct {
 
 func dial(t *testing.T, url string) *socket {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	url = "ws" + strings.TrimPrefix(url, "http") + "/socket.io/?EIO=4&transport=websocket"
 	ws, response, err := websocket.Dial(ctx, url, nil)
@@ -38,7 +38,7 @@ func dial(t *testing.T, url string) *socket {
 
 func (s *socket) send(packet string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), waitLimit)
 	defer cancel()
 	if err := s.ws.Write(ctx, websocket.MessageText, []byte(packet)); err != nil {
 		s.t.Fatalf("sending %s: %v", packet, err)
@@ -48,7 +48,7 @@ func (s *socket) send(packet string) {
 // receive returns the next packet.
 func (s *socket) receive() string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), waitLimit)
 	defer cancel()
 	_, packet, err := s.ws.Read(ctx)
 	if err != nil {

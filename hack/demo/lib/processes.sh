@@ -92,10 +92,12 @@ show_processes() {
   cat <<EOF
 
 What to try next:
-  less $processes/*.log                                    # logs; [NATS] marks each database request
-  curl http://127.0.0.1:$bot_port/status                   # the bot's status; port $database_port: the database service
+  curl http://127.0.0.1:$bot_port/status   # the bot's status; port $database_port has the database service's
+  less $processes/*.log   # logs; [NATS] marks each database request
   $processes/rosey db show --config $processes/database.yaml
-  make demo-down                                           # stop the processes and remove all files
+
+Stop the processes and remove all files:
+  make demo-down
 EOF
 }
 

@@ -2,8 +2,8 @@
 # Shows the result, and commands to try next.
 
 show_result() {
-  local make_down="make demo-down" padding='                             '
-  [ "$own_cluster" = no ] || { make_down="make demo-down KUBECONFIG=$kubeconfig"; padding='  '; }
+  local make_down="make demo-down"
+  [ "$own_cluster" = no ] || make_down="make demo-down KUBECONFIG=$kubeconfig"
   echo
   say "the bot, from 'kubectl get roseybots':"
   kubectl --namespace "$namespace" get roseybots
@@ -13,15 +13,16 @@ show_result() {
     rosey db show --config /etc/rosey/database.yaml --limit 10
   cat <<EOF
 
-What to try next:
-  export KUBECONFIG=$kubeconfig
-  export PATH=$tools:\$PATH                              # kubectl and helm of this cluster
+What to try next, with this cluster's kubectl and helm:
+  export KUBECONFIG=$kubeconfig PATH=$tools:\$PATH
   kubectl config set-context --current --namespace $namespace
   kubectl describe roseybot movienight                     # conditions and events
   kubectl scale roseybot movienight --replicas=0           # stop the bot; 1 starts it again
   kubectl scale deployment nats --replicas=0               # stop NATS and watch the RoseyBot's status; 1 starts it again
   kubectl logs deploy/movienight-bot -f                    # logs; [NATS] marks each database request
-  kubectl explain roseybot.spec                            # every field
-  $make_down$padding              # remove everything
+  kubectl explain roseybot.spec                            # the fields of a RoseyBot
+
+Remove everything:
+  $make_down
 EOF
 }
