@@ -47,7 +47,7 @@ func newStandbyRig(t *testing.T) *standbyRig {
 func (c *standbyRig) startPod(name string) {
 	c.Helper()
 	if c.cables[name] == nil {
-		c.cables[name] = cable.Lay(c.T, strings.TrimPrefix(c.nats.URL(), "nats://"))
+		c.cables[name] = cable.New(c.T, strings.TrimPrefix(c.nats.URL(), "nats://"))
 	}
 	file := c.secret(name+".yaml", fmt.Sprintf(`channel: {server: %q, name: %s}
 account: {username: %s, passwordFile: %q}
@@ -219,7 +219,7 @@ func TestLeaderIsCutOffFromNATS(t *testing.T) {
 	c.checkVisits(join, kick, leave, join)
 	c.waitStatus("a", "does not know who leads", func(r status.Report) bool { return !r.Ready && r.Leader == "" })
 	c.talk("after")
-	c.cables["a"].Mend()
+	c.cables["a"].Restore()
 	c.waitStandsBy("a", "b")
 	c.awaitStored("before", "during", "after")
 	c.checkVisits(join, kick, leave, join)

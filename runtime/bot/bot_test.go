@@ -183,7 +183,7 @@ func TestTheChannelIsLost(t *testing.T) {
 	r.eventually("sessions have ended", func() bool { return len(r.service.on(bus.UserLeft)) == 2 })
 	r.eventually("the simulator has closed the connection", func() bool { return !r.isThere() })
 	r.say("alice", "two")
-	r.cable.Mend()
+	r.cable.Restore()
 	r.awaitJoined()
 	if joined := r.bot.Check(); !joined.Since.After(check.Since) {
 		t.Errorf("joined since %s, lost since %s", joined.Since, check.Since)

@@ -60,7 +60,7 @@ func TestAFailedReconnectDoesNotEndTheBot(t *testing.T) {
 	r.startJoined()
 	r.cable.Cut()
 	r.eventually("several failed attempts", func() bool { return r.reconnects(status.ReasonServerUnreachable) > 3 })
-	r.cable.Mend()
+	r.cable.Restore()
 	r.awaitJoined()
 }
 

@@ -66,7 +66,7 @@ func TestJoinsOnceTheCauseIsRemoved(t *testing.T) {
 		},
 		"no server": {
 			prepare: func(r *rig) { r.cable.Cut() },
-			mend:    func(r *rig) { r.cable.Mend() },
+			mend:    func(r *rig) { r.cable.Restore() },
 			reason:  status.ReasonServerUnreachable,
 			message: "cannot reach http://127.0.0.1",
 		},

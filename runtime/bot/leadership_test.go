@@ -128,7 +128,7 @@ func TestALeaderThatCannotJoinResigns(t *testing.T) {
 		t.Errorf("acquired as %s", leadership.Reason())
 	}
 	r.eventually("it stands by", func() bool { return r.bot.Check().Reason == status.ReasonStandby })
-	r.cable.Mend()
+	r.cable.Restore()
 	must(t, leadership.Release(t.Context()))
 	r.awaitJoined()
 }

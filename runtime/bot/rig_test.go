@@ -75,7 +75,7 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 	t.Cleanup(func() { log.checkForPasswords(t) })
 	sim, url := simulatortest.Start(t, options)
 	natsServer := natstest.Start(t)
-	line := cable.Lay(t, strings.TrimPrefix(url, "http://"))
+	line := cable.New(t, strings.TrimPrefix(url, "http://"))
 	r := &rig{
 		t: t, sim: sim, channel: sim.Channel("movienight"), cable: line,
 		nats: natsServer, service: startService(t, natsServer.Client()), log: log,

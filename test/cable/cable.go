@@ -20,8 +20,8 @@ type Cable struct {
 	open  map[net.Conn]bool
 }
 
-// Lay returns a cable from a free port of loopback to a server, host:port. It is closed at the end of the test.
-func Lay(t *testing.T, target string) *Cable {
+// New returns a cable from a free port of loopback to a server, host:port. It is closed at the end of the test.
+func New(t *testing.T, target string) *Cable {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +40,7 @@ func Lay(t *testing.T, target string) *Cable {
 // Address returns the address to which the process connects, host:port.
 func (c *Cable) Address() string { return c.listener.Addr().String() }
 
-// Cut closes all connections, and new ones as soon as they are accepted, until Mend is called.
+// Cut closes all connections, and new ones as soon as they are accepted, until Restore is called.
 func (c *Cable) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,8 +51,8 @@ func (c *Cable) Cut() {
 	clear(c.open)
 }
 
-// Mend lets new connections through again.
-func (c *Cable) Mend() {
+// Restore lets new connections through again.
+func (c *Cable) Restore() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isCut = false
