@@ -3,9 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -219,9 +217,6 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	return running, started
 }
 
-// maxReportSize limits the memory that an image chosen by a user can make the operator use.
-const maxReportSize = 64 << 10
-
 var probeClient = &http.Client{
 	Timeout: 2 * time.Second,
 	// The zero Proxy: a proxy cannot reach pods.
@@ -240,51 +235,23 @@ type probeResult struct {
 // not be asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader, and
 // then the leader itself if it is another pod that is not ready.
 func (r *Reconciler) probe(ctx context.Context, in statusInput) {
+	ask := func(component manifests.Component, pod *corev1.Pod, evenReady bool) {
+		_, started := podRunning(pod)
+		if !started || pod.Status.PodIP == "" || podReady(pod) && !evenReady {
+			return
+		}
+		if _, asked := in.reports[pod.Name]; !asked {
+			host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
+			address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}
+			report, err := status.FetchReport(ctx, probeClient, address.String(), component)
+			in.reports[pod.Name] = probeResult{report: report, err: err}
+		}
+	}
 	severalBots := manifests.HasStandbys(in.bot)
 	for _, component := range manifests.Components(in.bot) {
-		r.probePod(ctx, in, in.observed.newestPod(component), component, severalBots && component == manifests.Bot)
+		ask(component, in.observed.newestPod(component), severalBots && component == manifests.Bot)
 	}
 	if severalBots {
-		r.probePod(ctx, in, in.observed.runningPod(manifests.Bot, leader(in)), manifests.Bot, false)
+		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)), false)
 	}
-}
-
-// probePod adds the report of a pod to in.reports, unless it is already there or the pod has not started. A ready pod
-// is asked only if evenReady is true. The pod may be nil.
-func (r *Reconciler) probePod(
-	ctx context.Context, in statusInput, pod *corev1.Pod, component manifests.Component, evenReady bool,
-) {
-	_, started := podRunning(pod)
-	if !started || pod.Status.PodIP == "" || podReady(pod) && !evenReady {
-		return
-	}
-	if _, probed := in.reports[pod.Name]; probed {
-		return
-	}
-	address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
-	report, err := readReport(ctx, address, status.Component(component))
-	in.reports[pod.Name] = probeResult{report: report, err: err}
-}
-
-// readReport reads the report of the process at an address. Its errors contain no addresses and ports: they differ from
-// pod to pod and from attempt to attempt, and each new message would be a write of the status.
-func readReport(ctx context.Context, address string, component status.Component) (status.Report, error) {
-	target := url.URL{Scheme: "http", Host: address, Path: status.StatusPath}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return status.Report{}, fmt.Errorf("invalid address: %w", err)
-	}
-	response, err := probeClient.Do(request)
-	if err != nil {
-		return status.Report{}, errors.New(status.NetworkError(err))
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return status.Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxReportSize))
-	if err != nil {
-		return status.Report{}, errors.New(status.NetworkError(err))
-	}
-	return status.ParseReport(body, component)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // An image of the user's choice may serve anything: it can neither break a condition nor send the operator elsewhere.
-func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
+func TestFetchReportRejectsWhatIsNoReport(t *testing.T) {
 	report := `{"component":"bot","reason":"LoginRefused","message":"m","checks":[]}`
 	tests := map[string]struct {
 		status     int
@@ -24,6 +24,7 @@ func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
 		"not found":       {http.StatusNotFound, report, "HTTP status 404"},
 		"redirect":        {http.StatusFound, report, "HTTP status 302"},
 		"other component": {http.StatusOK, strings.Replace(report, "bot", "database", 1), `component "database"`},
+		"no component":    {http.StatusOK, `{"reason":"Ready"}`, "not a status report in JSON"},
 		"no reason":       {http.StatusOK, strings.Replace(report, "LoginRefused", "", 1), "CamelCase word"},
 		"long reason": {
 			http.StatusOK, strings.Replace(report, "LoginRefused", strings.Repeat("a", 200), 1), "CamelCase word",
@@ -35,7 +36,7 @@ func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
 		"long leader": {
 			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "whose leader",
 		},
-		"endless": {http.StatusOK, strings.Repeat(" ", maxReportSize+1) + report, "not a status report in JSON"},
+		"endless": {http.StatusOK, strings.Repeat(" ", 64<<10) + report, "not a status report in JSON"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
 				_, _ = response.Write([]byte(test.body))
 			}))
 			t.Cleanup(server.Close)
-			got, err := readReport(t.Context(), server.Listener.Addr().String(), status.BotComponent)
+			got, err := status.FetchReport(t.Context(), probeClient, server.URL+status.StatusPath, status.BotComponent)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
@@ -64,14 +65,14 @@ func TestReadReportRejectsWhatIsNoReport(t *testing.T) {
 }
 
 // A message that contains an address or a port would change the status in each reconcile.
-func TestReadReportErrorsHaveNoAddresses(t *testing.T) {
+func TestFetchReportErrorsHaveNoAddresses(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	_, hangs := readReport(t.Context(), silent.Addr().String(), status.BotComponent)
-	_, refused := readReport(t.Context(), "127.0.0.1:1", status.BotComponent)
+	_, hangs := status.FetchReport(t.Context(), probeClient, "http://"+silent.Addr().String(), status.BotComponent)
+	_, refused := status.FetchReport(t.Context(), probeClient, "http://127.0.0.1:1", status.BotComponent)
 	want := []string{"timed out", "connection refused"}
 	if diff := cmp.Diff(want, []string{hangs.Error(), refused.Error()}); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -98,7 +98,7 @@ func TestEveryReasonBecomesAReasonOfConditions(t *testing.T) {
 		rollOut(t, bot)
 		bots[component] = bot
 		processes[component] = startProcess(t, notReady(component, status.StoreCheck, status.ReasonStarting, "starting"))
-		newPod(t, bot, manifests.Component(component), runningPod(processes[component].ip, false))
+		newPod(t, bot, component, runningPod(processes[component].ip, false))
 		if component == status.DatabaseComponent {
 			newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 		}

@@ -1,11 +1,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -98,16 +98,11 @@ func (in statusInput) desiredReplicas(component manifests.Component) int32 {
 // reports, or else the one that was reported last.
 func leader(in statusInput) string {
 	pod := in.observed.newestPod(manifests.Bot)
-	if pod == nil {
-		return ""
-	}
-	// The report of a pod that was not probed, or did not answer, has no leader.
-	reported := in.reports[pod.Name].report.Leader
 	switch {
-	case reported != "":
-		return reported
-	case manifests.HasStandbys(in.bot):
-		return in.bot.Status.Leader
+	case pod == nil:
+		return ""
+	case manifests.HasStandbys(in.bot): // without an answer the report is empty
+		return cmp.Or(in.reports[pod.Name].report.Leader, in.bot.Status.Leader)
 	case podReady(pod):
 		return pod.Name
 	}
@@ -174,63 +169,4 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 		return 0
 	}
 	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), maxPollInterval)
-}
-
-// The metrics of each RoseyBot.
-var (
-	conditionMetric = newDesc("condition",
-		"Always 1: the current status and reason of a condition.", "type", "status", "reason")
-	replicasMetric = newDesc("component_replicas",
-		"Number of pods of a component: wanted by the spec, existing, and ready.", "component", "state")
-	infoMetric = newDesc("info", "Always 1: the channel of a RoseyBot.", "server", "channel")
-)
-
-func newDesc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("roseybot_"+name, help, append([]string{"namespace", "name"}, labels...), nil)
-}
-
-// collector reads RoseyBots from the cache whenever the metrics are scraped, so that the series of a deleted RoseyBot
-// disappear with it.
-type collector struct{ cache client.Reader }
-
-// NewCollector returns a collector of the metrics roseybot_*, which describe the RoseyBots in a cache.
-func NewCollector(cache client.Reader) prometheus.Collector { return collector{cache: cache} }
-
-// Describe implements prometheus.Collector.
-func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- conditionMetric
-	descriptions <- replicasMetric
-	descriptions <- infoMetric
-}
-
-// Collect implements prometheus.Collector.
-func (c collector) Collect(series chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	bots := &v1alpha1.RoseyBotList{}
-	if err := c.cache.List(ctx, bots); err != nil {
-		return // the cache is not synced yet; an invalid metric would make the whole scrape fail
-	}
-	for i := range bots.Items {
-		collect(&bots.Items[i], series)
-	}
-}
-
-// collect sends the metrics of one RoseyBot.
-func collect(bot *v1alpha1.RoseyBot, series chan<- prometheus.Metric) {
-	send := func(metric *prometheus.Desc, value float64, labels ...string) {
-		labels = append([]string{bot.Namespace, bot.Name}, labels...)
-		series <- prometheus.MustNewConstMetric(metric, prometheus.GaugeValue, value, labels...)
-	}
-	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name)
-	for _, condition := range bot.Status.Conditions {
-		send(conditionMetric, 1, condition.Type, string(condition.Status), condition.Reason)
-	}
-	for component, counts := range map[manifests.Component]v1alpha1.ComponentStatus{
-		manifests.Bot: bot.Status.Bot, manifests.Database: bot.Status.Database,
-	} {
-		send(replicasMetric, float64(manifests.Replicas(bot, component)), string(component), "wanted")
-		send(replicasMetric, float64(counts.Replicas), string(component), "existing")
-		send(replicasMetric, float64(counts.ReadyReplicas), string(component), "ready")
-	}
 }

@@ -100,8 +100,8 @@ func TestStatusOfProcessThatIsNotReady(t *testing.T) {
 		http, stderr string
 		code         int
 	}{
-		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: dial tcp", exitFailure},
-		{other.URL, "not the status of a Rosey process, but 404 Not Found", exitFailure},
+		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: connection refused", exitFailure},
+		{other.URL, "/status: HTTP status 404", exitFailure},
 		{"ftp://x", "--http: expected", exitUsage},
 	} {
 		code, _, stderr := call(t, "status", "--http", test.http)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +20,6 @@ import (
 
 // statusTimeout is far more than a process takes to answer.
 const statusTimeout = 5 * time.Second
-
-// maxReportSize limits how many bytes are read from a server that may be no Rosey.
-const maxReportSize = 1 << 20
 
 func newStatusCommand() *cobra.Command {
 	var urls []string
@@ -65,9 +61,11 @@ func statusURL(text string) (string, error) {
 }
 
 func showStatus(ctx context.Context, address, output string, out io.Writer) error {
-	report, err := fetchReport(ctx, address)
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	report, err := status.FetchReport(ctx, http.DefaultClient, address, "")
 	if err != nil {
-		return err
+		return fmt.Errorf("requesting %s: %w", address, err)
 	}
 	if err := writeOutput(out, output, report, statusText(report)); err != nil {
 		return err
@@ -76,28 +74,6 @@ func showStatus(ctx context.Context, address, output string, out io.Writer) erro
 		return fmt.Errorf("%s at %s is not ready: %s", report.Component, address, report.Reason)
 	}
 	return nil
-}
-
-func fetchReport(ctx context.Context, address string) (report status.Report, err error) {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return report, fmt.Errorf("requesting %s: %w", address, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if failure, ok := errors.AsType[*url.Error](err); ok {
-		err = failure.Err // without the address, which would be repeated
-	}
-	if err != nil {
-		return report, fmt.Errorf("requesting %s: %w", address, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	err = json.NewDecoder(io.LimitReader(response.Body, maxReportSize)).Decode(&report)
-	if err != nil || response.StatusCode != http.StatusOK || report.Component == "" {
-		return report, fmt.Errorf("requesting %s: not the status of a Rosey process, but %s", address, response.Status)
-	}
-	return report, nil
 }
 
 func statusText(report status.Report) string {

@@ -1,7 +1,9 @@
 package manifests
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -272,4 +274,14 @@ func describeUpdate(desired, live client.Object) string {
 		}
 	}
 	return KeyOf(desired).String()
+}
+
+// Hash returns a short hash of a value's JSON.
+func Hash(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("hashing %T: %v", value, err)) // every Kubernetes object can be encoded
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }

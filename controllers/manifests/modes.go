@@ -10,14 +10,13 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Component is a part of a RoseyBot that runs as a Deployment: the value of LabelComponent, and the component that its
-// process reports in /status.
-type Component string
+// Component is a part of a RoseyBot that runs as a Deployment. Its name is the value of LabelComponent.
+type Component = status.Component
 
 // The components of a RoseyBot.
 const (
-	Bot      = Component(status.BotComponent)
-	Database = Component(status.DatabaseComponent)
+	Bot      = status.BotComponent
+	Database = status.DatabaseComponent
 )
 
 // Labels of the objects of a RoseyBot.

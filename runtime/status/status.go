@@ -2,9 +2,12 @@ package status
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"regexp"
 	"runtime/debug"
 	"sync"
@@ -136,14 +139,41 @@ var validReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,98}[A-Za-z0-9_]
 // maxPodName is the longest name that Kubernetes accepts for a pod.
 const maxPodName = 253
 
-// ParseReport returns the Report of a component from the body of StatusPath. It returns an error for anything that
-// the operator could not put into the status of a RoseyBot: whatever runs in a pod may serve StatusPath.
-func ParseReport(body []byte, component Component) (Report, error) {
+// maxReportSize limits the memory that a server can use up that is no process of the runtime.
+const maxReportSize = 64 << 10
+
+// FetchReport requests the Report of a process. The URL ends in StatusPath. The Report must be that of component, or of
+// any component if that is empty.
+//
+// FetchReport returns an error for anything that the operator could not put into the status of a RoseyBot: whatever
+// runs in a pod may serve StatusPath. The errors contain no addresses and ports, which differ from pod to pod and from
+// attempt to attempt: each new message would be a write of the status.
+func FetchReport(ctx context.Context, client *http.Client, url string, component Component) (Report, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Report{}, fmt.Errorf("invalid address: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return Report{}, errors.New(NetworkError(err))
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return Report{}, fmt.Errorf("HTTP status %d", response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReportSize))
+	if err != nil {
+		return Report{}, errors.New(NetworkError(err))
+	}
+	return parseReport(body, component)
+}
+
+func parseReport(body []byte, component Component) (Report, error) {
 	var report Report
-	if err := json.Unmarshal(body, &report); err != nil {
+	if err := json.Unmarshal(body, &report); err != nil || report.Component == "" {
 		return Report{}, errors.New("not a status report in JSON")
 	}
-	if report.Component != component {
+	if component != "" && report.Component != component {
 		return Report{}, fmt.Errorf("a status report of component %q, expected %q", report.Component, component)
 	}
 	if len(report.Leader) > maxPodName {

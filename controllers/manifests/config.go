@@ -1,0 +1,97 @@
+package manifests
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// configFile is the key of each component's configuration in the ConfigMap, and its file name in the pod.
+var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
+
+// configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
+// of a setting restarts only the component that reads it.
+func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
+	files := map[string]string{}
+	for _, component := range Components(bot) {
+		text, err := yaml.Marshal(componentConfig(bot, owner, component))
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", configFile[component], err)
+		}
+		files[configFile[component]] = string(text)
+	}
+	return files, nil
+}
+
+func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
+	content := config.Config{
+		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
+		Mode:     strings.ToLower(string(bot.Spec.Mode)),
+		NATS:     natsConfig(bot, owner),
+		Database: databaseConfig(bot, component),
+		LogLevel: bot.Spec.LogLevel,
+	}
+	if component != Bot {
+		return content
+	}
+	content.Standby = HasStandbys(bot)
+	if bot.Spec.Channel.PasswordSecretRef != nil {
+		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
+	}
+	if account := bot.Spec.Account; account != nil {
+		content.Account = &config.Account{Username: account.Username}
+		if account.PasswordSecretRef != nil {
+			content.Account.PasswordFile = path.Join(config.AccountSecretDir, config.SecretFile)
+		}
+	}
+	return content
+}
+
+func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
+	if bot.Spec.Mode == v1alpha1.ModeDirect {
+		return config.NATS{}
+	}
+	source, nats := natsSource(bot, owner), NATS(bot, owner)
+	// The default prefix is unique, because namespaces and names do not contain '_'.
+	prefix := cmp.Or(nats.SubjectPrefix, "rosey_"+source.Namespace+"_"+source.Name)
+	content := config.NATS{URL: nats.URL, SubjectPrefix: prefix}
+	if nats.CredentialsSecretRef != nil {
+		content.CredentialsDir = config.NATSCredentialsDir
+	}
+	if nats.TLSSecretRef != nil {
+		content.TLSDir = config.NATSTLSDir
+	}
+	if stream := nats.JetStream; stream != nil {
+		content.JetStream = config.JetStream{
+			Mode:     strings.ToLower(string(stream.Mode)),
+			Replicas: int(ptr.Deref(stream.Replicas, 0)),
+			MaxAge:   config.Duration(stream.MaxAge),
+		}
+		if stream.MaxBytes != nil {
+			content.JetStream.MaxBytes = int(stream.MaxBytes.Value())
+		}
+	}
+	return content
+}
+
+// databaseConfig names a database only for a component that opens one.
+func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
+	content := config.Database{DirectFallback: fallsBack(bot, component)}
+	switch {
+	case HoldsClaim(bot, component):
+		content.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
+	case opensDatabase(bot, component) || content.DirectFallback:
+		content.Postgres = &config.Postgres{URLFile: path.Join(config.PostgresSecretDir, config.PostgresURLFile)}
+	default:
+		return content
+	}
+	overlay(databaseOf(bot).Retention, &content.Retention)
+	return content
+}
