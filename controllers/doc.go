@@ -21,7 +21,8 @@
 // the cache as the API server would do it: lists by their keys, quantities by their value, and without fields that only
 // the live object has. Such a comparison cannot see that a field is no longer desired, so each object carries a hash of
 // what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
-// owner; otherwise they would have two owners, and a field that is no longer desired would stay.
+// owner; otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are
+// read from the API server, because the cache omits them to save memory.
 //
 // # Upgrades of the operator
 //
@@ -32,9 +33,13 @@
 // # Status
 //
 // The kubelet polls the pods' readiness, so the operator does not. It asks a pod for its /status only while the pod is
-// not ready, and one of several bots for the current leader. Causes that Kubernetes knows (a claim without a volume, an
-// image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the process
-// itself reports. A pod that does not answer makes a condition Unknown, never False.
+// not ready. Causes that Kubernetes knows (a claim without a volume, an image that cannot be pulled, a crash) come from
+// the pod and the claim; all others are the reasons that the process itself reports. A pod that does not answer makes a
+// condition Unknown, never False.
+//
+// A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
+// several bots ChannelJoined is about the leader: a ready bot is asked for its name, at least every 30 seconds, and the
+// leader itself for the reason if it is not ready.
 //
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
 // lasts.

@@ -4,14 +4,20 @@
 //
 // Which components run, and which of them opens the database, follows from the mode and the kind of database:
 //
-//	mode    database    Deployments      opens the database
-//	NATS    sqlite      bot, database    database service
-//	NATS    postgres    bot, database    database service, and the bot while it uses directFallback
-//	NATS    sharedFrom  bot              the database service of the other RoseyBot
-//	Direct  sqlite      bot              bot
-//	Direct  postgres    bot              bot
+//	mode    database    Deployments      opens the database                   bots  database services
+//	NATS    sqlite      bot, database    database service                     any   1
+//	NATS    postgres    bot, database    database service, and the bot while  any   any, or autoscaled
+//	                                     it uses directFallback
+//	NATS    sharedFrom  bot              that of the other RoseyBot           any   those of the other RoseyBot
+//	Direct  sqlite      bot              bot                                  0, 1  none
+//	Direct  postgres    bot              bot                                  0, 1  none
 //
-// An SQLite database is a file on a PersistentVolumeClaim, which the component that opens it mounts.
+// An SQLite database is a file on a PersistentVolumeClaim, which the component that opens it mounts. When the mode
+// changes, that component has no pods until no pod of the other one mounts the claim, not even a terminating one.
+//
+// The pods of a component that may have several are spread over nodes and replaced by a rolling update, which starts a
+// new pod before it deletes an old one. The pod of another component is deleted before a new one starts. A
+// PodDisruptionBudget exists only for several pods: for a single one it would block the drain of its node.
 //
 // Build starts each object from its entry in base.yaml, which holds all fields that are the same for every RoseyBot,
 // and sets what depends on the spec. Defaults that the API server would add to a list item or to a struct that it
