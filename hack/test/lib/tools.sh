@@ -71,13 +71,14 @@ check_cluster() {
 raced=(./cmd/rosey ./runtime/... ./hack/cytube/...)
 
 # run_raced_tests runs four tests of a package at a time, even on two cores: most of them wait for timers and processes.
+# The race detector delays the exit of every program by a second to report late races. Tests start hundreds of programs.
 run_raced_tests() {
   if ! command -v gcc >/dev/null; then
     leave_out "the race detector: it needs gcc"
     run_go_tests -parallel 4 "$@" "${raced[@]}"
     return
   fi
-  CGO_ENABLED=1 run_go_tests -race -parallel 4 "$@" "${raced[@]}"
+  CGO_ENABLED=1 GORACE="atexit_sleep_ms=50 ${GORACE:-}" run_go_tests -race -parallel 4 "$@" "${raced[@]}"
 }
 
 cluster_chaos='^TestOnACluster$'
