@@ -13,7 +13,6 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/leader"
-	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
@@ -101,7 +100,7 @@ func (c *component) newBotWorkload(rosey *bot.Bot, pub *publisher.Publisher, nee
 	return workload{
 		run:     func(ctx context.Context) error { return runWith(ctx, rosey.Run, needed...) },
 		checks:  []func() status.Check{pub.Check, rosey.Check},
-		channel: func(ctx context.Context) *process.Channel { return c.viewChannel(ctx, rosey) },
+		channel: rosey.Snapshot,
 		leader:  rosey.Leader,
 	}
 }
@@ -150,27 +149,4 @@ func podName() string {
 		return "this host"
 	}
 	return host
-}
-
-// viewChannel returns what a bot sees, for the status page. It is nil while the bot is not in the channel.
-func (c *component) viewChannel(ctx context.Context, rosey *bot.Bot) *process.Channel {
-	view, joined := rosey.Snapshot(ctx)
-	if !joined {
-		return nil
-	}
-	channel := &process.Channel{
-		Server: c.config.Channel.Server, Name: c.config.Channel.Name, Self: view.Self,
-		Users: make([]process.User, 0, len(view.Users)), Connected: view.Connected, Items: view.Items, Leader: view.Leader,
-	}
-	for _, user := range view.Users {
-		channel.Users = append(channel.Users, process.User{
-			Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted,
-		})
-	}
-	if view.Media.ID != "" {
-		channel.Playing = &process.Playing{
-			Title: view.Media.Title, Seconds: view.Media.Seconds, Position: view.Position, Paused: view.Paused,
-		}
-	}
-	return channel
 }

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -96,7 +97,7 @@ type workload struct {
 	// checks are in the order of process.Server.Checks: those that explain others come first.
 	checks []func() status.Check
 	// channel returns what the bot sees. Nil: the workload has no bot.
-	channel func(ctx context.Context) *process.Channel
+	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
 	leader func() string
 	// listening is called with the address of the HTTP server when it has started. Nil: nobody is told.

@@ -23,7 +23,7 @@ type Options struct {
 	// Publisher must run until Run has returned.
 	Publisher Publisher
 	Requester speech.Requester
-	// Conn and Subjects are for the event stream. A nil Conn: there is none.
+	// Conn and Subjects are for the feed. A nil Conn: there is none.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
 	Log      *slog.Logger
@@ -49,7 +49,7 @@ type Bot struct {
 	ids       *bus.IDs
 	instance  string
 	tracker   *speech.Tracker // outlives the sessions
-	stream    *eventStream
+	feed      *feed
 	// snapshots are requests to the session's goroutine.
 	snapshots chan chan<- room.Snapshot
 
@@ -84,7 +84,7 @@ func New(configuration config.Config, o Options) *Bot {
 		elector:   o.Elector,
 	}
 	b.metrics = newMetrics(o.Registerer, b.leads)
-	b.stream = newEventStream(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
+	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
 	return b
 }
 
@@ -146,10 +146,10 @@ func defaultTimings() timings {
 // Run: each of them can be solved from outside while it retries.
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
-	streaming, stop := context.WithCancel(context.WithoutCancel(ctx)) // the events of leaving are published too
-	var stream sync.WaitGroup
-	stream.Go(func() { b.stream.run(streaming) })
-	defer stream.Wait()
+	feeding, stop := context.WithCancel(context.WithoutCancel(ctx)) // the events of leaving are published too
+	var feed sync.WaitGroup
+	feed.Go(func() { b.feed.run(feeding) })
+	defer feed.Wait()
 	defer stop()
 	next := newAttempt(b.timings)
 	if b.elector == nil {

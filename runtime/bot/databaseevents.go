@@ -10,7 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Publisher takes the events that the database stores. publisher.Publisher is one.
+// Publisher takes the events that the database stores. publisher.Publisher implements it.
 type Publisher interface {
 	speech.Publisher
 	// Flush waits until every event that was published before the call is delivered.

@@ -1,8 +1,9 @@
 // Package bot keeps one bot in one CyTube channel and publishes what happens there.
 //
-// It puts the parts together: package cytube is the connection to the server, room the state of the channel, speech
-// what the bot says, leader the election among replicas, and publisher the way to the database. Package bot has the
-// life cycle, and turns what the server sends into events for the database and for subscribers.
+// It puts the parts together: package cytube is the connection to the server, room the state of the channel, and leader
+// the election among replicas. Package speech sends what the bot says, command executes what users ask for, and
+// publisher delivers events to the database. Package bot has the life cycle, and turns what the server sends into
+// events for the database and for subscribers.
 //
 // # Life cycle
 //
@@ -20,11 +21,11 @@
 // A session is one stay in the channel. One goroutine owns its state and handles everything in turn: events from the
 // server, timers, and requests for a [room.Snapshot]. It never waits for the network, because the server disconnects a
 // client that does not read. So everything slow has its own goroutine: reading from the connection, speech, commands,
-// the event stream and the Publisher.
+// the feed and the Publisher.
 //
 // An event goes through these steps, in this order:
 //
-//  1. It is offered to the event stream, while the room still is as it was before the event.
+//  1. It is offered to the feed, while the room still is as it was before the event.
 //  2. The room applies it and returns who left, who joined, and whether the bot's rank or the number of connections
 //     changed.
 //  3. Lines of chat are published for the database. The speaker gets what may be the echo of a message of the bot, or
@@ -57,5 +58,5 @@
 // speech and commands. See databaseevents.go.
 //
 // For subscribers, on events.cytube.CHANNEL.EVENT by core NATS: every event of the server, as it comes, without private
-// data. Those that nobody takes at once are lost. See eventstream.go.
+// data. Those that nobody takes at once are lost. See feed.go.
 package bot

@@ -9,12 +9,12 @@ import (
 	"rosey.dev/rosey/runtime/speech"
 )
 
-// handle processes one event. The event stream gets it first: a user_leave has details of the user whom the room
+// handle processes one event. The feed gets it first: a user_leave has details of the user whom the room
 // forgets when it applies the event.
 func (s *session) handle(arrived cytube.Arrival) {
 	event, now := arrived.Event, time.Now()
 	s.metrics.count(arrived)
-	s.publishToStream(arrived)
+	s.publishToFeed(arrived)
 	change := s.room.Apply(event, now)
 	s.dispatch(arrived, now)
 	s.publishChange(change, now)
@@ -40,9 +40,11 @@ func (s *session) dispatch(arrived cytube.Arrival, now time.Time) {
 		s.log.Info("user joined", "user", event.User.Name, "rank", event.User.Rank)
 	case cytube.UserLeave:
 		s.log.Info("user left", "user", event.Name)
-	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered, cytube.QueueFail:
-		s.speaker.HeardRefusal(event)
+	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered:
 		s.log.Debug("the server rejected a request", "event", arrived.Name, "content", event)
+		s.speaker.HeardRefusal(event)
+	case cytube.QueueFail:
+		s.log.Debug("the server rejected an item for the playlist", "content", event)
 	case cytube.Malformed:
 		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
 	}

@@ -15,7 +15,7 @@ type metrics struct {
 	events         *prometheus.CounterVec
 	frames         *prometheus.CounterVec
 	malformed      prometheus.Counter
-	stream         *prometheus.CounterVec
+	feed           *prometheus.CounterVec
 	latency        prometheus.Histogram
 	commands       *prometheus.CounterVec
 	outbound       *prometheus.CounterVec
@@ -55,8 +55,8 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 			Name: "rosey_cytube_malformed_frames_total",
 			Help: "Frames of the CyTube server that could not be decoded.",
 		}),
-		stream: counter("rosey_bot_feed_events_total",
-			"Events for the event stream, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
+		feed: counter("rosey_bot_feed_events_total",
+			"Events for subscribers of events.cytube, by outcome: published, disconnected, buffer_full or failed.", "outcome"),
 		latency: register.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rosey_bot_event_publish_seconds",
 			Help:    "Time from reading a frame to handing its event to NATS.",
@@ -71,7 +71,7 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 	}
 }
 
-// undecoded are events that CyTube sends and package cytube does not decode. They are published on the event stream and
+// undecoded are events that CyTube sends and package cytube does not decode. They are published on the feed and
 // counted under their names.
 var undecoded = map[string]bool{
 	"channelCSSJS": true, "setMotd": true, "drinkCount": true,

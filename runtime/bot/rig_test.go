@@ -81,9 +81,10 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 		nats: natsServer, service: startService(t, natsServer.Client()), log: log,
 		metrics: prometheus.NewRegistry(), instance: "pod-1",
 		config: config.Config{
-			Channel: config.Channel{Server: "http://" + line.Address(), Name: "movienight"},
-			Account: &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
-			NATS:    config.NATS{URL: natsServer.URL(), SubjectPrefix: prefix},
+			Channel:  config.Channel{Server: "http://" + line.Address(), Name: "movienight"},
+			Account:  &config.Account{Username: "rosey", PasswordFile: secret(t, accountPassword)},
+			NATS:     config.NATS{URL: natsServer.URL(), SubjectPrefix: prefix},
+			Commands: config.Commands{Chat: new(true), PM: new(true), Prefix: "!", CooldownSeconds: new(5)},
 		},
 		timings: testTimings(),
 	}

@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // session is one stay in the channel, from joining it to the end of the connection. Only the goroutine of run uses
@@ -93,8 +94,8 @@ func (s *session) run(ctx context.Context) error {
 	workers.Go(func() { receive(ctx, s.conn, events) })
 	workers.Go(func() { s.speaker.Run(ctx) })
 	workers.Go(func() { s.commands.Run(ctx) })
-	status := time.NewTicker(s.timings.Status)
-	defer status.Stop()
+	updates := time.NewTicker(s.timings.Status)
+	defer updates.Stop()
 	counts := time.NewTicker(s.timings.UserCount)
 	defer counts.Stop()
 	for {
@@ -106,13 +107,35 @@ func (s *session) run(ctx context.Context) error {
 				return next.err
 			}
 			s.handle(next.Arrival)
-		case <-status.C:
+		case <-updates.C:
 			s.publishStatus(true, time.Now())
 		case <-counts.C:
 			s.publishUserCount(time.Now())
 		case reply := <-s.snapshots:
 			reply <- s.room.Snapshot(time.Now()) // its buffer has room for it
 		}
+	}
+}
+
+// snapshotTimeout is far more than the handling of one event takes.
+const snapshotTimeout = time.Second
+
+// Snapshot returns the state of the channel, and nil while the bot is not in it. The session's goroutine takes the
+// snapshot between two events.
+func (b *Bot) Snapshot(ctx context.Context) *room.Snapshot {
+	if b.check.Check().Reason != status.ReasonJoined {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	reply := make(chan room.Snapshot, 1)
+	select {
+	case b.snapshots <- reply:
+		snapshot := <-reply
+		snapshot.Server, snapshot.Name = b.config.Channel.Server, b.config.Channel.Name
+		return &snapshot
+	case <-ctx.Done():
+		return nil
 	}
 }
 

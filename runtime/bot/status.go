@@ -1,38 +1,15 @@
 package bot
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
-	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
 // Check returns status.ChannelCheck: whether the bot is in its channel, or stands by for another that is.
 func (b *Bot) Check() status.Check { return b.check.Check() }
-
-// snapshotTimeout is far more than the handling of one event takes.
-const snapshotTimeout = time.Second
-
-// Snapshot returns the state of the channel, and whether the bot is in it. The session's goroutine takes the snapshot
-// between two events.
-func (b *Bot) Snapshot(ctx context.Context) (room.Snapshot, bool) {
-	if b.check.Check().Reason != status.ReasonJoined {
-		return room.Snapshot{}, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
-	defer cancel()
-	reply := make(chan room.Snapshot, 1)
-	select {
-	case b.snapshots <- reply:
-		return <-reply, true
-	case <-ctx.Done():
-		return room.Snapshot{}, false
-	}
-}
 
 // The messages of the check contain no numbers that change all the time: the operator writes every new message to the
 // status of the RoseyBot.

@@ -30,6 +30,7 @@ type Conn interface {
 
 // Options configure a Handler. All are required.
 type Options struct {
+	// Config is as config.Sources.Load returns it, so that no pointer is nil.
 	Config config.Commands
 	// Room is the state of the channel. Handle reads it, so it must belong to the goroutine that calls Handle.
 	Room      *room.Room
@@ -58,7 +59,6 @@ type Handler struct {
 	Options
 	commands []command
 	enabled  map[source]bool
-	prefix   string
 	cooldown time.Duration
 	// lastChat has the time of each user's last chat command, by lower-case name. Only Handle uses it.
 	lastChat map[string]time.Time
@@ -69,23 +69,11 @@ type Handler struct {
 
 // New returns a Handler. It executes nothing until Run.
 func New(o Options) *Handler {
-	cooldown := 5 * time.Second
-	if o.Config.CooldownSeconds != nil {
-		cooldown = time.Duration(*o.Config.CooldownSeconds) * time.Second
-	}
-	prefix := o.Config.Prefix
-	if prefix == "" {
-		prefix = config.DefaultCommandPrefix
-	}
 	return &Handler{
 		Options:  o,
 		commands: table(),
-		enabled: map[source]bool{
-			fromChat: o.Config.Chat == nil || *o.Config.Chat,
-			fromPM:   o.Config.PM == nil || *o.Config.PM,
-		},
-		prefix:   prefix,
-		cooldown: cooldown,
+		enabled:  map[source]bool{fromChat: *o.Config.Chat, fromPM: *o.Config.PM},
+		cooldown: time.Duration(*o.Config.CooldownSeconds) * time.Second,
 		lastChat: map[string]time.Time{},
 		jobs:     make(chan job, maxJobs),
 	}

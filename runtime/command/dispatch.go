@@ -51,7 +51,7 @@ func (h *Handler) handleChat(line cytube.ChatMessage) {
 	if line.Kind != "" || line.Shadow || h.Room.IsMe(line.User) || !h.Room.MayChat() {
 		return
 	}
-	if text, isCommand := strings.CutPrefix(cytube.PlainText(line.HTML), h.prefix); isCommand {
+	if text, isCommand := strings.CutPrefix(cytube.PlainText(line.HTML), h.Config.Prefix); isCommand {
 		h.dispatch(fromChat, line.User, text)
 	}
 }
@@ -137,7 +137,7 @@ func (h *Handler) checkPermission(permission room.Permission, rank float64) erro
 func (h *Handler) synopsis(c command) string {
 	text := strings.TrimSpace(c.name + " " + c.usage)
 	if c.source == fromChat {
-		return h.prefix + text
+		return h.Config.Prefix + text
 	}
 	return text
 }

@@ -141,6 +141,11 @@ func (c conn) Kick(_ context.Context, name, reason string) error {
 	return c.request("kick %s %q", name, reason)
 }
 
+// enabled is the configuration of all commands, with a prefix and a cooldown in seconds.
+func enabled(prefix string, cooldown int) config.Commands {
+	return config.Commands{Chat: new(true), PM: new(true), Prefix: prefix, CooldownSeconds: new(cooldown)}
+}
+
 // inChannel runs a test with a Handler whose bot, rank 3, is in a channel with mod, rank 2, and alice, rank 1.
 func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 	t.Helper()
@@ -153,7 +158,7 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 		log := slog.New(slog.DiscardHandler)
 		speaker := speech.New(speech.Options{
 			Conn: r, Tracker: speech.NewTracker(), Requester: r, Publisher: r, EventID: id, Origin: origin,
-			Leading: leading, Count: func(speech.Outcome) {}, Log: log,
+			Leading: leading, Count: func(speech.Outcome) {}, Log: log, Poll: 2 * time.Second, Settle: 10 * time.Second,
 		})
 		speaker.SetPermission(speech.PermissionGranted)
 		r.Handler = New(Options{
@@ -200,7 +205,7 @@ func (r *rig) chatFrom(user, text string) { r.arrive(cytube.ChatMessage{User: us
 // TestRejectedCommandsLeaveNothingBehind has 1,000 commands that are rejected before they act.
 func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.arrive(cytube.SetUserRank{Name: "Rosey", Rank: 1}, cytube.Rank{Rank: 1})
 		rejected := []string{"kick alice", "add yt:abc", "remove 1", "move 1 2", "next", "pause", "afk maybe", "clear",
 			"kick nobody", "shrug"}
@@ -255,7 +260,7 @@ func TestConfirmation(t *testing.T) {
 		{"remove 1", "delete 1", []cytube.Event{cytube.Delete{UID: 2}, cytube.Delete{UID: 1}}, "Removed Alien"},
 		{"voteskip", "voteskip", nil, "voteskip: the server did not confirm it in time"},
 	} {
-		inChannel(t, config.Commands{}, func(r *rig) {
+		inChannel(t, enabled("!", 5), func(r *rig) {
 			r.arrive(cytube.Playlist{Items: []cytube.Item{alien, brazil}}, cytube.ChangeMedia{Media: alien.Media, Paused: true})
 			r.pmFrom("mod", test.command)
 			r.expect("requests of "+test.command, &r.requested, test.request)
@@ -279,7 +284,7 @@ func TestConfirmation(t *testing.T) {
 // TestPause pauses and continues, which takes a second request.
 func TestPause(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.pmFrom("mod", "pause")
 		r.expect("reply", &r.said, "mod: pause: nothing is playing")
 		r.arrive(cytube.ChangeMedia{Media: cytube.Media{ID: "a", Seconds: 60}, Position: 7})
@@ -299,7 +304,7 @@ func TestPause(t *testing.T) {
 // TestQueueIsBounded has more commands than can wait, and a session that ends before they are executed.
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.queries = make(chan struct{})
 		r.pmFrom("mod", "stats") // waits for the database
 		synctest.Wait()
@@ -318,7 +323,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestCommandTakesTooLong(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.queries = make(chan struct{})
 		r.pmFrom("mod", "user alice")
 		r.pmFrom("mod", "info")
@@ -330,7 +335,7 @@ func TestCommandTakesTooLong(t *testing.T) {
 
 func TestCommandsWhileNotLeading(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.queries = make(chan struct{})
 		r.pmFrom("mod", "stats")
 		synctest.Wait()
@@ -348,7 +353,7 @@ func TestCommandsWhileNotLeading(t *testing.T) {
 
 func TestWhoIsAnswered(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		r.pmFrom("alice", "help")
 		r.pmFrom("nobody", "help")
 		r.pmFrom("mod", " ")
@@ -370,7 +375,7 @@ func TestWhoIsAnswered(t *testing.T) {
 
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{}, func(r *rig) {
+	inChannel(t, enabled("!", 5), func(r *rig) {
 		for command, want := range map[string]string{
 			"add li:abc":     "add: your rank in the channel does not allow it (playlistaddlive)",
 			"kick mod":       "kick: mod has at least your rank",
@@ -391,7 +396,7 @@ func TestPermissions(t *testing.T) {
 
 func TestCooldownIsPerUser(t *testing.T) {
 	t.Parallel()
-	inChannel(t, config.Commands{Prefix: ".", CooldownSeconds: new(10)}, func(r *rig) {
+	inChannel(t, enabled(".", 10), func(r *rig) {
 		r.chatFrom("alice", ".uptime")
 		r.chatFrom("ALICE", ".top")
 		r.chatFrom("mod", ".stats alice bob")

@@ -44,9 +44,9 @@ func (h *Handler) current(request) (task, error) {
 	if playback.Media.ID == "" {
 		return reply("Nothing is playing"), nil
 	}
-	position := clock(int(playback.Position(time.Now())))
+	position := room.FormatClock(playback.Position(time.Now()))
 	if playback.Media.Seconds > 0 {
-		position += " of " + clock(playback.Media.Seconds)
+		position += " of " + mediaLength(playback.Media)
 	}
 	if playback.Paused {
 		position += ", paused"
@@ -58,15 +58,7 @@ func mediaLength(media cytube.Media) string {
 	if media.Seconds == 0 {
 		return "live"
 	}
-	return clock(media.Seconds)
-}
-
-// clock formats seconds as players do: 1:05 or 1:02:03.
-func clock(seconds int) string {
-	if seconds < 3600 {
-		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
-	}
-	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+	return room.FormatClock(float64(media.Seconds))
 }
 
 func (h *Handler) add(r request) (task, error) {

@@ -41,7 +41,6 @@ type Key struct {
 const (
 	DefaultServer        = "https://cytu.be"
 	DefaultSubjectPrefix = "rosey"
-	DefaultCommandPrefix = "!"
 	// DefaultRunHTTPAddress is for `rosey run`: on a user's own machine nothing is served to the network by default.
 	DefaultRunHTTPAddress = "127.0.0.1:8080"
 	// DefaultCLINATSURL is for commands that a user runs by hand.
@@ -146,7 +145,7 @@ var settings = map[string]Key{
 	"commands.prefix": {
 		Usage:   "What a command in the chat begins with",
 		pattern: `^[^/\s]\S{0,4}$`, expected: "1 to 5 characters without spaces that do not begin with '/'",
-		Default: DefaultCommandPrefix,
+		Default: "!",
 	},
 	"commands.cooldownSeconds": {
 		Usage:   "Seconds that a user waits between two commands in the chat",

@@ -25,13 +25,13 @@ const ModeratorRank = 2
 
 // User is an entry of the user list.
 type User struct {
-	Name string
+	Name string `json:"name"`
 	// Rank is -1 for anonymous, 0 guest, 1 registered, 2 moderator, 3 administrator, 4 owner, 5 founder. It can be in
 	// between: a leader has 1.5.
-	Rank float64
-	AFK  bool
+	Rank float64 `json:"rank"`
+	AFK  bool    `json:"afk"`
 	// Muted is true for a mute that everybody sees, not for a shadow mute.
-	Muted bool
+	Muted bool `json:"muted"`
 }
 
 type (

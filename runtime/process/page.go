@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -24,7 +25,7 @@ var pageCSS string
 // pageTemplate parses the page at the first request: most processes never get one.
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 	parsed, err := template.New("page").Funcs(template.FuncMap{
-		"since": formatSince, "clock": formatClock, "length": formatLength, "percent": percentPlayed, "rank": rankName,
+		"since": formatSince, "clock": room.FormatClock, "length": formatLength, "percent": percentPlayed, "rank": rankName,
 		"style": func() template.CSS { return template.CSS(pageCSS) }, //nolint:gosec // a constant of this program
 	}).Parse(pageHTML)
 	if err != nil {
@@ -80,19 +81,10 @@ func formatSince(now, then time.Time) string {
 	return fmt.Sprintf("%d s", passed/time.Second)
 }
 
-// formatClock returns a length or position as video players show it, such as "1:02:03".
-func formatClock(seconds float64) string {
-	total := int(max(0, seconds))
-	if hours := total / 3600; hours > 0 {
-		return fmt.Sprintf("%d:%02d:%02d", hours, total/60%60, total%60)
-	}
-	return fmt.Sprintf("%d:%02d", total/60, total%60)
-}
-
-func formatLength(p Playing) string { return formatClock(float64(p.Seconds)) }
+func formatLength(p room.Playing) string { return room.FormatClock(float64(p.Seconds)) }
 
 // percentPlayed returns the position as a part of the length, 0 to 100.
-func percentPlayed(p Playing) int {
+func percentPlayed(p room.Playing) int {
 	if p.Seconds <= 0 {
 		return 0
 	}

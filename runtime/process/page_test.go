@@ -13,14 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/process"
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
 // hostile is a title or a name that tries to inject HTML.
 const hostile = `</style><script>alert("1")</script><img src=x onerror=alert(2)>{{.Channel}}&amp;` + "\u202e"
 
-func servePage(t *testing.T, channel *process.Channel) string {
+func servePage(t *testing.T, channel *room.Snapshot) string {
 	t.Helper()
 	store := status.NewRecorder(status.StoreCheck, "opening <the> store")
 	registry := prometheus.NewRegistry()
@@ -33,7 +35,7 @@ func servePage(t *testing.T, channel *process.Channel) string {
 	server := process.Server{
 		Component: status.RunComponent, Version: "v1.2.3", Started: time.Now().Add(-2 * time.Hour),
 		Checks:  []func() status.Check{store.Check},
-		Channel: func(context.Context) *process.Channel { return channel },
+		Channel: func(context.Context) *room.Snapshot { return channel },
 		Metrics: registry, Log: slog.New(slog.DiscardHandler),
 	}
 	served := httptest.NewServer(server.Handler())
@@ -41,13 +43,13 @@ func servePage(t *testing.T, channel *process.Channel) string {
 	return served.URL
 }
 
-func testChannel() *process.Channel {
-	return &process.Channel{
-		Server: "https://cytu.be", Name: "movienight", Self: "Rosey", Connected: 7, Items: 12, Leader: "alice",
-		Users: []process.User{
+func testChannel() *room.Snapshot {
+	return &room.Snapshot{
+		Server: "https://cytu.be", Name: "movienight", Self: "Rosey", Connected: 7, Items: 12, PlaybackLeader: "alice",
+		Users: []cytube.User{
 			{Name: "Rosey", Rank: 3}, {Name: "alice", Rank: 1.5, AFK: true}, {Name: hostile, Muted: true},
 		},
-		Playing: &process.Playing{Title: hostile, Seconds: 5400, Position: 3723, Paused: true},
+		Playing: &room.Playing{Title: hostile, Seconds: 5400, Position: 3723, Paused: true},
 	}
 }
 
@@ -129,7 +131,7 @@ func TestPageWithoutChannel(t *testing.T) {
 
 func TestPageOfEmptyChannel(t *testing.T) {
 	t.Parallel()
-	_, _, page := get(t, servePage(t, &process.Channel{Name: "movienight"})+"/")
+	_, _, page := get(t, servePage(t, &room.Snapshot{Name: "movienight"})+"/")
 	if !strings.Contains(page, "Nothing is playing.") || !strings.Contains(page, "No named users.") {
 		t.Errorf("page:\n%s", page)
 	}

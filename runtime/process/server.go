@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -37,7 +38,7 @@ type Server struct {
 	Leader func() string
 	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
 	// bot.
-	Channel func(ctx context.Context) *Channel
+	Channel func(ctx context.Context) *room.Snapshot
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -18,45 +19,9 @@ type State struct {
 	// At is the time of the response.
 	At time.Time `json:"at"`
 	// Channel is nil while no bot of this process is in a channel.
-	Channel *Channel `json:"channel,omitempty"`
+	Channel *room.Snapshot `json:"channel,omitempty"`
 	// Numbers are the metrics that people understand.
 	Numbers []Number `json:"numbers"`
-}
-
-// Channel is what a bot sees in its channel.
-type Channel struct {
-	Server string `json:"server"`
-	Name   string `json:"name"`
-	// Self is the bot's name. Empty: the bot is anonymous.
-	Self string `json:"self"`
-	// Users are all users with a name, sorted by name.
-	Users []User `json:"users"`
-	// Connected is the number of connections, anonymous ones included.
-	Connected int `json:"connected"`
-	// Playing is nil when nothing is playing.
-	Playing *Playing `json:"playing,omitempty"`
-	// Items is the length of the playlist.
-	Items int `json:"playlistItems"`
-	// Leader is the user who controls the playback. Empty: the server does.
-	Leader string `json:"leader,omitempty"`
-}
-
-// User is a user in the channel.
-type User struct {
-	Name  string  `json:"name"`
-	Rank  float64 `json:"rank"`
-	AFK   bool    `json:"afk"`
-	Muted bool    `json:"muted"`
-}
-
-// Playing is the media that is playing.
-type Playing struct {
-	Title string `json:"title"`
-	// Seconds is the length. 0: a live stream.
-	Seconds int `json:"seconds"`
-	// Position is in seconds.
-	Position float64 `json:"position"`
-	Paused   bool    `json:"paused"`
 }
 
 // Number is the value of a metric: the sum of all its series.

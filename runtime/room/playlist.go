@@ -1,6 +1,7 @@
 package room
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,7 +66,7 @@ func (p *Playlist) remove(uid int) (cytube.Item, bool) {
 	return item, true
 }
 
-// insert adds an item at its place. After an item that is not in the list means at the end.
+// insert adds an item at its place. An unknown item to follow means the end of the list.
 func (p *Playlist) insert(item cytube.Item, after cytube.Place) {
 	at := len(p.Items)
 	if i := p.index(after.UID); i >= 0 && !after.Last {
@@ -92,7 +93,7 @@ type Playback struct {
 	// Media has an empty ID when nothing plays.
 	Media  cytube.Media
 	Paused bool
-	// Leader is the user who controls playback, empty for the server.
+	// Leader is the user who controls the playback, empty for the server.
 	Leader string
 
 	// position is in seconds, as reported at time at.
@@ -126,4 +127,13 @@ func (p *Playback) Position(now time.Time) float64 {
 		position = min(position, float64(p.Media.Seconds))
 	}
 	return max(0, position)
+}
+
+// FormatClock formats a length or a position in seconds as players do: 1:05 or 1:02:03.
+func FormatClock(seconds float64) string {
+	total := int(max(0, seconds))
+	if hours := total / 3600; hours > 0 {
+		return fmt.Sprintf("%d:%02d:%02d", hours, total/60%60, total%60)
+	}
+	return fmt.Sprintf("%d:%02d", total/60, total%60)
 }

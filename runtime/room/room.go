@@ -38,10 +38,10 @@ func New() *Room {
 
 // Change is what an event changed about who is there. The zero value: nothing.
 type Change struct {
-	// Left are the users who left, and Joined those who joined, both in the server's order. All of Left left before the
-	// first of Joined came.
+	// Left are the users who left, sorted by name, and Joined those who joined, in the server's order. All of Left left
+	// before the first of Joined came.
 	Left, Joined []cytube.User
-	// Rank reports whether the bot's own rank is another.
+	// Rank reports whether the bot's own rank has changed.
 	Rank bool
 	// Connected reports whether the server sent a number of connections, which may be the one it sent before.
 	Connected bool
@@ -142,31 +142,46 @@ func (r *Room) FloodLimit() *cytube.FloodLimit {
 	return r.flood
 }
 
-// Snapshot is a copy of the state at one moment. It shares nothing with the Room.
+// Snapshot is a copy of the state at one moment, for people: it is the channel in the response of status.StatePath. It
+// shares nothing with the Room.
 type Snapshot struct {
+	// Server and Name are the server's URL and the channel's name. Package bot sets them: a Room does not know them.
+	Server string `json:"server"`
+	Name   string `json:"name"`
 	// Self is the bot's name, empty for an anonymous watcher.
-	Self string
-	Rank float64
+	Self string `json:"self"`
 	// Users are those with a name, sorted by name.
-	Users []cytube.User
+	Users []cytube.User `json:"users"`
 	// Connected is the number of connections, those without a name included.
-	Connected int
-	// Media has an empty ID when nothing plays.
-	Media cytube.Media
-	// Position is the playback position in seconds.
-	Position float64
-	Paused   bool
+	Connected int `json:"connected"`
+	// Playing is nil when nothing plays.
+	Playing *Playing `json:"playing,omitempty"`
 	// Items is the number of items in the playlist.
-	Items int
-	// Leader is the user who controls playback, empty for the server.
-	Leader string
+	Items int `json:"playlistItems"`
+	// PlaybackLeader is the user who controls the playback, empty for the server.
+	PlaybackLeader string `json:"leader,omitempty"`
+}
+
+// Playing is the media that plays.
+type Playing struct {
+	Title string `json:"title"`
+	// Seconds is the length. 0: a live stream.
+	Seconds int `json:"seconds"`
+	// Position is in seconds.
+	Position float64 `json:"position"`
+	Paused   bool    `json:"paused"`
 }
 
 // Snapshot returns a copy of the state as it is at the given time.
 func (r *Room) Snapshot(now time.Time) Snapshot {
-	return Snapshot{
-		Self: r.Self, Rank: r.Rank, Users: r.Users.Sorted(), Connected: r.Connected(),
-		Media: r.Playback.Media, Position: r.Playback.Position(now), Paused: r.Playback.Paused,
-		Items: r.Playlist.Count, Leader: r.Playback.Leader,
+	snapshot := Snapshot{
+		Self: r.Self, Users: append([]cytube.User{}, r.Users.Sorted()...), Connected: r.Connected(),
+		Items: r.Playlist.Count, PlaybackLeader: r.Playback.Leader,
 	}
+	if media := r.Playback.Media; media.ID != "" {
+		snapshot.Playing = &Playing{
+			Title: media.Title, Seconds: media.Seconds, Position: r.Playback.Position(now), Paused: r.Playback.Paused,
+		}
+	}
+	return snapshot
 }

@@ -237,8 +237,8 @@ func TestSnapshot(t *testing.T) {
 	r.Apply(cytube.SetAFK{Name: "alice", AFK: true}, start)
 	r.Apply(cytube.UserLeave{Name: "Rosey"}, start)
 	want := room.Snapshot{
-		Self: "Rosey", Rank: 3, Users: list("Rosey", "alice").Users, Connected: 4,
-		Media: media, Position: 10, Paused: true, Items: 2, Leader: "alice",
+		Self: "Rosey", Users: list("Rosey", "alice").Users, Connected: 4, Items: 2, PlaybackLeader: "alice",
+		Playing: &room.Playing{Title: "Alien", Seconds: 7020, Position: 10, Paused: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("snapshot (-want +got):\n%s", diff)
@@ -255,7 +255,7 @@ func TestDisconnect(t *testing.T) {
 	if diff := cmp.Diff(room.Change{Left: list("Rosey", "alice").Users}, change); diff != "" {
 		t.Errorf("change (-want +got):\n%s", diff)
 	}
-	want := room.Snapshot{Self: "Rosey", Rank: 3, Items: 2}
+	want := room.Snapshot{Self: "Rosey", Users: []cytube.User{}, Items: 2}
 	if diff := cmp.Diff(want, r.Snapshot(start)); diff != "" || r.ConnectedKnown() {
 		t.Errorf("afterwards (-want +got), number of connections known: %v:\n%s", r.ConnectedKnown(), diff)
 	}

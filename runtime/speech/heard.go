@@ -7,7 +7,7 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// resolve ends the message whose echo is due, if it matches.
+// resolve completes the attempt that waits for its echo, if matches accepts its message.
 func (s *Speaker) resolve(got Result, matches func(Message) bool) bool {
 	if !s.awaiting || !matches(s.attempts[0].message) {
 		return false

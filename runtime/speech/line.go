@@ -22,26 +22,26 @@ const (
 	abandoned   state = "abandoned"   // the line is not tried again
 )
 
-// event is what moves a line from one state to another.
-type event string
+// input is what moves a line from one state to another.
+type input string
 
 const (
-	handedOut    event = "handed out"   // the service returned the line to a request for lines to say
-	sent         event = "sent"         // a part was written to the connection
-	released     event = "released"     // a part was not sent: the bot left, is not the leader, or may not chat yet
-	throttled    event = "throttled"    // the server dropped the part; it is sent again after a pause
-	appeared     event = "appeared"     // a part appeared in the channel, and others are left
-	completed    event = "completed"    // the last part appeared, or there was nothing left to say
-	refused      event = "refused"      // the server refused the part for a reason that can pass
-	rejected     event = "rejected"     // another attempt is useless, or would risk saying the line twice
-	timedOut     event = "timed out"    // the echo did not come in time
-	disconnected event = "disconnected" // the connection ended before the echo came
-	exhausted    event = "exhausted"    // the attempt was the last one
+	handedOut    input = "handed out"   // the service returned the line to a request for lines to say
+	sent         input = "sent"         // a part was written to the connection
+	released     input = "released"     // a part was not sent: the bot left, is not the leader, or may not chat yet
+	throttled    input = "throttled"    // the server dropped the part; it is sent again after a pause
+	appeared     input = "appeared"     // a part appeared in the channel, and others are left
+	completed    input = "completed"    // the last part appeared, or there was nothing left to say
+	refused      input = "refused"      // the server refused the part for a reason that can pass
+	rejected     input = "rejected"     // another attempt is useless, or would risk saying the line twice
+	timedOut     input = "timed out"    // the echo did not come in time
+	disconnected input = "disconnected" // the connection ended before the echo came
+	exhausted    input = "exhausted"    // the attempt was the last one
 )
 
-// transitions is the whole state machine: for each state, the next state by event. An event that is not listed changes
+// transitions is the whole state machine: for each state, the next state by input. An input that is not listed changes
 // nothing. Only handedOut starts an attempt; a part can appear long after its attempt has ended.
-var transitions = map[state]map[event]state{
+var transitions = map[state]map[input]state{
 	queued: {
 		handedOut: claimed,
 		appeared:  queued, completed: said, // another process said it, or a part that was sent before it was released
@@ -105,9 +105,9 @@ func newLine(m bus.OutboundMessage) *line {
 
 func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
 
-// on changes the state according to an event.
-func (l *line) on(e event) {
-	if next, ok := transitions[l.state][e]; ok {
+// on changes the state according to an input.
+func (l *line) on(in input) {
+	if next, ok := transitions[l.state][in]; ok {
 		l.state = next
 	}
 }

@@ -12,7 +12,7 @@ import (
 // calls.
 func TestEveryTransition(t *testing.T) {
 	now := time.Now()
-	on := func(e event) func(*line) { return func(l *line) { l.on(e) } }
+	on := func(i input) func(*line) { return func(l *line) { l.on(i) } }
 	fail := func(o Outcome) func(*line) { return func(l *line) { l.markFailed(o, now) } }
 	failFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Unanswered, now) }
 	refuseFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Filtered, now) }
@@ -20,7 +20,7 @@ func TestEveryTransition(t *testing.T) {
 	appearLast := func(l *line) { l.next = len(l.parts) - 1; l.markAppeared() }
 	tests := []struct {
 		from state
-		on   event
+		on   input
 		do   func(*line)
 		to   state
 	}{
@@ -48,10 +48,10 @@ func TestEveryTransition(t *testing.T) {
 		{abandoned, appeared, appearFirst, abandoned},
 		{abandoned, completed, appearLast, said},
 	}
-	walked := map[state]map[event]bool{}
+	walked := map[state]map[input]bool{}
 	for _, test := range tests {
 		if walked[test.from] == nil {
-			walked[test.from] = map[event]bool{}
+			walked[test.from] = map[input]bool{}
 		}
 		walked[test.from][test.on] = true
 		l := newLine(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "one\ntwo"})
@@ -63,16 +63,16 @@ func TestEveryTransition(t *testing.T) {
 			t.Errorf("%s, %s: the table has %q, want %q", test.from, test.on, listed, test.to)
 		}
 	}
-	for from, events := range transitions {
-		for e := range events {
-			if !walked[from][e] {
-				t.Errorf("%s, %s is not tested", from, e)
+	for from, inputs := range transitions {
+		for i := range inputs {
+			if !walked[from][i] {
+				t.Errorf("%s, %s is not tested", from, i)
 			}
 		}
 	}
 	l := &line{state: said}
 	if l.on(timedOut); l.state != said {
-		t.Errorf("an event that is not listed led to %s", l.state)
+		t.Errorf("an input that is not listed led to %s", l.state)
 	}
 }
 

@@ -74,20 +74,20 @@ const (
 	PermissionRankTooLow                   // the bot's rank does not allow it
 )
 
-// chatPermission is the permission to chat for lines of the queue. A refusal counts only after some time: on joining,
+// permissionState is the permission to chat for lines of the queue. A refusal counts only after some time: on joining,
 // the bot's rank in the channel arrives last, and a line that is abandoned before would be lost.
-type chatPermission struct {
+type permissionState struct {
 	value Permission
 	since time.Time
 }
 
-func (c *chatPermission) set(value Permission, now time.Time) {
+func (c *permissionState) set(value Permission, now time.Time) {
 	if c.value != value {
-		*c = chatPermission{value, now}
+		*c = permissionState{value, now}
 	}
 }
 
-func (c *chatPermission) settled(settle time.Duration, now time.Time) Permission {
+func (c *permissionState) settled(settle time.Duration, now time.Time) Permission {
 	if c.value == PermissionGranted || now.Sub(c.since) >= settle {
 		return c.value
 	}

@@ -1,7 +1,6 @@
 package speech
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,7 +15,7 @@ import (
 // ErrNotLeading is returned by Speaker.Do when another bot may have taken over the channel.
 var ErrNotLeading = errors.New("the bot is not the leader any more")
 
-// Conn is the connection to the channel. *cytube.Conn is one.
+// Conn is the connection to the channel. *cytube.Conn implements it.
 type Conn interface {
 	Say(ctx context.Context, text string) error
 	PM(ctx context.Context, to, text string) error
@@ -35,7 +34,7 @@ type Publisher interface {
 	Publish(suffix bus.Suffix, eventID string, payload any)
 }
 
-// Options configure a Speaker. All are required but Poll and Settle.
+// Options configure a Speaker. All are required.
 type Options struct {
 	Conn Conn
 	// Tracker is that of the process. One Speaker uses it at a time.
@@ -54,9 +53,9 @@ type Options struct {
 	// Count counts the outcomes of lines of the queue.
 	Count func(Outcome)
 	Log   *slog.Logger
-	// Poll is the time between two requests for lines to say. Default 2 s.
+	// Poll is the time between two requests for lines to say.
 	Poll time.Duration
-	// Settle is how long the bot must have been unable to chat before lines are abandoned for it. Default 10 s.
+	// Settle is how long the bot must have been unable to chat before lines are abandoned for it.
 	Settle time.Duration
 }
 
@@ -71,7 +70,7 @@ type Speaker struct {
 
 	// Only Run's goroutine uses what follows.
 	pacer      *pacer
-	permission chatPermission
+	permission permissionState
 	replay     replay
 	// attempts wait to be sent, in order. awaiting: the first was sent, and its echo is due until deadline.
 	attempts []*attempt
@@ -85,8 +84,6 @@ const echoTimeout = 5 * time.Second
 
 // New returns a Speaker. It says nothing until Run.
 func New(o Options) *Speaker {
-	o.Poll = cmp.Or(o.Poll, 2*time.Second)
-	o.Settle = cmp.Or(o.Settle, 10*time.Second)
 	return &Speaker{
 		Options: o, wake: make(chan struct{}, 1), pacer: newPacer(),
 		outbound: outbound{answers: make(chan answer, 1)},

@@ -153,6 +153,7 @@ func joining(t *testing.T, test func(t *testing.T, c *channel)) {
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
+			Poll: 2 * time.Second, Settle: 10 * time.Second,
 			Leading: func() bool { c.mu.Lock(); defer c.mu.Unlock(); return !c.noLeader },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -297,6 +298,7 @@ func TestTheEndOfAStay(t *testing.T) {
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {}, Leading: func() bool { return true },
+			Poll: 2 * time.Second, Settle: 10 * time.Second,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

@@ -12,7 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// watch subscribes to the event stream.
+// watch subscribes to the feed.
 func (r *rig) watch() *nats.Subscription {
 	r.t.Helper()
 	client := r.nats.Client()
@@ -45,7 +45,7 @@ func nextEvent(t *testing.T, subscription *nats.Subscription, name string) map[s
 	}
 }
 
-func TestEventStream(t *testing.T) {
+func TestFeed(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("mod"))
 	before := r.say("mod", "anybody <there>?")
@@ -106,7 +106,7 @@ func TestEventsAreNotKept(t *testing.T) {
 	r.eventually("the bot notices the outage", func() bool { return !r.bus.Connected() })
 	r.say("alice", "unheard")
 	r.eventually("the event is dropped", func() bool {
-		return r.metric("rosey_bot_feed_events_total", streamDisconnected) > 0
+		return r.metric("rosey_bot_feed_events_total", feedDisconnected) > 0
 	})
 	r.nats.Restart()
 	watching := r.watch()
@@ -131,14 +131,14 @@ func (r *rig) latencies() uint64 {
 	return 0
 }
 
-func TestEventStreamDoesNotBlock(t *testing.T) {
+func TestFeedDoesNotBlock(t *testing.T) {
 	r := newRig(t)
 	connection, _ := r.make()
 	t.Cleanup(connection.Close)
-	for range eventStreamBuffer + 10 { // nobody publishes them
-		r.bot.stream.offer(streamEvent{Event: "message"}, time.Now())
+	for range feedBuffer + 10 { // nobody publishes them
+		r.bot.feed.offer(feedEvent{Event: "message"}, time.Now())
 	}
-	if dropped := r.metric("rosey_bot_feed_events_total", streamBufferFull); dropped != 10 {
+	if dropped := r.metric("rosey_bot_feed_events_total", feedBufferFull); dropped != 10 {
 		t.Errorf("%v events dropped", dropped)
 	}
 }
@@ -151,7 +151,7 @@ func TestSubjectTokens(t *testing.T) {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
-	f := newEventStream(nil, bus.Subjects{}, "MovieNight", nil)
+	f := newFeed(nil, bus.Subjects{}, "MovieNight", nil)
 	if got := f.suffix("chatMsg"); got != "events.cytube.movienight.chatMsg" {
 		t.Errorf("suffix %s", got)
 	}

@@ -11,10 +11,10 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// eventStream publishes what the CyTube server sends on the subjects events.cytube.CHANNEL.EVENT, for any subscriber.
-// It uses core NATS and keeps nothing: events of the time without a connection are dropped, because subscribers want to
-// see what happens now. Events for the database take another way, the Publisher.
-type eventStream struct {
+// feed publishes what the CyTube server sends on the subjects events.cytube.CHANNEL.EVENT, for any subscriber. It uses
+// core NATS and stores nothing: events of the time without a connection are dropped, because subscribers want to see
+// what happens now. Events for the database take another way, the Publisher, and where there is one, a stream.
+type feed struct {
 	conn     *bus.Conn
 	subjects bus.Subjects
 	channel  string // as a token of a subject
@@ -23,17 +23,17 @@ type eventStream struct {
 }
 
 type queuedEvent struct {
-	event streamEvent
+	event feedEvent
 	at    time.Time
 }
 
-// eventStreamBuffer is how many events may wait for NATS. If more do, the newest are dropped.
-const eventStreamBuffer = 1024
+// feedBuffer is how many events may wait for NATS. If more do, the newest are dropped.
+const feedBuffer = 1024
 
-// newEventStream returns the event stream of a channel. A nil conn: nothing is published.
-func newEventStream(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) *eventStream {
-	return &eventStream{
-		conn: conn, subjects: subjects, metrics: m, queue: make(chan queuedEvent, eventStreamBuffer),
+// newFeed returns the feed of a channel. A nil conn: nothing is published.
+func newFeed(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) *feed {
+	return &feed{
+		conn: conn, subjects: subjects, metrics: m, queue: make(chan queuedEvent, feedBuffer),
 		channel: strings.ToLower(subjectToken(channel)), // CyTube ignores the case of a channel's name
 	}
 }
@@ -54,36 +54,36 @@ func subjectToken(name string) string {
 }
 
 // suffix returns the subject of an event without the prefix. The event's name keeps its case.
-func (s *eventStream) suffix(event string) bus.Suffix {
+func (s *feed) suffix(event string) bus.Suffix {
 	return bus.Suffix("events.cytube." + s.channel + "." + subjectToken(event))
 }
 
 // Values of the metric label outcome.
 const (
-	streamPublished    = "published"
-	streamDisconnected = "disconnected"
-	streamBufferFull   = "buffer_full"
-	streamFailed       = "failed"
+	feedPublished    = "published"
+	feedDisconnected = "disconnected"
+	feedBufferFull   = "buffer_full"
+	feedFailed       = "failed"
 )
 
 // offer queues an event, or drops it. It does not block.
-func (s *eventStream) offer(event streamEvent, at time.Time) {
+func (s *feed) offer(event feedEvent, at time.Time) {
 	if s.conn == nil {
 		return
 	}
 	if !s.conn.Connected() {
-		s.metrics.stream.WithLabelValues(streamDisconnected).Inc()
+		s.metrics.feed.WithLabelValues(feedDisconnected).Inc()
 		return
 	}
 	select {
 	case s.queue <- queuedEvent{event, at}:
 	default:
-		s.metrics.stream.WithLabelValues(streamBufferFull).Inc()
+		s.metrics.feed.WithLabelValues(feedBufferFull).Inc()
 	}
 }
 
 // run publishes events until ctx ends, and then those that still wait.
-func (s *eventStream) run(ctx context.Context) {
+func (s *feed) run(ctx context.Context) {
 	for {
 		select {
 		case next := <-s.queue:
@@ -97,17 +97,17 @@ func (s *eventStream) run(ctx context.Context) {
 	}
 }
 
-func (s *eventStream) publish(next queuedEvent) {
+func (s *feed) publish(next queuedEvent) {
 	next.event.PlatformData = withoutPrivate(next.event.PlatformData)
 	data, err := bus.Encode(next.event)
 	if err == nil {
 		err = s.conn.NATS().Publish(s.subjects.Subject(s.suffix(next.event.Event)), data)
 	}
 	if err != nil { // larger than the server's limit, or the connection just closed
-		s.metrics.stream.WithLabelValues(streamFailed).Inc()
+		s.metrics.feed.WithLabelValues(feedFailed).Inc()
 		return
 	}
-	s.metrics.stream.WithLabelValues(streamPublished).Inc()
+	s.metrics.feed.WithLabelValues(feedPublished).Inc()
 	s.metrics.latency.Observe(time.Since(next.at).Seconds())
 }
 
@@ -120,9 +120,9 @@ const (
 	eventPM        = "pm"
 )
 
-// streamEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
+// feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
 // Event and Replayed are additions.
-type streamEvent struct {
+type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
 	Channel string `json:"channel"`
@@ -131,9 +131,9 @@ type streamEvent struct {
 	Content   *string `json:"content,omitempty"`
 	Recipient string  `json:"recipient,omitempty"`
 	// UserData is about User.
-	UserData *streamUser  `json:"user_data,omitempty"`
-	Users    []streamUser `json:"users,omitzero"`
-	Count    *int         `json:"count,omitempty"`
+	UserData *feedUser  `json:"user_data,omitempty"`
+	Users    []feedUser `json:"users,omitzero"`
+	Count    *int       `json:"count,omitempty"`
 	// Timestamp is the event's own time in Unix seconds, or the time of its arrival if it has none.
 	Timestamp int64 `json:"timestamp"`
 	// Replayed marks a line that the server repeats to a client that joins.
@@ -142,29 +142,29 @@ type streamEvent struct {
 	PlatformData json.RawMessage `json:"platform_data,omitempty"`
 }
 
-type streamUser struct {
-	Username    string         `json:"username"`
-	Rank        float64        `json:"rank"`
-	IsAFK       bool           `json:"is_afk"`
-	IsModerator bool           `json:"is_moderator"`
-	Meta        streamUserMeta `json:"meta"`
+type feedUser struct {
+	Username    string       `json:"username"`
+	Rank        float64      `json:"rank"`
+	IsAFK       bool         `json:"is_afk"`
+	IsModerator bool         `json:"is_moderator"`
+	Meta        feedUserMeta `json:"meta"`
 }
 
-type streamUserMeta struct {
+type feedUserMeta struct {
 	AFK   bool `json:"afk"`
 	Muted bool `json:"muted"`
 }
 
-func newStreamUser(user cytube.User) streamUser {
-	return streamUser{
+func newFeedUser(user cytube.User) feedUser {
+	return feedUser{
 		Username: user.Name, Rank: user.Rank, IsAFK: user.AFK, IsModerator: user.Rank >= cytube.ModeratorRank,
-		Meta: streamUserMeta{AFK: user.AFK, Muted: user.Muted},
+		Meta: feedUserMeta{AFK: user.AFK, Muted: user.Muted},
 	}
 }
 
-// publishToStream offers an event to the event stream. The room must not have applied the event yet.
-func (s *session) publishToStream(arrived cytube.Arrival) {
-	event, public := s.newStreamEvent(arrived)
+// publishToFeed offers an event to the feed. The room must not have applied the event yet.
+func (s *session) publishToFeed(arrived cytube.Arrival) {
+	event, public := s.newFeedEvent(arrived)
 	if !public {
 		return
 	}
@@ -173,16 +173,16 @@ func (s *session) publishToStream(arrived cytube.Arrival) {
 	if event.Timestamp == 0 {
 		event.Timestamp = arrived.At.Unix()
 	}
-	s.stream.offer(event, arrived.At)
+	s.feed.offer(event, arrived.At)
 }
 
 // serverWhisper is the class of lines that the server sends to moderators only. They contain aliases of IP addresses.
 const serverWhisper = "server-whisper"
 
-// newStreamEvent returns the payload for an event and whether the event is public. Lines for moderators only, lines of
+// newFeedEvent returns the payload for an event and whether the event is public. Lines for moderators only, lines of
 // shadow-muted users, the bot's own private messages, and the login are not.
-func (s *session) newStreamEvent(arrived cytube.Arrival) (out streamEvent, public bool) {
-	out = streamEvent{Event: arrived.Name, PlatformData: arrived.Raw}
+func (s *session) newFeedEvent(arrived cytube.Arrival) (out feedEvent, public bool) {
+	out = feedEvent{Event: arrived.Name, PlatformData: arrived.Raw}
 	switch event := arrived.Event.(type) {
 	case cytube.Joined, cytube.Malformed, cytube.Login, cytube.NeedPassword:
 		return out, false
@@ -196,17 +196,17 @@ func (s *session) newStreamEvent(arrived cytube.Arrival) (out streamEvent, publi
 		out.Timestamp, out.PlatformData = max(0, event.Time.Unix()), nil
 		return out, !s.room.IsMe(event.From)
 	case cytube.AddUser:
-		out.Event, out.User, out.UserData = eventUserJoin, event.User.Name, new(newStreamUser(event.User))
+		out.Event, out.User, out.UserData = eventUserJoin, event.User.Name, new(newFeedUser(event.User))
 	case cytube.UserLeave:
 		out.Event, out.User = eventUserLeave, event.Name
 		if user, found := s.room.Users.Find(event.Name); found {
-			out.UserData = new(newStreamUser(user))
+			out.UserData = new(newFeedUser(user))
 		}
 	case cytube.UserList:
 		out.Event, out.Count = eventUserList, new(len(event.Users))
-		out.Users = make([]streamUser, 0, len(event.Users))
+		out.Users = make([]feedUser, 0, len(event.Users))
 		for _, user := range event.Users {
-			out.Users = append(out.Users, newStreamUser(user))
+			out.Users = append(out.Users, newFeedUser(user))
 		}
 	}
 	return out, true
