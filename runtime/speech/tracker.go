@@ -58,12 +58,15 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 		l = newLine(m)
 		t.lines[l.lineID] = l
 	}
+	lastHandedOut := l.usedAt
 	l.usedAt = now
 	if !l.mayTry(m.RetryCount, now) {
 		return l, false, true
 	}
 	l.retryCount = m.RetryCount
 	if known {
+		// This bot may have been away since, and another one may have said the line.
+		t.markSaidByOthers(l, lastHandedOut)
 		safe = l.missing == "" || t.historyCovers(l.sentAt)
 	} else {
 		safe = t.markAlreadySaid(l, m)
@@ -81,9 +84,7 @@ func (t *Tracker) markAlreadySaid(l *line, m bus.OutboundMessage) (safe bool) {
 	if since.IsZero() {
 		return true
 	}
-	for range t.takeSaidByOthers(l.parts, since) {
-		l.markAppeared()
-	}
+	t.markSaidByOthers(l, since)
 	if m.LeaseSeconds == 0 || l.complete() {
 		return true
 	}
@@ -99,17 +100,16 @@ func maybeSaidSince(m bus.OutboundMessage) time.Time {
 	return m.ClaimedSince.Time
 }
 
-// takeSaidByOthers counts the parts, from the first, that others said since a time. Each of their lines confirms one
-// part only, so they are removed.
-func (t *Tracker) takeSaidByOthers(parts []string, since time.Time) (found int) {
+// markSaidByOthers marks the next parts of a line that others said since a time. Each of their lines confirms one part
+// only, so they are removed.
+func (t *Tracker) markSaidByOthers(l *line, since time.Time) {
 	t.saidByOthers = slices.DeleteFunc(t.saidByOthers, func(own ownLine) bool {
-		match := found < len(parts) && own.shown == shownAs(parts[found]) && !own.at.Before(since.Add(-clockSkew))
+		match := !l.complete() && own.shown == shownAs(l.parts[l.next]) && !own.at.Before(since.Add(-clockSkew))
 		if match {
-			found++
+			l.markAppeared()
 		}
 		return match
 	})
-	return found
 }
 
 // historyCovers reports whether everything that was said under the bot's name since a time is known: the bot has

@@ -70,6 +70,22 @@ func TestALineOnItsWayWhenTheConnectionEnded(t *testing.T) {
 	}
 }
 
+// TestALineThatAnotherBotSaidMeanwhile was handed out to this bot, which lost the leadership before it said the line,
+// and acquired it again after another bot had said it.
+func TestALineThatAnotherBotSaidMeanwhile(t *testing.T) {
+	tracker := NewTracker()
+	now := time.Now()
+	m := bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "hello", LeaseSeconds: 60}
+	l, _, _ := tracker.claim(m, now)
+	l.on(released)
+	tracker.repeated("hello", now.Add(2*time.Minute))
+	tracker.joined(replay{joinedAt: now.Add(3 * time.Minute), oldest: now.Add(-time.Hour)})
+	m.ClaimedSince = bus.Seconds{Time: now}
+	if _, due, safe := tracker.claim(m, now.Add(4*time.Minute)); !due || !safe || l.state != said {
+		t.Errorf("due %t, safe %t, %s", due, safe, l.state)
+	}
+}
+
 func TestLinesAreForgotten(t *testing.T) {
 	tracker := NewTracker()
 	now := time.Now()
