@@ -86,7 +86,7 @@ func (c *component) newDirectBot() workload {
 	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
 	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
 	rosey := bot.New(c.config, bot.Options{
-		Publisher: pub, Requester: direct, Log: c.log, Registerer: c.registry,
+		Publisher: pub, Requester: direct, Log: c.log, Instance: podName(), Registerer: c.registry,
 	})
 	work := c.newBotWorkload(rosey, pub, direct.Run)
 	work.checks = append([]func() status.Check{direct.StoreCheck}, work.checks...)
@@ -117,13 +117,13 @@ func (c *component) newFallback() *database.Direct {
 	})
 }
 
-// watchConnection fails when the connection to NATS has ended for good. Then only a new process helps.
+// watchConnection fails when the connection to NATS is closed and will not reconnect. Then only a new process helps.
 func watchConnection(ctx context.Context, conn *bus.Conn) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-conn.Closed():
-		return errors.New("the connection to NATS has ended for good: " + conn.Check().Message)
+		return errors.New("the connection to NATS is closed: " + conn.Check().Message)
 	}
 }
 

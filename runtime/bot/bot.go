@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// Options configure a Bot. Publisher, Requester and Log are required.
+// Options configure a Bot. Publisher, Requester, Log and Instance are required.
 type Options struct {
 	// Publisher must run until Run has returned.
 	Publisher Publisher
@@ -28,7 +27,7 @@ type Options struct {
 	Subjects bus.Subjects
 	Log      *slog.Logger
 	// Instance is the claimant of outbound lines. It is the pod's name, so that a restarted container gets its own lines
-	// back at once. Empty: the host's name.
+	// back at once.
 	Instance string
 	// Elector elects the one of several bots that is in the channel. Nil: this bot is the only one.
 	Elector *leader.Elector
@@ -78,7 +77,7 @@ func New(configuration config.Config, o Options) *Bot {
 		timings:   defaultTimings(),
 		started:   started,
 		ids:       bus.NewIDs(started),
-		instance:  instanceName(o.Instance),
+		instance:  o.Instance,
 		tracker:   speech.NewTracker(),
 		snapshots: make(chan chan<- room.Snapshot),
 		elector:   o.Elector,
@@ -86,17 +85,6 @@ func New(configuration config.Config, o Options) *Bot {
 	b.metrics = newMetrics(o.Registerer, b.leads)
 	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
 	return b
-}
-
-func instanceName(configured string) string {
-	if configured != "" {
-		return configured
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return "rosey" // it shares its claims with all bots that have no name
-	}
-	return host
 }
 
 // leaveTimeout bounds the requests by which a bot leaves the channel and releases its leadership.

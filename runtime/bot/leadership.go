@@ -11,8 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// leads reports whether this bot may act in the channel now: no other replica can be in the channel or about to join
-// it. It does not block.
+// leads reports whether this bot holds the leadership now, and so may act in the channel. It does not block.
 func (b *Bot) leads() bool {
 	if b.elector == nil {
 		return true
@@ -86,17 +85,6 @@ func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resign
 	b.otherLeader.Store(newHolder)
 	b.leadership.Store(nil)
 	b.reportReleased(newHolder, resigned)
-}
-
-// isReplaced reports whether the server disconnected the bot because another replica logged in with its account, or may
-// have. Then nothing is wrong.
-func (b *Bot) isReplaced(ctx context.Context, problem *cytube.Error) bool {
-	leadership := b.leadership.Load()
-	if leadership == nil || problem.Reason != status.ReasonDuplicateLogin {
-		return false
-	}
-	// If this bot still leads, no other replica logs in. Then it is somebody else with the bot's account.
-	return !leadership.Confirm(ctx)
 }
 
 // shouldResign reports whether the leader has been unable to join for long, for a reason that may not apply to another

@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -89,6 +90,29 @@ func TestALeaderThatCannotRenewIsSilent(t *testing.T) {
 	if lines := r.linesOf("Rosey"); !strings.HasPrefix(lines[0], "Commands:") || len(r.pms("mod")) > 0 {
 		t.Errorf("it replied to commands of the time when it did not lead: %v, %v", lines, r.pms("mod"))
 	}
+}
+
+// TestTwoLoginsDoNotKickEachOther has somebody log in with the account while the bot cannot renew its leadership. It is
+// still valid for a moment, but the bot must not log in again before the pause is over.
+func TestTwoLoginsDoNotKickEachOther(t *testing.T) {
+	r := newRig(t)
+	r.standBy()
+	r.timings.MinPauses[status.ReasonDuplicateLogin] = 3 * time.Second
+	r.startJoined()
+	r.nats.Stop()
+	other, err := cytube.Dial(t.Context(), cytube.Options{
+		Server: r.config.Channel.Server, Channel: "movienight", Username: "Rosey", Password: accountPassword})
+	must(t, err)
+	t.Cleanup(other.Close)
+	r.awaitReason(status.ReasonDuplicateLogin)
+	r.eventually("the leadership to expire", func() bool { return !r.bot.leads() })
+	check, times := r.bot.Check(), r.reconnects(status.ReasonDuplicateLogin)
+	if check.Reason != status.ReasonDuplicateLogin || times != 1 {
+		t.Errorf("disconnected %v times, check %+v", times, check)
+	}
+	other.Close()
+	r.nats.Restart()
+	r.awaitJoined()
 }
 
 // TestAFormerLeaderPublishesNoDepartures has another bot take over, which publishes who is there.

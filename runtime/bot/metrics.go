@@ -33,7 +33,7 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 	}
 	register.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rosey_bot_leader",
-		Help: "1 while the bot leads, so that no other replica can be in the channel. Always 1 without an election.",
+		Help: "1 while this bot holds the leadership. Always 1 without an election.",
 	}, func() float64 {
 		if leads() {
 			return 1

@@ -31,13 +31,15 @@ func (b *Bot) stay(ctx context.Context, next *attempt) {
 			next.sessionEnded(time.Since(began))
 		}
 		problem := asProblem(err)
-		if ctx.Err() != nil || b.isReplaced(ctx, problem) {
-			continue
+		if ctx.Err() != nil {
+			return
 		}
 		b.reportFailed(problem)
 		if b.shouldResign(problem) {
 			return
 		}
+		// If it was another replica that logged in with the account, the leadership is lost: the next renewal, which is
+		// due within the pause, ends ctx.
 		next.schedule(problem)
 		b.waitFor(ctx, next, used)
 	}

@@ -50,7 +50,7 @@ type Binding struct {
 	bound      Bound
 	decided    bool   // bound is the decision for generation
 	generation uint64 // of the connection
-	durable    bool   // a stream was bound once
+	everBound  bool   // a stream was bound once
 	failing    bool   // the last report was ReportFailure
 	failures   int    // calls of ReportFailure
 }
@@ -149,9 +149,9 @@ func (b *Binding) decision() (Bound, bool) {
 func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
-	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.durable
+	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.everBound
 	b.mu.Unlock()
-	stream, err := b.ensureStream(ctx)
+	stream, err := b.openStream(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return Bound{}, fmt.Errorf("binding to the stream: %w", context.Cause(ctx))
@@ -164,13 +164,13 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	case err == nil:
 		bound = Bound{Stream: stream, JetStream: b.js}
 	case mayUseCore && found.reason != status.ReasonStreamUnavailable:
-		err = nil // also if another stream is in the way: events reach a service that is running
+		err = nil // also if another stream prevents it: events reach a service that is running
 	}
 	b.update(func() finding {
 		if err == nil {
 			b.bound, b.generation = bound, generation
 			b.decided = b.failures == failures // a failure reported meanwhile demands another decision
-			b.durable = b.durable || bound.Durable()
+			b.everBound = b.everBound || bound.Durable()
 		}
 		if bound.Durable() && b.failing {
 			return finding{} // Check shows the failure until ReportSuccess
@@ -180,8 +180,8 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	return bound, err
 }
 
-// ensureStream creates or updates the stream. The caller holds the token of b.deciding.
-func (b *Binding) ensureStream(ctx context.Context) (jetstream.Stream, error) {
+// openStream returns the stream, which it creates or updates. The caller holds the token of b.deciding.
+func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),
 			jetstream.WithPublishAsyncMaxPending(MaxUnacknowledged))

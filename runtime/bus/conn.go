@@ -89,9 +89,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		// The callback comes a moment later, but Connected must be true as soon as Connect has returned.
 		c.state.onConnected(connection.ConnectedUrlRedacted())
 	}
-	if o.Registerer != nil {
-		c.state.register(o.Registerer)
-	}
+	c.state.register(o.Registerer)
 	if c.dirs != (credentialDirs{}) {
 		c.watch.Go(func() { c.watchCredentials(dialing) })
 	}
@@ -152,11 +150,15 @@ func (c *Conn) Connected() bool { return c.state.connected.Load() }
 // Generation returns a number that changes with every reconnect, before anything can be sent on the new connection.
 func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 
+// DeniedSubject returns a subject of JetStream or of a key-value bucket that contains name, the name of a stream or
+// bucket, and that the server has denied on this connection. Empty: there is none.
+func (c *Conn) DeniedSubject(name string) string { return c.state.deniedFor(name) }
+
 // NATS returns the connection for subscriptions and requests. Subscriptions survive reconnects.
 func (c *Conn) NATS() *nats.Conn { return c.nats.Load() }
 
-// Closed returns a channel that is closed when the connection has ended for good: after Close, or when the server ended
-// it with an error after which nats.go does not reconnect. Then the process has to restart.
+// Closed returns a channel that is closed when the connection is closed and will not reconnect: after Close, or when
+// the server ended it with an error after which nats.go gives up. Then the process has to restart.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
 // Close flushes and closes the connection, and waits until no callback is running any more.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -48,21 +49,20 @@ func newConnState(servers string, log *slog.Logger) *connState {
 }
 
 func (s *connState) register(registerer prometheus.Registerer) {
-	registerer.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "rosey_bus_connected",
-			Help: "1 while the connection to NATS is established.",
-		}, func() float64 {
-			if s.connected.Load() {
-				return 1
-			}
-			return 0
-		}),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "rosey_bus_reconnects_total",
-			Help: "How often the connection to NATS was established again after it broke.",
-		}, func() float64 { return float64(max(s.connects.Load()-1, 0)) }),
-	)
+	metrics := promauto.With(registerer)
+	metrics.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rosey_bus_connected",
+		Help: "1 while the connection to NATS is established.",
+	}, func() float64 {
+		if s.connected.Load() {
+			return 1
+		}
+		return 0
+	})
+	metrics.NewCounterFunc(prometheus.CounterOpts{
+		Name: "rosey_bus_reconnects_total",
+		Help: "How often the connection to NATS was established again after it broke.",
+	}, func() float64 { return float64(max(s.connects.Load()-1, 0)) })
 }
 
 func (s *connState) onConnected(server string) {
@@ -158,12 +158,12 @@ func (s *connState) addDenied(subject string) {
 	}
 }
 
-// deniedFor returns a subject of JetStream for a stream that the server has denied on this connection, if there is one.
-func (s *connState) deniedFor(stream string) (subject string) {
+// deniedFor implements Conn.DeniedSubject.
+func (s *connState) deniedFor(name string) (subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for subject := range s.denied {
-		if strings.HasPrefix(subject, jetStreamAPI) && strings.Contains(subject, "."+stream) {
+		if strings.HasPrefix(subject, "$") && strings.Contains(subject, name) {
 			return subject
 		}
 	}
@@ -189,7 +189,8 @@ func (s *connState) onClosed(err error) {
 	if err != nil {
 		cause = ErrorMessage(err)
 	}
-	s.set(s.log.Error, false, status.ReasonNATSRefused, "NATS at "+s.servers+" ended the connection for good: "+cause)
+	s.set(s.log.Error, false, status.ReasonNATSRefused,
+		"NATS at "+s.servers+" closed the connection, which will not reconnect: "+cause)
 }
 
 func (s *connState) set(log func(string, ...any), ok bool, reason status.Reason, message string) {

@@ -15,9 +15,9 @@ type OutboundGetRequest struct {
 	// MaxRetries leaves out messages with this many failures or more. A message is abandoned after its fourth failure,
 	// so with 4 every message is tried again after 2, 4 and 8 minutes.
 	MaxRetries *int `json:"max_retries,omitempty"`
-	// Claimant names who asks, for example a pod. It claims the messages that it gets for LeaseSeconds: other claimants
-	// do not get them meanwhile; if it asks again it gets them again, and the lease is renewed. A request without a
-	// claimant claims nothing and returns only messages that nobody has claimed.
+	// Claimant names the requester, for example its pod. It claims the messages that it gets for LeaseSeconds: other
+	// claimants do not get them meanwhile; if it asks again it gets them again, and the lease is renewed. A request
+	// without a claimant claims nothing and returns only messages that nobody has claimed.
 	Claimant string `json:"claimant,omitempty"`
 	Origin
 }
@@ -32,7 +32,8 @@ type OutboundMessage struct {
 	RetryCount   int     `json:"retry_count"`
 	LastError    *string `json:"last_error"`
 	ErrorMessage *string `json:"error_message"`
-	// LeaseSeconds is how long the message is claimed, at least from the reply on. 0: nothing was claimed.
+	// LeaseSeconds is how long the message is claimed, at most from the reply on: the service counts from before it
+	// has read the message. 0: nothing was claimed.
 	LeaseSeconds int `json:"lease_seconds,omitempty"`
 	// ClaimedSince is when somebody first claimed the message since it was last reported as sent or failed: a bot that
 	// died before its report may have sent it. Zero: nobody has claimed it before.

@@ -30,8 +30,8 @@ const (
 	codeSubjectsOverlap        jetstream.ErrorCode = 10065 // another stream has subjects of the new one
 )
 
-// StreamError is returned when another stream, or the absence of JetStream, prevents the stream from being used. Message
-// is for people.
+// StreamError is returned when another stream, or the absence of JetStream, prevents the stream from being used.
+// Message is for people.
 type StreamError struct {
 	Reason  status.Reason
 	Message string

@@ -26,9 +26,13 @@
 //
 // A Service handles everything in the order in which nats.go read it from the connection: one inbox, one worker. So
 // over core NATS a reply also means that everything that the client published before, on the same connection, is
-// stored: that is how a publisher knows what it can remove from its queue. A handler of micro runs in a goroutine of
-// its own, so it only puts the request into the inbox, behind the events that the connection's reader has put there
-// before. With a stream the events are acknowledged by the stream, and requests may overtake them.
+// stored: that is how a publisher knows what it can remove from its queue. This holds for one service. Several share
+// the events of the queue group, and the reply of one confirms events that another has received: those that it has not
+// stored are lost if it is killed. So without JetStream run one database service. With a stream the events are
+// acknowledged by the stream, and requests may overtake them.
+//
+// A handler of micro runs in a goroutine of its own, so it only puts the request into the inbox, behind the events that
+// the connection's reader has put there before.
 //
 // Only maintenance runs beside the worker, since it may last long.
 //

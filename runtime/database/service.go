@@ -103,7 +103,7 @@ func (s *Service) EventsCheck() status.Check {
 }
 
 // Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most 20 s,
-// and closes the store. An error means that the connection to NATS has ended for good, or that something that had
+// and closes the store. An error means that the connection to NATS is closed, or that something that had
 // arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {
 	// The store is opened before the subscriptions. A service that cannot store must not take messages from one that can,
@@ -141,7 +141,7 @@ func (s *Service) serve(ctx, working context.Context) error {
 	return err
 }
 
-// subscribe receives messages until ctx ends or the connection to NATS has ended for good.
+// subscribe receives messages until ctx ends or the connection to NATS is closed and will not reconnect.
 func (s *Service) subscribe(ctx, working context.Context) error {
 	subscribing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -150,7 +150,7 @@ func (s *Service) subscribe(ctx, working context.Context) error {
 	var err error
 	select {
 	case <-s.conn.Closed():
-		err = errors.New("the connection to NATS ended for good: " + s.conn.Check().Message)
+		err = errors.New("the connection to NATS is closed: " + s.conn.Check().Message)
 		stop()
 		err = errors.Join(err, <-ended)
 	case err = <-ended: // ctx has ended too, or nats.go cannot subscribe

@@ -136,7 +136,7 @@ func TestConnectionCallbacksStillRun(t *testing.T) {
 	var conn *bus.Conn
 	s := r.ready(r.start(func(o *database.ServiceOptions) { conn = o.Conn }))
 	conn.NATS().Close() // as after an error of the protocol
-	if err := <-s.ended; err == nil || !strings.Contains(err.Error(), "ended for good") {
+	if err := <-s.ended; err == nil || !strings.Contains(err.Error(), "will not reconnect") {
 		t.Errorf("the service ended with %v", err)
 	}
 	s.ended <- nil

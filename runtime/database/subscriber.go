@@ -99,7 +99,7 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 	return err
 }
 
-// errSubscribing means that nats.go cannot subscribe: a subject is malformed or the connection has ended for good.
+// errSubscribing means that nats.go cannot subscribe: a subject is malformed or the connection is closed.
 var errSubscribing = errors.New("subscribing failed")
 
 // subscribeEvents subscribes to the events by core NATS. All of them go into one channel, so that they keep their order

@@ -1,5 +1,8 @@
 // Package leader elects one of several processes: the bot that is in the channel.
 //
+// Leadership was called a lock in earlier versions, and names that users rely on still have the word: the bucket, the
+// reason LockUnavailable and the metric rosey_bot_lock_transitions_total.
+//
 // The candidates compete for one key of a JetStream key-value bucket. The bucket has a TTL, so the key disappears when
 // its writer stops renewing it. The value names the holder: its pod, the pod's UID, and the process.
 //

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -186,28 +185,15 @@ func (k *leaderKey) cause(err error) string {
 	case errors.Is(err, errBucketDiffers), errors.Is(err, jetstream.ErrBadBucket):
 		return err.Error()
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		if denied := k.deniedPermission(); denied != "" {
-			return denied
+		// The server reports a denial apart from the request, which it leaves without a reply.
+		if subject := k.conn.DeniedSubject(k.bucketName); subject != "" {
+			return fmt.Sprintf("a permission is missing: the account may not publish to %q", subject)
 		}
 		return "JetStream does not answer in time"
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound):
 		return "JetStream does not answer for the bucket"
 	}
 	return bus.ErrorMessage(err)
-}
-
-// deniedPermission returns which permission is missing, if one is. The server reports it apart from the request, which
-// it leaves without a reply.
-func (k *leaderKey) deniedPermission() string {
-	last := k.conn.NATS().LastError()
-	if !errors.Is(last, nats.ErrPermissionViolation) {
-		return ""
-	}
-	text := strings.ToLower(last.Error())
-	if !strings.Contains(text, strings.ToLower(k.bucketName)) && !strings.Contains(text, "$js.api") {
-		return ""
-	}
-	return "a permission is missing: " + bus.ErrorMessage(last)
 }
 
 // keyError has a text that stays the same from attempt to attempt. That of the wrapped error may contain numbers that

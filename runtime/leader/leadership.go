@@ -15,8 +15,6 @@ import (
 type Leadership struct {
 	elector *Elector
 	reason  AcquireReason
-	// confirm receives a channel that is closed after an immediate renewal.
-	confirm chan chan struct{}
 	lost    chan struct{}
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -37,7 +35,7 @@ func newLeadership(
 ) *Leadership {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := &Leadership{
-		elector: e, reason: reason, confirm: make(chan chan struct{}), lost: make(chan struct{}),
+		elector: e, reason: reason, lost: make(chan struct{}),
 		stop: stop, stopped: make(chan struct{}), revision: revision, deadline: e.deadline(sent),
 	}
 	go func() {
@@ -75,29 +73,8 @@ func (l *Leadership) NewHolder() string {
 	return l.newHolder
 }
 
-// Confirm renews the key now and reports whether that succeeded, so that this process led at some time after the call
-// began. False: another process leads, or the result is unknown.
-func (l *Leadership) Confirm(ctx context.Context) bool {
-	done := make(chan struct{})
-	select {
-	case l.confirm <- done:
-	case <-l.stopped:
-		return false
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-done:
-	case <-l.stopped:
-		return false
-	case <-ctx.Done():
-		return false
-	}
-	return l.Valid() && l.Err() == nil
-}
-
 // Release ends the leadership and marks the key as released, so that the next candidate need not wait until it
-// expires. The caller must have stopped to act as the leader. An error means that the next candidate has to wait.
+// expires. The caller must have stopped acting as the leader. An error means that the next candidate has to wait.
 // Release of a lost leadership changes nothing and returns nil.
 func (l *Leadership) Release(ctx context.Context) error {
 	l.stop()
@@ -134,7 +111,7 @@ func (l *Leadership) markReleased(ctx context.Context) error {
 		}
 		revision = current.revision
 		if !backoff.Sleep(ctx, fastPoll) { // a server that is behind may answer the read, and does again
-			return context.Cause(ctx)
+			return fmt.Errorf("writing the leader key: %w", context.Cause(ctx))
 		}
 	}
 }
@@ -146,32 +123,14 @@ func (l *Leadership) renewLoop(ctx context.Context) {
 		if l.Err() != nil {
 			pause /= 3
 		}
-		confirmed, ok := l.wait(ctx, pause)
-		if !ok {
+		if !backoff.Sleep(ctx, pause) {
 			return
 		}
-		lost := l.renew(ctx)
-		if confirmed != nil {
-			close(confirmed)
-		}
-		if lost {
+		if l.renew(ctx) {
 			close(l.lost)
 			return
 		}
 	}
-}
-
-// wait returns when the next renewal is due, with the channel of the Confirm that asked for it, if one did. It returns
-// false when ctx has ended.
-func (l *Leadership) wait(ctx context.Context, pause time.Duration) (confirmed chan struct{}, ok bool) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case confirmed = <-l.confirm:
-	case <-ctx.Done():
-	}
-	return confirmed, ctx.Err() == nil
 }
 
 // renew writes the key once more and reports whether another process holds it.

@@ -1,5 +1,5 @@
-// Package publisher sends the bot's events to the database, in the order in which they happened, and holds them while
-// nobody takes them.
+// Package publisher sends the bot's events to the database, in the order in which they happened, and buffers them while
+// no route is available.
 //
 // [Publisher.Publish] encodes an event and appends it to a bounded queue in memory; it never waits for the network. A
 // full queue drops its oldest message: when the database comes back, the present state matters more than an old one.
@@ -9,13 +9,15 @@
 //     whether a database service is running or not. bus.Binding decides whether there is a stream, and creates it.
 //   - Core NATS, where there is no stream. A message without a subscriber is discarded and none is acknowledged. So the
 //     publisher waits for a database service, publishes a batch, and then requests something of the service on the same
-//     connection: its reply means that it has stored the batch, because our service replies behind what it has stored.
+//     connection: its reply means that it has stored the batch, because our service replies only after it has stored
+//     what came before. This is not true of several services, which share the events: see package database.
 //   - The store ([Options.Store]): a database that this process has open itself. In direct mode it is the only route.
 //     With NATS it is the fallback, used when no other route has worked for a second.
 //
-// A batch that could not be confirmed is published again. Each message has an ID, in the header Nats-Msg-Id, and the
-// stream, the service and the store keep one message for each ID, so the repetition is harmless, also by another route.
-// The order is that of Publish; only messages that are repeated may reach the database behind later ones.
+// A batch that could not be confirmed is published again. Each message has an ID, in the header Nats-Msg-Id. The
+// service and the store keep one message for each ID, the stream within its duplicate window, so the repetition is
+// harmless, also by another route. The order is that of Publish; only messages that are repeated may reach the database
+// behind later ones.
 //
 // The Python bot's database service does not know IDs and would store a repeated message twice. A service shows in its
 // replies whether it knows them. One that does not gets every message once by core NATS, even where there is a stream,

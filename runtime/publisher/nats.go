@@ -60,14 +60,14 @@ type streamRoute struct {
 	binding *bus.Binding
 }
 
-func (r *streamRoute) ready(_ context.Context, now decision) bool { return now.durable }
+func (r *streamRoute) ready(_ context.Context, to decision) bool { return to.durable }
 
 // send publishes the whole batch before it waits for the acknowledgements. After the first message that is not
 // acknowledged, the rest is published again too: the stream ignores what it already has, and the order stays.
-func (r *streamRoute) send(ctx context.Context, now decision, batch []bus.Message) (done int, err error) {
-	futures, err := r.publish(now.bound, batch)
+func (r *streamRoute) send(ctx context.Context, to decision, batch []bus.Message) (done int, err error) {
+	futures, err := r.publish(to.bound, batch)
 	for i, future := range futures {
-		if failed := r.waitForAck(ctx, now.bound, batch[i], future); failed != nil {
+		if failed := r.waitForAck(ctx, to.bound, batch[i], future); failed != nil {
 			err = failed
 			break
 		}
@@ -131,8 +131,8 @@ type coreRoute struct {
 	service *service
 }
 
-func (r *coreRoute) ready(ctx context.Context, now decision) bool {
-	return now.err == nil && !now.durable && r.service.present(ctx)
+func (r *coreRoute) ready(ctx context.Context, to decision) bool {
+	return to.err == nil && !to.durable && r.service.present(ctx)
 }
 
 func (r *coreRoute) send(ctx context.Context, _ decision, batch []bus.Message) (done int, err error) {
@@ -143,8 +143,8 @@ func (r *coreRoute) send(ctx context.Context, _ decision, batch []bus.Message) (
 	return r.sendOnce(ctx, batch)
 }
 
-// sendConfirmed publishes a batch and then asks the service on the same connection. Our service replies behind what it
-// has stored, so its reply confirms the batch. Without a reply the whole batch is published again.
+// sendConfirmed publishes a batch and then asks the service on the same connection. Our service replies only after
+// it has stored what came before, so its reply confirms the batch. Without a reply the whole batch is published again.
 func (r *coreRoute) sendConfirmed(ctx context.Context, batch []bus.Message) (done int, err error) {
 	generation := r.conn.Generation()
 	sent, done, err := r.publish(batch)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
@@ -65,11 +66,11 @@ type Publisher struct {
 // route is one way of messages to the database. Only Run uses it.
 type route interface {
 	// ready reports whether the route may be used now. It may send a request.
-	ready(ctx context.Context, now decision) bool
+	ready(ctx context.Context, to decision) bool
 	// send sends the beginning of a batch in order and waits for its confirmation. done is the number of messages that
 	// must not be sent again: those delivered, and those that no recipient would ever take. It may be fewer than all
 	// without an error.
-	send(ctx context.Context, now decision, batch []bus.Message) (done int, err error)
+	send(ctx context.Context, to decision, batch []bus.Message) (done int, err error)
 }
 
 // decision is where messages go at the moment, by NATS.
@@ -129,9 +130,9 @@ func (p *Publisher) Run(ctx context.Context) {
 // sendNext sends one batch by the first route that takes it. If there is nothing to send, or no route takes it, it
 // waits.
 func (p *Publisher) sendNext(ctx context.Context) {
-	now := p.decide(ctx)
+	to := p.decide(ctx)
 	for _, r := range p.routes {
-		if !r.ready(ctx, now) {
+		if !r.ready(ctx, to) {
 			continue
 		}
 		batch, first := p.queue.front(maxBatch)
@@ -140,7 +141,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 			backoff.Wait(ctx, retryInterval, p.queue.pushed)
 			return
 		}
-		done, err := r.send(ctx, now, batch)
+		done, err := r.send(ctx, to, batch)
 		p.queue.removeTo(first + done)
 		if lost := p.lost.Load(); done > 0 && lost > 0 {
 			p.lost.Add(-lost)
@@ -155,17 +156,17 @@ func (p *Publisher) sendNext(ctx context.Context) {
 }
 
 // decide determines where messages go on NATS.
-func (p *Publisher) decide(ctx context.Context) (now decision) {
+func (p *Publisher) decide(ctx context.Context) (to decision) {
 	if p.service == nil {
 		return decision{err: bus.ErrNotConnected}
 	}
-	now.bound, now.err = p.binding.Bind(ctx)
-	if now.err != nil && !p.service.conn.Connected() {
+	to.bound, to.err = p.binding.Bind(ctx)
+	if to.err != nil && !p.service.conn.Connected() {
 		p.service.reportAbsent(bus.ErrNotConnected)
 	}
-	now.durable = now.bound.Durable() && p.service.deduplicates()
-	p.durable.Store(now.durable)
-	return now
+	to.durable = to.bound.Durable() && p.service.deduplicates()
+	p.durable.Store(to.durable)
+	return to
 }
 
 // working records that a route works: while one over NATS does, the store is not needed.
@@ -230,4 +231,39 @@ func (p *Publisher) Check() status.Check {
 		service.Message += "; the bot cannot write to the database itself: " + store.Message
 	}
 	return service
+}
+
+// metrics count what becomes of messages.
+type metrics struct {
+	published *prometheus.CounterVec
+	stored    *prometheus.CounterVec
+	dropped   *prometheus.CounterVec
+}
+
+// Why a message was dropped: the values of the label reason.
+const (
+	droppedFull    = "buffer_full"
+	droppedInvalid = "invalid"
+)
+
+func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
+	register := promauto.With(registerer)
+	counter := func(name, label, help string) *prometheus.CounterVec {
+		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	}
+	register.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rosey_bus_buffered",
+		Help: "Messages that wait for the stream, for a database service, or for the database that the bot has open itself.",
+	}, func() float64 { return float64(q.len()) })
+	m := metrics{
+		published: counter("rosey_bus_published_total", "subject",
+			"Messages that the stream has confirmed, or without one a database service, by subject without prefix."),
+		stored: counter("rosey_bus_stored_directly_total", "subject",
+			"Messages that the bot has written to the database itself, not over NATS, by subject without prefix."),
+		dropped: counter("rosey_bus_dropped_total", "reason",
+			"Messages that were neither published nor stored, by reason: buffer_full or invalid."),
+	}
+	m.dropped.WithLabelValues(droppedFull)
+	m.dropped.WithLabelValues(droppedInvalid)
+	return m
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -92,43 +90,4 @@ func (q *queue) flush(ctx context.Context) (left int, err error) {
 			return left, ctx.Err()
 		}
 	}
-}
-
-// metrics count what becomes of messages.
-type metrics struct {
-	published *prometheus.CounterVec
-	stored    *prometheus.CounterVec
-	dropped   *prometheus.CounterVec
-}
-
-// Why a message was dropped: the values of the label reason.
-const (
-	droppedFull    = "buffer_full"
-	droppedInvalid = "invalid"
-)
-
-func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
-	m := metrics{
-		published: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_bus_published_total",
-			Help: "Messages that the stream has confirmed, or without one a database service, by subject without prefix.",
-		}, []string{"subject"}),
-		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_bus_stored_directly_total",
-			Help: "Messages that the bot has written to the database itself, not over NATS, by subject without prefix.",
-		}, []string{"subject"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rosey_bus_dropped_total",
-			Help: "Messages that were neither published nor stored, by reason: buffer_full or invalid.",
-		}, []string{"reason"}),
-	}
-	m.dropped.WithLabelValues(droppedFull)
-	m.dropped.WithLabelValues(droppedInvalid)
-	if registerer != nil {
-		registerer.MustRegister(m.published, m.stored, m.dropped, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "rosey_bus_buffered",
-			Help: "Messages that wait for the stream, for a database service, or for the database that the bot has open itself.",
-		}, func() float64 { return float64(q.len()) }))
-	}
-	return m
 }

@@ -74,11 +74,11 @@ func (r *storeRoute) store(ctx context.Context, batch []bus.Message) error {
 	switch {
 	case err == nil:
 		if r.check.Set(true, status.ReasonDirect, "the bot writes to the database itself meanwhile") {
-			r.log.Warn(viaStore + "nobody takes messages on NATS: the bot writes to the database itself")
+			r.log.Warn(viaStore + "messages cannot be delivered over NATS: the bot writes to the database itself")
 		}
 	case ctx.Err() == nil:
 		if r.check.Set(false, status.ReasonStoreUnavailable, err.Error()) {
-			r.log.Error(viaStore+"nobody takes messages on NATS, and the database takes none either", "error", err)
+			r.log.Error(viaStore+"messages cannot be delivered over NATS, and the database cannot be written", "error", err)
 		}
 	}
 	if err != nil {
