@@ -3,8 +3,9 @@
 // Everything in the runtime that tries again, polls or waits to be woken uses this package, so that the end of a
 // context ends each pause and no client retries at a fixed interval.
 //
-// [Backoff] is the sequence of pauses of one operation: exponential, with jitter, as in "Exponential Backoff And Jitter"
-// of the AWS Architecture Blog, except that half of each pause is fixed, so that an attempt never follows at once:
+// [Backoff] is the sequence of pauses of one operation: exponential, with jitter, as in "Exponential Backoff And
+// Jitter" of the AWS Architecture Blog, except that half of each pause is fixed, so that an attempt never follows at
+// once:
 //
 //	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 //	for attempt() != nil {
