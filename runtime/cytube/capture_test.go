@@ -63,7 +63,7 @@ func playCapture(t *testing.T, name string) string {
 	})
 }
 
-// isJoining is true for the frames that a client sends of its own accord.
+// isJoining reports whether a client sends a frame unasked while it joins.
 func isJoining(frame string) bool {
 	for _, prefix := range []string{"40", "3", `42["joinChannel"`, `42["login"`} {
 		if strings.HasPrefix(frame, prefix) {

@@ -102,7 +102,7 @@ func drain(t *testing.T, conn *Conn, want []string) error {
 			}
 			return err
 		}
-		if _, ours := arrival.Event.(Joined); !ours {
+		if _, joined := arrival.Event.(Joined); !joined {
 			got = append(got, arrival.Name)
 		}
 	}
@@ -418,7 +418,7 @@ func TestSecureServer(t *testing.T) {
 	}
 	transport, ok := client.Transport.(*http.Transport)
 	if !ok {
-		t.Fatal("our client has another transport")
+		t.Fatal("the bot's client has another transport")
 	}
 	transport.TLSClientConfig = trusted.TLSClientConfig
 	address, err := socketURL(t.Context(), client, site.URL, "movienight")

@@ -30,7 +30,7 @@ type User struct {
 	// between: a leader has 1.5.
 	Rank float64 `json:"rank"`
 	AFK  bool    `json:"afk"`
-	// Muted is true for a mute that everybody sees, not for a shadow mute.
+	// Muted reports whether the user is muted so that everybody sees it, not shadow-muted.
 	Muted bool `json:"muted"`
 }
 
@@ -43,7 +43,7 @@ type (
 		HTML string
 		// Kind is the line's CSS class (meta.addClass), e.g. "action" for /me. Usually empty.
 		Kind string
-		// Shadow is true for a line of a shadow-muted user, which only moderators receive.
+		// Shadow marks a line of a shadow-muted user, which only moderators receive.
 		Shadow bool
 		// Time is when the line was said, to the millisecond. It is zero if the server's time is invalid.
 		Time time.Time
@@ -92,7 +92,7 @@ type (
 	}
 	// NeedPassword asks for the password of the channel.
 	NeedPassword struct {
-		// Wrong is true if a wrong one was given.
+		// Wrong reports whether the client gave a wrong one. Otherwise it gave none.
 		Wrong bool
 	}
 	// Kick is the reason for which the server is about to end the connection.
@@ -144,7 +144,7 @@ type Media struct {
 type Item struct {
 	UID   int
 	Media Media
-	// Temp is true for an item that is removed after it was played.
+	// Temp marks an item that is removed after it was played.
 	Temp bool
 	// QueuedBy is the user who added it.
 	QueuedBy string

@@ -13,7 +13,7 @@ type joinRequest struct {
 	Password string `json:"pw,omitempty"`
 }
 
-// join joins the channel and logs in. The events that arrive meanwhile are kept for Next.
+// join joins the channel and logs in. Next returns the events that arrive meanwhile.
 func (c *Conn) join(ctx context.Context, options Options) error {
 	answer, err := c.enter(ctx, options)
 	if err != nil {

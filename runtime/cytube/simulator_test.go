@@ -54,7 +54,7 @@ func TestAnEveningAtTheSimulator(t *testing.T) {
 	}
 	must(t, conn.Say(t.Context(), "/me waves"))
 	if line := awaitLineOf(t, conn, "Rosey"); line.HTML != "waves" || line.Kind != "action" {
-		t.Errorf("our own line %+v", line)
+		t.Errorf("the bot's own line %+v", line)
 	}
 	must(t, channel.Leave("carol"))
 	if left := await[UserLeave](t, conn); left.Name != "carol" {

@@ -21,6 +21,6 @@
 // A Room is not safe for concurrent use. It belongs to the goroutine that reads the connection's events; other
 // goroutines get a Snapshot from it.
 //
-// Only state that something reads is kept. Polls, emotes, the message of the day and the channel's style are published
-// to subscribers as they arrive (see package bot) and are not part of the state.
+// A Room has only state that something reads. Polls, emotes, the message of the day and the channel's style are not
+// part of it: package bot publishes them to subscribers as they arrive.
 package room

@@ -96,8 +96,8 @@ func (s *Speaker) Say(ctx context.Context, m Message) Result {
 	return got
 }
 
-// Do runs an action that the server's flood limit counts as a line and that has no echo of its own, in its turn. It
-// returns the action's error, ErrNotLeading, or that of ctx.
+// Do runs an action that the server's flood limit counts as a line and that has no echo of its own. Messages that wait
+// already go first. Do returns the action's error, ErrNotLeading, or that of ctx.
 func (s *Speaker) Do(ctx context.Context, action func(context.Context) error) error {
 	_, err := s.do(ctx, &attempt{action: action})
 	return err

@@ -42,7 +42,8 @@ func TestASecondReplayIsNoLineOfOthers(t *testing.T) {
 	}
 }
 
-// TestALineOnItsWayWhenTheConnectionEnded is tried again if the history shows that it was not said, else given up.
+// TestALineOnItsWayWhenTheConnectionEnded is tried again if the history shows that it was not said, and otherwise
+// abandoned.
 func TestALineOnItsWayWhenTheConnectionEnded(t *testing.T) {
 	for _, test := range []struct {
 		name   string
