@@ -321,7 +321,7 @@ func TestAServerThatFallsSilentDoesNotDelay(t *testing.T) {
 	tests := map[string]func(ctx context.Context){
 		"Dial": func(ctx context.Context) {
 			_, err := Dial(ctx, Options{Server: joining, Channel: "movienight"})
-			checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "does not answer joining"})
+			checkError(t, err, Error{Reason: status.ReasonServerUnreachable, Message: "timed out"})
 		},
 		"Leave": dialAnonymous(t, Options{Server: leaving}).Leave,
 		"Close": func(context.Context) { dialAnonymous(t, Options{Server: closing}).Close() },
