@@ -22,7 +22,7 @@
 //
 // A renewal that times out has an unknown result: it may have been stored. The next renewal then fails for its
 // revision; the Leadership reads the key, and if it names this process, or nobody, it writes over the revision that it
-// has read. Only a key that names another process ends the leadership for good (Lost). In between, a Leadership may
+// has read. Only a key that names another process ends the leadership (Lost). In between, a Leadership may
 // be invalid for a while and become valid again.
 //
 // # Releasing

@@ -19,6 +19,9 @@
 // harmless, also by another route. The order is that of Publish; only messages that are repeated may reach the database
 // behind later ones.
 //
+// Whether a database service answers is a status.Check. One that has answered is asked again after five seconds, so
+// that one that ends or hangs is reported even if the stream takes the events, or there are none.
+//
 // The Python bot's database service does not know IDs and would store a repeated message twice. A service shows in its
 // replies whether it knows them. One that does not gets every message once by core NATS, even where there is a stream,
 // which it would not read; messages on their way to it when the connection breaks are lost.

@@ -30,7 +30,7 @@ type Options struct {
 	Subjects bus.Subjects
 	// Binding decides whether messages go to a stream. Nil: never.
 	Binding *bus.Binding
-	// Store takes messages while nobody on NATS does, and all messages without Conn. Nil: they wait.
+	// Store takes messages while no route over NATS is available, and all messages without Conn. Nil: they wait.
 	Store Storer
 	// Log gets one line for each change of state and, at level DEBUG, one for each message.
 	Log *slog.Logger
@@ -177,8 +177,8 @@ func (p *Publisher) working(r route) {
 }
 
 // watch does what must not wait until Run has sent a batch. It logs that the queue is full. And while messages go to
-// the stream, which needs no database service, it looks for one: Check reports it, and one that does not know IDs has
-// to get its messages by core NATS.
+// the stream, which needs no database service, it checks every few seconds whether one answers: Check reports it, and
+// one that does not know IDs has to get its messages by core NATS.
 func (p *Publisher) watch(ctx context.Context) {
 	logged := false
 	for backoff.Sleep(ctx, retryInterval) {

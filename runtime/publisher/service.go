@@ -41,7 +41,8 @@ func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *servic
 // until one has answered. A service that is away is expected to come back as it was.
 func (s *service) deduplicates() bool { return !s.withoutIDs.Load() }
 
-// present reports whether a service has answered lately on the current connection, and looks for one if none has.
+// present reports whether a service has answered on the current connection within answerValid, and otherwise asks for
+// one.
 func (s *service) present(ctx context.Context) bool {
 	if !s.conn.Connected() {
 		s.reportAbsent(bus.ErrNotConnected)
