@@ -4,6 +4,7 @@ package natstest
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"testing"
@@ -24,11 +25,27 @@ type Server struct {
 func Start(t testing.TB, configure ...func(*server.Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, options: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+		Host: "127.0.0.1", Port: freePort(t), NoLog: true, NoSigs: true,
 	}}
 	s.Restart(configure...)
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// freePort returns a port below those that Linux gives to outgoing connections, one of which could take it while the
+// server is stopped.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.N(10_000)
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port for a NATS server")
+	return 0
 }
 
 // JetStream returns an option that enables JetStream. The streams survive restarts of the server.
@@ -54,9 +71,6 @@ func (s *Server) Restart(configure ...func(*server.Options)) {
 	s.running = running
 	if !running.ReadyForConnections(10 * time.Second) {
 		s.t.Fatal("the NATS server did not become ready within 10 s")
-	}
-	if address, ok := running.Addr().(*net.TCPAddr); ok {
-		s.options.Port = address.Port
 	}
 }
 
