@@ -20,7 +20,8 @@
 // behind later ones.
 //
 // Whether a database service answers is a status.Check. One that has answered is asked again after five seconds, so
-// that one that ends or hangs is reported even if the stream takes the events, or there are none.
+// that one that ends or hangs is reported even if the stream takes the events, or there are none. With a stream it is
+// reported five seconds later, because nothing waits for a service that only restarts.
 //
 // The Python bot's database service does not know IDs and would store a repeated message twice. A service shows in its
 // replies whether it knows them. One that does not gets every message once by core NATS, even where there is a stream,

@@ -188,7 +188,7 @@ func (p *Publisher) watch(ctx context.Context) {
 		}
 		logged = full
 		if p.durable.Load() {
-			p.service.present(ctx)
+			p.service.watch(ctx)
 		}
 	}
 }

@@ -16,6 +16,10 @@ import (
 // if there is nothing to publish. Up to a fifth is added at random, so that bots do not ask in step.
 const answerValid = 5 * time.Second
 
+// restartGrace is how much longer a service may be silent while the stream takes the events: a service that restarts,
+// in a rolling update for example, must not make every bot not ready.
+const restartGrace = 5 * time.Second
+
 // service is what is known of the database service. Run and watch use it concurrently.
 type service struct {
 	conn     *bus.Conn
@@ -48,24 +52,48 @@ func (s *service) present(ctx context.Context) bool {
 		s.reportAbsent(bus.ErrNotConnected)
 		return false
 	}
-	answered := s.check.Check().OK && s.generation.Load() == s.conn.Generation() && time.Now().UnixNano() < s.due.Load()
-	return answered || s.find(ctx) == nil
+	return s.answeredWithin(0) || s.find(ctx) == nil
+}
+
+// watch does what present does while the stream takes the events, with restartGrace.
+func (s *service) watch(ctx context.Context) {
+	if !s.answeredWithin(restartGrace) {
+		s.present(ctx)
+		return
+	}
+	if !s.answeredWithin(0) {
+		_ = s.ask(ctx) // the next answer is due later
+	}
+}
+
+// answeredWithin reports whether the service has answered on the current connection, and its next answer is not
+// overdue by more than grace.
+func (s *service) answeredWithin(grace time.Duration) bool {
+	return s.check.Check().OK && s.generation.Load() == s.conn.Generation() &&
+		time.Now().UnixNano() < s.due.Load()+int64(grace)
 }
 
 // find sends a request to the service and records whether it answers.
 func (s *service) find(ctx context.Context) error {
-	generation := s.conn.Generation()
-	deduplicates, err := s.requests.FindService(ctx)
-	switch {
-	case err == nil:
-		s.generation.Store(generation)
-		s.due.Store(time.Now().Add(answerValid + backoff.Jitter(answerValid/5)).UnixNano())
-		s.withoutIDs.Store(!deduplicates)
-		s.report(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subjects)
-	case ctx.Err() == nil:
+	err := s.ask(ctx)
+	if err != nil && ctx.Err() == nil {
 		s.reportAbsent(err)
 	}
 	return err
+}
+
+// ask sends a request to the service and records its answer.
+func (s *service) ask(ctx context.Context) error {
+	generation := s.conn.Generation()
+	deduplicates, err := s.requests.FindService(ctx)
+	if err != nil {
+		return err
+	}
+	s.generation.Store(generation)
+	s.due.Store(time.Now().Add(answerValid + backoff.Jitter(answerValid/5)).UnixNano())
+	s.withoutIDs.Store(!deduplicates)
+	s.report(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subjects)
+	return nil
 }
 
 // reportAbsent records that the service did not answer, and why.
