@@ -105,8 +105,11 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return c.run(ctx, work)
 	}
 	server, err := natsserver.Start(natsserver.Options{Listen: listen, Log: c.log})
-	if err != nil {
+	if err != nil && listen != "" {
 		return fmt.Errorf("--listen: %w", err)
+	}
+	if err != nil {
+		return err
 	}
 	defer server.Stop()
 	conn, err := bus.Connect(ctx, bus.Options{

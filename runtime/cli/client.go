@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,9 +81,11 @@ func (c *Client) Close() { c.conn.Close() }
 // has said it.
 func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
 	var reply bus.OutboundPutReply
-	// The client id makes the request idempotent: if it is delivered twice, the line is still said once.
-	request := bus.OutboundPutRequest{Message: text, ClientID: rand.Text(), Origin: c.origin}
-	if err := c.request(ctx, bus.OutboundPut, request, &reply); err != nil {
+	err = c.request(ctx, bus.OutboundPut, bus.OutboundPutRequest{Message: text, Origin: c.origin}, &reply)
+	if errors.Is(err, bus.ErrNoReply) {
+		return 0, fmt.Errorf("%w; the line may be queued all the same", err)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if !reply.Success {

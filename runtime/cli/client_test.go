@@ -69,10 +69,9 @@ func TestSay(t *testing.T) {
 		}
 	}
 	sent := requests()
-	if len(sent) != 2 || sent[0]["client_id"] == "" || sent[0]["client_id"] == sent[1]["client_id"] {
+	if len(sent) != 2 {
 		t.Fatalf("requests %v", sent)
 	}
-	delete(sent[0], "client_id")
 	if diff := cmp.Diff(map[string]any{"message": "hello <there>", "channel": "movienight"}, sent[0]); diff != "" {
 		t.Error(diff)
 	}
@@ -114,11 +113,11 @@ func TestErrorsAreOneClearLine(t *testing.T) {
 	_, authorization := cli.Connect(t.Context(), settings(protected.URL()), natstest.Log(t))
 	_, unreachable := cli.Connect(t.Context(), settings("nats://127.0.0.1:1"), natstest.Log(t))
 	for want, err := range map[string]error{
-		"no database service answers on rosey.db.query.channel_stats":  noService,
-		"the database service cannot answer: Missing username":         refused,
-		"did not answer in time: 2s on rosey.db.messages.outbound.put": timedOut,
-		"refuses the connection: authorization violation":              authorization,
-		"cannot reach NATS at nats://127.0.0.1:1: connection refused":  unreachable,
+		"no database service answers on rosey.db.query.channel_stats":                                       noService,
+		"the database service cannot answer: Missing username":                                              refused,
+		"did not answer in time: 2s on rosey.db.messages.outbound.put; the line may be queued all the same": timedOut,
+		"refuses the connection: authorization violation":                                                   authorization,
+		"cannot reach NATS at nats://127.0.0.1:1: connection refused":                                       unreachable,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") ||
 			strings.Contains(err.Error(), "trying again") {

@@ -41,6 +41,11 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 	if fact == nil {
 		return store.Event{}, err
 	}
+	if line, ok := fact.(store.ChatLine); ok && m.ID == "" && strings.EqualFold(line.Username, "server") {
+		// The Python bot publishes the server's own messages so, and its service does not store them. A message with an ID
+		// is from a bot that publishes only what users say, and "server" is a valid name of a user.
+		return store.Event{}, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
+	}
 	at := boundTime(origin, m.Time)
 	if status, ok := fact.(store.Status); ok && !at.Equal(origin.Timestamp.Time) {
 		// The bot's clock is ahead. The joins that belong to this moment were bounded too, each to another time, so

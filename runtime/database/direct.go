@@ -83,7 +83,7 @@ func (d *Direct) RunOnDemand(ctx context.Context) error {
 // Store stores messages as Engine.Store does. If the database is not open, it makes one attempt to open it.
 func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
 	if err := d.acquire(ctx); err != nil {
-		d.engine.reportFailure(err)
+		d.reportFailure(ctx, err)
 		return err
 	}
 	defer d.release()
@@ -103,12 +103,12 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
 	}
 	if err := d.acquire(ctx); err != nil {
-		return d.requestFailed(suffix, err)
+		return d.requestFailed(ctx, suffix, err)
 	}
 	defer d.release()
 	reply, err := d.engine.Answer(ctx, Request{Suffix: suffix, Data: data, Time: time.Now()})
 	if err != nil {
-		return d.requestFailed(suffix, err)
+		return d.requestFailed(ctx, suffix, err)
 	}
 	d.engine.reportSuccess()
 	d.log.Debug("[DB] answered " + string(suffix))
@@ -122,11 +122,16 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 }
 
 // requestFailed returns the error of a request that got no reply.
-func (d *Direct) requestFailed(suffix bus.Suffix, err error) error {
-	if !errors.Is(err, context.Canceled) {
+func (d *Direct) requestFailed(ctx context.Context, suffix bus.Suffix, err error) error {
+	d.reportFailure(ctx, err)
+	return fmt.Errorf("requesting %s of the database: %w (%w)", suffix, bus.ErrNoReply, err)
+}
+
+// reportFailure records that the store failed, unless the caller canceled the call.
+func (d *Direct) reportFailure(ctx context.Context, err error) {
+	if !errors.Is(ctx.Err(), context.Canceled) {
 		d.engine.reportFailure(err)
 	}
-	return fmt.Errorf("requesting %s of the database: %w (%w)", suffix, bus.ErrNoReply, err)
 }
 
 // acquire opens the store if it is not open, and keeps it open until release.

@@ -295,3 +295,34 @@ func (r *rig) requestAlice(both database.Fallback, want int) {
 		r.t.Errorf("alice has %d lines, want %d; %v", reply.TotalChatLines, want, err)
 	}
 }
+
+func TestDirectStoreThatWasCanceledIsNoFailureOfTheDatabase(t *testing.T) {
+	direct := newRig(t).direct(func(o *database.DirectOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) { return nil, ctx.Err() }
+	})
+	before := direct.StoreCheck()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := direct.Store(ctx, []bus.Message{{Suffix: bus.UserJoined}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if check := direct.StoreCheck(); check != before {
+		t.Errorf("check %+v, want it unchanged: %+v", check, before)
+	}
+}
+
+// "server" is a valid name of a user. Only the Python bot, which assigns no IDs, publishes messages of the server.
+func TestLineOfAUserNamedServerIsStored(t *testing.T) {
+	r := newRig(t)
+	direct := r.direct()
+	runDirect(t, direct.RunOnDemand)
+	line := []byte(`{"username":"server","message":"hi"}`)
+	messages := []bus.Message{
+		{Suffix: bus.MessageLog, Data: line},
+		{Suffix: bus.MessageLog, Data: line, ID: bus.MsgID(bus.NewIDs(time.Now()).Next(time.Now()), bus.MessageLog)},
+	}
+	if err := direct.Store(t.Context(), messages); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "lines", []string{"hi"}, r.texts())
+}

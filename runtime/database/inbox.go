@@ -32,9 +32,9 @@ type arrival struct {
 
 // inbox is the one queue of everything that has arrived, in the order in which nats.go read it from the connection.
 //
-// nats.go puts events into the channel events itself, before it reads on. A request reaches its handler in another
-// goroutine, after nats.go has read it. So everything that was read before the request is in the channel when the
-// handler puts a nil into it. Each nil represents the next of the requests.
+// nats.go delivers events into the channel events in the order in which it reads them, but runs request handlers in
+// their own goroutines. Handle therefore marks a request's position with a nil in events; receive takes the matching
+// request from requests.
 type inbox struct {
 	subjects bus.Subjects
 	events   chan *nats.Msg
@@ -86,9 +86,11 @@ func (i *inbox) close() {
 }
 
 // receive passes messages on to the worker and stamps them with the time of their arrival, until close was called and
-// everything has been passed on, or ctx ends. It closes arrived.
+// everything has been passed on, or ctx ends. It closes arrived, but not before close was called: others may call put
+// until then.
 func (i *inbox) receive(ctx context.Context) {
 	defer close(i.arrived)
+	defer func() { <-i.ended }()
 	for {
 		select {
 		case m := <-i.events:
@@ -164,8 +166,8 @@ func (i *inbox) next(limit int) (batch []*arrival) {
 	return batch
 }
 
-// lost removes the messages that will not be handled, and returns how many of them are in no stream.
-func (i *inbox) lost() int {
+// discard removes the messages that will not be handled, and returns how many of them are in no stream.
+func (i *inbox) discard() int {
 	var left []*arrival
 	for {
 		select {

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -37,8 +38,25 @@ func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 	i.events <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	i.close()
 	i.receive(ctx) // returns although arrived is full
 	if i.len() < maxWaiting {
 		t.Errorf("%d messages left", i.len())
+	}
+}
+
+// A transport may still put a message while the grace period ends: that must not be a send on a closed channel.
+func TestInboxIsOpenForPutUntilItIsClosed(t *testing.T) {
+	i := newInbox(bus.Subjects{})
+	working, end := context.WithCancel(t.Context())
+	received := make(chan struct{})
+	go func() { defer close(received); i.receive(working) }()
+	end()
+	time.Sleep(20 * time.Millisecond) // enough for a receive that closes arrived too early
+	i.put(t.Context(), &arrival{})    // panics if arrived is closed
+	i.close()
+	<-received
+	if batch := i.next(2); len(batch) != 1 {
+		t.Errorf("%d messages, want 1", len(batch))
 	}
 }

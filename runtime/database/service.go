@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -108,20 +109,28 @@ func (s *Service) EventsCheck() status.Check {
 func (s *Service) Run(ctx context.Context) error {
 	// The store is opened before the subscriptions. A service that cannot store must not take messages from one that can,
 	// and bots keep their events until a service replies.
-	if err := s.engine.Open(ctx); err != nil {
+	if s.engine.Open(ctx) != nil {
 		return nil // ctx ended before the store was open, so nothing was taken
 	}
-	working, stop := withGracePeriod(ctx, s.grace)
-	defer stop()
-	err := s.serve(ctx, working)
+	err := s.serve(ctx)
 	s.engine.stopping("the service stops")
 	return errors.Join(err, s.engine.Close())
 }
 
-// serve takes messages until ctx ends, and handles them until all are handled or working ends.
-func (s *Service) serve(ctx, working context.Context) error {
+// serve takes messages until ctx ends, and handles them until all are handled or the grace period has passed.
+func (s *Service) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
+	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	running.Go(func() {
+		select {
+		case <-ctx.Done():
+			backoff.Sleep(working, s.grace)
+			endWork()
+		case <-working.Done():
+		}
+	})
 	running.Go(func() { s.inbox.receive(working) })
 	maintaining, endMaintenance := context.WithCancel(ctx)
 	defer endMaintenance()
@@ -169,7 +178,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 			return nil
 		}
 		if err := s.handle(ctx, maintaining, &maintenance, batch); err != nil {
-			lost := countLost(batch) + s.inbox.lost()
+			lost := countLost(batch) + s.inbox.discard()
 			if lost == 0 {
 				return nil // the stream still has all of them
 			}
@@ -239,11 +248,4 @@ func (s *Service) answer(ctx context.Context, one *arrival) error {
 		s.log.Error("[NATS] cannot reply to "+string(one.message.Suffix), "error", err)
 	}
 	return nil
-}
-
-// withGracePeriod returns a context that ends when grace has passed since ctx ended.
-func withGracePeriod(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
-	return longer, func() { stop(); cancel() }
 }

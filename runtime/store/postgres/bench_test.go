@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -57,7 +58,8 @@ ON CONFLICT (event_id) DO NOTHING`
 					at := int64(1763700000000 + n*size + i)
 					rows = append(rows, []any{fmt.Sprintf("%012x-0123456789abcdef", at), int64(1), at, "alice", "a line of chat"})
 				}
-				if err := s.db.Write(b.Context(), func(s relational.Tx) error { return insert(s, rows) }); err != nil {
+				err := s.db.Write(b.Context(), func(_ context.Context, s relational.Tx) error { return insert(s, rows) })
+				if err != nil {
 					b.Fatal(err)
 				}
 			}

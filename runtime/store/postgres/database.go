@@ -28,11 +28,12 @@ type database struct {
 
 	pool      *pgxpool.Pool
 	connector *connector
+	timeout   time.Duration // transactionTimeout, except in tests
 }
 
 // Query implements relational.Executor.
 func (d *database) Query(ctx context.Context, query string, arguments ...any) (relational.Rows, error) {
-	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	rows, err := d.tx.Query(ctx, query, arguments...)
 	if err != nil {
 		cancel()
@@ -64,26 +65,35 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (ch
 }
 
 // Read implements relational.Database.
-func (d *database) Read(ctx context.Context, work func(relational.Tx) error) error {
+func (d *database) Read(ctx context.Context, work func(context.Context, relational.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return d.ReadAll(ctx, work)
+}
+
+// ReadAll implements relational.Database.
+func (d *database) ReadAll(ctx context.Context, work func(context.Context, relational.Tx) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return d.transaction(ctx, options, work)
 }
 
 // Write implements relational.Database. The isolation level is explicit because a role may have another default.
-func (d *database) Write(ctx context.Context, work func(relational.Tx) error) error {
+func (d *database) Write(ctx context.Context, work func(context.Context, relational.Tx) error) error {
 	return d.retry(ctx, func(ctx context.Context) error {
 		return d.transaction(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, work)
 	})
 }
 
-func (d *database) transaction(ctx context.Context, options pgx.TxOptions, work func(relational.Tx) error) error {
+func (d *database) transaction(
+	ctx context.Context, options pgx.TxOptions, work func(context.Context, relational.Tx) error,
+) error {
 	begun, err := d.pool.BeginTx(ctx, options)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	if err := work(tx{begun}); err != nil {
+	if err := work(ctx, tx{begun}); err != nil {
 		// The error of Rollback would add nothing. ctx may have ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout)
 		defer cancel()
 		_ = begun.Rollback(ctx)
 		return err
@@ -96,7 +106,7 @@ func (d *database) transaction(ctx context.Context, options pgx.TxOptions, work 
 
 // retry calls work until it does not conflict with another transaction.
 func (d *database) retry(ctx context.Context, work func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		err := work(ctx)

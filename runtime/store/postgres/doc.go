@@ -5,8 +5,9 @@
 //
 // Transactions are READ COMMITTED, and those that read several tables REPEATABLE READ. Rows are written and locked in
 // one order, see package relational; if the server still ends a transaction because of a deadlock or a serialization
-// failure, it is repeated. Each transaction has a time limit, so that a server that vanished without closing its
-// connections does not block the service for as long as the kernel tries to reach it.
+// failure, it is repeated. Each transaction except the one that relational.Move reads has a time limit, so that a
+// server that vanished without closing its connections does not block the service for as long as the kernel tries to
+// reach it.
 //
 // Rows of events are sent as one array for each column, other statements of a batch in one round trip.
 //

@@ -57,7 +57,7 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c}}
+	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c, timeout: transactionTimeout}}
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 		err = relational.CheckSchema(ctx, s.db, migrations)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -264,5 +265,19 @@ func TestRejectedEvent(t *testing.T) {
 	chat, err := s.RecentChat(t.Context(), movies, 9)
 	if diff := cmp.Diff([]store.RecentLine{}, chat); err != nil || diff != "" {
 		t.Error(err, diff)
+	}
+}
+
+func TestReadHasATimeLimit(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database := server.Database(t)
+	s := mustOpen(t, pgtest.WriteURL(t, database))
+	other := rawConn(t, server, name(t, database))
+	run(t, other, "BEGIN")
+	run(t, other, "LOCK TABLE channels, users, high_water IN ACCESS EXCLUSIVE MODE")
+	s.db.timeout = 50 * time.Millisecond
+	if _, err := s.Users(t.Context(), movies); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want that the time limit has passed", err)
 	}
 }

@@ -28,7 +28,7 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 	if len(normal) == 0 {
 		return nil
 	}
-	return s.db.Write(ctx, func(tx Tx) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		channels, err := s.findChannels(ctx, tx, normal)
 		if err != nil {
 			return err

@@ -11,11 +11,13 @@ import (
 // Database is an open database. Its errors wrap those of package store where one applies.
 type Database interface {
 	Executor
-	// Read calls work in a transaction that reads a snapshot of the database.
-	Read(ctx context.Context, work func(Tx) error) error
+	// Read calls work in a transaction that reads a snapshot of the database. The context of work has its time limit.
+	Read(ctx context.Context, work func(context.Context, Tx) error) error
+	// ReadAll is Read for work that takes as long as the database is large. It has no time limit but ctx.
+	ReadAll(ctx context.Context, work func(context.Context, Tx) error) error
 	// Write calls work in a transaction, which is rolled back if work returns an error. It calls work again if the
-	// database ended the transaction because of a conflict with another one.
-	Write(ctx context.Context, work func(Tx) error) error
+	// database ended the transaction because of a conflict with another one. The context of work has the time limit.
+	Write(ctx context.Context, work func(context.Context, Tx) error) error
 	// SkipLocked returns the clause that locks the rows of a SELECT and leaves out those that another transaction has
 	// locked. It is empty for a database with a single writer.
 	SkipLocked() string

@@ -10,7 +10,7 @@ import (
 // ImportChat implements store.Importer.
 func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, err error) {
 	normal := store.Normalize(lines)
-	err = s.db.Write(ctx, func(tx Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		channels, err := s.findChannels(ctx, tx, normal)
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
   imported_lines = CASE WHEN $1 > imported_twice THEN $1 - imported_twice ELSE 0 END,
   imported_ms = $2 WHERE channel_id = $3 AND name_key = $4`
 	)
-	return s.db.Write(ctx, func(tx Tx) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		row, err := s.findChannel(ctx, tx, channel)
 		if err != nil {
 			return err

@@ -26,7 +26,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPD
 	if !entry.Expires.IsZero() {
 		expires = entry.Expires.UnixMilli()
 	}
-	err := s.db.Write(ctx, func(tx Tx) error {
+	err := s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		channel, err := s.findChannel(ctx, tx, entry.Channel)
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (remo
 	query, known := pruneSQL[rule.Kind]
 	switch {
 	case rule.Kind == store.PruneChat:
-		err = s.db.Write(ctx, func(tx Tx) error {
+		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 			removed, err = pruneChat(ctx, tx, rule.Before, limit)
 			return err
 		})
@@ -83,7 +83,7 @@ ON CONFLICT DO NOTHING`
 			append([]byte{}, letter.Payload...), letter.Size, // not nil, which would be NULL
 		})
 	}
-	return s.db.Write(ctx, func(tx Tx) error {
+	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.ExecAll(ctx, insert, rows); err != nil {
 			return fmt.Errorf("storing dead letters: %w", err)
 		}

@@ -24,7 +24,7 @@ type Moved struct {
 // a table that have been read and their total.
 func Move(ctx context.Context, from, to Store, progress func(table string, done, rows int64)) ([]Moved, error) {
 	m := &mover{to: to, progress: progress, channels: map[int64]int64{}}
-	err := from.db.Read(ctx, func(tx Tx) error {
+	err := from.db.ReadAll(ctx, func(ctx context.Context, tx Tx) error {
 		m.from, m.moved = tx, nil
 		if err := m.moveIdentity(ctx); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (m *mover) moveIdentity(ctx context.Context) error {
 	if own == identity {
 		return nil
 	}
-	err = m.to.db.Write(ctx, func(tx Tx) error {
+	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		// All other rows belong to a channel.
 		const query = "SELECT (SELECT count(*) FROM channels) + (SELECT count(*) FROM dead_letters)"
 		rows, _, err := selectOne(ctx, tx, query, nil, scanValue[int64])
@@ -98,7 +98,7 @@ func (m *mover) moveChannels(ctx context.Context) error {
 		return err
 	}
 	var taken int64
-	err = m.to.db.Write(ctx, func(tx Tx) error {
+	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		taken = 0
 		for _, source := range channels {
 			target, err := m.to.findChannel(ctx, tx, source.Channel)
@@ -151,7 +151,7 @@ func (m *mover) moveTable(ctx context.Context, table Table) error {
 }
 
 func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int64, err error) {
-	err = m.to.db.Write(ctx, func(tx Tx) error {
+	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if table.merge == "" {
 			sortRows(rows, 1)
 			added, err := tx.Insert(ctx, table, rows)

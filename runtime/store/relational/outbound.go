@@ -79,7 +79,7 @@ RETURNING id`
 	if line.ClientID != "" {
 		clientID = store.CleanText(line.ClientID)
 	}
-	err = s.db.Write(ctx, func(tx Tx) error {
+	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		row, err := s.findChannel(ctx, tx, channel)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s Store) Outbound(
 		}
 	}
 	if err == nil && len(offers) > 0 && !s.readOnly {
-		err = s.db.Write(ctx, func(tx Tx) error {
+		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 			offers, err = s.claim(ctx, tx, claimant, query.Now.Add(store.OutboundLease), due)
 			return err
 		})

@@ -51,7 +51,7 @@ func (s Store) users(
 	}
 	var rows []presenceRow
 	var watches []store.Watch
-	err = s.db.Read(ctx, func(tx Tx) error {
+	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
 		rows, err = Select(ctx, tx, presenceQuery, arguments, func(row *presenceRow) []any {
 			return []any{&row.user, &row.presence.ID, &row.presence.Joined, millis{&row.presence.At}}
 		})

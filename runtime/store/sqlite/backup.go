@@ -15,8 +15,10 @@ import (
 // Backup copies a snapshot of the database at path to a new file, while a service may write to it. It returns the size
 // of the copy in bytes. The file gets its name when it is complete. An existing file is not replaced.
 func Backup(ctx context.Context, path, backup string) (size int64, err error) {
-	if _, err := os.Lstat(backup); !errors.Is(err, os.ErrNotExist) {
-		return 0, errors.Join(fmt.Errorf("backup file %s: it exists, expected a new name", backup), err)
+	if _, err := os.Lstat(backup); err == nil {
+		return 0, fmt.Errorf("backup file %s: it exists, expected a new name", backup)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
 	// The version does not matter: before an upgrade the backup may be made with the new program.
 	if _, err := schemaVersion(ctx, path); err != nil {

@@ -141,3 +141,18 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 		t.Errorf("backup of an older schema, as before an upgrade: %v", err)
 	}
 }
+
+func TestBackupOfAFileThatCannotBeChecked(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rosey.db")
+	mustClose(t, mustOpen(t, path))
+	// The directory of the backup is a file.
+	if _, err := Backup(t.Context(), path, filepath.Join(path, "backup.db")); err == nil ||
+		strings.Contains(err.Error(), "it exists") || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("error %v, want one that says what is wrong with the name", err)
+	}
+	_, err := Backup(t.Context(), path, path)
+	if err == nil || !strings.Contains(err.Error(), "it exists") {
+		t.Errorf("error %v, want that the file exists", err)
+	}
+}

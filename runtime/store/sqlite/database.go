@@ -58,17 +58,22 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (in
 }
 
 // Read implements relational.Database.
-func (d *database) Read(ctx context.Context, work func(relational.Tx) error) error {
+func (d *database) Read(ctx context.Context, work func(context.Context, relational.Tx) error) error {
 	begun, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("beginning a transaction for reading: %w", classify(err))
 	}
 	defer func() { _ = begun.Rollback() }() // nothing was written
-	return work(tx{begun})
+	return work(ctx, tx{begun})
+}
+
+// ReadAll implements relational.Database.
+func (d *database) ReadAll(ctx context.Context, work func(context.Context, relational.Tx) error) error {
+	return d.Read(ctx, work)
 }
 
 // Write implements relational.Database.
-func (d *database) Write(ctx context.Context, work func(relational.Tx) error) error {
+func (d *database) Write(ctx context.Context, work func(context.Context, relational.Tx) error) error {
 	if d.write == nil {
 		return errReadOnly
 	}
@@ -76,7 +81,7 @@ func (d *database) Write(ctx context.Context, work func(relational.Tx) error) er
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	if err := work(tx{begun}); err != nil {
+	if err := work(ctx, tx{begun}); err != nil {
 		_ = begun.Rollback() // its error would add nothing
 		return err
 	}
