@@ -124,7 +124,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 	return err
 }
 
-// runWith runs main beside other tasks that main needs until its end. They are started in their order, outlive ctx, and
+// runWith runs main beside other tasks that main needs until its end. They outlive ctx, and
 // are stopped in reverse order when main has returned. If one of them ends before, main is stopped. The error joins all
 // errors.
 func runWith(ctx context.Context, main task, needed ...task) error {

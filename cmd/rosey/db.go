@@ -63,7 +63,7 @@ func (c *component) engineOptions() database.EngineOptions {
 	return database.EngineOptions{
 		Channel: c.channel(),
 		Open:    func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
-		Retention: store.Retention{ // there is no key for that of dead letters
+		Retention: store.Retention{
 			Chat:       c.config.Database.Retention.Chat.Time(),
 			UserCounts: c.config.Database.Retention.UserCounts.Time(),
 			Outbound:   c.config.Database.Retention.Outbound.Time(),

@@ -20,7 +20,7 @@ import (
 const maxSkew = 2 * time.Second
 
 var (
-	// errIncomplete marks a message that lacks a required name or text. The Python service ignores such a message too.
+	// errIncomplete marks a message that lacks a required field. The Python service ignores such a message too.
 	errIncomplete = errors.New("incomplete")
 	// errInvalid marks a message that cannot be decoded.
 	errInvalid = errors.New("cannot be decoded")

@@ -154,7 +154,7 @@ func (e *Engine) stopping(message string) { e.check.Set(false, status.ReasonStop
 // storeReason returns the status reason for an error of the store.
 func storeReason(err error) status.Reason {
 	// A failed migration wraps its cause, for example a missing permission or a full disk. The cause comes first, because
-	// it says what has to be fixed.
+	// it says what an administrator must fix first.
 	for _, each := range []struct {
 		cause  error
 		reason status.Reason

@@ -56,8 +56,8 @@ type namedField struct {
 	value text
 }
 
-// missing returns an error if one of the fields is absent or empty.
-func missing(fields ...namedField) error {
+// requireText returns an error if one of the fields is absent or empty.
+func requireText(fields ...namedField) error {
 	for _, field := range fields {
 		if field.value == "" {
 			return fmt.Errorf("%w: no %s", errIncomplete, field.name)
@@ -74,7 +74,7 @@ type userPayload struct {
 type joinedPayload struct{ userPayload }
 
 func (p joinedPayload) fact() (store.Fact, error) {
-	if err := missing(namedField{"username", p.Username}); err != nil {
+	if err := requireText(namedField{"username", p.Username}); err != nil {
 		return nil, err
 	}
 	return store.UserJoined{Username: string(p.Username)}, nil
@@ -83,7 +83,7 @@ func (p joinedPayload) fact() (store.Fact, error) {
 type leftPayload struct{ userPayload }
 
 func (p leftPayload) fact() (store.Fact, error) {
-	if err := missing(namedField{"username", p.Username}); err != nil {
+	if err := requireText(namedField{"username", p.Username}); err != nil {
 		return nil, err
 	}
 	return store.UserLeft{Username: string(p.Username)}, nil
@@ -96,7 +96,7 @@ type chatPayload struct {
 }
 
 func (p chatPayload) fact() (store.Fact, error) {
-	if err := missing(namedField{"username", p.Username}, namedField{"message", p.Message}); err != nil {
+	if err := requireText(namedField{"username", p.Username}, namedField{"message", p.Message}); err != nil {
 		return nil, err
 	}
 	return store.ChatLine{Username: string(p.Username), Text: string(p.Message)}, nil
@@ -137,7 +137,7 @@ type pmCommandPayload struct {
 
 // fact writes the details of an action as the Python service does.
 func (p pmCommandPayload) fact() (store.Fact, error) {
-	if err := missing(namedField{"username", p.Username}, namedField{"command", p.Command}); err != nil {
+	if err := requireText(namedField{"username", p.Username}, namedField{"command", p.Command}); err != nil {
 		return nil, err
 	}
 	details := []string{"cmd=" + string(p.Command)}

@@ -39,7 +39,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		Claimant: request.Claimant, Now: time.Now(),
 	}
 	if barrier := e.barrier.Load(); barrier != nil {
-		query.AppliedUntil = *barrier
+		query.StoredUntil = *barrier
 	}
 	rows, err := e.store.Outbound(ctx, e.decoder.channel(request.origin), query)
 	if err != nil {

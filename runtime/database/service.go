@@ -110,7 +110,7 @@ func (s *Service) Run(ctx context.Context) error {
 	// The store is opened before the subscriptions. A service that cannot store must not take messages from one that can,
 	// and bots keep their events until a service replies.
 	if s.engine.Open(ctx) != nil {
-		return nil // ctx ended before the store was open, so nothing was taken
+		return nil //nolint:nilerr // ctx ended before the store was open, so nothing was taken
 	}
 	err := s.serve(ctx)
 	s.engine.stopping("the service stops")

@@ -20,7 +20,7 @@ const (
 // OutboundLine is a line to enqueue.
 type OutboundLine struct {
 	Text string
-	// ClientID makes repeated requests one message. Empty: every request is another message.
+	// ClientID makes repeated requests one message. Empty: every request is a separate message.
 	ClientID string
 	At       time.Time
 }
@@ -49,7 +49,7 @@ type OutboundQuery struct {
 	// have been lost. Empty: nothing is claimed, and messages that are claimed are left out.
 	Claimant string
 	Now      time.Time
-	// AppliedUntil returns a time for which every OutboundSent and OutboundFailed that was published before it has been
+	// StoredUntil returns a time for which every OutboundSent and OutboundFailed that was published before it has been
 	// applied. It is called at most once, and only if a message is due that was claimed before. Nil: all reports have
 	// been applied.
 	//
@@ -57,7 +57,7 @@ type OutboundQuery struct {
 	// So if the time is before Now, messages whose claim ended after it are left out, and so are those that Claimant
 	// itself has claimed: it may be a process that was restarted and does not know what it sent before. Messages that
 	// were never claimed are not affected.
-	AppliedUntil func(ctx context.Context) time.Time
+	StoredUntil func(ctx context.Context) time.Time
 }
 
 // OutboundSent reports that an outbound message appeared in the channel. It wins over every failure of the message,

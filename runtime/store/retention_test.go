@@ -17,16 +17,22 @@ func TestRetentionRules(t *testing.T) {
 		want      []store.PruneRule
 	}{
 		"defaults": {store.Retention{}, []store.PruneRule{
-			{store.PruneKV, now}, {store.PruneChat, ago(150)}, {store.PruneUserCounts, ago(720)},
-			{store.PruneOutbound, ago(168)}, {store.PruneDeadLetters, ago(720)},
+			{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)},
+			{store.PruneChat, ago(150)}, {store.PruneUserCounts, ago(720)},
+			{store.PruneOutbound, ago(168)},
 		}},
 		"some for ever": {
-			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Outbound: -1, DeadLetters: -1},
-			[]store.PruneRule{{store.PruneKV, now}, {store.PruneUserCounts, ago(48)}},
+			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Outbound: -1},
+			[]store.PruneRule{
+				{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)}, {store.PruneUserCounts, ago(48)},
+			},
 		},
 		"too short": {
-			store.Retention{Chat: 1, UserCounts: -1, Outbound: time.Minute, DeadLetters: -1},
-			[]store.PruneRule{{store.PruneKV, now}, {store.PruneChat, ago(1)}, {store.PruneOutbound, ago(1)}},
+			store.Retention{Chat: 1, UserCounts: -1, Outbound: time.Minute},
+			[]store.PruneRule{
+				{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)}, {store.PruneChat, ago(1)},
+				{store.PruneOutbound, ago(1)},
+			},
 		},
 	} {
 		if diff := cmp.Diff(test.want, test.retention.Rules(now)); diff != "" {

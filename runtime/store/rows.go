@@ -96,14 +96,16 @@ func NewDeadLetter(subject, msgID, reason string, payload []byte, at time.Time) 
 	return letter
 }
 
+// deadLetterRetention is how long dead letters are kept. It has no key in the configuration.
+const deadLetterRetention = 30 * 24 * time.Hour
+
 // Retention is how long rows are kept: zero is the default of the configuration, negative is forever, and anything
 // shorter than config.MinRetention counts as that. Users, their joins and leaves, maxima, actions and outbound messages
 // that are still to be sent are always kept.
 type Retention struct {
-	Chat        time.Duration
-	UserCounts  time.Duration
-	Outbound    time.Duration // sent or abandoned
-	DeadLetters time.Duration // default 30 days; has no key in the configuration
+	Chat       time.Duration
+	UserCounts time.Duration
+	Outbound   time.Duration // sent or abandoned
 }
 
 // RowKind is a kind of row that is not kept forever.
@@ -126,7 +128,7 @@ type PruneRule struct {
 
 // Rules returns which rows are to be removed at now.
 func (r Retention) Rules(now time.Time) []PruneRule {
-	rules := []PruneRule{{PruneKV, now}}
+	rules := []PruneRule{{PruneKV, now}, {PruneDeadLetters, now.Add(-deadLetterRetention)}}
 	for _, each := range []struct {
 		kind         RowKind
 		kept         time.Duration
@@ -135,7 +137,6 @@ func (r Retention) Rules(now time.Time) []PruneRule {
 		{PruneChat, r.Chat, config.DefaultChatRetention},
 		{PruneUserCounts, r.UserCounts, config.DefaultUserCountsRetention},
 		{PruneOutbound, r.Outbound, config.DefaultOutboundRetention},
-		{PruneDeadLetters, r.DeadLetters, "720h"},
 	} {
 		switch {
 		case each.kept == 0:

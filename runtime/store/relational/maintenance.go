@@ -12,7 +12,8 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it.
+// pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it. The
+// channels are listed so that the index of user_counts by channel and time can be used.
 var pruneSQL = map[store.RowKind]string{
 	store.PruneUserCounts: `DELETE FROM user_counts WHERE event_id IN (
 SELECT event_id FROM user_counts WHERE channel_id IN (SELECT id FROM channels) AND at < $1 LIMIT $2%s)`,

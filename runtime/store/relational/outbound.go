@@ -113,8 +113,8 @@ func (s Store) Outbound(
 	due := arguments(query.Now, claimant)
 	// The bot asks every two seconds, and mostly nothing is due: then nothing is written.
 	offers, err := Select(ctx, s.db, `SELECT `+outboundColumns+dueSQL, due, scanOffer)
-	if query.AppliedUntil != nil && slices.ContainsFunc(offers, wasClaimed) {
-		if applied := query.AppliedUntil(ctx); applied.Before(query.Now) {
+	if query.StoredUntil != nil && slices.ContainsFunc(offers, wasClaimed) {
+		if applied := query.StoredUntil(ctx); applied.Before(query.Now) {
 			due = arguments(applied, "")
 		}
 	}

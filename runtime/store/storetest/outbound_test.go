@@ -229,7 +229,7 @@ func outboundLateFailure(t storeTest) {
 	same(t, "b's claim ended with its attempt", time.Time{}, t.claim("c", 500, 1)[0].ClaimedSince)
 }
 
-func appliedUntil(n float64) func(context.Context) time.Time {
+func storedUntil(n float64) func(context.Context) time.Time {
 	return func(context.Context) time.Time { return at(n) }
 }
 
@@ -242,10 +242,10 @@ func outboundUnappliedReports(t storeTest) {
 		applied func(context.Context) time.Time
 		want    []string
 	}{
-		{"reports within the claim are missing", appliedUntil(69.999), unclaimed},
-		{"reports within the claim are applied", appliedUntil(70), both},
-		{"reports until now are applied", appliedUntil(100), both},
-		{"a time after now", appliedUntil(200), both},
+		{"reports within the claim are missing", storedUntil(69.999), unclaimed},
+		{"reports within the claim are applied", storedUntil(70), both},
+		{"reports until now are applied", storedUntil(100), both},
+		{"a time after now", storedUntil(200), both},
 		{"no time", nil, both},
 	} {
 		channel := store.Channel{Server: movies.Server, Name: fmt.Sprint(i)}
@@ -253,7 +253,7 @@ func outboundUnappliedReports(t storeTest) {
 		t.enqueue(channel, 0, "claimed")
 		t.outbound(channel, query) // until 70
 		t.enqueue(channel, 1, "unclaimed")
-		query.Claimant, query.Now, query.AppliedUntil = "b", at(100), test.applied
+		query.Claimant, query.Now, query.StoredUntil = "b", at(100), test.applied
 		same(t, test.why, test.want, outboundTexts(t.outbound(channel, query)))
 	}
 }
@@ -273,7 +273,7 @@ func outboundRestartedClaimant(t storeTest) {
 		{"reports within the claim are applied", 100, 80, []string{"hi"}},
 	} {
 		same(t, step.why, step.want, outboundTexts(t.outbound(movies, store.OutboundQuery{
-			Limit: 1, MaxRetries: unlimited, Claimant: "a", Now: at(step.now), AppliedUntil: appliedUntil(step.applied),
+			Limit: 1, MaxRetries: unlimited, Claimant: "a", Now: at(step.now), StoredUntil: storedUntil(step.applied),
 		})))
 	}
 }
