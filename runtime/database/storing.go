@@ -12,9 +12,9 @@ import (
 )
 
 // Store stores events and returns when each of them is in the database: as a row, as a dead letter if it cannot become
-// one, or not at all if it has nothing to store or repeats another. It waits for a store that is not available until ctx ends.
-// After an error any of the messages may be missing; to store them again is harmless for those that have an ID or a
-// StreamID.
+// one, or not at all if it has nothing to store or repeats another. It waits for a store that is not available until
+// ctx ends. After an error any of the messages may be missing; to store them again is harmless for those that have an
+// ID or a StreamID.
 //
 // Messages without a Time get the current one.
 func (e *Engine) Store(ctx context.Context, messages []bus.Message) error {
