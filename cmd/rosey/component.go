@@ -124,8 +124,8 @@ func (c *component) run(ctx context.Context, work workload) error {
 	return err
 }
 
-// runWith runs main beside other tasks that main needs until its end. They outlive ctx, and are stopped in reverse order
-// when main has returned. If one of them ends before, main is stopped. The error joins all errors.
+// runWith runs main beside other tasks that main needs until its end. They outlive ctx, and are stopped in reverse
+// order when main has returned. If one of them ends before, main is stopped. The error joins all errors.
 func runWith(ctx context.Context, main task, needed ...task) error {
 	if len(needed) == 0 {
 		return main(ctx)
