@@ -134,7 +134,9 @@ func (c *Cluster) pinCyTube(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.kube(ctx, "", "delete", "roseybot", "--all"); err != nil {
+	// Foreground: the pod of the demo's bot must be gone, too. It has the account that the next bot uses, and the last
+	// login of that account tells which pod is the leader.
+	if err := c.kube(ctx, "", "delete", "roseybot", "--all", "--cascade=foreground"); err != nil {
 		return err
 	}
 	return c.kube(ctx, "", "rollout", "status", "deployment/cytube", "--timeout=300s")
