@@ -3,7 +3,7 @@
 //
 // # Subjects and bodies
 //
-// The bot publishes what happens in the channel as events, and asks the database service with requests. Each subject is
+// The bot publishes what happens in the channel as events, and sends requests to the database service. Each subject is
 // a prefix, by which several bots share a NATS server, and a [Suffix]. [Events] lists the suffixes of events; all
 // others are requests. Subjects and bodies are those of Rosey-Robot 0.5 (the Python bot) with optional fields added, so
 // an unmodified Python bot or Python database service is a valid peer. The bodies of events are in events.go, those of

@@ -42,8 +42,8 @@
 // # Partitions
 //
 // A leader that is cut off from NATS stops being valid on its own, before the server lets the key expire for others.
-// What may still happen is that it acts in the channel because it asked Valid a moment too early; the CyTube server,
-// which throws out the older of two logins with one account, is the second barrier.
+// It may still act in the channel because it called Valid just before its leadership expired. The CyTube server, which
+// disconnects the older of two logins with one account, is the second barrier.
 //
 // When NATS itself was away, for example for a restart that took longer than the TTL, the key has expired although its
 // holder is alive and still in the channel. A candidate whose last poll failed therefore takes an absent key only once

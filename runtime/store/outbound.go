@@ -68,7 +68,7 @@ type OutboundSent struct {
 	// ID is OutboundMessage.ID.
 	ID int64
 	// EnqueuedAt is OutboundMessage.EnqueuedAt, compared in whole seconds. A message with this ID that was enqueued at
-	// another time is another message, and the report is ignored: a restored database assigns IDs again. Zero: the ID
+	// another time is a separate message, and the report is ignored: a restored database assigns IDs again. Zero: the ID
 	// alone identifies the message.
 	EnqueuedAt time.Time
 }
