@@ -100,7 +100,7 @@ type workload struct {
 	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
 	leader func() string
-	// listening is called with the address of the HTTP server when it has started. Nil: nobody is told.
+	// listening is called with the address of the HTTP server when it has started. Nil: not called.
 	listening func(address string)
 }
 
