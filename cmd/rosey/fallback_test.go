@@ -275,12 +275,12 @@ func (r *fallbackRig) check(said []string) {
 			r.t.Errorf("the session of %s is open after the end", user.Username)
 		}
 	}
-	for _, marked := range []string{
+	for _, route := range []string{ // at debug level the log names the route of each message
 		"[NATS] published db.message.log", "[DB] stored db.message.log",
 		"[NATS] answered db.messages.outbound.get", "[DB] answered db.messages.outbound.get",
 	} {
-		if !strings.Contains(fmt.Sprint(r.bot.log()), marked) {
-			r.t.Errorf("the bot's log has no %q", marked)
+		if !strings.Contains(fmt.Sprint(r.bot.log()), route) {
+			r.t.Errorf("the bot's log has no %q", route)
 		}
 	}
 }
