@@ -74,7 +74,7 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 // undecoded are events that CyTube sends and package cytube does not decode. They are published on the feed and
 // counted under their names.
 var undecoded = map[string]bool{
-	"channelCSSJS": true, "setMotd": true, "drinkCount": true,
+	"channelCSSJS": true, "setMotd": true, "drinkCount": true, "setTemp": true,
 	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
 	"newPoll": true, "updatePoll": true, "closePoll": true,
 }

@@ -57,16 +57,15 @@ func TestChannelState(t *testing.T) {
 	d := r.drive()
 	d.until("the bot's rank", func(r *room.Room) bool { return r.Rank == 3 })
 	uids := map[string]int{}
-	add := func(id, position string, temp bool) {
-		uid, err := c.Queue("owner", simulator.Media{ID: id, Type: "yt", Temp: temp}, position)
+	add := func(id, position string) {
+		uid, err := c.Queue("owner", simulator.Media{ID: id, Type: "yt"}, position)
 		must(t, err)
 		uids[id] = uid
 	}
-	add("a", simulator.QueueEnd, false)
-	add("b", simulator.QueueEnd, true)
-	add("c", simulator.QueueNext, false)
+	add("a", simulator.QueueEnd)
+	add("b", simulator.QueueEnd)
+	add("c", simulator.QueueNext)
 	must(t, c.Move("owner", uids["a"], uids["b"]))
-	must(t, c.SetTemp("owner", uids["a"], true))
 	must(t, c.Delete("owner", 0)) // the live stream that played
 	must(t, c.ToggleLock("owner"))
 	must(t, c.AssignLeader("owner", "alice"))
@@ -82,7 +81,7 @@ func TestChannelState(t *testing.T) {
 		t.Errorf("playlist (-want +got):\n%s", diff)
 	}
 	list := d.room.Playlist
-	if last := list.Items[2]; !last.Temp || last.QueuedBy != "owner" || list.Current != uids["c"] || list.Count != 3 {
+	if last := list.Items[2]; last.QueuedBy != "owner" || list.Current != uids["c"] || list.Count != 3 {
 		t.Errorf("playlist %+v", list)
 	}
 	play := d.room.Playback
@@ -113,10 +112,15 @@ func TestUndecodedEvents(t *testing.T) {
 	_, err := c.Do("owner", "chatMsg", map[string]string{"msg": "/d3 cheers"})
 	must(t, err)
 	must(t, c.Voteskip("owner"))
-	for _, name := range []string{"newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount", "voteskip"} {
+	uid, err := c.Queue("owner", simulator.Media{ID: "a", Type: "yt"}, simulator.QueueEnd)
+	must(t, err)
+	must(t, c.SetTemp("owner", uid, true))
+	for _, name := range []string{
+		"newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount", "voteskip", "setTemp",
+	} {
 		nextEvent(t, events, name)
 	}
-	for _, name := range []string{"setMotd", "newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount"} {
+	for _, name := range []string{"setMotd", "newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount", "setTemp"} {
 		if r.metric("rosey_cytube_events_total", name) == 0 {
 			t.Errorf("%s is not counted", name)
 		}

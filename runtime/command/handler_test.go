@@ -224,7 +224,7 @@ func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 		r.take(&r.said)
 		r.pmFrom("mod", "voteskip")
 		r.expect("requests", &r.requested, "voteskip")
-		r.arrive(cytube.Voteskip{Count: 1})
+		r.arrive(cytube.Voteskip{})
 		r.expect("replies", &r.said, "mod: Voted")
 		if r.confirm.Load() != nil || len(r.jobs) > 0 || len(r.lastChat) > 0 {
 			t.Errorf("left behind: confirmation: %t, %d jobs, %d users", r.confirm.Load() != nil, len(r.jobs), len(r.lastChat))

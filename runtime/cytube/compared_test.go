@@ -15,7 +15,7 @@ var unused = map[string]bool{
 	"channelCSSJS": true, "setMotd": true, "drinkCount": true, "newPoll": true, "updatePoll": true, "closePoll": true,
 	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
 	"listPlaylists": true, "cancelNeedPassword": true, "clearVoteskipVote": true, "channelRankFail": true,
-	"costanza": true,
+	"costanza": true, "setTemp": true,
 }
 
 // TestDecodeComparedRecordings decodes every frame of a real server in these recordings.

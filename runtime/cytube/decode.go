@@ -42,18 +42,17 @@ var decoders = map[string]decoder{
 	"kick":         as(func(k wireKick) Event { return Kick(k) }),
 
 	"playlist":          as(playlistOf),
-	"setPlaylistMeta":   as(func(p wirePlaylistMeta) Event { return PlaylistMeta{p.Count, int(p.RawTime)} }),
+	"setPlaylistMeta":   as(func(p wirePlaylistMeta) Event { return PlaylistMeta(p) }),
 	"setPlaylistLocked": as(func(locked bool) Event { return PlaylistLocked{Locked: locked} }),
 	"queue":             as(func(q wireQueue) Event { return Queue{Item: q.Item.item(), After: Place(q.After)} }),
 	"queueFail":         as(func(f wireRefusal) Event { return QueueFail{Message: f.Msg} }),
-	"delete":            as(func(u wireUID) Event { return Delete{UID: u.UID} }),
+	"delete":            as(func(u wireUID) Event { return Delete(u) }),
 	"moveVideo":         as(func(m wireMove) Event { return MoveVideo{UID: m.From, After: Place(m.After)} }),
-	"setTemp":           as(func(u wireUID) Event { return SetTemp(u) }),
 	"setCurrent":        as(func(uid int) Event { return SetCurrent{UID: uid} }),
 	"changeMedia":       as(changeMedia),
 	"mediaUpdate":       as(func(t wireTime) Event { return MediaUpdate(t) }),
 	"setLeader":         as(func(name string) Event { return SetLeader{Name: name} }),
-	"voteskip":          as(func(v wireVoteskip) Event { return Voteskip(v) }),
+	"voteskip":          as(func(struct{}) Event { return Voteskip{} }),
 
 	"setPermissions": as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
 	"channelOpts":    as(wireOptions.event),
@@ -100,7 +99,7 @@ func (c wireChat) event() Event {
 }
 
 func (c wireChat) private() Event {
-	return PM{From: c.Username, To: c.To, HTML: c.Msg, Kind: c.Meta.AddClass, Time: chatTime(c.Time)}
+	return PM{From: c.Username, To: c.To, HTML: c.Msg, Time: chatTime(c.Time)}
 }
 
 // maxMillis is the end of the year 9999, the last that dates in JSON and in databases can have.
@@ -146,7 +145,6 @@ type wireAFK struct {
 type wireLogin struct {
 	Success bool   `json:"success"`
 	Name    string `json:"name"`
-	Guest   bool   `json:"guest"`
 	Error   string `json:"error"`
 }
 
@@ -168,12 +166,11 @@ func (m wireMedia) media() Media {
 type wireItem struct {
 	Media   wireMedia `json:"media"`
 	UID     int       `json:"uid"`
-	Temp    bool      `json:"temp"`
 	QueueBy string    `json:"queueby"`
 }
 
 func (i wireItem) item() Item {
-	return Item{UID: i.UID, Media: i.Media.media(), Temp: i.Temp, QueuedBy: i.QueueBy}
+	return Item{UID: i.UID, Media: i.Media.media(), QueuedBy: i.QueueBy}
 }
 
 func playlistOf(items []wireItem) Event {
@@ -185,8 +182,7 @@ func playlistOf(items []wireItem) Event {
 }
 
 type wirePlaylistMeta struct {
-	Count   int     `json:"count"`
-	RawTime float64 `json:"rawTime"` // seconds
+	Count int `json:"count"`
 }
 
 type wireQueue struct {
@@ -235,8 +231,7 @@ func (p Place) onWire() any {
 }
 
 type wireUID struct {
-	UID  int  `json:"uid"`
-	Temp bool `json:"temp"`
+	UID int `json:"uid"`
 }
 
 type wireTime struct {
@@ -251,11 +246,6 @@ type wireChangeMedia struct {
 
 func changeMedia(m wireChangeMedia) Event {
 	return ChangeMedia{Media: m.media(), Position: m.Position, Paused: m.Paused}
-}
-
-type wireVoteskip struct {
-	Count int `json:"count"`
-	Need  int `json:"need"`
 }
 
 type wireOptions struct {

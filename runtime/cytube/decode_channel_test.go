@@ -9,24 +9,24 @@ func TestDecodePlaylist(t *testing.T) {
 	const wire = `{"media":{"id":"abc","title":"Alien","seconds":7020,"duration":"01:57:00","type":"yt","meta":{}},` +
 		`"uid":4,"temp":true,"queueby":"owner"}`
 	alien := Media{ID: "abc", Type: "yt", Title: "Alien", Seconds: 7020}
-	item := Item{UID: 4, Media: alien, Temp: true, QueuedBy: "owner"}
+	item := Item{UID: 4, Media: alien, QueuedBy: "owner"}
 	checkDecoded(t, map[string]Event{
 		`["playlist",[` + wire + `]]`: Playlist{Items: []Item{item}},
 		`["playlist",[]]`:             Playlist{Items: []Item{}},
-		`["setPlaylistMeta",{"count":3,"rawTime":61,"time":"x"}]`: PlaylistMeta{3, 61},
+		`["setPlaylistMeta",{"count":3,"rawTime":61,"time":"x"}]`: PlaylistMeta{3},
 		`["setPlaylistLocked",true]`:                              PlaylistLocked{true},
 		`["queue",{"item":` + wire + `,"after":2}]`:               Queue{Item: item, After: Place{UID: 2}},
 		`["queue",{"item":` + wire + `,"after":"prepend"}]`:       Queue{Item: item, After: Place{First: true}},
 		`["queueFail",{"msg":"no","link":"x","id":false}]`:        QueueFail{"no"},
 		`["delete",{"uid":4}]`:                                    Delete{4},
 		`["moveVideo",{"from":4,"after":"append"}]`:               MoveVideo{UID: 4, After: Place{Last: true}},
-		`["setTemp",{"uid":4,"temp":true}]`:                       SetTemp{4, true},
+		`["setTemp",{"uid":4,"temp":true}]`:                       Unknown{},
 		`["setCurrent",4]`:                                        SetCurrent{4},
 		`["changeMedia",{"id":"abc","title":"Alien","seconds":7020,"type":"yt","currentTime":-3,"paused":true}]`: ChangeMedia{
 			Media: alien, Position: -3, Paused: true},
 		`["mediaUpdate",{"currentTime":12.5,"paused":false}]`: MediaUpdate{12.5, false},
 		`["setLeader","alice"]`:                               SetLeader{"alice"},
-		`["voteskip",{"count":1,"need":3}]`:                   Voteskip{1, 3},
+		`["voteskip",{"count":1,"need":3}]`:                   Voteskip{},
 	})
 }
 

@@ -92,7 +92,7 @@ func TestDecodeEvent(t *testing.T) {
 		`["setUserMeta",{"name":"b","meta":{"afk":true}}]`:     SetUserMeta{"b", true, false},
 		`["setAFK",{"name":"bob","afk":true}]`:                 SetAFK{"bob", true},
 		`["rank",-1]`:                                          Rank{-1},
-		`["login",{"success":true,"name":"Bob","guest":true}]`: Login{Success: true, Name: "Bob", Guest: true},
+		`["login",{"success":true,"name":"Bob","guest":true}]`: Login{Success: true, Name: "Bob"},
 		`["login",{"success":false,"error":"no"}]`:             Login{Error: "no"},
 		`["needPassword",true]`:                                NeedPassword{true},
 		`["kick",{"reason":"be nice"}]`:                        Kick{"be nice"},

@@ -51,9 +51,8 @@ type (
 	// PM is a private message to or from the bot.
 	PM struct {
 		From, To string
-		// HTML, Kind and Time are as in ChatMessage.
+		// HTML and Time are as in ChatMessage.
 		HTML string
-		Kind string
 		Time time.Time
 	}
 	// AddUser announces a user who joined or logged in.
@@ -85,8 +84,7 @@ type (
 	Login struct {
 		Success bool
 		// Name is the bot's name as the server spells it.
-		Name  string
-		Guest bool
+		Name string
 		// Error is the server's reason when Success is false.
 		Error string
 	}
@@ -144,8 +142,6 @@ type Media struct {
 type Item struct {
 	UID   int
 	Media Media
-	// Temp marks an item that is removed after it was played.
-	Temp bool
 	// QueuedBy is the user who added it.
 	QueuedBy string
 }
@@ -159,12 +155,8 @@ type Place struct {
 type (
 	// Playlist is the whole playlist. Only users who may see it receive it.
 	Playlist struct{ Items []Item }
-	// PlaylistMeta is the size of the playlist. Everybody receives it.
-	PlaylistMeta struct {
-		Count int
-		// Seconds is the total length.
-		Seconds int
-	}
+	// PlaylistMeta is the number of items in the playlist. Everybody receives it.
+	PlaylistMeta struct{ Count int }
 	// PlaylistLocked locks or unlocks the playlist: an unlocked one has permissions of its own, which are wider.
 	PlaylistLocked struct{ Locked bool }
 	// Queue adds an item.
@@ -180,11 +172,6 @@ type (
 	MoveVideo struct {
 		UID   int
 		After Place
-	}
-	// SetTemp changes whether an item is removed after it was played.
-	SetTemp struct {
-		UID  int
-		Temp bool
 	}
 	// SetCurrent changes the current item.
 	SetCurrent struct{ UID int }
@@ -202,8 +189,8 @@ type (
 	}
 	// SetLeader changes the leader of playback. Empty: the server leads.
 	SetLeader struct{ Name string }
-	// Voteskip is the number of votes to skip the current item, and the number needed. Both are 0 if there are none.
-	Voteskip struct{ Count, Need int }
+	// Voteskip announces that the number of votes to skip the current item changed, or the number needed.
+	Voteskip struct{}
 )
 
 // FloodLimit accepts Burst lines at once and then Sustained lines a second. After Cooldown without a line, Burst lines

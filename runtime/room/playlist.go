@@ -38,10 +38,6 @@ func (p *Playlist) apply(event cytube.Event) {
 		if item, found := p.remove(event.UID); found {
 			p.insert(item, event.After)
 		}
-	case cytube.SetTemp:
-		if i := p.index(event.UID); i >= 0 {
-			p.Items[i].Temp = event.Temp
-		}
 	}
 }
 
