@@ -102,9 +102,9 @@ type timings struct {
 	MinPauses map[status.Reason]time.Duration
 	// Secrets is the time between two reads of a password's file while the password is absent or was refused.
 	Secrets time.Duration
-	// GiveUp is how long a leader tries to join before it resigns, and StandBack how long it then leaves the leadership
-	// to others.
-	GiveUp, StandBack time.Duration
+	// ResignAfter is how long a leader tries to join before it resigns, and ResignPause how long it then leaves the
+	// leadership to others.
+	ResignAfter, ResignPause time.Duration
 	// Drain bounds the delivery of the last events when Run ends. Kubernetes gives a pod 30 s to end.
 	Drain time.Duration
 }
@@ -123,8 +123,8 @@ func defaultTimings() timings {
 			status.ReasonKicked: 10 * time.Second,
 			status.ReasonBanned: 15 * time.Minute,
 		},
-		Secrets: time.Second,
-		GiveUp:  30 * time.Second, StandBack: 10 * time.Second,
+		Secrets:     time.Second,
+		ResignAfter: 30 * time.Second, ResignPause: 10 * time.Second,
 		Drain: 20 * time.Second,
 	}
 }
@@ -141,7 +141,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	defer stop()
 	next := newAttempt(b.timings)
 	if b.elector == nil {
-		b.stay(ctx, next)
+		b.keepJoined(ctx, next)
 	} else {
 		b.standBy(ctx, next)
 	}

@@ -191,7 +191,8 @@ func TestPMCommandsNeedPermission(t *testing.T) {
 	}
 }
 
-// TestOnlyModeratorsAreAnswered has a user send a command first: a reply would come before the moderator's.
+// TestOnlyModeratorsAreAnswered checks that a user gets no reply: it would come before that to the moderator, whose
+// command is sent later.
 func TestOnlyModeratorsAreAnswered(t *testing.T) {
 	r := newModeratorRig(t)
 	_, err := r.channel.PM("alice", "Rosey", "help")
@@ -244,7 +245,7 @@ func TestCommandsInTheChat(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoCommand has lines that must get no reply, and then a command, whose reply must be the first.
+// TestWhatIsNoCommand checks that the first reply is that to the command which follows lines that are none.
 func TestWhatIsNoCommand(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))

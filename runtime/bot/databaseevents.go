@@ -19,15 +19,15 @@ type Publisher interface {
 	Check() status.Check
 }
 
-// here returns the server and the channel, without a time.
-func (b *Bot) here() bus.Origin {
+// channelOrigin returns the server and the channel, without a time.
+func (b *Bot) channelOrigin() bus.Origin {
 	return bus.Origin{Server: b.config.Channel.Server, Channel: b.config.Channel.Name}
 }
 
 // origin returns the server, the channel and the time of an event. Every event has them: several bots may share one
 // database service, and an event may wait long before it is delivered.
 func (b *Bot) origin(at time.Time) bus.Origin {
-	origin := b.here()
+	origin := b.channelOrigin()
 	origin.Timestamp = bus.Seconds{Time: at}
 	return origin
 }
@@ -62,7 +62,7 @@ func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
 	if !line.Time.IsZero() {
 		at = line.Time
 	}
-	here := s.here()
+	here := s.channelOrigin()
 	id := bus.ChatLineID(here.Server, here.Channel, line.User, at, line.Kind, line.HTML)
 	s.publish(bus.MessageLog, id, bus.MessagePayload{Username: line.User, Message: line.HTML, Origin: s.origin(at)})
 }

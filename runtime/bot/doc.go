@@ -18,10 +18,10 @@
 //
 // # Session
 //
-// A session is one stay in the channel. One goroutine owns its state and handles everything in turn: events from the
-// server, timers, and requests for a [room.Snapshot]. It never waits for the network, because the server disconnects a
-// client that does not read. So everything slow has its own goroutine: reading from the connection, speech, commands,
-// the feed and the Publisher.
+// A session lasts from joining the channel to the end of the connection. One goroutine owns its state and handles
+// everything in turn: events from the server, timers, and requests for a [room.Snapshot]. It never waits for the
+// network, because the server disconnects a client that does not read. So everything slow has its own goroutine:
+// reading from the connection, speech, commands, the feed and the Publisher.
 //
 // An event goes through these steps, in this order:
 //
@@ -42,9 +42,9 @@
 //
 // Several replicas of a bot may run, but only the leader may be in the channel: the server disconnects the first of two
 // clients with one account. With an Elector, Run waits until it acquires the leadership, stays in the channel as long
-// as it lasts, leaves, and only then releases it. The leader checks its leadership before it logs in, speaks or obeys
-// a command. While it cannot renew it, it stays in the channel and listens, but is silent. When the leadership is lost,
-// it leaves and publishes no departures, since the new leader publishes who is there.
+// as it lasts, leaves, and only then releases it. The leader checks its leadership before it logs in, sends a line or
+// executes a command. While it cannot renew it, it stays in the channel and listens, but is silent. When the leadership
+// is lost, it leaves and publishes no departures, since the new leader publishes who is there.
 //
 // A leader that cannot join for half a minute resigns, if another replica on another machine may be able to: the server
 // is unreachable, it limits connections or logins from an address, or a password file is absent. A ban applies to
@@ -58,5 +58,5 @@
 // speech and commands. See databaseevents.go.
 //
 // For subscribers, on events.cytube.CHANNEL.EVENT by core NATS: every event of the server, as it comes, without private
-// data. Those that nobody takes at once are lost. See feed.go.
+// data. Events that cannot be sent at once are dropped. See feed.go.
 package bot

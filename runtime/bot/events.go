@@ -41,10 +41,10 @@ func (s *session) dispatch(arrived cytube.Arrival, now time.Time) {
 	case cytube.UserLeave:
 		s.log.Info("user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered:
-		s.log.Debug("the server rejected a request", "event", arrived.Name, "content", event)
+		s.log.Debug("the server refused a request", "event", arrived.Name, "content", event)
 		s.speaker.HeardRefusal(event)
 	case cytube.QueueFail:
-		s.log.Debug("the server rejected an item for the playlist", "content", event)
+		s.log.Debug("the server refused an item for the playlist", "content", event)
 	case cytube.Malformed:
 		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
 	}

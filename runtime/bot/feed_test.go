@@ -97,7 +97,7 @@ func TestFeed(t *testing.T) {
 	}
 }
 
-// TestEventsAreNotKept has events of the time without NATS dropped and counted, not published later.
+// TestEventsAreNotKept checks that events of the time without NATS are dropped and counted, not published later.
 func TestEventsAreNotKept(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))

@@ -45,7 +45,7 @@ func (b *Bot) standBy(ctx context.Context, next *attempt) {
 		}
 		if resigned := b.lead(ctx, leadership, next); resigned {
 			// Without the pause this bot could acquire the leadership again before any other.
-			backoff.Sleep(ctx, b.timings.StandBack)
+			backoff.Sleep(ctx, b.timings.ResignPause)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func (b *Bot) lead(ctx context.Context, leadership *leader.Leadership, next *att
 		case <-leading.Done():
 		}
 	})
-	b.stay(leading, next)
+	b.keepJoined(leading, next)
 	resigned = leading.Err() == nil
 	stop()
 	watching.Wait()
@@ -90,7 +90,7 @@ func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resign
 // shouldResign reports whether the leader has been unable to join for long, for a reason that may not apply to another
 // bot on another machine.
 func (b *Bot) shouldResign(problem *cytube.Error) bool {
-	if b.leadership.Load() == nil || time.Since(b.lastInChannel) < b.timings.GiveUp {
+	if b.leadership.Load() == nil || time.Since(b.lastInChannel) < b.timings.ResignAfter {
 		return false
 	}
 	switch problem.Reason {

@@ -65,7 +65,8 @@ func (r *rig) awaitWon(won <-chan *leader.Leadership) *leader.Leadership {
 	return leadership
 }
 
-// TestALeaderThatCannotRenewIsSilent has the leader stay in the channel and publish events, but not speak.
+// TestALeaderThatCannotRenewIsSilent checks that the leader stays in the channel and publishes events, but says
+// nothing.
 func TestALeaderThatCannotRenewIsSilent(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
@@ -92,8 +93,8 @@ func TestALeaderThatCannotRenewIsSilent(t *testing.T) {
 	}
 }
 
-// TestTwoLoginsDoNotKickEachOther has somebody log in with the account while the bot cannot renew its leadership. It is
-// still valid for a moment, but the bot must not log in again before the pause is over.
+// TestTwoLoginsDoNotKickEachOther checks that the bot does not log in again before its pause is over when somebody logs
+// in with the account while the bot cannot renew its leadership, which is still valid for a moment.
 func TestTwoLoginsDoNotKickEachOther(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
@@ -115,7 +116,7 @@ func TestTwoLoginsDoNotKickEachOther(t *testing.T) {
 	r.awaitJoined()
 }
 
-// TestAFormerLeaderPublishesNoDepartures has another bot take over, which publishes who is there.
+// TestAFormerLeaderPublishesNoDepartures checks this after another bot took over, which publishes who is there.
 func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
@@ -143,7 +144,7 @@ func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 func TestALeaderThatCannotJoinResigns(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
-	r.timings.GiveUp, r.timings.StandBack = 50*time.Millisecond, 200*time.Millisecond
+	r.timings.ResignAfter, r.timings.ResignPause = 50*time.Millisecond, 200*time.Millisecond
 	r.cable.Cut()
 	r.start()
 	r.awaitReason(status.ReasonServerUnreachable)
@@ -157,11 +158,11 @@ func TestALeaderThatCannotJoinResigns(t *testing.T) {
 	r.awaitJoined()
 }
 
-// TestABannedLeaderDoesNotResign has a cause that applies to every replica.
+// TestABannedLeaderDoesNotResign checks that a leader keeps the leadership if its problem applies to every replica.
 func TestABannedLeaderDoesNotResign(t *testing.T) {
 	r := newRig(t)
 	r.standBy()
-	r.timings.GiveUp = time.Millisecond
+	r.timings.ResignAfter = time.Millisecond
 	r.startJoined()
 	won := r.candidate()
 	must(t, r.channel.Ban("Rosey", "enough"))

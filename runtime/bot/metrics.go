@@ -96,7 +96,8 @@ func (m *metrics) count(arrived cytube.Arrival) {
 	m.events.WithLabelValues(name).Inc()
 }
 
-func (m *metrics) left() {
+// resetChannel sets the gauges of a bot that is not in its channel.
+func (m *metrics) resetChannel() {
 	m.joined.Set(0)
 	m.channelUsers.Set(0)
 	m.connectedUsers.Set(0)

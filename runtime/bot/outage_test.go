@@ -12,8 +12,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestNATSIsDown has the bot stay in the channel while NATS is down, and deliver the events of that time afterwards, in
-// order.
+// TestNATSIsDown checks that the bot stays in the channel while NATS is down, and delivers the events of that time
+// afterwards, in order.
 func TestNATSIsDown(t *testing.T) {
 	r := newRig(t)
 	must(t, r.channel.Join("alice"))

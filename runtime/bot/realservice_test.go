@@ -63,7 +63,7 @@ func TestWithTheDatabaseService(t *testing.T) {
 	put := func(id, text string) {
 		var reply bus.OutboundPutReply
 		must(t, database.Request(t.Context(), bus.OutboundPut, bus.OutboundPutRequest{
-			Message: text, ClientID: id, Origin: r.bot.here(),
+			Message: text, ClientID: id, Origin: r.bot.channelOrigin(),
 		}, &reply))
 		if !reply.Success {
 			t.Fatalf("the service rejects a line: %s", reply.Error)
@@ -99,8 +99,8 @@ func TestWithTheDatabaseService(t *testing.T) {
 	}
 }
 
-// TestTwoBotsShareTheLines has two bots with one queue, as while one takes over from the other: one of them says each
-// line.
+// TestTwoBotsShareTheLines checks that of two bots with one queue, as while one takes over from the other, one says
+// each line.
 func TestTwoBotsShareTheLines(t *testing.T) {
 	r := newRigWith(t, simulator.Options{})
 	r.config.NATS.SubjectPrefix = "rosey_real"
@@ -115,7 +115,7 @@ func TestTwoBotsShareTheLines(t *testing.T) {
 	for i := range lines {
 		var reply bus.OutboundPutReply
 		must(t, database.Request(t.Context(), bus.OutboundPut, bus.OutboundPutRequest{
-			Message: strings.Repeat("x", i+1), Origin: r.bot.here(),
+			Message: strings.Repeat("x", i+1), Origin: r.bot.channelOrigin(),
 		}, &reply))
 	}
 	all := func() []string { return append(r.linesOf("Rosey"), r.linesOf("plain")...) }

@@ -20,8 +20,8 @@ const (
 	confirmPoll = 50 * time.Millisecond
 )
 
-// stay keeps the bot in its channel until ctx ends, or until the bot should resign its leadership.
-func (b *Bot) stay(ctx context.Context, next *attempt) {
+// keepJoined keeps the bot in its channel until ctx ends, or until the bot should resign its leadership.
+func (b *Bot) keepJoined(ctx context.Context, next *attempt) {
 	b.lastInChannel = time.Now()
 	for b.mayJoin(ctx, next) {
 		used, err := b.readPasswords()

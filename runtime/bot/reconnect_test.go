@@ -86,7 +86,7 @@ func TestConnectionsAreRateLimited(t *testing.T) {
 	r.awaitJoined()
 }
 
-// TestGuestLoginsAreLimited has a guest wait as long as the server requires, and not twice as long.
+// TestGuestLoginsAreLimited checks that a guest waits as long as the server requires, and not twice as long.
 func TestGuestLoginsAreLimited(t *testing.T) {
 	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{GuestLoginDelay: time.Second}})
 	r.config.Account = &config.Account{Username: "visitor"}

@@ -13,8 +13,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// session is one stay in the channel, from joining it to the end of the connection. Only the goroutine of run uses
-// its fields; other goroutines use the Bot, the connection and the speaker.
+// session is the time from joining the channel to the end of the connection. Only the goroutine of run uses its fields;
+// other goroutines use the Bot, the connection and the speaker.
 type session struct {
 	*Bot
 	conn     *cytube.Conn
@@ -46,7 +46,7 @@ func newSession(b *Bot, conn *cytube.Conn) *session {
 	channel, speaker := room.New(), b.newSpeaker(conn)
 	commands := command.New(command.Options{
 		Config: b.config.Commands, Room: channel, Conn: conn, Speaker: speaker, Requester: b.requester,
-		Publisher: b.publisher, EventID: b.ids.Next, Origin: b.here(), Leading: b.leads,
+		Publisher: b.publisher, EventID: b.ids.Next, Origin: b.channelOrigin(), Leading: b.leads,
 		Status:  func() (channel, database string) { return b.Check().Message, b.publisher.Check().Message },
 		Started: b.started, Log: b.log,
 		Count: func(source, name, outcome string) { b.metrics.commands.WithLabelValues(source, name, outcome).Inc() },
@@ -57,7 +57,7 @@ func newSession(b *Bot, conn *cytube.Conn) *session {
 func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
 	return speech.New(speech.Options{
 		Conn: conn, Tracker: b.tracker, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
-		Origin: b.here(), Claimant: b.instance, Leading: b.leads, Log: b.log,
+		Origin: b.channelOrigin(), Claimant: b.instance, Leading: b.leads, Log: b.log,
 		Count: func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
 		Poll:  b.timings.Outbound, Settle: b.timings.Settle,
 	})
@@ -169,7 +169,7 @@ func (s *session) leave() {
 	if s.joined {
 		s.lastInChannel = now
 	}
-	defer s.metrics.left()
+	defer s.metrics.resetChannel()
 	if !s.leads() {
 		return
 	}

@@ -46,7 +46,7 @@ func (d *driven) until(what string, holds func(*room.Room) bool) {
 	}
 }
 
-// TestChannelState has users change the state of a channel, which the room must follow.
+// TestChannelState checks that the room follows when users change the state of a channel.
 func TestChannelState(t *testing.T) {
 	r := newRig(t)
 	c := r.channel
@@ -97,7 +97,7 @@ func TestChannelState(t *testing.T) {
 	}
 }
 
-// TestUndecodedEvents has events that nothing in the bot reads published and counted under their names.
+// TestUndecodedEvents checks that events that nothing in the bot reads are published and counted under their names.
 func TestUndecodedEvents(t *testing.T) {
 	r := newRig(t)
 	c := r.channel
@@ -160,7 +160,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotNobodyReads has requests whose senders are gone before the reply: the session goes on.
+// TestSnapshotNobodyReads checks that the session goes on when the senders of requests are gone before the reply.
 func TestSnapshotNobodyReads(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()

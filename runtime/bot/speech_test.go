@@ -23,7 +23,7 @@ func (r *rig) asPlain() {
 	r.config.Account = &config.Account{Username: "plain", PasswordFile: secret(r.t, "p")}
 }
 
-// TestFloodLimit has a channel that accepts fewer lines at once than wait to be said.
+// TestFloodLimit checks that no line is refused in a channel that accepts fewer lines at once than wait to be said.
 func TestFloodLimit(t *testing.T) {
 	r := newRigWith(t, simulator.Options{Channels: []simulator.ChannelOptions{{
 		Name: "movienight", ChatAntiflood: simulator.Flood{Burst: 2, Sustained: 20, Cooldown: time.Second},
@@ -44,13 +44,13 @@ func TestFloodLimit(t *testing.T) {
 	}
 	for _, entry := range r.channel.Log() {
 		if entry.Kind == simulator.KindRefuse && strings.Contains(entry.Text, "cooldown") {
-			t.Errorf("the server rejected a line: %s", entry.Text)
+			t.Errorf("the server refused a line: %s", entry.Text)
 		}
 	}
 }
 
-// TestALineSaidJustBeforeTheConnectionBreaks has the echo lost with the connection. The history on the next join shows
-// the line.
+// TestALineSaidJustBeforeTheConnectionBreaks checks that a line whose echo is lost with the connection is found in the
+// history on the next join.
 func TestALineSaidJustBeforeTheConnectionBreaks(t *testing.T) {
 	r := newRig(t)
 	r.startJoined()
@@ -90,7 +90,7 @@ func (r *rig) marked() (ids []any) {
 	return ids
 }
 
-// TestALineThatADeadBotSaidIsNotSaidAgain has a line that was said, one that was not, one that was said in part, and
+// TestALineThatADeadBotSaidIsNotSaidAgain checks a line that was said, one that was not, one that was said in part, and
 // one that was never claimed and has the text of the first.
 func TestALineThatADeadBotSaidIsNotSaidAgain(t *testing.T) {
 	r := newRig(t)

@@ -58,7 +58,7 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 }
 
 // FindService looks for a database service with a request that changes nothing and to which every service replies with
-// an array. deduplicates reports whether the service stores an event with a known id only once (IDsHeader).
+// an array. deduplicates reports whether the service stores an event with a known ID only once (IDsHeader).
 func (r *Requester) FindService(ctx context.Context) (deduplicates bool, err error) {
 	subject := r.subjects.Subject(OutboundGet)
 	reply, err := r.request(ctx, OutboundGet, []byte(`{"limit":0}`))

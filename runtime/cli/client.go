@@ -77,7 +77,7 @@ func waitConnected(ctx context.Context, conn *bus.Conn) error {
 // Close closes the connection.
 func (c *Client) Close() { c.conn.Close() }
 
-// Say enqueues a line for the bot to say and returns the line's id. The database service holds the line until the bot
+// Say enqueues a line for the bot to say and returns the line's ID. The database service holds the line until the bot
 // has said it.
 func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
 	var reply bus.OutboundPutReply

@@ -113,7 +113,7 @@ func (h *Handler) kick(r request) (task, error) {
 			return strings.EqualFold(event.Name, user.Name), nil
 		case cytube.ErrorMsg:
 			if strings.Contains(event.Message, "kick") {
-				return rejected(event.Message)
+				return refused(event.Message)
 			}
 		}
 		return false, nil

@@ -38,7 +38,7 @@ type Options struct {
 	Speaker   *speech.Speaker
 	Requester speech.Requester
 	Publisher speech.Publisher
-	// EventID returns the id of an event that happens at a time.
+	// EventID returns the ID of an event that happens at a time.
 	EventID func(at time.Time) string
 	// Origin names the server and the channel, without a time.
 	Origin bus.Origin
@@ -54,7 +54,7 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Handler executes the commands that users give during one stay in the channel. Use New.
+// Handler executes the commands that users give during one session in the channel. Use New.
 type Handler struct {
 	Options
 	commands []command

@@ -17,15 +17,15 @@
 //     command, checks who gave it, and calls the command's method. The method reads the Room and the arguments, and
 //     must not block, because a bot that does not read is disconnected. It returns a task with what is left to do.
 //   - Run executes one task after the other: it may wait for the database service, for the flood limit or for CyTube.
-//     Then it says the reply and publishes what became of a PM command, for the audit in the database.
+//     Then it says the reply and publishes the result of a PM command, for the audit in the database.
 //
 // At most 32 commands wait; Handle rejects more with an error. A task may take 30 seconds.
 //
 // # Permissions
 //
 // The bot executes a moderator's command with its own rank. So a command that needs a CyTube permission needs it for
-// the moderator and for the bot; otherwise the bot would lend its rank. For the same reason "say" takes no chat command
-// of CyTube but /me.
+// the moderator and for the bot; otherwise a moderator could use the bot's higher rank. For the same reason "say" takes
+// no chat command of CyTube but /me.
 //
 // # Confirmation
 //

@@ -202,7 +202,7 @@ func (r *rig) pmFrom(user, text string) { r.arrive(cytube.PM{From: user, To: "Ro
 
 func (r *rig) chatFrom(user, text string) { r.arrive(cytube.ChatMessage{User: user, HTML: text}) }
 
-// TestRejectedCommandsLeaveNothingBehind has 1,000 commands that are rejected before they act.
+// TestRejectedCommandsLeaveNothingBehind checks 1,000 commands that are rejected before they act.
 func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	inChannel(t, enabled("!", 5), func(r *rig) {
@@ -301,7 +301,7 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// TestQueueIsBounded has more commands than can wait, and a session that ends before they are executed.
+// TestQueueIsBounded checks more commands than can wait, and a session that ends before they are executed.
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	inChannel(t, enabled("!", 5), func(r *rig) {

@@ -84,7 +84,7 @@ func (h *Handler) add(r request) (task, error) {
 			sameType := event.Item.Media.Type == media.Type || media.Type == "yp"
 			return sameType && h.Room.IsMe(event.Item.QueuedBy), nil
 		case cytube.QueueFail:
-			return rejected(event.Message)
+			return refused(event.Message)
 		}
 		return false, nil
 	}, "Added "+link), nil

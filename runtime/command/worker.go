@@ -145,7 +145,7 @@ func (h *Handler) finish(j job, err error) {
 // action sends a request to CyTube.
 type action func(ctx context.Context) error
 
-// matcher reports whether an event shows that a request was done, with a nil error, or rejected, with the server's
+// matcher reports whether an event shows that a request was done, with a nil error, or refused, with the server's
 // reason as error. It is called on Handle's goroutine and may use the Room.
 type matcher func(cytube.Event) (matched bool, err error)
 
@@ -162,8 +162,8 @@ func when[E cytube.Event](condition func(E) bool) matcher {
 	}
 }
 
-// rejected is what a matcher returns for an event with the server's reason.
-func rejected(html string) (matched bool, err error) { return true, errors.New(cytube.PlainText(html)) }
+// refused is what a matcher returns for an event with the server's reason.
+func refused(html string) (matched bool, err error) { return true, errors.New(cytube.PlainText(html)) }
 
 // actAndWait sends a request and waits for its effect.
 func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) error {

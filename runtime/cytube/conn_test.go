@@ -300,8 +300,8 @@ func TestDialTimesOut(t *testing.T) {
 		Message: "does not start a Socket.IO connection: timed out"})
 }
 
-// TestAServerThatFallsSilentDoesNotDelay has a server that neither reads nor writes any more: joining, leaving and
-// closing end with their context, and do not wait for a close handshake.
+// TestAServerThatFallsSilentDoesNotDelay checks that with a server that neither reads nor writes any more, joining,
+// leaving and closing end with their context, and do not wait for a close handshake.
 func TestAServerThatFallsSilentDoesNotDelay(t *testing.T) {
 	hang := make(chan struct{})
 	mute := func(admitted bool) string {
@@ -389,7 +389,7 @@ func servers(pairs ...any) map[string]any {
 	return map[string]any{"servers": list}
 }
 
-// TestSecureServer has a server that speaks HTTP/2, over which there are no WebSockets.
+// TestSecureServer checks a server that speaks HTTP/2, over which there are no WebSockets.
 func TestSecureServer(t *testing.T) {
 	mux := http.NewServeMux()
 	site := httptest.NewUnstartedServer(mux)

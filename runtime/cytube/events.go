@@ -107,22 +107,22 @@ type (
 	Malformed struct{ Err *FrameError }
 )
 
-// The events with which the server rejects requests. It rejects many requests silently.
+// The events with which the server refuses requests. It refuses many requests silently.
 type (
-	// ErrorMsg rejects a request; it does not say which.
+	// ErrorMsg refuses a request; it does not say which.
 	ErrorMsg struct{ Message string }
-	// NoFlood rejects a line or a command. Action is CyTube's name for the request.
+	// NoFlood refuses a line or a command. Action is CyTube's name for the request.
 	NoFlood struct{ Action, Message string }
-	// Cooldown rejects a line because of the flood limit.
+	// Cooldown refuses a line because of the flood limit.
 	Cooldown struct {
 		// Wait is the time until the server accepts the next line.
 		Wait time.Duration
 	}
-	// SpamFiltered rejects a line because of its content, or because the account is too new.
+	// SpamFiltered refuses a line because of its content, or because the account is too new.
 	SpamFiltered struct{ Reason string }
 )
 
-// IsMute reports whether a line was rejected because the bot is muted. CyTube has no error code for it.
+// IsMute reports whether a line was refused because the bot is muted. CyTube has no error code for it.
 func (n NoFlood) IsMute() bool {
 	return n.Action == "chat" && strings.Contains(strings.ToLower(n.Message), "muted")
 }
@@ -164,7 +164,7 @@ type (
 		Item  Item
 		After Place
 	}
-	// QueueFail rejects an item that the bot wanted to add.
+	// QueueFail refuses an item that the bot wanted to add.
 	QueueFail struct{ Message string }
 	// Delete removes an item.
 	Delete struct{ UID int }

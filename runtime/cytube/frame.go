@@ -175,7 +175,7 @@ type openPayload struct {
 	PingTimeout  int64 `json:"pingTimeout"`
 }
 
-// connectErrorMessage returns the server's reason for rejecting the connection.
+// connectErrorMessage returns the server's reason for refusing the connection.
 func connectErrorMessage(payload []byte) string {
 	var refusal struct {
 		Message string `json:"message"`

@@ -6,7 +6,7 @@ import (
 )
 
 // The requests of a client. The server acknowledges none of them: the event that it sends to everybody shows that a
-// request succeeded, and it rejects many requests silently.
+// request succeeded, and it refuses many requests silently.
 
 // Say says a line in the channel, at most MaxLine long; the server cuts off the rest. A line that starts with "/" is a
 // command. A line that was said comes back as a ChatMessage.

@@ -213,8 +213,8 @@ func TestRenewalWhoseReplyWasLost(t *testing.T) {
 	}
 }
 
-// TestReleaseAfterARenewalWhoseReplyWasLost has Release interrupt a renewal that the server has stored. The next leader
-// must not wait until the key expires.
+// TestReleaseAfterARenewalWhoseReplyWasLost checks that the next leader need not wait until the key expires when
+// Release interrupts a renewal that the server has stored.
 func TestReleaseAfterARenewalWhoseReplyWasLost(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
 	leadership := newCandidate(t, s, leader.Options{Pod: "first", TTL: time.Hour}).mustAcquire()

@@ -11,7 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// idMarker is part of the ids of all events that an import creates.
+// idMarker is part of the IDs of all events that an import creates.
 const idMarker = "-python-"
 
 // batchSize is the number of rows in one transaction.

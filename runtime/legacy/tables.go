@@ -46,7 +46,7 @@ func (i *importer) records(ctx context.Context) error {
 	return i.apply(ctx, name, events)
 }
 
-// record returns an event for a maximum. It needs no id, since it has no row of its own.
+// record returns an event for a maximum. It needs no ID, since it has no row of its own.
 func (i *importer) record(at time.Time, maximum store.HighWater) store.Event {
 	return store.Event{Channel: i.Channel, At: at, Fact: maximum}
 }

@@ -224,7 +224,7 @@ func TestFloodLimit(t *testing.T) {
 	}
 }
 
-// TestSnapshot has a Snapshot keep its content while the Room changes.
+// TestSnapshot checks that a Snapshot keeps its content while the Room changes.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	media := cytube.Media{ID: "a", Type: "yt", Title: "Alien", Seconds: 7020}

@@ -28,7 +28,7 @@
 //
 // # States of a line
 //
-//	queued       The service has it. No part that this process sent is unaccounted for.
+//	queued       The service has it; this process is not waiting for an echo of any part.
 //	claimed      The service handed it out, and its next part waits to be sent.
 //	sending      A part was sent, and its echo is due.
 //	unconfirmed  A part was sent, and its echo did not come: it timed out, or the connection ended. It may have been

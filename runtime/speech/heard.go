@@ -34,7 +34,7 @@ func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.resolve(Result{Outcome: Said}, toChannel)
 }
 
-// heardRefusal handles the event with which the server rejects a message.
+// heardRefusal handles the event with which the server refuses a message.
 func (s *Speaker) heardRefusal(event cytube.Event) {
 	anything := func(Message) bool { return true }
 	switch event := event.(type) {

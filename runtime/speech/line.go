@@ -13,7 +13,7 @@ import (
 type state string
 
 const (
-	queued      state = "queued"      // the service has it; nothing that this process sent is unaccounted for
+	queued      state = "queued"      // the service has it; this process is not waiting for an echo of any part
 	claimed     state = "claimed"     // the service gave it to this bot, and its next part waits to be sent
 	sending     state = "sending"     // a part was sent, and its echo is due
 	unconfirmed state = "unconfirmed" // a part was sent, and its echo did not come: it may have been said
@@ -26,17 +26,17 @@ const (
 type input string
 
 const (
-	handedOut    input = "handed out"   // the service returned the line to a request for lines to say
-	sent         input = "sent"         // a part was written to the connection
-	released     input = "released"     // a part was not sent: the bot left, is not the leader, or may not chat yet
-	throttled    input = "throttled"    // the server dropped the part; it is sent again after a pause
-	appeared     input = "appeared"     // a part appeared in the channel, and others are left
-	completed    input = "completed"    // the last part appeared, or there was nothing left to say
-	refused      input = "refused"      // the server refused the part for a reason that can pass
-	rejected     input = "rejected"     // another attempt is useless, or would risk saying the line twice
-	timedOut     input = "timed out"    // the echo did not come in time
-	disconnected input = "disconnected" // the connection ended before the echo came
-	exhausted    input = "exhausted"    // the attempt was the last one
+	handedOut         input = "handed out"         // the service returned the line to a request for lines to say
+	sent              input = "sent"               // a part was written to the connection
+	released          input = "released"           // a part was not sent: the bot left, does not lead, or may not chat yet
+	throttled         input = "throttled"          // the server dropped the part; it is sent again after a pause
+	appeared          input = "appeared"           // a part appeared in the channel, and others are left
+	completed         input = "completed"          // the last part appeared, or there was nothing left to say
+	refused           input = "refused"            // the server refused the part for a reason that can pass
+	permanentlyFailed input = "permanently failed" // another attempt is useless, or would risk saying the line twice
+	timedOut          input = "timed out"          // the echo did not come in time
+	disconnected      input = "disconnected"       // the connection ended before the echo came
+	exhausted         input = "exhausted"          // the attempt was the last one
 )
 
 // transitions is the whole state machine: for each state, the next state by input. An input that is not listed changes
@@ -49,11 +49,11 @@ var transitions = map[state]map[input]state{
 	claimed: {
 		sent: sending, released: queued,
 		appeared: claimed, completed: said, // blank, said by a bot before this one, or a late echo
-		rejected: abandoned,
+		permanentlyFailed: abandoned,
 	},
 	sending: {
 		appeared: claimed, completed: said,
-		throttled: claimed, refused: failed, rejected: abandoned,
+		throttled: claimed, refused: failed, permanentlyFailed: abandoned,
 		timedOut: unconfirmed, disconnected: unconfirmed,
 	},
 	unconfirmed: {
@@ -140,12 +140,12 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	switch {
 	case outcome == Muted, outcome == Forbidden:
 		l.missing = ""
-		l.on(rejected)
+		l.on(permanentlyFailed)
 	case outcome == Doubtful:
-		l.on(rejected)
+		l.on(permanentlyFailed)
 	case outcome == Unanswered && l.command:
 		// It may have been executed, or the bot's rank does not allow it. In both cases it is not repeated.
-		l.on(rejected)
+		l.on(permanentlyFailed)
 	case outcome == Unanswered:
 		l.on(timedOut)
 	default:

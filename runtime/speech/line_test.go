@@ -8,8 +8,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// TestEveryTransition has a line in each state go through what can happen to it, by the methods that the Speaker
-// calls.
+// TestEveryTransition checks what can happen to a line in each state, by the methods that the Speaker calls.
 func TestEveryTransition(t *testing.T) {
 	now := time.Now()
 	on := func(i input) func(*line) { return func(l *line) { l.on(i) } }
@@ -31,12 +30,12 @@ func TestEveryTransition(t *testing.T) {
 		{claimed, released, on(released), queued},
 		{claimed, appeared, appearFirst, claimed},
 		{claimed, completed, appearLast, said},
-		{claimed, rejected, fail(Doubtful), abandoned},
+		{claimed, permanentlyFailed, fail(Doubtful), abandoned},
 		{sending, appeared, appearFirst, claimed},
 		{sending, completed, appearLast, said},
 		{sending, throttled, on(throttled), claimed},
 		{sending, refused, fail(Filtered), failed},
-		{sending, rejected, fail(Muted), abandoned},
+		{sending, permanentlyFailed, fail(Muted), abandoned},
 		{sending, timedOut, fail(Unanswered), unconfirmed},
 		{sending, disconnected, on(disconnected), unconfirmed},
 		{unconfirmed, handedOut, on(handedOut), claimed},

@@ -55,8 +55,8 @@ func (p *pacer) sent(now time.Time) {
 	p.last = now
 }
 
-// refused notes that the server dropped a message because there were too many, and when it takes the next.
-func (p *pacer) refused(wait time.Duration, now time.Time) {
+// throttled notes that the server dropped a message because there were too many, and when it takes the next.
+func (p *pacer) throttled(wait time.Duration, now time.Time) {
 	p.count = max(p.count, p.limit.Burst)
 	p.notBefore = now.Add(wait + spare)
 }

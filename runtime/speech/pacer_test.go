@@ -25,7 +25,7 @@ func TestPacer(t *testing.T) {
 		t.Errorf("waits %s after a pause", wait)
 	}
 	p.sent(now)
-	p.refused(time.Second, now)
+	p.throttled(time.Second, now)
 	if wait := p.delay(now); wait != time.Second+spare {
 		t.Errorf("waits %s after a refusal of a second", wait)
 	}

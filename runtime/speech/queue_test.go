@@ -65,7 +65,8 @@ func TestALongLineIsSaidInParts(t *testing.T) {
 	}, queuedLine(1, text))
 }
 
-// TestANewDatabaseCountsFromOneAgain has two lines with one ID that were queued at different times.
+// TestANewDatabaseCountsFromOneAgain checks that two lines with one ID that were queued at different times are both
+// said.
 func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		c.behave(c.echo, c.takeReports)
@@ -78,8 +79,8 @@ func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
 	}, queuedLine(1, "once"))
 }
 
-// TestLinesThatFailDoNotBlockTheOthers has more lines that fail than one request asks for, and a service that takes no
-// failures and so hands them out again at every poll.
+// TestLinesThatFailDoNotBlockTheOthers checks this with more failing lines than one request asks for, and a service
+// that takes no failures and so hands them out again at every poll.
 func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
 	const failing = 20
 	inChannel(t, func(t *testing.T, c *channel) {
@@ -101,7 +102,8 @@ func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
 	})
 }
 
-// TestACommandWithoutAnEchoIsAbandoned has the server drop a command, because only moderators may use it.
+// TestACommandWithoutAnEchoIsAbandoned checks this for a command that the server drops because only moderators may use
+// it.
 func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		c.behave(nil, c.takeReports)
@@ -117,7 +119,7 @@ func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 	}, queuedLine(1, "/say HEAR ME"), queuedLine(2, "hello"))
 }
 
-// TestLinesCannotBeFetched has requests for lines fail twice for a while.
+// TestLinesCannotBeFetched checks what happens when requests for lines fail for a while, twice.
 func TestLinesCannotBeFetched(t *testing.T) {
 	setOutage := func(c *channel, err error) {
 		c.mu.Lock()
@@ -170,7 +172,7 @@ func TestALineIsAbandonedWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestALineWaitsForAPermission has the bot's rank in the channel arrive after the join.
+// TestALineWaitsForAPermission checks that a line waits when the bot's rank in the channel arrives after the join.
 func TestALineWaitsForAPermission(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		c.behave(c.echo, c.takeReports)
@@ -195,8 +197,8 @@ func TestASpamFilterIsNotPermanent(t *testing.T) {
 	}, line)
 }
 
-// TestTheHistoryShowsWhatAnotherBotSaid has a bot die after it claimed lines. The server repeats the chat to the next
-// one, which finds out what was said.
+// TestTheHistoryShowsWhatAnotherBotSaid checks that, after a bot died that had claimed lines, the next one finds out
+// what was said from the chat that the server repeats.
 func TestTheHistoryShowsWhatAnotherBotSaid(t *testing.T) {
 	part := strings.TrimSpace(strings.Repeat("popcorn ", 40))
 	rest := strings.TrimSpace(strings.Repeat("popcorn ", 20))

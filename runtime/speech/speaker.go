@@ -59,7 +59,7 @@ type Options struct {
 	Settle time.Duration
 }
 
-// Speaker sends everything that the bot says during one stay in the channel. Its methods may be called from any
+// Speaker sends everything that the bot says during one session in the channel. Its methods may be called from any
 // goroutine. Those for events must be called in the order of the events; they never wait for the network.
 type Speaker struct {
 	Options
@@ -132,7 +132,7 @@ func (s *Speaker) HeardOwnPM(to string) {
 	})
 }
 
-// HeardRefusal tells the Speaker about the rejection of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
+// HeardRefusal tells the Speaker about the refusal of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
 func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefusal(event) }) }
 
 // Replayed tells the Speaker about a line that the server repeats on joining; own is true if it is under the bot's
@@ -289,7 +289,7 @@ func (s *Speaker) finish(got Result, err error) {
 	a := s.attempts[0]
 	s.awaiting = false
 	if got.Outcome == Throttled {
-		s.pacer.refused(got.wait, time.Now())
+		s.pacer.throttled(got.wait, time.Now())
 		if a.throttled++; a.throttled < maxThrottled {
 			if a.line != nil {
 				a.line.missing = ""
@@ -306,7 +306,7 @@ func (s *Speaker) finish(got Result, err error) {
 	a.done(got, err)
 }
 
-// end runs the functions posted up to the end of the stay, and ends every attempt.
+// end runs the functions posted up to the end of the session, and ends every attempt.
 func (s *Speaker) end() {
 	s.readInbox()
 	if s.awaiting {

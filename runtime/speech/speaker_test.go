@@ -173,7 +173,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// TestAReportOnItsWayIsNotRepeated has a service that hands out a line although it was said.
+// TestAReportOnItsWayIsNotRepeated checks this with a service that hands out a line although it was said.
 func TestAReportOnItsWayIsNotRepeated(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		pass(3 * time.Second)
@@ -211,7 +211,7 @@ func TestAServiceThatTakesNoFailures(t *testing.T) {
 		bus.OutboundMessage{ID: 2, Timestamp: 11, Message: "behind it"})
 }
 
-// TestTheOrderOfEchoesDecides has a server that rewrites lines, and an echo that comes late.
+// TestTheOrderOfEchoesDecides checks this with a server that rewrites lines, and an echo that comes late.
 func TestTheOrderOfEchoesDecides(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		pass(2 * time.Second)
@@ -234,7 +234,7 @@ func TestTheOrderOfEchoesDecides(t *testing.T) {
 	}, bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "hello", LeaseSeconds: 60})
 }
 
-// TestALateEchoWhileTheNextAttemptWaits has the line reported once and not said again.
+// TestALateEchoWhileTheNextAttemptWaits checks that the line is reported once and not said again.
 func TestALateEchoWhileTheNextAttemptWaits(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		pass(2*time.Second + 6*time.Second)
@@ -291,8 +291,8 @@ func TestNothingIsSentWithoutLeadership(t *testing.T) {
 	}, bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "hello", LeaseSeconds: 60})
 }
 
-// TestTheEndOfAStay has a message on its way and one that waits; what was heard last still counts.
-func TestTheEndOfAStay(t *testing.T) {
+// TestTheEndOfASession checks a message on its way and one that waits; what was heard last still counts.
+func TestTheEndOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &channel{}
 		c.Speaker = New(Options{

@@ -19,7 +19,7 @@ const (
 )
 
 // Tracker remembers the results of the lines that this process was given, and what was said under the bot's name. It
-// outlives a stay in the channel, because a line can be said just before the connection breaks. Only the goroutine of
+// outlives a session, because a line can be said just before the connection breaks. Only the goroutine of
 // the Speaker that is running uses it.
 type Tracker struct {
 	lines map[lineID]*line

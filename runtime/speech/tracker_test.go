@@ -27,7 +27,7 @@ func TestRepeatedLinesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestASecondReplayIsNoLineOfOthers has the server repeat a line of this process on two joins.
+// TestASecondReplayIsNoLineOfOthers checks this for a line of this process that the server repeats on two joins.
 func TestASecondReplayIsNoLineOfOthers(t *testing.T) {
 	tracker := NewTracker()
 	now := time.Now()
