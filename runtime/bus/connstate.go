@@ -170,8 +170,8 @@ func (s *connState) deniedFor(name string) (subject string) {
 	return ""
 }
 
-// reconnecting records why this process is about to disconnect.
-func (s *connState) reconnecting(reason string) {
+// setReconnectReason records why this process is about to disconnect.
+func (s *connState) setReconnectReason(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reconnectReason = reason

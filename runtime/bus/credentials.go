@@ -128,7 +128,7 @@ func (c *Conn) watchCredentials(ctx context.Context) {
 		if err != nil || !c.Connected() || l.hash == c.login.Load().hash {
 			continue
 		}
-		c.state.reconnecting("the credentials have changed")
+		c.state.setReconnectReason("the credentials have changed")
 		if err := c.NATS().ForceReconnect(); err != nil {
 			return // it was closed
 		}

@@ -18,8 +18,8 @@
 // [Conn] is a nats.Conn that never gives up: it waits for a server that is absent, and tries again after a refusal. It
 // does not buffer while it is disconnected; package publisher does. The credentials and the certificates are files in
 // mounted Secrets. They are read before every attempt, by a dialer that nats.go calls first, and checked every second;
-// when they change, Conn connects anew. What nats.go reports by callbacks becomes one [status.Check] and one log line
-// for each change of it, in connState.
+// when they change, Conn reconnects. What nats.go reports by callbacks becomes one [status.Check] and one log line for
+// each change of it, in connState.
 //
 // # The stream
 //
@@ -27,8 +27,8 @@
 // once for each connection, whether events go to the stream or by core NATS, and creates or updates the stream. Bots
 // and services do so independently and come to the same result. With the mode "auto" a server without JetStream means
 // core NATS. That must be certain: a server that does not respond, or a cluster that is still starting, is waited for.
-// Once bound to a stream, a Binding never falls back to core NATS, since durable events must not silently cease to be
-// so.
+// Once bound to a stream, a Binding never falls back to core NATS, because durable events must not silently become
+// non-durable.
 //
 // A stream acknowledges every message on its subjects, requests too. If somebody else's stream covers the subjects of
 // requests, its acknowledgement reaches the requester before the service's reply. [Requester] recognizes that and

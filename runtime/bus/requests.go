@@ -16,7 +16,7 @@ type OutboundGetRequest struct {
 	// so with 4 every message is tried again after 2, 4 and 8 minutes.
 	MaxRetries *int `json:"max_retries,omitempty"`
 	// Claimant names the requester, for example its pod. It claims the messages that it gets for LeaseSeconds: other
-	// claimants do not get them meanwhile; if it asks again it gets them again, and the lease is renewed. A request
+	// claimants do not get them meanwhile; if it asks again it gets them again, and the claim is renewed. A request
 	// without a claimant claims nothing and returns only messages that nobody has claimed.
 	Claimant string `json:"claimant,omitempty"`
 	Origin

@@ -8,10 +8,10 @@
 // validation and defaults are all made from these two, so a new setting is one field and one entry.
 //
 // Loading has four steps. The file becomes a document of untyped values, whose keys and types are checked against
-// Config, since a setting with a typing mistake must not be left out silently. Environment variables and flags are put
-// into the document at their keys, then defaults where nothing is set. The document is decoded into a Config, and the
-// Config is validated for a [status.Component], since a bot needs other settings than a database service. Everything
-// that is wrong is reported at once, each as a [*KeyError] that names the key and where its value came from.
+// Config, since a misspelled key must not be silently ignored. Environment variables and flags are put into the
+// document at their keys, then defaults where nothing is set. The document is decoded into a Config, and the Config is
+// validated for a [status.Component], since a bot needs other settings than a database service. Everything that is
+// wrong is reported at once, each as a [*KeyError] that names the key and where its value came from.
 //
 // Secrets are never in a configuration: it names files that hold them, which are read at each use with [ReadSecret]. So
 // the file can be a ConfigMap, and a secret can be rotated without a restart. No error message shows a value that could

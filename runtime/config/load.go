@@ -141,7 +141,7 @@ func (l *loader) parse(data []byte, convert Converter) error {
 			return err
 		}
 		if converted != nil {
-			l.take(converted)
+			l.useConverted(converted)
 			return nil
 		}
 	}
@@ -149,7 +149,7 @@ func (l *loader) parse(data []byte, convert Converter) error {
 	return content.check()
 }
 
-func (l *loader) take(converted *Converted) {
+func (l *loader) useConverted(converted *Converted) {
 	for path, value := range converted.Values {
 		l.document.set(path, value)
 	}

@@ -65,7 +65,7 @@ func (d *Direct) Run(ctx context.Context) error {
 		d.engine.Maintain(ctx)
 		d.release()
 	}
-	d.engine.stopping("the bot stops")
+	d.engine.reportStopping("the bot stops")
 	return d.closeUnused(0)
 }
 

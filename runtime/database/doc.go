@@ -15,8 +15,9 @@
 // # Transports
 //
 // A [Service] puts an engine behind NATS. Requests come by core NATS through the NATS services protocol
-// (nats.go/micro), so that `nats micro ls` lists the service; this works without the permission for it, too. Events
-// come from a JetStream stream if the [bus.Binding] has found one, else by core NATS in a queue group, never both.
+// (nats.go/micro), so that `nats micro ls` lists the service. Without permission for the protocol's subjects the
+// service works but is not listed. Events come from a JetStream stream if the [bus.Binding] has found one, else by core
+// NATS in a queue group, never both.
 //
 // A [Direct] is an engine in the bot's process. Its Store is a route of the bot's publisher, its Request replaces
 // requests over NATS. It keeps the store open (Run), or opens it when it is used (RunOnDemand) for a [Fallback], which
@@ -54,7 +55,7 @@
 // # Dead letters
 //
 // A message that cannot be decoded, or that the store rejects, becomes a dead letter with its payload and the reason,
-// and counts as stored: delivering it again would fail again. A rejected batch is divided until the event at fault is
+// and counts as stored: delivering it again would fail again. A rejected batch is bisected until the failing event is
 // alone. A request never becomes a dead letter: its reply says what is wrong. [RetryDeadLetter] stores one that a later
 // version can decode.
 //
@@ -69,10 +70,10 @@
 // reply leaves out such lines and has all others.
 //
 // Over core NATS there is no backlog in a stream, and no barrier. A Fallback cannot read the stream, so it does not
-// hand out claimed lines at all unless the configuration rules a stream out (mode never). For mode auto on a server
-// without JetStream that is stricter than needed, but while NATS cannot be reached, it is unknown whether the reports
-// of an earlier bot are in a stream. Such a line waits until the service is back. Lines that were never claimed, or
-// whose failure was reported, do not wait.
+// hand out claimed lines at all unless the configuration rules a stream out (mode never). With mode auto and no
+// JetStream this is stricter than necessary: while NATS is unreachable, the bot cannot know whether a stream holds
+// reports. Such a line waits until the service is back. Lines that were never claimed, or whose failure was reported,
+// do not wait.
 //
 // # Stopping
 //

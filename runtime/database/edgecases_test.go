@@ -180,9 +180,9 @@ func (r *rig) describeRows() string {
 	for _, action := range mustQuery(r, db.Actions)(ctx, movies, 100) {
 		note("action %s %s %s", action.Username, action.Type, action.Details)
 	}
-	letters, lettersErr := db.DeadLetters(ctx, 0, 100)
-	for _, letter := range letters {
-		note("dead: %s", letter.Reason)
+	deadLetters, lettersErr := db.DeadLetters(ctx, 0, 100)
+	for _, deadLetter := range deadLetters {
+		note("dead: %s", deadLetter.Reason)
 	}
 	for _, problem := range []error{err, maximaErr, statusErr, lettersErr} {
 		if problem != nil {

@@ -148,8 +148,8 @@ func (e *Engine) reportFailure(err error) {
 	}
 }
 
-// stopping records that the process closes the store on purpose.
-func (e *Engine) stopping(message string) { e.check.Set(false, status.ReasonStopping, message) }
+// reportStopping records that the process closes the store on purpose.
+func (e *Engine) reportStopping(message string) { e.check.Set(false, status.ReasonStopping, message) }
 
 // storeReason returns the status reason for an error of the store.
 func storeReason(err error) status.Reason {

@@ -94,12 +94,12 @@ func (i *inbox) receive(ctx context.Context) {
 	for {
 		select {
 		case m := <-i.events:
-			if !i.put(ctx, i.arrival(m)) {
+			if !i.put(ctx, i.convert(m)) {
 				return
 			}
 		case <-i.ended:
 			for len(i.events) > 0 {
-				if !i.put(ctx, i.arrival(<-i.events)) {
+				if !i.put(ctx, i.convert(<-i.events)) {
 					return
 				}
 			}
@@ -110,8 +110,8 @@ func (i *inbox) receive(ctx context.Context) {
 	}
 }
 
-// arrival converts what came out of the channel events.
-func (i *inbox) arrival(m *nats.Msg) *arrival {
+// convert converts what came out of the channel events.
+func (i *inbox) convert(m *nats.Msg) *arrival {
 	if m == nil {
 		r := <-i.requests
 		one := &arrival{message: bus.Message{Data: r.Data(), Time: time.Now()}}

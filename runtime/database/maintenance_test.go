@@ -115,22 +115,22 @@ func TestRetryDeadLetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	letters := mustQuery(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
+	deadLetters := mustQuery(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
 		return db.DeadLetters(ctx, 0, limit)
 	})(t.Context(), movies, 10)
-	if len(letters) != 2 || letters[0].Subject != "db.message.log" ||
-		string(letters[0].Payload) != `{"username":"alice"` || letters[0].MsgID != "1/db.message.log" ||
-		!strings.Contains(letters[1].Reason, "bot_name") {
-		t.Fatalf("letters: %+v", letters)
+	if len(deadLetters) != 2 || deadLetters[0].Subject != "db.message.log" ||
+		string(deadLetters[0].Payload) != `{"username":"alice"` || deadLetters[0].MsgID != "1/db.message.log" ||
+		!strings.Contains(deadLetters[1].Reason, "bot_name") {
+		t.Fatalf("dead letters: %+v", deadLetters)
 	}
-	for _, letter := range letters {
-		if err := database.RetryDeadLetter(t.Context(), db, movies, letter); err == nil {
-			t.Errorf("dead letter %d was accepted", letter.ID)
+	for _, deadLetter := range deadLetters {
+		if err := database.RetryDeadLetter(t.Context(), db, movies, deadLetter); err == nil {
+			t.Errorf("dead letter %d was accepted", deadLetter.ID)
 		}
 	}
 
 	// As if a later version could decode it.
-	mended := letters[1]
+	mended := deadLetters[1]
 	mended.Payload = []byte(`{"status_data":{"bot_name":"a"}}`)
 	mended.Size = len(mended.Payload)
 	cut := mended
@@ -147,7 +147,7 @@ func TestRetryDeadLetter(t *testing.T) {
 		t.Errorf("status: %s, %v", status, err)
 	}
 	left, err := db.DeadLetters(t.Context(), 0, 10)
-	if err != nil || len(left) != 1 || left[0].ID != letters[0].ID {
+	if err != nil || len(left) != 1 || left[0].ID != deadLetters[0].ID {
 		t.Errorf("dead letters %+v, %v; want only the first", left, err)
 	}
 }

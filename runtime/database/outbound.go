@@ -55,7 +55,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 			message.LastError, message.ErrorMessage = &row.LastError, &row.LastError
 		}
 		if request.Claimant != "" {
-			message.LeaseSeconds = int(store.OutboundLease.Seconds())
+			message.LeaseSeconds = int(store.ClaimDuration.Seconds())
 		}
 		messages = append(messages, message)
 	}

@@ -47,7 +47,7 @@ func TestOutboundFromPutToSent(t *testing.T) {
 	got := r.get(`{"limit":1,"claimant":"pod-a"}`)
 	if len(got) != 1 || got[0].Message != "hi <b>" || got[0].LeaseSeconds != 60 ||
 		!got[0].ClaimedSince.IsZero() {
-		t.Errorf("pod a gets %+v, want the first with a lease and without an earlier claim", got)
+		t.Errorf("pod a gets %+v, want the first with a claim duration and without an earlier claim", got)
 	}
 	same(t, "pod b", []string{"ho"}, outboundTexts(r.get(`{"claimant":"pod-b"}`)))
 	same(t, "no claimant", []string(nil), outboundTexts(r.get(`{}`)))

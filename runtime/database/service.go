@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
@@ -40,37 +39,36 @@ type ServiceOptions struct {
 
 // Service is the database service of one subject prefix: an Engine behind NATS.
 type Service struct {
-	engine   *Engine
-	conn     *bus.Conn
-	subjects bus.Subjects
-	binding  *bus.Binding
-	version  string
-	log      *slog.Logger
-	grace    time.Duration
-	metrics  *serviceMetrics
-	inbox    *inbox
-	inFlight *inFlight
-
+	engine     *Engine
+	conn       *bus.Conn
+	binding    *bus.Binding
+	log        *slog.Logger
+	grace      time.Duration
+	inbox      *inbox
+	inFlight   *inFlight
+	stream     *streamConsumer
 	subscriber *subscriber
-
-	consuming *status.Recorder // not OK while the stream's events may not be consumed
-	lost      atomic.Uint64    // events that the stream removed before they were stored
-	lostUntil atomic.Uint64    // the last sequence that lost includes
 }
 
 // NewService returns a service that does nothing before Run.
 func NewService(o ServiceOptions) *Service {
 	s := &Service{
 		engine: NewEngine(o.EngineOptions),
-		conn:   o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version, log: o.Log,
-		grace:     cmp.Or(o.gracePeriod, defaultGracePeriod),
-		inbox:     newInbox(o.Subjects),
-		inFlight:  newInFlight(),
+		conn:   o.Conn, binding: o.Binding, log: o.Log,
+		grace:    cmp.Or(o.gracePeriod, defaultGracePeriod),
+		inbox:    newInbox(o.Subjects),
+		inFlight: newInFlight(),
+	}
+	s.stream = &streamConsumer{
+		engine: s.engine, subjects: o.Subjects, binding: o.Binding, inbox: s.inbox, inFlight: s.inFlight, log: o.Log,
 		consuming: status.NewRecorder(status.EventsCheck, ""),
 	}
-	s.consuming.Set(true, status.ReasonStreamBound, "")
-	s.subscriber = &subscriber{Service: s}
-	s.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.subscriber.dropped)
+	s.stream.consuming.Set(true, status.ReasonStreamBound, "")
+	s.subscriber = &subscriber{
+		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version,
+		inbox: s.inbox, stream: s.stream, log: o.Log,
+	}
+	s.stream.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.subscriber.dropped)
 	return s
 }
 
@@ -94,10 +92,10 @@ func (s *Service) NATSCheck() status.Check {
 // EventsCheck returns the state of the delivery of events as status.EventsCheck.
 func (s *Service) EventsCheck() status.Check {
 	check := s.binding.Check()
-	if conflict := s.consuming.Check(); check.OK && !conflict.OK {
+	if conflict := s.stream.consuming.Check(); check.OK && !conflict.OK {
 		return conflict
 	}
-	if lost := s.lost.Load(); check.OK && lost > 0 {
+	if lost := s.stream.lost.Load(); check.OK && lost > 0 {
 		check.Message += fmt.Sprintf("; %d events were lost before they were stored: the stream was at its limits", lost)
 	}
 	return check
@@ -113,7 +111,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return nil //nolint:nilerr // ctx ended before the store was open, so nothing was taken
 	}
 	err := s.serve(ctx)
-	s.engine.stopping("the service stops")
+	s.engine.reportStopping("the service stops")
 	return errors.Join(err, s.engine.Close())
 }
 
@@ -137,14 +135,14 @@ func (s *Service) serve(ctx context.Context) error {
 	running.Go(func() { s.engine.Maintain(maintaining) })
 	worked := make(chan error, 1)
 	running.Go(func() { worked <- s.work(working, maintaining) })
-	keeping, endKeeping := context.WithCancel(working)
-	defer endKeeping()
-	running.Go(func() { s.inFlight.keepAlive(keeping) })
+	keepingAlive, stopKeepAlive := context.WithCancel(working)
+	defer stopKeepAlive()
+	running.Go(func() { s.inFlight.keepAlive(keepingAlive) })
 
 	err := s.subscribe(ctx, working)
 	s.inbox.close()
 	err = errors.Join(err, <-worked)
-	if count := s.inFlight.giveBack(); count > 0 {
+	if count := s.inFlight.nakUnstored(); count > 0 {
 		s.log.Warn("[NATS] events that could not be stored stay in the stream", "count", count)
 	}
 	return err

@@ -135,16 +135,16 @@ func (b *batch) addDeadLetters(ctx context.Context) error {
 // RetryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
 // dead letter if that succeeds. own is the channel of an event that does not name one. The store must not be in use by
 // a service. An error means that the dead letter is still there.
-func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, letter store.DeadLetter) error {
-	if letter.Size > len(letter.Payload) {
+func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, deadLetter store.DeadLetter) error {
+	if deadLetter.Size > len(deadLetter.Payload) {
 		return fmt.Errorf("retrying dead letter %d: only %d of its %d bytes were kept",
-			letter.ID, len(letter.Payload), letter.Size)
+			deadLetter.ID, len(deadLetter.Payload), deadLetter.Size)
 	}
-	m := bus.Message{Suffix: bus.Suffix(letter.Subject), Data: letter.Payload, Time: letter.At}
-	eventID := bus.EventID(letter.MsgID, m.Suffix)
+	m := bus.Message{Suffix: bus.Suffix(deadLetter.Subject), Data: deadLetter.Payload, Time: deadLetter.At}
+	eventID := bus.EventID(deadLetter.MsgID, m.Suffix)
 	if eventID == "" {
 		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
-		eventID = fmt.Sprintf("%012x-letter-%d", letter.At.UnixMilli(), letter.ID)
+		eventID = fmt.Sprintf("%012x-letter-%d", deadLetter.At.UnixMilli(), deadLetter.ID)
 	}
 	event, err := decoder{own: own}.event(m, eventID)
 	if errors.Is(err, errIncomplete) {
@@ -154,10 +154,10 @@ func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, lett
 		err = s.Apply(ctx, []store.Event{event})
 	}
 	if err != nil {
-		return fmt.Errorf("retrying dead letter %d of %s: %w", letter.ID, letter.Subject, err)
+		return fmt.Errorf("retrying dead letter %d of %s: %w", deadLetter.ID, deadLetter.Subject, err)
 	}
-	if _, err := s.DropDeadLetter(ctx, letter.ID); err != nil {
-		return fmt.Errorf("removing dead letter %d, which is stored: %w", letter.ID, err)
+	if _, err := s.DropDeadLetter(ctx, deadLetter.ID); err != nil {
+		return fmt.Errorf("removing dead letter %d, which is stored: %w", deadLetter.ID, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,17 +27,34 @@ const (
 	backlogInterval = 10 * time.Second
 )
 
+// streamConsumer is the transport of events through a stream: it delivers them to the inbox and reports the backlog.
+type streamConsumer struct {
+	engine   *Engine
+	subjects bus.Subjects
+	binding  *bus.Binding
+	inbox    *inbox
+	inFlight *inFlight
+	metrics  *serviceMetrics
+	log      *slog.Logger
+
+	consuming *status.Recorder // not OK while the stream's events may not be consumed
+	lost      atomic.Uint64    // events that the stream removed before they were stored
+	lostUntil atomic.Uint64    // the last sequence that lost includes
+}
+
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
 // called once they are delivered. An error means that the stream or the consumer failed.
-func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identity string, ready func() error) error {
+func (c *streamConsumer) consume(
+	ctx, working context.Context, bound bus.Bound, identity string, ready func() error,
+) error {
 	starting, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
 	defer cancel()
-	durable, err := ownedConsumer(starting, bound, s.subjects.ConsumerName(), identity)
+	durable, err := ownedConsumer(starting, bound, c.subjects.ConsumerName(), identity)
 	if err != nil {
 		return err
 	}
 	// Before anything is delivered, because only what was not delivered can be lost.
-	if err := s.readBacklog(starting, bound.Stream, durable); err != nil {
+	if err := c.readBacklog(starting, bound.Stream, durable); err != nil {
 		return err
 	}
 	messages, err := durable.Messages(jetstream.PullMaxMessages(pullAhead), jetstream.PullExpiry(pullExpiry))
@@ -47,26 +65,28 @@ func (s *Service) consume(ctx, working context.Context, bound bus.Bound, identit
 	defer watching.Wait()
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
-	watching.Go(func() { s.watchBacklog(watched, bound.Stream, durable) })
-	s.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: s.log}).storedUntil)
-	s.consuming.Set(true, status.ReasonStreamBound, "")
-	s.binding.ReportSuccess()
+	watching.Go(func() { c.watchBacklog(watched, bound.Stream, durable) })
+	c.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: c.log}).storedUntil)
+	c.consuming.Set(true, status.ReasonStreamBound, "")
+	c.binding.ReportSuccess()
 	if err := ready(); err != nil {
 		messages.Stop()
 		return err
 	}
 	created := bound.Stream.CachedInfo().Created
-	err = s.deliver(ctx, working, messages, created)
+	err = c.deliver(ctx, working, messages, created)
 	// Messages in transit are taken too. The stream delivers the rest to others once ackWait has passed.
 	messages.Drain()
 	draining, done := context.WithTimeout(working, bus.RequestTimeout)
 	defer done()
-	return errors.Join(err, s.deliver(draining, working, messages, created))
+	return errors.Join(err, c.deliver(draining, working, messages, created))
 }
 
 // deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation
 // distinguishes it from an earlier stream of the same name, which had its own sequences.
-func (s *Service) deliver(ctx, working context.Context, messages jetstream.MessagesContext, created time.Time) error {
+func (c *streamConsumer) deliver(
+	ctx, working context.Context, messages jetstream.MessagesContext, created time.Time,
+) error {
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		switch {
@@ -86,27 +106,27 @@ func (s *Service) deliver(ctx, working context.Context, messages jetstream.Messa
 			},
 			inFlight: m,
 		}
-		one.message.Suffix, _ = s.subjects.Suffix(m.Subject())
-		if !s.inFlight.add(working, one.inFlight) {
+		one.message.Suffix, _ = c.subjects.Suffix(m.Subject())
+		if !c.inFlight.add(working, one.inFlight) {
 			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
 			continue
 		}
-		s.inbox.put(working, one)
+		c.inbox.put(working, one)
 	}
 }
 
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends.
-func (s *Service) watchBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
+func (c *streamConsumer) watchBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
 	for backoff.Sleep(ctx, backlogInterval) {
-		if err := s.readBacklog(ctx, stream, consumer); err != nil && ctx.Err() == nil {
-			s.log.Debug("[NATS] cannot read the backlog", "error", err)
+		if err := c.readBacklog(ctx, stream, consumer); err != nil && ctx.Err() == nil {
+			c.log.Debug("[NATS] cannot read the backlog", "error", err)
 		}
 	}
 }
 
 // readBacklog updates the metrics of the backlog, and counts the events that the stream removed because of its limits
 // before they were delivered.
-func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+func (c *streamConsumer) readBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
 	// The consumer first: messages that are acknowledged between the two requests must not look lost.
 	state, err := consumer.Info(ctx)
 	if err != nil {
@@ -116,16 +136,16 @@ func (s *Service) readBacklog(ctx context.Context, stream jetstream.Stream, cons
 	if err != nil {
 		return fmt.Errorf("reading the state of the stream: %w", err)
 	}
-	s.metrics.pending.Set(float64(state.NumPending))
-	s.metrics.unacknowledged.Set(float64(state.NumAckPending))
+	c.metrics.pending.Set(float64(state.NumPending))
+	c.metrics.unacknowledged.Set(float64(state.NumAckPending))
 	// Delivered messages are in a service's memory, so they are not lost with the stream's copy.
-	known := max(state.AckFloor.Stream, state.Delivered.Stream, s.lostUntil.Load())
+	known := max(state.AckFloor.Stream, state.Delivered.Stream, c.lostUntil.Load())
 	if first := info.State.FirstSeq; first > known+1 {
 		lost := first - 1 - known
-		s.lostUntil.Store(first - 1)
-		s.lost.Add(lost)
-		s.metrics.lost.Add(float64(lost))
-		s.log.Error("[NATS] the stream reached its limits and removed events before they were stored; "+
+		c.lostUntil.Store(first - 1)
+		c.lost.Add(lost)
+		c.metrics.lost.Add(float64(lost))
+		c.log.Error("[NATS] the stream reached its limits and removed events before they were stored; "+
 			"see nats.jetStream.maxBytes and maxAge", "events", lost, "first", first)
 	}
 	return nil
@@ -253,9 +273,9 @@ func (f *inFlight) keepAlive(ctx context.Context) {
 	}
 }
 
-// giveBack makes the stream deliver the messages that could not be stored to other services at once. It returns their
-// number.
-func (f *inFlight) giveBack() int {
+// nakUnstored makes the stream deliver the messages that could not be stored to other services at once. It returns
+// their number.
+func (f *inFlight) nakUnstored() int {
 	return f.each(func(m jetstream.Msg) error { return m.Nak() })
 }
 

@@ -103,9 +103,9 @@ func TestInvalidMessagesBecomeDeadLetters(t *testing.T) {
 	r.publishChat("last")
 	r.waitUntilStreamStored()
 	same(t, "lines", []string{"first", "last"}, r.texts())
-	letters, err := r.openReadOnly().DeadLetters(t.Context(), 0, 10)
-	if err != nil || len(letters) != 2 || letters[0].MsgID == "" {
-		t.Errorf("dead letters %+v, %v", letters, err)
+	deadLetters, err := r.openReadOnly().DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(deadLetters) != 2 || deadLetters[0].MsgID == "" {
+		t.Errorf("dead letters %+v, %v", deadLetters, err)
 	}
 	same(t, "dead letters", 2.0, r.metric(s, "rosey_database_dead_letters_total"))
 }

@@ -23,7 +23,7 @@ func otherOwner(stream, owner, own string) error {
 		"if the other is gone for good, remove the stream", errOtherOwner, stream, owner, own)
 }
 
-// ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID ours, and
+// ownedConsumer returns the durable consumer if the stream's events belong to the database with the UUID own, and
 // creates it if they belong to none yet. If several services try this at the same time, one of them wins: JetStream
 // creates a consumer of a name only once, and the owner is a part of it. The stream's metadata has the owner too, and
 // keeps it when the consumer is removed.

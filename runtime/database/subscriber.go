@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +33,14 @@ var requestSubjects = []bus.Suffix{
 // subscriber subscribes to what the service needs: events in a stream or by core NATS, never both, and requests always
 // by core NATS.
 type subscriber struct {
-	*Service
+	engine   *Engine
+	conn     *bus.Conn
+	subjects bus.Subjects
+	binding  *bus.Binding
+	version  string
+	inbox    *inbox
+	stream   *streamConsumer
+	log      *slog.Logger
 
 	requests micro.Service // nil while not subscribed
 	ready    atomic.Bool   // the service replies to requests
@@ -83,14 +91,14 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 		return err
 	})
 	if err == nil {
-		err = s.consume(ctx, working, bound, identity, s.subscribeRequests)
+		err = s.stream.consume(ctx, working, bound, identity, s.subscribeRequests)
 	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	if errors.Is(err, errOtherOwner) {
 		s.unsubscribeRequests() // they belong to the service of the other database too
-		if s.consuming.Set(false, status.ReasonSubjectConflict, err.Error()) {
+		if s.stream.consuming.Set(false, status.ReasonSubjectConflict, err.Error()) {
 			s.log.Error("[NATS] " + err.Error())
 		}
 		return err

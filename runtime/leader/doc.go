@@ -10,8 +10,8 @@
 //
 // Elector.Acquire polls the key. When the key is absent or its holder has released it, the candidate writes its own
 // value with the revision that it has seen (Create or Update of jetstream.KeyValue). Of several candidates that do so
-// at once, the server accepts one. Leadership follows only from the result of such a compare-and-set: what a candidate
-// reads may be old by the time it arrives, so a read tells a candidate only whom to wait for.
+// at once, the server accepts one. Leadership follows only from the result of such a compare-and-set: a value that was
+// read may be stale; a read only shows whom to wait for.
 //
 // # Keeping
 //
@@ -20,10 +20,10 @@
 // have started to count earlier than that, and the time is monotonic, so a changed wall clock has no effect. What is
 // assumed is that the clocks of this process and of the NATS server run at the same speed.
 //
-// A renewal that times out has an unknown result: it may have been stored. The next renewal then fails for its
-// revision; the Leadership reads the key, and if it names this process, or nobody, it writes over the revision that it
-// has read. Only a key that names another process ends the leadership (Lost). In between, a Leadership may
-// be invalid for a while and become valid again.
+// A renewal that times out has an unknown result: it may have been stored. The next renewal then fails with a revision
+// mismatch; the Leadership reads the key, and if it names this process, or nobody, it writes over the revision that it
+// has read. Only a key that names another process ends the leadership (Lost). In between, a Leadership may be invalid
+// for a while and become valid again.
 //
 // # Releasing
 //

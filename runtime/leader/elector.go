@@ -15,8 +15,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// DefaultTTL is how long the leader key outlives its last renewal.
-const DefaultTTL = 3 * time.Second
+// defaultTTL is how long the leader key outlives its last renewal.
+const defaultTTL = 3 * time.Second
 
 // fastPoll is the time between two polls when the key may become free at any moment.
 const fastPoll = 100 * time.Millisecond
@@ -33,7 +33,7 @@ type Options struct {
 	UID string
 	// Replicas is the number of NATS servers that store the bucket. 0 means 1.
 	Replicas int
-	// TTL is how long the key lives without a renewal. 0 means DefaultTTL. All candidates must use the same.
+	// TTL is how long the key lives without a renewal. 0 means 3 s. All candidates must use the same.
 	TTL time.Duration
 }
 
@@ -44,14 +44,14 @@ type Elector struct {
 	log  *slog.Logger
 	ttl  time.Duration
 	self holder
-	// held and released are the two values of the key that this candidate writes.
-	held, released []byte
+	// heldValue and releasedValue are the two values of the key that this candidate writes.
+	heldValue, releasedValue []byte
 }
 
 // New returns an Elector. It sends nothing before Acquire.
 func New(o Options) *Elector {
 	if o.TTL == 0 {
-		o.TTL = DefaultTTL
+		o.TTL = defaultTTL
 	}
 	self := holder{Pod: o.Pod, UID: o.UID, Process: rand.Text()}
 	if self.UID == "" {
@@ -59,7 +59,7 @@ func New(o Options) *Elector {
 	}
 	return &Elector{
 		key: newLeaderKey(o), log: o.Log, ttl: o.TTL, self: self,
-		held: encode(record{holder: self}), released: encode(record{holder: self, Released: true}),
+		heldValue: encode(record{holder: self}), releasedValue: encode(record{holder: self, Released: true}),
 	}
 }
 
@@ -172,7 +172,7 @@ func (c *candidate) attempt(ctx context.Context) (*Leadership, time.Duration) {
 		c.onObserve(Observation{})
 		return nil, min(c.interval(), time.Until(c.settledAt))
 	}
-	revision, sent, err := c.key.write(ctx, c.held, current.revision)
+	revision, sent, err := c.key.write(ctx, c.heldValue, current.revision)
 	switch {
 	case err == nil:
 		return newLeadership(ctx, c.Elector, revision, sent, reason), 0

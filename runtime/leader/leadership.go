@@ -97,7 +97,7 @@ func (l *Leadership) Release(ctx context.Context) error {
 func (l *Leadership) markReleased(ctx context.Context) error {
 	key, revision := l.elector.key, l.revision
 	for {
-		_, _, err := key.write(ctx, l.elector.released, revision)
+		_, _, err := key.write(ctx, l.elector.releasedValue, revision)
 		if !errors.Is(err, errRevision) {
 			return err
 		}
@@ -157,7 +157,7 @@ func (l *Leadership) renew(ctx context.Context) (lost bool) {
 
 // write writes the key over a revision and moves the deadline.
 func (l *Leadership) write(ctx context.Context, over uint64) error {
-	revision, sent, err := l.elector.key.write(ctx, l.elector.held, over)
+	revision, sent, err := l.elector.key.write(ctx, l.elector.heldValue, over)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@
 //
 // The paths are those of package status. They have different readers:
 //
-//   - HealthPath is for the kubelet's liveness probe. It returns 200 as long as the process answers at all, whatever
-//     its checks say: a restart would not bring back a NATS server.
+//   - HealthPath is for the kubelet's liveness probe. It always returns 200 while the process can respond, regardless
+//     of its checks: a restart would not bring back a NATS server.
 //   - ReadyPath is for the readiness probe and returns 503 while a check is not OK. Its body is the reason and the
 //     message on one line, which the kubelet shows in the events of the pod.
 //   - StatusPath is for the operator and `rosey status`: the status.Report as JSON.

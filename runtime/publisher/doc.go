@@ -8,7 +8,7 @@
 //   - The stream. Messages are published to JetStream and removed from the queue when the stream has acknowledged them,
 //     whether a database service is running or not. bus.Binding decides whether there is a stream, and creates it.
 //   - Core NATS, where there is no stream. A message without a subscriber is discarded and none is acknowledged. So the
-//     publisher waits for a database service, publishes a batch, and then requests something of the service on the same
+//     publisher waits for a database service, publishes a batch, and then sends a request to the service on the same
 //     connection: its reply means that it has stored the batch, because the service replies only after it has stored
 //     what came before. This is not true of several services, which share the events: see package database.
 //   - The store ([Options.Store]): a database that this process has open itself. In direct mode it is the only route.

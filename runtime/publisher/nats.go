@@ -60,11 +60,11 @@ type streamRoute struct {
 	binding *bus.Binding
 }
 
-func (r *streamRoute) ready(_ context.Context, to decision) bool { return to.durable }
+func (r *streamRoute) ready(_ context.Context, to destination) bool { return to.durable }
 
 // send publishes the whole batch before it waits for the acknowledgements. After the first message that is not
 // acknowledged, the rest is published again too: the stream ignores what it already has, and the order stays.
-func (r *streamRoute) send(ctx context.Context, to decision, batch []bus.Message) (done int, err error) {
+func (r *streamRoute) send(ctx context.Context, to destination, batch []bus.Message) (done int, err error) {
 	futures, err := r.publish(to.bound, batch)
 	for i, future := range futures {
 		if failed := r.waitForAck(ctx, to.bound, batch[i], future); failed != nil {
@@ -131,11 +131,11 @@ type coreRoute struct {
 	service *service
 }
 
-func (r *coreRoute) ready(ctx context.Context, to decision) bool {
+func (r *coreRoute) ready(ctx context.Context, to destination) bool {
 	return to.err == nil && !to.durable && r.service.present(ctx)
 }
 
-func (r *coreRoute) send(ctx context.Context, _ decision, batch []bus.Message) (done int, err error) {
+func (r *coreRoute) send(ctx context.Context, _ destination, batch []bus.Message) (done int, err error) {
 	batch = batch[:min(len(batch), unconfirmedBatch)]
 	if r.service.deduplicates() {
 		return r.sendConfirmed(ctx, batch)

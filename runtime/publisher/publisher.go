@@ -66,15 +66,15 @@ type Publisher struct {
 // route is one way of messages to the database. Only Run uses it.
 type route interface {
 	// ready reports whether the route may be used now. It may send a request.
-	ready(ctx context.Context, to decision) bool
+	ready(ctx context.Context, to destination) bool
 	// send sends the beginning of a batch in order and waits for its confirmation. done is the number of messages that
 	// must not be sent again: those delivered, and those that no recipient would ever take. It may be fewer than all
 	// without an error.
-	send(ctx context.Context, to decision, batch []bus.Message) (done int, err error)
+	send(ctx context.Context, to destination, batch []bus.Message) (done int, err error)
 }
 
-// decision is where messages go at the moment, by NATS.
-type decision struct {
+// destination is where messages go at the moment, by NATS.
+type destination struct {
 	bound   bus.Bound
 	err     error // nothing can be published: not connected, or it is unknown whether there is a stream
 	durable bool  // messages go to the stream
@@ -137,7 +137,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 		}
 		batch, first := p.queue.front(maxBatch)
 		if len(batch) == 0 {
-			p.working(r)
+			p.routeWorks(r)
 			backoff.Wait(ctx, retryInterval, p.queue.pushed)
 			return
 		}
@@ -148,7 +148,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 			p.log.Warn(p.prefix+"messages were lost because the buffer was full", "count", lost)
 		}
 		if err == nil {
-			p.working(r)
+			p.routeWorks(r)
 			return
 		}
 	}
@@ -156,9 +156,9 @@ func (p *Publisher) sendNext(ctx context.Context) {
 }
 
 // decide determines where messages go on NATS.
-func (p *Publisher) decide(ctx context.Context) (to decision) {
+func (p *Publisher) decide(ctx context.Context) (to destination) {
 	if p.service == nil {
-		return decision{err: bus.ErrNotConnected}
+		return destination{err: bus.ErrNotConnected}
 	}
 	to.bound, to.err = p.binding.Bind(ctx)
 	if to.err != nil && !p.service.conn.Connected() {
@@ -169,8 +169,8 @@ func (p *Publisher) decide(ctx context.Context) (to decision) {
 	return to
 }
 
-// working records that a route works: while one over NATS does, the store is not needed.
-func (p *Publisher) working(r route) {
+// routeWorks records that a route works: while one over NATS does, the store is not needed.
+func (p *Publisher) routeWorks(r route) {
 	if p.store != nil && r != p.store {
 		p.store.stop()
 	}

@@ -42,7 +42,7 @@ func newStoreRoute(storer Storer, fallback bool, log *slog.Logger, m metrics) *s
 	return r
 }
 
-func (r *storeRoute) ready(context.Context, decision) bool {
+func (r *storeRoute) ready(context.Context, destination) bool {
 	if !r.fallback {
 		return true
 	}
@@ -52,7 +52,7 @@ func (r *storeRoute) ready(context.Context, decision) bool {
 	return time.Since(r.needed) >= fallbackDelay
 }
 
-func (r *storeRoute) send(ctx context.Context, _ decision, batch []bus.Message) (done int, err error) {
+func (r *storeRoute) send(ctx context.Context, _ destination, batch []bus.Message) (done int, err error) {
 	batch = batch[:min(len(batch), storeBatch)]
 	if err := r.store(ctx, batch); err != nil {
 		return 0, err

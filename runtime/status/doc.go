@@ -6,7 +6,7 @@
 // remembers since when the check is as it is. The HTTP server of the process (package process) collects the checks in
 // a [Report] and serves it as JSON at [StatusPath]; the process is ready while every check is OK.
 //
-// The operator reads the report of a pod whose process may be of another version, or no Rosey process at all, so
+// The operator reads the report of a pod whose process may be of another version or not a Rosey process, so
 // [FetchReport] refuses what cannot be a report. The reason of the check that is not OK becomes the reason of a
 // condition of the RoseyBot. So reasons are an API: `kubectl wait` and alerts rely on them. They are listed in
 // reasons.go, from which docs/api.md is generated, and a test of the operator fails for a reason that it does not know.

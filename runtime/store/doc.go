@@ -20,7 +20,8 @@
 //	OutboundSent                 wins over all failures; the earliest time
 //	OutboundFailed               the highest number of failed attempts, with the error and time of that attempt
 //
-// The contract in package storetest proves it with random events that are shuffled, repeated and cut into batches.
+// The contract tests in package storetest check this with random events that are shuffled, repeated and cut into
+// batches.
 //
 // A new fact is a type in event.go, a case in package relational, which makes it a row, and a decoder in package
 // database. The store does not know the fields of a status, which are the business of package bus alone.
@@ -28,16 +29,16 @@
 // # Outbound messages
 //
 // Lines for the bot to send are a queue: [Store.Enqueue] adds one, and [Store.Outbound] hands out those that are due
-// and claims them for one bot, for OutboundLease. The bot reports by an event whether it could send the line. A line
+// and claims them for one bot, for [ClaimDuration]. The bot reports by an event whether it could send the line. A line
 // whose bot dies is handed out again when the claim has ended. It may have been sent, so it comes with the time since
-// when it was claimed, and as long as reports may be missing the line is not handed out; see [OutboundQuery]. A
-// line that fails is due again after 2, 4 and 8 minutes, and is abandoned after [MaxAttempts] or a permanent failure.
+// when it was claimed, and as long as reports may be missing the line is not handed out; see [OutboundQuery]. A line
+// that fails is due again after 2, 4 and 8 minutes, and is abandoned after [MaxAttempts] or a permanent failure.
 //
 // # Retention
 //
 // [Retention] says how long rows are kept, and its [Retention.Rules] which rows [Store.Prune] removes. Rows that make a
-// repeated event harmless must outlive its repetition: the configuration does not allow less than an hour, and a chat
-// line from before the newest one that was pruned is never stored again.
+// repeated event harmless must be kept longer than the event can be repeated: the minimum is one hour. A chat line from
+// before the newest one that was pruned is never stored again.
 //
 // # Names and text
 //

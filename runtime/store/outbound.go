@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// OutboundLease is how long a claim lasts. It bounds how long a message waits whose bot has died.
-	OutboundLease = time.Minute
+	// ClaimDuration is how long a claim lasts. It bounds how long a message waits whose bot has died.
+	ClaimDuration = time.Minute
 	// MaxAttempts is after how many failures a message is abandoned.
 	MaxAttempts = backoff.OutboundAttempts
 	// MaxOffers is how often a message is handed out without a report before it is ordered behind all others. A client
@@ -45,7 +45,7 @@ type OutboundQuery struct {
 	Limit int
 	// MaxRetries leaves out messages with this many failures or more.
 	MaxRetries int
-	// Claimant claims the messages until Now plus OutboundLease; it gets its own messages again, since the reply may
+	// Claimant claims the messages until Now plus ClaimDuration; it gets its own messages again, since the reply may
 	// have been lost. Empty: nothing is claimed, and messages that are claimed are left out.
 	Claimant string
 	Now      time.Time

@@ -74,7 +74,7 @@ type DeadLetter struct {
 	At time.Time
 	// Subject is the subject without the bot's prefix.
 	Subject string
-	// MsgID is the NATS message ID, empty if there was none. Letters with the same MsgID and Subject are the same.
+	// MsgID is the NATS message ID, empty if there was none. Dead letters with the same MsgID and Subject are the same.
 	MsgID string
 	// Reason says why, for people.
 	Reason  string
@@ -84,16 +84,16 @@ type DeadLetter struct {
 	Size int
 }
 
-// NewDeadLetter returns a letter with at most MaxDeadLetterBytes of the payload.
+// NewDeadLetter returns a dead letter with at most MaxDeadLetterBytes of the payload.
 func NewDeadLetter(subject, msgID, reason string, payload []byte, at time.Time) DeadLetter {
-	letter := DeadLetter{
+	deadLetter := DeadLetter{
 		At: at, Subject: CleanText(subject), MsgID: CleanText(msgID), Reason: CleanText(reason),
 		Payload: payload, Size: len(payload),
 	}
 	if len(payload) > MaxDeadLetterBytes {
-		letter.Payload = payload[:MaxDeadLetterBytes]
+		deadLetter.Payload = payload[:MaxDeadLetterBytes]
 	}
-	return letter
+	return deadLetter
 }
 
 // deadLetterRetention is how long dead letters are kept. It has no key in the configuration.

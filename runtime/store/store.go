@@ -77,7 +77,7 @@ type Store interface {
 	Size(ctx context.Context) (int64, error)
 
 	// AddDeadLetters stores messages that could not be stored as rows, and removes the oldest above MaxDeadLetters.
-	AddDeadLetters(ctx context.Context, letters []DeadLetter) error
+	AddDeadLetters(ctx context.Context, deadLetters []DeadLetter) error
 	// DeadLetters returns up to limit dead letters with an ID above after, ordered by ID.
 	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)
 	// DropDeadLetter removes a dead letter. existed is false if there was none of this ID.

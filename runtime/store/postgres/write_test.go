@@ -240,11 +240,11 @@ func TestFullDisk(t *testing.T) {
 		many = append(many, said(i, "alice", noise(5000)))
 	}
 	expect(t, s.Apply(t.Context(), many), store.ErrFull, "could not extend file")
-	var letters []store.DeadLetter
+	var deadLetters []store.DeadLetter
 	for range 40 {
-		letters = append(letters, store.NewDeadLetter("s", "", "r", []byte(noise(60000)), clock(1)))
+		deadLetters = append(deadLetters, store.NewDeadLetter("s", "", "r", []byte(noise(60000)), clock(1)))
 	}
-	expect(t, s.AddDeadLetters(t.Context(), letters), store.ErrFull, "could not extend file")
+	expect(t, s.AddDeadLetters(t.Context(), deadLetters), store.ErrFull, "could not extend file")
 }
 
 // noise returns a text that cannot be compressed.

@@ -71,17 +71,17 @@ FROM channels c WHERE EXISTS (SELECT 1 FROM chat WHERE channel_id = c.id AND at 
 const markPrunedSQL = `UPDATE channels SET chat_pruned_to = $1 WHERE id = $2 AND chat_pruned_to < $1`
 
 // AddDeadLetters implements store.Store.
-func (s Store) AddDeadLetters(ctx context.Context, letters []store.DeadLetter) error {
+func (s Store) AddDeadLetters(ctx context.Context, deadLetters []store.DeadLetter) error {
 	const (
 		insert = `INSERT INTO dead_letters (at, subject, msg_id, reason, payload, size) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING`
 		trim = `DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET $1)`
 	)
-	rows := make([][]any, 0, len(letters))
-	for _, letter := range letters {
+	rows := make([][]any, 0, len(deadLetters))
+	for _, deadLetter := range deadLetters {
 		rows = append(rows, []any{
-			letter.At.UnixMilli(), letter.Subject, letter.MsgID, letter.Reason,
-			append([]byte{}, letter.Payload...), letter.Size, // not nil, which would be NULL
+			deadLetter.At.UnixMilli(), deadLetter.Subject, deadLetter.MsgID, deadLetter.Reason,
+			append([]byte{}, deadLetter.Payload...), deadLetter.Size, // not nil, which would be NULL
 		})
 	}
 	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
@@ -99,18 +99,19 @@ ON CONFLICT DO NOTHING`
 func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
 	const query = `SELECT id, at, subject, msg_id, reason, payload, size FROM dead_letters
 WHERE id > $1 ORDER BY id LIMIT $2`
-	letters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(letter *store.DeadLetter) []any {
+	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(deadLetter *store.DeadLetter) []any {
 		return []any{
-			&letter.ID, millis{&letter.At}, &letter.Subject, &letter.MsgID, &letter.Reason, &letter.Payload, &letter.Size,
+			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Subject, &deadLetter.MsgID, &deadLetter.Reason,
+			&deadLetter.Payload, &deadLetter.Size,
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading dead letters: %w", err)
 	}
-	for i, letter := range letters {
-		letters[i].Payload = append([]byte{}, letter.Payload...) // a driver may return nil for an empty payload
+	for i, deadLetter := range deadLetters {
+		deadLetters[i].Payload = append([]byte{}, deadLetter.Payload...) // a driver may return nil for an empty payload
 	}
-	return letters, nil
+	return deadLetters, nil
 }
 
 // DropDeadLetter implements store.Store.

@@ -120,7 +120,7 @@ func (s Store) Outbound(
 	}
 	if err == nil && len(offers) > 0 && !s.readOnly {
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-			offers, err = s.claim(ctx, tx, claimant, query.Now.Add(store.OutboundLease), due)
+			offers, err = s.claim(ctx, tx, claimant, query.Now.Add(store.ClaimDuration), due)
 			return err
 		})
 	}
@@ -176,7 +176,7 @@ func failedArguments(report store.OutboundFailed, at int64) []any {
 	failures := int64(report.Attempts) + 1
 	return []any{
 		report.ID, unixSeconds(report.EnqueuedAt), at, failures, report.Error,
-		report.Permanent || failures >= store.MaxAttempts, store.OutboundLease.Milliseconds(),
+		report.Permanent || failures >= store.MaxAttempts, store.ClaimDuration.Milliseconds(),
 	}
 }
 

@@ -23,5 +23,5 @@
 // # Backup
 //
 // [Backup] copies a database while it is in use, [Restore] replaces one that is not. Both write a file beside the
-// target and rename it when it is complete and synced, so a crash leaves no half database under the name.
+// target and rename it when it is complete and synced, so a crash never leaves a partial database under that name.
 package sqlite

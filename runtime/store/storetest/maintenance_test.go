@@ -100,12 +100,12 @@ func optimize(t storeTest) {
 
 func deadLetters(t storeTest) {
 	long := bytes.Repeat([]byte("x"), store.MaxDeadLetterBytes+1)
-	letters := []store.DeadLetter{
+	deadLetters := []store.DeadLetter{
 		store.NewDeadLetter("db.message.log", "a/db.message.log", "not JSON", []byte("{\x00\xff"), at(1)),
 		store.NewDeadLetter("db.message.log", "", "too\x00long", long, at(2)),
 		store.NewDeadLetter("db.user.left", "", "not an object", []byte("7"), at(3)),
 	}
-	t.addDeadLetters(letters...)
+	t.addDeadLetters(deadLetters...)
 	got := t.deadLetters(0, 10)
 	if len(got) != 3 {
 		t.Fatalf("%d dead letters, want 3", len(got))
@@ -122,7 +122,7 @@ func deadLetters(t storeTest) {
 		{ID: got[2].ID, At: at(3), Subject: "db.user.left", Reason: "not an object", Payload: []byte("7"), Size: 1},
 	}
 	same(t, "dead letters", want, got)
-	t.addDeadLetters(letters...)
+	t.addDeadLetters(deadLetters...)
 	same(t, "number after one with an ID was repeated", 5, len(t.deadLetters(0, 10)))
 	same(t, "page", want[1:2], t.deadLetters(got[0].ID, 1))
 

@@ -95,7 +95,7 @@ func outboundClaims(t storeTest) {
 	for i := range 3 {
 		t.enqueue(movies, float64(i), fmt.Sprint(i))
 	}
-	lease := store.OutboundLease.Seconds()
+	duration := store.ClaimDuration.Seconds()
 	for _, step := range []struct {
 		why, claimant string
 		n             float64
@@ -105,11 +105,11 @@ func outboundClaims(t storeTest) {
 		{"first claims", "a", 10, 2, []string{"0", "1"}},
 		{"the rest", "b", 11, 9, []string{"2"}},
 		{"no claimant", "", 12, 9, nil},
-		{"a repeats its request", "a", 10 + lease - 1, 9, []string{"0", "1"}},
-		{"b's claim has expired", "c", 11 + lease, 9, []string{"2"}},
-		{"a's claim was renewed", "b", 10 + lease + 1, 9, nil},
-		{"a's claim has expired", "", 10 + 2*lease - 1, 9, []string{"0", "1"}},
-		{"without a claimant nothing was claimed", "b", 10 + 2*lease, 9, []string{"0", "1"}},
+		{"a repeats its request", "a", 10 + duration - 1, 9, []string{"0", "1"}},
+		{"b's claim has expired", "c", 11 + duration, 9, []string{"2"}},
+		{"a's claim was renewed", "b", 10 + duration + 1, 9, nil},
+		{"a's claim has expired", "", 10 + 2*duration - 1, 9, []string{"0", "1"}},
+		{"without a claimant nothing was claimed", "b", 10 + 2*duration, 9, []string{"0", "1"}},
 	} {
 		same(t, step.why, step.want, t.claimTexts(step.claimant, step.n, step.limit))
 	}

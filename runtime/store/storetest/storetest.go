@@ -152,9 +152,9 @@ func (t storeTest) outbound(channel store.Channel, query store.OutboundQuery) []
 	return must[[]store.OutboundMessage](t)(t.Outbound(t.Context(), channel, query))
 }
 
-func (t storeTest) addDeadLetters(letters ...store.DeadLetter) {
+func (t storeTest) addDeadLetters(deadLetters ...store.DeadLetter) {
 	t.Helper()
-	if err := t.AddDeadLetters(t.Context(), letters); err != nil {
+	if err := t.AddDeadLetters(t.Context(), deadLetters); err != nil {
 		t.Fatal(err)
 	}
 }
