@@ -18,10 +18,13 @@ import (
 //
 // Messages without a Time get the current one.
 func (e *Engine) Store(ctx context.Context, messages []bus.Message) error {
-	b := batch{Engine: e, events: make([]store.Event, 0, len(messages)), messages: make([]bus.Message, 0, len(messages))}
-	for _, m := range messages {
+	b := batch{Engine: e, events: make([]store.Event, 0, len(messages)), messages: make([]*bus.Message, 0, len(messages))}
+	for i := range messages {
+		m := &messages[i]
 		if m.Time.IsZero() {
-			m.Time = time.Now()
+			stamped := *m // the caller's message stays as it is
+			stamped.Time = time.Now()
+			m = &stamped
 		}
 		b.add(m)
 	}
@@ -36,18 +39,18 @@ type batch struct {
 	*Engine
 
 	events      []store.Event
-	messages    []bus.Message // messages[i] is what events[i] was decoded from
+	messages    []*bus.Message // messages[i] is what events[i] was decoded from
 	deadLetters []store.DeadLetter
 }
 
 // add decodes a message into an event of the batch, or a dead letter.
-func (b *batch) add(m bus.Message) {
+func (b *batch) add(m *bus.Message) {
 	eventID := bus.EventID(m.ID, m.Suffix)
 	if eventID == "" && b.dedup.repeated(m.Suffix, m.Data, m.Time) {
 		b.metrics.count(m.Suffix, outcomeRepeated, m.Time)
 		return
 	}
-	event, err := b.decoder.event(m, eventID)
+	event, err := b.decoder.event(*m, eventID)
 	if err != nil {
 		b.refused(m.Suffix, len(m.Data), m.Time, err)
 	}
@@ -108,7 +111,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 
 // deadLetter adds a message to the dead letters of the batch. A message of a stream has an identity even without an ID,
 // so that it is one dead letter however often the stream delivers it.
-func (b *batch) deadLetter(m bus.Message, reason error) {
+func (b *batch) deadLetter(m *bus.Message, reason error) {
 	id := m.ID
 	if id == "" && m.StreamID != "" {
 		id = bus.MsgID(streamEventID(m.Time, m.StreamID), m.Suffix)
