@@ -190,7 +190,7 @@ func TestTheChannelIsLost(t *testing.T) {
 	}
 	r.eventually("everybody is published as joined again", func() bool { return len(r.service.on(bus.UserJoined)) == 4 })
 	r.say("alice", "three")
-	// all() shows each id once: "one" came twice.
+	// all() shows each ID once: "one" came twice.
 	r.eventually("all lines", func() bool { return len(r.service.on(bus.MessageLog)) >= 3 })
 	must(t, r.stop())
 	var texts []any

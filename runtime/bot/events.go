@@ -11,12 +11,12 @@ import (
 
 // handle processes one event. The feed gets it first: a user_leave has details of the user whom the room
 // forgets when it applies the event.
-func (s *session) handle(arrived cytube.Arrival) {
-	event, now := arrived.Event, time.Now()
-	s.metrics.count(arrived)
-	s.publishToFeed(arrived)
+func (s *session) handle(received cytube.ReceivedEvent) {
+	event, now := received.Event, time.Now()
+	s.metrics.count(received)
+	s.publishToFeed(received)
 	change := s.room.Apply(event, now)
-	s.dispatch(arrived, now)
+	s.dispatch(received, now)
 	s.publishChange(change, now)
 	s.commands.Handle(event)
 	s.speaker.SetPermission(chatPermission(s.room))
@@ -26,8 +26,8 @@ func (s *session) handle(arrived cytube.Arrival) {
 }
 
 // dispatch passes an event on to what reacts to it besides the room.
-func (s *session) dispatch(arrived cytube.Arrival, now time.Time) {
-	switch event := arrived.Event.(type) {
+func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
+	switch event := received.Event.(type) {
 	case cytube.Joined:
 		s.onJoined(event.Name, now)
 	case cytube.ChatMessage:
@@ -41,7 +41,7 @@ func (s *session) dispatch(arrived cytube.Arrival, now time.Time) {
 	case cytube.UserLeave:
 		s.log.Info("user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered:
-		s.log.Debug("the server refused a request", "event", arrived.Name, "content", event)
+		s.log.Debug("the server refused a request", "event", received.Name, "content", event)
 		s.speaker.HeardRefusal(event)
 	case cytube.QueueFail:
 		s.log.Debug("the server refused an item for the playlist", "content", event)

@@ -163,17 +163,17 @@ func newFeedUser(user cytube.User) feedUser {
 }
 
 // publishToFeed offers an event to the feed. The room must not have applied the event yet.
-func (s *session) publishToFeed(arrived cytube.Arrival) {
-	event, public := s.newFeedEvent(arrived)
+func (s *session) publishToFeed(received cytube.ReceivedEvent) {
+	event, public := s.newFeedEvent(received)
 	if !public {
 		return
 	}
 	event.Server, event.Channel = s.config.Channel.Server, s.config.Channel.Name
 	event.Replayed = !s.joined && event.Event == eventMessage
 	if event.Timestamp == 0 {
-		event.Timestamp = arrived.At.Unix()
+		event.Timestamp = received.At.Unix()
 	}
-	s.feed.offer(event, arrived.At)
+	s.feed.offer(event, received.At)
 }
 
 // serverWhisper is the class of lines that the server sends to moderators only. They contain aliases of IP addresses.
@@ -181,9 +181,9 @@ const serverWhisper = "server-whisper"
 
 // newFeedEvent returns the payload for an event and whether the event is public. Lines for moderators only, lines of
 // shadow-muted users, the bot's own private messages, and the login are not.
-func (s *session) newFeedEvent(arrived cytube.Arrival) (out feedEvent, public bool) {
-	out = feedEvent{Event: arrived.Name, PlatformData: arrived.Raw}
-	switch event := arrived.Event.(type) {
+func (s *session) newFeedEvent(received cytube.ReceivedEvent) (out feedEvent, public bool) {
+	out = feedEvent{Event: received.Name, PlatformData: received.Raw}
+	switch event := received.Event.(type) {
 	case cytube.Joined, cytube.Malformed, cytube.Login, cytube.NeedPassword:
 		return out, false
 	case cytube.ChatMessage:

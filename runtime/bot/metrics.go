@@ -80,9 +80,9 @@ var undecoded = map[string]bool{
 }
 
 // count counts an event. Only names that this program knows become labels: a server could send any number of others.
-func (m *metrics) count(arrived cytube.Arrival) {
-	name := arrived.Name
-	switch arrived.Event.(type) {
+func (m *metrics) count(received cytube.ReceivedEvent) {
+	name := received.Name
+	switch received.Event.(type) {
 	case cytube.Joined:
 		return
 	case cytube.Malformed:

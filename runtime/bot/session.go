@@ -106,7 +106,7 @@ func (s *session) run(ctx context.Context) error {
 			if next.err != nil {
 				return next.err
 			}
-			s.handle(next.Arrival)
+			s.handle(next.ReceivedEvent)
 		case <-updates.C:
 			s.publishStatus(true, time.Now())
 		case <-counts.C:
@@ -141,7 +141,7 @@ func (b *Bot) Snapshot(ctx context.Context) *room.Snapshot {
 
 // incoming is the next event, or the error that ended the connection.
 type incoming struct {
-	cytube.Arrival
+	cytube.ReceivedEvent
 	err error
 }
 

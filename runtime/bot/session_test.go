@@ -38,11 +38,11 @@ func (d *driven) until(what string, holds func(*room.Room) bool) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
 	defer cancel()
 	for !holds(d.room) {
-		arrived, err := d.conn.Next(ctx)
+		next, err := d.conn.Next(ctx)
 		if err != nil {
 			d.t.Fatalf("waiting for %s: %v", what, err)
 		}
-		d.handle(arrived)
+		d.handle(next)
 	}
 }
 
@@ -120,7 +120,9 @@ func TestUndecodedEvents(t *testing.T) {
 	} {
 		nextEvent(t, events, name)
 	}
-	for _, name := range []string{"setMotd", "newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount", "setTemp"} {
+	for _, name := range []string{
+		"setMotd", "newPoll", "updatePoll", "closePoll", "updateEmote", "drinkCount", "setTemp",
+	} {
 		if r.metric("rosey_cytube_events_total", name) == 0 {
 			t.Errorf("%s is not counted", name)
 		}

@@ -38,14 +38,14 @@ func TestDecodeComparedRecordings(t *testing.T) {
 			if got.kind != packetEvent {
 				continue
 			}
-			arrival, err := decodeEvent(got.payload)
+			received, err := decodeEvent(got.payload)
 			if err != nil {
 				t.Errorf("%s: %s: %v", name, frame.Frame, err)
 				continue
 			}
-			seen[arrival.Name]++
-			if _, unknown := arrival.Event.(Unknown); unknown && !unused[arrival.Name] {
-				t.Errorf("%s: the client does not know %s", name, arrival.Name)
+			seen[received.Name]++
+			if _, unknown := received.Event.(Unknown); unknown && !unused[received.Name] {
+				t.Errorf("%s: the client does not know %s", name, received.Name)
 			}
 		}
 	}

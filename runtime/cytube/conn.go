@@ -43,8 +43,8 @@ type Conn struct {
 	name string
 
 	// joining holds the events that arrived before the join was complete; Next returns them first.
-	joining []Arrival
-	events  chan Arrival
+	joining []ReceivedEvent
+	events  chan ReceivedEvent
 	// frame is Options.Frame.
 	frame func(kind string)
 	// err is why reading ended. It is set before events is closed.
@@ -58,7 +58,7 @@ type Conn struct {
 func start(ctx context.Context, ws *websocket.Conn, address string, silence time.Duration, options Options) *Conn {
 	// The caller's context limits Dial, not the connection.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan Arrival, eventBuffer)}
+	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan ReceivedEvent, eventBuffer)}
 	c.frame = options.Frame
 	c.workers.Go(func() {
 		defer close(c.events)
@@ -71,7 +71,7 @@ func start(ctx context.Context, ws *websocket.Conn, address string, silence time
 }
 
 // Next waits for the next event. After the last one it returns why the connection ended, as an *Error.
-func (c *Conn) Next(ctx context.Context) (Arrival, error) {
+func (c *Conn) Next(ctx context.Context) (ReceivedEvent, error) {
 	if len(c.joining) > 0 {
 		event := c.joining[0]
 		c.joining = c.joining[1:]
@@ -80,15 +80,15 @@ func (c *Conn) Next(ctx context.Context) (Arrival, error) {
 	return c.next(ctx)
 }
 
-func (c *Conn) next(ctx context.Context) (Arrival, error) {
+func (c *Conn) next(ctx context.Context) (ReceivedEvent, error) {
 	select {
 	case event, open := <-c.events:
 		if !open {
-			return Arrival{}, c.err
+			return ReceivedEvent{}, c.err
 		}
 		return event, nil
 	case <-ctx.Done():
-		return Arrival{}, fmt.Errorf("waiting for an event: %w", ctx.Err())
+		return ReceivedEvent{}, fmt.Errorf("waiting for an event: %w", ctx.Err())
 	}
 }
 
@@ -134,18 +134,18 @@ func (c *Conn) Close() {
 func (c *Conn) read(ctx context.Context) error {
 	var kick *Error
 	for {
-		arrival, err := c.readEvent(ctx)
+		received, err := c.readEvent(ctx)
 		if err != nil && kick != nil {
 			return kick // its reason says more than that the server closed the connection
 		}
 		if err != nil {
 			return err
 		}
-		if kicked, ok := arrival.Event.(Kick); ok {
+		if kicked, ok := received.Event.(Kick); ok {
 			kick = kickError(kicked)
 		}
 		select {
-		case c.events <- arrival:
+		case c.events <- received:
 		case <-ctx.Done():
 			return fmt.Errorf("delivering an event: %w", context.Cause(ctx))
 		}
@@ -153,43 +153,43 @@ func (c *Conn) read(ctx context.Context) error {
 }
 
 // readEvent reads until the next event, and handles all other packets before it.
-func (c *Conn) readEvent(ctx context.Context) (Arrival, error) {
+func (c *Conn) readEvent(ctx context.Context) (ReceivedEvent, error) {
 	for {
-		arrival, err := c.readOne(ctx)
+		received, err := c.readOne(ctx)
 		if malformed, ok := errors.AsType[*FrameError](err); ok {
 			c.frame("malformed")
-			return Arrival{Event: Malformed{Err: malformed}, At: time.Now()}, nil
+			return ReceivedEvent{Event: Malformed{Err: malformed}, At: time.Now()}, nil
 		}
-		if arrival.Event != nil || err != nil {
-			return arrival, err
+		if received.Event != nil || err != nil {
+			return received, err
 		}
 	}
 }
 
-// readOne reads one packet. The Arrival has no Event if the packet was none.
-func (c *Conn) readOne(ctx context.Context) (Arrival, error) {
+// readOne reads one packet. The ReceivedEvent has no Event if the packet was none.
+func (c *Conn) readOne(ctx context.Context) (ReceivedEvent, error) {
 	got, err := c.readPacket(ctx)
 	if err != nil {
-		return Arrival{}, err
+		return ReceivedEvent{}, err
 	}
 	switch got.kind {
 	case packetPing:
 		c.frame(got.kind.String())
-		return Arrival{}, c.write(ctx, encodePong(got.payload))
+		return ReceivedEvent{}, c.write(ctx, encodePong(got.payload))
 	case packetClose, packetDisconnect:
 		c.frame(got.kind.String())
-		return Arrival{}, errDisconnected
+		return ReceivedEvent{}, errDisconnected
 	case packetEvent:
 	default:
 		c.frame(got.kind.String())
-		return Arrival{}, nil
+		return ReceivedEvent{}, nil
 	}
-	arrival, err := decodeEvent(got.payload)
+	received, err := decodeEvent(got.payload)
 	if err == nil {
 		c.frame(got.kind.String())
 	}
-	arrival.At = time.Now()
-	return arrival, err
+	received.At = time.Now()
+	return received, err
 }
 
 func (c *Conn) readPacket(ctx context.Context) (packet, error) {

@@ -95,15 +95,15 @@ func drain(t *testing.T, conn *Conn, want []string) error {
 	t.Helper()
 	var got []string
 	for {
-		arrival, err := conn.Next(t.Context())
+		received, err := conn.Next(t.Context())
 		if err != nil {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("events (-sent +received):\n%s", diff)
 			}
 			return err
 		}
-		if _, joined := arrival.Event.(Joined); !joined {
-			got = append(got, arrival.Name)
+		if _, joined := received.Event.(Joined); !joined {
+			got = append(got, received.Name)
 		}
 	}
 }
@@ -170,11 +170,11 @@ func dialAnonymous(t *testing.T, options Options) *Conn {
 
 func next(t *testing.T, conn *Conn) Event {
 	t.Helper()
-	arrival, err := conn.Next(t.Context())
+	received, err := conn.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return arrival.Event
+	return received.Event
 }
 
 func TestMalformedFramesAreDropped(t *testing.T) {

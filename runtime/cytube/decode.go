@@ -9,20 +9,20 @@ import (
 
 // decodeEvent decodes the payload of an event packet. An event of another name than those of decoders is an Unknown,
 // not an error: the server has some sixty, and later versions more. The error is a *FrameError.
-func decodeEvent(payload []byte) (Arrival, error) {
+func decodeEvent(payload []byte) (ReceivedEvent, error) {
 	name, argument, err := splitEvent(payload)
 	if err != nil {
-		return Arrival{}, err
+		return ReceivedEvent{}, err
 	}
-	arrival := Arrival{Name: name, Event: Unknown{}, Raw: argument}
+	received := ReceivedEvent{Name: name, Event: Unknown{}, Raw: argument}
 	decode, known := decoders[name]
 	if !known {
-		return arrival, nil
+		return received, nil
 	}
-	if arrival.Event, err = decode(argument); err != nil {
-		return Arrival{}, &FrameError{Kind: name, Size: len(argument)}
+	if received.Event, err = decode(argument); err != nil {
+		return ReceivedEvent{}, &FrameError{Kind: name, Size: len(argument)}
 	}
-	return arrival, nil
+	return received, nil
 }
 
 // decoders are the decoders of all events that have a type, by their names on the wire.

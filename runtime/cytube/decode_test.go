@@ -62,13 +62,13 @@ func countEvent(t *testing.T, frame string, counts map[string]int) {
 	if got.kind != packetEvent {
 		return
 	}
-	arrival, err := decodeEvent(got.payload)
+	received, err := decodeEvent(got.payload)
 	if err != nil {
 		t.Fatalf("frame %s: %v", frame, err)
 	}
-	counts[arrival.Name]++
-	if _, unknown := arrival.Event.(Unknown); unknown && !unused[arrival.Name] {
-		t.Errorf("the client does not know %s", arrival.Name)
+	counts[received.Name]++
+	if _, unknown := received.Event.(Unknown); unknown && !unused[received.Name] {
+		t.Errorf("the client does not know %s", received.Name)
 	}
 }
 
@@ -191,12 +191,12 @@ func FuzzEncode(f *testing.F) {
 		if err != nil || got.kind != packetEvent {
 			t.Fatalf("%q: kind %d, %v", frame, got.kind, err)
 		}
-		arrival, err := decodeEvent(got.payload)
+		received, err := decodeEvent(got.payload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if said, ok := arrival.Event.(ChatMessage); utf8.ValidString(text) && (!ok || said.HTML != text) {
-			t.Errorf("%q came back as %v", text, arrival.Event)
+		if said, ok := received.Event.(ChatMessage); utf8.ValidString(text) && (!ok || said.HTML != text) {
+			t.Errorf("%q came back as %v", text, received.Event)
 		}
 	})
 }

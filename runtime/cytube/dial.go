@@ -55,7 +55,7 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 		conn.Close()
 		return nil, err
 	}
-	conn.joining = append(conn.joining, Arrival{Event: Joined{Name: conn.name}, At: time.Now()})
+	conn.joining = append(conn.joining, ReceivedEvent{Event: Joined{Name: conn.name}, At: time.Now()})
 	return conn, nil
 }
 

@@ -9,8 +9,8 @@ import (
 // Event is an event from the server: a value of one of the types in events.go. decode.go has their names on the wire.
 type Event any
 
-// Arrival is an event with what is known of its frame.
-type Arrival struct {
+// ReceivedEvent is an event with what is known of its frame.
+type ReceivedEvent struct {
 	// Name is the name of the event on the wire, such as "chatMsg". Empty for Malformed and Joined.
 	Name  string
 	Event Event
@@ -95,7 +95,7 @@ type (
 	}
 	// Kick is the reason for which the server is about to end the connection.
 	Kick struct{ Reason string }
-	// Unknown is an event without a type of its own, because nothing reads it. Arrival has its name and content.
+	// Unknown is an event without a type of its own, because nothing reads it. ReceivedEvent has its name and raw content.
 	Unknown struct{}
 	// Joined is not from the server: it follows the events that arrived while Dial joined and logged in. Chat before it
 	// is what the server repeats on joining; chat after it is new.

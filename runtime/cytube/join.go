@@ -118,11 +118,11 @@ func (c *Conn) request(ctx context.Context, name string, argument any) error {
 }
 
 func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {
-	arrival, err := c.next(ctx)
+	received, err := c.next(ctx)
 	if err == nil {
-		c.joining = append(c.joining, arrival)
+		c.joining = append(c.joining, received)
 	}
-	return arrival.Event, err
+	return received.Event, err
 }
 
 // explain returns the *Error for an error in a step of the join.
