@@ -116,6 +116,29 @@ func TestTwoLoginsDoNotKickEachOther(t *testing.T) {
 	r.awaitJoined()
 }
 
+// TestAReplacedLeaderThatLeadsAgainJoinsAtOnce checks that the login of another leader, which ends the session of this
+// one, causes no pause.
+func TestAReplacedLeaderThatLeadsAgainJoinsAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.standBy()
+	r.timings.MinPauses[status.ReasonDuplicateLogin] = time.Hour
+	r.startJoined()
+	js, err := jetstream.New(r.nats.Client())
+	must(t, err)
+	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
+	must(t, err)
+	other, err := cytube.Dial(t.Context(), cytube.Options{
+		Server: r.config.Channel.Server, Channel: "movienight", Username: "Rosey", Password: accountPassword})
+	must(t, err)
+	t.Cleanup(other.Close)
+	r.awaitReason(status.ReasonDuplicateLogin)
+	_, err = bucket.Put(t.Context(), "leader", []byte(`{"pod":"other","uid":"1","process":"2"}`))
+	must(t, err)
+	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })
+	other.Close()
+	r.awaitJoined() // the other pod does not renew
+}
+
 // TestAFormerLeaderPublishesNoDepartures checks this after another bot took over, which publishes who is there.
 func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 	r := newRig(t)

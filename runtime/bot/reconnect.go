@@ -38,10 +38,14 @@ func (b *Bot) keepJoined(ctx context.Context, next *attempt) {
 		if b.shouldResign(problem) {
 			return
 		}
-		// If it was another replica that logged in with the account, the leadership is lost: the next renewal, which is
-		// due within the pause, ends ctx.
+		before := *next
 		next.schedule(problem)
 		b.waitFor(ctx, next, used)
+		if ctx.Err() != nil && problem.Reason == status.ReasonDuplicateLogin {
+			// It was the new leader that logged in: the next renewal, which was due within the pause, has found that the
+			// leadership is lost. If this bot leads again, nothing has to wait for the rest of the pause.
+			*next = before
+		}
 	}
 }
 
