@@ -31,7 +31,8 @@ type Message struct {
 	Data []byte
 	// Time is when the message arrived, or the stream's time of it. Zero: it has not arrived yet.
 	Time time.Time
-	// StreamID identifies the message in its stream, the same at each delivery. Empty: it did not come from a stream.
+	// StreamID identifies a message without an event's ID in its stream, the same at each delivery. Empty: the ID has an
+	// event's ID, or the message did not come from a stream.
 	StreamID string
 }
 

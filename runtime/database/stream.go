@@ -100,13 +100,13 @@ func (c *streamConsumer) deliver(
 			return fmt.Errorf("reading the place of a message in the stream: %w", err)
 		}
 		one := &arrival{
-			message: bus.Message{
-				ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp,
-				StreamID: fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream),
-			},
+			message:  bus.Message{ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp},
 			inFlight: m,
 		}
 		one.message.Suffix, _ = c.subjects.Suffix(m.Subject())
+		if bus.EventID(one.message.ID, one.message.Suffix) == "" {
+			one.message.StreamID = fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream)
+		}
 		if !c.inFlight.add(working, one.inFlight) {
 			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
 			continue

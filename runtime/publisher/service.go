@@ -57,12 +57,12 @@ func (s *service) present(ctx context.Context) bool {
 
 // watch does what present does while the stream takes the events, with restartGrace.
 func (s *service) watch(ctx context.Context) {
-	if !s.answeredWithin(restartGrace) {
+	switch {
+	case s.answeredWithin(0):
+	case s.answeredWithin(restartGrace):
+		_ = s.ask(ctx) // it may only be restarting
+	default:
 		s.present(ctx)
-		return
-	}
-	if !s.answeredWithin(0) {
-		_ = s.ask(ctx) // the next answer is due later
 	}
 }
 

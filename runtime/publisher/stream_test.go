@@ -141,15 +141,22 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
 }
 
-// A service that ends or hangs is reported although the stream takes all events and nothing needs the service.
-func TestAServiceThatEndsIsReportedInSpiteOfTheStream(t *testing.T) {
-	t.Parallel()
+// stoppedAfterAnswer returns a publisher with a stream, and the service that has just stopped after it had answered.
+func stoppedAfterAnswer(t *testing.T) (*publisher.Publisher, *nats.Conn, *service) {
+	t.Helper()
 	server := natstest.Start(t, natstest.JetStream(t))
 	client := server.Client()
 	s := startService(t, client)
 	p := runDurable(t, server)
 	waitForReason(t, p.Check, status.ReasonServiceAnswers)
 	s.stop(t, client)
+	return p, client, s
+}
+
+// A service that ends or hangs is reported although the stream takes all events and nothing needs the service.
+func TestAServiceThatEndsIsReportedInSpiteOfTheStream(t *testing.T) {
+	t.Parallel()
+	p, client, _ := stoppedAfterAnswer(t)
 	natstest.Within(t, 30*time.Second, "the service is reported absent", func() bool {
 		return p.Check().Reason == status.ReasonServiceAbsent
 	})
@@ -159,12 +166,7 @@ func TestAServiceThatEndsIsReportedInSpiteOfTheStream(t *testing.T) {
 
 func TestAServiceThatHangsIsReportedInSpiteOfTheStream(t *testing.T) {
 	t.Parallel()
-	server := natstest.Start(t, natstest.JetStream(t))
-	client := server.Client()
-	s := startService(t, client)
-	p := runDurable(t, server)
-	waitForReason(t, p.Check, status.ReasonServiceAnswers)
-	s.stop(t, client)
+	p, client, s := stoppedAfterAnswer(t)
 	s.subscribe(t, client, "rosey.db.messages.outbound.get", func(*nats.Msg) {})
 	must(t, client.Flush())
 	natstest.Within(t, 30*time.Second, "the missing replies are reported", func() bool {
@@ -175,12 +177,7 @@ func TestAServiceThatHangsIsReportedInSpiteOfTheStream(t *testing.T) {
 // A rolling update of the service must not make bots not ready.
 func TestAServiceThatRestartsIsNotReported(t *testing.T) {
 	t.Parallel()
-	server := natstest.Start(t, natstest.JetStream(t))
-	client := server.Client()
-	s := startService(t, client)
-	p := runDurable(t, server)
-	waitForReason(t, p.Check, status.ReasonServiceAnswers)
-	s.stop(t, client)
+	p, _, _ := stoppedAfterAnswer(t)
 	time.Sleep(7 * time.Second) // an answer is overdue after 5 to 6 seconds
 	if check := p.Check(); !check.OK {
 		t.Errorf("during the restart: %+v", check)
