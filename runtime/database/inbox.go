@@ -38,7 +38,7 @@ type arrival struct {
 type inbox struct {
 	subjects bus.Subjects
 	events   chan *nats.Msg
-	arrived  chan *arrival // for the worker
+	arrived  chan arrival // for the worker
 	ended    chan struct{}
 
 	mu       sync.Mutex // orders the nils of events as the requests
@@ -52,7 +52,7 @@ func newInbox(subjects bus.Subjects) *inbox {
 	return &inbox{
 		subjects: subjects,
 		events:   make(chan *nats.Msg, maxIncoming),
-		arrived:  make(chan *arrival, maxWaiting),
+		arrived:  make(chan arrival, maxWaiting),
 		ended:    make(chan struct{}),
 		requests: make(chan micro.Request, maxIncoming+1), // as many as there are nils, and the one that receive is handling
 	}
@@ -111,10 +111,10 @@ func (i *inbox) receive(ctx context.Context) {
 }
 
 // convert converts what came out of the channel events.
-func (i *inbox) convert(m *nats.Msg) *arrival {
+func (i *inbox) convert(m *nats.Msg) arrival {
 	if m == nil {
 		r := <-i.requests
-		one := &arrival{message: bus.Message{Data: r.Data(), Time: time.Now()}}
+		one := arrival{message: bus.Message{Data: r.Data(), Time: time.Now()}}
 		one.message.Suffix, _ = i.subjects.Suffix(r.Subject())
 		one.respond = func(data []byte) error {
 			if r.Reply() == "" {
@@ -124,7 +124,7 @@ func (i *inbox) convert(m *nats.Msg) *arrival {
 		}
 		return one
 	}
-	one := &arrival{message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()}}
+	one := arrival{message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()}}
 	one.message.Suffix, _ = i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
 	if m.Reply != "" && handlers[one.message.Suffix] != nil {
 		one.respond = func(data []byte) error {
@@ -135,7 +135,7 @@ func (i *inbox) convert(m *nats.Msg) *arrival {
 }
 
 // put adds a message. It must not be called after close. It reports whether ctx is still running.
-func (i *inbox) put(ctx context.Context, one *arrival) bool {
+func (i *inbox) put(ctx context.Context, one arrival) bool {
 	select {
 	case i.arrived <- one:
 		return true
@@ -144,15 +144,15 @@ func (i *inbox) put(ctx context.Context, one *arrival) bool {
 	}
 }
 
-// next waits for a message and returns it with those that have arrived by then, at most limit. It returns none after
-// the last message. There is no timer: under load batches grow by themselves.
-func (i *inbox) next(limit int) (batch []*arrival) {
+// next waits for a message and appends it to batch, with those that have arrived by then, until batch is full. It
+// appends none after the last message. There is no timer: under load batches grow by themselves.
+func (i *inbox) next(batch []arrival) []arrival {
 	first, ok := <-i.arrived
 	if !ok {
-		return nil
+		return batch
 	}
 	batch = append(batch, first)
-	for len(batch) < limit {
+	for len(batch) < cap(batch) {
 		select {
 		case another, ok := <-i.arrived:
 			if !ok {
@@ -168,7 +168,7 @@ func (i *inbox) next(limit int) (batch []*arrival) {
 
 // discard removes the messages that will not be handled, and returns how many of them are in no stream.
 func (i *inbox) discard() int {
-	var left []*arrival
+	var left []arrival
 	for {
 		select {
 		case one, ok := <-i.arrived:
@@ -183,7 +183,7 @@ func (i *inbox) discard() int {
 }
 
 // countLost counts the messages that are in no stream.
-func countLost(messages []*arrival) (count int) {
+func countLost(messages []arrival) (count int) {
 	for _, one := range messages {
 		if one.inFlight == nil {
 			count++

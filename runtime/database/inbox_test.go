@@ -19,7 +19,8 @@ func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
 	i.close()
 	i.receive(t.Context())
 	got := 0
-	for batch := i.next(30); len(batch) > 0; batch = i.next(30) {
+	room := make([]arrival, 0, 30)
+	for batch := i.next(room); len(batch) > 0; batch = i.next(room) {
 		if len(batch) > 30 {
 			t.Fatalf("a batch of %d messages, want at most 30", len(batch))
 		}
@@ -33,7 +34,7 @@ func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
 func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 	i := newInbox(bus.Subjects{})
 	for range maxWaiting {
-		i.arrived <- &arrival{}
+		i.arrived <- arrival{}
 	}
 	i.events <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,10 +54,10 @@ func TestInboxIsOpenForPutUntilItIsClosed(t *testing.T) {
 	go func() { defer close(received); i.receive(working) }()
 	end()
 	time.Sleep(20 * time.Millisecond) // enough for a receive that closes arrived too early
-	i.put(t.Context(), &arrival{})    // panics if arrived is closed
+	i.put(t.Context(), arrival{})     // panics if arrived is closed
 	i.close()
 	<-received
-	if batch := i.next(2); len(batch) != 1 {
+	if batch := i.next(make([]arrival, 0, 2)); len(batch) != 1 {
 		t.Errorf("%d messages, want 1", len(batch))
 	}
 }

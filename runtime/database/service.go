@@ -48,6 +48,7 @@ type Service struct {
 	inFlight   *inFlight
 	stream     *streamConsumer
 	subscriber *subscriber
+	messages   []bus.Message // of the batch that the worker stores; reused
 }
 
 // NewService returns a service that does nothing before Run.
@@ -170,8 +171,9 @@ func (s *Service) subscribe(ctx, working context.Context) error {
 func (s *Service) work(ctx, maintaining context.Context) error {
 	var maintenance sync.WaitGroup
 	defer maintenance.Wait()
+	room := make([]arrival, 0, maxBatch)
 	for {
-		batch := s.inbox.next(maxBatch)
+		batch := s.inbox.next(room)
 		if len(batch) == 0 {
 			return nil
 		}
@@ -182,13 +184,14 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 			}
 			return fmt.Errorf("up to %d messages that had arrived are lost: %w", lost, err)
 		}
+		clear(batch) // so that the messages can be collected while the service waits for others
 	}
 }
 
 // handle stores the events of a batch in as few transactions as the requests between them allow: a reply also confirms
 // that what came before the request is stored.
 func (s *Service) handle(
-	ctx, maintaining context.Context, maintenance *sync.WaitGroup, batch []*arrival,
+	ctx, maintaining context.Context, maintenance *sync.WaitGroup, batch []arrival,
 ) error {
 	first := 0
 	for at, one := range batch {
@@ -211,15 +214,15 @@ func (s *Service) handle(
 }
 
 // store stores events and acknowledges those of the stream.
-func (s *Service) store(ctx context.Context, events []*arrival) error {
+func (s *Service) store(ctx context.Context, events []arrival) error {
 	if len(events) == 0 {
 		return nil
 	}
-	messages := make([]bus.Message, 0, len(events))
-	for _, one := range events {
-		messages = append(messages, one.message)
+	defer func() { clear(s.messages); s.messages = s.messages[:0] }()
+	for i := range events {
+		s.messages = append(s.messages, events[i].message)
 	}
-	if err := s.engine.Store(ctx, messages); err != nil {
+	if err := s.engine.Store(ctx, s.messages); err != nil {
 		return err
 	}
 	s.inFlight.acknowledge(events)
@@ -227,7 +230,7 @@ func (s *Service) store(ctx context.Context, events []*arrival) error {
 }
 
 // answer replies to a request. It returns an error only if ctx ended before there was anything to reply.
-func (s *Service) answer(ctx context.Context, one *arrival) error {
+func (s *Service) answer(ctx context.Context, one arrival) error {
 	reply, err := s.engine.Answer(ctx, Request{
 		Suffix: one.message.Suffix, Data: one.message.Data, Time: one.message.Time,
 		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead,

@@ -99,7 +99,7 @@ func (c *streamConsumer) deliver(
 		if err != nil {
 			return fmt.Errorf("reading the place of a message in the stream: %w", err)
 		}
-		one := &arrival{
+		one := arrival{
 			message:  bus.Message{ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp},
 			inFlight: m,
 		}
@@ -244,7 +244,7 @@ func (f *inFlight) add(ctx context.Context, m jetstream.Msg) bool {
 
 // acknowledge acknowledges the messages of what was stored, each on its own: the messages in between belong to other
 // replicas. If an acknowledgement gets lost, the message is delivered again, which its ID makes harmless.
-func (f *inFlight) acknowledge(stored []*arrival) {
+func (f *inFlight) acknowledge(stored []arrival) {
 	for _, one := range stored {
 		if one.inFlight != nil {
 			f.sendAck(one.inFlight)
