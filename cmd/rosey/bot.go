@@ -32,7 +32,8 @@ func newBotCommand() *cobra.Command {
 			return failed(component.runBot(command.Context()))
 		},
 	}
-	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile), config.Keys())
+	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile),
+		keysExcept("name", "database.channelsFile"))
 	return command
 }
 

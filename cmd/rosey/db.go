@@ -46,17 +46,48 @@ func (c *component) runService(ctx context.Context) error {
 	}
 	defer conn.Close()
 	service := c.newService(conn, c.newBinding(conn))
-	return c.run(ctx, workload{run: service.Run, checks: serviceChecks(service)})
+	return c.run(ctx, workload{
+		run: service.Run, checks: serviceChecks(service), served: servedChannels(service),
+	})
 }
 
 func serviceChecks(service *database.Service) []func() status.Check {
 	return []func() status.Check{service.StoreCheck, service.NATSCheck, service.EventsCheck}
 }
 
+// servedChannels returns the function of a service for process.Server.Served.
+func servedChannels(service *database.Service) func() (channels []string, refused map[string]string) {
+	return func() ([]string, map[string]string) { return service.Channels(), service.RefusedChannels() }
+}
+
 func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
+	options := c.engineOptions()
+	options.Listed, options.Service = c.listedChannels(), c.serviceIdentity()
 	return database.NewService(database.ServiceOptions{
-		EngineOptions: c.engineOptions(), Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
+		EngineOptions: options, Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
 	})
+}
+
+// listedChannels returns a function for database.EngineOptions.Listed, or nil if no file lists channels.
+func (c *component) listedChannels() func() ([]store.Channel, error) {
+	file := c.config.Database.ChannelsFile
+	if file == "" {
+		return nil
+	}
+	list := config.NewChannelList(file)
+	return func() ([]store.Channel, error) {
+		listed, err := list.Read()
+		channels := make([]store.Channel, 0, len(listed))
+		for _, channel := range listed {
+			channels = append(channels, store.Channel{Server: channel.Server, Name: channel.Name})
+		}
+		return channels, err
+	}
+}
+
+// serviceIdentity identifies the database service to others that use the same database.
+func (c *component) serviceIdentity() store.Service {
+	return store.Service{Prefix: c.config.NATS.SubjectPrefix, Name: c.config.Name}
 }
 
 func (c *component) engineOptions() database.EngineOptions {

@@ -44,7 +44,7 @@ func newRunCommand() *cobra.Command {
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
-	flags = newConfigFlags(command.Flags(), "", keysExcept("nats.url",
+	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "nats.url",
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
 	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
@@ -125,6 +125,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	work.run = func(ctx context.Context) error { return runWith(ctx, runBot, service.Run) }
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = append(serviceChecks(service), work.checks...)
+	work.served = servedChannels(service)
 	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
 	return c.run(ctx, work)
 }

@@ -5,6 +5,9 @@ import "time"
 // Config is the configuration of every rosey command. What a key means to its user, its default and its limits are in
 // the table of keys.go.
 type Config struct {
+	// Name is the namespace and name of the RoseyBot that the process belongs to. Empty: it belongs to none. In a
+	// database that several services use, it tells that a service with another subject prefix is the same one.
+	Name string `json:"name,omitempty"`
 	// Channel is the CyTube channel that the bot joins and whose rows the database service stores.
 	Channel Channel `json:"channel"`
 	// Account is the bot's login at CyTube. Nil: the bot watches without a name.
@@ -94,6 +97,9 @@ const (
 type Database struct {
 	SQLite   *SQLite   `json:"sqlite,omitempty"`
 	Postgres *Postgres `json:"postgres,omitempty"`
+	// ChannelsFile lists the channels that the database service serves besides Config.Channel; see ChannelList. It is
+	// read again while the service runs. Empty: there are none.
+	ChannelsFile string `json:"channelsFile,omitempty"`
 	// DirectFallback makes the bot write to PostgreSQL itself while NATS is down.
 	DirectFallback bool `json:"directFallback,omitempty"`
 	// Retention is how long rows are kept.

@@ -46,6 +46,10 @@ const (
 	PodNameVariable = "POD_NAME"
 	PodUIDVariable  = "POD_UID"
 
+	// ChannelsDir is mounted from a ConfigMap with the file ChannelsFile, which Database.ChannelsFile names.
+	ChannelsDir  = "/var/run/rosey/channels"
+	ChannelsFile = "channels.yaml"
+
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"
 	// SQLiteFile is the name of the database file in DataDir.

@@ -59,6 +59,10 @@ const (
 // settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the
 // table has none.
 var settings = map[string]Key{
+	"name": {
+		Usage:   "Namespace and name of the RoseyBot; the operator sets it",
+		pattern: `^[a-z0-9-]{1,63}/[a-z0-9-]{1,63}$`, expected: "namespace/name of a RoseyBot",
+	},
 	"channel.server": {
 		Usage: "Base URL of the CyTube site, without a path", Flag: "server", Default: DefaultServer,
 		pattern: `^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#\s]+/*$`, expected: "http(s)://host[:port] without a path",
@@ -130,6 +134,10 @@ var settings = map[string]Key{
 	"database.postgres.urlFile": {
 		Usage:   "File with the URL of a PostgreSQL database, or FILE#/pointer for a text in a JSON or YAML file",
 		pattern: `^.+$`, expected: "the path of a file with the database's URL",
+	},
+	"database.channelsFile": {
+		Usage: "File with a list of more channels that the database service serves, each with server and name; " +
+			"read again while it runs",
 	},
 	"database.directFallback": {
 		Usage:   "Whether the bot writes to PostgreSQL itself while NATS is down",

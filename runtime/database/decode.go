@@ -30,14 +30,19 @@ var (
 
 // decoder turns messages into events of the store.
 type decoder struct {
-	own store.Channel
-	ids *bus.IDs
+	own    store.Channel
+	served *servedChannels // nil: every channel is accepted
+	ids    *bus.IDs
 }
 
 // event decodes a message. eventID is the event's ID in the message's ID, or empty. The event has no Fact if the
 // message contains nothing that can be stored. With an error it may still have a Fact: the part that could be decoded.
 func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 	fact, origin, err := decodeFact(m.Suffix, m.Data)
+	channel, refused := d.channel(origin)
+	if refused != nil {
+		return store.Event{}, refused
+	}
 	if fact == nil {
 		return store.Event{}, err
 	}
@@ -60,7 +65,7 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 	default:
 		eventID = d.ids.Next(at)
 	}
-	return store.Event{ID: eventID, Channel: d.channel(origin), At: at, Fact: fact}, err
+	return store.Event{ID: eventID, Channel: channel, At: at, Fact: fact}, err
 }
 
 // streamEventID returns the ID of an event of a stream whose publisher gave it none. It is the same at each delivery.
@@ -81,16 +86,19 @@ func boundTime(origin origin, arrived time.Time) time.Time {
 	}
 }
 
-// channel returns the channel a message belongs to.
-func (d decoder) channel(origin origin) store.Channel {
+// channel returns the channel a message belongs to. The error is an errNotServed.
+func (d decoder) channel(origin origin) (store.Channel, error) {
 	if origin.Channel == "" {
-		return d.own
+		return d.own, nil
 	}
 	channel := store.Channel{Server: strings.TrimRight(origin.Server, "/"), Name: origin.Channel}
 	if channel.Server == "" {
 		channel.Server = d.own.Server
 	}
-	return channel
+	if d.served == nil {
+		return channel, nil
+	}
+	return d.served.find(channel)
 }
 
 // decodeObject decodes a JSON object. JSON's null is an error, although encoding/json accepts it as an object.

@@ -32,12 +32,18 @@ type EngineOptions struct {
 	// Log gets one line for each change of the store's state and one for each message that cannot be stored. It never
 	// gets the content of a message.
 	Log *slog.Logger
+	// Listed returns the channels that are served besides Channel. It is called every few seconds. Nil: there are none.
+	Listed func() ([]store.Channel, error)
+	// Service identifies the service to the others that use the same database. Zero: the engine belongs to no service,
+	// and records no owner.
+	Service store.Service
 	// Retention is how long rows are kept. Its zero value has defaults.
 	Retention store.Retention
 	// Registerer gets the metrics. Nil: none.
 	Registerer prometheus.Registerer
 
 	maintenanceInterval time.Duration // 0: defaultMaintenanceInterval
+	channelsInterval    time.Duration // 0: defaultChannelsInterval
 }
 
 // Engine stores events and answers requests. It does not depend on NATS: a transport passes messages to it.
@@ -47,24 +53,28 @@ type EngineOptions struct {
 type Engine struct {
 	open        func(ctx context.Context) (store.Store, error)
 	log         *slog.Logger
+	channels    *servedChannels
 	decoder     decoder
 	dedup       *dedupWindow
 	metrics     *metrics
 	check       *status.Recorder
 	maintenance maintenance
 	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
+	refusals    logLimit
 
 	store store.Store // nil while closed
 }
 
 // NewEngine returns an engine whose store is closed.
 func NewEngine(o EngineOptions) *Engine {
+	channels := newServedChannels(o)
 	return &Engine{
 		open: o.Open, log: o.Log,
-		decoder: decoder{own: o.Channel, ids: bus.NewIDs(time.Now())},
-		dedup:   newDedupWindow(),
-		metrics: newMetrics(o.Registerer),
-		check:   status.NewRecorder(status.StoreCheck, "opening the database"),
+		channels: channels,
+		decoder:  decoder{own: o.Channel, served: channels, ids: bus.NewIDs(time.Now())},
+		dedup:    newDedupWindow(),
+		metrics:  newMetrics(o.Registerer),
+		check:    status.NewRecorder(status.StoreCheck, "opening the database"),
 		maintenance: maintenance{
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),
@@ -82,7 +92,13 @@ func (e *Engine) setBarrier(f StoredUntil) {
 }
 
 // StoreCheck returns the state of the store as status.StoreCheck.
-func (e *Engine) StoreCheck() status.Check { return e.check.Check() }
+func (e *Engine) StoreCheck() status.Check {
+	check := e.check.Check()
+	if owner := e.channels.owner.Check(); check.OK && !owner.OK {
+		return owner
+	}
+	return check
+}
 
 // Open opens the store and tries again until it succeeds. It returns an error only when ctx ended before.
 func (e *Engine) Open(ctx context.Context) error {
@@ -94,6 +110,10 @@ func (e *Engine) openOnce(ctx context.Context) error {
 	opened, err := e.open(ctx)
 	if err != nil {
 		return fmt.Errorf("opening the database: %w", err)
+	}
+	if err := e.takeChannels(ctx, opened); err != nil {
+		_ = opened.Close() // the error above says why it cannot be used
+		return err
 	}
 	e.store = opened
 	return nil
@@ -142,7 +162,10 @@ func (e *Engine) reportSuccess() {
 
 // reportFailure records that the store failed. The message is logged once for each reason.
 func (e *Engine) reportFailure(err error) {
-	message := "the database is not available: " + err.Error() + "; trying again"
+	message := err.Error() + "; trying again"
+	if !errors.Is(err, store.ErrChannelOwned) {
+		message = "the database is not available: " + message
+	}
 	if e.check.Set(false, storeReason(err), message) {
 		e.log.Error("[DB] " + message)
 	}
@@ -159,6 +182,7 @@ func storeReason(err error) status.Reason {
 		cause  error
 		reason status.Reason
 	}{
+		{store.ErrChannelOwned, status.ReasonChannelOwned},
 		{store.ErrURLAbsent, status.ReasonStoreURLAbsent},
 		{store.ErrRefused, status.ReasonStoreRefused},
 		{store.ErrFull, status.ReasonStoreFull},

@@ -16,3 +16,6 @@ func WithMaintenanceInterval(o *EngineOptions, d time.Duration) { o.maintenanceI
 func WithIdleTimeout(d time.Duration) func(*DirectOptions) {
 	return func(o *DirectOptions) { o.idleTimeout = d }
 }
+
+// WithChannelsInterval is the time between two readings of the list of channels and of their owners.
+func WithChannelsInterval(o *EngineOptions, d time.Duration) { o.channelsInterval = d }

@@ -192,9 +192,12 @@ func (p failedPayload) fact() (store.Fact, error) {
 	}, nil
 }
 
-// reportError returns the error in the reply to a report that cannot be decoded.
+// reportError returns the error in the reply to a report that cannot be decoded, or that is for another channel.
 func reportError(err error) string {
-	if errors.Is(err, errNoRetryCount) {
+	switch {
+	case errors.Is(err, errNotServed):
+		return err.Error()
+	case errors.Is(err, errNoRetryCount):
 		return "retry_count: expected a whole number"
 	}
 	return "message_id: expected a whole number"

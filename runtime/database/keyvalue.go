@@ -35,7 +35,11 @@ func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	entry := store.KVEntry{KVKey: e.kvKey(request, request.Key), Value: value, At: r.Time}
+	key, err := e.kvKey(request, request.Key)
+	if err != nil {
+		return kvFailed(err)
+	}
+	entry := store.KVEntry{KVKey: key, Value: value, At: r.Time}
 	if request.TTL != nil && *request.TTL > 0 {
 		if *request.TTL > bus.MaxKVTTLSeconds {
 			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %d, expected at most %d",
@@ -56,7 +60,11 @@ func (e *Engine) kvGet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	value, exists, err := e.store.KVGet(ctx, e.kvKey(request, request.Key), time.Now())
+	key, err := e.kvKey(request, request.Key)
+	if err != nil {
+		return kvFailed(err)
+	}
+	value, exists, err := e.store.KVGet(ctx, key, time.Now())
 	switch {
 	case err != nil:
 		return kvFailed(err)
@@ -72,7 +80,11 @@ func (e *Engine) kvDelete(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	deleted, err := e.store.KVDelete(ctx, e.kvKey(request, request.Key), time.Now())
+	key, err := e.kvKey(request, request.Key)
+	if err != nil {
+		return kvFailed(err)
+	}
+	deleted, err := e.store.KVDelete(ctx, key, time.Now())
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -85,8 +97,12 @@ func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
+	prefix, err := e.kvKey(request, request.Prefix)
+	if err != nil {
+		return kvFailed(err)
+	}
 	limit := int(min(request.Limit, bus.MaxKVListLimit))
-	keys, more, err := e.store.KVList(ctx, e.kvKey(request, request.Prefix), limit, time.Now())
+	keys, more, err := e.store.KVList(ctx, prefix, limit, time.Now())
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -95,8 +111,10 @@ func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
 	return kvDone(bus.KVListData{Keys: keys, Count: len(keys), Truncated: more || len(keys) < count})
 }
 
-func (e *Engine) kvKey(request kvRequest, key string) store.KVKey {
-	return store.KVKey{Channel: e.decoder.channel(request.origin), Plugin: request.Plugin, Key: key}
+// kvKey returns the key of a request. The error is an errNotServed.
+func (e *Engine) kvKey(request kvRequest, key string) (store.KVKey, error) {
+	channel, err := e.decoder.channel(request.origin)
+	return store.KVKey{Channel: channel, Plugin: request.Plugin, Key: key}, err
 }
 
 // decodeKV decodes a request and checks its names. Its error is a *bus.KVError.
@@ -158,6 +176,9 @@ func kvDone[T any](data T) (any, error) { return bus.KVReply[T]{Success: true, D
 func kvFailed(err error) (any, error) {
 	if mistake, ok := errors.AsType[*bus.KVError](err); ok {
 		return bus.KVReply[struct{}]{Error: mistake}, fmt.Errorf("%w: %s", errInvalid, mistake.Code)
+	}
+	if errors.Is(err, errNotServed) {
+		return bus.KVReply[struct{}]{Error: &bus.KVError{Code: bus.KVValidationError, Message: err.Error()}}, err
 	}
 	failure := &bus.KVError{Code: bus.KVInternalError, Message: errUnavailable}
 	return bus.KVReply[struct{}]{Error: failure}, fmt.Errorf("using the key-value store: %w", err)

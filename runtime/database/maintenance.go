@@ -99,7 +99,12 @@ func (e *Engine) measure(ctx context.Context) error {
 
 // prune removes rows in small steps and counts them in removed, also those before an error.
 func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.RowKind]int64) error {
+	servedBy := ""
+	if e.channels.ownersIn(e.store) != nil {
+		servedBy = e.channels.service.Prefix // the other services of the database have their own retention
+	}
 	for _, rule := range e.maintenance.retention.Rules(now) {
+		rule.ServedBy = servedBy
 		for {
 			n, err := e.store.Prune(ctx, rule, pruneStep)
 			if err != nil {

@@ -17,6 +17,7 @@ const (
 	outcomeRepeated = "repeated" // it repeats another one without an ID
 	outcomeInvalid  = "invalid"  // it cannot be decoded
 	outcomeRejected = "rejected" // the store rejects it
+	outcomeRefused  = "refused"  // it is for a channel that is not served
 	outcomeFailed   = "failed"   // a request that could not be answered
 )
 

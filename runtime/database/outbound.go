@@ -34,6 +34,10 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if request.Limit <= 0 || request.MaxRetries <= 0 {
 		return noRows, nil
 	}
+	channel, err := e.decoder.channel(request.origin)
+	if err != nil {
+		return noRows, err
+	}
 	query := store.OutboundQuery{
 		Limit: int(min(request.Limit, maxRows)), MaxRetries: int(min(request.MaxRetries, maxRows)),
 		Claimant: request.Claimant, Now: time.Now(),
@@ -41,7 +45,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if barrier := e.barrier.Load(); barrier != nil {
 		query.StoredUntil = *barrier
 	}
-	rows, err := e.store.Outbound(ctx, e.decoder.channel(request.origin), query)
+	rows, err := e.store.Outbound(ctx, channel, query)
 	if err != nil {
 		return noRows, fmt.Errorf("claiming outbound lines: %w", err)
 	}
@@ -76,10 +80,14 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	case len(request.Message) > bus.MaxOutboundBytes:
 		err = fmt.Errorf("%w: message: %d bytes, expected at most %d", errInvalid, len(request.Message), bus.MaxOutboundBytes)
 	}
+	var channel store.Channel
+	if err == nil {
+		channel, err = e.decoder.channel(request.origin)
+	}
 	if err != nil {
 		return bus.OutboundPutReply{Error: err.Error()}, err
 	}
-	id, err := e.store.Enqueue(ctx, e.decoder.channel(request.origin), store.OutboundLine{
+	id, err := e.store.Enqueue(ctx, channel, store.OutboundLine{
 		Text: request.Message, ClientID: request.ClientID, At: r.Time,
 	})
 	if err != nil {

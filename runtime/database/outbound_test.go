@@ -35,7 +35,7 @@ func outboundTexts(messages []bus.OutboundMessage) (texts []string) {
 
 func TestOutboundFromPutToSent(t *testing.T) {
 	r := newRig(t)
-	r.ready(r.start())
+	r.ready(r.start(listing("music")))
 	first := r.put(`{"message":"hi <b>","client_id":"1"}`)
 	if !first.Success || first.ID == 0 {
 		t.Fatalf("put: %+v", first)

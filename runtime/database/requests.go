@@ -71,7 +71,7 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	case err == nil:
 		e.metrics.count(r.Suffix, outcomeAnswered, r.Time)
 		return reply, nil
-	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete), errors.Is(err, errNotServed):
 		e.refused(r.Suffix, len(r.Data), r.Time, err)
 		return reply, nil
 	}
@@ -108,7 +108,11 @@ func (e *Engine) recentChat(ctx context.Context, r Request) (any, error) {
 	if request.Limit <= 0 { // as in outboundGet
 		return noRows, nil
 	}
-	rows, err := e.store.RecentChat(ctx, e.decoder.channel(request.origin), int(min(request.Limit, maxRows)))
+	channel, err := e.decoder.channel(request.origin)
+	if err != nil {
+		return noRows, err
+	}
+	rows, err := e.store.RecentChat(ctx, channel, int(min(request.Limit, maxRows)))
 	if err != nil {
 		return noRows, fmt.Errorf("reading recent chat: %w", err)
 	}
@@ -127,7 +131,10 @@ func (e *Engine) channelStats(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		request.origin = origin{}
 	}
-	channel := e.decoder.channel(request.origin)
+	channel, err := e.decoder.channel(request.origin)
+	if err != nil {
+		return bus.QueryError{Error: err.Error()}, err
+	}
 	maxima, maximaErr := e.store.HighWater(ctx, channel)
 	chatters, chattersErr := e.store.TopChatters(ctx, channel, topChatters)
 	users, usersErr := e.store.CountUsers(ctx, channel)
@@ -170,8 +177,12 @@ func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
 		err = fmt.Errorf("%w: no username", errIncomplete)
 		return bus.QueryError{Error: "username: expected a name"}, err
 	}
+	channel, err := e.decoder.channel(request.origin)
+	if err != nil {
+		return bus.QueryError{Error: err.Error()}, err
+	}
 	name := string(request.Username)
-	user, seen, err := e.store.User(ctx, e.decoder.channel(request.origin), name)
+	user, seen, err := e.store.User(ctx, channel, name)
 	switch {
 	case err != nil:
 		return bus.QueryError{Error: errUnavailable}, fmt.Errorf("reading a user: %w", err)

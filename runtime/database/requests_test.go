@@ -25,7 +25,7 @@ func (r *rig) exchange(all ...exchange) {
 
 func TestQueries(t *testing.T) {
 	r := newRig(t)
-	r.ready(r.start())
+	r.ready(r.start(listing("elsewhere")))
 	empty := `{"high_water_mark":{"users":0,"timestamp":null},"high_water_connected":{"users":0,"timestamp":null},` +
 		`"top_chatters":[],"total_users_seen":0,"success":true}`
 	r.exchange(exchange{bus.QueryChannelStats, ``, empty})
@@ -76,7 +76,7 @@ func TestQueries(t *testing.T) {
 
 func TestKeyValue(t *testing.T) {
 	r := newRig(t)
-	r.ready(r.start())
+	r.ready(r.start(listing("elsewhere")))
 	done := `{"success":true,"data":{}}`
 	absent := `{"success":true,"data":{"exists":false}}`
 	exists := func(value string) string { return `{"success":true,"data":{"exists":true,"value":` + value + `}}` }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -102,6 +103,14 @@ func (s *Service) EventsCheck() status.Check {
 	return check
 }
 
+// Channels returns the names of the channels that the service serves, as status.ChannelName makes them.
+func (s *Service) Channels() []string { return s.engine.channels.current.Load().names() }
+
+// RefusedChannels returns why channels of the list are not served, by their names.
+func (s *Service) RefusedChannels() map[string]string {
+	return maps.Clone(s.engine.channels.current.Load().refused)
+}
+
 // Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most 20 s,
 // and closes the store. An error means that the connection to NATS is closed, or that something that had
 // arrived could not be stored.
@@ -134,6 +143,7 @@ func (s *Service) serve(ctx context.Context) error {
 	maintaining, endMaintenance := context.WithCancel(ctx)
 	defer endMaintenance()
 	running.Go(func() { s.engine.Maintain(maintaining) })
+	running.Go(func() { s.engine.watchChannels(maintaining) })
 	worked := make(chan error, 1)
 	running.Go(func() { worked <- s.work(working, maintaining) })
 	keepingAlive, stopKeepAlive := context.WithCancel(working)

@@ -63,8 +63,15 @@ func (b *batch) add(m *bus.Message) {
 	}
 }
 
-// refused counts and logs a message that cannot be decoded. Its content is not logged.
+// refused counts and logs a message that cannot be decoded, or that is for another channel. Its content is not logged.
 func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err error) {
+	if errors.Is(err, errNotServed) {
+		e.metrics.count(suffix, outcomeRefused, arrived)
+		if e.refusals.due(time.Now()) {
+			e.log.Warn("[DB] refused "+string(suffix)+"; others are only counted for a minute", "error", err)
+		}
+		return
+	}
 	if errors.Is(err, errIncomplete) {
 		e.metrics.count(suffix, outcomeIgnored, arrived)
 		e.log.Debug("[DB] ignored "+string(suffix), "error", err)

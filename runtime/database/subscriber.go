@@ -54,21 +54,32 @@ type subscriber struct {
 // run receives messages until ctx ends, and those in transit until working ends.
 func (s *subscriber) run(ctx, working context.Context) error {
 	for ctx.Err() == nil {
-		bound, err := s.binding.Bind(ctx)
-		switch {
-		case err != nil:
-		case bound.Durable():
-			err = s.fromStream(ctx, working, bound)
-		default:
-			s.engine.setBarrier(nil)
-			err = s.fromCore()
-		}
-		if errors.Is(err, errSubscribing) {
+		if err := s.receive(ctx, working); errors.Is(err, errSubscribing) {
 			return err
 		}
 		backoff.Sleep(ctx, bindInterval)
 	}
 	return nil
+}
+
+// receive subscribes to what is not subscribed yet, and consumes the stream if there is one. While another service owns
+// the channel it ends all subscriptions: events stay in the stream.
+func (s *subscriber) receive(ctx, working context.Context) error {
+	ctx, end := s.engine.channels.whileOwned(ctx)
+	defer end()
+	if ctx.Err() != nil {
+		s.unsubscribe()
+		return nil
+	}
+	bound, err := s.binding.Bind(ctx)
+	if err != nil {
+		return err
+	}
+	if bound.Durable() {
+		return s.fromStream(ctx, working, bound)
+	}
+	s.engine.setBarrier(nil)
+	return s.fromCore()
 }
 
 // fromCore subscribes to what is not subscribed yet. Events come before requests: a client that gets a reply

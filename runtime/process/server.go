@@ -36,6 +36,9 @@ type Server struct {
 	Checks []func() status.Check
 	// Leader returns the pod that leads, as far as this process knows. Nil: there is no election.
 	Leader func() string
+	// Served returns the channels that a database service serves, and why it does not serve others that its configuration
+	// lists. Nil: this process has no database service.
+	Served func() (channels []string, refused map[string]string)
 	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
 	// bot.
 	Channel func(ctx context.Context) *room.Snapshot
@@ -59,6 +62,9 @@ func (s Server) Report() status.Report {
 	}
 	if s.Leader != nil {
 		report.Leader = s.Leader()
+	}
+	if s.Served != nil {
+		report.Channels, report.RefusedChannels = s.Served()
 	}
 	return report
 }

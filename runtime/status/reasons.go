@@ -69,4 +69,5 @@ const (
 	ReasonStoreRefused     Reason = "StoreRefused"     // the database server rejects the login or grants too little
 	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or empty
 	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be migrated
+	ReasonChannelOwned     Reason = "ChannelOwned"     // another database service owns the channel in the same database
 )

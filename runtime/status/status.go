@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 )
@@ -61,8 +62,17 @@ type Report struct {
 	Checks  []Check `json:"checks"`
 	// Leader is the pod of the bot in the channel, as far as this bot knows. Empty without leader election.
 	Leader string `json:"leader,omitempty"`
+	// Channels are the channels that a database service serves, as ChannelName makes their names.
+	Channels []string `json:"channels,omitempty"`
+	// RefusedChannels are the channels that its configuration lists and that it does not serve, with the reasons.
+	RefusedChannels map[string]string `json:"refusedChannels,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
+}
+
+// ChannelName returns the name of a channel in a Report, the same for all spellings: "https://cytu.be/movies".
+func ChannelName(server, name string) string {
+	return strings.ToLower(strings.TrimRight(server, "/") + "/" + name)
 }
 
 // BuildVersion returns the version of this program for Report.Version: the one that the linker set, else that of the

@@ -63,7 +63,7 @@ type OutboundQuery struct {
 // OutboundSent reports that an outbound message appeared in the channel. It wins over every failure of the message,
 // whichever is applied first. Event.At is when it appeared; of several reports the earliest time is stored.
 //
-// The event's channel is not used. A message that does not exist is ignored.
+// A message that does not exist in the event's channel is ignored.
 type OutboundSent struct {
 	// ID is OutboundMessage.ID.
 	ID int64
@@ -77,7 +77,7 @@ type OutboundSent struct {
 // counts from there. Repeating the report changes nothing, and neither does a report of an earlier attempt, except that
 // a permanent one still abandons the message. A claim that was made or renewed before Event.At ends.
 //
-// The event's channel is not used. A message that does not exist is ignored.
+// A message that does not exist in the event's channel is ignored.
 type OutboundFailed struct {
 	// ID and EnqueuedAt identify the message as in OutboundSent.
 	ID         int64

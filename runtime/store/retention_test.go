@@ -17,21 +17,21 @@ func TestRetentionRules(t *testing.T) {
 		want      []store.PruneRule
 	}{
 		"defaults": {store.Retention{}, []store.PruneRule{
-			{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)},
-			{store.PruneChat, ago(150)}, {store.PruneUserCounts, ago(720)},
-			{store.PruneOutbound, ago(168)},
+			{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
+			{Kind: store.PruneChat, Before: ago(150)}, {Kind: store.PruneUserCounts, Before: ago(720)},
+			{Kind: store.PruneOutbound, Before: ago(168)},
 		}},
 		"some for ever": {
 			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Outbound: -1},
 			[]store.PruneRule{
-				{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)}, {store.PruneUserCounts, ago(48)},
+				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)}, {Kind: store.PruneUserCounts, Before: ago(48)},
 			},
 		},
 		"too short": {
 			store.Retention{Chat: 1, UserCounts: -1, Outbound: time.Minute},
 			[]store.PruneRule{
-				{store.PruneKV, now}, {store.PruneDeadLetters, ago(720)}, {store.PruneChat, ago(1)},
-				{store.PruneOutbound, ago(1)},
+				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)}, {Kind: store.PruneChat, Before: ago(1)},
+				{Kind: store.PruneOutbound, Before: ago(1)},
 			},
 		},
 	} {

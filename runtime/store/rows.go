@@ -124,11 +124,14 @@ const (
 type PruneRule struct {
 	Kind   RowKind
 	Before time.Time
+	// ServedBy leaves out the rows of channels that a service of another prefix has served last, which has its own
+	// retention. Empty: all channels. It does not matter for keys and dead letters, whose time is not configured.
+	ServedBy string
 }
 
 // Rules returns which rows are to be removed at now.
 func (r Retention) Rules(now time.Time) []PruneRule {
-	rules := []PruneRule{{PruneKV, now}, {PruneDeadLetters, now.Add(-deadLetterRetention)}}
+	rules := []PruneRule{{Kind: PruneKV, Before: now}, {Kind: PruneDeadLetters, Before: now.Add(-deadLetterRetention)}}
 	for _, each := range []struct {
 		kind         RowKind
 		kept         time.Duration
@@ -140,9 +143,9 @@ func (r Retention) Rules(now time.Time) []PruneRule {
 	} {
 		switch {
 		case each.kept == 0:
-			rules = append(rules, PruneRule{each.kind, now.Add(-each.defaultValue.Time())})
+			rules = append(rules, PruneRule{Kind: each.kind, Before: now.Add(-each.defaultValue.Time())})
 		case each.kept > 0:
-			rules = append(rules, PruneRule{each.kind, now.Add(-max(each.kept, config.MinRetention))})
+			rules = append(rules, PruneRule{Kind: each.kind, Before: now.Add(-max(each.kept, config.MinRetention))})
 		}
 	}
 	return rules

@@ -18,14 +18,18 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Store is a store.Importer with a PostgreSQL database.
+// Store is a store.Importer with a PostgreSQL database, which several services can use.
 type Store struct {
 	relational.Store
+	relational.Owners
 
 	db *database
 }
 
-var _ store.Importer = (*Store)(nil)
+var (
+	_ store.Importer      = (*Store)(nil)
+	_ store.ChannelOwners = (*Store)(nil)
+)
 
 // Open connects to the database whose URL is in a file (see config.ReadSecret) and brings its schema up to date. The
 // file is read again for every connection.
@@ -58,6 +62,7 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 		return nil, err
 	}
 	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c, timeout: transactionTimeout}}
+	s.Owners = relational.NewOwners(s.db)
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 		err = relational.CheckSchema(ctx, s.db, migrations)

@@ -41,8 +41,8 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 	})
 }
 
-// findChannels returns the rows of the channels of events by their folded names. Reports on outbound messages need no
-// channel.
+// findChannels returns the rows of the channels of events by their folded names. A report on an outbound message needs
+// none: where there is a message, its channel has a row.
 func (s Store) findChannels(
 	ctx context.Context, tx Tx, events []store.Event,
 ) (map[store.Channel]channelRow, error) {
@@ -128,9 +128,9 @@ func (b *batch) add(event store.Event, channel channelRow) {
 	case store.Action:
 		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
 	case store.OutboundSent:
-		b.sent = append(b.sent, sentArguments(fact, at))
+		b.sent = append(b.sent, sentArguments(fact, event.Channel, at))
 	case store.OutboundFailed:
-		b.failed = append(b.failed, failedArguments(fact, at))
+		b.failed = append(b.failed, failedArguments(fact, event.Channel, at))
 	}
 }
 

@@ -100,11 +100,13 @@ type channelRow struct {
 	prunedTo int64
 }
 
+// insertChannelSQL inserts a channel unless it exists.
+const insertChannelSQL = `INSERT INTO channels (server_key, name_key, name) VALUES ($1, $2, $3)
+ON CONFLICT (server_key, name_key) DO NOTHING`
+
 // findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
 // transaction ends.
 func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
-	const insert = `INSERT INTO channels (server_key, name_key, name) VALUES ($1, $2, $3)
-ON CONFLICT (server_key, name_key) DO NOTHING`
 	find := `SELECT id, chat_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` + s.db.ForShare()
 	// It is read first because an insert would block all other writers of the channel, even if the row exists.
 	for range 2 {
@@ -114,7 +116,8 @@ ON CONFLICT (server_key, name_key) DO NOTHING`
 		if err != nil || found {
 			return row, err
 		}
-		if _, err := tx.Exec(ctx, insert, channelArguments(channel, store.CleanText(channel.Name))...); err != nil {
+		name := store.CleanText(channel.Name)
+		if _, err := tx.Exec(ctx, insertChannelSQL, channelArguments(channel, name)...); err != nil {
 			return channelRow{}, fmt.Errorf("inserting channel %s: %w", channel.Name, err)
 		}
 	}

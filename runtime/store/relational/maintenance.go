@@ -5,21 +5,25 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
-	"time"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 
 	"rosey.dev/rosey/runtime/store"
 )
 
+// prunedChannels is a subquery for the channels of a rule: $3 is its ServedBy.
+const prunedChannels = `(SELECT id FROM channels
+  WHERE CAST($3 AS TEXT) = '' OR coalesce(served_by, CAST($3 AS TEXT)) = CAST($3 AS TEXT))`
+
 // pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it. The
-// channels are listed so that the index of user_counts by channel and time can be used.
+// channels are also listed so that the index of user_counts by channel and time can be used.
 var pruneSQL = map[store.RowKind]string{
 	store.PruneUserCounts: `DELETE FROM user_counts WHERE event_id IN (
-SELECT event_id FROM user_counts WHERE channel_id IN (SELECT id FROM channels) AND at < $1 LIMIT $2%s)`,
+SELECT event_id FROM user_counts WHERE channel_id IN ` + prunedChannels + ` AND at < $1 LIMIT $2%s)`,
 	store.PruneOutbound: `DELETE FROM outbound WHERE id IN (
 SELECT id FROM outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
-  AND coalesce(sent_at, abandoned_at) < $1 LIMIT $2%s)`,
+  AND coalesce(sent_at, abandoned_at) < $1 AND channel_id IN ` + prunedChannels + ` LIMIT $2%s)`,
 	store.PruneKV: `DELETE FROM kv WHERE (channel_id, plugin, key) IN (
 SELECT channel_id, plugin, key FROM kv WHERE expires_at <= $1 LIMIT $2%s)`,
 	store.PruneDeadLetters: `DELETE FROM dead_letters WHERE id IN (
@@ -32,11 +36,15 @@ func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (remo
 	switch {
 	case rule.Kind == store.PruneChat:
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-			removed, err = pruneChat(ctx, tx, rule.Before, limit)
+			removed, err = pruneChat(ctx, tx, rule, limit)
 			return err
 		})
 	case known:
-		removed, err = s.db.Exec(ctx, fmt.Sprintf(query, s.db.SkipLocked()), rule.Before.UnixMilli(), limit)
+		arguments := []any{rule.Before.UnixMilli(), limit}
+		if strings.Contains(query, "$3") {
+			arguments = append(arguments, rule.ServedBy)
+		}
+		removed, err = s.db.Exec(ctx, fmt.Sprintf(query, s.db.SkipLocked()), arguments...)
 	default:
 		return 0, fmt.Errorf("pruning: unknown kind of rows %q", rule.Kind)
 	}
@@ -48,13 +56,15 @@ func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (remo
 
 // pruneChat removes the oldest lines of one channel and stores the time of the newest of them, so that a line that is
 // repeated later is not stored and counted again.
-func pruneChat(ctx context.Context, tx Tx, before time.Time, limit int) (removed int64, err error) {
+func pruneChat(ctx context.Context, tx Tx, rule store.PruneRule, limit int) (removed int64, err error) {
 	// Up to the limit-th of the oldest lines, and all others of its millisecond, since only the time is stored.
 	const find = `SELECT c.id, (SELECT max(at) FROM (
   SELECT at FROM chat WHERE channel_id = c.id AND at < $1 ORDER BY at LIMIT $2) AS oldest)
-FROM channels c WHERE EXISTS (SELECT 1 FROM chat WHERE channel_id = c.id AND at < $1) LIMIT 1`
+FROM channels c WHERE c.id IN ` + prunedChannels + ` AND EXISTS (SELECT 1 FROM chat WHERE channel_id = c.id AND at < $1)
+LIMIT 1`
+	arguments := []any{rule.Before.UnixMilli(), limit, rule.ServedBy}
 	type oldLines struct{ channel, newest int64 }
-	old, found, err := selectOne(ctx, tx, find, []any{before.UnixMilli(), limit}, func(row *oldLines) []any {
+	old, found, err := selectOne(ctx, tx, find, arguments, func(row *oldLines) []any {
 		return []any{&row.channel, &row.newest}
 	})
 	if err != nil || !found {

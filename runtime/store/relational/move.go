@@ -89,10 +89,15 @@ func (m *mover) moveChannels(ctx context.Context) error {
 	type channel struct {
 		id, prunedTo int64
 		store.Channel
+
+		owner, ownerName, servedBy any // text or nil
 	}
-	const query = "SELECT id, server_key, name, chat_pruned_to FROM channels ORDER BY id"
+	const query = "SELECT id, server_key, name, chat_pruned_to, owner_prefix, owner_name, served_by FROM channels ORDER BY id"
 	channels, err := Select(ctx, m.from, query, nil, func(row *channel) []any {
-		return []any{&row.id, &row.Server, &row.Name, &row.prunedTo}
+		return []any{
+			&row.id, &row.Server, &row.Name, &row.prunedTo, &cell{"text", &row.owner}, &cell{"text", &row.ownerName},
+			&cell{"text", &row.servedBy},
+		}
 	})
 	if err != nil {
 		return err
@@ -111,6 +116,12 @@ func (m *mover) moveChannels(ctx context.Context) error {
 				return fmt.Errorf("storing how far chat is pruned: %w", err)
 			}
 			taken += changed
+			// A service that uses the target already may have taken the channel.
+			const keep = `UPDATE channels SET owner_prefix = $1, owner_name = $2, served_by = $3
+WHERE id = $4 AND owner_prefix IS NULL AND served_by IS NULL`
+			if _, err := tx.Exec(ctx, keep, source.owner, source.ownerName, source.servedBy, target.id); err != nil {
+				return fmt.Errorf("storing its owner: %w", err)
+			}
 		}
 		return nil
 	})

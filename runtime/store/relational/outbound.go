@@ -25,10 +25,12 @@ WHERE id IN (SELECT id FROM due) RETURNING ` + outboundColumns
   CASE WHEN claimed_since < $4 THEN claimed_since END`
 
 	// Reports on outbound messages merge in any order and with any repetition: the value of each column depends only on
-	// the set of reports. If a report names the second in which the message was enqueued, it must match.
+	// the set of reports. If a report names the second in which the message was enqueued, it must match. The channel
+	// always has to: whoever may publish reports must not be able to remove the messages of other channels.
 	sentSQL = `UPDATE outbound SET sent_at = $3, abandoned_at = NULL,
   claimed_by = NULL, claimed_until = NULL, claimed_since = NULL
 WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)
+  AND channel_id = (SELECT id FROM channels WHERE server_key = $4 AND name_key = $5)
   AND (sent_at IS NULL OR sent_at > $3)`
 
 	// The error and the time are those of the last attempt; of two reports on one attempt, those of the later. The claim
@@ -43,7 +45,8 @@ WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)
   claimed_by = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_by END,
   claimed_until = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_until END,
   claimed_since = CASE WHEN ` + endsClaim + ` THEN NULL ELSE claimed_since END
-WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)`
+WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR enqueued_at / 1000 = $2)
+  AND channel_id = (SELECT id FROM channels WHERE server_key = $8 AND name_key = $9)`
 
 	isLatestAttempt = `(retry_count, coalesce(last_attempt_at, 0), coalesce(last_error, '')) <
     (CAST($4 AS BIGINT), CAST($3 AS BIGINT), CAST($5 AS TEXT))`
@@ -167,16 +170,17 @@ func sortOffers(offers []offer) {
 }
 
 // sentArguments returns the arguments of sentSQL.
-func sentArguments(report store.OutboundSent, at int64) []any {
-	return []any{report.ID, unixSeconds(report.EnqueuedAt), at}
+func sentArguments(report store.OutboundSent, channel store.Channel, at int64) []any {
+	key := foldChannel(channel)
+	return []any{report.ID, unixSeconds(report.EnqueuedAt), at, key.Server, key.Name}
 }
 
 // failedArguments returns the arguments of failedSQL.
-func failedArguments(report store.OutboundFailed, at int64) []any {
-	failures := int64(report.Attempts) + 1
+func failedArguments(report store.OutboundFailed, channel store.Channel, at int64) []any {
+	key, failures := foldChannel(channel), int64(report.Attempts)+1
 	return []any{
 		report.ID, unixSeconds(report.EnqueuedAt), at, failures, report.Error,
-		report.Permanent || failures >= store.MaxAttempts, store.ClaimDuration.Milliseconds(),
+		report.Permanent || failures >= store.MaxAttempts, store.ClaimDuration.Milliseconds(), key.Server, key.Name,
 	}
 }
 
