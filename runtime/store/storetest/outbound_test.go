@@ -70,6 +70,24 @@ func outboundChannels(t storeTest) {
 	}
 }
 
+// outboundForeignReports tests that a report on a line that exists in another channel changes nothing.
+func outboundForeignReports(t storeTest) {
+	id := t.enqueue(movies, 1, "hi")
+	before := t.read(movies)
+	for _, channel := range []store.Channel{music, other, {Server: movies.Server, Name: "never seen"}} {
+		for _, fact := range []store.Fact{
+			store.OutboundSent{ID: id}, store.OutboundFailed{ID: id, Permanent: true, Error: "banned"},
+		} {
+			report := event(2, fact)
+			report.Channel = channel
+			t.apply(report)
+		}
+	}
+	same(t, "the line", before, t.read(movies))
+	t.reportSent(id, 3)
+	same(t, "after a report of its channel", nil, t.claimTexts("", 4, unlimited))
+}
+
 func outboundClientIDs(t storeTest) {
 	put := func(channel store.Channel, clientID string) int64 {
 		t.Helper()
