@@ -35,7 +35,7 @@ func newDatabaseCommand() *cobra.Command {
 	flags = newConfigFlags(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
 		keysExcept("account", "commands", "channel.passwordFile"))
 	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags),
-		newMoveCommand())
+		newMoveCommand(), newChannelCommand(flags))
 	return command
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ type sharedRig struct {
 	site   string
 	nats   *natstest.Server
 	path   string
+	list   string // the file that lists the channels
 	bots   []*roseyProcess
 	events jetstream.JetStream
 }
@@ -53,8 +56,13 @@ func newSharedRig(t *testing.T) *sharedRig {
 	if s.events, err = jetstream.New(s.nats.Client()); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "db", "--channel", channelOf(0), "--server", s.site, "--nats", s.nats.URL(), "--database", s.path,
-		"--http", "127.0.0.1:0").waitFor(status.ReasonReady)
+	s.list = filepath.Join(t.TempDir(), "channels.yaml")
+	s.writeList(sharingBots)
+	service := start(t, "db", "--channel", channelOf(0), "--server", s.site, "--nats", s.nats.URL(), "--database", s.path,
+		"--database-channels-file", s.list, "--http", "127.0.0.1:0")
+	if report := service.waitFor(status.ReasonReady); len(report.Channels) != sharingBots {
+		t.Errorf("the service serves %d channels, want %d", len(report.Channels), sharingBots)
+	}
 	for i := range sharingBots {
 		if err := s.sim.Channel(channelOf(i)).Join(talker); err != nil {
 			t.Fatal(err)
@@ -63,6 +71,18 @@ func newSharedRig(t *testing.T) *sharedRig {
 			"--username", "Rosey", "--http", "127.0.0.1:0"))
 	}
 	return s
+}
+
+// writeList lists the first channels.
+func (s *sharedRig) writeList(channels int) {
+	s.Helper()
+	var list strings.Builder
+	for i := range channels {
+		fmt.Fprintf(&list, "- {server: %q, name: %s}\n", s.site, channelOf(i))
+	}
+	if err := os.WriteFile(s.list, []byte(list.String()), 0o600); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // talk says a line in every channel in turn, so that the lines of all channels are mixed in the stream.

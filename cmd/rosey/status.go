@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -94,5 +96,11 @@ func statusText(report status.Report) string {
 			formatMillis(check.Since.UnixMilli()), status.Printable(check.Message)) // writing to memory cannot fail
 	}
 	_ = columns.Flush()
+	for _, channel := range report.Channels {
+		fmt.Fprintf(&text, "  serves %s\n", status.Printable(channel))
+	}
+	for _, channel := range slices.Sorted(maps.Keys(report.RefusedChannels)) {
+		fmt.Fprintf(&text, "  REFUSES %s: %s\n", status.Printable(channel), status.Printable(report.RefusedChannels[channel]))
+	}
 	return text.String()
 }
