@@ -74,7 +74,7 @@ func (a *applied) problem(component manifests.Component) *problem {
 // an object of one component cannot be used, the ones after it are not written, but those of the other component are.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}}
-	if found := checkSharedOwner(bot, observed.Owner); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
+	if found := checkSharedOwner(bot, observed); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
 		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
 		result.add(manifests.Bot, found)
 		return result
@@ -84,6 +84,10 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		return applied{err: err}
 	}
 	desired, result.updates = manifests.Pin(bot, desired, observed.Observed)
+	if found := r.waitForService(ctx, bot, observed); found != nil {
+		result.add(manifests.Bot, found) // so its Deployment stays as it is
+		desired = manifests.HoldBot(bot, desired, observed.Observed)
+	}
 	for _, next := range desired {
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
@@ -114,8 +118,8 @@ func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observe
 }
 
 // checkSharedOwner returns a problem if the RoseyBot that database.sharedFrom names cannot share its database service.
-func checkSharedOwner(bot, owner *v1alpha1.RoseyBot) *problem {
-	name := "RoseyBot " + manifests.SharedFrom(bot)
+func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
+	owner, name := observed.Owner, "RoseyBot "+manifests.SharedFrom(bot)
 	switch {
 	case manifests.SharedFrom(bot) == "":
 		return nil
@@ -131,6 +135,9 @@ func checkSharedOwner(bot, owner *v1alpha1.RoseyBot) *problem {
 		v1alpha1.JetStreamNever:
 		message := name + " has nats.jetStream.mode Never: expected another mode, or replicas of at most 1"
 		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: message}
+	}
+	if _, refused := manifests.AcceptSharers(owner, observed.sharers); refused[bot.Name] != "" {
+		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: refused[bot.Name]}
 	}
 	return nil
 }

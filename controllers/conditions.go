@@ -23,8 +23,8 @@ var displayName = map[manifests.Component]string{manifests.Bot: "bot", manifests
 
 // transientReasons are reasons that pass with time, or follow from the reason of another condition.
 var transientReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, string(status.ReasonStarting): true,
-	string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, v1alpha1.ReasonChannelNotServed: true,
+	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
 }
 
 // requestedReasons are reasons for a condition to be False that the spec asks for.
@@ -63,7 +63,7 @@ func databaseAvailable(in statusInput) *metav1.Condition {
 // sharedDatabase returns DatabaseAvailable of the RoseyBot that shares its database service.
 func sharedDatabase(in statusInput) *metav1.Condition {
 	owner := in.observed.Owner
-	if found := checkSharedOwner(in.bot, owner); found != nil {
+	if found := checkSharedOwner(in.bot, in.observed); found != nil {
 		return conditionFalse(found.reason, found.message)
 	}
 	name := "RoseyBot " + owner.Name

@@ -66,6 +66,7 @@ func TestForeignObjectsAreReported(t *testing.T) {
 	tests := []struct{ kind, name, condition string }{
 		{"ServiceAccount", "movienight-rosey", v1alpha1.ConditionBotAvailable},
 		{"ConfigMap", "movienight-config", v1alpha1.ConditionDatabaseAvailable},
+		{"ConfigMap", "movienight-channels", v1alpha1.ConditionDatabaseAvailable},
 		{"PersistentVolumeClaim", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
 		{"Service", "movienight-db", v1alpha1.ConditionDatabaseAvailable},
 		{"Deployment", "movienight-db", v1alpha1.ConditionDatabaseAvailable},

@@ -162,7 +162,7 @@ func TestSharedDatabaseHasTheStatusOfItsOwner(t *testing.T) {
 		t.Errorf("a database service of its own: %v", err)
 	}
 	rollOut(t, owner)
-	newPod(t, owner, manifests.Database, runningPod("127.0.0.1", true))
+	newPod(t, owner, manifests.Database, runningPod(startProcess(t, serving(bot)).ip, true))
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)

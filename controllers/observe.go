@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,6 +69,9 @@ func CacheOptions(namespaces []string) cache.Options {
 type observed struct {
 	manifests.Observed
 	pods map[manifests.Component][]corev1.Pod
+	// sharers are the RoseyBots that share the database service which the RoseyBot uses, and servicePods its pods.
+	sharers     []v1alpha1.RoseyBot
+	servicePods []corev1.Pod
 }
 
 // observe reads all objects that carry the RoseyBot's label, and the owner of a shared database service, from the
@@ -95,7 +99,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 			return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
 		}
 	}
-	return found, nil
+	return found, r.observeSharing(ctx, bot, &found)
 }
 
 func newObserved() observed {
@@ -241,9 +245,7 @@ func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 			return
 		}
 		if _, asked := in.reports[pod.Name]; !asked {
-			host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
-			address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}
-			report, err := status.FetchReport(ctx, probeClient, address.String(), component)
+			report, err := r.fetchReport(ctx, pod, component)
 			in.reports[pod.Name] = probeResult{report: report, err: err}
 		}
 	}
@@ -254,4 +256,16 @@ func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	if severalBots {
 		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)), false)
 	}
+}
+
+// fetchReport asks a pod for the report of its process.
+func (r *Reconciler) fetchReport(
+	ctx context.Context, pod *corev1.Pod, component manifests.Component,
+) (status.Report, error) {
+	if pod.Status.PodIP == "" {
+		return status.Report{}, errors.New("it has no address yet")
+	}
+	host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
+	address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}
+	return status.FetchReport(ctx, probeClient, address.String(), component)
 }

@@ -15,9 +15,11 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -111,6 +113,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	controllerBuilder := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.RoseyBot{}).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers)).
+		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{
 			// A reconcile may wait for a pod that does not answer; others must not wait behind it.
 			MaxConcurrentReconciles: 4,
@@ -131,13 +135,20 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	return nil
 }
 
-// requestForLabel returns a request for the RoseyBot that an object's label names.
-func requestForLabel(_ context.Context, object client.Object) []reconcile.Request {
-	name := object.GetLabels()[manifests.LabelRoseyBot]
-	if name == "" {
-		return nil
+// requestForLabel returns a request for the RoseyBot that an object's label names. For the pod of a bot that shares a
+// database service it returns one for the owner of the service too, which serves the channel as long as the pod exists.
+func requestForLabel(_ context.Context, object client.Object) (requests []reconcile.Request) {
+	names := []string{object.GetLabels()[manifests.LabelRoseyBot]}
+	if owner := manifests.ReadServedChannel(object.GetAnnotations()).Owner; owner != names[0] {
+		names = append(names, owner)
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+	for _, name := range names {
+		if name != "" {
+			key := types.NamespacedName{Namespace: object.GetNamespace(), Name: name}
+			requests = append(requests, reconcile.Request{NamespacedName: key})
+		}
+	}
+	return requests
 }
 
 // requestsForSharers returns a request for each RoseyBot that shares the database service of owner.

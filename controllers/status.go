@@ -152,6 +152,8 @@ func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Con
 const (
 	minPollInterval = 2 * time.Second
 	maxPollInterval = 30 * time.Second
+	// servicePollInterval is the longest time between two questions whether a database service serves a channel.
+	servicePollInterval = 15 * time.Second
 )
 
 // pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,
@@ -168,5 +170,9 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 	case ready.Status == metav1.ConditionTrue || stopped:
 		return 0
 	}
-	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), maxPollInterval)
+	longest := maxPollInterval
+	if ready.Reason == v1alpha1.ReasonChannelNotServed {
+		longest = servicePollInterval // no object changes when a pod has read the list of channels
+	}
+	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), longest)
 }

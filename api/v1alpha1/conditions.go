@@ -38,6 +38,8 @@ const (
 	ReasonSharedOwnerUnusable  = "SharedOwnerUnusable"  // the RoseyBot in database.sharedFrom cannot share its database
 	ReasonSharedOwnerSuspended = "SharedOwnerSuspended" // the RoseyBot in database.sharedFrom is suspended
 
+	ReasonChannelNotServed = "ChannelNotServed" // a pod of the database service does not serve the bot's channel yet
+
 	ReasonClaimPending     = "ClaimPending"     // the PersistentVolumeClaim is not bound to a volume
 	ReasonClaimLost        = "ClaimLost"        // the volume of the PersistentVolumeClaim does not exist any more
 	ReasonPodsRefused      = "PodsRefused"      // the API server rejects new pods, for example because of a quota

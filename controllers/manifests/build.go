@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
 )
 
 // Params are the operator's settings that desired objects depend on.
@@ -35,6 +36,8 @@ type Params struct {
 type Observed struct {
 	// Owner is the RoseyBot that database.sharedFrom names, or nil if there is none.
 	Owner *v1alpha1.RoseyBot
+	// Channels are what ListChannels returns. Nil: the RoseyBot's own channel.
+	Channels []config.ListedChannel
 	// Objects are the live objects that carry the RoseyBot's label, except pods.
 	Objects map[Key]client.Object
 	// ClaimHolders is, for each component, the name of a pod that mounts the claim and has not ended. A pod that is
@@ -83,6 +86,13 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
 	add("", configuration)
+	if HasService(bot) {
+		list, err := channelList(bot, observed)
+		if err != nil {
+			return nil, err
+		}
+		add(Database, list)
+	}
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
 		if HoldsClaim(bot, component) {
@@ -240,13 +250,15 @@ func pinTemplate(desired, live client.Object) client.Object {
 }
 
 // templateOf returns the part of an object that pods are started from: the pod template of a Deployment or the data of
-// a ConfigMap. It is nil for other objects.
+// the ConfigMap with the configuration. It is nil for other objects.
 func templateOf(object client.Object) any {
 	switch object := object.(type) {
 	case *appsv1.Deployment:
 		return &object.Spec.Template
 	case *corev1.ConfigMap:
-		return object.Data
+		if _, isList := object.Data[config.ChannelsFile]; !isList {
+			return object.Data
+		}
 	}
 	return nil
 }

@@ -39,6 +39,8 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 		LogLevel: bot.Spec.LogLevel,
 	}
 	if component != Bot {
+		content.Name = bot.Namespace + "/" + bot.Name
+		content.Database.ChannelsFile = path.Join(config.ChannelsDir, config.ChannelsFile)
 		return content
 	}
 	content.Standby = HasStandbys(bot)

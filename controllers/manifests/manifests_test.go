@@ -102,6 +102,12 @@ func TestConfigurationIsAccepted(t *testing.T) {
 func checkFiles(t *testing.T, files map[string]string) {
 	t.Helper()
 	for file, text := range files {
+		if file == config.ChannelsFile {
+			if channels, err := config.ParseChannels([]byte(text)); err != nil || len(channels) == 0 {
+				t.Errorf("%s: %v, %v\n%s", file, channels, err, text)
+			}
+			continue
+		}
 		component, known := map[string]status.Component{
 			config.BotFile: status.BotComponent, config.DatabaseFile: status.DatabaseComponent,
 		}[file]

@@ -36,8 +36,11 @@ func deployment(
 	if bot.Spec.Monitoring.PodMonitor == "Never" {
 		template.Labels[LabelPodMonitor] = "Never"
 	}
-	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations,
-		map[string]string{configHashAnnotation: configHash})
+	annotations := map[string]string{configHashAnnotation: configHash}
+	if component == Bot {
+		maps.Copy(annotations, ServedChannelOf(bot).annotations())
+	}
+	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations, annotations)
 	setPodFields(&template.Spec, bot, component)
 	setContainerFields(&template.Spec.Containers[0], bot, params, component)
 	addVolumes(&template.Spec, bot, observed.Owner, component)
@@ -111,6 +114,11 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
 	configuration.Name = configMapName(bot)
 	mount(pod, "config", config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
+	if component == Database {
+		list := &corev1.ConfigMapVolumeSource{}
+		list.Name = channelListName(bot)
+		mount(pod, "channels", config.ChannelsDir, corev1.VolumeSource{ConfigMap: list})
+	}
 	if component == Bot {
 		if account := bot.Spec.Account; account != nil {
 			mountSecretKey(pod, "account", config.AccountSecretDir, account.PasswordSecretRef, config.SecretFile)

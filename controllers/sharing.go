@@ -1,0 +1,123 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// observeSharing reads from the cache which RoseyBots use the same database service, which channels it has to serve,
+// and its pods.
+func (r *Reconciler) observeSharing(ctx context.Context, bot *v1alpha1.RoseyBot, found *observed) error {
+	owner := manifests.ServiceOwner(bot)
+	if owner == "" {
+		return nil
+	}
+	sharers := &v1alpha1.RoseyBotList{}
+	err := r.Client.List(ctx, sharers, client.InNamespace(bot.Namespace), client.MatchingFields{sharedFromIndex: owner})
+	if err != nil {
+		return fmt.Errorf("listing the RoseyBots that share the database service of %s: %w", owner, err)
+	}
+	found.sharers = sharers.Items
+	if !manifests.HasService(bot) {
+		found.servicePods, err = r.listPods(ctx, bot, client.MatchingLabels{
+			manifests.LabelRoseyBot: owner, manifests.LabelComponent: string(manifests.Database),
+		})
+		return err
+	}
+	found.servicePods = found.pods[manifests.Database]
+	bots := found.pods[manifests.Bot]
+	if len(found.sharers) > 0 || manifests.ListsOthers(bot, found.Observed) {
+		// Also those of RoseyBots that were deleted, or that share another service now.
+		bots, err = r.listPods(ctx, bot, client.MatchingLabels{manifests.LabelComponent: string(manifests.Bot)})
+	}
+	var served []manifests.ServedChannel
+	for i := range bots {
+		if !podEnded(&bots[i]) {
+			served = append(served, manifests.ReadServedChannel(bots[i].Annotations))
+		}
+	}
+	found.Channels = manifests.ListChannels(bot, found.sharers, served)
+	return err
+}
+
+func (r *Reconciler) listPods(
+	ctx context.Context, bot *v1alpha1.RoseyBot, labels client.MatchingLabels,
+) ([]corev1.Pod, error) {
+	pods := &corev1.PodList{}
+	if err := r.Client.List(ctx, pods, client.InNamespace(bot.Namespace), labels); err != nil {
+		return nil, fmt.Errorf("listing pods: %w", err)
+	}
+	return pods.Items, nil
+}
+
+// requestForOwner returns a request for the RoseyBot whose database service a RoseyBot shares: its list of channels
+// depends on those of its sharers.
+func requestForOwner(_ context.Context, object client.Object) []reconcile.Request {
+	bot, isBot := object.(*v1alpha1.RoseyBot)
+	if !isBot || manifests.SharedFrom(bot) == "" {
+		return nil
+	}
+	owner := types.NamespacedName{Namespace: bot.Namespace, Name: manifests.SharedFrom(bot)}
+	return []reconcile.Request{{NamespacedName: owner}}
+}
+
+// waitForService returns a problem while the bot may not start, or not change its channel or its service, because a pod
+// of the database service does not serve the channel yet: that pod would refuse the first lines.
+func (r *Reconciler) waitForService(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) *problem {
+	if !needsService(bot, observed) {
+		return nil
+	}
+	channel, asked := manifests.ChannelName(bot), 0
+	for i := range observed.servicePods {
+		pod := &observed.servicePods[i]
+		if running, _ := podRunning(pod); !running || !pod.DeletionTimestamp.IsZero() {
+			continue // it reads the list when it starts
+		}
+		asked++
+		report, err := r.fetchReport(ctx, pod, manifests.Database)
+		if err != nil {
+			return notServed(fmt.Sprintf("pod %s of the database service does not report its status: %v", pod.Name, err))
+		}
+		if reason, isRefused := report.RefusedChannels[channel]; isRefused {
+			return &problem{reason: string(status.ReasonChannelOwned), message: reason}
+		}
+		if !slices.Contains(report.Channels, channel) {
+			return notServed(fmt.Sprintf("pod %s of the database service does not serve %s yet", pod.Name, channel))
+		}
+	}
+	if asked == 0 {
+		return notServed("no pod of the database service runs that could serve " + channel)
+	}
+	return nil
+}
+
+func notServed(message string) *problem {
+	return &problem{reason: v1alpha1.ReasonChannelNotServed, message: "the bot waits: " + message}
+}
+
+// needsService reports whether the database service has to serve the channel before the Deployment of the bot is
+// written. A service that starts together with its own bot does.
+func needsService(bot *v1alpha1.RoseyBot, observed observed) bool {
+	wanted, shares := manifests.ServedChannelOf(bot), manifests.SharedFrom(bot) != ""
+	if wanted.Owner == "" || manifests.Replicas(bot, manifests.Bot) == 0 {
+		return false
+	}
+	live := manifests.Find[*appsv1.Deployment](observed.Observed, manifests.Name(bot, manifests.Bot))
+	if live == nil || ptr.Deref(live.Spec.Replicas, 1) == 0 {
+		return shares
+	}
+	served := manifests.ReadServedChannel(live.Spec.Template.Annotations)
+	return served != wanted && (shares || served.Owner != "")
+}
