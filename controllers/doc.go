@@ -2,7 +2,7 @@
 //
 // # A reconcile
 //
-// A change of a RoseyBot, of an object that carries its label, or of the RoseyBot whose database service it shares
+// A change of a RoseyBot, of an object that carries its label, or of a RoseyBot that uses the same database service
 // starts a reconcile of that RoseyBot. It has four steps:
 //
 //  1. Observe: read the objects and pods of the RoseyBot from the cache.
@@ -23,6 +23,13 @@
 // what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
 // owner; otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are
 // read from the API server, because the cache omits them to save memory.
+//
+// # Channels of a database service
+//
+// A database service serves only the channels that it is told to: its own, and those of the RoseyBots that share it. The
+// operator writes them into a ConfigMap that the service reads while it runs. A bot is started, or its channel changed,
+// only when every pod of the service reports that it serves the channel, because a pod that does not would refuse the
+// first lines. A channel stays in the list as long as a pod of a bot is in it.
 //
 // # Upgrades of the operator
 //

@@ -201,7 +201,8 @@ func TestChangedChannelWaitsForTheOwnService(t *testing.T) {
 	owner := service.owner
 	change(t, owner, func() { owner.Spec.Channel.Name = "moved" })
 	waitListed(t, namespace, "moved", "movienight")
-	waitExpected(t, owner, expected{v1alpha1.ConditionReady, "False", "ChannelNotServed", "serve https://cytu.be/moved yet"})
+	waitExpected(t, owner,
+		expected{v1alpha1.ConditionReady, "False", "ChannelNotServed", "serve https://cytu.be/moved yet"})
 	if text := botConfig(t, owner); !strings.Contains(text, "name: movienight") {
 		t.Errorf("the configuration that a restarted bot reads is\n%s", text)
 	}

@@ -73,10 +73,11 @@ func ownedChannelsText(rows []ownedChannelRow) string {
 		return "no channels\n"
 	}
 	var text bytes.Buffer
-	writeTable(&text, "Channels", "CHANNEL\tSUBJECT PREFIX OF THE OWNER\tROSEYBOT", rows, func(row ownedChannelRow) string {
-		return fmt.Sprintf("%s\t%s\t%s", status.Printable(row.Server+"/"+row.Channel),
-			status.Printable(cmp.Or(row.OwnerPrefix, "-")), status.Printable(cmp.Or(row.OwnerName, "-")))
-	})
+	writeTable(&text, "Channels", "CHANNEL\tSUBJECT PREFIX OF THE OWNER\tROSEYBOT", rows,
+		func(row ownedChannelRow) string {
+			return fmt.Sprintf("%s\t%s\t%s", status.Printable(row.Server+"/"+row.Channel),
+				status.Printable(cmp.Or(row.OwnerPrefix, "-")), status.Printable(cmp.Or(row.OwnerName, "-")))
+		})
 	return text.String()
 }
 

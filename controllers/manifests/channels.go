@@ -19,12 +19,12 @@ import (
 // MaxSharers is how many RoseyBots can share the database service of another one.
 const MaxSharers = 100
 
-// channelAnnotation of a bot's pods names the RoseyBot whose database service stores what they publish, and the channel:
-// "movienight https://cytu.be/movies". The service has to serve the channel as long as such a pod exists.
+// channelAnnotation of a bot's pods names the RoseyBot whose database service stores what they publish, and the
+// channel: "movienight https://cytu.be/movies". The service has to serve the channel as long as such a pod exists.
 const channelAnnotation = "rosey.dev/channel"
 
-// ServiceOwner returns the name of the RoseyBot whose database service a RoseyBot uses, which may be itself. It is empty
-// in mode Direct.
+// ServiceOwner returns the name of the RoseyBot whose database service a RoseyBot uses, which may be itself. It is
+// empty in mode Direct.
 func ServiceOwner(bot *v1alpha1.RoseyBot) string {
 	if HasService(bot) {
 		return bot.Name
@@ -151,8 +151,8 @@ func ListsOthers(bot *v1alpha1.RoseyBot, observed Observed) bool {
 
 func channelListName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-channels" }
 
-// HoldBot returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must not read
-// a new one when it restarts while its Deployment is not changed yet.
+// HoldBot returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must not
+// read a new one when it restarts while its Deployment is not changed yet.
 func HoldBot(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) []Desired {
 	live := Find[*corev1.ConfigMap](observed, configMapName(bot))
 	if live == nil || live.Data[config.BotFile] == "" {

@@ -59,7 +59,7 @@ func (l *ChannelList) Read() ([]ListedChannel, error) {
 
 // readBounded returns the content of a file of at most limit bytes.
 func readBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name) //nolint:gosec // the path is configuration
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the file
 	}

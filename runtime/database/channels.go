@@ -26,8 +26,8 @@ const (
 	maxNameInError = 100
 )
 
-// errNotServed marks a message for a channel that the engine does not serve. It is refused: neither stored nor kept as a
-// dead letter, which would push out those that can be retried.
+// errNotServed marks a message for a channel that the engine does not serve. It is refused: neither stored nor kept as
+// a dead letter, which would push out those that can be retried.
 var errNotServed = errors.New("not served by this database service")
 
 // servedChannels are the channels whose messages an engine stores and answers: its own, and those of a list that may

@@ -12,6 +12,13 @@
 // If the store is not available, Store tries again until its context ends, and [Engine.StoreCheck] has the cause.
 // Requests fail at once, because a client tries again itself, except reports of lines that were said.
 //
+// # Channels
+//
+// An engine serves its own channel and those of a list, and refuses messages for others (channels.go): whoever may
+// publish must not be able to reach the other channels in the database. In a database that several services can use
+// (store.ChannelOwners), each records at its start that it owns its channel, and does not receive messages while another
+// one does.
+//
 // # Transports
 //
 // A [Service] puts an engine behind NATS. Requests come by core NATS through the NATS services protocol

@@ -202,8 +202,8 @@ func postgresReader(r *ownerRig) *postgres.Store {
 	return s
 }
 
-// A service whose channel another one owns must neither take messages nor end. It starts once the channel is assigned to
-// it, and the one that had it stops to take messages, which stay in its stream.
+// A service whose channel another one owns must neither take messages nor end. It starts once the channel is assigned
+// to it, and the one that had it stops to take messages, which stay in its stream.
 func TestServiceWaitsForAChannelThatAnotherOneOwns(t *testing.T) {
 	r := newOwnerRig(t)
 	films := onCyTube("films")

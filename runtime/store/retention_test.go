@@ -24,13 +24,15 @@ func TestRetentionRules(t *testing.T) {
 		"some for ever": {
 			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Outbound: -1},
 			[]store.PruneRule{
-				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)}, {Kind: store.PruneUserCounts, Before: ago(48)},
+				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
+				{Kind: store.PruneUserCounts, Before: ago(48)},
 			},
 		},
 		"too short": {
 			store.Retention{Chat: 1, UserCounts: -1, Outbound: time.Minute},
 			[]store.PruneRule{
-				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)}, {Kind: store.PruneChat, Before: ago(1)},
+				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
+				{Kind: store.PruneChat, Before: ago(1)},
 				{Kind: store.PruneOutbound, Before: ago(1)},
 			},
 		},
