@@ -26,9 +26,9 @@
 //
 // # Channels of a database service
 //
-// A database service serves only the channels that it is told to: its own, and those of the RoseyBots that share it. The
-// operator writes them into a ConfigMap that the service reads while it runs. A bot is started, or its channel changed,
-// only when every pod of the service reports that it serves the channel, because a pod that does not would refuse the
+// A database service serves only the channels that it is told to: its own, and those of the RoseyBots that share it.
+// The operator writes them into a ConfigMap that the service reads while it runs. A bot is started, or its channel
+// changed, only when every pod of the service reports that it serves the channel: a pod that does not would refuse the
 // first lines. A channel stays in the list as long as a pod of a bot is in it.
 //
 // # Upgrades of the operator

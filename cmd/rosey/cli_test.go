@@ -59,7 +59,7 @@ func TestCommandsForARunningBot(t *testing.T) {
 		{"top", "alice  1"},
 		{"user ALICE", "alice, in the channel since"},
 		{"user nobody", `user "nobody" has never been seen`},
-		{"user alice --channel elsewhere", `user "alice" has never been seen`},
+		{"user alice --channel elsewhere", "/elsewhere: not served by this database service"},
 	} {
 		_, out, stderr := call(t, append(strings.Fields(test.command), "--nats", at[1])...)
 		if !strings.Contains(out+stderr, test.want) {

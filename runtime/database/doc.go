@@ -16,8 +16,8 @@
 //
 // An engine serves its own channel and those of a list, and refuses messages for others (channels.go): whoever may
 // publish must not be able to reach the other channels in the database. In a database that several services can use
-// (store.ChannelOwners), each records at its start that it owns its channel, and does not receive messages while another
-// one does.
+// (store.ChannelOwners), each records at its start that it owns its channel, and receives no messages while another one
+// does.
 //
 // # Transports
 //
