@@ -61,7 +61,8 @@ func newSayCommand() *cobra.Command {
 			return failed(printf(command.OutOrStdout(), "line %d is queued for the bot\n", id))
 		})
 	command.Long = "Queue a line for a running bot to say in its channel. The line is stored in the bot's database;\n" +
-		"the bot says it within seconds, or when it is back in the channel."
+		"the bot says it within seconds, or when it is back in the channel. A text that begins with \"/\" is a\n" +
+		"command, which CyTube executes with the bot's rank; NATS has a permission of its own for it."
 	command.Example = `  rosey say 'The film starts in five minutes'
   rosey say --nats nats://nats.example:4222 --prefix rosey_default_movienight hello`
 	return command

@@ -40,9 +40,10 @@ type OutboundMessage struct {
 	ClaimedSince Seconds `json:"claimed_since,omitzero"`
 }
 
-// OutboundPutRequest is the body of an OutboundPut request.
+// OutboundPutRequest is the body of an OutboundPut or OutboundPutCommand request.
 type OutboundPutRequest struct {
-	// Message is what the bot shall say: plain text, not empty, at most MaxOutboundBytes.
+	// Message is what the bot shall say: plain text, not empty, at most MaxOutboundBytes. OutboundPut refuses a text for
+	// which ContainsCommand is true. OutboundPutCommand accepts only one line that begins with "/".
 	Message string `json:"message"`
 	// ClientID makes it harmless to repeat the request: within a channel there is one line for each ClientID, and the
 	// reply to a repetition has the ID of that line. Choose a random one for each line. Empty: every request adds a
@@ -54,7 +55,7 @@ type OutboundPutRequest struct {
 // MaxOutboundBytes bounds OutboundPutRequest.Message. By default CyTube itself cuts lines after 320 characters.
 const MaxOutboundBytes = 4096
 
-// OutboundPutReply is the reply to OutboundPut.
+// OutboundPutReply is the reply to OutboundPut and OutboundPutCommand.
 type OutboundPutReply struct {
 	Success bool `json:"success"`
 	// ID is the message's ID, as in OutboundMessage.

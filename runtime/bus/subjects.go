@@ -41,6 +41,9 @@ const (
 	OutboundPut    Suffix = "db.messages.outbound.put"
 	OutboundFailed Suffix = "db.messages.outbound.mark_failed"
 	MaintenanceRun Suffix = "db.maintenance.run"
+	// OutboundPutCommand is OutboundPut for commands: the server of the channel executes them with the bot's rank. It is
+	// a subject of its own so that saying and commanding can be two permissions.
+	OutboundPutCommand Suffix = "db.messages.outbound.put_command"
 )
 
 // Events are the subjects on which events are published. They are the subjects of the stream.

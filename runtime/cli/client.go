@@ -78,10 +78,15 @@ func waitConnected(ctx context.Context, conn *bus.Conn) error {
 func (c *Client) Close() { c.conn.Close() }
 
 // Say enqueues a line for the bot to say and returns the line's ID. The database service holds the line until the bot
-// has said it.
+// has said it. A text that begins with "/" is a command, for which NATS needs a permission of its own
+// (bus.OutboundPutCommand).
 func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
+	suffix := bus.OutboundPut
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "/") {
+		suffix, text = bus.OutboundPutCommand, trimmed
+	}
 	var reply bus.OutboundPutReply
-	err = c.request(ctx, bus.OutboundPut, bus.OutboundPutRequest{Message: text, Origin: c.origin}, &reply)
+	err = c.request(ctx, suffix, bus.OutboundPutRequest{Message: text, Origin: c.origin}, &reply)
 	if errors.Is(err, bus.ErrNoReply) {
 		return 0, fmt.Errorf("%w; the line may be queued all the same", err)
 	}
@@ -120,6 +125,9 @@ func (c *Client) request(ctx context.Context, suffix bus.Suffix, request, reply 
 		return fmt.Errorf("%w on %s: is the bot's database service running, and is its subject prefix %q?",
 			bus.ErrNoService, subject, c.prefix)
 	case errors.Is(err, bus.ErrNoReply):
+		if check := c.conn.Check(); check.Reason == status.ReasonNATSPermissionMissing {
+			return errors.New(check.Message) // the server reports it on the connection, not as a reply
+		}
 		return fmt.Errorf("%w: %s on %s", bus.ErrNoReply, bus.RequestTimeout, subject)
 	}
 	return err

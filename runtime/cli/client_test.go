@@ -3,6 +3,8 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +29,26 @@ func settings(url string) config.Config {
 
 func connect(t *testing.T, url string) *cli.Client {
 	t.Helper()
-	client, err := cli.Connect(t.Context(), settings(url), natstest.Log(t))
+	return connectWith(t, settings(url))
+}
+
+// connectAs connects as a user of the server.
+func connectAs(t *testing.T, url, user, password string) *cli.Client {
+	t.Helper()
+	configuration := settings(url)
+	configuration.NATS.CredentialsDir = t.TempDir()
+	for name, content := range map[string]string{"username": user, "password": password} {
+		path := filepath.Join(configuration.NATS.CredentialsDir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return connectWith(t, configuration)
+}
+
+func connectWith(t *testing.T, configuration config.Config) *cli.Client {
+	t.Helper()
+	client, err := cli.Connect(t.Context(), configuration, natstest.Log(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +95,33 @@ func TestSay(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{"message": "hello <there>", "channel": "movienight"}, sent[0]); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestACommandNeedsItsOwnPermission sends a command as a user that may only say lines.
+func TestACommandNeedsItsOwnPermission(t *testing.T) {
+	natsServer := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "service", Password: "s"}, {Username: "cli", Password: "c",
+			Permissions: &server.Permissions{Publish: &server.SubjectPermission{
+				Allow: []string{"rosey." + string(bus.OutboundPut)}}}}}
+	})
+	service := natsServer.ClientAs("service", "s")
+	lines := respond(t, service, bus.OutboundPut, `{"success":true,"id":1}`)
+	commands := respond(t, service, bus.OutboundPutCommand, `{"success":true,"id":2}`)
+	if id, err := connectAs(t, natsServer.URL(), "service", "s").Say(t.Context(), " /kick alice\n"); err != nil || id != 2 {
+		t.Errorf("%d, %v", id, err)
+	}
+	client := connectAs(t, natsServer.URL(), "cli", "c")
+	if id, err := client.Say(t.Context(), "hello"); err != nil || id != 1 {
+		t.Errorf("%d, %v", id, err)
+	}
+	_, err := client.Say(t.Context(), "/kick alice")
+	if err == nil || !strings.Contains(err.Error(), `may not publish to "rosey.db.messages.outbound.put_command"`) ||
+		strings.Contains(err.Error(), "queued") {
+		t.Errorf("error %v", err)
+	}
+	if len(lines()) != 1 || len(commands()) != 1 || commands()[0]["message"] != "/kick alice" {
+		t.Errorf("lines %v, commands %v", lines(), commands())
 	}
 }
 

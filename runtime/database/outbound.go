@@ -66,7 +66,8 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	return fitting(messages, r.MaxReply), nil
 }
 
-// outboundPut answers bus.OutboundPut. It makes one attempt: the client tries again with the same client ID.
+// outboundPut answers bus.OutboundPut and bus.OutboundPutCommand. It makes one attempt: the client tries again with the
+// same client ID.
 func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	request, err := decodeObject[struct {
 		Message  string `json:"message"`
@@ -79,6 +80,8 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 		err = fmt.Errorf("%w: message: expected a text that is not blank", errInvalid)
 	case len(request.Message) > bus.MaxOutboundBytes:
 		err = fmt.Errorf("%w: message: %d bytes, expected at most %d", errInvalid, len(request.Message), bus.MaxOutboundBytes)
+	default:
+		err = checkPermitted(r.Suffix, request.Message)
 	}
 	var channel store.Channel
 	if err == nil {
@@ -94,6 +97,21 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
 	}
 	return bus.OutboundPutReply{Success: true, ID: id}, nil
+}
+
+// checkPermitted returns an error if the subject of a request does not permit its text: saying and commanding are two
+// permissions in NATS, and the bot executes exactly the rows whose text begins with "/".
+func checkPermitted(suffix bus.Suffix, text string) error {
+	isCommand := strings.HasPrefix(text, "/")
+	switch {
+	case suffix == bus.OutboundPut && bus.ContainsCommand(text):
+		return fmt.Errorf(`%w: message: a line begins with "/", which is a command: expected on %s, `+
+			`which needs a permission of its own`, errInvalid, bus.OutboundPutCommand)
+	case suffix == bus.OutboundPutCommand && (!isCommand || bus.ContainsLineBreak(text)):
+		return fmt.Errorf(`%w: message: expected one line that begins with "/"; any other text is expected on %s`,
+			errInvalid, bus.OutboundPut)
+	}
+	return nil
 }
 
 // outboundReport answers bus.OutboundSent and bus.OutboundFailed if they are requests with a reply subject; otherwise

@@ -9,10 +9,12 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-func (r *rig) put(body string) bus.OutboundPutReply {
+func (r *rig) put(body string) bus.OutboundPutReply { return r.putTo(bus.OutboundPut, body) }
+
+func (r *rig) putTo(suffix bus.Suffix, body string) bus.OutboundPutReply {
 	r.t.Helper()
 	var reply bus.OutboundPutReply
-	if err := json.Unmarshal([]byte(r.request(bus.OutboundPut, body)), &reply); err != nil {
+	if err := json.Unmarshal([]byte(r.request(suffix, body)), &reply); err != nil {
 		r.t.Fatal(err)
 	}
 	return reply
@@ -105,6 +107,32 @@ func TestOutboundPutErrors(t *testing.T) {
 		}
 	}
 	same(t, "waiting", []string(nil), outboundTexts(r.get(`{}`)))
+}
+
+// TestNoCommandWithoutItsPermission checks that what was put as a line is no command, since NATS has a permission for
+// each of the two subjects.
+func TestNoCommandWithoutItsPermission(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	for _, text := range []string{`/kick alice`, `\u0000/kick alice`, ` /kick alice`, `hi\n/kick alice`, `/`, `/me waves`} {
+		reply := r.put(`{"message":"` + text + `"}`)
+		if reply.Success || !strings.Contains(reply.Error, "db.messages.outbound.put_command, which needs a permission") {
+			t.Errorf("put %s: %+v", text, reply)
+		}
+	}
+	for _, text := range []string{`kick alice`, ` /kick alice`, `/me waves\n/kick alice`, `/kick alice\n`, `\u0000/kick`} {
+		reply := r.putTo(bus.OutboundPutCommand, `{"message":"`+text+`"}`)
+		if reply.Success || !strings.Contains(reply.Error, `expected one line that begins with "/"`) {
+			t.Errorf("put_command %s: %+v", text, reply)
+		}
+	}
+	if reply := r.putTo(bus.OutboundPutCommand, `{"message":"/kick alice","client_id":"1"}`); !reply.Success {
+		t.Errorf("%+v", reply)
+	}
+	if reply := r.put(`{"message":"https://cytu.be/r/movies and/or"}`); !reply.Success {
+		t.Errorf("%+v", reply)
+	}
+	same(t, "waiting", []string{"/kick alice", "https://cytu.be/r/movies and/or"}, outboundTexts(r.get(`{}`)))
 }
 
 // The Python bot requests 20 messages and does not report those that it cannot send.

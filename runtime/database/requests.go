@@ -43,18 +43,19 @@ type handler func(e *Engine, ctx context.Context, r Request) (reply any, err err
 
 // handlers are the subjects that are answered.
 var handlers = map[bus.Suffix]handler{
-	bus.StatsRecentChat:   (*Engine).recentChat,
-	bus.QueryChannelStats: (*Engine).channelStats,
-	bus.QueryUserStats:    (*Engine).userStats,
-	bus.OutboundGet:       (*Engine).outboundGet,
-	bus.OutboundPut:       (*Engine).outboundPut,
-	bus.OutboundSent:      (*Engine).outboundReport,
-	bus.OutboundFailed:    (*Engine).outboundReport,
-	bus.KVSet:             (*Engine).kvSet,
-	bus.KVGet:             (*Engine).kvGet,
-	bus.KVDelete:          (*Engine).kvDelete,
-	bus.KVList:            (*Engine).kvList,
-	bus.MaintenanceRun:    (*Engine).maintenanceRun,
+	bus.StatsRecentChat:    (*Engine).recentChat,
+	bus.QueryChannelStats:  (*Engine).channelStats,
+	bus.QueryUserStats:     (*Engine).userStats,
+	bus.OutboundGet:        (*Engine).outboundGet,
+	bus.OutboundPut:        (*Engine).outboundPut,
+	bus.OutboundPutCommand: (*Engine).outboundPut,
+	bus.OutboundSent:       (*Engine).outboundReport,
+	bus.OutboundFailed:     (*Engine).outboundReport,
+	bus.KVSet:              (*Engine).kvSet,
+	bus.KVGet:              (*Engine).kvGet,
+	bus.KVDelete:           (*Engine).kvDelete,
+	bus.KVList:             (*Engine).kvList,
+	bus.MaintenanceRun:     (*Engine).maintenanceRun,
 }
 
 // Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err
