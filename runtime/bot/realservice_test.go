@@ -16,6 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
@@ -97,6 +98,46 @@ func TestWithTheDatabaseService(t *testing.T) {
 	if diff := cmp.Diff([]string{"from the queue", "back again"}, slices.Delete(r.linesOf("Rosey"), 1, 2)); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
+}
+
+// TestWhatWasPutAsALineIsNeverExecuted puts commands with the subject for lines and with that for commands.
+func TestWhatWasPutAsALineIsNeverExecuted(t *testing.T) {
+	r := newRig(t)
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	database := r.startDatabase()
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	put := func(suffix bus.Suffix, text string) (reply bus.OutboundPutReply) {
+		must(t, database.Request(t.Context(), suffix, bus.OutboundPutRequest{
+			Message: text, Origin: r.bot.channelOrigin(),
+		}, &reply))
+		return reply
+	}
+	refused := []string{"/kick alice", "\x00/kick alice", " /kick alice", "hi\n/kick alice"}
+	for _, text := range refused {
+		if reply := put(bus.OutboundPut, text); reply.Success {
+			t.Errorf("put takes %q", text)
+		}
+	}
+	said := []string{
+		"\uff0fkick alice", "&#47;kick alice", "and/or /kick alice", strings.Repeat("x", cytube.MaxLine-1) + "/kick alice",
+	}
+	for _, text := range said {
+		if reply := put(bus.OutboundPut, text); !reply.Success {
+			t.Errorf("put refuses %q: %s", text, reply.Error)
+		}
+	}
+	r.eventually("all lines", func() bool { return len(r.linesOf("Rosey")) == len(said)+1 })
+	alicePresent := func() bool {
+		return slices.ContainsFunc(r.channel.Users(), func(u simulator.User) bool { return u.Name == "alice" })
+	}
+	if !alicePresent() {
+		t.Fatal("a line was executed")
+	}
+	if reply := put(bus.OutboundPutCommand, "/kick alice"); !reply.Success {
+		t.Errorf("put_command: %s", reply.Error)
+	}
+	r.eventually("the command", func() bool { return !alicePresent() })
 }
 
 // TestTwoBotsShareTheLines checks that of two bots with one queue, as while one takes over from the other, one says

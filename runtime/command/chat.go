@@ -40,7 +40,7 @@ func (h *Handler) say(r request) (task, error) {
 	if containsChatCommand(r.args) {
 		return nil, &deniedError{"the bot executes no chat commands except /me"}
 	}
-	return h.send("", r.args), nil
+	return h.send(speech.Message{Text: r.args, Command: strings.HasPrefix(r.args, "/me ")}), nil
 }
 
 // containsChatCommand reports whether the server would execute a text. After /me, which only changes how the line is
@@ -65,13 +65,13 @@ func (h *Handler) pm(r request) (task, error) {
 	if h.Room.IsMe(user.Name) {
 		return nil, errors.New("the bot sends no private messages to itself")
 	}
-	return h.send(user.Name, text), nil
+	return h.send(speech.Message{To: user.Name, Text: text}), nil
 }
 
-// send returns the task that says a text to a user, or to everybody if to is empty.
-func (h *Handler) send(to, text string) task {
+// send returns the task that says a text.
+func (h *Handler) send(m speech.Message) task {
 	return func(ctx context.Context) ([]string, error) {
-		if got := h.sayText(ctx, to, text); got.Outcome != speech.Said {
+		if got := h.sayText(ctx, m); got.Outcome != speech.Said {
 			return nil, errors.New(got.String())
 		}
 		return []string{"Said"}, nil

@@ -35,6 +35,8 @@ type rig struct {
 	requested []string
 	counted   []string
 	audited   []string
+	// statsOf is the name in the reply to a query of a user. Empty: the name in the query.
+	statsOf string
 	// queries is what a query of the database waits for. Nil: nothing.
 	queries chan struct{}
 }
@@ -64,7 +66,14 @@ func (r *rig) expect(what string, list *[]string, want ...string) {
 
 // Say and PM make the rig a speech.Conn.
 
-func (r *rig) Say(_ context.Context, text string) error {
+func (r *rig) Say(ctx context.Context, text string) error {
+	if strings.HasPrefix(text, "/") {
+		text = " " + text // as *cytube.Conn does
+	}
+	return r.Command(ctx, text)
+}
+
+func (r *rig) Command(_ context.Context, text string) error {
 	r.note(&r.said, text)
 	r.Speaker.HeardOwn(cytube.ChatMessage{User: "Rosey", HTML: html.EscapeString(text), Time: time.Now()})
 	return nil
@@ -93,6 +102,9 @@ func (r *rig) Request(ctx context.Context, suffix bus.Suffix, _, out any) error 
 	}
 	if stats, ok := out.(*bus.UserStatsReply); ok {
 		stats.Success = true
+		if r.statsOf != "" {
+			stats.Username = r.statsOf
+		}
 	}
 	return nil
 }
@@ -370,6 +382,18 @@ func TestWhoIsAnswered(t *testing.T) {
 		r.pmFrom("MOD", "Shrug")
 		r.expect("said", &r.said, "mod: unknown: there is no such command; send help for a list")
 		r.expect("audited", &r.audited, `mod unknown "" error: there is no such command; send help for a list`)
+	})
+}
+
+// TestARepliedNameIsNoCommand has somebody else answer the bot's query, with a name that is none.
+func TestARepliedNameIsNoCommand(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 5), func(r *rig) {
+		r.statsOf = "/kick alice"
+		r.chatFrom("alice", "!stats")
+		r.expect("said", &r.said, " /kick alice: never seen here")
+		r.pmFrom("mod", "say /me waves")
+		r.expect("said by a command", &r.said, "/me waves", "mod: Said")
 	})
 }
 

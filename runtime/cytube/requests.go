@@ -8,9 +8,19 @@ import (
 // The requests of a client. The server acknowledges none of them: the event that it sends to everybody shows that a
 // request succeeded, and it refuses many requests silently.
 
-// Say says a line in the channel, at most MaxLine long; the server cuts off the rest. A line that starts with "/" is a
-// command. A line that was said comes back as a ChatMessage.
+// Say says a line in the channel, at most MaxLine long; the server cuts off the rest. It is never a command: the server
+// takes a line for one that begins with "/", so such a line gets a space in front. A line that was said comes back as a
+// ChatMessage.
 func (c *Conn) Say(ctx context.Context, text string) error {
+	if strings.HasPrefix(text, "/") {
+		text = " " + text
+	}
+	return c.send(ctx, "chatMsg", chatLine{Msg: text})
+}
+
+// Command has the server execute a line that begins with "/", such as "/me waves", with the bot's rank. It is at most
+// MaxLine long. Whether anything comes back depends on the command; the server says a line that is no command it knows.
+func (c *Conn) Command(ctx context.Context, text string) error {
 	return c.send(ctx, "chatMsg", chatLine{Msg: text})
 }
 
@@ -56,14 +66,14 @@ func (c *Conn) Lead(ctx context.Context, media Media, position float64, paused b
 
 // Kick kicks a user, with the chat command for it. The user leaves; there is no other answer.
 func (c *Conn) Kick(ctx context.Context, name, reason string) error {
-	return c.Say(ctx, strings.TrimSpace("/kick "+name+" "+reason))
+	return c.Command(ctx, strings.TrimSpace("/kick "+name+" "+reason))
 }
 
 // ClearChat clears the chat, with the chat command for it.
-func (c *Conn) ClearChat(ctx context.Context) error { return c.Say(ctx, "/clear") }
+func (c *Conn) ClearChat(ctx context.Context) error { return c.Command(ctx, "/clear") }
 
 // ToggleAFK marks the bot as away from keyboard or back, with the chat command for it.
-func (c *Conn) ToggleAFK(ctx context.Context) error { return c.Say(ctx, "/afk") }
+func (c *Conn) ToggleAFK(ctx context.Context) error { return c.Command(ctx, "/afk") }
 
 type chatLine struct {
 	To   string   `json:"to,omitempty"`

@@ -52,7 +52,7 @@ func TestAnEveningAtTheSimulator(t *testing.T) {
 	if came := await[AddUser](t, conn); came.User.Name != "carol" {
 		t.Errorf("came %+v, want carol", came)
 	}
-	must(t, conn.Say(t.Context(), "/me waves"))
+	must(t, conn.Command(t.Context(), "/me waves"))
 	if line := awaitLineOf(t, conn, "Rosey"); line.HTML != "waves" || line.Kind != "action" {
 		t.Errorf("the bot's own line %+v", line)
 	}

@@ -43,17 +43,11 @@ const MaxLine = 320
 
 // SplitLine splits a text into lines that the server does not cut: at line ends, then between words, and within a word
 // only if it alone is too long. It never splits a character of two UTF-16 units. limit is in UTF-16 code units and at
-// least 2. Only the beginning of text can be a command ("/me"): any other part that would begin like one gets a space
-// in front. A text of white space has no parts.
+// least 2. A text of white space has no parts.
 func SplitLine(text string, limit int) []string {
 	var parts []string
 	for line := range strings.Lines(text) {
 		parts = append(parts, splitWords(strings.TrimSpace(line), limit)...)
-	}
-	for i, part := range parts {
-		if strings.HasPrefix(part, "/") && (i > 0 || !strings.HasPrefix(text, "/")) {
-			parts[i] = " " + part
-		}
 	}
 	return parts
 }
@@ -61,7 +55,7 @@ func SplitLine(text string, limit int) []string {
 func splitWords(rest string, limit int) []string {
 	var parts []string
 	for rest != "" {
-		end := fits(rest, limit-1) // room for the space in front of a part that looks like a command
+		end := fits(rest, limit-1) // room for the space that Conn.Say puts in front of a part that looks like a command
 		if end < len(rest) {
 			end = wordEnd(rest, end)
 		}

@@ -123,7 +123,8 @@ INSERT INTO user_count_history (timestamp, chat_users, connected_users) VALUES (
 INSERT INTO user_actions (timestamp, username, action_type, details) VALUES (%[1]d, 'bob', 'pm_command', 'cmd=say'),
   (%[1]d, 'bob', 'pm_command', 'cmd=say'), (%[1]d + 1, 'bob', 'pm_command', NULL);
 INSERT INTO outbound_messages (timestamp, message, sent, retry_count) VALUES (%[1]d, 'said', 1, 0),
-  (%[1]d, 'old', 0, 0),  (%[2]d, 'fresh', 0, 0), (%[2]d, 'hopeless', 0, 3);`, evening, time.Now().Unix()-60)
+  (%[1]d, 'old', 0, 0),  (%[2]d, 'fresh', 0, 0), (%[2]d, 'hopeless', 0, 3),
+  (%[2]d, '/kick alice', 0, 0);`, evening, time.Now().Unix()-60)
 }
 
 func wantStored() stored {

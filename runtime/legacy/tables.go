@@ -170,6 +170,9 @@ func (i *importer) outbound(ctx context.Context) error {
 			table.skip("older than a day")
 		case r.text("message") == "":
 			table.skip("empty")
+		case strings.HasPrefix(r.text("message"), "/"):
+			// Whoever could queue a line there could queue a command. Here that takes a permission of its own.
+			table.skip("a command")
 		default:
 			return i.enqueue(ctx, table, at, r)
 		}

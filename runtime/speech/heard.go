@@ -23,7 +23,7 @@ func toChannel(m Message) bool { return m.To == "" }
 // earlier one that is missing, it is the late echo of the earlier one.
 func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.Tracker.hear(shown, at)
-	looksAlike := func(m Message) bool { return toChannel(m) && shownAs(m.Text) == shown }
+	looksAlike := func(m Message) bool { return toChannel(m) && m.shown() == shown }
 	if s.resolve(Result{Outcome: Said}, looksAlike) {
 		return
 	}
@@ -52,7 +52,7 @@ func (s *Speaker) heardRefusal(event cytube.Event) {
 		// An error can be about anything that the bot did. Errors about private messages say so, and a line that is not a
 		// command causes none.
 		about := func(m Message) bool {
-			return m.To != "" && strings.Contains(event.Message, "PM") || m.To == "" && strings.HasPrefix(m.Text, "/")
+			return m.To != "" && strings.Contains(event.Message, "PM") || m.Command
 		}
 		s.resolve(Result{Outcome: Refused, Reason: cytube.PlainText(event.Message)}, about)
 	}

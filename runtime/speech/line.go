@@ -84,7 +84,7 @@ type line struct {
 	missing string
 	// sentAt is when the missing part was sent, the first time.
 	sentAt time.Time
-	// command: a line that begins with "/" is executed and need not come back.
+	// command: the first part is executed and need not come back. The others are said.
 	command bool
 	// attempts counts failures, and retryCount is what the service had counted when it handed out the line.
 	attempts, retryCount int
@@ -96,11 +96,18 @@ type line struct {
 	usedAt time.Time
 }
 
+// newLine returns a line that was handed out. One that begins with "/" is a command: the database service stores such a
+// line only for bus.OutboundPutCommand, and the Python bot executes it too.
 func newLine(m bus.OutboundMessage) *line {
 	return &line{
 		lineID: idOf(m), state: queued, parts: cytube.SplitLine(m.Message, cytube.MaxLine),
-		command: strings.HasPrefix(strings.TrimSpace(m.Message), "/"),
+		command: strings.HasPrefix(m.Message, "/"),
 	}
+}
+
+// message returns the next part.
+func (l *line) message() Message {
+	return Message{Text: l.parts[l.next], Command: l.command && l.next == 0}
 }
 
 func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
@@ -117,7 +124,7 @@ func (l *line) complete() bool { return l.next >= len(l.parts) }
 
 // markSent notes that the next part was written to the connection.
 func (l *line) markSent(now time.Time) {
-	if shown := shownAs(l.parts[l.next]); l.missing != shown {
+	if shown := l.message().shown(); l.missing != shown {
 		l.missing, l.sentAt = shown, now
 	}
 	l.on(sent)

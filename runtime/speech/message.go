@@ -45,6 +45,9 @@ type Message struct {
 	// To is the user that gets it as a private message. Empty: it is for the channel.
 	To   string
 	Text string
+	// Command has the server execute Text, which begins with "/", instead of saying it. It must never be set because of
+	// what a text looks like: names, titles and replies of others are texts too. For the channel only.
+	Command bool
 }
 
 // attempt is a Message, or an action that counts as one, on its way to the server.
@@ -97,7 +100,11 @@ func (c *permissionState) settled(settle time.Duration, now time.Time) Permissio
 // formatting is the commands that only change how the server shows a line.
 var formatting = regexp.MustCompile(`^/(me|sp|say|shout|rcv) `)
 
-// shownAs returns how a line looks in the channel, as cytube.PlainText, unless filters of the channel change it.
-func shownAs(line string) string {
-	return strings.Join(strings.Fields(formatting.ReplaceAllString(strings.TrimSpace(line), "")), " ")
+// shown returns how a message looks in the channel, as cytube.PlainText, unless filters of the channel change it.
+func (m Message) shown() string {
+	text := strings.TrimSpace(m.Text)
+	if m.Command {
+		text = formatting.ReplaceAllString(text, "")
+	}
+	return strings.Join(strings.Fields(text), " ")
 }

@@ -87,7 +87,7 @@ func (s *Speaker) beginLine(now time.Time) {
 }
 
 func partOf(l *line) *attempt {
-	return &attempt{message: Message{Text: l.parts[l.next]}, line: l, part: l.next}
+	return &attempt{message: l.message(), line: l, part: l.next}
 }
 
 // withoutPermission ends an attempt at a line that the bot may not say. While that is not certain, the line stays

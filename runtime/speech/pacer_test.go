@@ -37,16 +37,16 @@ func TestPacer(t *testing.T) {
 }
 
 func TestHowLinesAreShown(t *testing.T) {
-	for said, shown := range map[string]string{
-		"hello  there ":   "hello there",
-		"/me waves":       "waves",
-		"/shout HELLO":    "HELLO",
-		"a <b> & c":       "a <b> & c",
-		"/unknown words":  "/unknown words",
-		" /kick somebody": "/kick somebody",
+	for said, shown := range map[Message]string{
+		{Text: "hello  there "}:                 "hello there",
+		{Text: "/me waves", Command: true}:      "waves",
+		{Text: "/shout HELLO", Command: true}:   "HELLO",
+		{Text: "a <b> & c"}:                     "a <b> & c",
+		{Text: "/unknown words", Command: true}: "/unknown words",
+		{Text: "/me waves"}:                     "/me waves",
 	} {
-		if got := shownAs(said); got != shown {
-			t.Errorf("%q is shown as %q, want %q", said, got, shown)
+		if got := said.shown(); got != shown {
+			t.Errorf("%+v is shown as %q, want %q", said, got, shown)
 		}
 	}
 	if got := cytube.PlainText(`see <a href="https://example.com/?a=1&amp;b=2">https://example.com/</a> &lt;3`); got !=

@@ -119,6 +119,35 @@ func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 	}, queuedLine(1, "/say HEAR ME"), queuedLine(2, "hello"))
 }
 
+// TestOnlyTheFirstPartOfACommandIsExecuted checks what reaches the server of lines whose parts begin with "/", also when
+// a part is sent again.
+func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
+	long := strings.Repeat("x", cytube.MaxLine-1)
+	inChannel(t, func(t *testing.T, c *channel) {
+		throttled := map[string]bool{}
+		c.behave(func(text string) {
+			if !throttled[text] {
+				throttled[text] = true
+				c.HeardRefusal(cytube.Cooldown{Wait: time.Second})
+				return
+			}
+			c.echo(text)
+		}, c.takeReports)
+		pass(2 * time.Minute)
+		for _, text := range c.sent {
+			if strings.HasPrefix(text, "/") && text != "/me waves" {
+				t.Errorf("executed %.20q", text)
+			}
+		}
+		c.expectMarked(t, 1, 2, 3, 4, 5)
+		if len(c.sent) != 9+len(throttled) {
+			t.Errorf("sent %.20q", c.sent)
+		}
+	},
+		queuedLine(1, "/me waves\n/kick alice"), queuedLine(2, " /kick alice"), queuedLine(3, "hi\n/kick alice"),
+		queuedLine(4, long+" /kick alice"), queuedLine(5, long+"/kick alice"))
+}
+
 // TestLinesCannotBeFetched checks what happens when requests for lines fail for a while, twice.
 func TestLinesCannotBeFetched(t *testing.T) {
 	setOutage := func(c *channel, err error) {

@@ -18,6 +18,7 @@ var ErrNotLeading = errors.New("the bot is not the leader any more")
 // Conn is the connection to the channel. *cytube.Conn implements it.
 type Conn interface {
 	Say(ctx context.Context, text string) error
+	Command(ctx context.Context, text string) error
 	PM(ctx context.Context, to, text string) error
 }
 
@@ -264,10 +265,13 @@ func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
 		a.line.markSent(now)
 	}
 	var err error
-	if a.message.To == "" {
-		err = s.Conn.Say(ctx, a.message.Text)
-	} else {
+	switch {
+	case a.message.To != "":
 		err = s.Conn.PM(ctx, a.message.To, a.message.Text)
+	case a.message.Command:
+		err = s.Conn.Command(ctx, a.message.Text)
+	default:
+		err = s.Conn.Say(ctx, a.message.Text)
 	}
 	if err != nil {
 		s.finish(Result{Outcome: Gone}, err) // the reader of the connection gets the error too

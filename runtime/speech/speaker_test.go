@@ -38,7 +38,15 @@ type channel struct {
 	noLeader bool
 }
 
-func (c *channel) Say(_ context.Context, text string) error {
+// Say notes a line as *cytube.Conn sends it: only that of a command begins with "/".
+func (c *channel) Say(ctx context.Context, text string) error {
+	if strings.HasPrefix(text, "/") {
+		text = " " + text
+	}
+	return c.Command(ctx, text)
+}
+
+func (c *channel) Command(_ context.Context, text string) error {
 	err := c.note(text)
 	c.mu.Lock()
 	onSay := c.onSay
@@ -98,7 +106,10 @@ func (c *channel) Publish(suffix bus.Suffix, _ string, payload any) {
 }
 
 // echo has the server send each line back, as it shows it.
-func (c *channel) echo(text string) { c.HeardOwn(echo(html.EscapeString(shownAs(text)))) }
+func (c *channel) echo(text string) {
+	sent := Message{Text: text, Command: strings.HasPrefix(text, "/")}
+	c.HeardOwn(echo(html.EscapeString(sent.shown())))
+}
 
 // takeReports has the service hand out no line again that was reported.
 func (c *channel) takeReports(id int64, _ bool) {

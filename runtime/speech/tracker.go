@@ -104,7 +104,7 @@ func maybeSaidSince(m bus.OutboundMessage) time.Time {
 // only, so they are removed.
 func (t *Tracker) markSaidByOthers(l *line, since time.Time) {
 	t.saidByOthers = slices.DeleteFunc(t.saidByOthers, func(own ownLine) bool {
-		match := !l.complete() && own.shown == shownAs(l.parts[l.next]) && !own.at.Before(since.Add(-clockSkew))
+		match := !l.complete() && own.shown == l.message().shown() && !own.at.Before(since.Add(-clockSkew))
 		if match {
 			l.markAppeared()
 		}

@@ -22,7 +22,8 @@ INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, c
   VALUES (1, 'alice', 'alice', 1763700000123, 1763700000000, 1763700000123, 1);
 INSERT INTO chat (event_id, channel_id, at, username, text) VALUES ('1', 1, 1763700000123, 'alice', 'hi');
 INSERT INTO outbound (channel_id, enqueued_at, text, sent_at) VALUES (1, 1763700000000, 'sent', 1763700000001);
-INSERT INTO outbound (channel_id, enqueued_at, text, retry_count, last_error) VALUES (1, 1763700000000, 'm', 1, 'e');`
+INSERT INTO outbound (channel_id, enqueued_at, text, retry_count, last_error) VALUES (1, 1763700000000, 'm', 1, 'e');
+INSERT INTO outbound (channel_id, enqueued_at, text) VALUES (1, 1763700000000, '/kick alice');`
 
 func TestMigrationFromTheFirstVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
