@@ -1,12 +1,20 @@
 package controllers
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -83,6 +91,47 @@ func TestPollInterval(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := pollInterval(newBot("fun"), v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
 				t.Errorf("poll interval is %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestConditionsAndEventsAreOnePrintableLine checks every place in which a pod or its process chooses the words.
+func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
+	hostile := "FORGED\r\nFORGED\x1b]52;c;QUJD\x07\u009b31m\u202e\u200b\u2028\U000e0041\x9b" + strings.Repeat("long ", 1000)
+	report := notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, hostile)
+	for name, test := range map[string]struct {
+		pod    corev1.PodStatus
+		report probeResult
+	}{
+		"process":         {runningPod("10.0.0.1", false), probeResult{report: report}},
+		"no report":       {runningPod("10.0.0.1", false), probeResult{err: errors.New(hostile)}},
+		"waiting":         {pod: waitingPod(hostile, hostile)},
+		"image":           {pod: waitingPod("ErrImagePull", hostile)},
+		"crashed":         {pod: crashedPod(1, "Error", hostile)},
+		"crashed in JSON": {pod: crashedPod(1, "Error", `{"msg":"FORGED\u001b[2J\u009b\u202e","error":"\u0007"}`)},
+		"unscheduled":     {pod: unscheduledPod(hostile)},
+		"failed":          {pod: corev1.PodStatus{Phase: corev1.PodFailed, Reason: hostile, Message: hostile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bot, recorder := newBot("fun"), events.NewFakeRecorder(1)
+			in := statusInput{bot: bot, observed: newObserved(), reports: map[string]probeResult{"pod": test.report}}
+			in.observed.pods[manifests.Bot] = []corev1.Pod{podOf("pod", 1, test.pod)}
+			computed := computeStatus(in, time.Now())
+			available := meta.FindStatusCondition(computed.Conditions, v1alpha1.ConditionBotAvailable)
+			if !strings.Contains(available.Message, "FORGED") {
+				t.Errorf("the condition does not have the words: %q", available.Message)
+			}
+			(&Reconciler{Events: recorder}).emitEvent(bot, nil, available)
+			texts := []string{<-recorder.Events}
+			for _, condition := range computed.Conditions {
+				texts = append(texts, condition.Message)
+			}
+			for _, text := range texts {
+				isHostile := func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
+				if strings.ContainsFunc(text, isHostile) || !utf8.ValidString(text) || len([]rune(text)) > 400 {
+					t.Errorf("not one printable line: %q", text)
+				}
 			}
 		})
 	}

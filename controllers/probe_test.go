@@ -36,6 +36,12 @@ func TestFetchReportRejectsWhatIsNoReport(t *testing.T) {
 		"long leader": {
 			http.StatusOK, strings.Replace(report, "{", `{"leader":"`+strings.Repeat("a", 300)+`",`, 1), "whose leader",
 		},
+		"leader that is an option": {
+			http.StatusOK, strings.Replace(report, "{", `{"leader":"--all",`, 1), "whose leader",
+		},
+		"name of a check": {
+			http.StatusOK, strings.Replace(report, "[]", `[{"name":"a\u001b[2J","reason":"Ready"}]`, 1), "not a single word",
+		},
 		"endless": {http.StatusOK, strings.Repeat(" ", 64<<10) + report, "not a status report in JSON"},
 	}
 	for name, test := range tests {

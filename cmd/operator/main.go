@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
-	logger := logr.FromSlogHandler(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: options.logLevel}))
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel}))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 	kubernetes, err := ctrl.GetConfig()

@@ -109,7 +109,7 @@ func tail(
 	ctx context.Context, client *cli.Client, filter cli.Filter, asJSON bool, out, notices io.Writer,
 ) error {
 	buffered := bufio.NewWriter(out)
-	encoder := json.NewEncoder(buffered)
+	encoder := json.NewEncoder(status.JSONWriter(buffered))
 	encoder.SetEscapeHTML(false)
 	subscribed := func() { _, _ = fmt.Fprintln(notices, "watching; press Ctrl-C to stop") }
 	return client.Tail(ctx, filter, subscribed, func(message cli.Message) error {

@@ -66,7 +66,7 @@ func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logg
 	if name == status.RunComponent {
 		return slog.New(slog.NewTextHandler(stderr, options))
 	}
-	return slog.New(slog.NewJSONHandler(stderr, options)).With("component", string(name))
+	return slog.New(slog.NewJSONHandler(status.JSONWriter(stderr), options)).With("component", string(name))
 }
 
 // connect connects to the configured NATS server. It does not wait for a server that is down.

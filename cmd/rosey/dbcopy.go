@@ -36,7 +36,8 @@ func newBackupCommand(flags *configFlags) *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "copied %s to %s, %d bytes\n", path, arguments[0], size))
+			return failed(printf(command.OutOrStdout(), "copied %s to %s, %d bytes\n",
+				status.Printable(path), status.Printable(arguments[0]), size))
 		},
 	}
 }
@@ -55,9 +56,9 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
-			text := fmt.Sprintf("restored %s from %s\n", path, arguments[0])
+			text := fmt.Sprintf("restored %s from %s\n", status.Printable(path), status.Printable(arguments[0]))
 			if replaced != "" {
-				text += fmt.Sprintf("the previous database is now %s\n", filepath.Clean(replaced))
+				text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(replaced)))
 			}
 			return failed(printf(command.OutOrStdout(), "%s", text))
 		},

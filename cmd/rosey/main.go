@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,8 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {
+	// Commands make what they show of others printable, line by line. This guards what one of them forgets.
+	stdout, stderr = status.PrintableWriter(stdout), status.PrintableWriter(stderr)
 	root := newRootCommand() //nolint:contextcheck // cobra passes the context to the commands
 	root.SetArgs(arguments)
 	root.SetOut(stdout)
@@ -52,7 +55,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	if err == nil {
 		return exitClean
 	}
-	_, _ = fmt.Fprintln(stderr, "rosey:", err) // there is nowhere else to report an error
+	// What follows the first line is indented, so that no text from outside looks like a message of its own.
+	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
+	_, _ = fmt.Fprintln(stderr, "rosey:", text) // there is nowhere else to report an error
 	if _, ok := errors.AsType[*failure](err); ok {
 		return exitFailure
 	}

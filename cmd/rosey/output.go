@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // addOutputFlag adds the flag --output, for writeOutput. Its value is checked before the command runs.
@@ -27,7 +29,7 @@ func writeOutput(out io.Writer, output string, content any, text string) error {
 	if output != "json" {
 		return failed(printf(out, "%s", text))
 	}
-	encoder := json.NewEncoder(out)
+	encoder := json.NewEncoder(status.JSONWriter(out))
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(content); err != nil {

@@ -84,7 +84,7 @@ func statusText(report status.Report) string {
 	if !report.Ready {
 		state = "not ready: " + string(report.Reason)
 	}
-	fmt.Fprintf(&text, "%s %s, %s, running since %s UTC\n", report.Component, report.Version, state,
+	fmt.Fprintf(&text, "%s %s, %s, running since %s UTC\n", report.Component, status.Printable(report.Version), state,
 		formatMillis(report.Started.UnixMilli()))
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, check := range report.Checks {

@@ -20,6 +20,8 @@ const (
 	connectTimeout = 3 * time.Second
 	// pollInterval is the time between two checks of the connection during connectTimeout.
 	pollInterval = 20 * time.Millisecond
+	// maxReplyError bounds the error in a reply, which whoever answers may have chosen.
+	maxReplyError = 300
 )
 
 // Client is a connection to the NATS server of a bot. Close it after use.
@@ -94,7 +96,7 @@ func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
 		return 0, err
 	}
 	if !reply.Success {
-		return 0, fmt.Errorf("the database service rejects the line: %s", reply.Error)
+		return 0, fmt.Errorf("the database service rejects the line: %s", status.OneLine(reply.Error, maxReplyError))
 	}
 	return reply.ID, nil
 }
@@ -103,7 +105,7 @@ func (c *Client) Say(ctx context.Context, text string) (id int64, err error) {
 func (c *Client) ChannelStats(ctx context.Context) (reply bus.ChannelStatsReply, err error) {
 	err = c.request(ctx, bus.QueryChannelStats, bus.ChannelStatsRequest{Origin: c.origin}, &reply)
 	if err == nil && !reply.Success {
-		err = fmt.Errorf("the database service cannot answer: %s", reply.Error)
+		err = fmt.Errorf("the database service cannot answer: %s", status.OneLine(reply.Error, maxReplyError))
 	}
 	return reply, err
 }
@@ -113,7 +115,7 @@ func (c *Client) ChannelStats(ctx context.Context) (reply bus.ChannelStatsReply,
 func (c *Client) UserStats(ctx context.Context, name string) (reply bus.UserStatsReply, err error) {
 	err = c.request(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: name, Origin: c.origin}, &reply)
 	if err == nil && !reply.Success {
-		err = fmt.Errorf("the database service cannot answer: %s", reply.Error)
+		err = fmt.Errorf("the database service cannot answer: %s", status.OneLine(reply.Error, maxReplyError))
 	}
 	return reply, err
 }

@@ -78,7 +78,8 @@ func (m Message) Line() string {
 		content = "? " + content
 	}
 	at := m.Time.Local().Format("15:04:05")
-	return fmt.Sprintf("%s  %-*s  %s", at, subjectWidth, m.Subject, status.Printable(strings.TrimSpace(content)))
+	return fmt.Sprintf("%s  %-*s  %s", at, subjectWidth, status.Printable(string(m.Subject)),
+		status.Printable(strings.TrimSpace(content)))
 }
 
 // content returns the user, the text and then all other fields as name=value.

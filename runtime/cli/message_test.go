@@ -34,8 +34,8 @@ func TestLine(t *testing.T) {
 			`{"event":"message","user":"alice","content":"hi","user_data":{"rank":1},"platform_data":{"msg":"hi"}}`, "alice: hi",
 		},
 		"not an object": {"db.odd", `[1,2]`, "[1,2]"},
-		"not JSON":      {"db.odd", "x\x1b[2J", "x [2J"},
-		"escapes":       {bus.MessageLog, `{"username":"a","message":"x\u001b[2J\u202ey"}`, "a: x [2J y"},
+		"not JSON":      {"db.odd", "x\x1b[2J", "x\ufffd[2J"},
+		"escapes":       {bus.MessageLog, `{"username":"a","message":"x\u001b[2J\u202ey"}`, "a: x\ufffd[2J\ufffdy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := message(test.subject, test.body).Line()

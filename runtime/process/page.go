@@ -61,7 +61,7 @@ func (s Server) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)
-	writeResponse(w, http.StatusOK, "text/html; charset=utf-8", page.Bytes())
+	writeResponse(w, http.StatusOK, "text/html; charset=utf-8", status.PrintableLines(page.Bytes()))
 }
 
 // formatSince returns the time from then to now in its largest unit, such as "2 hours".

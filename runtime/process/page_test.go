@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,6 +83,39 @@ func TestPageEscapesNamesAndTitles(t *testing.T) {
 	}
 	if strings.Count(page, "&lt;script&gt;") != 2 {
 		t.Error("the name and the title are not shown literally")
+	}
+}
+
+// TestEverythingServedIsPrintable serves names, titles and messages with what a terminal or a browser would obey.
+func TestEverythingServedIsPrintable(t *testing.T) {
+	t.Parallel()
+	const text = "FORGED\r\n\x1b]52;c;QUJD\x07\u009b31m\u202e\u200b\u2028\U000e0041\ue000"
+	check := status.NewRecorder(status.ChannelCheck, text).Check
+	server := process.Server{
+		Component: status.BotComponent, Version: text, Checks: []func() status.Check{check},
+		Leader: func() string { return text },
+		Channel: func(context.Context) *room.Snapshot {
+			return &room.Snapshot{
+				Server: text, Name: text, Self: text, PlaybackLeader: text, Users: []cytube.User{{Name: text}},
+				Playing: &room.Playing{Title: text},
+			}
+		},
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	}
+	served := httptest.NewServer(server.Handler())
+	t.Cleanup(served.Close)
+	for _, path := range []string{"/", status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath} {
+		_, contentType, body := get(t, served.URL+path)
+		isHostile := func(r rune) bool { return r != '\n' && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
+		if at := strings.IndexFunc(body, isHostile); at >= 0 {
+			t.Errorf("%s has %q", path, body[at:min(len(body), at+20)])
+		}
+		if path != status.MetricsPath && !strings.Contains(body, "FORGED") {
+			t.Errorf("%s does not show the message: %q", path, body)
+		}
+		if strings.HasPrefix(contentType, "text/plain") && strings.Count(body, "\n") > 1 && path == status.ReadyPath {
+			t.Errorf("%s is not one line: %q", path, body)
+		}
 	}
 }
 

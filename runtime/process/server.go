@@ -140,7 +140,8 @@ func (s Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if !report.Ready {
 		code = http.StatusServiceUnavailable
 	}
-	writeResponse(w, code, "text/plain; charset=utf-8", fmt.Appendf(nil, "%s: %s\n", report.Reason, report.Message))
+	line := status.Printable(string(report.Reason) + ": " + report.Message)
+	writeResponse(w, code, "text/plain; charset=utf-8", []byte(line+"\n"))
 }
 
 func writeJSON(w http.ResponseWriter, content any) {
@@ -149,7 +150,7 @@ func writeJSON(w http.ResponseWriter, content any) {
 		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
 		return
 	}
-	writeResponse(w, http.StatusOK, "application/json", append(body, '\n'))
+	writeResponse(w, http.StatusOK, "application/json", append(status.EscapeJSON(body), '\n'))
 }
 
 func writeResponse(w http.ResponseWriter, code int, contentType string, body []byte) {

@@ -123,8 +123,8 @@ func NewRecorder(name CheckName, message string) *Recorder {
 	return &Recorder{check: Check{Name: name, Reason: ReasonStarting, Message: message, Since: time.Now()}}
 }
 
-// Set changes the state of the check. It reports whether OK or the reason changed, so that the caller can log each
-// change once; a new message alone is no change.
+// Set changes the state of the check. It makes the message one printable line: a server can have a part in it. It reports
+// whether OK or the reason changed, so that the caller can log each change once; a new message alone is no change.
 func (r *Recorder) Set(ok bool, reason Reason, message string) (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +132,7 @@ func (r *Recorder) Set(ok bool, reason Reason, message string) (changed bool) {
 	if changed {
 		r.check.Since = time.Now()
 	}
-	r.check.OK, r.check.Reason, r.check.Message = ok, reason, message
+	r.check.OK, r.check.Reason, r.check.Message = ok, reason, OneLine(message, maxMessage)
 	return changed
 }
 
@@ -146,8 +146,19 @@ func (r *Recorder) Check() Check {
 // validReason is the pattern that Kubernetes demands of a condition's reason.
 var validReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,98}[A-Za-z0-9_])?$`)
 
-// maxPodName is the longest name that Kubernetes accepts for a pod.
-const maxPodName = 253
+var (
+	// validName is the pattern of the names of components and checks.
+	validName = regexp.MustCompile(`^[a-z][A-Za-z0-9-]{0,62}$`)
+	// validPodName is the pattern of a leader: the name of a pod or of a host. It cannot be taken for an option of a
+	// command.
+	validPodName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+)
+
+const (
+	// maxVersion and maxMessage bound the texts of a Report that comes from another process, in characters.
+	maxVersion = 100
+	maxMessage = 1000
+)
 
 // maxReportSize limits the memory that a server can use up that is no process of the runtime.
 const maxReportSize = 64 << 10
@@ -180,17 +191,23 @@ func FetchReport(ctx context.Context, client *http.Client, url string, component
 
 func parseReport(body []byte, component Component) (Report, error) {
 	var report Report
-	if err := json.Unmarshal(body, &report); err != nil || report.Component == "" {
+	if err := json.Unmarshal(body, &report); err != nil || !validName.MatchString(string(report.Component)) {
 		return Report{}, errors.New("not a status report in JSON")
 	}
 	if component != "" && report.Component != component {
 		return Report{}, fmt.Errorf("a status report of component %q, expected %q", report.Component, component)
 	}
-	if len(report.Leader) > maxPodName {
+	if report.Leader != "" && !validPodName.MatchString(report.Leader) {
 		return Report{}, errors.New("a status report whose leader is not the name of a pod")
 	}
 	reasons := []Reason{report.Reason}
-	for _, check := range report.Checks {
+	report.Version, report.Message = OneLine(report.Version, maxVersion), OneLine(report.Message, maxMessage)
+	for i := range report.Checks {
+		check := &report.Checks[i]
+		if !validName.MatchString(string(check.Name)) {
+			return Report{}, errors.New("a status report with a check whose name is not a single word")
+		}
+		check.Message = OneLine(check.Message, maxMessage)
 		reasons = append(reasons, check.Reason)
 	}
 	for _, reason := range reasons {

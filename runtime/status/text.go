@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"unicode"
 )
 
 var networkCauses = []struct {
@@ -55,25 +54,4 @@ func NetworkError(err error) string {
 		err = request.Err
 	}
 	return strings.ToLower(err.Error())
-}
-
-// Printable returns text that is safe to show in a terminal, a log or a status: control characters and those that
-// change the direction of writing become spaces, since users of a channel choose names and lines.
-func Printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// OneLine returns the beginning of a text on one printable line: white space is collapsed, and a text of more than
-// limit characters is cut there and ends in "…".
-func OneLine(text string, limit int) string {
-	text = strings.Join(strings.Fields(Printable(text)), " ")
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit]) + "…"
-	}
-	return text
 }

@@ -42,17 +42,3 @@ func TestNetworkError(t *testing.T) {
 		}
 	}
 }
-
-func TestOneLine(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                       "",
-		" two\nlines \x1b[31m ":  "two lines [31m",
-		"right \u202eto left":    "right to left",
-		"äöü 1234567890":         "äöü 1234567890",
-		"äöü 1234567890, and on": "äöü 1234567890…",
-	} {
-		if got := status.OneLine(text, 14); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}

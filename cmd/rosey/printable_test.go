@@ -1,0 +1,406 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// hostile is a text as a terminal must not get it: control characters of C0 and C1, escape sequences (one writes into
+// the clipboard), a line of its own, and characters that change the direction or show nothing. Every way out shows FORGED.
+const hostile = "a\x00\x07\b\r\nFORGED\t\x1b[2J\x1b]52;c;QUJD\x07\u009b31m\u009d\u202e\u2066\u200b\u2028\u2029\ufeff" +
+	"\u00ad\U000e0041\ue000\u3164\x7fz"
+
+// hostileName is hostile as far as the name of a file or an argument can be.
+var hostileName = strings.ReplaceAll(hostile, "\x00", "")
+
+// assertPrintable checks what a command wrote. Only printable lines of the program's own may be in it.
+func assertPrintable(t *testing.T, what, output string) {
+	t.Helper()
+	if !utf8.ValidString(output) {
+		t.Errorf("%s: not valid UTF-8: %q", what, output)
+	}
+	for _, r := range output {
+		isInvisible := unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+		if isInvisible && r != '\n' && r != '\t' {
+			t.Errorf("%s: %U is in %q", what, r, output)
+			return
+		}
+	}
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(strings.TrimSpace(line), "FORGED") {
+			t.Errorf("%s: a forged line in %q", what, output)
+		}
+	}
+}
+
+// wayOut is a use of a command that shows text from outside.
+type wayOut struct {
+	command   string // as in its help, without rosey
+	arguments []string
+	// own commands show nothing from outside, at least with these arguments.
+	own bool
+}
+
+// TestEveryCommandShowsPrintableText has to know every command of the program. One that shows what others have sent,
+// stored or named is tested with hostile text, in each of its formats.
+func TestEveryCommandShowsPrintableText(t *testing.T) {
+	ways := []wayOut{
+		{command: "config schema", own: true},
+		{command: "config check", arguments: []string{hostileConfig(t)}},
+		{command: "config check", arguments: []string{hostileName}},
+	}
+	ways = append(ways, hostileReplies(t)...)
+	ways = append(ways, hostileReports(t)...)
+	ways = append(ways, hostileFiles(t)...)
+	tested := longRunning()
+	for _, way := range ways {
+		tested = append(tested, way.command)
+		arguments := append(strings.Fields(way.command), way.arguments...)
+		_, stdout, stderr := call(t, arguments...)
+		what := fmt.Sprintf("%.200q", arguments)
+		assertPrintable(t, what, stdout)
+		// What follows the first line of an error is indented.
+		assertPrintable(t, what, strings.ReplaceAll(stderr, "\n  ", " "))
+		if !way.own && !strings.Contains(stdout+stderr, "FORGED") {
+			t.Errorf("%s: the text from outside is not shown: %q", what, stdout+stderr)
+		}
+		var decoded any
+		if isJSON := strings.HasPrefix(stdout, "{") || strings.HasPrefix(stdout, "["); isJSON &&
+			json.Unmarshal([]byte(stdout), &decoded) != nil {
+			t.Errorf("%s: not JSON: %q", what, stdout)
+		}
+	}
+	for _, command := range leaves(newRootCommand()) {
+		if !slices.Contains(tested, command) {
+			t.Errorf("rosey %s is not tested here: add what it shows of others", command)
+		}
+	}
+}
+
+// leaves returns the commands that do something.
+func leaves(command *cobra.Command) (names []string) {
+	for _, child := range command.Commands() {
+		names = append(names, leaves(child)...)
+	}
+	if name := strings.TrimPrefix(command.CommandPath(), "rosey "); command.RunE != nil && name != "config" {
+		names = append(names, name)
+	}
+	return names
+}
+
+func hostileConfig(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	quoted := strconv.QuoteToASCII(hostile) // YAML has the same escapes, and takes the characters only so
+	content := fmt.Sprintf("channel: {name: %s, server: https://cytu.be}\n%s: 1\n", quoted, quoted)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// hostileReplies are the commands that ask a service. One service replies with names, another with errors.
+func hostileReplies(t *testing.T) (ways []wayOut) {
+	t.Helper()
+	server := natstest.Start(t)
+	service := server.Client()
+	text, err := json.Marshal(hostile + "\x9b") // which makes it U+FFFD
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := string(bytes.TrimSuffix(text, []byte(`"`))) + "\x9b\""
+	for prefix, replies := range map[string]map[bus.Suffix]string{
+		"names": {
+			bus.OutboundPut: `{"success":false,"error":` + quoted + `}`,
+			bus.QueryChannelStats: `{"high_water_mark":{},"high_water_connected":{},"total_users_seen":1,"success":true,` +
+				`"top_chatters":[{"username":` + quoted + `}]}`,
+			bus.QueryUserStats: `{"username":` + quoted + `,"success":true,"found":true}`,
+		},
+		"errors": {
+			bus.OutboundPutCommand: `{"success":false,"error":` + quoted + `}`,
+			bus.QueryChannelStats:  `{"success":false,"error":` + quoted + `}`,
+			bus.QueryUserStats:     `{"success":false,"error":` + quoted + `}`,
+		},
+		"no": {},
+	} {
+		for suffix, reply := range replies {
+			_, err := service.Subscribe(prefix+"."+string(suffix), func(m *nats.Msg) { _ = m.Respond([]byte(reply)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		flags := []string{"--nats", server.URL(), "--prefix", prefix}
+		if replies[bus.OutboundPut] != "" {
+			ways = append(ways, wayOut{command: "say", arguments: append([]string{"hello"}, flags...)})
+		}
+		if replies[bus.OutboundPutCommand] != "" {
+			ways = append(ways, wayOut{command: "say", arguments: append([]string{"/me waves"}, flags...)})
+		}
+		for _, format := range []string{"text", "json"} {
+			if len(replies) > 0 {
+				ways = append(ways, wayOut{command: "top", arguments: append([]string{"-o", format}, flags...)})
+				ways = append(ways, wayOut{command: "user", arguments: append([]string{"alice", "-o", format}, flags...)})
+			}
+		}
+	}
+	if err := service.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	// Servers and prefixes that a person mistyped.
+	return append(ways,
+		wayOut{command: "top", arguments: []string{"--nats", "nats://" + hostileName}},
+		wayOut{command: "user", arguments: []string{"x", "--nats", server.URL(), "--prefix", hostileName}},
+		wayOut{command: "say", arguments: []string{"x", "--output", hostileName}, own: true})
+}
+
+// hostileReports are uses of rosey status with processes that report what they like.
+func hostileReports(t *testing.T) (ways []wayOut) {
+	t.Helper()
+	report := status.Report{
+		Component: status.BotComponent, Version: hostile, Reason: status.ReasonKicked, Message: hostile,
+		Checks: []status.Check{{Name: "channel", Reason: status.ReasonKicked, Message: hostile}},
+	}
+	badName, badComponent, badLeader := report, report, report
+	badName.Checks = []status.Check{{Name: hostile, Reason: status.ReasonKicked}}
+	badComponent.Component, badLeader.Leader = hostile, hostile
+	for i, each := range []status.Report{report, badName, badComponent, badLeader} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(each)
+		}))
+		t.Cleanup(server.Close)
+		for _, format := range []string{"text", "json"} {
+			ways = append(ways, wayOut{
+				command: "status", arguments: []string{"--http", server.URL, "--output", format}, own: i > 0,
+			})
+		}
+	}
+	return ways
+}
+
+// hostileFiles are the commands for files, with rows and names of files that somebody else chose.
+func hostileFiles(t *testing.T) []wayOut {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rosey.db")
+	writeHostileRows(t, path)
+	python := writePython(t)
+	db, err := sql.Open("sqlite", python)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), `CREATE TABLE "`+hostileName+`" (x); INSERT INTO "`+hostileName+`" VALUES (1)`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--channel", "movies", "--server", "https://cytu.be", "--database", path}
+	with := func(arguments ...string) []string { return append(arguments, flags...) }
+	return []wayOut{
+		{command: "db show", arguments: with()},
+		{command: "db show", arguments: with("-o", "json")},
+		{command: "db dead list", arguments: with()},
+		{command: "db dead list", arguments: with("-o", "json")},
+		{command: "db dead retry", arguments: with(hostileName)},
+		{command: "db dead retry", arguments: with("--all"), own: true},
+		{command: "db dead drop", arguments: with(hostileName)},
+		{command: "db backup", arguments: with(filepath.Join(dir, hostileName, "x"))},
+		{command: "db backup", arguments: with(filepath.Join(dir, hostileName))},
+		{command: "db restore", arguments: with(filepath.Join(dir, "no"+hostileName))},
+		{command: "db move", arguments: []string{"--from", "sqlite:///" + hostileName, "--to", "sqlite:///x"}},
+		{command: "import", arguments: with(python)},
+		{command: "import", arguments: with(python, "-o", "json")},
+		{command: "import", arguments: with(hostileName)},
+	}
+}
+
+func writeHostileRows(t *testing.T, path string) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel := store.Channel{Server: "https://cytu.be", Name: "movies"}
+	title, err := json.Marshal(hostile)
+	if err == nil {
+		err = s.Apply(t.Context(), []store.Event{
+			{ID: "1", Channel: channel, At: time.Now(), Fact: store.ChatLine{Username: hostile, Text: hostile}},
+			{ID: "2", Channel: channel, At: time.Now(), Fact: store.Status{
+				Fields: map[string]json.RawMessage{"current_media_title": title},
+			}},
+		})
+	}
+	if err == nil {
+		err = s.AddDeadLetters(t.Context(), []store.DeadLetter{
+			store.NewDeadLetter(hostile, hostile, hostile, []byte(hostile+"\x9b"), time.Now()),
+		})
+	}
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// longRunning are the commands of the two tests below.
+func longRunning() []string { return []string{"tail", "bot", "db", "run"} }
+
+// background runs a command until stop, and returns what it has written.
+type background struct {
+	mu             sync.Mutex
+	stdout, stderr bytes.Buffer
+	stop           func()
+}
+
+func startInProcess(t *testing.T, arguments ...string) *background {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &background{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx, arguments, lockedWriter{&b.mu, &b.stdout}, lockedWriter{&b.mu, &b.stderr})
+	}()
+	b.stop = sync.OnceFunc(func() { cancel(); <-done })
+	t.Cleanup(b.stop)
+	return b
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	to io.Writer
+}
+
+func (w lockedWriter) Write(text []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(text) //nolint:wrapcheck // a buffer
+}
+
+func (b *background) output() (stdout, stderr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stdout.String(), b.stderr.String()
+}
+
+// TestTailShowsPrintableText publishes hostile subjects, names, texts, headers and payloads that are no JSON.
+func TestTailShowsPrintableText(t *testing.T) {
+	server := natstest.Start(t)
+	for _, format := range [][]string{nil, {"--json"}} {
+		tail := startInProcess(t, append([]string{"tail", "--nats", server.URL()}, format...)...)
+		natstest.Eventually(t, "the subscription", func() bool {
+			_, stderr := tail.output()
+			return strings.Contains(stderr, "watching")
+		})
+		subject := strings.NewReplacer("\r", "", "\n", "", "\t", "", " ", "", "\x00", "").Replace(hostile)
+		payload, err := json.Marshal(map[string]any{
+			"username": hostile, "message": hostile, hostile: hostile, "list": []any{hostile, map[string]any{hostile: hostile}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := server.Client()
+		for i, data := range [][]byte{payload, []byte(hostile + "\x9b31m"), []byte("{\"a\":\"FORGED\x9b31m\u009b\"}\r\n")} {
+			message := nats.NewMsg(fmt.Sprintf("rosey.db.%d.%s", i, subject))
+			message.Header.Set(bus.MsgIDHeader, strings.NewReplacer("\r", "", "\n", "").Replace(hostile))
+			message.Data = data
+			if err := client.PublishMsg(message); err != nil {
+				t.Fatal(err)
+			}
+		}
+		natstest.Eventually(t, "three messages", func() bool {
+			stdout, _ := tail.output()
+			return strings.Count(stdout, "\n") >= 3
+		})
+		tail.stop()
+		stdout, stderr := tail.output()
+		assertPrintable(t, "tail", stdout)
+		assertPrintable(t, "tail", stderr)
+		if strings.Count(stdout, "\n") != 3 || strings.Count(stdout, "FORGED") < 6 {
+			t.Errorf("tail %v: %q", format, stdout)
+		}
+		var first struct{ Payload struct{ Username string } }
+		if err := json.NewDecoder(strings.NewReader(stdout)).Decode(&first); len(format) > 0 &&
+			(err != nil || first.Payload.Username != hostile) {
+			t.Errorf("programs read %q, %v", first.Payload.Username, err)
+		}
+	}
+}
+
+// TestLogsAndPagesArePrintable runs each component with a CyTube server, or the name of a file, that is hostile, and
+// reads its log and everything that it serves.
+func TestLogsAndPagesArePrintable(t *testing.T) {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": hostile})
+	}))
+	t.Cleanup(site.Close)
+	server := natstest.Start(t)
+	address := regexp.MustCompile(`http"?[=:]"?(127\.0\.0\.1:\d+)`)
+	common := []string{"--channel", "movienight", "--server", site.URL, "--http", "127.0.0.1:0"}
+	for _, arguments := range [][]string{
+		{"bot", "--nats", server.URL()},
+		{"db", "--nats", server.URL(), "--database", "/proc/FORGED\u009b\u202e\u200b\U000e0041/" + config.SQLiteFile},
+		{"run", "--data", t.TempDir()},
+	} {
+		t.Run(arguments[0], func(t *testing.T) {
+			process := startInProcess(t, append(arguments, common...)...)
+			t.Cleanup(func() {
+				if _, stderr := process.output(); t.Failed() {
+					t.Logf("log: %q", stderr)
+				}
+			})
+			natstest.Eventually(t, "the hostile text in the log", func() bool {
+				_, stderr := process.output()
+				return strings.Contains(stderr, "FORGED") && address.MatchString(stderr)
+			})
+			_, stderr := process.output()
+			at := "http://" + address.FindStringSubmatch(stderr)[1]
+			for _, path := range []string{status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath, "/"} {
+				response, err := http.Get(at + path) //nolint:noctx // the server ends with the test
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(response.Body)
+				if _ = response.Body.Close(); err != nil {
+					t.Fatal(err)
+				}
+				assertPrintable(t, path, string(body))
+				if path != status.MetricsPath && path != status.ReadyPath && !strings.Contains(string(body), "FORGED") {
+					t.Errorf("%s does not show the cause: %q", path, body)
+				}
+			}
+			process.stop()
+			stdout, stderr := process.output()
+			assertPrintable(t, "standard output", stdout)
+			assertPrintable(t, "log", stderr)
+		})
+	}
+}
