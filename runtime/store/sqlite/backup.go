@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,7 +14,8 @@ import (
 )
 
 // Backup copies a snapshot of the database at path to a new file, while a service may write to it. It returns the size
-// of the copy in bytes. The file gets its name when it is complete. An existing file is not replaced.
+// of the copy in bytes. The file gets its name when it is complete. An existing file is not replaced. The copy is for
+// the owner of the database alone, also if root makes it.
 func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if _, err := os.Lstat(backup); err == nil {
 		return 0, fmt.Errorf("backup file %s: it exists, expected a new name", backup)
@@ -24,7 +26,11 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if _, err := schemaVersion(ctx, path); err != nil {
 		return 0, fmt.Errorf("backing up database %s: %w", path, err)
 	}
-	part, err := createPart(backup)
+	database, err := os.Stat(path)
+	if err != nil {
+		return 0, fmt.Errorf("backing up database %s: %w", path, err)
+	}
+	part, err := createPart(backup, database)
 	if err != nil {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
@@ -44,7 +50,7 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 
 // Restore replaces the database at path, which no service may have open, by a copy of a backup. It returns the new name
 // of the database that was there, empty if there was none. A damaged backup, or one with a schema of another version
-// than this program's, is refused before anything changes.
+// than this program's, is refused before anything changes. The database keeps its owner, also if root restores it.
 func Restore(ctx context.Context, backup, path string) (replaced string, err error) {
 	if err := checkBackup(ctx, backup); err != nil {
 		return "", fmt.Errorf("backup %s: %w", backup, err)
@@ -57,7 +63,9 @@ func Restore(ctx context.Context, backup, path string) (replaced string, err err
 	if sameFile(backup, path) {
 		return "", fmt.Errorf("backup %s: expected another file than the database itself", backup)
 	}
-	part, err := createPart(path)
+	restrict(path)               // the database that is set aside
+	database, _ := os.Stat(path) // nil if it is absent
+	part, err := createPart(path, database)
 	if err != nil {
 		return "", fmt.Errorf("restoring %s: %w", path, err)
 	}
@@ -181,14 +189,15 @@ func checkpoint(ctx context.Context, path string) {
 	_ = db.Close()
 }
 
-// createPart creates an empty file beside its target, readable by its owner alone.
-func createPart(target string) (string, error) {
+// createPart creates an empty file beside its target, with the permissions of a database file. It belongs to the owner
+// of the database, if root runs this; of no database: to the owner of the directory.
+func createPart(target string, database fs.FileInfo) (string, error) {
 	file, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+".part-*")
 	if err != nil {
 		return "", fmt.Errorf("creating a file beside it: %w", err)
 	}
-	if err := file.Close(); err != nil {
-		return "", fmt.Errorf("creating a file beside it: %w", err)
+	if err := errors.Join(setPermissions(file, database), file.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("creating a file beside it: %w", err), removePart(file.Name()))
 	}
 	return file.Name(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,7 +41,8 @@ type Store struct {
 var _ store.Importer = (*Store)(nil)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
-// The directory must exist. It is an error if another process has the lock.
+// The directory must exist. It is an error if another process has the lock. The files are for their owner alone, or also
+// for the group of the directory if Kubernetes shares it with that group (fsGroup).
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
@@ -48,7 +50,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	s := &Store{path: path, lock: lock, db: &database{}}
 	s.Store = relational.New(s.db)
-	if err := s.db.open(ctx, path); err != nil {
+	if err = createDatabase(path); err == nil {
+		err = s.db.open(ctx, path)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.Close())
 	}
 	return s, nil
@@ -163,7 +168,11 @@ const lockSuffix = ".lock"
 type fileLock struct{ file *os.File }
 
 func lockFile(path string) (*fileLock, error) {
-	file, err := os.OpenFile(path+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is configuration
+	database, _ := os.Stat(path) // nil if it is absent: then the lock file belongs to the owner of the directory
+	file, err := createFile(path+lockSuffix, database)
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(path+lockSuffix, os.O_RDWR, 0) //nolint:gosec // the path is configuration
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file of database %s: %w", path, err)
 	}
