@@ -98,7 +98,8 @@ func TestPollInterval(t *testing.T) {
 
 // TestConditionsAndEventsAreOnePrintableLine checks every place in which a pod or its process chooses the words.
 func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
-	hostile := "FORGED\r\nFORGED\x1b]52;c;QUJD\x07\u009b31m\u202e\u200b\u2028\U000e0041\x9b" + strings.Repeat("long ", 1000)
+	hostile := "FORGED\r\nFORGED\x1b]52;c;QUJD\x07\u009b31m\u202e\u200b\u2028\U000e0041\x9b" +
+		strings.Repeat("long ", 1000)
 	report := notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, hostile)
 	for name, test := range map[string]struct {
 		pod    corev1.PodStatus

@@ -19,7 +19,8 @@ func TestContainsCommand(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "hi", "and/or", "hi /kick alice", "https://cytu.be/r/movies", "-/kick", "\ufffd/kick", "🍿/kick",
 		// They look like "/", but no server takes them for it.
-		"\uff0fkick alice", "\u2044kick", "\u2215kick", "\u29f8kick", "&#47;kick alice", "&sol;kick", "%2Fkick", "\\u002fkick",
+		"\uff0fkick alice", "\u2044kick", "\u2215kick", "\u29f8kick",
+		"&#47;kick alice", "&sol;kick", "%2Fkick", "\\u002fkick",
 	} {
 		if bus.ContainsCommand(text) {
 			t.Errorf("%q has a command", text)

@@ -108,7 +108,8 @@ func TestACommandNeedsItsOwnPermission(t *testing.T) {
 	service := natsServer.ClientAs("service", "s")
 	lines := respond(t, service, bus.OutboundPut, `{"success":true,"id":1}`)
 	commands := respond(t, service, bus.OutboundPutCommand, `{"success":true,"id":2}`)
-	if id, err := connectAs(t, natsServer.URL(), "service", "s").Say(t.Context(), " /kick alice\n"); err != nil || id != 2 {
+	everything := connectAs(t, natsServer.URL(), "service", "s")
+	if id, err := everything.Say(t.Context(), " /kick alice\n"); err != nil || id != 2 {
 		t.Errorf("%d, %v", id, err)
 	}
 	client := connectAs(t, natsServer.URL(), "cli", "c")

@@ -133,7 +133,7 @@ var settings = map[string]Key{
 	},
 	"database.postgres.urlFile": {
 		Usage:   "File with the URL of a PostgreSQL database, or FILE#/pointer for a text in a JSON or YAML file",
-		pattern: `^.+$`, expected: "the path of a file with the database's URL",
+		pattern: `^.+$`, expected: "the path of a file with the database's URL, not the URL", valid: validURLFile,
 	},
 	"database.channelsFile": {
 		Usage: "File with a list of more channels that the database service serves, each with server and name; " +

@@ -159,7 +159,7 @@ func (k Key) check(value any) error {
 	case k.Path == "nats.url":
 		problem = natsURLProblem(text)
 	case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(text), k.valid != nil && !k.valid(text):
-		problem = fmt.Sprintf("%q, expected %s", withoutUser(text), k.expected)
+		problem = quoteValue(text) + ", expected " + k.expected
 	}
 	if problem == "" {
 		return nil
@@ -178,6 +178,11 @@ func (k Key) numberProblem(text string) string {
 func validServer(text string) bool {
 	server, err := url.Parse(text)
 	return err == nil && server.Host != ""
+}
+
+// validURLFile reports whether a text is not the URL or the connection string itself: errors show it as a path.
+func validURLFile(text string) bool {
+	return !strings.Contains(text, "://") && !strings.Contains(strings.ToLower(text), "password=")
 }
 
 func validRetention(text string) bool {
@@ -205,6 +210,15 @@ func natsURLProblem(text string) string {
 		}
 	}
 	return ""
+}
+
+// quoteValue quotes a value for an error, unless a secret may be in it: of a URL or a connection string that is not as
+// expected, nobody can tell which part is the secret.
+func quoteValue(text string) string {
+	if strings.ContainsAny(text, "@?&=#%") {
+		return "a value that may contain a password"
+	}
+	return strconv.Quote(text)
 }
 
 // withoutUser removes the user and password of a URL, so that no error shows them.

@@ -464,10 +464,16 @@ func TestLoginErrors(t *testing.T) {
 		"":                             {Reason: status.ReasonLoginRefused},
 		strings.Repeat("x", 300): {
 			Reason: status.ReasonLoginRefused, Message: strings.Repeat("x", maxServerText) + "…"},
-		"\x1b[31mred\x1b[0m\r\nlog entry": {Reason: status.ReasonLoginRefused, Message: "refused: [31mred [0m log entry"},
+		"\x1b[31mred\x1b[0m\r\nlog entry": {
+			Reason: status.ReasonLoginRefused, Message: "refused: \ufffd[31mred\ufffd[0m log entry"},
 	}
 	for said, want := range tests {
 		checkError(t, loginError("rosey", said), want)
+	}
+	for password, want := range map[string]string{"": "no hunter2", "hunter2": "no …"} {
+		if got := withoutSecret("no hunter2", password); got != want {
+			t.Errorf("a server that repeats the password %q: %q", password, got)
+		}
 	}
 }
 

@@ -82,8 +82,19 @@ func connect(ctx context.Context, options Options) (*Conn, error) {
 
 // newHTTPClient returns a client for one attempt: the next attempt must not reuse a broken connection.
 func newHTTPClient() (*http.Client, func()) {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	transport := &http.Transport{Proxy: proxyFromEnvironment, ForceAttemptHTTP2: true}
 	return &http.Client{Transport: transport}, transport.CloseIdleConnections
+}
+
+// proxyFromEnvironment is http.ProxyFromEnvironment with an error that does not quote the proxy's URL: it may have a
+// password.
+func proxyFromEnvironment(request *http.Request) (*url.URL, error) {
+	proxy, err := http.ProxyFromEnvironment(request)
+	if err != nil {
+		return nil, errors.New("the proxy in the environment (HTTPS_PROXY or HTTP_PROXY) is no URL, " +
+			"expected http(s)://host:port or socks5://host:port")
+	}
+	return proxy, nil
 }
 
 func openWebSocket(ctx context.Context, client *http.Client, address string) (*websocket.Conn, error) {

@@ -65,6 +65,14 @@ func passwordError(channel string, wrong bool) *Error {
 	return &Error{Reason: status.ReasonChannelPasswordWrong, Message: message}
 }
 
+// withoutSecret removes a password that a server repeats in the error about it.
+func withoutSecret(said, password string) string {
+	if password == "" {
+		return said
+	}
+	return strings.ReplaceAll(said, password, "…")
+}
+
 // loginError derives the reason from the server's text: CyTube has no error codes.
 func loginError(username, said string) *Error {
 	refusal := &Error{

@@ -96,7 +96,7 @@ func (c *Conn) login(ctx context.Context, options Options) error {
 			continue
 		}
 		if !answer.Success {
-			return loginError(options.Username, answer.Error)
+			return loginError(options.Username, withoutSecret(answer.Error, options.Password))
 		}
 		c.name = answer.Name
 		return nil

@@ -40,7 +40,8 @@ func FuzzSplitLine(f *testing.F) {
 		}
 		parts := SplitLine(text, limit)
 		for _, part := range parts {
-			if units := len(utf16.Encode([]rune(part))); units > limit-1 && units > 2 || !utf8.ValidString(part) || strings.TrimSpace(part) == "" {
+			units := len(utf16.Encode([]rune(part)))
+			if units > limit-1 && units > 2 || !utf8.ValidString(part) || strings.TrimSpace(part) == "" {
 				t.Errorf("part %q of %q", part, text)
 			}
 		}

@@ -114,7 +114,9 @@ func TestOutboundPutErrors(t *testing.T) {
 func TestNoCommandWithoutItsPermission(t *testing.T) {
 	r := newRig(t)
 	r.ready(r.start())
-	for _, text := range []string{`/kick alice`, `\u0000/kick alice`, ` /kick alice`, `hi\n/kick alice`, `/`, `/me waves`} {
+	for _, text := range []string{
+		`/kick alice`, `\u0000/kick alice`, ` /kick alice`, `hi\n/kick alice`, `/`, `/me waves`,
+	} {
 		reply := r.put(`{"message":"` + text + `"}`)
 		if reply.Success || !strings.Contains(reply.Error, "db.messages.outbound.put_command, which needs a permission") {
 			t.Errorf("put %s: %+v", text, reply)

@@ -119,8 +119,8 @@ func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 	}, queuedLine(1, "/say HEAR ME"), queuedLine(2, "hello"))
 }
 
-// TestOnlyTheFirstPartOfACommandIsExecuted checks what reaches the server of lines whose parts begin with "/", also when
-// a part is sent again.
+// TestOnlyTheFirstPartOfACommandIsExecuted checks what reaches the server of lines whose parts begin with "/", also
+// when a part is sent again.
 func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
 	long := strings.Repeat("x", cytube.MaxLine-1)
 	inChannel(t, func(t *testing.T, c *channel) {

@@ -171,9 +171,9 @@ func partialRune(text []byte) int {
 	return 0
 }
 
-// EscapeJSON returns JSON of the same meaning without any character that is not printable: JSON itself demands an escape
-// only for some of them. Bytes that are no valid UTF-8 become U+FFFD. It is for output that both people and programs
-// read.
+// EscapeJSON returns JSON of the same meaning without any character that is not printable: JSON itself demands an
+// escape only for some of them. Bytes that are no valid UTF-8 become U+FFFD. It is for output that both people and
+// programs read.
 func EscapeJSON(document []byte) []byte {
 	var out bytes.Buffer
 	done := 0

@@ -123,8 +123,9 @@ func NewRecorder(name CheckName, message string) *Recorder {
 	return &Recorder{check: Check{Name: name, Reason: ReasonStarting, Message: message, Since: time.Now()}}
 }
 
-// Set changes the state of the check. It makes the message one printable line: a server can have a part in it. It reports
-// whether OK or the reason changed, so that the caller can log each change once; a new message alone is no change.
+// Set changes the state of the check. It makes the message one printable line: a server can have a part in it. It
+// reports whether OK or the reason changed, so that the caller can log each change once; a new message alone is no
+// change.
 func (r *Recorder) Set(ok bool, reason Reason, message string) (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -47,12 +47,14 @@ func ownerOf(file fs.FileInfo) (user, group int) {
 // createFile creates a file of a database with its permissions. The error is fs.ErrExist if it exists. like is a file
 // whose owner gets it too; nil: the owner of the directory. Only root can give files away.
 func createFile(path string, like fs.FileInfo) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, ownerOnly) //nolint:gosec // it is configuration
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	file, err := os.OpenFile(path, flags, ownerOnly) //nolint:gosec // the path is configuration
 	if err != nil {
 		return nil, fmt.Errorf("creating %s: %w", path, err)
 	}
 	if err := setPermissions(file, like); err != nil {
-		return nil, errors.Join(fmt.Errorf("creating %s: %w", path, err), file.Close(), os.Remove(path))
+		_ = os.Remove(path) //nolint:gosec // the path is configuration
+		return nil, errors.Join(fmt.Errorf("creating %s: %w", path, err), file.Close())
 	}
 	return file, nil
 }

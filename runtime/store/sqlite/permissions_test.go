@@ -124,8 +124,8 @@ func TestALinkIsNotFollowed(t *testing.T) {
 	}
 }
 
-// TestTheGroupOfAPodMayUseTheFiles checks a directory as Kubernetes makes it for fsGroup, where the next user of the pod
-// may be another, and directories that only resemble it.
+// TestTheGroupOfAPodMayUseTheFiles checks a directory as Kubernetes makes it for fsGroup, where the next user of the
+// pod may be another, and directories that only resemble it.
 func TestTheGroupOfAPodMayUseTheFiles(t *testing.T) {
 	withUmask(t, 0o077)
 	group := os.Getegid()

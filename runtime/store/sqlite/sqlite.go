@@ -41,8 +41,8 @@ type Store struct {
 var _ store.Importer = (*Store)(nil)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
-// The directory must exist. It is an error if another process has the lock. The files are for their owner alone, or also
-// for the group of the directory if Kubernetes shares it with that group (fsGroup).
+// The directory must exist. It is an error if another process has the lock. The files are for their owner alone, and for
+// the group of a directory that Kubernetes shares with it (fsGroup).
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
@@ -168,7 +168,8 @@ const lockSuffix = ".lock"
 type fileLock struct{ file *os.File }
 
 func lockFile(path string) (*fileLock, error) {
-	database, _ := os.Stat(path) // nil if it is absent: then the lock file belongs to the owner of the directory
+	// Without a database the lock file belongs to the owner of the directory.
+	database, _ := os.Stat(path) //nolint:gosec // the path is configuration
 	file, err := createFile(path+lockSuffix, database)
 	if errors.Is(err, fs.ErrExist) {
 		file, err = os.OpenFile(path+lockSuffix, os.O_RDWR, 0) //nolint:gosec // the path is configuration
