@@ -61,7 +61,7 @@ func createFile(path string, like fs.FileInfo) (*os.File, error) {
 
 // setPermissions sets owner and permissions of a new file.
 func setPermissions(file *os.File, like fs.FileInfo) error {
-	directory, err := os.Stat(filepath.Dir(file.Name()))
+	directory, err := os.Stat(filepath.Dir(file.Name())) //nolint:gosec // the path is configuration
 	if err != nil {
 		return fmt.Errorf("finding its directory: %w", err)
 	}

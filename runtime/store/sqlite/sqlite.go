@@ -41,8 +41,8 @@ type Store struct {
 var _ store.Importer = (*Store)(nil)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
-// The directory must exist. It is an error if another process has the lock. The files are for their owner alone, and for
-// the group of a directory that Kubernetes shares with it (fsGroup).
+// The directory must exist. It is an error if another process has the lock. The files are for their owner alone; in a
+// directory that Kubernetes shares with a group (fsGroup), for that too.
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := lockFile(path)
 	if err != nil {
