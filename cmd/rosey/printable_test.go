@@ -24,6 +24,8 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/postgres"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
@@ -75,6 +77,7 @@ func TestEveryCommandShowsPrintableText(t *testing.T) {
 	ways = append(ways, hostileReplies(t)...)
 	ways = append(ways, hostileReports(t)...)
 	ways = append(ways, hostileFiles(t)...)
+	ways = append(ways, hostileOwners(t)...)
 	tested := longRunning()
 	for _, way := range ways {
 		tested = append(tested, way.command)
@@ -105,7 +108,8 @@ func leaves(command *cobra.Command) (names []string) {
 	for _, child := range command.Commands() {
 		names = append(names, leaves(child)...)
 	}
-	if name := strings.TrimPrefix(command.CommandPath(), "rosey "); command.RunE != nil && name != "config" {
+	name := strings.TrimPrefix(command.CommandPath(), "rosey ")
+	if isGroup := command.HasSubCommands() && name != "db"; command.RunE != nil && !isGroup {
 		names = append(names, name)
 	}
 	return names
@@ -234,6 +238,31 @@ func hostileFiles(t *testing.T) []wayOut {
 		{command: "import", arguments: with(python)},
 		{command: "import", arguments: with(python, "-o", "json")},
 		{command: "import", arguments: with(hostileName)},
+	}
+}
+
+// hostileOwners are the commands for a PostgreSQL database, in which another service has written its name.
+func hostileOwners(t *testing.T) []wayOut {
+	t.Helper()
+	file := pgtest.WriteURL(t, pgtest.Use(t).Database(t))
+	s, err := postgres.Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel := store.Channel{Server: "https://cytu.be", Name: "movies"}
+	for _, each := range []store.Channel{channel, {Server: hostileName, Name: hostileName}} {
+		if _, err := s.AssignChannel(t.Context(), store.Service{Prefix: hostileName, Name: hostileName}, each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--channel", "movies", "--server", "https://cytu.be", "--database-postgres-url-file", file}
+	return []wayOut{
+		{command: "db channel list", arguments: flags},
+		{command: "db channel list", arguments: append([]string{"-o", "json"}, flags...)},
+		{command: "db channel assign", arguments: append([]string{"--prefix", "mine"}, flags...)},
 	}
 }
 
