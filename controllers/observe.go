@@ -99,7 +99,8 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 			return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
 		}
 	}
-	return found, r.observeSharing(ctx, bot, &found)
+	err := r.observeSharing(ctx, bot, &found)
+	return found, err
 }
 
 func newObserved() observed {

@@ -32,7 +32,7 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 	status.ServiceCheck: {status.ReasonServiceAbsent},
 	status.StoreCheck: {
 		status.ReasonStoreUnavailable, status.ReasonStoreFull, status.ReasonStoreNewer, status.ReasonStoreRefused,
-		status.ReasonStoreURLAbsent, status.ReasonMigrationFailed, status.ReasonChannelOwned,
+		status.ReasonStoreURLAbsent, status.ReasonMigrationFailed, status.ReasonChannelOwned, status.ReasonChannelListInvalid,
 	},
 }
 

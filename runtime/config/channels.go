@@ -38,12 +38,10 @@ type ChannelList struct {
 // NewChannelList returns the list in a file, which is not read yet.
 func NewChannelList(file string) *ChannelList { return &ChannelList{file: file} }
 
-// Read returns the channels that the file names now: none if it is absent. It is cheap while the file does not change.
+// Read returns the channels that the file names now. It is cheap while the file does not change.
 func (l *ChannelList) Read() ([]ListedChannel, error) {
 	content, err := readBounded(l.file, maxListBytes)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		content = nil
 	case err != nil:
 		return nil, fmt.Errorf("reading the list of channels: %w", err)
 	case l.content != nil && bytes.Equal(content, l.content):
@@ -71,7 +69,8 @@ func readBounded(name string, limit int64) ([]byte, error) {
 	return content, err
 }
 
-// ParseChannels returns the channels in the content of a file, with defaults.
+// ParseChannels returns the channels in the content of a file, with defaults. Empty content is an error: it may be a
+// file that is just being written.
 func ParseChannels(content []byte) ([]ListedChannel, error) {
 	encoded, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
@@ -80,8 +79,8 @@ func ParseChannels(content []byte) ([]ListedChannel, error) {
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.DisallowUnknownFields()
 	var channels []ListedChannel
-	if err := decoder.Decode(&channels); err != nil {
-		return nil, errors.New("expected a list of channels, each with server and name")
+	if err := decoder.Decode(&channels); err != nil || channels == nil {
+		return nil, errors.New("expected a list of channels, each with server and name, or [] for none")
 	}
 	if len(channels) > MaxListedChannels {
 		return nil, fmt.Errorf("%d channels, expected at most %d", len(channels), MaxListedChannels)

@@ -13,7 +13,6 @@ import (
 
 func TestParseChannels(t *testing.T) {
 	for text, want := range map[string][]config.ListedChannel{
-		"":   nil,
 		"[]": {},
 		`[{"server": "https://CyTu.be/", "name": "Movies"}]`: {{Server: "https://cytu.be", Name: "Movies"}},
 		"- name: a\n- {server: 'http://c:80', name: b}\n": {
@@ -26,6 +25,8 @@ func TestParseChannels(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
+		"":                                 "or [] for none",
+		"# nothing":                        "or [] for none",
 		"a: b":                             "expected a list of channels",
 		"- movies":                         "expected a list of channels",
 		"- {name: a, password: hush-hush}": "expected a list of channels",
@@ -62,24 +63,25 @@ func TestChannelListFollowsItsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read() // absent
+	fails := func(problem string) {
+		t.Helper()
+		if _, err := list.Read(); err == nil || !strings.Contains(err.Error(), file) ||
+			!strings.Contains(err.Error(), problem) {
+			t.Errorf("error %v, want one that names the file and %q", err, problem)
+		}
+	}
+	fails("no such file")
 	write("- {name: a}")
 	read("a")
 	read("a")
 	write("- {name: b}")
 	read("b")
 	write("- {name: b")
-	if _, err := list.Read(); err == nil || !strings.Contains(err.Error(), file) {
-		t.Errorf("error %v, want one that names the file", err)
-	}
+	fails("")
 	write("- {name: b}")
 	read("b")
 	write(strings.Repeat("#", 256<<10+1))
-	if _, err := list.Read(); err == nil || !strings.Contains(err.Error(), "at most") {
-		t.Errorf("error %v for a file without bounds", err)
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
+	fails("at most")
+	write("[]")
 	read()
 }

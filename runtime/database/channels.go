@@ -30,6 +30,9 @@ const (
 // a dead letter, which would push out those that can be retried.
 var errNotServed = errors.New("not served by this database service")
 
+// errChannelList means that the list of channels could not be read when the engine opened its store.
+var errChannelList = errors.New("it is not known which channels are served")
+
 // servedChannels are the channels whose messages an engine stores and answers: its own, and those of a list that may
 // change. Without it, whoever may publish could read and change the rows of every channel in the database.
 type servedChannels struct {
@@ -47,7 +50,9 @@ type servedChannels struct {
 	lost bool   // another service owns the own channel
 	end  func() // ends what may run only until then; nil: nothing runs
 
-	listError string // the last one that was logged; only refresh uses it
+	// refreshChannels alone uses these.
+	read      bool   // the list has been read before
+	listError string // the last one that was logged
 }
 
 // channelSet is a state of servedChannels. It does not change.
@@ -104,7 +109,7 @@ func ownedBy(channel store.OwnedChannel) string {
 		owner += " (RoseyBot " + status.OneLine(channel.Owner.Name, maxNameInError) + ")"
 	}
 	return fmt.Sprintf("channel %s belongs to %s; if it shall belong to this one, stop the other and run "+
-		"`rosey db channel assign`", channelName(channel.Channel), owner)
+		"`rosey db channel assign --channel %s`", channelName(channel.Channel), owner, channel.Name)
 }
 
 // ownedError is a store.ErrChannelOwned with the message of ownedBy.
@@ -180,16 +185,19 @@ func (e *Engine) watchChannels(ctx context.Context) {
 // refreshChannels reads the list of channels and their owners. After an error everything stays as it was.
 func (e *Engine) refreshChannels(ctx context.Context, opened store.Store) error {
 	c := e.channels
-	listed := e.readList()
+	listed, err := e.readList()
+	if err != nil {
+		return err
+	}
 	var owned []store.OwnedChannel
 	if owners := c.ownersIn(opened); owners != nil {
-		var err error
 		if owned, err = owners.ServeChannels(ctx, c.service, append(slices.Clone(listed), c.own)); err != nil {
 			return err
 		}
 	}
 	before, next := c.current.Load(), newChannelSet(c.own, listed, owned)
 	c.current.Store(next)
+	c.read = true
 	if names := next.names(); !slices.Equal(before.names(), names) {
 		e.log.Info("[DB] channels", "serves", names)
 	}
@@ -202,23 +210,27 @@ func (e *Engine) refreshChannels(ctx context.Context, opened store.Store) error 
 	return nil
 }
 
-// readList returns the list of channels, or the previous one if it cannot be read: a mistake in it must not end what
-// worked before.
-func (e *Engine) readList() []store.Channel {
+// readList returns the list of channels. If it cannot be read, it stays as it was, because a mistake in it must not end
+// what worked before. When it was never read, that is an error, an errChannelList: a service without it would refuse
+// what waits for it in the stream.
+func (e *Engine) readList() ([]store.Channel, error) {
 	c := e.channels
 	if c.list == nil {
-		return nil
+		return nil, nil
 	}
 	listed, err := c.list()
 	if err == nil {
 		c.listError = ""
-		return listed
+		return listed, nil
+	}
+	if !c.read {
+		return nil, fmt.Errorf("%w: %w", errChannelList, err)
 	}
 	if text := err.Error(); text != c.listError {
 		c.listError = text
 		e.log.Error("[DB] cannot read the list of channels, so it stays as it was", "error", err)
 	}
-	return c.current.Load().listed
+	return c.current.Load().listed, nil
 }
 
 // setOwner records whether another service has become the owner of the own channel.

@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -125,6 +126,30 @@ func TestReportCannotRemoveALineOfAnotherChannel(t *testing.T) {
 	same(t, "lines of music", []string{"hi"}, outboundTexts(r.get(`{"channel":"music"}`)))
 	r.publish(bus.OutboundSent, fmt.Sprintf(`{"message_id":%d,"channel":"Music"}`, line.ID))
 	same(t, "lines of music after a report of its own", []string(nil), outboundTexts(r.get(`{"channel":"music"}`)))
+}
+
+// A service that does not know which channels it serves would refuse what waits for it in the stream.
+func TestServiceWaitsForAListThatItCanRead(t *testing.T) {
+	r := newRig(t)
+	var readable atomic.Bool
+	s := r.start(func(o *database.ServiceOptions) {
+		o.Listed = func() ([]store.Channel, error) {
+			if readable.Load() {
+				return []store.Channel{onCyTube("music")}, nil
+			}
+			return nil, errors.New("channels.yaml: no such file")
+		}
+	})
+	natstest.Eventually(t, "the reason", func() bool {
+		check := s.StoreCheck()
+		return check.Reason == status.ReasonChannelListInvalid && strings.Contains(check.Message, "channels.yaml")
+	})
+	if _, err := r.client.Request("rosey.db.kv.list", []byte(`{"plugin_name":"p"}`), time.Second); err == nil {
+		t.Error("a service answers before it knows its channels")
+	}
+	readable.Store(true)
+	r.ready(s)
+	same(t, "channels", []string{"https://cytu.be/movies", "https://cytu.be/music"}, s.Channels())
 }
 
 // A sharer that is added or removed needs no restart. A list that cannot be read must not end what worked before.

@@ -163,7 +163,7 @@ func (e *Engine) reportSuccess() {
 // reportFailure records that the store failed. The message is logged once for each reason.
 func (e *Engine) reportFailure(err error) {
 	message := err.Error() + "; trying again"
-	if !errors.Is(err, store.ErrChannelOwned) {
+	if !errors.Is(err, store.ErrChannelOwned) && !errors.Is(err, errChannelList) {
 		message = "the database is not available: " + message
 	}
 	if e.check.Set(false, storeReason(err), message) {
@@ -183,6 +183,7 @@ func storeReason(err error) status.Reason {
 		reason status.Reason
 	}{
 		{store.ErrChannelOwned, status.ReasonChannelOwned},
+		{errChannelList, status.ReasonChannelListInvalid},
 		{store.ErrURLAbsent, status.ReasonStoreURLAbsent},
 		{store.ErrRefused, status.ReasonStoreRefused},
 		{store.ErrFull, status.ReasonStoreFull},

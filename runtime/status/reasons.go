@@ -69,5 +69,7 @@ const (
 	ReasonStoreRefused     Reason = "StoreRefused"     // the database server rejects the login or grants too little
 	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or empty
 	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be migrated
-	ReasonChannelOwned     Reason = "ChannelOwned"     // another database service owns the channel in the same database
+
+	ReasonChannelOwned       Reason = "ChannelOwned"       // another service owns the channel in the same database
+	ReasonChannelListInvalid Reason = "ChannelListInvalid" // the list of channels to serve is absent or wrong
 )
