@@ -122,7 +122,7 @@ func typeName(field *apiextensionsv1.JSONSchemaProps) string {
 	case field.Type == "object" && field.AdditionalProperties != nil:
 		return "map"
 	case field.Minimum != nil && field.Maximum != nil:
-		return fmt.Sprintf("%g to %g", *field.Minimum, *field.Maximum)
+		return fmt.Sprintf("%.0f to %.0f", *field.Minimum, *field.Maximum)
 	}
 	return field.Type
 }
