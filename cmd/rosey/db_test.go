@@ -90,7 +90,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		t.Errorf("shown after the service has stopped: %s", diff)
 	}
 	code, text, _ := call(t, "db", "show", "--config", file)
-	line := "2025-11-21 04:40:01  alice  <b>hi</b> [2J"
+	line := "2025-11-21 04:40:01  alice  <b>hi</b>\ufffd[2J"
 	if code != 0 || !strings.Contains(text, line) || strings.Contains(text, "\x1b") {
 		t.Errorf("as text, exit code %d:\n%s", code, text)
 	}

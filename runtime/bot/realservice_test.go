@@ -140,6 +140,40 @@ func TestWhatWasPutAsALineIsNeverExecuted(t *testing.T) {
 	r.eventually("the command", func() bool { return !alicePresent() })
 }
 
+// TestAGuestNamedServerIsAPerson checks everything that is kept and told of users.
+func TestAGuestNamedServerIsAPerson(t *testing.T) {
+	r := newRig(t)
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	database := r.startDatabase()
+	must(t, r.channel.Join("mod"))
+	r.startJoined()
+	must(t, r.channel.Join("Server"))
+	r.say("Server", "hello")
+	r.say("Server", "!stats")
+	r.eventually("an answer", func() bool {
+		lines := r.linesOf("Rosey")
+		return len(lines) == 1 && strings.HasPrefix(lines[0], "Server: ")
+	})
+	r.expectReply("mod", "user server", "Server: rank 0, away: false, muted: false")
+	var user bus.UserStatsReply
+	r.eventually("both lines are counted", func() bool {
+		must(t, database.Request(t.Context(), bus.QueryUserStats, bus.UserStatsRequest{
+			Username: "SERVER", Origin: r.bot.channelOrigin(),
+		}, &user))
+		return user.TotalChatLines == 2
+	})
+	if user.Username != "Server" || user.CurrentSessionStart == nil {
+		t.Errorf("%+v", user)
+	}
+	var stats bus.ChannelStatsReply
+	must(t, database.Request(t.Context(), bus.QueryChannelStats, bus.ChannelStatsRequest{
+		Origin: r.bot.channelOrigin(),
+	}, &stats))
+	if !slices.Contains(stats.TopChatters, bus.TopChatter{Username: "Server", ChatLines: 2}) {
+		t.Errorf("%+v", stats.TopChatters)
+	}
+}
+
 // TestTwoBotsShareTheLines checks that of two bots with one queue, as while one takes over from the other, one says
 // each line.
 func TestTwoBotsShareTheLines(t *testing.T) {

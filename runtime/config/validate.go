@@ -215,7 +215,7 @@ func natsURLProblem(text string) string {
 // quoteValue quotes a value for an error, unless a secret may be in it: of a URL or a connection string that is not as
 // expected, nobody can tell which part is the secret.
 func quoteValue(text string) string {
-	if strings.ContainsAny(text, "@?&=#%") {
+	if strings.ContainsAny(text, "@=") || strings.Contains(text, "://") && strings.ContainsAny(text, "?#%") {
 		return "a value that may contain a password"
 	}
 	return strconv.Quote(text)

@@ -46,9 +46,10 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 	if fact == nil {
 		return store.Event{}, err
 	}
-	if line, ok := fact.(store.ChatLine); ok && m.ID == "" && strings.EqualFold(line.Username, "server") {
-		// The Python bot publishes the server's own messages so, and its service does not store them. A message with an ID
-		// is from a bot that publishes only what users say, and "server" is a valid name of a user.
+	isServer := func(line store.ChatLine) bool { return strings.EqualFold(line.Username, "server") }
+	if line, ok := fact.(store.ChatLine); ok && isServer(line) && bus.EventID(m.ID, m.Suffix) == "" {
+		// The Python bot publishes the server's own messages so, and its service does not store them. A message with an
+		// event ID is from a bot that publishes only what users say, and "server" is a valid name of a user.
 		return store.Event{}, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
 	}
 	at := boundTime(origin, m.Time)

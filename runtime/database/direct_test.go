@@ -316,10 +316,12 @@ func TestLineOfAUserNamedServerIsStored(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct()
 	runDirect(t, direct.RunOnDemand)
-	line := []byte(`{"username":"server","message":"hi"}`)
+	line := func(text string) []byte { return fmt.Appendf(nil, `{"username":"Server","message":%q}`, text) }
+	ids := bus.NewIDs(time.Now())
 	messages := []bus.Message{
-		{Suffix: bus.MessageLog, Data: line},
-		{Suffix: bus.MessageLog, Data: line, ID: bus.MsgID(bus.NewIDs(time.Now()).Next(time.Now()), bus.MessageLog)},
+		{Suffix: bus.MessageLog, Data: line("of Python")},
+		{Suffix: bus.MessageLog, Data: line("of Python over a bridge"), ID: "an ID of another program"},
+		{Suffix: bus.MessageLog, Data: line("hi"), ID: bus.MsgID(ids.Next(time.Now()), bus.MessageLog)},
 	}
 	if err := direct.Store(t.Context(), messages); err != nil {
 		t.Fatal(err)

@@ -152,6 +152,38 @@ func TestRetryDeadLetter(t *testing.T) {
 	}
 }
 
+// TestADeadLetterOfAUserNamedServerIsStored retries a line of a person, and one without an event ID, which is the
+// Python bot's own.
+func TestADeadLetterOfAUserNamedServerIsStored(t *testing.T) {
+	r := newRig(t)
+	db, err := sqlite.Open(t.Context(), r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	line := []byte(`{"username":"Server","message":"hi"}`)
+	letters := []store.DeadLetter{
+		store.NewDeadLetter(string(bus.MessageLog), bus.MsgID("1", bus.MessageLog), "a reason", line, time.Now()),
+		store.NewDeadLetter(string(bus.MessageLog), "", "a reason", line, time.Now()),
+	}
+	if err := db.AddDeadLetters(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	letters, err = db.DeadLetters(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, letter := range letters {
+		if err := database.RetryDeadLetter(t.Context(), db, movies, letter); err != nil {
+			t.Error(err)
+		}
+	}
+	lines, err := db.RecentChat(t.Context(), movies, 10)
+	if err != nil || len(lines) != 1 || lines[0].Username != "Server" {
+		t.Errorf("lines %+v, %v", lines, err)
+	}
+}
+
 // The Python bot publishes each event twice.
 func TestMessagesWithoutIDsAreDeduplicated(t *testing.T) {
 	r := newRig(t)

@@ -150,7 +150,9 @@ func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, dead
 		return fmt.Errorf("retrying dead letter %d: only %d of its %d bytes were kept",
 			deadLetter.ID, len(deadLetter.Payload), deadLetter.Size)
 	}
-	m := bus.Message{Suffix: bus.Suffix(deadLetter.Subject), Data: deadLetter.Payload, Time: deadLetter.At}
+	m := bus.Message{
+		Suffix: bus.Suffix(deadLetter.Subject), ID: deadLetter.MsgID, Data: deadLetter.Payload, Time: deadLetter.At,
+	}
 	eventID := bus.EventID(deadLetter.MsgID, m.Suffix)
 	if eventID == "" {
 		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
