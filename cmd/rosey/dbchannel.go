@@ -86,8 +86,8 @@ func newChannelAssignCommand(flags *configFlags) *cobra.Command {
 		Use:   "assign",
 		Short: "Make the configured service the owner of the configured channel, whoever owned it before",
 		Long: "Make the service of this configuration (nats.subjectPrefix, name) the owner of its channel, whoever owned\n" +
-			"it before. A service that waits for the channel starts by itself then, and the one that had it stops to\n" +
-			"take messages for it. Stop that one first: two bots in one channel would store everything twice.",
+			"it before. A service that waits for the channel starts by itself then, and the one that had it stops\n" +
+			"taking messages. Stop that one first: two bots in one channel would store everything twice.",
 		Example: `  kubectl exec deployment/movienight-db -- rosey db channel assign --config /etc/rosey/database.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
