@@ -74,11 +74,20 @@ func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 	return bus.Connect(ctx, bus.Options{
 		URL:            c.config.NATS.URL,
 		Name:           fmt.Sprintf("rosey %s %s", c.name, c.config.Channel.Name),
+		InboxPrefix:    c.subjects.InboxPrefix(c.role()),
 		CredentialsDir: c.config.NATS.CredentialsDir,
 		TLSDir:         c.config.NATS.TLSDir,
 		Log:            c.log,
 		Registerer:     c.registry,
 	})
+}
+
+// role returns what the component is on NATS.
+func (c *component) role() bus.Role {
+	if c.name == status.DatabaseComponent {
+		return bus.ServiceRole
+	}
+	return bus.BotRole
 }
 
 // newBinding returns what decides whether events go through a stream. Bot and service decide by the same rules.

@@ -114,7 +114,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	defer server.Stop()
 	conn, err := bus.Connect(ctx, bus.Options{
 		URL: natsserver.Name, Name: "rosey run " + c.config.Channel.Name, InProcess: server,
-		Log: c.log, Registerer: c.registry,
+		InboxPrefix: c.subjects.InboxPrefix(c.role()), Log: c.log, Registerer: c.registry,
 	})
 	if err != nil {
 		return err

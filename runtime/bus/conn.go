@@ -38,6 +38,8 @@ type Options struct {
 	URL string
 	// Name is the name of the connection in the NATS server's monitoring.
 	Name string
+	// InboxPrefix is what the subjects of replies begin with: see Subjects.InboxPrefix. Empty: `_INBOX`.
+	InboxPrefix string
 	// Log gets one line for each change of the connection.
 	Log *slog.Logger
 	// Registerer gets the connection's metrics. Nil: none.
@@ -122,6 +124,9 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 	}
 	if c.dirs != (credentialDirs{}) {
 		options = append(options, c.useCredentials)
+	}
+	if o.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
 	}
 	if o.InProcess != nil {
 		options = append(options, nats.InProcessServer(o.InProcess))

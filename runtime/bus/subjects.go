@@ -86,6 +86,47 @@ func (s Subjects) LockBucket() string { return s.objectName() + "_locks" }
 // QueueGroup returns the queue group in which the database services share requests and events.
 func (s Subjects) QueueGroup() string { return s.prefix + "_db" }
 
+// Role is the kind of a process: what it does on NATS, and so which permissions its user needs.
+type Role string
+
+// The roles.
+const (
+	BotRole     Role = "bot" // a bot, also with the database service in the same process
+	ServiceRole Role = "db"  // the database service
+	CLIRole     Role = "cli" // the commands for people
+)
+
+// InboxPrefix returns the prefix of the inboxes of a role, for Options.InboxPrefix. With inboxes of its own, a user
+// needs no permission to subscribe to `_INBOX.>`, by which it could read the replies to all others of the account.
+func (s Subjects) InboxPrefix(role Role) string {
+	return inboxToken + "_" + s.prefix + "_" + string(role)
+}
+
+const (
+	// inboxToken is the first token of inboxes, or the beginning of it.
+	inboxToken = "_INBOX"
+	// importedReply is the first token by which the server replaces the reply subject of a request from another account.
+	importedReply = "_R_"
+	// gatewayReply is what the server puts in front of the reply subject of a request from another cluster, with two
+	// more tokens that name the cluster and the server.
+	gatewayReply = "_GR_"
+)
+
+// IsInbox reports whether a reply subject is an inbox. Whoever answers requests must not reply to another subject: a
+// client could otherwise have it publish where the client itself may not, for example a JetStream request or an event.
+// Clients cannot use the subjects of the server: it refuses them.
+func IsInbox(subject string) bool {
+	first, rest, found := strings.Cut(subject, ".")
+	switch {
+	case !found || rest == "" || strings.ContainsAny(subject, "*>"):
+		return false
+	case first == gatewayReply: // the server removes what it has put in front before it delivers the reply
+		parts := strings.SplitN(rest, ".", 3)
+		return len(parts) == 3 && !strings.HasPrefix(parts[2], gatewayReply) && IsInbox(parts[2])
+	}
+	return first == inboxToken || strings.HasPrefix(first, inboxToken+"_") || first == importedReply
+}
+
 // objectName returns the prefix if it is also a valid name of a NATS object, and otherwise a unique name derived from
 // it: a token of a subject may contain characters that a name may not.
 func (s Subjects) objectName() string {

@@ -38,6 +38,38 @@ func TestSubjectAndBack(t *testing.T) {
 	}
 }
 
+func TestInboxPrefixesAreInboxesAndDiffer(t *testing.T) {
+	seen := map[string]bool{}
+	for _, prefix := range []string{"rosey", "rosey_bot", "rosey_db", "rosey_cli"} {
+		subjects, err := bus.NewSubjects(prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole} {
+			inbox := subjects.InboxPrefix(role)
+			if seen[inbox] || !bus.IsInbox(inbox+".x") {
+				t.Errorf("%s, %s: %s is another's, or no inbox", prefix, role, inbox)
+			}
+			seen[inbox] = true
+		}
+	}
+}
+
+func TestIsInbox(t *testing.T) {
+	for subject, inbox := range map[string]bool{
+		"_INBOX.a": true, "_INBOX.a.b": true, "_INBOX_rosey_bot.a.b": true, "_R_.a.b": true,
+		"_GR_.cluster.server._INBOX.a": true, "_GR_.cluster.server._R_.a.b": true,
+		"": false, "_INBOX": false, "_INBOX.": false, "_INBOXES.a": false, "_INBOX.>": false, "_INBOX.*": false,
+		"_R_": false, "_R_x.a": false, "_GR_.a": false, "_GR_.a.b.": false,
+		"_GR_.cluster.server.rosey.db.message.log": false, "x._INBOX.a": false, "_inbox.a": false,
+		"rosey.db.message.log": false, "$JS.API.STREAM.PURGE.rosey_events": false, "$KV.rosey_locks.leader": false,
+	} {
+		if got := bus.IsInbox(subject); got != inbox {
+			t.Errorf("IsInbox(%q) = %v", subject, got)
+		}
+	}
+}
+
 func TestNamesOfNATSObjects(t *testing.T) {
 	plain, err := bus.NewSubjects("rosey_films_movienight")
 	if err != nil {

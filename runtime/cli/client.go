@@ -44,6 +44,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	handler := &switchedHandler{Handler: log.Handler()}
 	conn, err := bus.Connect(ctx, bus.Options{
 		URL: configuration.NATS.URL, Name: "rosey cli", Log: slog.New(handler),
+		InboxPrefix:    subjects.InboxPrefix(bus.CLIRole),
 		CredentialsDir: configuration.NATS.CredentialsDir, TLSDir: configuration.NATS.TLSDir,
 	})
 	if err != nil {
