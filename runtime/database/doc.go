@@ -21,10 +21,12 @@
 //
 // # Transports
 //
-// A [Service] puts an engine behind NATS. Requests come by core NATS through the NATS services protocol
-// (nats.go/micro), so that `nats micro ls` lists the service. Without permission for the protocol's subjects the
-// service works but is not listed. Events come from a JetStream stream if the [bus.Binding] has found one, else by core
-// NATS in a queue group, never both.
+// A [Service] puts an engine behind NATS. Requests come by core NATS. The service also answers the NATS services
+// protocol, so that `nats micro ls` lists it; without permission for the protocol's subjects it works but is not listed.
+// Events come from a JetStream stream if the [bus.Binding] has found one, else by core NATS in a queue group, never
+// both.
+//
+// A reply goes to an inbox only ([bus.IsInbox]). A request with another reply subject is dropped and counted.
 //
 // A [Direct] is an engine in the bot's process. Its Store is a route of the bot's publisher, its Request replaces
 // requests over NATS. It keeps the store open (Run), or opens it when it is used (RunOnDemand) for a [Fallback], which
@@ -39,9 +41,6 @@
 // stored are lost if it is killed. So without JetStream run one database service. With a stream the events are
 // acknowledged by the stream, and requests may overtake them.
 //
-// A handler of micro runs in a goroutine of its own, so it only puts the request into the inbox, behind the events that
-// the connection's reader has put there before.
-//
 // Only maintenance runs beside the worker, since it may last long.
 //
 // # Acknowledgement
@@ -50,7 +49,7 @@
 // service reports it as in progress, so that the stream does not deliver it again while the store is unavailable. When
 // the service stops, it returns what it could not store. An event that is delivered again is stored once, because its
 // ID is in its row: that of its publisher or, for a message without one, the name of its place in the stream. A message
-// over core NATS has no acknowledgement. If the inbox is full, messages are dropped and counted.
+// over core NATS has no acknowledgement. If the inbox is full, in number or in bytes, messages are dropped and counted.
 //
 // The stream belongs to one database. The store's UUID is in the metadata of stream and consumer, and a service with
 // another database consumes nothing and reports SubjectConflict (streamowner.go).
@@ -85,9 +84,8 @@
 // # Stopping
 //
 // When its context ends, a Service first unsubscribes from requests, then from events, waits until nats.go has handed
-// over what the server had sent until then, and stores and answers all of it, for at most 20 s. Package micro does not
-// wait for its handlers, so the service does. A client whose request comes later gets "no responders" at once and tries
-// again; a bot keeps its events.
+// over what the server had sent until then, and stores and answers all of it, for at most 20 s. A client whose request
+// comes later gets "no responders" at once and tries again; a bot keeps its events.
 //
 // No lock is held over a call of the store, of NATS or of the log, except that the users of a Direct wait, with their
 // contexts, while its store is opened or closed.

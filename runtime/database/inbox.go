@@ -2,22 +2,30 @@ package database
 
 import (
 	"context"
-	"sync"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nats.go/micro"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
-	// maxWaiting bounds the messages that wait for the store. nats.go drops and reports messages beyond it.
-	maxWaiting = 65_536
+	// maxWaiting and maxWaitingBytes bound the messages that wait for the store. Further ones are dropped and counted.
+	maxWaiting      = 65_536
+	maxWaitingBytes = 48 << 20
+	// messageOverhead is about what a message takes in memory beside its content.
+	messageOverhead = 512
 	// maxIncoming bounds the messages that nats.go has delivered and receive has not yet taken, usually for a moment only.
 	maxIncoming = 8_192
+	// maxBatchBytes bounds the messages of one batch unless it is a single one.
+	maxBatchBytes = 4 << 20
+	// refusalInterval is the least time between two log lines about requests that were dropped because of their reply
+	// subjects.
+	refusalInterval = time.Minute
 )
 
 // arrival is a message that has arrived.
@@ -28,62 +36,42 @@ type arrival struct {
 	respond func(data []byte) error
 	// inFlight is nil for a message that came by core NATS.
 	inFlight jetstream.Msg
+	// size is about what the message takes in memory, in bytes.
+	size int64
 }
 
-// inbox is the one queue of everything that has arrived, in the order in which nats.go read it from the connection.
-//
-// nats.go delivers events into the channel events in the order in which it reads them, but runs request handlers in
-// their own goroutines. Handle therefore marks a request's position with a nil in events; receive takes the matching
-// request from requests.
+// inbox is the one queue of everything that has arrived, in the order in which nats.go read it from the connection:
+// events and requests by core NATS, for which nats.go writes into the channel incoming, and the events of a stream.
 type inbox struct {
 	subjects bus.Subjects
-	events   chan *nats.Msg
+	metrics  *metrics
+	log      *slog.Logger
+	incoming chan *nats.Msg
 	arrived  chan arrival // for the worker
 	ended    chan struct{}
 
-	mu       sync.Mutex // orders the nils of events as the requests
-	closed   bool
-	requests chan micro.Request
-	// droppedRequests counts those for which there was no room.
-	droppedRequests atomic.Int64
+	bytes   atomic.Int64 // of the messages in arrived
+	dropped atomic.Int64 // messages for which there was no room
+
+	// receive alone uses these.
+	refused   int       // requests that were dropped because of their reply subjects since the last log line
+	refusedAt time.Time // of the last log line
 }
 
-func newInbox(subjects bus.Subjects) *inbox {
+func newInbox(subjects bus.Subjects, m *metrics, log *slog.Logger) *inbox {
 	return &inbox{
-		subjects: subjects,
-		events:   make(chan *nats.Msg, maxIncoming),
+		subjects: subjects, metrics: m, log: log,
+		incoming: make(chan *nats.Msg, maxIncoming),
 		arrived:  make(chan arrival, maxWaiting),
 		ended:    make(chan struct{}),
-		requests: make(chan micro.Request, maxIncoming+1), // as many as there are nils, and the one that receive is handling
 	}
 }
 
 // len returns the number of messages that wait.
-func (i *inbox) len() int { return len(i.events) + len(i.arrived) }
-
-// Handle implements micro.Handler. It never blocks: without room the request is dropped and counted, as nats.go does
-// with events.
-func (i *inbox) Handle(r micro.Request) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.closed {
-		return // the service stops: the client gets no reply and tries another service
-	}
-	select {
-	case i.events <- nil:
-		i.requests <- r
-	default:
-		i.droppedRequests.Add(1)
-	}
-}
+func (i *inbox) len() int { return len(i.incoming) + len(i.arrived) }
 
 // close closes the inbox: no subscription delivers to it any more.
-func (i *inbox) close() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closed = true
-	close(i.ended)
-}
+func (i *inbox) close() { close(i.ended) }
 
 // receive passes messages on to the worker and stamps them with the time of their arrival, until close was called and
 // everything has been passed on, or ctx ends. It closes arrived, but not before close was called: others may call put
@@ -93,15 +81,11 @@ func (i *inbox) receive(ctx context.Context) {
 	defer func() { <-i.ended }()
 	for {
 		select {
-		case m := <-i.events:
-			if !i.put(ctx, i.convert(m)) {
-				return
-			}
+		case m := <-i.incoming:
+			i.accept(m)
 		case <-i.ended:
-			for len(i.events) > 0 {
-				if !i.put(ctx, i.convert(<-i.events)) {
-					return
-				}
+			for len(i.incoming) > 0 {
+				i.accept(<-i.incoming)
 			}
 			return
 		case <-ctx.Done():
@@ -110,55 +94,88 @@ func (i *inbox) receive(ctx context.Context) {
 	}
 }
 
-// convert converts what came out of the channel events.
-func (i *inbox) convert(m *nats.Msg) arrival {
-	if m == nil {
-		r := <-i.requests
-		one := arrival{message: bus.Message{Data: r.Data(), Time: time.Now()}}
-		one.message.Suffix, _ = i.subjects.Suffix(r.Subject())
-		one.respond = func(data []byte) error {
-			if r.Reply() == "" {
-				return nil // it was published, not requested
-			}
-			return r.Respond(data, micro.WithHeaders(micro.Headers{bus.IDsHeader: {"once"}}))
-		}
-		return one
+// accept passes on a message by core NATS. It never blocks: without room the message is dropped and counted, because
+// messages that pile up in incoming would not be bounded in bytes.
+func (i *inbox) accept(m *nats.Msg) {
+	one := arrival{
+		message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()},
+		size:    int64(m.Size()) + messageOverhead,
 	}
-	one := arrival{message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()}}
 	one.message.Suffix, _ = i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
-	if m.Reply != "" && handlers[one.message.Suffix] != nil {
-		one.respond = func(data []byte) error {
-			return m.RespondMsg(&nats.Msg{Data: data, Header: nats.Header{bus.IDsHeader: {"once"}}})
-		}
+	_, answered := handlers[one.message.Suffix]
+	_, isEvent := factDecoders[one.message.Suffix]
+	switch {
+	case !answered || m.Reply == "" && isEvent:
+	case m.Reply != "" && !bus.IsInbox(m.Reply):
+		i.refuse(m, one.message)
+		return
+	default:
+		one.respond = responder(m)
 	}
-	return one
-}
-
-// put adds a message. It must not be called after close. It reports whether ctx is still running.
-func (i *inbox) put(ctx context.Context, one arrival) bool {
+	if i.bytes.Add(one.size) > maxWaitingBytes {
+		i.drop(&one)
+		return
+	}
 	select {
 	case i.arrived <- one:
-		return true
-	case <-ctx.Done():
-		return false
+	default:
+		i.drop(&one)
 	}
 }
 
-// next waits for a message and appends it to batch, with those that have arrived by then, until batch is full. It
-// appends none after the last message. There is no timer: under load batches grow by themselves.
-func (i *inbox) next(batch []arrival) []arrival {
-	first, ok := <-i.arrived
-	if !ok {
-		return batch
+// drop counts a message for which there is no room.
+func (i *inbox) drop(one *arrival) {
+	i.bytes.Add(-one.size)
+	i.dropped.Add(1)
+}
+
+// responder returns a function that replies to m. It does nothing if m was published and not requested.
+func responder(m *nats.Msg) func(data []byte) error {
+	return func(data []byte) error {
+		if m.Reply == "" {
+			return nil
+		}
+		return m.RespondMsg(&nats.Msg{Data: data, Header: nats.Header{bus.IDsHeader: {"once"}}})
 	}
-	batch = append(batch, first)
-	for len(batch) < cap(batch) {
+}
+
+// refuse counts a request whose reply subject is no inbox. It is not handled: with a reply the client would have the
+// service publish where the client itself may not.
+func (i *inbox) refuse(m *nats.Msg, message bus.Message) {
+	i.metrics.count(message.Suffix, outcomeNoInbox, message.Time)
+	i.refused++
+	if time.Since(i.refusedAt) < refusalInterval {
+		return
+	}
+	i.log.Warn("[NATS] dropped requests whose reply subjects are no inboxes", "count", i.refused,
+		"subject", message.Suffix, "reply", status.OneLine(m.Reply, 100))
+	i.refused, i.refusedAt = 0, time.Now()
+}
+
+// put adds an event of a stream, which is never dropped: inFlight bounds how many there are. It must not be called
+// after close.
+func (i *inbox) put(ctx context.Context, one arrival) {
+	i.bytes.Add(one.size)
+	select {
+	case i.arrived <- one:
+	case <-ctx.Done():
+		i.bytes.Add(-one.size)
+	}
+}
+
+// next waits for a message and appends it to batch, with those that have arrived by then, until batch is full or has
+// maxBatchBytes. It appends none after the last message. There is no timer: under load batches grow by themselves.
+func (i *inbox) next(batch []arrival) []arrival {
+	one, ok := <-i.arrived
+	for size := int64(0); ok; {
+		i.bytes.Add(-one.size)
+		batch = append(batch, one)
+		size += one.size
+		if len(batch) == cap(batch) || size >= maxBatchBytes {
+			return batch
+		}
 		select {
-		case another, ok := <-i.arrived:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, another)
+		case one, ok = <-i.arrived:
 		default:
 			return batch
 		}
@@ -178,7 +195,7 @@ func (i *inbox) discard() int {
 			}
 		default:
 		}
-		return len(i.events) + countLost(left)
+		return len(i.incoming) + countLost(left)
 	}
 }
 

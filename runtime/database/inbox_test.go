@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 )
 
 func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
-	i := newInbox(bus.Subjects{})
+	i := newInbox(bus.Subjects{}, newMetrics(nil), slog.New(slog.DiscardHandler))
 	const count = 1000
 	for range count {
-		i.events <- &nats.Msg{}
+		i.incoming <- &nats.Msg{}
 	}
 	i.close()
 	i.receive(t.Context())
@@ -32,11 +33,11 @@ func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
 }
 
 func TestInboxReceiveEndsWithItsContext(t *testing.T) {
-	i := newInbox(bus.Subjects{})
+	i := newInbox(bus.Subjects{}, newMetrics(nil), slog.New(slog.DiscardHandler))
 	for range maxWaiting {
 		i.arrived <- arrival{}
 	}
-	i.events <- &nats.Msg{}
+	i.incoming <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	i.close()
@@ -48,7 +49,7 @@ func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 
 // A transport may still put a message while the grace period ends: that must not be a send on a closed channel.
 func TestInboxIsOpenForPutUntilItIsClosed(t *testing.T) {
-	i := newInbox(bus.Subjects{})
+	i := newInbox(bus.Subjects{}, newMetrics(nil), slog.New(slog.DiscardHandler))
 	working, end := context.WithCancel(t.Context())
 	received := make(chan struct{})
 	go func() { defer close(received); i.receive(working) }()

@@ -19,6 +19,7 @@ const (
 	outcomeRejected = "rejected" // the store rejects it
 	outcomeRefused  = "refused"  // it is for a channel that is not served
 	outcomeFailed   = "failed"   // a request that could not be answered
+	outcomeNoInbox  = "no_inbox" // a request that was dropped because its reply subject is no inbox
 )
 
 // The outcomes of a maintenance run: values of the label outcome of maintenance_runs_total.

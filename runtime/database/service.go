@@ -58,17 +58,18 @@ func NewService(o ServiceOptions) *Service {
 		engine: NewEngine(o.EngineOptions),
 		conn:   o.Conn, binding: o.Binding, log: o.Log,
 		grace:    cmp.Or(o.gracePeriod, defaultGracePeriod),
-		inbox:    newInbox(o.Subjects),
 		inFlight: newInFlight(),
 	}
+	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
 	s.stream = &streamConsumer{
-		engine: s.engine, subjects: o.Subjects, binding: o.Binding, inbox: s.inbox, inFlight: s.inFlight, log: o.Log,
+		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding, inbox: s.inbox, inFlight: s.inFlight,
+		log:       o.Log,
 		consuming: status.NewRecorder(status.EventsCheck, ""),
 	}
 	s.stream.consuming.Set(true, status.ReasonStreamBound, "")
 	s.subscriber = &subscriber{
-		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding, version: o.Version,
-		inbox: s.inbox, stream: s.stream, log: o.Log,
+		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding,
+		inbox: s.inbox, stream: s.stream, discovery: newDiscovery(o), log: o.Log,
 	}
 	s.stream.metrics = newServiceMetrics(o.Registerer, s.inbox.len, s.subscriber.dropped)
 	return s
@@ -251,6 +252,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	if err != nil {
 		s.log.Error("[DB] a request failed", "error", err)
 	}
+	s.subscriber.discovery.answered(one.message, err)
 	data, err := bus.Encode(reply)
 	if err == nil {
 		err = one.respond(data)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
@@ -17,6 +18,23 @@ import (
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/status"
 )
+
+// serviceInfo returns the subjects of the service's endpoints.
+func serviceInfo(t *testing.T, client *nats.Conn) (subjects []string) {
+	t.Helper()
+	m, err := client.Request("$SRV.INFO.rosey_db", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info micro.Info
+	if err := json.Unmarshal(m.Data, &info); err != nil {
+		t.Fatal(err)
+	}
+	for _, endpoint := range info.Endpoints {
+		subjects = append(subjects, endpoint.Subject)
+	}
+	return subjects
+}
 
 // The requests of `nats micro ls`, `info` and `stats`.
 func TestServiceDiscovery(t *testing.T) {
@@ -130,8 +148,7 @@ func TestDeniedEndpointIsReported(t *testing.T) {
 	r.stop(s)
 }
 
-// Package micro replaces the callbacks of the connection by its own, which must call those of package bus.
-func TestConnectionCallbacksStillRun(t *testing.T) {
+func TestServiceEndsWithItsConnection(t *testing.T) {
 	r := newRig(t)
 	var conn *bus.Conn
 	s := r.ready(r.start(func(o *database.ServiceOptions) { conn = o.Conn }))

@@ -20,9 +20,14 @@ import (
 const (
 	// pullAhead is how many messages are requested before they are needed, so that the worker does not wait for them.
 	pullAhead = 2 * maxBatch
+	// pullBytes bounds the messages of one pull request in bytes, so that an earlier stream with large messages does not
+	// fill the memory. A message that is larger would never be delivered: see pullLimit.
+	pullBytes = 4 << 20
 	// pullExpiry is how long a pull request waits. A stream that sends nothing in that time, not even a heartbeat, has
 	// failed.
 	pullExpiry = 10 * time.Second
+	// maxSubject is more than a message has beside its content: its subject and its reply subject.
+	maxSubject = 8 << 10
 	// backlogInterval is how often the states of stream and consumer are read.
 	backlogInterval = 10 * time.Second
 )
@@ -30,6 +35,7 @@ const (
 // streamConsumer is the transport of events through a stream: it delivers them to the inbox and reports the backlog.
 type streamConsumer struct {
 	engine   *Engine
+	conn     *bus.Conn
 	subjects bus.Subjects
 	binding  *bus.Binding
 	inbox    *inbox
@@ -57,7 +63,8 @@ func (c *streamConsumer) consume(
 	if err := c.readBacklog(starting, bound.Stream, durable); err != nil {
 		return err
 	}
-	messages, err := durable.Messages(jetstream.PullMaxMessages(pullAhead), jetstream.PullExpiry(pullExpiry))
+	messages, err := durable.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(pullAhead, c.pullLimit()), jetstream.PullExpiry(pullExpiry))
 	if err != nil {
 		return fmt.Errorf("pulling events from the stream: %w", err)
 	}
@@ -82,6 +89,11 @@ func (c *streamConsumer) consume(
 	return errors.Join(err, c.deliver(draining, working, messages, created))
 }
 
+// pullLimit returns pullBytes, or more if the server accepts larger messages.
+func (c *streamConsumer) pullLimit() int {
+	return max(pullBytes, int(c.conn.NATS().MaxPayload())+maxSubject)
+}
+
 // deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation
 // distinguishes it from an earlier stream of the same name, which had its own sequences.
 func (c *streamConsumer) deliver(
@@ -99,20 +111,36 @@ func (c *streamConsumer) deliver(
 		if err != nil {
 			return fmt.Errorf("reading the place of a message in the stream: %w", err)
 		}
+		if place.Stream != c.subjects.StreamName() || place.Consumer != c.subjects.ConsumerName() {
+			c.log.Warn("[NATS] ignored a message that did not come from the stream")
+			continue // an acknowledgement would go to where somebody else wants it
+		}
 		one := arrival{
 			message:  bus.Message{ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp},
-			inFlight: m,
+			inFlight: m, size: sizeInMemory(m),
 		}
 		one.message.Suffix, _ = c.subjects.Suffix(m.Subject())
 		if bus.EventID(one.message.ID, one.message.Suffix) == "" {
 			one.message.StreamID = fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream)
 		}
-		if !c.inFlight.add(working, one.inFlight) {
+		if !c.inFlight.add(working, &one) {
 			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
 			continue
 		}
 		c.inbox.put(working, one)
 	}
+}
+
+// sizeInMemory returns about how many bytes a message takes.
+func sizeInMemory(m jetstream.Msg) int64 {
+	size := messageOverhead + len(m.Data())
+	for name, values := range m.Headers() {
+		size += len(name)
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return int64(size)
 }
 
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends.
@@ -212,43 +240,70 @@ const (
 	// keepAliveInterval is how often the service reports messages to the stream as in progress. Two of three reports may
 	// get lost.
 	keepAliveInterval = ackWait / 3
-	// maxInFlight bounds the messages that were delivered and are not stored yet: a few batches.
-	maxInFlight = 4 * maxBatch
+	// maxInFlight and maxInFlightBytes bound the messages that were delivered and are not stored yet: a few batches.
+	maxInFlight      = 4 * maxBatch
+	maxInFlightBytes = 2 * maxBatchBytes
 )
 
 // inFlight are the messages that the stream has delivered and that are not acknowledged. No lock is held while anything
 // is sent to the stream.
 type inFlight struct {
-	room chan struct{} // a token for each message that is not stored
-
 	mu       sync.Mutex
 	messages map[jetstream.Msg]bool // true: stored, but the acknowledgement could not be sent yet
+	count    int                    // messages that are not stored
+	bytes    int64                  // of these
+	room     chan struct{}          // receives when there may be room again
 }
 
 func newInFlight() *inFlight {
-	return &inFlight{room: make(chan struct{}, maxInFlight), messages: map[jetstream.Msg]bool{}}
+	return &inFlight{room: make(chan struct{}, 1), messages: map[jetstream.Msg]bool{}}
 }
 
-// add waits until there is room for one more. It reports whether there was before ctx ended.
-func (f *inFlight) add(ctx context.Context, m jetstream.Msg) bool {
-	select {
-	case f.room <- struct{}{}:
-	case <-ctx.Done():
-		return false
+// add waits until there is room for one more. It reports whether there was before ctx ended. One caller at a time may
+// wait.
+func (f *inFlight) add(ctx context.Context, one *arrival) bool {
+	for !f.tryAdd(one) {
+		select {
+		case <-f.room:
+		case <-ctx.Done():
+			return false
+		}
 	}
+	return true
+}
+
+// tryAdd adds a message if there is room. There is always room for one.
+func (f *inFlight) tryAdd(one *arrival) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.messages[m] = false
+	if f.count > 0 && (f.count >= maxInFlight || f.bytes+one.size > maxInFlightBytes) {
+		return false
+	}
+	f.count++
+	f.bytes += one.size
+	f.messages[one.inFlight] = false
 	return true
+}
+
+// stored makes room for others.
+func (f *inFlight) stored(one *arrival) {
+	f.mu.Lock()
+	f.count--
+	f.bytes -= one.size
+	f.mu.Unlock()
+	select {
+	case f.room <- struct{}{}:
+	default:
+	}
 }
 
 // acknowledge acknowledges the messages of what was stored, each on its own: the messages in between belong to other
 // replicas. If an acknowledgement gets lost, the message is delivered again, which its ID makes harmless.
 func (f *inFlight) acknowledge(stored []arrival) {
-	for _, one := range stored {
-		if one.inFlight != nil {
-			f.sendAck(one.inFlight)
-			<-f.room
+	for i := range stored {
+		if stored[i].inFlight != nil {
+			f.sendAck(stored[i].inFlight)
+			f.stored(&stored[i])
 		}
 	}
 }

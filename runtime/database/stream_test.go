@@ -1,8 +1,12 @@
 package database_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -127,4 +131,51 @@ func TestStreamTimeBoundsEventTimes(t *testing.T) {
 			t.Errorf("%q has the time %v, want when it was published", line.Text, line.At)
 		}
 	}
+}
+
+// A stream of an earlier version may hold large messages. They are fetched a few at a time, so that they do not fill the
+// memory of a service.
+func TestLargeMessagesAreFetchedAFewAtATime(t *testing.T) {
+	r := newStreamRig(t)
+	r.stop(r.startWithStream()) // makes the stream
+	js, err := jetstream.New(r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "rosey_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := stream.CachedInfo().Config
+	earlier.MaxMsgSize, earlier.MaxBytes = -1, 1<<30
+	if _, err := js.UpdateStream(t.Context(), earlier); err != nil {
+		t.Fatal(err)
+	}
+	const count, size = 60, 1_000_000
+	r.publishChat("first")
+	for range count {
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"a","message":%q}`, strings.Repeat("x", size)))
+	}
+	r.waitUntilPublished(count + 1)
+
+	blocked, with := r.faultyStore()
+	blocked.mu.Lock()
+	s := r.startWithStream(with)
+	last := 0
+	natstest.Eventually(t, "the service to fetch no more", func() bool {
+		time.Sleep(50 * time.Millisecond)
+		consumer, err := js.Consumer(t.Context(), "rosey_events", "rosey_db")
+		if err != nil {
+			return false
+		}
+		before := last
+		last = consumer.CachedInfo().NumAckPending
+		return last > 4 && last == before
+	})
+	if last*size > 24<<20 {
+		t.Errorf("%d messages of %d bytes were fetched before any was stored", last, size)
+	}
+	blocked.mu.Unlock()
+	r.waitUntilStreamStored()
+	r.stop(s)
 }

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
@@ -37,17 +34,18 @@ type subscriber struct {
 	conn     *bus.Conn
 	subjects bus.Subjects
 	binding  *bus.Binding
-	version  string
 	inbox    *inbox
 	stream   *streamConsumer
 	log      *slog.Logger
+	// discovery answers `nats micro`.
+	discovery *discovery
 
-	requests micro.Service // nil while not subscribed
-	ready    atomic.Bool   // the service replies to requests
+	ready atomic.Bool // the service replies to requests
 
-	mu     sync.Mutex
-	events []*nats.Subscription // by core NATS; nil while not subscribed
-	// droppedBefore counts the events that nats.go has dropped of subscriptions that have ended.
+	mu sync.Mutex
+	// events, by core NATS, and requests are nil while not subscribed. Only run changes them.
+	events, requests []*nats.Subscription
+	// droppedBefore counts the messages that nats.go has dropped of subscriptions that have ended.
 	droppedBefore int
 }
 
@@ -121,46 +119,43 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 // errSubscribing means that nats.go cannot subscribe: a subject is malformed or the connection is closed.
 var errSubscribing = errors.New("subscribing failed")
 
-// subscribeEvents subscribes to the events by core NATS. All of them go into one channel, so that they keep their order
-// across subjects.
+// subscribeEvents subscribes to the events by core NATS.
 func (s *subscriber) subscribeEvents() error {
-	var subscriptions []*nats.Subscription
-	for _, suffix := range bus.Events {
-		subject := s.subjects.Subject(suffix)
-		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.events)
-		if err != nil {
-			return fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
-		}
-		subscriptions = append(subscriptions, subscription)
-	}
+	subscriptions, err := s.subscribe(bus.Events)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = subscriptions
-	return nil
+	return err
 }
 
-// subscribeRequests registers the service and its endpoints by the NATS services protocol, unless it is registered.
+// subscribe subscribes to subjects in the queue group. All messages go into one channel, so that they keep their order
+// across subjects: a reply to a request also confirms the events before it.
+func (s *subscriber) subscribe(suffixes []bus.Suffix) (subscriptions []*nats.Subscription, err error) {
+	for _, suffix := range suffixes {
+		subject := s.subjects.Subject(suffix)
+		subscription, err := s.conn.NATS().ChanQueueSubscribe(subject, s.subjects.QueueGroup(), s.inbox.incoming)
+		if err != nil {
+			return subscriptions, fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
+		}
+		subscriptions = append(subscriptions, subscription)
+	}
+	return subscriptions, nil
+}
+
+// subscribeRequests subscribes to the requests, and to those of `nats micro`, unless that was done.
 func (s *subscriber) subscribeRequests() error {
 	if s.requests != nil {
 		return nil
 	}
-	service, err := micro.AddService(s.conn.NATS(), micro.Config{
-		Name: s.subjects.ConsumerName(), Version: semanticVersion(s.version), QueueGroup: s.subjects.QueueGroup(),
-		Description: "Rosey's database service",
-		Metadata: map[string]string{
-			"prefix": strings.TrimSuffix(s.subjects.Subject(""), "."), "version": s.version,
-			"server": s.engine.decoder.own.Server, "channel": s.engine.decoder.own.Name,
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("%w for %s: %w", errSubscribing, micro.APIPrefix, err)
+	subscriptions, err := s.subscribe(requestSubjects)
+	s.mu.Lock()
+	s.requests = subscriptions
+	s.mu.Unlock()
+	if err == nil {
+		err = s.discovery.subscribe(s.conn.NATS())
 	}
-	s.requests = service
-	for _, suffix := range requestSubjects {
-		subject := s.subjects.Subject(suffix)
-		if err := service.AddEndpoint(endpointName(suffix), s.inbox, micro.WithEndpointSubject(subject)); err != nil {
-			return fmt.Errorf("%w for %s: %w", errSubscribing, subject, err)
-		}
+	if err != nil {
+		return err
 	}
 	// The service is ready once the server has the subscriptions. If the connection is down, the server gets them when it
 	// is back.
@@ -168,21 +163,6 @@ func (s *subscriber) subscribeRequests() error {
 	s.ready.Store(true)
 	s.log.Info("[NATS] database service started", "prefix", s.subjects.Subject("db"))
 	return nil
-}
-
-// endpointName returns the name of an endpoint: its subject in the characters that the protocol allows.
-func endpointName(suffix bus.Suffix) string {
-	return strings.ReplaceAll(strings.TrimPrefix(string(suffix), "db."), ".", "_")
-}
-
-var releaseVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$`)
-
-// semanticVersion returns the version in the form that the services protocol requires: 0.0.0 if it is not a release.
-func semanticVersion(version string) string {
-	if parts := releaseVersion.FindStringSubmatch(version); parts != nil {
-		return parts[1]
-	}
-	return "0.0.0"
 }
 
 // unsubscribe ends all subscriptions. Requests come first: a bot that gets no reply keeps its events, while those in
@@ -193,49 +173,30 @@ func (s *subscriber) unsubscribe() {
 }
 
 func (s *subscriber) unsubscribeRequests() {
-	if s.requests == nil {
-		return
-	}
 	s.ready.Store(false)
-	if err := s.requests.Stop(); err != nil {
-		s.log.Debug("[NATS] cannot unsubscribe the requests", "error", err)
-	}
-	s.requests = nil
-	s.flush("requests in transit may be lost")
-	s.waitForHandlers()
+	s.discovery.unsubscribe(s.log)
+	s.end(&s.requests, "requests in transit may be lost")
 }
 
-// waitForHandlers returns when every request that nats.go has read from the connection has gone through Handle. Stop
-// of micro does not wait for that, and a request that came after the inbox was closed would get no reply.
-func (s *subscriber) waitForHandlers() {
-	handled := make(chan struct{})
-	if err := s.conn.NATS().Barrier(func() { close(handled) }); err != nil {
-		return // the connection is closed, so no reply can be sent
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), bus.RequestTimeout)
-	defer cancel()
-	select {
-	case <-handled:
-	case <-ctx.Done():
-	}
-}
+func (s *subscriber) unsubscribeEvents() { s.end(&s.events, "events in transit may be lost") }
 
-// unsubscribeEvents returns when everything that the server has sent is in the inbox.
-func (s *subscriber) unsubscribeEvents() {
-	if s.events == nil {
+// end ends subscriptions and returns when everything that the server has sent is in the inbox. failed is logged if that
+// cannot be waited for.
+func (s *subscriber) end(subscriptions *[]*nats.Subscription, failed string) {
+	if *subscriptions == nil {
 		return
 	}
 	s.mu.Lock()
-	ended := s.events
+	ended := *subscriptions
 	s.droppedBefore += countDropped(ended)
-	s.events = nil
+	*subscriptions = nil
 	s.mu.Unlock()
 	for _, subscription := range slices.Backward(ended) {
 		if err := subscription.Drain(); err != nil {
 			s.log.Debug("[NATS] cannot unsubscribe", "subject", subscription.Subject, "error", err)
 		}
 	}
-	s.flush("events in transit may be lost")
+	s.flush(failed)
 }
 
 // flush returns when the server has handled what was sent to it, and has sent the last message of each subscription
@@ -253,10 +214,10 @@ func (s *subscriber) flush(failed string) {
 func (s *subscriber) dropped() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return int(s.inbox.droppedRequests.Load()) + s.droppedBefore + countDropped(s.events)
+	return int(s.inbox.dropped.Load()) + s.droppedBefore + countDropped(s.events) + countDropped(s.requests)
 }
 
-// countDropped returns how many events nats.go has dropped. A subscription that has ended no longer reports it.
+// countDropped returns how many messages nats.go has dropped. A subscription that has ended no longer reports it.
 func countDropped(subscriptions []*nats.Subscription) (count int) {
 	for _, subscription := range subscriptions {
 		if dropped, err := subscription.Dropped(); err == nil {
