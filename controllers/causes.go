@@ -38,7 +38,7 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 		return conditionFalse(string(status.ReasonStarting),
 			fmt.Sprintf("the %s reports that it is ready; its readiness probe has not succeeded yet", name))
 	}
-	return conditionFalse(translateReason(in, report.Reason, report.Message))
+	return conditionFalse(translateReason(in, component, report.Reason, report.Message))
 }
 
 // reportOf returns the report of a pod, or the condition that says why there is none.

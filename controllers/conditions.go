@@ -141,7 +141,7 @@ func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.
 		case check.OK:
 			return ok
 		}
-		return conditionFalse(translateReason(in, check.Reason, check.Message))
+		return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
 	}
 	return conditionUnknown(fmt.Sprintf("the bot does not report its check %q", name))
 }
@@ -157,7 +157,9 @@ func channelName(bot *v1alpha1.RoseyBot) string {
 
 // translateReason returns the reason and message of a condition for those that a process reports. A process can only
 // name a file that is missing; the message names the Secret that should contain it.
-func translateReason(in statusInput, reason status.Reason, message string) (conditionReason, conditionMessage string) {
+func translateReason(
+	in statusInput, component manifests.Component, reason status.Reason, message string,
+) (conditionReason, conditionMessage string) {
 	var ref *v1alpha1.SecretKeyRef
 	defaultKey := config.SecretFile
 	switch reason {
@@ -170,7 +172,7 @@ func translateReason(in statusInput, reason status.Reason, message string) (cond
 			ref, defaultKey = &database.Postgres.URLSecretRef, config.PostgresURLFile
 		}
 	case status.ReasonNATSCredentialsAbsent:
-		if secret := manifests.NATS(in.bot, in.observed.Owner).CredentialsSecretRef; secret != nil {
+		if secret := manifests.NATSCredentials(in.bot, in.observed.Owner, component); secret != nil {
 			message = fmt.Sprintf("Secret %s does not exist or has no credentials: "+
 				"expected the keys nats.creds; username and password; token; or nkey", secret.Name)
 		}

@@ -51,11 +51,12 @@ func fullPostgresBot() *v1alpha1.RoseyBot {
 		URL: "nats://n", CredentialsSecretRef: &v1alpha1.ObjectRef{Name: "c"}, TLSSecretRef: &v1alpha1.ObjectRef{Name: "t"},
 		JetStream: &v1alpha1.JetStream{
 			Mode: v1alpha1.JetStreamAlways, Replicas: new(int32(3)), MaxAge: "24h", MaxBytes: new(quantity("1Gi")),
+			MaxMessageBytes: new(quantity("1Mi")), Provisioning: v1alpha1.ProvisioningManual,
 		},
 	}
 	bot.Spec.Database = &v1alpha1.Database{
 		Postgres: &v1alpha1.Postgres{URLSecretRef: v1alpha1.SecretKeyRef{Name: "pg", Key: "url"}},
-		Replicas: new(int32(4)), DirectFallback: new(true),
+		Replicas: new(int32(4)), DirectFallback: new(true), NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "dc"},
 		Autoscaling: &v1alpha1.Autoscaling{
 			MinReplicas: new(int32(2)), MaxReplicas: 8, TargetCPUUtilization: new(int32(70)),
 		},

@@ -12,7 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas == 1 || has(self.postgres)",message="replicas: more than 1 needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || has(self.postgres)",message="autoscaling: needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.directFallback) || !self.directFallback || has(self.postgres)",message="directFallback: needs postgres, because only one process can open an SQLite database"
-// +kubebuilder:validation:XValidation:rule="!has(self.sharedFrom) || !(has(self.retention) || has(self.resources))",message="retention, resources: expected none together with sharedFrom, because the shared service has its own"
+// +kubebuilder:validation:XValidation:rule="!has(self.sharedFrom) || !(has(self.retention) || has(self.resources) || has(self.natsCredentialsSecretRef))",message="retention, resources, natsCredentialsSecretRef: expected none together with sharedFrom, because the shared service has its own"
 type Database struct {
 	// sqlite stores data in an SQLite file on a PersistentVolumeClaim. If an earlier RoseyBot of the same name left its
 	// claim, the claim is reused: its storage class stays the same, and its size does not shrink.
@@ -46,6 +46,12 @@ type Database struct {
 	// to false.
 	// +optional
 	DirectFallback *bool `json:"directFallback,omitempty"`
+
+	// natsCredentialsSecretRef refers to a Secret with the credentials of a NATS user for the database service, with the
+	// same keys as nats.credentialsSecretRef. With a user of its own, the service and the bot may each do only what they
+	// need. Defaults to nats.credentialsSecretRef.
+	// +optional
+	NATSCredentialsSecretRef *ObjectRef `json:"natsCredentialsSecretRef,omitempty"`
 
 	// retention specifies how long data is stored.
 	// +optional

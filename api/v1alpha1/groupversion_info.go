@@ -32,6 +32,12 @@ const (
 	JetStreamNever  JetStreamMode = "Never"  // use core NATS
 )
 
+// Who creates the stream, its consumer and the bucket of the leader election.
+const (
+	ProvisioningAutomatic Provisioning = "Automatic" // the bot and the database service
+	ProvisioningManual    Provisioning = "Manual"    // an administrator
+)
+
 // What happens to a claim when its RoseyBot is deleted.
 const (
 	RetainClaim RetainPolicy = "Retain"

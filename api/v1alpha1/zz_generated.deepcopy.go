@@ -124,6 +124,11 @@ func (in *Database) DeepCopyInto(out *Database) {
 		*out = new(bool)
 		**out = **in
 	}
+	if in.NATSCredentialsSecretRef != nil {
+		in, out := &in.NATSCredentialsSecretRef, &out.NATSCredentialsSecretRef
+		*out = new(ObjectRef)
+		**out = **in
+	}
 	out.Retention = in.Retention
 	in.Resources.DeepCopyInto(&out.Resources)
 }
@@ -148,6 +153,11 @@ func (in *JetStream) DeepCopyInto(out *JetStream) {
 	}
 	if in.MaxBytes != nil {
 		in, out := &in.MaxBytes, &out.MaxBytes
+		x := (*in).DeepCopy()
+		*out = &x
+	}
+	if in.MaxMessageBytes != nil {
+		in, out := &in.MaxMessageBytes, &out.MaxMessageBytes
 		x := (*in).DeepCopy()
 		*out = &x
 	}

@@ -137,6 +137,7 @@ func (c *component) newElector(conn *bus.Conn) *leader.Elector {
 		Conn: conn, Subjects: c.subjects, Log: c.log,
 		Pod: podName(), UID: os.Getenv(config.PodUIDVariable),
 		Replicas: c.config.NATS.JetStream.Replicas,
+		Manual:   c.config.NATS.JetStream.Provisioning == config.ProvisioningManual,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
@@ -34,7 +35,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	content := config.Config{
 		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
 		Mode:     strings.ToLower(string(bot.Spec.Mode)),
-		NATS:     natsConfig(bot, owner),
+		NATS:     natsConfig(bot, owner, component),
 		Database: databaseConfig(bot, component),
 		LogLevel: bot.Spec.LogLevel,
 	}
@@ -56,7 +57,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	return content
 }
 
-func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
+func natsConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.NATS {
 	if bot.Spec.Mode == v1alpha1.ModeDirect {
 		return config.NATS{}
 	}
@@ -64,7 +65,7 @@ func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
 	// The default prefix is unique, because namespaces and names do not contain '_'.
 	prefix := cmp.Or(nats.SubjectPrefix, "rosey_"+source.Namespace+"_"+source.Name)
 	content := config.NATS{URL: nats.URL, SubjectPrefix: prefix}
-	if nats.CredentialsSecretRef != nil {
+	if NATSCredentials(bot, owner, component) != nil {
 		content.CredentialsDir = config.NATSCredentialsDir
 	}
 	if nats.TLSSecretRef != nil {
@@ -75,12 +76,21 @@ func natsConfig(bot, owner *v1alpha1.RoseyBot) config.NATS {
 			Mode:     strings.ToLower(string(stream.Mode)),
 			Replicas: int(ptr.Deref(stream.Replicas, 0)),
 			MaxAge:   config.Duration(stream.MaxAge),
-		}
-		if stream.MaxBytes != nil {
-			content.JetStream.MaxBytes = int(stream.MaxBytes.Value())
+
+			MaxBytes:        bytesOf(stream.MaxBytes),
+			MaxMessageBytes: bytesOf(stream.MaxMessageBytes),
+			Provisioning:    strings.ToLower(string(stream.Provisioning)),
 		}
 	}
 	return content
+}
+
+// bytesOf returns a size in bytes, and 0 if none is specified.
+func bytesOf(size *resource.Quantity) int {
+	if size == nil {
+		return 0
+	}
+	return int(size.Value())
 }
 
 // databaseConfig names a database only for a component that opens one.

@@ -173,6 +173,14 @@ func NATS(bot, owner *v1alpha1.RoseyBot) v1alpha1.NATS {
 	return ptr.Deref(natsSource(bot, owner).Spec.NATS, v1alpha1.NATS{})
 }
 
+// NATSCredentials returns the Secret with which a component logs in to NATS, or nil if it does not log in.
+func NATSCredentials(bot, owner *v1alpha1.RoseyBot, component Component) *v1alpha1.ObjectRef {
+	if ref := databaseOf(bot).NATSCredentialsSecretRef; ref != nil && component == Database {
+		return ref
+	}
+	return NATS(bot, owner).CredentialsSecretRef
+}
+
 // natsSource returns the RoseyBot whose spec.nats and subject prefix apply.
 func natsSource(bot, owner *v1alpha1.RoseyBot) *v1alpha1.RoseyBot {
 	if SharedFrom(bot) != "" && owner != nil {

@@ -125,9 +125,8 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 		}
 		mountSecretKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
 	}
-	nats := NATS(bot, owner)
-	mountSecret(pod, "nats", config.NATSCredentialsDir, nats.CredentialsSecretRef)
-	mountSecret(pod, "nats-tls", config.NATSTLSDir, nats.TLSSecretRef)
+	mountSecret(pod, "nats", config.NATSCredentialsDir, NATSCredentials(bot, owner, component))
+	mountSecret(pod, "nats-tls", config.NATSTLSDir, NATS(bot, owner).TLSSecretRef)
 	if HoldsClaim(bot, component) {
 		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: source})

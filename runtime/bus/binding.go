@@ -39,6 +39,7 @@ type Binding struct {
 	conn     *Conn
 	subjects Subjects
 	mode     string
+	manual   bool // an administrator creates the stream
 	wanted   jetstream.StreamConfig
 	log      *slog.Logger
 	check    *status.Recorder
@@ -63,6 +64,9 @@ type Bound struct {
 	JetStream jetstream.JetStream
 }
 
+// Manual reports whether an administrator creates the objects in JetStream.
+func (b *Binding) Manual() bool { return b != nil && b.manual }
+
 // Durable reports whether events go to a stream.
 func (b Bound) Durable() bool { return b.Stream != nil }
 
@@ -77,6 +81,7 @@ type finding struct {
 func NewBinding(o BindingOptions) *Binding {
 	b := &Binding{
 		conn: o.Conn, subjects: o.Subjects, mode: o.JetStream.Mode, log: o.Log,
+		manual:   o.JetStream.Provisioning == config.ProvisioningManual,
 		wanted:   o.Subjects.streamConfig(o.JetStream),
 		check:    status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
 		deciding: make(chan struct{}, 1),
@@ -149,7 +154,7 @@ func (b *Binding) decision() (Bound, bool) {
 func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
-	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.everBound
+	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.everBound && !b.manual
 	b.mu.Unlock()
 	stream, err := b.openStream(ctx)
 	switch {
@@ -180,7 +185,7 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	return bound, err
 }
 
-// openStream returns the stream, which it creates or updates. The caller holds the token of b.deciding.
+// openStream returns the stream, which it creates or updates unless an administrator does. The caller holds the token of b.deciding.
 func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),
@@ -192,7 +197,14 @@ func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
-	return ensureStream(ctx, b.js, b.wanted, b.subjects.Subject(OutboundGet))
+	ctx, stop := b.conn.UntilDenied(ctx, b.wanted.Name)
+	defer stop()
+	request := b.subjects.Subject(OutboundGet)
+	if b.manual {
+		return findStream(ctx, b.js, b.wanted, request)
+	}
+	stream, _, err := ensureStream(ctx, b.js, b.wanted, request)
+	return stream, err
 }
 
 // explain returns the state of events after the stream was bound, or could not be bound because of err. mayUseCore
@@ -229,6 +241,9 @@ func (b *Binding) available() finding {
 }
 
 func (b *Binding) unavailable(err error) finding {
+	if problem, ok := errors.AsType[*StreamError](err); ok {
+		return finding{false, problem.Reason, problem.Message}
+	}
 	return finding{
 		false, status.ReasonStreamUnavailable,
 		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err)),

@@ -159,6 +159,23 @@ func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 // bucket, and that the server has denied on this connection. Empty: there is none.
 func (c *Conn) DeniedSubject(name string) string { return c.state.deniedFor(name) }
 
+// DeniedError is the cause of a context that the server's denial has ended.
+type DeniedError struct {
+	// Subject is what the account may not publish to, or not subscribe to.
+	Subject string
+}
+
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("the account may not use the subject %q", e.Subject)
+}
+
+// UntilDenied returns a context that also ends when the server denies a subject of JetStream or of a key-value bucket
+// that contains name. Then its cause is a DeniedError. The server leaves a request that it denies without a reply, so
+// the requester would otherwise wait until its time is up.
+func (c *Conn) UntilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
+	return c.state.untilDenied(ctx, name)
+}
+
 // NATS returns the connection for subscriptions and requests. Subscriptions survive reconnects.
 func (c *Conn) NATS() *nats.Conn { return c.nats.Load() }
 

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,13 @@ type connState struct {
 	stopping        bool
 	reconnectReason string          // why this process is about to disconnect. Empty: it is not
 	denied          map[string]bool // subjects that the server has denied on this connection
+	watchers        map[*deniedWatcher]struct{}
+}
+
+// deniedWatcher ends a context when the server denies a subject with a name in it.
+type deniedWatcher struct {
+	name string
+	end  context.CancelCauseFunc
 }
 
 func newConnState(servers string, log *slog.Logger) *connState {
@@ -127,16 +135,18 @@ func (s *connState) onError(subscription *nats.Subscription, err error) {
 var permissionDenied = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]+)"`)
 
 func (s *connState) onPermissionDenied(err error) {
-	message, subject := ErrorMessage(err), ""
+	message, subject, isNew := ErrorMessage(err), "", true
 	if parts := permissionDenied.FindStringSubmatch(err.Error()); parts != nil {
 		subject = parts[2]
 		verb := map[string]string{"publish": "publish to", "subscription": "subscribe to"}[strings.ToLower(parts[1])]
 		message = fmt.Sprintf("the account may not %s %q", verb, subject)
-		s.addDenied(subject)
+		isNew = s.addDenied(subject)
 	}
 	switch {
 	case strings.HasPrefix(subject, servicesAPI):
 		// Only `nats micro` needs these subjects.
+		s.log.Debug("[NATS] " + message)
+	case strings.HasPrefix(subject, jetStreamAPI) && !isNew:
 		s.log.Debug("[NATS] " + message)
 	case strings.HasPrefix(subject, jetStreamAPI):
 		// Whether JetStream is needed is decided elsewhere, with deniedFor.
@@ -147,15 +157,46 @@ func (s *connState) onPermissionDenied(err error) {
 	}
 }
 
-func (s *connState) addDenied(subject string) {
+// addDenied reports whether the subject had not been denied before on this connection.
+func (s *connState) addDenied(subject string) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.denied == nil {
 		s.denied = map[string]bool{}
 	}
-	if len(s.denied) < maxDenied {
+	isNew = !s.denied[subject] && len(s.denied) < maxDenied
+	if isNew {
 		s.denied[subject] = true
 	}
+	for watcher := range s.watchers {
+		if isAbout(subject, watcher.name) {
+			watcher.end(&DeniedError{Subject: subject})
+		}
+	}
+	return isNew
+}
+
+// untilDenied implements Conn.UntilDenied.
+func (s *connState) untilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	watcher := &deniedWatcher{name, end}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watchers == nil {
+		s.watchers = map[*deniedWatcher]struct{}{}
+	}
+	s.watchers[watcher] = struct{}{}
+	return ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watchers, watcher)
+		end(nil)
+	}
+}
+
+// isAbout reports whether a subject is one of JetStream or of a key-value bucket and contains name.
+func isAbout(subject, name string) bool {
+	return strings.HasPrefix(subject, "$") && strings.Contains(subject, name)
 }
 
 // deniedFor implements Conn.DeniedSubject.
@@ -163,7 +204,7 @@ func (s *connState) deniedFor(name string) (subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for subject := range s.denied {
-		if strings.HasPrefix(subject, "$") && strings.Contains(subject, name) {
+		if isAbout(subject, name) {
 			return subject
 		}
 	}

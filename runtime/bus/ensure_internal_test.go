@@ -33,7 +33,7 @@ func contestedConfig(maxAge config.Duration) jetstream.StreamConfig {
 
 func TestAStreamThatOthersKeepChangingIsAnError(t *testing.T) {
 	t.Parallel()
-	_, err := ensureStream(t.Context(), contestedJetStream{}, contestedConfig("2h"), "rosey.db.messages.outbound.get")
+	_, _, err := ensureStream(t.Context(), contestedJetStream{}, contestedConfig("2h"), "rosey.db.messages.outbound.get")
 	if err == nil || !strings.HasSuffix(err.Error(), "stream rosey_events: other processes keep changing it") {
 		t.Errorf("error %v", err)
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,8 @@ func (s Subjects) streamConfig(j config.JetStream) jetstream.StreamConfig {
 		MaxAge:      j.MaxAge.Time(),
 		Replicas:    j.Replicas,
 		Duplicates:  dedupWindow,
-		MaxMsgs:     -1, MaxMsgSize: -1, MaxConsumers: -1, MaxMsgsPerSubject: -1,
+		MaxMsgSize:  cmp.Or(int32(j.MaxMessageBytes), -1), //nolint:gosec // the configuration bounds it
+		MaxMsgs:     -1, MaxConsumers: -1, MaxMsgsPerSubject: -1,
 	}
 	if wanted.MaxAge > 0 {
 		wanted.Duplicates = min(dedupWindow, wanted.MaxAge) // the server rejects a longer one
@@ -63,12 +65,31 @@ func (s Subjects) streamConfig(j config.JetStream) jetstream.StreamConfig {
 	return wanted
 }
 
+// Change is what was done to a stream, a consumer or a bucket.
+type Change string
+
+// The changes.
+const (
+	Created   Change = "created"
+	Updated   Change = "updated"
+	Unchanged Change = "unchanged"
+)
+
+// CreateStream creates the stream of events, or updates its limits and subjects if they differ. It returns a StreamError
+// if somebody else's stream prevents that, or if the server does not allow it.
+func (s Subjects) CreateStream(
+	ctx context.Context, js jetstream.JetStream, j config.JetStream,
+) (jetstream.Stream, Change, error) {
+	return ensureStream(ctx, js, s.streamConfig(j), s.Subject(OutboundGet))
+}
+
 // ensureStream returns the stream, after it has created it or updated its limits if necessary. A stream of the same
 // name that is configured for another purpose is not changed. request is the subject of a request. Several processes
 // may do so at the same time.
 func ensureStream(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
-) (stream jetstream.Stream, err error) {
+) (stream jetstream.Stream, change Change, err error) {
+	change = Unchanged
 	for range ensureAttempts {
 		stream, err = js.Stream(ctx, wanted.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -77,26 +98,67 @@ func ensureStream(
 				continue // another process was faster
 			}
 			if err != nil {
-				return nil, createError(ctx, js, wanted, request, err)
+				return nil, "", createError(ctx, js, wanted, request, err)
 			}
+			change = Created
 		}
 		if err != nil {
-			return nil, fmt.Errorf("stream %s: %w", wanted.Name, err)
+			return nil, "", fmt.Errorf("stream %s: %w", wanted.Name, err)
 		}
 		current := stream.CachedInfo().Config
-		if different := differences(current, wanted); different != "" {
-			return nil, &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
-				"the stream %s is not configured as Rosey's and is not changed: %s", wanted.Name, different)}
+		if different := append(differences(current, wanted), fixedLimits(current, wanted)...); len(different) > 0 {
+			return nil, "", mismatch(wanted.Name, "is not configured as Rosey's and is not changed", different)
 		}
 		updated, changed := withLimits(current, wanted)
 		if !changed {
-			return stream, nil
+			return stream, change, nil
 		}
 		if _, err = js.UpdateStream(ctx, updated); err != nil {
-			return nil, fmt.Errorf("updating the limits of stream %s: %w", wanted.Name, err)
+			return nil, "", fmt.Errorf("updating the limits of stream %s: %w", wanted.Name, err)
+		}
+		change = Updated
+	}
+	return nil, "", fmt.Errorf("stream %s: other processes keep changing it", wanted.Name)
+}
+
+// findStream returns the stream that an administrator has created. Its limits may be any; with other differences it
+// could not be used.
+func findStream(
+	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
+) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, wanted.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, notProvisioned("stream", wanted.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", wanted.Name, err)
+	}
+	current := stream.CachedInfo().Config
+	different := differences(current, wanted)
+	for _, subject := range wanted.Subjects {
+		if !slices.Contains(current.Subjects, subject) {
+			different = append(different, "no subject "+subject)
 		}
 	}
-	return nil, fmt.Errorf("stream %s: other processes keep changing it", wanted.Name)
+	if len(different) == 0 {
+		return stream, nil
+	}
+	if name, err := js.StreamNameBySubject(ctx, request); err == nil && name == wanted.Name {
+		return nil, capturedRequest(wanted.Name, request)
+	}
+	return nil, mismatch(wanted.Name, "cannot be used as Rosey's", different)
+}
+
+// notProvisioned returns the error for an object that an administrator has to create.
+func notProvisioned(kind, name string) *StreamError {
+	return &StreamError{status.ReasonJetStreamMissing, fmt.Sprintf(
+		"the %s %s does not exist, and nats.jetStream.provisioning is manual: an administrator has to create it, "+
+			"for example with rosey nats create", kind, name)}
+}
+
+func mismatch(stream, problem string, differences []string) *StreamError {
+	return &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
+		"the stream %s %s: %s", stream, problem, strings.Join(differences, "; "))}
 }
 
 // createError returns a StreamError if the server will never create the stream: another one has its subjects, or there
@@ -143,29 +205,32 @@ func capturedRequest(stream, subject string) *StreamError {
 		"the stream %s takes requests on %s and answers them instead of the database service", stream, subject)}
 }
 
-// differences describes what the server cannot update, or what somebody else must have set on purpose.
-func differences(current, wanted jetstream.StreamConfig) string {
-	var different []string
-	compare := func(field string, current, wanted any) {
-		if current != wanted {
-			different = append(different, fmt.Sprintf("%s %v, expected %v", field, current, wanted))
-		}
-	}
+// differences describes with what the stream could not be used.
+func differences(current, wanted jetstream.StreamConfig) (different []string) {
 	for _, subject := range current.Subjects {
 		if !slices.Contains(wanted.Subjects, subject) {
 			different = append(different, "unexpected subject "+subject)
 		}
 	}
-	compare("retention", current.Retention, wanted.Retention)
-	compare("discard", current.Discard, wanted.Discard)
-	compare("storage", current.Storage, wanted.Storage)
-	compare("max_msgs", current.MaxMsgs, wanted.MaxMsgs)
-	compare("max_msgs_per_subject", current.MaxMsgsPerSubject, wanted.MaxMsgsPerSubject)
-	compare("max_msg_size", current.MaxMsgSize, wanted.MaxMsgSize)
-	compare("no_ack", current.NoAck, false)
-	compare("sealed", current.Sealed, false)
-	compare("mirror or sources", current.Mirror != nil || len(current.Sources) > 0, false)
-	return strings.Join(different, "; ")
+	different = appendDifference(different, "retention", current.Retention, wanted.Retention)
+	different = appendDifference(different, "discard", current.Discard, wanted.Discard)
+	different = appendDifference(different, "no_ack", current.NoAck, false)
+	different = appendDifference(different, "sealed", current.Sealed, false)
+	return appendDifference(different, "mirror or sources", current.Mirror != nil || len(current.Sources) > 0, false)
+}
+
+// fixedLimits describes the limits that the server cannot update, or that somebody else must have set on purpose.
+func fixedLimits(current, wanted jetstream.StreamConfig) (different []string) {
+	different = appendDifference(different, "storage", current.Storage, wanted.Storage)
+	different = appendDifference(different, "max_msgs", current.MaxMsgs, wanted.MaxMsgs)
+	return appendDifference(different, "max_msgs_per_subject", current.MaxMsgsPerSubject, wanted.MaxMsgsPerSubject)
+}
+
+func appendDifference[T comparable](different []string, field string, current, wanted T) []string {
+	if current == wanted {
+		return different
+	}
+	return append(different, fmt.Sprintf("%s %v, expected %v", field, current, wanted))
 }
 
 // withLimits returns the current configuration with the wanted limits and subjects, and keeps what others have set,
@@ -173,10 +238,11 @@ func differences(current, wanted jetstream.StreamConfig) string {
 func withLimits(current, wanted jetstream.StreamConfig) (updated jetstream.StreamConfig, changed bool) {
 	updated = current
 	updated.MaxBytes, updated.MaxAge, updated.Replicas = wanted.MaxBytes, wanted.MaxAge, wanted.Replicas
-	updated.Duplicates = wanted.Duplicates
+	updated.Duplicates, updated.MaxMsgSize = wanted.Duplicates, wanted.MaxMsgSize
 	updated.Subjects = wanted.Subjects // an older version may have had fewer
 	return updated, current.MaxBytes != updated.MaxBytes || current.MaxAge != updated.MaxAge ||
 		current.Replicas != updated.Replicas || current.Duplicates != updated.Duplicates ||
+		current.MaxMsgSize != updated.MaxMsgSize ||
 		len(current.Subjects) != len(updated.Subjects)
 }
 

@@ -1,12 +1,9 @@
 package bus
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Suffix is a subject without the prefix by which several bots share a NATS server.
@@ -55,12 +52,15 @@ var Events = []Suffix{
 // Subjects derives subjects and the names of NATS objects from a prefix.
 type Subjects struct{ prefix string }
 
-// NewSubjects returns the Subjects of a prefix. It returns an error unless the prefix is one token of a subject, and
-// valid in the subjects of a stream.
+// prefixPattern is what a prefix may be: one token of a subject that is also valid in the names of streams, consumers
+// and buckets, and that neither the server nor an inbox uses.
+var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
+
+// NewSubjects returns the Subjects of a prefix, or an error that says what a prefix may be.
 func NewSubjects(prefix string) (Subjects, error) {
-	if prefix == "" || strings.ContainsAny(prefix, ".*> \t\r\n") || strings.ContainsAny(prefix[:1], "$_") {
-		return Subjects{}, fmt.Errorf(
-			"subject prefix %q: expected one token without '.', '*', '>' or spaces that does not start with '$' or '_'", prefix)
+	if !prefixPattern.MatchString(prefix) {
+		return Subjects{}, fmt.Errorf("subject prefix %q: expected one token of at most 128 letters, digits, '-' and '_' "+
+			"that begins with a letter or a digit", prefix)
 	}
 	return Subjects{prefix: prefix}, nil
 }
@@ -75,13 +75,13 @@ func (s Subjects) Suffix(subject string) (Suffix, bool) {
 }
 
 // StreamName returns the name of the stream of events.
-func (s Subjects) StreamName() string { return s.objectName() + "_events" }
+func (s Subjects) StreamName() string { return s.prefix + "_events" }
 
 // ConsumerName returns the name of the durable consumer that the database services share.
-func (s Subjects) ConsumerName() string { return s.objectName() + "_db" }
+func (s Subjects) ConsumerName() string { return s.prefix + "_db" }
 
 // LockBucket returns the name of the key-value bucket for the leader election of bots.
-func (s Subjects) LockBucket() string { return s.objectName() + "_locks" }
+func (s Subjects) LockBucket() string { return s.prefix + "_locks" }
 
 // QueueGroup returns the queue group in which the database services share requests and events.
 func (s Subjects) QueueGroup() string { return s.prefix + "_db" }
@@ -125,20 +125,4 @@ func IsInbox(subject string) bool {
 		return len(parts) == 3 && !strings.HasPrefix(parts[2], gatewayReply) && IsInbox(parts[2])
 	}
 	return first == inboxToken || strings.HasPrefix(first, inboxToken+"_") || first == importedReply
-}
-
-// objectName returns the prefix if it is also a valid name of a NATS object, and otherwise a unique name derived from
-// it: a token of a subject may contain characters that a name may not.
-func (s Subjects) objectName() string {
-	clean := strings.Map(func(r rune) rune {
-		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_') {
-			return r
-		}
-		return '-'
-	}, s.prefix)
-	if clean == s.prefix {
-		return clean
-	}
-	sum := sha256.Sum256([]byte(s.prefix))
-	return clean + "-" + hex.EncodeToString(sum[:4])
 }

@@ -81,7 +81,19 @@ type JetStream struct {
 	MaxAge Duration `json:"maxAge,omitempty"`
 	// MaxBytes is the size of the stream.
 	MaxBytes int `json:"maxBytes,omitempty"`
+	// MaxMessageBytes is the size of the largest message in the stream.
+	MaxMessageBytes int `json:"maxMessageBytes,omitempty"`
+	// Provisioning is ProvisioningAutomatic or ProvisioningManual.
+	Provisioning string `json:"provisioning,omitempty"`
 }
+
+// The values of JetStream.Provisioning.
+const (
+	// ProvisioningAutomatic creates the stream, its consumer and the bucket of the election, and updates their limits.
+	ProvisioningAutomatic = "automatic"
+	// ProvisioningManual uses what an administrator has created, as it is.
+	ProvisioningManual = "manual"
+)
 
 // The values of JetStream.Mode.
 const (

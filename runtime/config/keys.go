@@ -100,8 +100,8 @@ var settings = map[string]Key{
 	},
 	"nats.subjectPrefix": {
 		Usage: "First token of all subjects; different for each bot on the same NATS", Flag: "prefix",
-		pattern:  `^[^.*>\s$_][^.*>\s]*$`,
-		expected: "one token without '.', '*', '>' or spaces that does not start with '$' or '_'",
+		pattern:  `^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`,
+		expected: "one token of at most 128 letters, digits, '-' and '_' that begins with a letter or a digit",
 		Default:  DefaultSubjectPrefix,
 	},
 	"nats.credentialsDir": {
@@ -123,9 +123,18 @@ var settings = map[string]Key{
 		pattern: durationPattern, expected: "a duration such as 72h or 90m", Default: "72h",
 	},
 	"nats.jetStream.maxBytes": {
-		Usage: "Maximum size of the stream in bytes",
+		Usage: "Maximum size of the stream in bytes, which the NATS server reserves",
 		// The minimum leaves room for the largest message that a server accepts by default.
-		minimum: 1 << 20, maximum: 1 << 40, Default: strconv.Itoa(256 << 20),
+		minimum: 1 << 20, maximum: 1 << 40, Default: strconv.Itoa(64 << 20),
+	},
+	"nats.jetStream.maxMessageBytes": {
+		Usage:   "Maximum size of a message in the stream in bytes; the NATS server refuses larger ones",
+		minimum: 16 << 10, maximum: 8 << 20, Default: strconv.Itoa(128 << 10),
+	},
+	"nats.jetStream.provisioning": {
+		Usage: "Who creates the stream, its consumer and the bucket of the leader election: bot and database service, " +
+			"or an administrator (manual), for example with `rosey nats create`",
+		values: []string{ProvisioningAutomatic, ProvisioningManual}, Default: ProvisioningAutomatic,
 	},
 	"database.sqlite.path": {
 		Usage: "Database file; its directory must exist", Flag: "database",

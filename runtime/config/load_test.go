@@ -31,7 +31,8 @@ func commands(pm bool) config.Commands {
 func withDefaults(c config.Config) config.Config {
 	c.Mode = config.ModeNATS
 	c.NATS.JetStream = config.JetStream{
-		Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 256 << 20,
+		Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20, MaxMessageBytes: 128 << 10,
+		Provisioning: config.ProvisioningAutomatic,
 	}
 	c.Database.Retention = config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h"}
 	return c
@@ -102,6 +103,7 @@ func TestParseErrors(t *testing.T) {
 		"connection string": {"{sqlite: {path: /data/rosey.db}}", "{postgres: {urlFile: 'host=h Password=pw'}}",
 			"urlFile: a value that may contain a password"},
 		"prefix":            {"mine", "a.b", `nats.subjectPrefix: "a.b", expected one token`},
+		"prefix letters":    {"mine", "kino/1", `nats.subjectPrefix: "kino/1", expected one token of at most 128 letters`},
 		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},
 		"address":           {"127.0.0.1:9", "9", `http.address: "9", expected [host]:port`},
 		"command prefix":    {"logLevel: debug", "commands: {prefix: /a}", `commands.prefix: "/a", expected 1 to 5`},

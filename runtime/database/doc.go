@@ -22,7 +22,7 @@
 // # Transports
 //
 // A [Service] puts an engine behind NATS. Requests come by core NATS. The service also answers the NATS services
-// protocol, so that `nats micro ls` lists it; without permission for the protocol's subjects it works but is not listed.
+// protocol, so that `nats micro ls` lists it; without permission for the protocol's subjects it works unlisted.
 // Events come from a JetStream stream if the [bus.Binding] has found one, else by core NATS in a queue group, never
 // both.
 //

@@ -26,14 +26,16 @@ func TestNothingIsPublishedWhereAClientWantsItsReply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "kept", Subjects: []string{"kept"}}); err != nil {
+	kept := jetstream.StreamConfig{Name: "kept", Subjects: []string{"kept"}}
+	if _, err := js.CreateStream(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(t.Context(), "kept", []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
 	victims := []string{
-		"rosey.db.message.log", "rosey.db.messages.outbound.put", "rosey.events.cytube.movies.chatMsg", "_INBOX", "x._INBOX.y",
+		"rosey.db.message.log", "rosey.db.messages.outbound.put", "rosey.events.cytube.movies.chatMsg",
+		"_INBOX", "x._INBOX.y",
 		"$JS.API.STREAM.PURGE.kept", "$JS.API.STREAM.DELETE.kept", "$KV.rosey_locks.leader", "$SRV.PING", "other.db.kv.set",
 	}
 	requests := []string{"$SRV.PING", "$SRV.INFO.rosey_db", "$SRV.STATS.rosey_db"}

@@ -98,6 +98,10 @@ func (s *Service) EventsCheck() status.Check {
 	if conflict := s.stream.consuming.Check(); check.OK && !conflict.OK {
 		return conflict
 	}
+	if check.OK && check.Reason == status.ReasonStreamBound && s.stream.unguarded.Load() {
+		check.Message += "; the guard against a second database is off, because the stream, which an administrator has " +
+			"created, does not name its database"
+	}
 	if lost := s.stream.lost.Load(); check.OK && lost > 0 {
 		check.Message += fmt.Sprintf("; %d events were lost before they were stored: the stream was at its limits", lost)
 	}

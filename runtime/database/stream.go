@@ -46,6 +46,7 @@ type streamConsumer struct {
 	consuming *status.Recorder // not OK while the stream's events may not be consumed
 	lost      atomic.Uint64    // events that the stream removed before they were stored
 	lostUntil atomic.Uint64    // the last sequence that lost includes
+	unguarded atomic.Bool      // nothing would notice another database that consumes the same events
 }
 
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
@@ -55,10 +56,16 @@ func (c *streamConsumer) consume(
 ) error {
 	starting, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
 	defer cancel()
-	durable, err := ownedConsumer(starting, bound, c.subjects.ConsumerName(), identity)
+	starting, stop := c.conn.UntilDenied(starting, c.subjects.StreamName())
+	defer stop()
+	durable, guarded, err := consumerOf(starting, bound, c.subjects.ConsumerName(), identity, c.binding.Manual())
 	if err != nil {
+		if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(starting)); ok {
+			return fmt.Errorf("reading the consumer: %w", denied)
+		}
 		return err
 	}
+	c.unguarded.Store(!guarded)
 	// Before anything is delivered, because only what was not delivered can be lost.
 	if err := c.readBacklog(starting, bound.Stream, durable); err != nil {
 		return err
@@ -70,8 +77,8 @@ func (c *streamConsumer) consume(
 	}
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
+	watched, endWatch := context.WithCancel(ctx)
+	defer endWatch()
 	watching.Go(func() { c.watchBacklog(watched, bound.Stream, durable) })
 	c.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: c.log}).storedUntil)
 	c.consuming.Set(true, status.ReasonStreamBound, "")

@@ -133,8 +133,8 @@ func TestStreamTimeBoundsEventTimes(t *testing.T) {
 	}
 }
 
-// A stream of an earlier version may hold large messages. They are fetched a few at a time, so that they do not fill the
-// memory of a service.
+// A stream of an earlier version may hold large messages. They are fetched a few at a time, so that they do not fill
+// the memory of a service.
 func TestLargeMessagesAreFetchedAFewAtATime(t *testing.T) {
 	r := newStreamRig(t)
 	r.stop(r.startWithStream()) // makes the stream

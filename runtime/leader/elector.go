@@ -33,6 +33,9 @@ type Options struct {
 	UID string
 	// Replicas is the number of NATS servers that store the bucket. 0 means 1.
 	Replicas int
+	// Manual: an administrator creates the bucket. Then the key is only polled, and not watched as well: a watch creates
+	// a consumer, which could also deliver to the subjects of others.
+	Manual bool
 	// TTL is how long the key lives without a renewal. 0 means 3 s. All candidates must use the same.
 	TTL time.Duration
 }
@@ -272,7 +275,7 @@ func (c *candidate) noteUpdate(entry jetstream.KeyValueEntry) bool {
 // watch starts to watch the key, unless the bucket is watched already. A bucket that was opened again may be another
 // one of the same name, so it needs a new watch.
 func (c *candidate) watch(ctx context.Context, bucket jetstream.KeyValue) {
-	if bucket == c.watched || time.Now().Before(c.watchDue) {
+	if c.key.manual || bucket == c.watched || time.Now().Before(c.watchDue) {
 		return
 	}
 	c.stopWatch()
@@ -280,6 +283,9 @@ func (c *candidate) watch(ctx context.Context, bucket jetstream.KeyValue) {
 	// The context of a watch bounds its whole life, so its creation needs a timer.
 	watching, stop := context.WithCancel(ctx)
 	timeout := time.AfterFunc(c.key.requestTimeout(), stop)
+	allowed, endAllowed := c.key.conn.UntilDenied(watching, c.key.bucketName)
+	defer endAllowed()
+	defer context.AfterFunc(allowed, stop)()
 	watcher, err := bucket.Watch(watching, keyName, jetstream.UpdatesOnly())
 	if !timeout.Stop() || err != nil {
 		stop()

@@ -24,6 +24,9 @@ var (
 	errRevision = errors.New("the leader key has another revision")
 	// errBucketDiffers: a bucket of the right name is not as the election needs it.
 	errBucketDiffers = errors.New("the bucket has another configuration")
+	// errNotProvisioned: there is no bucket, and this process must not create it.
+	errNotProvisioned = errors.New("the bucket does not exist, and nats.jetStream.provisioning is manual: " +
+		"an administrator has to create it, for example with rosey nats create")
 )
 
 // holder is the process that holds the leader key, as the key's value names it.
@@ -46,18 +49,20 @@ type record struct {
 	revision uint64
 }
 
-// leaderKey is the key that the candidates compete for. The first candidate creates its bucket. It is
-// used by one goroutine at a time: that of Acquire, then that of the Leadership, then that of Release.
+// leaderKey is the key that the candidates compete for. The first candidate creates its bucket, unless an administrator
+// does. It is used by one goroutine at a time: that of Acquire, then that of the Leadership, then that of Release.
 type leaderKey struct {
 	conn       *bus.Conn
 	bucketName string
 	ttl        time.Duration
 	replicas   int
+	manual     bool               // an administrator creates the bucket
 	bucket     jetstream.KeyValue // nil until it was found, and after an error
 }
 
 func newLeaderKey(o Options) *leaderKey {
-	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), ttl: o.TTL, replicas: max(o.Replicas, 1)}
+	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), ttl: o.TTL, replicas: max(o.Replicas, 1),
+		manual: o.Manual}
 }
 
 // requestTimeout bounds one request: a renewal that takes longer is of no use.
@@ -69,7 +74,7 @@ func (k *leaderKey) read(ctx context.Context) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout())
+	ctx, cancel := k.requestContext(ctx, k.requestTimeout())
 	defer cancel()
 	entry, err := bucket.Get(ctx, keyName)
 	switch {
@@ -101,7 +106,7 @@ func (k *leaderKey) write(ctx context.Context, value []byte, revision uint64) (n
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.requestTimeout())
+	ctx, cancel := k.requestContext(ctx, k.requestTimeout())
 	defer cancel()
 	sent = time.Now()
 	if revision == 0 {
@@ -126,48 +131,78 @@ func (k *leaderKey) open(ctx context.Context) (jetstream.KeyValue, error) {
 	if k.bucket != nil {
 		return k.bucket, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, bucketTimeout)
+	ctx, cancel := k.requestContext(ctx, bucketTimeout)
 	defer cancel()
-	bucket, err := k.ensureBucket(ctx)
+	js, err := jetstream.New(k.conn.NATS())
 	if err != nil {
-		return nil, k.failed("creating the bucket "+k.bucketName+" of the leader key", err)
+		return nil, k.failed("preparing for JetStream", err)
+	}
+	attempted := "creating"
+	if k.manual {
+		attempted = "opening"
+	}
+	bucket, _, err := k.ensureBucket(ctx, js)
+	if err != nil {
+		return nil, k.failed(attempted+" the bucket "+k.bucketName+" of the leader key", err)
 	}
 	k.bucket = bucket
 	return bucket, nil
 }
 
-// ensureBucket finds the bucket or creates it, and brings its number of replicas up to date. Any other difference is
-// somebody's decision and an error.
-//
-//nolint:wrapcheck // open says what was attempted
-func (k *leaderKey) ensureBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	js, err := jetstream.New(k.conn.NATS())
+// requestContext returns a context for a request that ends after timeout, or when the server denies the request.
+func (k *leaderKey) requestContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, stop := k.conn.UntilDenied(ctx, k.bucketName)
+	return ctx, func() { stop(); cancel() }
+}
+
+// CreateBucket creates the bucket of the leader election, or brings its number of replicas up to date. It returns an
+// error if a bucket of that name is not as the election needs it. replicas is Options.Replicas.
+func CreateBucket(
+	ctx context.Context, js jetstream.JetStream, subjects bus.Subjects, replicas int,
+) (bus.Change, error) {
+	key := newLeaderKey(Options{Subjects: subjects, Replicas: replicas, TTL: defaultTTL})
+	_, change, err := key.ensureBucket(ctx, js)
 	if err != nil {
-		return nil, err
+		return "", fmt.Errorf("creating the bucket %s of the leader key: %w", key.bucketName, err)
 	}
+	return change, nil
+}
+
+// ensureBucket finds the bucket. Unless an administrator provides it, ensureBucket creates it, and brings its number of
+// replicas up to date. Any other difference is somebody's decision and an error.
+//
+//nolint:wrapcheck // the callers say what was attempted
+func (k *leaderKey) ensureBucket(
+	ctx context.Context, js jetstream.JetStream,
+) (bucket jetstream.KeyValue, change bus.Change, err error) {
 	wanted := jetstream.KeyValueConfig{
 		Bucket: k.bucketName, Description: "which of several bots is in the channel",
 		TTL: k.ttl, Replicas: k.replicas, Storage: jetstream.FileStorage,
 	}
-	bucket, err := js.KeyValue(ctx, k.bucketName)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return js.CreateKeyValue(ctx, wanted) // two candidates at once create the same bucket, which is no error
-	}
-	if err != nil {
-		return nil, err
+	bucket, err = js.KeyValue(ctx, k.bucketName)
+	switch {
+	case errors.Is(err, jetstream.ErrBucketNotFound) && k.manual:
+		return nil, "", errNotProvisioned
+	case errors.Is(err, jetstream.ErrBucketNotFound):
+		bucket, err = js.CreateKeyValue(ctx, wanted) // two candidates at once create the same bucket, which is no error
+		return bucket, bus.Created, err
+	case err != nil:
+		return nil, "", err
 	}
 	status, err := bucket.Status(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	switch {
 	case status.TTL() != k.ttl:
-		return nil, fmt.Errorf("%w: its keys expire after %s, expected %s; delete it if nothing else uses it",
+		return nil, "", fmt.Errorf("%w: its keys expire after %s, expected %s; delete it if nothing else uses it",
 			errBucketDiffers, status.TTL(), k.ttl)
-	case status.Config().Replicas != k.replicas:
-		return js.UpdateKeyValue(ctx, wanted)
+	case status.Config().Replicas != k.replicas && !k.manual:
+		bucket, err = js.UpdateKeyValue(ctx, wanted)
+		return bucket, bus.Updated, err
 	}
-	return bucket, nil
+	return bucket, bus.Unchanged, nil
 }
 
 // failed returns err with a text for people. It makes the next request open the bucket again: somebody may have deleted
@@ -182,9 +217,9 @@ func (k *leaderKey) cause(err error) string {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
 		return "the NATS server has no JetStream, or not for this account"
-	case errors.Is(err, errBucketDiffers), errors.Is(err, jetstream.ErrBadBucket):
+	case errors.Is(err, errBucketDiffers), errors.Is(err, errNotProvisioned), errors.Is(err, jetstream.ErrBadBucket):
 		return err.Error()
-	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// The server reports a denial apart from the request, which it leaves without a reply.
 		if subject := k.conn.DeniedSubject(k.bucketName); subject != "" {
 			return fmt.Sprintf("a permission is missing: the account may not publish to %q", subject)

@@ -68,7 +68,8 @@ func TestConvertConfig(t *testing.T) {
 			Mode:    config.ModeNATS,
 			NATS: config.NATS{
 				URL: "nats://localhost:4222", SubjectPrefix: "rosey",
-				JetStream: config.JetStream{Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 256 << 20},
+				JetStream: config.JetStream{Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20,
+					MaxMessageBytes: 128 << 10, Provisioning: config.ProvisioningAutomatic},
 			},
 			Database: config.Database{
 				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
