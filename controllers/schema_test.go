@@ -175,7 +175,7 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 		"prefix space":       {with(`nats: {url: "nats://n", subjectPrefix: "a b"}`), "expected one token"},
 		"prefix of letters":  {with(`nats: {url: "nats://n", subjectPrefix: "kin\u00f6/1"}`), "expected one token"},
 		"prefix too long": {
-			with(fmt.Sprintf(`nats: {url: "nats://n", subjectPrefix: %s}`, strings.Repeat("a", 129))), "may not be more than 128",
+			with(`nats: {url: "nats://n", subjectPrefix: ` + strings.Repeat("a", 129) + "}"), "may not be more than 128",
 		},
 		"prefix of the inbox": {with(`nats: {url: "nats://n", subjectPrefix: _INBOX}`), "expected one token"},
 		"two anonymous bots": {
@@ -210,7 +210,7 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 		},
 		"shared retention": {
 			without("nats", "database: {sharedFrom: {name: o}, retention: {chat: 2h}}"),
-			"retention, resources: expected none together with sharedFrom",
+			"retention, resources, natsCredentialsSecretRef: expected none together with sharedFrom",
 		},
 		"two databases": {
 			with("database: {sqlite: {}, postgres: {urlSecretRef: {name: pg}}}"),
@@ -244,7 +244,8 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 			"natsCredentialsSecretRef: expected none together with sharedFrom",
 		},
 		"service's credentials direct": {
-			without("nats", "mode: Direct", "database: {natsCredentialsSecretRef: {name: db}}"), "natsCredentialsSecretRef in mode Direct",
+			without("nats", "mode: Direct", "database: {natsCredentialsSecretRef: {name: db}}"),
+			"natsCredentialsSecretRef in mode Direct",
 		},
 		"credentials":         {with(`nats: {url: "nats://n", credentialsSecretRef: {name: ""}}`), "at least 1 chars long"},
 		"tls":                 {with(`nats: {url: "nats://n", tlsSecretRef: {name: A}}`), "expected the name of an object"},

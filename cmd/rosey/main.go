@@ -73,7 +73,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand(), newConfigCommand(), newImportCommand(),
-		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand())
+		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand(), newNATSCommand())
 	return root
 }
 

@@ -80,7 +80,8 @@ func TestManualProvisioningNamesAStreamThatCannotBeUsed(t *testing.T) {
 			"no subject rosey.db.user.joined",
 		},
 		"another purpose": {
-			func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, status.ReasonStreamMismatch, "WorkQueue",
+			func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, status.ReasonStreamMismatch,
+			"WorkQueue",
 		},
 		"requests too": {
 			func(c *jetstream.StreamConfig) { c.Subjects = []string{"rosey.>"} }, status.ReasonStreamCapturesRequests,

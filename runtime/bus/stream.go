@@ -75,8 +75,8 @@ const (
 	Unchanged Change = "unchanged"
 )
 
-// CreateStream creates the stream of events, or updates its limits and subjects if they differ. It returns a StreamError
-// if somebody else's stream prevents that, or if the server does not allow it.
+// CreateStream creates the stream of events, or updates its limits and subjects if they differ. It returns a
+// StreamError if somebody else's stream prevents that, or if the server has no room.
 func (s Subjects) CreateStream(
 	ctx context.Context, js jetstream.JetStream, j config.JetStream,
 ) (jetstream.Stream, Change, error) {

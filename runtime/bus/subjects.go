@@ -94,6 +94,8 @@ const (
 	BotRole     Role = "bot" // a bot, also with the database service in the same process
 	ServiceRole Role = "db"  // the database service
 	CLIRole     Role = "cli" // the commands for people
+	// AdminRole is whoever creates stream, consumer and bucket where bot and service may not: `rosey nats create`.
+	AdminRole Role = "admin"
 )
 
 // InboxPrefix returns the prefix of the inboxes of a role, for Options.InboxPrefix. With inboxes of its own, a user

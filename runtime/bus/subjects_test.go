@@ -46,7 +46,7 @@ func TestInboxPrefixesAreInboxesAndDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, role := range []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole} {
+		for _, role := range []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole, bus.AdminRole} {
 			inbox := subjects.InboxPrefix(role)
 			if seen[inbox] || !bus.IsInbox(inbox+".x") {
 				t.Errorf("%s, %s: %s is another's, or no inbox", prefix, role, inbox)

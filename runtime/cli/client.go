@@ -41,11 +41,23 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	conn, err := Dial(ctx, configuration.NATS, subjects.InboxPrefix(bus.CLIRole), log)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects),
+		prefix: configuration.NATS.SubjectPrefix,
+		origin: bus.Origin{Server: configuration.Channel.Server, Channel: configuration.Channel.Name},
+	}, nil
+}
+
+// Dial is Connect without a bot: it returns the connection alone.
+func Dial(ctx context.Context, nats config.NATS, inboxPrefix string, log *slog.Logger) (*bus.Conn, error) {
 	handler := &switchedHandler{Handler: log.Handler()}
 	conn, err := bus.Connect(ctx, bus.Options{
-		URL: configuration.NATS.URL, Name: "rosey cli", Log: slog.New(handler),
-		InboxPrefix:    subjects.InboxPrefix(bus.CLIRole),
-		CredentialsDir: configuration.NATS.CredentialsDir, TLSDir: configuration.NATS.TLSDir,
+		URL: nats.URL, Name: "rosey cli", InboxPrefix: inboxPrefix, Log: slog.New(handler),
+		CredentialsDir: nats.CredentialsDir, TLSDir: nats.TLSDir,
 	})
 	if err != nil {
 		return nil, err
@@ -55,11 +67,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 		return nil, err
 	}
 	handler.enabled.Store(true)
-	return &Client{
-		conn: conn, subjects: subjects, requests: bus.NewRequester(conn, subjects),
-		prefix: configuration.NATS.SubjectPrefix,
-		origin: bus.Origin{Server: configuration.Channel.Server, Channel: configuration.Channel.Name},
-	}, nil
+	return conn, nil
 }
 
 func waitConnected(ctx context.Context, conn *bus.Conn) error {

@@ -46,7 +46,9 @@ type streamConsumer struct {
 	consuming *status.Recorder // not OK while the stream's events may not be consumed
 	lost      atomic.Uint64    // events that the stream removed before they were stored
 	lostUntil atomic.Uint64    // the last sequence that lost includes
-	unguarded atomic.Bool      // nothing would notice another database that consumes the same events
+	// unguarded is the UUID of the database if nothing would notice another one that consumes the same events. Nil: a
+	// service of that one would report the conflict.
+	unguarded atomic.Pointer[string]
 }
 
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
@@ -65,7 +67,10 @@ func (c *streamConsumer) consume(
 		}
 		return err
 	}
-	c.unguarded.Store(!guarded)
+	c.unguarded.Store(nil)
+	if !guarded {
+		c.unguarded.Store(&identity)
+	}
 	// Before anything is delivered, because only what was not delivered can be lost.
 	if err := c.readBacklog(starting, bound.Stream, durable); err != nil {
 		return err

@@ -156,8 +156,12 @@ func (k *leaderKey) requestContext(ctx context.Context, timeout time.Duration) (
 	return ctx, func() { stop(); cancel() }
 }
 
-// CreateBucket creates the bucket of the leader election, or brings its number of replicas up to date. It returns an
-// error if a bucket of that name is not as the election needs it. replicas is Options.Replicas.
+// CreateBucket creates the bucket of the leader election for bots that may not do so (Options.Manual), or brings its
+// number of replicas up to date. It returns an error if a bucket of that name is not as the election needs it. replicas
+// is Options.Replicas.
+//
+// The bucket has no direct reads, whose replies would be the value alone: whoever may read could have the server publish
+// a value of theirs on the subjects of others.
 func CreateBucket(
 	ctx context.Context, js jetstream.JetStream, subjects bus.Subjects, replicas int,
 ) (bus.Change, error) {
@@ -165,6 +169,21 @@ func CreateBucket(
 	_, change, err := key.ensureBucket(ctx, js)
 	if err != nil {
 		return "", fmt.Errorf("creating the bucket %s of the leader key: %w", key.bucketName, err)
+	}
+	stream, err := js.Stream(ctx, "KV_"+key.bucketName)
+	if err != nil {
+		return "", fmt.Errorf("reading the stream of the bucket %s: %w", key.bucketName, err)
+	}
+	current := stream.CachedInfo().Config
+	if !current.AllowDirect {
+		return change, nil
+	}
+	current.AllowDirect = false
+	if _, err := js.UpdateStream(ctx, current); err != nil {
+		return "", fmt.Errorf("turning direct reads of the bucket %s off: %w", key.bucketName, err)
+	}
+	if change == bus.Unchanged {
+		change = bus.Updated
 	}
 	return change, nil
 }
