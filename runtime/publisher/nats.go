@@ -25,6 +25,12 @@ const (
 	unconfirmedBatch = 256
 )
 
+// What limits the size of a message, for the log.
+const (
+	limitOfServer = "max_payload of the NATS server"
+	limitOfStream = "nats.jetStream.maxMessageBytes, the stream's max_msg_size"
+)
+
 // errServiceChanged is returned when another kind of service has answered than the one that the batch was meant for.
 var errServiceChanged = errors.New("another database service answers")
 
@@ -47,10 +53,11 @@ func (r *natsRoute) published(messages ...bus.Message) {
 	}
 }
 
-// dropTooLarge records that a message is dropped because the server would never take it.
-func (r *natsRoute) dropTooLarge(m bus.Message) {
-	r.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-	r.log.Error(viaNATS+"too large to publish: "+string(m.Suffix), "bytes", len(m.Data))
+// dropTooLarge records that a message is dropped because it is larger than limit, a setting of the server or the stream:
+// it would never be taken, and would block the messages behind it.
+func (r *natsRoute) dropTooLarge(m bus.Message, limit string) {
+	r.metrics.dropped.WithLabelValues(droppedTooLarge).Inc()
+	r.log.Error(viaNATS+"dropped a message that is too large", "subject", m.Suffix, "bytes", len(m.Data), "limit", limit)
 }
 
 // streamRoute publishes to the stream.
@@ -91,7 +98,7 @@ func (r *streamRoute) publish(bound bus.Bound, batch []bus.Message) (futures []j
 			return futures, fmt.Errorf("publishing to the stream: %w", err)
 		}
 		if err != nil {
-			r.dropTooLarge(m)
+			r.dropTooLarge(m, limitOfServer)
 			future = nil
 		}
 		futures = append(futures, future)
@@ -114,7 +121,7 @@ func (r *streamRoute) waitForAck(
 		return nil
 	case err := <-future.Err():
 		if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
-			r.dropTooLarge(m)
+			r.dropTooLarge(m, limitOfStream)
 			return nil
 		}
 		return fmt.Errorf("publishing to the stream: %w", err)
@@ -184,7 +191,7 @@ func (r *coreRoute) publish(batch []bus.Message) (sent []bus.Message, done int, 
 		case err == nil:
 			sent = append(sent, m)
 		case errors.Is(err, nats.ErrMaxPayload):
-			r.dropTooLarge(m)
+			r.dropTooLarge(m, limitOfServer)
 		default:
 			r.service.reportAbsent(bus.ErrNotConnected)
 			return sent, done, fmt.Errorf("publishing: %w", err)

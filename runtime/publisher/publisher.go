@@ -111,9 +111,9 @@ func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
 		p.log.Error(p.prefix+"cannot encode "+string(suffix), "error", err)
 		return
 	}
-	if !p.queue.push(bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data}) {
-		p.metrics.dropped.WithLabelValues(droppedFull).Inc()
-		p.lost.Add(1) // watch logs it: Publish must not wait for a slow log
+	if dropped := p.queue.push(bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data}); dropped > 0 {
+		p.metrics.dropped.WithLabelValues(droppedFull).Add(float64(dropped))
+		p.lost.Add(int64(dropped)) // watch logs it: Publish must not wait for a slow log
 	}
 }
 
@@ -242,8 +242,9 @@ type metrics struct {
 
 // Why a message was dropped: the values of the label reason.
 const (
-	droppedFull    = "buffer_full"
-	droppedInvalid = "invalid"
+	droppedFull     = "buffer_full"
+	droppedTooLarge = "too_large"
+	droppedInvalid  = "invalid"
 )
 
 func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
@@ -261,9 +262,10 @@ func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
 		stored: counter("rosey_bus_stored_directly_total", "subject",
 			"Messages that the bot has written to the database itself, not over NATS, by subject without prefix."),
 		dropped: counter("rosey_bus_dropped_total", "reason",
-			"Messages that were neither published nor stored, by reason: buffer_full or invalid."),
+			"Messages that were neither published nor stored, by reason: buffer_full, too_large or invalid."),
 	}
 	m.dropped.WithLabelValues(droppedFull)
+	m.dropped.WithLabelValues(droppedTooLarge)
 	m.dropped.WithLabelValues(droppedInvalid)
 	return m
 }

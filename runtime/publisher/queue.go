@@ -8,6 +8,10 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
+// maxQueueBytes bounds the payloads in a queue. A channel's usual messages stay far below: it is for servers that send
+// large ones.
+const maxQueueBytes = 16 << 20
+
 // queue is a bounded FIFO of messages. Each message has a number, counted from the start, so that those that were sent
 // can be removed although a full queue has dropped its front meanwhile.
 type queue struct {
@@ -16,6 +20,7 @@ type queue struct {
 
 	mu       sync.Mutex
 	messages []bus.Message
+	bytes    int           // of the messages
 	first    int           // the number of messages[0]
 	removed  chan struct{} // closed and replaced when messages are removed
 }
@@ -24,20 +29,25 @@ func newQueue(limit int) *queue {
 	return &queue{limit: limit, pushed: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
-// push appends a message. It reports whether there was room; a full queue drops its oldest message.
-func (q *queue) push(m bus.Message) bool {
+// push appends a message. A queue that is full, in number or in bytes, drops its oldest messages; push returns how many.
+func (q *queue) push(m bus.Message) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	full := len(q.messages) >= q.limit
-	if full {
-		q.remove(1)
+	bytes := q.bytes + len(m.Data)
+	for dropped < len(q.messages) && (len(q.messages)-dropped >= q.limit || bytes > maxQueueBytes) {
+		bytes -= len(q.messages[dropped].Data)
+		dropped++
+	}
+	if dropped > 0 {
+		q.remove(dropped)
 	}
 	q.messages = append(q.messages, m)
+	q.bytes += len(m.Data)
 	select {
 	case q.pushed <- struct{}{}:
 	default:
 	}
-	return !full
+	return dropped
 }
 
 // front returns up to n of the oldest messages, and the number of the first of them.
@@ -58,6 +68,9 @@ func (q *queue) removeTo(end int) {
 
 // remove requires the lock.
 func (q *queue) remove(n int) {
+	for _, m := range q.messages[:n] {
+		q.bytes -= len(m.Data)
+	}
 	clear(q.messages[:n]) // the array may live long; what it points to must not
 	q.messages = q.messages[n:]
 	q.first += n

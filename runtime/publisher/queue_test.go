@@ -16,7 +16,7 @@ func ids(messages []bus.Message) (all string) {
 func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 	q := newQueue(3)
 	for _, id := range []string{"a", "b", "c"} {
-		if !q.push(bus.Message{ID: id}) {
+		if q.push(bus.Message{ID: id}) > 0 {
 			t.Errorf("%s: a queue with room dropped a message", id)
 		}
 	}
@@ -25,7 +25,7 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 		t.Fatalf("front = %q", ids(batch))
 	}
 	// While a and b are being sent, the full queue drops a.
-	if q.push(bus.Message{ID: "d"}) {
+	if q.push(bus.Message{ID: "d"}) != 1 {
 		t.Error("a full queue dropped nothing")
 	}
 	q.removeTo(first + 2)
@@ -42,5 +42,24 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 		if rest, _ := q.front(9); ids(rest) != test.left {
 			t.Errorf("left %q, want %q", ids(rest), test.left)
 		}
+	}
+}
+
+func TestQueueIsBoundedInBytes(t *testing.T) {
+	q := newQueue(1000)
+	dropped := 0
+	for range 100 {
+		dropped += q.push(bus.Message{Data: make([]byte, 1<<20)})
+	}
+	if dropped != 100-maxQueueBytes>>20 || q.len() != maxQueueBytes>>20 {
+		t.Errorf("%d messages of 1 MiB dropped, %d kept", dropped, q.len())
+	}
+	batch, first := q.front(q.len())
+	q.removeTo(first + len(batch))
+	if q.push(bus.Message{Data: make([]byte, 2*maxQueueBytes)}) != 0 || q.len() != 1 {
+		t.Error("an empty queue took no message")
+	}
+	if q.push(bus.Message{ID: "small"}) != 1 || q.len() != 1 {
+		t.Error("a message larger than the queue stayed")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -273,7 +274,37 @@ func TestDroppedReportsAreCounted(t *testing.T) {
 	want := "# HELP rosey_bus_buffered Messages that wait for the stream, for a database service, " +
 		"or for the database that the bot has open itself.\n# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n" +
 		"# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
-		"buffer_full or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
-		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n"
+		"buffer_full, too_large or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
+		"rosey_bus_dropped_total{reason=\"too_large\"} 0\n"
 	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered"))
+}
+
+// A message that the server or the stream refuses because of its size must neither block those behind it nor be
+// published again and again.
+func TestTooLargeMessagesAreDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	conn := connect(t, nats.URL())
+	registry := prometheus.NewPedanticRegistry()
+	p := runPublisher(t, publisher.Options{
+		Conn: conn, Registerer: registry,
+		Binding: bind(t, conn, func(j *config.JetStream) { j.MaxMessageBytes = 16 << 10 }),
+	})
+	joined(p, "alice")
+	for n, size := range []int{20_000, 2_000_000} {
+		p.Publish(bus.MessageLog, fmt.Sprintf("large-%d", n), bus.MessagePayload{
+			Username: "alice", Message: strings.Repeat("x", size),
+		})
+	}
+	joined(p, "bob")
+	must(t, p.Flush(t.Context()))
+	if got := keptNames(t, nats); !slices.Equal(got, []string{"alice", "bob"}) {
+		t.Errorf("kept %q", got)
+	}
+	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
+		"buffer_full, too_large or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"rosey_bus_dropped_total{reason=\"buffer_full\"} 0\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
+		"rosey_bus_dropped_total{reason=\"too_large\"} 2\n"
+	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total"))
 }
