@@ -27,9 +27,9 @@ func newNATSCreateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "create",
 		Short: "Create the stream, the consumer and the bucket of one bot, or update their limits",
-		Long: "Create the JetStream stream, its consumer and the bucket of the leader election for the bot with the subject\n" +
-			"prefix, or update the limits of those that exist. With nats.jetStream.provisioning: manual, bot and database\n" +
-			"service use what they find and need no permission to create anything.",
+		Long: "Create the JetStream stream, its consumer and the bucket of the leader election for the bot with the\n" +
+			"subject prefix, or update the limits of those that exist. With nats.jetStream.provisioning: manual, bot and\n" +
+			"database service use what they find and need no permission to create anything.",
 		Example: `  rosey nats create --nats nats://nats.example:4222 --prefix rosey_default_movienight
   rosey nats create --config bot.yaml --nats-credentials-dir ./admin --nats-jet-stream-max-bytes 134217728`,
 		Args: cobra.NoArgs,

@@ -185,8 +185,8 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	return bound, err
 }
 
-// openStream returns the stream, which it creates or updates unless an administrator does. The caller holds the token of
-// b.deciding.
+// openStream returns the stream, which it creates or updates unless an administrator does. The caller holds the token
+// of b.deciding.
 func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),

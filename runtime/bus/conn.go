@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +65,9 @@ type Conn struct {
 // the options can never work, or that ctx has ended; ctx is only for this first attempt.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	servers := redactURL(o.URL)
+	if err := checkURLs(o.URL); err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", servers, err)
+	}
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	interrupt := context.AfterFunc(ctx, cancel)
 	c := &Conn{
@@ -77,8 +79,8 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	connection, err := nats.Connect(o.URL, c.natsOptions(dialing, o)...)
 	if err != nil {
 		cancel()
-		if malformed, ok := errors.AsType[*url.Error](err); ok {
-			err = malformed.Err // without the URL, which may contain a password
+		if _, ok := errors.AsType[*url.Error](err); ok {
+			err = errMalformedURL // the error quotes the URL, which may contain a password
 		}
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", servers, err)
 	}
@@ -89,7 +91,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	}
 	if connection.IsConnected() {
 		// The callback comes a moment later, but Connected must be true as soon as Connect has returned.
-		c.state.onConnected(connection.ConnectedUrlRedacted())
+		c.state.onConnected(redactURL(connection.ConnectedUrl()))
 	}
 	c.state.register(o.Registerer)
 	if c.dirs != (credentialDirs{}) {
@@ -112,8 +114,8 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 		nats.PingInterval(pingInterval),
 		nats.SkipHostLookup(), // the dialer does it
 		nats.SetCustomDialer(&dialer{ctx: dialing, before: c.reloadCredentials}),
-		nats.ConnectHandler(func(nc *nats.Conn) { c.state.onConnected(nc.ConnectedUrlRedacted()) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.onConnected(nc.ConnectedUrlRedacted()) }),
+		nats.ConnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onDisconnected(err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onAttemptFailed(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { c.state.onError(sub, err) }),
@@ -215,17 +217,4 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		return nil, fmt.Errorf("dialing %s: %w", address, err)
 	}
 	return connection, nil
-}
-
-// redactURL removes users and passwords: they must appear neither in logs nor in the status.
-func redactURL(urls string) string {
-	servers := strings.Split(urls, ",")
-	for i, server := range servers {
-		scheme, rest, found := strings.Cut(strings.TrimSpace(server), "://")
-		if !found {
-			scheme, rest = "nats", scheme
-		}
-		servers[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
-	}
-	return strings.Join(servers, ",")
 }

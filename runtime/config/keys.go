@@ -53,7 +53,7 @@ const (
 
 const (
 	durationPattern = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
-	natsURLPattern  = `(nats|tls|ws|wss)://[^@,/\s]+/?`
+	natsURLPattern  = `(nats|tls|ws|wss)://[^@,/?#\s]+/?`
 )
 
 // settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the

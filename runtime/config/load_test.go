@@ -93,7 +93,7 @@ func TestParseErrors(t *testing.T) {
 		"server path":     {"https://CyTu.be/", "https://cytu.be/r/x", `channel.server: "https://cytu.be/r/x"`},
 		"user name":       {"Rosey", "Rosey the Robot", `account.username: "Rosey the Robot", expected 1 to 20`},
 		"nats scheme":     {"nats://b:4222", "http://b:4222", `nats.url: "http://b:4222", expected nats://`},
-		"nats password":   {"nats://b:4222", "nats://u:pw@b:4222", "nats.url: must not contain a user or a password"},
+		"nats password":   {"nats://b:4222", "nats://u:pw@b:4222", "nats.url: must not contain a user, a password"},
 		"server password": {"https://CyTu.be/", "https://u:pw@cytu.be", "channel.server: a value that may contain"},
 		"server query":    {"https://CyTu.be/", "https://cytu.be/?password=pw", "channel.server: a value that may contain"},
 		"database URL": {"{sqlite: {path: /data/rosey.db}}", "{postgres: {urlFile: 'postgres://u:pw@h/db'}}",
@@ -124,6 +124,23 @@ func TestParseErrors(t *testing.T) {
 				t.Errorf("the error shows the password: %v", err)
 			}
 		})
+	}
+}
+
+// Secrets in NATS URLs appear in no error, however the URL is written.
+func TestSecretsInNATSURLsAreNotShown(t *testing.T) {
+	for _, url := range []string{
+		"nats://u:hush@n", "nats://hush@n", "nats://u:1,hush@n", "nats://u:hush,1@n", "nats://u:1,hush,2@n", "nats://u:hush",
+		"nats://n?password=hush", "nats://n/?token=hush", "nats://n:4222/hush", "nats://n#hush", "nats://n,nats://u:hush@m",
+		"u:hush@n", "http://u:hush@n", "nats://u:h/hush@n", "nats://u:%hush@n", "nats://n?password=1,hush",
+		"nats://n, hush@m",
+	} {
+		_, err := config.Sources{Flags: map[string]string{
+			"channel.name": "m", "nats.url": url, "database.sqlite.path": "/data/rosey.db",
+		}}.Load(status.DatabaseComponent)
+		if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "nats.url") {
+			t.Errorf("%s: error is %v", url, err)
+		}
 	}
 }
 

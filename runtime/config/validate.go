@@ -195,6 +195,9 @@ func validAddress(text string) bool {
 	return err == nil
 }
 
+// harmlessURLs matches lists of URLs that contain no more than schemes, hosts and ports.
+var harmlessURLs = regexp.MustCompile(`^(\s*([a-z]+:)?/*[A-Za-z0-9._-]*(:[0-9]*)?/*\s*(,|$))+$`)
+
 // natsURLProblem returns an empty text if the URLs are right.
 func natsURLProblem(text string) string {
 	if text == "" {
@@ -204,9 +207,13 @@ func natsURLProblem(text string) string {
 		server, err := url.Parse(strings.TrimSpace(one))
 		switch {
 		case err != nil || server.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme):
-			return fmt.Sprintf("%q, expected %s", withoutUser(one), settings["nats.url"].expected)
-		case server.User != nil:
-			return "must not contain a user or a password"
+			shown := strconv.Quote(one)
+			if !harmlessURLs.MatchString(text) { // of the whole list: what follows a comma in a password looks like a host
+				shown = "a URL that is not shown, because it may contain a password"
+			}
+			return shown + ", expected " + settings["nats.url"].expected
+		case server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != "":
+			return "must not contain a user, a password, a path or a query; nats.credentialsDir has the credentials"
 		}
 	}
 	return ""

@@ -160,8 +160,8 @@ func (k *leaderKey) requestContext(ctx context.Context, timeout time.Duration) (
 // number of replicas up to date. It returns an error if a bucket of that name is not as the election needs it. replicas
 // is Options.Replicas.
 //
-// The bucket has no direct reads, whose replies would be the value alone: whoever may read could have the server publish
-// a value of theirs on the subjects of others.
+// The bucket has no direct reads, whose replies would be the value alone: whoever may read could have the server
+// publish a value of theirs on the subjects of others.
 func CreateBucket(
 	ctx context.Context, js jetstream.JetStream, subjects bus.Subjects, replicas int,
 ) (bus.Change, error) {

@@ -28,6 +28,6 @@
 // which it would not read; messages on their way to it when the connection breaks are lost.
 //
 // Everything else that is lost is counted in rosey_bus_dropped_total: messages that a full queue dropped, and those too
-// large for the server or the stream, which would block the ones behind them. The queue itself ends with the process, so call
-// [Publisher.Flush] first.
+// large for the server or the stream, which would block the ones behind them. The queue itself ends with the process,
+// so call [Publisher.Flush] first.
 package publisher

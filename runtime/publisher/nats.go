@@ -53,8 +53,8 @@ func (r *natsRoute) published(messages ...bus.Message) {
 	}
 }
 
-// dropTooLarge records that a message is dropped because it is larger than limit, a setting of the server or the stream:
-// it would never be taken, and would block the messages behind it.
+// dropTooLarge records that a message is dropped because it is larger than limit, a setting of the server or the
+// stream: it would never be taken, and would block the messages behind it.
 func (r *natsRoute) dropTooLarge(m bus.Message, limit string) {
 	r.metrics.dropped.WithLabelValues(droppedTooLarge).Inc()
 	r.log.Error(viaNATS+"dropped a message that is too large", "subject", m.Suffix, "bytes", len(m.Data), "limit", limit)

@@ -29,7 +29,8 @@ func newQueue(limit int) *queue {
 	return &queue{limit: limit, pushed: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
-// push appends a message. A queue that is full, in number or in bytes, drops its oldest messages; push returns how many.
+// push appends a message. A queue that is full, in number or in bytes, drops its oldest messages, and push returns how
+// many.
 func (q *queue) push(m bus.Message) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
