@@ -92,7 +92,7 @@ func ParseChannels(content []byte) ([]ListedChannel, error) {
 		server, name := settings["channel.server"], settings["channel.name"]
 		switch {
 		case !regexp.MustCompile(server.pattern).MatchString(channel.Server) || !server.valid(channel.Server):
-			return nil, fmt.Errorf("[%d].server: %q, expected %s", i, withoutUser(channel.Server), server.expected)
+			return nil, fmt.Errorf("[%d].server: %s, expected %s", i, quoteValue(channel.Server), server.expected)
 		case !regexp.MustCompile(name.pattern).MatchString(channel.Name):
 			return nil, fmt.Errorf("[%d].name: %q, expected %s", i, channel.Name, name.expected)
 		}

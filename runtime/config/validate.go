@@ -209,7 +209,7 @@ func natsURLProblem(text string) string {
 		case err != nil || server.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme):
 			shown := strconv.Quote(one)
 			if !harmlessURLs.MatchString(text) { // of the whole list: what follows a comma in a password looks like a host
-				shown = "a URL that is not shown, because it may contain a password"
+				shown = hiddenValue
 			}
 			return shown + ", expected " + settings["nats.url"].expected
 		case server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != "":
@@ -219,20 +219,14 @@ func natsURLProblem(text string) string {
 	return ""
 }
 
+// hiddenValue stands in errors for a value that is not shown.
+const hiddenValue = "a value that may contain a password"
+
 // quoteValue quotes a value for an error, unless a secret may be in it: of a URL or a connection string that is not as
 // expected, nobody can tell which part is the secret.
 func quoteValue(text string) string {
 	if strings.ContainsAny(text, "@=") || strings.Contains(text, "://") && strings.ContainsAny(text, "?#%") {
-		return "a value that may contain a password"
+		return hiddenValue
 	}
 	return strconv.Quote(text)
-}
-
-// withoutUser removes the user and password of a URL, so that no error shows them.
-func withoutUser(value string) string {
-	at := strings.LastIndex(value, "@")
-	if at < 0 {
-		return value
-	}
-	return "…" + value[at:]
 }
