@@ -240,9 +240,8 @@ func discovery(ctx context.Context, h *hostile) {
 	for range 3_000 {
 		subject := pick(h.random, "$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.PING."+h.subjects.ConsumerName(),
 			"$SRV.STATS."+h.subjects.ConsumerName(), "$SRV.PING.x", "$SRV.INFO."+h.subjects.ConsumerName()+".x")
-		reply := pick(h.random, "_INBOX.hostile."+digits(h.random, 100), "", h.subjects.Subject(bus.MessageLog))
 		data := body(h.random, bus.QueryChannelStats, 512)
-		if ctx.Err() != nil || h.conn.PublishRequest(subject, reply, data) != nil {
+		if ctx.Err() != nil || h.conn.PublishRequest(subject, h.reply(h.random), data) != nil {
 			return
 		}
 		h.count("", len(data))
