@@ -31,7 +31,7 @@ chaos: ## Inject faults while people chat, then compare database and chat (SEED=
 	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" hack/test/chaos
 
 .PHONY: fuzz
-fuzz: ## Send what the protocol forbids to a bot and its database, within their memory limits (SEED=N DURATION=10m DATABASES="sqlite postgres").
+fuzz: ## Send a bot and its database what the protocol forbids, within their memory limits (SEED=N DURATION=10m).
 	@SEED="$(SEED)" DURATION="$(DURATION)" DATABASES="$(DATABASES)" ONLY="$(ONLY)" hack/test/fuzz
 
 .PHONY: lint

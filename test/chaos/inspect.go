@@ -57,7 +57,7 @@ func diskUsage(folder string, only ...string) (sum int64, err error) {
 	for _, name := range only {
 		wanted[name] = true
 	}
-	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil

@@ -32,40 +32,65 @@ func quote(text string) string {
 
 // valid returns the fields of a message that the service accepts.
 func valid(random *rand.Rand, suffix bus.Suffix) []field {
-	user := field{"username", quote(anyName(random))}
-	plugin := field{"plugin_name", quote("plugin" + digits(random, 5))}
-	key := field{"key", quote("key" + digits(random, 1000))}
-	switch suffix {
-	case bus.UserJoined, bus.UserLeft, bus.QueryUserStats:
-		return []field{user}
-	case bus.MessageLog:
-		return []field{user, {"message", quote(anyText(random))}}
-	case bus.StatsUserCount, bus.StatsHighWater:
-		return []field{{"chat_count", digits(random, 100)}, {"connected_count", digits(random, 200)}}
-	case bus.StatusUpdate:
-		return []field{{"status_data", object(field{"bot_name", quote(anyName(random))}, field{"bot_rank", "3"},
-			field{"bot_connected", "1"}, field{"playlist_items", digits(random, 500)},
-			field{"current_media_title", quote(anyText(random))}, field{"watching_since", anyTime(random)})}}
-	case bus.ActionPMCommand:
-		return []field{user, {"command", `"seen"`}, {"args", quote(anyText(random))}, {"result", `"success"`}}
-	case bus.OutboundGet:
+	if fields := templates[suffix]; fields != nil {
+		return fields(random)
+	}
+	return []field{{"limit", digits(random, 100)}}
+}
+
+// templates return the fields of a valid message of each subject with fields of its own.
+var templates = map[bus.Suffix]func(*rand.Rand) []field{
+	bus.UserJoined:         userFields,
+	bus.UserLeft:           userFields,
+	bus.QueryUserStats:     userFields,
+	bus.StatsUserCount:     countFields,
+	bus.StatsHighWater:     countFields,
+	bus.StatusUpdate:       statusFields,
+	bus.OutboundPut:        putFields,
+	bus.OutboundPutCommand: putFields,
+	bus.KVGet:              keyFields,
+	bus.KVDelete:           keyFields,
+	bus.MessageLog: func(random *rand.Rand) []field {
+		return append(userFields(random), field{"message", quote(anyText(random))})
+	},
+	bus.ActionPMCommand: func(random *rand.Rand) []field {
+		return append(userFields(random), field{"command", `"seen"`}, field{"args", quote(anyText(random))},
+			field{"result", `"success"`})
+	},
+	bus.OutboundGet: func(random *rand.Rand) []field {
 		return []field{{"limit", digits(random, 30)}, {"max_retries", "4"}, {"claimant", quote(anyName(random))}}
-	case bus.OutboundSent:
-		return []field{{"message_id", digits(random, 3000)}}
-	case bus.OutboundFailed:
+	},
+	bus.OutboundSent: func(random *rand.Rand) []field { return []field{{"message_id", digits(random, 3000)}} },
+	bus.OutboundFailed: func(random *rand.Rand) []field {
 		return []field{{"message_id", digits(random, 3000)}, {"error", quote(anyText(random))},
 			{"permanent", pick(random, "true", "false")}, {"retry_count", digits(random, 4)}}
-	case bus.OutboundPut:
-		return []field{{"message", quote(anyText(random))}, {"client_id", quote(digits(random, 1_000_000))}}
-	case bus.KVSet:
-		return []field{plugin, key, {"value", quote(anyText(random))}, {"ttl_seconds", digits(random, 5)}}
-	case bus.KVGet, bus.KVDelete:
-		return []field{plugin, key}
-	case bus.KVList:
-		return []field{plugin, {"prefix", `"key"`}, {"limit", digits(random, 2000)}}
-	default:
-		return []field{{"limit", digits(random, 100)}}
-	}
+	},
+	bus.KVSet: func(random *rand.Rand) []field {
+		return append(keyFields(random), field{"value", quote(anyText(random))}, field{"ttl_seconds", digits(random, 5)})
+	},
+	bus.KVList: func(random *rand.Rand) []field {
+		return []field{keyFields(random)[0], {"prefix", `"key"`}, {"limit", digits(random, 2000)}}
+	},
+}
+
+func userFields(random *rand.Rand) []field { return []field{{"username", quote(anyName(random))}} }
+
+func countFields(random *rand.Rand) []field {
+	return []field{{"chat_count", digits(random, 100)}, {"connected_count", digits(random, 200)}}
+}
+
+func putFields(random *rand.Rand) []field {
+	return []field{{"message", quote(anyText(random))}, {"client_id", quote(digits(random, 1_000_000))}}
+}
+
+func keyFields(random *rand.Rand) []field {
+	return []field{{"plugin_name", quote("plugin" + digits(random, 5))}, {"key", quote("key" + digits(random, 1000))}}
+}
+
+func statusFields(random *rand.Rand) []field {
+	return []field{{"status_data", object(field{"bot_name", quote(anyName(random))}, field{"bot_rank", "3"},
+		field{"bot_connected", "1"}, field{"playlist_items", digits(random, 500)},
+		field{"current_media_title", quote(anyText(random))}, field{"watching_since", anyTime(random)})}}
 }
 
 // body returns the body of a message: a valid one, or one with something wrong in it, of up to most bytes or a little
@@ -83,7 +108,7 @@ func body(random *rand.Rand, suffix bus.Suffix, most int) []byte {
 	case 3: // bytes flipped
 		data := []byte(object(fields...))
 		for range 1 + random.IntN(8) {
-			data[random.IntN(len(data))] = byte(random.IntN(256))
+			data[random.IntN(len(data))] = anyByte(random)
 		}
 		return data
 	case 4:
@@ -114,40 +139,41 @@ func origin(random *rand.Rand) (fields []field) {
 	return fields
 }
 
+// noObject returns a body of up to most bytes that is not a JSON object, or one of a shape that is costly to decode.
 func noObject(random *rand.Rand, most int) []byte {
 	size := 1 + random.IntN(most)
-	switch random.IntN(12) {
-	case 0:
-		return nil
-	case 1:
-		return []byte(pick(random, " ", "null", "[]", "0", `""`, "true", "{", "}", `{"":`, "{}{}", "\ufeff{}", "\x1f\x8b\x08"))
-	case 2: // nested lists
-		return []byte(strings.Repeat("[", size))
-	case 3: // nested objects
-		return []byte(strings.Repeat(`{"a":`, size/5+1))
-	case 4: // nested to where the decoder of Go gives up, and closed again
-		depth := min(9_000+random.IntN(2_000), size/2)
-		return []byte(`{"username":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")
-	case 5: // many fields
-		return []byte(manyFields(size))
-	case 6: // one field, many times
-		return []byte("{" + strings.Repeat(`"username":"a",`, size/15+1) + `"message":"b"}`)
-	case 7:
-		return []byte(`{"username":"a","message":"` + strings.Repeat("\x00", size))
-	case 8:
-		return []byte("[" + strings.Repeat("{},", size/3) + "{}]")
-	case 9:
-		return []byte(strings.Repeat(" ", size))
-	case 10:
-		return []byte(`{"username":"` + strings.Repeat("a", size) + `"}`)
-	default:
-		noise := make([]byte, min(size, 4096))
-		for i := range noise {
-			noise[i] = byte(random.IntN(256))
-		}
-		return noise
-	}
+	shape := pick(random,
+		func() string { return "" },
+		func() string {
+			return pick(random, " ", "null", "[]", "0", `""`, "true", "{", "}", `{"":`, "{}{}", "\ufeff{}")
+		},
+		func() string { return strings.Repeat("[", size) },
+		func() string { return strings.Repeat(`{"a":`, size/5+1) },
+		func() string { // about as deep as the decoder of Go allows
+			depth := min(9_000+random.IntN(2_000), size/2)
+			return `{"username":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}"
+		},
+		func() string { return manyFields(size) },
+		func() string { return "{" + strings.Repeat(`"username":"a",`, size/15+1) + `"message":"b"}` },
+		func() string { return `{"username":"a","message":"` + strings.Repeat("\x00", size) },
+		func() string { return "[" + strings.Repeat("{},", size/3) + "{}]" },
+		func() string { return strings.Repeat(" ", size) },
+		func() string { return `{"username":"` + strings.Repeat("a", size) + `"}` },
+		func() string { return noise(random, min(size, 4096)) },
+	)
+	return []byte(shape())
 }
+
+// noise returns random bytes.
+func noise(random *rand.Rand, size int) string {
+	bytes := make([]byte, size)
+	for i := range bytes {
+		bytes[i] = anyByte(random)
+	}
+	return string(bytes)
+}
+
+func anyByte(random *rand.Rand) byte { return byte(random.Uint32()) } //nolint:gosec // any eight bits of it
 
 func manyFields(size int) string {
 	var out strings.Builder
@@ -172,7 +198,7 @@ func oddValue(random *rand.Rand, most int) string {
 	case 3, 4:
 		return quote(anyText(random))
 	case 5:
-		return `"` + strings.Repeat(pick(random, "a", "é", "😀", `\u0000`, `\ud800`, `\n`, "<b>", "/", "\u202e"), size/8+1) + `"`
+		return `"` + strings.Repeat(pick(random, "a", "é", "😀", `\u0000`, `\ud800`, `\n`, "<b>", "\u202e"), size/8+1) + `"`
 	case 6:
 		return strings.Repeat("9", min(size, 100_000))
 	default:
@@ -183,16 +209,17 @@ func oddValue(random *rand.Rand, most int) string {
 
 // anyTime returns a time on the wire: of now, or of any time that can be written and some that cannot.
 func anyTime(random *rand.Rand) string {
-	return pick(random, "0", "1", "-1", "1600000000", "1e9", "4102444800", "253402300799", "253402300800", "1e18", "0.0001",
-		`"1600000000"`, "null", "1700000000.123456789", "-62135596800", strconv.Itoa(1_500_000_000+random.IntN(500_000_000)))
+	return pick(random, "0", "1", "-1", "1600000000", "1e9", "4102444800", "253402300799", "253402300800", "1e18",
+		"0.0001", `"1600000000"`, "null", "1700000000.123456789", "-62135596800",
+		strconv.Itoa(1_500_000_000+random.IntN(500_000_000)))
 }
 
 // anyText returns a short text with what texts may have.
 func anyText(random *rand.Rand) string {
 	return pick(random, "hello", "", " ", "/me waves", "/kick nobody", "/clear", "<script>alert(1)</script>",
-		"'; DROP TABLE chat; --", "\x1b[2J\x1b]0;title\x07", "\u202eright to left", "\u2066\u2069\u200b\ufeff", "\x00", "a\x00b",
-		"\xff\xfe", "\xed\xa0\x80", "e"+strings.Repeat("\u0301", 200), "😀", "../../etc/passwd", "%s%n%d", "${HOME}", "\r\nX: y",
-		"line "+digits(random, 1_000_000), strings.Repeat("long ", random.IntN(200)))
+		"'; DROP TABLE chat; --", "\x1b[2J\x1b]0;title\x07", "\u202eright to left", "\u2066\u2069\u200b\ufeff", "\x00",
+		"a\x00b", "\xff\xfe", "\xed\xa0\x80", "e"+strings.Repeat("\u0301", 200), "😀", "../../etc/passwd", "%s%n%d",
+		"${HOME}", "\r\nX: y", "line "+digits(random, 1_000_000), strings.Repeat("long ", random.IntN(200)))
 }
 
 func anyName(random *rand.Rand) string {

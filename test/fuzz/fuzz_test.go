@@ -17,8 +17,8 @@ import (
 	"rosey.dev/rosey/test/chaos"
 )
 
-// Each of the two takes half of the thirty seconds that `make test` has for them; `make fuzz` says how long they take.
-const shortDuration = 15 * time.Second
+// defaultDuration is how long the client sends unless `make fuzz` says otherwise. 0: not at all.
+const defaultDuration time.Duration = 0
 
 // The database is an SQLite file.
 func TestHostileClientWithSQLite(t *testing.T) {
@@ -55,8 +55,7 @@ func fuzz(t *testing.T, setup chaos.Setup) {
 		setup.Wrapper = groups.Wrap
 	}
 	setup.LogLevel = "info" // as the operator sets it
-	world, dir := start(t, setup)
-	options.Dir = dir
+	world := start(t, setup)
 	report, err := Run(t.Context(), world, options)
 	t.Logf("\n%s", report)
 	if err != nil {
@@ -68,7 +67,7 @@ func fuzz(t *testing.T, setup chaos.Setup) {
 // settings returns the options of a run; those of `make fuzz` replace the defaults.
 func settings(t *testing.T) Options {
 	t.Helper()
-	options := Options{Seed: 1, Duration: shortDuration, Say: t.Logf}
+	options := Options{Seed: 1, Duration: defaultDuration, Say: t.Logf}
 	var err error
 	if text := os.Getenv("ROSEY_FUZZ_SEED"); text != "" {
 		if options.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -84,6 +83,9 @@ func settings(t *testing.T) Options {
 		for kind := range strings.SplitSeq(text, ";") {
 			options.Only = append(options.Only, Kind(strings.TrimSpace(kind)))
 		}
+	}
+	if options.Duration == 0 {
+		t.Skip("sends for ROSEY_FUZZ_DURATION, which `make fuzz` sets")
 	}
 	return options
 }
@@ -108,7 +110,7 @@ func defaultLimit(t *testing.T, component string) int64 {
 }
 
 // start starts the processes and stops them at the end of the test. The directory with the logs stays if it failed.
-func start(t *testing.T, setup chaos.Setup) (world *chaos.Processes, dir string) {
+func start(t *testing.T, setup chaos.Setup) *chaos.Processes {
 	t.Helper()
 	bin := t.TempDir()
 	command := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
@@ -121,17 +123,17 @@ func start(t *testing.T, setup chaos.Setup) (world *chaos.Processes, dir string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	world, err = chaos.StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
+	world, err := chaos.StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		world.Close()
 		if t.Failed() {
-			t.Logf("configuration, logs, operations and database are in %s", dir)
+			t.Logf("configuration, logs and database are in %s", dir)
 			return
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return world, dir
+	return world
 }

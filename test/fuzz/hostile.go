@@ -119,8 +119,8 @@ func (h *hostile) request(ctx context.Context, suffix bus.Suffix, fields ...fiel
 	return h.send(ctx, suffix, "_INBOX.hostile."+digits(h.random, 1_000_000), nil, []byte(object(fields...)))
 }
 
-// size returns a number of bytes up to the largest payload, with room for the rest of the message. Half of the sizes are
-// near the limits of the service.
+// size returns a number of bytes up to the largest payload, with room for the rest of the message. Half of the sizes
+// are near the limits of the service.
 func (h *hostile) size() int {
 	near := pick(h.random, 4096, 16<<10, 64<<10, 128<<10)
 	return pick(h.random, near-8+h.random.IntN(16), 1+h.random.IntN(h.most-1024), h.most-1024, near-8+h.random.IntN(16))

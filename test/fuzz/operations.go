@@ -208,7 +208,8 @@ func pmCommands(ctx context.Context, h *hostile) {
 func forgedIDs(ctx context.Context, h *hostile) {
 	for i := range 3_000 {
 		suffix := pick(h.random, bus.Events...)
-		id := pick(h.random, "same", fmt.Sprintf("%012x-%d", 1_700_000_000_000+i, i), filler(h.random.IntN(3000)), "", "/", "\u202e")
+		id := pick(h.random, "same", fmt.Sprintf("%012x-%d", 1_700_000_000_000+i, i), filler(h.random.IntN(3000)), "", "/",
+			"\u202e")
 		forged := nats.Header{bus.MsgIDHeader: {bus.MsgID(id, suffix)}}
 		if !h.send(ctx, suffix, "", forged, []byte(object(valid(h.random, suffix)...))) {
 			return

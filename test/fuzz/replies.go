@@ -16,14 +16,17 @@ const answeringTime = 3 * time.Second
 
 // hostileReplies answers requests beside the service, and mostly before it.
 func hostileReplies(ctx context.Context, h *hostile) {
-	h.answer(ctx, requests, func(random *rand.Rand, suffix bus.Suffix) []byte { return forgedReply(random, suffix, h.most-1024) })
+	h.answer(ctx, requests, func(random *rand.Rand, suffix bus.Suffix) []byte {
+		return forgedReply(random, suffix, h.most-1024)
+	})
 }
 
 // hostileAcks answers events beside the stream.
 func hostileAcks(ctx context.Context, h *hostile) {
 	h.answer(ctx, bus.Events, func(random *rand.Rand, _ bus.Suffix) []byte {
-		return []byte(pick(random, `{"stream":"`+h.subjects.StreamName()+`","seq":1}`, `{"stream":"x","seq":18446744073709551615}`,
-			`{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"}}`, `{"error":null}`, "null", "", "{",
+		return []byte(pick(random, `{"stream":"`+h.subjects.StreamName()+`","seq":1}`,
+			`{"stream":"x","seq":18446744073709551615}`, `{"error":null}`, "null", "", "{",
+			`{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"}}`,
 			`{"success":false}`, `{"stream":"`+filler(100_000)+`","seq":1}`))
 	})
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -46,9 +44,7 @@ type Options struct {
 	Limits map[string]int64
 	// Groups enforce the limits. Nil: they are only measured.
 	Groups *Groups
-	// Dir gets the log of operations.
-	Dir string
-	// Say logs the progress.
+	// Say logs each operation.
 	Say func(format string, args ...any)
 }
 
@@ -59,7 +55,6 @@ type run struct {
 	world   *chaos.Processes
 	hostile *hostile
 	honest  *honest
-	log     io.Writer
 
 	operations    int
 	last          []string // operations
@@ -74,12 +69,6 @@ func Run(ctx context.Context, world *chaos.Processes, o Options) (report string,
 		Options: o, world: world, before: map[string]usage{}, after: map[string]usage{},
 	}
 	url, subjects := world.Bus()
-	log, err := os.Create(filepath.Join(o.Dir, "operations.log"))
-	if err != nil {
-		return "", fmt.Errorf("creating the log of operations: %w", err)
-	}
-	defer func() { _ = log.Close() }()
-	r.log = log
 	conn, err := nats.Connect(url, nats.Name("honest"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
 	if err != nil {
 		return "", fmt.Errorf("connecting the honest client to NATS: %w", err)
@@ -161,10 +150,10 @@ func (r *run) step(ctx context.Context, o Operation) error {
 	}
 	played := time.Since(began)
 	err := r.hostile.caughtUp(ctx)
-	_, _ = fmt.Fprintf(r.log, "%s %s: %d messages, %d bytes in %s, caught up after %s%s\n", began.UTC().Format("15:04:05.000"),
-		o, r.hostile.sent-sent, r.hostile.streamed+r.hostile.other, played.Round(time.Millisecond), time.Since(began).Round(time.Millisecond),
-		r.memoryNow())
-	return cmp.Or(r.alive(), err)
+	r.Say("%s  %-34s %6d messages %6.1f MiB in %4.1fs, stored after %4.1fs%s", began.UTC().Format("15:04:05.000"), o,
+		r.hostile.sent-sent, float64(r.hostile.streamed+r.hostile.other)/(1<<20), played.Seconds(),
+		time.Since(began).Seconds(), r.memoryNow())
+	return cmp.Or(r.alive(), err) //nolint:wrapcheck // both are ours
 }
 
 var errRestarted = errors.New("the process has exited")
@@ -195,7 +184,7 @@ func (r *run) killed(name string) (int64, error) {
 	return r.Groups.Killed(name)
 }
 
-// memoryNow describes the memory of all processes for the log of operations.
+// memoryNow describes the memory of all processes.
 func (r *run) memoryNow() (text string) {
 	for _, process := range r.world.List() {
 		if now, err := memoryOf(process.PID); err == nil {

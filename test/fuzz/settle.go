@@ -59,7 +59,7 @@ func (r *run) stored(ctx context.Context) error {
 	return r.until(ctx, "what was said to be stored once", func() error {
 		stored, err := r.world.Stored(ctx)
 		if err = cmp.Or(r.alive(), err); err != nil {
-			return err
+			return err //nolint:wrapcheck // both are ours
 		}
 		said, found := seen.Lines(), chaos.CompareLines(seen, stored)
 		twice := slices.DeleteFunc(found.Duplicated, func(line chaos.Line) bool { return !slices.Contains(said, line) })
@@ -86,8 +86,8 @@ func (r *run) report() string {
 	if r.Groups == nil {
 		limits = "measured only, because this machine does not let this process create memory cgroups"
 	}
-	fmt.Fprintf(out, "seed %d, %s: %d messages in %d operations; memory limits are %s\n", r.Seed, r.Duration, r.hostile.sent,
-		r.operations, limits)
+	fmt.Fprintf(out, "seed %d, %s: %d messages in %d operations; memory limits are %s\n", r.Seed, r.Duration,
+		r.hostile.sent, r.operations, limits)
 	fmt.Fprintf(out, "%d honest requests were answered, the slowest within %s\n", r.honest.answered, r.honest.slowest)
 	for _, name := range slices.Sorted(maps.Keys(r.before)) {
 		before, after := r.before[name], r.after[name]
