@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -220,8 +222,13 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	return running, started
 }
 
-// probeClient has no proxy: one cannot reach pods.
-var probeClient = status.NewClient(nil)
+var probeClient = &http.Client{
+	Timeout: 2 * time.Second,
+	// The zero Proxy: a proxy cannot reach pods.
+	Transport: &http.Transport{DisableKeepAlives: true},
+	// An image chosen by a user must not be able to redirect the operator to another server.
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // probeResult is the report of a process, or the reason why there is none.
 type probeResult struct {

@@ -29,7 +29,7 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 		status.ReasonJetStreamMissing, status.ReasonStreamUnavailable, status.ReasonStreamMismatch,
 		status.ReasonStreamCapturesRequests, status.ReasonSubjectConflict,
 	},
-	status.ServiceCheck: {status.ReasonServiceAbsent},
+	status.ServiceCheck: {status.ReasonServiceAbsent, status.ReasonChannelNotServed},
 	status.StoreCheck: {
 		status.ReasonStoreUnavailable, status.ReasonStoreFull, status.ReasonStoreNewer, status.ReasonStoreRefused,
 		status.ReasonStoreURLAbsent, status.ReasonMigrationFailed, status.ReasonChannelOwned, status.ReasonChannelListInvalid,

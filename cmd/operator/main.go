@@ -32,7 +32,7 @@ var version string
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "operator:", status.Printable(err.Error()))
+		fmt.Fprintln(os.Stderr, "operator:", err)
 		os.Exit(1)
 	}
 }
@@ -47,8 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
-	handler := slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel})
-	logger := logr.FromSlogHandler(handler)
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel}))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 	kubernetes, err := ctrl.GetConfig()

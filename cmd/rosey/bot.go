@@ -57,6 +57,7 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
 	needed := []task{func(ctx context.Context) error { return watchConnection(ctx, conn) }}
 	options := publisher.Options{
 		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
+		Channel: bus.Origin{Server: c.config.Channel.Server, Channel: c.config.Channel.Name},
 	}
 	fallback := c.newFallback()
 	if fallback != nil {

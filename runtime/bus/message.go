@@ -20,6 +20,10 @@ const (
 	// IDsHeader is in the replies of a database service that stores an event with a known ID only once. Everything that
 	// could not be confirmed is published to it again. The Python service does not set it, and gets nothing twice.
 	IDsHeader = "Rosey-Event-Ids"
+
+	// RefusedHeader is in the reply to a request about a channel that the database service does not serve, and says why.
+	// Where the reply is an array, as Python's clients expect, nothing else distinguishes it from one without rows.
+	RefusedHeader = "Rosey-Refused"
 )
 
 // Message is one event on its way from the bot to the database: published on NATS or stored directly.

@@ -22,6 +22,8 @@ var (
 	ErrNoService = errors.New("no database service answers")
 	// ErrNoReply means that somebody has subscribed, but did not reply in time.
 	ErrNoReply = errors.New("the database service did not answer in time")
+	// ErrNotServed is returned by FindService when a service replies that it does not serve the channel.
+	ErrNotServed = errors.New("the database service does not serve the channel")
 	// ErrNotAService is returned by FindService when the reply is not a database service's.
 	ErrNotAService = errors.New("the responder is not a database service")
 )
@@ -57,13 +59,21 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 	return nil
 }
 
-// FindService looks for a database service with a request that changes nothing and to which every service replies with
-// an array. deduplicates reports whether the service stores an event with a known ID only once (IDsHeader).
-func (r *Requester) FindService(ctx context.Context) (deduplicates bool, err error) {
+// FindService looks for a database service of a channel with a request that changes nothing and to which every service
+// replies with an array. deduplicates reports whether the service stores an event with a known ID only once
+// (IDsHeader).
+func (r *Requester) FindService(ctx context.Context, channel Origin) (deduplicates bool, err error) {
 	subject := r.subjects.Subject(OutboundGet)
-	reply, err := r.request(ctx, OutboundGet, []byte(`{"limit":0}`))
+	question, err := Encode(OutboundGetRequest{Limit: new(int), Origin: channel})
+	if err != nil {
+		return false, fmt.Errorf("encoding the request %s: %w", subject, err)
+	}
+	reply, err := r.request(ctx, OutboundGet, question)
 	if err != nil {
 		return false, err
+	}
+	if refusal := reply.Header.Get(RefusedHeader); refusal != "" {
+		return false, fmt.Errorf("%w: %s", ErrNotServed, refusal)
 	}
 	if stream, isAck := streamAck(reply.Data); isAck {
 		return false, capturedRequest(stream, subject)

@@ -107,7 +107,7 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	}
 	defer d.release()
 	reply, err := d.engine.Answer(ctx, Request{Suffix: suffix, Data: data, Time: time.Now()})
-	if err != nil {
+	if err != nil && !errors.Is(err, errNotServed) {
 		return d.requestFailed(ctx, suffix, err)
 	}
 	d.engine.reportSuccess()

@@ -32,8 +32,8 @@ const (
 type arrival struct {
 	// message has the time of its arrival, or the stream's time, because it may wait for the store for a long time.
 	message bus.Message
-	// respond sends a reply. It is nil for an event.
-	respond func(data []byte) error
+	// respond sends a reply, with the error of a refusal that clients may not find in it, or nil. It is nil for an event.
+	respond func(data []byte, refused error) error
 	// inFlight is nil for a message that came by core NATS.
 	inFlight jetstream.Msg
 	// size is about what the message takes in memory, in bytes.
@@ -130,12 +130,16 @@ func (i *inbox) drop(one *arrival) {
 }
 
 // responder returns a function that replies to m. It does nothing if m was published and not requested.
-func responder(m *nats.Msg) func(data []byte) error {
-	return func(data []byte) error {
+func responder(m *nats.Msg) func(data []byte, refused error) error {
+	return func(data []byte, refused error) error {
 		if m.Reply == "" {
 			return nil
 		}
-		return m.RespondMsg(&nats.Msg{Data: data, Header: nats.Header{bus.IDsHeader: {"once"}}})
+		header := nats.Header{bus.IDsHeader: {"once"}}
+		if refused != nil {
+			header.Set(bus.RefusedHeader, refused.Error())
+		}
+		return m.RespondMsg(&nats.Msg{Data: data, Header: header})
 	}
 }
 

@@ -29,14 +29,14 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if err := decodeInto(r.Data, &request); err != nil {
 		return noRows, err
 	}
+	channel, err := e.decoder.channel(request.origin)
+	if err != nil {
+		return noRows, err
+	}
 	// The Python service treats a negative limit as no limit. Nobody uses that on purpose, and such a reply may not fit
 	// into a message. Here it is 0.
 	if request.Limit <= 0 || request.MaxRetries <= 0 {
 		return noRows, nil
-	}
-	channel, err := e.decoder.channel(request.origin)
-	if err != nil {
-		return noRows, err
 	}
 	query := store.OutboundQuery{
 		Limit: int(min(request.Limit, maxRows)), MaxRetries: int(min(request.MaxRetries, maxRows)),

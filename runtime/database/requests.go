@@ -58,10 +58,11 @@ var handlers = map[bus.Suffix]handler{
 	bus.MaintenanceRun:     (*Engine).maintenanceRun,
 }
 
-// Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err
-// is the cause, and reply is for the client. A client's own mistake is not returned as an error: the reply says what is
-// wrong. Without a reply, ctx ended before the request could be served, or nothing serves the subject:
-// that is bus.ErrNoService.
+// Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err is the cause, and
+// reply is for the client. So they are if the channel is not served: then err is an errNotServed, because a reply that
+// is an array cannot say so. Any other mistake of a client is not returned as an error: the reply says what is wrong.
+// Without a reply, ctx ended before the request could be served, or nothing serves the subject: that is
+// bus.ErrNoService.
 func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	handle, known := handlers[r.Suffix]
 	if !known {
@@ -72,9 +73,12 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	case err == nil:
 		e.metrics.count(r.Suffix, outcomeAnswered, r.Time)
 		return reply, nil
-	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete), errors.Is(err, errNotServed):
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
 		e.refused(r.Suffix, len(r.Data), r.Time, err)
 		return reply, nil
+	case errors.Is(err, errNotServed):
+		e.refused(r.Suffix, len(r.Data), r.Time, err)
+		return reply, err
 	}
 	e.metrics.count(r.Suffix, outcomeFailed, r.Time)
 	return reply, fmt.Errorf("answering %s: %w", r.Suffix, err)
@@ -106,12 +110,12 @@ func (e *Engine) recentChat(ctx context.Context, r Request) (any, error) {
 	if err := decodeInto(r.Data, &request); err != nil {
 		return noRows, err
 	}
-	if request.Limit <= 0 { // as in outboundGet
-		return noRows, nil
-	}
 	channel, err := e.decoder.channel(request.origin)
 	if err != nil {
 		return noRows, err
+	}
+	if request.Limit <= 0 { // as in outboundGet
+		return noRows, nil
 	}
 	rows, err := e.store.RecentChat(ctx, channel, int(min(request.Limit, maxRows)))
 	if err != nil {

@@ -253,13 +253,17 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	if err != nil && reply == nil {
 		return err
 	}
+	var refused error
+	if errors.Is(err, errNotServed) {
+		refused, err = err, nil
+	}
 	if err != nil {
 		s.log.Error("[DB] a request failed", "error", err)
 	}
 	s.subscriber.discovery.answered(one.message, err)
 	data, err := bus.Encode(reply)
 	if err == nil {
-		err = one.respond(data)
+		err = one.respond(data, refused)
 	}
 	if err != nil {
 		s.log.Error("[NATS] cannot reply to "+string(one.message.Suffix), "error", err)

@@ -65,9 +65,13 @@ type streamRoute struct {
 	natsRoute
 
 	binding *bus.Binding
+	service *service
 }
 
-func (r *streamRoute) ready(_ context.Context, to destination) bool { return to.durable }
+// ready is false while the service refuses the channel: it would drop what the stream has.
+func (r *streamRoute) ready(_ context.Context, to destination) bool {
+	return to.durable && !r.service.refuses()
+}
 
 // send publishes the whole batch before it waits for the acknowledgements. After the first message that is not
 // acknowledged, the rest is published again too: the stream ignores what it already has, and the order stays.

@@ -28,6 +28,8 @@ type Options struct {
 	// Conn and Subjects are where to publish. Without Conn there is no NATS: everything goes to Store.
 	Conn     *bus.Conn
 	Subjects bus.Subjects
+	// Channel is the channel that the database service has to serve. Zero: the service's own.
+	Channel bus.Origin
 	// Binding decides whether messages go to a stream. Nil: never.
 	Binding *bus.Binding
 	// Store takes messages while no route over NATS is available, and all messages without Conn. Nil: they wait.
@@ -91,9 +93,9 @@ func New(o Options) *Publisher {
 	}
 	if o.Conn != nil {
 		p.prefix = viaNATS
-		p.service = newService(o.Conn, o.Subjects, o.Log)
+		p.service = newService(o)
 		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
-		p.routes = append(p.routes, &streamRoute{common, o.Binding}, &coreRoute{common, o.Conn, p.service})
+		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service}, &coreRoute{common, o.Conn, p.service})
 	}
 	if o.Store != nil {
 		p.store = newStoreRoute(o.Store, o.Conn != nil, o.Log, p.metrics)
@@ -215,9 +217,12 @@ func (p *Publisher) Check() status.Check {
 	if service.OK {
 		return service
 	}
-	if p.durable.Load() {
+	switch {
+	case p.service.refuses():
+		service.Message += "; events are kept until it does"
+	case p.durable.Load():
 		service.Message += "; the stream keeps events until one does"
-	} else {
+	default:
 		service.Message += "; events are kept until one answers"
 	}
 	if p.store == nil {

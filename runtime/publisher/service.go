@@ -24,6 +24,7 @@ const restartGrace = 5 * time.Second
 type service struct {
 	conn     *bus.Conn
 	requests *bus.Requester
+	channel  bus.Origin
 	subjects string // for messages
 	log      *slog.Logger
 	check    *status.Recorder
@@ -33,10 +34,10 @@ type service struct {
 	withoutIDs atomic.Bool   // it would store again what is published again
 }
 
-func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *service {
-	all := subjects.Subject("db.…")
+func newService(o Options) *service {
+	all := o.Subjects.Subject("db.…")
 	return &service{
-		conn: conn, requests: bus.NewRequester(conn, subjects), subjects: all, log: log,
+		conn: o.Conn, requests: bus.NewRequester(o.Conn, o.Subjects), channel: o.Channel, subjects: all, log: o.Log,
 		check: status.NewRecorder(status.ServiceCheck, "looking for a database service on "+all),
 	}
 }
@@ -44,6 +45,9 @@ func newService(conn *bus.Conn, subjects bus.Subjects, log *slog.Logger) *servic
 // deduplicates reports whether the service that answered last stores a message with a known ID only once. It is assumed
 // until one has answered. A service that is away is expected to come back as it was.
 func (s *service) deduplicates() bool { return !s.withoutIDs.Load() }
+
+// refuses reports whether the service has replied that it does not serve the channel.
+func (s *service) refuses() bool { return s.check.Check().Reason == status.ReasonChannelNotServed }
 
 // present reports whether a service has answered on the current connection within answerValid, and otherwise asks for
 // one.
@@ -85,7 +89,7 @@ func (s *service) find(ctx context.Context) error {
 // ask sends a request to the service and records its answer.
 func (s *service) ask(ctx context.Context) error {
 	generation := s.conn.Generation()
-	deduplicates, err := s.requests.FindService(ctx)
+	deduplicates, err := s.requests.FindService(ctx, s.channel)
 	if err != nil {
 		return err
 	}
@@ -108,6 +112,8 @@ func (s *service) reportAbsent(err error) {
 		message = "no connection to NATS, so the database service cannot be reached"
 	case errors.Is(err, bus.ErrNoReply):
 		message = "the database service on " + s.subjects + " does not answer in time"
+	case errors.Is(err, bus.ErrNotServed):
+		reason, message = status.ReasonChannelNotServed, err.Error()
 	case errors.Is(err, bus.ErrNotAService):
 		message = err.Error()
 	}

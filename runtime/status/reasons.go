@@ -55,9 +55,10 @@ const (
 
 // Reasons of ServiceCheck.
 const (
-	ReasonServiceAnswers Reason = "ServiceAnswers" // a database service answers the bot
-	ReasonServiceAbsent  Reason = "ServiceAbsent"  // no database service answers the bot
-	ReasonDirect         Reason = "Direct"         // the bot has opened the store itself
+	ReasonServiceAnswers   Reason = "ServiceAnswers"   // a database service answers the bot
+	ReasonServiceAbsent    Reason = "ServiceAbsent"    // no database service answers the bot
+	ReasonChannelNotServed Reason = "ChannelNotServed" // the database service does not serve the bot's channel
+	ReasonDirect           Reason = "Direct"           // the bot has opened the store itself
 )
 
 // Reasons of StoreCheck.

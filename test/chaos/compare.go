@@ -60,14 +60,8 @@ func Compare(seen Seen, stored Stored, outbound []string) Findings {
 	return v
 }
 
-// CompareLines is Compare for lines alone, for a database into which others have written too.
-func CompareLines(seen Seen, stored Stored) (v Findings) {
-	v.compareLines(seen, stored)
-	return v
-}
-
 func (v *Findings) compareLines(seen Seen, stored Stored) {
-	said := seen.Lines()
+	said := seen.lines()
 	v.Said, v.Stored = len(said), len(stored.Chat)
 	type shown struct {
 		time int64
@@ -139,7 +133,7 @@ func mapKeys(a, b map[string]int) func(yield func(string) bool) {
 
 func (v *Findings) compareOutbound(seen Seen, outbound []string) {
 	said := map[string]int{}
-	for _, line := range seen.Lines() {
+	for _, line := range seen.lines() {
 		if strings.EqualFold(line.User, seen.Bot) {
 			said[line.Text]++
 		}
