@@ -133,7 +133,7 @@ var settings = map[string]Key{
 	},
 	"nats.jetStream.provisioning": {
 		Usage: "Who creates the stream, its consumer and the bucket of the leader election: bot and database service, " +
-			"or an administrator (manual), for example with `rosey nats create`",
+			"or an administrator (manual), for example with rosey nats create",
 		values: []string{ProvisioningAutomatic, ProvisioningManual}, Default: ProvisioningAutomatic,
 	},
 	"database.sqlite.path": {

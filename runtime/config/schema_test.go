@@ -85,6 +85,9 @@ func TestKeys(t *testing.T) {
 		if key.Usage == "" {
 			t.Errorf("%s is not described in the table of keys", key.Path)
 		}
+		if strings.Contains(key.Usage, "`") {
+			t.Errorf("%s: --help shows what is in back quotes as the name of the flag's value", key.Path)
+		}
 		if slices.Contains(flags, key.Flag) || slices.Contains(variables, key.Variable) {
 			t.Errorf("%s: --%s or %s belongs to another key", key.Path, key.Flag, key.Variable)
 		}
