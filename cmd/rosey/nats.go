@@ -1,19 +1,149 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/natsauth"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // newNATSCommand returns the commands for whoever administers a NATS server.
 func newNATSCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "nats",
-		Short: "Prepare a NATS server for bots",
+		Short: "Prepare a NATS server for bots: permissions, accounts and users, streams",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return errors.New("nats: expected create") },
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("nats: expected permissions, issue or create")
+		},
 	}
-	command.AddCommand(newNATSCreateCommand())
+	command.AddCommand(newNATSPermissionsCommand(), newNATSIssueCommand(), newNATSCreateCommand())
 	return command
+}
+
+// permissionsFlags are the flags of `rosey nats permissions`.
+type permissionsFlags struct {
+	config       *configFlags
+	roles        []string
+	provisioning string
+	standby      bool
+	commands     bool
+	format       string
+}
+
+func newNATSPermissionsCommand() *cobra.Command {
+	var flags permissionsFlags
+	command := &cobra.Command{
+		Use:   "permissions",
+		Short: "Print the permissions of each role's NATS user",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			text, err := flags.print()
+			if err != nil {
+				return err
+			}
+			return failed(printf(command.OutOrStdout(), "%s", text))
+		},
+	}
+	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.subjectPrefix", "nats.jetStream.mode"))
+	command.Flags().StringSliceVar(&flags.roles, "role", nil, "Roles to print: "+strings.Join(roleNames(), ", ")+
+		"; roles joined by '+', such as bot+db, are one user (default bot,db,cli, and admin with manual provisioning)")
+	command.Flags().StringVar(&flags.provisioning, "provisioning", "automatic",
+		"Who creates stream, consumer and bucket: automatic (bot and service do) or manual (an administrator does)")
+	command.Flags().BoolVar(&flags.standby, "standby", true, "Include the leader election of several bots")
+	command.Flags().BoolVar(&flags.commands, "commands", false,
+		"Let the role cli have the bot execute commands, lines that begin with \"/\"")
+	command.Flags().StringVar(&flags.format, "format", "server.conf", "Output format: server.conf, nsc or json")
+	command.Example = `  rosey nats permissions --prefix rosey_default_movienight
+  rosey nats permissions --role bot+db --format nsc
+  rosey nats permissions --provisioning manual --format json`
+	return command
+}
+
+func roleNames() []string {
+	names := []string{string(bus.AdminRole)}
+	for _, role := range slices.Backward(natsauth.Roles()) {
+		names = slices.Insert(names, 0, string(role))
+	}
+	return names
+}
+
+func (f *permissionsFlags) print() (string, error) {
+	loaded, err := f.config.load(status.CLIComponent)
+	if err != nil {
+		return "", err
+	}
+	subjects, err := bus.NewSubjects(loaded.NATS.SubjectPrefix)
+	if err != nil {
+		return "", fmt.Errorf("nats.subjectPrefix: %w", err)
+	}
+	if f.provisioning != "automatic" && f.provisioning != "manual" {
+		return "", fmt.Errorf("--provisioning: %q, expected automatic or manual", f.provisioning)
+	}
+	options := natsauth.Options{
+		Subjects: subjects, JetStream: loaded.NATS.JetStream.Mode,
+		Manual: f.provisioning == "manual", Standby: f.standby, Commands: f.commands,
+	}
+	users, err := f.users(options)
+	if err != nil {
+		return "", err
+	}
+	switch f.format {
+	case "server.conf":
+		return natsauth.ServerUsers(users), nil
+	case "nsc":
+		var commands strings.Builder
+		for _, user := range users {
+			commands.WriteString(natsauth.NSC(loaded.NATS.SubjectPrefix, user.Name, options.For(user.Roles...)))
+		}
+		return commands.String(), nil
+	case "json":
+		return permissionsJSON(users)
+	}
+	return "", fmt.Errorf("--format: %q, expected server.conf, nsc or json", f.format)
+}
+
+// users returns the users of the flag --role. Their passwords are variables of the server's environment.
+func (f *permissionsFlags) users(options natsauth.Options) (users []natsauth.ServerUser, err error) {
+	names := f.roles
+	if len(names) == 0 {
+		names = roleNames()
+		if !options.Manual {
+			names = slices.DeleteFunc(names, func(name string) bool { return name == string(bus.AdminRole) })
+		}
+	}
+	for _, name := range names {
+		user := natsauth.ServerUser{Name: strings.ReplaceAll(name, "+", "_"), Options: options}
+		for role := range strings.SplitSeq(name, "+") {
+			if !slices.Contains(roleNames(), role) {
+				return nil, fmt.Errorf("--role: %q, expected %s", role, strings.Join(roleNames(), ", "))
+			}
+			user.Roles = append(user.Roles, bus.Role(role))
+		}
+		user.Variable = strings.ToUpper(user.Name) + "_PASSWORD"
+		users = append(users, user)
+	}
+	return users, nil
+}
+
+func permissionsJSON(users []natsauth.ServerUser) (string, error) {
+	all := map[string]natsauth.Permissions{}
+	for _, user := range users {
+		all[user.Name] = user.Options.For(user.Roles...)
+	}
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(all); err != nil {
+		return "", fmt.Errorf("writing JSON: %w", err)
+	}
+	return text.String(), nil
 }

@@ -1,41 +1,119 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
 
-// documentedServer runs NATS with docs/nats/server.conf, except that its address and directory are the test's.
-func documentedServer(t *testing.T) *natstest.Server {
+// issuedRig is a NATS server with accounts and users that `rosey nats issue` has issued, and what two bots and a
+// database service need beside it.
+type issuedRig struct {
+	*testing.T
+	nats   *natstest.Server
+	dir    string // of `rosey nats issue`
+	prefix string
+	site   string
+	sim    *simulator.Server
+	common []string // flags of all processes
+	used   func() []natstest.Use
+	denied func() []string
+}
+
+const issuedBots = `apiVersion: rosey.dev/v1alpha1
+kind: RoseyBot
+metadata: {namespace: films, name: movienight}
+spec:
+  nats:
+    credentialsSecretRef: {name: bot-login}
+    jetStream: {mode: %s, provisioning: %s}
+  database: {natsCredentialsSecretRef: {name: db-login}}
+`
+
+// newIssuedRig issues for a target, and starts a server with what was issued.
+func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	t.Helper()
-	for _, user := range []string{"BOT", "DATABASE", "CLI"} {
-		t.Setenv("NATS_"+user+"_PASSWORD", strings.ToLower(user)+"-hush")
+	r := &issuedRig{T: t, dir: t.TempDir(), prefix: "rosey_films_movienight"}
+	file := r.write("roseybots.yaml", fmt.Sprintf(issuedBots, mode, provisioning))
+	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir)
+	if code != exitClean {
+		t.Fatalf("exit code %d: %s%s", code, out, stderr)
 	}
-	documented, err := server.ProcessConfigFile("../../docs/nats/server.conf")
+	include := natsauth.AccountsFile
+	if target == string(natsauth.JWTTarget) {
+		include = natsauth.OperatorFile
+	}
+	configuration := filepath.Join(r.dir, "server.conf") // a path after include is relative to the file
+	if err := os.WriteFile(configuration, []byte("jetstream {}\ninclude "+include+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.nats = configuredServer(t, configuration)
+	r.used, r.denied = r.nats.Trace()
+	r.sim, r.site = simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+	r.common = []string{"--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(), "--prefix", r.prefix,
+		"--http", "127.0.0.1:0", "--nats-jet-stream-mode", strings.ToLower(mode)}
+	return r
+}
+
+// configuredServer runs NATS with a configuration file, except that its address and directory are the test's.
+func configuredServer(t *testing.T, file string) *natstest.Server {
+	t.Helper()
+	configured, err := server.ProcessConfigFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return natstest.Start(t, func(o *server.Options) {
-		documented.Host, documented.Port, documented.NoLog, documented.NoSigs = o.Host, o.Port, true, true
-		documented.StoreDir = t.TempDir()
-		*o = *documented
+		configured.Host, configured.Port, configured.NoLog, configured.NoSigs = o.Host, o.Port, true, true
+		configured.StoreDir = t.TempDir()
+		*o = *configured
 	})
 }
 
-// credentialsDir returns a directory with the login of a user of the documented server.
-func credentialsDir(t *testing.T, user string) string {
+func (r *issuedRig) write(name, content string) string {
+	r.Helper()
+	path := filepath.Join(r.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		r.Fatal(err)
+	}
+	return path
+}
+
+// secret returns a directory with the content of an issued Secret, as a pod mounts it.
+func (r *issuedRig) secret(name string) string {
+	r.Helper()
+	data, err := os.ReadFile(filepath.Join(r.dir, natsauth.SecretsDir, "films", name+".yaml"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	var secret struct {
+		StringData map[string]string `json:"stringData"`
+	}
+	if err := yaml.Unmarshal(data, &secret); err != nil {
+		r.Fatal(err)
+	}
+	return credentialsDir(r.T, secret.StringData)
+}
+
+// credentialsDir returns a directory with credential files.
+func credentialsDir(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"username": user, "password": user + "-hush"} {
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -43,73 +121,190 @@ func credentialsDir(t *testing.T, user string) string {
 	return dir
 }
 
-// TestDocumentedPermissionsAreEnough runs every component with docs/nats/server.conf, among them a bot with leader
-// election.
-func TestDocumentedPermissionsAreEnough(t *testing.T) {
-	nats := documentedServer(t)
-	sim, site := simulatortest.Start(t, simulator.Options{
-		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
-	dir := t.TempDir()
-	password := filepath.Join(dir, "password")
-	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	common := []string{"--channel", "movienight", "--server", site, "--nats", nats.URL(), "--http", "127.0.0.1:0",
-		"--nats-jet-stream-mode", "always"}
-	db := start(t, append([]string{"db", "--database", filepath.Join(dir, "rosey.db"),
-		"--nats-credentials-dir", credentialsDir(t, "database")}, common...)...)
-	bot := start(t, append([]string{"bot", "--username", "Rosey", "--password-file", password, "--standby",
-		"--nats-credentials-dir", credentialsDir(t, "bot")}, common...)...)
-	db.waitFor(status.ReasonReady)
-	bot.waitFor(status.ReasonReady)
-	if err := sim.Channel("movienight").Join("alice"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sim.Channel("movienight").Say("alice", "hello"); err != nil {
-		t.Fatal(err)
-	}
-	natstest.Eventually(t, "the line to be stored", func() bool {
+// start starts a process with the credentials of a directory.
+func (r *issuedRig) start(credentials string, arguments ...string) *roseyProcess {
+	r.Helper()
+	return start(r.T, slices.Concat(arguments, r.common, []string{"--nats-credentials-dir", credentials})...)
+}
+
+func (r *issuedRig) startService() *roseyProcess {
+	return r.start(r.secret("db-login"), "db", "--database", filepath.Join(r.TempDir(), "rosey.db"))
+}
+
+// startBot starts a bot. Standby bots wait for each other.
+func (r *issuedRig) startBot(standby bool) *roseyProcess {
+	password := r.write("password", "hush-hush\n")
+	return r.start(r.secret("bot-login"), "bot", "--username", "Rosey", "--password-file", password,
+		fmt.Sprintf("--standby=%t", standby))
+}
+
+// stored waits until the database service has stored a number of chat lines.
+func (r *issuedRig) stored(db *roseyProcess, lines int) {
+	r.Helper()
+	want := fmt.Sprintf(`rosey_database_messages_total{outcome="stored",subject="db.message.log"} %d`, lines)
+	natstest.Eventually(r.T, want, func() bool {
 		_, metrics := db.get(status.MetricsPath)
-		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 1`)
+		return strings.Contains(metrics, want+"\n")
 	})
-	cli := []string{"--nats", nats.URL(), "--nats-credentials-dir", credentialsDir(t, "cli")}
+}
+
+// exercise lets people use the bot, and the commands of the CLI.
+func (r *issuedRig) exercise(db *roseyProcess) {
+	r.Helper()
+	movies := r.sim.Channel("movienight")
+	for i, said := range []struct{ user, line string }{{"alice", "!stats"}, {"bob", "!top"}} {
+		if err := movies.Join(said.user); err != nil {
+			r.Fatal(err)
+		}
+		if _, err := movies.Say(said.user, said.line); err != nil {
+			r.Fatal(err)
+		}
+		r.stored(db, 2*i+2) // with the bot's answer
+	}
+	cli := []string{"--nats", r.nats.URL(), "--prefix", r.prefix,
+		"--nats-credentials-dir", filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "cli")}
 	for _, test := range []struct{ command, want string }{
 		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""},
 	} {
-		code, out, stderr := call(t, append(strings.Fields(test.command), cli...)...)
+		code, out, stderr := call(r.T, append(strings.Fields(test.command), cli...)...)
 		if code != exitClean || !strings.Contains(out, test.want) {
-			t.Errorf("%s: exit code %d, %s%s", test.command, code, out, stderr)
+			r.Errorf("%s: exit code %d, %s%s", test.command, code, out, stderr)
 		}
 	}
-	natstest.Eventually(t, "the line that was said with rosey say", func() bool {
-		_, metrics := db.get(status.MetricsPath)
-		return strings.Contains(metrics, `rosey_database_messages_total{outcome="stored",subject="db.message.log"} 2`)
+	r.stored(db, 5)
+	tail := start(r.T, append([]string{"tail"}, cli...)...)
+	natstest.Eventually(r.T, "the subscriptions of rosey tail", func() bool {
+		return slices.ContainsFunc(r.used(), func(use natstest.Use) bool {
+			return !use.Publish && use.Subject == r.prefix+".events.>"
+		})
 	})
-	for _, p := range []*roseyProcess{bot, db} {
-		if report := p.waitFor(status.ReasonReady); !report.Ready {
-			t.Errorf("%+v", report)
-		}
-		for _, line := range p.log() {
-			if text, ok := line["msg"].(string); ok && strings.Contains(text, "may not") {
-				t.Errorf("a permission is missing: %s", text)
+	tail.end(os.Interrupt)
+}
+
+// checkUse holds what the users have used against their permissions, in both directions.
+func (r *issuedRig) checkUse(o natsauth.Options, unused ...string) {
+	r.Helper()
+	for _, violation := range r.denied() {
+		r.Errorf("the server denied: %s", violation)
+	}
+	uses := r.used()
+	for _, role := range natsauth.Roles() {
+		p := o.For(role)
+		user := "rosey_films_movienight_" + string(role)
+		for _, publish := range []bool{true, false} {
+			allowed := map[bool][]string{true: p.Publish.Allow, false: p.Subscribe.Allow}[publish]
+			for _, entry := range allowed {
+				isUse := func(use natstest.Use) bool {
+					return use.User == user && use.Publish == publish && covers(entry, use)
+				}
+				isException := slices.ContainsFunc(unused, func(s string) bool { return strings.HasPrefix(entry, s) })
+				if used := slices.ContainsFunc(uses, isUse); used == isException {
+					r.Errorf("%s: %s (publish: %t): used %t", role, entry, publish, used)
+				}
 			}
 		}
 	}
 }
 
-// TestMissingPermissionIsReported runs a service as a user with too few permissions.
-func TestMissingPermissionIsReported(t *testing.T) {
-	nats := documentedServer(t)
-	p := start(t, "db", "--channel", "movienight", "--nats", nats.URL(), "--http", "127.0.0.1:0",
-		"--database", filepath.Join(t.TempDir(), "rosey.db"), "--nats-credentials-dir", credentialsDir(t, "cli"),
-		"--nats-jet-stream-mode", "never")
-	p.waitFor(status.ReasonReady)
-	// The user cli may subscribe to everything, but not reply to requests.
-	client := nats.ClientAs("bot", "bot-hush")
-	if err := client.PublishRequest("rosey.db.kv.list", client.NewInbox(), []byte("{}")); err != nil {
+// covers reports whether an entry of a permission list is for a use.
+func covers(entry string, use natstest.Use) bool {
+	subject, queue, _ := strings.Cut(entry, " ")
+	return server.SubjectsCollide(subject, use.Subject) && (queue == "" || queue == use.Queue)
+}
+
+func TestDocumentedServerConfiguration(t *testing.T) {
+	const file = "../../docs/nats/server.conf"
+	content, err := os.ReadFile(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if report := p.waitFor(status.ReasonNATSPermissionMissing); !strings.Contains(report.Message, `"_INBOX.`) {
+	explanation, documented, found := strings.Cut(string(content), "\naccounts {\n")
+	if !found {
+		t.Fatalf("%s: no accounts", file)
+	}
+	explanation, documented = explanation+"\n", "accounts {\n"+documented
+	accounts := documentedAccounts(t)
+	generated := natsauth.ServerConf(accounts)
+	for _, account := range accounts {
+		for _, user := range account.Users {
+			t.Setenv(user.Variable, "hush-hush")
+		}
+	}
+	configuredServer(t, file).ClientAs(accounts[1].Users[0].Name, "hush-hush")
+	switch {
+	case *update:
+		if err := os.WriteFile(file, []byte(explanation+generated), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case documented != generated:
+		t.Errorf("%s differs from `rosey nats permissions`, use -update", file)
+	}
+}
+
+// documentedAccounts are those of docs/nats/server.conf.
+func documentedAccounts(t *testing.T) (accounts []natsauth.ServerAccount) {
+	t.Helper()
+	for _, name := range []string{"movienight", "lounge"} {
+		prefix := "rosey_default_" + name
+		subjects, err := bus.NewSubjects(prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		account := natsauth.ServerAccount{
+			Name: prefix, About: "RoseyBot default/" + name, MaxFile: 256 << 20,
+		}
+		for _, role := range natsauth.Roles() {
+			account.Users = append(account.Users, natsauth.ServerUser{
+				Name: prefix + "_" + string(role), Variable: strings.ToUpper(name + "_" + string(role) + "_PASSWORD"),
+				Roles: []bus.Role{role}, Options: natsauth.Options{Subjects: subjects, Standby: true},
+			})
+		}
+		accounts = append(accounts, account)
+	}
+	return accounts
+}
+
+func TestPermissionsAreEnoughAndUsed(t *testing.T) {
+	subjects, err := bus.NewSubjects("rosey_films_movienight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Some events are published every few minutes or after failures: bus.Events lists them for the publisher too.
+	var rare []string
+	for _, suffix := range bus.Events {
+		rare = append(rare, subjects.Subject(suffix))
+	}
+	for _, target := range []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget} {
+		t.Run(string(target)+", JetStream with a standby", func(t *testing.T) {
+			r := newIssuedRig(t, string(target), "Always", "Automatic")
+			db := r.startService()
+			db.waitFor(status.ReasonReady)
+			first := r.startBot(true)
+			first.waitFor(status.ReasonReady)
+			second := r.startBot(true)
+			second.waitFor(status.ReasonReady)
+			r.exercise(db)
+			first.end(os.Interrupt)
+			second.waitFor(status.ReasonReady)
+			r.checkUse(natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true}, rare...)
+		})
+		t.Run(string(target)+", core NATS", func(t *testing.T) {
+			r := newIssuedRig(t, string(target), "Never", "Automatic")
+			db := r.startService()
+			db.waitFor(status.ReasonReady)
+			r.startBot(false).waitFor(status.ReasonReady)
+			r.exercise(db)
+			r.checkUse(natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever}, rare...)
+		})
+	}
+}
+
+// TestMissingPermissionIsReported runs a service as a user with too few permissions.
+func TestMissingPermissionIsReported(t *testing.T) {
+	r := newIssuedRig(t, "server.conf", "Never", "Automatic")
+	cli := filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "cli")
+	p := r.start(cli, "db", "--database", filepath.Join(t.TempDir(), "rosey.db"))
+	if report := p.waitFor(status.ReasonNATSPermissionMissing); !strings.Contains(report.Message, "may not subscribe") {
 		t.Errorf("%+v", report)
 	}
 }

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/natsauth"
+)
+
+// issueFlags are the flags of `rosey nats issue`.
+type issueFlags struct {
+	file, namespace, target, dir, rotate string
+	expires, renewBefore                 time.Duration
+	commands                             bool
+}
+
+func newNATSIssueCommand() *cobra.Command {
+	var flags issueFlags
+	command := &cobra.Command{
+		Use:   "issue -f FILE --for server.conf|jwt --dir DIR",
+		Short: "Issue a NATS account and users for each RoseyBot of a file",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return flags.run(command)
+		},
+	}
+	set := command.Flags()
+	set.StringVarP(&flags.file, "file", "f", "", "File with RoseyBots in YAML, or - for the standard input")
+	set.StringVarP(&flags.namespace, "namespace", "n", "default", "Namespace of RoseyBots that have none in the file")
+	set.StringVar(&flags.target, "for", "", "What to issue: server.conf (accounts and users with passwords) or "+
+		"jwt (accounts and users of an operator)")
+	set.StringVar(&flags.dir, "dir", "", "Directory for what is issued, with secrets in it; created if it does not exist")
+	set.DurationVar(&flags.expires, "expires", 0, "How long a user's JWT is valid, for example 2160h; 0: forever")
+	set.DurationVar(&flags.renewBefore, "renew-before", 0,
+		"How long before its end a JWT is issued again (default a third of --expires)")
+	set.StringVar(&flags.rotate, "rotate", "", "NAMESPACE/NAME of a RoseyBot whose users get new credentials")
+	set.BoolVar(&flags.commands, "commands", false,
+		"Let the users of the command line have bots execute commands, lines that begin with \"/\"")
+	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than each uses.\n" +
+		"Run it again with the same directory for what is new, has changed or is due: the rest stays as it is.\n" +
+		"The directory holds all secrets, in files for their owner alone."
+	command.Example = `  kubectl get roseybots -A -o yaml | rosey nats issue -f - --for jwt --dir issued --expires 2160h
+  rosey nats issue -f roseybots.yaml --for server.conf --dir issued --rotate default/movienight`
+	return command
+}
+
+func (f *issueFlags) check() error {
+	switch target := natsauth.Target(f.target); {
+	case f.file == "":
+		return errors.New("--file: expected a file with RoseyBots, or - for the standard input")
+	case target != natsauth.ServerConfTarget && target != natsauth.JWTTarget:
+		return fmt.Errorf("--for: %q, expected server.conf or jwt", f.target)
+	case f.dir == "":
+		return errors.New("--dir: expected a directory for what is issued")
+	case f.expires < 0 || f.renewBefore < 0:
+		return errors.New("--expires, --renew-before: expected a positive duration, such as 2160h")
+	case f.expires > 0 && target != natsauth.JWTTarget:
+		return errors.New("--expires: expected --for jwt, because passwords do not expire")
+	case f.renewBefore > 0 && f.renewBefore >= f.expires:
+		return errors.New("--renew-before: expected less than --expires")
+	}
+	return nil
+}
+
+func (f *issueFlags) run(command *cobra.Command) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	data, err := f.read(command.InOrStdin())
+	if err != nil {
+		return failed(err)
+	}
+	bots, err := natsauth.ParseBots(f.file, data, f.namespace)
+	if err != nil {
+		return err
+	}
+	unlock, err := f.lock()
+	if err != nil {
+		return failed(err)
+	}
+	defer unlock()
+	issued, err := f.issue(bots)
+	if err != nil {
+		return failed(err)
+	}
+	return failed(printf(command.OutOrStdout(), "%s", f.report(issued)))
+}
+
+func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
+	before, err := natsauth.ReadState(f.dir, natsauth.Target(f.target))
+	if err != nil {
+		return natsauth.Issued{}, err
+	}
+	renewBefore := f.renewBefore
+	if renewBefore == 0 {
+		renewBefore = f.expires / 3
+	}
+	state, issued, err := natsauth.Issue(before, bots, natsauth.IssueOptions{
+		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Commands: f.commands, Now: time.Now(),
+	})
+	if err != nil {
+		return natsauth.Issued{}, err
+	}
+	return issued, state.Write(f.dir, before)
+}
+
+// maxBotsFile bounds what is read: a thousand RoseyBots with their status are a few MiB.
+const maxBotsFile = 64 << 20
+
+func (f *issueFlags) read(stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if f.file != "-" {
+		file, err := os.Open(f.file)
+		if err != nil {
+			return nil, fmt.Errorf("reading RoseyBots: %w", err)
+		}
+		defer func() { _ = file.Close() }() // it was only read
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxBotsFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading RoseyBots: %w", err)
+	}
+	if len(data) > maxBotsFile {
+		return nil, fmt.Errorf("reading RoseyBots: %s is larger than %d bytes", f.file, maxBotsFile)
+	}
+	return data, nil
+}
+
+// lock creates the directory and waits until no other process issues into it: what the first has issued would be lost.
+func (f *issueFlags) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the directory: %w", err)
+	}
+	info, err := os.Stat(f.dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the directory: %w", err)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("--dir: others may write in %s, expected a directory for its owner alone: chmod 700 %s",
+			f.dir, f.dir)
+	}
+	file, err := os.OpenFile(filepath.Join(f.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the directory: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("locking the directory: %w", err)
+	}
+	return func() { _ = file.Close() }, nil // which unlocks it
+}
+
+// report says what was issued and what to do with it, without secrets.
+func (f *issueFlags) report(issued natsauth.Issued) string {
+	var text bytes.Buffer
+	for _, change := range issued.Changes {
+		fmt.Fprintln(&text, change)
+	}
+	if len(issued.Changes) == 0 {
+		fmt.Fprintln(&text, "nothing is new, has changed or is due")
+	}
+	for _, unset := range issued.Unset {
+		fmt.Fprintln(&text, unset)
+	}
+	file := natsauth.AccountsFile
+	if natsauth.Target(f.target) == natsauth.JWTTarget {
+		file = natsauth.OperatorFile
+	}
+	fmt.Fprintf(&text, "server: include %s and reload\n", filepath.Join(f.dir, file))
+	fmt.Fprintf(&text, "Secrets: kubectl apply -R -f %s\n", filepath.Join(f.dir, natsauth.SecretsDir))
+	fmt.Fprintf(&text, "command line: --nats-credentials-dir %s\n",
+		filepath.Join(f.dir, natsauth.UsersDir, "NAMESPACE", "NAME", "cli"))
+	return text.String()
+}

@@ -1,0 +1,172 @@
+package natsauth
+
+import (
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// roles is the table of the roles and their grants.
+var roles = []struct {
+	role   bus.Role
+	about  string
+	grants func(Options) []Grant
+}{
+	{bus.BotRole, "rosey bot", Options.bot},
+	{bus.ServiceRole, "rosey db", Options.service},
+	{bus.CLIRole, "rosey say, tail, top and user", Options.cli},
+	{bus.AdminRole, "rosey nats create", Options.admin},
+}
+
+// Roles returns the roles of Rosey's processes.
+func Roles() []bus.Role { return []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole} }
+
+// About returns what a role is for, in a few words.
+func About(role bus.Role) string {
+	for _, row := range roles {
+		if row.role == role {
+			return row.about
+		}
+	}
+	return string(role)
+}
+
+// requestSubjects are the requests that the database service answers.
+var requestSubjects = []bus.Suffix{
+	bus.OutboundGet, bus.OutboundPut, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
+	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
+}
+
+// noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
+const noGroups = "> >"
+
+// responseTime is how long a process may take for a reply. Clients wait for 2 s, and for a minute where a request is
+// documented to take longer.
+const responseTime = 70 * time.Second
+
+func (o Options) bot() []Grant {
+	grants := []Grant{
+		{Why: "replies, and the acknowledgements of JetStream", Subscribe: o.inbox(bus.BotRole)},
+		{Why: "events for the database", Publish: o.subjects(bus.Events...)},
+		{Why: "requests to the database", Publish: o.subjects(
+			bus.OutboundGet, bus.QueryChannelStats, bus.QueryUserStats)},
+		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects("events.cytube.>")},
+	}
+	if o.JetStream == config.JetStreamNever {
+		return grants
+	}
+	grants = append(grants, o.events()...)
+	if !o.Standby {
+		return grants
+	}
+	bucket := "KV_" + o.Subjects.LockBucket()
+	key := "$KV." + o.Subjects.LockBucket() + ".>"
+	grants = append(grants, o.stream(bucket, "the bucket of the leader election")...)
+	grants = append(grants, Grant{Why: "writing the leader key", Publish: []string{key}})
+	if o.Manual {
+		return append(grants, Grant{Why: "reading the leader key", Publish: api("STREAM.MSG.GET." + bucket)})
+	}
+	return append(grants,
+		Grant{Why: "reading the leader key", Publish: api("DIRECT.GET." + bucket + "." + key)},
+		Grant{Why: "watching the leader key", Publish: append(
+			api("CONSUMER.CREATE."+bucket+".*."+key, "CONSUMER.DELETE."+bucket+".*"), "$JS.FC."+bucket+".>")})
+}
+
+func (o Options) service() []Grant {
+	group, name := o.Subjects.QueueGroup(), o.Subjects.ConsumerName()
+	grants := []Grant{
+		{Why: "replies of JetStream, and the events that it delivers", Subscribe: o.inbox(bus.ServiceRole)},
+		{Why: "requests, in the queue group of the services alone", Subscribe: inGroup(o.subjects(requestSubjects...), group)},
+		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
+	}
+	if o.JetStream != config.JetStreamAlways {
+		grants = append(grants, Grant{Why: "events where there is no stream", Subscribe: inGroup(
+			o.subjects(bus.Events...), group)})
+	}
+	discovery := Grant{Why: "discovery by `nats micro`"}
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		subject := "$SRV." + verb
+		discovery.Subscribe = append(discovery.Subscribe, subject, subject+"."+name, subject+"."+name+".>")
+	}
+	grants = append(grants, discovery)
+	if o.JetStream == config.JetStreamNever {
+		return grants
+	}
+	stream := o.Subjects.StreamName()
+	consumer := stream + "." + name
+	grants = append(grants, o.events()...)
+	if !o.Manual {
+		grants = append(grants, Grant{Why: "creating its consumer", Publish: api("CONSUMER.CREATE." + consumer)})
+	}
+	return append(grants, Grant{Why: "consuming events", Publish: append(
+		api("CONSUMER.INFO."+consumer, "CONSUMER.MSG.NEXT."+consumer), "$JS.ACK."+consumer+".>")})
+}
+
+func (o Options) cli() []Grant {
+	grants := []Grant{
+		{Why: "replies", Subscribe: o.inbox(bus.CLIRole)},
+		{Why: "top and user", Publish: o.subjects(bus.QueryChannelStats, bus.QueryUserStats)},
+		{Why: "say", Publish: o.subjects(bus.OutboundPut)},
+		{Why: "tail, which only listens", Subscribe: o.subjects("db.>", "events.>"), DenySubscribe: []string{noGroups}},
+	}
+	if o.Commands {
+		grants = append(grants, Grant{
+			Why: `say with a line that begins with "/"`, Publish: o.subjects("db.messages.outbound.put_command")})
+	}
+	return grants
+}
+
+func (o Options) admin() []Grant {
+	stream, bucket := o.Subjects.StreamName(), "KV_"+o.Subjects.LockBucket()
+	consumer := stream + "." + o.Subjects.ConsumerName()
+	o.Manual = false
+	grants := []Grant{{Why: "replies", Subscribe: o.inbox(bus.AdminRole)}}
+	grants = append(grants, o.events()...)
+	grants = append(grants, Grant{Why: "the service's consumer", Publish: api(
+		"CONSUMER.INFO."+consumer, "CONSUMER.CREATE."+consumer)})
+	return append(grants, o.stream(bucket, "the bucket of the leader election")...)
+}
+
+// events returns the grants for the stream of events.
+func (o Options) events() []Grant {
+	grants := o.stream(o.Subjects.StreamName(), "the stream of events")
+	if !o.Manual {
+		grants = append(grants, Grant{Why: "naming a stream that is in the way", Publish: api("STREAM.NAMES")})
+	}
+	return grants
+}
+
+// stream returns the grants for whoever uses a stream, and creates it unless an administrator does.
+func (o Options) stream(name, what string) []Grant {
+	grants := []Grant{{Why: what, Publish: api("STREAM.INFO." + name)}}
+	if !o.Manual {
+		grants = append(grants, Grant{
+			Why: "creating " + what, Publish: api("STREAM.CREATE."+name, "STREAM.UPDATE."+name)})
+	}
+	return grants
+}
+
+func (o Options) inbox(role bus.Role) []string { return []string{o.Subjects.InboxPrefix(role) + ".>"} }
+
+func (o Options) subjects(suffixes ...bus.Suffix) (subjects []string) {
+	for _, suffix := range suffixes {
+		subjects = append(subjects, o.Subjects.Subject(suffix))
+	}
+	return subjects
+}
+
+// inGroup allows subjects in one queue group alone.
+func inGroup(subjects []string, group string) []string {
+	for i := range subjects {
+		subjects[i] += " " + group
+	}
+	return subjects
+}
+
+func api(requests ...string) (subjects []string) {
+	for _, request := range requests {
+		subjects = append(subjects, "$JS.API."+request)
+	}
+	return subjects
+}

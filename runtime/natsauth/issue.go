@@ -1,0 +1,217 @@
+package natsauth
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// IssueOptions configure Issue.
+type IssueOptions struct {
+	// Expires is how long a user's JWT is valid. 0: forever.
+	Expires time.Duration
+	// RenewBefore is how long before the end a JWT is issued again.
+	RenewBefore time.Duration
+	// Rotate is the ID of the RoseyBot whose users get new credentials. Empty: none.
+	Rotate string
+	// Commands lets the command lines have bots execute commands.
+	Commands bool
+	// Now is the time of issue.
+	Now time.Time
+}
+
+// Issued says what Issue has done.
+type Issued struct {
+	// Changes are for people, one for each account or user, without secrets.
+	Changes []string
+	// Unset says, for each RoseyBot that does not name its Secrets, what to set.
+	Unset []string
+}
+
+// Issue returns a new state with accounts and users for RoseyBots: what exists and is neither changed, due nor to be
+// rotated stays as it is, also that of RoseyBots that are not among bots. The old state is not changed.
+func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
+	state, err := before.clone()
+	if err != nil {
+		return nil, Issued{}, err
+	}
+	r := &run{state: state, options: o}
+	if o.Rotate != "" && !slices.ContainsFunc(bots, func(b Bot) bool { return b.ID() == o.Rotate }) {
+		return nil, Issued{}, fmt.Errorf("no RoseyBot %s, expected NAMESPACE/NAME of one of the file", o.Rotate)
+	}
+	if state.Target == JWTTarget {
+		if err := r.ensureOperator(); err != nil {
+			return nil, Issued{}, err
+		}
+	}
+	for _, bot := range bots {
+		if bot.SharedFrom != "" {
+			continue
+		}
+		if err := r.issueAccount(bot, bots); err != nil {
+			return nil, Issued{}, fmt.Errorf("issuing for RoseyBot %s: %w", bot.ID(), err)
+		}
+	}
+	return state, r.issued, nil
+}
+
+// run is one Issue.
+type run struct {
+	state   *State
+	options IssueOptions
+	issued  Issued
+}
+
+func (r *run) changed(format string, arguments ...any) {
+	r.issued.Changes = append(r.issued.Changes, fmt.Sprintf(format, arguments...))
+}
+
+// issueAccount brings the account of a RoseyBot and all its users up to date.
+func (r *run) issueAccount(owner Bot, bots []Bot) error {
+	account := r.state.Accounts[owner.ID()]
+	if account == nil {
+		account = &Account{Name: accountName(owner), Users: map[string]*User{}}
+		r.state.Accounts[owner.ID()] = account
+		r.changed("account %s: created", account.Name)
+	}
+	account.Prefix, account.JetStream, account.Manual = owner.Prefix, owner.JetStream, owner.Manual
+	account.Commands = r.options.Commands
+	account.MaxFile = 0
+	if owner.JetStream != config.JetStreamNever {
+		account.MaxFile = (owner.MaxBytes + bucketBytes) * owner.Replicas
+	}
+	options, err := account.options()
+	if err != nil {
+		return err
+	}
+	wanted := r.wantedUsers(owner, bots)
+	var removed []*User
+	for _, name := range slices.Sorted(maps.Keys(account.Users)) {
+		if _, ok := wanted[name]; !ok && inFile(account.Users[name].Bot, bots) {
+			removed = append(removed, account.Users[name])
+			delete(account.Users, name)
+			r.changed("user %s: removed", name)
+		}
+	}
+	replaced, err := r.issueUsers(account, wanted, options)
+	if err != nil || r.state.Target != JWTTarget {
+		return err
+	}
+	return r.signAccount(account, append(removed, replaced...))
+}
+
+// bucketBytes is the room for the bucket of the leader election.
+const bucketBytes = 16 << 20
+
+// accountName returns a name that no other RoseyBot's account has: namespaces and names do not contain '_'.
+func accountName(b Bot) string { return "rosey_" + b.Namespace + "_" + b.Name }
+
+// options returns what the permissions of the account's users depend on. The leader election is always among them, so
+// that a second replica needs no new credentials.
+func (a *Account) options() (Options, error) {
+	subjects, err := bus.NewSubjects(a.Prefix)
+	return Options{
+		Subjects: subjects, JetStream: a.JetStream, Manual: a.Manual, Standby: true, Commands: a.Commands,
+	}, err
+}
+
+func inFile(id string, bots []Bot) bool {
+	return slices.ContainsFunc(bots, func(b Bot) bool { return b.ID() == id })
+}
+
+// wantedUsers returns the users of an account, by name, without credentials. A RoseyBot that shares the service connects
+// with the Secret of the owner, so only its command line is a user.
+func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
+	wanted := map[string]User{}
+	add := func(bot Bot, secret string, roles ...bus.Role) {
+		wanted[accountName(bot)+"_"+joinRoles(roles)] = User{Bot: bot.ID(), Roles: roles, Secret: secret}
+	}
+	if owner.BotSecret == "" || owner.ServiceSecret == "" {
+		r.issued.Unset = append(r.issued.Unset, unset(owner))
+	}
+	botSecret := cmp.Or(owner.BotSecret, owner.Name+"-nats-bot")
+	serviceSecret := owner.ServiceSecret
+	if serviceSecret == "" && owner.BotSecret == "" {
+		serviceSecret = owner.Name + "-nats-db"
+	}
+	if serviceSecret == "" || serviceSecret == botSecret {
+		add(owner, botSecret, bus.BotRole, bus.ServiceRole) // pods of both mount the same Secret
+	} else {
+		add(owner, botSecret, bus.BotRole)
+		add(owner, serviceSecret, bus.ServiceRole)
+	}
+	add(owner, "", bus.CLIRole)
+	if owner.Manual {
+		add(owner, "", bus.AdminRole)
+	}
+	for _, bot := range bots {
+		if bot.SharedFrom != "" && bot.owner() == owner.ID() {
+			add(bot, "", bus.CLIRole)
+		}
+	}
+	return wanted
+}
+
+// unset says what a RoseyBot should set.
+func unset(b Bot) string {
+	if b.BotSecret == "" {
+		return fmt.Sprintf("%s: set spec.nats.credentialsSecretRef.name to %s-nats-bot and "+
+			"spec.database.natsCredentialsSecretRef.name to %s", b.ID(), b.Name, cmp.Or(b.ServiceSecret, b.Name+"-nats-db"))
+	}
+	return fmt.Sprintf("%s: bot and database service share a user, because spec.database.natsCredentialsSecretRef is not "+
+		"set; with it, each has only its own permissions", b.ID())
+}
+
+// issueUsers creates, renews and rotates users. It returns those whose credentials were replaced.
+func (r *run) issueUsers(account *Account, wanted map[string]User, o Options) (replaced []*User, err error) {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		want, user := wanted[name], account.Users[name]
+		switch {
+		case user == nil:
+			r.changed("user %s: created", name)
+		case want.Bot == r.options.Rotate:
+			replaced = append(replaced, user)
+			r.changed("user %s: rotated", name)
+			user = nil
+		}
+		if user == nil {
+			user = &want
+			account.Users[name] = user
+			if err := r.newCredentials(user); err != nil {
+				return nil, err
+			}
+		}
+		user.Roles, user.Secret = want.Roles, want.Secret
+		if r.state.Target == JWTTarget {
+			if err := r.signUser(account, name, user, o.For(user.Roles...)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return replaced, nil
+}
+
+// hashCost is the lowest: passwords have 128 random bits, which no cost could make harder to guess, and the server
+// hashes at every login.
+const hashCost = bcrypt.MinCost
+
+func (r *run) newCredentials(user *User) error {
+	if r.state.Target == JWTTarget {
+		return user.newKey()
+	}
+	user.Password = rand.Text()
+	hash, err := bcrypt.GenerateFromPassword([]byte(user.Password), hashCost)
+	if err != nil {
+		return fmt.Errorf("hashing a password: %w", err)
+	}
+	user.Hash = string(hash)
+	return nil
+}

@@ -1,0 +1,192 @@
+package natsauth
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+)
+
+// ensureOperator creates the operator, which signs accounts, and the system account, which the server needs.
+func (r *run) ensureOperator() error {
+	if r.state.Operator != nil && r.state.System != nil {
+		return nil
+	}
+	operator, err := newKey(nkeys.CreateOperator)
+	if err != nil {
+		return err
+	}
+	system, err := newKey(nkeys.CreateAccount)
+	if err != nil {
+		return err
+	}
+	claims := jwt.NewOperatorClaims(operator.public)
+	claims.Name, claims.SystemAccount = "rosey", system.public
+	token, err := claims.Encode(operator.pair)
+	if err != nil {
+		return fmt.Errorf("signing the operator: %w", err)
+	}
+	account := jwt.NewAccountClaims(system.public)
+	account.Name = "SYS"
+	systemToken, err := account.Encode(operator.pair)
+	if err != nil {
+		return fmt.Errorf("signing the system account: %w", err)
+	}
+	r.state.Operator = &Signed{Seed: operator.seed, JWT: token}
+	r.state.System = &Signed{Seed: system.seed, JWT: systemToken}
+	r.changed("operator: created")
+	return nil
+}
+
+// key is an NKey.
+type key struct {
+	pair         nkeys.KeyPair
+	seed, public string
+}
+
+func newKey(create func() (nkeys.KeyPair, error)) (key, error) {
+	pair, err := create()
+	if err != nil {
+		return key{}, fmt.Errorf("creating an NKey: %w", err)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return key{}, fmt.Errorf("creating an NKey: %w", err)
+	}
+	return readKey(string(seed))
+}
+
+func readKey(seed string) (key, error) {
+	pair, err := nkeys.FromSeed([]byte(seed))
+	if err != nil {
+		return key{}, fmt.Errorf("reading an NKey of the state: %w", err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		return key{}, fmt.Errorf("reading an NKey of the state: %w", err)
+	}
+	return key{pair: pair, seed: seed, public: public}, nil
+}
+
+func (u *User) newKey() error {
+	created, err := newKey(nkeys.CreateUser)
+	if err != nil {
+		return err
+	}
+	u.Signed = &Signed{Seed: created.seed}
+	return nil
+}
+
+// signUser signs a user's JWT unless it has one that is neither due nor of other permissions.
+func (r *run) signUser(account *Account, name string, user *User, p Permissions) error {
+	if account.Signed == nil {
+		created, err := newKey(nkeys.CreateAccount)
+		if err != nil {
+			return err
+		}
+		account.Signed = &Signed{Seed: created.seed}
+	}
+	signer, err := readKey(account.Seed)
+	if err != nil {
+		return err
+	}
+	subject, err := readKey(user.Seed)
+	if err != nil {
+		return err
+	}
+	wanted := jwtPermissions(p)
+	if user.JWT != "" {
+		current, err := jwt.DecodeUserClaims(user.JWT)
+		if err != nil {
+			return fmt.Errorf("reading the JWT of user %s: %w", name, err)
+		}
+		switch same := reflect.DeepEqual(current.Permissions, wanted); {
+		case same && !r.due(user):
+			return nil
+		case same:
+			r.changed("user %s: renewed", name)
+		default:
+			r.changed("user %s: permissions changed", name)
+		}
+	}
+	claims := jwt.NewUserClaims(subject.public)
+	claims.Name, claims.Permissions = name, wanted
+	user.Expires = time.Time{}
+	if r.options.Expires > 0 {
+		user.Expires = r.options.Now.Add(r.options.Expires).UTC().Truncate(time.Second)
+		claims.Expires = user.Expires.Unix()
+	}
+	if user.JWT, err = claims.Encode(signer.pair); err != nil {
+		return fmt.Errorf("signing user %s: %w", name, err)
+	}
+	return nil
+}
+
+// due reports whether a JWT expires soon, or expires later than it should from now on.
+func (r *run) due(user *User) bool {
+	if user.Expires.IsZero() {
+		return r.options.Expires > 0
+	}
+	return r.options.Now.Add(r.options.RenewBefore).After(user.Expires)
+}
+
+func jwtPermissions(p Permissions) jwt.Permissions {
+	claims := jwt.Permissions{
+		Pub: jwt.Permission{Allow: p.Publish.Allow, Deny: p.Publish.Deny},
+		Sub: jwt.Permission{Allow: p.Subscribe.Allow, Deny: p.Subscribe.Deny},
+	}
+	if len(claims.Pub.Allow) == 0 {
+		claims.Pub.Allow = nil // as it is after decoding
+	}
+	if p.Responses != nil {
+		claims.Resp = &jwt.ResponsePermission{MaxMsgs: p.Responses.Max, Expires: p.Responses.Expires}
+	}
+	return claims
+}
+
+// signAccount signs an account's JWT, unless it has one that says the same. The users in revoked are of no use any more.
+func (r *run) signAccount(account *Account, revoked []*User) error {
+	operator, err := readKey(r.state.Operator.Seed)
+	if err != nil {
+		return err
+	}
+	subject, err := readKey(account.Seed)
+	if err != nil {
+		return err
+	}
+	claims := jwt.NewAccountClaims(subject.public)
+	var before jwt.Account
+	if account.JWT != "" {
+		current, err := jwt.DecodeAccountClaims(account.JWT)
+		if err != nil {
+			return fmt.Errorf("reading the JWT of account %s: %w", account.Name, err)
+		}
+		before = current.Account
+		claims.Revocations = current.Revocations
+	}
+	claims.Name = account.Name
+	if account.MaxFile > 0 {
+		claims.Limits.JetStreamLimits = jwt.JetStreamLimits{
+			MemoryStorage: 1 << 20, DiskStorage: account.MaxFile, Streams: maxStreams, Consumer: maxConsumers,
+		}
+	}
+	for _, user := range revoked {
+		gone, err := readKey(user.Seed)
+		if err != nil {
+			return err
+		}
+		claims.RevokeAt(gone.public, r.options.Now)
+	}
+	if account.JWT != "" && before.Limits.JetStreamLimits == claims.Limits.JetStreamLimits && len(revoked) == 0 {
+		return nil
+	}
+	if account.JWT != "" {
+		r.changed("account %s: changed", account.Name)
+	}
+	if account.JWT, err = claims.Encode(operator.pair); err != nil {
+		return fmt.Errorf("signing account %s: %w", account.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package natsauth
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// ServerUser is a user of an account in a server's configuration.
+type ServerUser struct {
+	Name string
+	// Password is a hash, or a variable such as $PASSWORD. Empty: Variable.
+	Password string
+	// Variable is the name of a variable of the configuration or the server's environment with the password.
+	Variable string
+	Roles    []bus.Role
+	Options  Options
+}
+
+// ServerAccount is an account in a server's configuration.
+type ServerAccount struct {
+	Name  string
+	About string
+	// MaxFile is how many bytes the streams of the account may reserve. 0: the account has no JetStream.
+	MaxFile int64
+	Users   []ServerUser
+}
+
+// Limits of an account with JetStream, for server.conf and JWT alike: its streams are those of events and of the leader
+// election. A few more leave room for an administrator's own.
+const (
+	maxStreams   = 10
+	maxConsumers = 100
+)
+
+// ServerConf returns the accounts of a server's configuration.
+func ServerConf(accounts []ServerAccount) string {
+	var out bytes.Buffer
+	out.WriteString("accounts {\n")
+	for i, account := range accounts {
+		if i > 0 {
+			out.WriteString("\n")
+		}
+		if account.About != "" {
+			fmt.Fprintf(&out, "  # %s\n", account.About)
+		}
+		fmt.Fprintf(&out, "  %s: {\n", quote(account.Name))
+		if account.MaxFile > 0 {
+			fmt.Fprintf(&out, "    jetstream: {max_memory: 1MB, max_file: %d, max_streams: %d, max_consumers: %d}\n",
+				account.MaxFile, maxStreams, maxConsumers)
+		}
+		out.WriteString("    users: [\n")
+		for _, user := range account.Users {
+			writeUser(&out, "      ", user)
+		}
+		out.WriteString("    ]\n  }\n")
+	}
+	out.WriteString("}\n")
+	return out.String()
+}
+
+// ServerUsers returns the users of one account, as they are written in a server's configuration.
+func ServerUsers(users []ServerUser) string {
+	var out bytes.Buffer
+	out.WriteString("users: [\n")
+	for _, user := range users {
+		writeUser(&out, "  ", user)
+	}
+	out.WriteString("]\n")
+	return out.String()
+}
+
+func writeUser(out *bytes.Buffer, indent string, user ServerUser) {
+	var about []string
+	for _, role := range user.Roles {
+		about = append(about, About(role))
+	}
+	password := quote(user.Password)
+	if user.Password == "" {
+		password = "$" + user.Variable
+	}
+	p := user.Options.For(user.Roles...)
+	fmt.Fprintf(out, "%s# %s\n%s{\n", indent, strings.Join(about, "; "), indent)
+	fmt.Fprintf(out, "%s  user: %s\n%s  password: %s\n", indent, quote(user.Name), indent, password)
+	fmt.Fprintf(out, "%s  permissions: {\n", indent)
+	writeSubjects(out, indent+"    ", "publish", p.Publish)
+	writeSubjects(out, indent+"    ", "subscribe", p.Subscribe)
+	if p.Responses != nil {
+		fmt.Fprintf(out, "%s    allow_responses: {max: %d, expires: %q}\n", indent, p.Responses.Max, seconds(p.Responses.Expires))
+	}
+	fmt.Fprintf(out, "%s  }\n%s}\n", indent, indent)
+}
+
+func writeSubjects(out *bytes.Buffer, indent, name string, subjects Subjects) {
+	fmt.Fprintf(out, "%s%s: {\n", indent, name)
+	for _, list := range []struct {
+		name     string
+		subjects []string
+	}{{"allow", subjects.Allow}, {"deny", subjects.Deny}} {
+		if len(list.subjects) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "%s  %s: [\n", indent, list.name)
+		for _, subject := range list.subjects {
+			fmt.Fprintf(out, "%s    %s\n", indent, quote(subject))
+		}
+		fmt.Fprintf(out, "%s  ]\n", indent)
+	}
+	fmt.Fprintf(out, "%s}\n", indent)
+}
+
+// quote returns a string of a server's configuration. Without the quotes, "$" would begin a variable.
+func quote(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
+// NSC returns the command that creates a user in an account of nsc.
+func NSC(account, name string, p Permissions) string {
+	command := []string{"nsc add user --account " + shellQuote(account) + " --name " + shellQuote(name)}
+	for _, list := range []struct {
+		flag     string
+		subjects []string
+	}{
+		{"--allow-pub", p.Publish.Allow}, {"--deny-pub", p.Publish.Deny},
+		{"--allow-sub", p.Subscribe.Allow}, {"--deny-sub", p.Subscribe.Deny},
+	} {
+		for _, subject := range list.subjects {
+			command = append(command, list.flag+" "+shellQuote(subject))
+		}
+	}
+	if p.Responses != nil {
+		command = append(command, "--allow-pub-response="+strconv.Itoa(p.Responses.Max)+
+			" --response-ttl "+seconds(p.Responses.Expires))
+	}
+	return strings.Join(command, " \\\n  ") + "\n"
+}
+
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
