@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -30,12 +31,11 @@ func newNATSCommand() *cobra.Command {
 
 // permissionsFlags are the flags of `rosey nats permissions`.
 type permissionsFlags struct {
-	config       *configFlags
-	roles        []string
-	provisioning string
-	standby      bool
-	commands     bool
-	format       string
+	config   *configFlags
+	roles    []string
+	standby  bool
+	commands bool
+	format   string
 }
 
 func newNATSPermissionsCommand() *cobra.Command {
@@ -52,11 +52,12 @@ func newNATSPermissionsCommand() *cobra.Command {
 			return failed(printf(command.OutOrStdout(), "%s", text))
 		},
 	}
-	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.subjectPrefix", "nats.jetStream.mode"))
+	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.subjectPrefix", "nats.jetStream.mode",
+		"nats.jetStream.provisioning"))
+	alias := command.Flags().Lookup("nats-jet-stream-provisioning").Value
+	command.Flags().Var(alias, "provisioning", "Same as --nats-jet-stream-provisioning")
 	command.Flags().StringSliceVar(&flags.roles, "role", nil, "Roles to print: "+strings.Join(roleNames(), ", ")+
 		"; roles joined by '+', such as bot+db, are one user (default bot,db,cli, and admin with manual provisioning)")
-	command.Flags().StringVar(&flags.provisioning, "provisioning", "automatic",
-		"Who creates stream, consumer and bucket: automatic (bot and service do) or manual (an administrator does)")
 	command.Flags().BoolVar(&flags.standby, "standby", true, "Include the leader election of several bots")
 	command.Flags().BoolVar(&flags.commands, "commands", false,
 		"Let the role cli have the bot execute commands, lines that begin with \"/\"")
@@ -84,12 +85,9 @@ func (f *permissionsFlags) print() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("nats.subjectPrefix: %w", err)
 	}
-	if f.provisioning != "automatic" && f.provisioning != "manual" {
-		return "", fmt.Errorf("--provisioning: %q, expected automatic or manual", f.provisioning)
-	}
 	options := natsauth.Options{
-		Subjects: subjects, JetStream: loaded.NATS.JetStream.Mode,
-		Manual: f.provisioning == "manual", Standby: f.standby, Commands: f.commands,
+		Subjects: subjects, JetStream: loaded.NATS.JetStream.Mode, Standby: f.standby, Commands: f.commands,
+		Manual: loaded.NATS.JetStream.Provisioning == config.ProvisioningManual,
 	}
 	users, err := f.users(options)
 	if err != nil {

@@ -62,7 +62,7 @@ func (o Options) bot() []Grant {
 	}
 	bucket := "KV_" + o.Subjects.LockBucket()
 	key := "$KV." + o.Subjects.LockBucket() + ".>"
-	grants = append(grants, o.stream(bucket, "the bucket of the leader election")...)
+	grants = append(grants, o.bucket()...)
 	grants = append(grants, Grant{Why: "writing the leader key", Publish: []string{key}})
 	if o.Manual {
 		return append(grants, Grant{Why: "reading the leader key", Publish: api("STREAM.MSG.GET." + bucket)})
@@ -76,11 +76,10 @@ func (o Options) bot() []Grant {
 func (o Options) service() []Grant {
 	group, name := o.Subjects.QueueGroup(), o.Subjects.ConsumerName()
 	grants := []Grant{
-		{Why: "replies of JetStream, and the events that it delivers", Subscribe: o.inbox(bus.ServiceRole)},
 		{Why: "requests, in the queue group of the services alone", Subscribe: inGroup(o.subjects(requestSubjects...), group)},
 		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
 	}
-	if o.JetStream != config.JetStreamAlways {
+	if o.JetStream != config.JetStreamAlways && !o.Manual {
 		grants = append(grants, Grant{Why: "events where there is no stream", Subscribe: inGroup(
 			o.subjects(bus.Events...), group)})
 	}
@@ -93,8 +92,9 @@ func (o Options) service() []Grant {
 	if o.JetStream == config.JetStreamNever {
 		return grants
 	}
-	stream := o.Subjects.StreamName()
-	consumer := stream + "." + name
+	consumer := o.Subjects.StreamName() + "." + name
+	grants = append(grants, Grant{
+		Why: "replies of JetStream, and the events that it delivers", Subscribe: o.inbox(bus.ServiceRole)})
 	grants = append(grants, o.events()...)
 	if !o.Manual {
 		grants = append(grants, Grant{Why: "creating its consumer", Publish: api("CONSUMER.CREATE." + consumer)})
@@ -118,14 +118,14 @@ func (o Options) cli() []Grant {
 }
 
 func (o Options) admin() []Grant {
-	stream, bucket := o.Subjects.StreamName(), "KV_"+o.Subjects.LockBucket()
+	stream := o.Subjects.StreamName()
 	consumer := stream + "." + o.Subjects.ConsumerName()
 	o.Manual = false
 	grants := []Grant{{Why: "replies", Subscribe: o.inbox(bus.AdminRole)}}
 	grants = append(grants, o.events()...)
 	grants = append(grants, Grant{Why: "the service's consumer", Publish: api(
 		"CONSUMER.INFO."+consumer, "CONSUMER.CREATE."+consumer)})
-	return append(grants, o.stream(bucket, "the bucket of the leader election")...)
+	return append(grants, o.bucket()...)
 }
 
 // events returns the grants for the stream of events.
@@ -133,6 +133,15 @@ func (o Options) events() []Grant {
 	grants := o.stream(o.Subjects.StreamName(), "the stream of events")
 	if !o.Manual {
 		grants = append(grants, Grant{Why: "naming a stream that is in the way", Publish: api("STREAM.NAMES")})
+	}
+	return grants
+}
+
+// bucket returns the grants for the bucket of the leader election, which is a stream.
+func (o Options) bucket() []Grant {
+	grants := o.stream("KV_"+o.Subjects.LockBucket(), "the bucket of the leader election")
+	if !o.Manual {
+		grants = append(grants, Grant{Why: "the version of the server, before a bucket is created", Publish: api("INFO")})
 	}
 	return grants
 }

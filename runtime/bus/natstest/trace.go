@@ -11,10 +11,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Use is a subject that a user has used.
+// Use is a subject that a client has used.
 type Use struct {
-	User string
-	// Publish is true if the user has published to the subject, and false if it has subscribed to it.
+	// Client is the name of the connection.
+	Client string
+	// Publish is true if the client has published to the subject, and false if it has subscribed to it.
 	Publish bool
 	Subject string
 	Queue   string // of a subscription; empty: none
@@ -31,22 +32,19 @@ func (s *Server) Trace() (used func() []Use, denied func() []string) {
 
 func (s *Server) uses(log *traceLog) (uses []Use) {
 	s.t.Helper()
-	clients, err := s.running.Connz(&server.ConnzOptions{Username: true, State: server.ConnAll, Limit: 10_000})
+	clients, err := s.running.Connz(&server.ConnzOptions{State: server.ConnAll, Limit: 10_000})
 	if err != nil {
 		s.t.Fatalf("monitoring the NATS server: %v", err)
 	}
-	users := map[uint64]string{}
+	names := map[uint64]string{}
 	for _, client := range clients.Conns {
-		users[client.Cid] = client.AuthorizedUser
-		if client.NameTag != "" { // of a JWT, whose user is a public key
-			users[client.Cid] = client.NameTag
-		}
+		names[client.Cid] = client.Name
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()
 	for traced := range log.uses {
 		use := traced.Use
-		use.User = users[traced.client]
+		use.Client = names[traced.client]
 		if !slices.Contains(uses, use) {
 			uses = append(uses, use)
 		}
