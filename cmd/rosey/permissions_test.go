@@ -106,11 +106,17 @@ func (r *issuedRig) secret(name string) string {
 	if err := yaml.Unmarshal(data, &secret); err != nil {
 		r.Fatal(err)
 	}
-	return credentialsDir(r.T, secret.StringData)
+	return filesDir(r.T, secret.StringData)
 }
 
-// credentialsDir returns a directory with credential files.
-func credentialsDir(t *testing.T, files map[string]string) string {
+// credentialsDir returns a directory with a user's name and its password, which is the name and "-hush".
+func credentialsDir(t *testing.T, user string) string {
+	t.Helper()
+	return filesDir(t, map[string]string{"username": user, "password": user + "-hush"})
+}
+
+// filesDir returns a directory with files for their owner alone.
+func filesDir(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -283,12 +289,19 @@ func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 		"$JS.API.STREAM.UPDATE.KV_"+subjects.LockBucket(), // another number of replicas
 		"$JS.FC.KV_"+subjects.LockBucket()+".>")           // after 1 MB of renewals, in about an hour
 	targets := []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget}
-	var durable, core []natstest.Use
+	var durable, manual, core []natstest.Use
 	for i, target := range targets {
 		t.Run(string(target)+", JetStream with a standby", func(t *testing.T) {
 			r := newIssuedRig(t, string(target), "Always", "Automatic")
 			r.runStandby(i == 0)
 			durable = append(durable, r.allowedUses()...)
+		})
+		t.Run(string(target)+", an administrator's stream", func(t *testing.T) {
+			r := newIssuedRig(t, string(target), "Always", "Manual")
+			r.createObjects()
+			r.common = append(r.common, "--nats-jet-stream-provisioning", "manual")
+			r.runStandby(true)
+			manual = append(manual, r.allowedUses()...)
 		})
 		t.Run(string(target)+", core NATS", func(t *testing.T) {
 			r := newIssuedRig(t, string(target), "Never", "Automatic")
@@ -300,7 +313,19 @@ func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 		})
 	}
 	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true}, durable, rare)
+	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Manual: true},
+		manual, rare)
 	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever}, core, rare)
+}
+
+// createObjects creates stream, consumer and bucket as the administrator.
+func (r *issuedRig) createObjects() {
+	r.Helper()
+	code, out, stderr := call(r.T, "nats", "create", "--nats", r.nats.URL(), "--prefix", r.prefix,
+		"--nats-credentials-dir", filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "admin"))
+	if code != exitClean {
+		r.Fatalf("rosey nats create: exit code %d, %s%s", code, out, stderr)
+	}
 }
 
 // runStandby runs two bots and a service, each of which creates the stream or updates its limits.
