@@ -80,8 +80,8 @@ func (r *refField) name() string {
 var separator = regexp.MustCompile(`(?m)^---(?:[ \t].*)?\r?$`)
 
 // ParseBots reads RoseyBots from a file in YAML with one or several documents, each a RoseyBot or a list of them, such
-// as `kubectl get roseybots -A -o yaml` prints. RoseyBots in mode Direct, which use no NATS, are left out. Those without
-// a namespace are in the given one. Errors name the file, the document and the field.
+// as `kubectl get roseybots -A -o yaml` prints. RoseyBots in mode Direct, which use no NATS, are left out. Those that
+// have no namespace are in the given one. Errors name the file, the document and the field.
 func ParseBots(file string, data []byte, namespace string) ([]Bot, error) {
 	var bots []Bot
 	for i, document := range separator.Split(string(data), -1) {

@@ -17,8 +17,8 @@
 //
 // Some rules of nats-server (2.15) decide how the lists are written:
 //
-//   - Where `foo.*` may be subscribed to, nats-server also allows a subscription to `foo.>`, and delivers foo.a.b. So no
-//     permission to subscribe ends in `*`: where everything below is one's own it ends in `.>`, elsewhere the subjects
+//   - Where `foo.*` may be subscribed to, nats-server also allows a subscription to `foo.>`, and delivers foo.a.b. So
+//     no permission to subscribe ends in `*`: where everything below is one's own it ends in `.>`, elsewhere the subjects
 //     are listed.
 //   - A permission to subscribe to a subject includes every queue group, by which a client could take messages from the
 //     members of the group. A permission "SUBJECT GROUP" allows the subject in that group alone, which is how the
@@ -28,9 +28,9 @@
 //   - The service may not publish to inboxes but only reply: allow_responses lets it publish to the reply subject of a
 //     request that the server has delivered to it. The server does not track replies that are allowed anyway, so the
 //     acknowledgement subjects of the stream's messages, which come as reply subjects too, cost nothing.
-//   - JetStream answers with the rights of the server and not of the client: the reply to a request goes to whatever
-//     reply subject the request has. Whoever may create a stream or a consumer can have messages copied to any subject
-//     of the account; and whoever may pull or acknowledge messages, or read raw ones, can have the server publish to any
-//     subject of the account, JetStream's own requests included. The package documentation of grants.go's manual lists
-//     and docs/nats.md say who may what because of that.
+//   - JetStream sends with the rights of the server and not of the client, to whatever reply subject a request names.
+//     Whoever may create a stream or a consumer can have messages copied to any subject of the account. Whoever may
+//     pull or acknowledge messages can have an empty message sent to any subject, which is enough for some requests to
+//     JetStream itself; whoever may write and read raw values, any message. docs/nats.md says who may what because of
+//     that. With manual provisioning the bot reads the leader key as JSON, which JetStream refuses as a request.
 package natsauth

@@ -76,7 +76,8 @@ func (o Options) bot() []Grant {
 func (o Options) service() []Grant {
 	group, name := o.Subjects.QueueGroup(), o.Subjects.ConsumerName()
 	grants := []Grant{
-		{Why: "requests, in the queue group of the services alone", Subscribe: inGroup(o.subjects(requestSubjects...), group)},
+		{Why: "requests, in the queue group of the services alone",
+			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
 		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
 	}
 	if o.JetStream != config.JetStreamAlways && !o.Manual {

@@ -127,7 +127,7 @@ func inFile(id string, bots []Bot) bool {
 	return slices.ContainsFunc(bots, func(b Bot) bool { return b.ID() == id })
 }
 
-// wantedUsers returns the users of an account, by name, without credentials. A RoseyBot that shares the service connects
+// wantedUsers returns the users of an account, by name, without credentials. A RoseyBot that shares the service logs in
 // with the Secret of the owner, so only its command line is a user.
 func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	wanted := map[string]User{}

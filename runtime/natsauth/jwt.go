@@ -81,6 +81,11 @@ func (u *User) newKey() error {
 
 // signUser signs a user's JWT unless it has one that is neither due nor of other permissions.
 func (r *run) signUser(account *Account, name string, user *User, p Permissions) error {
+	wanted := jwtPermissions(p)
+	needed, err := r.needsSigning(name, user, wanted)
+	if err != nil || !needed {
+		return err
+	}
 	if account.Signed == nil {
 		created, err := newKey(nkeys.CreateAccount)
 		if err != nil {
@@ -96,21 +101,6 @@ func (r *run) signUser(account *Account, name string, user *User, p Permissions)
 	if err != nil {
 		return err
 	}
-	wanted := jwtPermissions(p)
-	if user.JWT != "" {
-		current, err := jwt.DecodeUserClaims(user.JWT)
-		if err != nil {
-			return fmt.Errorf("reading the JWT of user %s: %w", name, err)
-		}
-		switch same := reflect.DeepEqual(current.Permissions, wanted); {
-		case same && !r.due(user):
-			return nil
-		case same:
-			r.changed("user %s: renewed", name)
-		default:
-			r.changed("user %s: permissions changed", name)
-		}
-	}
 	claims := jwt.NewUserClaims(subject.public)
 	claims.Name, claims.Permissions = name, wanted
 	user.Expires = time.Time{}
@@ -122,6 +112,26 @@ func (r *run) signUser(account *Account, name string, user *User, p Permissions)
 		return fmt.Errorf("signing user %s: %w", name, err)
 	}
 	return nil
+}
+
+// needsSigning reports whether a user has no JWT, or one that is due or has other permissions.
+func (r *run) needsSigning(name string, user *User, wanted jwt.Permissions) (bool, error) {
+	if user.JWT == "" {
+		return true, nil
+	}
+	current, err := jwt.DecodeUserClaims(user.JWT)
+	if err != nil {
+		return false, fmt.Errorf("reading the JWT of user %s: %w", name, err)
+	}
+	switch same := reflect.DeepEqual(current.Permissions, wanted); {
+	case same && !r.due(user):
+		return false, nil
+	case same:
+		r.changed("user %s: renewed", name)
+	default:
+		r.changed("user %s: permissions changed", name)
+	}
+	return true, nil
 }
 
 // due reports whether a JWT expires soon, or expires later than it should from now on.
@@ -146,7 +156,8 @@ func jwtPermissions(p Permissions) jwt.Permissions {
 	return claims
 }
 
-// signAccount signs an account's JWT, unless it has one that says the same. The users in revoked are of no use any more.
+// signAccount signs an account's JWT, unless it has one that says the same. The users in revoked must not log in any
+// more.
 func (r *run) signAccount(account *Account, revoked []*User) error {
 	operator, err := readKey(r.state.Operator.Seed)
 	if err != nil {
@@ -157,36 +168,39 @@ func (r *run) signAccount(account *Account, revoked []*User) error {
 		return err
 	}
 	claims := jwt.NewAccountClaims(subject.public)
-	var before jwt.Account
-	if account.JWT != "" {
-		current, err := jwt.DecodeAccountClaims(account.JWT)
-		if err != nil {
-			return fmt.Errorf("reading the JWT of account %s: %w", account.Name, err)
-		}
-		before = current.Account
-		claims.Revocations = current.Revocations
-	}
 	claims.Name = account.Name
 	if account.MaxFile > 0 {
 		claims.Limits.JetStreamLimits = jwt.JetStreamLimits{
 			MemoryStorage: 1 << 20, DiskStorage: account.MaxFile, Streams: maxStreams, Consumer: maxConsumers,
 		}
 	}
-	for _, user := range revoked {
+	if account.JWT != "" {
+		before, err := jwt.DecodeAccountClaims(account.JWT)
+		if err != nil {
+			return fmt.Errorf("reading the JWT of account %s: %w", account.Name, err)
+		}
+		if before.Limits.JetStreamLimits == claims.Limits.JetStreamLimits && len(revoked) == 0 {
+			return nil
+		}
+		claims.Revocations = before.Revocations
+		r.changed("account %s: changed", account.Name)
+	}
+	if err := r.revoke(claims, revoked); err != nil {
+		return err
+	}
+	if account.JWT, err = claims.Encode(operator.pair); err != nil {
+		return fmt.Errorf("signing account %s: %w", account.Name, err)
+	}
+	return nil
+}
+
+func (r *run) revoke(claims *jwt.AccountClaims, users []*User) error {
+	for _, user := range users {
 		gone, err := readKey(user.Seed)
 		if err != nil {
 			return err
 		}
 		claims.RevokeAt(gone.public, r.options.Now)
-	}
-	if account.JWT != "" && before.Limits.JetStreamLimits == claims.Limits.JetStreamLimits && len(revoked) == 0 {
-		return nil
-	}
-	if account.JWT != "" {
-		r.changed("account %s: changed", account.Name)
-	}
-	if account.JWT, err = claims.Encode(operator.pair); err != nil {
-		return fmt.Errorf("signing account %s: %w", account.Name, err)
 	}
 	return nil
 }

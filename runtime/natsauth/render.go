@@ -90,7 +90,8 @@ func writeUser(out *bytes.Buffer, indent string, user ServerUser) {
 	writeSubjects(out, indent+"    ", "publish", p.Publish)
 	writeSubjects(out, indent+"    ", "subscribe", p.Subscribe)
 	if p.Responses != nil {
-		fmt.Fprintf(out, "%s    allow_responses: {max: %d, expires: %q}\n", indent, p.Responses.Max, seconds(p.Responses.Expires))
+		fmt.Fprintf(out, "%s    allow_responses: {max: %d, expires: %q}\n",
+			indent, p.Responses.Max, seconds(p.Responses.Expires))
 	}
 	fmt.Fprintf(out, "%s  }\n%s}\n", indent, indent)
 }

@@ -151,12 +151,15 @@ func (s *State) Write(dir string, before *State) error {
 }
 
 // writeFile replaces a file at once, and not at all if it has the content already.
-func writeFile(path string, content []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
+func writeFile(path string, content []byte) error {
+	if err := replaceFile(path, content); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+//nolint:wrapcheck // writeFile says what was attempted
+func replaceFile(path string, content []byte) error {
 	if current, err := os.ReadFile(path); err == nil && string(current) == string(content) {
 		return os.Chmod(path, 0o600)
 	}
