@@ -202,7 +202,12 @@ func (s *side) createObjects() {
 			s.w.Fatal(err)
 		}
 	}
-	stream, _, err := s.subjects.CreateStream(ctx, s.js, config.JetStream{Replicas: 1, MaxBytes: 1 << 20, MaxAge: "1h"})
+	var stream jetstream.Stream
+	var err error
+	natstest.Eventually(s.w.T, "the stream", func() bool { // the server may still be removing the files of the last one
+		stream, _, err = s.subjects.CreateStream(ctx, s.js, config.JetStream{Replicas: 1, MaxBytes: 1 << 20, MaxAge: "1h"})
+		return err == nil
+	})
 	if err == nil {
 		_, err = database.CreateConsumer(ctx, stream, s.subjects)
 	}
@@ -243,4 +248,10 @@ func (s *side) of(subject string) string {
 func (c *client) eventuallyDenied(t *testing.T, what string, before int) {
 	t.Helper()
 	natstest.Eventually(t, what+": the denial for "+c.name, func() bool { return len(c.denied()) > before })
+}
+
+// bodyReplacer replaces P in names and subjects of a request.
+func bodyReplacer(prefix string) *strings.Replacer {
+	return strings.NewReplacer(`"P_`, `"`+prefix+"_", `"P.`, `"`+prefix+".", "KV_P_", "KV_"+prefix+"_",
+		"$KV.P_", "$KV."+prefix+"_")
 }
