@@ -49,7 +49,7 @@ func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	t.Helper()
 	r := &issuedRig{T: t, dir: t.TempDir(), prefix: "rosey_films_movienight"}
 	file := r.write("roseybots.yaml", fmt.Sprintf(issuedBots, mode, provisioning))
-	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir)
+	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir, "--commands")
 	if code != exitClean {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr)
 	}
@@ -170,7 +170,7 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 	cli := []string{"--nats", r.nats.URL(), "--prefix", r.prefix,
 		"--nats-credentials-dir", filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "cli")}
 	for _, test := range []struct{ command, want string }{
-		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""},
+		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""}, {"say /clear", ""},
 	} {
 		code, out, stderr := call(r.T, append(strings.Fields(test.command), cli...)...)
 		if code != exitClean || !strings.Contains(out, test.want) {
@@ -312,10 +312,10 @@ func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 			core = append(core, r.allowedUses()...)
 		})
 	}
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true}, durable, rare)
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Manual: true},
+	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true}, durable, rare)
+	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true, Manual: true},
 		manual, rare)
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever}, core, rare)
+	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever, Commands: true}, core, rare)
 }
 
 // createObjects creates stream, consumer and bucket as the administrator.

@@ -34,8 +34,8 @@ func About(role bus.Role) string {
 
 // requestSubjects are the requests that the database service answers.
 var requestSubjects = []bus.Suffix{
-	bus.OutboundGet, bus.OutboundPut, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
-	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
+	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats,
+	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
 }
 
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
@@ -113,7 +113,7 @@ func (o Options) cli() []Grant {
 	}
 	if o.Commands {
 		grants = append(grants, Grant{
-			Why: `say with a line that begins with "/"`, Publish: o.subjects("db.messages.outbound.put_command")})
+			Why: `say with a line that begins with "/"`, Publish: o.subjects(bus.OutboundPutCommand)})
 	}
 	return grants
 }
