@@ -173,9 +173,20 @@ func hostileReplies(t *testing.T) (ways []wayOut) {
 	if err := service.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	// A server's own words about JetStream.
+	_, err = service.Subscribe("$JS.API.STREAM.INFO.words_events", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"error":{"code":500,"err_code":10000,"description":` + quoted + `}}`))
+	})
+	if err == nil {
+		err = service.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	// Servers and prefixes that a person mistyped.
 	return append(ways,
-		wayOut{command: "top", arguments: []string{"--nats", "nats://" + hostileName}},
+		wayOut{command: "nats create", arguments: []string{"--nats", server.URL(), "--prefix", "words"}},
+		wayOut{command: "top", arguments: []string{"--nats", "nats://" + hostileName}, own: true}, // may be a password
 		wayOut{command: "user", arguments: []string{"x", "--nats", server.URL(), "--prefix", hostileName}},
 		wayOut{command: "say", arguments: []string{"x", "--output", hostileName}, own: true})
 }
