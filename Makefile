@@ -30,6 +30,10 @@ test: ## Run every check and test, end to end included, and install what they ne
 chaos: ## Inject faults while people chat, then compare database and chat (SEED=N DURATION=5m SETUPS="cluster two one").
 	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" hack/test/chaos
 
+.PHONY: fuzz
+fuzz: ## Send a bot and its database what the protocol forbids, within their memory limits (SEED=N DURATION=10m).
+	@SEED="$(SEED)" DURATION="$(DURATION)" DATABASES="$(DATABASES)" ONLY="$(ONLY)" hack/test/fuzz
+
 .PHONY: lint
 lint: ## Check style, generated files and scripts.
 	@hack/test/lint

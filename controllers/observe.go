@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -222,13 +220,8 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	return running, started
 }
 
-var probeClient = &http.Client{
-	Timeout: 2 * time.Second,
-	// The zero Proxy: a proxy cannot reach pods.
-	Transport: &http.Transport{DisableKeepAlives: true},
-	// An image chosen by a user must not be able to redirect the operator to another server.
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
+// probeClient has no proxy: one cannot reach pods.
+var probeClient = status.NewClient(nil)
 
 // probeResult is the report of a process, or the reason why there is none.
 type probeResult struct {

@@ -32,7 +32,7 @@ var version string
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "operator:", err)
+		fmt.Fprintln(os.Stderr, "operator:", status.Printable(err.Error()))
 		os.Exit(1)
 	}
 }
@@ -47,7 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
-	logger := logr.FromSlogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel}))
+	handler := slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel})
+	logger := logr.FromSlogHandler(handler)
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 	kubernetes, err := ctrl.GetConfig()

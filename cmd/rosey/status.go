@@ -63,9 +63,9 @@ func statusURL(text string) (string, error) {
 }
 
 func showStatus(ctx context.Context, address, output string, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	report, err := status.FetchReport(ctx, http.DefaultClient, address, "")
+	client := status.NewClient(http.ProxyFromEnvironment)
+	client.Timeout = statusTimeout
+	report, err := status.FetchReport(ctx, client, address, "")
 	if err != nil {
 		return fmt.Errorf("requesting %s: %w", address, err)
 	}

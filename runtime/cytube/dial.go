@@ -111,11 +111,12 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 		return nil, unreachable("cannot connect to "+host, err)
 	}
 	if response.StatusCode == http.StatusTooManyRequests {
-		return nil, &Error{Reason: status.ReasonConnectionLimited, Message: host + " limits connections: " + response.Status}
+		message := host + " limits connections: " + serverText(response.Status)
+		return nil, &Error{Reason: status.ReasonConnectionLimited, Message: message}
 	}
 	return nil, &Error{
 		Reason:  status.ReasonServerUnreachable,
-		Message: host + " does not open a WebSocket: HTTP status " + response.Status,
+		Message: host + " does not open a WebSocket: HTTP status " + serverText(response.Status),
 		Err:     err,
 	}
 }
@@ -253,7 +254,7 @@ func getSocketConfig(ctx context.Context, client *http.Client, address string) (
 	if answer.Error == "" && response.StatusCode != http.StatusOK {
 		// Without CyTube's error this is a response of a proxy, or of another site.
 		return socketConfig{}, &Error{
-			Reason: status.ReasonServerUnreachable, Message: address + " returns HTTP status " + response.Status,
+			Reason: status.ReasonServerUnreachable, Message: address + " returns HTTP status " + serverText(response.Status),
 		}
 	}
 	if err != nil {
@@ -283,7 +284,7 @@ func webSocketURL(server string) (string, error) {
 	}
 	address, err := url.Parse(server)
 	if err != nil {
-		return "", fmt.Errorf("socket server %q: %w", serverText(server), err)
+		return "", fmt.Errorf("socket server %q: not a URL", serverText(server)) // err quotes all of it
 	}
 	switch address.Scheme {
 	case "http":

@@ -120,12 +120,10 @@ func (c *streamConsumer) deliver(
 			return fmt.Errorf("pulling events from the stream: %w", err)
 		}
 		place, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("reading the place of a message in the stream: %w", err)
-		}
-		if place.Stream != c.subjects.StreamName() || place.Consumer != c.subjects.ConsumerName() {
-			c.log.Warn("[NATS] ignored a message that did not come from the stream")
-			continue // an acknowledgement would go to where somebody else wants it
+		if err != nil || place.Stream != c.subjects.StreamName() || place.Consumer != c.subjects.ConsumerName() {
+			// Somebody has published to the inbox. An acknowledgement would go to where they want it.
+			c.log.Debug("[NATS] ignored a message that did not come from the stream")
+			continue
 		}
 		one := arrival{
 			message:  bus.Message{ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp},

@@ -18,10 +18,17 @@ import (
 )
 
 const (
-	// headerTimeout closes connections that send no request, which would otherwise accumulate.
+	// headerTimeout closes connections that send no request, which would otherwise accumulate, and readTimeout those
+	// whose request has a body that never ends.
 	headerTimeout = 5 * time.Second
-	// responseTimeout is far more than any response takes.
+	readTimeout   = 10 * time.Second
+	// responseTimeout is far more than any response takes. It ends with clients that do not read.
 	responseTimeout = 30 * time.Second
+	// idleTimeout is more than the time between two requests of the page and of Prometheus in most installations; a
+	// new connection costs either of them nothing.
+	idleTimeout = 60 * time.Second
+	// maxHeaderBytes is far more than a browser or a prober sends.
+	maxHeaderBytes = 16 << 10
 	// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
 	shutdownTimeout = 2 * time.Second
 )
@@ -84,7 +91,11 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
 		WriteTimeout:      responseTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         newConnections(maxConnections).changed,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -117,12 +128,13 @@ func (s Server) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+status.ReadyPath, s.serveReady)
 	mux.HandleFunc("GET "+status.StatusPath, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Report()) })
-	mux.Handle("GET "+status.MetricsPath, promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET "+status.StatePath, func(w http.ResponseWriter, r *http.Request) {
+	large := newLimiter(maxLargeResponses)
+	mux.Handle("GET "+status.MetricsPath, large.limit(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
+	mux.Handle("GET "+status.StatePath, large.limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, s.state(r.Context()))
-	})
-	mux.HandleFunc("GET /{$}", s.servePage)
-	return withSecurityHeaders(mux)
+	})))
+	mux.Handle("GET /{$}", large.limit(http.HandlerFunc(s.servePage)))
+	return withSecurityHeaders(checkHost(mux))
 }
 
 // withSecurityHeaders forbids browsers to guess the type of a response and to send its URL as a referrer.

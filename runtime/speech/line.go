@@ -97,12 +97,15 @@ type line struct {
 }
 
 // newLine returns a line that was handed out. One that begins with "/" is a command: the database service stores such a
-// line only for bus.OutboundPutCommand, and the Python bot executes it too.
+// line only for bus.OutboundPutCommand, and the Python bot executes it too. Of a long command only the beginning is
+// sent, as if the server had cut it: the rest, for example of the reason of a kick, is not for the channel.
 func newLine(m bus.OutboundMessage) *line {
-	return &line{
-		lineID: idOf(m), state: queued, parts: cytube.SplitLine(m.Message, cytube.MaxLine),
-		command: strings.HasPrefix(m.Message, "/"),
+	parts := cytube.SplitLine(m.Message, cytube.MaxLine)
+	command := strings.HasPrefix(m.Message, "/")
+	if command && !formatting.MatchString(m.Message) {
+		parts = parts[:1]
 	}
+	return &line{lineID: idOf(m), state: queued, parts: parts, command: command}
 }
 
 // message returns the next part.

@@ -148,6 +148,20 @@ func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
 		queuedLine(4, long+" /kick alice"), queuedLine(5, long+"/kick alice"))
 }
 
+// TestTheRestOfALongCommandIsNotSaid checks this for a command with a reason, and that a long formatted line is said.
+func TestTheRestOfALongCommandIsNotSaid(t *testing.T) {
+	reason := strings.TrimSpace(strings.Repeat("rude ", 100))
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.behave(c.echo, c.takeReports)
+		pass(30 * time.Second)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.sent) != 3 || !strings.HasPrefix(c.sent[0], "/kick alice rude") || len(c.sent[0]) >= cytube.MaxLine {
+			t.Errorf("sent %.30q", c.sent)
+		}
+	}, queuedLine(1, "/kick alice "+reason), queuedLine(2, "/me "+reason))
+}
+
 // TestLinesCannotBeFetched checks what happens when requests for lines fail for a while, twice.
 func TestLinesCannotBeFetched(t *testing.T) {
 	setOutage := func(c *channel, err error) {

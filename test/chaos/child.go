@@ -31,6 +31,7 @@ type child struct {
 
 	mu      sync.Mutex
 	process *os.Process   // nil: not running
+	starts  int           // how often it was started
 	held    bool          // must not be restarted
 	changed chan struct{} // closed when it has started or exited
 }
@@ -89,6 +90,9 @@ func (c *child) set(process *os.Process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.process = process
+	if process != nil {
+		c.starts++
+	}
 	c.signalChange()
 }
 

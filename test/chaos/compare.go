@@ -60,8 +60,14 @@ func Compare(seen Seen, stored Stored, outbound []string) Findings {
 	return v
 }
 
+// CompareLines is Compare for lines alone, for a database into which others have written too.
+func CompareLines(seen Seen, stored Stored) (v Findings) {
+	v.compareLines(seen, stored)
+	return v
+}
+
 func (v *Findings) compareLines(seen Seen, stored Stored) {
-	said := seen.lines()
+	said := seen.Lines()
 	v.Said, v.Stored = len(said), len(stored.Chat)
 	type shown struct {
 		time int64
@@ -133,7 +139,7 @@ func mapKeys(a, b map[string]int) func(yield func(string) bool) {
 
 func (v *Findings) compareOutbound(seen Seen, outbound []string) {
 	said := map[string]int{}
-	for _, line := range seen.lines() {
+	for _, line := range seen.Lines() {
 		if strings.EqualFold(line.User, seen.Bot) {
 			said[line.Text]++
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
@@ -79,6 +80,15 @@ func (c *CyTube) readLog(ctx context.Context, path string, entries *[]simulator.
 	}
 	*entries = append(*entries, body.Entries...)
 	return nil
+}
+
+// Seen reads the new entries of the channel's log and returns all of them. bot is the bot's name. The server keeps a
+// limited number of entries, so it must be called regularly.
+func (c *CyTube) Seen(ctx context.Context, bot string) (Seen, error) {
+	if err := c.read(ctx); err != nil {
+		return Seen{}, err
+	}
+	return Seen{Entries: c.snapshot(), Bot: bot, End: time.Now().UnixMilli()}, nil
 }
 
 // snapshot returns the entries of the channel's log that were read so far.

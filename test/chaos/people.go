@@ -21,6 +21,12 @@ type people struct {
 	paused          atomic.Bool
 }
 
+// Chat makes people chat, join and leave until ctx ends, one action per pace. Then all of them leave. The seed
+// determines what they do.
+func (c *CyTube) Chat(ctx context.Context, seed uint64, pace time.Duration) {
+	newPeople(c, seed).run(ctx, pace)
+}
+
 func newPeople(cytube *CyTube, seed uint64) *people {
 	return &people{
 		cytube: cytube,

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,11 @@ type Setup struct {
 	JetStream       bool
 	// Postgres stores the rows in PostgreSQL instead of SQLite.
 	Postgres bool
+	// LogLevel is that of bots and database services. Empty: debug.
+	LogLevel string
+	// Wrapper returns the command that starts a bot or database service of this name, for example within a memory limit.
+	// The program and its arguments are appended to it. Nil: none.
+	Wrapper func(name string) []string
 }
 
 // Programs are paths of executables.
@@ -176,9 +182,11 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	if err := os.WriteFile(m.config, []byte(p.configuration(m, command)), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", name, err)
 	}
-	m.child = startChild(ctx, p.dir, &child{
-		name: name, program: p.programs.Rosey, args: []string{command, "--config", m.config}, env: env,
-	})
+	line := []string{p.programs.Rosey, command, "--config", m.config}
+	if p.setup.Wrapper != nil {
+		line = append(p.setup.Wrapper(name), line...)
+	}
+	m.child = startChild(ctx, p.dir, &child{name: name, program: line[0], args: line[1:], env: env})
 	p.closers = append(p.closers, m.stop)
 	return m, nil
 }
@@ -197,9 +205,9 @@ func (p *Processes) configuration(m *member, command string) string {
 	if p.setup.JetStream {
 		mode = "always"
 	}
-	text := fmt.Sprintf("channel: {server: '%s', name: %s}\nhttp: {address: '%s'}\nlogLevel: debug\n"+
+	text := fmt.Sprintf("channel: {server: '%s', name: %s}\nhttp: {address: '%s'}\nlogLevel: %s\n"+
 		"nats: {url: 'nats://%s', subjectPrefix: %s, jetStream: {mode: %s}}\n",
-		server, channelName, m.http, m.nats.address(), prefix, mode)
+		server, channelName, m.http, cmp.Or(p.setup.LogLevel, "debug"), m.nats.address(), prefix, mode)
 	switch {
 	case command == "bot" && p.setup.Bots > 1:
 		text += "standby: true\n"

@@ -192,16 +192,11 @@ func (r *runner) waitHealthy(ctx context.Context) error {
 }
 
 func (r *runner) present(ctx context.Context) error {
-	cytube := r.world.CyTube()
-	if err := cytube.read(ctx); err != nil {
-		return err
+	seen, err := r.world.CyTube().Seen(ctx, r.world.Bot())
+	if err == nil && !seen.Present() {
+		err = fmt.Errorf("%s is not in the channel", seen.Bot)
 	}
-	now := time.Now().UnixMilli()
-	seen := Seen{Entries: cytube.snapshot(), Bot: r.world.Bot(), End: now}
-	if stays := seen.stays(seen.Bot); len(stays) == 0 || stays[len(stays)-1].to < now {
-		return fmt.Errorf("%s is not in the channel", seen.Bot)
-	}
-	return nil
+	return err
 }
 
 // waitSettled compares until there are no differences or settleLimit has passed, and returns the last comparison.
@@ -220,11 +215,10 @@ func (r *runner) waitSettled(ctx context.Context) (seen Seen, findings Findings,
 }
 
 func (r *runner) compare(ctx context.Context) (Seen, Findings, error) {
-	cytube := r.world.CyTube()
-	if err := cytube.read(ctx); err != nil {
+	seen, err := r.world.CyTube().Seen(ctx, r.world.Bot())
+	if err != nil {
 		return Seen{}, Findings{}, err
 	}
-	seen := Seen{Entries: cytube.snapshot(), Bot: r.world.Bot(), End: time.Now().UnixMilli()}
 	stored, err := r.world.Stored(ctx)
 	if err != nil {
 		return seen, Findings{}, err

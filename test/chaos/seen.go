@@ -26,8 +26,8 @@ type Seen struct {
 	End int64
 }
 
-// lines returns all lines that were said.
-func (s Seen) lines() (said []Line) {
+// Lines returns all lines that were said.
+func (s Seen) Lines() (said []Line) {
 	for _, e := range s.Entries {
 		if e.Kind == simulator.KindChat {
 			said = append(said, Line{e.Time, e.User, e.Text})
@@ -61,6 +61,12 @@ func (s Seen) expectedLines() map[Line]bool {
 		}
 	}
 	return due
+}
+
+// Present reports whether the bot is in the user list.
+func (s Seen) Present() bool {
+	stays := s.stays(s.Bot)
+	return len(stays) > 0 && stays[len(stays)-1].to >= s.End
 }
 
 func (s Seen) isBot(e simulator.Entry) bool { return strings.EqualFold(e.User, s.Bot) }

@@ -1,0 +1,139 @@
+package fuzz
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/test/chaos"
+)
+
+// defaultDuration is how long the client sends unless `make fuzz` says otherwise. 0: not at all.
+const defaultDuration time.Duration = 0
+
+// The database is an SQLite file.
+func TestHostileClientWithSQLite(t *testing.T) {
+	fuzz(t, chaos.Setup{Bots: 1, Databases: 1, JetStream: true})
+}
+
+// The database is PostgreSQL.
+func TestHostileClientWithPostgres(t *testing.T) {
+	if _, err := pgtest.Programs(); err != nil {
+		t.Skip(err)
+	}
+	fuzz(t, chaos.Setup{Bots: 1, Databases: 1, JetStream: true, Postgres: true})
+}
+
+func fuzz(t *testing.T, setup chaos.Setup) {
+	options := settings(t)
+	t.Logf("SEED=%d DURATION=%s", options.Seed, options.Duration)
+	options.Limits = map[string]int64{"bot1": defaultLimit(t, "bot"), "db1": defaultLimit(t, "database")}
+	groups, err := NewGroups()
+	if err != nil {
+		t.Logf("memory limits are measured, and not enforced: %v", err)
+	} else {
+		options.Groups = groups
+		t.Cleanup(func() {
+			if err := groups.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		for name, limit := range options.Limits {
+			if err := groups.Make(name, limit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		setup.Wrapper = groups.Wrap
+	}
+	setup.LogLevel = "info" // as the operator sets it
+	world := start(t, setup)
+	report, err := Run(t.Context(), world, options)
+	t.Logf("\n%s", report)
+	if err != nil {
+		t.Errorf("%v\nrun it again: make fuzz SEED=%d DURATION=%s DATABASES=%s",
+			err, options.Seed, options.Duration, strings.ToLower(strings.TrimPrefix(t.Name(), "TestHostileClientWith")))
+	}
+}
+
+// settings returns the options of a run; those of `make fuzz` replace the defaults.
+func settings(t *testing.T) Options {
+	t.Helper()
+	options := Options{Seed: 1, Duration: defaultDuration, Say: t.Logf}
+	var err error
+	if text := os.Getenv("ROSEY_FUZZ_SEED"); text != "" {
+		if options.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("ROSEY_FUZZ_SEED: %v", err)
+		}
+	}
+	if text := os.Getenv("ROSEY_FUZZ_DURATION"); text != "" {
+		if options.Duration, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("ROSEY_FUZZ_DURATION: %v", err)
+		}
+	}
+	if text := os.Getenv("ROSEY_FUZZ_ONLY"); text != "" {
+		for kind := range strings.SplitSeq(text, ";") {
+			options.Only = append(options.Only, Kind(strings.TrimSpace(kind)))
+		}
+	}
+	if options.Duration == 0 {
+		t.Skip("sends for ROSEY_FUZZ_DURATION, which `make fuzz` sets")
+	}
+	return options
+}
+
+// defaultLimit returns the memory limit that the operator gives to a component.
+func defaultLimit(t *testing.T, component string) int64 {
+	t.Helper()
+	content, err := os.ReadFile("../../controllers/manifests/base.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var base map[string]corev1.Container
+	if err := yaml.Unmarshal(content, &base); err != nil {
+		t.Fatal(err)
+	}
+	limits := base[component].Resources.Limits
+	limit := limits.Memory().Value()
+	if limit <= 0 {
+		t.Fatalf("base.yaml: %s has no memory limit", component)
+	}
+	return limit
+}
+
+// start starts the processes and stops them at the end of the test. The directory with the logs stays if it failed.
+func start(t *testing.T, setup chaos.Setup) *chaos.Processes {
+	t.Helper()
+	bin := t.TempDir()
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
+		"rosey.dev/rosey/cmd/rosey", "github.com/nats-io/nats-server/v2")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	programs := chaos.Programs{Rosey: filepath.Join(bin, "rosey"), NATS: filepath.Join(bin, "nats-server")}
+	dir, err := os.MkdirTemp("", "rosey-fuzz-") //nolint:usetesting // it stays if the test failed
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := chaos.StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		world.Close()
+		if t.Failed() {
+			t.Logf("configuration, logs and database are in %s", dir)
+			return
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return world
+}
