@@ -105,7 +105,7 @@ const (
 	JetStreamNever = "never"
 )
 
-// Database is which store is opened, SQLite or Postgres, and how long it keeps rows.
+// Database is which store is opened, SQLite or Postgres, how long it keeps rows, and how many.
 type Database struct {
 	SQLite   *SQLite   `json:"sqlite,omitempty"`
 	Postgres *Postgres `json:"postgres,omitempty"`
@@ -116,6 +116,8 @@ type Database struct {
 	DirectFallback bool `json:"directFallback,omitempty"`
 	// Retention is how long rows are kept.
 	Retention Retention `json:"retention,omitzero"`
+	// Limits bound what clients can send and have kept.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // SQLite is a database in one file.
@@ -139,6 +141,8 @@ type Retention struct {
 	UserCounts Duration `json:"userCounts,omitempty"`
 	// Outbound is for outbound lines that were said or abandoned.
 	Outbound Duration `json:"outbound,omitempty"`
+	// People is for users, counted from when they were last seen, with their joins, leaves and counts.
+	People Duration `json:"people,omitempty"`
 }
 
 // MinRetention is the shortest retention. A client that repeats a request gets the reply to the first attempt, which is

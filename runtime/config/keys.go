@@ -49,6 +49,7 @@ const (
 	DefaultChatRetention       Duration = "150h"
 	DefaultUserCountsRetention Duration = "720h"
 	DefaultOutboundRetention   Duration = "168h"
+	DefaultPeopleRetention     Duration = Forever
 )
 
 const (
@@ -157,8 +158,30 @@ var settings = map[string]Key{
 		DefaultUserCountsRetention),
 	"database.retention.outbound": retentionKey("How long outbound lines are kept after they were said or abandoned",
 		DefaultOutboundRetention),
-	"commands.chat": {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
-	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
+	"database.retention.people": retentionKey("How long a user who is not seen any more is kept, with joins, leaves "+
+		"and counts", DefaultPeopleRetention),
+	"database.limits.messageBytes": limitKey(128<<10, 64<<10, 1<<20, "Maximum size of an event or a request in bytes"),
+	"database.limits.textBytes": limitKey(16<<10, 1<<10, MaxTextBytes,
+		"Maximum size of a line of chat, of the details of an action and of a text of the status, in bytes"),
+	"database.limits.nameBytes": limitKey(128, 32, 512, "Maximum size of the name of a user or a channel in bytes"),
+	"database.limits.channelRows": limitKey(5_000_000, 10_000, 1<<31-1,
+		"Maximum number of rows of a channel: chat, joins and leaves, stays of bots, samples, actions and outbound lines"),
+	"database.limits.channelBytes": limitKey(512<<20, 1<<20, 1<<40, "Maximum size of these rows in bytes"),
+	"database.limits.people": limitKey(100_000, 1_000, 10_000_000,
+		"Maximum number of users that are known of a channel"),
+	"database.limits.outboundWaiting": limitKey(1_000, 10, 100_000,
+		"Maximum number of outbound lines of a channel that wait to be said"),
+	"database.limits.kvKeys": limitKey(10_000, 10, 1_000_000, "Maximum number of keys of a plugin in a channel"),
+	"database.limits.kvBytes": limitKey(16<<20, 128<<10, 1<<30,
+		"Maximum size of the keys and values of a plugin in a channel, in bytes"),
+	"database.limits.kvPlugins": limitKey(100, 1, 1_000, "Maximum number of plugins that have keys in a channel"),
+	"database.limits.kvChannelBytes": limitKey(128<<20, 128<<10, 1<<40,
+		"Maximum size of the keys and values of all plugins in a channel, in bytes"),
+	"database.limits.deadLetters": limitKey(10_000, 100, 1_000_000,
+		"Maximum number of dead letters, of which the oldest are removed"),
+	"database.limits.deadLetterBytes": limitKey(64<<20, 1<<20, 1<<30, "Maximum size of all dead letters in bytes"),
+	"commands.chat":                   {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
+	"commands.pm":                     {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
 	"commands.prefix": {
 		Usage:   "What a command in the chat begins with",
 		pattern: `^[^/\s]\S{0,4}$`, expected: "1 to 5 characters without spaces that do not begin with '/'",

@@ -53,6 +53,18 @@ func TestRequirementsOfModes(t *testing.T) {
 			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: 59m}}",
 			`database.retention.chat: "59m", expected a duration of at least 1h`,
 		},
+		"people retained too briefly": {
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {people: 1m}}",
+			`database.retention.people: "1m", expected a duration of at least 1h`,
+		},
+		"limit too low": {
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, limits: {textBytes: 10}}",
+			"database.limits.textBytes: 10, expected 1024 to 65536",
+		},
+		"limit as a text": {
+			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, limits: {kvBytes: 1Mi}}",
+			"database.limits.kvBytes: text, expected a whole number",
+		},
 		"retention forever": {
 			status.DatabaseComponent, "", "database: {sqlite: {path: /d}, retention: {chat: forever}}", "",
 		},

@@ -73,7 +73,8 @@ func TestConvertConfig(t *testing.T) {
 			},
 			Database: config.Database{
 				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
-				Retention: config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h"},
+				Retention: config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h", People: "forever"},
+				Limits:    config.Limits{}.WithDefaults(),
 			},
 			HTTP:     config.HTTP{Address: address},
 			Commands: config.Commands{Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5)},
