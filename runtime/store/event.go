@@ -134,7 +134,7 @@ func normalizeFact(fact Fact) Fact {
 		}
 		return fact
 	case OutboundFailed:
-		fact.Error = CleanText(fact.Error)
+		fact.Error = TruncateText(fact.Error, maxErrorBytes)
 		fact.Attempts = min(max(fact.Attempts, 0), MaxAttempts-1)
 		return fact
 	default:
@@ -154,4 +154,15 @@ func withUser(name string, fact Fact) Fact {
 func CleanText(text string) string {
 	const replacement = "\uFFFD"
 	return strings.ReplaceAll(strings.ToValidUTF8(text, replacement), "\x00", replacement)
+}
+
+// TruncateText is CleanText for a text of which at most limit bytes are kept. What is cut off is replaced by "…", which
+// is included in the limit.
+func TruncateText(text string, limit int) string {
+	const ellipsis = "…"
+	text = CleanText(text)
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:max(limit-len(ellipsis), 0)], "") + ellipsis
 }

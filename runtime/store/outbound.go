@@ -15,6 +15,8 @@ const (
 	// MaxOffers is how often a message is handed out without a report before it is ordered behind all others. A client
 	// that fails and never reports it, like the Python bot, must not get the same 20 messages forever.
 	MaxOffers = 5
+	// maxErrorBytes bounds OutboundFailed.Error, which every reply with the message contains from then on.
+	maxErrorBytes = 1 << 10
 )
 
 // OutboundLine is a line to enqueue.
@@ -23,6 +25,9 @@ type OutboundLine struct {
 	// ClientID makes repeated requests one message. Empty: every request is a separate message.
 	ClientID string
 	At       time.Time
+	// MaxWaiting bounds the messages of the channel that wait. With PostgreSQL, requests at the same time may exceed it by
+	// their number. 0: no bound.
+	MaxWaiting int
 }
 
 // OutboundMessage is a line that waits to be sent.
@@ -43,6 +48,9 @@ type OutboundMessage struct {
 type OutboundQuery struct {
 	// Limit is the maximum number of messages.
 	Limit int
+	// MaxBytes is the maximum size of their texts and errors, except that the first message may be larger. What does not
+	// fit is not claimed. 0: no bound.
+	MaxBytes int
 	// MaxRetries leaves out messages with this many failures or more.
 	MaxRetries int
 	// Claimant claims the messages until Now plus ClaimDuration; it gets its own messages again, since the reply may
@@ -85,7 +93,7 @@ type OutboundFailed struct {
 	// Attempts is how many attempts had failed before this one: OutboundMessage.RetryCount of the message as it was
 	// claimed. Values outside 0 to MaxAttempts-1 count as the nearest of them.
 	Attempts int
-	// Error says why, for people.
+	// Error says why, for people. At most 1 KiB of it is stored.
 	Error string
 	// Permanent abandons the message at once.
 	Permanent bool

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"rosey.dev/rosey/runtime/config"
@@ -56,14 +59,16 @@ type KVEntry struct {
 	At    time.Time
 	// Expires is when the value expires. Zero: never.
 	Expires time.Time
+	// Quota bounds what is stored. Its zero value is no bound.
+	Quota KVQuota
 }
 
 const (
-	// MaxDeadLetters is how many dead letters are stored; the oldest are removed. A client that keeps publishing
-	// invalid messages must not fill the disk.
-	MaxDeadLetters = 10_000
 	// MaxDeadLetterBytes is how much of a payload is stored.
 	MaxDeadLetterBytes = 64 << 10
+	// maxMsgIDBytes and maxReasonBytes bound the other texts of a dead letter.
+	maxMsgIDBytes  = 512
+	maxReasonBytes = 1 << 10
 )
 
 // DeadLetter is a message that could not be stored as rows.
@@ -75,6 +80,7 @@ type DeadLetter struct {
 	// Subject is the subject without the bot's prefix.
 	Subject string
 	// MsgID is the NATS message ID, empty if there was none. Dead letters with the same MsgID and Subject are the same.
+	// Of an ID of more than 512 bytes it is a hash.
 	MsgID string
 	// Reason says why, for people.
 	Reason  string
@@ -86,8 +92,11 @@ type DeadLetter struct {
 
 // NewDeadLetter returns a dead letter with at most MaxDeadLetterBytes of the payload.
 func NewDeadLetter(subject, msgID, reason string, payload []byte, at time.Time) DeadLetter {
+	if len(msgID) > maxMsgIDBytes {
+		msgID = fmt.Sprintf("sha256-%x", sha256.Sum256([]byte(msgID)))
+	}
 	deadLetter := DeadLetter{
-		At: at, Subject: CleanText(subject), MsgID: CleanText(msgID), Reason: CleanText(reason),
+		At: at, Subject: CleanText(subject), MsgID: CleanText(msgID), Reason: TruncateText(reason, maxReasonBytes),
 		Payload: payload, Size: len(payload),
 	}
 	if len(payload) > MaxDeadLetterBytes {
@@ -100,12 +109,13 @@ func NewDeadLetter(subject, msgID, reason string, payload []byte, at time.Time) 
 const deadLetterRetention = 30 * 24 * time.Hour
 
 // Retention is how long rows are kept: zero is the default of the configuration, negative is forever, and anything
-// shorter than config.MinRetention counts as that. Users, their joins and leaves, maxima, actions and outbound messages
-// that are still to be sent are always kept.
+// shorter than config.MinRetention counts as that. Maxima, actions and outbound messages that are still to be sent are
+// always kept.
 type Retention struct {
 	Chat       time.Duration
 	UserCounts time.Duration
 	Outbound   time.Duration // sent or abandoned
+	People     time.Duration // counted from when they were last seen
 }
 
 // RowKind is a kind of row that is not kept forever.
@@ -118,6 +128,9 @@ const (
 	PruneOutbound    RowKind = "outbound" // by the time when they were sent or abandoned
 	PruneKV          RowKind = "kv"       // by the time when they expire
 	PruneDeadLetters RowKind = "dead_letters"
+	// PrunePeople are users by the time when they were last seen, with their joins and leaves. A user who is in the
+	// channel is kept.
+	PrunePeople RowKind = "people"
 )
 
 // PruneRule matches the rows of a kind that are older than Before.
@@ -140,12 +153,10 @@ func (r Retention) Rules(now time.Time) []PruneRule {
 		{PruneChat, r.Chat, config.DefaultChatRetention},
 		{PruneUserCounts, r.UserCounts, config.DefaultUserCountsRetention},
 		{PruneOutbound, r.Outbound, config.DefaultOutboundRetention},
+		{PrunePeople, r.People, config.DefaultPeopleRetention},
 	} {
-		switch {
-		case each.kept == 0:
-			rules = append(rules, PruneRule{Kind: each.kind, Before: now.Add(-each.defaultValue.Time())})
-		case each.kept > 0:
-			rules = append(rules, PruneRule{Kind: each.kind, Before: now.Add(-max(each.kept, config.MinRetention))})
+		if kept := cmp.Or(each.kept, each.defaultValue.Time()); kept > 0 {
+			rules = append(rules, PruneRule{Kind: each.kind, Before: now.Add(-max(kept, config.MinRetention))})
 		}
 	}
 	return rules

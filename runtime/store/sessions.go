@@ -34,6 +34,10 @@ type Presence struct {
 // there.
 type Watch struct{ Since, Until time.Time }
 
+// MaxPresence is how many joins and leaves of a user, and how many watches of a channel, are read for the user's
+// sessions: the newest. That is years of them, and bounds the memory that a request needs.
+const MaxPresence = 20_000
+
 // sessionGap is the longest absence that does not end a session: a reload, a lost connection, or a restart of the bot,
 // which records that everyone left and joined.
 const sessionGap = time.Minute

@@ -26,15 +26,20 @@ var (
 
 // Store stores the rows of any number of channels. It is safe for concurrent use. Names of channels and users are
 // compared without regard to case. Limits below zero count as zero.
+//
+// A text of more than config.MaxTextBytes, which is from before there were limits, is read as its beginning: many of
+// them would fill the memory.
 type Store interface {
 	// Apply stores events in one transaction: all of them or, with an error, none. The order of events and their
 	// repetition do not change what is stored in the end.
 	//
 	// It ignores events that lack the user they are about, and chat lines from before the newest one that was pruned,
-	// which may have been stored and counted before.
+	// which may have been stored and counted before. Likewise, events from before the newest user that was pruned do not
+	// count for any user: they may be about one who was removed and would come back with a part of what was known.
 	Apply(ctx context.Context, events []Event) error
 
-	// Enqueue adds an outbound message and returns its ID, or the ID of the message with the same ClientID.
+	// Enqueue adds an outbound message and returns its ID, or the ID of the message with the same ClientID. If more than
+	// line.MaxWaiting messages would wait, it adds none and returns a QuotaError.
 	Enqueue(ctx context.Context, channel Channel, line OutboundLine) (int64, error)
 	// Outbound returns messages of a channel that are due and that no other claimant has, and claims them: oldest first,
 	// but behind all others those that were handed out MaxOffers times without a report.
@@ -42,9 +47,12 @@ type Store interface {
 
 	// RecentChat returns the newest limit lines of a channel, oldest first.
 	RecentChat(ctx context.Context, channel Channel, limit int) ([]RecentLine, error)
+	// RecentChatWithin is RecentChat, but it reads only as many lines as fit into size bytes.
+	RecentChatWithin(ctx context.Context, channel Channel, limit, size int) ([]RecentLine, error)
 	// TopChatters returns the users with the most lines, in descending order.
 	TopChatters(ctx context.Context, channel Channel, limit int) ([]Chatter, error)
-	// Users returns all users that were ever seen in the channel, ordered by name.
+	// Users returns all users of the channel that were not pruned, ordered by name. The sessions of a user are those of the
+	// newest MaxPresence joins and leaves.
 	Users(ctx context.Context, channel Channel) ([]User, error)
 	// User returns one of Users. seen is false if there is no user of that name.
 	User(ctx context.Context, channel Channel, name string) (user User, seen bool, err error)
@@ -59,7 +67,8 @@ type Store interface {
 	// Actions returns the newest limit actions of a channel, oldest first.
 	Actions(ctx context.Context, channel Channel, limit int) ([]PastAction, error)
 
-	// KVSet replaces the value and the expiry of a key.
+	// KVSet replaces the value and the expiry of a key. If that would exceed entry.Quota and takes more space than before,
+	// it changes nothing and returns a QuotaError.
 	KVSet(ctx context.Context, entry KVEntry) error
 	// KVGet returns the value of a key. exists is false if there is none, or if it has expired at now.
 	KVGet(ctx context.Context, key KVKey, now time.Time) (value string, exists bool, err error)
@@ -68,16 +77,25 @@ type Store interface {
 	// KVList returns up to limit keys that begin with prefix.Key, ordered by their bytes, and whether there are more.
 	KVList(ctx context.Context, prefix KVKey, limit int, now time.Time) (keys []string, more bool, err error)
 
+	// RecountKV counts the keys of all plugins anew. An earlier version of the program, which may still have written when
+	// the schema was brought up to date, did not count them.
+	RecountKV(ctx context.Context) error
+
 	// Prune removes about limit of the oldest rows that match a rule, in one transaction, and returns how many; 0 means
 	// that no row matches any more. Nothing can be written meanwhile, so limit should be small.
 	Prune(ctx context.Context, rule PruneRule, limit int) (removed int64, err error)
+	// Usage measures how much is stored. It reads all rows.
+	Usage(ctx context.Context) (Usage, error)
+	// KnownUsers returns which of names are users of the channel, by their folded names.
+	KnownUsers(ctx context.Context, channel Channel, names []string) (map[string]bool, error)
 	// Optimize updates the statistics from which the database plans queries.
 	Optimize(ctx context.Context) error
 	// Size returns the size of the database in bytes.
 	Size(ctx context.Context) (int64, error)
 
-	// AddDeadLetters stores messages that could not be stored as rows, and removes the oldest above MaxDeadLetters.
-	AddDeadLetters(ctx context.Context, deadLetters []DeadLetter) error
+	// AddDeadLetters stores messages that could not be stored as rows, and removes the oldest that exceed the quota. It
+	// returns how many it removed.
+	AddDeadLetters(ctx context.Context, deadLetters []DeadLetter, quota DeadLetterQuota) (removed int64, err error)
 	// DeadLetters returns up to limit dead letters with an ID above after, ordered by ID.
 	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)
 	// DropDeadLetter removes a dead letter. existed is false if there was none of this ID.

@@ -22,7 +22,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	for index, end := range map[string]string{
 		"chat_by_time":     "chat WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
 		"users_by_lines":   "users WHERE channel_id = 1 AND chat_lines > 0 ORDER BY chat_lines DESC, name_key LIMIT 5",
-		"presence_by_user": "presence WHERE channel_id = 1 AND user_key = 'a'",
+		"presence_by_user": "presence WHERE channel_id = 1 AND user_key = 'a' ORDER BY at DESC, event_id DESC LIMIT 5",
 		"outbound_open":    "outbound WHERE channel_id = 1 AND sent_at IS NULL AND abandoned_at IS NULL",
 		"outbound_done": `outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
  AND coalesce(sent_at, abandoned_at) < 5`,

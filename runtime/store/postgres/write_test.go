@@ -244,7 +244,8 @@ func TestFullDisk(t *testing.T) {
 	for range 40 {
 		deadLetters = append(deadLetters, store.NewDeadLetter("s", "", "r", []byte(noise(60000)), clock(1)))
 	}
-	expect(t, s.AddDeadLetters(t.Context(), deadLetters), store.ErrFull, "could not extend file")
+	_, err := s.AddDeadLetters(t.Context(), deadLetters, store.DeadLetterQuota{})
+	expect(t, err, store.ErrFull, "could not extend file")
 }
 
 // noise returns a text that cannot be compressed.

@@ -79,6 +79,7 @@ func (s Store) findChannels(
 type batch struct {
 	inserts map[string]*insertion // by the table's name
 	users   map[userKey]*userRow
+	counted map[string]bool // the chat lines that count for their users, by event ID
 	// Arguments of the statements that merge rows.
 	highWater, status, watches, sent, failed [][]any
 }
@@ -103,7 +104,7 @@ type userRow struct {
 }
 
 func newBatch() *batch {
-	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}}
+	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}, counted: map[string]bool{}}
 }
 
 func (b *batch) add(event store.Event, channel channelRow) {
@@ -146,17 +147,23 @@ func (b *batch) insert(table Table, id string, rest ...any) {
 	}
 }
 
+// presence leaves out what may be about a user who was pruned.
 func (b *batch) presence(id string, channel channelRow, name string, joined bool, at int64) {
-	b.insert(presenceTable, id, channel.id, store.Fold(name), joined, at)
-	b.seen(channel.id, name, at)
+	if at > channel.peoplePrunedTo {
+		b.insert(presenceTable, id, channel.id, store.Fold(name), joined, at)
+		b.seen(channel.id, name, at)
+	}
 }
 
-// chatLine leaves out a line that may have been pruned, since it would be counted again.
+// chatLine leaves out a line that may have been pruned, since it would be counted again, and a user who may have been.
 func (b *batch) chatLine(id string, channel channelRow, line store.ChatLine, at int64) {
 	if at > channel.prunedTo {
 		b.insert(chatTable, id, channel.id, at, line.Username, line.Text)
 	}
-	b.seen(channel.id, line.Username, at)
+	if at > channel.peoplePrunedTo {
+		b.seen(channel.id, line.Username, at)
+		b.counted[id] = true
+	}
 }
 
 func (b *batch) addStatus(id string, channel channelRow, status store.Status, at int64) {
@@ -240,7 +247,7 @@ func (b *batch) countLines(added []string) {
 		id, _ := row[0].(string)
 		channel, _ := row[1].(int64)
 		name, _ := row[3].(string)
-		if isNew[id] {
+		if isNew[id] && b.counted[id] {
 			b.users[userKey{channel, store.Fold(name)}].lines++
 		}
 	}

@@ -96,8 +96,9 @@ func foldChannel(channel store.Channel) store.Channel {
 // channelRow is a row of channels.
 type channelRow struct {
 	id int64
-	// prunedTo is the time of the newest chat line that was pruned, in milliseconds.
-	prunedTo int64
+	// prunedTo is the time of the newest chat line that was pruned, and peoplePrunedTo that of the newest event about a
+	// user who was pruned, in milliseconds.
+	prunedTo, peoplePrunedTo int64
 }
 
 // insertChannelSQL inserts a channel unless it exists.
@@ -107,11 +108,12 @@ ON CONFLICT (server_key, name_key) DO NOTHING`
 // findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
 // transaction ends.
 func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
-	find := `SELECT id, chat_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` + s.db.ForShare()
+	find := `SELECT id, chat_pruned_to, people_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` +
+		s.db.ForShare()
 	// It is read first because an insert would block all other writers of the channel, even if the row exists.
 	for range 2 {
 		row, found, err := selectOne(ctx, tx, find, channelArguments(channel), func(row *channelRow) []any {
-			return []any{&row.id, &row.prunedTo}
+			return []any{&row.id, &row.prunedTo, &row.peoplePrunedTo}
 		})
 		if err != nil || found {
 			return row, err
@@ -129,23 +131,33 @@ func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (c
 func Select[T any](
 	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any,
 ) ([]T, error) {
-	rows, err := from.Query(ctx, query, arguments...)
-	if err != nil {
+	all := []T{}
+	if err := each(ctx, from, query, arguments, columns, func(row T) { all = append(all, row) }); err != nil {
 		return nil, err
 	}
+	return all, nil
+}
+
+// each calls do with one row of a query after the other.
+func each[T any](
+	ctx context.Context, from Executor, query string, arguments []any, columns func(*T) []any, do func(row T),
+) error {
+	rows, err := from.Query(ctx, query, arguments...)
+	if err != nil {
+		return err
+	}
 	defer rows.Close()
-	all := []T{}
 	for rows.Next() {
 		var row T
 		if err := rows.Scan(columns(&row)...); err != nil {
-			return nil, fmt.Errorf("reading a row: %w", err)
+			return fmt.Errorf("reading a row: %w", err)
 		}
-		all = append(all, row)
+		do(row)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading rows: %w", err)
+		return fmt.Errorf("reading rows: %w", err)
 	}
-	return all, nil
+	return nil
 }
 
 // selectOne is Select for a query with at most one row.

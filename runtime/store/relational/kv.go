@@ -19,21 +19,14 @@ func keyArguments(key store.KVKey, now time.Time) []any {
 
 // KVSet implements store.Store.
 func (s Store) KVSet(ctx context.Context, entry store.KVEntry) error {
-	const query = `INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPDATE SET
-  value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at`
-	var expires any
-	if !entry.Expires.IsZero() {
-		expires = entry.Expires.UnixMilli()
-	}
+	entry.Plugin, entry.Key = store.CleanText(entry.Plugin), store.CleanText(entry.Key)
+	entry.Value = store.CleanText(entry.Value)
 	err := s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		channel, err := s.findChannel(ctx, tx, entry.Channel)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, query, channel.id, store.CleanText(entry.Plugin), store.CleanText(entry.Key),
-			store.CleanText(entry.Value), entry.At.UnixMilli(), expires)
-		return err
+		return pluginKeys{tx, channel.id, entry.Plugin}.set(ctx, entry)
 	})
 	if err != nil {
 		return fmt.Errorf("setting a key of plugin %q: %w", entry.Plugin, err)
@@ -52,11 +45,20 @@ func (s Store) KVGet(ctx context.Context, key store.KVKey, now time.Time) (value
 
 // KVDelete implements store.Store.
 func (s Store) KVDelete(ctx context.Context, key store.KVKey, now time.Time) (existed bool, err error) {
-	removed, err := s.db.Exec(ctx, `DELETE`+unexpiredKey, keyArguments(key, now)...)
+	arguments := keyArguments(key, now)
+	channel, exists, err := selectOne(ctx, s.db, `SELECT channel_id`+unexpiredKey, arguments, scanValue[int64])
+	if err == nil && exists {
+		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
+			keys := pluginKeys{tx, channel, store.CleanText(key.Plugin)}
+			removed, err := keys.remove(ctx, unexpiredKey, arguments)
+			existed = removed > 0
+			return err
+		})
+	}
 	if err != nil {
 		return false, fmt.Errorf("deleting a key of plugin %q: %w", key.Plugin, err)
 	}
-	return removed > 0, nil
+	return existed, nil
 }
 
 // KVList implements store.Store.

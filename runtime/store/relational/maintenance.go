@@ -24,19 +24,24 @@ SELECT event_id FROM user_counts WHERE channel_id IN ` + prunedChannels + ` AND 
 	store.PruneOutbound: `DELETE FROM outbound WHERE id IN (
 SELECT id FROM outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
   AND coalesce(sent_at, abandoned_at) < $1 AND channel_id IN ` + prunedChannels + ` LIMIT $2%s)`,
-	store.PruneKV: `DELETE FROM kv WHERE (channel_id, plugin, key) IN (
-SELECT channel_id, plugin, key FROM kv WHERE expires_at <= $1 LIMIT $2%s)`,
 	store.PruneDeadLetters: `DELETE FROM dead_letters WHERE id IN (
 SELECT id FROM dead_letters WHERE at < $1 LIMIT $2%s)`,
+}
+
+// inTransaction are the kinds of rows that are removed together with other changes.
+var inTransaction = map[store.RowKind]func(ctx context.Context, tx Tx, rule store.PruneRule, limit int) (int64, error){
+	store.PruneChat: pruneChat, store.PrunePeople: prunePeople,
 }
 
 // Prune implements store.Store.
 func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (removed int64, err error) {
 	query, known := pruneSQL[rule.Kind]
 	switch {
-	case rule.Kind == store.PruneChat:
+	case rule.Kind == store.PruneKV:
+		removed, err = s.pruneKV(ctx, rule.Before, limit)
+	case inTransaction[rule.Kind] != nil:
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-			removed, err = pruneChat(ctx, tx, rule, limit)
+			removed, err = inTransaction[rule.Kind](ctx, tx, rule, limit)
 			return err
 		})
 	case known:
@@ -80,57 +85,69 @@ LIMIT 1`
 // markPrunedSQL stores the time of the newest chat line of a channel that was pruned.
 const markPrunedSQL = `UPDATE channels SET chat_pruned_to = $1 WHERE id = $2 AND chat_pruned_to < $1`
 
-// AddDeadLetters implements store.Store.
-func (s Store) AddDeadLetters(ctx context.Context, deadLetters []store.DeadLetter) error {
+// mergePrunedSQL takes the later of the times of two copies of a channel.
+const mergePrunedSQL = `UPDATE channels SET
+  chat_pruned_to = CASE WHEN chat_pruned_to < $2 THEN $2 ELSE chat_pruned_to END,
+  people_pruned_to = CASE WHEN people_pruned_to < $3 THEN $3 ELSE people_pruned_to END
+WHERE id = $1 AND (chat_pruned_to < $2 OR people_pruned_to < $3)`
+
+// isAbsent is a condition for users u: not in the channel. A user whose newest event is a join is in the channel, unless
+// a bot joined later and did not find them there.
+const isAbsent = `coalesce((SELECT CASE WHEN p.joined AND p.at >= coalesce(
+  (SELECT max(w.since) FROM watches w WHERE w.channel_id = u.channel_id), 0) THEN 1 ELSE 0 END
+FROM presence p WHERE p.channel_id = u.channel_id AND p.user_key = u.name_key
+ORDER BY p.at DESC, p.event_id DESC LIMIT 1), 0) = 0`
+
+// prunePeople removes about limit rows of users of one channel, and stores when the newest of them was last seen, so
+// that an event from before, which arrives late, does not bring back a part of what was known.
+func prunePeople(ctx context.Context, tx Tx, rule store.PruneRule, limit int) (removed int64, err error) {
 	const (
-		insert = `INSERT INTO dead_letters (at, subject, msg_id, reason, payload, size) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT DO NOTHING`
-		trim = `DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET $1)`
+		find = `SELECT channel_id, max(last_seen) FROM (SELECT u.channel_id, u.last_seen FROM users u
+WHERE u.last_seen < $1 AND u.channel_id IN ` + prunedChannels + ` AND ` + isAbsent + `
+ORDER BY u.channel_id, u.last_seen LIMIT $2) AS oldest
+GROUP BY channel_id ORDER BY channel_id LIMIT 1`
+		// As with chat it comes first, and waits for transactions that store events of the channel.
+		mark = `UPDATE channels SET people_pruned_to = CASE WHEN people_pruned_to < $1 THEN $1 ELSE people_pruned_to END
+WHERE id = $2`
+		names = `SELECT u.name_key FROM users u WHERE u.channel_id = $1 AND u.last_seen <= $2 AND ` + isAbsent + `
+ORDER BY u.last_seen LIMIT $3`
 	)
-	rows := make([][]any, 0, len(deadLetters))
-	for _, deadLetter := range deadLetters {
-		rows = append(rows, []any{
-			deadLetter.At.UnixMilli(), deadLetter.Subject, deadLetter.MsgID, deadLetter.Reason,
-			append([]byte{}, deadLetter.Payload...), deadLetter.Size, // not nil, which would be NULL
-		})
-	}
-	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		if _, err := tx.ExecAll(ctx, insert, rows); err != nil {
-			return fmt.Errorf("storing dead letters: %w", err)
-		}
-		if _, err := tx.Exec(ctx, trim, store.MaxDeadLetters); err != nil {
-			return fmt.Errorf("removing the oldest dead letters: %w", err)
-		}
-		return nil
+	type absent struct{ channel, lastSeen int64 }
+	arguments := []any{rule.Before.UnixMilli(), limit, rule.ServedBy}
+	old, found, err := selectOne(ctx, tx, find, arguments, func(row *absent) []any {
+		return []any{&row.channel, &row.lastSeen}
 	})
+	if err != nil || !found {
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, mark, old.lastSeen, old.channel); err != nil {
+		return 0, fmt.Errorf("storing how far people are pruned: %w", err)
+	}
+	users, err := Select(ctx, tx, names, []any{old.channel, old.lastSeen, limit}, scanValue[string])
+	for _, name := range users {
+		if err != nil || removed >= int64(limit) {
+			break
+		}
+		var count int64
+		count, err = pruneUser(ctx, tx, old.channel, name, int64(limit)-removed)
+		removed += count
+	}
+	return removed, err
 }
 
-// DeadLetters implements store.Store.
-func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
-	const query = `SELECT id, at, subject, msg_id, reason, payload, size FROM dead_letters
-WHERE id > $1 ORDER BY id LIMIT $2`
-	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(deadLetter *store.DeadLetter) []any {
-		return []any{
-			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Subject, &deadLetter.MsgID, &deadLetter.Reason,
-			&deadLetter.Payload, &deadLetter.Size,
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading dead letters: %w", err)
+// pruneUser removes up to limit of a user's joins and leaves, the oldest first, and then the user.
+func pruneUser(ctx context.Context, tx Tx, channel int64, name string, limit int64) (removed int64, err error) {
+	const (
+		presence = `DELETE FROM presence WHERE event_id IN (SELECT event_id FROM presence
+WHERE channel_id = $1 AND user_key = $2 ORDER BY at LIMIT $3)`
+		user = `DELETE FROM users WHERE channel_id = $1 AND name_key = $2`
+	)
+	removed, err = tx.Exec(ctx, presence, channel, name, limit)
+	if err != nil || removed == limit {
+		return removed, err
 	}
-	for i, deadLetter := range deadLetters {
-		deadLetters[i].Payload = append([]byte{}, deadLetter.Payload...) // a driver may return nil for an empty payload
-	}
-	return deadLetters, nil
-}
-
-// DropDeadLetter implements store.Store.
-func (s Store) DropDeadLetter(ctx context.Context, id int64) (existed bool, err error) {
-	removed, err := s.db.Exec(ctx, `DELETE FROM dead_letters WHERE id = $1`, id)
-	if err != nil {
-		return false, fmt.Errorf("removing dead letter %d: %w", id, err)
-	}
-	return removed > 0, nil
+	count, err := tx.Exec(ctx, user, channel, name)
+	return removed + count, err
 }
 
 // NewerSchema returns the error for a schema of a later version than this program knows.

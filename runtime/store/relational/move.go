@@ -7,8 +7,12 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// moveSize is how many rows are written to the target in one transaction.
-const moveSize = 500
+const (
+	// moveSize is how many rows are written to the target in one transaction.
+	moveSize = 500
+	// moveBytes bounds the texts of these rows: the last of them may exceed it.
+	moveBytes = 4 << 20
+)
 
 // Moved is what Move did with a table.
 type Moved struct {
@@ -87,17 +91,17 @@ func (m *mover) moveIdentity(ctx context.Context) error {
 // moveChannels finds or inserts the channels by name, since their IDs in the target may differ.
 func (m *mover) moveChannels(ctx context.Context) error {
 	type channel struct {
-		id, prunedTo int64
+		channelRow
 		store.Channel
 
 		owner, ownerName, servedBy any // text or nil
 	}
-	const query = `SELECT id, server_key, name, chat_pruned_to, owner_prefix, owner_name, served_by FROM channels
-ORDER BY id`
+	const query = `SELECT id, server_key, name, chat_pruned_to, people_pruned_to, owner_prefix, owner_name, served_by
+FROM channels ORDER BY id`
 	channels, err := Select(ctx, m.from, query, nil, func(row *channel) []any {
 		return []any{
-			&row.id, &row.Server, &row.Name, &row.prunedTo, &cell{"text", &row.owner}, &cell{"text", &row.ownerName},
-			&cell{"text", &row.servedBy},
+			&row.id, &row.Server, &row.Name, &row.prunedTo, &row.peoplePrunedTo, &cell{"text", &row.owner},
+			&cell{"text", &row.ownerName}, &cell{"text", &row.servedBy},
 		}
 	})
 	if err != nil {
@@ -112,9 +116,9 @@ ORDER BY id`
 				return err
 			}
 			m.channels[source.id] = target.id
-			changed, err := tx.Exec(ctx, markPrunedSQL, source.prunedTo, target.id)
+			changed, err := tx.Exec(ctx, mergePrunedSQL, target.id, source.prunedTo, source.peoplePrunedTo)
 			if err != nil {
-				return fmt.Errorf("storing how far chat is pruned: %w", err)
+				return fmt.Errorf("storing how far rows are pruned: %w", err)
 			}
 			taken += changed
 			// A service that uses the target already may have taken the channel.
@@ -137,10 +141,11 @@ func (m *mover) moveTable(ctx context.Context, table Table) error {
 	}
 	moved := Moved{Table: table.Name}
 	var chunk [][]any
+	bytes := 0
 	flush := func() error {
 		taken, err := m.write(ctx, table, chunk)
 		moved.Taken += taken
-		chunk = nil
+		chunk, bytes = nil, 0
 		m.progress(table.Name, moved.Rows, rows)
 		return err
 	}
@@ -150,7 +155,8 @@ func (m *mover) moveTable(ctx context.Context, table Table) error {
 			row[table.channel] = m.channels[id]
 		}
 		moved.Rows++
-		if chunk = append(chunk, row); len(chunk) < moveSize {
+		bytes += textBytes(row)
+		if chunk = append(chunk, row); len(chunk) < moveSize && bytes < moveBytes {
 			return nil
 		}
 		return flush()
@@ -162,6 +168,19 @@ func (m *mover) moveTable(ctx context.Context, table Table) error {
 	return err
 }
 
+// textBytes returns the size of the texts of a row.
+func textBytes(row []any) (size int) {
+	for _, value := range row {
+		switch value := value.(type) {
+		case string:
+			size += len(value)
+		case []byte:
+			size += len(value)
+		}
+	}
+	return size
+}
+
 func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int64, err error) {
 	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if table.merge == "" {
@@ -170,10 +189,16 @@ func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int
 			taken = int64(len(added))
 			return err
 		}
-		if taken, err = tx.ExecAll(ctx, table.Upsert(), rows); err != nil || !table.sequence {
+		taken, err = tx.ExecAll(ctx, table.Upsert(), rows)
+		switch {
+		case err != nil:
 			return err
+		case table.Name == kvTable.Name:
+			return recountKV(ctx, tx)
+		case table.sequence:
+			return m.to.db.AdvanceSequence(ctx, tx, table.Name)
 		}
-		return m.to.db.AdvanceSequence(ctx, tx, table.Name)
+		return nil
 	})
 	return taken, err
 }

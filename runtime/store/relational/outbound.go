@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-const (
+var (
 	// Without a claimant only the count of offers changes. The messages that are due are found once, in a materialized
 	// subquery: another subquery might be executed repeatedly and lock more rows than the limit.
 	claimSQL = `WITH due AS MATERIALIZED (SELECT id%s%s)
@@ -21,8 +22,17 @@ UPDATE outbound SET offers = offers + 1, claimed_by = CAST($9 AS TEXT), claimed_
 WHERE id IN (SELECT id FROM due) RETURNING ` + outboundColumns
 
 	// A claim that this statement makes is not an earlier one.
-	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(last_error, ''), offers,
-  CASE WHEN claimed_since < $4 THEN claimed_since END`
+	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(` + cut("last_error") + `, ''), offers,
+  ` + claimedBefore
+
+	// A reply has the error twice.
+	outboundSizes = `SELECT octet_length(text) + 2 * octet_length(coalesce(` + cut("last_error") + `, '')), ` +
+		claimedBefore
+)
+
+const (
+	// claimedBefore is when a message was first claimed, unless by this statement.
+	claimedBefore = `CASE WHEN claimed_since < $4 THEN claimed_since END`
 
 	// Reports on outbound messages merge in any order and with any repetition: the value of each column depends only on
 	// the set of reports. If a report names the second in which the message was enqueued, it must match. The channel
@@ -74,27 +84,50 @@ func retryDelaySQL() string {
 
 // Enqueue implements store.Store.
 func (s Store) Enqueue(ctx context.Context, channel store.Channel, line store.OutboundLine) (id int64, err error) {
-	// A conflicting row is updated to itself so that its ID is returned.
-	const query = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id) VALUES ($1, $2, $3, $4)
-ON CONFLICT (channel_id, client_id) WHERE client_id IS NOT NULL DO UPDATE SET client_id = excluded.client_id
-RETURNING id`
-	var clientID any
-	if line.ClientID != "" {
-		clientID = store.CleanText(line.ClientID)
-	}
 	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		row, err := s.findChannel(ctx, tx, channel)
-		if err != nil {
-			return err
+		if err == nil {
+			id, err = enqueue(ctx, tx, row.id, line)
 		}
-		arguments := []any{row.id, line.At.UnixMilli(), store.CleanText(line.Text), clientID}
-		id, _, err = selectOne(ctx, tx, query, arguments, scanValue[int64])
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("enqueueing an outbound message: %w", err)
 	}
 	return id, nil
+}
+
+func enqueue(ctx context.Context, tx Tx, channel int64, line store.OutboundLine) (id int64, err error) {
+	const (
+		find = `SELECT id FROM outbound WHERE channel_id = $1 AND client_id = $2`
+		// No more are counted than are allowed.
+		count = `SELECT count(*) FROM (SELECT 1 FROM outbound
+WHERE channel_id = $1 AND sent_at IS NULL AND abandoned_at IS NULL LIMIT $2) AS waiting`
+		// A conflicting row is updated to itself so that its ID is returned.
+		insert = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (channel_id, client_id) WHERE client_id IS NOT NULL DO UPDATE SET client_id = excluded.client_id
+RETURNING id`
+	)
+	var clientID any
+	if line.ClientID != "" {
+		clientID = store.CleanText(line.ClientID)
+		id, found, err := selectOne(ctx, tx, find, []any{channel, clientID}, scanValue[int64])
+		if err != nil || found {
+			return id, err
+		}
+	}
+	if line.MaxWaiting > 0 {
+		waiting, _, err := selectOne(ctx, tx, count, []any{channel, line.MaxWaiting}, scanValue[int64])
+		if err == nil {
+			err = within("outboundWaiting", waiting+1, line.MaxWaiting)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	arguments := []any{channel, line.At.UnixMilli(), store.CleanText(line.Text), clientID}
+	id, _, err = selectOne(ctx, tx, insert, arguments, scanValue[int64])
+	return id, err
 }
 
 // offer is a message and how often it has been handed out.
@@ -109,19 +142,22 @@ func (s Store) Outbound(
 	ctx context.Context, channel store.Channel, query store.OutboundQuery,
 ) (messages []store.OutboundMessage, err error) {
 	claimant := store.CleanText(query.Claimant)
-	arguments := func(expired time.Time, own string) []any {
-		return channelArguments(channel, query.MaxRetries, query.Now.UnixMilli(), expired.UnixMilli(), own,
-			store.MaxOffers, max(query.Limit, 0))
-	}
-	due := arguments(query.Now, claimant)
+	due := dueArguments(channel, query, query.Now, claimant)
 	// The bot asks every two seconds, and mostly nothing is due: then nothing is written.
-	offers, err := Select(ctx, s.db, `SELECT `+outboundColumns+dueSQL, due, scanOffer)
-	if query.StoredUntil != nil && slices.ContainsFunc(offers, wasClaimed) {
+	count, claimed, err := s.countDue(ctx, query.MaxBytes, due)
+	if query.StoredUntil != nil && claimed {
 		if applied := query.StoredUntil(ctx); applied.Before(query.Now) {
-			due = arguments(applied, "")
+			due = dueArguments(channel, query, applied, "")
+			count, _, err = s.countDue(ctx, query.MaxBytes, due)
 		}
 	}
-	if err == nil && len(offers) > 0 && !s.readOnly {
+	var offers []offer
+	due[len(due)-1] = count
+	switch {
+	case err != nil || count == 0:
+	case s.readOnly:
+		offers, err = Select(ctx, s.db, `SELECT `+outboundColumns+dueSQL, due, scanOffer)
+	default:
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 			offers, err = s.claim(ctx, tx, claimant, query.Now.Add(store.ClaimDuration), due)
 			return err
@@ -137,7 +173,30 @@ func (s Store) Outbound(
 	return messages, nil
 }
 
-func wasClaimed(offer offer) bool { return !offer.ClaimedSince.IsZero() }
+// dueArguments returns the arguments of dueSQL, of which the last is the limit. expired is when the claims of others
+// must have ended, own the claimant whose claims do not matter.
+func dueArguments(channel store.Channel, query store.OutboundQuery, expired time.Time, own string) []any {
+	return channelArguments(channel, query.MaxRetries, query.Now.UnixMilli(), expired.UnixMilli(), own,
+		store.MaxOffers, max(query.Limit, 0))
+}
+
+// countDue returns how many of the messages that are due fit into size bytes, and whether one that is due was claimed
+// before. 0: all fit.
+func (s Store) countDue(ctx context.Context, size int, due []any) (count int, claimed bool, err error) {
+	type dueRow struct {
+		size         int64
+		claimedSince time.Time
+	}
+	rows, err := Select(ctx, s.db, outboundSizes+dueSQL, due, func(row *dueRow) []any {
+		return []any{&row.size, millis{&row.claimedSince}}
+	})
+	sizes := make([]int64, 0, len(rows))
+	for _, row := range rows {
+		sizes = append(sizes, row.size)
+		claimed = claimed || !row.claimedSince.IsZero()
+	}
+	return fit(sizes, int64(cmp.Or(size, math.MaxInt))), claimed, err
+}
 
 // claim claims the messages that are due and returns them in the order in which they are to be sent.
 func (s Store) claim(ctx context.Context, tx Tx, claimant string, until time.Time, due []any) ([]offer, error) {

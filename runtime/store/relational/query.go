@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,21 +14,25 @@ const (
 	// The imported time is in nanoseconds, as a time.Duration; the time of the sessions is added to it.
 	usersSQL = `SELECT name, first_seen, last_seen, chat_lines, imported_ms * 1000000
 FROM users WHERE channel_id = ` + channelID
-	watchesSQL  = `SELECT since, until FROM watches WHERE channel_id = ` + channelID
+	watchesSQL  = `SELECT since, until FROM watches WHERE channel_id = ` + channelID + ` ORDER BY since DESC LIMIT $3`
 	presenceSQL = `SELECT user_key, event_id, joined, at FROM presence WHERE channel_id = ` + channelID
+	// newestPresence orders the joins and leaves of each user so that the newest come first.
+	newestPresence = ` ORDER BY user_key, at DESC, event_id DESC`
 )
 
 // Users implements store.Store.
 func (s Store) Users(ctx context.Context, channel store.Channel) ([]store.User, error) {
-	return s.users(ctx, channel, usersSQL+` ORDER BY name_key`, presenceSQL, channelArguments(channel))
+	arguments := channelArguments(channel)
+	return s.users(ctx, channel, usersSQL+` ORDER BY name_key`, arguments, presenceSQL+newestPresence, arguments)
 }
 
 // User implements store.Store.
 func (s Store) User(
 	ctx context.Context, channel store.Channel, name string,
 ) (user store.User, seen bool, err error) {
-	users, err := s.users(ctx, channel, usersSQL+` AND name_key = $3`, presenceSQL+` AND user_key = $3`,
-		channelArguments(channel, store.Fold(store.CleanText(name))))
+	key := store.Fold(store.CleanText(name))
+	users, err := s.users(ctx, channel, usersSQL+` AND name_key = $3`, channelArguments(channel, key),
+		presenceSQL+` AND user_key = $3`+newestPresence+` LIMIT $4`, channelArguments(channel, key, store.MaxPresence))
 	if err != nil || len(users) == 0 {
 		return store.User{}, false, err
 	}
@@ -41,50 +46,114 @@ func (s Store) CountUsers(ctx context.Context, channel store.Channel) (int, erro
 	return count, err
 }
 
-// users reads all tables from one snapshot: otherwise a user could have a session after their last_seen.
-func (s Store) users(
-	ctx context.Context, channel store.Channel, usersQuery, presenceQuery string, arguments []any,
-) (users []store.User, err error) {
-	type presenceRow struct {
-		user     string
-		presence store.Presence
-	}
-	var rows []presenceRow
-	var watches []store.Watch
-	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
-		rows, err = Select(ctx, tx, presenceQuery, arguments, func(row *presenceRow) []any {
-			return []any{&row.user, &row.presence.ID, &row.presence.Joined, millis{&row.presence.At}}
-		})
-		if err == nil {
-			watches, err = Select(ctx, tx, watchesSQL, channelArguments(channel), func(row *store.Watch) []any {
-				return []any{millis{&row.Since}, millis{&row.Until}}
-			})
+// KnownUsers implements store.Store.
+func (s Store) KnownUsers(ctx context.Context, channel store.Channel, names []string) (map[string]bool, error) {
+	const query = `SELECT name_key FROM users WHERE channel_id = ` + channelID + ` AND name_key = $3`
+	known := map[string]bool{}
+	err := s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
+		for _, name := range names {
+			key := store.Fold(store.CleanText(name))
+			_, found, err := selectOne(ctx, tx, query, channelArguments(channel, key), scanValue[string])
+			if err != nil {
+				return err
+			}
+			known[key] = found
 		}
-		if err == nil {
-			users, err = Select(ctx, tx, usersQuery, arguments, scanUser)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("finding users: %w", err)
 	}
-	presence := map[string][]store.Presence{}
-	for _, row := range rows {
-		presence[row.user] = append(presence[row.user], row.presence)
+	return known, nil
+}
+
+// users reads all tables from one snapshot: otherwise a user could have a session after their last_seen.
+func (s Store) users(
+	ctx context.Context, channel store.Channel, usersQuery string, usersArguments []any, presenceQuery string,
+	presenceArguments []any,
+) (users []store.User, err error) {
+	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
+		watches, err := Select(ctx, tx, watchesSQL, channelArguments(channel, store.MaxPresence),
+			func(row *store.Watch) []any { return []any{millis{&row.Since}, millis{&row.Until}} })
+		if err != nil {
+			return err
+		}
+		users, err = Select(ctx, tx, usersQuery, usersArguments, scanUser)
+		if err != nil {
+			return err
+		}
+		return addSessions(ctx, tx, users, watches, presenceQuery, presenceArguments)
+	})
+	return users, err
+}
+
+// presenceRow is a join or leave and the folded name of its user.
+type presenceRow struct {
+	user     string
+	presence store.Presence
+}
+
+// addSessions reads the joins and leaves of one user after the other: those of all could fill the memory.
+func addSessions(
+	ctx context.Context, tx Tx, users []store.User, watches []store.Watch, query string, arguments []any,
+) error {
+	byName := make(map[string]*store.User, len(users))
+	for i := range users {
+		byName[store.Fold(users[i].Username)] = &users[i]
+		users[i] = users[i].WithSessions(nil)
 	}
-	for i, user := range users {
-		users[i] = user.WithSessions(store.Sessions(presence[store.Fold(user.Username)], watches))
+	var name string
+	var presence []store.Presence
+	finish := func() {
+		if user := byName[name]; user != nil && len(presence) > 0 {
+			*user = user.WithSessions(store.Sessions(presence, watches))
+		}
+		presence = presence[:0]
 	}
-	return users, nil
+	err := each(ctx, tx, query, arguments, func(row *presenceRow) []any {
+		return []any{&row.user, &row.presence.ID, &row.presence.Joined, millis{&row.presence.At}}
+	}, func(row presenceRow) {
+		if row.user != name {
+			finish()
+			name = row.user
+		}
+		if len(presence) < store.MaxPresence {
+			presence = append(presence, row.presence)
+		}
+	})
+	finish()
+	return err
 }
 
 func scanUser(user *store.User) []any {
 	return []any{&user.Username, millis{&user.FirstSeen}, millis{&user.LastSeen}, &user.Lines, &user.Connected}
 }
 
+// recentSQL selects lines of chat; recentSizes what each of them takes in a reply.
+var (
+	recentSQL   = `SELECT at, ` + cut("username") + `, ` + cut("text") + ` FROM chat`
+	recentSizes = `SELECT octet_length(` + cut("username") + `) + octet_length(` + cut("text") + `) FROM chat`
+)
+
 // RecentChat implements store.Store.
 func (s Store) RecentChat(ctx context.Context, channel store.Channel, limit int) ([]store.RecentLine, error) {
-	return newest(ctx, s, `SELECT at, username, text FROM chat`, channel, limit, scanLine)
+	return newest(ctx, s.db, recentSQL, channel, limit, scanLine)
+}
+
+// RecentChatWithin implements store.Store.
+func (s Store) RecentChatWithin(
+	ctx context.Context, channel store.Channel, limit, size int,
+) (lines []store.RecentLine, err error) {
+	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
+		sizes, err := newest(ctx, tx, recentSizes, channel, limit, scanValue[int64])
+		if err != nil {
+			return err
+		}
+		slices.Reverse(sizes)
+		lines, err = newest(ctx, tx, recentSQL, channel, fit(sizes, int64(size)), scanLine)
+		return err
+	})
+	return lines, err
 }
 
 func scanLine(line *store.RecentLine) []any {
@@ -94,25 +163,25 @@ func scanLine(line *store.RecentLine) []any {
 // UserCounts implements store.Store.
 func (s Store) UserCounts(ctx context.Context, channel store.Channel, limit int) ([]store.CountSample, error) {
 	const query = `SELECT at, chat, connected FROM user_counts`
-	return newest(ctx, s, query, channel, limit, func(sample *store.CountSample) []any {
+	return newest(ctx, s.db, query, channel, limit, func(sample *store.CountSample) []any {
 		return []any{millis{&sample.At}, &sample.Chat, &sample.Connected}
 	})
 }
 
 // Actions implements store.Store.
 func (s Store) Actions(ctx context.Context, channel store.Channel, limit int) ([]store.PastAction, error) {
-	const query = `SELECT at, username, action_type, details FROM user_actions`
-	return newest(ctx, s, query, channel, limit, func(action *store.PastAction) []any {
+	query := `SELECT at, username, action_type, ` + cut("details") + ` FROM user_actions`
+	return newest(ctx, s.db, query, channel, limit, func(action *store.PastAction) []any {
 		return []any{millis{&action.At}, &action.Username, &action.Type, &action.Details}
 	})
 }
 
 // newest returns the newest rows of a table of events, oldest first.
 func newest[T any](
-	ctx context.Context, s Store, query string, channel store.Channel, limit int, columns func(*T) []any,
+	ctx context.Context, from Executor, query string, channel store.Channel, limit int, columns func(*T) []any,
 ) ([]T, error) {
 	query += ` WHERE channel_id = ` + channelID + ` ORDER BY at DESC, event_id DESC LIMIT $3`
-	rows, err := Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), columns)
+	rows, err := Select(ctx, from, query, channelArguments(channel, max(limit, 0)), columns)
 	slices.Reverse(rows)
 	return rows, err
 }

@@ -38,7 +38,8 @@ WHERE table_schema = current_schema() AND table_name <> 'goose_db_version'`},
 				if !slices.Contains(tables, table) {
 					tables = append(tables, table)
 				}
-				if table != "identity" && table != "channels" { // Move has code of its own for them
+				// Move has code of its own for these.
+				if !slices.Contains([]string{"identity", "channels", "kv_usage"}, table) {
 					columns = append(columns, column)
 				}
 			}

@@ -102,7 +102,9 @@ func TestOpenReadOnlyBesideTheWriter(t *testing.T) {
 	for name, write := range map[string]func() error{
 		"Apply": func() error { return reader.Apply(t.Context(), []store.Event{line}) },
 		"AddDeadLetters": func() error {
-			return reader.AddDeadLetters(t.Context(), []store.DeadLetter{store.NewDeadLetter("s", "", "", nil, line.At)})
+			letters := []store.DeadLetter{store.NewDeadLetter("s", "", "", nil, line.At)}
+			_, err := reader.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{})
+			return err
 		},
 		"DropDeadLetter": func() error {
 			_, err := reader.DropDeadLetter(t.Context(), 1)
@@ -117,7 +119,7 @@ func TestOpenReadOnlyBesideTheWriter(t *testing.T) {
 		},
 		"Optimize": func() error { return reader.Optimize(t.Context()) },
 		"Prune": func() error {
-			_, err := reader.Prune(t.Context(), store.PruneRule{Kind: store.PruneKV}, 1)
+			_, err := reader.Prune(t.Context(), store.PruneRule{Kind: store.PruneChat}, 1)
 			return err
 		},
 	} {
@@ -180,11 +182,10 @@ func TestFullDisk(t *testing.T) {
 	}
 	large := line
 	large.Fact = store.ChatLine{Username: "alice", Text: strings.Repeat("x", 1<<20)}
+	letters := []store.DeadLetter{{Payload: []byte(strings.Repeat("x", 1<<20))}}
+	_, lettersErr := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{})
 	for what, err := range map[string]error{
-		"Apply": s.Apply(t.Context(), []store.Event{large}),
-		"AddDeadLetters": s.AddDeadLetters(t.Context(), []store.DeadLetter{
-			{Payload: []byte(strings.Repeat("x", 1<<20))},
-		}),
+		"Apply": s.Apply(t.Context(), []store.Event{large}), "AddDeadLetters": lettersErr,
 	} {
 		if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRejected) {
 			t.Errorf("%s: %v, want ErrFull", what, err)
@@ -223,7 +224,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	for index, end := range map[string]string{
 		"chat_by_time":     "chat WHERE channel_id = 1 ORDER BY at DESC, event_id DESC LIMIT 5",
 		"users_by_lines":   "users WHERE channel_id = 1 AND chat_lines > 0 ORDER BY chat_lines DESC, name_key",
-		"presence_by_user": "presence WHERE channel_id = 1 AND user_key = 'a'",
+		"presence_by_user": "presence WHERE channel_id = 1 AND user_key = 'a' ORDER BY at DESC, event_id DESC LIMIT 5",
 		"outbound_open":    "outbound WHERE channel_id = 1 AND sent_at IS NULL AND abandoned_at IS NULL",
 		"outbound_done": `outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
  AND coalesce(sent_at, abandoned_at) < 5`,

@@ -89,6 +89,19 @@ var contract = map[string]func(t storeTest){
 	"prune user counts and outbound":      pruneOthers,
 	"optimize and size":                   optimize,
 	"dead letters":                        deadLetters,
+	"dead letter quota":                   deadLetterQuota,
+	"key-value quota":                     keyValueQuota,
+	"key-value quota of a channel":        keyValueChannelQuota,
+	"key-value quota is exact":            keyValueQuotaIsExact,
+	"outbound quota":                      outboundQuota,
+	"outbound within bytes":               outboundWithin,
+	"recent chat within bytes":            recentChatWithin,
+	"usage":                               usage,
+	"known users":                         knownUsers,
+	"prune people":                        prunePeople,
+	"prune people of many events":         pruneManyEvents,
+	"pruned people and late events":       lateEventsOfPrunedPeople,
+	"newest joins and leaves":             newestPresence,
 }
 
 func chatLine(n float64, user, text string) store.Event {

@@ -133,15 +133,6 @@ func deadLetters(t storeTest) {
 		t.Errorf("removed %d, want 2", removed)
 	}
 	same(t, "number after pruning", 2, len(t.deadLetters(0, 10)))
-
-	var many []store.DeadLetter
-	for i := range store.MaxDeadLetters {
-		many = append(many, store.NewDeadLetter("s", "", fmt.Sprint(i), nil, at(10)))
-	}
-	t.addDeadLetters(many...)
-	if got := t.deadLetters(0, unlimited); len(got) != store.MaxDeadLetters || got[0].Reason != "0" {
-		t.Errorf("%d dead letters from %q on, want the newest %d", len(got), got[0].Reason, store.MaxDeadLetters)
-	}
 }
 
 func kvKey(name string) store.KVKey { return store.KVKey{Channel: movies, Plugin: "p", Key: name} }

@@ -154,9 +154,7 @@ func (t storeTest) outbound(channel store.Channel, query store.OutboundQuery) []
 
 func (t storeTest) addDeadLetters(deadLetters ...store.DeadLetter) {
 	t.Helper()
-	if err := t.AddDeadLetters(t.Context(), deadLetters); err != nil {
-		t.Fatal(err)
-	}
+	must[int64](t)(t.AddDeadLetters(t.Context(), deadLetters, store.DeadLetterQuota{}))
 }
 
 func (t storeTest) deadLetters(after int64, limit int) []store.DeadLetter {

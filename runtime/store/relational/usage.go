@@ -1,0 +1,82 @@
+package relational
+
+import (
+	"context"
+	"fmt"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// channelRows are the tables that store.ChannelUsage.Rows counts, and the columns of text of each.
+var channelRows = []struct {
+	table Table
+	texts []string
+}{
+	{chatTable, []string{"username", "text"}},
+	{presenceTable, []string{"user_key"}},
+	{watchesTable, nil},
+	{userCountsTable, nil},
+	{actionsTable, []string{"username", "action_type", "details"}},
+	{outboundTable, []string{"text", "last_error"}},
+}
+
+// Usage implements store.Store. Each table is read by itself: a transaction would keep the database from removing what
+// others replace meanwhile.
+func (s Store) Usage(ctx context.Context) (store.Usage, error) {
+	type channel struct {
+		id int64
+		store.Channel
+	}
+	channels, err := Select(ctx, s.db, `SELECT id, server_key, name FROM channels ORDER BY id`, nil,
+		func(row *channel) []any { return []any{&row.id, &row.Server, &row.Name} })
+	var usage store.Usage
+	for _, row := range channels {
+		if err != nil {
+			break
+		}
+		used := store.ChannelUsage{Channel: row.Channel}
+		err = s.measureChannel(ctx, row.id, &used)
+		usage.Channels = append(usage.Channels, used)
+	}
+	if err == nil {
+		usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters`, deadLetterSize)
+	}
+	if err != nil {
+		return store.Usage{}, fmt.Errorf("measuring what is stored: %w", err)
+	}
+	return usage, nil
+}
+
+func (s Store) measureChannel(ctx context.Context, id int64, used *store.ChannelUsage) error {
+	for _, each := range channelRows {
+		rows, bytes, err := s.sum(ctx, `FROM `+each.table.Name+` WHERE channel_id = $1`, size(each.texts...), id)
+		if err != nil {
+			return err
+		}
+		used.Rows += rows
+		used.Bytes += bytes
+	}
+	var err error
+	for _, each := range []struct {
+		count *int64
+		from  string
+	}{
+		{&used.People, `FROM users WHERE channel_id = $1`},
+		{&used.OutboundWaiting, `FROM outbound WHERE channel_id = $1 AND sent_at IS NULL AND abandoned_at IS NULL`},
+	} {
+		if *each.count, _, err = s.sum(ctx, each.from, `0`, id); err != nil {
+			return err
+		}
+	}
+	used.Plugins, err = Select(ctx, s.db, `SELECT plugin, keys, bytes FROM kv_usage WHERE channel_id = $1 ORDER BY plugin`,
+		[]any{id}, func(row *store.PluginUsage) []any { return []any{&row.Plugin, &row.Keys, &row.Bytes} })
+	return err
+}
+
+// sum returns the number of rows and the sum of an expression.
+func (s Store) sum(ctx context.Context, from, expression string, arguments ...any) (rows, sum int64, err error) {
+	query := `SELECT count(*), CAST(coalesce(sum(` + expression + `), 0) AS BIGINT) ` + from
+	type total struct{ rows, sum int64 }
+	found, _, err := selectOne(ctx, s.db, query, arguments, func(row *total) []any { return []any{&row.rows, &row.sum} })
+	return found.rows, found.sum, err
+}
