@@ -98,7 +98,9 @@ func (c *component) engineOptions() database.EngineOptions {
 			Chat:       c.config.Database.Retention.Chat.Time(),
 			UserCounts: c.config.Database.Retention.UserCounts.Time(),
 			Outbound:   c.config.Database.Retention.Outbound.Time(),
+			People:     c.config.Database.Retention.People.Time(),
 		},
+		Limits:     c.config.Database.Limits,
 		Log:        c.log,
 		Registerer: c.registry,
 	}

@@ -53,7 +53,7 @@ func TestDeadLetterCommands(t *testing.T) {
 		store.NewDeadLetter(string(bus.MessageLog), "", "not JSON", []byte("{\xff\x1b[2J"), at),
 		store.NewDeadLetter(string(bus.MessageLog), "", "not JSON either", []byte("]"), at),
 	}
-	if err := s.AddDeadLetters(t.Context(), letters); err != nil {
+	if _, err := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
 		t.Fatal(err)
 	}
 	expectCall(t, exitFailure, "open in another process", "db", "dead", "drop", "1", "--config", file)

@@ -160,7 +160,7 @@ func TestCommandsWithPostgreSQL(t *testing.T) {
 		store.NewDeadLetter("db.message.log", "", "was too early", []byte(`{"username":"bob","message":"ho"}`), line.At),
 		store.NewDeadLetter("db.message.log", "", "not JSON", []byte("]"), line.At),
 	}
-	if err := s.AddDeadLetters(t.Context(), letters); err != nil {
+	if _, err := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
 		t.Fatal(err)
 	}
 	defer closePostgres(t, s) // the commands work while a service uses the database

@@ -157,6 +157,7 @@ type MaintenanceRemoved struct {
 	Outbound    int64 `json:"outbound"` // sent or abandoned
 	KV          int64 `json:"kv"`       // expired
 	DeadLetters int64 `json:"dead_letters"`
+	People      int64 `json:"people"` // with their joins and leaves
 }
 
 // Limits of the key-value requests. Exceeding one is a KVValidationError, for a value KVValueTooLarge.
@@ -216,7 +217,9 @@ type KVCode string
 const (
 	KVInvalidJSON     KVCode = "INVALID_JSON"
 	KVMissingField    KVCode = "MISSING_FIELD"
-	KVValueTooLarge   KVCode = "VALUE_TOO_LARGE"
+	KVValueTooLarge   KVCode = "VALUE_TOO_LARGE" // also the whole request
 	KVValidationError KVCode = "VALIDATION_ERROR"
 	KVInternalError   KVCode = "INTERNAL_ERROR"
+	// KVQuotaExceeded means that the plugin or the channel has stored as much as the service allows.
+	KVQuotaExceeded KVCode = "QUOTA_EXCEEDED"
 )

@@ -13,6 +13,7 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -39,6 +40,8 @@ type EngineOptions struct {
 	Service store.Service
 	// Retention is how long rows are kept. Its zero value has defaults.
 	Retention store.Retention
+	// Limits bound what clients can send and have kept. A zero has its default.
+	Limits config.Limits
 	// Registerer gets the metrics. Nil: none.
 	Registerer prometheus.Registerer
 
@@ -59,6 +62,7 @@ type Engine struct {
 	metrics     *metrics
 	check       *status.Recorder
 	maintenance maintenance
+	limits      *limits
 	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
 	refusals    logLimit
 
@@ -67,13 +71,14 @@ type Engine struct {
 
 // NewEngine returns an engine whose store is closed.
 func NewEngine(o EngineOptions) *Engine {
-	channels := newServedChannels(o)
+	channels, metrics := newServedChannels(o), newMetrics(o.Registerer)
 	return &Engine{
 		open: o.Open, log: o.Log,
 		channels: channels,
 		decoder:  decoder{own: o.Channel, served: channels, ids: bus.NewIDs(time.Now())},
 		dedup:    newDedupWindow(),
-		metrics:  newMetrics(o.Registerer),
+		metrics:  metrics,
+		limits:   newLimits(o.Limits, metrics, o.Log),
 		check:    status.NewRecorder(status.StoreCheck, "opening the database"),
 		maintenance: maintenance{
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),

@@ -39,7 +39,7 @@ func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	entry := store.KVEntry{KVKey: key, Value: value, At: r.Time}
+	entry := store.KVEntry{KVKey: key, Value: value, At: r.Time, Quota: e.limits.kvQuota()}
 	if request.TTL != nil && *request.TTL > 0 {
 		if *request.TTL > bus.MaxKVTTLSeconds {
 			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %d, expected at most %d",
@@ -160,7 +160,7 @@ func kvValue(value json.RawMessage) (string, error) {
 		return "", kvError(bus.KVInvalidJSON, "value: not JSON")
 	}
 	if compact.Len() > bus.MaxKVValueBytes {
-		return "", kvError(bus.KVValueTooLarge, "value: %d bytes, expected at most %d", compact.Len(), bus.MaxKVValueBytes)
+		return "", bytesLimit(limitKVValueBytes, "value", compact.Len(), bus.MaxKVValueBytes)
 	}
 	return compact.String(), nil
 }
@@ -176,6 +176,13 @@ func kvDone[T any](data T) (any, error) { return bus.KVReply[T]{Success: true, D
 func kvFailed(err error) (any, error) {
 	if mistake, ok := errors.AsType[*bus.KVError](err); ok {
 		return bus.KVReply[struct{}]{Error: mistake}, fmt.Errorf("%w: %s", errInvalid, mistake.Code)
+	}
+	if refusal, ok := errors.AsType[*limitError](quotaError(err)); ok {
+		code := bus.KVQuotaExceeded
+		if refusal.limit == limitKVValueBytes {
+			code = bus.KVValueTooLarge
+		}
+		return bus.KVReply[struct{}]{Error: &bus.KVError{Code: code, Message: refusal.Error()}}, refusal
 	}
 	if errors.Is(err, errNotServed) {
 		return bus.KVReply[struct{}]{Error: &bus.KVError{Code: bus.KVValidationError, Message: err.Error()}}, err

@@ -27,6 +27,7 @@ type maintenance struct {
 	interval  time.Duration
 	running   chan struct{} // has a token during a run
 	waiting   atomic.Int32  // requests that wait for a run to end
+	recounted bool          // the keys of plugins were counted anew; only a run uses it
 }
 
 // Maintain runs maintenance at intervals until ctx ends. The first run is one interval after the start, because at the
@@ -60,6 +61,10 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 	began := time.Now()
 	removed := map[store.RowKind]int64{}
 	err := e.prune(ctx, began, removed)
+	if err == nil && !e.maintenance.recounted {
+		err = e.store.RecountKV(ctx)
+		e.maintenance.recounted = err == nil
+	}
 	if err == nil {
 		err = e.store.Optimize(ctx)
 	}
@@ -69,7 +74,7 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 		Removed: bus.MaintenanceRemoved{
 			Chat: removed[store.PruneChat], UserCounts: removed[store.PruneUserCounts],
 			Outbound: removed[store.PruneOutbound], KV: removed[store.PruneKV],
-			DeadLetters: removed[store.PruneDeadLetters],
+			DeadLetters: removed[store.PruneDeadLetters], People: removed[store.PrunePeople],
 		},
 		DurationMS: time.Since(began).Milliseconds(),
 	}
@@ -87,14 +92,14 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 	return reply
 }
 
-// measure updates the metric of the database's size.
+// measure updates the metric of the database's size, and how much of the limits is used.
 func (e *Engine) measure(ctx context.Context) error {
 	size, err := e.store.Size(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the size of the database: %w", err)
 	}
 	e.metrics.size.Set(float64(size))
-	return nil
+	return e.measureUsage(ctx)
 }
 
 // prune removes rows in small steps and counts them in removed, also those before an error.

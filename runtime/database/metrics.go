@@ -17,7 +17,7 @@ const (
 	outcomeRepeated = "repeated" // it repeats another one without an ID
 	outcomeInvalid  = "invalid"  // it cannot be decoded
 	outcomeRejected = "rejected" // the store rejects it
-	outcomeRefused  = "refused"  // it is for a channel that is not served
+	outcomeRefused  = "refused"  // it is for a channel that is not served, or exceeds a limit
 	outcomeFailed   = "failed"   // a request that could not be answered
 	outcomeNoInbox  = "no_inbox" // a request that was dropped because its reply subject is no inbox
 )
@@ -40,6 +40,8 @@ type metrics struct {
 	maintenanceRuns *prometheus.CounterVec
 	pruned          *prometheus.CounterVec
 	size            prometheus.Gauge
+	refused         *prometheus.CounterVec
+	limitUsed       *prometheus.GaugeVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -61,6 +63,12 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		pruned: factory.counters("pruned_rows_total",
 			"Rows that were removed because their retention had ended, by kind.", "kind"),
 		size: factory.gauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
+		refused: factory.counters("refused_total",
+			"Messages that were refused because of a limit, and dead letters that gave way to newer ones, by limit: a key of "+
+				"database.limits, or one that is fixed (idBytes, outboundBytes and kvValueBytes).", "limit"),
+		limitUsed: factory.gauges("limit_used_ratio",
+			"The part of a limit that is used, 1 being all of it, by limit: that of the channel or plugin that uses most.",
+			"limit"),
 	}
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
@@ -117,6 +125,10 @@ func (f metricsFactory) counters(name, help string, labels ...string) *prometheu
 
 func (f metricsFactory) gauge(name, help string) prometheus.Gauge {
 	return f.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help})
+}
+
+func (f metricsFactory) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return f.NewGaugeVec(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help}, labels)
 }
 
 func (f metricsFactory) histogram(name, help string, buckets []float64) prometheus.Histogram {

@@ -30,6 +30,10 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("size of the store: %v bytes", got["rosey_database_store_bytes"])
 	}
 	delete(got, "rosey_database_store_bytes")
+	if got["rosey_database_limit_used_ratio"] == 0 || got["rosey_database_limit_used_ratio"] > 0.01 {
+		t.Errorf("used parts of the limits, together: %v", got["rosey_database_limit_used_ratio"])
+	}
+	delete(got, "rosey_database_limit_used_ratio")
 	same(t, "metrics", map[string]float64{
 		"rosey_database_messages_total":               5, // a line, nonsense, and three questions
 		"rosey_database_handle_seconds":               5,
@@ -42,5 +46,6 @@ func TestMetrics(t *testing.T) {
 		"rosey_database_stream_unacknowledged_events": 0,
 		"rosey_database_waiting_messages":             0,
 		"rosey_database_dropped_messages_total":       0,
+		"rosey_database_refused_total":                0,
 	}, got)
 }

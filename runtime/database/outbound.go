@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		return noRows, err
 	}
 	channel, err := e.decoder.channel(request.origin)
-	if err != nil {
+	if err = cmp.Or(err, bytesLimit(limitIDBytes, "claimant", len(request.Claimant), maxIDBytes)); err != nil {
 		return noRows, err
 	}
 	// The Python service treats a negative limit as no limit. Nobody uses that on purpose, and such a reply may not fit
@@ -40,7 +41,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	}
 	query := store.OutboundQuery{
 		Limit: int(min(request.Limit, maxRows)), MaxRetries: int(min(request.MaxRetries, maxRows)),
-		Claimant: request.Claimant, Now: time.Now(),
+		Claimant: request.Claimant, Now: time.Now(), MaxBytes: r.MaxReply,
 	}
 	if barrier := e.barrier.Load(); barrier != nil {
 		query.StoredUntil = *barrier
@@ -78,21 +79,27 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	case err != nil:
 	case strings.TrimSpace(request.Message) == "":
 		err = fmt.Errorf("%w: message: expected a text that is not blank", errInvalid)
-	case len(request.Message) > bus.MaxOutboundBytes:
-		err = fmt.Errorf("%w: message: %d bytes, expected at most %d", errInvalid, len(request.Message), bus.MaxOutboundBytes)
 	default:
-		err = checkPermitted(r.Suffix, request.Message)
+		err = cmp.Or(bytesLimit(limitOutboundBytes, "message", len(request.Message), bus.MaxOutboundBytes),
+			bytesLimit(limitIDBytes, "client_id", len(request.ClientID), maxIDBytes),
+			checkPermitted(r.Suffix, request.Message))
 	}
 	var channel store.Channel
 	if err == nil {
 		channel, err = e.decoder.channel(request.origin)
 	}
+	if err == nil {
+		err = e.limits.addRow(channel, len(request.Message), "")
+	}
 	if err != nil {
 		return bus.OutboundPutReply{Error: err.Error()}, err
 	}
 	id, err := e.store.Enqueue(ctx, channel, store.OutboundLine{
-		Text: request.Message, ClientID: request.ClientID, At: r.Time,
+		Text: request.Message, ClientID: request.ClientID, At: r.Time, MaxWaiting: e.limits.OutboundWaiting,
 	})
+	if err = quotaError(err); errors.Is(err, errFull) {
+		return bus.OutboundPutReply{Error: err.Error()}, err
+	}
 	if err != nil {
 		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
 	}

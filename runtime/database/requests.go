@@ -1,10 +1,10 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -34,7 +34,7 @@ type Request struct {
 	Data []byte
 	// Time is when the request arrived.
 	Time time.Time
-	// MaxReply bounds the reply in bytes: rows that do not fit are left out. 0: no limit.
+	// MaxReply bounds the reply in bytes: rows that do not fit are left out. 0, or more than 512 KiB: 512 KiB.
 	MaxReply int
 }
 
@@ -68,12 +68,19 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	if !known {
 		return nil, fmt.Errorf("answering %s: %w", r.Suffix, bus.ErrNoService)
 	}
-	reply, err = handle(e, ctx, r)
+	if r.MaxReply == 0 || r.MaxReply > maxReplyBytes {
+		r.MaxReply = maxReplyBytes
+	}
+	if err = e.limits.checkMessage("", r.Data); err != nil {
+		reply = refusal(r.Suffix, err)
+	} else {
+		reply, err = handle(e, ctx, r)
+	}
 	switch {
 	case err == nil:
 		e.metrics.count(r.Suffix, outcomeAnswered, r.Time)
 		return reply, nil
-	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete):
+	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete), errors.Is(err, errFull):
 		e.refused(r.Suffix, len(r.Data), r.Time, err)
 		return reply, nil
 	case errors.Is(err, errNotServed):
@@ -84,11 +91,8 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	return reply, fmt.Errorf("answering %s: %w", r.Suffix, err)
 }
 
-// fitting returns the rows that fit into limit bytes as JSON, without the last ones if they do not all fit. 0: all.
+// fitting returns the rows that fit into limit bytes as JSON, without the last ones if they do not all fit.
 func fitting[T any](rows []T, limit int) []T {
-	if limit == 0 {
-		limit = math.MaxInt
-	}
 	fit := rows[:0]
 	for _, row := range rows {
 		data, err := bus.Encode(row)
@@ -117,7 +121,7 @@ func (e *Engine) recentChat(ctx context.Context, r Request) (any, error) {
 	if request.Limit <= 0 { // as in outboundGet
 		return noRows, nil
 	}
-	rows, err := e.store.RecentChat(ctx, channel, int(min(request.Limit, maxRows)))
+	rows, err := e.store.RecentChatWithin(ctx, channel, int(min(request.Limit, maxRows)), r.MaxReply)
 	if err != nil {
 		return noRows, fmt.Errorf("reading recent chat: %w", err)
 	}
@@ -182,11 +186,11 @@ func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
 		err = fmt.Errorf("%w: no username", errIncomplete)
 		return bus.QueryError{Error: "username: expected a name"}, err
 	}
+	name := string(request.Username)
 	channel, err := e.decoder.channel(request.origin)
-	if err != nil {
+	if err = cmp.Or(err, e.limits.checkName("username", name)); err != nil {
 		return bus.QueryError{Error: err.Error()}, err
 	}
-	name := string(request.Username)
 	user, seen, err := e.store.User(ctx, channel, name)
 	switch {
 	case err != nil:

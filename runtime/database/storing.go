@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,6 +29,9 @@ func (e *Engine) Store(ctx context.Context, messages []bus.Message) error {
 		}
 		b.add(m)
 	}
+	if err := b.enforceLimits(ctx); err != nil {
+		return err
+	}
 	if err := b.apply(ctx, 0, len(b.events)); err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func (b *batch) add(m *bus.Message) {
 		b.metrics.count(m.Suffix, outcomeRepeated, m.Time)
 		return
 	}
-	event, err := b.decoder.event(*m, eventID)
+	event, err := b.decode(m, eventID)
 	if err != nil {
 		b.refused(m.Suffix, len(m.Data), m.Time, err)
 	}
@@ -63,8 +67,28 @@ func (b *batch) add(m *bus.Message) {
 	}
 }
 
-// refused counts and logs a message that cannot be decoded, or that is for another channel. Its content is not logged.
+// decode decodes a message within the limits. The event is as that of decoder.event.
+func (b *batch) decode(m *bus.Message, eventID string) (store.Event, error) {
+	if err := b.limits.checkMessage(m.ID, m.Data); err != nil {
+		return store.Event{}, err
+	}
+	event, err := b.decoder.event(*m, eventID)
+	if event.Fact == nil {
+		return event, err
+	}
+	fact, tooLarge := b.limits.checkFact(event.Fact)
+	event.Fact = fact
+	return event, cmp.Or(tooLarge, err)
+}
+
+// refused counts and logs a message that cannot be decoded, exceeds a limit, or is for another channel. Its content is
+// not logged.
 func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err error) {
+	if refusal, ok := errors.AsType[*limitError](err); ok {
+		e.metrics.count(suffix, outcomeRefused, arrived)
+		e.limits.refuse(suffix, refusal)
+		return
+	}
 	if errors.Is(err, errNotServed) {
 		e.metrics.count(suffix, outcomeRefused, arrived)
 		if e.refusals.due(time.Now()) {
@@ -130,10 +154,16 @@ func (b *batch) addDeadLetters(ctx context.Context) error {
 	if len(b.deadLetters) == 0 {
 		return nil
 	}
-	err := b.retry(ctx, func() error { return b.store.AddDeadLetters(ctx, b.deadLetters) })
+	var removed int64
+	quota := store.DeadLetterQuota{Rows: b.limits.DeadLetters, Bytes: b.limits.DeadLetterBytes}
+	err := b.retry(ctx, func() (err error) {
+		removed, err = b.store.AddDeadLetters(ctx, b.deadLetters, quota)
+		return err
+	})
 	switch {
 	case err == nil:
 		b.metrics.deadLetters.Add(float64(len(b.deadLetters)))
+		b.limits.countRemoved(removed)
 	case errors.Is(err, store.ErrRejected):
 		b.log.Error("[DB] the database rejects dead letters", "count", len(b.deadLetters), "error", err)
 	default:

@@ -33,7 +33,7 @@ type DeadLetterQuota struct{ Rows, Bytes int }
 // Usage is how much of what config.Limits bound is stored.
 type Usage struct {
 	Channels []ChannelUsage
-	// DeadLetterBytes are those of all dead letters, of which DeadLetters are stored.
+	// DeadLetters is the number of dead letters in the database, DeadLetterBytes their size.
 	DeadLetters, DeadLetterBytes int64
 }
 

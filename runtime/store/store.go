@@ -84,8 +84,8 @@ type Store interface {
 	// Prune removes about limit of the oldest rows that match a rule, in one transaction, and returns how many; 0 means
 	// that no row matches any more. Nothing can be written meanwhile, so limit should be small.
 	Prune(ctx context.Context, rule PruneRule, limit int) (removed int64, err error)
-	// Usage measures how much is stored. It reads all rows.
-	Usage(ctx context.Context) (Usage, error)
+	// Usage measures how much is stored for channels, of which it reads all rows. A channel without rows has no usage.
+	Usage(ctx context.Context, channels []Channel) (Usage, error)
 	// KnownUsers returns which of names are users of the channel, by their folded names.
 	KnownUsers(ctx context.Context, channel Channel, names []string) (map[string]bool, error)
 	// Optimize updates the statistics from which the database plans queries.

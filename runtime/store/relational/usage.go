@@ -22,27 +22,22 @@ var channelRows = []struct {
 
 // Usage implements store.Store. Each table is read by itself: a transaction would keep the database from removing what
 // others replace meanwhile.
-func (s Store) Usage(ctx context.Context) (store.Usage, error) {
-	type channel struct {
-		id int64
-		store.Channel
-	}
-	channels, err := Select(ctx, s.db, `SELECT id, server_key, name FROM channels ORDER BY id`, nil,
-		func(row *channel) []any { return []any{&row.id, &row.Server, &row.Name} })
-	var usage store.Usage
-	for _, row := range channels {
-		if err != nil {
-			break
+func (s Store) Usage(ctx context.Context, channels []store.Channel) (usage store.Usage, err error) {
+	for _, channel := range channels {
+		used := store.ChannelUsage{Channel: channel}
+		id, found, err := selectOne(ctx, s.db, `SELECT id FROM channels WHERE server_key = $1 AND name_key = $2`,
+			channelArguments(channel), scanValue[int64])
+		if err == nil && found {
+			err = s.measureChannel(ctx, id, &used)
+			usage.Channels = append(usage.Channels, used)
 		}
-		used := store.ChannelUsage{Channel: row.Channel}
-		err = s.measureChannel(ctx, row.id, &used)
-		usage.Channels = append(usage.Channels, used)
+		if err != nil {
+			return store.Usage{}, fmt.Errorf("measuring what is stored: %w", err)
+		}
 	}
-	if err == nil {
-		usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters`, deadLetterSize)
-	}
+	usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters`, deadLetterSize)
 	if err != nil {
-		return store.Usage{}, fmt.Errorf("measuring what is stored: %w", err)
+		return store.Usage{}, fmt.Errorf("measuring dead letters: %w", err)
 	}
 	return usage, nil
 }

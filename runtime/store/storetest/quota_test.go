@@ -34,12 +34,11 @@ func (t storeTest) setWithin(plugin, key, value string, n float64, quota store.K
 
 func (t storeTest) usage() store.ChannelUsage {
 	t.Helper()
-	for _, used := range must[store.Usage](t)(t.Usage(t.Context())).Channels {
-		if used.Channel.Name == movies.Name {
-			return used
-		}
+	used := must[store.Usage](t)(t.Usage(t.Context(), []store.Channel{movies})).Channels
+	if len(used) != 1 {
+		t.Fatalf("usage of %d channels, want 1", len(used))
 	}
-	return store.ChannelUsage{}
+	return used[0]
 }
 
 func keyValueQuota(t storeTest) {
@@ -237,7 +236,8 @@ func recentChatWithin(t storeTest) {
 }
 
 func usage(t storeTest) {
-	same(t, "an empty store", store.Usage{}, must[store.Usage](t)(t.Usage(t.Context())))
+	measured := []store.Channel{movies, other, music}
+	same(t, "an empty store", store.Usage{}, must[store.Usage](t)(t.Usage(t.Context(), measured)))
 	watching := field("bot_connected", true)
 	watching.WatchingSince = new(at(1))
 	t.apply(chatLine(1, "alice", "hello"), event(2, store.UserJoined{Username: "bob"}), event(3, store.UserCount{}),
@@ -251,19 +251,19 @@ func usage(t storeTest) {
 	want := store.Usage{
 		Channels: []store.ChannelUsage{
 			{
-				Channel: store.Channel{Server: movies.Server, Name: movies.Name}, Rows: 7,
+				Channel: movies, Rows: 7,
 				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandd"+"hisaid")),
 				People: 2, OutboundWaiting: 1,
 				Plugins: []store.PluginUsage{{Plugin: "p", Keys: 1, Bytes: overhead + int64(len("pk123"))}},
 			},
 			{
-				Channel: store.Channel{Server: music.Server, Name: music.Name}, Rows: 1, Bytes: overhead + int64(len("alice")),
-				People: 1, Plugins: []store.PluginUsage{},
+				Channel: music, Rows: 1, Bytes: overhead + int64(len("alice")), People: 1,
+				Plugins: []store.PluginUsage{},
 			},
 		},
 		DeadLetters: 1, DeadLetterBytes: overhead + int64(len("sirp")),
 	}
-	same(t, "usage", want, must[store.Usage](t)(t.Usage(t.Context())))
+	same(t, "usage", want, must[store.Usage](t)(t.Usage(t.Context(), measured)))
 }
 
 func knownUsers(t storeTest) {
