@@ -60,7 +60,14 @@ func fullPostgresBot() *v1alpha1.RoseyBot {
 		Autoscaling: &v1alpha1.Autoscaling{
 			MinReplicas: new(int32(2)), MaxReplicas: 8, TargetCPUUtilization: new(int32(70)),
 		},
-		Retention: v1alpha1.Retention{Chat: "forever", UserCounts: "2h", Outbound: "3h"},
+		Retention: v1alpha1.Retention{Chat: "forever", UserCounts: "2h", Outbound: "3h", People: "4h"},
+		Limits: v1alpha1.Limits{
+			MessageBytes: new(int64(1 << 17)), TextBytes: new(int64(2048)), NameBytes: new(int64(64)),
+			ChannelRows: new(int64(1 << 20)), ChannelBytes: new(int64(1 << 30)), People: new(int64(2000)),
+			OutboundWaiting: new(int64(50)), KVKeys: new(int64(50)), KVBytes: new(int64(1 << 20)),
+			KVPlugins: new(int64(5)), KVChannelBytes: new(int64(1 << 22)), DeadLetters: new(int64(500)),
+			DeadLetterBytes: new(int64(1 << 21)),
+		},
 	}
 	return bot
 }

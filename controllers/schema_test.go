@@ -99,7 +99,8 @@ func TestSchemaAccepts(t *testing.T) {
 		"messages":        with(`nats: {url: nats://n, jetStream: {maxMessageBytes: 1Mi, provisioning: Manual}}`),
 		"service's login": with("database: {natsCredentialsSecretRef: {name: db}}"),
 		"nats secrets":    with(`nats: {url: "tls://n", credentialsSecretRef: {name: c}, tlsSecretRef: {name: t}}`),
-		"retention":       with("database: {retention: {chat: forever, userCounts: 1h, outbound: 1h30m}}"),
+		"retention":       with("database: {retention: {chat: forever, userCounts: 1h, outbound: 1h30m, people: 2160h}}"),
+		"limits":          with("database: {limits: {textBytes: 1024, people: 10000000, kvBytes: 131072}}"),
 		"longest name":    with("database: {postgres: {urlSecretRef: {name: " + strings.Repeat("s", 253) + "}}}"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 		},
 		"shared retention": {
 			without("nats", "database: {sharedFrom: {name: o}, retention: {chat: 2h}}"),
-			"retention, resources, natsCredentialsSecretRef: expected none together with sharedFrom",
+			"retention, limits, resources, natsCredentialsSecretRef: expected none together with sharedFrom",
 		},
 		"two databases": {
 			with("database: {sqlite: {}, postgres: {urlSecretRef: {name: pg}}}"),
@@ -225,6 +226,14 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 			with("database: {postgres: {urlSecretRef: {name: pg}}, autoscaling: {minReplicas: 3, maxReplicas: 2}}"),
 			"minReplicas: expected at most maxReplicas",
 		},
+		"shared limits": {
+			without("nats", "database: {sharedFrom: {name: o}, limits: {kvKeys: 100}}"),
+			"retention, limits, resources, natsCredentialsSecretRef: expected none together with sharedFrom",
+		},
+		"limit too low":   {with("database: {limits: {textBytes: 1023}}"), "should be greater than or equal to 1024"},
+		"limit too high":  {with("database: {limits: {textBytes: 65537}}"), "should be less than or equal to 65536"},
+		"limit as a size": {with("database: {limits: {kvBytes: 1Mi}}"), "must be of type integer"},
+		"people briefly":  {with("database: {retention: {people: 59m}}"), "for example 150h, or forever"},
 		"retention words": {with("database: {retention: {chat: a week}}"), "expected a duration of at least 1h"},
 		"retention short": {with("database: {retention: {outbound: 59m}}"), "for example 150h, or forever"},
 		"stream mode":     {with(`nats: {url: "nats://n", jetStream: {mode: Maybe}}`), `"Auto", "Always", "Never"`},

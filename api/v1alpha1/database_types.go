@@ -12,7 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas == 1 || has(self.postgres)",message="replicas: more than 1 needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || has(self.postgres)",message="autoscaling: needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.directFallback) || !self.directFallback || has(self.postgres)",message="directFallback: needs postgres, because only one process can open an SQLite database"
-// +kubebuilder:validation:XValidation:rule="!has(self.sharedFrom) || !(has(self.retention) || has(self.resources) || has(self.natsCredentialsSecretRef))",message="retention, resources, natsCredentialsSecretRef: expected none together with sharedFrom, because the shared service has its own"
+// +kubebuilder:validation:XValidation:rule="!has(self.sharedFrom) || !(has(self.retention) || has(self.limits) || has(self.resources) || has(self.natsCredentialsSecretRef))",message="retention, limits, resources, natsCredentialsSecretRef: expected none together with sharedFrom, because the shared service has its own"
 type Database struct {
 	// sqlite stores data in an SQLite file on a PersistentVolumeClaim. If an earlier RoseyBot of the same name left its
 	// claim, the claim is reused: its storage class stays the same, and its size does not shrink.
@@ -56,6 +56,11 @@ type Database struct {
 	// retention specifies how long data is stored.
 	// +optional
 	Retention Retention `json:"retention,omitzero"`
+
+	// limits bound what clients can send to the database service, and what they can have stored. A client that exceeds
+	// one gets an error that names it.
+	// +optional
+	Limits Limits `json:"limits,omitzero"`
 
 	// resources are the compute resources of the database service's container. They replace the default as a whole.
 	// Defaults to requests of 10m CPU and 64Mi memory, and a limit of 256Mi memory.
@@ -146,4 +151,92 @@ type Retention struct {
 	// outbound is the retention period of outbound messages that were sent or abandoned. Defaults to 168h.
 	// +optional
 	Outbound RetentionPeriod `json:"outbound,omitempty"`
+
+	// people is the retention period of users with their joins, leaves and counts, from when they were last seen. Users
+	// who are in the channel are not deleted. Defaults to forever.
+	// +optional
+	People RetentionPeriod `json:"people,omitempty"`
+}
+
+// Limits bound what clients can send to the database service, and what they can have stored. Sizes are in bytes.
+type Limits struct {
+	// messageBytes is the maximum size of an event or a request. Defaults to 131072.
+	// +optional
+	// +kubebuilder:validation:Minimum=65536
+	// +kubebuilder:validation:Maximum=1048576
+	MessageBytes *int64 `json:"messageBytes,omitempty"`
+
+	// textBytes is the maximum size of a chat message, of the details of an action and of a text of the status.
+	// Defaults to 16384.
+	// +optional
+	// +kubebuilder:validation:Minimum=1024
+	// +kubebuilder:validation:Maximum=65536
+	TextBytes *int64 `json:"textBytes,omitempty"`
+
+	// nameBytes is the maximum size of the name of a user or a channel. Defaults to 128.
+	// +optional
+	// +kubebuilder:validation:Minimum=32
+	// +kubebuilder:validation:Maximum=512
+	NameBytes *int64 `json:"nameBytes,omitempty"`
+
+	// channelRows is the maximum number of rows of a channel: chat messages, joins and leaves, stays of bots, samples,
+	// actions and outbound messages. Defaults to 5000000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10000
+	// +kubebuilder:validation:Maximum=2147483647
+	ChannelRows *int64 `json:"channelRows,omitempty"`
+
+	// channelBytes is the maximum size of these rows. A row counts as its texts and 100 bytes. Defaults to 536870912.
+	// +optional
+	// +kubebuilder:validation:Minimum=1048576
+	// +kubebuilder:validation:Maximum=1099511627776
+	ChannelBytes *int64 `json:"channelBytes,omitempty"`
+
+	// people is the maximum number of users of a channel. Defaults to 100000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1000
+	// +kubebuilder:validation:Maximum=10000000
+	People *int64 `json:"people,omitempty"`
+
+	// outboundWaiting is the maximum number of outbound messages of a channel that wait to be sent. Defaults to 1000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=100000
+	OutboundWaiting *int64 `json:"outboundWaiting,omitempty"`
+
+	// kvKeys is the maximum number of keys of a plugin in a channel. Defaults to 10000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=1000000
+	KVKeys *int64 `json:"kvKeys,omitempty"`
+
+	// kvBytes is the maximum size of the keys and values of a plugin in a channel. Defaults to 16777216.
+	// +optional
+	// +kubebuilder:validation:Minimum=131072
+	// +kubebuilder:validation:Maximum=1073741824
+	KVBytes *int64 `json:"kvBytes,omitempty"`
+
+	// kvPlugins is the maximum number of plugins that have keys in a channel. Defaults to 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	KVPlugins *int64 `json:"kvPlugins,omitempty"`
+
+	// kvChannelBytes is the maximum size of the keys and values of all plugins in a channel. Defaults to 134217728.
+	// +optional
+	// +kubebuilder:validation:Minimum=131072
+	// +kubebuilder:validation:Maximum=1099511627776
+	KVChannelBytes *int64 `json:"kvChannelBytes,omitempty"`
+
+	// deadLetters is the maximum number of dead letters, of which the oldest are deleted. Defaults to 10000.
+	// +optional
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=1000000
+	DeadLetters *int64 `json:"deadLetters,omitempty"`
+
+	// deadLetterBytes is the maximum size of all dead letters. Defaults to 67108864.
+	// +optional
+	// +kubebuilder:validation:Minimum=1048576
+	// +kubebuilder:validation:Maximum=1073741824
+	DeadLetterBytes *int64 `json:"deadLetterBytes,omitempty"`
 }

@@ -105,5 +105,6 @@ func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database
 		return content
 	}
 	overlay(databaseOf(bot).Retention, &content.Retention)
+	overlay(databaseOf(bot).Limits, &content.Limits)
 	return content
 }

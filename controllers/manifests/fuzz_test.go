@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
 )
 
 // sanitize returns a text that starts and ends with a letter or digit and has a valid length.
@@ -67,6 +69,11 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		},
 		func(value *v1alpha1.RetentionPeriod, fill randfill.Continue) {
 			*value = []v1alpha1.RetentionPeriod{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
+		},
+		func(value *v1alpha1.Limits, fill randfill.Continue) {
+			if text, err := json.Marshal(config.Limits{}.WithDefaults()); err == nil && fill.Bool() {
+				_ = json.Unmarshal(text, value) // a difference between the two types makes a test fail
+			}
 		},
 		func(value *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 			fill.FillNoCustom(value)
