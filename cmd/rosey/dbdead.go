@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,25 +51,58 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 		Short: "List dead letters, also while a service uses the database",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			letters, err := readDatabase(flags, command,
-				func(ctx context.Context, s store.Store, _ store.Channel) ([]store.DeadLetter, error) {
-					return allDeadLetters(ctx, s)
+			_, err := readDatabase(flags, command,
+				func(ctx context.Context, s store.Store, _ store.Channel) (struct{}, error) {
+					if output == "json" {
+						return struct{}{}, writeDeadLetters(ctx, s, command.OutOrStdout())
+					}
+					return struct{}{}, printDeadLetters(ctx, s, command.OutOrStdout())
 				})
-			if err != nil {
-				return err
-			}
-			rows := []deadLetterRow{}
-			for _, letter := range letters {
-				rows = append(rows, deadLetterRow{
-					letter.ID, letter.At.UnixMilli(), letter.Subject, letter.Reason, letter.Size,
-					store.CleanText(string(letter.Payload)),
-				})
-			}
-			return writeOutput(command.OutOrStdout(), output, rows, deadLettersText(rows))
+			return err
 		},
 	}
 	addOutputFlag(command, &output)
 	return command
+}
+
+func newDeadLetterRow(letter store.DeadLetter) deadLetterRow {
+	return deadLetterRow{
+		letter.ID, letter.At.UnixMilli(), letter.Subject, letter.Reason, letter.Size, store.CleanText(string(letter.Payload)),
+	}
+}
+
+// writeDeadLetters writes a JSON array, one dead letter after the other: all of them could take more memory than the
+// container of a service has, in which the command may run.
+func writeDeadLetters(ctx context.Context, s store.Store, out io.Writer) error {
+	separator, end := "[", "[]\n"
+	err := eachDeadLetter(ctx, s, func(letter store.DeadLetter) error {
+		var row bytes.Buffer
+		if err := writeOutput(&row, "json", newDeadLetterRow(letter), ""); err != nil {
+			return err
+		}
+		text := separator + "\n  " + strings.ReplaceAll(strings.TrimSpace(row.String()), "\n", "\n  ")
+		separator, end = ",", "\n]\n"
+		return printf(out, "%s", text)
+	})
+	if err != nil {
+		return err
+	}
+	return printf(out, "%s", end)
+}
+
+// printDeadLetters writes a table with the beginning of each payload.
+func printDeadLetters(ctx context.Context, s store.Store, out io.Writer) error {
+	const shown = 300
+	rows := []deadLetterRow{}
+	err := eachDeadLetter(ctx, s, func(letter store.DeadLetter) error {
+		letter.Payload = letter.Payload[:min(len(letter.Payload), shown)]
+		rows = append(rows, newDeadLetterRow(letter))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return printf(out, "%s", deadLettersText(rows))
 }
 
 func deadLettersText(rows []deadLetterRow) string {
@@ -135,40 +170,43 @@ func (c *component) changeDeadLetters(
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	letters, err := allDeadLetters(ctx, opened)
-	if err != nil {
-		return 0, err
-	}
 	all := len(ids) == 0
 	var problems []error
-	for _, letter := range letters {
+	err = eachDeadLetter(ctx, opened, func(letter store.DeadLetter) error {
 		if !all && !ids[letter.ID] {
-			continue
+			return nil
 		}
 		delete(ids, letter.ID)
 		if err := change(ctx, opened, c.channel(), letter); err != nil {
 			problems = append(problems, err)
-			continue
+			return nil
 		}
 		changed++
-	}
+		return nil
+	})
+	problems = append(problems, err)
 	for id := range ids {
 		problems = append(problems, fmt.Errorf("dead letter %d: not found", id))
 	}
 	return changed, errors.Join(problems...)
 }
 
-// allDeadLetters returns all dead letters, of which there are at most store.MaxDeadLetters.
-func allDeadLetters(ctx context.Context, s store.Store) (letters []store.DeadLetter, err error) {
+// eachDeadLetter calls do with each dead letter, ordered by ID, until it fails.
+func eachDeadLetter(ctx context.Context, s store.Store, do func(letter store.DeadLetter) error) error {
 	const page = 100
-	for after := int64(0); ; after = letters[len(letters)-1].ID {
-		next, err := s.DeadLetters(ctx, after, page)
+	for after := int64(0); ; {
+		letters, err := s.DeadLetters(ctx, after, page)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		letters = append(letters, next...)
-		if len(next) < page {
-			return letters, nil
+		for _, letter := range letters {
+			if err := do(letter); err != nil {
+				return err
+			}
+			after = letter.ID
+		}
+		if len(letters) < page {
+			return nil
 		}
 	}
 }
