@@ -294,9 +294,9 @@ func writeHostileRows(t *testing.T, path string) {
 		})
 	}
 	if err == nil {
-		err = s.AddDeadLetters(t.Context(), []store.DeadLetter{
+		_, err = s.AddDeadLetters(t.Context(), []store.DeadLetter{
 			store.NewDeadLetter(hostile, hostile, hostile, []byte(hostile+"\x9b"), time.Now()),
-		})
+		}, store.DeadLetterQuota{})
 	}
 	if err == nil {
 		err = s.Close()

@@ -166,7 +166,7 @@ func TestADeadLetterOfAUserNamedServerIsStored(t *testing.T) {
 		store.NewDeadLetter(string(bus.MessageLog), bus.MsgID("1", bus.MessageLog), "a reason", line, time.Now()),
 		store.NewDeadLetter(string(bus.MessageLog), "", "a reason", line, time.Now()),
 	}
-	if err := db.AddDeadLetters(t.Context(), letters); err != nil {
+	if _, err := db.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
 		t.Fatal(err)
 	}
 	letters, err = db.DeadLetters(t.Context(), 0, 10)
