@@ -78,6 +78,7 @@ func TestEveryCommandShowsPrintableText(t *testing.T) {
 	ways = append(ways, hostileReports(t)...)
 	ways = append(ways, hostileFiles(t)...)
 	ways = append(ways, hostileOwners(t)...)
+	ways = append(ways, hostileBots(t)...)
 	tested := longRunning()
 	for _, way := range ways {
 		tested = append(tested, way.command)
@@ -274,6 +275,23 @@ func hostileOwners(t *testing.T) []wayOut {
 		{command: "db channel list", arguments: flags},
 		{command: "db channel list", arguments: append([]string{"-o", "json"}, flags...)},
 		{command: "db channel assign", arguments: append([]string{"--prefix", "mine"}, flags...)},
+	}
+}
+
+// hostileBots are the commands for administrators of NATS, who read RoseyBots of others.
+func hostileBots(t *testing.T) []wayOut {
+	t.Helper()
+	file, dir := filepath.Join(t.TempDir(), "bots.yaml"), filepath.Join(t.TempDir(), hostileName)
+	content := fmt.Sprintf("apiVersion: rosey.dev/v1alpha1\nkind: RoseyBot\nmetadata: {name: %s}\nspec: {}\n",
+		strconv.QuoteToASCII(hostile))
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []wayOut{
+		{command: "nats permissions", arguments: []string{"--role", "FORGED" + hostileName}},
+		{command: "nats permissions", arguments: []string{"--prefix", hostileName}},
+		{command: "nats issue", arguments: []string{"-f", file, "--for", "jwt", "--dir", dir}},
+		{command: "nats issue", arguments: []string{"-f", hostileName, "--for", "jwt", "--dir", dir}},
 	}
 }
 
