@@ -364,3 +364,39 @@ func TestMissingPermissionIsReported(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// TestClientCannotMakeTheServiceLookForbidden: the server refuses a reply if a client has used its reply subject for two
+// requests at a time, or to a subject that is no inbox. Neither says anything about the service's permissions.
+func TestClientCannotMakeTheServiceLookForbidden(t *testing.T) {
+	r := newIssuedRig(t, "server.conf", "Never", "Automatic")
+	db := r.startService()
+	db.waitFor(status.ReasonReady)
+	user := map[string]string{}
+	for _, file := range []string{"username", "password"} {
+		content, err := os.ReadFile(filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "cli", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		user[file] = string(content)
+	}
+	client := r.nats.ClientAs(user["username"], user["password"])
+	subject := r.prefix + ".db.query.channel_stats"
+	for _, reply := range []string{"_INBOX_x.same", "_INBOX.same", r.prefix + ".db.message.log"} {
+		for range 200 {
+			if err := client.PublishRequest(subject, reply, []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the requests to be handled", func() bool {
+		_, metrics := db.get(status.MetricsPath)
+		return strings.Contains(metrics, `subject="db.query.channel_stats"} 400`)
+	})
+	natstest.Eventually(t, "a denial, or the test shows nothing", func() bool { return len(r.denied()) > 0 })
+	if report := db.report(); !report.Ready {
+		t.Errorf("%+v", report)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,8 @@ const (
 	servicesAPI = "$SRV."
 	// maxDenied bounds connState.denied.
 	maxDenied = 100
+	// replyDeniedInterval is the time between two log lines about replies that the server has refused.
+	replyDeniedInterval = time.Minute
 )
 
 // connState turns the callbacks of nats.go into a check and one log line for each change. It holds no lock while it
@@ -41,6 +44,7 @@ type connState struct {
 	reconnectReason string          // why this process is about to disconnect. Empty: it is not
 	denied          map[string]bool // subjects that the server has denied on this connection
 	watchers        map[*deniedWatcher]struct{}
+	replyDenied     time.Time // of the last log line about a refused reply
 }
 
 // deniedWatcher ends a context when the server denies a subject with a name in it.
@@ -138,6 +142,10 @@ func (s *connState) onPermissionDenied(err error) {
 	message, subject, isNew := ErrorMessage(err), "", true
 	if parts := permissionDenied.FindStringSubmatch(err.Error()); parts != nil {
 		subject = parts[2]
+		if strings.EqualFold(parts[1], "publish") && IsInbox(subject) {
+			s.onReplyDenied(subject)
+			return
+		}
 		verb := map[string]string{"publish": "publish to", "subscription": "subscribe to"}[strings.ToLower(parts[1])]
 		message = fmt.Sprintf("the account may not %s %q", verb, subject)
 		isNew = s.addDenied(subject)
@@ -154,6 +162,21 @@ func (s *connState) onPermissionDenied(err error) {
 	default:
 		// The connection is of no use like this. A change of the permissions makes the server disconnect the client.
 		s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+": "+message)
+	}
+}
+
+// onReplyDenied is called when the server has refused a reply. The connection is not reported as failing: where replies
+// are allowed by allow_responses, any client can have one refused, by using its reply subject for two requests at a time.
+func (s *connState) onReplyDenied(subject string) {
+	s.mu.Lock()
+	isDue := time.Since(s.replyDenied) >= replyDeniedInterval
+	if isDue {
+		s.replyDenied = time.Now()
+	}
+	s.mu.Unlock()
+	if isDue {
+		s.log.Warn(fmt.Sprintf("[NATS] the account may not reply to %q: the reply came too late, the client has used the "+
+			"subject for several requests at a time, or the account lacks a permission to reply (allow_responses)", subject))
 	}
 }
 
