@@ -45,8 +45,8 @@ func newNATSIssueCommand() *cobra.Command {
 	set.BoolVar(&flags.commands, "commands", false,
 		"Let the users of the command line have bots execute commands, lines that begin with \"/\"")
 	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than\n" +
-		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest stays as it is.\n" +
-		"The directory holds all secrets, in files for their owner alone."
+		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest\n" +
+		"stays as it is. The directory holds all secrets, in files for their owner alone."
 	command.Example = `  kubectl get roseybots -A -o yaml | rosey nats issue -f - --for jwt --dir issued --expires 2160h
   rosey nats issue -f roseybots.yaml --for server.conf --dir issued --rotate default/movienight`
 	return command

@@ -312,9 +312,10 @@ func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 			core = append(core, r.allowedUses()...)
 		})
 	}
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true}, durable, rare)
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true, Manual: true},
-		manual, rare)
+	o := natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true}
+	checkUsed(t, o, durable, rare)
+	o.Manual = true
+	checkUsed(t, o, manual, rare)
 	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever, Commands: true}, core, rare)
 }
 
@@ -365,8 +366,8 @@ func TestMissingPermissionIsReported(t *testing.T) {
 	}
 }
 
-// TestClientCannotMakeTheServiceLookForbidden: the server refuses a reply if a client has used its reply subject for two
-// requests at a time, or to a subject that is no inbox. Neither says anything about the service's permissions.
+// TestClientCannotMakeTheServiceLookForbidden: the server refuses a reply if a client has used its reply subject for
+// two requests at a time, or to a subject that is no inbox. Neither says anything about the service's permissions.
 func TestClientCannotMakeTheServiceLookForbidden(t *testing.T) {
 	r := newIssuedRig(t, "server.conf", "Never", "Automatic")
 	db := r.startService()

@@ -166,7 +166,7 @@ func (s *connState) onPermissionDenied(err error) {
 }
 
 // onReplyDenied is called when the server has refused a reply. The connection is not reported as failing: where replies
-// are allowed by allow_responses, any client can have one refused, by using its reply subject for two requests at a time.
+// are allowed by allow_responses, any client can have one refused, by using a reply subject for two requests at a time.
 func (s *connState) onReplyDenied(subject string) {
 	s.mu.Lock()
 	isDue := time.Since(s.replyDenied) >= replyDeniedInterval

@@ -18,8 +18,8 @@
 // Some rules of nats-server (2.15) decide how the lists are written:
 //
 //   - Where `foo.*` may be subscribed to, nats-server also allows a subscription to `foo.>`, and delivers foo.a.b. So
-//     no permission to subscribe ends in `*`: where everything below is one's own it ends in `.>`, elsewhere the subjects
-//     are listed.
+//     no permission to subscribe ends in `*`: where everything below is one's own it ends in `.>`, elsewhere the
+//     subjects are listed.
 //   - A permission to subscribe to a subject includes every queue group, by which a client could take messages from the
 //     members of the group. A permission "SUBJECT GROUP" allows the subject in that group alone, which is how the
 //     service subscribes; those who only listen are denied all groups.

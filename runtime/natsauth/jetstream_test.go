@@ -48,12 +48,14 @@ var streamAttacks = []struct {
 		effect:    func(s *side) bool { return s.info("P_events").Config.RePublish != nil },
 	}, {
 		name: "the stream forgets at once", subject: "$JS.API.STREAM.UPDATE.P_events",
-		body:      `{"name":"P_events","subjects":["P.db.message.log"],"max_bytes":1048576,"storage":"file","max_age":100000000}`,
+		body: `{"name":"P_events","subjects":["P.db.message.log"],"max_bytes":1048576,"storage":"file",` +
+			`"max_age":100000000}`,
 		automatic: []bus.Role{bot, db},
 		effect:    func(s *side) bool { return s.info("P_events").State.Msgs == 0 },
 	}, {
 		name: "a consumer that delivers events elsewhere", subject: "$JS.API.CONSUMER.CREATE.P_events.thief",
-		body:   `{"stream_name":"P_events","config":{"name":"thief","deliver_subject":"stolen","inactive_threshold":60000000000}}`,
+		body: `{"stream_name":"P_events","config":{"name":"thief","deliver_subject":"stolen",` +
+			`"inactive_threshold":60000000000}}`,
 		effect: hasConsumers("P_events", 2),
 	}, {
 		name: "a durable consumer", subject: "$JS.API.CONSUMER.DURABLE.CREATE.P_events.thief",

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rosey.dev/rosey/runtime/natsauth"
+)
+
+func TestNATSPermissionsFormats(t *testing.T) {
+	code, out, stderr := call(t, "nats", "permissions", "--prefix", "movies", "--role", "db,cli", "--format", "json")
+	var printed map[string]natsauth.Permissions
+	if err := json.Unmarshal([]byte(out), &printed); code != exitClean || err != nil || len(printed) != 2 {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, out, stderr)
+	}
+	if printed["db"].Responses.Max != 1 || printed["cli"].Subscribe.Deny[0] != "> >" {
+		t.Errorf("%+v", printed)
+	}
+	code, out, stderr = call(t, "nats", "permissions", "--role", "bot+db", "--format", "nsc")
+	for _, want := range []string{
+		"nsc add user --account 'rosey' --name 'bot_db' \\\n", "--allow-pub '$KV.rosey_locks.>'",
+		"--allow-sub 'rosey.db.kv.get rosey_db'", "--allow-pub-response=1 --response-ttl 70s\n",
+	} {
+		if code != exitClean || !strings.Contains(out, want) {
+			t.Errorf("no %q: exit code %d, %s%s", want, code, out, stderr)
+		}
+	}
+	_, automatic, _ := call(t, "nats", "permissions")
+	_, manual, _ := call(t, "nats", "permissions", "--provisioning", "manual")
+	if strings.Contains(automatic, `user: "admin"`) || !strings.Contains(manual, `user: "admin"`) {
+		t.Error("only with manual provisioning is there an administrator")
+	}
+}
+
+// A server must accept what is printed for its configuration.
+func TestNATSPermissionsForServerConf(t *testing.T) {
+	_, out, _ := call(t, "nats", "permissions", "--prefix", "movies")
+	for _, name := range []string{"BOT_PASSWORD", "DB_PASSWORD", "CLI_PASSWORD"} {
+		t.Setenv(name, "hush-hush")
+	}
+	file := filepath.Join(t.TempDir(), "server.conf")
+	if err := os.WriteFile(file, []byte("authorization {\n"+out+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configured, err := server.ProcessConfigFile(file)
+	if err != nil || len(configured.Users) != 3 {
+		t.Fatalf("%v, %v", configured, err)
+	}
+}
+
+func TestNATSCommandsNameTheWrongFlag(t *testing.T) {
+	for _, test := range [][2]string{
+		{"permissions --prefix a.b", "nats.subjectPrefix"},
+		{"permissions --role bot+king", `--role: "king", expected bot, db, cli, admin`},
+		{"permissions --format yaml", `--format: "yaml", expected server.conf, nsc or json`},
+		{"permissions --provisioning mine", "nats.jetStream.provisioning"},
+		{"issue --for jwt --dir x", "--file: expected"},
+		{"issue -f x --dir x", `--for: "", expected server.conf or jwt`},
+		{"issue -f x --for jwt", "--dir: expected"},
+		{"issue -f x --for jwt --dir x --expires -1h", "--expires"},
+		{"issue -f x --for server.conf --dir x --expires 1h", "--expires: expected --for jwt"},
+		{"issue -f x --for jwt --dir x --expires 1h --renew-before 2h", "--renew-before: expected less"},
+		{"issue -f absent.yaml --for jwt --dir x", "absent.yaml"},
+		{"", "nats: expected permissions, issue or create"},
+	} {
+		arguments, want := test[0], test[1]
+		t.Run(arguments, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			code, out, stderr := call(t, append([]string{"nats"}, strings.Fields(arguments)...)...)
+			if code == exitClean || out != "" || !strings.Contains(stderr, want) {
+				t.Errorf("exit code %d, %q %q; want %q", code, out, stderr, want)
+			}
+			if _, err := os.Stat("x"); err == nil {
+				t.Error("a directory was created")
+			}
+		})
+	}
+}
+
+// Nothing of a file with a mistake is issued.
+func TestNATSIssueAppliesNothingOfABadFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	content := strings.ReplaceAll(issuedBots, "mode: %s, provisioning: %s", "mode: Auto") + "---\nkind: Pod\n"
+	if err := os.WriteFile("bots.yaml", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := call(t, "nats", "issue", "-f", "bots.yaml", "--for", "jwt", "--dir", "issued")
+	if code != exitUsage || !strings.Contains(stderr, `bots.yaml: document 2: kind: "Pod"`) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if _, err := os.Stat("issued"); err == nil {
+		t.Error("the directory was created")
+	}
+}
+
+// Secrets are in files for their owner alone, and nowhere else.
+func TestNATSIssueShowsNoSecret(t *testing.T) {
+	for _, target := range []string{"server.conf", "jwt"} {
+		t.Run(target, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			content := strings.ReplaceAll(issuedBots, "mode: %s, provisioning: %s", "mode: Auto, provisioning: Manual")
+			if err := os.WriteFile("bots.yaml", []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var output string
+			for _, more := range [][]string{nil, {"--rotate", "films/movienight"}} {
+				code, out, stderr := call(t, append([]string{"nats", "issue", "-f", "bots.yaml", "--for", target,
+					"--dir", "issued"}, more...)...)
+				if code != exitClean {
+					t.Fatalf("exit code %d, %s", code, stderr)
+				}
+				output += out + stderr
+			}
+			if !strings.Contains(output, "user rosey_films_movienight_bot: rotated") {
+				t.Errorf("output: %s", output)
+			}
+			secrets := 0
+			for _, secret := range secretPattern.FindAllString(readState(t, "issued"), -1) {
+				secrets++
+				if strings.Contains(output, strings.Trim(secret, `"`)) {
+					t.Errorf("a secret is shown in %s", output)
+				}
+			}
+			if secrets < 4 {
+				t.Errorf("%d secrets in the state, so the test shows nothing", secrets)
+			}
+		})
+	}
+}
+
+// secretPattern matches passwords, hashes, seeds and JWTs.
+var secretPattern = regexp.MustCompile(`"([A-Z2-7]{26}|\$2a\$[^"]+|S[OAU][A-Z2-7]{50,}|eyJ[^"]+)"`)
+
+func readState(t *testing.T, dir string) string {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: mode %s", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestNATSIssueRefusesADirectoryOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bots.yaml")
+	content := strings.ReplaceAll(issuedBots, "mode: %s, provisioning: %s", "mode: Auto, provisioning: Manual")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := call(t, "nats", "issue", "-f", file, "--for", "jwt", "--dir", dir)
+	if code != exitFailure || !strings.Contains(stderr, "chmod 700") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}

@@ -1,0 +1,250 @@
+package natsauth_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/natsauth"
+)
+
+// issuer issues into a directory, again and again.
+type issuer struct {
+	*testing.T
+	dir     string
+	target  natsauth.Target
+	options natsauth.IssueOptions
+}
+
+func newIssuer(t *testing.T, target natsauth.Target) *issuer {
+	return &issuer{
+		T: t, dir: filepath.Join(t.TempDir(), "issued"), target: target, options: natsauth.IssueOptions{Now: time.Now()},
+	}
+}
+
+// issue issues for bots and returns what has changed, and the state.
+func (i *issuer) issue(bots ...natsauth.Bot) ([]string, *natsauth.State) {
+	i.Helper()
+	before, err := natsauth.ReadState(i.dir, i.target)
+	if err != nil {
+		i.Fatal(err)
+	}
+	state, issued, err := natsauth.Issue(before, bots, i.options)
+	if err != nil {
+		i.Fatal(err)
+	}
+	if err := state.Write(i.dir, before); err != nil {
+		i.Fatal(err)
+	}
+	return issued.Changes, state
+}
+
+// files returns the content of all files, with their times, and checks that they are for their owner alone.
+func (i *issuer) files() map[string]string {
+	i.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(i.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			i.Errorf("%s has mode %s", path, info.Mode())
+		}
+		if entry.IsDir() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		files[strings.TrimPrefix(path, i.dir+"/")] = info.ModTime().String() + "\n" + string(content)
+		return err
+	})
+	if err != nil {
+		i.Fatal(err)
+	}
+	return files
+}
+
+func film(name string) natsauth.Bot {
+	return natsauth.Bot{
+		Namespace: "films", Name: name, Prefix: "rosey_films_" + name, JetStream: "auto", Replicas: 1, MaxBytes: 64 << 20,
+		BotSecret: name + "-bot", ServiceSecret: name + "-db",
+	}
+}
+
+func eachTarget(t *testing.T, test func(i *issuer)) {
+	for _, target := range []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget} {
+		t.Run(string(target), func(t *testing.T) { test(newIssuer(t, target)) })
+	}
+}
+
+func TestIssueAgainTouchesNothingElse(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		i.options.Expires, i.options.RenewBefore = 0, 0
+		i.issue(film("alpha"))
+		first := i.files()
+		if changes, _ := i.issue(film("alpha")); len(changes) > 0 || cmp.Diff(first, i.files()) != "" {
+			t.Errorf("the second time: %v, %s", changes, cmp.Diff(first, i.files()))
+		}
+		changes, _ := i.issue(film("beta")) // alpha is not in the file
+		for _, change := range changes {
+			if !strings.Contains(change, "rosey_films_beta") {
+				t.Errorf("beyond beta: %s", change)
+			}
+		}
+		now := i.files()
+		for name, content := range first {
+			if strings.Contains(name, "alpha") && now[name] != content {
+				t.Errorf("%s has changed", name)
+			}
+		}
+		for _, name := range []string{"secrets/films/beta-bot.yaml", "secrets/films/beta-db.yaml"} {
+			if now[name] == "" {
+				t.Errorf("%s is missing among %v", name, slices.Sorted(maps.Keys(now)))
+			}
+		}
+	})
+}
+
+func TestIssueForOneSecretAndForSharers(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		owner, sharer := film("alpha"), film("lounge")
+		owner.ServiceSecret = ""
+		sharer.SharedFrom, sharer.BotSecret, sharer.ServiceSecret = "alpha", "", ""
+		_, state := i.issue(owner, sharer)
+		if len(state.Accounts) != 1 {
+			t.Fatalf("accounts: %v", state.Accounts)
+		}
+		users := slices.Sorted(maps.Keys(state.Accounts["films/alpha"].Users))
+		want := []string{"rosey_films_alpha_bot_db", "rosey_films_alpha_cli", "rosey_films_lounge_cli"}
+		if diff := cmp.Diff(want, users); diff != "" {
+			t.Errorf("users, -want +got:\n%s", diff)
+		}
+		// With a Secret for each, the user of both is gone, and its file with it.
+		i.issue(film("alpha"), sharer)
+		before := i.files()
+		owner.ServiceSecret = "alpha-db"
+		changes, _ := i.issue(owner, sharer)
+		if len(changes) > 0 || cmp.Diff(before, i.files()) != "" {
+			t.Errorf("%v", changes)
+		}
+	})
+}
+
+func TestSecretThatIsNoLongerNamedIsRemoved(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		i.issue(film("alpha"))
+		moved := film("alpha")
+		moved.BotSecret = "elsewhere"
+		i.issue(moved)
+		files := i.files()
+		if _, old := files["secrets/films/alpha-bot.yaml"]; old || files["secrets/films/elsewhere.yaml"] == "" {
+			t.Errorf("files: %v", slices.Sorted(maps.Keys(files)))
+		}
+	})
+}
+
+func TestJWTsAreRenewedWhenTheyAreDue(t *testing.T) {
+	i := newIssuer(t, natsauth.JWTTarget)
+	i.options.Expires, i.options.RenewBefore = 90*time.Hour, 30*time.Hour
+	_, first := i.issue(film("alpha"))
+	i.options.Now = i.options.Now.Add(59 * time.Hour)
+	if changes, _ := i.issue(film("alpha")); len(changes) > 0 {
+		t.Errorf("too early: %v", changes)
+	}
+	i.options.Now = i.options.Now.Add(2 * time.Hour)
+	changes, second := i.issue(film("alpha"))
+	if len(changes) != 3 || !strings.HasSuffix(changes[0], ": renewed") {
+		t.Errorf("changes: %v", changes)
+	}
+	for name, user := range second.Accounts["films/alpha"].Users {
+		before := first.Accounts["films/alpha"].Users[name]
+		if user.Seed != before.Seed || user.JWT == before.JWT || !user.Expires.After(before.Expires) {
+			t.Errorf("%s: a new key, or not renewed", name)
+		}
+	}
+	if first.Accounts["films/alpha"].JWT != second.Accounts["films/alpha"].JWT {
+		t.Error("the account has changed, so the server needs a reload")
+	}
+}
+
+func TestRotatedCredentialsReplaceTheOldOnes(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		_, before := i.issue(film("alpha"), film("beta"))
+		i.options.Rotate = "films/alpha"
+		changes, after := i.issue(film("alpha"), film("beta"))
+		if !slices.Contains(changes, "user rosey_films_alpha_bot: rotated") {
+			t.Errorf("changes: %v", changes)
+		}
+		s := i.serve()
+		for _, test := range []struct {
+			state *natsauth.State
+			name  string
+			valid bool
+		}{{before, "alpha", false}, {after, "alpha", true}, {before, "beta", true}, {after, "beta", true}} {
+			user := test.state.Accounts["films/"+test.name].Users["rosey_films_"+test.name+"_bot"]
+			login := nats.UserInfo("rosey_films_"+test.name+"_bot", user.Password)
+			if user.Signed != nil {
+				login = nats.UserJWTAndSeed(user.JWT, user.Seed)
+			}
+			client, err := nats.Connect(s.URL(), login)
+			if (err == nil) != test.valid {
+				t.Errorf("%s, rotated %t: %v", test.name, test.state == after, err)
+			}
+			if err == nil {
+				client.Close()
+			}
+		}
+		i.options.Rotate = "films/absent"
+		if _, _, err := natsauth.Issue(after, []natsauth.Bot{film("alpha")}, i.options); err == nil {
+			t.Error("a RoseyBot that is not in the file is rotated")
+		}
+	})
+}
+
+// serve starts a server with what was issued.
+func (i *issuer) serve() *natstest.Server {
+	i.Helper()
+	include := map[natsauth.Target]string{
+		natsauth.ServerConfTarget: natsauth.AccountsFile, natsauth.JWTTarget: natsauth.OperatorFile}[i.target]
+	file := filepath.Join(i.dir, "server.conf")
+	if err := os.WriteFile(file, []byte("jetstream {}\ninclude "+include+"\n"), 0o600); err != nil {
+		i.Fatal(err)
+	}
+	configured, err := server.ProcessConfigFile(file)
+	if err != nil {
+		i.Fatal(err)
+	}
+	return natstest.Start(i.T, func(o *server.Options) {
+		configured.Host, configured.Port, configured.NoLog, configured.NoSigs = o.Host, o.Port, true, true
+		configured.StoreDir = i.TempDir()
+		*o = *configured
+	})
+}
+
+func TestStateOfAnotherKindIsRefused(t *testing.T) {
+	i := newIssuer(t, natsauth.JWTTarget)
+	i.issue(film("alpha"))
+	if _, err := natsauth.ReadState(i.dir, natsauth.ServerConfTarget); err == nil ||
+		!strings.Contains(err.Error(), "was issued for jwt, expected server.conf") {
+		t.Errorf("error: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(i.dir, "state.json"), []byte(`{"version":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := natsauth.ReadState(i.dir, i.target); err == nil || !strings.Contains(err.Error(), "state.json") {
+		t.Errorf("error: %v", err)
+	}
+}
