@@ -161,7 +161,7 @@ func checkFile(out io.Writer, file, user string) error {
 		case usable:
 			missing := strings.TrimPrefix(err.Error(), "configuration "+file+": ")
 			fmt.Fprintf(&text, "rosey %s: needs more, from flags or environment variables: %s\n",
-				each.command, strings.ReplaceAll(missing, "\n", "; "))
+				each.command, status.Printable(strings.ReplaceAll(missing, "\n", "; ")))
 		case firstErr == nil:
 			firstErr = err
 		}
@@ -177,8 +177,9 @@ func writeLoaded(text *bytes.Buffer, loaded config.Loaded) {
 	if loaded.Converted {
 		kind = "configuration of Rosey v2"
 	}
-	fmt.Fprintf(text, "%s: %s for channel %s on %s\n", loaded.File, kind, loaded.Channel.Name, loaded.Channel.Server)
+	fmt.Fprintf(text, "%s: %s for channel %s on %s\n", status.Printable(loaded.File), kind, loaded.Channel.Name,
+		loaded.Channel.Server)
 	for _, warning := range loaded.Warnings {
-		fmt.Fprintf(text, "warning: %s\n", warning)
+		fmt.Fprintf(text, "warning: %s\n", status.Printable(warning.String()))
 	}
 }

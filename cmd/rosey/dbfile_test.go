@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,5 +110,46 @@ func TestBackupAndRestoreCommands(t *testing.T) {
 	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
 		t.Errorf("chat after the restore: %v, want only the first line", chat)
+	}
+}
+
+// TestFilesOfCommandsAreForTheirOwnerAlone runs every command that makes a database file with a umask that hides nothing,
+// and in a directory that others may read.
+func TestFilesOfCommandsAreForTheirOwnerAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the test
+		t.Fatal(err)
+	}
+	before := syscall.Umask(0)
+	t.Cleanup(func() { syscall.Umask(before) })
+	in := func(name string) string { return filepath.Join(dir, name) }
+	flags := []string{"--channel", "movies", "--database", in("rosey.db")}
+	for _, arguments := range [][]string{
+		append([]string{"import", writePython(t)}, flags...),
+		append([]string{"db", "backup", in("backup.db")}, flags...),
+		append([]string{"db", "restore", in("backup.db")}, flags...),
+		append([]string{"db", "show"}, flags...),
+		{"db", "move", "--from", "sqlite://" + in("rosey.db"), "--to", "sqlite://" + in("moved.db")},
+		{"import", writePython(t), "--channel", "movies", "--database", in("made/rosey.db")},
+	} {
+		expectCall(t, exitClean, "", arguments...)
+	}
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		files++
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %s", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil || files < 8 {
+		t.Errorf("%d files, %v", files, err)
 	}
 }

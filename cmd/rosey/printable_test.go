@@ -71,7 +71,12 @@ type wayOut struct {
 func TestEveryCommandShowsPrintableText(t *testing.T) {
 	ways := []wayOut{
 		{command: "config schema", own: true},
-		{command: "config check", arguments: []string{hostileConfig(t)}},
+		{command: "config check", arguments: []string{
+			hostileConfig(t, "channel: {name: %s, server: https://cytu.be}\n%s: 1\n"),
+		}},
+		{command: "config check", arguments: []string{
+			hostileConfig(t, "{version: '2.0', platforms: [{channel: m, %s: 1}], %s: 1}"),
+		}},
 		{command: "config check", arguments: []string{hostileName}},
 	}
 	ways = append(ways, hostileReplies(t)...)
@@ -116,11 +121,12 @@ func leaves(command *cobra.Command) (names []string) {
 	return names
 }
 
-func hostileConfig(t *testing.T) string {
+// hostileConfig returns a file in a format with two hostile texts.
+func hostileConfig(t *testing.T, format string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	quoted := strconv.QuoteToASCII(hostile) // YAML has the same escapes, and takes the characters only so
-	content := fmt.Sprintf("channel: {name: %s, server: https://cytu.be}\n%s: 1\n", quoted, quoted)
+	content := fmt.Sprintf(format, quoted, quoted)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
