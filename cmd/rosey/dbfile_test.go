@@ -113,11 +113,11 @@ func TestBackupAndRestoreCommands(t *testing.T) {
 	}
 }
 
-// TestFilesOfCommandsAreForTheirOwnerAlone runs every command that makes a database file with a umask that hides nothing,
-// and in a directory that others may read.
+// TestFilesOfCommandsAreForTheirOwnerAlone runs every command that makes a database file with a umask that hides
+// nothing, and in a directory that others may read.
 func TestFilesOfCommandsAreForTheirOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the test
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	before := syscall.Umask(0)
