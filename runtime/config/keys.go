@@ -179,9 +179,10 @@ var settings = map[string]Key{
 		"Maximum size of the keys and values of all plugins in a channel, in bytes"),
 	"database.limits.deadLetters": limitKey(10_000, 100, 1_000_000,
 		"Maximum number of dead letters, of which the oldest are removed"),
-	"database.limits.deadLetterBytes": limitKey(64<<20, 1<<20, 1<<30, "Maximum size of all dead letters in bytes"),
-	"commands.chat":                   {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
-	"commands.pm":                     {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
+	"database.limits.deadLetterBytes": limitKey(64<<20, 1<<20, 1<<30,
+		"Maximum size of all dead letters in bytes"),
+	"commands.chat": {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
+	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
 	"commands.prefix": {
 		Usage:   "What a command in the chat begins with",
 		pattern: `^[^/\s]\S{0,4}$`, expected: "1 to 5 characters without spaces that do not begin with '/'",

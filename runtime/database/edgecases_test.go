@@ -65,7 +65,7 @@ var edgeCases = []edgeCase{
 	{bus.StatsUserCount, `{"chat_count":5,"connected_count":2}`, "stored", "count 5/2", ""},
 	{bus.StatsUserCount, `{"chat_count":"5","connected_count":7}`, "stored", "count 5/7", ""},
 	{bus.StatsUserCount, `{"chat_count":5,"connected_count":null}`, "invalid", "dead: field connected_count", ""},
-	{bus.StatsUserCount, `{"chat_count":-1,"connected_count":5}`, "rejected", "dead: CHECK constraint", ""},
+	{bus.StatsUserCount, `{"chat_count":-1,"connected_count":5}`, "invalid", "dead: expected 0 or more", ""},
 	{bus.StatsHighWater, `{"chat_count":"5"}`, "stored", "high 5/0", ""},
 	{bus.StatsHighWater, `{"chat_count":"x"}`, "invalid", "dead: field chat_count", ""},
 	{bus.StatsHighWater, `{"chat_count":5,"connected_count":null}`, "stored", "high 5/0", ""},

@@ -30,8 +30,8 @@ type EngineOptions struct {
 	Channel store.Channel
 	// Open opens the store. The engine calls it again until it succeeds.
 	Open func(ctx context.Context) (store.Store, error)
-	// Log gets one line for each change of the store's state and one for each message that cannot be stored. It never
-	// gets the content of a message.
+	// Log gets one line for each change of the store's state and, at most once a minute for each cause, one for a message
+	// that cannot be stored. It never gets the content of a message.
 	Log *slog.Logger
 	// Listed returns the channels that are served besides Channel. It is called every few seconds. Nil: there are none.
 	Listed func() ([]store.Channel, error)
@@ -64,7 +64,8 @@ type Engine struct {
 	maintenance maintenance
 	limits      *limits
 	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
-	refusals    logLimit
+	// For log lines about messages for other channels, that cannot be decoded, and that the database rejects.
+	refusals, invalid, rejected logLimit
 
 	store store.Store // nil while closed
 }

@@ -19,3 +19,8 @@ func WithIdleTimeout(d time.Duration) func(*DirectOptions) {
 
 // WithChannelsInterval is the time between two readings of the list of channels and of their owners.
 func WithChannelsInterval(o *EngineOptions, d time.Duration) { o.channelsInterval = d }
+
+// WithMaxRequestAge is how long a request may have waited when its turn comes.
+func WithMaxRequestAge(d time.Duration) func(*ServiceOptions) {
+	return func(o *ServiceOptions) { o.maxRequestAge = d }
+}

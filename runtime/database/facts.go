@@ -108,7 +108,11 @@ type userCountPayload struct {
 	origin
 }
 
-func (p userCountPayload) fact() (store.Fact, error) { //nolint:unparam // the signature of payload
+// fact checks the numbers, although the database would reject them too: then it would try the whole batch in parts.
+func (p userCountPayload) fact() (store.Fact, error) {
+	if p.Chat < 0 || p.Connected < 0 {
+		return nil, fmt.Errorf("%w: chat_count and connected_count: expected 0 or more", errInvalid)
+	}
 	return store.UserCount{Chat: int(p.Chat), Connected: int(p.Connected)}, nil
 }
 

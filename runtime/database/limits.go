@@ -1,13 +1,11 @@
 package database
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -97,6 +95,16 @@ func bytesLimit(limit limit, part string, size, allowed int) error {
 	return &limitError{limit: limit, what: part, unit: " bytes", needed: int64(size), allowed: int64(allowed)}
 }
 
+// firstError returns the first error that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // storedParts say what the limits of what is stored count.
 var storedParts = map[limit]string{
 	limitChannelRows: "rows of the channel", limitChannelBytes: "bytes of the channel's rows",
@@ -158,9 +166,9 @@ func (l *limits) checkMessage(id string, data []byte) error {
 	return bytesLimit(limitIDBytes, "message ID", len(id), maxIDBytes)
 }
 
-// checkName checks a name that a client sent.
-func (l *limits) checkName(field, name string) error {
-	return bytesLimit(limitNameBytes, field, len(name), l.NameBytes)
+// checkUser checks the name of a user.
+func (l *limits) checkUser(name string) error {
+	return bytesLimit(limitNameBytes, "username", len(name), l.NameBytes)
 }
 
 // checkFact checks the texts of a fact. With an error it returns what can be stored all the same: nil, or a status
@@ -169,14 +177,14 @@ func (l *limits) checkFact(fact store.Fact) (store.Fact, error) {
 	var err error
 	switch fact := fact.(type) {
 	case store.UserJoined:
-		err = l.checkName("username", fact.Username)
+		err = l.checkUser(fact.Username)
 	case store.UserLeft:
-		err = l.checkName("username", fact.Username)
+		err = l.checkUser(fact.Username)
 	case store.ChatLine:
-		err = cmp.Or(l.checkName("username", fact.Username),
+		err = firstError(l.checkUser(fact.Username),
 			bytesLimit(limitTextBytes, "message", len(fact.Text), l.TextBytes))
 	case store.Action:
-		err = cmp.Or(l.checkName("username", fact.Username),
+		err = firstError(l.checkUser(fact.Username),
 			bytesLimit(limitTextBytes, "command, args, result and error", len(fact.Details), l.TextBytes))
 	case store.Status:
 		return l.checkStatus(fact)
@@ -217,9 +225,9 @@ func refusal(suffix bus.Suffix, err error) any {
 		return bus.Ack{Error: err.Error()}
 	case bus.MaintenanceRun:
 		return bus.MaintenanceReply{Error: err.Error()}
-	}
-	if strings.HasPrefix(string(suffix), "db.kv.") {
+	case bus.OutboundPut, bus.OutboundPutCommand:
+		return bus.OutboundPutReply{Error: err.Error()}
+	default: // db.kv
 		return bus.KVReply[struct{}]{Error: &bus.KVError{Code: bus.KVValueTooLarge, Message: err.Error()}}
 	}
-	return bus.OutboundPutReply{Error: err.Error()}
 }

@@ -227,7 +227,8 @@ func TestRowsOfAChannelAreLimited(t *testing.T) {
 	if rows := r.describeRows(); !strings.Contains(rows, `high 7/0; status {"bot_rank":3}`) {
 		t.Errorf("rows %s, want the maximum and the status", rows)
 	}
-	if reply := r.put(`{"message":"hi"}`); !strings.HasPrefix(reply.Error, "rows of the channel: 21, expected at most 20;") {
+	reply := r.put(`{"message":"hi"}`)
+	if !strings.HasPrefix(reply.Error, "rows of the channel: 21, expected at most 20;") {
 		t.Errorf("a line to say: %+v", reply)
 	}
 
@@ -300,9 +301,10 @@ func TestLargeRowsDoNotFillTheMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 49 {
-		event := store.Event{ID: fmt.Sprint(i), Channel: movies, At: time.UnixMilli(1763700000000 + int64(i)), Fact: store.ChatLine{
-			Username: "a", Text: strings.Repeat("x", 1_000_000),
-		}}
+		event := store.Event{
+			ID: fmt.Sprint(i), Channel: movies, At: time.UnixMilli(1763700000000 + int64(i)),
+			Fact: store.ChatLine{Username: "a", Text: strings.Repeat("x", 1_000_000)},
+		}
 		if err := opened.Apply(t.Context(), []store.Event{event}); err != nil {
 			t.Fatal(err)
 		}

@@ -60,6 +60,28 @@ func TestMaintenanceOnRequest(t *testing.T) {
 	}
 }
 
+func TestPeopleWhoDoNotComeBackAreRemoved(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start(func(o *database.ServiceOptions) { o.Retention = store.Retention{People: 48 * time.Hour} }))
+	event := func(suffix bus.Suffix, name string, hours int) {
+		at := time.Now().Add(-time.Duration(hours) * time.Hour)
+		r.publish(suffix, fmt.Sprintf(`{"username":%q,"timestamp":%d}`, name, at.Unix()))
+	}
+	for i := range 600 { // several steps
+		event(bus.UserJoined, fmt.Sprint("gone", i), 51)
+		event(bus.UserLeft, fmt.Sprint("gone", i), 50)
+	}
+	event(bus.UserJoined, "here", 60)
+	event(bus.UserLeft, "recent", 47)
+	r.waitUntilStored()
+	same(t, "removed", bus.MaintenanceRemoved{People: 1800}, r.maintain().Removed)
+	event(bus.UserJoined, "gone1", 51) // delivered again
+	r.waitUntilStored()
+	if rows := r.describeRows(); rows != "user 'here' 0 open; user 'recent' 0" {
+		t.Errorf("rows %.200s", rows)
+	}
+}
+
 func TestMaintenanceAtIntervals(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(func(o *database.ServiceOptions) {

@@ -19,6 +19,7 @@ const (
 	outcomeRejected = "rejected" // the store rejects it
 	outcomeRefused  = "refused"  // it is for a channel that is not served, or exceeds a limit
 	outcomeFailed   = "failed"   // a request that could not be answered
+	outcomeExpired  = "expired"  // a request that waited until its client had given up
 	outcomeNoInbox  = "no_inbox" // a request that was dropped because its reply subject is no inbox
 )
 

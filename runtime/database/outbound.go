@@ -1,7 +1,6 @@
 package database
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		return noRows, err
 	}
 	channel, err := e.decoder.channel(request.origin)
-	if err = cmp.Or(err, bytesLimit(limitIDBytes, "claimant", len(request.Claimant), maxIDBytes)); err != nil {
+	if err = firstError(err, bytesLimit(limitIDBytes, "claimant", len(request.Claimant), maxIDBytes)); err != nil {
 		return noRows, err
 	}
 	// The Python service treats a negative limit as no limit. Nobody uses that on purpose, and such a reply may not fit
@@ -80,7 +79,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	case strings.TrimSpace(request.Message) == "":
 		err = fmt.Errorf("%w: message: expected a text that is not blank", errInvalid)
 	default:
-		err = cmp.Or(bytesLimit(limitOutboundBytes, "message", len(request.Message), bus.MaxOutboundBytes),
+		err = firstError(bytesLimit(limitOutboundBytes, "message", len(request.Message), bus.MaxOutboundBytes),
 			bytesLimit(limitIDBytes, "client_id", len(request.ClientID), maxIDBytes),
 			checkPermitted(r.Suffix, request.Message))
 	}

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,7 +187,7 @@ func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
 	}
 	name := string(request.Username)
 	channel, err := e.decoder.channel(request.origin)
-	if err = cmp.Or(err, e.limits.checkName("username", name)); err != nil {
+	if err = firstError(err, e.limits.checkUser(name)); err != nil {
 		return bus.QueryError{Error: err.Error()}, err
 	}
 	user, seen, err := e.store.User(ctx, channel, name)

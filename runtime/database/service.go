@@ -20,6 +20,10 @@ const (
 	defaultGracePeriod = 20 * time.Second
 	// maxBatch bounds the events of one transaction.
 	maxBatch = 500
+	// defaultMaxRequestAge is how long a request may have waited when its turn comes. A client that still waits then is an
+	// exception: ours wait for bus.RequestTimeout. Without a bound, a flood of requests would keep events from being stored
+	// until the last of them was answered, and nobody would read the replies.
+	defaultMaxRequestAge = 5 * time.Second
 	// replyOverhead is the size of a reply without its rows: headers and the brackets of the array.
 	replyOverhead = 1024
 )
@@ -35,7 +39,8 @@ type ServiceOptions struct {
 	// Version is what `nats micro ls` shows.
 	Version string
 
-	gracePeriod time.Duration // 0: defaultGracePeriod
+	gracePeriod   time.Duration // 0: defaultGracePeriod
+	maxRequestAge time.Duration // 0: defaultMaxRequestAge
 }
 
 // Service is the database service of one subject prefix: an Engine behind NATS.
@@ -50,6 +55,8 @@ type Service struct {
 	stream     *streamConsumer
 	subscriber *subscriber
 	messages   []bus.Message // of the batch that the worker stores; reused
+	maxAge     time.Duration // of a request
+	expired    logLimit
 }
 
 // NewService returns a service that does nothing before Run.
@@ -58,6 +65,7 @@ func NewService(o ServiceOptions) *Service {
 		engine: NewEngine(o.EngineOptions),
 		conn:   o.Conn, binding: o.Binding, log: o.Log,
 		grace:    cmp.Or(o.gracePeriod, defaultGracePeriod),
+		maxAge:   cmp.Or(o.maxRequestAge, defaultMaxRequestAge),
 		inFlight: newInFlight(),
 	}
 	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
@@ -217,6 +225,9 @@ func (s *Service) handle(
 			return err
 		}
 		first = at + 1
+		if s.dropExpired(one.message) {
+			continue
+		}
 		if one.message.Suffix == bus.MaintenanceRun { // may take long, and nothing must wait for it
 			maintenance.Go(func() { _ = s.answer(maintaining, one) })
 			continue
@@ -226,6 +237,20 @@ func (s *Service) handle(
 		}
 	}
 	return s.store(ctx, batch[first:])
+}
+
+// dropExpired reports whether a request has waited for too long, and counts it. A report on an outbound line is stored
+// however late it is.
+func (s *Service) dropExpired(request bus.Message) bool {
+	if factDecoders[request.Suffix] != nil || time.Since(request.Time) < s.maxAge {
+		return false
+	}
+	s.engine.metrics.count(request.Suffix, outcomeExpired, request.Time)
+	if s.expired.due(time.Now()) {
+		s.log.Warn("[DB] dropped requests whose turn came too late; others are only counted for a minute",
+			"subject", request.Suffix, "waited", time.Since(request.Time).Round(time.Millisecond))
+	}
+	return true
 }
 
 // store stores events and acknowledges those of the stream.

@@ -38,6 +38,9 @@ func enqueue(at time.Time, texts ...string) func(*database.ServiceOptions) {
 	}
 }
 
+// rejectedCount is the least number of users in a sample that a faultyStore rejects.
+const rejectedCount = 1_000_000
+
 // faultyStore is a store whose Apply can be made to fail or to block.
 type faultyStore struct {
 	store.Store
@@ -53,6 +56,11 @@ func (a *faultyStore) Apply(ctx context.Context, events []store.Event) error {
 	defer a.mu.Unlock()
 	if a.failing.Load() {
 		return errors.New("disk I/O error")
+	}
+	for _, event := range events {
+		if count, ok := event.Fact.(store.UserCount); ok && count.Chat >= rejectedCount {
+			return fmt.Errorf("%w: too many users", store.ErrRejected)
+		}
 	}
 	return a.Store.Apply(ctx, events)
 }
@@ -226,7 +234,7 @@ func TestRejectedEventsDoNotAffectOthers(t *testing.T) {
 	for i, text := range texts {
 		r.publishChat(text)
 		if i == 30 || i == 77 {
-			r.publish(bus.StatsUserCount, fmt.Sprintf(`{"chat_count":-%d,"connected_count":5}`, i))
+			r.publish(bus.StatsUserCount, fmt.Sprintf(`{"chat_count":%d,"connected_count":5}`, rejectedCount+i))
 		}
 	}
 	natstest.Eventually(t, "all to wait in one batch", func() bool { return r.waiting(s) == 102 })
@@ -265,6 +273,32 @@ func TestFullInboxDropsAndCounts(t *testing.T) {
 	natstest.Eventually(t, "all to be counted", func() bool {
 		return r.count(s, bus.UserJoined, "ignored")+r.count(s, bus.UserJoined, "repeated")+dropped() == count
 	})
+}
+
+// A flood of requests whose clients have given up must not keep events from being stored until the last is answered.
+func TestRequestsThatWaitedTooLongAreNotAnswered(t *testing.T) {
+	const patience = 50 * time.Millisecond
+	r := newRig(t)
+	blocked, with := r.faultyStore()
+	s := r.ready(r.start(with, database.WithMaxRequestAge(patience)))
+	blocked.mu.Lock()
+	r.publishChat("first")
+	natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
+	for range 20 {
+		r.publish(bus.StatsRecentChat, `{}`)
+	}
+	r.publish(bus.OutboundPut, `{"message":"too late"}`)
+	r.publishChat("last")
+	natstest.Eventually(t, "all to wait", func() bool { return r.waiting(s) == 22 })
+	waited := time.Now()
+	natstest.Eventually(t, "the clients to give up", func() bool { return time.Since(waited) > patience })
+	blocked.mu.Unlock()
+	natstest.Eventually(t, "the last line", func() bool { return len(r.lines()) == 2 })
+	same(t, "expired", 20.0, r.count(s, bus.StatsRecentChat, "expired"))
+	same(t, "lines to say", 1.0, r.count(s, bus.OutboundPut, "expired"))
+	if reply := r.request(bus.OutboundGet, `{}`); reply != "[]" {
+		t.Errorf("waiting lines: %s", reply)
+	}
 }
 
 func TestLogHasNoContentOfMessages(t *testing.T) {

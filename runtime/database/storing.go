@@ -1,7 +1,6 @@
 package database
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -78,7 +77,7 @@ func (b *batch) decode(m *bus.Message, eventID string) (store.Event, error) {
 	}
 	fact, tooLarge := b.limits.checkFact(event.Fact)
 	event.Fact = fact
-	return event, cmp.Or(tooLarge, err)
+	return event, firstError(tooLarge, err)
 }
 
 // refused counts and logs a message that cannot be decoded, exceeds a limit, or is for another channel. Its content is
@@ -102,7 +101,10 @@ func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err err
 		return
 	}
 	e.metrics.count(suffix, outcomeInvalid, arrived)
-	e.log.Error("[DB] cannot decode "+string(suffix), "error", err, "bytes", size)
+	if e.invalid.due(time.Now()) {
+		e.log.Error("[DB] cannot decode "+string(suffix)+"; others are only counted for a minute", "error", err,
+			"bytes", size)
+	}
 }
 
 // apply stores the events from first to before end in one transaction. If the store rejects one of them, it divides
@@ -129,7 +131,10 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 	case len(events) == 1:
 		m := b.messages[first]
 		b.metrics.count(m.Suffix, outcomeRejected, m.Time)
-		b.log.Error("[DB] the database rejects an event, which becomes a dead letter", "subject", m.Suffix, "error", err)
+		if b.rejected.due(time.Now()) {
+			b.log.Error("[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
+				"subject", m.Suffix, "error", err)
+		}
 		b.deadLetter(m, err)
 		return nil
 	}

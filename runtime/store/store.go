@@ -51,8 +51,8 @@ type Store interface {
 	RecentChatWithin(ctx context.Context, channel Channel, limit, size int) ([]RecentLine, error)
 	// TopChatters returns the users with the most lines, in descending order.
 	TopChatters(ctx context.Context, channel Channel, limit int) ([]Chatter, error)
-	// Users returns all users of the channel that were not pruned, ordered by name. The sessions of a user are those of the
-	// newest MaxPresence joins and leaves.
+	// Users returns all users of the channel that were not pruned, ordered by name. The sessions of a user are those of
+	// the newest MaxPresence joins and leaves.
 	Users(ctx context.Context, channel Channel) ([]User, error)
 	// User returns one of Users. seen is false if there is no user of that name.
 	User(ctx context.Context, channel Channel, name string) (user User, seen bool, err error)

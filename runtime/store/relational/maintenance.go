@@ -91,8 +91,8 @@ const mergePrunedSQL = `UPDATE channels SET
   people_pruned_to = CASE WHEN people_pruned_to < $3 THEN $3 ELSE people_pruned_to END
 WHERE id = $1 AND (chat_pruned_to < $2 OR people_pruned_to < $3)`
 
-// isAbsent is a condition for users u: not in the channel. A user whose newest event is a join is in the channel, unless
-// a bot joined later and did not find them there.
+// isAbsent is a condition for users u: not in the channel. A user whose newest event is a join is in the channel,
+// unless a bot joined later and did not find them there.
 const isAbsent = `coalesce((SELECT CASE WHEN p.joined AND p.at >= coalesce(
   (SELECT max(w.since) FROM watches w WHERE w.channel_id = u.channel_id), 0) THEN 1 ELSE 0 END
 FROM presence p WHERE p.channel_id = u.channel_id AND p.user_key = u.name_key

@@ -57,6 +57,30 @@ func TestMigrationFromTheFirstVersion(t *testing.T) {
 	}
 }
 
+// A plugin that has stored more than a quota allows would otherwise count from zero.
+func TestMigrationCountsKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rosey.db")
+	createVersion(t, path, 6)
+	execute(t, path, rowsOfVersion1+`
+INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at) VALUES
+  (1, 'p', 'a', '"ü"', 0, 0), (1, 'p', 'b', '1', 0, 0), (1, 'q', 'a', '1', 0, 0);`)
+	s := mustOpen(t, path)
+	defer mustClose(t, s)
+	for range 2 {
+		usage, err := s.Usage(t.Context(), []store.Channel{line.Channel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.PluginUsage{{Plugin: "p", Keys: 2, Bytes: 209}, {Plugin: "q", Keys: 1, Bytes: 103}}
+		if diff := cmp.Diff(want, usage.Channels[0].Plugins); diff != "" {
+			t.Error(diff)
+		}
+		if err := s.RecountKV(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFailedMigration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	createVersion(t, path, 1)

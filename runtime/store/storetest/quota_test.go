@@ -241,7 +241,7 @@ func usage(t storeTest) {
 	watching := field("bot_connected", true)
 	watching.WatchingSince = new(at(1))
 	t.apply(chatLine(1, "alice", "hello"), event(2, store.UserJoined{Username: "bob"}), event(3, store.UserCount{}),
-		event(4, store.Action{Username: "mod", Type: "pm_command", Details: "d"}), event(5, watching))
+		event(4, store.Action{Username: "mod", Type: "pm_command", Details: "x"}), event(5, watching))
 	t.enqueue(movies, 1, "hi")
 	t.reportSent(t.enqueue(movies, 1, "said"), 2)
 	t.set(kvKey("k"), "123", 0, 0)
@@ -252,7 +252,7 @@ func usage(t storeTest) {
 		Channels: []store.ChannelUsage{
 			{
 				Channel: movies, Rows: 7,
-				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandd"+"hisaid")),
+				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandx"+"hisaid")),
 				People: 2, OutboundWaiting: 1,
 				Plugins: []store.PluginUsage{{Plugin: "p", Keys: 1, Bytes: overhead + int64(len("pk123"))}},
 			},
