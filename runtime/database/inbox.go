@@ -112,7 +112,7 @@ func (i *inbox) accept(m *nats.Msg) {
 	default:
 		one.respond = responder(m)
 	}
-	if i.bytes.Add(one.size) > maxWaitingBytes {
+	if i.bytes.Add(one.size); !i.hasRoom(&one) {
 		i.drop(&one)
 		return
 	}
@@ -121,6 +121,15 @@ func (i *inbox) accept(m *nats.Msg) {
 	default:
 		i.drop(&one)
 	}
+}
+
+// hasRoom reports whether a message may wait. Requests leave half of the room to events: a client repeats a request that
+// gets no reply, and nobody repeats an event that a flood of requests has displaced.
+func (i *inbox) hasRoom(one *arrival) bool {
+	if one.respond != nil {
+		return i.bytes.Load() <= maxWaitingBytes/2 && len(i.arrived) < maxWaiting/2
+	}
+	return i.bytes.Load() <= maxWaitingBytes
 }
 
 // drop counts a message for which there is no room.

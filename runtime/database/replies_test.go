@@ -133,3 +133,45 @@ func TestWaitingMessagesAreBoundedInBytes(t *testing.T) {
 		})
 	}
 }
+
+// A flood of requests must not displace events.
+func TestRequestsLeaveRoomForEvents(t *testing.T) {
+	for name, size := range map[string]int{"many": 10, "large": 900_000} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			blocked, with := r.faultyStore()
+			s := r.ready(r.start(with, func(o *database.ServiceOptions) { o.Log = slog.New(slog.DiscardHandler) }))
+			blocked.mu.Lock()
+			r.publishChat("first")
+			natstest.Eventually(t, "the first batch", func() bool { return blocked.applies.Load() == 1 })
+			dropped := func() float64 { return r.metric(s, "rosey_database_dropped_messages_total") }
+			body := fmt.Sprintf(`{"key":%q}`, strings.Repeat("x", size))
+			natstest.Eventually(t, "requests to be dropped", func() bool {
+				for range 100 {
+					r.publish(bus.KVGet, body)
+				}
+				return r.client.Flush() == nil && dropped() > 0
+			})
+			natstest.Eventually(t, "the flood to end", func() bool {
+				before := r.waiting(s) + dropped()
+				time.Sleep(20 * time.Millisecond)
+				return r.waiting(s)+dropped() == before
+			})
+			before := dropped()
+			texts := numberedTexts(200)
+			for _, text := range texts {
+				r.publishChat(text)
+			}
+			if err := r.client.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			blocked.mu.Unlock()
+			natstest.Eventually(t, "the lines", func() bool {
+				return r.count(s, bus.MessageLog, "stored") == float64(1+len(texts))
+			})
+			if dropped() != before {
+				t.Errorf("%v messages dropped after the flood", dropped()-before)
+			}
+		})
+	}
+}
