@@ -26,8 +26,8 @@ import (
 // replacement is shown for a character that is not printable.
 const replacement = utf8.RuneError
 
-// maxMarks is how many combining marks are kept after a character. No language uses more.
-const maxMarks = 4
+// maxMarks is how many combining marks are kept after a character. Syllables of Burmese have up to six.
+const maxMarks = 8
 
 const (
 	zeroWidthNonJoiner = '\u200c'
