@@ -214,8 +214,55 @@ func TestRotatedCredentialsReplaceTheOldOnes(t *testing.T) {
 	})
 }
 
+// TestReloadTakesOverWhatIsNew: a new account can be used, and users of others do not even notice. Rotated users must
+// log in again.
+func TestReloadTakesOverWhatIsNew(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		_, state := i.issue(film("alpha"), film("beta"))
+		s := i.serve()
+		rotated, kept := connectBot(t, s, state, "alpha"), connectBot(t, s, state, "beta")
+		lost := make(chan struct{}, 100)
+		kept.SetDisconnectErrHandler(func(*nats.Conn, error) { lost <- struct{}{} })
+		i.options.Rotate = "films/alpha"
+		_, state = i.issue(film("alpha"), film("beta"), film("gamma"))
+		s.Reload(i.configure)
+		connectBot(t, s, state, "gamma")
+		connectBot(t, s, state, "alpha")
+		natstest.Eventually(t, "the old login to be refused", func() bool {
+			return !rotated.IsConnected() && strings.Contains(strings.ToLower(lastError(rotated)), "authorization")
+		})
+		if err := kept.Flush(); err != nil || len(lost) > 0 {
+			t.Errorf("a connection of an account that has not changed was lost: %v", err)
+		}
+	})
+}
+
+func lastError(c *nats.Conn) string {
+	if err := c.LastError(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// connectBot connects as the bot of a RoseyBot.
+func connectBot(t *testing.T, s *natstest.Server, state *natsauth.State, name string) *nats.Conn {
+	t.Helper()
+	userName := "rosey_films_" + name + "_bot"
+	user := state.Accounts["films/"+name].Users[userName]
+	if user.Signed != nil {
+		return s.Client(nats.UserJWTAndSeed(user.JWT, user.Seed))
+	}
+	return s.ClientAs(userName, user.Password)
+}
+
 // serve starts a server with what was issued.
 func (i *issuer) serve() *natstest.Server {
+	i.Helper()
+	return natstest.Start(i.T, i.configure)
+}
+
+// configure configures a server with what was issued, except for its address and directory.
+func (i *issuer) configure(o *server.Options) {
 	i.Helper()
 	include := map[natsauth.Target]string{
 		natsauth.ServerConfTarget: natsauth.AccountsFile, natsauth.JWTTarget: natsauth.OperatorFile}[i.target]
@@ -227,11 +274,11 @@ func (i *issuer) serve() *natstest.Server {
 	if err != nil {
 		i.Fatal(err)
 	}
-	return natstest.Start(i.T, func(o *server.Options) {
-		configured.Host, configured.Port, configured.NoLog, configured.NoSigs = o.Host, o.Port, true, true
+	configured.Host, configured.Port, configured.NoLog, configured.NoSigs = o.Host, o.Port, true, true
+	if configured.StoreDir = o.StoreDir; o.StoreDir == "" {
 		configured.StoreDir = i.TempDir()
-		*o = *configured
-	})
+	}
+	*o = *configured
 }
 
 func TestStateOfAnotherKindIsRefused(t *testing.T) {

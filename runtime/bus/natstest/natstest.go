@@ -74,6 +74,16 @@ func (s *Server) Restart(configure ...func(*server.Options)) {
 	}
 }
 
+// Reload makes the running server take over changed options, as it does for `nats-server --signal reload`.
+func (s *Server) Reload(configure func(*server.Options)) {
+	s.t.Helper()
+	configure(&s.options)
+	options := s.options
+	if err := s.running.ReloadOptions(&options); err != nil {
+		s.t.Fatalf("reloading the configuration of the NATS server: %v", err)
+	}
+}
+
 // Stop stops the server and closes its connections.
 func (s *Server) Stop() {
 	if s.running == nil {
