@@ -19,7 +19,7 @@ import (
 type issueFlags struct {
 	file, namespace, target, dir, rotate string
 	expires, renewBefore                 time.Duration
-	commands                             bool
+	commands, allowRemoval               bool
 }
 
 func newNATSIssueCommand() *cobra.Command {
@@ -44,6 +44,8 @@ func newNATSIssueCommand() *cobra.Command {
 	set.StringVar(&flags.rotate, "rotate", "", "NAMESPACE/NAME of a RoseyBot whose users get new credentials")
 	set.BoolVar(&flags.commands, "commands", false,
 		"Let the users of the command line have bots execute commands, lines that begin with \"/\"")
+	set.BoolVar(&flags.allowRemoval, "allow-removal", false,
+		"Have the server accept requests to remove the streams of RoseyBots with manual provisioning")
 	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than\n" +
 		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest\n" +
 		"stays as it is. The directory holds all secrets, in files for their owner alone."
@@ -104,7 +106,8 @@ func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
 		renewBefore = f.expires / 3
 	}
 	state, issued, err := natsauth.Issue(before, bots, natsauth.IssueOptions{
-		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Commands: f.commands, Now: time.Now(),
+		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Commands: f.commands, AllowRemoval: f.allowRemoval,
+		Now: time.Now(),
 	})
 	if err != nil {
 		return natsauth.Issued{}, err
@@ -171,11 +174,12 @@ func (f *issueFlags) report(issued natsauth.Issued) string {
 	for _, unset := range issued.Unset {
 		fmt.Fprintln(&text, unset)
 	}
-	file := natsauth.AccountsFile
 	if natsauth.Target(f.target) == natsauth.JWTTarget {
-		file = natsauth.OperatorFile
+		fmt.Fprintf(&text, "server: include %s, and reload\n", filepath.Join(f.dir, natsauth.OperatorFile))
+	} else {
+		fmt.Fprintf(&text, "server: include %s in accounts and %s in the system account, and reload\n",
+			filepath.Join(f.dir, natsauth.AccountsFile), filepath.Join(f.dir, natsauth.SystemFile))
 	}
-	fmt.Fprintf(&text, "server: include %s and reload\n", filepath.Join(f.dir, file))
 	fmt.Fprintf(&text, "Secrets: kubectl apply -R -f %s\n", filepath.Join(f.dir, natsauth.SecretsDir))
 	fmt.Fprintf(&text, "command line: --nats-credentials-dir %s\n",
 		filepath.Join(f.dir, natsauth.UsersDir, "NAMESPACE", "NAME", "cli"))

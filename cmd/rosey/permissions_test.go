@@ -53,12 +53,12 @@ func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	if code != exitClean {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr)
 	}
-	include := natsauth.AccountsFile
+	include := "system_account: SYS\naccounts {\n  include accounts.conf\n  SYS: {\n    include system.conf\n  }\n}\n"
 	if target == string(natsauth.JWTTarget) {
-		include = natsauth.OperatorFile
+		include = "include operator.conf\n"
 	}
 	configuration := filepath.Join(r.dir, "server.conf") // a path after include is relative to the file
-	if err := os.WriteFile(configuration, []byte("jetstream {}\ninclude "+include+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(configuration, []byte("jetstream {}\n"+include), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.nats = configuredServer(t, configuration)
@@ -234,7 +234,7 @@ func TestDocumentedServerConfiguration(t *testing.T) {
 	}
 	explanation, documented = explanation+"\n", "accounts {\n"+documented
 	accounts := documentedAccounts(t)
-	generated := natsauth.ServerConf(accounts)
+	generated := "accounts {\n" + natsauth.ServerAccounts(accounts) + "}\n"
 	for _, account := range accounts {
 		for _, user := range account.Users {
 			t.Setenv(user.Variable, "hush-hush")

@@ -32,5 +32,6 @@
 //     Whoever may create a stream or a consumer can have messages copied to any subject of the account. Whoever may
 //     pull or acknowledge messages can have an empty message sent to any subject, which is enough for some requests to
 //     JetStream itself; whoever may write and read raw values, any message. docs/nats.md says who may what because of
-//     that. With manual provisioning the bot reads the leader key as JSON, which JetStream refuses as a request.
+//     that. With manual provisioning the bot reads the leader key as JSON, which JetStream refuses as a request, and
+//     the system account refuses requests without content that remove something: see refusals.go.
 package natsauth

@@ -17,8 +17,9 @@ import (
 
 // The files of the output directory, beside stateFile.
 const (
-	// AccountsFile is for `include` in a server's configuration.
+	// AccountsFile is for `include` in the section accounts of a server's configuration, SystemFile in the system account.
 	AccountsFile = "accounts.conf"
+	SystemFile   = "system.conf"
 	// OperatorFile is for `include` in the configuration of a server in operator mode.
 	OperatorFile = "operator.conf"
 	// SecretsDir has the manifests of the Secrets, by namespace.
@@ -45,9 +46,10 @@ func (s *State) files() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files[AccountsFile] = []byte("# Written by `rosey nats issue`. Include it in the server's configuration.\n" +
-		ServerConf(accounts))
-	return files, nil
+	files[AccountsFile] = []byte("# Written by `rosey nats issue`. Include it in the section accounts of the server's " +
+		"configuration.\n" + ServerAccounts(accounts))
+	files[SystemFile], err = s.systemFile()
+	return files, err
 }
 
 func (s *State) serverAccounts() (accounts []ServerAccount, err error) {

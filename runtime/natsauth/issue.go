@@ -24,6 +24,8 @@ type IssueOptions struct {
 	Rotate string
 	// Commands lets the command lines have bots execute commands.
 	Commands bool
+	// AllowRemoval lets administrators remove the streams of manual provisioning.
+	AllowRemoval bool
 	// Now is the time of issue.
 	Now time.Time
 }
@@ -60,6 +62,11 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 			return nil, Issued{}, fmt.Errorf("issuing for RoseyBot %s: %w", bot.ID(), err)
 		}
 	}
+	if state.Target == JWTTarget {
+		if err := r.signSystemAccount(); err != nil {
+			return nil, Issued{}, err
+		}
+	}
 	return state, r.issued, nil
 }
 
@@ -83,7 +90,7 @@ func (r *run) issueAccount(owner Bot, bots []Bot) error {
 		r.changed("account %s: created", account.Name)
 	}
 	account.Prefix, account.JetStream, account.Manual = owner.Prefix, owner.JetStream, owner.Manual
-	account.Commands = r.options.Commands
+	account.Commands, account.Removable = r.options.Commands, r.options.AllowRemoval
 	account.MaxFile = 0
 	if owner.JetStream != config.JetStreamNever {
 		account.MaxFile = (owner.MaxBytes + bucketBytes) * owner.Replicas

@@ -264,10 +264,8 @@ func (i *issuer) serve() *natstest.Server {
 // configure configures a server with what was issued, except for its address and directory.
 func (i *issuer) configure(o *server.Options) {
 	i.Helper()
-	include := map[natsauth.Target]string{
-		natsauth.ServerConfTarget: natsauth.AccountsFile, natsauth.JWTTarget: natsauth.OperatorFile}[i.target]
 	file := filepath.Join(i.dir, "server.conf")
-	if err := os.WriteFile(file, []byte("jetstream {}\ninclude "+include+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(serverConf(i.target)), 0o600); err != nil {
 		i.Fatal(err)
 	}
 	configured, err := server.ProcessConfigFile(file)

@@ -1,6 +1,7 @@
 package natsauth_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/natsauth"
 )
 
 // streamAttacks are attempts to change what JetStream does for a side. A request and what it changes, if it succeeds.
@@ -162,6 +164,18 @@ var reflections = []struct{ subject, body string }{
 	{"$JS.API.STREAM.MSG.GET.KV_P_locks", `{"last_by_subj":"$KV.P_locks.absent"}`},
 }
 
+// removals are requests to JetStream that need no content.
+var removals = []string{
+	"$JS.API.STREAM.PURGE.P_events", "$JS.API.STREAM.PURGE.KV_P_locks", "$JS.API.CONSUMER.DELETE.P_events.P_db",
+	"$JS.API.STREAM.DELETE.P_events", "$JS.API.STREAM.DELETE.KV_P_locks",
+}
+
+// removed reports whether one of the removals has had an effect.
+func (s *side) removed() bool {
+	events, bucket := s.info("P_events").State, s.info("KV_P_locks").State
+	return events.Msgs == 0 || events.Consumers == 0 || bucket.Msgs == 0
+}
+
 // TestBotCannotHaveJetStreamActForIt: no reply to what the bot may request is a request that JetStream accepts.
 func TestBotCannotHaveJetStreamActForIt(t *testing.T) {
 	eachSetUp(t, func(w *world) {
@@ -169,11 +183,9 @@ func TestBotCannotHaveJetStreamActForIt(t *testing.T) {
 			return // it creates streams
 		}
 		s := w.alpha
-		targets := []string{"$JS.API.STREAM.PURGE.P_events", "$JS.API.STREAM.DELETE.P_events",
-			"$JS.API.STREAM.CREATE.evil", "$JS.API.CONSUMER.DELETE.P_events.P_db", "$JS.API.STREAM.PURGE.KV_P_locks"}
 		by := s.clients[bot]
 		for _, try := range reflections {
-			for _, target := range targets {
+			for _, target := range append(removals, "$JS.API.STREAM.CREATE.evil") {
 				if err := by.PublishRequest(s.of(try.subject), s.of(target), []byte(s.ofBody(try.body))); err != nil {
 					w.Fatal(err)
 				}
@@ -183,19 +195,66 @@ func TestBotCannotHaveJetStreamActForIt(t *testing.T) {
 		if denied := by.denied(); len(denied) > 0 {
 			w.Errorf("the requests do not reach JetStream, so the test shows nothing: %s", denied)
 		}
-		// The service can: a reply to it may be empty. That is known, and documented in docs/nats.md.
-		err := s.clients[db].PublishRequest(s.of("$JS.API.CONSUMER.MSG.NEXT.P_events.P_db"),
-			s.of("$JS.API.STREAM.PURGE.KV_P_locks"), []byte(`{"batch":1,"expires":1000000}`))
-		if err != nil {
-			w.Fatal(err)
+		if s.handled(); s.removed() || hasStream("evil")(s) {
+			w.Error("JetStream has acted for the bot")
 		}
-		if state := s.info("P_events").State; state.Msgs == 0 || state.Consumers != 1 || hasStream("evil")(s) {
-			w.Errorf("JetStream has acted for the bot: %+v", state)
-		}
-		natstest.Eventually(w.T, "JetStream acts for the service", func() bool {
-			return s.info("KV_P_locks").State.Msgs == 0
-		})
 	})
+}
+
+// handled returns when the server has handled the replies to requests before: by a purge that it can see.
+func (s *side) handled() {
+	s.w.Helper()
+	other, err := s.js.CreateStream(s.w.Context(), jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
+	if err == nil {
+		_, err = s.js.Publish(s.w.Context(), "other", nil)
+	}
+	if err == nil {
+		err = s.root.PublishRequest(s.of("$JS.API.CONSUMER.MSG.NEXT.P_events.P_db"), "$JS.API.STREAM.PURGE.other",
+			[]byte(`{"batch":1000,"no_wait":true}`))
+	}
+	if err != nil {
+		s.w.Fatal(err)
+	}
+	natstest.Eventually(s.w.T, "JetStream to act for who may", func() bool {
+		info, err := other.Info(s.w.Context())
+		return err == nil && info.State.Msgs == 0
+	})
+}
+
+// TestServiceCannotHaveJetStreamRemoveStreams: the replies to who pulls and acknowledges have no content and go where
+// the service says, with the rights of the server, so only the server can refuse what they ask for.
+func TestServiceCannotHaveJetStreamRemoveStreams(t *testing.T) {
+	for _, target := range []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget} {
+		for _, allowed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, allowed=%t", target, allowed), func(t *testing.T) {
+				t.Parallel()
+				w := newWorldWith(t, target, true, natsauth.IssueOptions{Now: time.Now(), AllowRemoval: allowed})
+				s := w.alpha
+				by := s.clients[db]
+				next := s.of("$JS.API.CONSUMER.MSG.NEXT.P_events.P_db")
+				event, err := by.Request(next, []byte(`{"batch":1}`), 5*time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, removal := range removals {
+					for _, request := range []string{event.Reply, next} {
+						err := by.PublishRequest(request, s.of(removal), []byte(`{"batch":1000,"no_wait":true}`))
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				by.flush(t)
+				if allowed {
+					natstest.Eventually(t, "an effect, or the test shows nothing", s.removed)
+					return
+				}
+				if s.handled(); s.removed() {
+					t.Error("JetStream has removed something for the service")
+				}
+			})
+		}
+	}
 }
 
 // ofBody is of for the names in a request.

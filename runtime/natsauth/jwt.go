@@ -2,7 +2,9 @@ package natsauth
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -28,15 +30,45 @@ func (r *run) ensureOperator() error {
 	if err != nil {
 		return fmt.Errorf("signing the operator: %w", err)
 	}
-	account := jwt.NewAccountClaims(system.public)
-	account.Name = "SYS"
-	systemToken, err := account.Encode(operator.pair)
+	r.state.Operator = &Signed{Seed: operator.seed, JWT: token}
+	r.state.System = &Signed{Seed: system.seed}
+	r.changed("operator: created")
+	return nil
+}
+
+// signSystemAccount signs the system account with the requests that it refuses, unless it has them already.
+func (r *run) signSystemAccount() error {
+	operator, err := readKey(r.state.Operator.Seed)
 	if err != nil {
+		return err
+	}
+	subject, err := readKey(r.state.System.Seed)
+	if err != nil {
+		return err
+	}
+	claims := jwt.NewAccountClaims(subject.public)
+	claims.Name = "SYS"
+	refused, err := r.state.refusals()
+	if err != nil {
+		return err
+	}
+	for _, request := range refused {
+		claims.AddMapping(jwt.Subject(request), jwt.WeightedMapping{Subject: refusedSubject})
+	}
+	if r.state.System.JWT != "" {
+		current, err := jwt.DecodeAccountClaims(r.state.System.JWT)
+		if err != nil {
+			return fmt.Errorf("reading the JWT of the system account: %w", err)
+		}
+		if len(current.Mappings) == len(claims.Mappings) && reflect.DeepEqual(
+			slices.Sorted(maps.Keys(current.Mappings)), slices.Sorted(maps.Keys(claims.Mappings))) {
+			return nil
+		}
+		r.changed("system account: changed")
+	}
+	if r.state.System.JWT, err = claims.Encode(operator.pair); err != nil {
 		return fmt.Errorf("signing the system account: %w", err)
 	}
-	r.state.Operator = &Signed{Seed: operator.seed, JWT: token}
-	r.state.System = &Signed{Seed: system.seed, JWT: systemToken}
-	r.changed("operator: created")
 	return nil
 }
 

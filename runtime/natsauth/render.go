@@ -37,10 +37,9 @@ const (
 	maxConsumers = 100
 )
 
-// ServerConf returns the accounts of a server's configuration.
-func ServerConf(accounts []ServerAccount) string {
+// ServerAccounts returns the content of the section accounts in a server's configuration.
+func ServerAccounts(accounts []ServerAccount) string {
 	var out bytes.Buffer
-	out.WriteString("accounts {\n")
 	for i, account := range accounts {
 		if i > 0 {
 			out.WriteString("\n")
@@ -59,7 +58,6 @@ func ServerConf(accounts []ServerAccount) string {
 		}
 		out.WriteString("    ]\n  }\n")
 	}
-	out.WriteString("}\n")
 	return out.String()
 }
 

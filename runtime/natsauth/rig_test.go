@@ -66,7 +66,14 @@ func (c *client) flush(t *testing.T) {
 	}
 }
 
+// newWorld returns a world in which streams of an administrator may be removed, so that a test can show that it would
+// notice.
 func newWorld(t *testing.T, target natsauth.Target, manual bool) *world {
+	t.Helper()
+	return newWorldWith(t, target, manual, natsauth.IssueOptions{Now: time.Now(), AllowRemoval: true})
+}
+
+func newWorldWith(t *testing.T, target natsauth.Target, manual bool, o natsauth.IssueOptions) *world {
 	t.Helper()
 	w := &world{T: t, manual: manual}
 	dir := t.TempDir()
@@ -81,7 +88,7 @@ func newWorld(t *testing.T, target natsauth.Target, manual bool) *world {
 			Replicas: 1, MaxBytes: 64 << 20, BotSecret: "bot", ServiceSecret: "db",
 		})
 	}
-	w.state, _, err = natsauth.Issue(before, bots, natsauth.IssueOptions{Now: time.Now()})
+	w.state, _, err = natsauth.Issue(before, bots, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +103,8 @@ func newWorld(t *testing.T, target natsauth.Target, manual bool) *world {
 // start starts a server with what was issued, and in server.conf a user of each account who may do everything.
 func (w *world) start(dir string) *natstest.Server {
 	w.Helper()
-	include := natsauth.OperatorFile
 	if w.state.Target == natsauth.ServerConfTarget {
-		include = natsauth.AccountsFile
+		const include = natsauth.AccountsFile
 		content, err := os.ReadFile(filepath.Join(dir, include))
 		if err != nil {
 			w.Fatal(err)
@@ -112,7 +118,7 @@ func (w *world) start(dir string) *natstest.Server {
 		}
 	}
 	file := filepath.Join(dir, "server.conf")
-	if err := os.WriteFile(file, []byte("jetstream {}\ninclude "+include+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(serverConf(w.state.Target)), 0o600); err != nil {
 		w.Fatal(err)
 	}
 	configured, err := server.ProcessConfigFile(file)
@@ -124,6 +130,14 @@ func (w *world) start(dir string) *natstest.Server {
 		configured.StoreDir = w.TempDir()
 		*o = *configured
 	})
+}
+
+// serverConf returns the configuration of a server that includes what was issued.
+func serverConf(target natsauth.Target) string {
+	if target == natsauth.JWTTarget {
+		return "jetstream {}\ninclude operator.conf\n"
+	}
+	return "jetstream {}\nsystem_account: SYS\naccounts {\n  include accounts.conf\n  SYS: {\n    include system.conf\n  }\n}\n"
 }
 
 func (w *world) newSide(name string) *side {

@@ -51,6 +51,8 @@ type Account struct {
 	JetStream string `json:"jetStream"`
 	Manual    bool   `json:"manual,omitempty"`
 	Commands  bool   `json:"commands,omitempty"`
+	// Removable lets an administrator remove stream, consumer and bucket although Manual is set: see refusals.
+	Removable bool `json:"removable,omitempty"`
 	// MaxFile is how many bytes its streams may reserve.
 	MaxFile int64 `json:"maxFile"`
 	// Users are by their name.
