@@ -137,7 +137,8 @@ func serverConf(target natsauth.Target) string {
 	if target == natsauth.JWTTarget {
 		return "jetstream {}\ninclude operator.conf\n"
 	}
-	return "jetstream {}\nsystem_account: SYS\naccounts {\n  include accounts.conf\n  SYS: {\n    include system.conf\n  }\n}\n"
+	return "jetstream {}\nsystem_account: SYS\naccounts {\n  include accounts.conf\n" +
+		"  SYS: {\n    include system.conf\n  }\n}\n"
 }
 
 func (w *world) newSide(name string) *side {
