@@ -261,3 +261,17 @@ func TestServiceCannotHaveJetStreamRemoveStreams(t *testing.T) {
 func (s *side) ofBody(body string) string {
 	return bodyReplacer(s.prefix).Replace(body)
 }
+
+// TestAccountCannotTakeTheStorageOfOthers: a stream reserves its size, and an account has room for its own only.
+func TestAccountCannotTakeTheStorageOfOthers(t *testing.T) {
+	eachSetUp(t, func(w *world) {
+		for size, fits := range map[int64]bool{8 << 20: true, 1 << 30: false} {
+			_, err := w.alpha.js.CreateStream(w.Context(), jetstream.StreamConfig{
+				Name: "other", Subjects: []string{"other"}, MaxBytes: size})
+			if (err == nil) != fits {
+				w.Errorf("%d bytes: %v", size, err)
+			}
+			_ = w.alpha.js.DeleteStream(w.Context(), "other") // it may not be there
+		}
+	})
+}

@@ -85,8 +85,12 @@ func writeUser(out *bytes.Buffer, indent string, user ServerUser) {
 	fmt.Fprintf(out, "%s# %s\n%s{\n", indent, strings.Join(about, "; "), indent)
 	fmt.Fprintf(out, "%s  user: %s\n%s  password: %s\n", indent, quote(user.Name), indent, password)
 	fmt.Fprintf(out, "%s  permissions: {\n", indent)
-	writeSubjects(out, indent+"    ", "publish", p.Publish)
-	writeSubjects(out, indent+"    ", "subscribe", p.Subscribe)
+	var grants []Grant
+	for _, role := range user.Roles {
+		grants = append(grants, user.Options.Grants(role)...)
+	}
+	writeSubjects(out, indent+"    ", "publish", p.Publish, grants, func(g Grant) []string { return g.Publish })
+	writeSubjects(out, indent+"    ", "subscribe", p.Subscribe, grants, func(g Grant) []string { return g.Subscribe })
 	if p.Responses != nil {
 		fmt.Fprintf(out, "%s    allow_responses: {max: %d, expires: %q}\n",
 			indent, p.Responses.Max, seconds(p.Responses.Expires))
@@ -94,20 +98,34 @@ func writeUser(out *bytes.Buffer, indent string, user ServerUser) {
 	fmt.Fprintf(out, "%s  }\n%s}\n", indent, indent)
 }
 
-func writeSubjects(out *bytes.Buffer, indent, name string, subjects Subjects) {
+// writeSubjects writes the subjects that may be published or subscribed to, with the reasons of the grants that pick
+// returns them of.
+func writeSubjects(
+	out *bytes.Buffer, indent, name string, subjects Subjects, grants []Grant, pick func(Grant) []string,
+) {
 	fmt.Fprintf(out, "%s%s: {\n", indent, name)
-	for _, list := range []struct {
-		name     string
-		subjects []string
-	}{{"allow", subjects.Allow}, {"deny", subjects.Deny}} {
-		if len(list.subjects) == 0 {
-			continue
-		}
-		fmt.Fprintf(out, "%s  %s: [\n", indent, list.name)
-		for _, subject := range list.subjects {
-			fmt.Fprintf(out, "%s    %s\n", indent, quote(subject))
+	if len(subjects.Allow) > 0 {
+		fmt.Fprintf(out, "%s  allow: [\n", indent)
+		var written []string
+		for _, grant := range grants {
+			before := len(written)
+			written = appendMissing(written, pick(grant))
+			if len(written) == before {
+				continue
+			}
+			fmt.Fprintf(out, "%s    # %s\n", indent, grant.Why)
+			for _, subject := range written[before:] {
+				fmt.Fprintf(out, "%s    %s\n", indent, quote(subject))
+			}
 		}
 		fmt.Fprintf(out, "%s  ]\n", indent)
+	}
+	if len(subjects.Deny) > 0 {
+		var denied []string
+		for _, subject := range subjects.Deny {
+			denied = append(denied, quote(subject))
+		}
+		fmt.Fprintf(out, "%s  deny: [%s]\n", indent, strings.Join(denied, ", "))
 	}
 	fmt.Fprintf(out, "%s}\n", indent)
 }
