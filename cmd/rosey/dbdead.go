@@ -36,7 +36,8 @@ func newDeadCommand(flags *configFlags) *cobra.Command {
 // deadLetterRow is a dead letter in JSON.
 type deadLetterRow struct {
 	ID      int64  `json:"id"`
-	Time    int64  `json:"time"` // of arrival, in milliseconds since 1970 UTC
+	Time    int64  `json:"time"`             // of arrival, in milliseconds since 1970 UTC
+	Prefix  string `json:"prefix,omitempty"` // of the service that received it
 	Subject string `json:"subject"`
 	Reason  string `json:"reason"`
 	Size    int    `json:"size"` // of the whole payload, in bytes
@@ -67,7 +68,7 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 
 func newDeadLetterRow(letter store.DeadLetter) deadLetterRow {
 	return deadLetterRow{
-		letter.ID, letter.At.UnixMilli(), letter.Subject, letter.Reason, letter.Size, store.CleanText(string(letter.Payload)),
+		letter.ID, letter.At.UnixMilli(), letter.Prefix, letter.Subject, letter.Reason, letter.Size, store.CleanText(string(letter.Payload)),
 	}
 }
 
@@ -112,8 +113,9 @@ func deadLettersText(rows []deadLetterRow) string {
 	var text bytes.Buffer
 	writeTable(&text, "Dead letters", "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD", rows,
 		func(letter deadLetterRow) string {
+			subject := strings.TrimPrefix(letter.Prefix+"."+letter.Subject, ".")
 			return fmt.Sprintf("%d\t%s\t%s\t%d\t%s\t%s", letter.ID, formatMillis(letter.Time),
-				status.Printable(letter.Subject), letter.Size, status.Printable(letter.Reason),
+				status.Printable(subject), letter.Size, status.Printable(letter.Reason),
 				status.OneLine(letter.Payload, 60))
 		})
 	return text.String()
@@ -140,7 +142,7 @@ func newDeadChangeCommand(flags *configFlags, verb, short string, change deadLet
 			return failed(errors.Join(err, printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "All dead letters")
+	command.Flags().BoolVar(&all, "all", false, "All dead letters of the configured service")
 	return command
 }
 
@@ -160,8 +162,9 @@ func parseDeadLetterIDs(arguments []string, all bool) (map[int64]bool, error) {
 	return ids, nil
 }
 
-// changeDeadLetters applies change to the dead letters with the given IDs, or to all if there are none. It continues
-// after a failure, and returns the number of those that were changed and all errors.
+// changeDeadLetters applies change to the dead letters with the given IDs, or to all if there are none. It leaves those
+// of other services alone: a message without a channel is about the channel of its own service. It continues after a
+// failure, and returns the number of those that were changed and all errors.
 func (c *component) changeDeadLetters(
 	ctx context.Context, ids map[int64]bool, change deadLetterChange,
 ) (changed int, err error) {
@@ -173,10 +176,16 @@ func (c *component) changeDeadLetters(
 	all := len(ids) == 0
 	var problems []error
 	err = eachDeadLetter(ctx, opened, func(letter store.DeadLetter) error {
-		if !all && !ids[letter.ID] {
+		foreign := letter.Prefix != "" && letter.Prefix != c.config.NATS.SubjectPrefix
+		if all && foreign || !all && !ids[letter.ID] {
 			return nil
 		}
 		delete(ids, letter.ID)
+		if foreign {
+			problems = append(problems, fmt.Errorf("dead letter %d: of the service with the subject prefix %s, whose "+
+				"configuration is needed", letter.ID, status.Printable(letter.Prefix)))
+			return nil
+		}
 		if err := change(ctx, opened, c.channel(), letter); err != nil {
 			problems = append(problems, err)
 			return nil

@@ -76,7 +76,7 @@ func TestDeadLetterCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(listed), &left); err != nil {
 		t.Fatal(err)
 	}
-	want := []deadLetterRow{{2, at.UnixMilli(), "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
+	want := []deadLetterRow{{2, at.UnixMilli(), "", "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Error(diff)
 	}

@@ -160,13 +160,21 @@ func TestCommandsWithPostgreSQL(t *testing.T) {
 		store.NewDeadLetter("db.message.log", "", "was too early", []byte(`{"username":"bob","message":"ho"}`), line.At),
 		store.NewDeadLetter("db.message.log", "", "not JSON", []byte("]"), line.At),
 	}
-	if _, err := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
-		t.Fatal(err)
+	// A message without a channel is about the channel of the service that received it.
+	foreign := store.NewDeadLetter("db.message.log", "", "of others", []byte(`{"username":"eve","message":"ha"}`), line.At)
+	foreign.Prefix = "other"
+	for _, each := range [][]store.DeadLetter{letters, {foreign}} {
+		if _, err := s.AddDeadLetters(t.Context(), each, store.DeadLetterQuota{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	defer closePostgres(t, s) // the commands work while a service uses the database
 	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
 	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exitFailure, "prefix other, whose configuration is needed", "db", "dead", "retry", "3", "--config", file)
+	expectCall(t, exitClean, "other.db.message.log", "db", "dead", "list", "--config", file)
+	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "3", "--prefix", "other", "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 2 {
 		t.Errorf("chat: %v", chat)
 	}

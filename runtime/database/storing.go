@@ -152,7 +152,18 @@ func (b *batch) deadLetter(m *bus.Message, reason error) {
 	if id == "" && m.StreamID != "" {
 		id = bus.MsgID(streamEventID(m.Time, m.StreamID), m.Suffix)
 	}
-	b.deadLetters = append(b.deadLetters, store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time))
+	letter := store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time)
+	letter.Prefix = b.deadLetterPrefix()
+	b.deadLetters = append(b.deadLetters, letter)
+}
+
+// deadLetterPrefix returns the prefix of dead letters. Where several services use one database, each has its own, so
+// that none can displace those of another.
+func (e *Engine) deadLetterPrefix() string {
+	if e.channels.ownersIn(e.store) == nil {
+		return ""
+	}
+	return e.channels.service.Prefix
 }
 
 func (b *batch) addDeadLetters(ctx context.Context) error {

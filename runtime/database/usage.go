@@ -198,7 +198,7 @@ func (e *Engine) measureUsage(ctx context.Context) error {
 		return nil
 	}
 	channels := slices.Collect(maps.Values(e.channels.current.Load().served))
-	used, err := e.store.Usage(ctx, channels)
+	used, err := e.store.Usage(ctx, channels, e.deadLetterPrefix())
 	if err != nil {
 		return fmt.Errorf("measuring usage: %w", err)
 	}

@@ -77,9 +77,13 @@ type DeadLetter struct {
 	ID int64
 	// At is when the message arrived.
 	At time.Time
-	// Subject is the subject without the bot's prefix.
+	// Prefix is the subject prefix of the service that received the message. Empty: the database has one service, or it
+	// is not known.
+	Prefix string
+	// Subject is the subject without the prefix.
 	Subject string
-	// MsgID is the NATS message ID, empty if there was none. Dead letters with the same MsgID and Subject are the same.
+	// MsgID is the NATS message ID, empty if there was none. Dead letters with the same Prefix, MsgID and Subject are the
+	// same.
 	// Of an ID of more than 512 bytes it is a hash.
 	MsgID string
 	// Reason says why, for people.

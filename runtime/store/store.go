@@ -84,8 +84,9 @@ type Store interface {
 	// Prune removes about limit of the oldest rows that match a rule, in one transaction, and returns how many; 0 means
 	// that no row matches any more. Nothing can be written meanwhile, so limit should be small.
 	Prune(ctx context.Context, rule PruneRule, limit int) (removed int64, err error)
-	// Usage measures how much is stored for channels, of which it reads all rows. A channel without rows has no usage.
-	Usage(ctx context.Context, channels []Channel) (Usage, error)
+	// Usage measures how much is stored for channels, of which it reads all rows, and the dead letters of a prefix. A
+	// channel without rows has no usage.
+	Usage(ctx context.Context, channels []Channel, prefix string) (Usage, error)
 	// KnownUsers returns which of names are users of the channel, by their folded names.
 	KnownUsers(ctx context.Context, channel Channel, names []string) (map[string]bool, error)
 	// Optimize updates the statistics from which the database plans queries.
@@ -93,8 +94,8 @@ type Store interface {
 	// Size returns the size of the database in bytes.
 	Size(ctx context.Context) (int64, error)
 
-	// AddDeadLetters stores messages that could not be stored as rows, and removes the oldest that exceed the quota. It
-	// returns how many it removed.
+	// AddDeadLetters stores messages of one prefix that could not be stored as rows, and removes the oldest of that prefix
+	// that exceed the quota. It returns how many it removed.
 	AddDeadLetters(ctx context.Context, deadLetters []DeadLetter, quota DeadLetterQuota) (removed int64, err error)
 	// DeadLetters returns up to limit dead letters with an ID above after, ordered by ID.
 	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)

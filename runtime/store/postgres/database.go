@@ -194,7 +194,7 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 
 // Insert implements relational.Tx. The rows are sent as one array for each column, which takes about half the time of a
 // statement for each row (BenchmarkInsert).
-func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([]string, error) {
+func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([]relational.EventKey, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -208,8 +208,10 @@ func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([
 		columns[i], parameters[i] = values, fmt.Sprintf("$%d::%s[]", i+1, columnType)
 	}
 	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") SELECT * FROM unnest(" +
-		strings.Join(parameters, ", ") + ") ON CONFLICT (" + table.Columns[0] + ") DO NOTHING RETURNING " + table.Columns[0]
-	return relational.Select(ctx, t, query, columns, func(key *string) []any { return []any{key} })
+		strings.Join(parameters, ", ") + ") ON CONFLICT (" + table.KeyColumns() + ") DO NOTHING RETURNING " + table.KeyColumns()
+	return relational.Select(ctx, t, query, columns, func(key *relational.EventKey) []any {
+		return []any{&key.ID, &key.Channel}
+	})
 }
 
 // rows implements relational.Rows. The driver returns the error of a statement only here.

@@ -79,15 +79,15 @@ func (s Store) findChannels(
 type batch struct {
 	inserts map[string]*insertion // by the table's name
 	users   map[userKey]*userRow
-	counted map[string]bool // the chat lines that count for their users, by event ID
+	counted map[EventKey]bool // the chat lines that count for their users
 	// Arguments of the statements that merge rows.
 	highWater, status, watches, sent, failed [][]any
 }
 
-// insertion is the rows of one table, each event ID once.
+// insertion is the rows of one table, each key once.
 type insertion struct {
 	rows  [][]any
-	known map[string]bool
+	known map[EventKey]bool
 }
 
 type userKey struct {
@@ -104,7 +104,7 @@ type userRow struct {
 }
 
 func newBatch() *batch {
-	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}, counted: map[string]bool{}}
+	return &batch{inserts: map[string]*insertion{}, users: map[userKey]*userRow{}, counted: map[EventKey]bool{}}
 }
 
 func (b *batch) add(event store.Event, channel channelRow) {
@@ -135,15 +135,15 @@ func (b *batch) add(event store.Event, channel channelRow) {
 	}
 }
 
-func (b *batch) insert(table Table, id string, rest ...any) {
+func (b *batch) insert(table Table, id string, channel int64, rest ...any) {
 	into := b.inserts[table.Name]
 	if into == nil {
-		into = &insertion{known: map[string]bool{}}
+		into = &insertion{known: map[EventKey]bool{}}
 		b.inserts[table.Name] = into
 	}
-	if !into.known[id] {
-		into.known[id] = true
-		into.rows = append(into.rows, append([]any{id}, rest...))
+	if key := (EventKey{id, channel}); !into.known[key] {
+		into.known[key] = true
+		into.rows = append(into.rows, append([]any{id, channel}, rest...))
 	}
 }
 
@@ -162,7 +162,7 @@ func (b *batch) chatLine(id string, channel channelRow, line store.ChatLine, at 
 	}
 	if at > channel.peoplePrunedTo {
 		b.seen(channel.id, line.Username, at)
-		b.counted[id] = true
+		b.counted[EventKey{id, channel.id}] = true
 	}
 }
 
@@ -223,32 +223,31 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// insertInto inserts the batch's rows of a table and returns the event IDs of those that did not exist.
-func (b *batch) insertInto(ctx context.Context, tx Tx, table Table) (added []string, err error) {
+// insertInto inserts the batch's rows of a table and returns the keys of those that did not exist.
+func (b *batch) insertInto(ctx context.Context, tx Tx, table Table) (added []EventKey, err error) {
 	into := b.inserts[table.Name]
 	if into == nil {
 		return nil, nil
 	}
-	sortRows(into.rows, 1)
+	sortRows(into.rows, 2)
 	return tx.Insert(ctx, table, into.rows)
 }
 
 // countLines adds the chat rows that were inserted to the counts of their users.
-func (b *batch) countLines(added []string) {
-	isNew := make(map[string]bool, len(added))
-	for _, id := range added {
-		isNew[id] = true
+func (b *batch) countLines(added []EventKey) {
+	isNew := make(map[EventKey]bool, len(added))
+	for _, key := range added {
+		isNew[key] = true
 	}
 	chat := b.inserts[chatTable.Name]
 	if chat == nil {
 		return
 	}
 	for _, row := range chat.rows {
-		id, _ := row[0].(string)
-		channel, _ := row[1].(int64)
+		key := EventKeyOf(row)
 		name, _ := row[3].(string)
-		if isNew[id] && b.counted[id] {
-			b.users[userKey{channel, store.Fold(name)}].lines++
+		if isNew[key] && b.counted[key] {
+			b.users[userKey{key.Channel, store.Fold(name)}].lines++
 		}
 	}
 }

@@ -43,9 +43,23 @@ type Tx interface {
 	Executor
 	// ExecAll executes a statement once for each element of rows, which are its arguments.
 	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
-	// Insert inserts rows whose key, the first column, does not exist yet, and returns the keys of those that it
-	// inserted. The key is a string and unique within rows.
-	Insert(ctx context.Context, table Table, rows [][]any) (added []string, err error)
+	// Insert inserts rows of events whose keys do not exist yet, and returns the keys of those that it inserted. The keys
+	// are unique within rows.
+	Insert(ctx context.Context, table Table, rows [][]any) (added []EventKey, err error)
+}
+
+// EventKey is the primary key of a row that an event has made: the first two columns. IDs are chosen by publishers, so
+// that one counts within its channel only: nobody can keep an event of another channel out by using its ID before.
+type EventKey struct {
+	ID      string
+	Channel int64
+}
+
+// EventKeyOf returns the key of a row for Tx.Insert.
+func EventKeyOf(row []any) EventKey {
+	id, _ := row[0].(string)
+	channel, _ := row[1].(int64)
+	return EventKey{id, channel}
 }
 
 // Rows is the result of a query. Close ends the query; Err returns what ended the iteration early.

@@ -13,18 +13,21 @@ import (
 func (s Store) AddDeadLetters(
 	ctx context.Context, deadLetters []store.DeadLetter, quota store.DeadLetterQuota,
 ) (removed int64, err error) {
-	const insert = `INSERT INTO dead_letters (at, subject, msg_id, reason, payload, size) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT DO NOTHING`
+	const insert = `INSERT INTO dead_letters (at, prefix, subject, msg_id, reason, payload, size)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 	// The newest are counted and added up from the end.
-	trim := `DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM (
+	trim := `DELETE FROM dead_letters WHERE prefix = $3 AND id <= (SELECT max(id) FROM (
   SELECT id, row_number() OVER (ORDER BY id DESC) AS newer, sum(` + deadLetterSize + `) OVER (ORDER BY id DESC) AS bytes
-  FROM dead_letters) AS sizes WHERE newer > $1 OR bytes > $2)`
+  FROM dead_letters WHERE prefix = $3) AS sizes WHERE newer > $1 OR bytes > $2)`
+	if len(deadLetters) == 0 {
+		return 0, nil
+	}
 	usual := config.Limits{}.WithDefaults()
 	rowQuota, byteQuota := cmp.Or(quota.Rows, usual.DeadLetters), cmp.Or(quota.Bytes, usual.DeadLetterBytes)
 	rows := make([][]any, 0, len(deadLetters))
 	for _, deadLetter := range deadLetters {
 		rows = append(rows, []any{
-			deadLetter.At.UnixMilli(), deadLetter.Subject, deadLetter.MsgID, deadLetter.Reason,
+			deadLetter.At.UnixMilli(), deadLetter.Prefix, deadLetter.Subject, deadLetter.MsgID, deadLetter.Reason,
 			append([]byte{}, deadLetter.Payload...), deadLetter.Size, // not nil, which would be NULL
 		})
 	}
@@ -32,7 +35,7 @@ ON CONFLICT DO NOTHING`
 		if _, err := tx.ExecAll(ctx, insert, rows); err != nil {
 			return fmt.Errorf("storing dead letters: %w", err)
 		}
-		if removed, err = tx.Exec(ctx, trim, rowQuota, byteQuota); err != nil {
+		if removed, err = tx.Exec(ctx, trim, rowQuota, byteQuota, deadLetters[0].Prefix); err != nil {
 			return fmt.Errorf("removing the oldest dead letters: %w", err)
 		}
 		return nil
@@ -45,12 +48,12 @@ var deadLetterSize = size("payload", "reason", "subject", "msg_id")
 
 // DeadLetters implements store.Store.
 func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
-	const query = `SELECT id, at, subject, msg_id, reason, payload, size FROM dead_letters
+	const query = `SELECT id, at, prefix, subject, msg_id, reason, payload, size FROM dead_letters
 WHERE id > $1 ORDER BY id LIMIT $2`
 	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(deadLetter *store.DeadLetter) []any {
 		return []any{
-			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Subject, &deadLetter.MsgID, &deadLetter.Reason,
-			&deadLetter.Payload, &deadLetter.Size,
+			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Prefix, &deadLetter.Subject, &deadLetter.MsgID,
+			&deadLetter.Reason, &deadLetter.Payload, &deadLetter.Size,
 		}
 	})
 	if err != nil {

@@ -19,8 +19,8 @@ const prunedChannels = `(SELECT id FROM channels
 // pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it. The
 // channels are also listed so that the index of user_counts by channel and time can be used.
 var pruneSQL = map[store.RowKind]string{
-	store.PruneUserCounts: `DELETE FROM user_counts WHERE event_id IN (
-SELECT event_id FROM user_counts WHERE channel_id IN ` + prunedChannels + ` AND at < $1 LIMIT $2%s)`,
+	store.PruneUserCounts: `DELETE FROM user_counts WHERE (event_id, channel_id) IN (
+SELECT event_id, channel_id FROM user_counts WHERE channel_id IN ` + prunedChannels + ` AND at < $1 LIMIT $2%s)`,
 	store.PruneOutbound: `DELETE FROM outbound WHERE id IN (
 SELECT id FROM outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
   AND coalesce(sent_at, abandoned_at) < $1 AND channel_id IN ` + prunedChannels + ` LIMIT $2%s)`,
@@ -138,7 +138,7 @@ ORDER BY u.last_seen LIMIT $3`
 // pruneUser removes up to limit of a user's joins and leaves, the oldest first, and then the user.
 func pruneUser(ctx context.Context, tx Tx, channel int64, name string, limit int64) (removed int64, err error) {
 	const (
-		presence = `DELETE FROM presence WHERE event_id IN (SELECT event_id FROM presence
+		presence = `DELETE FROM presence WHERE (event_id, channel_id) IN (SELECT event_id, channel_id FROM presence
 WHERE channel_id = $1 AND user_key = $2 ORDER BY at LIMIT $3)`
 		user = `DELETE FROM users WHERE channel_id = $1 AND name_key = $2`
 	)

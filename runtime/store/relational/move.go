@@ -184,7 +184,7 @@ func textBytes(row []any) (size int) {
 func (m *mover) write(ctx context.Context, table Table, rows [][]any) (taken int64, err error) {
 	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		if table.merge == "" {
-			sortRows(rows, 1)
+			sortRows(rows, 2)
 			added, err := tx.Insert(ctx, table, rows)
 			taken = int64(len(added))
 			return err

@@ -19,8 +19,8 @@ type Table struct {
 
 	// channel is the index of the column channel_id, -1 if there is none.
 	channel int
-	// merge is the conflict clause of an upsert. If empty, an existing row stays as it is, and the first column is the
-	// key.
+	// merge is the conflict clause of an upsert. If empty, an existing row stays as it is, and the first two columns are
+	// the key.
 	merge string
 	// sequence reports whether the database assigns the column id.
 	sequence bool
@@ -110,7 +110,7 @@ WHERE outbound.text = excluded.text AND outbound.enqueued_at = excluded.enqueued
 WHERE excluded.updated_at > kv.updated_at`)
 
 	deadLettersTable = newTable("dead_letters",
-		"id bigint, at bigint, subject, msg_id, reason, payload bytea, size bigint", `DO NOTHING`).withSequence()
+		"id bigint, at bigint, prefix, subject, msg_id, reason, payload bytea, size bigint", `DO NOTHING`).withSequence()
 )
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
@@ -137,6 +137,9 @@ func merged(operator, table string, columns ...string) (set string) {
 	return set
 }
 
+// KeyColumns returns the names of the columns of an EventKey.
+func (t Table) KeyColumns() string { return t.Columns[0] + ", " + t.Columns[1] }
+
 // Upsert returns the statement whose arguments are a row.
 func (t Table) Upsert() string {
 	var parameters []string
@@ -144,7 +147,7 @@ func (t Table) Upsert() string {
 		parameters = append(parameters, "$"+strconv.Itoa(i+1))
 	}
 	return "INSERT INTO " + t.Name + " (" + strings.Join(t.Columns, ", ") + ") VALUES (" +
-		strings.Join(parameters, ", ") + ") ON CONFLICT " + cmp.Or(t.merge, "("+t.Columns[0]+") DO NOTHING")
+		strings.Join(parameters, ", ") + ") ON CONFLICT " + cmp.Or(t.merge, "("+t.KeyColumns()+") DO NOTHING")
 }
 
 // each calls do with each row of the table, ordered by the first two columns, so that all targets are written in one

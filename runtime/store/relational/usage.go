@@ -22,7 +22,7 @@ var channelRows = []struct {
 
 // Usage implements store.Store. Each table is read by itself: a transaction would keep the database from removing what
 // others replace meanwhile.
-func (s Store) Usage(ctx context.Context, channels []store.Channel) (usage store.Usage, err error) {
+func (s Store) Usage(ctx context.Context, channels []store.Channel, prefix string) (usage store.Usage, err error) {
 	for _, channel := range channels {
 		used := store.ChannelUsage{Channel: channel}
 		id, found, err := selectOne(ctx, s.db, `SELECT id FROM channels WHERE server_key = $1 AND name_key = $2`,
@@ -35,7 +35,7 @@ func (s Store) Usage(ctx context.Context, channels []store.Channel) (usage store
 			return store.Usage{}, fmt.Errorf("measuring what is stored: %w", err)
 		}
 	}
-	usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters`, deadLetterSize)
+	usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters WHERE prefix = $1`, deadLetterSize, prefix)
 	if err != nil {
 		return store.Usage{}, fmt.Errorf("measuring dead letters: %w", err)
 	}

@@ -141,10 +141,10 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 }
 
 // Insert implements relational.Tx.
-func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []string, err error) {
+func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []relational.EventKey, err error) {
 	err = t.execEach(ctx, table.Upsert(), rows, func(i int, changed int64) {
-		if key, ok := rows[i][0].(string); ok && changed > 0 {
-			added = append(added, key)
+		if changed > 0 {
+			added = append(added, relational.EventKeyOf(rows[i]))
 		}
 	})
 	return added, err

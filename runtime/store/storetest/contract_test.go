@@ -71,6 +71,7 @@ var contract = map[string]func(t storeTest){
 	"outbound order":                      outboundOrder,
 	"outbound channels":                   outboundChannels,
 	"outbound reports of another channel": outboundForeignReports,
+	"event IDs of another channel":        sameIDs,
 	"outbound client IDs":                 outboundClientIDs,
 	"outbound claims":                     outboundClaims,
 	"outbound claimed since":              outboundClaimedSince,

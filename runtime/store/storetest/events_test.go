@@ -224,6 +224,31 @@ func actions(t storeTest) {
 	same(t, "the newest", want[1:], must[[]store.PastAction](t)(t.Actions(t.Context(), movies, 1)))
 }
 
+// sameIDs tests that an event is stored although its ID was used in another channel before, in the same batch or not.
+func sameIDs(t storeTest) {
+	facts := []store.Fact{
+		store.UserJoined{Username: "alice"}, store.ChatLine{Username: "alice", Text: "hi"}, store.UserCount{Chat: 1},
+		store.Action{Username: "alice", Type: "a", Details: "d"},
+	}
+	all := func(channel store.Channel) (events []store.Event) {
+		for i, fact := range facts {
+			events = append(events, store.Event{ID: fmt.Sprint(i), Channel: channel, At: at(1), Fact: fact})
+		}
+		return events
+	}
+	t.apply(all(music)...)
+	t.apply(append(all(movies), all(other)...)...)
+	t.apply(append(all(music), all(other)...)...)
+	want := t.read(music)
+	for _, channel := range []store.Channel{movies, other} {
+		same(t, channel.Name, want, t.read(channel))
+	}
+	same(t, "lines", 1, want.Users[0].Lines)
+	if removed, _ := t.prune(store.PruneUserCounts, at(2), 1); removed != 3 {
+		t.Errorf("removed %d samples, want 3", removed)
+	}
+}
+
 func channels(t storeTest) {
 	for i, channel := range []store.Channel{movies, music, other} {
 		for _, event := range []store.Event{

@@ -34,7 +34,7 @@ func (t storeTest) setWithin(plugin, key, value string, n float64, quota store.K
 
 func (t storeTest) usage() store.ChannelUsage {
 	t.Helper()
-	used := must[store.Usage](t)(t.Usage(t.Context(), []store.Channel{movies})).Channels
+	used := must[store.Usage](t)(t.Usage(t.Context(), []store.Channel{movies}, "")).Channels
 	if len(used) != 1 {
 		t.Fatalf("usage of %d channels, want 1", len(used))
 	}
@@ -237,7 +237,7 @@ func recentChatWithin(t storeTest) {
 
 func usage(t storeTest) {
 	measured := []store.Channel{movies, other, music}
-	same(t, "an empty store", store.Usage{}, must[store.Usage](t)(t.Usage(t.Context(), measured)))
+	same(t, "an empty store", store.Usage{}, must[store.Usage](t)(t.Usage(t.Context(), measured, "")))
 	watching := field("bot_connected", true)
 	watching.WatchingSince = new(at(1))
 	t.apply(chatLine(1, "alice", "hello"), event(2, store.UserJoined{Username: "bob"}), event(3, store.UserCount{}),
@@ -263,7 +263,7 @@ func usage(t storeTest) {
 		},
 		DeadLetters: 1, DeadLetterBytes: overhead + int64(len("sirp")),
 	}
-	same(t, "usage", want, must[store.Usage](t)(t.Usage(t.Context(), measured)))
+	same(t, "usage", want, must[store.Usage](t)(t.Usage(t.Context(), measured, "")))
 }
 
 func knownUsers(t storeTest) {
