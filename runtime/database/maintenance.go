@@ -104,9 +104,9 @@ func (e *Engine) measure(ctx context.Context) error {
 
 // prune removes rows in small steps and counts them in removed, also those before an error.
 func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.RowKind]int64) error {
-	servedBy := ""
-	if e.channels.ownersIn(e.store) != nil {
-		servedBy = e.channels.service.Prefix // the other services of the database have their own retention
+	servedBy, err := e.prunedChannels(ctx)
+	if err != nil {
+		return err
 	}
 	for _, rule := range e.maintenance.retention.Rules(now) {
 		rule.ServedBy = servedBy
@@ -123,4 +123,24 @@ func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.Row
 		}
 	}
 	return nil
+}
+
+// prunedChannels returns the channels whose rows are removed, as a store.PruneRule has them. Where several services use
+// one database, each removes only what its own retention is about.
+func (e *Engine) prunedChannels(ctx context.Context) (servedBy string, err error) {
+	owners, several := e.store.(store.ChannelOwners)
+	if !several {
+		return "", nil
+	}
+	if prefix := e.channels.service.Prefix; prefix != "" {
+		return prefix, nil
+	}
+	// Direct mode: the bot may have had a service before.
+	channels, err := owners.Channels(ctx)
+	for _, channel := range channels {
+		if foldedChannel(channel.Channel) == foldedChannel(e.channels.own) && channel.ServedBy != "" {
+			return channel.ServedBy, nil
+		}
+	}
+	return store.NoService, err
 }

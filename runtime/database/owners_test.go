@@ -173,6 +173,46 @@ func TestMaintenanceLeavesTheChannelsOfOtherServices(t *testing.T) {
 	}
 }
 
+// A bot in direct mode has a retention of its own too. It removes the rows of its channel and of those that no service
+// serves.
+func TestDirectModeLeavesTheChannelsOfServices(t *testing.T) {
+	r := newOwnerRig(t)
+	r.ready(r.begin("songs"))
+	opened := r.open()
+	old := time.Now().Add(-2 * time.Hour)
+	for i, name := range []string{"songs", "films", "books"} {
+		line := store.Event{
+			ID: fmt.Sprint(i), Channel: onCyTube(name), At: old, Fact: store.ChatLine{Username: "alice", Text: "old"},
+		}
+		if err := opened.Apply(t.Context(), []store.Event{line}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := database.EngineOptions{
+		Channel: onCyTube("films"), Log: natstest.Log(t), Retention: store.Retention{Chat: time.Hour},
+		Open: func(ctx context.Context) (store.Store, error) { return postgres.Open(ctx, r.urlFile) },
+	}
+	database.WithMaintenanceInterval(&options, 10*time.Millisecond)
+	direct := database.NewDirect(database.DirectOptions{EngineOptions: options})
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- direct.Run(ctx) }()
+	lines := func(name string) int {
+		t.Helper()
+		all, err := opened.RecentChat(t.Context(), onCyTube(name), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	natstest.Eventually(t, "the old lines to be removed", func() bool { return lines("films")+lines("books") == 0 })
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	same(t, "lines of songs", 1, lines("songs"))
+}
+
 // rowsOf describes what can be read of a channel.
 func (r *ownerRig) rowsOf(channel store.Channel) string {
 	r.t.Helper()
@@ -237,9 +277,10 @@ func TestServiceWaitsForAChannelThatAnotherOneOwns(t *testing.T) {
 		return errors.Is(err, nats.ErrNoResponders)
 	})
 	r.publishDurably("films", bus.MessageLog, `{"username":"alice","message":"kept"}`)
+	opened := r.open()
 	lines := func() int {
 		t.Helper()
-		all, err := r.open().RecentChat(t.Context(), films, 10)
+		all, err := opened.RecentChat(t.Context(), films, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

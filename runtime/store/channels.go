@@ -26,6 +26,8 @@ type OwnedChannel struct {
 	Channel
 	// Owner is the zero Service if nobody owns the channel.
 	Owner Service
+	// ServedBy is the prefix of the service that served the channel last. Empty: none has.
+	ServedBy string
 }
 
 // ChannelOwners is a Store that several services can use, and that records which of them owns a channel. Without that,

@@ -146,6 +146,9 @@ type PruneRule struct {
 	ServedBy string
 }
 
+// NoService is a value of PruneRule.ServedBy that is no prefix: only channels that no service has served match.
+const NoService = "-"
+
 // Rules returns which rows are to be removed at now.
 func (r Retention) Rules(now time.Time) []PruneRule {
 	rules := []PruneRule{{Kind: PruneKV, Before: now}, {Kind: PruneDeadLetters, Before: now.Add(-deadLetterRetention)}}

@@ -118,7 +118,7 @@ func TestServedChannelsOfOthersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	owned, err := s.ServeChannels(t.Context(), ours, []store.Channel{films, songs, books})
-	want := []store.OwnedChannel{{Channel: films.Fold(), Owner: theirs}}
+	want := []store.OwnedChannel{{Channel: films.Fold(), Owner: theirs, ServedBy: theirs.Prefix}}
 	if diff := cmp.Diff(want, owned); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -120,7 +120,7 @@ func (o Owners) ServeChannels(
 		switch {
 		case !served[row.key]:
 		case row.owner.Prefix != "" && !row.owner.Is(service):
-			owned = append(owned, store.OwnedChannel{Channel: row.key, Owner: row.owner})
+			owned = append(owned, store.OwnedChannel{Channel: row.key, Owner: row.owner, ServedBy: row.servedBy})
 		case row.servedBy != service.Prefix:
 			changed = append(changed, []any{row.key.Server, row.key.Name, service.Prefix})
 		}
@@ -149,7 +149,7 @@ func (o Owners) Channels(ctx context.Context) ([]store.OwnedChannel, error) {
 	channels := make([]store.OwnedChannel, 0, len(rows))
 	for _, row := range rows {
 		channel := store.Channel{Server: row.key.Server, Name: row.name}
-		channels = append(channels, store.OwnedChannel{Channel: channel, Owner: row.owner})
+		channels = append(channels, store.OwnedChannel{Channel: channel, Owner: row.owner, ServedBy: row.servedBy})
 	}
 	slices.SortFunc(channels, func(a, b store.OwnedChannel) int {
 		return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Name, b.Name))
