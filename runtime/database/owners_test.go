@@ -173,6 +173,52 @@ func TestMaintenanceLeavesTheChannelsOfOtherServices(t *testing.T) {
 	}
 }
 
+// Who may publish under one prefix must not be able to displace the dead letters of another one, nor to keep its events
+// out by using their IDs before.
+func TestServicesOfOneDatabaseHaveTheirOwnDeadLettersAndIDs(t *testing.T) {
+	r := newOwnerRig(t)
+	r.ready(r.begin("songs"))
+	r.ready(r.begin("films", func(o *database.ServiceOptions) { o.Limits.DeadLetters = 2 }))
+	js, err := jetstream.New(r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(prefix, text, id string) {
+		t.Helper()
+		m := &nats.Msg{
+			Subject: prefix + "." + string(bus.MessageLog), Data: []byte(text),
+			Header: nats.Header{bus.MsgIDHeader: {bus.MsgID(id, bus.MessageLog)}},
+		}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("songs", "not JSON of songs", "dead")
+	r.settled("songs")
+	for i := range 5 {
+		publish("films", "not JSON of films", fmt.Sprint("dead", i))
+	}
+	publish("films", "not JSON of films", "dead")
+	publish("films", `{"username":"eve","message":"first"}`, "line")
+	r.settled("films")
+	publish("songs", `{"username":"alice","message":"second"}`, "line")
+	r.settled("songs")
+
+	opened := r.open()
+	letters, err := opened.DeadLetters(t.Context(), 0, 10)
+	kept := map[string]int{}
+	for _, letter := range letters {
+		kept[letter.Prefix]++
+	}
+	if err != nil || kept["songs"] != 1 || kept["films"] != 2 {
+		t.Errorf("dead letters by prefix: %v, %v", kept, err)
+	}
+	lines, err := opened.RecentChat(t.Context(), onCyTube("songs"), 10)
+	if err != nil || len(lines) != 1 || lines[0].Text != "second" {
+		t.Errorf("lines of songs are %v, %v", lines, err)
+	}
+}
+
 // A bot in direct mode has a retention of its own too. It removes the rows of its channel and of those that no service
 // serves.
 func TestDirectModeLeavesTheChannelsOfServices(t *testing.T) {
