@@ -68,7 +68,8 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 
 func newDeadLetterRow(letter store.DeadLetter) deadLetterRow {
 	return deadLetterRow{
-		letter.ID, letter.At.UnixMilli(), letter.Prefix, letter.Subject, letter.Reason, letter.Size, store.CleanText(string(letter.Payload)),
+		letter.ID, letter.At.UnixMilli(), letter.Prefix, letter.Subject, letter.Reason, letter.Size,
+		store.CleanText(string(letter.Payload)),
 	}
 }
 

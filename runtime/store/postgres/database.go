@@ -207,8 +207,9 @@ func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([
 		}
 		columns[i], parameters[i] = values, fmt.Sprintf("$%d::%s[]", i+1, columnType)
 	}
+	key := table.KeyColumns()
 	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") SELECT * FROM unnest(" +
-		strings.Join(parameters, ", ") + ") ON CONFLICT (" + table.KeyColumns() + ") DO NOTHING RETURNING " + table.KeyColumns()
+		strings.Join(parameters, ", ") + ") ON CONFLICT (" + key + ") DO NOTHING RETURNING " + key
 	return relational.Select(ctx, t, query, columns, func(key *relational.EventKey) []any {
 		return []any{&key.ID, &key.Channel}
 	})

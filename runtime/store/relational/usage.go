@@ -35,7 +35,8 @@ func (s Store) Usage(ctx context.Context, channels []store.Channel, prefix strin
 			return store.Usage{}, fmt.Errorf("measuring what is stored: %w", err)
 		}
 	}
-	usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, `FROM dead_letters WHERE prefix = $1`, deadLetterSize, prefix)
+	const deadLetters = `FROM dead_letters WHERE prefix = $1`
+	usage.DeadLetters, usage.DeadLetterBytes, err = s.sum(ctx, deadLetters, deadLetterSize, prefix)
 	if err != nil {
 		return store.Usage{}, fmt.Errorf("measuring dead letters: %w", err)
 	}

@@ -67,7 +67,7 @@ INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at) VALUES
 	s := mustOpen(t, path)
 	defer mustClose(t, s)
 	for range 2 {
-		usage, err := s.Usage(t.Context(), []store.Channel{line.Channel})
+		usage, err := s.Usage(t.Context(), []store.Channel{line.Channel}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
