@@ -43,7 +43,9 @@ func (s *Speaker) fetch(ctx context.Context) func() {
 	}
 	return func() {
 		var got answer
-		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &got.lines)
+		var lines bus.OutboundMessages
+		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &lines)
+		got.lines = lines
 		if ctx.Err() == nil {
 			o.answers <- got // it has room for the one request in progress
 		}

@@ -85,7 +85,7 @@ func (c *channel) Request(_ context.Context, _ bus.Suffix, in, out any) error {
 	if c.allLines {
 		limit = len(c.lines)
 	}
-	*out.(*[]bus.OutboundMessage) = slices.Clone(c.lines[:min(limit, len(c.lines))])
+	*out.(*bus.OutboundMessages) = slices.Clone(c.lines[:min(limit, len(c.lines))])
 	return nil
 }
 
