@@ -46,8 +46,8 @@ type OutboundMessage struct {
 }
 
 // OutboundMessages is the reply to OutboundGet. Decoding it from JSON leaves out everything after the first 1,000
-// elements, as many as a service sends: a reply of 1 MB from somebody else can have hundreds of thousands of empty ones,
-// which would take a hundred times its size in memory.
+// elements, as many as a service sends: a reply of 1 MB from somebody else can have hundreds of thousands of empty
+// ones, which would take a hundred times its size in memory.
 type OutboundMessages []OutboundMessage
 
 // maxOutboundMessages bounds OutboundMessages.
