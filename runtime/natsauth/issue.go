@@ -55,6 +55,11 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 		}
 	}
 	for _, bot := range bots {
+		if err := r.removeMoved(bot); err != nil {
+			return nil, Issued{}, fmt.Errorf("removing old users of RoseyBot %s: %w", bot.ID(), err)
+		}
+	}
+	for _, bot := range bots {
 		if bot.SharedFrom != "" {
 			continue
 		}
@@ -79,6 +84,35 @@ type run struct {
 
 func (r *run) changed(format string, arguments ...any) {
 	r.issued.Changes = append(r.issued.Changes, fmt.Sprintf(format, arguments...))
+}
+
+// removeMoved removes the users of a RoseyBot from accounts that it no longer uses, because it shares another database
+// service now. An account of its own goes with them: only what it has published there and not stored is left.
+func (r *run) removeMoved(bot Bot) error {
+	for _, id := range slices.Sorted(maps.Keys(r.state.Accounts)) {
+		if id == bot.owner() {
+			continue
+		}
+		account := r.state.Accounts[id]
+		var removed []*User
+		for _, name := range slices.Sorted(maps.Keys(account.Users)) {
+			if user := account.Users[name]; user.Bot == bot.ID() {
+				removed = append(removed, user)
+				delete(account.Users, name)
+				r.changed("user %s: removed from account %s", name, account.Name)
+			}
+		}
+		switch {
+		case id == bot.ID():
+			delete(r.state.Accounts, id)
+			r.changed("account %s: removed", account.Name)
+		case len(removed) > 0 && r.state.Target == JWTTarget:
+			if err := r.signAccount(account, removed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // issueAccount brings the account of a RoseyBot and all its users up to date.

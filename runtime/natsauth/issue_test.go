@@ -143,6 +143,26 @@ func TestIssueForOneSecretAndForSharers(t *testing.T) {
 	})
 }
 
+// A RoseyBot that starts to share a service, or no longer does, has users in one account only: a server refuses two
+// users of one name.
+func TestUsersMoveToAnotherAccount(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		sharer := film("lounge")
+		sharer.SharedFrom, sharer.BotSecret, sharer.ServiceSecret = "alpha", "", ""
+		i.issue(film("alpha"), film("lounge"))
+		_, state := i.issue(film("alpha"), sharer)
+		if len(state.Accounts) != 1 || state.Accounts["films/alpha"].Users["rosey_films_lounge_cli"] == nil {
+			t.Errorf("it shares: %+v", state.Accounts)
+		}
+		i.serve()
+		changes, state := i.issue(film("lounge"))
+		if len(state.Accounts) != 2 || state.Accounts["films/alpha"].Users["rosey_films_lounge_cli"] != nil {
+			t.Errorf("it no longer shares: %v, %+v", changes, state.Accounts)
+		}
+		i.serve()
+	})
+}
+
 func TestSecretThatIsNoLongerNamedIsRemoved(t *testing.T) {
 	eachTarget(t, func(i *issuer) {
 		i.issue(film("alpha"))
