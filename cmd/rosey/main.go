@@ -36,6 +36,7 @@ var version string
 func buildVersion() string { return status.BuildVersion(version) }
 
 func main() {
+	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal, the default behavior is restored: the second one kills the process.
 	context.AfterFunc(ctx, stop)

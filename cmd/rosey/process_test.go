@@ -59,8 +59,14 @@ func start(t *testing.T, arguments ...string) *roseyProcess {
 // startWithEnv is start with additional environment variables, as NAME=value.
 func startWithEnv(t *testing.T, environment []string, arguments ...string) *roseyProcess {
 	t.Helper()
-	p := &roseyProcess{t: t, command: program(t, arguments...)}
-	p.command.Env = append(p.command.Env, environment...)
+	command := program(t, arguments...)
+	command.Env = append(command.Env, environment...)
+	return startCommand(t, command)
+}
+
+func startCommand(t *testing.T, command *exec.Cmd) *roseyProcess {
+	t.Helper()
+	p := &roseyProcess{t: t, command: command}
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

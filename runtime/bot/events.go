@@ -46,7 +46,7 @@ func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
 	case cytube.QueueFail:
 		s.log.Debug("the server refused an item for the playlist", "content", event)
 	case cytube.Malformed:
-		s.log.Warn("malformed frame dropped", "kind", event.Err.Kind, "bytes", event.Err.Size)
+		s.reportMalformed(event.Err, now)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 )
@@ -20,20 +22,28 @@ type feed struct {
 	channel  string // as a token of a subject
 	metrics  *metrics
 	queue    chan queuedEvent
+	// room is what is left of feedBytes.
+	room *semaphore.Weighted
 }
 
 type queuedEvent struct {
 	event feedEvent
 	at    time.Time
+	size  int64 // taken of feed.room
 }
 
-// feedBuffer is how many events may wait for NATS. If more do, the newest are dropped.
-const feedBuffer = 1024
+// feedBuffer is how many events may wait for NATS, and feedBytes how much memory they may take. If more do, the newest
+// are dropped.
+const (
+	feedBuffer = 1024
+	feedBytes  = 4 << 20
+)
 
 // newFeed returns the feed of a channel. A nil conn: nothing is published.
 func newFeed(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) *feed {
 	return &feed{
 		conn: conn, subjects: subjects, metrics: m, queue: make(chan queuedEvent, feedBuffer),
+		room:    semaphore.NewWeighted(feedBytes),
 		channel: strings.ToLower(subjectToken(channel)), // CyTube ignores the case of a channel's name
 	}
 }
@@ -75,11 +85,16 @@ func (s *feed) offer(event feedEvent, at time.Time) {
 		s.metrics.feed.WithLabelValues(feedDisconnected).Inc()
 		return
 	}
-	select {
-	case s.queue <- queuedEvent{event, at}:
-	default:
-		s.metrics.feed.WithLabelValues(feedBufferFull).Inc()
+	queued := queuedEvent{event: event, at: at, size: event.size()}
+	if s.room.TryAcquire(queued.size) {
+		select {
+		case s.queue <- queued:
+			return
+		default:
+			s.room.Release(queued.size)
+		}
 	}
+	s.metrics.feed.WithLabelValues(feedBufferFull).Inc()
 }
 
 // run publishes events until ctx ends, and then those that still wait.
@@ -98,6 +113,7 @@ func (s *feed) run(ctx context.Context) {
 }
 
 func (s *feed) publish(next queuedEvent) {
+	defer s.room.Release(next.size)
 	next.event.PlatformData = withoutPrivate(next.event.PlatformData)
 	data, err := bus.Encode(next.event)
 	if err == nil {
@@ -140,6 +156,16 @@ type feedEvent struct {
 	Replayed bool `json:"replayed,omitempty"`
 	// PlatformData is what CyTube sent, without private keys.
 	PlatformData json.RawMessage `json:"platform_data,omitempty"`
+}
+
+// size is an estimate of the memory that the event takes.
+func (e feedEvent) size() int64 {
+	const base, user = 512, 256
+	size := base + len(e.PlatformData) + user*len(e.Users)
+	if e.Content != nil {
+		size += len(*e.Content)
+	}
+	return int64(size)
 }
 
 type feedUser struct {

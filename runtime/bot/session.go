@@ -23,6 +23,8 @@ type session struct {
 	commands *command.Handler
 	// joined is false while the server sends the state of the channel and repeats the last lines of chat.
 	joined bool
+	// malformedAt is when a malformed frame was last logged.
+	malformedAt time.Time
 }
 
 // runSession joins the channel and stays in it until ctx or the connection ends. The error says why it ended.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
@@ -33,6 +34,16 @@ func (b *Bot) reportFailed(problem *cytube.Error) {
 		return
 	}
 	b.log.Debug("still not in the channel", "reason", problem.Reason, "error", problem)
+}
+
+// malformedInterval is the time between two entries of the log about malformed frames. All are counted.
+const malformedInterval = time.Minute
+
+func (s *session) reportMalformed(err *cytube.FrameError, now time.Time) {
+	if now.Sub(s.malformedAt) >= malformedInterval {
+		s.malformedAt = now
+		s.log.Warn("malformed frame dropped", "kind", err.Kind, "bytes", err.Size)
+	}
 }
 
 func (b *Bot) reportStopping() {

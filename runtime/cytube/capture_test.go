@@ -79,8 +79,7 @@ func serveSocket(t *testing.T, serve func(*websocket.Conn)) string {
 	mux := http.NewServeMux()
 	site := httptest.NewServer(mux)
 	mux.HandleFunc("GET /socketconfig/{channel}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"servers":[{"url":"http://127.0.0.1:1","secure":false},` +
-			`{"url":"` + site.URL + `","secure":true}]}`))
+		_, _ = w.Write([]byte(`{"servers":[{"url":"` + site.URL + `","secure":false}]}`))
 	})
 	mux.HandleFunc("GET /socket.io/", func(w http.ResponseWriter, r *http.Request) {
 		if query := r.URL.RawQuery; query != "EIO=4&transport=websocket" {

@@ -1,6 +1,7 @@
 package cytube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/semaphore"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -28,6 +30,7 @@ var (
 	errNoPong         = errors.New("the server does not answer pings")
 	errSilent         = errors.New("the server is silent")
 	errClosedByServer = errors.New("closed by the server")
+	errTooLarge       = errors.New("the server sent a frame that is too long")
 	// errDisconnected is for a disconnect on the level of Socket.IO, which the server sends on purpose: a proxy that
 	// restarts only closes the WebSocket.
 	errDisconnected = errors.New("ended by the server")
@@ -42,9 +45,14 @@ type Conn struct {
 	// name is the user name as the server spells it. Empty: an anonymous watcher.
 	name string
 
-	// joining holds the events that arrived before the join was complete; Next returns them first.
-	joining []ReceivedEvent
-	events  chan ReceivedEvent
+	// joining holds the events that arrived before the join was complete, joiningSize bytes; Next returns them first.
+	joining     []ReceivedEvent
+	joiningSize int64
+	events      chan queuedEvent
+	// room is what is left of maxQueued.
+	room *semaphore.Weighted
+	// buffer is for the frame that is being read.
+	buffer bytes.Buffer
 	// frame is Options.Frame.
 	frame func(kind string)
 	// err is why reading ended. It is set before events is closed.
@@ -54,12 +62,20 @@ type Conn struct {
 	workers sync.WaitGroup
 }
 
+// queuedEvent is an event that was read and not yet returned.
+type queuedEvent struct {
+	ReceivedEvent
+	size int64 // taken of Conn.room
+}
+
 // start returns a Conn that reads and pings until it is closed or the connection ends.
 func start(ctx context.Context, ws *websocket.Conn, address string, silence time.Duration, options Options) *Conn {
 	// The caller's context limits Dial, not the connection.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	c := &Conn{ws: ws, address: address, silence: silence, stop: stop, events: make(chan ReceivedEvent, eventBuffer)}
-	c.frame = options.Frame
+	c := &Conn{
+		ws: ws, address: address, silence: silence, stop: stop, frame: options.Frame,
+		events: make(chan queuedEvent, eventBuffer), room: semaphore.NewWeighted(maxQueued),
+	}
 	c.workers.Go(func() {
 		defer close(c.events)
 		c.err = c.connectionError(ctx, c.read(ctx))
@@ -86,7 +102,8 @@ func (c *Conn) next(ctx context.Context) (ReceivedEvent, error) {
 		if !open {
 			return ReceivedEvent{}, c.err
 		}
-		return event, nil
+		c.room.Release(event.size)
+		return event.ReceivedEvent, nil
 	case <-ctx.Done():
 		return ReceivedEvent{}, fmt.Errorf("waiting for an event: %w", ctx.Err())
 	}
@@ -144,12 +161,24 @@ func (c *Conn) read(ctx context.Context) error {
 		if kicked, ok := received.Event.(Kick); ok {
 			kick = kickError(kicked)
 		}
-		select {
-		case c.events <- received:
-		case <-ctx.Done():
-			return fmt.Errorf("delivering an event: %w", context.Cause(ctx))
+		if err := c.deliver(ctx, received); err != nil {
+			return err
 		}
 	}
+}
+
+// deliver waits until there is room for an event, so that a server cannot send faster than events are handled.
+func (c *Conn) deliver(ctx context.Context, received ReceivedEvent) error {
+	event := queuedEvent{received, min(received.size(), maxQueued)}
+	err := c.room.Acquire(ctx, event.size)
+	if err == nil {
+		select {
+		case c.events <- event:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return fmt.Errorf("delivering an event: %w", context.Cause(ctx))
 }
 
 // readEvent reads until the next event, and handles all other packets before it.
@@ -164,59 +193,6 @@ func (c *Conn) readEvent(ctx context.Context) (ReceivedEvent, error) {
 			return received, err
 		}
 	}
-}
-
-// readOne reads one packet. The ReceivedEvent has no Event if the packet was none.
-func (c *Conn) readOne(ctx context.Context) (ReceivedEvent, error) {
-	got, err := c.readPacket(ctx)
-	if err != nil {
-		return ReceivedEvent{}, err
-	}
-	switch got.kind {
-	case packetPing:
-		c.frame(got.kind.String())
-		return ReceivedEvent{}, c.write(ctx, encodePong(got.payload))
-	case packetClose, packetDisconnect:
-		c.frame(got.kind.String())
-		return ReceivedEvent{}, errDisconnected
-	case packetEvent:
-	default:
-		c.frame(got.kind.String())
-		return ReceivedEvent{}, nil
-	}
-	received, err := decodeEvent(got.payload)
-	if err == nil {
-		c.frame(got.kind.String())
-	}
-	received.At = time.Now()
-	return received, err
-}
-
-func (c *Conn) readPacket(ctx context.Context) (packet, error) {
-	messageType, frame, err := c.readFrame(ctx)
-	if err != nil {
-		return packet{}, err
-	}
-	if messageType != websocket.MessageText {
-		return packet{}, &FrameError{Kind: "binary", Size: len(frame)}
-	}
-	return decodePacket(frame)
-}
-
-func (c *Conn) readFrame(ctx context.Context) (websocket.MessageType, []byte, error) {
-	frameCtx, cancel := context.WithTimeoutCause(ctx, c.silence, errSilent)
-	defer cancel()
-	messageType, frame, err := c.ws.Read(frameCtx)
-	if err == nil {
-		return messageType, frame, nil
-	}
-	if errors.Is(context.Cause(frameCtx), errSilent) {
-		return 0, nil, errSilent
-	}
-	if websocket.CloseStatus(err) != -1 {
-		return 0, nil, errClosedByServer
-	}
-	return 0, nil, fmt.Errorf("reading from the WebSocket: %w", err)
 }
 
 // keepAlive pings until the connection ends, and ends it when the server does not answer. Without it, minutes would
@@ -257,7 +233,7 @@ func (c *Conn) connectionError(ctx context.Context, err error) error {
 	}
 	return &Error{
 		Reason:  reason,
-		Message: fmt.Sprintf("connection to %s lost: %s", hostOf(c.address), status.NetworkError(err)),
+		Message: fmt.Sprintf("connection to %s lost: %s", hostOf(c.address), networkError(err)),
 		Err:     err,
 	}
 }

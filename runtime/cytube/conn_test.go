@@ -199,19 +199,6 @@ func TestMalformedFramesAreDropped(t *testing.T) {
 	}
 }
 
-func TestLargeFrame(t *testing.T) {
-	large := `42["oversize",["` + strings.Repeat("x", 4<<20) + `"]]`
-	server := serveSocket(t, func(ws *websocket.Conn) {
-		admit(t, ws, openFrame)
-		write(t, ws, large)
-		_, _, _ = ws.Read(t.Context())
-	})
-	conn := dialAnonymous(t, Options{Server: server})
-	if diff := cmp.Diff(Event(Unknown{}), next(t, conn)); diff != "" {
-		t.Errorf("event (-want +got):\n%s", diff)
-	}
-}
-
 func TestPongAndSay(t *testing.T) {
 	received := make(chan string, 2)
 	server := serveSocket(t, func(ws *websocket.Conn) {
@@ -367,7 +354,7 @@ func TestSocketConfig(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(test.body)
 			}))
 			t.Cleanup(site.Close)
-			client, closeIdle := newHTTPClient()
+			client, closeIdle := newHTTPClient(false)
 			t.Cleanup(closeIdle)
 			got, err := socketURL(t.Context(), client, site.URL, "movienight")
 			if test.want == "" {
@@ -410,7 +397,7 @@ func TestSecureServer(t *testing.T) {
 		}
 		_, _, _ = ws.Read(t.Context())
 	})
-	client, closeIdle := newHTTPClient()
+	client, closeIdle := newHTTPClient(false)
 	t.Cleanup(closeIdle)
 	trusted, ok := site.Client().Transport.(*http.Transport)
 	if !ok {

@@ -3,11 +3,9 @@ package cytube
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -37,9 +35,6 @@ type Options struct {
 	MayLogin func() bool
 }
 
-// maxFrame is more than the server's maxPayload, which a long playlist exceeds.
-const maxFrame = 16 << 20
-
 // Dial connects to the channel's socket server, joins the channel and logs in. When it returns, the bot is in the
 // channel under its name, and Next returns all events from the first on. Errors of the server and the network are
 // *Error; ctx limits all of Dial.
@@ -61,12 +56,12 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 
 // connect opens a WebSocket, does the Socket.IO handshake on it and starts reading.
 func connect(ctx context.Context, options Options) (*Conn, error) {
-	client, closeIdle := newHTTPClient()
-	defer closeIdle()
-	address, err := socketURL(ctx, client, options.Server, options.Channel)
+	address, inside, err := findSocket(ctx, options)
 	if err != nil {
 		return nil, err
 	}
+	client, closeIdle := newHTTPClient(!inside && !isProxied(address))
+	defer closeIdle()
 	ws, err := openWebSocket(ctx, client, address)
 	if err != nil {
 		return nil, err
@@ -80,28 +75,13 @@ func connect(ctx context.Context, options Options) (*Conn, error) {
 	return start(ctx, ws, address, silence, options), nil
 }
 
-// newHTTPClient returns a client for one attempt: the next attempt must not reuse a broken connection.
-func newHTTPClient() (*http.Client, func()) {
-	transport := &http.Transport{Proxy: proxyFromEnvironment, ForceAttemptHTTP2: true}
-	return &http.Client{Transport: transport}, transport.CloseIdleConnections
-}
-
-// proxyFromEnvironment is http.ProxyFromEnvironment with an error that does not quote the proxy's URL: it may have a
-// password.
-func proxyFromEnvironment(request *http.Request) (*url.URL, error) {
-	proxy, err := http.ProxyFromEnvironment(request)
-	if err != nil {
-		return nil, errors.New("the proxy in the environment (HTTPS_PROXY or HTTP_PROXY) is no URL, " +
-			"expected http(s)://host:port or socks5://host:port")
-	}
-	return proxy, nil
-}
-
 func openWebSocket(ctx context.Context, client *http.Client, address string) (*websocket.Conn, error) {
 	//nolint:bodyclose // callers need not, as the library documents
 	ws, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
 		HTTPClient: client,
 		HTTPHeader: http.Header{"User-Agent": {userAgent}},
+		// A compressed frame can be a thousand times as large as what is sent.
+		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err == nil {
 		return ws, nil
@@ -111,12 +91,12 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 		return nil, unreachable("cannot connect to "+host, err)
 	}
 	if response.StatusCode == http.StatusTooManyRequests {
-		message := host + " limits connections: " + serverText(response.Status)
+		message := host + " limits connections: " + statusText(response)
 		return nil, &Error{Reason: status.ReasonConnectionLimited, Message: message}
 	}
 	return nil, &Error{
 		Reason:  status.ReasonServerUnreachable,
-		Message: host + " does not open a WebSocket: HTTP status " + serverText(response.Status),
+		Message: host + " does not open a WebSocket: " + statusText(response),
 		Err:     err,
 	}
 }
@@ -144,7 +124,7 @@ func handshake(ctx context.Context, ws *websocket.Conn, address string) (time.Du
 // awaitPacket reads until the first packet of one of the kinds, and answers pings.
 func awaitPacket(ctx context.Context, ws *websocket.Conn, kinds ...packetKind) (packet, error) {
 	for {
-		_, frame, err := ws.Read(ctx)
+		frame, err := readShort(ctx, ws)
 		if err != nil {
 			return packet{}, fmt.Errorf("reading a packet: %w", err)
 		}
@@ -165,6 +145,20 @@ func awaitPacket(ctx context.Context, ws *websocket.Conn, kinds ...packetKind) (
 		default:
 		}
 	}
+}
+
+// readShort reads the beginning of the next frame. In the handshake none is longer.
+func readShort(ctx context.Context, ws *websocket.Conn) ([]byte, error) {
+	_, reader, err := ws.Reader(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading from the WebSocket: %w", err)
+	}
+	frame := &frameReader{from: reader}
+	data, err := io.ReadAll(io.LimitReader(frame, maxControl))
+	if err == nil {
+		err = frame.drain()
+	}
+	return data, err
 }
 
 func connectError(host, said string) *Error {
@@ -194,107 +188,5 @@ func silenceOf(open []byte) time.Duration {
 func hostOf(address string) string {
 	_, rest, _ := strings.Cut(address, "://")
 	host, _, _ := strings.Cut(rest, "/")
-	return host
-}
-
-// userAgent identifies the bot to the administrator of a server.
-const userAgent = "rosey (https://rosey.dev)"
-
-// maxSocketConfig limits a response that should have a few hundred bytes.
-const maxSocketConfig = 1 << 20
-
-// socketConfig is the response to GET /socketconfig/<channel>.json: the socket servers of the channel, or why there are
-// none.
-type socketConfig struct {
-	Servers []socketServer `json:"servers"`
-	Error   string         `json:"error"`
-}
-
-type socketServer struct {
-	URL    string `json:"url"`
-	Secure bool   `json:"secure"`
-}
-
-// socketURL asks the site for the channel's socket server. Errors are *Error.
-func socketURL(ctx context.Context, client *http.Client, server, channel string) (string, error) {
-	answer, err := getSocketConfig(ctx, client, server+"/socketconfig/"+url.PathEscape(channel)+".json")
-	if err != nil {
-		return "", err
-	}
-	if answer.Error != "" {
-		return "", &Error{
-			Reason:  status.ReasonChannelRefused,
-			Message: fmt.Sprintf("%s refuses channel %s: %s", server, channel, serverText(answer.Error)),
-		}
-	}
-	chosen, err := webSocketURL(choose(answer.Servers))
-	if err != nil {
-		return "", unreachable(server+" returns no usable socket server", err)
-	}
-	return chosen, nil
-}
-
-func getSocketConfig(ctx context.Context, client *http.Client, address string) (socketConfig, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return socketConfig{}, unreachable("cannot request "+address, err)
-	}
-	request.Header.Set("User-Agent", userAgent)
-	response, err := client.Do(request)
-	if err != nil {
-		return socketConfig{}, unreachable("cannot reach "+address, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxSocketConfig))
-	if err != nil {
-		return socketConfig{}, unreachable("cannot read "+address, err)
-	}
-	var answer socketConfig
-	err = json.Unmarshal(body, &answer)
-	if answer.Error == "" && response.StatusCode != http.StatusOK {
-		// Without CyTube's error this is a response of a proxy, or of another site.
-		return socketConfig{}, &Error{
-			Reason: status.ReasonServerUnreachable, Message: address + " returns HTTP status " + serverText(response.Status),
-		}
-	}
-	if err != nil {
-		return socketConfig{}, &Error{
-			Reason: status.ReasonServerUnreachable, Message: address + " is not the response of a CyTube server", Err: err,
-		}
-	}
-	return answer, nil
-}
-
-// choose returns the URL of the first secure server, else of the first.
-func choose(servers []socketServer) string {
-	for _, server := range servers {
-		if server.Secure {
-			return server.URL
-		}
-	}
-	if len(servers) > 0 {
-		return servers[0].URL
-	}
-	return ""
-}
-
-func webSocketURL(server string) (string, error) {
-	if server == "" {
-		return "", errors.New("the list of servers is empty")
-	}
-	address, err := url.Parse(server)
-	if err != nil {
-		return "", fmt.Errorf("socket server %q: not a URL", serverText(server)) // err quotes all of it
-	}
-	switch address.Scheme {
-	case "http":
-		address.Scheme = "ws"
-	case "https":
-		address.Scheme = "wss"
-	default:
-		return "", fmt.Errorf("socket server %q: expected http:// or https://", serverText(server))
-	}
-	address = address.JoinPath("socket.io/")
-	address.RawQuery = "EIO=4&transport=websocket"
-	return address.String(), nil
+	return serverText(host)
 }

@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Message
 	}
-	return fmt.Sprintf("%s (%v)", e.Message, e.Err)
+	return fmt.Sprintf("%s (%s)", e.Message, status.OneLine(e.Err.Error(), maxCause))
 }
 
 // Unwrap returns the cause.
@@ -48,8 +48,15 @@ func (e *FrameError) Error() string {
 
 // unreachable returns the Error for a failure of the network, or of a server that is not CyTube.
 func unreachable(what string, err error) *Error {
-	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + status.NetworkError(err), Err: err}
+	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + networkError(err), Err: err}
 }
+
+// networkError is status.NetworkError on a short printable line: the error can contain what the server sent, such as a
+// certificate's names.
+func networkError(err error) string { return status.OneLine(status.NetworkError(err), maxCause) }
+
+// maxCause is the number of characters of a cause. That of a failed TLS handshake takes some 150.
+const maxCause = 300
 
 // maxServerText is the number of characters of a server's text in a message.
 const maxServerText = 200

@@ -136,21 +136,29 @@ func mainNamespace(payload []byte) ([]byte, bool) {
 // withoutAckID removes the number with which a server asks for an acknowledgement. CyTube never waits for one.
 func withoutAckID(payload []byte) []byte { return bytes.TrimLeft(payload, "0123456789") }
 
-// splitEvent returns the name and the first argument of an event, nil if it has none. The error is a *FrameError.
+// splitEvent returns the name and the first argument of an event, nil if it has none. Further arguments are ignored,
+// without a copy: there can be many. The error is a *FrameError.
 func splitEvent(payload []byte) (string, json.RawMessage, error) {
 	malformed := &FrameError{Kind: "event", Size: len(payload)}
-	var parts []json.RawMessage
-	if json.Unmarshal(payload, &parts) != nil || len(parts) == 0 {
+	if !json.Valid(payload) {
 		return "", nil, malformed
 	}
-	var name *string
-	if json.Unmarshal(parts[0], &name) != nil || name == nil {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('[') || !decoder.More() {
 		return "", nil, malformed
 	}
-	if len(parts) == 1 {
-		return *name, nil, nil
+	var name *wireName
+	if decoder.Decode(&name) != nil || name == nil {
+		return "", nil, malformed
 	}
-	return *name, parts[1], nil
+	if !decoder.More() {
+		return string(*name), nil, nil
+	}
+	var argument json.RawMessage
+	if decoder.Decode(&argument) != nil {
+		return "", nil, malformed
+	}
+	return string(*name), argument, nil
 }
 
 // encodeEvent returns the frame of an event.

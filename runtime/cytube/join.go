@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -98,6 +99,10 @@ func (c *Conn) login(ctx context.Context, options Options) error {
 		if !answer.Success {
 			return loginError(options.Username, withoutSecret(answer.Error, options.Password))
 		}
+		if !strings.EqualFold(answer.Name, options.Username) {
+			// With the name of somebody else the bot would take their lines for its own.
+			return loginError(options.Username, "the server says that the bot is "+answer.Name)
+		}
 		c.name = answer.Name
 		return nil
 	}
@@ -119,10 +124,15 @@ func (c *Conn) request(ctx context.Context, name string, argument any) error {
 
 func (c *Conn) nextWhileJoining(ctx context.Context) (Event, error) {
 	received, err := c.next(ctx)
-	if err == nil {
-		c.joining = append(c.joining, received)
+	if err != nil {
+		return nil, err
 	}
-	return received.Event, err
+	c.joiningSize += received.size()
+	if c.joiningSize > maxJoining || len(c.joining) == maxJoiningEvents {
+		return nil, unreachable(hostOf(c.address)+" sends too much before the bot has joined", errTooLong)
+	}
+	c.joining = append(c.joining, received)
+	return received.Event, nil
 }
 
 // explain returns the *Error for an error in a step of the join.

@@ -62,8 +62,14 @@ func (p *Playlist) remove(uid int) (cytube.Item, bool) {
 	return item, true
 }
 
-// insert adds an item at its place. An unknown item to follow means the end of the list.
+// maxItems bounds the list. CyTube's default limit is 4000.
+const maxItems = 10_000
+
+// insert adds an item at its place, unless the list is full. An unknown item to follow means the end of the list.
 func (p *Playlist) insert(item cytube.Item, after cytube.Place) {
+	if len(p.Items) >= maxItems {
+		return
+	}
 	at := len(p.Items)
 	if i := p.index(after.UID); i >= 0 && !after.Last {
 		at = i + 1

@@ -11,6 +11,9 @@ import (
 // Users are those in the channel with a name, by their name in lower case.
 type Users map[string]cytube.User
 
+// maxUsers bounds the list. A server that sends more is not one of people; those above it are not in the list.
+const maxUsers = 10_000
+
 // Find returns the user of a name in any case, and whether there is one.
 func (u Users) Find(name string) (cytube.User, bool) {
 	user, found := u[strings.ToLower(name)]
@@ -22,10 +25,14 @@ func (u Users) Sorted() []cytube.User {
 	return slices.SortedFunc(maps.Values(u), func(a, b cytube.User) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// add puts a user into the list, or replaces the entry of the same name, and reports whether the name is new.
+// add puts a user into the list, or replaces the entry of the same name, and reports whether the name is new in the
+// list. It does not add to a full list.
 func (u Users) add(user cytube.User) bool {
 	key := strings.ToLower(user.Name)
 	_, found := u[key]
+	if !found && len(u) >= maxUsers {
+		return false
+	}
 	u[key] = user
 	return !found
 }

@@ -72,7 +72,7 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 		safe = t.markAlreadySaid(l, m)
 	}
 	l.on(handedOut)
-	if l.complete() && !l.tooLong {
+	if l.complete() {
 		l.on(completed)
 	}
 	return l, true, safe

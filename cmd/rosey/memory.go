@@ -1,0 +1,57 @@
+package main
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// memoryPart is the part of a container's memory limit, in percent, that the Go runtime may use. The rest is for what
+// it does not count: the kernel's buffers and the files that the kernel keeps in memory.
+const memoryPart = 80
+
+// limitMemory tells the Go runtime the limit of the container, unless the variable GOMEMLIMIT has another. Without it,
+// the heap grows to twice what is in use before it is collected, and a burst of large messages ends the process
+// although most of its memory is garbage.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		if limit := containerLimit("/"); limit < math.MaxInt64 {
+			debug.SetMemoryLimit(limit / 100 * memoryPart)
+		}
+	}
+}
+
+// containerLimit returns the memory limit of the process's control group, in bytes, and math.MaxInt64 if there is none.
+// A container sees its own group at the top; outside a container it is below.
+func containerLimit(root string) int64 {
+	groups, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup")) // absent on other systems than Linux
+	limit := int64(math.MaxInt64)
+	for line := range strings.Lines(string(groups)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // number:controllers:path, version 2 has no controllers
+		if len(parts) != 3 {
+			continue
+		}
+		top, file := "sys/fs/cgroup", "memory.max"
+		if parts[1] == "memory" {
+			top, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		} else if parts[1] != "" {
+			continue
+		}
+		for _, group := range []string{"", parts[2]} {
+			content, err := os.ReadFile(filepath.Join(root, top, group, file))
+			if err != nil {
+				continue
+			}
+			if found, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64); err == nil && found > 0 {
+				limit = min(limit, found)
+			}
+		}
+	}
+	if limit > 1<<50 { // what version 1 says for none
+		return math.MaxInt64
+	}
+	return limit
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestContainerLimit(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"no Linux": {nil, math.MaxInt64},
+		"version 2 in a container": {
+			map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "134217728\n"}, 128 << 20,
+		},
+		"version 2 on a machine": {
+			map[string]string{"proc/self/cgroup": "0::/system/rosey\n", "sys/fs/cgroup/system/rosey/memory.max": "1000\n"}, 1000,
+		},
+		"version 2 without a limit": {
+			map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, math.MaxInt64,
+		},
+		"version 1 in a container": {map[string]string{
+			"proc/self/cgroup":                           "4:memory:/kubepods/x\n1:cpu:/y\n0::/\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "134217728\n",
+		}, 128 << 20},
+		"version 1 without a limit": {map[string]string{
+			"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, math.MaxInt64},
+	} {
+		root := t.TempDir()
+		for file, content := range test.files {
+			path := filepath.Join(root, file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := containerLimit(root); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
+		}
+	}
+}
