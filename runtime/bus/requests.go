@@ -1,6 +1,11 @@
 package bus
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
 
 // RecentLine is one element of the reply to StatsRecentChat, which is always a JSON array.
 type RecentLine struct {
@@ -38,6 +43,34 @@ type OutboundMessage struct {
 	// ClaimedSince is when somebody first claimed the message since it was last reported as sent or failed: a bot that
 	// died before its report may have sent it. Zero: nobody has claimed it before.
 	ClaimedSince Seconds `json:"claimed_since,omitzero"`
+}
+
+// OutboundMessages is the reply to OutboundGet. Decoding it from JSON leaves out everything after the first 1,000
+// elements, as many as a service sends: a reply of 1 MB from somebody else can have hundreds of thousands of empty
+// ones, which would take a hundred times its size in memory.
+type OutboundMessages []OutboundMessage
+
+// maxOutboundMessages bounds OutboundMessages.
+const maxOutboundMessages = 1000
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *OutboundMessages) UnmarshalJSON(data []byte) error {
+	*m = nil
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
+		return &json.UnmarshalTypeError{Value: "value that is not an array", Type: reflect.TypeFor[OutboundMessages]()}
+	}
+	for decoder.More() && len(*m) < maxOutboundMessages {
+		var one OutboundMessage
+		if err := decoder.Decode(&one); err != nil {
+			return fmt.Errorf("message %d: %w", len(*m), err)
+		}
+		*m = append(*m, one)
+	}
+	return nil
 }
 
 // OutboundPutRequest is the body of an OutboundPut or OutboundPutCommand request.

@@ -123,8 +123,8 @@ func (i *inbox) accept(m *nats.Msg) {
 	}
 }
 
-// hasRoom reports whether a message may wait. Requests leave half of the room to events: a client repeats a request that
-// gets no reply, and nobody repeats an event that a flood of requests has displaced.
+// hasRoom reports whether a message may wait. Requests leave half of the room to events: a client repeats a request
+// that gets no reply, and nobody repeats an event that a flood of requests has displaced.
 func (i *inbox) hasRoom(one *arrival) bool {
 	if one.respond != nil {
 		return i.bytes.Load() <= maxWaitingBytes/2 && len(i.arrived) < maxWaiting/2

@@ -230,6 +230,9 @@ func (s *side) createObjects() {
 		_, err = leader.CreateBucket(ctx, s.js, s.subjects, 1)
 	}
 	if err == nil {
+		err = s.keepLeader()
+	}
+	if err == nil {
 		_, err = s.js.Publish(ctx, s.subjects.Subject(bus.MessageLog), []byte("secret"))
 	}
 	if err == nil {
@@ -238,6 +241,18 @@ func (s *side) createObjects() {
 	if err != nil {
 		s.w.Fatal(err)
 	}
+}
+
+// keepLeader makes the bucket keep its key: one that expires looks like one that somebody has removed.
+func (s *side) keepLeader() error {
+	bucket, err := s.js.Stream(s.w.Context(), s.of("KV_P_locks"))
+	if err != nil {
+		return err
+	}
+	kept := bucket.CachedInfo().Config
+	kept.MaxAge = 0
+	_, err = s.js.UpdateStream(s.w.Context(), kept)
+	return err
 }
 
 // of replaces P in a subject by the prefix of the side.

@@ -102,6 +102,22 @@ func TestForeignHostsOnALoopbackAddressAreRefused(t *testing.T) {
 	}
 }
 
+// Whoever reaches the port can only read.
+func TestOnlyReadingIsPossible(t *testing.T) {
+	t.Parallel()
+	address := serve(t, process.Server{})
+	for _, path := range []string{
+		"/", status.HealthPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath,
+	} {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			request := method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+			if code := send(t, connect(t, address), request); code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %d, want %d", method, path, code, http.StatusMethodNotAllowed)
+			}
+		}
+	}
+}
+
 func TestEndlessHeadersAreCut(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, serve(t, process.Server{}))

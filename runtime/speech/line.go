@@ -86,6 +86,9 @@ type line struct {
 	sentAt time.Time
 	// command: the first part is executed and need not come back. The others are said.
 	command bool
+	// tooLong: the text is not kept, because lines are remembered for an hour, and the service puts no such line into
+	// the queue: it comes from somebody who replies in its place, or from a program that writes into the database.
+	tooLong bool
 	// attempts counts failures, and retryCount is what the service had counted when it handed out the line.
 	attempts, retryCount int
 	// notBefore ends the back-off after a failure.
@@ -100,6 +103,9 @@ type line struct {
 // line only for bus.OutboundPutCommand, and the Python bot executes it too. Of a long command only the beginning is
 // sent, as if the server had cut it: the rest, for example of the reason of a kick, is not for the channel.
 func newLine(m bus.OutboundMessage) *line {
+	if len(m.Message) > bus.MaxOutboundBytes {
+		return &line{lineID: idOf(m), state: queued, tooLong: true}
+	}
 	parts := cytube.SplitLine(m.Message, cytube.MaxLine)
 	command := strings.HasPrefix(m.Message, "/")
 	if command && !formatting.MatchString(m.Message) {
@@ -151,7 +157,7 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	case outcome == Muted, outcome == Forbidden:
 		l.missing = ""
 		l.on(permanentlyFailed)
-	case outcome == Doubtful:
+	case outcome == Doubtful, outcome == TooLong:
 		l.on(permanentlyFailed)
 	case outcome == Unanswered && l.command:
 		// It may have been executed, or the bot's rank does not allow it. In both cases it is not repeated.

@@ -19,6 +19,7 @@ const (
 	Throttled  Outcome = "throttled"  // the server dropped it again and again: too many lines
 	Filtered   Outcome = "filtered"   // the spam filter dropped it
 	Refused    Outcome = "refused"    // the server refused it, Result.Reason says why
+	TooLong    Outcome = "too_long"   // it has more than bus.MaxOutboundBytes
 	Doubtful   Outcome = "doubtful"   // it may have been said already, and nobody can know
 	Unanswered Outcome = "unanswered" // its echo did not come in time
 	Gone       Outcome = "gone"       // the connection ended first, or the bot is not the leader any more

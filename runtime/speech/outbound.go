@@ -2,6 +2,7 @@ package speech
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
@@ -42,7 +43,9 @@ func (s *Speaker) fetch(ctx context.Context) func() {
 	}
 	return func() {
 		var got answer
-		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &got.lines)
+		var lines bus.OutboundMessages
+		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &lines)
+		got.lines = lines
 		if ctx.Err() == nil {
 			o.answers <- got // it has room for the one request in progress
 		}
@@ -51,7 +54,8 @@ func (s *Speaker) fetch(ctx context.Context) func() {
 
 func (s *Speaker) fetched(got answer) {
 	o := &s.outbound
-	o.fetching, o.lines = false, got.lines
+	// Another client may have answered in place of the service: with more lines it would keep the bot from asking again.
+	o.fetching, o.lines = false, slices.Clone(got.lines[:min(len(got.lines), o.limit)])
 	switch {
 	case got.err != nil && !o.failing:
 		s.Log.Warn("cannot fetch outbound messages; continuing without them", "error", got.err)
@@ -74,6 +78,8 @@ func (s *Speaker) beginLine(now time.Time) {
 	case !due:
 		o.useless++
 		s.reportAgain(l, now)
+	case l.tooLong:
+		s.fail(l, Result{Outcome: TooLong}, now)
 	case !safe:
 		s.fail(l, Result{
 			Outcome: Doubtful,

@@ -65,6 +65,42 @@ func TestALongLineIsSaidInParts(t *testing.T) {
 	}, queuedLine(1, text))
 }
 
+// TestATooLongLineIsAbandoned checks that nothing of a line is said or kept that no service puts into the queue.
+func TestATooLongLineIsAbandoned(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.behave(c.echo, c.takeReports)
+		pass(5 * time.Second)
+		if failure := c.onlyFailure(t); *failure.MessageID != 1 || !failure.Permanent || failure.Error != "too_long" {
+			t.Errorf("failure %+v", failure)
+		}
+		c.expect(t, "sent", &c.sent, "hello")
+		for _, l := range c.Tracker.lines {
+			if len(l.parts) > 1 {
+				t.Errorf("line %d is kept in %d parts", l.id, len(l.parts))
+			}
+		}
+	}, queuedLine(1, strings.Repeat("x ", bus.MaxOutboundBytes)), queuedLine(2, "hello"))
+}
+
+// TestAReplyWithMoreLinesThanRequested checks that the bot asks again after the line that it asked for.
+func TestAReplyWithMoreLinesThanRequested(t *testing.T) {
+	inChannel(t, func(t *testing.T, c *channel) {
+		c.behave(c.echo, nil)
+		c.mu.Lock()
+		c.allLines = true
+		for id := range int64(500) {
+			c.lines = append(c.lines, queuedLine(100+id, "forged"))
+		}
+		c.mu.Unlock()
+		pass(3 * time.Second)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.limits) < 2 || len(c.sent) > len(c.limits) {
+			t.Errorf("%d lines were said after %d requests", len(c.sent), len(c.limits))
+		}
+	})
+}
+
 // TestANewDatabaseCountsFromOneAgain checks that two lines with one ID that were queued at different times are both
 // said.
 func TestANewDatabaseCountsFromOneAgain(t *testing.T) {

@@ -31,6 +31,7 @@ type channel struct {
 	sent     []string
 	lines    []bus.OutboundMessage
 	limits   []int
+	allLines bool // a reply has all lines, whatever the limit
 	reports  []string
 	marked   []int64 // IDs of the lines that were reported as sent
 	failures []bus.OutboundFailedPayload
@@ -81,7 +82,10 @@ func (c *channel) Request(_ context.Context, _ bus.Suffix, in, out any) error {
 	if c.outage != nil {
 		return c.outage
 	}
-	*out.(*[]bus.OutboundMessage) = slices.Clone(c.lines[:min(limit, len(c.lines))])
+	if c.allLines {
+		limit = len(c.lines)
+	}
+	*out.(*bus.OutboundMessages) = slices.Clone(c.lines[:min(limit, len(c.lines))])
 	return nil
 }
 

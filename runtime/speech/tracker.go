@@ -72,7 +72,7 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 		safe = t.markAlreadySaid(l, m)
 	}
 	l.on(handedOut)
-	if l.complete() {
+	if l.complete() && !l.tooLong {
 		l.on(completed)
 	}
 	return l, true, safe

@@ -106,19 +106,21 @@ func oneUser(ctx context.Context, h *hostile) {
 
 func largeLines(ctx context.Context, h *hostile) {
 	for i := range 400 {
-		text := strconv.Itoa(i) + " " + filler(h.size())
+		text := strconv.Itoa(i) + " " + filler(pick(h.random, h.size(), 10_000+h.random.IntN(6_000)))
 		if !h.event(ctx, bus.MessageLog, field{"username", quote(anyName(h.random))}, field{"message", quote(text)}) {
 			return
 		}
 	}
 }
 
+// recentChat fills what a reply can hold, and then asks for it again and again.
 func recentChat(ctx context.Context, h *hostile) {
-	for i := range 20 {
-		text := strconv.Itoa(i) + " " + filler(h.most/2)
-		h.event(ctx, bus.MessageLog, field{"username", `"reader"`}, field{"message", quote(text)})
+	for i := range 200 { // about as long as a line may be
+		text := strconv.Itoa(i) + " " + filler(16<<10-8)
+		h.event(ctx, bus.MessageLog, field{"username", `"reader"`}, field{"message", quote(text)},
+			field{"n", digits(h.random, 1<<30)})
 	}
-	for range 500 {
+	for range pick(h.random, 500, 5_000) {
 		h.request(ctx, bus.StatsRecentChat, field{"limit", pick(h.random, "1000", "50", "9223372036854775807", "200")})
 	}
 }
@@ -242,9 +244,11 @@ func discovery(ctx context.Context, h *hostile) {
 		subject := pick(h.random, "$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.PING."+h.subjects.ConsumerName(),
 			"$SRV.STATS."+h.subjects.ConsumerName(), "$SRV.PING.x", "$SRV.INFO."+h.subjects.ConsumerName()+".x")
 		data := body(h.random, bus.QueryChannelStats, 512)
-		if ctx.Err() != nil || h.conn.PublishRequest(subject, h.reply(h.random), data) != nil {
+		if h.conn.PublishMsg(&nats.Msg{Subject: subject, Reply: h.reply(h.random), Data: data}) == nil {
+			h.count("", len(data))
+		}
+		if !h.mayGoOn(ctx) {
 			return
 		}
-		h.count("", len(data))
 	}
 }
