@@ -186,7 +186,8 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=2147483647
 	ChannelRows *int64 `json:"channelRows,omitempty"`
 
-	// channelBytes is the maximum size of these rows. A row counts as its texts and 100 bytes. Defaults to 536870912.
+	// channelBytes is the maximum size of these rows. A row counts as its texts and its ID, and 100
+	// bytes. Defaults to 536870912.
 	// +optional
 	// +kubebuilder:validation:Minimum=1048576
 	// +kubebuilder:validation:Maximum=1099511627776

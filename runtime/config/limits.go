@@ -15,7 +15,7 @@ type Limits struct {
 	// NameBytes bounds the name of a user or a channel.
 	NameBytes int `json:"nameBytes,omitempty"`
 	// ChannelRows and ChannelBytes bound the rows of a channel: chat, joins and leaves, stays of bots, samples, actions,
-	// and outbound lines. A row counts as its texts and RowOverhead bytes.
+	// and outbound lines. A row counts as its texts, twice its event's ID, and RowOverhead bytes.
 	ChannelRows  int `json:"channelRows,omitempty"`
 	ChannelBytes int `json:"channelBytes,omitempty"`
 	// People bounds the users that are known of a channel.
@@ -34,7 +34,7 @@ type Limits struct {
 	DeadLetterBytes int `json:"deadLetterBytes,omitempty"`
 }
 
-// RowOverhead is what a row counts in addition to its texts: its ID, its numbers, and its entries in indexes.
+// RowOverhead is what a row counts in addition to its texts: its numbers, and its entries in indexes.
 const RowOverhead = 100
 
 // MaxTextBytes is the largest Limits.TextBytes. A longer text in the database is from before there were limits.

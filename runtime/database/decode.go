@@ -53,9 +53,7 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 		return store.Event{}, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
 	}
 	at := boundTime(origin, m.Time)
-	if status, ok := fact.(store.Status); ok && !at.Equal(origin.Timestamp.Time) {
-		// The bot's clock is ahead. The joins that belong to this moment were bounded too, each to another time, so
-		// they no longer match it.
+	if status, ok := fact.(store.Status); ok && !isPossibleWatch(status, at, origin) {
 		status.WatchingSince = nil
 		fact = status
 	}
@@ -67,6 +65,13 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 		eventID = d.ids.Next(at)
 	}
 	return store.Event{ID: eventID, Channel: channel, At: at, Fact: fact}, err
+}
+
+// isPossibleWatch reports whether a bot can watch since a status's WatchingSince, at the bounded time of the status. If
+// its clock is ahead, the joins that belong to this moment were bounded too, each to another time, so they no longer
+// match it. A watch that begins later would end everybody's sessions.
+func isPossibleWatch(status store.Status, at time.Time, origin origin) bool {
+	return at.Equal(origin.Timestamp.Time) && (status.WatchingSince == nil || !status.WatchingSince.After(at))
 }
 
 // streamEventID returns the ID of an event of a stream whose publisher gave it none. It is the same at each delivery.

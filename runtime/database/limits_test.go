@@ -253,6 +253,15 @@ func TestBytesOfAChannelAreLimited(t *testing.T) {
 	r.waitUntilStored()
 	same(t, "lines", 9, len(r.lines()))
 	same(t, "refused", 21.0, r.refused(s, "channelBytes"))
+	// An ID takes space too.
+	r.publish(bus.UserJoined, `{"username":"a"}`, strings.Repeat("i", 200)+"/db.user.joined")
+	r.maintain()
+	before := r.metric(s, "rosey_database_limit_used_ratio", "channelBytes")
+	r.publish(bus.UserLeft, `{"username":"a"}`, strings.Repeat("j", 200)+"/db.user.left")
+	r.maintain()
+	if part := r.metric(s, "rosey_database_limit_used_ratio", "channelBytes") - before; part < 0.005 || part > 0.0052 {
+		t.Errorf("a row with a long ID takes %v of 100,000 bytes", part)
+	}
 }
 
 // Beyond the limit of people, those who are known already are served as before.

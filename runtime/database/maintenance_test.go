@@ -82,6 +82,23 @@ func TestPeopleWhoDoNotComeBackAreRemoved(t *testing.T) {
 	}
 }
 
+// With a stay of a bot that begins in the future, everybody would be absent, and removed in time.
+func TestNobodyIsAbsentBecauseOfAFutureWatch(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start(func(o *database.ServiceOptions) { o.Retention = store.Retention{People: 48 * time.Hour} }))
+	joined := time.Now().Add(-60 * time.Hour).Unix()
+	r.publish(bus.UserJoined, fmt.Sprintf(`{"username":"alice","timestamp":%d}`, joined))
+	for at, since := range map[int64]int64{joined: joined, joined + 60: time.Now().Add(time.Hour).Unix()} {
+		r.publish(bus.StatusUpdate,
+			fmt.Sprintf(`{"timestamp":%d,"status_data":{"bot_rank":1,"watching_since":%d}}`, at, since))
+	}
+	r.waitUntilStored()
+	same(t, "removed", bus.MaintenanceRemoved{}, r.maintain().Removed)
+	if rows := r.describeRows(); !strings.Contains(rows, "user 'alice' 0 open") {
+		t.Errorf("rows %s", rows)
+	}
+}
+
 func TestMaintenanceAtIntervals(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(func(o *database.ServiceOptions) {

@@ -88,7 +88,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 		channel, err = e.decoder.channel(request.origin)
 	}
 	if err == nil {
-		err = e.limits.addRow(channel, len(request.Message), "")
+		err = e.limits.addRow(channel, len(request.Message)+2*len(request.ClientID), "")
 	}
 	if err != nil {
 		return bus.OutboundPutReply{Error: err.Error()}, err

@@ -66,19 +66,21 @@ func personOf(fact store.Fact) string {
 	return ""
 }
 
-// rowOf returns the size of the texts in the row that a fact adds. isRow is false if it adds none.
-func rowOf(fact store.Fact) (size int, isRow bool) {
-	switch fact := fact.(type) {
+// rowOf returns the size of the texts in the row that an event adds, as store.ChannelUsage counts them. isRow is false
+// if it adds none.
+func rowOf(event store.Event) (size int, isRow bool) {
+	size = 2 * len(event.ID)
+	switch fact := event.Fact.(type) {
 	case store.UserJoined:
-		return len(fact.Username), true
+		return size + len(fact.Username), true
 	case store.UserLeft:
-		return len(fact.Username), true
+		return size + len(fact.Username), true
 	case store.ChatLine:
-		return len(fact.Username) + len(fact.Text), true
+		return size + len(fact.Username) + len(fact.Text), true
 	case store.Action:
-		return len(fact.Username) + len(fact.Type) + len(fact.Details), true
+		return size + len(fact.Username) + len(fact.Type) + len(fact.Details), true
 	case store.UserCount:
-		return 0, true
+		return size, true
 	case store.Status:
 		return 0, fact.WatchingSince != nil
 	}
@@ -173,7 +175,7 @@ func (b *batch) enforceLimits(ctx context.Context) error {
 	}
 	events, messages := b.events[:0], b.messages[:0]
 	for i, event := range b.events {
-		size, isRow := rowOf(event.Fact)
+		size, isRow := rowOf(event)
 		if isRow {
 			if err := b.limits.addRow(event.Channel, size, personOf(event.Fact)); err != nil {
 				b.refused(b.messages[i].Suffix, len(b.messages[i].Data), b.messages[i].Time, err)

@@ -41,7 +41,7 @@ type Usage struct {
 type ChannelUsage struct {
 	Channel Channel
 	// Rows are lines of chat, joins and leaves, watches, samples, actions, and outbound messages. Bytes are those of their
-	// texts and config.RowOverhead for each row.
+	// texts, twice those of the IDs of events and clients, and config.RowOverhead for each row.
 	Rows, Bytes int64
 	// People is the number of users, OutboundWaiting that of outbound messages that are neither sent nor abandoned.
 	People, OutboundWaiting int64

@@ -7,17 +7,18 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// channelRows are the tables that store.ChannelUsage.Rows counts, and the columns of text of each.
+// channelRows are the tables that store.ChannelUsage.Rows counts, and the columns of text of each. An event ID is in
+// the table and in its index.
 var channelRows = []struct {
 	table Table
 	texts []string
 }{
-	{chatTable, []string{"username", "text"}},
-	{presenceTable, []string{"user_key"}},
+	{chatTable, []string{"username", "text", "event_id", "event_id"}},
+	{presenceTable, []string{"user_key", "event_id", "event_id"}},
 	{watchesTable, nil},
-	{userCountsTable, nil},
-	{actionsTable, []string{"username", "action_type", "details"}},
-	{outboundTable, []string{"text", "last_error"}},
+	{userCountsTable, []string{"event_id", "event_id"}},
+	{actionsTable, []string{"username", "action_type", "details", "event_id", "event_id"}},
+	{outboundTable, []string{"text", "last_error", "client_id", "client_id"}},
 }
 
 // Usage implements store.Store. Each table is read by itself: a transaction would keep the database from removing what

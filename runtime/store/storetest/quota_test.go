@@ -238,26 +238,30 @@ func recentChatWithin(t storeTest) {
 func usage(t storeTest) {
 	measured := []store.Channel{movies, other, music}
 	same(t, "an empty store", store.Usage{}, must[store.Usage](t)(t.Usage(t.Context(), measured, "")))
-	watching := field("bot_connected", true)
-	watching.WatchingSince = new(at(1))
-	t.apply(chatLine(1, "alice", "hello"), event(2, store.UserJoined{Username: "bob"}), event(3, store.UserCount{}),
-		event(4, store.Action{Username: "mod", Type: "pm_command", Details: "x"}), event(5, watching))
+	events := []store.Event{
+		chatLine(1, "alice", "hello"), event(2, store.UserJoined{Username: "bob"}), event(3, store.UserCount{}),
+		event(4, store.Action{Username: "mod", Type: "pm_command", Details: "x"}),
+	}
+	for i := range events {
+		events[i].ID = fmt.Sprint("id", i)
+	}
+	t.apply(append(events, watching(5, 1))...)
 	t.enqueue(movies, 1, "hi")
 	t.reportSent(t.enqueue(movies, 1, "said"), 2)
 	t.set(kvKey("k"), "123", 0, 0)
-	t.apply(in(music, []store.Event{chatLine(1, "alice", "")})...)
+	t.apply(store.Event{ID: "id", Channel: music, At: at(1), Fact: store.ChatLine{Username: "alice"}})
 	letter := store.NewDeadLetter("s", "i", "r", []byte("p"), at(1))
 	t.addDeadLetters(letter)
 	want := store.Usage{
 		Channels: []store.ChannelUsage{
 			{
 				Channel: movies, Rows: 7,
-				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandx"+"hisaid")),
+				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandx"+"hisaid"+"id0id1id2id3id0id1id2id3")),
 				People: 2, OutboundWaiting: 1,
 				Plugins: []store.PluginUsage{{Plugin: "p", Keys: 1, Bytes: overhead + int64(len("pk123"))}},
 			},
 			{
-				Channel: music, Rows: 1, Bytes: overhead + int64(len("alice")), People: 1,
+				Channel: music, Rows: 1, Bytes: overhead + int64(len("alice"+"idid")), People: 1,
 				Plugins: []store.PluginUsage{},
 			},
 		},
