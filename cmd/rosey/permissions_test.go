@@ -222,58 +222,6 @@ func covers(entry string, use natstest.Use) bool {
 	return server.SubjectsCollide(subject, use.Subject) && (queue == "" || queue == use.Queue)
 }
 
-func TestDocumentedServerConfiguration(t *testing.T) {
-	const file = "../../docs/nats/server.conf"
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	explanation, documented, found := strings.Cut(string(content), "\naccounts {\n")
-	if !found {
-		t.Fatalf("%s: no accounts", file)
-	}
-	explanation, documented = explanation+"\n", "accounts {\n"+documented
-	accounts := documentedAccounts(t)
-	generated := "accounts {\n" + natsauth.ServerAccounts(accounts) + "}\n"
-	for _, account := range accounts {
-		for _, user := range account.Users {
-			t.Setenv(user.Variable, "hush-hush")
-		}
-	}
-	configuredServer(t, file).ClientAs(accounts[1].Users[0].Name, "hush-hush")
-	switch {
-	case *update:
-		if err := os.WriteFile(file, []byte(explanation+generated), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	case documented != generated:
-		t.Errorf("%s differs from `rosey nats permissions`, use -update", file)
-	}
-}
-
-// documentedAccounts are those of docs/nats/server.conf.
-func documentedAccounts(t *testing.T) (accounts []natsauth.ServerAccount) {
-	t.Helper()
-	for _, name := range []string{"movienight", "lounge"} {
-		prefix := "rosey_default_" + name
-		subjects, err := bus.NewSubjects(prefix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		account := natsauth.ServerAccount{
-			Name: prefix, About: "RoseyBot default/" + name, MaxFile: 256 << 20,
-		}
-		for _, role := range natsauth.Roles() {
-			account.Users = append(account.Users, natsauth.ServerUser{
-				Name: prefix + "_" + string(role), Variable: strings.ToUpper(name + "_" + string(role) + "_PASSWORD"),
-				Roles: []bus.Role{role}, Options: natsauth.Options{Subjects: subjects, Standby: true},
-			})
-		}
-		accounts = append(accounts, account)
-	}
-	return accounts
-}
-
 func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 	subjects, err := bus.NewSubjects("rosey_films_movienight")
 	if err != nil {

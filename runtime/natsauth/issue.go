@@ -49,14 +49,22 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 	if o.Rotate != "" && !slices.ContainsFunc(bots, func(b Bot) bool { return b.ID() == o.Rotate }) {
 		return nil, Issued{}, fmt.Errorf("no RoseyBot %s, expected NAMESPACE/NAME of one of the file", o.Rotate)
 	}
-	if state.Target == JWTTarget {
+	if err := r.issueAll(bots); err != nil {
+		return nil, Issued{}, err
+	}
+	return state, r.issued, nil
+}
+
+// issueAll issues what all accounts need, and then each account.
+func (r *run) issueAll(bots []Bot) error {
+	if r.state.Target == JWTTarget {
 		if err := r.ensureOperator(); err != nil {
-			return nil, Issued{}, err
+			return err
 		}
 	}
 	for _, bot := range bots {
 		if err := r.removeMoved(bot); err != nil {
-			return nil, Issued{}, fmt.Errorf("removing old users of RoseyBot %s: %w", bot.ID(), err)
+			return fmt.Errorf("removing old users of RoseyBot %s: %w", bot.ID(), err)
 		}
 	}
 	for _, bot := range bots {
@@ -64,15 +72,13 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 			continue
 		}
 		if err := r.issueAccount(bot, bots); err != nil {
-			return nil, Issued{}, fmt.Errorf("issuing for RoseyBot %s: %w", bot.ID(), err)
+			return fmt.Errorf("issuing for RoseyBot %s: %w", bot.ID(), err)
 		}
 	}
-	if state.Target == JWTTarget {
-		if err := r.signSystemAccount(); err != nil {
-			return nil, Issued{}, err
-		}
+	if r.state.Target != JWTTarget {
+		return nil
 	}
-	return state, r.issued, nil
+	return r.signSystemAccount()
 }
 
 // run is one Issue.

@@ -44,8 +44,8 @@ func (s *State) systemFile() ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	out.WriteString("# Written by `rosey nats issue`. Include it in the system account. It refuses requests to remove the\n" +
-		"# streams of RoseyBots with manual provisioning.\nmappings: {\n")
+	out.WriteString("# Written by `rosey nats issue`. Include it in the system account. It refuses requests to remove\n" +
+		"# the streams of RoseyBots with manual provisioning.\nmappings: {\n")
 	for _, request := range requests {
 		fmt.Fprintf(&out, "  %s: %s\n", quote(request), quote(refusedSubject))
 	}
