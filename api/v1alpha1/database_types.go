@@ -25,8 +25,8 @@ type Database struct {
 
 	// sharedFrom refers to another RoseyBot in this namespace whose database service also stores the data of this one.
 	// This RoseyBot uses the NATS connection and the subject prefix of the other one, and runs no database service. The
-	// other RoseyBot must not set sharedFrom itself, and can be shared by at most 100 others. RoseyBots that share a service
-	// are one trust domain: whoever may publish for one of them may publish for all.
+	// other RoseyBot must not set sharedFrom itself, and can be shared by at most 100 others. RoseyBots that share a
+	// service are one trust domain: whoever may publish for one of them may publish for all.
 	// +optional
 	SharedFrom *ObjectRef `json:"sharedFrom,omitempty"`
 

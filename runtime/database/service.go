@@ -20,8 +20,8 @@ const (
 	defaultGracePeriod = 20 * time.Second
 	// maxBatch bounds the events of one transaction.
 	maxBatch = 500
-	// defaultMaxRequestAge is how long a request may have waited when its turn comes. A client that still waits then is an
-	// exception: ours wait for bus.RequestTimeout. Without a bound, a flood of requests would keep events from being
+	// defaultMaxRequestAge is how long a request may have waited when its turn comes. A client that still waits then is
+	// an exception: ours wait for bus.RequestTimeout. Without a bound, a flood of requests would keep events from being
 	// stored until the last of them was answered, and nobody would read the replies.
 	defaultMaxRequestAge = 5 * time.Second
 	// replyOverhead is the size of a reply without its rows: headers and the brackets of the array.

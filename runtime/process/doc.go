@@ -28,9 +28,9 @@
 // The server has no authentication. In a cluster only the pod network reaches it, and `rosey run` binds it to the
 // loopback interface by default. Who reaches it must not be able to end the process:
 //
-//   - Time, headers and the number of connections are bounded. A connection above the limit is accepted, and the one that
-//     waits longest is closed, so that idle connections cannot keep the kubelet's probes out.
+//   - Time, headers and the number of connections are bounded. A connection above the limit is accepted, and the one
+//     that waits longest is closed, so that idle connections cannot keep the kubelet's probes out.
 //   - So is the number of responses at a time whose size depends on the channel.
-//   - On a loopback address only loopback hosts are served, so that a page in a browser on this machine cannot read what
-//     is served here under a name of its own (DNS rebinding).
+//   - On a loopback address only loopback hosts are served, so that a page in a browser on this machine cannot read
+//     what is served here under a name of its own (DNS rebinding).
 package process

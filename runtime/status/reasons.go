@@ -46,9 +46,9 @@ const (
 const (
 	ReasonStreamBound            Reason = "StreamBound"            // events are durable
 	ReasonCoreOnly               Reason = "CoreOnly"               // events are not durable, as the configuration allows
-	ReasonJetStreamMissing       Reason = "JetStreamMissing"       // no JetStream, or what an administrator creates is absent
+	ReasonJetStreamMissing       Reason = "JetStreamMissing"       // no JetStream, or an administrator's object is absent
 	ReasonStreamUnavailable      Reason = "StreamUnavailable"      // the stream exists but does not respond
-	ReasonStreamMismatch         Reason = "StreamMismatch"         // a stream or consumer of that name has another configuration
+	ReasonStreamMismatch         Reason = "StreamMismatch"         // a stream or consumer of that name has other settings
 	ReasonStreamCapturesRequests Reason = "StreamCapturesRequests" // another stream acknowledges the bot's requests
 	ReasonSubjectConflict        Reason = "SubjectConflict"        // another database already consumes these events
 )
