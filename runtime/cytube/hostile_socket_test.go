@@ -102,11 +102,13 @@ func TestFramesLongerThanCyTubeSendsAreDropped(t *testing.T) {
 func TestFrameThatNeverEndsClosesTheConnection(t *testing.T) {
 	server := serveSocket(t, func(ws *websocket.Conn) {
 		admit(t, ws, openFrame)
-		writer, err := ws.Writer(t.Context(), websocket.MessageText)
+		ctx := ws.CloseRead(t.Context()) // answers pings
+		writer, err := ws.Writer(ctx, websocket.MessageText)
 		must(t, err)
 		_, err = writer.Write([]byte(`42["userlist",[`))
-		for sent := 0; err == nil && sent < 64<<20; sent += 1200 {
-			_, err = writer.Write([]byte(strings.Repeat(`{"name":"u"},`, 100)))
+		users := []byte(strings.Repeat(`{"name":"u","other":"`+strings.Repeat("x", 10_000)+`"},`, 100))
+		for sent := 0; err == nil && sent < 64<<20; sent += len(users) {
+			_, err = writer.Write(users)
 		}
 		if err == nil {
 			t.Error("the client reads 64 MB")
