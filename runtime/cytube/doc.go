@@ -13,11 +13,11 @@
 // error codes, so that reasons are derived from its English messages; the recordings of a real server in
 // hack/cytube/simulator/testdata show them.
 //
-// A server is not trusted. Everything that it sends is bounded in size, number and time (limits.go), so that a bot keeps
-// within its default memory limit: lists are decoded while they are read, and a server that sends faster than events are
-// handled has to wait. The client follows no redirect to another host or scheme. To a site on https it opens encrypted
-// sockets only, and for a site on the Internet none in a private network. What the server says is put on short printable
-// lines in errors.
+// A server is not trusted. Everything that it sends is bounded in size, number and time (limits.go), so that a bot
+// keeps within its default memory limit: lists are decoded while they are read, and a server that sends faster than
+// events are handled has to wait. The client follows no redirect to another host or scheme. To a site on https it opens
+// encrypted sockets only, and for a site on the Internet none in a private network. What the server says is put on
+// short printable lines in errors.
 //
 // Requests such as [Conn.Say] are not acknowledged. The server answers with the event that everybody receives, or with
 // one of the events that refuse a request, or not at all.
