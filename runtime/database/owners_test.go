@@ -97,8 +97,13 @@ func (r *ownerRig) settled(prefix string) {
 		r.t.Fatal(err)
 	}
 	natstest.Eventually(r.t, "all events of "+prefix, func() bool {
-		consumer, err := js.Consumer(r.t.Context(), prefix+"_events", prefix+"_db")
-		return err == nil && consumer.CachedInfo().NumPending == 0 && consumer.CachedInfo().NumAckPending == 0
+		stream, err := js.Stream(r.t.Context(), prefix+"_events")
+		if err != nil {
+			return false
+		}
+		consumer, err := stream.Consumer(r.t.Context(), prefix+"_db")
+		// Not the numbers of pending messages, which do not count one that the stream has just stored.
+		return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
 	})
 }
 
