@@ -18,12 +18,12 @@ import (
 )
 
 // defaultDuration is how long the client sends unless `make fuzz` says otherwise. The two set-ups share the half minute
-// that `make test` has for them.
+// that `make test` has for them; between them, their seeds have nearly all kinds of operations.
 const defaultDuration = 15 * time.Second
 
 // The database is an SQLite file.
 func TestHostileClientWithSQLite(t *testing.T) {
-	fuzz(t, chaos.Setup{Bots: 1, Databases: 1, JetStream: true})
+	fuzz(t, 3, chaos.Setup{Bots: 1, Databases: 1, JetStream: true})
 }
 
 // The database is PostgreSQL.
@@ -31,11 +31,12 @@ func TestHostileClientWithPostgres(t *testing.T) {
 	if _, err := pgtest.Programs(); err != nil {
 		t.Skip(err)
 	}
-	fuzz(t, chaos.Setup{Bots: 1, Databases: 1, JetStream: true, Postgres: true})
+	fuzz(t, 4, chaos.Setup{Bots: 1, Databases: 1, JetStream: true, Postgres: true})
 }
 
-func fuzz(t *testing.T, setup chaos.Setup) {
-	options := settings(t)
+// fuzz runs the client with a seed, unless `make fuzz` gives another.
+func fuzz(t *testing.T, seed uint64, setup chaos.Setup) {
+	options := settings(t, seed)
 	t.Logf("SEED=%d DURATION=%s", options.Seed, options.Duration)
 	options.Limits = map[string]int64{"bot1": defaultLimit(t, "bot"), "db1": defaultLimit(t, "database")}
 	groups, err := NewGroups()
@@ -66,9 +67,9 @@ func fuzz(t *testing.T, setup chaos.Setup) {
 }
 
 // settings returns the options of a run; those of `make fuzz` replace the defaults.
-func settings(t *testing.T) Options {
+func settings(t *testing.T, seed uint64) Options {
 	t.Helper()
-	options := Options{Seed: 1, Duration: defaultDuration, Say: t.Logf}
+	options := Options{Seed: seed, Duration: defaultDuration, Say: t.Logf}
 	var err error
 	if text := os.Getenv("ROSEY_FUZZ_SEED"); text != "" {
 		if options.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
