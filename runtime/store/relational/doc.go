@@ -20,6 +20,15 @@
 // channel remembers the time of the newest line that was pruned, and lines up to that time are not inserted again.
 // Apply locks the channel's row against pruning until its transaction ends.
 //
+// The same holds for users: each channel remembers when the newest user that was pruned was last seen, and events up to
+// that time count for no user. Otherwise what arrives late would bring back a part of what was known, and which part
+// would depend on the order.
+//
+// # Quotas
+//
+// kv_usage has a row for each plugin that has keys in a channel, with their number and size. Every transaction that
+// changes keys locks this row first and changes it, so that a quota is exact without reading the keys.
+//
 // # Outbound messages
 //
 // [Store.Outbound] returns the messages that are due and claims them in the statement that finds them, leaving out rows
