@@ -188,7 +188,7 @@ func newest[T any](
 
 // TopChatters implements store.Store.
 func (s Store) TopChatters(ctx context.Context, channel store.Channel, limit int) ([]store.Chatter, error) {
-	const query = `SELECT name, chat_lines FROM users WHERE channel_id = ` + channelID + ` AND chat_lines > 0
+	query := `SELECT ` + cut("name") + `, chat_lines FROM users WHERE channel_id = ` + channelID + ` AND chat_lines > 0
 ORDER BY chat_lines DESC, name_key LIMIT $3`
 	return Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), func(chatter *store.Chatter) []any {
 		return []any{&chatter.Username, &chatter.Lines}

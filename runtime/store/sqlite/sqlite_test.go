@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -69,6 +70,21 @@ func TestOpenAgain(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// PostgreSQL has never stored such a name. Ten of them would not fit into a reply.
+func TestNameFromBeforeThereWereLimits(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
+	defer mustClose(t, s)
+	long := line
+	long.Fact = store.ChatLine{Username: strings.Repeat("x", 1<<20), Text: "hi"}
+	if err := s.Apply(t.Context(), []store.Event{long}); err != nil {
+		t.Fatal(err)
+	}
+	top, err := s.TopChatters(t.Context(), line.Channel, 10)
+	if err != nil || len(top) != 1 || len(top[0].Username) > config.MaxTextBytes {
+		t.Errorf("%d chatters, %v", len(top), err)
 	}
 }
 
