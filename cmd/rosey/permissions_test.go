@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -236,35 +237,48 @@ func TestPermissionsAreEnoughAndUsed(t *testing.T) {
 		"$JS.API.STREAM.NAMES",                            // a foreign stream with Rosey's subjects
 		"$JS.API.STREAM.UPDATE.KV_"+subjects.LockBucket(), // another number of replicas
 		"$JS.FC.KV_"+subjects.LockBucket()+".>")           // after 1 MB of renewals, in about an hour
-	targets := []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget}
-	var durable, manual, core []natstest.Use
-	for i, target := range targets {
-		t.Run(string(target)+", JetStream with a standby", func(t *testing.T) {
-			r := newIssuedRig(t, string(target), "Always", "Automatic")
-			r.runStandby(i == 0)
-			durable = append(durable, r.allowedUses()...)
-		})
-		t.Run(string(target)+", an administrator's stream", func(t *testing.T) {
-			r := newIssuedRig(t, string(target), "Always", "Manual")
-			r.createObjects()
-			r.common = append(r.common, "--nats-jet-stream-provisioning", "manual")
-			r.runStandby(true)
-			manual = append(manual, r.allowedUses()...)
-		})
-		t.Run(string(target)+", core NATS", func(t *testing.T) {
-			r := newIssuedRig(t, string(target), "Never", "Automatic")
-			db := r.startService()
-			db.waitFor(status.ReasonReady)
-			r.startBot(false).waitFor(status.ReasonReady)
-			r.exercise(db)
-			core = append(core, r.allowedUses()...)
-		})
-	}
+	var mu sync.Mutex
+	uses := map[string][]natstest.Use{}
+	t.Run("with", func(t *testing.T) { // returns when all of them have ended
+		for i, target := range []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget} {
+			for name, run := range map[string]func(t *testing.T) *issuedRig{
+				"a standby": func(t *testing.T) *issuedRig {
+					r := newIssuedRig(t, string(target), "Always", "Automatic")
+					r.runStandby(i == 0)
+					return r
+				},
+				"an administrator's stream": func(t *testing.T) *issuedRig {
+					r := newIssuedRig(t, string(target), "Always", "Manual")
+					r.createObjects()
+					r.common = append(r.common, "--nats-jet-stream-provisioning", "manual")
+					r.runStandby(true)
+					return r
+				},
+				"core NATS": func(t *testing.T) *issuedRig {
+					r := newIssuedRig(t, string(target), "Never", "Automatic")
+					db := r.startService()
+					db.waitFor(status.ReasonReady)
+					r.startBot(false).waitFor(status.ReasonReady)
+					r.exercise(db)
+					return r
+				},
+			} {
+				t.Run(string(target)+", "+name, func(t *testing.T) {
+					t.Parallel()
+					allowed := run(t).allowedUses()
+					mu.Lock()
+					defer mu.Unlock()
+					uses[name] = append(uses[name], allowed...)
+				})
+			}
+		}
+	})
 	o := natsauth.Options{Subjects: subjects, JetStream: config.JetStreamAlways, Standby: true, Commands: true}
-	checkUsed(t, o, durable, rare)
+	checkUsed(t, o, uses["a standby"], rare)
 	o.Manual = true
-	checkUsed(t, o, manual, rare)
-	checkUsed(t, natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever, Commands: true}, core, rare)
+	checkUsed(t, o, uses["an administrator's stream"], rare)
+	o = natsauth.Options{Subjects: subjects, JetStream: config.JetStreamNever, Commands: true}
+	checkUsed(t, o, uses["core NATS"], rare)
 }
 
 // createObjects creates stream, consumer and bucket as the administrator.
