@@ -171,15 +171,18 @@ func partialRune(text []byte) int {
 	return 0
 }
 
-// EscapeJSON returns JSON of the same meaning without any character that is not printable: JSON itself demands an
-// escape only for some of them. Bytes that are no valid UTF-8 become U+FFFD. It is for output that both people and
-// programs read.
+// EscapeJSON returns JSON of the same meaning without any character that is not printable, so that PrintableLines
+// leaves it as it is: JSON itself demands an escape only for some of them. Bytes that are no valid UTF-8 become U+FFFD.
+// It is for output that both people and programs read.
 func EscapeJSON(document []byte) []byte {
 	var out bytes.Buffer
-	done := 0
+	done, marks := 0, 0
 	for at := 0; at < len(document); {
 		r, size := utf8.DecodeRune(document[at:])
-		if isInvalid := r == utf8.RuneError && size == 1; isInvalid || !isVisible(r) && r != '\n' && r != '\t' {
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
+		if isInvalid := r == utf8.RuneError && size == 1; isInvalid || marks > maxMarks || mustEscape(r) {
 			out.Write(document[done:at])
 			writeEscaped(&out, r)
 			done = at + size
@@ -191,6 +194,15 @@ func EscapeJSON(document []byte) []byte {
 	}
 	out.Write(document[done:])
 	return out.Bytes()
+}
+
+// mustEscape reports whether a character in JSON is not printable, or another space than those of ASCII.
+func mustEscape(r rune) bool {
+	switch r {
+	case ' ', '\n', '\t':
+		return false
+	}
+	return !isVisible(r) || unicode.IsSpace(r)
 }
 
 func writeEscaped(out *bytes.Buffer, r rune) {

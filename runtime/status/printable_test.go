@@ -96,6 +96,7 @@ func FuzzPrintable(f *testing.F) {
 
 func FuzzEscapeJSON(f *testing.F) {
 	f.Add("a\u009b\u202e\U000e0041\x9b\u2028🍿")
+	f.Add("e" + strings.Repeat("\u0301", 200) + "\u00a0x")
 	f.Fuzz(func(t *testing.T, text string) {
 		document, err := json.Marshal(map[string]string{"text": text})
 		if err != nil {
@@ -110,6 +111,9 @@ func FuzzEscapeJSON(f *testing.F) {
 			var want, got map[string]string
 			if json.Unmarshal(document, &want) != nil || json.Unmarshal(escaped, &got) != nil || want["text"] != got["text"] {
 				t.Errorf("%q became %q", document, escaped)
+			}
+			if shown := status.PrintableLines(escaped); !bytes.Equal(shown, escaped) {
+				t.Errorf("of %q is shown %q", escaped, shown)
 			}
 			if !utf8.Valid(escaped) || bytes.ContainsAny(escaped, "\x7f\u009b\u202e\u2028\u200b\U000e0041\ufeff") {
 				t.Errorf("%q is not printable", escaped)
