@@ -58,6 +58,7 @@ func writePage(out *strings.Builder, crdFile string) error {
 	fmt.Fprintf(out, "`apiVersion: %s/%s`, `kind: %s`, short name `%s`, %s. %s\n", crd.Spec.Group, version.Name,
 		crd.Spec.Names.Kind, strings.Join(crd.Spec.Names.ShortNames, ", "), strings.ToLower(string(crd.Spec.Scope)),
 		line(schema.Description))
+	fmt.Fprint(out, rights)
 	for _, part := range []string{"spec", "status"} {
 		property := schema.Properties[part]
 		fmt.Fprintf(out, "\n## %s\n\n%s\n\n", part, line(property.Description))
@@ -67,6 +68,14 @@ func writePage(out *strings.Builder, crdFile string) error {
 	}
 	return writeReasons(out)
 }
+
+// rights is what the permission to create RoseyBots means.
+const rights = `
+Whoever may create RoseyBots in a namespace may run any image there, with any ServiceAccount, priority and security
+context that the namespace admits; use every Secret of the namespace, by having it mounted or sent to a server of theirs;
+open connections that other NetworkPolicies do not; and have the rows that are kept under the name of a deleted RoseyBot.
+[The chart's policy](tasks/install.md#limit-what-users-may-ask-for) limits the first three.
+`
 
 // writeFields writes a table row for each field, followed by the rows of its subfields.
 func writeFields(out *strings.Builder, prefix string, parent *apiextensionsv1.JSONSchemaProps) {

@@ -40,8 +40,8 @@ type Server struct {
 	environment *envtest.Environment
 }
 
-// Start starts the API server and installs the chart.
-func Start(ctx context.Context, scheme *runtime.Scheme) (*Server, error) {
+// Start starts the API server and installs the chart. The arguments are additional arguments of `helm template`.
+func Start(ctx context.Context, scheme *runtime.Scheme, arguments ...string) (*Server, error) {
 	environment := &envtest.Environment{}
 	// With this plugin, blockOwnerDeletion requires a permission, as in some distributions.
 	environment.ControlPlane.GetAPIServer().Configure().
@@ -54,7 +54,7 @@ func Start(ctx context.Context, scheme *runtime.Scheme) (*Server, error) {
 	}
 	admin.QPS = -1 // tests poll
 	server := &Server{Admin: admin, Operator: impersonate(admin), environment: environment}
-	if err := server.install(ctx, scheme); err != nil {
+	if err := server.install(ctx, scheme, arguments); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return server, nil
@@ -93,8 +93,8 @@ func impersonate(admin *rest.Config) *rest.Config {
 	return operator
 }
 
-func (s *Server) install(ctx context.Context, scheme *runtime.Scheme) error {
-	objects, err := RenderChart(ctx)
+func (s *Server) install(ctx context.Context, scheme *runtime.Scheme, arguments []string) error {
+	objects, err := RenderChart(ctx, arguments...)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,13 @@ func TestObjectsByValues(t *testing.T) {
 		"alerts": {
 			[]string{"--set", "monitoring.rules.enabled=true"}, nil, []string{"PrometheusRule rosey-system/rosey-operator"},
 		},
+		"a policy for RoseyBots": {
+			[]string{"--set", "admissionPolicy.enabled=true"}, nil,
+			[]string{
+				"ValidatingAdmissionPolicy /rosey-system.rosey-operator",
+				"ValidatingAdmissionPolicyBinding /rosey-system.rosey-operator",
+			},
+		},
 		"a dashboard": {
 			[]string{"--set", "monitoring.dashboard.enabled=true"}, nil,
 			[]string{"ConfigMap rosey-system/rosey-operator-dashboard"},

@@ -1,0 +1,86 @@
+package admission
+
+import (
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestLimitsOfTheValues(t *testing.T) {
+	needServer(t)
+	const (
+		images = "spec.image: expected none, or registry.example/team/, registry.example/rosey@, " +
+			"registry.example/rosey:v1, rosey.dev/rosey:0.1.0"
+		servers     = "spec.channel.server: expected only https://cytu.be, https://films.example:8443"
+		natsServers = "spec.nats.url: expected only nats://nats.nats.svc:4222, nats://other:4222"
+		environment = "spec.extraEnv: expected only the names TZ, TOKEN"
+		context     = "spec.podSecurityContext: expected no root (runAsUser 0, runAsNonRoot false), no profile Unconfined"
+		tolerations = "spec.scheduling.tolerations: expected only the keys films"
+		egress      = `spec.networkPolicy.egress: expected networkPolicy.enabled true, and of these rules one or several: ` +
+			`[{"ports":[{"port":53,"protocol":"UDP"}]},`
+	)
+	// The message is "" where the policy allows the fields.
+	for _, test := range []struct{ fields, message string }{
+		{"image: registry.example/team/any/rosey:v9", ""},
+		{"image: registry.example/rosey@sha256:0123", ""},
+		{"image: registry.example/rosey:v1", ""},
+		{"image: rosey.dev/rosey:0.1.0", ""},
+		{"image: registry.example/rosey:v11", images},
+		{"image: registry.example/rosey-other:v1", images},
+		{"image: evil.example/registry.example/team/rosey", images},
+		{`channel: {name: c, server: "https://films.example:8443"}`, ""},
+		{`channel: {name: c, server: "https://Cytu.be"}`, ""},
+		{`channel: {name: c, server: "http://cytu.be"}`, servers},
+		{`channel: {name: c, server: "https://cytu.be.example"}`, servers},
+		{`nats: {url: "nats://other:4222, nats://NATS.nats.svc:4222"}`, ""},
+		{`nats: {url: "nats://other:4222,nats://evil:4222"}`, natsServers},
+		{"extraEnv: [{name: TZ, value: UTC}]", ""},
+		{"extraEnv: [{name: TZ}, {name: ROSEY_CHANNEL_SERVER}]", environment},
+		{"serviceAccountName: films", ""},
+		{"serviceAccountName: default", "spec.serviceAccountName: expected only films"},
+		{"scheduling: {priorityClassName: low}", ""},
+		{
+			"scheduling: {priorityClassName: system-node-critical}",
+			"spec.scheduling.priorityClassName: expected only low",
+		},
+		{"scheduling: {tolerations: [{key: films}]}", ""},
+		{"scheduling: {tolerations: [{key: films}, {key: other}]}", tolerations},
+		{"scheduling: {tolerations: [{operator: Exists}]}", tolerations},
+		{"podMetadata: {labels: {team: a}, annotations: {team: b}}", ""},
+		{"podMetadata: {labels: {team: a, app: b}}", "spec.podMetadata.labels: expected only the keys team"},
+		{"podMetadata: {annotations: {app: b}}", "spec.podMetadata.annotations: expected only the keys team"},
+		{"podSecurityContext: {}", ""},
+		{"podSecurityContext: {runAsUser: 1000, fsGroup: 1000}", ""},
+		{"podSecurityContext: {seLinuxOptions: {level: s0}}", ""},
+		{"podSecurityContext: {seccompProfile: {type: Localhost}}", ""},
+		{"podSecurityContext: {runAsUser: 0}", context},
+		{"podSecurityContext: {runAsNonRoot: false}", context},
+		{"podSecurityContext: {seccompProfile: {type: Unconfined}}", context},
+		{"podSecurityContext: {appArmorProfile: {type: Unconfined}}", context},
+		{"podSecurityContext: {sysctls: [{name: a, value: b}]}", context},
+		{"podSecurityContext: {seLinuxOptions: {type: spc_t}}", context},
+		{"podSecurityContext: {windowsOptions: {hostProcess: true}}", context},
+		{"networkPolicy: {egress: [{to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [{port: 443}]}]}", ""},
+		{"networkPolicy: {enabled: false}", egress},
+		{"networkPolicy: {}", egress},
+		{"networkPolicy: {egress: []}", egress},
+		{"networkPolicy: {egress: [{}]}", egress},
+		{"networkPolicy: {egress: [{ports: [{port: 53, protocol: UDP}]}, {}]}", egress},
+		{"networkPolicy: {egress: [{ports: [{port: 54, protocol: UDP}]}]}", egress},
+		{"networkPolicy: {egress: [{ports: [{port: \"53\", protocol: UDP}]}]}", egress},
+	} {
+		t.Run(test.fields, func(t *testing.T) {
+			err := users["keeper"].client.Create(t.Context(), bot("new", spec(test.fields)), client.DryRunAll)
+			if test.message == "" {
+				allowed(t, err)
+			} else {
+				refused(t, err, test.message)
+			}
+		})
+	}
+	t.Run("no networkPolicy", func(t *testing.T) {
+		content := spec("")
+		delete(content, "networkPolicy")
+		refused(t, users["keeper"].client.Create(t.Context(), bot("new", content), client.DryRunAll), egress)
+	})
+}

@@ -1,0 +1,134 @@
+package admission
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/test/apiservertest"
+)
+
+// refused fails the test unless the error is the policy's, with this text.
+func refused(t *testing.T, err error, want string) {
+	t.Helper()
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+}
+
+func allowed(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+func needServer(t *testing.T) {
+	t.Helper()
+	if reason := apiservertest.Missing(); reason != "" {
+		t.Skip(reason)
+	}
+}
+
+// Without the policy, everybody who may create RoseyBots reads every Secret of the namespace.
+func TestSecretIsNamedOnlyByWhoMayGetIt(t *testing.T) {
+	needServer(t)
+	for field, text := range map[string]string{
+		"account.passwordSecretRef":         "account: {username: R, passwordSecretRef: {name: SECRET}}",
+		"channel.passwordSecretRef":         "channel: {name: c, passwordSecretRef: {name: SECRET, key: k}}",
+		"nats.credentialsSecretRef":         `nats: {url: "nats://other:4222", credentialsSecretRef: {name: SECRET}}`,
+		"nats.tlsSecretRef":                 `nats: {url: "nats://other:4222", tlsSecretRef: {name: SECRET}}`,
+		"database.postgres.urlSecretRef":    "database: {postgres: {urlSecretRef: {name: SECRET}}}",
+		"database.natsCredentialsSecretRef": "database: {natsCredentialsSecretRef: {name: SECRET}}",
+	} {
+		t.Run(field, func(t *testing.T) {
+			create := func(user, secret string) error {
+				object := bot("new", spec(strings.ReplaceAll(text, "SECRET", secret)))
+				return users[user].client.Create(t.Context(), object, client.DryRunAll)
+			}
+			refused(t, create("author", "mine"), "spec."+field+": expected a Secret that author may get, not mine")
+			refused(t, create("holder", "other"), "spec."+field+": expected a Secret that holder may get, not other")
+			allowed(t, create("holder", "mine"))
+			allowed(t, create("keeper", "other"))
+		})
+	}
+}
+
+// A list of Secrets would need more checks than one expression may make, and a shared RoseyBot has Secrets of its own.
+func TestListsOfSecretsNeedAllSecrets(t *testing.T) {
+	needServer(t)
+	const variable = "extraEnv: [{name: TOKEN, valueFrom: {secretKeyRef: {name: mine, key: k}}}]"
+	for field, fields := range map[string]map[string]any{
+		"imagePullSecrets": spec("imagePullSecrets: [{name: mine}]"),
+		"extraEnv":         spec(variable),
+		"database.sharedFrom": func() map[string]any {
+			content := spec("database: {sharedFrom: {name: first}}")
+			delete(content, "nats")
+			return content
+		}(),
+	} {
+		t.Run(field, func(t *testing.T) {
+			for _, user := range []string{"author", "holder"} {
+				err := users[user].client.Create(t.Context(), bot("new", fields), client.DryRunAll)
+				refused(t, err, "spec."+field+": expected no ")
+				refused(t, err, "unless the user may get all Secrets of the namespace, which "+user+" may not")
+			}
+			allowed(t, users["keeper"].client.Create(t.Context(), bot("new", fields), client.DryRunAll))
+		})
+	}
+}
+
+// update changes a RoseyBot as a user, without storing the change.
+func update(t *testing.T, user string, live *unstructured.Unstructured, fields string) error {
+	t.Helper()
+	changed := live.DeepCopy()
+	for name, value := range spec(fields) {
+		if err := unstructured.SetNestedField(changed.Object, value, "spec", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return users[user].client.Update(t.Context(), changed, client.DryRunAll)
+}
+
+// Somebody who may not get the Secrets of a RoseyBot can still scale it, and cannot have them sent elsewhere.
+func TestWhoMayNotGetASecretCannotChangeWhereItGoes(t *testing.T) {
+	needServer(t)
+	const secrets = `
+account: {username: R, passwordSecretRef: {name: other}}
+nats: {url: "nats://nats.nats.svc:4222", tlsSecretRef: {name: other}}
+imagePullSecrets: [{name: other}]
+database: {postgres: {urlSecretRef: {name: other}}}
+`
+	live := bot("live", spec(secrets))
+	if err := users["keeper"].client.Create(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	for _, fields := range []string{"replicas: 2", "channel: {name: second}", "suspend: true", "resources: {}"} {
+		allowed(t, update(t, "author", live, secrets+fields))
+	}
+	relabeled := live.DeepCopy()
+	relabeled.SetLabels(map[string]string{"team": "films"})
+	allowed(t, users["author"].client.Update(t.Context(), relabeled, client.DryRunAll))
+	for name, fields := range map[string]string{
+		"another image":       "image: registry.example/team/rosey:v1",
+		"another server":      `channel: {name: movienight, server: "https://films.example:8443"}`,
+		"another NATS server": `nats: {url: "nats://other:4222", tlsSecretRef: {name: other}}`,
+		"a variable":          "extraEnv: [{name: TZ, value: UTC}]",
+		"an annotation":       "podMetadata: {annotations: {team: films}}",
+		"a label":             "podMetadata: {labels: {team: films}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := update(t, "author", live, secrets+fields)
+			refused(t, err, "expected a Secret that author may get, not other")
+			allowed(t, update(t, "keeper", live, secrets+fields))
+		})
+	}
+	t.Run("another key", func(t *testing.T) {
+		fields := strings.Replace(secrets, "name: other", "name: other, key: second", 1)
+		err := update(t, "holder", live, fields)
+		refused(t, err, "spec.account.passwordSecretRef: expected a Secret that holder may get, not other")
+	})
+}
