@@ -18,7 +18,6 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"rosey.dev/rosey/controllers"
@@ -61,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := addServers(ctx, manager, options, slog.New(handler)); err != nil {
+		return err
+	}
 	collector := controllers.NewCollector(manager.GetClient())
 	if err := metrics.Registry.Register(collector); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -79,6 +81,8 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 		return nil, err
 	}
 	options.manager.Scheme = scheme
+	// The manager's own servers do not bound their connections.
+	options.manager.Metrics.BindAddress, options.manager.HealthProbeBindAddress = "0", "0"
 	options.manager.Cache = controllers.CacheOptions(options.watchedNamespaces)
 	options.manager.LeaderElectionID = "rosey-operator"
 	// This is safe because the process exits with the manager. The next leader need not wait until the Lease expires.
@@ -86,10 +90,6 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	manager, err := ctrl.NewManager(kubernetes, options.manager)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
-	}
-	err = errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping))
-	if err != nil {
-		return nil, fmt.Errorf("adding the health checks: %w", err)
 	}
 	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace}
 	reconciler := controllers.New(manager, params, status.HTTPPort)
@@ -104,6 +104,8 @@ const imageVariable, namespaceVariable = "ROSEY_IMAGE", "POD_NAMESPACE"
 
 type options struct {
 	manager           ctrl.Options
+	metricsAddress    string
+	healthAddress     string
 	runtimeImage      string
 	watchedNamespaces []string
 	logLevel          slog.Level
@@ -116,9 +118,9 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // do not print all flags after an error
 	clientconfig.RegisterFlags(flags)
-	flags.StringVar(&parsed.manager.Metrics.BindAddress, "metrics-bind-address", ":8080",
+	flags.StringVar(&parsed.metricsAddress, "metrics-bind-address", ":8080",
 		"`address` at which Prometheus metrics are served over HTTP; 0 disables them")
-	flags.StringVar(&parsed.manager.HealthProbeBindAddress, "health-probe-bind-address", ":8081",
+	flags.StringVar(&parsed.healthAddress, "health-probe-bind-address", ":8081",
 		"`address` at which /healthz and /readyz are served over HTTP")
 	flags.BoolVar(&parsed.manager.LeaderElection, "leader-elect", false,
 		"use leader election, so that only one of several replicas is active")

@@ -71,6 +71,30 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
+// checkConnections opens more connections than a server keeps, and checks that it closes the first and still serves a
+// page: idle connections must neither add up nor keep the kubelet out.
+func checkConnections(t *testing.T, page string) {
+	t.Helper()
+	address, _, _ := strings.Cut(page, "/")
+	var first net.Conn
+	for range 1000 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if first == nil {
+			first = conn
+		}
+	}
+	if _, err := first.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the first of 1000 idle connections to %s: %v", address, err)
+	}
+	if err := responds(t.Context(), "http://"+page); err != nil {
+		t.Errorf("%s beside 1000 idle connections: %v", page, err)
+	}
+}
+
 // With the permissions of the chart's ServiceAccount, the program serves health checks and metrics, watches only the
 // given namespaces, and releases its Lease when it ends.
 func TestRun(t *testing.T) {
@@ -100,6 +124,9 @@ func TestRun(t *testing.T) {
 	}()
 	for _, page := range []string{health + "/healthz", health + "/readyz", metrics + "/metrics"} {
 		eventually(t, page, func(ctx context.Context) error { return responds(ctx, "http://"+page) })
+	}
+	for _, page := range []string{health + "/healthz", metrics + "/metrics"} {
+		checkConnections(t, page)
 	}
 	eventually(t, "the bot's configuration", func(ctx context.Context) error {
 		key := client.ObjectKey{Namespace: "watched", Name: "movienight-config"}

@@ -8,7 +8,7 @@ import (
 )
 
 // maxLargeResponses is how many responses are made at a time that take memory in proportion to the channel or the
-// metrics. A client that does not read its response keeps it in memory until responseTimeout.
+// metrics. A client that does not read its response keeps it in memory until the server's time-out.
 const maxLargeResponses = 4
 
 // limiter bounds the number of requests that are served at a time, those of all handlers that it limits together.

@@ -13,25 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"rosey.dev/rosey/runtime/httpserver"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
-const (
-	// headerTimeout closes connections that send no request, which would otherwise accumulate, and readTimeout those
-	// whose request has a body that never ends.
-	headerTimeout = 5 * time.Second
-	readTimeout   = 10 * time.Second
-	// responseTimeout is far more than any response takes. It ends with clients that do not read.
-	responseTimeout = 30 * time.Second
-	// idleTimeout is more than the time between two requests of the page and of Prometheus in most installations; a
-	// new connection costs either of them nothing.
-	idleTimeout = 60 * time.Second
-	// maxHeaderBytes is far more than a browser or a prober sends.
-	maxHeaderBytes = 16 << 10
-	// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
-	shutdownTimeout = 2 * time.Second
-)
+// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
+const shutdownTimeout = 2 * time.Second
 
 // Server serves the HTTP paths of one process. Its fields must not change while it serves.
 type Server struct {
@@ -88,16 +76,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // Serve serves until ctx ends, then waits a moment for responses in progress. It closes the listener.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      responseTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         newConnections(maxConnections).changed,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
-	}
+	server := httpserver.New(s.Handler(), s.Log)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shutdown := make(chan error, 1)
