@@ -51,6 +51,9 @@ func TestNothingIsPublishedWhereAClientWantsItsReply(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.client.Flush(); err != nil { // the server has the subscription before the attacker begins
+		t.Fatal(err)
+	}
 	attacker := r.server.Client()
 	for _, victim := range victims {
 		for _, request := range requests {
@@ -69,6 +72,11 @@ func TestNothingIsPublishedWhereAClientWantsItsReply(t *testing.T) {
 	if err := r.client.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	counted := make(chan struct{})
+	if err := r.client.Barrier(func() { close(counted) }); err != nil {
+		t.Fatal(err)
+	}
+	<-counted
 	mu.Lock()
 	defer mu.Unlock()
 	sent := map[string]int{}
