@@ -75,8 +75,11 @@ func runWithServer(m *testing.M) (code int, err error) {
 		return 0, errors.New("the cache does not sync: a permission may be missing")
 	}
 	code = m.Run()
+	if code == 0 && allTestsRun() {
+		err = checkPermissions(ctx)
+	}
 	cancel()
-	return code, <-stopped
+	return code, errors.Join(err, <-stopped)
 }
 
 // startOperator returns the manager of an operator that uses the permissions of the chart's ServiceAccount. All its

@@ -30,7 +30,7 @@ import (
 // one requires permission to delete the object, which includes claims, and blockOwnerDeletion requires permission to
 // update the finalizers of the owner.
 //
-// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=get;list;watch
+// +kubebuilder:rbac:groups=rosey.dev,resources=roseybots,verbs=list;watch
 // +kubebuilder:rbac:groups=rosey.dev,resources=roseybots/status;roseybots/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services;configmaps;serviceaccounts,verbs=get;list;watch;create;patch;delete
@@ -38,7 +38,7 @@ import (
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler reconciles RoseyBots. Its fields must not change after SetupWithManager.

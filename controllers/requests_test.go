@@ -11,6 +11,8 @@ import (
 type requestLog struct {
 	mutex sync.Mutex
 	calls []call
+	// used are the permissions that all requests needed, watches too: "create apps/deployments".
+	used map[string]bool
 }
 
 type call struct {
@@ -21,6 +23,7 @@ type call struct {
 func (l *requestLog) record(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(request *http.Request) (*http.Response, error) {
 		response, err := next.RoundTrip(request)
+		l.use(request)
 		if err == nil && request.URL.Query().Get("watch") == "" {
 			l.mutex.Lock()
 			defer l.mutex.Unlock()

@@ -128,6 +128,39 @@ func TestManualEditsAreRepaired(t *testing.T) {
 	})
 }
 
+// Each kind needs its own permissions.
+func TestEveryKindIsRepaired(t *testing.T) {
+	bot := withPostgres(newBot(newNamespace(t)))
+	bot.Spec.Replicas = new(int32(2))
+	bot.Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 4}
+	create(t, bot)
+	waitReconciled(t, bot)
+	repaired := map[string]bool{}
+	for _, kind := range kinds {
+		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
+		if err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace),
+			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name}); err != nil {
+			t.Fatal(err)
+		}
+		for key, object := range byKey(t, list) {
+			change(t, object, func() { object.GetLabels()["app.kubernetes.io/name"] = "other" })
+			eventually(t, key.String()+" is repaired", func(ctx context.Context) error {
+				err := rig.admin.Get(ctx, client.ObjectKeyFromObject(object), object)
+				if name := object.GetLabels()["app.kubernetes.io/name"]; err == nil && name == "other" {
+					err = fmt.Errorf("the label is %q", name)
+				}
+				return err
+			})
+			repaired[key.Kind] = true
+		}
+	}
+	for _, kind := range []string{"ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Deployment"} {
+		if !repaired[kind] {
+			t.Errorf("there is no %s, only %v", kind, repaired)
+		}
+	}
+}
+
 // Without the operator's label, the cache does not contain the object. It is found and repaired nevertheless.
 func TestRemovedLabelIsRepaired(t *testing.T) {
 	bot := newBot(newNamespace(t))

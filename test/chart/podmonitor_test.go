@@ -87,3 +87,14 @@ func TestPodMonitorWatchesTheNamespacesOfTheOperator(t *testing.T) {
 		t.Errorf("namespaces are %v: %v", names, err)
 	}
 }
+
+// A pod of any image decides how many metrics it has, and Prometheus would store them all.
+func TestPodMonitorsLimitSamples(t *testing.T) {
+	all := render(t, monitoringAPI)
+	for name, limit := range map[string]int64{"rosey-operator": 200000, "rosey-operator-bots": 5000} {
+		got, _, err := unstructured.NestedInt64(all["PodMonitor rosey-system/"+name].Object, "spec", "sampleLimit")
+		if err != nil || got != limit {
+			t.Errorf("PodMonitor %s has sampleLimit %d, want %d (%v)", name, got, limit, err)
+		}
+	}
+}

@@ -20,7 +20,6 @@ rules:
   resources:
   - pods
   verbs:
-  - get
   - list
   - watch
 - apiGroups:
@@ -79,7 +78,6 @@ rules:
   resources:
   - roseybots
   verbs:
-  - get
   - list
   - watch
 - apiGroups:
