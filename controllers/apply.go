@@ -84,7 +84,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		return applied{err: err}
 	}
 	desired, result.updates = manifests.Pin(bot, desired, observed.Observed)
-	if found := r.waitForService(ctx, bot, observed); found != nil {
+	if found := r.waitForService(bot, observed); found != nil {
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.HoldBot(bot, desired, observed.Observed)
 	}

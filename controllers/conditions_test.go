@@ -123,7 +123,8 @@ func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
 			if !strings.Contains(available.Message, "FORGED") {
 				t.Errorf("the condition does not have the words: %q", available.Message)
 			}
-			(&Reconciler{Events: recorder}).emitEvent(bot, nil, available)
+			operator := &Reconciler{Events: recorder, eventLimit: newLimiter(eventsOfBot, eventsOfNamespace), now: time.Now}
+			operator.emitEvent(bot, nil, available)
 			texts := []string{<-recorder.Events}
 			for _, condition := range computed.Conditions {
 				texts = append(texts, condition.Message)

@@ -2,13 +2,13 @@
 //
 // # A reconcile
 //
-// A change of a RoseyBot, of an object that carries its label, or of a RoseyBot that uses the same database service
-// starts a reconcile of that RoseyBot. It has four steps:
+// A change of a RoseyBot's spec, of an object that carries its label, of a RoseyBot that uses the same database
+// service, or of what one of its pods reports starts a reconcile of that RoseyBot. It has four steps:
 //
 //  1. Observe: read the objects and pods of the RoseyBot from the cache.
 //  2. Apply: compute the desired objects with the pure functions of package manifests, write those that differ from
 //     the live ones, and delete those that are no longer desired.
-//  3. Probe: ask running pods that are not ready for the reason, by HTTP.
+//  3. Probe: have running pods that are not ready asked for the reason, and take what they answered last.
 //  4. Status: compute the status from the results of the first three steps, and write it if it differs.
 //
 // # Writing objects
@@ -47,6 +47,11 @@
 // A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
 // several bots ChannelJoined is about the leader: a ready bot is asked for its name, at least every 30 seconds, and the
 // leader itself for the reason if it is not ready.
+//
+// Pods are asked by HTTP outside of reconciles, a bounded number at a time in each namespace: one that never answers
+// delays no reconcile. What a pod says is a claim: its answers may differ each time. So questions, writes of the status
+// and events are limited for each RoseyBot and each namespace (the objects and the first status of a new generation are
+// not), a write of the status starts no reconcile, and a reason must be one that the operator knows.
 //
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
 // lasts.

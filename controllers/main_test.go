@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/fields"
@@ -16,6 +18,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/apiservertest"
 )
 
@@ -31,6 +34,9 @@ var rig struct {
 	// port is the status port of pods. Each pod that needs one has an address of its own in 127.0.0.0/8.
 	port int
 }
+
+// held has a function for each namespace whose pods do not answer before it returns.
+var held sync.Map
 
 const testImage = "rosey.example/rosey:test"
 
@@ -99,7 +105,9 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 		return nil, nil, err
 	}
 	options := CacheOptions(nil)
-	options.DefaultFieldSelector = fields.OneTermNotEqualSelector("metadata.namespace", upgradeNamespace)
+	options.DefaultFieldSelector = fields.AndSelectors(
+		fields.OneTermNotEqualSelector("metadata.namespace", upgradeNamespace),
+		fields.OneTermNotEqualSelector("metadata.namespace", floodNamespace))
 	manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Cache:   options,
@@ -110,5 +118,15 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	}
 	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, rig.port)
+	rig.operator.probes.fetch = func(ctx context.Context, asked question) (status.Report, error) {
+		if hold, found := held.Load(asked.bot.Namespace); found {
+			hold.(func(context.Context))(ctx)
+		}
+		return fetchReport(ctx, asked)
+	}
+	unlimited := allowance{time.Microsecond, 1000}
+	rig.operator.probes.limit = newLimiter(unlimited, unlimited)
+	rig.operator.statusWrites = newLimiter(unlimited, unlimited)
+	rig.operator.eventLimit = newLimiter(unlimited, unlimited)
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

@@ -3,12 +3,8 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
-	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -24,7 +20,6 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
-	"rosey.dev/rosey/runtime/status"
 )
 
 // kinds are the kinds of objects that belong to RoseyBots.
@@ -220,27 +215,17 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	return running, started
 }
 
-// probeClient has no proxy: one cannot reach pods.
-var probeClient = status.NewClient(nil)
-
-// probeResult is the report of a process, or the reason why there is none.
-type probeResult struct {
-	report status.Report
-	err    error
-}
-
 // probe adds to in.reports the report of each component whose newest pod has started and is not ready. Ready pods need
 // not be asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader, and
 // then the leader itself if it is another pod that is not ready.
-func (r *Reconciler) probe(ctx context.Context, in statusInput) {
+func (r *Reconciler) probe(in statusInput) {
 	ask := func(component manifests.Component, pod *corev1.Pod, evenReady bool) {
 		_, started := podRunning(pod)
 		if !started || pod.Status.PodIP == "" || podReady(pod) && !evenReady {
 			return
 		}
-		if _, asked := in.reports[pod.Name]; !asked {
-			report, err := r.fetchReport(ctx, pod, component)
-			in.reports[pod.Name] = probeResult{report: report, err: err}
+		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component); answered {
+			in.reports[pod.Name] = result
 		}
 	}
 	severalBots := manifests.HasStandbys(in.bot)
@@ -250,16 +235,4 @@ func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	if severalBots {
 		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)), false)
 	}
-}
-
-// fetchReport asks a pod for the report of its process.
-func (r *Reconciler) fetchReport(
-	ctx context.Context, pod *corev1.Pod, component manifests.Component,
-) (status.Report, error) {
-	if pod.Status.PodIP == "" {
-		return status.Report{}, errors.New("it has no address yet")
-	}
-	host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(r.StatusPort))
-	address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}
-	return status.FetchReport(ctx, probeClient, address.String(), component)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -18,9 +20,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -50,23 +54,28 @@ type Reconciler struct {
 	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) ([]manifests.Desired, error)
 	Events events.EventRecorder
 	Types  managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does
-	// StatusPort is the port at which pods serve their status.
-	StatusPort int
 
+	probes       *prober
+	statusWrites *limiter // of the generation that the status is about already
+	eventLimit   *limiter
+	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
 }
 
-// New returns the Reconciler of a manager.
+// New returns the Reconciler of a manager. statusPort is the port at which pods serve their status.
 func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconciler {
 	return &Reconciler{
-		Client:     manager.GetClient(),
-		Live:       manager.GetAPIReader(),
-		Params:     params,
-		Build:      manifests.Build,
-		Events:     manager.GetEventRecorder(manifests.ManagedBy),
-		Types:      clientgoapply.NewTypeConverter(manager.GetScheme()),
-		StatusPort: statusPort,
+		Client:       manager.GetClient(),
+		Live:         manager.GetAPIReader(),
+		Params:       params,
+		Build:        manifests.Build,
+		Events:       manager.GetEventRecorder(manifests.ManagedBy),
+		Types:        clientgoapply.NewTypeConverter(manager.GetScheme()),
+		probes:       newProber(statusPort),
+		statusWrites: newLimiter(statusWritesOfBot, statusWritesOfNamespace),
+		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
+		now:          time.Now,
 	}
 }
 
@@ -75,6 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
 		r.replaced.Delete(request.NamespacedName)
+		r.probes.endReconcile(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
@@ -85,14 +95,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, fmt.Errorf("observing RoseyBot %s: %w", request, err)
 	}
 	applied := r.apply(ctx, bot, observed)
-	now := time.Now()
+	now := r.now()
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
-	r.probe(ctx, in)
+	r.probe(in)
 	status := computeStatus(in, now)
-	if err := errors.Join(applied.err, r.writeStatus(ctx, bot, status)); err != nil {
+	repeat, retry := pollInterval(bot, status, now), minPollInterval
+	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
+	if !r.probes.endReconcile(request.NamespacedName) || bot.Status.ObservedGeneration != bot.Generation {
+		retry, err = r.writeStatus(ctx, bot, status)
+	}
+	if err := errors.Join(applied.err, err); err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
-	return reconcile.Result{RequeueAfter: pollInterval(bot, status, now)}, nil
+	if repeat == 0 || retry > 0 && retry < repeat {
+		repeat = retry
+	}
+	return reconcile.Result{RequeueAfter: repeat}, nil
 }
 
 // NewScheme returns a scheme with every type that the operator uses.
@@ -106,18 +124,19 @@ func NewScheme() (*runtime.Scheme, error) {
 
 const sharedFromIndex = "sharedFrom"
 
-// SetupWithManager starts a reconcile whenever a RoseyBot, an object that carries a RoseyBot's label, or the owner of a
-// shared database service changes. A change of the status counts too: a reconcile may have read an older status from
-// the cache, and the reconcile that the newer one starts corrects what the first one wrote.
+// SetupWithManager starts a reconcile whenever a RoseyBot, an object that carries a RoseyBot's label, the owner of a
+// shared database service, or what a pod reports changes. A change of the status alone starts none: it is the
+// operator's own.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
+	newSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	controllerBuilder := ctrl.NewControllerManagedBy(manager).
-		For(&v1alpha1.RoseyBot{}).
-		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers)).
-		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner),
-			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.RoseyBot{}, newSpec).
+		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers),
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: databaseChanged})).
+		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner), newSpec).
+		WatchesRawSource(source.Channel(r.probes.news, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
-			// A reconcile may wait for a pod that does not answer; others must not wait behind it.
-			MaxConcurrentReconciles: 4,
+			MaxConcurrentReconciles: 4, // a reconcile may wait for the API server
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				200*time.Millisecond, maxPollInterval),
 		})
@@ -129,10 +148,19 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			bot, _ := object.(*v1alpha1.RoseyBot)
 			return []string{manifests.SharedFrom(bot)}
 		})
-	if err = errors.Join(err, controllerBuilder.Complete(r)); err != nil {
+	if err = errors.Join(err, manager.Add(r.probes), controllerBuilder.Complete(r)); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return nil
+}
+
+// databaseChanged reports whether a RoseyBot changed in what the status of its sharers depends on.
+func databaseChanged(change event.UpdateEvent) bool {
+	before, isBot := change.ObjectOld.(*v1alpha1.RoseyBot)
+	after, alsoBot := change.ObjectNew.(*v1alpha1.RoseyBot)
+	return isBot && alsoBot && (before.Generation != after.Generation || !apiequality.Semantic.DeepEqual(
+		meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionDatabaseAvailable),
+		meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)))
 }
 
 // requestForLabel returns a request for the RoseyBot that an object's label names. For the pod of a bot that shares a

@@ -75,30 +75,45 @@ func requestForOwner(_ context.Context, object client.Object) []reconcile.Reques
 
 // waitForService returns a problem while the bot may not start, or not change its channel or its service, because a pod
 // of the database service does not serve the channel yet: that pod would refuse the first lines.
-func (r *Reconciler) waitForService(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) *problem {
+func (r *Reconciler) waitForService(bot *v1alpha1.RoseyBot, observed observed) *problem {
 	if !needsService(bot, observed) {
 		return nil
 	}
 	channel, asked := manifests.ChannelName(bot), 0
+	var waits *problem
 	for i := range observed.servicePods {
 		pod := &observed.servicePods[i]
 		if running, _ := podRunning(pod); !running || !pod.DeletionTimestamp.IsZero() {
 			continue // it reads the list when it starts
 		}
 		asked++
-		report, err := r.fetchReport(ctx, pod, manifests.Database)
-		if err != nil {
-			return notServed(fmt.Sprintf("pod %s of the database service does not report its status: %v", pod.Name, err))
-		}
-		if reason, isRefused := report.RefusedChannels[channel]; isRefused {
-			return &problem{reason: string(status.ReasonChannelOwned), message: reason}
-		}
-		if !slices.Contains(report.Channels, channel) {
-			return notServed(fmt.Sprintf("pod %s of the database service does not serve %s yet", pod.Name, channel))
+		if found := r.serves(bot, pod, channel); found != nil && waits == nil {
+			waits = found
 		}
 	}
 	if asked == 0 {
 		return notServed("no pod of the database service runs that could serve " + channel)
+	}
+	return waits
+}
+
+// serves returns a problem if a pod of the database service does not report that it serves a channel.
+func (r *Reconciler) serves(bot *v1alpha1.RoseyBot, pod *corev1.Pod, channel string) *problem {
+	name := "pod " + pod.Name + " of the database service"
+	if pod.Status.PodIP == "" {
+		return notServed(name + " has no address yet")
+	}
+	result, answered := r.probes.ask(client.ObjectKeyFromObject(bot), pod, manifests.Database)
+	reason, isRefused := result.report.RefusedChannels[channel]
+	switch {
+	case !answered:
+		return notServed(name + " has not reported its status yet")
+	case result.err != nil:
+		return notServed(fmt.Sprintf("%s does not report its status: %v", name, result.err))
+	case isRefused:
+		return &problem{reason: string(status.ReasonChannelOwned), message: reason}
+	case !slices.Contains(result.report.Channels, channel):
+		return notServed(name + " does not serve " + channel + " yet")
 	}
 	return nil
 }

@@ -109,38 +109,47 @@ func leader(in statusInput) string {
 	return ""
 }
 
-// writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed.
-func (r *Reconciler) writeStatus(ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus) error {
-	if apiequality.Semantic.DeepEqual(bot.Status, status) {
-		return nil
-	}
+// writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed. It returns
+// the time after which the reconcile must be repeated because the status could not be written now, or 0.
+func (r *Reconciler) writeStatus(
+	ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus,
+) (retry time.Duration, _ error) {
 	key := client.ObjectKeyFromObject(bot)
 	if replaced, _ := r.replaced.Load(key); replaced == bot.ResourceVersion {
-		// The cache does not contain the last status update yet, so this one would be refused. The next reconcile
-		// starts when it does.
-		return nil
+		return cacheInterval, nil // the observed status is not the last one, and an update would be refused
+	}
+	if apiequality.Semantic.DeepEqual(bot.Status, status) {
+		return 0, nil
+	}
+	if bot.Status.ObservedGeneration == bot.Generation {
+		if wait, allowed := r.statusWrites.allow(key, r.now()); !allowed {
+			return wait, nil
+		}
 	}
 	updated := bot.DeepCopy()
 	updated.Status = status
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // the cache was out of date; the change that it did not contain starts the next reconcile
+			return cacheInterval, nil // the cache was out of date
 		}
-		return fmt.Errorf("writing the status: %w", err)
+		return 0, fmt.Errorf("writing the status: %w", err)
 	}
 	if updated.ResourceVersion != bot.ResourceVersion {
 		r.replaced.Store(key, bot.ResourceVersion)
 	}
 	r.emitEvent(bot, meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady),
 		meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
-	return nil
+	return 0, nil
 }
 
-// emitEvent emits an event when the status or reason of Ready changes. The other conditions emit none, because Ready
-// summarizes them.
+// emitEvent emits an event when the status or reason of Ready changes, unless there were too many. The other conditions
+// emit none, because Ready summarizes them.
 func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
 	if before != nil && before.Status == after.Status && before.Reason == after.Reason {
 		return
+	}
+	if _, allowed := r.eventLimit.allow(client.ObjectKeyFromObject(bot), r.now()); !allowed {
+		return // the condition says the same
 	}
 	eventType := corev1.EventTypeWarning
 	if after.Status == metav1.ConditionTrue || requestedReasons[after.Reason] || transientReasons[after.Reason] {
@@ -154,6 +163,8 @@ const (
 	maxPollInterval = 30 * time.Second
 	// servicePollInterval is the longest time between two questions whether a database service serves a channel.
 	servicePollInterval = 15 * time.Second
+	// cacheInterval is how long a reconcile waits for a cache that is out of date.
+	cacheInterval = 500 * time.Millisecond
 )
 
 // pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,

@@ -21,12 +21,12 @@ import (
 // upgradeNamespace is not watched by the operator of the other tests.
 const upgradeNamespace = "upgrade"
 
-// runOperator runs an operator for upgradeNamespace until stop is called.
-func runOperator(t *testing.T, edit func(*Reconciler)) (stop func()) {
+// runOperator runs an operator for a namespace until stop is called.
+func runOperator(t *testing.T, namespace string, edit func(*Reconciler)) (stop func()) {
 	t.Helper()
 	manager, err := ctrl.NewManager(rig.config, ctrl.Options{
 		Scheme:     rig.operator.Client.Scheme(),
-		Cache:      CacheOptions([]string{upgradeNamespace}),
+		Cache:      CacheOptions([]string{namespace}),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -119,7 +119,7 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: upgradeNamespace}})
 	manual, automatic := newBot(upgradeNamespace), newBot(upgradeNamespace)
 	automatic.Name, automatic.Spec.UpdatePolicy = "automatic", v1alpha1.UpdateAutomatic
-	stop := runOperator(t, func(*Reconciler) {})
+	stop := runOperator(t, upgradeNamespace, func(*Reconciler) {})
 	createReady(t, manual)
 	createReady(t, automatic)
 	stop()
@@ -128,7 +128,7 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	stop = runOperator(t, makeNewer)
+	stop = runOperator(t, upgradeNamespace, makeNewer)
 	waiting := waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
 		v1alpha1.ReasonOperatorChanged)
 	want := "this version of the operator builds different pods, which it rolls out when the spec changes or with " +
@@ -157,7 +157,7 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	stop()
 
 	// A restart of the newer operator changes nothing either. A change of the spec rolls out the update.
-	stop = runOperator(t, makeNewer)
+	stop = runOperator(t, upgradeNamespace, makeNewer)
 	defer func() { stop() }()
 	waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	change(t, manual, func() { manual.Spec.LogLevel = "debug" })

@@ -49,5 +49,6 @@ const (
 	ReasonContainerRefused = "ContainerRefused" // the node cannot create the container from the image
 	ReasonCrashLoop        = "CrashLoop"        // the process exits with an error repeatedly
 	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and does not report its status
+	ReasonNotReady         = "NotReady"         // a process is not ready for a reason that the operator does not know
 	ReasonBotNotRunning    = "BotNotRunning"    // no bot process is running
 )

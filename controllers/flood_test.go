@@ -1,0 +1,200 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// floodNamespace is not watched by the operator of the other tests, which has no limits.
+const floodNamespace = "flood"
+
+// fakeClock is a clock that stands still until a test moves it.
+type fakeClock struct{ seconds atomic.Int64 }
+
+func (c *fakeClock) now() time.Time { return time.Unix(1e9+c.seconds.Load(), 0) }
+
+// A pod that answers differently each time causes no more questions, writes of the status and events than the limits
+// allow, whatever else it does.
+func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
+	newNamespace(t) // skips the test without an API server
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: floodNamespace}})
+	clock := &fakeClock{}
+	stop := runOperator(t, floodNamespace, func(operator *Reconciler) {
+		operator.now, operator.probes.now = clock.now, clock.now
+	})
+	defer stop()
+	bot := newBot(floodNamespace)
+	create(t, bot)
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	var asked atomic.Int32
+	ip := newAddress()
+	serve(t, ip, func(response http.ResponseWriter, _ *http.Request) {
+		reasons := reasonsOf[status.ChannelCheck]
+		number := int(asked.Add(1))
+		_ = json.NewEncoder(response).Encode(notReady(status.BotComponent, status.ChannelCheck,
+			reasons[number%len(reasons)], fmt.Sprint("answer ", number)))
+	})
+	pod := newPod(t, bot, manifests.Bot, runningPod(ip, false))
+	counts := func() (questions, writes, events int) {
+		rig.requests.mutex.Lock()
+		defer rig.requests.mutex.Unlock()
+		for _, one := range rig.requests.calls {
+			switch {
+			case !strings.Contains(one.path, "/namespaces/"+floodNamespace+"/"):
+			case strings.HasSuffix(one.path, "/roseybots/"+bot.Name+"/status") && one.method == http.MethodPut:
+				writes++
+			case strings.Contains(one.path, "/events"):
+				events++
+			}
+		}
+		return int(asked.Load()), writes, events
+	}
+	round := 0
+	disturb := func() { // as a pod does whose readiness probe flips
+		round++
+		pod.Labels["round"] = fmt.Sprint(round)
+		if err := rig.admin.Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		setPodStatus(t, pod, runningPod(ip, round%2 == 0))
+	}
+	for _, seconds := range []int{0, 60} {
+		clock.seconds.Store(int64(seconds))
+		allowed := func(limit allowance) int { return limit.burst + seconds/int(limit.interval/time.Second) }
+		eventually(t, fmt.Sprint("more questions than the burst allows after ", seconds, " seconds"),
+			func(context.Context) error {
+				disturb()
+				if got, _, _ := counts(); got < questionsOfBot.burst || seconds > 0 && got == questionsOfBot.burst {
+					return fmt.Errorf("there were %d", got)
+				}
+				return nil
+			})
+		for range 20 {
+			disturb()
+		}
+		// The status of the first generation is written without the limit.
+		questions, writes, events := counts()
+		if questions > allowed(questionsOfBot) || writes > allowed(statusWritesOfBot)+1 || events > allowed(eventsOfBot) {
+			t.Errorf("after %d seconds: %d questions of %d, %d writes of %d, %d events of %d", seconds, questions,
+				allowed(questionsOfBot), writes, allowed(statusWritesOfBot)+1, events, allowed(eventsOfBot))
+		}
+	}
+	// A new generation is not limited.
+	change(t, bot, func() { bot.Spec.Channel.Name = "changed" })
+	eventually(t, "the status of the new generation", func(ctx context.Context) error {
+		now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+		if err == nil && now.Status.ObservedGeneration != now.Generation {
+			err = fmt.Errorf("it is of generation %d", now.Status.ObservedGeneration)
+		}
+		return err
+	})
+}
+
+// While the pods of a namespace accept questions and never answer them, the RoseyBots of others get their objects, and
+// their pods are asked.
+func TestHangingPodsDelayNoOtherNamespace(t *testing.T) {
+	hostile, other := newNamespace(t), "beside-hanging-pods"
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}})
+	release := make(chan struct{})
+	var hanging atomic.Int32
+	held.Store(hostile, func(ctx context.Context) {
+		hanging.Add(1)
+		defer hanging.Add(-1)
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+	})
+	defer close(release)
+	for number := range 40 {
+		bot := newBot(hostile)
+		bot.Name = fmt.Sprint("hostile-", number)
+		create(t, bot)
+		newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", false))
+		newPod(t, bot, manifests.Database, runningPod("127.0.0.1", false))
+	}
+	eventually(t, "questions that hang", func(context.Context) error {
+		if got := hanging.Load(); got != maxQuestionsOfNamespace {
+			return fmt.Errorf("there are %d", got)
+		}
+		return nil
+	})
+	bot := newBot(other)
+	create(t, bot)
+	eventually(t, "the objects of the other RoseyBot", func(ctx context.Context) error {
+		_, err := get(ctx, &appsv1.Deployment{}, other, manifests.Name(bot, manifests.Bot))
+		return err
+	})
+	kicked := startProcess(t, notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked"))
+	newPod(t, bot, manifests.Bot, runningPod(kicked.ip, false))
+	waitCondition(t, bot, v1alpha1.ConditionChannelJoined, metav1.ConditionFalse, string(status.ReasonKicked))
+	if got := hanging.Load(); got != maxQuestionsOfNamespace {
+		t.Errorf("%d questions hang, want %d: this test showed nothing", got, maxQuestionsOfNamespace)
+	}
+}
+
+// A process may report any word as its reason. It must not become a label of metrics.
+func TestUnknownReasonsAreReplaced(t *testing.T) {
+	report := notReady(status.BotComponent, status.ChannelCheck, "Forged", "the words")
+	got := withKnownReasons(report)
+	for _, reason := range []status.Reason{got.Reason, got.Checks[0].Reason} {
+		if reason != v1alpha1.ReasonNotReady {
+			t.Errorf("the reason is %s, want %s", reason, v1alpha1.ReasonNotReady)
+		}
+	}
+	if want := "Forged: the words"; got.Message != want || got.Checks[0].Message != want {
+		t.Errorf("the messages are %q and %q, want %q", got.Message, got.Checks[0].Message, want)
+	}
+}
+
+// The bucket of a namespace bounds all of its RoseyBots together, and creating one again does not refill its own.
+func TestLimiterBoundsNamespaces(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	limit := newLimiter(allowance{time.Second, 3}, allowance{time.Second, 10})
+	count := 0
+	for round := range 100 {
+		bot := types.NamespacedName{Namespace: "fun", Name: fmt.Sprint("bot-", round%20)}
+		if _, allowed := limit.allow(bot, start); allowed {
+			count++
+		}
+	}
+	if count != 10 {
+		t.Errorf("%d were allowed in the namespace, want 10", count)
+	}
+	other := types.NamespacedName{Namespace: "other", Name: "bot"}
+	for range 3 {
+		if _, allowed := limit.allow(other, start); !allowed {
+			t.Error("another namespace is limited too")
+		}
+	}
+	wait, allowed := limit.allow(other, start)
+	if allowed || wait < time.Second {
+		t.Errorf("a fourth was allowed: %v, in %s", allowed, wait)
+	}
+	if _, allowed = limit.allow(other, start.Add(wait)); !allowed {
+		t.Errorf("it was not allowed after %s", wait)
+	}
+	// Buckets that are full again are not kept.
+	for number := range 10_000 {
+		limit.allow(types.NamespacedName{Namespace: fmt.Sprint(number)}, start.Add(time.Duration(number)*time.Minute))
+	}
+	if len(limit.buckets) > 500 {
+		t.Errorf("%d buckets are kept", len(limit.buckets))
+	}
+}

@@ -1,0 +1,87 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// allowance allows burst actions at once, and then one each interval.
+type allowance struct {
+	interval time.Duration
+	burst    int
+}
+
+// What pods can cause is limited, because they may answer differently each time. The bursts are so large that neither a
+// new RoseyBot nor a hundred of them at once are slowed.
+var (
+	questionsOfBot          = allowance{2 * time.Second, 10}
+	questionsOfNamespace    = allowance{100 * time.Millisecond, 200}
+	statusWritesOfBot       = allowance{5 * time.Second, 20}
+	statusWritesOfNamespace = allowance{100 * time.Millisecond, 500}
+	eventsOfBot             = allowance{30 * time.Second, 10}
+	eventsOfNamespace       = allowance{time.Second, 200}
+)
+
+// limiter limits how often something is done for a RoseyBot, and for all RoseyBots of a namespace together. It is safe
+// for concurrent use.
+type limiter struct {
+	perBot, perNamespace allowance
+
+	mu sync.Mutex
+	// buckets are those of RoseyBots, and under an empty name those of namespaces. A full bucket need not be kept: it
+	// is the same as none. So creating a RoseyBot again does not refill its bucket.
+	buckets map[types.NamespacedName]*rate.Limiter
+	// sweepAt is the number of buckets at which full ones are removed.
+	sweepAt int
+}
+
+func newLimiter(perBot, perNamespace allowance) *limiter {
+	return &limiter{perBot: perBot, perNamespace: perNamespace, buckets: map[types.NamespacedName]*rate.Limiter{}}
+}
+
+// allow reports whether something may be done for a RoseyBot now, and counts it. If not, it returns the time after
+// which it may.
+func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Duration, allowed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.buckets) >= l.sweepAt {
+		l.sweep(now)
+	}
+	own := l.bucket(bot, l.perBot)
+	shared := l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
+	wait = max(waitFor(own, now), waitFor(shared, now))
+	if wait > 0 {
+		return wait, false
+	}
+	return 0, own.AllowN(now, 1) && shared.AllowN(now, 1)
+}
+
+func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limiter {
+	found := l.buckets[key]
+	if found == nil {
+		found = rate.NewLimiter(rate.Every(allowed.interval), allowed.burst)
+		l.buckets[key] = found
+	}
+	return found
+}
+
+func (l *limiter) sweep(now time.Time) {
+	for key, bucket := range l.buckets {
+		if bucket.TokensAt(now) >= float64(bucket.Burst()) {
+			delete(l.buckets, key)
+		}
+	}
+	l.sweepAt = 2*len(l.buckets) + 100
+}
+
+// waitFor returns the time after which a bucket has a token.
+func waitFor(bucket *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - bucket.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing/float64(bucket.Limit())*float64(time.Second)) + time.Millisecond
+}
