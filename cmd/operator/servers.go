@@ -14,7 +14,6 @@ import (
 	managers "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"rosey.dev/rosey/runtime/httpserver"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -35,8 +34,8 @@ func addServers(ctx context.Context, manager ctrl.Manager, options options, log 
 		ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes,
 	}))
 	return errors.Join(
-		addServer(ctx, manager, "health checks", options.healthAddress, httpserver.New(health, log)),
-		addServer(ctx, manager, "metrics", options.metricsAddress, httpserver.New(numbers, log)))
+		addServer(ctx, manager, "health checks", options.healthAddress, status.NewServer(health, log)),
+		addServer(ctx, manager, "metrics", options.metricsAddress, status.NewServer(numbers, log)))
 }
 
 func addServer(ctx context.Context, manager ctrl.Manager, name, address string, server *http.Server) error {

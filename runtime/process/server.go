@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"rosey.dev/rosey/runtime/httpserver"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -76,7 +75,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // Serve serves until ctx ends, then waits a moment for responses in progress. It closes the listener.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := httpserver.New(s.Handler(), s.Log)
+	server := status.NewServer(s.Handler(), s.Log)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shutdown := make(chan error, 1)

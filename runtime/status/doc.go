@@ -11,8 +11,11 @@
 // condition of the RoseyBot. So reasons are an API: `kubectl wait` and alerts rely on them. They are listed in
 // reasons.go, from which docs/api.md is generated, and a test of the operator fails for a reason that it does not know.
 //
+// Anybody may reach the ports of a pod, and a pod may answer anything. [NewServer] and [NewClient] bound time, headers
+// and connections of the two sides.
+//
 // Messages come from servers and users. [Printable] and [OneLine] make such text safe to show, [EscapeJSON] does it for
-// JSON, [PrintableWriter] for all that a program writes, and [NetworkError]
-// turns the error of a network operation into words that stay the same from attempt to attempt: a message that changed
-// with every attempt would make the operator write a new status each time.
+// JSON, [PrintableWriter] for all that a program writes, and [NetworkError] turns the error of a network operation into
+// words that stay the same from attempt to attempt: a message that changed with every attempt would make the operator
+// write a new status each time.
 package status

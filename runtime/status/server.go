@@ -1,10 +1,42 @@
-package httpserver
+package status
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
+
+const (
+	// headerTimeout closes connections that send no request, which would otherwise accumulate, and readTimeout those
+	// whose request has a body that never ends.
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	// responseTimeout is far more than any response takes. It ends with clients that do not read.
+	responseTimeout = 30 * time.Second
+	// idleTimeout is more than the time between two requests of the page and of Prometheus in most installations; a
+	// new connection costs either of them nothing.
+	idleTimeout = 60 * time.Second
+	// maxHeaderBytes is far more than a browser or a prober sends.
+	maxHeaderBytes = 16 << 10
+)
+
+// NewServer returns an HTTP server for a handler, which whoever reaches it cannot use to end the process: time, headers
+// and the number of connections are bounded, and idle connections do not keep the kubelet's probes out. The processes of
+// a RoseyBot and the operator use it. What the server itself reports is logged as a warning.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      responseTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         newConnections(maxConnections).changed,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
 
 // maxConnections is the number of connections that are open at a time. Each takes some 20 KB, and all of them together
 // must stay far below the memory limit of a bot.
