@@ -77,8 +77,8 @@ type PodMetadata struct {
 // NetworkPolicies.
 type NetworkPolicy struct {
 	// enabled specifies whether NetworkPolicies are created for the pods. They admit the operator, and pods of
-	// namespaces with the label metrics=enabled, to the pods' HTTP port, and restrict the pods' own connections to those
-	// that egress allows. Defaults to true.
+	// namespaces with the label metrics=enabled or another one that the operator was installed with, to the pods' HTTP
+	// port, and restrict the pods' own connections to those that egress allows. Defaults to true.
 	// +optional
 	// +default=true
 	Enabled *bool `json:"enabled,omitempty"`

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -91,7 +92,10 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
 	}
-	params := manifests.Params{Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace}
+	params := manifests.Params{
+		Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace,
+		MetricsLabels: options.metricsLabels,
+	}
 	reconciler := controllers.New(manager, params, status.HTTPPort)
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
@@ -107,6 +111,7 @@ type options struct {
 	metricsAddress    string
 	healthAddress     string
 	runtimeImage      string
+	metricsLabels     map[string]string
 	watchedNamespaces []string
 	logLevel          slog.Level
 	printVersion      bool
@@ -131,6 +136,11 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	flags.Func("watch-namespaces", "comma-separated `namespaces` to watch; default: all", func(list string) error {
 		parsed.watchedNamespaces = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 		return nil
+	})
+	flags.Func("metrics-from", "`label` KEY=VALUE of the namespaces from which metrics of bots can be scraped; "+
+		"default: metrics=enabled", func(label string) (err error) {
+		parsed.metricsLabels, err = labels.ConvertSelectorToLabelsMap(label)
+		return err
 	})
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -39,6 +40,7 @@ func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 		"unknown flag":  {[]string{"--nope"}, "-nope"},
 		"argument":      {[]string{image, "now"}, `unexpected argument "now"`},
 		"log level":     {[]string{image, "--log-level=loud"}, `invalid value "loud" for flag -log-level`},
+		"metrics label": {[]string{image, "--metrics-from=team"}, `invalid value "team" for flag -metrics-from`},
 		"no Kubernetes": {[]string{image}, "finding the configuration of the Kubernetes API"},
 	}
 	for name, test := range tests {
@@ -52,6 +54,13 @@ func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 				t.Errorf("unexpected output: %s", output.String())
 			}
 		})
+	}
+}
+
+func TestLabelOfNamespacesThatScrapeMetrics(t *testing.T) {
+	parsed, err := parseFlags([]string{"--runtime-image=rosey:v1", "--metrics-from=example.org/team=watches"}, io.Discard)
+	if err != nil || !maps.Equal(parsed.metricsLabels, map[string]string{"example.org/team": "watches"}) {
+		t.Errorf("labels are %v: %v", parsed.metricsLabels, err)
 	}
 }
 

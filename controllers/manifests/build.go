@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -29,6 +30,8 @@ type Params struct {
 	Image string
 	// OperatorNamespace is the only namespace from which NetworkPolicies admit the operator. Empty: any namespace.
 	OperatorNamespace string
+	// MetricsLabels are the labels of the namespaces whose pods NetworkPolicies admit to metrics. Empty: metrics=enabled.
+	MetricsLabels map[string]string
 }
 
 // Observed is the state of the cluster that desired objects depend on. The zero value is a cluster in which nothing
@@ -117,6 +120,9 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 		policy.Spec.Ingress[0].From[0].NamespaceSelector.MatchLabels = map[string]string{
 			corev1.LabelMetadataName: params.OperatorNamespace,
 		}
+	}
+	if len(params.MetricsLabels) > 0 {
+		policy.Spec.Ingress[0].From[1].NamespaceSelector.MatchLabels = maps.Clone(params.MetricsLabels)
 	}
 	if rules := bot.Spec.DeepCopy().NetworkPolicy.Egress; len(rules) > 0 {
 		policy.Spec.Egress = rules

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -218,6 +220,22 @@ func TestPodMetadataDoesNotOverrideTheOperators(t *testing.T) {
 	}
 	if template.Annotations["rosey.dev/config-hash"] == "other" {
 		t.Error("the annotation is overridden")
+	}
+}
+
+func TestMetricsLabelsAreThoseOfTheOperator(t *testing.T) {
+	bot := &v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{Name: "fun", Namespace: "films"}}
+	bot.Spec.NATS = &v1alpha1.NATS{URL: "nats://n:4222"}
+	want := map[string]string{"team": "watches"}
+	set, err := manifests.Build(bot, manifests.Params{Image: "rosey:v1", MetricsLabels: want}, manifests.Observed{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, component := range []manifests.Component{manifests.Bot, manifests.Database} {
+		policy := find[*networkingv1.NetworkPolicy](set, component)
+		if diff := cmp.Diff(want, policy.Spec.Ingress[0].From[1].NamespaceSelector.MatchLabels); diff != "" {
+			t.Errorf("labels of %s (-want +got):\n%s", component, diff)
+		}
 	}
 }
 

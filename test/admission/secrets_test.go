@@ -116,6 +116,7 @@ database: {postgres: {urlSecretRef: {name: other}}}
 		"another image":       "image: registry.example/team/rosey:v1",
 		"another server":      `channel: {name: movienight, server: "https://films.example:8443"}`,
 		"another NATS server": `nats: {url: "nats://other:4222", tlsSecretRef: {name: other}}`,
+		"no TLS":              `nats: {url: "nats://nats.nats.svc:4222"}`,
 		"a variable":          "extraEnv: [{name: TZ, value: UTC}]",
 		"an annotation":       "podMetadata: {annotations: {team: films}}",
 		"a label":             "podMetadata: {labels: {team: films}}",
@@ -126,6 +127,25 @@ database: {postgres: {urlSecretRef: {name: other}}}
 			allowed(t, update(t, "keeper", live, secrets+fields))
 		})
 	}
+	t.Run("of a shared RoseyBot", func(t *testing.T) {
+		content := spec("database: {sharedFrom: {name: live}}")
+		delete(content, "nats")
+		sharer := bot("sharer", content)
+		if err := users["keeper"].client.Create(t.Context(), sharer); err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]any{"image": "rosey.dev/rosey:0.1.0", "replicas": int64(0)} {
+			changed := sharer.DeepCopy()
+			if err := unstructured.SetNestedField(changed.Object, value, "spec", name); err != nil {
+				t.Fatal(err)
+			}
+			if err := users["holder"].client.Update(t.Context(), changed, client.DryRunAll); name == "image" {
+				refused(t, err, "spec.database.sharedFrom: expected no RoseyBot, unless")
+			} else {
+				allowed(t, err)
+			}
+		}
+	})
 	t.Run("another key", func(t *testing.T) {
 		fields := strings.Replace(secrets, "name: other", "name: other, key: second", 1)
 		err := update(t, "holder", live, fields)

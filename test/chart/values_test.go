@@ -187,6 +187,32 @@ func TestNetworkPoliciesOfBotsAdmitTheOperator(t *testing.T) {
 	}
 }
 
+// One value names the namespaces that can scrape the metrics of the operator and of the bots.
+func TestOneValueSaysWhoMayScrapeMetrics(t *testing.T) {
+	for value, want := range map[string]map[string]string{
+		"":                         {"metrics": "enabled"},
+		"example.org/team=watches": {"example.org/team": "watches"},
+		"enabled=true":             {"enabled": "true"},
+	} {
+		var set []string
+		if value != "" {
+			set = []string{"--set-string", `networkPolicy.metricsFrom=` + value}
+		}
+		all := render(t, set...)
+		policy := &networkingv1.NetworkPolicy{}
+		all.into(t, "NetworkPolicy rosey-system/rosey-operator", policy)
+		if diff := cmp.Diff(want, policy.Spec.Ingress[0].From[0].NamespaceSelector.MatchLabels); diff != "" {
+			t.Errorf("%q: labels (-want +got):\n%s", value, diff)
+		}
+		if value == "" {
+			value = "metrics=enabled"
+		}
+		if flag := "--metrics-from=" + value; !slices.Contains(arguments(t, all), flag) {
+			t.Errorf("arguments are %v, want %s", arguments(t, all), flag)
+		}
+	}
+}
+
 func TestRunbookURL(t *testing.T) {
 	all := render(t, "--set", "monitoring.rules.enabled=true,monitoring.rules.runbookURL=https://wiki.example/rosey/")
 	text, err := all["PrometheusRule rosey-system/rosey-operator"].MarshalJSON()
