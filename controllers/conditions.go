@@ -110,12 +110,29 @@ func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Cond
 func channelJoined(in statusInput) *metav1.Condition {
 	pod := in.observed.newestPod(manifests.Bot)
 	if manifests.HasStandbys(in.bot) {
+		if other := foreignLeader(in, pod); other != "" {
+			return conditionFalse(v1alpha1.ReasonForeignLeader,
+				"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
+		}
 		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
 			pod = leading
 		}
 	}
 	return checked(in, pod, status.ChannelCheck,
 		conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+}
+
+// foreignLeader returns the leader for which a ready bot stands by if that was never a pod of the RoseyBot, or else "".
+// pod may be nil.
+func foreignLeader(in statusInput, pod *corev1.Pod) string {
+	if pod == nil || !podReady(pod) {
+		return ""
+	}
+	reported := in.reports[pod.Name].report.Leader
+	if reported == leader(in) || in.observed.hasPod(manifests.Bot, reported) {
+		return ""
+	}
+	return reported
 }
 
 // checked returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The

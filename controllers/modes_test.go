@@ -199,17 +199,27 @@ func TestHotStandby(t *testing.T) {
 		t.Errorf("the budget is %v, %v", budget.Spec, err)
 	}
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	report := status.Report{Component: status.BotComponent, Reason: status.ReasonReady, Leader: "movienight-bot-a"}
+	report := status.Report{Component: status.BotComponent, Reason: status.ReasonReady}
 	chat := startProcess(t, report)
-	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
-	newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
-	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	waitLeader(t, bot, "movienight-bot-a", "2/2")
-	waitReconciled(t, bot)
-	report.Leader = "movienight-bot-b"
+	for number := 1; number <= 2; number++ {
+		pod := newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))
+		waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		waitReconciled(t, bot)
+		next := report
+		next.Leader = pod.Name
+		chat.report.Store(&next)
+		reconcileOnce(t, bot)
+		waitLeader(t, bot, pod.Name, fmt.Sprintf("%d/2", number))
+	}
+	// Whoever can write the leader's key in NATS can name anything.
+	forged := report
+	forged.Leader = "evil"
+	chat.report.Store(&forged)
+	reconcileOnce(t, bot)
+	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", v1alpha1.ReasonForeignLeader, "stand by for evil"})
 	chat.report.Store(&report)
 	reconcileOnce(t, bot)
-	waitLeader(t, bot, "movienight-bot-b", "2/2")
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 
 	if err := scale(t, bot, 1); err != nil {
 		t.Fatal(err)

@@ -169,6 +169,11 @@ func (o observed) runningPod(component manifests.Component, name string) *corev1
 	return nil
 }
 
+// hasPod reports whether a component has a pod with a name.
+func (o observed) hasPod(component manifests.Component, name string) bool {
+	return slices.ContainsFunc(o.pods[component], func(pod corev1.Pod) bool { return pod.Name == name })
+}
+
 // countPods returns how many pods of a component exist, and how many of them are ready. Pods that are being deleted or
 // have ended do not count.
 func (o observed) countPods(component manifests.Component) (existing, ready int32) {

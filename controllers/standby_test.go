@@ -33,6 +33,9 @@ func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
 		return probeResult{report: status.Report{Leader: "leader", Reason: check.Reason, Checks: []status.Check{check}}}
 	}
 	standingBy := reportOfCheck(status.Check{OK: true, Reason: status.ReasonStandby})
+	const former = "movienight-former"
+	standsByForFormer := reportOfCheck(status.Check{OK: true, Reason: status.ReasonStandby})
+	standsByForFormer.report.Leader = former
 	refused := reportOfCheck(status.Check{Reason: status.ReasonLoginRefused, Message: "wrong password"})
 	joined := reportOfCheck(status.Check{OK: true, Reason: status.ReasonJoined})
 	noLeader := reportOfCheck(status.Check{Reason: status.ReasonNoLeader})
@@ -70,7 +73,11 @@ func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
 		},
 		"no pod answers yet": {[]corev1.Pod{standby}, nil, "", "True", "Joined"},
 		// The standby takes over within seconds. If it does not, it is not ready.
-		"leader gone":    {[]corev1.Pod{standby}, reports{"standby": standingBy}, "", "True", "Joined"},
+		"leader gone":      {[]corev1.Pod{standby}, reports{"standby": standsByForFormer}, former, "True", "Joined"},
+		"none of the pods": {[]corev1.Pod{standby}, reports{"standby": standingBy}, "", "False", "ForeignLeader"},
+		"none of the pods, and taken over before": {
+			[]corev1.Pod{standby}, reports{"standby": standingBy}, "leader", "False", "ForeignLeader",
+		},
 		"leader deleted": {[]corev1.Pod{deleted, standby}, reports{"standby": standingBy}, "", "True", "Joined"},
 		"leader restarting": {
 			[]corev1.Pod{podOf("leader", 1, restarting), standby}, reports{"standby": standingBy}, "", "True", "Joined",
@@ -85,7 +92,11 @@ func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
 			bot.Spec.Replicas, bot.Status.Leader = new(int32(2)), test.last
 			in := statusInput{bot: bot, observed: newObserved(), reports: test.reports}
 			in.observed.pods[manifests.Bot] = test.pods
-			conditions := computeStatus(in, time.Now()).Conditions
+			computed := computeStatus(in, time.Now())
+			if name := computed.Leader; name != "" && name != former && !in.observed.hasPod(manifests.Bot, name) {
+				t.Errorf("the leader %q is not a pod of the RoseyBot", name)
+			}
+			conditions := computed.Conditions
 			got := meta.FindStatusCondition(conditions, v1alpha1.ConditionChannelJoined)
 			if got.Status != test.status || got.Reason != test.reason {
 				t.Errorf("ChannelJoined is %s with %s (%s), want %s with %s",

@@ -134,6 +134,7 @@ func TestEveryKindIsRepaired(t *testing.T) {
 	bot.Spec.Replicas = new(int32(2))
 	bot.Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(2)), MaxReplicas: 4}
 	create(t, bot)
+	waitStatusCached(t, bot) // before, a reconcile may not know the RoseyBot, and so send nothing
 	waitReconciled(t, bot)
 	repaired := map[string]bool{}
 	for _, kind := range kinds {

@@ -50,5 +50,6 @@ const (
 	ReasonCrashLoop        = "CrashLoop"        // the process exits with an error repeatedly
 	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and does not report its status
 	ReasonNotReady         = "NotReady"         // a process is not ready for a reason that the operator does not know
+	ReasonForeignLeader    = "ForeignLeader"    // the bots stand by for a leader that is not a pod of the RoseyBot
 	ReasonBotNotRunning    = "BotNotRunning"    // no bot process is running
 )
