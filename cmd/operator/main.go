@@ -140,7 +140,10 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 	flags.Func("metrics-from", "`label` KEY=VALUE of the namespaces from which metrics of bots can be scraped; "+
 		"default: metrics=enabled", func(label string) (err error) {
 		parsed.metricsLabels, err = labels.ConvertSelectorToLabelsMap(label)
-		return err
+		if err != nil {
+			return fmt.Errorf("expected KEY=VALUE: %w", err)
+		}
+		return nil
 	})
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
