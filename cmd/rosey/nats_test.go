@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -171,10 +172,30 @@ func TestNATSIssueRefusesADirectoryOfOthers(t *testing.T) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := call(t, "nats", "issue", "-f", file, "--for", "jwt", "--dir", dir)
-	if code != exitFailure || !strings.Contains(stderr, "chmod 700") {
-		t.Errorf("exit code %d, %s", code, stderr)
+	refused := func(dir, want string) {
+		t.Helper()
+		code, _, stderr := call(t, "nats", "issue", "-f", file, "--for", "jwt", "--dir", dir)
+		if code != exitFailure || !strings.Contains(stderr, want) {
+			t.Errorf("exit code %d, %s, want %q", code, stderr, want)
+		}
 	}
+	refused(dir, "chmod 700")
+	linked, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
+	if err := errors.Join(os.Chmod(linked, 0o700), os.Symlink(outside, filepath.Join(linked, "lock"))); err != nil {
+		t.Fatal(err)
+	}
+	refused(linked, "locking the directory")
+	if _, err := os.Lstat(outside); err == nil {
+		t.Error("a file was created where a link points to")
+	}
+	if os.Geteuid() != 0 {
+		return // only root can write into a directory that belongs to somebody else alone
+	}
+	another := t.TempDir()
+	if err := errors.Join(os.Chmod(another, 0o700), os.Chown(another, 12345, 12345)); err != nil {
+		t.Fatal(err)
+	}
+	refused(another, "belongs to another user")
 }
 
 func TestDocumentedServerConfiguration(t *testing.T) {

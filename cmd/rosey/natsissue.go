@@ -151,7 +151,10 @@ func (f *issueFlags) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("--dir: others may write in %s, expected a directory for its owner alone: chmod 700 %s",
 			f.dir, f.dir)
 	}
-	file, err := os.OpenFile(filepath.Join(f.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("--dir: %s belongs to another user, expected a directory of your own", f.dir)
+	}
+	file, err := os.OpenFile(filepath.Join(f.dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the directory: %w", err)
 	}

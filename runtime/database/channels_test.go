@@ -10,6 +10,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
@@ -90,6 +91,26 @@ func TestMessagesForOtherChannelsAreRefused(t *testing.T) {
 
 // Names are compared as the database compares them, so that no spelling of a served channel is refused and none of
 // another one accepted.
+// A message for another channel must not become a dead letter because it exceeds a limit as well: whoever retries dead
+// letters would store it in that channel.
+func TestLargeMessagesForOtherChannelsBecomeNoDeadLetters(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start(limited(config.Limits{MessageBytes: 1024})))
+	for _, suffix := range bus.Events {
+		r.publish(suffix, body(suffix, onCyTube("other")), strings.Repeat("x", 300)+"/"+string(suffix))
+		long := strings.TrimSuffix(body(suffix, onCyTube("other")), "}") + `,"more":"` + strings.Repeat("x", 2000) + `"}`
+		r.publish(suffix, long)
+		r.waitUntilStored()
+		if refused := r.count(s, suffix, "refused"); refused != 2 {
+			t.Errorf("%s: %v messages are counted as refused, want 2", suffix, refused)
+		}
+	}
+	if letters := r.deadLetters(); len(letters) != 0 {
+		t.Errorf("%d dead letters for another channel, the first %s %.100s", len(letters), letters[0].Subject,
+			letters[0].Payload)
+	}
+}
+
 func TestServedChannelsAreComparedInEverySpelling(t *testing.T) {
 	r := newRig(t)
 	s := r.ready(r.start(listing("Music")))

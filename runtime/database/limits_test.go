@@ -206,6 +206,27 @@ func TestOutboundLinesWaitingAreLimited(t *testing.T) {
 	}
 }
 
+// Whoever may only queue lines must not have the events of the channel refused: lines that are refused, and repetitions
+// of one line, take no space.
+func TestRefusedAndRepeatedLinesDoNotCountAsRows(t *testing.T) {
+	r := newRig(t)
+	s := r.ready(r.start(limited(config.Limits{OutboundWaiting: 2, ChannelRows: 4, ChannelBytes: 10_000})))
+	lines := []string{`{"message":"1","client_id":"1"}`, `{"message":"2","client_id":"2"}`, `{"message":"3"}`,
+		fmt.Sprintf(`{"message":%q}`, strings.Repeat("x", 4000))}
+	for range 10 {
+		for _, line := range lines {
+			r.put(line)
+		}
+	}
+	same(t, "refused because they wait", 20.0, r.refused(s, "outboundWaiting"))
+	r.publish(bus.MessageLog, line("alice", "hello"))
+	r.publish(bus.MessageLog, line("alice", "again"))
+	r.publish(bus.MessageLog, line("alice", "and again"))
+	r.waitUntilStored()
+	same(t, "lines of chat", []string{"hello", "again"}, r.texts())
+	same(t, "refused rows", 1.0, r.refused(s, "channelRows"))
+}
+
 // 20,000 joins became 26 MB that nothing removed. What is over a limit is not stored, no dead letter, and counted; what
 // changes rows that exist is stored.
 func TestRowsOfAChannelAreLimited(t *testing.T) {

@@ -87,8 +87,9 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	if err == nil {
 		channel, err = e.decoder.channel(request.origin)
 	}
+	size := len(request.Message) + 2*len(request.ClientID)
 	if err == nil {
-		err = e.limits.addRow(channel, len(request.Message)+2*len(request.ClientID), "")
+		err = e.limits.addRow(channel, size, "")
 	}
 	if err != nil {
 		return bus.OutboundPutReply{Error: err.Error()}, err
@@ -96,6 +97,9 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	id, err := e.store.Enqueue(ctx, channel, store.OutboundLine{
 		Text: request.Message, ClientID: request.ClientID, At: r.Time, MaxWaiting: e.limits.OutboundWaiting,
 	})
+	if err != nil || !e.limits.isNewLine(channel, id) {
+		e.limits.removeRow(channel, size)
+	}
 	if err = quotaError(err); errors.Is(err, errFull) {
 		return bus.OutboundPutReply{Error: err.Error()}, err
 	}

@@ -69,7 +69,7 @@ func (b *batch) add(m *bus.Message) {
 // decode decodes a message within the limits. The event is as that of decoder.event.
 func (b *batch) decode(m *bus.Message, eventID string) (store.Event, error) {
 	if err := b.limits.checkMessage(m.ID, m.Data); err != nil {
-		return store.Event{}, err
+		return store.Event{}, firstError(b.notServed(m), err)
 	}
 	event, err := b.decoder.event(*m, eventID)
 	if event.Fact == nil {
@@ -78,6 +78,18 @@ func (b *batch) decode(m *bus.Message, eventID string) (store.Event, error) {
 	fact, tooLarge := b.limits.checkFact(event.Fact)
 	event.Fact = fact
 	return event, firstError(tooLarge, err)
+}
+
+// notServed returns an errNotServed if a message that exceeds a limit is for a channel that is not served. Otherwise it
+// would become a dead letter, and retrying that changes rows of whatever channel it names.
+func (b *batch) notServed(m *bus.Message) error {
+	if len(m.Data) > store.MaxDeadLetterBytes {
+		return nil // it cannot be retried, because only its beginning is kept
+	}
+	if _, err := b.decoder.event(*m, ""); errors.Is(err, errNotServed) {
+		return err
+	}
+	return nil
 }
 
 // refused counts and logs a message that cannot be decoded, exceeds a limit, or is for another channel. Its content is

@@ -30,6 +30,8 @@ type usage struct {
 	// channels are by the folded channel, with what was measured and stored since; stored is only what was stored since
 	// the last measurement began.
 	channels, stored map[store.Channel]*channelUse
+	// lines are the highest IDs of outbound lines, by the folded channel.
+	lines map[store.Channel]int64
 	// next is when usage may be measured again.
 	next time.Time
 }
@@ -43,6 +45,7 @@ type channelUse struct {
 
 func (u *usage) reset() {
 	u.channels, u.stored = map[store.Channel]*channelUse{}, map[store.Channel]*channelUse{}
+	u.lines = map[store.Channel]int64{}
 }
 
 func useOf(all map[store.Channel]*channelUse, channel store.Channel) *channelUse {
@@ -111,6 +114,30 @@ func (l *limits) addRow(channel store.Channel, size int, person string) error {
 		}
 	}
 	return nil
+}
+
+// removeRow takes back what addRow has counted, for a request that has added no row. Otherwise a client that repeats
+// one line, or whose lines are refused, would have the events of the channel refused.
+func (l *limits) removeRow(channel store.Channel, size int) {
+	l.usage.mu.Lock()
+	defer l.usage.mu.Unlock()
+	for _, use := range []*channelUse{useOf(l.usage.channels, channel), useOf(l.usage.stored, channel)} {
+		use.rows = max(use.rows-1, 0)
+		use.bytes = max(use.bytes-int64(size)-config.RowOverhead, 0)
+	}
+}
+
+// isNewLine reports whether an outbound line was added and not found by its client ID. IDs increase, so one that is not
+// higher than all before is of an earlier line.
+func (l *limits) isNewLine(channel store.Channel, id int64) bool {
+	l.usage.mu.Lock()
+	defer l.usage.mu.Unlock()
+	key := foldedChannel(channel)
+	if id <= l.usage.lines[key] {
+		return false
+	}
+	l.usage.lines[key] = id
+	return true
 }
 
 // strangers returns the names of the users in events who may exceed the limit of people, by channel. A user whose name

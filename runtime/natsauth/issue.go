@@ -52,6 +52,9 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 	if err := r.issueAll(bots); err != nil {
 		return nil, Issued{}, err
 	}
+	if err := state.checkSecrets(); err != nil {
+		return nil, Issued{}, err
+	}
 	return state, r.issued, nil
 }
 

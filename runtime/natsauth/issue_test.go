@@ -145,6 +145,30 @@ func TestIssueForOneSecretAndForSharers(t *testing.T) {
 
 // A RoseyBot that starts to share a service, or no longer does, has users in one account only: a server refuses two
 // users of one name.
+// A Secret has the credentials of one user. Pods of a second RoseyBot that mount it would be in the account of the
+// first.
+func TestOneSecretIsNotOfTwoAccounts(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		before, _ := natsauth.ReadState(i.dir, i.target)
+		first := natsauth.Bot{Namespace: "films", Name: "a", Prefix: "a", JetStream: "auto", Replicas: 1, MaxBytes: 1 << 20}
+		for _, second := range []natsauth.Bot{
+			{Name: "b", BotSecret: "a-nats-bot"},
+			{Name: "b", ServiceSecret: "a-nats-db"},
+			{Name: "b", BotSecret: "b", ServiceSecret: "a-nats-bot"},
+		} {
+			second.Namespace, second.Prefix, second.JetStream, second.Replicas = "films", "b", "auto", 1
+			_, _, err := natsauth.Issue(before, []natsauth.Bot{first, second}, i.options)
+			if err == nil || !strings.Contains(err.Error(), "RoseyBots films/a and films/b: both use the Secret a-nats-") {
+				i.Errorf("%+v: %v, want an error that names both RoseyBots and the Secret", second, err)
+			}
+			second.Namespace = "music"
+			if _, _, err := natsauth.Issue(before, []natsauth.Bot{first, second}, i.options); err != nil {
+				i.Errorf("a Secret of the same name in another namespace: %v", err)
+			}
+		}
+	})
+}
+
 func TestUsersMoveToAnotherAccount(t *testing.T) {
 	eachTarget(t, func(i *issuer) {
 		sharer := film("lounge")
@@ -306,10 +330,16 @@ func TestStateOfAnotherKindIsRefused(t *testing.T) {
 		!strings.Contains(err.Error(), "was issued for jwt, expected server.conf") {
 		t.Errorf("error: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(i.dir, "state.json"), []byte(`{"version":`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := natsauth.ReadState(i.dir, i.target); err == nil || !strings.Contains(err.Error(), "state.json") {
-		t.Errorf("error: %v", err)
+	for _, content := range []string{
+		`{"version":`, `{"version":1,"for":"jwt","accounts":{"films/alpha":null}}`,
+		`{"version":1,"for":"jwt","accounts":{"films/alpha":{}}}`,
+		`{"version":1,"for":"jwt","accounts":{"films/alpha":{"users":{"a":null}}}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(i.dir, "state.json"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := natsauth.ReadState(i.dir, i.target); err == nil || !strings.Contains(err.Error(), "state.json") {
+			t.Errorf("%s: error: %v", content, err)
+		}
 	}
 }

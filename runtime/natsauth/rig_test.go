@@ -85,7 +85,7 @@ func newWorldWith(t *testing.T, target natsauth.Target, manual bool, o natsauth.
 	for _, name := range []string{"alpha", "beta"} {
 		bots = append(bots, natsauth.Bot{
 			Namespace: "films", Name: name, Prefix: "rosey_films_" + name, JetStream: config.JetStreamAlways, Manual: manual,
-			Replicas: 1, MaxBytes: 64 << 20, BotSecret: "bot", ServiceSecret: "db",
+			Replicas: 1, MaxBytes: 64 << 20, BotSecret: name + "-bot", ServiceSecret: name + "-db",
 		})
 	}
 	w.state, _, err = natsauth.Issue(before, bots, o)

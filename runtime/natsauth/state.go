@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -101,7 +102,40 @@ func ReadState(dir string, target Target) (*State, error) {
 	if s.Accounts == nil {
 		s.Accounts = map[string]*Account{}
 	}
+	for id, account := range s.Accounts {
+		if account == nil || account.Users == nil {
+			return nil, fmt.Errorf("%s: account %q: expected an object with users", filepath.Join(dir, stateFile), id)
+		}
+		for name, user := range account.Users {
+			if user == nil {
+				return nil, fmt.Errorf("%s: user %q: expected an object", filepath.Join(dir, stateFile), name)
+			}
+		}
+	}
 	return s, nil
+}
+
+// checkSecrets returns an error if two users have one Secret. It can have the credentials of one of them only, with
+// which the pods of both would log in, so that one RoseyBot would be in the account of the other.
+func (s *State) checkSecrets() error {
+	bots := map[string]string{}
+	for _, id := range slices.Sorted(maps.Keys(s.Accounts)) {
+		account := s.Accounts[id]
+		for _, name := range slices.Sorted(maps.Keys(account.Users)) {
+			user := account.Users[name]
+			if user.Secret == "" {
+				continue
+			}
+			namespace, _, _ := strings.Cut(user.Bot, "/")
+			secret := namespace + "/" + user.Secret
+			if other, taken := bots[secret]; taken {
+				return fmt.Errorf("RoseyBots %s and %s: both use the Secret %s, expected one for each account: set another name "+
+					"in spec.nats.credentialsSecretRef or spec.database.natsCredentialsSecretRef", other, user.Bot, user.Secret)
+			}
+			bots[secret] = user.Bot
+		}
+	}
+	return nil
 }
 
 // clone returns a deep copy.
