@@ -57,7 +57,7 @@ type limitedBot struct {
 func startBot(t *testing.T, server string) limitedBot {
 	t.Helper()
 	b := limitedBot{limit: memoryLimit(t, "bot")}
-	command := program(t, "bot", "--server", server, "--channel", "movienight", "--nats", natstest.Start(t).URL(),
+	command := releasedProgram(t, "bot", "--server", server, "--channel", "movienight", "--nats", natstest.Start(t).URL(),
 		"--http", "127.0.0.1:0")
 	groups, err := fuzz.NewGroups()
 	if err == nil {
@@ -65,7 +65,7 @@ func startBot(t *testing.T, server string) limitedBot {
 	}
 	if err != nil {
 		t.Logf("the memory limit is measured, and not enforced: %v", err)
-		command.Env = append(command.Env, fmt.Sprintf("GOMEMLIMIT=%d", b.limit/100*memoryPart))
+		command.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", b.limit/100*memoryPart))
 	} else {
 		b.groups = groups
 		wrapped := append(groups.Wrap("bot"), command.Args...)
@@ -253,7 +253,7 @@ func TestHostileServerDoesNotEndTheBot(t *testing.T) {
 		}
 	})
 	bot := startBot(t, server)
-	natstest.Within(t, time.Minute, "the end of the floods", func() bool {
+	natstest.Within(t, 3*time.Minute, "the end of the floods", func() bool {
 		if code, _ := bot.get(status.HealthPath); code != http.StatusOK {
 			t.Fatalf("the bot does not answer its probe: %d", code)
 		}

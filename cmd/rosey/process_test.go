@@ -27,7 +27,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runMainVariable) != "" {
 		main()
 	}
-	os.Exit(pgtest.Run(m.Run))
+	code := pgtest.Run(m.Run)
+	if dir := filepath.Dir(built.path); dir != "." {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 func program(t *testing.T, arguments ...string) *exec.Cmd {
@@ -35,6 +39,35 @@ func program(t *testing.T, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
 	command.Env = append(os.Environ(), runMainVariable+"=yes")
 	return command
+}
+
+// built is the program as it is released.
+var built struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// releasedProgram returns a command of the program as it is released, for tests that measure its memory: the test binary
+// may have the race detector, which multiplies it.
+func releasedProgram(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	built.once.Do(func() {
+		var dir string
+		if dir, built.err = os.MkdirTemp("", "rosey-test-"); built.err != nil { //nolint:usetesting // several tests use it
+			return
+		}
+		built.path = filepath.Join(dir, "rosey")
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", built.path, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("building the program: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return exec.CommandContext(t.Context(), built.path, arguments...)
 }
 
 // bannerURL matches the address of the HTTP server in the banner of `rosey run`.
