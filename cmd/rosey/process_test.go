@@ -48,8 +48,8 @@ var built struct {
 	err  error
 }
 
-// releasedProgram returns a command of the program as it is released, for tests that measure its memory: the test binary
-// may have the race detector, which multiplies it.
+// releasedProgram returns a command of the program as it is released, for tests that measure its memory: the test
+// binary may have the race detector, which multiplies it.
 func releasedProgram(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
 	built.once.Do(func() {

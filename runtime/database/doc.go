@@ -69,8 +69,8 @@
 //
 // Whatever a client sends is compared with the limits of the configuration (limits.go, usage.go) before anything is
 // stored. A message that is too large is refused by itself: an event becomes a dead letter, a request gets an error
-// that names the limit. What would exceed a limit of what is stored is refused and counted, and becomes no dead letter. The
-// store counts keys and outbound lines in the transaction that writes; rows and users of a channel are measured by
+// that names the limit. What would exceed a limit of what is stored is refused and counted, and becomes no dead letter.
+// The store counts keys and outbound lines in the transaction that writes; rows and users of a channel are measured by
 // maintenance and counted in memory in between. A reply is read within its size, because rows from before there were
 // limits may be larger than the memory.
 //
