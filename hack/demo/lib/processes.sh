@@ -66,7 +66,7 @@ start_process() {
 request() {
   local connection status body=${4:-}
   { exec {connection}<>"/dev/tcp/127.0.0.1/$2"; } 2>/dev/null || return 1
-  printf '%s %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s' "$1" "$3" "${#body}" "$body" >&"$connection"
+  printf '%s %s HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s' "$1" "$3" "${#body}" "$body" >&"$connection"
   read -r _ status _ <&"$connection"
   cat <&"$connection"
   exec {connection}>&-
