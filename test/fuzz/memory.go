@@ -99,7 +99,9 @@ func (g *Groups) Close() error {
 // usage is what a process uses.
 type usage struct {
 	// own is its memory without files, in bytes, and peak the most memory that it has had, with files.
-	own, peak  int64
+	own, peak int64
+	// heap is its Go heap in bytes, with what the garbage collector has not removed yet.
+	heap       int64
 	goroutines int64
 }
 

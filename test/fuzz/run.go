@@ -28,6 +28,11 @@ const (
 	// moreGoroutines is how many goroutines more than before a process may have afterwards: those of connections and
 	// timers that come and go.
 	moreGoroutines = 15
+	// moreHeap is how much larger the heap of a process may be afterwards, for caches. The Go runtime collects the garbage
+	// of an idle process every two minutes, so the heap is compared after a long run only.
+	moreHeap = 24 << 20
+	// longRun is how long such a run is.
+	longRun = time.Minute
 	// diskLimit is the size of a claim unless the RoseyBot says otherwise.
 	diskLimit = 1 << 30
 )
@@ -205,8 +210,10 @@ func (r *run) measure(ctx context.Context, into map[string]usage) error {
 		if err != nil {
 			return err
 		}
-		if now.goroutines, err = number(metrics, "go_goroutines "); err != nil {
-			return err
+		var heapErr error
+		now.heap, heapErr = number(metrics, "go_memstats_heap_alloc_bytes ")
+		if now.goroutines, err = number(metrics, "go_goroutines "); err != nil || heapErr != nil {
+			return errors.Join(err, heapErr)
 		}
 		into[process.Name] = now
 	}

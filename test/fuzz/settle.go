@@ -42,7 +42,11 @@ func (r *run) returned(ctx context.Context) error {
 		if limit := r.Limits[name] / 2; after.own > limit {
 			return fmt.Errorf("%s uses %d MiB, expected at most half of its limit, %d MiB", name, after.own>>20, limit>>20)
 		}
-		if before := r.before[name]; after.goroutines > before.goroutines+moreGoroutines {
+		before := r.before[name]
+		if r.Duration >= longRun && after.heap > before.heap+moreHeap {
+			return fmt.Errorf("the heap of %s has %d MiB, %d MiB before", name, after.heap>>20, before.heap>>20)
+		}
+		if after.goroutines > before.goroutines+moreGoroutines {
 			return fmt.Errorf("%s has %d goroutines, %d before", name, after.goroutines, before.goroutines)
 		}
 	}
@@ -92,8 +96,8 @@ func (r *run) report() string {
 	for _, name := range slices.Sorted(maps.Keys(r.before)) {
 		before, after := r.before[name], r.after[name]
 		fmt.Fprintf(out, "%-5s memory of its own %3d MiB before, %3d MiB after; at most %3d MiB of %3d MiB with files; "+
-			"%d goroutines before, %d after\n", name, before.own>>20, after.own>>20, after.peak>>20, r.Limits[name]>>20,
-			before.goroutines, after.goroutines)
+			"heap %d MiB before, %d MiB after; %d goroutines before, %d after\n", name, before.own>>20, after.own>>20,
+			after.peak>>20, r.Limits[name]>>20, before.heap>>20, after.heap>>20, before.goroutines, after.goroutines)
 	}
 	fmt.Fprintf(out, "rows take %d MiB, the stream %d MiB\n", r.rows>>20, r.stream>>20)
 	fmt.Fprintf(out, "the last operations: %s\n", strings.Join(r.last, "; "))
