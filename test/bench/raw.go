@@ -60,7 +60,7 @@ func within(ctx context.Context, db *sql.DB, work func(tx *sql.Tx, channel int64
 func insertSQLite(ctx context.Context, db *sql.DB, lines []line) error {
 	return within(ctx, db, func(tx *sql.Tx, channel int64) error {
 		add, err := tx.PrepareContext(ctx, `INSERT INTO chat (event_id, channel_id, at, username, text)
-VALUES (?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`)
+VALUES (?, ?, ?, ?, ?) ON CONFLICT (event_id, channel_id) DO NOTHING`)
 		if err != nil {
 			return fmt.Errorf("preparing: %w", err)
 		}
@@ -95,7 +95,7 @@ func insertPostgres(ctx context.Context, db *sql.DB, lines []line) error {
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO chat (event_id, channel_id, at, username, text)
 SELECT id, $1, at, username, line FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[])
-AS rows (id, at, username, line) ON CONFLICT (event_id) DO NOTHING`, channel, ids, times, users, texts)
+AS rows (id, at, username, line) ON CONFLICT (event_id, channel_id) DO NOTHING`, channel, ids, times, users, texts)
 		if err != nil {
 			return fmt.Errorf("adding lines: %w", err)
 		}

@@ -38,7 +38,7 @@ func BenchmarkInsert(b *testing.B) {
 		},
 		"statements": func(s relational.Tx, rows [][]any) error {
 			const query = `INSERT INTO chat (event_id, channel_id, at, username, text) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (event_id) DO NOTHING`
+ON CONFLICT (event_id, channel_id) DO NOTHING`
 			batch := &pgx.Batch{}
 			for _, row := range rows {
 				batch.Queue(query, row...)
