@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
@@ -26,25 +24,6 @@ import (
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/fuzz"
 )
-
-// memoryLimit returns the memory limit that the operator gives to a component by default.
-func memoryLimit(t *testing.T, component string) int64 {
-	t.Helper()
-	content, err := os.ReadFile("../../controllers/manifests/base.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var base map[string]corev1.Container
-	if err := yaml.Unmarshal(content, &base); err != nil {
-		t.Fatal(err)
-	}
-	limits := base[component].Resources.Limits
-	limit := limits.Memory().Value()
-	if limit <= 0 {
-		t.Fatalf("base.yaml: %s has no memory limit", component)
-	}
-	return limit
-}
 
 // limitedBot is a bot with the memory limit that the operator gives it. Where the machine lets the test create a
 // control group, the kernel kills the bot above the limit, as it kills a container. Elsewhere the memory is measured.
@@ -56,7 +35,11 @@ type limitedBot struct {
 
 func startBot(t *testing.T, server string) limitedBot {
 	t.Helper()
-	b := limitedBot{limit: memoryLimit(t, "bot")}
+	limit, err := fuzz.DefaultLimit("bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := limitedBot{limit: limit}
 	command := releasedProgram(t, "bot", "--server", server, "--channel", "movienight", "--nats", natstest.Start(t).URL(),
 		"--http", "127.0.0.1:0")
 	groups, err := fuzz.NewGroups()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // restartDelay is the time until an exited program is restarted, like that of a container.
@@ -62,7 +64,7 @@ func (c *child) keep(ctx context.Context) {
 		if err := c.once(ctx); err != nil {
 			return
 		}
-		wait(ctx, restartDelay)
+		backoff.Sleep(ctx, restartDelay)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // forward makes an address of the cluster's network reachable on loopback and returns the new address, host:port. Only
@@ -45,7 +47,7 @@ func (c *Cluster) forward(ctx context.Context, name, target string) (string, err
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", fmt.Errorf("forwarding a port to %s: %w", name, err)
 		}
-		if !wait(limit, 50*time.Millisecond) {
+		if !backoff.Sleep(limit, 50*time.Millisecond) {
 			return "", fmt.Errorf("forwarding a port to %s: no port within 30 s", name)
 		}
 	}

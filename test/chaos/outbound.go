@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -36,7 +37,7 @@ func (q *announcer) work(ctx context.Context, pace time.Duration) error {
 	for number := 1; ; number++ {
 		text := fmt.Sprintf("announcement %d of %s", number, q.run)
 		for !q.put(ctx, conn, text) {
-			if !wait(ctx, 300*time.Millisecond) {
+			if !backoff.Sleep(ctx, 300*time.Millisecond) {
 				return nil
 			}
 		}
@@ -72,16 +73,4 @@ func (q *announcer) lines() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append([]string(nil), q.accepted...)
-}
-
-// wait sleeps for d. It reports false if ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // Kinds returns the faults that can be injected into plain processes.
@@ -161,7 +163,7 @@ func roll(ctx context.Context, members []*member) error {
 		}
 		m.up()
 		for m.ready(ctx) != nil {
-			if !wait(ctx, 100*time.Millisecond) {
+			if !backoff.Sleep(ctx, 100*time.Millisecond) {
 				return errors.Join(fmt.Errorf("waiting for %s", m.name), ctx.Err())
 			}
 		}

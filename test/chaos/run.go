@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -116,7 +117,7 @@ func (r *runner) underLoad(ctx context.Context) error {
 // watch reads the server's log regularly, since the server drops old entries. After an error, the next call reads the
 // same entries.
 func (r *runner) watch(ctx context.Context) {
-	for wait(ctx, 5*time.Second) {
+	for backoff.Sleep(ctx, 5*time.Second) {
 		_ = r.world.CyTube().read(ctx)
 	}
 }
@@ -130,7 +131,7 @@ func (o Options) kinds(world World) []Kind {
 func (r *runner) injectFaults(ctx context.Context) error {
 	end := time.Now().Add(r.options.Duration)
 	for _, fault := range Schedule(r.options.Seed, r.options.Duration, r.options.kinds(r.world)) {
-		if !wait(ctx, fault.Quiet) {
+		if !backoff.Sleep(ctx, fault.Quiet) {
 			return fmt.Errorf("between faults: %w", ctx.Err())
 		}
 		if time.Now().After(end) {
@@ -154,7 +155,7 @@ func (r *runner) injectFault(ctx context.Context, fault Fault) (InjectedFault, e
 		return happened, fmt.Errorf("%s: %w", fault.Kind, err)
 	}
 	happened.Target = target
-	wait(ctx, fault.Lasts)
+	backoff.Sleep(ctx, fault.Lasts)
 	// Also after ctx has ended: frozen processes could not be stopped.
 	if err := repair(context.WithoutCancel(ctx)); err != nil {
 		return happened, fmt.Errorf("the end of %s: %w", fault.Kind, err)
@@ -185,7 +186,7 @@ func (r *runner) waitHealthy(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if !wait(ctx, 100*time.Millisecond) {
+		if !backoff.Sleep(ctx, 100*time.Millisecond) {
 			return fmt.Errorf("not recovered within %s: %w", recoveryLimit, err)
 		}
 	}
@@ -208,7 +209,7 @@ func (r *runner) waitSettled(ctx context.Context) (seen Seen, findings Findings,
 		if err == nil && findings.Settled() {
 			return seen, findings, nil
 		}
-		if !wait(limit, time.Second) {
+		if !backoff.Sleep(limit, time.Second) {
 			return seen, findings, err
 		}
 	}

@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
-
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/test/chaos"
 )
@@ -38,7 +35,14 @@ func TestHostileClientWithPostgres(t *testing.T) {
 func fuzz(t *testing.T, seed uint64, setup chaos.Setup) {
 	options := settings(t, seed)
 	t.Logf("SEED=%d DURATION=%s", options.Seed, options.Duration)
-	options.Limits = map[string]int64{"bot1": defaultLimit(t, "bot"), "db1": defaultLimit(t, "database")}
+	options.Limits = map[string]int64{}
+	for process, component := range map[string]string{"bot1": "bot", "db1": "database"} {
+		limit, err := DefaultLimit(component)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options.Limits[process] = limit
+	}
 	groups, err := NewGroups()
 	if err != nil {
 		t.Logf("memory limits are measured, and not enforced: %v", err)
@@ -90,25 +94,6 @@ func settings(t *testing.T, seed uint64) Options {
 		t.Skip("takes half a minute")
 	}
 	return options
-}
-
-// defaultLimit returns the memory limit that the operator gives to a component.
-func defaultLimit(t *testing.T, component string) int64 {
-	t.Helper()
-	content, err := os.ReadFile("../../controllers/manifests/base.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var base map[string]corev1.Container
-	if err := yaml.Unmarshal(content, &base); err != nil {
-		t.Fatal(err)
-	}
-	limits := base[component].Resources.Limits
-	limit := limits.Memory().Value()
-	if limit <= 0 {
-		t.Fatalf("base.yaml: %s has no memory limit", component)
-	}
-	return limit
 }
 
 // start starts the processes and stops them at the end of the test. The directory with the logs stays if it failed.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -33,7 +34,7 @@ type honest struct {
 
 // work sends requests until ctx ends.
 func (c *honest) work(ctx context.Context) {
-	for number := 1; wait(ctx, honestPace); number++ {
+	for number := 1; backoff.Sleep(ctx, honestPace); number++ {
 		c.ask(context.WithoutCancel(ctx), number)
 	}
 }
@@ -77,7 +78,7 @@ func (c *honest) repeat(ctx context.Context, suffix bus.Suffix, fields []field, 
 			c.slowest = max(c.slowest, time.Since(began))
 			return
 		}
-		if !wait(ctx, 100*time.Millisecond) {
+		if !backoff.Sleep(ctx, 100*time.Millisecond) {
 			c.failures = append(c.failures, fmt.Sprintf("%s %s: %v", suffix, object(fields...), err))
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -79,7 +80,7 @@ func (h *hostile) caughtUp(ctx context.Context) error {
 				return nil
 			}
 		}
-		if !wait(ctx, 50*time.Millisecond) {
+		if !backoff.Sleep(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("%d events are not stored within %s: %w", waiting, catchUp, cmp.Or(err, ctx.Err()))
 		}
 	}
@@ -127,14 +128,3 @@ func (h *hostile) size() int {
 }
 
 func filler(size int) string { return strings.Repeat("x", max(size, 0)) }
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}

@@ -9,6 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // cgroups is where Linux mounts control groups.
@@ -87,13 +92,32 @@ func (g *Groups) Close() error {
 			if err == nil {
 				break
 			}
-			if !wait(ctx, 20*time.Millisecond) { // a process takes a moment to vanish
+			if !backoff.Sleep(ctx, 20*time.Millisecond) { // a process takes a moment to vanish
 				return fmt.Errorf("removing a cgroup: %w", err)
 			}
 		}
 		delete(g.made, name)
 	}
 	return nil
+}
+
+// DefaultLimit returns the memory limit in bytes that the operator gives to a component, for tests in a directory two
+// levels below that of the module.
+func DefaultLimit(component string) (int64, error) {
+	content, err := os.ReadFile("../../controllers/manifests/base.yaml")
+	if err != nil {
+		return 0, fmt.Errorf("reading the default limits: %w", err)
+	}
+	var base map[string]corev1.Container
+	if err := yaml.Unmarshal(content, &base); err != nil {
+		return 0, fmt.Errorf("decoding the default limits: %w", err)
+	}
+	limits := base[component].Resources.Limits
+	limit := limits.Memory().Value()
+	if limit <= 0 {
+		return 0, fmt.Errorf("base.yaml: %s has no memory limit", component)
+	}
+	return limit, nil
 }
 
 // usage is what a process uses.

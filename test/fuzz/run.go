@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/test/chaos"
 )
 
@@ -121,13 +122,13 @@ func (r *run) play(ctx context.Context) error {
 
 // watch reads the server's log regularly, since the server drops old entries.
 func (r *run) watch(ctx context.Context) {
-	for wait(ctx, time.Second) {
+	for backoff.Sleep(ctx, time.Second) {
 		_, _ = r.world.CyTube().Seen(ctx, r.world.Bot()) // after an error the next call reads the same entries
 	}
 }
 
 func (r *run) underLoad(ctx context.Context) error {
-	wait(ctx, warmUp)
+	backoff.Sleep(ctx, warmUp)
 	if err := r.measure(ctx, r.before); err != nil {
 		return err
 	}
@@ -249,7 +250,7 @@ func (r *run) until(ctx context.Context, what string, condition func() error) er
 		if errors.Is(err, errRestarted) {
 			return err
 		}
-		if !wait(ctx, 200*time.Millisecond) {
+		if !backoff.Sleep(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("waiting for %s: %w", what, err)
 		}
 	}
