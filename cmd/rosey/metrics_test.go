@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -80,8 +81,8 @@ func kindOfMetric(collector prometheus.Collector) string {
 	return strings.ToLower(families[0].GetType().String())
 }
 
-// registeredMetrics builds a workload and returns the metrics that it registers.
-func registeredMetrics(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[string]metricRow {
+// registeredBy builds a workload and returns what it registers.
+func registeredBy(t *testing.T, assemble func(c *component, conn *bus.Conn)) *recorder {
 	t.Helper()
 	flags := newConfigFlags(pflag.NewFlagSet("", pflag.ContinueOnError), "", nil)
 	flags.values = map[string]string{
@@ -99,12 +100,12 @@ func registeredMetrics(t *testing.T, assemble func(c *component, conn *bus.Conn)
 	}
 	t.Cleanup(conn.Close)
 	assemble(c, conn)
-	return r.rows
+	return r
 }
 
 func TestMetricsDocument(t *testing.T) {
-	bot := registeredMetrics(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) })
-	service := registeredMetrics(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) })
+	bot := registeredBy(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) }).rows
+	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) }).rows
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)
@@ -141,4 +142,57 @@ var pythonNames = map[string]bool{
 	"rosey_bot_channel_users": true, "rosey_bot_requests_total": true, "rosey_bot_errors_total": true,
 	"rosey_bot_error_rate_percent": true, "rosey_bot_scrape_timestamp_ms": true,
 	"rosey_bot_deployment_failures_total": true, "rosey_bot_deployment_duration_seconds": true,
+}
+
+// Prometheus sees no increase when a series begins: with a counter that begins at its first event, an alert misses that
+// event. All values of labels that the alerts select exist from the start.
+func TestCountersOfAlertsExistFromTheStart(t *testing.T) {
+	alerts, err := os.ReadFile("../../charts/rosey-operator/files/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]bool{}
+	for _, assemble := range []func(*component, *bus.Conn){
+		func(c *component, conn *bus.Conn) { c.newBot(conn, nil) },
+		func(c *component, conn *bus.Conn) { c.newService(conn, nil) },
+	} {
+		maps.Copy(series, seriesAtStart(t, assemble))
+	}
+	counter := regexp.MustCompile(`(rosey_[a-z_]+_total)(?:\{([a-z]+)=~?"([^"]*)"\})?`)
+	counters := counter.FindAllStringSubmatch(string(alerts), -1)
+	if len(counters) < 5 {
+		t.Fatalf("only %d counters in the alerts", len(counters))
+	}
+	for _, counter := range counters {
+		if counter[2] == "" {
+			if !series[counter[1]] {
+				t.Errorf("%s has no series at the start", counter[1])
+			}
+			continue
+		}
+		for value := range strings.SplitSeq(counter[3], "|") {
+			if one := counter[1] + "{" + counter[2] + "=" + value + "}"; !series[one] {
+				t.Errorf("%s does not exist at the start", one)
+			}
+		}
+	}
+}
+
+// seriesAtStart builds a workload and returns the names of its series, alone and with each label as NAME{LABEL=VALUE}.
+func seriesAtStart(t *testing.T, assemble func(c *component, conn *bus.Conn)) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	families, err := registeredBy(t, assemble).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			found[family.GetName()] = true
+			for _, label := range metric.GetLabel() {
+				found[family.GetName()+"{"+label.GetName()+"="+label.GetValue()+"}"] = true
+			}
+		}
+	}
+	return found
 }

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/status"
 )
 
 type metrics struct {
@@ -40,7 +41,7 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		}
 		return 0
 	})
-	return &metrics{
+	m := &metrics{
 		joined:       gauge("rosey_bot_joined", "1 while the bot is in its channel."),
 		channelUsers: gauge("rosey_bot_channel_users", "Users with a name in the channel."),
 		connectedUsers: gauge("rosey_bot_connected_users",
@@ -69,6 +70,18 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		transitions: counter("rosey_bot_lock_transitions_total",
 			"Acquired leaderships (cause free, expired, released or restart) and ended ones (lost, ended or gave_up).", "cause"),
 	}
+	// Prometheus sees no increase when a series begins, so that an alert would miss the first reconnects.
+	for _, reason := range reconnectReasons {
+		m.reconnects.WithLabelValues(string(reason))
+	}
+	return m
+}
+
+// reconnectReasons are the reasons of a cytube.Error, except for absent passwords, which are not counted.
+var reconnectReasons = []status.Reason{
+	status.ReasonServerUnreachable, status.ReasonChannelRefused, status.ReasonChannelPasswordWrong,
+	status.ReasonLoginRefused, status.ReasonNameTaken, status.ReasonLoginLimited, status.ReasonConnectionLimited,
+	status.ReasonKicked, status.ReasonBanned, status.ReasonDisconnected, status.ReasonDuplicateLogin,
 }
 
 // undecoded are events that CyTube sends and package cytube does not decode. They are published on the feed and

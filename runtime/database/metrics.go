@@ -74,7 +74,23 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
 	}
+	m.startAtZero()
 	return m
+}
+
+// startAtZero creates the series of all subjects and outcomes. Prometheus sees no increase when a series begins: an
+// alert would miss the first messages that are refused.
+func (m *metrics) startAtZero() {
+	for suffix := range factDecoders {
+		for _, outcome := range []string{outcomeStored, outcomeInvalid, outcomeRejected, outcomeRefused} {
+			m.messages.WithLabelValues(string(suffix), outcome)
+		}
+	}
+	for suffix := range handlers {
+		for _, outcome := range []string{outcomeAnswered, outcomeInvalid, outcomeFailed, outcomeRefused} {
+			m.messages.WithLabelValues(string(suffix), outcome)
+		}
+	}
 }
 
 // count counts a message and observes the time since its arrival.

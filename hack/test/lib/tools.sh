@@ -22,6 +22,25 @@ install_packages() {
   apt-get update -qq >/dev/null && apt_install "${missing[@]}"
 }
 
+# install_prometheus unpacks Debian's Prometheus into the cache: installed, the package would start a server.
+install_prometheus() {
+  local programs=$test_tools/prometheus unpacked
+  [ ! -x "$programs/promtool" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    leave_out "alerts and dashboard on a Prometheus server: Debian's package is needed"
+    return
+  fi
+  say "downloading Prometheus"
+  unpacked=$(mktemp -d)
+  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq prometheus) &>/dev/null &&
+    dpkg-deb --extract "$unpacked"/prometheus_*.deb "$unpacked"; then
+    mkdir -p "$programs" && mv "$unpacked"/usr/bin/{prometheus,promtool} "$programs/"
+  else
+    leave_out "alerts and dashboard on a Prometheus server: apt-get cannot download it"
+  fi
+  rm -rf "$unpacked"
+}
+
 # apt_install PACKAGE...: Debian's PostgreSQL package creates a database and starts a server. The tests start their own.
 apt_install() (
   no_server=/etc/postgresql-common/createcluster.d/rosey-tests.conf
