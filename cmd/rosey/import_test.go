@@ -62,7 +62,7 @@ func TestImportCommand(t *testing.T) {
 	}
 	expectCall(t, exitClean, `"duplicates": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
 	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
-	if !strings.Contains(content, "alice  7 ") || !strings.Contains(content, "1h0m0s") {
+	if !strings.Contains(content, "alice  4 ") || !strings.Contains(content, "1h0m0s") {
 		t.Errorf("stored:\n%s", content)
 	}
 	expectCall(t, exitFailure, "rosey db restore", append([]string{"import", database}, flags...)...)

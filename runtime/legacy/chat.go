@@ -1,9 +1,7 @@
 package legacy
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,50 +12,53 @@ import (
 // when it stored the line, this one CyTube's time.
 const maxTimeDifference = 5 * time.Second
 
-// chat imports the lines of chat. The Python bot handles each event twice and stores each line twice, one after the
-// other; since CyTube does not let anybody repeat a line within a second, the second row is a duplicate.
+// chat imports the lines of chat. Those that the Python bot stored twice are imported once; see copiesPerLine.
 func (i *importer) chat(ctx context.Context) error {
 	const name = "recent_chat"
 	own, err := i.ownLines(ctx)
 	if err != nil {
 		return err
 	}
-	var last line
-	var events []store.Event
-	inSecond := 0
-	table, err := i.read(ctx, name, "timestamp, id", []string{"timestamp", "username", "message"},
-		func(table *Table, r row) error {
-			at, ok := r.past("timestamp")
-			now := line{at.Unix(), r.text("username"), r.text("message")}
-			switch {
-			case now.user == "":
-				table.skip(noName)
-				return nil
-			case !ok:
-				table.skip(badTime)
-				return nil
-			case now == last:
-				table.Duplicates++
-				i.person(now.user).duplicates++
-				return nil
-			}
-			if inSecond++; now.second != last.second {
-				inSecond = 0
-			}
-			last = now
-			i.person(now.user).addLine(at)
-			if own.remove(now) {
-				table.Existing++
-				i.person(now.user).heardByBoth++
-				return nil
-			}
-			// Milliseconds keep the lines of one second in order.
-			at = at.Add(time.Duration(min(inSecond, 999)) * time.Millisecond)
-			events = append(events, i.event(at, store.ChatLine{Username: now.user, Text: now.text}, inSecond))
+	var rows []chatRow
+	table, err := i.read(ctx, name, "id", []string{"timestamp", "username", "message"}, func(table *Table, r row) error {
+		at, ok := r.past("timestamp")
+		now := line{at.Unix(), r.text("username"), r.text("message")}
+		if now.user == "" {
+			table.skip(noName)
 			return nil
-		})
+		}
+		rows = append(rows, chatRow{now, ok})
+		return nil
+	})
 	if err != nil {
 		return err
+	}
+	lines, oldestTwice := linesOf(rows)
+	i.oldestTwice = oldestTwice
+	earlier, err := i.importedBefore(ctx, lines)
+	if err != nil {
+		return err
+	}
+	var events []store.Event
+	inSecond := map[int64]int{}
+	for _, one := range lines {
+		if !one.timed {
+			table.Skipped[badTime] += one.rows
+			continue
+		}
+		table.Duplicates += one.rows - 1
+		at := time.Unix(one.second, 0).UTC()
+		person := i.person(one.user)
+		person.addLine(at, one.counted())
+		switch {
+		case own.remove(one.line):
+			table.Existing++
+			person.heardByBoth++
+		case one.incomplete && earlier.remove(one.line):
+			table.Existing++
+		default:
+			events = append(events, i.chatEvent(at, one, inSecond))
+		}
 	}
 	err = i.store(name, events, func(batch []store.Event) error {
 		added, err := i.Target.ImportChat(ctx, batch)
@@ -68,10 +69,24 @@ func (i *importer) chat(ctx context.Context) error {
 	return err
 }
 
+// chatEvent returns the event of a line. Milliseconds, which the Python bot does not store, keep the lines of a second
+// in order. An incomplete line is not among those that were counted when its second was imported earlier.
+func (i *importer) chatEvent(at time.Time, one pythonLine, inSecond map[int64]int) store.Event {
+	number := -1
+	if !one.incomplete {
+		number = inSecond[one.second]
+		inSecond[one.second]++
+	}
+	at = at.Add(time.Duration(min(max(number, 0), 999)) * time.Millisecond)
+	return i.event(at, store.ChatLine{Username: one.user, Text: one.text}, number)
+}
+
 type line struct {
 	second     int64
 	user, text string
 }
+
+func (l line) sameText(other line) bool { return l.user == other.user && l.text == other.text }
 
 // ownLines are the times of the lines that this program's bot stored, by user and text: it was in the channel at the
 // same time, or CyTube repeated its last lines when it joined.
@@ -82,12 +97,32 @@ func (i *importer) ownLines(ctx context.Context) (ownLines, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newOwnLines(lines), nil
+}
+
+func newOwnLines(lines []store.RecentLine) ownLines {
 	own := ownLines{}
 	for _, one := range lines {
 		key := line{user: store.Fold(one.Username), text: one.Text}
 		own[key] = append(own[key], one.At)
 	}
-	return own, nil
+	return own
+}
+
+// importedBefore returns the lines that the database has, if one of the file's lines has lost the row with its time: an
+// earlier import may have stored it with that time.
+func (i *importer) importedBefore(ctx context.Context, lines []pythonLine) (ownLines, error) {
+	if !slices.ContainsFunc(lines, func(one pythonLine) bool { return one.incomplete }) {
+		return ownLines{}, nil
+	}
+	stored, err := i.Target.RecentChat(ctx, i.Channel, unlimited)
+	if err != nil {
+		return nil, err
+	}
+	// Not the same second: without an earlier import this line itself is there.
+	return newOwnLines(slices.DeleteFunc(stored, func(one store.RecentLine) bool {
+		return one.At.Unix() >= lines[0].second
+	})), nil
 }
 
 // remove removes the earliest stored line that is the same as theirs, and reports whether there was one. Callers pass
@@ -103,98 +138,4 @@ func (o ownLines) remove(theirs line) bool {
 	}
 	o[key] = o[key][1:]
 	return true
-}
-
-// person is a user under all spellings of the name, which the Python bot kept apart.
-type person struct {
-	store.ImportedUser
-
-	// recentLines is the number of the user's lines among those that the Python bot still has, duplicates that of their
-	// duplicates, and heardByBoth that of the lines which this program's bot stored too.
-	recentLines, duplicates, heardByBoth int
-}
-
-func (i *importer) person(name string) *person {
-	key := store.Fold(name)
-	if i.people[key] == nil {
-		i.people[key] = &person{}
-		i.people[key].Username = name
-	}
-	return i.people[key]
-}
-
-func (p *person) addLine(at time.Time) {
-	p.recentLines++
-	p.seen(at, at)
-}
-
-func (p *person) seen(first, last time.Time) {
-	if p.FirstSeen.IsZero() || first.Before(p.FirstSeen) {
-		p.FirstSeen = first
-	}
-	if last.After(p.LastSeen) {
-		p.LastSeen = last
-	}
-}
-
-// users imports the totals of users. Duplicates that the Python bot still has are subtracted; the totals of older lines
-// are imported as they are, since nothing shows which version of the bot counted them.
-func (i *importer) users(ctx context.Context) error {
-	const name = "user_stats"
-	columns := []string{
-		"username", "first_seen", "last_seen", "total_chat_lines", "total_time_connected", "current_session_start",
-	}
-	known := map[string]bool{}
-	table, err := i.read(ctx, name, "last_seen", columns, func(table *Table, r row) error {
-		username := r.text("username")
-		first, firstOK := r.past("first_seen")
-		last, lastOK := r.past("last_seen")
-		lines, linesOK := r.count("total_chat_lines")
-		seconds, secondsOK := r.count("total_time_connected")
-		switch {
-		case username == "":
-			table.skip(noName)
-			return nil
-		case !firstOK || !lastOK:
-			table.skip(badTime)
-			return nil
-		case !linesOK || !secondsOK:
-			table.skip(badNumber)
-			return nil
-		}
-		p, key := i.person(username), store.Fold(username)
-		if known[key] {
-			table.Notes["one user under several spellings"]++
-		}
-		known[key] = true
-		p.Username = username // rows are sorted: the latest spelling wins
-		p.seen(first, last)
-		p.Lines += lines
-		p.Connected += time.Duration(seconds) * time.Second
-		if start, ok := r.past("current_session_start"); ok {
-			// Nobody recorded its end; until LastSeen the user was there.
-			table.Notes["an open session, counted until last seen"]++
-			p.Connected += max(last.Sub(start), 0)
-		}
-		table.Imported++
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	users := make([]store.ImportedUser, 0, len(i.people))
-	for _, p := range i.people {
-		if p.duplicates > 0 {
-			table.Notes["lines counted twice, subtracted"] += min(p.duplicates, p.Lines)
-		}
-		// Users who left before the Python bot joined have lines but no total.
-		p.Lines = max(p.Lines-p.duplicates, p.recentLines)
-		p.Twice = p.heardByBoth
-		users = append(users, p.ImportedUser)
-	}
-	slices.SortFunc(users, func(a, b store.ImportedUser) int { return cmp.Compare(a.Username, b.Username) })
-	if err := i.Target.ImportUsers(ctx, i.Channel, users); err != nil {
-		return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, name, err)
-	}
-	return nil
 }

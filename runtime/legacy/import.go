@@ -38,7 +38,7 @@ type Options struct {
 func Import(ctx context.Context, o Options) (Summary, error) {
 	i := &importer{Options: o, people: map[string]*person{}, summary: Summary{Generation: o.Source.Generation}}
 	for _, step := range []func(context.Context) error{
-		// Chat first: the totals of users need the duplicates among their lines.
+		// Chat first: it shows how often lines were counted in the totals of users.
 		i.chat, i.users, i.records, i.userCounts, i.actions, i.outbound, i.keyValue, i.otherTables,
 	} {
 		if err := step(ctx); err != nil {
@@ -54,6 +54,8 @@ type importer struct {
 	summary Summary
 	// people are all users, by their folded names.
 	people map[string]*person
+	// oldestTwice reports whether the oldest lines of chat in the file were stored twice.
+	oldestTwice bool
 }
 
 // read calls do for all rows of a table, and reports progress.

@@ -116,12 +116,14 @@ func rows() string {
 INSERT INTO user_stats VALUES ('alice', %[1]d - 1000, %[1]d + 100, 40, 3600, NULL), ('Alice', %[1]d, %[1]d + 300, 2, 60,
   %[1]d + 290), ('bob', %[1]d, %[1]d + 50, 0, 7, NULL), ('', %[1]d, %[1]d, 0, 0, NULL), ('zed', 0, 0, 0, 0, NULL);
 INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d + 1, 'alice', 'z'), (%[1]d + 1, 'alice', 'z'),
-  (%[1]d + 1, 'bob', 'a'), (%[1]d + 1, 'bob', 'a'), (%[1]d + 2, 'alice', 'z'), (%[1]d + 9, '', 'nobody'),
-  (%[1]d + 10, 'carol', '<b>hi</b>'), (99999999999, 'alice', 'from the future');
+  (%[1]d + 1, 'bob', 'a'), (%[1]d + 1, 'bob', 'a'), (%[1]d + 2, 'alice', 'z'), (%[1]d + 3, 'alice', 'z'),
+  (%[1]d + 9, '', 'nobody'), (%[1]d + 10, 'carol', '<b>hi</b>'), (%[1]d + 11, 'carol', '<b>hi</b>'),
+  (99999999999, 'alice', 'from the future'), (99999999999, 'alice', 'from the future');
 INSERT INTO channel_stats VALUES (1, 12, %[1]d + 5, 30, %[1]d + 7, %[1]d + 7);
 INSERT INTO user_count_history (timestamp, chat_users, connected_users) VALUES (%[1]d, 2, 3), (%[1]d + 300, 3, 3);
 INSERT INTO user_actions (timestamp, username, action_type, details) VALUES (%[1]d, 'bob', 'pm_command', 'cmd=say'),
-  (%[1]d, 'bob', 'pm_command', 'cmd=say'), (%[1]d + 1, 'bob', 'pm_command', NULL);
+  (%[1]d, 'bob', 'pm_command', 'cmd=say'), (%[1]d + 1, 'bob', 'pm_command', NULL),
+  (%[1]d + 2, 'bob', 'pm_command', NULL);
 INSERT INTO outbound_messages (timestamp, message, sent, retry_count) VALUES (%[1]d, 'said', 1, 0),
   (%[1]d, 'old', 0, 0),  (%[2]d, 'fresh', 0, 0), (%[2]d, 'hopeless', 0, 3),
   (%[2]d, '/kick alice', 0, 0);`, evening, time.Now().Unix()-60)
@@ -133,10 +135,10 @@ func wantStored() stored {
 			{At: at(1, 0), Username: "alice", Text: "z"}, {At: at(1, 1), Username: "bob", Text: "a"},
 			{At: at(2, 0), Username: "alice", Text: "z"}, {At: at(10, 0), Username: "carol", Text: "<b>hi</b>"},
 		},
-		Top: []store.Chatter{{Username: "Alice", Lines: 41}, {Username: "bob", Lines: 1}, {Username: "carol", Lines: 1}},
+		Top: []store.Chatter{{Username: "Alice", Lines: 21}, {Username: "bob", Lines: 1}, {Username: "carol", Lines: 1}},
 		Users: []store.User{
 			{
-				Username: "Alice", FirstSeen: at(-1000, 0), LastSeen: at(300, 0), Lines: 41,
+				Username: "Alice", FirstSeen: at(-1000, 0), LastSeen: at(300, 0), Lines: 21,
 				Connected: 3600*time.Second + 60*time.Second + 10*time.Second,
 			},
 			{Username: "bob", FirstSeen: at(0, 0), LastSeen: at(50, 0), Lines: 1, Connected: 7 * time.Second},
@@ -160,12 +162,12 @@ func TestImport(t *testing.T) {
 			first := importFrom(t, path, target)
 			same(t, "after the import", wantStored(), read(t, target))
 			chat := first["recent_chat"]
-			if chat.Imported != 4 || chat.Duplicates != 2 || len(chat.Skipped) != 2 {
+			if chat.Imported != 4 || chat.Duplicates != 4 || len(chat.Skipped) != 2 {
 				t.Errorf("chat: %+v", chat)
 			}
 			same(t, "users' notes", map[string]int{
 				"one user under several spellings": 1, "an open session, counted until last seen": 1,
-				"lines counted twice, subtracted": 1,
+				"lines counted twice, subtracted": 21,
 			}, first["user_stats"].Notes)
 			second := importFrom(t, path, target)
 			same(t, "after a second import", wantStored(), read(t, target))
@@ -234,8 +236,8 @@ func TestImportIntoOwnRows(t *testing.T) {
 			t.Error("no line was recognized as existing")
 		}
 		got := read(t, target)
-		if len(got.Chat) != 5 || got.Users[0].Lines != 42 {
-			t.Errorf("%d lines are stored and %d counted, want 5 and 42", len(got.Chat), got.Users[0].Lines)
+		if len(got.Chat) != 5 || got.Users[0].Lines != 22 {
+			t.Errorf("%d lines are stored and %d counted, want 5 and 22", len(got.Chat), got.Users[0].Lines)
 		}
 		want := wantStored().Users[0].Connected + 20*time.Second
 		if user := got.Users[0]; user.Connected != want || !user.FirstSeen.Equal(at(-1000, 0)) {
@@ -248,7 +250,7 @@ func TestImportIntoOwnRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	importFrom(t, path, target)
-	if got := read(t, target); len(got.Chat) != 0 || got.Users[0].Lines != 42 {
+	if got := read(t, target); len(got.Chat) != 0 || got.Users[0].Lines != 22 {
 		t.Errorf("after pruning and a third import: %d lines, %d counted", len(got.Chat), got.Users[0].Lines)
 	}
 }
@@ -258,7 +260,7 @@ func TestImportAgain(t *testing.T) {
 	path, target := makeSource(t, synchronousSchema, rows()), openTarget(t)
 	importFrom(t, path, target)
 	fill(t, path, fmt.Sprintf(`
-DELETE FROM recent_chat WHERE username = 'bob';
+DELETE FROM recent_chat WHERE timestamp = %[1]d + 1;
 INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d + 500, 'bob', 'new'), (%[1]d + 500, 'bob', 'new');
 UPDATE user_stats SET total_chat_lines = 12, total_time_connected = 1007,
   last_seen = %[1]d + 500 WHERE username = 'bob';
@@ -266,7 +268,7 @@ UPDATE channel_stats SET max_users = 13, max_users_timestamp = %[1]d + 500;`, ev
 	importFrom(t, path, target)
 	got := read(t, target)
 	want := store.User{
-		Username: "bob", FirstSeen: at(0, 0), LastSeen: at(500, 0), Lines: 11, Connected: 1007 * time.Second,
+		Username: "bob", FirstSeen: at(0, 0), LastSeen: at(500, 0), Lines: 6, Connected: 1007 * time.Second,
 	}
 	same(t, "bob", want, got.Users[1])
 	if len(got.Chat) != 5 || got.Maxima.Chat != 13 {

@@ -98,46 +98,6 @@ func (i *importer) userCounts(ctx context.Context) error {
 	return i.apply(ctx, name, events)
 }
 
-// actions imports the commands that users gave. The Python bot stored each twice: equal rows of one second are one.
-func (i *importer) actions(ctx context.Context) error {
-	const name = "user_actions"
-	before, err := i.Target.Actions(ctx, i.Channel, unlimited)
-	if err != nil {
-		return err
-	}
-	existing, seen := map[store.PastAction]bool{}, map[store.PastAction]bool{}
-	for _, action := range before {
-		existing[action] = true
-	}
-	var events []store.Event
-	_, err = i.read(ctx, name, "id", []string{"timestamp", "username", "action_type", "details"},
-		func(table *Table, r row) error {
-			at, ok := r.past("timestamp")
-			action := store.PastAction{At: at, Action: store.Action{
-				Username: r.text("username"), Type: r.text("action_type"), Details: r.text("details"),
-			}}
-			switch {
-			case action.Username == "":
-				table.skip(noName)
-			case !ok:
-				table.skip(badTime)
-			case seen[action]:
-				table.Duplicates++
-			case existing[action]:
-				table.Existing++
-			default:
-				table.Imported++
-				events = append(events, i.event(at, action.Action, 0))
-			}
-			seen[action] = true
-			return nil
-		})
-	if err != nil {
-		return err
-	}
-	return i.apply(ctx, name, events)
-}
-
 const unlimited = 1 << 30
 
 func (i *importer) apply(ctx context.Context, table string, events []store.Event) error {
