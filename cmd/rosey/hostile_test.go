@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,33 +26,39 @@ import (
 	"rosey.dev/rosey/test/fuzz"
 )
 
-// limitedBot is a bot with the memory limit that the operator gives it. Where the machine lets the test create a
-// control group, the kernel kills the bot above the limit, as it kills a container. Elsewhere the memory is measured.
-type limitedBot struct {
+// limitedProcess is a process with the memory limit that the operator gives it. Where the machine lets the test create
+// a control group, the kernel kills the process above the limit, as it kills a container. Elsewhere memory is measured.
+type limitedProcess struct {
 	*roseyProcess
+	name   string // of its control group
 	limit  int64
 	groups *fuzz.Groups // nil: there are none
 }
 
-func startBot(t *testing.T, server string) limitedBot {
+func startLimitedBot(t *testing.T, server string) limitedProcess {
 	t.Helper()
-	limit, err := fuzz.DefaultLimit("bot")
+	return startLimited(t, "bot", "bot", "--server", server, "--channel", "movienight", "--nats", natstest.Start(t).URL())
+}
+
+// startLimited starts the program with the default limit of a component, "bot" or "database".
+func startLimited(t *testing.T, component string, arguments ...string) limitedProcess {
+	t.Helper()
+	limit, err := fuzz.DefaultLimit(component)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := limitedBot{limit: limit}
-	command := releasedProgram(t, "bot", "--server", server, "--channel", "movienight", "--nats", natstest.Start(t).URL(),
-		"--http", "127.0.0.1:0")
+	b := limitedProcess{name: component, limit: limit}
+	command := releasedProgram(t, append(arguments, "--http", "127.0.0.1:0")...)
 	groups, err := fuzz.NewGroups()
 	if err == nil {
-		err = groups.Make("bot", b.limit)
+		err = groups.Make(component, b.limit)
 	}
 	if err != nil {
 		t.Logf("the memory limit is measured, and not enforced: %v", err)
 		command.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", b.limit/100*memoryPart))
 	} else {
 		b.groups = groups
-		wrapped := append(groups.Wrap("bot"), command.Args...)
+		wrapped := append(groups.Wrap(component), command.Args...)
 		command.Path, command.Args = wrapped[0], wrapped
 		t.Cleanup(func() {
 			if err := groups.Close(); err != nil {
@@ -65,7 +72,7 @@ func startBot(t *testing.T, server string) limitedBot {
 }
 
 // checkMemory checks that the limit has not killed the process.
-func (b limitedBot) checkMemory() {
+func (b limitedProcess) checkMemory() {
 	b.t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.command.Process.Pid))
 	if err != nil {
@@ -85,17 +92,29 @@ func (b limitedBot) checkMemory() {
 	if b.groups == nil {
 		return
 	}
-	if killed, err := b.groups.Killed("bot"); killed > 0 || err != nil {
+	if killed, err := b.groups.Killed(b.name); killed > 0 || err != nil {
 		b.t.Errorf("killed %d times by the limit, %v", killed, err)
 	}
 }
 
 // Whoever reaches the HTTP port must not be able to end the process, nor to have the kubelet end it.
 func TestTenThousandIdleConnectionsChangeNothingForTheProbe(t *testing.T) {
-	_, server := simulatortest.Start(t, simulator.Options{})
-	bot := startBot(t, server)
-	bot.waitFor(status.ReasonServiceAbsent)
-	address := strings.TrimPrefix(bot.url(""), "http://")
+	t.Run("bot", func(t *testing.T) {
+		_, server := simulatortest.Start(t, simulator.Options{})
+		checkIdleConnections(t, startLimitedBot(t, server), status.ReasonServiceAbsent)
+	})
+	t.Run("database service", func(t *testing.T) {
+		service := startLimited(t, "database", "db", "--channel", "movienight", "--nats", natstest.Start(t).URL(),
+			"--database", filepath.Join(t.TempDir(), "rosey.db"))
+		checkIdleConnections(t, service, status.ReasonReady)
+	})
+}
+
+// checkIdleConnections opens connections to a process that is in a state, and expects the state to stay.
+func checkIdleConnections(t *testing.T, process limitedProcess, state status.Reason) {
+	t.Helper()
+	process.waitFor(state)
+	address := strings.TrimPrefix(process.url(""), "http://")
 	probe := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // the kubelet's
 	for i := range 10_000 {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -115,10 +134,8 @@ func TestTenThousandIdleConnectionsChangeNothingForTheProbe(t *testing.T) {
 			_ = response.Body.Close()
 		}
 	}
-	if code, body := bot.get(status.ReadyPath); !strings.HasPrefix(body, string(status.ReasonServiceAbsent)) {
-		t.Errorf("/readyz: %d %q", code, body)
-	}
-	bot.checkMemory()
+	process.waitFor(state)
+	process.checkMemory()
 }
 
 // floodingServer is a CyTube server that lets a bot in and then sends it frames until the bot is gone or the frames
@@ -235,7 +252,7 @@ func TestHostileServerDoesNotEndTheBot(t *testing.T) {
 			}
 		}
 	})
-	bot := startBot(t, server)
+	bot := startLimitedBot(t, server)
 	natstest.Within(t, 3*time.Minute, "the end of the floods", func() bool {
 		if code, _ := bot.get(status.HealthPath); code != http.StatusOK {
 			t.Fatalf("the bot does not answer its probe: %d", code)
@@ -250,7 +267,7 @@ func TestHostileServerDoesNotEndTheBot(t *testing.T) {
 // A frame that is longer than all that CyTube sends ends the connection, and the bot says why.
 func TestFramesOf17MBEndTheConnectionOnly(t *testing.T) {
 	server, _ := floodingServer(t, repeated(elements("userlist", `{"name":"%d"}`, 1_200_000), 1))
-	bot := startBot(t, server)
+	bot := startLimitedBot(t, server)
 	natstest.Eventually(t, "the cause", func() bool {
 		_, report := bot.get(status.StatusPath)
 		return strings.Contains(report, "the server sent a frame that is too long")

@@ -37,9 +37,9 @@ func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
 			s.speaker.HeardOwnPM(event.To)
 		}
 	case cytube.AddUser:
-		s.log.Info("user joined", "user", event.User.Name, "rank", event.User.Rank)
+		s.log.Debug("user joined", "user", event.User.Name, "rank", event.User.Rank) // a server may send any number
 	case cytube.UserLeave:
-		s.log.Info("user left", "user", event.Name)
+		s.log.Debug("user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered:
 		s.log.Debug("the server refused a request", "event", received.Name, "content", event)
 		s.speaker.HeardRefusal(event)

@@ -7,6 +7,12 @@ import (
 	"rosey.dev/rosey/test/apiservertest"
 )
 
+// openPolicy are the values of a policy without any limit.
+const openPolicy = "admissionPolicy.enabled=true,admissionPolicy.secretsNeedGet=false," +
+	"admissionPolicy.restrictSecurityContext=false,admissionPolicy.images={*},admissionPolicy.servers={*}," +
+	"admissionPolicy.environment={*},admissionPolicy.serviceAccounts={*},admissionPolicy.priorityClasses={*}," +
+	"admissionPolicy.tolerations={*},admissionPolicy.labels={*},admissionPolicy.annotations={*}"
+
 func TestInvalidValuesAreRejected(t *testing.T) {
 	needTools(t)
 	for value, want := range map[string]string{
@@ -28,6 +34,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"admissionPolicy.image={x}":         "at '/admissionPolicy': additional properties 'image' not allowed",
 		"admissionPolicy.servers={cytu.be}": "at '/admissionPolicy/servers/0': 'cytu.be' does not match pattern",
 		"admissionPolicy.egress={all}":      "at '/admissionPolicy/egress/0'",
+		openPolicy:                          "admissionPolicy: every limit is off",
 		"imagePullSecrets={x}":              "at '/imagePullSecrets/0': got string, want object",
 	} {
 		t.Run(value, func(t *testing.T) {

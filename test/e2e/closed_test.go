@@ -21,8 +21,9 @@ import (
 
 const probeImage = "rosey.local/probe:e2e"
 
-// Only the monitoring namespace and the operator may connect to bots, database services and the operator itself. That
-// the operator may, TestRuntimeErrorsAreReported shows: it reads the reported messages over the network.
+// Only the monitoring namespace and the operator may connect to bots, database services and the operator itself, and
+// only their namespace to NATS. That the operator may, TestRuntimeErrorsAreReported shows: it reads the reported
+// messages over the network.
 func TestClosedPortsAreClosed(t *testing.T) {
 	needLocalCluster(t)
 	t.Parallel()
@@ -36,8 +37,11 @@ func TestClosedPortsAreClosed(t *testing.T) {
 
 	// Both probes can reach a port that no policy restricts.
 	for _, from := range []string{"stranger", "monitoring"} {
-		if _, err := tryFrom(t.Context(), from, "tcp", "nats.demo.svc.cluster.local:4222"); err != nil {
-			t.Errorf("connecting from %s to NATS: %v", from, err)
+		if _, err := tryFrom(t.Context(), from, "tcp", strings.TrimPrefix(cytubeServer, "http://")); err != nil {
+			t.Errorf("connecting from %s to CyTube: %v", from, err)
+		}
+		if _, err := tryFrom(t.Context(), from, "tcp", strings.TrimPrefix(natsURL, "nats://")); err == nil {
+			t.Errorf("namespace %s can connect to NATS", from)
 		}
 	}
 	guarded, err := podsOf(t.Context(), "guarded")
