@@ -3,10 +3,8 @@ package controllers
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,15 +18,6 @@ import (
 
 // displayName is the name of a component in messages.
 var displayName = map[manifests.Component]string{manifests.Bot: "bot", manifests.Database: "database service"}
-
-// transientReasons are reasons that pass with time, or follow from the reason of another condition.
-var transientReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, v1alpha1.ReasonChannelNotServed: true,
-	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
-}
-
-// requestedReasons are reasons for a condition to be False that the spec asks for.
-var requestedReasons = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
 
 func conditionTrue(reason, message string) *metav1.Condition {
 	return &metav1.Condition{Status: metav1.ConditionTrue, Reason: reason, Message: message}
@@ -71,8 +60,11 @@ func sharedDatabase(in statusInput) *metav1.Condition {
 		return conditionFalse(v1alpha1.ReasonSharedOwnerSuspended, name+" is suspended, and so is its database service")
 	}
 	condition := meta.FindStatusCondition(owner.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)
-	if condition == nil {
+	switch {
+	case condition == nil:
 		return conditionFalse(v1alpha1.ReasonProgressing, name+" has no status yet")
+	case condition.Reason == v1alpha1.ReasonSuspended: // from before it was resumed
+		return conditionFalse(v1alpha1.ReasonProgressing, name+" is being resumed, and so is its database service")
 	}
 	return &metav1.Condition{
 		Status: condition.Status, Reason: condition.Reason, Message: name + ": " + condition.Message,
@@ -108,18 +100,25 @@ func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Cond
 // in the channel: a leader whose login is refused stays the leader. A leader whose pod is deleted or no longer runs is
 // replaced within seconds, so until then ChannelJoined is about the standby that is ready to take over.
 func channelJoined(in statusInput) *metav1.Condition {
-	pod := in.observed.newestPod(manifests.Bot)
 	if manifests.HasStandbys(in.bot) {
-		if other := foreignLeader(in, pod); other != "" {
+		if other := foreignLeader(in, in.observed.newestPod(manifests.Bot)); other != "" {
 			return conditionFalse(v1alpha1.ReasonForeignLeader,
 				"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
 		}
+	}
+	return checked(in, speaker(in), status.ChannelCheck,
+		conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+}
+
+// speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
+// newest. It returns nil if there is none.
+func speaker(in statusInput) *corev1.Pod {
+	if manifests.HasStandbys(in.bot) {
 		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
-			pod = leading
+			return leading
 		}
 	}
-	return checked(in, pod, status.ChannelCheck,
-		conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
+	return in.observed.newestPod(manifests.Bot)
 }
 
 // foreignLeader returns the leader for which a ready bot stands by if that was never a pod of the RoseyBot, or else "".
@@ -201,24 +200,6 @@ func translateReason(
 	return string(reason), message
 }
 
-// progressing returns a condition that is True while the cluster does not yet run what the spec asks for: because a
-// rollout takes time, or because of a problem.
-func progressing(in statusInput) *metav1.Condition {
-	components := manifests.Components(in.bot)
-	for _, component := range components {
-		if found := in.applied.problem(component); found != nil {
-			return conditionTrue(found.reason, found.message)
-		}
-	}
-	for _, component := range components {
-		if !rolledOut(in.deployment(component), in.desiredReplicas(component)) {
-			return conditionTrue(v1alpha1.ReasonProgressing,
-				fmt.Sprintf("the %s is being rolled out", displayName[component]))
-		}
-	}
-	return conditionFalse(v1alpha1.ReasonRolledOut, "all pods run the current spec")
-}
-
 // updateAvailable returns a condition that is True while pods are pinned to what an older operator built.
 func updateAvailable(in statusInput) *metav1.Condition {
 	if len(in.applied.updates) == 0 {
@@ -226,43 +207,4 @@ func updateAvailable(in statusInput) *metav1.Condition {
 	}
 	return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
 		"rolls out when the spec changes or with updatePolicy Automatic: "+strings.Join(in.applied.updates, ", "))
-}
-
-func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
-	return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
-		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
-}
-
-// ready returns the summary of the other conditions, which are in the order of their importance: True if all of them
-// are as they should be, or else the most important of those that are not.
-func ready(in statusInput, conditions []metav1.Condition) *metav1.Condition {
-	if condition := stopped(in.bot, manifests.Bot); condition != nil {
-		return condition
-	}
-	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
-		// Progressing is the one condition that is False when all is well.
-		return (condition.Status == metav1.ConditionTrue) != (condition.Type == v1alpha1.ConditionProgressing)
-	})
-	if len(failing) == 0 {
-		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing events")
-	}
-	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
-	if first.Status == metav1.ConditionUnknown {
-		return conditionUnknown(first.Message)
-	}
-	return conditionFalse(first.Reason, first.Message)
-}
-
-// rank orders the reasons why a RoseyBot is not ready: a cause comes before what follows from it, and what is known
-// before what is unknown.
-func rank(condition metav1.Condition) int {
-	switch {
-	case condition.Reason == v1alpha1.ReasonForeignObject:
-		return 0
-	case condition.Status == metav1.ConditionUnknown:
-		return 2
-	case transientReasons[condition.Reason]:
-		return 3
-	}
-	return 1
 }

@@ -19,35 +19,34 @@ import (
 )
 
 func TestReadyHasTheMostImportantReason(t *testing.T) {
-	fine, rolledOut := *conditionTrue("Fine", ""), *conditionFalse("RolledOut", "")
+	fine := *conditionTrue("Fine", "")
 	starting := *conditionFalse(string(status.ReasonStarting), "")
 	failed := func(reason string) metav1.Condition { return *conditionFalse(reason, "") }
-	rollout := func(reason string) metav1.Condition { return *conditionTrue(reason, "") }
+	rollout := func(reason string) *problem { return &problem{reason: reason} }
 	unknown, rolling := *conditionUnknown(""), rollout("Progressing")
 	tests := map[string]struct {
-		database, bot, channel, progressing metav1.Condition
-		status                              metav1.ConditionStatus
-		reason                              string
+		database, bot, channel metav1.Condition
+		left                   *problem
+		status                 metav1.ConditionStatus
+		reason                 string
 	}{
-		"all good":            {fine, fine, fine, rolledOut, "True", "Ready"},
+		"all good":            {fine, fine, fine, nil, "True", "Ready"},
 		"rolling out":         {fine, fine, fine, rolling, "False", "Progressing"},
 		"foreign first":       {failed("CrashLoop"), fine, fine, rollout("ForeignObject"), "False", "ForeignObject"},
-		"database first":      {failed("StoreUnavailable"), failed("Kicked"), fine, rolledOut, "False", "StoreUnavailable"},
-		"cause over waiting":  {starting, failed("ImagePullFailed"), fine, rolledOut, "False", "ImagePullFailed"},
-		"cause over result":   {starting, failed("ServiceAbsent"), fine, rolledOut, "False", "Starting"},
-		"cause over silence":  {unknown, failed("NATSUnreachable"), fine, rolledOut, "False", "NATSUnreachable"},
-		"silence":             {unknown, starting, fine, rolledOut, "Unknown", "StatusUnknown"},
+		"database first":      {failed("StoreUnavailable"), failed("Kicked"), fine, nil, "False", "StoreUnavailable"},
+		"cause over waiting":  {starting, failed("ImagePullFailed"), fine, nil, "False", "ImagePullFailed"},
+		"cause over result":   {starting, failed("ServiceAbsent"), fine, nil, "False", "Starting"},
+		"cause over silence":  {unknown, failed("NATSUnreachable"), fine, nil, "False", "NATSUnreachable"},
+		"silence":             {unknown, starting, fine, nil, "Unknown", "StatusUnknown"},
 		"write failed":        {fine, fine, fine, rollout("WriteFailed"), "False", "WriteFailed"},
-		"service alone":       {fine, failed("ServiceAbsent"), fine, rolledOut, "False", "ServiceAbsent"},
-		"bot before channel":  {fine, failed("CrashLoop"), failed("BotNotRunning"), rolledOut, "False", "CrashLoop"},
-		"channel alone":       {fine, fine, failed("Kicked"), rolledOut, "False", "Kicked"},
+		"service alone":       {fine, failed("ServiceAbsent"), fine, nil, "False", "ServiceAbsent"},
+		"bot before channel":  {fine, failed("CrashLoop"), failed("BotNotRunning"), nil, "False", "CrashLoop"},
+		"channel alone":       {fine, fine, failed("Kicked"), nil, "False", "Kicked"},
 		"old pods still fine": {fine, fine, fine, rolling, "False", "Progressing"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			test.progressing.Type = v1alpha1.ConditionProgressing
-			got := ready(statusInput{bot: newBot("fun")},
-				[]metav1.Condition{test.database, test.bot, test.channel, test.progressing})
+			got := ready(statusInput{bot: newBot("fun")}, []metav1.Condition{test.database, test.bot, test.channel}, test.left)
 			if got.Status != test.status || got.Reason != test.reason {
 				t.Errorf("Ready is %s with %s, want %s with %s", got.Status, got.Reason, test.status, test.reason)
 			}
@@ -57,39 +56,32 @@ func TestReadyHasTheMostImportantReason(t *testing.T) {
 
 func TestPollInterval(t *testing.T) {
 	now := time.Now()
-	type conditions = []metav1.Condition
 	ready := func(status metav1.ConditionStatus, reason string, age time.Duration) metav1.Condition {
 		since := metav1.NewTime(now.Add(-age))
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, LastTransitionTime: since}
 	}
-	scaledToZero := ready("False", v1alpha1.ReasonScaledToZero, time.Hour)
-	suspended := ready("False", v1alpha1.ReasonSuspended, time.Hour)
-	database := func(status metav1.ConditionStatus) metav1.Condition {
-		return metav1.Condition{Type: v1alpha1.ConditionDatabaseAvailable, Status: status}
-	}
-	databaseOff := database("False")
-	databaseOff.Reason = v1alpha1.ReasonSuspended
-	progressing := func(status metav1.ConditionStatus) metav1.Condition {
-		return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: status}
-	}
+	nats, standbys, direct := newBot("fun"), newBot("fun"), newBot("fun")
+	standbys.Spec.Replicas, direct.Spec.Mode = new(int32(2)), v1alpha1.ModeDirect
 	tests := map[string]struct {
-		conditions conditions
-		want       time.Duration
+		bot   *v1alpha1.RoseyBot
+		ready metav1.Condition
+		want  time.Duration
 	}{
-		"ready":            {conditions{ready("True", "Ready", time.Hour), database("True")}, 0},
-		"just now":         {conditions{ready("False", "Starting", 0), database("False")}, 2 * time.Second},
-		"20 s":             {conditions{ready("False", "Starting", 20*time.Second), database("False")}, 10 * time.Second},
-		"an hour":          {conditions{ready("Unknown", "StatusUnknown", time.Hour), database("False")}, 30 * time.Second},
-		"scaled to zero":   {conditions{scaledToZero, database("True"), progressing("False")}, 0},
-		"no database":      {conditions{scaledToZero, database("False"), progressing("False")}, 30 * time.Second},
-		"scaling to zero":  {conditions{scaledToZero, database("True"), progressing("True")}, 30 * time.Second},
-		"suspended":        {conditions{suspended, databaseOff, progressing("False")}, 0},
-		"being suspended":  {conditions{suspended, databaseOff, progressing("True")}, 30 * time.Second},
-		"clock went ahead": {conditions{ready("False", "Starting", -time.Hour), database("False")}, 2 * time.Second},
+		"ready":            {nats, ready("True", "Ready", time.Hour), time.Minute},
+		"standbys":         {standbys, ready("True", "Ready", time.Hour), 30 * time.Second},
+		"direct":           {direct, ready("True", "Ready", time.Hour), 0},
+		"just now":         {nats, ready("False", "Starting", 0), 2 * time.Second},
+		"20 s":             {nats, ready("False", "Starting", 20*time.Second), 10 * time.Second},
+		"an hour":          {nats, ready("Unknown", "StatusUnknown", time.Hour), 30 * time.Second},
+		"waits":            {nats, ready("False", v1alpha1.ReasonChannelNotServed, time.Hour), 15 * time.Second},
+		"scaled to zero":   {nats, ready("True", v1alpha1.ReasonScaledToZero, time.Hour), 0},
+		"suspended":        {standbys, ready("True", v1alpha1.ReasonSuspended, time.Hour), 0},
+		"clock went ahead": {nats, ready("False", "Starting", -time.Hour), 2 * time.Second},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := pollInterval(newBot("fun"), v1alpha1.RoseyBotStatus{Conditions: test.conditions}, now); got != test.want {
+			conditions := []metav1.Condition{test.ready}
+			if got := pollInterval(test.bot, v1alpha1.RoseyBotStatus{Conditions: conditions}, now); got != test.want {
 				t.Errorf("poll interval is %s, want %s", got, test.want)
 			}
 		})

@@ -39,10 +39,10 @@
 //
 // # Status
 //
-// The kubelet polls the pods' readiness, so the operator does not. It asks a pod for its /status only while the pod is
-// not ready. Causes that Kubernetes knows (a claim without a volume, an image that cannot be pulled, a crash) come from
-// the pod and the claim; all others are the reasons that the process itself reports. A pod that does not answer makes a
-// condition Unknown, never False.
+// The kubelet polls the pods' readiness, so the operator does not. It asks a pod for its /status while the pod is not
+// ready, and a ready bot for what readiness does not say. Causes that Kubernetes knows (a claim without a volume, an
+// image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the process
+// itself reports. A pod that does not answer makes a condition Unknown, never False.
 //
 // A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
 // several bots ChannelJoined is about the leader: a ready bot is asked for its name, at least every 30 seconds, and the
@@ -54,5 +54,11 @@
 // not), a write of the status starts no reconcile, and a reason must be one that the operator knows.
 //
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
-// lasts.
+// lasts. A ready bot is asked every minute whether events are durable.
+//
+// Ready is True if what the spec asks for runs, so also if it asks for nothing. Reconciling exists while a change is
+// being rolled out, and Stalled while nothing will change until somebody acts: a cause that only a person can mend has
+// lasted for a minute, or a Deployment has exceeded its progress deadline. This is how programs that use kstatus read
+// the state of an object: never both of them, and neither while Ready is True. The schema's default of
+// observedGeneration, -1, makes a RoseyBot that was never reconciled differ from one that is up to date.
 package controllers

@@ -116,6 +116,23 @@ func waitCondition(
 	return found
 }
 
+// waitNoCondition waits until there is no condition of some types.
+func waitNoCondition(t *testing.T, bot *v1alpha1.RoseyBot, kinds ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("no condition of %v", kinds), func(ctx context.Context) error {
+		now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+		if err != nil {
+			return err
+		}
+		for _, kind := range kinds {
+			if meta.FindStatusCondition(now.Status.Conditions, kind) != nil {
+				return errors.New(describe(now))
+			}
+		}
+		return nil
+	})
+}
+
 func describe(bot *v1alpha1.RoseyBot) string {
 	var lines []string
 	for _, one := range bot.Status.Conditions {

@@ -52,7 +52,7 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 		"condition{reason=Available,status=True,type=DatabaseAvailable} 1",
 		"condition{reason=Joined,status=True,type=ChannelJoined} 1",
 		"condition{reason=Ready,status=True,type=Ready} 1",
-		"condition{reason=RolledOut,status=False,type=Progressing} 1",
+		"condition{reason=StreamBound,status=True,type=Durable} 1",
 		"condition{reason=UpToDate,status=False,type=UpdateAvailable} 1",
 		"info{channel=movienight,server=https://cytu.be} 1",
 	}

@@ -81,7 +81,7 @@ func TestNewModeWaitsForTheClaim(t *testing.T) {
 	waitGone(t, &appsv1.Deployment{}, bot.Namespace, "movienight-db")
 	waitReplicas(t, bot, "movienight-bot", 0)
 	remove(t, holder)
-	progressing := waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonProgressing)
+	progressing := waitCondition(t, bot, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing)
 	want := "the bot starts as soon as pod " + holder.Name + ", which mounts the claim, is deleted"
 	if progressing.Message != want {
 		t.Errorf("message is %q, want %q", progressing.Message, want)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -220,24 +221,43 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	return running, started
 }
 
-// probe adds to in.reports the report of each component whose newest pod has started and is not ready. Ready pods need
-// not be asked, because the kubelet probes them; but with several bots, one is asked which of them is the leader, and
-// then the leader itself if it is another pod that is not ready.
+// leftPod returns the name of a pod of a component that has not ended, or "".
+func (o observed) leftPod(component manifests.Component) string {
+	for i := range o.pods[component] {
+		if pod := &o.pods[component][i]; !podEnded(pod) {
+			return pod.Name
+		}
+	}
+	return ""
+}
+
+// probe adds to in.reports the report of each component whose newest pod has started and is not ready. Ready pods of
+// the database service need not be asked, because the kubelet probes them. A ready bot is asked how it publishes
+// events, and with several bots which of them is the leader; then the leader is asked too.
 func (r *Reconciler) probe(in statusInput) {
-	ask := func(component manifests.Component, pod *corev1.Pod, evenReady bool) {
+	standbys := manifests.HasStandbys(in.bot)
+	ask := func(component manifests.Component, pod *corev1.Pod) {
 		_, started := podRunning(pod)
-		if !started || pod.Status.PodIP == "" || podReady(pod) && !evenReady {
+		if !started || pod.Status.PodIP == "" {
 			return
 		}
-		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component); answered {
+		var fresh time.Duration
+		if podReady(pod) {
+			if component != manifests.Bot || in.bot.Spec.Mode == v1alpha1.ModeDirect {
+				return
+			}
+			if fresh = readyPollInterval; standbys {
+				fresh = 0
+			}
+		}
+		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component, fresh); answered {
 			in.reports[pod.Name] = result
 		}
 	}
-	severalBots := manifests.HasStandbys(in.bot)
 	for _, component := range manifests.Components(in.bot) {
-		ask(component, in.observed.newestPod(component), severalBots && component == manifests.Bot)
+		ask(component, in.observed.newestPod(component))
 	}
-	if severalBots {
-		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)), false)
+	if standbys {
+		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))
 	}
 }

@@ -98,8 +98,10 @@ func newProber(port int) *prober {
 }
 
 // ask returns what a pod answered last, and whether it has answered. It arranges for the pod to be asked again, unless
-// the answer is news or the RoseyBot's questions exceed the limit.
-func (p *prober) ask(bot types.NamespacedName, pod *corev1.Pod, component manifests.Component) (probeResult, bool) {
+// the last question is not older than fresh, the answer is news or the RoseyBot's questions exceed the limit.
+func (p *prober) ask(
+	bot types.NamespacedName, pod *corev1.Pod, component manifests.Component, fresh time.Duration,
+) (probeResult, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.answers[bot]
@@ -116,8 +118,8 @@ func (p *prober) ask(bot types.NamespacedName, pod *corev1.Pod, component manife
 		last = &answer{}
 		known[state] = last
 	}
-	isNews := last.unread
-	if !isNews && !last.asking && !last.wanted {
+	isFresh := last.unread || last.answered && p.now().Sub(last.asked) < fresh
+	if !isFresh && !last.asking && !last.wanted {
 		if _, allowed := p.limit.allow(bot, p.now()); allowed {
 			host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(p.port))
 			address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}

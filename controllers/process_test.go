@@ -54,6 +54,14 @@ func serve(t *testing.T, ip string, handler http.HandlerFunc) {
 	t.Cleanup(server.Close)
 }
 
+// healthyReport returns the report of a process that is ready, as each pod at 127.0.0.1 answers.
+func healthyReport(component status.Component) status.Report {
+	return status.Report{Component: component, Ready: true, Reason: status.ReasonReady, Checks: []status.Check{
+		{Name: status.ChannelCheck, OK: true, Reason: status.ReasonJoined},
+		{Name: status.EventsCheck, OK: true, Reason: status.ReasonStreamBound, Message: "events are kept in the stream"},
+	}}
+}
+
 // notReady returns the report of a process that is not ready because of one check.
 func notReady(component status.Component, name status.CheckName, reason status.Reason, message string) status.Report {
 	checks := []status.Check{{Name: name, Reason: reason, Message: message}}

@@ -47,12 +47,13 @@ func TestScaleToZeroAndBack(t *testing.T) {
 	}
 	rollOut(t, bot)
 	for _, condition := range []string{
-		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionChannelJoined,
+		v1alpha1.ConditionBotAvailable, v1alpha1.ConditionChannelJoined, v1alpha1.ConditionDurable,
 	} {
 		waitCondition(t, bot, condition, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
 	}
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonScaledToZero)
 	waitCondition(t, bot, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
-	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
+	waitNoCondition(t, bot, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled)
 	waitReplicas(t, bot, manifests.Name(bot, manifests.Database), 1)
 	checkScale(t, bot, 0)
 
@@ -82,12 +83,13 @@ func TestSuspendAndResume(t *testing.T) {
 	}
 	rollOut(t, bot)
 	for _, condition := range []string{
-		v1alpha1.ConditionReady, v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable,
-		v1alpha1.ConditionChannelJoined,
+		v1alpha1.ConditionBotAvailable, v1alpha1.ConditionDatabaseAvailable, v1alpha1.ConditionChannelJoined,
+		v1alpha1.ConditionDurable,
 	} {
 		waitCondition(t, bot, condition, metav1.ConditionFalse, v1alpha1.ReasonSuspended)
 	}
-	waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended)
+	waitNoCondition(t, bot, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled)
 	if kept := getClaim(t, bot); kept.UID != claim.UID || kept.DeletionTimestamp != nil {
 		t.Errorf("the claim is %s, deleted at %v; want %s, not deleted", kept.UID, kept.DeletionTimestamp, claim.UID)
 	}

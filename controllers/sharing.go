@@ -103,7 +103,7 @@ func (r *Reconciler) serves(bot *v1alpha1.RoseyBot, pod *corev1.Pod, channel str
 	if pod.Status.PodIP == "" {
 		return notServed(name + " has no address yet")
 	}
-	result, answered := r.probes.ask(client.ObjectKeyFromObject(bot), pod, manifests.Database)
+	result, answered := r.probes.ask(client.ObjectKeyFromObject(bot), pod, manifests.Database, 0)
 	reason, isRefused := result.report.RefusedChannels[channel]
 	switch {
 	case !answered:

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,15 +34,22 @@ type statusInput struct {
 func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	var conditions []metav1.Condition
 	add := func(conditionType string, condition *metav1.Condition) {
-		condition.Type = conditionType
-		conditions = append(conditions, *condition)
+		if condition != nil {
+			condition.Type = conditionType
+			conditions = append(conditions, *condition)
+		}
 	}
 	add(v1alpha1.ConditionDatabaseAvailable, databaseAvailable(in))
 	add(v1alpha1.ConditionBotAvailable, available(in, manifests.Bot, "a bot pod is ready"))
 	add(v1alpha1.ConditionChannelJoined, channelJoined(in))
-	add(v1alpha1.ConditionProgressing, progressing(in))
-	add(v1alpha1.ConditionReady, ready(in, conditions))
+	add(v1alpha1.ConditionDurable, durable(in))
+	left := rollout(in)
+	summary := ready(in, conditions, left)
+	stalls := stalled(in, summary, now)
+	add(v1alpha1.ConditionReady, summary)
 	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in))
+	add(v1alpha1.ConditionReconciling, reconciling(left, stalls))
+	add(v1alpha1.ConditionStalled, stalls)
 
 	next := *in.bot.Status.DeepCopy()
 	next.ObservedGeneration = in.bot.Generation
@@ -50,6 +58,9 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Database = in.componentStatus(manifests.Database)
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leader(in)
+	next.Conditions = slices.DeleteFunc(next.Conditions, func(before metav1.Condition) bool {
+		return meta.FindStatusCondition(conditions, before.Type) == nil
+	})
 	for _, condition := range conditions {
 		condition.Message = status.OneLine(condition.Message, 300) // fits in an event; parts of it come from pods
 		condition.ObservedGeneration, condition.LastTransitionTime = in.bot.Generation, metav1.NewTime(now)
@@ -171,6 +182,9 @@ func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Con
 const (
 	minPollInterval = 2 * time.Second
 	maxPollInterval = 30 * time.Second
+	// readyPollInterval is the time after which a ready pod is asked again: its readiness does not say whether events are
+	// durable.
+	readyPollInterval = time.Minute
 	// servicePollInterval is the longest time between two questions whether a database service serves a channel.
 	servicePollInterval = 15 * time.Second
 	// cacheInterval is how long a reconcile waits for a cache that is out of date.
@@ -178,18 +192,18 @@ const (
 )
 
 // pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,
-// while the RoseyBot is as asked for: then a change of an object or of a pod's readiness starts the next reconcile.
+// while the RoseyBot is as asked for and has no pod to ask: then a change of an object or of a pod's readiness starts
+// the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	database := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDatabaseAvailable)
-	stopped := requestedReasons[ready.Reason] &&
-		meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionProgressing) &&
-		(database.Status == metav1.ConditionTrue || requestedReasons[database.Reason])
-	switch {
-	case manifests.HasStandbys(bot) && ready.Status == metav1.ConditionTrue:
-		return maxPollInterval // the leader can change while all pods stay ready
-	case ready.Status == metav1.ConditionTrue || stopped:
-		return 0
+	if ready.Status == metav1.ConditionTrue {
+		switch {
+		case requestedReasons[ready.Reason] || bot.Spec.Mode == v1alpha1.ModeDirect:
+			return 0
+		case manifests.HasStandbys(bot):
+			return maxPollInterval // the leader can change while all pods stay ready
+		}
+		return readyPollInterval
 	}
 	longest := maxPollInterval
 	if ready.Reason == v1alpha1.ReasonChannelNotServed {

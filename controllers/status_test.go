@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -123,7 +122,7 @@ func TestConditionsExplainPods(t *testing.T) {
 				expected{v1alpha1.ConditionBotAvailable, "False", test.reason, test.message},
 				expected{v1alpha1.ConditionReady, "False", test.reason, test.message},
 			)
-			waitCondition(t, bot, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonRolledOut)
+			waitNoCondition(t, bot, v1alpha1.ConditionReconciling)
 		})
 	}
 }
@@ -305,7 +304,8 @@ func TestStatusIsCompleteFromTheFirstReconcileOn(t *testing.T) {
 		expected{v1alpha1.ConditionBotAvailable, "False", "Progressing", "the bot has no pod yet"},
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", ""},
 		expected{v1alpha1.ConditionChannelJoined, "False", "BotNotRunning", ""},
-		expected{v1alpha1.ConditionProgressing, "True", "Progressing", "the database service is being rolled out"},
+		expected{v1alpha1.ConditionDurable, "False", "BotNotRunning", ""},
+		expected{v1alpha1.ConditionReconciling, "True", "Progressing", "the database service is being rolled out"},
 		expected{v1alpha1.ConditionUpdateAvailable, "False", "UpToDate", ""},
 	)
 	now, err := get(t.Context(), &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
@@ -316,8 +316,8 @@ func TestStatusIsCompleteFromTheFirstReconcileOn(t *testing.T) {
 		now.Status.Database.Summary != "0/1" || now.Status.Selector == "" {
 		t.Errorf("status is %+v", now.Status)
 	}
-	if len(now.Status.Conditions) != 6 {
-		t.Errorf("there are %d conditions, want 6", len(now.Status.Conditions))
+	if len(now.Status.Conditions) != 7 {
+		t.Errorf("there are %d conditions, want 7", len(now.Status.Conditions))
 	}
 }
 

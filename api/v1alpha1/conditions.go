@@ -2,8 +2,9 @@ package v1alpha1
 
 // Types of the conditions of a RoseyBot.
 const (
-	// ConditionReady is True if the bot is in its channel, events are being stored, and the current spec is rolled
-	// out. It is False with reason ScaledToZero or Suspended if the spec asks for no bot.
+	// ConditionReady is True if what the spec asks for runs: the bot is in its channel, events are stored as durably as
+	// asked for, and the current spec is rolled out. If the spec asks for no bot, it is True with reason Suspended or
+	// ScaledToZero as soon as no pod is left.
 	ConditionReady = "Ready"
 	// ConditionBotAvailable is True if a bot pod is ready.
 	ConditionBotAvailable = "BotAvailable"
@@ -11,11 +12,16 @@ const (
 	ConditionDatabaseAvailable = "DatabaseAvailable"
 	// ConditionChannelJoined is True if the bot is in the channel, under the user name of spec.account if it is set.
 	ConditionChannelJoined = "ChannelJoined"
-	// ConditionProgressing is True until the cluster runs what the spec asks for.
-	ConditionProgressing = "Progressing"
+	// ConditionDurable is True if no event is lost while a process restarts: a stream in JetStream keeps events until
+	// they are stored, or the bot stores them itself. With reason CoreOnly it is False and Ready does not depend on it.
+	ConditionDurable = "Durable"
 	// ConditionUpdateAvailable is True if updatePolicy is Manual, and this version of the operator would build other
 	// pods than the version that handled the last change of the spec. Ready does not depend on it.
 	ConditionUpdateAvailable = "UpdateAvailable"
+	// ConditionReconciling is True while the spec is being rolled out, and absent otherwise.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True while Ready is not and nothing will change until somebody acts, and absent otherwise.
+	ConditionStalled = "Stalled"
 )
 
 // Reasons of conditions that the operator sets. A reason that a process reports in /status becomes the reason of a
@@ -24,7 +30,6 @@ const (
 const (
 	ReasonReady           = "Ready"           // Ready is True
 	ReasonAvailable       = "Available"       // BotAvailable or DatabaseAvailable is True
-	ReasonRolledOut       = "RolledOut"       // Progressing is False: all pods run the current spec
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
 	ReasonUpToDate        = "UpToDate"        // UpdateAvailable is False
 

@@ -35,6 +35,7 @@ type RoseyBot struct {
 	Spec RoseyBotSpec `json:"spec"`
 	// status is the observed state of the RoseyBot. The operator writes it.
 	// +optional
+	// +default={"observedGeneration": -1}
 	Status RoseyBotStatus `json:"status,omitzero"`
 }
 

@@ -4,7 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // RoseyBotStatus is the observed state of a RoseyBot.
 type RoseyBotStatus struct {
-	// observedGeneration is the generation of the spec that the status describes.
+	// observedGeneration is the generation of the spec that the status describes. It is -1 before the operator has seen
+	// the RoseyBot.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
@@ -30,8 +31,8 @@ type RoseyBotStatus struct {
 	// +optional
 	Database ComponentStatus `json:"database,omitzero"`
 
-	// conditions describe the state of the RoseyBot. Ready summarizes BotAvailable, DatabaseAvailable, ChannelJoined and
-	// Progressing.
+	// conditions describe the state of the RoseyBot. Ready summarizes BotAvailable, DatabaseAvailable, ChannelJoined,
+	// Durable and the progress of the rollout.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

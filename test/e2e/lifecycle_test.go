@@ -31,7 +31,7 @@ func TestScaleStopsAndStartsTheBot(t *testing.T) {
 		}
 		return nil
 	})
-	waitFor(t, "scaled", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
+	waitFor(t, "scaled", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonScaledToZero)
 
 	kubectl(t, "scale", "roseybot", "scaled", "--replicas=1")
 	waitReady(t, "scaled")

@@ -1,0 +1,186 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// transientReasons are reasons that pass with time, or follow from the reason of another condition.
+var transientReasons = map[string]bool{
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, v1alpha1.ReasonChannelNotServed: true,
+	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
+}
+
+// requestedReasons are reasons for a condition to be False that the spec asks for. Ready is True with them.
+var requestedReasons = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
+
+// stallAfter is how long a cause that only somebody can mend has to last before the RoseyBot is stalled: what is
+// missing may be created together with the RoseyBot.
+const stallAfter = time.Minute
+
+// stallingReasons are reasons that do not pass until somebody acts.
+var stallingReasons = map[string]bool{
+	v1alpha1.ReasonForeignObject: true, v1alpha1.ReasonSharedOwnerMissing: true,
+	v1alpha1.ReasonSharedOwnerUnusable: true, v1alpha1.ReasonSharedOwnerSuspended: true,
+	v1alpha1.ReasonClaimLost: true, v1alpha1.ReasonForeignLeader: true,
+
+	string(status.ReasonChannelRefused): true, string(status.ReasonChannelPasswordWrong): true,
+	string(status.ReasonLoginRefused): true, string(status.ReasonNameTaken): true, string(status.ReasonBanned): true,
+	string(status.ReasonAccountPasswordAbsent): true, string(status.ReasonChannelPasswordAbsent): true,
+	string(status.ReasonNATSRefused): true, string(status.ReasonNATSCredentialsAbsent): true,
+	string(status.ReasonNATSPermissionMissing): true, string(status.ReasonJetStreamMissing): true,
+	string(status.ReasonStreamMismatch): true, string(status.ReasonStreamCapturesRequests): true,
+	string(status.ReasonSubjectConflict): true, string(status.ReasonStoreFull): true,
+	string(status.ReasonStoreNewer): true, string(status.ReasonStoreRefused): true,
+	string(status.ReasonStoreURLAbsent): true, string(status.ReasonMigrationFailed): true,
+	string(status.ReasonChannelOwned): true, string(status.ReasonChannelListInvalid): true,
+}
+
+// deadlineReasons are reasons that may pass, but not any more when a Deployment has exceeded its progress deadline.
+var deadlineReasons = map[string]bool{
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonWriteFailed: true, v1alpha1.ReasonClaimPending: true,
+	v1alpha1.ReasonPodsRefused: true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
+	v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true, v1alpha1.ReasonCrashLoop: true,
+}
+
+// rollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
+// or a problem.
+func rollout(in statusInput) *problem {
+	components := manifests.Components(in.bot)
+	for _, component := range components {
+		if found := in.applied.problem(component); found != nil {
+			return found
+		}
+	}
+	for _, component := range components {
+		if !rolledOut(in.deployment(component), in.desiredReplicas(component)) {
+			return &problem{
+				reason: v1alpha1.ReasonProgressing, message: fmt.Sprintf("the %s is being rolled out", displayName[component]),
+			}
+		}
+	}
+	for _, component := range components {
+		left := in.observed.leftPod(component)
+		if left != "" && manifests.Replicas(in.bot, component) == 0 {
+			message := fmt.Sprintf("pod %s of the %s is being stopped", left, displayName[component])
+			return &problem{reason: v1alpha1.ReasonProgressing, message: message}
+		}
+	}
+	return nil
+}
+
+func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
+	return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
+		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
+}
+
+// ready returns the summary of the other conditions, which are in the order of their importance, and of the rollout:
+// True if all of them are as they should be, or else the most important of those that are not.
+func ready(in statusInput, conditions []metav1.Condition, left *problem) *metav1.Condition {
+	off := stopped(in.bot, manifests.Bot)
+	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
+		return condition.Status == metav1.ConditionTrue || !isRequired(in.bot, condition)
+	})
+	if left != nil {
+		failing = append(failing, *conditionFalse(left.reason, left.message))
+	}
+	switch {
+	case len(failing) > 0:
+	case off != nil:
+		return conditionTrue(off.Reason, off.Message+", and no pod of it is left")
+	default:
+		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing events")
+	}
+	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
+	if first.Status == metav1.ConditionUnknown {
+		return conditionUnknown(first.Message)
+	}
+	return conditionFalse(first.Reason, first.Message)
+}
+
+// isRequired reports whether Ready depends on a condition that is not True.
+func isRequired(bot *v1alpha1.RoseyBot, condition metav1.Condition) bool {
+	switch {
+	case stopped(bot, manifests.Bot) != nil: // others may use the database service without the bot
+		return condition.Type == v1alpha1.ConditionDatabaseAvailable && manifests.HasService(bot) &&
+			!requestedReasons[condition.Reason]
+	case condition.Type == v1alpha1.ConditionDurable: // a ready pod that does not answer the operator does its work
+		return condition.Status == metav1.ConditionFalse && condition.Reason != string(status.ReasonCoreOnly)
+	}
+	return true
+}
+
+// rank orders the reasons why a RoseyBot is not ready: a cause comes before what follows from it, and what is known
+// before what is unknown.
+func rank(condition metav1.Condition) int {
+	switch {
+	case condition.Reason == v1alpha1.ReasonForeignObject:
+		return 0
+	case condition.Status == metav1.ConditionUnknown:
+		return 2
+	case transientReasons[condition.Reason]:
+		return 3
+	}
+	return 1
+}
+
+// reconciling returns the condition for what is left of the rollout. It returns nil if there is nothing left, or if the
+// RoseyBot is stalled.
+func reconciling(left *problem, stalled *metav1.Condition) *metav1.Condition {
+	if left == nil || stalled != nil {
+		return nil
+	}
+	return conditionTrue(left.reason, left.message)
+}
+
+// stalled returns a condition with the cause why the RoseyBot is not ready if nothing will change until somebody acts,
+// or else nil.
+func stalled(in statusInput, ready *metav1.Condition, now time.Time) *metav1.Condition {
+	stays := stallingReasons[ready.Reason] && now.Sub(in.notReadySince(now)) >= stallAfter ||
+		deadlineReasons[ready.Reason] && in.exceedsDeadline()
+	if ready.Status == metav1.ConditionTrue || !stays {
+		return nil
+	}
+	return conditionTrue(ready.Reason, ready.Message)
+}
+
+// notReadySince returns when the RoseyBot was ready last, or when its newest pod was created if that was later: a new
+// pod may do better than the one before.
+func (in statusInput) notReadySince(now time.Time) time.Time {
+	before := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionReady)
+	if before == nil || before.Status == metav1.ConditionTrue {
+		return now
+	}
+	since := before.LastTransitionTime.Time
+	for _, pods := range in.observed.pods {
+		for i := range pods {
+			if created := pods[i].CreationTimestamp.Time; created.After(since) {
+				since = created
+			}
+		}
+	}
+	return since
+}
+
+// exceedsDeadline reports whether the rollout of a component has made no progress for the time that its Deployment
+// allows.
+func (in statusInput) exceedsDeadline() bool {
+	return slices.ContainsFunc(manifests.Components(in.bot), func(component manifests.Component) bool {
+		deployment := in.deployment(component)
+		return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
+			slices.ContainsFunc(deployment.Status.Conditions, func(condition appsv1.DeploymentCondition) bool {
+				return condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
+			})
+	})
+}
