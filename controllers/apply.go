@@ -206,15 +206,28 @@ func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 // belongsTo reports whether a live object belongs to a RoseyBot. That is decided by the owner's UID, which is unique. A
 // claim that has to outlive its RoseyBot has no owner: it is recognized by its labels.
 func belongsTo(bot *v1alpha1.RoseyBot, live client.Object) bool {
-	if _, isClaim := live.(*corev1.PersistentVolumeClaim); isClaim && metav1.GetControllerOf(live) == nil {
-		labels := live.GetLabels()
-		return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
+	if metav1.IsControlledBy(live, bot) || isOrphan(bot, live) {
+		return true
 	}
-	return metav1.IsControlledBy(live, bot)
+	_, isClaim := live.(*corev1.PersistentVolumeClaim)
+	return isClaim && metav1.GetControllerOf(live) == nil && isLabelled(bot, live)
 }
 
-// prune deletes the objects that a RoseyBot owns and that are no longer desired. Claims are never deleted here: the
-// database must not be lost when the mode changes.
+// isOrphan reports whether an object was left by an earlier RoseyBot of the same name that was deleted with
+// `--cascade=orphan`: it has no controller, the RoseyBot's labels, and the hash that only the operator writes. Labels
+// alone prove nothing: users copy manifests.
+func isOrphan(bot *v1alpha1.RoseyBot, live client.Object) bool {
+	return metav1.GetControllerOf(live) == nil && isLabelled(bot, live) &&
+		live.GetAnnotations()[desiredHashAnnotation] != ""
+}
+
+func isLabelled(bot *v1alpha1.RoseyBot, live client.Object) bool {
+	labels := live.GetLabels()
+	return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
+}
+
+// prune deletes the objects that a RoseyBot owns, or that an earlier one left, and that are no longer desired. Claims
+// are never deleted here: the database must not be lost when the mode changes.
 func (r *Reconciler) prune(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired,
 ) (errs error) {
@@ -224,7 +237,7 @@ func (r *Reconciler) prune(
 	}
 	for key, object := range observed.Objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
-		if isClaim || isDesired[key] || !metav1.IsControlledBy(object, bot) || object.GetDeletionTimestamp() != nil {
+		if isClaim || isDesired[key] || !belongsTo(bot, object) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
 		// Without the UID, this could delete a new object of the same name that does not belong to the RoseyBot.

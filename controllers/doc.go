@@ -14,8 +14,9 @@
 // # Writing objects
 //
 // An object that does not exist is created by POST, which never overwrites anything. An object that exists and is not
-// controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. Anything else is written by
-// server-side apply with one field owner.
+// controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. The only exceptions are
+// objects that `kubectl delete --cascade=orphan` left: they have no controller, the RoseyBot's labels, and the
+// operator's hash. Anything else is written by server-side apply with one field owner.
 //
 // If nothing has to change, nothing is sent to the API server. The desired object is compared with the live one from
 // the cache as the API server would do it: lists by their keys, quantities by their value, and without fields that only

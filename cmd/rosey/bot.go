@@ -136,6 +136,7 @@ func (c *component) newElector(conn *bus.Conn) *leader.Elector {
 	}
 	return leader.New(leader.Options{
 		Conn: conn, Subjects: c.subjects, Log: c.log,
+		Server: c.config.Channel.Server, Channel: c.config.Channel.Name,
 		Pod: podName(), UID: os.Getenv(config.PodUIDVariable),
 		Replicas: c.config.NATS.JetStream.Replicas,
 		Manual:   c.config.NATS.JetStream.Provisioning == config.ProvisioningManual,

@@ -25,6 +25,10 @@ func (r *rig) standBy() {
 	r.elector = &leader.Options{Pod: r.instance, TTL: time.Second}
 }
 
+func (r *rig) leaderKey() string {
+	return leader.KeyName(r.config.Channel.Server, r.config.Channel.Name)
+}
+
 // candidate campaigns as another pod. The channel that it returns gets the leadership.
 func (r *rig) candidate() <-chan *leader.Leadership {
 	r.t.Helper()
@@ -34,6 +38,7 @@ func (r *rig) candidate() <-chan *leader.Leadership {
 	must(r.t, err)
 	elector := leader.New(leader.Options{
 		Conn: conn, Subjects: subjects, Log: natstest.Log(r.t), Pod: "other", TTL: time.Second,
+		Server: r.config.Channel.Server, Channel: r.config.Channel.Name,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	won := make(chan *leader.Leadership, 1)
@@ -132,7 +137,7 @@ func TestAReplacedLeaderThatLeadsAgainJoinsAtOnce(t *testing.T) {
 	must(t, err)
 	t.Cleanup(other.Close)
 	r.awaitReason(status.ReasonDuplicateLogin)
-	_, err = bucket.Put(t.Context(), "leader", []byte(`{"pod":"other","uid":"1","process":"2"}`))
+	_, err = bucket.Put(t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
 	must(t, err)
 	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })
 	other.Close()
@@ -149,7 +154,7 @@ func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 	must(t, err)
 	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
 	must(t, err)
-	_, err = bucket.Put(t.Context(), "leader", []byte(`{"pod":"other","uid":"1","process":"2"}`))
+	_, err = bucket.Put(t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
 	must(t, err)
 	r.eventually("it leaves", func() bool { return !r.isThere() })
 	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })

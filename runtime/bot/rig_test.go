@@ -128,6 +128,7 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 	var elector *leader.Elector
 	if r.elector != nil {
 		r.elector.Conn, r.elector.Subjects, r.elector.Log = connection, subjects, log
+		r.elector.Server, r.elector.Channel = r.config.Channel.Server, r.config.Channel.Name
 		elector = leader.New(*r.elector)
 	}
 	r.bot = New(r.config, Options{

@@ -3,7 +3,9 @@
 // Leadership was called a lock in earlier versions, and names that users rely on still have the word: the bucket, the
 // reason LockUnavailable and the metric rosey_bot_lock_transitions_total.
 //
-// The candidates compete for one key of a JetStream key-value bucket. The bucket has a TTL, so the key disappears when
+// The candidates for a channel compete for one key of a JetStream key-value bucket. The bucket belongs to a subject
+// prefix, which bots of several channels may share, so each channel has a key of its own: the SHA-256 of its server and
+// name, in lower case (KeyName). The bucket has a TTL, so the key disappears when
 // its writer stops renewing it. The value names the holder: its pod, the pod's UID, and the process.
 //
 // # Acquiring

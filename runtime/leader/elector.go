@@ -21,11 +21,13 @@ const defaultTTL = 3 * time.Second
 // fastPoll is the time between two polls when the key may become free at any moment.
 const fastPoll = 100 * time.Millisecond
 
-// Options configure an Elector. Conn, Subjects and Log are required.
+// Options configure an Elector. Conn, Subjects, Server, Channel and Log are required.
 type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
-	Log      *slog.Logger
+	// Server and Channel are what the candidates want to be in. Those of another channel elect another leader.
+	Server, Channel string
+	Log             *slog.Logger
 	// Pod is the name of this candidate for people.
 	Pod string
 	// UID is shared by processes that may take over from each other at once, because only one of them runs at a time:
@@ -286,7 +288,7 @@ func (c *candidate) watch(ctx context.Context, bucket jetstream.KeyValue) {
 	allowed, endAllowed := c.key.conn.UntilDenied(watching, c.key.bucketName)
 	defer endAllowed()
 	defer context.AfterFunc(allowed, stop)()
-	watcher, err := bucket.Watch(watching, keyName, jetstream.UpdatesOnly())
+	watcher, err := bucket.Watch(watching, c.key.name, jetstream.UpdatesOnly())
 	if !timeout.Stop() || err != nil {
 		stop()
 		c.watchDue = time.Now().Add(c.watchRetry.Next())

@@ -16,6 +16,9 @@ import (
 	"rosey.dev/rosey/runtime/leader"
 )
 
+// leaderKey is the name of the key of the channel that candidates of tests want to be in.
+var leaderKey = leader.KeyName("https://cytu.be", "movienight")
+
 // ttl is as short as a busy machine allows.
 const ttl = time.Second
 
@@ -51,6 +54,9 @@ func newCandidate(t *testing.T, s *natstest.Server, o leader.Options) *testCandi
 	}
 	if o.TTL == 0 {
 		o.TTL = ttl
+	}
+	if o.Channel == "" {
+		o.Server, o.Channel = "https://cytu.be", "movienight"
 	}
 	c.elector = leader.New(o)
 	return c
@@ -157,6 +163,24 @@ func TestReleasedLeadershipIsAcquiredAtOnce(t *testing.T) {
 	}
 }
 
+// Bots that share a database service have one prefix. Each channel has its own leader.
+func TestEachChannelOfAPrefixHasALeader(t *testing.T) {
+	s := natstest.Start(t, withJetStream(t))
+	one := newCandidate(t, s, leader.Options{Pod: "one", Server: "https://cytu.be", Channel: "films"}).mustAcquire()
+	for _, other := range []leader.Options{
+		{Pod: "other channel", Server: "https://cytu.be", Channel: "series"},
+		{Pod: "other server", Server: "https://other.example:8443/path", Channel: "films"},
+	} {
+		if newCandidate(t, s, other).mustAcquire(); !one.Valid() {
+			t.Errorf("%s took the leadership of another channel", other.Pod)
+		}
+	}
+	// Names of channels are compared without case, as CyTube does.
+	same := newCandidate(t, s, leader.Options{Pod: "same", Server: "https://CYTU.be", Channel: "Films"})
+	same.acquire()
+	same.awaitHolder("one")
+}
+
 func TestLeadershipOfADeadProcessExpires(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
 	dead := newCandidate(t, s, leader.Options{Pod: "dead"})
@@ -197,14 +221,14 @@ func TestRenewalWhoseReplyWasLost(t *testing.T) {
 	leadership := newCandidate(t, s, leader.Options{Pod: "pod"}).mustAcquire()
 	bucket := leaderBucket(t, s)
 	for range 3 {
-		entry, err := bucket.Get(t.Context(), "leader")
+		entry, err := bucket.Get(t.Context(), leaderKey)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// A renewal may come in between, and then none was lost.
-		stored, _ := bucket.Update(t.Context(), "leader", entry.Value(), entry.Revision())
+		stored, _ := bucket.Update(t.Context(), leaderKey, entry.Value(), entry.Revision())
 		natstest.Eventually(t, "the next renewal", func() bool {
-			entry, err := bucket.Get(t.Context(), "leader")
+			entry, err := bucket.Get(t.Context(), leaderKey)
 			return err == nil && entry.Revision() > stored
 		})
 		if !leadership.Valid() || leadership.Err() != nil {
@@ -222,11 +246,11 @@ func TestReleaseAfterARenewalWhoseReplyWasLost(t *testing.T) {
 	acquired := second.acquire()
 	second.awaitHolder("first")
 	bucket := leaderBucket(t, s)
-	entry, err := bucket.Get(t.Context(), "leader")
+	entry, err := bucket.Get(t.Context(), leaderKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bucket.Update(t.Context(), "leader", entry.Value(), entry.Revision()); err != nil {
+	if _, err := bucket.Update(t.Context(), leaderKey, entry.Value(), entry.Revision()); err != nil {
 		t.Fatal(err)
 	}
 	if err := leadership.Release(t.Context()); err != nil {
@@ -254,7 +278,7 @@ func TestKeyOfAnotherHolderIsNotRenewed(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
 	leadership := newCandidate(t, s, leader.Options{Pod: "pod"}).mustAcquire()
 	const rival = `{"pod":"rival","uid":"x","process":"y"}`
-	if _, err := leaderBucket(t, s).Put(t.Context(), "leader", []byte(rival)); err != nil {
+	if _, err := leaderBucket(t, s).Put(t.Context(), leaderKey, []byte(rival)); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, leadership.Lost())
@@ -264,7 +288,7 @@ func TestKeyOfAnotherHolderIsNotRenewed(t *testing.T) {
 	if err := leadership.Release(t.Context()); err != nil {
 		t.Errorf("releasing a lost leadership: %v", err)
 	}
-	entry, err := leaderBucket(t, s).Get(t.Context(), "leader")
+	entry, err := leaderBucket(t, s).Get(t.Context(), leaderKey)
 	if err != nil || !strings.Contains(string(entry.Value()), "rival") {
 		t.Errorf("the rival's key was changed: %v", err)
 	}
@@ -310,7 +334,7 @@ func TestLostBucketIsCreatedAgain(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		_, err = bucket.Get(t.Context(), "leader")
+		_, err = bucket.Get(t.Context(), leaderKey)
 		return err == nil && leadership.Err() == nil
 	})
 }
@@ -343,7 +367,7 @@ func TestKeyDeletedByHandIsTakenAtOnce(t *testing.T) {
 	next := newCandidate(t, s, leader.Options{Pod: "next", TTL: time.Hour})
 	acquired := next.acquire()
 	next.awaitHolder("dead")
-	if err := leaderBucket(t, s).Delete(t.Context(), "leader"); err != nil {
+	if err := leaderBucket(t, s).Delete(t.Context(), leaderKey); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, acquired)

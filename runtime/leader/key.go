@@ -2,9 +2,12 @@ package leader
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,8 +16,12 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// keyName is the one key of the bucket: a prefix belongs to one bot.
-const keyName = "leader"
+// KeyName returns the name of the leader key of a channel. Bots that share a database service have one prefix, and so
+// one bucket, but each channel has a leader of its own. The name of the server may contain what a key may not.
+func KeyName(server, channel string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(server + "/" + channel)))
+	return hex.EncodeToString(sum[:])
+}
 
 // bucketTimeout bounds finding and creating the bucket, on which several servers may have to agree.
 const bucketTimeout = 5 * time.Second
@@ -54,6 +61,7 @@ type record struct {
 type leaderKey struct {
 	conn       *bus.Conn
 	bucketName string
+	name       string // of the key in the bucket
 	ttl        time.Duration
 	replicas   int
 	manual     bool               // an administrator creates the bucket
@@ -61,8 +69,8 @@ type leaderKey struct {
 }
 
 func newLeaderKey(o Options) *leaderKey {
-	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), ttl: o.TTL, replicas: max(o.Replicas, 1),
-		manual: o.Manual}
+	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), name: KeyName(o.Server, o.Channel),
+		ttl: o.TTL, replicas: max(o.Replicas, 1), manual: o.Manual}
 }
 
 // requestTimeout bounds one request: a renewal that takes longer is of no use.
@@ -76,7 +84,7 @@ func (k *leaderKey) read(ctx context.Context) (record, error) {
 	}
 	ctx, cancel := k.requestContext(ctx, k.requestTimeout())
 	defer cancel()
-	entry, err := bucket.Get(ctx, keyName)
+	entry, err := bucket.Get(ctx, k.name)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return record{}, nil
@@ -110,9 +118,9 @@ func (k *leaderKey) write(ctx context.Context, value []byte, revision uint64) (n
 	defer cancel()
 	sent = time.Now()
 	if revision == 0 {
-		next, err = bucket.Create(ctx, keyName, value)
+		next, err = bucket.Create(ctx, k.name, value)
 	} else {
-		next, err = bucket.Update(ctx, keyName, value, revision)
+		next, err = bucket.Update(ctx, k.name, value, revision)
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
