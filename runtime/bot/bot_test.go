@@ -114,7 +114,7 @@ func TestEventsOfASession(t *testing.T) {
 		ms               int64
 	}{{"alice", "", "anybody &lt;there&gt;?", before.Time}, {"carol", "action", "waves", said.Time}} {
 		at := time.UnixMilli(entry.ms)
-		id := bus.ChatLineID(r.config.Channel.Server, "movienight", entry.user, at, entry.kind, entry.text)
+		id := bus.ChatLineID(r.config.Channel.Server, "movienight", entry.user, at, entry.kind, entry.text, 0)
 		if lines[i].ID != id || !lines[i].At.Equal(at) {
 			t.Errorf("line %d has ID %s and time %s, want %s and %s", i, lines[i].ID, lines[i].At, id, at)
 		}

@@ -62,8 +62,7 @@ func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
 	if !line.Time.IsZero() {
 		at = line.Time
 	}
-	here := s.channelOrigin()
-	id := bus.ChatLineID(here.Server, here.Channel, line.User, at, line.Kind, line.HTML)
+	id := s.lineIDs.Next(line.User, at, line.Kind, line.HTML)
 	s.publish(bus.MessageLog, id, bus.MessagePayload{Username: line.User, Message: line.HTML, Origin: s.origin(at)})
 }
 

@@ -203,3 +203,36 @@ func TestTwoBotsShareTheLines(t *testing.T) {
 		t.Errorf("said %q", all())
 	}
 }
+
+// TestALineSaidManyTimesAtOnceIsStoredAsOften has a client that emits one line many times, and bots that join
+// meanwhile and afterwards.
+func TestALineSaidManyTimesAtOnceIsStoredAsOften(t *testing.T) {
+	r := newRigWith(t, simulator.Options{})
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	database := r.startDatabase()
+	must(t, r.channel.Join("alice"))
+	r.startJoined()
+	const times = 40 // far more than the milliseconds that it takes
+	for range times {
+		r.say("alice", "again")
+	}
+	stored := func() int {
+		var user bus.UserStatsReply
+		must(t, database.Request(t.Context(), bus.QueryUserStats, bus.UserStatsRequest{
+			Username: "alice", Origin: r.bot.channelOrigin(),
+		}, &user))
+		return user.TotalChatLines
+	}
+	r.eventually("all of them", func() bool { return stored() >= times })
+	must(t, r.channel.Drop("Rosey"))
+	r.eventually("the bot is away", func() bool { return r.reconnects(status.ReasonServerUnreachable) > 0 })
+	r.awaitJoined()
+	must(t, r.stop())
+	second := *r
+	second.metrics = nil
+	second.startJoined()
+	must(t, second.stop())
+	if got := stored(); got != times {
+		t.Errorf("%d lines are stored, %d were said", got, times)
+	}
+}

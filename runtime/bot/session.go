@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
@@ -21,6 +22,7 @@ type session struct {
 	room     *room.Room
 	speaker  *speech.Speaker
 	commands *command.Handler
+	lineIDs  *bus.ChatLineIDs
 	// joined is false while the server sends the state of the channel and repeats the last lines of chat.
 	joined bool
 	// malformedAt is when a malformed frame was last logged.
@@ -53,7 +55,10 @@ func newSession(b *Bot, conn *cytube.Conn) *session {
 		Started: b.started, Log: b.log,
 		Count: func(source, name, outcome string) { b.metrics.commands.WithLabelValues(source, name, outcome).Inc() },
 	})
-	return &session{Bot: b, conn: conn, room: channel, speaker: speaker, commands: commands}
+	return &session{
+		Bot: b, conn: conn, room: channel, speaker: speaker, commands: commands,
+		lineIDs: bus.NewChatLineIDs(b.channelOrigin()),
+	}
 }
 
 func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {

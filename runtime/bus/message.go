@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -66,9 +67,15 @@ func EventID(msgID string, suffix Suffix) string {
 // ChatLineID returns the event ID of a chat line, computed from its content. CyTube repeats the last lines of a
 // channel, with their times, to everybody who joins, so the same line arrives often and must get the same ID each time.
 // The time comes first so that the database's index only grows at its end.
-func ChatLineID(server, channel, user string, at time.Time, kind, text string) string {
+//
+// number tells lines apart that a user said again in the same millisecond: 0 is the first. [ChatLineIDs] counts them.
+func ChatLineID(server, channel, user string, at time.Time, kind, text string, number int) string {
+	parts := []string{strings.ToLower(server), strings.ToLower(channel), user, kind, text}
+	if number > 0 {
+		parts = append(parts, strconv.Itoa(number)) // the ID of a line said once must not change: it is in databases
+	}
 	hash := sha256.New()
-	for _, part := range []string{strings.ToLower(server), strings.ToLower(channel), user, kind, text} {
+	for _, part := range parts {
 		// The length in front keeps ("ab","c") and ("a","bc") apart.
 		_, _ = fmt.Fprintf(hash, "%d:%s", len(part), part) // a hash never fails
 	}

@@ -24,24 +24,26 @@ func TestMsgIDAndBack(t *testing.T) {
 
 func TestChatLineIDIsMadeFromTheLine(t *testing.T) {
 	at := time.UnixMilli(1763700000123)
-	id := bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", "hi")
-	if again := bus.ChatLineID("https://CYTU.be", "movies", "alice", at, "chat", "hi"); again != id {
+	id := bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", "hi", 0)
+	if again := bus.ChatLineID("https://CYTU.be", "movies", "alice", at, "chat", "hi", 0); again != id {
 		t.Errorf("the same line got %q and %q", id, again)
 	}
 	others := []string{
-		bus.ChatLineID("https://cytu.be", "movies", "alice", at.Add(time.Millisecond), "chat", "hi"),
-		bus.ChatLineID("https://cytu.be", "movies", "Alice", at, "chat", "hi"),
-		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "action", "hi"),
-		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "chat", "hi "),
-		bus.ChatLineID("https://cytu.be", "other", "alice", at, "chat", "hi"),
-		bus.ChatLineID("https://other", "movies", "alice", at, "chat", "hi"),
-		bus.ChatLineID("https://cytu.be", "movies", "alic", at, "echat", "hi"),
+		bus.ChatLineID("https://cytu.be", "movies", "alice", at.Add(time.Millisecond), "chat", "hi", 0),
+		bus.ChatLineID("https://cytu.be", "movies", "Alice", at, "chat", "hi", 0),
+		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "action", "hi", 0),
+		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "chat", "hi ", 0),
+		bus.ChatLineID("https://cytu.be", "other", "alice", at, "chat", "hi", 0),
+		bus.ChatLineID("https://other", "movies", "alice", at, "chat", "hi", 0),
+		bus.ChatLineID("https://cytu.be", "movies", "alic", at, "echat", "hi", 0),
+		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "chat", "hi", 1),
+		bus.ChatLineID("https://cytu.be", "movies", "alice", at, "chat", "hi", 2),
 	}
 	slices.Sort(others)
-	if slices.Contains(others, id) || len(slices.Compact(others)) != 7 {
+	if slices.Contains(others, id) || len(slices.Compact(others)) != 9 {
 		t.Errorf("different lines share an id: %q and %q", id, others)
 	}
-	if early := bus.ChatLineID("s", "c", "z", at.Add(-time.Hour), "chat", "z"); early >= id {
+	if early := bus.ChatLineID("s", "c", "z", at.Add(-time.Hour), "chat", "z", 0); early >= id {
 		t.Errorf("an earlier line's id %q does not sort before %q", early, id)
 	}
 }

@@ -54,9 +54,9 @@
 // The stream belongs to one database. The store's UUID is in the metadata of stream and consumer, and a service with
 // another database consumes nothing and reports SubjectConflict (streamowner.go).
 //
-// The Python bot publishes each event twice, without IDs. A message without an ID that repeats another one of the last
-// 100 ms is not stored. The service compares only what it received itself, so with a Python publisher there must be
-// exactly one service.
+// The Python bot publishes each event twice, without IDs. So of messages without an ID and with the same content every
+// second one is not stored, if it comes within 100 ms. The service compares only what it received itself, so with a
+// Python publisher there must be exactly one service.
 //
 // # Dead letters
 //

@@ -232,8 +232,8 @@ func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, dead
 	return nil
 }
 
-// dedupWindowLength is how long messages with the same content and without an ID count as repetitions. The Python
-// bot runs each of its handlers twice and so publishes each event twice at once (lib/bot.py of Rosey-Robot 0.5,
+// dedupWindowLength is how long after a message without an ID one with the same content counts as its second copy. The
+// Python bot runs each of its handlers twice and so publishes each event twice at once (lib/bot.py of Rosey-Robot 0.5,
 // lines 208 to 213).
 const dedupWindowLength = 100 * time.Millisecond
 
@@ -241,8 +241,15 @@ const dedupWindowLength = 100 * time.Millisecond
 // to this process: if several services share the work, each may get one of two copies. It is not safe for concurrent
 // use.
 type dedupWindow struct {
-	seen  map[contentKey]time.Time
-	order []contentKey // by time; a key that is no longer in seen stays until its time
+	// seen are the messages whose second copy has not come.
+	seen map[contentKey]time.Time
+	// order are all messages of the window that were not repetitions, by time.
+	order []contentTime
+}
+
+type contentTime struct {
+	key contentKey
+	at  time.Time
 }
 
 // contentKey is the hash of a message's subject and payload.
@@ -250,15 +257,17 @@ type contentKey [sha256.Size]byte
 
 func newDedupWindow() *dedupWindow { return &dedupWindow{seen: map[contentKey]time.Time{}} }
 
-// repeated reports whether a message repeats one that came less than 100 ms before, counted from its first copy.
+// repeated reports whether a message is the second copy of one that came less than 100 ms before. A third one is new: a
+// user may say the same several times at once, and the Python bot then publishes each of these lines twice.
 func (w *dedupWindow) repeated(suffix bus.Suffix, data []byte, at time.Time) bool {
 	w.forget(at)
 	key := keyOf(suffix, data)
 	if _, seen := w.seen[key]; seen {
+		delete(w.seen, key)
 		return true
 	}
 	w.seen[key] = at
-	w.order = append(w.order, key)
+	w.order = append(w.order, contentTime{key, at})
 	// A user who joined, left and joined again within the window is in the channel: the second join is no repetition of
 	// the first, because the leave came between them.
 	if opposite, ok := opposites[suffix]; ok {
@@ -272,12 +281,11 @@ var opposites = map[bus.Suffix]bus.Suffix{bus.UserJoined: bus.UserLeft, bus.User
 
 // forget removes the messages that are older than the window at now.
 func (w *dedupWindow) forget(now time.Time) {
-	for len(w.order) > 0 {
-		at, seen := w.seen[w.order[0]]
-		if seen && now.Sub(at) < dedupWindowLength {
-			return
+	for len(w.order) > 0 && now.Sub(w.order[0].at) >= dedupWindowLength {
+		oldest := w.order[0]
+		if w.seen[oldest.key].Equal(oldest.at) { // else it is of a later message with the same content
+			delete(w.seen, oldest.key)
 		}
-		delete(w.seen, w.order[0])
 		w.order = w.order[1:]
 	}
 }

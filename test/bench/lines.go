@@ -34,7 +34,7 @@ func newLines(count int) []line {
 		user := fmt.Sprintf("user%02d", i%people)
 		text := fmt.Sprintf("line %d: has anybody seen this one <em>before</em>?", i)
 		at := first.Add(time.Duration(i) * time.Millisecond)
-		lines = append(lines, line{bus.ChatLineID(site, channelName, user, at, "", text), user, text, at})
+		lines = append(lines, line{bus.ChatLineID(site, channelName, user, at, "", text, 0), user, text, at})
 	}
 	return lines
 }
