@@ -47,7 +47,7 @@ bench: ## Measure the bot and the database service and print the table in docs/p
 	@go run -trimpath ./test/bench
 
 .PHONY: bench-operator
-bench-operator: ## Measure the operator with 1,000 RoseyBots on simulated nodes and print the table in docs/performance.md.
+bench-operator: ## Measure the operator with 1,000 RoseyBots and beside hostile pods; prints the tables in docs/performance.md.
 	@go run -trimpath ./test/bench/operator
 
 .PHONY: vulncheck

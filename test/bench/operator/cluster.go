@@ -22,6 +22,7 @@ const (
 	clusterName       = "bench-operator"
 	operatorNamespace = "rosey-system"
 	operatorImage     = "rosey.local/operator:bench"
+	runtimeImage      = "rosey.local/rosey:bench"
 	simulatedNodes    = "2"
 )
 
@@ -109,7 +110,7 @@ func (c *cluster) install(ctx context.Context) error {
 	_, err = command(ctx, filepath.Join(c.bin, "helm"), "--kubeconfig", c.config, "install", "rosey-operator",
 		"charts/rosey-operator", "--namespace", operatorNamespace, "--create-namespace", "--wait",
 		"--set", "image.repository="+name+",image.tag="+tag,
-		"--set", "runtime.image=rosey.local/rosey:bench",
+		"--set", "runtime.image="+runtimeImage,
 		"--set", "resources.limits.memory=1Gi")
 	return err
 }

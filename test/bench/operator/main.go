@@ -1,8 +1,10 @@
-// Command operator measures the operator with many RoseyBots on a local control plane with simulated nodes, and prints
-// one table. `make bench-operator` runs it; docs/performance.md has the results and the machine.
+// Command operator measures the operator, and prints one table for each part. `make bench-operator` runs it;
+// docs/performance.md has the results and the machine. The parts are:
 //
-// Only the kubelets are simulated. etcd, API server, controllers and scheduler are real, and the chart installs the
-// operator in a container on a real node.
+//   - scale: many RoseyBots on a local control plane with simulated nodes. Only the kubelets are simulated. etcd, API
+//     server, controllers and scheduler are real, and the chart installs the operator in a container on a real node.
+//   - hostile: the RoseyBots of users beside a namespace whose pods hang, lie or flood. etcd, API server and the
+//     operator's program are real. This program acts as kubelet, and answers for the processes of all pods.
 package main
 
 import (
@@ -11,16 +13,41 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/go-logr/logr"
 )
 
+type options struct {
+	count, hostile int
+	rest           time.Duration
+}
+
+// part is a measurement with a table of its own.
+type part struct {
+	name, about string
+	measure     func(context.Context, options) (table, error)
+}
+
+var parts = []part{
+	{"scale", "many RoseyBots on simulated nodes", measureScale},
+	{"hostile", "RoseyBots beside a namespace with hostile pods", measureHostile},
+}
+
 func main() {
-	count := flag.Int("bots", 1000, "`number` of RoseyBots")
-	rest := flag.Duration("rest", 2*time.Minute, "how `long` to count requests while nothing changes")
+	var wanted options
+	only := flag.String("run", ".", "run the parts whose name, scale or hostile, matches this `expression`")
+	flag.IntVar(&wanted.count, "bots", 1000, "scale: `number` of RoseyBots")
+	flag.DurationVar(&wanted.rest, "rest", 2*time.Minute, "scale: how `long` to count requests while nothing changes")
+	flag.IntVar(&wanted.hostile, "hostile", 100, "hostile: `number` of RoseyBots with hostile pods")
 	flag.Parse()
+	ctrl.SetLogger(logr.Discard()) // the client library logs a warning otherwise
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *count, *rest)
+	err := run(ctx, *only, wanted)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -28,30 +55,37 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, count int, rest time.Duration) error {
-	c, err := startCluster(ctx)
+func run(ctx context.Context, only string, options options) error {
+	wanted, err := regexp.Compile(only)
 	if err != nil {
-		return err
+		return fmt.Errorf("-run: %w", err)
 	}
-	defer c.down(ctx)
-	b := &bench{cluster: c, count: count}
-	for _, step := range []struct {
-		about string
-		do    func(context.Context) error
-	}{
-		{"a plain client creates the objects", b.measurePlain},
-		{"the operator creates them", b.measureCreation},
-		{fmt.Sprintf("nothing changes for %s", rest), func(ctx context.Context) error { return b.measureRest(ctx, rest) }},
-		{"a new operator starts and has nothing to change", b.measureStart},
-	} {
+	for _, part := range parts {
+		if !wanted.MatchString(part.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s: %s\n", part.name, part.about)
+		table, err := part.measure(ctx, options)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		table.write(os.Stdout)
+	}
+	return nil
+}
+
+// step is a part of a measurement. It depends on the state that the steps before it have left.
+type step struct {
+	about string
+	do    func(context.Context) error
+}
+
+func doSteps(ctx context.Context, steps []step) error {
+	for _, step := range steps {
 		fmt.Fprintln(os.Stderr, "bench:", step.about)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.about, err)
 		}
-	}
-	fmt.Printf("| %d RoseyBots | value |\n|---|---|\n", count)
-	for _, row := range b.rows {
-		fmt.Printf("| %s | %s |\n", row[0], row[1])
 	}
 	return nil
 }

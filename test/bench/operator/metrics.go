@@ -24,6 +24,7 @@ type figures struct {
 	requests, writes, reconciles float64
 	resident                     float64 // bytes
 	heap                         float64 // bytes live after the last garbage collection
+	processor                    float64 // seconds
 }
 
 // scrape reads the metrics of the operator's pod through the API server.
@@ -40,6 +41,11 @@ func (c *cluster) scrape(ctx context.Context) (figures, error) {
 	if err != nil {
 		return figures{}, fmt.Errorf("reading the operator's metrics: %w", err)
 	}
+	return parseFigures(text)
+}
+
+// parseFigures returns the figures in the operator's metrics.
+func parseFigures(text []byte) (figures, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
@@ -52,6 +58,7 @@ func (c *cluster) scrape(ctx context.Context) (figures, error) {
 		reconciles: sum(families["controller_runtime_reconcile_total"], all),
 		resident:   sum(families["process_resident_memory_bytes"], all),
 		heap:       sum(families["go_gc_heap_live_bytes"], all),
+		processor:  sum(families["process_cpu_seconds_total"], all),
 	}
 	if out.resident == 0 || out.requests == 0 {
 		return figures{}, errors.New("the operator's metrics lack its requests or its memory")

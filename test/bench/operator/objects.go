@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 // workers is the number of objects created at once. The operator reconciles as many RoseyBots at once.
@@ -27,6 +28,8 @@ const sampleName = "sample-name-of-a-bot"
 var kinds = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "ConfigMap"},
 	{Version: "v1", Kind: "PersistentVolumeClaim"},
+	{Version: "v1", Kind: "Service"},
+	{Version: "v1", Kind: "ServiceAccount"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"},
 	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
 }
@@ -50,21 +53,21 @@ func newBot(namespace, name string) *v1alpha1.RoseyBot {
 	}
 }
 
-func (c *cluster) createNamespace(ctx context.Context, name string) error {
+func createNamespace(ctx context.Context, on client.Client, name string) error {
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if err := c.client.Create(ctx, space); err != nil {
+	if err := on.Create(ctx, space); err != nil {
 		return fmt.Errorf("creating namespace %s: %w", name, err)
 	}
 	return nil
 }
 
-// owned counts the objects of RoseyBots in a namespace. It reads only their metadata.
-func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
+// countOwned counts the objects of RoseyBots in a namespace. It reads only their metadata.
+func countOwned(ctx context.Context, on client.Client, namespace string) (int, error) {
 	total := 0
 	for _, kind := range kinds {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind)
-		if err := c.client.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
+		if err := on.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
 			return 0, fmt.Errorf("listing %s: %w", kind.Kind, err)
 		}
 		total += len(list.Items)
@@ -76,7 +79,7 @@ func (c *cluster) owned(ctx context.Context, namespace string) (int, error) {
 // additions.
 func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
 	const namespace = "sample"
-	if err := c.createNamespace(ctx, namespace); err != nil {
+	if err := createNamespace(ctx, c.client, namespace); err != nil {
 		return nil, err
 	}
 	bot := newBot(namespace, sampleName)
@@ -111,7 +114,9 @@ func cleaned(object *unstructured.Unstructured) *unstructured.Unstructured {
 		unstructured.RemoveNestedField(object.Object, "metadata", field)
 	}
 	unstructured.RemoveNestedField(object.Object, "status")
-	unstructured.RemoveNestedField(object.Object, "spec", "volumeName")
+	for _, field := range []string{"volumeName", "clusterIP", "clusterIPs"} {
+		unstructured.RemoveNestedField(object.Object, "spec", field)
+	}
 	unstructured.RemoveNestedField(object.Object, "metadata", "annotations")
 	object.SetNamespace("plain")
 	return object
@@ -177,18 +182,18 @@ func (c *cluster) waitReady(ctx context.Context, namespace string, count int) er
 
 // until polls done ten times per second for at most half an hour, which is enough on a busy machine.
 func until(ctx context.Context, what string, done func() (bool, error)) error {
+	return untilEvery(ctx, 100*time.Millisecond, what, done)
+}
+
+func untilEvery(ctx context.Context, pause time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		if ok, err := done(); err != nil || ok {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, pause) {
 			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
-		case <-tick.C:
 		}
 	}
 }

@@ -7,30 +7,45 @@ import (
 	"time"
 )
 
-// bench measures in the order of its methods: each depends on the state that the previous one left.
-type bench struct {
+// scale measures in the order of its methods: each depends on the state that the previous one left.
+type scale struct {
+	table
+
 	cluster *cluster
 	count   int
+	rest    time.Duration
 
 	perBot int           // objects of a RoseyBot
 	plain  time.Duration // until a plain client has created all objects
 	heap   float64       // bytes before there were RoseyBots
-	rows   [][2]string
 }
 
-func (b *bench) report(figure, format string, values ...any) {
-	b.rows = append(b.rows, [2]string{figure, fmt.Sprintf(format, values...)})
+func measureScale(ctx context.Context, options options) (table, error) {
+	b := &scale{count: options.count, rest: options.rest}
+	b.title = fmt.Sprintf("%d RoseyBots", b.count)
+	var err error
+	if b.cluster, err = startCluster(ctx); err != nil {
+		return b.table, err
+	}
+	defer b.cluster.down(ctx)
+	err = doSteps(ctx, []step{
+		{"a plain client creates the objects", b.measurePlain},
+		{"the operator creates them", b.measureCreation},
+		{fmt.Sprintf("nothing changes for %s", b.rest), b.measureRest},
+		{"a new operator starts and has nothing to change", b.measureStart},
+	})
+	return b.table, err
 }
 
 // measurePlain creates the objects that the operator will create, with a client that does nothing else. It removes them
 // again, so that both find an idle control plane.
-func (b *bench) measurePlain(ctx context.Context) error {
+func (b *scale) measurePlain(ctx context.Context) error {
 	sample, err := b.cluster.sample(ctx)
 	if err != nil {
 		return err
 	}
 	b.perBot = len(sample)
-	if err := b.cluster.createNamespace(ctx, "plain"); err != nil {
+	if err := createNamespace(ctx, b.cluster.client, "plain"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -55,12 +70,12 @@ func (b *bench) measurePlain(ctx context.Context) error {
 	return err
 }
 
-func (b *bench) measureCreation(ctx context.Context) error {
+func (b *scale) measureCreation(ctx context.Context) error {
 	before, err := b.cluster.settled(ctx)
 	if err != nil {
 		return err
 	}
-	if err := b.cluster.createNamespace(ctx, "bots"); err != nil {
+	if err := createNamespace(ctx, b.cluster.client, "bots"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -75,7 +90,7 @@ func (b *bench) measureCreation(ctx context.Context) error {
 		return err
 	}
 	if err := until(ctx, "all objects are there", func() (bool, error) {
-		found, err := b.cluster.owned(ctx, "bots")
+		found, err := countOwned(ctx, b.cluster.client, "bots")
 		return found == b.count*b.perBot, err
 	}); err != nil {
 		return err
@@ -105,7 +120,7 @@ func (b *bench) measureCreation(ctx context.Context) error {
 }
 
 // measureRest counts the operator's requests while nothing changes.
-func (b *bench) measureRest(ctx context.Context, length time.Duration) error {
+func (b *scale) measureRest(ctx context.Context) error {
 	before, err := b.cluster.scrape(ctx)
 	if err != nil {
 		return err
@@ -113,22 +128,22 @@ func (b *bench) measureRest(ctx context.Context, length time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting: %w", ctx.Err())
-	case <-time.After(length):
+	case <-time.After(b.rest):
 	}
 	after, err := b.cluster.scrape(ctx)
 	if err != nil {
 		return err
 	}
 	b.report("requests per minute at rest, lease renewals included", "%.0f",
-		(after.requests-before.requests)/length.Minutes())
-	b.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/length.Minutes())
+		(after.requests-before.requests)/b.rest.Minutes())
+	b.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/b.rest.Minutes())
 	// The garbage collector runs at least every two minutes.
 	b.report("heap for each, after a collection", "%.0f KiB", (after.heap-b.heap)/float64(b.count)/kibibyte)
 	return nil
 }
 
 // measureStart replaces the operator's pod: the new one reconciles every RoseyBot once.
-func (b *bench) measureStart(ctx context.Context) error {
+func (b *scale) measureStart(ctx context.Context) error {
 	kubectl := filepath.Join(b.cluster.bin, "kubectl")
 	if _, err := command(ctx, kubectl, "--kubeconfig", b.cluster.config, "--namespace", operatorNamespace,
 		"delete", "pod", "--selector", operatorLabel, "--wait"); err != nil {

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// table is printed as Markdown, to be copied into docs/performance.md.
+type table struct {
+	title string
+	rows  [][2]string
+}
+
+func (t *table) report(figure, format string, values ...any) {
+	t.rows = append(t.rows, [2]string{figure, fmt.Sprintf(format, values...)})
+}
+
+func (t *table) write(out io.Writer) {
+	_, _ = fmt.Fprintf(out, "| %s | value |\n|---|---|\n", t.title) // to a terminal
+	for _, row := range t.rows {
+		_, _ = fmt.Fprintf(out, "| %s | %s |\n", row[0], row[1])
+	}
+}
+
+// medianAndLongest describes repeated measurements.
+func medianAndLongest(durations []time.Duration) string {
+	sorted := slices.Sorted(slices.Values(durations))
+	return fmt.Sprintf("%.2f s, at most %.2f s", sorted[len(sorted)/2].Seconds(), sorted[len(sorted)-1].Seconds())
+}
