@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -21,8 +22,36 @@ const (
 	password    = "bench-password" // for the simulator of this run
 )
 
+// sizes are how much the cases measure.
+type sizes struct {
+	idleRuns int
+	// idleFor is how long a process idles before its memory is read.
+	idleFor time.Duration
+	// chatLines are said at each of chatRates, in lines per second.
+	chatLines int
+	chatRates []int
+	rowLines  int
+	// singleLines is the number of lines with a transaction each, which waits for the disk and for the reply.
+	singleLines   int
+	rowRounds     int
+	services      []int
+	requestRounds int
+	// singles is the number of single lines. The service is idle between them.
+	singles int
+}
+
+// fullSizes are those of the table in docs/performance.md.
+var fullSizes = sizes{
+	idleRuns: 5, idleFor: 21 * time.Second, // two of the bot's status updates
+	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
+	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
+	requestRounds: 2_000, singles: 200,
+}
+
 // bench is shared by the cases: the built program, a directory, and the table.
 type bench struct {
+	sizes
+
 	dir     string
 	program string
 	verbose bool
@@ -33,24 +62,23 @@ type bench struct {
 	terminal bool
 }
 
-// newBench builds the program with the flags of a release.
-func newBench(ctx context.Context, verbose bool) (*bench, error) {
+// newBench builds the program with flags.
+func newBench(ctx context.Context, sizes sizes, verbose bool, flags ...string) (*bench, error) {
 	dir, err := os.MkdirTemp("", "rosey-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("creating a directory: %w", err)
 	}
-	b := &bench{dir: dir, program: filepath.Join(dir, "rosey"), verbose: verbose}
+	b := &bench{sizes: sizes, dir: dir, program: filepath.Join(dir, "rosey"), verbose: verbose}
 	if about, err := os.Stderr.Stat(); err == nil {
 		b.terminal = about.Mode()&os.ModeCharDevice != 0
 	}
-	//nolint:gosec // the arguments are constants
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program,
-		"./cmd/rosey")
+	arguments := append([]string{"build", "-o", b.program}, append(flags, "rosey.dev/rosey/cmd/rosey")...)
+	build := exec.CommandContext(ctx, "go", arguments...) //nolint:gosec // the flags are constants
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		_ = b.close()
-		return nil, fmt.Errorf("building the program (run this command in the repository's root): %w", err)
+		return nil, fmt.Errorf("building the program: %w", err)
 	}
 	return b, nil
 }

@@ -8,15 +8,10 @@ import (
 	"time"
 )
 
-const chatLines = 10_000
-
-// chatRates are lines per second: a flood, and more than any real channel has.
-var chatRates = []int{2000, 500}
-
 // measureChat measures the CPU time of the bot, and of the bot and its service, from the first of many lines until all
 // are stored.
 func measureChat(ctx context.Context, b *bench) error {
-	for _, rate := range chatRates {
+	for _, rate := range b.chatRates {
 		for _, mode := range []string{direct, overNATS, overStream} {
 			bot, both, err := b.chat(ctx, mode, rate)
 			if err != nil {
@@ -29,9 +24,9 @@ func measureChat(ctx context.Context, b *bench) error {
 			if mode != direct {
 				against = name(direct, "bot")
 			}
-			b.report(name(mode, "bot"), bot.Seconds(), fmt.Sprintf("s for %d lines", chatLines), against)
+			b.report(name(mode, "bot"), bot.Seconds(), fmt.Sprintf("s for %d lines", b.chatLines), against)
 			if mode != direct {
-				b.report(name(mode, "bot and service"), both.Seconds(), fmt.Sprintf("s for %d lines", chatLines), against)
+				b.report(name(mode, "bot and service"), both.Seconds(), fmt.Sprintf("s for %d lines", b.chatLines), against)
 			}
 		}
 	}
@@ -66,7 +61,7 @@ func (b *bench) chat(ctx context.Context, mode string, rate int) (bot, both time
 	if err := sitting.untilReady(ctx); err != nil {
 		return 0, 0, err
 	}
-	return measured(processes, func() error { return sayLines(ctx, w, sitting, rate) })
+	return measured(processes, func() error { return sayLines(ctx, w, sitting, rate, b.chatLines) })
 }
 
 // measured returns the CPU time that the last of the processes, and all of them, use during do.
@@ -101,7 +96,7 @@ func used(processes []*process) (times []time.Duration, err error) {
 }
 
 // sayLines says the lines at a rate, and waits until the bot has published or stored all of them.
-func sayLines(ctx context.Context, w *world, bot *process, rate int) error {
+func sayLines(ctx context.Context, w *world, bot *process, rate, count int) error {
 	if err := w.channel().Join("alice"); err != nil {
 		return fmt.Errorf("joining: %w", err)
 	}
@@ -109,8 +104,8 @@ func sayLines(ctx context.Context, w *world, bot *process, rate int) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	began := time.Now()
-	for said := 0; said < chatLines; {
-		due := min(chatLines, int(time.Since(began).Seconds()*float64(rate)))
+	for said := 0; said < count; {
+		due := min(count, int(time.Since(began).Seconds()*float64(rate)))
 		for ; said < due; said++ {
 			if _, err := w.channel().Say("alice", fmt.Sprintf("line %d: has anybody seen this one before?", said)); err != nil {
 				return fmt.Errorf("saying a line: %w", err)
@@ -128,6 +123,6 @@ func sayLines(ctx context.Context, w *world, bot *process, rate int) error {
 			return false, err
 		}
 		stored, err := bot.metric(ctx, `rosey_bus_stored_directly_total{subject="db.message.log"}`)
-		return published+stored >= chatLines, err
+		return int(published+stored) >= count, err
 	})
 }

@@ -9,12 +9,6 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 )
 
-const (
-	idleRuns = 5
-	// idleFor is how long a process idles before its memory is read: two of the bot's status updates.
-	idleFor = 21 * time.Second
-)
-
 // measureIdle starts a bot several times, and measures the last one and its service while they are idle.
 func measureIdle(ctx context.Context, b *bench) (err error) {
 	w, err := b.newWorld(true)
@@ -28,20 +22,20 @@ func measureIdle(ctx context.Context, b *bench) (err error) {
 	}
 	defer func() { err = errors.Join(err, service.end()) }()
 	var joined []float64
-	for i := range idleRuns {
+	for i := range b.idleRuns {
 		bot, took, err := b.join(ctx, w)
 		if err != nil {
 			return err
 		}
 		joined = append(joined, took.Seconds()*1000)
-		if i == idleRuns-1 {
+		if i == b.idleRuns-1 {
 			err = b.reportMemory(ctx, bot, service)
 		}
 		if err := errors.Join(err, bot.end()); err != nil {
 			return err
 		}
 	}
-	b.report(fmt.Sprintf("from start to being in the user list, median of %d", idleRuns), median(joined), "ms", "")
+	b.report(fmt.Sprintf("from start to being in the user list, median of %d", b.idleRuns), median(joined), "ms", "")
 	return nil
 }
 
@@ -70,7 +64,7 @@ func (b *bench) reportMemory(ctx context.Context, bot, service *process) error {
 		return err
 	}
 	select {
-	case <-time.After(idleFor):
+	case <-time.After(b.idleFor):
 	case <-ctx.Done():
 		return fmt.Errorf("waiting: %w", ctx.Err())
 	}

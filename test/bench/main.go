@@ -60,7 +60,7 @@ func run(ctx context.Context, only string, verbose bool) (err error) {
 		return fmt.Errorf("-run: %w", err)
 	}
 	began := time.Now()
-	b, err := newBench(ctx, verbose)
+	b, err := newBench(ctx, fullSizes, verbose, "-trimpath", "-ldflags=-s -w") // as a release
 	if err != nil {
 		return err
 	}
@@ -69,15 +69,22 @@ func run(ctx context.Context, only string, verbose bool) (err error) {
 		if !wanted.MatchString(c.name) {
 			continue
 		}
-		b.say("%s: %s", c.name, c.about)
-		b.current = c.name
-		if err := c.run(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		if err := b.measure(ctx, c); err != nil {
+			return err
 		}
 	}
 	b.table.write(os.Stdout)
 	fmt.Printf("\nIn %v, on %d processors, %s, load at the end %s.\n", time.Since(began).Round(time.Second),
 		runtime.NumCPU(), runtime.Version(), load())
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, c benchCase) error {
+	b.say("%s: %s", c.name, c.about)
+	b.current = c.name
+	if err := c.run(ctx, b); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
 	return nil
 }
 

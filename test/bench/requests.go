@@ -15,11 +15,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-const (
-	// echoSubject is the subject of the echo.
-	echoSubject = "echo"
-	requests    = 2_000
-)
+// echoSubject is the subject of the echo.
+const echoSubject = "echo"
 
 // serveEcho replies to each request with its data until ctx ends, to measure a bare NATS round trip.
 func serveEcho(ctx context.Context, url string) error {
@@ -57,12 +54,12 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 		return err
 	}
 	defer w.close()
-	r, err := b.newTrial(ctx, w, maker, way{lines: singleLines, services: 1})
+	r, err := b.newTrial(ctx, w, maker, way{lines: b.singleLines, services: 1})
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err != nil {
 		return err
 	}
-	if err := publishCore(ctx, r.conn, r.messages, singleLines, 1); err != nil {
+	if err := publishCore(ctx, r.conn, r.messages, b.singleLines, 1); err != nil {
 		return err
 	}
 	echo, err := startEcho(ctx, w.nats.ClientURL())
@@ -76,7 +73,7 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 		{"query.user_stats", prefix + "." + string(bus.QueryUserStats), `{"username":"user07"}`},
 	}
 	took := make([][]float64, len(asked))
-	for n := range requests {
+	for n := range b.requestRounds {
 		for i, each := range asked {
 			began := time.Now()
 			if err := waitForResponder(ctx, r.conn, each.subject, each.body); err != nil {
@@ -85,7 +82,7 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 			took[i] = append(took[i], time.Since(began).Seconds()*1e6)
 		}
 		if n%100 == 0 {
-			b.progress("%s: %d of %d requests", maker.name, n, requests)
+			b.progress("%s: %d of %d requests", maker.name, n, b.requestRounds)
 		}
 	}
 	for i, each := range asked {

@@ -10,13 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-const (
-	rowLines = 50_000
-	// singleLines is the number of lines with a transaction each, which waits for the disk and for the reply.
-	singleLines = 1_000
-	rowRounds   = 3
-)
-
 // way is a way to store lines.
 type way struct {
 	name  string
@@ -38,21 +31,24 @@ type trial struct {
 	began    time.Time
 }
 
-var ways = []way{
-	{name: "raw insert", lines: rowLines, do: func(ctx context.Context, r *trial) error {
-		return r.target.raw(ctx, r.lines)
-	}},
-	{name: "NATS", lines: rowLines, services: 1, do: func(ctx context.Context, r *trial) error {
-		return publishCore(ctx, r.conn, r.messages, 2000, 3)
-	}},
-	{name: "JetStream", lines: rowLines, services: 1, durable: true, do: func(ctx context.Context, r *trial) error {
-		return publishStream(ctx, r.conn, r.messages)
-	}},
-	{name: "JetStream, backlog", lines: rowLines, services: 1, durable: true, do: backlog},
-	{name: "NATS, a transaction for each", lines: singleLines, services: 1, do: func(ctx context.Context, r *trial) error {
-		return publishCore(ctx, r.conn, r.messages, 1, 1) // the service would batch lines that wait together
-	}},
+func (b *bench) ways() []way {
+	return []way{
+		{name: "raw insert", lines: b.rowLines, do: func(ctx context.Context, r *trial) error {
+			return r.target.raw(ctx, r.lines)
+		}},
+		{name: "NATS", lines: b.rowLines, services: 1, do: func(ctx context.Context, r *trial) error {
+			return publishCore(ctx, r.conn, r.messages, 2000, 3)
+		}},
+		{name: "JetStream", lines: b.rowLines, services: 1, durable: true, do: func(ctx context.Context, r *trial) error {
+			return publishStream(ctx, r.conn, r.messages)
+		}},
+		{name: "JetStream, backlog", lines: b.rowLines, services: 1, durable: true, do: backlog},
+		{name: "NATS, a transaction for each", lines: b.singleLines, services: 1, do: oneByOne},
+	}
 }
+
+// oneByOne publishes a line when the one before is stored: the service would batch lines that wait together.
+func oneByOne(ctx context.Context, r *trial) error { return publishCore(ctx, r.conn, r.messages, 1, 1) }
 
 // backlog fills the stream before the service runs, and measures from then on.
 func backlog(ctx context.Context, r *trial) error {
@@ -96,7 +92,7 @@ func measureRows(ctx context.Context, b *bench) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	for _, maker := range makers {
-		if err := b.compare(ctx, maker, ways, rowRounds); err != nil {
+		if err := b.compare(ctx, maker, b.ways()); err != nil {
 			return err
 		}
 	}
@@ -114,20 +110,20 @@ func measureServices(ctx context.Context, b *bench) (err error) {
 		return nil // SQLite allows only one writer
 	}
 	var several []way
-	for _, count := range []int{1, 2, 4} {
+	for _, count := range b.services {
 		several = append(several, way{
-			name: fmt.Sprintf("%d services", count), lines: rowLines, services: count, durable: true, do: backlog,
+			name: fmt.Sprintf("%d services", count), lines: b.rowLines, services: count, durable: true, do: backlog,
 		})
 	}
-	return b.compare(ctx, makers[1], several, rowRounds)
+	return b.compare(ctx, makers[1], several)
 }
 
 // compare reports the medians of several ways and compares the others with the first.
-func (b *bench) compare(ctx context.Context, maker maker, ways []way, rounds int) error {
+func (b *bench) compare(ctx context.Context, maker maker, ways []way) error {
 	results := make([][]result, len(ways))
-	for round := range rounds {
+	for round := range b.rowRounds {
 		for i, way := range ways {
-			name := fmt.Sprintf("%s, %s, %d of %d", maker.name, way.name, round+1, rounds)
+			name := fmt.Sprintf("%s, %s, %d of %d", maker.name, way.name, round+1, b.rowRounds)
 			one, err := b.lines(ctx, maker, way, name)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)

@@ -9,9 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// singles is the number of single lines. The service is idle between them.
-const singles = 200
-
 // measureSingle publishes a line, waits until its row is visible to others, and then publishes the next.
 func measureSingle(ctx context.Context, b *bench) (err error) {
 	makers, done, err := b.makers(ctx)
@@ -43,7 +40,7 @@ func (b *bench) single(ctx context.Context, maker maker, durable bool, name stri
 		return nil, err
 	}
 	defer w.close()
-	r, err := b.newTrial(ctx, w, maker, way{lines: singles, services: 1, durable: durable})
+	r, err := b.newTrial(ctx, w, maker, way{lines: b.singles, services: 1, durable: durable})
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err != nil {
 		return nil, err
@@ -71,7 +68,7 @@ func (b *bench) single(ctx context.Context, maker maker, durable bool, name stri
 		}
 		took = append(took, time.Since(began).Seconds()*1000)
 		if i%10 == 0 {
-			b.progress("%s: %d of %d lines", name, i, singles)
+			b.progress("%s: %d of %d lines", name, i, b.singles)
 		}
 	}
 	return took, nil

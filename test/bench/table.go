@@ -26,8 +26,13 @@ func (t *table) write(out io.Writer) {
 	}
 }
 
+// find returns the index of a figure of a case, or -1.
+func (t *table) find(name, figure string) int {
+	return slices.IndexFunc(t.rows, func(other row) bool { return other.name == name && other.figure == figure })
+}
+
 func (t *table) ratio(r row) string {
-	at := slices.IndexFunc(t.rows, func(other row) bool { return other.name == r.name && other.figure == r.against })
+	at := t.find(r.name, r.against)
 	if r.against == "" || at < 0 || t.rows[at].value == 0 {
 		return ""
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+)
+
+// TestMain is also the echo, which the bench starts as a process of its own.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "-echo" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Each case measures a little, so that the benchmark does not break unnoticed when a schema, a metric or an option of
+// the program changes. What is stored is counted by the cases themselves.
+func TestEveryCaseMeasures(t *testing.T) {
+	b, err := newBench(t.Context(), sizes{
+		idleRuns: 1, idleFor: time.Millisecond,
+		chatLines: 200, chatRates: []int{2000},
+		rowLines: 200, singleLines: 20, rowRounds: 1, services: []int{1, 2},
+		requestRounds: 20, singles: 5,
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			known := len(b.table.rows)
+			if err := b.measure(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			figures := b.table.rows[known:]
+			for _, one := range figures {
+				// The processor time of so little may be less than a tick of the kernel's clock.
+				if isTime := one.unit == "µs per line" || c.name == "chat"; one.value <= 0 && !isTime {
+					t.Errorf("%s is %v %s", one.figure, one.value, one.unit)
+				}
+				if one.against != "" && b.table.find(c.name, one.against) < 0 {
+					t.Errorf("%s is compared with %q, which is not in the table", one.figure, one.against)
+				}
+			}
+			if _, err := pgtest.Programs(); len(figures) == 0 && (err == nil || c.name != "services") {
+				t.Error("there are no figures")
+			}
+		})
+	}
+}
