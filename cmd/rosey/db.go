@@ -92,17 +92,20 @@ func (c *component) serviceIdentity() store.Service {
 
 func (c *component) engineOptions() database.EngineOptions {
 	return database.EngineOptions{
-		Channel: c.channel(),
-		Open:    func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
-		Retention: store.Retention{
-			Chat:       c.config.Database.Retention.Chat.Time(),
-			UserCounts: c.config.Database.Retention.UserCounts.Time(),
-			Outbound:   c.config.Database.Retention.Outbound.Time(),
-			People:     c.config.Database.Retention.People.Time(),
-		},
+		Channel:    c.channel(),
+		Open:       func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
+		Retention:  c.retention(),
 		Limits:     c.config.Database.Limits,
 		Log:        c.log,
 		Registerer: c.registry,
+	}
+}
+
+func (c *component) retention() store.Retention {
+	kept := c.config.Database.Retention
+	return store.Retention{
+		Chat: kept.Chat.Time(), UserCounts: kept.UserCounts.Time(), Outbound: kept.Outbound.Time(),
+		People: kept.People.Time(),
 	}
 }
 

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -48,7 +45,7 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 		Short: "Replace the SQLite database with a backup, while no service uses it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			path, err := sqlitePath(flags, command)
+			tool, path, err := sqliteTool(flags, command)
 			if err != nil {
 				return err
 			}
@@ -60,6 +57,11 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 			if replaced != "" {
 				text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(replaced)))
 			}
+			expired, err := expiredText(command.Context(), tool.database(), tool.retention())
+			if err != nil {
+				return failed(err)
+			}
+			text += expired
 			return failed(printf(command.OutOrStdout(), "%s", text))
 		},
 	}
@@ -67,14 +69,20 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 
 // sqlitePath returns the path of the configured database.
 func sqlitePath(flags *configFlags, command *cobra.Command) (string, error) {
+	_, path, err := sqliteTool(flags, command)
+	return path, err
+}
+
+// sqliteTool returns the component of a command that supports SQLite only, and the path of the configured database.
+func sqliteTool(flags *configFlags, command *cobra.Command) (*component, string, error) {
 	tool, err := newDatabaseTool(flags, command)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if database := tool.database(); !database.postgres {
-		return database.path, nil
+		return tool, database.path, nil
 	}
-	return "", fmt.Errorf("database.postgres: `rosey db %s` supports SQLite only; for PostgreSQL use pg_dump and "+
+	return nil, "", fmt.Errorf("database.postgres: `rosey db %s` supports SQLite only; for PostgreSQL use pg_dump and "+
 		"pg_restore", command.Name())
 }
 
@@ -104,6 +112,14 @@ func newMoveCommand() *cobra.Command {
 			}
 			moved, err := move(command.Context(), source, target, command.ErrOrStderr())
 			if err != nil {
+				return failed(err)
+			}
+			// The configuration of the service that will use the target is not known here: its defaults are.
+			expired, err := expiredText(command.Context(), target, store.Retention{})
+			if err != nil {
+				return failed(err)
+			}
+			if err := printf(command.ErrOrStderr(), "%s", expired); err != nil {
 				return failed(err)
 			}
 			return writeOutput(command.OutOrStdout(), output, moved, movedText(moved))
@@ -165,82 +181,5 @@ func movedText(moved []relational.Moved) string {
 	writeTable(&text, "Rows", "TABLE\tROWS\tCOPIED\tALREADY THERE", moved, func(t relational.Moved) string {
 		return fmt.Sprintf("%s\t%d\t%d\t%d", t.Table, t.Rows, t.Taken, t.Rows-t.Taken)
 	})
-	return text.String()
-}
-
-func newImportCommand() *cobra.Command {
-	var flags *configFlags
-	var output string
-	command := &cobra.Command{
-		Use:   "import FILE --channel NAME",
-		Short: "Import the SQLite file of a Python Rosey",
-		Long: "Import the SQLite file of a Python Rosey. The file is not changed.\n" +
-			"Neither bot may run during the import. Importing the same file again changes nothing.",
-		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			tool, err := newDatabaseTool(flags, command)
-			if err != nil {
-				return err
-			}
-			summary, err := tool.importFile(command.Context(), arguments[0], command.ErrOrStderr())
-			if err != nil {
-				return failed(err)
-			}
-			return writeOutput(command.OutOrStdout(), output, summary, importText(summary))
-		},
-	}
-	flags = newConfigFlags(command.Flags(), "", keysAt("channel.name", "channel.server", "database.sqlite.path",
-		"database.postgres.urlFile", "logLevel"))
-	addOutputFlag(command, &output)
-	return command
-}
-
-func (c *component) importFile(
-	ctx context.Context, file string, progress io.Writer,
-) (summary legacy.Summary, err error) {
-	source, err := legacy.Open(ctx, file)
-	if err != nil {
-		return summary, err
-	}
-	defer func() { err = errors.Join(err, source.Close()) }()
-	if !c.database().postgres {
-		if err := c.makeDataDir(""); err != nil {
-			return summary, err
-		}
-	}
-	target, err := c.database().open(ctx)
-	if err != nil {
-		return summary, err
-	}
-	defer func() { err = errors.Join(err, target.Close()) }()
-	_, _ = fmt.Fprintf(progress, "importing %s, made by a Python Rosey with %s, into channel %s of %s\n",
-		file, source.Generation, c.config.Channel.Name, c.database())
-	return legacy.Import(ctx, legacy.Options{
-		Source: source, Target: target, Channel: c.channel(),
-		Progress: func(table string, done, rows int) {
-			_, _ = fmt.Fprintf(progress, "%s: %d of %d rows\n", table, done, rows) // the summary repeats it
-		},
-	})
-}
-
-func importText(summary legacy.Summary) string {
-	var text bytes.Buffer
-	var skipped, corrected []string
-	writeTable(&text, "Rows", "TABLE\tROWS\tIMPORTED\tEXISTING\tDUPLICATE\tSKIPPED", summary.Tables,
-		func(t *legacy.Table) string {
-			name, rows := status.Printable(t.Name), 0
-			for _, reason := range slices.Sorted(maps.Keys(t.Skipped)) {
-				rows += t.Skipped[reason]
-				skipped = append(skipped, fmt.Sprintf("%s\t%d\t%s", name, t.Skipped[reason], reason))
-			}
-			for _, note := range slices.Sorted(maps.Keys(t.Notes)) {
-				corrected = append(corrected, fmt.Sprintf("%s\t%d\t%s", name, t.Notes[note], note))
-			}
-			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", name, t.Rows, t.Imported, t.Existing, t.Duplicates, rows)
-		})
-	asRow := func(row string) string { return row }
-	writeTable(&text, "Skipped", "TABLE\tROWS\tREASON", skipped, asRow)
-	writeTable(&text, "Corrected", "TABLE\tROWS\tCORRECTION", corrected, asRow)
 	return text.String()
 }

@@ -125,12 +125,12 @@ func TestFilesOfCommandsAreForTheirOwnerAlone(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	flags := []string{"--channel", "movies", "--database", in("rosey.db")}
 	for _, arguments := range [][]string{
-		append([]string{"import", writePython(t)}, flags...),
+		append([]string{"import", writePython(t), "--drop-older"}, flags...),
 		append([]string{"db", "backup", in("backup.db")}, flags...),
 		append([]string{"db", "restore", in("backup.db")}, flags...),
 		append([]string{"db", "show"}, flags...),
 		{"db", "move", "--from", "sqlite://" + in("rosey.db"), "--to", "sqlite://" + in("moved.db")},
-		{"import", writePython(t), "--channel", "movies", "--database", in("made/rosey.db")},
+		{"import", writePython(t), "--drop-older", "--channel", "movies", "--database", in("made/rosey.db")},
 	} {
 		expectCall(t, exitClean, "", arguments...)
 	}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"database/sql"
+	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pythonFile creates the tables of a Python Rosey that an import reads.
@@ -26,23 +30,29 @@ INSERT INTO recent_chat VALUES (1, 1763700001, 'alice', 'hi'), (2, 1763700001, '
 func writePython(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "bot_data.db")
+	execute(t, file, pythonFile)
+	return file
+}
+
+func execute(t *testing.T, file, statements string) {
+	t.Helper()
 	db, err := sql.Open("sqlite", file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), pythonFile); err != nil {
+	if _, err := db.ExecContext(t.Context(), statements); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return file
 }
 
 func TestImportCommand(t *testing.T) {
 	dir, file := t.TempDir(), writePython(t)
 	database := filepath.Join(dir, "new", "rosey.db")
-	flags := []string{"--channel", "Movies", "--database", database}
+	where := []string{"--channel", "Movies", "--database", database}
+	flags := append(where, "--database-retention-chat", "forever")
 	expectCall(t, exitUsage, "channel.name", "import", file)
 	expectCall(t, exitFailure, "absent.db", append([]string{"import", filepath.Join(dir, "absent.db")}, flags...)...)
 	for _, imported := range []string{"1", "0"} {
@@ -61,9 +71,61 @@ func TestImportCommand(t *testing.T) {
 		}
 	}
 	expectCall(t, exitClean, `"duplicates": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
-	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
+	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, where...)...)
 	if !strings.Contains(content, "alice  4 ") || !strings.Contains(content, "1h0m0s") {
 		t.Errorf("stored:\n%s", content)
 	}
 	expectCall(t, exitFailure, "rosey db restore", append([]string{"import", database}, flags...)...)
+}
+
+// What the retention would remove minutes after the import is not imported without a word: nothing is, unless the
+// retention is raised or these rows are left out.
+func TestImportStopsBeforeWhatTheRetentionRemoves(t *testing.T) {
+	file, database := writePython(t), filepath.Join(t.TempDir(), "new", "rosey.db")
+	statements := fmt.Sprintf(`INSERT INTO user_count_history (timestamp, chat_users, connected_users)
+VALUES (1700000000, 2, 3), (1763700000, 2, 3), (%d, 4, 5)`, time.Now().Unix()-3600)
+	execute(t, file, statements)
+	flags := []string{"import", file, "--channel", "Movies", "--database", database}
+	with := func(more ...string) []string { return append(slices.Clone(flags), more...) }
+	const chat, counts = "--database-retention-chat", "--database-retention-user-counts"
+	_, _, stderr := call(t, flags...)
+	for _, want := range []string{
+		"nothing was imported", "recent_chat: 2 of 2 rows are older than database.retention.chat, which is 150h",
+		"user_count_history: 2 of 3 rows are older than database.retention.userCounts, which is 720h; " +
+			"the oldest is of 2023-11-14", "--drop-older", "forever",
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is not in:\n%s", want, stderr)
+		}
+	}
+	expectCall(t, exitFailure, "user_count_history: 1 of 3", with(chat, "forever", counts, "9600h")...)
+	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
+		t.Errorf("a database was made though nothing was imported: %v", err)
+	}
+	text := expectCall(t, exitClean, "recent_chat", with("--drop-older")...)
+	for _, want := range []string{
+		"2     older than database.retention.userCounts, which is 720h", "database.retention.people: forever",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	expectCall(t, exitClean, "alice  4", "db", "show", "--channel", "Movies", "--database", database)
+	text = expectCall(t, exitClean, "never", with(chat, "forever", counts, "forever")...)
+	if strings.Contains(text, "older than") {
+		t.Errorf("rows were left out:\n%s", text)
+	}
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	where := []string{"--channel", "Movies", "--database", database}
+	expectCall(t, exitClean, "copied", append([]string{"db", "backup", backup}, where...)...)
+	expectCall(t, exitClean, "2 samples of the number of users are older than database.retention.userCounts, which is "+
+		"720h0m0s", append([]string{"db", "restore", backup}, where...)...)
+	restored := expectCall(t, exitClean, "restored", append([]string{
+		"db", "restore", backup, chat, "forever", counts, "forever"}, where...)...)
+	if strings.Contains(restored, "older than") {
+		t.Errorf("kept forever, and yet:\n%s", restored)
+	}
+	moved := "sqlite://" + filepath.Join(t.TempDir(), "moved.db")
+	expectCall(t, exitClean, "1 lines of chat are older than database.retention.chat", "db", "move", "--from",
+		"sqlite://"+database, "--to", moved)
 }

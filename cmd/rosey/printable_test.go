@@ -253,8 +253,8 @@ func hostileFiles(t *testing.T) []wayOut {
 		{command: "db backup", arguments: with(filepath.Join(dir, hostileName))},
 		{command: "db restore", arguments: with(filepath.Join(dir, "no"+hostileName))},
 		{command: "db move", arguments: []string{"--from", "sqlite:///" + hostileName, "--to", "sqlite:///x"}},
-		{command: "import", arguments: with(python)},
-		{command: "import", arguments: with(python, "-o", "json")},
+		{command: "import", arguments: with(python, "--database-retention-chat", "forever")},
+		{command: "import", arguments: with(python, "--drop-older", "-o", "json")},
 		{command: "import", arguments: with(hostileName)},
 	}
 }

@@ -40,7 +40,7 @@ func (i *importer) chat(ctx context.Context) error {
 		return err
 	}
 	var events []store.Event
-	inSecond := map[int64]int{}
+	retained, inSecond := i.retained(name), map[int64]int{}
 	for _, one := range lines {
 		if !one.timed {
 			table.Skipped[badTime] += one.rows
@@ -56,6 +56,8 @@ func (i *importer) chat(ctx context.Context) error {
 			person.heardByBoth++
 		case one.incomplete && earlier.remove(one.line):
 			table.Existing++
+		case retained.older(at):
+			table.skip(retained.olderReason())
 		default:
 			events = append(events, i.chatEvent(at, one, inSecond))
 		}

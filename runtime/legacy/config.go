@@ -29,6 +29,8 @@ func ConvertConfig(content map[string]any, file string) (*config.Converted, erro
 	c := &converter{file: file, result: &config.Converted{
 		Values: map[string]any{
 			"nats.url": defaultNATSURL, "database.sqlite.path": besideOldDatabase(defaultDatabase),
+			// Rosey v2 says to keep them for 30 days, but never removes any.
+			"database.retention.userCounts": string(config.Forever),
 		},
 		Origins: map[string]string{},
 	}}

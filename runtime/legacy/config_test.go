@@ -73,7 +73,7 @@ func TestConvertConfig(t *testing.T) {
 			},
 			Database: config.Database{
 				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
-				Retention: config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h", People: "forever"},
+				Retention: config.Retention{Chat: "150h", UserCounts: "forever", Outbound: "168h", People: "forever"},
 				Limits:    config.Limits{}.WithDefaults(),
 			},
 			HTTP:     config.HTTP{Address: address},

@@ -81,7 +81,7 @@ func wantLines(t *testing.T, target store.Store, lines []said, before map[string
 // Each line that the Python bot stored twice is imported once, whether its copies have the same second or not, and each
 // repetition of a line is a line.
 func TestImportHalvesWhatWasStoredTwice(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		lines := talk(random, 20+random.IntN(200), 0)
 		rows := pythonRows{total: map[string]int{"alice": 2 * 400, "bob": 2 * 31}}
@@ -96,7 +96,7 @@ func TestImportHalvesWhatWasStoredTwice(t *testing.T) {
 
 // What a bot stored once is imported as it is, also where people repeat themselves.
 func TestImportKeepsWhatWasStoredOnce(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		lines := talk(random, 20+random.IntN(200), 0)
 		rows := pythonRows{total: map[string]int{"alice": 401, "bob": 30}}
@@ -109,7 +109,7 @@ func TestImportKeepsWhatWasStoredOnce(t *testing.T) {
 
 // The Python bot was replaced by one that stores each line once, with the same database service.
 func TestImportOfBothKindsInOneFile(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		python := append(talk(random, 100, 0), said{1000, "carol", "the bot is replaced"})
 		ours := append([]said{{2000, "alice", "it is back"}}, talk(random, 100, 2001)...)

@@ -24,11 +24,14 @@ const (
 	badNumber = "with an invalid or negative number"
 )
 
-// Options are what Import needs. All but Progress are required.
+// Options are what Import needs. Retained and Progress may be absent.
 type Options struct {
 	Source  *Source
 	Target  store.Importer
 	Channel store.Channel
+	// Retained are the retentions of tables, by Source.Retained: rows that are older are skipped. Lines of chat that are
+	// skipped are counted for their users nevertheless. A table without an entry is kept forever.
+	Retained []*Retained
 	// Progress is called with the number of rows of a table that were read so far. Nil: not called.
 	Progress func(table string, done, rows int)
 }
@@ -36,7 +39,9 @@ type Options struct {
 // Import imports the rows of a source. It can be interrupted and repeated: rows that were imported stay, and are not
 // imported again.
 func Import(ctx context.Context, o Options) (Summary, error) {
-	i := &importer{Options: o, people: map[string]*person{}, summary: Summary{Generation: o.Source.Generation}}
+	i := &importer{
+		Options: o, people: map[string]*person{}, summary: Summary{Generation: o.Source.Generation, Retained: o.Retained},
+	}
 	for _, step := range []func(context.Context) error{
 		// Chat first: it shows how often lines were counted in the totals of users.
 		i.chat, i.users, i.records, i.userCounts, i.actions, i.outbound, i.keyValue, i.otherTables,
@@ -86,6 +91,16 @@ func (i *importer) store(table string, events []store.Event, save func(batch []s
 	return nil
 }
 
+// retained returns the retention of a table.
+func (i *importer) retained(table string) *Retained {
+	for _, one := range i.Retained {
+		if one.Table == table {
+			return one
+		}
+	}
+	return &Retained{}
+}
+
 // event returns an event whose id is derived from its content, so that the same row is the same event in each import.
 // number distinguishes events of one time whose rows have the same content and yet are not the same.
 func (i *importer) event(at time.Time, fact store.Fact, number int) store.Event {
@@ -101,6 +116,8 @@ func (i *importer) event(at time.Time, fact store.Fact, number int) store.Event 
 type Summary struct {
 	Generation Generation `json:"generation"`
 	Tables     []*Table   `json:"tables"`
+	// Retained says how long the rows will be kept.
+	Retained []*Retained `json:"retained,omitempty"`
 }
 
 // Table accounts for the rows of one table. Each row counts as one of Imported, Existing, Duplicates and Skipped.
@@ -109,7 +126,7 @@ type Table struct {
 	Rows int    `json:"rows"`
 	// Imported rows are new in the database, or replace those of an earlier import.
 	Imported int `json:"imported"`
-	// Existing rows were in the database already, or are older than what it has pruned.
+	// Existing rows were in the database already.
 	Existing int `json:"existing"`
 	// Duplicates are rows that the Python bot stored twice.
 	Duplicates int `json:"duplicates"`
@@ -120,6 +137,11 @@ type Table struct {
 }
 
 func (t *Table) skip(reason string) { t.Skipped[reason]++ }
+
+// olderReason is the reason for skipping rows that are older than what is kept.
+func (t *Retained) olderReason() string {
+	return fmt.Sprintf("older than %s, which is %s", t.Key, t.Kept)
+}
 
 func (s *Summary) table(name string, rows int) *Table {
 	table := &Table{Name: name, Rows: rows, Skipped: map[string]int{}, Notes: map[string]int{}}

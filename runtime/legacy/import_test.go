@@ -250,7 +250,8 @@ func TestImportIntoOwnRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	importFrom(t, path, target)
-	if got := read(t, target); len(got.Chat) != 0 || got.Users[0].Lines != 22 {
+	// They come back, since they are to be kept longer now, and are counted as before.
+	if got := read(t, target); len(got.Chat) != 4 || got.Users[0].Lines != 22 {
 		t.Errorf("after pruning and a third import: %d lines, %d counted", len(got.Chat), got.Users[0].Lines)
 	}
 }

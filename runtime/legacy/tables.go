@@ -72,6 +72,7 @@ func (i *importer) userCounts(ctx context.Context) error {
 		existing[sample] = true
 	}
 	var events []store.Event
+	retained := i.retained(name)
 	_, err = i.read(ctx, name, "timestamp", []string{"timestamp", "chat_users", "connected_users"},
 		func(table *Table, r row) error {
 			at, timeOK := r.past("timestamp")
@@ -85,6 +86,8 @@ func (i *importer) userCounts(ctx context.Context) error {
 				table.skip(badNumber)
 			case existing[sample]:
 				table.Existing++
+			case retained.older(at):
+				table.skip(retained.olderReason())
 			default:
 				existing[sample] = true
 				table.Imported++

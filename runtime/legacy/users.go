@@ -17,6 +17,8 @@ type person struct {
 	// counted is how many lines the Python bot counted. recentLines is the number of the user's lines that it still has,
 	// recentRows that of their rows, and heardByBoth that of the lines which this program's bot stored too.
 	counted, recentLines, recentRows, heardByBoth int
+	// rows is the number of rows with the user's totals.
+	rows int
 }
 
 func (i *importer) person(name string) *person {
@@ -109,15 +111,33 @@ func (i *importer) users(ctx context.Context) error {
 			table.Notes["an open session, counted until last seen"]++
 			p.Connected += max(last.Sub(start), 0)
 		}
+		p.rows++
 		table.Imported++
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	users := i.importedUsers(table)
+	if err := i.Target.ImportUsers(ctx, i.Channel, users); err != nil {
+		return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, name, err)
+	}
+	return nil
+}
+
+// importedUsers returns what all tables say about users, but no user who was last seen before what is kept.
+func (i *importer) importedUsers(table *Table) []store.ImportedUser {
 	olderTwice := i.olderTwice()
 	users := make([]store.ImportedUser, 0, len(i.people))
+	retained := i.retained(table.Name)
 	for _, p := range i.people {
+		if retained.older(p.LastSeen) {
+			if p.rows > 0 {
+				table.Imported -= p.rows
+				table.Skipped[retained.olderReason()] += p.rows
+			}
+			continue
+		}
 		p.countLines(olderTwice)
 		if twice := p.counted - p.Lines; twice > 0 {
 			table.Notes["lines counted twice, subtracted"] += twice
@@ -125,8 +145,5 @@ func (i *importer) users(ctx context.Context) error {
 		users = append(users, p.ImportedUser)
 	}
 	slices.SortFunc(users, func(a, b store.ImportedUser) int { return cmp.Compare(a.Username, b.Username) })
-	if err := i.Target.ImportUsers(ctx, i.Channel, users); err != nil {
-		return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, name, err)
-	}
-	return nil
+	return users
 }

@@ -115,7 +115,7 @@ type Importer interface {
 	Store
 
 	// ImportChat stores chat lines without counting them for their users, since the other program has counted them. It
-	// returns how many were missing. Lines from before the newest one that was pruned are ignored.
+	// returns how many were missing. Lines from before the newest one that was pruned are stored too.
 	ImportChat(ctx context.Context, lines []Event) (added int, err error)
 	// ImportUsers replaces what an earlier import stored about the channel's users. What this program has stored is
 	// added: lines and connected time are summed, first and last seen are merged.

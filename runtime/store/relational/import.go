@@ -21,7 +21,10 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 			if !ok {
 				return fmt.Errorf("%w: importing %T, expected chat lines", store.ErrRejected, event.Fact)
 			}
-			b.chatLine(event.ID, channels[foldChannel(event.Channel)], line, event.At.UnixMilli())
+			// Lines that were pruned come back, if they are to be kept longer now: they are not counted, so none can be
+			// counted twice.
+			channel := channels[foldChannel(event.Channel)]
+			b.insert(chatTable, event.ID, channel.id, event.At.UnixMilli(), line.Username, line.Text)
 		}
 		// The lines alone: their users were counted by the other program.
 		ids, err := b.insertInto(ctx, tx, chatTable)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/status"
+)
+
+func newImportCommand() *cobra.Command {
+	var flags *configFlags
+	var output string
+	var dropOlder bool
+	command := &cobra.Command{
+		Use:   "import FILE --channel NAME",
+		Short: "Import the SQLite file of a Python Rosey",
+		Long: "Import the SQLite file of a Python Rosey. The file is not changed.\n" +
+			"Neither bot may run during the import. Importing the same file again changes nothing.\n\n" +
+			"Rows that are older than database.retention would be removed within minutes after the bot starts. If\n" +
+			"there are any, nothing is imported unless the retention is raised or --drop-older leaves them out.",
+		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			tool, err := newDatabaseTool(flags, command)
+			if err != nil {
+				return err
+			}
+			summary, err := tool.importFile(command.Context(), arguments[0], dropOlder, command.ErrOrStderr())
+			if err != nil {
+				return failed(err)
+			}
+			return writeOutput(command.OutOrStdout(), output, summary, importText(summary))
+		},
+	}
+	flags = newConfigFlags(command.Flags(), "", keysAt("channel.name", "channel.server", "database.sqlite.path",
+		"database.postgres.urlFile", "database.retention.chat", "database.retention.userCounts",
+		"database.retention.people", "logLevel"))
+	command.Flags().BoolVar(&dropOlder, "drop-older", false, "Leave out rows that are older than database.retention")
+	addOutputFlag(command, &output)
+	return command
+}
+
+func (c *component) importFile(
+	ctx context.Context, file string, dropOlder bool, progress io.Writer,
+) (summary legacy.Summary, err error) {
+	source, err := legacy.Open(ctx, file)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	retained, err := source.Retained(ctx, c.retention(), time.Now())
+	if err != nil {
+		return summary, err
+	}
+	if err := olderRows(retained); err != nil && !dropOlder {
+		return summary, fmt.Errorf("importing %s: %w", file, err)
+	}
+	if !c.database().postgres {
+		if err := c.makeDataDir(""); err != nil {
+			return summary, err
+		}
+	}
+	target, err := c.database().open(ctx)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	_, _ = fmt.Fprintf(progress, "importing %s, made by a Python Rosey with %s, into channel %s of %s\n",
+		file, source.Generation, c.config.Channel.Name, c.database())
+	return legacy.Import(ctx, legacy.Options{
+		Source: source, Target: target, Channel: c.channel(), Retained: retained,
+		Progress: func(table string, done, rows int) {
+			_, _ = fmt.Fprintf(progress, "%s: %d of %d rows\n", table, done, rows) // the summary repeats it
+		},
+	})
+}
+
+// olderRows returns an error if there are rows that maintenance would remove.
+func olderRows(retained []*legacy.Retained) error {
+	var tables []error
+	for _, table := range retained {
+		if table.Older > 0 {
+			tables = append(tables, fmt.Errorf("%s: %d of %d rows are older than %s, which is %s; the oldest is of %s",
+				table.Table, table.Older, table.Rows, table.Key, table.Kept, table.OldestAt.Format(time.DateOnly)))
+		}
+	}
+	if tables == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing was imported, because rows would be removed within minutes after the bot starts:\n%w\n"+
+		"to keep them, set these keys to forever or to a longer time, here and in the configuration of the bot and the "+
+		"database service; to leave them out, use --drop-older", errors.Join(tables...))
+}
+
+// formatRemoval returns the day on which rows are removed.
+func formatRemoval(at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return at.Format(time.DateOnly)
+}
+
+func importText(summary legacy.Summary) string {
+	var text bytes.Buffer
+	var skipped, corrected []string
+	writeTable(&text, "Rows", "TABLE\tROWS\tIMPORTED\tEXISTING\tDUPLICATE\tSKIPPED", summary.Tables,
+		func(t *legacy.Table) string {
+			name, rows := status.Printable(t.Name), 0
+			for _, reason := range slices.Sorted(maps.Keys(t.Skipped)) {
+				rows += t.Skipped[reason]
+				skipped = append(skipped, fmt.Sprintf("%s\t%d\t%s", name, t.Skipped[reason], reason))
+			}
+			for _, note := range slices.Sorted(maps.Keys(t.Notes)) {
+				corrected = append(corrected, fmt.Sprintf("%s\t%d\t%s", name, t.Notes[note], note))
+			}
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d", name, t.Rows, t.Imported, t.Existing, t.Duplicates, rows)
+		})
+	writeTable(&text, "Kept", "TABLE\tRETENTION\tREMOVED FROM\tUNTIL", summary.Retained, func(r *legacy.Retained) string {
+		from, until := formatRemoval(r.RemovedFrom), formatRemoval(r.RemovedUntil)
+		return fmt.Sprintf("%s\t%s: %s\t%s\t%s", r.Table, r.Key, r.Kept, from, until)
+	})
+	text.WriteString("\nThe bot and the database service remove rows by database.retention of their own configuration.\n")
+	asRow := func(row string) string { return row }
+	writeTable(&text, "Skipped", "TABLE\tROWS\tREASON", skipped, asRow)
+	writeTable(&text, "Corrected", "TABLE\tROWS\tCORRECTION", corrected, asRow)
+	return text.String()
+}
