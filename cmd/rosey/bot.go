@@ -47,13 +47,20 @@ func (c *component) runBot(ctx context.Context) error {
 	}
 	defer conn.Close()
 	binding := c.newBinding(conn)
-	work := c.newBot(conn, binding)
+	work, err := c.newBot(conn, binding)
+	if err != nil {
+		return err
+	}
 	work.checks = append([]func() status.Check{conn.Check, binding.Check}, work.checks...)
 	return c.run(ctx, work)
 }
 
 // newBot returns a bot that uses a database service over NATS. Without a binding it uses no stream.
-func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
+func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) (workload, error) {
+	lineWaits, err := bus.LineWaits(conn, c.subjects, c.config.Channel.Name)
+	if err != nil {
+		return workload{}, err
+	}
 	needed := []task{func(ctx context.Context) error { return watchConnection(ctx, conn) }}
 	options := publisher.Options{
 		Conn: conn, Subjects: c.subjects, Binding: binding, Log: c.log, Registerer: c.registry,
@@ -75,12 +82,13 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) workload {
 		Requester:  requester,
 		Conn:       conn,
 		Subjects:   c.subjects,
+		LineWaits:  lineWaits,
 		Log:        c.log,
 		Instance:   podName(),
 		Elector:    c.newElector(conn),
 		Registerer: c.registry,
 	})
-	return c.newBotWorkload(rosey, pub, needed...)
+	return c.newBotWorkload(rosey, pub, needed...), nil
 }
 
 // newDirectBot returns a bot that has its database in the same process, without NATS.
@@ -88,7 +96,8 @@ func (c *component) newDirectBot() workload {
 	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
 	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
 	rosey := bot.New(c.config, bot.Options{
-		Publisher: pub, Requester: direct, Log: c.log, Instance: podName(), Registerer: c.registry,
+		Publisher: pub, Requester: direct, LineWaits: direct.LineWaits(), Log: c.log, Instance: podName(),
+		Registerer: c.registry,
 	})
 	work := c.newBotWorkload(rosey, pub, direct.Run)
 	work.checks = append([]func() status.Check{direct.StoreCheck}, work.checks...)

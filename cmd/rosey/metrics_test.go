@@ -104,7 +104,11 @@ func registeredBy(t *testing.T, assemble func(c *component, conn *bus.Conn)) *re
 }
 
 func TestMetricsDocument(t *testing.T) {
-	bot := registeredBy(t, func(c *component, conn *bus.Conn) { c.newBot(conn, nil) }).rows
+	bot := registeredBy(t, func(c *component, conn *bus.Conn) {
+		if _, err := c.newBot(conn, nil); err != nil {
+			t.Error(err)
+		}
+	}).rows
 	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) }).rows
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")

@@ -121,7 +121,11 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	defer conn.Close()
-	service, work := c.newService(conn, nil), c.newBot(conn, nil)
+	service := c.newService(conn, nil)
+	work, err := c.newBot(conn, nil)
+	if err != nil {
+		return err
+	}
 	runBot := work.run
 	work.run = func(ctx context.Context) error { return runWith(ctx, runBot, service.Run) }
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -44,28 +43,13 @@ func newFeed(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) 
 	return &feed{
 		conn: conn, subjects: subjects, metrics: m, queue: make(chan queuedEvent, feedBuffer),
 		room:    semaphore.NewWeighted(feedBytes),
-		channel: strings.ToLower(subjectToken(channel)), // CyTube ignores the case of a channel's name
+		channel: bus.ChannelToken(channel),
 	}
-}
-
-// maxToken limits the length of names that the server sends.
-const maxToken = 64
-
-// subjectToken returns a name as one token of a subject.
-func subjectToken(name string) string {
-	token := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-			return r
-		}
-		return '_'
-	}, name)
-	return token[:min(len(token), maxToken)]
 }
 
 // suffix returns the subject of an event without the prefix. The event's name keeps its case.
 func (s *feed) suffix(event string) bus.Suffix {
-	return bus.Suffix("events.cytube." + s.channel + "." + subjectToken(event))
+	return bus.Suffix("events.cytube." + s.channel + "." + bus.SubjectToken(event))
 }
 
 // Values of the metric label outcome.

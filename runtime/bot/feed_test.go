@@ -147,7 +147,7 @@ func TestSubjectTokens(t *testing.T) {
 	for name, want := range map[string]string{
 		"chatMsg": "chatMsg", "a.b*c> d": "a_b_c__d", "日本": "__", strings.Repeat("x", 99): strings.Repeat("x", 64),
 	} {
-		if got := subjectToken(name); got != want {
+		if got := bus.SubjectToken(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

@@ -100,6 +100,24 @@ func TestWithTheDatabaseService(t *testing.T) {
 	}
 }
 
+// TestALineIsSaidAtOnce checks this with a bot that polls so rarely that the test would time out.
+func TestALineIsSaidAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.config.NATS.SubjectPrefix = "rosey_real"
+	r.timings.Outbound = time.Hour
+	database := r.startDatabase()
+	must(t, r.channel.Join("owner"))
+	r.startJoined()
+	for i, text := range []string{"one", "two", "three"} {
+		var reply bus.OutboundPutReply
+		must(t, database.Request(t.Context(), bus.OutboundPut, bus.OutboundPutRequest{
+			Message: text, Origin: r.bot.channelOrigin(),
+		}, &reply))
+		r.eventually(text, func() bool { return len(r.linesOf("Rosey")) == i+1 })
+		r.expectReply("owner", "info", "Rosey, rank")
+	}
+}
+
 // TestWhatWasPutAsALineIsNeverExecuted puts commands with the subject for lines and with that for commands.
 func TestWhatWasPutAsALineIsNeverExecuted(t *testing.T) {
 	r := newRig(t)

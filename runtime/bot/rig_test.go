@@ -131,6 +131,8 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		r.elector.Server, r.elector.Channel = r.config.Channel.Server, r.config.Channel.Name
 		elector = leader.New(*r.elector)
 	}
+	lineWaits, err := bus.LineWaits(connection, subjects, r.config.Channel.Name)
+	must(r.t, err)
 	r.bot = New(r.config, Options{
 		Elector:    elector,
 		Publisher:  pub,
@@ -138,6 +140,7 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,
+		LineWaits:  lineWaits,
 		Instance:   r.instance,
 		Registerer: r.registerer(),
 	})

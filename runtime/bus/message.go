@@ -25,6 +25,11 @@ const (
 	// RefusedHeader is in the reply to a request about a channel that the database service does not serve, and says why.
 	// Where the reply is an array, as Python's clients expect, nothing else distinguishes it from one without rows.
 	RefusedHeader = "Rosey-Refused"
+
+	// NextDueHeader is in the replies to OutboundGet of a database service that announces lines on
+	// Subjects.OutboundWaiting: OutboundReply.NextDue in milliseconds. The Python service does not set it, and has to be
+	// polled.
+	NextDueHeader = "Rosey-Next-Due"
 )
 
 // Message is one event on its way from the bot to the database: published on NATS or stored directly.

@@ -56,8 +56,18 @@ func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) err
 	if err := json.Unmarshal(reply.Data, out); err != nil {
 		return fmt.Errorf("decoding the reply to %s: %w", suffix, err)
 	}
+	if out, ok := out.(HeaderReader); ok {
+		out.SetHeader(reply.Header)
+	}
 	return nil
 }
+
+// HeaderWriter is implemented by replies of which a part is sent in the headers of the message, because their JSON is
+// that of the Python service.
+type HeaderWriter interface{ Header() nats.Header }
+
+// HeaderReader is HeaderWriter for those who receive the reply.
+type HeaderReader interface{ SetHeader(header nats.Header) }
 
 // FindService looks for a database service of a channel with a request that changes nothing and to which every service
 // replies with an array. deduplicates reports whether the service stores an event with a known ID only once

@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // RecentLine is one element of the reply to StatsRecentChat, which is always a JSON array.
@@ -71,6 +75,47 @@ func (m *OutboundMessages) UnmarshalJSON(data []byte) error {
 		*m = append(*m, one)
 	}
 	return nil
+}
+
+// OutboundReply is the reply to OutboundGet: a JSON array, which is all that Python's clients and services know, and a
+// header.
+type OutboundReply struct {
+	Lines OutboundMessages
+	// NextDue is how long until another line may be due: its back-off or the claim of somebody else ends. It is 0 if
+	// there may be more lines now than were asked for, and MaxNextDue if none is known. Lines that are put later are
+	// announced on Subjects.OutboundWaiting. Nil: the service does not say, and has to be polled.
+	NextDue *time.Duration
+}
+
+// MaxNextDue bounds OutboundReply.NextDue.
+const MaxNextDue = time.Minute
+
+// MarshalJSON implements json.Marshaler.
+func (r OutboundReply) MarshalJSON() ([]byte, error) {
+	if r.Lines == nil {
+		return []byte("[]"), nil
+	}
+	return Encode([]OutboundMessage(r.Lines))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *OutboundReply) UnmarshalJSON(data []byte) error { return r.Lines.UnmarshalJSON(data) }
+
+// Header returns the headers of the reply.
+func (r OutboundReply) Header() nats.Header {
+	if r.NextDue == nil {
+		return nil
+	}
+	return nats.Header{NextDueHeader: {strconv.FormatInt(r.NextDue.Milliseconds(), 10)}}
+}
+
+// SetHeader reads the headers of a reply. Values that no service of ours sends are ignored.
+func (r *OutboundReply) SetHeader(header nats.Header) {
+	r.NextDue = nil
+	millis, err := strconv.ParseInt(header.Get(NextDueHeader), 10, 64)
+	if err == nil && millis >= 0 && millis <= MaxNextDue.Milliseconds() {
+		r.NextDue = new(time.Duration(millis) * time.Millisecond)
+	}
 }
 
 // OutboundPutRequest is the body of an OutboundPut or OutboundPutCommand request.

@@ -74,6 +74,43 @@ func (s Subjects) Suffix(subject string) (Suffix, bool) {
 	return Suffix(rest), ok
 }
 
+// OutboundWaiting returns the subject on which the database service announces that a line waits in the outbound queue
+// of a channel, so that its bot requests it at once. The payload is an Origin. The announcement is best effort: a bot
+// polls too.
+func (s Subjects) OutboundWaiting(channel string) string {
+	return s.prefix + "." + outboundToken + "." + ChannelToken(channel) + "." + waitingToken
+}
+
+// AnyOutboundWaiting matches OutboundWaiting of every channel, for permissions to publish.
+const AnyOutboundWaiting Suffix = outboundToken + ".*." + waitingToken
+
+// AllOutbound matches OutboundWaiting of every channel, for permissions to subscribe.
+const AllOutbound Suffix = outboundToken + ".>"
+
+const (
+	outboundToken = "outbound"
+	waitingToken  = "waiting"
+)
+
+// ChannelToken returns the name of a channel as one token of a subject, in lower case: CyTube ignores the case.
+func ChannelToken(name string) string { return strings.ToLower(SubjectToken(name)) }
+
+// maxToken limits the length of names that the CyTube server sends.
+const maxToken = 64
+
+// SubjectToken returns a name as one token of a subject: at most 64 letters, digits, '-' and '_', which replaces
+// everything else.
+func SubjectToken(name string) string {
+	token := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		}
+		return '_'
+	}, name)
+	return token[:min(len(token), maxToken)]
+}
+
 // StreamName returns the name of the stream of events.
 func (s Subjects) StreamName() string { return s.prefix + "_events" }
 

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
 )
 
 // defaultIdleTimeout is how long a database that is opened on demand stays open after its last use.
@@ -34,6 +35,8 @@ type Direct struct {
 	engine *Engine
 	log    *slog.Logger
 	idle   time.Duration
+	// lineWaits has a value while a line was put that nobody has looked for.
+	lineWaits chan struct{}
 
 	// lock contains a token while the store is being opened or closed, or the fields below change. It is a mutex with
 	// support for contexts. While the store is in use, it is only locked for moments.
@@ -47,8 +50,9 @@ type Direct struct {
 func NewDirect(o DirectOptions) *Direct {
 	d := &Direct{
 		engine: NewEngine(o.EngineOptions), log: o.Log, idle: cmp.Or(o.idleTimeout, defaultIdleTimeout),
-		lock: make(chan struct{}, 1),
+		lineWaits: make(chan struct{}, 1), lock: make(chan struct{}, 1),
 	}
+	d.engine.announceLine = d.announceLine
 	if o.ReportsInStream {
 		d.engine.setBarrier(func(context.Context) time.Time { return time.UnixMilli(0) })
 	}
@@ -57,6 +61,17 @@ func NewDirect(o DirectOptions) *Direct {
 
 // StoreCheck returns the state of the store as status.StoreCheck.
 func (d *Direct) StoreCheck() status.Check { return d.engine.StoreCheck() }
+
+// LineWaits returns a channel that gets a value when a line was put into the outbound queue through this Direct. Lines
+// of several requests may be one value.
+func (d *Direct) LineWaits() <-chan struct{} { return d.lineWaits }
+
+func (d *Direct) announceLine(store.Channel) { // a bot has one channel
+	select {
+	case d.lineWaits <- struct{}{}:
+	default: // the bot has not looked yet
+	}
+}
 
 // Run keeps the store open and maintained until ctx ends, and then closes it. No call may be running by then.
 func (d *Direct) Run(ctx context.Context) error {
@@ -117,6 +132,9 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	}
 	if err != nil {
 		return fmt.Errorf("decoding the reply to %s: %w", suffix, err)
+	}
+	if out, ok := out.(bus.HeaderReader); ok {
+		out.SetHeader(headerOf(reply))
 	}
 	return nil
 }

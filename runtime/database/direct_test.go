@@ -96,18 +96,27 @@ func TestDirectStoresAndReplies(t *testing.T) {
 
 	ctx := t.Context()
 	var put bus.OutboundPutReply
-	var lines []bus.OutboundMessage
+	var reply bus.OutboundReply
 	var ack bus.Ack
 	var user bus.UserStatsReply
 	for _, err := range []error{
 		direct.Request(ctx, bus.OutboundPut, bus.OutboundPutRequest{Message: "say it"}, &put),
-		direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{Claimant: "me"}, &lines),
+		direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{Claimant: "me"}, &reply),
 		direct.Request(ctx, bus.OutboundSent, bus.OutboundSentPayload{MessageID: &put.ID}, &ack),
 		direct.Request(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: "ALICE"}, &user),
 	} {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+	select {
+	case <-direct.LineWaits():
+	default:
+		t.Error("the line was not announced")
+	}
+	lines := reply.Lines
+	if reply.NextDue == nil {
+		t.Error("the reply does not say when the next line is due")
 	}
 	if !put.Success || len(lines) != 1 || lines[0].Message != "say it" || !ack.Success || user.TotalChatLines != 1 {
 		t.Errorf("replies %+v, %+v, %+v, %+v", put, lines, ack, user)

@@ -64,6 +64,8 @@ type Engine struct {
 	maintenance maintenance
 	limits      *limits
 	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
+	// announceLine tells the bot of a channel that a line waits in the outbound queue. It must not block.
+	announceLine func(store.Channel)
 	// For log lines about messages for other channels, that cannot be decoded, and that the database rejects.
 	refusals, invalid, rejected logLimit
 
@@ -80,7 +82,9 @@ func NewEngine(o EngineOptions) *Engine {
 		dedup:    newDedupWindow(),
 		metrics:  metrics,
 		limits:   newLimits(o.Limits, metrics, o.Log),
-		check:    status.NewRecorder(status.StoreCheck, "opening the database"),
+
+		announceLine: func(store.Channel) {},
+		check:        status.NewRecorder(status.StoreCheck, "opening the database"),
 		maintenance: maintenance{
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),

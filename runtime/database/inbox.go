@@ -32,8 +32,8 @@ const (
 type arrival struct {
 	// message has the time of its arrival, or the stream's time, because it may wait for the store for a long time.
 	message bus.Message
-	// respond sends a reply, with the error of a refusal that clients may not find in it, or nil. It is nil for an event.
-	respond func(data []byte, refused error) error
+	// respond sends a reply with headers of its own, which may be nil. It is nil for an event.
+	respond func(data []byte, header nats.Header) error
 	// inFlight is nil for a message that came by core NATS.
 	inFlight jetstream.Msg
 	// size is about what the message takes in memory, in bytes.
@@ -139,15 +139,15 @@ func (i *inbox) drop(one *arrival) {
 }
 
 // responder returns a function that replies to m. It does nothing if m was published and not requested.
-func responder(m *nats.Msg) func(data []byte, refused error) error {
-	return func(data []byte, refused error) error {
+func responder(m *nats.Msg) func(data []byte, header nats.Header) error {
+	return func(data []byte, header nats.Header) error {
 		if m.Reply == "" {
 			return nil
 		}
-		header := nats.Header{bus.IDsHeader: {"once"}}
-		if refused != nil {
-			header.Set(bus.RefusedHeader, refused.Error())
+		if header == nil {
+			header = nats.Header{}
 		}
+		header.Set(bus.IDsHeader, "once")
 		return m.RespondMsg(&nats.Msg{Data: data, Header: header})
 	}
 }

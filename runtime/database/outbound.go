@@ -49,6 +49,23 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return noRows, fmt.Errorf("claiming outbound lines: %w", err)
 	}
+	lines := fitting(outboundMessages(rows, request.Claimant), r.MaxReply)
+	reply := bus.OutboundReply{Lines: lines, NextDue: new(time.Duration)}
+	if len(rows) < query.Limit {
+		next, err := e.store.NextOutbound(ctx, channel, query.MaxRetries, query.Now)
+		if err != nil {
+			return noRows, fmt.Errorf("finding the next outbound line: %w", err)
+		}
+		*reply.NextDue = bus.MaxNextDue
+		if !next.IsZero() {
+			*reply.NextDue = min(next.Sub(query.Now), bus.MaxNextDue)
+		}
+	}
+	return reply, nil
+}
+
+// outboundMessages returns lines as they are sent to a claimant.
+func outboundMessages(rows []store.OutboundMessage, claimant string) []bus.OutboundMessage {
 	messages := make([]bus.OutboundMessage, 0, len(rows))
 	for _, row := range rows {
 		message := bus.OutboundMessage{
@@ -58,12 +75,12 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		if row.LastError != "" {
 			message.LastError, message.ErrorMessage = &row.LastError, &row.LastError
 		}
-		if request.Claimant != "" {
+		if claimant != "" {
 			message.LeaseSeconds = int(store.ClaimDuration.Seconds())
 		}
 		messages = append(messages, message)
 	}
-	return fitting(messages, r.MaxReply), nil
+	return messages
 }
 
 // outboundPut answers bus.OutboundPut and bus.OutboundPutCommand. It makes one attempt: the client tries again with the
@@ -106,6 +123,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
 	}
+	e.announceLine(channel)
 	return bus.OutboundPutReply{Success: true, ID: id}, nil
 }
 

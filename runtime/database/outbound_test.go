@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
 )
 
 func (r *rig) put(body string) bus.OutboundPutReply { return r.putTo(bus.OutboundPut, body) }
@@ -70,6 +72,69 @@ func TestOutboundFromPutToSent(t *testing.T) {
 			`{"success":false,"error":"retry_count: expected a whole number"}`},
 	)
 	same(t, "nothing is due", []string(nil), outboundTexts(r.get(`{"claimant":"pod-b"}`)))
+}
+
+// TestALineIsAnnounced checks the announcements of lines, which tell the bot to ask at once.
+func TestALineIsAnnounced(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start(listing("Music")))
+	announced, err := r.client.SubscribeSync("rosey.outbound.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.put(`{"message":"hi"}`)
+	r.put(`{"message":"hi","channel":"music"}`)
+	r.putTo(bus.OutboundPutCommand, `{"message":"/clear"}`)
+	r.put(`{"message":" "}`) // refused
+	r.put(`{"message":"hi","channel":"elsewhere"}`)
+	if err := r.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for pending, _, _ := announced.Pending(); len(got) < pending; {
+		message, err := announced.NextMsg(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, message.Subject+" "+string(message.Data))
+	}
+	movie := `rosey.outbound.movies.waiting {"server":"https://cytu.be","channel":"movies"}`
+	same(t, "announcements", []string{movie,
+		`rosey.outbound.music.waiting {"server":"https://cytu.be","channel":"Music"}`, movie}, got)
+}
+
+// TestWhenTheNextLineIsDue checks the header of the reply, which tells the bot when to ask again.
+func TestWhenTheNextLineIsDue(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	nextDue := func(body string) time.Duration {
+		t.Helper()
+		message, err := r.client.Request("rosey."+string(bus.OutboundGet), []byte(body), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reply bus.OutboundReply
+		if reply.SetHeader(message.Header); reply.NextDue == nil {
+			t.Fatalf("no header %s: %v", bus.NextDueHeader, message.Header)
+		}
+		return *reply.NextDue
+	}
+	same(t, "nothing waits", bus.MaxNextDue, nextDue(`{"claimant":"a"}`))
+	id := r.put(`{"message":"one"}`).ID
+	r.request(bus.OutboundFailed, fmt.Sprintf(`{"message_id":%d,"error":"flood","retry_count":0,"timestamp":%d}`, id,
+		time.Now().Add(-90*time.Second).Unix()))
+	if due := nextDue(`{"claimant":"b"}`); due <= 0 || due > 31*time.Second {
+		t.Errorf("the back-off of 2 minutes that began 90 s ago ends in %s", due)
+	}
+	r.request(bus.OutboundSent, fmt.Sprintf(`{"message_id":%d}`, id))
+	r.put(`{"message":"two"}`)
+	same(t, "as many as asked for", time.Duration(0), nextDue(`{"claimant":"a","limit":1}`))
+	if due := nextDue(`{"claimant":"b"}`); due <= 0 || due > store.ClaimDuration {
+		t.Errorf("the claim of another bot ends in %s", due)
+	}
 }
 
 func TestOutboundFailures(t *testing.T) {

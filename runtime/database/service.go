@@ -10,9 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
 )
 
 const (
@@ -68,6 +71,7 @@ func NewService(o ServiceOptions) *Service {
 		maxAge:   cmp.Or(o.maxRequestAge, defaultMaxRequestAge),
 		inFlight: newInFlight(),
 	}
+	s.engine.announceLine = s.announceLine
 	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
 	s.stream = &streamConsumer{
 		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding, inbox: s.inbox, inFlight: s.inFlight,
@@ -269,6 +273,26 @@ func (s *Service) store(ctx context.Context, events []arrival) error {
 	return nil
 }
 
+// headerOf returns the headers of a reply, or nil.
+func headerOf(reply any) nats.Header {
+	if reply, ok := reply.(bus.HeaderWriter); ok {
+		return reply.Header()
+	}
+	return nil
+}
+
+// announceLine tells the bot of a channel that a line waits. It is best effort: a bot that misses it polls.
+func (s *Service) announceLine(channel store.Channel) {
+	subject := s.subscriber.subjects.OutboundWaiting(channel.Name)
+	data, err := bus.Encode(bus.Origin{Server: channel.Server, Channel: channel.Name})
+	if err == nil {
+		err = s.conn.NATS().Publish(subject, data)
+	}
+	if err != nil {
+		s.log.Debug("[NATS] cannot announce a line", "subject", subject, "error", err)
+	}
+}
+
 // answer replies to a request. It returns an error only if ctx ended before there was anything to reply.
 func (s *Service) answer(ctx context.Context, one arrival) error {
 	reply, err := s.engine.Answer(ctx, Request{
@@ -278,9 +302,9 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	if err != nil && reply == nil {
 		return err
 	}
-	var refused error
-	if errors.Is(err, errNotServed) {
-		refused, err = err, nil
+	header := headerOf(reply)
+	if errors.Is(err, errNotServed) { // a reply that is an array cannot say so
+		header, err = nats.Header{bus.RefusedHeader: {err.Error()}}, nil
 	}
 	if err != nil {
 		s.log.Error("[DB] a request failed", "error", err)
@@ -288,7 +312,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	s.subscriber.discovery.answered(one.message, err)
 	data, err := bus.Encode(reply)
 	if err == nil {
-		err = one.respond(data, refused)
+		err = one.respond(data, header)
 	}
 	if err != nil {
 		s.log.Error("[NATS] cannot reply to "+string(one.message.Suffix), "error", err)

@@ -33,6 +33,8 @@ var subscriptions = []struct {
 	{subject: "*.db.>"},
 	{subject: "P.db.>", may: []bus.Role{cli}},
 	{subject: "P.events.>", may: []bus.Role{cli}},
+	{subject: "P.outbound.>", may: []bus.Role{bot}},
+	{subject: "P.outbound.movies.waiting", may: []bus.Role{bot}},
 	{subject: "P.db.kv.*", may: []bus.Role{cli}},
 	{subject: "P.db.kv.get", may: []bus.Role{cli}},
 	{subject: "P.db.message.log", may: []bus.Role{cli}},
@@ -60,7 +62,8 @@ var subscriptions = []struct {
 
 // provoked are the subjects on which messages of the side are sent while somebody may be listening.
 var provoked = []string{
-	"P.db.message.log", "P.db.kv.get", "P.events.cytube.movies.message", "_INBOX.x", "_INBOX_P_bot.x", "_INBOX_P_db.x",
+	"P.db.message.log", "P.db.kv.get", "P.events.cytube.movies.message", "P.outbound.movies.waiting",
+	"_INBOX.x", "_INBOX_P_bot.x", "_INBOX_P_db.x",
 	"_INBOX_P_cli.x", "$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
 	"$JS.API.STREAM.INFO.P_events", "$JS.ACK.P_events.P_db.1.1.1.1.0",
 }
@@ -113,6 +116,8 @@ var publications = []struct {
 	{"P.db.anything", nil, nil},
 	{"P.events.cytube.movies.message", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.events.other", nil, nil},
+	{"P.outbound.movies.waiting", []bus.Role{db}, []bus.Role{db}},
+	{"P.outbound.movies.other", nil, nil},
 	{"P.plugin.movies.dice.in.call.roll", nil, nil},
 	{"P.plugin.movies.dice.out.say", nil, nil},
 	// Replies that nobody has asked for.

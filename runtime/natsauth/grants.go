@@ -51,6 +51,7 @@ func (o Options) bot() []Grant {
 		{Why: "events for the database", Publish: o.subjects(bus.Events...)},
 		{Why: "requests to the database", Publish: o.subjects(
 			bus.OutboundGet, bus.QueryChannelStats, bus.QueryUserStats)},
+		{Why: "the announcement of a line to say", Subscribe: o.subjects(bus.AllOutbound)},
 		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects("events.cytube.>")},
 	}
 	if o.JetStream == config.JetStreamNever {
@@ -79,6 +80,7 @@ func (o Options) service() []Grant {
 		{Why: "requests, in the queue group of the services alone",
 			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
 		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
+		{Why: "announcing a line to the bot that says it", Publish: o.subjects(bus.AnyOutboundWaiting)},
 	}
 	if o.JetStream != config.JetStreamAlways && !o.Manual {
 		grants = append(grants, Grant{Why: "events where there is no stream", Subscribe: inGroup(

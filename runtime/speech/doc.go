@@ -16,8 +16,10 @@
 // HeardRefusal, Replayed, SetPermission, …) and commands give it messages (Say, Do); all of these only post to an inbox
 // and never wait for the network. The goroutine
 //
-//  1. requests one line (outbound.get) from the database service every two seconds, and at once after it has handled
-//     a line. The service claims the line for this bot;
+//  1. requests one line (outbound.get) from the database service: when the service announces one, when the reply before
+//     said that one would be due, after it has handled a line, and every ten seconds in case an announcement was lost.
+//     A service that announces nothing, like the Python one, is polled every two seconds. The service claims the line
+//     for this bot;
 //  2. decides with the Tracker whether it may be said;
 //  3. splits it into parts that the server does not cut, and sends one after the other. Each waits for its turn among
 //     all messages and for the flood limit (pacer). The leadership is checked right before sending;

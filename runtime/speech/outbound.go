@@ -11,9 +11,11 @@ import (
 
 // outbound is the state of processing the outbound queue.
 type outbound struct {
-	// wanted: it is time to request lines. fetching: a request is in progress.
-	wanted, fetching bool
-	answers          chan answer
+	// wanted: lines are to be requested at once. announced: a line waits. fetching: a request is in progress.
+	wanted, announced, fetching bool
+	// requestedAt is when lines were last requested, and pollAt when they are to be requested without an occasion.
+	requestedAt, pollAt time.Time
+	answers             chan answer
 	// lines were handed out and are to be said, in order.
 	lines []bus.OutboundMessage
 	// limit is the limit of the last request. useless counts the lines of its reply that must not be said now: the next
@@ -24,38 +26,62 @@ type outbound struct {
 
 // answer is the service's reply to a request for lines to say.
 type answer struct {
-	lines []bus.OutboundMessage
-	err   error
+	bus.OutboundReply
+
+	err error
+}
+
+const (
+	// minPause is the least time between a request and one because of an announcement: everybody who may publish on its
+	// subject could otherwise have the bot ask without a pause.
+	minPause = 50 * time.Millisecond
+	// rarely is how many times longer the bot waits before it polls a service that announces lines: an announcement can
+	// be lost.
+	rarely = 5
+)
+
+// untilRequest returns how long to wait before the next request. 0: it is due.
+func (o *outbound) untilRequest(now time.Time) time.Duration {
+	switch {
+	case o.fetching:
+		return idle
+	case o.wanted:
+		return 0
+	case o.announced:
+		return max(0, o.requestedAt.Add(minPause).Sub(now))
+	}
+	return max(0, o.pollAt.Sub(now))
 }
 
 func (s *Speaker) mayFetch(now time.Time) bool {
-	o := &s.outbound
-	return o.wanted && !o.fetching && s.permission.settled(s.Settle, now) != PermissionUnknown && s.Leading()
+	return s.permission.settled(s.Settle, now) != PermissionUnknown && s.Leading()
 }
 
 // fetch returns a function that requests the next line to say. It requests only one line, so that few lines are in
 // doubt when a bot dies: those that it had claimed.
-func (s *Speaker) fetch(ctx context.Context) func() {
+func (s *Speaker) fetch(ctx context.Context, now time.Time) func() {
 	o := &s.outbound
-	o.wanted, o.fetching, o.limit = false, true, 1+o.useless
+	o.wanted, o.announced, o.fetching, o.requestedAt, o.limit = false, false, true, now, 1+o.useless
 	request := bus.OutboundGetRequest{
 		Limit: new(o.limit), MaxRetries: new(backoff.OutboundAttempts), Claimant: s.Claimant, Origin: s.Origin,
 	}
 	return func() {
 		var got answer
-		var lines bus.OutboundMessages
-		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &lines)
-		got.lines = lines
+		got.err = s.Requester.Request(ctx, bus.OutboundGet, request, &got.OutboundReply)
 		if ctx.Err() == nil {
 			o.answers <- got // it has room for the one request in progress
 		}
 	}
 }
 
-func (s *Speaker) fetched(got answer) {
+func (s *Speaker) fetched(got answer, now time.Time) {
 	o := &s.outbound
+	o.pollAt = now.Add(s.Poll)
+	if got.err == nil && got.NextDue != nil {
+		o.pollAt = now.Add(min(max(*got.NextDue, minPause), rarely*s.Poll))
+	}
 	// Another client may have answered in place of the service: with more lines it would keep the bot from asking again.
-	o.fetching, o.lines = false, slices.Clone(got.lines[:min(len(got.lines), o.limit)])
+	o.fetching, o.lines = false, slices.Clone(got.Lines[:min(len(got.Lines), o.limit)])
 	switch {
 	case got.err != nil && !o.failing:
 		s.Log.Warn("cannot fetch outbound messages; continuing without them", "error", got.err)
@@ -65,7 +91,7 @@ func (s *Speaker) fetched(got answer) {
 	o.failing = got.err != nil
 	o.useless = 0
 	// If every line was useless, there may be others after them.
-	o.wanted = len(got.lines) > 0 && len(got.lines) >= o.limit
+	o.wanted = o.wanted || len(got.Lines) > 0 && len(got.Lines) >= o.limit
 }
 
 // beginLine starts with the next line that was handed out.

@@ -1,6 +1,7 @@
 package speech
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -35,7 +36,7 @@ type Publisher interface {
 	Publish(suffix bus.Suffix, eventID string, payload any)
 }
 
-// Options configure a Speaker. All are required.
+// Options configure a Speaker. All but LineWaits are required.
 type Options struct {
 	Conn Conn
 	// Tracker is that of the process. One Speaker uses it at a time.
@@ -54,7 +55,10 @@ type Options struct {
 	// Count counts the outcomes of lines of the queue.
 	Count func(Outcome)
 	Log   *slog.Logger
-	// Poll is the time between two requests for lines to say.
+	// LineWaits gets a value when a line may wait in the queue. Nil: the queue is only polled.
+	LineWaits <-chan struct{}
+	// Poll is the time between two requests for lines to say. A service that says when the next line is due, and
+	// announces others, is polled less often.
 	Poll time.Duration
 	// Settle is how long the bot must have been unable to chat before lines are abandoned for it.
 	Settle time.Duration
@@ -87,7 +91,7 @@ const echoTimeout = 5 * time.Second
 func New(o Options) *Speaker {
 	return &Speaker{
 		Options: o, wake: make(chan struct{}, 1), pacer: newPacer(),
-		outbound: outbound{answers: make(chan answer, 1)},
+		outbound: outbound{wanted: true, answers: make(chan answer, 1)},
 	}
 }
 
@@ -191,8 +195,6 @@ func (s *Speaker) readInbox() {
 func (s *Speaker) Run(ctx context.Context) {
 	var fetching sync.WaitGroup
 	defer fetching.Wait()
-	poll := time.NewTicker(s.Poll)
-	defer poll.Stop()
 	for ctx.Err() == nil {
 		s.readInbox()
 		due := time.NewTimer(s.work(ctx, &fetching))
@@ -200,10 +202,10 @@ func (s *Speaker) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.wake:
 		case <-due.C:
-		case <-poll.C:
-			s.outbound.wanted = true
+		case <-s.LineWaits:
+			s.outbound.announced = true
 		case got := <-s.outbound.answers:
-			s.fetched(got)
+			s.fetched(got, time.Now())
 		}
 		due.Stop()
 	}
@@ -230,10 +232,12 @@ func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Durat
 		case len(s.outbound.lines) > 0:
 			s.beginLine(now)
 		default:
-			if s.mayFetch(now) {
-				fetching.Go(s.fetch(ctx))
+			wait := s.outbound.untilRequest(now)
+			if wait == 0 && s.mayFetch(now) {
+				fetching.Go(s.fetch(ctx, now))
+				return idle
 			}
-			return idle
+			return cmp.Or(wait, s.Poll) // the permission can settle without an event
 		}
 	}
 	return 0

@@ -37,6 +37,9 @@ type channel struct {
 	failures []bus.OutboundFailedPayload
 	outage   error
 	noLeader bool
+	nextDue  *time.Duration // of each reply
+	requests []time.Time
+	waits    chan struct{}
 }
 
 // Say notes a line as *cytube.Conn sends it: only that of a command begins with "/".
@@ -78,14 +81,16 @@ func (c *channel) Request(_ context.Context, _ bus.Suffix, in, out any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := *in.(bus.OutboundGetRequest).Limit
-	c.limits = append(c.limits, limit)
+	c.limits, c.requests = append(c.limits, limit), append(c.requests, time.Now())
 	if c.outage != nil {
 		return c.outage
 	}
 	if c.allLines {
 		limit = len(c.lines)
 	}
-	*out.(*bus.OutboundMessages) = slices.Clone(c.lines[:min(limit, len(c.lines))])
+	reply := out.(*bus.OutboundReply)
+	reply.NextDue = c.nextDue
+	reply.Lines = slices.Clone(c.lines[:min(limit, len(c.lines))])
 	return nil
 }
 
@@ -164,10 +169,10 @@ func inChannel(t *testing.T, test func(t *testing.T, c *channel), lines ...bus.O
 func joining(t *testing.T, test func(t *testing.T, c *channel)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{}
+		c := &channel{waits: make(chan struct{}, 1)}
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
-			Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
+			LineWaits: c.waits, Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
 			Poll: 2 * time.Second, Settle: 10 * time.Second,
 			Leading: func() bool { c.mu.Lock(); defer c.mu.Unlock(); return !c.noLeader },
 		})

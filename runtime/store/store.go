@@ -44,6 +44,9 @@ type Store interface {
 	// Outbound returns messages of a channel that are due and that no other claimant has, and claims them: oldest first,
 	// but behind all others those that were handed out MaxOffers times without a report.
 	Outbound(ctx context.Context, channel Channel, query OutboundQuery) ([]OutboundMessage, error)
+	// NextOutbound returns when the next message of a channel will be due that is not due now: because its back-off ends,
+	// or its claim, whoever has it. Messages with maxRetries failures or more are left out. Zero: there is none.
+	NextOutbound(ctx context.Context, channel Channel, maxRetries int, now time.Time) (time.Time, error)
 
 	// RecentChat returns the newest limit lines of a channel, oldest first.
 	RecentChat(ctx context.Context, channel Channel, limit int) ([]RecentLine, error)

@@ -71,6 +71,17 @@ WHERE channel_id = ` + channelID + ` AND sent_at IS NULL AND abandoned_at IS NUL
   AND (claimed_by IS NULL OR claimed_until <= $5 OR claimed_by = $6)
 ORDER BY offers >= $7, enqueued_at, id LIMIT $8`
 
+// nextDueSQL selects when the next message is due that is not due at $4.
+var nextDueSQL = `SELECT min(due) FROM (
+  SELECT CASE WHEN retried > unclaimed THEN retried ELSE unclaimed END AS due FROM (
+    SELECT coalesce(claimed_until, 0) AS unclaimed,
+      CASE WHEN retry_count = 0 THEN 0
+        ELSE coalesce(last_attempt_at, enqueued_at) + ` + retryDelaySQL() + ` END AS retried
+    FROM outbound
+    WHERE channel_id = ` + channelID + ` AND sent_at IS NULL AND abandoned_at IS NULL AND retry_count < $3
+  ) AS waiting
+) AS times WHERE due > $4`
+
 // retryDelaySQL returns the delay after the last failure in milliseconds as an expression.
 func retryDelaySQL() string {
 	var delays strings.Builder
@@ -171,6 +182,18 @@ func (s Store) Outbound(
 		messages = append(messages, offer.OutboundMessage)
 	}
 	return messages, nil
+}
+
+// NextOutbound implements store.Store.
+func (s Store) NextOutbound(
+	ctx context.Context, channel store.Channel, maxRetries int, now time.Time,
+) (next time.Time, err error) {
+	next, _, err = selectOne(ctx, s.db, nextDueSQL, channelArguments(channel, maxRetries, now.UnixMilli()),
+		func(row *time.Time) []any { return []any{millis{row}} })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("finding when the next outbound message is due: %w", err)
+	}
+	return next, nil
 }
 
 // dueArguments returns the arguments of dueSQL, of which the last is the limit. expired is when the claims of others

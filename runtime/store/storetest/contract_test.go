@@ -75,6 +75,7 @@ var contract = map[string]func(t storeTest){
 	"outbound client IDs":                 outboundClientIDs,
 	"outbound claims":                     outboundClaims,
 	"outbound claimed since":              outboundClaimedSince,
+	"outbound next due":                   outboundNextDue,
 	"outbound back-off":                   outboundBackOff,
 	"outbound failures":                   outboundFailures,
 	"outbound ID assigned again":          outboundReassignedID,

@@ -149,6 +149,41 @@ func outboundClaimedSince(t storeTest) {
 	same(t, "second claim after the report", at(400), since("b", 401))
 }
 
+func outboundNextDue(t storeTest) {
+	next := func(n float64) string {
+		at, err := t.NextOutbound(t.Context(), movies, store.MaxAttempts, at(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at.IsZero() {
+			return "none"
+		}
+		return at.UTC().Format(time.RFC3339Nano)
+	}
+	expect := func(what string, n float64, want string) {
+		t.Helper()
+		same(t, what, want, next(n))
+	}
+	moment := func(n float64) string { return at(n).UTC().Format(time.RFC3339Nano) }
+	expect("an empty queue", 0, "none")
+	failed := t.enqueue(movies, 0, "failed")
+	t.enqueue(music, 0, "elsewhere")
+	expect("a line that is due", 1, "none")
+	t.claim("a", 10, 1)
+	expect("a claimed line", 20, moment(10+store.ClaimDuration.Seconds()))
+	expect("a claim that has ended", 10+store.ClaimDuration.Seconds(), "none")
+	t.reportFailed(30, store.OutboundFailed{ID: failed, Error: "flood"})
+	expect("a failed line", 31, moment(30+120))
+	claimed := t.enqueue(movies, 32, "claimed")
+	t.claim("b", 40, 1)
+	expect("the earlier of two", 41, moment(40+store.ClaimDuration.Seconds()))
+	t.reportSent(claimed, 42)
+	t.claim("a", 150, 1)
+	expect("a claim after the back-off", 151, moment(150+store.ClaimDuration.Seconds()))
+	t.reportFailed(152, store.OutboundFailed{ID: failed, Attempts: 1, Error: "muted", Permanent: true})
+	expect("an abandoned line", 153, "none")
+}
+
 func outboundBackOff(t storeTest) {
 	id := t.enqueue(movies, 0, "hi")
 	t.enqueue(movies, 1, "behind it")
