@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -138,9 +140,9 @@ func watchConnection(ctx context.Context, conn *bus.Conn) error {
 	}
 }
 
-// newElector returns this bot's side of the leader election, or nil for a bot without standbys.
+// newElector returns this bot's side of the leader election, or nil for a bot that can have no standby.
 func (c *component) newElector(conn *bus.Conn) *leader.Elector {
-	if !c.config.Standby || c.name != status.BotComponent {
+	if !c.config.Standby && c.config.StandbyFile == "" || c.name != status.BotComponent {
 		return nil
 	}
 	return leader.New(leader.Options{
@@ -149,7 +151,15 @@ func (c *component) newElector(conn *bus.Conn) *leader.Elector {
 		Pod: podName(), UID: os.Getenv(config.PodUIDVariable),
 		Replicas: c.config.NATS.JetStream.Replicas,
 		Manual:   c.config.NATS.JetStream.Provisioning == config.ProvisioningManual,
+		Alone:    func() bool { return c.config.StandbyFile != "" && isFalse(c.config.StandbyFile) },
 	})
+}
+
+// isFalse reports whether a file contains false. A file that cannot be read may once have contained something else: a
+// bot that wrongly believes to be the only one would be in the channel beside the leader.
+func isFalse(file string) bool {
+	content, err := os.ReadFile(file)
+	return err == nil && strings.TrimSpace(string(content)) == strconv.FormatBool(false)
 }
 
 // podName returns the name of the pod, or of the host if this process runs outside a cluster.

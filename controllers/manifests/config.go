@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -18,7 +19,8 @@ import (
 var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
 
 // configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
-// of a setting restarts only the component that reads it.
+// of a setting restarts only the component that reads it. Whether the bot has standbys is in a file that the bot reads
+// while it runs: the bot in the channel need not restart when one is added.
 func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
 	files := map[string]string{}
 	for _, component := range Components(bot) {
@@ -28,6 +30,8 @@ func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
 		}
 		files[configFile[component]] = string(text)
 	}
+	// Always: a pod does not start if a file that its template mounts is missing.
+	files[config.StandbyFile] = strconv.FormatBool(HasStandbys(bot))
 	return files, nil
 }
 
@@ -44,7 +48,9 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 		content.Database.ChannelsFile = path.Join(config.ChannelsDir, config.ChannelsFile)
 		return content
 	}
-	content.Standby = HasStandbys(bot)
+	if mayHaveStandbys(bot, owner) {
+		content.StandbyFile = path.Join(config.ConfigDir, config.StandbyFile)
+	}
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
 	}

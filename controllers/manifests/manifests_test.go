@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -104,6 +105,12 @@ func TestConfigurationIsAccepted(t *testing.T) {
 func checkFiles(t *testing.T, files map[string]string) {
 	t.Helper()
 	for file, text := range files {
+		if file == config.StandbyFile {
+			if _, err := strconv.ParseBool(text); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+			continue
+		}
 		if file == config.ChannelsFile {
 			if channels, err := config.ParseChannels([]byte(text)); err != nil || len(channels) == 0 {
 				t.Errorf("%s: %v, %v\n%s", file, channels, err, text)
@@ -157,7 +164,9 @@ func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 			database: true,
 		},
 		"replicas": {change: func(spec *v1alpha1.RoseyBotSpec) { *spec.Replicas = 0 }},
-		"suspend":  {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }},
+		// The bot in the channel stays when a standby is added or removed.
+		"standby": {change: func(spec *v1alpha1.RoseyBotSpec) { *spec.Replicas = 2 }},
+		"suspend": {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -109,6 +109,13 @@ func fallsBack(bot *v1alpha1.RoseyBot, component Component) bool {
 // RoseyBot changes no pod template.
 func HasStandbys(bot *v1alpha1.RoseyBot) bool { return ptr.Deref(bot.Spec.Replicas, 1) > 1 }
 
+// mayHaveStandbys reports whether a RoseyBot can ask for more than one bot pod. The pod template and the configuration
+// depend on this, and not on the number: otherwise the bot in the channel would be replaced when a standby is added.
+func mayHaveStandbys(bot, owner *v1alpha1.RoseyBot) bool {
+	stream := ptr.Deref(NATS(bot, owner).JetStream, v1alpha1.JetStream{})
+	return bot.Spec.Mode != v1alpha1.ModeDirect && bot.Spec.Account != nil && stream.Mode != v1alpha1.JetStreamNever
+}
+
 // allowsSeveralPods reports whether two pods of a component may run at the same time. Two bots without leader election
 // would both be in the channel, and an SQLite database has one writer.
 func allowsSeveralPods(bot *v1alpha1.RoseyBot, component Component) bool {

@@ -41,7 +41,7 @@ func deployment(
 		maps.Copy(annotations, ServedChannelOf(bot).annotations())
 	}
 	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations, annotations)
-	setPodFields(&template.Spec, bot, component)
+	setPodFields(&template.Spec, bot, observed.Owner, component)
 	setContainerFields(&template.Spec.Containers[0], bot, params, component)
 	addVolumes(&template.Spec, bot, observed.Owner, component)
 	return workload
@@ -58,11 +58,12 @@ func mergeLabels[V ~string](fromSpec map[string]V, fromOperator map[string]strin
 	return merged
 }
 
-func setPodFields(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
+func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
 	overlay(bot.Spec.Scheduling, pod)
-	if len(pod.TopologySpreadConstraints) == 0 && allowsSeveralPods(bot, component) {
+	several := component == Bot && mayHaveStandbys(bot, owner) || component == Database && !HoldsClaim(bot, component)
+	if len(pod.TopologySpreadConstraints) == 0 && several {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
 			LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(bot, component)},
@@ -112,6 +113,10 @@ func extraEnv(bot *v1alpha1.RoseyBot, fromOperator []corev1.EnvVar) []corev1.Env
 func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
 	file := configFile[component]
 	configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
+	if component == Bot && mayHaveStandbys(bot, owner) {
+		standby := corev1.KeyToPath{Key: config.StandbyFile, Path: config.StandbyFile}
+		configuration.Items = append(configuration.Items, standby)
+	}
 	configuration.Name = configMapName(bot)
 	mount(pod, "config", config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
 	if component == Database {

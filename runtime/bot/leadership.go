@@ -90,7 +90,8 @@ func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resign
 // shouldResign reports whether the leader has been unable to join for long, for a reason that may not apply to another
 // bot on another machine.
 func (b *Bot) shouldResign(problem *cytube.Error) bool {
-	if b.leadership.Load() == nil || time.Since(b.lastInChannel) < b.timings.ResignAfter {
+	leadership := b.leadership.Load()
+	if leadership == nil || leadership.Alone() || time.Since(b.lastInChannel) < b.timings.ResignAfter {
 		return false
 	}
 	switch problem.Reason {

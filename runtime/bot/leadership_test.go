@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,4 +203,59 @@ func TestABannedLeaderDoesNotResign(t *testing.T) {
 	}
 	must(t, r.channel.Unban("Rosey"))
 	r.awaitJoined()
+}
+
+// TestTheOnlyBotStaysWhenAStandbyIsAdded checks that the bot in the channel neither leaves nor joins again, and that it
+// needs no JetStream as long as it is the only one.
+func TestTheOnlyBotStaysWhenAStandbyIsAdded(t *testing.T) {
+	r := newRig(t)
+	var added atomic.Bool
+	r.elector = &leader.Options{Pod: r.instance, TTL: time.Second, Alone: func() bool { return !added.Load() }}
+	r.startJoined() // NATS has no JetStream
+	dir := t.TempDir()
+	r.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
+	js, err := jetstream.New(r.nats.Client())
+	must(t, err)
+	r.eventually("it has the leader key", func() bool {
+		bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
+		if err != nil {
+			return false
+		}
+		_, err = bucket.Get(t.Context(), r.leaderKey())
+		return err == nil
+	})
+	added.Store(true)
+	won := r.candidate()
+	r.eventually("it knows of the other", func() bool { return !r.bot.leadership.Load().Alone() })
+	select {
+	case <-won:
+		t.Error("the other bot leads")
+	default:
+	}
+	if check := r.bot.Check(); check.Reason != status.ReasonJoined || r.bot.Leader() != r.instance {
+		t.Errorf("check %+v, leader %q", check, r.bot.Leader())
+	}
+	must(t, r.stop())
+	r.awaitWon(won)
+	if joins := r.metric("rosey_bot_lock_transitions_total", "alone"); joins != 1 {
+		t.Errorf("it led %v times", joins)
+	}
+}
+
+// TestTheOnlyBotIsNoStandby checks that a bot that waits for another leader is ready only if it is a standby: a bot
+// that is meant to be alone is not in its channel.
+func TestTheOnlyBotIsNoStandby(t *testing.T) {
+	r := newRig(t)
+	r.standBy()
+	r.elector.Alone = func() bool { return true }
+	r.awaitWon(r.candidate())
+	r.start()
+	check := r.awaitReason(status.ReasonStarting)
+	r.eventually("it names the leader", func() bool {
+		check = r.bot.Check()
+		return strings.Contains(check.Message, "other")
+	})
+	if check.OK {
+		t.Errorf("it is ready: %+v", check)
+	}
 }

@@ -85,6 +85,8 @@ func (b *Bot) reportStandby(seen leader.Observation) {
 	switch {
 	case seen.Err != nil:
 		reason, message = status.ReasonLockUnavailable, seen.Err.Error()
+	case seen.Holder != "" && b.elector.Alone(): // it is no standby, so it must not seem to be one
+		reason, message = status.ReasonStarting, "waiting until "+seen.Holder+", which leads, has left the channel"
 	case seen.Holder != "":
 		ok, reason, message = true, status.ReasonStandby, "standing by for the leader "+seen.Holder
 	}

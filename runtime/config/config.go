@@ -17,6 +17,9 @@ type Config struct {
 	// Standby is true if several bots run with this configuration, of which the elected leader is in the channel. It
 	// needs JetStream for the election, and an account, since nothing keeps two anonymous bots out of one channel.
 	Standby bool `json:"standby,omitempty"`
+	// StandbyFile is the name of a file with the value of Standby, true or false. It is read while the bot runs, so that
+	// a standby can be added without a restart of the bot that is in the channel. Empty: Standby does not change.
+	StandbyFile string `json:"standbyFile,omitempty"`
 	// NATS is the message bus between bot and database service. Not used in ModeDirect.
 	NATS NATS `json:"nats,omitzero"`
 	// Database is where rows are stored. `rosey bot` uses it in ModeDirect and for DirectFallback only.

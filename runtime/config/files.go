@@ -16,6 +16,8 @@ const (
 	// so that a changed setting of one does not restart the other.
 	BotFile      = "bot.yaml"
 	DatabaseFile = "database.yaml"
+	// StandbyFile is the name of the file in ConfigDir that Config.StandbyFile names.
+	StandbyFile = "standby"
 
 	// AccountSecretDir and ChannelSecretDir hold one SecretFile each, mounted from optional Secrets.
 	AccountSecretDir = "/var/run/rosey/account"

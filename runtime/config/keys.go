@@ -94,6 +94,10 @@ var settings = map[string]Key{
 			"needs JetStream and account.username",
 		Default: "false",
 	},
+	"standbyFile": {
+		Usage: "File with true or false, which is read while the bot runs and replaces standby; with it the only bot takes " +
+			"part in the election where it can, so that a standby can be added without a restart",
+	},
 	"nats.url": {
 		Usage: "URLs of NATS servers, comma separated, without user and password", Flag: "nats",
 		pattern:  `^\s*` + natsURLPattern + `\s*(,\s*` + natsURLPattern + `\s*)*$`,

@@ -36,6 +36,9 @@ func TestRequirementsOfModes(t *testing.T) {
 			status.BotComponent, "", "database: {directFallback: true}", "database.directFallback: needs database.postgres",
 		},
 		"standby": {status.BotComponent, "", "standby: true\naccount: {username: R}", ""},
+		"standby file without an account": {
+			status.BotComponent, "", "standbyFile: /etc/rosey/standby", "standbyFile: needs account.username",
+		},
 		"standby without an account": {
 			status.BotComponent, "", "standby: true", "standby: needs account.username",
 		},

@@ -111,14 +111,18 @@ func (c *Config) needsDatabase(component status.Component) bool {
 }
 
 func (c *Config) validateStandby() error {
+	key := "standby"
+	if c.StandbyFile != "" {
+		key = "standbyFile"
+	}
 	switch {
-	case !c.Standby:
+	case !c.Standby && c.StandbyFile == "":
 		return nil
 	case c.Mode == ModeDirect || c.NATS.JetStream.Mode == JetStreamNever:
-		return &KeyError{Key: "standby", Problem: "needs JetStream for the election of the bot in the channel: " +
+		return &KeyError{Key: key, Problem: "needs JetStream for the election of the bot in the channel: " +
 			"expected mode nats, and nats.jetStream.mode auto or always"}
 	case c.Account == nil:
-		return &KeyError{Key: "standby", Problem: "needs account.username: two anonymous bots can be in a channel at once"}
+		return &KeyError{Key: key, Problem: "needs account.username: two anonymous bots can be in a channel at once"}
 	}
 	return nil
 }

@@ -41,6 +41,13 @@
 // one of the two at a time, so the new process writes over the key at once instead of waiting for it to expire. If the
 // former process is alive in spite of that, its next renewal fails and it has lost.
 //
+// # The only candidate
+//
+// A bot that is the only one (Options.Alone) takes part in the election too, so that a standby can be added without a
+// restart: the standby waits for the leader that it finds. But nobody has to be kept out of the channel, so the only
+// candidate leads without the key where it cannot have it: without JetStream, without the permission, or while NATS is
+// away. It goes on trying to take the key, and it has lost as soon as it sees that another process holds it.
+//
 // # Partitions
 //
 // A leader that is cut off from NATS stops being valid on its own, before the server lets the key expire for others.

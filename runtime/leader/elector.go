@@ -38,6 +38,9 @@ type Options struct {
 	// Manual: an administrator creates the bucket. Then the key is only polled, and not watched as well: a watch creates
 	// a consumer, which could also deliver to the subjects of others.
 	Manual bool
+	// Alone reports whether this is the only candidate now. The only one leads also while it cannot reach the key, until
+	// it sees that another holds it. It is called often, by one goroutine at a time. Nil: there may always be others.
+	Alone func() bool
 	// TTL is how long the key lives without a renewal. 0 means 3 s. All candidates must use the same.
 	TTL time.Duration
 }
@@ -45,10 +48,11 @@ type Options struct {
 // Elector is one candidate's side of the election. It is used for one leadership after the other: Acquire must not be
 // called again before the last Leadership has been lost or released.
 type Elector struct {
-	key  *leaderKey
-	log  *slog.Logger
-	ttl  time.Duration
-	self holder
+	key   *leaderKey
+	log   *slog.Logger
+	ttl   time.Duration
+	alone func() bool // Options.Alone, never nil
+	self  holder
 	// heldValue and releasedValue are the two values of the key that this candidate writes.
 	heldValue, releasedValue []byte
 }
@@ -62,8 +66,11 @@ func New(o Options) *Elector {
 	if self.UID == "" {
 		self.UID = self.Process
 	}
+	if o.Alone == nil {
+		o.Alone = func() bool { return false }
+	}
 	return &Elector{
-		key: newLeaderKey(o), log: o.Log, ttl: o.TTL, self: self,
+		key: newLeaderKey(o), log: o.Log, ttl: o.TTL, alone: o.Alone, self: self,
 		heldValue: encode(record{holder: self}), releasedValue: encode(record{holder: self, Released: true}),
 	}
 }
@@ -75,6 +82,9 @@ func encode(r record) []byte {
 	}
 	return value
 }
+
+// Alone reports whether this is the only candidate.
+func (e *Elector) Alone() bool { return e.alone() }
 
 // Pod returns the name of this candidate for people.
 func (e *Elector) Pod() string { return e.self.Pod }
@@ -106,6 +116,7 @@ const (
 	AcquiredExpired  AcquireReason = "expired"  // the holder did not renew the key
 	AcquiredReleased AcquireReason = "released" // the holder released it
 	AcquiredRestart  AcquireReason = "restart"  // the holder was a former process of the same pod
+	AcquiredAlone    AcquireReason = "alone"    // it is the only candidate, and cannot reach the key
 )
 
 // Acquire waits until this candidate leads. It calls onObserve after every poll that did not make it the leader. An
@@ -155,12 +166,12 @@ type candidate struct {
 func (c *candidate) attempt(ctx context.Context) (*Leadership, time.Duration) {
 	bucket, err := c.key.open(ctx)
 	if err != nil {
-		return nil, c.failed(ctx, err)
+		return c.failed(ctx, err)
 	}
 	c.watch(ctx, bucket)
 	current, err := c.current(ctx)
 	if err != nil {
-		return nil, c.failed(ctx, err)
+		return c.failed(ctx, err)
 	}
 	if c.unreachable {
 		c.unreachable, c.settledAt = false, time.Now().Add(c.ttl)
@@ -184,7 +195,7 @@ func (c *candidate) attempt(ctx context.Context) (*Leadership, time.Duration) {
 	case errors.Is(err, errRevision):
 		return nil, fastPoll // another candidate was faster; the next poll tells which
 	}
-	return nil, c.failed(ctx, err)
+	return c.failed(ctx, err)
 }
 
 // current returns what the watch has reported of a key that became free, and otherwise reads the key. A read may be
@@ -207,13 +218,18 @@ func (c *candidate) reason(current record) AcquireReason {
 	return AcquiredFree
 }
 
-// failed records that the key cannot be read or written, and returns the pause before the next attempt.
-func (c *candidate) failed(ctx context.Context, err error) time.Duration {
+// failed records that the key cannot be read or written. The only candidate leads without the key; another one gets the
+// pause before the next attempt.
+func (c *candidate) failed(ctx context.Context, err error) (*Leadership, time.Duration) {
 	c.unreachable = true
-	if ctx.Err() == nil {
-		c.onObserve(Observation{Err: err})
+	if ctx.Err() != nil {
+		return nil, c.interval()
 	}
-	return c.interval()
+	if c.alone() {
+		return newLeadership(ctx, c.Elector, 0, time.Time{}, AcquiredAlone), 0
+	}
+	c.onObserve(Observation{Err: err})
+	return nil, c.interval()
 }
 
 // observe records that another process holds the key, and returns the pause before the next attempt: short only when

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
 )
 
 // Leadership is the time during which one candidate leads. It renews the leader key until it is lost or released, and
@@ -19,16 +20,19 @@ type Leadership struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
-	// revision is the key's after the last write. It belongs to the goroutine of renewLoop, and to Release after it.
+	// revision is the key's after the last write, or 0 if there was none: then the only candidate leads without the key.
+	// It belongs to the goroutine of renewLoop, and to Release after it.
 	revision uint64
 
 	mu        sync.Mutex
 	deadline  time.Time
+	alone     bool
 	err       error
 	newHolder string
 }
 
-// newLeadership returns the Leadership after a successful write, which was sent at sent. It ends with Release, not with
+// newLeadership returns the Leadership after a successful write, which was sent at sent, or with revision 0 that of the
+// only candidate. It ends with Release, not with
 // ctx: a bot that stops has to leave the channel first and leads while it does.
 func newLeadership(
 	ctx context.Context, e *Elector, revision uint64, sent time.Time, reason AcquireReason,
@@ -36,7 +40,7 @@ func newLeadership(
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := &Leadership{
 		elector: e, reason: reason, lost: make(chan struct{}),
-		stop: stop, stopped: make(chan struct{}), revision: revision, deadline: e.deadline(sent),
+		stop: stop, stopped: make(chan struct{}), revision: revision, deadline: e.deadline(sent), alone: e.alone(),
 	}
 	go func() {
 		defer close(l.stopped)
@@ -48,11 +52,26 @@ func newLeadership(
 // Reason returns how the leadership was acquired.
 func (l *Leadership) Reason() AcquireReason { return l.reason }
 
-// Valid reports whether this process certainly leads now. It never blocks.
+// Valid reports whether this process certainly leads now: it holds the key, or it is the only candidate and has seen no
+// other leader. It never blocks.
 func (l *Leadership) Valid() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.deadline)
+	return l.alone || time.Now().Before(l.deadline)
+}
+
+// Alone reports whether this is the only candidate.
+func (l *Leadership) Alone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.alone
+}
+
+// setAlone records whether this is the only candidate.
+func (l *Leadership) setAlone(alone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.alone = alone
 }
 
 // Err returns why the last renewal failed, or nil if it succeeded.
@@ -80,12 +99,15 @@ func (l *Leadership) Release(ctx context.Context) error {
 	l.stop()
 	<-l.stopped
 	l.mu.Lock()
-	l.deadline = time.Time{}
+	l.deadline, l.alone = time.Time{}, false
 	l.mu.Unlock()
 	select {
 	case <-l.lost:
 		return nil
 	default:
+	}
+	if l.revision == 0 {
+		return nil // it never had the key
 	}
 	if err := l.markReleased(ctx); err != nil {
 		return fmt.Errorf("releasing the leadership: %w", err)
@@ -116,16 +138,22 @@ func (l *Leadership) markReleased(ctx context.Context) error {
 	}
 }
 
+// pause returns the time until the next renewal. A server without JetStream is not asked for the key all the time.
+func (l *Leadership) pause() time.Duration {
+	err := l.Err()
+	switch {
+	case err == nil:
+		return l.elector.interval()
+	case l.revision == 0 && !errors.Is(err, bus.ErrNotConnected):
+		return 3 * l.elector.ttl
+	}
+	return l.elector.interval() / 3
+}
+
 // renewLoop renews the key until ctx ends or the leadership is lost.
 func (l *Leadership) renewLoop(ctx context.Context) {
-	for {
-		pause := l.elector.interval()
-		if l.Err() != nil {
-			pause /= 3
-		}
-		if !backoff.Sleep(ctx, pause) {
-			return
-		}
+	for backoff.Sleep(ctx, l.pause()) {
+		l.setAlone(l.elector.alone())
 		if l.renew(ctx) {
 			close(l.lost)
 			return
@@ -144,7 +172,8 @@ func (l *Leadership) renew(ctx context.Context) (lost bool) {
 	current, err := l.elector.key.read(ctx)
 	switch {
 	case err != nil:
-	case current.Process == l.elector.self.Process, current.Released, current.UID == "":
+	case current.Process == l.elector.self.Process, current.Released, current.UID == "",
+		current.UID == l.elector.self.UID && l.revision == 0:
 		// That the read names this process proves nothing; a successful write does.
 		err = l.write(ctx, current.revision)
 	default:
@@ -181,6 +210,6 @@ func (l *Leadership) setErr(err error) {
 func (l *Leadership) setLost(to holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.deadline = time.Time{}
+	l.deadline, l.alone = time.Time{}, false
 	l.newHolder = to.Pod
 }
