@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,29 @@ func TestFloodLimit(t *testing.T) {
 	}
 	if failures := r.service.on(bus.OutboundFailed); len(failures) > 0 {
 		t.Errorf("failures %v", failures)
+	}
+	for _, entry := range r.channel.Log() {
+		if entry.Kind == simulator.KindRefuse && strings.Contains(entry.Text, "cooldown") {
+			t.Errorf("the server refused a line: %s", entry.Text)
+		}
+	}
+}
+
+// TestCommandsForFormattingCountTwice checks with CyTube's own limit that no line is refused, and that all keep their
+// order.
+func TestCommandsForFormattingCountTwice(t *testing.T) {
+	r := newRigWith(t, simulator.Options{Limits: simulator.Limits{Chat: simulator.CyTubeLimits().Chat}})
+	var want []string
+	for i := range 24 {
+		want = append(want, strings.Repeat("x", i+1))
+	}
+	for i, text := range append(slices.Clone(want), "/me waves", "/sp the end", "bye") {
+		r.service.toSay(bus.OutboundMessage{ID: int64(i + 1), Timestamp: 10, Message: text})
+	}
+	r.start()
+	r.eventually("all is said", r.service.isEmpty)
+	if diff := cmp.Diff(append(want, "waves", "the end", "bye"), r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
 	}
 	for _, entry := range r.channel.Log() {
 		if entry.Kind == simulator.KindRefuse && strings.Contains(entry.Text, "cooldown") {

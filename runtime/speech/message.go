@@ -98,14 +98,33 @@ func (c *permissionState) settled(settle time.Duration, now time.Time) Permissio
 	return PermissionUnknown
 }
 
-// formatting is the commands that only change how the server shows a line.
-var formatting = regexp.MustCompile(`^/(me|sp|say|shout|rcv) `)
+// formatting is the commands that only change how the server shows a line. It handles what follows them like a line of
+// its own, so there can be several of them.
+var formatting = regexp.MustCompile(`^/(?:me|sp|say|shout|rcv|a)(?: |$)`)
+
+// body returns the text that the server shows, and how many commands for formatting come before it.
+func (m Message) body() (text string, commands int) {
+	text = m.Text
+	for m.Command {
+		prefix := formatting.FindString(text)
+		if prefix == "" {
+			break
+		}
+		text = text[len(prefix):]
+		commands++
+	}
+	return text, commands
+}
+
+// weight returns how often the server's flood limit counts a message: each command for formatting counts, and so does
+// what follows it.
+func (m Message) weight() int {
+	_, commands := m.body()
+	return 1 + commands
+}
 
 // shown returns how a message looks in the channel, as cytube.PlainText, unless filters of the channel change it.
 func (m Message) shown() string {
-	text := strings.TrimSpace(m.Text)
-	if m.Command {
-		text = formatting.ReplaceAllString(text, "")
-	}
+	text, _ := m.body()
 	return strings.Join(strings.Fields(text), " ")
 }

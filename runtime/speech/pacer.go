@@ -17,46 +17,80 @@ const (
 	spare = 50 * time.Millisecond
 )
 
-// pacer keeps what the bot says within the server's flood limit by counting as the server counts.
+// pacer keeps what the bot says within the server's flood limit by counting as the server counts: lines and private
+// messages with one counter, and some commands several times.
 type pacer struct {
-	limit cytube.FloodLimit
-	count int
-	last  time.Time
+	// channel is the limit for lines in the channel; that for private messages is always serverFlood.
+	channel cytube.FloodLimit
+	count   int
+	// last is when the server counted the last message that it did not refuse: not later than this.
+	last time.Time
 	// notBefore ends the pause that the server required.
 	notBefore time.Time
 }
 
-func newPacer() *pacer { return &pacer{limit: serverFlood} }
+func newPacer() *pacer { return &pacer{channel: serverFlood} }
 
 // setLimit sets the channel's own limit. Nil: the server's.
 func (p *pacer) setLimit(limit *cytube.FloodLimit) {
-	p.limit = serverFlood
+	p.channel = serverFlood
 	if limit != nil {
-		p.limit = *limit
+		p.channel = *limit
 	}
 }
 
-// delay returns how long to wait before the next message.
-func (p *pacer) delay(now time.Time) time.Duration {
-	wait := p.notBefore.Sub(now)
-	if p.count >= p.limit.Burst && p.limit.Sustained > 0 && now.Sub(p.last) <= p.limit.Cooldown {
-		pace := time.Duration(float64(time.Second)/p.limit.Sustained) + spare
-		wait = max(wait, p.last.Add(pace).Sub(now))
+func (p *pacer) limit(m Message) cytube.FloodLimit {
+	if m.To != "" {
+		return serverFlood
+	}
+	return p.channel
+}
+
+// fits reports whether the server can ever accept a message: it refuses one that counts more often than a burst allows,
+// however long the pause before it is.
+func (p *pacer) fits(m Message) bool { return m.weight() <= max(1, p.limit(m).Burst) }
+
+// delay returns how long to wait before a message. One that counts several times in the same moment is accepted only
+// within a burst.
+func (p *pacer) delay(m Message, now time.Time) time.Duration {
+	limit, wait := p.limit(m), p.notBefore.Sub(now)
+	cooled := p.last.Add(limit.Cooldown + spare)
+	switch {
+	case p.count+m.weight() <= limit.Burst || !now.Before(cooled):
+	case m.weight() > 1:
+		wait = max(wait, cooled.Sub(now))
+	case limit.Sustained > 0:
+		pace := time.Duration(float64(time.Second)/limit.Sustained) + spare
+		wait = max(wait, min(p.last.Add(pace).Sub(now), cooled.Sub(now)))
 	}
 	return max(0, wait)
 }
 
 // sent counts a message.
-func (p *pacer) sent(now time.Time) {
-	if now.Sub(p.last) > p.limit.Cooldown {
-		p.count = 0
+func (p *pacer) sent(m Message, now time.Time) {
+	limit := p.limit(m)
+	for range m.weight() {
+		if now.Sub(p.last) > limit.Cooldown {
+			p.count = 0
+		}
+		if p.count < limit.Burst {
+			p.count++
+		}
+		p.last = now
 	}
-	p.count++
-	p.last = now
 }
 
-// throttled notes that the server dropped a message because there were too many, and when it takes the next.
-func (p *pacer) throttled(wait time.Duration, now time.Time) {
-	p.count = max(p.count, p.limit.Burst)
+// answered notes that the server has handled the last message by now: it may have taken long to get there, and the next
+// one may not.
+func (p *pacer) answered(now time.Time) { p.last = now }
+
+// throttled notes that the server refused a message because there were too many, for the attempts-th time, and when it
+// takes the next. A message that is refused again waits until the server accepts a burst again.
+func (p *pacer) throttled(m Message, wait time.Duration, attempts int, now time.Time) {
+	limit := p.limit(m)
+	if attempts > 1 {
+		wait = max(wait, limit.Cooldown)
+	}
+	p.count = max(p.count, limit.Burst)
 	p.notBefore = now.Add(wait + spare)
 }

@@ -225,7 +225,7 @@ func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Durat
 		case s.awaiting:
 			s.finish(Result{Outcome: Unanswered}, nil)
 		case len(s.attempts) > 0:
-			if wait := s.pacer.delay(now); wait > 0 {
+			if wait := s.pacer.delay(s.attempts[0].message, now); wait > 0 {
 				return wait
 			}
 			s.send(ctx, now)
@@ -256,15 +256,19 @@ func (s *Speaker) send(ctx context.Context, now time.Time) {
 	case !s.Leading():
 		s.drop(a, ErrNotLeading)
 	case a.action != nil:
-		s.pacer.sent(now)
+		s.pacer.sent(a.message, now)
 		s.finish(Result{Outcome: Said}, a.action(ctx))
+	case !s.pacer.fits(a.message):
+		s.finish(Result{
+			Outcome: Forbidden, Reason: "CyTube counts the command as more lines than the channel accepts at once",
+		}, nil)
 	default:
 		s.sendMessage(ctx, a, now)
 	}
 }
 
 func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
-	s.pacer.sent(now)
+	s.pacer.sent(a.message, now)
 	if a.line != nil {
 		a.line.markSent(now)
 	}
@@ -295,10 +299,14 @@ func (s *Speaker) drop(a *attempt, err error) {
 // finish ends the first attempt, or has it sent again if the server throttles it.
 func (s *Speaker) finish(got Result, err error) {
 	a := s.attempts[0]
+	if s.awaiting && got.Outcome != Unanswered && got.Outcome != Gone {
+		s.pacer.answered(time.Now())
+	}
 	s.awaiting = false
 	if got.Outcome == Throttled {
-		s.pacer.throttled(got.wait, time.Now())
-		if a.throttled++; a.throttled < maxThrottled {
+		a.throttled++
+		s.pacer.throttled(a.message, got.wait, a.throttled, time.Now())
+		if a.throttled < maxThrottled {
 			if a.line != nil {
 				a.line.missing = ""
 				a.line.on(throttled)

@@ -281,7 +281,7 @@ func TestThrottledMessagesAreSentAgain(t *testing.T) {
 		for range maxThrottled {
 			synctest.Wait()
 			c.HeardRefusal(cytube.Cooldown{Wait: time.Second})
-			pass(time.Second + 2*spare)
+			pass(serverFlood.Cooldown + 2*spare)
 		}
 		if got := <-results; got.Outcome != Throttled {
 			t.Errorf("result %s", got)
