@@ -42,7 +42,7 @@ func (s *botRig) withPython(python *pythonService) {
 		switch i {
 		case lines / 3:
 			// An event in flight when the connection breaks would be lost: without ids it is not published twice.
-			natstest.Eventually(s.T, "the first lines at the service", func() bool { return len(python.said("alice")) == i })
+			natstest.Eventually(s.T, "the first lines at the service", func() bool { return len(python.saidByAlice()) == i })
 			s.nats.Stop()
 			s.await(status.ReasonNATSUnreachable)
 		case lines * 2 / 3:
@@ -53,7 +53,7 @@ func (s *botRig) withPython(python *pythonService) {
 		s.talk(text)
 		want = append(want, text)
 	}
-	natstest.Eventually(s.T, "all lines at the service", func() bool { return len(python.said("alice")) >= lines })
+	natstest.Eventually(s.T, "all lines at the service", func() bool { return len(python.saidByAlice()) >= lines })
 	natstest.Eventually(s.T, "both lines to be said and reported", func() bool {
 		return python.sentTimes() == "1: true, 2: false, 3: true"
 	})
@@ -69,7 +69,7 @@ func (s *botRig) withPython(python *pythonService) {
 		s.Errorf("exit code %d: %v", code, s.bot.log())
 	}
 	anyOrder := cmpopts.SortSlices(func(a, b string) bool { return a < b })
-	if diff := cmp.Diff(want, python.said("alice"), anyOrder); diff != "" {
+	if diff := cmp.Diff(want, python.saidByAlice(), anyOrder); diff != "" {
 		s.Errorf("lines at the service (-want +got):\n%s", diff)
 	}
 	left := map[any]int{}
@@ -78,6 +78,45 @@ func (s *botRig) withPython(python *pythonService) {
 	}
 	if left["plain"] != 1 || left["alice"] != 1 {
 		s.Errorf("leaves at the service: %v, want one for each user", left)
+	}
+}
+
+// TestAPythonServiceGetsEachLineOnce joins again and again: the CyTube server then repeats its last 15 lines, each of
+// which that service would store and count once more.
+func TestAPythonServiceGetsEachLineOnce(t *testing.T) {
+	t.Parallel()
+	s := newBotRig(t, simulator.Limits{})
+	python := startPythonService(t, s.nats.Client())
+	s.startBot()
+	s.await(status.ReasonReady)
+	var want []string
+	say := func(texts ...string) {
+		for _, text := range texts {
+			s.talk(text)
+		}
+		want = append(want, texts...)
+	}
+	say("one", "again", "again", "two", "again")
+	stored := func() bool { return len(python.saidByAlice()) >= len(want) }
+	natstest.Eventually(t, "the lines at the service", stored)
+
+	s.must(s.simChannel().Drop(s.username))
+	natstest.Eventually(t, "the bot is away", func() bool { return len(s.simChannel().Users()) == 1 })
+	say("again", "missed")
+	s.await(status.ReasonReady)
+	natstest.Eventually(t, "the missed lines at the service", stored)
+	say("three", "again")
+	natstest.Eventually(t, "more lines at the service", stored)
+
+	s.must(s.bot.command.Process.Kill())
+	natstest.Eventually(t, "the bot is away", func() bool { return len(s.simChannel().Users()) == 1 })
+	say("again", "missed by the dead")
+	s.startBot()
+	s.await(status.ReasonReady)
+	say("last")
+	natstest.Eventually(t, "the last lines at the service", stored)
+	if diff := cmp.Diff(want, python.saidByAlice()); diff != "" {
+		t.Errorf("lines at the service (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -19,8 +22,16 @@ type pythonService struct {
 
 	mu        sync.Mutex
 	handled   map[string][]map[string]any
+	chat      []pythonChat
 	outbound  []*pythonLine
 	pollCount int
+}
+
+// pythonChat is a row of its table of chat lines. It records its own time.
+type pythonChat struct {
+	Timestamp int64  `json:"timestamp"`
+	Username  string `json:"username"`
+	Message   string `json:"message"`
 }
 
 // pythonLine is a row of its table of outbound lines.
@@ -46,7 +57,7 @@ func startPythonService(t *testing.T, conn *nats.Conn, lines ...string) *pythonS
 		s.subscribe(subject, func(m *nats.Msg) { s.handle(subject, m.Data) })
 	}
 	s.subscribe("messages.outbound.get", func(m *nats.Msg) { s.reply(m, s.outboundLines(m.Data)) })
-	s.subscribe("stats.recent_chat.get", func(m *nats.Msg) { s.reply(m, []any{}) })
+	s.subscribe("stats.recent_chat.get", func(m *nats.Msg) { s.reply(m, s.recentChat(m.Data)) })
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +92,32 @@ func (s *pythonService) handle(subject string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handled[subject] = append(s.handled[subject], body)
+	if subject == "message.log" && strings.ToLower(fmt.Sprint(body["username"])) != "server" {
+		s.chat = append(s.chat, pythonChat{
+			time.Now().Unix(), fmt.Sprint(body["username"]), fmt.Sprint(body["message"])})
+	}
 	for _, line := range s.outbound {
 		if subject == "messages.outbound.mark_sent" && float64(line.ID) == body["message_id"] {
 			line.sent++
 		}
 	}
+}
+
+// recentChat is its query for the last lines: within one second, the order is reversed.
+func (s *pythonService) recentChat(data []byte) []pythonChat {
+	request := struct {
+		Limit int `json:"limit"`
+	}{50}
+	if err := json.Unmarshal(data, &request); err != nil {
+		s.t.Errorf("%s: %v", data, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := append([]pythonChat{}, s.chat...)
+	slices.SortStableFunc(rows, func(a, b pythonChat) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
+	rows = rows[:min(len(rows), request.Limit)]
+	slices.Reverse(rows)
+	return rows
 }
 
 // outboundLines is its query: every request returns all lines that are not marked as sent.
@@ -125,10 +157,10 @@ func (s *pythonService) all(subject string) []map[string]any {
 	return append([]map[string]any(nil), s.handled[subject]...)
 }
 
-// said returns the lines of a user in the order in which they were received, repetitions included.
-func (s *pythonService) said(name string) (texts []string) {
+// saidByAlice returns alice's lines in the order in which they were received, repetitions included.
+func (s *pythonService) saidByAlice() (texts []string) {
 	for _, body := range s.all("message.log") {
-		if body["username"] == name {
+		if body["username"] == "alice" {
 			texts = append(texts, fmt.Sprint(body["message"]))
 		}
 	}

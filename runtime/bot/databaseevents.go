@@ -63,7 +63,9 @@ func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
 		at = line.Time
 	}
 	id := s.lineIDs.Next(line.User, at, line.Kind, line.HTML)
-	s.publish(bus.MessageLog, id, bus.MessagePayload{Username: line.User, Message: line.HTML, Origin: s.origin(at)})
+	s.publish(bus.MessageLog, id, bus.MessagePayload{
+		Username: line.User, Message: line.HTML, Origin: s.origin(at), Replayed: !s.joined,
+	})
 }
 
 func (s *session) publishUserCount(at time.Time) {

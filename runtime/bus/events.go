@@ -26,6 +26,9 @@ type MessagePayload struct {
 	Username string `json:"username"`
 	Message  string `json:"message"`
 	Origin
+	// Replayed marks a line that the server repeated when the bot joined: it may have been published before. It is not
+	// part of the body.
+	Replayed bool `json:"-"`
 }
 
 // UserCountPayload is the body of StatsUserCount.

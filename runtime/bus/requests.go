@@ -18,6 +18,22 @@ type RecentLine struct {
 	Message   string `json:"message"`
 }
 
+// RecentChatRequest is the body of a StatsRecentChat request. The service's default is 50.
+type RecentChatRequest struct {
+	Limit int `json:"limit,omitempty"`
+	Origin
+}
+
+// RecentLines is the reply to StatsRecentChat, the oldest line first. Decoding it from JSON leaves out everything after
+// the first 1,000 elements, like OutboundMessages.
+type RecentLines []RecentLine
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *RecentLines) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeArray[RecentLine](data)
+	return err
+}
+
 // OutboundGetRequest is the body of an OutboundGet request. The service's defaults are 50 and 3.
 type OutboundGetRequest struct {
 	Limit *int `json:"limit,omitempty"`
@@ -54,27 +70,32 @@ type OutboundMessage struct {
 // ones, which would take a hundred times its size in memory.
 type OutboundMessages []OutboundMessage
 
-// maxOutboundMessages bounds OutboundMessages.
-const maxOutboundMessages = 1000
-
 // UnmarshalJSON implements json.Unmarshaler.
-func (m *OutboundMessages) UnmarshalJSON(data []byte) error {
-	*m = nil
+func (m *OutboundMessages) UnmarshalJSON(data []byte) (err error) {
+	*m, err = decodeArray[OutboundMessage](data)
+	return err
+}
+
+// maxElements bounds an array in a reply.
+const maxElements = 1000
+
+// decodeArray decodes the first maxElements elements of an array.
+func decodeArray[T any](data []byte) (elements []T, err error) {
 	if bytes.Equal(data, []byte("null")) {
-		return nil
+		return nil, nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
-		return &json.UnmarshalTypeError{Value: "value that is not an array", Type: reflect.TypeFor[OutboundMessages]()}
+		return nil, &json.UnmarshalTypeError{Value: "value that is not an array", Type: reflect.TypeFor[[]T]()}
 	}
-	for decoder.More() && len(*m) < maxOutboundMessages {
-		var one OutboundMessage
+	for decoder.More() && len(elements) < maxElements {
+		var one T
 		if err := decoder.Decode(&one); err != nil {
-			return fmt.Errorf("message %d: %w", len(*m), err)
+			return elements, fmt.Errorf("element %d: %w", len(elements), err)
 		}
-		*m = append(*m, one)
+		elements = append(elements, one)
 	}
-	return nil
+	return elements, nil
 }
 
 // OutboundReply is the reply to OutboundGet: a JSON array, which is all that Python's clients and services know, and a

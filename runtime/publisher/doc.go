@@ -25,7 +25,9 @@
 //
 // The Python bot's database service does not know IDs and would store a repeated message twice. A service shows in its
 // replies whether it knows them. One that does not gets every message once by core NATS, even where there is a stream,
-// which it would not read; messages on their way to it when the connection breaks are lost.
+// which it would not read; messages on their way to it when the connection breaks are lost. The lines of chat that the
+// CyTube server repeats on each join are not published to it again: neither those that this process has published, nor
+// those of another process that the service returns as recent chat (replayed.go).
 //
 // Everything else that is lost is counted in rosey_bus_dropped_total: messages that a full queue dropped, and those too
 // large for the server or the stream, which would block the ones behind them. The queue itself ends with the process,

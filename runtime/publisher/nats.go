@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -138,8 +139,9 @@ func (r *streamRoute) waitForAck(
 type coreRoute struct {
 	natsRoute
 
-	conn    *bus.Conn
-	service *service
+	conn     *bus.Conn
+	service  *service
+	replayed *replayedLines
 }
 
 func (r *coreRoute) ready(ctx context.Context, to destination) bool {
@@ -181,9 +183,17 @@ func (r *coreRoute) sendOnce(ctx context.Context, batch []bus.Message) (done int
 	if r.service.deduplicates() {
 		return 0, errServiceChanged
 	}
-	sent, done, err := r.publish(batch)
+	missing, err := r.replayed.withoutStored(ctx, batch)
+	if err != nil {
+		return 0, err
+	}
+	sent, done, err := r.publish(missing)
+	r.replayed.remember(sent...)
 	r.published(sent...)
-	return done, err
+	if err != nil {
+		return slices.IndexFunc(batch, func(m bus.Message) bool { return m.ID == missing[done].ID }), err
+	}
+	return len(batch), nil
 }
 
 // publish passes messages to the connection up to the first that it does not take. done counts those that it has taken

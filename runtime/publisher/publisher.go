@@ -95,7 +95,9 @@ func New(o Options) *Publisher {
 		p.prefix = viaNATS
 		p.service = newService(o)
 		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
-		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service}, &coreRoute{common, o.Conn, p.service})
+		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service}, &coreRoute{
+			common, o.Conn, p.service, &replayedLines{requests: p.service.requests, channel: o.Channel, log: o.Log},
+		})
 	}
 	if o.Store != nil {
 		p.store = newStoreRoute(o.Store, o.Conn != nil, o.Log, p.metrics)
@@ -113,7 +115,9 @@ func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
 		p.log.Error(p.prefix+"cannot encode "+string(suffix), "error", err)
 		return
 	}
-	if dropped := p.queue.push(bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data}); dropped > 0 {
+	line, _ := payload.(bus.MessagePayload)
+	message := bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data, Replayed: line.Replayed}
+	if dropped := p.queue.push(message); dropped > 0 {
 		p.metrics.dropped.WithLabelValues(droppedFull).Add(float64(dropped))
 		p.lost.Add(int64(dropped)) // watch logs it: Publish must not wait for a slow log
 	}
