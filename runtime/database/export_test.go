@@ -24,3 +24,8 @@ func WithChannelsInterval(o *EngineOptions, d time.Duration) { o.channelsInterva
 func WithMaxRequestAge(d time.Duration) func(*ServiceOptions) {
 	return func(o *ServiceOptions) { o.maxRequestAge = d }
 }
+
+// WithTakeover is for how long nobody may have consumed a stream before it is taken over: by itself, and when told.
+func WithTakeover(abandoned, absent time.Duration) func(*ServiceOptions) {
+	return func(o *ServiceOptions) { o.abandonedAfter, o.absentAfter = abandoned, absent }
+}

@@ -34,8 +34,10 @@ type arrival struct {
 	message bus.Message
 	// respond sends a reply with headers of its own, which may be nil. It is nil for an event.
 	respond func(data []byte, header nats.Header) error
-	// inFlight is nil for a message that came by core NATS.
+	// inFlight is nil for a message that the consumer has not delivered.
 	inFlight jetstream.Msg
+	// stored is called when a message that was read again from the stream is stored. Nil for others.
+	stored func()
 	// size is about what the message takes in memory, in bytes.
 	size int64
 }
@@ -215,7 +217,7 @@ func (i *inbox) discard() int {
 // countLost counts the messages that are in no stream.
 func countLost(messages []arrival) (count int) {
 	for _, one := range messages {
-		if one.inFlight == nil {
+		if one.inFlight == nil && one.stored == nil {
 			count++
 		}
 	}

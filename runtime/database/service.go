@@ -39,11 +39,16 @@ type ServiceOptions struct {
 	Subjects bus.Subjects
 	// Binding decides whether events come from a stream. Nil: they do not.
 	Binding *bus.Binding
+	// Origin says where the database comes from, for which a service may take over the stream of one that is gone. It is
+	// called again while the stream belongs to another database. Nil: nothing is known.
+	Origin func() Origin
 	// Version is what `nats micro ls` shows.
 	Version string
 
 	gracePeriod   time.Duration // 0: defaultGracePeriod
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
+	// 0: the constants of the same names
+	abandonedAfter, absentAfter time.Duration
 }
 
 // Service is the database service of one subject prefix: an Engine behind NATS.
@@ -78,6 +83,7 @@ func NewService(o ServiceOptions) *Service {
 		log:       o.Log,
 		consuming: status.NewRecorder(status.EventsCheck, ""),
 	}
+	s.stream.owner = newStreamOwner(o, s.engine)
 	s.stream.consuming.Set(true, status.ReasonStreamBound, "")
 	s.subscriber = &subscriber{
 		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding,
@@ -270,6 +276,11 @@ func (s *Service) store(ctx context.Context, events []arrival) error {
 		return err
 	}
 	s.inFlight.acknowledge(events)
+	for i := range events {
+		if events[i].stored != nil {
+			events[i].stored()
+		}
+	}
 	return nil
 }
 

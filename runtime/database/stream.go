@@ -43,6 +43,8 @@ type streamConsumer struct {
 	metrics  *serviceMetrics
 	log      *slog.Logger
 
+	owner     *streamOwner
+	caughtUp  time.Time        // when the stream was created whose events were read again
 	consuming *status.Recorder // not OK while the stream's events may not be consumed
 	lost      atomic.Uint64    // events that the stream removed before they were stored
 	lostUntil atomic.Uint64    // the last sequence that lost includes
@@ -60,7 +62,7 @@ func (c *streamConsumer) consume(
 	defer cancel()
 	starting, stop := c.conn.UntilDenied(starting, c.subjects.StreamName())
 	defer stop()
-	durable, guarded, err := consumerOf(starting, bound, c.subjects.ConsumerName(), identity, c.binding.Manual())
+	durable, guarded, err := c.owner.consumer(starting, bound, c.subjects.ConsumerName(), identity, c.binding.Manual())
 	if err != nil {
 		if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(starting)); ok {
 			return fmt.Errorf("reading the consumer: %w", denied)
@@ -72,7 +74,11 @@ func (c *streamConsumer) consume(
 		c.unguarded.Store(&identity)
 	}
 	// Before anything is delivered, because only what was not delivered can be lost.
-	if err := c.readBacklog(starting, bound.Stream, durable); err != nil {
+	state, err := c.readBacklog(starting, bound.Stream, durable)
+	if err != nil {
+		return err
+	}
+	if err := c.catchUp(ctx, working, bound.Stream, state.AckFloor.Stream); err != nil {
 		return err
 	}
 	messages, err := durable.Messages(
@@ -82,9 +88,9 @@ func (c *streamConsumer) consume(
 	}
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watched, endWatch := context.WithCancel(ctx)
-	defer endWatch()
-	watching.Go(func() { c.watchBacklog(watched, bound.Stream, durable) })
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	watching.Go(func() { end(c.watchBacklog(ctx, bound.Stream, durable, identity)) })
 	c.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: c.log}).storedUntil)
 	c.consuming.Set(true, status.ReasonStreamBound, "")
 	c.binding.ReportSuccess()
@@ -94,6 +100,9 @@ func (c *streamConsumer) consume(
 	}
 	created := bound.Stream.CachedInfo().Created
 	err = c.deliver(ctx, working, messages, created)
+	if cause := context.Cause(ctx); errors.Is(cause, errOtherOwner) {
+		err = cause
+	}
 	// Messages in transit are taken too. The stream delivers the rest to others once ackWait has passed.
 	messages.Drain()
 	draining, done := context.WithTimeout(working, bus.RequestTimeout)
@@ -125,14 +134,11 @@ func (c *streamConsumer) deliver(
 			c.log.Debug("[NATS] ignored a message that did not come from the stream")
 			continue
 		}
-		one := arrival{
-			message:  bus.Message{ID: m.Headers().Get(bus.MsgIDHeader), Data: m.Data(), Time: place.Timestamp},
-			inFlight: m, size: sizeInMemory(m),
-		}
-		one.message.Suffix, _ = c.subjects.Suffix(m.Subject())
-		if bus.EventID(one.message.ID, one.message.Suffix) == "" {
-			one.message.StreamID = fmt.Sprintf("%s-%x-%016x", place.Stream, created.Unix(), place.Sequence.Stream)
-		}
+		one := c.arrival(created, &jetstream.RawStreamMsg{
+			Subject: m.Subject(), Header: m.Headers(), Data: m.Data(), Time: place.Timestamp,
+			Sequence: place.Sequence.Stream,
+		})
+		one.inFlight = m
 		if !c.inFlight.add(working, &one) {
 			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
 			continue
@@ -141,10 +147,23 @@ func (c *streamConsumer) deliver(
 	}
 }
 
+// arrival returns a message of the stream that was created at a time.
+func (c *streamConsumer) arrival(created time.Time, m *jetstream.RawStreamMsg) arrival {
+	one := arrival{
+		message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: m.Time},
+		size:    sizeInMemory(m),
+	}
+	one.message.Suffix, _ = c.subjects.Suffix(m.Subject)
+	if bus.EventID(one.message.ID, one.message.Suffix) == "" {
+		one.message.StreamID = fmt.Sprintf("%s-%x-%016x", c.subjects.StreamName(), created.Unix(), m.Sequence)
+	}
+	return one
+}
+
 // sizeInMemory returns about how many bytes a message takes.
-func sizeInMemory(m jetstream.Msg) int64 {
-	size := messageOverhead + len(m.Data())
-	for name, values := range m.Headers() {
+func sizeInMemory(m *jetstream.RawStreamMsg) int64 {
+	size := messageOverhead + len(m.Data)
+	for name, values := range m.Header {
 		size += len(name)
 		for _, value := range values {
 			size += len(value)
@@ -153,26 +172,44 @@ func sizeInMemory(m jetstream.Msg) int64 {
 	return int64(size)
 }
 
-// watchBacklog reads the states of stream and consumer at intervals until ctx ends.
-func (c *streamConsumer) watchBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
+// watchBacklog reads the states of stream and consumer at intervals until ctx ends, and records how far events are
+// stored. It ends with an error if another database has taken over the stream.
+func (c *streamConsumer) watchBacklog(
+	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, identity string,
+) error {
+	recorded := uint64(0)
 	for backoff.Sleep(ctx, backlogInterval) {
-		if err := c.readBacklog(ctx, stream, consumer); err != nil && ctx.Err() == nil {
+		state, err := c.readBacklog(ctx, stream, consumer)
+		if err == nil && ownerOf(state.Config.Metadata).isOther(identity) {
+			return fmt.Errorf("%w: the database %s has taken over the stream", errOtherOwner,
+				state.Config.Metadata[ownerKey])
+		}
+		if err == nil && state.AckFloor.Stream != recorded {
+			err = c.record(ctx, stream.CachedInfo(), state.AckFloor.Stream)
+		}
+		switch {
+		case err == nil:
+			recorded = state.AckFloor.Stream
+		case ctx.Err() == nil:
 			c.log.Debug("[NATS] cannot read the backlog", "error", err)
 		}
 	}
+	return nil
 }
 
 // readBacklog updates the metrics of the backlog, and counts the events that the stream removed because of its limits
 // before they were delivered.
-func (c *streamConsumer) readBacklog(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
+func (c *streamConsumer) readBacklog(
+	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer,
+) (*jetstream.ConsumerInfo, error) {
 	// The consumer first: messages that are acknowledged between the two requests must not look lost.
 	state, err := consumer.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the state of the consumer: %w", err)
+		return nil, fmt.Errorf("reading the state of the consumer: %w", err)
 	}
 	info, err := stream.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the state of the stream: %w", err)
+		return nil, fmt.Errorf("reading the state of the stream: %w", err)
 	}
 	c.metrics.pending.Set(float64(state.NumPending))
 	c.metrics.unacknowledged.Set(float64(state.NumAckPending))
@@ -186,7 +223,7 @@ func (c *streamConsumer) readBacklog(ctx context.Context, stream jetstream.Strea
 		c.log.Error("[NATS] the stream reached its limits and removed events before they were stored; "+
 			"see nats.jetStream.maxBytes and maxAge", "events", lost, "first", first)
 	}
-	return nil
+	return state, nil
 }
 
 // barrierTimeout bounds the requests of a barrier, because the worker waits for them.

@@ -102,6 +102,8 @@ func (o Options) service() []Grant {
 	if !o.Manual {
 		grants = append(grants, Grant{Why: "creating its consumer", Publish: api("CONSUMER.CREATE." + consumer)})
 	}
+	grants = append(grants, Grant{Why: "reading events again that a restored database does not have",
+		Publish: api("STREAM.MSG.GET." + o.Subjects.StreamName())})
 	return append(grants, Grant{Why: "consuming events", Publish: append(
 		api("CONSUMER.INFO."+consumer, "CONSUMER.MSG.NEXT."+consumer), "$JS.ACK."+consumer+".>")})
 }

@@ -108,9 +108,24 @@ type Store interface {
 	// Identity returns the UUID that the database was given when it was created. Copies of the database have the same,
 	// and no other database has it.
 	Identity(ctx context.Context) (string, error)
+	// Empty reports whether there are no rows of any channel and no dead letters.
+	Empty(ctx context.Context) (bool, error)
+	// StreamPosition returns how far the events of a stream are stored. found is false if that was never recorded.
+	StreamPosition(ctx context.Context, stream string) (position StreamPosition, found bool, err error)
+	// AdvanceStream records how far the events of a stream are stored. An earlier position of the same stream changes
+	// nothing.
+	AdvanceStream(ctx context.Context, position StreamPosition) error
 
 	// Close closes the database. No method may be called afterwards.
 	Close() error
+}
+
+// StreamPosition is a place in a stream of events: all events up to the sequence are stored.
+type StreamPosition struct {
+	Stream string
+	// Created is when the stream was created, in milliseconds: one of the same name that was created later is another.
+	Created  time.Time
+	Sequence uint64
 }
 
 // Importer is a Store that can import the data of another program. Importing the same data again changes nothing.

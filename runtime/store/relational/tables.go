@@ -111,12 +111,18 @@ WHERE excluded.updated_at > kv.updated_at`)
 
 	deadLettersTable = newTable("dead_letters",
 		"id bigint, at bigint, prefix, subject, msg_id, reason, payload bytea, size bigint", `DO NOTHING`).withSequence()
+
+	// Another stream of the same name replaces the position: its sequences begin anew.
+	positionsTable = newTable("stream_positions", "stream, created bigint, sequence bigint",
+		`(stream) DO UPDATE SET created = excluded.created, sequence = excluded.sequence
+WHERE excluded.created > stream_positions.created
+  OR excluded.created = stream_positions.created AND excluded.sequence > stream_positions.sequence`)
 )
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
 var copiedTables = []Table{
 	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, highWaterTable, statusTable,
-	outboundTable, kvTable, deadLettersTable,
+	outboundTable, kvTable, deadLettersTable, positionsTable,
 }
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.

@@ -50,6 +50,8 @@ func run(t *testing.T, open func(t *testing.T) (store.Store, error)) {
 var contract = map[string]func(t storeTest){
 	"identity":                            identity,
 	"empty store":                         emptyStore,
+	"stream position":                     streamPosition,
+	"emptiness":                           isEmpty,
 	"events merge":                        eventsMerge,
 	"batch is all or nothing":             allOrNothing,
 	"concurrent use":                      concurrentUse,

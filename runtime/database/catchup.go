@@ -1,0 +1,112 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// catchUpBatch is how many events are read again before they are stored.
+const catchUpBatch = maxBatch
+
+// record records in the database how far the stream's events are stored.
+func (c *streamConsumer) record(ctx context.Context, stream *jetstream.StreamInfo, sequence uint64) error {
+	return c.engine.store.AdvanceStream(ctx, store.StreamPosition{
+		Stream: stream.Config.Name, Created: stream.Created, Sequence: sequence,
+	})
+}
+
+// catchUp stores the events that the consumer has seen acknowledged and the database does not have, because it was
+// restored from a backup, or takes over the stream and shall have all. The database has recorded how far it was. After
+// a kill that is a few seconds behind; an event that is stored already changes nothing. It is done once: the consumer
+// and this process agree from then on.
+func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.Stream, floor uint64) error {
+	info := stream.CachedInfo()
+	if c.caughtUp.Equal(info.Created) {
+		return nil
+	}
+	var position store.StreamPosition
+	var known bool
+	err := c.engine.retry(ctx, func() (err error) {
+		position, known, err = c.engine.store.StreamPosition(ctx, info.Config.Name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if known && position.Created.UnixMilli() == info.Created.UnixMilli() && position.Sequence < floor {
+		err = c.readAgain(ctx, working, stream, position.Sequence+1, floor)
+		if denied, ok := errors.AsType[*bus.DeniedError](err); ok {
+			// Credentials from before this was needed must not end what works.
+			c.log.Error("[NATS] events that the database may lack cannot be read again: "+denied.Error(),
+				"first", position.Sequence+1, "last", floor)
+			err = nil
+		}
+	}
+	if err == nil {
+		err = c.engine.retry(ctx, func() error { return c.record(ctx, info, floor) })
+	}
+	if err == nil {
+		c.caughtUp = info.Created
+	}
+	return err
+}
+
+// readAgain stores the events from first to last that the stream still has.
+func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstream.Stream, first, last uint64) error {
+	info := stream.CachedInfo()
+	next := max(first, info.State.FirstSeq)
+	c.log.Info("[NATS] the database is behind the stream: its events are read again", "first", first, "last", last,
+		"kept", info.State.FirstSeq)
+	stored := make(chan struct{}, catchUpBatch)
+	for next <= last {
+		storing, end := 0, min(last, next+catchUpBatch-1)
+		for ; next <= end; next++ {
+			m, err := c.readOne(ctx, stream, next)
+			if err != nil {
+				return err
+			}
+			if m == nil {
+				continue // removed
+			}
+			one := c.arrival(info.Created, m)
+			storing++
+			one.stored = func() { stored <- struct{}{} }
+			c.inbox.put(working, one)
+		}
+		for ; storing > 0; storing-- {
+			select {
+			case <-stored:
+			case <-ctx.Done():
+				return fmt.Errorf("storing events of the stream again: %w", ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+// readOne returns one event of the stream, and nil if it was removed.
+func (c *streamConsumer) readOne(
+	ctx context.Context, stream jetstream.Stream, sequence uint64,
+) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
+	defer cancel()
+	ctx, stop := c.conn.UntilDenied(ctx, c.subjects.StreamName())
+	defer stop()
+	m, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(ctx)); ok {
+		return nil, denied
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading event %d of the stream again: %w", sequence, err)
+	}
+	return m, nil
+}

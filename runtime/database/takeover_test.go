@@ -1,0 +1,208 @@
+package database_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// from has a service say where its database comes from: RoseyBot films/movienight, on the only claim, made at a time.
+func from(claimCreated time.Time, change ...func(*database.Origin)) func(*database.ServiceOptions) {
+	origin := database.Origin{
+		Kind: database.SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", ClaimCreated: claimCreated,
+		OnlyClaim: true,
+	}
+	for _, one := range change {
+		one(&origin)
+	}
+	return func(o *database.ServiceOptions) { o.Origin = func() database.Origin { return origin } }
+}
+
+// told has the service take over the stream of a database.
+func told(value string) func(*database.Origin) {
+	return func(o *database.Origin) { o.Kind, o.TakeOver = database.Postgres, value }
+}
+
+// soon makes the waiting for a takeover short.
+var soon = database.WithTakeover(time.Second, 300*time.Millisecond)
+
+func (r *rig) identity() string {
+	r.t.Helper()
+	id, err := r.openReadOnly().Identity(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return id
+}
+
+// lost returns the rig of a database whose service has stored a line and is gone, with another line in the stream, and
+// the rig of a new database on the same server.
+func lost(t *testing.T) (old, next *rig) {
+	t.Helper()
+	old = newStreamRig(t)
+	s := old.startWithStream(from(time.Now().Add(-time.Hour)))
+	old.publishChat("stored")
+	old.waitUntilStreamStored()
+	old.stop(s)
+	old.publishChat("waiting")
+	return old, newRigOn(t, old.server)
+}
+
+func (r *rig) conflict(s *running, words ...string) {
+	r.t.Helper()
+	natstest.Eventually(r.t, fmt.Sprintf("a conflict with %q", words), func() bool {
+		check := s.EventsCheck()
+		for _, one := range words {
+			if !strings.Contains(check.Message, one) {
+				return false
+			}
+		}
+		return !check.OK && check.Reason == status.ReasonSubjectConflict
+	})
+}
+
+// Delete with retainPolicy Delete, and apply again: what was stored stays deleted, what waits is not lost.
+func TestNewClaimTakesOverTheStream(t *testing.T) {
+	old, next := lost(t)
+	s := next.start(next.withStream, from(time.Now().Add(time.Hour)), soon)
+	next.conflict(s, old.identity()+" (SQLite of RoseyBot films/movienight), last active 2", "it is taken over at 2")
+	natstest.Eventually(t, "the takeover", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
+	next.publishChat("new")
+	next.waitUntilStreamStored()
+	same(t, "lines", []string{"waiting", "new"}, next.texts())
+	// The old database may still come back from a backup.
+	back := old.start(old.withStream, from(time.Now().Add(-time.Hour)), soon)
+	old.conflict(back, "consumes them now")
+	same(t, "lines of the old database", []string{"stored"}, old.texts())
+}
+
+// A service that runs, however little it has to do, keeps its stream.
+func TestStreamInUseIsNotTakenOver(t *testing.T) {
+	old := newStreamRig(t)
+	old.startWithStream(from(time.Now().Add(-time.Hour)))
+	next := newRigOn(t, old.server)
+	s := next.start(next.withStream, from(time.Now().Add(time.Hour), told(old.identity())),
+		database.WithTakeover(time.Millisecond, time.Millisecond))
+	next.conflict(s, "stop one of the two")
+	old.publishChat("a")
+	old.waitUntilStreamStored()
+	same(t, "lines", []string{"a"}, old.texts())
+	next.conflict(s, "stop one of the two")
+}
+
+func TestTakesOverWhenTold(t *testing.T) {
+	for suffix, want := range map[string][]string{"": {"waiting", "new"}, "+replay": {"stored", "waiting", "new"}} {
+		t.Run("ID"+suffix, func(t *testing.T) {
+			old, next := lost(t)
+			s := next.start(next.withStream, from(time.Time{}, told(old.identity()+suffix)), soon)
+			natstest.Eventually(t, "the takeover", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
+			next.publishChat("new")
+			next.waitUntilStreamStored()
+			same(t, "lines", want, next.texts())
+			next.stop(s)
+			// The same instruction again does nothing.
+			s = next.startWithStream(from(time.Time{}, told(old.identity()+suffix)), soon)
+			next.waitUntilStreamStored()
+			same(t, "lines", want, next.texts())
+		})
+	}
+}
+
+// The consumer is gone, and with it how far was stored.
+func TestStreamWithoutConsumerIsTakenOverWithReplayOnly(t *testing.T) {
+	old, next := lost(t)
+	js, err := jetstream.New(old.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteConsumer(t.Context(), "rosey_events", "rosey_db"); err != nil {
+		t.Fatal(err)
+	}
+	s := next.start(next.withStream, from(time.Now().Add(time.Hour)), soon)
+	next.conflict(s, "take-over="+old.identity())
+	next.stop(s)
+	s = next.start(next.withStream, from(time.Time{}, told(old.identity()+"+replay")), soon)
+	natstest.Eventually(t, "the takeover", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
+	next.waitUntilStreamStored()
+	same(t, "lines", []string{"stored", "waiting"}, next.texts())
+}
+
+// A service that was paused while another one took over stops consuming.
+func TestServiceStopsWhenAnotherTakesOver(t *testing.T) {
+	r := newStreamRig(t)
+	s := r.startWithStream()
+	js, err := jetstream.New(r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "rosey_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := stream.Consumer(t.Context(), "rosey_db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := consumer.CachedInfo().Config
+	taken.Metadata = map[string]string{"rosey.dev/database": "another"}
+	if _, err := stream.UpdateConsumer(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Within(t, 30*time.Second, "the conflict", func() bool {
+		return s.EventsCheck().Reason == status.ReasonSubjectConflict
+	})
+}
+
+// After a restore the events since the backup come from the stream once more.
+func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
+	r := newStreamRig(t)
+	s := r.startWithStream()
+	r.publishChat("before")
+	r.waitUntilStreamStored()
+	r.stop(s)
+	s = r.startWithStream() // which records how far it is
+	r.stop(s)
+	backup := r.path + ".backup"
+	if _, err := sqlite.Backup(t.Context(), r.path, backup); err != nil {
+		t.Fatal(err)
+	}
+	s = r.startWithStream()
+	texts := numberedTexts(700)
+	for _, text := range texts {
+		r.publishChat(text)
+	}
+	r.waitUntilStreamStored()
+	r.stop(s)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(r.path + suffix)
+	}
+	if _, err := sqlite.Restore(t.Context(), backup, r.path); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "restored lines", []string{"before"}, r.texts())
+	s = r.startWithStream()
+	r.publishChat("after")
+	r.waitUntilStreamStored()
+	same(t, "lines", append(append([]string{"before"}, texts...), "after"), r.texts())
+}
+
+// What the database records is only as far as it has stored.
+func TestRecordedPositionIsTheFloor(t *testing.T) {
+	r := newStreamRig(t)
+	r.stop(r.startWithStream())
+	r.publishChat("waiting")
+	r.waitUntilPublished(1)
+	position, found, err := r.openReadOnly().StreamPosition(t.Context(), "rosey_events")
+	if err != nil || !found || position.Sequence != 0 {
+		t.Errorf("%+v, found %t, %v", position, found, err)
+	}
+}

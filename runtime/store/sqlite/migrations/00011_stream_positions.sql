@@ -1,0 +1,9 @@
+-- How far the events of each stream are stored, so that a restored backup is brought up to date from the stream.
+
+-- +goose Up
+
+CREATE TABLE stream_positions (
+    stream   TEXT    NOT NULL PRIMARY KEY,
+    created  INTEGER NOT NULL, -- when the stream was created, in milliseconds: one of the same name has other sequences
+    sequence INTEGER NOT NULL CHECK (sequence >= 0)
+) STRICT, WITHOUT ROWID;
