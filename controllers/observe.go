@@ -12,9 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -93,8 +95,37 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 			return observed{}, fmt.Errorf("reading RoseyBot %s: %w", name, err)
 		}
 	}
-	err := r.observeSharing(ctx, bot, &found)
+	var err error
+	if found.NamespaceUID, err = r.namespaceUID(ctx, bot); err != nil {
+		return observed{}, err
+	}
+	err = r.observeSharing(ctx, bot, &found)
 	return found, err
+}
+
+// knownNamespace is the UID of the namespace of a RoseyBot. A namespace that is created again has no RoseyBot with the
+// same UID.
+type knownNamespace struct{ bot, namespace types.UID }
+
+// namespaceUID returns the UID of a RoseyBot's namespace, which is read once. It is empty if the operator may not read
+// the namespace.
+func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (types.UID, error) {
+	key := client.ObjectKeyFromObject(bot)
+	if known, found := r.namespaces.Load(key); found {
+		if known, ok := known.(knownNamespace); ok && known.bot == bot.UID {
+			return known.namespace, nil
+		}
+	}
+	namespace := &corev1.Namespace{}
+	err := r.Live.Get(ctx, client.ObjectKey{Name: bot.Namespace}, namespace)
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("reading namespace %s: %w", bot.Namespace, err)
+	}
+	r.namespaces.Store(key, knownNamespace{bot.UID, namespace.UID})
+	return namespace.UID, nil
 }
 
 func newObserved() observed {

@@ -43,6 +43,7 @@ import (
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler reconciles RoseyBots. Its fields must not change after SetupWithManager.
@@ -61,6 +62,8 @@ type Reconciler struct {
 	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
+	// namespaces is a knownNamespace for each RoseyBot.
+	namespaces sync.Map
 }
 
 // New returns the Reconciler of a manager. statusPort is the port at which pods serve their status.
@@ -84,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
 		r.replaced.Delete(request.NamespacedName)
+		r.namespaces.Delete(request.NamespacedName)
 		r.probes.endReconcile(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -129,8 +133,9 @@ const sharedFromIndex = "sharedFrom"
 // operator's own.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	newSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	told := predicate.Funcs{UpdateFunc: takeOverChanged}
 	controllerBuilder := ctrl.NewControllerManagedBy(manager).
-		For(&v1alpha1.RoseyBot{}, newSpec).
+		For(&v1alpha1.RoseyBot{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, told))).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers),
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: databaseChanged})).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner), newSpec).
@@ -152,6 +157,12 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return nil
+}
+
+// takeOverChanged reports whether a RoseyBot changed in which stream its database takes over.
+func takeOverChanged(change event.UpdateEvent) bool {
+	return change.ObjectOld.GetAnnotations()[v1alpha1.TakeOverAnnotation] !=
+		change.ObjectNew.GetAnnotations()[v1alpha1.TakeOverAnnotation]
 }
 
 // databaseChanged reports whether a RoseyBot changed in what the status of its sharers depends on.

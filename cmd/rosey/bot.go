@@ -35,7 +35,7 @@ func newBotCommand() *cobra.Command {
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile),
-		keysExcept("name", "database.channelsFile"))
+		keysExcept("name", "database.channelsFile", "database.originFile", "database.takeOver"))
 	return command
 }
 

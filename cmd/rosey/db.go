@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,31 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 	options.Listed, options.Service = c.listedChannels(), c.serviceIdentity()
 	return database.NewService(database.ServiceOptions{
 		EngineOptions: options, Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
+		Origin: c.databaseOrigin(),
 	})
+}
+
+// databaseOrigin returns a function for database.ServiceOptions.Origin. What cannot be read is not known.
+func (c *component) databaseOrigin() func() database.Origin {
+	known := database.Origin{Kind: database.SQLite, RoseyBot: c.config.Name, TakeOver: c.config.Database.TakeOver}
+	if c.config.Database.Postgres != nil {
+		known.Kind = database.Postgres
+	}
+	file := c.config.Database.OriginFile
+	if file == "" {
+		return func() database.Origin { return known }
+	}
+	return func() database.Origin {
+		told, err := config.ReadOrigin(file)
+		if err != nil {
+			c.log.Debug("[DB] "+err.Error(), "key", "database.originFile")
+			return known
+		}
+		origin := known
+		origin.NamespaceUID, origin.ClaimCreated = told.NamespaceUID, told.ClaimCreated
+		origin.OnlyClaim, origin.TakeOver = told.OnlyClaim, cmp.Or(told.TakeOver, known.TakeOver)
+		return origin
+	}
 }
 
 // listedChannels returns a function for database.EngineOptions.Listed, or nil if no file lists channels.

@@ -27,6 +27,7 @@ type issuedRig struct {
 	*testing.T
 	nats   *natstest.Server
 	dir    string // of `rosey nats issue`
+	data   string // of the database service
 	prefix string
 	site   string
 	sim    *simulator.Server
@@ -48,7 +49,7 @@ spec:
 // newIssuedRig issues for a target, and starts a server with what was issued.
 func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	t.Helper()
-	r := &issuedRig{T: t, dir: t.TempDir(), prefix: "rosey_films_movienight"}
+	r := &issuedRig{T: t, dir: t.TempDir(), data: t.TempDir(), prefix: "rosey_films_movienight"}
 	file := r.write("roseybots.yaml", fmt.Sprintf(issuedBots, mode, provisioning))
 	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir, "--commands")
 	if code != exitClean {
@@ -134,8 +135,9 @@ func (r *issuedRig) start(credentials string, arguments ...string) *roseyProcess
 	return start(r.T, slices.Concat(arguments, r.common, []string{"--nats-credentials-dir", credentials})...)
 }
 
+// startService starts the database service, each time with the same database.
 func (r *issuedRig) startService() *roseyProcess {
-	return r.start(r.secret("db-login"), "db", "--database", filepath.Join(r.TempDir(), "rosey.db"))
+	return r.start(r.secret("db-login"), "db", "--database", filepath.Join(r.data, "rosey.db"))
 }
 
 // startBot starts a bot. Standby bots wait for each other.
@@ -316,6 +318,8 @@ func (r *issuedRig) runStandby(botFirst bool) {
 	r.exercise(db)
 	first.end(os.Interrupt)
 	second.waitFor(status.ReasonReady)
+	db.end(os.Kill)
+	startService() // reads again what may not be stored
 }
 
 // TestMissingPermissionIsReported runs a service as a user with too few permissions.

@@ -47,7 +47,8 @@ func newRunCommand() *cobra.Command {
 	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "nats.url",
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes", "nats.jetStream.provisioning",
-		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback"))
+		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback", "database.originFile",
+		"database.takeOver"))
 	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",

@@ -16,6 +16,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -39,6 +40,8 @@ type Params struct {
 type Observed struct {
 	// Owner is the RoseyBot that database.sharedFrom names, or nil if there is none.
 	Owner *v1alpha1.RoseyBot
+	// NamespaceUID is the UID of the RoseyBot's namespace. Empty: it is not known.
+	NamespaceUID types.UID
 	// Channels are what ListChannels returns. Nil: the RoseyBot's own channel.
 	Channels []config.ListedChannel
 	// Objects are the live objects that carry the RoseyBot's label, except pods.

@@ -123,8 +123,8 @@ func ListChannels(
 	return channels
 }
 
-// channelList returns the ConfigMap with the channels that the database service serves. It is none of the objects that
-// Pin pins, because a service reads it while it runs.
+// channelList returns the ConfigMap with the channels that the database service serves, and with what it has to know to
+// take over a stream. It is none of the objects that Pin pins, because a service reads it while it runs.
 func channelList(bot *v1alpha1.RoseyBot, observed Observed) (*corev1.ConfigMap, error) {
 	channels := observed.Channels
 	if channels == nil {
@@ -134,9 +134,36 @@ func channelList(bot *v1alpha1.RoseyBot, observed Observed) (*corev1.ConfigMap, 
 	if err != nil {
 		return nil, fmt.Errorf("encoding the list of channels: %w", err)
 	}
+	origin, err := yaml.Marshal(databaseOrigin(bot, observed))
+	if err != nil {
+		return nil, fmt.Errorf("encoding where the database comes from: %w", err)
+	}
 	list := newObject[corev1.ConfigMap](bot, channelListName(bot), Database)
-	list.Data = map[string]string{config.ChannelsFile: string(text)}
+	list.Data = map[string]string{config.ChannelsFile: string(text), config.OriginFile: string(origin)}
 	return list, nil
+}
+
+// maxTakeOver is more than an ID and what may follow it.
+const maxTakeOver = 100
+
+// databaseOrigin returns what the database service has to know to take over the stream of a database that is gone.
+func databaseOrigin(bot *v1alpha1.RoseyBot, observed Observed) config.Origin {
+	origin := config.Origin{
+		NamespaceUID: string(observed.NamespaceUID),
+		TakeOver:     status.OneLine(bot.Annotations[v1alpha1.TakeOverAnnotation], maxTakeOver),
+	}
+	claim := Find[*corev1.PersistentVolumeClaim](observed, ClaimName(bot))
+	if claim == nil || claim.DeletionTimestamp != nil || !HoldsClaim(bot, Database) {
+		return origin
+	}
+	origin.ClaimCreated = claim.CreationTimestamp.UTC()
+	origin.OnlyClaim = true
+	for key := range observed.Objects {
+		if key.Kind == KeyOf(claim).Kind && key.Name != claim.Name {
+			origin.OnlyClaim = false
+		}
+	}
+	return origin
 }
 
 // ListsOthers reports whether the live list of channels has another one than the RoseyBot's own.

@@ -46,6 +46,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	if component != Bot {
 		content.Name = bot.Namespace + "/" + bot.Name
 		content.Database.ChannelsFile = path.Join(config.ChannelsDir, config.ChannelsFile)
+		content.Database.OriginFile = path.Join(config.ChannelsDir, config.OriginFile)
 		return content
 	}
 	if mayHaveStandbys(bot, owner) {

@@ -117,6 +117,12 @@ func checkFiles(t *testing.T, files map[string]string) {
 			}
 			continue
 		}
+		if file == config.OriginFile {
+			if _, err := config.ParseOrigin([]byte(text)); err != nil {
+				t.Errorf("%s: %v\n%s", file, err, text)
+			}
+			continue
+		}
 		component, known := map[string]status.Component{
 			config.BotFile: status.BotComponent, config.DatabaseFile: status.DatabaseComponent,
 		}[file]

@@ -48,9 +48,11 @@ const (
 	PodNameVariable = "POD_NAME"
 	PodUIDVariable  = "POD_UID"
 
-	// ChannelsDir is mounted from a ConfigMap with the file ChannelsFile, which Database.ChannelsFile names.
+	// ChannelsDir is mounted from a ConfigMap with the files ChannelsFile, which Database.ChannelsFile names, and
+	// OriginFile, which Database.OriginFile names.
 	ChannelsDir  = "/var/run/rosey/channels"
 	ChannelsFile = "channels.yaml"
+	OriginFile   = "origin.yaml"
 
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"

@@ -153,6 +153,16 @@ var settings = map[string]Key{
 		Usage: "File with a list of more channels that the database service serves, each with server and name; " +
 			"read again while it runs",
 	},
+	"database.originFile": {
+		Usage: "File that says where the database comes from, for taking over the stream of one that is gone; " +
+			"the operator writes it",
+	},
+	"database.takeOver": {
+		Usage: "ID of a database that is gone for good, whose stream of events this one takes over; followed by " +
+			"+replay, all events that are still in the stream are stored",
+		pattern:  `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\+replay)?$`,
+		expected: "the ID of a database, as the message about the conflict says, or ID+replay",
+	},
 	"database.directFallback": {
 		Usage:   "Whether the bot writes to PostgreSQL itself while NATS is down",
 		Default: "false",

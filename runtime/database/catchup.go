@@ -68,11 +68,11 @@ func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstrea
 		storing, end := 0, min(last, next+catchUpBatch-1)
 		for ; next <= end; next++ {
 			m, err := c.readOne(ctx, stream, next)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				continue // removed
+			}
 			if err != nil {
 				return err
-			}
-			if m == nil {
-				continue // removed
 			}
 			one := c.arrival(info.Created, m)
 			storing++
@@ -90,7 +90,7 @@ func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstrea
 	return nil
 }
 
-// readOne returns one event of the stream, and nil if it was removed.
+// readOne returns one event of the stream. The error wraps jetstream.ErrMsgNotFound if it was removed.
 func (c *streamConsumer) readOne(
 	ctx context.Context, stream jetstream.Stream, sequence uint64,
 ) (*jetstream.RawStreamMsg, error) {
@@ -99,9 +99,6 @@ func (c *streamConsumer) readOne(
 	ctx, stop := c.conn.UntilDenied(ctx, c.subjects.StreamName())
 	defer stop()
 	m, err := stream.GetMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
-	}
 	if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(ctx)); ok {
 		return nil, denied
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -18,16 +20,16 @@ const (
 	maxObservationGap = 30 * time.Second
 )
 
-// DatabaseKind is the kind of a database. It is a part of the stream's metadata.
-type DatabaseKind string
+// Kind is the kind of a database. It is a part of the stream's metadata.
+type Kind string
 
 // The kinds.
 const (
-	SQLite   DatabaseKind = "sqlite"
-	Postgres DatabaseKind = "postgres"
+	SQLite   Kind = "sqlite"
+	Postgres Kind = "postgres"
 )
 
-func (k DatabaseKind) String() string {
+func (k Kind) String() string {
 	switch k {
 	case SQLite:
 		return "SQLite"
@@ -40,7 +42,7 @@ func (k DatabaseKind) String() string {
 // Origin is where the database of a service comes from. Its zero value is a database of which nothing is known, which
 // takes over no stream.
 type Origin struct {
-	Kind DatabaseKind
+	Kind Kind
 	// RoseyBot is the namespace and name of the RoseyBot, and NamespaceUID the UID of the namespace, which no namespace of
 	// another cluster has. Empty: there is none, or it is not known.
 	RoseyBot, NamespaceUID string
@@ -71,7 +73,7 @@ type owner struct {
 
 func ownerOf(metadata map[string]string) owner {
 	return owner{metadata[ownerKey], Origin{
-		Kind: DatabaseKind(metadata[kindKey]), RoseyBot: metadata[roseyBotKey], NamespaceUID: metadata[namespaceUIDKey],
+		Kind: Kind(metadata[kindKey]), RoseyBot: metadata[roseyBotKey], NamespaceUID: metadata[namespaceUIDKey],
 	}}
 }
 
@@ -137,8 +139,8 @@ func stateOf(info *jetstream.ConsumerInfo) consumerState {
 	}
 }
 
-// observe records the state of the consumer, nil if there is none, and returns since when nobody consumes. The result is
-// zero if somebody does.
+// observe records the state of the consumer, nil if there is none, and returns since when nobody consumes. That is zero
+// if somebody does.
 func (a *activity) observe(info *jetstream.ConsumerInfo, now time.Time) (since time.Time) {
 	state := stateOf(info)
 	if state != a.state || a.since.IsZero() || now.Sub(a.observed) > maxObservationGap {
@@ -195,8 +197,8 @@ func (c conflict) mayTakeOver(now time.Time) (taken, replay bool) {
 
 // Error implements error. It is for people and stays the same while nothing changes.
 func (c conflict) Error() string {
-	text := fmt.Sprintf("two databases cannot share a subject prefix: the events of the stream %s belong to the database %s",
-		c.stream, c.held.describe())
+	text := fmt.Sprintf("two databases cannot share a subject prefix: the events of the stream %s belong to the "+
+		"database %s", c.stream, c.held.describe())
 	if last := c.lastActive(); !last.IsZero() {
 		text += ", last active " + last.UTC().Format(time.RFC3339)
 	}
@@ -238,6 +240,9 @@ func (c conflict) advice() string {
 			" if nobody consumes them until then"
 	}
 	way := "if the other is gone for good: " + c.command("")
+	if wrong := c.own.origin.TakeOver; wrong != "" {
+		way += " (it is told to take over " + status.OneLine(wrong, maxNameInError) + ")"
+	}
 	if c.own.origin.Kind == Postgres && c.held.origin.Kind == SQLite {
 		way = "`rosey db move` copies the other's rows and ID; " + way
 	}

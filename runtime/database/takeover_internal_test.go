@@ -115,12 +115,16 @@ func TestToldToTakeOver(t *testing.T) {
 		taken, replay bool
 		words         string
 	}{
-		"the present owner":     {"old", nil, absentAfter, true, false, "as soon as no service has consumed it for 15s"},
-		"too early":             {"old", nil, absentAfter - time.Second, false, false, "for 15s"},
-		"with all events":       {"old+replay", nil, absentAfter, true, true, "for 15s"},
-		"an earlier owner":      {"older", nil, 24 * time.Hour, false, false, "take-over=old"},
-		"while somebody is on":  {"old", func(c *conflict) { c.since = time.Time{} }, time.Hour, false, false, "stop one"},
-		"without a consumer":    {"old", func(c *conflict) { c.consumer = nil }, time.Hour, false, false, "take-over=old+replay"},
+		"the present owner": {"old", nil, absentAfter, true, false, "as soon as no service has consumed it for 15s"},
+		"too early":         {"old", nil, absentAfter - time.Second, false, false, "for 15s"},
+		"with all events":   {"old+replay", nil, absentAfter, true, true, "for 15s"},
+		"an earlier owner": {
+			"older", nil, 24 * time.Hour, false, false, "take-over=old (it is told to take over older)",
+		},
+		"while somebody is on": {"old", func(c *conflict) { c.since = time.Time{} }, time.Hour, false, false, "stop one"},
+		"without a consumer": {
+			"old", func(c *conflict) { c.consumer = nil }, time.Hour, false, false, "take-over=old+replay",
+		},
 		"all without consumer":  {"old+replay", func(c *conflict) { c.consumer = nil }, time.Hour, true, true, "for 15s"},
 		"in manual mode":        {"old", func(c *conflict) { c.manual = true }, time.Hour, false, false, "an administrator"},
 		"for another than this": {"new", nil, 24 * time.Hour, false, false, "take-over=old"},
@@ -150,8 +154,10 @@ func TestActivity(t *testing.T) {
 		pause time.Duration
 		want  time.Time // since when
 	}{
-		"nothing":        {idle, time.Second, began},
-		"a waiting pull": {func() *jetstream.ConsumerInfo { i := idle(); i.NumWaiting = 1; return i }, time.Second, time.Time{}},
+		"nothing": {idle, time.Second, began},
+		"a waiting pull": {
+			func() *jetstream.ConsumerInfo { i := idle(); i.NumWaiting = 1; return i }, time.Second, time.Time{},
+		},
 		"a delivery": {
 			func() *jetstream.ConsumerInfo { i := idle(); i.Delivered.Consumer = 1; return i }, time.Second,
 			began.Add(time.Second),

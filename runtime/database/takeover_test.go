@@ -189,7 +189,7 @@ func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "restored lines", []string{"before"}, r.texts())
-	s = r.startWithStream()
+	r.startWithStream()
 	r.publishChat("after")
 	r.waitUntilStreamStored()
 	same(t, "lines", append(append([]string{"before"}, texts...), "after"), r.texts())

@@ -150,7 +150,7 @@ var publications = []struct {
 	{"$JS.API.STREAM.DELETE.KV_P_locks", nil, nil},
 	{"$JS.API.STREAM.PURGE.P_events", nil, nil},
 	{"$JS.API.STREAM.PURGE.KV_P_locks", nil, nil},
-	{"$JS.API.STREAM.MSG.GET.P_events", nil, nil},
+	{"$JS.API.STREAM.MSG.GET.P_events", []bus.Role{db}, []bus.Role{db}},
 	{"$JS.API.STREAM.MSG.GET.KV_P_locks", nil, []bus.Role{bot}},
 	{"$JS.API.STREAM.MSG.DELETE.P_events", nil, nil},
 	{"$JS.API.STREAM.MSG.DELETE.KV_P_locks", nil, nil},
