@@ -118,12 +118,15 @@ func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
 			operator := &Reconciler{Events: recorder, eventLimit: newLimiter(eventsOfBot, eventsOfNamespace), now: time.Now}
 			operator.emitEvent(bot, nil, available)
 			texts := []string{<-recorder.Events}
+			if bytes := len(texts[0]); bytes > maxEventBytes+len("Warning CrashLoop ") {
+				t.Errorf("an event of %d bytes", bytes)
+			}
 			for _, condition := range computed.Conditions {
 				texts = append(texts, condition.Message)
 			}
 			for _, text := range texts {
 				isHostile := func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
-				if strings.ContainsFunc(text, isHostile) || !utf8.ValidString(text) || len([]rune(text)) > 400 {
+				if strings.ContainsFunc(text, isHostile) || !utf8.ValidString(text) || len([]rune(text)) > 850 {
 					t.Errorf("not one printable line: %q", text)
 				}
 			}

@@ -62,7 +62,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		return meta.FindStatusCondition(conditions, before.Type) == nil
 	})
 	for _, condition := range conditions {
-		condition.Message = status.OneLine(condition.Message, 300) // fits in an event; parts of it come from pods
+		condition.Message = status.OneLine(condition.Message, maxConditionMessage) // parts of it come from pods
 		condition.ObservedGeneration, condition.LastTransitionTime = in.bot.Generation, metav1.NewTime(now)
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
@@ -163,6 +163,15 @@ func (r *Reconciler) writeStatus(
 	return 0, nil
 }
 
+const (
+	// maxConditionMessage bounds the message of a condition in characters. The longest of ours has two IDs of databases
+	// and a command.
+	maxConditionMessage = 800
+	// maxEventBytes is what the API server accepts in an event, and maxEventMessage fits in it whatever the characters.
+	maxEventBytes   = 1024
+	maxEventMessage = 300
+)
+
 // emitEvent emits an event when the status or reason of Ready changes, unless there were too many. The other conditions
 // emit none, because Ready summarizes them.
 func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
@@ -176,7 +185,11 @@ func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Con
 	if after.Status == metav1.ConditionTrue || requestedReasons[after.Reason] || transientReasons[after.Reason] {
 		eventType = corev1.EventTypeNormal
 	}
-	r.Events.Eventf(bot, nil, eventType, after.Reason, "Reconcile", "%s", after.Message)
+	message := after.Message
+	if len(message) > maxEventBytes {
+		message = status.OneLine(message, maxEventMessage)
+	}
+	r.Events.Eventf(bot, nil, eventType, after.Reason, "Reconcile", "%s", message)
 }
 
 const (
