@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -71,12 +74,14 @@ func TestDeadLetterCommands(t *testing.T) {
 	}
 	expectCall(t, exitFailure, "dead letter 4711: not found", "db", "dead", "drop", "3", "4711", "--config", file)
 	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
-	var left []deadLetterRow
+	var left []bus.DeadLetter
 	listed := expectCall(t, exitClean, "", "db", "dead", "list", "-o", "json", "--config", file)
 	if err := json.Unmarshal([]byte(listed), &left); err != nil {
 		t.Fatal(err)
 	}
-	want := []deadLetterRow{{2, at.UnixMilli(), "", "db.message.log", "not JSON", 6, "{\uFFFD\x1b[2J"}}
+	want := []bus.DeadLetter{{
+		ID: 2, Time: at.UnixMilli(), Subject: "db.message.log", Reason: "not JSON", Size: 6, Payload: "{\uFFFD\x1b[2J",
+	}}
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Error(diff)
 	}
@@ -85,6 +90,36 @@ func TestDeadLetterCommands(t *testing.T) {
 	}
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
 	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
+}
+
+// Beside a service that has the database open, dead letters are listed, retried and dropped over NATS.
+func TestDeadLetterCommandsBesideTheService(t *testing.T) {
+	t.Parallel()
+	dir, url := t.TempDir(), natstest.Start(t).URL()
+	file := writeConfig(t, dir, url)
+	s := openStore(t, dir)
+	var letters []store.DeadLetter
+	for i := range 2*bus.MaxDeadChangeIDs + 1 {
+		data := fmt.Sprintf(`{"username":"alice","message":"line %d"}`, i)
+		letters = append(letters, store.NewDeadLetter(string(bus.MessageLog), "", "was too early", []byte(data), time.Now()))
+	}
+	letters = append(letters, store.NewDeadLetter(string(bus.MessageLog), "", "not JSON", []byte("]"), time.Now()))
+	if _, err := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	service := start(t, "db", "--config", file)
+	service.waitFor(status.ReasonReady)
+
+	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
+	expectCall(t, exitFailure, fmt.Sprintf("retry: %d done", len(letters)-1), "db", "dead", "retry", "--all", "--config", file)
+	expectCall(t, exitFailure, "4711: not found", "db", "dead", "drop", "4711", "--config", file)
+	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
+	if lines := len(show(t, file).Chat); lines != len(letters)-1 {
+		t.Errorf("%d lines are stored, want %d", lines, len(letters)-1)
+	}
+	service.end(syscall.SIGTERM)
 }
 
 func TestBackupAndRestoreCommands(t *testing.T) {

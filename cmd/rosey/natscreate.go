@@ -43,7 +43,7 @@ func newNATSCreateCommand() *cobra.Command {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-			conn, err := cli.Dial(command.Context(), loaded.NATS, subjects.InboxPrefix(bus.AdminRole), log)
+			conn, err := cli.Dial(command.Context(), loaded.NATS, "rosey cli", subjects.InboxPrefix(bus.AdminRole), log)
 			if err != nil {
 				return failed(err)
 			}

@@ -181,6 +181,13 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 		}
 	}
 	r.stored(db, 5)
+	dead := slices.Concat(r.common, []string{"--database", "none", "--nats-credentials-dir", r.secret("db-login")})
+	for verb, want := range map[string]string{"list": "no dead letters", "retry 1": "1: not found", "drop 1": "1: not found"} {
+		_, out, stderr := call(r.T, append(strings.Fields("db dead "+verb), dead...)...)
+		if !strings.Contains(out+stderr, want) {
+			r.Errorf("db dead %s: %s%s, want %q", verb, out, stderr, want)
+		}
+	}
 	tail := start(r.T, append([]string{"tail"}, cli...)...)
 	natstest.Eventually(r.T, "the subscriptions of rosey tail", func() bool {
 		return slices.ContainsFunc(r.used(), func(use natstest.Use) bool {

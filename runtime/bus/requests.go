@@ -259,6 +259,66 @@ type MaintenanceRemoved struct {
 	People      int64 `json:"people"` // with their joins and leaves
 }
 
+// DeadListRequest is the body of a DeadList request for the dead letters of a service, ordered by ID.
+type DeadListRequest struct {
+	// After is the ID of the last dead letter that the client has. 0: it has none.
+	After int64 `json:"after,omitempty"`
+	// Limit is the most dead letters of the reply, from 1 to MaxDeadListLimit. 0: MaxDeadListLimit.
+	Limit int `json:"limit,omitempty"`
+}
+
+// MaxDeadListLimit is the highest number of dead letters in a reply, and the default.
+const MaxDeadListLimit = 100
+
+// DeadListReply is the reply to DeadList. If Success is false, only Error is set.
+type DeadListReply struct {
+	Success bool         `json:"success"`
+	Letters []DeadLetter `json:"letters"`
+	// More means that there may be others with a higher ID: a reply is bounded.
+	More  bool   `json:"more"`
+	Error string `json:"error,omitempty"`
+}
+
+// DeadLetter is a message that could not be stored.
+type DeadLetter struct {
+	ID   int64 `json:"id"`
+	Time int64 `json:"time"` // of arrival, in milliseconds since 1970 UTC
+	// Prefix is that of the service that received it. Empty: unknown.
+	Prefix  string `json:"prefix,omitempty"`
+	Subject string `json:"subject"` // without the prefix
+	Reason  string `json:"reason"`
+	Size    int    `json:"size"` // of the whole payload, in bytes
+	// Payload is the part of the payload that was stored. Bytes that are not UTF-8 are replaced by U+FFFD.
+	Payload string `json:"payload"`
+}
+
+// DeadChangeRequest is the body of a DeadRetry or DeadDrop request. DeadRetry stores what the dead letters contain;
+// both remove them.
+type DeadChangeRequest struct {
+	// IDs are 1 to MaxDeadChangeIDs of those in DeadListReply.
+	IDs []int64 `json:"ids"`
+}
+
+// MaxDeadChangeIDs is the highest number of IDs in a DeadChangeRequest: each is a transaction, for which other requests
+// wait.
+const MaxDeadChangeIDs = 20
+
+// DeadChangeReply is the reply to DeadRetry and DeadDrop. Success is true if all dead letters are gone.
+type DeadChangeReply struct {
+	Success bool `json:"success"`
+	// Changed are the IDs of the dead letters that are gone now.
+	Changed []int64 `json:"changed"`
+	// Failed are those that are still there, or were not found.
+	Failed []DeadFailure `json:"failed,omitempty"`
+	Error  string        `json:"error,omitempty"`
+}
+
+// DeadFailure says why a dead letter could not be changed.
+type DeadFailure struct {
+	ID    int64  `json:"id"`
+	Error string `json:"error"`
+}
+
 // Limits of the key-value requests. Exceeding one is a KVValidationError, for a value KVValueTooLarge.
 const (
 	// MaxKVValueBytes bounds a value as compact JSON in UTF-8.

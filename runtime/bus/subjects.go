@@ -41,6 +41,10 @@ const (
 	// OutboundPutCommand is OutboundPut for commands: the server of the channel executes them with the bot's rank. It is
 	// a subject of its own so that saying and commanding can be two permissions.
 	OutboundPutCommand Suffix = "db.messages.outbound.put_command"
+	// DeadList, DeadRetry and DeadDrop are about the dead letters of a service.
+	DeadList  Suffix = "db.dead.list"
+	DeadRetry Suffix = "db.dead.retry"
+	DeadDrop  Suffix = "db.dead.drop"
 )
 
 // Events are the subjects on which events are published. They are the subjects of the stream.

@@ -41,7 +41,7 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := Dial(ctx, configuration.NATS, subjects.InboxPrefix(bus.CLIRole), log)
+	conn, err := Dial(ctx, configuration.NATS, "rosey cli", subjects.InboxPrefix(bus.CLIRole), log)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,13 @@ func Connect(ctx context.Context, configuration config.Config, log *slog.Logger)
 	}, nil
 }
 
-// Dial is Connect without a bot: it returns the connection alone.
-func Dial(ctx context.Context, nats config.NATS, inboxPrefix string, log *slog.Logger) (*bus.Conn, error) {
+// Dial is Connect without a bot: it returns the connection alone, which has a name for the NATS server.
+func Dial(
+	ctx context.Context, nats config.NATS, name, inboxPrefix string, log *slog.Logger,
+) (*bus.Conn, error) {
 	handler := &switchedHandler{Handler: log.Handler()}
 	conn, err := bus.Connect(ctx, bus.Options{
-		URL: nats.URL, Name: "rosey cli", InboxPrefix: inboxPrefix, Log: slog.New(handler),
+		URL: nats.URL, Name: name, InboxPrefix: inboxPrefix, Log: slog.New(handler),
 		CredentialsDir: nats.CredentialsDir, TLSDir: nats.TLSDir,
 	})
 	if err != nil {

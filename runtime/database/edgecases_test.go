@@ -180,7 +180,7 @@ func (r *rig) describeRows() string {
 	for _, action := range mustQuery(r, db.Actions)(ctx, movies, 100) {
 		note("action %s %s %s", action.Username, action.Type, action.Details)
 	}
-	deadLetters, lettersErr := db.DeadLetters(ctx, 0, 100)
+	deadLetters, lettersErr := db.DeadLetters(ctx, "", 0, 100)
 	for _, deadLetter := range deadLetters {
 		note("dead: %s", deadLetter.Reason)
 	}

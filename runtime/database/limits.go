@@ -227,6 +227,10 @@ func refusal(suffix bus.Suffix, err error) any {
 		return bus.MaintenanceReply{Error: err.Error()}
 	case bus.OutboundPut, bus.OutboundPutCommand:
 		return bus.OutboundPutReply{Error: err.Error()}
+	case bus.DeadList:
+		return bus.DeadListReply{Error: err.Error()}
+	case bus.DeadRetry, bus.DeadDrop:
+		return bus.DeadChangeReply{Error: err.Error()}
 	default: // db.kv
 		return bus.KVReply[struct{}]{Error: &bus.KVError{Code: bus.KVValueTooLarge, Message: err.Error()}}
 	}

@@ -91,7 +91,7 @@ func TestLargeEventsAreRefused(t *testing.T) {
 
 func (r *rig) deadLetters() []store.DeadLetter {
 	r.t.Helper()
-	letters, err := r.openReadOnly().DeadLetters(r.t.Context(), 0, 1<<20)
+	letters, err := r.openReadOnly().DeadLetters(r.t.Context(), "", 0, 1<<20)
 	if err != nil {
 		r.t.Fatal(err)
 	}

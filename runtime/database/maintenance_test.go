@@ -155,7 +155,7 @@ func TestRetryDeadLetter(t *testing.T) {
 	}
 	defer func() { _ = db.Close() }()
 	deadLetters := mustQuery(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
-		return db.DeadLetters(ctx, 0, limit)
+		return db.DeadLetters(ctx, "", 0, limit)
 	})(t.Context(), movies, 10)
 	if len(deadLetters) != 2 || deadLetters[0].Subject != "db.message.log" ||
 		string(deadLetters[0].Payload) != `{"username":"alice"` || deadLetters[0].MsgID != "1/db.message.log" ||
@@ -185,7 +185,7 @@ func TestRetryDeadLetter(t *testing.T) {
 	if err != nil || string(status["bot_name"]) != `"a"` {
 		t.Errorf("status: %s, %v", status, err)
 	}
-	left, err := db.DeadLetters(t.Context(), 0, 10)
+	left, err := db.DeadLetters(t.Context(), "", 0, 10)
 	if err != nil || len(left) != 1 || left[0].ID != deadLetters[0].ID {
 		t.Errorf("dead letters %+v, %v; want only the first", left, err)
 	}
@@ -208,7 +208,7 @@ func TestADeadLetterOfAUserNamedServerIsStored(t *testing.T) {
 	if _, err := db.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
 		t.Fatal(err)
 	}
-	letters, err = db.DeadLetters(t.Context(), 0, 10)
+	letters, err = db.DeadLetters(t.Context(), "", 0, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

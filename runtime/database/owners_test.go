@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,13 +211,24 @@ func TestServicesOfOneDatabaseHaveTheirOwnDeadLettersAndIDs(t *testing.T) {
 	r.settled("songs")
 
 	opened := r.open()
-	letters, err := opened.DeadLetters(t.Context(), 0, 10)
+	letters, err := opened.DeadLetters(t.Context(), "", 0, 10)
 	kept := map[string]int{}
 	for _, letter := range letters {
 		kept[letter.Prefix]++
 	}
 	if err != nil || kept["songs"] != 1 || kept["films"] != 2 {
 		t.Errorf("dead letters by prefix: %v, %v", kept, err)
+	}
+	// Nor does a client of films reach the dead letters of songs.
+	if list := r.ask("films", bus.DeadList, `{}`); strings.Contains(list, "of songs") || !strings.Contains(list, "of films") {
+		t.Errorf("the service of films lists %s", list)
+	}
+	ofSongs := letters[slices.IndexFunc(letters, func(l store.DeadLetter) bool { return l.Prefix == "songs" })].ID
+	for _, suffix := range []bus.Suffix{bus.DeadRetry, bus.DeadDrop} {
+		reply := r.ask("films", suffix, fmt.Sprintf(`{"ids":[%d]}`, ofSongs))
+		if !strings.Contains(reply, "not found") {
+			t.Errorf("%s of another prefix: %s", suffix, reply)
+		}
 	}
 	lines, err := opened.RecentChat(t.Context(), onCyTube("songs"), 10)
 	if err != nil || len(lines) != 1 || lines[0].Text != "second" {

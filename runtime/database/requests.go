@@ -55,6 +55,9 @@ var handlers = map[bus.Suffix]handler{
 	bus.KVDelete:           (*Engine).kvDelete,
 	bus.KVList:             (*Engine).kvList,
 	bus.MaintenanceRun:     (*Engine).maintenanceRun,
+	bus.DeadList:           (*Engine).deadList,
+	bus.DeadRetry:          (*Engine).deadRetry,
+	bus.DeadDrop:           (*Engine).deadDrop,
 }
 
 // Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err is the cause, and

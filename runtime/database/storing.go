@@ -200,38 +200,6 @@ func (b *batch) addDeadLetters(ctx context.Context) error {
 	return nil
 }
 
-// RetryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
-// dead letter if that succeeds. own is the channel of an event that does not name one. The store must not be in use by
-// a service. An error means that the dead letter is still there.
-func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, deadLetter store.DeadLetter) error {
-	if deadLetter.Size > len(deadLetter.Payload) {
-		return fmt.Errorf("retrying dead letter %d: only %d of its %d bytes were kept",
-			deadLetter.ID, len(deadLetter.Payload), deadLetter.Size)
-	}
-	m := bus.Message{
-		Suffix: bus.Suffix(deadLetter.Subject), ID: deadLetter.MsgID, Data: deadLetter.Payload, Time: deadLetter.At,
-	}
-	eventID := bus.EventID(deadLetter.MsgID, m.Suffix)
-	if eventID == "" {
-		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
-		eventID = fmt.Sprintf("%012x-letter-%d", deadLetter.At.UnixMilli(), deadLetter.ID)
-	}
-	event, err := decoder{own: own}.event(m, eventID)
-	if errors.Is(err, errIncomplete) {
-		err = nil // it contains nothing to store
-	}
-	if event.Fact != nil && err == nil {
-		err = s.Apply(ctx, []store.Event{event})
-	}
-	if err != nil {
-		return fmt.Errorf("retrying dead letter %d of %s: %w", deadLetter.ID, deadLetter.Subject, err)
-	}
-	if _, err := s.DropDeadLetter(ctx, deadLetter.ID); err != nil {
-		return fmt.Errorf("removing dead letter %d, which is stored: %w", deadLetter.ID, err)
-	}
-	return nil
-}
-
 // dedupWindowLength is how long after a message without an ID one with the same content counts as its second copy. The
 // Python bot runs each of its handlers twice and so publishes each event twice at once (lib/bot.py of Rosey-Robot 0.5,
 // lines 208 to 213).

@@ -107,7 +107,7 @@ func TestInvalidMessagesBecomeDeadLetters(t *testing.T) {
 	r.publishChat("last")
 	r.waitUntilStreamStored()
 	same(t, "lines", []string{"first", "last"}, r.texts())
-	deadLetters, err := r.openReadOnly().DeadLetters(t.Context(), 0, 10)
+	deadLetters, err := r.openReadOnly().DeadLetters(t.Context(), "", 0, 10)
 	if err != nil || len(deadLetters) != 2 || deadLetters[0].MsgID == "" {
 		t.Errorf("dead letters %+v, %v", deadLetters, err)
 	}

@@ -23,7 +23,7 @@ const bindInterval = 500 * time.Millisecond
 // requestSubjects are the subjects of requests. They are subscribed in this order.
 var requestSubjects = []bus.Suffix{
 	bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
-	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
+	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 	bus.OutboundGet, // the last one, because a bot concludes from a reply to it that a service is ready
 }
 

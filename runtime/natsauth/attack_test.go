@@ -113,6 +113,8 @@ var publications = []struct {
 	{"P.db.kv.set", nil, nil},
 	{"P.db.kv.movies.dice.set", nil, nil},
 	{"P.db.maintenance.run", nil, nil},
+	{"P.db.dead.list", []bus.Role{db}, []bus.Role{db}},
+	{"P.db.dead.drop", []bus.Role{db}, []bus.Role{db}},
 	{"P.db.anything", nil, nil},
 	{"P.events.cytube.movies.message", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.events.other", nil, nil},

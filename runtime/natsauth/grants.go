@@ -36,6 +36,7 @@ func About(role bus.Role) string {
 var requestSubjects = []bus.Suffix{
 	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats,
 	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
+	bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 }
 
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
@@ -81,6 +82,8 @@ func (o Options) service() []Grant {
 			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
 		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
 		{Why: "announcing a line to the bot that says it", Publish: o.subjects(bus.AnyOutboundWaiting)},
+		{Why: "replies, and the events that JetStream delivers", Subscribe: o.inbox(bus.ServiceRole)},
+		{Why: "`rosey db dead` beside the service", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)},
 	}
 	if o.JetStream != config.JetStreamAlways && !o.Manual {
 		grants = append(grants, Grant{Why: "events where there is no stream", Subscribe: inGroup(
@@ -96,8 +99,6 @@ func (o Options) service() []Grant {
 		return grants
 	}
 	consumer := o.Subjects.StreamName() + "." + name
-	grants = append(grants, Grant{
-		Why: "replies of JetStream, and the events that it delivers", Subscribe: o.inbox(bus.ServiceRole)})
 	grants = append(grants, o.events()...)
 	if !o.Manual {
 		grants = append(grants, Grant{Why: "creating its consumer", Publish: api("CONSUMER.CREATE." + consumer)})

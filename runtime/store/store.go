@@ -100,8 +100,9 @@ type Store interface {
 	// AddDeadLetters stores messages of one prefix that could not be stored as rows, and removes the oldest of that prefix
 	// that exceed the quota. It returns how many it removed.
 	AddDeadLetters(ctx context.Context, deadLetters []DeadLetter, quota DeadLetterQuota) (removed int64, err error)
-	// DeadLetters returns up to limit dead letters with an ID above after, ordered by ID.
-	DeadLetters(ctx context.Context, after int64, limit int) ([]DeadLetter, error)
+	// DeadLetters returns up to limit dead letters with an ID above after, ordered by ID: those of one prefix and those
+	// without one, or with an empty prefix all of the database.
+	DeadLetters(ctx context.Context, prefix string, after int64, limit int) ([]DeadLetter, error)
 	// DropDeadLetter removes a dead letter. existed is false if there was none of this ID.
 	DropDeadLetter(ctx context.Context, id int64) (existed bool, err error)
 

@@ -68,12 +68,21 @@ var templates = map[bus.Suffix]func(*rand.Rand) []field{
 	bus.KVSet: func(random *rand.Rand) []field {
 		return append(keyFields(random), field{"value", quote(anyText(random))}, field{"ttl_seconds", digits(random, 5)})
 	},
+	bus.DeadList: func(random *rand.Rand) []field {
+		return []field{{"after", digits(random, 3000)}, {"limit", digits(random, 101)}}
+	},
+	bus.DeadRetry: idsFields,
+	bus.DeadDrop:  idsFields,
 	bus.KVList: func(random *rand.Rand) []field {
 		return []field{keyFields(random)[0], {"prefix", `"key"`}, {"limit", digits(random, 2000)}}
 	},
 }
 
 func userFields(random *rand.Rand) []field { return []field{{"username", quote(anyName(random))}} }
+
+func idsFields(random *rand.Rand) []field {
+	return []field{{"ids", "[" + strings.TrimSuffix(strings.Repeat(digits(random, 3000)+",", 1+random.IntN(25)), ",") + "]"}}
+}
 
 func countFields(random *rand.Rand) []field {
 	return []field{{"chat_count", digits(random, 100)}, {"connected_count", digits(random, 200)}}

@@ -47,10 +47,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 var deadLetterSize = size("payload", "reason", "subject", "msg_id")
 
 // DeadLetters implements store.Store.
-func (s Store) DeadLetters(ctx context.Context, after int64, limit int) ([]store.DeadLetter, error) {
+func (s Store) DeadLetters(ctx context.Context, prefix string, after int64, limit int) ([]store.DeadLetter, error) {
 	const query = `SELECT id, at, prefix, subject, msg_id, reason, payload, size FROM dead_letters
-WHERE id > $1 ORDER BY id LIMIT $2`
-	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0)}, func(deadLetter *store.DeadLetter) []any {
+WHERE id > $1 AND ($3 = '' OR prefix IN ('', $3)) ORDER BY id LIMIT $2`
+	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0), prefix}, func(deadLetter *store.DeadLetter) []any {
 		return []any{
 			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Prefix, &deadLetter.Subject, &deadLetter.MsgID,
 			&deadLetter.Reason, &deadLetter.Payload, &deadLetter.Size,

@@ -159,7 +159,7 @@ func (t storeTest) addDeadLetters(deadLetters ...store.DeadLetter) {
 
 func (t storeTest) deadLetters(after int64, limit int) []store.DeadLetter {
 	t.Helper()
-	return must[[]store.DeadLetter](t)(t.DeadLetters(t.Context(), after, limit))
+	return must[[]store.DeadLetter](t)(t.DeadLetters(t.Context(), "", after, limit))
 }
 
 // set stores a value that expires; 0 means never.

@@ -1,0 +1,170 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// maxDeadFailure bounds the error of a dead letter in a reply.
+const maxDeadFailure = 300
+
+// deadList answers bus.DeadList with dead letters of the service's own prefix.
+func (e *Engine) deadList(ctx context.Context, r Request) (any, error) {
+	var request bus.DeadListRequest
+	if err := decodeInto(r.Data, &request); err != nil {
+		return bus.DeadListReply{Error: err.Error()}, err
+	}
+	if request.Limit < 0 || request.Limit > bus.MaxDeadListLimit {
+		err := fmt.Errorf("%w: limit: expected a number from 1 to %d", errInvalid, bus.MaxDeadListLimit)
+		return bus.DeadListReply{Error: err.Error()}, err
+	}
+	limit := cmp.Or(request.Limit, bus.MaxDeadListLimit)
+	letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, request.After, limit)
+	if err != nil {
+		return bus.DeadListReply{Error: errUnavailable}, fmt.Errorf("listing dead letters: %w", err)
+	}
+	rows, err := fittingLetters(letters, r.MaxReply-deadListOverhead)
+	if err != nil {
+		return bus.DeadListReply{Error: errUnavailable}, err
+	}
+	return bus.DeadListReply{
+		Success: true, Letters: rows, More: len(rows) == limit || len(rows) < len(letters),
+	}, nil
+}
+
+// fittingLetters returns the first dead letters that fit into limit bytes as JSON, but at least one, if need be with the
+// beginning of its payload alone: a client goes on behind the last one.
+func fittingLetters(letters []store.DeadLetter, limit int) (rows []bus.DeadLetter, err error) {
+	rows = make([]bus.DeadLetter, 0, len(letters))
+	for i, letter := range letters {
+		row := NewDeadLetter(letter)
+		data, err := bus.Encode(row)
+		if err != nil {
+			return nil, fmt.Errorf("encoding dead letter %d: %w", letter.ID, err)
+		}
+		if limit -= len(data) + 1; limit < 0 {
+			if i == 0 {
+				const most = 6 // bytes of JSON for a byte
+				row.Payload = store.CleanText(row.Payload[:max(len(row.Payload)+limit/most, 0)])
+				rows = append(rows, row)
+			}
+			break
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// deadListOverhead is what a bus.DeadListReply has beside its dead letters, in bytes and with room.
+const deadListOverhead = 100
+
+// NewDeadLetter returns a dead letter of a store as clients get it.
+func NewDeadLetter(letter store.DeadLetter) bus.DeadLetter {
+	return bus.DeadLetter{
+		ID: letter.ID, Time: letter.At.UnixMilli(), Prefix: letter.Prefix, Subject: letter.Subject,
+		Reason: letter.Reason, Size: letter.Size, Payload: store.CleanText(string(letter.Payload)),
+	}
+}
+
+// deadRetry answers bus.DeadRetry.
+func (e *Engine) deadRetry(ctx context.Context, r Request) (any, error) {
+	return e.deadChange(ctx, r, func(letter store.DeadLetter) error {
+		return retryDeadLetter(ctx, e.store, e.decoder, letter)
+	})
+}
+
+// deadDrop answers bus.DeadDrop.
+func (e *Engine) deadDrop(ctx context.Context, r Request) (any, error) {
+	return e.deadChange(ctx, r, func(letter store.DeadLetter) error {
+		_, err := e.store.DropDeadLetter(ctx, letter.ID)
+		return err
+	})
+}
+
+// deadChange changes the dead letters of a bus.DeadChangeRequest, and goes on after one that fails.
+func (e *Engine) deadChange(ctx context.Context, r Request, change func(store.DeadLetter) error) (any, error) {
+	var request bus.DeadChangeRequest
+	err := decodeInto(r.Data, &request)
+	if err == nil && (len(request.IDs) == 0 || len(request.IDs) > bus.MaxDeadChangeIDs) {
+		err = fmt.Errorf("%w: ids: expected 1 to %d, got %d", errInvalid, bus.MaxDeadChangeIDs, len(request.IDs))
+	}
+	if err != nil {
+		return bus.DeadChangeReply{Error: err.Error()}, err
+	}
+	reply := bus.DeadChangeReply{Changed: []int64{}}
+	for _, id := range request.IDs {
+		letter, err := e.deadLetter(ctx, id)
+		if err == nil {
+			err = change(letter)
+		}
+		switch {
+		case err == nil:
+			reply.Changed = append(reply.Changed, id)
+		case errors.Is(err, store.ErrRejected), errors.Is(err, errInvalid), errors.Is(err, errNotServed),
+			errors.Is(err, errNotFound):
+			reply.Failed = append(reply.Failed, bus.DeadFailure{
+				ID: id, Error: status.OneLine(err.Error(), maxDeadFailure)})
+		default:
+			reply.Error = errUnavailable
+			return reply, fmt.Errorf("changing dead letter %d: %w", id, err)
+		}
+	}
+	reply.Success = len(reply.Failed) == 0
+	return reply, nil
+}
+
+var errNotFound = errors.New("not found")
+
+// deadLetter returns a dead letter of the service's own prefix.
+func (e *Engine) deadLetter(ctx context.Context, id int64) (store.DeadLetter, error) {
+	letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, id-1, 1)
+	if err != nil {
+		return store.DeadLetter{}, err
+	}
+	if len(letters) == 0 || letters[0].ID != id {
+		return store.DeadLetter{}, fmt.Errorf("dead letter %d: %w", id, errNotFound)
+	}
+	return letters[0], nil
+}
+
+// RetryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
+// dead letter if that succeeds. own is the channel of an event that does not name one. An error means that the dead
+// letter is still there.
+func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, deadLetter store.DeadLetter) error {
+	return retryDeadLetter(ctx, s, decoder{own: own}, deadLetter)
+}
+
+func retryDeadLetter(ctx context.Context, s store.Store, decoder decoder, deadLetter store.DeadLetter) error {
+	if deadLetter.Size > len(deadLetter.Payload) {
+		return fmt.Errorf("retrying dead letter %d: %w: only %d of its %d bytes were kept",
+			deadLetter.ID, errInvalid, len(deadLetter.Payload), deadLetter.Size)
+	}
+	m := bus.Message{
+		Suffix: bus.Suffix(deadLetter.Subject), ID: deadLetter.MsgID, Data: deadLetter.Payload, Time: deadLetter.At,
+	}
+	eventID := bus.EventID(deadLetter.MsgID, m.Suffix)
+	if eventID == "" {
+		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
+		eventID = fmt.Sprintf("%012x-letter-%d", deadLetter.At.UnixMilli(), deadLetter.ID)
+	}
+	event, err := decoder.event(m, eventID)
+	if errors.Is(err, errIncomplete) {
+		err = nil // it contains nothing to store
+	}
+	if event.Fact != nil && err == nil {
+		err = s.Apply(ctx, []store.Event{event})
+	}
+	if err != nil {
+		return fmt.Errorf("retrying dead letter %d of %s: %w", deadLetter.ID, deadLetter.Subject, err)
+	}
+	if _, err := s.DropDeadLetter(ctx, deadLetter.ID); err != nil {
+		return fmt.Errorf("removing dead letter %d, which is stored: %w", deadLetter.ID, err)
+	}
+	return nil
+}
