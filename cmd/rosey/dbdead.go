@@ -336,7 +336,8 @@ func parseDeadLetterIDs(arguments []string, all bool) (ids []int64, err error) {
 	return ids, nil
 }
 
-// changeDeadLetters changes the dead letters with the given IDs, or all of the service with the prefix if there are none.
+// changeDeadLetters changes the dead letters with the given IDs, or if there are none, all of the service with the
+// prefix.
 func changeDeadLetters(
 	ctx context.Context, letters deadLetters, prefix string, suffix bus.Suffix, ids []int64,
 ) (changed int, err error) {

@@ -112,7 +112,8 @@ func TestDeadLetterCommandsBesideTheService(t *testing.T) {
 	service.waitFor(status.ReasonReady)
 
 	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
-	expectCall(t, exitFailure, fmt.Sprintf("retry: %d done", len(letters)-1), "db", "dead", "retry", "--all", "--config", file)
+	retried := fmt.Sprintf("retry: %d done", len(letters)-1)
+	expectCall(t, exitFailure, retried, "db", "dead", "retry", "--all", "--config", file)
 	expectCall(t, exitFailure, "4711: not found", "db", "dead", "drop", "4711", "--config", file)
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
 	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)

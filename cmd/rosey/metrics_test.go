@@ -158,7 +158,7 @@ func TestCountersOfAlertsExistFromTheStart(t *testing.T) {
 	series := map[string]bool{}
 	for _, assemble := range []func(*component, *bus.Conn){
 		func(c *component, conn *bus.Conn) { _, _ = c.newBot(conn, nil) },
-		func(c *component, conn *bus.Conn) { c.newService(conn, nil) },
+		func(c *component, conn *bus.Conn) { _ = c.newService(conn, nil) },
 	} {
 		maps.Copy(series, seriesAtStart(t, assemble))
 	}

@@ -182,7 +182,9 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 	}
 	r.stored(db, 5)
 	dead := slices.Concat(r.common, []string{"--database", "none", "--nats-credentials-dir", r.secret("db-login")})
-	for verb, want := range map[string]string{"list": "no dead letters", "retry 1": "1: not found", "drop 1": "1: not found"} {
+	for verb, want := range map[string]string{
+		"list": "no dead letters", "retry 1": "1: not found", "drop 1": "1: not found",
+	} {
 		_, out, stderr := call(r.T, append(strings.Fields("db dead "+verb), dead...)...)
 		if !strings.Contains(out+stderr, want) {
 			r.Errorf("db dead %s: %s%s, want %q", verb, out, stderr, want)

@@ -26,7 +26,8 @@ func ask[T any](r *rig, suffix bus.Suffix, body string) (reply T) {
 func TestDeadLettersOfARunningService(t *testing.T) {
 	r := newRig(t)
 	r.addDeadLetters(
-		store.NewDeadLetter("db.message.log", "1/db.message.log", "too early", []byte(`{"username":"alice","message":"hi"}`), time.Now()),
+		store.NewDeadLetter("db.message.log", "1/db.message.log", "too early",
+			[]byte(`{"username":"alice","message":"hi"}`), time.Now()),
 		store.NewDeadLetter("db.message.log", "", "not JSON", []byte("]"), time.Now()),
 		store.NewDeadLetter("db.message.log", "", "not JSON", []byte("\xff]"), time.Now()),
 	)

@@ -220,7 +220,8 @@ func TestServicesOfOneDatabaseHaveTheirOwnDeadLettersAndIDs(t *testing.T) {
 		t.Errorf("dead letters by prefix: %v, %v", kept, err)
 	}
 	// Nor does a client of films reach the dead letters of songs.
-	if list := r.ask("films", bus.DeadList, `{}`); strings.Contains(list, "of songs") || !strings.Contains(list, "of films") {
+	list := r.ask("films", bus.DeadList, `{}`)
+	if strings.Contains(list, "of songs") || !strings.Contains(list, "of films") {
 		t.Errorf("the service of films lists %s", list)
 	}
 	ofSongs := letters[slices.IndexFunc(letters, func(l store.DeadLetter) bool { return l.Prefix == "songs" })].ID

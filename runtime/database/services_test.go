@@ -70,12 +70,12 @@ func TestServiceDiscovery(t *testing.T) {
 			t.Errorf("endpoint: %+v", endpoint)
 		}
 	}
-	if len(subjects) != 11 || !slices.Contains(subjects, "rosey.db.messages.outbound.get") {
+	if len(subjects) != 14 || !slices.Contains(subjects, "rosey.db.messages.outbound.get") {
 		t.Errorf("subjects: %q", subjects)
 	}
 	var stats micro.Stats
 	ask(micro.StatsVerb, &stats)
-	if n := len(stats.Endpoints); n != 11 || stats.Endpoints[n-1].NumRequests != 1 {
+	if n := len(stats.Endpoints); n != 14 || stats.Endpoints[n-1].NumRequests != 1 {
 		t.Errorf("stats: %+v", stats)
 	}
 	r.stop(s)

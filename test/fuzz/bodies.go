@@ -81,7 +81,8 @@ var templates = map[bus.Suffix]func(*rand.Rand) []field{
 func userFields(random *rand.Rand) []field { return []field{{"username", quote(anyName(random))}} }
 
 func idsFields(random *rand.Rand) []field {
-	return []field{{"ids", "[" + strings.TrimSuffix(strings.Repeat(digits(random, 3000)+",", 1+random.IntN(25)), ",") + "]"}}
+	ids := strings.Repeat(digits(random, 3000)+",", 1+random.IntN(25))
+	return []field{{"ids", "[" + strings.TrimSuffix(ids, ",") + "]"}}
 }
 
 func countFields(random *rand.Rand) []field {

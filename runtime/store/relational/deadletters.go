@@ -50,7 +50,8 @@ var deadLetterSize = size("payload", "reason", "subject", "msg_id")
 func (s Store) DeadLetters(ctx context.Context, prefix string, after int64, limit int) ([]store.DeadLetter, error) {
 	const query = `SELECT id, at, prefix, subject, msg_id, reason, payload, size FROM dead_letters
 WHERE id > $1 AND ($3 = '' OR prefix IN ('', $3)) ORDER BY id LIMIT $2`
-	deadLetters, err := Select(ctx, s.db, query, []any{after, max(limit, 0), prefix}, func(deadLetter *store.DeadLetter) []any {
+	parameters := []any{after, max(limit, 0), prefix}
+	deadLetters, err := Select(ctx, s.db, query, parameters, func(deadLetter *store.DeadLetter) []any {
 		return []any{
 			&deadLetter.ID, millis{&deadLetter.At}, &deadLetter.Prefix, &deadLetter.Subject, &deadLetter.MsgID,
 			&deadLetter.Reason, &deadLetter.Payload, &deadLetter.Size,
