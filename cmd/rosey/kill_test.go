@@ -94,12 +94,13 @@ func (r *killRig) compare() {
 	r.t.Helper()
 	r.awaitStreamed()
 	natstest.Within(r.t, 30*time.Second, "all events to be stored", func() bool {
-		consumer, err := r.events.Consumer(r.t.Context(), "rosey_events", "rosey_db")
+		stream, err := r.events.Stream(r.t.Context(), "rosey_events")
 		if err != nil {
 			return false
 		}
-		state := consumer.CachedInfo()
-		return state.NumPending == 0 && state.NumAckPending == 0
+		consumer, err := stream.Consumer(r.t.Context(), "rosey_db")
+		// Not the numbers of pending messages, which a server that has just started may not know yet.
+		return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
 	})
 	flags := append([]string{"--server", r.site, "--channel", "movienight", "--limit", "0"}, r.store...)
 	content := showData(r.t, flags...)
