@@ -96,44 +96,6 @@ func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Cond
 	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
 }
 
-// channelJoined returns ChannelJoined. With several bots it is about the leader, since a standby is ready without being
-// in the channel: a leader whose login is refused stays the leader. A leader whose pod is deleted or no longer runs is
-// replaced within seconds, so until then ChannelJoined is about the standby that is ready to take over.
-func channelJoined(in statusInput) *metav1.Condition {
-	if manifests.HasStandbys(in.bot) {
-		if other := foreignLeader(in, in.observed.newestPod(manifests.Bot)); other != "" {
-			return conditionFalse(v1alpha1.ReasonForeignLeader,
-				"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
-		}
-	}
-	return checked(in, speaker(in), status.ChannelCheck,
-		conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot)))
-}
-
-// speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
-// newest. It returns nil if there is none.
-func speaker(in statusInput) *corev1.Pod {
-	if manifests.HasStandbys(in.bot) {
-		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
-			return leading
-		}
-	}
-	return in.observed.newestPod(manifests.Bot)
-}
-
-// foreignLeader returns the leader for which a ready bot stands by if that was never a pod of the RoseyBot, or else "".
-// pod may be nil.
-func foreignLeader(in statusInput, pod *corev1.Pod) string {
-	if pod == nil || !podReady(pod) {
-		return ""
-	}
-	reported := in.reports[pod.Name].report.Leader
-	if reported == leader(in) || in.observed.hasPod(manifests.Bot, reported) {
-		return ""
-	}
-	return reported
-}
-
 // checked returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The
 // pod may be nil.
 func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
@@ -150,6 +112,11 @@ func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.
 	if missing != nil {
 		return missing
 	}
+	return checkOf(in, report, name, ok)
+}
+
+// checkOf returns the condition for one check of a bot's report: ok, or its reason.
+func checkOf(in statusInput, report status.Report, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
 	for _, check := range report.Checks {
 		switch {
 		case check.Name != name:
@@ -160,15 +127,6 @@ func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.
 		return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
 	}
 	return conditionUnknown(fmt.Sprintf("the bot does not report its check %q", name))
-}
-
-// channelName describes the channel and the name under which the bot is in it.
-func channelName(bot *v1alpha1.RoseyBot) string {
-	who := "anonymously"
-	if bot.Spec.Account != nil {
-		who = "as " + bot.Spec.Account.Username
-	}
-	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
 // translateReason returns the reason and message of a condition for those that a process reports. A process can only

@@ -46,8 +46,8 @@
 // itself reports. A pod that does not answer makes a condition Unknown, never False.
 //
 // A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
-// several bots ChannelJoined is about the leader: a ready bot is asked for its name, at least every 30 seconds, and the
-// leader itself for the reason if it is not ready.
+// several bots ChannelJoined is what the leader reports: a ready bot is asked for its name, at least every 30 seconds,
+// and then the leader itself. While the leader changes, what was known before stays.
 //
 // Pods are asked by HTTP outside of reconciles, a bounded number at a time in each namespace: one that never answers
 // delays no reconcile. What a pod says is a claim: its answers may differ each time. So questions, writes of the status

@@ -199,7 +199,7 @@ func TestHotStandby(t *testing.T) {
 		t.Errorf("the budget is %v, %v", budget.Spec, err)
 	}
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	report := status.Report{Component: status.BotComponent, Reason: status.ReasonReady}
+	report := healthyReport(status.BotComponent)
 	chat := startProcess(t, report)
 	for number := 1; number <= 2; number++ {
 		pod := newPod(t, bot, manifests.Bot, runningPod(chat.ip, true))

@@ -20,6 +20,7 @@ import (
 var transientReasons = map[string]bool{
 	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, v1alpha1.ReasonChannelNotServed: true,
 	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
+	string(status.ReasonNoLeader): true,
 }
 
 // requestedReasons are reasons for a condition to be False that the spec asks for. Ready is True with them.

@@ -20,80 +20,32 @@ func podOf(name string, second int, podStatus corev1.PodStatus) corev1.Pod {
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: created}, Status: podStatus}
 }
 
+// leaderCase is what is known of a leader, of a standby that is ready, and from before.
+type leaderCase struct {
+	pods    []corev1.Pod
+	reports map[string]probeResult
+	leader  string            // of the last reconcile
+	last    *metav1.Condition // ChannelJoined of the last reconcile
+	status  metav1.ConditionStatus
+	reason  string
+}
+
 // A leader whose login is refused stays the leader. A standby that waits for it is ready, but nobody is in the channel.
+// A bot that gives up when CyTube is down becomes a standby, and the standby the leader, again and again: both are ready
+// for a while, and ChannelJoined changed each time.
 func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
-	ready, waiting := runningPod("10.0.0.1", true), runningPod("10.0.0.1", false)
-	restarting := runningPod("10.0.0.1", false)
-	restarting.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
-	deleted := podOf("leader", 1, waiting)
-	deleted.DeletionTimestamp = new(metav1.Now())
-	standby := podOf("standby", 2, ready)
-	reportOfCheck := func(check status.Check) probeResult {
-		check.Name = status.ChannelCheck
-		return probeResult{report: status.Report{Leader: "leader", Reason: check.Reason, Checks: []status.Check{check}}}
-	}
-	standingBy := reportOfCheck(status.Check{OK: true, Reason: status.ReasonStandby})
-	const former = "movienight-former"
-	standsByForFormer := reportOfCheck(status.Check{OK: true, Reason: status.ReasonStandby})
-	standsByForFormer.report.Leader = former
-	refused := reportOfCheck(status.Check{Reason: status.ReasonLoginRefused, Message: "wrong password"})
-	joined := reportOfCheck(status.Check{OK: true, Reason: status.ReasonJoined})
-	noLeader := reportOfCheck(status.Check{Reason: status.ReasonNoLeader})
-	noLeader.report.Leader = ""
-	silent := probeResult{err: context.DeadlineExceeded}
-	type reports = map[string]probeResult
-	tests := map[string]struct {
-		pods    []corev1.Pod
-		reports reports
-		last    string // the leader of the last reconcile
-		status  metav1.ConditionStatus
-		reason  string
-	}{
-		"in the channel": {
-			[]corev1.Pod{podOf("leader", 1, ready), standby}, reports{"standby": standingBy}, "", "True", "Joined",
-		},
-		"refused": {
-			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": refused}, "",
-			"False", "LoginRefused",
-		},
-		"not ready for another reason": {
-			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": joined}, "",
-			"True", "Joined",
-		},
-		"not yet probed": {
-			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy}, "", "False", "Starting",
-		},
-		"leader does not answer": {
-			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": standingBy, "leader": silent}, "",
-			"Unknown", "StatusUnknown",
-		},
-		"standby does not answer": {
-			[]corev1.Pod{podOf("leader", 1, waiting), standby}, reports{"standby": silent, "leader": refused}, "leader",
-			"False", "LoginRefused",
-		},
-		"no pod answers yet": {[]corev1.Pod{standby}, nil, "", "True", "Joined"},
-		// The standby takes over within seconds. If it does not, it is not ready.
-		"leader gone":      {[]corev1.Pod{standby}, reports{"standby": standsByForFormer}, former, "True", "Joined"},
-		"none of the pods": {[]corev1.Pod{standby}, reports{"standby": standingBy}, "", "False", "ForeignLeader"},
-		"none of the pods, and taken over before": {
-			[]corev1.Pod{standby}, reports{"standby": standingBy}, "leader", "False", "ForeignLeader",
-		},
-		"leader deleted": {[]corev1.Pod{deleted, standby}, reports{"standby": standingBy}, "", "True", "Joined"},
-		"leader restarting": {
-			[]corev1.Pod{podOf("leader", 1, restarting), standby}, reports{"standby": standingBy}, "", "True", "Joined",
-		},
-		"nobody takes over": {
-			[]corev1.Pod{deleted, podOf("standby", 2, waiting)}, reports{"standby": noLeader}, "leader", "False", "NoLeader",
-		},
-	}
-	for name, test := range tests {
+	for name, test := range leaderCases() {
 		t.Run(name, func(t *testing.T) {
 			bot := newBot("fun")
-			bot.Spec.Replicas, bot.Status.Leader = new(int32(2)), test.last
+			bot.Spec.Replicas, bot.Status.Leader = new(int32(2)), test.leader
+			if test.last != nil {
+				test.last.Type = v1alpha1.ConditionChannelJoined
+				bot.Status.Conditions = []metav1.Condition{*test.last}
+			}
 			in := statusInput{bot: bot, observed: newObserved(), reports: test.reports}
 			in.observed.pods[manifests.Bot] = test.pods
 			computed := computeStatus(in, time.Now())
-			if name := computed.Leader; name != "" && name != former && !in.observed.hasPod(manifests.Bot, name) {
+			if name := computed.Leader; name != "" && name != formerLeader && !in.observed.hasPod(manifests.Bot, name) {
 				t.Errorf("the leader %q is not a pod of the RoseyBot", name)
 			}
 			conditions := computed.Conditions
@@ -103,6 +55,88 @@ func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
 					got.Status, got.Reason, got.Message, test.status, test.reason)
 			}
 		})
+	}
+}
+
+const formerLeader = "movienight-former"
+
+func leaderCases() map[string]leaderCase {
+	ready, waiting := runningPod("10.0.0.1", true), runningPod("10.0.0.1", false)
+	restarting := runningPod("10.0.0.1", false)
+	restarting.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	deleted := podOf("leader", 1, waiting)
+	deleted.DeletionTimestamp = new(metav1.Now())
+	standby := podOf("standby", 2, ready)
+	both := []corev1.Pod{podOf("leader", 1, ready), standby}
+	outside := []corev1.Pod{podOf("leader", 1, waiting), standby}
+	report := func(leader string, ok bool, reason status.Reason) probeResult {
+		check := status.Check{Name: status.ChannelCheck, OK: ok, Reason: reason}
+		return probeResult{report: status.Report{Leader: leader, Reason: reason, Checks: []status.Check{check}}}
+	}
+	standingBy := report("leader", true, status.ReasonStandby)
+	standsByForFormer := report(formerLeader, true, status.ReasonStandby)
+	refused, joined := report("leader", false, status.ReasonLoginRefused), report("leader", true, status.ReasonJoined)
+	joining := report("leader", false, status.ReasonStarting)
+	noLeader := report("", false, status.ReasonNoLeader)
+	silent := probeResult{err: context.DeadlineExceeded}
+	wasIn := conditionTrue(string(status.ReasonJoined), "")
+	down := conditionFalse(string(status.ReasonServerUnreachable), "")
+	type reports = map[string]probeResult
+	return map[string]leaderCase{
+		"in the channel": {both, reports{"standby": standingBy, "leader": joined}, "", nil, "True", "Joined"},
+		"in the channel again": {
+			both, reports{"standby": standingBy, "leader": joined}, "leader", down, "True", "Joined",
+		},
+		"refused": {
+			outside, reports{"standby": standingBy, "leader": refused}, "", nil, "False", "LoginRefused",
+		},
+		"refused, still ready from its time as standby": {
+			both, reports{"standby": standingBy, "leader": refused}, "leader", wasIn, "False", "LoginRefused",
+		},
+		"not ready for another reason": {
+			outside, reports{"standby": standingBy, "leader": joined}, "", nil, "True", "Joined",
+		},
+		"not yet probed":      {outside, reports{"standby": standingBy}, "", nil, "False", "Starting"},
+		"ready, not probed":   {both, reports{"standby": standingBy}, "", nil, "False", "Starting"},
+		"operator restarted":  {both, nil, "leader", wasIn, "True", "Joined"},
+		"restarted while ill": {both, nil, "leader", down, "False", "ServerUnreachable"},
+		"gives up": {both, reports{"leader": noLeader, "standby": noLeader}, "leader", down, "False", "ServerUnreachable"},
+		"tries": {both, reports{"leader": joining, "standby": standingBy}, "standby", down, "False", "ServerUnreachable"},
+		"takes over": {
+			both, reports{"leader": joining, "standby": standingBy}, "standby", wasIn, "True", "Joined",
+		},
+		"takes over, but does not get in": {
+			outside, reports{"leader": joining, "standby": standingBy}, "leader", wasIn, "False", "Starting",
+		},
+		"leader does not answer": {
+			outside, reports{"standby": standingBy, "leader": silent}, "", nil, "Unknown", "StatusUnknown",
+		},
+		"ill leader does not answer": {
+			outside, reports{"standby": standingBy, "leader": silent}, "", down, "False", "ServerUnreachable",
+		},
+		"ready leader does not answer": {
+			both, reports{"standby": standingBy, "leader": silent}, "leader", wasIn, "True", "Joined",
+		},
+		"standby does not answer": {
+			outside, reports{"standby": silent, "leader": refused}, "leader", nil, "False", "LoginRefused",
+		},
+		"no pod answers yet": {[]corev1.Pod{standby}, nil, "", nil, "False", "Starting"},
+		// The standby takes over within seconds. If it does not, it is not ready.
+		"leader gone": {
+			[]corev1.Pod{standby}, reports{"standby": standsByForFormer}, formerLeader, wasIn, "True", "Joined",
+		},
+		"none of the pods": {[]corev1.Pod{standby}, reports{"standby": standingBy}, "", wasIn, "False", "ForeignLeader"},
+		"none of the pods, and taken over before": {
+			[]corev1.Pod{standby}, reports{"standby": standingBy}, "leader", wasIn, "False", "ForeignLeader",
+		},
+		"leader deleted": {[]corev1.Pod{deleted, standby}, reports{"standby": standingBy}, "", wasIn, "True", "Joined"},
+		"leader restarting": {
+			[]corev1.Pod{podOf("leader", 1, restarting), standby}, reports{"standby": standingBy}, "", wasIn, "True", "Joined",
+		},
+		"nobody takes over": {
+			[]corev1.Pod{deleted, podOf("standby", 2, waiting)}, reports{"standby": noLeader}, "leader", wasIn,
+			"False", "NoLeader",
+		},
 	}
 }
 
@@ -137,6 +171,9 @@ func TestLeaderOutsideTheChannelIsReported(t *testing.T) {
 			starting.asked.Load(), standingBy.asked.Load(), leading.asked.Load())
 	}
 
+	joined := healthyReport(status.BotComponent)
+	joined.Leader = leaderPod.Name
+	leading.report.Store(&joined)
 	setPodStatus(t, leaderPod, runningPod(leading.ip, true))
 	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	waitReconciled(t, bot)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -103,31 +102,6 @@ func (in statusInput) desiredReplicas(component manifests.Component) int32 {
 		return ptr.Deref(live.Spec.Replicas, replicas)
 	}
 	return replicas
-}
-
-// leader returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
-// reports, or else the one that was reported last. What is reported must be a pod of the RoseyBot: users delete the pod
-// that the status names.
-func leader(in statusInput) string {
-	pod := in.observed.newestPod(manifests.Bot)
-	switch {
-	case pod == nil:
-		return ""
-	case manifests.HasStandbys(in.bot): // without an answer the report is empty
-		for _, name := range []string{in.reports[pod.Name].report.Leader, in.bot.Status.Leader} {
-			if in.observed.hasPod(manifests.Bot, name) {
-				return name
-			}
-		}
-		// The last leader may have been deleted. An earlier version of the operator took over any name.
-		if last := in.bot.Status.Leader; strings.HasPrefix(last, in.bot.Name+"-") {
-			return last
-		}
-		return ""
-	case podReady(pod):
-		return pod.Name
-	}
-	return ""
 }
 
 // writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed. It returns

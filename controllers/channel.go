@@ -1,0 +1,135 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// channelJoined returns ChannelJoined. The only bot is ready while it is in the channel. With several, only the report
+// of the leader counts: a standby is ready without being in the channel, and so is for some seconds a standby that has
+// become the leader.
+func channelJoined(in statusInput) *metav1.Condition {
+	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
+	if !manifests.HasStandbys(in.bot) {
+		return checked(in, in.observed.newestPod(manifests.Bot), status.ChannelCheck, joined)
+	}
+	if other := foreignLeader(in, in.observed.newestPod(manifests.Bot)); other != "" {
+		return conditionFalse(v1alpha1.ReasonForeignLeader,
+			"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
+	}
+	pod := speaker(in)
+	if condition := stopped(in.bot, manifests.Bot); condition != nil {
+		return condition
+	}
+	if running, _ := podRunning(pod); !running {
+		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
+	}
+	return steady(in, pod, leaderJoined(in, pod, joined))
+}
+
+// leaderJoined returns joined if the bot in a pod reports that it is in the channel, and else why it is not.
+func leaderJoined(in statusInput, pod *corev1.Pod, joined *metav1.Condition) *metav1.Condition {
+	report, missing := reportOf(in, pod, manifests.Bot)
+	if missing != nil {
+		return missing
+	}
+	standsBy := slices.ContainsFunc(report.Checks, func(check status.Check) bool {
+		return check.Name == status.ChannelCheck && check.Reason == status.ReasonStandby
+	})
+	if standsBy {
+		return conditionFalse(string(status.ReasonNoLeader), "no bot is known to be in the channel")
+	}
+	return checkOf(in, report, status.ChannelCheck, joined)
+}
+
+// passingReasons are reasons of the channel check that a bot has for a moment when the leader changes.
+var passingReasons = map[string]bool{
+	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonNoLeader): true,
+}
+
+// steady returns what is found about the leader in a pod, or what was known before if that says more: ChannelJoined
+// neither becomes False because the leader changes, nor anything but False before a leader is in the channel. Otherwise
+// it would change each time that a bot gives up and another one tries.
+func steady(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Condition {
+	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
+	isUnknown := found.Status == metav1.ConditionUnknown
+	if last == nil || found.Status == metav1.ConditionTrue || !isUnknown && !passingReasons[found.Reason] {
+		return found
+	}
+	isSame := in.bot.Status.Leader == pod.Name
+	switch {
+	case last.Status == metav1.ConditionTrue && podReady(pod) && (!isUnknown || isSame):
+		return conditionTrue(last.Reason, "in "+channelName(in.bot))
+	case last.Status == metav1.ConditionFalse && last.ObservedGeneration == in.bot.Generation &&
+		!transientReasons[last.Reason] && !requestedReasons[last.Reason] && last.Reason != v1alpha1.ReasonForeignLeader:
+		return conditionFalse(last.Reason, last.Message)
+	}
+	return found
+}
+
+// speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
+// newest. It returns nil if there is none.
+func speaker(in statusInput) *corev1.Pod {
+	if manifests.HasStandbys(in.bot) {
+		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
+			return leading
+		}
+	}
+	return in.observed.newestPod(manifests.Bot)
+}
+
+// foreignLeader returns the leader for which a ready bot stands by if that was never a pod of the RoseyBot, or else "".
+// pod may be nil.
+func foreignLeader(in statusInput, pod *corev1.Pod) string {
+	if pod == nil || !podReady(pod) {
+		return ""
+	}
+	reported := in.reports[pod.Name].report.Leader
+	if reported == leader(in) || in.observed.hasPod(manifests.Bot, reported) {
+		return ""
+	}
+	return reported
+}
+
+// leader returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
+// reports, or else the one that was reported last. What is reported must be a pod of the RoseyBot: users delete the pod
+// that the status names.
+func leader(in statusInput) string {
+	pod := in.observed.newestPod(manifests.Bot)
+	switch {
+	case pod == nil:
+		return ""
+	case manifests.HasStandbys(in.bot): // without an answer the report is empty
+		for _, name := range []string{in.reports[pod.Name].report.Leader, in.bot.Status.Leader} {
+			if in.observed.hasPod(manifests.Bot, name) {
+				return name
+			}
+		}
+		// The last leader may have been deleted. An earlier version of the operator took over any name.
+		if last := in.bot.Status.Leader; strings.HasPrefix(last, in.bot.Name+"-") {
+			return last
+		}
+		return ""
+	case podReady(pod):
+		return pod.Name
+	}
+	return ""
+}
+
+// channelName describes the channel and the name under which the bot is in it.
+func channelName(bot *v1alpha1.RoseyBot) string {
+	who := "anonymously"
+	if bot.Spec.Account != nil {
+		who = "as " + bot.Spec.Account.Username
+	}
+	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
+}
