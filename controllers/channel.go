@@ -62,18 +62,22 @@ var passingReasons = map[string]bool{
 func steady(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Condition {
 	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
 	isUnknown := found.Status == metav1.ConditionUnknown
-	if last == nil || found.Status == metav1.ConditionTrue || !isUnknown && !passingReasons[found.Reason] {
+	if last == nil || !isUnknown && !passingReasons[found.Reason] {
 		return found
 	}
 	isSame := in.bot.Status.Leader == pod.Name
 	switch {
 	case last.Status == metav1.ConditionTrue && podReady(pod) && (!isUnknown || isSame):
 		return conditionTrue(last.Reason, "in "+channelName(in.bot))
-	case last.Status == metav1.ConditionFalse && last.ObservedGeneration == in.bot.Generation &&
-		!transientReasons[last.Reason] && !requestedReasons[last.Reason] && last.Reason != v1alpha1.ReasonForeignLeader:
+	case last.Status == metav1.ConditionFalse && last.ObservedGeneration == in.bot.Generation && isCause(last.Reason):
 		return conditionFalse(last.Reason, last.Message)
 	}
 	return found
+}
+
+// isCause reports whether a reason of ChannelJoined is one that lasts until a bot reports otherwise.
+func isCause(reason string) bool {
+	return !transientReasons[reason] && !requestedReasons[reason] && reason != v1alpha1.ReasonForeignLeader
 }
 
 // speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the

@@ -29,7 +29,7 @@ func durable(in statusInput) *metav1.Condition {
 		switch {
 		case check.Name != status.EventsCheck:
 			continue
-		case check.OK && check.Reason != status.ReasonCoreOnly:
+		case check.OK && check.Reason == status.ReasonStreamBound:
 			return conditionTrue(string(check.Reason), check.Message)
 		}
 		return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))

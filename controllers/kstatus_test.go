@@ -151,6 +151,8 @@ func TestKstatusOfEachState(t *testing.T) {
 	down := notReady(status.BotComponent, status.ChannelCheck, status.ReasonServerUnreachable, "connection refused")
 	coreOnly := healthyReport(status.BotComponent)
 	coreOnly.Checks[1].Reason = status.ReasonCoreOnly
+	full := healthyReport(status.BotComponent)
+	full.Checks[1].Reason = status.ReasonStreamRefused
 	pull := podOf("bot", 0, waitingPod("ErrImagePull", "not found"))
 	suspend := func(bot *v1alpha1.RoseyBot) { bot.Spec.Suspend = new(true) }
 	zero := func(bot *v1alpha1.RoseyBot) { bot.Spec.Replicas = new(int32(0)) }
@@ -158,8 +160,11 @@ func TestKstatusOfEachState(t *testing.T) {
 	foreign := &problem{reason: v1alpha1.ReasonForeignObject, message: "exists"}
 	written := &problem{reason: v1alpha1.ReasonProgressing, message: "has just changed", usable: true}
 	for name, test := range map[string]kstatusCase{
-		"ready":                {bot: []corev1.Pod{ready}, report: healthy, want: "Current", reason: "Ready"},
-		"without JetStream":    {bot: []corev1.Pod{ready}, report: coreOnly, want: "Current", reason: "Ready"},
+		"ready":             {bot: []corev1.Pod{ready}, report: healthy, want: "Current", reason: "Ready"},
+		"without JetStream": {bot: []corev1.Pod{ready}, report: coreOnly, want: "Current", reason: "Ready"},
+		"stream refused": {
+			bot: []corev1.Pod{ready}, report: full, after: time.Hour, want: "Failed", reason: "StreamRefused",
+		},
 		"pod does not answer":  {bot: []corev1.Pod{ready}, want: "Current", reason: "Ready"},
 		"suspended":            {change: suspend, want: "Current", reason: "Suspended"},
 		"being suspended":      {change: suspend, bot: []corev1.Pod{ready}, want: "InProgress", reason: "Progressing"},

@@ -277,8 +277,8 @@ func (r *Reconciler) probe(in statusInput) {
 			if component != manifests.Bot || in.bot.Spec.Mode == v1alpha1.ModeDirect {
 				return
 			}
-			if fresh = readyPollInterval; standbys {
-				fresh = 0
+			if !standbys && meta.IsStatusConditionTrue(in.bot.Status.Conditions, v1alpha1.ConditionReady) {
+				fresh = readyPollInterval
 			}
 		}
 		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component, fresh); answered {

@@ -39,7 +39,8 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 // healthy are the reasons with which processes are ready.
 var healthy = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
-	status.ReasonCoreOnly, status.ReasonServiceAnswers, status.ReasonDirect, status.ReasonStoreOpen,
+	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
+	status.ReasonStoreOpen,
 }
 
 // A new reason of package status must be added to the tables of this file, so that it is tested.

@@ -31,8 +31,8 @@ type leaderCase struct {
 }
 
 // A leader whose login is refused stays the leader. A standby that waits for it is ready, but nobody is in the channel.
-// A bot that gives up when CyTube is down becomes a standby, and the standby the leader, again and again: both are ready
-// for a while, and ChannelJoined changed each time.
+// A bot that gives up when CyTube is down becomes a standby, and the standby the leader, again and again: both are
+// ready for a while, and ChannelJoined changed each time.
 func TestReadyStandbyDoesNotHideALeaderOutsideTheChannel(t *testing.T) {
 	for name, test := range leaderCases() {
 		t.Run(name, func(t *testing.T) {
@@ -100,8 +100,12 @@ func leaderCases() map[string]leaderCase {
 		"ready, not probed":   {both, reports{"standby": standingBy}, "", nil, "False", "Starting"},
 		"operator restarted":  {both, nil, "leader", wasIn, "True", "Joined"},
 		"restarted while ill": {both, nil, "leader", down, "False", "ServerUnreachable"},
-		"gives up": {both, reports{"leader": noLeader, "standby": noLeader}, "leader", down, "False", "ServerUnreachable"},
-		"tries": {both, reports{"leader": joining, "standby": standingBy}, "standby", down, "False", "ServerUnreachable"},
+		"gives up": {
+			both, reports{"leader": noLeader, "standby": noLeader}, "leader", down, "False", "ServerUnreachable",
+		},
+		"tries": {
+			both, reports{"leader": joining, "standby": standingBy}, "standby", down, "False", "ServerUnreachable",
+		},
 		"takes over": {
 			both, reports{"leader": joining, "standby": standingBy}, "standby", wasIn, "True", "Joined",
 		},

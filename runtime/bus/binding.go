@@ -17,6 +17,9 @@ import (
 const (
 	// bindTimeout bounds the requests to JetStream of one attempt to bind.
 	bindTimeout = 3 * time.Second
+	// refusedRetry is the time after which a binding that has settled for core NATS tries to get the stream again: room
+	// can be made for it without a new connection.
+	refusedRetry = 10 * time.Second
 	// ackTimeout is how long the stream may take to acknowledge a message.
 	ackTimeout = 5 * time.Second
 )
@@ -33,8 +36,9 @@ type BindingOptions struct {
 	Log *slog.Logger
 }
 
-// Binding decides, once for each connection, whether events go to the stream or by core NATS. It is safe for concurrent
-// use. A nil Binding always decides for core NATS.
+// Binding decides for each connection whether events go to the stream or by core NATS. A decision for the stream lasts;
+// one for core NATS is made again from time to time, since it may not be what is wanted. It is safe for concurrent use.
+// A nil Binding always decides for core NATS.
 type Binding struct {
 	conn     *Conn
 	subjects Subjects
@@ -44,12 +48,14 @@ type Binding struct {
 	log      *slog.Logger
 	check    *status.Recorder
 
+	retry    time.Duration       // refusedRetry
 	deciding chan struct{}       // has a token while somebody queries JetStream
 	js       jetstream.JetStream // belongs to the holder of the token
 
 	mu         sync.Mutex // not held over requests and logging
 	bound      Bound
-	decided    bool   // bound is the decision for generation
+	decided    bool // bound is the decision for generation
+	decidedAt  time.Time
 	generation uint64 // of the connection
 	everBound  bool   // a stream was bound once
 	failing    bool   // the last report was ReportFailure
@@ -84,6 +90,7 @@ func NewBinding(o BindingOptions) *Binding {
 		manual:   o.JetStream.Provisioning == config.ProvisioningManual,
 		wanted:   o.Subjects.streamConfig(o.JetStream),
 		check:    status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
+		retry:    refusedRetry,
 		deciding: make(chan struct{}, 1),
 	}
 	if b.mode == config.JetStreamNever {
@@ -139,12 +146,12 @@ func (b *Binding) Bind(ctx context.Context) (Bound, error) {
 	return b.decide(ctx)
 }
 
-// decision returns the decision for the current connection, if it has been made.
+// decision returns the decision for the current connection, if it has been made and need not be made again.
 func (b *Binding) decision() (Bound, bool) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.decided || b.generation != generation {
+	if !b.decided || b.generation != generation || !b.bound.Durable() && time.Since(b.decidedAt) >= b.retry {
 		return Bound{}, false
 	}
 	return b.bound, true
@@ -155,44 +162,51 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
 	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.everBound && !b.manual
+	again := mayUseCore && b.decided && b.generation == generation
 	b.mu.Unlock()
-	stream, err := b.openStream(ctx)
+	bound, err := b.openStream(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return Bound{}, fmt.Errorf("binding to the stream: %w", context.Cause(ctx))
 	case !b.conn.Connected():
 		return Bound{}, ErrNotConnected // err is not about the stream
 	}
-	var bound Bound
 	found := b.explain(err, mayUseCore)
-	switch {
-	case err == nil:
-		bound = Bound{Stream: stream, JetStream: b.js}
-	case mayUseCore && found.reason != status.ReasonStreamUnavailable:
+	if again && found.reason == status.ReasonStreamUnavailable {
+		err, found = nil, finding{} // nothing is known that was not known before
+	}
+	if mayUseCore && found.reason != status.ReasonStreamUnavailable {
 		err = nil // also if another stream prevents it: events reach a service that is running
 	}
+	if err != nil {
+		b.update(func() finding { return found })
+		return Bound{}, err
+	}
+	b.settle(bound, generation, failures, found)
+	return bound, nil
+}
+
+// settle records a decision for a connection, and what was found. failures is their number before the decision.
+func (b *Binding) settle(bound Bound, generation uint64, failures int, found finding) {
 	b.update(func() finding {
-		if err == nil {
-			b.bound, b.generation = bound, generation
-			b.decided = b.failures == failures // a failure reported meanwhile demands another decision
-			b.everBound = b.everBound || bound.Durable()
-		}
+		b.bound, b.generation, b.decidedAt = bound, generation, time.Now()
+		b.decided = b.failures == failures // a failure reported meanwhile demands another decision
+		b.everBound = b.everBound || bound.Durable()
 		if bound.Durable() && b.failing {
 			return finding{} // Check shows the failure until ReportSuccess
 		}
 		return found
 	})
-	return bound, err
 }
 
-// openStream returns the stream, which it creates or updates unless an administrator does. The caller holds the token
+// openStream binds to the stream, which it creates or updates unless an administrator does. The caller holds the token
 // of b.deciding.
-func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
+func (b *Binding) openStream(ctx context.Context) (Bound, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),
 			jetstream.WithPublishAsyncMaxPending(MaxUnacknowledged))
 		if err != nil {
-			return nil, fmt.Errorf("preparing for JetStream: %w", err)
+			return Bound{}, fmt.Errorf("preparing for JetStream: %w", err)
 		}
 		b.js = js
 	}
@@ -200,12 +214,17 @@ func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 	defer cancel()
 	ctx, stop := b.conn.UntilDenied(ctx, b.wanted.Name)
 	defer stop()
-	request := b.subjects.Subject(OutboundGet)
-	if b.manual {
-		return findStream(ctx, b.js, b.wanted, request)
+	var stream jetstream.Stream
+	var err error
+	if request := b.subjects.Subject(OutboundGet); b.manual {
+		stream, err = findStream(ctx, b.js, b.wanted, request)
+	} else {
+		stream, _, err = ensureStream(ctx, b.js, b.wanted, request)
 	}
-	stream, _, err := ensureStream(ctx, b.js, b.wanted, request)
-	return stream, err
+	if err != nil {
+		return Bound{}, err
+	}
+	return Bound{Stream: stream, JetStream: b.js}, nil
 }
 
 // explain returns the state of events after the stream was bound, or could not be bound because of err. mayUseCore
@@ -213,26 +232,33 @@ func (b *Binding) openStream(ctx context.Context) (jetstream.Stream, error) {
 func (b *Binding) explain(err error, mayUseCore bool) finding {
 	conflict, isConflict := errors.AsType[*StreamError](err)
 	var missing string
+	reason := status.ReasonJetStreamMissing
 	switch {
 	case err == nil:
 		return b.available()
-	case isConflict && conflict.Reason != status.ReasonJetStreamMissing:
+	case isConflict && conflict.Reason != status.ReasonJetStreamMissing && conflict.Reason != status.ReasonStreamRefused:
 		return finding{false, conflict.Reason, conflict.Message}
 	case isConflict:
-		missing = conflict.Message
+		missing, reason = conflict.Message, conflict.Reason
 	case b.conn.state.deniedFor(b.wanted.Name) != "":
 		// A denied request gets no reply.
 		missing = fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream",
 			b.conn.state.deniedFor(b.wanted.Name))
+		if hasJetStream, _ := b.conn.NATS().ConnectedServerJetStream(); hasJetStream {
+			reason = status.ReasonStreamRefused
+		}
 	case isJetStreamMissing(err):
 		missing = "the NATS server has no JetStream, or this account may not use it"
 	default:
 		return b.unavailable(err)
 	}
-	if mayUseCore {
-		return finding{true, status.ReasonCoreOnly, "events are not durable: " + missing}
+	if !mayUseCore {
+		return finding{false, reason, missing + "; events wait for it"}
 	}
-	return finding{false, status.ReasonJetStreamMissing, missing + "; events wait for it"}
+	if reason == status.ReasonJetStreamMissing {
+		reason = status.ReasonCoreOnly // the mode allows that there is none, but not that there is one without room
+	}
+	return finding{true, reason, "events are not durable: " + missing}
 }
 
 func (b *Binding) available() finding {
@@ -285,7 +311,7 @@ func (b *Binding) update(change func() finding) {
 	b.mu.Unlock()
 	switch {
 	case !changed:
-	case found.ok:
+	case found.ok && found.reason != status.ReasonStreamRefused:
 		b.log.Info("[NATS] " + found.message)
 	default:
 		b.log.Warn("[NATS] " + found.message)

@@ -122,7 +122,7 @@ func TestDeniedRequestsEndAtOnce(t *testing.T) {
 	other, stopOther := conn.UntilDenied(t.Context(), "movies_events")
 	defer stopOther()
 	b := bind(t, conn, manual)
-	_, check := boundFor(t, b, status.ReasonJetStreamMissing)
+	_, check := boundFor(t, b, status.ReasonStreamRefused)
 	if check.OK || !strings.Contains(check.Message, `may not publish to "$JS.API.STREAM.INFO.rosey_events"`) {
 		t.Errorf("%+v", check)
 	}

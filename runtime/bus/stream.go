@@ -161,8 +161,8 @@ func mismatch(stream, problem string, differences []string) *StreamError {
 		"the stream %s %s: %s", stream, problem, strings.Join(differences, "; "))}
 }
 
-// createError returns a StreamError if the server will never create the stream: another one has its subjects, or there
-// is no room for it, which is treated as if there were no JetStream. Other errors are temporary.
+// createError returns a StreamError if the server refuses to create the stream: another one has its subjects, or there
+// is no room for it. Other errors are temporary.
 func createError(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string, err error,
 ) error {
@@ -173,7 +173,7 @@ func createError(
 	case !refused || isTemporary(refusal) || isJetStreamMissing(err):
 		return fmt.Errorf("creating the stream %s: %w", wanted.Name, err)
 	}
-	return &StreamError{status.ReasonJetStreamMissing, fmt.Sprintf(
+	return &StreamError{status.ReasonStreamRefused, fmt.Sprintf(
 		"the NATS server does not create the stream %s: %s", wanted.Name, refusal.Description)}
 }
 

@@ -184,16 +184,34 @@ func TestModesWithoutJetStream(t *testing.T) {
 func TestWithoutRoomForTheStream(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 })
-	_, check := boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonCoreOnly)
-	if !check.OK || !strings.Contains(check.Message, "does not create the stream rosey_events: insufficient storage") {
+	bound, check := boundFor(t, bind(t, connect(t, nats.URL())), status.ReasonStreamRefused)
+	if bound.Durable() || !check.OK ||
+		!strings.Contains(check.Message, "does not create the stream rosey_events: insufficient storage") {
 		t.Errorf("auto: %+v", check)
 	}
 	always := bind(t, connect(t, nats.URL()), mode(config.JetStreamAlways))
-	if _, check := boundFor(t, always, status.ReasonJetStreamMissing); check.OK {
+	if _, check := boundFor(t, always, status.ReasonStreamRefused); check.OK {
 		t.Errorf("always: %+v", check)
 	}
 	nats.Restart(func(o *server.Options) { o.JetStreamMaxStore = 1 << 30 })
 	boundFor(t, always, status.ReasonStreamBound)
+}
+
+// Somebody removes a stream that nobody uses. Its room is used without a new connection.
+func TestRoomForTheStreamIsFoundLater(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 100 << 20 })
+	js := jetStream(t, nats)
+	old := jetstream.StreamConfig{Name: "old", Subjects: []string{"old"}, MaxBytes: 64 << 20}
+	_, err := js.CreateStream(t.Context(), old)
+	must(t, err)
+	b := bind(t, connect(t, nats.URL()))
+	b.SetRetry(time.Millisecond)
+	boundFor(t, b, status.ReasonStreamRefused)
+	must(t, js.DeleteStream(t.Context(), "old"))
+	if bound, check := boundFor(t, b, status.ReasonStreamBound); !bound.Durable() || !check.OK {
+		t.Errorf("with room: %+v", check)
+	}
 }
 
 func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
@@ -207,7 +225,7 @@ func TestAnAccountThatMayNotUseJetStream(t *testing.T) {
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: nats.URL(), CredentialsDir: login.dir, Log: natstest.Log(t)})
 	must(t, err)
 	t.Cleanup(conn.Close)
-	bound, check := boundFor(t, bind(t, conn), status.ReasonCoreOnly)
+	bound, check := boundFor(t, bind(t, conn), status.ReasonStreamRefused)
 	if bound.Durable() || !check.OK ||
 		!strings.Contains(check.Message, `may not publish to "$JS.API.STREAM.INFO.rosey_events"`) {
 		t.Errorf("%+v", check)
@@ -246,7 +264,7 @@ func TestAStartingClusterIsWaitedFor(t *testing.T) {
 		t.Errorf("starting: %v, %+v", err, check)
 	}
 	cause.Store("insufficient storage")
-	boundFor(t, b, status.ReasonCoreOnly)
+	boundFor(t, b, status.ReasonStreamRefused)
 }
 
 // A caller of Bind does not wait for another one's requests longer than its own context lasts, and the other methods

@@ -89,8 +89,9 @@ func New(o Options) *Publisher {
 	}
 	q := newQueue(o.Buffer)
 	p := &Publisher{
-		log: o.Log, prefix: viaStore, binding: o.Binding, queue: q, metrics: newMetrics(o.Registerer, q),
+		log: o.Log, prefix: viaStore, binding: o.Binding, queue: q,
 	}
+	p.metrics = newMetrics(o.Registerer, p)
 	if o.Conn != nil {
 		p.prefix = viaNATS
 		p.service = newService(o)
@@ -256,7 +257,7 @@ const (
 	droppedInvalid  = "invalid"
 )
 
-func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
+func newMetrics(registerer prometheus.Registerer, p *Publisher) metrics {
 	register := promauto.With(registerer)
 	counter := func(name, label, help string) *prometheus.CounterVec {
 		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
@@ -264,7 +265,16 @@ func newMetrics(registerer prometheus.Registerer, q *queue) metrics {
 	register.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rosey_bus_buffered",
 		Help: "Messages that wait for the stream, for a database service, or for the database that the bot has open itself.",
-	}, func() float64 { return float64(q.len()) })
+	}, func() float64 { return float64(p.queue.len()) })
+	register.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rosey_bus_durable",
+		Help: "1 while messages go to the stream, which keeps them until they are stored.",
+	}, func() float64 {
+		if p.durable.Load() {
+			return 1
+		}
+		return 0
+	})
 	m := metrics{
 		published: counter("rosey_bus_published_total", "subject",
 			"Messages that the stream has confirmed, or without one a database service, by subject without prefix."),

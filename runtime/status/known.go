@@ -29,6 +29,7 @@ var knownReasons = map[Reason]bool{
 	ReasonNATSPermissionMissing:  true,
 	ReasonStreamBound:            true,
 	ReasonCoreOnly:               true,
+	ReasonStreamRefused:          true,
 	ReasonJetStreamMissing:       true,
 	ReasonStreamUnavailable:      true,
 	ReasonStreamMismatch:         true,
