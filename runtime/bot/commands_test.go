@@ -18,7 +18,8 @@ func (r *rig) pms(to string) []string {
 	var texts []string
 	for _, entry := range r.channel.Log() {
 		if entry.Kind == simulator.KindPM && entry.User == "Rosey" && entry.To == to {
-			texts = append(texts, cytube.PlainText(entry.Text))
+			text, _ := cytube.TypedText(entry.Text)
+			texts = append(texts, text)
 		}
 	}
 	return texts
@@ -113,6 +114,41 @@ func TestCommandsByPM(t *testing.T) {
 	if count := r.commandCount("pm", "say", "success"); count != 2 {
 		t.Errorf("%v commands counted", count)
 	}
+}
+
+// TestCommandsSeeWhatWasTyped checks names and texts that the filters of a channel format.
+func TestCommandsSeeWhatWasTyped(t *testing.T) {
+	r := newModeratorRig(t)
+	names := []string{"the_real_bob", "__x__", "_", "___", "a-b_c_d_e", "x_", "_y", "the_other_bob"}
+	for _, name := range names {
+		must(t, r.channel.Join(name))
+	}
+	for _, name := range names {
+		r.expectReply("mod", "user "+name, name+": rank 0, away: false, muted: false")
+		r.expectReply("mod", "user "+strings.ToUpper(name), name+": rank 0, away: false, muted: false")
+		r.expectReply("mod", "pm "+name+" psst, _you_", "Said")
+		if got := r.pms(name); !slices.Equal(got, []string{"psst, _you_"}) {
+			t.Errorf("written to %s: %q", name, got)
+		}
+	}
+	r.expectReply("mod", "say *very* ~~well~~ `done` _all_ [sp]of you[/sp]", "Said")
+	if diff := cmp.Diff([]string{"<strong>very</strong> <s>well</s> <code>done</code> <em>all</em> " +
+		`<span class="spoiler">of you</span>`}, r.linesOf("Rosey")); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+	r.expectReply("mod", "add https://youtu.be/a_b_c_d_e_f", "Added https://youtu.be/a_b_c_d_e_f")
+	r.say("alice", "!seen the_real_bob")
+	r.eventually("a reply", func() bool { return len(r.linesOf("Rosey")) == 2 })
+	if got := r.linesOf("Rosey")[1]; got != "the<em>real</em>bob is here" {
+		t.Errorf("reply %q", got)
+	}
+	r.expectReply("mod", "kick the_real_bob be_a_bit nicer", "Kicked the_real_bob")
+	want := "the_real_bob be_a_bit nicer"
+	r.eventually("the audit of "+want, func() bool {
+		return slices.ContainsFunc(r.service.on(bus.ActionPMCommand), func(each received) bool {
+			return each.Payload["args"] == want
+		})
+	})
 }
 
 func (r *rig) commandCount(source, name, outcome string) float64 {

@@ -58,7 +58,7 @@ func (h *Handler) pm(r request) (task, error) {
 	if text == "" {
 		return nil, errUsage
 	}
-	user, err := h.present(to)
+	user, err := h.present(r, to)
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +78,42 @@ func (h *Handler) send(m speech.Message) task {
 	}
 }
 
-// present returns the user of a name.
-func (h *Handler) present(name string) (cytube.User, error) {
-	user, found := h.Room.Users.Find(name)
+// present returns the user of a name in a request.
+func (h *Handler) present(r request, name string) (cytube.User, error) {
+	user, found := h.find(r, name)
 	if !found {
 		return cytube.User{}, errors.New("there is no user of that name in the channel")
 	}
 	return user, nil
+}
+
+// find looks for the user of a name in a request. Where a filter of the channel may have taken characters such as "_"
+// from the name, it is the only user whose letters and digits are those of the name.
+func (h *Handler) find(r request, name string) (user cytube.User, found bool) {
+	user, found = h.Room.Users.Find(name)
+	if found || r.exact {
+		return user, found
+	}
+	for _, one := range h.Room.Users {
+		if lettersAndDigits(one.Name) != lettersAndDigits(name) {
+			continue
+		}
+		if found {
+			return cytube.User{}, false
+		}
+		user, found = one, true
+	}
+	return user, found
+}
+
+// lettersAndDigits returns the letters, in lower case, and digits of a name.
+func lettersAndDigits(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
 }
 
 func (h *Handler) clear(request) (task, error) {
@@ -97,7 +126,7 @@ func (h *Handler) kick(r request) (task, error) {
 	if name == "" {
 		return nil, errUsage
 	}
-	user, err := h.present(name)
+	user, err := h.present(r, name)
 	switch {
 	case err != nil:
 		return nil, err

@@ -103,11 +103,14 @@ type command struct {
 	run func(h *Handler, r request) (task, error)
 }
 
-// request is a command as a user gave it. args is the text after its name.
+// request is a command as a user gave it. args is the text after its name, as it was typed.
 type request struct {
 	source source
 	user   cytube.User
 	args   string
+	// exact is false if a filter of the channel has replaced something in the text that is not known, so that a name in
+	// args may lack some of its characters.
+	exact bool
 }
 
 // task does what a command has to wait for, and returns the lines of the reply. It is called on Run's goroutine and

@@ -36,7 +36,8 @@ func (h *Handler) Handle(event cytube.Event) {
 		h.handleChat(event)
 	case cytube.PM:
 		if h.Room.Self != "" && !h.Room.IsMe(event.From) {
-			h.dispatch(fromPM, event.From, cytube.PlainText(event.HTML))
+			text, exact := cytube.TypedText(event.HTML)
+			h.dispatch(request{source: fromPM, exact: exact}, event.From, text)
 		}
 	default:
 		if confirm := h.confirm.Load(); confirm != nil {
@@ -48,16 +49,23 @@ func (h *Handler) Handle(event cytube.Event) {
 // handleChat looks for a command in a line of chat. The lines that the server repeats on join are none: the bot cannot
 // chat yet when they come. Neither are the bot's own, and those that are shown in a special way, such as /me.
 func (h *Handler) handleChat(line cytube.ChatMessage) {
-	if line.Kind != "" || line.Shadow || h.Room.IsMe(line.User) || !h.Room.MayChat() {
+	// A line that begins with ">" is green, and the prefix can be ">".
+	isPlain := line.Kind == "" || line.Kind == greenText
+	if !isPlain || line.Shadow || h.Room.IsMe(line.User) || !h.Room.MayChat() {
 		return
 	}
-	if text, isCommand := strings.CutPrefix(cytube.PlainText(line.HTML), h.Config.Prefix); isCommand {
-		h.dispatch(fromChat, line.User, text)
+	typed, exact := cytube.TypedText(line.HTML)
+	if text, isCommand := strings.CutPrefix(typed, h.Config.Prefix); isCommand {
+		h.dispatch(request{source: fromChat, exact: exact}, line.User, text)
 	}
 }
 
-// dispatch finds the command of a text and queues it.
-func (h *Handler) dispatch(from source, userName, text string) {
+// greenText is the class of lines that begin with ">".
+const greenText = "greentext"
+
+// dispatch finds the command of a text and queues it. r has neither user nor arguments yet.
+func (h *Handler) dispatch(r request, userName, text string) {
+	from := r.source
 	user, present := h.Room.Users.Find(userName)
 	available := h.available(from, user.Rank)
 	name, args := cutWord(text)
@@ -77,10 +85,8 @@ func (h *Handler) dispatch(from source, userName, text string) {
 		return
 	}
 	c := available[found]
-	h.queue(job{
-		source: from, user: user.Name, name: name, args: c.auditedArgs(args),
-		task: h.prepare(c, request{source: from, user: user, args: args}),
-	})
+	r.user, r.args = user, args
+	h.queue(job{source: from, user: user.Name, name: name, args: c.auditedArgs(args), task: h.prepare(c, r)})
 }
 
 // available returns the commands that a user of a rank may give.

@@ -54,7 +54,8 @@ func (h *Handler) user(r request) (task, error) {
 		return nil, err
 	}
 	presence := name + " is not in the channel"
-	if user, present := h.Room.Users.Find(name); present {
+	if user, present := h.find(r, name); present {
+		name = user.Name
 		presence = fmt.Sprintf("%s: rank %g, away: %t, muted: %t", user.Name, user.Rank, user.AFK, user.Muted)
 	}
 	return h.queryUser(name, userLine, presence), nil
@@ -66,6 +67,9 @@ func (h *Handler) userStats(r request) (task, error) {
 		return h.queryUser(r.user.Name, userLine), nil
 	}
 	name, err := parseUserName(r.args)
+	if user, present := h.find(r, name); present {
+		name = user.Name
+	}
 	return h.queryUser(name, userLine), err
 }
 
@@ -74,7 +78,7 @@ func (h *Handler) seen(r request) (task, error) {
 	if err != nil {
 		return nil, err
 	}
-	if user, present := h.Room.Users.Find(name); present {
+	if user, present := h.find(r, name); present {
 		return reply(user.Name + " is here"), nil
 	}
 	return h.queryUser(name, seenLine), nil

@@ -1,6 +1,7 @@
 package cytube
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -14,16 +15,87 @@ import (
 // turn the name of an emote into an image with that title: people recognize it, and the echo of a line that the bot
 // said stays equal to what was typed.
 func PlainText(fragment string) string {
+	text, _ := plainText(fragment, false)
+	return text
+}
+
+// TypedText returns what somebody typed, of which CyTube made an HTML fragment: PlainText with the characters that the
+// filters of a new channel replace with tags, of which "_" is part of names. exact is false if there are tags that
+// none of these filters makes: a filter of the channel's own has replaced something that is not known.
+func TypedText(fragment string) (text string, exact bool) { return plainText(fragment, true) }
+
+func plainText(fragment string, typed bool) (_ string, exact bool) {
 	var text strings.Builder
+	var marks markStack
+	exact = true
 	for tokens := html.NewTokenizer(strings.NewReader(fragment)); tokens.Next() != html.ErrorToken; {
 		switch token := tokens.Token(); {
 		case token.Type == html.TextToken:
 			text.WriteString(token.Data)
 		case token.Data == "img":
 			text.WriteString(imageName(token))
+		case typed && token.Type == html.StartTagToken:
+			mark, known := markOf(token)
+			marks.push(token.Data, mark)
+			text.WriteString(mark.begin)
+			exact = exact && known
+		case typed && token.Type == html.EndTagToken:
+			text.WriteString(marks.pop(token.Data).end)
 		}
 	}
-	return strings.Join(strings.Fields(text.String()), " ")
+	return strings.Join(strings.Fields(text.String()), " "), exact
+}
+
+// mark is what is typed before and after a text to format it.
+type mark struct{ begin, end string }
+
+// marksOfTags are the filters of a new channel (src/channel/filters.js of calzoneman/sync), with the tags that people
+// who write filters of their own use for the same.
+var marksOfTags = map[string]mark{
+	"code": {"`", "`"}, "strong": {"*", "*"}, "b": {"*", "*"}, "em": {"_", "_"}, "i": {"_", "_"},
+	"s": {"~~", "~~"}, "del": {"~~", "~~"}, "strike": {"~~", "~~"},
+	"a": {}, // around a link as it was typed
+}
+
+var spoilerMark = mark{"[sp]", "[/sp]"}
+
+// markOf returns the mark for a tag, and false for a tag that none of the filters makes.
+func markOf(tag html.Token) (m mark, known bool) {
+	if tag.Data == "span" && slices.Contains(tag.Attr, html.Attribute{Key: "class", Val: "spoiler"}) {
+		return spoilerMark, true
+	}
+	m, known = marksOfTags[tag.Data]
+	return m, known
+}
+
+// markStack is the marks of the tags that are open.
+type markStack []struct {
+	tag string
+	mark
+}
+
+// maxMarks bounds the tags that are open at a time, of which a line of CyTube has few.
+const maxMarks = 100
+
+func (s *markStack) push(tag string, m mark) {
+	if len(*s) < maxMarks {
+		*s = append(*s, struct {
+			tag string
+			mark
+		}{tag, m})
+	}
+}
+
+// pop removes the innermost open tag of a name and returns its mark. Tags that were opened in it and never closed, such
+// as <br>, have no end.
+func (s *markStack) pop(tag string) (m mark) {
+	for at, open := range slices.Backward(*s) {
+		if open.tag == tag {
+			*s = (*s)[:at]
+			return open.mark
+		}
+	}
+	return mark{}
 }
 
 func imageName(image html.Token) string {
