@@ -126,6 +126,12 @@ func (s *connState) onError(subscription *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		s.onPermissionDenied(err)
+	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
+		// The server does not say which one it refuses. Like a denied one it is missing until the next connection, which
+		// a change of the limit makes.
+		s.set(s.log.Error, false, status.ReasonNATSPermissionMissing, "NATS at "+s.servers+
+			": the server refuses a subscription: the connection has as many as max_subscriptions, or the limit of the "+
+			"account or of the user, allows")
 	case isRefusal(err), subscription == nil && !s.connected.Load():
 		s.onAttemptFailed(err)
 	case subscription == nil:

@@ -22,6 +22,8 @@ var (
 	ErrNoService = errors.New("no database service answers")
 	// ErrNoReply means that somebody has subscribed, but did not reply in time.
 	ErrNoReply = errors.New("the database service did not answer in time")
+	// ErrRequestTooLarge means that the request has more bytes than the NATS server accepts.
+	ErrRequestTooLarge = errors.New("the request is too large")
 	// ErrNotServed is returned by FindService when a service replies that it does not serve the channel.
 	ErrNotServed = errors.New("the database service does not serve the channel")
 	// ErrNotAService is returned by FindService when the reply is not a database service's.
@@ -111,6 +113,9 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoService, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoReply, err)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return nil, fmt.Errorf("requesting %s: %w: it has %d bytes, and the NATS server accepts at most %d (%w)",
+			subject, ErrRequestTooLarge, len(data), r.conn.NATS().MaxPayload(), err)
 	case isDisconnected(err):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNotConnected, err)
 	}

@@ -32,7 +32,8 @@ func TestRequest(t *testing.T) {
 	}
 	large := map[string]string{"text": strings.Repeat("x", 2<<20)}
 	err = requester.Request(t.Context(), bus.StatsRecentChat, large, nil)
-	if !errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, bus.ErrNotConnected) {
+	if !errors.Is(err, bus.ErrRequestTooLarge) || !errors.Is(err, nats.ErrMaxPayload) ||
+		!strings.Contains(err.Error(), "the NATS server accepts at most 1048576") {
 		t.Errorf("too large a request: %v", err)
 	}
 
