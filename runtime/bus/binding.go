@@ -214,6 +214,9 @@ func (b *Binding) openStream(ctx context.Context) (Bound, error) {
 	defer cancel()
 	ctx, stop := b.conn.UntilDenied(ctx, b.wanted.Name)
 	defer stop()
+	if err := checkServerVersion(b.conn.NATS()); err != nil {
+		return Bound{}, err
+	}
 	var stream jetstream.Stream
 	var err error
 	if request := b.subjects.Subject(OutboundGet); b.manual {

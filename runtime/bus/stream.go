@@ -80,6 +80,9 @@ const (
 func (s Subjects) CreateStream(
 	ctx context.Context, js jetstream.JetStream, j config.JetStream,
 ) (jetstream.Stream, Change, error) {
+	if err := checkServerVersion(js.Conn()); err != nil {
+		return nil, "", err
+	}
 	return ensureStream(ctx, js, s.streamConfig(j), s.Subject(OutboundGet))
 }
 
@@ -89,9 +92,6 @@ func (s Subjects) CreateStream(
 func ensureStream(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
 ) (stream jetstream.Stream, change Change, err error) {
-	if err := checkServerVersion(js.Conn()); err != nil {
-		return nil, "", err
-	}
 	change = Unchanged
 	for range ensureAttempts {
 		stream, err = js.Stream(ctx, wanted.Name)
@@ -129,9 +129,6 @@ func ensureStream(
 func findStream(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
 ) (jetstream.Stream, error) {
-	if err := checkServerVersion(js.Conn()); err != nil {
-		return nil, err
-	}
 	stream, err := js.Stream(ctx, wanted.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, notProvisioned("stream", wanted.Name)
