@@ -33,6 +33,7 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 	status.StoreCheck: {
 		status.ReasonStoreUnavailable, status.ReasonStoreFull, status.ReasonStoreNewer, status.ReasonStoreRefused,
 		status.ReasonStoreURLAbsent, status.ReasonMigrationFailed, status.ReasonChannelOwned, status.ReasonChannelListInvalid,
+		status.ReasonStoreURLInvalid, status.ReasonStoreUnsuitable, status.ReasonStoreMoved,
 	},
 }
 

@@ -74,10 +74,12 @@ func TestServiceReportsWhyPostgreSQLDoesNotWork(t *testing.T) {
 	expect(status.ReasonStoreRefused, "password authentication failed")
 	write("postgres://u:battery-staple@127.0.0.1:1/db")
 	expect(status.ReasonStoreUnavailable, "connection refused")
+	write("postgres://u:battery-staple@127.0.0.1:1/db?sslmode=verify-full&sslrootcert=/absent")
+	expect(status.ReasonStoreURLInvalid, "/absent")
 	write(newer)
 	expect(status.ReasonStoreNewer, "999")
 	write(blocked)
-	expect(status.ReasonMigrationFailed, `"chat" already exists`)
+	expect(status.ReasonStoreUnsuitable, "tables chat")
 	server.ExecuteIn(t, role, "DROP TABLE public.chat")
 	p.waitFor(status.ReasonReady)
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
@@ -77,7 +78,10 @@ func (d *Direct) announceLine(store.Channel) { // a bot has one channel
 func (d *Direct) Run(ctx context.Context) error {
 	err := d.engine.retry(ctx, func() error { return d.acquire(ctx) })
 	if err == nil {
+		var watching sync.WaitGroup
+		watching.Go(func() { d.engine.watchStore(ctx) })
 		d.engine.Maintain(ctx)
+		watching.Wait()
 		d.release()
 	}
 	d.engine.reportStopping("the bot stops")

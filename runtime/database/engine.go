@@ -22,6 +22,8 @@ const (
 	// minStoreRetry and maxStoreRetry are the shortest and the longest pause between two attempts to use the store.
 	minStoreRetry = 100 * time.Millisecond
 	maxStoreRetry = 5 * time.Second
+	// defaultStoreInterval is the time between two checks of an open store.
+	defaultStoreInterval = 5 * time.Second
 )
 
 // EngineOptions configure the Engine of a Service or a Direct. Channel, Open and Log are required.
@@ -47,6 +49,7 @@ type EngineOptions struct {
 
 	maintenanceInterval time.Duration // 0: defaultMaintenanceInterval
 	channelsInterval    time.Duration // 0: defaultChannelsInterval
+	storeInterval       time.Duration // 0: defaultStoreInterval
 }
 
 // Engine stores events and answers requests. It does not depend on NATS: a transport passes messages to it.
@@ -63,11 +66,16 @@ type Engine struct {
 	check       *status.Recorder
 	maintenance maintenance
 	limits      *limits
-	barrier     atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
+	// storeInterval is the time between two checks of the open store.
+	storeInterval time.Duration
+	barrier       atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
 	// announceLine tells the bot of a channel that a line waits in the outbound queue. It must not block.
 	announceLine func(store.Channel)
 	// For log lines about messages for other channels, that cannot be decoded, and that the database rejects.
 	refusals, invalid, rejected logLimit
+
+	retrying atomic.Bool // an operation failed and is tried again
+	moved    bool        // the check of watchStore failed; only watchStore uses it
 
 	store store.Store // nil while closed
 }
@@ -83,8 +91,9 @@ func NewEngine(o EngineOptions) *Engine {
 		metrics:  metrics,
 		limits:   newLimits(o.Limits, metrics, o.Log),
 
-		announceLine: func(store.Channel) {},
-		check:        status.NewRecorder(status.StoreCheck, "opening the database"),
+		announceLine:  func(store.Channel) {},
+		check:         status.NewRecorder(status.StoreCheck, "opening the database"),
+		storeInterval: cmp.Or(o.storeInterval, defaultStoreInterval),
 		maintenance: maintenance{
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),
@@ -147,6 +156,7 @@ func (e *Engine) Close() error {
 // check. It returns the last error.
 func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 	pause := backoff.Backoff{Min: minStoreRetry, Max: maxStoreRetry}
+	defer e.retrying.Store(false)
 	for {
 		err := attempt()
 		if err == nil || errors.Is(err, store.ErrRejected) {
@@ -156,9 +166,27 @@ func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 		if ctx.Err() != nil {
 			return err
 		}
+		e.retrying.Store(true)
 		e.reportFailure(err)
 		if !backoff.Sleep(ctx, pause.Next()) {
 			return err
+		}
+	}
+}
+
+// watchStore checks at intervals until ctx ends whether the open store was taken away. Where little happens, the next
+// event would come much later.
+func (e *Engine) watchStore(ctx context.Context) {
+	for backoff.Sleep(ctx, e.storeInterval) {
+		err := e.store.Check(ctx)
+		switch {
+		case ctx.Err() != nil || e.retrying.Load(): // the operation reports it
+		case err != nil:
+			e.moved = true
+			e.reportFailure(err)
+		case e.moved:
+			e.moved = false
+			e.reportSuccess()
 		}
 	}
 }
@@ -195,6 +223,10 @@ func storeReason(err error) status.Reason {
 		{store.ErrChannelOwned, status.ReasonChannelOwned},
 		{errChannelList, status.ReasonChannelListInvalid},
 		{store.ErrURLAbsent, status.ReasonStoreURLAbsent},
+		{store.ErrURLInvalid, status.ReasonStoreURLInvalid},
+		{store.ErrMoved, status.ReasonStoreMoved},
+		{store.ErrForeign, status.ReasonStoreUnsuitable},
+		{store.ErrUnsuitable, status.ReasonStoreUnsuitable},
 		{store.ErrRefused, status.ReasonStoreRefused},
 		{store.ErrFull, status.ReasonStoreFull},
 		{store.ErrNewerSchema, status.ReasonStoreNewer},

@@ -167,6 +167,7 @@ func (s *Service) serve(ctx context.Context) error {
 	defer endMaintenance()
 	running.Go(func() { s.engine.Maintain(maintaining) })
 	running.Go(func() { s.engine.watchChannels(maintaining) })
+	running.Go(func() { s.engine.watchStore(maintaining) })
 	worked := make(chan error, 1)
 	running.Go(func() { worked <- s.work(working, maintaining) })
 	keepingAlive, stopKeepAlive := context.WithCancel(working)

@@ -16,10 +16,19 @@ var (
 	ErrFull = errors.New("no space is left for the database")
 	// ErrNewerSchema means that a later version of the program has migrated the database.
 	ErrNewerSchema = errors.New("the database is of a later version")
+	// ErrForeign means that the database is that of another program. Nothing was written to it.
+	ErrForeign = errors.New("the database is not one of this program")
+	// ErrMoved means that the files of an open database were removed or replaced. Nothing is written any more, since
+	// nobody would find it.
+	ErrMoved = errors.New("the database was removed or replaced while it was open")
 	// ErrMigration means that the database's schema could not be brought up to date.
 	ErrMigration = errors.New("the database's schema cannot be brought up to date")
-	// ErrURLAbsent means that the database's URL is missing or cannot be parsed.
+	// ErrURLAbsent means that the database's URL is missing.
 	ErrURLAbsent = errors.New("there is no URL of the database")
+	// ErrURLInvalid means that the database's URL, or a file that it names, cannot be used.
+	ErrURLInvalid = errors.New("the URL of the database is invalid")
+	// ErrUnsuitable means that the database cannot hold what this program stores. Nothing was written to it.
+	ErrUnsuitable = errors.New("the database is unsuitable")
 	// ErrRefused means that the database server refuses the login, has no such database, or denies a permission.
 	ErrRefused = errors.New("the database server refuses the connection or a permission")
 )
@@ -117,6 +126,8 @@ type Store interface {
 	// nothing.
 	AdvanceStream(ctx context.Context, position StreamPosition) error
 
+	// Check returns an error if the open database was taken away, as far as one can tell without using it.
+	Check(ctx context.Context) error
 	// Close closes the database. No method may be called afterwards.
 	Close() error
 }

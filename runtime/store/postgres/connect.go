@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -25,38 +24,12 @@ const (
 
 // connector opens connections to one database, with the URL that a file has at the time.
 type connector struct {
+	tracker
+
 	urlFile  string
 	readOnly bool
 	// identity is the identity of the database, nil before it is known.
 	identity atomic.Pointer[string]
-}
-
-// readURL returns errors of its own instead of the driver's, which quote the URL and its password.
-func readURL(urlFile string) (*pgxpool.Config, error) {
-	text, err := config.ReadSecret(urlFile)
-	if errors.Is(err, config.ErrSecretAbsent) {
-		return nil, fmt.Errorf("%w: %w", store.ErrURLAbsent, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	invalid := fmt.Errorf("%w: %s does not contain one, expected postgres://user:password@host:port/database",
-		store.ErrURLAbsent, urlFile)
-	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
-		return nil, invalid
-	}
-	settings, err := pgxpool.ParseConfig(text)
-	if err != nil {
-		return nil, invalid
-	}
-	if settings.ConnConfig.ConnectTimeout == 0 {
-		settings.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	parameters := settings.ConnConfig.RuntimeParams
-	if parameters["application_name"] == "" {
-		parameters["application_name"] = "rosey"
-	}
-	return settings, nil
 }
 
 // connConfig returns the settings for a new connection.
@@ -65,9 +38,7 @@ func (c *connector) connConfig() (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.readOnly {
-		settings.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
-	}
+	c.track(settings.ConnConfig)
 	return settings.ConnConfig, nil
 }
 
@@ -124,7 +95,7 @@ func (c *connector) checkIdentity(ctx context.Context, conn *pgx.Conn) error {
 // classify wraps errors of the driver in those of package store where one applies.
 func classify(err error) error {
 	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		return store.ErrURLAbsent // the driver's error quotes the URL
+		return store.ErrURLInvalid // the driver's error quotes the URL
 	}
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		err = fmt.Errorf("connecting to the database server: %w", oneLineError{errors.Unwrap(connect)})
@@ -133,12 +104,42 @@ func classify(err error) error {
 	if !ok {
 		return err
 	}
+	if hint := hints[failure.Code]; hint != "" && !errors.As(err, new(hintedError)) {
+		err = hintedError{err, hint}
+	}
 	meaning := meaningOf(failure.Code)
 	if meaning == nil || errors.Is(err, meaning) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", meaning, err)
 }
+
+// hints say what to do about errors by their SQLSTATE, where the server's words do not.
+var hints = map[string]string{
+	"26000": poolerHint, "42P05": poolerHint,
+	"25006": standbyHint, "0A000": standbyHint,
+}
+
+const (
+	// For invalid_sql_statement_name and duplicate_prepared_statement.
+	poolerHint = "behind a pooler of transactions, the URL needs default_query_exec_mode=exec"
+	// For read_only_sql_transaction, and feature_not_supported: a transaction that writes cannot begin.
+	standbyHint = "on a standby server one can only read; expected the primary, with several hosts " +
+		"target_session_attrs=read-write in the URL"
+)
+
+// hintedError is an error with advice.
+type hintedError struct {
+	error
+
+	hint string
+}
+
+// Error implements error.
+func (e hintedError) Error() string { return e.error.Error() + ": " + e.hint }
+
+// Unwrap returns the original error.
+func (e hintedError) Unwrap() error { return e.error }
 
 // meaningOf returns the error of package store for an SQLSTATE, or nil.
 func meaningOf(code string) error {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ const (
 	// maxAttempts is how often a transaction that conflicts with others is executed.
 	maxAttempts = 20
 )
+
+var errReadOnly = errors.New("the database is open for reading only")
 
 // database implements relational.Database.
 type database struct {
@@ -55,10 +58,11 @@ func (r rowsWithTimeout) Close() {
 	r.cancel()
 }
 
-// Exec implements relational.Executor.
+// Exec implements relational.Executor. It is a transaction of its own, since a role may have another default for those
+// that are not begun.
 func (d *database) Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error) {
-	err = d.retry(ctx, func(ctx context.Context) error {
-		changed, err = d.tx.Exec(ctx, query, arguments...)
+	err = d.Write(ctx, func(ctx context.Context, tx relational.Tx) error {
+		changed, err = tx.Exec(ctx, query, arguments...)
 		return err
 	})
 	return changed, err
@@ -77,10 +81,14 @@ func (d *database) ReadAll(ctx context.Context, work func(context.Context, relat
 	return d.transaction(ctx, options, work)
 }
 
-// Write implements relational.Database. The isolation level is explicit because a role may have another default.
+// Write implements relational.Database. Isolation level and access mode are explicit because a role may have other
+// defaults.
 func (d *database) Write(ctx context.Context, work func(context.Context, relational.Tx) error) error {
+	if d.connector.readOnly {
+		return errReadOnly
+	}
 	return d.retry(ctx, func(ctx context.Context) error {
-		return d.transaction(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, work)
+		return d.transaction(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, work)
 	})
 }
 
@@ -93,7 +101,7 @@ func (d *database) transaction(
 	}
 	if err := work(ctx, tx{begun}); err != nil {
 		// The error of Rollback would add nothing. ctx may have ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		_ = begun.Rollback(ctx)
 		return err

@@ -5,11 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
@@ -51,12 +46,10 @@ func open(ctx context.Context, urlFile string, readOnly bool) (*Store, error) {
 }
 
 func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error) {
-	if !readOnly {
-		if err := migrate(ctx, urlFile); err != nil {
-			return nil, err
-		}
-	}
 	c := &connector{urlFile: urlFile, readOnly: readOnly}
+	if err := c.prepare(ctx); err != nil {
+		return nil, err
+	}
 	pool, err := c.pool(ctx)
 	if err != nil {
 		return nil, err
@@ -65,22 +58,22 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	s.Owners = relational.NewOwners(s.db)
 	if s.Store = relational.New(s.db); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
-		err = relational.CheckSchema(ctx, s.db, migrations)
 	}
-	if err == nil {
-		err = c.fixIdentity(ctx, s)
-	}
-	if err != nil {
+	if err := c.fixIdentity(ctx, s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// Close implements store.Store.
+// Close implements store.Store. It does not wait long for a server that hangs.
 func (s *Store) Close() error {
+	s.db.connector.endSoon()
 	s.db.pool.Close()
 	return nil
 }
+
+// Check implements store.Store. A server that is gone is noticed by the next statement.
+func (s *Store) Check(context.Context) error { return nil }
 
 // Optimize implements store.Store. The server's autovacuum does the rest.
 func (s *Store) Optimize(ctx context.Context) error {
@@ -103,40 +96,4 @@ FROM unnest($1::text[]) AS name`
 		return 0, fmt.Errorf("measuring the database: %w", err)
 	}
 	return sizes[0], nil // a sum is always one row
-}
-
-const (
-	// migrationLock is the key of the advisory lock for the schema. It must be the same in all versions, and is a number
-	// that no other program is likely to use.
-	migrationLock = 0x726f736579 // "rosey"
-	// closeTimeout limits how long closing a connection may take.
-	closeTimeout = 5 * time.Second
-)
-
-// migrate brings the schema up to date while it holds the lock of the schema.
-func migrate(ctx context.Context, urlFile string) error {
-	connConfig, err := (&connector{urlFile: urlFile}).connConfig()
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, connConfig)
-	if err != nil {
-		return classify(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		_ = conn.Close(ctx) // the server ends the transaction, and so releases the lock
-	}()
-	// The lock belongs to a transaction: one of a session would stay with the connection of a pooler.
-	lock, err := conn.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", classify(err))
-	}
-	if _, err := lock.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
-		return fmt.Errorf("waiting for the lock of the schema: %w", classify(err))
-	}
-	db := stdlib.OpenDB(*connConfig)
-	defer func() { _ = db.Close() }() // every migration was committed
-	return classify(relational.Migrate(ctx, goose.DialectPostgres, db, migrations))
 }

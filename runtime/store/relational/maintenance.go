@@ -180,21 +180,19 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations 
 	return nil
 }
 
-// CheckSchema returns an error unless the schema of a database that must not be changed is up to date.
-func CheckSchema(ctx context.Context, db Executor, migrations fs.FS) error {
+// CheckVersion returns an error unless the schema of a database that must not be changed is up to date.
+func CheckVersion(schema Schema, migrations fs.FS) error {
 	known, err := NewestSchema(migrations)
-	if err != nil {
-		return err
-	}
-	const query = "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied"
-	current, _, err := selectOne(ctx, db, query, nil, scanValue[int64])
 	switch {
 	case err != nil:
-		return fmt.Errorf("reading the schema's version: %w", err)
-	case current > known:
-		return NewerSchema(current, known)
-	case current < known:
-		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once", current, known)
+		return err
+	case schema.Version > known:
+		return NewerSchema(schema.Version, known)
+	case schema.Version == 0:
+		return fmt.Errorf("it is empty: start the service once, which creates the tables of schema version %d", known)
+	case schema.Version < known:
+		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once",
+			schema.Version, known)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
@@ -22,11 +23,10 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
-	// The version does not matter: before an upgrade the backup may be made with the new program.
-	if _, err := schemaVersion(ctx, path); err != nil {
-		return 0, fmt.Errorf("backing up database %s: %w", path, err)
-	}
 	database, err := os.Stat(path)
+	if err == nil { // before anything is created
+		err = readOwn(ctx, path, func(*Snapshot, relational.Schema) error { return nil })
+	}
 	if err != nil {
 		return 0, fmt.Errorf("backing up database %s: %w", path, err)
 	}
@@ -35,8 +35,14 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
 	defer func() { err = errors.Join(err, removePart(part)) }()
-	if err := copyDatabase(ctx, path, part); err != nil {
-		return 0, fmt.Errorf("backing up database %s to %s: %w", path, backup, classify(err))
+	err = copyOwn(ctx, path, part)
+	if errors.Is(err, errInUse) { // a service has started
+		if err = os.Truncate(part, 0); err == nil {
+			err = copyOwn(ctx, path, part)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("backing up database %s: %w", path, classify(err))
 	}
 	if err := publishPart(part, backup); err != nil {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
@@ -48,102 +54,120 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	return info.Size(), nil
 }
 
+// copyOwn copies a database of this program to an empty file. The version of its schema does not matter: before an
+// upgrade a backup may be made with the new program.
+func copyOwn(ctx context.Context, path, target string) error {
+	return readOwn(ctx, path, func(file *Snapshot, _ relational.Schema) error { return file.copyTo(ctx, target) })
+}
+
+// readOwn calls read with a database of this program.
+func readOwn(ctx context.Context, path string, read func(*Snapshot, relational.Schema) error) (err error) {
+	file, err := OpenSnapshot(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	schema, err := file.inspect(ctx)
+	if err == nil && schema.Version == 0 {
+		err = fmt.Errorf("%w: it is empty", store.ErrForeign)
+	}
+	if err != nil {
+		return err
+	}
+	return read(file, schema)
+}
+
 // Restore replaces the database at path, which no service may have open, by a copy of a backup. It returns the new name
 // of the database that was there, empty if there was none. A damaged backup, or one with a schema of another version
-// than this program's, is refused before anything changes. The database keeps its owner, also if root restores it.
+// than this program's, is refused before anything changes, and so is a file at path that is not a database of this
+// program. The database keeps its owner and its permissions, also if root restores it.
 func Restore(ctx context.Context, backup, path string) (replaced string, err error) {
 	if err := checkBackup(ctx, backup); err != nil {
 		return "", fmt.Errorf("backup %s: %w", backup, err)
 	}
-	lock, err := lockFile(path)
+	resolved, err := resolve(path)
+	if err == nil {
+		err = checkReplaceable(ctx, resolved)
+	}
+	if err != nil {
+		return "", fmt.Errorf("restoring %s: %w", path, err)
+	}
+	lock, err := lockFile(ctx, resolved)
 	if err != nil {
 		return "", classify(err)
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
-	if sameFile(backup, path) {
+	if sameFile(backup, resolved) {
 		return "", fmt.Errorf("backup %s: expected another file than the database itself", backup)
 	}
-	restrict(path)               // the database that is set aside
-	database, _ := os.Stat(path) // nil if it is absent
-	part, err := createPart(path, database)
+	replaced, err = replace(ctx, lock, backup, resolved)
 	if err != nil {
-		return "", fmt.Errorf("restoring %s: %w", path, err)
-	}
-	defer func() { err = errors.Join(err, removePart(part)) }()
-	if err := copyDatabase(ctx, backup, part); err != nil {
-		return "", fmt.Errorf("restoring %s from %s: %w", path, backup, classify(err))
-	}
-	if replaced, err = setAside(ctx, path); err != nil {
-		return "", fmt.Errorf("restoring %s: %w", path, err)
-	}
-	if err := publishPart(part, path); err != nil {
-		return replaced, fmt.Errorf("restoring %s: %w", path, err)
+		return replaced, fmt.Errorf("restoring %s from %s: %w", path, backup, classify(err))
 	}
 	return replaced, nil
 }
 
+// checkReplaceable returns an error if a file must not be replaced: it is not a database of this program. A database
+// that cannot be read counts as one if a lock is beside it, since a damaged one is what a backup is for.
+func checkReplaceable(ctx context.Context, path string) error {
+	err := checkOwn(ctx, path)
+	if err == nil || errors.Is(err, store.ErrNewerSchema) {
+		return nil
+	}
+	if _, lockErr := os.Lstat(path + lockSuffix); lockErr == nil && !errors.Is(err, store.ErrForeign) {
+		return nil
+	}
+	return fmt.Errorf("%w: a file is there; expected a database of this program or none, so move the file away first",
+		err)
+}
+
+// replace replaces a database that is locked.
+func replace(ctx context.Context, lock *fileLock, backup, path string) (replaced string, err error) {
+	database, err := os.Stat(path)
+	if err == nil {
+		if err := lock.lockInode(path); err != nil {
+			return "", err
+		}
+		restrict(path) // it is set aside
+	} else if database = nil; !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("finding the database: %w", err)
+	}
+	part, err := createPart(path, database)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, removePart(part)) }()
+	if err := copyOwn(ctx, backup, part); err != nil {
+		return "", err
+	}
+	if replaced, err = setAside(ctx, path); err != nil {
+		return "", err
+	}
+	return replaced, publishPart(part, path)
+}
+
 // checkBackup reads the whole file, so that a damaged backup does not replace an intact database.
 func checkBackup(ctx context.Context, backup string) error {
-	version, err := schemaVersion(ctx, backup)
-	if err != nil {
-		return err
-	}
-	known, err := relational.NewestSchema(migrations)
-	if err != nil {
-		return err
-	}
-	switch {
-	case version > known:
-		return relational.NewerSchema(version, known)
-	case version < known:
-		return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
-			"then start this one, which brings it up to date", version, known)
-	}
-	db, err := sql.Open("sqlite", dataSource(backup, reading))
-	if err != nil {
-		return fmt.Errorf("opening it: %w", err)
-	}
-	defer func() { _ = db.Close() }() // nothing was written
-	var result string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
-		return fmt.Errorf("checking it: %w", err)
-	}
-	if result != "ok" {
-		return fmt.Errorf("it is damaged: %s", result)
-	}
-	return nil
-}
-
-// schemaVersion returns the schema's version. A file that is not a database of this program is an error.
-func schemaVersion(ctx context.Context, path string) (version int64, err error) {
-	if _, err := os.Stat(path); err != nil {
-		return 0, fmt.Errorf("finding it: %w", err)
-	}
-	db, err := sql.Open("sqlite", dataSource(path, reading))
-	if err != nil {
-		return 0, fmt.Errorf("opening it: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	// Other programs use goose, too, but have no table store.
-	const query = `SELECT coalesce(max(version_id), 0) FROM goose_db_version, store WHERE is_applied`
-	if err := db.QueryRowContext(ctx, query).Scan(&version); err != nil {
-		return 0, fmt.Errorf("it is not a database of rosey: %w", err)
-	}
-	return version, nil
-}
-
-// copyDatabase copies a database to an empty file.
-func copyDatabase(ctx context.Context, from, to string) (err error) {
-	db, err := sql.Open("sqlite", dataSource(from, reading))
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", from, err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	// One transaction that reads: it does not block writers, and leaves out free pages.
-	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
-		return fmt.Errorf("copying %s: %w", from, err)
-	}
-	return nil
+	return readOwn(ctx, backup, func(file *Snapshot, schema relational.Schema) error {
+		known, err := relational.NewestSchema(migrations)
+		switch {
+		case err != nil:
+			return err
+		case schema.Version > known:
+			return relational.NewerSchema(schema.Version, known)
+		case schema.Version < known:
+			return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
+				"then start this one, which brings it up to date", schema.Version, known)
+		}
+		var result string
+		if err := file.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
+			return fmt.Errorf("checking it: %w", err)
+		}
+		if result != "ok" {
+			return fmt.Errorf("it is damaged: %s", result)
+		}
+		return nil
+	})
 }
 
 // sameFile reports whether both files exist and are one.

@@ -124,8 +124,8 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	for backup, want := range map[string]string{
 		older:                           "version 1",
 		newer:                           "version 999",
-		text:                            "not a database of rosey",
-		foreign:                         "not a database of rosey",
+		text:                            "not a database",
+		foreign:                         "not one of this program",
 		filepath.Join(dir, "absent.db"): "no such file",
 		path:                            "expected another file",
 	} {

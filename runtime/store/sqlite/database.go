@@ -24,6 +24,7 @@ type database struct {
 
 	write *sql.DB // nil if read-only
 	read  *sql.DB
+	files watchedFiles // none if read-only
 }
 
 func (d *database) open(ctx context.Context, path string) error {
@@ -33,20 +34,12 @@ func (d *database) open(ctx context.Context, path string) error {
 	}
 	// SQLite has one writer at a time. database/sql queues the others fairly, SQLite does not.
 	d.write.SetMaxOpenConns(1)
-	if err := d.openReading(path); err != nil {
-		return err
-	}
-	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations)
-}
-
-func (d *database) openReading(path string) error {
-	read, err := openPool(dataSource(path, reading))
-	if err != nil {
+	if d.read, err = openPool(dataSource(path, reading)); err != nil {
 		return fmt.Errorf("for reading: %w", err)
 	}
-	read.SetMaxOpenConns(readers)
-	d.read, d.tx = read, tx{read}
-	return nil
+	d.read.SetMaxOpenConns(readers)
+	d.tx = tx{d.read}
+	return relational.Migrate(ctx, goose.DialectSQLite3, d.write, migrations)
 }
 
 // Exec implements relational.Executor.
@@ -54,7 +47,11 @@ func (d *database) Exec(ctx context.Context, query string, arguments ...any) (in
 	if d.write == nil {
 		return 0, errReadOnly
 	}
-	return tx{d.write}.Exec(ctx, query, arguments...)
+	changed, err := tx{d.write}.Exec(ctx, query, arguments...)
+	if err == nil {
+		err = d.files.check()
+	}
+	return changed, err
 }
 
 // Read implements relational.Database.
@@ -72,10 +69,15 @@ func (d *database) ReadAll(ctx context.Context, work func(context.Context, relat
 	return d.Read(ctx, work)
 }
 
-// Write implements relational.Database.
+// Write implements relational.Database. It fails if the files of the database are not found any more, even if the
+// transaction was committed: the caller repeats it then, once the rows have a place again.
 func (d *database) Write(ctx context.Context, work func(context.Context, relational.Tx) error) error {
 	if d.write == nil {
 		return errReadOnly
+	}
+	if err := d.files.check(); err != nil {
+		d.saveLog(ctx)
+		return err
 	}
 	begun, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -88,7 +90,13 @@ func (d *database) Write(ctx context.Context, work func(context.Context, relatio
 	if err := begun.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", classify(err))
 	}
-	return nil
+	return d.files.check()
+}
+
+// saveLog moves the rows in the write-ahead log to the database: the log itself may be the file that is gone. It has no
+// effect on a database that is gone.
+func (d *database) saveLog(ctx context.Context) {
+	_, _ = d.write.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // the caller has a better error
 }
 
 // SkipLocked implements relational.Database: there is one writer.

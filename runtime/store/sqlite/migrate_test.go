@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -95,10 +94,7 @@ func TestFailedMigration(t *testing.T) {
 // createVersion creates a database with the schema of an earlier version.
 func createVersion(t *testing.T, path string, version int64) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, writing))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openAny(t, path)
 	defer func() { _ = db.Close() }()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -107,6 +103,12 @@ func createVersion(t *testing.T, path string, version int64) {
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := provider.GetDBVersion(t.Context()); err != nil { // creates the table of the migrations
+		t.Fatal(err)
+	}
+	if version == 0 {
+		return
 	}
 	if _, err := provider.UpTo(t.Context(), version); err != nil {
 		t.Fatal(err)

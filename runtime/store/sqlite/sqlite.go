@@ -1,19 +1,15 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go so that the binary is static
@@ -34,24 +30,33 @@ type Store struct {
 	relational.Store
 
 	path string
-	lock *fileLock // nil if read-only
 	db   *database
+	// One of them is nil: a store that writes has a lock, and one that reads a snapshot.
+	lock     *fileLock
+	snapshot *Snapshot
 }
 
 var _ store.Importer = (*Store)(nil)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
 // The directory must exist. It is an error if another process has the lock. The files are for their owner alone; in a
-// directory that Kubernetes shares with a group (fsGroup), for that too.
+// directory that Kubernetes shares with a group (fsGroup), for that too. A file that is not a database of this program,
+// or one of a later version, stays as it is, and nothing is created beside it.
 func Open(ctx context.Context, path string) (*Store, error) {
-	lock, err := lockFile(path)
+	lock, resolved, err := lockOwn(ctx, path)
 	if err != nil {
 		return nil, classify(err)
 	}
-	s := &Store{path: path, lock: lock, db: &database{}}
+	s := &Store{path: resolved, lock: lock, db: &database{}}
 	s.Store = relational.New(s.db)
-	if err = createDatabase(path); err == nil {
-		err = s.db.open(ctx, path)
+	if err = createDatabase(resolved); err == nil {
+		err = lock.lockInode(resolved)
+	}
+	if err == nil {
+		err = s.db.open(ctx, resolved)
+	}
+	if err == nil {
+		s.db.files = watchFiles(path, resolved)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.Close())
@@ -59,17 +64,61 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens a database file for reading while another process may write it. Methods that write fail.
-func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
-	// SQLite's own message for a missing file only says that it cannot be opened.
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("opening database: %w", err)
+// lockOwn locks a database of this program, or one that is empty or absent, and returns its path without links.
+func lockOwn(ctx context.Context, path string) (*fileLock, string, error) {
+	resolved, err := resolve(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("opening database %s: %w", path, err)
 	}
-	s := &Store{path: path, db: &database{}}
+	// Before anything is created beside it. Where there is a lock, the holder may be writing.
+	if _, err := os.Lstat(resolved + lockSuffix); errors.Is(err, fs.ErrNotExist) {
+		if err := checkOwn(ctx, resolved); err != nil {
+			return nil, "", fmt.Errorf("opening database %s: %w", path, err)
+		}
+	}
+	lock, err := lockFile(ctx, resolved)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := checkOwn(ctx, resolved); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("opening database %s: %w", path, err), lock.release())
+	}
+	return lock, resolved, nil
+}
+
+// checkOwn returns an error unless a file that nobody has open is a database of this program, empty or absent.
+func checkOwn(ctx context.Context, path string) (err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	file, err := openSnapshot(path, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	schema, err := file.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := relational.NewestSchema(migrations)
+	if err == nil && schema.Version > known {
+		err = relational.NewerSchema(schema.Version, known)
+	}
+	return err
+}
+
+// OpenReadOnly opens a database file for reading while another process may write it. Methods that write fail. Nothing
+// is written, so the directory may be one without the permission to write.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	file, err := OpenSnapshot(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening database %s for reading: %w", path, err)
+	}
+	s := &Store{path: path, db: &database{tx: tx{file.DB}, read: file.DB}, snapshot: file}
 	s.Store = relational.NewReadOnly(s.db)
-	err := s.db.openReading(path)
+	schema, err := file.inspect(ctx)
 	if err == nil {
-		err = relational.CheckSchema(ctx, s.db, migrations)
+		err = relational.CheckVersion(schema, migrations)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s for reading: %w", path, err), s.Close())
@@ -88,6 +137,9 @@ func On(ctx context.Context, write, read *sql.DB) (relational.Store, error) {
 
 // Close implements store.Store.
 func (s *Store) Close() error {
+	if s.snapshot != nil {
+		return s.snapshot.Close()
+	}
 	var errs []error
 	// Readers first: the last connection to be closed checkpoints the write-ahead log, which only a writer can.
 	for _, pool := range []*sql.DB{s.db.read, s.db.write} {
@@ -103,6 +155,9 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
+
+// Check implements store.Store.
+func (s *Store) Check(context.Context) error { return s.db.files.check() }
 
 // Optimize implements store.Store. It does not VACUUM, which would block all writers while the file is copied, and need
 // as much space again. Free pages are reused.
@@ -132,7 +187,9 @@ type access string
 
 const (
 	reading access = "ro"
-	writing access = "rwc"
+	writing access = "rw"
+	// immutable is for a file that nobody writes: SQLite takes no locks and creates no files.
+	immutable access = "immutable"
 )
 
 // dataSource returns the driver's name for a file and its settings.
@@ -144,6 +201,10 @@ func dataSource(path string, access access) string {
 			"busy_timeout(5000)",
 			"foreign_keys(1)",
 		},
+	}
+	if access == immutable {
+		parameters.Set("mode", string(reading))
+		parameters.Set("immutable", "1")
 	}
 	if access == writing {
 		// Readers and the writer do not block each other.
@@ -159,59 +220,4 @@ func dataSource(path string, access access) string {
 		absolute = path
 	}
 	return (&url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}).String()
-}
-
-const lockSuffix = ".lock"
-
-// fileLock is a lock on a file beside the database. The file is never removed: otherwise two processes could hold locks
-// on two files of the same name.
-type fileLock struct{ file *os.File }
-
-func lockFile(path string) (*fileLock, error) {
-	// Without a database the lock file belongs to the owner of the directory.
-	database, _ := os.Stat(path) //nolint:gosec // the path is configuration
-	file, err := createFile(path+lockSuffix, database)
-	if errors.Is(err, fs.ErrExist) {
-		file, err = os.OpenFile(path+lockSuffix, os.O_RDWR, 0) //nolint:gosec // the path is configuration
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the lock file of database %s: %w", path, err)
-	}
-	lock := &fileLock{file: file}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		holder, _ := io.ReadAll(io.LimitReader(file, 200)) // for the message alone, so an error leaves it empty
-		err = fmt.Errorf("database %s is open in another process: %s is locked by %s",
-			path, path+lockSuffix, cmp.Or(strings.TrimSpace(string(holder)), "an unknown process"))
-		return nil, errors.Join(err, file.Close())
-	}
-	if err == nil {
-		err = lock.writeHolder()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking database %s: %w", path, err), file.Close())
-	}
-	return lock, nil
-}
-
-// writeHolder writes who holds the lock, for the error of other processes.
-func (l *fileLock) writeHolder() error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	if err := l.file.Truncate(0); err != nil {
-		return fmt.Errorf("truncating the lock file: %w", err)
-	}
-	if _, err := l.file.WriteAt(fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0); err != nil {
-		return fmt.Errorf("writing the lock file: %w", err)
-	}
-	return nil
-}
-
-func (l *fileLock) release() error {
-	if err := l.file.Close(); err != nil {
-		return fmt.Errorf("releasing the lock: %w", err)
-	}
-	return nil
 }

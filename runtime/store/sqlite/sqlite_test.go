@@ -40,14 +40,27 @@ func mustClose(t *testing.T, s *Store) {
 
 func execute(t *testing.T, path, query string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dataSource(path, writing))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := openAny(t, path)
 	if _, err := db.ExecContext(t.Context(), query); err != nil {
 		t.Fatal(err)
 	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openAny opens or creates a database file, which need not be one of this program.
+func openAny(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	if err := createDatabase(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openPool(dataSource(path, writing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // The path has characters with a meaning in URLs.
@@ -154,7 +167,7 @@ func TestOpenReadOnlyWithoutADatabase(t *testing.T) {
 		t.Error("OpenReadOnly created a file")
 	}
 	execute(t, path, "CREATE TABLE other (x)")
-	if _, err := OpenReadOnly(t.Context(), path); err == nil || !strings.Contains(err.Error(), "schema") {
+	if _, err := OpenReadOnly(t.Context(), path); err == nil || !strings.Contains(err.Error(), "tables other") {
 		t.Errorf("another program's database: %v", err)
 	}
 }

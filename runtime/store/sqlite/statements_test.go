@@ -10,10 +10,7 @@ import (
 // onePool returns a pool of one connection, so that its cached statements are used again.
 func onePool(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := openPool(dataSource(filepath.Join(t.TempDir(), "rosey.db"), writing))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openAny(t, filepath.Join(t.TempDir(), "rosey.db"))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {

@@ -1,0 +1,49 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"rosey.dev/rosey/runtime/store"
+)
+
+// watchedFiles are the files of an open database, as they were when it was opened. SQLite goes on with a file that was
+// removed, or replaced by another one, and nobody would find the rows.
+type watchedFiles []watchedFile
+
+type watchedFile struct {
+	path   string
+	opened fs.FileInfo
+}
+
+// watchFiles returns the files of a database that has just been opened. Its path may have symbolic links, which
+// may lead elsewhere later.
+func watchFiles(path, resolved string) (files watchedFiles) {
+	for _, name := range []string{path, resolved + "-wal", resolved + "-shm"} {
+		// What is absent now is absent on purpose: a database in memory, or a journal of another kind.
+		if info, err := os.Stat(name); err == nil { //nolint:gosec // the path is configuration
+			files = append(files, watchedFile{name, info})
+		}
+	}
+	return files
+}
+
+// check returns store.ErrMoved if one of the files is not the one that was opened.
+func (w watchedFiles) check() error {
+	for _, file := range w {
+		now, err := os.Stat(file.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%w: %s is gone: put the same file back, or stop the process, restore a backup and start it "+
+				"again", store.ErrMoved, file.path)
+		case err != nil:
+			return fmt.Errorf("finding the open database: %w", err)
+		case !os.SameFile(now, file.opened):
+			return fmt.Errorf("%w: %s is another file now: put the first one back, or restart the process to use this one",
+				store.ErrMoved, file.path)
+		}
+	}
+	return nil
+}
