@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -51,12 +52,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	logger := logr.FromSlogHandler(handler)
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
-	kubernetes, err := ctrl.GetConfig()
+	kubernetes, err := kubernetesConfig()
 	if err != nil {
-		return fmt.Errorf("finding the configuration of the Kubernetes API: %w", err)
+		return err
 	}
-	// The API server limits clients by its priority and fairness. A second limit here would only delay reconciles.
-	kubernetes.QPS = -1
 	manager, err := newManager(ctx, kubernetes, options)
 	if err != nil {
 		return err
@@ -76,6 +75,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
+const (
+	// maxRequestRate and maxRequestBurst bound the requests to the API server, per second and at once. They are the last
+	// guard against a fault that sends requests without end: limits of the reconciler bound what pods can cause, and the
+	// API server's priority and fairness bound the total. 1,000 RoseyBots that are created at once need 13,000 requests,
+	// of which an API server on two cores handles 50 per second (docs/performance.md). A lower limit would delay them on
+	// a larger one.
+	maxRequestRate  = 500
+	maxRequestBurst = 1000
+)
+
+// kubernetesConfig returns the configuration of clients of the API server. They share one limit: with QPS, each kind of
+// object would have one of its own.
+func kubernetesConfig() (*rest.Config, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the configuration of the Kubernetes API: %w", err)
+	}
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(maxRequestRate, maxRequestBurst)
+	return config, nil
+}
+
 func newManager(ctx context.Context, kubernetes *rest.Config, options options) (ctrl.Manager, error) {
 	scheme, err := controllers.NewScheme()
 	if err != nil {
@@ -86,6 +106,9 @@ func newManager(ctx context.Context, kubernetes *rest.Config, options options) (
 	options.manager.Metrics.BindAddress, options.manager.HealthProbeBindAddress = "0", "0"
 	options.manager.Cache = controllers.CacheOptions(options.watchedNamespaces)
 	options.manager.LeaderElectionID = "rosey-operator"
+	// The Lease is renewed every two seconds, and must not wait for other requests.
+	options.manager.LeaderElectionConfig = rest.CopyConfig(kubernetes)
+	options.manager.LeaderElectionConfig.RateLimiter = nil
 	// This is safe because the process exits with the manager. The next leader need not wait until the Lease expires.
 	options.manager.LeaderElectionReleaseOnCancel = true
 	manager, err := ctrl.NewManager(kubernetes, options.manager)

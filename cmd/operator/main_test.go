@@ -19,6 +19,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -77,6 +79,36 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 	if got := version.String(); got != status.BuildVersion("")+"\n" {
 		t.Errorf("version is %q", got)
+	}
+}
+
+// A fault of the operator must not take the API server for itself alone. All clients share the limit.
+func TestRequestsToTheAPIServerAreLimited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	kubeconfig := clientcmdapi.NewConfig()
+	kubeconfig.Clusters["local"] = &clientcmdapi.Cluster{Server: "http://127.0.0.1:1"}
+	kubeconfig.Contexts["local"] = &clientcmdapi.Context{Cluster: "local"}
+	kubeconfig.CurrentContext = "local"
+	if err := clientcmd.WriteToFile(*kubeconfig, path); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+	config, err := kubernetesConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.RateLimiter == nil {
+		t.Fatal("there is no limit that clients share")
+	}
+	accepted := 0
+	for accepted < 100*maxRequestBurst && config.RateLimiter.TryAccept() {
+		accepted++
+	}
+	if accepted < maxRequestBurst || accepted >= 100*maxRequestBurst {
+		t.Errorf("%d requests were accepted at once, want about %d", accepted, maxRequestBurst)
+	}
+	if rate := config.RateLimiter.QPS(); rate != maxRequestRate {
+		t.Errorf("%v requests per second are accepted, want %v", rate, maxRequestRate)
 	}
 }
 
