@@ -76,12 +76,15 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 	}
 	for _, seconds := range []int{0, 60} {
 		clock.seconds.Store(int64(seconds))
-		allowed := func(limit allowance) int { return limit.burst + seconds/int(limit.interval/time.Second) }
-		eventually(t, fmt.Sprint("more questions than the burst allows after ", seconds, " seconds"),
+		allowed := func(limit allowance) int {
+			// A bucket holds no more than the burst.
+			return limit.burst + min(limit.burst, seconds/int(limit.interval/time.Second))
+		}
+		eventually(t, fmt.Sprint("as many questions and writes as the limits allow after ", seconds, " seconds"),
 			func(context.Context) error {
 				disturb()
-				if got, _, _ := counts(); got < questionsOfBot.burst || seconds > 0 && got == questionsOfBot.burst {
-					return fmt.Errorf("there were %d", got)
+				if questions, writes, _ := counts(); questions < allowed(questionsOfBot) || writes < allowed(statusWritesOfBot) {
+					return fmt.Errorf("there were %d and %d", questions, writes)
 				}
 				return nil
 			})

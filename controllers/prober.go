@@ -2,9 +2,12 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -80,7 +83,7 @@ type prober struct {
 
 	mu      sync.Mutex
 	answers map[types.NamespacedName]map[podState]*answer
-	waiting []question
+	waiting []question     // of known answers only, so that their number is that of pods
 	asking  map[string]int // number of questions being asked, by namespace, and under "" in all
 }
 
@@ -102,6 +105,10 @@ func newProber(port int) *prober {
 func (p *prober) ask(
 	bot types.NamespacedName, pod *corev1.Pod, component manifests.Component, fresh time.Duration,
 ) (probeResult, bool) {
+	address, err := statusURL(pod.Status.PodIP, p.port)
+	if err != nil {
+		return probeResult{err: err}, true
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.answers[bot]
@@ -121,10 +128,8 @@ func (p *prober) ask(
 	isFresh := last.unread || last.answered && p.now().Sub(last.asked) < fresh
 	if !isFresh && !last.asking && !last.wanted {
 		if _, allowed := p.limit.allow(bot, p.now()); allowed {
-			host := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(p.port))
-			address := url.URL{Scheme: "http", Host: host, Path: status.StatusPath}
 			last.asking, last.asked = true, p.now()
-			p.waiting = append(p.waiting, question{bot, address.String(), component, last})
+			p.waiting = append(p.waiting, question{bot, address, component, last})
 			p.wakeUp()
 		}
 	}
@@ -132,14 +137,28 @@ func (p *prober) ask(
 	return last.result, last.answered
 }
 
-// endReconcile forgets the pods that a reconcile did not ask. It reports whether one that it asked is about to give its
-// first answer.
+// statusURL returns the address at which a pod is asked. It returns an error for an address that no pod has: neither
+// the metadata of a cloud's machine nor the operator's own host may be asked, whoever wrote the status of the pod.
+func statusURL(podIP string, port int) (string, error) {
+	ip, err := netip.ParseAddr(podIP)
+	if ip = ip.Unmap(); err != nil || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
+		return "", errors.New("its pod has no address that can be asked")
+	}
+	host := net.JoinHostPort(podIP, strconv.Itoa(port))
+	return (&url.URL{Scheme: "http", Host: host, Path: status.StatusPath}).String(), nil
+}
+
+// endReconcile forgets the pods that a reconcile did not ask, and the questions to them that wait: those to a pod that
+// restarts all the time would add up. It reports whether one that it asked is about to give its first answer.
 func (p *prober) endReconcile(bot types.NamespacedName) (pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for state, last := range p.answers[bot] {
 		if !last.wanted {
 			delete(p.answers[bot], state)
+			if last.asking {
+				p.waiting = slices.DeleteFunc(p.waiting, func(waits question) bool { return waits.answer == last })
+			}
 			continue
 		}
 		last.wanted = false
@@ -177,23 +196,28 @@ func (p *prober) Start(ctx context.Context) error {
 	}
 }
 
-// next returns the oldest question that may be asked now: those of a namespace whose pods do not answer do not keep
-// others waiting.
+// next returns the question that is asked next, if one may be asked now: the oldest of the namespace with the fewest
+// that are being asked. Those of a namespace, or of several, whose pods do not answer do not keep others waiting.
 func (p *prober) next() (next question, found bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.asking[""] >= maxQuestions {
 		return question{}, false
 	}
-	for i, next := range p.waiting {
-		if p.asking[next.bot.Namespace] < maxQuestionsOfNamespace {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			p.asking[next.bot.Namespace]++
-			p.asking[""]++
-			return next, true
+	best, fewest := -1, maxQuestionsOfNamespace
+	for i, waits := range p.waiting {
+		if count := p.asking[waits.bot.Namespace]; count < fewest {
+			best, fewest = i, count
 		}
 	}
-	return question{}, false
+	if best < 0 {
+		return question{}, false
+	}
+	next = p.waiting[best]
+	p.waiting = slices.Delete(p.waiting, best, best+1)
+	p.asking[next.bot.Namespace]++
+	p.asking[""]++
+	return next, true
 }
 
 // record keeps an answer, and reports whether it is news.

@@ -274,10 +274,23 @@ func waitStatusCached(t *testing.T, bot *v1alpha1.RoseyBot) {
 	})
 }
 
-// waitReconciled waits until the cache is up to date and a reconcile has nothing to do.
+// waitReconciled waits until the operator's cache has the RoseyBot as it is, with a status of its latest generation,
+// and a reconcile has nothing to do. Before its cache has it, a reconcile sends nothing either.
 func waitReconciled(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	eventually(t, "a reconcile that sends nothing", func(context.Context) error {
+	eventually(t, "a reconcile that sends nothing", func(ctx context.Context) error {
+		now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+		if err != nil {
+			return err
+		}
+		known := &v1alpha1.RoseyBot{}
+		if err := rig.operator.Client.Get(ctx, client.ObjectKeyFromObject(bot), known); err != nil {
+			return err
+		}
+		if known.ResourceVersion != now.ResourceVersion || now.Status.ObservedGeneration != now.Generation {
+			return fmt.Errorf("the cache has version %s of %s, with a status of generation %d of %d", known.ResourceVersion,
+				now.ResourceVersion, now.Status.ObservedGeneration, now.Generation)
+		}
 		before := len(rig.requests.of(t, bot.Namespace))
 		reconcileOnce(t, bot)
 		if sent := rig.requests.of(t, bot.Namespace)[before:]; len(sent) > 0 {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -156,9 +158,15 @@ var (
 )
 
 const (
-	// maxVersion and maxMessage bound the texts of a Report that comes from another process, in characters.
-	maxVersion = 100
-	maxMessage = 1000
+	// maxVersion, maxMessage and maxChannelName bound the texts of a Report that comes from another process, in
+	// characters. A channel's name has that of its server.
+	maxVersion     = 100
+	maxMessage     = 1000
+	maxChannelName = 400
+	// maxChecks and maxChannels bound its lists, which need many times their size as JSON. A database service lists at
+	// most config.MaxListedChannels.
+	maxChecks   = 32
+	maxChannels = 256
 )
 
 // maxReportSize limits the memory that a server can use up that is no process of the runtime.
@@ -177,7 +185,7 @@ func FetchReport(ctx context.Context, client *http.Client, url string, component
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return Report{}, errors.New(NetworkError(err))
+		return Report{}, errors.New(OneLine(NetworkError(err), maxMessage))
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
@@ -185,7 +193,7 @@ func FetchReport(ctx context.Context, client *http.Client, url string, component
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReportSize))
 	if err != nil {
-		return Report{}, errors.New(NetworkError(err))
+		return Report{}, errors.New(OneLine(NetworkError(err), maxMessage))
 	}
 	return parseReport(body, component)
 }
@@ -200,6 +208,9 @@ func parseReport(body []byte, component Component) (Report, error) {
 	}
 	if report.Leader != "" && !validPodName.MatchString(report.Leader) {
 		return Report{}, errors.New("a status report whose leader is not the name of a pod")
+	}
+	if err := checkLists(&report); err != nil {
+		return Report{}, err
 	}
 	reasons := []Reason{report.Reason}
 	report.Version, report.Message = OneLine(report.Version, maxVersion), OneLine(report.Message, maxMessage)
@@ -217,4 +228,24 @@ func parseReport(body []byte, component Component) (Report, error) {
 		}
 	}
 	return report, nil
+}
+
+// checkLists returns an error if a report lists more than a process of the runtime does, and makes the reasons for
+// refused channels printable.
+func checkLists(report *Report) error {
+	if len(report.Checks) > maxChecks {
+		return fmt.Errorf("a status report with more than %d checks", maxChecks)
+	}
+	if len(report.Channels)+len(report.RefusedChannels) > maxChannels {
+		return fmt.Errorf("a status report with more than %d channels", maxChannels)
+	}
+	for name, reason := range report.RefusedChannels {
+		report.RefusedChannels[name] = OneLine(reason, maxMessage)
+	}
+	for _, name := range slices.Concat(report.Channels, slices.Collect(maps.Keys(report.RefusedChannels))) {
+		if len(name) > maxChannelName || Printable(name) != name {
+			return errors.New("a status report with a channel whose name is not a short printable text")
+		}
+	}
+	return nil
 }

@@ -26,6 +26,9 @@ var networkCauses = []struct {
 	{io.ErrUnexpectedEOF, "connection closed"},
 }
 
+// brokenHTTP is the beginning of net/http's error for a response that it cannot parse. The rest contains the response.
+const brokenHTTP = "net/http: HTTP/1.x transport connection broken: "
+
 // NetworkError returns the cause of a failed network operation in a few words, without addresses, ports and the names
 // of system calls. The text stays the same from attempt to attempt while the cause does, so a status that contains it
 // changes only when there is news. The text of any other error is returned in lower case.
@@ -43,9 +46,8 @@ func NetworkError(err error) string {
 	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
 		return "timed out"
 	}
-	// Its full text contains the current time.
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return "the server's certificate has expired or is not yet valid"
+	if text := changingCause(err); text != "" {
+		return text
 	}
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
 		return strings.ToLower(operation.Op + ": " + operation.Err.Error())
@@ -54,4 +56,16 @@ func NetworkError(err error) string {
 		err = request.Err
 	}
 	return strings.ToLower(err.Error())
+}
+
+// changingCause returns the text for an error whose own text would be another one each time, or "".
+func changingCause(err error) string {
+	// Its full text contains the current time.
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "the server's certificate has expired or is not yet valid"
+	}
+	if request, ok := errors.AsType[*url.Error](err); ok && strings.HasPrefix(request.Err.Error(), brokenHTTP) {
+		return "not a valid HTTP response"
+	}
+	return ""
 }

@@ -1,0 +1,246 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// newUnlimitedProber returns a prober without limits of questions per time. Nothing asks its questions.
+func newUnlimitedProber() *prober {
+	p := newProber(8080)
+	p.limit = newLimiter(allowance{time.Nanosecond, 1000}, allowance{time.Nanosecond, 1000})
+	return p
+}
+
+func namedPod(namespace, name, ip string) (types.NamespacedName, *corev1.Pod) {
+	return types.NamespacedName{Namespace: namespace, Name: name}, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + name)},
+		Status:     runningPod(ip, false),
+	}
+}
+
+// all returns all questions that may be asked now.
+func (p *prober) all() (asked []question) {
+	for next, found := p.next(); found; next, found = p.next() {
+		asked = append(asked, next)
+	}
+	return asked
+}
+
+// The pods of many namespaces that accept questions and never answer them are not asked in any number, and do not keep
+// those of another namespace from being asked as soon as one of them is given up.
+func TestQuestionsAreBoundedAndFair(t *testing.T) {
+	p := newUnlimitedProber()
+	for number := range 1000 {
+		bot, pod := namedPod(fmt.Sprint("hostile-", number%20), fmt.Sprint("bot-", number), "10.0.0.1")
+		p.ask(bot, pod, manifests.Bot, 0)
+	}
+	asked := p.all()
+	if len(asked) != maxQuestions {
+		t.Fatalf("%d questions are asked at a time, want %d", len(asked), maxQuestions)
+	}
+	perNamespace := map[string]int{}
+	for _, one := range asked {
+		perNamespace[one.bot.Namespace]++
+	}
+	for namespace, count := range perNamespace {
+		if count > maxQuestionsOfNamespace {
+			t.Errorf("%d questions are asked in %s, want at most %d", count, namespace, maxQuestionsOfNamespace)
+		}
+	}
+	other, pod := namedPod("other", "bot", "10.0.0.2")
+	p.ask(other, pod, manifests.Bot, 0)
+	p.record(asked[0], probeResult{err: context.DeadlineExceeded})
+	if next := p.all(); len(next) != 1 || next[0].bot != other {
+		t.Errorf("asked next is %v, want %v", next, other)
+	}
+}
+
+// A namespace has its questions in the order in which they were put.
+func TestQuestionsOfANamespaceAreAskedInTurn(t *testing.T) {
+	p := newUnlimitedProber()
+	for number := range 10 {
+		bot, pod := namedPod("fun", fmt.Sprint("bot-", number), "10.0.0.1")
+		p.ask(bot, pod, manifests.Bot, 0)
+	}
+	for number := 0; number < 10; {
+		asked := p.all()
+		if len(asked) == 0 {
+			t.Fatalf("only %d were asked", number)
+		}
+		for _, one := range asked {
+			if want := fmt.Sprint("bot-", number); one.bot.Name != want {
+				t.Errorf("question %d is to %s, want %s", number, one.bot.Name, want)
+			}
+			p.record(one, probeResult{err: context.DeadlineExceeded})
+			number++
+		}
+	}
+}
+
+// A pod whose readiness changes or that restarts all the time, and that nobody could ask yet, waits once.
+func TestQuestionsToPodsOfThePastDoNotAddUp(t *testing.T) {
+	p := newUnlimitedProber()
+	var bot types.NamespacedName
+	for number := range 1000 {
+		var pod *corev1.Pod
+		bot, pod = namedPod("hostile", "bot", "10.0.0.1")
+		pod.Status.ContainerStatuses[0].RestartCount = int32(number)
+		p.ask(bot, pod, manifests.Bot, 0)
+		p.endReconcile(bot)
+	}
+	if len(p.waiting) != 1 || len(p.answers[bot]) != 1 {
+		t.Errorf("%d questions wait, and %d answers are kept", len(p.waiting), len(p.answers[bot]))
+	}
+	p.endReconcile(bot) // as for a RoseyBot that was deleted
+	if len(p.waiting) != 0 || len(p.answers) != 0 {
+		t.Errorf("of a deleted RoseyBot, %d questions wait, and %d answers are kept", len(p.waiting), len(p.answers))
+	}
+}
+
+// The reconcile that an answer started asks nothing: a pod that answers differently each time would be asked without
+// end.
+func TestReconcileForAnAnswerAsksNothing(t *testing.T) {
+	p := newUnlimitedProber()
+	bot, pod := namedPod("hostile", "bot", "10.0.0.1")
+	ask := func() (probeResult, bool) {
+		result, answered := p.ask(bot, pod, manifests.Bot, 0)
+		p.endReconcile(bot)
+		return result, answered
+	}
+	ask()
+	for number := range 3 {
+		asked := p.all()
+		if len(asked) != 1 {
+			t.Fatalf("%d questions wait, want 1", len(asked))
+		}
+		message := fmt.Sprint("answer ", number)
+		if !p.record(asked[0], probeResult{report: status.Report{Message: message}}) {
+			t.Error("another answer is no news")
+		}
+		if result, answered := ask(); !answered || result.report.Message != message {
+			t.Errorf("the answer is %+v, %v", result, answered)
+		}
+		if asked := p.all(); len(asked) > 0 {
+			t.Errorf("the answer led to %d questions", len(asked))
+		}
+		ask()
+	}
+}
+
+// An answer that says the same starts no reconcile, whatever it says that the operator does not use.
+func TestTheSameAnswerIsNoNews(t *testing.T) {
+	p := newUnlimitedProber()
+	answers := make(chan status.Report)
+	p.fetch = func(context.Context, question) (status.Report, error) { return <-answers, nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	}()
+	bot, pod := namedPod("hostile", "bot", "10.0.0.1")
+	for number := range 5 {
+		p.ask(bot, pod, manifests.Bot, 0)
+		p.endReconcile(bot)
+		at := time.Unix(int64(number), 0)
+		report := status.Report{
+			Component: status.BotComponent, Reason: "Forged", Message: "same", Version: fmt.Sprint(number), Started: at,
+			Checks: []status.Check{{Name: status.ChannelCheck, Reason: "Forged", Message: "same", Since: at}},
+		}
+		answers <- report
+		if number > 0 {
+			continue
+		}
+		<-p.news
+		result, _ := p.ask(bot, pod, manifests.Bot, 0)
+		p.endReconcile(bot)
+		for _, reason := range []status.Reason{result.report.Reason, result.report.Checks[0].Reason} {
+			if reason != v1alpha1.ReasonNotReady { // an unknown one would become a label of metrics
+				t.Errorf("the reason is %s, want %s", reason, v1alpha1.ReasonNotReady)
+			}
+		}
+	}
+	report := status.Report{Component: status.BotComponent, Reason: status.ReasonKicked}
+	p.ask(bot, pod, manifests.Bot, 0)
+	answers <- report
+	<-p.news // the only one
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, last := range p.answers[bot] {
+		if last.result.report.Reason != status.ReasonKicked {
+			t.Errorf("there was news before the answer changed: %+v", last.result.report)
+		}
+	}
+}
+
+// No pod has such an address. The status of a pod is not always written by a kubelet.
+func TestAddressesThatNoPodHasAreNotAsked(t *testing.T) {
+	for _, ip := range []string{
+		"169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "metadata.internal", "10.0.0.1:80", "",
+		"::ffff:169.254.169.254",
+	} {
+		p := newUnlimitedProber()
+		bot, pod := namedPod("hostile", "bot", ip)
+		result, answered := p.ask(bot, pod, manifests.Bot, 0)
+		if asked := p.all(); len(asked) > 0 || !answered || result.err == nil {
+			t.Errorf("%q: asked %v, result %v", ip, asked, result)
+		}
+	}
+	for _, ip := range []string{"10.0.0.1", "fd00::1", "192.168.1.1"} {
+		p := newUnlimitedProber()
+		bot, pod := namedPod("fun", "bot", ip)
+		if p.ask(bot, pod, manifests.Bot, 0); len(p.all()) != 1 {
+			t.Errorf("%q is not asked", ip)
+		}
+	}
+}
+
+// The operator's own writes of a status start no reconcile, nor do those of anybody else: they would be without end if
+// a pod reports something else each time.
+func TestStatusWritesStartNoReconcile(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	waitReconciled(t, bot)
+	const message = "changed by hand"
+	eventually(t, "a status written by hand", func(ctx context.Context) error {
+		if _, err := get(ctx, bot, bot.Namespace, bot.Name); err != nil {
+			return err
+		}
+		bot.Status.Conditions[0].Message = message
+		return rig.admin.Status().Update(ctx, bot)
+	})
+	eventually(t, "the status in the operator's cache", func(ctx context.Context) error {
+		known := &v1alpha1.RoseyBot{}
+		if err := rig.operator.Client.Get(ctx, client.ObjectKeyFromObject(bot), known); err != nil {
+			return err
+		}
+		if known.ResourceVersion != bot.ResourceVersion {
+			return fmt.Errorf("it has version %s of %s", known.ResourceVersion, bot.ResourceVersion)
+		}
+		return nil
+	})
+	// Requests are handled in turn: one for the status would be done before this RoseyBot is.
+	other := newBot(bot.Namespace)
+	other.Name = "later"
+	create(t, other)
+	waitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	now, err := get(t.Context(), &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+	if err != nil || now.Status.Conditions[0].Message != message {
+		t.Errorf("the status was written again: %v, %v", now.Status.Conditions[0], err)
+	}
+}
