@@ -58,8 +58,9 @@ func TestHostilePodsCauseABoundedNumberOfRequests(t *testing.T) {
 	do(ctx, t, h.measureAlone, h.attack)
 	asked := h.asked()
 	do(ctx, t, func(ctx context.Context) error {
-		return untilEvery(ctx, pollPause, "a pod has used up the burst of questions, and of statuses", func() (bool, error) {
-			return h.mostAsked() >= questions.burst && h.mostStatuses() >= statusWrites.burst, nil
+		return untilEvery(ctx, pollPause, "the bursts of questions and of statuses are used up", func() (bool, error) {
+			// Some questions are dropped, because the pod has changed before it could be asked.
+			return h.mostAsked() >= questions.burst/2 && h.mostStatuses() >= statusWrites.burst, nil
 		})
 	}, h.measureBeside)
 	length := time.Since(h.began)
