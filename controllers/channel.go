@@ -19,12 +19,13 @@ import (
 // become the leader.
 func channelJoined(in statusInput) *metav1.Condition {
 	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
-	if !manifests.HasStandbys(in.bot) {
-		return checked(in, in.observed.newestPod(manifests.Bot), status.ChannelCheck, joined)
-	}
-	if other := foreignLeader(in, in.observed.newestPod(manifests.Bot)); other != "" {
+	newest := in.observed.newestPod(manifests.Bot)
+	if other := foreignLeader(in, newest); other != "" {
 		return conditionFalse(v1alpha1.ReasonForeignLeader,
 			"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
+	}
+	if !manifests.HasStandbys(in.bot) {
+		return checked(in, newest, status.ChannelCheck, joined)
 	}
 	pod := speaker(in)
 	if condition := stopped(in.bot, manifests.Bot); condition != nil {
@@ -91,14 +92,17 @@ func speaker(in statusInput) *corev1.Pod {
 	return in.observed.newestPod(manifests.Bot)
 }
 
-// foreignLeader returns the leader for which a ready bot stands by if that was never a pod of the RoseyBot, or else "".
-// pod may be nil.
+// foreignLeader returns the leader for which a bot waits if that was never a pod of the RoseyBot, or else "". A standby
+// is ready while it waits, and the only bot is not. pod may be nil.
 func foreignLeader(in statusInput, pod *corev1.Pod) string {
-	if pod == nil || !podReady(pod) {
+	standbys := manifests.HasStandbys(in.bot)
+	if pod == nil || podReady(pod) != standbys {
 		return ""
 	}
 	reported := in.reports[pod.Name].report.Leader
-	if reported == leader(in) || in.observed.hasPod(manifests.Bot, reported) {
+	// The only bot waits for a moment for the pod that it replaces, which may be gone already.
+	isFormer := !standbys && strings.HasPrefix(reported, in.bot.Name+"-")
+	if reported == leader(in) || isFormer || in.observed.hasPod(manifests.Bot, reported) {
 		return ""
 	}
 	return reported

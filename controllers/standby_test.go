@@ -205,3 +205,25 @@ func TestEndedPodDoesNotExplainARunningComponent(t *testing.T) {
 		})
 	}
 }
+
+// The only bot takes part in the election too. It waits outside the channel for whoever holds the key.
+func TestTheOnlyBotThatWaitsForAForeignLeaderIsReported(t *testing.T) {
+	pod := podOf("movienight-bot", 1, runningPod("10.0.0.1", false))
+	for leader, reason := range map[string]string{
+		"evil": v1alpha1.ReasonForeignLeader, pod.Name: string(status.ReasonKicked), "": string(status.ReasonKicked),
+		formerLeader: string(status.ReasonKicked),
+	} {
+		report := notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked")
+		report.Leader = leader
+		in := statusInput{bot: newBot("fun"), observed: newObserved(), reports: map[string]probeResult{
+			pod.Name: {report: report},
+		}}
+		in.observed.pods[manifests.Bot] = []corev1.Pod{pod}
+		computed := computeStatus(in, time.Now())
+		got := meta.FindStatusCondition(computed.Conditions, v1alpha1.ConditionChannelJoined)
+		if got.Status != metav1.ConditionFalse || got.Reason != reason || computed.Leader != "" {
+			t.Errorf("leader %q: ChannelJoined is %s with %s, and the leader %q; want False with %s",
+				leader, got.Status, got.Reason, computed.Leader, reason)
+		}
+	}
+}
