@@ -34,7 +34,7 @@ func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
 		s.onChatMessage(event, now)
 	case cytube.PM:
 		if s.room.IsMe(event.From) {
-			s.speaker.HeardOwnPM(event.To)
+			s.speaker.HeardOwnPM(event)
 		}
 	case cytube.AddUser:
 		s.log.Debug("user joined", "user", event.User.Name, "rank", event.User.Rank) // a server may send any number
@@ -81,13 +81,17 @@ func (s *session) onJoined(name string, now time.Time) {
 }
 
 // onChatMessage publishes a line of chat, also one that the server repeats on joining: it has the ID that it had when
-// it was new, so it fills a gap or changes nothing.
+// it was new, so it fills a gap or changes nothing. A filter of the channel can leave nothing of a line: that is not
+// published, and it is the echo of the bot's own.
 func (s *session) onChatMessage(line cytube.ChatMessage, now time.Time) {
-	if line.HTML == "" || line.Shadow || isPseudoUser(line.User) {
+	if line.Shadow || isPseudoUser(line.User) {
 		return
 	}
-	s.publishMessage(line, now)
+	if line.HTML != "" {
+		s.publishMessage(line, now)
+	}
 	switch {
+	case !s.joined && line.HTML == "":
 	case !s.joined:
 		// The bot's name in the channel is not known yet, but the name with which it is about to log in is.
 		own := s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username)

@@ -71,7 +71,7 @@ func (h *Handler) pm(r request) (task, error) {
 // send returns the task that says a text.
 func (h *Handler) send(m speech.Message) task {
 	return func(ctx context.Context) ([]string, error) {
-		if got := h.sayText(ctx, m); got.Outcome != speech.Said {
+		if got := h.Speaker.Say(ctx, m); got.Outcome != speech.Said {
 			return nil, errors.New(got.String())
 		}
 		return []string{"Said"}, nil

@@ -81,7 +81,7 @@ func (r *rig) Command(_ context.Context, text string) error {
 
 func (r *rig) PM(_ context.Context, to, text string) error {
 	r.note(&r.said, to+": "+text)
-	r.Speaker.HeardOwnPM(to)
+	r.Speaker.HeardOwnPM(cytube.PM{To: to, HTML: html.EscapeString(text)})
 	return nil
 }
 
@@ -169,7 +169,7 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 		origin := bus.Origin{Server: "https://cytu.be", Channel: "movienight"}
 		log := slog.New(slog.DiscardHandler)
 		speaker := speech.New(speech.Options{
-			Conn: r, Tracker: speech.NewTracker(), Requester: r, Publisher: r, EventID: id, Origin: origin,
+			Conn: r, Tracker: speech.NewTracker(0), Requester: r, Publisher: r, EventID: id, Origin: origin,
 			Leading: leading, Count: func(speech.Outcome) {}, Log: log, Poll: 2 * time.Second, Settle: 10 * time.Second,
 		})
 		speaker.SetPermission(speech.PermissionGranted)

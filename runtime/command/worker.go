@@ -101,23 +101,9 @@ func (h *Handler) reply(ctx context.Context, j job, lines []string) {
 		to = ""
 	}
 	text := speech.Message{To: to, Text: strings.Join(lines, "\n")}
-	if got := h.sayText(ctx, text); got.Outcome != speech.Said {
+	if got := h.Speaker.Say(ctx, text); got.Outcome != speech.Said {
 		h.Log.Debug("reply not delivered", "command", j.name, "result", got)
 	}
-}
-
-// sayText says a message whose text may be longer than a line. Each of its lines is a message of its own, or several,
-// because the server joins the lines of a message; only the first can be a command. It returns the first result that is
-// not speech.Said.
-func (h *Handler) sayText(ctx context.Context, m speech.Message) speech.Result {
-	for _, part := range cytube.SplitLine(m.Text, cytube.MaxLine) {
-		m.Text = part
-		if got := h.Speaker.Say(ctx, m); got.Outcome != speech.Said {
-			return got
-		}
-		m.Command = false
-	}
-	return speech.Result{Outcome: speech.Said}
 }
 
 // finish counts a command, and publishes a PM command for the audit.

@@ -39,7 +39,7 @@ func TestTypedText(t *testing.T) {
 	}{
 		{fragment: `the<em>real</em>bob`, want: `the_real_bob`},
 		{fragment: `<em>_x</em>_`, want: `__x__`},
-		{fragment: `<strong>stars</strong> <em>under</em> <code>code</code> <s>no</s>`, want: "*stars* _under_ `code` ~~no~~"},
+		{fragment: `<strong>a</strong> <em>b</em> <code>c</code> <s>d</s>`, want: "*a* _b_ `c` ~~d~~"},
 		{fragment: `<code>a<em>b</em>c</code>`, want: "`a_b_c`"},
 		{fragment: `<span class="spoiler">the <em>end</em></span>!`, want: `[sp]the _end_[/sp]!`},
 		{fragment: `<a href="https://x/a_b_c" target="_blank" rel="noopener noreferrer">https://x/a_b_c</a>`,

@@ -12,10 +12,15 @@ import (
 // takes a line for one that begins with "/", so such a line gets a space in front. A line that was said comes back as a
 // ChatMessage.
 func (c *Conn) Say(ctx context.Context, text string) error {
+	return c.send(ctx, "chatMsg", chatLine{Msg: Unexecuted(text)})
+}
+
+// Unexecuted returns a line as Say sends it.
+func Unexecuted(text string) string {
 	if strings.HasPrefix(text, "/") {
-		text = " " + text
+		return " " + text
 	}
-	return c.send(ctx, "chatMsg", chatLine{Msg: text})
+	return text
 }
 
 // Command has the server execute a line that begins with "/", such as "/me waves", with the bot's rank. It is at most

@@ -20,18 +20,21 @@ func toChannel(m Message) bool { return m.To == "" }
 
 // heardOwn handles a line under the bot's name. The server acknowledges nothing and may change the text, so the order
 // decides: the line is the echo of the message that was sent last. Only if it differs from that message and equals an
-// earlier one that is missing, it is the late echo of the earlier one.
+// earlier one that is missing, or is the beginning of one, it is the late echo of the earlier one.
 func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.Tracker.hear(shown, at)
-	looksAlike := func(m Message) bool { return toChannel(m) && m.shown() == shown }
-	if s.resolve(Result{Outcome: Said}, looksAlike) {
-		return
+	said := Result{Outcome: Said, shown: shown}
+	looksAlike := func(m Message) bool { return m.shown() == shown }
+	for _, matches := range []func(Message) bool{looksAlike, s.Tracker.beginsWith(shown)} {
+		if s.resolve(said, func(m Message) bool { return toChannel(m) && matches(m) }) {
+			return
+		}
+		if l := s.Tracker.appeared(shown, matches); l != nil {
+			s.partAppeared(l)
+			return
+		}
 	}
-	if l := s.Tracker.appeared(shown); l != nil {
-		s.partAppeared(l)
-		return
-	}
-	s.resolve(Result{Outcome: Said}, toChannel)
+	s.resolve(said, toChannel)
 }
 
 // heardRefusal handles the event with which the server refuses a message.

@@ -6,7 +6,6 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/cytube"
 )
 
 // state is where a line of the outbound queue is, as far as this process knows.
@@ -74,14 +73,15 @@ type lineID struct{ id, enqueuedAt int64 }
 type line struct {
 	lineID
 
-	state state
-	// parts are what is sent, since a long text is several lines in the channel, and next is the first that was not
-	// said.
-	parts []string
-	next  int
-	// missing is how parts[next] looks in the channel, from when it is sent until it appears or is known not to. It
-	// outlives the attempt. Empty: nothing is missing.
-	missing string
+	state  state
+	length *maxLength
+	// rest is what was not said yet. A long text is several lines in the channel, of which next were said: how many there
+	// are depends on how long they may be, which the bot learns.
+	rest string
+	next int
+	// missing is the part of rest that was sent, until it appears in the channel or is known not to. It outlives the
+	// attempt. Its text is empty if nothing is missing.
+	missing Message
 	// sentAt is when the missing part was sent, the first time.
 	sentAt time.Time
 	// command: the first part is executed and need not come back. The others are said.
@@ -102,21 +102,28 @@ type line struct {
 // newLine returns a line that was handed out. One that begins with "/" is a command: the database service stores such a
 // line only for bus.OutboundPutCommand, and the Python bot executes it too. Of a long command only the beginning is
 // sent, as if the server had cut it: the rest, for example of the reason of a kick, is not for the channel.
-func newLine(m bus.OutboundMessage) *line {
+func newLine(m bus.OutboundMessage, length *maxLength) *line {
+	l := &line{lineID: idOf(m), state: queued, length: length}
 	if len(m.Message) > bus.MaxOutboundBytes {
-		return &line{lineID: idOf(m), state: queued, tooLong: true}
+		l.tooLong = true
+		return l
 	}
-	parts := cytube.SplitLine(m.Message, cytube.MaxLine)
-	command := strings.HasPrefix(m.Message, "/")
-	if command && !formatting.MatchString(m.Message) {
-		parts = parts[:1]
+	l.rest, l.command = m.Message, strings.HasPrefix(m.Message, "/")
+	if l.command && !formatting.MatchString(m.Message) {
+		l.rest = length.split(m.Message)[0]
 	}
-	return &line{lineID: idOf(m), state: queued, parts: parts, command: command}
+	return l
 }
 
-// message returns the next part.
+// message returns the next part. The line is not complete.
 func (l *line) message() Message {
-	return Message{Text: l.parts[l.next], Command: l.command && l.next == 0}
+	return Message{Text: l.length.split(l.rest)[0], Command: l.command && l.next == 0}
+}
+
+// unsplit returns the next part as it would be if lines could have any length.
+func (l *line) unsplit() Message {
+	text, _, _ := strings.Cut(strings.TrimSpace(l.rest), "\n")
+	return Message{Text: strings.TrimSpace(text), Command: l.command && l.next == 0}
 }
 
 func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
@@ -128,25 +135,30 @@ func (l *line) on(in input) {
 	}
 }
 
-// complete reports whether every part was said. A blank line has none.
-func (l *line) complete() bool { return l.next >= len(l.parts) }
+// complete reports whether everything was said. A blank line is complete.
+func (l *line) complete() bool { return strings.TrimSpace(l.rest) == "" }
 
 // markSent notes that the next part was written to the connection.
-func (l *line) markSent(now time.Time) {
-	if shown := l.message().shown(); l.missing != shown {
-		l.missing, l.sentAt = shown, now
+func (l *line) markSent(part Message, now time.Time) {
+	if l.missing != part {
+		l.missing, l.sentAt = part, now
 	}
 	l.on(sent)
 }
 
-// markAppeared notes that the next part is in the channel.
-func (l *line) markAppeared() {
-	l.next, l.missing = l.next+1, ""
+// markAppeared notes that a part, which is the beginning of rest, is in the channel, and how it is shown there. It
+// reports whether the server has cut off its end, which is the next part.
+func (l *line) markAppeared(part Message, shown string) (wasCut bool) {
+	behind := strings.TrimPrefix(strings.TrimSpace(l.rest), part.Text)
+	c, wasCut := l.length.compare(part, shown)
+	l.rest = c.rest + behind
+	l.next, l.missing = l.next+1, Message{}
 	if l.complete() {
 		l.on(completed)
-		return
+		return false
 	}
 	l.on(appeared)
+	return wasCut
 }
 
 // markFailed notes a failed attempt and reports whether the line is abandoned at once.
@@ -155,7 +167,7 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	l.notBefore = now.Add(backoff.OutboundDelay(l.attempts))
 	switch {
 	case outcome == Muted, outcome == Forbidden:
-		l.missing = ""
+		l.missing = Message{}
 		l.on(permanentlyFailed)
 	case outcome == Doubtful, outcome == TooLong:
 		l.on(permanentlyFailed)
@@ -165,7 +177,7 @@ func (l *line) markFailed(outcome Outcome, now time.Time) (permanent bool) {
 	case outcome == Unanswered:
 		l.on(timedOut)
 	default:
-		l.missing = ""
+		l.missing = Message{}
 		l.on(refused)
 	}
 	permanent = l.state == abandoned

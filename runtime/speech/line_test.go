@@ -15,8 +15,8 @@ func TestEveryTransition(t *testing.T) {
 	fail := func(o Outcome) func(*line) { return func(l *line) { l.markFailed(o, now) } }
 	failFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Unanswered, now) }
 	refuseFourth := func(l *line) { l.retryCount = backoff.OutboundAttempts - 1; l.markFailed(Filtered, now) }
-	appearFirst := func(l *line) { l.markAppeared() }
-	appearLast := func(l *line) { l.next = len(l.parts) - 1; l.markAppeared() }
+	appearFirst := func(l *line) { l.markAppeared(l.message(), l.message().shown()) }
+	appearLast := func(l *line) { l.rest = "two"; l.markAppeared(l.message(), "two") }
 	tests := []struct {
 		from state
 		on   input
@@ -26,7 +26,7 @@ func TestEveryTransition(t *testing.T) {
 		{queued, handedOut, on(handedOut), claimed},
 		{queued, appeared, appearFirst, queued},
 		{queued, completed, appearLast, said},
-		{claimed, sent, func(l *line) { l.markSent(now) }, sending},
+		{claimed, sent, func(l *line) { l.markSent(l.message(), now) }, sending},
 		{claimed, released, on(released), queued},
 		{claimed, appeared, appearFirst, claimed},
 		{claimed, completed, appearLast, said},
@@ -53,7 +53,7 @@ func TestEveryTransition(t *testing.T) {
 			walked[test.from] = map[input]bool{}
 		}
 		walked[test.from][test.on] = true
-		l := newLine(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "one\ntwo"})
+		l := newLine(bus.OutboundMessage{ID: 1, Timestamp: 10, Message: "one\ntwo"}, newMaxLength(0))
 		l.state = test.from
 		if test.do(l); l.state != test.to {
 			t.Errorf("%s, %s: %s, want %s", test.from, test.on, l.state, test.to)
@@ -90,9 +90,9 @@ func TestOutcomesOfAttempts(t *testing.T) {
 		{"hello", Unanswered, unconfirmed, false},
 		{"/say hello", Unanswered, abandoned, true},
 	} {
-		l := newLine(bus.OutboundMessage{ID: 1, Message: test.text})
+		l := newLine(bus.OutboundMessage{ID: 1, Message: test.text}, newMaxLength(0))
 		l.on(handedOut)
-		l.markSent(time.Now())
+		l.markSent(l.message(), time.Now())
 		if permanent := l.markFailed(test.outcome, time.Now()); permanent != test.permanent || l.state != test.state {
 			t.Errorf("%s, %s: %s, permanent %t", test.text, test.outcome, l.state, permanent)
 		}
@@ -101,10 +101,10 @@ func TestOutcomesOfAttempts(t *testing.T) {
 
 func TestAFailedLineIsTriedAgainAfterTheDelaysOfTheDatabase(t *testing.T) {
 	now := time.Now()
-	l := newLine(bus.OutboundMessage{ID: 1, Message: "hello"})
+	l := newLine(bus.OutboundMessage{ID: 1, Message: "hello"}, newMaxLength(0))
 	for _, minutes := range []int{2, 4, 8} {
 		l.on(handedOut)
-		l.markSent(now)
+		l.markSent(l.message(), now)
 		l.markFailed(Filtered, now)
 		due := now.Add(time.Duration(minutes) * time.Minute)
 		if l.mayTry(0, due.Add(-time.Second)) || !l.mayTry(0, due) {
@@ -116,7 +116,7 @@ func TestAFailedLineIsTriedAgainAfterTheDelaysOfTheDatabase(t *testing.T) {
 		now = due
 	}
 	l.on(handedOut)
-	l.markSent(now)
+	l.markSent(l.message(), now)
 	if l.markFailed(Filtered, now); l.state != abandoned || l.mayTry(0, now.Add(time.Hour)) {
 		t.Errorf("%s after four failures", l.state)
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"rosey.dev/rosey/runtime/cytube"
 )
 
 // Outcome is what became of something that the bot said. The text of an outcome is a label of metrics and begins the
@@ -32,6 +34,8 @@ type Result struct {
 	Reason string
 	// wait is how long the server wants a throttled sender to pause.
 	wait time.Duration
+	// shown is the text of the echo as it was typed, if there was one.
+	shown string
 }
 
 func (r Result) String() string {
@@ -41,12 +45,12 @@ func (r Result) String() string {
 	return string(r.Outcome) + ": " + r.Reason
 }
 
-// Message is one line for the channel or for one user, at most cytube.MaxLine long.
+// Message is a text for the channel or for one user. Each of its lines becomes a line there, or several if it is long.
 type Message struct {
 	// To is the user that gets it as a private message. Empty: it is for the channel.
 	To   string
 	Text string
-	// Command has the server execute Text, which begins with "/", instead of saying it. It must never be set because of
+	// Command has the server execute the first line of Text, which begins with "/", instead of saying it. It must never be set because of
 	// what a text looks like: names, titles and replies of others are texts too. For the channel only.
 	Command bool
 }
@@ -54,6 +58,8 @@ type Message struct {
 // attempt is a Message, or an action that counts as one, on its way to the server.
 type attempt struct {
 	message Message
+	// rest is what of the text comes after message. Only for a message that belongs to no line of the queue.
+	rest string
 	// action is run instead of sending the message. It has no echo.
 	action func(context.Context) error
 	// line is the line of the outbound queue to which the message belongs, as part number part. Nil: none.
@@ -123,7 +129,15 @@ func (m Message) weight() int {
 	return 1 + commands
 }
 
-// shown returns how a message looks in the channel, as cytube.PlainText, unless filters of the channel change it.
+// onWire returns the text that is sent to the server: a line that is not to be executed does not begin with "/".
+func (m Message) onWire() string {
+	if !m.Command && m.To == "" {
+		return cytube.Unexecuted(m.Text)
+	}
+	return m.Text
+}
+
+// shown returns the text as the echo has it according to cytube.TypedText, unless filters of the channel change it.
 func (m Message) shown() string {
 	text, _ := m.body()
 	return strings.Join(strings.Fields(text), " ")

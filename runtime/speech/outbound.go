@@ -139,6 +139,7 @@ func (s *Speaker) withoutPermission(a *attempt, now time.Time) {
 // partDone continues with a line after an attempt at one of its parts.
 func (s *Speaker) partDone(a *attempt, got Result) {
 	now, l := time.Now(), a.line
+	wasCut := false
 	switch {
 	case got.Outcome == Gone:
 		l.on(disconnected) // nothing if the part was not sent
@@ -147,12 +148,15 @@ func (s *Speaker) partDone(a *attempt, got Result) {
 		s.fail(l, got, now)
 		return
 	case l.next == a.part: // not if a late echo confirmed it while this attempt waited
-		l.markAppeared()
+		wasCut = l.markAppeared(a.message, got.shown)
 		if l.state == said {
 			s.reportSaid(l, now)
 		}
 	}
-	if l.state == claimed {
+	switch {
+	case l.state == claimed && wasCut: // nothing must come between the two halves
+		s.attempts = slices.Insert(s.attempts, 0, partOf(l))
+	case l.state == claimed:
 		s.attempts = append(s.attempts, partOf(l))
 	}
 }

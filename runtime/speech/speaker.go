@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,13 +128,16 @@ func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
 
 // HeardOwn tells the Speaker about a new line under the bot's name.
 func (s *Speaker) HeardOwn(line cytube.ChatMessage) {
-	s.post(func() { s.heardOwn(cytube.PlainText(line.HTML), line.Time) })
+	shown, _ := cytube.TypedText(line.HTML)
+	s.post(func() { s.heardOwn(shown, line.Time) })
 }
 
 // HeardOwnPM tells the Speaker about a private message of the bot.
-func (s *Speaker) HeardOwnPM(to string) {
+func (s *Speaker) HeardOwnPM(pm cytube.PM) {
+	shown, _ := cytube.TypedText(pm.HTML)
 	s.post(func() {
-		s.resolve(Result{Outcome: Said}, func(m Message) bool { return strings.EqualFold(m.To, to) })
+		got := Result{Outcome: Said, shown: shown}
+		s.resolve(got, func(m Message) bool { return strings.EqualFold(m.To, pm.To) })
 	})
 }
 
@@ -143,12 +147,13 @@ func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefu
 // Replayed tells the Speaker about a line that the server repeats on joining; own is true if it is under the bot's
 // name.
 func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
+	shown, _ := cytube.TypedText(line.HTML)
 	s.post(func() {
 		if s.replay.oldest.IsZero() {
 			s.replay.oldest = line.Time
 		}
 		if own {
-			s.partAppeared(s.Tracker.repeated(cytube.PlainText(line.HTML), line.Time))
+			s.partAppeared(s.Tracker.repeated(shown, line.Time))
 		}
 	})
 }
@@ -258,6 +263,8 @@ func (s *Speaker) send(ctx context.Context, now time.Time) {
 	case a.action != nil:
 		s.pacer.sent(a.message, now)
 		s.finish(Result{Outcome: Said}, a.action(ctx))
+	case a.line == nil && !s.takeFirst(a): // nothing to say
+		s.finish(Result{Outcome: Said}, nil)
 	case !s.pacer.fits(a.message):
 		s.finish(Result{
 			Outcome: Forbidden, Reason: "CyTube counts the command as more lines than the channel accepts at once",
@@ -267,10 +274,40 @@ func (s *Speaker) send(ctx context.Context, now time.Time) {
 	}
 }
 
+// takeFirst splits the first line that the server does not cut off a message, and reports whether there is one.
+func (s *Speaker) takeFirst(a *attempt) bool {
+	parts := s.Tracker.length.split(a.message.Text)
+	if len(parts) == 0 {
+		return false
+	}
+	a.message.Text, a.rest = parts[0], joinLines(append(parts[1:], a.rest)...)
+	return true
+}
+
+// takeRest continues a message of which a line was said with the next one, and reports whether there is one. What the
+// server has cut off goes at once; otherwise other messages can come in between.
+func (s *Speaker) takeRest(a *attempt, shown string) bool {
+	c, wasCut := s.Tracker.length.compare(a.message, shown)
+	a.rest = joinLines(c.rest, a.rest)
+	if a.rest == "" {
+		return false
+	}
+	a.message, a.rest, a.throttled = Message{To: a.message.To, Text: a.rest}, "", 0
+	if !wasCut {
+		s.attempts = append(s.attempts[1:], a)
+	}
+	return true
+}
+
+// joinLines returns lines as one text, without the empty ones.
+func joinLines(lines ...string) string {
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "\n")
+}
+
 func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
 	s.pacer.sent(a.message, now)
 	if a.line != nil {
-		a.line.markSent(now)
+		a.line.markSent(a.message, now)
 	}
 	var err error
 	switch {
@@ -302,13 +339,20 @@ func (s *Speaker) finish(got Result, err error) {
 	if s.awaiting && got.Outcome != Unanswered && got.Outcome != Gone {
 		s.pacer.answered(time.Now())
 	}
+	echoed := s.awaiting && got.Outcome == Said
 	s.awaiting = false
+	if echoed {
+		s.Tracker.length.note(a.message, got.shown)
+	}
+	if echoed && a.line == nil && s.takeRest(a, got.shown) {
+		return
+	}
 	if got.Outcome == Throttled {
 		a.throttled++
 		s.pacer.throttled(a.message, got.wait, a.throttled, time.Now())
 		if a.throttled < maxThrottled {
 			if a.line != nil {
-				a.line.missing = ""
+				a.line.missing = Message{}
 				a.line.on(throttled)
 			}
 			return

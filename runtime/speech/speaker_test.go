@@ -26,6 +26,8 @@ type channel struct {
 	mu sync.Mutex
 	// onSay is what the server does with a line. Nil: nothing.
 	onSay func(text string)
+	// onPM is the same for private messages.
+	onPM func(to, text string)
 	// onReport is what the service does with a report on a line, with mu locked. Nil: nothing.
 	onReport func(id int64, failed bool)
 	sent     []string
@@ -68,7 +70,16 @@ func (c *channel) behave(onSay func(text string), onReport func(id int64, failed
 	c.onSay, c.onReport = onSay, onReport
 }
 
-func (c *channel) PM(_ context.Context, to, text string) error { return c.note(to + ": " + text) }
+func (c *channel) PM(_ context.Context, to, text string) error {
+	err := c.note(to + ": " + text)
+	c.mu.Lock()
+	onPM := c.onPM
+	c.mu.Unlock()
+	if onPM != nil {
+		onPM(to, text)
+	}
+	return err
+}
 
 func (c *channel) note(text string) error {
 	c.mu.Lock()
@@ -171,7 +182,7 @@ func joining(t *testing.T, test func(t *testing.T, c *channel)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &channel{waits: make(chan struct{}, 1)}
 		c.Speaker = New(Options{
-			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
+			Conn: c, Tracker: NewTracker(0), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			LineWaits: c.waits, Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
 			Poll: 2 * time.Second, Settle: 10 * time.Second,
 			Leading: func() bool { c.mu.Lock(); defer c.mu.Unlock(); return !c.noLeader },
@@ -264,7 +275,7 @@ func TestALateEchoWhileTheNextAttemptWaits(t *testing.T) {
 		go func() { results <- c.Speaker.Say(t.Context(), Message{To: "alice", Text: "psst"}) }()
 		pass(4 * time.Second) // its echo holds up the line
 		c.HeardOwn(echo("hello"))
-		c.HeardOwnPM("Alice")
+		c.HeardOwnPM(cytube.PM{To: "Alice", HTML: "psst"})
 		if got := <-results; got.Outcome != Said {
 			t.Errorf("the private message: %s", got)
 		}
@@ -316,7 +327,7 @@ func TestTheEndOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &channel{}
 		c.Speaker = New(Options{
-			Conn: c, Tracker: NewTracker(), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
+			Conn: c, Tracker: NewTracker(0), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {}, Leading: func() bool { return true },
 			Poll: 2 * time.Second, Settle: 10 * time.Second,
 		})

@@ -28,6 +28,7 @@ type Tracker struct {
 	// saidByOthers are lines under the bot's name that the server repeated and that this process did not say.
 	saidByOthers []ownLine
 	replays      []replay
+	length       *maxLength
 }
 
 // ownLine is a line under the bot's name, as it looks in the channel, with the server's time.
@@ -43,8 +44,11 @@ type replay struct {
 	oldest time.Time
 }
 
-// NewTracker returns an empty Tracker. A process needs one for each channel.
-func NewTracker() *Tracker { return &Tracker{lines: map[lineID]*line{}} }
+// NewTracker returns an empty Tracker. A process needs one for each channel. maxMessageLength is the maximum length of a
+// line in UTF-16 code units. 0: cytube.MaxLine, and less if the server turns out to cut lines earlier.
+func NewTracker(maxMessageLength int) *Tracker {
+	return &Tracker{lines: map[lineID]*line{}, length: newMaxLength(maxMessageLength)}
+}
 
 // claim takes a line that the service handed out and begins an attempt at it, if one is due: then the line is in the
 // state claimed, or said if nothing of it is left to say.
@@ -55,7 +59,7 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 	l, known := t.lines[idOf(m)]
 	if !known {
 		maps.DeleteFunc(t.lines, func(_ lineID, old *line) bool { return now.Sub(old.usedAt) > forgetAfter })
-		l = newLine(m)
+		l = newLine(m, t.length)
 		t.lines[l.lineID] = l
 	}
 	lastHandedOut := l.usedAt
@@ -67,7 +71,7 @@ func (t *Tracker) claim(m bus.OutboundMessage, now time.Time) (l *line, due, saf
 	if known {
 		// This bot may have been away since, and another one may have said the line.
 		t.markSaidByOthers(l, lastHandedOut)
-		safe = l.missing == "" || t.historyCovers(l.sentAt)
+		safe = l.missing.Text == "" || t.historyCovers(l.sentAt)
 	} else {
 		safe = t.markAlreadySaid(l, m)
 	}
@@ -100,16 +104,28 @@ func maybeSaidSince(m bus.OutboundMessage) time.Time {
 	return m.ClaimedSince.Time
 }
 
-// markSaidByOthers marks the next parts of a line that others said since a time. Each of their lines confirms one part
-// only, so they are removed.
+// markSaidByOthers marks the next parts of a line that others said since a time, however they have split it. Each of
+// their lines confirms one part only, so they are removed.
 func (t *Tracker) markSaidByOthers(l *line, since time.Time) {
 	t.saidByOthers = slices.DeleteFunc(t.saidByOthers, func(own ownLine) bool {
-		match := !l.complete() && own.shown == l.message().shown() && !own.at.Before(since.Add(-clockSkew))
+		if l.complete() || own.at.Before(since.Add(-clockSkew)) {
+			return false
+		}
+		part := l.unsplit()
+		match := own.shown == part.shown() || t.beginsWith(own.shown)(part)
 		if match {
-			l.markAppeared()
+			l.markAppeared(part, own.shown)
 		}
 		return match
 	})
+}
+
+// beginsWith returns a function that reports whether a text is what the server may have left of a message.
+func (t *Tracker) beginsWith(shown string) func(Message) bool {
+	return func(m Message) bool {
+		_, isCut := t.length.compare(m, shown)
+		return isCut
+	}
 }
 
 // historyCovers reports whether everything that was said under the bot's name since a time is known: the bot has
@@ -125,16 +141,21 @@ func (t *Tracker) historyCovers(since time.Time) bool {
 }
 
 // joined notes the end of the history that the server repeats on a join.
-func (t *Tracker) joined(r replay) { t.replays = appendBounded(t.replays, r) }
+func (t *Tracker) joined(r replay) {
+	t.replays = appendBounded(t.replays, r)
+	t.length.joined()
+}
 
 // hear notes a line of the bot that was said now.
 func (t *Tracker) hear(shown string, at time.Time) {
 	t.heard = appendBounded(t.heard, ownLine{shown, at})
 }
 
-// appeared compares a new line of the bot with the missing parts, and marks the matching part as said. It returns nil
-// if none matches.
-func (t *Tracker) appeared(shown string) *line { return t.match(shown, time.Time{}) }
+// appeared looks for the missing part that a new line of the bot matches, and marks it as said. It returns nil if none
+// matches.
+func (t *Tracker) appeared(shown string, matches func(Message) bool) *line {
+	return t.match(shown, time.Time{}, matches)
+}
 
 // repeated is like appeared for a line that the server repeats on joining, with the server's time of it. A line that
 // matches nothing and is new to this process was said by another one.
@@ -143,9 +164,12 @@ func (t *Tracker) repeated(shown string, at time.Time) *line {
 	if slices.ContainsFunc(t.heard, same) {
 		return nil
 	}
-	if l := t.match(shown, at); l != nil {
-		t.hear(shown, at)
-		return l
+	looksAlike := func(m Message) bool { return m.shown() == shown }
+	for _, matches := range []func(Message) bool{looksAlike, t.beginsWith(shown)} {
+		if l := t.match(shown, at, matches); l != nil {
+			t.hear(shown, at)
+			return l
+		}
 	}
 	if !slices.ContainsFunc(t.saidByOthers, same) {
 		t.saidByOthers = appendBounded(t.saidByOthers, ownLine{shown, at})
@@ -153,15 +177,15 @@ func (t *Tracker) repeated(shown string, at time.Time) *line {
 	return nil
 }
 
-// match marks the missing part that equals a line as said, that of the oldest line if several do. A line that was said
+// match marks the missing part that a line matches as said, that of the oldest line if several do. A line that was said
 // before the part was sent does not match; the zero time is now.
-func (t *Tracker) match(shown string, at time.Time) *line {
+func (t *Tracker) match(shown string, at time.Time, matches func(Message) bool) *line {
 	byID := func(a, b lineID) int { return cmp.Or(cmp.Compare(a.enqueuedAt, b.enqueuedAt), cmp.Compare(a.id, b.id)) }
 	for _, id := range slices.SortedFunc(maps.Keys(t.lines), byID) {
 		l := t.lines[id]
 		tooOld := !at.IsZero() && at.Before(l.sentAt.Add(-clockSkew))
-		if l.missing != "" && l.missing == shown && !tooOld {
-			l.markAppeared()
+		if l.missing.Text != "" && matches(l.missing) && !tooOld {
+			l.markAppeared(l.missing, shown)
 			return l
 		}
 	}

@@ -8,10 +8,10 @@ import (
 )
 
 func TestRepeatedLinesAreToldApart(t *testing.T) {
-	tracker := NewTracker()
+	tracker := NewTracker(0)
 	sentAt := time.Now()
 	l, _, _ := tracker.claim(bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "hello"}, sentAt)
-	l.markSent(sentAt)
+	l.markSent(l.message(), sentAt)
 	if tracker.repeated("hello", sentAt.Add(-time.Hour)) != nil {
 		t.Error("a line of an hour ago is taken for one that was just sent")
 	}
@@ -22,17 +22,17 @@ func TestRepeatedLinesAreToldApart(t *testing.T) {
 	if tracker.repeated("hello", sentAt.Add(time.Millisecond)) != l || l.state != said {
 		t.Error("the line is not found")
 	}
-	if tracker.appeared("hello") != nil {
+	if tracker.appeared("hello", func(Message) bool { return true }) != nil {
 		t.Error("one line confirms two")
 	}
 }
 
 // TestASecondReplayIsNoLineOfOthers checks this for a line of this process that the server repeats on two joins.
 func TestASecondReplayIsNoLineOfOthers(t *testing.T) {
-	tracker := NewTracker()
+	tracker := NewTracker(0)
 	now := time.Now()
 	l, _, _ := tracker.claim(bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "hello"}, now)
-	l.markSent(now)
+	l.markSent(l.message(), now)
 	l.on(disconnected)
 	for range 2 {
 		tracker.repeated("hello", now)
@@ -54,14 +54,14 @@ func TestALineOnItsWayWhenTheConnectionEnded(t *testing.T) {
 		{"a history that goes back", replay{oldest: time.Now().Add(-time.Hour)}, true},
 		{"a history that begins later", replay{oldest: time.Now().Add(time.Minute)}, false},
 	} {
-		tracker := NewTracker()
+		tracker := NewTracker(0)
 		now := time.Now()
 		m := bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "hello", LeaseSeconds: 60}
 		l, due, safe := tracker.claim(m, now)
 		if !due || !safe || l.state != claimed {
 			t.Fatalf("%s: a new line is %s", test.name, l.state)
 		}
-		l.markSent(now)
+		l.markSent(l.message(), now)
 		l.on(disconnected)
 		test.replay.joinedAt = now.Add(time.Second)
 		tracker.joined(test.replay)
@@ -74,7 +74,7 @@ func TestALineOnItsWayWhenTheConnectionEnded(t *testing.T) {
 // TestALineThatAnotherBotSaidMeanwhile was handed out to this bot, which lost the leadership before it said the line,
 // and acquired it again after another bot had said it.
 func TestALineThatAnotherBotSaidMeanwhile(t *testing.T) {
-	tracker := NewTracker()
+	tracker := NewTracker(0)
 	now := time.Now()
 	m := bus.OutboundMessage{ID: 1, Timestamp: 1, Message: "hello", LeaseSeconds: 60}
 	l, _, _ := tracker.claim(m, now)
@@ -88,7 +88,7 @@ func TestALineThatAnotherBotSaidMeanwhile(t *testing.T) {
 }
 
 func TestLinesAreForgotten(t *testing.T) {
-	tracker := NewTracker()
+	tracker := NewTracker(0)
 	now := time.Now()
 	tracker.claim(bus.OutboundMessage{ID: 1, Message: "old"}, now)
 	tracker.claim(bus.OutboundMessage{ID: 2, Message: "new"}, now.Add(forgetAfter+time.Second))
