@@ -157,6 +157,8 @@ func TestSchemaRejectsWithAMessage(t *testing.T) {
 		"channel name":       {with("channel: {name: movie night}"), "expected 1 to 30 letters, digits, '-' and '_'"},
 		"channel name empty": {with(`channel: {name: ""}`), "expected 1 to 30 letters"},
 		"channel name long":  {with("channel: {name: " + strings.Repeat("c", 31) + "}"), "expected 1 to 30 letters"},
+		"line length":        {with("channel: {name: m, maxMessageLength: 39}"), "expected 0 or 40 to 1000"},
+		"line length long":   {with("channel: {name: m, maxMessageLength: 1001}"), "less than or equal to 1000"},
 		"server path":        {with("channel: {name: m, server: https://cytu.be/r/m}"), "expected http(s)://host[:port]"},
 		"server slash":       {with("channel: {name: m, server: https://cytu.be/}"), "without a path"},
 		"server scheme":      {with("channel: {name: m, server: cytu.be}"), "for example https://cytu.be"},

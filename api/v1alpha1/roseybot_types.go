@@ -202,6 +202,15 @@ type Channel struct {
 	// created later; a new value takes effect without a restart.
 	// +optional
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+
+	// maxMessageLength is the maximum length of a line on the server, in UTF-16 code units: the server's setting
+	// max-chat-message-length. Longer messages are said in several lines. Defaults to 0: 320 as on most servers, and
+	// less if the server turns out to cut lines earlier.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:validation:XValidation:rule="self == 0 || self >= 40",message="expected 0 or 40 to 1000"
+	MaxMessageLength int32 `json:"maxMessageLength,omitempty"`
 }
 
 // Account specifies a login on a CyTube site.

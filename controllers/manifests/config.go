@@ -55,6 +55,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	if bot.Spec.Channel.PasswordSecretRef != nil {
 		content.Channel.PasswordFile = path.Join(config.ChannelSecretDir, config.SecretFile)
 	}
+	content.Channel.MaxMessageLength = int(bot.Spec.Channel.MaxMessageLength)
 	if account := bot.Spec.Account; account != nil {
 		content.Account = &config.Account{Username: account.Username}
 		if account.PasswordSecretRef != nil {

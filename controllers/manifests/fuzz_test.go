@@ -77,6 +77,7 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		},
 		func(value *v1alpha1.RoseyBotSpec, fill randfill.Continue) {
 			fill.FillNoCustom(value)
+			value.Channel.MaxMessageLength = []int32{0, 40, 1000}[fill.Intn(3)]
 			value.LogLevel = []string{"debug", "info", "warn", "error"}[fill.Intn(4)]
 			value.Replicas, value.Mode = new(fill.Int31n(2)), v1alpha1.ModeNATS
 			fillModes(value, fill)

@@ -81,7 +81,7 @@ func New(configuration config.Config, o Options) *Bot {
 		started:   started,
 		ids:       bus.NewIDs(started),
 		instance:  o.Instance,
-		tracker:   speech.NewTracker(0),
+		tracker:   speech.NewTracker(configuration.Channel.MaxMessageLength),
 		snapshots: make(chan chan<- room.Snapshot),
 		elector:   o.Elector,
 		lineWaits: o.LineWaits,

@@ -73,6 +73,54 @@ func TestCommandsForFormattingCountTwice(t *testing.T) {
 	}
 }
 
+// TestAServerThatCutsLines checks with CyTube's filters that nothing of what the bot says is lost, in the channel and
+// by private message, and that the bot learns how long lines may be, or is told.
+func TestAServerThatCutsLines(t *testing.T) {
+	texts := []string{
+		strings.Repeat("the projectionist told *me* that ", 9) + "it was _all_ true",
+		"look: https://example.com/" + strings.Repeat("a_b_", 70) + " and more",
+		strings.Repeat("🍿", 200) + "end", "/me " + strings.Repeat("waves & ", 50), "hi",
+	}
+	for name, configured := range map[string]int{"learned": 0, "configured": 240} {
+		t.Run(name, func(t *testing.T) {
+			r := newRigWith(t, simulator.Options{Limits: simulator.Limits{MessageLength: 240}})
+			r.config.Channel.MaxMessageLength = configured
+			r.config.Commands.CooldownSeconds = new(0)
+			must(t, r.channel.Join("mod"))
+			must(t, r.channel.Join("alice"))
+			for i, text := range texts {
+				r.service.toSay(bus.OutboundMessage{ID: int64(i + 1), Timestamp: 10, Message: text})
+			}
+			r.start()
+			r.eventually("all is said", r.service.isEmpty)
+			want := letters(strings.ReplaceAll(strings.Join(texts, ""), "/me ", ""))
+			if diff := cmp.Diff(want, letters(strings.Join(r.linesOf("Rosey"), ""))); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+			long := strings.Repeat("x", 230)
+			r.expectReply("mod", "pm alice "+long, "Said")
+			r.expectReply("mod", "user "+long, "user: usage")
+			if got := strings.Join(r.pms("alice"), ""); got != long {
+				t.Errorf("written to alice: %s", got)
+			}
+			if failures := r.service.on(bus.OutboundFailed); len(failures) > 0 {
+				t.Errorf("failures %v", failures)
+			}
+		})
+	}
+}
+
+// letters returns the letters of lines that CyTube shows.
+func letters(lines string) string {
+	text := cytube.PlainText(lines)
+	return strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // TestALineSaidJustBeforeTheConnectionBreaks checks that a line whose echo is lost with the connection is found in the
 // history on the next join.
 func TestALineSaidJustBeforeTheConnectionBreaks(t *testing.T) {

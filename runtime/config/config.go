@@ -40,6 +40,9 @@ type Channel struct {
 	Name string `json:"name"`
 	// PasswordFile holds the channel's password; see ReadSecret. Empty: the channel has none.
 	PasswordFile string `json:"passwordFile,omitempty"`
+	// MaxMessageLength is the maximum length of a line on the server, in UTF-16 code units: its setting
+	// max-chat-message-length. 0: CyTube's default, and less if the server turns out to cut lines earlier.
+	MaxMessageLength int `json:"maxMessageLength,omitempty"`
 }
 
 // Account is a login at CyTube.

@@ -33,8 +33,9 @@ type Key struct {
 	valid func(text string) bool
 	// values are the allowed texts. Nil: any text.
 	values []string
-	// minimum and maximum are the limits of a number.
+	// minimum and maximum are the limits of a number. orZero: 0 is allowed too.
 	minimum, maximum int
+	orZero           bool
 }
 
 // Defaults that other packages use too.
@@ -75,6 +76,11 @@ var settings = map[string]Key{
 	},
 	"channel.passwordFile": {
 		Usage: "File with the channel's password, or FILE#/pointer for a text in a JSON or YAML file",
+	},
+	"channel.maxMessageLength": {
+		Usage: "Maximum length of a line on the server (its max-chat-message-length), in UTF-16 code units; " +
+			"0: 320, and less if the server cuts lines earlier",
+		minimum: 40, maximum: 1000, orZero: true, Default: "0",
 	},
 	"account.username": {
 		Usage: "Name of the CyTube account or guest; without it the bot is an anonymous watcher", Flag: "username",

@@ -108,6 +108,8 @@ func TestParseErrors(t *testing.T) {
 		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},
 		"address":           {"127.0.0.1:9", "9", `http.address: "9", expected [host]:port`},
 		"command prefix":    {"logLevel: debug", "commands: {prefix: /a}", `commands.prefix: "/a", expected 1 to 5`},
+		"line length":       {"name: movienight", "name: m, maxMessageLength: 39", "39, expected 0 or 40 to 1000"},
+		"line length long":  {"name: movienight", "name: m, maxMessageLength: 1001", "1001, expected 0 or 40 to 1000"},
 		"cooldown":          {"logLevel: debug", "commands: {cooldownSeconds: -1}", "cooldownSeconds: -1, expected 0 to"},
 		"cooldown as text":  {"logLevel: debug", "commands: {cooldownSeconds: a}", "text, expected a whole number"},
 		"switch":            {"logLevel: debug", "commands: {pm: 1}", "commands.pm: a number, expected true or false"},

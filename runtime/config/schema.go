@@ -65,6 +65,9 @@ func valueSchema(kind Kind, key Key) *schema {
 	case NumberKind:
 		value.Type = "integer"
 		value.Minimum, value.Maximum = &key.minimum, &key.maximum
+		if key.orZero {
+			value.Minimum = new(int)
+		}
 	case SwitchKind:
 		value.Type = "boolean"
 	}

@@ -172,10 +172,15 @@ func (k Key) check(value any) error {
 }
 
 func (k Key) numberProblem(text string) string {
-	if number, err := strconv.Atoi(text); err == nil && number >= k.minimum && number <= k.maximum {
+	number, err := strconv.Atoi(text)
+	if err == nil && (number >= k.minimum && number <= k.maximum || number == 0 && k.orZero) {
 		return ""
 	}
-	return fmt.Sprintf("%s, expected %d to %d", text, k.minimum, k.maximum)
+	expected := fmt.Sprintf("%d to %d", k.minimum, k.maximum)
+	if k.orZero {
+		expected = "0 or " + expected
+	}
+	return fmt.Sprintf("%s, expected %s", text, expected)
 }
 
 // validServer reports whether a text that looks like the URL of a server is one.

@@ -17,8 +17,8 @@ const minMaxLength = 40
 
 // maxLength is the maximum length of a line on the server, in UTF-16 code units. The server does not announce it, and
 // cuts off the rest: the echo shows where. A filter of the channel can also remove the end of a line, so one cut proves
-// nothing: the rest is sent as the next line, and the length is believed when a line that begins otherwise is cut at the
-// same place.
+// nothing: the rest is sent as the next line, and the length is believed when a line that begins otherwise is cut at
+// the same place.
 //
 // Only the Speaker's goroutine calls its methods, except get.
 type maxLength struct {
@@ -94,7 +94,8 @@ func findCut(sent Message, shown string) (c cut, isCut bool) {
 	return c, true
 }
 
-// matchBeginning returns the length of the beginning of a text that looks like shown, in which white space is collapsed.
+// matchBeginning returns the length of the beginning of a text that looks like shown, in which white space is
+// collapsed.
 func matchBeginning(text, shown string) (end int, ok bool) {
 	rest := strings.TrimLeftFunc(text, isSpace)
 	for _, want := range shown {

@@ -50,8 +50,8 @@ type Message struct {
 	// To is the user that gets it as a private message. Empty: it is for the channel.
 	To   string
 	Text string
-	// Command has the server execute the first line of Text, which begins with "/", instead of saying it. It must never be set because of
-	// what a text looks like: names, titles and replies of others are texts too. For the channel only.
+	// Command has the server execute the first line of Text, which begins with "/", instead of saying it. It must never
+	// be set because of what a text looks like: names, titles and replies of others are texts too. For the channel only.
 	Command bool
 }
 

@@ -263,12 +263,6 @@ func (s *Speaker) send(ctx context.Context, now time.Time) {
 	case a.action != nil:
 		s.pacer.sent(a.message, now)
 		s.finish(Result{Outcome: Said}, a.action(ctx))
-	case a.line == nil && !s.takeFirst(a): // nothing to say
-		s.finish(Result{Outcome: Said}, nil)
-	case !s.pacer.fits(a.message):
-		s.finish(Result{
-			Outcome: Forbidden, Reason: "CyTube counts the command as more lines than the channel accepts at once",
-		}, nil)
 	default:
 		s.sendMessage(ctx, a, now)
 	}
@@ -305,6 +299,16 @@ func joinLines(lines ...string) string {
 }
 
 func (s *Speaker) sendMessage(ctx context.Context, a *attempt, now time.Time) {
+	switch {
+	case a.line == nil && !s.takeFirst(a): // nothing to say
+		s.finish(Result{Outcome: Said}, nil)
+		return
+	case !s.pacer.fits(a.message):
+		s.finish(Result{
+			Outcome: Forbidden, Reason: "CyTube counts the command as more lines than the channel accepts at once",
+		}, nil)
+		return
+	}
 	s.pacer.sent(a.message, now)
 	if a.line != nil {
 		a.line.markSent(a.message, now)
@@ -336,16 +340,12 @@ func (s *Speaker) drop(a *attempt, err error) {
 // finish ends the first attempt, or has it sent again if the server throttles it.
 func (s *Speaker) finish(got Result, err error) {
 	a := s.attempts[0]
-	if s.awaiting && got.Outcome != Unanswered && got.Outcome != Gone {
-		s.pacer.answered(time.Now())
-	}
-	echoed := s.awaiting && got.Outcome == Said
-	s.awaiting = false
-	if echoed {
-		s.Tracker.length.note(a.message, got.shown)
-	}
-	if echoed && a.line == nil && s.takeRest(a, got.shown) {
-		return
+	if s.awaiting {
+		s.answered(a, got)
+		s.awaiting = false
+		if got.Outcome == Said && a.line == nil && s.takeRest(a, got.shown) {
+			return
+		}
 	}
 	if got.Outcome == Throttled {
 		a.throttled++
@@ -364,6 +364,17 @@ func (s *Speaker) finish(got Result, err error) {
 		return
 	}
 	a.done(got, err)
+}
+
+// answered learns from what the server did with a message that was sent.
+func (s *Speaker) answered(a *attempt, got Result) {
+	if got.Outcome == Unanswered || got.Outcome == Gone {
+		return
+	}
+	if got.Outcome == Said {
+		s.Tracker.length.note(a.message, got.shown)
+	}
+	s.pacer.answered(time.Now())
 }
 
 // end runs the functions posted up to the end of the session, and ends every attempt.

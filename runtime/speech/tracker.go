@@ -44,8 +44,8 @@ type replay struct {
 	oldest time.Time
 }
 
-// NewTracker returns an empty Tracker. A process needs one for each channel. maxMessageLength is the maximum length of a
-// line in UTF-16 code units. 0: cytube.MaxLine, and less if the server turns out to cut lines earlier.
+// NewTracker returns an empty Tracker. A process needs one for each channel. maxMessageLength is the maximum length of
+// a line in UTF-16 code units. 0: cytube.MaxLine, and less if the server turns out to cut lines earlier.
 func NewTracker(maxMessageLength int) *Tracker {
 	return &Tracker{lines: map[lineID]*line{}, length: newMaxLength(maxMessageLength)}
 }
