@@ -88,6 +88,12 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.HoldBot(bot, desired, observed.Observed)
 	}
+	_, services := observed.countPods(manifests.Database)
+	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed, services > 0)
+	if held {
+		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
+			"are being replaced, and those that run are not replaced once more before the database service runs"})
+	}
 	for _, next := range desired {
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
@@ -98,6 +104,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	}
 	for _, component := range manifests.Components(bot) {
 		result.add(component, waitForClaim(bot, component, observed))
+		result.add(component, waitForPods(bot, component, desired))
 	}
 	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
 		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
@@ -105,8 +112,21 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	return result
 }
 
-// waitForClaim returns a problem while the pods of a component are not started because a pod of the other component
-// still mounts the claim.
+// waitForPods returns a problem while a component is stopped because its pods of two templates must not run together.
+func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired []manifests.Desired) *problem {
+	for _, next := range desired {
+		workload, isDeployment := next.Object.(*appsv1.Deployment)
+		if isDeployment && next.Component == component && manifests.StopsFirst(bot, component, workload) {
+			message := fmt.Sprintf("the %s starts again when its pods are gone: it had several, and now only one may run",
+				displayName[component])
+			return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
+		}
+	}
+	return nil
+}
+
+// waitForClaim returns a problem while the pods of a component are not started because a pod that they must not run
+// beside still mounts the claim.
 func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observed observed) *problem {
 	holder := manifests.ClaimHolder(bot, component, observed.Observed)
 	if holder == "" {

@@ -86,6 +86,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 		}
 	}
 	found.findClaimHolders(manifests.ClaimName(bot))
+	found.countTemplates()
 	if name := manifests.SharedFrom(bot); name != "" {
 		owner := &v1alpha1.RoseyBot{}
 		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {
@@ -133,6 +134,7 @@ func newObserved() observed {
 		Observed: manifests.Observed{
 			Objects:      map[manifests.Key]client.Object{},
 			ClaimHolders: map[manifests.Component]string{},
+			Pods:         map[manifests.Component]manifests.PodCount{},
 		},
 		pods: map[manifests.Component][]corev1.Pod{},
 	}
@@ -163,6 +165,25 @@ func (o observed) findClaimHolders(claimName string) {
 				o.ClaimHolders[component] = pod.Name
 			}
 		}
+	}
+}
+
+// countTemplates counts the pods of each component and their templates.
+func (o observed) countTemplates() {
+	for component, pods := range o.pods {
+		count, templates := manifests.PodCount{}, map[string]bool{}
+		for i := range pods {
+			pod := &pods[i]
+			if podEnded(pod) {
+				continue
+			}
+			count.All++
+			if pod.DeletionTimestamp.IsZero() {
+				templates[pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]] = true
+			}
+		}
+		count.Templates = len(templates)
+		o.Pods[component] = count
 	}
 }
 

@@ -49,6 +49,8 @@ type Observed struct {
 	// ClaimHolders is, for each component, the name of a pod that mounts the claim and has not ended. A pod that is
 	// being deleted counts until it is gone, because its process may still have the database open.
 	ClaimHolders map[Component]string
+	// Pods counts the pods of each component.
+	Pods map[Component]PodCount
 }
 
 // Key identifies an object in the RoseyBot's namespace.

@@ -26,11 +26,7 @@ func deployment(
 	bot *v1alpha1.RoseyBot, params Params, observed Observed, component Component, configHash string,
 ) *appsv1.Deployment {
 	workload := newObject[appsv1.Deployment](bot, Name(bot, component), component)
-	workload.Spec.Replicas = adjustReplicas(bot, component, observed)
 	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
-	if !allowsSeveralPods(bot, component) {
-		workload.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
-	}
 	template := &workload.Spec.Template
 	template.Labels = mergeLabels(bot.Spec.PodMetadata.Labels, workload.Labels)
 	if bot.Spec.Monitoring.PodMonitor == "Never" {
@@ -44,6 +40,7 @@ func deployment(
 	setPodFields(&template.Spec, bot, observed.Owner, component)
 	setContainerFields(&template.Spec.Containers[0], bot, params, component)
 	addVolumes(&template.Spec, bot, observed.Owner, component)
+	rollOut(workload, bot, component, observed)
 	return workload
 }
 

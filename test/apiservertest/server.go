@@ -68,6 +68,14 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// AdminKubeconfig writes a kubeconfig with all permissions.
+func (s *Server) AdminKubeconfig(path string) error {
+	if err := os.WriteFile(path, s.environment.KubeConfig, 0o600); err != nil {
+		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	return nil
+}
+
 // OperatorKubeconfig writes a kubeconfig with the permissions of the chart's ServiceAccount.
 func (s *Server) OperatorKubeconfig(path string) error {
 	config, err := clientcmd.Load(s.environment.KubeConfig)

@@ -1,0 +1,142 @@
+package rollouts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
+)
+
+const operatorImage = "rosey.example/rosey:operator"
+
+// rig is one cluster for all tests. Each RoseyBot has a namespace of its own.
+var rig struct {
+	missing string // why there is no cluster, or ""
+	admin   client.WithWatch
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	rig.missing = apiservertest.Missing()
+	code, err := 0, error(nil)
+	if rig.missing == "" {
+		code, err = runWithCluster(m)
+	} else {
+		code = m.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runWithCluster(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return 0, err
+	}
+	server, err := apiservertest.Start(ctx, scheme)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if rig.admin, err = client.NewWithWatch(server.Admin, client.Options{Scheme: scheme}); err != nil {
+		return 0, err
+	}
+	clientset, err := kubernetes.NewForConfig(server.Admin)
+	if err != nil {
+		return 0, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return 0, err
+	}
+	stopControllers, err := startControllers(server)
+	if err != nil {
+		return 0, err
+	}
+	defer stopControllers()
+	parts.Go(func() { newKubelet(clientset, rig.admin, port).run(ctx) })
+	manager, err := ctrl.NewManager(server.Operator, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(nil), Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return 0, err
+	}
+	operator := controllers.New(manager, manifests.Params{Image: operatorImage}, port)
+	if err := operator.SetupWithManager(ctx, manager); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Start(ctx) }()
+	code = m.Run()
+	cancel()
+	return code, <-ended
+}
+
+// startControllers runs the controllers of Deployments, ReplicaSets and autoscalers, and the garbage collector.
+func startControllers(server *apiservertest.Server) (stop func(), err error) {
+	directory, err := os.MkdirTemp("", "rosey-rollouts-")
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(directory, "kubeconfig")
+	if err := server.AdminKubeconfig(kubeconfig); err != nil {
+		return nil, err
+	}
+	program := filepath.Join(os.Getenv(apiservertest.AssetsVariable), "kube-controller-manager")
+	process := exec.Command(program, "--kubeconfig="+kubeconfig, "--leader-elect=false", "--secure-port=0",
+		"--controllers=deployment-controller,replicaset-controller,horizontal-pod-autoscaler-controller,"+
+			"garbage-collector-controller", "--kube-api-qps=500", "--kube-api-burst=1000",
+		"--horizontal-pod-autoscaler-sync-period=1s", "--concurrent-deployment-syncs=10",
+		"--concurrent-replicaset-syncs=10")
+	output := &bytes.Buffer{}
+	process.Stdout, process.Stderr = output, output
+	if err := process.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", program, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	return func() {
+		select {
+		case err := <-ended:
+			fmt.Fprintf(os.Stderr, "kube-controller-manager ended early: %v\n%s", err, output)
+		default:
+			_ = process.Process.Kill()
+			<-ended
+		}
+		_ = os.RemoveAll(directory)
+	}, nil
+}
+
+// freePort returns a port on which the simulated pods can listen, each at an address of its own.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	address, _ := listener.Addr().(*net.TCPAddr)
+	return address.Port, nil
+}
