@@ -163,13 +163,18 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 			if !strings.HasPrefix(built+" ", fmt.Sprint(now.Generation, " ")) {
 				return fmt.Errorf("built from generation %s of %d", built, now.Generation)
 			}
-			replicas := *deployment.Spec.Replicas
-			deployment.Status = appsv1.DeploymentStatus{
-				ObservedGeneration: deployment.Generation, Replicas: replicas, UpdatedReplicas: replicas,
-			}
-			return rig.admin.Status().Update(ctx, deployment)
+			return reportRolledOut(ctx, deployment)
 		})
 	}
+}
+
+// reportRolledOut acts as the Deployment controller: it reports that all pods of a Deployment run the template.
+func reportRolledOut(ctx context.Context, deployment *appsv1.Deployment) error {
+	replicas := *deployment.Spec.Replicas
+	deployment.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: deployment.Generation, Replicas: replicas, UpdatedReplicas: replicas,
+	}
+	return rig.admin.Status().Update(ctx, deployment)
 }
 
 // newPod creates a pod of a component with a status, as the kubelet would write it.

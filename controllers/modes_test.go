@@ -228,7 +228,8 @@ func TestHotStandby(t *testing.T) {
 	eventually(t, "the only bot is recreated", func(ctx context.Context) error {
 		now, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
 		if err == nil && now.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
-			err = fmt.Errorf("strategy is %v", now.Spec.Strategy)
+			// The rolling update is under way until the Deployment controller says that it is not.
+			err = errors.Join(fmt.Errorf("strategy is %v", now.Spec.Strategy), reportRolledOut(ctx, now))
 		}
 		return err
 	})

@@ -106,7 +106,7 @@ func TestManualEditsAreRepaired(t *testing.T) {
 			return fmt.Errorf("arguments are %v", container.Args)
 		}
 		if now.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
-			return fmt.Errorf("strategy is %v", now.Spec.Strategy)
+			return errors.Join(fmt.Errorf("strategy is %v", now.Spec.Strategy), reportRolledOut(ctx, now))
 		}
 		if container.ReadinessProbe == nil {
 			return errors.New("there is no readiness probe")

@@ -16,8 +16,9 @@
 // changes, that component has no pods until no pod of the other one mounts the claim, not even a terminating one.
 //
 // The pods of a component that may have several are spread over nodes and replaced by a rolling update, which starts a
-// new pod before it deletes an old one. The pod of another component is deleted before a new one starts. A
-// PodDisruptionBudget exists only for several pods: for a single one it would block the drain of its node.
+// new pod before it deletes an old one. The pod of another component is deleted before a new one starts. How a
+// Deployment gets from one strategy to the other is in rollout.go. A PodDisruptionBudget exists only for several pods:
+// for a single one it would block the drain of its node.
 //
 // Build starts each object from its entry in base.yaml, which holds all fields that are the same for every RoseyBot,
 // and sets what depends on the spec. Defaults that the API server would add to a list item or to a struct that it

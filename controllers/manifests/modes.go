@@ -147,8 +147,8 @@ func Autoscaled(bot *v1alpha1.RoseyBot, component Component) bool {
 }
 
 // ClaimHolder returns the name of a pod that a component has to wait for because the pod still mounts the claim, or "".
-// This happens when the mode or the store changes: two processes must never open one SQLite database, and a service that
-// still stores events there must not run beside one that stores them elsewhere.
+// This happens when the mode or the store changes: two processes must never open one SQLite database, and a service
+// that still stores events there must not run beside one that stores them elsewhere.
 func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed) string {
 	if !HoldsClaim(bot, component) {
 		return observed.ClaimHolders[component]
@@ -156,9 +156,9 @@ func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed)
 	return observed.ClaimHolders[map[Component]Component{Bot: Database, Database: Bot}[component]]
 }
 
-// adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while it waits for
-// a pod that holds the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment that has
-// 0 replicas, so the operator starts it.
+// adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while it waits
+// for a pod that holds the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment
+// that has 0 replicas, so the operator starts it.
 func adjustReplicas(bot *v1alpha1.RoseyBot, component Component, observed Observed) *int32 {
 	live := Find[*appsv1.Deployment](observed, Name(bot, component))
 	switch {

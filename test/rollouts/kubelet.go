@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func (k *kubelet) run(ctx context.Context) {
 		if err := k.reader.List(ctx, list, client.HasLabels{manifests.LabelRoseyBot}); err != nil {
 			continue
 		}
-		k.update(list.Items, server)
+		k.update(ctx, list.Items, server)
 		var group sync.WaitGroup
 		limit := make(chan struct{}, 16)
 		for _, one := range k.all() {
@@ -84,7 +85,7 @@ func (k *kubelet) run(ctx context.Context) {
 }
 
 // update takes over what the API server has.
-func (k *kubelet) update(pods []corev1.Pod, server *http.Server) {
+func (k *kubelet) update(ctx context.Context, pods []corev1.Pod, server *http.Server) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	exists := map[types.UID]bool{}
@@ -96,7 +97,8 @@ func (k *kubelet) update(pods []corev1.Pod, server *http.Server) {
 			k.pods[pod.UID] = one
 			k.count++
 			one.address = fmt.Sprintf("127.%d.%d.%d", 20+k.count/62500%200, k.count/250%250, k.count%250+1)
-			if listener, err := net.Listen("tcp", net.JoinHostPort(one.address, fmt.Sprint(k.port))); err == nil {
+			address := net.JoinHostPort(one.address, strconv.Itoa(k.port))
+			if listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address); err == nil {
 				one.listener = listener
 				go func() { _ = server.Serve(listener) }()
 			}

@@ -34,12 +34,11 @@ var rig struct {
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	rig.missing = apiservertest.Missing()
-	code, err := 0, error(nil)
+	run := func(m *testing.M) (int, error) { return m.Run(), nil }
 	if rig.missing == "" {
-		code, err = runWithCluster(m)
-	} else {
-		code = m.Run()
+		run = runWithCluster
 	}
+	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -116,16 +115,11 @@ func startControllers(server *apiservertest.Server) (stop func(), err error) {
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- process.Wait() }()
 	return func() {
-		select {
-		case err := <-ended:
+		if err := process.Process.Signal(os.Interrupt); err != nil {
 			fmt.Fprintf(os.Stderr, "kube-controller-manager ended early: %v\n%s", err, output)
-		default:
-			_ = process.Process.Kill()
-			<-ended
 		}
+		_ = process.Wait() // it was interrupted
 		_ = os.RemoveAll(directory)
 	}, nil
 }

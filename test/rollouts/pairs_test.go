@@ -230,8 +230,9 @@ func checkComponents(ctx context.Context, bot *v1alpha1.RoseyBot) error {
 		}
 		wantRolling := component == manifests.Bot && ptr.Deref(bot.Spec.Replicas, 1) > 1 ||
 			component == manifests.Database && !manifests.HoldsClaim(bot, component)
-		if isRolling := deployment.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType; isRolling != wantRolling {
-			return fmt.Errorf("the strategy of %s is %s", deployment.Name, deployment.Spec.Strategy.Type)
+		strategy := deployment.Spec.Strategy.Type
+		if isRolling := strategy == appsv1.RollingUpdateDeploymentStrategyType; isRolling != wantRolling {
+			return fmt.Errorf("the strategy of %s is %s", deployment.Name, strategy)
 		}
 		if err := checkPods(ctx, bot, component, count); err != nil {
 			return err
