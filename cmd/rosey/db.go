@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,11 +65,19 @@ func servedChannels(service *database.Service) func() (channels []string, refuse
 func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
 	options := c.engineOptions()
 	options.Listed, options.Service = c.listedChannels(), c.serviceIdentity()
+	var gracePeriod time.Duration
+	if c.name == status.RunComponent {
+		gracePeriod = runGracePeriod
+	}
 	return database.NewService(database.ServiceOptions{
 		EngineOptions: options, Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
-		Origin: c.databaseOrigin(),
+		Origin: c.databaseOrigin(), GracePeriod: gracePeriod,
 	})
 }
+
+// runGracePeriod is how long the service in `rosey run` may take at its end. The bot has ended before, and waited for
+// the service: together they must not take longer than one of them alone.
+const runGracePeriod = 3 * time.Second
 
 // databaseOrigin returns a function for database.ServiceOptions.Origin. What cannot be read is not known.
 func (c *component) databaseOrigin() func() database.Origin {

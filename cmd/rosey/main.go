@@ -17,9 +17,11 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -40,9 +42,22 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal, the default behavior is restored: the second one kills the process.
 	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { endLate(endTimeout, os.Stderr, os.Exit) })
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// endTimeout is within what Kubernetes gives a pod to end, 30 s, and longer than each part of the process waits for
+// others: for events to be stored, for connections to be closed.
+const endTimeout = 27 * time.Second
+
+// endLate ends a process that has not ended by itself, whatever it waits for. Kubernetes would kill it without a word.
+func endLate(after time.Duration, stderr io.Writer, exit func(code int)) {
+	backoff.Sleep(context.Background(), after)
+	_, _ = fmt.Fprintf(stderr, "rosey: not ended within %v of the signal: events that are not stored stay in the stream; "+
+		"without a stream they are lost\n", after)
+	exit(exitFailure)
 }
 
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {

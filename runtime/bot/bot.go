@@ -129,7 +129,7 @@ func defaultTimings() timings {
 		},
 		Secrets:     time.Second,
 		ResignAfter: 30 * time.Second, ResignPause: 10 * time.Second,
-		Drain: 20 * time.Second,
+		Drain: 18 * time.Second,
 	}
 }
 

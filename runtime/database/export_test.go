@@ -6,7 +6,7 @@ import "time"
 
 // WithGracePeriod bounds storing what has arrived at the end.
 func WithGracePeriod(d time.Duration) func(*ServiceOptions) {
-	return func(o *ServiceOptions) { o.gracePeriod = d }
+	return func(o *ServiceOptions) { o.GracePeriod = d }
 }
 
 // WithMaintenanceInterval is the time between two maintenance runs.

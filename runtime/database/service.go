@@ -20,7 +20,7 @@ import (
 
 const (
 	// defaultGracePeriod is how long storing what has arrived may take at the end.
-	defaultGracePeriod = 20 * time.Second
+	defaultGracePeriod = 18 * time.Second
 	// maxBatch bounds the events of one transaction.
 	maxBatch = 500
 	// defaultMaxRequestAge is how long a request may have waited when its turn comes. A client that still waits then is
@@ -44,8 +44,10 @@ type ServiceOptions struct {
 	Origin func() Origin
 	// Version is what `nats micro ls` shows.
 	Version string
+	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod 30 s
+	// to end.
+	GracePeriod time.Duration
 
-	gracePeriod   time.Duration // 0: defaultGracePeriod
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
 	// 0: the constants of the same names
 	abandonedAfter, absentAfter time.Duration
@@ -72,7 +74,7 @@ func NewService(o ServiceOptions) *Service {
 	s := &Service{
 		engine: NewEngine(o.EngineOptions),
 		conn:   o.Conn, binding: o.Binding, log: o.Log,
-		grace:    cmp.Or(o.gracePeriod, defaultGracePeriod),
+		grace:    cmp.Or(o.GracePeriod, defaultGracePeriod),
 		maxAge:   cmp.Or(o.maxRequestAge, defaultMaxRequestAge),
 		inFlight: newInFlight(),
 	}
@@ -134,7 +136,7 @@ func (s *Service) RefusedChannels() map[string]string {
 	return maps.Clone(s.engine.channels.current.Load().refused)
 }
 
-// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most 20 s,
+// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most the grace period,
 // and closes the store. An error means that the connection to NATS is closed, or that something that had
 // arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {

@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,4 +154,32 @@ func (s *Server) Fill(t testing.TB, database string) {
 		}
 		return nil
 	})
+}
+
+// Freeze stops all processes of the server until thaw is called or the test ends, as a machine that hangs: connections
+// stay, and nobody answers. It is for a server of the test's own.
+func (s *Server) Freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	postmaster := s.process.Process.Pid
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", postmaster))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := []int{postmaster}
+	for field := range strings.FieldsSeq(string(children)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	signal := func(signal syscall.Signal) {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, signal) // a child may have ended meanwhile
+		}
+	}
+	signal(syscall.SIGSTOP)
+	thaw = sync.OnceFunc(func() { signal(syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	return thaw
 }
