@@ -72,15 +72,15 @@ func (s *botRig) must(err error) {
 	}
 }
 
-// startBot starts the bot.
-func (s *botRig) startBot() {
+// startBot starts the bot, with additional environment variables.
+func (s *botRig) startBot(environment ...string) {
 	s.Helper()
 	file := s.secret("bot.yaml", fmt.Sprintf(`channel: {server: %q, name: %s, passwordFile: %q}
 account: {username: %s, passwordFile: %q}
 nats: {url: %q, credentialsDir: %q}
 http: {address: "127.0.0.1:0"}
 `, s.site, s.channel, s.channelSecret, s.username, s.account, s.nats.URL(), s.natsCredentials))
-	s.bot = start(s.T, "bot", "--config", file)
+	s.bot = startWithEnv(s.T, environment, "bot", "--config", file)
 }
 
 // startService starts a database service with the rig's database.

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,8 @@ type Bot struct {
 
 	// lastInChannel is when the bot was last in the channel, or became the leader. Only Run's goroutine uses it.
 	lastInChannel time.Time
+	// dialContext opens connections to the CyTube server. Nil: on the network.
+	dialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// closing are the connections that are being closed. Run waits for them, and so does the end of a leadership.
 	closing sync.WaitGroup
 }
@@ -102,8 +105,10 @@ type timings struct {
 	Outbound, Settle time.Duration
 	// RetryMin and RetryMax bound the pause before the next attempt to join.
 	RetryMin, RetryMax time.Duration
-	// MinPauses are the shortest pauses after some failures, where the server's replies do not state one.
+	// MinPauses are the shortest pauses after some failures.
 	MinPauses map[status.Reason]time.Duration
+	// Limits are those of the server, by the reason of a refusal. They replace the back-off.
+	Limits map[status.Reason]serverLimit
 	// Secrets is the time between two reads of a password's file while the password is absent or was refused.
 	Secrets time.Duration
 	// ResignAfter is how long a leader tries to join before it resigns, and ResignPause how long it then leaves the
@@ -117,16 +122,14 @@ func defaultTimings() timings {
 	return timings{
 		Status: 10 * time.Second, UserCount: 5 * time.Minute,
 		Outbound: 2 * time.Second, Settle: 10 * time.Second,
-		RetryMin: 2 * time.Second, RetryMax: time.Minute,
+		RetryMin: 2 * time.Second, RetryMax: 30 * time.Second,
 		MinPauses: map[status.Reason]time.Duration{
-			// After a burst of five, CyTube accepts one connection in ten seconds from an IP address (src/io/ioserver.js
-			// of calzoneman/sync).
-			status.ReasonConnectionLimited: 10 * time.Second,
-			status.ReasonDuplicateLogin:    10 * time.Second,
+			status.ReasonDuplicateLogin: 10 * time.Second,
 			// Coming back at once provokes moderators.
 			status.ReasonKicked: 10 * time.Second,
 			status.ReasonBanned: 15 * time.Minute,
 		},
+		Limits:      cytubeLimits(),
 		Secrets:     time.Second,
 		ResignAfter: 30 * time.Second, ResignPause: 10 * time.Second,
 		Drain: 18 * time.Second,

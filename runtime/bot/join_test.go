@@ -144,20 +144,27 @@ func TestPauses(t *testing.T) {
 	timings := defaultTimings()
 	next := newAttempt(timings)
 	lost := &cytube.Error{Reason: status.ReasonServerUnreachable}
-	for i, longest := range []int{2, 4, 8, 16, 32, 60, 60} {
+	for i, longest := range []int{2, 4, 8, 16, 30, 30} {
 		expectDelay(t, next.pause(lost), time.Duration(longest)*time.Second/2, time.Duration(longest)*time.Second)
 		if i == 2 {
 			next.sessionEnded(time.Second) // a short session does not reset the back-off
 		}
 	}
 	for range 100 {
-		expectDelay(t, next.pause(lost), 30*time.Second, time.Minute)
+		expectDelay(t, next.pause(lost), 15*time.Second, 30*time.Second)
 	}
 	next.sessionEnded(steadySession)
 	expectDelay(t, next.pause(lost), time.Second, 2*time.Second)
-	expectDelay(t, next.pause(&cytube.Error{Reason: status.ReasonConnectionLimited}), 10*time.Second, 10*time.Second)
-	limited := &cytube.Error{Reason: status.ReasonLoginLimited, RetryAfter: 90 * time.Second}
-	expectDelay(t, next.pause(limited), 90*time.Second, 90*time.Second)
+	// A limit's own interval replaces the back-off of an outage before it.
+	limited := &cytube.Error{Reason: status.ReasonConnectionLimited}
+	for range 5 {
+		next.pause(lost)
+	}
+	expectDelay(t, next.pause(limited), 10*time.Second, 13*time.Second)
+	expectDelay(t, next.pause(limited), 10*time.Second, 66*time.Second)
+	next.pause(lost) // no refusal
+	guest := &cytube.Error{Reason: status.ReasonLoginLimited, RetryAfter: 90 * time.Second}
+	expectDelay(t, next.pause(guest), 90*time.Second, 93*time.Second)
 	absent := &cytube.Error{Reason: status.ReasonAccountPasswordAbsent}
 	expectDelay(t, next.pause(absent), timings.Secrets, timings.Secrets)
 }

@@ -62,6 +62,8 @@ func asProblem(err error) *cytube.Error {
 type attempt struct {
 	timings timings
 	pauses  backoff.Backoff
+	// refusals counts those in a row that were because of a limit of the server.
+	refusals int
 	// due is when the attempt may begin, and cause why it has to wait. The zero time: now.
 	due   time.Time
 	cause *cytube.Error
@@ -87,7 +89,12 @@ func (a *attempt) pause(cause *cytube.Error) time.Duration {
 	if isPasswordAbsent(cause.Reason) {
 		return a.timings.Secrets // the server was not involved
 	}
-	return max(a.pauses.Next(), cause.RetryAfter, a.timings.MinPauses[cause.Reason])
+	if limit, limited := a.timings.limitOf(cause); limited {
+		a.refusals++
+		return limit.pause(a.refusals, time.Now())
+	}
+	a.refusals = 0
+	return max(a.pauses.Next(), a.timings.MinPauses[cause.Reason])
 }
 
 // mayJoin waits until the next attempt may begin, and reports whether it did before ctx ended.

@@ -95,9 +95,8 @@ func newRigWith(t *testing.T, options simulator.Options) *rig {
 func testTimings() timings {
 	t := defaultTimings()
 	t.RetryMin, t.RetryMax = 20*time.Millisecond, 200*time.Millisecond
-	t.MinPauses = map[status.Reason]time.Duration{
-		status.ReasonConnectionLimited: 50 * time.Millisecond, status.ReasonBanned: 100 * time.Millisecond,
-	}
+	t.MinPauses = map[status.Reason]time.Duration{status.ReasonBanned: 100 * time.Millisecond}
+	t.Limits[status.ReasonConnectionLimited] = serverLimit{Interval: 50 * time.Millisecond, Burst: 1}
 	t.Secrets, t.Outbound = 10*time.Millisecond, 20*time.Millisecond
 	return t
 }

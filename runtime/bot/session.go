@@ -83,6 +83,7 @@ func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
 		Password:        used.account,
 		Frame:           func(kind string) { b.metrics.frames.WithLabelValues(kind).Inc() },
 		MayLogin:        b.leads,
+		DialContext:     b.dialContext,
 	}
 	if b.config.Account != nil {
 		options.Username = b.config.Account.Username

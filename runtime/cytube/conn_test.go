@@ -354,7 +354,7 @@ func TestSocketConfig(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(test.body)
 			}))
 			t.Cleanup(site.Close)
-			client, closeIdle := newHTTPClient(false)
+			client, closeIdle := newHTTPClient(false, nil)
 			t.Cleanup(closeIdle)
 			got, err := socketURL(t.Context(), client, site.URL, "movienight")
 			if test.want == "" {
@@ -397,7 +397,7 @@ func TestSecureServer(t *testing.T) {
 		}
 		_, _, _ = ws.Read(t.Context())
 	})
-	client, closeIdle := newHTTPClient(false)
+	client, closeIdle := newHTTPClient(false, nil)
 	t.Cleanup(closeIdle)
 	trusted, ok := site.Client().Transport.(*http.Transport)
 	if !ok {
@@ -436,10 +436,26 @@ func TestConnectionsLimitedByAProxy(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(servers(site.URL, true))
 	})
 	mux.HandleFunc("GET /socket.io/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "120")
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	_, err := Dial(t.Context(), Options{Server: site.URL, Channel: "movienight"})
-	checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429"})
+	checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429", RetryAfter: 2 * time.Minute})
+	for header, want := range map[string]time.Duration{
+		"":                              0,
+		"30":                            30 * time.Second,
+		"-1":                            0,
+		"Wed, 21 Oct 2026 07:28:00 GMT": 0,
+		"99999999":                      maxRetryAfter,
+	} {
+		busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(http.StatusTooManyRequests)
+		}))
+		t.Cleanup(busy.Close)
+		_, err := Dial(t.Context(), Options{Server: busy.URL, Channel: "movienight"})
+		checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429", RetryAfter: want})
+	}
 }
 
 func TestLoginErrors(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,6 +31,8 @@ type Options struct {
 	// Frame is called with the kind of every frame that the server sends after the handshake: event, ping, disconnect,
 	// close, malformed or ignored. It must not block. Nil: not called.
 	Frame func(kind string)
+	// DialContext opens network connections, like that of http.Transport. Nil: that of a net.Dialer.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// MayLogin reports whether the bot may still log in. It is called right before the login, since that makes the
 	// server kick everybody who is in the channel with the same account. Nil: always.
 	MayLogin func() bool
@@ -60,7 +63,7 @@ func connect(ctx context.Context, options Options) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, closeIdle := newHTTPClient(!inside && !isProxied(address))
+	client, closeIdle := newHTTPClient(!inside && !isProxied(address), options.DialContext)
 	defer closeIdle()
 	ws, err := openWebSocket(ctx, client, address)
 	if err != nil {
@@ -91,8 +94,7 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 		return nil, unreachable("cannot connect to "+host, err)
 	}
 	if response.StatusCode == http.StatusTooManyRequests {
-		message := host + " limits connections: " + statusText(response)
-		return nil, &Error{Reason: status.ReasonConnectionLimited, Message: message}
+		return nil, tooManyRequests(host, response)
 	}
 	return nil, &Error{
 		Reason:  status.ReasonServerUnreachable,

@@ -2,6 +2,7 @@ package cytube
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -112,6 +113,20 @@ func secondsIn(said string) time.Duration {
 		return defaultLoginDelay
 	}
 	return time.Duration(seconds) * time.Second
+}
+
+// maxRetryAfter bounds what the header Retry-After of a proxy demands.
+const maxRetryAfter = 10 * time.Minute
+
+// tooManyRequests returns the Error for a response with the status 429, as a proxy in front of the server sends it.
+func tooManyRequests(host string, response *http.Response) *Error {
+	limited := &Error{
+		Reason: status.ReasonConnectionLimited, Message: host + " limits connections: " + statusText(response),
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		limited.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	}
+	return limited
 }
 
 // kickError derives the reason of a kick from the server's text: CyTube has no error codes. A moderator can write the

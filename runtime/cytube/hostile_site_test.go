@@ -77,7 +77,7 @@ func TestRedirectsWithinTheSiteAreFollowedAFewTimes(t *testing.T) {
 		loops++
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)
 	})
-	client, closeIdle := newHTTPClient(false)
+	client, closeIdle := newHTTPClient(false, nil)
 	t.Cleanup(closeIdle)
 	got, err := socketURL(t.Context(), client, site.URL, "movienight")
 	if err != nil || !strings.HasPrefix(got, "ws://a/") {
@@ -156,7 +156,7 @@ func TestASocketInAPrivateNetworkIsRefusedToASiteOnTheInternet(t *testing.T) {
 		t.Error("the bot connected")
 	}))
 	t.Cleanup(socket.Close)
-	client, closeIdle := newHTTPClient(true)
+	client, closeIdle := newHTTPClient(true, nil)
 	t.Cleanup(closeIdle)
 	for _, host := range []string{"127.0.0.1", "localhost"} { // the name is checked where it leads to
 		_, port, err := net.SplitHostPort(strings.TrimPrefix(socket.URL, "http://"))

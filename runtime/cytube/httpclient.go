@@ -1,6 +1,7 @@
 package cytube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -16,8 +17,10 @@ import (
 const connectTimeout = 10 * time.Second
 
 // newHTTPClient returns a client for one attempt: the next attempt must not reuse a broken connection. An outsideOnly
-// client connects to no inside address.
-func newHTTPClient(outsideOnly bool) (*http.Client, func()) {
+// client connects to no inside address. dial is Options.DialContext.
+func newHTTPClient(
+	outsideOnly bool, dial func(ctx context.Context, network, address string) (net.Conn, error),
+) (*http.Client, func()) {
 	dialer := &net.Dialer{Timeout: connectTimeout}
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true, DisableCompression: true,
@@ -28,6 +31,9 @@ func newHTTPClient(outsideOnly bool) (*http.Client, func()) {
 		dialer.Control = refuseInside
 	}
 	transport.DialContext = dialer.DialContext
+	if dial != nil {
+		transport.DialContext = dial
+	}
 	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}, transport.CloseIdleConnections
 }
 

@@ -49,7 +49,7 @@ func findSocket(ctx context.Context, options Options) (address string, inside bo
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		inside = isInside(info.Conn.RemoteAddr().String())
 	}})
-	client, closeIdle := newHTTPClient(false)
+	client, closeIdle := newHTTPClient(false, options.DialContext)
 	defer closeIdle()
 	address, err = socketURL(ctx, client, options.Server, options.Channel)
 	return address, inside, err
@@ -91,6 +91,9 @@ func getSocketConfig(ctx context.Context, client *http.Client, address string) (
 	}
 	var answer socketConfig
 	err = json.Unmarshal(body, &answer)
+	if response.StatusCode == http.StatusTooManyRequests {
+		return socketConfig{}, tooManyRequests(hostOf(address), response)
+	}
 	if answer.Error == "" && response.StatusCode != http.StatusOK {
 		// Without CyTube's error this is a response of a proxy, or of another site.
 		return socketConfig{}, &Error{
