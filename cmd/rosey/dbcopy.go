@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,14 +21,18 @@ import (
 
 func newBackupCommand(flags *configFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:     "backup FILE",
-		Short:   "Copy the SQLite database to a new file, also while a service uses it",
-		Example: `  rosey db backup --channel movienight --database rosey-data/rosey.db /backups/rosey-monday.db`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "backup FILE",
+		Short: "Copy the SQLite database to a new file, or for - to the standard output, also while a service uses it",
+		Example: `  rosey db backup --channel movienight --database rosey-data/rosey.db /backups/rosey-monday.db
+  kubectl exec deployment/movienight-db -- rosey db backup - --config /etc/rosey/database.yaml >backup.db`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			path, err := sqlitePath(flags, command)
 			if err != nil {
 				return err
+			}
+			if arguments[0] == "-" {
+				return failed(writeBackup(command.Context(), path, os.Stdout)) // the command's own writer is for text
 			}
 			size, err := sqlite.Backup(command.Context(), path, arguments[0])
 			if err != nil {
@@ -39,32 +44,83 @@ func newBackupCommand(flags *configFlags) *cobra.Command {
 	}
 }
 
+// writeBackup writes a backup to out. It is complete before its first byte is written, so that a failure leaves no part
+// of it, and the database is not read for as long as a slow reader takes.
+func writeBackup(ctx context.Context, path string, out *os.File) (err error) {
+	if info, err := out.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		return errors.New("a backup is not for a terminal: expected the standard output in a file or a pipe")
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".backup-")
+	if err != nil {
+		dir, err = os.MkdirTemp("", "rosey-backup-") // who may only read the database
+	}
+	if err != nil {
+		return fmt.Errorf("backing up: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	copied := filepath.Join(dir, "backup.db")
+	if _, err := sqlite.Backup(ctx, path, copied); err != nil {
+		return err
+	}
+	file, err := os.Open(copied)
+	if err != nil {
+		return fmt.Errorf("reading the backup: %w", err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	if _, err := io.Copy(out, file); err != nil {
+		return fmt.Errorf("writing the backup: %w", err)
+	}
+	return nil
+}
+
+// withInput calls use with the path of a file: name, or for "-" a temporary file in dir with the standard input.
+func withInput(name, dir string, stdin io.Reader, use func(path string) error) (err error) {
+	if name != "-" {
+		return use(name)
+	}
+	file, err := os.CreateTemp(dir, ".received-")
+	if err != nil {
+		return fmt.Errorf("receiving the standard input: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	_, err = io.Copy(file, stdin)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("receiving the standard input: %w", err)
+	}
+	return use(file.Name())
+}
+
 func newRestoreCommand(flags *configFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Replace the SQLite database with a backup, while no service uses it",
+		Short: "Replace the SQLite database with a backup, or for - with the standard input, while no service uses it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			tool, path, err := sqliteTool(flags, command)
 			if err != nil {
 				return err
 			}
-			replaced, err := sqlite.Restore(command.Context(), arguments[0], path)
-			if err != nil {
-				return failed(err)
-			}
-			text := fmt.Sprintf("restored %s from %s\n", status.Printable(path), status.Printable(arguments[0]))
-			if replaced != "" {
-				text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(replaced)))
-			}
-			expired, err := expiredText(command.Context(), tool.database(), tool.retention())
-			if err != nil {
-				return failed(err)
-			}
-			text += expired
-			return failed(printf(command.OutOrStdout(), "%s", text))
+			err = withInput(arguments[0], filepath.Dir(path), command.InOrStdin(), func(backup string) error {
+				text, err := tool.restore(command.Context(), backup, arguments[0], path)
+				return errors.Join(err, printf(command.OutOrStdout(), "%s", text))
+			})
+			return failed(err)
 		},
 	}
+}
+
+// restore returns what was done, for people, who called the backup name.
+func (c *component) restore(ctx context.Context, backup, name, path string) (string, error) {
+	replaced, err := sqlite.Restore(ctx, backup, path)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("restored %s from %s\n", status.Printable(path), status.Printable(name))
+	if replaced != "" {
+		text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(replaced)))
+	}
+	expired, err := expiredText(ctx, c.database(), c.retention())
+	return text + expired, err
 }
 
 // sqlitePath returns the path of the configured database.

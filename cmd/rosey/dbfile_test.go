@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -146,6 +147,54 @@ func TestBackupAndRestoreCommands(t *testing.T) {
 	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
 		t.Errorf("chat after the restore: %v, want only the first line", chat)
+	}
+}
+
+// A backup is written to the standard output beside a running service, and restored from the standard input, as
+// kubectl does it. So is an import. Nothing else stays in the directory.
+func TestBackupsAndImportsThroughPipes(t *testing.T) {
+	t.Parallel()
+	dir, url := t.TempDir(), natstest.Start(t).URL()
+	file := writeConfig(t, dir, url)
+	service := start(t, "db", "--config", file)
+	service.waitFor(status.ReasonReady)
+	backup, err := program(t, "db", "backup", "-", "--config", file).Output()
+	if err != nil || !strings.HasPrefix(string(backup), "SQLite format 3") {
+		t.Fatalf("backup: %v, %d bytes", err, len(backup))
+	}
+	python, err := os.ReadFile(writePython(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	piped := func(input []byte, arguments ...string) (string, error) {
+		command := program(t, append(arguments, "--config", file)...)
+		command.Stdin = bytes.NewReader(input)
+		out, err := command.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := piped(backup, "db", "restore", "-"); err == nil || !strings.Contains(out, "open in another process") {
+		t.Errorf("restoring beside the service: %v, %s", err, out)
+	}
+	service.end(syscall.SIGTERM)
+	for _, test := range []struct {
+		input []byte
+		want  string
+		verb  []string
+	}{
+		{backup, "from -", []string{"db", "restore", "-"}},
+		{python, "recent_chat", []string{"import", "-", "--drop-older"}},
+	} {
+		if out, err := piped(test.input, test.verb...); err != nil || !strings.Contains(out, test.want) {
+			t.Errorf("%s: %v, %s", test.verb, err, out)
+		}
+	}
+	if out, err := piped(backup[:len(backup)/2], "db", "restore", "-"); err == nil {
+		t.Errorf("half of a backup: %s", out)
+	}
+	for _, pattern := range []string{".received-*", ".backup-*"} {
+		if left, err := filepath.Glob(filepath.Join(dir, pattern)); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
 	}
 }
 

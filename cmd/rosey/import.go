@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,9 +22,9 @@ func newImportCommand() *cobra.Command {
 	var output string
 	var dropOlder bool
 	command := &cobra.Command{
-		Use:   "import FILE --channel NAME",
+		Use:   "import (FILE | -) --channel NAME",
 		Short: "Import the SQLite file of a Python Rosey",
-		Long: "Import the SQLite file of a Python Rosey. The file is not changed.\n" +
+		Long: "Import the SQLite file of a Python Rosey, or for - the standard input. The file is not changed.\n" +
 			"Neither bot may run during the import. Importing the same file again changes nothing.\n\n" +
 			"Rows that are older than database.retention would be removed within minutes after the bot starts. If\n" +
 			"there are any, nothing is imported unless the retention is raised or --drop-older leaves them out.",
@@ -34,11 +35,17 @@ func newImportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			summary, err := tool.importFile(command.Context(), arguments[0], dropOlder, command.ErrOrStderr())
+			dir, err := tool.inputDir(arguments[0])
 			if err != nil {
 				return failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, summary, importText(summary))
+			return failed(withInput(arguments[0], dir, command.InOrStdin(), func(file string) error {
+				summary, err := tool.importFile(command.Context(), file, dropOlder, command.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				return writeOutput(command.OutOrStdout(), output, summary, importText(summary))
+			}))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("channel.name", "channel.server", "database.sqlite.path",
@@ -47,6 +54,14 @@ func newImportCommand() *cobra.Command {
 	command.Flags().BoolVar(&dropOlder, "drop-older", false, "Leave out rows that are older than database.retention")
 	addOutputFlag(command, &output)
 	return command
+}
+
+// inputDir returns the directory for a file from the standard input: that of an SQLite database, which has room.
+func (c *component) inputDir(file string) (string, error) {
+	if file != "-" || c.database().postgres {
+		return "", nil
+	}
+	return filepath.Dir(c.database().path), c.makeDataDir("")
 }
 
 func (c *component) importFile(

@@ -89,7 +89,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newBotCommand(), newDatabaseCommand(), newRunCommand(), newConfigCommand(), newImportCommand(),
-		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand(), newNATSCommand())
+		newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand(), newNATSCommand(),
+		newJobCommand())
 	return root
 }
 

@@ -119,21 +119,9 @@ func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
 const maxBotsFile = 64 << 20
 
 func (f *issueFlags) read(stdin io.Reader) ([]byte, error) {
-	in := stdin
-	if f.file != "-" {
-		file, err := os.Open(f.file)
-		if err != nil {
-			return nil, fmt.Errorf("reading RoseyBots: %w", err)
-		}
-		defer func() { _ = file.Close() }() // it was only read
-		in = file
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxBotsFile+1))
+	data, err := readBounded(f.file, stdin, maxBotsFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading RoseyBots: %w", err)
-	}
-	if len(data) > maxBotsFile {
-		return nil, fmt.Errorf("reading RoseyBots: %s is larger than %d bytes", f.file, maxBotsFile)
 	}
 	return data, nil
 }

@@ -185,6 +185,10 @@ func (r *reader) run(t *testing.T, title, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rosey, err := roseyProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), pageLimit)
 	defer cancel()
 	r.write(t, "script", script)
@@ -199,7 +203,7 @@ func (r *reader) run(t *testing.T, title, script string) {
 		source ./script`)
 	command.Dir, command.Stdin = r.folder, input
 	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(r.folder, "kubeconfig"),
-		"PATH="+bin+":"+os.Getenv("PATH"), "TYPED="+input.Name(), "REPOSITORY="+absolute(t, "."))
+		"PATH="+bin+":"+rosey+":"+os.Getenv("PATH"), "TYPED="+input.Name(), "REPOSITORY="+absolute(t, "."))
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	begin := time.Now()

@@ -26,6 +26,20 @@ const (
 // programs returns the directory with kubectl and helm.
 var programs = sync.OnceValues(func() (string, error) { return localCluster("bin") })
 
+// roseyProgram returns the directory with a rosey that documents use outside of the cluster.
+var roseyProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "rosey-e2e-")
+	if err != nil {
+		return "", err
+	}
+	command := exec.Command("go", "build", "-o", dir, "./cmd/rosey")
+	command.Dir = repository
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building rosey: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
 // kubectl runs a command in the demo's namespace.
 func kubectl(t *testing.T, arguments ...string) {
 	t.Helper()
