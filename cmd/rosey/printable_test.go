@@ -293,11 +293,9 @@ func hostileBots(t *testing.T) []wayOut {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	deployment := writeFile(t, "deployment.yaml", fmt.Sprintf("kind: Deployment\nmetadata: {name: %[1]s, namespace: %[1]s}\n"+
-		"spec: {template: {spec: {containers: [{name: %[1]s}]}}}\n", strconv.QuoteToASCII(hostile)))
+	other := writeFile(t, "other.yaml", "kind: "+strconv.QuoteToASCII(hostile))
 	return []wayOut{
-		{command: "job", arguments: []string{"-f", file, "--", "import"}},
-		{command: "job", arguments: []string{"-f", deployment, "--name", "x", "--", "import", hostileName}},
+		{command: "job", arguments: []string{"-f", other, "--", "import"}},
 		{command: "nats permissions", arguments: []string{"--role", "FORGED" + hostileName}},
 		{command: "nats permissions", arguments: []string{"--prefix", hostileName}},
 		{command: "nats issue", arguments: []string{"-f", file, "--for", "jwt", "--dir", dir}},
