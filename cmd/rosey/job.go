@@ -203,8 +203,8 @@ func (f *jobFlags) change(pod map[string]any, command []string) error {
 	if container == nil {
 		return errors.New("expected an object in spec.template.spec.containers")
 	}
-	for _, ofService := range []string{"livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports", "command"} {
-		delete(container, ofService)
+	for _, key := range []string{"livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports", "command"} {
+		delete(container, key) // only a service has these
 	}
 	container["args"] = command
 	if f.stdin {

@@ -109,7 +109,7 @@ func TestJobSaysWhatIsWrong(t *testing.T) {
 		"--file: expected a file":        {"--", "import", "-"},
 		"expected one Deployment":        {"-f", writeFile(t, "x", "kind: List\nitems: []\n"), "--", "import", "-"},
 		"in YAML":                        {"-f", writeFile(t, "x", "a: [\n"), "--", "import", "-"},
-		"expected spec.template":         {"-f", writeFile(t, "x", "kind: Deployment\nmetadata: {name: x}\n"), "--", "import"},
+		"expected spec.template":         {"-f", writeFile(t, "x", "kind: Deployment\nmetadata: {name: x}\n"), "--", "x"},
 		`--secret: "x", expected NAME=D`: {"-f", file, "--secret", "x", "--", "import", "-"},
 		"--name: ":                       {"-f", file, "--name", strings.Repeat("x", 64), "--", "import", "-"},
 	} {
