@@ -22,6 +22,12 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
+// lineHTML is a line of chat with what CyTube makes of texts, and lineJSON the same in JSON.
+const (
+	lineHTML = `&gt;<strong>hi</strong> &amp; <span class="spoiler">you</span>` + " \x1b[2J"
+	lineJSON = `&gt;<strong>hi</strong> &amp; <span class=\"spoiler\">you</span> \u001b[2J`
+)
+
 func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
@@ -38,7 +44,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	client := server.Client()
 	for subject, body := range map[string]string{
 		"rosey.db.user.joined":      `{"username":"alice","timestamp":1763700000}`,
-		"rosey.db.message.log":      `{"username":"alice","message":"<b>hi</b>\u001b[2J","timestamp":1763700001.5}`,
+		"rosey.db.message.log":      `{"username":"alice","message":"` + lineJSON + `","timestamp":1763700001.5}`,
 		"rosey.db.stats.user_count": `{"chat_count":1,"connected_count":2,"timestamp":1763700002}`,
 		"rosey.db.stats.high_water": `{"chat_count":1,"connected_count":2,"timestamp":1763700003}`,
 		"rosey.db.status.update":    `{"status_data":{"bot_name":"Rosey"}}`,
@@ -73,7 +79,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 
 	want := channelRows{
 		Server: "https://cytu.be", Channel: "Movies",
-		Chat:        []chatRow{{1763700001500, "alice", "<b>hi</b>\x1b[2J"}},
+		Chat:        []chatRow{{1763700001500, "alice", ">hi & you \x1b[2J", lineHTML}},
 		TopChatters: []chatterRow{{"alice", 1}},
 		Users: []userRow{{
 			Username: "alice", FirstSeen: 1763700000000, LastSeen: 1763700001500, Lines: 1, ConnectedMS: 1500,
@@ -90,7 +96,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 		t.Errorf("shown after the service has stopped: %s", diff)
 	}
 	code, text, _ := call(t, "db", "show", "--config", file)
-	line := "2025-11-21 04:40:01  alice  <b>hi</b>\ufffd[2J"
+	line := "2025-11-21 04:40:01  alice  >hi & you \ufffd[2J"
 	if code != 0 || !strings.Contains(text, line) || strings.Contains(text, "\x1b") {
 		t.Errorf("as text, exit code %d:\n%s", code, text)
 	}

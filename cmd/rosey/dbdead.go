@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -264,11 +265,12 @@ func writeDeadLetters(ctx context.Context, letters deadLetters, out io.Writer) e
 	return printf(out, "%s", end)
 }
 
-// printDeadLetters writes a table with the beginning of each payload.
+// printDeadLetters writes a table with the beginning of each payload. A line of chat is shown as its text.
 func printDeadLetters(ctx context.Context, letters deadLetters, out io.Writer) error {
 	const shown = 300
 	rows := []bus.DeadLetter{}
 	err := letters.each(ctx, func(letter bus.DeadLetter) error {
+		letter.Payload = cmp.Or(cli.ChatLine(bus.Suffix(letter.Subject), []byte(letter.Payload)), letter.Payload)
 		letter.Payload = strings.ToValidUTF8(letter.Payload[:min(len(letter.Payload), shown)], "")
 		rows = append(rows, letter)
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -60,7 +61,8 @@ type channelRows struct {
 type chatRow struct {
 	Time     int64  `json:"time"`
 	Username string `json:"username"`
-	Text     string `json:"text"` // HTML, as the CyTube server sent it
+	Text     string `json:"text"`
+	HTML     string `json:"html"` // as the CyTube server sent it
 }
 
 type chatterRow struct {
@@ -114,7 +116,9 @@ func readChannel(ctx context.Context, from store.Store, channel store.Channel, l
 		HighWater: maximaRow{maxima.Chat, toMillis(maxima.ChatAt), maxima.Connected, toMillis(maxima.ConnectedAt)},
 	}
 	for _, line := range chat {
-		rows.Chat = append(rows.Chat, chatRow{line.At.UnixMilli(), line.Username, line.Text})
+		rows.Chat = append(rows.Chat, chatRow{
+			Time: line.At.UnixMilli(), Username: line.Username, Text: cytube.PlainText(line.Text), HTML: line.Text,
+		})
 	}
 	for _, chatter := range chatters {
 		rows.TopChatters = append(rows.TopChatters, chatterRow(chatter))
@@ -130,7 +134,7 @@ func readChannel(ctx context.Context, from store.Store, channel store.Channel, l
 
 func newUserRow(user store.User) userRow {
 	row := userRow{
-		Username: user.Username, FirstSeen: user.FirstSeen.UnixMilli(), LastSeen: user.LastSeen.UnixMilli(),
+		Username: user.Username, FirstSeen: toMillis(user.FirstSeen), LastSeen: toMillis(user.LastSeen),
 		Lines: user.Lines, ConnectedMS: user.Connected.Milliseconds(), Sessions: []sessionRow{},
 	}
 	for _, session := range user.Sessions {

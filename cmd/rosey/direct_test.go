@@ -103,7 +103,7 @@ func (r *directRig) awaitStored(texts ...string) {
 		var got []string
 		for _, line := range r.rows().Chat {
 			if line.Username != "Rosey" {
-				got = append(got, line.Text)
+				got = append(got, line.HTML)
 			}
 		}
 		slices.Sort(got)

@@ -8,11 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/natsserver"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -128,12 +131,33 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	runBot := work.run
-	work.run = func(ctx context.Context) error { return runWith(ctx, runBot, service.Run) }
+	work.run = func(ctx context.Context) error {
+		return runWith(ctx, func(ctx context.Context) error {
+			waitForService(ctx, service)
+			return runBot(ctx)
+		}, service.Run)
+	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = append(serviceChecks(service), work.checks...)
 	work.served = servedChannels(service)
 	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
 	return c.run(ctx, work)
+}
+
+const (
+	// serviceStart is how long the bot waits for the service in its own process, which is ready as soon as the database is
+	// open. Without the wait each start would warn that no service answers.
+	serviceStart = 2 * time.Second
+	// serviceLook is the time between two looks whether it is.
+	serviceLook = 5 * time.Millisecond
+)
+
+// waitForService returns when the service is ready, ctx has ended, or the bot has to start without it.
+func waitForService(ctx context.Context, service *database.Service) {
+	ctx, cancel := context.WithTimeout(ctx, serviceStart)
+	defer cancel()
+	for !service.NATSCheck().OK && backoff.Sleep(ctx, serviceLook) {
+	}
 }
 
 // writeBanner tells a person where everything is. natsURL is empty if the NATS server does not listen.

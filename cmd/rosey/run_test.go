@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
@@ -44,6 +45,17 @@ func TestRunFromStartToEnd(t *testing.T) {
 		if !strings.Contains(p.output(), text) {
 			t.Errorf("the banner lacks %q:\n%s", text, p.output())
 		}
+	}
+	for _, check := range report.Checks {
+		if check.Since.Before(report.Started) || check.Since.After(time.Now()) {
+			t.Errorf("check %s is so since %s, started at %s", check.Name, check.Since, report.Started)
+		}
+	}
+	if _, page := p.get("/"); strings.Contains(page, " days") || !strings.Contains(page, string(status.ReasonCoreOnly)) {
+		t.Errorf("the page of a process that has just started:\n%s", page)
+	}
+	if strings.Contains(p.output()+fmt.Sprint(p.log()), "WARN") {
+		t.Errorf("warnings at a start at which nothing is wrong:\n%s\n%v", p.output(), p.log())
 	}
 	checkOnlyListener(t, p, p.url(""))
 	if err := sim.Channel("movienight").Join("alice"); err != nil {

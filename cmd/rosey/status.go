@@ -85,7 +85,7 @@ func statusText(report status.Report) string {
 		state = "not ready: " + string(report.Reason)
 	}
 	fmt.Fprintf(&text, "%s %s, %s, running since %s UTC\n", report.Component, status.Printable(report.Version), state,
-		formatMillis(report.Started.UnixMilli()))
+		formatMillis(toMillis(report.Started)))
 	columns := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, check := range report.Checks {
 		mark := "ok"
@@ -93,7 +93,7 @@ func statusText(report status.Report) string {
 			mark = "FAILED"
 		}
 		_, _ = fmt.Fprintf(columns, "  %s\t%s\t%s\tsince %s\t%s\n", mark, check.Name, check.Reason,
-			formatMillis(check.Since.UnixMilli()), status.Printable(check.Message)) // writing to memory cannot fail
+			formatMillis(toMillis(check.Since)), status.Printable(check.Message)) // writing to memory cannot fail
 	}
 	_ = columns.Flush()
 	for _, channel := range report.Channels {

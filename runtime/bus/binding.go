@@ -99,14 +99,8 @@ func NewBinding(o BindingOptions) *Binding {
 	return b
 }
 
-// Check returns the state of events as status.EventsCheck.
+// Check returns the state of events as status.EventsCheck. b is not nil.
 func (b *Binding) Check() status.Check {
-	if b == nil {
-		return status.Check{
-			Name: status.EventsCheck, OK: true, Reason: status.ReasonCoreOnly,
-			Message: "events are not durable: core NATS alone",
-		}
-	}
 	check := b.check.Check()
 	if check.Reason != status.ReasonStreamBound && check.Reason != status.ReasonStreamUnavailable {
 		return check

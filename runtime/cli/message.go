@@ -94,19 +94,40 @@ func (m Message) content() string {
 	}
 	user := takeText(rest, "username", "user")
 	text := takeText(rest, "message", "content")
+	if m.isChat() {
+		text = cytube.PlainText(text)
+	}
 	for _, name := range omittedFields {
 		delete(rest, name)
 	}
 	if user != "" && text != "" {
 		user += ":"
 	}
-	parts := []string{user, cytube.PlainText(text)}
+	parts := []string{user, text}
 	for _, name := range slices.Sorted(maps.Keys(rest)) {
 		if value := rest[name]; value != nil {
 			parts = append(parts, name+"="+formatValue(value))
 		}
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
+}
+
+// isChat reports whether the text of the message is a line of chat, which is HTML. What is to be said is not.
+func (m Message) isChat() bool {
+	return m.Subject == bus.MessageLog || strings.HasPrefix(string(m.Subject), "events.")
+}
+
+// ChatLine returns the user and the text of a payload of bus.MessageLog as `rosey tail` shows them. It is empty for any
+// other payload.
+func ChatLine(subject bus.Suffix, payload []byte) string {
+	var line struct {
+		Username string `json:"username"`
+		Message  string `json:"message"`
+	}
+	if subject != bus.MessageLog || json.Unmarshal(payload, &line) != nil || line.Message == "" {
+		return ""
+	}
+	return line.Username + ": " + cytube.PlainText(line.Message)
 }
 
 // takeText deletes the named fields that are text and returns the first of them, or an empty string.

@@ -33,6 +33,7 @@ func TestLine(t *testing.T) {
 			"events.cytube.c.message",
 			`{"event":"message","user":"alice","content":"hi","user_data":{"rank":1},"platform_data":{"msg":"hi"}}`, "alice: hi",
 		},
+		"a line to say": {bus.OutboundPut, `{"message":"1 <b> &amp;"}`, "1 <b> &amp;"},
 		"not an object": {"db.odd", `[1,2]`, "[1,2]"},
 		"not JSON":      {"db.odd", "x\x1b[2J", "x\ufffd[2J"},
 		"escapes":       {bus.MessageLog, `{"username":"a","message":"x\u001b[2J\u202ey"}`, "a: x\ufffd[2J\ufffdy"},
@@ -84,5 +85,19 @@ func TestFilter(t *testing.T) {
 		if _, err := ParseFilter([]string{wrong}); err == nil || !strings.Contains(err.Error(), "expected a subject") {
 			t.Errorf("%q: %v", wrong, err)
 		}
+	}
+}
+
+func TestChatLine(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"username":"alice","message":"&gt;be <span class=\"spoiler\">me</span>","timestamp":"x"}`: "alice: >be me",
+		`{"username":"alice"}`: "", `[]`: "", `{"username":`: "",
+	} {
+		if got := ChatLine(bus.MessageLog, []byte(payload)); got != want {
+			t.Errorf("%s: %q, want %q", payload, got, want)
+		}
+	}
+	if got := ChatLine(bus.OutboundFailed, []byte(`{"message":"x"}`)); got != "" {
+		t.Errorf("another subject: %q", got)
 	}
 }

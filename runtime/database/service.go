@@ -67,6 +67,7 @@ type Service struct {
 	messages   []bus.Message // of the batch that the worker stores; reused
 	maxAge     time.Duration // of a request
 	expired    logLimit
+	coreOnly   *status.Recorder // the check of events without a binding
 }
 
 // NewService returns a service that does nothing before Run.
@@ -77,6 +78,7 @@ func NewService(o ServiceOptions) *Service {
 		grace:    cmp.Or(o.GracePeriod, defaultGracePeriod),
 		maxAge:   cmp.Or(o.maxRequestAge, defaultMaxRequestAge),
 		inFlight: newInFlight(),
+		coreOnly: status.NewRecorder(status.EventsCheck, ""),
 	}
 	s.engine.announceLine = s.announceLine
 	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
@@ -87,6 +89,7 @@ func NewService(o ServiceOptions) *Service {
 	}
 	s.stream.owner = newStreamOwner(o, s.engine)
 	s.stream.consuming.Set(true, status.ReasonStreamBound, "")
+	s.coreOnly.Set(true, status.ReasonCoreOnly, "events are not durable: core NATS alone")
 	s.subscriber = &subscriber{
 		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding,
 		inbox: s.inbox, stream: s.stream, discovery: newDiscovery(o), log: o.Log,
@@ -114,6 +117,9 @@ func (s *Service) NATSCheck() status.Check {
 
 // EventsCheck returns the state of the delivery of events as status.EventsCheck.
 func (s *Service) EventsCheck() status.Check {
+	if s.binding == nil {
+		return s.coreOnly.Check()
+	}
 	check := s.binding.Check()
 	if conflict := s.stream.consuming.Check(); check.OK && !conflict.OK {
 		return conflict

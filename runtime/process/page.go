@@ -64,8 +64,11 @@ func (s Server) servePage(w http.ResponseWriter, r *http.Request) {
 	writeResponse(w, http.StatusOK, "text/html; charset=utf-8", status.PrintableLines(page.Bytes()))
 }
 
-// formatSince returns the time from then to now in its largest unit, such as "2 hours".
+// formatSince returns the time from then to now in its largest unit, such as "2 hours". The zero time is unknown.
 func formatSince(now, then time.Time) string {
+	if then.IsZero() {
+		return "an unknown time"
+	}
 	passed := max(0, now.Sub(then))
 	for _, unit := range []struct {
 		name string

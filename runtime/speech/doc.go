@@ -21,8 +21,9 @@
 //     A service that announces nothing, like the Python one, is polled every two seconds. The service claims the line
 //     for this bot;
 //  2. decides with the Tracker whether it may be said;
-//  3. splits it into parts that the server does not cut, as far as is known (maxLength), and sends one after the other. Each waits for its turn among
-//     all messages and for the flood limit (pacer). The leadership is checked right before sending;
+//  3. splits it into parts that the server does not cut, as far as is known (maxLength), and sends one after the other.
+//     Each waits for its turn among all messages and for the flood limit (pacer). The leadership is checked right
+//     before sending;
 //  4. waits for the echo of each part, at most five seconds;
 //  5. publishes the event OutboundSent or OutboundFailed without waiting for its delivery: like every event of the bot
 //     it is queued, stored once, and may arrive late. Until it is stored the service may hand out the line again; the

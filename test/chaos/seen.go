@@ -14,7 +14,7 @@ const replayed = 15
 type Line struct {
 	Time int64  `json:"time"` // Unix milliseconds
 	User string `json:"username"`
-	Text string `json:"text"` // HTML as CyTube shows it
+	Text string `json:"html"` // as CyTube shows it
 }
 
 // Seen is what happened in the channel as the CyTube server saw it, oldest first.

@@ -21,7 +21,7 @@ type rows struct {
 type chatRow struct {
 	Time     int64  `json:"time"` // Unix milliseconds
 	Username string `json:"username"`
-	Text     string `json:"text"`
+	Text     string `json:"html"` // as the CyTube server sent it
 }
 
 type userRow struct {
