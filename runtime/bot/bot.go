@@ -63,6 +63,8 @@ type Bot struct {
 	// otherLeader is the pod that was last observed to lead, a string.
 	otherLeader atomic.Value
 
+	// counts is for the samples of the numbers of users. Only Run's goroutine uses it.
+	counts userCounts
 	// lastInChannel is when the bot was last in the channel, or became the leader. Only Run's goroutine uses it.
 	lastInChannel time.Time
 	// dialContext opens connections to the CyTube server. Nil: on the network.
@@ -99,7 +101,8 @@ const leaveTimeout = 2 * time.Second
 
 // timings are intervals and limits that tests shorten.
 type timings struct {
-	// Status is the time between two status updates, and UserCount that between two samples of the number of users.
+	// Status is the time between two status updates, and UserCount the slots of the clock in which the numbers of users
+	// are sampled.
 	Status, UserCount time.Duration
 	// Outbound and Settle are Poll and Settle of speech.Options.
 	Outbound, Settle time.Duration

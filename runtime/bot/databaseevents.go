@@ -68,12 +68,6 @@ func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
 	})
 }
 
-func (s *session) publishUserCount(at time.Time) {
-	s.publish(bus.StatsUserCount, s.ids.Next(at), bus.UserCountPayload{
-		ChatCount: len(s.room.Users), ConnectedCount: s.room.Connected(), Origin: s.origin(at),
-	})
-}
-
 // publishStatus publishes the state of the bot and its channel. It sets every field, also an empty title when nothing
 // plays: the database keeps the stored value of a field that is absent.
 func (s *session) publishStatus(inChannel bool, at time.Time) {

@@ -18,6 +18,7 @@ func (s *session) handle(received cytube.ReceivedEvent) {
 	change := s.room.Apply(event, now)
 	s.dispatch(received, now)
 	s.publishChange(change, now)
+	s.sampleUsers(now)
 	s.commands.Handle(event)
 	s.speaker.SetPermission(chatPermission(s.room))
 	s.speaker.SetFloodLimit(s.room.FloodLimit())

@@ -26,7 +26,7 @@ type bubble struct {
 	t      *testing.T
 	sim    *simulator.Server
 	dialed chan net.Conn
-	bots   []*Bot
+	bots   []*stoppableBot
 }
 
 func newBubble(t *testing.T, options simulator.Options) *bubble {
@@ -49,6 +49,12 @@ func newBubble(t *testing.T, options simulator.Options) *bubble {
 // start runs a bot in a channel of its own until the test ends. Without a password it is a guest.
 func (b *bubble) start(name, password string) {
 	b.t.Helper()
+	b.bots = append(b.bots, b.startWith(name, password, nowhere{}))
+}
+
+// startWith is start for a bot whose events go to a Publisher. It ends with the test, or with stop.
+func (b *bubble) startWith(name, password string, events Publisher) *stoppableBot {
+	b.t.Helper()
 	account := &config.Account{Username: name}
 	if password != "" {
 		account.PasswordFile = secret(b.t, password)
@@ -57,14 +63,21 @@ func (b *bubble) start(name, password string) {
 		Channel: config.Channel{Server: "http://cytube.example", Name: "channel-of-" + name},
 		Account: account, Commands: config.Commands{Chat: new(false), PM: new(false), CooldownSeconds: new(0)},
 	}, Options{
-		Publisher: nowhere{}, Requester: nowhere{}, Log: slog.New(slog.DiscardHandler), Instance: name,
+		Publisher: events, Requester: nowhere{}, Log: slog.New(slog.DiscardHandler), Instance: name,
 	})
 	bot.dialContext = b.dial
 	ctx, stop := context.WithCancel(b.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = bot.Run(ctx) })
-	b.t.Cleanup(func() { stop(); running.Wait() })
-	b.bots = append(b.bots, bot)
+	started := &stoppableBot{bot, func() { stop(); running.Wait() }}
+	b.t.Cleanup(started.stop)
+	return started
+}
+
+type stoppableBot struct {
+	*Bot
+
+	stop func()
 }
 
 func (b *bubble) dial(ctx context.Context, _, _ string) (net.Conn, error) {

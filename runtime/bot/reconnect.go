@@ -23,6 +23,8 @@ const (
 // keepJoined keeps the bot in its channel until ctx ends, or until the bot should resign its leadership.
 func (b *Bot) keepJoined(ctx context.Context, next *attempt) {
 	b.lastInChannel = time.Now()
+	b.counts.every = b.timings.UserCount
+	b.counts.begin(time.Now())
 	for b.mayJoin(ctx, next) {
 		used, err := b.readPasswords()
 		if err == nil {

@@ -104,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 	workers.Go(func() { s.commands.Run(ctx) })
 	updates := time.NewTicker(s.timings.Status)
 	defer updates.Stop()
-	counts := time.NewTicker(s.timings.UserCount)
+	counts := time.NewTimer(s.counts.next(time.Now()))
 	defer counts.Stop()
 	for {
 		select {
@@ -116,9 +116,13 @@ func (s *session) run(ctx context.Context) error {
 			}
 			s.handle(next.ReceivedEvent)
 		case <-updates.C:
-			s.publishStatus(true, time.Now())
+			now := time.Now()
+			s.publishStatus(true, now)
+			s.sampleUsers(now)
 		case <-counts.C:
-			s.publishUserCount(time.Now())
+			now := time.Now()
+			s.sampleUsers(now)
+			counts.Reset(s.counts.next(now))
 		case reply := <-s.snapshots:
 			reply <- s.room.Snapshot(time.Now()) // its buffer has room for it
 		}

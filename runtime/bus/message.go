@@ -82,6 +82,16 @@ func ChatLineID(server, channel, user string, at time.Time, kind, text string, n
 	if number > 0 {
 		parts = append(parts, strconv.Itoa(number)) // the ID of a line said once must not change: it is in databases
 	}
+	return contentID(at, parts...)
+}
+
+// UserCountID returns the event ID of the sample of the numbers of users in a channel that belongs to a slot of the
+// clock. All bots of the channel take the same, so that a slot has one sample.
+func UserCountID(channel Origin, slot time.Time) string {
+	return contentID(slot, strings.ToLower(channel.Server), strings.ToLower(channel.Channel), string(StatsUserCount))
+}
+
+func contentID(at time.Time, parts ...string) string {
 	hash := sha256.New()
 	for _, part := range parts {
 		// The length in front keeps ("ab","c") and ("a","bc") apart.
@@ -90,7 +100,7 @@ func ChatLineID(server, channel, user string, at time.Time, kind, text string, n
 	return fmt.Sprintf("%012x-%s", at.UnixMilli(), hex.EncodeToString(hash.Sum(nil)[:16]))
 }
 
-// IDs generates event IDs for events other than chat lines. They sort by time, start of the process and order in the
+// IDs generates event IDs for events whose ID is not made from their content. They sort by time, start of the process and order in the
 // process: a page reload is a leave and a join within one millisecond, and only their order tells whether the user is
 // still there. It is safe for concurrent use.
 type IDs struct {

@@ -48,6 +48,26 @@ func TestChatLineIDIsMadeFromTheLine(t *testing.T) {
 	}
 }
 
+// TestASlotHasOneIDForEveryBot: of two bots that both sample the users in a slot, as when one has not noticed that
+// another leads, the database keeps one sample.
+func TestASlotHasOneIDForEveryBot(t *testing.T) {
+	slot := time.UnixMilli(1763700000000)
+	channel := bus.Origin{Server: "https://cytu.be", Channel: "movies"}
+	id := bus.UserCountID(channel, slot)
+	if again := bus.UserCountID(bus.Origin{Server: "https://CYTU.be", Channel: "Movies"}, slot); again != id {
+		t.Errorf("one slot has the IDs %s and %s", id, again)
+	}
+	for _, other := range []string{
+		bus.UserCountID(channel, slot.Add(5*time.Minute)),
+		bus.UserCountID(bus.Origin{Server: "https://cytu.be", Channel: "other"}, slot),
+		bus.UserCountID(bus.Origin{Server: "https://other", Channel: "movies"}, slot),
+	} {
+		if other == id {
+			t.Errorf("two samples share the ID %s", id)
+		}
+	}
+}
+
 func TestIDsSortByTimeThenProcessThenOrder(t *testing.T) {
 	start := time.UnixMilli(1763700000000)
 	first, second := bus.NewIDs(start), bus.NewIDs(start.Add(time.Second))

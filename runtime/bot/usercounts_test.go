@@ -1,0 +1,92 @@
+package bot
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// samples keeps the samples of the numbers of users, as a service without IDs does: each that is published.
+type samples struct {
+	nowhere
+
+	mu    sync.Mutex
+	ids   []string
+	times []time.Time
+}
+
+func (s *samples) Publish(suffix bus.Suffix, id string, payload any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sample, ok := payload.(bus.UserCountPayload); ok && suffix == bus.StatsUserCount {
+		s.ids = append(s.ids, id)
+		s.times = append(s.times, sample.Timestamp.Time)
+	}
+}
+
+// slots returns the slots of the samples in which there is one.
+func (s *samples) slots() (slots []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, at := range s.times {
+		slots = append(slots, at.Truncate(5*time.Minute))
+	}
+	return slots
+}
+
+// TestUserCountsAreSampledOnTheClock has sessions that are shorter than the time between two samples, and processes that
+// follow each other in the middle of a slot.
+func TestUserCountsAreSampledOnTheClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, simulator.Options{Accounts: []simulator.Account{{Name: "rosey", Password: "p"}}})
+		time.Sleep(2 * time.Minute)
+		kept := &samples{}
+		began := time.Now()
+		for range 3 { // processes
+			bot := b.startWith("rosey", "p", kept)
+			for range 20 { // sessions, of at most a minute
+				time.Sleep(time.Minute)
+				if bot.Check().OK {
+					must(t, b.sim.Channel("channel-of-rosey").Drop("rosey"))
+				}
+			}
+			bot.stop()
+		}
+		slots := kept.slots()
+		if want := int(time.Since(began) / (5 * time.Minute)); len(slots) != want {
+			t.Errorf("%d samples in %s, want %d", len(slots), time.Since(began), want)
+		}
+		slices.Sort(kept.ids)
+		if once := slices.CompactFunc(slots, time.Time.Equal); len(once) != len(kept.times) ||
+			len(slices.Compact(kept.ids)) != len(kept.times) {
+			t.Errorf("a slot has two samples, or two slots have one ID: %s", kept.times)
+		}
+	})
+}
+
+// TestAClockThatIsSetBackDoesNotStopTheSamples sets the clock back by a day.
+func TestAClockThatIsSetBackDoesNotStopTheSamples(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 10, 3, 0, 0, time.UTC)
+	counts := userCounts{every: 5 * time.Minute}
+	counts.begin(now)
+	for _, step := range []struct {
+		after time.Duration
+		due   bool
+	}{{time.Minute, false}, {2 * time.Minute, true}, {-24 * time.Hour, true}, {0, false}, {5 * time.Minute, true}} {
+		now = now.Add(step.after)
+		if got := counts.due(now); got != step.due {
+			t.Errorf("%s: due %v", now, got)
+		}
+		counts.begin(now)
+		if next := now.Add(counts.next(now)); next.Sub(now) > counts.every || next.Minute()%5 != 0 {
+			t.Errorf("%s: the next slot begins at %s", now, next)
+		}
+	}
+}
