@@ -22,10 +22,11 @@ func newNATSCommand() *cobra.Command {
 		Short: "Prepare a NATS server for bots: permissions, accounts and users, streams",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("nats: expected permissions, issue or create")
+			return errors.New("nats: expected permissions, issue, create, list or remove")
 		},
 	}
-	command.AddCommand(newNATSPermissionsCommand(), newNATSIssueCommand(), newNATSCreateCommand())
+	command.AddCommand(newNATSPermissionsCommand(), newNATSIssueCommand(), newNATSCreateCommand(),
+		newNATSListCommand(), newNATSRemoveCommand())
 	return command
 }
 

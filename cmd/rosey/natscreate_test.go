@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -73,7 +74,7 @@ func TestProcessesUseWhatNATSCreateHasMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bucket.Get(t.Context(), "leader"); err != nil {
+	if _, err := bucket.Get(t.Context(), leader.KeyName(site, "movienight")); err != nil {
 		t.Errorf("the bot leads without a key: %v", err)
 	}
 }

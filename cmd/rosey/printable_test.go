@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -284,6 +285,23 @@ func hostileOwners(t *testing.T) []wayOut {
 	}
 }
 
+// hostileStream returns the URL of a server with a stream whose metadata somebody else has written.
+func hostileStream(t *testing.T) string {
+	t.Helper()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	js, err := jetstream.New(nats.Client())
+	if err == nil {
+		_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{
+			Name: "rosey_events", Subjects: []string{"rosey.db.message.log"},
+			Metadata: map[string]string{"rosey.dev/database": hostile, "rosey.dev/roseybot": hostile},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nats.URL()
+}
+
 // hostileBots are the commands for administrators of NATS, who read RoseyBots of others.
 func hostileBots(t *testing.T) []wayOut {
 	t.Helper()
@@ -294,8 +312,13 @@ func hostileBots(t *testing.T) []wayOut {
 		t.Fatal(err)
 	}
 	other := writeFile(t, "other.yaml", "kind: "+strconv.QuoteToASCII(hostile))
+	nats := []string{"--nats", hostileStream(t)}
 	return []wayOut{
 		{command: "job", arguments: []string{"-f", other, "--", "import"}},
+		{command: "nats list", arguments: nats},
+		{command: "nats list", arguments: append([]string{"-o", "json"}, nats...)},
+		{command: "nats remove", arguments: append([]string{"--force", "rosey"}, nats...)},
+		{command: "nats remove", arguments: append([]string{hostileName}, nats...)},
 		{command: "nats permissions", arguments: []string{"--role", "FORGED" + hostileName}},
 		{command: "nats permissions", arguments: []string{"--prefix", hostileName}},
 		{command: "nats issue", arguments: []string{"-f", file, "--for", "jwt", "--dir", dir}},

@@ -69,6 +69,9 @@ func NewSubjects(prefix string) (Subjects, error) {
 	return Subjects{prefix: prefix}, nil
 }
 
+// Prefix returns the prefix.
+func (s Subjects) Prefix() string { return s.prefix }
+
 // Subject returns the full subject of a suffix.
 func (s Subjects) Subject(suffix Suffix) string { return s.prefix + "." + string(suffix) }
 

@@ -3,6 +3,7 @@ package database
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 	"time"
 
@@ -105,9 +106,9 @@ func (o owner) addTo(metadata map[string]string) (with map[string]string, change
 
 // describe names the owner for people.
 func (o owner) describe() string {
-	text := o.database + " (" + o.origin.Kind.String()
+	text := status.OneLine(o.database, maxNameInError) + " (" + o.origin.Kind.String()
 	if o.origin.RoseyBot != "" {
-		text += " of RoseyBot " + o.origin.RoseyBot
+		text += " of RoseyBot " + status.OneLine(o.origin.RoseyBot, maxNameInError)
 	}
 	return text + ")"
 }
@@ -178,7 +179,7 @@ func (c conflict) isAbandoned() bool {
 	own, held := c.own.origin, c.held.origin
 	return own.Kind == SQLite && own.ClaimCreated.After(c.created) && own.OnlyClaim &&
 		held.Kind == SQLite && held.RoseyBot != "" && held.RoseyBot == own.RoseyBot &&
-		held.NamespaceUID != "" && held.NamespaceUID == own.NamespaceUID &&
+		held.NamespaceUID != "" && held.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.held.database) &&
 		c.empty && c.consumer != nil
 }
 
@@ -239,6 +240,9 @@ func (c conflict) advice() string {
 		return "it is taken over at " + c.since.Add(c.after).UTC().Format(time.RFC3339) +
 			" if nobody consumes them until then"
 	}
+	if !safeID.MatchString(c.held.database) {
+		return "its ID is not one of Rosey's: see who can change the stream, and remove it with `rosey nats remove`"
+	}
 	way := "if the other is gone for good: " + c.command("")
 	if wrong := c.own.origin.TakeOver; wrong != "" {
 		way += " (it is told to take over " + status.OneLine(wrong, maxNameInError) + ")"
@@ -249,6 +253,9 @@ func (c conflict) advice() string {
 	return way
 }
 
+// safeID matches IDs that are shown in a command. Whoever may change a stream chooses what its metadata say.
+var safeID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
 // command returns how to tell the service to take over.
 func (c conflict) command(suffix string) string {
 	namespace, name, ok := strings.Cut(c.own.origin.RoseyBot, "/")
@@ -257,4 +264,12 @@ func (c conflict) command(suffix string) string {
 	}
 	return fmt.Sprintf("kubectl annotate -n %s roseybot %s --overwrite rosey.dev/take-over=%s%s", namespace, name,
 		c.held.database, suffix)
+}
+
+// StreamOwner returns what the metadata of a stream say about the database that its events belong to: its UUID, and
+// Kind, RoseyBot and NamespaceUID of its origin. They are empty if the events belong to none. Whoever may change the
+// stream chooses the texts.
+func StreamOwner(metadata map[string]string) (database string, origin Origin) {
+	held := ownerOf(metadata)
+	return held.database, held.origin
 }

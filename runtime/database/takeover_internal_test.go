@@ -90,6 +90,9 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 			func(c *conflict) { c.manual = true },
 			"an administrator has to write rosey.dev/database=new into the metadata of the stream and of its consumer",
 		},
+		"an ID that is no ID": {
+			func(c *conflict) { c.held.database = "x;reboot" }, "remove it with `rosey nats remove`",
+		},
 		"no RoseyBot": {
 			func(c *conflict) { c.own.origin.RoseyBot = "" }, "set database.takeOver to old",
 		},
@@ -100,7 +103,7 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 			if taken, _ := c.mayTakeOver(longAfter); taken {
 				t.Error("taken over")
 			}
-			if text := c.Error(); !strings.Contains(text, test.words) {
+			if text := c.Error(); !strings.Contains(text, test.words) || strings.Contains(text, "over=x;reboot") {
 				t.Errorf("%s\nwant it to say %s", text, test.words)
 			}
 		})

@@ -16,7 +16,7 @@ var roles = []struct {
 	{bus.BotRole, "rosey bot", Options.bot},
 	{bus.ServiceRole, "rosey db", Options.service},
 	{bus.CLIRole, "rosey say, tail, top and user", Options.cli},
-	{bus.AdminRole, "rosey nats create", Options.admin},
+	{bus.AdminRole, "rosey nats create, list and remove", Options.admin},
 }
 
 // Roles returns the roles of Rosey's processes.
@@ -131,7 +131,9 @@ func (o Options) admin() []Grant {
 	grants = append(grants, o.events()...)
 	grants = append(grants, Grant{Why: "the service's consumer", Publish: api(
 		"CONSUMER.INFO."+consumer, "CONSUMER.CREATE."+consumer)})
-	return append(grants, o.bucket()...)
+	grants = append(grants, o.bucket()...)
+	return append(grants, Grant{Why: "removing them", Publish: api(
+		"STREAM.DELETE."+stream, "STREAM.DELETE.KV_"+o.Subjects.LockBucket())})
 }
 
 // events returns the grants for the stream of events.
