@@ -1,9 +1,7 @@
 package controllers
 
 import (
-	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,9 +23,18 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 		}
 	}
 	if pod == nil {
-		return noPodCause(in.deployment(component), name)
+		if condition := podsRefused(in.deployment(component), name); condition != nil {
+			return condition
+		}
+		return conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
 	}
-	if condition := podCause(pod, name); condition != nil {
+	return causeOfPod(in, component, pod)
+}
+
+// causeOfPod returns the reason why a pod is not ready.
+func causeOfPod(in statusInput, component manifests.Component, pod *corev1.Pod) *metav1.Condition {
+	name := displayName[component]
+	if condition := podCause(pod, name, in.mountErrors[pod.UID]); condition != nil {
 		return condition
 	}
 	report, missing := reportOf(in, pod, component)
@@ -35,10 +42,27 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 	case missing != nil:
 		return missing
 	case report.Ready:
-		return conditionFalse(string(status.ReasonStarting),
-			fmt.Sprintf("the %s reports that it is ready; its readiness probe has not succeeded yet", name))
+		return notReadyCause(pod, name)
 	}
 	return conditionFalse(translateReason(in, component, report.Reason, report.Message))
+}
+
+// newPodCause returns the reason why a rollout does not go on although older pods may serve: why no pod can be created,
+// or why the newest is not ready. It returns nil if that only takes time.
+func newPodCause(in statusInput, component manifests.Component) *metav1.Condition {
+	name := displayName[component]
+	if condition := podsRefused(in.deployment(component), name); condition != nil {
+		return condition
+	}
+	pod := in.observed.waitingPod(component)
+	if pod == nil {
+		return nil
+	}
+	condition := causeOfPod(in, component, pod)
+	if condition.Status == metav1.ConditionUnknown || transientReasons[condition.Reason] {
+		return nil
+	}
+	return condition
 }
 
 // reportOf returns the report of a pod, or the condition that says why there is none.
@@ -82,100 +106,16 @@ func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Co
 	return nil
 }
 
-// noPodCause returns the reason why a component has no pod.
-func noPodCause(deployment *appsv1.Deployment, name string) *metav1.Condition {
-	if deployment != nil {
-		for _, condition := range deployment.Status.Conditions {
-			if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-				return conditionFalse(v1alpha1.ReasonPodsRefused,
-					fmt.Sprintf("no pod of the %s can be created: %s", name, condition.Message))
-			}
-		}
+// podsRefused returns the reason why the API server creates no pod of a component, or nil.
+func podsRefused(deployment *appsv1.Deployment, name string) *metav1.Condition {
+	if deployment == nil {
+		return nil
 	}
-	return conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
-}
-
-// podCause returns the reason that Kubernetes knows for a pod not to be ready, or nil.
-func podCause(pod *corev1.Pod, name string) *metav1.Condition {
-	if pod.Status.Phase == corev1.PodFailed {
-		return conditionFalse(v1alpha1.ReasonPodFailed,
-			fmt.Sprintf("the pod of the %s failed: %s %s", name, pod.Status.Reason, pod.Status.Message))
-	}
-	if message, isUnschedulable := unschedulable(pod); isUnschedulable {
-		return conditionFalse(v1alpha1.ReasonUnschedulable,
-			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message))
-	}
-	for i := range pod.Status.ContainerStatuses {
-		if condition := containerCause(&pod.Status.ContainerStatuses[i], name); condition != nil {
-			return condition
+	for _, condition := range deployment.Status.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return conditionFalse(v1alpha1.ReasonPodsRefused,
+				fmt.Sprintf("no pod of the %s can be created: %s", name, condition.Message))
 		}
 	}
 	return nil
-}
-
-// unschedulable reports whether the scheduler found no node for a pod, and returns its message.
-func unschedulable(pod *corev1.Pod) (message string, isUnschedulable bool) {
-	scheduled := podCondition(pod, corev1.PodScheduled)
-	return scheduled.Message, scheduled.Status == corev1.ConditionFalse
-}
-
-// backOffPrefix is what the kubelet puts in front of the error of a pull while it waits for the next attempt. It is cut
-// off, so that the message stays the same from attempt to attempt.
-var backOffPrefix = regexp.MustCompile(`^.*: ErrImagePull: `)
-
-// containerCause returns the reason that the kubelet knows for a container not to run, or nil.
-func containerCause(status *corev1.ContainerStatus, name string) *metav1.Condition {
-	if waiting := status.State.Waiting; waiting != nil {
-		switch waiting.Reason {
-		case "", "ContainerCreating", "PodInitializing":
-			return nil
-		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
-			"RegistryUnavailable", "SignatureValidationFailed":
-			return conditionFalse(v1alpha1.ReasonImagePullFailed, fmt.Sprintf("image %s of the %s: %s",
-				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, "")))
-		case "CrashLoopBackOff":
-			return crashed(status.LastTerminationState.Terminated, name)
-		}
-		return conditionFalse(v1alpha1.ReasonContainerRefused,
-			fmt.Sprintf("the container of the %s cannot start: %s: %s", name, waiting.Reason, waiting.Message))
-	}
-	if terminated := status.State.Terminated; terminated != nil {
-		return crashed(terminated, name)
-	}
-	// Between two crashes the process runs for a moment. The reason must not change with each of them.
-	last := status.LastTerminationState.Terminated
-	if last != nil && last.ExitCode != 0 && status.Started != nil && !*status.Started {
-		return crashed(last, name)
-	}
-	return nil
-}
-
-// crashed returns the condition for a container that has terminated. terminated may be nil.
-func crashed(terminated *corev1.ContainerStateTerminated, name string) *metav1.Condition {
-	if terminated == nil {
-		return conditionFalse(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s exits repeatedly", name))
-	}
-	message := fmt.Sprintf("the %s exited with code %d", name, terminated.ExitCode)
-	if terminated.Reason == "OOMKilled" {
-		message += " (OOMKilled: its memory limit is too low)"
-	}
-	if line := lastLogLine(terminated.Message); line != "" {
-		message += ": " + line
-	}
-	return conditionFalse(v1alpha1.ReasonCrashLoop, message)
-}
-
-// lastLogLine returns the last line of a termination message, which is the end of the container's log. Of a line in
-// JSON it returns message and error only: with the time, the condition would change with each crash.
-func lastLogLine(terminationMessage string) string {
-	lines := strings.Split(strings.TrimSpace(terminationMessage), "\n")
-	last := lines[len(lines)-1]
-	var record struct {
-		Message string `json:"msg"`
-		Error   string `json:"error"`
-	}
-	if json.Unmarshal([]byte(last), &record) != nil || record.Message == "" {
-		return last
-	}
-	return strings.TrimSuffix(record.Message+": "+record.Error, ": ")
 }

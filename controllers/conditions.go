@@ -71,20 +71,6 @@ func sharedDatabase(in statusInput) *metav1.Condition {
 	}
 }
 
-// available returns the condition of a component: True with a message if a pod is ready, or else the cause.
-func available(in statusInput, component manifests.Component, message string) *metav1.Condition {
-	if condition := stopped(in.bot, component); condition != nil {
-		return condition
-	}
-	if _, ready := in.observed.countPods(component); ready > 0 {
-		return conditionTrue(v1alpha1.ReasonAvailable, message)
-	}
-	if found := in.applied.problem(component); found != nil && !found.usable {
-		return conditionFalse(found.reason, found.message)
-	}
-	return cause(in, component)
-}
-
 // stopped returns the condition of a component for which the spec asks for no pods. It returns nil for others.
 func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Condition {
 	switch {

@@ -116,7 +116,7 @@ func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
 				t.Errorf("the condition does not have the words: %q", available.Message)
 			}
 			operator := &Reconciler{Events: recorder, eventLimit: newLimiter(eventsOfBot, eventsOfNamespace), now: time.Now}
-			operator.emitEvent(bot, nil, available)
+			operator.emit(bot, corev1.EventTypeWarning, available)
 			texts := []string{<-recorder.Events}
 			if bytes := len(texts[0]); bytes > maxEventBytes+len("Warning CrashLoop ") {
 				t.Errorf("an event of %d bytes", bytes)

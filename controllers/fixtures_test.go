@@ -214,7 +214,7 @@ func runningPod(ip string, ready bool) corev1.PodStatus {
 		PodIPs:     []corev1.PodIP{{IP: ip}},
 		Conditions: []corev1.PodCondition{condition},
 		ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "rosey", Started: new(true), Ready: ready,
+			Name: "bot", Started: new(true), Ready: ready,
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
 		}},
 	}

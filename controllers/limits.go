@@ -21,6 +21,8 @@ var (
 	questionsOfNamespace    = allowance{100 * time.Millisecond, 200}
 	statusWritesOfBot       = allowance{5 * time.Second, 20}
 	statusWritesOfNamespace = allowance{100 * time.Millisecond, 500}
+	eventReadsOfBot         = allowance{10 * time.Second, 3}
+	eventReadsOfNamespace   = allowance{time.Second, 20}
 	eventsOfBot             = allowance{30 * time.Second, 10}
 	eventsOfNamespace       = allowance{time.Second, 200}
 )

@@ -132,6 +132,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	unlimited := allowance{time.Microsecond, 1000}
 	rig.operator.probes.limit = newLimiter(unlimited, unlimited)
 	rig.operator.statusWrites = newLimiter(unlimited, unlimited)
+	rig.operator.mounts.limit, rig.operator.mounts.patience = newLimiter(unlimited, unlimited), 0
 	rig.operator.eventLimit = newLimiter(unlimited, unlimited)
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

@@ -40,7 +40,7 @@ func newPodWithClaim(t *testing.T, bot *v1alpha1.RoseyBot, component manifests.C
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "holder-", Namespace: bot.Namespace, Labels: labels},
 		Spec: corev1.PodSpec{
 			NodeName:   "node",
-			Containers: []corev1.Container{{Name: "rosey", Image: testImage}},
+			Containers: []corev1.Container{{Name: "bot", Image: testImage}},
 			Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: manifests.ClaimName(bot)},
 			}}},

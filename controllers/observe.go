@@ -201,6 +201,20 @@ func (o observed) newestPod(component manifests.Component) (newest *corev1.Pod) 
 	return newest
 }
 
+// waitingPod returns the youngest pod of a component that is not ready, has not ended and is not being deleted, or nil.
+func (o observed) waitingPod(component manifests.Component) (youngest *corev1.Pod) {
+	for i := range o.pods[component] {
+		pod := &o.pods[component][i]
+		if podReady(pod) || podEnded(pod) || !pod.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if youngest == nil || pod.CreationTimestamp.After(youngest.CreationTimestamp.Time) {
+			youngest = pod
+		}
+	}
+	return youngest
+}
+
 func podRank(pod *corev1.Pod) int {
 	switch {
 	case podEnded(pod):
@@ -259,7 +273,7 @@ func podCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1
 	return corev1.PodCondition{}
 }
 
-// podRunning reports whether a container of a pod runs, and whether it has also passed its startup probe. The pod may
+// podRunning reports whether the process in a pod runs, and whether it has also passed its startup probe. The pod may
 // be nil.
 func podRunning(pod *corev1.Pod) (running, started bool) {
 	if pod == nil {
@@ -267,6 +281,9 @@ func podRunning(pod *corev1.Pod) (running, started bool) {
 	}
 	for i := range pod.Status.ContainerStatuses {
 		container := &pod.Status.ContainerStatuses[i]
+		if !isProcess(container.Name) {
+			continue
+		}
 		running = running || container.State.Running != nil
 		started = started || container.State.Running != nil && ptr.Deref(container.Started, false)
 	}
@@ -283,9 +300,9 @@ func (o observed) leftPod(component manifests.Component) string {
 	return ""
 }
 
-// probe adds to in.reports the report of each component whose newest pod has started and is not ready. Ready pods of
-// the database service need not be asked, because the kubelet probes them. A ready bot is asked how it publishes
-// events, and with several bots which of them is the leader; then the leader is asked too.
+// probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Ready
+// pods of the database service need not be asked, because the kubelet probes them. A ready bot is asked how it
+// publishes events, and with several bots which of them is the leader; then the leader is asked too.
 func (r *Reconciler) probe(in statusInput) {
 	standbys := manifests.HasStandbys(in.bot)
 	ask := func(component manifests.Component, pod *corev1.Pod) {
@@ -308,6 +325,7 @@ func (r *Reconciler) probe(in statusInput) {
 	}
 	for _, component := range manifests.Components(in.bot) {
 		ask(component, in.observed.newestPod(component))
+		ask(component, in.observed.waitingPod(component))
 	}
 	if standbys {
 		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))

@@ -35,6 +35,7 @@ var stallingReasons = map[string]bool{
 	v1alpha1.ReasonForeignObject: true, v1alpha1.ReasonSharedOwnerMissing: true,
 	v1alpha1.ReasonSharedOwnerUnusable: true, v1alpha1.ReasonSharedOwnerSuspended: true,
 	v1alpha1.ReasonClaimLost: true, v1alpha1.ReasonForeignLeader: true,
+	v1alpha1.ReasonStandbyMissing: true, v1alpha1.ReasonReplicaMissing: true,
 
 	string(status.ReasonChannelRefused): true, string(status.ReasonChannelPasswordWrong): true,
 	string(status.ReasonLoginRefused): true, string(status.ReasonNameTaken): true, string(status.ReasonBanned): true,
@@ -53,11 +54,12 @@ var stallingReasons = map[string]bool{
 var deadlineReasons = map[string]bool{
 	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonWriteFailed: true, v1alpha1.ReasonClaimPending: true,
 	v1alpha1.ReasonPodsRefused: true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
-	v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true, v1alpha1.ReasonCrashLoop: true,
+	v1alpha1.ReasonMountFailed: true, v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true,
+	v1alpha1.ReasonCrashLoop: true,
 }
 
 // rollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
-// or a problem.
+// or a problem. While older pods serve, the trouble of the newest is the problem.
 func rollout(in statusInput) *problem {
 	components := manifests.Components(in.bot)
 	for _, component := range components {
@@ -66,11 +68,14 @@ func rollout(in statusInput) *problem {
 		}
 	}
 	for _, component := range components {
-		if !rolledOut(in.deployment(component), in.desiredReplicas(component)) {
-			return &problem{
-				reason: v1alpha1.ReasonProgressing, message: fmt.Sprintf("the %s is being rolled out", displayName[component]),
-			}
+		if rolledOut(in.deployment(component), in.desiredReplicas(component)) {
+			continue
 		}
+		message := fmt.Sprintf("the %s is being rolled out", displayName[component])
+		if found := newPodCause(in, component); found != nil && in.deployment(component) != nil {
+			return &problem{reason: found.Reason, message: message + ": " + found.Message}
+		}
+		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	}
 	for _, component := range components {
 		left := in.observed.leftPod(component)
@@ -87,15 +92,17 @@ func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
 		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
 }
 
-// ready returns the summary of the other conditions, which are in the order of their importance, and of the rollout:
-// True if all of them are as they should be, or else the most important of those that are not.
-func ready(in statusInput, conditions []metav1.Condition, left *problem) *metav1.Condition {
+// ready returns the summary of the other conditions and of other problems, which are in the order of their importance:
+// True if all is as it should be, or else the most important of what is not. Problems may be nil.
+func ready(in statusInput, conditions []metav1.Condition, problems ...*problem) *metav1.Condition {
 	off := stopped(in.bot, manifests.Bot)
 	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
 		return condition.Status == metav1.ConditionTrue || !isRequired(in.bot, condition)
 	})
-	if left != nil {
-		failing = append(failing, *conditionFalse(left.reason, left.message))
+	for _, found := range problems {
+		if found != nil {
+			failing = append(failing, *conditionFalse(found.reason, found.message))
+		}
 	}
 	switch {
 	case len(failing) > 0:

@@ -43,6 +43,7 @@ import (
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -59,6 +60,7 @@ type Reconciler struct {
 	probes       *prober
 	statusWrites *limiter // of the generation that the status is about already
 	eventLimit   *limiter
+	mounts       *mountErrors
 	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
@@ -78,6 +80,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		probes:       newProber(statusPort),
 		statusWrites: newLimiter(statusWritesOfBot, statusWritesOfNamespace),
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
+		mounts:       newMountErrors(),
 		now:          time.Now,
 	}
 }
@@ -89,6 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		r.replaced.Delete(request.NamespacedName)
 		r.namespaces.Delete(request.NamespacedName)
 		r.probes.endReconcile(request.NamespacedName)
+		r.mounts.keep(request.NamespacedName, nil)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
@@ -102,6 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	now := r.now()
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
 	r.probe(in)
+	in.mountErrors = r.readMountErrors(ctx, in)
 	status := computeStatus(in, now)
 	repeat, retry := pollInterval(bot, status, now), minPollInterval
 	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +28,8 @@ type statusInput struct {
 	observed observed
 	applied  applied
 	reports  map[string]probeResult // by the name of the pod that was asked
+	// mountErrors are what the kubelet says about the volumes of pods that do not start.
+	mountErrors map[types.UID]string
 }
 
 // computeStatus returns the status of a RoseyBot. It is pure; now is the time of transitions.
@@ -43,7 +46,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	add(v1alpha1.ConditionChannelJoined, channelJoined(in))
 	add(v1alpha1.ConditionDurable, durable(in))
 	left := rollout(in)
-	summary := ready(in, conditions, left)
+	summary := ready(in, conditions, left, missing(in, manifests.Bot, now), missing(in, manifests.Database, now))
 	stalls := stalled(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
 	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in))
@@ -132,8 +135,7 @@ func (r *Reconciler) writeStatus(
 	if updated.ResourceVersion != bot.ResourceVersion {
 		r.replaced.Store(key, bot.ResourceVersion)
 	}
-	r.emitEvent(bot, meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady),
-		meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady))
+	r.emitEvents(bot, status.Conditions)
 	return 0, nil
 }
 
@@ -145,26 +147,6 @@ const (
 	maxEventBytes   = 1024
 	maxEventMessage = 300
 )
-
-// emitEvent emits an event when the status or reason of Ready changes, unless there were too many. The other conditions
-// emit none, because Ready summarizes them.
-func (r *Reconciler) emitEvent(bot *v1alpha1.RoseyBot, before, after *metav1.Condition) {
-	if before != nil && before.Status == after.Status && before.Reason == after.Reason {
-		return
-	}
-	if _, allowed := r.eventLimit.allow(client.ObjectKeyFromObject(bot), r.now()); !allowed {
-		return // the condition says the same
-	}
-	eventType := corev1.EventTypeWarning
-	if after.Status == metav1.ConditionTrue || requestedReasons[after.Reason] || transientReasons[after.Reason] {
-		eventType = corev1.EventTypeNormal
-	}
-	message := after.Message
-	if len(message) > maxEventBytes {
-		message = status.OneLine(message, maxEventMessage)
-	}
-	r.Events.Eventf(bot, nil, eventType, after.Reason, "Reconcile", "%s", message)
-}
 
 const (
 	minPollInterval = 2 * time.Second

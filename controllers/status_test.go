@@ -45,7 +45,7 @@ func waitExpected(t *testing.T, bot *v1alpha1.RoseyBot, want ...expected) {
 
 func waitingPod(reason, message string) corev1.PodStatus {
 	return corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{{
-		Name: "rosey", Image: testImage,
+		Name: "bot", Image: testImage,
 		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
 	}}}
 }
@@ -69,6 +69,31 @@ func unscheduledPod(message string) corev1.PodStatus {
 	return corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: message,
 	}}}
+}
+
+// sidecarPod returns the status of a pod whose process is ready, and that has a container from admission.
+func sidecarPod(sidecar corev1.ContainerStatus) corev1.PodStatus {
+	status := runningPod("127.0.0.1", false)
+	sidecar.Name, sidecar.Image = "proxy", testImage
+	status.ContainerStatuses = append(status.ContainerStatuses, sidecar)
+	return status
+}
+
+// initPod returns the status of a pod that waits for an init container from admission.
+func initPod(initializer corev1.ContainerStatus) corev1.PodStatus {
+	status := waitingPod(podInitializing, "")
+	initializer.Name = "proxy"
+	status.InitContainerStatuses = []corev1.ContainerStatus{initializer}
+	return status
+}
+
+// gatedPod returns the status of a pod that waits for a readiness gate.
+func gatedPod(message string) corev1.PodStatus {
+	status := runningPod("127.0.0.1", false)
+	status.Conditions[0].Message = message
+	ready := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}
+	status.Conditions = append(status.Conditions, ready)
+	return status
 }
 
 // The status explains from the pod's status why a bot is not ready. The database service is ready.
@@ -101,6 +126,32 @@ func TestConditionsExplainPods(t *testing.T) {
 		},
 		"out of memory":       {crashedPod(137, "OOMKilled", ""), "CrashLoop", "OOMKilled: its memory limit is too low"},
 		"between two crashes": {restartedPod(2, "again"), "CrashLoop", "exited with code 2: again"},
+		"sidecar": {
+			sidecarPod(crashedPod(0, "Completed", "bye").ContainerStatuses[0]),
+			"CrashLoop", "container proxy in the pod of the bot exited with code 0: bye",
+		},
+		"sidecar is not ready": {
+			sidecarPod(corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}),
+			"NotReady", "the container proxy in the pod of the bot is not ready",
+		},
+		"sidecar's image": {
+			sidecarPod(waitingPod("ErrImagePull", "no proxy").ContainerStatuses[0]),
+			"ImagePullFailed", "of the container proxy in the pod of the bot: no proxy",
+		},
+		"init container": {
+			initPod(crashedPod(3, "Error", "no network").ContainerStatuses[0]),
+			"CrashLoop", "container proxy in the pod of the bot exited with code 3: no network",
+		},
+		"init container has ended": {
+			initPod(corev1.ContainerStatus{
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}},
+			}),
+			"Starting", "the bot is starting",
+		},
+		"readiness gate": {
+			gatedPod(`corresponding condition of pod readiness gate "a/b" does not exist.`),
+			"NotReady", `the pod of the bot is not ready: corresponding condition of pod readiness gate "a/b"`,
+		},
 		"unschedulable": {
 			unscheduledPod("0/1 nodes are available: 1 Insufficient memory."),
 			"Unschedulable", "the pod of the bot cannot be scheduled: 0/1 nodes",

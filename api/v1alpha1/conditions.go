@@ -50,9 +50,12 @@ const (
 	ReasonPodsRefused      = "PodsRefused"      // the API server rejects new pods, for example because of a quota
 	ReasonPodFailed        = "PodFailed"        // the pod has failed, for example because it was evicted from its node
 	ReasonUnschedulable    = "Unschedulable"    // the scheduler finds no node for the pod
+	ReasonMountFailed      = "MountFailed"      // the node cannot mount a volume of the pod
 	ReasonImagePullFailed  = "ImagePullFailed"  // the node cannot pull the image
 	ReasonContainerRefused = "ContainerRefused" // the node cannot create the container from the image
 	ReasonCrashLoop        = "CrashLoop"        // the process exits with an error repeatedly
+	ReasonStandbyMissing   = "StandbyMissing"   // fewer bots than spec.replicas have been ready for ten minutes
+	ReasonReplicaMissing   = "ReplicaMissing"   // fewer database services than asked for have been ready for ten minutes
 	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and does not report its status
 	ReasonNotReady         = "NotReady"         // a process is not ready for a reason that the operator does not know
 	ReasonForeignLeader    = "ForeignLeader"    // the bots stand by for a leader that is not a pod of the RoseyBot

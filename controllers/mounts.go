@@ -1,0 +1,125 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+const (
+	// mountPatience is how long a pod may take to start before its events are read. Mounting a volume takes seconds.
+	mountPatience = 10 * time.Second
+	// maxEvents bounds the events of a pod that are read.
+	maxEvents = 50
+)
+
+// mountReasons are the reasons of events for which the containers of a pod are not created. No field of the pod has
+// them.
+var mountReasons = []string{"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"}
+
+// mountErrors keeps what events said about pods that do not start, because they are not read in each reconcile.
+type mountErrors struct {
+	limit *limiter
+	// patience is mountPatience, unless a test has none.
+	patience time.Duration
+
+	mu    sync.Mutex
+	known map[types.NamespacedName]map[types.UID]string
+}
+
+func newMountErrors() *mountErrors {
+	return &mountErrors{
+		limit: newLimiter(eventReadsOfBot, eventReadsOfNamespace), patience: mountPatience,
+		known: map[types.NamespacedName]map[types.UID]string{},
+	}
+}
+
+// of returns what is known about the pods of a RoseyBot.
+func (m *mountErrors) of(bot types.NamespacedName) map[types.UID]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[bot]
+}
+
+// keep replaces what is known about the pods of a RoseyBot.
+func (m *mountErrors) keep(bot types.NamespacedName, found map[types.UID]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(found) == 0 {
+		delete(m.known, bot)
+		return
+	}
+	m.known[bot] = found
+}
+
+// readMountErrors returns what the kubelet and the controllers of volumes say about the pods of a RoseyBot that have a
+// node and whose containers are not created. Only events have it: they are read for those pods alone. If they cannot be
+// read, what is known remains.
+func (r *Reconciler) readMountErrors(ctx context.Context, in statusInput) map[types.UID]string {
+	bot, now := client.ObjectKeyFromObject(in.bot), r.now()
+	before, found := r.mounts.of(bot), map[types.UID]string{}
+	for _, component := range manifests.Components(in.bot) {
+		pod := in.observed.waitingPod(component)
+		if pod == nil || !isCreating(pod) || now.Sub(pod.CreationTimestamp.Time) < r.mounts.patience {
+			continue
+		}
+		found[pod.UID] = before[pod.UID]
+		if _, allowed := r.mounts.limit.allow(bot, now); !allowed {
+			continue
+		}
+		selected := fields.Set{"involvedObject.uid": string(pod.UID), "type": corev1.EventTypeWarning}.AsSelector()
+		events := &corev1.EventList{}
+		err := r.Live.List(ctx, events, client.InNamespace(pod.Namespace), client.MatchingFieldsSelector{Selector: selected},
+			client.Limit(maxEvents))
+		if err == nil {
+			found[pod.UID] = mountError(events.Items)
+		}
+	}
+	r.mounts.keep(bot, found)
+	return found
+}
+
+// mountError returns the message of the newest event that says why a pod's containers are not created, or "". The
+// kubelet repeats a cause, and in between says only that its time is up.
+func mountError(events []corev1.Event) string {
+	events = slices.DeleteFunc(events, func(event corev1.Event) bool {
+		return !slices.Contains(mountReasons, event.Reason)
+	})
+	if len(events) == 0 {
+		return ""
+	}
+	newest := slices.MaxFunc(events, func(a, b corev1.Event) int {
+		return cmp.Or(cmp.Compare(saysCause(a), saysCause(b)), lastSeen(a).Compare(lastSeen(b)))
+	})
+	return newest.Message
+}
+
+// saysCause returns 1 if the message of an event has a cause, and 0 if it only has a time-out.
+func saysCause(event corev1.Event) int {
+	if strings.Contains(event.Message, "timed out waiting for the condition") ||
+		strings.Contains(event.Message, "context deadline exceeded") {
+		return 0
+	}
+	return 1
+}
+
+func lastSeen(event corev1.Event) time.Time {
+	last := event.LastTimestamp.Time
+	if event.EventTime.After(last) {
+		last = event.EventTime.Time
+	}
+	if event.Series != nil && event.Series.LastObservedTime.After(last) {
+		last = event.Series.LastObservedTime.Time
+	}
+	return last
+}

@@ -1,0 +1,169 @@
+package controllers
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Reasons for which a container waits that are no problem.
+const (
+	containerCreating = "ContainerCreating"
+	podInitializing   = "PodInitializing"
+)
+
+// isProcess reports whether a container is that of a bot or of a database service. Others come from admission.
+func isProcess(container string) bool {
+	return container == string(manifests.Bot) || container == string(manifests.Database)
+}
+
+// podCause returns the reason that Kubernetes knows for a pod not to be ready, or nil. mountError is what the kubelet
+// says about its volumes, or "".
+func podCause(pod *corev1.Pod, name, mountError string) *metav1.Condition {
+	if pod.Status.Phase == corev1.PodFailed {
+		return conditionFalse(v1alpha1.ReasonPodFailed,
+			fmt.Sprintf("the pod of the %s failed: %s %s", name, pod.Status.Reason, pod.Status.Message))
+	}
+	if message, isUnschedulable := unschedulable(pod); isUnschedulable {
+		return conditionFalse(v1alpha1.ReasonUnschedulable,
+			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message))
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		status := &pod.Status.InitContainerStatuses[i]
+		if ended := status.State.Terminated; ended != nil && ended.ExitCode == 0 {
+			continue // it has done its work
+		}
+		if condition := containerCause(status, containerName(status.Name, name)); condition != nil {
+			return condition
+		}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		status := &pod.Status.ContainerStatuses[i]
+		if condition := containerCause(status, containerName(status.Name, name)); condition != nil {
+			return condition
+		}
+	}
+	if mountError != "" && isCreating(pod) {
+		return conditionFalse(v1alpha1.ReasonMountFailed, fmt.Sprintf("the pod of the %s cannot start: %s", name, mountError))
+	}
+	return nil
+}
+
+// containerName describes a container in the pod of what name describes.
+func containerName(container, name string) string {
+	if isProcess(container) {
+		return name
+	}
+	return fmt.Sprintf("container %s in the pod of the %s", container, name)
+}
+
+// isCreating reports whether a pod has a node, and its containers are not created yet.
+func isCreating(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName == "" || pod.Status.Phase != corev1.PodPending {
+		return false
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			waiting := statuses[i].State.Waiting
+			if waiting == nil || waiting.Reason != containerCreating && waiting.Reason != podInitializing {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// notReadyCause returns the reason why a pod is not ready although its process is.
+func notReadyCause(pod *corev1.Pod, name string) *metav1.Condition {
+	for i := range pod.Status.ContainerStatuses {
+		if container := &pod.Status.ContainerStatuses[i]; !container.Ready && !isProcess(container.Name) {
+			return conditionFalse(v1alpha1.ReasonNotReady, "the "+containerName(container.Name, name)+" is not ready")
+		}
+	}
+	ready := podCondition(pod, corev1.PodReady)
+	if podCondition(pod, corev1.ContainersReady).Status == corev1.ConditionTrue && ready.Message != "" {
+		return conditionFalse(v1alpha1.ReasonNotReady, fmt.Sprintf("the pod of the %s is not ready: %s", name, ready.Message))
+	}
+	return conditionFalse(string(status.ReasonStarting),
+		fmt.Sprintf("the %s reports that it is ready; its readiness probe has not succeeded yet", name))
+}
+
+// unschedulable reports whether the scheduler found no node for a pod, and returns its message.
+func unschedulable(pod *corev1.Pod) (message string, isUnschedulable bool) {
+	scheduled := podCondition(pod, corev1.PodScheduled)
+	return scheduled.Message, scheduled.Status == corev1.ConditionFalse
+}
+
+// backOffPrefix is what the kubelet puts in front of the error of a pull while it waits for the next attempt. It is cut
+// off, so that the message stays the same from attempt to attempt.
+var backOffPrefix = regexp.MustCompile(`^.*: ErrImagePull: `)
+
+// containerCause returns the reason that the kubelet knows for a container not to run, or nil. name describes the
+// container.
+func containerCause(status *corev1.ContainerStatus, name string) *metav1.Condition {
+	if waiting := status.State.Waiting; waiting != nil {
+		switch waiting.Reason {
+		case "", containerCreating, podInitializing:
+			return nil
+		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+			"RegistryUnavailable", "SignatureValidationFailed":
+			return conditionFalse(v1alpha1.ReasonImagePullFailed, fmt.Sprintf("image %s of the %s: %s",
+				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, "")))
+		case "CrashLoopBackOff":
+			return crashed(status.LastTerminationState.Terminated, name)
+		}
+		what := "container of the " + name
+		if !isProcess(status.Name) {
+			what = name
+		}
+		return conditionFalse(v1alpha1.ReasonContainerRefused,
+			fmt.Sprintf("the %s cannot start: %s: %s", what, waiting.Reason, waiting.Message))
+	}
+	if terminated := status.State.Terminated; terminated != nil {
+		return crashed(terminated, name)
+	}
+	// Between two crashes the process runs for a moment. The reason must not change with each of them.
+	last := status.LastTerminationState.Terminated
+	if last != nil && last.ExitCode != 0 && status.Started != nil && !*status.Started {
+		return crashed(last, name)
+	}
+	return nil
+}
+
+// crashed returns the condition for a container that has terminated. terminated may be nil.
+func crashed(terminated *corev1.ContainerStateTerminated, name string) *metav1.Condition {
+	if terminated == nil {
+		return conditionFalse(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s exits repeatedly", name))
+	}
+	message := fmt.Sprintf("the %s exited with code %d", name, terminated.ExitCode)
+	if terminated.Reason == "OOMKilled" {
+		message += " (OOMKilled: its memory limit is too low)"
+	}
+	if line := lastLogLine(terminated.Message); line != "" {
+		message += ": " + line
+	}
+	return conditionFalse(v1alpha1.ReasonCrashLoop, message)
+}
+
+// lastLogLine returns the last line of a termination message, which is the end of the container's log. Of a line in
+// JSON it returns message and error only: with the time, the condition would change with each crash.
+func lastLogLine(terminationMessage string) string {
+	lines := strings.Split(strings.TrimSpace(terminationMessage), "\n")
+	last := lines[len(lines)-1]
+	var record struct {
+		Message string `json:"msg"`
+		Error   string `json:"error"`
+	}
+	if json.Unmarshal([]byte(last), &record) != nil || record.Message == "" {
+		return last
+	}
+	return strings.TrimSuffix(record.Message+": "+record.Error, ": ")
+}
