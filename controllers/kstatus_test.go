@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,9 @@ func waitKstatus(t *testing.T, bot *v1alpha1.RoseyBot, want kstatus.Status) {
 		now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
 		if err != nil {
 			return err
+		}
+		if health, _ := healthOf(t, now); health != argoCDHealth[want] {
+			return fmt.Errorf("the health is %s: %s", health, describe(now))
 		}
 		if got := kstatusOf(t, now); got != want {
 			return fmt.Errorf("it is %s: generation %d of %d, %s",
@@ -212,6 +216,9 @@ func TestKstatusOfEachState(t *testing.T) {
 			bot.Status = computeStatus(kstatusInput(bot, test), now)
 			if got := kstatusOf(t, bot); got != test.want {
 				t.Errorf("kstatus is %s, want %s: %s", got, test.want, describe(bot))
+			}
+			if health, message := healthOf(t, bot); health != argoCDHealth[test.want] || !strings.HasPrefix(message, test.reason) {
+				t.Errorf("the health is %s, %s; want %s with %s", health, message, argoCDHealth[test.want], test.reason)
 			}
 			if err := checkSummary(bot, test.reason); err != nil {
 				t.Errorf("%v: %s", err, describe(bot))

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -170,10 +171,13 @@ func TestLeaderOutsideTheChannelIsReported(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionBotAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
 
 	waitReconciled(t, bot)
-	if starting.asked.Load() == 0 || standingBy.asked.Load() == 0 || leading.asked.Load() == 0 {
-		t.Errorf("asked were the starting bot %d times, the standby %d times and the leader %d times",
-			starting.asked.Load(), standingBy.asked.Load(), leading.asked.Load())
-	}
+	eventually(t, "all three are asked", func(context.Context) error {
+		if starting.asked.Load() == 0 || standingBy.asked.Load() == 0 || leading.asked.Load() == 0 {
+			return fmt.Errorf("asked were the starting bot %d times, the standby %d times and the leader %d times",
+				starting.asked.Load(), standingBy.asked.Load(), leading.asked.Load())
+		}
+		return nil
+	})
 
 	joined := healthyReport(status.BotComponent)
 	joined.Leader = leaderPod.Name
