@@ -11,13 +11,12 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/status"
-	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
 // A second service must wait until the channel is assigned to it, and then start without a restart.
 func TestChannelIsHandedOverByACommand(t *testing.T) {
 	t.Parallel()
-	urlFile, nats := pgtest.Use(t).URLFile(t), natstest.Start(t)
+	urlFile, nats := pooledURLFile(t), natstest.Start(t)
 	configuration := writePostgresConfig(t, nats.URL(), urlFile)
 	first := start(t, "db", "--config", configuration, "--prefix", "first", "--name", "fun/first")
 	if report := first.waitFor(status.ReasonReady); !cmp.Equal(report.Channels, []string{"https://cytu.be/movies"}) {

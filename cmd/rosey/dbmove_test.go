@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/store/sqlite"
 	"rosey.dev/rosey/runtime/store/storetest"
 )
@@ -14,7 +13,7 @@ import (
 func TestMoveCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	urlFile := pgtest.Use(t).URLFile(t)
+	urlFile := pooledURLFile(t)
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	source := openStore(t, dir)

@@ -146,9 +146,29 @@ func incompressible(length int) string {
 	return string(text)
 }
 
+// pooledURLFile creates a database and returns a file with its URL through a pooler of transactions, which has fewer
+// connections than the processes of a test may open.
+func pooledURLFile(t *testing.T) string {
+	t.Helper()
+	server := pgtest.Use(t)
+	database := databaseOf(t, server.Database(t))
+	return pgtest.WriteURL(t, server.StartPooler(t, 3).URL(database)+
+		"&default_query_exec_mode=exec&target_session_attrs=read-write")
+}
+
 func TestCommandsWithPostgreSQL(t *testing.T) {
 	t.Parallel()
-	urlFile := pgtest.Use(t).URLFile(t)
+	testPostgresCommands(t, pgtest.Use(t).URLFile(t))
+}
+
+// Every command works wherever the service works.
+func TestCommandsThroughAPooler(t *testing.T) {
+	t.Parallel()
+	testPostgresCommands(t, pooledURLFile(t))
+}
+
+func testPostgresCommands(t *testing.T, urlFile string) {
+	t.Helper()
 	file := writePostgresConfig(t, "nats://127.0.0.1:1", urlFile)
 	expectCall(t, exitFailure, "schema", "db", "show", "--config", file) // no service has created the schema yet
 

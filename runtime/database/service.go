@@ -44,8 +44,8 @@ type ServiceOptions struct {
 	Origin func() Origin
 	// Version is what `nats micro ls` shows.
 	Version string
-	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod 30 s
-	// to end.
+	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod
+	// 30 s to end.
 	GracePeriod time.Duration
 
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
@@ -142,8 +142,8 @@ func (s *Service) RefusedChannels() map[string]string {
 	return maps.Clone(s.engine.channels.current.Load().refused)
 }
 
-// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most the grace period,
-// and closes the store. An error means that the connection to NATS is closed, or that something that had
+// Run opens the store, subscribes and works until ctx ends. Then it stores what has arrived, for at most the grace
+// period, and closes the store. An error means that the connection to NATS is closed, or that something that had
 // arrived could not be stored.
 func (s *Service) Run(ctx context.Context) error {
 	// The store is opened before the subscriptions. A service that cannot store must not take messages from one that can,

@@ -13,6 +13,7 @@ install_packages() {
   done
   [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+  [ -e /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     leave_out "tests that need ${missing[*]}: not installed, and apt-get needs root"

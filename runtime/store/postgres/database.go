@@ -209,11 +209,7 @@ func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([
 	columns := make([]any, len(table.Columns))
 	parameters := make([]string, len(table.Columns))
 	for i, columnType := range table.Types {
-		values := make([]any, len(rows))
-		for j, row := range rows {
-			values[j] = row[i]
-		}
-		columns[i], parameters[i] = values, fmt.Sprintf("$%d::%s[]", i+1, columnType)
+		columns[i], parameters[i] = columnOf(columnType, rows, i), fmt.Sprintf("$%d::%s[]", i+1, columnType)
 	}
 	key := table.KeyColumns()
 	query := "INSERT INTO " + table.Name + " (" + strings.Join(table.Columns, ", ") + ") SELECT * FROM unnest(" +
@@ -221,6 +217,32 @@ func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) ([
 	return relational.Select(ctx, t, query, columns, func(key *relational.EventKey) []any {
 		return []any{&key.ID, &key.Channel}
 	})
+}
+
+// columnOf returns a column of rows as a slice of its type: behind a pooler of transactions, the driver does not ask
+// the server for the types of parameters, and takes them from the arguments.
+func columnOf(columnType string, rows [][]any, column int) any {
+	switch columnType {
+	case "bigint":
+		return typed[int64](rows, column)
+	case "boolean":
+		return typed[bool](rows, column)
+	case "bytea":
+		return typed[[]byte](rows, column)
+	default:
+		return typed[string](rows, column)
+	}
+}
+
+// typed returns a column of rows. A nil is NULL.
+func typed[T any](rows [][]any, column int) []*T {
+	values := make([]*T, len(rows))
+	for i, row := range rows {
+		if value, ok := row[column].(T); ok {
+			values[i] = &value
+		}
+	}
+	return values
 }
 
 // rows implements relational.Rows. The driver returns the error of a statement only here.

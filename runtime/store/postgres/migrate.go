@@ -22,11 +22,11 @@ const (
 	// that no other program is likely to use.
 	migrationLock = 0x726f736579 // "rosey"
 	// lockTries is how often the lock is tried before the status says that it is waited for.
-	lockTries = 20
+	lockTries = 8
 )
 
 // errLocked means that another process migrates the schema.
-var errLocked = errors.New("another process is bringing the tables up to date: waiting for it")
+var errLocked = errors.New("another process is bringing the tables up to date")
 
 // columnsSQL returns the names of all tables and columns in the schema for new tables, for relational.Inspect. Tables
 // of extensions are not those of a program. The catalog is also read where the role may not use the tables.

@@ -2,8 +2,11 @@ package storetest
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"rosey.dev/rosey/runtime/store"
@@ -24,6 +27,35 @@ func TestSQLite(t *testing.T) {
 func TestPostgreSQL(t *testing.T) {
 	server := pgtest.Use(t)
 	run(t, func(t *testing.T) (store.Store, error) { return postgres.Open(t.Context(), server.URLFile(t)) })
+}
+
+// oddSettings are defaults that administrators set for a role or a database, and which must not matter.
+const oddSettings = `
+ALTER DATABASE %[1]s SET default_transaction_isolation = 'serializable';
+ALTER DATABASE %[1]s SET default_transaction_read_only = on;
+ALTER DATABASE %[1]s SET statement_timeout = '20s';
+ALTER DATABASE %[1]s SET idle_in_transaction_session_timeout = '20s';
+ALTER DATABASE %[1]s SET timezone = 'Asia/Kolkata';
+ALTER DATABASE %[1]s SET datestyle = 'German';
+ALTER DATABASE %[1]s SET search_path = 'elsewhere', 'public';
+ALTER DATABASE %[1]s SET plan_cache_mode = 'force_generic_plan'`
+
+// A pooler of transactions gives each of them another connection, and one process may have few.
+func TestPostgreSQLBehindAPooler(t *testing.T) {
+	server := pgtest.Use(t)
+	pooler := server.StartPooler(t, 4)
+	run(t, func(t *testing.T) (store.Store, error) {
+		parsed, err := url.Parse(server.Database(t))
+		if err != nil {
+			return nil, err
+		}
+		database := parsed.User.Username()
+		for statement := range strings.SplitSeq(fmt.Sprintf(oddSettings, database), ";") {
+			server.Execute(t, statement)
+		}
+		return postgres.Open(t.Context(), pgtest.WriteURL(t,
+			pooler.URL(database)+"&default_query_exec_mode=exec&pool_max_conns=1"))
+	})
 }
 
 // run tests the stores that open returns, which are new and empty.

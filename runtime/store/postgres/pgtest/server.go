@@ -74,6 +74,9 @@ func (s *Server) start(ctx context.Context, programs string, settings []string) 
 	if s.attributes, err = s.unprivileged(); err != nil {
 		return err
 	}
+	if err := s.give(s.dir); err != nil {
+		return err
+	}
 	password, data := filepath.Join(s.dir, "password"), filepath.Join(s.dir, "data")
 	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
 		return fmt.Errorf("writing the password: %w", err)
@@ -180,9 +183,20 @@ func (s *Server) unprivileged() (*syscall.SysProcAttr, error) {
 	}
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
-	if err := errors.Join(uidErr, gidErr, os.Chown(s.dir, int(uid), int(gid))); err != nil {
-		return nil, fmt.Errorf("giving the server's directory to %s: %w", account.Username, err)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return nil, fmt.Errorf("finding the numbers of account %s: %w", account.Username, err)
 	}
 	attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return attributes, nil
+}
+
+// give makes a directory that of the account of the server's programs.
+func (s *Server) give(dir string) error {
+	if s.attributes.Credential == nil {
+		return nil
+	}
+	if err := os.Chown(dir, int(s.attributes.Credential.Uid), int(s.attributes.Credential.Gid)); err != nil {
+		return fmt.Errorf("giving a directory to the account of the server: %w", err)
+	}
+	return nil
 }
