@@ -51,7 +51,7 @@ func TestTheDatabaseOfThePythonBotIsNotTouched(t *testing.T) {
 	before := filesIn(t, dir)
 	elsewhere := t.TempDir()
 	own := filepath.Join(elsewhere, "own.db")
-	expectCall(t, exitClean, "", "import", writePython(t), "--channel", "m", "--database", own)
+	expectCall(t, exitClean, "", "import", writePython(t), "--channel", "m", "--database", own, "--drop-older")
 	expectCall(t, exitClean, "", "db", "backup", filepath.Join(elsewhere, "backup.db"), "--channel", "m",
 		"--database", own)
 	flags := []string{"--channel", "m", "--database", python}
@@ -62,7 +62,7 @@ func TestTheDatabaseOfThePythonBotIsNotTouched(t *testing.T) {
 		append([]string{"db", "dead", "retry", "--all"}, flags...),
 		append([]string{"db", "backup", filepath.Join(elsewhere, "copy.db")}, flags...),
 		append([]string{"db", "restore", filepath.Join(elsewhere, "backup.db")}, flags...),
-		append([]string{"import", writePython(t)}, flags...),
+		append([]string{"import", writePython(t), "--drop-older"}, flags...),
 		{"db", "move", "--from", "sqlite://" + own, "--to", "sqlite://" + python},
 		{"db", "move", "--to", "sqlite://" + filepath.Join(elsewhere, "new.db"), "--from", "sqlite://" + python},
 	} {

@@ -208,7 +208,8 @@ func testPostgresCommands(t *testing.T, urlFile string) {
 	python := writePython(t)
 	flags := []string{"--channel", "Movies", "--database-postgres-url-file", urlFile}
 	for range 2 {
-		expectCall(t, exitClean, urlFile, append([]string{"import", python}, flags...)...)
+		expectCall(t, exitClean, urlFile, append([]string{"import", python,
+			"--database-retention-chat", "forever", "--database-retention-user-counts", "forever"}, flags...)...)
 	}
 	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
 	if !strings.Contains(content, "1h0m0s") || strings.Contains(content, pgtest.Password) {
