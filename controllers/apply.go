@@ -39,6 +39,7 @@ const (
 type applied struct {
 	problems map[manifests.Component]*problem // of the objects of a component, or of both under ""
 	written  map[manifests.Key]bool           // objects that were written, so that the observed ones are out of date
+	sent     bool                             // whether there were requests
 	updates  []string                         // what a newer operator would change, and is pinned until the spec changes
 	err      error                            // errors for which the reconcile is repeated
 }
@@ -61,6 +62,8 @@ func (a *applied) add(component manifests.Component, found *problem) {
 		a.problems[component] = found
 	}
 }
+
+func (a *applied) countRequests(some bool) { a.sent = a.sent || some }
 
 // problem returns the problem that affects a component most, or nil.
 func (a *applied) problem(component manifests.Component) *problem {
@@ -100,6 +103,8 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		}
 		written, found := r.ensure(ctx, bot, observed, next.Object)
 		result.written[manifests.KeyOf(next.Object)] = written
+		isRefused := found != nil && observed.Objects[manifests.KeyOf(next.Object)] == nil
+		result.countRequests(written || isRefused)
 		result.add(next.Component, found)
 	}
 	for _, component := range manifests.Components(bot) {
@@ -109,6 +114,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
 		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
 	}
+	result.countRequests(result.err != nil)
 	return result
 }
 

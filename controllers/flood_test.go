@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -20,8 +22,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// floodNamespace is not watched by the operator of the other tests, which has no limits.
-const floodNamespace = "flood"
+// floodNamespace and refusedNamespace are not watched by the operator of the other tests, which has no limits.
+const floodNamespace, refusedNamespace = "flood", "refused"
 
 // fakeClock is a clock that stands still until a test moves it.
 type fakeClock struct{ seconds atomic.Int64 }
@@ -108,6 +110,75 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 			err = fmt.Errorf("it is of generation %d", now.Status.ObservedGeneration)
 		}
 		return err
+	})
+}
+
+// An object that cannot be written, because a quota is used up or another has its name, is not tried again without end
+// when a pod changes all the time. A new generation is not limited.
+func TestObjectsThatAreRefusedAreNotTriedWithoutEnd(t *testing.T) {
+	newNamespace(t) // skips the test without an API server
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: refusedNamespace}})
+	create(t, &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "none", Namespace: refusedNamespace},
+		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
+			"count/deployments.apps": resource.MustParse("0"), "services": resource.MustParse("0"),
+		}},
+	})
+	create(t, foreignObject(t, "ConfigMap", refusedNamespace, "movienight-config"))
+	clock := &fakeClock{}
+	stop := runOperator(t, refusedNamespace, func(operator *Reconciler) {
+		operator.now, operator.probes.now = clock.now, clock.now
+	})
+	defer stop()
+	bot := newBot(refusedNamespace)
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+	pod := newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", false))
+	round := 0
+	disturb := func() {
+		round++
+		setPodStatus(t, pod, runningPod("127.0.0.1", round%2 == 0))
+	}
+	attempts := func() (count int) {
+		for _, one := range rig.requests.of(t, refusedNamespace) {
+			if !strings.HasSuffix(one.path, "/status") {
+				count++
+			}
+		}
+		return count
+	}
+	limit := objectWritesOfBot.burst
+	eventually(t, "as many attempts as are allowed", func(context.Context) error {
+		disturb()
+		if got := attempts(); got < limit {
+			return fmt.Errorf("there were %d", got)
+		}
+		return nil
+	})
+	for range 3 * limit {
+		disturb()
+	}
+	perAttempt := 10 // requests of a reconcile, at most, and those of the first
+	if got := attempts(); got > perAttempt*(limit+1) {
+		t.Errorf("there were %d requests in %d rounds", got, round)
+	}
+	settled := attempts()
+	eventually(t, "no further attempts", func(context.Context) error {
+		before := settled
+		for range 20 {
+			disturb()
+		}
+		if settled = attempts(); settled > before {
+			return fmt.Errorf("there were %d", settled-before)
+		}
+		return nil
+	})
+	change(t, bot, func() { bot.Spec.Channel.Name = "changed" })
+	eventually(t, "attempts for the new generation", func(context.Context) error {
+		if got := attempts(); got <= settled {
+			return errors.New("there were none")
+		}
+		return nil
 	})
 }
 

@@ -25,6 +25,10 @@ var (
 	eventReadsOfNamespace   = allowance{time.Second, 20}
 	eventsOfBot             = allowance{30 * time.Second, 10}
 	eventsOfNamespace       = allowance{time.Second, 200}
+	// Reconciles that write objects of a generation that the status is about already: repairs, and attempts that fail
+	// each time, such as one for which a quota is used up.
+	objectWritesOfBot       = allowance{2 * time.Second, 100}
+	objectWritesOfNamespace = allowance{500 * time.Millisecond, 500}
 )
 
 // limiter limits how often something is done for a RoseyBot, and for all RoseyBots of a namespace together. It is safe
@@ -59,6 +63,14 @@ func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Dura
 		return wait, false
 	}
 	return 0, own.AllowN(now, 1) && shared.AllowN(now, 1)
+}
+
+// allows reports whether something may be done for a RoseyBot now, and does not count it.
+func (l *limiter) allows(bot types.NamespacedName, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(waitFor(l.bucket(bot, l.perBot), now),
+		waitFor(l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace), now)) == 0
 }
 
 func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limiter {

@@ -109,7 +109,8 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	options.DefaultFieldSelector = fields.AndSelectors(
 		fields.OneTermNotEqualSelector("metadata.namespace", upgradeNamespace),
 		fields.OneTermNotEqualSelector("metadata.namespace", unseenNamespace),
-		fields.OneTermNotEqualSelector("metadata.namespace", floodNamespace))
+		fields.OneTermNotEqualSelector("metadata.namespace", floodNamespace),
+		fields.OneTermNotEqualSelector("metadata.namespace", refusedNamespace))
 	manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Cache:   options,
@@ -133,6 +134,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	rig.operator.probes.limit = newLimiter(unlimited, unlimited)
 	rig.operator.statusWrites = newLimiter(unlimited, unlimited)
 	rig.operator.mounts.limit, rig.operator.mounts.patience = newLimiter(unlimited, unlimited), 0
+	rig.operator.objectWrites = newLimiter(unlimited, unlimited)
 	rig.operator.eventLimit = newLimiter(unlimited, unlimited)
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

@@ -120,7 +120,8 @@ func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (
 	namespace := &corev1.Namespace{}
 	err := r.Live.Get(ctx, client.ObjectKey{Name: bot.Namespace}, namespace)
 	switch {
-	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+	case apierrors.IsForbidden(err): // not asked again in each reconcile: the permission comes with another operator
+	case apierrors.IsNotFound(err):
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("reading namespace %s: %w", bot.Namespace, err)

@@ -59,6 +59,7 @@ type Reconciler struct {
 
 	probes       *prober
 	statusWrites *limiter // of the generation that the status is about already
+	objectWrites *limiter // of the same
 	eventLimit   *limiter
 	mounts       *mountErrors
 	now          func() time.Time
@@ -79,6 +80,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		Types:        clientgoapply.NewTypeConverter(manager.GetScheme()),
 		probes:       newProber(statusPort),
 		statusWrites: newLimiter(statusWritesOfBot, statusWritesOfNamespace),
+		objectWrites: newLimiter(objectWritesOfBot, objectWritesOfNamespace),
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
 		mounts:       newMountErrors(),
 		now:          time.Now,
@@ -98,28 +100,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !bot.DeletionTimestamp.IsZero() {
 		return reconcile.Result{}, nil // the garbage collector deletes what the RoseyBot owns
 	}
+	isNew := bot.Status.ObservedGeneration != bot.Generation
+	if !isNew && !r.objectWrites.allows(request.NamespacedName, r.now()) {
+		// Pods that change all the time start reconciles, and each would try again what has failed.
+		return reconcile.Result{RequeueAfter: maxPollInterval}, nil
+	}
+	repeat, err := r.reconcile(ctx, bot, isNew)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
+	}
+	return reconcile.Result{RequeueAfter: repeat}, nil
+}
+
+// reconcile observes, applies and writes the status. It returns the time after which that is repeated although nothing
+// changes, or 0. isNew is set if the status is about an older generation, or there is none.
+func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNew bool) (time.Duration, error) {
+	key := client.ObjectKeyFromObject(bot)
 	observed, err := r.observe(ctx, bot)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("observing RoseyBot %s: %w", request, err)
+		return 0, err
 	}
 	applied := r.apply(ctx, bot, observed)
 	now := r.now()
+	if applied.sent && !isNew {
+		r.objectWrites.allow(key, now)
+	}
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
 	r.probe(in)
 	in.mountErrors = r.readMountErrors(ctx, in)
 	status := computeStatus(in, now)
 	repeat, retry := pollInterval(bot, status, now), minPollInterval
 	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
-	if !r.probes.endReconcile(request.NamespacedName) || bot.Status.ObservedGeneration != bot.Generation {
+	if !r.probes.endReconcile(key) || isNew {
 		retry, err = r.writeStatus(ctx, bot, status)
-	}
-	if err := errors.Join(applied.err, err); err != nil {
-		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
 	if repeat == 0 || retry > 0 && retry < repeat {
 		repeat = retry
 	}
-	return reconcile.Result{RequeueAfter: repeat}, nil
+	return repeat, errors.Join(applied.err, err)
 }
 
 // NewScheme returns a scheme with every type that the operator uses.

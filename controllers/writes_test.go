@@ -275,10 +275,16 @@ func waitStatusCached(t *testing.T, bot *v1alpha1.RoseyBot) {
 }
 
 // waitReconciled waits until the operator's cache has the RoseyBot as it is, with a status of its latest generation,
-// and a reconcile has nothing to do. Before its cache has it, a reconcile sends nothing either.
+// and a reconcile has nothing to do. Before its cache has it, a reconcile sends nothing either. While the controller
+// writes, a second reconcile would cause conflicts.
 func waitReconciled(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
+	sent := -1
 	eventually(t, "a reconcile that sends nothing", func(ctx context.Context) error {
+		if before := sent; len(rig.requests.of(t, bot.Namespace)) != before {
+			sent = len(rig.requests.of(t, bot.Namespace))
+			return fmt.Errorf("the controller has sent %d requests", sent)
+		}
 		now, err := get(ctx, &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
 		if err != nil {
 			return err
@@ -291,10 +297,9 @@ func waitReconciled(t *testing.T, bot *v1alpha1.RoseyBot) {
 			return fmt.Errorf("the cache has version %s of %s, with a status of generation %d of %d", known.ResourceVersion,
 				now.ResourceVersion, now.Status.ObservedGeneration, now.Generation)
 		}
-		before := len(rig.requests.of(t, bot.Namespace))
 		reconcileOnce(t, bot)
-		if sent := rig.requests.of(t, bot.Namespace)[before:]; len(sent) > 0 {
-			return fmt.Errorf("it sent %v", sent)
+		if calls := rig.requests.of(t, bot.Namespace)[sent:]; len(calls) > 0 {
+			return fmt.Errorf("it sent %v", calls)
 		}
 		return nil
 	})
