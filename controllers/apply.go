@@ -135,7 +135,7 @@ func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired 
 // beside still mounts the claim.
 func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observed observed) *problem {
 	holder := manifests.ClaimHolder(bot, component, observed.Observed)
-	if holder == "" {
+	if holder == "" || manifests.Replicas(bot, component) == 0 {
 		return nil
 	}
 	message := fmt.Sprintf("the %s starts as soon as pod %s, which mounts the claim, is deleted",

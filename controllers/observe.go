@@ -61,6 +61,23 @@ func CacheOptions(namespaces []string) cache.Options {
 	return options
 }
 
+// CheckAccess returns an error if the API server forbids to read objects of some kind that the operator needs in a
+// namespace. Other failures pass, so they are none.
+func CheckAccess(ctx context.Context, reader client.Reader, namespace string) error {
+	lists := []client.ObjectList{&v1alpha1.RoseyBotList{}}
+	for _, kind := range kinds {
+		lists = append(lists, kind.list)
+	}
+	for _, list := range lists {
+		list, _ := list.DeepCopyObject().(client.ObjectList)
+		err := reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("reading namespace %s: %w", namespace, err)
+		}
+	}
+	return nil
+}
+
 // observed is the state of the cluster as far as it concerns one RoseyBot.
 type observed struct {
 	manifests.Observed

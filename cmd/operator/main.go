@@ -12,18 +12,14 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"rosey.dev/rosey/controllers"
-	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -56,74 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	manager, err := newManager(ctx, kubernetes, options)
-	if err != nil {
-		return err
-	}
-	if err := addServers(ctx, manager, options, slog.New(handler)); err != nil {
-		return err
-	}
-	collector := controllers.NewCollector(manager.GetClient())
-	if err := metrics.Registry.Register(collector); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
-	}
-	defer metrics.Registry.Unregister(collector)
-	logger.Info("starting the operator", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
-	if err := manager.Start(ctx); err != nil {
-		return fmt.Errorf("running the operator: %w", err)
-	}
-	return nil
-}
-
-const (
-	// maxRequestRate and maxRequestBurst bound the requests to the API server, per second and at once. They are the last
-	// guard against a fault that sends requests without end: limits of the reconciler bound what pods can cause, and the
-	// API server's priority and fairness bound the total. 1,000 RoseyBots that are created at once need 13,000 requests,
-	// of which an API server on two cores handles 50 per second (docs/performance.md). A lower limit would delay them on
-	// a larger one.
-	maxRequestRate  = 500
-	maxRequestBurst = 1000
-)
-
-// kubernetesConfig returns the configuration of clients of the API server. They share one limit: with QPS, each kind of
-// object would have one of its own.
-func kubernetesConfig() (*rest.Config, error) {
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, fmt.Errorf("finding the configuration of the Kubernetes API: %w", err)
-	}
-	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(maxRequestRate, maxRequestBurst)
-	return config, nil
-}
-
-func newManager(ctx context.Context, kubernetes *rest.Config, options options) (ctrl.Manager, error) {
-	scheme, err := controllers.NewScheme()
-	if err != nil {
-		return nil, err
-	}
-	options.manager.Scheme = scheme
-	// The manager's own servers do not bound their connections.
-	options.manager.Metrics.BindAddress, options.manager.HealthProbeBindAddress = "0", "0"
-	options.manager.Cache = controllers.CacheOptions(options.watchedNamespaces)
-	options.manager.LeaderElectionID = "rosey-operator"
-	// The Lease is renewed every two seconds, and must not wait for other requests.
-	options.manager.LeaderElectionConfig = rest.CopyConfig(kubernetes)
-	options.manager.LeaderElectionConfig.RateLimiter = nil
-	// This is safe because the process exits with the manager. The next leader need not wait until the Lease expires.
-	options.manager.LeaderElectionReleaseOnCancel = true
-	manager, err := ctrl.NewManager(kubernetes, options.manager)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
-	}
-	params := manifests.Params{
-		Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace,
-		MetricsLabels: options.metricsLabels,
-	}
-	reconciler := controllers.New(manager, params, status.HTTPPort)
-	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
-		return nil, err
-	}
-	return manager, nil
+	return operate(ctx, kubernetes, options, slog.New(handler))
 }
 
 // Environment variables with the defaults of --runtime-image and --namespace.
@@ -137,12 +66,13 @@ type options struct {
 	metricsLabels     map[string]string
 	watchedNamespaces []string
 	logLevel          slog.Level
+	checkInterval     time.Duration // of the watched namespaces
 	printVersion      bool
 }
 
 // parseFlags parses the arguments. Its errors have one line; --help prints the flags to output.
 func parseFlags(args []string, output io.Writer) (options, error) {
-	var parsed options
+	parsed := options{checkInterval: checkInterval}
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // do not print all flags after an error
 	clientconfig.RegisterFlags(flags)

@@ -157,6 +157,7 @@ func TestRun(t *testing.T) {
 		})
 	}
 	health, metrics := freeAddress(t), freeAddress(t)
+	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
@@ -172,6 +173,16 @@ func TestRun(t *testing.T) {
 	}
 	for _, page := range []string{health + "/healthz", metrics + "/metrics"} {
 		checkConnections(t, page)
+	}
+	// Of several replicas only the leader exports the metrics of RoseyBots: otherwise they would add up.
+	eventually(t, "the election, which begins when the cache is filled", func(ctx context.Context) error {
+		return serves(ctx, "http://"+metrics+"/metrics", `leader_election_master_status{name="rosey-operator"} 0`)
+	})
+	if err := serves(ctx, "http://"+metrics+"/metrics", "roseybot_info"); err == nil {
+		t.Error("a replica that is not the leader exports the metrics of RoseyBots")
+	}
+	if err := admin.Delete(t.Context(), lease); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "the bot's configuration", func(ctx context.Context) error {
 		key := client.ObjectKey{Namespace: "watched", Name: "movienight-config"}
@@ -196,13 +207,13 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func startServer(t *testing.T) client.Client {
+func startServer(t *testing.T, arguments ...string) client.Client {
 	t.Helper()
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := apiservertest.Start(t.Context(), scheme)
+	server, err := apiservertest.Start(t.Context(), scheme, arguments...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +232,20 @@ func startServer(t *testing.T) client.Client {
 		t.Fatal(err)
 	}
 	return admin
+}
+
+// holdLease makes another replica the leader.
+func holdLease(t *testing.T, admin client.Client) *coordinationv1.Lease {
+	t.Helper()
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: apiservertest.Namespace, Name: "rosey-operator"},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: new("other"), LeaseDurationSeconds: new(int32(3600)),
+			AcquireTime: new(metav1.NowMicro()), RenewTime: new(metav1.NowMicro()),
+		},
+	}
+	create(t, admin, lease)
+	return lease
 }
 
 func create(t *testing.T, admin client.Client, object client.Object) {

@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	ctrl "sigs.k8s.io/controller-runtime"
 	managers "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -23,31 +22,44 @@ const maxScrapes = 4
 // disabled is the address of a server that is not wanted.
 const disabled = "0"
 
-// addServers adds the servers of health checks and metrics to the manager, which starts them before everything else.
-func addServers(ctx context.Context, manager ctrl.Manager, options options, log *slog.Logger) error {
+// startServers starts the servers of health checks and metrics, which outlive managers. /readyz says what ready returns.
+func startServers(ctx context.Context, options options, log *slog.Logger, ready func() error) (stop func(), _ error) {
 	health := http.NewServeMux()
-	for _, path := range []string{status.HealthPath, status.ReadyPath} {
-		health.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	}
+	health.HandleFunc("GET "+status.HealthPath, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok")
+	})
+	health.HandleFunc("GET "+status.ReadyPath, func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
 	numbers := http.NewServeMux()
 	numbers.Handle("GET "+status.MetricsPath, promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes,
 	}))
-	return errors.Join(
-		addServer(ctx, manager, "health checks", options.healthAddress, status.NewServer(health, log)),
-		addServer(ctx, manager, "metrics", options.metricsAddress, status.NewServer(numbers, log)))
-}
-
-func addServer(ctx context.Context, manager ctrl.Manager, name, address string, server *http.Server) error {
-	if address == disabled {
-		return nil
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	stop = func() { cancel(); serving.Wait() }
+	for _, server := range []struct {
+		name, address string
+		handler       http.Handler
+	}{{"health checks", options.healthAddress, health}, {"metrics", options.metricsAddress, numbers}} {
+		if server.address == disabled {
+			continue
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", server.address)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("listening for %s: %w", server.name, err)
+		}
+		serving.Go(func() {
+			one := &managers.Server{Name: server.name, Server: status.NewServer(server.handler, log), Listener: listener}
+			if err := one.Start(ctx); err != nil {
+				log.Error("the server has ended", "server", server.name, "error", err)
+			}
+		})
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("listening for %s: %w", name, err)
-	}
-	if err := manager.Add(&managers.Server{Name: name, Server: server, Listener: listener}); err != nil {
-		return fmt.Errorf("adding the server of %s: %w", name, err)
-	}
-	return nil
+	return stop, nil
 }

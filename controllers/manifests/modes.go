@@ -148,12 +148,21 @@ func Autoscaled(bot *v1alpha1.RoseyBot, component Component) bool {
 
 // ClaimHolder returns the name of a pod that a component has to wait for because the pod still mounts the claim, or "".
 // This happens when the mode or the store changes: two processes must never open one SQLite database, and a service
-// that still stores events there must not run beside one that stores them elsewhere.
+// that still stores events there must not run beside one that stores them elsewhere. It also happens when a component
+// is started again while a pod of its former Deployment, or from before it was stopped, is being deleted.
 func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed) string {
+	own := observed.ClaimHolders[component]
 	if !HoldsClaim(bot, component) {
-		return observed.ClaimHolders[component]
+		return own
 	}
-	return observed.ClaimHolders[map[Component]Component{Bot: Database, Database: Bot}[component]]
+	if other := observed.ClaimHolders[map[Component]Component{Bot: Database, Database: Bot}[component]]; other != "" {
+		return other
+	}
+	live := Find[*appsv1.Deployment](observed, Name(bot, component))
+	if live == nil || ptr.Deref(live.Spec.Replicas, 1) == 0 {
+		return own
+	}
+	return ""
 }
 
 // adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while it waits

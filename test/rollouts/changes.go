@@ -128,9 +128,17 @@ func newBot(namespace string, base change) *v1alpha1.RoseyBot {
 	return bot
 }
 
-// isBad reports whether no pod of a spec can work.
+// isBad reports whether some pod that a spec asks for cannot work.
 func isBad(spec *v1alpha1.RoseyBotSpec) bool {
-	account := spec.Account.PasswordSecretRef
-	return spec.Image == badImage || account != nil && account.Name == wrongPassword ||
-		spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0
+	password, bots := spec.Account.PasswordSecretRef, ptr.Deref(spec.Replicas, 1) > 0
+	switch {
+	case ptr.Deref(spec.Suspend, false):
+		return false
+	case spec.Image == badImage:
+		return bots || spec.Mode != v1alpha1.ModeDirect
+	}
+	return bots && (password != nil && password.Name == wrongPassword || isTooLarge(spec))
 }
+
+// isTooLarge reports whether no node has room for a bot.
+func isTooLarge(spec *v1alpha1.RoseyBotSpec) bool { return spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0 }

@@ -191,7 +191,7 @@ func awaitEnd(ctx context.Context, bot *v1alpha1.RoseyBot) error {
 			return errors.New("no status of the last spec")
 		}
 		wanted := metav1.ConditionTrue
-		if isBad(&bot.Spec) && runsBots(&bot.Spec) {
+		if isBad(&bot.Spec) {
 			wanted = metav1.ConditionFalse
 		}
 		if ready.Status != wanted {
@@ -204,13 +204,9 @@ func awaitEnd(ctx context.Context, bot *v1alpha1.RoseyBot) error {
 	})
 }
 
-func runsBots(spec *v1alpha1.RoseyBotSpec) bool {
-	return !ptr.Deref(spec.Suspend, false) && ptr.Deref(spec.Replicas, 1) > 0
-}
-
 // checkCause returns an error if a condition does not name what is wrong with the spec.
 func checkCause(spec *v1alpha1.RoseyBotSpec, ready *metav1.Condition) error {
-	if spec.Image == badImage && !strings.Contains(ready.Message, badImage) {
+	if spec.Image == badImage && !isTooLarge(spec) && !strings.Contains(ready.Message, badImage) {
 		return fmt.Errorf("the message does not name the image: %s: %s", ready.Reason, ready.Message)
 	}
 	return nil

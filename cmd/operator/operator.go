@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	managers "sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"rosey.dev/rosey/controllers"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+const (
+	// maxRequestRate and maxRequestBurst bound the requests to the API server, per second and at once. They are the last
+	// guard against a fault that sends requests without end: limits of the reconciler bound what pods can cause, and the
+	// API server's priority and fairness bound the total. 1,000 RoseyBots that are created at once need 13,000 requests,
+	// of which an API server on two cores handles 50 per second (docs/performance.md). A lower limit would delay them on
+	// a larger one.
+	maxRequestRate  = 500
+	maxRequestBurst = 1000
+)
+
+// kubernetesConfig returns the configuration of clients of the API server. They share one limit: with QPS, each kind of
+// object would have one of its own.
+func kubernetesConfig() (*rest.Config, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the configuration of the Kubernetes API: %w", err)
+	}
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(maxRequestRate, maxRequestBurst)
+	return config, nil
+}
+
+// operate serves health checks and metrics, and manages RoseyBots until ctx ends or something fails. When the namespaces
+// change that it can manage, another manager follows.
+func operate(ctx context.Context, kubernetes *rest.Config, options options, log *slog.Logger) (err error) {
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return err
+	}
+	options.manager.Scheme = scheme
+	reader, err := client.New(kubernetes, client.Options{Scheme: scheme})
+	if err != nil {
+		return fmt.Errorf("connecting to the Kubernetes API: %w", err)
+	}
+	watched := &namespaces{
+		wanted: options.watchedNamespaces, reader: reader, log: log, interval: options.checkInterval,
+	}
+	stop, err := startServers(ctx, options, log, watched.ready)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	log.Info("starting the operator", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
+	for {
+		usable := watched.await(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := manage(ctx, kubernetes, options, watched, usable); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// manage runs a manager until ctx ends, or until it has to manage other namespaces.
+func manage(
+	ctx context.Context, kubernetes *rest.Config, options options, watched *namespaces, usable []string,
+) error {
+	manager, err := newManager(ctx, kubernetes, options, usable)
+	if err != nil {
+		return err
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if len(usable) > 0 {
+		watching.Go(func() {
+			defer cancel()
+			watched.awaitChange(ctx, usable)
+		})
+	}
+	if err := manager.Start(ctx); err != nil {
+		return fmt.Errorf("running the operator: %w", err)
+	}
+	return nil
+}
+
+// newManager returns a manager of the RoseyBots in some namespaces, or in all of them if there are none.
+func newManager(
+	ctx context.Context, kubernetes *rest.Config, options options, watched []string,
+) (ctrl.Manager, error) {
+	// The manager's own servers do not bound their connections.
+	options.manager.Metrics.BindAddress, options.manager.HealthProbeBindAddress = "0", "0"
+	options.manager.Cache = controllers.CacheOptions(watched)
+	options.manager.Controller.SkipNameValidation = new(true) // another manager may follow this one
+	options.manager.LeaderElectionID = "rosey-operator"
+	// The Lease is renewed every two seconds, and must not wait for other requests.
+	options.manager.LeaderElectionConfig = rest.CopyConfig(kubernetes)
+	options.manager.LeaderElectionConfig.RateLimiter = nil
+	// This is safe because the manager ends all reconciles before. The next leader need not wait until the Lease expires.
+	options.manager.LeaderElectionReleaseOnCancel = true
+	manager, err := ctrl.NewManager(kubernetes, options.manager)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the Kubernetes API: %w", err)
+	}
+	params := manifests.Params{
+		Image: options.runtimeImage, OperatorNamespace: options.manager.LeaderElectionNamespace,
+		MetricsLabels: options.metricsLabels,
+	}
+	reconciler := controllers.New(manager, params, status.HTTPPort)
+	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
+		return nil, err
+	}
+	if err := manager.Add(exportMetrics(manager)); err != nil {
+		return nil, fmt.Errorf("adding the metrics: %w", err)
+	}
+	return manager, nil
+}
+
+// exportMetrics returns what exports the metrics of RoseyBots while this process is the leader: those of several replicas
+// would add up.
+func exportMetrics(manager ctrl.Manager) managers.Runnable {
+	return managers.RunnableFunc(func(ctx context.Context) error {
+		collector := controllers.NewCollector(manager.GetClient())
+		if err := metrics.Registry.Register(collector); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+		<-ctx.Done()
+		metrics.Registry.Unregister(collector)
+		return nil
+	})
+}
