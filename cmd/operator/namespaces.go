@@ -20,9 +20,9 @@ import (
 // checkInterval is the time between two checks of the namespaces.
 const checkInterval = 30 * time.Second
 
-// namespaces are those of --watch-namespaces. A manager cannot start while the API server forbids it to read one of them:
-// it has been deleted with the operator's permissions in it, or not been created yet. Such a namespace must not keep the
-// operator from managing the others.
+// namespaces are those of --watch-namespaces. A manager cannot start while the API server forbids it to read one of
+// them: it has been deleted with the operator's permissions in it, or not been created yet. Such a namespace must not
+// keep the operator from managing the others.
 type namespaces struct {
 	wanted   []string
 	reader   client.Reader

@@ -39,8 +39,8 @@ func kubernetesConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// operate serves health checks and metrics, and manages RoseyBots until ctx ends or something fails. When the namespaces
-// change that it can manage, another manager follows.
+// operate serves health checks and metrics, and manages RoseyBots until ctx ends or something fails. When the
+// namespaces change that it can manage, another manager follows.
 func operate(ctx context.Context, kubernetes *rest.Config, options options, log *slog.Logger) (err error) {
 	scheme, err := controllers.NewScheme()
 	if err != nil {
@@ -127,8 +127,8 @@ func newManager(
 	return manager, nil
 }
 
-// exportMetrics returns what exports the metrics of RoseyBots while this process is the leader: those of several replicas
-// would add up.
+// exportMetrics returns what exports the metrics of RoseyBots while this process is the leader: those of several
+// replicas would add up.
 func exportMetrics(manager ctrl.Manager) managers.Runnable {
 	return managers.RunnableFunc(func(ctx context.Context) error {
 		collector := controllers.NewCollector(manager.GetClient())

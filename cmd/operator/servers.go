@@ -22,7 +22,8 @@ const maxScrapes = 4
 // disabled is the address of a server that is not wanted.
 const disabled = "0"
 
-// startServers starts the servers of health checks and metrics, which outlive managers. /readyz says what ready returns.
+// startServers starts the servers of health checks and metrics, which outlive managers. /readyz says what ready
+// returns.
 func startServers(ctx context.Context, options options, log *slog.Logger, ready func() error) (stop func(), _ error) {
 	health := http.NewServeMux()
 	health.HandleFunc("GET "+status.HealthPath, func(w http.ResponseWriter, _ *http.Request) {

@@ -141,4 +141,6 @@ func isBad(spec *v1alpha1.RoseyBotSpec) bool {
 }
 
 // isTooLarge reports whether no node has room for a bot.
-func isTooLarge(spec *v1alpha1.RoseyBotSpec) bool { return spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0 }
+func isTooLarge(spec *v1alpha1.RoseyBotSpec) bool {
+	return spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0
+}
