@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 // Generation is the generation of the Python bot that wrote a file.
@@ -32,7 +28,7 @@ type Source struct {
 	Path       string
 	Generation Generation
 
-	db *sql.DB
+	db *sqlite.Snapshot
 	tx *sql.Tx
 	// columns are the columns of each table.
 	columns map[string][]string
@@ -53,20 +49,9 @@ var requiredColumns = map[string][]string{
 
 // Open opens a database file for reading only. While the Source is open, the Python bot cannot write to the file.
 func Open(ctx context.Context, path string) (*Source, error) {
-	// SQLite's own error does not say why it cannot open a file.
-	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return nil, fmt.Errorf("opening %s: %w", path, errors.Join(err, errors.New("expected the Python bot's SQLite file")))
-	}
-	absolute, err := filepath.Abs(path)
+	db, err := sqlite.OpenSnapshot(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
-	}
-	// Not immutable=1: SQLite would ignore locks, and could read half-written pages.
-	parameters := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}}
-	name := &url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}
-	db, err := sql.Open("sqlite", name.String())
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
+		return nil, fmt.Errorf("opening %s, expected the Python bot's SQLite file: %w", path, err)
 	}
 	s := &Source{Path: path, db: db, columns: map[string][]string{}}
 	if err := s.readSchema(ctx); err != nil {

@@ -20,8 +20,9 @@
 //
 // # Schema
 //
-// [Open] applies the files in migrations while a transaction holds an advisory lock, so several services may start at
-// once: one migrates, the others wait and find the schema up to date. A lock of a transaction works through a
-// connection pooler, too, which would keep a lock of a session. A file that was released is never changed; see package
-// sqlite.
+// [Open] looks at the database before it writes anything: tables of another program stay as they are. It applies the
+// files in migrations in one transaction, which holds an advisory lock, so several services may start at once: one
+// migrates, the others wait and find the schema up to date. A lock of a transaction works through a connection pooler,
+// too, which would keep a lock of a session, and one connection is enough: with few of them, services that start would
+// wait for each other. A file that was released is never changed; see package sqlite.
 package postgres

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // The files of a database contain what people said, so they are for their owner alone, whatever the umask.
@@ -124,4 +127,39 @@ func restrict(path string) {
 			_ = root.Chmod(name, info.Mode().Perm()&permissions) // it fails for a file of another user
 		}
 	}
+}
+
+// explainPermissions adds to an error which file of a database, or its directory, this process may not use, and whose
+// it is. SQLite only says that it cannot open a file, or that it cannot write.
+func explainPermissions(err error, path string, want access) error {
+	failure, ofSQLite := errors.AsType[*driver.Error](err)
+	denied := errors.Is(err, fs.ErrPermission)
+	if ofSQLite {
+		switch failure.Code() & 0xff {
+		case codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY, codes.SQLITE_PERM, codes.SQLITE_IOERR:
+			denied = true
+		}
+	}
+	if !denied {
+		return err
+	}
+	const read, readAndWrite = 4, 6
+	mode := uint32(read)
+	if want == writing {
+		mode = readAndWrite
+	}
+	var names []string
+	for _, suffix := range fileSuffixes {
+		names = append(names, path+suffix)
+	}
+	for _, name := range append(names, filepath.Dir(path)) {
+		info, statErr := os.Stat(name) //nolint:gosec // the path is configuration
+		if statErr != nil || !errors.Is(syscall.Access(name, mode), fs.ErrPermission) {
+			continue
+		}
+		user, group := ownerOf(info)
+		return fmt.Errorf("%w: %s is %s of user %d and group %d, and this process is of user %d and group %d",
+			err, name, info.Mode(), user, group, os.Geteuid(), os.Getegid())
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,5 +130,79 @@ func TestErrorsOfReadingAreTrue(t *testing.T) {
 	}
 	if _, err := os.Lstat(dir + lockSuffix); err == nil {
 		t.Error("a lock was created beside a directory")
+	}
+}
+
+// A program without a write-ahead log that was killed in a transaction leaves a journal, which only a writer can apply.
+func TestAnIncompleteTransactionOfAnotherProgramIsSaidToBeOne(t *testing.T) {
+	path, killed := filepath.Join(t.TempDir(), "a.db"), filepath.Join(t.TempDir(), "b.db")
+	db := openAny(t, path)
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, "PRAGMA journal_mode = DELETE; CREATE TABLE a (a)")
+	mustExec(t, db, "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN")
+	for range 100 {
+		mustExec(t, db, "INSERT INTO a VALUES (randomblob(5000))")
+	}
+	for _, suffix := range []string{"", "-journal"} {
+		content, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(killed+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, filepath.Dir(killed))
+	for what, open := range map[string]func() error{
+		"for writing": func() error { _, err := Open(t.Context(), killed); return err },
+		"for reading": func() error { _, err := OpenReadOnly(t.Context(), killed); return err },
+	} {
+		if err := open(); err == nil || !strings.Contains(err.Error(), "a transaction is not complete") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if diff := cmp.Diff(before, contents(t, filepath.Dir(killed))); diff != "" {
+		t.Errorf("the files changed: %s", diff)
+	}
+}
+
+// mountReadOnly mounts a directory in another place, where nobody may write, or skips the test if this process may not.
+func mountReadOnly(t *testing.T, dir string) string {
+	t.Helper()
+	target := t.TempDir()
+	err := syscall.Mount(dir, target, "", syscall.MS_BIND, "")
+	if err == nil {
+		t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
+		err = syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+	}
+	if err != nil {
+		t.Skip("this process may not mount: ", err)
+	}
+	return target
+}
+
+// A volume may be mounted for reading alone, also while a service writes the database through another mount.
+func TestReadingWhereNobodyMayWrite(t *testing.T) {
+	all := states(t)
+	live := filepath.Join(t.TempDir(), "rosey.db")
+	s := mustOpen(t, live)
+	defer mustClose(t, s)
+	applyLine(t, s, "live")
+	all["live"] = struct{ path, lines string }{live, "[live]"}
+	for name, state := range all {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(mountReadOnly(t, filepath.Dir(state.path)), "rosey.db")
+			if got := fmt.Sprint(chatTexts(t, path)); got != state.lines {
+				t.Errorf("read: %s, want %s", got, state.lines)
+			}
+			if _, err := Backup(t.Context(), path, filepath.Join(t.TempDir(), "backup.db")); err != nil {
+				t.Error(err)
+			}
+			if _, err := Open(t.Context(), path); err == nil {
+				t.Error("opened for writing")
+			} else if !strings.Contains(err.Error(), "read-only file system") && name != "live" {
+				t.Errorf("opened for writing: %v", err)
+			}
+		})
 	}
 }

@@ -32,11 +32,12 @@ type Snapshot struct {
 	*sql.DB
 
 	path   string
-	before [2]fileStamp // of the database and its log; zero if another process has it open
-	live   bool
-	vfs    string // of SQLite, empty for that of the operating system
-	files  *vfs.FS
-	pages  *recovered
+	before [2]fileStamp // of the database and its log
+	// guarded means that SQLite's locks protect what is read from writers.
+	guarded bool
+	vfs     string // of SQLite, empty for that of the operating system
+	files   *vfs.FS
+	pages   *recovered
 }
 
 // fileStamp tells whether a file was written or replaced.
@@ -62,7 +63,7 @@ func openSnapshot(path string, live bool) (*Snapshot, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no regular file, expected a database file", path)
 	}
-	s := &Snapshot{path: path, live: live}
+	s := &Snapshot{path: path, guarded: live}
 	if live {
 		s.DB, err = openPool(dataSource(path, reading))
 		return s, err
@@ -86,7 +87,8 @@ func (s *Snapshot) source(size int64) (string, error) {
 	case err != nil:
 		return "", err
 	case size > 0 && !withLog:
-		return dataSource(s.path, reading), nil // its lock protects the reader, and is no file
+		s.guarded = true // by locks that are no files
+		return dataSource(s.path, reading), checkJournal(s.path)
 	case log == nil || log.Size() == 0:
 		return dataSource(s.path, immutable), nil
 	}
@@ -113,6 +115,24 @@ func hasLog(path string) (bool, error) {
 		return true, ignoreEnd(err)
 	}
 	return versions[1] == 2, nil
+}
+
+// checkJournal returns an error if a transaction has to be rolled back before a database without a write-ahead log can
+// be read, which SQLite says in words of writing.
+func checkJournal(path string) error {
+	// A journal that is over may stay, with zeros at its start.
+	const magic = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+	content, err := os.Open(path + "-journal")
+	if err != nil {
+		return nil // there is none, or none that SQLite could use
+	}
+	defer func() { _ = content.Close() }() // nothing was written
+	begin := make([]byte, len(magic))
+	if _, err := io.ReadFull(content, begin); err != nil || string(begin) != magic {
+		return ignoreEnd(err)
+	}
+	return fmt.Errorf("a transaction is not complete, see %s-journal: end the program that writes to it; if it was "+
+		"killed, start it once more, and end it", path)
 }
 
 // copyTo copies the database to an empty file, without free pages.
@@ -156,7 +176,7 @@ func (s *Snapshot) Close() error {
 		err = fmt.Errorf("closing it: %w", err)
 	}
 	err = errors.Join(err, s.closeFiles())
-	if after := stampsOf(s.path); !s.live && (!after[0].same(s.before[0]) || after[1].salt != s.before[1].salt) {
+	if after := stampsOf(s.path); !s.guarded && (!after[0].same(s.before[0]) || after[1].salt != s.before[1].salt) {
 		err = errors.Join(err, errInUse)
 	}
 	return err

@@ -45,7 +45,7 @@ var _ store.Importer = (*Store)(nil)
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, resolved, err := lockOwn(ctx, path)
 	if err != nil {
-		return nil, classify(err)
+		return nil, explainPermissions(classify(err), path, writing)
 	}
 	s := &Store{path: resolved, lock: lock, db: &database{}}
 	s.Store = relational.New(s.db)
@@ -59,7 +59,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		s.db.files = watchFiles(path, resolved)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, classify(err)), s.Close())
+		err = explainPermissions(classify(err), resolved, writing)
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
@@ -112,7 +113,7 @@ func checkOwn(ctx context.Context, path string) (err error) {
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	file, err := OpenSnapshot(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening database %s for reading: %w", path, err)
+		return nil, explainPermissions(fmt.Errorf("opening database %s for reading: %w", path, err), path, reading)
 	}
 	s := &Store{path: path, db: &database{tx: tx{file.DB}, read: file.DB}, snapshot: file}
 	s.Store = relational.NewReadOnly(s.db)
