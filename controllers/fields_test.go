@@ -25,6 +25,7 @@ func fullBot() *v1alpha1.RoseyBot {
 	resources := corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: quantity("1")}}
 	spec := &bot.Spec
 	spec.Channel = v1alpha1.Channel{Server: "https://cytu.be", Name: "movienight", PasswordSecretRef: secret("channel")}
+	spec.Channel.MaxMessageLength = 240
 	spec.Account.PasswordSecretRef = secret("account")
 	spec.NATS.SubjectPrefix = "rosey"
 	spec.Database = &v1alpha1.Database{

@@ -142,8 +142,8 @@ func TestReconcileForAnAnswerAsksNothing(t *testing.T) {
 	}
 }
 
-// What the operator does not use, and reasons that it does not know, are replaced before an answer is compared and used:
-// the one would make each answer news, the other would become a label of metrics.
+// What the operator does not use, and reasons that it does not know, are replaced before an answer is compared and
+// used: the one would make each answer news, the other would become a label of metrics.
 func TestAnswersAreNormalizedWhereTheyComeIn(t *testing.T) {
 	p := newUnlimitedProber()
 	var numbers atomic.Int32
