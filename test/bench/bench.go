@@ -38,6 +38,8 @@ type sizes struct {
 	requestRounds int
 	// singles is the number of single lines. The service is idle between them.
 	singles int
+	// said is the number of lines of the outbound queue.
+	said int
 }
 
 // fullSizes are those of the table in docs/performance.md.
@@ -45,7 +47,7 @@ var fullSizes = sizes{
 	idleRuns: 5, idleFor: 21 * time.Second, // two of the bot's status updates
 	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
 	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
-	requestRounds: 2_000, singles: 200,
+	requestRounds: 2_000, singles: 200, said: 100,
 }
 
 // bench is shared by the cases: the built program, a directory, and the table.

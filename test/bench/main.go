@@ -32,6 +32,7 @@ var cases = []benchCase{
 	{"services", "one, two and four services on one PostgreSQL server", measureServices},
 	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
 	{"single", "single events from publishing until they are visible", measureSingle},
+	{"said", "a line of the outbound queue from putting it until it is in the channel", measureSaid},
 	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
 }
 

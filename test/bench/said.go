@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// saidPause is the time between two lines that are put: the flood limit lets each through at once.
+const saidPause = 200 * time.Millisecond
+
+// measureSaid puts lines into the outbound queue and waits until each is in the channel, beside an echo.
+func measureSaid(ctx context.Context, b *bench) (err error) {
+	w, err := b.newWorld(false)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	for _, start := range []func() (*process, error){
+		func() (*process, error) { return b.startService(ctx, w) },
+		func() (*process, error) { return b.startBot(ctx, w, overNATS) },
+	} {
+		running, startErr := start()
+		if startErr != nil {
+			return startErr
+		}
+		defer func() { err = errors.Join(err, running.end()) }()
+		if err := running.untilReady(ctx); err != nil {
+			return err
+		}
+	}
+	echo, err := startEcho(ctx, w.nats.ClientURL())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, endEcho(echo)) }()
+	conn, err := nats.Connect(w.nats.ClientURL())
+	if err != nil {
+		return fmt.Errorf("connecting to NATS: %w", err)
+	}
+	defer conn.Close()
+	var echoed, said []float64
+	for n := range b.said {
+		took, err := milliseconds(func() error { return waitForResponder(ctx, conn, echoSubject, "hello") })
+		if err != nil {
+			return err
+		}
+		echoed = append(echoed, took)
+		if took, err = milliseconds(func() error { return w.say(ctx, conn, fmt.Sprintf("line %d.", n)) }); err != nil {
+			return err
+		}
+		said = append(said, took)
+		b.progress("%d of %d lines", n, b.said)
+		time.Sleep(saidPause)
+	}
+	for _, part := range []int{50, 99} {
+		b.report(fmt.Sprintf("an echo: p%d", part), percentile(echoed, part), "ms", "")
+		b.report(fmt.Sprintf("from put to the channel: p%d", part), percentile(said, part), "ms",
+			fmt.Sprintf("an echo: p%d", part))
+	}
+	return nil
+}
+
+// milliseconds returns how long do takes.
+func milliseconds(do func() error) (float64, error) {
+	began := time.Now()
+	err := do()
+	return time.Since(began).Seconds() * 1e3, err
+}
+
+// say puts a line into the outbound queue, and returns when it is in the channel.
+func (w *world) say(ctx context.Context, conn *nats.Conn, text string) error {
+	body, err := bus.Encode(bus.OutboundPutRequest{
+		Message: text, Origin: bus.Origin{Server: w.site.URL, Channel: channelName},
+	})
+	if err != nil {
+		return err
+	}
+	answer, err := conn.RequestWithContext(ctx, config.DefaultSubjectPrefix+"."+string(bus.OutboundPut), body)
+	if err != nil {
+		return fmt.Errorf("putting a line: %w", err)
+	}
+	var reply bus.OutboundPutReply
+	if err := json.Unmarshal(answer.Data, &reply); err != nil || !reply.Success {
+		return fmt.Errorf("putting a line: %s, %w", answer.Data, err)
+	}
+	for ctx.Err() == nil {
+		for _, entry := range w.channel().Log() {
+			if strings.Contains(entry.Text, text) {
+				return nil
+			}
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	return fmt.Errorf("waiting for a line in the channel: %w", ctx.Err())
+}
