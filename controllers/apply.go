@@ -5,21 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/util/csaupgrade"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -40,6 +32,7 @@ type applied struct {
 	problems map[manifests.Component]*problem // of the objects of a component, or of both under ""
 	written  map[manifests.Key]bool           // objects that were written, so that the observed ones are out of date
 	sent     bool                             // whether there were requests
+	forced   []forcedField                    // fields that stay as somebody else sets them
 	updates  []string                         // what a newer operator would change, and is pinned until the spec changes
 	err      error                            // errors for which the reconcile is repeated
 }
@@ -101,10 +94,13 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
 		}
-		written, found := r.ensure(ctx, bot, observed, next.Object)
-		result.written[manifests.KeyOf(next.Object)] = written
+		done, found := r.ensure(ctx, bot, observed, next.Object)
+		if done.forced != "" {
+			result.forced = append(result.forced, forcedField{next.Component, done.forced})
+		}
+		result.written[manifests.KeyOf(next.Object)] = done.changed
 		isRefused := found != nil && observed.Objects[manifests.KeyOf(next.Object)] == nil
-		result.countRequests(written || isRefused)
+		result.countRequests(done.sent || isRefused)
 		result.add(next.Component, found)
 	}
 	for _, component := range manifests.Components(bot) {
@@ -168,36 +164,58 @@ func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
 	return nil
 }
 
-// ensure makes one live object as desired, and reports whether it wrote to the API server:
+// outcome is what was done about an object.
+type outcome struct {
+	sent    bool   // it was written
+	changed bool   // its spec was changed, so that the observed status is about an older one
+	forced  string // says who sets a field again whenever it is written
+}
+
+// ensure makes one live object as desired:
 //
 //   - If the object does not exist, it is created by POST, which never overwrites anything.
 //   - If it exists and does not belong to the RoseyBot, it is left alone and reported as a problem.
 //   - If it is as desired, nothing is sent.
+//   - If somebody else sets a field again whenever it is written, nothing is sent either.
 //   - Otherwise it is written by server-side apply.
 func (r *Reconciler) ensure(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired client.Object,
-) (written bool, _ *problem) {
+) (outcome, *problem) {
 	content, err := toWrite(desired)
 	if err != nil {
-		return false, writeProblem(desired, err, false)
+		return outcome{}, writeProblem(desired, err, false)
 	}
 	live := observed.Objects[manifests.KeyOf(desired)]
 	if live == nil {
 		err := r.Client.Create(ctx, content.DeepCopy(), fieldOwner)
 		if !apierrors.IsAlreadyExists(err) {
-			return err == nil, writeProblem(desired, err, false)
+			return outcome{sent: err == nil, changed: err == nil}, writeProblem(desired, err, false)
 		}
 		if live, err = r.readLive(ctx, desired); err != nil {
-			return false, writeProblem(desired, err, false)
+			return outcome{}, writeProblem(desired, err, false)
 		}
 	}
 	if refused := checkOwnership(bot, live); refused != nil {
-		return false, refused
+		return outcome{}, refused
 	}
-	if same, err := r.contains(live, content); err != nil || same {
-		return false, writeProblem(desired, err, true)
+	differs, err := r.differences(live, content)
+	key := forcedKey{client.ObjectKeyFromObject(bot), manifests.KeyOf(desired)}
+	if err != nil || differs.Empty() {
+		r.forced.forget(key, r.now())
+		return outcome{}, writeProblem(desired, err, true)
 	}
-	return true, writeProblem(desired, r.update(ctx, desired, live, content), true)
+	if forced := r.forced.holds(key, content, differs, r.now()); forced != "" {
+		return outcome{forced: forced}, nil
+	}
+	wanted := content.DeepCopy()
+	done := outcome{sent: true}
+	before, err := r.update(ctx, desired, live, content)
+	if err == nil && before != nil {
+		done.forced, err = r.noteForced(bot, key, forcedWrite{wanted: wanted, before: before, after: content, differs: differs})
+	}
+	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
+	done.changed = err != nil || content.GetGeneration() != live.GetGeneration()
+	return done, writeProblem(desired, err, true)
 }
 
 func writeProblem(object client.Object, err error, usable bool) *problem {
@@ -274,126 +292,4 @@ func (r *Reconciler) prune(
 		}
 	}
 	return errs
-}
-
-// toWrite returns a desired object as it is written: without status, and with its hash.
-func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
-	if err != nil {
-		return nil, fmt.Errorf("converting: %w", err)
-	}
-	delete(content, "status")
-	hash := manifests.Hash(content)
-	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
-		return nil, fmt.Errorf("adding the hash: %w", err)
-	}
-	return &unstructured.Unstructured{Object: content}, nil
-}
-
-// contains reports whether a live object has all fields of content. Lists are compared by their keys, as the API server
-// does, so fields and items that it or others added are no difference.
-func (r *Reconciler) contains(live client.Object, content *unstructured.Unstructured) (bool, error) {
-	desiredFields, desiredErr := r.Types.ObjectToTyped(content)
-	liveFields, liveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
-	if err := errors.Join(desiredErr, liveErr); err != nil {
-		return false, fmt.Errorf("reading the fields: %w", err)
-	}
-	difference, err := desiredFields.Compare(liveFields)
-	if err != nil {
-		return false, fmt.Errorf("comparing with the live object: %w", err)
-	}
-	return difference.Removed.Empty() && difference.Modified.Empty(), nil
-}
-
-// readLive reads an object from the API server. The cache holds no managed fields, and no object without the operator's
-// label.
-func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
-	gvk := desired.GetObjectKind().GroupVersionKind()
-	empty, err := r.Client.Scheme().New(gvk)
-	live, isObject := empty.(client.Object)
-	if err != nil || !isObject {
-		return nil, fmt.Errorf("reading an object of kind %s: %w", gvk.Kind, err)
-	}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
-		return nil, fmt.Errorf("reading: %w", err)
-	}
-	live.GetObjectKind().SetGroupVersionKind(gvk)
-	return live, nil
-}
-
-// update writes the content of a desired object over a live one that differs.
-func (r *Reconciler) update(
-	ctx context.Context, desired, live client.Object, content *unstructured.Unstructured,
-) error {
-	current, err := r.readLive(ctx, desired)
-	if err != nil || current.GetUID() != live.GetUID() {
-		return err // another object has replaced it; the next reconcile checks its owner
-	}
-	if err := r.prepareDeployment(ctx, desired, current); err != nil {
-		return err
-	}
-	if err := r.upgradeManagedFields(ctx, current); err != nil {
-		return err
-	}
-	// Without the UID, the apply would create the object again if it was deleted in the meantime, or change another
-	// object of the same name.
-	content.SetUID(live.GetUID())
-	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("applying: %w", err)
-	}
-	return nil
-}
-
-// prepareDeployment changes what an apply cannot change about a Deployment:
-//
-//   - If a user set the strategy to RollingUpdate, the API server added parameters that have no field owner. An apply
-//     would leave them, and the API server rejects them together with Recreate.
-//   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
-//     drops it falls back to its default, which is 1 replica.
-func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
-	next, isDeployment := desired.(*appsv1.Deployment)
-	now, exists := live.(*appsv1.Deployment)
-	if !isDeployment || !exists {
-		return nil
-	}
-	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
-		// The resourceVersion makes this a conflict if the Deployment has changed since it was read.
-		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
-			now.ResourceVersion, spec)
-		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
-	}
-	if next.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
-		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
-		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
-			return fmt.Errorf("resetting the strategy: %w", err)
-		}
-	}
-	if next.Spec.Replicas == nil && ownsReplicas(now) {
-		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
-		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
-			return fmt.Errorf("handing over the number of replicas: %w", err)
-		}
-	}
-	return nil
-}
-
-// ownsReplicas reports whether the operator owns the number of replicas.
-func ownsReplicas(deployment *appsv1.Deployment) bool {
-	return slices.ContainsFunc(deployment.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-		return entry.Manager == string(fieldOwner) && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas":{}`)
-	})
-}
-
-// upgradeManagedFields makes the field owner of server-side apply own the fields that the POST wrote. Otherwise they
-// would have two owners, and a field that is no longer desired would stay.
-func (r *Reconciler) upgradeManagedFields(ctx context.Context, live client.Object) error {
-	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
-	if err == nil && patch != nil {
-		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
-	}
-	if err != nil {
-		return fmt.Errorf("upgrading the managed fields: %w", err)
-	}
-	return nil
 }

@@ -25,6 +25,9 @@
 // owner; otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are
 // read from the API server, because the cache omits them to save memory.
 //
+// A field that an admission policy or another field manager sets again whenever it is written is named, in Ready and in
+// an event, and left alone for some minutes. A write counts as a rollout only if it changed the generation of the object.
+//
 // # Channels of a database service
 //
 // A database service serves only the channels that it is told to: its own, and those of the RoseyBots that share it.

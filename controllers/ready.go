@@ -52,7 +52,7 @@ var stallingReasons = map[string]bool{
 
 // deadlineReasons are reasons that may pass, but not any more when a Deployment has exceeded its progress deadline.
 var deadlineReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonWriteFailed: true, v1alpha1.ReasonClaimPending: true,
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonFieldForced: true, v1alpha1.ReasonWriteFailed: true, v1alpha1.ReasonClaimPending: true,
 	v1alpha1.ReasonPodsRefused: true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
 	v1alpha1.ReasonMountFailed: true, v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true,
 	v1alpha1.ReasonCrashLoop: true,
@@ -74,6 +74,9 @@ func rollout(in statusInput) *problem {
 		message := fmt.Sprintf("the %s is being rolled out", displayName[component])
 		if found := newPodCause(in, component); found != nil && in.deployment(component) != nil {
 			return &problem{reason: found.Reason, message: message + ": " + found.Message}
+		}
+		if forced := in.applied.forcedMessage(component); forced != "" {
+			return &problem{reason: v1alpha1.ReasonFieldForced, message: message + ": " + forced}
 		}
 		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	}
@@ -109,7 +112,11 @@ func ready(in statusInput, conditions []metav1.Condition, problems ...*problem) 
 	case off != nil:
 		return conditionTrue(off.Reason, off.Message+", and no pod of it is left")
 	default:
-		return conditionTrue(v1alpha1.ReasonReady, "in "+channelName(in.bot)+", and storing events")
+		message := "in " + channelName(in.bot) + ", and storing events"
+		if forced := in.applied.forcedMessage(); forced != "" {
+			message += "; " + forced
+		}
+		return conditionTrue(v1alpha1.ReasonReady, message)
 	}
 	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
 	if first.Status == metav1.ConditionUnknown {

@@ -62,6 +62,7 @@ type Reconciler struct {
 	objectWrites *limiter // of the same
 	eventLimit   *limiter
 	mounts       *mountErrors
+	forced       *forcedObjects
 	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
@@ -83,6 +84,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		objectWrites: newLimiter(objectWritesOfBot, objectWritesOfNamespace),
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
 		mounts:       newMountErrors(),
+		forced:       newForcedObjects(),
 		now:          time.Now,
 	}
 }
@@ -95,6 +97,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		r.namespaces.Delete(request.NamespacedName)
 		r.probes.endReconcile(request.NamespacedName)
 		r.mounts.keep(request.NamespacedName, nil)
+		r.forced.forgetBot(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {

@@ -37,6 +37,7 @@ const (
 	ReasonSuspended     = "Suspended"     // spec.suspend is true
 	ReasonProgressing   = "Progressing"   // a change is being rolled out, and no problem is known
 	ReasonForeignObject = "ForeignObject" // an object of a required name exists and does not belong to the RoseyBot
+	ReasonFieldForced   = "FieldForced"   // somebody else sets a field of an object again whenever the operator does
 	ReasonWriteFailed   = "WriteFailed"   // the API server rejected an object, or could not be reached
 
 	ReasonSharedOwnerMissing   = "SharedOwnerMissing"   // the RoseyBot in database.sharedFrom does not exist

@@ -1,0 +1,146 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
+
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// toWrite returns a desired object as it is written: without status, and with its hash.
+func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return nil, fmt.Errorf("converting: %w", err)
+	}
+	delete(content, "status")
+	hash := manifests.Hash(content)
+	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
+		return nil, fmt.Errorf("adding the hash: %w", err)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
+}
+
+// differences returns the fields of content that a live object has otherwise. Lists are compared by their keys, as the
+// API server does, so fields and items that it or others added are no difference.
+func (r *Reconciler) differences(live client.Object, content *unstructured.Unstructured) (*fieldpath.Set, error) {
+	desiredFields, desiredErr := r.Types.ObjectToTyped(content)
+	liveFields, liveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
+	if err := errors.Join(desiredErr, liveErr); err != nil {
+		return nil, fmt.Errorf("reading the fields: %w", err)
+	}
+	difference, err := desiredFields.Compare(liveFields)
+	if err != nil {
+		return nil, fmt.Errorf("comparing with the live object: %w", err)
+	}
+	return difference.Removed.Union(difference.Modified), nil
+}
+
+// readLive reads an object from the API server. The cache holds no managed fields, and no object without the operator's
+// label.
+func (r *Reconciler) readLive(ctx context.Context, desired client.Object) (client.Object, error) {
+	gvk := desired.GetObjectKind().GroupVersionKind()
+	empty, err := r.Client.Scheme().New(gvk)
+	live, isObject := empty.(client.Object)
+	if err != nil || !isObject {
+		return nil, fmt.Errorf("reading an object of kind %s: %w", gvk.Kind, err)
+	}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(desired), live); err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	live.GetObjectKind().SetGroupVersionKind(gvk)
+	return live, nil
+}
+
+// update writes the content of a desired object over a live one that differs. It returns the live object as it was just
+// before, or nil if another one has replaced it; content becomes what the API server has made of it.
+func (r *Reconciler) update(
+	ctx context.Context, desired, live client.Object, content *unstructured.Unstructured,
+) (before client.Object, _ error) {
+	current, err := r.readLive(ctx, desired)
+	if err != nil || current.GetUID() != live.GetUID() {
+		return nil, err // another object has replaced it; the next reconcile checks its owner
+	}
+	before, _ = current.DeepCopyObject().(client.Object)
+	if err := r.prepareDeployment(ctx, desired, current); err != nil {
+		return nil, err
+	}
+	if err := r.upgradeManagedFields(ctx, current); err != nil {
+		return nil, err
+	}
+	// Without the UID, the apply would create the object again if it was deleted in the meantime, or change another
+	// object of the same name.
+	content.SetUID(live.GetUID())
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
+	if err != nil {
+		return nil, fmt.Errorf("applying: %w", err)
+	}
+	return before, nil
+}
+
+// prepareDeployment changes what an apply cannot change about a Deployment:
+//
+//   - If a user set the strategy to RollingUpdate, the API server added parameters that have no field owner. An apply
+//     would leave them, and the API server rejects them together with Recreate.
+//   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
+//     drops it falls back to its default, which is 1 replica.
+func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
+	next, isDeployment := desired.(*appsv1.Deployment)
+	now, exists := live.(*appsv1.Deployment)
+	if !isDeployment || !exists {
+		return nil
+	}
+	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
+		// The resourceVersion makes this a conflict if the Deployment has changed since it was read.
+		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
+			now.ResourceVersion, spec)
+		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
+	}
+	if next.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
+		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
+		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
+			return fmt.Errorf("resetting the strategy: %w", err)
+		}
+	}
+	if next.Spec.Replicas == nil && ownsReplicas(now) {
+		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
+		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
+			return fmt.Errorf("handing over the number of replicas: %w", err)
+		}
+	}
+	return nil
+}
+
+// ownsReplicas reports whether the operator owns the number of replicas.
+func ownsReplicas(deployment *appsv1.Deployment) bool {
+	return slices.ContainsFunc(deployment.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == string(fieldOwner) && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas":{}`)
+	})
+}
+
+// upgradeManagedFields makes the field owner of server-side apply own the fields that the POST wrote. Otherwise they
+// would have two owners, and a field that is no longer desired would stay.
+func (r *Reconciler) upgradeManagedFields(ctx context.Context, live client.Object) error {
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(string(fieldOwner)), string(fieldOwner))
+	if err == nil && patch != nil {
+		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
+	}
+	if err != nil {
+		return fmt.Errorf("upgrading the managed fields: %w", err)
+	}
+	return nil
+}
