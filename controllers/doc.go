@@ -26,7 +26,7 @@
 // read from the API server, because the cache omits them to save memory.
 //
 // A field that an admission policy or another field manager sets again whenever it is written is named, in Ready and in
-// an event, and left alone for some minutes. A write counts as a rollout only if it changed the generation of the object.
+// an event, and left alone for some minutes. A write counts as a rollout only if it changed the object's generation.
 //
 // # Channels of a database service
 //

@@ -22,9 +22,9 @@ func isHarmless(reason string) bool {
 	return transientReasons[reason] || requestedReasons[reason] || harmlessReasons[reason]
 }
 
-// emitEvents emits an event when the status or reason of Ready changes, unless there were too many. The other conditions
-// emit none, because Ready summarizes them. It is a warning if somebody has to mend the reason. One that may pass becomes
-// a warning when the RoseyBot is stalled.
+// emitEvents emits an event when the status or reason of Ready changes, unless there were too many. The other
+// conditions emit none, because Ready summarizes them. It is a warning if somebody has to mend the reason. One that may
+// pass becomes a warning when the RoseyBot is stalled.
 func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Condition) {
 	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	after := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)

@@ -102,7 +102,9 @@ func (f *forcedObjects) forgetBot(bot types.NamespacedName) {
 }
 
 // note records a write. left are the fields that differ after it, and message says who sets them.
-func (f *forcedObjects) note(key forcedKey, write forcedWrite, left *fieldpath.Set, message string, now time.Time) string {
+func (f *forcedObjects) note(
+	key forcedKey, write forcedWrite, left *fieldpath.Set, message string, now time.Time,
+) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := forcedState{fields: fieldsOf(write.wanted, write.differs), repairs: 1, at: now, message: message}
@@ -129,8 +131,8 @@ func pauseOf(known forcedState) time.Duration {
 	return forcedPause + repairInterval
 }
 
-// noteForced records a write, and returns a message if it did not last: an admission policy undid it at once, or another
-// writer has undone several in a row.
+// noteForced records a write, and returns a message if it did not last: an admission policy undid it at once, or
+// another writer has undone several in a row.
 func (r *Reconciler) noteForced(bot *v1alpha1.RoseyBot, key forcedKey, write forcedWrite) (message string, _ error) {
 	left, err := r.differences(write.after, write.wanted)
 	if err != nil {
@@ -170,7 +172,8 @@ func nameFields(fields *fieldpath.Set) string {
 	return strings.Join(names, ", ")
 }
 
-// whoSets returns the field managers of an object that own one of the fields, besides the operator. Admission owns none.
+// whoSets returns the field managers of an object that own one of the fields, besides the operator. Admission owns
+// none.
 func whoSets(object client.Object, fields *fieldpath.Set) string {
 	var managers []string
 	for _, entry := range object.GetManagedFields() {

@@ -217,7 +217,8 @@ func TestKstatusOfEachState(t *testing.T) {
 			if got := kstatusOf(t, bot); got != test.want {
 				t.Errorf("kstatus is %s, want %s: %s", got, test.want, describe(bot))
 			}
-			if health, message := healthOf(t, bot); health != argoCDHealth[test.want] || !strings.HasPrefix(message, test.reason) {
+			health, message := healthOf(t, bot)
+			if health != argoCDHealth[test.want] || !strings.HasPrefix(message, test.reason) {
 				t.Errorf("the health is %s, %s; want %s with %s", health, message, argoCDHealth[test.want], test.reason)
 			}
 			if err := checkSummary(bot, test.reason); err != nil {

@@ -52,7 +52,8 @@ var stallingReasons = map[string]bool{
 
 // deadlineReasons are reasons that may pass, but not any more when a Deployment has exceeded its progress deadline.
 var deadlineReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonFieldForced: true, v1alpha1.ReasonWriteFailed: true, v1alpha1.ReasonClaimPending: true,
+	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonFieldForced: true, v1alpha1.ReasonWriteFailed: true,
+	v1alpha1.ReasonClaimPending: true,
 	v1alpha1.ReasonPodsRefused: true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
 	v1alpha1.ReasonMountFailed: true, v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true,
 	v1alpha1.ReasonCrashLoop: true,
