@@ -54,7 +54,7 @@ var stallingReasons = map[string]bool{
 var deadlineReasons = map[string]bool{
 	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonFieldForced: true, v1alpha1.ReasonWriteFailed: true,
 	v1alpha1.ReasonClaimPending: true,
-	v1alpha1.ReasonPodsRefused: true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
+	v1alpha1.ReasonPodsRefused:  true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
 	v1alpha1.ReasonMountFailed: true, v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true,
 	v1alpha1.ReasonCrashLoop: true,
 }
