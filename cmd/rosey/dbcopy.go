@@ -163,7 +163,7 @@ func newMoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if source == target {
+			if source == target || source.sameFile(target) {
 				return errors.New("--to: the same as --from, expected another database")
 			}
 			moved, err := move(command.Context(), source, target, command.ErrOrStderr())
@@ -189,6 +189,16 @@ func newMoveCommand() *cobra.Command {
 
 // parseLocation returns the location that a flag names. An error does not quote the value, which may be a URL with a
 // password.
+// sameFile reports whether two locations are one file under two names.
+func (l location) sameFile(other location) bool {
+	if l.postgres != other.postgres {
+		return false
+	}
+	one, err := os.Stat(l.path)
+	another, otherErr := os.Stat(other.path)
+	return err == nil && otherErr == nil && os.SameFile(one, another)
+}
+
 func parseLocation(flag, value string) (location, error) {
 	if strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://") {
 		return location{}, fmt.Errorf("%s: a URL with a password can be read by other users on a command line: write it "+

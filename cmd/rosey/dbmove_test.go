@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +67,13 @@ func TestMoveRejectsInvalidLocations(t *testing.T) {
 			t.Errorf("%v: exit code %d, %s%s; want %q", arguments, code, out, stderr, want)
 		}
 	}
+	link := filepath.Join(t.TempDir(), "link.db")
+	own := filepath.Join(t.TempDir(), "own.db")
+	if err := errors.Join(os.WriteFile(own, nil, 0o600), os.Link(own, link)); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitUsage, "expected another database", "db", "move", "--from", "sqlite://"+own,
+		"--to", "sqlite://"+link)
 	absent := "sqlite://" + filepath.Join(dir, "absent.db")
 	expectCall(t, exitFailure, "--from: opening database", "db", "move", "--from", absent, "--to", file)
 	if found, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) != 0 {

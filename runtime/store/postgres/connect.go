@@ -104,7 +104,7 @@ func classify(err error) error {
 	if !ok {
 		return err
 	}
-	if hint := hints[failure.Code]; hint != "" && !errors.As(err, new(hintedError)) {
+	if hint := hintFor(failure); hint != "" && !errors.As(err, new(hintedError)) {
 		err = hintedError{err, hint}
 	}
 	meaning := meaningOf(failure.Code)
@@ -114,19 +114,19 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", meaning, err)
 }
 
-// hints say what to do about errors by their SQLSTATE, where the server's words do not.
-var hints = map[string]string{
-	"26000": poolerHint, "42P05": poolerHint,
-	"25006": standbyHint, "0A000": standbyHint,
+// hintFor returns what to do about an error where the server's words do not say it.
+func hintFor(failure *pgconn.PgError) string {
+	switch {
+	case failure.Code == "26000", // invalid_sql_statement_name
+		failure.Code == "42P05": // duplicate_prepared_statement
+		return "behind a pooler of transactions, the URL needs default_query_exec_mode=exec"
+	case failure.Code == "25006", // read_only_sql_transaction
+		failure.Code == "0A000" && strings.Contains(failure.Message, "recovery"): // one that writes cannot begin
+		return "on a standby server one can only read; expected the primary, with several hosts " +
+			"target_session_attrs=read-write in the URL"
+	}
+	return ""
 }
-
-const (
-	// For invalid_sql_statement_name and duplicate_prepared_statement.
-	poolerHint = "behind a pooler of transactions, the URL needs default_query_exec_mode=exec"
-	// For read_only_sql_transaction, and feature_not_supported: a transaction that writes cannot begin.
-	standbyHint = "on a standby server one can only read; expected the primary, with several hosts " +
-		"target_session_attrs=read-write in the URL"
-)
 
 // hintedError is an error with advice.
 type hintedError struct {

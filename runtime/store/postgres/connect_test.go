@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -80,4 +84,22 @@ func TestURLOfAnotherDatabaseIsRefused(t *testing.T) {
 	}
 	rewrite(t, file, database)
 	await(t, func() error { return s.Apply(t.Context(), []store.Event{said(1, "alice", "a")}) })
+}
+
+// The server's words do not say what to do where a URL leads to a standby, or through a pooler.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"25006": "target_session_attrs", "0A000": "target_session_attrs", "26000": "default_query_exec_mode",
+		"42P05": "default_query_exec_mode",
+	} {
+		failure := &pgconn.PgError{Code: code, Message: "cannot set transaction read-write mode during recovery"}
+		err := classify(classify(fmt.Errorf("executing: %w", failure)))
+		expect(t, err, nil, want)
+		if strings.Count(err.Error(), want) != 1 {
+			t.Errorf("said more than once: %v", err)
+		}
+	}
+	other := &pgconn.PgError{Code: "0A000", Message: "no such feature"}
+	expect(t, classify(other), nil, "no such feature (SQLSTATE 0A000)")
 }

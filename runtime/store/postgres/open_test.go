@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m.Run)) }
@@ -173,10 +174,15 @@ func TestOpenFailedMigration(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	server.ExecuteIn(t, role, "DELETE FROM goose_db_version WHERE version_id > 5")
-	_, err := Open(t.Context(), file)
-	expect(t, err, store.ErrMigration, `column "prefix" of relation "dead_letters" already exists`)
-	server.ExecuteIn(t, role, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (6, true)")
+	newest, err := relational.NewestSchema(migrations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.ExecuteIn(t, role, fmt.Sprintf("DELETE FROM goose_db_version WHERE version_id = %d", newest))
+	_, err = Open(t.Context(), file)
+	expect(t, err, store.ErrMigration, "already exists")
+	server.ExecuteIn(t, role, fmt.Sprintf(
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", newest))
 	mustOpen(t, file) // the failed migration was rolled back
 }
 

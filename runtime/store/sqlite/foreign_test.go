@@ -84,6 +84,7 @@ var foreignFiles = map[string]struct {
 
 // Everything that writes a database, or replaces one, or reads it, must leave the database of another program as it is.
 func TestAFileOfAnotherProgramIsNotTouched(t *testing.T) {
+	t.Parallel()
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	own := filepath.Join(t.TempDir(), "rosey.db")
 	mustClose(t, mustOpen(t, own))
@@ -155,6 +156,7 @@ func expectUntouched(t *testing.T, path, says, backup string) {
 }
 
 func TestAFileOfALaterVersionIsNotTouched(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rosey.db")
 	mustClose(t, mustOpen(t, path))
@@ -175,6 +177,7 @@ func TestAFileOfALaterVersionIsNotTouched(t *testing.T) {
 // A first start that was killed before its first migration leaves the table of the migrations. One that was killed
 // later has nearly everything in the write-ahead log.
 func TestAnInterruptedFirstStartIsContinued(t *testing.T) {
+	t.Parallel()
 	path, killed := filepath.Join(t.TempDir(), "rosey.db"), filepath.Join(t.TempDir(), "killed.db")
 	createVersion(t, path, 0)
 	mustClose(t, mustOpen(t, path))

@@ -13,6 +13,7 @@ import (
 
 // A file has one writer, whatever name it is opened by.
 func TestOneWriterUnderEveryName(t *testing.T) {
+	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
 	path := filepath.Join(dir, "rosey.db")
 	s := mustOpen(t, path)
@@ -60,6 +61,7 @@ func bindMount(t *testing.T, path string) string {
 
 // A database that is created through a link lies where the link leads, with its lock.
 func TestOpenThroughALinkToNothing(t *testing.T) {
+	t.Parallel()
 	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(filepath.Join(dir, "rosey.db"), link); err != nil {
 		t.Fatal(err)
@@ -73,6 +75,7 @@ func TestOpenThroughALinkToNothing(t *testing.T) {
 
 // Rows that go into a file that nobody finds are lost, so they must stay with who sent them.
 func TestAMovedDatabaseIsNotWritten(t *testing.T) {
+	t.Parallel()
 	for what, move := range map[string]func(path string) error{
 		"removed":            os.Remove,
 		"renamed":            func(path string) error { return os.Rename(path, path+".old") },
@@ -113,6 +116,7 @@ func replaceByCopy(path string) error {
 
 // Whoever moved a file away by mistake moves it back.
 func TestAMovedDatabaseThatComesBackIsWritten(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	s := mustOpen(t, path)
 	defer mustClose(t, s)
@@ -130,6 +134,7 @@ func TestAMovedDatabaseThatComesBackIsWritten(t *testing.T) {
 
 // The rows in a write-ahead log that was removed are still saved: the process has it open.
 func TestTheRowsOfARemovedLogAreSaved(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	s := mustOpen(t, path)
 	applyLine(t, s, "in the log")

@@ -34,6 +34,7 @@ func states(t *testing.T) map[string]struct{ path, lines string } {
 // Reading must not need the permission to write, and change nothing: SQLite would create its index of the write-ahead
 // log beside the database.
 func TestReadingWritesNothing(t *testing.T) {
+	t.Parallel()
 	for name, state := range states(t) {
 		t.Run(name, func(t *testing.T) {
 			before := contents(t, filepath.Dir(state.path))
@@ -59,6 +60,7 @@ func TestReadingWritesNothing(t *testing.T) {
 
 // A log is read up to its last complete transaction, as SQLite does.
 func TestAnIncompleteTransactionIsNotRead(t *testing.T) {
+	t.Parallel()
 	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
 	defer mustClose(t, s)
 	applyLine(t, s, "complete")
@@ -89,6 +91,7 @@ func TestAnIncompleteTransactionIsNotRead(t *testing.T) {
 
 // A service that starts while its database is read would change what is read.
 func TestReadingNoticesAServiceThatStarts(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "rosey.db")
 	mustClose(t, mustOpen(t, path))
 	reader, err := OpenReadOnly(t.Context(), path)
@@ -105,6 +108,7 @@ func TestReadingNoticesAServiceThatStarts(t *testing.T) {
 
 // A directory, a link that leads nowhere and a file without permission are said to be what they are.
 func TestErrorsOfReadingAreTrue(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	loop := filepath.Join(dir, "loop")
 	if err := errors.Join(os.Symlink(loop, loop), os.Symlink(filepath.Join(dir, "absent"), filepath.Join(dir, "dangling")),
@@ -135,6 +139,7 @@ func TestErrorsOfReadingAreTrue(t *testing.T) {
 
 // A program without a write-ahead log that was killed in a transaction leaves a journal, which only a writer can apply.
 func TestAnIncompleteTransactionOfAnotherProgramIsSaidToBeOne(t *testing.T) {
+	t.Parallel()
 	path, killed := filepath.Join(t.TempDir(), "a.db"), filepath.Join(t.TempDir(), "b.db")
 	db := openAny(t, path)
 	db.SetMaxOpenConns(1)
@@ -183,6 +188,7 @@ func mountReadOnly(t *testing.T, dir string) string {
 
 // A volume may be mounted for reading alone, also while a service writes the database through another mount.
 func TestReadingWhereNobodyMayWrite(t *testing.T) {
+	t.Parallel()
 	all := states(t)
 	live := filepath.Join(t.TempDir(), "rosey.db")
 	s := mustOpen(t, live)
