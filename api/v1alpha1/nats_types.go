@@ -10,7 +10,8 @@ type NATS struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=1000
 	// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="expected no user or password in the URL: credentialsSecretRef refers to a Secret with them"
-	// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.matches('^((nats|tls|ws|wss)://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?( *, *|$))+$') && !self.matches(', *$')",message="expected one URL or several separated by commas, each nats://, tls://, ws:// or wss:// and host[:port], for example nats://nats.nats.svc:4222"
+	// +kubebuilder:validation:XValidation:rule="self.contains('@') || !self.matches('://[0-9A-Fa-f]*:[0-9A-Fa-f.]*:')",message="expected an IPv6 address in brackets, for example nats://[fd00::1]:4222"
+	// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.matches('://[0-9A-Fa-f]*:[0-9A-Fa-f.]*:') || self.matches('^((nats|tls|ws|wss)://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\\\\])(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?/?( *, *|$))+$') && !self.matches(', *$')",message="expected one URL or several separated by commas, each nats://, tls://, ws:// or wss:// and host[:port], for example nats://nats.nats.svc:4222"
 	URL string `json:"url"`
 
 	// subjectPrefix is the first token of all subjects that the RoseyBot uses: letters, digits, '-' and '_', beginning

@@ -193,7 +193,7 @@ func TestConfigCheck(t *testing.T) {
 		{"run.yaml --for bot", exitUsage, "nats.url: required"},
 		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},
 		{"bot.yaml --for all", exitUsage, `"all", expected run, bot or db`},
-		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of name, "},
+		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of maxMessageLength, name, "},
 		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
 		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
 		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},

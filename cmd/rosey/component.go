@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,6 +120,8 @@ type workload struct {
 // run runs a workload, and the HTTP server until the workload has ended, so that the status can be read during the
 // shutdown too.
 func (c *component) run(ctx context.Context, work workload) error {
+	// Who reads the log may end first, such as `tee` when a terminal is closed. That must not kill the process.
+	signal.Ignore(syscall.SIGPIPE)
 	listener, err := process.Listen(ctx, c.config.HTTP.Address)
 	if err != nil {
 		return err

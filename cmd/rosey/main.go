@@ -39,9 +39,13 @@ func buildVersion() string { return status.BuildVersion(version) }
 
 func main() {
 	limitMemory()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal, the default behavior is restored: the second one kills the process.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	context.AfterFunc(ctx, func() {
+		// A terminal that is closed may send it several times, which must not kill a process that is leaving the channel.
+		signal.Ignore(syscall.SIGHUP)
+		// For the others the default behavior is restored: the second one kills the process.
+		stop()
+	})
 	context.AfterFunc(ctx, func() { endLate(endTimeout, os.Stderr, os.Exit) })
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -58,6 +62,15 @@ func endLate(after time.Duration, stderr io.Writer, exit func(code int)) {
 	_, _ = fmt.Fprintf(stderr, "rosey: not ended within %v of the signal: events that are not stored stay in the stream; "+
 		"without a stream they are lost\n", after)
 	exit(exitFailure)
+}
+
+// endSignals are the signals that end the process in good order. Under nohup a closed terminal does not.
+func endSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int {

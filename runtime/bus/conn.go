@@ -65,7 +65,7 @@ type Conn struct {
 // the options can never work, or that ctx has ended; ctx is only for this first attempt.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	servers := redactURL(o.URL)
-	if err := checkURLs(o.URL); err != nil {
+	if err := checkURLs(o.URL); err != nil && o.InProcess == nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", servers, err)
 	}
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -227,6 +227,15 @@ func TestConnectFailsOnlyForGood(t *testing.T) {
 	} else if strings.Contains(err.Error(), "hush") {
 		t.Errorf("the error shows the password: %v", err)
 	}
+	for url, want := range map[string]string{
+		"nats://::1:4222": "nats://[::1]:4222", "nats://a:99999": "expected nats://", "nats://a,,nats://b": "expected nats://",
+		"a:4222": "expected nats://",
+	} {
+		if _, err := bus.Connect(t.Context(), bus.Options{URL: url, Log: natstest.Log(t)}); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", url, err, want)
+		}
+	}
 	ended, end := context.WithCancel(t.Context())
 	end()
 	_, err := bus.Connect(ended, bus.Options{URL: "nats://127.0.0.1:1", Log: natstest.Log(t)})

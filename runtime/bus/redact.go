@@ -2,9 +2,12 @@ package bus
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 // errMalformedURL is the error for URLs that nats.go cannot parse.
@@ -37,12 +40,18 @@ func splitURLs(urls string) []string {
 	return strings.Split(nextURL.ReplaceAllString(urls, "\n$1"), "\n")
 }
 
-// checkURLs returns an error if a password has a comma. There nats.go would divide it and take the parts for servers,
-// whose names would be looked up and shown.
+// checkURLs returns an error for a URL with which no attempt to connect can succeed, and if a password has a comma:
+// there nats.go would divide it and take the parts for servers, whose names would be looked up and shown.
 func checkURLs(urls string) error {
 	for _, server := range splitURLs(urls) {
-		if strings.Contains(server, "@") && strings.Contains(server, ",") {
-			return errMalformedURL
+		if strings.Contains(server, "@") {
+			if strings.Contains(server, ",") {
+				return errMalformedURL
+			}
+			continue
+		}
+		if problem := config.NATSURLProblem(server); problem != "" {
+			return fmt.Errorf("malformed URL: %s", problem)
 		}
 	}
 	return nil

@@ -9,8 +9,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -72,9 +70,9 @@ func readBounded(name string, limit int64) ([]byte, error) {
 // ParseChannels returns the channels in the content of a file, with defaults. Empty content is an error: it may be a
 // file that is just being written.
 func ParseChannels(content []byte) ([]ListedChannel, error) {
-	encoded, err := yaml.YAMLToJSONStrict(content)
+	encoded, err := toJSON(content)
 	if err != nil {
-		return nil, errors.New(syntaxProblem(err))
+		return nil, err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.DisallowUnknownFields()

@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 // document is the content of a configuration before it is decoded into a Config: sections are map[string]any, numbers
@@ -20,9 +18,9 @@ type document map[string]any
 
 // parseDocument decodes YAML or JSON. A key that occurs twice is an error.
 func parseDocument(data []byte) (document, error) {
-	encoded, err := yaml.YAMLToJSONStrict(data)
+	encoded, err := toJSON(data)
 	if err != nil {
-		return nil, errors.New(syntaxProblem(err))
+		return nil, err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.UseNumber()

@@ -63,9 +63,10 @@ const (
 // ErrSecretAbsent is the error for a secret whose file is absent or empty: its Secret may be created later.
 var ErrSecretAbsent = errors.New("absent or empty")
 
-// ReadSecret returns the content of a secret's file, without the line end that editors add. A source of the form
-// FILE#/pointer is a text inside a JSON or YAML file, at a JSON pointer (RFC 6901). Callers read a secret at each use,
-// so that a rotated one takes effect without a restart. The error is ErrSecretAbsent if there is no secret.
+// ReadSecret returns the content of a secret's file, without the byte order mark and the line end that editors add. A
+// source of the form FILE#/pointer is a text inside a JSON or YAML file, at a JSON pointer (RFC 6901). Callers read a
+// secret at each use, so that a rotated one takes effect without a restart. The error is ErrSecretAbsent if there is no
+// secret.
 func ReadSecret(source string) (string, error) {
 	data, err := os.ReadFile(source)
 	if errors.Is(err, os.ErrNotExist) {
@@ -77,7 +78,11 @@ func ReadSecret(source string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading secret file: %w", err)
 	}
-	secret := strings.TrimRight(string(data), "\r\n")
+	text, err := plainText(data)
+	if err != nil {
+		return "", fmt.Errorf("secret file %s: %w", source, err)
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
 	if secret == "" {
 		return "", fmt.Errorf("secret file %s: %w", source, ErrSecretAbsent)
 	}

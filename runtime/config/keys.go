@@ -55,7 +55,8 @@ const (
 
 const (
 	durationPattern = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
-	natsURLPattern  = `(nats|tls|ws|wss)://[^@,/?#\s]+/?`
+	portPattern     = `(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
+	natsURLPattern  = `(nats|tls|ws|wss)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\])(:` + portPattern + `)?/?`
 )
 
 // settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the
@@ -107,7 +108,7 @@ var settings = map[string]Key{
 	"nats.url": {
 		Usage: "URLs of NATS servers, comma separated, without user and password", Flag: "nats",
 		pattern:  `^\s*` + natsURLPattern + `\s*(,\s*` + natsURLPattern + `\s*)*$`,
-		expected: "nats://, tls://, ws:// or wss:// and host[:port]",
+		expected: "nats://, tls://, ws:// or wss:// and host[:port], with a port from 1 to 65535",
 	},
 	"nats.subjectPrefix": {
 		Usage: "First token of all subjects; different for each bot on the same NATS", Flag: "prefix",

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"sigs.k8s.io/yaml"
 )
 
 // maxOriginBytes is more than a file for ReadOrigin needs.
@@ -42,9 +40,9 @@ func ReadOrigin(file string) (Origin, error) {
 // ParseOrigin returns the Origin in the content of a file. Keys that are not known are ignored: a newer operator may
 // write them.
 func ParseOrigin(content []byte) (Origin, error) {
-	encoded, err := yaml.YAMLToJSONStrict(content)
+	encoded, err := toJSON(content)
 	if err != nil {
-		return Origin{}, errors.New(syntaxProblem(err))
+		return Origin{}, err
 	}
 	var origin Origin
 	if err := json.NewDecoder(bytes.NewReader(encoded)).Decode(&origin); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -161,7 +162,7 @@ func (k Key) check(value any) error {
 	case k.values != nil && !slices.Contains(k.values, text):
 		problem = fmt.Sprintf("%q, expected one of %s", text, strings.Join(k.values, ", "))
 	case k.Path == "nats.url":
-		problem = natsURLProblem(text)
+		problem = NATSURLProblem(text)
 	case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(text), k.valid != nil && !k.valid(text):
 		problem = quoteValue(text) + ", expected " + k.expected
 	}
@@ -205,28 +206,76 @@ func validAddress(text string) bool {
 }
 
 // harmlessURLs matches lists of URLs that contain no more than schemes, hosts and ports.
-var harmlessURLs = regexp.MustCompile(`^(\s*([a-z]+:)?/*[A-Za-z0-9._-]*(:[0-9]*)?/*\s*(,|$))+$`)
+var harmlessURLs = regexp.MustCompile(`^(\s*([a-z]+:)?/*[A-Za-z0-9._-]*(:[0-9]*)*/*\s*(,|$))+$`)
 
-// natsURLProblem returns an empty text if the URLs are right.
-func natsURLProblem(text string) string {
+// oneNATSURL matches one URL of a NATS server.
+var oneNATSURL = regexp.MustCompile(`^` + natsURLPattern + `$`)
+
+// NATSURLProblem returns what is wrong with a list of NATS URLs, without a password that may be in it. Empty: nothing.
+func NATSURLProblem(text string) string {
 	if text == "" {
 		return "required, for example nats://nats:4222"
 	}
 	for one := range strings.SplitSeq(text, ",") {
-		server, err := url.Parse(strings.TrimSpace(one))
-		switch {
-		case err != nil || server.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, server.Scheme):
-			shown := strconv.Quote(one)
-			if !harmlessURLs.MatchString(text) { // of the whole list: what follows a comma in a password looks like a host
-				shown = hiddenValue
-			}
-			return shown + ", expected " + settings["nats.url"].expected
-		case server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != "":
-			return "must not contain a user, a password, a path or a query; nats.credentialsDir has the credentials"
+		if problem := natsServerProblem(strings.TrimSpace(one), text); problem != "" {
+			return problem
 		}
 	}
 	return ""
 }
+
+// natsServerProblem is NATSURLProblem for one URL of a list.
+func natsServerProblem(one, list string) string {
+	server, err := url.Parse(one)
+	if err == nil && server.Host != "" && oneNATSURL.MatchString(one) && validHost(server.Hostname()) {
+		return ""
+	}
+	if scheme, host, _ := strings.Cut(one, "://"); slices.Contains(natsSchemes, scheme) {
+		if right := withBrackets(strings.TrimSuffix(host, "/")); right != "" {
+			return fmt.Sprintf("%q, expected an IPv6 address in brackets: %s://%s", one, scheme, right)
+		}
+	}
+	if err == nil && server.Host != "" && slices.Contains(natsSchemes, server.Scheme) &&
+		(server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != "") {
+		return "must not contain a user, a password, a path or a query; nats.credentialsDir has the credentials"
+	}
+	shown := strconv.Quote(one)
+	if !harmlessURLs.MatchString(list) { // of the whole list: what follows a comma in a password looks like a host
+		shown = hiddenValue
+	}
+	return shown + ", expected " + settings["nats.url"].expected
+}
+
+var natsSchemes = []string{"nats", "tls", "ws", "wss"}
+
+// validHost reports whether a host that contains a colon is an IPv6 address.
+func validHost(host string) bool {
+	if !strings.Contains(host, ":") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Is6()
+}
+
+// withBrackets returns an IPv6 address that has no brackets, with its port, as it is written in a URL. It is empty for
+// anything else.
+func withBrackets(host string) string {
+	isIPv6 := func(text string) bool {
+		address, err := netip.ParseAddr(text)
+		return err == nil && address.Is6()
+	}
+	at := strings.LastIndexByte(host, ':')
+	// The end of ::1:4222 is a port rather than a part of the address.
+	if at >= 0 && len(host)-at > len(":99") && validPort.MatchString(host[at+1:]) && isIPv6(host[:at]) {
+		return "[" + host[:at] + "]" + host[at:]
+	}
+	if isIPv6(host) {
+		return "[" + host + "]"
+	}
+	return ""
+}
+
+var validPort = regexp.MustCompile(`^` + portPattern + `$`)
 
 // hiddenValue stands in errors for a value that is not shown.
 const hiddenValue = "a value that may contain a password"

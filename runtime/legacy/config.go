@@ -24,7 +24,7 @@ const (
 // the file and their places in it.
 func ConvertConfig(content map[string]any, file string) (*config.Converted, error) {
 	if content["version"] != configVersion {
-		return nil, nil //nolint:nilnil // the contract of config.Converter
+		return nil, otherVersion(content)
 	}
 	c := &converter{file: file, result: &config.Converted{
 		Values: map[string]any{
@@ -41,6 +41,35 @@ func ConvertConfig(content map[string]any, file string) (*config.Converted, erro
 	return c.result, errors.Join(c.problems...)
 }
 
+// otherVersion returns an error that names what a file of the Python Rosey is, and nil for any other file. Without it
+// every key of the file would be reported as one that does not exist.
+func otherVersion(content map[string]any) error {
+	version, hasVersion := content["version"]
+	_, isText := version.(string)
+	_, hasDomain := content["domain"].(string)
+	_, hasChannel := content["channel"].(string)
+	_, hasUser := content["user"]
+	_, hasEnvironment := content["environment"]
+	_, hasConfigVersion := content["config_version"]
+	switch number := fmt.Sprint(version); {
+	case !isText && (number == "2" || number == configVersion):
+		return config.WrongType("version", version, `"`+configVersion+`", a text in quotes, as Rosey v2 expects`)
+	case hasVersion:
+		return &config.KeyError{Key: "version", Problem: fmt.Sprintf(
+			"expected none, or %q in a configuration file of Rosey v2; %s", configVersion, convertVersion1)}
+	case hasDomain || hasChannel && hasUser:
+		return errors.New("this is a configuration file of Rosey version 1, for bots before 0.5; " + convertVersion1)
+	case hasEnvironment || hasConfigVersion:
+		return errors.New("this is a file for deployments of the Python Rosey, which its bot does not read; expected the " +
+			"bot's own configuration file, with the version " + configVersion)
+	}
+	return nil
+}
+
+// convertVersion1 says what to do with a file of version 1.
+const convertVersion1 = "of the Python Rosey only version " + configVersion + " is read: convert an older file with " +
+	"scripts/migrate_config.py of Rosey 0.5 or later"
+
 // converter converts one file.
 type converter struct {
 	file     string
@@ -51,6 +80,9 @@ type converter struct {
 // section converts the values of a section, in the order of their keys.
 func (c *converter) section(section map[string]any, path string) {
 	for _, name := range slices.Sorted(maps.Keys(section)) {
+		if strings.HasPrefix(name, "_") {
+			continue // Rosey's comments: _comment, _note
+		}
 		inner := name
 		if path != "" {
 			inner = path + "." + name
@@ -256,7 +288,8 @@ var ignored = []struct{ path, why string }{
 func withoutEffect(path string) string {
 	for _, one := range ignored {
 		rest, found := strings.CutPrefix(path, one.path)
-		if found && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		// The first platform is used: what is unknown in it has no effect for another reason than the other platforms.
+		if found && (rest == "" || rest[0] == '.' || rest[0] == '[' && !strings.HasPrefix(rest, "[0]")) {
 			return "no effect: " + one.why
 		}
 	}

@@ -59,6 +59,9 @@ func (c *connector) prepare(ctx context.Context) error {
 		defer cancel()
 		_ = conn.Close(ctx) // the server ends the transaction, and so releases the lock
 	}()
+	if err := checkVersion(conn.PgConn().ParameterStatus("server_version")); err != nil {
+		return err
+	}
 	current, err := c.look(connecting, conn)
 	if err != nil || current {
 		return err
