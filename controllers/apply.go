@@ -90,6 +90,22 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
 			"are being replaced, and those that run are not replaced once more before the database service runs"})
 	}
+	r.write(ctx, bot, observed, desired, &result)
+	for _, component := range manifests.Components(bot) {
+		result.add(component, waitForClaim(bot, component, observed))
+		result.add(component, waitForPods(bot, component, desired))
+	}
+	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
+		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
+	}
+	result.countRequests(result.err != nil)
+	return result
+}
+
+// write writes the desired objects that differ from the live ones, and adds what comes of it to the result.
+func (r *Reconciler) write(
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
+) {
 	for _, next := range desired {
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
@@ -103,15 +119,6 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		result.countRequests(done.sent || isRefused)
 		result.add(next.Component, found)
 	}
-	for _, component := range manifests.Components(bot) {
-		result.add(component, waitForClaim(bot, component, observed))
-		result.add(component, waitForPods(bot, component, desired))
-	}
-	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
-		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
-	}
-	result.countRequests(result.err != nil)
-	return result
 }
 
 // waitForPods returns a problem while a component is stopped because its pods of two templates must not run together.
@@ -211,7 +218,8 @@ func (r *Reconciler) ensure(
 	done := outcome{sent: true}
 	before, err := r.update(ctx, desired, live, content)
 	if err == nil && before != nil {
-		done.forced, err = r.noteForced(bot, key, forcedWrite{wanted: wanted, before: before, after: content, differs: differs})
+		write := forcedWrite{wanted: wanted, before: before, after: content, differs: differs}
+		done.forced, err = r.noteForced(bot, key, write)
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
 	done.changed = err != nil || content.GetGeneration() != live.GetGeneration()

@@ -51,9 +51,10 @@ type Provisioning string
 // JetStream specifies the stream that holds events until they are stored in the database.
 // +kubebuilder:validation:XValidation:rule="!has(self.provisioning) || !has(self.mode) || self.provisioning != 'Manual' || self.mode != 'Never'",message="provisioning: expected Automatic if mode is Never, which uses no stream"
 type JetStream struct {
-	// mode specifies whether events are published to a JetStream stream. Auto uses JetStream if the server supports it
-	// and the NATS user may use it. Always waits until JetStream is available. Never uses core NATS, which loses events
-	// while the database service is unavailable. Defaults to Auto.
+	// mode specifies whether events are published to a JetStream stream. Auto uses JetStream if the server supports it;
+	// if such a server has no room for the stream or does not permit it, the RoseyBot is not Ready. Always waits until
+	// JetStream is available. Never uses core NATS, which loses events while the database service is unavailable.
+	// Defaults to Auto.
 	// +optional
 	// +default="Auto"
 	Mode JetStreamMode `json:"mode,omitempty"`
