@@ -205,6 +205,9 @@ func (r *Reconciler) ensure(
 	if refused := checkOwnership(bot, live); refused != nil {
 		return outcome{}, refused
 	}
+	if replaced, found := r.replaceClaim(ctx, bot, live); replaced {
+		return outcome{sent: true, changed: true}, found
+	}
 	differs, err := r.differences(live, content)
 	key := forcedKey{client.ObjectKeyFromObject(bot), manifests.KeyOf(desired)}
 	if err != nil || differs.Empty() {
@@ -223,7 +226,7 @@ func (r *Reconciler) ensure(
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
 	done.changed = err != nil || content.GetGeneration() != live.GetGeneration()
-	return done, writeProblem(desired, err, true)
+	return done, writeProblem(desired, explainClaim(desired, live, err), true)
 }
 
 func writeProblem(object client.Object, err error, usable bool) *problem {
@@ -249,8 +252,7 @@ func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 		message := name + " is being deleted; it will be created again afterwards"
 		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	case !belongsTo(bot, live):
-		message := name + " exists and does not belong to this RoseyBot: delete it, or give the RoseyBot another name"
-		return &problem{reason: v1alpha1.ReasonForeignObject, message: message}
+		return &problem{reason: v1alpha1.ReasonForeignObject, message: foreignMessage(bot, live)}
 	}
 	return nil
 }

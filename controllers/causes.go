@@ -101,7 +101,8 @@ func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Co
 	}
 	lower := strings.ToLower(message)
 	if strings.Contains(lower, "volume") || strings.Contains(lower, "storageclass") {
-		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message)
+		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message+
+			"; while it has none, database.sqlite.storageClassName and size can be changed")
 	}
 	return nil
 }

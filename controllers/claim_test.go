@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +29,11 @@ func withClaim(bot *v1alpha1.RoseyBot, size, class string) *v1alpha1.RoseyBot {
 }
 
 func TestClaimIsKeptAndReused(t *testing.T) {
-	bot := withClaim(newBot(newNamespace(t)), "2Gi", "fast")
+	namespace := newNamespace(t)
+	fast := namespace + "-fast"
+	bot := withClaim(newBot(namespace), "2Gi", fast)
 	createReady(t, bot)
+	bindClaim(t, bot, fast, true)
 	before := getClaim(t, bot)
 	if len(before.OwnerReferences) > 0 {
 		t.Fatalf("the claim has owners: %v", before.OwnerReferences)
@@ -58,12 +63,13 @@ func TestClaimIsKeptAndReused(t *testing.T) {
 
 	after := getClaim(t, next)
 	size := after.Spec.Resources.Requests[corev1.ResourceStorage]
-	if after.UID != before.UID || size.String() != "2Gi" || *after.Spec.StorageClassName != "fast" {
+	if after.UID != before.UID || size.String() != "2Gi" || *after.Spec.StorageClassName != fast {
 		t.Errorf("claim %s of %s and class %s, want the one from before: %s of 2Gi and class fast",
 			after.UID, size.String(), *after.Spec.StorageClassName, before.UID)
 	}
 	waitExpected(t, next,
-		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available", "its claim has storage class fast"})
+		expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available",
+			"its claim has storage class " + fast + ", which cannot be changed; its claim has 2Gi, and a claim cannot shrink"})
 	waitReconciled(t, next)
 }
 
@@ -164,7 +170,8 @@ func TestClaimThatCannotBeExpandedIsReported(t *testing.T) {
 		bot.Spec.Image = "rosey.example/rosey:newer"
 	})
 	ready := waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonWriteFailed)
-	if !strings.Contains(ready.Message, "PersistentVolumeClaim movienight-db: applying:") {
+	want := "PersistentVolumeClaim movienight-db: it cannot change from 1Gi to 2Gi: set database.sqlite.size back to 1Gi"
+	if !strings.Contains(ready.Message, want) {
 		t.Errorf("message is %q", ready.Message)
 	}
 	waitCondition(t, bot, v1alpha1.ConditionDatabaseAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
@@ -174,6 +181,83 @@ func TestClaimThatCannotBeExpandedIsReported(t *testing.T) {
 	}
 	if image := deployment.Spec.Template.Spec.Containers[0].Image; image != "rosey.example/rosey:newer" {
 		t.Errorf("the Deployment has image %s: the change was not applied", image)
+	}
+	change(t, bot, func() { bot.Spec.Database.SQLite.Size = new(quantity("1Gi")) })
+	rollOut(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}
+
+// What never got a volume holds nothing: a mistyped class or size is taken back by writing the right one.
+func TestClaimWithoutVolumeFollowsTheSpec(t *testing.T) {
+	bot := withClaim(newBot(newNamespace(t)), "1Gi", "mistyped")
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	follows := func(what, size string, class *string, edit func(*v1alpha1.SQLite)) {
+		t.Helper()
+		before := getClaim(t, bot)
+		change(t, bot, func() { edit(bot.Spec.Database.SQLite) })
+		eventually(t, what, func(ctx context.Context) error {
+			now, err := get(ctx, &corev1.PersistentVolumeClaim{}, bot.Namespace, "movienight-db")
+			if err != nil {
+				return err
+			}
+			if now.UID == before.UID && len(now.Finalizers) > 0 && now.DeletionTimestamp != nil {
+				now.Finalizers = nil // as the volume controller does for a claim that no running pod uses
+				return errors.Join(errors.New("it is being deleted"), rig.admin.Update(ctx, now))
+			}
+			has := now.Spec.Resources.Requests[corev1.ResourceStorage]
+			if has.String() != size || !apiequality.Semantic.DeepEqual(now.Spec.StorageClassName, class) {
+				return fmt.Errorf("%s of class %v", has.String(), now.Spec.StorageClassName)
+			}
+			return nil
+		})
+	}
+	follows("another class", "1Gi", new("right"), func(s *v1alpha1.SQLite) { s.StorageClassName = new("right") })
+	follows("no class", "1Gi", nil, func(s *v1alpha1.SQLite) { s.StorageClassName = nil })
+	follows("a smaller size", "500Mi", nil, func(s *v1alpha1.SQLite) { s.Size = new(quantity("500Mi")) })
+	waitReconciled(t, bot)
+}
+
+// A claim that somebody restores from a snapshot has no volume at first. It must not be replaced by an empty one.
+func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
+	bot := withClaim(newBot(newNamespace(t)), "1Gi", "fast")
+	restored := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: bot.Namespace, Name: "movienight-db", Labels: operatorLabels(bot)},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
+			StorageClassName: new("snapshots"),
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
+			},
+		},
+	}
+	create(t, restored)
+	createReady(t, bot)
+	waitReconciled(t, bot)
+	if now := getClaim(t, bot); now.UID != restored.UID || now.DeletionTimestamp != nil {
+		t.Errorf("%+v, want the restored claim", now.ObjectMeta)
+	}
+	waitExpected(t, bot, expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available",
+		"its claim has storage class snapshots, which cannot be changed; its claim has 3Gi, and a claim cannot shrink"})
+}
+
+// The labels of a claim are changed by mistake: nothing advises to delete the only copy of the rows, and the command in
+// the message brings the claim back.
+func TestClaimWithoutLabelsIsBroughtBack(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	claim := getClaim(t, bot)
+	change(t, claim, func() { claim.Labels = nil })
+	ready := waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+	want := "to use it: kubectl label -n " + bot.Namespace + " pvc movienight-db --overwrite " +
+		"app.kubernetes.io/managed-by=rosey-operator rosey.dev/roseybot=movienight;"
+	if !strings.Contains(ready.Message, want) || strings.Contains(ready.Message, "delete") {
+		t.Errorf("message is %q, want %q", ready.Message, want)
+	}
+	change(t, claim, func() { claim.Labels = operatorLabels(bot) })
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	if now := getClaim(t, bot); now.UID != claim.UID {
+		t.Errorf("the claim was replaced")
 	}
 }
 

@@ -40,11 +40,8 @@ func databaseAvailable(in statusInput) *metav1.Condition {
 			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"))
 	}
 	message := "a pod of the database service is ready"
-	claim, database := in.claim(), ptr.Deref(in.bot.Spec.Database, v1alpha1.Database{})
-	if claim != nil && database.SQLite != nil && database.SQLite.StorageClassName != nil {
-		if class := ptr.Deref(claim.Spec.StorageClassName, ""); class != *database.SQLite.StorageClassName {
-			message += "; its claim has storage class " + class + ", which cannot be changed"
-		}
+	if manifests.HoldsClaim(in.bot, manifests.Database) {
+		message += claimNotes(in.bot, in.claim())
 	}
 	return available(in, manifests.Database, message)
 }

@@ -76,8 +76,8 @@ type RetainPolicy string
 type SQLite struct {
 	// The schema of size is a string, because the API server cannot estimate the cost of a rule on an int-or-string.
 
-	// size is the requested size of the volume. It can grow if the storage class allows volume expansion, and it cannot
-	// shrink. Defaults to 1Gi.
+	// size is the requested size of the volume. It can grow if the storage class allows volume expansion. A volume cannot
+	// shrink: it stays as large as it is. Defaults to 1Gi.
 	// +optional
 	// +default="1Gi"
 	// +kubebuilder:validation:Schemaless
@@ -86,8 +86,8 @@ type SQLite struct {
 	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="expected a size greater than 0, for example 1Gi"
 	Size *resource.Quantity `json:"size,omitempty"`
 
-	// storageClassName is the storage class of the claim. It is immutable. Defaults to the cluster's default storage
-	// class.
+	// storageClassName is the storage class of the claim. A claim that has a volume stays in its class. Defaults to the
+	// cluster's default storage class.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a storage class: lower case letters, digits, '-' and '.'"

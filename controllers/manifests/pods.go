@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
@@ -161,33 +160,4 @@ func mountSecret(pod *corev1.PodSpec, name, path string, ref *v1alpha1.ObjectRef
 		source := &corev1.SecretVolumeSource{SecretName: string(ref.Name), Optional: new(true), Items: keys}
 		mount(pod, name, path, corev1.VolumeSource{Secret: source})
 	}
-}
-
-// claim returns the PersistentVolumeClaim of the SQLite database. Unless the retain policy is Delete it has no owner
-// reference, because the garbage collector would delete it with the RoseyBot. What cannot change about a live claim
-// stays as it is, because a RoseyBot may ask for something else than an earlier one that left the claim: its access
-// modes, its storage class, and its size unless it grows.
-func claim(bot *v1alpha1.RoseyBot, observed Observed) *corev1.PersistentVolumeClaim {
-	claim := newObject[corev1.PersistentVolumeClaim](bot, ClaimName(bot), Database)
-	sqlite := ptr.Deref(databaseOf(bot).SQLite, v1alpha1.SQLite{})
-	if sqlite.RetainPolicy != v1alpha1.DeleteClaim {
-		claim.OwnerReferences = nil
-	}
-	if sqlite.Size != nil {
-		claim.Spec.Resources.Requests[corev1.ResourceStorage] = *sqlite.Size
-	}
-	claim.Spec.StorageClassName = sqlite.StorageClassName
-	live := Find[*corev1.PersistentVolumeClaim](observed, claim.Name)
-	if live == nil {
-		return claim
-	}
-	claim.Spec.AccessModes = live.Spec.AccessModes
-	if claim.Spec.StorageClassName != nil {
-		claim.Spec.StorageClassName = live.Spec.StorageClassName
-	}
-	size := live.Spec.Resources.Requests[corev1.ResourceStorage]
-	if size.Cmp(claim.Spec.Resources.Requests[corev1.ResourceStorage]) > 0 {
-		claim.Spec.Resources.Requests[corev1.ResourceStorage] = size
-	}
-	return claim
 }
