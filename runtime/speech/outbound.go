@@ -2,6 +2,7 @@ package speech
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -84,7 +85,11 @@ func (s *Speaker) fetched(got answer, now time.Time) {
 	o.fetching, o.lines = false, slices.Clone(got.Lines[:min(len(got.Lines), o.limit)])
 	switch {
 	case got.err != nil && !o.failing:
-		s.Log.Warn("cannot fetch outbound messages; continuing without them", "error", got.err)
+		log := s.Log.Warn
+		if errors.Is(got.err, bus.ErrNoService) || errors.Is(got.err, bus.ErrNotConnected) {
+			log = s.Log.Debug // the Publisher and the connection log it
+		}
+		log("cannot fetch outbound messages; continuing without them", "error", got.err)
 	case got.err == nil && o.failing:
 		s.Log.Info("outbound messages can be fetched again")
 	}
