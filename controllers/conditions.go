@@ -120,6 +120,10 @@ func translateReason(
 	var ref *v1alpha1.SecretKeyRef
 	defaultKey := config.SecretFile
 	switch reason {
+	case status.ReasonConnectionLimited:
+		if in.observed.server.crowded() {
+			message += "; " + in.observed.server.String()
+		}
 	case status.ReasonAccountPasswordAbsent:
 		ref = ptr.Deref(in.bot.Spec.Account, v1alpha1.Account{}).PasswordSecretRef
 	case status.ReasonChannelPasswordAbsent:

@@ -17,6 +17,10 @@ var (
 		"Always 1: the current status and reason of a condition.", "type", "status", "reason")
 	replicasMetric = newDesc("component_replicas",
 		"Number of pods of a component: wanted by the spec, existing, and ready.", "component", "state")
+	serverBotsMetric = prometheus.NewDesc("roseybot_server_bots",
+		"Number of RoseyBots that connect to a CyTube server.", []string{"server"}, nil)
+	serverAllowedMetric = prometheus.NewDesc("roseybot_server_connections_allowed",
+		"Number of connections at once that a CyTube server is taken to allow from one address.", []string{"server"}, nil)
 	infoMetric = newDesc("info", "Always 1: the channel of a RoseyBot.", "server", "channel")
 )
 
@@ -26,16 +30,23 @@ func newDesc(name, help string, labels ...string) *prometheus.Desc {
 
 // collector reads RoseyBots from the cache whenever the metrics are scraped, so that the series of a deleted RoseyBot
 // disappear with it.
-type collector struct{ cache client.Reader }
+type collector struct {
+	cache       client.Reader
+	connections ConnectionLimits
+}
 
 // NewCollector returns a collector of the metrics roseybot_*, which describe the RoseyBots in a cache.
-func NewCollector(cache client.Reader) prometheus.Collector { return collector{cache: cache} }
+func NewCollector(cache client.Reader, connections ConnectionLimits) prometheus.Collector {
+	return collector{cache: cache, connections: connections}
+}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- conditionMetric
 	descriptions <- replicasMetric
 	descriptions <- infoMetric
+	descriptions <- serverBotsMetric
+	descriptions <- serverAllowedMetric
 }
 
 // Collect implements prometheus.Collector.
@@ -48,6 +59,15 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	}
 	for i := range bots.Items {
 		collect(&bots.Items[i], series)
+	}
+	for _, use := range countServers(bots.Items, c.connections) {
+		send := func(metric *prometheus.Desc, value int) {
+			series <- prometheus.MustNewConstMetric(metric, prometheus.GaugeValue, float64(value), use.server)
+		}
+		send(serverBotsMetric, use.bots)
+		if use.allowed > 0 { // several servers together have none
+			send(serverAllowedMetric, use.allowed)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(NewCollector(rig.operator.Client))
+	registry.MustRegister(NewCollector(rig.operator.Client, rig.operator.Connections))
 	want := []string{
 		"component_replicas{component=bot,state=existing} 1",
 		"component_replicas{component=bot,state=ready} 1",

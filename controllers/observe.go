@@ -85,6 +85,8 @@ type observed struct {
 	// sharers are the RoseyBots that share the database service which the RoseyBot uses, and servicePods its pods.
 	sharers     []v1alpha1.RoseyBot
 	servicePods []corev1.Pod
+	// server is how many RoseyBots use the CyTube server.
+	server serverUse
 }
 
 // observe reads all objects that carry the RoseyBot's label, and the owner of a shared database service, from the
@@ -115,6 +117,9 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	}
 	var err error
 	if found.NamespaceUID, err = r.namespaceUID(ctx, bot); err != nil {
+		return observed{}, err
+	}
+	if found.server, err = r.serverUse(ctx, bot); err != nil {
 		return observed{}, err
 	}
 	err = r.observeSharing(ctx, bot, &found)

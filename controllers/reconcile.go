@@ -55,7 +55,9 @@ type Reconciler struct {
 	// Build is manifests.Build, unless a test simulates another version of the operator.
 	Build  func(*v1alpha1.RoseyBot, manifests.Params, manifests.Observed) ([]manifests.Desired, error)
 	Events events.EventRecorder
-	Types  managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does
+	// Connections are how many bots the CyTube servers allow.
+	Connections ConnectionLimits
+	Types       managedfields.TypeConverter // knows the keys of lists, for comparing objects as the API server does
 
 	probes       *prober
 	statusWrites *limiter // of the generation that the status is about already
@@ -68,6 +70,8 @@ type Reconciler struct {
 	replaced sync.Map
 	// namespaces is a knownNamespace for each RoseyBot.
 	namespaces sync.Map
+	// crowdedTold is the server of each RoseyBot that has an event about it.
+	crowdedTold sync.Map
 }
 
 // New returns the Reconciler of a manager. statusPort is the port at which pods serve their status.
@@ -95,6 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
 		r.replaced.Delete(request.NamespacedName)
 		r.namespaces.Delete(request.NamespacedName)
+		r.crowdedTold.Delete(request.NamespacedName)
 		r.probes.endReconcile(request.NamespacedName)
 		r.mounts.keep(request.NamespacedName, nil)
 		r.forced.forgetBot(request.NamespacedName)
@@ -131,6 +136,7 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
 	r.probe(in)
 	in.mountErrors = r.readMountErrors(ctx, in)
+	r.warnCrowded(bot, observed.server)
 	status := computeStatus(in, now)
 	repeat, retry := pollInterval(bot, status, now), minPollInterval
 	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
@@ -179,6 +185,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			bot, _ := object.(*v1alpha1.RoseyBot)
 			return []string{manifests.SharedFrom(bot)}
 		})
+	err = errors.Join(err, manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, serverIndex,
+		func(object client.Object) []string {
+			bot, _ := object.(*v1alpha1.RoseyBot)
+			return []string{ServerKey(bot.Spec.Channel.Server)}
+		}))
 	if err = errors.Join(err, manager.Add(r.probes), controllerBuilder.Complete(r)); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}

@@ -34,6 +34,7 @@ func runOperator(t *testing.T, namespace string, edit func(*Reconciler)) (stop f
 		t.Fatal(err)
 	}
 	operator := New(manager, manifests.Params{Image: testImage}, rig.port)
+	operator.Connections = rig.operator.Connections
 	edit(operator)
 	if err := operator.SetupWithManager(t.Context(), manager); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	clientconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -65,6 +67,7 @@ type options struct {
 	runtimeImage      string
 	metricsLabels     map[string]string
 	watchedNamespaces []string
+	connections       controllers.ConnectionLimits
 	logLevel          slog.Level
 	checkInterval     time.Duration // of the watched namespaces
 	printVersion      bool
@@ -98,6 +101,10 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		}
 		return nil
 	})
+	flags.Func("cytube-connections", "`number` of connections at once that CyTube servers allow from one address, or "+
+		"SERVER=NUMBER for one server; can be repeated; default: 10", func(value string) error {
+		return addConnections(&parsed.connections, value)
+	})
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -114,4 +121,25 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		return options{}, errors.New("--runtime-image or $" + imageVariable + " is required: the container image of the bots")
 	}
 	return parsed, nil
+}
+
+// addConnections adds the value of one --cytube-connections.
+func addConnections(limits *controllers.ConnectionLimits, value string) error {
+	server, number, isServer := strings.Cut(value, "=")
+	if !isServer {
+		server, number = "", value
+	}
+	allowed, err := strconv.Atoi(number)
+	if err != nil || allowed < 1 || isServer && !strings.Contains(server, "://") {
+		return errors.New("expected a number above 0, or http(s)://HOST[:PORT]=NUMBER")
+	}
+	if !isServer {
+		limits.Default = allowed
+		return nil
+	}
+	if limits.Servers == nil {
+		limits.Servers = map[string]int{}
+	}
+	limits.Servers[controllers.ServerKey(server)] = allowed
+	return nil
 }

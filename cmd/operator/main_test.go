@@ -43,7 +43,11 @@ func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 		"argument":      {[]string{image, "now"}, `unexpected argument "now"`},
 		"log level":     {[]string{image, "--log-level=loud"}, `invalid value "loud" for flag -log-level`},
 		"metrics label": {[]string{image, "--metrics-from=team"}, `invalid value "team" for flag -metrics-from`},
-		"no Kubernetes": {[]string{image}, "finding the configuration of the Kubernetes API"},
+		"connections": {[]string{image, "--cytube-connections=many"},
+			`invalid value "many" for flag -cytube-connections: expected a number above 0`},
+		"connections of a server": {[]string{image, "--cytube-connections=cytu.be=5"}, "http(s)://HOST[:PORT]=NUMBER"},
+		"no connections":          {[]string{image, "--cytube-connections=https://cytu.be=0"}, "a number above 0"},
+		"no Kubernetes":           {[]string{image}, "finding the configuration of the Kubernetes API"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

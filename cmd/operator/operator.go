@@ -118,10 +118,11 @@ func newManager(
 		MetricsLabels: options.metricsLabels,
 	}
 	reconciler := controllers.New(manager, params, status.HTTPPort)
+	reconciler.Connections = options.connections
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}
-	if err := manager.Add(exportMetrics(manager)); err != nil {
+	if err := manager.Add(exportMetrics(manager, options.connections)); err != nil {
 		return nil, fmt.Errorf("adding the metrics: %w", err)
 	}
 	return manager, nil
@@ -129,9 +130,9 @@ func newManager(
 
 // exportMetrics returns what exports the metrics of RoseyBots while this process is the leader: those of several
 // replicas would add up.
-func exportMetrics(manager ctrl.Manager) managers.Runnable {
+func exportMetrics(manager ctrl.Manager, connections controllers.ConnectionLimits) managers.Runnable {
 	return managers.RunnableFunc(func(ctx context.Context) error {
-		collector := controllers.NewCollector(manager.GetClient())
+		collector := controllers.NewCollector(manager.GetClient(), connections)
 		if err := metrics.Registry.Register(collector); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}

@@ -6,8 +6,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// userCounts decides when the numbers of users are sampled: once in each slot of the clock, every five minutes of it. It
-// outlives the sessions, so that sessions of any length yield samples.
+// userCounts decides when the numbers of users are sampled: once in each slot of the clock, which is five minutes long.
+// It outlives the sessions, so that sessions of any length yield samples.
 //
 // A slot in which the bot begins to lead is left to whoever led before. With that, and with an ID of the slot's own, no
 // slot has two samples, whichever bot or process takes them.

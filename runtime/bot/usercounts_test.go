@@ -39,8 +39,8 @@ func (s *samples) slots() (slots []time.Time) {
 	return slots
 }
 
-// TestUserCountsAreSampledOnTheClock has sessions that are shorter than the time between two samples, and processes that
-// follow each other in the middle of a slot.
+// TestUserCountsAreSampledOnTheClock has sessions that are shorter than the time between two samples, and processes
+// that follow each other in the middle of a slot.
 func TestUserCountsAreSampledOnTheClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

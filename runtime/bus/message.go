@@ -100,9 +100,9 @@ func contentID(at time.Time, parts ...string) string {
 	return fmt.Sprintf("%012x-%s", at.UnixMilli(), hex.EncodeToString(hash.Sum(nil)[:16]))
 }
 
-// IDs generates event IDs for events whose ID is not made from their content. They sort by time, start of the process and order in the
-// process: a page reload is a leave and a join within one millisecond, and only their order tells whether the user is
-// still there. It is safe for concurrent use.
+// IDs generates event IDs for events whose ID is not made from their content. They sort by time, start of the process
+// and order in the process: a page reload is a leave and a join within one millisecond, and only their order tells
+// whether the user is still there. It is safe for concurrent use.
 type IDs struct {
 	process string
 	counter atomic.Uint64

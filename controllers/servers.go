@@ -1,0 +1,151 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// DefaultConnections is how many connections at once a CyTube server allows from one address by default
+// (io.ip-connection-limit). What a server sees of all bots of a cluster is usually one address.
+const DefaultConnections = 10
+
+// ConnectionLimits are how many connections at once CyTube servers allow from one address. The zero value is
+// DefaultConnections for every server.
+type ConnectionLimits struct {
+	// Default is for servers that are not in Servers. 0: DefaultConnections.
+	Default int
+	// Servers has the exceptions, by the server's URL as ServerKey returns it.
+	Servers map[string]int
+}
+
+// of returns the limit of a server, by its key.
+func (l ConnectionLimits) of(server string) int {
+	if limit, known := l.Servers[server]; known {
+		return limit
+	}
+	if l.Default == 0 {
+		return DefaultConnections
+	}
+	return l.Default
+}
+
+// ServerKey returns the URL of a CyTube server in the form that is the same for all spellings of it.
+func ServerKey(url string) string {
+	key := strings.TrimSuffix(strings.ToLower(url), "/")
+	switch {
+	case strings.HasPrefix(key, "https://"):
+		return strings.TrimSuffix(key, ":443")
+	case strings.HasPrefix(key, "http://"):
+		return strings.TrimSuffix(key, ":80")
+	}
+	return key
+}
+
+// connects reports whether a RoseyBot has a connection to its CyTube server, or tries to. It has one, whatever the
+// number of its pods, because only the leader is in the channel.
+func connects(bot *v1alpha1.RoseyBot) bool {
+	return bot.DeletionTimestamp.IsZero() && !ptr.Deref(bot.Spec.Suspend, false) &&
+		manifests.Replicas(bot, manifests.Bot) > 0
+}
+
+// serverUse is how many RoseyBots connect to a CyTube server, and how many it allows from one address.
+type serverUse struct {
+	server        string
+	bots, allowed int
+}
+
+// crowded reports whether there are more than a server allows.
+func (u serverUse) crowded() bool { return u.bots > u.allowed }
+
+func (u serverUse) String() string {
+	return fmt.Sprintf("%d RoseyBots use %s, which is taken to allow %d connections at once from one address",
+		u.bots, u.server, u.allowed)
+}
+
+// serverIndex is the index of RoseyBots by the key of their server.
+const serverIndex = "server"
+
+// serverUse returns how the server of a RoseyBot is used, as far as the operator watches namespaces.
+func (r *Reconciler) serverUse(ctx context.Context, bot *v1alpha1.RoseyBot) (serverUse, error) {
+	use := serverUse{server: ServerKey(bot.Spec.Channel.Server)}
+	use.allowed = r.Connections.of(use.server)
+	bots := &v1alpha1.RoseyBotList{}
+	// The cache's own objects suffice for counting, and there may be hundreds.
+	err := r.Client.List(ctx, bots, client.MatchingFields{serverIndex: use.server}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return use, fmt.Errorf("listing the RoseyBots of %s: %w", use.server, err)
+	}
+	for i := range bots.Items {
+		if connects(&bots.Items[i]) {
+			use.bots++
+		}
+	}
+	return use, nil
+}
+
+// reasonCrowded is the reason of the event about a server that does not allow as many connections as it has RoseyBots.
+const reasonCrowded = "TooManyBotsOnServer"
+
+// warnCrowded emits one event on a RoseyBot that was created or changed while its server has more RoseyBots than it
+// allows connections. It does not repeat it: the metric and, once a bot is refused, the conditions say the same.
+func (r *Reconciler) warnCrowded(bot *v1alpha1.RoseyBot, use serverUse) {
+	key := client.ObjectKeyFromObject(bot)
+	if !use.crowded() {
+		r.crowdedTold.Delete(key)
+		return
+	}
+	if !connects(bot) || bot.Status.ObservedGeneration == bot.Generation {
+		return
+	}
+	if told, _ := r.crowdedTold.Swap(key, use.server); told == use.server {
+		return
+	}
+	if _, allowed := r.eventLimit.allow(key, r.now()); !allowed {
+		return
+	}
+	r.Events.Eventf(bot, nil, corev1.EventTypeWarning, reasonCrowded, "Reconcile",
+		"%s: bots with one address beyond that number cannot join; see docs/tasks/many-bots.md", use)
+}
+
+// countServers returns how the servers of RoseyBots are used: those with the most, and the others together as "other".
+// Users choose servers, so their number is bounded.
+func countServers(bots []v1alpha1.RoseyBot, limits ConnectionLimits) []serverUse {
+	counts := map[string]int{}
+	for i := range bots {
+		if connects(&bots[i]) {
+			counts[ServerKey(bots[i].Spec.Channel.Server)]++
+		}
+	}
+	servers := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+	var uses []serverUse
+	other := serverUse{server: "other"}
+	for i, server := range servers {
+		if i < maxServers {
+			uses = append(uses, serverUse{server, counts[server], limits.of(server)})
+			continue
+		}
+		other.bots += counts[server]
+	}
+	if other.bots > 0 {
+		uses = append(uses, other)
+	}
+	return uses
+}
+
+// maxServers is the number of servers with metrics of their own.
+const maxServers = 50
