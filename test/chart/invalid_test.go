@@ -22,6 +22,8 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"logLevel=loud":                     "at '/logLevel': value must be one of 'debug', 'info', 'warn', 'error'",
 		"watchNamespaces={a,a}":             "at '/watchNamespaces': items at 0 and 1 are equal",
 		"watchNamespaces={A}":               "at '/watchNamespaces/0': 'A' does not match pattern",
+		"cytube.connections=0":              "at '/cytube/connections': minimum: got 0, want 1",
+		"cytube.servers.a=5":                "'a' does not match pattern '^https?://",
 		"replicas=-1":                       "at '/replicas': minimum: got -1, want 0",
 		"image.digest=sha256:12":            "at '/image/digest': 'sha256:12' does not match pattern",
 		"image.repository=UP":               "at '/image/repository': 'UP' does not match pattern",

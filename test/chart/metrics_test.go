@@ -57,7 +57,7 @@ func operatorMetrics(t *testing.T) map[string][]string {
 	go func() {
 		defer close(descriptions)
 		ofLibrary.Describe(descriptions)
-		controllers.NewCollector(nil).Describe(descriptions)
+		controllers.NewCollector(nil, controllers.ConnectionLimits{}).Describe(descriptions)
 	}()
 	found := map[string][]string{}
 	for one := range descriptions {

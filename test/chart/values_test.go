@@ -213,6 +213,21 @@ func TestOneValueSaysWhoMayScrapeMetrics(t *testing.T) {
 	}
 }
 
+func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
+	all := render(t, "--set", "cytube.connections=20",
+		"--set-json", `cytube.servers={"https://cytube.example:8443":1000000}`)
+	for _, flag := range []string{
+		"--cytube-connections=20", "--cytube-connections=https://cytube.example:8443=1000000",
+	} {
+		if !slices.Contains(arguments(t, all), flag) {
+			t.Errorf("arguments are %v, want %s", arguments(t, all), flag)
+		}
+	}
+	if !slices.Contains(arguments(t, render(t)), "--cytube-connections=10") {
+		t.Error("by default, a server allows ten connections")
+	}
+}
+
 func TestRunbookURL(t *testing.T) {
 	all := render(t, "--set", "monitoring.rules.enabled=true,monitoring.rules.runbookURL=https://wiki.example/rosey/")
 	text, err := all["PrometheusRule rosey-system/rosey-operator"].MarshalJSON()
