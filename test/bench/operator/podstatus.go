@@ -84,7 +84,7 @@ func setRunning(pod *corev1.Pod, ip string, ready bool) {
 		Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}},
 		Conditions: []corev1.PodCondition{condition},
 		ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "rosey", Started: new(true), Ready: ready,
+			Name: "bot", Started: new(true), Ready: ready,
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		}},
 	}
