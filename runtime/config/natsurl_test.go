@@ -9,8 +9,8 @@ import (
 
 func TestNATSURLs(t *testing.T) {
 	for _, url := range []string{
-		"nats://n", "nats://nats.nats.svc:4222", "tls://a,wss://b:443", "nats://[::1]:4222", "nats://[fd00::1]", "nats://1.2.3.4:1",
-		"nats://a_b-c:65535/", " nats://a , nats://b ",
+		"nats://n", "nats://nats.nats.svc:4222", "tls://a,wss://b:443", "nats://[::1]:4222", "nats://[fd00::1]",
+		"nats://1.2.3.4:1", "nats://a_b-c:65535/", " nats://a , nats://b ",
 	} {
 		if problem := config.NATSURLProblem(url); problem != "" {
 			t.Errorf("%s: %s", url, problem)

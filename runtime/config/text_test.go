@@ -40,8 +40,8 @@ func TestByteOrderMarksAreNoContent(t *testing.T) {
 	}
 	for name, content := range marked("channel:\r\n  name: m\r\nnats: {url: 'nats://n'}\r\n") {
 		loaded, err := config.Sources{File: writeText(t, content)}.Load(status.BotComponent)
-		if err != nil || loaded.Config.Channel.Name != "m" {
-			t.Errorf("%s: the channel is %q, %v", name, loaded.Config.Channel.Name, err)
+		if err != nil || loaded.Channel.Name != "m" {
+			t.Errorf("%s: the channel is %q, %v", name, loaded.Channel.Name, err)
 		}
 	}
 	for name, content := range marked(`{"user": ["Rosey", "hush"]}`) {

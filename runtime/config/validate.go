@@ -227,23 +227,26 @@ func NATSURLProblem(text string) string {
 // natsServerProblem is NATSURLProblem for one URL of a list.
 func natsServerProblem(one, list string) string {
 	server, err := url.Parse(one)
-	if err == nil && server.Host != "" && oneNATSURL.MatchString(one) && validHost(server.Hostname()) {
+	if err != nil {
+		server = &url.URL{}
+	}
+	scheme, host, _ := strings.Cut(one, "://")
+	right, known := withBrackets(strings.TrimSuffix(host, "/")), slices.Contains(natsSchemes, scheme)
+	switch {
+	case server.Host != "" && oneNATSURL.MatchString(one) && validHost(server.Hostname()):
 		return ""
-	}
-	if scheme, host, _ := strings.Cut(one, "://"); slices.Contains(natsSchemes, scheme) {
-		if right := withBrackets(strings.TrimSuffix(host, "/")); right != "" {
-			return fmt.Sprintf("%q, expected an IPv6 address in brackets: %s://%s", one, scheme, right)
-		}
-	}
-	if err == nil && server.Host != "" && slices.Contains(natsSchemes, server.Scheme) &&
-		(server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != "") {
+	case right != "" && known:
+		return fmt.Sprintf("%q, expected an IPv6 address in brackets: %s://%s", one, scheme, right)
+	case server.Host != "" && known && hasMoreThanHost(server):
 		return "must not contain a user, a password, a path or a query; nats.credentialsDir has the credentials"
+	case harmlessURLs.MatchString(list): // the whole list: what follows a comma in a password looks like a host
+		return strconv.Quote(one) + ", expected " + settings["nats.url"].expected
 	}
-	shown := strconv.Quote(one)
-	if !harmlessURLs.MatchString(list) { // of the whole list: what follows a comma in a password looks like a host
-		shown = hiddenValue
-	}
-	return shown + ", expected " + settings["nats.url"].expected
+	return hiddenValue + ", expected " + settings["nats.url"].expected
+}
+
+func hasMoreThanHost(server *url.URL) bool {
+	return server.User != nil || server.RawQuery != "" || server.Fragment != "" || strings.Trim(server.Path, "/") != ""
 }
 
 var natsSchemes = []string{"nats", "tls", "ws", "wss"}

@@ -158,18 +158,18 @@ func TestConvertConfigUserAndChannel(t *testing.T) {
 
 func TestConvertConfigErrors(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
-		"channel name":        {`"movienight"`, `"movie night"`, `channel.name (from platforms[0].channel): "movie night"`},
-		"channel type":        {`["movienight", "open-sesame"]`, `{"open-sesame":1}`, `platforms[0].channel: a section`},
-		"no channel":          {`"channel": ["movienight", "open-sesame"],`, ``, `platforms[0].channel: required`},
-		"user type":           {`["Rosey", "correct-horse"]`, `["Rosey", 5]`, `platforms[0].user[1]: a number, expected text`},
-		"too many":            {`["Rosey", "correct-horse"]`, `["a","b","correct-horse"]`, `platforms[0].user: a list, expected`},
-		"shell":               {`"shell": {"enabled": false`, `"shell": {"enabled": 1`, `shell.enabled: a number, expected true`},
-		"disabled":            {`"enabled": true, "domain"`, `"enabled": false, "domain"`, `platforms[0].enabled: false`},
-		"domain":              {`"https://cytu.be"`, `17`, `platforms[0].domain: a number, expected text`},
-		"level":               {`"WARNING"`, `"LOUD"`, `logLevel (from logging.level): "loud", expected one of debug`},
-		"NATS":                {`"nats://localhost:4222"`, `"http://x"`, `nats.url (from nats.url): "http://x"`},
-		"another version":     {`"2.0"`, `"1.0"`, `version: expected none, or "2.0" in a configuration file of Rosey v2`},
-		"version as a number": {`"2.0"`, `2.0`, `version: a number, expected "2.0", a text in quotes`},
+		"channel name":    {`"movienight"`, `"movie night"`, `channel.name (from platforms[0].channel): "movie night"`},
+		"channel type":    {`["movienight", "open-sesame"]`, `{"open-sesame":1}`, `platforms[0].channel: a section`},
+		"no channel":      {`"channel": ["movienight", "open-sesame"],`, ``, `platforms[0].channel: required`},
+		"user type":       {`["Rosey", "correct-horse"]`, `["Rosey", 5]`, `platforms[0].user[1]: a number, expected text`},
+		"too many":        {`["Rosey", "correct-horse"]`, `["a","b","correct-horse"]`, `platforms[0].user: a list, expected`},
+		"shell":           {`"shell": {"enabled": false`, `"shell": {"enabled": 1`, `shell.enabled: a number, expected true`},
+		"disabled":        {`"enabled": true, "domain"`, `"enabled": false, "domain"`, `platforms[0].enabled: false`},
+		"domain":          {`"https://cytu.be"`, `17`, `platforms[0].domain: a number, expected text`},
+		"level":           {`"WARNING"`, `"LOUD"`, `logLevel (from logging.level): "loud", expected one of debug`},
+		"NATS":            {`"nats://localhost:4222"`, `"http://x"`, `nats.url (from nats.url): "http://x"`},
+		"another version": {`"2.0"`, `"1.0"`, `version: expected none, or "2.0" in a configuration file of Rosey v2`},
+		"number version":  {`"2.0"`, `2.0`, `version: a number, expected "2.0", a text in quotes`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := loadConfig(writeConfig(t, strings.Replace(v2, test.old, test.new, 1)), status.BotComponent)
@@ -194,7 +194,8 @@ func TestCommentsOfRoseyV2AreNotReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "[llm.enabled: no effect: this bot has no language model platforms[0].unknown: no effect: not a key of Rosey v2]"
+	want := "[llm.enabled: no effect: this bot has no language model " +
+		"platforms[0].unknown: no effect: not a key of Rosey v2]"
 	if got := fmt.Sprint(loaded.Warnings); got != want {
 		t.Errorf("warnings %s, want %s", got, want)
 	}
