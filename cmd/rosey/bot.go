@@ -103,6 +103,7 @@ func (c *component) newDirectBot() workload {
 	})
 	work := c.newBotWorkload(rosey, pub, direct.Run)
 	work.checks = append([]func() status.Check{direct.StoreCheck}, work.checks...)
+	work.lastBackup = direct.LastBackup
 	return work
 }
 

@@ -109,6 +109,8 @@ type workload struct {
 	checks []func() status.Check
 	// served returns the channels that the database service serves, and those that it refuses. Nil: there is no service.
 	served func() (channels []string, refused map[string]string)
+	// lastBackup returns when the newest backup was made. Nil: the workload has no database.
+	lastBackup func() time.Time
 	// channel returns what the bot sees. Nil: the workload has no bot.
 	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
@@ -128,7 +130,8 @@ func (c *component) run(ctx context.Context, work workload) error {
 	}
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
-		Checks: work.checks, Leader: work.leader, Served: work.served, Channel: work.channel, Metrics: c.registry, Log: c.log,
+		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
+		Metrics: c.registry, Log: c.log,
 	}
 	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
 	if work.listening != nil {

@@ -50,6 +50,7 @@ func (c *component) runService(ctx context.Context) error {
 	service := c.newService(conn, c.newBinding(conn))
 	return c.run(ctx, workload{
 		run: service.Run, checks: serviceChecks(service), served: servedChannels(service),
+		lastBackup: service.LastBackup,
 	})
 }
 
@@ -129,10 +130,16 @@ func (c *component) engineOptions() database.EngineOptions {
 		Channel:    c.channel(),
 		Open:       func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
 		Retention:  c.retention(),
+		Backup:     c.backup(),
 		Limits:     c.config.Database.Limits,
 		Log:        c.log,
 		Registerer: c.registry,
 	}
+}
+
+func (c *component) backup() database.BackupOptions {
+	backup := c.config.Database.Backup
+	return database.BackupOptions{Directory: backup.Directory, Every: backup.Every.Time(), Keep: backup.Keep}
 }
 
 func (c *component) retention() store.Retention {

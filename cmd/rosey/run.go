@@ -23,6 +23,9 @@ import (
 // defaultDataDir is relative to the working directory.
 const defaultDataDir = "rosey-data"
 
+// backupDir is the default directory for backups of `rosey run`, in its data directory.
+const backupDir = "backups"
+
 func newRunCommand() *cobra.Command {
 	var flags *configFlags
 	var data, listen string
@@ -104,6 +107,9 @@ func (c *component) makeDataDir(dir string) error {
 }
 
 func (c *component) runAll(ctx context.Context, listen string, out io.Writer) error {
+	if backup := &c.config.Database.Backup; backup.Directory == "" {
+		backup.Directory = filepath.Join(filepath.Dir(c.config.Database.SQLite.Path), backupDir)
+	}
 	if c.config.Mode == config.ModeDirect {
 		work := c.newDirectBot()
 		work.listening = func(address string) { c.writeBanner(out, address, "") }
@@ -139,7 +145,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = append(serviceChecks(service), work.checks...)
-	work.served = servedChannels(service)
+	work.served, work.lastBackup = servedChannels(service), service.LastBackup
 	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
 	return c.run(ctx, work)
 }

@@ -130,6 +130,8 @@ type Database struct {
 	Retention Retention `json:"retention,omitzero"`
 	// Limits bound what clients can send and have kept.
 	Limits Limits `json:"limits,omitzero"`
+	// Backup is how an SQLite database is copied while it is used.
+	Backup Backup `json:"backup,omitzero"`
 }
 
 // SQLite is a database in one file.
@@ -144,6 +146,19 @@ type Postgres struct {
 	// every connect.
 	URLFile string `json:"urlFile"`
 }
+
+// Backup is where and how often an SQLite database is copied.
+type Backup struct {
+	// Directory is created if it is absent. Empty: no backups are made, except by `rosey run`.
+	Directory string `json:"directory,omitempty"`
+	// Every is the time between two backups, at least MinBackupInterval, or Never.
+	Every Duration `json:"every,omitempty"`
+	// Keep is how many backups are kept.
+	Keep int `json:"keep,omitempty"`
+}
+
+// MinBackupInterval is the shortest time between two backups.
+const MinBackupInterval = time.Hour
 
 // Retention is how long rows are kept: Forever, or at least MinRetention.
 type Retention struct {
@@ -180,14 +195,17 @@ type HTTP struct {
 	Address string `json:"address,omitempty"`
 }
 
-// Duration is a duration as Go writes it, such as 72h or 1h30m, or Forever.
+// Duration is a duration as Go writes it, such as 72h or 1h30m, or where a setting allows it Forever or Never.
 type Duration string
 
-// Forever is the Duration without an end.
-const Forever Duration = "forever"
+// Forever is the Duration without an end, and Never the interval of what is not done.
+const (
+	Forever Duration = "forever"
+	Never   Duration = "never"
+)
 
-// Time returns the duration: negative for Forever, and zero for an empty or invalid text, which a configuration that
-// was loaded does not contain.
+// Time returns the duration: negative for Forever, and zero for Never and for an empty or invalid text, which a
+// configuration that was loaded does not contain.
 func (d Duration) Time() time.Duration {
 	if d == Forever {
 		return -1

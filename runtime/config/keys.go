@@ -202,7 +202,17 @@ var settings = map[string]Key{
 		"Maximum number of dead letters, of which the oldest are removed"),
 	"database.limits.deadLetterBytes": limitKey(64<<20, 1<<20, 1<<30,
 		"Maximum size of all dead letters in bytes"),
-	"commands.chat": {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
+	"database.backup.directory": {
+		Usage: "Directory for backups of the SQLite database, which are made while it is used; created if absent " +
+			"(default none, for `rosey run` backups in its data directory)",
+	},
+	"database.backup.every": {
+		Usage:   "Time between two backups",
+		Default: "24h", pattern: `^(([0-9]+(\.[0-9]+)?(h|m|s))+|never)$`,
+		expected: "a duration of at least 1h such as 24h, or never", valid: validBackupInterval,
+	},
+	"database.backup.keep": {Usage: "Number of backups that are kept", Default: "7", minimum: 1, maximum: 1000},
+	"commands.chat":        {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
 	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
 	"commands.prefix": {
 		Usage:   "What a command in the chat begins with",

@@ -142,6 +142,9 @@ func (d Database) validate() error {
 		return &KeyError{Key: "database", Problem: "both sqlite and postgres, expected one of them"}
 	case d.SQLite == nil && d.Postgres == nil:
 		return &KeyError{Key: "database", Problem: "expected one of sqlite and postgres"}
+	case d.Postgres != nil && d.Backup.Directory != "":
+		return &KeyError{Key: "database.backup.directory", Problem: "only an SQLite database is backed up: for PostgreSQL " +
+			"use pg_dump, or what your server offers"}
 	case d.SQLite != nil && d.SQLite.Path == "":
 		return &KeyError{Key: "database.sqlite.path", Problem: "required, the path of the database file"}
 	}
@@ -193,6 +196,10 @@ func validServer(text string) bool {
 // validURLFile reports whether a text is not the URL or the connection string itself: errors show it as a path.
 func validURLFile(text string) bool {
 	return !strings.Contains(text, "://") && !strings.Contains(strings.ToLower(text), "password=")
+}
+
+func validBackupInterval(text string) bool {
+	return text == string(Never) || Duration(text).Time() >= MinBackupInterval
 }
 
 func validRetention(text string) bool {

@@ -74,6 +74,9 @@ func (d *Direct) announceLine(store.Channel) { // a bot has one channel
 	}
 }
 
+// LastBackup returns when the newest backup was made. Zero: there is none.
+func (d *Direct) LastBackup() time.Time { return d.engine.LastBackup() }
+
 // Run keeps the store open and maintained until ctx ends, and then closes it. No call may be running by then.
 func (d *Direct) Run(ctx context.Context) error {
 	err := d.engine.retry(ctx, func() error { return d.acquire(ctx) })

@@ -44,6 +44,8 @@ type EngineOptions struct {
 	Retention store.Retention
 	// Limits bound what clients can send and have kept. A zero has its default.
 	Limits config.Limits
+	// Backup is how the store is copied, if it is a store.Backuper. Zero: it is not.
+	Backup BackupOptions
 	// Registerer gets the metrics. Nil: none.
 	Registerer prometheus.Registerer
 
@@ -65,6 +67,7 @@ type Engine struct {
 	metrics     *metrics
 	check       *status.Recorder
 	maintenance maintenance
+	backups     backups
 	limits      *limits
 	// storeInterval is the time between two checks of the open store.
 	storeInterval time.Duration
@@ -98,6 +101,7 @@ func NewEngine(o EngineOptions) *Engine {
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),
 		},
+		backups: backups{BackupOptions: o.Backup},
 	}
 }
 

@@ -30,14 +30,16 @@ type maintenance struct {
 	recounted bool          // the keys of plugins were counted anew; only a run uses it
 }
 
-// Maintain runs maintenance at intervals until ctx ends. The first run is one interval after the start, because at the
-// start the bots send what they have queued.
+// Maintain runs maintenance at intervals until ctx ends, and makes the backups that are due. The first run is one
+// interval after the start, because at the start the bots send what they have queued.
 func (e *Engine) Maintain(ctx context.Context) {
+	e.findBackups()
 	if err := e.measure(ctx); err != nil {
 		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
 	}
 	for backoff.Sleep(ctx, e.maintenance.interval) {
 		e.runMaintenance(ctx)
+		e.backUpIfDue(ctx)
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 	outcomeNoInbox  = "no_inbox" // a request that was dropped because its reply subject is no inbox
 )
 
-// The outcomes of a maintenance run: values of the label outcome of maintenance_runs_total.
+// The outcomes of a maintenance run and of a backup: values of the label outcome.
 const (
 	maintenanceDone   = "done"
 	maintenanceFailed = "failed"
@@ -43,6 +43,9 @@ type metrics struct {
 	size            prometheus.Gauge
 	refused         *prometheus.CounterVec
 	limitUsed       *prometheus.GaugeVec
+	backupRuns      *prometheus.CounterVec
+	backupTime      prometheus.Gauge
+	backupInterval  prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -70,9 +73,15 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		limitUsed: factory.gauges("limit_used_ratio",
 			"The part of a limit that is used, 1 being all of it, by limit: that of the channel or plugin that uses most.",
 			"limit"),
+		backupRuns: factory.counters("backup_runs_total",
+			"Attempts to back up an SQLite database, by outcome: done or failed.", "outcome"),
+		backupTime: factory.gauge("backup_timestamp_seconds",
+			"When the newest backup of an SQLite database was made, in seconds since 1970 UTC. 0: there is none."),
+		backupInterval: factory.gauge("backup_interval_seconds", "Configured time between two backups. 0: none are made."),
 	}
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
+		m.backupRuns.WithLabelValues(outcome)
 	}
 	m.startAtZero()
 	return m

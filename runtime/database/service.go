@@ -134,6 +134,9 @@ func (s *Service) EventsCheck() status.Check {
 	return check
 }
 
+// LastBackup returns when the newest backup was made. Zero: there is none.
+func (s *Service) LastBackup() time.Time { return s.engine.LastBackup() }
+
 // Channels returns the names of the channels that the service serves, as status.ChannelName makes them.
 func (s *Service) Channels() []string { return s.engine.channels.current.Load().names() }
 

@@ -33,6 +33,9 @@ type Server struct {
 	// Served returns the channels that a database service serves, and why it does not serve others that its configuration
 	// lists. Nil: this process has no database service.
 	Served func() (channels []string, refused map[string]string)
+	// LastBackup returns when the newest backup of the database was made, and zero if there is none. Nil: this process
+	// makes none.
+	LastBackup func() time.Time
 	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
 	// bot.
 	Channel func(ctx context.Context) *room.Snapshot
@@ -59,6 +62,9 @@ func (s Server) Report() status.Report {
 	}
 	if s.Served != nil {
 		report.Channels, report.RefusedChannels = s.Served()
+	}
+	if s.LastBackup != nil {
+		report.LastBackup = s.LastBackup()
 	}
 	return report
 }

@@ -68,6 +68,8 @@ type Report struct {
 	Channels []string `json:"channels,omitempty"`
 	// RefusedChannels are the channels that its configuration lists and that it does not serve, with the reasons.
 	RefusedChannels map[string]string `json:"refusedChannels,omitempty"`
+	// LastBackup is when the newest backup of an SQLite database was made. Zero: there is none.
+	LastBackup time.Time `json:"lastBackup,omitzero"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
 }

@@ -140,6 +140,12 @@ type StreamPosition struct {
 	Sequence uint64
 }
 
+// Backuper is a Store that can copy itself to a file while it is used.
+type Backuper interface {
+	// Backup copies a snapshot to a new file and checks the copy. It returns its size in bytes. An error leaves no file.
+	Backup(ctx context.Context, file string) (size int64, err error)
+}
+
 // Importer is a Store that can import the data of another program. Importing the same data again changes nothing.
 type Importer interface {
 	Store

@@ -54,6 +54,17 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	return info.Size(), nil
 }
 
+// Backup implements store.Backuper. It is the function Backup, and removes a copy that is damaged.
+func (s *Store) Backup(ctx context.Context, file string) (size int64, err error) {
+	if size, err = Backup(ctx, s.path, file); err != nil {
+		return 0, err
+	}
+	if err := checkBackup(ctx, file); err != nil {
+		return 0, errors.Join(fmt.Errorf("checking backup %s: %w", file, err), os.Remove(file))
+	}
+	return size, nil
+}
+
 // copyOwn copies a database of this program to an empty file. The version of its schema does not matter: before an
 // upgrade a backup may be made with the new program.
 func copyOwn(ctx context.Context, path, target string) error {

@@ -36,7 +36,10 @@ type Store struct {
 	snapshot *Snapshot
 }
 
-var _ store.Importer = (*Store)(nil)
+var (
+	_ store.Importer = (*Store)(nil)
+	_ store.Backuper = (*Store)(nil)
+)
 
 // Open opens or creates a database file, locks it against other processes that write, and brings its schema up to date.
 // The directory must exist. It is an error if another process has the lock. The files are for their owner alone; in a

@@ -1,0 +1,132 @@
+package database_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store/sqlite"
+)
+
+// backingUp makes a service look every few milliseconds whether a backup is due.
+func backingUp(dir string, keep int) func(*database.ServiceOptions) {
+	return func(o *database.ServiceOptions) {
+		o.Backup = database.BackupOptions{Directory: dir, Every: 24 * time.Hour, Keep: keep}
+		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
+	}
+}
+
+func listDir(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// The service makes a backup when one is due, also across restarts, keeps as many as configured, and leaves other files
+// alone. A backup contains what was stored.
+func TestBackupsAreMadeBesideTheService(t *testing.T) {
+	r := newRig(t)
+	dir := filepath.Join(t.TempDir(), "backups")
+	s := r.ready(r.start(backingUp(dir, 2)))
+	r.publishChat("hi")
+	r.waitUntilStored()
+	natstest.Eventually(t, "a backup", func() bool { return !s.LastBackup().IsZero() })
+	if age := time.Since(s.LastBackup()); age < 0 || age > time.Hour {
+		t.Errorf("the last backup is %s old", age)
+	}
+	runs := r.metric(s, "rosey_database_maintenance_runs_total", "done")
+	natstest.Eventually(t, "more maintenance", func() bool {
+		return r.metric(s, "rosey_database_maintenance_runs_total", "done") > runs+3
+	})
+	r.stop(s)
+	first := listDir(t, dir)
+	if len(first) != 1 {
+		t.Fatalf("backups: %v", first)
+	}
+
+	// Yesterday's, an older one, and what is none.
+	for _, name := range []string{"rosey-20250101T000000Z.db", "rosey-20250102T000000Z.db", "notes.txt", "rosey-x.db"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := filepath.Join(dir, "rosey-20250103T000000Z.db.part-1") // by a process that was killed
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = r.ready(r.start(backingUp(dir, 2)))
+	natstest.Eventually(t, "the backup of the last process", func() bool { return !s.LastBackup().IsZero() })
+	r.stop(s)
+	if made := r.metric(s, "rosey_database_backup_runs_total", "done"); made != 0 {
+		t.Errorf("%v backups were made although none was due", made)
+	}
+
+	restored := filepath.Join(t.TempDir(), "rosey.db")
+	if _, err := sqlite.Restore(t.Context(), filepath.Join(dir, first[0]), restored); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := sqlite.Open(t.Context(), restored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	if lines, err := opened.RecentChat(t.Context(), movies, 10); err != nil || len(lines) > 1 {
+		t.Errorf("the backup has %v, %v", lines, err)
+	}
+
+	if err := os.Rename(filepath.Join(dir, first[0]), filepath.Join(dir, "rosey-20250104T000000Z.db")); err != nil {
+		t.Fatal(err)
+	}
+	s = r.ready(r.start(backingUp(dir, 2)))
+	natstest.Eventually(t, "a backup that is due", func() bool { return time.Since(s.LastBackup()) < time.Hour })
+	r.stop(s)
+	names := strings.Join(listDir(t, dir), " ")
+	want := "notes.txt rosey-20250104T000000Z.db rosey-" + s.LastBackup().Format("20060102T150405Z") + ".db rosey-x.db"
+	if names != want {
+		t.Errorf("files %s, want %s", names, want)
+	}
+}
+
+// A backup that fails is counted and tried again, and leaves nothing behind.
+func TestBackupsThatFailAreTriedAgain(t *testing.T) {
+	r := newRig(t)
+	dir := filepath.Join(t.TempDir(), "backups")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory should be
+		t.Fatal(err)
+	}
+	s := r.ready(r.start(backingUp(dir, 2)))
+	natstest.Eventually(t, "a failure", func() bool { return r.metric(s, "rosey_database_backup_runs_total", "failed") > 1 })
+	if at := r.metric(s, "rosey_database_backup_timestamp_seconds"); at != 0 || !s.LastBackup().IsZero() {
+		t.Errorf("a backup of %v although all failed", at)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "a backup", func() bool { return !s.LastBackup().IsZero() })
+	if names := listDir(t, dir); len(names) != 1 {
+		t.Errorf("files: %v", names)
+	}
+	r.stop(s)
+}
+
+// Whatever the clock says, the newest file of the future does not keep backups from being made.
+func TestABackupOfTheFutureIsNoReasonToWait(t *testing.T) {
+	r := newRig(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "rosey-29990101T000000Z.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := r.ready(r.start(backingUp(dir, 2)))
+	natstest.Eventually(t, "a backup", func() bool { return r.metric(s, "rosey_database_backup_runs_total", "done") == 1 })
+	r.stop(s)
+}
