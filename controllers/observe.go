@@ -324,23 +324,14 @@ func (o observed) leftPod(component manifests.Component) string {
 }
 
 // probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Ready
-// pods of the database service need not be asked, because the kubelet probes them. A ready bot is asked how it
-// publishes events, and with several bots which of them is the leader; then the leader is asked too.
+// pods of the database service need not be asked, because the kubelet probes them, unless they make backups. A ready
+// bot is asked how it publishes events, and with several bots which of them is the leader, which is then asked too.
 func (r *Reconciler) probe(in statusInput) {
-	standbys := manifests.HasStandbys(in.bot)
 	ask := func(component manifests.Component, pod *corev1.Pod) {
 		_, started := podRunning(pod)
-		if !started || pod.Status.PodIP == "" {
+		wanted, fresh := wantsReport(in.bot, component, podReady(pod))
+		if !started || !wanted || pod.Status.PodIP == "" {
 			return
-		}
-		var fresh time.Duration
-		if podReady(pod) {
-			if component != manifests.Bot || in.bot.Spec.Mode == v1alpha1.ModeDirect {
-				return
-			}
-			if !standbys && meta.IsStatusConditionTrue(in.bot.Status.Conditions, v1alpha1.ConditionReady) {
-				fresh = readyPollInterval
-			}
 		}
 		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component, fresh); answered {
 			in.reports[pod.Name] = result
@@ -350,7 +341,23 @@ func (r *Reconciler) probe(in statusInput) {
 		ask(component, in.observed.newestPod(component))
 		ask(component, in.observed.waitingPod(component))
 	}
-	if standbys {
+	if manifests.HasStandbys(in.bot) {
 		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))
 	}
+}
+
+// wantsReport reports whether a pod is asked, and how old its last answer may be.
+func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bool) (wanted bool, fresh time.Duration) {
+	backsUp := manifests.BacksUp(bot, component)
+	switch {
+	case !ready:
+		return true, 0
+	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect):
+		return false, 0
+	case !backsUp && manifests.HasStandbys(bot):
+		return true, 0
+	case meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionReady):
+		return true, readyPollInterval
+	}
+	return true, 0
 }

@@ -60,6 +60,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Database = in.componentStatus(manifests.Database)
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leader(in)
+	next.LastBackupTime = lastBackup(in, now)
 	next.Conditions = slices.DeleteFunc(next.Conditions, func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(conditions, before.Type) == nil
 	})
@@ -69,6 +70,25 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
 	return next
+}
+
+// lastBackup returns when the newest backup was made, as far as the pods that have the SQLite database say. A time in
+// the future is none.
+func lastBackup(in statusInput, now time.Time) *metav1.Time {
+	for _, component := range manifests.Components(in.bot) {
+		if !manifests.BacksUp(in.bot, component) {
+			continue
+		}
+		last := in.bot.Status.LastBackupTime
+		if pod := in.observed.newestPod(component); pod != nil {
+			reported := in.reports[pod.Name].report.LastBackup
+			if !reported.IsZero() && reported.Before(now.Add(time.Minute)) {
+				last = new(metav1.NewTime(reported.Truncate(time.Second)))
+			}
+		}
+		return last
+	}
+	return nil
 }
 
 // liveObject returns the live object of type T with a name. It returns nil if there is none, and also if this reconcile
@@ -167,7 +187,8 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	if ready.Status == metav1.ConditionTrue {
 		switch {
-		case requestedReasons[ready.Reason] || bot.Spec.Mode == v1alpha1.ModeDirect:
+		case requestedReasons[ready.Reason],
+			bot.Spec.Mode == v1alpha1.ModeDirect && !manifests.BacksUp(bot, manifests.Bot):
 			return 0
 		case manifests.HasStandbys(bot):
 			return maxPollInterval // the leader can change while all pods stay ready

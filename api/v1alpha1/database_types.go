@@ -13,6 +13,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || has(self.postgres)",message="autoscaling: needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.directFallback) || !self.directFallback || has(self.postgres)",message="directFallback: needs postgres, because only one process can open an SQLite database"
 // +kubebuilder:validation:XValidation:rule="!has(self.sharedFrom) || !(has(self.retention) || has(self.limits) || has(self.resources) || has(self.natsCredentialsSecretRef))",message="retention, limits, resources, natsCredentialsSecretRef: expected none together with sharedFrom, because the shared service has its own"
+// +kubebuilder:validation:XValidation:rule="!has(self.backup) || !(has(self.postgres) || has(self.sharedFrom))",message="backup: expected none together with postgres or sharedFrom, because only an SQLite database of this RoseyBot is backed up"
 type Database struct {
 	// sqlite stores data in an SQLite file on a PersistentVolumeClaim. If an earlier RoseyBot of the same name left its
 	// claim, the claim is reused: its storage class stays the same, and its size does not shrink.
@@ -62,6 +63,11 @@ type Database struct {
 	// +optional
 	Limits Limits `json:"limits,omitzero"`
 
+	// backup specifies backups of the SQLite database, which the process that has it open makes. If it is not set, none
+	// are made.
+	// +optional
+	Backup *Backup `json:"backup,omitempty"`
+
 	// resources are the compute resources of the database service's container. They replace the default as a whole.
 	// Defaults to requests of 10m CPU and 64Mi memory, and a limit of 256Mi memory.
 	// +optional
@@ -98,6 +104,30 @@ type SQLite struct {
 	// +optional
 	// +default="Retain"
 	RetainPolicy RetainPolicy `json:"retainPolicy,omitempty"`
+}
+
+// Backup specifies when and where backups of an SQLite database are made.
+type Backup struct {
+	// every is the time between two backups, at least 1h. Defaults to 24h.
+	// +optional
+	// +default="24h"
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,7}(h|m|s))+$') && duration(self) >= duration('1h')",message="expected a duration of at least 1h, for example 24h"
+	Every string `json:"every,omitempty"`
+
+	// keep is the number of backups to keep. Older ones are deleted. Defaults to 7.
+	// +optional
+	// +default=7
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Keep *int32 `json:"keep,omitempty"`
+
+	// claimName is the name of a PersistentVolumeClaim in this namespace for the backups. It must exist. Defaults to a
+	// directory in the claim of the database, which does not survive the loss of its volume.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a claim: lower case letters, digits, '-' and '.'"
+	ClaimName string `json:"claimName,omitempty"`
 }
 
 // Postgres specifies a PostgreSQL database.

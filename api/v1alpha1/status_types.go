@@ -23,6 +23,10 @@ type RoseyBotStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Leader string `json:"leader,omitempty"`
 
+	// lastBackupTime is when the newest backup of the SQLite database was made.
+	// +optional
+	LastBackupTime *metav1.Time `json:"lastBackupTime,omitempty"`
+
 	// bot is the state of the bot pods.
 	// +optional
 	Bot ComponentStatus `json:"bot,omitzero"`

@@ -186,6 +186,9 @@ func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 	fmt.Fprintf(&text, "rosey %s\n", buildVersion())
 	fmt.Fprintf(&text, "  channel   %s on %s, as %s\n", c.config.Channel.Name, c.config.Channel.Server, user)
 	fmt.Fprintf(&text, "  database  %s\n", c.config.Database.SQLite.Path)
+	if backup := c.config.Database.Backup; backup.Every.Time() > 0 {
+		fmt.Fprintf(&text, "  backups   %s, every %s\n", backup.Directory, backup.Every)
+	}
 	fmt.Fprintf(&text, "  status    http://%s%s, also with rosey status\n", address, status.StatusPath)
 	fmt.Fprintf(&text, "  NATS      %s\n", nats)
 	fmt.Fprintf(&text, "Press Ctrl-C to stop: the bot leaves the channel, and everything it has published is stored.\n")

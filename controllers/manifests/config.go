@@ -114,5 +114,14 @@ func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database
 	}
 	overlay(databaseOf(bot).Retention, &content.Retention)
 	overlay(databaseOf(bot).Limits, &content.Limits)
+	if backup := databaseOf(bot).Backup; backup != nil && content.SQLite != nil {
+		content.Backup = config.Backup{
+			Directory: path.Join(config.DataDir, "backups"), Every: config.Duration(backup.Every),
+			Keep: int(ptr.Deref(backup.Keep, 0)),
+		}
+		if backup.ClaimName != "" {
+			content.Backup.Directory = config.BackupsDir
+		}
+	}
 	return content
 }

@@ -70,6 +70,12 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		func(value *v1alpha1.RetentionPeriod, fill randfill.Continue) {
 			*value = []v1alpha1.RetentionPeriod{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
 		},
+		func(value *v1alpha1.Backup, fill randfill.Continue) {
+			*value = v1alpha1.Backup{
+				Every: []string{"", "1h", "24h"}[fill.Intn(3)], Keep: new(fill.Int31n(1000) + 1),
+				ClaimName: []string{"", "backups"}[fill.Intn(2)],
+			}
+		},
 		func(value *v1alpha1.Limits, fill randfill.Continue) {
 			if text, err := json.Marshal(config.Limits{}.WithDefaults()); err == nil && fill.Bool() {
 				_ = json.Unmarshal(text, value) // a difference between the two types makes a test fail

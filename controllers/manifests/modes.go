@@ -100,6 +100,11 @@ func HoldsClaim(bot *v1alpha1.RoseyBot, component Component) bool {
 	return opensDatabase(bot, component) && databaseOf(bot).Postgres == nil
 }
 
+// BacksUp reports whether the pods of a component make backups of the SQLite database.
+func BacksUp(bot *v1alpha1.RoseyBot, component Component) bool {
+	return HoldsClaim(bot, component) && databaseOf(bot).Backup != nil
+}
+
 // fallsBack reports whether the pods of a component open the database while NATS is unavailable.
 func fallsBack(bot *v1alpha1.RoseyBot, component Component) bool {
 	return component == Bot && ptr.Deref(databaseOf(bot).DirectFallback, false)

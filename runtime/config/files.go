@@ -56,6 +56,8 @@ const (
 
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"
+	// BackupsDir is the mount path of the PersistentVolumeClaim for backups.
+	BackupsDir = "/var/lib/rosey-backups"
 	// SQLiteFile is the name of the database file in DataDir.
 	SQLiteFile = "rosey.db"
 )

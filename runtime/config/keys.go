@@ -204,7 +204,7 @@ var settings = map[string]Key{
 		"Maximum size of all dead letters in bytes"),
 	"database.backup.directory": {
 		Usage: "Directory for backups of the SQLite database, which are made while it is used; created if absent " +
-			"(default none, for `rosey run` backups in its data directory)",
+			"(default: only rosey run makes some, in its data directory)",
 	},
 	"database.backup.every": {
 		Usage:   "Time between two backups",
@@ -212,8 +212,11 @@ var settings = map[string]Key{
 		expected: "a duration of at least 1h such as 24h, or never", valid: validBackupInterval,
 	},
 	"database.backup.keep": {Usage: "Number of backups that are kept", Default: "7", minimum: 1, maximum: 1000},
-	"commands.chat":        {Usage: "Whether the bot answers everybody's commands in the chat, such as !help", Default: "true"},
-	"commands.pm":   {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
+	"commands.chat": {
+		Usage:   "Whether the bot answers everybody's commands in the chat, such as !help",
+		Default: "true",
+	},
+	"commands.pm": {Usage: "Whether the bot executes commands of moderators by private message", Default: "true"},
 	"commands.prefix": {
 		Usage:   "What a command in the chat begins with",
 		pattern: `^[^/\s]\S{0,4}$`, expected: "1 to 5 characters without spaces that do not begin with '/'",

@@ -36,6 +36,7 @@ func withDefaults(c config.Config) config.Config {
 	}
 	c.Database.Retention = config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h", People: "forever"}
 	c.Database.Limits = c.Database.Limits.WithDefaults()
+	c.Database.Backup.Every, c.Database.Backup.Keep = "24h", 7
 	return c
 }
 

@@ -99,7 +99,7 @@ func (b *backups) backUp(ctx context.Context, from store.Backuper, now time.Time
 		return 0, err
 	}
 	if size, err = from.Backup(ctx, b.path(now)); err != nil {
-		return 0, err //nolint:wrapcheck // it names the database and the file
+		return 0, err
 	}
 	made, err := b.list()
 	for len(made) > max(b.Keep, 1) && err == nil {

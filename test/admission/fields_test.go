@@ -27,6 +27,8 @@ var harmless = map[string]string{
 	"nats.jetStream.maxAge":                "a time",
 	"database.sqlite.storageClassName":     "quotas of the namespace limit storage classes",
 	"database.sqlite.retainPolicy":         "a choice",
+	"database.backup.every":                "a time",
+	"database.backup.claimName":            "only backups are written there, and the environment is limited",
 	"database.resources":                   "quotas of the namespace limit resources",
 	"resources":                            "quotas of the namespace limit resources",
 	"database.retention":                   "times",
