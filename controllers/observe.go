@@ -328,9 +328,11 @@ func (o observed) leftPod(component manifests.Component) string {
 // bot is asked how it publishes events, and with several bots which of them is the leader, which is then asked too.
 func (r *Reconciler) probe(in statusInput) {
 	ask := func(component manifests.Component, pod *corev1.Pod) {
-		_, started := podRunning(pod)
+		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
+			return
+		}
 		wanted, fresh := wantsReport(in.bot, component, podReady(pod))
-		if !started || !wanted || pod.Status.PodIP == "" {
+		if !wanted {
 			return
 		}
 		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component, fresh); answered {
