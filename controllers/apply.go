@@ -202,11 +202,8 @@ func (r *Reconciler) ensure(
 			return outcome{}, writeProblem(desired, err, false)
 		}
 	}
-	if refused := checkOwnership(bot, live); refused != nil {
-		return outcome{}, refused
-	}
-	if replaced, found := r.replaceClaim(ctx, bot, live); replaced {
-		return outcome{sent: true, changed: true}, found
+	if deleted, refused := r.refuse(ctx, bot, live); refused != nil {
+		return outcome{sent: deleted, changed: deleted}, refused
 	}
 	differs, err := r.differences(live, content)
 	key := forcedKey{client.ObjectKeyFromObject(bot), manifests.KeyOf(desired)}

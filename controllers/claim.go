@@ -29,8 +29,18 @@ func foreignMessage(bot *v1alpha1.RoseyBot, live client.Object) string {
 			"kubectl label -n %s pvc %s --overwrite %s=%s %s=%s; otherwise give the RoseyBot another name", name,
 			bot.Namespace, live.GetName(), manifests.LabelManagedBy, manifests.ManagedBy, manifests.LabelRoseyBot, bot.Name)
 	}
-	return name + " exists and does not belong to this RoseyBot: give the RoseyBot another name, or remove the object if " +
-		"nothing needs it"
+	return name + " exists and does not belong to this RoseyBot: give the RoseyBot another name, or remove the object " +
+		"if nothing needs it"
+}
+
+// refuse returns a problem if a live object must not be written. changed reports whether it was deleted instead.
+func (r *Reconciler) refuse(
+	ctx context.Context, bot *v1alpha1.RoseyBot, live client.Object,
+) (changed bool, _ *problem) {
+	if refused := checkOwnership(bot, live); refused != nil {
+		return false, refused
+	}
+	return r.replaceClaim(ctx, bot, live)
 }
 
 // replaceClaim deletes a claim that never got a volume, so that it is created again as the spec asks now: what cannot

@@ -19,6 +19,7 @@ import (
 type issueFlags struct {
 	file, namespace, target, dir, rotate string
 	expires, renewBefore                 time.Duration
+	remove                               []string
 	commands, allowRemoval               bool
 }
 
@@ -42,15 +43,18 @@ func newNATSIssueCommand() *cobra.Command {
 	set.DurationVar(&flags.renewBefore, "renew-before", 0,
 		"How long before its end a JWT is issued again (default a third of --expires)")
 	set.StringVar(&flags.rotate, "rotate", "", "NAMESPACE/NAME of a RoseyBot whose users get new credentials")
+	set.StringSliceVar(&flags.remove, "remove", nil,
+		"NAMESPACE/NAME of RoseyBots that are gone, whose accounts, users and Secrets are removed; not in the file")
 	set.BoolVar(&flags.commands, "commands", false,
 		"Let the users of the command line have bots execute commands, lines that begin with \"/\"")
 	set.BoolVar(&flags.allowRemoval, "allow-removal", false,
 		"Have the server accept requests to remove the streams of RoseyBots with manual provisioning")
 	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than\n" +
 		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest\n" +
-		"stays as it is. The directory holds all secrets, in files for their owner alone."
+		"stays as it is, also that of RoseyBots which are not in the file, until --remove names them. The directory holds all secrets, in files for their owner alone."
 	command.Example = `  kubectl get roseybots -A -o yaml | rosey nats issue -f - --for jwt --dir issued --expires 2160h
-  rosey nats issue -f roseybots.yaml --for server.conf --dir issued --rotate default/movienight`
+  rosey nats issue -f roseybots.yaml --for server.conf --dir issued --rotate default/movienight
+  rosey nats issue -f roseybots.yaml --for server.conf --dir issued --remove default/lounge`
 	return command
 }
 
@@ -106,7 +110,7 @@ func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
 		renewBefore = f.expires / 3
 	}
 	state, issued, err := natsauth.Issue(before, bots, natsauth.IssueOptions{
-		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Commands: f.commands, AllowRemoval: f.allowRemoval,
+		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Remove: f.remove, Commands: f.commands, AllowRemoval: f.allowRemoval,
 		Now: time.Now(),
 	})
 	if err != nil {

@@ -49,8 +49,8 @@ func claim(bot *v1alpha1.RoseyBot, observed Observed) *corev1.PersistentVolumeCl
 	return claim
 }
 
-// ReplacesClaim reports whether a live claim has to be created again: the operator created it, it has no volume, and the
-// spec asks for another size or storage class now.
+// ReplacesClaim reports whether a live claim has to be created again: the operator created it, it has no volume, and
+// the spec asks for another size or storage class now.
 func ReplacesClaim(bot *v1alpha1.RoseyBot, live *corev1.PersistentVolumeClaim) bool {
 	asked, created := live.Annotations[askedClassAnnotation]
 	if !created || live.Spec.VolumeName != "" || live.Status.Phase != corev1.ClaimPending ||

@@ -3,6 +3,7 @@ package natsauth
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,9 @@ type IssueOptions struct {
 	RenewBefore time.Duration
 	// Rotate is the ID of the RoseyBot whose users get new credentials. Empty: none.
 	Rotate string
+	// Remove are the IDs of RoseyBots that are gone: their users, and their accounts, are removed. None may be among the
+	// RoseyBots to issue for, or another one's owner.
+	Remove []string
 	// Commands lets the command lines have bots execute commands.
 	Commands bool
 	// AllowRemoval lets administrators remove the streams of manual provisioning.
@@ -48,6 +52,11 @@ func Issue(before *State, bots []Bot, o IssueOptions) (*State, Issued, error) {
 	r := &run{state: state, options: o}
 	if o.Rotate != "" && !slices.ContainsFunc(bots, func(b Bot) bool { return b.ID() == o.Rotate }) {
 		return nil, Issued{}, fmt.Errorf("no RoseyBot %s, expected NAMESPACE/NAME of one of the file", o.Rotate)
+	}
+	for _, id := range o.Remove {
+		if err := r.remove(id, bots); err != nil {
+			return nil, Issued{}, fmt.Errorf("removing RoseyBot %s: %w", id, err)
+		}
 	}
 	if err := r.issueAll(bots); err != nil {
 		return nil, Issued{}, err
@@ -95,24 +104,45 @@ func (r *run) changed(format string, arguments ...any) {
 	r.issued.Changes = append(r.issued.Changes, fmt.Sprintf(format, arguments...))
 }
 
+// remove removes the users and the account of a RoseyBot that is gone, so that others can use the names of its Secrets.
+func (r *run) remove(id string, bots []Bot) error {
+	for _, bot := range bots {
+		if bot.ID() == id || bot.owner() == id {
+			return fmt.Errorf("RoseyBot %s of the file uses its account, expected one that is not in the file", bot.ID())
+		}
+	}
+	before := len(r.issued.Changes)
+	if err := r.removeUsers(id, ""); err != nil {
+		return err
+	}
+	if len(r.issued.Changes) == before {
+		return errors.New("nothing was issued for it, expected NAMESPACE/NAME of one that is gone")
+	}
+	return nil
+}
+
 // removeMoved removes the users of a RoseyBot from accounts that it no longer uses, because it shares another database
-// service now. An account of its own goes with them: only what it has published there and not stored is left.
-func (r *run) removeMoved(bot Bot) error {
+// service now.
+func (r *run) removeMoved(bot Bot) error { return r.removeUsers(bot.ID(), bot.owner()) }
+
+// removeUsers removes the users of a RoseyBot from all accounts except that of the RoseyBot kept. An account of its own
+// goes with them, also with users of others: only what it has published there and not stored is left.
+func (r *run) removeUsers(botID, kept string) error {
 	for _, id := range slices.Sorted(maps.Keys(r.state.Accounts)) {
-		if id == bot.owner() {
+		if id == kept {
 			continue
 		}
 		account := r.state.Accounts[id]
 		var removed []*User
 		for _, name := range slices.Sorted(maps.Keys(account.Users)) {
-			if user := account.Users[name]; user.Bot == bot.ID() {
+			if user := account.Users[name]; user.Bot == botID {
 				removed = append(removed, user)
 				delete(account.Users, name)
 				r.changed("user %s: removed from account %s", name, account.Name)
 			}
 		}
 		switch {
-		case id == bot.ID():
+		case id == botID:
 			delete(r.state.Accounts, id)
 			r.changed("account %s: removed", account.Name)
 		case len(removed) > 0 && r.state.Target == JWTTarget:

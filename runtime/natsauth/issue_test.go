@@ -118,6 +118,25 @@ func TestIssueAgainTouchesNothingElse(t *testing.T) {
 	})
 }
 
+// The name of a Secret is free again once the RoseyBot that had it is removed.
+func TestRemovedRoseyBotTakesNothing(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		i.issue(film("alpha"), film("beta"))
+		taken := film("gamma")
+		taken.BotSecret = film("alpha").BotSecret
+		i.options.Remove = []string{"films/alpha"}
+		_, state := i.issue(film("beta"), taken)
+		if diff := cmp.Diff([]string{"films/beta", "films/gamma"}, slices.Sorted(maps.Keys(state.Accounts))); diff != "" {
+			t.Errorf("accounts, -want +got:\n%s", diff)
+		}
+		for name := range i.files() {
+			if strings.Contains(name, "alpha") && !strings.HasSuffix(name, taken.BotSecret+".yaml") {
+				t.Errorf("%s is left", name)
+			}
+		}
+	})
+}
+
 func TestIssueForOneSecretAndForSharers(t *testing.T) {
 	eachTarget(t, func(i *issuer) {
 		owner, sharer := film("alpha"), film("lounge")
