@@ -38,7 +38,7 @@ type testCandidate struct {
 	observed leader.Observation
 }
 
-func newCandidate(t *testing.T, s *natstest.Server, o leader.Options) *testCandidate {
+func newCandidate(t *testing.T, s interface{ URL() string }, o leader.Options) *testCandidate {
 	t.Helper()
 	c := &testCandidate{t: t}
 	o.Log = natstest.Log(t)
