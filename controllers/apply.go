@@ -33,8 +33,12 @@ type applied struct {
 	written  map[manifests.Key]bool           // objects that were written, so that the observed ones are out of date
 	sent     bool                             // whether there were requests
 	forced   []forcedField                    // fields that stay as somebody else sets them
-	updates  []string                         // what a newer operator would change, and is pinned until the spec changes
-	err      error                            // errors for which the reconcile is repeated
+	updates  []string                         // what a newer operator would change, and is pinned
+	// updateWaits is what an automatic update waits for, or "".
+	updateWaits string
+	// updateLate is set if the RoseyBot was ready before its automatic update, and for too long has not been since.
+	updateLate bool
+	err        error // errors for which the reconcile is repeated
 }
 
 // problem is the reason why an object is not as desired.
@@ -79,7 +83,8 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	if err != nil {
 		return applied{err: err}
 	}
-	desired, result.updates = manifests.Pin(bot, desired, observed.Observed)
+	decided := r.pin(ctx, bot, desired, observed)
+	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
 	if found := r.waitForService(bot, observed); found != nil {
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.HoldBot(bot, desired, observed.Observed)

@@ -147,9 +147,16 @@ func translateReason(
 
 // updateAvailable returns a condition that is True while pods are pinned to what an older operator built.
 func updateAvailable(in statusInput) *metav1.Condition {
-	if len(in.applied.updates) == 0 {
+	switch updates := strings.Join(in.applied.updates, ", "); {
+	case in.applied.updateLate:
+		return conditionFalse(v1alpha1.ReasonUpdateFailed, "the pods were replaced by what this version of the operator "+
+			"builds, and the RoseyBot, which was ready before, is not ready yet: no other RoseyBot is updated")
+	case updates == "":
 		return conditionFalse(v1alpha1.ReasonUpToDate, "all pods run what this version of the operator builds")
+	case in.applied.updateWaits != "":
+		return conditionTrue(v1alpha1.ReasonUpdateWaits, in.applied.updateWaits+"; afterwards: "+updates)
+	default:
+		return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
+			"rolls out when the spec changes or with updatePolicy Automatic: "+updates)
 	}
-	return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
-		"rolls out when the spec changes or with updatePolicy Automatic: "+strings.Join(in.applied.updates, ", "))
 }

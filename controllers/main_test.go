@@ -106,11 +106,13 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 		return nil, nil, err
 	}
 	options := CacheOptions(nil)
-	options.DefaultFieldSelector = fields.AndSelectors(
-		fields.OneTermNotEqualSelector("metadata.namespace", upgradeNamespace),
-		fields.OneTermNotEqualSelector("metadata.namespace", unseenNamespace),
-		fields.OneTermNotEqualSelector("metadata.namespace", floodNamespace),
-		fields.OneTermNotEqualSelector("metadata.namespace", refusedNamespace))
+	var others []fields.Selector // the namespaces of tests that run an operator of their own
+	for _, namespace := range []string{
+		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace, turnsNamespace, haltNamespace, illNamespace, flapNamespace,
+	} {
+		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
+	}
+	options.DefaultFieldSelector = fields.AndSelectors(others...)
 	manager, err = ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Cache:   options,

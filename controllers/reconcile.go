@@ -65,6 +65,7 @@ type Reconciler struct {
 	eventLimit   *limiter
 	mounts       *mountErrors
 	forced       *forcedObjects
+	updates      *updates
 	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
@@ -89,6 +90,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
 		mounts:       newMountErrors(),
 		forced:       newForcedObjects(),
+		updates:      newUpdates(DefaultMaxUpdates, DefaultUpdateDeadline),
 		now:          time.Now,
 	}
 }
@@ -103,6 +105,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		r.probes.endReconcile(request.NamespacedName)
 		r.mounts.keep(request.NamespacedName, nil)
 		r.forced.forgetBot(request.NamespacedName)
+		r.updates.forget(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
@@ -133,12 +136,16 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	if applied.sent && !isNew {
 		r.objectWrites.allow(key, now)
 	}
+	applied.updateLate = r.updates.isLate(key, now)
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
 	r.probe(in)
 	in.mountErrors = r.readMountErrors(ctx, in)
 	r.warnCrowded(bot, observed.server)
 	status := computeStatus(in, now)
-	repeat, retry := pollInterval(bot, status, now), minPollInterval
+	if meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
+		r.updates.end(key)
+	}
+	repeat, retry := r.updates.poll(key, pollInterval(bot, status, now)), minPollInterval
 	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
 	if !r.probes.endReconcile(key) || isNew {
 		retry, err = r.writeStatus(ctx, bot, status)

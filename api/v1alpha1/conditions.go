@@ -31,6 +31,8 @@ const (
 	ReasonReady           = "Ready"           // Ready is True
 	ReasonAvailable       = "Available"       // BotAvailable or DatabaseAvailable is True
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
+	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: other RoseyBots are updated first
+	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: ready before the update, and not since
 	ReasonUpToDate        = "UpToDate"        // UpdateAvailable is False
 
 	ReasonScaledToZero  = "ScaledToZero"  // spec.replicas is 0
