@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +29,7 @@ const (
 // applied is the result of writing the desired objects.
 type applied struct {
 	problems map[manifests.Component]*problem // of the objects of a component, or of both under ""
-	written  map[manifests.Key]bool           // objects that were written, so that the observed ones are out of date
+	written  map[manifests.Key]bool           // objects that were changed, so that the observed ones are out of date
 	sent     bool                             // whether there were requests
 	forced   []forcedField                    // fields that stay as somebody else sets them
 	updates  []string                         // what a newer operator would change, and is pinned
@@ -126,31 +125,6 @@ func (r *Reconciler) write(
 	}
 }
 
-// waitForPods returns a problem while a component is stopped because its pods of two templates must not run together.
-func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired []manifests.Desired) *problem {
-	for _, next := range desired {
-		workload, isDeployment := next.Object.(*appsv1.Deployment)
-		if isDeployment && next.Component == component && manifests.StopsFirst(bot, component, workload) {
-			message := fmt.Sprintf("the %s starts again when its pods are gone: it had several, and now only one may run",
-				displayName[component])
-			return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
-		}
-	}
-	return nil
-}
-
-// waitForClaim returns a problem while the pods of a component are not started because a pod that they must not run
-// beside still mounts the claim.
-func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observed observed) *problem {
-	holder := manifests.ClaimHolder(bot, component, observed.Observed)
-	if holder == "" || manifests.Replicas(bot, component) == 0 {
-		return nil
-	}
-	message := fmt.Sprintf("the %s starts as soon as pod %s, which mounts the claim, is deleted",
-		displayName[component], holder)
-	return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
-}
-
 // checkSharedOwner returns a problem if the RoseyBot that database.sharedFrom names cannot share its database service.
 func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
 	owner, name := observed.Owner, "RoseyBot "+manifests.SharedFrom(bot)
@@ -219,7 +193,7 @@ func (r *Reconciler) ensure(
 	if forced := r.forced.holds(key, content, differs, r.now()); forced != "" {
 		return outcome{forced: forced}, nil
 	}
-	wanted := content.DeepCopy()
+	wanted, keepsPods := content.DeepCopy(), r.keepsPods(live, desired, content)
 	done := outcome{sent: true}
 	before, err := r.update(ctx, desired, live, content)
 	if err == nil && before != nil {
@@ -227,7 +201,10 @@ func (r *Reconciler) ensure(
 		done.forced, err = r.noteForced(bot, key, write)
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
-	done.changed = err != nil || content.GetGeneration() != live.GetGeneration()
+	done.changed = err != nil || content.GetGeneration() != live.GetGeneration() && !keepsPods
+	if keepsPods && err == nil {
+		r.settled.Store(live.GetUID(), content.GetGeneration())
+	}
 	return done, writeProblem(desired, explainClaim(desired, live, err), true)
 }
 

@@ -39,7 +39,13 @@
 //
 // A newer operator may build other pod templates from the same spec. Under updatePolicy Manual it pins the live
 // templates and configuration until the spec changes, and the condition UpdateAvailable lists the pending updates; see
-// manifests.Pin.
+// manifests.Pin. Under Automatic RoseyBots take turns, and one that does not become ready again halts the others; see
+// updates.go. A write that changes nothing about pods makes no RoseyBot not ready; see settled.go.
+//
+// # Rollouts
+//
+// The Deployment controller does not get out of every change of a Deployment, so the strategy never changes together
+// with the number of pods or their template; see manifests/rollout.go.
 //
 // # Status
 //

@@ -106,6 +106,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	}
 	found.findClaimHolders(manifests.ClaimName(bot))
 	found.countTemplates()
+	r.settle(found)
 	if name := manifests.SharedFrom(bot); name != "" {
 		owner := &v1alpha1.RoseyBot{}
 		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {

@@ -69,6 +69,8 @@ type Reconciler struct {
 	now          func() time.Time
 	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
 	replaced sync.Map
+	// settled has the generation of the last write of each Deployment, by UID, that changed nothing about its pods.
+	settled sync.Map
 	// namespaces is a knownNamespace for each RoseyBot.
 	namespaces sync.Map
 	// crowdedTold is the server of each RoseyBot that has an event about it.

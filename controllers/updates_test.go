@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -175,4 +176,117 @@ func TestAnUpdateOfAnIllRoseyBotDoesNotHaltTheOthers(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// Neither a newer operator nor the older one that follows it makes a RoseyBot not ready for a moment, or restarts a pod
+// under updatePolicy Manual; a change of the spec in between rolls out what the newer one builds, and the older one
+// leaves that.
+func TestUpgradeAndDowngradeDoNotFlap(t *testing.T) {
+	if rig.missing != "" {
+		t.Skip(rig.missing)
+	}
+	t.Parallel()
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: flapNamespace}})
+	bot := newBot(flapNamespace)
+	stop := runOperator(t, flapNamespace, func(*Reconciler) {})
+	createReady(t, bot)
+	stop()
+	stop = runOperator(t, flapNamespace, func(*Reconciler) {}) // the older version once more
+	waitReconciledBy(t, bot, "")
+	stop()
+	transition := readyTransition(t, bot)
+	before, err := readPodInputs(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := func(operator *Reconciler) {
+		makeNewer(operator)
+		build := operator.Build
+		operator.Build = func(
+			bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
+		) ([]manifests.Desired, error) {
+			set, err := build(bot, params, observed)
+			for _, desired := range set {
+				if deployment, ok := desired.Object.(*appsv1.Deployment); ok { // a change that restarts no pod
+					deployment.Labels["next"], deployment.Spec.RevisionHistoryLimit = "yes", new(int32(3))
+				}
+			}
+			return set, err
+		}
+	}
+	stop = runOperator(t, flapNamespace, newer)
+	waitReconciledBy(t, bot, "yes")
+	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
+	stop()
+	stop = runOperator(t, flapNamespace, func(*Reconciler) {})
+	waitReconciledBy(t, bot, "")
+	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse, v1alpha1.ReasonUpToDate)
+	stop()
+	after, err := readPodInputs(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("templates and configuration (-before +after):\n%s", diff)
+	}
+	if now := readyTransition(t, bot); now != transition {
+		t.Errorf("Ready changed at %s, want %s: it flapped", now, transition)
+	}
+
+	stop = runOperator(t, flapNamespace, newer)
+	change(t, bot, func() { bot.Spec.LogLevel = "debug" })
+	rollOut(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	stop()
+	changed, err := readPodInputs(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transition = readyTransition(t, bot)
+	stop = runOperator(t, flapNamespace, func(*Reconciler) {})
+	defer func() { stop() }()
+	waitReconciledBy(t, bot, "")
+	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
+	kept, err := readPodInputs(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(changed, kept); diff != "" {
+		t.Errorf("the older operator changed templates and configuration (-before +after):\n%s", diff)
+	}
+	if now := readyTransition(t, bot); now != transition {
+		t.Errorf("Ready changed at %s, want %s: it flapped", now, transition)
+	}
+}
+
+// waitReconciledBy waits until the Deployments have a label of the operator that runs, or do not have it, and then acts
+// as the Deployment controller.
+func waitReconciledBy(t *testing.T, bot *v1alpha1.RoseyBot, label string) {
+	t.Helper()
+	eventually(t, "Deployments with label "+label, func(ctx context.Context) error {
+		for _, component := range manifests.Components(bot) {
+			now, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, manifests.Name(bot, component))
+			if err != nil || now.Labels["next"] != label {
+				return fmt.Errorf("labels are %v: %w", now.Labels, err)
+			}
+			if err := reportRolledOut(ctx, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readyTransition returns when Ready changed last. It fails unless that is True.
+func readyTransition(t *testing.T, bot *v1alpha1.RoseyBot) string {
+	t.Helper()
+	now, err := get(t.Context(), &v1alpha1.RoseyBot{}, bot.Namespace, bot.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionReady)
+	if ready.Status != metav1.ConditionTrue {
+		t.Fatal(describe(now))
+	}
+	return ready.LastTransitionTime.String()
 }

@@ -28,7 +28,7 @@ func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("converting: %w", err)
 	}
 	delete(content, "status")
-	hash := manifests.Hash(content)
+	hash := manifests.DesiredHash(desired)
 	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
 		return nil, fmt.Errorf("adding the hash: %w", err)
 	}

@@ -70,6 +70,8 @@ type options struct {
 	connections       controllers.ConnectionLimits
 	logLevel          slog.Level
 	checkInterval     time.Duration // of the watched namespaces
+	maxUpdates        int
+	updateDeadline    time.Duration
 	printVersion      bool
 }
 
@@ -105,6 +107,10 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"SERVER=NUMBER for one server; can be repeated; default: 10", func(value string) error {
 		return addConnections(&parsed.connections, value)
 	})
+	flags.IntVar(&parsed.maxUpdates, "max-updates", controllers.DefaultMaxUpdates,
+		"`number` of RoseyBots with updatePolicy Automatic that change at a time after an upgrade of the operator")
+	flags.DurationVar(&parsed.updateDeadline, "update-deadline", controllers.DefaultUpdateDeadline,
+		"`time` after which a RoseyBot that was ready before its update, and is not ready again, halts the other updates")
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
@@ -115,6 +121,10 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		return options{}, fmt.Errorf("parsing the flags: %w", err)
 	}
 	switch {
+	case parsed.maxUpdates < 1:
+		return options{}, fmt.Errorf("--max-updates is %d: expected at least 1", parsed.maxUpdates)
+	case parsed.updateDeadline <= 0:
+		return options{}, fmt.Errorf("--update-deadline is %s: expected more than 0", parsed.updateDeadline)
 	case flags.NArg() > 0:
 		return options{}, fmt.Errorf("unexpected argument %q: the operator takes only flags", flags.Arg(0))
 	case parsed.runtimeImage == "" && !parsed.printVersion:

@@ -119,6 +119,7 @@ func newManager(
 	}
 	reconciler := controllers.New(manager, params, status.HTTPPort)
 	reconciler.Connections = options.connections
+	reconciler.LimitUpdates(options.maxUpdates, options.updateDeadline)
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}

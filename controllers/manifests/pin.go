@@ -68,6 +68,28 @@ func Pending(
 	return annotated, pinned, updates
 }
 
+// DesiredHash returns a hash of a desired object. What a template consists of counts as it was built: a pinned one has
+// the defaults that the API server added, which are no change.
+func DesiredHash(desired client.Object) string {
+	copied, _ := desired.DeepCopyObject().(client.Object)
+	if copied.GetAnnotations()[templateHashAnnotation] != "" {
+		switch object := copied.(type) {
+		case *appsv1.Deployment:
+			object.Spec.Template = corev1.PodTemplateSpec{}
+		case *corev1.ConfigMap:
+			object.Data = nil
+		}
+	}
+	return Hash(copied)
+}
+
+// SameRollout reports whether a desired Deployment has the same pods as the live one: other fields may differ.
+func SameRollout(desired, live *appsv1.Deployment) bool {
+	return desired.Annotations[templateHashAnnotation] == live.Annotations[templateHashAnnotation] &&
+		desired.Spec.Strategy.Type == live.Spec.Strategy.Type &&
+		(desired.Spec.Replicas == nil || live.Spec.Replicas != nil && *desired.Spec.Replicas == *live.Spec.Replicas)
+}
+
 // builtFrom returns the value of specGenerationAnnotation.
 func builtFrom(bot *v1alpha1.RoseyBot, observed Observed) string {
 	generation := fmt.Sprint(bot.Generation)

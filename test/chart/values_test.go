@@ -213,6 +213,7 @@ func TestOneValueSaysWhoMayScrapeMetrics(t *testing.T) {
 	}
 }
 
+<<<<<<< HEAD
 func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 	all := render(t, "--set", "cytube.connections=20",
 		"--set-json", `cytube.servers={"https://cytube.example:8443":1000000}`)
@@ -226,6 +227,22 @@ func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 	if !slices.Contains(arguments(t, render(t)), "--cytube-connections=10") {
 		t.Error("by default, a server allows ten connections")
 	}
+=======
+func TestAutomaticUpdatesAreLimited(t *testing.T) {
+	for set, want := range map[string][]string{
+		"replicas=1": {"--max-updates=1", "--update-deadline=10m"},
+		"automaticUpdates.maxConcurrent=3,automaticUpdates.progressDeadline=1h30m": {
+			"--max-updates=3", "--update-deadline=1h30m",
+		},
+	} {
+		arguments := arguments(t, render(t, "--set", set))
+		for _, flag := range want {
+			if !slices.Contains(arguments, flag) {
+				t.Errorf("%s: arguments are %v, want %s", set, arguments, flag)
+			}
+		}
+	}
+>>>>>>> 4132d9a (Operator: automatic updates take turns, and a failed one halts the others; an upgrade makes no RoseyBot not ready for a moment)
 }
 
 func TestRunbookURL(t *testing.T) {
