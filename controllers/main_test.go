@@ -108,7 +108,8 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	options := CacheOptions(nil)
 	var others []fields.Selector // the namespaces of tests that run an operator of their own
 	for _, namespace := range []string{
-		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace, turnsNamespace, haltNamespace, illNamespace, flapNamespace,
+		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace,
+		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
 	} {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
 	}

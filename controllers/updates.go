@@ -17,18 +17,19 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
+// The defaults of LimitUpdates.
 const (
-	// DefaultMaxUpdates and DefaultUpdateDeadline are the defaults of LimitUpdates.
 	DefaultMaxUpdates     = 1
 	DefaultUpdateDeadline = 10 * time.Minute
-	// maxWriteDelay is the longest time from the beginning of an update to the status that says so.
-	maxWriteDelay = 30 * time.Second
 )
 
-// updates bounds how many RoseyBots with updatePolicy Automatic change at a time because the operator is newer: an image
-// that does not work must not take all of them out of their channels. What runs is also recorded in an annotation of the
-// bot's Deployment, so that an operator that is restarted goes on where the former one was. It is safe for concurrent
-// use.
+// maxWriteDelay is the longest time from the beginning of an update to the status that says so.
+const maxWriteDelay = 30 * time.Second
+
+// updates bounds how many RoseyBots with updatePolicy Automatic change at a time because the operator is newer: an
+// image that does not work must not take all of them out of their channels. What runs is also recorded in an annotation
+// of the bot's Deployment, so that an operator that is restarted goes on where the former one was. It is safe for
+// concurrent use.
 type updates struct {
 	most     int
 	deadline time.Duration
@@ -65,8 +66,8 @@ type pinned struct {
 	waits   string   // what an automatic update waits for
 }
 
-// pin decides about what differs only because the operator is newer: by the RoseyBot's updatePolicy, it is left as it is
-// or written when it is this RoseyBot's turn.
+// pin decides about what differs only because the operator is newer: by the RoseyBot's updatePolicy, it is left as it
+// is or written when it is this RoseyBot's turn.
 func (r *Reconciler) pin(
 	ctx context.Context, bot *v1alpha1.RoseyBot, built []manifests.Desired, observed observed,
 ) pinned {

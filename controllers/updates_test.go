@@ -21,7 +21,12 @@ import (
 )
 
 // Namespaces that the operator of the other tests does not watch.
-const turnsNamespace, haltNamespace, illNamespace, flapNamespace = "update-turns", "update-halt", "update-ill", "update-flap"
+const (
+	turnsNamespace = "update-turns"
+	haltNamespace  = "update-halt"
+	illNamespace   = "update-ill"
+	flapNamespace  = "update-flap"
+)
 
 // createAutomatic creates ready RoseyBots with updatePolicy Automatic in a namespace of an operator of its own.
 func createAutomatic(t *testing.T, namespace string, names ...string) (bots []*v1alpha1.RoseyBot) {
@@ -56,7 +61,9 @@ func updated(ctx context.Context, bots []*v1alpha1.RoseyBot) (names []string, er
 
 // awaitTurn waits until as many RoseyBots are updated and all others wait, and returns which have not been updated
 // before.
-func awaitTurn(t *testing.T, bots []*v1alpha1.RoseyBot, count int, before []string) (next *v1alpha1.RoseyBot, all []string) {
+func awaitTurn(
+	t *testing.T, bots []*v1alpha1.RoseyBot, count int, before []string,
+) (next *v1alpha1.RoseyBot, all []string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d are updated and the others wait", count), func(ctx context.Context) (err error) {
 		if all, err = updated(ctx, bots); err != nil || len(all) != count {
@@ -85,10 +92,10 @@ func awaitTurn(t *testing.T, bots []*v1alpha1.RoseyBot, count int, before []stri
 	return next, all
 }
 
-func limitTo(most int, deadline time.Duration) func(*Reconciler) {
+func oneAtATime(deadline time.Duration) func(*Reconciler) {
 	return func(operator *Reconciler) {
 		makeNewer(operator)
-		operator.LimitUpdates(most, deadline)
+		operator.LimitUpdates(1, deadline)
 	}
 }
 
@@ -96,14 +103,14 @@ func limitTo(most int, deadline time.Duration) func(*Reconciler) {
 // an operator that is restarted goes on there.
 func TestAutomaticUpdatesTakeTurns(t *testing.T) {
 	bots := createAutomatic(t, turnsNamespace, "one", "two", "three")
-	stop := runOperator(t, turnsNamespace, limitTo(1, time.Hour))
+	stop := runOperator(t, turnsNamespace, oneAtATime(time.Hour))
 	defer func() { stop() }()
 	var done []string
 	for count := 1; count <= len(bots); count++ {
 		next, all := awaitTurn(t, bots, count, done)
 		waitCondition(t, next, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 		stop()
-		stop = runOperator(t, turnsNamespace, limitTo(1, time.Hour))
+		stop = runOperator(t, turnsNamespace, oneAtATime(time.Hour))
 		awaitTurn(t, bots, count, done)
 		rollOut(t, next)
 		waitCondition(t, next, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
@@ -114,12 +121,12 @@ func TestAutomaticUpdatesTakeTurns(t *testing.T) {
 // A RoseyBot that was ready before its update and is not within the deadline halts the others, until it is mended.
 func TestAFailedUpdateHaltsTheOthers(t *testing.T) {
 	bots := createAutomatic(t, haltNamespace, "one", "two", "three")
-	stop := runOperator(t, haltNamespace, limitTo(1, time.Second))
+	stop := runOperator(t, haltNamespace, oneAtATime(time.Second))
 	defer func() { stop() }()
 	failed, done := awaitTurn(t, bots, 1, nil)
 	waitCondition(t, failed, v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse, v1alpha1.ReasonUpdateFailed)
 	stop()
-	stop = runOperator(t, haltNamespace, limitTo(1, time.Second))
+	stop = runOperator(t, haltNamespace, oneAtATime(time.Second))
 	waitCondition(t, failed, v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse, v1alpha1.ReasonUpdateFailed)
 	for _, bot := range bots {
 		if bot == failed {
@@ -164,7 +171,7 @@ func TestAnUpdateOfAnIllRoseyBotDoesNotHaltTheOthers(t *testing.T) {
 	well.Name, well.Spec.UpdatePolicy = "well", v1alpha1.UpdateAutomatic
 	createReady(t, well)
 	stop()
-	stop = runOperator(t, illNamespace, limitTo(1, time.Second))
+	stop = runOperator(t, illNamespace, oneAtATime(time.Second))
 	defer func() { stop() }()
 	eventually(t, "both are updated", func(ctx context.Context) error {
 		names, err := updated(ctx, append(bots, well))

@@ -120,17 +120,25 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		}
 		return options{}, fmt.Errorf("parsing the flags: %w", err)
 	}
-	switch {
-	case parsed.maxUpdates < 1:
-		return options{}, fmt.Errorf("--max-updates is %d: expected at least 1", parsed.maxUpdates)
-	case parsed.updateDeadline <= 0:
-		return options{}, fmt.Errorf("--update-deadline is %s: expected more than 0", parsed.updateDeadline)
-	case flags.NArg() > 0:
+	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q: the operator takes only flags", flags.Arg(0))
-	case parsed.runtimeImage == "" && !parsed.printVersion:
-		return options{}, errors.New("--runtime-image or $" + imageVariable + " is required: the container image of the bots")
 	}
-	return parsed, nil
+	return parsed, parsed.validate()
+}
+
+// validate returns an error if the operator cannot run with the options.
+func (o *options) validate() error {
+	switch {
+	case o.printVersion:
+		return nil
+	case o.runtimeImage == "":
+		return errors.New("--runtime-image or $" + imageVariable + " is required: the container image of the bots")
+	case o.maxUpdates < 1:
+		return fmt.Errorf("--max-updates is %d: expected at least 1", o.maxUpdates)
+	case o.updateDeadline <= 0:
+		return fmt.Errorf("--update-deadline is %s: expected more than 0", o.updateDeadline)
+	}
+	return nil
 }
 
 // addConnections adds the value of one --cytube-connections.
