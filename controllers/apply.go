@@ -84,16 +84,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	}
 	decided := r.pin(ctx, bot, desired, observed)
 	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
-	if found := r.waitForService(bot, observed); found != nil {
-		result.add(manifests.Bot, found) // so its Deployment stays as it is
-		desired = manifests.HoldBot(bot, desired, observed.Observed)
-	}
-	_, services := observed.countPods(manifests.Database)
-	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed, services > 0)
-	if held {
-		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
-			"are being replaced, and those that run are not replaced once more before the database service runs"})
-	}
+	desired = r.hold(bot, desired, observed, &result)
 	r.write(ctx, bot, observed, desired, &result)
 	for _, component := range manifests.Components(bot) {
 		result.add(component, waitForClaim(bot, component, observed))

@@ -9,6 +9,24 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
+// hold returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds the
+// reason to the result.
+func (r *Reconciler) hold(
+	bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
+) []manifests.Desired {
+	if found := r.waitForService(bot, observed); found != nil {
+		result.add(manifests.Bot, found) // so its Deployment stays as it is
+		desired = manifests.HoldBot(bot, desired, observed.Observed)
+	}
+	_, services := observed.countPods(manifests.Database)
+	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed, services > 0)
+	if held {
+		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
+			"are being replaced, and those that run are not replaced once more before the database service runs"})
+	}
+	return desired
+}
+
 // waitForPods returns a problem while a component is stopped because its pods of two templates must not run together.
 func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired []manifests.Desired) *problem {
 	for _, next := range desired {
