@@ -16,38 +16,14 @@ const openPolicy = "admissionPolicy.enabled=true,admissionPolicy.secretsNeedGet=
 func TestInvalidValuesAreRejected(t *testing.T) {
 	needTools(t)
 	for value, want := range map[string]string{
-<<<<<<< HEAD
-		"replica=2":                         "at '': additional properties 'replica' not allowed",
-		"runtime.imag=x":                    "at '/runtime': additional properties 'imag' not allowed",
-		"crds.instal=true":                  "at '/crds': additional properties 'instal' not allowed",
-		"logLevel=loud":                     "at '/logLevel': value must be one of 'debug', 'info', 'warn', 'error'",
-		"watchNamespaces={a,a}":             "at '/watchNamespaces': items at 0 and 1 are equal",
-		"watchNamespaces={A}":               "at '/watchNamespaces/0': 'A' does not match pattern",
-		"cytube.connections=0":              "at '/cytube/connections': minimum: got 0, want 1",
-		"cytube.servers.a=5":                "'a' does not match pattern '^https?://",
-		"replicas=-1":                       "at '/replicas': minimum: got -1, want 0",
-		"image.digest=sha256:12":            "at '/image/digest': 'sha256:12' does not match pattern",
-		"image.repository=UP":               "at '/image/repository': 'UP' does not match pattern",
-		"monitoring.podMonitor=yes":         "at '/monitoring/podMonitor': value must be one of 'Auto', 'Always', 'Never'",
-		"monitoring.rules.runbookURL=wiki":  "at '/monitoring/rules/runbookURL': 'wiki' does not match pattern",
-		"podLabels.a=1":                     "at '/podLabels/a': got number, want string",
-		"tolerations[0].efect=NoSchedule":   "at '/tolerations/0': additional properties 'efect' not allowed",
-		"affinity.node.x=y":                 "at '/affinity': additional properties 'node' not allowed",
-		"resources.limit.cpu=1":             "at '/resources': additional properties 'limit' not allowed",
-		"admissionPolicy.image={x}":         "at '/admissionPolicy': additional properties 'image' not allowed",
-		"admissionPolicy.servers={cytu.be}": "at '/admissionPolicy/servers/0': 'cytu.be' does not match pattern",
-		"admissionPolicy.egress={all}":      "at '/admissionPolicy/egress/0'",
-		openPolicy:                          "admissionPolicy: every limit is off",
-		"imagePullSecrets={x}":              "at '/imagePullSecrets/0': got string, want object",
-=======
 		"replica=2":                            "at '': additional properties 'replica' not allowed",
 		"runtime.imag=x":                       "at '/runtime': additional properties 'imag' not allowed",
 		"crds.instal=true":                     "at '/crds': additional properties 'instal' not allowed",
 		"logLevel=loud":                        "at '/logLevel': value must be one of 'debug', 'info', 'warn', 'error'",
 		"watchNamespaces={a,a}":                "at '/watchNamespaces': items at 0 and 1 are equal",
 		"watchNamespaces={A}":                  "at '/watchNamespaces/0': 'A' does not match pattern",
-		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
-		"automaticUpdates.progressDeadline=10": "at '/automaticUpdates/progressDeadline': got number, want string",
+		"cytube.connections=0":                 "at '/cytube/connections': minimum: got 0, want 1",
+		"cytube.servers.a=5":                   "'a' does not match pattern '^https?://",
 		"replicas=-1":                          "at '/replicas': minimum: got -1, want 0",
 		"image.digest=sha256:12":               "at '/image/digest': 'sha256:12' does not match pattern",
 		"image.repository=UP":                  "at '/image/repository': 'UP' does not match pattern",
@@ -62,7 +38,8 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"admissionPolicy.egress={all}":         "at '/admissionPolicy/egress/0'",
 		openPolicy:                             "admissionPolicy: every limit is off",
 		"imagePullSecrets={x}":                 "at '/imagePullSecrets/0': got string, want object",
->>>>>>> 4132d9a (Operator: automatic updates take turns, and a failed one halts the others; an upgrade makes no RoseyBot not ready for a moment)
+		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
+		"automaticUpdates.progressDeadline=10": "at '/automaticUpdates/progressDeadline': got number, want string",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)

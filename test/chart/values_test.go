@@ -213,7 +213,6 @@ func TestOneValueSaysWhoMayScrapeMetrics(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
 func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 	all := render(t, "--set", "cytube.connections=20",
 		"--set-json", `cytube.servers={"https://cytube.example:8443":1000000}`)
@@ -227,7 +226,8 @@ func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 	if !slices.Contains(arguments(t, render(t)), "--cytube-connections=10") {
 		t.Error("by default, a server allows ten connections")
 	}
-=======
+}
+
 func TestAutomaticUpdatesAreLimited(t *testing.T) {
 	for set, want := range map[string][]string{
 		"replicas=1": {"--max-updates=1", "--update-deadline=10m"},
@@ -242,7 +242,6 @@ func TestAutomaticUpdatesAreLimited(t *testing.T) {
 			}
 		}
 	}
->>>>>>> 4132d9a (Operator: automatic updates take turns, and a failed one halts the others; an upgrade makes no RoseyBot not ready for a moment)
 }
 
 func TestRunbookURL(t *testing.T) {
