@@ -51,7 +51,8 @@ func newNATSIssueCommand() *cobra.Command {
 		"Have the server accept requests to remove the streams of RoseyBots with manual provisioning")
 	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than\n" +
 		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest\n" +
-		"stays as it is, also that of RoseyBots which are not in the file, until --remove names them. The directory holds all secrets, in files for their owner alone."
+		"stays as it is, also that of RoseyBots which are not in the file, until --remove names them.\n" +
+		"The directory holds all secrets, in files for their owner alone."
 	command.Example = `  kubectl get roseybots -A -o yaml | rosey nats issue -f - --for jwt --dir issued --expires 2160h
   rosey nats issue -f roseybots.yaml --for server.conf --dir issued --rotate default/movienight
   rosey nats issue -f roseybots.yaml --for server.conf --dir issued --remove default/lounge`
@@ -110,8 +111,9 @@ func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
 		renewBefore = f.expires / 3
 	}
 	state, issued, err := natsauth.Issue(before, bots, natsauth.IssueOptions{
-		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Remove: f.remove, Commands: f.commands, AllowRemoval: f.allowRemoval,
-		Now: time.Now(),
+		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Remove: f.remove, Commands: f.commands,
+		AllowRemoval: f.allowRemoval,
+		Now:          time.Now(),
 	})
 	if err != nil {
 		return natsauth.Issued{}, err

@@ -167,3 +167,31 @@ func TestMoveToADatabaseWithOtherRows(t *testing.T) {
 		})
 	}
 }
+
+// A service that was started with the target before the rows were moved has recorded its channel there. The position in
+// the stream moves with the rows: what the source had stored is not stored again.
+func TestMoveToADatabaseThatAServiceHasOpened(t *testing.T) {
+	t.Parallel()
+	first, second := sqlitePlace(t), postgresPlace(t)
+	source, _ := first.write(t)
+	storetest.Fill(t, source, 1)
+	at := store.StreamPosition{Stream: "rosey_events", Created: time.UnixMilli(1763700000000).UTC(), Sequence: 7}
+	if err := source.AdvanceStream(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	target, to := second.write(t)
+	owners, ok := target.(store.ChannelOwners)
+	if !ok {
+		t.Fatalf("%T records no owners", target)
+	}
+	channel := store.Channel{Server: "https://cytu.be", Name: "Movies"}
+	if _, err := owners.TakeChannel(t.Context(), store.Service{Prefix: "rosey"}, channel); err != nil {
+		t.Fatal(err)
+	}
+	_, from := first.read(t)
+	move(t, from, to)
+	storetest.Same(t, source, target)
+	if got, found, err := target.StreamPosition(t.Context(), "rosey_events"); err != nil || !found || got != at {
+		t.Errorf("%+v, found %t, %v; want %+v", got, found, err, at)
+	}
+}
