@@ -44,8 +44,10 @@ func TestLastBackupIsChecked(t *testing.T) {
 		reported time.Time
 		want     time.Time
 	}{
-		"reported":   {&v1alpha1.Backup{}, now.Add(-time.Hour), now.Add(-time.Hour)},
-		"future":     {&v1alpha1.Backup{}, now.Add(time.Hour), time.Time{}},
+		"reported": {&v1alpha1.Backup{}, now.Add(-time.Hour), now.Add(-time.Hour)},
+		"future":   {&v1alpha1.Backup{}, now.Add(time.Hour), time.Time{}},
+		// In UTC, it is in the year -1.
+		"no year":    {&v1alpha1.Backup{}, time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 23*3600)), time.Time{}},
 		"none":       {&v1alpha1.Backup{}, time.Time{}, time.Time{}},
 		"no backups": {nil, now.Add(-time.Hour), time.Time{}},
 	} {

@@ -73,7 +73,8 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 }
 
 // lastBackup returns when the newest backup was made, as far as the pods that have the SQLite database say. A time in
-// the future is none.
+// the future is none, and neither is one before 1970: the API server refuses a status with a year that has not four
+// digits, with all that is beside it.
 func lastBackup(in statusInput, now time.Time) *metav1.Time {
 	for _, component := range manifests.Components(in.bot) {
 		if !manifests.BacksUp(in.bot, component) {
@@ -82,7 +83,7 @@ func lastBackup(in statusInput, now time.Time) *metav1.Time {
 		last := in.bot.Status.LastBackupTime
 		if pod := in.observed.newestPod(component); pod != nil {
 			reported := in.reports[pod.Name].report.LastBackup
-			if !reported.IsZero() && reported.Before(now.Add(time.Minute)) {
+			if reported.After(time.Unix(0, 0)) && reported.Before(now.Add(time.Minute)) {
 				last = new(metav1.NewTime(reported.Truncate(time.Second)))
 			}
 		}

@@ -146,6 +146,25 @@ func checkConnections(t *testing.T, page string) {
 	}
 }
 
+// checkForeignHost checks that a page which a browser loaded from a name that points to the loopback address reads
+// nothing of the operator behind a port-forward.
+func checkForeignHost(t *testing.T, page string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+page, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "attacker.example"
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("%s for a foreign host: status %d, want %d", page, response.StatusCode, http.StatusMisdirectedRequest)
+	}
+}
+
 // With the permissions of the chart's ServiceAccount, the program serves health checks and metrics, watches only the
 // given namespaces, and releases its Lease when it ends.
 func TestRun(t *testing.T) {
@@ -178,6 +197,7 @@ func TestRun(t *testing.T) {
 		eventually(t, page, func(ctx context.Context) error { return responds(ctx, "http://"+page) })
 	}
 	for _, page := range []string{health + "/healthz", metrics + "/metrics"} {
+		checkForeignHost(t, page)
 		checkConnections(t, page)
 	}
 	// Of several replicas only the leader exports the metrics of RoseyBots: otherwise they would add up.

@@ -118,7 +118,7 @@ func (s Server) Handler() http.Handler {
 		writeJSON(w, s.state(r.Context()))
 	})))
 	mux.Handle("GET /{$}", large.limit(http.HandlerFunc(s.servePage)))
-	return withSecurityHeaders(checkHost(mux))
+	return withSecurityHeaders(mux)
 }
 
 // withSecurityHeaders forbids browsers to guess the type of a response and to send its URL as a referrer.

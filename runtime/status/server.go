@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,11 +25,11 @@ const (
 )
 
 // NewServer returns an HTTP server for a handler, which whoever reaches it cannot use to end the process: time, headers
-// and the number of connections are bounded, and idle connections do not keep the kubelet's probes out. The processes
-// of a RoseyBot and the operator use it. What the server itself reports is logged as a warning.
+// and the number of connections are bounded, and idle connections do not keep the kubelet's probes out. On a loopback
+// address it serves only loopback hosts. The processes of a RoseyBot and the operator use it. What the server itself reports is logged as a warning.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           checkHost(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      responseTimeout,
@@ -98,4 +100,30 @@ func (c connection) goesBefore(other connection) bool {
 		return !active
 	}
 	return c.number < other.number
+}
+
+// checkHost refuses requests that come in on a loopback address for another host than this machine. They are those of a
+// browser on this machine, or at the other end of a port-forward, whose page was loaded from a name that now points to
+// the loopback address: the page could read everything that is served here.
+func checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if local != nil && isLoopback(local.String()) && !isLoopback(r.Host) {
+			http.Error(w, "this address serves the hosts localhost, 127.0.0.1 and [::1] only", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isLoopback reports whether a host, with or without a port, is the loopback interface of this machine.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil && address.Unmap().IsLoopback()
 }

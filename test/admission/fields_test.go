@@ -28,7 +28,6 @@ var harmless = map[string]string{
 	"database.sqlite.storageClassName":     "quotas of the namespace limit storage classes",
 	"database.sqlite.retainPolicy":         "a choice",
 	"database.backup.every":                "a time",
-	"database.backup.claimName":            "only backups are written there, and the environment is limited",
 	"database.resources":                   "quotas of the namespace limit resources",
 	"resources":                            "quotas of the namespace limit resources",
 	"database.retention":                   "times",

@@ -11,6 +11,7 @@ import (
 const openPolicy = "admissionPolicy.enabled=true,admissionPolicy.secretsNeedGet=false," +
 	"admissionPolicy.restrictSecurityContext=false,admissionPolicy.images={*},admissionPolicy.servers={*}," +
 	"admissionPolicy.environment={*},admissionPolicy.serviceAccounts={*},admissionPolicy.priorityClasses={*}," +
+	"admissionPolicy.backupClaims={*}," +
 	"admissionPolicy.tolerations={*},admissionPolicy.labels={*},admissionPolicy.annotations={*}"
 
 func TestInvalidValuesAreRejected(t *testing.T) {
