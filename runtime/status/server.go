@@ -26,7 +26,8 @@ const (
 
 // NewServer returns an HTTP server for a handler, which whoever reaches it cannot use to end the process: time, headers
 // and the number of connections are bounded, and idle connections do not keep the kubelet's probes out. On a loopback
-// address it serves only loopback hosts. The processes of a RoseyBot and the operator use it. What the server itself reports is logged as a warning.
+// address it serves only loopback hosts. The processes of a RoseyBot and the operator use it. What the server itself
+// reports is logged as a warning.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           checkHost(handler),
