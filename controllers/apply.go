@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -175,6 +176,13 @@ func (r *Reconciler) ensure(
 	if deleted, refused := r.refuse(ctx, bot, live); refused != nil {
 		return outcome{sent: deleted, changed: deleted}, refused
 	}
+	return r.correct(ctx, bot, live, desired, content)
+}
+
+// correct writes a live object that belongs to the RoseyBot if it differs from what is to be written.
+func (r *Reconciler) correct(
+	ctx context.Context, bot *v1alpha1.RoseyBot, live, desired client.Object, content *unstructured.Unstructured,
+) (outcome, *problem) {
 	differs, err := r.differences(live, content)
 	key := forcedKey{client.ObjectKeyFromObject(bot), manifests.KeyOf(desired)}
 	if err != nil || differs.Empty() {

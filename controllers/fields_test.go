@@ -32,6 +32,7 @@ func fullBot() *v1alpha1.RoseyBot {
 		SQLite: &v1alpha1.SQLite{
 			Size: new(quantity("2Gi")), StorageClassName: new("fast"), RetainPolicy: v1alpha1.RetainClaim,
 		},
+		Backup:    &v1alpha1.Backup{Every: "12h", Keep: new(int32(3)), ClaimName: "backups"},
 		Resources: resources,
 	}
 	spec.Replicas, spec.Suspend = new(int32(1)), new(false)

@@ -9,8 +9,8 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// hold returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds the
-// reason to the result.
+// hold returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds
+// the reason to the result.
 func (r *Reconciler) hold(
 	bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
 ) []manifests.Desired {
