@@ -238,7 +238,7 @@ func (c conflict) advice() string {
 		return "it is taken over as soon as no service has consumed it for " + c.told.String()
 	case c.isAbandoned():
 		return "it is taken over at " + c.since.Add(c.after).UTC().Format(time.RFC3339) +
-			" if nobody consumes them until then"
+			" if nobody consumes them until then; to do so now: " + c.command("")
 	}
 	if !safeID.MatchString(c.held.database) {
 		return "its ID is not one of Rosey's: see who can change the stream, and remove it with `rosey nats remove`"

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func TestScaleStopsAndStartsTheBot(t *testing.T) {
@@ -135,4 +138,61 @@ func TestDeleteRemovesThePodsAndKeepsTheClaim(t *testing.T) {
 	if len(stored.Chat) == 0 || stored.Chat[0].Text != "remember me" {
 		t.Errorf("the old rows are missing: %+v", stored.Chat)
 	}
+}
+
+// The claim is deleted with the RoseyBot. A new RoseyBot of the same name has an empty database, says whose events the
+// stream has, and stores new ones once it is told to take the stream over.
+func TestARoseyBotWhoseRowsWereDeletedStartsAnew(t *testing.T) {
+	needCluster(t)
+	t.Parallel()
+	channel := cytubeChannel("anew")
+	channel.join(t, "ann")
+	bot := func() *v1alpha1.RoseyBot {
+		bot := newBot("anew")
+		bot.Spec.Database = &v1alpha1.Database{SQLite: &v1alpha1.SQLite{RetainPolicy: v1alpha1.DeleteClaim}}
+		return bot
+	}
+	create(t, bot())
+	waitReady(t, "anew")
+	channel.say(t, "ann", "said to the first database")
+	sameChat(t, "anew", channel)
+
+	kubectl(t, "delete", "roseybot", "anew", "--wait")
+	eventually(t, readyLimit, "claim and pods are gone", func(ctx context.Context) error {
+		pods, err := podsOf(ctx, "anew")
+		if err == nil && len(pods) > 0 {
+			err = fmt.Errorf("%d pods are left", len(pods))
+		}
+		if err != nil {
+			return err
+		}
+		key := client.ObjectKey{Namespace: namespace, Name: claimName("anew")}
+		err = cluster.client.Get(ctx, key, &corev1.PersistentVolumeClaim{})
+		if err == nil {
+			err = fmt.Errorf("the claim %s is left", key.Name)
+		}
+		return client.IgnoreNotFound(err)
+	})
+	if err := cluster.client.Create(t.Context(), bot()); err != nil {
+		t.Fatal(err)
+	}
+	message := waitFor(t, "anew", v1alpha1.ConditionDatabaseAvailable, metav1.ConditionFalse,
+		string(status.ReasonSubjectConflict))
+	command := regexp.MustCompile("kubectl (annotate -n demo roseybot anew --overwrite rosey.dev/take-over=[0-9a-f-]+)").
+		FindStringSubmatch(message)
+	if command == nil {
+		t.Fatalf("no command in the message: %s", message)
+	}
+	kubectl(t, strings.Fields(command[1])...)
+	waitReady(t, "anew")
+	channel.say(t, "ann", "said to the second database")
+	eventually(t, storeLimit, "the line is stored", func(ctx context.Context) error {
+		stored, err := readRows(ctx, "anew")
+		if err == nil && !slices.ContainsFunc(stored.Chat, func(line chatRow) bool {
+			return line.Text == "said to the second database"
+		}) {
+			err = fmt.Errorf("stored are %+v", stored.Chat)
+		}
+		return err
+	})
 }
