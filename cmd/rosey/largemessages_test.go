@@ -53,7 +53,7 @@ func TestLargeMessagesInTheStreamDoNotEndTheService(t *testing.T) {
 		t.Fatalf("%d lines in the stream, %v", info.State.Msgs, err)
 	}
 
-	db = start(t, arguments...)
+	db = startCommand(t, releasedProgram(t, arguments...))
 	natstest.Within(t, 60*time.Second, "all to be handled", func() bool {
 		consumer, err := js.Consumer(t.Context(), "rosey_events", "rosey_db")
 		return err == nil && consumer.CachedInfo().NumPending+uint64(consumer.CachedInfo().NumAckPending) == 0

@@ -70,7 +70,7 @@ func TestNATSCommandsNameTheWrongFlag(t *testing.T) {
 		{"issue -f x --for server.conf --dir x --expires 1h", "--expires: expected --for jwt"},
 		{"issue -f x --for jwt --dir x --expires 1h --renew-before 2h", "--renew-before: expected less"},
 		{"issue -f absent.yaml --for jwt --dir x", "absent.yaml"},
-		{"", "nats: expected permissions, issue or create"},
+		{"", "nats: expected permissions, issue, create, list or remove"},
 	} {
 		arguments, want := test[0], test[1]
 		t.Run(arguments, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,9 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
-	command.Env = append(os.Environ(), runMainVariable+"=yes")
+	// The variable of the end-to-end tests is no setting: the program would warn of it.
+	environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROSEY_E2E=") })
+	command.Env = append(environment, runMainVariable+"=yes")
 	return command
 }
 

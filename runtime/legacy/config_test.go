@@ -75,6 +75,7 @@ func TestConvertConfig(t *testing.T) {
 				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
 				Retention: config.Retention{Chat: "150h", UserCounts: "forever", Outbound: "168h", People: "forever"},
 				Limits:    config.Limits{}.WithDefaults(),
+				Backup:    config.Backup{Every: "24h", Keep: 7},
 			},
 			HTTP:     config.HTTP{Address: address},
 			Commands: config.Commands{Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5)},

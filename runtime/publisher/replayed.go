@@ -31,15 +31,15 @@ type replayedLines struct {
 	log      *slog.Logger
 	// unknown is set while the service does not tell what it has.
 	unknown bool
-	// known are the IDs of messages with chat lines that the service has got, the latest last.
-	known []string
+	// known are the messages with chat lines that the service has got, the latest last.
+	known []bus.Message
 }
 
 // remember notes that the service has got messages.
 func (l *replayedLines) remember(messages ...bus.Message) {
 	for _, m := range messages {
 		if m.Suffix == bus.MessageLog {
-			l.known = append(l.known, m.ID)
+			l.known = append(l.known, m)
 		}
 	}
 	l.known = slices.Delete(l.known, 0, max(0, len(l.known)-maxRemembered))
@@ -53,31 +53,32 @@ func (l *replayedLines) withoutStored(ctx context.Context, batch []bus.Message) 
 	if err != nil {
 		return nil, err
 	}
-	known, inBatch := map[string]bool{}, map[string]bool{}
-	for _, id := range l.known {
-		known[id] = true
+	known := map[string]bool{}
+	for _, m := range l.known {
+		known[m.ID] = true
 	}
 	var left []bus.Message
 	for _, m := range batch {
 		switch {
 		case m.Suffix != bus.MessageLog:
 			left = append(left, m)
-		case inBatch[m.ID]: // the line waited for the service while the bot joined again
+			continue
+		case known[m.ID]: // also a line that waited for the service while the bot joined again
 		case m.Replayed && stored.take(m):
-			if !known[m.ID] {
-				l.remember(m)
-			}
-		case !known[m.ID]:
+			l.remember(m)
+		default:
 			left = append(left, m)
 		}
-		inBatch[m.ID] = true
+		known[m.ID] = true
 	}
 	return left, nil
 }
 
-// stored returns what the service has stored last, if the batch has replayed lines that are not known.
+// stored returns what the service has stored last, without the rows of known lines, if the batch has replayed lines that
+// are not known. A row of a known line must not be taken for a line that repeats it and was missed: the known one may
+// have been in an earlier batch.
 func (l *replayedLines) stored(ctx context.Context, batch []bus.Message) (*storedLines, error) {
-	if !slices.ContainsFunc(batch, func(m bus.Message) bool { return m.Replayed && !slices.Contains(l.known, m.ID) }) {
+	if !slices.ContainsFunc(batch, func(m bus.Message) bool { return m.Replayed && !l.knows(m) }) {
 		return &storedLines{}, nil
 	}
 	request, recent := bus.RecentChatRequest{Limit: recentLimit, Origin: l.channel}, bus.RecentLines{}
@@ -92,7 +93,15 @@ func (l *replayedLines) stored(ctx context.Context, batch []bus.Message) (*store
 		l.log.Warn(viaNATS+"the database service does not tell which lines it has: those that the CyTube server repeats "+
 			"are published, and may be stored again", "error", err)
 	}
-	return &storedLines{recent}, nil
+	stored := &storedLines{recent}
+	for _, m := range slices.Backward(l.known) {
+		stored.take(m)
+	}
+	return stored, nil
+}
+
+func (l *replayedLines) knows(m bus.Message) bool {
+	return slices.ContainsFunc(l.known, func(known bus.Message) bool { return known.ID == m.ID })
 }
 
 // storedLines are rows of the service that have not been found to be one of the replayed lines.

@@ -194,6 +194,9 @@ func TestConcurrentMigrations(t *testing.T) {
 	for range cap(identities) {
 		starting.Go(func() {
 			s, err := Open(t.Context(), file)
+			for errors.Is(err, errLocked) { // as the service does
+				s, err = Open(t.Context(), file)
+			}
 			if err != nil {
 				identities <- err.Error()
 				return
