@@ -72,8 +72,23 @@ func isInside(address string) bool {
 	if err != nil {
 		return true
 	}
-	ip := parsed.Addr().Unmap().WithZone("")
-	return !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedAddresses.Contains(ip)
+	ip := translated(parsed.Addr().Unmap().WithZone(""))
+	return !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedAddresses.Contains(ip) || localTranslation.Contains(ip)
+}
+
+var (
+	// translation is where IPv6 networks reach IPv4 addresses, public and private ones (NAT64, RFC 6052), and
+	// localTranslation the same with a prefix of the network's own (RFC 8215).
+	translation      = netip.MustParsePrefix("64:ff9b::/96")
+	localTranslation = netip.MustParsePrefix("64:ff9b:1::/48")
+)
+
+// translated returns the IPv4 address that an IPv6 address stands for, and else the address.
+func translated(ip netip.Addr) netip.Addr {
+	if bytes := ip.As16(); translation.Contains(ip) {
+		return netip.AddrFrom4([4]byte(bytes[12:]))
+	}
+	return ip
 }
 
 // isProxied reports whether requests to a WebSocket go through a proxy. It is the administrator's, and decides what may
