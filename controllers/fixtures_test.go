@@ -16,13 +16,14 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // newNamespace creates a namespace for one test. It skips the test if there is no API server.
 func newNamespace(t *testing.T) string {
 	t.Helper()
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	t.Parallel()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}

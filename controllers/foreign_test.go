@@ -138,6 +138,22 @@ func TestForeignObjectIsNotMounted(t *testing.T) {
 	}
 }
 
+// Somebody else's ServiceAccount may have permissions, and an identity in a cloud that webhooks give to its pods.
+func TestForeignServiceAccountIsNotUsed(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	create(t, foreignObject(t, "ServiceAccount", bot.Namespace, "movienight-rosey"))
+	create(t, bot)
+	waitCondition(t, bot, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForeignObject)
+	deployments := &appsv1.DeploymentList{}
+	if err := rig.admin.List(t.Context(), deployments, client.InNamespace(bot.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(deployments.Items) > 0 {
+		t.Errorf("%s has the ServiceAccount %s", deployments.Items[0].Name,
+			deployments.Items[0].Spec.Template.Spec.ServiceAccountName)
+	}
+}
+
 func TestDeletedForeignObjectIsReplaced(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	foreign := foreignObject(t, "ConfigMap", bot.Namespace, "movienight-config")

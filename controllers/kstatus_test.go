@@ -19,6 +19,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // kstatusOf returns how Flux, Helm and others that use kstatus read a RoseyBot.
@@ -59,8 +60,8 @@ const unseenNamespace = "unseen"
 
 // `helm install --wait` returned at once for a RoseyBot that no operator had seen.
 func TestRoseyBotThatWasNeverReconciledIsNotReady(t *testing.T) {
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	t.Parallel()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: unseenNamespace}}

@@ -25,8 +25,6 @@ import (
 
 // rig is one API server with one running operator for all tests of the package. Each test has a namespace of its own.
 var rig struct {
-	// missing is the reason why there is no API server, or "".
-	missing  string
 	admin    client.WithWatch
 	operator *Reconciler
 	requests *requestLog
@@ -43,9 +41,8 @@ const testImage = "rosey.example/rosey:test"
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	rig.missing = apiservertest.Missing()
 	run := func(m *testing.M) (int, error) { return m.Run(), nil }
-	if rig.missing == "" {
+	if apiservertest.Missing() == "" {
 		run = runWithServer
 	}
 	code, err := run(m)

@@ -18,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // Namespaces that the operator of the other tests does not watch.
@@ -31,8 +32,8 @@ const (
 // createAutomatic creates ready RoseyBots with updatePolicy Automatic in a namespace of an operator of its own.
 func createAutomatic(t *testing.T, namespace string, names ...string) (bots []*v1alpha1.RoseyBot) {
 	t.Helper()
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	t.Parallel()
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
@@ -189,8 +190,8 @@ func TestAnUpdateOfAnIllRoseyBotDoesNotHaltTheOthers(t *testing.T) {
 // under updatePolicy Manual; a change of the spec in between rolls out what the newer one builds, and the older one
 // leaves that.
 func TestUpgradeAndDowngradeDoNotFlap(t *testing.T) {
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	t.Parallel()
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: flapNamespace}})

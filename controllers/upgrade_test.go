@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // upgradeNamespace is not watched by the operator of the other tests.
@@ -114,8 +115,8 @@ func waitUpdated(t *testing.T, bot *v1alpha1.RoseyBot) {
 }
 
 func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: upgradeNamespace}})
 	manual, automatic := newBot(upgradeNamespace), newBot(upgradeNamespace)

@@ -22,7 +22,8 @@ import (
 // AssetsVariable is the environment variable with the directory of etcd, kube-apiserver, kubectl and helm.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
 
-// Missing returns the reason why no API server can be started, or "".
+// Missing returns the reason why no API server can be started, or "". Tests that are skipped call it themselves: the go
+// command repeats a result without running the tests, and does not see which variables TestMain has read.
 func Missing() string {
 	if os.Getenv(AssetsVariable) == "" {
 		return AssetsVariable + " is not set: expected the directory that `hack/cluster/cluster bin` prints"

@@ -27,15 +27,13 @@ const operatorImage = "rosey.example/rosey:operator"
 
 // rig is one cluster for all tests. Each RoseyBot has a namespace of its own.
 var rig struct {
-	missing string // why there is no cluster, or ""
-	admin   client.WithWatch
+	admin client.WithWatch
 }
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	rig.missing = apiservertest.Missing()
 	run := func(m *testing.M) (int, error) { return m.Run(), nil }
-	if rig.missing == "" {
+	if apiservertest.Missing() == "" {
 		run = runWithCluster
 	}
 	code, err := run(m)

@@ -22,6 +22,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/test/apiservertest"
 )
 
 // Environment variables of the long form.
@@ -83,8 +84,8 @@ func number(t *testing.T, variable string, unset uint64) uint64 {
 // Whatever two changes follow each other at whatever distance, the RoseyBot ends as the last spec asks; and it recovers
 // when they are taken back.
 func TestTwoChangesEndAsTheLastOneAsks(t *testing.T) {
-	if rig.missing != "" {
-		t.Skip(rig.missing)
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
 	}
 	seed := number(t, seedVariable, rand.Uint64N(1_000_000))
 	pairs := choosePairs(seed, int(number(t, pairsVariable, 20)))
