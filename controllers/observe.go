@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -47,9 +48,7 @@ func CacheOptions(namespaces []string) cache.Options {
 	selector := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
 	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultNamespaces: map[string]cache.Config{}}
 	options.DefaultTransform = func(object any) (any, error) {
-		if pod, isPod := object.(*corev1.Pod); isPod { // the fields that a reconcile reads
-			pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, Volumes: pod.Spec.Volumes}
-		}
+		trim(object)
 		return cache.TransformStripManagedFields()(object) // most of the rest; a write reads them from the API server
 	}
 	for _, kind := range kinds {
@@ -59,6 +58,27 @@ func CacheOptions(namespaces []string) cache.Options {
 		options.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return options
+}
+
+// maxCachedText is the size in bytes of the longest annotation and of the longest file of a ConfigMap that is cached.
+// The operator writes none that are nearly as long.
+const maxCachedText = 64 << 10
+
+// trim removes from an object what no reconcile reads: the label that selects it is not the operator's alone, and whoever
+// may create objects could otherwise fill the operator's memory with a few of them.
+func trim(object any) {
+	switch object := object.(type) {
+	case *corev1.Pod:
+		object.Spec = corev1.PodSpec{NodeName: object.Spec.NodeName, Volumes: object.Spec.Volumes}
+	case *corev1.ConfigMap:
+		object.BinaryData = nil
+		maps.DeleteFunc(object.Data, func(file, content string) bool {
+			return !manifests.IsConfigFile(file) || len(content) > maxCachedText
+		})
+	}
+	if accessor, err := meta.Accessor(object); err == nil {
+		maps.DeleteFunc(accessor.GetAnnotations(), func(_, text string) bool { return len(text) > maxCachedText })
+	}
 }
 
 // CheckAccess returns an error if the API server forbids to read objects of some kind that the operator needs in a

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,13 @@ import (
 
 // configFile is the key of each component's configuration in the ConfigMap, and its file name in the pod.
 var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
+
+// IsConfigFile reports whether a ConfigMap of a RoseyBot can have a file of a name.
+func IsConfigFile(name string) bool {
+	return slices.Contains([]string{
+		config.BotFile, config.DatabaseFile, config.StandbyFile, config.ChannelsFile, config.OriginFile,
+	}, name)
+}
 
 // configFiles returns the content of the ConfigMap by file name. Each component has a file of its own, so that a change
 // of a setting restarts only the component that reads it. Whether the bot has standbys is in a file that the bot reads
