@@ -64,7 +64,7 @@ func CacheOptions(namespaces []string) cache.Options {
 // The operator writes none that are nearly as long.
 const maxCachedText = 64 << 10
 
-// trim removes from an object what no reconcile reads: the label that selects it is not the operator's alone, and whoever
+// trim removes from an object what no reconcile reads: the label that selects it is not the operator's alone, and who
 // may create objects could otherwise fill the operator's memory with a few of them.
 func trim(object any) {
 	switch object := object.(type) {
