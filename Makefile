@@ -34,6 +34,10 @@ chaos: ## Inject faults while people chat, then compare database and chat (SEED=
 fuzz: ## Send a bot and its database what the protocol forbids, within their memory limits (SEED=N DURATION=10m).
 	@SEED="$(SEED)" DURATION="$(DURATION)" DATABASES="$(DATABASES)" ONLY="$(ONLY)" hack/test/fuzz
 
+.PHONY: soak
+soak: ## Run days of simulated time and an evening of 100,000 lines, then compare (SEED=N DAYS=30 LINES=100000 NAMES=5000).
+	@SEED="$(SEED)" DAYS="$(DAYS)" LINES="$(LINES)" NAMES="$(NAMES)" hack/test/soak
+
 .PHONY: rollouts
 rollouts: ## Change RoseyBots twice in a row, in every order, and expect each to end as its last spec asks (SEED=N PAIRS=N).
 	@SEED="$(SEED)" PAIRS="$(PAIRS)" hack/test/rollouts

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	_ "time/tzdata" // Berlin, on machines without time zones
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
@@ -66,6 +67,34 @@ func TestUserCountsAreSampledOnTheClock(t *testing.T) {
 		if once := slices.CompactFunc(slots, time.Time.Equal); len(once) != len(kept.times) ||
 			len(slices.Compact(kept.ids)) != len(kept.times) {
 			t.Errorf("a slot has two samples, or two slots have one ID: %s", kept.times)
+		}
+	})
+}
+
+// TestUserCountsInTheNightWithoutTwoOClock has a night in which clocks go from 02:00 to 03:00: there is one sample for
+// each five minutes that pass, also at both midnights.
+func TestUserCountsInTheNightWithoutTwoOClock(t *testing.T) { //nolint:paralleltest // it sets the zone of the process
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	must(t, err)
+	local := time.Local
+	time.Local = berlin
+	defer func() { time.Local = local }()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Date(2000, 3, 25, 23, 32, 0, 0, time.Local) // midnight comes first
+		time.Sleep(time.Until(began))
+		b := newBubble(t, simulator.Options{Accounts: []simulator.Account{{Name: "rosey", Password: "p"}}})
+		kept := &samples{}
+		bot := b.startWith("rosey", "p", kept)
+		time.Sleep(28 * time.Hour)
+		bot.stop()
+		slots := kept.slots()
+		if len(slots) != 28*12 {
+			t.Errorf("%d samples in 28 hours", len(slots))
+		}
+		for i, at := range slots {
+			if want := began.Truncate(5 * time.Minute).Add(time.Duration(i+1) * 5 * time.Minute); !at.Equal(want) {
+				t.Errorf("sample %d is of %s, expected %s", i, at, want)
+			}
 		}
 	})
 }

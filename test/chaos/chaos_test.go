@@ -1,10 +1,7 @@
 package chaos
 
 import (
-	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,46 +50,10 @@ func play(t *testing.T, world World, options Options) {
 	}
 }
 
-// build builds the programs.
-func build(t *testing.T) Programs {
-	t.Helper()
-	dir := t.TempDir()
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", dir,
-		"rosey.dev/rosey/cmd/rosey", "github.com/nats-io/nats-server/v2")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	return Programs{Rosey: filepath.Join(dir, "rosey"), NATS: filepath.Join(dir, "nats-server")}
-}
-
-// startProcesses starts plain processes and stops them at the end of the test. The directory with the logs stays if the
-// test failed.
-func startProcesses(t *testing.T, setup Setup) *Processes {
-	t.Helper()
-	programs := build(t)
-	dir, err := os.MkdirTemp("", "rosey-chaos-") //nolint:usetesting // it stays if the test failed
-	if err != nil {
-		t.Fatal(err)
-	}
-	world, err := StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		world.Close()
-		if t.Failed() {
-			t.Logf("configuration, logs and database are in %s", dir)
-			return
-		}
-		_ = os.RemoveAll(dir)
-	})
-	return world
-}
-
 // The smallest set-up: one bot, SQLite, and NATS without JetStream.
 func TestOneOfEverything(t *testing.T) {
 	options := settings(t, 1, 0)
-	play(t, startProcesses(t, Setup{Bots: 1, Databases: 1}), options)
+	play(t, Start(t, Setup{Bots: 1, Databases: 1}), options)
 }
 
 // The largest set-up: a standby bot, two database services on PostgreSQL, and events in a stream. `make test` runs it
@@ -106,13 +67,13 @@ func TestTwoOfEverything(t *testing.T) {
 		duration = time.Minute
 	}
 	options := settings(t, 5, duration)
-	play(t, startProcesses(t, Setup{Bots: 2, Databases: 2, JetStream: true, Postgres: true}), options)
+	play(t, Start(t, Setup{Bots: 2, Databases: 2, JetStream: true, Postgres: true}), options)
 }
 
 // TestThreeBotsStandBy injects faults into three bots and NATS for twenty seconds: there are never two bots in the
 // channel, and nothing is said twice.
 func TestThreeBotsStandBy(t *testing.T) {
-	play(t, startProcesses(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
+	play(t, Start(t, Setup{Bots: 3, Databases: 1, JetStream: true}), settings(t, 7, 20*time.Second))
 }
 
 // The largest set-up on a local cluster with two real nodes, run by the operator. `make test` runs it for a minute.
@@ -121,7 +82,7 @@ func TestOnACluster(t *testing.T) {
 		t.Skip("needs a local cluster: set ROSEY_E2E to local-cluster")
 	}
 	options := settings(t, 4, time.Minute)
-	world, err := StartCluster(t.Context(), "../..", build(t).Rosey, t.TempDir())
+	world, err := StartCluster(t.Context(), "../..", Build(t).Rosey, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

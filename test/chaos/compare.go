@@ -25,6 +25,14 @@ type StoredSession struct {
 	Leave int64 `json:"leave"`
 }
 
+// Uncount takes lines that the retention has removed out of the users' counters, which count them still: they were not
+// said in the channel during the run. removed has their numbers by user.
+func (s Stored) Uncount(removed map[string]int) {
+	for i, user := range s.Users {
+		s.Users[i].Lines -= removed[user.Username]
+	}
+}
+
 // Findings are the differences between the channel and the database. All but Said, Stored, Unseen, Evictions and
 // NeverSent must be empty.
 type Findings struct {

@@ -31,15 +31,18 @@ func (c *CyTube) channelPath(resource string) string {
 	return "/channels/" + c.Channel + "/" + resource
 }
 
-func (c *CyTube) join(ctx context.Context, user string) error {
+// Join lets a person join the channel.
+func (c *CyTube) Join(ctx context.Context, user string) error {
 	return c.post(ctx, c.channelPath("join"), map[string]string{"user": user})
 }
 
-func (c *CyTube) leave(ctx context.Context, user string) error {
+// Leave lets a person who has joined leave the channel.
+func (c *CyTube) Leave(ctx context.Context, user string) error {
 	return c.post(ctx, c.channelPath("leave"), map[string]string{"user": user})
 }
 
-func (c *CyTube) say(ctx context.Context, user, text string) error {
+// Say lets a person who has joined say a line.
+func (c *CyTube) Say(ctx context.Context, user, text string) error {
 	return c.post(ctx, c.channelPath("say"), map[string]string{"user": user, "text": text})
 }
 

@@ -42,7 +42,7 @@ func (p *Processes) Disk() (rows, stream int64, err error) {
 	if p.setup.Postgres {
 		rows, err = diskUsage(filepath.Join(p.postgresDir, "data", "base"))
 	} else {
-		rows, err = diskUsage(p.dir, "rosey.db", "rosey.db-wal", "rosey.db-shm")
+		rows, err = diskUsage(p.data(), "rosey.db", "rosey.db-wal", "rosey.db-shm")
 	}
 	if err != nil || !p.setup.JetStream {
 		return rows, 0, err

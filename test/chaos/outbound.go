@@ -13,19 +13,25 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// announcer puts lines into the outbound queue at a steady rate. It repeats a request, with the same client ID, until
+// Announcer puts lines into the outbound queue at a steady rate. It repeats a request, with the same client ID, until
 // it gets a reply.
-type announcer struct {
+type Announcer struct {
 	url      string
 	subjects bus.Subjects
-	run      string // makes texts and client IDs unique among runs
+	run      string
 
 	mu       sync.Mutex
 	accepted []string
 }
 
-// work runs until ctx ends. It drops a line that is not accepted by then: the service has not promised to say it.
-func (q *announcer) work(ctx context.Context, pace time.Duration) error {
+// NewAnnouncer returns an announcer for a world. run makes its texts and client IDs unique among runs.
+func NewAnnouncer(world World, run string) *Announcer {
+	url, subjects := world.Bus()
+	return &Announcer{url: url, subjects: subjects, run: run}
+}
+
+// Work runs until ctx ends. It drops a line that is not accepted by then: the service has not promised to say it.
+func (q *Announcer) Work(ctx context.Context, pace time.Duration) error {
 	conn, err := nats.Connect(q.url, nats.Name("announcer"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(200*time.Millisecond), nats.PingInterval(5*time.Second))
 	if err != nil {
@@ -53,7 +59,7 @@ func (q *announcer) work(ctx context.Context, pace time.Duration) error {
 }
 
 // put reports whether the service has confirmed that the line is in the queue.
-func (q *announcer) put(ctx context.Context, conn *nats.Conn, text string) bool {
+func (q *Announcer) put(ctx context.Context, conn *nats.Conn, text string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	body, err := json.Marshal(bus.OutboundPutRequest{Message: text, ClientID: text})
@@ -68,8 +74,8 @@ func (q *announcer) put(ctx context.Context, conn *nats.Conn, text string) bool 
 	return json.Unmarshal(response.Data, &reply) == nil && reply.Success
 }
 
-// lines returns the accepted lines.
-func (q *announcer) lines() []string {
+// Lines returns the accepted lines.
+func (q *Announcer) Lines() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append([]string(nil), q.accepted...)

@@ -62,10 +62,10 @@ func (p *people) act(ctx context.Context) {
 		p.visit(ctx)
 		return
 	case !p.inside[name] && dice < 15:
-		p.inside[name] = p.cytube.join(ctx, name) == nil
+		p.inside[name] = p.cytube.Join(ctx, name) == nil
 		return
 	case p.inside[name] && dice < 3:
-		p.inside[name] = p.cytube.leave(ctx, name) != nil
+		p.inside[name] = p.cytube.Leave(ctx, name) != nil
 		return
 	case !p.inside[name]:
 		if name = p.anybody(); name == "" {
@@ -74,8 +74,8 @@ func (p *people) act(ctx context.Context) {
 	}
 	p.lines++
 	text := fmt.Sprintf("line %d of %s", p.lines, name)
-	if p.cytube.say(ctx, name, text) != nil {
-		p.inside[name] = p.cytube.join(ctx, name) == nil
+	if p.cytube.Say(ctx, name, text) != nil {
+		p.inside[name] = p.cytube.Join(ctx, name) == nil
 	}
 }
 
@@ -83,13 +83,13 @@ func (p *people) act(ctx context.Context) {
 // of it later.
 func (p *people) visit(ctx context.Context) {
 	if p.visitor != "" {
-		_ = p.cytube.leave(ctx, p.visitor) // a restart of the server may have disconnected them
+		_ = p.cytube.Leave(ctx, p.visitor) // a restart of the server may have disconnected them
 		p.visitor = ""
 		return
 	}
 	p.visitors++
 	name := fmt.Sprintf("visitor_%d", p.visitors)
-	if p.cytube.join(ctx, name) == nil {
+	if p.cytube.Join(ctx, name) == nil {
 		p.visitor = name
 	}
 }
@@ -113,7 +113,7 @@ func (p *people) leaveAll(ctx context.Context) {
 	}
 	for _, name := range p.names {
 		if p.inside[name] {
-			_ = p.cytube.leave(ctx, name) // fails for a user who was disconnected
+			_ = p.cytube.Leave(ctx, name) // fails for a user who was disconnected
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
@@ -35,6 +36,10 @@ type Setup struct {
 	JetStream       bool
 	// Postgres stores the rows in PostgreSQL instead of SQLite.
 	Postgres bool
+	// Credentials makes NATS ask for a user name and a password, which Rotate replaces.
+	Credentials bool
+	// Data is the directory of the SQLite database. Empty: that of all other files.
+	Data string
 	// LogLevel is that of bots and database services. Empty: debug.
 	LogLevel string
 	// Wrapper returns the command that starts a bot or database service of this name, for example within a memory limit.
@@ -57,6 +62,7 @@ type Processes struct {
 	postgres *child // nil: with SQLite
 
 	postgresDir, postgresPort string
+	credentials               credentials
 
 	bots    []*member
 	dbs     []*member
@@ -91,7 +97,9 @@ func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir str
 	if p.natsPort, err = freePort(ctx); err != nil {
 		return nil, err
 	}
-	p.startNATS(ctx)
+	if err := p.startNATS(ctx); err != nil {
+		return nil, err
+	}
 	if setup.Postgres {
 		if err := p.startPostgres(ctx); err != nil {
 			return nil, err
@@ -142,13 +150,20 @@ func (p *Processes) startCyTube(ctx context.Context) (site string, err error) {
 	return site, nil
 }
 
-func (p *Processes) startNATS(ctx context.Context) {
+func (p *Processes) startNATS(ctx context.Context) error {
 	args := []string{"-a", "127.0.0.1", "-p", p.natsPort}
+	if p.setup.Credentials {
+		if err := p.writeCredentials(); err != nil {
+			return err
+		}
+		args = append(args, "-c", p.path("nats.conf"))
+	}
 	if p.setup.JetStream {
 		args = append(args, "-js", "-sd", p.path("nats"))
 	}
 	p.nats = startChild(ctx, p.dir, &child{name: "nats", program: p.programs.NATS, args: args})
 	p.closers = append(p.closers, p.nats.stop)
+	return nil
 }
 
 // newMember starts a bot, or a database service if site is empty.
@@ -208,6 +223,9 @@ func (p *Processes) configuration(m *member, command string) string {
 	text := fmt.Sprintf("channel: {server: '%s', name: %s}\nhttp: {address: '%s'}\nlogLevel: %s\n"+
 		"nats: {url: 'nats://%s', subjectPrefix: %s, jetStream: {mode: %s}}\n",
 		server, channelName, m.http, cmp.Or(p.setup.LogLevel, "debug"), m.nats.address(), prefix, mode)
+	if p.setup.Credentials {
+		text = strings.Replace(text, "nats: {", fmt.Sprintf("nats: {credentialsDir: '%s', ", p.path("credentials")), 1)
+	}
 	switch {
 	case command == "bot" && p.setup.Bots > 1:
 		text += "standby: true\n"
@@ -217,9 +235,12 @@ func (p *Processes) configuration(m *member, command string) string {
 	case p.setup.Postgres:
 		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", m.urlFile)
 	default:
-		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}}\n", p.path("rosey.db"))
+		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}}\n", filepath.Join(p.data(), "rosey.db"))
 	}
 }
+
+// data returns the directory of the SQLite database.
+func (p *Processes) data() string { return cmp.Or(p.setup.Data, p.dir) }
 
 func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
 
@@ -240,7 +261,7 @@ func (p *Processes) Bot() string { return botName }
 
 // Bus returns the URL of nats-server itself, without a proxy.
 func (p *Processes) Bus() (string, bus.Subjects) {
-	return "nats://127.0.0.1:" + p.natsPort, mustSubjects(prefix)
+	return p.natsURL(), mustSubjects(prefix)
 }
 
 func mustSubjects(prefix string) bus.Subjects {

@@ -81,8 +81,7 @@ func Run(ctx context.Context, world World, o Options) (Result, error) {
 		return Result{Options: o}, fmt.Errorf("no supported fault in %q: expected some of %q", o.Only, world.Kinds())
 	}
 	r := &runner{world: world, options: o, people: newPeople(world.CyTube(), o.Seed)}
-	url, subjects := world.Bus()
-	r.announcer = &announcer{url: url, subjects: subjects, run: fmt.Sprintf("seed %d", o.Seed)}
+	r.announcer = NewAnnouncer(world, fmt.Sprintf("seed %d", o.Seed))
 	if err := r.waitHealthy(ctx); err != nil {
 		return Result{Options: o}, err
 	}
@@ -96,7 +95,7 @@ type runner struct {
 	world     World
 	options   Options
 	people    *people
-	announcer *announcer
+	announcer *Announcer
 	faults    []InjectedFault
 }
 
@@ -106,7 +105,7 @@ func (r *runner) underLoad(ctx context.Context) error {
 	var workers sync.WaitGroup
 	var queueing error
 	workers.Go(func() { r.people.run(load, r.options.Pace) })
-	workers.Go(func() { queueing = r.announcer.work(load, r.options.Announce) })
+	workers.Go(func() { queueing = r.announcer.Work(load, r.options.Announce) })
 	workers.Go(func() { r.watch(load) })
 	err := r.injectFaults(ctx)
 	stop()
@@ -224,5 +223,5 @@ func (r *runner) compare(ctx context.Context) (Seen, Findings, error) {
 	if err != nil {
 		return seen, Findings{}, err
 	}
-	return seen, Compare(seen, stored, r.announcer.lines()), nil
+	return seen, Compare(seen, stored, r.announcer.Lines()), nil
 }

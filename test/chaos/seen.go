@@ -71,6 +71,16 @@ func (s Seen) Present() bool {
 
 func (s Seen) isBot(e simulator.Entry) bool { return strings.EqualFold(e.User, s.Bot) }
 
+// movements returns the entries of users who join or leave.
+func (s Seen) movements() (entries []simulator.Entry) {
+	for _, e := range s.Entries {
+		if e.Kind == simulator.KindJoin || e.Kind == simulator.KindLeave {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
 // stays returns the intervals in which a user was in the user list.
 func (s Seen) stays(user string) (stays []interval) {
 	var from int64

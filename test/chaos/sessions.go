@@ -17,6 +17,7 @@ const (
 // compareSessions compares the stored sessions with the user list. The time that a user spent in the channel together
 // with the bot must be in a session, and no session may extend beyond the user's stays, short absences included.
 func (v *Findings) compareSessions(seen Seen, stored Stored) {
+	seen.Entries = seen.movements() // each user's stays are looked for in all of them
 	sessions := map[string][]interval{}
 	for _, user := range stored.Users {
 		name := strings.ToLower(user.Username)

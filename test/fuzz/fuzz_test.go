@@ -1,10 +1,7 @@
 package fuzz
 
 import (
-	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,7 +58,7 @@ func fuzz(t *testing.T, seed uint64, setup chaos.Setup) {
 		setup.Wrapper = groups.Wrap
 	}
 	setup.LogLevel = "info" // as the operator sets it
-	world := start(t, setup)
+	world := chaos.Start(t, setup)
 	report, err := Run(t.Context(), world, options)
 	t.Logf("\n%s", report)
 	if err != nil {
@@ -94,33 +91,4 @@ func settings(t *testing.T, seed uint64) Options {
 		t.Skip("takes half a minute")
 	}
 	return options
-}
-
-// start starts the processes and stops them at the end of the test. The directory with the logs stays if it failed.
-func start(t *testing.T, setup chaos.Setup) *chaos.Processes {
-	t.Helper()
-	bin := t.TempDir()
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
-		"rosey.dev/rosey/cmd/rosey", "github.com/nats-io/nats-server/v2")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	programs := chaos.Programs{Rosey: filepath.Join(bin, "rosey"), NATS: filepath.Join(bin, "nats-server")}
-	dir, err := os.MkdirTemp("", "rosey-fuzz-") //nolint:usetesting // it stays if the test failed
-	if err != nil {
-		t.Fatal(err)
-	}
-	world, err := chaos.StartProcesses(context.WithoutCancel(t.Context()), setup, programs, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		world.Close()
-		if t.Failed() {
-			t.Logf("configuration, logs and database are in %s", dir)
-			return
-		}
-		_ = os.RemoveAll(dir)
-	})
-	return world
 }

@@ -119,36 +119,3 @@ func DefaultLimit(component string) (int64, error) {
 	}
 	return limit, nil
 }
-
-// usage is what a process uses.
-type usage struct {
-	// own is its memory without files, in bytes, and peak the most memory that it has had, with files.
-	own, peak int64
-	// heap is its Go heap in bytes, with what the garbage collector has not removed yet.
-	heap       int64
-	goroutines int64
-}
-
-func memoryOf(pid int) (now usage, err error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return now, fmt.Errorf("reading the memory of a process: %w", err)
-	}
-	own, ownErr := number(string(content), "RssAnon:")
-	peak, peakErr := number(string(content), "VmHWM:")
-	return usage{own: own << 10, peak: peak << 10}, errors.Join(ownErr, peakErr)
-}
-
-// number returns the number after a name at the start of a line.
-func number(content, name string) (int64, error) {
-	for line := range strings.Lines(content) {
-		if text, found := strings.CutPrefix(line, name); found {
-			value, err := strconv.ParseFloat(strings.Fields(text)[0], 64)
-			if err != nil {
-				return 0, fmt.Errorf("reading %s: %w", name, err)
-			}
-			return int64(value), nil
-		}
-	}
-	return 0, fmt.Errorf("there is no %q", name)
-}

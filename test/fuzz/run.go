@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -26,14 +24,6 @@ const (
 	settleLimit = 3 * time.Minute
 	// shownOperations is how many of the last operations a failure shows.
 	shownOperations = 10
-	// moreGoroutines is how many goroutines more than before a process may have afterwards: those of connections and
-	// timers that come and go.
-	moreGoroutines = 15
-	// moreHeap is how much larger the heap of a process may be afterwards, for caches. The Go runtime collects the garbage
-	// of an idle process every two minutes, so the heap is compared after a long run only.
-	moreHeap = 24 << 20
-	// longRun is how long such a run is.
-	longRun = time.Minute
 	// diskLimit is the size of a claim unless the RoseyBot says otherwise.
 	diskLimit = 1 << 30
 )
@@ -64,7 +54,7 @@ type run struct {
 
 	operations    int
 	last          []string // operations
-	before, after map[string]usage
+	before, after map[string]Usage
 	rows, stream  int64 // bytes on disk
 }
 
@@ -72,7 +62,7 @@ type run struct {
 // something that must hold does not, or if the run could not be completed.
 func Run(ctx context.Context, world *chaos.Processes, o Options) (report string, err error) {
 	r := &run{
-		Options: o, world: world, before: map[string]usage{}, after: map[string]usage{},
+		Options: o, world: world,
 	}
 	url, subjects := world.Bus()
 	conn, err := nats.Connect(url, nats.Name("honest"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
@@ -129,7 +119,8 @@ func (r *run) watch(ctx context.Context) {
 
 func (r *run) underLoad(ctx context.Context) error {
 	backoff.Sleep(ctx, warmUp)
-	if err := r.measure(ctx, r.before); err != nil {
+	var err error
+	if r.before, err = Measure(ctx, r.world.List()); err != nil {
 		return err
 	}
 	kinds := slices.DeleteFunc(Kinds(), func(kind Kind) bool { return len(r.Only) > 0 && !slices.Contains(r.Only, kind) })
@@ -175,9 +166,9 @@ func (r *run) alive() error {
 			return fmt.Errorf("%s: %w: %s", process.Name, errRestarted, reason)
 		}
 		now, err := memoryOf(process.PID)
-		if err == nil && now.peak > r.Limits[process.Name] && r.Groups == nil {
+		if err == nil && now.Peak > r.Limits[process.Name] && r.Groups == nil {
 			return fmt.Errorf("%s has taken %d MiB, more than its memory limit of %d MiB",
-				process.Name, now.peak>>20, r.Limits[process.Name]>>20)
+				process.Name, now.Peak>>20, r.Limits[process.Name]>>20)
 		}
 	}
 	return nil
@@ -194,48 +185,10 @@ func (r *run) killed(name string) (int64, error) {
 func (r *run) memoryNow() (text string) {
 	for _, process := range r.world.List() {
 		if now, err := memoryOf(process.PID); err == nil {
-			text += fmt.Sprintf(", %s %d MiB", process.Name, now.own>>20)
+			text += fmt.Sprintf(", %s %d MiB", process.Name, now.Own>>20)
 		}
 	}
 	return text
-}
-
-// measure reads what each process uses.
-func (r *run) measure(ctx context.Context, into map[string]usage) error {
-	for _, process := range r.world.List() {
-		now, err := memoryOf(process.PID)
-		if err != nil {
-			return err
-		}
-		metrics, err := get(ctx, "http://"+process.HTTP+"/metrics")
-		if err != nil {
-			return err
-		}
-		var heapErr error
-		now.heap, heapErr = number(metrics, "go_memstats_heap_alloc_bytes ")
-		if now.goroutines, err = number(metrics, "go_goroutines "); err != nil || heapErr != nil {
-			return errors.Join(err, heapErr)
-		}
-		into[process.Name] = now
-	}
-	return nil
-}
-
-func get(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", fmt.Errorf("requesting %s: %w", url, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("requesting %s: %w", url, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", url, err)
-	}
-	return string(body), nil
 }
 
 // until waits until condition returns nil.

@@ -34,20 +34,17 @@ func (r *run) settle(ctx context.Context) error {
 
 // returned returns an error if a process uses more than it should when idle.
 func (r *run) returned(ctx context.Context) error {
-	if err := r.measure(ctx, r.after); err != nil {
+	var err error
+	if r.after, err = Measure(ctx, r.world.List()); err != nil {
 		return err
 	}
 	for name, after := range r.after {
 		// Go keeps memory that it has freed for a while.
-		if limit := r.Limits[name] / 2; after.own > limit {
-			return fmt.Errorf("%s uses %d MiB, expected at most half of its limit, %d MiB", name, after.own>>20, limit>>20)
+		if limit := r.Limits[name] / 2; after.Own > limit {
+			return fmt.Errorf("%s uses %d MiB, expected at most half of its limit, %d MiB", name, after.Own>>20, limit>>20)
 		}
-		before := r.before[name]
-		if r.Duration >= longRun && after.heap > before.heap+moreHeap {
-			return fmt.Errorf("the heap of %s has %d MiB, %d MiB before", name, after.heap>>20, before.heap>>20)
-		}
-		if after.goroutines > before.goroutines+moreGoroutines {
-			return fmt.Errorf("%s has %d goroutines, %d before", name, after.goroutines, before.goroutines)
+		if err := after.Returned(name, r.before[name], r.Duration); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -96,8 +93,8 @@ func (r *run) report() string {
 	for _, name := range slices.Sorted(maps.Keys(r.before)) {
 		before, after := r.before[name], r.after[name]
 		fmt.Fprintf(out, "%-5s memory of its own %3d MiB before, %3d MiB after; at most %3d MiB of %3d MiB with files; "+
-			"heap %d MiB before, %d MiB after; %d goroutines before, %d after\n", name, before.own>>20, after.own>>20,
-			after.peak>>20, r.Limits[name]>>20, before.heap>>20, after.heap>>20, before.goroutines, after.goroutines)
+			"heap %d MiB before, %d MiB after; %d goroutines before, %d after\n", name, before.Own>>20, after.Own>>20,
+			after.Peak>>20, r.Limits[name]>>20, before.Heap>>20, after.Heap>>20, before.Goroutines, after.Goroutines)
 	}
 	fmt.Fprintf(out, "rows take %d MiB, the stream %d MiB\n", r.rows>>20, r.stream>>20)
 	fmt.Fprintf(out, "the last operations: %s\n", strings.Join(r.last, "; "))
