@@ -75,8 +75,8 @@ func (l *replayedLines) withoutStored(ctx context.Context, batch []bus.Message) 
 }
 
 // stored returns what the service has stored last, without the rows of known lines, if the batch has replayed lines
-// that are not known. A row of a known line must not be taken for a line that repeats it and was missed: the known one may
-// have been in an earlier batch.
+// that are not known. A row of a known line must not be taken for a line that repeats it and was missed: the known one
+// may have been in an earlier batch.
 func (l *replayedLines) stored(ctx context.Context, batch []bus.Message) (*storedLines, error) {
 	if !slices.ContainsFunc(batch, func(m bus.Message) bool { return m.Replayed && !l.knows(m) }) {
 		return &storedLines{}, nil
