@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -39,6 +40,11 @@ func hangUp(t *testing.T, command *exec.Cmd) {
 // SIGTERM: it leaves the channel and stores what it has.
 func TestClosedTerminalEndsTheProcessInGoodOrder(t *testing.T) {
 	t.Parallel()
+	// A program that is started while SIGHUP is ignored keeps ignoring it, and this test may run under nohup itself. A
+	// signal with a handler has its default behavior in the programs that are started.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(handled) })
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
