@@ -47,6 +47,8 @@ var stallingReasons = map[string]bool{
 	string(status.ReasonSubjectConflict):        true, string(status.ReasonStoreFull): true,
 	string(status.ReasonStoreNewer): true, string(status.ReasonStoreRefused): true,
 	string(status.ReasonStoreURLAbsent): true, string(status.ReasonMigrationFailed): true,
+	string(status.ReasonStoreURLInvalid): true, string(status.ReasonStoreUnsuitable): true,
+	string(status.ReasonStoreMoved):   true,
 	string(status.ReasonChannelOwned): true, string(status.ReasonChannelListInvalid): true,
 }
 

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -42,6 +43,27 @@ var healthy = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
 	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
 	status.ReasonStoreOpen,
+}
+
+// mayPass are the reasons that may pass by themselves, however long they last: outages, and what a moderator may undo.
+var mayPass = []status.Reason{
+	status.ReasonServerUnreachable, status.ReasonLoginLimited, status.ReasonConnectionLimited, status.ReasonKicked,
+	status.ReasonDisconnected, status.ReasonDuplicateLogin, status.ReasonLockUnavailable, status.ReasonNATSUnreachable,
+	status.ReasonStreamUnavailable, status.ReasonStoreUnavailable,
+}
+
+// A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to mend.
+func TestEveryReasonStallsOrMayPass(t *testing.T) {
+	for _, reasons := range reasonsOf {
+		for _, reason := range reasons {
+			name := string(reason)
+			stalls := stallingReasons[name] || deadlineReasons[name]
+			passes := transientReasons[name] || requestedReasons[name] || slices.Contains(mayPass, reason)
+			if stalls == passes {
+				t.Errorf("%s stalls a RoseyBot: %v, may pass: %v; expected one of them", name, stalls, passes)
+			}
+		}
+	}
 }
 
 // A new reason of package status must be added to the tables of this file, so that it is tested.

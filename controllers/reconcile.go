@@ -111,7 +111,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, nil // the garbage collector deletes what the RoseyBot owns
+		r.updates.forget(request.NamespacedName) // a finalizer may keep it, and others wait for their turn
+		return reconcile.Result{}, nil           // the garbage collector deletes what the RoseyBot owns
 	}
 	isNew := bot.Status.ObservedGeneration != bot.Generation
 	if !isNew && !r.objectWrites.allows(request.NamespacedName, r.now()) {

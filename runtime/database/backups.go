@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rosey.dev/rosey/runtime/store"
@@ -22,9 +23,11 @@ type BackupOptions struct {
 	Keep      int
 }
 
-// Names of backups. Others in the directory are left alone.
+// Names of backups are rosey-ID-TIME.db, with the beginning of the database's ID, since several databases may have the
+// same directory. Other files in it are left alone.
 const (
 	backupPrefix = "rosey-"
+	backupID     = 8                  // characters
 	backupTime   = "20060102T150405Z" // UTC
 	backupSuffix = ".db"
 )
@@ -33,6 +36,7 @@ const (
 type backups struct {
 	BackupOptions
 
+	id   string                    // of the database, "" while it is not known
 	last atomic.Pointer[time.Time] // nil: there is none
 }
 
@@ -54,28 +58,56 @@ func (e *Engine) backUpIfDue(ctx context.Context) {
 		return
 	}
 	now := time.Now().UTC()
+	if e.backups.id == "" {
+		e.findBackups(ctx)
+	}
 	if age := now.Sub(e.LastBackup()); age >= 0 && age < e.backups.Every {
 		return
 	}
-	size, err := e.backups.backUp(ctx, from, now)
+	size, err := e.backUp(ctx, from, now)
 	switch {
 	case ctx.Err() != nil:
+		return
 	case err != nil:
 		e.metrics.backupRuns.WithLabelValues(maintenanceFailed).Inc()
 		e.log.Error("[DB] the backup failed; trying again", "error", err)
-	default:
-		e.metrics.backupRuns.WithLabelValues(maintenanceDone).Inc()
-		e.noteBackup(now)
-		e.log.Info("[DB] backed up the database", "directory", e.backups.Directory, "bytes", size)
+		return
+	}
+	e.metrics.backupRuns.WithLabelValues(maintenanceDone).Inc()
+	e.noteBackup(now)
+	e.log.Info("[DB] backed up the database", "directory", e.backups.Directory, "bytes", size)
+	if err := e.backups.removeOldest(e.backups.Keep); err != nil {
+		e.log.Warn("[DB] cannot remove old backups", "error", err)
 	}
 }
 
+// backUp makes a backup if there is room for it.
+func (e *Engine) backUp(ctx context.Context, from store.Backuper, now time.Time) (size int64, err error) {
+	if e.backups.id == "" {
+		return 0, errors.New("the ID of the database is not known")
+	}
+	needed, err := e.store.Size(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading the size of the database: %w", err)
+	}
+	if err := e.backups.makeRoom(needed); err != nil {
+		return 0, err
+	}
+	return from.Backup(ctx, e.backups.path(now))
+}
+
 // findBackups notes the newest backup of an earlier process.
-func (e *Engine) findBackups() {
+func (e *Engine) findBackups(ctx context.Context) {
 	if !e.backups.enabled() {
 		return
 	}
 	e.metrics.backupInterval.Set(e.backups.Every.Seconds())
+	id, err := e.store.Identity(ctx)
+	if err != nil {
+		e.log.Warn("[DB] cannot read the ID of the database for its backups", "error", err)
+		return
+	}
+	e.backups.id = id[:min(len(id), backupID)]
 	made, err := e.backups.list()
 	if err != nil {
 		e.log.Warn("[DB] cannot list the backups", "error", err)
@@ -90,35 +122,58 @@ func (e *Engine) noteBackup(at time.Time) {
 	e.metrics.backupTime.Set(float64(at.Unix()))
 }
 
-// backUp makes a backup, and removes the oldest.
-func (b *backups) backUp(ctx context.Context, from store.Backuper, now time.Time) (size int64, err error) {
+// reserve is the space in bytes that a backup leaves free: its directory may be on the volume of the database.
+const reserve = 32 << 20
+
+// makeRoom prepares the directory for a backup of some bytes. If that does not fit beside as many as are kept, the
+// oldest one is removed before.
+func (b *backups) makeRoom(needed int64) error {
 	if err := os.MkdirAll(b.Directory, 0o700); err != nil {
-		return 0, fmt.Errorf("creating the directory for backups: %w", err)
+		return fmt.Errorf("creating the directory for backups: %w", err)
 	}
-	if err := b.removeParts(); err != nil {
-		return 0, err
+	err := errors.Join(b.removeParts(), b.checkSpace(needed))
+	if errors.Is(err, errNoSpace) && b.Keep > 1 {
+		err = errors.Join(b.removeOldest(b.Keep-1), b.checkSpace(needed))
 	}
-	if size, err = from.Backup(ctx, b.path(now)); err != nil {
-		return 0, err
+	return err
+}
+
+var errNoSpace = errors.New("no space for a backup")
+
+func (b *backups) checkSpace(needed int64) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(b.Directory, &disk); err != nil {
+		return fmt.Errorf("reading the free space for backups: %w", err)
 	}
+	free, expected := disk.Bavail*uint64(max(disk.Bsize, 0)), uint64(max(needed, 0))+reserve
+	if free < expected {
+		return fmt.Errorf("%w: %d bytes are free in %s, expected %d", errNoSpace, free, b.Directory, expected)
+	}
+	return nil
+}
+
+// removeOldest removes all but the newest backups.
+func (b *backups) removeOldest(keep int) error {
 	made, err := b.list()
-	for len(made) > max(b.Keep, 1) && err == nil {
+	for len(made) > max(keep, 1) && err == nil {
 		err = os.Remove(b.path(made[0]))
 		made = made[1:]
 	}
 	if err != nil {
-		return size, fmt.Errorf("removing old backups: %w", err)
+		return fmt.Errorf("removing old backups: %w", err)
 	}
-	return size, nil
+	return nil
 }
 
 func (b *backups) path(made time.Time) string {
-	return filepath.Join(b.Directory, backupPrefix+made.Format(backupTime)+backupSuffix)
+	return filepath.Join(b.Directory, b.prefix()+made.Format(backupTime)+backupSuffix)
 }
+
+func (b *backups) prefix() string { return backupPrefix + b.id + "-" }
 
 // removeParts removes what a process has left that was killed while it made a backup.
 func (b *backups) removeParts() error {
-	parts, err := filepath.Glob(filepath.Join(b.Directory, backupPrefix+"*"+backupSuffix+".part-*"))
+	parts, err := filepath.Glob(filepath.Join(b.Directory, b.prefix()+"*"+backupSuffix+".part-*"))
 	for _, part := range parts {
 		err = errors.Join(err, os.Remove(part))
 	}
@@ -128,7 +183,8 @@ func (b *backups) removeParts() error {
 	return nil
 }
 
-// list returns when the backups in the directory were made, oldest first.
+// list returns when the backups in the directory were made, oldest first. One of the future is none: the clock was
+// wrong when it was made, or somebody else made it, and it would count as the newest for ever.
 func (b *backups) list() ([]time.Time, error) {
 	entries, err := os.ReadDir(b.Directory)
 	if errors.Is(err, os.ErrNotExist) {
@@ -139,8 +195,9 @@ func (b *backups) list() ([]time.Time, error) {
 	}
 	var made []time.Time
 	for _, entry := range entries {
-		text, isBackup := strings.CutPrefix(strings.TrimSuffix(entry.Name(), backupSuffix), backupPrefix)
-		if at, err := time.Parse(backupTime, text); isBackup && err == nil && entry.Type().IsRegular() {
+		text, isBackup := strings.CutPrefix(strings.TrimSuffix(entry.Name(), backupSuffix), b.prefix())
+		at, err := time.Parse(backupTime, text)
+		if isBackup && err == nil && entry.Type().IsRegular() && time.Until(at) < time.Minute {
 			made = append(made, at)
 		}
 	}

@@ -3,7 +3,7 @@ package database_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,13 +56,16 @@ func TestBackupsAreMadeBesideTheService(t *testing.T) {
 		t.Fatalf("backups: %v", first)
 	}
 
-	// Yesterday's, an older one, and what is none.
-	for _, name := range []string{"rosey-20250101T000000Z.db", "rosey-20250102T000000Z.db", "notes.txt", "rosey-x.db"} {
+	// Older ones, one of another database, and what is none.
+	prefix := first[0][:len("rosey-12345678-")]
+	for _, name := range []string{
+		prefix + "20250101T000000Z.db", prefix + "20250102T000000Z.db", "rosey-00000000-20250101T000000Z.db", "rosey-x.db",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	left := filepath.Join(dir, "rosey-20250103T000000Z.db.part-1") // by a process that was killed
+	left := filepath.Join(dir, prefix+"20250103T000000Z.db.part-1") // by a process that was killed
 	if err := os.WriteFile(left, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -86,16 +89,19 @@ func TestBackupsAreMadeBesideTheService(t *testing.T) {
 		t.Errorf("the backup has %v, %v", lines, err)
 	}
 
-	if err := os.Rename(filepath.Join(dir, first[0]), filepath.Join(dir, "rosey-20250104T000000Z.db")); err != nil {
+	if err := os.Rename(filepath.Join(dir, first[0]), filepath.Join(dir, prefix+"20250104T000000Z.db")); err != nil {
 		t.Fatal(err)
 	}
 	s = r.ready(r.start(backingUp(dir)))
 	natstest.Eventually(t, "a backup that is due", func() bool { return time.Since(s.LastBackup()) < time.Hour })
 	r.stop(s)
-	names := strings.Join(listDir(t, dir), " ")
-	want := "notes.txt rosey-20250104T000000Z.db rosey-" + s.LastBackup().Format("20060102T150405Z") + ".db rosey-x.db"
-	if names != want {
-		t.Errorf("files %s, want %s", names, want)
+	want := []string{
+		"rosey-00000000-20250101T000000Z.db", prefix + "20250104T000000Z.db",
+		prefix + s.LastBackup().Format("20060102T150405Z") + ".db", "rosey-x.db",
+	}
+	slices.Sort(want)
+	if names := listDir(t, dir); !slices.Equal(names, want) {
+		t.Errorf("files %v, want %v", names, want)
 	}
 }
 
@@ -123,14 +129,25 @@ func TestBackupsThatFailAreTriedAgain(t *testing.T) {
 	r.stop(s)
 }
 
-// Whatever the clock says, the newest file of the future does not keep backups from being made.
-func TestABackupOfTheFutureIsNoReasonToWait(t *testing.T) {
+// A file of the future neither keeps backups from being made nor displaces them.
+func TestABackupOfTheFutureIsNone(t *testing.T) {
 	r := newRig(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "rosey-29990101T000000Z.db"), nil, 0o600); err != nil {
+	r.stop(r.ready(r.start()))
+	opened := r.openReadOnly()
+	id, err := opened.Identity(t.Context())
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, at := range []string{"29990101T000000Z", "29990102T000000Z"} {
+		if err := os.WriteFile(filepath.Join(dir, "rosey-"+id[:8]+"-"+at+".db"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := r.ready(r.start(backingUp(dir)))
 	natstest.Eventually(t, "a backup", func() bool { return r.metric(s, "rosey_database_backup_runs_total", "done") == 1 })
 	r.stop(s)
+	if names := listDir(t, dir); len(names) != 3 || s.LastBackup().After(time.Now()) {
+		t.Errorf("files %v, the last of %s", names, s.LastBackup())
+	}
 }

@@ -33,7 +33,7 @@ type maintenance struct {
 // Maintain runs maintenance at intervals until ctx ends, and makes the backups that are due. The first run is one
 // interval after the start, because at the start the bots send what they have queued.
 func (e *Engine) Maintain(ctx context.Context) {
-	e.findBackups()
+	e.findBackups(ctx)
 	if err := e.measure(ctx); err != nil {
 		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
 	}

@@ -15,8 +15,8 @@ import (
 )
 
 // Backup copies a snapshot of the database at path to a new file, while a service may write to it. It returns the size
-// of the copy in bytes. The file gets its name when it is complete. An existing file is not replaced. The copy is for
-// the owner of the database alone, also if root makes it.
+// of the copy in bytes. The file gets its name when it is complete and checked. An existing file is not replaced. The
+// copy is for the owner of the database alone, also if root makes it.
 func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if _, err := os.Lstat(backup); err == nil {
 		return 0, fmt.Errorf("backup file %s: it exists, expected a new name", backup)
@@ -44,6 +44,9 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("backing up database %s: %w", path, classify(err))
 	}
+	if err := readOwn(ctx, part, checkIntact(ctx)); err != nil {
+		return 0, fmt.Errorf("checking the copy of database %s: %w", path, err)
+	}
 	if err := publishPart(part, backup); err != nil {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
@@ -54,15 +57,9 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	return info.Size(), nil
 }
 
-// Backup implements store.Backuper. It is the function Backup, and removes a copy that is damaged.
+// Backup implements store.Backuper. It is the function Backup.
 func (s *Store) Backup(ctx context.Context, file string) (size int64, err error) {
-	if size, err = Backup(ctx, s.path, file); err != nil {
-		return 0, err
-	}
-	if err := checkBackup(ctx, file); err != nil {
-		return 0, errors.Join(fmt.Errorf("checking backup %s: %w", file, err), os.Remove(file))
-	}
-	return size, nil
+	return Backup(ctx, s.path, file)
 }
 
 // copyOwn copies a database of this program to an empty file. The version of its schema does not matter: before an
@@ -170,6 +167,13 @@ func checkBackup(ctx context.Context, backup string) error {
 			return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
 				"then start this one, which brings it up to date", schema.Version, known)
 		}
+		return checkIntact(ctx)(file, schema)
+	})
+}
+
+// checkIntact returns a function for readOwn that reads all of a database.
+func checkIntact(ctx context.Context) func(*Snapshot, relational.Schema) error {
+	return func(file *Snapshot, _ relational.Schema) error {
 		var result string
 		if err := file.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
 			return fmt.Errorf("checking it: %w", err)
@@ -178,7 +182,7 @@ func checkBackup(ctx context.Context, backup string) error {
 			return fmt.Errorf("it is damaged: %s", result)
 		}
 		return nil
-	})
+	}
 }
 
 // sameFile reports whether both files exist and are one.
