@@ -81,18 +81,19 @@ func (v *Findings) compareLines(seen Seen, stored Stored) {
 		time int64
 		text string
 	}
-	saidLines, speakers := map[Line]bool{}, map[shown]bool{}
+	// A line may be said several times in one millisecond. It is stored as often.
+	saidLines, speakers := map[Line]int{}, map[shown]bool{}
 	for _, line := range said {
-		saidLines[line] = true
+		saidLines[line]++
 		speakers[shown{line.Time, line.Text}] = true
 	}
 	have := map[Line]int{}
 	for _, line := range stored.Chat {
 		have[line]++
 		switch {
-		case have[line] > 1:
+		case have[line] > max(saidLines[line], 1):
 			v.Duplicated = append(v.Duplicated, line)
-		case saidLines[line]:
+		case saidLines[line] > 0:
 		case speakers[shown{line.Time, line.Text}]:
 			v.Misattributed = append(v.Misattributed, line)
 		default:

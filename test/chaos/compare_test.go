@@ -151,3 +151,16 @@ func TestOnlyTheLastLinesOfAnAbsenceAreExpected(t *testing.T) {
 		t.Errorf("%d lost from %+v, %d unseen", len(findings.Lost), findings.Lost[0], findings.Unseen)
 	}
 }
+
+// A line that is said twice in one millisecond is stored twice, and not more often.
+func TestALineSaidTwiceAtOnceIsNoDuplicate(t *testing.T) {
+	entry := simulator.Entry{Kind: simulator.KindChat, User: "alice", Text: "again", Time: 5}
+	seen := Seen{Bot: "Rosey", End: 10, Entries: []simulator.Entry{entry, entry}}
+	line := Line{5, "alice", "again"}
+	if found := CompareLines(seen, Stored{Chat: []Line{line, line}}); len(found.Duplicated) > 0 {
+		t.Errorf("duplicates: %v", found.Duplicated)
+	}
+	if found := CompareLines(seen, Stored{Chat: []Line{line, line, line}}); len(found.Duplicated) != 1 {
+		t.Errorf("duplicates: %v, want one", found.Duplicated)
+	}
+}
