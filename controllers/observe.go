@@ -379,7 +379,7 @@ func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bo
 		return false, 0
 	case !backsUp && manifests.HasStandbys(bot):
 		return true, 0
-	case meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionReady):
+	case isReady(bot):
 		return true, readyPollInterval
 	}
 	return true, 0

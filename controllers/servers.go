@@ -110,11 +110,8 @@ func (r *Reconciler) warnCrowded(bot *v1alpha1.RoseyBot, use serverUse) {
 	if told, _ := r.crowdedTold.Swap(key, use.server); told == use.server {
 		return
 	}
-	if _, allowed := r.eventLimit.allow(key, r.now()); !allowed {
-		return
-	}
-	r.Events.Eventf(bot, nil, corev1.EventTypeWarning, reasonCrowded, "Reconcile",
-		"%s: bots with one address beyond that number cannot join; see docs/tasks/many-bots.md", use)
+	r.emit(bot, corev1.EventTypeWarning, conditionFalse(reasonCrowded, fmt.Sprintf(
+		"%s: bots with one address beyond that number cannot join; see docs/tasks/many-bots.md", use)))
 }
 
 // countServers returns how the servers of RoseyBots are used: those with the most, and the others together as "other".

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"rosey.dev/rosey/runtime/store"
 )
@@ -51,7 +50,7 @@ func (s Store) StreamPosition(
 // AdvanceStream implements store.Store.
 func (s Store) AdvanceStream(ctx context.Context, position store.StreamPosition) error {
 	sequence := int64(position.Sequence) //nolint:gosec // a stream does not get that long
-	row := []any{position.Stream, position.Created.Truncate(time.Millisecond).UnixMilli(), sequence}
+	row := []any{position.Stream, position.Created.UnixMilli(), sequence}
 	err := s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		_, err := tx.Exec(ctx, positionsTable.Upsert(), row...)
 		return err
