@@ -339,8 +339,8 @@ func TestTheEndOfASession(t *testing.T) {
 		synctest.Wait()
 		go func() { second <- c.Speaker.Say(context.WithoutCancel(ctx), Message{Text: "two"}) }()
 		synctest.Wait()
-		cancel()
 		c.HeardOwn(echo("one"))
+		cancel()
 		running.Wait()
 		if got := <-first; got.Outcome != Said {
 			t.Errorf("the message on its way: %s", got)
