@@ -111,13 +111,17 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 
 // restore returns what was done, for people, who called the backup name.
 func (c *component) restore(ctx context.Context, backup, name, path string) (string, error) {
-	replaced, err := sqlite.Restore(ctx, backup, path)
+	done, err := sqlite.Restore(ctx, backup, path)
 	if err != nil {
 		return "", err
 	}
 	text := fmt.Sprintf("restored %s from %s\n", status.Printable(path), status.Printable(name))
-	if replaced != "" {
-		text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(replaced)))
+	if done.Schema < done.Migrated {
+		text += fmt.Sprintf("the schema of the backup, version %d, was brought up to version %d\n",
+			done.Schema, done.Migrated)
+	}
+	if done.Replaced != "" {
+		text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(done.Replaced)))
 	}
 	expired, err := expiredText(ctx, c.database(), c.retention())
 	return text + expired, err

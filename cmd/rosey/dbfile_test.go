@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -147,6 +149,30 @@ func TestBackupAndRestoreCommands(t *testing.T) {
 	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
 		t.Errorf("chat after the restore: %v, want only the first line", chat)
+	}
+	older := filepath.Join(dir, "older.db")
+	createOlder(t, older)
+	expectCall(t, exitClean, "version 10, was brought up to version", "db", "restore", older, "--config", file)
+	if chat := show(t, file).Chat; len(chat) != 0 {
+		t.Errorf("chat of an empty backup: %v", chat)
+	}
+}
+
+// createOlder creates a database with the schema of an earlier version.
+func createOlder(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("../../runtime/store/sqlite/migrations"),
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(t.Context(), 10); err != nil {
+		t.Fatal(err)
 	}
 }
 

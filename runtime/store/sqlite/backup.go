@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
@@ -85,34 +87,42 @@ func readOwn(ctx context.Context, path string, read func(*Snapshot, relational.S
 	return read(file, schema)
 }
 
-// Restore replaces the database at path, which no service may have open, by a copy of a backup. It returns the new name
-// of the database that was there, empty if there was none. A damaged backup, or one with a schema of another version
-// than this program's, is refused before anything changes, and so is a file at path that is not a database of this
-// program. The database keeps its owner and its permissions, also if root restores it.
-func Restore(ctx context.Context, backup, path string) (replaced string, err error) {
-	if err := checkBackup(ctx, backup); err != nil {
-		return "", fmt.Errorf("backup %s: %w", backup, err)
+// Restored is what a restore has done.
+type Restored struct {
+	// Replaced is the new name of the database that was there, empty if there was none.
+	Replaced string
+	// Schema is the version of the backup's schema, and Migrated that of the restored database, which is the newest.
+	Schema, Migrated int64
+}
+
+// Restore replaces the database at path, which no service may have open, by a copy of a backup. The schema of the copy
+// is brought up to date before it replaces the database. A damaged backup, or one with a schema of a later version than
+// this program's, is refused before anything changes, and so is a file at path that is not a database of this program.
+// The database keeps its owner and its permissions, also if root restores it.
+func Restore(ctx context.Context, backup, path string) (done Restored, err error) {
+	if done.Schema, done.Migrated, err = checkBackup(ctx, backup); err != nil {
+		return Restored{}, fmt.Errorf("backup %s: %w", backup, err)
 	}
 	resolved, err := resolve(path)
 	if err == nil {
 		err = checkReplaceable(ctx, resolved)
 	}
 	if err != nil {
-		return "", fmt.Errorf("restoring %s: %w", path, err)
+		return Restored{}, fmt.Errorf("restoring %s: %w", path, err)
 	}
 	lock, err := lockFile(ctx, resolved)
 	if err != nil {
-		return "", classify(err)
+		return Restored{}, classify(err)
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
 	if sameFile(backup, resolved) {
-		return "", fmt.Errorf("backup %s: expected another file than the database itself", backup)
+		return Restored{}, fmt.Errorf("backup %s: expected another file than the database itself", backup)
 	}
-	replaced, err = replace(ctx, lock, backup, resolved)
+	done.Replaced, err = replace(ctx, lock, backup, resolved)
 	if err != nil {
-		return replaced, fmt.Errorf("restoring %s from %s: %w", path, backup, classify(err))
+		return done, fmt.Errorf("restoring %s from %s: %w", path, backup, classify(err))
 	}
-	return replaced, nil
+	return done, nil
 }
 
 // checkReplaceable returns an error if a file must not be replaced: it is not a database of this program. A database
@@ -148,27 +158,42 @@ func replace(ctx context.Context, lock *fileLock, backup, path string) (replaced
 	if err := copyOwn(ctx, backup, part); err != nil {
 		return "", err
 	}
+	if err := migratePart(ctx, part); err != nil {
+		return "", err
+	}
 	if replaced, err = setAside(ctx, path); err != nil {
 		return "", err
 	}
 	return replaced, publishPart(part, path)
 }
 
-// checkBackup reads the whole file, so that a damaged backup does not replace an intact database.
-func checkBackup(ctx context.Context, backup string) error {
-	return readOwn(ctx, backup, func(file *Snapshot, schema relational.Schema) error {
-		known, err := relational.NewestSchema(migrations)
-		switch {
-		case err != nil:
-			return err
-		case schema.Version > known:
-			return relational.NewerSchema(schema.Version, known)
-		case schema.Version < known:
-			return fmt.Errorf("its schema has version %d, expected %d: restore it with the program that made it, "+
-				"then start this one, which brings it up to date", schema.Version, known)
+// migratePart brings the schema of a copy up to date. The service would do it at its start, too; but if it could not,
+// the database that the copy replaces would be gone by then.
+func migratePart(ctx context.Context, part string) (err error) {
+	db, err := openPool(dataSource(part, writing))
+	if err != nil {
+		return fmt.Errorf("opening the copy: %w", err)
+	}
+	db.SetMaxOpenConns(1)
+	// The last connection moves the write-ahead log to the database and removes it.
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return relational.Migrate(ctx, goose.DialectSQLite3, db, migrations)
+}
+
+// checkBackup reads the whole file, so that a damaged backup does not replace an intact database. It returns the
+// version of its schema, and the newest.
+func checkBackup(ctx context.Context, backup string) (version, newest int64, err error) {
+	newest, err = relational.NewestSchema(migrations)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = readOwn(ctx, backup, func(file *Snapshot, schema relational.Schema) error {
+		if version = schema.Version; version > newest {
+			return relational.NewerSchema(version, newest)
 		}
 		return checkIntact(ctx)(file, schema)
 	})
+	return version, newest, err
 }
 
 // checkIntact returns a function for readOwn that reads all of a database.
@@ -241,10 +266,12 @@ func createPart(target string, database fs.FileInfo) (string, error) {
 	return file.Name(), nil
 }
 
-// removePart removes a part that was not published.
+// removePart removes a part that was not published, and what SQLite has left beside it.
 func removePart(part string) error {
-	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the incomplete copy: %w", err)
+	for _, suffix := range fileSuffixes {
+		if err := os.Remove(part + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing the incomplete copy: %w", err)
+		}
 	}
 	return nil
 }

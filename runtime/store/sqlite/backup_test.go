@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 func chatTexts(t *testing.T, path string) (texts []string) {
@@ -64,7 +65,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if got := fmt.Sprint(chatTexts(t, path)); got != "[before]" {
 		t.Errorf("after the restore: %s", got)
 	}
-	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before later]" {
+	if got := fmt.Sprint(chatTexts(t, kept.Replaced)); got != "[before later]" {
 		t.Errorf("the replaced database: %s", got)
 	}
 	mustClose(t, mustOpen(t, path))
@@ -101,7 +102,7 @@ func TestRestoreWithWriteAheadLog(t *testing.T) {
 	if got := fmt.Sprint(chatTexts(t, dead)); got != "[before]" {
 		t.Errorf("after the restore: %s", got)
 	}
-	if got := fmt.Sprint(chatTexts(t, kept)); got != "[before in the log]" {
+	if got := fmt.Sprint(chatTexts(t, kept.Replaced)); got != "[before in the log]" {
 		t.Errorf("the replaced database: %s", got)
 	}
 }
@@ -112,8 +113,9 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	s := mustOpen(t, path)
 	applyLine(t, s, "here")
 	mustClose(t, s)
-	older, newer := filepath.Join(dir, "older.db"), filepath.Join(dir, "newer.db")
-	createVersion(t, older, 1)
+	blocked, newer := filepath.Join(dir, "blocked.db"), filepath.Join(dir, "newer.db")
+	createVersion(t, blocked, 1)
+	execute(t, blocked, "CREATE TABLE kv (somebody_elses TEXT)") // a migration fails
 	mustClose(t, mustOpen(t, newer))
 	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
 	text, foreign := filepath.Join(dir, "text.db"), filepath.Join(dir, "foreign.db")
@@ -122,7 +124,7 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	}
 	execute(t, foreign, "CREATE TABLE user_stats (username TEXT)")
 	for backup, want := range map[string]string{
-		older:                           "version 1",
+		blocked:                         "kv",
 		newer:                           "version 999",
 		text:                            "not a database",
 		foreign:                         "not one of this program",
@@ -137,8 +139,50 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	if got := fmt.Sprint(chatTexts(t, path)); got != "[here]" {
 		t.Errorf("after refused restores: %s", got)
 	}
-	if _, err := Backup(t.Context(), older, filepath.Join(dir, "copy.db")); err != nil {
-		t.Errorf("backup of an older schema, as before an upgrade: %v", err)
+	if left, err := filepath.Glob(filepath.Join(dir, "*part*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A backup that an earlier program has made is what an upgrade that went wrong needs.
+func TestRestoreOfAnOlderSchema(t *testing.T) {
+	for _, version := range []int64{1, 6, 10} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path, older, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "older.db"), filepath.Join(dir, "b.db")
+			createVersion(t, older, version)
+			execute(t, older, rowsOfVersion1)
+			// As before an upgrade: with the new program.
+			if _, err := Backup(t.Context(), older, backup); err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, mustOpen(t, path))
+			newest, err := relational.NewestSchema(migrations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done, err := Restore(t.Context(), backup, path)
+			if err != nil || done.Schema != version || done.Migrated != newest || done.Replaced == "" {
+				t.Fatalf("restored: %+v, %v", done, err)
+			}
+			// For reading the schema must be up to date already.
+			if got := fmt.Sprint(chatTexts(t, path)); got != "[hi]" {
+				t.Errorf("chat after the restore: %s", got)
+			}
+			s := mustOpen(t, path)
+			applyLine(t, s, "later")
+			mustClose(t, s)
+			if got := fmt.Sprint(chatTexts(t, path)); got != "[hi later]" {
+				t.Errorf("chat of the service: %s", got)
+			}
+			if now, _, err := checkBackup(t.Context(), backup); err != nil || now != version {
+				t.Errorf("the backup itself has version %d now, %v", now, err)
+			}
+			if left, err := filepath.Glob(filepath.Join(dir, "*part*")); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
 	}
 }
 

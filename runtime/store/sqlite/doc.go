@@ -36,4 +36,5 @@
 //
 // [Backup] copies a database while it is in use, [Restore] replaces one that is not. Both write a file beside the
 // target and rename it when it is complete and synced, so a crash never leaves a partial database under that name.
+// Restore brings the schema of an older backup up to date before.
 package sqlite
