@@ -9,8 +9,9 @@ import (
 func TestLimitsOfTheValues(t *testing.T) {
 	needServer(t)
 	const (
+		digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		images = "spec.image: expected none, or registry.example/team/, registry.example/rosey@, " +
-			"registry.example/rosey:v1, rosey.dev/rosey:0.1.0"
+			"registry.example/rosey:v1, mirror.example:, rosey.dev/rosey:0.1.0"
 		servers     = "spec.channel.server: expected only https://cytu.be, https://films.example:8443"
 		natsServers = "spec.nats.url: expected only nats://nats.nats.svc:4222, nats://other:4222"
 		environment = "spec.extraEnv: expected only the names TZ, TOKEN"
@@ -22,18 +23,58 @@ func TestLimitsOfTheValues(t *testing.T) {
 	// The message is "" where the policy allows the fields.
 	for _, test := range []struct{ fields, message string }{
 		{"image: registry.example/team/any/rosey:v9", ""},
-		{"image: registry.example/rosey@sha256:0123", ""},
+		{"image: registry.example/rosey@" + digest, ""},
+		{"image: registry.example/team/rosey:v1@" + digest, ""},
 		{"image: registry.example/rosey:v1", ""},
 		{"image: rosey.dev/rosey:0.1.0", ""},
 		{"image: registry.example/rosey:v11", images},
 		{"image: registry.example/rosey-other:v1", images},
 		{"image: evil.example/registry.example/team/rosey", images},
+		{"image: registry.example/team/", images},
+		{"image: registry.example/team/../other/rosey", images},
+		{"image: registry.example/team/./rosey", images},
+		{"image: registry.example/team//other/rosey", images},
+		{"image: registry.example/team/%2e%2e/other", images},
+		{`image: registry.example/team/\x`, images},
+		{"image: registry.example/team/rosey?x", images},
+		{"image: registry.example/team/rosey#x", images},
+		{"image: registry.example/team/Rosey", images},
+		{"image: registry.example/team/-rosey", images},
+		{"image: registry.example/team/rosey:v1:v2", images},
+		{"image: registry.example/team/rosey:v1/../x", images},
+		{"image: registry.example/team/rosey@sha256:0123", images},
+		{"image: registry.example/team/rosey@" + digest + "/x", images},
+		{`image: "registry.example/team/ro\u0455ey"`, images},
+		{`image: "registry.example/team/rosey\u200b"`, images},
+		{"image: Registry.example/team/rosey", images},
+		{"image: registry.example.:443/team/rosey", images},
+		{"image: registry.example.evil/team/rosey", images},
+		{"image: registry.example:443/team/rosey", images},
+		{"image: registry.example@evil/team/rosey", images},
+		{"image: registry.example/teams/rosey", images},
+		{"image: registry.example/rosey@../x", images},
+		{"image: registry.example/rosey:v1@" + digest, images},
+		{"image: https://registry.example/team/rosey", images},
+		{"image: mirror.example:v2", ""},
+		{"image: mirror.example:v2@" + digest, ""},
+		{"image: mirror.example:5000/evil", images},
+		{"image: mirror.example:5000/evil@" + digest, images},
 		{`channel: {name: c, server: "https://films.example:8443"}`, ""},
 		{`channel: {name: c, server: "https://Cytu.be"}`, ""},
 		{`channel: {name: c, server: "http://cytu.be"}`, servers},
 		{`channel: {name: c, server: "https://cytu.be.example"}`, servers},
+		{`channel: {name: c, server: "https://cytu.be."}`, servers},
+		{`channel: {name: c, server: "https://cytu.be:443"}`, servers},
+		{`channel: {name: c, server: "https://cytu.be:8443"}`, servers},
+		{`channel: {name: c, server: "https://films.example"}`, servers},
+		{`channel: {name: c, server: "https://films.example:84430"}`, servers},
+		{`channel: {name: c, server: "https://xn--cytu-be.example"}`, servers},
 		{`nats: {url: "nats://other:4222, nats://NATS.nats.svc:4222"}`, ""},
 		{`nats: {url: "nats://other:4222,nats://evil:4222"}`, natsServers},
+		{`nats: {url: "nats://other:42220"}`, natsServers},
+		{`nats: {url: "nats://other.:4222"}`, natsServers},
+		{`nats: {url: "nats://other"}`, natsServers},
+		{`nats: {url: "tls://other:4222"}`, natsServers},
 		{"extraEnv: [{name: TZ, value: UTC}]", ""},
 		{"extraEnv: [{name: TZ}, {name: ROSEY_CHANNEL_SERVER}]", environment},
 		{"serviceAccountName: films", ""},
