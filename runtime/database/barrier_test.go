@@ -153,6 +153,9 @@ func TestFallbackDoesNotHandOutClaimedLines(t *testing.T) {
 	direct := r.direct(func(o *database.DirectOptions) { o.ReportsInStream = true })
 	runDirect(t, direct.RunOnDemand)
 	ctx := t.Context()
+	if err := direct.Store(ctx, nil); err != nil { // opens the database, which on a slow disk takes longer than a request
+		t.Fatal(err)
+	}
 	texts := func() []string {
 		var got []bus.OutboundMessage
 		if err := direct.Request(ctx, bus.OutboundGet, bus.OutboundGetRequest{Claimant: "pod-a"}, &got); err != nil {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
@@ -39,19 +38,37 @@ type Direct struct {
 	// lineWaits has a value while a line was put that nobody has looked for.
 	lineWaits chan struct{}
 
-	// lock contains a token while the store is being opened or closed, or the fields below change. It is a mutex with
-	// support for contexts. While the store is in use, it is only locked for moments.
-	lock    chan struct{}
+	// openRequested has a value while calls wait for the store to be opened.
+	openRequested chan struct{}
+
+	mu      sync.Mutex
 	open    bool
 	users   int       // calls that use the open store
-	lastUse time.Time // when the last of them ended
+	lastUse time.Time // when the last of them ended, or the store was opened
+	opening *opening  // nil: no call waits for the store to be opened
 }
 
-// NewDirect returns a database that is opened by Run or at its first use.
+// opening is one attempt to open the store. Any number of calls wait for it.
+type opening struct {
+	done chan struct{} // closed at the end
+	err  error         // valid once done is closed
+}
+
+func newOpening() *opening { return &opening{done: make(chan struct{})} }
+
+func (o *opening) end(err error) {
+	o.err = err
+	close(o.done)
+}
+
+// errEnded means that Run or RunOnDemand has returned.
+var errEnded = errors.New("the database is closed: the bot stops")
+
+// NewDirect returns a database that is closed until Run or RunOnDemand opens it. Calls before that wait.
 func NewDirect(o DirectOptions) *Direct {
 	d := &Direct{
 		engine: NewEngine(o.EngineOptions), log: o.Log, idle: cmp.Or(o.idleTimeout, defaultIdleTimeout),
-		lineWaits: make(chan struct{}, 1), lock: make(chan struct{}, 1),
+		lineWaits: make(chan struct{}, 1), openRequested: make(chan struct{}, 1),
 	}
 	d.engine.announceLine = d.announceLine
 	if o.ReportsInStream {
@@ -79,33 +96,83 @@ func (d *Direct) LastBackup() time.Time { return d.engine.LastBackup() }
 
 // Run keeps the store open and maintained until ctx ends, and then closes it. No call may be running by then.
 func (d *Direct) Run(ctx context.Context) error {
-	err := d.engine.retry(ctx, func() error { return d.acquire(ctx) })
-	if err == nil {
-		var watching sync.WaitGroup
-		watching.Go(func() { d.engine.watchStore(ctx) })
+	var running sync.WaitGroup
+	running.Go(func() {
+		for d.awaitRequest(ctx, nil) {
+			d.openStore(ctx)
+		}
+	})
+	if d.engine.retry(ctx, func() error { return d.acquire(ctx) }) == nil {
+		running.Go(func() { d.engine.watchStore(ctx) })
 		d.engine.Maintain(ctx)
-		watching.Wait()
 		d.release()
 	}
+	running.Wait()
 	d.engine.reportStopping("the bot stops")
-	return d.closeUnused(0)
+	return d.end()
 }
 
-// RunOnDemand closes the store a minute after its last use, and when ctx ends. No call may be running by then. It runs
-// no maintenance: the database service does.
+// RunOnDemand opens the store when it is used, and closes it a minute after its last use and when ctx ends. No call may
+// be running by then. It runs no maintenance: the database service does.
 func (d *Direct) RunOnDemand(ctx context.Context) error {
-	for backoff.Sleep(ctx, d.idle/4) {
+	ticker := time.NewTicker(d.idle / 4)
+	defer ticker.Stop()
+	for d.awaitRequest(ctx, ticker.C) {
+		d.openStore(ctx)
 		if err := d.closeUnused(d.idle); err != nil {
 			d.log.Warn("[DB] cannot close the database", "error", err)
 		}
 	}
+	return d.end()
+}
+
+// awaitRequest waits until a call needs the store, or for a tick. It returns false when ctx has ended.
+func (d *Direct) awaitRequest(ctx context.Context, tick <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-d.openRequested:
+	case <-tick:
+	}
+	return ctx.Err() == nil
+}
+
+// openStore makes one attempt to open the store if a call waits for that. It uses the context of Run or RunOnDemand:
+// bringing the tables up to date may take longer than any call waits, and would begin anew with each of them.
+func (d *Direct) openStore(ctx context.Context) {
+	d.mu.Lock()
+	attempt := d.opening
+	d.mu.Unlock()
+	if attempt == nil {
+		return
+	}
+	err := d.engine.openOnce(ctx)
+	switch {
+	case err == nil:
+		d.engine.reportSuccess()
+	case ctx.Err() == nil:
+		d.engine.reportFailure(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.lastUse, d.opening = err == nil, time.Now(), nil
+	attempt.end(err)
+}
+
+// end closes the store. Calls that wait for it, and later ones, fail.
+func (d *Direct) end() error {
+	d.mu.Lock()
+	if d.opening == nil {
+		d.opening = newOpening()
+	}
+	d.opening.end(errEnded)
+	d.mu.Unlock()
 	return d.closeUnused(0)
 }
 
-// Store stores messages as Engine.Store does. If the database is not open, it makes one attempt to open it.
+// Store stores messages as Engine.Store does. If the database is not open, it waits for one attempt to open it.
 func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
 	if err := d.acquire(ctx); err != nil {
-		d.reportFailure(ctx, err)
 		return err
 	}
 	defer d.release()
@@ -125,12 +192,15 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
 	}
 	if err := d.acquire(ctx); err != nil {
-		return d.requestFailed(ctx, suffix, err)
+		return requestError(suffix, err)
 	}
 	defer d.release()
 	reply, err := d.engine.Answer(ctx, Request{Suffix: suffix, Data: data, Time: time.Now()})
 	if err != nil && !errors.Is(err, errNotServed) {
-		return d.requestFailed(ctx, suffix, err)
+		if !errors.Is(ctx.Err(), context.Canceled) { // the caller gave up: that is no failure of the store
+			d.engine.reportFailure(err)
+		}
+		return requestError(suffix, err)
 	}
 	d.engine.reportSuccess()
 	d.log.Debug("[DB] answered " + string(suffix))
@@ -146,52 +216,67 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	return nil
 }
 
-// requestFailed returns the error of a request that got no reply.
-func (d *Direct) requestFailed(ctx context.Context, suffix bus.Suffix, err error) error {
-	d.reportFailure(ctx, err)
+// requestError returns the error of a request that got no reply.
+func requestError(suffix bus.Suffix, err error) error {
 	return fmt.Errorf("requesting %s of the database: %w (%w)", suffix, bus.ErrNoReply, err)
 }
 
-// reportFailure records that the store failed, unless the caller canceled the call.
-func (d *Direct) reportFailure(ctx context.Context, err error) {
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		d.engine.reportFailure(err)
+// acquire keeps the store open until release. If it is not open, acquire waits for one attempt to open it, but not
+// longer than ctx lasts. The attempt goes on then, and a later call finds the store open.
+func (d *Direct) acquire(ctx context.Context) error {
+	for {
+		attempt := d.use()
+		if attempt == nil {
+			return nil
+		}
+		select {
+		case <-attempt.done:
+			if attempt.err != nil {
+				return attempt.err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the database to be opened: %w", ctx.Err())
+		}
 	}
 }
 
-// acquire opens the store if it is not open, and keeps it open until release.
-func (d *Direct) acquire(ctx context.Context) error {
-	select {
-	case d.lock <- struct{}{}:
-		defer func() { <-d.lock }()
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the database to be opened: %w", ctx.Err())
+// use registers a call that uses the open store. If the store is not open, it returns the attempt to open it.
+func (d *Direct) use() *opening {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open {
+		d.users++
+		return nil
 	}
-	if !d.open {
-		if err := d.engine.openOnce(ctx); err != nil {
-			return err
+	if d.opening == nil {
+		d.opening = newOpening()
+		select {
+		case d.openRequested <- struct{}{}:
+		default: // requested already
 		}
-		d.open = true
 	}
-	d.users++
-	return nil
+	return d.opening
 }
 
 func (d *Direct) release() {
-	d.lock <- struct{}{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.users--
 	d.lastUse = time.Now()
-	<-d.lock
 }
 
-// closeUnused closes the store if it is not in use and its last use was at least idle ago.
+// closeUnused closes the store if it is not in use and its last use was at least idle ago. Only the goroutine that
+// opens the store may call it.
 func (d *Direct) closeUnused(idle time.Duration) error {
-	d.lock <- struct{}{}
-	defer func() { <-d.lock }()
-	if !d.open || d.users > 0 || time.Since(d.lastUse) < idle {
+	d.mu.Lock()
+	unused := d.open && d.users == 0 && time.Since(d.lastUse) >= idle
+	if unused {
+		d.open = false
+	}
+	d.mu.Unlock()
+	if !unused {
 		return nil
 	}
-	d.open = false
 	return d.engine.Close()
 }
 

@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -33,18 +34,20 @@ func (r *rig) direct(change ...func(*database.DirectOptions)) *database.Direct {
 	return database.NewDirect(options)
 }
 
-// during runs something until the test ends.
-func runUntilEnd(t *testing.T, run func(context.Context)) {
+// runUntilEnd runs something until stop is called or the test ends.
+func runUntilEnd(t *testing.T, run func(context.Context)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
+	return stop
 }
 
-func runDirect(t *testing.T, run func(context.Context) error) {
+func runDirect(t *testing.T, run func(context.Context) error) (stop func()) {
 	t.Helper()
-	runUntilEnd(t, func(ctx context.Context) {
+	return runUntilEnd(t, func(ctx context.Context) {
 		if err := run(ctx); err != nil {
 			t.Errorf("the database ended with %v", err)
 		}
@@ -181,15 +184,18 @@ func TestDirectRunsMaintenance(t *testing.T) {
 		o.Retention = store.Retention{Chat: time.Hour}
 		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
 	})
-	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
+	before := r.direct()
+	stop := runDirect(t, before.RunOnDemand)
+	pub := publisher.New(publisher.Options{Store: before, Log: natstest.Log(t)})
 	runUntilEnd(t, pub.Run)
 	for i := range 3 { // of long ago
 		publishNumber(pub, i)
 	}
-	flush(t, pub) // opens the database
+	flush(t, pub)
 	if lines := r.texts(); len(lines) != 3 {
 		t.Fatalf("lines %q", lines)
 	}
+	stop()
 	runDirect(t, direct.Run)
 	natstest.Eventually(t, "old lines to be removed", func() bool { return len(r.texts()) == 0 })
 }
@@ -306,9 +312,7 @@ func (r *rig) requestAlice(both database.Fallback, want int) {
 }
 
 func TestDirectStoreThatWasCanceledIsNoFailureOfTheDatabase(t *testing.T) {
-	direct := newRig(t).direct(func(o *database.DirectOptions) {
-		o.Open = func(ctx context.Context) (store.Store, error) { return nil, ctx.Err() }
-	})
+	direct := newRig(t).direct()
 	before := direct.StoreCheck()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -317,6 +321,75 @@ func TestDirectStoreThatWasCanceledIsNoFailureOfTheDatabase(t *testing.T) {
 	}
 	if check := direct.StoreCheck(); check != before {
 		t.Errorf("check %+v, want it unchanged: %+v", check, before)
+	}
+}
+
+// Bringing the tables up to date may take longer than a request, for example while another program writes. If it ended
+// with the request, each request would begin it anew, and none would ever be answered.
+func TestOpeningSlowerThanARequestEnds(t *testing.T) {
+	for name, run := range map[string]func(*database.Direct, context.Context) error{
+		"direct mode": (*database.Direct).Run, "fallback": (*database.Direct).RunOnDemand,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			var attempts atomic.Int32
+			direct := r.direct(func(o *database.DirectOptions) {
+				o.Open = func(ctx context.Context) (store.Store, error) {
+					attempts.Add(1)
+					return r.sqlite(ctx)
+				}
+			})
+			unlock := r.lockForWriting()
+			runDirect(t, func(ctx context.Context) error { return run(direct, ctx) })
+			request := func(timeout time.Duration) error {
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				var reply bus.OutboundPutReply
+				return direct.Request(ctx, bus.OutboundPut, bus.OutboundPutRequest{Message: "a line"}, &reply)
+			}
+			for range 3 {
+				if err := request(10 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("a request while the database is locked: %v, want %v", err, context.DeadlineExceeded)
+				}
+			}
+			unlock()
+			natstest.Eventually(t, "the database to be opened", func() bool { return direct.StoreCheck().OK })
+			if err := request(time.Minute); err != nil {
+				t.Error(err)
+			}
+			if n := attempts.Load(); n != 1 {
+				t.Errorf("the database was opened %d times, want 1", n)
+			}
+		})
+	}
+}
+
+// lockForWriting holds the write lock of the new database until unlock is called.
+func (r *rig) lockForWriting() (unlock func()) {
+	r.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+r.path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	for _, statement := range []string{"PRAGMA journal_mode = WAL", "BEGIN IMMEDIATE"} {
+		if _, err := db.ExecContext(r.t.Context(), statement); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := db.Close(); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+// A call that comes when nobody opens the database any more must not wait for its own deadline, which may be none.
+func TestCallsAfterTheEndFail(t *testing.T) {
+	direct := newRig(t).direct()
+	runDirect(t, direct.RunOnDemand)()
+	if err := direct.Store(t.Context(), []bus.Message{{Suffix: bus.UserJoined}}); err == nil {
+		t.Error("stored after the database was closed")
 	}
 }
 

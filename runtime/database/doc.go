@@ -30,7 +30,8 @@
 //
 // A [Direct] is an engine in the bot's process. Its Store is a route of the bot's publisher, its Request replaces
 // requests over NATS. It keeps the store open (Run), or opens it when it is used (RunOnDemand) for a [Fallback], which
-// asks the service first.
+// asks the service first. Calls wait for the store no longer than their contexts last; opening it goes on without them,
+// because bringing the tables up to date may take longer than a request.
 //
 // # Order
 //
@@ -96,6 +97,5 @@
 // over what the server had sent until then, and stores and answers all of it, for at most 20 s. A client whose request
 // comes later gets "no responders" at once and tries again; a bot keeps its events.
 //
-// No lock is held over a call of the store, of NATS or of the log, except that the users of a Direct wait, with their
-// contexts, while its store is opened or closed.
+// No lock is held over a call of the store, of NATS or of the log.
 package database

@@ -134,7 +134,9 @@ func (c *connector) migrate(ctx context.Context, db *stdlib.Conn) (err error) {
 		return errLocked
 	}
 	// Limits of the role are for its usual statements. A migration takes as long as the tables are large.
-	const unlimited = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+	// Not all versions of the server have all of these limits.
+	const unlimited = `SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`
 	if _, err := conn.PgConn().Exec(ctx, unlimited).ReadAll(); err != nil {
 		return fmt.Errorf("setting the time limits: %w", classify(err))
 	}
