@@ -105,13 +105,16 @@ func TestImages(t *testing.T) {
 			"image.repository=r.example:5000/o,image.tag=v1,runtime.image=r.example/rosey:v2",
 			"r.example:5000/o:v1", "r.example/rosey:v2",
 		},
+		"tags of digits, as short names of commits can be": {
+			"image.tag=1526511,runtime.image=rosey:1526511", "rosey.dev/operator:1526511", "rosey:1526511",
+		},
 		"digests": {
 			"image.tag=v1,image.digest=" + digest + ",runtime.image=r.example/rosey@" + digest,
 			"rosey.dev/operator@" + digest, "r.example/rosey@" + digest,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := render(t, "--set", test.values)
+			all := render(t, "--set-string", test.values)
 			if got := deployment(t, all).Spec.Template.Spec.Containers[0].Image; got != test.operator {
 				t.Errorf("the operator's image is %s, want %s", got, test.operator)
 			}

@@ -59,8 +59,8 @@ install_operator() {
   create_namespace "$operator_namespace"
   helm upgrade --install rosey-operator charts/rosey-operator \
     --namespace "$operator_namespace" --wait --timeout 120s \
-    --set image.repository=rosey.local/operator,image.tag="$version" \
-    --set runtime.image=rosey.local/rosey:"$version" >/dev/null
+    --set-string image.repository=rosey.local/operator,image.tag="$version" \
+    --set-string runtime.image=rosey.local/rosey:"$version" >/dev/null
 }
 
 install_bot() {

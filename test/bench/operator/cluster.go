@@ -109,8 +109,8 @@ func (c *cluster) install(ctx context.Context) error {
 	name, tag, _ := strings.Cut(operatorImage, ":")
 	_, err = command(ctx, filepath.Join(c.bin, "helm"), "--kubeconfig", c.config, "install", "rosey-operator",
 		"charts/rosey-operator", "--namespace", operatorNamespace, "--create-namespace", "--wait",
-		"--set", "image.repository="+name+",image.tag="+tag,
-		"--set", "runtime.image="+runtimeImage,
+		"--set-string", "image.repository="+name+",image.tag="+tag,
+		"--set-string", "runtime.image="+runtimeImage,
 		"--set", "resources.limits.memory=1Gi")
 	return err
 }
