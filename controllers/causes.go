@@ -59,7 +59,7 @@ func newPodCause(in statusInput, component manifests.Component) *metav1.Conditio
 		return nil
 	}
 	condition := causeOfPod(in, component, pod)
-	if condition.Status == metav1.ConditionUnknown || transientReasons[condition.Reason] {
+	if condition.Status == metav1.ConditionUnknown || hasSeverity(condition.Reason, transient) {
 		return nil
 	}
 	return condition

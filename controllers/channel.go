@@ -52,33 +52,24 @@ func leaderJoined(in statusInput, pod *corev1.Pod, joined *metav1.Condition) *me
 	return checkOf(in, report, status.ChannelCheck, joined)
 }
 
-// passingReasons are reasons of the channel check that a bot has for a moment when the leader changes.
-var passingReasons = map[string]bool{
-	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonNoLeader): true,
-}
-
 // steady returns what is found about the leader in a pod, or what was known before if that says more: ChannelJoined
 // neither becomes False because the leader changes, nor anything but False before a leader is in the channel. Otherwise
 // it would change each time that a bot gives up and another one tries.
 func steady(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Condition {
 	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
 	isUnknown := found.Status == metav1.ConditionUnknown
-	if last == nil || !isUnknown && !passingReasons[found.Reason] {
+	if last == nil || !isUnknown && !hasSeverity(found.Reason, transient) {
 		return found
 	}
 	isSame := in.bot.Status.Leader == pod.Name
 	switch {
 	case last.Status == metav1.ConditionTrue && podReady(pod) && (!isUnknown || isSame):
 		return conditionTrue(last.Reason, "in "+channelName(in.bot))
-	case last.Status == metav1.ConditionFalse && last.ObservedGeneration == in.bot.Generation && isCause(last.Reason):
+	case last.Status == metav1.ConditionFalse && last.ObservedGeneration == in.bot.Generation &&
+		!hasSeverity(last.Reason, transient, requested) && last.Reason != v1alpha1.ReasonForeignLeader:
 		return conditionFalse(last.Reason, last.Message)
 	}
 	return found
-}
-
-// isCause reports whether a reason of ChannelJoined is one that lasts until a bot reports otherwise.
-func isCause(reason string) bool {
-	return !transientReasons[reason] && !requestedReasons[reason] && reason != v1alpha1.ReasonForeignLeader
 }
 
 // speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the

@@ -42,7 +42,7 @@ func durable(in statusInput) *metav1.Condition {
 func lastDurable(in statusInput, missing *metav1.Condition) *metav1.Condition {
 	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionDurable)
 	if last == nil || last.Status != metav1.ConditionFalse || missing.Status != metav1.ConditionUnknown ||
-		requestedReasons[last.Reason] || transientReasons[last.Reason] {
+		hasSeverity(last.Reason, requested, transient) {
 		return missing
 	}
 	return conditionFalse(last.Reason, last.Message)

@@ -10,20 +10,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// harmlessReasons are reasons that nobody has to mend, besides the transient ones: they belong to a first start, follow
-// from what somebody asked for, or pass by themselves.
-var harmlessReasons = map[string]bool{
-	v1alpha1.ReasonClaimPending: true, v1alpha1.ReasonSharedOwnerSuspended: true,
-	string(status.ReasonLoginLimited): true, string(status.ReasonConnectionLimited): true,
-}
-
-// isHarmless reports whether nobody has to mend the reason why a RoseyBot is not ready, as long as it is not stalled.
-func isHarmless(reason string) bool {
-	return transientReasons[reason] || requestedReasons[reason] || harmlessReasons[reason]
-}
-
 // emitEvents emits an event when the status or reason of Ready changes, unless there were too many. The other
-// conditions emit none, because Ready summarizes them. It is a warning if somebody has to mend the reason. One that may
+// conditions emit none, because Ready summarizes them. It is a warning if somebody has to fix the reason. One that may
 // pass becomes a warning when the RoseyBot is stalled.
 func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Condition) {
 	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -16,50 +15,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// transientReasons are reasons that pass with time, or follow from the reason of another condition.
-var transientReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonBotNotRunning: true, v1alpha1.ReasonChannelNotServed: true,
-	string(status.ReasonStarting): true, string(status.ReasonStopping): true, string(status.ReasonServiceAbsent): true,
-	string(status.ReasonNoLeader): true,
-}
-
-// requestedReasons are reasons for a condition to be False that the spec asks for. Ready is True with them.
-var requestedReasons = map[string]bool{v1alpha1.ReasonScaledToZero: true, v1alpha1.ReasonSuspended: true}
-
 // stallAfter is how long a cause that only somebody can mend has to last before the RoseyBot is stalled: what is
 // missing may be created together with the RoseyBot.
 const stallAfter = time.Minute
-
-// stallingReasons are reasons that do not pass until somebody acts.
-var stallingReasons = map[string]bool{
-	v1alpha1.ReasonForeignObject: true, v1alpha1.ReasonSharedOwnerMissing: true,
-	v1alpha1.ReasonSharedOwnerUnusable: true, v1alpha1.ReasonSharedOwnerSuspended: true,
-	v1alpha1.ReasonClaimLost: true, v1alpha1.ReasonForeignLeader: true,
-	v1alpha1.ReasonStandbyMissing: true, v1alpha1.ReasonReplicaMissing: true,
-
-	string(status.ReasonChannelRefused): true, string(status.ReasonChannelPasswordWrong): true,
-	string(status.ReasonLoginRefused): true, string(status.ReasonNameTaken): true, string(status.ReasonBanned): true,
-	string(status.ReasonAccountPasswordAbsent): true, string(status.ReasonChannelPasswordAbsent): true,
-	string(status.ReasonNATSRefused): true, string(status.ReasonNATSCredentialsAbsent): true,
-	string(status.ReasonNATSPermissionMissing): true, string(status.ReasonJetStreamMissing): true,
-	string(status.ReasonStreamRefused): true, string(status.ReasonStreamMismatch): true,
-	string(status.ReasonStreamCapturesRequests): true,
-	string(status.ReasonSubjectConflict):        true, string(status.ReasonStoreFull): true,
-	string(status.ReasonStoreNewer): true, string(status.ReasonStoreRefused): true,
-	string(status.ReasonStoreURLAbsent): true, string(status.ReasonMigrationFailed): true,
-	string(status.ReasonStoreURLInvalid): true, string(status.ReasonStoreUnsuitable): true,
-	string(status.ReasonStoreMoved):   true,
-	string(status.ReasonChannelOwned): true, string(status.ReasonChannelListInvalid): true,
-}
-
-// deadlineReasons are reasons that may pass, but not any more when a Deployment has exceeded its progress deadline.
-var deadlineReasons = map[string]bool{
-	v1alpha1.ReasonProgressing: true, v1alpha1.ReasonFieldForced: true, v1alpha1.ReasonWriteFailed: true,
-	v1alpha1.ReasonClaimPending: true,
-	v1alpha1.ReasonPodsRefused:  true, v1alpha1.ReasonPodFailed: true, v1alpha1.ReasonUnschedulable: true,
-	v1alpha1.ReasonMountFailed: true, v1alpha1.ReasonImagePullFailed: true, v1alpha1.ReasonContainerRefused: true,
-	v1alpha1.ReasonCrashLoop: true,
-}
 
 // rollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
 // or a problem. While older pods serve, the trouble of the newest is the problem.
@@ -121,7 +79,7 @@ func ready(in statusInput, conditions []metav1.Condition, problems ...*problem) 
 		}
 		return conditionTrue(v1alpha1.ReasonReady, message)
 	}
-	first := slices.MinFunc(failing, func(a, b metav1.Condition) int { return cmp.Compare(rank(a), rank(b)) })
+	first := slices.MinFunc(failing, compareReasons)
 	if first.Status == metav1.ConditionUnknown {
 		return conditionUnknown(first.Message)
 	}
@@ -133,25 +91,11 @@ func isRequired(bot *v1alpha1.RoseyBot, condition metav1.Condition) bool {
 	switch {
 	case stopped(bot, manifests.Bot) != nil: // others may use the database service without the bot
 		return condition.Type == v1alpha1.ConditionDatabaseAvailable && manifests.HasService(bot) &&
-			!requestedReasons[condition.Reason]
+			!hasSeverity(condition.Reason, requested)
 	case condition.Type == v1alpha1.ConditionDurable: // a ready pod that does not answer the operator does its work
 		return condition.Status == metav1.ConditionFalse && condition.Reason != string(status.ReasonCoreOnly)
 	}
 	return true
-}
-
-// rank orders the reasons why a RoseyBot is not ready: a cause comes before what follows from it, and what is known
-// before what is unknown.
-func rank(condition metav1.Condition) int {
-	switch {
-	case condition.Reason == v1alpha1.ReasonForeignObject:
-		return 0
-	case condition.Status == metav1.ConditionUnknown:
-		return 2
-	case transientReasons[condition.Reason]:
-		return 3
-	}
-	return 1
 }
 
 // reconciling returns the condition for what is left of the rollout. It returns nil if there is nothing left, or if the
@@ -166,8 +110,14 @@ func reconciling(left *problem, stalled *metav1.Condition) *metav1.Condition {
 // stalled returns a condition with the cause why the RoseyBot is not ready if nothing will change until somebody acts,
 // or else nil.
 func stalled(in statusInput, ready *metav1.Condition, now time.Time) *metav1.Condition {
-	stays := stallingReasons[ready.Reason] && now.Sub(in.notReadySince(now)) >= stallAfter ||
-		deadlineReasons[ready.Reason] && in.exceedsDeadline()
+	stays := false
+	switch reasonClasses[ready.Reason].stalls {
+	case stallsSoon:
+		stays = now.Sub(in.notReadySince(now)) >= stallAfter
+	case stallsAtDeadline:
+		stays = in.exceedsDeadline()
+	case neverStalls:
+	}
 	if ready.Status == metav1.ConditionTrue || !stays {
 		return nil
 	}

@@ -4,8 +4,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -38,32 +38,69 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 	},
 }
 
-// healthy are the reasons with which processes are ready.
-var healthy = []status.Reason{
+// healthyReasons are the reasons with which processes are ready.
+var healthyReasons = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
 	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
 	status.ReasonStoreOpen,
 }
 
-// mayPass are the reasons that may pass by themselves, however long they last: outages, and what a moderator may undo.
-var mayPass = []status.Reason{
-	status.ReasonServerUnreachable, status.ReasonLoginLimited, status.ReasonConnectionLimited, status.ReasonKicked,
-	status.ReasonDisconnected, status.ReasonDuplicateLogin, status.ReasonLockUnavailable, status.ReasonNATSUnreachable,
-	status.ReasonStreamUnavailable, status.ReasonStoreUnavailable,
+// A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to fix.
+func TestEveryReasonHasOneClass(t *testing.T) {
+	for name, found := range namedReasons(t, "../runtime/status/reasons.go", "../api/v1alpha1/conditions.go") {
+		var classes []reasonClass
+		for class, reasons := range reasonsOfClass {
+			for _, reason := range reasons {
+				if string(reason) == found {
+					classes = append(classes, class)
+				}
+			}
+		}
+		if len(classes) != 1 || reasonClasses[found] != classes[0] {
+			t.Errorf("%s has the classes %v, expected one", name, classes)
+		}
+	}
 }
 
-// A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to mend.
-func TestEveryReasonStallsOrMayPass(t *testing.T) {
+// A process that is not ready must not count as one that works, or that nobody asked for.
+func TestNoReasonOfAProcessThatIsNotReadyIsHealthy(t *testing.T) {
 	for _, reasons := range reasonsOf {
 		for _, reason := range reasons {
-			name := string(reason)
-			stalls := stallingReasons[name] || deadlineReasons[name]
-			passes := transientReasons[name] || requestedReasons[name] || slices.Contains(mayPass, reason)
-			if stalls == passes {
-				t.Errorf("%s stalls a RoseyBot: %v, may pass: %v; expected one of them", name, stalls, passes)
+			if hasSeverity(string(reason), healthy, requested) {
+				t.Errorf("%s is no failure", reason)
 			}
 		}
 	}
+}
+
+// namedReasons returns the values of the constants of Go files whose names begin with Reason, by name.
+func namedReasons(t *testing.T, paths ...string) map[string]string {
+	t.Helper()
+	named := map[string]string{}
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			spec, isSpec := node.(*ast.ValueSpec)
+			if !isSpec || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
+				return true
+			}
+			for i, value := range spec.Values {
+				text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Errorf("%s: %v", spec.Names[i], err)
+				}
+				named[path+" "+spec.Names[i].Name] = text
+			}
+			return true
+		})
+		if len(named) == 0 {
+			t.Errorf("%s has no reasons", path)
+		}
+	}
+	return named
 }
 
 // A new reason of package status must be added to the tables of this file, so that it is tested.
@@ -74,33 +111,17 @@ func TestTablesHaveEveryReason(t *testing.T) {
 			known[string(reason)] = true
 		}
 	}
-	for _, reason := range healthy {
+	for _, reason := range healthyReasons {
 		known[string(reason)] = true
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../runtime/status/reasons.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	found := namedReasons(t, "../runtime/status/reasons.go")
+	for name, reason := range found {
+		if !known[reason] || !status.Reason(reason).Known() {
+			t.Errorf("%s: %q is missing in the tables of this test or in known.go", name, reason)
+		}
 	}
-	found := 0
-	ast.Inspect(file, func(node ast.Node) bool {
-		spec, isSpec := node.(*ast.ValueSpec)
-		if !isSpec {
-			return true
-		}
-		if name, isName := spec.Type.(*ast.Ident); !isName || name.Name != "Reason" {
-			return true
-		}
-		for i, value := range spec.Values {
-			found++
-			text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-			if err != nil || !known[text] || !status.Reason(text).Known() {
-				t.Errorf("%s: %q is missing in the tables of this test or in known.go: %v", spec.Names[i], text, err)
-			}
-		}
-		return true
-	})
-	if found != len(known) {
-		t.Errorf("reasons.go has %d reasons, the tables have %d", found, len(known))
+	if len(found) != len(known) {
+		t.Errorf("reasons.go has %d reasons, the tables have %d", len(found), len(known))
 	}
 }
 

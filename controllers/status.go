@@ -188,7 +188,7 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	if ready.Status == metav1.ConditionTrue {
 		switch {
-		case requestedReasons[ready.Reason],
+		case hasSeverity(ready.Reason, requested),
 			bot.Spec.Mode == v1alpha1.ModeDirect && !manifests.BacksUp(bot, manifests.Bot):
 			return 0
 		case manifests.HasStandbys(bot):
