@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -28,10 +29,11 @@ func newJobCommand() *cobra.Command {
 		Short: "Print a Kubernetes Job that runs a rosey command in a pod like those of a Deployment",
 		Long: "Print a Kubernetes Job that runs a rosey command in a pod like those of a Deployment: with its image,\n" +
 			"configuration, Secrets and claim. So a command can use a database while no bot or service does. The\n" +
-			"RoseyBot owns the Job: it is removed with it, or a day after it has ended.",
+			"RoseyBot owns the Job: it is removed with it, or a day after it has ended. Delete a Job of the same name\n" +
+			"before you create one again.",
 		Example: `  kubectl patch roseybot movienight --type merge -p '{"spec":{"suspend":true}}'
   kubectl get deployment movienight-db -o yaml |
-    rosey job -f - --stdin -- db restore - --config /etc/rosey/database.yaml | kubectl apply -f -
+    rosey job -f - --stdin -- db restore - --config /etc/rosey/database.yaml | kubectl create -f -
   kubectl wait job/movienight-db-restore --for=jsonpath='{.status.ready}'=1 --timeout=2m
   kubectl attach -i job/movienight-db-restore <backup.db`,
 		Args: func(_ *cobra.Command, arguments []string) error {
@@ -121,6 +123,7 @@ type objectMeta struct {
 	Name            string            `json:"name,omitempty"`
 	Namespace       string            `json:"namespace,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
+	Annotations     map[string]string `json:"annotations,omitempty"`
 	OwnerReferences []ownerReference  `json:"ownerReferences,omitempty"`
 }
 
@@ -145,12 +148,15 @@ type podTemplate struct {
 const (
 	// keptSeconds is how long a Job that has ended is kept, with its log.
 	keptSeconds = 24 * 3600
+	// annotationPrinted is when a Job was printed. A template cannot change, so `kubectl apply` of a second Job with the
+	// same name and command fails. Without it, it would report "unchanged", and nothing would run.
+	annotationPrinted = "rosey.dev/printed"
 	// maxJobName is what the name of a Job may have, because it is also a label.
 	maxJobName = 63
 )
 
-// build returns the Job. Its pods have other labels than those of the Deployment, so that no Service and no
-// NetworkPolicy of the bot selects them.
+// build returns the Job. Its pods have other labels than those of the Deployment, so that no Service selects them. The
+// operator's NetworkPolicy of the Deployment selects these labels too.
 func (f *jobFlags) build(deployment kubernetesObject, command []string) (job kubernetesObject, err error) {
 	name := f.name
 	if name == "" {
@@ -164,6 +170,7 @@ func (f *jobFlags) build(deployment kubernetesObject, command []string) (job kub
 		"app.kubernetes.io/instance":  deployment.Metadata.Labels["app.kubernetes.io/instance"],
 		"app.kubernetes.io/component": "job",
 	}
+	annotations := map[string]string{annotationPrinted: time.Now().UTC().Format(time.RFC3339Nano)}
 	pod := deployment.Spec.Template.Spec
 	if err := f.change(pod, command); err != nil {
 		return job, fmt.Errorf("the Deployment %s: %w", deployment.Metadata.Name, err)
@@ -177,7 +184,7 @@ func (f *jobFlags) build(deployment kubernetesObject, command []string) (job kub
 		Spec: jobSpec{
 			// A command that has failed is looked at before it is run again.
 			BackoffLimit: new(0), TTLSecondsAfterFinished: new(keptSeconds),
-			Template: podTemplate{Metadata: objectMeta{Labels: labels}, Spec: pod},
+			Template: podTemplate{Metadata: objectMeta{Labels: labels, Annotations: annotations}, Spec: pod},
 		},
 	}, nil
 }

@@ -1,29 +1,41 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 )
+
+// goldenObjects returns the objects that the operator builds for a RoseyBot, in YAML, by kind and name.
+func goldenObjects(t *testing.T, name string) map[string]string {
+	t.Helper()
+	golden, err := os.ReadFile("../../controllers/manifests/testdata/" + name + ".golden.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]string{}
+	for document := range strings.SplitSeq(string(golden), "\n---\n") {
+		var object kubernetesObject
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			t.Fatal(err)
+		}
+		objects[object.Kind+" "+object.Metadata.Name] = document
+	}
+	return objects
+}
 
 // deploymentFile writes the Deployment of a RoseyBot's database service as `kubectl get` prints it.
 func deploymentFile(t *testing.T) string {
 	t.Helper()
-	golden, err := os.ReadFile("../../controllers/manifests/testdata/minimal.golden.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for document := range strings.SplitSeq(string(golden), "\n---\n") {
-		if strings.Contains(document, "kind: Deployment\n") && strings.Contains(document, "  name: movienight-db\n") {
-			return writeFile(t, "deployment.yaml", document)
-		}
-	}
-	t.Fatal("no Deployment movienight-db")
-	return ""
+	return writeFile(t, "deployment.yaml", goldenObjects(t, "minimal")["Deployment movienight-db"])
 }
 
 func writeFile(t *testing.T, name, content string) string {
@@ -94,11 +106,77 @@ func TestJobOfADeployment(t *testing.T) {
 	if at(pod, "restartPolicy") != "Never" || container["stdin"] != true || container["stdinOnce"] != true {
 		t.Errorf("restartPolicy and stdin: %v", pod)
 	}
-	labels := at(job, "spec", "template", "metadata", "labels").(map[string]any)
-	for key, value := range at(deployment, "spec", "selector", "matchLabels").(map[string]any) {
-		if labels[key] == value {
-			t.Errorf("label %s=%v: the Service of the RoseyBot would select the Job's pod", key, value)
+	if selector := at(deployment, "spec", "selector", "matchLabels").(map[string]any); selects(t,
+		map[string]any{"matchLabels": selector}, at(job, "spec", "template", "metadata", "labels")) {
+		t.Error("the Service and the Deployment of the RoseyBot select the Job's pod")
+	}
+}
+
+// selects reports whether a label selector selects an object with these labels.
+func selects(t *testing.T, selector, objectLabels any) bool {
+	t.Helper()
+	var parsed metav1.LabelSelector
+	var set labels.Set
+	for from, into := range map[any]any{&selector: &parsed, &objectLabels: &set} {
+		text, err := json.Marshal(from)
+		if err == nil {
+			err = json.Unmarshal(text, into)
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	converted, err := metav1.LabelSelectorAsSelector(&parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return converted.Matches(set)
+}
+
+// Without a policy, the pod of a Job can connect anywhere, and nowhere in a namespace that denies egress by default.
+func TestNetworkPolicyOfTheRoseyBotSelectsPodsOfJobs(t *testing.T) {
+	for name, deployment := range map[string]string{
+		"minimal": "movienight-db", "full": "movienight-db", "direct": "movienight-bot", "shared": "movienight-bot",
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := goldenObjects(t, name)
+			file := writeFile(t, "deployment.yaml", objects["Deployment "+deployment])
+			out := expectCall(t, exitClean, "", "job", "-f", file, "--", "db", "move")
+			var job struct {
+				Spec struct {
+					Template struct{ Metadata struct{ Labels any } }
+				}
+			}
+			if err := yaml.Unmarshal([]byte(out), &job); err != nil {
+				t.Fatal(err)
+			}
+			var selecting []string
+			for key, text := range objects {
+				var object struct {
+					Spec struct{ PodSelector, Selector any }
+				}
+				if err := yaml.Unmarshal([]byte(text), &object); err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasPrefix(key, "NetworkPolicy") &&
+					selects(t, object.Spec.PodSelector, job.Spec.Template.Metadata.Labels) {
+					selecting = append(selecting, key)
+				}
+			}
+			if want := []string{"NetworkPolicy " + deployment}; !slices.Equal(selecting, want) {
+				t.Errorf("selected by %q, want %q", selecting, want)
+			}
+		})
+	}
+}
+
+// The second Job of the same command is not the first one to `kubectl apply`, which would report it as unchanged.
+func TestSecondJobDiffersFromTheFirst(t *testing.T) {
+	text := func() string {
+		return expectCall(t, exitClean, "", "job", "-f", deploymentFile(t), "--", "import", "x.db")
+	}
+	if first := text(); first == text() {
+		t.Error("applying the second Job changes nothing, and runs nothing")
 	}
 }
 

@@ -118,7 +118,7 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 		return []client.Object{service}
 	}
 	policy := newObject[networkingv1.NetworkPolicy](bot, Name(bot, component), component)
-	policy.Spec.PodSelector.MatchLabels = Selector(bot, component)
+	policy.Spec.PodSelector = policySelector(bot, component)
 	if params.OperatorNamespace != "" {
 		policy.Spec.Ingress[0].From[0].NamespaceSelector.MatchLabels = map[string]string{
 			corev1.LabelMetadataName: params.OperatorNamespace,
@@ -136,6 +136,21 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 		}
 	}
 	return []client.Object{policy, service}
+}
+
+// policySelector returns the pods of a component for its NetworkPolicy. Where the data is, they include those of Jobs of
+// `rosey job`: without a policy they could connect anywhere, or nowhere if the namespace denies egress by default. These
+// do not have LabelRoseyBot, so that commands for the pods of a RoseyBot leave them out.
+func policySelector(bot *v1alpha1.RoseyBot, component Component) metav1.LabelSelector {
+	if component == Bot && HasService(bot) {
+		return metav1.LabelSelector{MatchLabels: Selector(bot, component)}
+	}
+	return metav1.LabelSelector{
+		MatchLabels: map[string]string{labelName: roseyName, labelInstance: bot.Name},
+		MatchExpressions: []metav1.LabelSelectorRequirement{{
+			Key: LabelComponent, Operator: metav1.LabelSelectorOpIn, Values: []string{string(component), "job"},
+		}},
+	}
 }
 
 // scalingObjects returns the objects that a component with several pods needs in addition to its Deployment. A

@@ -28,6 +28,10 @@ const (
 	// LabelManagedBy is ManagedBy. The operator's cache holds only objects that have it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	ManagedBy      = "rosey-operator"
+	// labelName is roseyName, and labelInstance the RoseyBot's name: the labels of the pods of `rosey job` too.
+	labelName     = "app.kubernetes.io/name"
+	roseyName     = "rosey"
+	labelInstance = "app.kubernetes.io/instance"
 	// LabelPodMonitor is set on pods that the chart's PodMonitor leaves out.
 	LabelPodMonitor = "rosey.dev/pod-monitor"
 )
@@ -58,10 +62,10 @@ func Selector(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 // labels returns the labels of an object. The component is empty for an object of both components.
 func labels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 	labels := map[string]string{
-		"app.kubernetes.io/name":     "rosey",
-		"app.kubernetes.io/instance": bot.Name,
-		LabelManagedBy:               ManagedBy,
-		LabelRoseyBot:                bot.Name,
+		labelName:      roseyName,
+		labelInstance:  bot.Name,
+		LabelManagedBy: ManagedBy,
+		LabelRoseyBot:  bot.Name,
 	}
 	if component != "" {
 		labels[LabelComponent] = string(component)
