@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
@@ -67,6 +68,8 @@ type Bot struct {
 	counts userCounts
 	// lastInChannel is when the bot was last in the channel, or became the leader. Only Run's goroutine uses it.
 	lastInChannel time.Time
+	// found is for all attempts to join. Only Run's goroutine uses it.
+	found cytube.FoundServer
 	// dialContext opens connections to the CyTube server. Nil: on the network.
 	dialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// closing are the connections that are being closed. Run waits for them, and so does the end of a leadership.

@@ -31,10 +31,16 @@ type bubble struct {
 
 func newBubble(t *testing.T, options simulator.Options) *bubble {
 	t.Helper()
+	return newBubbleBehind(t, options, func(server http.Handler) http.Handler { return server })
+}
+
+// newBubbleBehind is newBubble with a proxy in front of the server.
+func newBubbleBehind(t *testing.T, options simulator.Options, proxy func(http.Handler) http.Handler) *bubble {
+	t.Helper()
 	sim, err := simulator.New(options)
 	must(t, err)
 	b := &bubble{t: t, sim: sim, dialed: make(chan net.Conn)}
-	web := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: time.Minute}
+	web := &http.Server{Handler: proxy(sim.Handler()), ReadHeaderTimeout: time.Minute}
 	listener := &pipeListener{dialed: b.dialed, closed: make(chan struct{})}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = web.Serve(listener) })
@@ -91,8 +97,9 @@ func (b *bubble) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // awaitAll waits until all bots are in their channels, and returns how long that took.
-func (b *bubble) awaitAll(limit time.Duration) time.Duration {
+func (b *bubble) awaitAll() time.Duration {
 	b.t.Helper()
+	const limit = time.Hour
 	began := time.Now()
 	for time.Since(began) < limit {
 		synctest.Wait()
@@ -232,7 +239,7 @@ func restartManyBots(t *testing.T, down time.Duration) {
 	for i := range bots {
 		b.start(fmt.Sprint("bot", i), "p")
 	}
-	b.awaitAll(time.Hour)
+	b.awaitAll()
 	time.Sleep(2 * steadySession)
 	before := make([]int, bots)
 	for i, bot := range b.bots {
@@ -240,7 +247,7 @@ func restartManyBots(t *testing.T, down time.Duration) {
 	}
 	b.sim.Restart(down)
 	time.Sleep(down)
-	if took := b.awaitAll(time.Hour); took > least*3/2 {
+	if took := b.awaitAll(); took > least*3/2 {
 		t.Errorf("the last bot is back after %s, the limits allow %s", took, least)
 	}
 	for i, bot := range b.bots {
@@ -260,7 +267,7 @@ func TestGuestsBehindOneAddressAllComeIn(t *testing.T) {
 			b.start(fmt.Sprint("guest", i), "")
 		}
 		least := (guests - 1) * time.Minute
-		if took := b.awaitAll(time.Hour); took > least*3/2 {
+		if took := b.awaitAll(); took > least*3/2 {
 			t.Errorf("the last guest is in after %s, the limits allow %s", took, least)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
@@ -64,6 +65,9 @@ func asProblem(err error) *cytube.Error {
 type attempt struct {
 	timings timings
 	pauses  backoff.Backoff
+	// busy is the back-off while a server answers that it is busy. It does not start where that of an outage has come to:
+	// the server is up again, and refuses the bot because many come back at once.
+	busy backoff.Backoff
 	// refusals counts those in a row that were because of a limit of the server.
 	refusals int
 	// due is when the attempt may begin, and cause why it has to wait. The zero time: now.
@@ -72,13 +76,15 @@ type attempt struct {
 }
 
 func newAttempt(t timings) *attempt {
-	return &attempt{timings: t, pauses: backoff.Backoff{Min: t.RetryMin, Max: t.RetryMax}}
+	pauses := backoff.Backoff{Min: t.RetryMin, Max: t.RetryMax}
+	return &attempt{timings: t, pauses: pauses, busy: pauses}
 }
 
 // sessionEnded resets the back-off after a session that lasted long enough, including the time to join.
 func (a *attempt) sessionEnded(lasted time.Duration) {
 	if lasted >= steadySession {
 		a.pauses.Reset()
+		a.busy.Reset()
 	}
 }
 
@@ -96,6 +102,9 @@ func (a *attempt) pause(cause *cytube.Error) time.Duration {
 		return limit.pause(a.refusals, time.Now())
 	}
 	a.refusals = 0
+	if cause.Status == http.StatusServiceUnavailable {
+		return a.busy.Next()
+	}
 	return max(a.pauses.Next(), a.timings.MinPauses[cause.Reason])
 }
 

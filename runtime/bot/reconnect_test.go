@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +110,46 @@ func TestShortestPauses(t *testing.T) {
 		if wait := newAttempt(timings).pause(&cytube.Error{Reason: reason}); wait < least {
 			t.Errorf("%s: pause of %s", reason, wait)
 		}
+	}
+}
+
+// TestAServerIsNotLeftForLongerThanItDemands: however often it refuses, a bot waits a few seconds more at most, or
+// about a minute where that makes refusals fewer.
+func TestAServerIsNotLeftForLongerThanItDemands(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []status.Reason{
+		status.ReasonServerUnreachable, status.ReasonConnectionLimited, status.ReasonLoginLimited,
+	} {
+		for _, demanded := range []time.Duration{
+			time.Second, 10 * time.Second, 26 * time.Second, time.Minute, 10 * time.Minute,
+		} {
+			next := newAttempt(defaultTimings())
+			for refusals := range 10 {
+				pause := next.pause(&cytube.Error{Reason: reason, RetryAfter: demanded})
+				if most := max(demanded+maxSpread, 70*time.Second); pause < demanded || pause > most {
+					t.Errorf("%s: %s demanded, waits %s after %d refusals", reason, demanded, pause, refusals+1)
+				}
+			}
+		}
+	}
+}
+
+// TestABusyServerIsNoOutage: when the server is back after a long outage and refuses the bot for a limit, the bot does
+// not wait as if the outage went on.
+func TestABusyServerIsNoOutage(t *testing.T) {
+	t.Parallel()
+	next := newAttempt(defaultTimings())
+	for range 20 {
+		next.pause(&cytube.Error{Reason: status.ReasonServerUnreachable})
+	}
+	busy := &cytube.Error{Reason: status.ReasonServerUnreachable, Status: http.StatusServiceUnavailable}
+	if pause := next.pause(busy); pause > next.timings.RetryMin {
+		t.Errorf("the first pause for a busy server is %s", pause)
+	}
+	for range 20 {
+		next.pause(busy)
+	}
+	if pause := next.pause(busy); pause < next.timings.RetryMax/2 {
+		t.Errorf("a server that stays busy is asked again after %s", pause)
 	}
 }

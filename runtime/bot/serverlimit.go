@@ -28,30 +28,43 @@ func cytubeLimits() map[status.Reason]serverLimit {
 }
 
 // limitOf returns the limit that a refusal is about, and whether it is about one. The interval that the server states
-// takes precedence.
+// takes precedence, whatever the reason: a server that is being maintained states one, too.
 func (t timings) limitOf(cause *cytube.Error) (limit serverLimit, limited bool) {
 	limit, limited = t.Limits[cause.Reason]
 	if cause.RetryAfter > 0 {
-		limit = serverLimit{Interval: cause.RetryAfter, Burst: 1}
+		return serverLimit{Interval: cause.RetryAfter, Burst: unstatedBurst(cause.RetryAfter)}, true
 	}
 	return limit, limited
 }
 
-// maxSpread bounds the time over which many bots spread their tries.
-const maxSpread = 3 * time.Second
+const (
+	// maxSpread bounds the time over which many bots spread their tries.
+	maxSpread = 3 * time.Second
+	// maxSaving bounds the time in which a server that states only an interval is left to save a burst: longer waits
+	// than the server demands are only worth it while they are short.
+	maxSaving = 50 * time.Second
+	// maxUnstatedBurst is that of CyTube. A server that cannot save as many admits fewer of those who come together.
+	maxUnstatedBurst = 5
+)
+
+// unstatedBurst returns the burst to assume of a server that states only an interval.
+func unstatedBurst(interval time.Duration) int {
+	return int(min(max(maxSaving/interval, 1), maxUnstatedBurst))
+}
 
 // pause returns how long to wait after the given number of refusals in a row, the last of them now.
 //
 // The first wait is the interval, because usually only a few bots wait. Whoever is refused again competes with many.
 // Then all try within the same few seconds, once in the time in which the server saves a whole burst. Tries that are
 // spread evenly need more refusals for the same: the server admits one after each whole interval and forgets what has
-// passed of the next. The clocks of the bots' machines make these times the same for all of them.
+// passed of the next. The clocks of the bots' machines make these times the same for all of them. A server that saves
+// no burst is only waited for as long as it demands.
 func (l serverLimit) pause(refusals int, now time.Time) time.Duration {
 	spread := min(l.Interval*3/10, maxSpread)
-	if refusals <= 1 {
+	if refusals <= 1 || l.Burst <= 1 {
 		return l.Interval + backoff.Jitter(spread)
 	}
-	period := time.Duration(max(l.Burst, 1))*l.Interval + spread
+	period := time.Duration(l.Burst)*l.Interval + spread
 	earliest := now.Add(l.Interval)
 	next := earliest.Truncate(period)
 	if next.Before(earliest) {

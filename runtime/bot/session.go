@@ -84,6 +84,7 @@ func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
 		Frame:           func(kind string) { b.metrics.frames.WithLabelValues(kind).Inc() },
 		MayLogin:        b.leads,
 		DialContext:     b.dialContext,
+		Found:           &b.found,
 	}
 	if b.config.Account != nil {
 		options.Username = b.config.Account.Username

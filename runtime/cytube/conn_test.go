@@ -114,6 +114,9 @@ func checkError(t *testing.T, err error, want Error) {
 	if !ok {
 		t.Fatalf("%v is not an *Error", err)
 	}
+	if want.Status != 0 && got.Status != want.Status {
+		t.Errorf("HTTP status %d, want %d", got.Status, want.Status)
+	}
 	if got.Reason != want.Reason || got.RetryAfter != want.RetryAfter || !strings.Contains(got.Message, want.Message) {
 		t.Errorf("reason %s, retry after %s, message %q; want %s, %s, %q",
 			got.Reason, got.RetryAfter, got.Message, want.Reason, want.RetryAfter, want.Message)
@@ -425,58 +428,6 @@ func TestNoServer(t *testing.T) {
 	two, _ := errors.AsType[*Error](second)
 	if one.Message != two.Message {
 		t.Errorf("the message changes from attempt to attempt: %q, %q", one.Message, two.Message)
-	}
-}
-
-func TestConnectionsLimitedByAProxy(t *testing.T) {
-	mux := http.NewServeMux()
-	site := httptest.NewServer(mux)
-	t.Cleanup(site.Close)
-	mux.HandleFunc("GET /socketconfig/{channel}", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(servers(site.URL, true))
-	})
-	mux.HandleFunc("GET /socket.io/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "120")
-		w.WriteHeader(http.StatusTooManyRequests)
-	})
-	_, err := Dial(t.Context(), Options{Server: site.URL, Channel: "movienight"})
-	checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429", RetryAfter: 2 * time.Minute})
-	for header, want := range map[string]time.Duration{
-		"":                              0,
-		"30":                            30 * time.Second,
-		"-1":                            0,
-		"Wed, 21 Oct 2026 07:28:00 GMT": 0,
-		"99999999":                      maxRetryAfter,
-	} {
-		busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", header)
-			w.WriteHeader(http.StatusTooManyRequests)
-		}))
-		t.Cleanup(busy.Close)
-		_, err := Dial(t.Context(), Options{Server: busy.URL, Channel: "movienight"})
-		checkError(t, err, Error{Reason: status.ReasonConnectionLimited, Message: "429", RetryAfter: want})
-	}
-}
-
-func TestLoginErrors(t *testing.T) {
-	tests := map[string]Error{
-		"Guest logins are restricted to one per IP address per 60 seconds.": {
-			Reason: status.ReasonLoginLimited, RetryAfter: time.Minute},
-		"Guest logins are restricted.": {Reason: status.ReasonLoginLimited, RetryAfter: time.Minute},
-		"That username is registered.": {Reason: status.ReasonNameTaken},
-		"":                             {Reason: status.ReasonLoginRefused},
-		strings.Repeat("x", 300): {
-			Reason: status.ReasonLoginRefused, Message: strings.Repeat("x", maxServerText) + "…"},
-		"\x1b[31mred\x1b[0m\r\nlog entry": {
-			Reason: status.ReasonLoginRefused, Message: "refused: \ufffd[31mred\ufffd[0m log entry"},
-	}
-	for said, want := range tests {
-		checkError(t, loginError("rosey", said), want)
-	}
-	for password, want := range map[string]string{"": "no hunter2", "hunter2": "no …"} {
-		if got := withoutSecret("no hunter2", password); got != want {
-			t.Errorf("a server that repeats the password %q: %q", password, got)
-		}
 	}
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	// MayLogin reports whether the bot may still log in. It is called right before the login, since that makes the
 	// server kick everybody who is in the channel with the same account. Nil: always.
 	MayLogin func() bool
+	// Found is for the attempts to join one channel, one after the other. Nil: every attempt asks the site.
+	Found *FoundServer
 }
 
 // Dial connects to the channel's socket server, joins the channel and logs in. When it returns, the bot is in the
@@ -59,13 +61,17 @@ func Dial(ctx context.Context, options Options) (*Conn, error) {
 
 // connect opens a WebSocket, does the Socket.IO handshake on it and starts reading.
 func connect(ctx context.Context, options Options) (*Conn, error) {
-	address, inside, err := findSocket(ctx, options)
+	if options.Found == nil {
+		options.Found = &FoundServer{}
+	}
+	address, inside, err := options.Found.find(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	client, closeIdle := newHTTPClient(!inside && !isProxied(address), options.DialContext)
 	defer closeIdle()
 	ws, err := openWebSocket(ctx, client, address)
+	options.Found.opened(err)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +99,10 @@ func openWebSocket(ctx context.Context, client *http.Client, address string) (*w
 	if response == nil {
 		return nil, unreachable("cannot connect to "+host, err)
 	}
-	if response.StatusCode == http.StatusTooManyRequests {
-		return nil, tooManyRequests(host, response)
-	}
-	return nil, &Error{
-		Reason:  status.ReasonServerUnreachable,
-		Message: host + " does not open a WebSocket: " + statusText(response),
-		Err:     err,
-	}
+	body, _ := io.ReadAll(response.Body) // the library keeps its beginning
+	refused := responseError(host, host+" does not open a WebSocket:", response, body)
+	refused.Err = err
+	return nil, refused
 }
 
 // handshake waits for the open packet and connects to the main namespace. It returns how long the server may be silent

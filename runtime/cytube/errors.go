@@ -2,7 +2,6 @@ package cytube
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,8 +16,10 @@ type Error struct {
 	Reason status.Reason
 	// Message is for people. It stays the same from attempt to attempt while the cause does.
 	Message string
-	// RetryAfter is the time to wait that the server demands. Zero: none.
+	// RetryAfter is the time to wait that the server demands, at most ten minutes. Zero: none.
 	RetryAfter time.Duration
+	// Status is the HTTP status of a response that refused the connection. Zero: there was no such response.
+	Status int
 	// Err is the cause in full. Nil if the server gave the reason.
 	Err error
 }
@@ -98,7 +99,7 @@ func loginError(username, said string) *Error {
 	return refusal
 }
 
-var secondsPattern = regexp.MustCompile(`(\d{1,5}) ?s(?:ec|\b)`)
+var secondsPattern = regexp.MustCompile(`(\d+) ?s(?:ec|\b)`)
 
 // defaultLoginDelay is CyTube's default, for a text without a number of seconds.
 const defaultLoginDelay = 60 * time.Second
@@ -108,25 +109,8 @@ func secondsIn(said string) time.Duration {
 	if match == nil {
 		return defaultLoginDelay
 	}
-	seconds, err := strconv.Atoi(match[1])
-	if err != nil {
-		return defaultLoginDelay
-	}
-	return time.Duration(seconds) * time.Second
-}
-
-// maxRetryAfter bounds what the header Retry-After of a proxy demands.
-const maxRetryAfter = 10 * time.Minute
-
-// tooManyRequests returns the Error for a response with the status 429, as a proxy in front of the server sends it.
-func tooManyRequests(host string, response *http.Response) *Error {
-	limited := &Error{
-		Reason: status.ReasonConnectionLimited, Message: host + " limits connections: " + statusText(response),
-	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		limited.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
-	}
-	return limited
+	seconds, _ := strconv.ParseUint(match[1], 10, 31) // a number that is too large becomes the largest
+	return boundedSeconds(seconds)
 }
 
 // kickError derives the reason of a kick from the server's text: CyTube has no error codes. A moderator can write the

@@ -91,14 +91,8 @@ func getSocketConfig(ctx context.Context, client *http.Client, address string) (
 	}
 	var answer socketConfig
 	err = json.Unmarshal(body, &answer)
-	if response.StatusCode == http.StatusTooManyRequests {
-		return socketConfig{}, tooManyRequests(hostOf(address), response)
-	}
-	if answer.Error == "" && response.StatusCode != http.StatusOK {
-		// Without CyTube's error this is a response of a proxy, or of another site.
-		return socketConfig{}, &Error{
-			Reason: status.ReasonServerUnreachable, Message: address + " returns " + statusText(response),
-		}
+	if response.StatusCode == http.StatusTooManyRequests || answer.Error == "" && response.StatusCode != http.StatusOK {
+		return socketConfig{}, responseError(hostOf(address), address+" returns", response, body)
 	}
 	if err != nil {
 		return socketConfig{}, &Error{
