@@ -91,7 +91,7 @@ func newReader(t *testing.T, space string) *reader {
 	tag := operatorTag(t)
 	r.own = placeholders{
 		"REGISTRY": "rosey.local", "TAG": tag, "NAME": "mychannel",
-		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | head -n 1)",
+		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | sed -n 1p)",
 	}
 	createNamespace(t, space, map[string]string{"nats": "enabled"}) // as docs/tasks/nats.md says
 	if err := os.Symlink(absolute(t, "charts"), filepath.Join(r.folder, "charts")); err != nil {

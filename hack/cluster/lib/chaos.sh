@@ -46,7 +46,7 @@ chaos_network() {
 chaos_node() {
   local verb=$1 number=${2#node}
   (($# == 2)) || fail "chaos $verb: expected the name of a node"
-  cluster_nodes | grep -qxF "$number" || fail "chaos $verb: cluster $NAME has no node '$2'"
+  cluster_nodes | grep -xF "$number" >/dev/null || fail "chaos $verb: cluster $NAME has no node '$2'"
   choose_node "$number"
   case $verb in
     node-stop) signal_kubelet STOP ;;

@@ -8,7 +8,7 @@ run_audience() {
   say "simulated people join, chat and leave for $1 s"
   "$2" POST "{\"seconds\":$1,\"seed\":1,\"pace_ms\":150}" >/dev/null
   local deadline=$((SECONDS + $1 + 30))
-  while "$2" GET | grep -q '"state": *"running"'; do
+  while "$2" GET | grep '"state": *"running"' >/dev/null; do
     [ "$SECONDS" -lt "$deadline" ] || { echo "demo: the simulated people did not finish in time" >&2; return 1; }
     sleep 1
   done
