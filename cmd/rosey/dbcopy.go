@@ -20,7 +20,7 @@ import (
 )
 
 func newBackupCommand(flags *configFlags) *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy the SQLite database to a new file, or for - to the standard output, also while a service uses it",
 		Example: `  rosey db backup --channel movienight --database rosey-data/rosey.db /backups/rosey-monday.db
@@ -42,6 +42,8 @@ func newBackupCommand(flags *configFlags) *cobra.Command {
 				status.Printable(path), status.Printable(arguments[0]), size))
 		},
 	}
+	command.AddCommand(newBackupListCommand(flags))
+	return command
 }
 
 // writeBackup writes a backup to out. It is complete before its first byte is written, so that a failure leaves no part
@@ -142,8 +144,8 @@ func sqliteTool(flags *configFlags, command *cobra.Command) (*component, string,
 	if database := tool.database(); !database.postgres {
 		return tool, database.path, nil
 	}
-	return nil, "", fmt.Errorf("database.postgres: `rosey db %s` supports SQLite only; for PostgreSQL use pg_dump and "+
-		"pg_restore", command.Name())
+	return nil, "", fmt.Errorf("database.postgres: `%s` supports SQLite only; for PostgreSQL use pg_dump and pg_restore",
+		command.CommandPath())
 }
 
 func newMoveCommand() *cobra.Command {

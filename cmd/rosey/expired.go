@@ -19,7 +19,7 @@ var retentionKeys = map[store.RowKind]struct{ key, rows string }{
 }
 
 // expiredText says which rows of a database the maintenance of a service with the retention removes when it starts.
-// Whoever restores an old copy would lose them within minutes, and not know why.
+// Whoever restores an old copy would lose them within a minute, and not know why.
 func expiredText(ctx context.Context, database location, retention store.Retention) (text string, err error) {
 	opened, err := database.openReadOnly(ctx)
 	if err != nil {
@@ -42,6 +42,6 @@ func expiredText(ctx context.Context, database location, retention store.Retenti
 	if lines.Len() == 0 {
 		return "", nil
 	}
-	return "\nThe service removes these rows within minutes after it starts:\n" + lines.String() +
+	return "\nThe service removes these rows within a minute after it starts:\n" + lines.String() +
 		"To keep them, first set these keys to forever or to a longer time in its configuration.\n", nil
 }

@@ -38,6 +38,35 @@ func deploymentFile(t *testing.T) string {
 	return writeFile(t, "deployment.yaml", goldenObjects(t, "minimal")["Deployment movienight-db"])
 }
 
+// In mode Direct the bot's Deployment has the claim, and its configuration serves the commands for the database.
+func TestJobInModeDirect(t *testing.T) {
+	file := writeFile(t, "deployment.yaml", goldenObjects(t, "direct")["Deployment movienight-bot"])
+	job := expectCall(t, exitClean, "", "job", "-f", file, "--", "db", "restore", "/var/lib/rosey/backups/rosey-x.db",
+		"--config", "/etc/rosey/bot.yaml")
+	for _, want := range []string{
+		"name: movienight-bot-restore", "claimName: movienight-db", "mountPath: /var/lib/rosey\n", "- /etc/rosey/bot.yaml",
+	} {
+		if !strings.Contains(job, want) {
+			t.Errorf("no %q in\n%s", want, job)
+		}
+	}
+	var configuration struct{ Data map[string]string }
+	content := goldenObjects(t, "direct")["ConfigMap movienight-config"]
+	if err := yaml.Unmarshal([]byte(content), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	own := writeFile(t, "bot.yaml", strings.ReplaceAll(configuration.Data["bot.yaml"], "/var/lib/rosey", dir))
+	storeLine(t, dir, "kept")
+	backup := filepath.Join(dir, "backups", "rosey-0123abcd-20250101T000000Z.db")
+	if err := os.Mkdir(filepath.Dir(backup), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitClean, "copied", "db", "backup", backup, "--config", own)
+	expectCall(t, exitClean, backup, "db", "backup", "list", "--config", own)
+	expectCall(t, exitClean, "restored", "db", "restore", backup, "--config", own)
+}
+
 func writeFile(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

@@ -116,7 +116,7 @@ func leaves(command *cobra.Command) (names []string) {
 		names = append(names, leaves(child)...)
 	}
 	name := strings.TrimPrefix(command.CommandPath(), "rosey ")
-	if isGroup := command.HasSubCommands() && name != "db"; command.RunE != nil && !isGroup {
+	if isGroup := command.HasSubCommands() && name != "db" && name != "db backup"; command.RunE != nil && !isGroup {
 		names = append(names, name)
 	}
 	return names
@@ -252,12 +252,28 @@ func hostileFiles(t *testing.T) []wayOut {
 		{command: "db dead drop", arguments: with(hostileName)},
 		{command: "db backup", arguments: with(filepath.Join(dir, hostileName, "x"))},
 		{command: "db backup", arguments: with(filepath.Join(dir, hostileName))},
+		{command: "db backup list", arguments: with("--database-backup-directory", writeEmptyBackup(t))},
+		{command: "db backup list", arguments: with("--database-backup-directory", writeEmptyBackup(t), "-o", "json")},
 		{command: "db restore", arguments: with(filepath.Join(dir, "no"+hostileName))},
 		{command: "db move", arguments: []string{"--from", "sqlite:///" + hostileName, "--to", "sqlite:///x"}},
 		{command: "import", arguments: with(python, "--database-retention-chat", "forever")},
 		{command: "import", arguments: with(python, "--drop-older", "-o", "json")},
 		{command: "import", arguments: with(hostileName)},
 	}
+}
+
+// writeEmptyBackup returns a directory whose name is hostile, with a backup that cannot be restored.
+func writeEmptyBackup(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), hostileName)
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "rosey-0123abcd-20250101T000000Z.db"), nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // hostileOwners are the commands for a PostgreSQL database, in which another service has written its name.

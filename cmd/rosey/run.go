@@ -23,9 +23,6 @@ import (
 // defaultDataDir is relative to the working directory.
 const defaultDataDir = "rosey-data"
 
-// backupDir is the default directory for backups of `rosey run`, in its data directory.
-const backupDir = "backups"
-
 func newRunCommand() *cobra.Command {
 	var flags *configFlags
 	var data, listen string
@@ -107,9 +104,7 @@ func (c *component) makeDataDir(dir string) error {
 }
 
 func (c *component) runAll(ctx context.Context, listen string, out io.Writer) error {
-	if backup := &c.config.Database.Backup; backup.Directory == "" {
-		backup.Directory = filepath.Join(filepath.Dir(c.config.Database.SQLite.Path), backupDir)
-	}
+	c.config.Database.Backup.Directory = c.backupDir()
 	if c.config.Mode == config.ModeDirect {
 		work := c.newDirectBot()
 		work.listening = func(address string) { c.writeBanner(out, address, "") }

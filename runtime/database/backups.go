@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,15 +20,6 @@ type BackupOptions struct {
 	Every     time.Duration
 	Keep      int
 }
-
-// Names of backups are rosey-ID-TIME.db, with the beginning of the database's ID, since several databases may have the
-// same directory. Other files in it are left alone.
-const (
-	backupPrefix = "rosey-"
-	backupID     = 8                  // characters
-	backupTime   = "20060102T150405Z" // UTC
-	backupSuffix = ".db"
-)
 
 // backups makes backups. Only the goroutine of Engine.Maintain uses it, except for last.
 type backups struct {
@@ -96,9 +85,10 @@ func (e *Engine) backUp(ctx context.Context, from store.Backuper, now time.Time)
 	return from.Backup(ctx, e.backups.path(now))
 }
 
-// findBackups notes the newest backup of an earlier process.
+// findBackups notes the newest backup of an earlier process that can be restored.
 func (e *Engine) findBackups(ctx context.Context) {
-	if !e.backups.enabled() {
+	from, ok := e.store.(store.Backuper)
+	if !ok || !e.backups.enabled() {
 		return
 	}
 	e.metrics.backupInterval.Set(e.backups.Every.Seconds())
@@ -107,13 +97,18 @@ func (e *Engine) findBackups(ctx context.Context) {
 		e.log.Warn("[DB] cannot read the ID of the database for its backups", "error", err)
 		return
 	}
-	e.backups.id = id[:min(len(id), backupID)]
-	made, err := e.backups.list()
+	e.backups.id = BackupID(id)
+	made, err := e.backups.made()
 	if err != nil {
 		e.log.Warn("[DB] cannot list the backups", "error", err)
 	}
-	if len(made) > 0 {
-		e.noteBackup(made[len(made)-1])
+	for _, newest := range slices.Backward(made) {
+		err := from.CheckBackup(ctx, newest.Path)
+		if err == nil {
+			e.noteBackup(newest.Made)
+			return
+		}
+		e.log.Warn("[DB] a backup cannot be restored", "file", newest.Path, "error", err)
 	}
 }
 
@@ -154,53 +149,13 @@ func (b *backups) checkSpace(needed int64) error {
 
 // removeOldest removes all but the newest backups.
 func (b *backups) removeOldest(keep int) error {
-	made, err := b.list()
+	made, err := b.made()
 	for len(made) > max(keep, 1) && err == nil {
-		err = os.Remove(b.path(made[0]))
+		err = os.Remove(made[0].Path)
 		made = made[1:]
 	}
 	if err != nil {
 		return fmt.Errorf("removing old backups: %w", err)
 	}
 	return nil
-}
-
-func (b *backups) path(made time.Time) string {
-	return filepath.Join(b.Directory, b.prefix()+made.Format(backupTime)+backupSuffix)
-}
-
-func (b *backups) prefix() string { return backupPrefix + b.id + "-" }
-
-// removeParts removes what a process has left that was killed while it made a backup.
-func (b *backups) removeParts() error {
-	parts, err := filepath.Glob(filepath.Join(b.Directory, b.prefix()+"*"+backupSuffix+".part-*"))
-	for _, part := range parts {
-		err = errors.Join(err, os.Remove(part))
-	}
-	if err != nil {
-		return fmt.Errorf("removing incomplete backups: %w", err)
-	}
-	return nil
-}
-
-// list returns when the backups in the directory were made, oldest first. One of the future is none: the clock was
-// wrong when it was made, or somebody else made it, and it would count as the newest for ever.
-func (b *backups) list() ([]time.Time, error) {
-	entries, err := os.ReadDir(b.Directory)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing the backups: %w", err)
-	}
-	var made []time.Time
-	for _, entry := range entries {
-		text, isBackup := strings.CutPrefix(strings.TrimSuffix(entry.Name(), backupSuffix), b.prefix())
-		at, err := time.Parse(backupTime, text)
-		if isBackup && err == nil && entry.Type().IsRegular() && time.Until(at) < time.Minute {
-			made = append(made, at)
-		}
-	}
-	slices.SortFunc(made, time.Time.Compare)
-	return made, nil
 }

@@ -1,14 +1,18 @@
 package database_test
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
@@ -129,8 +133,8 @@ func TestBackupsThatFailAreTriedAgain(t *testing.T) {
 	r.stop(s)
 }
 
-// A file of the future neither keeps backups from being made nor displaces them.
-func TestABackupOfTheFutureIsNone(t *testing.T) {
+// A file of the future, and one that cannot be restored, neither keep backups from being made nor displace them.
+func TestWhatIsNoBackupDoesNotCount(t *testing.T) {
 	r := newRig(t)
 	dir := t.TempDir()
 	r.stop(r.ready(r.start()))
@@ -139,7 +143,8 @@ func TestABackupOfTheFutureIsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, at := range []string{"29990101T000000Z", "29990102T000000Z"} {
+	anHourAgo := time.Now().Add(-time.Hour).UTC().Format("20060102T150405Z")
+	for _, at := range []string{"29990101T000000Z", "29990102T000000Z", anHourAgo} {
 		if err := os.WriteFile(filepath.Join(dir, "rosey-"+id[:8]+"-"+at+".db"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +152,61 @@ func TestABackupOfTheFutureIsNone(t *testing.T) {
 	s := r.ready(r.start(backingUp(dir)))
 	natstest.Eventually(t, "a backup", func() bool { return r.metric(s, "rosey_database_backup_runs_total", "done") == 1 })
 	r.stop(s)
-	if names := listDir(t, dir); len(names) != 3 || s.LastBackup().After(time.Now()) {
+	if names := listDir(t, dir); len(names) != 4 || s.LastBackup().After(time.Now()) {
 		t.Errorf("files %v, the last of %s", names, s.LastBackup())
+	}
+}
+
+// A process that lives for a minute backs up and removes what is no longer retained, in this order; else one that is
+// restarted again and again would do neither.
+func TestAProcessOfAMinuteBacksUpAndPrunes(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		old := store.Event{ID: "1", Channel: movies, At: time.Now(), Fact: store.ChatLine{Username: "alice", Text: "old"}}
+		time.Sleep(200 * time.Hour) // more than the retention, and the clock moves on in each process
+		for _, process := range []struct{ lines, backups int }{{1, 1}, {0, 1}, {0, 2}} {
+			var opened *sqlite.Store
+			engine := database.NewEngine(database.EngineOptions{
+				Channel: movies, Log: slog.New(slog.DiscardHandler),
+				Backup: database.BackupOptions{Directory: filepath.Join(dir, "backups"), Every: time.Hour, Keep: 3},
+				Open: func(ctx context.Context) (_ store.Store, err error) {
+					opened, err = sqlite.Open(ctx, filepath.Join(dir, "rosey.db"))
+					return opened, err
+				},
+			})
+			if err := engine.Open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if process.lines > 0 {
+				if err := opened.Apply(t.Context(), []store.Event{old}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			engine.Maintain(ctx)
+			stop()
+			if lines, err := opened.RecentChat(t.Context(), movies, 10); err != nil || len(lines) != 0 {
+				t.Errorf("after the process: %v, %v; want that the old line is removed", lines, err)
+			}
+			if names := listDir(t, filepath.Join(dir, "backups")); len(names) != process.backups {
+				t.Errorf("backups %v, want %d", names, process.backups)
+			}
+			if err := engine.Close(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(40 * time.Minute)
+		}
+	})
+	files, err := database.ListBackups(filepath.Join(dir, "backups"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("backups: %v, %v", files, err)
+	}
+	first, err := sqlite.OpenReadOnly(t.Context(), files[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = first.Close() }()
+	if lines, err := first.RecentChat(t.Context(), movies, 10); err != nil || len(lines) != 1 {
+		t.Errorf("the first backup has %v, %v; want the line that was removed after it", lines, err)
 	}
 }

@@ -15,6 +15,11 @@ import (
 const (
 	// defaultMaintenanceInterval is the time between two maintenance runs.
 	defaultMaintenanceInterval = 5 * time.Minute
+	// firstBackup and firstMaintenance are when the first ones are, after the store was opened: early, because a process
+	// that lives only for minutes would otherwise never make any, and not at once, because then the bots send what they
+	// have queued. Half of each is random, so that services that were started together do not burden one disk together.
+	firstBackup      = 4 * time.Second
+	firstMaintenance = time.Minute
 	// pruneStep is how many rows are removed in one transaction. Between two of them others can write.
 	pruneStep = 500
 	// maxMaintenanceRequests bounds the requests that wait for a run to end.
@@ -30,16 +35,23 @@ type maintenance struct {
 	recounted bool          // the keys of plugins were counted anew; only a run uses it
 }
 
-// Maintain runs maintenance at intervals until ctx ends, and makes the backups that are due. The first run is one
-// interval after the start, because at the start the bots send what they have queued.
+// Maintain makes the backups that are due and runs maintenance at intervals until ctx ends. A backup comes first: it
+// has what the maintenance after it removes.
 func (e *Engine) Maintain(ctx context.Context) {
 	e.findBackups(ctx)
 	if err := e.measure(ctx); err != nil {
 		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
 	}
-	for backoff.Sleep(ctx, e.maintenance.interval) {
-		e.runMaintenance(ctx)
+	spread := func(most time.Duration) time.Duration {
+		most = min(most, e.maintenance.interval)
+		return most/2 + backoff.Jitter(most/2)
+	}
+	if backoff.Sleep(ctx, spread(firstBackup)) {
 		e.backUpIfDue(ctx)
+	}
+	for pause := spread(firstMaintenance); backoff.Sleep(ctx, pause); pause = e.maintenance.interval {
+		e.backUpIfDue(ctx)
+		e.runMaintenance(ctx)
 	}
 }
 

@@ -144,6 +144,9 @@ type StreamPosition struct {
 type Backuper interface {
 	// Backup copies a snapshot to a new file and checks the copy. It returns its size in bytes. An error leaves no file.
 	Backup(ctx context.Context, file string) (size int64, err error)
+	// CheckBackup returns an error if a file cannot be restored, as far as its beginning tells. The error does not
+	// name the file.
+	CheckBackup(ctx context.Context, file string) error
 }
 
 // Importer is a Store that can import the data of another program. Importing the same data again changes nothing.

@@ -64,6 +64,19 @@ func (s *Store) Backup(ctx context.Context, file string) (size int64, err error)
 	return Backup(ctx, s.path, file)
 }
 
+// CheckBackup returns an error if a file cannot be restored: it is not a database of this program, one of a later
+// version, or a part of one. With readAll the whole file is read, as Restore does, so that damage in it is found. The
+// error does not name the file.
+func CheckBackup(ctx context.Context, file string, readAll bool) error {
+	_, _, err := checkBackup(ctx, file, readAll)
+	return classify(err)
+}
+
+// CheckBackup implements store.Backuper.
+func (s *Store) CheckBackup(ctx context.Context, file string) error {
+	return CheckBackup(ctx, file, false)
+}
+
 // copyOwn copies a database of this program to an empty file. The version of its schema does not matter: before an
 // upgrade a backup may be made with the new program.
 func copyOwn(ctx context.Context, path, target string) error {
@@ -100,7 +113,7 @@ type Restored struct {
 // this program's, is refused before anything changes, and so is a file at path that is not a database of this program.
 // The database keeps its owner and its permissions, also if root restores it.
 func Restore(ctx context.Context, backup, path string) (done Restored, err error) {
-	if done.Schema, done.Migrated, err = checkBackup(ctx, backup); err != nil {
+	if done.Schema, done.Migrated, err = checkBackup(ctx, backup, true); err != nil {
 		return Restored{}, fmt.Errorf("backup %s: %w", backup, err)
 	}
 	resolved, err := resolve(path)
@@ -180,18 +193,22 @@ func migratePart(ctx context.Context, part string) (err error) {
 	return relational.Migrate(ctx, goose.DialectSQLite3, db, migrations)
 }
 
-// checkBackup reads the whole file, so that a damaged backup does not replace an intact database. It returns the
-// version of its schema, and the newest.
-func checkBackup(ctx context.Context, backup string) (version, newest int64, err error) {
+// checkBackup reads the whole file, or the beginning: SQLite refuses a file with fewer pages than its header says. It
+// returns the version of its schema, and the newest.
+func checkBackup(ctx context.Context, backup string, readAll bool) (version, newest int64, err error) {
 	newest, err = relational.NewestSchema(migrations)
 	if err != nil {
 		return 0, 0, err
 	}
 	err = readOwn(ctx, backup, func(file *Snapshot, schema relational.Schema) error {
-		if version = schema.Version; version > newest {
+		version = schema.Version
+		switch {
+		case version > newest:
 			return relational.NewerSchema(version, newest)
+		case readAll:
+			return checkIntact(ctx)(file, schema)
 		}
-		return checkIntact(ctx)(file, schema)
+		return nil
 	})
 	return version, newest, err
 }

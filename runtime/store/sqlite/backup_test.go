@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,13 +177,52 @@ func TestRestoreOfAnOlderSchema(t *testing.T) {
 			if got := fmt.Sprint(chatTexts(t, path)); got != "[hi later]" {
 				t.Errorf("chat of the service: %s", got)
 			}
-			if now, _, err := checkBackup(t.Context(), backup); err != nil || now != version {
+			if now, _, err := checkBackup(t.Context(), backup, true); err != nil || now != version {
 				t.Errorf("the backup itself has version %d now, %v", now, err)
 			}
 			if left, err := filepath.Glob(filepath.Join(dir, "*part*")); err != nil || len(left) > 0 {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// What is listed as a backup can be restored, as far as its beginning tells, or as a whole.
+func TestCheckBackup(t *testing.T) {
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "whole.db")
+	s := mustOpen(t, filepath.Join(dir, "rosey.db"))
+	for i := range 300 {
+		applyLine(t, s, fmt.Sprintf("%d %s", i, strings.Repeat("x", 1000)))
+	}
+	if _, err := s.Backup(t.Context(), whole); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	content, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := slices.Clone(content)
+	for i := len(damaged) / 2; i < len(damaged)/2+100_000; i++ {
+		damaged[i] = 0xff
+	}
+	for name, test := range map[string]struct {
+		content            []byte
+		begin, wantReadAll bool // it is refused
+	}{
+		"whole": {content, false, false}, "empty": {nil, true, true}, "half": {content[:len(content)/2], true, true},
+		"cut": {content[:len(content)-4096], true, true}, "damaged": {damaged, false, true},
+	} {
+		file := filepath.Join(dir, name+".db")
+		if err := os.WriteFile(file, test.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for readAll, want := range map[bool]bool{false: test.begin, true: test.wantReadAll} {
+			if err := CheckBackup(t.Context(), file, readAll); (err != nil) != want {
+				t.Errorf("%s, read as a whole %t: %v", name, readAll, err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// storeLine stores a line in a database, as a service would.
+func storeLine(t *testing.T, dir, text string) {
+	t.Helper()
+	s := openStore(t, dir)
+	line := store.Event{
+		ID: text, Channel: store.Channel{Server: "https://cytu.be", Name: "movies"}, At: time.Now(),
+		Fact: store.ChatLine{Username: "alice", Text: text},
+	}
+	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+}
+
+// Who has `rosey run` finds the backups that it has made, and restores one of them. The first one is made soon: many
+// people run it for an hour only.
+func TestBackupsOfRunAreListedAndRestored(t *testing.T) {
+	for _, mode := range []string{"nats", "direct"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			flags := []string{"--channel", "movies", "--database", filepath.Join(dir, "rosey.db")}
+			storeLine(t, dir, "first")
+			expectCall(t, exitClean, "none", append([]string{"db", "backup", "list"}, flags...)...)
+			p := start(t, "run", "--mode", mode, "--channel", "movies", "--server", "http://127.0.0.1:1", "--data", dir,
+				"--http", "127.0.0.1:0")
+			natstest.Eventually(t, "a backup", func() bool {
+				made, err := filepath.Glob(filepath.Join(dir, "backups", "*.db"))
+				return err == nil && len(made) == 1
+			})
+			if code := p.end(syscall.SIGTERM); code != exitClean {
+				t.Errorf("exit code %d\n%v", code, p.log())
+			}
+			storeLine(t, dir, "second")
+			// After the loss of a database another one has its place. Somebody has copied a part of its backup.
+			other := filepath.Join(dir, "backups", "rosey-00000000-20250101T000000Z.db")
+			if err := os.WriteFile(other, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+
+			out := expectCall(t, exitClean, "", append([]string{"db", "backup", "list", "-o", "json"}, flags...)...)
+			var listed listedBackups
+			if err := json.Unmarshal([]byte(out), &listed); err != nil || len(listed.Backups) != 2 {
+				t.Fatalf("%v, %s", err, out)
+			}
+			newest, broken := listed.Backups[0], listed.Backups[1]
+			if age := time.Since(time.UnixMilli(newest.Made)); newest.Database != listed.Database || newest.Problem != "" ||
+				newest.Bytes == 0 || age > time.Minute {
+				t.Errorf("the newest: %+v of %q", newest, listed.Database)
+			}
+			if broken.File != other || broken.Database == listed.Database || !strings.Contains(broken.Problem, "empty") {
+				t.Errorf("the broken one: %+v", broken)
+			}
+			expectCall(t, exitClean, "complete", append([]string{"db", "backup", "list"}, flags...)...)
+			expectCall(t, exitClean, "intact", append([]string{"db", "backup", "list", "--check"}, flags...)...)
+			expectCall(t, exitClean, "restored", append([]string{"db", "restore", newest.File}, flags...)...)
+			if chat := showData(t, flags...).Chat; len(chat) != 1 || chat[0].Text != "first" {
+				t.Errorf("after the restore: %+v", chat)
+			}
+		})
+	}
+}
+
+// A database that is lost does not hide its backups.
+func TestBackupsAreListedWithoutADatabase(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "backups", "rosey-0123abcd-20250101T000000Z.db")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--channel", "movies", "--database", filepath.Join(dir, "rosey.db")}
+	storeLine(t, dir, "kept")
+	expectCall(t, exitClean, "copied", append([]string{"db", "backup", file}, flags...)...)
+	if err := os.Remove(filepath.Join(dir, "rosey.db")); err != nil {
+		t.Fatal(err)
+	}
+	expectCall(t, exitClean, file, append([]string{"db", "backup", "list", "--check"}, flags...)...)
+	expectCall(t, exitClean, "restored", append([]string{"db", "restore", file}, flags...)...)
+	if chat := showData(t, flags...).Chat; len(chat) != 1 {
+		t.Errorf("after the restore: %+v", chat)
+	}
+	expectCall(t, exitUsage, "expected text or json", append([]string{"db", "backup", "list", "-o", "x"}, flags...)...)
+	expectCall(t, exitFailure, "listing the backups", append([]string{
+		"db", "backup", "list", "--database-backup-directory", file}, flags...)...)
+}
