@@ -136,7 +136,7 @@ func runPythonBot(t *testing.T, kind string, jetStream bool) {
 	if len(rows.Chat) != 5 || len(rows.UserCounts) != 1 || len(actions) != 1 || len(rows.Users) != 1 {
 		t.Errorf("rows %+v, actions %+v; want five lines, and one row of everything else", rows, actions)
 	}
-	if got := actions[0].Details; got != "cmd=say, args=hi, result=success" {
+	if got := actions[0].Details; got != "cmd=say, args: hi, result: success" {
 		t.Errorf("action %q", got)
 	}
 	got, err := json.Marshal(rows.Status)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -154,17 +155,23 @@ func unquoted(data []byte) (content string, wasText bool) {
 	return content, true
 }
 
-// number is a whole number, which may be in quotes. Null is an error: it does not mean the default.
+// number is a whole number, which may be in quotes, or written as 20.0 or 2e1: Python and JavaScript take these for the
+// same number. Null is an error: it does not mean the default.
 type number int64
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (n *number) UnmarshalJSON(data []byte) error {
 	content, _ := unquoted(data)
 	value, err := strconv.ParseInt(content, 10, 64)
-	if err != nil {
+	if err == nil {
+		*n = number(value)
+		return nil
+	}
+	var written decimal
+	if err = written.UnmarshalJSON(data); err != nil || written != decimal(math.Trunc(float64(written))) {
 		return wrongType("value", *n)
 	}
-	*n = number(value)
+	*n = number(written)
 	return nil
 }
 

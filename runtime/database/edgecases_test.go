@@ -64,6 +64,9 @@ var edgeCases = []edgeCase{
 	{bus.StatsUserCount, `{}`, "stored", "count 0/0", ""},
 	{bus.StatsUserCount, `{"chat_count":5,"connected_count":2}`, "stored", "count 5/2", ""},
 	{bus.StatsUserCount, `{"chat_count":"5","connected_count":7}`, "stored", "count 5/7", ""},
+	{bus.StatsUserCount, `{"chat_count":5.0,"connected_count":"7.0"}`, "stored", "count 5/7", ""},
+	{bus.StatsUserCount, `{"chat_count":1.5,"connected_count":7}`, "invalid", "dead: field chat_count", ""},
+	{bus.StatsUserCount, `{"chat_count":5,"connected_count":NaN}`, "invalid", "dead: not a JSON object", ""},
 	{bus.StatsUserCount, `{"chat_count":5,"connected_count":null}`, "invalid", "dead: field connected_count", ""},
 	{bus.StatsUserCount, `{"chat_count":-1,"connected_count":5}`, "invalid", "dead: expected 0 or more", ""},
 	{bus.StatsHighWater, `{"chat_count":"5"}`, "stored", "high 5/0", ""},
@@ -92,6 +95,7 @@ var edgeCases = []edgeCase{
 	},
 
 	{bus.OutboundSent, `{"message_id":"1"}`, "stored", "", ""},
+	{bus.OutboundSent, `{"message_id":1.0}`, "stored", "", ""},
 	{bus.OutboundSent, `{"message_id":null}`, "ignored", "", ""},
 	{bus.OutboundSent, `{"message_id":"x"}`, "invalid", "dead: field message_id", ""},
 	{bus.OutboundSent, `{"message_id":1,"message_timestamp":1763700000}`, "stored", "", ""},
@@ -101,15 +105,15 @@ var edgeCases = []edgeCase{
 
 	{
 		bus.ActionPMCommand, `{"timestamp":1763700000.5,"username":"mod","command":"say","args":"hi","result":"success",` +
-			`"error":null}`, "stored", "action mod pm_command cmd=say, args=hi, result=success", "",
+			`"error":null}`, "stored", "action mod pm_command cmd=say, args: hi, result: success", "",
 	},
 	{
 		bus.ActionPMCommand, `{"username":"mod","command":"say","result":"error","error":"muted"}`, "stored",
-		"action mod pm_command cmd=say, result=error, error=muted", "",
+		"action mod pm_command cmd=say, result: error, error: muted", "",
 	},
 	{
 		bus.ActionPMCommand, `{"username":"mod","command":"help"}`, "stored",
-		"action mod pm_command cmd=help, result=unknown", "",
+		"action mod pm_command cmd=help, result: unknown", "",
 	},
 	{bus.ActionPMCommand, `{"username":"mod"}`, "ignored", "", ""},
 	{bus.ActionPMCommand, `{"command":"say"}`, "ignored", "", ""},

@@ -147,7 +147,7 @@ func (p pmCommandPayload) fact() (store.Fact, error) {
 	details := []string{"cmd=" + string(p.Command)}
 	for _, part := range []namedField{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error}} {
 		if part.value != "" {
-			details = append(details, part.name+"="+string(part.value))
+			details = append(details, part.name+": "+string(part.value))
 		}
 	}
 	return store.Action{

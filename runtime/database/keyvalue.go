@@ -16,11 +16,11 @@ import (
 
 // kvRequest is the body of each key-value request, as clients send it.
 type kvRequest struct {
-	Plugin string          `json:"plugin_name"`
-	Key    string          `json:"key"`
+	Plugin text            `json:"plugin_name"`
+	Key    text            `json:"key"`
 	Value  json.RawMessage `json:"value"`
-	TTL    *number         `json:"ttl_seconds"`
-	Prefix string          `json:"prefix"`
+	TTL    *decimal        `json:"ttl_seconds"`
+	Prefix text            `json:"prefix"`
 	Limit  number          `json:"limit"`
 	origin
 }
@@ -42,11 +42,11 @@ func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
 	entry := store.KVEntry{KVKey: key, Value: value, At: r.Time, Quota: e.limits.kvQuota()}
 	if request.TTL != nil && *request.TTL > 0 {
 		if *request.TTL > bus.MaxKVTTLSeconds {
-			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %d, expected at most %d",
+			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %v, expected at most %d",
 				*request.TTL, bus.MaxKVTTLSeconds))
 		}
 		// Counted from now, when the value becomes visible, and not from the arrival of the request.
-		entry.Expires = time.Now().Add(time.Duration(*request.TTL) * time.Second)
+		entry.Expires = time.Now().Add(time.Duration(float64(*request.TTL) * float64(time.Second)))
 	}
 	if err := e.store.KVSet(ctx, entry); err != nil {
 		return kvFailed(err)
@@ -112,9 +112,9 @@ func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
 }
 
 // kvKey returns the key of a request. The error is an errNotServed.
-func (e *Engine) kvKey(request kvRequest, key string) (store.KVKey, error) {
+func (e *Engine) kvKey(request kvRequest, key text) (store.KVKey, error) {
 	channel, err := e.decoder.channel(request.origin)
-	return store.KVKey{Channel: channel, Plugin: request.Plugin, Key: key}, err
+	return store.KVKey{Channel: channel, Plugin: string(request.Plugin), Key: string(key)}, err
 }
 
 // decodeKV decodes a request and checks its names. Its error is a *bus.KVError.
@@ -138,13 +138,13 @@ func decodeKV(data []byte, withKey bool) (kvRequest, error) {
 	return request, nil
 }
 
-func kvName(field, name string, limit int) error {
+func kvName(field string, name text, limit int) error {
 	switch {
 	case name == "":
 		return kvError(bus.KVMissingField, "%s: expected a name", field)
 	case len(name) > limit:
 		return kvError(bus.KVValidationError, "%s: %d bytes, expected at most %d", field, len(name), limit)
-	case strings.ContainsRune(name, 0):
+	case strings.ContainsRune(string(name), 0):
 		return kvError(bus.KVValidationError, "%s: expected no NUL", field)
 	}
 	return nil

@@ -210,13 +210,13 @@ func status(t storeTest) {
 }
 
 func actions(t storeTest) {
-	say := event(2, store.Action{Username: "mod", Type: store.ActionPMCommand, Details: "cmd=say, args=hi"})
+	say := event(2, store.Action{Username: "mod", Type: store.ActionPMCommand, Details: "cmd=say, args: hi"})
 	t.apply(say, say)
 	t.apply(event(1, store.Action{Username: "MOD", Type: "other"}), say)
 	t.apply(event(3, store.Action{Details: "without a user"}))
 	want := []store.PastAction{
 		{At: at(1), Action: store.Action{Username: "MOD", Type: "other"}},
-		{At: at(2), Action: store.Action{Username: "mod", Type: "pm_command", Details: "cmd=say, args=hi"}},
+		{At: at(2), Action: store.Action{Username: "mod", Type: "pm_command", Details: "cmd=say, args: hi"}},
 	}
 	got := t.read(movies)
 	same(t, "actions", want, got.Actions)
