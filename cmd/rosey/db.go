@@ -80,7 +80,9 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 // the service: together they must not take longer than one of them alone.
 const runGracePeriod = 3 * time.Second
 
-// databaseOrigin returns a function for database.ServiceOptions.Origin. What cannot be read is not known.
+// databaseOrigin returns a function for database.ServiceOptions.Origin, which the service calls in one goroutine. What
+// cannot be read is not known, and the cause is logged when it changes: without it the service takes over no stream by
+// itself.
 func (c *component) databaseOrigin() func() database.Origin {
 	known := database.Origin{Kind: database.SQLite, RoseyBot: c.config.Name, TakeOver: c.config.Database.TakeOver}
 	if c.config.Database.Postgres != nil {
@@ -90,15 +92,22 @@ func (c *component) databaseOrigin() func() database.Origin {
 	if file == "" {
 		return func() database.Origin { return known }
 	}
+	logged := ""
 	return func() database.Origin {
-		told, err := config.ReadOrigin(file)
+		read, err := config.ReadOrigin(file)
 		if err != nil {
-			c.log.Debug("[DB] "+err.Error(), "key", "database.originFile")
-			return known
+			if err.Error() != logged {
+				logged = err.Error()
+				c.log.Warn("[DB] "+logged, "key", "database.originFile")
+			}
+			origin := known
+			origin.Unread = err
+			return origin
 		}
+		logged = ""
 		origin := known
-		origin.NamespaceUID, origin.ClaimCreated = told.NamespaceUID, told.ClaimCreated
-		origin.OnlyClaim, origin.TakeOver = told.OnlyClaim, cmp.Or(told.TakeOver, known.TakeOver)
+		origin.NamespaceUID, origin.ClaimCreated = read.NamespaceUID, read.ClaimCreated
+		origin.OnlyClaim, origin.TakeOver = read.OnlyClaim, cmp.Or(read.TakeOver, known.TakeOver)
 		return origin
 	}
 }

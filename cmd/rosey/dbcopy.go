@@ -52,14 +52,14 @@ func writeBackup(ctx context.Context, path string, out *os.File) (err error) {
 	if info, err := out.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		return errors.New("a backup is not for a terminal: expected the standard output in a file or a pipe")
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".backup-")
+	dir, remove, err := tempDir(filepath.Dir(path), ".backup-")
 	if err != nil {
-		dir, err = os.MkdirTemp("", "rosey-backup-") // who may only read the database
+		dir, remove, err = tempDir("", "rosey-backup-") // who may only read the database
 	}
 	if err != nil {
 		return fmt.Errorf("backing up: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	copied := filepath.Join(dir, "backup.db")
 	if _, err := sqlite.Backup(ctx, path, copied); err != nil {
 		return err
@@ -80,16 +80,21 @@ func withInput(name, dir string, stdin io.Reader, use func(path string) error) (
 	if name != "-" {
 		return use(name)
 	}
-	file, err := os.CreateTemp(dir, ".received-")
+	received, remove, err := tempDir(dir, ".received-")
 	if err != nil {
 		return fmt.Errorf("receiving the standard input: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	defer func() { err = errors.Join(err, remove()) }()
+	path := filepath.Join(received, "input.db")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("receiving the standard input: %w", err)
+	}
 	_, err = io.Copy(file, stdin)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("receiving the standard input: %w", err)
 	}
-	return use(file.Name())
+	return use(path)
 }
 
 func newRestoreCommand(flags *configFlags) *cobra.Command {
@@ -154,8 +159,9 @@ func newMoveCommand() *cobra.Command {
 		Use:   "move --from DATABASE --to DATABASE",
 		Short: "Copy all rows and the identity of a database to another one",
 		Long: "Copy all rows and the identity of a database to another one, which must be empty or filled by an\n" +
-			"earlier move. No service may use either of them meanwhile; afterwards use the target only. The source\n" +
-			"is not changed. Another move copies what has changed in the source since.\n\n" +
+			"earlier move. No service may use either of them meanwhile (an SQLite file that is open is refused);\n" +
+			"afterwards use the target only. The source is not changed. Another move copies what has changed in the\n" +
+			"source since.\n\n" +
 			"DATABASE is sqlite:///PATH, or postgres-file:///PATH: a file that contains the URL of a PostgreSQL\n" +
 			"database, since other users can read a password on a command line. Paths are absolute.",
 		Example: `  rosey db move --from sqlite:///var/lib/rosey/rosey.db --to postgres-file:///run/secrets/database-url`,
@@ -193,8 +199,6 @@ func newMoveCommand() *cobra.Command {
 	return command
 }
 
-// parseLocation returns the location that a flag names. An error does not quote the value, which may be a URL with a
-// password.
 // sameFile reports whether two locations are one file under two names.
 func (l location) sameFile(other location) bool {
 	if l.postgres != other.postgres {
@@ -205,6 +209,8 @@ func (l location) sameFile(other location) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, another)
 }
 
+// parseLocation returns the location that a flag names. An error does not quote the value, which may be a URL with a
+// password.
 func parseLocation(flag, value string) (location, error) {
 	if strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://") {
 		return location{}, fmt.Errorf("%s: a URL with a password can be read by other users on a command line: write it "+
@@ -220,6 +226,13 @@ func parseLocation(flag, value string) (location, error) {
 }
 
 func move(ctx context.Context, from, to location, progress io.Writer) (moved []relational.Moved, err error) {
+	if !from.postgres {
+		unlock, err := sqlite.LockForCopy(from.path)
+		if err != nil {
+			return nil, fmt.Errorf("--from: %w; rows that it stores meanwhile would not be copied: stop it first", err)
+		}
+		defer unlock()
+	}
 	// The source is opened first, so that a misspelled one does not leave an empty target behind.
 	source, err := from.openReadOnly(ctx)
 	if err != nil {

@@ -23,7 +23,16 @@ func TestMoveCommand(t *testing.T) {
 
 	atSource, atPostgres := "sqlite://"+filepath.Join(dir, "rosey.db"), "postgres-file://"+urlFile
 	atEnd := "sqlite://" + filepath.Join(dir, "end.db")
-	for _, copied := range []bool{true, false} { // while another process has the source open
+	// What another process stores meanwhile would not be copied, whatever name the file has.
+	linked := filepath.Join(t.TempDir(), "linked.db")
+	if err := os.Link(filepath.Join(dir, "rosey.db"), linked); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{atSource, "sqlite://" + linked} {
+		expectCall(t, exitFailure, "open in another process", "db", "move", "--from", name, "--to", atPostgres)
+	}
+	closeStore(t, source)
+	for _, copied := range []bool{true, false} {
 		text := expectCall(t, exitClean, "chat: ", "db", "move", "--from", atSource, "--to", atPostgres)
 		for line := range strings.Lines(text) {
 			fields := strings.Fields(line)
@@ -32,6 +41,7 @@ func TestMoveCommand(t *testing.T) {
 			}
 		}
 	}
+	source = openStore(t, dir)
 	target := openPostgres(t, urlFile)
 	storetest.Same(t, source, target)
 	closePostgres(t, target)

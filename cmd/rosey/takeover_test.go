@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -50,4 +53,31 @@ func TestServiceReadsWhereItsDatabaseComesFrom(t *testing.T) {
 	says("it is taken over at 2")
 	origin(time.Now().Add(-time.Hour), owner.Database)
 	says("it is taken over as soon as no service has consumed it for 15s")
+}
+
+// A service that does not know where its database comes from takes over no stream, so the cause is not for debugging
+// only.
+func TestAnOriginThatCannotBeReadIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), config.OriginFile)
+	var log bytes.Buffer
+	c := &component{log: slog.New(slog.NewTextHandler(&log, nil))}
+	c.config.Name, c.config.Database.OriginFile = "films/movienight", file
+	origin := c.databaseOrigin()
+	for warnings, content := range []string{"", "- no origin", "namespaceUID: uid", "- no origin"} {
+		if content != "" {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if got, isRead := origin(), warnings == 2; (got.Unread == nil) != isRead || (got.NamespaceUID == "uid") != isRead {
+				t.Errorf("content %q: %+v", content, got)
+			}
+		}
+		want := []int{1, 2, 2, 3}[warnings]
+		if n := strings.Count(log.String(), "level=WARN"); n != want {
+			t.Errorf("content %q: %d warnings, want %d: %s", content, n, want, log.String())
+		}
+	}
 }

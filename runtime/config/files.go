@@ -80,7 +80,7 @@ func ReadSecret(source string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading secret file: %w", err)
 	}
-	text, err := plainText(data)
+	text, err := decodeText(data)
 	if err != nil {
 		return "", fmt.Errorf("secret file %s: %w", source, err)
 	}

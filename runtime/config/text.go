@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"unicode/utf16"
 
 	goyaml "go.yaml.in/yaml/v2"
@@ -19,9 +20,9 @@ var (
 	utf16BEMark = []byte{0xFE, 0xFF}
 )
 
-// plainText returns the content of a file that a person has written as UTF-8 without a byte order mark. With the mark a
-// password would be another one.
-func plainText(content []byte) ([]byte, error) {
+// decodeText returns the content of a file that a person has written as UTF-8 without a byte order mark. With the mark
+// a password would be another one.
+func decodeText(content []byte) ([]byte, error) {
 	if text, marked := bytes.CutPrefix(content, utf8Mark); marked {
 		return text, nil
 	}
@@ -43,22 +44,33 @@ func plainText(content []byte) ([]byte, error) {
 	return []byte(string(utf16.Decode(units))), nil
 }
 
-// toJSON returns the one document of a YAML or JSON file as JSON. A key that occurs twice is an error, and so is
-// anything behind the document: it would have no effect, and nobody would notice.
+// beforeContent matches the lines at the beginning of a YAML file without content: empty ones, comments, and the
+// markers of documents without content.
+var beforeContent = regexp.MustCompile(`\A(?:(?:---|\.\.\.)?[ \t]*(?:#[^\n]*)?\r?\n)+`)
+
+// toJSON returns the one document of a YAML or JSON file as JSON. Programs that write YAML put markers before, behind
+// and between documents; those without content do not count. A key that occurs twice is an error, and so is anything
+// behind the document: it would have no effect, and nobody would notice.
 func toJSON(content []byte) ([]byte, error) {
-	text, err := plainText(content)
+	text, err := decodeText(content)
 	if err != nil {
 		return nil, err
 	}
+	begin := beforeContent.Find(text) // replaced by empty lines, since errors name lines
+	text = append(bytes.Repeat([]byte("\n"), bytes.Count(begin, []byte("\n"))), text[len(begin):]...)
 	encoded, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
 		return nil, errors.New(syntaxProblem(err))
 	}
 	decoder := goyaml.NewDecoder(bytes.NewReader(text))
-	var ignored any
-	for range 2 {
-		if err = decoder.Decode(&ignored); errors.Is(err, io.EOF) {
+	for document := 1; ; document++ {
+		var value any
+		err = decoder.Decode(&value)
+		if errors.Is(err, io.EOF) {
 			return encoded, nil
+		}
+		if err != nil || document > 1 && value != nil {
+			break
 		}
 	}
 	where := ""

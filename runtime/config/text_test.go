@@ -85,6 +85,10 @@ func TestNothingMayFollowTheFirstDocument(t *testing.T) {
 	for _, one := range []string{
 		`{"logLevel": "info"}`, "{\"logLevel\": \"info\"}\n\n", "logLevel: info\n# a comment\n", "---\nlogLevel: info\n",
 		"logLevel: info\n...\n", "# a comment\n---\nlogLevel: info\n...\n# the end\n",
+		// As programs write it that put documents together.
+		"logLevel: info\n---\n", "logLevel: info\n---", "logLevel: info\n---\n# nothing\n---\n...\n---\n",
+		"---\n---\nlogLevel: info\n", "---\n# nothing\n...\n--- # here\nlogLevel: info\n", "--- {logLevel: info}\n---\n",
+		"\r\n---\r\n---\r\nlogLevel: info\r\n---\r\n", "%YAML 1.1\n---\nlogLevel: info\n", "{\"logLevel\": \"info\"}\n---\n",
 	} {
 		for name, read := range readers {
 			if err := read(one); err != nil {
@@ -93,8 +97,8 @@ func TestNothingMayFollowTheFirstDocument(t *testing.T) {
 		}
 	}
 	for _, more := range []string{
-		" trailing hush", "\n{\"logLevel\": \"hush\"}", "\n---\nlogLevel: hush\n", "}", "\n...\nhush: 1", "\n---\n", " ]",
-		"\n--- {}\n---\n", "\n...\n*hush", ",",
+		" trailing hush", "\n{\"logLevel\": \"hush\"}", "\n---\nlogLevel: hush\n", "}", "\n...\nhush: 1", " ]",
+		"\n--- {}\n---\n", "\n---\n---\nhush: 1", "\n---\n...\nhush", "\n...\n*hush", ",",
 	} {
 		for name, read := range readers {
 			err := read(`{"logLevel": "info"}` + more)
@@ -107,5 +111,30 @@ func TestNothingMayFollowTheFirstDocument(t *testing.T) {
 		if _, err := config.ParseChannels([]byte(`[{"name": "a"}]` + more)); err == nil {
 			t.Errorf("channels with %q behind them are accepted", more)
 		}
+	}
+}
+
+// Without content there is nothing to read, whatever comments and markers the file has.
+func TestFilesWithoutContent(t *testing.T) {
+	for _, empty := range []string{
+		"", "\n", "# a comment\n", "# a comment", "---\n", "---", "---\n...\n", "---\n---\n# c\n",
+	} {
+		_, err := config.Sources{
+			File: writeText(t, empty), Flags: map[string]string{"channel.name": "m", "nats.url": "nats://n"},
+		}.Load(status.BotComponent)
+		if err != nil {
+			t.Errorf("configuration %q: %v", empty, err)
+		}
+		if origin, err := config.ParseOrigin([]byte(empty)); err != nil || origin != (config.Origin{}) {
+			t.Errorf("origin %q: %+v, %v", empty, origin, err)
+		}
+		if _, err := config.ParseChannels([]byte(empty)); err == nil || !strings.Contains(err.Error(), "expected a list") {
+			t.Errorf("channels %q: %v", empty, err) // may be just being written
+		}
+	}
+	// Lines are counted from the beginning of the file.
+	_, err := config.ParseOrigin([]byte("# a comment\n---\n---\ntakeOver: [\n"))
+	if err == nil || !strings.Contains(err.Error(), "line 4") && !strings.Contains(err.Error(), "line 5") {
+		t.Errorf("a syntax error in line 4: %v", err)
 	}
 }

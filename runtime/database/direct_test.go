@@ -324,6 +324,56 @@ func TestDirectStoreThatWasCanceledIsNoFailureOfTheDatabase(t *testing.T) {
 	}
 }
 
+// While the disk is full, one can still read. That must not make the failure look as if it was over.
+func TestAReadDoesNotHideThatStoringFails(t *testing.T) {
+	r := newRig(t)
+	full := &fullStore{}
+	direct := r.direct(func(o *database.DirectOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			opened, err := r.sqlite(ctx)
+			full.Store = opened
+			return full, err
+		}
+	})
+	runDirect(t, direct.Run)
+	ctx := t.Context()
+	if err := direct.Store(ctx, nil); err != nil { // opens it
+		t.Fatal(err)
+	}
+	full.full.Store(true)
+	pub := publisher.New(publisher.Options{Store: direct, Log: natstest.Log(t)})
+	runUntilEnd(t, pub.Run)
+	publishNumber(pub, 1)
+	isFull := func() bool { return direct.StoreCheck().Reason == status.ReasonStoreFull }
+	natstest.Eventually(t, "the reason", isFull)
+	var reply bus.UserStatsReply
+	if err := direct.Request(ctx, bus.QueryUserStats, bus.UserStatsRequest{Username: "alice"}, &reply); err != nil {
+		t.Error(err)
+	}
+	if check := direct.StoreCheck(); check.OK {
+		t.Errorf("after a request that only reads: %+v, want %s", check, status.ReasonStoreFull)
+	}
+	full.full.Store(false)
+	flush(t, pub)
+	if check := direct.StoreCheck(); !check.OK {
+		t.Errorf("after the line was stored: %+v", check)
+	}
+}
+
+// fullStore stores no events while its disk is full.
+type fullStore struct {
+	store.Store
+
+	full atomic.Bool
+}
+
+func (s *fullStore) Apply(ctx context.Context, events []store.Event) error {
+	if s.full.Load() {
+		return store.ErrFull
+	}
+	return s.Store.Apply(ctx, events)
+}
+
 // Bringing the tables up to date may take longer than a request, for example while another program writes. If it ended
 // with the request, each request would begin it anew, and none would ever be answered.
 func TestOpeningSlowerThanARequestEnds(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,8 +78,9 @@ type Engine struct {
 	// For log lines about messages for other channels, that cannot be decoded, and that the database rejects.
 	refusals, invalid, rejected logLimit
 
-	retrying atomic.Bool // an operation failed and is tried again
-	moved    bool        // the check of watchStore failed; only watchStore uses it
+	// reporting guards failing, and check while an operation reports a success.
+	reporting sync.Mutex
+	failing   int // operations that failed and are tried again
 
 	store store.Store // nil while closed
 }
@@ -160,46 +162,69 @@ func (e *Engine) Close() error {
 // check. It returns the last error.
 func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 	pause := backoff.Backoff{Min: minStoreRetry, Max: maxStoreRetry}
-	defer e.retrying.Store(false)
+	failing := false
 	for {
 		err := attempt()
-		if err == nil || errors.Is(err, store.ErrRejected) {
+		done := err == nil || errors.Is(err, store.ErrRejected)
+		if !done && ctx.Err() == nil {
+			failing = e.setFailing(failing, true)
+			e.reportFailure(err)
+			if backoff.Sleep(ctx, pause.Next()) {
+				continue
+			}
+		}
+		e.setFailing(failing, false)
+		if done {
 			e.reportSuccess()
-			return err
 		}
-		if ctx.Err() != nil {
-			return err
-		}
-		e.retrying.Store(true)
-		e.reportFailure(err)
-		if !backoff.Sleep(ctx, pause.Next()) {
-			return err
-		}
+		return err
 	}
+}
+
+// setFailing records that an operation, which was failing or not, fails now or does not. It returns now.
+func (e *Engine) setFailing(was, now bool) bool {
+	e.reporting.Lock()
+	defer e.reporting.Unlock()
+	switch {
+	case now && !was:
+		e.failing++
+	case was && !now:
+		e.failing--
+	}
+	return now
 }
 
 // watchStore checks at intervals until ctx ends whether the open store was taken away. Where little happens, the next
 // event would come much later.
 func (e *Engine) watchStore(ctx context.Context) {
+	moved := false
 	for backoff.Sleep(ctx, e.storeInterval) {
 		err := e.store.Check(ctx)
-		switch {
-		case ctx.Err() != nil || e.retrying.Load(): // the operation reports it
-		case err != nil:
-			e.moved = true
+		switch was := moved; {
+		case ctx.Err() != nil:
+		case err != nil && !was: // after that the operations that fail report it
+			moved = e.setFailing(was, true)
 			e.reportFailure(err)
-		case e.moved:
-			e.moved = false
+		case err == nil && was:
+			moved = e.setFailing(was, false)
 			e.reportSuccess()
 		}
 	}
+	e.setFailing(moved, false)
 }
 
-// reportSuccess records that an operation of the store succeeded.
+// reportSuccess records that an operation of the store succeeded, unless another one fails: while the disk is full, one
+// can read.
 func (e *Engine) reportSuccess() {
-	if e.check.Set(true, status.ReasonStoreOpen, "the database is open") {
+	if e.setOpen() {
 		e.log.Info("[DB] the database is open")
 	}
+}
+
+func (e *Engine) setOpen() (changed bool) {
+	e.reporting.Lock()
+	defer e.reporting.Unlock()
+	return e.failing == 0 && e.check.Set(true, status.ReasonStoreOpen, "the database is open")
 }
 
 // reportFailure records that the store failed. The message is logged once for each reason.

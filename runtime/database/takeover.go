@@ -54,6 +54,8 @@ type Origin struct {
 	// TakeOver is the UUID of the database whose stream the service is told to take over, followed by replaySuffix if it
 	// shall store all events that the stream still has. Empty: none.
 	TakeOver string
+	// Unread is why the rest is not known, for people. Nil: nothing could not be read.
+	Unread error
 }
 
 // replaySuffix follows the UUID in Origin.TakeOver.
@@ -243,9 +245,18 @@ func (c conflict) advice() string {
 	if !safeID.MatchString(c.held.database) {
 		return "its ID is not one of Rosey's: see who can change the stream, and remove it with `rosey nats remove`"
 	}
+	return c.manualAdvice()
+}
+
+// manualAdvice says how somebody makes the service take over.
+func (c conflict) manualAdvice() string {
 	way := "if the other is gone for good: " + c.command("")
 	if wrong := c.own.origin.TakeOver; wrong != "" {
 		way += " (it is told to take over " + status.OneLine(wrong, maxNameInError) + ")"
+	}
+	if unread := c.own.origin.Unread; unread != nil {
+		way += "; it does not take over by itself, because an error hides where this database comes from: " +
+			unread.Error()
 	}
 	if c.own.origin.Kind == Postgres && c.held.origin.Kind == SQLite {
 		way = "`rosey db move` copies the other's rows and ID; " + way

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,10 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 		},
 		"an ID that is no ID": {
 			func(c *conflict) { c.held.database = "x;reboot" }, "remove it with `rosey nats remove`",
+		},
+		"where the own database comes from cannot be read": {
+			func(c *conflict) { c.own.origin = Origin{Kind: SQLite, Unread: errors.New("permission denied")} },
+			"an error hides where this database comes from: permission denied",
 		},
 		"no RoseyBot": {
 			func(c *conflict) { c.own.origin.RoseyBot = "" }, "set database.takeOver to old",

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -32,11 +34,11 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("backing up database %s: %w", path, err)
 	}
-	part, err := createPart(backup, database)
+	part, remove, err := createPart(backup, database)
 	if err != nil {
 		return 0, fmt.Errorf("backing up to %s: %w", backup, err)
 	}
-	defer func() { err = errors.Join(err, removePart(part)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	err = copyOwn(ctx, path, part)
 	if errors.Is(err, errInUse) { // a service has started
 		if err = os.Truncate(part, 0); err == nil {
@@ -163,11 +165,11 @@ func replace(ctx context.Context, lock *fileLock, backup, path string) (replaced
 	} else if database = nil; !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("finding the database: %w", err)
 	}
-	part, err := createPart(path, database)
+	part, remove, err := createPart(path, database)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, removePart(part)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	if err := copyOwn(ctx, backup, part); err != nil {
 		return "", err
 	}
@@ -244,7 +246,11 @@ func setAside(ctx context.Context, path string) (name string, err error) {
 	// A hard link, so that there is a database at every moment: a service that finds none creates an empty one. Not
 	// every file system has links.
 	if os.Link(path, name) != nil {
-		if err := os.Rename(path, name); err != nil {
+		switch err := os.Rename(path, name); {
+		case errors.Is(err, syscall.EBUSY):
+			return "", fmt.Errorf("setting the database aside: the file is mounted alone, expected a mount of its directory: %w",
+				err)
+		case err != nil:
 			return "", fmt.Errorf("setting the database aside: %w", err)
 		}
 	}
@@ -270,17 +276,47 @@ func checkpoint(ctx context.Context, path string) {
 	_ = db.Close()
 }
 
+// partInfix is between the name of a target and the random end of a part's name.
+const partInfix = ".part-"
+
 // createPart creates an empty file beside its target, with the permissions of a database file. It belongs to the owner
-// of the database, if root runs this; of no database: to the owner of the directory.
-func createPart(target string, database fs.FileInfo) (string, error) {
-	file, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+".part-*")
+// of the database, if root runs this; of no database: to the owner of the directory. remove removes it unless it was
+// published. Parts of the same target whose processes were killed are removed.
+func createPart(target string, database fs.FileInfo) (part string, remove func() error, err error) {
+	removeAbandonedParts(target)
+	file, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+partInfix+"*")
 	if err != nil {
-		return "", fmt.Errorf("creating a file beside it: %w", err)
+		return "", nil, fmt.Errorf("creating a file beside it: %w", err)
 	}
-	if err := errors.Join(setPermissions(file, database), file.Close()); err != nil {
-		return "", errors.Join(fmt.Errorf("creating a file beside it: %w", err), removePart(file.Name()))
+	part = file.Name()
+	// It stays open, so that another process sees that this one is alive, and as long as SQLite uses the file.
+	remove = func() error { return errors.Join(file.Close(), removePart(part)) }
+	_ = lockBytes(file, exclusiveLock) // a file system without locks is no reason not to make a copy
+	if err := setPermissions(file, database); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("creating a file beside it: %w", err), remove())
 	}
-	return file.Name(), nil
+	return part, remove, nil
+}
+
+// removeAbandonedParts removes parts of a target that no process has open. It is best effort: the new part does not
+// depend on it.
+func removeAbandonedParts(target string) {
+	entries, _ := os.ReadDir(filepath.Dir(target))
+	for _, entry := range entries {
+		end, isPart := strings.CutPrefix(entry.Name(), filepath.Base(target)+partInfix)
+		if !isPart || !entry.Type().IsRegular() || strings.Trim(end, "0123456789") != "" {
+			continue
+		}
+		part := filepath.Join(filepath.Dir(target), entry.Name())
+		file, err := os.OpenFile(part, os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if lockBytes(file, exclusiveLock) == nil {
+			_ = removePart(part)
+		}
+		_ = file.Close()
+	}
 }
 
 // removePart removes a part that was not published, and what SQLite has left beside it.

@@ -240,3 +240,65 @@ func TestBackupOfAFileThatCannotBeChecked(t *testing.T) {
 		t.Errorf("error %v, want that the file exists", err)
 	}
 }
+
+// Each part is as large as the database, and its directory may be on the same small volume.
+func TestPartsOfKilledProcessesAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
+	mustClose(t, mustOpen(t, path))
+	running, remove, err := createPart(backup, nil) // of a command that still runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = remove() }()
+	kept := []string{running, backup + ".part-of something else"}
+	var abandoned []string
+	for _, target := range []string{path, backup} {
+		abandoned = append(abandoned, target+".part-123", target+".part-123-journal")
+	}
+	for _, name := range append(abandoned, kept[1:]...) {
+		if err := os.WriteFile(name, []byte("a part"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Backup(t.Context(), path, backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, path); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range abandoned {
+		if _, err := os.Lstat(name); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range kept {
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A file that is mounted alone cannot be replaced. That is said, and the database stays as it was.
+func TestRestoreOfAFileThatIsMountedAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
+	s := mustOpen(t, path)
+	if _, err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	applyLine(t, s, "later")
+	mustClose(t, s)
+	mounted := bindMount(t, path)
+	if mounted == "" {
+		t.Skip("without a bind mount")
+	}
+	if _, err := Restore(t.Context(), backup, mounted); err == nil || !strings.Contains(err.Error(), "mounted alone") {
+		t.Errorf("restored: %v", err)
+	}
+	if got := fmt.Sprint(chatTexts(t, mounted)); got != "[later]" {
+		t.Errorf("chat: %s", got)
+	}
+}

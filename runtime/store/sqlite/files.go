@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"rosey.dev/rosey/runtime/store"
 )
@@ -35,7 +36,7 @@ func (w watchedFiles) check() error {
 	for _, file := range w {
 		now, err := os.Stat(file.path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), err == nil && isUnlinked(now):
 			return fmt.Errorf("%w: %s is gone: put the same file back, or stop the process, restore a backup and start it "+
 				"again", store.ErrMoved, file.path)
 		case err != nil:
@@ -46,4 +47,11 @@ func (w watchedFiles) check() error {
 		}
 	}
 	return nil
+}
+
+// isUnlinked reports whether no directory has the file any more. One that is mounted alone into a container can still
+// be found then, and is gone when the container ends.
+func isUnlinked(file fs.FileInfo) bool {
+	stat, ok := file.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
 }

@@ -76,10 +76,7 @@ func lockFile(ctx context.Context, path string) (*fileLock, error) {
 		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		holder, _ := io.ReadAll(io.LimitReader(file, 200)) // for the message alone, so an error leaves it empty
-		err = fmt.Errorf("database %s is open in another process: %s is locked by %s",
-			path, path+lockSuffix, cmp.Or(strings.TrimSpace(string(holder)), "an unknown process"))
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(heldError(path, file), file.Close())
 	}
 	if err == nil {
 		err = lock.writeHolder()
@@ -90,6 +87,16 @@ func lockFile(ctx context.Context, path string) (*fileLock, error) {
 	return lock, nil
 }
 
+// heldError is the error for a database whose lock file another process has locked.
+func heldError(path string, lock *os.File) error {
+	holder, _ := io.ReadAll(io.LimitReader(lock, 200)) // for the message alone, so an error leaves it empty
+	return fmt.Errorf("database %s is open in another process: %s is locked by %s",
+		path, path+lockSuffix, cmp.Or(strings.TrimSpace(string(holder)), "an unknown process"))
+}
+
+// errOtherName means that another process has the database open by another name of its file.
+var errOtherName = errors.New("it is open in another process, under another name")
+
 // lockInode locks the database itself, which must exist.
 func (l *fileLock) lockInode(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the path is configuration
@@ -98,14 +105,14 @@ func (l *fileLock) lockInode(path string) error {
 	}
 	// The descriptor stays open as long as SQLite uses the file: closing one releases SQLite's locks of this process.
 	l.database = file
-	if err := lockBytes(file); err != nil {
-		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-			return errors.New("it is open in another process, under another name")
-		}
-		// A file system without locks: the lock beside the database has to do.
-	}
+	if err := lockBytes(file, exclusiveLock); isHeld(err) {
+		return errOtherName
+	} // other errors: a file system without locks, where the lock beside the database has to do
 	return nil
 }
+
+// isHeld reports whether lockBytes failed because another process has the lock.
+func isHeld(err error) bool { return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) }
 
 // isLocked reports whether a service has a database open for writing.
 func isLocked(path string) bool {
@@ -113,16 +120,61 @@ func isLocked(path string) bool {
 	if err != nil {
 		return false
 	}
+	lock, err := lockBeside(path)
+	if lock != nil {
+		_ = lock.Close() // releases the lock
+	}
+	return err != nil
+}
+
+// lockBeside locks the file beside a database for reading, so that nobody opens the database for writing until the file
+// is closed. It returns an error if somebody has it open. It returns no file if there is none, or if it is not for this
+// user.
+func lockBeside(path string) (*os.File, error) {
 	file, err := os.Open(path + lockSuffix)
 	if errors.Is(err, fs.ErrPermission) {
-		_, err := os.Stat(path + "-shm")
-		return err == nil // the lock is for other users, and SQLite removes this file when the database is closed
+		if _, err := os.Stat(path + "-shm"); err == nil { // SQLite removes it when the database is closed
+			return nil, fmt.Errorf("database %s is open in another process", path)
+		}
 	}
 	if err != nil {
-		return false // nobody has opened it for writing
+		return nil, nil //nolint:nilerr,nilnil // nobody has opened it for writing, or its lock is for other users
 	}
-	defer func() { _ = file.Close() }() // releases the lock
-	return errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	if errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+		return nil, errors.Join(heldError(path, file), file.Close())
+	}
+	return file, nil
+}
+
+// LockForCopy keeps other processes from opening a database for writing until unlock is called. It returns an error if
+// one has it open. The database must be closed before unlock is called.
+func LockForCopy(path string) (unlock func(), err error) {
+	resolved, err := resolve(path)
+	if err != nil {
+		return nil, fmt.Errorf("locking database %s: %w", path, err)
+	}
+	beside, err := lockBeside(resolved)
+	if err != nil {
+		return nil, err
+	}
+	database, err := os.Open(resolved)
+	if err == nil && isHeld(lockBytes(database, sharedLock)) {
+		err = fmt.Errorf("database %s: %w", path, errOtherName)
+	} else {
+		err = nil // one that cannot be opened cannot be copied either, which has a better error
+	}
+	unlock = func() {
+		for _, file := range []*os.File{beside, database} {
+			if file != nil {
+				_ = file.Close() // it was only read
+			}
+		}
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 // writeHolder writes who holds the lock, for the error of other processes.

@@ -14,9 +14,15 @@ const (
 	lockOffset = 0x40000400
 )
 
+// The kinds of locks.
+const (
+	exclusiveLock = syscall.F_WRLCK // of a file that is open for writing
+	sharedLock    = syscall.F_RDLCK
+)
+
 // lockBytes locks a byte of a file, without waiting.
-func lockBytes(file *os.File) error {
-	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: lockOffset, Len: 1}
+func lockBytes(file *os.File, kind int16) error {
+	lock := syscall.Flock_t{Type: kind, Whence: io.SeekStart, Start: lockOffset, Len: 1}
 	if err := syscall.FcntlFlock(file.Fd(), setLock, &lock); err != nil {
 		return fmt.Errorf("locking %s: %w", file.Name(), err)
 	}

@@ -4,5 +4,7 @@ package sqlite
 
 import "os"
 
+const exclusiveLock, sharedLock = 0, 0
+
 // lockBytes does nothing: services run on Linux.
-func lockBytes(*os.File) error { return nil }
+func lockBytes(*os.File, int16) error { return nil }

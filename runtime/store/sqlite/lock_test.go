@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,47 @@ func TestAMovedDatabaseIsNotWritten(t *testing.T) {
 				t.Errorf("a row: %v, want ErrMoved and the name of the file", err)
 			}
 			mustClose(t, s)
+		})
+	}
+}
+
+// A file that is mounted alone into a container can still be found when no directory has it any more, and so can one
+// behind a descriptor.
+func TestADatabaseThatNoDirectoryHasIsNotWritten(t *testing.T) {
+	t.Parallel()
+	for what, other := range map[string]func(t *testing.T, path string) string{
+		"mounted alone": bindMount,
+		"descriptor": func(t *testing.T, path string) string {
+			t.Helper()
+			file, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = file.Close() })
+			return fmt.Sprintf("/proc/self/fd/%d", file.Fd())
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "rosey.db")
+			mustClose(t, mustOpen(t, path))
+			name := other(t, path)
+			if _, err := os.Stat(name); err != nil {
+				t.Skip(err)
+			}
+			s := mustOpen(t, name)
+			defer mustClose(t, s)
+			applyLine(t, s, "before")
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			later := line
+			later.ID = "later"
+			if err := s.Apply(t.Context(), []store.Event{later}); !errors.Is(err, store.ErrMoved) {
+				t.Errorf("a row: %v, want ErrMoved", err)
+			}
+			if err := s.Check(t.Context()); !errors.Is(err, store.ErrMoved) {
+				t.Errorf("the check returns %v, want ErrMoved", err)
+			}
 		})
 	}
 }
