@@ -25,7 +25,7 @@ func (s *Speaker) heardOwn(shown string, at time.Time) {
 	s.Tracker.hear(shown, at)
 	said := Result{Outcome: Said, shown: shown}
 	looksAlike := func(m Message) bool { return m.shown() == shown }
-	for _, matches := range []func(Message) bool{looksAlike, s.Tracker.beginsWith(shown)} {
+	for _, matches := range []func(Message) bool{looksAlike, beginsWith(shown)} {
 		if s.resolve(said, func(m Message) bool { return toChannel(m) && matches(m) }) {
 			return
 		}

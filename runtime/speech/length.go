@@ -2,8 +2,9 @@ package speech
 
 import (
 	"cmp"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -11,72 +12,176 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-// minMaxLength is the shortest maximum length of a line that the bot learns. What is shorter in the channel than it was
-// sent was changed by a filter.
-const minMaxLength = 40
+const (
+	// minMaxLength is the shortest maximum length of a line that the bot learns. What is shorter in the channel than it
+	// was sent was changed by a filter.
+	minMaxLength = 40
+	// learnedFor is how long the bot relies on what it has learned. Then it tries longer lines again: a moderator may
+	// have changed a filter.
+	learnedFor = time.Hour
+	// maxStripped bounds the ends of lines that are remembered, and strippedRunes is how much of each is.
+	maxStripped   = 16
+	strippedRunes = 4
+)
 
 // maxLength is the maximum length of a line on the server, in UTF-16 code units. The server does not announce it, and
-// cuts off the rest: the echo shows where. A filter of the channel can also remove the end of a line, so one cut proves
-// nothing: the rest is sent as the next line, and the length is believed when a line that begins otherwise is cut at
-// the same place.
+// cuts off the rest: the echo shows where. A filter of the channel can also remove the end of a line, such as a URL.
+// What tells them apart:
 //
-// Only the Speaker's goroutine calls its methods, except get.
+//   - The server cuts anywhere, a filter usually in front of a word. So the length is believed when two lines that
+//     begin differently are cut at the same place, one of them within a word.
+//   - The server cuts no line that is shorter than another one that it has shown. Where the end of such a line is
+//     missing, a filter removed it, and what begins like that end is not taken for cut off again.
+//   - A length that is configured is right. Only what is missing from within a word was cut off by the server then.
+//
+// What was cut off is sent as the next line. A filter may remove an end only from behind other text. So the next line
+// with such an end is split one word earlier: there it shows who removes the end, and if it is the server, nothing is
+// lost.
+//
+// Only the Speaker's goroutine calls its methods.
 type maxLength struct {
-	value atomic.Int64 // what lines are split at
-	// suspected is where the last line was cut.
+	configured int // 0: not configured
+	learned    int // 0: nothing
+	// suspected is where a line was cut last. Its kept text is empty if none was.
 	suspected cut
-	// whole is the length of the longest line of this session that was not cut. A restarted server can have another
-	// maximum.
+	// whole is the longest text that the server has shown.
 	whole int
+	// stripped is how the ends begin that a filter has removed.
+	stripped []string
+	// forgottenAt is when the bot last began to learn.
+	forgottenAt time.Time
 }
 
 // newMaxLength returns the maximum length of a server that is configured, or 0 if it is not.
-func newMaxLength(configured int) *maxLength {
-	m := &maxLength{}
-	m.value.Store(int64(cmp.Or(configured, cytube.MaxLine)))
-	return m
-}
+func newMaxLength(configured int) *maxLength { return &maxLength{configured: configured} }
 
-func (m *maxLength) get() int { return int(m.value.Load()) }
+func (m *maxLength) get() int { return cmp.Or(m.configured, m.learned, cytube.MaxLine) }
 
 // split splits a text into lines that the server does not cut, as far as is known.
-func (m *maxLength) split(text string) []string { return cytube.SplitLine(text, m.get()) }
+func (m *maxLength) split(text string) []string {
+	parts := cytube.SplitLine(text, m.get())
+	if len(parts) == 0 || !m.isDoubtful(parts[0]) {
+		return parts
+	}
+	first := cytube.SplitLine(parts[0], m.suspected.from)[0]
+	return slices.Concat([]string{first, strings.TrimSpace(parts[0][len(first):])}, parts[1:])
+}
 
-// cut is how the server has shortened a line.
+// isDoubtful reports whether a line has the end that was missing last, at the same place in front of a word. Whether
+// the server cut it off or a filter removed it is not known.
+func (m *maxLength) isDoubtful(line string) bool {
+	if m.suspected.kept == "" || m.suspected.withinWord {
+		return false
+	}
+	for at := range line {
+		if units(line[:at]) >= m.suspected.from {
+			end := strings.TrimLeftFunc(line[at:], isSpace)
+			return end != line[at:] && beginning(end) == beginning(m.suspected.rest)
+		}
+	}
+	return false
+}
+
+// cut is how a message was shortened on its way to the channel.
 type cut struct {
 	kept, rest string // of the text
 	// from and to are the shortest and the longest length at which it may have been cut, in UTF-16 code units: white space
 	// at the end does not show.
 	from, to int
+	// withinWord: there is no white space where the message was cut.
+	withinWord bool
 }
 
-// compare returns how the server has shortened a message of which it shows a text. false: it has not, or nobody can
-// know where.
+// agrees reports whether both may have been cut at the same place.
+func (c cut) agrees(other cut) bool {
+	return other.kept != "" && max(c.from, other.from) <= min(c.to, other.to)
+}
+
+// compare returns what the server has cut off a message of which it shows a text. false: nothing, or a filter removed
+// it.
 func (m *maxLength) compare(sent Message, shown string) (c cut, isCut bool) {
-	c, isCut = findCut(sent, shown)
-	return c, isCut && c.from >= minMaxLength && c.to >= m.whole
+	c, isShorter := findCut(sent, shown)
+	if !isShorter || c.from < minMaxLength || c.to < m.whole {
+		return cut{}, false
+	}
+	isExpected := c.withinWord || m.suspected.withinWord && c.agrees(m.suspected)
+	if !isExpected && (m.configured > 0 || slices.Contains(m.stripped, beginning(c.rest))) {
+		return cut{}, false
+	}
+	return c, true
 }
 
 // note learns from a message and what the server shows of it.
-func (m *maxLength) note(sent Message, shown string) {
-	c, isCut := m.compare(sent, shown)
-	switch before := m.suspected; {
-	case !isCut && sent.shown() == shown:
+func (m *maxLength) note(sent Message, shown string, now time.Time) {
+	if now.Sub(m.forgottenAt) >= learnedFor {
+		m.forget(now)
+	}
+	c, isShorter := findCut(sent, shown)
+	body, _ := sent.body()
+	switch {
+	case sent.shown() == shown:
 		m.whole = max(m.whole, units(sent.onWire()))
-	case !isCut:
-	case before.kept != "" && before.kept != c.kept && max(before.from, c.from) <= min(before.to, c.to):
-		m.suspected.from, m.suspected.to = max(before.from, c.from), min(before.to, c.to)
-		m.value.Store(min(m.value.Load(), int64(m.suspected.from)))
-	default:
-		m.suspected = c
+		return
+	case shown == "":
+		m.noteStripped(body)
+		return
+	case !isShorter:
+		return
+	case c.to < max(m.whole, minMaxLength):
+		m.noteStripped(c.rest)
+		return
+	}
+	m.whole = max(m.whole, c.from)
+	if m.suspected.kept != "" && m.suspected.to < c.from {
+		m.noteStripped(m.suspected.rest)
+		m.suspected = cut{}
+	}
+	if c, isCut := m.compare(sent, shown); isCut {
+		m.suspect(c)
 	}
 }
 
-// joined forgets what a server that may have been restarted since no longer has to comply with.
-func (m *maxLength) joined() { m.whole = 0 }
+// suspect notes a cut that may be that of the server, and learns the length if it is the second one.
+func (m *maxLength) suspect(c cut) {
+	if before := m.suspected; c.agrees(before) {
+		c.from, c.to = max(c.from, before.from), min(c.to, before.to)
+		c.withinWord = c.withinWord || before.withinWord
+		if c.withinWord && c.kept != before.kept {
+			m.learned = min(cmp.Or(m.learned, c.from), c.from)
+		}
+	}
+	m.suspected = c
+}
+
+// noteStripped notes that a filter removes what begins like a text.
+func (m *maxLength) noteStripped(text string) {
+	start := beginning(text)
+	if slices.Contains(m.stripped, start) || len(m.stripped) == maxStripped {
+		return
+	}
+	m.stripped = append(m.stripped, start)
+	m.learned, m.suspected = 0, cut{} // they may be that filter's
+}
+
+// beginning returns as much of a removed text as is compared: URLs begin alike and go on differently.
+func beginning(text string) string {
+	start := []rune(text)
+	return string(start[:min(len(start), strippedRunes)])
+}
+
+// forget begins to learn again, when the server may have been restarted, or after learnedFor.
+func (m *maxLength) forget(now time.Time) {
+	*m = maxLength{configured: m.configured, forgottenAt: now}
+}
+
+// isBeginning reports whether a text may be what was left of a message, by the server or by a filter.
+func isBeginning(sent Message, shown string) bool {
+	c, isShorter := findCut(sent, shown)
+	return isShorter && c.from >= minMaxLength
+}
 
 // findCut compares a message with what is shown of it: the beginning of its text, and less than all of it.
-func findCut(sent Message, shown string) (c cut, isCut bool) {
+func findCut(sent Message, shown string) (c cut, isShorter bool) {
 	body, _ := sent.body()
 	// JavaScript can cut a character of two code units in the middle. What is left is no character.
 	shown, half := strings.CutSuffix(shown, string(utf8.RuneError))
@@ -91,6 +196,7 @@ func findCut(sent Message, shown string) (c cut, isCut bool) {
 	if half {
 		c.from, c.to = c.to+1, c.to+1
 	}
+	c.withinWord = c.from == c.to
 	return c, true
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
 )
 
 // state is where a line of the outbound queue is, as far as this process knows.
@@ -110,7 +111,7 @@ func newLine(m bus.OutboundMessage, length *maxLength) *line {
 	}
 	l.rest, l.command = m.Message, strings.HasPrefix(m.Message, "/")
 	if l.command && !formatting.MatchString(m.Message) {
-		l.rest = length.split(m.Message)[0]
+		l.rest = cytube.SplitLine(m.Message, length.get())[0]
 	}
 	return l
 }
@@ -146,19 +147,16 @@ func (l *line) markSent(part Message, now time.Time) {
 	l.on(sent)
 }
 
-// markAppeared notes that a part, which is the beginning of rest, is in the channel, and how it is shown there. It
-// reports whether the server has cut off its end, which is the next part.
-func (l *line) markAppeared(part Message, shown string) (wasCut bool) {
-	behind := strings.TrimPrefix(strings.TrimSpace(l.rest), part.Text)
-	c, wasCut := l.length.compare(part, shown)
-	l.rest = c.rest + behind
+// markAppeared notes that a part, which is the beginning of rest, is in the channel. missing is its end that the server
+// has cut off, which is the next part.
+func (l *line) markAppeared(part Message, missing string) {
+	l.rest = missing + strings.TrimPrefix(strings.TrimSpace(l.rest), part.Text)
 	l.next, l.missing = l.next+1, Message{}
 	if l.complete() {
 		l.on(completed)
-		return false
+	} else {
+		l.on(appeared)
 	}
-	l.on(appeared)
-	return wasCut
 }
 
 // markFailed notes a failed attempt and reports whether the line is abandoned at once.

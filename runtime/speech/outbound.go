@@ -153,7 +153,9 @@ func (s *Speaker) partDone(a *attempt, got Result) {
 		s.fail(l, got, now)
 		return
 	case l.next == a.part: // not if a late echo confirmed it while this attempt waited
-		wasCut = l.markAppeared(a.message, got.shown)
+		var c cut
+		c, wasCut = l.length.compare(a.message, got.shown)
+		l.markAppeared(a.message, c.rest)
 		if l.state == said {
 			s.reportSaid(l, now)
 		}

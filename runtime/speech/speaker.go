@@ -372,7 +372,7 @@ func (s *Speaker) answered(a *attempt, got Result) {
 		return
 	}
 	if got.Outcome == Said {
-		s.Tracker.length.note(a.message, got.shown)
+		s.Tracker.length.note(a.message, got.shown, time.Now())
 	}
 	s.pacer.answered(time.Now())
 }

@@ -112,20 +112,18 @@ func (t *Tracker) markSaidByOthers(l *line, since time.Time) {
 			return false
 		}
 		part := l.unsplit()
-		match := own.shown == part.shown() || t.beginsWith(own.shown)(part)
+		match := own.shown == part.shown() || isBeginning(part, own.shown)
 		if match {
-			l.markAppeared(part, own.shown)
+			c, _ := findCut(part, own.shown) // not maxLength.compare: the other one may have split it here
+			l.markAppeared(part, c.rest)
 		}
 		return match
 	})
 }
 
-// beginsWith returns a function that reports whether a text is what the server may have left of a message.
-func (t *Tracker) beginsWith(shown string) func(Message) bool {
-	return func(m Message) bool {
-		_, isCut := t.length.compare(m, shown)
-		return isCut
-	}
+// beginsWith returns a function that reports whether a text is what may be left of a message.
+func beginsWith(shown string) func(Message) bool {
+	return func(m Message) bool { return isBeginning(m, shown) }
 }
 
 // historyCovers reports whether everything that was said under the bot's name since a time is known: the bot has
@@ -143,7 +141,7 @@ func (t *Tracker) historyCovers(since time.Time) bool {
 // joined notes the end of the history that the server repeats on a join.
 func (t *Tracker) joined(r replay) {
 	t.replays = appendBounded(t.replays, r)
-	t.length.joined()
+	t.length.forget(r.joinedAt)
 }
 
 // hear notes a line of the bot that was said now.
@@ -165,7 +163,7 @@ func (t *Tracker) repeated(shown string, at time.Time) *line {
 		return nil
 	}
 	looksAlike := func(m Message) bool { return m.shown() == shown }
-	for _, matches := range []func(Message) bool{looksAlike, t.beginsWith(shown)} {
+	for _, matches := range []func(Message) bool{looksAlike, beginsWith(shown)} {
 		if l := t.match(shown, at, matches); l != nil {
 			t.hear(shown, at)
 			return l
@@ -185,7 +183,8 @@ func (t *Tracker) match(shown string, at time.Time, matches func(Message) bool) 
 		l := t.lines[id]
 		tooOld := !at.IsZero() && at.Before(l.sentAt.Add(-clockSkew))
 		if l.missing.Text != "" && matches(l.missing) && !tooOld {
-			l.markAppeared(l.missing, shown)
+			c, _ := t.length.compare(l.missing, shown)
+			l.markAppeared(l.missing, c.rest)
 			return l
 		}
 	}
