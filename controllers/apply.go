@@ -36,9 +36,7 @@ type applied struct {
 	updates  []string                         // what a newer operator would change, and is pinned
 	// updateWaits is what an automatic update waits for, or "".
 	updateWaits string
-	// updateLate is set if the RoseyBot was ready before its automatic update, and for too long has not been since.
-	updateLate bool
-	err        error // errors for which the reconcile is repeated
+	err         error // errors for which the reconcile is repeated
 }
 
 // problem is the reason why an object is not as desired.
@@ -83,7 +81,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	if err != nil {
 		return applied{err: err}
 	}
-	decided := r.pin(ctx, bot, desired, observed)
+	decided := r.pin(bot, desired, observed)
 	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
 	desired = r.hold(bot, desired, observed, &result)
 	r.write(ctx, bot, observed, desired, &result)

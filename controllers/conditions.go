@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -145,18 +146,33 @@ func translateReason(
 	return string(reason), message
 }
 
-// updateAvailable returns a condition that is True while pods are pinned to what an older operator built.
-func updateAvailable(in statusInput) *metav1.Condition {
+// updateAvailable returns a condition that is True while pods are pinned to what an older operator built. update is the
+// automatic update that goes on, or nil.
+func updateAvailable(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Condition {
 	switch updates := strings.Join(in.applied.updates, ", "); {
-	case in.applied.updateLate:
-		return conditionFalse(v1alpha1.ReasonUpdateFailed, "the pods were replaced by what this version of the operator "+
-			"builds, and the RoseyBot, which was ready before, is not ready yet: no other RoseyBot is updated")
+	case update != nil && in.updateFailed:
+		return conditionFalse(v1alpha1.ReasonUpdateFailed, fmt.Sprintf("the update to image %s began at %s, and the "+
+			"RoseyBot, which was ready before, has not become ready with it: no other RoseyBot of this namespace is updated "+
+			"until this one is ready, has another image in spec.image, or is deleted",
+			update.Image, update.StartTime.UTC().Format(time.RFC3339)))
 	case updates == "":
 		return conditionFalse(v1alpha1.ReasonUpToDate, "all pods run what this version of the operator builds")
 	case in.applied.updateWaits != "":
 		return conditionTrue(v1alpha1.ReasonUpdateWaits, in.applied.updateWaits+"; afterwards: "+updates)
+	case update != nil:
+		return conditionTrue(v1alpha1.ReasonUpdateWaits, "the update begins: "+updates)
 	default:
 		return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
 			"rolls out when the spec changes or with updatePolicy Automatic: "+updates)
 	}
+}
+
+// unfinishedUpdate returns the automatic update that goes on, or nil. A RoseyBot that is ready because it is off has
+// not been seen to work with it.
+func unfinishedUpdate(in statusInput, ready *metav1.Condition) *v1alpha1.UpdateStatus {
+	isWritten := len(in.applied.updates) == 0
+	if in.update != nil && isWritten && ready.Status == metav1.ConditionTrue && (works(ready) || !in.update.WasReady) {
+		return nil
+	}
+	return in.update
 }

@@ -104,10 +104,11 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	}
 	options := CacheOptions(nil)
 	var others []fields.Selector // the namespaces of tests that run an operator of their own
-	for _, namespace := range []string{
+	for _, namespace := range append([]string{
 		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace,
 		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
-	} {
+		stayingNamespace, refusingNamespace, momentNamespace,
+	}, tenantNamespaces...) {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
 	}
 	options.DefaultFieldSelector = fields.AndSelectors(others...)

@@ -130,6 +130,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // changes, or 0. isNew is set if the status is about an older generation, or there is none.
 func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNew bool) (time.Duration, error) {
 	key := client.ObjectKeyFromObject(bot)
+	if err := r.updates.load(ctx, r.Client, r.Params, r.now()); err != nil {
+		return 0, err
+	}
 	observed, err := r.observe(ctx, bot)
 	if err != nil {
 		return 0, err
@@ -139,16 +142,16 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	if applied.sent && !isNew {
 		r.objectWrites.allow(key, now)
 	}
-	applied.updateLate = r.updates.isLate(key, now)
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
 	r.probe(in)
 	in.mountErrors = r.readMountErrors(ctx, in)
+	in.update, in.updateFailed = r.updates.current(bot, now)
 	r.warnCrowded(bot, observed.server)
 	status := computeStatus(in, now)
-	if meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
-		r.updates.end(key)
+	if in.update != nil && status.Update == nil {
+		r.updates.forget(key)
 	}
-	repeat, retry := r.updates.poll(key, pollInterval(bot, status, now)), minPollInterval
+	repeat, retry := r.updates.poll(bot, pollInterval(bot, status, now), now), minPollInterval
 	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
 	if !r.probes.endReconcile(key) || isNew {
 		retry, err = r.writeStatus(ctx, bot, status)

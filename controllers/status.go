@@ -30,6 +30,9 @@ type statusInput struct {
 	reports  map[string]probeResult // by the name of the pod that was asked
 	// mountErrors are what the kubelet says about the volumes of pods that do not start.
 	mountErrors map[types.UID]string
+	// update is the automatic update that has begun, or nil; updateFailed is set if it takes too long.
+	update       *v1alpha1.UpdateStatus
+	updateFailed bool
 }
 
 // computeStatus returns the status of a RoseyBot. It is pure; now is the time of transitions.
@@ -49,7 +52,8 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	summary := ready(in, conditions, left, missing(in, manifests.Bot, now), missing(in, manifests.Database, now))
 	stalls := stalled(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
-	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in))
+	update := unfinishedUpdate(in, summary)
+	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in, update))
 	add(v1alpha1.ConditionReconciling, reconciling(left, stalls))
 	add(v1alpha1.ConditionStalled, stalls)
 
@@ -61,6 +65,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leader(in)
 	next.LastBackupTime = lastBackup(in, now)
+	next.Update = update
 	next.Conditions = slices.DeleteFunc(next.Conditions, func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(conditions, before.Type) == nil
 	})

@@ -3,11 +3,9 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,33 +21,33 @@ const (
 	DefaultUpdateDeadline = 10 * time.Minute
 )
 
-// maxWriteDelay is the longest time from the beginning of an update to the status that says so.
-const maxWriteDelay = 30 * time.Second
-
 // updates bounds how many RoseyBots with updatePolicy Automatic change at a time because the operator is newer: an
-// image that does not work must not take all of them out of their channels. What runs is also recorded in an annotation
-// of the bot's Deployment, so that an operator that is restarted goes on where the former one was. It is safe for
-// concurrent use.
+// image that does not work must not take all of them out of their channels. It is safe for concurrent use.
+//
+// An update is written to the status before it is carried out, so that an operator that is restarted knows it, whatever
+// happened to the objects or the spec in between. It ends when the RoseyBot is ready with it, when the image is another
+// one, or when the RoseyBot is deleted. Suspending or editing an ill RoseyBot does not end it: then the next one would
+// get the image that has failed.
 type updates struct {
 	most     int
 	deadline time.Duration
 
 	mu      sync.Mutex
-	seeded  bool
-	running map[types.NamespacedName]update
-	waiting map[types.NamespacedName]bool
+	loaded  bool
+	running map[types.NamespacedName]runningUpdate
+	waiting map[types.NamespacedName]time.Time // since when
 }
 
-// update is an update of one RoseyBot that has begun.
-type update struct {
-	began    time.Time
-	wasReady bool
+// runningUpdate is an update that has begun, of the RoseyBot with a UID.
+type runningUpdate struct {
+	bot types.UID
+	v1alpha1.UpdateStatus
 }
 
 func newUpdates(most int, deadline time.Duration) *updates {
 	return &updates{
 		most: most, deadline: deadline,
-		running: map[types.NamespacedName]update{}, waiting: map[types.NamespacedName]bool{},
+		running: map[types.NamespacedName]runningUpdate{}, waiting: map[types.NamespacedName]time.Time{},
 	}
 }
 
@@ -67,155 +65,209 @@ type pinned struct {
 }
 
 // pin decides about what differs only because the operator is newer: by the RoseyBot's updatePolicy, it is left as it
-// is or written when it is this RoseyBot's turn.
-func (r *Reconciler) pin(
-	ctx context.Context, bot *v1alpha1.RoseyBot, built []manifests.Desired, observed observed,
-) pinned {
-	key, now := client.ObjectKeyFromObject(bot), r.now()
-	r.updates.seed(ctx, r.Client)
+// is or written when it is this RoseyBot's turn and the status says so.
+func (r *Reconciler) pin(bot *v1alpha1.RoseyBot, built []manifests.Desired, observed observed) pinned {
 	annotated, left, updates := manifests.Pending(bot, built, observed.Observed)
-	began := manifests.UpdateBegan(bot, observed.Observed)
-	if len(updates) == 0 {
-		r.updates.current(key, began != "")
-		return pinned{desired: manifests.MarkUpdate(bot, annotated, began)}
+	image := manifests.Image(bot, r.Params)
+	if len(updates) == 0 || bot.Spec.UpdatePolicy != v1alpha1.UpdateAutomatic {
+		r.updates.stay(bot, image)
+		return pinned{desired: left, updates: updates}
 	}
-	waits := ""
-	if bot.Spec.UpdatePolicy == v1alpha1.UpdateAutomatic {
-		var begun update
-		if begun, waits = r.updates.begin(key, isReady(bot), now); waits == "" {
-			return pinned{desired: manifests.MarkUpdate(bot, annotated, begun.String())}
-		}
+	update, waits := r.updates.begin(bot, image, r.now())
+	if waits == "" && isRecorded(bot, update) {
+		return pinned{desired: annotated}
 	}
-	return pinned{manifests.MarkUpdate(bot, left, began), updates, waits}
+	return pinned{left, updates, waits}
 }
 
 func isReady(bot *v1alpha1.RoseyBot) bool {
 	return meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// String returns the value of the annotation. parseUpdate reads it.
-func (u update) String() string {
-	text := u.began.UTC().Format(time.RFC3339)
-	if u.wasReady {
-		text += " ready"
+// works reports whether a condition Ready says that the bot is in its channel. It is also True for a RoseyBot that is
+// off, about which nothing is known.
+func works(ready *metav1.Condition) bool {
+	return ready != nil && ready.Status == metav1.ConditionTrue && !hasSeverity(ready.Reason, requested)
+}
+
+// load reads, once, the updates that an earlier operator began.
+func (u *updates) load(ctx context.Context, cache client.Reader, params manifests.Params, now time.Time) error {
+	if u.isLoaded() {
+		return nil
 	}
-	return text
-}
-
-func parseUpdate(text string) (update, bool) {
-	began, state, _ := strings.Cut(text, " ")
-	at, err := time.Parse(time.RFC3339, began)
-	return update{at, state == "ready"}, err == nil
-}
-
-// begin begins the update of a RoseyBot, unless it has begun already, or returns what it has to wait for.
-func (u *updates) begin(bot types.NamespacedName, ready bool, now time.Time) (begun update, waits string) {
+	bots := &v1alpha1.RoseyBotList{}
+	if err := cache.List(ctx, bots); err != nil {
+		return fmt.Errorf("listing the RoseyBots that are being updated: %w", err)
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if one, running := u.running[bot]; running && now.Sub(one.began) <= u.deadline {
-		return one, "" // the cache does not have the write yet, or the operator was replaced once more
+	if u.loaded {
+		return nil
 	}
-	others := 0
-	for other, one := range u.running {
-		late := now.Sub(one.began) > u.deadline
-		switch {
-		case other == bot:
-		case late && one.wasReady:
-			u.waiting[bot] = true
-			return update{}, fmt.Sprintf("no RoseyBot is updated, because %s was ready before its update and has not become "+
-				"ready again within %s", nameFor(bot, other), u.deadline)
-		case !late:
-			others++
+	u.loaded = true
+	for i := range bots.Items {
+		bot := &bots.Items[i]
+		update := bot.Status.Update
+		if update == nil || !bot.DeletionTimestamp.IsZero() ||
+			update.Image != manifests.Image(bot, params) && u.isLate(*update, now) {
+			continue
+		}
+		u.running[client.ObjectKeyFromObject(bot)] = runningUpdate{bot.UID, *update}
+	}
+	return nil
+}
+
+func (u *updates) isLoaded() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.loaded
+}
+
+// begin begins the update of a RoseyBot to an image, unless it has begun already, or returns what it has to wait for.
+// One that is being updated, or whose update has failed, needs no turn: it is out of its channel.
+func (u *updates) begin(
+	bot *v1alpha1.RoseyBot, image string, now time.Time,
+) (update v1alpha1.UpdateStatus, waits string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(bot)
+	before, begun := u.find(bot)
+	if begun && before.Image == image {
+		delete(u.waiting, key)
+		return before.UpdateStatus, ""
+	}
+	if !begun && bot.Status.Update == nil {
+		if _, waiting := u.waiting[key]; !waiting {
+			u.waiting[key] = now
+		}
+		if waits = u.turn(bot, now); waits != "" {
+			return v1alpha1.UpdateStatus{}, waits
 		}
 	}
-	if others >= u.most {
-		u.waiting[bot] = true
-		return update{}, fmt.Sprintf("as many RoseyBots as may change at a time are being updated: %d", u.most)
+	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
+	update = v1alpha1.UpdateStatus{
+		Image: image, StartTime: metav1.NewTime(now.Truncate(time.Second)),
+		WasReady: works(ready) || begun && before.WasReady && !u.isLate(before.UpdateStatus, now),
 	}
-	delete(u.waiting, bot)
-	u.running[bot] = update{now, ready}
-	return u.running[bot], ""
+	delete(u.waiting, key)
+	u.running[key] = runningUpdate{bot.UID, update}
+	return update, ""
 }
 
-// nameFor returns the name of a RoseyBot for the users of another one, who may not know what there is in other
-// namespaces.
-func nameFor(bot, other types.NamespacedName) string {
-	if bot.Namespace == other.Namespace {
-		return "RoseyBot " + other.Name
+// turn returns what a RoseyBot has to wait for until it may be updated, or "".
+func (u *updates) turn(bot *v1alpha1.RoseyBot, now time.Time) string {
+	count := 0
+	for _, update := range u.running {
+		if !u.isLate(update.UpdateStatus, now) {
+			count++
+		}
 	}
-	return "a RoseyBot of another namespace"
+	failed := u.failed(now)
+	name, here := failed[bot.Namespace]
+	switch {
+	case here:
+		return fmt.Sprintf("no RoseyBot of this namespace is updated, because RoseyBot %s was ready before its update and "+
+			"has not become ready again within %s", name, u.deadline)
+	case len(failed) >= failedNamespaces:
+		return fmt.Sprintf("no RoseyBot is updated, because RoseyBots of %d or more other namespaces were ready before "+
+			"their updates and have not become ready again within %s", failedNamespaces, u.deadline)
+	case count >= u.most:
+		return fmt.Sprintf("as many RoseyBots as may change at a time are being updated: %d", u.most)
+	case u.mayRecover(bot, now):
+		return fmt.Sprintf("it is updated when it is ready again, or has not been ready for %s", u.deadline)
+	}
+	return ""
 }
 
-// end records that the update of a RoseyBot has ended, if there was one.
-func (u *updates) end(bot types.NamespacedName) {
+// mayRecover reports whether a RoseyBot is not ready, but not for long: for example because the database service that
+// it shares restarts. If it were updated now, nobody could say later whether the update has failed.
+func (u *updates) mayRecover(bot *v1alpha1.RoseyBot, now time.Time) bool {
+	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Status != metav1.ConditionTrue &&
+		now.Sub(ready.LastTransitionTime.Time) <= u.deadline &&
+		now.Sub(u.waiting[client.ObjectKeyFromObject(bot)]) <= u.deadline // it may change between False and Unknown
+}
+
+// failed returns the first RoseyBot of each namespace whose update has failed.
+func (u *updates) failed(now time.Time) map[string]string {
+	names := map[string]string{}
+	for bot, update := range u.running {
+		first, some := names[bot.Namespace]
+		if update.WasReady && u.isLate(update.UpdateStatus, now) && (!some || bot.Name < first) {
+			names[bot.Namespace] = bot.Name
+		}
+	}
+	return names
+}
+
+// failedNamespaces is in how many namespaces an update has to fail until no RoseyBot of any namespace is updated. With
+// one, the users of a namespace could prevent the updates of all others.
+const failedNamespaces = 2
+
+// find returns the update of a RoseyBot. The caller holds the lock.
+func (u *updates) find(bot *v1alpha1.RoseyBot) (update runningUpdate, found bool) {
+	update, found = u.running[client.ObjectKeyFromObject(bot)]
+	return update, found && update.bot == bot.UID
+}
+
+// current returns the update of a RoseyBot, or nil, and whether it has failed.
+func (u *updates) current(bot *v1alpha1.RoseyBot, now time.Time) (update *v1alpha1.UpdateStatus, failed bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	found, begun := u.find(bot)
+	if !begun {
+		return nil, false
+	}
+	return &found.UpdateStatus, found.WasReady && u.isLate(found.UpdateStatus, now)
+}
+
+// isRecorded reports whether the status of a RoseyBot has an update.
+func isRecorded(bot *v1alpha1.RoseyBot, update v1alpha1.UpdateStatus) bool {
+	recorded := bot.Status.Update
+	return recorded != nil && recorded.Image == update.Image && recorded.WasReady == update.WasReady &&
+		recorded.StartTime.Equal(&update.StartTime)
+}
+
+func (u *updates) isLate(update v1alpha1.UpdateStatus, now time.Time) bool {
+	return now.Sub(update.StartTime.Time) > u.deadline
+}
+
+// stay records that a RoseyBot has nothing to wait for, and ends its update if that was to another image.
+func (u *updates) stay(bot *v1alpha1.RoseyBot, image string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(bot)
+	delete(u.waiting, key)
+	if update, begun := u.find(bot); !begun || update.Image != image {
+		delete(u.running, key)
+	}
+}
+
+// forget ends the update of a RoseyBot, if there is one. It may have been deleted.
+func (u *updates) forget(bot types.NamespacedName) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.running, bot)
-}
-
-// forget forgets a RoseyBot that was deleted.
-func (u *updates) forget(bot types.NamespacedName) {
-	u.end(bot)
-	u.current(bot, false)
-}
-
-// current records that a RoseyBot has nothing to wait for. If it was not updated either, its spec has changed.
-func (u *updates) current(bot types.NamespacedName, updated bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	delete(u.waiting, bot)
-	if !updated {
-		delete(u.running, bot)
-	}
 }
 
 // poll returns the time after which a reconcile is repeated, which is at most interval, or 0 for never. Of many
 // RoseyBots that wait for their update, one tries again soon after another has ended.
-func (u *updates) poll(bot types.NamespacedName, interval time.Duration) time.Duration {
+func (u *updates) poll(bot *v1alpha1.RoseyBot, interval time.Duration, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	wait := max(minPollInterval, time.Duration(len(u.waiting))*50*time.Millisecond)
-	if !u.waiting[bot] || interval > 0 && interval < wait {
+	longest := interval
+	_, waiting := u.waiting[client.ObjectKeyFromObject(bot)]
+	switch update, begun := u.find(bot); {
+	case waiting:
+		longest = max(minPollInterval, time.Duration(len(u.waiting))*50*time.Millisecond)
+	case begun && !isRecorded(bot, update.UpdateStatus):
+		longest = cacheInterval
+	case begun && !u.isLate(update.UpdateStatus, now):
+		longest = maxPollInterval // also of a RoseyBot that is off: when it is late, the status says so
+	}
+	if interval > 0 && interval < longest {
 		return interval
 	}
-	return wait
-}
-
-// isLate reports whether the update of a RoseyBot that was ready before takes longer than it may.
-func (u *updates) isLate(bot types.NamespacedName, now time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	one, running := u.running[bot]
-	return running && one.wasReady && now.Sub(one.began) > u.deadline
-}
-
-// seed records, once, the updates that an earlier operator began. The cache is not asked again.
-func (u *updates) seed(ctx context.Context, cache client.Reader) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	bots, deployments := &v1alpha1.RoseyBotList{}, &appsv1.DeploymentList{}
-	if u.seeded || cache.List(ctx, bots) != nil || cache.List(ctx, deployments) != nil {
-		return
-	}
-	u.seeded = true
-	annotations := map[types.NamespacedName]string{}
-	for i := range deployments.Items {
-		live := &deployments.Items[i]
-		annotations[client.ObjectKeyFromObject(live)] = live.Annotations[manifests.UpdateAnnotation]
-	}
-	for i := range bots.Items {
-		bot := &bots.Items[i]
-		name := types.NamespacedName{Namespace: bot.Namespace, Name: manifests.Name(bot, manifests.Bot)}
-		if one, valid := parseUpdate(annotations[name]); valid && isUnderWay(bot, one) {
-			u.running[client.ObjectKeyFromObject(bot)] = one
-		}
-	}
-}
-
-// isUnderWay reports whether a RoseyBot has not been ready since its update began: one that was ready in between has
-// another problem now.
-func isUnderWay(bot *v1alpha1.RoseyBot, one update) bool {
-	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Status != metav1.ConditionTrue &&
-		ready.LastTransitionTime.Time.Before(one.began.Add(maxWriteDelay))
+	return longest
 }

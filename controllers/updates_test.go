@@ -27,7 +27,14 @@ const (
 	haltNamespace  = "update-halt"
 	illNamespace   = "update-ill"
 	flapNamespace  = "update-flap"
+
+	stayingNamespace  = "update-staying"
+	refusingNamespace = "update-refusing"
+	momentNamespace   = "update-moment"
 )
+
+// tenantNamespaces are the namespaces of tenants of one operator.
+var tenantNamespaces = []string{"update-tenant-a", "update-tenant-b", "update-tenant-c"}
 
 // createAutomatic creates ready RoseyBots with updatePolicy Automatic in a namespace of an operator of its own.
 func createAutomatic(t *testing.T, namespace string, names ...string) (bots []*v1alpha1.RoseyBot) {

@@ -25,9 +25,14 @@ const upgradeNamespace = "upgrade"
 // runOperator runs an operator for a namespace until stop is called.
 func runOperator(t *testing.T, namespace string, edit func(*Reconciler)) (stop func()) {
 	t.Helper()
+	return runOperatorIn(t, []string{namespace}, edit)
+}
+
+func runOperatorIn(t *testing.T, namespaces []string, edit func(*Reconciler)) (stop func()) {
+	t.Helper()
 	manager, err := ctrl.NewManager(rig.config, ctrl.Options{
 		Scheme:     rig.operator.Client.Scheme(),
-		Cache:      CacheOptions([]string{namespace}),
+		Cache:      CacheOptions(namespaces),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})

@@ -15,8 +15,8 @@ const (
 	// ConditionDurable is True if no event is lost while a process restarts: a stream in JetStream keeps events until
 	// they are stored, or the bot stores them itself. With reason CoreOnly it is False and Ready does not depend on it.
 	ConditionDurable = "Durable"
-	// ConditionUpdateAvailable is True if updatePolicy is Manual, and this version of the operator would build other
-	// pods than the version that handled the last change of the spec. Ready does not depend on it.
+	// ConditionUpdateAvailable is True while this version of the operator would build other pods than those that run,
+	// and updatePolicy is Manual, or Automatic and the update has not begun. Ready does not depend on it.
 	ConditionUpdateAvailable = "UpdateAvailable"
 	// ConditionReconciling is True while the spec is being rolled out, and absent otherwise.
 	ConditionReconciling = "Reconciling"
@@ -31,7 +31,7 @@ const (
 	ReasonReady           = "Ready"           // Ready is True
 	ReasonAvailable       = "Available"       // BotAvailable or DatabaseAvailable is True
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
-	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: other RoseyBots are updated first
+	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: an automatic update waits for its turn
 	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: ready before the update, and not since
 	ReasonUpToDate        = "UpToDate"        // UpdateAvailable is False
 

@@ -27,6 +27,10 @@ type RoseyBotStatus struct {
 	// +optional
 	LastBackupTime *metav1.Time `json:"lastBackupTime,omitempty"`
 
+	// update is the automatic update that has begun, until the RoseyBot is ready with it.
+	// +optional
+	Update *UpdateStatus `json:"update,omitempty"`
+
 	// bot is the state of the bot pods.
 	// +optional
 	Bot ComponentStatus `json:"bot,omitzero"`
@@ -42,6 +46,22 @@ type RoseyBotStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=20
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// UpdateStatus is an automatic update: a newer version of the operator replaces the pods of a RoseyBot whose
+// updatePolicy is Automatic.
+type UpdateStatus struct {
+	// image is the container image of the new pods. With another image this update is over.
+	// +kubebuilder:validation:MaxLength=1024
+	Image string `json:"image"`
+
+	// startTime is when the update began.
+	StartTime metav1.Time `json:"startTime"`
+
+	// wasReady reports whether the RoseyBot was ready when the update began. If it was, and is not ready again within the
+	// operator's deadline, the update has failed, and other RoseyBots are not updated.
+	// +optional
+	WasReady bool `json:"wasReady,omitempty"`
 }
 
 // ComponentStatus is the state of the pods of a component.

@@ -41,6 +41,9 @@ func Name(bot *v1alpha1.RoseyBot, component Component) string {
 	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db"}[component]
 }
 
+// Image returns the container image of both components.
+func Image(bot *v1alpha1.RoseyBot, params Params) string { return cmp.Or(bot.Spec.Image, params.Image) }
+
 // ClaimName returns the name of the claim. It does not depend on the component that mounts it, so that the claim stays
 // the same when the mode changes.
 func ClaimName(bot *v1alpha1.RoseyBot) string { return Name(bot, Database) }

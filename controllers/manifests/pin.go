@@ -21,9 +21,6 @@ const (
 	// specGenerationAnnotation is the generation of the spec from which the object was built, followed by a hash of
 	// the owner's spec.nats if the RoseyBot shares a database service.
 	specGenerationAnnotation = "rosey.dev/spec-generation"
-	// UpdateAnnotation says when the Deployment of the bot was last changed only because the operator is newer, and
-	// whether the RoseyBot was ready then.
-	UpdateAnnotation = "rosey.dev/update"
 )
 
 // Pin returns the desired objects with annotations that record their specs and templates. Under updatePolicy Manual,
@@ -97,29 +94,6 @@ func builtFrom(bot *v1alpha1.RoseyBot, observed Observed) string {
 		generation += " " + Hash(observed.Owner.Spec.NATS)
 	}
 	return generation
-}
-
-// UpdateBegan returns the live UpdateAnnotation, or "" if the spec has changed since.
-func UpdateBegan(bot *v1alpha1.RoseyBot, observed Observed) string {
-	live := Find[*appsv1.Deployment](observed, Name(bot, Bot))
-	if live == nil || live.Annotations[specGenerationAnnotation] != builtFrom(bot, observed) {
-		return ""
-	}
-	return live.Annotations[UpdateAnnotation]
-}
-
-// MarkUpdate returns the desired objects with UpdateAnnotation, which is left out if it is empty.
-func MarkUpdate(bot *v1alpha1.RoseyBot, desired []Desired, began string) []Desired {
-	marked := slices.Clone(desired)
-	for i, next := range marked {
-		workload, isDeployment := next.Object.(*appsv1.Deployment)
-		if isDeployment && workload.Name == Name(bot, Bot) && began != "" {
-			workload = workload.DeepCopy()
-			workload.Annotations[UpdateAnnotation] = began
-			marked[i].Object = workload
-		}
-	}
-	return marked
 }
 
 // pinTemplate returns a copy of a desired object with the template of the live one.

@@ -78,7 +78,7 @@ func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component 
 
 func setContainerFields(container *corev1.Container, bot *v1alpha1.RoseyBot, params Params, component Component) {
 	overlay(base[string(component)], container)
-	container.Image, container.ImagePullPolicy = cmp.Or(bot.Spec.Image, params.Image), bot.Spec.ImagePullPolicy
+	container.Image, container.ImagePullPolicy = Image(bot, params), bot.Spec.ImagePullPolicy
 	container.Env = append(extraEnv(bot, container.Env), container.Env...)
 	resources := bot.Spec.Resources
 	if component == Database {
