@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,7 +80,11 @@ func createObjects(
 			return leader.CreateBucket(ctx, js, subjects, limits.Replicas)
 		}},
 	} {
-		change, err := createObject(ctx, conn, object.name, object.create)
+		var change bus.Change
+		err := conn.Do(ctx, createTimeout, object.name, func(ctx context.Context) (err error) {
+			change, err = object.create(ctx)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("creating the %s %s: %w", object.kind, object.name, err)
 		}
@@ -90,20 +93,4 @@ func createObjects(
 		}
 	}
 	return nil
-}
-
-// createObject returns what create returns, or the subject that the server denies: it leaves such a request without a
-// reply.
-func createObject(
-	ctx context.Context, conn *bus.Conn, name string, create func(ctx context.Context) (bus.Change, error),
-) (bus.Change, error) {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
-	ctx, stop := conn.UntilDenied(ctx, name)
-	defer stop()
-	change, err := create(ctx)
-	if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(ctx)); ok {
-		return "", denied
-	}
-	return change, err
 }

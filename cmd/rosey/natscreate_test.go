@@ -47,7 +47,7 @@ func TestProcessesUseWhatNATSCreateHasMade(t *testing.T) {
 
 	create := []string{"nats", "create", "--nats", nats.URL()}
 	code, out, stderr := call(t, create...)
-	if want := `creating the stream rosey_events: the account may not use the subject "$JS.API.STREAM.CREATE.`; code !=
+	if want := `creating the stream rosey_events: the account may not publish to "$JS.API.STREAM.CREATE.`; code !=
 		exitFailure || !strings.Contains(stderr, want) || out != "" {
 		t.Errorf("as a user who may not: exit code %d, %s%s", code, out, stderr)
 	}

@@ -157,20 +157,11 @@ func (a *natsAccount) streamsOf(ctx context.Context, prefix string) (streams []*
 	return streams, nil
 }
 
-// request sends a request to JetStream. The error names the subject if the server denies it: such a request gets no
-// reply.
+// request sends a request to JetStream. The error names the subject if the server denies it.
 func (a *natsAccount) request(
 	ctx context.Context, subject, attempt string, send func(ctx context.Context) error,
 ) error {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
-	ctx, stop := a.conn.UntilDenied(ctx, subject)
-	defer stop()
-	err := send(ctx)
-	if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(ctx)); ok {
-		err = denied
-	}
-	if err != nil {
+	if err := a.conn.Do(ctx, createTimeout, subject, send); err != nil {
 		return fmt.Errorf("%s: %w", attempt, err)
 	}
 	return nil

@@ -150,7 +150,7 @@ func TestNATSListAndRemoveNeedFewPermissions(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 		}
 		code, out, stderr := call(t, append([]string{"nats", "remove", "rosey", "--yes"}, as("reader")...)...)
-		if want := `the account may not use the subject "$JS.API.STREAM.DELETE.rosey_events"`; code != exitFailure ||
+		if want := `the account may not publish to "$JS.API.STREAM.DELETE.rosey_events"`; code != exitFailure ||
 			!strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, %s%s", code, out, stderr)
 		}
@@ -160,7 +160,7 @@ func TestNATSListAndRemoveNeedFewPermissions(t *testing.T) {
 		}
 	}
 	code, out, stderr := call(t, append([]string{"nats", "list"}, as("admin")...)...)
-	if want := fmt.Sprintf("listing the streams: the account may not use the subject %q", "$JS.API.STREAM.LIST"); code !=
+	if want := fmt.Sprintf("listing the streams: the account may not publish to %q", "$JS.API.STREAM.LIST"); code !=
 		exitFailure || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, %s%s", code, out, stderr)
 	}

@@ -20,6 +20,8 @@ const (
 	// refusedRetry is the time after which a binding that has settled for core NATS tries to get the stream again: room
 	// can be made for it without a new connection.
 	refusedRetry = 10 * time.Second
+	// limitsRetry is the same for limits of a stream that the server refuses to change.
+	limitsRetry = time.Minute
 	// ackTimeout is how long the stream may take to acknowledge a message.
 	ackTimeout = 5 * time.Second
 )
@@ -37,8 +39,8 @@ type BindingOptions struct {
 }
 
 // Binding decides for each connection whether events go to the stream or by core NATS. A decision for the stream lasts;
-// one for core NATS is made again from time to time, since it may not be what is wanted. It is safe for concurrent use.
-// A nil Binding always decides for core NATS.
+// one for core NATS, or for a stream whose limits cannot be changed, is made again from time to time, since it may not
+// be what is wanted. It is safe for concurrent use. A nil Binding always decides for core NATS.
 type Binding struct {
 	conn     *Conn
 	subjects Subjects
@@ -48,18 +50,20 @@ type Binding struct {
 	log      *slog.Logger
 	check    *status.Recorder
 
-	retry    time.Duration       // refusedRetry
+	refusedRetry, limitsRetry time.Duration // the constants, except in tests
+
 	deciding chan struct{}       // has a token while somebody queries JetStream
 	js       jetstream.JetStream // belongs to the holder of the token
 
 	mu         sync.Mutex // not held over requests and logging
 	bound      Bound
-	decided    bool // bound is the decision for generation
-	decidedAt  time.Time
-	generation uint64 // of the connection
-	everBound  bool   // a stream was bound once
-	failing    bool   // the last report was ReportFailure
-	failures   int    // calls of ReportFailure
+	decided    bool      // bound is the decision for generation
+	due        time.Time // when a decision that may not be what is wanted is made again; zero: it lasts
+	generation uint64    // of the connection
+	works      finding   // the state of events while the stream works
+	everBound  bool      // a stream was bound once
+	failing    bool      // the last report was ReportFailure
+	failures   int       // calls of ReportFailure
 }
 
 // Bound is a decision. Its zero value is core NATS.
@@ -90,8 +94,7 @@ func NewBinding(o BindingOptions) *Binding {
 		manual:   o.JetStream.Provisioning == config.ProvisioningManual,
 		wanted:   o.Subjects.streamConfig(o.JetStream),
 		check:    status.NewRecorder(status.EventsCheck, "waiting for a connection to NATS"),
-		retry:    refusedRetry,
-		deciding: make(chan struct{}, 1),
+		deciding: make(chan struct{}, 1), refusedRetry: refusedRetry, limitsRetry: limitsRetry,
 	}
 	if b.mode == config.JetStreamNever {
 		b.check.Set(true, status.ReasonCoreOnly, "events are not durable: nats.jetStream.mode is never")
@@ -105,9 +108,9 @@ func (b *Binding) Check() status.Check {
 	if check.Reason != status.ReasonStreamBound && check.Reason != status.ReasonStreamUnavailable {
 		return check
 	}
-	// A denied request gets no reply; the server reports the denial apart from it. A denied acknowledgement of a
-	// consumer would only show in events that are delivered again and again.
-	if subject := b.conn.state.deniedFor(b.wanted.Name); subject != "" {
+	// Who sends a request is told that it was denied. A denied acknowledgement of a consumer would only show in events
+	// that are delivered again and again.
+	if subject := b.conn.state.deniedFor(b.wanted.Name, ackAPI, nextAPI); subject != "" {
 		check.OK, check.Reason = false, status.ReasonNATSPermissionMissing
 		check.Message = fmt.Sprintf("the account may not publish to %q, which the stream's events need", subject)
 	}
@@ -145,7 +148,7 @@ func (b *Binding) decision() (Bound, bool) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.decided || b.generation != generation || !b.bound.Durable() && time.Since(b.decidedAt) >= b.retry {
+	if !b.decided || b.generation != generation || !b.due.IsZero() && !time.Now().Before(b.due) {
 		return Bound{}, false
 	}
 	return b.bound, true
@@ -156,7 +159,7 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	generation := b.conn.Generation()
 	b.mu.Lock()
 	failures, mayUseCore := b.failures, b.mode == config.JetStreamAuto && !b.everBound && !b.manual
-	again := mayUseCore && b.decided && b.generation == generation
+	again, before := b.decided && b.generation == generation, b.bound
 	b.mu.Unlock()
 	bound, err := b.openStream(ctx)
 	switch {
@@ -165,27 +168,34 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 	case !b.conn.Connected():
 		return Bound{}, ErrNotConnected // err is not about the stream
 	}
+	if bound.Durable() {
+		b.settle(bound, generation, failures, b.working(err))
+		return bound, nil
+	}
 	found := b.explain(err, mayUseCore)
-	if again && found.reason == status.ReasonStreamUnavailable {
-		err, found = nil, finding{} // nothing is known that was not known before
+	if again && (before.Durable() || found.reason == status.ReasonStreamUnavailable) {
+		// Nothing is known that was not known before. Whoever uses a stream that ceases to work reports it.
+		b.settle(before, generation, failures, finding{})
+		return before, nil
 	}
-	if mayUseCore && found.reason != status.ReasonStreamUnavailable {
-		err = nil // also if another stream prevents it: events reach a service that is running
-	}
-	if err != nil {
+	if !mayUseCore || found.reason == status.ReasonStreamUnavailable {
 		b.update(func() finding { return found })
 		return Bound{}, err
 	}
-	b.settle(bound, generation, failures, found)
-	return bound, nil
+	// Also if another stream prevents it: events reach a service that is running.
+	b.settle(Bound{}, generation, failures, found)
+	return Bound{}, nil
 }
 
 // settle records a decision for a connection, and what was found. failures is their number before the decision.
 func (b *Binding) settle(bound Bound, generation uint64, failures int, found finding) {
 	b.update(func() finding {
-		b.bound, b.generation, b.decidedAt = bound, generation, time.Now()
+		b.bound, b.generation, b.due = bound, generation, b.nextDecision(bound, found)
 		b.decided = b.failures == failures // a failure reported meanwhile demands another decision
 		b.everBound = b.everBound || bound.Durable()
+		if bound.Durable() && found != (finding{}) {
+			b.works = found
+		}
 		if bound.Durable() && b.failing {
 			return finding{} // Check shows the failure until ReportSuccess
 		}
@@ -193,8 +203,19 @@ func (b *Binding) settle(bound Bound, generation uint64, failures int, found fin
 	})
 }
 
+// nextDecision returns when a decision is made again. Zero: it lasts.
+func (b *Binding) nextDecision(bound Bound, found finding) time.Time {
+	switch {
+	case !bound.Durable():
+		return time.Now().Add(b.refusedRetry)
+	case found.reason != status.ReasonStreamBound: // or nothing new is known of limits that could not be changed
+		return time.Now().Add(b.limitsRetry)
+	}
+	return time.Time{}
+}
+
 // openStream binds to the stream, which it creates or updates unless an administrator does. The caller holds the token
-// of b.deciding.
+// of b.deciding. With a stream whose limits cannot be changed it returns the Bound and a settingError.
 func (b *Binding) openStream(ctx context.Context) (Bound, error) {
 	if b.js == nil {
 		js, err := jetstream.New(b.conn.NATS(), jetstream.WithPublishAsyncTimeout(ackTimeout),
@@ -204,43 +225,49 @@ func (b *Binding) openStream(ctx context.Context) (Bound, error) {
 		}
 		b.js = js
 	}
-	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
-	defer cancel()
-	ctx, stop := b.conn.UntilDenied(ctx, b.wanted.Name)
-	defer stop()
 	if err := checkServerVersion(b.conn.NATS()); err != nil {
 		return Bound{}, err
 	}
 	var stream jetstream.Stream
-	var err error
-	if request := b.subjects.Subject(OutboundGet); b.manual {
-		stream, err = findStream(ctx, b.js, b.wanted, request)
-	} else {
-		stream, _, err = ensureStream(ctx, b.js, b.wanted, request)
-	}
-	if err != nil {
+	err := b.conn.Do(ctx, bindTimeout, b.wanted.Name, func(ctx context.Context) (err error) {
+		if request := b.subjects.Subject(OutboundGet); b.manual {
+			stream, err = findStream(ctx, b.js, b.wanted, request)
+		} else {
+			stream, _, err = ensureStream(ctx, b.js, b.wanted, request)
+		}
+		return err
+	})
+	if stream == nil {
 		return Bound{}, err
 	}
-	return Bound{Stream: stream, JetStream: b.js}, nil
+	return Bound{Stream: stream, JetStream: b.js}, err
 }
 
-// explain returns the state of events after the stream was bound, or could not be bound because of err. mayUseCore
-// means that events go by core NATS if there is no JetStream.
+// working returns the state of events after the stream was bound. err is a settingError or nil.
+func (b *Binding) working(err error) finding {
+	if err != nil {
+		return finding{true, status.ReasonStreamRefused, "events are kept until they are stored, but " + err.Error() +
+			"; give NATS the room or the permission, or take the change back"}
+	}
+	return finding{
+		true, status.ReasonStreamBound, "events are kept in the stream " + b.wanted.Name + " until they are stored",
+	}
+}
+
+// explain returns the state of events after the stream could not be bound because of err. mayUseCore means that events
+// go by core NATS if there is no JetStream.
 func (b *Binding) explain(err error, mayUseCore bool) finding {
 	conflict, isConflict := errors.AsType[*StreamError](err)
+	denied, isDenied := errors.AsType[*DeniedError](err)
 	var missing string
 	reason := status.ReasonJetStreamMissing
 	switch {
-	case err == nil:
-		return b.available()
 	case isConflict && conflict.Reason != status.ReasonJetStreamMissing && conflict.Reason != status.ReasonStreamRefused:
 		return finding{false, conflict.Reason, conflict.Message}
 	case isConflict:
 		missing, reason = conflict.Message, conflict.Reason
-	case b.conn.state.deniedFor(b.wanted.Name) != "":
-		// A denied request gets no reply.
-		missing = fmt.Sprintf("the account may not publish to %q, so it cannot use JetStream",
-			b.conn.state.deniedFor(b.wanted.Name))
+	case isDenied:
+		missing = denied.Error() + ", so it cannot use JetStream"
 		if hasJetStream, _ := b.conn.NATS().ConnectedServerJetStream(); hasJetStream {
 			reason = status.ReasonStreamRefused
 		}
@@ -258,15 +285,20 @@ func (b *Binding) explain(err error, mayUseCore bool) finding {
 	return finding{true, reason, "events are not durable: " + missing}
 }
 
-func (b *Binding) available() finding {
-	return finding{
-		true, status.ReasonStreamBound, "events are kept in the stream " + b.wanted.Name + " until they are stored",
-	}
-}
-
+// unavailable returns the state of events after the stream failed to take or deliver them.
 func (b *Binding) unavailable(err error) finding {
 	if problem, ok := errors.AsType[*StreamError](err); ok {
 		return finding{false, problem.Reason, problem.Message}
+	}
+	if denied, ok := errors.AsType[*DeniedError](err); ok {
+		return finding{false, status.ReasonNATSPermissionMissing, denied.Error() + ", which the stream's events need"}
+	}
+	if isLimit(err) {
+		return finding{
+			false, status.ReasonStreamRefused,
+			fmt.Sprintf("the NATS server refuses what the stream %s needs: %s; events wait until there is room or the limit "+
+				"is raised", b.wanted.Name, ErrorMessage(err)),
+		}
 	}
 	return finding{
 		false, status.ReasonStreamUnavailable,
@@ -296,7 +328,7 @@ func (b *Binding) ReportSuccess() {
 			return finding{}
 		}
 		b.failing = false
-		return b.available()
+		return b.works
 	})
 }
 

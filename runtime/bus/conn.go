@@ -157,18 +157,14 @@ func (c *Conn) Connected() bool { return c.state.connected.Load() }
 // Generation returns a number that changes with every reconnect, before anything can be sent on the new connection.
 func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 
-// DeniedSubject returns a subject of JetStream or of a key-value bucket that contains name, the name of a stream or
-// bucket, and that the server has denied on this connection. Empty: there is none.
-func (c *Conn) DeniedSubject(name string) string { return c.state.deniedFor(name) }
-
 // DeniedError is the cause of a context that the server's denial has ended.
 type DeniedError struct {
-	// Subject is what the account may not publish to, or not subscribe to.
+	// Subject is what the account may not publish to.
 	Subject string
 }
 
 func (e *DeniedError) Error() string {
-	return fmt.Sprintf("the account may not use the subject %q", e.Subject)
+	return fmt.Sprintf("the account may not publish to %q", e.Subject)
 }
 
 // UntilDenied returns a context that also ends when the server denies a subject of JetStream or of a key-value bucket
@@ -176,6 +172,22 @@ func (e *DeniedError) Error() string {
 // the requester would otherwise wait until its time is up.
 func (c *Conn) UntilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
 	return c.state.untilDenied(ctx, name)
+}
+
+// Do calls send, which sends requests to JetStream, with a context that ends after timeout, or when the server denies a
+// subject as UntilDenied has it. The error is a DeniedError then, and otherwise what send returns.
+func (c *Conn) Do(
+	ctx context.Context, timeout time.Duration, name string, send func(ctx context.Context) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	ctx, stop := c.UntilDenied(ctx, name)
+	defer stop()
+	err := send(ctx)
+	if denied, ok := errors.AsType[*DeniedError](context.Cause(ctx)); ok && errors.Is(err, context.Canceled) {
+		return denied
+	}
+	return err
 }
 
 // NATS returns the connection for subscriptions and requests. Subscriptions survive reconnects.

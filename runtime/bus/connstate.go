@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -24,6 +26,8 @@ const (
 	jetStreamAPI = "$JS."
 	// servicesAPI is the prefix of the subjects by which `nats micro` lists services.
 	servicesAPI = "$SRV."
+	// ackAPI and nextAPI are the prefixes of the subjects of acknowledgements and of requests for the next messages.
+	ackAPI, nextAPI = jetStreamAPI + "ACK.", jetStreamAPI + "API.CONSUMER.MSG.NEXT."
 	// maxDenied bounds connState.denied.
 	maxDenied = 100
 	// replyDeniedInterval is the time between two log lines about replies that the server has refused.
@@ -163,7 +167,7 @@ func (s *connState) onPermissionDenied(err error) {
 	case strings.HasPrefix(subject, jetStreamAPI) && !isNew:
 		s.log.Debug("[NATS] " + message)
 	case strings.HasPrefix(subject, jetStreamAPI):
-		// Whether JetStream is needed is decided elsewhere, with deniedFor.
+		// Whether JetStream is needed is decided by who has sent the request: see Conn.Do.
 		s.log.Warn("[NATS] " + message)
 	default:
 		// The connection is of no use like this. A change of the permissions makes the server disconnect the client.
@@ -228,12 +232,14 @@ func isAbout(subject, name string) bool {
 	return strings.HasPrefix(subject, "$") && strings.Contains(subject, name)
 }
 
-// deniedFor implements Conn.DeniedSubject.
-func (s *connState) deniedFor(name string) (subject string) {
+// deniedFor returns a denied subject of JetStream or of a key-value bucket that contains name and has one of the
+// prefixes. Empty: there is none.
+func (s *connState) deniedFor(name string, prefixes ...string) (subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for subject := range s.denied {
-		if isAbout(subject, name) {
+		hasPrefix := func(prefix string) bool { return strings.HasPrefix(subject, prefix) }
+		if isAbout(subject, name) && slices.ContainsFunc(prefixes, hasPrefix) {
 			return subject
 		}
 	}
@@ -286,6 +292,10 @@ func (s *connState) set(log func(string, ...any), ok bool, reason status.Reason,
 func ErrorMessage(err error) string {
 	if errors.Is(err, nats.ErrTimeout) {
 		return "timed out"
+	}
+	if refusal, ok := errors.AsType[*jetstream.APIError](err); ok {
+		// Its text repeats the two codes of the error.
+		return strings.Replace(err.Error(), refusal.Error(), refusal.Description, 1)
 	}
 	return strings.TrimPrefix(status.NetworkError(err), "nats: ")
 }

@@ -31,6 +31,27 @@ const (
 	codeSubjectsOverlap        jetstream.ErrorCode = 10065 // another stream has subjects of the new one
 )
 
+// limitCodes are the errors of a server whose storage is used up, or of an account at one of its limits.
+var limitCodes = []jetstream.ErrorCode{
+	10002, // resource limits exceeded for account
+	10023, // insufficient resources
+	10026, // maximum consumers limit reached
+	10027, // maximum number of streams reached
+	10028, // insufficient memory resources available
+	10047, // insufficient storage resources available
+	10074, // replicas > 1 not supported in non-clustered mode
+	10077, // the store of the stream failed; the text states why, such as a full disk
+	10120, // no JetStream default or applicable tiered limit present
+	10121, // consumer max ack pending exceeds system limit
+	10122, // stream max bytes exceeds account limit
+}
+
+// isLimit reports whether the server did not do what it was asked for because of its storage or a limit of the account.
+func isLimit(err error) bool {
+	refusal, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(limitCodes, refusal.ErrorCode)
+}
+
 // StreamError is returned when another stream, or the absence of JetStream, prevents the stream from being used.
 // Message is for people.
 type StreamError struct {
@@ -76,7 +97,8 @@ const (
 )
 
 // CreateStream creates the stream of events, or updates its limits and subjects if they differ. It returns a
-// StreamError if somebody else's stream prevents that, or if the server has no room.
+// StreamError if somebody else's stream prevents that, or if the server has no room. A stream whose limits cannot be
+// changed is returned beside the error: it keeps those that it has.
 func (s Subjects) CreateStream(
 	ctx context.Context, js jetstream.JetStream, j config.JetStream,
 ) (jetstream.Stream, Change, error) {
@@ -87,8 +109,9 @@ func (s Subjects) CreateStream(
 }
 
 // ensureStream returns the stream, after it has created it or updated its limits if necessary. A stream of the same
-// name that is configured for another purpose is not changed. request is the subject of a request. Several processes
-// may do so at the same time.
+// name that is configured for another purpose is not changed. If the server refuses to change the limits of a stream
+// that works, ensureStream returns both the stream and a settingError. request is the subject of a request. Several
+// processes may do so at the same time.
 func ensureStream(
 	ctx context.Context, js jetstream.JetStream, wanted jetstream.StreamConfig, request string,
 ) (stream jetstream.Stream, change Change, err error) {
@@ -112,12 +135,15 @@ func ensureStream(
 		if different := append(differences(current, wanted), fixedLimits(current, wanted)...); len(different) > 0 {
 			return nil, "", mismatch(wanted.Name, "is not configured as Rosey's and is not changed", different)
 		}
-		updated, changed := withLimits(current, wanted)
+		changed, err := updateSettings(ctx, js, current, wanted, request)
+		if staying, ok := errors.AsType[*settingError](err); ok {
+			return stream, change, staying
+		}
+		if err != nil {
+			return nil, "", err
+		}
 		if !changed {
 			return stream, change, nil
-		}
-		if _, err = js.UpdateStream(ctx, updated); err != nil {
-			return nil, "", fmt.Errorf("updating the limits of stream %s: %w", wanted.Name, err)
 		}
 		change = Updated
 	}
@@ -195,11 +221,11 @@ func overlapError(ctx context.Context, js jetstream.JetStream, wanted jetstream.
 	for _, subject := range wanted.Subjects {
 		if name, err := js.StreamNameBySubject(ctx, subject); err == nil {
 			return &StreamError{status.ReasonStreamMismatch, fmt.Sprintf(
-				"the stream %s has the subject %s, so the stream %s cannot be created", name, subject, wanted.Name)}
+				"the stream %s has the subject %s, so the stream %s cannot have it", name, subject, wanted.Name)}
 		}
 	}
 	return &StreamError{status.ReasonStreamMismatch,
-		"another stream has subjects of the stream " + wanted.Name + ", which cannot be created"}
+		"another stream has subjects of the stream " + wanted.Name + ", which cannot have them"}
 }
 
 // capturedRequest returns the error for a stream whose subjects include those of requests.
@@ -234,19 +260,6 @@ func appendDifference[T comparable](different []string, field string, current, w
 		return different
 	}
 	return append(different, fmt.Sprintf("%s %v, expected %v", field, current, wanted))
-}
-
-// withLimits returns the current configuration with the wanted limits and subjects, and keeps what others have set,
-// such as metadata. It reports whether that is a change.
-func withLimits(current, wanted jetstream.StreamConfig) (updated jetstream.StreamConfig, changed bool) {
-	updated = current
-	updated.MaxBytes, updated.MaxAge, updated.Replicas = wanted.MaxBytes, wanted.MaxAge, wanted.Replicas
-	updated.Duplicates, updated.MaxMsgSize = wanted.Duplicates, wanted.MaxMsgSize
-	updated.Subjects = wanted.Subjects // an older version may have had fewer
-	return updated, current.MaxBytes != updated.MaxBytes || current.MaxAge != updated.MaxAge ||
-		current.Replicas != updated.Replicas || current.Duplicates != updated.Duplicates ||
-		current.MaxMsgSize != updated.MaxMsgSize ||
-		len(current.Subjects) != len(updated.Subjects)
 }
 
 // isJetStreamMissing reports whether the server, or the account on it, has no JetStream.

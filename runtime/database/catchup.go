@@ -94,14 +94,11 @@ func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstrea
 func (c *streamConsumer) readOne(
 	ctx context.Context, stream jetstream.Stream, sequence uint64,
 ) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
-	defer cancel()
-	ctx, stop := c.conn.UntilDenied(ctx, c.subjects.StreamName())
-	defer stop()
-	m, err := stream.GetMsg(ctx, sequence)
-	if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(ctx)); ok {
-		return nil, denied
-	}
+	var m *jetstream.RawStreamMsg
+	err := c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) (err error) {
+		m, err = stream.GetMsg(ctx, sequence)
+		return err //nolint:wrapcheck // see below
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading event %d of the stream again: %w", sequence, err)
 	}

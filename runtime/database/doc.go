@@ -52,7 +52,7 @@
 // ID is in its row: that of its publisher or, for a message without one, the name of its place in the stream. A message
 // over core NATS has no acknowledgement. If the inbox is full, in number or in bytes, messages are dropped and counted.
 //
-// The stream belongs to one database. The store's UUID is in the metadata of stream and consumer, and a service with
+// The stream belongs to one database. The database's ID is in the metadata of stream and consumer, and a service with
 // another database consumes nothing and reports SubjectConflict (streamowner.go).
 //
 // The Python bot publishes each event twice, without IDs. So of messages without an ID and with the same content every

@@ -25,7 +25,7 @@ func WithMaxRequestAge(d time.Duration) func(*ServiceOptions) {
 	return func(o *ServiceOptions) { o.maxRequestAge = d }
 }
 
-// WithTakeover is for how long nobody may have consumed a stream before it is taken over: by itself, and when told.
+// WithTakeover is for how long nobody may have consumed a stream before it is taken over: without and with a request.
 func WithTakeover(abandoned, absent time.Duration) func(*ServiceOptions) {
 	return func(o *ServiceOptions) { o.abandonedAfter, o.absentAfter = abandoned, absent }
 }

@@ -81,7 +81,7 @@ func TestServiceUsesWhatAnAdministratorProvides(t *testing.T) {
 	}
 }
 
-// With the UUID of a database in the metadata of the stream the guard is on, whoever has written it.
+// With the ID of a database in the metadata of the stream the guard is on, whoever has written it.
 func TestProvidedStreamOfAnotherDatabaseIsRefused(t *testing.T) {
 	r, js := newProvidedRig(t)
 	stream, _, err := subjects(t).CreateStream(t.Context(), js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})

@@ -124,9 +124,8 @@ func (s *Service) EventsCheck() status.Check {
 	if conflict := s.stream.consuming.Check(); check.OK && !conflict.OK {
 		return conflict
 	}
-	if own := s.stream.unguarded.Load(); own != nil && check.OK && check.Reason == status.ReasonStreamBound {
-		check.Message += fmt.Sprintf("; the guard against a second database is off: to turn it on, an administrator has to "+
-			"write %s=%s into the metadata of the stream", ownerKey, *own)
+	if check.OK {
+		check = s.stream.withRequest(check)
 	}
 	if lost := s.stream.lost.Load(); check.OK && lost > 0 {
 		check.Message += fmt.Sprintf("; %d events were lost before they were stored: the stream was at its limits", lost)

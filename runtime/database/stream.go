@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,13 +45,11 @@ type streamConsumer struct {
 	log      *slog.Logger
 
 	owner     *streamOwner
-	caughtUp  time.Time        // when the stream was created whose events were read again
-	consuming *status.Recorder // not OK while the stream's events may not be consumed
-	lost      atomic.Uint64    // events that the stream removed before they were stored
-	lostUntil atomic.Uint64    // the last sequence that lost includes
-	// unguarded is the UUID of the database if nothing would notice another one that consumes the same events. Nil: a
-	// service of that one would report the conflict.
-	unguarded atomic.Pointer[string]
+	caughtUp  time.Time                       // when the stream was created whose events were read again
+	consuming *status.Recorder                // not OK while the stream's events may not be consumed
+	lost      atomic.Uint64                   // events that the stream removed before they were stored
+	lostUntil atomic.Uint64                   // the last sequence that lost includes
+	request   atomic.Pointer[consumerRequest] // the latest that had a consumer; nil: events do not come from a stream
 }
 
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
@@ -58,23 +57,26 @@ type streamConsumer struct {
 func (c *streamConsumer) consume(
 	ctx, working context.Context, bound bus.Bound, identity string, ready func() error,
 ) error {
-	starting, cancel := context.WithTimeout(ctx, bus.RequestTimeout)
-	defer cancel()
-	starting, stop := c.conn.UntilDenied(starting, c.subjects.StreamName())
-	defer stop()
-	durable, guarded, err := c.owner.consumer(starting, bound, c.subjects.ConsumerName(), identity, c.binding.Manual())
+	request := &consumerRequest{
+		bound: bound, name: c.subjects.ConsumerName(), own: owner{identity, c.owner.origin()}, manual: c.binding.Manual(),
+	}
+	err := c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) error {
+		return c.owner.request(ctx, request)
+	})
+	if err == nil {
+		err = request.update(ctx, c.conn)
+	}
 	if err != nil {
-		if denied, ok := errors.AsType[*bus.DeniedError](context.Cause(starting)); ok {
-			return fmt.Errorf("reading the consumer: %w", denied)
-		}
 		return err
 	}
-	c.unguarded.Store(nil)
-	if !guarded {
-		c.unguarded.Store(&identity)
-	}
+	durable := request.consumer
+	c.note(request)
 	// Before anything is delivered, because only what was not delivered can be lost.
-	state, err := c.readBacklog(starting, bound.Stream, durable)
+	var state *jetstream.ConsumerInfo
+	err = c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) (err error) {
+		state, err = c.readBacklog(ctx, bound.Stream, durable)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -108,6 +110,33 @@ func (c *streamConsumer) consume(
 	draining, done := context.WithTimeout(working, bus.RequestTimeout)
 	defer done()
 	return errors.Join(err, c.deliver(draining, working, messages, created))
+}
+
+// note records what the check says of a request.
+func (c *streamConsumer) note(request *consumerRequest) {
+	before := c.request.Swap(request)
+	for _, refused := range request.refused {
+		if before == nil || !slices.Contains(before.refused, refused) {
+			c.log.Warn("[NATS] the stream's objects are used as they are: " + refused)
+		}
+	}
+}
+
+// withRequest adds to the check of a stream that works what is not as it should be with its consumer.
+func (c *streamConsumer) withRequest(check status.Check) status.Check {
+	request := c.request.Load()
+	if request == nil {
+		return check
+	}
+	if len(request.refused) > 0 {
+		check.Reason = status.ReasonStreamRefused
+		check.Message += "; the NATS server refuses changes: " + strings.Join(request.refused, "; ")
+	}
+	if !request.guarded {
+		check.Message += fmt.Sprintf("; the guard against a second database is off: to turn it on, an administrator has to "+
+			"write %s=%s into the metadata of the stream", ownerKey, request.own.database)
+	}
+	return check
 }
 
 // pullLimit returns pullBytes, or more if the server accepts larger messages.
@@ -179,6 +208,7 @@ func (c *streamConsumer) watchBacklog(
 ) error {
 	recorded := uint64(0)
 	for backoff.Sleep(ctx, backlogInterval) {
+		_, _ = c.binding.Bind(ctx) // limits that could not be changed are tried again; its check has the error
 		state, err := c.readBacklog(ctx, stream, consumer)
 		if err == nil && ownerOf(state.Config.Metadata).isOther(identity) {
 			return fmt.Errorf("%w: the database %s has taken over the stream", errOtherOwner,
@@ -278,121 +308,4 @@ func (b *barrier) advance(ctx context.Context) error {
 		b.set, b.sequence = now, info.State.LastSeq
 	}
 	return nil
-}
-
-const (
-	// ackWait is how long the stream waits for an acknowledgement or a progress report of a message before it delivers it
-	// to another service.
-	ackWait = 10 * time.Second
-	// keepAliveInterval is how often the service reports messages to the stream as in progress. Two of three reports may
-	// get lost.
-	keepAliveInterval = ackWait / 3
-	// maxInFlight and maxInFlightBytes bound the messages that were delivered and are not stored yet: a few batches.
-	maxInFlight      = 4 * maxBatch
-	maxInFlightBytes = 2 * maxBatchBytes
-)
-
-// inFlight are the messages that the stream has delivered and that are not acknowledged. No lock is held while anything
-// is sent to the stream.
-type inFlight struct {
-	mu       sync.Mutex
-	messages map[jetstream.Msg]bool // true: stored, but the acknowledgement could not be sent yet
-	count    int                    // messages that are not stored
-	bytes    int64                  // of these
-	room     chan struct{}          // receives when there may be room again
-}
-
-func newInFlight() *inFlight {
-	return &inFlight{room: make(chan struct{}, 1), messages: map[jetstream.Msg]bool{}}
-}
-
-// add waits until there is room for one more. It reports whether there was before ctx ended. One caller at a time may
-// wait.
-func (f *inFlight) add(ctx context.Context, one *arrival) bool {
-	for !f.tryAdd(one) {
-		select {
-		case <-f.room:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// tryAdd adds a message if there is room. There is always room for one.
-func (f *inFlight) tryAdd(one *arrival) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.count > 0 && (f.count >= maxInFlight || f.bytes+one.size > maxInFlightBytes) {
-		return false
-	}
-	f.count++
-	f.bytes += one.size
-	f.messages[one.inFlight] = false
-	return true
-}
-
-// stored makes room for others.
-func (f *inFlight) stored(one *arrival) {
-	f.mu.Lock()
-	f.count--
-	f.bytes -= one.size
-	f.mu.Unlock()
-	select {
-	case f.room <- struct{}{}:
-	default:
-	}
-}
-
-// acknowledge acknowledges the messages of what was stored, each on its own: the messages in between belong to other
-// replicas. If an acknowledgement gets lost, the message is delivered again, which its ID makes harmless.
-func (f *inFlight) acknowledge(stored []arrival) {
-	for i := range stored {
-		if stored[i].inFlight != nil {
-			f.sendAck(stored[i].inFlight)
-			f.stored(&stored[i])
-		}
-	}
-}
-
-// sendAck does not wait for the server.
-func (f *inFlight) sendAck(m jetstream.Msg) {
-	err := m.Ack()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err == nil || errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
-		delete(f.messages, m)
-		return
-	}
-	f.messages[m] = true // there is no connection, and keepAlive tries again
-}
-
-// keepAlive reports the messages to the stream as in progress until ctx ends, however long the store is unavailable,
-// and sends the acknowledgements that could not be sent before.
-func (f *inFlight) keepAlive(ctx context.Context) {
-	for backoff.Sleep(ctx, keepAliveInterval) {
-		f.each(func(m jetstream.Msg) error { return m.InProgress() })
-	}
-}
-
-// nakUnstored makes the stream deliver the messages that could not be stored to other services at once. It returns
-// their number.
-func (f *inFlight) nakUnstored() int {
-	return f.each(func(m jetstream.Msg) error { return m.Nak() })
-}
-
-// each calls do for each message that is not stored, and acknowledges the others. It returns how often it called do.
-func (f *inFlight) each(do func(jetstream.Msg) error) (count int) {
-	f.mu.Lock()
-	messages := maps.Clone(f.messages)
-	f.mu.Unlock()
-	for m, stored := range messages {
-		if stored {
-			f.sendAck(m)
-			continue
-		}
-		count++
-		_ = do(m) // fails without a connection, and then the stream delivers the message to others in time
-	}
-	return count
 }

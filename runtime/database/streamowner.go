@@ -16,7 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// ownerKey is the key in the metadata of stream and consumer whose value is the UUID of the database that the events
+// ownerKey is the key in the metadata of stream and consumer whose value is the ID of the database that the events
 // belong to.
 const ownerKey = "rosey.dev/database"
 
@@ -45,8 +45,8 @@ func newStreamOwner(o ServiceOptions, engine *Engine) *streamOwner {
 	return owner
 }
 
-// claim is an attempt to consume a stream for the database with the UUID own.
-type claim struct {
+// consumerRequest is an attempt to consume a stream for a database.
+type consumerRequest struct {
 	bound  bus.Bound
 	name   string // of the consumer
 	own    owner
@@ -54,90 +54,91 @@ type claim struct {
 
 	stream   *jetstream.StreamInfo
 	consumer jetstream.Consumer // nil: there is none
+	// guarded: another database would be noticed, because the ID of the own one is in the metadata.
+	guarded bool
+	// refused are the changes that the server does not make to objects that work, and why.
+	refused []string
 }
 
-// consumer returns the durable consumer of the database with the UUID own. guarded reports whether another database
-// would be noticed: that is so unless an administrator creates the objects and has not written the UUID into them. The
-// error is a conflict if the events belong to another database.
-func (o *streamOwner) consumer(
-	ctx context.Context, bound bus.Bound, name, own string, manual bool,
-) (consumer jetstream.Consumer, guarded bool, err error) {
-	c := claim{bound: bound, name: name, own: owner{own, o.origin()}, manual: manual}
-	if err := c.read(ctx); err != nil {
-		return nil, false, err
+// request finds or creates the durable consumer of the own database, which update brings up to date. The error is a
+// conflict if the events belong to another database.
+func (o *streamOwner) request(ctx context.Context, r *consumerRequest) error {
+	if err := r.read(ctx); err != nil {
+		return err
 	}
-	if manual {
-		if err := c.checkProvided(); err != nil {
-			return nil, false, err
+	if r.manual {
+		if err := r.checkProvided(); err != nil {
+			return err
 		}
 	}
-	if held, other := c.otherOwner(); other {
-		err = o.takeOver(ctx, &c, held)
-	} else if !manual {
-		err = c.ensure(ctx)
+	current, other := r.otherOwner()
+	switch {
+	case other:
+		if err := o.takeOver(ctx, r, current); err != nil {
+			return err
+		}
+	case !r.manual:
+		if err := r.ensure(ctx); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	if manual {
-		owners := []string{c.stream.Config.Metadata[ownerKey], c.consumer.CachedInfo().Config.Metadata[ownerKey]}
-		return c.consumer, slices.Contains(owners, own), nil
-	}
-	return c.consumer, true, c.writeMetadata(ctx)
+	owners := []string{r.stream.Config.Metadata[ownerKey], r.consumer.CachedInfo().Config.Metadata[ownerKey]}
+	r.guarded = slices.Contains(owners, r.own.database)
+	return nil
 }
 
 // read reads stream and consumer.
-func (c *claim) read(ctx context.Context) (err error) {
-	if c.stream, err = c.bound.Stream.Info(ctx); err != nil {
+func (r *consumerRequest) read(ctx context.Context) (err error) {
+	if r.stream, err = r.bound.Stream.Info(ctx); err != nil {
 		return fmt.Errorf("reading the stream: %w", err)
 	}
-	c.consumer, err = c.bound.Stream.Consumer(ctx, c.name)
+	r.consumer, err = r.bound.Stream.Consumer(ctx, r.name)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("reading the consumer %s: %w", c.name, err)
+		return fmt.Errorf("reading the consumer %s: %w", r.name, err)
 	}
 	return nil
 }
 
 // checkProvided returns an error if the consumer that an administrator creates is absent or cannot be used.
-func (c *claim) checkProvided() error {
-	if c.consumer == nil {
+func (r *consumerRequest) checkProvided() error {
+	if r.consumer == nil {
 		return &bus.StreamError{Reason: status.ReasonJetStreamMissing, Message: fmt.Sprintf(
 			"the consumer %s of the stream %s does not exist, and nats.jetStream.provisioning is manual: "+
-				"an administrator has to create it, for example with rosey nats create", c.name, c.stream.Config.Name)}
+				"an administrator has to create it, for example with rosey nats create", r.name, r.stream.Config.Name)}
 	}
-	has := c.consumer.CachedInfo().Config
+	has := r.consumer.CachedInfo().Config
 	if has.AckPolicy != jetstream.AckExplicitPolicy || has.DeliverSubject != "" ||
 		has.FilterSubject != "" || len(has.FilterSubjects) > 0 {
 		return &bus.StreamError{Reason: status.ReasonStreamMismatch, Message: fmt.Sprintf(
 			"the consumer %s of the stream %s cannot be used: expected explicit acknowledgement, "+
-				"no deliver subject and no filter", c.name, c.stream.Config.Name)}
+				"no deliver subject and no filter", r.name, r.stream.Config.Name)}
 	}
 	return nil
 }
 
 // otherOwner returns the database that the events belong to if it is another one. The stream's metadata keep the owner
 // when the consumer is removed.
-func (c *claim) otherOwner() (held owner, other bool) {
-	all := []map[string]string{c.stream.Config.Metadata}
-	if c.consumer != nil {
-		all = append(all, c.consumer.CachedInfo().Config.Metadata)
+func (r *consumerRequest) otherOwner() (current owner, other bool) {
+	all := []map[string]string{r.stream.Config.Metadata}
+	if r.consumer != nil {
+		all = append(all, r.consumer.CachedInfo().Config.Metadata)
 	}
 	for _, metadata := range all {
-		if held := ownerOf(metadata); held.isOther(c.own.database) {
-			return held, true
+		if current := ownerOf(metadata); current.isOther(r.own.database) {
+			return current, true
 		}
 	}
 	return owner{}, false
 }
 
 // takeOver makes the events of another database those of the own one, or returns a conflict.
-func (o *streamOwner) takeOver(ctx context.Context, c *claim, held owner) error {
+func (o *streamOwner) takeOver(ctx context.Context, r *consumerRequest, current owner) error {
 	found := conflict{
-		stream: c.stream.Config.Name, created: c.stream.Created, held: held, own: c.own, manual: c.manual,
-		after: o.abandonedAfter, told: o.absentAfter,
+		stream: r.stream.Config.Name, created: r.stream.Created, current: current, own: r.own, manual: r.manual,
+		abandonedDelay: o.abandonedAfter, requestedDelay: o.absentAfter,
 	}
-	if c.consumer != nil {
-		found.consumer = c.consumer.CachedInfo()
+	if r.consumer != nil {
+		found.consumer = r.consumer.CachedInfo()
 	}
 	now := time.Now()
 	found.since = o.seen.observe(found.consumer, now)
@@ -155,11 +156,11 @@ func (o *streamOwner) takeOver(ctx context.Context, c *claim, held owner) error 
 	if err := o.begin(ctx, found, replay); err != nil {
 		return err
 	}
-	if err := c.replaceOwner(ctx); err != nil {
+	if err := r.replaceOwner(ctx); err != nil {
 		return err
 	}
 	o.log.Warn("[NATS] this database takes over the events of another one", "stream", found.stream,
-		"from", held.describe(), "replay", replay)
+		"from", current.describe(), "replay", replay)
 	o.seen = activity{}
 	return nil
 }
@@ -175,52 +176,89 @@ func (o *streamOwner) begin(ctx context.Context, found conflict, replay bool) er
 }
 
 // replaceOwner writes the own database into the consumer, which keeps its state. Without one, a new one is created.
-func (c *claim) replaceOwner(ctx context.Context) (err error) {
-	wanted := consumerConfig(c.name, c.own)
-	if c.consumer == nil {
-		return c.ensure(ctx)
+func (r *consumerRequest) replaceOwner(ctx context.Context) (err error) {
+	wanted := consumerConfig(r.name, r.own)
+	if r.consumer == nil {
+		return r.ensure(ctx)
 	}
-	if c.consumer, err = c.bound.Stream.UpdateConsumer(ctx, wanted); err != nil {
-		return fmt.Errorf("taking over the consumer %s: %w", c.name, err)
+	if r.consumer, err = r.bound.Stream.UpdateConsumer(ctx, wanted); err != nil {
+		return fmt.Errorf("taking over the consumer %s: %w", r.name, err)
 	}
 	return nil
 }
 
-// ensure creates the consumer, or brings an existing one up to date. If several services try this at the same time, one
+// ensure creates the consumer unless it exists. If several services try this at the same time, one
 // of them wins: JetStream creates a consumer of a name only once, and the owner is a part of it.
-func (c *claim) ensure(ctx context.Context) (err error) {
-	wanted := consumerConfig(c.name, c.own)
-	c.consumer, err = c.bound.Stream.CreateConsumer(ctx, wanted)
-	switch {
-	case err == nil:
-		return nil
-	case !errors.Is(err, jetstream.ErrConsumerExists):
-		return fmt.Errorf("creating the consumer %s: %w", c.name, err)
+func (r *consumerRequest) ensure(ctx context.Context) (err error) {
+	if r.consumer == nil {
+		r.consumer, err = r.bound.Stream.CreateConsumer(ctx, consumerConfig(r.name, r.own))
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, jetstream.ErrConsumerExists):
+			return fmt.Errorf("creating the consumer %s: %w", r.name, err)
+		}
+		if err = r.read(ctx); err != nil {
+			return err
+		}
+		if current, other := r.otherOwner(); other { // another service was faster
+			return conflict{stream: r.stream.Config.Name, current: current, own: r.own}
+		}
 	}
-	if err = c.read(ctx); err != nil {
-		return err
-	}
-	if held, other := c.otherOwner(); other { // another service was faster
-		return conflict{stream: c.stream.Config.Name, held: held, own: c.own}
-	}
-	if c.consumer, err = c.bound.Stream.UpdateConsumer(ctx, wanted); err != nil {
-		return fmt.Errorf("updating the consumer %s: %w", c.name, err)
-	}
-	return nil
+	return r.checkProvided()
 }
 
-// writeMetadata writes the owner into the stream's metadata, which keep it when the consumer is removed.
-func (c *claim) writeMetadata(ctx context.Context) error {
-	metadata, changed := c.own.addTo(c.stream.Config.Metadata)
+// update brings consumer and metadata up to date, unless an administrator does. What the server refuses stays as it is.
+func (r *consumerRequest) update(ctx context.Context, conn *bus.Conn) error {
+	if r.manual {
+		return nil
+	}
+	has, wanted := r.consumer.CachedInfo().Config, consumerConfig(r.name, r.own)
+	if _, changed := r.own.addTo(has.Metadata); changed || !hasSettings(has, wanted) {
+		err := r.change(ctx, conn, "updating the consumer "+r.name, func(ctx context.Context) error {
+			updated, err := r.bound.Stream.UpdateConsumer(ctx, wanted)
+			if err == nil {
+				r.consumer, r.guarded = updated, true
+			}
+			return err //nolint:wrapcheck // change says what was attempted
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// The stream's metadata keep the owner when the consumer is removed.
+	metadata, changed := r.own.addTo(r.stream.Config.Metadata)
 	if !changed {
 		return nil
 	}
-	updated := c.stream.Config
+	updated := r.stream.Config
 	updated.Metadata = metadata
-	if _, err := c.bound.JetStream.UpdateStream(ctx, updated); err != nil {
-		return fmt.Errorf("writing the database's UUID into the stream: %w", err)
+	return r.change(ctx, conn, "writing the database's ID into the stream", func(ctx context.Context) error {
+		_, err := r.bound.JetStream.UpdateStream(ctx, updated)
+		r.guarded = r.guarded || err == nil
+		return err //nolint:wrapcheck // change says what was attempted
+	})
+}
+
+// change makes a change to an object that works. It is no error if the server refuses that.
+func (r *consumerRequest) change(
+	ctx context.Context, conn *bus.Conn, attempted string, send func(ctx context.Context) error,
+) error {
+	err := conn.Do(ctx, bus.RequestTimeout, r.stream.Config.Name, send)
+	if cause, refused := bus.RefusalOf(ctx, err); refused {
+		r.refused = append(r.refused, attempted+": "+cause)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", attempted, err)
 	}
 	return nil
+}
+
+// hasSettings reports whether a consumer is as wanted, without its metadata.
+func hasSettings(has, wanted jetstream.ConsumerConfig) bool {
+	return has.AckWait == wanted.AckWait && has.MaxDeliver == wanted.MaxDeliver &&
+		has.MaxAckPending == wanted.MaxAckPending && has.Description == wanted.Description
 }
 
 // CreateConsumer creates the durable consumer of the database services in a stream, or brings an existing one up to
@@ -237,8 +275,7 @@ func CreateConsumer(ctx context.Context, stream jetstream.Stream, subjects bus.S
 	default:
 		has := existing.CachedInfo().Config
 		wanted.Metadata = has.Metadata
-		if has.AckWait == wanted.AckWait && has.MaxDeliver == wanted.MaxDeliver &&
-			has.MaxAckPending == wanted.MaxAckPending && has.Description == wanted.Description {
+		if hasSettings(has, wanted) {
 			return bus.Unchanged, nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -28,7 +29,7 @@ func TestSecondDatabaseConsumesNothing(t *testing.T) {
 	for _, path := range []*rig{r, other} {
 		id, err := path.openReadOnly().Identity(t.Context())
 		if err != nil || check.OK || !strings.Contains(check.Message, id) {
-			t.Errorf("%+v, want both UUIDs, also %s (%v)", check, id, err)
+			t.Errorf("%+v, want both IDs, also %s (%v)", check, id, err)
 		}
 	}
 	r.publishChat("a")
@@ -217,5 +218,61 @@ func TestMissingStreamPermissionIsReported(t *testing.T) {
 					strings.Contains(check.Message, strings.TrimSuffix(denied, ">"))
 			})
 		})
+	}
+}
+
+// A server that refuses other limits must not end what works: lines are published, consumed and stored.
+func TestLinesAreStoredAlthoughTheLimitsAreRefused(t *testing.T) {
+	r := newRig(t, natstest.JetStream(t), func(o *server.Options) { o.JetStreamMaxStore = 100 << 20 })
+	r.stop(r.startWithStream())
+	larger := func(j *config.JetStream) { j.MaxBytes = 1 << 30 }
+	s := r.start(func(o *database.ServiceOptions) { o.Binding = bind(t, o.Conn, larger) })
+	bot := r.botWith(func(o *publisher.Options) { o.Binding = bind(t, o.Conn, larger) })
+	bot.Publish(bus.MessageLog, "1", bus.MessagePayload{Username: "u", Message: "said"})
+	natstest.Eventually(t, "the line to be stored", func() bool { return len(r.lines()) == 1 })
+	check := s.EventsCheck()
+	if !check.OK || check.Reason != status.ReasonStreamRefused || !s.NATSCheck().OK ||
+		!strings.Contains(check.Message, "nats.jetStream.maxBytes stays 67108864 instead of 1073741824: insufficient") {
+		t.Errorf("%+v, NATS %+v", check, s.NATSCheck())
+	}
+}
+
+// A user that may create and update nothing consumes what is there.
+func TestChangesThatAreNotPermittedKeepNoLineOut(t *testing.T) {
+	r := newRig(t, natstest.JetStream(t), func(o *server.Options) {
+		o.Users = []*server.User{{Username: "admin"}, {Username: "few", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.UPDATE.>", "$JS.API.CONSUMER.CREATE.>"}},
+		}}}
+		o.NoAuthUser = "few"
+	})
+	admin, err := jetstream.New(r.server.ClientAs("admin", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}
+	stream, _, err := subjects.CreateStream(t.Context(), admin, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := database.CreateConsumer(t.Context(), stream, subjects); err != nil {
+		t.Fatal(err)
+	}
+	s := r.start(r.withStream)
+	natstest.Eventually(t, "the refusal", func() bool { return s.EventsCheck().Reason == status.ReasonStreamRefused })
+	r.publishChat("a")
+	r.waitUntilStreamStored()
+	same(t, "lines", []string{"a"}, r.texts())
+	check := s.EventsCheck()
+	for _, words := range []string{
+		`updating the consumer rosey_db: the account may not publish to "$JS.API.CONSUMER.CREATE.rosey_events.rosey_db"`,
+		"the guard against a second database is off",
+	} {
+		if !check.OK || !strings.Contains(check.Message, words) {
+			t.Errorf("%+v, want %q", check, words)
+		}
 	}
 }

@@ -77,6 +77,7 @@ func (s *subscriber) receive(ctx, working context.Context) error {
 		return s.fromStream(ctx, working, bound)
 	}
 	s.engine.setBarrier(nil)
+	s.stream.request.Store(nil)
 	return s.fromCore()
 }
 

@@ -15,7 +15,7 @@ import (
 const (
 	// abandonedAfter is for how long nobody may have consumed a stream before a service takes it over by itself.
 	abandonedAfter = 10 * time.Minute
-	// absentAfter is the same for a service that was told to. A service that runs pulls again within pullExpiry.
+	// absentAfter is the same if that is requested. A service that runs pulls again within pullExpiry.
 	absentAfter = 15 * time.Second
 	// maxObservationGap is how long nobody may have looked at the consumer: who pulled in between is not known.
 	maxObservationGap = 30 * time.Second
@@ -51,14 +51,14 @@ type Origin struct {
 	ClaimCreated time.Time
 	// OnlyClaim is true if the RoseyBot has no other claim for rows.
 	OnlyClaim bool
-	// TakeOver is the UUID of the database whose stream the service is told to take over, followed by replaySuffix if it
-	// shall store all events that the stream still has. Empty: none.
+	// TakeOver is the ID of the database whose stream the service is to take over, followed by replaySuffix if it is to
+	// store all events that the stream still has. Empty: none.
 	TakeOver string
 	// Unread is why the rest is not known, for people. Nil: nothing could not be read.
 	Unread error
 }
 
-// replaySuffix follows the UUID in Origin.TakeOver.
+// replaySuffix follows the ID in Origin.TakeOver.
 const replaySuffix = "+replay"
 
 // Keys of the metadata of a stream, beside ownerKey. They say where the owner comes from.
@@ -70,7 +70,7 @@ const (
 
 // owner is the database that the events of a stream belong to, as the metadata of the stream names it.
 type owner struct {
-	database string // its UUID; empty: none
+	database string // its ID; empty: none
 	origin   Origin // Kind, RoseyBot and NamespaceUID
 }
 
@@ -159,49 +159,49 @@ func (a *activity) observe(info *jetstream.ConsumerInfo, now time.Time) (since t
 type conflict struct {
 	stream   string
 	created  time.Time // of the stream
-	held     owner
+	current  owner
 	own      owner
 	consumer *jetstream.ConsumerInfo // nil: there is none
 	empty    bool                    // the own database has no rows
 	since    time.Time               // since when; zero: somebody consumes now
-	after    time.Duration           // abandonedAfter
-	told     time.Duration           // absentAfter
 	manual   bool                    // an administrator writes the metadata
+	// How long nobody may have consumed, without a request to take over (abandonedAfter) and with one (absentAfter).
+	abandonedDelay, requestedDelay time.Duration
 }
 
-// wasTold returns what the service was told: to take over from the present owner, and to store all events again.
-func (c conflict) wasTold() (takeOver, replay bool) {
+// requested returns whether the service is to take over from the current owner, and to store all events again.
+func (c conflict) requested() (takeOver, replay bool) {
 	id, replay := strings.CutSuffix(c.own.origin.TakeOver, replaySuffix)
-	return id != "" && id == c.held.database, replay
+	return id != "" && id == c.current.database, replay
 }
 
-// isAbandoned reports whether the stream may be taken over without being told so, as far as that does not depend on the
+// isAbandoned reports whether the stream may be taken over without a request, as far as that does not depend on the
 // time: the claim of the old database is gone, and nothing was stored in the new one.
 func (c conflict) isAbandoned() bool {
-	own, held := c.own.origin, c.held.origin
+	own, current := c.own.origin, c.current.origin
 	return own.Kind == SQLite && own.ClaimCreated.After(c.created) && own.OnlyClaim &&
-		held.Kind == SQLite && held.RoseyBot != "" && held.RoseyBot == own.RoseyBot &&
-		held.NamespaceUID != "" && held.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.held.database) &&
+		current.Kind == SQLite && current.RoseyBot != "" && current.RoseyBot == own.RoseyBot &&
+		current.NamespaceUID != "" && current.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.current.database) &&
 		c.empty && c.consumer != nil
 }
 
 // mayTakeOver reports whether the stream is taken over at a time.
 func (c conflict) mayTakeOver(now time.Time) (taken, replay bool) {
-	told, replay := c.wasTold()
+	requested, replay := c.requested()
 	quiet := now.Sub(c.since)
 	switch {
 	case c.since.IsZero() || c.manual:
 		return false, false
-	case told:
-		return quiet >= c.told && (c.consumer != nil || replay), replay
+	case requested:
+		return quiet >= c.requestedDelay && (c.consumer != nil || replay), replay
 	}
-	return quiet >= c.after && c.isAbandoned(), false
+	return quiet >= c.abandonedDelay && c.isAbandoned(), false
 }
 
 // Error implements error. It is for people and stays the same while nothing changes.
 func (c conflict) Error() string {
 	text := fmt.Sprintf("two databases cannot share a subject prefix: the events of the stream %s belong to the "+
-		"database %s", c.stream, c.held.describe())
+		"database %s", c.stream, c.current.describe())
 	if last := c.lastActive(); !last.IsZero() {
 		text += ", last active " + last.UTC().Format(time.RFC3339)
 	}
@@ -226,23 +226,23 @@ func (c conflict) lastActive() (last time.Time) {
 
 // advice says what happens next, or what somebody can do.
 func (c conflict) advice() string {
-	told, replay := c.wasTold()
+	requested, replay := c.requested()
 	switch {
 	case c.manual:
 		return fmt.Sprintf("if the other is gone for good, an administrator has to write %s=%s into the metadata of the "+
 			"stream and of its consumer", ownerKey, c.own.database)
 	case c.since.IsZero():
 		return "a service of the other one consumes them now: stop one of the two, or give it another subject prefix"
-	case told && c.consumer == nil && !replay:
+	case requested && c.consumer == nil && !replay:
 		return "its consumer is gone, so it is not known how far it had stored them: " + c.command(replaySuffix) +
 			" stores all that the stream still has"
-	case told:
-		return "it is taken over as soon as no service has consumed it for " + c.told.String()
+	case requested:
+		return "it is taken over as soon as no service has consumed it for " + c.requestedDelay.String()
 	case c.isAbandoned():
-		return "it is taken over at " + c.since.Add(c.after).UTC().Format(time.RFC3339) +
+		return "it is taken over at " + c.since.Add(c.abandonedDelay).UTC().Format(time.RFC3339) +
 			" if nobody consumes them until then; to do so now: " + c.command("")
 	}
-	if !safeID.MatchString(c.held.database) {
+	if !safeID.MatchString(c.current.database) {
 		return "its ID is not one of Rosey's: see who can change the stream, and remove it with `rosey nats remove`"
 	}
 	return c.manualAdvice()
@@ -252,13 +252,13 @@ func (c conflict) advice() string {
 func (c conflict) manualAdvice() string {
 	way := "if the other is gone for good: " + c.command("")
 	if wrong := c.own.origin.TakeOver; wrong != "" {
-		way += " (it is told to take over " + status.OneLine(wrong, maxNameInError) + ")"
+		way += " (it is to take over " + status.OneLine(wrong, maxNameInError) + ")"
 	}
 	if unread := c.own.origin.Unread; unread != nil {
 		way += "; it does not take over by itself, because an error hides where this database comes from: " +
 			unread.Error()
 	}
-	if c.own.origin.Kind == Postgres && c.held.origin.Kind == SQLite {
+	if c.own.origin.Kind == Postgres && c.current.origin.Kind == SQLite {
 		way = "`rosey db move` copies the other's rows and ID; " + way
 	}
 	return way
@@ -271,16 +271,16 @@ var safeID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 func (c conflict) command(suffix string) string {
 	namespace, name, ok := strings.Cut(c.own.origin.RoseyBot, "/")
 	if !ok {
-		return "set database.takeOver to " + c.held.database + suffix
+		return "set database.takeOver to " + c.current.database + suffix
 	}
 	return fmt.Sprintf("kubectl annotate -n %s roseybot %s --overwrite rosey.dev/take-over=%s%s", namespace, name,
-		c.held.database, suffix)
+		c.current.database, suffix)
 }
 
-// StreamOwner returns what the metadata of a stream say about the database that its events belong to: its UUID, and
+// StreamOwner returns what the metadata of a stream say about the database that its events belong to: its ID, and
 // Kind, RoseyBot and NamespaceUID of its origin. They are empty if the events belong to none. Whoever may change the
 // stream chooses the texts.
 func StreamOwner(metadata map[string]string) (database string, origin Origin) {
-	held := ownerOf(metadata)
-	return held.database, held.origin
+	current := ownerOf(metadata)
+	return current.database, current.origin
 }

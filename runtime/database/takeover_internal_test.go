@@ -17,13 +17,13 @@ func abandoned() conflict {
 	acknowledged := began.Add(time.Hour)
 	return conflict{
 		stream: "rosey_events", created: began,
-		held: owner{"old", Origin{Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid"}},
+		current: owner{"old", Origin{Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid"}},
 		own: owner{"new", Origin{
 			Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", ClaimCreated: began.Add(2 * time.Hour),
 			OnlyClaim: true,
 		}},
 		consumer: &jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Last: &acknowledged}},
-		empty:    true, since: began.Add(3 * time.Hour), after: abandonedAfter, told: absentAfter,
+		empty:    true, since: began.Add(3 * time.Hour), abandonedDelay: abandonedAfter, requestedDelay: absentAfter,
 	}
 }
 
@@ -44,7 +44,7 @@ func TestAbandonedStreamIsTakenOver(t *testing.T) {
 	}
 }
 
-// Each condition for taking over without being told. The message says what to do instead.
+// Each condition for taking over without a request. The message says what to do instead.
 func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 	const annotate = "kubectl annotate -n films roseybot movienight --overwrite rosey.dev/take-over=old"
 	for name, test := range map[string]struct {
@@ -62,25 +62,25 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 			func(c *conflict) { c.own.origin.Kind = Postgres }, "`rosey db move` copies the other's rows and ID",
 		},
 		"a mistyped PostgreSQL URL": {
-			func(c *conflict) { c.own.origin.Kind, c.held.origin.Kind = Postgres, Postgres }, annotate,
+			func(c *conflict) { c.own.origin.Kind, c.current.origin.Kind = Postgres, Postgres }, annotate,
 		},
 		"PostgreSQL to SQLite": {
-			func(c *conflict) { c.held.origin.Kind = Postgres }, annotate,
+			func(c *conflict) { c.current.origin.Kind = Postgres }, annotate,
 		},
 		"another RoseyBot with the same prefix": {
-			func(c *conflict) { c.held.origin.RoseyBot = "films/other" }, annotate,
+			func(c *conflict) { c.current.origin.RoseyBot = "films/other" }, annotate,
 		},
 		"another namespace": {
-			func(c *conflict) { c.held.origin.RoseyBot = "music/movienight" }, annotate,
+			func(c *conflict) { c.current.origin.RoseyBot = "music/movienight" }, annotate,
 		},
 		"another cluster with the same names": {
-			func(c *conflict) { c.held.origin.NamespaceUID = "another" }, annotate,
+			func(c *conflict) { c.current.origin.NamespaceUID = "another" }, annotate,
 		},
 		"the namespace is not known": {
-			func(c *conflict) { c.own.origin.NamespaceUID, c.held.origin.NamespaceUID = "", "" }, annotate,
+			func(c *conflict) { c.own.origin.NamespaceUID, c.current.origin.NamespaceUID = "", "" }, annotate,
 		},
 		"an owner of an earlier version": {
-			func(c *conflict) { c.held.origin = Origin{} }, annotate,
+			func(c *conflict) { c.current.origin = Origin{} }, annotate,
 		},
 		"a restored database with rows": {func(c *conflict) { c.empty = false }, annotate},
 		"the consumer is gone":          {func(c *conflict) { c.consumer = nil }, annotate},
@@ -92,7 +92,7 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 			"an administrator has to write rosey.dev/database=new into the metadata of the stream and of its consumer",
 		},
 		"an ID that is no ID": {
-			func(c *conflict) { c.held.database = "x;reboot" }, "remove it with `rosey nats remove`",
+			func(c *conflict) { c.current.database = "x;reboot" }, "remove it with `rosey nats remove`",
 		},
 		"where the own database comes from cannot be read": {
 			func(c *conflict) { c.own.origin = Origin{Kind: SQLite, Unread: errors.New("permission denied")} },
@@ -127,7 +127,7 @@ func TestToldToTakeOver(t *testing.T) {
 		"too early":         {"old", nil, absentAfter - time.Second, false, false, "for 15s"},
 		"with all events":   {"old+replay", nil, absentAfter, true, true, "for 15s"},
 		"an earlier owner": {
-			"older", nil, 24 * time.Hour, false, false, "take-over=old (it is told to take over older)",
+			"older", nil, 24 * time.Hour, false, false, "take-over=old (it is to take over older)",
 		},
 		"while somebody is on": {"old", func(c *conflict) { c.since = time.Time{} }, time.Hour, false, false, "stop one"},
 		"without a consumer": {

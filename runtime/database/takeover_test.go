@@ -27,8 +27,8 @@ func from(claimCreated time.Time, change ...func(*database.Origin)) func(*databa
 	return func(o *database.ServiceOptions) { o.Origin = func() database.Origin { return origin } }
 }
 
-// told has the service take over the stream of a database.
-func told(value string) func(*database.Origin) {
+// requested has the service take over the stream of a database.
+func requested(value string) func(*database.Origin) {
 	return func(o *database.Origin) { o.Kind, o.TakeOver = database.Postgres, value }
 }
 
@@ -90,7 +90,7 @@ func TestStreamInUseIsNotTakenOver(t *testing.T) {
 	old := newStreamRig(t)
 	old.startWithStream(from(time.Now().Add(-time.Hour)))
 	next := newRigOn(t, old.server)
-	s := next.start(next.withStream, from(time.Now().Add(time.Hour), told(old.identity())),
+	s := next.start(next.withStream, from(time.Now().Add(time.Hour), requested(old.identity())),
 		database.WithTakeover(time.Millisecond, time.Millisecond))
 	next.conflict(s, "stop one of the two")
 	old.publishChat("a")
@@ -103,14 +103,14 @@ func TestTakesOverWhenTold(t *testing.T) {
 	for suffix, want := range map[string][]string{"": {"waiting", "new"}, "+replay": {"stored", "waiting", "new"}} {
 		t.Run("ID"+suffix, func(t *testing.T) {
 			old, next := lost(t)
-			s := next.start(next.withStream, from(time.Time{}, told(old.identity()+suffix)), soon)
+			s := next.start(next.withStream, from(time.Time{}, requested(old.identity()+suffix)), soon)
 			natstest.Eventually(t, "the takeover", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
 			next.publishChat("new")
 			next.waitUntilStreamStored()
 			same(t, "lines", want, next.texts())
 			next.stop(s)
 			// The same instruction again does nothing.
-			s = next.startWithStream(from(time.Time{}, told(old.identity()+suffix)), soon)
+			s = next.startWithStream(from(time.Time{}, requested(old.identity()+suffix)), soon)
 			next.waitUntilStreamStored()
 			same(t, "lines", want, next.texts())
 		})
@@ -130,7 +130,7 @@ func TestStreamWithoutConsumerIsTakenOverWithReplayOnly(t *testing.T) {
 	s := next.start(next.withStream, from(time.Now().Add(time.Hour)), soon)
 	next.conflict(s, "take-over="+old.identity())
 	next.stop(s)
-	s = next.start(next.withStream, from(time.Time{}, told(old.identity()+"+replay")), soon)
+	s = next.start(next.withStream, from(time.Time{}, requested(old.identity()+"+replay")), soon)
 	natstest.Eventually(t, "the takeover", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
 	next.waitUntilStreamStored()
 	same(t, "lines", []string{"stored", "waiting"}, next.texts())

@@ -99,17 +99,21 @@ func forbid(subject string) func(*server.Options) {
 	}
 }
 
-func TestNumberOfReplicasIsUpdated(t *testing.T) {
+// A single server cannot store three replicas. Its refusal must not end an election that works.
+func TestABucketWhoseReplicasAreRefusedIsUsed(t *testing.T) {
 	s := natstest.Start(t, withJetStream(t))
 	_, err := js(t, s).CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "movies_locks", TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A single server cannot store three replicas; its refusal shows that it was asked.
-	c := newCandidate(t, s, leader.Options{Pod: "pod", Replicas: 3})
-	c.acquire()
+	requests, err := s.Client().SubscribeSync("$JS.EVENT.ADVISORY.API")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, newCandidate(t, s, leader.Options{Pod: "pod", Replicas: 3}).acquire())
 	natstest.Eventually(t, "the server to refuse", func() bool {
-		observed := c.last()
-		return observed.Err != nil && strings.Contains(observed.Err.Error(), "replicas")
+		m, err := requests.NextMsg(time.Second)
+		return err == nil && strings.Contains(string(m.Data), "$JS.API.STREAM.UPDATE.KV_movies_locks") &&
+			strings.Contains(string(m.Data), "replicas")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -64,13 +65,15 @@ type leaderKey struct {
 	name       string // of the key in the bucket
 	ttl        time.Duration
 	replicas   int
-	manual     bool               // an administrator creates the bucket
+	manual     bool // an administrator creates the bucket
+	log        *slog.Logger
+	refused    string             // why the bucket keeps its number of replicas, as it was logged; empty: it need not
 	bucket     jetstream.KeyValue // nil until it was found, and after an error
 }
 
 func newLeaderKey(o Options) *leaderKey {
 	return &leaderKey{conn: o.Conn, bucketName: o.Subjects.LockBucket(), name: KeyName(o.Server, o.Channel),
-		ttl: o.TTL, replicas: max(o.Replicas, 1), manual: o.Manual}
+		ttl: o.TTL, replicas: max(o.Replicas, 1), manual: o.Manual, log: o.Log}
 }
 
 // requestTimeout bounds one request: a renewal that takes longer is of no use.
@@ -82,9 +85,11 @@ func (k *leaderKey) read(ctx context.Context) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	ctx, cancel := k.requestContext(ctx, k.requestTimeout())
-	defer cancel()
-	entry, err := bucket.Get(ctx, k.name)
+	var entry jetstream.KeyValueEntry
+	err = k.conn.Do(ctx, k.requestTimeout(), k.bucketName, func(ctx context.Context) (err error) {
+		entry, err = bucket.Get(ctx, k.name)
+		return err //nolint:wrapcheck // failed says what was attempted
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return record{}, nil
@@ -114,14 +119,15 @@ func (k *leaderKey) write(ctx context.Context, value []byte, revision uint64) (n
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	ctx, cancel := k.requestContext(ctx, k.requestTimeout())
-	defer cancel()
 	sent = time.Now()
-	if revision == 0 {
-		next, err = bucket.Create(ctx, k.name, value)
-	} else {
-		next, err = bucket.Update(ctx, k.name, value, revision)
-	}
+	err = k.conn.Do(ctx, k.requestTimeout(), k.bucketName, func(ctx context.Context) (err error) {
+		if revision == 0 {
+			next, err = bucket.Create(ctx, k.name, value)
+		} else {
+			next, err = bucket.Update(ctx, k.name, value, revision)
+		}
+		return err //nolint:wrapcheck // failed says what was attempted
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
 		return 0, sent, errRevision
@@ -139,8 +145,6 @@ func (k *leaderKey) open(ctx context.Context) (jetstream.KeyValue, error) {
 	if k.bucket != nil {
 		return k.bucket, nil
 	}
-	ctx, cancel := k.requestContext(ctx, bucketTimeout)
-	defer cancel()
 	js, err := jetstream.New(k.conn.NATS())
 	if err != nil {
 		return nil, k.failed("preparing for JetStream", err)
@@ -149,19 +153,30 @@ func (k *leaderKey) open(ctx context.Context) (jetstream.KeyValue, error) {
 	if k.manual {
 		attempted = "opening"
 	}
-	bucket, _, err := k.ensureBucket(ctx, js)
-	if err != nil {
+	var bucket jetstream.KeyValue
+	err = k.conn.Do(ctx, bucketTimeout, k.bucketName, func(ctx context.Context) (err error) {
+		bucket, _, err = k.ensureBucket(ctx, js)
+		return err
+	})
+	if bucket == nil {
 		return nil, k.failed(attempted+" the bucket "+k.bucketName+" of the leader key", err)
 	}
 	k.bucket = bucket
+	k.noteRefusal(err)
 	return bucket, nil
 }
 
-// requestContext returns a context for a request that ends after timeout, or when the server denies the request.
-func (k *leaderKey) requestContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	ctx, stop := k.conn.UntilDenied(ctx, k.bucketName)
-	return ctx, func() { stop(); cancel() }
+// noteRefusal logs once why the bucket keeps its number of replicas, which is tried again when the bucket is opened
+// next: on a new connection, or after an error. Nil: it is as it should be.
+func (k *leaderKey) noteRefusal(err error) {
+	if err == nil {
+		k.refused = ""
+		return
+	}
+	if text := err.Error(); text != k.refused {
+		k.refused = text
+		k.log.Warn("[NATS] the bucket of the leader key is used as it is: " + text)
+	}
 }
 
 // CreateBucket creates the bucket of the leader election for bots that may not do so (Options.Manual), or brings its
@@ -197,7 +212,8 @@ func CreateBucket(
 }
 
 // ensureBucket finds the bucket. Unless an administrator provides it, ensureBucket creates it, and brings its number of
-// replicas up to date. Any other difference is somebody's decision and an error.
+// replicas up to date. If the server refuses that, ensureBucket returns both the bucket and the error: an election must
+// not end because of a limit. Any other difference is somebody's decision and an error.
 //
 //nolint:wrapcheck // the callers say what was attempted
 func (k *leaderKey) ensureBucket(
@@ -226,8 +242,12 @@ func (k *leaderKey) ensureBucket(
 		return nil, "", fmt.Errorf("%w: its keys expire after %s, expected %s; delete it if nothing else uses it",
 			errBucketDiffers, status.TTL(), k.ttl)
 	case status.Config().Replicas != k.replicas && !k.manual:
-		bucket, err = js.UpdateKeyValue(ctx, wanted)
-		return bucket, bus.Updated, err
+		updated, err := js.UpdateKeyValue(ctx, wanted)
+		if cause, refused := bus.RefusalOf(ctx, err); refused {
+			return bucket, "", fmt.Errorf("the number of its replicas stays %d instead of %d: %s",
+				status.Config().Replicas, k.replicas, cause)
+		}
+		return updated, bus.Updated, err
 	}
 	return bucket, bus.Unchanged, nil
 }
@@ -240,17 +260,16 @@ func (k *leaderKey) failed(attempted string, err error) error {
 }
 
 func (k *leaderKey) cause(err error) string {
+	denied, isDenied := errors.AsType[*bus.DeniedError](err)
 	switch {
+	case isDenied:
+		return "a permission is missing: " + denied.Error()
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
 		return "the NATS server has no JetStream, or not for this account"
 	case errors.Is(err, errBucketDiffers), errors.Is(err, errNotProvisioned), errors.Is(err, jetstream.ErrBadBucket):
 		return err.Error()
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		// The server reports a denial apart from the request, which it leaves without a reply.
-		if subject := k.conn.DeniedSubject(k.bucketName); subject != "" {
-			return fmt.Sprintf("a permission is missing: the account may not publish to %q", subject)
-		}
 		return "JetStream does not answer in time"
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound):
 		return "JetStream does not answer for the bucket"

@@ -46,7 +46,7 @@ const (
 const (
 	ReasonStreamBound            Reason = "StreamBound"            // events are durable
 	ReasonCoreOnly               Reason = "CoreOnly"               // events are not durable, as the configuration allows
-	ReasonStreamRefused          Reason = "StreamRefused"          // JetStream has no room for the stream, or forbids it
+	ReasonStreamRefused          Reason = "StreamRefused"          // JetStream refuses the stream or its changed limits
 	ReasonJetStreamMissing       Reason = "JetStreamMissing"       // no JetStream, or an administrator's object is absent
 	ReasonStreamUnavailable      Reason = "StreamUnavailable"      // the stream exists but does not respond
 	ReasonStreamMismatch         Reason = "StreamMismatch"         // a stream or consumer of that name has other settings
