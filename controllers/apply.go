@@ -202,7 +202,7 @@ func (r *Reconciler) correct(
 	if keepsPods && err == nil {
 		r.settled.Store(live.GetUID(), content.GetGeneration())
 	}
-	return done, writeProblem(desired, explainClaim(desired, live, err), true)
+	return done, writeProblem(desired, explainClaim(bot, desired, live, err), true)
 }
 
 func writeProblem(object client.Object, err error, usable bool) *problem {

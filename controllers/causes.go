@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -18,7 +19,7 @@ import (
 func cause(in statusInput, component manifests.Component) *metav1.Condition {
 	name, pod := displayName[component], in.observed.newestPod(component)
 	if manifests.HoldsClaim(in.bot, component) {
-		if condition := claimCause(in.claim(), pod); condition != nil {
+		if condition := claimsCause(in, pod); condition != nil {
 			return condition
 		}
 	}
@@ -80,9 +81,37 @@ func reportOf(
 	return result.report, nil
 }
 
+// claimsCause returns the reason in the claims for which a pod cannot start, or nil.
+func claimsCause(in statusInput, pod *corev1.Pod) *metav1.Condition {
+	for _, spec := range manifests.Claims(in.bot) {
+		if condition := claimCause(spec, in.claim(spec.Name), pod); condition != nil {
+			return condition
+		}
+	}
+	name := ptr.Deref(ptr.Deref(in.bot.Spec.Database, v1alpha1.Database{}).Backup, v1alpha1.Backup{}).ClaimName
+	if name == "" || pod == nil {
+		return nil
+	}
+	// That claim is somebody else's: the operator does not read it. The scheduler does not always name it.
+	message, isUnschedulable := unschedulable(pod)
+	if !isUnschedulable || !isAboutVolumes(message) {
+		return nil
+	}
+	return conditionFalse(v1alpha1.ReasonClaimPending, fmt.Sprintf("the pod cannot be scheduled: %s; look at "+
+		"PersistentVolumeClaim %s of database.backup.claimName, or name another one", message, name))
+}
+
+// isAboutVolumes reports whether a message of the scheduler is about claims, volumes or their classes.
+func isAboutVolumes(message string) bool {
+	lower := strings.ToLower(message)
+	return strings.Contains(lower, "volume") || strings.Contains(lower, "storageclass")
+}
+
 // claimCause returns the reason in a claim for which a pod cannot start, or nil. A claim may also be pending because
 // its pod has no node yet, so the message of the scheduler decides.
-func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Condition {
+func claimCause(
+	spec manifests.ClaimSpec, claim *corev1.PersistentVolumeClaim, pod *corev1.Pod,
+) *metav1.Condition {
 	if claim == nil {
 		return nil
 	}
@@ -99,10 +128,9 @@ func claimCause(claim *corev1.PersistentVolumeClaim, pod *corev1.Pod) *metav1.Co
 	if !isUnschedulable {
 		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume")
 	}
-	lower := strings.ToLower(message)
-	if strings.Contains(lower, "volume") || strings.Contains(lower, "storageclass") {
+	if isAboutVolumes(message) {
 		return conditionFalse(v1alpha1.ReasonClaimPending, name+" is waiting for a volume: "+message+
-			"; while it has none, database.sqlite.storageClassName and size can be changed")
+			"; while it has none, "+spec.Field+".storageClassName and size can be changed")
 	}
 	return nil
 }

@@ -66,18 +66,19 @@ func (r *Reconciler) replaceClaim(
 }
 
 // explainClaim adds to an error of writing a claim what the spec can ask for.
-func explainClaim(desired, live client.Object, err error) error {
+func explainClaim(bot *v1alpha1.RoseyBot, desired, live client.Object, err error) error {
 	next, isClaim := desired.(*corev1.PersistentVolumeClaim)
 	now, exists := live.(*corev1.PersistentVolumeClaim)
 	if !isClaim || !exists || !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
 		return err
 	}
 	asked, has := claimSize(next), claimSize(now)
-	if asked == has {
+	spec, found := manifests.FindClaim(bot, next.Name)
+	if asked == has || !found {
 		return err
 	}
-	return fmt.Errorf("it cannot change from %s to %s: set database.sqlite.size back to %s, or use a storage class that "+
-		"lets volumes grow (this one is %s): %w", has, asked, has, className(now), err)
+	return fmt.Errorf("it cannot change from %s to %s: set %s.size back to %s, or use a storage class that "+
+		"lets volumes grow (this one is %s): %w", has, asked, spec.Field, has, className(now), err)
 }
 
 func claimSize(claim *corev1.PersistentVolumeClaim) string {
@@ -92,35 +93,40 @@ func className(claim *corev1.PersistentVolumeClaim) string {
 	return "none"
 }
 
-// claimNotes says, after a semicolon each, what about the claim differs from the spec and stays so, and what is wrong
-// with it although it is used.
-func claimNotes(bot *v1alpha1.RoseyBot, claim *corev1.PersistentVolumeClaim) string {
-	if claim == nil {
-		return ""
-	}
+// claimsNotes says, after a semicolon each, what about the claims differs from the spec and stays so, and what is wrong
+// with them although they are used.
+func claimsNotes(in statusInput) string {
 	var notes []string
-	sqlite := ptr.Deref(ptr.Deref(bot.Spec.Database, v1alpha1.Database{}).SQLite, v1alpha1.SQLite{})
-	if class := sqlite.StorageClassName; class != nil && *class != ptr.Deref(claim.Spec.StorageClassName, "") {
-		notes = append(notes, "its claim has storage class "+className(claim)+", which cannot be changed")
-	}
-	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
-	if sqlite.Size != nil && sqlite.Size.Cmp(size) < 0 {
-		notes = append(notes, "its claim has "+size.String()+", and a claim cannot shrink")
-	}
-	if !slices.ContainsFunc(claim.Spec.AccessModes, func(mode corev1.PersistentVolumeAccessMode) bool {
-		return mode != corev1.ReadOnlyMany
-	}) {
-		notes = append(notes, "its claim can only be read, expected the access mode ReadWriteOnce")
-	}
-	for _, condition := range claim.Status.Conditions {
-		failed := condition.Type == corev1.PersistentVolumeClaimControllerResizeError ||
-			condition.Type == corev1.PersistentVolumeClaimNodeResizeError
-		if failed && condition.Status == corev1.ConditionTrue {
-			notes = append(notes, "its claim cannot be resized: "+condition.Message)
+	for _, spec := range manifests.Claims(in.bot) {
+		if claim := in.claim(spec.Name); claim != nil {
+			notes = append(notes, claimNotes(spec, claim)...)
 		}
 	}
 	if len(notes) == 0 {
 		return ""
 	}
 	return "; " + strings.Join(notes, "; ")
+}
+
+func claimNotes(spec manifests.ClaimSpec, claim *corev1.PersistentVolumeClaim) (notes []string) {
+	if class := spec.StorageClass; class != nil && *class != ptr.Deref(claim.Spec.StorageClassName, "") {
+		notes = append(notes, spec.Title+" has storage class "+className(claim)+", which cannot be changed")
+	}
+	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	if spec.Size != nil && spec.Size.Cmp(size) < 0 {
+		notes = append(notes, spec.Title+" has "+size.String()+", and a claim cannot shrink")
+	}
+	if !slices.ContainsFunc(claim.Spec.AccessModes, func(mode corev1.PersistentVolumeAccessMode) bool {
+		return mode != corev1.ReadOnlyMany
+	}) {
+		notes = append(notes, spec.Title+" can only be read, expected the access mode ReadWriteOnce")
+	}
+	for _, condition := range claim.Status.Conditions {
+		failed := condition.Type == corev1.PersistentVolumeClaimControllerResizeError ||
+			condition.Type == corev1.PersistentVolumeClaimNodeResizeError
+		if failed && condition.Status == corev1.ConditionTrue {
+			notes = append(notes, spec.Title+" cannot be resized: "+condition.Message)
+		}
+	}
+	return notes
 }

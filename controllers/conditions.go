@@ -42,7 +42,7 @@ func databaseAvailable(in statusInput) *metav1.Condition {
 	}
 	message := "a pod of the database service is ready"
 	if manifests.HoldsClaim(in.bot, manifests.Database) {
-		message += claimNotes(in.bot, in.claim())
+		message += claimsNotes(in)
 	}
 	return available(in, manifests.Database, message)
 }

@@ -45,6 +45,14 @@ func fullBot() *v1alpha1.RoseyBot {
 	return bot
 }
 
+// backedUpBot returns a RoseyBot with a claim of its own for backups.
+func backedUpBot() *v1alpha1.RoseyBot {
+	bot := newBot("fun")
+	claim := &v1alpha1.BackupClaim{Size: new(quantity("3Gi")), StorageClassName: new("slow")}
+	bot.Spec.Database = &v1alpha1.Database{Backup: &v1alpha1.Backup{Claim: claim}}
+	return bot
+}
+
 // fullPostgresBot returns a RoseyBot that sets the fields that require PostgreSQL or several pods.
 func fullPostgresBot() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
@@ -87,7 +95,7 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	paths := fieldPaths(reflect.TypeFor[v1alpha1.RoseyBotSpec](), nil)
 	for _, path := range paths {
 		isSet, matters := false, false
-		for _, start := range []func() *v1alpha1.RoseyBot{fullBot, fullPostgresBot, sharingBot} {
+		for _, start := range []func() *v1alpha1.RoseyBot{fullBot, backedUpBot, fullPostgresBot, sharingBot} {
 			bot := start()
 			field := fieldAt(bot, path)
 			if !field.IsValid() || field.IsZero() {

@@ -66,6 +66,9 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 	origin.TakeOver = id + "+replay"
 	waitOrigin(t, bot, origin)
 
+	backups := getClaim(t, bot) // copies of rows are no rows
+	backups.Name, backups.ResourceVersion, backups.UID = "movienight-backup", "", ""
+	create(t, backups)
 	other := getClaim(t, bot)
 	other.Name, other.ResourceVersion, other.UID = "movienight-restored", "", ""
 	create(t, other)

@@ -111,8 +111,8 @@ func (in statusInput) deployment(component manifests.Component) *appsv1.Deployme
 	return liveObject[*appsv1.Deployment](in, manifests.Name(in.bot, component))
 }
 
-func (in statusInput) claim() *corev1.PersistentVolumeClaim {
-	return liveObject[*corev1.PersistentVolumeClaim](in, manifests.ClaimName(in.bot))
+func (in statusInput) claim(name string) *corev1.PersistentVolumeClaim {
+	return liveObject[*corev1.PersistentVolumeClaim](in, name)
 }
 
 func (in statusInput) componentStatus(component manifests.Component) v1alpha1.ComponentStatus {

@@ -106,7 +106,9 @@ type SQLite struct {
 	RetainPolicy RetainPolicy `json:"retainPolicy,omitempty"`
 }
 
-// Backup specifies when and where backups of an SQLite database are made.
+// Backup specifies when and where backups of an SQLite database are made. At most one of claim and claimName may be set;
+// if none is, they are in a directory in the claim of the database, which does not survive the loss of its volume.
+// +kubebuilder:validation:XValidation:rule="!has(self.claim) || !has(self.claimName) || self.claimName.size() == 0",message="expected at most one of claim and claimName"
 type Backup struct {
 	// every is the time between two backups, at least 1h. Defaults to 24h.
 	// +optional
@@ -122,12 +124,37 @@ type Backup struct {
 	// +kubebuilder:validation:Maximum=1000
 	Keep *int32 `json:"keep,omitempty"`
 
-	// claimName is the name of a PersistentVolumeClaim in this namespace for the backups. It must exist. Defaults to a
-	// directory in the claim of the database, which does not survive the loss of its volume.
+	// claim specifies a PersistentVolumeClaim for the backups, which is created with the name of the RoseyBot and
+	// "-backup". It follows sqlite.retainPolicy.
+	// +optional
+	Claim *BackupClaim `json:"claim,omitempty"`
+
+	// claimName is the name of a PersistentVolumeClaim in this namespace for the backups. It must exist, and may be shared
+	// by several RoseyBots.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a claim: lower case letters, digits, '-' and '.'"
 	ClaimName string `json:"claimName,omitempty"`
+}
+
+// BackupClaim specifies the PersistentVolumeClaim that holds the backups.
+type BackupClaim struct {
+	// size is the requested size of the volume, which has to hold keep backups and the one that is being made. It can grow
+	// if the storage class allows volume expansion. A volume cannot shrink: it stays as large as it is. Defaults to 5Gi.
+	// +optional
+	// +default="5Gi"
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="expected a size greater than 0, for example 5Gi"
+	Size *resource.Quantity `json:"size,omitempty"`
+
+	// storageClassName is the storage class of the claim. A claim that has a volume stays in its class. Defaults to the
+	// cluster's default storage class.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="expected the name of a storage class: lower case letters, digits, '-' and '.'"
+	StorageClassName *string `json:"storageClassName,omitempty"`
 }
 
 // Postgres specifies a PostgreSQL database.

@@ -45,6 +45,7 @@ func TestJobInModeDirect(t *testing.T) {
 		"--config", "/etc/rosey/bot.yaml")
 	for _, want := range []string{
 		"name: movienight-bot-restore", "claimName: movienight-db", "mountPath: /var/lib/rosey\n", "- /etc/rosey/bot.yaml",
+		"claimName: movienight-backup", "mountPath: /var/lib/rosey-backups\n",
 	} {
 		if !strings.Contains(job, want) {
 			t.Errorf("no %q in\n%s", want, job)
@@ -55,13 +56,15 @@ func TestJobInModeDirect(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(content), &configuration); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "rosey")
 	own := writeFile(t, "bot.yaml", strings.ReplaceAll(configuration.Data["bot.yaml"], "/var/lib/rosey", dir))
-	storeLine(t, dir, "kept")
-	backup := filepath.Join(dir, "backups", "rosey-0123abcd-20250101T000000Z.db")
-	if err := os.Mkdir(filepath.Dir(backup), 0o700); err != nil {
-		t.Fatal(err)
+	backup := filepath.Join(dir+"-backups", "rosey-0123abcd-20250101T000000Z.db")
+	for _, each := range []string{dir, filepath.Dir(backup)} {
+		if err := os.Mkdir(each, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
+	storeLine(t, dir, "kept")
 	expectCall(t, exitClean, "copied", "db", "backup", backup, "--config", own)
 	expectCall(t, exitClean, backup, "db", "backup", "list", "--config", own)
 	expectCall(t, exitClean, "restored", "db", "restore", backup, "--config", own)

@@ -102,7 +102,9 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
 		if HoldsClaim(bot, component) {
-			add(component, claim(bot, observed))
+			for _, spec := range Claims(bot) {
+				add(component, claim(bot, spec, observed))
+			}
 		}
 		add(component, deployment(bot, params, observed, component, Hash(files[configFile[component]])))
 		add(component, scalingObjects(bot, component)...)

@@ -159,7 +159,8 @@ func databaseOrigin(bot *v1alpha1.RoseyBot, observed Observed) config.Origin {
 	origin.ClaimCreated = claim.CreationTimestamp.UTC()
 	origin.OnlyClaim = true
 	for key := range observed.Objects {
-		if key.Kind == KeyOf(claim).Kind && key.Name != claim.Name {
+		// Backups are copies of rows that this database has, or had.
+		if key.Kind == KeyOf(claim).Kind && key.Name != claim.Name && key.Name != backupClaimName(bot) {
 			origin.OnlyClaim = false
 		}
 	}

@@ -127,7 +127,7 @@ func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database
 			Directory: path.Join(config.DataDir, "backups"), Every: config.Duration(backup.Every),
 			Keep: int(ptr.Deref(backup.Keep, 0)),
 		}
-		if backup.ClaimName != "" {
+		if backupsMount(bot) != "" {
 			content.Backup.Directory = config.BackupsDir
 		}
 	}

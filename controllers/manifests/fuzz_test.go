@@ -73,7 +73,13 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		func(value *v1alpha1.Backup, fill randfill.Continue) {
 			*value = v1alpha1.Backup{
 				Every: []string{"", "1h", "24h"}[fill.Intn(3)], Keep: new(fill.Int31n(1000) + 1),
-				ClaimName: []string{"", "backups"}[fill.Intn(2)],
+			}
+			switch fill.Intn(3) {
+			case 0:
+				value.ClaimName = "backups"
+			case 1:
+				value.Claim = &v1alpha1.BackupClaim{}
+				fill.Fill(value.Claim)
 			}
 		},
 		func(value *v1alpha1.Limits, fill randfill.Continue) {

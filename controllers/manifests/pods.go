@@ -131,8 +131,8 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	if HoldsClaim(bot, component) {
 		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: source})
-		if backup := databaseOf(bot).Backup; backup != nil && backup.ClaimName != "" {
-			source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: backup.ClaimName}
+		if name := backupsMount(bot); name != "" {
+			source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}
 			mount(pod, "backups", config.BackupsDir, corev1.VolumeSource{PersistentVolumeClaim: source})
 		}
 	} else if url := databaseOf(bot).Postgres; url != nil && (opensDatabase(bot, component) || fallsBack(bot, component)) {

@@ -28,6 +28,7 @@ var harmless = map[string]string{
 	"database.sqlite.storageClassName":     "quotas of the namespace limit storage classes",
 	"database.sqlite.retainPolicy":         "a choice",
 	"database.backup.every":                "a time",
+	"database.backup.claim":                "a claim of its own; quotas of the namespace limit its class and size",
 	"database.resources":                   "quotas of the namespace limit resources",
 	"resources":                            "quotas of the namespace limit resources",
 	"database.retention":                   "times",
