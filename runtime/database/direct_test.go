@@ -92,7 +92,7 @@ func TestDirectStoresAndReplies(t *testing.T) {
 	pub.Publish(bus.UserJoined, "4", bus.UserPayload{})
 	pub.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
 	flush(t, pub)
-	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 open; action mod pm_command cmd=help, result=success; dead: "
+	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 open; action mod pm_command cmd=help, result: success; dead: "
 	if got := r.describeRows(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {
 		t.Errorf("the database has %q", got)
 	}
