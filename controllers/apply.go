@@ -72,6 +72,10 @@ func (a *applied) problem(component manifests.Component) *problem {
 // an object of one component cannot be used, the ones after it are not written, but those of the other component are.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}}
+	if isTooLarge(bot) {
+		result.add("", tooLarge("the RoseyBot", maxBotMemory, "make its lists and texts shorter"))
+		return result
+	}
 	if found := checkSharedOwner(bot, observed); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
 		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
 		result.add(manifests.Bot, found)
@@ -125,6 +129,8 @@ func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
 		return &problem{
 			reason: v1alpha1.ReasonSharedOwnerMissing, message: name + " does not exist, but database.sharedFrom names it",
 		}
+	case isTooLarge(owner):
+		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " is too large"}
 	case !manifests.HasService(owner):
 		return &problem{
 			reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " has no database service of its own to share",

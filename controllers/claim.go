@@ -40,6 +40,9 @@ func (r *Reconciler) refuse(
 	if refused := checkOwnership(bot, live); refused != nil {
 		return false, refused
 	}
+	if isTooLarge(live) {
+		return false, tooLarge(manifests.KeyOf(live).String(), maxObjectMemory, "remove what others have added to it")
+	}
 	return r.replaceClaim(ctx, bot, live)
 }
 

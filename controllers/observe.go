@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -15,11 +14,9 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -40,45 +37,6 @@ var kinds = []struct {
 	{&networkingv1.NetworkPolicy{}, &networkingv1.NetworkPolicyList{}},
 	{&policyv1.PodDisruptionBudget{}, &policyv1.PodDisruptionBudgetList{}},
 	{&autoscalingv2.HorizontalPodAutoscaler{}, &autoscalingv2.HorizontalPodAutoscalerList{}},
-}
-
-// CacheOptions returns options for a cache that holds only RoseyBots and the objects that carry the operator's label,
-// so that its size does not depend on the size of the cluster. Without namespaces, the cache covers all of them.
-func CacheOptions(namespaces []string) cache.Options {
-	selector := labels.SelectorFromSet(labels.Set{manifests.LabelManagedBy: manifests.ManagedBy})
-	options := cache.Options{ByObject: map[client.Object]cache.ByObject{}, DefaultNamespaces: map[string]cache.Config{}}
-	options.DefaultTransform = func(object any) (any, error) {
-		trim(object)
-		return cache.TransformStripManagedFields()(object) // most of the rest; a write reads them from the API server
-	}
-	for _, kind := range kinds {
-		options.ByObject[kind.object] = cache.ByObject{Label: selector}
-	}
-	for _, namespace := range namespaces {
-		options.DefaultNamespaces[namespace] = cache.Config{}
-	}
-	return options
-}
-
-// maxCachedText is the size in bytes of the longest annotation and of the longest file of a ConfigMap that is cached.
-// The operator writes none that are nearly as long.
-const maxCachedText = 64 << 10
-
-// trim removes from an object what no reconcile reads: the label that selects it is not the operator's alone, and who
-// may create objects could otherwise fill the operator's memory with a few of them.
-func trim(object any) {
-	switch object := object.(type) {
-	case *corev1.Pod:
-		object.Spec = corev1.PodSpec{NodeName: object.Spec.NodeName, Volumes: object.Spec.Volumes}
-	case *corev1.ConfigMap:
-		object.BinaryData = nil
-		maps.DeleteFunc(object.Data, func(file, content string) bool {
-			return !manifests.IsConfigFile(file) || len(content) > maxCachedText
-		})
-	}
-	if accessor, err := meta.Accessor(object); err == nil {
-		maps.DeleteFunc(accessor.GetAnnotations(), func(_, text string) bool { return len(text) > maxCachedText })
-	}
 }
 
 // CheckAccess returns an error if the API server forbids to read objects of some kind that the operator needs in a

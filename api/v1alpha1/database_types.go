@@ -71,6 +71,7 @@ type Database struct {
 	// resources are the compute resources of the database service's container. They replace the default as a whole.
 	// Defaults to requests of 10m CPU and 64Mi memory, and a limit of 256Mi memory.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.limits) || self.limits.size() <= 20) && (!has(self.requests) || self.requests.size() <= 20) && (!has(self.claims) || self.claims.size() <= 20)",message="expected at most 20 limits, requests and claims"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 }
 

@@ -36,6 +36,7 @@ type Scheduling struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:XValidation:rule="self.all(t, (!has(t.key) || t.key.size() <= 316) && (!has(t.value) || t.value.size() <= 63))",message="expected keys of at most 316 characters, and values of at most 63"
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
 	// affinity specifies affinity and anti-affinity to nodes and other pods.
@@ -88,6 +89,7 @@ type NetworkPolicy struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:XValidation:rule="self.all(rule, (!has(rule.ports) || rule.ports.size() <= 50) && (!has(rule.to) || rule.to.size() <= 50))",message="expected at most 50 ports and 50 peers in a rule"
 	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
 }
 

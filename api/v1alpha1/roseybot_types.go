@@ -131,11 +131,13 @@ type RoseyBotSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:XValidation:rule="self.all(ref, ref.name.size() <= 253)",message="expected names of Secrets, which have at most 253 characters"
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
 	// resources are the compute resources of the bot's container. They replace the default as a whole. Defaults to
 	// requests of 10m CPU and 32Mi memory, and a limit of 128Mi memory.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.limits) || self.limits.size() <= 20) && (!has(self.requests) || self.requests.size() <= 20) && (!has(self.claims) || self.claims.size() <= 20)",message="expected at most 20 limits, requests and claims"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
 	// scheduling specifies on which nodes the pods of the bot and the database service run.
@@ -153,12 +155,14 @@ type RoseyBotSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:XValidation:rule="self.all(env, env.name.size() <= 256 && (!has(env.value) || env.value.size() <= 4096))",message="expected names of at most 256 characters, and values of at most 4096"
 	ExtraEnv []corev1.EnvVar `json:"extraEnv,omitempty"`
 
 	// podSecurityContext is the security context of the pods. Unless it sets them, runAsNonRoot is true and
 	// seccompProfile is RuntimeDefault. Defaults to fsGroup 65532 for pods that mount a claim, so that the process can
 	// write to the volume. Use {} on platforms that choose the group themselves.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.sysctls) || self.sysctls.size() <= 20) && (!has(self.supplementalGroups) || self.supplementalGroups.size() <= 50)",message="expected at most 20 sysctls and 50 supplementalGroups"
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
 	// serviceAccountName is the name of the pods' ServiceAccount, whose token is not mounted. If it is not set, the

@@ -140,9 +140,9 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 	return []client.Object{policy, service}
 }
 
-// policySelector returns the pods of a component for its NetworkPolicy. Where the data is, they include those of Jobs of
-// `rosey job`: without a policy they could connect anywhere, or nowhere if the namespace denies egress by default. These
-// do not have LabelRoseyBot, so that commands for the pods of a RoseyBot leave them out.
+// policySelector returns the pods of a component for its NetworkPolicy. Where the data is, they include those of Jobs
+// of `rosey job`: without a policy they could connect anywhere, or nowhere if the namespace denies egress by default.
+// These do not have LabelRoseyBot, so that commands for the pods of a RoseyBot leave them out.
 func policySelector(bot *v1alpha1.RoseyBot, component Component) metav1.LabelSelector {
 	if component == Bot && HasService(bot) {
 		return metav1.LabelSelector{MatchLabels: Selector(bot, component)}

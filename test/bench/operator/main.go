@@ -5,6 +5,7 @@
 //     server, controllers and scheduler are real, and the chart installs the operator in a container on a real node.
 //   - hostile: the RoseyBots of users beside a namespace whose pods hang, lie or flood. etcd, API server and the
 //     operator's program are real. This program acts as kubelet, and answers for the processes of all pods.
+//   - memory: the operator beside objects of nearly the largest size that the API server accepts.
 package main
 
 import (
@@ -23,8 +24,8 @@ import (
 )
 
 type options struct {
-	count, hostile int
-	rest           time.Duration
+	count, hostile, large int
+	rest                  time.Duration
 }
 
 // part is a measurement with a table of its own.
@@ -36,14 +37,16 @@ type part struct {
 var parts = []part{
 	{"scale", "many RoseyBots on simulated nodes", measureScale},
 	{"hostile", "RoseyBots beside a namespace with hostile pods", measureHostile},
+	{"memory", "the operator's memory beside large objects", measureMemory},
 }
 
 func main() {
 	var wanted options
-	only := flag.String("run", ".", "run the parts whose name, scale or hostile, matches this `expression`")
+	only := flag.String("run", ".", "run the parts whose name, scale, hostile or memory, matches this `expression`")
 	flag.IntVar(&wanted.count, "bots", 1000, "scale: `number` of RoseyBots")
 	flag.DurationVar(&wanted.rest, "rest", 2*time.Minute, "scale: how `long` to count requests while nothing changes")
 	flag.IntVar(&wanted.hostile, "hostile", 100, "hostile: `number` of RoseyBots with hostile pods")
+	flag.IntVar(&wanted.large, "large", 200, "memory: `number` of large Deployments, and of large RoseyBots")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // the client library logs a warning otherwise
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
