@@ -100,7 +100,7 @@ func TestObjectsByValues(t *testing.T) {
 
 func TestImages(t *testing.T) {
 	for name, test := range map[string]struct{ values, operator, runtime string }{
-		"defaults": {"replicas=1", "rosey.dev/operator:0.1.0", "rosey.dev/rosey:0.1.0"},
+		"defaults": {"image.tag=", "rosey.dev/operator:0.1.0", "rosey.dev/rosey:0.1.0"},
 		"tags": {
 			"image.repository=r.example:5000/o,image.tag=v1,runtime.image=r.example/rosey:v2",
 			"r.example:5000/o:v1", "r.example/rosey:v2",
