@@ -188,25 +188,34 @@ func (r *Reconciler) correct(
 	ctx context.Context, bot *v1alpha1.RoseyBot, live, desired client.Object, content *unstructured.Unstructured,
 ) (outcome, *problem) {
 	differs, err := r.differences(live, content)
-	key := forcedKey{client.ObjectKeyFromObject(bot), manifests.KeyOf(desired)}
+	key, forced, now := manifests.KeyOf(desired), r.memories.of(bot).forced, r.now()
+	known := forced[key]
 	if err != nil || differs.Empty() {
-		r.forced.forget(key, r.now())
+		if now.Sub(known.at) >= repairInterval { // else the next write may show that the last one did not last
+			delete(forced, key)
+		}
 		return outcome{}, writeProblem(desired, err, true)
 	}
-	if forced := r.forced.holds(key, content, differs, r.now()); forced != "" {
-		return outcome{forced: forced}, nil
+	if message := known.messageIfPaused(content, differs, now); message != "" {
+		return outcome{forced: message}, nil
 	}
-	wanted, keepsPods := content.DeepCopy(), r.keepsPods(live, desired, content)
-	done := outcome{sent: true}
-	before, err := r.update(ctx, desired, live, content)
+	return r.overwrite(ctx, bot, live, desired, forcedWrite{wanted: content, differs: differs})
+}
+
+// overwrite writes a live object that differs from what is to be written.
+func (r *Reconciler) overwrite(
+	ctx context.Context, bot *v1alpha1.RoseyBot, live, desired client.Object, write forcedWrite,
+) (outcome, *problem) {
+	done, written, keepsPods := outcome{sent: true}, write.wanted.DeepCopy(), r.keepsPods(live, desired, write.wanted)
+	before, err := r.update(ctx, desired, live, written)
 	if err == nil && before != nil {
-		write := forcedWrite{wanted: wanted, before: before, after: content, differs: differs}
-		done.forced, err = r.noteForced(bot, key, write)
+		write.before, write.after = before, written
+		done.forced, err = r.recordWrite(bot, write)
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
-	done.changed = err != nil || content.GetGeneration() != live.GetGeneration() && !keepsPods
+	done.changed = err != nil || written.GetGeneration() != live.GetGeneration() && !keepsPods
 	if keepsPods && err == nil {
-		r.settled.Store(live.GetUID(), content.GetGeneration())
+		r.memories.of(bot).keptPods[manifests.KeyOf(live)] = deploymentWrite{live.GetUID(), written.GetGeneration()}
 	}
 	return done, writeProblem(desired, explainClaim(bot, desired, live, err), true)
 }

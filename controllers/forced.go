@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -20,8 +18,8 @@ import (
 const (
 	// forcedPause is how long nothing is written because somebody else sets a field again.
 	forcedPause = 5 * time.Minute
-	// maxRepairs is how often a field is repaired, with less than repairInterval in between, before that is given up: the
-	// other writer does not.
+	// maxRepairs is how often a field is repaired, with less than repairInterval in between, before the operator stops
+	// writing it: the other writer does not stop.
 	maxRepairs     = 5
 	repairInterval = time.Minute
 	// maxForcedFields bounds the fields that a message names.
@@ -34,28 +32,14 @@ type forcedField struct {
 	message   string
 }
 
-// forcedKey identifies an object of a RoseyBot.
-type forcedKey struct {
-	bot    types.NamespacedName
-	object manifests.Key
-}
-
-// forcedState is what is known about writes of an object that did not last.
+// forcedState is what is known about writes of an object that did not last. Without it, a policy that changes a field
+// would make the operator write the object in each reconcile without end.
 type forcedState struct {
 	fields  string // that differed, and the hash of the object as desired
 	repairs int    // writes in a row that took effect
 	at      time.Time
 	message string // "": they may last
 }
-
-// forcedObjects remembers writes that did not last. Without it, a policy that changes a field would make the operator
-// write the object in each reconcile without end. It is safe for concurrent use.
-type forcedObjects struct {
-	mu     sync.Mutex
-	states map[forcedKey]forcedState
-}
-
-func newForcedObjects() *forcedObjects { return &forcedObjects{states: map[forcedKey]forcedState{}} }
 
 // forcedWrite is a write: the object as desired, as it was before and after, and the fields that differed before.
 type forcedWrite struct {
@@ -68,72 +52,36 @@ func fieldsOf(wanted *unstructured.Unstructured, differs *fieldpath.Set) string 
 	return wanted.GetAnnotations()[desiredHashAnnotation] + differs.String()
 }
 
-// holds returns the message about an object that is not written now, or "" if it is to be written.
-func (f *forcedObjects) holds(
-	key forcedKey, wanted *unstructured.Unstructured, differs *fieldpath.Set, now time.Time,
-) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	known := f.states[key]
-	if known.fields != fieldsOf(wanted, differs) || now.Sub(known.at) >= forcedPause {
+// messageIfPaused returns the message about an object that is not written now, or "" if it is to be written.
+func (s forcedState) messageIfPaused(wanted *unstructured.Unstructured, differs *fieldpath.Set, now time.Time) string {
+	if s.fields != fieldsOf(wanted, differs) || now.Sub(s.at) >= forcedPause {
 		return ""
 	}
-	return known.message
+	return s.message
 }
 
-// forget forgets an object that is as desired now, unless it was written a moment ago.
-func (f *forcedObjects) forget(key forcedKey, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if known, found := f.states[key]; found && now.Sub(known.at) >= repairInterval {
-		delete(f.states, key)
-	}
-}
-
-// forgetBot forgets the objects of a RoseyBot that does not exist.
-func (f *forcedObjects) forgetBot(bot types.NamespacedName) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for key := range f.states {
-		if key.bot == bot {
-			delete(f.states, key)
-		}
-	}
-}
-
-// note records a write. left are the fields that differ after it, and message says who sets them.
-func (f *forcedObjects) note(
-	key forcedKey, write forcedWrite, left *fieldpath.Set, message string, now time.Time,
-) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next := forcedState{fields: fieldsOf(write.wanted, write.differs), repairs: 1, at: now, message: message}
+// after returns the state after a write. left are the fields that differ after it, and message says who sets them.
+func (s forcedState) after(write forcedWrite, left *fieldpath.Set, message string, now time.Time) forcedState {
 	if !left.Empty() {
-		next.fields = fieldsOf(write.wanted, left)
-		f.states[key] = next
-		return message
+		return forcedState{fields: fieldsOf(write.wanted, left), repairs: 1, at: now, message: message}
 	}
-	if known := f.states[key]; known.fields == next.fields && now.Sub(known.at) < max(repairInterval, pauseOf(known)) {
-		next.repairs = known.repairs + 1
+	next := forcedState{fields: fieldsOf(write.wanted, write.differs), repairs: 1, at: now}
+	repeats := repairInterval // the longest time between two repairs in a row
+	if s.message != "" {
+		repeats += forcedPause
 	}
-	if next.repairs < maxRepairs {
-		next.message = ""
+	if s.fields == next.fields && now.Sub(s.at) < repeats {
+		next.repairs += s.repairs
 	}
-	f.states[key] = next
-	return next.message
+	if next.repairs >= maxRepairs {
+		next.message = message
+	}
+	return next
 }
 
-// pauseOf returns how long nothing was written before the next repair.
-func pauseOf(known forcedState) time.Duration {
-	if known.message == "" {
-		return 0
-	}
-	return forcedPause + repairInterval
-}
-
-// noteForced records a write, and returns a message if it did not last: an admission policy undid it at once, or
+// recordWrite records a write, and returns a message if it did not last: an admission policy undid it at once, or
 // another writer has undone several in a row.
-func (r *Reconciler) noteForced(bot *v1alpha1.RoseyBot, key forcedKey, write forcedWrite) (message string, _ error) {
+func (r *Reconciler) recordWrite(bot *v1alpha1.RoseyBot, write forcedWrite) (message string, _ error) {
 	left, err := r.differences(write.after, write.wanted)
 	if err != nil {
 		return "", err
@@ -145,20 +93,14 @@ func (r *Reconciler) noteForced(bot *v1alpha1.RoseyBot, key forcedKey, write for
 		}
 		by = write.before
 	}
-	message = fmt.Sprintf("%s: %s stays as %s sets it", key.object, nameFields(fields), whoSets(by, fields))
-	before := r.forced.message(key)
-	message = r.forced.note(key, write, left, message, r.now())
-	if message != "" && message != before {
+	key, forced := manifests.KeyOf(write.wanted), r.memories.of(bot).forced
+	message = fmt.Sprintf("%s: %s stays as %s sets it", key, nameFields(fields), whoSets(by, fields))
+	before := forced[key].message
+	forced[key] = forced[key].after(write, left, message, r.now())
+	if message = forced[key].message; message != "" && message != before {
 		r.emit(bot, corev1.EventTypeWarning, conditionFalse(v1alpha1.ReasonFieldForced, message))
 	}
 	return message, nil
-}
-
-// message returns what is known about an object, or "".
-func (f *forcedObjects) message(key forcedKey) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.states[key].message
 }
 
 // nameFields returns the paths of fields, or of the first of them.

@@ -90,7 +90,7 @@ func TestFieldThatAdmissionForcesIsNamed(t *testing.T) {
 	rollOut(t, bot)
 	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, message})
 	seen := watchStatus(t, bot)
-	rig.operator.forced.forgetBot(types.NamespacedName{Namespace: bot.Namespace, Name: bot.Name})
+	rig.operator.memories.forget(types.NamespacedName{Namespace: bot.Namespace, Name: bot.Name})
 	waitReconciled(t, bot)
 	for _, now := range seen() {
 		if !meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionReady) {

@@ -107,7 +107,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	for _, namespace := range append([]string{
 		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace,
 		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
-		stayingNamespace, refusingNamespace, momentNamespace,
+		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace,
 	}, tenantNamespaces...) {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
 	}
@@ -136,7 +136,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	unlimited := allowance{time.Microsecond, 1000}
 	rig.operator.probes.limit = newLimiter(unlimited, unlimited)
 	rig.operator.statusWrites = newLimiter(unlimited, unlimited)
-	rig.operator.mounts.limit, rig.operator.mounts.patience = newLimiter(unlimited, unlimited), 0
+	rig.operator.eventReads, rig.operator.readEventsAfter = newLimiter(unlimited, unlimited), 0
 	rig.operator.objectWrites = newLimiter(unlimited, unlimited)
 	rig.operator.eventLimit = newLimiter(unlimited, unlimited)
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)

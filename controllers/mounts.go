@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,8 +16,8 @@ import (
 )
 
 const (
-	// mountPatience is how long a pod may take to start before its events are read. Mounting a volume takes seconds.
-	mountPatience = 10 * time.Second
+	// readEventsAfter is how long a pod may take to start before its events are read. Mounting a volume takes seconds.
+	readEventsAfter = 10 * time.Second
 	// maxEvents bounds the events of a pod that are read.
 	maxEvents = 50
 )
@@ -27,54 +26,18 @@ const (
 // them.
 var mountReasons = []string{"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"}
 
-// mountErrors keeps what events said about pods that do not start, because they are not read in each reconcile.
-type mountErrors struct {
-	limit *limiter
-	// patience is mountPatience, unless a test has none.
-	patience time.Duration
-
-	mu    sync.Mutex
-	known map[types.NamespacedName]map[types.UID]string
-}
-
-func newMountErrors() *mountErrors {
-	return &mountErrors{
-		limit: newLimiter(eventReadsOfBot, eventReadsOfNamespace), patience: mountPatience,
-		known: map[types.NamespacedName]map[types.UID]string{},
-	}
-}
-
-// of returns what is known about the pods of a RoseyBot.
-func (m *mountErrors) of(bot types.NamespacedName) map[types.UID]string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.known[bot]
-}
-
-// keep replaces what is known about the pods of a RoseyBot.
-func (m *mountErrors) keep(bot types.NamespacedName, found map[types.UID]string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(found) == 0 {
-		delete(m.known, bot)
-		return
-	}
-	m.known[bot] = found
-}
-
 // readMountErrors returns what the kubelet and the controllers of volumes say about the pods of a RoseyBot that have a
 // node and whose containers are not created. Only events have it: they are read for those pods alone. If they cannot be
 // read, what is known remains.
 func (r *Reconciler) readMountErrors(ctx context.Context, in statusInput) map[types.UID]string {
-	bot, now := client.ObjectKeyFromObject(in.bot), r.now()
-	before, found := r.mounts.of(bot), map[types.UID]string{}
+	memory, now, found := r.memories.of(in.bot), r.now(), map[types.UID]string{}
 	for _, component := range manifests.Components(in.bot) {
 		pod := in.observed.waitingPod(component)
-		if pod == nil || !isCreating(pod) || now.Sub(pod.CreationTimestamp.Time) < r.mounts.patience {
+		if pod == nil || !isCreating(pod) || now.Sub(pod.CreationTimestamp.Time) < r.readEventsAfter {
 			continue
 		}
-		found[pod.UID] = before[pod.UID]
-		if _, allowed := r.mounts.limit.allow(bot, now); !allowed {
+		found[pod.UID] = memory.mountErrors[pod.UID]
+		if _, allowed := r.eventReads.allow(client.ObjectKeyFromObject(in.bot), now); !allowed {
 			continue
 		}
 		selected := fields.Set{"involvedObject.uid": string(pod.UID), "type": corev1.EventTypeWarning}.AsSelector()
@@ -85,12 +48,12 @@ func (r *Reconciler) readMountErrors(ctx context.Context, in statusInput) map[ty
 			found[pod.UID] = mountError(events.Items)
 		}
 	}
-	r.mounts.keep(bot, found)
+	memory.mountErrors = found
 	return found
 }
 
-// mountError returns the message of the newest event that says why a pod's containers are not created, or "". The
-// kubelet repeats a cause, and in between says only that its time is up.
+// mountError returns the message of the newest event that says why a pod's containers are not created, or "". Between
+// two events with the cause, the kubelet emits others that only say that mounting timed out.
 func mountError(events []corev1.Event) string {
 	events = slices.DeleteFunc(events, func(event corev1.Event) bool {
 		return !slices.Contains(mountReasons, event.Reason)

@@ -84,7 +84,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	}
 	found.findClaimHolders(manifests.ClaimName(bot))
 	found.countTemplates()
-	r.settle(found)
+	r.memories.of(bot).adoptGenerations(found)
 	if name := manifests.SharedFrom(bot); name != "" {
 		owner := &v1alpha1.RoseyBot{}
 		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {
@@ -105,18 +105,12 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	return found, err
 }
 
-// knownNamespace is the UID of the namespace of a RoseyBot. A namespace that is created again has no RoseyBot with the
-// same UID.
-type knownNamespace struct{ bot, namespace types.UID }
-
-// namespaceUID returns the UID of a RoseyBot's namespace, which is read once. It is empty if the operator may not read
-// the namespace.
+// namespaceUID returns the UID of a RoseyBot's namespace, which is read once: a namespace that is created again has no
+// RoseyBot with the same UID. It is empty if the operator may not read the namespace.
 func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (types.UID, error) {
-	key := client.ObjectKeyFromObject(bot)
-	if known, found := r.namespaces.Load(key); found {
-		if known, ok := known.(knownNamespace); ok && known.bot == bot.UID {
-			return known.namespace, nil
-		}
+	memory := r.memories.of(bot)
+	if memory.namespaceUID != nil {
+		return *memory.namespaceUID, nil
 	}
 	namespace := &corev1.Namespace{}
 	err := r.Live.Get(ctx, client.ObjectKey{Name: bot.Namespace}, namespace)
@@ -127,7 +121,7 @@ func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (
 	case err != nil:
 		return "", fmt.Errorf("reading namespace %s: %w", bot.Namespace, err)
 	}
-	r.namespaces.Store(key, knownNamespace{bot.UID, namespace.UID})
+	memory.namespaceUID = &namespace.UID
 	return namespace.UID, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -63,18 +62,12 @@ type Reconciler struct {
 	statusWrites *limiter // of the generation that the status is about already
 	objectWrites *limiter // of the same
 	eventLimit   *limiter
-	mounts       *mountErrors
-	forced       *forcedObjects
-	updates      *updates
-	now          func() time.Time
-	// replaced is the resourceVersion of each RoseyBot that its last status update replaced.
-	replaced sync.Map
-	// settled has the generation of the last write of each Deployment, by UID, that changed nothing about its pods.
-	settled sync.Map
-	// namespaces is a knownNamespace for each RoseyBot.
-	namespaces sync.Map
-	// crowdedTold is the server of each RoseyBot that has an event about it.
-	crowdedTold sync.Map
+	eventReads   *limiter
+	// readEventsAfter is how old a pod that does not start has to be before its events are read.
+	readEventsAfter time.Duration
+	updates         *updates
+	memories        *memories
+	now             func() time.Time
 }
 
 // New returns the Reconciler of a manager. statusPort is the port at which pods serve their status.
@@ -90,10 +83,12 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		statusWrites: newLimiter(statusWritesOfBot, statusWritesOfNamespace),
 		objectWrites: newLimiter(objectWritesOfBot, objectWritesOfNamespace),
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
-		mounts:       newMountErrors(),
-		forced:       newForcedObjects(),
+		eventReads:   newLimiter(eventReadsOfBot, eventReadsOfNamespace),
 		updates:      newUpdates(DefaultMaxUpdates, DefaultUpdateDeadline),
+		memories:     newMemories(),
 		now:          time.Now,
+
+		readEventsAfter: readEventsAfter,
 	}
 }
 
@@ -101,13 +96,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
-		r.replaced.Delete(request.NamespacedName)
-		r.namespaces.Delete(request.NamespacedName)
-		r.crowdedTold.Delete(request.NamespacedName)
-		r.probes.endReconcile(request.NamespacedName)
-		r.mounts.keep(request.NamespacedName, nil)
-		r.forced.forgetBot(request.NamespacedName)
-		r.updates.forget(request.NamespacedName)
+		r.forget(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
@@ -178,9 +167,9 @@ const sharedFromIndex = "sharedFrom"
 // operator's own.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	newSpec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	told := predicate.Funcs{UpdateFunc: takeOverChanged}
+	takeOver := predicate.Funcs{UpdateFunc: takeOverChanged}
 	controllerBuilder := ctrl.NewControllerManagedBy(manager).
-		For(&v1alpha1.RoseyBot{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, told))).
+		For(&v1alpha1.RoseyBot{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, takeOver))).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers),
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: databaseChanged})).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner), newSpec).

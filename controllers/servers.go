@@ -99,17 +99,15 @@ const reasonCrowded = "TooManyBotsOnServer"
 // warnCrowded emits one event on a RoseyBot that was created or changed while its server has more RoseyBots than it
 // allows connections. It does not repeat it: the metric and, once a bot is refused, the conditions say the same.
 func (r *Reconciler) warnCrowded(bot *v1alpha1.RoseyBot, use serverUse) {
-	key := client.ObjectKeyFromObject(bot)
-	if !use.crowded() {
-		r.crowdedTold.Delete(key)
+	memory := r.memories.of(bot)
+	switch {
+	case !use.crowded():
+		memory.crowdedServer = ""
+		return
+	case !connects(bot) || bot.Status.ObservedGeneration == bot.Generation || memory.crowdedServer == use.server:
 		return
 	}
-	if !connects(bot) || bot.Status.ObservedGeneration == bot.Generation {
-		return
-	}
-	if told, _ := r.crowdedTold.Swap(key, use.server); told == use.server {
-		return
-	}
+	memory.crowdedServer = use.server
 	r.emit(bot, corev1.EventTypeWarning, conditionFalse(reasonCrowded, fmt.Sprintf(
 		"%s: bots with one address beyond that number cannot join; see docs/tasks/many-bots.md", use)))
 }

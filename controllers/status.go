@@ -138,15 +138,14 @@ func (in statusInput) desiredReplicas(component manifests.Component) int32 {
 func (r *Reconciler) writeStatus(
 	ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus,
 ) (retry time.Duration, _ error) {
-	key := client.ObjectKeyFromObject(bot)
-	if replaced, _ := r.replaced.Load(key); replaced == bot.ResourceVersion {
+	if r.memories.of(bot).replacedVersion == bot.ResourceVersion {
 		return cacheInterval, nil // the observed status is not the last one, and an update would be refused
 	}
 	if apiequality.Semantic.DeepEqual(bot.Status, status) {
 		return 0, nil
 	}
 	if bot.Status.ObservedGeneration == bot.Generation {
-		if wait, allowed := r.statusWrites.allow(key, r.now()); !allowed {
+		if wait, allowed := r.statusWrites.allow(client.ObjectKeyFromObject(bot), r.now()); !allowed {
 			return wait, nil
 		}
 	}
@@ -159,7 +158,7 @@ func (r *Reconciler) writeStatus(
 		return 0, fmt.Errorf("writing the status: %w", err)
 	}
 	if updated.ResourceVersion != bot.ResourceVersion {
-		r.replaced.Store(key, bot.ResourceVersion)
+		r.memories.of(bot).replacedVersion = bot.ResourceVersion
 	}
 	r.emitEvents(bot, status.Conditions)
 	return 0, nil

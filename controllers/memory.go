@@ -1,0 +1,73 @@
+package controllers
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// memory is what the operator remembers of a RoseyBot from one reconcile to the next. A restart of the operator loses
+// it, which costs a few requests and events. It needs no lock: only the reconciles of the RoseyBot use it, and the work
+// queue runs one of them at a time.
+type memory struct {
+	// replacedVersion is the resourceVersion that the last write of the status replaced. The cache may still have it.
+	replacedVersion string
+	// namespaceUID is the UID of its namespace, empty if it may not be read, and nil until it was asked for.
+	namespaceUID *types.UID
+	// crowdedServer is the CyTube server about which there was an event.
+	crowdedServer string
+	// keptPods has, for each Deployment, the last write that changed nothing about its pods.
+	keptPods map[manifests.Key]deploymentWrite
+	// forced has the objects whose last write may not last, because somebody else sets a field again.
+	forced map[manifests.Key]forcedState
+	// mountErrors are what events said about pods that do not start, by the UID of the pod.
+	mountErrors map[types.UID]string
+}
+
+// memories has the memory of each RoseyBot that exists. It is safe for concurrent use.
+type memories struct {
+	mu    sync.Mutex
+	ofBot map[types.NamespacedName]botMemory
+}
+
+// botMemory is the memory of the RoseyBot with a UID: another one of the same name has its own.
+type botMemory struct {
+	uid types.UID
+	*memory
+}
+
+func newMemories() *memories { return &memories{ofBot: map[types.NamespacedName]botMemory{}} }
+
+// of returns the memory of a RoseyBot.
+func (m *memories) of(bot *v1alpha1.RoseyBot) *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := client.ObjectKeyFromObject(bot)
+	known := m.ofBot[key]
+	if known.memory == nil || known.uid != bot.UID {
+		known = botMemory{bot.UID, &memory{
+			keptPods: map[manifests.Key]deploymentWrite{}, forced: map[manifests.Key]forcedState{},
+		}}
+		m.ofBot[key] = known
+	}
+	return known.memory
+}
+
+// forget forgets a RoseyBot that does not exist.
+func (m *memories) forget(bot types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.ofBot, bot)
+}
+
+// forget forgets everything about a RoseyBot that does not exist, but for how often things were done for it: a RoseyBot
+// that is created again begins with no full allowance.
+func (r *Reconciler) forget(bot types.NamespacedName) {
+	r.memories.forget(bot)
+	r.probes.endReconcile(bot)
+	r.updates.forget(bot)
+}
