@@ -206,15 +206,15 @@ func (r *Reconciler) correct(
 func (r *Reconciler) overwrite(
 	ctx context.Context, bot *v1alpha1.RoseyBot, live, desired client.Object, write forcedWrite,
 ) (outcome, *problem) {
-	done, written, keepsPods := outcome{sent: true}, write.wanted.DeepCopy(), r.keepsPods(live, desired, write.wanted)
+	done, written, keeps := outcome{sent: true}, write.wanted.DeepCopy(), keepsPods(live, desired, write.differs)
 	before, err := r.update(ctx, desired, live, written)
 	if err == nil && before != nil {
 		write.before, write.after = before, written
 		done.forced, err = r.recordWrite(bot, write)
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
-	done.changed = err != nil || written.GetGeneration() != live.GetGeneration() && !keepsPods
-	if keepsPods && err == nil {
+	done.changed = err != nil || written.GetGeneration() != live.GetGeneration() && !keeps
+	if keeps && err == nil {
 		r.memories.of(bot).keptPods[manifests.KeyOf(live)] = deploymentWrite{live.GetUID(), written.GetGeneration()}
 	}
 	return done, writeProblem(desired, explainClaim(bot, desired, live, err), true)

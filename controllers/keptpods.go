@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"strings"
+
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"rosey.dev/rosey/controllers/manifests"
 )
@@ -13,18 +15,24 @@ import (
 // operator was upgraded. It gives the Deployment a new generation all the same. Without the functions below every
 // RoseyBot would then not be ready until the Deployment controller has seen that generation.
 
-// keepsPods reports whether writing content, which is that of desired, changes nothing about the pods of a Deployment
-// whose status is up to date.
-func (r *Reconciler) keepsPods(live, desired client.Object, content *unstructured.Unstructured) bool {
+// keepsPods reports whether writing a desired object, which differs from the live one in some fields, changes nothing
+// about the pods of a Deployment whose status is up to date.
+func keepsPods(live, desired client.Object, differs *fieldpath.Set) bool {
 	before, isDeployment := live.(*appsv1.Deployment)
 	after, _ := desired.(*appsv1.Deployment)
-	if !isDeployment || before.Status.ObservedGeneration < before.Generation || !manifests.SameRollout(after, before) {
-		return false
-	}
-	pods := &unstructured.Unstructured{Object: map[string]any{"spec": content.Object["spec"]}}
-	pods.SetGroupVersionKind(content.GroupVersionKind())
-	differs, err := r.differences(live, pods)
-	return err == nil && differs.Empty()
+	return isDeployment && before.Status.ObservedGeneration >= before.Generation &&
+		manifests.SameRollout(after, before) && !changesPods(differs)
+}
+
+// changesPods reports whether one of the fields of a Deployment is about its pods. The template can differ although the
+// hash of what it was built from does not: somebody else may have changed it.
+func changesPods(fields *fieldpath.Set) (changes bool) {
+	fields.Leaves().Iterate(func(path fieldpath.Path) {
+		for _, aboutPods := range []string{".spec.template", ".spec.replicas", ".spec.strategy"} {
+			changes = changes || strings.HasPrefix(path.String(), aboutPods)
+		}
+	})
+	return changes
 }
 
 // deploymentWrite is a write of a Deployment.

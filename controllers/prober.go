@@ -53,6 +53,7 @@ type answer struct {
 	result   probeResult
 	answered bool
 	unread   bool      // no reconcile has seen the result
+	absent   bool      // the last reconcile that wanted it did not get one
 	asking   bool      // a question is waiting or being asked
 	asked    time.Time // when the last question was
 	wanted   bool      // in the current reconcile
@@ -133,7 +134,7 @@ func (p *prober) ask(
 			p.wakeUp()
 		}
 	}
-	last.unread, last.wanted = false, true
+	last.unread, last.wanted, last.absent = false, true, !last.answered
 	return last.result, last.answered
 }
 
@@ -149,7 +150,8 @@ func statusURL(podIP string, port int) (string, error) {
 }
 
 // endReconcile forgets the pods that a reconcile did not ask, and the questions to them that wait: those to a pod that
-// restarts all the time would add up. It reports whether one that it asked is about to give its first answer.
+// restarts all the time would add up. It reports whether one that it asked is about to give its first answer, or gave it
+// since: that answer starts the next reconcile, and this one does not have it.
 func (p *prober) endReconcile(bot types.NamespacedName) (pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +164,7 @@ func (p *prober) endReconcile(bot types.NamespacedName) (pending bool) {
 			continue
 		}
 		last.wanted = false
-		pending = pending || last.asking && !last.answered && p.now().Sub(last.asked) < maxPending
+		pending = pending || last.absent && (last.answered || last.asking && p.now().Sub(last.asked) < maxPending)
 	}
 	if len(p.answers[bot]) == 0 {
 		delete(p.answers, bot)

@@ -112,6 +112,23 @@ func TestQuestionsToPodsOfThePastDoNotAddUp(t *testing.T) {
 	}
 }
 
+// A first answer that arrives while the reconcile computes the status must not let that status be written: it would say
+// that a bot is starting which has been ready all the time, as often as the operator restarts.
+func TestAFirstAnswerThatTheReconcileDoesNotHaveIsAwaited(t *testing.T) {
+	p := newUnlimitedProber()
+	bot, pod := namedPod("fun", "bot", "10.0.0.1")
+	if _, answered := p.ask(bot, pod, manifests.Bot, 0); answered {
+		t.Fatal("there is an answer before the pod was asked")
+	}
+	p.record(p.all()[0], probeResult{})
+	if !p.endReconcile(bot) {
+		t.Error("the status without the answer is written")
+	}
+	if _, answered := p.ask(bot, pod, manifests.Bot, 0); !answered || p.endReconcile(bot) {
+		t.Error("the status with the answer is not written")
+	}
+}
+
 // The reconcile that an answer started asks nothing: a pod that answers differently each time would be asked without
 // end.
 func TestReconcileForAnAnswerAsksNothing(t *testing.T) {

@@ -40,7 +40,7 @@ func runOperatorIn(t *testing.T, namespaces []string, edit func(*Reconciler)) (s
 		t.Fatal(err)
 	}
 	operator := New(manager, manifests.Params{Image: testImage}, rig.port)
-	operator.Connections = rig.operator.Connections
+	operator.Connections, operator.probes.fetch = rig.operator.Connections, rig.operator.probes.fetch
 	edit(operator)
 	if err := operator.SetupWithManager(t.Context(), manager); err != nil {
 		t.Fatal(err)
