@@ -150,8 +150,8 @@ func statusURL(podIP string, port int) (string, error) {
 }
 
 // endReconcile forgets the pods that a reconcile did not ask, and the questions to them that wait: those to a pod that
-// restarts all the time would add up. It reports whether one that it asked is about to give its first answer, or gave it
-// since: that answer starts the next reconcile, and this one does not have it.
+// restarts all the time would add up. It reports whether one that it asked is about to give its first answer, or has
+// just given it: that answer starts the next reconcile, and this one does not have it.
 func (p *prober) endReconcile(bot types.NamespacedName) (pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
