@@ -177,7 +177,7 @@ func TestARefusedUpdateStaysFailed(t *testing.T) {
 	}
 	stop()
 	stop = runOperator(t, refusingNamespace, oneAtATime(time.Second)) // now it can be written, and does not become ready
-	waitReady(t, failed, metav1.ConditionFalse)
+	awaitTurn(t, bots, 1, nil)
 	checkHalted(t, bots, failed)
 }
 
