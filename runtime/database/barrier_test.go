@@ -56,6 +56,7 @@ func (r *rig) publishToStream(suffix bus.Suffix, id, body string) {
 // The service is down for five minutes. Meanwhile a bot sends 20 lines that it has claimed, reports 19 of them behind a
 // backlog, and dies. The next bot sends what it is handed out: no line may be sent twice, and none may be lost.
 func TestClaimsWaitForReportsInTheStream(t *testing.T) {
+	t.Parallel()
 	for _, claimant := range []string{"pod-a", "pod-b"} { // restarted, or replaced
 		t.Run("claimant "+claimant, func(t *testing.T) {
 			r := newStreamRig(t)

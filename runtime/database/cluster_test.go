@@ -18,6 +18,7 @@ import (
 // Three servers replicate the stream. One that stops under load loses nothing; without a majority events wait, and
 // neither side falls back to core NATS.
 func TestStreamOfThreeServersSurvivesOne(t *testing.T) {
+	t.Parallel()
 	cluster := natstest.StartCluster(t, 3)
 	r := newRigOn(t, cluster[0])
 	r.url = cluster.URL()

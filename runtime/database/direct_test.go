@@ -138,6 +138,7 @@ func TestDirectStoresAndReplies(t *testing.T) {
 
 // TestDirectFullQueueKeepsTheNewest publishes more than the queue holds while the database is unavailable.
 func TestDirectFullQueueKeepsTheNewest(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	var away atomic.Bool
 	away.Store(true)
@@ -202,6 +203,7 @@ func TestDirectRunsMaintenance(t *testing.T) {
 
 // TestFallbackWithUnavailableDatabase expects both causes in the check, and the events stored later.
 func TestFallbackWithUnavailableDatabase(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	var back atomic.Bool
 	direct := r.direct(func(o *database.DirectOptions) {
@@ -237,6 +239,7 @@ func TestFallbackWithUnavailableDatabase(t *testing.T) {
 // TestFallbackStoresEachLineOnce stops and starts NATS and the service while lines are published. The database is a
 // file, so only one of the two routes is open at a time; with PostgreSQL they may overlap.
 func TestFallbackStoresEachLineOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	direct := r.direct(database.WithIdleTimeout(100 * time.Millisecond))
 	runDirect(t, direct.RunOnDemand)

@@ -61,6 +61,7 @@ func TestTwoServicesShareTheStream(t *testing.T) {
 
 // One service after the other is replaced while events are published.
 func TestRollingUpdateOfServices(t *testing.T) {
+	t.Parallel()
 	r := newStreamRig(t)
 	share := r.withSharedStore()
 	pub := r.streamBot()

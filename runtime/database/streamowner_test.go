@@ -139,6 +139,7 @@ func TestStreamIsBoundAfterReconnect(t *testing.T) {
 
 // Bot, service and server stop and start.
 func TestStreamStoresEachLineOnce(t *testing.T) {
+	t.Parallel()
 	r := newStreamRig(t)
 	pub := r.streamBot()
 	s := r.startWithStream()

@@ -100,6 +100,7 @@ func TestStreamInUseIsNotTakenOver(t *testing.T) {
 }
 
 func TestTakesOverWhenTold(t *testing.T) {
+	t.Parallel()
 	for suffix, want := range map[string][]string{"": {"waiting", "new"}, "+replay": {"stored", "waiting", "new"}} {
 		t.Run("ID"+suffix, func(t *testing.T) {
 			old, next := lost(t)
@@ -138,6 +139,7 @@ func TestStreamWithoutConsumerIsTakenOverWithReplayOnly(t *testing.T) {
 
 // A service that was paused while another one took over stops consuming.
 func TestServiceStopsWhenAnotherTakesOver(t *testing.T) {
+	t.Parallel()
 	r := newStreamRig(t)
 	s := r.startWithStream()
 	js, err := jetstream.New(r.client)
