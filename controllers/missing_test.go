@@ -35,6 +35,33 @@ func TestConditionsExplainMounts(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionBotAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
 }
 
+// Events of 1 MB about a pod, which who may create events can create, are neither read at once nor kept.
+func TestLargeEventsOfAPodAreReadInPages(t *testing.T) {
+	namespace := newNamespace(t)
+	pod := podOf("bot", 1, waitingPod(containerCreating, ""))
+	pod.Namespace, pod.UID = namespace, "3fb9"
+	long := strings.Repeat("x", 1<<20)
+	for i := range maxEvents + 1 {
+		if i >= 2*eventsPerPage {
+			long = "short"
+		}
+		warn(t, &pod, "FailedMount", long, i)
+	}
+	before := rig.requests.events(namespace)
+	events, err := rig.operator.readEvents(t.Context(), &pod)
+	if err != nil || len(events) != maxEvents {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	for _, event := range events {
+		if len(event.Message) > 4*maxConditionMessage {
+			t.Errorf("a message of %d bytes is kept", len(event.Message))
+		}
+	}
+	if pages := rig.requests.events(namespace) - before; pages != maxEvents/eventsPerPage {
+		t.Errorf("read in %d pages", pages)
+	}
+}
+
 // bind gives a pod a node, as the scheduler does.
 func bind(t *testing.T, pod *corev1.Pod) {
 	t.Helper()

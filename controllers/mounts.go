@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,13 +14,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
 	// readEventsAfter is how long a pod may take to start before its events are read. Mounting a volume takes seconds.
 	readEventsAfter = 10 * time.Second
-	// maxEvents bounds the events of a pod that are read.
-	maxEvents = 50
+	// maxEvents bounds the events of a pod that are read. They are read in pages, because everybody who may create events
+	// in the namespace can create some about the pod, of more than 1 MB each.
+	maxEvents     = 20
+	eventsPerPage = 4
 )
 
 // mountReasons are the reasons of events for which the containers of a pod are not created. No field of the pod has
@@ -40,24 +44,43 @@ func (r *Reconciler) readMountErrors(ctx context.Context, in statusInput) map[ty
 		if _, allowed := r.eventReads.allow(client.ObjectKeyFromObject(in.bot), now); !allowed {
 			continue
 		}
-		selected := fields.Set{"involvedObject.uid": string(pod.UID), "type": corev1.EventTypeWarning}.AsSelector()
-		events := &corev1.EventList{}
-		err := r.Live.List(ctx, events, client.InNamespace(pod.Namespace), client.MatchingFieldsSelector{Selector: selected},
-			client.Limit(maxEvents))
-		if err == nil {
-			found[pod.UID] = mountError(events.Items)
+		if events, err := r.readEvents(ctx, pod); err == nil {
+			found[pod.UID] = mountError(events)
 		}
 	}
 	memory.mountErrors = found
 	return found
 }
 
+// readEvents returns the first events about a pod's mounts.
+func (r *Reconciler) readEvents(ctx context.Context, pod *corev1.Pod) (found []corev1.Event, _ error) {
+	selected := fields.Set{"involvedObject.uid": string(pod.UID), "type": corev1.EventTypeWarning}.AsSelector()
+	next := ""
+	for range maxEvents / eventsPerPage {
+		page := &corev1.EventList{}
+		err := r.Live.List(ctx, page, client.InNamespace(pod.Namespace), client.MatchingFieldsSelector{Selector: selected},
+			client.Limit(eventsPerPage), client.Continue(next))
+		if err != nil {
+			return nil, fmt.Errorf("reading the events of pod %s: %w", pod.Name, err)
+		}
+		for _, event := range page.Items {
+			if slices.Contains(mountReasons, event.Reason) {
+				found = append(found, corev1.Event{ // a copy, so that the page does not stay in memory
+					Message:       status.OneLine(event.Message, maxConditionMessage),
+					LastTimestamp: event.LastTimestamp, EventTime: event.EventTime, Series: event.Series,
+				})
+			}
+		}
+		if next = page.Continue; next == "" {
+			break
+		}
+	}
+	return found, nil
+}
+
 // mountError returns the message of the newest event that says why a pod's containers are not created, or "". Between
 // two events with the cause, the kubelet emits others that only say that mounting timed out.
 func mountError(events []corev1.Event) string {
-	events = slices.DeleteFunc(events, func(event corev1.Event) bool {
-		return !slices.Contains(mountReasons, event.Reason)
-	})
 	if len(events) == 0 {
 		return ""
 	}

@@ -50,3 +50,15 @@ func (l *requestLog) of(t *testing.T, namespace string) []call {
 	}
 	return found
 }
+
+// events returns how many requests there were for events in a namespace.
+func (l *requestLog) events(namespace string) (count int) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for _, one := range l.calls {
+		if one.method == http.MethodGet && strings.HasSuffix(one.path, "/namespaces/"+namespace+"/events") {
+			count++
+		}
+	}
+	return count
+}

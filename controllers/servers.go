@@ -67,9 +67,11 @@ type serverUse struct {
 // crowded reports whether there are more than a server allows.
 func (u serverUse) crowded() bool { return u.bots > u.allowed }
 
+// String describes a crowded server. It does not say how many RoseyBots there are: most may be in namespaces that the
+// reader may not see.
 func (u serverUse) String() string {
-	return fmt.Sprintf("%d RoseyBots use %s, which is taken to allow %d connections at once from one address",
-		u.bots, u.server, u.allowed)
+	return fmt.Sprintf("more than %d RoseyBots use %s, which is taken to allow %d connections at once from one address",
+		u.allowed, u.server, u.allowed)
 }
 
 // serverIndex is the index of RoseyBots by the key of their server.

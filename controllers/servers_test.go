@@ -55,7 +55,8 @@ func TestMoreBotsThanAServerAllowsAreReportedOnce(t *testing.T) {
 		}
 		return found, nil
 	}
-	const use = "3 RoseyBots use https://crowded.example, which is taken to allow 2 connections at once from one address"
+	const use = "more than 2 RoseyBots use https://crowded.example, which is taken to allow 2 connections at once from " +
+		"one address"
 	want := []string{"Warning three 1: " + use +
 		": bots with one address beyond that number cannot join; see docs/tasks/many-bots.md"}
 	expect := func(ctx context.Context) error {
