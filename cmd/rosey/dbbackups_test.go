@@ -1,7 +1,9 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -97,4 +100,59 @@ func TestBackupsAreListedWithoutADatabase(t *testing.T) {
 	expectCall(t, exitUsage, "expected text or json", append([]string{"db", "backup", "list", "-o", "x"}, flags...)...)
 	expectCall(t, exitFailure, "listing the backups", append([]string{
 		"db", "backup", "list", "--database-backup-directory", file}, flags...)...)
+}
+
+// fill adds rows to a database until it has about so many MiB, all of them of now.
+func fill(t *testing.T, path string, size int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	const rows = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1 * 64)
+INSERT INTO chat (event_id, channel_id, at, username, text)
+SELECT 'filled' || i, 1, $2, 'alice', hex(randomblob(8192)) FROM n`
+	if _, err := db.ExecContext(t.Context(), rows, size, time.Now().UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that is stopped while it makes a backup ends in time, and neither leaves a part nor says that it has one:
+// while it copies, and while it reads the copy.
+func TestAStopDuringABackupLeavesNoBackup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	storeLine(t, dir, "kept")
+	fill(t, filepath.Join(dir, "rosey.db"), 96)
+	info, err := os.Stat(filepath.Join(dir, "rosey.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backups := filepath.Join(dir, "backups")
+	for name, size := range map[string]int64{"while it copies": 1, "while it reads the copy": info.Size() * 9 / 10} {
+		p := start(t, "run", "--mode", "direct", "--channel", "movies", "--server", "http://127.0.0.1:1", "--data", dir,
+			"--http", "127.0.0.1:0")
+		p.waitFor(status.ReasonServerUnreachable)
+		for grown := false; !grown; time.Sleep(time.Millisecond) {
+			parts, err := filepath.Glob(filepath.Join(backups, "*.part-*"))
+			for _, part := range parts {
+				copied, statErr := os.Stat(part)
+				grown = grown || statErr == nil && copied.Size() >= size
+			}
+			made, globErr := filepath.Glob(filepath.Join(backups, "*.db"))
+			if err != nil || globErr != nil || len(made) > 0 || t.Context().Err() != nil {
+				t.Fatalf("%s: the backup was complete before: %v, %v, %v", name, made, err, globErr)
+			}
+		}
+		if code := p.end(syscall.SIGTERM); code != exitClean {
+			t.Errorf("%s: exit code %d\n%v", name, code, p.log())
+		}
+		if entries, err := os.ReadDir(backups); err != nil || len(entries) > 0 {
+			t.Errorf("%s: left behind: %v, %v", name, entries, err)
+		}
+		if log := fmt.Sprint(p.log()); strings.Contains(log, "backed up") || strings.Contains(log, "the backup failed") {
+			t.Errorf("%s: %s", name, log)
+		}
+	}
 }

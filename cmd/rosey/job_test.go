@@ -58,9 +58,9 @@ func TestJobInModeDirect(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "rosey")
 	own := writeFile(t, "bot.yaml", strings.ReplaceAll(configuration.Data["bot.yaml"], "/var/lib/rosey", dir))
-	backup := filepath.Join(dir+"-backups", "rosey-0123abcd-20250101T000000Z.db")
+	backup := filepath.Join(dir+"-backups", "movienight", "rosey-0123abcd-20250101T000000Z.db")
 	for _, each := range []string{dir, filepath.Dir(backup)} {
-		if err := os.Mkdir(each, 0o700); err != nil {
+		if err := os.MkdirAll(each, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -128,7 +128,9 @@ func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database
 			Keep: int(ptr.Deref(backup.Keep, 0)),
 		}
 		if backupsMount(bot) != "" {
-			content.Backup.Directory = config.BackupsDir
+			// Several RoseyBots may share the claim, and if one of them has restored a backup of another, their databases
+			// have the same ID.
+			content.Backup.Directory = path.Join(config.BackupsDir, bot.Name)
 		}
 	}
 	return content

@@ -76,6 +76,22 @@ func (b *backups) path(made time.Time) string {
 	return filepath.Join(b.Directory, "rosey-"+b.id+"-"+made.Format(backupTime)+".db")
 }
 
+// makeDirectory creates the directory for backups unless there is one. It is for its owner alone; on the volume of a pod
+// with fsGroup for that group too, because the pod's user may be another one after a restart.
+func makeDirectory(directory string) error {
+	if _, err := os.Stat(directory); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err //nolint:wrapcheck // it names the directory
+	}
+	parent, err := os.Stat(filepath.Dir(directory))
+	if err != nil || parent.Mode()&os.ModeSetgid == 0 || parent.Mode().Perm()&0o020 == 0 {
+		return err //nolint:wrapcheck // as above
+	}
+	return os.Chmod(directory, 0o770|os.ModeSetgid) //nolint:wrapcheck,gosec // as above; see the comment on the group
+}
+
 // removeParts removes what a process has left that was killed while it made a backup.
 func (b *backups) removeParts() error {
 	parts, err := filepath.Glob(filepath.Join(b.Directory, "rosey-"+b.id+"-*.db.part-*"))

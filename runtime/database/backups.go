@@ -123,7 +123,7 @@ const reserve = 32 << 20
 // makeRoom prepares the directory for a backup of some bytes. If that does not fit beside as many as are kept, the
 // oldest one is removed before.
 func (b *backups) makeRoom(needed int64) error {
-	if err := os.MkdirAll(b.Directory, 0o700); err != nil {
+	if err := makeDirectory(b.Directory); err != nil {
 		return fmt.Errorf("creating the directory for backups: %w", err)
 	}
 	err := errors.Join(b.removeParts(), b.checkSpace(needed))

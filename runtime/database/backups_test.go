@@ -210,3 +210,41 @@ func TestAProcessOfAMinuteBacksUpAndPrunes(t *testing.T) {
 		t.Errorf("the first backup has %v, %v; want the line that was removed after it", lines, err)
 	}
 }
+
+// Several databases may share a directory: each counts and removes only its own backups, and leaves a copy that another
+// one is making. On a volume with fsGroup the directory is for the group.
+func TestTwoDatabasesShareADirectory(t *testing.T) {
+	r, volume := newRig(t), t.TempDir()
+	other := newRig(t)
+	if err := os.Chmod(volume, 0o770|os.ModeSetgid); err != nil { //nolint:gosec // as Kubernetes does
+		t.Fatal(err)
+	}
+	dir := filepath.Join(volume, "backups")
+	first := r.ready(r.start(backingUp(dir)))
+	natstest.Eventually(t, "the first backup", func() bool { return !first.LastBackup().IsZero() })
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o770 || info.Mode()&os.ModeSetgid == 0 {
+		t.Errorf("the directory is %v, %v", info.Mode(), err)
+	}
+	r.stop(first)
+	files, err := database.ListBackups(dir)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	part := files[0].Path + ".part-1" // the first one makes a copy
+	if err := os.WriteFile(part, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := other.ready(other.start(func(o *database.ServiceOptions) {
+		backingUp(dir)(o)
+		o.Backup.Keep = 1
+	}))
+	natstest.Eventually(t, "the second one's own backup", func() bool { return !second.LastBackup().IsZero() })
+	other.stop(second)
+	files, err = database.ListBackups(dir)
+	if err != nil || len(files) != 2 || files[0].Database == files[1].Database {
+		t.Errorf("files %v, %v; want one of each database", files, err)
+	}
+	if _, err := os.Stat(part); err != nil {
+		t.Errorf("the copy that another service makes: %v", err)
+	}
+}
