@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
 )
 
 func quantity(text string) resource.Quantity { return resource.MustParse(text) }
@@ -239,6 +240,58 @@ func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
 	}
 	waitExpected(t, bot, expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available",
 		"its claim has storage class snapshots, which cannot be changed; its claim has 3Gi, and a claim cannot shrink"})
+}
+
+// What is wrong with a claim that is used was said in mode NATS only, although the bot mounts it in mode Direct. A claim
+// that is left of another mode or database is not used, so nothing is said about it.
+func TestNotesAboutTheClaimThatIsUsed(t *testing.T) {
+	shares := func(bot *v1alpha1.RoseyBot) {
+		bot.Spec.NATS, bot.Spec.Database = nil, &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "owner"}}
+	}
+	claim := &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{
+		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
+		StorageClassName: new("slow"),
+		Resources: corev1.VolumeResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
+		},
+	}}
+	claim.Kind, claim.Name = "PersistentVolumeClaim", "movienight-db"
+	claim.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
+		Type: corev1.PersistentVolumeClaimControllerResizeError, Status: corev1.ConditionTrue, Message: "no space left",
+	}}
+	for name, test := range map[string]struct {
+		edit func(*v1alpha1.RoseyBot)
+		want string
+	}{
+		"NATS":                  {func(*v1alpha1.RoseyBot) {}, "a pod of the database service is ready; "},
+		"Direct":                {toDirect, "the bot has opened the database; "},
+		"PostgreSQL":            {func(bot *v1alpha1.RoseyBot) { withPostgres(bot) }, ""},
+		"Direct and PostgreSQL": {func(bot *v1alpha1.RoseyBot) { toDirect(withPostgres(bot)) }, ""},
+		"shared":                {shares, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bot := withClaim(newBot("somewhere"), "1Gi", "fast")
+			test.edit(bot)
+			in := statusInput{bot: bot, observed: newObserved()}
+			in.observed.Objects[manifests.KeyOf(claim)] = claim
+			in.observed.Owner = withClaim(newBot("somewhere"), "1Gi", "fast")
+			for _, component := range manifests.Components(bot) {
+				in.observed.pods[component] = []corev1.Pod{podOf(string(component), 1, runningPod("10.0.0.1", true))}
+			}
+			got := databaseAvailable(in)
+			for _, note := range []string{
+				"has storage class slow, which cannot be changed", "has 3Gi, and a claim cannot shrink",
+				"can only be read, expected the access mode ReadWriteOnce", "cannot be resized: no space left",
+			} {
+				if said := strings.Contains(got.Message, "its claim "+note); said != (test.want != "") {
+					t.Errorf("it says %q: %v, in %q", note, said, got.Message)
+				}
+			}
+			if !strings.HasPrefix(got.Message, test.want) {
+				t.Errorf("the message is %q, want %q first", got.Message, test.want)
+			}
+		})
+	}
 }
 
 // The labels of a claim are changed by mistake: nothing advises to delete the only copy of the rows, and the command in

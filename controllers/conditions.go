@@ -38,13 +38,9 @@ func databaseAvailable(in statusInput) *metav1.Condition {
 		return sharedDatabase(in)
 	case !manifests.HasService(in.bot):
 		return checked(in, in.observed.newestPod(manifests.Bot), status.StoreCheck,
-			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"))
+			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"+claimsNotes(in)))
 	}
-	message := "a pod of the database service is ready"
-	if manifests.HoldsClaim(in.bot, manifests.Database) {
-		message += claimsNotes(in)
-	}
-	return available(in, manifests.Database, message)
+	return available(in, manifests.Database, "a pod of the database service is ready"+claimsNotes(in))
 }
 
 // sharedDatabase returns DatabaseAvailable of the RoseyBot that shares its database service.

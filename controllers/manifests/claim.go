@@ -29,9 +29,12 @@ type ClaimSpec struct {
 }
 
 // Claims returns the claims that the operator creates for the pods that open an SQLite database: that of the database,
-// and that of its backups if the spec asks for one.
+// and that of its backups if the spec asks for one. There is none for a RoseyBot with another database.
 func Claims(bot *v1alpha1.RoseyBot) []ClaimSpec {
 	database := databaseOf(bot)
+	if database.Postgres != nil || database.SharedFrom != nil {
+		return nil
+	}
 	sqlite := ptr.Deref(database.SQLite, v1alpha1.SQLite{})
 	claims := []ClaimSpec{{
 		Name: ClaimName(bot), Field: "database.sqlite", Title: "its claim",
