@@ -38,6 +38,27 @@ func newInFlight() *inFlight {
 	return &inFlight{room: make(chan struct{}, 1), messages: map[jetstream.Msg]bool{}}
 }
 
+// awaitRoom waits until there is room for half of maxInFlight. It returns for how many messages there is room, or 0 if
+// ctx ended before. One caller at a time may wait, in it or in add.
+func (f *inFlight) awaitRoom(ctx context.Context) int {
+	for {
+		f.mu.Lock()
+		room := maxInFlight - f.count
+		if f.bytes >= maxInFlightBytes {
+			room = 0
+		}
+		f.mu.Unlock()
+		if room >= maxInFlight/2 {
+			return room
+		}
+		select {
+		case <-f.room:
+		case <-ctx.Done():
+			return 0
+		}
+	}
+}
+
 // add waits until there is room for one more. It reports whether there was before ctx ended. One caller at a time may
 // wait.
 func (f *inFlight) add(ctx context.Context, one *arrival) bool {

@@ -19,16 +19,6 @@ import (
 )
 
 const (
-	// pullAhead is how many messages are requested before they are needed, so that the worker does not wait for them.
-	pullAhead = 2 * maxBatch
-	// pullBytes bounds the messages of one pull request in bytes, so that an earlier stream with large messages does not
-	// fill the memory. A message that is larger would never be delivered: see pullLimit.
-	pullBytes = 4 << 20
-	// pullExpiry is how long a pull request waits. A stream that sends nothing in that time, not even a heartbeat, has
-	// failed.
-	pullExpiry = 10 * time.Second
-	// maxSubject is more than a message has beside its content: its subject and its reply subject.
-	maxSubject = 8 << 10
 	// backlogInterval is how often the states of stream and consumer are read.
 	backlogInterval = 10 * time.Second
 )
@@ -83,11 +73,6 @@ func (c *streamConsumer) consume(
 	if err := c.catchUp(ctx, working, bound.Stream, state.AckFloor.Stream); err != nil {
 		return err
 	}
-	messages, err := durable.Messages(
-		jetstream.PullMaxMessagesWithBytesLimit(pullAhead, c.pullLimit()), jetstream.PullExpiry(pullExpiry))
-	if err != nil {
-		return fmt.Errorf("pulling events from the stream: %w", err)
-	}
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	ctx, end := context.WithCancelCause(ctx)
@@ -97,19 +82,13 @@ func (c *streamConsumer) consume(
 	c.consuming.Set(true, status.ReasonStreamBound, "")
 	c.binding.ReportSuccess()
 	if err := ready(); err != nil {
-		messages.Stop()
 		return err
 	}
-	created := bound.Stream.CachedInfo().Created
-	err = c.deliver(ctx, working, messages, created)
+	err = c.pull(ctx, working, durable, bound.Stream.CachedInfo().Created)
 	if cause := context.Cause(ctx); errors.Is(cause, errOtherOwner) {
 		err = cause
 	}
-	// Messages in transit are taken too. The stream delivers the rest to others once ackWait has passed.
-	messages.Drain()
-	draining, done := context.WithTimeout(working, bus.RequestTimeout)
-	defer done()
-	return errors.Join(err, c.deliver(draining, working, messages, created))
+	return err
 }
 
 // note records what the check says of a request.
@@ -137,43 +116,6 @@ func (c *streamConsumer) withRequest(check status.Check) status.Check {
 			"write %s=%s into the metadata of the stream", ownerKey, request.own.database)
 	}
 	return check
-}
-
-// pullLimit returns pullBytes, or more if the server accepts larger messages.
-func (c *streamConsumer) pullLimit() int {
-	return max(pullBytes, int(c.conn.NATS().MaxPayload())+maxSubject)
-}
-
-// deliver puts messages into the inbox until ctx ends or there are no more. The time of the stream's creation
-// distinguishes it from an earlier stream of the same name, which had its own sequences.
-func (c *streamConsumer) deliver(
-	ctx, working context.Context, messages jetstream.MessagesContext, created time.Time,
-) error {
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		switch {
-		case ctx.Err() != nil && m == nil, errors.Is(err, jetstream.ErrMsgIteratorClosed):
-			return nil
-		case err != nil:
-			return fmt.Errorf("pulling events from the stream: %w", err)
-		}
-		place, err := m.Metadata()
-		if err != nil || place.Stream != c.subjects.StreamName() || place.Consumer != c.subjects.ConsumerName() {
-			// Somebody has published to the inbox. An acknowledgement would go to where they want it.
-			c.log.Debug("[NATS] ignored a message that did not come from the stream")
-			continue
-		}
-		one := c.arrival(created, &jetstream.RawStreamMsg{
-			Subject: m.Subject(), Header: m.Headers(), Data: m.Data(), Time: place.Timestamp,
-			Sequence: place.Sequence.Stream,
-		})
-		one.inFlight = m
-		if !c.inFlight.add(working, &one) {
-			_ = m.Nak() // if that fails, the stream delivers it again once ackWait has passed
-			continue
-		}
-		c.inbox.put(working, one)
-	}
 }
 
 // arrival returns a message of the stream that was created at a time.

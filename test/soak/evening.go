@@ -26,8 +26,8 @@ import (
 const (
 	// warmUp is how long the processes run before they are measured.
 	warmUp = 3 * time.Second
-	// settleLimit bounds whatever has to come true.
-	settleLimit = 4 * time.Minute
+	// waitLimit bounds whatever has to come true.
+	waitLimit = 4 * time.Minute
 	// announcePace is the time between two outbound lines.
 	announcePace = 2 * time.Second
 	// linesPerRound is how many lines are said for each round of disturbances. There is at least one.
@@ -89,7 +89,7 @@ func Run(ctx context.Context, world *chaos.Processes, o Options) (report string,
 		return "", err
 	}
 	if err = e.play(ctx); err == nil {
-		err = e.settle(ctx)
+		err = e.verify(ctx)
 	}
 	return e.report(), err
 }
@@ -214,8 +214,8 @@ func (e *evening) ready(ctx context.Context) error {
 
 var errExited = errors.New("a process must not end")
 
-// settle compares what was said with what is stored, and what the processes need with what they needed.
-func (e *evening) settle(ctx context.Context) error {
+// verify compares what was said with what is stored, and what the processes need with what they needed.
+func (e *evening) verify(ctx context.Context) error {
 	duration := time.Since(e.began)
 	err := e.until(ctx, "the database to have what was said", func() error { return e.compare(ctx) })
 	return errors.Join(err, e.until(ctx, "memory and goroutines to be as before", func() error {
@@ -256,7 +256,7 @@ func (e *evening) compare(ctx context.Context) error {
 
 // until waits until condition returns nil.
 func (e *evening) until(ctx context.Context, what string, condition func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	for {
 		err := condition()
@@ -274,8 +274,8 @@ func (e *evening) report() string {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "seed %d: %d lines of %d people said, %d stored, %d outbound lines, in %s\n", e.Seed, e.findings.Said,
 		e.Names, e.findings.Stored, len(e.announcer.Lines()), time.Since(e.began).Round(time.Second))
-	fmt.Fprintf(out, "the retention removed %d of %d old lines; the disk was full %d times; "+
-		"credentials were replaced %d times\n", e.old.removed, e.old.published, e.fullDisks, e.rotations)
+	fmt.Fprintf(out, "%d old lines were removed; the disk was full %d times; credentials were replaced %d times\n",
+		e.old.published, e.fullDisks, e.rotations)
 	for _, name := range slices.Sorted(maps.Keys(e.after)) {
 		before, after := e.before[name], e.after[name]
 		fmt.Fprintf(out, "%-5s heap %d MiB before, %d MiB after; memory of its own %d MiB before, %d MiB after; "+
