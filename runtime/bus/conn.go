@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -113,7 +112,7 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 		nats.Timeout(dialTimeout),
 		nats.PingInterval(pingInterval),
 		nats.SkipHostLookup(), // the dialer does it
-		nats.SetCustomDialer(&dialer{ctx: dialing, before: c.reloadCredentials}),
+		nats.SetCustomDialer(&dialer{ctx: dialing, before: c.reloadCredentials, onRefusal: c.state.setRefusal}),
 		nats.ConnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onDisconnected(err) }),
@@ -208,25 +207,4 @@ func (c *Conn) Close() {
 	c.watch.Wait()
 	c.NATS().Close()
 	<-c.closed
-}
-
-// dialer can be interrupted, also while it looks up a name. With the default dialer of nats.go, Close waits for both.
-type dialer struct {
-	ctx context.Context //nolint:containedctx // nats.CustomDialer passes none
-	// before is called before each attempt. Its error ends the attempt.
-	before func() error
-}
-
-// Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	if err := d.before(); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
-	defer cancel()
-	connection, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("dialing %s: %w", address, err)
-	}
-	return connection, nil
 }

@@ -43,6 +43,8 @@ type connState struct {
 	connected atomic.Bool
 	connects  atomic.Int64
 
+	refusal atomic.Value // string: what the server said in the present attempt instead of taking part in it
+
 	mu              sync.Mutex
 	stopping        bool
 	reconnectReason string          // why this process is about to disconnect. Empty: it is not
@@ -103,8 +105,11 @@ func (s *connState) onDisconnected(err error) {
 		cause, s.reconnectReason = s.reconnectReason, ""
 	}
 	s.mu.Unlock()
-	s.set(s.log.Warn, false, status.ReasonNATSUnreachable,
-		"the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
+	reason := status.ReasonNATSUnreachable
+	if err != nil && isRefusal(err) {
+		reason = status.ReasonNATSRefused
+	}
+	s.set(s.log.Warn, false, reason, "the connection to NATS at "+s.servers+" broke: "+cause+"; trying again")
 }
 
 // onAttemptFailed is called after a failed attempt to connect.
@@ -114,6 +119,9 @@ func (s *connState) onAttemptFailed(err error) {
 		return
 	}
 	s.connected.Store(false)
+	if refusal, _ := s.refusal.Load().(string); refusal != "" && !isRefusal(err) {
+		err = errors.New(refusal)
+	}
 	reason, message := status.ReasonNATSUnreachable, "cannot reach NATS at "+s.servers+": "+ErrorMessage(err)
 	switch {
 	case errors.Is(err, errNoCredentials):
@@ -124,6 +132,9 @@ func (s *connState) onAttemptFailed(err error) {
 	}
 	s.set(s.log.Warn, false, reason, message+"; trying again")
 }
+
+// setRefusal records what the server has said in the present attempt to connect. Empty: nothing yet.
+func (s *connState) setRefusal(text string) { s.refusal.Store(text) }
 
 // onError is called for errors outside of connecting and disconnecting.
 func (s *connState) onError(subscription *nats.Subscription, err error) {
@@ -300,13 +311,22 @@ func ErrorMessage(err error) string {
 	return strings.TrimPrefix(status.NetworkError(err), "nats: ")
 }
 
-// isRefusal reports whether a server was reached and rejected the credentials or the certificate.
-func isRefusal(err error) bool {
+// refusals are what a server that was reached says when it refuses a client. nats.go has no error of its own for some,
+// and for others only once the connection is established.
+var refusals = []string{
 	// With TLS 1.3 the server rejects the client's certificate after the handshake, or only closes the connection then.
-	// Neither error has a type of its own.
-	text := err.Error()
-	return strings.Contains(text, "remote error: tls: ") ||
-		strings.Contains(text, "closed by remote after TLS handshake") ||
-		errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
-		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+	"remote error: tls: ", "closed by remote after TLS handshake",
+	nats.AUTHORIZATION_ERR, nats.AUTHENTICATION_EXPIRED_ERR, nats.AUTHENTICATION_REVOKED_ERR,
+	nats.ACCOUNT_AUTHENTICATION_EXPIRED_ERR,
+	// The limits of the server, of an account and of logins per second.
+	nats.MAX_CONNECTIONS_ERR, nats.MAX_ACCOUNT_CONNECTIONS_ERR, "connection throttling is active",
+	"failed account registration",
+}
+
+// isRefusal reports whether a server was reached and refused the client: its credentials, its certificate, or one
+// connection more.
+func isRefusal(err error) bool {
+	text := strings.ToLower(err.Error())
+	return errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) ||
+		slices.ContainsFunc(refusals, func(refusal string) bool { return strings.Contains(text, strings.ToLower(refusal)) })
 }

@@ -277,3 +277,41 @@ func TestChangesThatAreNotPermittedKeepNoLineOut(t *testing.T) {
 		}
 	}
 }
+
+// An account that allows no more consumers is named as the cause, and the service consumes once it allows one.
+func TestALimitOfConsumersIsNamed(t *testing.T) {
+	r := newRig(t, natstest.JetStream(t), func(o *server.Options) {
+		err := o.ProcessConfigString(
+			"accounts {a {users: [{user: a, password: a}], jetstream {max_consumers: 1}}}, no_auth_user: a")
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	js, err := jetstream.New(r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}
+	stream, _, err := subjects.CreateStream(t.Context(), js, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}
+	if _, err := stream.CreateConsumer(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	s := r.start(r.withStream)
+	want := "creating the consumer rosey_db: maximum consumers limit reached"
+	natstest.Eventually(t, "the limit to be named", func() bool {
+		check := s.EventsCheck()
+		return !check.OK && check.Reason == status.ReasonStreamRefused && strings.Contains(check.Message, want)
+	})
+	if err := stream.DeleteConsumer(t.Context(), "other"); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the service to consume", func() bool { return s.EventsCheck().OK && s.NATSCheck().OK })
+}

@@ -40,6 +40,28 @@ func TestCausesThatPreventAnElection(t *testing.T) {
 				}
 			},
 		},
+		"no more streams in the account": {
+			before: func(o *server.Options) {
+				o.Accounts, o.Users = nil, nil
+				err := o.ProcessConfigString(
+					"accounts {a {users: [{user: a, password: a}], jetstream {max_streams: 1}}}, no_auth_user: a")
+				if err != nil {
+					panic(err)
+				}
+			},
+			prepare: func(t *testing.T, s *natstest.Server) {
+				_, err := js(t, s).CreateStream(t.Context(), jetstream.StreamConfig{Name: "other"})
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: "creating the bucket movies_locks of the leader key: maximum number of streams reached",
+			repair: func(t *testing.T, s *natstest.Server) {
+				if err := js(t, s).DeleteStream(t.Context(), "other"); err != nil {
+					t.Fatal(err)
+				}
+			},
+		},
 		"too many replicas": {replicas: 3, want: "replicas"},
 		"no permission to create it": {
 			before: forbid("$JS.API.STREAM.CREATE.>"), want: "a permission is missing",
