@@ -11,13 +11,18 @@ const maxCounted = 256
 // and each gets the number of those before it. Without the number they would be one row.
 //
 // The server repeats its last 15 lines on each join, in their order, so every connection counts the same lines alike,
-// unless the repetition begins in the middle of them. They are counted from 0 then too. That doubles nothing, because
-// only numbers up to that of the last line can result, and loses nothing: if an earlier connection got all of them, all
-// numbers are stored, and if none got any, every number is as good.
+// unless the repetition begins in the middle of them. They are counted from 0 then too. Of n equal lines, a connection
+// that sees k therefore stores the numbers 0 to k-1, and all connections together as many rows as the one that saw most.
+// That is the rule, for one bot as for several that follow each other: the ID is what removes duplicates, so it must not
+// depend on what else a bot has seen.
 //
-// In one case nobody can tell which lines are repeated: the earlier connection broke between two lines of the same
-// millisecond, and the repetition no longer has the first of them. The repeated lines are then taken for those that the
-// earlier connection got, so some may be lost; with other numbers, lines would be stored twice.
+//   - Nothing is stored twice, because no number reaches n.
+//   - Nothing is lost if one connection saw all n, or if no connection but one saw any.
+//
+// What is left is a run of equal lines that no connection saw whole: an earlier connection broke between two lines of
+// the same millisecond after m of them, and the repetition has the last k and no longer the first. Then max(m, k) rows
+// are stored of n. Nobody can tell how many are missing: for m = 10 and k = 15, any n from 15 to 25 looks the same, and
+// with n = 15 every higher number would store a line twice.
 //
 // A ChatLineIDs belongs to one connection and is not safe for concurrent use.
 type ChatLineIDs struct {

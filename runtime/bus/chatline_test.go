@@ -115,6 +115,32 @@ func TestABrokenRunIsNeverDoubled(t *testing.T) {
 	}
 }
 
+// TestAsManyRowsAsTheLongestSight has runs of equal lines of every length, of which one connection sees the first and
+// the next one what the server repeats. Where the numbers of lines in the run differ and the connections see the same,
+// the least is stored: more would store lines twice that were said once.
+func TestAsManyRowsAsTheLongestSight(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 30; n++ {
+		run := make([]said, n)
+		for i := range run {
+			run[i] = said{1763700000123, "a", "x"}
+		}
+		for m := 0; m <= n; m++ {
+			stored := idsOf(t, connection{0, m}.sees(run))
+			repeated := connection{n, n}.sees(run)
+			for id := range idsOf(t, repeated) {
+				stored[id] = true
+			}
+			if len(stored) != max(m, len(repeated)) {
+				t.Errorf("%d rows of %d lines, of which the first %d and the last %d were seen", len(stored), n, m, len(repeated))
+			}
+			if whole := m == n || len(repeated) == n; whole && len(stored) != n {
+				t.Errorf("%d rows of %d lines that one connection has seen", len(stored), n)
+			}
+		}
+	}
+}
+
 // TestAServerCannotFillTheMemoryWithLines has more different lines than are counted, and still counts the latest.
 func TestAServerCannotFillTheMemoryWithLines(t *testing.T) {
 	t.Parallel()
