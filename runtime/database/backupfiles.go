@@ -76,8 +76,8 @@ func (b *backups) path(made time.Time) string {
 	return filepath.Join(b.Directory, "rosey-"+b.id+"-"+made.Format(backupTime)+".db")
 }
 
-// makeDirectory creates the directory for backups unless there is one. It is for its owner alone; on the volume of a pod
-// with fsGroup for that group too, because the pod's user may be another one after a restart.
+// makeDirectory creates the directory for backups unless there is one. It is for its owner alone; on the volume of a
+// pod with fsGroup for that group too, because the pod's user may be another one after a restart.
 func makeDirectory(directory string) error {
 	if _, err := os.Stat(directory); err == nil {
 		return nil
@@ -89,7 +89,7 @@ func makeDirectory(directory string) error {
 	if err != nil || parent.Mode()&os.ModeSetgid == 0 || parent.Mode().Perm()&0o020 == 0 {
 		return err //nolint:wrapcheck // as above
 	}
-	return os.Chmod(directory, 0o770|os.ModeSetgid) //nolint:wrapcheck,gosec // as above; see the comment on the group
+	return os.Chmod(directory, 0o770|os.ModeSetgid) //nolint:wrapcheck // as above
 }
 
 // removeParts removes what a process has left that was killed while it made a backup.

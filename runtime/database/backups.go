@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -25,8 +26,10 @@ type BackupOptions struct {
 type backups struct {
 	BackupOptions
 
-	id   string                    // of the database, "" while it is not known
-	last atomic.Pointer[time.Time] // nil: there is none
+	id    string // of the database, "" while it is not known
+	pause backoff.Backoff
+	retry time.Time                 // no attempt before
+	last  atomic.Pointer[time.Time] // nil: there is none
 }
 
 // LastBackup returns when the newest backup in the directory was made. Zero: there is none.
@@ -39,7 +42,10 @@ func (e *Engine) LastBackup() time.Time {
 
 func (b *backups) enabled() bool { return b.Directory != "" && b.Every > 0 }
 
-// backUpIfDue makes a backup if the newest one is older than the interval. One that fails is tried again at the next
+// maxBackupPause is the longest pause after backups that failed: each may have copied many gigabytes.
+const maxBackupPause = time.Hour
+
+// backUpIfDue makes a backup if the newest one is older than the interval. One that fails is tried again at a later
 // call.
 func (e *Engine) backUpIfDue(ctx context.Context) {
 	from, ok := e.store.(store.Backuper)
@@ -50,7 +56,7 @@ func (e *Engine) backUpIfDue(ctx context.Context) {
 	if e.backups.id == "" {
 		e.findBackups(ctx)
 	}
-	if age := now.Sub(e.LastBackup()); age >= 0 && age < e.backups.Every {
+	if age := now.Sub(e.LastBackup()); age >= 0 && age < e.backups.Every || now.Before(e.backups.retry) {
 		return
 	}
 	size, err := e.backUp(ctx, from, now)
@@ -60,8 +66,12 @@ func (e *Engine) backUpIfDue(ctx context.Context) {
 	case err != nil:
 		e.metrics.backupRuns.WithLabelValues(maintenanceFailed).Inc()
 		e.log.Error("[DB] the backup failed; trying again", "error", err)
+		if !errors.Is(err, errNoSpace) { // without space nothing was copied
+			e.backups.retry = now.Add(e.backups.pause.Next())
+		}
 		return
 	}
+	e.backups.pause.Reset()
 	e.metrics.backupRuns.WithLabelValues(maintenanceDone).Inc()
 	e.noteBackup(now)
 	e.log.Info("[DB] backed up the database", "directory", e.backups.Directory, "bytes", size)

@@ -2,10 +2,12 @@ package database_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,7 +218,7 @@ func TestAProcessOfAMinuteBacksUpAndPrunes(t *testing.T) {
 func TestTwoDatabasesShareADirectory(t *testing.T) {
 	r, volume := newRig(t), t.TempDir()
 	other := newRig(t)
-	if err := os.Chmod(volume, 0o770|os.ModeSetgid); err != nil { //nolint:gosec // as Kubernetes does
+	if err := os.Chmod(volume, 0o770|os.ModeSetgid); err != nil { // as Kubernetes does
 		t.Fatal(err)
 	}
 	dir := filepath.Join(volume, "backups")
@@ -247,4 +249,44 @@ func TestTwoDatabasesShareADirectory(t *testing.T) {
 	if _, err := os.Stat(part); err != nil {
 		t.Errorf("the copy that another service makes: %v", err)
 	}
+}
+
+// failingBackups is a store whose backups fail after they have copied everything.
+type failingBackups struct {
+	*sqlite.Store
+
+	attempts *atomic.Int64
+}
+
+func (f failingBackups) Backup(context.Context, string) (int64, error) {
+	f.attempts.Add(1)
+	return 0, errors.New("the copy is damaged")
+}
+
+// Copying many gigabytes every few minutes would be a load of its own.
+func TestABackupThatFailsAgainIsTriedLessOften(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var attempts atomic.Int64
+		engine := database.NewEngine(database.EngineOptions{
+			Channel: movies, Log: slog.New(slog.DiscardHandler),
+			Backup: database.BackupOptions{Directory: dir, Every: 24 * time.Hour, Keep: 3},
+			Open: func(ctx context.Context) (store.Store, error) {
+				opened, err := sqlite.Open(ctx, filepath.Join(dir, "rosey.db"))
+				return failingBackups{opened, &attempts}, err
+			},
+		})
+		if err := engine.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 12*time.Hour)
+		engine.Maintain(ctx)
+		stop()
+		if made := attempts.Load(); made < 12 || made > 40 || !engine.LastBackup().IsZero() {
+			t.Errorf("%d attempts in twelve hours, the last backup is of %s", made, engine.LastBackup())
+		}
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -103,7 +103,9 @@ func NewEngine(o EngineOptions) *Engine {
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),
 		},
-		backups: backups{BackupOptions: o.Backup},
+		backups: backups{BackupOptions: o.Backup, pause: backoff.Backoff{
+			Min: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval), Max: maxBackupPause,
+		}},
 	}
 }
 
