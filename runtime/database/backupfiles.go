@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -94,9 +95,12 @@ func makeDirectory(directory string) error {
 
 // removeParts removes what a process has left that was killed while it made a backup.
 func (b *backups) removeParts() error {
-	parts, err := filepath.Glob(filepath.Join(b.Directory, "rosey-"+b.id+"-*.db.part-*"))
-	for _, part := range parts {
-		err = errors.Join(err, os.Remove(part))
+	entries, err := os.ReadDir(b.Directory) // not Glob, for which [ in the name of the directory is special
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, "rosey-"+b.id+"-") && strings.Contains(name, ".db.part-") {
+			err = errors.Join(err, os.Remove(filepath.Join(b.Directory, name)))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("removing incomplete backups: %w", err)
