@@ -36,7 +36,8 @@ type applied struct {
 	updates  []string                         // what a newer operator would change, and is pinned
 	// updateWaits is what an automatic update waits for, or "".
 	updateWaits string
-	err         error // errors for which the reconcile is repeated
+	pinned      []v1alpha1.PinnedObject // what runs instead
+	err         error                   // errors for which the reconcile is repeated
 }
 
 // problem is the reason why an object is not as desired.
@@ -71,7 +72,9 @@ func (a *applied) problem(component manifests.Component) *problem {
 // apply writes the desired objects that differ from the live ones, and deletes objects that are no longer desired. If
 // an object of one component cannot be used, the ones after it are not written, but those of the other component are.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
-	result := applied{problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}}
+	result := applied{
+		problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}, pinned: bot.Status.Pinned,
+	}
 	if isTooLarge(bot) {
 		result.add("", tooLarge("the RoseyBot", maxBotMemory, "make its lists and texts shorter"))
 		return result
@@ -83,10 +86,12 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	}
 	desired, err := r.Build(bot, r.Params, observed.Observed)
 	if err != nil {
-		return applied{err: err}
+		result.err = err
+		return result
 	}
 	decided := r.pin(bot, desired, observed)
 	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
+	result.pinned = decided.objects
 	desired = r.hold(bot, desired, observed, &result)
 	r.write(ctx, bot, observed, desired, &result)
 	for _, component := range manifests.Components(bot) {

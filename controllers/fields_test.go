@@ -192,8 +192,12 @@ func resultOf(t *testing.T, bot *v1alpha1.RoseyBot) string {
 				deployment.Spec.Template.Spec.Hostname = "newer"
 			}
 		}
-		set, updates := manifests.Pin(bot, set, seen.Observed)
-		in := statusInput{bot: bot, observed: seen, applied: applied{updates: updates}}
+		clock := func() time.Time { return time.Time{} }
+		operator := &Reconciler{Params: params, updates: newUpdates(1, time.Minute), now: clock}
+		decided := operator.pin(bot, set, seen)
+		set = decided.desired
+		in := statusInput{bot: bot, observed: seen, applied: applied{updates: decided.updates}}
+		in.update, _ = operator.updates.current(bot, time.Time{})
 		all = append(all, set, computeStatus(in, time.Time{}))
 		for _, desired := range set {
 			seen.Objects[manifests.KeyOf(desired.Object)] = desired.Object

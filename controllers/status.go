@@ -66,6 +66,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Leader = leader(in)
 	next.LastBackupTime = lastBackup(in, now)
 	next.Update = update
+	next.Pinned = in.applied.pinned
 	next.Conditions = slices.DeleteFunc(next.Conditions, func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(conditions, before.Type) == nil
 	})

@@ -60,24 +60,25 @@ func (r *Reconciler) LimitUpdates(most int, deadline time.Duration) {
 // pinned is what is written, and what is not yet although the operator would build it from the same spec.
 type pinned struct {
 	desired []manifests.Desired
-	updates []string // what the operator would change
-	waits   string   // what an automatic update waits for
+	updates []string                // what the operator would change
+	objects []v1alpha1.PinnedObject // what runs instead
+	waits   string                  // what an automatic update waits for
 }
 
 // pin decides about what differs only because the operator is newer: by the RoseyBot's updatePolicy, it is left as it
 // is or written when it is this RoseyBot's turn and the status says so.
 func (r *Reconciler) pin(bot *v1alpha1.RoseyBot, built []manifests.Desired, observed observed) pinned {
-	annotated, left, updates := manifests.Pending(bot, built, observed.Observed)
+	found := manifests.FindUpdate(bot, built, observed.Observed)
 	image := manifests.Image(bot, r.Params)
-	if len(updates) == 0 || bot.Spec.UpdatePolicy != v1alpha1.UpdateAutomatic {
+	if len(found.Changes) == 0 || bot.Spec.UpdatePolicy != v1alpha1.UpdateAutomatic {
 		r.updates.stay(bot, image)
-		return pinned{desired: left, updates: updates}
+		return pinned{found.Pinned, found.Changes, found.Status, ""}
 	}
 	update, waits := r.updates.begin(bot, image, r.now())
 	if waits == "" && isRecorded(bot, update) {
-		return pinned{desired: annotated}
+		return pinned{desired: found.Built}
 	}
-	return pinned{left, updates, waits}
+	return pinned{found.Pinned, found.Changes, found.Status, waits}
 }
 
 func isReady(bot *v1alpha1.RoseyBot) bool {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -152,23 +153,49 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", Namespace: upgradeNamespace}}
 	change(t, deployment, func() { deployment.Spec.Replicas = new(int32(3)) })
 	waitReplicas(t, manual, "movienight-bot", 1)
+	// What is deleted or edited is restored as it was.
+	removeAll(t, manual)
+	waitInputs(t, manual, before)
+	change(t, deployment, func() { deployment.Spec.Template.Spec.Containers[0].Image = "rosey.example/rosey:edited" })
+	waitInputs(t, manual, before)
 	rollOut(t, manual)
 	waitCondition(t, manual, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	after, err := readPodInputs(t.Context(), manual)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("templates and configuration (-before +after the upgrade):\n%s", diff)
-	}
 	stop()
+	removeAll(t, manual)
 
 	// A restart of the newer operator changes nothing either. A change of the spec rolls out the update.
 	stop = runOperator(t, upgradeNamespace, makeNewer)
 	defer func() { stop() }()
+	waitInputs(t, manual, before)
 	waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	change(t, manual, func() { manual.Spec.LogLevel = "debug" })
 	waitUpdated(t, manual)
+}
+
+// removeAll deletes everything that the pods of a RoseyBot are started from.
+func removeAll(t *testing.T, bot *v1alpha1.RoseyBot) {
+	t.Helper()
+	for name, object := range map[string]client.Object{
+		"-bot": &appsv1.Deployment{}, "-db": &appsv1.Deployment{}, "-config": &corev1.ConfigMap{},
+	} {
+		object.SetNamespace(bot.Namespace)
+		object.SetName(bot.Name + name)
+		if err := rig.admin.Delete(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// waitInputs waits until the pods of a RoseyBot are started from what they were before.
+func waitInputs(t *testing.T, bot *v1alpha1.RoseyBot, want podInputs) {
+	t.Helper()
+	eventually(t, "templates and configuration as before", func(ctx context.Context) error {
+		got, err := readPodInputs(ctx, bot)
+		if diff := cmp.Diff(want, got); err == nil && diff != "" {
+			err = errors.New(diff)
+		}
+		return err
+	})
 }
 
 func waitLabel(t *testing.T, service, label string) {

@@ -31,6 +31,13 @@ type RoseyBotStatus struct {
 	// +optional
 	Update *UpdateStatus `json:"update,omitempty"`
 
+	// pinned is what the pods run while UpdateAvailable is True. An object that is deleted or edited meanwhile is restored
+	// from it, because this version of the operator builds another one.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Pinned []PinnedObject `json:"pinned,omitempty"`
+
 	// bot is the state of the bot pods.
 	// +optional
 	Bot ComponentStatus `json:"bot,omitzero"`
@@ -62,6 +69,29 @@ type UpdateStatus struct {
 	// operator's deadline, the update has failed, and other RoseyBots are not updated.
 	// +optional
 	WasReady bool `json:"wasReady,omitempty"`
+}
+
+// PinnedObject is what pods are started from, as an earlier version of the operator built it.
+type PinnedObject struct {
+	// kind is Deployment or ConfigMap.
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+
+	// name is the name of the object.
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// hash is the object's annotation rosey.dev/template-hash.
+	// +kubebuilder:validation:MaxLength=63
+	Hash string `json:"hash"`
+
+	// builtFrom is the object's annotation rosey.dev/spec-generation.
+	// +kubebuilder:validation:MaxLength=63
+	BuiltFrom string `json:"builtFrom"`
+
+	// content is the pod template of the Deployment, or the data of the ConfigMap, as JSON.
+	// +kubebuilder:validation:MaxLength=32768
+	Content string `json:"content"`
 }
 
 // ComponentStatus is the state of the pods of a component.

@@ -124,7 +124,7 @@ func ListChannels(
 }
 
 // channelList returns the ConfigMap with the channels that the database service serves, and with what it has to know to
-// take over a stream. It is none of the objects that Pin pins, because a service reads it while it runs.
+// take over a stream. It is none of the objects that are pinned, because a service reads it while it runs.
 func channelList(bot *v1alpha1.RoseyBot, observed Observed) (*corev1.ConfigMap, error) {
 	channels := observed.Channels
 	if channels == nil {

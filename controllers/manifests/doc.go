@@ -25,6 +25,6 @@
 // replaces as a whole are set here: otherwise the live object would always differ from the desired one, and the
 // operator would write it in every reconcile.
 //
-// Pin replaces pod templates and configuration in the desired objects by the live ones when they differ only because
-// the operator is newer than the one that wrote them, so that an upgrade of the operator restarts no pod unasked.
+// FindUpdate finds the pod templates and the configuration that differ from the live ones only because the operator is
+// newer than the one that wrote them, so that an upgrade of the operator restarts no pod unasked.
 package manifests

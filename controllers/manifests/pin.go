@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -23,46 +24,113 @@ const (
 	specGenerationAnnotation = "rosey.dev/spec-generation"
 )
 
-// Pin returns the desired objects with annotations that record their specs and templates. Under updatePolicy Manual,
-// they have the live pod templates and configuration where those differ only because the operator is newer than the one
-// that wrote them. Pin also returns a description of each object that it left as it is in the cluster.
-func Pin(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) (pinned []Desired, updates []string) {
-	annotated, pinned, updates := Pending(bot, desired, observed)
-	if bot.Spec.UpdatePolicy == v1alpha1.UpdateAutomatic {
-		return annotated, nil
-	}
-	return pinned, updates
+// Update is what the operator would change about pods that an earlier version of it started from the same spec.
+type Update struct {
+	// Built are the desired objects as this version builds them, with annotations that record their specs and templates.
+	Built []Desired
+	// Pinned are the same objects, with the templates and the configuration of the earlier version where they differ.
+	Pinned []Desired
+	// Changes describes each object that differs. Without one, Pinned is equal to Built.
+	Changes []string
+	// Status records the templates and the configuration of Pinned. It is empty if they are too large.
+	Status []v1alpha1.PinnedObject
 }
 
-// Pending returns the desired objects as they are to be written now, the same objects with what is live where that
-// differs only because the operator is newer, and a description of each such difference.
+// FindUpdate compares desired objects with what runs: the live objects, or, where they were deleted or edited, what the
+// status has of them.
 //
 // Templates and configuration are pinned together or not at all. A pod can restart at any time, for example because
 // its node is drained, and an old image may not understand a new configuration.
-func Pending(
-	bot *v1alpha1.RoseyBot, desired []Desired, observed Observed,
-) (annotated, pinned []Desired, updates []string) {
+func FindUpdate(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) Update {
 	generation := builtFrom(bot, observed)
-	annotated = slices.Clone(desired)
+	update := Update{Built: slices.Clone(desired)}
 	for i, next := range desired {
-		annotated[i].Object = annotate(next.Object, Hash(templateOf(next.Object)), generation)
+		update.Built[i].Object = annotate(next.Object, Hash(templateOf(next.Object)), generation)
 	}
-	pinned = slices.Clone(annotated)
-	for i, next := range annotated {
+	update.Pinned = slices.Clone(update.Built)
+	for i, next := range update.Built {
 		if templateOf(next.Object) == nil {
 			continue
 		}
-		live := observed.Objects[KeyOf(next.Object)]
-		if live == nil || !metav1.IsControlledBy(live, bot) || live.GetAnnotations()[specGenerationAnnotation] != generation {
-			return annotated, annotated, nil // the spec changed since the live objects were built
+		runs := findRunning(bot, next.Object, observed, generation)
+		if runs == nil {
+			return Update{Built: update.Built, Pinned: update.Built} // the spec changed since the live objects were built
 		}
 		// The hashes are compared, because the API server adds defaults to the live template.
-		if live.GetAnnotations()[templateHashAnnotation] != next.Object.GetAnnotations()[templateHashAnnotation] {
-			pinned[i].Object = pinTemplate(next.Object, live)
-			updates = append(updates, describeUpdate(next.Object, live))
+		if templateHash(runs) != templateHash(next.Object) {
+			update.Pinned[i].Object = pinTemplate(next.Object, runs)
+			update.Changes = append(update.Changes, describeUpdate(next.Object, runs))
+		}
+		update.Status = append(update.Status, record(update.Pinned[i].Object))
+	}
+	size := 0
+	for _, pinned := range update.Status {
+		size += len(pinned.Content)
+	}
+	if len(update.Changes) == 0 || size > maxPinned {
+		update.Status = nil
+	}
+	return update
+}
+
+func templateHash(object client.Object) string {
+	return object.GetAnnotations()[templateHashAnnotation]
+}
+
+// findRunning returns an object with the template or configuration that runs, or is to run again: what the status has
+// of it, unless the live object is already as desired, or else the live object. It returns nil if neither was built
+// from the generation.
+func findRunning(bot *v1alpha1.RoseyBot, desired client.Object, observed Observed, generation string) client.Object {
+	live := observed.Objects[KeyOf(desired)]
+	if live == nil || !metav1.IsControlledBy(live, bot) || live.GetAnnotations()[specGenerationAnnotation] != generation {
+		return findPinned(bot, desired, generation)
+	}
+	if pinned := findPinned(bot, desired, generation); pinned != nil && templateHash(live) != templateHash(desired) {
+		return pinned
+	}
+	return live
+}
+
+// maxPinned bounds what the status has of all objects of a RoseyBot, in bytes. The usual size is 10 KB, and the operator
+// discards a status that takes too much memory.
+const maxPinned = 32 << 10
+
+// record returns what the status has of an object.
+func record(object client.Object) v1alpha1.PinnedObject {
+	content, err := json.Marshal(templateOf(object))
+	if err != nil {
+		panic(fmt.Sprintf("encoding the template of %T: %v", object, err)) // every Kubernetes object can be encoded
+	}
+	key := KeyOf(object)
+	return v1alpha1.PinnedObject{
+		Kind: key.Kind, Name: key.Name, Hash: templateHash(object),
+		BuiltFrom: object.GetAnnotations()[specGenerationAnnotation], Content: string(content),
+	}
+}
+
+// findPinned returns an object with the template or configuration that the status has of a desired one, or nil if it
+// has none that was built from a generation.
+func findPinned(bot *v1alpha1.RoseyBot, desired client.Object, generation string) client.Object {
+	key := KeyOf(desired)
+	for _, pinned := range bot.Status.Pinned {
+		if key != (Key{pinned.Kind, pinned.Name}) || pinned.BuiltFrom != generation {
+			continue
+		}
+		found := annotate(desired, pinned.Hash, generation)
+		var err error
+		switch object := found.(type) {
+		case *appsv1.Deployment:
+			object.Spec.Template = corev1.PodTemplateSpec{}
+			err = json.Unmarshal([]byte(pinned.Content), &object.Spec.Template)
+		case *corev1.ConfigMap:
+			object.Data = nil
+			err = json.Unmarshal([]byte(pinned.Content), &object.Data)
+		}
+		if err == nil {
+			return found
 		}
 	}
-	return annotated, pinned, updates
+	return nil
 }
 
 // DesiredHash returns a hash of a desired object. What a template consists of counts as it was built: a pinned one has
@@ -125,7 +193,7 @@ func templateOf(object client.Object) any {
 	return nil
 }
 
-// annotate returns a copy of an object with the annotations that Pin compares. An object without a template is
+// annotate returns a copy of an object with the annotations that FindUpdate compares. An object without a template is
 // returned as it is.
 func annotate(object client.Object, templateHash, specGeneration string) client.Object {
 	copied, ok := object.DeepCopyObject().(client.Object)

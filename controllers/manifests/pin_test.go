@@ -2,9 +2,12 @@ package manifests_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,68 +24,125 @@ func observe(set []manifests.Desired) manifests.Observed {
 	return observed
 }
 
+// pin returns the desired objects as they are written while the update waits.
+func pin(bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed manifests.Observed) []manifests.Desired {
+	return manifests.FindUpdate(bot, desired, observed).Pinned
+}
+
 // A newer operator pins what an older one built from the same spec, all of it or nothing.
-func TestPin(t *testing.T) {
+func TestFindUpdate(t *testing.T) {
 	newer := manifests.Params{Image: "rosey.example/rosey:newer"}
+	without := func(kind, name string) func(manifests.Observed) {
+		return func(observed manifests.Observed) { delete(observed.Objects, manifests.Key{Kind: kind, Name: name}) }
+	}
+	recreated := func(bot *v1alpha1.RoseyBot) { bot.UID, bot.Status = "another", v1alpha1.RoseyBotStatus{} }
+	deleted := func(observed manifests.Observed) { clear(observed.Objects) }
 	tests := map[string]struct {
-		change  func(*v1alpha1.RoseyBot)
-		observe func(manifests.Observed)
-		pinned  bool
+		change   func(*v1alpha1.RoseyBot)
+		observe  func(manifests.Observed)
+		recorded bool // the newer operator has seen the objects before
+		pinned   bool
 	}{
-		"same spec":    {pinned: true},
-		"new spec":     {change: func(bot *v1alpha1.RoseyBot) { bot.Generation++ }},
-		"automatic":    {change: func(bot *v1alpha1.RoseyBot) { bot.Spec.UpdatePolicy = v1alpha1.UpdateAutomatic }},
-		"new RoseyBot": {change: func(bot *v1alpha1.RoseyBot) { bot.UID = "another" }},
-		"ConfigMap deleted": {observe: func(observed manifests.Observed) {
-			delete(observed.Objects, manifests.Key{Kind: "ConfigMap", Name: "movienight-config"})
+		"same spec":         {pinned: true},
+		"new spec":          {change: func(bot *v1alpha1.RoseyBot) { bot.Generation++ }, recorded: true},
+		"new RoseyBot":      {change: recreated},
+		"ConfigMap missing": {observe: without("ConfigMap", "movienight-config")},
+		"ConfigMap deleted": {observe: without("ConfigMap", "movienight-config"), recorded: true, pinned: true},
+		"service deleted":   {observe: without("Deployment", "movienight-db"), recorded: true, pinned: true},
+		"all are deleted":   {observe: deleted, recorded: true, pinned: true},
+		"edited": {recorded: true, pinned: true, observe: func(observed manifests.Observed) {
+			live := manifests.Find[*appsv1.Deployment](observed, "movienight-bot")
+			live.Annotations, live.Spec.Template.Spec.Containers[0].Image = nil, "edited"
 		}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			bot := readBot(t, "testdata/minimal.yaml")
 			bot.Name, bot.UID = "movienight", "one"
-			old, updates := manifests.Pin(bot, build(t, bot), manifests.Observed{})
-			if len(updates) > 0 {
-				t.Errorf("the first set has updates %v", updates)
+			old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
+			if len(old.Changes) > 0 || len(old.Status) > 0 {
+				t.Errorf("the first set has changes %v", old.Changes)
 			}
-			observed := observe(old)
+			observed := observe(old.Built)
+			if test.recorded {
+				built, err := manifests.Build(bot, newer, observed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				bot.Status.Pinned = manifests.FindUpdate(bot, built, observed).Status
+			}
+			was := botDeployment(old.Built).Spec.Template.DeepCopy()
 			if test.change != nil {
 				test.change(bot)
 			}
 			if test.observe != nil {
 				test.observe(observed)
 			}
-			built, err := manifests.Build(bot, newer, observed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			before := render(t, built)
-			got, updates := manifests.Pin(bot, built, observed)
-			if diff := cmp.Diff(lines(before), lines(render(t, built))); diff != "" {
-				t.Errorf("Pin changed its argument:\n%s", diff)
-			}
-			if pinned := botDeployment(got).Spec.Template.Spec.Containers[0].Image != newer.Image; pinned != test.pinned {
-				t.Errorf("pinned: %t, want %t", pinned, test.pinned)
-			}
-			want := []string{
-				"Deployment movienight-db with image " + newer.Image, "Deployment movienight-bot with image " + newer.Image,
-			}
-			if test.pinned != slices.Equal(updates, want) || !test.pinned && len(updates) > 0 {
-				t.Errorf("updates are %q", updates)
-			}
+			checkUpdate(t, bot, newer, observed, was, test.pinned)
 		})
 	}
 }
 
-// A live template that was edited is repaired.
-func TestPinRepairsEditedTemplates(t *testing.T) {
+func checkUpdate(
+	t *testing.T, bot *v1alpha1.RoseyBot, newer manifests.Params, observed manifests.Observed,
+	was *corev1.PodTemplateSpec, pinned bool,
+) {
+	t.Helper()
+	built, err := manifests.Build(bot, newer, observed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := render(t, built)
+	got := manifests.FindUpdate(bot, built, observed)
+	if diff := cmp.Diff(lines(before), lines(render(t, built))); diff != "" {
+		t.Errorf("FindUpdate changed its argument:\n%s", diff)
+	}
+	if image := botDeployment(got.Built).Spec.Template.Spec.Containers[0].Image; image != newer.Image {
+		t.Errorf("it builds %s", image)
+	}
+	template := &botDeployment(got.Pinned).Spec.Template
+	if !pinned {
+		if image := template.Spec.Containers[0].Image; image != newer.Image || len(got.Changes) > 0 || len(got.Status) > 0 {
+			t.Errorf("it pins %s, changes %q", image, got.Changes)
+		}
+		return
+	}
+	if diff := cmp.Diff(was, template); diff != "" {
+		t.Errorf("the template is not the former one:\n%s", diff)
+	}
+	want := []string{
+		"Deployment movienight-db with image " + newer.Image, "Deployment movienight-bot with image " + newer.Image,
+	}
+	if !slices.Equal(got.Changes, want) {
+		t.Errorf("changes are %q", got.Changes)
+	}
+}
+
+// A status has a maximum size: templates that are too large are not in it.
+func TestLargeTemplatesAreNotRecorded(t *testing.T) {
 	bot := readBot(t, "testdata/minimal.yaml")
-	old, _ := manifests.Pin(bot, build(t, bot), manifests.Observed{})
+	bot.Spec.ExtraEnv = []corev1.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", 64<<10)}}
+	observed := observe(pin(bot, build(t, bot), manifests.Observed{}))
+	built, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:newer"}, observed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := manifests.FindUpdate(bot, built, observed)
+	if len(got.Changes) == 0 || len(got.Status) > 0 {
+		t.Errorf("changes are %q, the status has %d objects", got.Changes, len(got.Status))
+	}
+}
+
+// A live template that was edited is repaired.
+func TestEditedTemplatesAreRepaired(t *testing.T) {
+	bot := readBot(t, "testdata/minimal.yaml")
+	old := pin(bot, build(t, bot), manifests.Observed{})
 	observed := observe(old)
 	botDeployment(old).Spec.Template.Spec.Containers[0].Image = "edited"
-	got, updates := manifests.Pin(bot, build(t, bot), observed)
-	if image := botDeployment(got).Spec.Template.Spec.Containers[0].Image; image != testParams.Image || len(updates) > 0 {
-		t.Errorf("image is %s, updates are %v", image, updates)
+	got := manifests.FindUpdate(bot, build(t, bot), observed)
+	if image := botDeployment(got.Pinned).Spec.Template.Spec.Containers[0].Image; image != testParams.Image ||
+		len(got.Changes) > 0 {
+		t.Errorf("image is %s, changes are %v", image, got.Changes)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestStrategyChangesOnlyWhenTheDeploymentControllerGetsOutOfIt(t *testing.T)
 			if test.direct {
 				bot.Spec.Mode, bot.Spec.NATS = v1alpha1.ModeDirect, nil
 			}
-			pinned, _ := manifests.Pin(bot, build(t, bot), manifests.Observed{})
+			pinned := pin(bot, build(t, bot), manifests.Observed{})
 			observed := observe(pinned)
 			deployment := botDeployment(pinned)
 			deployment.Spec.Strategy.Type, deployment.Spec.Replicas = test.live.strategy, new(test.live.replicas)
@@ -83,7 +83,7 @@ func TestStrategyChangesOnlyWhenTheDeploymentControllerGetsOutOfIt(t *testing.T)
 func TestBotsAreNotReplacedTwiceWithoutTheService(t *testing.T) {
 	bot := readBot(t, "testdata/minimal.yaml")
 	bot.Name, bot.Spec.Replicas, bot.Spec.Account = "movienight", new(int32(2)), &v1alpha1.Account{Username: "Rosey"}
-	pinned, _ := manifests.Pin(bot, build(t, bot), manifests.Observed{})
+	pinned := pin(bot, build(t, bot), manifests.Observed{})
 	live := botDeployment(pinned).DeepCopy()
 	observed := observe(pinned)
 	bot.Spec.Image = "rosey.example/rosey:other"
@@ -94,7 +94,7 @@ func TestBotsAreNotReplacedTwiceWithoutTheService(t *testing.T) {
 		held         bool
 	}{{2, false, true}, {2, true, false}, {1, false, false}} {
 		observed.Pods = map[manifests.Component]manifests.PodCount{manifests.Bot: {All: 3, Templates: test.templates}}
-		desired, _ := manifests.Pin(bot, buildObserving(t, bot, observed), observed)
+		desired := pin(bot, buildObserving(t, bot, observed), observed)
 		got, held := manifests.HoldTemplate(bot, desired, observed, test.serviceReady)
 		image := botDeployment(got).Spec.Template.Spec.Containers[0].Image
 		if isOld := image == live.Spec.Template.Spec.Containers[0].Image; held != test.held || isOld != test.held {
