@@ -37,7 +37,7 @@ func newDatabaseCommand() *cobra.Command {
 	flags = newConfigFlags(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
 		keysExcept("account", "commands", "channel.passwordFile"))
 	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags),
-		newMoveCommand(), newChannelCommand(flags))
+		newMoveCommand(flags), newChannelCommand(flags))
 	return command
 }
 

@@ -108,19 +108,25 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 				return err
 			}
 			err = withInput(arguments[0], filepath.Dir(path), command.InOrStdin(), func(backup string) error {
-				text, err := tool.restore(command.Context(), backup, arguments[0], path)
-				return errors.Join(err, printf(command.OutOrStdout(), "%s", text))
+				return tool.restore(command.Context(), command.OutOrStdout(), backup, arguments[0], path)
 			})
 			return failed(err)
 		},
 	}
 }
 
-// restore returns what was done, for people, who called the backup name.
-func (c *component) restore(ctx context.Context, backup, name, path string) (string, error) {
+// restore writes to out what it is going to do and what it has done, for people, who called the backup name.
+func (c *component) restore(ctx context.Context, out io.Writer, backup, name, path string) error {
+	// A backup that cannot be read now is refused, or needs its schema to be brought up to date first.
+	expired, unread := expiredText(ctx, location{path: backup}, c.retention())
+	if unread == nil {
+		if err := printf(out, "%s", expired); err != nil {
+			return err
+		}
+	}
 	done, err := sqlite.Restore(ctx, backup, path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	text := fmt.Sprintf("restored %s from %s\n", status.Printable(path), status.Printable(name))
 	if done.Schema < done.Migrated {
@@ -130,8 +136,11 @@ func (c *component) restore(ctx context.Context, backup, name, path string) (str
 	if done.Replaced != "" {
 		text += fmt.Sprintf("the previous database is now %s\n", status.Printable(filepath.Clean(done.Replaced)))
 	}
-	expired, err := expiredText(ctx, c.database(), c.retention())
-	return text + expired, err
+	if unread != nil {
+		expired, err = expiredText(ctx, c.database(), c.retention())
+		text += expired
+	}
+	return errors.Join(err, printf(out, "%s", text))
 }
 
 // sqlitePath returns the path of the configured database.
@@ -153,7 +162,7 @@ func sqliteTool(flags *configFlags, command *cobra.Command) (*component, string,
 		command.CommandPath())
 }
 
-func newMoveCommand() *cobra.Command {
+func newMoveCommand(flags *configFlags) *cobra.Command {
 	var from, to, output string
 	command := &cobra.Command{
 		Use:   "move --from DATABASE --to DATABASE",
@@ -163,7 +172,8 @@ func newMoveCommand() *cobra.Command {
 			"afterwards use the target only. The source is not changed. Another move copies what has changed in the\n" +
 			"source since.\n\n" +
 			"DATABASE is sqlite:///PATH, or postgres-file:///PATH: a file that contains the URL of a PostgreSQL\n" +
-			"database, since other users can read a password on a command line. Paths are absolute.",
+			"database, since other users can read a password on a command line. Paths are absolute.\n\n" +
+			"It first lists the rows that the retention of the configuration (--config) will remove from the target.",
 		Example: `  rosey db move --from sqlite:///var/lib/rosey/rosey.db --to postgres-file:///run/secrets/database-url`,
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -178,16 +188,12 @@ func newMoveCommand() *cobra.Command {
 			if source == target || source.sameFile(target) {
 				return errors.New("--to: the same as --from, expected another database")
 			}
-			moved, err := move(command.Context(), source, target, command.ErrOrStderr())
+			retention, err := configuredRetention(flags, command)
 			if err != nil {
-				return failed(err)
+				return err
 			}
-			// The configuration of the service that will use the target is not known here: its defaults are.
-			expired, err := expiredText(command.Context(), target, store.Retention{})
+			moved, err := move(command.Context(), source, target, retention, command.ErrOrStderr())
 			if err != nil {
-				return failed(err)
-			}
-			if err := printf(command.ErrOrStderr(), "%s", expired); err != nil {
 				return failed(err)
 			}
 			return writeOutput(command.OutOrStdout(), output, moved, movedText(moved))
@@ -225,7 +231,10 @@ func parseLocation(flag, value string) (location, error) {
 	return location{}, fmt.Errorf("%s: expected sqlite:///PATH or postgres-file:///PATH, with an absolute path", flag)
 }
 
-func move(ctx context.Context, from, to location, progress io.Writer) (moved []relational.Moved, err error) {
+// move copies a database. retention is that of the service that will use the copy.
+func move(
+	ctx context.Context, from, to location, retention store.Retention, progress io.Writer,
+) (moved []relational.Moved, err error) {
 	if !from.postgres {
 		unlock, err := sqlite.LockForCopy(from.path)
 		if err != nil {
@@ -239,6 +248,13 @@ func move(ctx context.Context, from, to location, progress io.Writer) (moved []r
 		return nil, fmt.Errorf("--from: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	expired, err := expiredText(ctx, from, retention)
+	if err != nil {
+		return nil, fmt.Errorf("--from: %w", err)
+	}
+	if err := printf(progress, "%s", expired); err != nil {
+		return nil, err
+	}
 	target, err := to.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("--to: %w", err)

@@ -4,22 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
-// retentionKeys are the settings of what is not kept forever, and what they are about.
-var retentionKeys = map[store.RowKind]struct{ key, rows string }{
-	store.PruneChat:       {"database.retention.chat", "lines of chat"},
-	store.PruneUserCounts: {"database.retention.userCounts", "samples of the number of users"},
-	store.PruneOutbound:   {"database.retention.outbound", "outbound lines"},
-	store.PrunePeople:     {"database.retention.people", "users"},
-}
-
-// expiredText says which rows of a database the maintenance of a service with the retention removes when it starts.
-// Whoever restores an old copy would lose them within a minute, and not know why.
+// expiredText says which rows of a database a service with a retention removes. Whoever restores an old copy would lose
+// them, and not know why.
 func expiredText(ctx context.Context, database location, retention store.Retention) (text string, err error) {
 	opened, err := database.openReadOnly(ctx)
 	if err != nil {
@@ -29,19 +26,32 @@ func expiredText(ctx context.Context, database location, retention store.Retenti
 	now := time.Now()
 	var lines strings.Builder
 	for _, rule := range retention.Rules(now) {
-		rows, err := relationalStore(opened).Expired(ctx, rule)
+		rows, err := opened.Expired(ctx, rule)
 		if err != nil {
 			return "", err
 		}
 		if rows > 0 {
-			key := retentionKeys[rule.Kind]
-			kept := now.Sub(rule.Before).Round(time.Minute)
-			fmt.Fprintf(&lines, "  %d %s are older than %s, which is %s\n", rows, key.rows, key.key, kept)
+			fmt.Fprintf(&lines, "  %d %s are older than %s, which is %s\n", rows, rule.Kind.Plural(),
+				rule.Kind.RetentionKey(), store.FormatRetention(now.Sub(rule.Before)))
 		}
 	}
 	if lines.Len() == 0 {
 		return "", nil
 	}
-	return "\nThe service removes these rows within a minute after it starts:\n" + lines.String() +
-		"To keep them, first set these keys to forever or to a longer time in its configuration.\n", nil
+	return "The service will remove these rows one day after it starts, or at once if their retention ended less than\n" +
+		"a day ago:\n" + lines.String() +
+		"To keep them, set these keys to forever or to a longer time in its configuration before.\n\n", nil
+}
+
+// configuredRetention returns the retention of the configuration, or the default one if the command was given no
+// configuration and finds none.
+func configuredRetention(flags *configFlags, command *cobra.Command) (store.Retention, error) {
+	tool, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
+	switch {
+	case err == nil:
+		return tool.retention(), nil
+	case flags.flags.Changed("config") || os.Getenv(config.FileVariable) != "" || len(flags.values) > 0:
+		return store.Retention{}, err
+	}
+	return store.Retention{}, nil
 }

@@ -26,8 +26,8 @@ func newImportCommand() *cobra.Command {
 		Short: "Import the SQLite file of a Python Rosey",
 		Long: "Import the SQLite file of a Python Rosey, or for - the standard input. The file is not changed.\n" +
 			"Neither bot may run during the import. Importing the same file again changes nothing.\n\n" +
-			"Rows that are older than database.retention would be removed within a minute after the bot starts. If\n" +
-			"there are any, nothing is imported unless the retention is raised or --drop-older leaves them out.",
+			"Rows that are older than database.retention would be removed a day after the bot starts. If there are\n" +
+			"any, nothing is imported unless the retention is raised or --drop-older leaves them out.",
 		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -111,7 +111,7 @@ func olderRows(retained []*legacy.Retained) error {
 	if tables == nil {
 		return nil
 	}
-	return fmt.Errorf("nothing was imported, because rows would be removed within a minute after the bot starts:\n%w\n"+
+	return fmt.Errorf("nothing was imported, because rows would be removed a day after the bot starts:\n%w\n"+
 		"to keep them, set these keys to forever or to a longer time, here and in the configuration of the bot and the "+
 		"database service; to leave them out, use --drop-older", errors.Join(tables...))
 }

@@ -118,14 +118,28 @@ VALUES (1700000000, 2, 3), (1763700000, 2, 3), (%d, 4, 5)`, time.Now().Unix()-36
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	where := []string{"--channel", "Movies", "--database", database}
 	expectCall(t, exitClean, "copied", append([]string{"db", "backup", backup}, where...)...)
-	expectCall(t, exitClean, "2 samples of the number of users are older than database.retention.userCounts, which is "+
-		"720h0m0s", append([]string{"db", "restore", backup}, where...)...)
+	// It is said before the backup is copied.
+	text = expectCall(t, exitClean, "2 samples of the number of users are older than database.retention.userCounts, "+
+		"which is 720h", append([]string{"db", "restore", backup}, where...)...)
+	if strings.Index(text, "older than") > strings.Index(text, "restored ") {
+		t.Errorf("said after the restore:\n%s", text)
+	}
 	restored := expectCall(t, exitClean, "restored", append([]string{
 		"db", "restore", backup, chat, "forever", counts, "forever"}, where...)...)
 	if strings.Contains(restored, "older than") {
 		t.Errorf("kept forever, and yet:\n%s", restored)
 	}
 	moved := "sqlite://" + filepath.Join(t.TempDir(), "moved.db")
-	expectCall(t, exitClean, "1 lines of chat are older than database.retention.chat", "db", "move", "--from",
-		"sqlite://"+database, "--to", moved)
+	move := []string{"db", "move", "--from", "sqlite://" + database, "--to", moved}
+	_, _, progress := call(t, move...)
+	said := strings.Index(progress, "1 lines of chat are older than database.retention.chat")
+	if copied := strings.Index(progress, "user_counts: "); said < 0 || copied < said {
+		t.Errorf("not said before the move:\n%s", progress)
+	}
+	_, _, progress = call(t, append(move, append(where[:2:2], chat, "forever", counts, "9000h")...)...)
+	if strings.Contains(progress, "lines of chat are") || !strings.Contains(progress, "userCounts, which is 9000h") {
+		t.Errorf("the configured retention does not count:\n%s", progress)
+	}
+	expectCall(t, exitUsage, "channel.name", append(move, chat, "forever")...)
+	expectCall(t, exitUsage, "absent.yaml", append(move, "--config", "absent.yaml")...)
 }

@@ -183,6 +183,7 @@ func TestDirectRunsMaintenance(t *testing.T) {
 	r := newRig(t)
 	direct := r.direct(func(o *database.DirectOptions) {
 		o.Retention = store.Retention{Chat: time.Hour}
+		database.WithRemovalGrace(&o.EngineOptions, 10*time.Millisecond)
 		database.WithMaintenanceInterval(&o.EngineOptions, 10*time.Millisecond)
 	})
 	before := r.direct()

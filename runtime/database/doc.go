@@ -75,6 +75,12 @@
 // maintenance and counted in memory in between. A reply is read within its size, because rows from before there were
 // limits may be larger than the memory.
 //
+// # Retention
+//
+// Maintenance removes the rows whose retention has ended. A mistake in the configuration must not remove years within
+// minutes: if the retention of rows ended more than a day ago, the removal is announced in the log and in the database,
+// and begins a day later (retention.go). In daily operation that never happens.
+//
 // # Lines to say and the barrier
 //
 // A bot claims a line, says it in the channel, and publishes a report (sent or failed), an event like all others. The

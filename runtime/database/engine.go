@@ -41,7 +41,8 @@ type EngineOptions struct {
 	// Service identifies the service to the others that use the same database. Zero: the engine belongs to no service,
 	// and records no owner.
 	Service store.Service
-	// Retention is how long rows are kept. Its zero value has defaults.
+	// Retention is how long rows are kept. Its zero value has defaults. If it ends for more rows than a day brings, they
+	// are removed a day after that was logged.
 	Retention store.Retention
 	// Limits bound what clients can send and have kept. A zero has its default.
 	Limits config.Limits
@@ -51,6 +52,7 @@ type EngineOptions struct {
 	Registerer prometheus.Registerer
 
 	maintenanceInterval time.Duration // 0: defaultMaintenanceInterval
+	removalGrace        time.Duration // 0: defaultRemovalGrace
 	channelsInterval    time.Duration // 0: defaultChannelsInterval
 	storeInterval       time.Duration // 0: defaultStoreInterval
 }
@@ -102,6 +104,9 @@ func NewEngine(o EngineOptions) *Engine {
 		maintenance: maintenance{
 			retention: o.Retention, interval: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval),
 			running: make(chan struct{}, 1),
+			removals: announcedRemovals{
+				grace: cmp.Or(o.removalGrace, defaultRemovalGrace), logged: map[store.RowKind]store.Removal{},
+			},
 		},
 		backups: backups{BackupOptions: o.Backup, pause: backoff.Backoff{
 			Min: cmp.Or(o.maintenanceInterval, defaultMaintenanceInterval), Max: maxBackupPause,

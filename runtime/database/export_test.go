@@ -12,6 +12,9 @@ func WithGracePeriod(d time.Duration) func(*ServiceOptions) {
 // WithMaintenanceInterval is the time between two maintenance runs.
 func WithMaintenanceInterval(o *EngineOptions, d time.Duration) { o.maintenanceInterval = d }
 
+// WithRemovalGrace is how long announced removals wait.
+func WithRemovalGrace(o *EngineOptions, d time.Duration) { o.removalGrace = d }
+
 // WithIdleTimeout is how long a database stays open after its last use.
 func WithIdleTimeout(d time.Duration) func(*DirectOptions) {
 	return func(o *DirectOptions) { o.idleTimeout = d }

@@ -33,6 +33,7 @@ type maintenance struct {
 	running   chan struct{} // has a token during a run
 	waiting   atomic.Int32  // requests that wait for a run to end
 	recounted bool          // the keys of plugins were counted anew; only a run uses it
+	removals  announcedRemovals
 }
 
 // Maintain makes the backups that are due and runs maintenance at intervals until ctx ends. A backup comes first: it
@@ -122,8 +123,17 @@ func (e *Engine) prune(ctx context.Context, now time.Time, removed map[store.Row
 	if err != nil {
 		return err
 	}
-	for _, rule := range e.maintenance.retention.Rules(now) {
+	rules := e.maintenance.retention.Rules(now)
+	if err := e.readRemovals(ctx, rules, servedBy); err != nil {
+		return err
+	}
+	for _, rule := range rules {
 		rule.ServedBy = servedBy
+		if may, err := e.mayPrune(ctx, rule, now); err != nil {
+			return err
+		} else if !may {
+			continue
+		}
 		for {
 			n, err := e.store.Prune(ctx, rule, pruneStep)
 			if err != nil {

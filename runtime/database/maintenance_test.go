@@ -44,7 +44,7 @@ func TestMaintenanceOnRequest(t *testing.T) {
 	for i := range 2 {
 		id := r.put(`{"message":"hi"}`).ID
 		r.publish(bus.OutboundSent, fmt.Sprintf(`{"message_id":%d,"timestamp":%d}`,
-			id, now.Add(-time.Duration(6+2*i)*24*time.Hour).Unix()))
+			id, now.Add(-time.Duration(167+2*i)*time.Hour).Unix()))
 	}
 	reply := r.maintain()
 	if !reply.Success || reply.Error != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
 )
 
 // The outcomes of a message: values of the label outcome of messages_total.
@@ -40,6 +41,7 @@ type metrics struct {
 	deadLetters     prometheus.Counter
 	maintenanceRuns *prometheus.CounterVec
 	pruned          *prometheus.CounterVec
+	announced       *prometheus.GaugeVec
 	size            prometheus.Gauge
 	refused         *prometheus.CounterVec
 	limitUsed       *prometheus.GaugeVec
@@ -66,6 +68,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			"Maintenance runs, by outcome: done or failed.", "outcome"),
 		pruned: factory.counters("pruned_rows_total",
 			"Rows that were removed because their retention had ended, by kind.", "kind"),
+		announced: factory.gauges("announced_removal_rows",
+			"Rows whose retention has ended and that are removed when a day has passed since that was logged, by kind.", "kind"),
 		size: factory.gauge("store_bytes", "Size of the database at the start or after the last maintenance run."),
 		refused: factory.counters("refused_total",
 			"Messages that were refused because of a limit, and dead letters that gave way to newer ones, by limit: a key of "+
@@ -82,6 +86,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	for _, outcome := range []string{maintenanceDone, maintenanceFailed} {
 		m.maintenanceRuns.WithLabelValues(outcome)
 		m.backupRuns.WithLabelValues(outcome)
+	}
+	for _, kind := range []store.RowKind{store.PruneChat, store.PruneUserCounts, store.PruneOutbound, store.PrunePeople} {
+		m.announced.WithLabelValues(string(kind))
 	}
 	m.startAtZero()
 	return m

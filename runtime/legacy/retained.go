@@ -2,7 +2,6 @@ package legacy
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"rosey.dev/rosey/runtime/config"
@@ -28,23 +27,23 @@ type Retained struct {
 	before time.Time     // rows from before are older; zero: none is
 }
 
-// retainedTables are the tables whose rows are not kept forever. Outbound lines are imported if they are still to be
+// retainedTables are the tables whose rows have a retention. Outbound lines are imported if they are still to be
 // said; until then they are kept.
 var retainedTables = []retainedTable{
-	{store.PruneChat, "database.retention.chat", "recent_chat", "timestamp", ""},
-	{store.PruneUserCounts, "database.retention.userCounts", "user_count_history", "timestamp", ""},
-	{store.PrunePeople, "database.retention.people", "user_stats", "last_seen", "username"},
+	{store.PruneChat, "recent_chat", "timestamp", ""},
+	{store.PruneUserCounts, "user_count_history", "timestamp", ""},
+	{store.PrunePeople, "user_stats", "last_seen", "username"},
 }
 
 type retainedTable struct {
-	kind             store.RowKind
-	key, table, time string
+	kind        store.RowKind
+	table, time string
 	// user is the column with the user. All rows of one user are kept by the newest of them.
 	user string
 }
 
-// Retained returns for each table that is not kept forever which of its rows a retention would remove at now. An import
-// of rows that maintenance removes minutes later would be a loss that nobody notices.
+// Retained returns for each table with a retention which of its rows it would remove at now. An import of rows that
+// maintenance removes later would be a loss that nobody notices.
 func (s *Source) Retained(ctx context.Context, retention store.Retention, now time.Time) ([]*Retained, error) {
 	before := map[store.RowKind]time.Time{}
 	for _, rule := range retention.Rules(now) {
@@ -52,10 +51,12 @@ func (s *Source) Retained(ctx context.Context, retention store.Retention, now ti
 	}
 	tables := make([]*Retained, 0, len(retainedTables))
 	for _, one := range retainedTables {
-		table := &Retained{Table: one.table, Key: one.key, Kept: string(config.Forever), before: before[one.kind]}
+		table := &Retained{
+			Table: one.table, Key: one.kind.RetentionKey(), Kept: string(config.Forever), before: before[one.kind],
+		}
 		if !table.before.IsZero() {
 			table.kept = now.Sub(table.before)
-			table.Kept = formatRetention(table.kept)
+			table.Kept = store.FormatRetention(table.kept)
 		}
 		rows, err := s.timesOf(ctx, one)
 		if err != nil {
@@ -125,11 +126,3 @@ func (t *Retained) add(rows []time.Time) {
 
 // older reports whether a row of a time is older than what is kept.
 func (t *Retained) older(at time.Time) bool { return at.Before(t.before) }
-
-// formatRetention returns a retention as it is written in a configuration.
-func formatRetention(kept time.Duration) string {
-	if kept%time.Hour == 0 {
-		return fmt.Sprintf("%dh", kept/time.Hour)
-	}
-	return kept.String()
-}

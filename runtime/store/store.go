@@ -96,6 +96,15 @@ type Store interface {
 	// Prune removes about limit of the oldest rows that match a rule, in one transaction, and returns how many; 0 means
 	// that no row matches any more. Nothing can be written meanwhile, so limit should be small.
 	Prune(ctx context.Context, rule PruneRule, limit int) (removed int64, err error)
+	// Expired returns how many rows match a rule about what a channel has said and done. Keys and dead letters, whose time
+	// is not configured, do not count. Of people it counts the users alone.
+	Expired(ctx context.Context, rule PruneRule) (rows int64, err error)
+	// Removals returns the removals that were announced for rules with ServedBy.
+	Removals(ctx context.Context, servedBy string) ([]Removal, error)
+	// AnnounceRemoval stores a removal in the place of an earlier one of the same Kind and ServedBy.
+	AnnounceRemoval(ctx context.Context, removal Removal) error
+	// ForgetRemoval removes an announcement, if there is one.
+	ForgetRemoval(ctx context.Context, kind RowKind, servedBy string) error
 	// Usage measures how much is stored for channels, of which it reads all rows, and the dead letters of a prefix. A
 	// channel without rows has no usage.
 	Usage(ctx context.Context, channels []Channel, prefix string) (Usage, error)

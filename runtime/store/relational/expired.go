@@ -3,29 +3,75 @@ package relational
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"rosey.dev/rosey/runtime/store"
 )
 
-// expiredSQL counts the rows that pruneSQL and inTransaction remove for rules about all channels.
+// expiredSQL counts the rows that pruneSQL and inTransaction remove. %s is a condition for the channel.
 var expiredSQL = map[store.RowKind]string{
-	store.PruneChat:       `SELECT count(*) FROM chat WHERE at < $1`,
-	store.PruneUserCounts: `SELECT count(*) FROM user_counts WHERE at < $1`,
+	store.PruneChat:       `SELECT count(*) FROM chat WHERE at < $1 AND %s`,
+	store.PruneUserCounts: `SELECT count(*) FROM user_counts WHERE at < $1 AND %s`,
 	store.PruneOutbound: `SELECT count(*) FROM outbound
-WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL) AND coalesce(sent_at, abandoned_at) < $1`,
-	store.PrunePeople: `SELECT count(*) FROM users u WHERE u.last_seen < $1 AND ` + isAbsent,
+WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL) AND coalesce(sent_at, abandoned_at) < $1 AND %s`,
+	store.PrunePeople: `SELECT count(*) FROM users u WHERE u.last_seen < $1 AND %s AND ` + isAbsent,
 }
 
-// Expired returns how many rows of what a channel has said and done a rule of a store.Retention would remove. Keys and
-// dead letters, whose time is not configured, do not count.
+// Expired implements store.Store.
 func (s Store) Expired(ctx context.Context, rule store.PruneRule) (rows int64, err error) {
 	query, known := expiredSQL[rule.Kind]
 	if !known {
 		return 0, nil
 	}
-	rows, _, err = selectOne(ctx, s.db, query, []any{rule.Before.UnixMilli()}, scanValue[int64])
+	channels := "channel_id IN " + strings.ReplaceAll(prunedChannels, "$3", "$2")
+	rows, _, err = selectOne(ctx, s.db, fmt.Sprintf(query, channels), []any{rule.Before.UnixMilli(), rule.ServedBy},
+		scanValue[int64])
 	if err != nil {
 		return 0, fmt.Errorf("counting rows of %s that are not kept: %w", rule.Kind, err)
 	}
 	return rows, nil
+}
+
+// Removals implements store.Store.
+func (s Store) Removals(ctx context.Context, servedBy string) ([]store.Removal, error) {
+	const query = `SELECT kind, served_by, kept_ms, announced_at FROM removals WHERE served_by = $1 ORDER BY kind`
+	type row struct {
+		store.Removal
+
+		kept int64
+	}
+	rows, err := Select(ctx, s.db, query, []any{servedBy}, func(r *row) []any {
+		return []any{(*string)(&r.Kind), &r.ServedBy, &r.kept, millis{&r.AnnouncedAt}}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading announced removals: %w", err)
+	}
+	removals := make([]store.Removal, len(rows))
+	for i, row := range rows {
+		removals[i] = row.Removal
+		removals[i].Kept = time.Duration(row.kept) * time.Millisecond
+	}
+	return removals, nil
+}
+
+// AnnounceRemoval implements store.Store.
+func (s Store) AnnounceRemoval(ctx context.Context, removal store.Removal) error {
+	const query = `INSERT INTO removals (kind, served_by, kept_ms, announced_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (kind, served_by) DO UPDATE SET kept_ms = excluded.kept_ms, announced_at = excluded.announced_at`
+	_, err := s.db.Exec(ctx, query, string(removal.Kind), removal.ServedBy, removal.Kept.Milliseconds(),
+		removal.AnnouncedAt.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("announcing a removal of %s: %w", removal.Kind, err)
+	}
+	return nil
+}
+
+// ForgetRemoval implements store.Store.
+func (s Store) ForgetRemoval(ctx context.Context, kind store.RowKind, servedBy string) error {
+	const query = `DELETE FROM removals WHERE kind = $1 AND served_by = $2`
+	if _, err := s.db.Exec(ctx, query, string(kind), servedBy); err != nil {
+		return fmt.Errorf("forgetting a removal of %s: %w", kind, err)
+	}
+	return nil
 }

@@ -127,7 +127,7 @@ var copiedTables = []Table{
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.
 func TableNames() []string {
-	names := []string{"identity", "channels", "kv_usage"}
+	names := []string{"identity", "channels", "kv_usage", "removals"}
 	for _, table := range copiedTables {
 		names = append(names, table.Name)
 	}

@@ -38,8 +38,8 @@ WHERE table_schema = current_schema() AND table_name <> 'goose_db_version'`},
 				if !slices.Contains(tables, table) {
 					tables = append(tables, table)
 				}
-				// Move has code of its own for these.
-				if !slices.Contains([]string{"identity", "channels", "kv_usage"}, table) {
+				// Move has code of its own for these. It leaves out removals: the target announces its own.
+				if !slices.Contains([]string{"identity", "channels", "kv_usage", "removals"}, table) {
 					columns = append(columns, column)
 				}
 			}

@@ -192,7 +192,14 @@ func migratePart(ctx context.Context, part string) (err error) {
 	db.SetMaxOpenConns(1)
 	// The last connection moves the write-ahead log to the database and removes it.
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return relational.Migrate(ctx, goose.DialectSQLite3, db, migrations)
+	if err := relational.Migrate(ctx, goose.DialectSQLite3, db, migrations); err != nil {
+		return err
+	}
+	// A removal that was announced when the backup was made would begin at once, and may be why it is restored.
+	if _, err := db.ExecContext(ctx, "DELETE FROM removals"); err != nil {
+		return fmt.Errorf("forgetting announced removals: %w", classify(err))
+	}
+	return nil
 }
 
 // checkBackup reads the whole file, or the beginning: SQLite refuses a file with fewer pages than its header says. It

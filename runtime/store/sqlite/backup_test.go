@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
@@ -300,5 +301,29 @@ func TestRestoreOfAFileThatIsMountedAlone(t *testing.T) {
 	}
 	if got := fmt.Sprint(chatTexts(t, mounted)); got != "[later]" {
 		t.Errorf("chat: %s", got)
+	}
+}
+
+// A backup from the day on which a removal was announced is what somebody restores who did not want it.
+func TestRestoreForgetsAnnouncedRemovals(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "rosey.db"), filepath.Join(dir, "backup.db")
+	s := mustOpen(t, path)
+	removal := store.Removal{Kind: store.PruneChat, Kept: time.Hour, AnnouncedAt: time.Now()}
+	if err := s.AnnounceRemoval(t.Context(), removal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	if _, err := Restore(t.Context(), backup, path); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, path)
+	defer mustClose(t, s)
+	if left, err := s.Removals(t.Context(), ""); err != nil || len(left) != 0 {
+		t.Errorf("announced after the restore: %+v, %v", left, err)
 	}
 }

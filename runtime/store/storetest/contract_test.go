@@ -141,6 +141,8 @@ var contract = map[string]func(t storeTest){
 	"prune people":                        prunePeople,
 	"prune people of many events":         pruneManyEvents,
 	"pruned people and late events":       lateEventsOfPrunedPeople,
+	"expired rows":                        expiredRows,
+	"announced removals":                  removals,
 	"newest joins and leaves":             newestPresence,
 }
 

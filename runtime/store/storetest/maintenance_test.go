@@ -212,3 +212,52 @@ func keyValueList(t storeTest) {
 		same(t, what+": more", test.more, more)
 	}
 }
+
+func expiredRows(t storeTest) {
+	t.apply(chatLine(1, "alice", "hi"), chatLine(3, "alice", "hi"), event(1, store.UserCount{Chat: 1}))
+	t.apply(in(music, []store.Event{chatLine(2, "alice", "music")})...)
+	t.reportSent(t.enqueue(movies, 1, "said"), 1)
+	t.enqueue(movies, 1, "queued")
+	for _, test := range []struct {
+		kind     store.RowKind
+		servedBy string
+		want     int64
+	}{
+		{store.PruneChat, "", 2}, {store.PruneUserCounts, "", 1}, {store.PruneOutbound, "", 1}, {store.PruneKV, "", 0},
+		{store.PruneChat, store.NoService, 2}, // nobody has served them
+		{store.PruneUserCounts, "rosey", 1},
+	} {
+		rule := store.PruneRule{Kind: test.kind, Before: at(3), ServedBy: test.servedBy}
+		same(t, string(test.kind), test.want, must[int64](t)(t.Expired(t.Context(), rule)))
+	}
+	expired := must[int64](t)(t.Expired(t.Context(), store.PruneRule{Kind: store.PrunePeople, Before: at(3)}))
+	removed, _ := t.prune(store.PrunePeople, at(3), 10)
+	same(t, "people", removed, expired)
+}
+
+func removals(t storeTest) {
+	chat := store.Removal{Kind: store.PruneChat, ServedBy: "rosey", Kept: 90 * time.Minute, AnnouncedAt: at(1)}
+	people, others := chat, chat
+	people.Kind, others.ServedBy = store.PrunePeople, "other"
+	announce := func(all ...store.Removal) {
+		t.Helper()
+		for _, one := range all {
+			if err := t.AnnounceRemoval(t.Context(), one); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	announced := func() []store.Removal { return must[[]store.Removal](t)(t.Removals(t.Context(), "rosey")) }
+	same(t, "announced in the beginning", 0, len(announced()))
+	announce(chat, people, others)
+	same(t, "announced", []store.Removal{chat, people}, announced())
+	chat.Kept, chat.AnnouncedAt = time.Hour, at(2)
+	announce(chat)
+	same(t, "announced anew", []store.Removal{chat, people}, announced())
+	for range 2 { // the second time there is none
+		if err := t.ForgetRemoval(t.Context(), people.Kind, "rosey"); err != nil {
+			t.Error(err)
+		}
+	}
+	same(t, "not forgotten", []store.Removal{chat}, announced())
+}
