@@ -107,8 +107,8 @@ type timings struct {
 	// Status is the time between two status updates, and UserCount the slots of the clock in which the numbers of users
 	// are sampled.
 	Status, UserCount time.Duration
-	// Outbound and Settle are Poll and Settle of speech.Options.
-	Outbound, Settle time.Duration
+	// Outbound and RefusalDelay are Poll and RefusalDelay of speech.Options.
+	Outbound, RefusalDelay time.Duration
 	// RetryMin and RetryMax bound the pause before the next attempt to join.
 	RetryMin, RetryMax time.Duration
 	// MinPauses are the shortest pauses after some failures.
@@ -127,7 +127,7 @@ type timings struct {
 func defaultTimings() timings {
 	return timings{
 		Status: 10 * time.Second, UserCount: 5 * time.Minute,
-		Outbound: 2 * time.Second, Settle: 10 * time.Second,
+		Outbound: 2 * time.Second, RefusalDelay: 10 * time.Second,
 		RetryMin: 2 * time.Second, RetryMax: 30 * time.Second,
 		MinPauses: map[status.Reason]time.Duration{
 			status.ReasonDuplicateLogin: 10 * time.Second,

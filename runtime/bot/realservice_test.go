@@ -56,7 +56,7 @@ func (r *rig) startDatabase() *bus.Requester {
 func TestWithTheDatabaseService(t *testing.T) {
 	r := newRig(t)
 	r.config.NATS.SubjectPrefix = "rosey_real"
-	r.timings.Settle = 200 * time.Millisecond
+	r.timings.RefusalDelay = 200 * time.Millisecond
 	r.config.Commands.CooldownSeconds = new(0)
 	database := r.startDatabase()
 	must(t, r.channel.Join("mod"))

@@ -12,9 +12,9 @@ const maxCounted = 256
 //
 // The server repeats its last 15 lines on each join, in their order, so every connection counts the same lines alike,
 // unless the repetition begins in the middle of them. They are counted from 0 then too. Of n equal lines, a connection
-// that sees k therefore stores the numbers 0 to k-1, and all connections together as many rows as the one that saw most.
-// That is the rule, for one bot as for several that follow each other: the ID is what removes duplicates, so it must not
-// depend on what else a bot has seen.
+// that sees k stores the numbers 0 to k-1, and all connections together as many rows as the one that saw most.
+// That is the rule, for one bot as for several that follow each other: the ID is what removes duplicates, so it must
+// not depend on what else a bot has seen.
 //
 //   - Nothing is stored twice, because no number reaches n.
 //   - Nothing is lost if one connection saw all n, or if no connection but one saw any.

@@ -170,7 +170,7 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 		log := slog.New(slog.DiscardHandler)
 		speaker := speech.New(speech.Options{
 			Conn: r, Tracker: speech.NewTracker(0), Requester: r, Publisher: r, EventID: id, Origin: origin,
-			Leading: leading, Count: func(speech.Outcome) {}, Log: log, Poll: 2 * time.Second, Settle: 10 * time.Second,
+			Leading: leading, Count: func(speech.Outcome) {}, Log: log, Poll: 2 * time.Second, RefusalDelay: 10 * time.Second,
 		})
 		speaker.SetPermission(speech.PermissionGranted)
 		r.Handler = New(Options{

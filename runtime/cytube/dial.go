@@ -36,7 +36,8 @@ type Options struct {
 	// MayLogin reports whether the bot may still log in. It is called right before the login, since that makes the
 	// server kick everybody who is in the channel with the same account. Nil: always.
 	MayLogin func() bool
-	// Found is for the attempts to join one channel, one after the other. Nil: every attempt asks the site.
+	// Found is shared by the attempts to join one channel, one after the other. Nil: every attempt requests the socket
+	// server from the site.
 	Found *FoundServer
 }
 

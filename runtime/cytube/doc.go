@@ -1,11 +1,11 @@
 // Package cytube is a client for a channel of CyTube 3 (https://github.com/calzoneman/sync): frames in, typed events
 // out.
 //
-// [Dial] asks the site for the channel's socket server, opens a WebSocket there and does the handshakes of Engine.IO
-// protocol 4 and Socket.IO protocol 5, without starting on HTTP polling as browsers do. It joins the channel and logs
-// in. [Conn.Next] then returns every event in order: an event of a type in events.go, [Unknown] for any other name, and
-// [Malformed] for a frame that cannot be decoded. What the server sends on joining, such as the last lines of chat,
-// comes before the event [Joined].
+// [Dial] requests the channel's socket server from the site, opens a WebSocket there and does the handshakes of
+// Engine.IO protocol 4 and Socket.IO protocol 5, without starting on HTTP polling as browsers do. It joins the channel
+// and logs in. [Conn.Next] then returns every event in order: an event of a type in events.go, [Unknown] for any other
+// name, and [Malformed] for a frame that cannot be decoded. What the server sends on joining, such as the last lines of
+// chat, comes before the event [Joined].
 //
 // A connection has two goroutines: one reads and answers the server's pings, the other sends pings, since the server's
 // own heartbeat takes minutes to notice a broken connection. Both end with the connection, and [Conn.Close] waits for

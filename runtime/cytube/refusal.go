@@ -73,20 +73,20 @@ func boundedSeconds(seconds uint64) time.Duration {
 	return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 }
 
-// FoundServer remembers the socket server that the site named to an attempt which a limit then refused, so that the
-// next attempt need not ask the site. A proxy that limits all requests counts that one too: of many bots, each would
-// spend what it is allowed on asking, and none would come in. The zero value remembers nothing. It is not safe for
-// concurrent use.
+// FoundServer remembers the socket server of an attempt that a limit refused, so that the next attempt does not request
+// it from the site again. A proxy that limits all requests counts that one too: with many bots, each would use what it
+// is allowed for that request, and none would join. The zero value remembers nothing. It is not safe for concurrent
+// use.
 type FoundServer struct {
 	address string
 	inside  bool
 	at      time.Time
 }
 
-// foundFor bounds how long a socket server is used without asking the site: it may have another one since.
+// foundFor bounds how long a socket server is remembered: the site may have another one since.
 const foundFor = maxRetryAfter
 
-// find returns what an attempt found that was refused, and else asks the site.
+// find returns the remembered server, and requests it from the site if there is none.
 func (f *FoundServer) find(ctx context.Context, options Options) (address string, inside bool, err error) {
 	if f.address != "" && time.Since(f.at) < foundFor {
 		return f.address, f.inside, nil

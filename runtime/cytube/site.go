@@ -41,8 +41,8 @@ type socketServer struct {
 	URL string `json:"url"`
 }
 
-// findSocket asks the site for the URL of the channel's socket server. inside reports whether the site itself is at an
-// inside address, or behind a proxy, which is one for all that the bot can see. Errors are *Error.
+// findSocket requests the URL of the channel's socket server from the site. inside reports whether the site itself is
+// at an inside address, or behind a proxy, which is one for all that the bot can see. Errors are *Error.
 func findSocket(ctx context.Context, options Options) (address string, inside bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, siteTimeout)
 	defer cancel()
@@ -55,7 +55,7 @@ func findSocket(ctx context.Context, options Options) (address string, inside bo
 	return address, inside, err
 }
 
-// socketURL asks the site for the channel's socket server. Errors are *Error.
+// socketURL requests the URL of the channel's socket server from the site. Errors are *Error.
 func socketURL(ctx context.Context, client *http.Client, server, channel string) (string, error) {
 	answer, err := getSocketConfig(ctx, client, server+"/socketconfig/"+url.PathEscape(channel)+".json")
 	if err != nil {
@@ -102,7 +102,7 @@ func getSocketConfig(ctx context.Context, client *http.Client, address string) (
 	return answer, nil
 }
 
-// statusText returns the status of a response without the server's own words for it.
+// statusText returns the status of a response without the server's own text for it.
 func statusText(response *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("HTTP status %d %s", response.StatusCode, http.StatusText(response.StatusCode)))
 }

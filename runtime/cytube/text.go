@@ -15,16 +15,16 @@ import (
 // turn the name of an emote into an image with that title: people recognize it, and the echo of a line that the bot
 // said stays equal to what was typed.
 func PlainText(fragment string) string {
-	text, _ := plainText(fragment, false)
+	text, _ := textOf(fragment, false)
 	return text
 }
 
 // TypedText returns what somebody typed, of which CyTube made an HTML fragment: PlainText with the characters that the
 // filters of a new channel replace with tags, of which "_" is part of names. exact is false if there are tags that
 // none of these filters makes: a filter of the channel's own has replaced something that is not known.
-func TypedText(fragment string) (text string, exact bool) { return plainText(fragment, true) }
+func TypedText(fragment string) (text string, exact bool) { return textOf(fragment, true) }
 
-func plainText(fragment string, typed bool) (_ string, exact bool) {
+func textOf(fragment string, typed bool) (_ string, exact bool) {
 	var text strings.Builder
 	var marks markStack
 	exact = true

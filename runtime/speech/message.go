@@ -97,8 +97,9 @@ func (c *permissionState) set(value Permission, now time.Time) {
 	}
 }
 
-func (c *permissionState) settled(settle time.Duration, now time.Time) Permission {
-	if c.value == PermissionGranted || now.Sub(c.since) >= settle {
+// confirmed returns the permission, and PermissionUnknown while a refusal is not older than delay.
+func (c *permissionState) confirmed(delay time.Duration, now time.Time) Permission {
+	if c.value == PermissionGranted || now.Sub(c.since) >= delay {
 		return c.value
 	}
 	return PermissionUnknown

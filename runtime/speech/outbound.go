@@ -33,8 +33,8 @@ type answer struct {
 }
 
 const (
-	// minPause is the least time between a request and one because of an announcement: everybody who may publish on its
-	// subject could otherwise have the bot ask without a pause.
+	// minPause is the minimum time between a request and one because of an announcement: otherwise everybody who may
+	// publish on its subject could make the bot send requests without a pause.
 	minPause = 50 * time.Millisecond
 	// rarely is how many times longer the bot waits before it polls a service that announces lines: an announcement can
 	// be lost.
@@ -55,7 +55,7 @@ func (o *outbound) untilRequest(now time.Time) time.Duration {
 }
 
 func (s *Speaker) mayFetch(now time.Time) bool {
-	return s.permission.settled(s.Settle, now) != PermissionUnknown && s.Leading()
+	return s.permission.confirmed(s.RefusalDelay, now) != PermissionUnknown && s.Leading()
 }
 
 // fetch returns a function that requests the next line to say. It requests only one line, so that few lines are in
@@ -81,7 +81,8 @@ func (s *Speaker) fetched(got answer, now time.Time) {
 	if got.err == nil && got.NextDue != nil {
 		o.pollAt = now.Add(min(max(*got.NextDue, minPause), rarely*s.Poll))
 	}
-	// Another client may have answered in place of the service: with more lines it would keep the bot from asking again.
+	// Another client may have answered in place of the service: with more lines it would stop the bot from requesting
+	// others.
 	o.fetching, o.lines = false, slices.Clone(got.Lines[:min(len(got.Lines), o.limit)])
 	switch {
 	case got.err != nil && !o.failing:
@@ -131,7 +132,7 @@ func partOf(l *line) *attempt {
 // claimed.
 func (s *Speaker) withoutPermission(a *attempt, now time.Time) {
 	reason := "the bot may not chat in the channel"
-	switch s.permission.settled(s.Settle, now) {
+	switch s.permission.confirmed(s.RefusalDelay, now) {
 	case PermissionMuted:
 		s.finish(Result{Outcome: Muted, Reason: reason}, nil)
 	case PermissionRankTooLow:

@@ -61,8 +61,8 @@ type Options struct {
 	// Poll is the time between two requests for lines to say. A service that says when the next line is due, and
 	// announces others, is polled less often.
 	Poll time.Duration
-	// Settle is how long the bot must have been unable to chat before lines are abandoned for it.
-	Settle time.Duration
+	// RefusalDelay is how long the bot must have been unable to chat before lines are abandoned for it.
+	RefusalDelay time.Duration
 }
 
 // Speaker sends everything that the bot says during one session in the channel. Its methods may be called from any
@@ -126,13 +126,13 @@ func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
 	}
 }
 
-// HeardOwn tells the Speaker about a new line under the bot's name.
+// HeardOwn notes a new line under the bot's name.
 func (s *Speaker) HeardOwn(line cytube.ChatMessage) {
 	shown, _ := cytube.TypedText(line.HTML)
 	s.post(func() { s.heardOwn(shown, line.Time) })
 }
 
-// HeardOwnPM tells the Speaker about a private message of the bot.
+// HeardOwnPM notes the echo of a private message of the bot.
 func (s *Speaker) HeardOwnPM(pm cytube.PM) {
 	shown, _ := cytube.TypedText(pm.HTML)
 	s.post(func() {
@@ -141,10 +141,10 @@ func (s *Speaker) HeardOwnPM(pm cytube.PM) {
 	})
 }
 
-// HeardRefusal tells the Speaker about the refusal of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
+// HeardRefusal notes the refusal of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
 func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefusal(event) }) }
 
-// Replayed tells the Speaker about a line that the server repeats on joining; own is true if it is under the bot's
+// Replayed notes a line that the server repeats on joining; own is true if it is under the bot's
 // name.
 func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	shown, _ := cytube.TypedText(line.HTML)
@@ -158,7 +158,7 @@ func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	})
 }
 
-// Joined tells the Speaker that the bot is in the channel and that all calls of Replayed have been made.
+// Joined notes that the bot is in the channel and that all calls of Replayed have been made.
 func (s *Speaker) Joined(at time.Time) {
 	s.post(func() {
 		s.replay.joinedAt = at
@@ -242,7 +242,7 @@ func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Durat
 				fetching.Go(s.fetch(ctx, now))
 				return idle
 			}
-			return cmp.Or(wait, s.Poll) // the permission can settle without an event
+			return cmp.Or(wait, s.Poll) // a refusal is confirmed without an event
 		}
 	}
 	return 0
@@ -256,7 +256,7 @@ func (s *Speaker) send(ctx context.Context, now time.Time) {
 		s.drop(a, ctx.Err())
 	case a.line != nil && a.line.next > a.part: // the echo of an earlier attempt came while this one waited
 		s.finish(Result{Outcome: Said}, nil)
-	case a.line != nil && s.permission.settled(s.Settle, now) != PermissionGranted:
+	case a.line != nil && s.permission.confirmed(s.RefusalDelay, now) != PermissionGranted:
 		s.withoutPermission(a, now)
 	case !s.Leading():
 		s.drop(a, ErrNotLeading)

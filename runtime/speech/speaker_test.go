@@ -184,7 +184,7 @@ func joining(t *testing.T, test func(t *testing.T, c *channel)) {
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(0), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			LineWaits: c.waits, Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
-			Poll: 2 * time.Second, Settle: 10 * time.Second,
+			Poll: 2 * time.Second, RefusalDelay: 10 * time.Second,
 			Leading: func() bool { c.mu.Lock(); defer c.mu.Unlock(); return !c.noLeader },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -329,7 +329,7 @@ func TestTheEndOfASession(t *testing.T) {
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(0), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
 			Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {}, Leading: func() bool { return true },
-			Poll: 2 * time.Second, Settle: 10 * time.Second,
+			Poll: 2 * time.Second, RefusalDelay: 10 * time.Second,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,12 @@ var filters = map[string]func(string) string{
 	},
 }
 
+// configure sets the maximum length of a line.
+func (c *channel) configure(length int) {
+	c.post(func() { c.Tracker.length = newMaxLength(length) })
+	synctest.Wait()
+}
+
 // announcements returns lines of a template, of which all prefixes have one length.
 func announcements(count int) (lines []string) {
 	for i := range count {
@@ -43,7 +50,7 @@ func TestAFilterMakesLinesNoShorter(t *testing.T) {
 		for _, configured := range []int{0, 240} {
 			t.Run(fmt.Sprint(name, ", configured ", configured), func(t *testing.T) {
 				inChannel(t, func(t *testing.T, c *channel) {
-					c.Tracker.length = newMaxLength(configured)
+					c.configure(configured)
 					server := &cutting{limit: max(configured, cytube.MaxLine), filter: filter}
 					server.use(c)
 					lines := append(announcements(10), long)
@@ -95,7 +102,7 @@ func TestAnEndThatAFilterRemovesIsNotSentAgain(t *testing.T) {
 // TestAConfiguredLengthIsNotLearned: it stays what it is, whatever the echoes look like.
 func TestAConfiguredLengthIsNotLearned(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
-		c.Tracker.length = newMaxLength(240)
+		c.configure(240)
 		server := &cutting{limit: 100}
 		server.use(c)
 		for i, text := range longTexts {

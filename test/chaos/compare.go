@@ -163,8 +163,8 @@ func (v *Findings) compareOutbound(seen Seen, outbound []string) {
 	}
 }
 
-// Settled reports whether there are no differences and all outbound lines have been said.
-func (v Findings) Settled() bool { return v.Clean() && len(v.NeverSent) == 0 }
+// Complete reports whether there are no differences and all outbound lines have been said.
+func (v Findings) Complete() bool { return v.Clean() && len(v.NeverSent) == 0 }
 
 // Clean reports whether there are no mistakes, apart from lines that were never sent, which Result.Clean checks.
 func (v Findings) Clean() bool {

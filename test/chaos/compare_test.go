@@ -132,7 +132,7 @@ func TestEveryMistakeIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen, stored, outbound := evening()
 			test.spoil(&seen, &stored, &outbound)
-			if findings := Compare(seen, stored, outbound); test.count(findings) != 1 || findings.Settled() {
+			if findings := Compare(seen, stored, outbound); test.count(findings) != 1 || findings.Complete() {
 				t.Errorf("not found: %+v", findings)
 			}
 		})

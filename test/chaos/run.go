@@ -205,7 +205,7 @@ func (r *runner) waitSettled(ctx context.Context) (seen Seen, findings Findings,
 	defer cancel()
 	for {
 		seen, findings, err = r.compare(ctx)
-		if err == nil && findings.Settled() {
+		if err == nil && findings.Complete() {
 			return seen, findings, nil
 		}
 		if !backoff.Sleep(limit, time.Second) {

@@ -248,7 +248,7 @@ func (e *evening) compare(ctx context.Context) error {
 	}
 	stored.Uncount(e.old.users())
 	e.findings = chaos.Compare(seen, stored, e.announcer.Lines())
-	if !e.findings.Settled() || e.findings.Unseen > 0 {
+	if !e.findings.Complete() || e.findings.Unseen > 0 {
 		return fmt.Errorf("the database differs from the channel: %.3000s", fmt.Sprintf("%+v", e.findings))
 	}
 	return nil
