@@ -107,7 +107,7 @@ func leader(in statusInput) string {
 	switch {
 	case pod == nil:
 		return ""
-	case manifests.HasStandbys(in.bot): // without an answer the report is empty
+	case manifests.HasStandbys(in.bot): // without a result the report is empty
 		for _, name := range []string{in.reports[pod.Name].report.Leader, in.bot.Status.Leader} {
 			if in.observed.hasPod(manifests.Bot, name) {
 				return name

@@ -8,7 +8,7 @@
 //  1. Observe: read the objects and pods of the RoseyBot from the cache.
 //  2. Apply: compute the desired objects with the pure functions of package manifests, write those that differ from
 //     the live ones, and delete those that are no longer desired.
-//  3. Probe: have running pods that are not ready asked for the reason, and take what they answered last.
+//  3. Probe: request the reports of running pods that are not ready, and take those that arrived last.
 //  4. Status: compute the status from the results of the first three steps, and write it if it differs.
 //
 // # Writing objects
@@ -50,22 +50,22 @@
 //
 // # Status
 //
-// The kubelet polls the pods' readiness, so the operator does not. It asks a pod for its /status while the pod is not
-// ready, and a ready bot for what readiness does not say. Causes that Kubernetes knows (a claim without a volume, an
-// image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the process
-// itself reports. A pod that does not answer makes a condition Unknown, never False.
+// The kubelet polls the pods' readiness, so the operator does not. It requests a pod's /status while the pod is not
+// ready, and that of a ready bot for what readiness does not say. Causes that Kubernetes knows (a claim without a
+// volume, an image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the
+// process itself reports. A pod that does not respond makes a condition Unknown, never False.
 //
 // A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
-// several bots ChannelJoined is what the leader reports: a ready bot is asked for its name, at least every 30 seconds,
-// and then the leader itself. While the leader changes, what was known before stays.
+// several bots ChannelJoined is what the leader reports: a ready bot reports the leader's name, at least every 30
+// seconds, and is followed by the leader's own report. While the leader changes, what was known before stays.
 //
-// Pods are asked by HTTP outside of reconciles, a bounded number at a time in each namespace: one that never answers
-// delays no reconcile. What a pod says is a claim: its answers may differ each time. So questions, writes of the status
-// and events are limited for each RoseyBot and each namespace (the objects and the first status of a new generation are
+// Requests to pods are sent outside of reconciles, a bounded number at a time in each namespace: a pod that never
+// responds delays no reconcile. A report may be false, and another one each time. So requests, writes of the status and
+// events are limited for each RoseyBot and each namespace (the objects and the first status of a new generation are
 // not), a write of the status starts no reconcile, and a reason must be one that the operator knows.
 //
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
-// lasts. A ready bot is asked every minute whether events are durable.
+// lasts. The report of a ready bot is requested every minute: it says whether events are durable.
 //
 // Ready is True if what the spec asks for runs, so also if it asks for nothing. Reconciling exists while a change is
 // being rolled out, and Stalled while nothing will change until somebody acts: a cause that only a person can mend has

@@ -30,9 +30,9 @@ type fakeClock struct{ seconds atomic.Int64 }
 
 func (c *fakeClock) now() time.Time { return time.Unix(1e9+c.seconds.Load(), 0) }
 
-// A pod that answers differently each time causes no more questions, writes of the status and events than the limits
+// A pod that reports something else each time causes no more probes, writes of the status and events than the limits
 // allow, whatever else it does.
-func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
+func TestPodThatReportsSomethingElseEachTimeIsLimited(t *testing.T) {
 	newNamespace(t) // skips the test without an API server
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: floodNamespace}})
 	clock := &fakeClock{}
@@ -44,16 +44,16 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 	create(t, bot)
 	rollOut(t, bot)
 	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
-	var asked atomic.Int32
+	var requests atomic.Int32
 	ip := newAddress()
 	serve(t, ip, func(response http.ResponseWriter, _ *http.Request) {
 		reasons := reasonsOf[status.ChannelCheck]
-		number := int(asked.Add(1))
+		number := int(requests.Add(1))
 		_ = json.NewEncoder(response).Encode(notReady(status.BotComponent, status.ChannelCheck,
-			reasons[number%len(reasons)], fmt.Sprint("answer ", number)))
+			reasons[number%len(reasons)], fmt.Sprint("report ", number)))
 	})
 	pod := newPod(t, bot, manifests.Bot, runningPod(ip, false))
-	counts := func() (questions, writes, events int) {
+	counts := func() (probes, writes, events int) {
 		rig.requests.mutex.Lock()
 		defer rig.requests.mutex.Unlock()
 		for _, one := range rig.requests.calls {
@@ -65,7 +65,7 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 				events++
 			}
 		}
-		return int(asked.Load()), writes, events
+		return int(requests.Load()), writes, events
 	}
 	round := 0
 	disturb := func() { // as a pod does whose readiness probe flips
@@ -82,13 +82,13 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 			// A bucket holds no more than the burst.
 			return limit.burst + min(limit.burst, seconds/int(limit.interval/time.Second))
 		}
-		eventually(t, fmt.Sprint("as many writes as the limits allow, and questions, after ", seconds, " seconds"),
+		eventually(t, fmt.Sprint("as many writes as the limits allow, and probes, after ", seconds, " seconds"),
 			func(context.Context) error {
 				disturb()
-				// Some questions are dropped, because the pod has changed before it could be asked.
-				questions, writes, _ := counts()
-				if questions < allowed(questionsOfBot)/2 || writes < allowed(statusWritesOfBot) {
-					return fmt.Errorf("there were %d and %d", questions, writes)
+				// Some probes are dropped, because the pod has changed before its turn came.
+				probes, writes, _ := counts()
+				if probes < allowed(probesOfBot)/2 || writes < allowed(statusWritesOfBot) {
+					return fmt.Errorf("there were %d and %d", probes, writes)
 				}
 				return nil
 			})
@@ -96,10 +96,10 @@ func TestPodThatAnswersDifferentlyEachTimeIsLimited(t *testing.T) {
 			disturb()
 		}
 		// The status of the first generation is written without the limit.
-		questions, writes, events := counts()
-		if questions > allowed(questionsOfBot) || writes > allowed(statusWritesOfBot)+1 || events > allowed(eventsOfBot) {
-			t.Errorf("after %d seconds: %d questions of %d, %d writes of %d, %d events of %d", seconds, questions,
-				allowed(questionsOfBot), writes, allowed(statusWritesOfBot)+1, events, allowed(eventsOfBot))
+		probes, writes, events := counts()
+		if probes > allowed(probesOfBot) || writes > allowed(statusWritesOfBot)+1 || events > allowed(eventsOfBot) {
+			t.Errorf("after %d seconds: %d probes of %d, %d writes of %d, %d events of %d", seconds, probes,
+				allowed(probesOfBot), writes, allowed(statusWritesOfBot)+1, events, allowed(eventsOfBot))
 		}
 	}
 	// A new generation is not limited.
@@ -182,8 +182,8 @@ func TestObjectsThatAreRefusedAreNotTriedWithoutEnd(t *testing.T) {
 	})
 }
 
-// While the pods of a namespace accept questions and never answer them, the RoseyBots of others get their objects, and
-// their pods are asked.
+// While the pods of a namespace accept connections and never respond, the RoseyBots of others get their objects, and
+// their pods are probed.
 func TestHangingPodsDelayNoOtherNamespace(t *testing.T) {
 	hostile, other := newNamespace(t), "beside-hanging-pods"
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}})
@@ -205,8 +205,8 @@ func TestHangingPodsDelayNoOtherNamespace(t *testing.T) {
 		newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", false))
 		newPod(t, bot, manifests.Database, runningPod("127.0.0.1", false))
 	}
-	eventually(t, "questions that hang", func(context.Context) error {
-		if got := hanging.Load(); got != maxQuestionsOfNamespace {
+	eventually(t, "probes that hang", func(context.Context) error {
+		if got := hanging.Load(); got != maxProbesOfNamespace {
 			return fmt.Errorf("there are %d", got)
 		}
 		return nil
@@ -220,8 +220,8 @@ func TestHangingPodsDelayNoOtherNamespace(t *testing.T) {
 	kicked := startProcess(t, notReady(status.BotComponent, status.ChannelCheck, status.ReasonKicked, "kicked"))
 	newPod(t, bot, manifests.Bot, runningPod(kicked.ip, false))
 	waitCondition(t, bot, v1alpha1.ConditionChannelJoined, metav1.ConditionFalse, string(status.ReasonKicked))
-	if got := hanging.Load(); got != maxQuestionsOfNamespace {
-		t.Errorf("%d questions hang, want %d: this test showed nothing", got, maxQuestionsOfNamespace)
+	if got := hanging.Load(); got != maxProbesOfNamespace {
+		t.Errorf("%d probes hang, want %d: this test showed nothing", got, maxProbesOfNamespace)
 	}
 }
 

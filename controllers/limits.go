@@ -14,11 +14,11 @@ type allowance struct {
 	burst    int
 }
 
-// What pods can cause is limited, because they may answer differently each time. The bursts are so large that neither a
-// new RoseyBot nor a hundred of them at once are slowed.
+// What pods can cause is limited, because they may report something else each time. The bursts are so large that neither
+// a new RoseyBot nor a hundred of them at once are slowed.
 var (
-	questionsOfBot          = allowance{2 * time.Second, 10}
-	questionsOfNamespace    = allowance{100 * time.Millisecond, 200}
+	probesOfBot             = allowance{2 * time.Second, 10}
+	probesOfNamespace       = allowance{100 * time.Millisecond, 200}
 	statusWritesOfBot       = allowance{5 * time.Second, 20}
 	statusWritesOfNamespace = allowance{100 * time.Millisecond, 500}
 	eventReadsOfBot         = allowance{10 * time.Second, 3}
@@ -56,10 +56,8 @@ func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Dura
 	if len(l.buckets) >= l.sweepAt {
 		l.sweep(now)
 	}
-	own := l.bucket(bot, l.perBot)
-	shared := l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
-	wait = max(waitFor(own, now), waitFor(shared, now))
-	if wait > 0 {
+	own, shared := l.bucketsOf(bot)
+	if wait = max(waitFor(own, now), waitFor(shared, now)); wait > 0 {
 		return wait, false
 	}
 	return 0, own.AllowN(now, 1) && shared.AllowN(now, 1)
@@ -69,8 +67,13 @@ func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Dura
 func (l *limiter) allows(bot types.NamespacedName, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(waitFor(l.bucket(bot, l.perBot), now),
-		waitFor(l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace), now)) == 0
+	own, shared := l.bucketsOf(bot)
+	return max(waitFor(own, now), waitFor(shared, now)) == 0
+}
+
+// bucketsOf returns the bucket of a RoseyBot, and that of its namespace.
+func (l *limiter) bucketsOf(bot types.NamespacedName) (own, shared *rate.Limiter) {
+	return l.bucket(bot, l.perBot), l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
 }
 
 func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limiter {

@@ -122,14 +122,14 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	}
 	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, rig.port)
-	rig.operator.probes.fetch = func(ctx context.Context, asked question) (status.Report, error) {
-		if hold, found := held.Load(asked.bot.Namespace); found {
+	rig.operator.probes.fetch = func(ctx context.Context, next probe) (status.Report, error) {
+		if hold, found := held.Load(next.bot.Namespace); found {
 			hold.(func(context.Context))(ctx)
 		}
-		if strings.HasPrefix(asked.address, "http://127.0.0.1:") {
-			return healthyReport(asked.component), nil
+		if strings.HasPrefix(next.address, "http://127.0.0.1:") {
+			return healthyReport(next.component), nil
 		}
-		return fetchReport(ctx, asked)
+		return fetchReport(ctx, next)
 	}
 	// The tests' own RoseyBots share a server.
 	rig.operator.Connections = ConnectionLimits{Default: 10_000, Servers: map[string]int{crowdedServer: 2}}

@@ -39,7 +39,7 @@ func TestNothingIsRememberedOfRoseyBotsThatAreGone(t *testing.T) {
 			defer lock.Unlock()
 		}
 		return map[string]int{
-			"memories": len(operator.memories.ofBot), "answers": len(operator.probes.answers),
+			"memories": len(operator.memories.ofBot), "results": len(operator.probes.results),
 			"updates": len(operator.updates.running), "waiting updates": len(operator.updates.waiting),
 		}
 	}

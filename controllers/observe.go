@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -294,45 +293,4 @@ func (o observed) leftPod(component manifests.Component) string {
 		}
 	}
 	return ""
-}
-
-// probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Ready
-// pods of the database service need not be asked, because the kubelet probes them, unless they make backups. A ready
-// bot is asked how it publishes events, and with several bots which of them is the leader, which is then asked too.
-func (r *Reconciler) probe(in statusInput) {
-	ask := func(component manifests.Component, pod *corev1.Pod) {
-		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
-			return
-		}
-		wanted, fresh := wantsReport(in.bot, component, podReady(pod))
-		if !wanted {
-			return
-		}
-		if result, answered := r.probes.ask(client.ObjectKeyFromObject(in.bot), pod, component, fresh); answered {
-			in.reports[pod.Name] = result
-		}
-	}
-	for _, component := range manifests.Components(in.bot) {
-		ask(component, in.observed.newestPod(component))
-		ask(component, in.observed.waitingPod(component))
-	}
-	if manifests.HasStandbys(in.bot) {
-		ask(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))
-	}
-}
-
-// wantsReport reports whether a pod is asked, and how old its last answer may be.
-func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bool) (wanted bool, fresh time.Duration) {
-	backsUp := manifests.BacksUp(bot, component)
-	switch {
-	case !ready:
-		return true, 0
-	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect):
-		return false, 0
-	case !backsUp && manifests.HasStandbys(bot):
-		return true, 0
-	case isReady(bot):
-		return true, readyPollInterval
-	}
-	return true, 0
 }

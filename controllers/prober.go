@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -23,11 +24,11 @@ import (
 )
 
 const (
-	// maxQuestions and maxQuestionsOfNamespace bound the questions to pods at a time: a pod can keep each of them
-	// waiting until it times out.
-	maxQuestions            = 64
-	maxQuestionsOfNamespace = 4
-	// maxPending is the longest time for which the status waits for the first answer of a pod.
+	// maxProbes and maxProbesOfNamespace bound the probes under way: a pod can keep each of them waiting until it times
+	// out.
+	maxProbes            = 64
+	maxProbesOfNamespace = 4
+	// maxPending is the longest time for which the status waits for the first report of a pod.
 	maxPending = 5 * time.Second
 )
 
@@ -40,26 +41,47 @@ type probeResult struct {
 	err    error
 }
 
-// question is one request for the report of the process in a pod.
-type question struct {
-	bot       types.NamespacedName // which is reconciled when the answer is news
+// probe is one request for the report of the process in a pod.
+type probe struct {
+	bot       types.NamespacedName // which is reconciled when the result has changed
 	address   string
 	component manifests.Component
-	answer    *answer
+	known     *knownResult
 }
 
-// answer is what a pod answered last.
-type answer struct {
-	result   probeResult
-	answered bool
-	unread   bool      // no reconcile has seen the result
-	absent   bool      // the last reconcile that wanted it did not get one
-	asking   bool      // a question is waiting or being asked
-	asked    time.Time // when the last question was
-	wanted   bool      // in the current reconcile
+// knownResult is the last result of probing a pod.
+type knownResult struct {
+	result probeResult
+	state  probeState
+	probed time.Time // when the last probe was requested
+	use    resultUse
 }
 
-// podState identifies what an answer is about: neither one from before a restart, nor one from before the pod's
+// probeState is what is known of a pod, and whether a probe waits or is under way.
+type probeState int
+
+const (
+	unknown       probeState = iota // no result and no probe
+	firstProbe                      // no result, a probe
+	changedResult                   // a result that no reconcile has read, no probe
+	readResult                      // a result that a reconcile has read, no probe
+	probingAgain                    // a result that a reconcile has read, and a probe
+)
+
+func (s probeState) hasResult() bool { return s >= changedResult }
+
+func (s probeState) isProbing() bool { return s == firstProbe || s == probingAgain }
+
+// resultUse is how the current reconcile uses a result.
+type resultUse int
+
+const (
+	notWanted resultUse = iota
+	wasAbsent           // it wanted the result, and there was none
+	wasRead
+)
+
+// podState identifies what a result is about: neither one from before a restart, nor one from before the pod's
 // readiness changed, explains the present state.
 type podState struct {
 	uid      types.UID
@@ -67,43 +89,43 @@ type podState struct {
 	restarts int32
 }
 
-// prober asks pods for the reports of their processes. It does so outside of reconciles, which use what is known and do
-// not wait: pods that accept a connection and never answer must not keep other RoseyBots from being reconciled. An
-// answer starts a reconcile only if it differs from the last one, and that reconcile asks the pod nothing: otherwise a
-// pod that answers differently each time would be asked without end.
+// prober requests the reports of the processes in pods. It does so outside of reconciles, which use what is known and
+// do not wait: pods that accept a connection and never respond must not keep other RoseyBots from being reconciled. A
+// result starts a reconcile only if it differs from the last one, and that reconcile requests nothing of the pod:
+// otherwise a pod that reports something else each time would be probed without end.
 type prober struct {
-	// fetch asks a pod. It is fetchReport, unless a test controls when pods answer.
-	fetch func(context.Context, question) (status.Report, error)
+	// fetch sends a request. It is fetchReport, unless a test controls when pods respond.
+	fetch func(context.Context, probe) (status.Report, error)
 	port  int
 	limit *limiter
 	now   func() time.Time
-	// news has the RoseyBots for which an answer changed.
-	news chan event.GenericEvent
-	// wake tells Start that there may be a question that can be asked.
+	// changed has the RoseyBots for which a result changed.
+	changed chan event.GenericEvent
+	// wake tells Start that there may be a probe to begin.
 	wake chan struct{}
 
-	mu      sync.Mutex
-	answers map[types.NamespacedName]map[podState]*answer
-	waiting []question     // of known answers only, so that their number is that of pods
-	asking  map[string]int // number of questions being asked, by namespace, and under "" in all
+	mu       sync.Mutex
+	results  map[types.NamespacedName]map[podState]*knownResult
+	waiting  []probe        // of known results only, so that their number is that of pods
+	underWay map[string]int // number of probes under way, by namespace, and under "" in all
 }
 
 func newProber(port int) *prober {
 	return &prober{
-		fetch:   fetchReport,
-		port:    port,
-		limit:   newLimiter(questionsOfBot, questionsOfNamespace),
-		now:     time.Now,
-		news:    make(chan event.GenericEvent),
-		wake:    make(chan struct{}, 1),
-		answers: map[types.NamespacedName]map[podState]*answer{},
-		asking:  map[string]int{},
+		fetch:    fetchReport,
+		port:     port,
+		limit:    newLimiter(probesOfBot, probesOfNamespace),
+		now:      time.Now,
+		changed:  make(chan event.GenericEvent),
+		wake:     make(chan struct{}, 1),
+		results:  map[types.NamespacedName]map[podState]*knownResult{},
+		underWay: map[string]int{},
 	}
 }
 
-// ask returns what a pod answered last, and whether it has answered. It arranges for the pod to be asked again, unless
-// the last question is not older than fresh, the answer is news or the RoseyBot's questions exceed the limit.
-func (p *prober) ask(
+// latest returns the last result of probing a pod, and whether there is one. It requests another probe, unless the last
+// one is not older than fresh, no reconcile has read its result, or the RoseyBot's probes exceed the limit.
+func (p *prober) latest(
 	bot types.NamespacedName, pod *corev1.Pod, component manifests.Component, fresh time.Duration,
 ) (probeResult, bool) {
 	address, err := statusURL(pod.Status.PodIP, p.port)
@@ -112,67 +134,93 @@ func (p *prober) ask(
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := p.answers[bot]
-	if known == nil {
-		known = map[podState]*answer{}
-		p.answers[bot] = known
+	known := p.resultOf(bot, pod)
+	isFresh := known.state == changedResult || known.state.hasResult() && p.now().Sub(known.probed) < fresh
+	if known.state == changedResult {
+		known.state = readResult
+	}
+	if !isFresh && !known.state.isProbing() && known.use == notWanted {
+		p.request(probe{bot, address, component, known})
+	}
+	known.use = wasAbsent
+	if known.state.hasResult() {
+		known.use = wasRead
+	}
+	return known.result, known.state.hasResult()
+}
+
+// resultOf returns what is known of a pod in its present state.
+func (p *prober) resultOf(bot types.NamespacedName, pod *corev1.Pod) *knownResult {
+	ofBot := p.results[bot]
+	if ofBot == nil {
+		ofBot = map[podState]*knownResult{}
+		p.results[bot] = ofBot
 	}
 	state := podState{uid: pod.UID, ready: podReady(pod)}
 	for i := range pod.Status.ContainerStatuses {
 		state.restarts += pod.Status.ContainerStatuses[i].RestartCount
 	}
-	last := known[state]
-	if last == nil {
-		last = &answer{}
-		known[state] = last
+	known := ofBot[state]
+	if known == nil {
+		known = &knownResult{}
+		ofBot[state] = known
 	}
-	isFresh := last.unread || last.answered && p.now().Sub(last.asked) < fresh
-	if !isFresh && !last.asking && !last.wanted {
-		if _, allowed := p.limit.allow(bot, p.now()); allowed {
-			last.asking, last.asked = true, p.now()
-			p.waiting = append(p.waiting, question{bot, address, component, last})
-			p.wakeUp()
-		}
-	}
-	last.unread, last.wanted, last.absent = false, true, !last.answered
-	return last.result, last.answered
+	return known
 }
 
-// statusURL returns the address at which a pod is asked. It returns an error for an address that no pod has: neither
-// the metadata of a cloud's machine nor the operator's own host may be asked, whoever wrote the status of the pod.
+// request has a pod probed as soon as its turn comes, unless the limit is exceeded.
+func (p *prober) request(next probe) {
+	if _, allowed := p.limit.allow(next.bot, p.now()); !allowed {
+		return
+	}
+	next.known.probed = p.now()
+	if next.known.state == unknown {
+		next.known.state = firstProbe
+	} else {
+		next.known.state = probingAgain
+	}
+	p.waiting = append(p.waiting, next)
+	p.wakeUp()
+}
+
+// statusURL returns the address of a pod's report. It returns an error for an address that no pod has, such as that of
+// the metadata of a cloud's machine: the status of a pod is not always written by a kubelet. A loopback address is the
+// operator's own pod, whose ports serve nothing at that path; tests use such addresses.
 func statusURL(podIP string, port int) (string, error) {
 	ip, err := netip.ParseAddr(podIP)
 	if ip = ip.Unmap(); err != nil || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
-		return "", errors.New("its pod has no address that can be asked")
+		return "", errors.New("its pod has no address to which a request can be sent")
 	}
 	host := net.JoinHostPort(podIP, strconv.Itoa(port))
 	return (&url.URL{Scheme: "http", Host: host, Path: status.StatusPath}).String(), nil
 }
 
-// endReconcile forgets the pods that a reconcile did not ask, and the questions to them that wait: those to a pod that
-// restarts all the time would add up. It reports whether one that it asked is about to give its first answer, or has
-// just given it: that answer starts the next reconcile, and this one does not have it.
+// endReconcile forgets the pods whose results a reconcile did not want, and the probes of them that wait: those of a
+// pod that restarts all the time would add up. It reports whether the first result of a pod is about to arrive, or has
+// just arrived: it starts the next reconcile, and this one does not have it.
 func (p *prober) endReconcile(bot types.NamespacedName) (pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for state, last := range p.answers[bot] {
-		if !last.wanted {
-			delete(p.answers[bot], state)
-			if last.asking {
-				p.waiting = slices.DeleteFunc(p.waiting, func(waits question) bool { return waits.answer == last })
-			}
-			continue
+	for state, known := range p.results[bot] {
+		use := known.use
+		known.use = notWanted
+		switch use {
+		case notWanted:
+			delete(p.results[bot], state)
+			p.waiting = slices.DeleteFunc(p.waiting, func(waits probe) bool { return waits.known == known })
+		case wasAbsent:
+			isNear := known.state == firstProbe && p.now().Sub(known.probed) < maxPending
+			pending = pending || known.state.hasResult() || isNear
+		case wasRead:
 		}
-		last.wanted = false
-		pending = pending || last.absent && (last.answered || last.asking && p.now().Sub(last.asked) < maxPending)
 	}
-	if len(p.answers[bot]) == 0 {
-		delete(p.answers, bot)
+	if len(p.results[bot]) == 0 {
+		delete(p.results, bot)
 	}
 	return pending
 }
 
-// Start asks the questions until ctx is done, and waits for those that are being asked.
+// Start probes pods until ctx is done, and waits for the probes under way.
 func (p *prober) Start(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -185,7 +233,7 @@ func (p *prober) Start(ctx context.Context) error {
 				}
 				bot := &v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{Namespace: next.bot.Namespace, Name: next.bot.Name}}
 				select {
-				case p.news <- event.GenericEvent{Object: bot}:
+				case p.changed <- event.GenericEvent{Object: bot}:
 				case <-ctx.Done():
 				}
 			})
@@ -198,44 +246,47 @@ func (p *prober) Start(ctx context.Context) error {
 	}
 }
 
-// next returns the question that is asked next, if one may be asked now: the oldest of the namespace with the fewest
-// that are being asked. Those of a namespace, or of several, whose pods do not answer do not keep others waiting.
-func (p *prober) next() (next question, found bool) {
+// next returns the probe that begins next, if one may begin now: the oldest of the namespace with the fewest under way.
+// Those of a namespace, or of several, whose pods do not respond do not keep others waiting.
+func (p *prober) next() (next probe, found bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.asking[""] >= maxQuestions {
-		return question{}, false
+	if p.underWay[""] >= maxProbes {
+		return probe{}, false
 	}
-	best, fewest := -1, maxQuestionsOfNamespace
+	best, fewest := -1, maxProbesOfNamespace
 	for i, waits := range p.waiting {
-		if count := p.asking[waits.bot.Namespace]; count < fewest {
+		if count := p.underWay[waits.bot.Namespace]; count < fewest {
 			best, fewest = i, count
 		}
 	}
 	if best < 0 {
-		return question{}, false
+		return probe{}, false
 	}
 	next = p.waiting[best]
 	p.waiting = slices.Delete(p.waiting, best, best+1)
-	p.asking[next.bot.Namespace]++
-	p.asking[""]++
+	p.underWay[next.bot.Namespace]++
+	p.underWay[""]++
 	return next, true
 }
 
-// record keeps an answer, and reports whether it is news.
-func (p *prober) record(asked question, result probeResult) (isNews bool) {
+// record keeps the result of a probe, and reports whether it differs from the one before.
+func (p *prober) record(ended probe, result probeResult) (hasChanged bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.wakeUp()
-	p.asking[""]--
-	if p.asking[asked.bot.Namespace]--; p.asking[asked.bot.Namespace] == 0 {
-		delete(p.asking, asked.bot.Namespace)
+	p.underWay[""]--
+	if p.underWay[ended.bot.Namespace]--; p.underWay[ended.bot.Namespace] == 0 {
+		delete(p.underWay, ended.bot.Namespace)
 	}
-	last := asked.answer
-	isNews = !last.answered || !reflect.DeepEqual(last.result.report, result.report) ||
-		errorText(last.result.err) != errorText(result.err)
-	last.result, last.answered, last.asking, last.unread = result, true, false, isNews
-	return isNews
+	known := ended.known
+	hasChanged = known.state == firstProbe || !reflect.DeepEqual(known.result.report, result.report) ||
+		errorText(known.result.err) != errorText(result.err)
+	known.result, known.state = result, readResult
+	if hasChanged {
+		known.state = changedResult
+	}
+	return hasChanged
 }
 
 func (p *prober) wakeUp() {
@@ -245,6 +296,48 @@ func (p *prober) wakeUp() {
 	}
 }
 
+// probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Those
+// of ready pods of the database service are not needed, because the kubelet probes them, unless they make backups. A
+// ready bot reports how it publishes events, and with several bots which of them is the leader, whose report is then
+// needed too.
+func (r *Reconciler) probe(in statusInput) {
+	add := func(component manifests.Component, pod *corev1.Pod) {
+		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
+			return
+		}
+		wanted, fresh := wantsReport(in.bot, component, podReady(pod))
+		if !wanted {
+			return
+		}
+		if result, found := r.probes.latest(client.ObjectKeyFromObject(in.bot), pod, component, fresh); found {
+			in.reports[pod.Name] = result
+		}
+	}
+	for _, component := range manifests.Components(in.bot) {
+		add(component, in.observed.newestPod(component))
+		add(component, in.observed.waitingPod(component))
+	}
+	if manifests.HasStandbys(in.bot) {
+		add(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))
+	}
+}
+
+// wantsReport reports whether the report of a pod is needed, and how old it may be.
+func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bool) (wanted bool, fresh time.Duration) {
+	backsUp := manifests.BacksUp(bot, component)
+	switch {
+	case !ready:
+		return true, 0
+	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect):
+		return false, 0
+	case !backsUp && manifests.HasStandbys(bot):
+		return true, 0
+	case isReady(bot):
+		return true, readyPollInterval
+	}
+	return true, 0
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""
@@ -252,9 +345,9 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// fetchReport asks a pod for the report of its process.
-func fetchReport(ctx context.Context, asked question) (status.Report, error) {
-	return status.FetchReport(ctx, probeClient, asked.address, asked.component)
+// fetchReport sends the request of a probe.
+func fetchReport(ctx context.Context, next probe) (status.Report, error) {
+	return status.FetchReport(ctx, probeClient, next.address, next.component)
 }
 
 // withKnownReasons returns a report without what the operator does not use, which may change all the time, and with

@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// newUnlimitedProber returns a prober without limits of questions per time. Nothing asks its questions.
+// newUnlimitedProber returns a prober without limits of probes per time. It is not started.
 func newUnlimitedProber() *prober {
 	p := newProber(8080)
 	p.limit = newLimiter(allowance{time.Nanosecond, 1000}, allowance{time.Nanosecond, 1000})
@@ -33,58 +33,58 @@ func namedPod(namespace, name, ip string) (types.NamespacedName, *corev1.Pod) {
 	}
 }
 
-// all returns all questions that may be asked now.
-func (p *prober) all() (asked []question) {
+// all returns all probes that may begin now.
+func (p *prober) all() (begun []probe) {
 	for next, found := p.next(); found; next, found = p.next() {
-		asked = append(asked, next)
+		begun = append(begun, next)
 	}
-	return asked
+	return begun
 }
 
-// The pods of many namespaces that accept questions and never answer them are not asked in any number, and do not keep
-// those of another namespace from being asked as soon as one of them is given up.
-func TestQuestionsAreBoundedAndFair(t *testing.T) {
+// The pods of many namespaces that accept connections and never respond are not probed in any number, and do not keep
+// those of another namespace from being probed as soon as one of them is given up.
+func TestProbesAreBoundedAndFair(t *testing.T) {
 	p := newUnlimitedProber()
 	for number := range 1000 {
 		bot, pod := namedPod(fmt.Sprint("hostile-", number%20), fmt.Sprint("bot-", number), "10.0.0.1")
-		p.ask(bot, pod, manifests.Bot, 0)
+		p.latest(bot, pod, manifests.Bot, 0)
 	}
-	asked := p.all()
-	if len(asked) != maxQuestions {
-		t.Fatalf("%d questions are asked at a time, want %d", len(asked), maxQuestions)
+	begun := p.all()
+	if len(begun) != maxProbes {
+		t.Fatalf("%d probes are under way at a time, want %d", len(begun), maxProbes)
 	}
 	perNamespace := map[string]int{}
-	for _, one := range asked {
+	for _, one := range begun {
 		perNamespace[one.bot.Namespace]++
 	}
 	for namespace, count := range perNamespace {
-		if count > maxQuestionsOfNamespace {
-			t.Errorf("%d questions are asked in %s, want at most %d", count, namespace, maxQuestionsOfNamespace)
+		if count > maxProbesOfNamespace {
+			t.Errorf("%d probes are under way in %s, want at most %d", count, namespace, maxProbesOfNamespace)
 		}
 	}
 	other, pod := namedPod("other", "bot", "10.0.0.2")
-	p.ask(other, pod, manifests.Bot, 0)
-	p.record(asked[0], probeResult{err: context.DeadlineExceeded})
+	p.latest(other, pod, manifests.Bot, 0)
+	p.record(begun[0], probeResult{err: context.DeadlineExceeded})
 	if next := p.all(); len(next) != 1 || next[0].bot != other {
-		t.Errorf("asked next is %v, want %v", next, other)
+		t.Errorf("the next probe is %v, want that of %v", next, other)
 	}
 }
 
-// A namespace has its questions in the order in which they were put.
-func TestQuestionsOfANamespaceAreAskedInTurn(t *testing.T) {
+// The probes of a namespace begin in the order in which they were requested.
+func TestProbesOfANamespaceBeginInTurn(t *testing.T) {
 	p := newUnlimitedProber()
 	for number := range 10 {
 		bot, pod := namedPod("fun", fmt.Sprint("bot-", number), "10.0.0.1")
-		p.ask(bot, pod, manifests.Bot, 0)
+		p.latest(bot, pod, manifests.Bot, 0)
 	}
 	for number := 0; number < 10; {
-		asked := p.all()
-		if len(asked) == 0 {
-			t.Fatalf("only %d were asked", number)
+		begun := p.all()
+		if len(begun) == 0 {
+			t.Fatalf("only %d began", number)
 		}
-		for _, one := range asked {
+		for _, one := range begun {
 			if want := fmt.Sprint("bot-", number); one.bot.Name != want {
-				t.Errorf("question %d is to %s, want %s", number, one.bot.Name, want)
+				t.Errorf("probe %d is of %s, want %s", number, one.bot.Name, want)
 			}
 			p.record(one, probeResult{err: context.DeadlineExceeded})
 			number++
@@ -92,79 +92,79 @@ func TestQuestionsOfANamespaceAreAskedInTurn(t *testing.T) {
 	}
 }
 
-// A pod whose readiness changes or that restarts all the time, and that nobody could ask yet, waits once.
-func TestQuestionsToPodsOfThePastDoNotAddUp(t *testing.T) {
+// A pod whose readiness changes or that restarts all the time, and that was not probed yet, waits once.
+func TestProbesOfPodsOfThePastDoNotAddUp(t *testing.T) {
 	p := newUnlimitedProber()
 	var bot types.NamespacedName
 	for number := range 1000 {
 		var pod *corev1.Pod
 		bot, pod = namedPod("hostile", "bot", "10.0.0.1")
 		pod.Status.ContainerStatuses[0].RestartCount = int32(number)
-		p.ask(bot, pod, manifests.Bot, 0)
+		p.latest(bot, pod, manifests.Bot, 0)
 		p.endReconcile(bot)
 	}
-	if len(p.waiting) != 1 || len(p.answers[bot]) != 1 {
-		t.Errorf("%d questions wait, and %d answers are kept", len(p.waiting), len(p.answers[bot]))
+	if len(p.waiting) != 1 || len(p.results[bot]) != 1 {
+		t.Errorf("%d probes wait, and %d results are kept", len(p.waiting), len(p.results[bot]))
 	}
 	p.endReconcile(bot) // as for a RoseyBot that was deleted
-	if len(p.waiting) != 0 || len(p.answers) != 0 {
-		t.Errorf("of a deleted RoseyBot, %d questions wait, and %d answers are kept", len(p.waiting), len(p.answers))
+	if len(p.waiting) != 0 || len(p.results) != 0 {
+		t.Errorf("of a deleted RoseyBot, %d probes wait, and %d results are kept", len(p.waiting), len(p.results))
 	}
 }
 
-// A first answer that arrives while the reconcile computes the status must not let that status be written: it would say
+// A first result that arrives while the reconcile computes the status must not let that status be written: it would say
 // that a bot is starting which has been ready all the time, as often as the operator restarts.
-func TestAFirstAnswerThatTheReconcileDoesNotHaveIsAwaited(t *testing.T) {
+func TestAFirstResultThatTheReconcileDoesNotHaveIsAwaited(t *testing.T) {
 	p := newUnlimitedProber()
 	bot, pod := namedPod("fun", "bot", "10.0.0.1")
-	if _, answered := p.ask(bot, pod, manifests.Bot, 0); answered {
-		t.Fatal("there is an answer before the pod was asked")
+	if _, found := p.latest(bot, pod, manifests.Bot, 0); found {
+		t.Fatal("there is a result before the pod was probed")
 	}
 	p.record(p.all()[0], probeResult{})
 	if !p.endReconcile(bot) {
-		t.Error("the status without the answer is written")
+		t.Error("the status without the result is written")
 	}
-	if _, answered := p.ask(bot, pod, manifests.Bot, 0); !answered || p.endReconcile(bot) {
-		t.Error("the status with the answer is not written")
+	if _, found := p.latest(bot, pod, manifests.Bot, 0); !found || p.endReconcile(bot) {
+		t.Error("the status with the result is not written")
 	}
 }
 
-// The reconcile that an answer started asks nothing: a pod that answers differently each time would be asked without
-// end.
-func TestReconcileForAnAnswerAsksNothing(t *testing.T) {
+// The reconcile that a result started requests nothing: a pod that reports something else each time would be probed
+// without end.
+func TestReconcileForAResultRequestsNothing(t *testing.T) {
 	p := newUnlimitedProber()
 	bot, pod := namedPod("hostile", "bot", "10.0.0.1")
-	ask := func() (probeResult, bool) {
-		result, answered := p.ask(bot, pod, manifests.Bot, 0)
+	reconcile := func() (probeResult, bool) {
+		result, found := p.latest(bot, pod, manifests.Bot, 0)
 		p.endReconcile(bot)
-		return result, answered
+		return result, found
 	}
-	ask()
+	reconcile()
 	for number := range 3 {
-		asked := p.all()
-		if len(asked) != 1 {
-			t.Fatalf("%d questions wait, want 1", len(asked))
+		begun := p.all()
+		if len(begun) != 1 {
+			t.Fatalf("%d probes wait, want 1", len(begun))
 		}
-		message := fmt.Sprint("answer ", number)
-		if !p.record(asked[0], probeResult{report: status.Report{Message: message}}) {
-			t.Error("another answer is no news")
+		message := fmt.Sprint("report ", number)
+		if !p.record(begun[0], probeResult{report: status.Report{Message: message}}) {
+			t.Error("another report is no change")
 		}
-		if result, answered := ask(); !answered || result.report.Message != message {
-			t.Errorf("the answer is %+v, %v", result, answered)
+		if result, found := reconcile(); !found || result.report.Message != message {
+			t.Errorf("the result is %+v, %v", result, found)
 		}
-		if asked := p.all(); len(asked) > 0 {
-			t.Errorf("the answer led to %d questions", len(asked))
+		if begun := p.all(); len(begun) > 0 {
+			t.Errorf("the result led to %d probes", len(begun))
 		}
-		ask()
+		reconcile()
 	}
 }
 
-// What the operator does not use, and reasons that it does not know, are replaced before an answer is compared and
-// used: the one would make each answer news, the other would become a label of metrics.
-func TestAnswersAreNormalizedWhereTheyComeIn(t *testing.T) {
+// What the operator does not use, and reasons that it does not know, are replaced before a report is compared and used:
+// the one would make each report differ, the other would become a label of metrics.
+func TestReportsAreNormalizedWhereTheyComeIn(t *testing.T) {
 	p := newUnlimitedProber()
 	var numbers atomic.Int32
-	p.fetch = func(context.Context, question) (status.Report, error) {
+	p.fetch = func(context.Context, probe) (status.Report, error) {
 		number := numbers.Add(1)
 		at := time.Unix(int64(number), 0)
 		return status.Report{
@@ -186,12 +186,12 @@ func TestAnswersAreNormalizedWhereTheyComeIn(t *testing.T) {
 		Checks: []status.Check{{Name: status.ChannelCheck, Reason: v1alpha1.ReasonNotReady, Message: "Forged: same"}},
 	}
 	for number := range 3 {
-		// Another pod each time, because the news about the first need not be read.
+		// Another pod each time, because the change of the first need not be read.
 		bot, pod := namedPod("hostile", fmt.Sprint("bot-", number), "10.0.0.1")
-		eventually(t, "an answer", func(context.Context) error {
-			result, answered := p.ask(bot, pod, manifests.Bot, time.Hour)
+		eventually(t, "a result", func(context.Context) error {
+			result, found := p.latest(bot, pod, manifests.Bot, time.Hour)
 			p.endReconcile(bot)
-			if !answered {
+			if !found {
 				return errors.New("there is none")
 			}
 			if diff := cmp.Diff(want, result.report); diff != "" {
@@ -203,23 +203,23 @@ func TestAnswersAreNormalizedWhereTheyComeIn(t *testing.T) {
 }
 
 // No pod has such an address. The status of a pod is not always written by a kubelet.
-func TestAddressesThatNoPodHasAreNotAsked(t *testing.T) {
+func TestNoRequestsToAddressesThatNoPodHas(t *testing.T) {
 	for _, ip := range []string{
 		"169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "metadata.internal", "10.0.0.1:80", "",
 		"::ffff:169.254.169.254",
 	} {
 		p := newUnlimitedProber()
 		bot, pod := namedPod("hostile", "bot", ip)
-		result, answered := p.ask(bot, pod, manifests.Bot, 0)
-		if asked := p.all(); len(asked) > 0 || !answered || result.err == nil {
-			t.Errorf("%q: asked %v, result %v", ip, asked, result)
+		result, found := p.latest(bot, pod, manifests.Bot, 0)
+		if begun := p.all(); len(begun) > 0 || !found || result.err == nil {
+			t.Errorf("%q: probes %v, result %v", ip, begun, result)
 		}
 	}
 	for _, ip := range []string{"10.0.0.1", "fd00::1", "192.168.1.1"} {
 		p := newUnlimitedProber()
 		bot, pod := namedPod("fun", "bot", ip)
-		if p.ask(bot, pod, manifests.Bot, 0); len(p.all()) != 1 {
-			t.Errorf("%q is not asked", ip)
+		if p.latest(bot, pod, manifests.Bot, 0); len(p.all()) != 1 {
+			t.Errorf("%q is not probed", ip)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSharers),
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: databaseChanged})).
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner), newSpec).
-		WatchesRawSource(source.Channel(r.probes.news, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(r.probes.changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4, // a reconcile may wait for the API server
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

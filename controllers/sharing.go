@@ -103,10 +103,10 @@ func (r *Reconciler) serves(bot *v1alpha1.RoseyBot, pod *corev1.Pod, channel str
 	if pod.Status.PodIP == "" {
 		return notServed(name + " has no address yet")
 	}
-	result, answered := r.probes.ask(client.ObjectKeyFromObject(bot), pod, manifests.Database, 0)
+	result, found := r.probes.latest(client.ObjectKeyFromObject(bot), pod, manifests.Database, 0)
 	reason, isRefused := result.report.RefusedChannels[channel]
 	switch {
-	case !answered:
+	case !found:
 		return notServed(name + " has not reported its status yet")
 	case result.err != nil:
 		return notServed(fmt.Sprintf("%s does not report its status: %v", name, result.err))

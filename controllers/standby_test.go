@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -160,6 +161,12 @@ func TestLeaderOutsideTheChannelIsReported(t *testing.T) {
 	})
 	newPod(t, bot, manifests.Bot, runningPod(standingBy.ip, true))
 	starting := startProcess(t, notReady(status.BotComponent, status.NATSCheck, status.ReasonNATSUnreachable, ""))
+	eventually(t, "a second in which the youngest pod is younger than the leader", func(context.Context) error {
+		if !time.Now().Truncate(time.Second).After(leaderPod.CreationTimestamp.Time) {
+			return errors.New("it is the same")
+		}
+		return nil
+	})
 	newPod(t, bot, manifests.Bot, runningPod(starting.ip, false))
 	for condition, reason := range map[string]string{
 		v1alpha1.ConditionChannelJoined: string(status.ReasonBanned), v1alpha1.ConditionReady: string(status.ReasonBanned),

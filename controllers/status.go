@@ -180,7 +180,7 @@ const (
 	// readyPollInterval is the time after which a ready pod is asked again: its readiness does not say whether events are
 	// durable.
 	readyPollInterval = time.Minute
-	// servicePollInterval is the longest time between two questions whether a database service serves a channel.
+	// servicePollInterval is the longest time between two requests for the channels that a database service serves.
 	servicePollInterval = 15 * time.Second
 	// cacheInterval is how long a reconcile waits for a cache that is out of date.
 	cacheInterval = 500 * time.Millisecond

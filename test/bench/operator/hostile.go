@@ -196,7 +196,7 @@ func (h *hostile) measureBeside(ctx context.Context) error {
 	h.report("its status says why its new pod is not ready", "%s", medianAndLongest(explained))
 	h.reportRequests("a later minute", start, took)
 	h.report("changes of the hostile pods' readiness per minute", "%.0f", float64(h.flips.Load()-flips)/took.Minutes())
-	h.report("questions to hostile pods per minute", "%.0f", float64(h.asked()-asked)/took.Minutes())
+	h.report("requests to hostile pods per minute", "%.0f", float64(h.asked()-asked)/took.Minutes())
 	h.report("reconciles per minute", "%.0f", (after.reconciles-before.reconciles)/took.Minutes())
 	h.report("processor time of the operator per minute", "%.1f s", (after.processor-before.processor)/took.Minutes())
 	h.report("resident memory of the operator", "%.1f MiB", after.resident/mebibyte)

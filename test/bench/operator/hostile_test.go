@@ -34,7 +34,7 @@ func (l limit) within(length time.Duration) int { return l.burst + int(length/l.
 
 // What the operator's limits allow for a RoseyBot, as docs/security.md says.
 var (
-	questions    = limit{10, 2 * time.Second}
+	podRequests  = limit{10, 2 * time.Second}
 	statusWrites = limit{20, 5 * time.Second}
 	events       = limit{10, 30 * time.Second}
 )
@@ -57,15 +57,15 @@ func TestHostilePodsCauseABoundedNumberOfRequests(t *testing.T) {
 	defer cancel()
 	do(ctx, t, h.measureAlone, h.attack)
 	do(ctx, t, func(ctx context.Context) error {
-		return untilEvery(ctx, pollPause, "the bursts of questions and of statuses are used up", func() (bool, error) {
-			// Some questions are dropped, because the pod has changed before it could be asked.
-			return h.mostAsked() >= questions.burst/2 && h.mostStatuses() >= statusWrites.burst, nil
+		return untilEvery(ctx, pollPause, "the bursts of requests and of statuses are used up", func() (bool, error) {
+			// Some requests are dropped, because the pod has changed before its turn came.
+			return h.mostAsked() >= podRequests.burst/2 && h.mostStatuses() >= statusWrites.burst, nil
 		})
 	}, h.measureBeside)
 	length := time.Since(h.began)
 	for _, bot := range h.bots {
-		if got := bot.asked(); got > questions.within(length) {
-			t.Errorf("%s was asked %d times in %s, want at most %d", bot.name, got, length, questions.within(length))
+		if got := bot.asked(); got > podRequests.within(length) {
+			t.Errorf("%s was asked %d times in %s, want at most %d", bot.name, got, length, podRequests.within(length))
 		}
 		// The first status, which is about a new generation, is not limited.
 		if got := h.statuses(bot); got > statusWrites.within(length)+1 {
@@ -87,7 +87,7 @@ func TestHostilePodsCauseABoundedNumberOfRequests(t *testing.T) {
 	// Otherwise this test showed nothing: the attack goes on until its end.
 	asked := h.asked()
 	do(ctx, t, func(ctx context.Context) error {
-		return untilEvery(ctx, pollPause, "another question to a hostile pod", func() (bool, error) {
+		return untilEvery(ctx, pollPause, "another request to a hostile pod", func() (bool, error) {
 			return h.asked() > asked, nil
 		})
 	})

@@ -19,7 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// podAnswer answers a question. Those to a pod are numbered.
+// podAnswer responds to a request. Those to a pod are numbered.
 type podAnswer func(w http.ResponseWriter, r *http.Request, number int64)
 
 // podProcess is a server that answers for the process in a pod, on a loopback address of its own.
