@@ -193,7 +193,7 @@ func resultOf(t *testing.T, bot *v1alpha1.RoseyBot) string {
 			}
 		}
 		clock := func() time.Time { return time.Time{} }
-		operator := &Reconciler{Params: params, updates: newUpdates(1, time.Minute), now: clock}
+		operator := &Reconciler{Params: params, updates: newUpdates(DefaultAutomaticUpdates), now: clock}
 		decided := operator.pin(bot, set, seen)
 		set = decided.desired
 		in := statusInput{bot: bot, observed: seen, applied: applied{updates: decided.updates}}

@@ -277,7 +277,7 @@ func TestUpdatesWaitForWhatIsNotReadyForAMoment(t *testing.T) {
 	stop()
 	stop = runOperator(t, momentNamespace, func(operator *Reconciler) {
 		makeNewer(operator)
-		operator.LimitUpdates(2, time.Hour)
+		operator.SetAutomaticUpdates(AutomaticUpdates{MaxConcurrent: 2, Deadline: time.Hour})
 	})
 	for _, bot := range []*v1alpha1.RoseyBot{owner, sharer} {
 		waitHalted(t, bot, "it is updated when it is ready again")

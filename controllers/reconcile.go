@@ -84,7 +84,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		objectWrites: newLimiter(objectWritesOfBot, objectWritesOfNamespace),
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
 		eventReads:   newLimiter(eventReadsOfBot, eventReadsOfNamespace),
-		updates:      newUpdates(DefaultMaxUpdates, DefaultUpdateDeadline),
+		updates:      newUpdates(DefaultAutomaticUpdates),
 		memories:     newMemories(),
 		now:          time.Now,
 

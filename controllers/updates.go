@@ -15,11 +15,16 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// The defaults of LimitUpdates.
-const (
-	DefaultMaxUpdates     = 1
-	DefaultUpdateDeadline = 10 * time.Minute
-)
+// AutomaticUpdates are the settings of updates under updatePolicy Automatic.
+type AutomaticUpdates struct {
+	// MaxConcurrent is how many RoseyBots are updated at a time. It is at least 1.
+	MaxConcurrent int
+	// Deadline is how long the update of a RoseyBot may take that was ready before. It is more than 0.
+	Deadline time.Duration
+}
+
+// DefaultAutomaticUpdates are the settings of New.
+var DefaultAutomaticUpdates = AutomaticUpdates{MaxConcurrent: 1, Deadline: 10 * time.Minute}
 
 // updates bounds how many RoseyBots with updatePolicy Automatic change at a time because the operator is newer: an
 // image that does not work must not take all of them out of their channels. It is safe for concurrent use.
@@ -29,8 +34,7 @@ const (
 // one, or when the RoseyBot is deleted. Suspending or editing an ill RoseyBot does not end it: then the next one would
 // get the image that has failed.
 type updates struct {
-	most     int
-	deadline time.Duration
+	settings AutomaticUpdates
 
 	mu      sync.Mutex
 	loaded  bool
@@ -44,18 +48,15 @@ type runningUpdate struct {
 	v1alpha1.UpdateStatus
 }
 
-func newUpdates(most int, deadline time.Duration) *updates {
+func newUpdates(settings AutomaticUpdates) *updates {
 	return &updates{
-		most: most, deadline: deadline,
-		running: map[types.NamespacedName]runningUpdate{}, waiting: map[types.NamespacedName]time.Time{},
+		settings: settings,
+		running:  map[types.NamespacedName]runningUpdate{}, waiting: map[types.NamespacedName]time.Time{},
 	}
 }
 
-// LimitUpdates sets how many RoseyBots are updated at a time, and how long one may take that was ready before. It must
-// be called before SetupWithManager.
-func (r *Reconciler) LimitUpdates(most int, deadline time.Duration) {
-	r.updates = newUpdates(most, deadline)
-}
+// SetAutomaticUpdates changes the settings of automatic updates. It must be called before SetupWithManager.
+func (r *Reconciler) SetAutomaticUpdates(settings AutomaticUpdates) { r.updates = newUpdates(settings) }
 
 // pinned is what is written, and what is not yet although the operator would build it from the same spec.
 type pinned struct {
@@ -168,14 +169,14 @@ func (u *updates) turn(bot *v1alpha1.RoseyBot, now time.Time) string {
 	switch {
 	case here:
 		return fmt.Sprintf("no RoseyBot of this namespace is updated, because RoseyBot %s was ready before its update and "+
-			"has not become ready again within %s", name, u.deadline)
+			"has not become ready again within %s", name, u.settings.Deadline)
 	case len(failed) >= failedNamespaces:
 		return fmt.Sprintf("no RoseyBot is updated, because RoseyBots of %d or more other namespaces were ready before "+
-			"their updates and have not become ready again within %s", failedNamespaces, u.deadline)
-	case count >= u.most:
-		return fmt.Sprintf("as many RoseyBots as may change at a time are being updated: %d", u.most)
+			"their updates and have not become ready again within %s", failedNamespaces, u.settings.Deadline)
+	case count >= u.settings.MaxConcurrent:
+		return fmt.Sprintf("as many RoseyBots as may change at a time are being updated: %d", u.settings.MaxConcurrent)
 	case u.mayRecover(bot, now):
-		return fmt.Sprintf("it is updated when it is ready again, or has not been ready for %s", u.deadline)
+		return fmt.Sprintf("it is updated when it is ready again, or has not been ready for %s", u.settings.Deadline)
 	}
 	return ""
 }
@@ -185,8 +186,8 @@ func (u *updates) turn(bot *v1alpha1.RoseyBot, now time.Time) string {
 func (u *updates) mayRecover(bot *v1alpha1.RoseyBot, now time.Time) bool {
 	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	return ready != nil && ready.Status != metav1.ConditionTrue &&
-		now.Sub(ready.LastTransitionTime.Time) <= u.deadline &&
-		now.Sub(u.waiting[client.ObjectKeyFromObject(bot)]) <= u.deadline // it may change between False and Unknown
+		now.Sub(ready.LastTransitionTime.Time) <= u.settings.Deadline &&
+		now.Sub(u.waiting[client.ObjectKeyFromObject(bot)]) <= u.settings.Deadline // it may change between False and Unknown
 }
 
 // failed returns the first RoseyBot of each namespace whose update has failed.
@@ -230,7 +231,7 @@ func isRecorded(bot *v1alpha1.RoseyBot, update v1alpha1.UpdateStatus) bool {
 }
 
 func (u *updates) isLate(update v1alpha1.UpdateStatus, now time.Time) bool {
-	return now.Sub(update.StartTime.Time) > u.deadline
+	return now.Sub(update.StartTime.Time) > u.settings.Deadline
 }
 
 // stay records that a RoseyBot has nothing to wait for, and ends its update if that was to another image.

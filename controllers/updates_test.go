@@ -103,7 +103,7 @@ func awaitTurn(
 func oneAtATime(deadline time.Duration) func(*Reconciler) {
 	return func(operator *Reconciler) {
 		makeNewer(operator)
-		operator.LimitUpdates(1, deadline)
+		operator.SetAutomaticUpdates(AutomaticUpdates{MaxConcurrent: 1, Deadline: deadline})
 	}
 }
 

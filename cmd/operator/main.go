@@ -70,8 +70,7 @@ type options struct {
 	connections       controllers.ConnectionLimits
 	logLevel          slog.Level
 	checkInterval     time.Duration // of the watched namespaces
-	maxUpdates        int
-	updateDeadline    time.Duration
+	automaticUpdates  controllers.AutomaticUpdates
 	printVersion      bool
 }
 
@@ -107,9 +106,11 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"SERVER=NUMBER for one server; can be repeated; default: 10", func(value string) error {
 		return addConnections(&parsed.connections, value)
 	})
-	flags.IntVar(&parsed.maxUpdates, "max-updates", controllers.DefaultMaxUpdates,
+	updates := &parsed.automaticUpdates
+	flags.IntVar(&updates.MaxConcurrent, "automatic-updates-max-concurrent",
+		controllers.DefaultAutomaticUpdates.MaxConcurrent,
 		"`number` of RoseyBots with updatePolicy Automatic that change at a time after an upgrade of the operator")
-	flags.DurationVar(&parsed.updateDeadline, "update-deadline", controllers.DefaultUpdateDeadline,
+	flags.DurationVar(&updates.Deadline, "automatic-updates-deadline", controllers.DefaultAutomaticUpdates.Deadline,
 		"`time` after which a RoseyBot that was ready before its update, and is not ready again, halts the other updates")
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
@@ -133,10 +134,10 @@ func (o *options) validate() error {
 		return nil
 	case o.runtimeImage == "":
 		return errors.New("--runtime-image or $" + imageVariable + " is required: the container image of the bots")
-	case o.maxUpdates < 1:
-		return fmt.Errorf("--max-updates is %d: expected at least 1", o.maxUpdates)
-	case o.updateDeadline <= 0:
-		return fmt.Errorf("--update-deadline is %s: expected more than 0", o.updateDeadline)
+	case o.automaticUpdates.MaxConcurrent < 1:
+		return fmt.Errorf("--automatic-updates-max-concurrent is %d: expected at least 1", o.automaticUpdates.MaxConcurrent)
+	case o.automaticUpdates.Deadline <= 0:
+		return fmt.Errorf("--automatic-updates-deadline is %s: expected more than 0", o.automaticUpdates.Deadline)
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func newManager(
 	}
 	reconciler := controllers.New(manager, params, status.HTTPPort)
 	reconciler.Connections = options.connections
-	reconciler.LimitUpdates(options.maxUpdates, options.updateDeadline)
+	reconciler.SetAutomaticUpdates(options.automaticUpdates)
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return nil, err
 	}

@@ -91,8 +91,8 @@ func findRunning(bot *v1alpha1.RoseyBot, desired client.Object, observed Observe
 	return live
 }
 
-// maxPinned bounds what the status has of all objects of a RoseyBot, in bytes. The usual size is 10 KB, and the operator
-// discards a status that takes too much memory.
+// maxPinned bounds what the status has of all objects of a RoseyBot, in bytes. The usual size is 10 KB, and the
+// operator discards a status that takes too much memory.
 const maxPinned = 32 << 10
 
 // record returns what the status has of an object.

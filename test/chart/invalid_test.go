@@ -44,7 +44,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		openPolicy:                             "admissionPolicy: every limit is off",
 		"imagePullSecrets={x}":                 "at '/imagePullSecrets/0': got string, want object",
 		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
-		"automaticUpdates.progressDeadline=10": "at '/automaticUpdates/progressDeadline': got number, want string",
+		"automaticUpdates.deadline=10":         "at '/automaticUpdates/deadline': got number, want string",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)

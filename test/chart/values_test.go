@@ -234,8 +234,8 @@ func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 func TestAutomaticUpdatesAreLimited(t *testing.T) {
 	for set, want := range map[string][]string{
 		"replicas=1": {"--max-updates=1", "--update-deadline=10m"},
-		"automaticUpdates.maxConcurrent=3,automaticUpdates.progressDeadline=1h30m": {
-			"--max-updates=3", "--update-deadline=1h30m",
+		"automaticUpdates.maxConcurrent=3,automaticUpdates.deadline=1h30m": {
+			"--automatic-updates-max-concurrent=3", "--automatic-updates-deadline=1h30m",
 		},
 	} {
 		arguments := arguments(t, render(t, "--set", set))
