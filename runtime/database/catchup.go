@@ -22,9 +22,12 @@ func (c *streamConsumer) record(ctx context.Context, stream *jetstream.StreamInf
 }
 
 // catchUp stores the events that the consumer has seen acknowledged and the database does not have, because it was
-// restored from a backup, or takes over the stream and shall have all. The database has recorded how far it was. After
-// a kill that is a few seconds behind; an event that is stored already changes nothing. It is done once: the consumer
-// and this process agree from then on.
+// restored from a backup, or takes over the stream with all of its events. The database has recorded how far it was.
+// After a kill that is a few seconds behind; an event that is stored already changes nothing. It is done once: the
+// consumer and this process agree from then on.
+//
+// Without the permission to read single events the service works on, and the database stays where it was: the events
+// are read again on a connection that has the permission.
 func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.Stream, floor uint64) error {
 	info := stream.CachedInfo()
 	if c.caughtUp.Equal(info.Created) {
@@ -42,10 +45,9 @@ func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.
 	if known && position.Created.UnixMilli() == info.Created.UnixMilli() && position.Sequence < floor {
 		err = c.readAgain(ctx, working, stream, position.Sequence+1, floor)
 		if denied, ok := errors.AsType[*bus.DeniedError](err); ok {
-			// Credentials from before this was needed must not end what works.
-			c.log.Error("[NATS] events that the database may lack cannot be read again: "+denied.Error(),
-				"first", position.Sequence+1, "last", floor)
-			err = nil
+			c.behind = fmt.Sprintf("the database may lack events of the stream, from sequence %d to %d, and cannot read them "+
+				"again: %s; others are stored, and these as soon as the account may", position.Sequence+1, floor, denied)
+			return nil
 		}
 	}
 	if err == nil {
@@ -53,6 +55,7 @@ func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.
 	}
 	if err == nil {
 		c.caughtUp = info.Created
+		c.behind = ""
 	}
 	return err
 }

@@ -121,8 +121,8 @@ func (s *Service) EventsCheck() status.Check {
 		return s.coreOnly.Check()
 	}
 	check := s.binding.Check()
-	if conflict := s.stream.consuming.Check(); check.OK && !conflict.OK {
-		return conflict
+	if consuming := s.stream.consuming.Check(); check.OK && !consuming.OK {
+		return consuming
 	}
 	if check.OK {
 		check = s.stream.withRequest(check)

@@ -36,7 +36,8 @@ type streamConsumer struct {
 
 	owner     *streamOwner
 	caughtUp  time.Time                       // when the stream was created whose events were read again
-	consuming *status.Recorder                // not OK while the stream's events may not be consumed
+	behind    string                          // why it cannot read events again that the database may lack; empty: it has all
+	consuming *status.Recorder                // not OK while the stream's events may not be consumed, or not be read again
 	lost      atomic.Uint64                   // events that the stream removed before they were stored
 	lostUntil atomic.Uint64                   // the last sequence that lost includes
 	request   atomic.Pointer[consumerRequest] // the latest that had a consumer; nil: events do not come from a stream
@@ -79,7 +80,11 @@ func (c *streamConsumer) consume(
 	defer end(nil)
 	watching.Go(func() { end(c.watchBacklog(ctx, bound.Stream, durable, identity)) })
 	c.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: c.log}).storedUntil)
-	c.consuming.Set(true, status.ReasonStreamBound, "")
+	if c.behind == "" {
+		c.consuming.Set(true, status.ReasonStreamBound, "")
+	} else if c.consuming.Set(false, status.ReasonNATSPermissionMissing, c.behind) {
+		c.log.Error("[NATS] " + c.behind)
+	}
 	c.binding.ReportSuccess()
 	if err := ready(); err != nil {
 		return err
@@ -144,7 +149,7 @@ func sizeInMemory(m *jetstream.RawStreamMsg) int64 {
 }
 
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends, and records how far events are
-// stored. It ends with an error if another database has taken over the stream.
+// stored, unless the database lacks earlier ones. It ends with an error if another database has taken over the stream.
 func (c *streamConsumer) watchBacklog(
 	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, identity string,
 ) error {
@@ -156,7 +161,7 @@ func (c *streamConsumer) watchBacklog(
 			return fmt.Errorf("%w: the database %s has taken over the stream", errOtherOwner,
 				state.Config.Metadata[ownerKey])
 		}
-		if err == nil && state.AckFloor.Stream != recorded {
+		if err == nil && state.AckFloor.Stream != recorded && c.behind == "" {
 			err = c.record(ctx, stream.CachedInfo(), state.AckFloor.Stream)
 		}
 		switch {

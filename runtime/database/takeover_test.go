@@ -3,10 +3,12 @@ package database_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -164,9 +166,9 @@ func TestServiceStopsWhenAnotherTakesOver(t *testing.T) {
 	})
 }
 
-// After a restore the events since the backup come from the stream once more.
-func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
-	r := newStreamRig(t)
+// restoreEarlier replaces the database by a backup that lacks 700 lines, which it returns, and which the stream has.
+func (r *rig) restoreEarlier() (missing []string) {
+	r.t.Helper()
 	s := r.startWithStream()
 	r.publishChat("before")
 	r.waitUntilStreamStored()
@@ -174,12 +176,12 @@ func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
 	s = r.startWithStream() // which records how far it is
 	r.stop(s)
 	backup := r.path + ".backup"
-	if _, err := sqlite.Backup(t.Context(), r.path, backup); err != nil {
-		t.Fatal(err)
+	if _, err := sqlite.Backup(r.t.Context(), r.path, backup); err != nil {
+		r.t.Fatal(err)
 	}
 	s = r.startWithStream()
-	texts := numberedTexts(700)
-	for _, text := range texts {
+	missing = numberedTexts(700)
+	for _, text := range missing {
 		r.publishChat(text)
 	}
 	r.waitUntilStreamStored()
@@ -187,14 +189,60 @@ func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		_ = os.Remove(r.path + suffix)
 	}
-	if _, err := sqlite.Restore(t.Context(), backup, r.path); err != nil {
-		t.Fatal(err)
+	if _, err := sqlite.Restore(r.t.Context(), backup, r.path); err != nil {
+		r.t.Fatal(err)
 	}
-	same(t, "restored lines", []string{"before"}, r.texts())
+	same(r.t, "restored lines", []string{"before"}, r.texts())
+	return missing
+}
+
+// After a restore the events since the backup come from the stream once more.
+func TestRestoredBackupIsBroughtUpToDate(t *testing.T) {
+	r := newStreamRig(t)
+	missing := r.restoreEarlier()
 	r.startWithStream()
 	r.publishChat("after")
 	r.waitUntilStreamStored()
-	same(t, "lines", append(append([]string{"before"}, texts...), "after"), r.texts())
+	same(t, "lines", append(append([]string{"before"}, missing...), "after"), r.texts())
+}
+
+// A service that may not read events again must not count them as stored: it does so once it may.
+func TestEventsThatMayNotBeReadAgainAreReadLater(t *testing.T) {
+	r := newStreamRig(t)
+	missing := r.restoreEarlier()
+	allowed := func(denied ...string) func(*server.Options) {
+		return func(o *server.Options) {
+			o.Users = []*server.User{{Username: "few", Permissions: &server.Permissions{
+				Publish: &server.SubjectPermission{Deny: denied},
+			}}}
+			o.NoAuthUser = "few"
+		}
+	}
+	r.server.Restart(allowed("$JS.API.STREAM.MSG.GET.>"))
+	s := r.start(r.withStream)
+	natstest.Eventually(t, "the missing permission to be named", func() bool {
+		check := s.EventsCheck()
+		return !check.OK && check.Reason == status.ReasonNATSPermissionMissing &&
+			strings.Contains(check.Message, `may not publish to "$JS.API.STREAM.MSG.GET.rosey_events"`)
+	})
+	natstest.Eventually(t, "the service to be ready", func() bool { return s.NATSCheck().OK })
+	r.publishChat("after")
+	r.waitUntilStreamStored()
+	if lines := len(r.lines()); lines > 10 {
+		t.Fatalf("%d lines, expected those before the backup and the new ones", lines)
+	}
+	r.stop(s)
+	s = r.start(r.withStream)
+	r.server.Restart(allowed())
+	natstest.Eventually(t, "the missing lines to be stored", func() bool {
+		return s.EventsCheck().OK && len(r.lines()) >= len(missing)+2
+	})
+	texts := r.texts()
+	for _, text := range missing {
+		if !slices.Contains(texts, text) {
+			t.Fatalf("%q is missing", text)
+		}
+	}
 }
 
 // What the database records is only as far as it has stored.
