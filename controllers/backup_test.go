@@ -109,7 +109,8 @@ func TestClaimForBackups(t *testing.T) {
 	setPhase(t, first, corev1.ClaimPending)
 	waitExpected(t, bot, expected{v1alpha1.ConditionDatabaseAvailable, "False", v1alpha1.ReasonClaimPending,
 		"PersistentVolumeClaim movienight-backup is waiting for a volume: " +
-			`storageclass.storage.k8s.io "mistyped" not found; ` + "while it has none, database.backup.claim.storageClassName and size can be changed"})
+			`storageclass.storage.k8s.io "mistyped" not found; ` +
+			"while it has none, database.backup.claim.storageClassName and size can be changed"})
 	if len(first.OwnerReferences) > 0 {
 		t.Errorf("it has owners although it is retained: %v", first.OwnerReferences)
 	}
