@@ -1,6 +1,7 @@
 package cytube
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -48,8 +49,12 @@ func (e *FrameError) Error() string {
 	return fmt.Sprintf("malformed frame: %s of %d bytes", e.Kind, e.Size)
 }
 
-// unreachable returns the Error for a failure of the network, or of a server that is not CyTube.
+// unreachable returns the Error for a failure of the network, or of a server that is not CyTube. That of a proxy in
+// between already is one.
 func unreachable(what string, err error) *Error {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return refused
+	}
 	return &Error{Reason: status.ReasonServerUnreachable, Message: what + ": " + networkError(err), Err: err}
 }
 

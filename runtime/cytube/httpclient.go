@@ -25,7 +25,7 @@ func newHTTPClient(
 	transport := &http.Transport{
 		ForceAttemptHTTP2: true, DisableCompression: true,
 		TLSHandshakeTimeout: connectTimeout, MaxResponseHeaderBytes: maxHeader,
-		Proxy: proxyFromEnvironment,
+		Proxy: proxyFromEnvironment, OnProxyConnectResponse: checkProxyResponse,
 	}
 	if outsideOnly {
 		dialer.Control = refuseInside
@@ -111,4 +111,13 @@ func proxyFromEnvironment(request *http.Request) (*url.URL, error) {
 			"expected http(s)://host:port or socks5://host:port")
 	}
 	return proxy, nil
+}
+
+// checkProxyResponse returns an *Error for a proxy's response to CONNECT that opens no connection.
+func checkProxyResponse(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
+	if response.StatusCode == http.StatusOK {
+		return nil
+	}
+	host := "the proxy " + serverText(proxy.Host) // not the URL, which may have a password
+	return responseError(host, host+" does not connect to the server:", response, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,6 +93,42 @@ func TestAProxyThatRefusesIsHeard(t *testing.T) {
 					Reason: test.reason, Message: http.StatusText(test.status), RetryAfter: test.wait, Status: test.status,
 				})
 			})
+		}
+	}
+}
+
+// TestAProxyOnTheWayOutThatRefusesIsHeard checks it for a proxy of the bot's own network, as in HTTPS_PROXY.
+func TestAProxyOnTheWayOutThatRefusesIsHeard(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]Error{
+		http.StatusTooManyRequests:    {Reason: status.ReasonConnectionLimited, Message: "limits connections"},
+		http.StatusServiceUnavailable: {Reason: status.ReasonServerUnreachable, Message: "does not connect to the server"},
+		http.StatusProxyAuthRequired:  {Reason: status.ReasonServerUnreachable, Message: "407 Proxy Authentication Required"},
+	} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodConnect {
+				t.Errorf("method %s", r.Method)
+			}
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(code)
+		}))
+		t.Cleanup(proxy.Close)
+		client, closeIdle := newHTTPClient(false, nil)
+		t.Cleanup(closeIdle)
+		transport, ok := client.Transport.(*http.Transport)
+		if !ok {
+			t.Fatal("the bot's client has another transport")
+		}
+		address, err := url.Parse(strings.Replace(proxy.URL, "http://", "http://user:hunter2@", 1))
+		must(t, err)
+		transport.Proxy = http.ProxyURL(address)
+		want.Status, want.RetryAfter = code, 30*time.Second
+		_, err = socketURL(t.Context(), client, "https://cytube.example", "movienight")
+		checkError(t, err, want)
+		_, err = openWebSocket(t.Context(), client, "wss://cytube.example/socket.io/")
+		checkError(t, err, want)
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error has the proxy's password: %v", err)
 		}
 	}
 }

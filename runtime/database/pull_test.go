@@ -1,6 +1,8 @@
 package database_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,14 @@ import (
 // TestNoEventIsDeliveredTwiceAfterTheStoreWasAway: what arrives while nothing can be stored, because the disk is full
 // for example, must not fill the client's buffer until it drops events. They would be stored ten seconds later.
 func TestNoEventIsDeliveredTwiceAfterTheStoreWasAway(t *testing.T) {
+	t.Run("many events", func(t *testing.T) { loseConnectionWithoutStore(t, 6000, 0) })
+	t.Run("large events", func(t *testing.T) { loseConnectionWithoutStore(t, 1500, 16<<10) })
+}
+
+// loseConnectionWithoutStore publishes events of a size while nothing can be stored. The service reconnects before it
+// can store them.
+func loseConnectionWithoutStore(t *testing.T, count, size int) {
+	t.Helper()
 	r := newStreamRig(t)
 	blocked, with := r.faultyStore()
 	var conn *bus.Conn
@@ -23,12 +33,12 @@ func TestNoEventIsDeliveredTwiceAfterTheStoreWasAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	padding := strings.Repeat("x", size)
 	blocked.mu.Lock()
-	const count = 6000
 	for _, text := range numberedTexts(count) {
-		r.publishChat(text)
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q,"padding":%q}`, text, padding))
 	}
-	r.waitUntilPublished(count)
+	r.waitUntilPublished(uint64(count))
 	consumer, err := js.Consumer(t.Context(), "rosey_events", "rosey_db")
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +63,7 @@ func TestNoEventIsDeliveredTwiceAfterTheStoreWasAway(t *testing.T) {
 	blocked.mu.Unlock()
 	r.waitUntilStreamStored()
 	same(t, "lines", numberedTexts(count), r.texts())
-	if got := delivered(); got != count+1 {
+	if got := delivered(); got != uint64(count)+1 {
 		t.Errorf("%d deliveries of %d events", got, count+1)
 	}
 }
