@@ -233,7 +233,7 @@ func TestConnectionsOfCyTubeServersReachTheOperator(t *testing.T) {
 
 func TestAutomaticUpdatesAreLimited(t *testing.T) {
 	for set, want := range map[string][]string{
-		"replicas=1": {"--max-updates=1", "--update-deadline=10m"},
+		"replicas=1": {"--automatic-updates-max-concurrent=1", "--automatic-updates-deadline=10m"},
 		"automaticUpdates.maxConcurrent=3,automaticUpdates.deadline=1h30m": {
 			"--automatic-updates-max-concurrent=3", "--automatic-updates-deadline=1h30m",
 		},
