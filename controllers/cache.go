@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,6 +37,23 @@ func CacheOptions(namespaces []string) cache.Options {
 		options.DefaultNamespaces[namespace] = cache.Config{}
 	}
 	return options
+}
+
+// CheckAccess returns an error if the API server forbids to read objects of some kind that the operator needs in a
+// namespace. Other errors are temporary and are ignored.
+func CheckAccess(ctx context.Context, reader client.Reader, namespace string) error {
+	lists := []client.ObjectList{&v1alpha1.RoseyBotList{}}
+	for _, kind := range kinds {
+		lists = append(lists, kind.list)
+	}
+	for _, list := range lists {
+		list, _ := list.DeepCopyObject().(client.ObjectList)
+		err := reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("reading namespace %s: %w", namespace, err)
+		}
+	}
+	return nil
 }
 
 // What the cache keeps of one object, in bytes of memory. Everybody who may create RoseyBots, or objects with the

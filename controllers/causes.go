@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -24,10 +25,8 @@ func cause(in statusInput, component manifests.Component) *metav1.Condition {
 		}
 	}
 	if pod == nil {
-		if condition := podsRefused(in.deployment(component), name); condition != nil {
-			return condition
-		}
-		return conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name))
+		return cmp.Or(podsRefused(in.deployment(component), name),
+			conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name)))
 	}
 	return causeOfPod(in, component, pod)
 }
@@ -137,14 +136,10 @@ func claimCause(
 
 // podsRefused returns the reason why the API server creates no pod of a component, or nil.
 func podsRefused(deployment *appsv1.Deployment, name string) *metav1.Condition {
-	if deployment == nil {
+	refused := deploymentCondition(deployment, appsv1.DeploymentReplicaFailure)
+	if refused.Status != corev1.ConditionTrue {
 		return nil
 	}
-	for _, condition := range deployment.Status.Conditions {
-		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return conditionFalse(v1alpha1.ReasonPodsRefused,
-				fmt.Sprintf("no pod of the %s can be created: %s", name, condition.Message))
-		}
-	}
-	return nil
+	return conditionFalse(v1alpha1.ReasonPodsRefused,
+		fmt.Sprintf("no pod of the %s can be created: %s", name, refused.Message))
 }

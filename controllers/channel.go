@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,10 +42,7 @@ func leaderJoined(in statusInput, pod *corev1.Pod, joined *metav1.Condition) *me
 	if missing != nil {
 		return missing
 	}
-	standsBy := slices.ContainsFunc(report.Checks, func(check status.Check) bool {
-		return check.Name == status.ChannelCheck && check.Reason == status.ReasonStandby
-	})
-	if standsBy {
+	if check, _ := findCheck(report, status.ChannelCheck); check.Reason == status.ReasonStandby {
 		return conditionFalse(string(status.ReasonNoLeader), "no bot is known to be in the channel")
 	}
 	return checkOf(in, report, status.ChannelCheck, joined)

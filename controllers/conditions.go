@@ -97,16 +97,23 @@ func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.
 
 // checkOf returns the condition for one check of a bot's report: ok, or its reason.
 func checkOf(in statusInput, report status.Report, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
-	for _, check := range report.Checks {
-		switch {
-		case check.Name != name:
-			continue
-		case check.OK:
-			return ok
-		}
-		return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
+	check, reported := findCheck(report, name)
+	switch {
+	case !reported:
+		return conditionUnknown(fmt.Sprintf("the bot does not report its check %q", name))
+	case check.OK:
+		return ok
 	}
-	return conditionUnknown(fmt.Sprintf("the bot does not report its check %q", name))
+	return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
+}
+
+func findCheck(report status.Report, name status.CheckName) (check status.Check, reported bool) {
+	for _, check := range report.Checks {
+		if check.Name == name {
+			return check, true
+		}
+	}
+	return status.Check{}, false
 }
 
 // translateReason returns the reason and message of a condition for those that a process reports. A process can only

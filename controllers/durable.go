@@ -23,27 +23,26 @@ func durable(in statusInput) *metav1.Condition {
 	}
 	report, missing := reportOf(in, pod, manifests.Bot)
 	if missing != nil {
-		return lastDurable(in, missing)
+		return keepFailure(in, v1alpha1.ConditionDurable, missing)
 	}
-	for _, check := range report.Checks {
-		switch {
-		case check.Name != status.EventsCheck:
-			continue
-		case check.OK && check.Reason == status.ReasonStreamBound:
-			return conditionTrue(string(check.Reason), check.Message)
-		}
-		return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
+	check, reported := findCheck(report, status.EventsCheck)
+	switch {
+	case !reported:
+		missing = conditionUnknown("the bot does not report how it publishes events")
+		return keepFailure(in, v1alpha1.ConditionDurable, missing)
+	case check.OK && check.Reason == status.ReasonStreamBound:
+		return conditionTrue(string(check.Reason), check.Message)
 	}
-	return lastDurable(in, conditionUnknown("the bot does not report how it publishes events"))
+	return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
 }
 
-// lastDurable returns what was known last if that was a reason not to be durable: what is ill stays ill until a report
-// says that it is well. Otherwise it returns missing.
-func lastDurable(in statusInput, missing *metav1.Condition) *metav1.Condition {
-	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionDurable)
-	if last == nil || last.Status != metav1.ConditionFalse || missing.Status != metav1.ConditionUnknown ||
+// keepFailure returns a condition that is Unknown now, or False as it was last: it stays False until a bot reports
+// otherwise.
+func keepFailure(in statusInput, conditionType string, now *metav1.Condition) *metav1.Condition {
+	last := meta.FindStatusCondition(in.bot.Status.Conditions, conditionType)
+	if last == nil || last.Status != metav1.ConditionFalse || now.Status != metav1.ConditionUnknown ||
 		hasSeverity(last.Reason, requested, transient) {
-		return missing
+		return now
 	}
 	return conditionFalse(last.Reason, last.Message)
 }

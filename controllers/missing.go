@@ -1,13 +1,13 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -21,11 +21,9 @@ func available(in statusInput, component manifests.Component, message string) *m
 	if condition := stopped(in.bot, component); condition != nil {
 		return condition
 	}
-	if _, ready := in.observed.countPods(component); ready > 0 {
-		if found := fewer(in, component); found != nil {
-			message = found.Message
-		}
-		return conditionTrue(v1alpha1.ReasonAvailable, message)
+	if in.observed.countPods(component).ReadyReplicas > 0 {
+		lacks, _ := shortage(in, component)
+		return conditionTrue(v1alpha1.ReasonAvailable, cmp.Or(lacks, message))
 	}
 	if found := in.applied.problem(component); found != nil && !found.usable {
 		return conditionFalse(found.reason, found.message)
@@ -33,51 +31,56 @@ func available(in statusInput, component manifests.Component, message string) *m
 	return cause(in, component)
 }
 
-// fewer returns the reason why fewer pods of a component are ready than asked for although some are, or nil. Its
-// message is about all of them.
-func fewer(in statusInput, component manifests.Component) *metav1.Condition {
-	_, ready := in.observed.countPods(component)
-	wanted := in.desiredReplicas(component)
+// shortage returns a message if fewer pods of a component are ready than asked for although some are, and since when
+// that is so: since when its youngest waiting pod is not ready, or else since when pods are refused. The time is zero
+// if neither is the case.
+func shortage(in statusInput, component manifests.Component) (message string, since time.Time) {
+	ready, wanted := in.observed.countPods(component).ReadyReplicas, in.desiredReplicas(component)
 	if ready == 0 || ready >= wanted {
-		return nil
+		return "", time.Time{}
 	}
-	name := displayName[component]
-	message := fmt.Sprintf("%d of %d pods of the %s are ready", ready, wanted, name)
+	message = fmt.Sprintf("%d of %d pods of the %s are ready", ready, wanted, displayName[component])
 	if condition := newPodCause(in, component); condition != nil {
-		return conditionFalse(condition.Reason, message+": "+condition.Message)
+		message += ": " + condition.Message
 	}
-	return conditionFalse(v1alpha1.ReasonProgressing, message)
+	if pod := in.observed.waitingPod(component); pod != nil {
+		since = pod.CreationTimestamp.Time
+		if changed := podCondition(pod, corev1.PodReady).LastTransitionTime.Time; changed.After(since) {
+			since = changed
+		}
+		return message, since
+	}
+	refused := deploymentCondition(in.deployment(component), appsv1.DeploymentReplicaFailure)
+	if refused.Status == corev1.ConditionTrue {
+		since = refused.LastTransitionTime.Time
+	}
+	return message, since
 }
 
 // missing returns what has been missing of a component for longer than the progress deadline although it is available,
 // or nil.
 func missing(in statusInput, component manifests.Component, now time.Time) *problem {
-	since := in.fewerSince(component)
-	found := fewer(in, component)
-	if found == nil || since.IsZero() || now.Sub(since) < progressDeadline {
+	message, since := shortage(in, component)
+	if since.IsZero() || now.Sub(since) < progressDeadline {
 		return nil
 	}
-	reason := map[manifests.Component]string{
-		manifests.Bot: v1alpha1.ReasonStandbyMissing, manifests.Database: v1alpha1.ReasonReplicaMissing,
-	}[component]
-	return &problem{reason: reason, message: found.Message}
+	reason := v1alpha1.ReasonStandbyMissing
+	if component == manifests.Database {
+		reason = v1alpha1.ReasonReplicaMissing
+	}
+	return &problem{reason: reason, message: message}
 }
 
-// fewerSince returns when a component began to have fewer ready pods than asked for: since when its youngest waiting
-// pod is not ready, or else since when pods are refused. It returns the zero time if neither is the case.
-func (in statusInput) fewerSince(component manifests.Component) time.Time {
-	if pod := in.observed.waitingPod(component); pod != nil {
-		since := pod.CreationTimestamp.Time
-		if changed := podCondition(pod, corev1.PodReady).LastTransitionTime.Time; changed.After(since) {
-			since = changed
-		}
-		return since
-	}
-	deployment := ptr.Deref(in.deployment(component), appsv1.Deployment{})
-	for _, condition := range deployment.Status.Conditions {
-		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return condition.LastTransitionTime.Time
+// deploymentCondition returns the zero condition if a Deployment, which may be nil, has none of a type.
+func deploymentCondition(
+	deployment *appsv1.Deployment, conditionType appsv1.DeploymentConditionType,
+) appsv1.DeploymentCondition {
+	if deployment != nil {
+		for _, condition := range deployment.Status.Conditions {
+			if condition.Type == conditionType {
+				return condition
+			}
 		}
 	}
-	return time.Time{}
+	return appsv1.DeploymentCondition{}
 }

@@ -42,9 +42,9 @@ func rollout(in statusInput) *problem {
 		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	}
 	for _, component := range components {
-		left := in.observed.leftPod(component)
-		if left != "" && manifests.Replicas(in.bot, component) == 0 {
-			message := fmt.Sprintf("pod %s of the %s is being stopped", left, displayName[component])
+		left := in.observed.podsWhere(component, not(podEnded))
+		if len(left) > 0 && manifests.Replicas(in.bot, component) == 0 {
+			message := fmt.Sprintf("pod %s of the %s is being stopped", left[0].Name, displayName[component])
 			return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 		}
 	}
@@ -148,8 +148,6 @@ func (in statusInput) exceedsDeadline() bool {
 	return slices.ContainsFunc(manifests.Components(in.bot), func(component manifests.Component) bool {
 		deployment := in.deployment(component)
 		return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
-			slices.ContainsFunc(deployment.Status.Conditions, func(condition appsv1.DeploymentCondition) bool {
-				return condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
-			})
+			deploymentCondition(deployment, appsv1.DeploymentProgressing).Status == corev1.ConditionFalse
 	})
 }

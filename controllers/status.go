@@ -117,10 +117,10 @@ func (in statusInput) claim(name string) *corev1.PersistentVolumeClaim {
 }
 
 func (in statusInput) componentStatus(component manifests.Component) v1alpha1.ComponentStatus {
-	existing, ready := in.observed.countPods(component)
-	counts := v1alpha1.ComponentStatus{Replicas: existing, ReadyReplicas: ready, Summary: "-"}
+	counts := in.observed.countPods(component)
+	counts.Summary = "-"
 	if component == manifests.Bot || manifests.HasService(in.bot) {
-		counts.Summary = fmt.Sprintf("%d/%d", ready, in.desiredReplicas(component))
+		counts.Summary = fmt.Sprintf("%d/%d", counts.ReadyReplicas, in.desiredReplicas(component))
 	}
 	return counts
 }

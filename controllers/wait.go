@@ -18,8 +18,8 @@ func (r *Reconciler) hold(
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.HoldBot(bot, desired, observed.Observed)
 	}
-	_, services := observed.countPods(manifests.Database)
-	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed, services > 0)
+	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed,
+		observed.countPods(manifests.Database).ReadyReplicas > 0)
 	if held {
 		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
 			"are being replaced, and those that run are not replaced once more before the database service runs"})
