@@ -41,7 +41,7 @@
 // templates and configuration until the spec changes, and the condition UpdateAvailable lists the pending updates; see
 // manifests.FindUpdate. Under Automatic RoseyBots take turns, and one that does not become ready again halts the
 // others; see updates.go. An update that has begun is in the status, which only the operator writes. A write that
-// changes nothing about pods makes no RoseyBot not ready; see keptpods.go.
+// changes nothing about pods makes no RoseyBot not ready; see write.go.
 //
 // # Rollouts
 //
