@@ -81,6 +81,38 @@ func (s *botRig) withPython(python *pythonService) {
 	}
 }
 
+// TestABotBeforeAPythonService starts the bot first: what it has published to the stream meanwhile, which that service
+// does not read, must reach it.
+func TestABotBeforeAPythonService(t *testing.T) {
+	t.Parallel()
+	s := newBotRig(t, simulator.Limits{})
+	s.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, t.TempDir() })
+	s.startBot()
+	s.await(status.ReasonServiceAbsent)
+	natstest.Eventually(t, "the bot in the channel", func() bool { return len(s.simChannel().Users()) == 1 })
+	say := func(texts ...string) {
+		for _, text := range texts {
+			s.talk(text)
+		}
+	}
+	say("one", "again", "again", "two")
+	natstest.Eventually(t, "the lines in the stream", func() bool {
+		_, metrics := s.bot.get(status.MetricsPath)
+		return strings.Contains(metrics, `rosey_bus_published_total{subject="db.message.log"} 4`)
+	})
+	python := startPythonService(t, s.nats.Client())
+	s.await(status.ReasonReady)
+	say("three")
+	want := []string{"one", "again", "again", "two", "three"}
+	natstest.Eventually(t, "the lines at the service", func() bool { return len(python.saidByAlice()) >= len(want) })
+	if code := s.bot.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d: %v", code, s.bot.log())
+	}
+	if diff := cmp.Diff(want, python.saidByAlice()); diff != "" {
+		t.Errorf("lines at the service (-want +got):\n%s", diff)
+	}
+}
+
 // TestAPythonServiceGetsEachLineOnce joins again and again: the CyTube server then repeats its last 15 lines, each of
 // which that service would store and count once more.
 func TestAPythonServiceGetsEachLineOnce(t *testing.T) {

@@ -67,6 +67,7 @@ type streamRoute struct {
 
 	binding *bus.Binding
 	service *service
+	early   *earlyEvents
 }
 
 // ready is false while the service refuses the channel: it would drop what the stream has.
@@ -85,6 +86,7 @@ func (r *streamRoute) send(ctx context.Context, to destination, batch []bus.Mess
 		}
 		done++
 	}
+	r.early.remember(batch[:done])
 	switch {
 	case err == nil:
 		r.binding.ReportSuccess()

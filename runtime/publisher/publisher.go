@@ -57,8 +57,9 @@ type Publisher struct {
 	binding *bus.Binding
 	queue   *queue
 	metrics metrics
-	routes  []route     // in order of preference
-	service *service    // nil without NATS
+	routes  []route  // in order of preference
+	service *service // nil without NATS
+	early   *earlyEvents
 	store   *storeRoute // nil without a store
 
 	durable atomic.Bool  // messages go to the stream
@@ -95,8 +96,9 @@ func New(o Options) *Publisher {
 	if o.Conn != nil {
 		p.prefix = viaNATS
 		p.service = newService(o)
+		p.early = newEarlyEvents(p.service, q)
 		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
-		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service}, &coreRoute{
+		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service, p.early}, &coreRoute{
 			common, o.Conn, p.service, &replayedLines{requests: p.service.requests, channel: o.Channel, log: o.Log},
 		})
 	}
@@ -171,7 +173,7 @@ func (p *Publisher) decide(ctx context.Context) (to destination) {
 	if to.err != nil && !p.service.conn.Connected() {
 		p.service.reportAbsent(bus.ErrNotConnected)
 	}
-	to.durable = to.bound.Durable() && p.service.deduplicates()
+	to.durable = to.bound.Durable() && p.early.allowStream(ctx, to.bound) && p.service.deduplicates()
 	p.durable.Store(to.durable)
 	return to
 }

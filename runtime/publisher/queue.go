@@ -51,6 +51,22 @@ func (q *queue) push(m bus.Message) (dropped int) {
 	return dropped
 }
 
+// pushFront puts messages before all others, as far as there is room: the oldest are left out.
+func (q *queue) pushFront(messages []bus.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first := len(messages)
+	for ; first > 0 && len(q.messages)+len(messages)-first < q.limit; first-- {
+		bytes := q.bytes + len(messages[first-1].Data)
+		if bytes > maxQueueBytes {
+			break
+		}
+		q.bytes = bytes
+	}
+	q.messages = slices.Concat(messages[first:], q.messages)
+	q.first -= len(messages) - first
+}
+
 // front returns up to n of the oldest messages, and the number of the first of them.
 func (q *queue) front(n int) (messages []bus.Message, first int) {
 	q.mu.Lock()

@@ -32,6 +32,7 @@ type service struct {
 	generation atomic.Uint64 // of the connection on which it answered last
 	due        atomic.Int64  // when it is asked again, in Unix nanoseconds
 	withoutIDs atomic.Bool   // it would store again what is published again
+	answered   atomic.Bool   // it has answered once
 }
 
 func newService(o Options) *service {
@@ -96,6 +97,7 @@ func (s *service) ask(ctx context.Context) error {
 	s.generation.Store(generation)
 	s.due.Store(time.Now().Add(answerValid + backoff.Jitter(answerValid/5)).UnixNano())
 	s.withoutIDs.Store(!deduplicates)
+	s.answered.Store(true)
 	s.report(s.log.Info, true, status.ReasonServiceAnswers, "a database service answers on "+s.subjects)
 	return nil
 }

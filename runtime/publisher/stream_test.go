@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -142,6 +143,63 @@ func TestAServiceWithoutIDsIsWaitedFor(t *testing.T) {
 	waitForNames(t, startPythonService(t, client), []string{"b", "c"})
 }
 
+// A service that starts later than the bot gets what went to the stream before, in order and once: one without IDs by
+// core NATS, and one of ours from the stream alone.
+func TestEventsBeforeTheFirstAnswerReachTheService(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T, *nats.Conn) *service{
+		"without IDs": startPythonService, "with IDs": startService,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := natstest.Start(t, natstest.JetStream(t))
+			p := runDurable(t, server)
+			names := numbered(0, 300)
+			for _, name := range names[:200] {
+				joined(p, name)
+			}
+			must(t, p.Flush(t.Context()))
+			s := start(t, server.Client())
+			waitForReason(t, p.Check, status.ReasonServiceAnswers)
+			for _, name := range names[200:] {
+				joined(p, name)
+			}
+			must(t, p.Flush(t.Context()))
+			want := names
+			if name == "with IDs" { // it would read the first ones from the stream
+				want = names[200:]
+			}
+			waitForNames(t, s, want)
+			if s.repeated() != 0 {
+				t.Errorf("%d came twice", s.repeated())
+			}
+			if got := keptNames(t, server); !slices.Equal(names, got) {
+				t.Errorf("%d events kept, want %d in order", len(got), len(names))
+			}
+		})
+	}
+}
+
+// A stream that a service of ours has consumed belongs to it: one without IDs, which answers first by chance, must not
+// get its events.
+func TestEventsOfAConsumedStreamAreNotPublishedAgain(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natstest.JetStream(t))
+	conn := connect(t, server.URL())
+	bound, err := bind(t, conn).Bind(t.Context())
+	must(t, err)
+	consumer := jetstream.ConsumerConfig{Durable: "rosey_db", AckPolicy: jetstream.AckExplicitPolicy}
+	_, err = bound.Stream.CreateConsumer(t.Context(), consumer)
+	must(t, err)
+	p := runDurable(t, server)
+	joined(p, "early")
+	must(t, p.Flush(t.Context()))
+	s := startPythonService(t, server.Client())
+	waitForReason(t, p.Check, status.ReasonServiceAnswers)
+	joined(p, "later")
+	waitForNames(t, s, []string{"later"})
+}
+
 // stoppedAfterAnswer returns a publisher with a stream, and the service that has just stopped after it had answered.
 func stoppedAfterAnswer(t *testing.T) (*publisher.Publisher, *nats.Conn, *service) {
 	t.Helper()
@@ -242,9 +300,10 @@ func TestReportsSurviveTheChangeToCoreNATS(t *testing.T) {
 	must(t, p.Flush(t.Context()))
 	client := server.Client()
 	got := make(chan string, 100)
+	new(service).subscribe(t, client, "rosey.db.messages.outbound.mark_sent", func(m *nats.Msg) {
+		got <- string(m.Data)
+	})
 	s := startPythonService(t, client)
-	s.subscribe(t, client, "rosey.db.messages.outbound.mark_sent", func(m *nats.Msg) { got <- string(m.Data) })
-	must(t, client.Flush())
 	waitForReason(t, p.Check, status.ReasonServiceAnswers)
 	sent(p, 2)
 	joined(p, "alice")
@@ -252,8 +311,9 @@ func TestReportsSurviveTheChangeToCoreNATS(t *testing.T) {
 	defer cancel()
 	must(t, p.Flush(short))
 	waitForNames(t, s, []string{"alice"})
-	if len(got) != 1 || <-got != `{"message_id":2}` {
-		t.Errorf("%d reports came after the change, want the second once", len(got))
+	// The first one too, because the service has not read it from the stream.
+	if len(got) != 2 || <-got != `{"message_id":1}` || <-got != `{"message_id":2}` {
+		t.Errorf("%d reports came after the change, want both once", len(got))
 	}
 }
 
