@@ -63,6 +63,10 @@ func Backup(ctx context.Context, path, backup string) (size int64, err error) {
 
 // Backup implements store.Backuper. It is the function Backup.
 func (s *Store) Backup(ctx context.Context, file string) (size int64, err error) {
+	// Where the database was, there may be another one now, and the copy would count as one of this.
+	if err := s.db.files.check(); err != nil {
+		return 0, err
+	}
 	return Backup(ctx, s.path, file)
 }
 

@@ -144,6 +144,9 @@ func TestADatabaseThatNoDirectoryHasIsNotWritten(t *testing.T) {
 			if err := s.Apply(t.Context(), []store.Event{later}); !errors.Is(err, store.ErrMoved) {
 				t.Errorf("a row: %v, want ErrMoved", err)
 			}
+			if _, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b.db")); !errors.Is(err, store.ErrMoved) {
+				t.Errorf("a backup: %v, want ErrMoved", err)
+			}
 			if err := s.Check(t.Context()); !errors.Is(err, store.ErrMoved) {
 				t.Errorf("the check returns %v, want ErrMoved", err)
 			}
