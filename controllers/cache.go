@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -62,9 +62,9 @@ func CheckAccess(ctx context.Context, reader client.Reader, namespace string) er
 const (
 	// maxBotMemory is for a RoseyBot. What the operator builds from one takes little more.
 	maxBotMemory = 100 << 10
-	// maxObjectMemory is for an object that belongs to a RoseyBot, with what others have added to it.
+	// maxObjectMemory is for an object that belongs to a RoseyBot, with what others have added to it, and for a status.
 	maxObjectMemory = 200 << 10
-	// maxCachedText is for a text in the metadata of an object that belongs to no RoseyBot.
+	// maxCachedText is for one text in the metadata of an object.
 	maxCachedText = 512
 )
 
@@ -74,7 +74,7 @@ func trim(object any) {
 	if !isObject {
 		return // what is left of a deleted object was trimmed before
 	}
-	cached.SetManagedFields(nil) // most of the rest; a write reads them from the API server
+	trimMetadata(cached)
 	switch object := cached.(type) {
 	case *v1alpha1.RoseyBot:
 		trimBot(object)
@@ -85,6 +85,8 @@ func trim(object any) {
 	case *corev1.ConfigMap:
 		object.BinaryData = nil
 		maps.DeleteFunc(object.Data, func(file, _ string) bool { return !manifests.IsConfigFile(file) })
+	case *corev1.PersistentVolumeClaim:
+		object.Spec.Selector = nil
 	}
 	switch {
 	case isTooLarge(cached):
@@ -96,16 +98,52 @@ func trim(object any) {
 	}
 }
 
+// cachedLabels and cachedAnnotations are those that the operator writes or reads.
+var (
+	cachedLabels      = append(manifests.Labels(), appsv1.DefaultDeploymentUniqueLabelKey)
+	cachedAnnotations = append(manifests.Annotations(), desiredHashAnnotation, v1alpha1.TakeOverAnnotation, tooLargeMark)
+)
+
+// trimMetadata removes what others may add to metadata without limit. The rest is read from the API server before a
+// write, as the managed fields are.
+func trimMetadata(object client.Object) {
+	kept := metav1.ObjectMeta{
+		Name: object.GetName(), Namespace: object.GetNamespace(), UID: object.GetUID(),
+		ResourceVersion: object.GetResourceVersion(), Generation: object.GetGeneration(),
+		CreationTimestamp: object.GetCreationTimestamp(), DeletionTimestamp: object.GetDeletionTimestamp(),
+	}
+	for _, key := range cachedLabels {
+		if value, found := object.GetLabels()[key]; found {
+			metav1.SetMetaDataLabel(&kept, key, value)
+		}
+	}
+	for _, key := range cachedAnnotations {
+		if text, found := object.GetAnnotations()[key]; found && len(text) <= maxCachedText {
+			metav1.SetMetaDataAnnotation(&kept, key, text)
+		}
+	}
+	if owner := metav1.GetControllerOf(object); owner != nil {
+		owner.APIVersion, owner.Kind, owner.Name = cut(owner.APIVersion), cut(owner.Kind), cut(owner.Name)
+		owner.UID = types.UID(cut(string(owner.UID)))
+		kept.OwnerReferences = []metav1.OwnerReference{*owner}
+	}
+	reflect.ValueOf(object).Elem().FieldByName("ObjectMeta").Set(reflect.ValueOf(kept))
+}
+
+func cut(text string) string {
+	if len(text) > maxCachedText {
+		return strings.Clone(text[:maxCachedText]) // a part would keep the whole in memory
+	}
+	return text
+}
+
 // trimBot removes from a RoseyBot what the operator does not read, and from one that is too large all fields whose size
 // the schema does not bound. What remains suffices for what other RoseyBots need to know of it.
 func trimBot(bot *v1alpha1.RoseyBot) {
-	marked := isTooLarge(bot)
-	bot.ObjectMeta = reducedMeta(bot, v1alpha1.TakeOverAnnotation)
-	bot.OwnerReferences = nil
-	if !fits(&bot.Status, maxBotMemory) {
+	if !fits(&bot.Status, maxObjectMemory) {
 		bot.Status = v1alpha1.RoseyBotStatus{} // the operator did not write it, and will
 	}
-	if !marked && fits(&bot.Spec, maxBotMemory) {
+	if !isTooLarge(bot) && fits(&bot.Spec, maxBotMemory) {
 		return
 	}
 	spec := &bot.Spec
@@ -120,7 +158,6 @@ func trimBot(bot *v1alpha1.RoseyBot) {
 
 // trimPod leaves of a pod its state, and whether it mounts the claim of its RoseyBot.
 func trimPod(pod *corev1.Pod) {
-	pod.ObjectMeta = reducedMeta(pod, manifests.ChannelAnnotation)
 	claim := manifests.ClaimName(&v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{
 		Name: pod.Labels[manifests.LabelRoseyBot],
 	}})
@@ -145,11 +182,12 @@ func mayBelong(object client.Object) bool {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
 		return isClaim && name != ""
 	}
-	return owner.Kind == v1alpha1.RoseyBotKind && owner.Name == name
+	// The garbage collector deletes what names an owner that does not exist, unless it does not know its group.
+	group, _, _ := strings.Cut(owner.APIVersion, "/")
+	return group == v1alpha1.GroupVersion.Group && owner.Kind == v1alpha1.RoseyBotKind && owner.Name == name
 }
 
-// reduce leaves of an object its metadata, as far as the operator reads it, and of a Deployment what says whether pods
-// of it may run.
+// reduce leaves of an object its metadata, and of a Deployment what says whether pods of it may run.
 func reduce(object client.Object) {
 	deployment, isDeployment := object.(*appsv1.Deployment)
 	var kept appsv1.Deployment
@@ -158,12 +196,9 @@ func reduce(object client.Object) {
 		kept.Status = deployment.Status
 		kept.Status.Conditions = nil
 	}
-	meta := reducedMeta(object, desiredHashAnnotation)
 	for _, field := range reflect.ValueOf(object).Elem().Fields() {
 		switch field.Interface().(type) {
-		case metav1.TypeMeta:
-		case metav1.ObjectMeta:
-			field.Set(reflect.ValueOf(meta))
+		case metav1.TypeMeta, metav1.ObjectMeta:
 		default:
 			field.SetZero()
 		}
@@ -171,42 +206,6 @@ func reduce(object client.Object) {
 	if isDeployment {
 		deployment.Spec, deployment.Status = kept.Spec, kept.Status
 	}
-}
-
-// reducedMeta returns the metadata of an object with the labels that the operator reads, one annotation, and the
-// controller.
-func reducedMeta(object client.Object, annotation string) metav1.ObjectMeta {
-	kept := metav1.ObjectMeta{
-		Name: object.GetName(), Namespace: object.GetNamespace(), UID: object.GetUID(),
-		ResourceVersion: object.GetResourceVersion(), Generation: object.GetGeneration(),
-		CreationTimestamp: object.GetCreationTimestamp(), DeletionTimestamp: object.GetDeletionTimestamp(),
-	}
-	for _, key := range []string{
-		manifests.LabelManagedBy, manifests.LabelRoseyBot, manifests.LabelComponent, appsv1.DefaultDeploymentUniqueLabelKey,
-	} {
-		if value, found := object.GetLabels()[key]; found {
-			metav1.SetMetaDataLabel(&kept, key, value)
-		}
-	}
-	for _, key := range []string{annotation, tooLargeMark} {
-		if text, found := object.GetAnnotations()[key]; found && len(text) <= maxCachedText {
-			metav1.SetMetaDataAnnotation(&kept, key, text)
-		}
-	}
-	if owner := metav1.GetControllerOf(object); owner != nil {
-		owner.APIVersion, owner.Kind, owner.Name = cut(owner.APIVersion), cut(owner.Kind), cut(owner.Name)
-		owner.UID = types.UID(cut(string(owner.UID)))
-		kept.OwnerReferences = []metav1.OwnerReference{*owner}
-	}
-	return kept
-}
-
-func cut(text string) string {
-	if len(text) > maxCachedText {
-		// A copy, because a part would keep the whole in memory.
-		return string(slices.Clone([]byte(text[:maxCachedText])))
-	}
-	return text
 }
 
 // tooLargeMark is an annotation of objects in the cache of which only a part is kept. The API server accepts no

@@ -44,6 +44,7 @@ func largeObjects() map[string]client.Object {
 	policy.Spec.Egress = make([]networkingv1.NetworkPolicyEgressRule, 20_000)
 	claim := &corev1.PersistentVolumeClaim{}
 	claim.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": long}}
+	claim.Spec.AccessModes = make([]corev1.PersistentVolumeAccessMode, 60_000)
 	return map[string]client.Object{
 		"Deployment":            deployment,
 		"Pod":                   &corev1.Pod{Spec: corev1.PodSpec{Volumes: volumes}},
@@ -70,7 +71,7 @@ func addLargeMetadata(object client.Object) {
 	object.SetLabels(labels)
 	object.SetFinalizers(finalizers)
 	object.SetAnnotations(map[string]string{
-		"a": long, desiredHashAnnotation: long, manifests.ChannelAnnotation: long, v1alpha1.TakeOverAnnotation: long,
+		"a": long, desiredHashAnnotation: long, "rosey.dev/channel": long, v1alpha1.TakeOverAnnotation: long,
 	})
 	object.SetOwnerReferences(append(make([]metav1.OwnerReference, 10_000), metav1.OwnerReference{
 		APIVersion: long, Kind: v1alpha1.RoseyBotKind, Name: long, UID: types.UID(long), Controller: new(true),
@@ -98,11 +99,38 @@ func TestForeignObjectsTakeLittleMemory(t *testing.T) {
 	}
 }
 
+// What no garbage collector removes, and no reconcile prunes, is not taken for an object of a RoseyBot.
+func TestOwnersThatNobodyKnowsAreForeign(t *testing.T) {
+	for name, edit := range map[string]func(*appsv1.Deployment){
+		"group": func(d *appsv1.Deployment) { d.OwnerReferences[0].APIVersion = "example.org/v1" },
+		"kind":  func(d *appsv1.Deployment) { d.OwnerReferences[0].Kind = "Other" },
+		"name":  func(d *appsv1.Deployment) { d.OwnerReferences[0].Name = "other" },
+		"label": func(d *appsv1.Deployment) { delete(d.Labels, manifests.LabelRoseyBot) },
+		"owner": func(d *appsv1.Deployment) { d.OwnerReferences = nil },
+	} {
+		deployment := &appsv1.Deployment{}
+		deployment.Spec.Template.Spec.Containers = []corev1.Container{{Name: "bot"}}
+		deployment.Labels = map[string]string{manifests.LabelRoseyBot: "movienight"}
+		deployment.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.RoseyBotKind, Name: "movienight", Controller: new(true),
+		}}
+		if trim(deployment); len(deployment.Spec.Template.Spec.Containers) == 0 {
+			t.Fatal("the object of a RoseyBot is not cached")
+		}
+		edit(deployment)
+		if trim(deployment); len(deployment.Spec.Template.Spec.Containers) > 0 {
+			t.Errorf("another %s: the whole object is cached", name)
+		}
+	}
+}
+
 // What belongs to a RoseyBot, or claims it, is bounded too, and marked: its content must not be taken for the whole.
 func TestOwnObjectsAreCachedUpToALimit(t *testing.T) {
 	for kind, object := range largeObjects() {
 		object.SetLabels(map[string]string{manifests.LabelRoseyBot: "movienight"})
-		owner := metav1.OwnerReference{Kind: v1alpha1.RoseyBotKind, Name: "movienight", Controller: new(true)}
+		owner := metav1.OwnerReference{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.RoseyBotKind, Name: "movienight", Controller: new(true),
+		}
 		object.SetOwnerReferences([]metav1.OwnerReference{owner})
 		for range 2 {
 			trim(object)

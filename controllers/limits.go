@@ -14,8 +14,8 @@ type allowance struct {
 	burst    int
 }
 
-// What pods can cause is limited, because they may report something else each time. The bursts are so large that neither
-// a new RoseyBot nor a hundred of them at once are slowed.
+// What pods can cause is limited, because they may report something else each time. The bursts are so large that
+// neither a new RoseyBot nor a hundred of them at once are slowed.
 var (
 	probesOfBot             = allowance{2 * time.Second, 10}
 	probesOfNamespace       = allowance{100 * time.Millisecond, 200}

@@ -19,9 +19,9 @@ import (
 // MaxSharers is how many RoseyBots can share the database service of another one.
 const MaxSharers = 100
 
-// ChannelAnnotation of a bot's pods names the RoseyBot whose database service stores what they publish, and the
+// channelAnnotation of a bot's pods names the RoseyBot whose database service stores what they publish, and the
 // channel: "movienight https://cytu.be/movies". The service has to serve the channel as long as such a pod exists.
-const ChannelAnnotation = "rosey.dev/channel"
+const channelAnnotation = "rosey.dev/channel"
 
 // ServiceOwner returns the name of the RoseyBot whose database service a RoseyBot uses, which may be itself. It is
 // empty in mode Direct.
@@ -56,7 +56,7 @@ func ServedChannelOf(bot *v1alpha1.RoseyBot) ServedChannel {
 // ReadServedChannel returns what the annotations of a bot's pod, or of a template for it, say. It is zero if they say
 // nothing.
 func ReadServedChannel(annotations map[string]string) ServedChannel {
-	owner, channel, _ := strings.Cut(annotations[ChannelAnnotation], " ")
+	owner, channel, _ := strings.Cut(annotations[channelAnnotation], " ")
 	return ServedChannel{Owner: owner, Channel: channel}
 }
 
@@ -65,7 +65,7 @@ func (s ServedChannel) annotations() map[string]string {
 	if s.Owner == "" {
 		return nil
 	}
-	return map[string]string{ChannelAnnotation: s.Owner + " " + s.Channel}
+	return map[string]string{channelAnnotation: s.Owner + " " + s.Channel}
 }
 
 // AcceptSharers returns those of the RoseyBots with sharedFrom that can share the owner's service, and why the others

@@ -2,6 +2,8 @@ package manifests
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
@@ -74,6 +76,16 @@ func labels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 		labels[LabelComponent] = string(component)
 	}
 	return labels
+}
+
+// Labels returns the keys of the labels of all objects.
+func Labels() []string { return slices.Collect(maps.Keys(labels(&v1alpha1.RoseyBot{}, Bot))) }
+
+// Annotations returns the keys of the annotations that objects and pods can have.
+func Annotations() []string {
+	return []string{
+		templateHashAnnotation, specGenerationAnnotation, askedClassAnnotation, channelAnnotation, configHashAnnotation,
+	}
 }
 
 // SharedFrom returns the name of the RoseyBot whose NATS, subject prefix and database service are used, or "".

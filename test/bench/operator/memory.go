@@ -72,17 +72,16 @@ func (m *memory) create(ctx context.Context) error {
 	return nil
 }
 
-// largeDeployment returns a Deployment with many short elements, which take much more memory than text.
 func largeDeployment(meta metav1.ObjectMeta) *appsv1.Deployment {
 	large := &appsv1.Deployment{ObjectMeta: meta}
 	labels := map[string]string{"app": "x"}
 	large.Spec.Selector, large.Spec.Template.Labels = &metav1.LabelSelector{MatchLabels: labels}, labels
 	large.Spec.Replicas = new(int32(0))
-	pod := &large.Spec.Template.Spec
-	pod.Containers = []corev1.Container{{Name: "x", Image: "x"}}
-	for i := range 20_000 { // the API server adds an emptyDir to each
-		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: strconv.Itoa(i)})
+	container := corev1.Container{Name: "x", Image: "x"}
+	for i := range 100_000 {
+		container.Args = append(container.Args, strconv.Itoa(i))
 	}
+	large.Spec.Template.Spec.Containers = []corev1.Container{container}
 	return large
 }
 
