@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,31 +38,18 @@ var held sync.Map
 const testImage = "rosey.example/rosey:test"
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	run := func(m *testing.M) (int, error) { return m.Run(), nil }
-	if apiservertest.Missing() == "" {
-		run = runWithServer
-	}
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiservertest.Run(m, NewScheme, func(ctx context.Context, server *apiservertest.Server) (int, error) {
+		return runWithServer(ctx, m, server)
+	}))
 }
 
-func runWithServer(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithCancel(context.Background())
+func runWithServer(ctx context.Context, m *testing.M, server *apiservertest.Server) (code int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	scheme, err := NewScheme()
 	if err != nil {
 		return 0, err
 	}
-	server, err := apiservertest.Start(ctx, scheme)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
 	if rig.admin, err = client.NewWithWatch(server.Admin, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}

@@ -10,13 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -49,30 +47,16 @@ var users = map[string]struct {
 var admin client.Client
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	run := func(m *testing.M) (int, error) { return m.Run(), nil }
-	if apiservertest.Missing() == "" {
-		run = runWithServer
-	}
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiservertest.Run(m, controllers.NewScheme, func(ctx context.Context, s *apiservertest.Server) (int, error) {
+		return runWithServer(ctx, m, s)
+	}, values...))
 }
 
-func runWithServer(m *testing.M) (code int, err error) {
-	ctx := context.Background()
+func runWithServer(ctx context.Context, m *testing.M, server *apiservertest.Server) (code int, err error) {
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return 0, err
 	}
-	server, err := apiservertest.Start(ctx, scheme, values...)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
 	if admin, err = client.New(server.Admin, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}

@@ -8,13 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
@@ -29,6 +32,41 @@ func Missing() string {
 		return AssetsVariable + " is not set: expected the directory that `hack/cluster/cluster bin` prints"
 	}
 	return ""
+}
+
+// Run runs the tests of a package and returns their exit code, for its TestMain: by withServer and an API server, or
+// alone if none can be started, so that each test is skipped. The arguments are those of Start.
+func Run(
+	m *testing.M, newScheme func() (*runtime.Scheme, error),
+	withServer func(ctx context.Context, server *Server) (code int, err error), arguments ...string,
+) (code int) {
+	ctrl.SetLogger(logr.Discard())
+	if Missing() != "" {
+		return m.Run()
+	}
+	code, err := run(newScheme, withServer, arguments)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func run(
+	newScheme func() (*runtime.Scheme, error), withServer func(context.Context, *Server) (int, error), arguments []string,
+) (code int, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	scheme, err := newScheme()
+	if err != nil {
+		return 0, err
+	}
+	server, err := Start(ctx, scheme, arguments...)
+	if err != nil {
+		return 0, err
+	}
+	code, err = withServer(ctx, server)
+	return code, errors.Join(err, server.Stop())
 }
 
 // Server is a running API server.

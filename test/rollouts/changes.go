@@ -55,9 +55,15 @@ var changes = []change{
 	}},
 	{"another password", password("other")},
 	{"a wrong password", password(wrongPassword)},
+	absentBackupClaim,
 	{"resources that no node has", resources("1000")},
 	{"modest resources", resources("10m")},
 }
+
+// absentBackupClaim has backups written to a claim that does not exist.
+var absentBackupClaim = change{"a backup claim that does not exist", func(spec *v1alpha1.RoseyBotSpec) {
+	spec.Database = &v1alpha1.Database{SQLite: &v1alpha1.SQLite{}, Backup: &v1alpha1.Backup{ClaimName: absentClaim}}
+}}
 
 // bases are the specs that are changed.
 var bases = []change{
@@ -98,7 +104,9 @@ func setDirect(spec *v1alpha1.RoseyBotSpec) {
 	spec.Mode, spec.NATS = v1alpha1.ModeDirect, nil
 	spec.Replicas = new(min(ptr.Deref(spec.Replicas, 1), 1))
 	if spec.Database != nil {
-		spec.Database = &v1alpha1.Database{Postgres: spec.Database.Postgres, SQLite: spec.Database.SQLite}
+		spec.Database = &v1alpha1.Database{
+			Postgres: spec.Database.Postgres, SQLite: spec.Database.SQLite, Backup: spec.Database.Backup,
+		}
 	}
 	spec.PodMetadata.Labels = map[string]v1alpha1.LabelValue{directLabel: "yes"}
 }
@@ -128,19 +136,23 @@ func newBot(namespace string, base change) *v1alpha1.RoseyBot {
 	return bot
 }
 
-// isBad reports whether some pod that a spec asks for cannot work.
-func isBad(spec *v1alpha1.RoseyBotSpec) bool {
-	password, bots := spec.Account.PasswordSecretRef, ptr.Deref(spec.Replicas, 1) > 0
-	switch {
-	case ptr.Deref(spec.Suspend, false):
-		return false
-	case spec.Image == badImage:
-		return bots || spec.Mode != v1alpha1.ModeDirect
+// faults returns, for each reason why some pod that a spec asks for cannot work, what the message has to name.
+func faults(spec *v1alpha1.RoseyBotSpec) (names []string) {
+	if ptr.Deref(spec.Suspend, false) {
+		return nil
 	}
-	return bots && (password != nil && password.Name == wrongPassword || isTooLarge(spec))
-}
-
-// isTooLarge reports whether no node has room for a bot.
-func isTooLarge(spec *v1alpha1.RoseyBotSpec) bool {
-	return spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0
+	bots := ptr.Deref(spec.Replicas, 1) > 0
+	usesDatabase := bots || spec.Mode != v1alpha1.ModeDirect // with its own pods, or those of the bot
+	password := ptr.Deref(spec.Account.PasswordSecretRef, v1alpha1.SecretKeyRef{}).Name
+	for name, isWrong := range map[string]bool{
+		badImage:    usesDatabase && spec.Image == badImage,
+		absentClaim: usesDatabase && spec.Database != nil && spec.Database.Backup != nil,
+		"password":  bots && password == wrongPassword,
+		noCPU:       bots && spec.Resources.Requests.Cpu().Cmp(mostCPU) > 0,
+	} {
+		if isWrong {
+			names = append(names, name)
+		}
+	}
+	return names
 }

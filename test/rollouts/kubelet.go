@@ -27,20 +27,24 @@ import (
 // Behaviour of the kubelet and of what runs in the pods.
 const (
 	badImage      = "rosey.example/rosey:bad"
-	wrongPassword = "wrong" // a Secret with which nobody can log in
+	wrongPassword = "wrong"  // a Secret with which nobody can log in
+	absentClaim   = "absent" // a claim that does not exist
 	tick          = 100 * time.Millisecond
 	startDelay    = 300 * time.Millisecond
 	stopDelay     = 300 * time.Millisecond
 )
 
-// mostCPU is what a node has.
+// mostCPU is what a node has, and noCPU what the scheduler says of a pod that asks for more.
 var mostCPU = resource.MustParse("64")
+
+const noCPU = "1 Insufficient cpu"
 
 // kubelet simulates a node for all pods of the operator: it starts and stops them, and answers for their processes.
 type kubelet struct {
 	clientset *kubernetes.Clientset
 	reader    client.Reader
 	port      int
+	serving   sync.WaitGroup
 
 	mu    sync.Mutex
 	count int
@@ -64,6 +68,7 @@ func newKubelet(clientset *kubernetes.Clientset, reader client.Reader, port int)
 // run looks after the pods until ctx ends. An error of the API server is tried again at the next tick.
 func (k *kubelet) run(ctx context.Context) {
 	server := &http.Server{Handler: http.HandlerFunc(k.serveStatus), ReadHeaderTimeout: time.Second}
+	defer k.serving.Wait()
 	defer func() { _ = server.Close() }()
 	for backoff.Sleep(ctx, tick) {
 		list := &corev1.PodList{}
@@ -100,7 +105,7 @@ func (k *kubelet) update(ctx context.Context, pods []corev1.Pod, server *http.Se
 			address := net.JoinHostPort(one.address, strconv.Itoa(k.port))
 			if listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address); err == nil {
 				one.listener = listener
-				go func() { _ = server.Serve(listener) }()
+				k.serving.Go(func() { _ = server.Serve(listener) }) // until the pod is removed or the server is closed
 			}
 		}
 		one.pod = pod
@@ -151,10 +156,16 @@ func (k *kubelet) sync(ctx context.Context, one *simulated) {
 	_, _ = pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 }
 
-// schedule binds a pod to the node if it fits there.
+// schedule binds a pod to the node if it fits there and its claims exist.
 func (k *kubelet) schedule(ctx context.Context, pod *corev1.Pod) {
 	pods := k.clientset.CoreV1().Pods(pod.Namespace)
-	if request := pod.Spec.Containers[0].Resources.Requests.Cpu(); request.Cmp(mostCPU) <= 0 {
+	var reason string
+	switch request := pod.Spec.Containers[0].Resources.Requests.Cpu(); {
+	case mountsClaim(pod, absentClaim):
+		reason = "persistentvolumeclaim \"" + absentClaim + "\" not found"
+	case request.Cmp(mostCPU) > 0:
+		reason = noCPU
+	default:
 		_ = pods.Bind(ctx, &corev1.Binding{
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: "node"},
@@ -164,7 +175,7 @@ func (k *kubelet) schedule(ctx context.Context, pod *corev1.Pod) {
 	if len(pod.Status.Conditions) == 0 {
 		pod.Status.Conditions = []corev1.PodCondition{{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
-			Message: "0/1 nodes are available: 1 Insufficient cpu.",
+			Message: "0/1 nodes are available: " + reason + ".",
 		}}
 		_, _ = pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 	}
@@ -282,9 +293,11 @@ func componentOf(pod *corev1.Pod) status.Component {
 	return status.Component(pod.Labels[manifests.LabelComponent])
 }
 
-func mountsClaim(pod *corev1.Pod) bool {
+// mountsClaim reports whether a pod mounts one of the claims with some names, or any claim if there are no names.
+func mountsClaim(pod *corev1.Pod, names ...string) bool {
 	return slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
-		return volume.PersistentVolumeClaim != nil
+		claim := volume.PersistentVolumeClaim
+		return claim != nil && (len(names) == 0 || slices.Contains(names, claim.ClaimName))
 	})
 }
 

@@ -3,7 +3,6 @@ package rollouts
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,21 +29,13 @@ var rig struct {
 }
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
-	run := func(m *testing.M) (int, error) { return m.Run(), nil }
-	if apiservertest.Missing() == "" {
-		run = runWithCluster
-	}
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiservertest.Run(m, controllers.NewScheme, func(ctx context.Context, s *apiservertest.Server) (int, error) {
+		return runWithCluster(ctx, m, s)
+	}))
 }
 
-func runWithCluster(m *testing.M) (code int, err error) {
-	ctx, cancel := context.WithCancel(context.Background())
+func runWithCluster(ctx context.Context, m *testing.M, server *apiservertest.Server) (code int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer cancel()
@@ -53,11 +43,6 @@ func runWithCluster(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	server, err := apiservertest.Start(ctx, scheme)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
 	if rig.admin, err = client.NewWithWatch(server.Admin, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
@@ -98,6 +83,11 @@ func startControllers(server *apiservertest.Server) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(directory)
+		}
+	}()
 	kubeconfig := filepath.Join(directory, "kubeconfig")
 	if err := server.AdminKubeconfig(kubeconfig); err != nil {
 		return nil, err
