@@ -26,7 +26,8 @@ func newDeadCommand(flags *configFlags) *cobra.Command {
 		Use:   "dead",
 		Short: "List, retry or drop dead letters: messages that could not be stored",
 		Long: "List, retry or drop dead letters: messages that could not be stored. A database service that runs is\n" +
-			"asked over NATS (--nats, or nats.url of the configuration). If there is none, the database is opened.",
+			"asked over NATS (--nats, or nats.url of the configuration). If there is none, the database is opened.\n" +
+			"They are those of the configured subject prefix, and those without one.",
 		Args: cobra.NoArgs,
 	}
 	command.AddCommand(newDeadListCommand(flags),
@@ -35,18 +36,16 @@ func newDeadCommand(flags *configFlags) *cobra.Command {
 	return command
 }
 
-// deadLetters are the dead letters of a running service, or of a database.
-type deadLetters interface {
-	// each calls do with each dead letter, ordered by ID, until it fails.
-	each(ctx context.Context, do func(bus.DeadLetter) error) error
-	// change retries or drops dead letters. It continues after a failure, and returns the number of those that were
-	// changed and all errors.
-	change(ctx context.Context, suffix bus.Suffix, ids []int64) (changed int, err error)
-	Close() error
+// deadLetters are those of a running service, or of a database that this process opens.
+type deadLetters struct {
+	requests interface {
+		Request(ctx context.Context, suffix bus.Suffix, in, out any) error
+	}
+	close func() error
 }
 
 // openDeadLetters returns the dead letters of the service that the configuration names, if one answers, and else those
-// of the database.
+// of its subject prefix in the database.
 func (c *component) openDeadLetters(command *cobra.Command, write bool) (deadLetters, error) {
 	served, unserved := c.dialDeadLetters(command.Context(), command.ErrOrStderr())
 	if unserved == nil {
@@ -56,23 +55,17 @@ func (c *component) openDeadLetters(command *cobra.Command, write bool) (deadLet
 	if write {
 		open = c.database().openExisting
 	}
-	opened, err := open(command.Context())
+	stored, err := c.openDatabase(command.Context(), open)
 	if err != nil {
-		return nil, failed(errors.Join(err, unserved))
+		return deadLetters{}, failed(errors.Join(err, unserved))
 	}
-	return storedDeadLetters{opened, c.channel(), c.config.NATS.SubjectPrefix}, nil
-}
-
-// servedDeadLetters are those of a running service.
-type servedDeadLetters struct {
-	conn     *bus.Conn
-	requests *bus.Requester
+	return stored, nil
 }
 
 var errNoNATS = errors.New("asking a running database service: expected --nats, or nats.url in the configuration")
 
 // dialDeadLetters returns an error if no service answers.
-func (c *component) dialDeadLetters(ctx context.Context, stderr io.Writer) (served servedDeadLetters, err error) {
+func (c *component) dialDeadLetters(ctx context.Context, stderr io.Writer) (served deadLetters, err error) {
 	if c.config.NATS.URL == "" {
 		return served, errNoNATS
 	}
@@ -81,7 +74,7 @@ func (c *component) dialDeadLetters(ctx context.Context, stderr io.Writer) (serv
 	if err != nil {
 		return served, fmt.Errorf("asking a running database service: %w", err)
 	}
-	served = servedDeadLetters{conn, bus.NewRequester(conn, c.subjects)}
+	served = deadLetters{bus.NewRequester(conn, c.subjects), func() error { conn.Close(); return nil }}
 	if _, err := served.list(ctx, 0, 1); err != nil {
 		conn.Close()
 		return served, fmt.Errorf("asking a running database service: %w", err)
@@ -89,14 +82,37 @@ func (c *component) dialDeadLetters(ctx context.Context, stderr io.Writer) (serv
 	return served, nil
 }
 
-// Close closes the connection.
-func (s servedDeadLetters) Close() error {
-	s.conn.Close()
-	return nil
+// commandStore is a store without store.ChannelOwners: a command does not make the service of its configuration the
+// owner of a channel.
+type commandStore struct{ store.Store }
+
+// openDatabase opens the database as the service of the configuration does.
+func (c *component) openDatabase(
+	ctx context.Context, open func(context.Context) (store.Importer, error),
+) (deadLetters, error) {
+	options := c.engineOptions()
+	options.Listed, options.Service, options.Log = c.listedChannels(), c.serviceIdentity(), slog.New(slog.DiscardHandler)
+	options.Open = func(ctx context.Context) (store.Store, error) {
+		opened, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return commandStore{opened}, nil
+	}
+	direct := database.NewDirect(database.DirectOptions{EngineOptions: options})
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- direct.RunOnDemand(running) }()
+	stored := deadLetters{direct, func() error { stop(); return <-ended }}
+	// A request would not wait until an old schema is brought up to date.
+	if err := direct.Store(ctx, nil); err != nil {
+		return deadLetters{}, errors.Join(err, stored.close())
+	}
+	return stored, nil
 }
 
-func (s servedDeadLetters) list(ctx context.Context, after int64, limit int) (reply bus.DeadListReply, err error) {
-	err = s.requests.Request(ctx, bus.DeadList, bus.DeadListRequest{After: after, Limit: limit}, &reply)
+func (d deadLetters) list(ctx context.Context, after int64, limit int) (reply bus.DeadListReply, err error) {
+	err = d.requests.Request(ctx, bus.DeadList, bus.DeadListRequest{After: after, Limit: limit}, &reply)
 	if err == nil && !reply.Success {
 		err = fmt.Errorf("the database service cannot answer: %s", status.OneLine(reply.Error, maxReplyError))
 	}
@@ -106,32 +122,39 @@ func (s servedDeadLetters) list(ctx context.Context, after int64, limit int) (re
 // maxReplyError bounds the error in a reply, which whoever answers may have chosen.
 const maxReplyError = 300
 
-func (s servedDeadLetters) each(ctx context.Context, do func(bus.DeadLetter) error) error {
+// each calls do with each dead letter, ordered by ID, until it fails.
+func (d deadLetters) each(ctx context.Context, do func(bus.DeadLetter) error) error {
 	for after := int64(0); ; {
-		reply, err := s.list(ctx, after, 0)
+		reply, err := d.list(ctx, after, 0)
 		if err != nil {
 			return err
 		}
-		for _, letter := range reply.Letters {
-			if letter.ID <= after {
+		for _, deadLetter := range reply.DeadLetters {
+			if deadLetter.ID <= after {
 				return errors.New("the database service does not list dead letters in the order of their IDs")
 			}
-			if err := do(letter); err != nil {
+			if err := do(deadLetter); err != nil {
 				return err
 			}
-			after = letter.ID
+			after = deadLetter.ID
 		}
-		if !reply.More || len(reply.Letters) == 0 {
+		if !reply.More || len(reply.DeadLetters) == 0 {
 			return nil
 		}
 	}
 }
 
-func (s servedDeadLetters) change(ctx context.Context, suffix bus.Suffix, ids []int64) (changed int, err error) {
+// changeStep is how many dead letters one request changes: on a slow disk, bus.MaxDeadChangeIDs could take longer than
+// bus.RequestTimeout.
+const changeStep = 5
+
+// change retries or drops dead letters. It continues after a failure, and returns the number of those that were changed
+// and all errors.
+func (d deadLetters) change(ctx context.Context, suffix bus.Suffix, ids []int64) (changed int, err error) {
 	var problems []error
-	for some := range slices.Chunk(ids, bus.MaxDeadChangeIDs) {
+	for some := range slices.Chunk(ids, changeStep) {
 		var reply bus.DeadChangeReply
-		err := s.requests.Request(ctx, suffix, bus.DeadChangeRequest{IDs: some}, &reply)
+		err := d.requests.Request(ctx, suffix, bus.DeadChangeRequest{IDs: some}, &reply)
 		if err != nil {
 			return changed, errors.Join(append(problems, err)...)
 		}
@@ -147,78 +170,6 @@ func (s servedDeadLetters) change(ctx context.Context, suffix bus.Suffix, ids []
 	return changed, errors.Join(problems...)
 }
 
-// storedDeadLetters are those of a database. channel and prefix are those of the configuration.
-type storedDeadLetters struct {
-	store.Store
-
-	channel store.Channel
-	prefix  string
-}
-
-func (s storedDeadLetters) each(ctx context.Context, do func(bus.DeadLetter) error) error {
-	return s.eachStored(ctx, func(letter store.DeadLetter) error { return do(database.NewDeadLetter(letter)) })
-}
-
-func (s storedDeadLetters) eachStored(ctx context.Context, do func(store.DeadLetter) error) error {
-	const page = 100
-	for after := int64(0); ; {
-		letters, err := s.DeadLetters(ctx, "", after, page)
-		if err != nil {
-			return err
-		}
-		for _, letter := range letters {
-			if err := do(letter); err != nil {
-				return err
-			}
-			after = letter.ID
-		}
-		if len(letters) < page {
-			return nil
-		}
-	}
-}
-
-func (s storedDeadLetters) change(ctx context.Context, suffix bus.Suffix, ids []int64) (changed int, err error) {
-	chosen := make(map[int64]bool, len(ids))
-	for _, id := range ids {
-		chosen[id] = true
-	}
-	var problems []error
-	err = s.eachStored(ctx, func(letter store.DeadLetter) error {
-		if !chosen[letter.ID] {
-			return nil
-		}
-		delete(chosen, letter.ID)
-		if err := s.changeOne(ctx, suffix, letter); err != nil {
-			problems = append(problems, err)
-			return nil
-		}
-		changed++
-		return nil
-	})
-	problems = append(problems, err)
-	for id := range chosen {
-		problems = append(problems, fmt.Errorf("dead letter %d: not found", id))
-	}
-	return changed, errors.Join(problems...)
-}
-
-// changeOne leaves those of other services alone: a message without a channel is about the channel of its own service.
-func (s storedDeadLetters) changeOne(ctx context.Context, suffix bus.Suffix, letter store.DeadLetter) error {
-	if isForeign(letter.Prefix, s.prefix) {
-		return fmt.Errorf("dead letter %d: of the service with the subject prefix %s, whose configuration is needed",
-			letter.ID, status.Printable(letter.Prefix))
-	}
-	if suffix == bus.DeadRetry {
-		return database.RetryDeadLetter(ctx, s, s.channel, letter)
-	}
-	_, err := s.DropDeadLetter(ctx, letter.ID)
-	return err
-}
-
-// isForeign reports whether a dead letter's prefix is that of another service than own.
-func isForeign(prefix, own string) bool { return prefix != "" && prefix != own }
-
 func newDeadListCommand(flags *configFlags) *cobra.Command {
 	var output string
 	command := &cobra.Command{
@@ -230,7 +181,7 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			letters, err := tool.openDeadLetters(command, false)
+			stored, err := tool.openDeadLetters(command, false)
 			if err != nil {
 				return err
 			}
@@ -238,8 +189,8 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 			if output == "json" {
 				write = writeDeadLetters
 			}
-			err = write(command.Context(), letters, command.OutOrStdout())
-			return failed(errors.Join(err, letters.Close()))
+			err = write(command.Context(), stored, command.OutOrStdout())
+			return failed(errors.Join(err, stored.close()))
 		},
 	}
 	addOutputFlag(command, &output)
@@ -248,11 +199,11 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 
 // writeDeadLetters writes a JSON array, one dead letter after the other: all of them could take more memory than the
 // container of a service has, in which the command may run.
-func writeDeadLetters(ctx context.Context, letters deadLetters, out io.Writer) error {
+func writeDeadLetters(ctx context.Context, all deadLetters, out io.Writer) error {
 	separator, end := "[", "[]\n"
-	err := letters.each(ctx, func(letter bus.DeadLetter) error {
+	err := all.each(ctx, func(deadLetter bus.DeadLetter) error {
 		var row bytes.Buffer
-		if err := writeOutput(&row, "json", letter, ""); err != nil {
+		if err := writeOutput(&row, "json", deadLetter, ""); err != nil {
 			return err
 		}
 		text := separator + "\n  " + strings.ReplaceAll(strings.TrimSpace(row.String()), "\n", "\n  ")
@@ -266,13 +217,13 @@ func writeDeadLetters(ctx context.Context, letters deadLetters, out io.Writer) e
 }
 
 // printDeadLetters writes a table with the beginning of each payload. A line of chat is shown as its text.
-func printDeadLetters(ctx context.Context, letters deadLetters, out io.Writer) error {
+func printDeadLetters(ctx context.Context, all deadLetters, out io.Writer) error {
 	const shown = 300
 	rows := []bus.DeadLetter{}
-	err := letters.each(ctx, func(letter bus.DeadLetter) error {
-		letter.Payload = cmp.Or(cli.ChatLine(bus.Suffix(letter.Subject), []byte(letter.Payload)), letter.Payload)
-		letter.Payload = strings.ToValidUTF8(letter.Payload[:min(len(letter.Payload), shown)], "")
-		rows = append(rows, letter)
+	err := all.each(ctx, func(deadLetter bus.DeadLetter) error {
+		deadLetter.Payload = cmp.Or(cli.ChatLine(bus.Suffix(deadLetter.Subject), []byte(deadLetter.Payload)), deadLetter.Payload)
+		deadLetter.Payload = strings.ToValidUTF8(deadLetter.Payload[:min(len(deadLetter.Payload), shown)], "")
+		rows = append(rows, deadLetter)
 		return nil
 	})
 	if err != nil {
@@ -287,11 +238,11 @@ func deadLettersText(rows []bus.DeadLetter) string {
 	}
 	var text bytes.Buffer
 	writeTable(&text, "Dead letters", "ID\tTIME (UTC)\tSUBJECT\tBYTES\tREASON\tPAYLOAD", rows,
-		func(letter bus.DeadLetter) string {
-			subject := strings.TrimPrefix(letter.Prefix+"."+letter.Subject, ".")
-			return fmt.Sprintf("%d\t%s\t%s\t%d\t%s\t%s", letter.ID, formatMillis(letter.Time),
-				status.Printable(subject), letter.Size, status.Printable(letter.Reason),
-				status.OneLine(letter.Payload, 60))
+		func(deadLetter bus.DeadLetter) string {
+			subject := strings.TrimPrefix(deadLetter.Prefix+"."+deadLetter.Subject, ".")
+			return fmt.Sprintf("%d\t%s\t%s\t%d\t%s\t%s", deadLetter.ID, formatMillis(deadLetter.Time),
+				status.Printable(subject), deadLetter.Size, status.Printable(deadLetter.Reason),
+				status.OneLine(deadLetter.Payload, 60))
 		})
 	return text.String()
 }
@@ -310,13 +261,12 @@ func newDeadChangeCommand(flags *configFlags, verb, short string, suffix bus.Suf
 			if err != nil {
 				return err
 			}
-			letters, err := tool.openDeadLetters(command, true)
+			stored, err := tool.openDeadLetters(command, true)
 			if err != nil {
 				return err
 			}
-			prefix := tool.config.NATS.SubjectPrefix
-			changed, err := changeDeadLetters(command.Context(), letters, prefix, suffix, ids)
-			return failed(errors.Join(err, letters.Close(), printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
+			changed, err := changeDeadLetters(command.Context(), stored, suffix, ids)
+			return failed(errors.Join(err, stored.close(), printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
 		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "All dead letters of the configured service")
@@ -338,23 +288,20 @@ func parseDeadLetterIDs(arguments []string, all bool) (ids []int64, err error) {
 	return ids, nil
 }
 
-// changeDeadLetters changes the dead letters with the given IDs, or if there are none, all of the service with the
-// prefix.
+// changeDeadLetters changes the dead letters with the given IDs, or if there are none, all.
 func changeDeadLetters(
-	ctx context.Context, letters deadLetters, prefix string, suffix bus.Suffix, ids []int64,
+	ctx context.Context, all deadLetters, suffix bus.Suffix, ids []int64,
 ) (changed int, err error) {
 	if len(ids) > 0 {
 		slices.Sort(ids)
-		return letters.change(ctx, suffix, slices.Compact(ids))
+		return all.change(ctx, suffix, slices.Compact(ids))
 	}
-	err = letters.each(ctx, func(letter bus.DeadLetter) error {
-		if !isForeign(letter.Prefix, prefix) {
-			ids = append(ids, letter.ID)
-		}
+	err = all.each(ctx, func(deadLetter bus.DeadLetter) error {
+		ids = append(ids, deadLetter.ID)
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	return letters.change(ctx, suffix, ids)
+	return all.change(ctx, suffix, ids)
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 // jobFlags are the flags of `rosey job`.
@@ -100,14 +102,7 @@ func readBounded(file string, stdin io.Reader, limit int64) ([]byte, error) {
 		defer func() { _ = opened.Close() }() // it was only read
 		in = opened
 	}
-	data, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err != nil {
-		return nil, err //nolint:wrapcheck // as above
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", file, limit)
-	}
-	return data, nil
+	return config.ReadBounded(in, file, limit)
 }
 
 // kubernetesObject is what `rosey job` reads of a Deployment and prints of a Job. Fields that it does not know are

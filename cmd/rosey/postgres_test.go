@@ -194,8 +194,8 @@ func testPostgresCommands(t *testing.T, urlFile string) {
 	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
 	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
-	expectCall(t, exitFailure, "prefix other, whose configuration is needed", "db", "dead", "retry", "3", "--config", file)
-	expectCall(t, exitClean, "other.db.message.log", "db", "dead", "list", "--config", file)
+	expectCall(t, exitFailure, "dead letter 3: not found", "db", "dead", "retry", "3", "--config", file)
+	expectCall(t, exitClean, "other.db.message.log", "db", "dead", "list", "--prefix", "other", "--config", file)
 	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "3", "--prefix", "other", "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 2 {
 		t.Errorf("chat: %v", chat)

@@ -272,8 +272,8 @@ const MaxDeadListLimit = 100
 
 // DeadListReply is the reply to DeadList. If Success is false, only Error is set.
 type DeadListReply struct {
-	Success bool         `json:"success"`
-	Letters []DeadLetter `json:"letters"`
+	Success     bool         `json:"success"`
+	DeadLetters []DeadLetter `json:"deadLetters"`
 	// More means that there may be others with a higher ID: a reply is bounded.
 	More  bool   `json:"more"`
 	Error string `json:"error,omitempty"`

@@ -60,7 +60,12 @@ func readBounded(name string, limit int64) ([]byte, error) {
 		return nil, err //nolint:wrapcheck // it names the file
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	return ReadBounded(file, name, limit)
+}
+
+// ReadBounded reads at most limit bytes. More are an error, which calls what is read name.
+func ReadBounded(in io.Reader, name string, limit int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(in, limit+1))
 	if err == nil && int64(len(content)) > limit {
 		err = fmt.Errorf("%s: expected at most %d bytes", name, limit)
 	}

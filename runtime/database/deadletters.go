@@ -25,28 +25,28 @@ func (e *Engine) deadList(ctx context.Context, r Request) (any, error) {
 		return bus.DeadListReply{Error: err.Error()}, err
 	}
 	limit := cmp.Or(request.Limit, bus.MaxDeadListLimit)
-	letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, request.After, limit)
+	stored, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, request.After, limit)
 	if err != nil {
 		return bus.DeadListReply{Error: errUnavailable}, fmt.Errorf("listing dead letters: %w", err)
 	}
-	rows, err := fittingLetters(letters, r.MaxReply-deadListOverhead)
+	rows, err := fittingDeadLetters(stored, r.MaxReply-deadListOverhead)
 	if err != nil {
 		return bus.DeadListReply{Error: errUnavailable}, err
 	}
 	return bus.DeadListReply{
-		Success: true, Letters: rows, More: len(rows) == limit || len(rows) < len(letters),
+		Success: true, DeadLetters: rows, More: len(rows) == limit || len(rows) < len(stored),
 	}, nil
 }
 
-// fittingLetters returns the first dead letters that fit into limit bytes as JSON, but at least one, if need be with
+// fittingDeadLetters returns the first dead letters that fit into limit bytes as JSON, but at least one, if need be with
 // the beginning of its payload alone: a client goes on behind the last one.
-func fittingLetters(letters []store.DeadLetter, limit int) (rows []bus.DeadLetter, err error) {
-	rows = make([]bus.DeadLetter, 0, len(letters))
-	for i, letter := range letters {
-		row := NewDeadLetter(letter)
+func fittingDeadLetters(stored []store.DeadLetter, limit int) (rows []bus.DeadLetter, err error) {
+	rows = make([]bus.DeadLetter, 0, len(stored))
+	for i, deadLetter := range stored {
+		row := clientDeadLetter(deadLetter)
 		data, err := bus.Encode(row)
 		if err != nil {
-			return nil, fmt.Errorf("encoding dead letter %d: %w", letter.ID, err)
+			return nil, fmt.Errorf("encoding dead letter %d: %w", deadLetter.ID, err)
 		}
 		if limit -= len(data) + 1; limit < 0 {
 			if i == 0 {
@@ -64,25 +64,23 @@ func fittingLetters(letters []store.DeadLetter, limit int) (rows []bus.DeadLette
 // deadListOverhead is what a bus.DeadListReply has beside its dead letters, in bytes and with room.
 const deadListOverhead = 100
 
-// NewDeadLetter returns a dead letter of a store as clients get it.
-func NewDeadLetter(letter store.DeadLetter) bus.DeadLetter {
+// clientDeadLetter returns a dead letter of a store as clients get it.
+func clientDeadLetter(stored store.DeadLetter) bus.DeadLetter {
 	return bus.DeadLetter{
-		ID: letter.ID, Time: letter.At.UnixMilli(), Prefix: letter.Prefix, Subject: letter.Subject,
-		Reason: letter.Reason, Size: letter.Size, Payload: store.CleanText(string(letter.Payload)),
+		ID: stored.ID, Time: stored.At.UnixMilli(), Prefix: stored.Prefix, Subject: stored.Subject,
+		Reason: stored.Reason, Size: stored.Size, Payload: store.CleanText(string(stored.Payload)),
 	}
 }
 
 // deadRetry answers bus.DeadRetry.
 func (e *Engine) deadRetry(ctx context.Context, r Request) (any, error) {
-	return e.deadChange(ctx, r, func(letter store.DeadLetter) error {
-		return retryDeadLetter(ctx, e.store, e.decoder, letter)
-	})
+	return e.deadChange(ctx, r, func(deadLetter store.DeadLetter) error { return e.retryDeadLetter(ctx, deadLetter) })
 }
 
 // deadDrop answers bus.DeadDrop.
 func (e *Engine) deadDrop(ctx context.Context, r Request) (any, error) {
-	return e.deadChange(ctx, r, func(letter store.DeadLetter) error {
-		_, err := e.store.DropDeadLetter(ctx, letter.ID)
+	return e.deadChange(ctx, r, func(deadLetter store.DeadLetter) error {
+		_, err := e.store.DropDeadLetter(ctx, deadLetter.ID)
 		return err
 	})
 }
@@ -99,9 +97,9 @@ func (e *Engine) deadChange(ctx context.Context, r Request, change func(store.De
 	}
 	reply := bus.DeadChangeReply{Changed: []int64{}}
 	for _, id := range request.IDs {
-		letter, err := e.deadLetter(ctx, id)
+		deadLetter, err := e.deadLetter(ctx, id)
 		if err == nil {
-			err = change(letter)
+			err = change(deadLetter)
 		}
 		switch {
 		case err == nil:
@@ -123,24 +121,19 @@ var errNotFound = errors.New("not found")
 
 // deadLetter returns a dead letter of the service's own prefix.
 func (e *Engine) deadLetter(ctx context.Context, id int64) (store.DeadLetter, error) {
-	letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, id-1, 1)
+	stored, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, id-1, 1)
 	if err != nil {
 		return store.DeadLetter{}, err
 	}
-	if len(letters) == 0 || letters[0].ID != id {
-		return store.DeadLetter{}, fmt.Errorf("dead letter %d: %w", id, errNotFound)
+	if len(stored) == 0 || stored[0].ID != id {
+		return store.DeadLetter{}, fmt.Errorf("dead letter %d: %w; it may be one of another subject prefix", id, errNotFound)
 	}
-	return letters[0], nil
+	return stored[0], nil
 }
 
-// RetryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
-// dead letter if that succeeds. own is the channel of an event that does not name one. An error means that the dead
-// letter is still there.
-func RetryDeadLetter(ctx context.Context, s store.Store, own store.Channel, deadLetter store.DeadLetter) error {
-	return retryDeadLetter(ctx, s, decoder{own: own}, deadLetter)
-}
-
-func retryDeadLetter(ctx context.Context, s store.Store, decoder decoder, deadLetter store.DeadLetter) error {
+// retryDeadLetter stores the event of a dead letter, for example with a later version of the program, and removes the
+// dead letter if that succeeds. An error means that the dead letter is still there.
+func (e *Engine) retryDeadLetter(ctx context.Context, deadLetter store.DeadLetter) error {
 	if deadLetter.Size > len(deadLetter.Payload) {
 		return fmt.Errorf("retrying dead letter %d: %w: only %d of its %d bytes were kept",
 			deadLetter.ID, errInvalid, len(deadLetter.Payload), deadLetter.Size)
@@ -151,19 +144,19 @@ func retryDeadLetter(ctx context.Context, s store.Store, decoder decoder, deadLe
 	eventID := bus.EventID(deadLetter.MsgID, m.Suffix)
 	if eventID == "" {
 		// The same ID at each attempt, in case the event is stored and the dead letter cannot be removed.
-		eventID = fmt.Sprintf("%012x-letter-%d", deadLetter.At.UnixMilli(), deadLetter.ID)
+		eventID = fmt.Sprintf("%012x-dead-letter-%d", deadLetter.At.UnixMilli(), deadLetter.ID)
 	}
-	event, err := decoder.event(m, eventID)
+	event, err := e.decoder.event(m, eventID)
 	if errors.Is(err, errIncomplete) {
 		err = nil // it contains nothing to store
 	}
 	if event.Fact != nil && err == nil {
-		err = s.Apply(ctx, []store.Event{event})
+		err = e.store.Apply(ctx, []store.Event{event})
 	}
 	if err != nil {
 		return fmt.Errorf("retrying dead letter %d of %s: %w", deadLetter.ID, deadLetter.Subject, err)
 	}
-	if _, err := s.DropDeadLetter(ctx, deadLetter.ID); err != nil {
+	if _, err := e.store.DropDeadLetter(ctx, deadLetter.ID); err != nil {
 		return fmt.Errorf("removing dead letter %d, which is stored: %w", deadLetter.ID, err)
 	}
 	return nil

@@ -34,16 +34,16 @@ func TestDeadLettersOfARunningService(t *testing.T) {
 	r.ready(r.start())
 
 	listed := ask[bus.DeadListReply](r, bus.DeadList, `{}`)
-	if !listed.Success || listed.More || len(listed.Letters) != 3 || listed.Letters[2].Payload != "\uFFFD]" {
+	if !listed.Success || listed.More || len(listed.DeadLetters) != 3 || listed.DeadLetters[2].Payload != "\uFFFD]" {
 		t.Fatalf("list: %+v", listed)
 	}
 	first := ask[bus.DeadListReply](r, bus.DeadList, `{"limit":2}`)
-	rest := ask[bus.DeadListReply](r, bus.DeadList, fmt.Sprintf(`{"after":%d,"limit":2}`, first.Letters[1].ID))
-	if !first.More || rest.More || len(rest.Letters) != 1 || rest.Letters[0] != listed.Letters[2] {
+	rest := ask[bus.DeadListReply](r, bus.DeadList, fmt.Sprintf(`{"after":%d,"limit":2}`, first.DeadLetters[1].ID))
+	if !first.More || rest.More || len(rest.DeadLetters) != 1 || rest.DeadLetters[0] != listed.DeadLetters[2] {
 		t.Errorf("pages: %+v, %+v", first, rest)
 	}
 
-	ids := [3]int64{listed.Letters[0].ID, listed.Letters[1].ID, listed.Letters[2].ID}
+	ids := [3]int64{listed.DeadLetters[0].ID, listed.DeadLetters[1].ID, listed.DeadLetters[2].ID}
 	retried := ask[bus.DeadChangeReply](r, bus.DeadRetry, fmt.Sprintf(`{"ids":[%d,%d,4711]}`, ids[0], ids[1]))
 	if retried.Success || !slices.Equal(retried.Changed, []int64{ids[0]}) || len(retried.Failed) != 2 ||
 		retried.Failed[0].ID != ids[1] || !strings.Contains(retried.Failed[1].Error, "4711: not found") {
@@ -56,7 +56,7 @@ func TestDeadLettersOfARunningService(t *testing.T) {
 	if !dropped.Success || len(dropped.Changed) != 2 {
 		t.Errorf("drop: %+v", dropped)
 	}
-	if left := ask[bus.DeadListReply](r, bus.DeadList, `{}`); len(left.Letters) != 0 {
+	if left := ask[bus.DeadListReply](r, bus.DeadList, `{}`); len(left.DeadLetters) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -75,10 +75,10 @@ func TestRequestsAboutDeadLettersAreBounded(t *testing.T) {
 	seen, last := 0, int64(0)
 	for more := true; more; {
 		reply := ask[bus.DeadListReply](r, bus.DeadList, fmt.Sprintf(`{"after":%d}`, last))
-		if !reply.Success || len(reply.Letters) == 0 {
+		if !reply.Success || len(reply.DeadLetters) == 0 {
 			t.Fatalf("after %d of %d: %+v", seen, len(letters), reply)
 		}
-		seen, last, more = seen+len(reply.Letters), reply.Letters[len(reply.Letters)-1].ID, reply.More
+		seen, last, more = seen+len(reply.DeadLetters), reply.DeadLetters[len(reply.DeadLetters)-1].ID, reply.More
 	}
 	if seen != len(letters) {
 		t.Errorf("%d dead letters on all pages, want %d", seen, len(letters))

@@ -63,8 +63,8 @@
 //
 // A message that cannot be decoded, or that the store rejects, becomes a dead letter with its payload and the reason,
 // and counts as stored: delivering it again would fail again. A rejected batch is bisected until the failing event is
-// alone. A request never becomes a dead letter: its reply says what is wrong. [RetryDeadLetter] stores one that a later
-// version can decode.
+// alone. A request never becomes a dead letter: its reply says what is wrong. A request (bus.DeadRetry) stores
+// one that a later version can decode.
 //
 // # Limits
 //

@@ -14,7 +14,6 @@ import (
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 func (r *rig) publishChatAt(text string, at time.Time) {
@@ -149,75 +148,81 @@ func TestRetryDeadLetter(t *testing.T) {
 	r.publish(bus.StatusUpdate, `{"status_data":{"bot_name":["a"]}}`)
 	r.waitUntilStored()
 	r.stop(s)
-	db, err := sqlite.Open(t.Context(), r.path)
-	if err != nil {
-		t.Fatal(err)
+	direct := r.direct()
+	runDirect(t, direct.RunOnDemand)
+	listed := r.listDead(direct)
+	if len(listed) != 2 || listed[0].Subject != "db.message.log" || listed[0].Payload != `{"username":"alice"` ||
+		!strings.Contains(listed[1].Reason, "bot_name") {
+		t.Fatalf("dead letters: %+v", listed)
 	}
-	defer func() { _ = db.Close() }()
-	deadLetters := mustQuery(r, func(ctx context.Context, _ store.Channel, limit int) ([]store.DeadLetter, error) {
-		return db.DeadLetters(ctx, "", 0, limit)
-	})(t.Context(), movies, 10)
-	if len(deadLetters) != 2 || deadLetters[0].Subject != "db.message.log" ||
-		string(deadLetters[0].Payload) != `{"username":"alice"` || deadLetters[0].MsgID != "1/db.message.log" ||
-		!strings.Contains(deadLetters[1].Reason, "bot_name") {
-		t.Fatalf("dead letters: %+v", deadLetters)
+	if reply := r.retryDead(direct, listed...); len(reply.Failed) != 2 || len(reply.Changed) != 0 {
+		t.Errorf("retried what cannot be decoded: %+v", reply)
 	}
-	for _, deadLetter := range deadLetters {
-		if err := database.RetryDeadLetter(t.Context(), db, movies, deadLetter); err == nil {
-			t.Errorf("dead letter %d was accepted", deadLetter.ID)
-		}
+	if reply := r.retryDead(direct, bus.DeadLetter{ID: 4711}); !strings.Contains(fmt.Sprint(reply.Failed), "not found") {
+		t.Errorf("an unknown ID: %+v", reply)
 	}
+}
 
-	// As if a later version could decode it.
-	mended := deadLetters[1]
-	mended.Payload = []byte(`{"status_data":{"bot_name":"a"}}`)
-	mended.Size = len(mended.Payload)
-	cut := mended
+// What a later version can decode is stored, unless a part of it is missing.
+func TestRetryDeadLetterThatCanBeDecodedNow(t *testing.T) {
+	r := newRig(t)
+	whole := store.NewDeadLetter(string(bus.StatusUpdate), "", "a reason", []byte(`{"status_data":{"bot_name":"a"}}`),
+		time.Now())
+	cut := whole
 	cut.Size++
-	err = database.RetryDeadLetter(t.Context(), db, movies, cut)
-	if err == nil || !strings.Contains(err.Error(), "kept") {
-		t.Errorf("a truncated dead letter: %v", err)
+	r.addDeadLetters(whole, cut)
+	direct := r.direct()
+	runDirect(t, direct.RunOnDemand)
+	reply := r.retryDead(direct, r.listDead(direct)...)
+	if len(reply.Changed) != 1 || len(reply.Failed) != 1 || !strings.Contains(reply.Failed[0].Error, "kept") {
+		t.Errorf("retried: %+v, want one stored, and one that is truncated", reply)
 	}
-	if err := database.RetryDeadLetter(t.Context(), db, movies, mended); err != nil {
-		t.Error(err)
+	fields, err := r.openReadOnly().Status(t.Context(), movies)
+	if err != nil || string(fields["bot_name"]) != `"a"` {
+		t.Errorf("status: %s, %v", fields, err)
 	}
-	status, err := db.Status(t.Context(), movies)
-	if err != nil || string(status["bot_name"]) != `"a"` {
-		t.Errorf("status: %s, %v", status, err)
+	if left := r.listDead(direct); len(left) != 1 || left[0].Size != cut.Size {
+		t.Errorf("dead letters %+v; want only the truncated one", left)
 	}
-	left, err := db.DeadLetters(t.Context(), "", 0, 10)
-	if err != nil || len(left) != 1 || left[0].ID != deadLetters[0].ID {
-		t.Errorf("dead letters %+v, %v; want only the first", left, err)
+}
+
+func (r *rig) listDead(direct *database.Direct) []bus.DeadLetter {
+	r.t.Helper()
+	var reply bus.DeadListReply
+	err := direct.Request(r.t.Context(), bus.DeadList, bus.DeadListRequest{}, &reply)
+	if err != nil || !reply.Success {
+		r.t.Fatalf("listing dead letters: %+v, %v", reply, err)
 	}
+	return reply.DeadLetters
+}
+
+func (r *rig) retryDead(direct *database.Direct, deadLetters ...bus.DeadLetter) (reply bus.DeadChangeReply) {
+	r.t.Helper()
+	var ids []int64
+	for _, deadLetter := range deadLetters {
+		ids = append(ids, deadLetter.ID)
+	}
+	if err := direct.Request(r.t.Context(), bus.DeadRetry, bus.DeadChangeRequest{IDs: ids}, &reply); err != nil {
+		r.t.Fatal(err)
+	}
+	return reply
 }
 
 // TestADeadLetterOfAUserNamedServerIsStored retries a line of a person, and one without an event ID, which is the
 // Python bot's own.
 func TestADeadLetterOfAUserNamedServerIsStored(t *testing.T) {
 	r := newRig(t)
-	db, err := sqlite.Open(t.Context(), r.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
 	line := []byte(`{"username":"Server","message":"hi"}`)
-	letters := []store.DeadLetter{
+	r.addDeadLetters(
 		store.NewDeadLetter(string(bus.MessageLog), bus.MsgID("1", bus.MessageLog), "a reason", line, time.Now()),
 		store.NewDeadLetter(string(bus.MessageLog), "", "a reason", line, time.Now()),
+	)
+	direct := r.direct()
+	runDirect(t, direct.RunOnDemand)
+	if reply := r.retryDead(direct, r.listDead(direct)...); len(reply.Changed) != 2 {
+		t.Errorf("retried: %+v", reply)
 	}
-	if _, err := db.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
-		t.Fatal(err)
-	}
-	letters, err = db.DeadLetters(t.Context(), "", 0, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, letter := range letters {
-		if err := database.RetryDeadLetter(t.Context(), db, movies, letter); err != nil {
-			t.Error(err)
-		}
-	}
-	lines, err := db.RecentChat(t.Context(), movies, 10)
+	lines, err := r.openReadOnly().RecentChat(t.Context(), movies, 10)
 	if err != nil || len(lines) != 1 || lines[0].Username != "Server" {
 		t.Errorf("lines %+v, %v", lines, err)
 	}
