@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -100,8 +101,11 @@ func (s *Source) recognize() error {
 	if s.has("goose_db_version", "version_id") && s.has("store", "uuid") {
 		return errors.New("it is a database of this program: use `rosey db restore`")
 	}
-	for table, columns := range requiredColumns {
-		for _, column := range columns {
+	for _, table := range slices.Sorted(maps.Keys(requiredColumns)) { // so that the error is the same each time
+		if len(s.columns[table]) == 0 {
+			return fmt.Errorf("it is not the database of a Python Rosey: it has no table %s", table)
+		}
+		for _, column := range requiredColumns[table] {
 			if !s.has(table, column) {
 				return fmt.Errorf("it is not the database of a Python Rosey: table %s has no column %s", table, column)
 			}

@@ -127,7 +127,7 @@ func TestOpenErrors(t *testing.T) {
 		filepath.Join(t.TempDir(), "absent.db"): "no such file",
 		t.TempDir():                             "expected the Python bot's SQLite file",
 		text:                                    "not a database",
-		makeSource(t, "CREATE TABLE films (a)"): "not the database of a Python Rosey",
+		makeSource(t, "CREATE TABLE films (a)"): "not the database of a Python Rosey: it has no table channel_stats",
 		makeSource(t, strings.Replace(synchronousSchema, "total_chat_lines", "lines", 1)): "table user_stats has no column " +
 			"total_chat_lines",
 		makeSource(t, "CREATE TABLE store (uuid); CREATE TABLE goose_db_version (version_id)"): "rosey db restore",
