@@ -21,7 +21,7 @@ const (
 	learnedFor = time.Hour
 	// maxStripped bounds the ends of lines that are remembered, and strippedRunes is how much of each is.
 	maxStripped   = 16
-	strippedRunes = 4
+	strippedRunes = 8
 )
 
 // maxLength is the maximum length of a line on the server, in UTF-16 code units. The server does not announce it, and
@@ -30,9 +30,10 @@ const (
 //
 //   - The server cuts anywhere, a filter usually in front of a word. So the length is believed when two lines that
 //     begin differently are cut at the same place, one of them within a word.
-//   - The server cuts no line that is shorter than another one that it has shown. Where the end of such a line is
-//     missing, a filter removed it, and what begins like that end is not taken for cut off again.
-//   - A length that is configured is right. Only what is missing from within a word was cut off by the server then.
+//   - The server cuts no line that is not longer than another one that it has shown. Where the end of such a line is
+//     missing, a filter removed it, and as many words that begin like that end are not taken for cut off again.
+//
+// A length that is configured is used whatever the echoes show.
 //
 // What was cut off is sent as the next line. A filter may remove an end only from behind other text. So the next line
 // with such an end is split one word earlier: there it shows who removes the end, and if it is the server, nothing is
@@ -41,13 +42,13 @@ const (
 // Only the Speaker's goroutine calls its methods.
 type maxLength struct {
 	configured int // 0: not configured
-	learned    int // 0: nothing
+	learned    int // 0: nothing; not used if one is configured
 	// suspected is where a line was cut last. Its kept text is empty if none was.
 	suspected cut
 	// whole is the longest text that the server has shown.
 	whole int
-	// stripped is how the ends begin that a filter has removed.
-	stripped []string
+	// stripped is how the ends begin that a filter has removed, and the largest number of words that it removed.
+	stripped map[string]int
 	// forgottenAt is when the bot last began to learn.
 	forgottenAt time.Time
 }
@@ -90,6 +91,8 @@ type cut struct {
 	from, to int
 	// withinWord: there is no white space where the message was cut.
 	withinWord bool
+	// length is that of the message as it was sent.
+	length int
 }
 
 // agrees reports whether both may have been cut at the same place.
@@ -98,18 +101,21 @@ func (c cut) agrees(other cut) bool {
 }
 
 // compare returns what the server has cut off a message of which it shows a text. false: nothing, or a filter removed
-// it.
+// it. In doubt, it was the server.
 func (m *maxLength) compare(sent Message, shown string) (c cut, isCut bool) {
 	c, isShorter := findCut(sent, shown)
-	if !isShorter || c.from < minMaxLength || c.to < m.whole {
+	if !isShorter || m.fits(c.length) {
 		return cut{}, false
 	}
-	isExpected := c.withinWord || m.suspected.withinWord && c.agrees(m.suspected)
-	if !isExpected && (m.configured > 0 || slices.Contains(m.stripped, beginning(c.rest))) {
+	isExpected := c.to >= m.whole && (c.withinWord || m.suspected.withinWord && c.agrees(m.suspected))
+	if !isExpected && m.isStripped(c.rest) {
 		return cut{}, false
 	}
 	return c, true
 }
+
+// fits reports whether the server certainly does not cut messages of a length.
+func (m *maxLength) fits(length int) bool { return length <= max(m.whole, minMaxLength) }
 
 // note learns from a message and what the server shows of it.
 func (m *maxLength) note(sent Message, shown string, now time.Time) {
@@ -117,33 +123,36 @@ func (m *maxLength) note(sent Message, shown string, now time.Time) {
 		m.forget(now)
 	}
 	c, isShorter := findCut(sent, shown)
-	body, _ := sent.body()
+	length := units(sent.onWire())
 	switch {
 	case sent.shown() == shown:
-		m.whole = max(m.whole, units(sent.onWire()))
-		return
+		m.whole = max(m.whole, length)
 	case shown == "":
-		m.noteStripped(body)
-		return
-	case !isShorter:
-		return
-	case c.to < max(m.whole, minMaxLength):
+		body, _ := sent.body()
+		if m.fits(length) || countWords(body) == 1 {
+			m.noteStripped(body)
+		}
+	case isShorter && m.fits(length):
 		m.noteStripped(c.rest)
-		return
+	case isShorter:
+		m.whole = max(m.whole, c.from)
+		if c, isCut := m.compare(sent, shown); isCut {
+			m.suspect(c)
+		}
 	}
-	m.whole = max(m.whole, c.from)
-	if m.suspected.kept != "" && m.suspected.to < c.from {
+	if m.suspected.kept != "" && m.fits(m.suspected.length) {
 		m.noteStripped(m.suspected.rest)
 		m.suspected = cut{}
-	}
-	if c, isCut := m.compare(sent, shown); isCut {
-		m.suspect(c)
 	}
 }
 
 // suspect notes a cut that may be that of the server, and learns the length if it is the second one.
 func (m *maxLength) suspect(c cut) {
-	if before := m.suspected; c.agrees(before) {
+	before := m.suspected
+	switch {
+	case c.to < m.whole && before.withinWord:
+		return // a filter was involved, and before may be the limit
+	case c.to >= m.whole && c.agrees(before):
 		c.from, c.to = max(c.from, before.from), min(c.to, before.to)
 		c.withinWord = c.withinWord || before.withinWord
 		if c.withinWord && c.kept != before.kept {
@@ -153,15 +162,29 @@ func (m *maxLength) suspect(c cut) {
 	m.suspected = c
 }
 
-// noteStripped notes that a filter removes what begins like a text.
+// noteStripped notes that a filter removes a text.
 func (m *maxLength) noteStripped(text string) {
-	start := beginning(text)
-	if slices.Contains(m.stripped, start) || len(m.stripped) == maxStripped {
+	start, words := beginning(text), countWords(text)
+	if known, isKnown := m.stripped[start]; isKnown {
+		m.stripped[start] = max(known, words)
 		return
 	}
-	m.stripped = append(m.stripped, start)
+	if len(m.stripped) == maxStripped {
+		return
+	}
+	if m.stripped == nil {
+		m.stripped = map[string]int{}
+	}
+	m.stripped[start] = words
 	m.learned, m.suspected = 0, cut{} // they may be that filter's
 }
+
+// isStripped reports whether a filter has removed such a text before. What is longer may have been cut off as well.
+func (m *maxLength) isStripped(text string) bool {
+	return countWords(text) <= m.stripped[beginning(text)]
+}
+
+func countWords(text string) int { return len(strings.Fields(text)) }
 
 // beginning returns as much of a removed text as is compared: URLs begin alike and go on differently.
 func beginning(text string) string {
@@ -196,7 +219,7 @@ func findCut(sent Message, shown string) (c cut, isShorter bool) {
 	if half {
 		c.from, c.to = c.to+1, c.to+1
 	}
-	c.withinWord = c.from == c.to
+	c.withinWord, c.length = c.from == c.to, units(wire)
 	return c, true
 }
 

@@ -2,6 +2,7 @@ package speech
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,9 +18,6 @@ import (
 var filters = map[string]func(string) string{
 	"URLs": func(text string) string {
 		return strings.TrimSpace(regexp.MustCompile(`https?://\S+`).ReplaceAllString(text, ""))
-	},
-	"URLs with brackets": func(text string) string {
-		return strings.TrimSpace(regexp.MustCompile(`\(https?://\S+`).ReplaceAllString(text, ""))
 	},
 	"line ends": func(text string) string { text, _, _ = strings.Cut(text, " -- brought"); return text },
 	"URLs behind a word": func(text string) string {
@@ -72,11 +70,8 @@ func TestAFilterMakesLinesNoShorter(t *testing.T) {
 
 // TestAnEndThatAFilterRemovesIsNotSentAgain: not with every line.
 func TestAnEndThatAFilterRemovesIsNotSentAgain(t *testing.T) {
-	for name, test := range map[string]struct{ configured, most int }{
-		"URLs":               {0, 1},
-		"URLs with brackets": {0, 0},
-		"line ends":          {0, 2},
-		"URLs behind a word": {0, 2},
+	for name, most := range map[string]int{
+		"URLs": 1, "line ends": 2, "URLs behind a word": 2,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inChannel(t, func(t *testing.T, c *channel) {
@@ -91,7 +86,7 @@ func TestAnEndThatAFilterRemovesIsNotSentAgain(t *testing.T) {
 					c.put(queuedLine(int64(i+1), line))
 				}
 				pass(10 * time.Minute)
-				if again := len(server.shown) - len(lines); again > test.most {
+				if again := len(server.shown) - len(lines); again > most {
 					t.Errorf("%d ends were sent as lines of their own:\n%s", again, strings.Join(c.sent, "\n"))
 				}
 			})
@@ -99,8 +94,8 @@ func TestAnEndThatAFilterRemovesIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// TestAConfiguredLengthIsNotLearned: it stays what it is, whatever the echoes look like.
-func TestAConfiguredLengthIsNotLearned(t *testing.T) {
+// TestAConfiguredLengthStays, whatever the echoes look like. If it is too large, nothing is lost.
+func TestAConfiguredLengthStays(t *testing.T) {
 	inChannel(t, func(t *testing.T, c *channel) {
 		c.configure(240)
 		server := &cutting{limit: 100}
@@ -111,6 +106,9 @@ func TestAConfiguredLengthIsNotLearned(t *testing.T) {
 		pass(10 * time.Minute)
 		if got := c.Tracker.length.get(); got != 240 {
 			t.Errorf("the length is %d", got)
+		}
+		if got, want := squeeze(strings.Join(server.shown, "")), squeeze(strings.Join(longTexts, "")); got != want {
+			t.Errorf("said (-want +got):\n%s", cmp.Diff(want, got))
 		}
 	})
 }
@@ -156,6 +154,35 @@ func TestATemplateIsNoFilter(t *testing.T) {
 			pass(10 * time.Minute)
 			if got, want := squeeze(strings.Join(server.shown, "")), squeeze(strings.Join(lines, "")); got != want {
 				t.Errorf("limit %d: said (-want +got):\n%s", limit, cmp.Diff(want, got))
+			}
+		})
+	}
+}
+
+// TestALimitAndAFilterTogether: with both, only what the filter removes is missing. Lines say the same words at
+// different places.
+func TestALimitAndAFilterTogether(t *testing.T) {
+	words := []string{"popcorn", "the", "film", "tonight", "a", "of", "popcorn ########", "film ############ of"}
+	filter := func(text string) string { return strings.TrimRight(text, " #") }
+	for seed := range uint64(40) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		inChannel(t, func(t *testing.T, c *channel) {
+			server := &cutting{limit: 60 + random.IntN(200), filter: filter}
+			server.use(c)
+			var said strings.Builder
+			for id := range int64(12) {
+				var line []string
+				for range 1 + random.IntN(60) {
+					line = append(line, words[random.IntN(len(words))])
+				}
+				text := strings.Join(line, " ")
+				said.WriteString(text)
+				c.put(queuedLine(id+1, text))
+			}
+			pass(10 * time.Minute)
+			left := func(text string) string { return squeeze(strings.ReplaceAll(text, "#", "")) }
+			if got, want := left(strings.Join(server.shown, "")), left(said.String()); got != want {
+				t.Errorf("seed %d, limit %d: said (-want +got):\n%s", seed, server.limit, cmp.Diff(want, got))
 			}
 		})
 	}
