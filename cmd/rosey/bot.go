@@ -59,7 +59,7 @@ func (c *component) runBot(ctx context.Context) error {
 
 // newBot returns a bot that uses a database service over NATS. Without a binding it uses no stream.
 func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) (workload, error) {
-	lineWaits, err := bus.LineWaits(conn, c.subjects, c.config.Channel.Name)
+	lineWaits, err := bus.SubscribeWaiting(conn, c.subjects, c.config.Channel.Name)
 	if err != nil {
 		return workload{}, err
 	}
@@ -84,7 +84,7 @@ func (c *component) newBot(conn *bus.Conn, binding *bus.Binding) (workload, erro
 		Requester:  requester,
 		Conn:       conn,
 		Subjects:   c.subjects,
-		LineWaits:  lineWaits,
+		Waiting:    lineWaits,
 		Log:        c.log,
 		Instance:   podName(),
 		Elector:    c.newElector(conn),
@@ -98,7 +98,7 @@ func (c *component) newDirectBot() workload {
 	direct := database.NewDirect(database.DirectOptions{EngineOptions: c.engineOptions()})
 	pub := publisher.New(publisher.Options{Store: direct, Log: c.log, Registerer: c.registry})
 	rosey := bot.New(c.config, bot.Options{
-		Publisher: pub, Requester: direct, LineWaits: direct.LineWaits(), Log: c.log, Instance: podName(),
+		Publisher: pub, Requester: direct, Waiting: direct.Waiting(), Log: c.log, Instance: podName(),
 		Registerer: c.registry,
 	})
 	work := c.newBotWorkload(rosey, pub, direct.Run)

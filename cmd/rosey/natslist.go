@@ -41,6 +41,8 @@ type natsObject struct {
 	// RoseyBot and Database are those that the events of a stream belong to, as far as that is known.
 	RoseyBot string `json:"roseybot,omitempty"`
 	Database string `json:"database,omitempty"`
+
+	stream string // in which it is
 }
 
 func newNATSListCommand() *cobra.Command {
@@ -142,7 +144,7 @@ func (a *natsAccount) streamsOf(ctx context.Context, prefix string) (streams []*
 	if err != nil {
 		return nil, fmt.Errorf("prefix: %w", err)
 	}
-	for _, name := range []string{subjects.StreamName(), bucketStream + subjects.LockBucket()} {
+	for _, name := range []string{subjects.StreamName(), subjects.LockStream()} {
 		err := a.request(ctx, name, "reading the stream "+name, func(ctx context.Context) error {
 			stream, err := a.js.Stream(ctx, name)
 			if err == nil {
@@ -171,7 +173,7 @@ func (a *natsAccount) request(
 // for a stream of somebody else.
 func (a *natsAccount) objectsOf(ctx context.Context, info *jetstream.StreamInfo) ([]natsObject, error) {
 	object := natsObject{
-		Name: info.Config.Name, Bytes: info.State.Bytes, Reserved: max(info.Config.MaxBytes, 0),
+		Name: info.Config.Name, stream: info.Config.Name, Bytes: info.State.Bytes, Reserved: max(info.Config.MaxBytes, 0),
 		Messages: info.State.Msgs,
 	}
 	if info.State.LastSeq > 0 {
@@ -198,24 +200,18 @@ func (a *natsAccount) objectsOf(ctx context.Context, info *jetstream.StreamInfo)
 	return append([]natsObject{object}, consumer...), err
 }
 
-// bucketStream is what the name of a bucket's stream begins with.
-const bucketStream = "KV_"
-
 // bucketSubjects returns the subjects of the bot whose bucket a stream is. ok is false if it is none: another program's
 // bucket may have such a name, but its keys do not expire.
 func bucketSubjects(stream jetstream.StreamConfig) (subjects bus.Subjects, ok bool) {
-	prefix, isBucket := strings.CutPrefix(stream.Name, bucketStream)
-	prefix, isLocks := strings.CutSuffix(prefix, "_locks")
-	subjects, err := bus.NewSubjects(prefix)
-	return subjects, err == nil && isBucket && isLocks && stream.MaxAge > 0 &&
+	subjects, ok = bus.SubjectsOfLockStream(stream.Name)
+	return subjects, ok && stream.MaxAge > 0 &&
 		slices.Equal(stream.Subjects, []string{"$KV." + subjects.LockBucket() + ".>"})
 }
 
 // eventsSubjects returns the subjects of the bot whose events a stream keeps. ok is false if it keeps none.
 func eventsSubjects(stream jetstream.StreamConfig) (subjects bus.Subjects, ok bool) {
-	prefix, isEvents := strings.CutSuffix(stream.Name, "_events")
-	subjects, err := bus.NewSubjects(prefix)
-	return subjects, err == nil && isEvents && slices.Contains(stream.Subjects, subjects.Subject(bus.MessageLog))
+	subjects, ok = bus.SubjectsOfStream(stream.Name)
+	return subjects, ok && slices.Contains(stream.Subjects, subjects.Subject(bus.MessageLog))
 }
 
 // consumerOf returns the consumer of a bot's stream, if there is one.

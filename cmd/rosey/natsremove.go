@@ -100,12 +100,9 @@ func (f *removeFlags) confirm(objects []natsObject, in io.Reader, out io.Writer)
 // remove removes streams, with the consumers in them, and buckets, and writes what it did.
 func (a *natsAccount) remove(ctx context.Context, objects []natsObject, out io.Writer) error {
 	for _, object := range objects {
-		name := object.Name
-		switch object.Kind {
-		case "consumer":
+		name := object.stream
+		if object.Kind == "consumer" {
 			continue // it goes with the stream
-		case "bucket":
-			name = bucketStream + name
 		}
 		attempt := fmt.Sprintf("removing the %s %s", object.Kind, object.Name)
 		err := a.request(ctx, name, attempt, func(ctx context.Context) error { return a.js.DeleteStream(ctx, name) })

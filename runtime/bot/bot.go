@@ -31,8 +31,8 @@ type Options struct {
 	// Instance is the claimant of outbound lines. It is the pod's name, so that a restarted container gets its own lines
 	// back at once.
 	Instance string
-	// LineWaits gets a value when a line may wait in the outbound queue. Nil: the queue is only polled.
-	LineWaits <-chan struct{}
+	// Waiting gets a value when a line may wait in the outbound queue. Nil: the queue is only polled.
+	Waiting <-chan struct{}
 	// Elector elects the one of several bots that is in the channel. Nil: this bot is the only one.
 	Elector *leader.Elector
 	// Registerer registers the bot's metrics. Nil: they are not registered.
@@ -53,7 +53,7 @@ type Bot struct {
 	instance  string
 	tracker   *speech.Tracker // outlives the sessions
 	feed      *feed
-	lineWaits <-chan struct{}
+	waiting   <-chan struct{}
 	// snapshots are requests to the session's goroutine.
 	snapshots chan chan<- room.Snapshot
 
@@ -92,7 +92,7 @@ func New(configuration config.Config, o Options) *Bot {
 		tracker:   speech.NewTracker(configuration.Channel.MaxMessageLength),
 		snapshots: make(chan chan<- room.Snapshot),
 		elector:   o.Elector,
-		lineWaits: o.LineWaits,
+		waiting:   o.Waiting,
 	}
 	b.metrics = newMetrics(o.Registerer, b.leads)
 	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)

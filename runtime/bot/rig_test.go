@@ -130,7 +130,7 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		r.elector.Server, r.elector.Channel = r.config.Channel.Server, r.config.Channel.Name
 		elector = leader.New(*r.elector)
 	}
-	lineWaits, err := bus.LineWaits(connection, subjects, r.config.Channel.Name)
+	lineWaits, err := bus.SubscribeWaiting(connection, subjects, r.config.Channel.Name)
 	must(r.t, err)
 	r.bot = New(r.config, Options{
 		Elector:    elector,
@@ -139,7 +139,7 @@ func (r *rig) make() (connection *bus.Conn, pub *publisher.Publisher) {
 		Log:        log,
 		Conn:       connection,
 		Subjects:   subjects,
-		LineWaits:  lineWaits,
+		Waiting:    lineWaits,
 		Instance:   r.instance,
 		Registerer: r.registerer(),
 	})

@@ -65,8 +65,8 @@ func (b *Bot) newSpeaker(conn speech.Conn) *speech.Speaker {
 	return speech.New(speech.Options{
 		Conn: conn, Tracker: b.tracker, Requester: b.requester, Publisher: b.publisher, EventID: b.ids.Next,
 		Origin: b.channelOrigin(), Claimant: b.instance, Leading: b.leads, Log: b.log,
-		Count:     func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
-		LineWaits: b.lineWaits, Poll: b.timings.Outbound, RefusalDelay: b.timings.RefusalDelay,
+		Count:   func(outcome speech.Outcome) { b.metrics.outbound.WithLabelValues(string(outcome)).Inc() },
+		Waiting: b.waiting, Poll: b.timings.Outbound, RefusalDelay: b.timings.RefusalDelay,
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 const (
 	// bindTimeout bounds the requests to JetStream of one attempt to bind.
 	bindTimeout = 3 * time.Second
-	// refusedRetry is the time after which a binding that has settled for core NATS tries to get the stream again: room
+	// refusedRetry is the time after which a binding that has decided for core NATS tries to get the stream again: room
 	// can be made for it without a new connection.
 	refusedRetry = 10 * time.Second
 	// limitsRetry is the same for limits of a stream that the server refuses to change.
@@ -169,13 +169,13 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 		return Bound{}, ErrNotConnected // err is not about the stream
 	}
 	if bound.Durable() {
-		b.settle(bound, generation, failures, b.working(err))
+		b.recordDecision(bound, generation, failures, b.working(err))
 		return bound, nil
 	}
 	found := b.explain(err, mayUseCore)
 	if again && (before.Durable() || found.reason == status.ReasonStreamUnavailable) {
 		// Nothing is known that was not known before. Whoever uses a stream that ceases to work reports it.
-		b.settle(before, generation, failures, finding{})
+		b.recordDecision(before, generation, failures, finding{})
 		return before, nil
 	}
 	if !mayUseCore || found.reason == status.ReasonStreamUnavailable {
@@ -183,12 +183,12 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 		return Bound{}, err
 	}
 	// Also if another stream prevents it: events reach a service that is running.
-	b.settle(Bound{}, generation, failures, found)
+	b.recordDecision(Bound{}, generation, failures, found)
 	return Bound{}, nil
 }
 
-// settle records a decision for a connection, and what was found. failures is their number before the decision.
-func (b *Binding) settle(bound Bound, generation uint64, failures int, found finding) {
+// recordDecision records a decision for a connection, and what was found. failures is their number before the decision.
+func (b *Binding) recordDecision(bound Bound, generation uint64, failures int, found finding) {
 	b.update(func() finding {
 		b.bound, b.generation, b.due = bound, generation, b.nextDecision(bound, found)
 		b.decided = b.failures == failures // a failure reported meanwhile demands another decision

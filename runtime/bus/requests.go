@@ -141,7 +141,7 @@ func (r *OutboundReply) SetHeader(header nats.Header) {
 
 // OutboundPutRequest is the body of an OutboundPut or OutboundPutCommand request.
 type OutboundPutRequest struct {
-	// Message is what the bot shall say: plain text, not empty, at most MaxOutboundBytes. OutboundPut refuses a text for
+	// Message is what the bot is to say: plain text, not empty, at most MaxOutboundBytes. OutboundPut refuses a text for
 	// which ContainsCommand is true. OutboundPutCommand accepts only one line that begins with "/".
 	Message string `json:"message"`
 	// ClientID makes it harmless to repeat the request: within a channel there is one line for each ClientID, and the

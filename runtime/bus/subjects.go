@@ -118,14 +118,42 @@ func SubjectToken(name string) string {
 	return token[:min(len(token), maxToken)]
 }
 
+// What the names of streams and buckets consist of beside the prefix.
+const (
+	eventsSuffix = "_events"
+	locksSuffix  = "_locks"
+	bucketPrefix = "KV_" // of the stream that NATS keeps for a key-value bucket
+)
+
 // StreamName returns the name of the stream of events.
-func (s Subjects) StreamName() string { return s.prefix + "_events" }
+func (s Subjects) StreamName() string { return s.prefix + eventsSuffix }
+
+// SubjectsOfStream returns the Subjects whose StreamName is a name. ok is false if there are none.
+func SubjectsOfStream(name string) (subjects Subjects, ok bool) {
+	return subjectsBetween("", name, eventsSuffix)
+}
 
 // ConsumerName returns the name of the durable consumer that the database services share.
 func (s Subjects) ConsumerName() string { return s.prefix + "_db" }
 
 // LockBucket returns the name of the key-value bucket for the leader election of bots.
-func (s Subjects) LockBucket() string { return s.prefix + "_locks" }
+func (s Subjects) LockBucket() string { return s.prefix + locksSuffix }
+
+// LockStream returns the name of the stream that NATS keeps for LockBucket.
+func (s Subjects) LockStream() string { return bucketPrefix + s.LockBucket() }
+
+// SubjectsOfLockStream returns the Subjects whose LockStream is a name. ok is false if there are none.
+func SubjectsOfLockStream(name string) (subjects Subjects, ok bool) {
+	return subjectsBetween(bucketPrefix, name, locksSuffix)
+}
+
+// subjectsBetween returns the Subjects whose prefix is between the beginning and the end of a name.
+func subjectsBetween(beginning, name, end string) (Subjects, bool) {
+	rest, begins := strings.CutPrefix(name, beginning)
+	rest, ends := strings.CutSuffix(rest, end)
+	subjects, err := NewSubjects(rest)
+	return subjects, begins && ends && err == nil
+}
 
 // QueueGroup returns the queue group in which the database services share requests and events.
 func (s Subjects) QueueGroup() string { return s.prefix + "_db" }

@@ -86,3 +86,24 @@ func TestNamesOfNATSObjects(t *testing.T) {
 		t.Errorf("bucket is %q", got)
 	}
 }
+
+func TestSubjectsOfStreams(t *testing.T) {
+	t.Parallel()
+	subjects := roseySubjects(t)
+	if got, ok := bus.SubjectsOfStream(subjects.StreamName()); !ok || got != subjects {
+		t.Errorf("%v, %t", got, ok)
+	}
+	if got, ok := bus.SubjectsOfLockStream(subjects.LockStream()); !ok || got != subjects {
+		t.Errorf("%v, %t", got, ok)
+	}
+	for _, name := range []string{"", "_events", "rosey", "rosey_locks", "KV_rosey_locks", "a.b_events"} {
+		if got, ok := bus.SubjectsOfStream(name); ok {
+			t.Errorf("stream %q: %v", name, got)
+		}
+	}
+	for _, name := range []string{"", "KV__locks", "KV_rosey", "rosey_locks", "rosey_events"} {
+		if got, ok := bus.SubjectsOfLockStream(name); ok {
+			t.Errorf("bucket %q: %v", name, got)
+		}
+	}
+}

@@ -12,9 +12,9 @@ const (
 	maxAnnouncementBytes = 64 << 10
 )
 
-// LineWaits subscribes to Subjects.OutboundWaiting of a channel until the connection is closed. The channel that it
-// returns gets a value when a line was announced; however many are announced before it is read, it is one value.
-func LineWaits(conn *Conn, subjects Subjects, channel string) (<-chan struct{}, error) {
+// SubscribeWaiting subscribes to Subjects.OutboundWaiting of a channel until the connection is closed. The channel that
+// it returns gets a value when a line was announced; however many are announced before it is read, it is one value.
+func SubscribeWaiting(conn *Conn, subjects Subjects, channel string) (<-chan struct{}, error) {
 	waits := make(chan struct{}, 1)
 	subject := subjects.OutboundWaiting(channel)
 	subscription, err := conn.NATS().Subscribe(subject, func(*nats.Msg) {

@@ -35,8 +35,8 @@ type Direct struct {
 	engine *Engine
 	log    *slog.Logger
 	idle   time.Duration
-	// lineWaits has a value while a line was put that nobody has looked for.
-	lineWaits chan struct{}
+	// waiting has a value while a line was put that nobody has looked for.
+	waiting chan struct{}
 
 	// openRequested has a value while calls wait for the store to be opened.
 	openRequested chan struct{}
@@ -68,7 +68,7 @@ var errEnded = errors.New("the database is closed: the bot stops")
 func NewDirect(o DirectOptions) *Direct {
 	d := &Direct{
 		engine: NewEngine(o.EngineOptions), log: o.Log, idle: cmp.Or(o.idleTimeout, defaultIdleTimeout),
-		lineWaits: make(chan struct{}, 1), openRequested: make(chan struct{}, 1),
+		waiting: make(chan struct{}, 1), openRequested: make(chan struct{}, 1),
 	}
 	d.engine.announceLine = d.announceLine
 	if o.ReportsInStream {
@@ -80,13 +80,13 @@ func NewDirect(o DirectOptions) *Direct {
 // StoreCheck returns the state of the store as status.StoreCheck.
 func (d *Direct) StoreCheck() status.Check { return d.engine.StoreCheck() }
 
-// LineWaits returns a channel that gets a value when a line was put into the outbound queue through this Direct. Lines
+// Waiting returns a channel that gets a value when a line was put into the outbound queue through this Direct. Lines
 // of several requests may be one value.
-func (d *Direct) LineWaits() <-chan struct{} { return d.lineWaits }
+func (d *Direct) Waiting() <-chan struct{} { return d.waiting }
 
 func (d *Direct) announceLine(store.Channel) { // a bot has one channel
 	select {
-	case d.lineWaits <- struct{}{}:
+	case d.waiting <- struct{}{}:
 	default: // the bot has not looked yet
 	}
 }

@@ -113,7 +113,7 @@ func TestDirectStoresAndReplies(t *testing.T) {
 		}
 	}
 	select {
-	case <-direct.LineWaits():
+	case <-direct.Waiting():
 	default:
 		t.Error("the line was not announced")
 	}

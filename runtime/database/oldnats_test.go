@@ -28,7 +28,7 @@ func newVersionRig(t *testing.T, version string) *rig {
 // The oldest NATS that is supported keeps events while no service runs, and has the guard against a second database.
 func TestOldestNATS(t *testing.T) {
 	t.Parallel()
-	r := newVersionRig(t, bus.LeastServerVersion)
+	r := newVersionRig(t, bus.MinServerVersion)
 	first := r.startWithStream()
 	r.publish(bus.MessageLog, `{"username":"alice","message":"a"}`)
 	r.waitUntilStreamStored()

@@ -121,7 +121,7 @@ func (r *rig) request(suffix bus.Suffix, body string) string {
 	return string(reply.Data)
 }
 
-// settle waits until everything that was published before is stored, .
+// waitUntilStored waits until everything that was published before is stored.
 func (r *rig) waitUntilStored() {
 	r.t.Helper()
 	if got := r.request(bus.OutboundGet, `{"limit":0}`); got != "[]" {

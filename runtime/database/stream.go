@@ -36,7 +36,7 @@ type streamConsumer struct {
 
 	owner     *streamOwner
 	caughtUp  time.Time                       // when the stream was created whose events were read again
-	behind    string                          // why it cannot read events again that the database may lack; empty: it has all
+	behind    string                          // why it may not read events again that the database lacks; empty: none
 	consuming *status.Recorder                // not OK while the stream's events may not be consumed, or not be read again
 	lost      atomic.Uint64                   // events that the stream removed before they were stored
 	lostUntil atomic.Uint64                   // the last sequence that lost includes
@@ -46,10 +46,10 @@ type streamConsumer struct {
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
 // called once they are delivered. An error means that the stream or the consumer failed.
 func (c *streamConsumer) consume(
-	ctx, working context.Context, bound bus.Bound, identity string, ready func() error,
+	ctx, working context.Context, bound bus.Bound, databaseID string, ready func() error,
 ) error {
 	request := &consumerRequest{
-		bound: bound, name: c.subjects.ConsumerName(), own: owner{identity, c.owner.origin()}, manual: c.binding.Manual(),
+		bound: bound, name: c.subjects.ConsumerName(), own: owner{databaseID, c.owner.origin()}, manual: c.binding.Manual(),
 	}
 	err := c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) error {
 		return c.owner.request(ctx, request)
@@ -78,7 +78,7 @@ func (c *streamConsumer) consume(
 	defer watching.Wait()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	watching.Go(func() { end(c.watchBacklog(ctx, bound.Stream, durable, identity)) })
+	watching.Go(func() { end(c.watchBacklog(ctx, bound.Stream, durable, databaseID)) })
 	c.engine.setBarrier((&barrier{stream: bound.Stream, consumer: durable, log: c.log}).storedUntil)
 	if c.behind == "" {
 		c.consuming.Set(true, status.ReasonStreamBound, "")
@@ -151,13 +151,13 @@ func sizeInMemory(m *jetstream.RawStreamMsg) int64 {
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends, and records how far events are
 // stored, unless the database lacks earlier ones. It ends with an error if another database has taken over the stream.
 func (c *streamConsumer) watchBacklog(
-	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, identity string,
+	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, databaseID string,
 ) error {
 	recorded := uint64(0)
 	for backoff.Sleep(ctx, backlogInterval) {
 		_, _ = c.binding.Bind(ctx) // limits that could not be changed are tried again; its check has the error
 		state, err := c.readBacklog(ctx, stream, consumer)
-		if err == nil && ownerOf(state.Config.Metadata).isOther(identity) {
+		if err == nil && ownerOf(state.Config.Metadata).isOther(databaseID) {
 			return fmt.Errorf("%w: the database %s has taken over the stream", errOtherOwner,
 				state.Config.Metadata[ownerKey])
 		}

@@ -193,7 +193,7 @@ func CreateBucket(
 	if err != nil {
 		return "", fmt.Errorf("creating the bucket %s of the leader key: %w", key.bucketName, err)
 	}
-	stream, err := js.Stream(ctx, "KV_"+key.bucketName)
+	stream, err := js.Stream(ctx, subjects.LockStream())
 	if err != nil {
 		return "", fmt.Errorf("reading the stream of the bucket %s: %w", key.bucketName, err)
 	}

@@ -16,7 +16,7 @@ func (s serverAt) URL() string { return string(s) }
 // The election works with the oldest NATS that is supported: one leads, and the other after it.
 func TestElectionOnTheOldestNATS(t *testing.T) {
 	t.Parallel()
-	server := serverAt(natstest.StartVersion(t, bus.LeastServerVersion, "jetstream: {store_dir: "+t.TempDir()+"}"))
+	server := serverAt(natstest.StartVersion(t, bus.MinServerVersion, "jetstream: {store_dir: "+t.TempDir()+"}"))
 	first := newCandidate(t, server, leader.Options{Pod: "a", UID: "1"}).mustAcquire()
 	second := newCandidate(t, server, leader.Options{Pod: "b", UID: "2"})
 	acquired := second.acquire()

@@ -62,7 +62,7 @@ func (o Options) bot() []Grant {
 	if !o.Standby {
 		return grants
 	}
-	bucket := "KV_" + o.Subjects.LockBucket()
+	bucket := o.Subjects.LockStream()
 	key := "$KV." + o.Subjects.LockBucket() + ".>"
 	grants = append(grants, o.bucket()...)
 	grants = append(grants, Grant{Why: "writing the leader key", Publish: []string{key}})
@@ -133,7 +133,7 @@ func (o Options) admin() []Grant {
 		"CONSUMER.INFO."+consumer, "CONSUMER.CREATE."+consumer)})
 	grants = append(grants, o.bucket()...)
 	return append(grants, Grant{Why: "removing them", Publish: api(
-		"STREAM.DELETE."+stream, "STREAM.DELETE.KV_"+o.Subjects.LockBucket())})
+		"STREAM.DELETE."+stream, "STREAM.DELETE."+o.Subjects.LockStream())})
 }
 
 // events returns the grants for the stream of events.
@@ -147,7 +147,7 @@ func (o Options) events() []Grant {
 
 // bucket returns the grants for the bucket of the leader election, which is a stream.
 func (o Options) bucket() []Grant {
-	grants := o.stream("KV_"+o.Subjects.LockBucket(), "the bucket of the leader election")
+	grants := o.stream(o.Subjects.LockStream(), "the bucket of the leader election")
 	if !o.Manual {
 		grants = append(grants, Grant{Why: "the version of the server, before a bucket is created", Publish: api("INFO")})
 	}

@@ -25,7 +25,7 @@ func (s *State) refusals() (requests []string, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", account.Name, err)
 		}
-		for _, stream := range []string{o.Subjects.StreamName(), "KV_" + o.Subjects.LockBucket()} {
+		for _, stream := range []string{o.Subjects.StreamName(), o.Subjects.LockStream()} {
 			requests = append(requests, api("STREAM.DELETE."+stream, "STREAM.PURGE."+stream,
 				"STREAM.LEADER.STEPDOWN."+stream)...)
 		}

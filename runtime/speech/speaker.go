@@ -56,8 +56,8 @@ type Options struct {
 	// Count counts the outcomes of lines of the queue.
 	Count func(Outcome)
 	Log   *slog.Logger
-	// LineWaits gets a value when a line may wait in the queue. Nil: the queue is only polled.
-	LineWaits <-chan struct{}
+	// Waiting gets a value when a line may wait in the queue. Nil: the queue is only polled.
+	Waiting <-chan struct{}
 	// Poll is the time between two requests for lines to say. A service that says when the next line is due, and
 	// announces others, is polled less often.
 	Poll time.Duration
@@ -207,7 +207,7 @@ func (s *Speaker) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.wake:
 		case <-due.C:
-		case <-s.LineWaits:
+		case <-s.Waiting:
 			s.outbound.announced = true
 		case got := <-s.outbound.answers:
 			s.fetched(got, time.Now())

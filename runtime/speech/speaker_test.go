@@ -183,7 +183,7 @@ func joining(t *testing.T, test func(t *testing.T, c *channel)) {
 		c := &channel{waits: make(chan struct{}, 1)}
 		c.Speaker = New(Options{
 			Conn: c, Tracker: NewTracker(0), Requester: c, Publisher: c, EventID: func(time.Time) string { return "" },
-			LineWaits: c.waits, Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
+			Waiting: c.waits, Claimant: "pod-1", Log: slog.New(slog.DiscardHandler), Count: func(Outcome) {},
 			Poll: 2 * time.Second, RefusalDelay: 10 * time.Second,
 			Leading: func() bool { c.mu.Lock(); defer c.mu.Unlock(); return !c.noLeader },
 		})
