@@ -174,7 +174,7 @@ func updateAvailable(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Cond
 // not been seen to work with it.
 func unfinishedUpdate(in statusInput, ready *metav1.Condition) *v1alpha1.UpdateStatus {
 	isWritten := len(in.applied.updates) == 0
-	if in.update != nil && isWritten && ready.Status == metav1.ConditionTrue && (works(ready) || !in.update.WasReady) {
+	if in.update != nil && isWritten && ready.Status == metav1.ConditionTrue && (isWorking(ready) || !in.update.WasReady) {
 		return nil
 	}
 	return in.update

@@ -190,6 +190,23 @@ func TestARefusedUpdateStaysFailed(t *testing.T) {
 	stop = runOperator(t, refusingNamespace, oneAtATime(time.Second)) // now it can be written, and does not become ready
 	awaitTurn(t, bots, 1, nil)
 	checkHalted(t, bots, failed)
+
+	// Another version of the operator ends the halt. The RoseyBot that is ill need not wait for its turn.
+	stop()
+	const newest = "rosey.example/rosey:newest"
+	stop = runOperator(t, refusingNamespace, func(operator *Reconciler) {
+		oneAtATime(time.Second)(operator)
+		operator.Params.Image = newest
+	})
+	eventually(t, "both have the newest image", func(ctx context.Context) error {
+		for _, bot := range bots {
+			now, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, manifests.Name(bot, manifests.Bot))
+			if err != nil || now.Spec.Template.Spec.Containers[0].Image != newest {
+				return fmt.Errorf("%s does not: %w", bot.Name, err)
+			}
+		}
+		return nil
+	})
 }
 
 // waitHalted waits until a RoseyBot says why it is not updated.
@@ -291,5 +308,18 @@ func TestUpdatesWaitForWhatIsNotReadyForAMoment(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+// An update that began in the future, by a clock that was wrong, does not prevent others until then.
+func TestAnUpdateOfTheFutureOccupiesNoPlace(t *testing.T) {
+	now, limits := time.Now(), newUpdates(DefaultAutomaticUpdates)
+	first, second := newBot("fun"), newBot("fun")
+	first.Name = "first"
+	if _, waits := limits.begin(first, "new", now.AddDate(1, 0, 0)); waits != "" {
+		t.Fatal(waits)
+	}
+	if _, waits := limits.begin(second, "new", now); waits != "" {
+		t.Error(waits)
 	}
 }

@@ -72,7 +72,7 @@ func (r *Reconciler) pin(bot *v1alpha1.RoseyBot, built []manifests.Desired, obse
 	found := manifests.FindUpdate(bot, built, observed.Observed)
 	image := manifests.Image(bot, r.Params)
 	if len(found.Changes) == 0 || bot.Spec.UpdatePolicy != v1alpha1.UpdateAutomatic {
-		r.updates.stay(bot, image)
+		r.updates.stopWaiting(bot, image)
 		return pinned{found.Pinned, found.Changes, found.Status, ""}
 	}
 	update, waits := r.updates.begin(bot, image, r.now())
@@ -86,9 +86,9 @@ func isReady(bot *v1alpha1.RoseyBot) bool {
 	return meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// works reports whether a condition Ready says that the bot is in its channel. It is also True for a RoseyBot that is
-// off, about which nothing is known.
-func works(ready *metav1.Condition) bool {
+// isWorking reports whether a condition Ready says that the bot is in its channel. Ready is also True of a RoseyBot
+// that is off, and then nobody knows whether it would work.
+func isWorking(ready *metav1.Condition) bool {
 	return ready != nil && ready.Status == metav1.ConditionTrue && !hasSeverity(ready.Reason, requested)
 }
 
@@ -126,7 +126,7 @@ func (u *updates) isLoaded() bool {
 }
 
 // begin begins the update of a RoseyBot to an image, unless it has begun already, or returns what it has to wait for.
-// One that is being updated, or whose update has failed, needs no turn: it is out of its channel.
+// One that is being updated, or whose update has failed, does not wait: it may be out of its channel already.
 func (u *updates) begin(
 	bot *v1alpha1.RoseyBot, image string, now time.Time,
 ) (update v1alpha1.UpdateStatus, waits string) {
@@ -142,22 +142,22 @@ func (u *updates) begin(
 		if _, waiting := u.waiting[key]; !waiting {
 			u.waiting[key] = now
 		}
-		if waits = u.turn(bot, now); waits != "" {
+		if waits = u.reasonToWait(bot, now); waits != "" {
 			return v1alpha1.UpdateStatus{}, waits
 		}
 	}
 	ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	update = v1alpha1.UpdateStatus{
 		Image: image, StartTime: metav1.NewTime(now.Truncate(time.Second)),
-		WasReady: works(ready) || begun && before.WasReady && !u.isLate(before.UpdateStatus, now),
+		WasReady: isWorking(ready) || begun && before.WasReady && !u.isLate(before.UpdateStatus, now),
 	}
 	delete(u.waiting, key)
 	u.running[key] = runningUpdate{bot.UID, update}
 	return update, ""
 }
 
-// turn returns what a RoseyBot has to wait for until it may be updated, or "".
-func (u *updates) turn(bot *v1alpha1.RoseyBot, now time.Time) string {
+// reasonToWait returns what a RoseyBot has to wait for until it may be updated, or "".
+func (u *updates) reasonToWait(bot *v1alpha1.RoseyBot, now time.Time) string {
 	count := 0
 	for _, update := range u.running {
 		if !u.isLate(update.UpdateStatus, now) {
@@ -230,12 +230,14 @@ func isRecorded(bot *v1alpha1.RoseyBot, update v1alpha1.UpdateStatus) bool {
 		recorded.StartTime.Equal(&update.StartTime)
 }
 
+// isLate reports whether an update takes too long. One that began in the future, by a clock that was wrong, is late
+// too: it must not prevent others until then.
 func (u *updates) isLate(update v1alpha1.UpdateStatus, now time.Time) bool {
-	return now.Sub(update.StartTime.Time) > u.settings.Deadline
+	return now.Sub(update.StartTime.Time).Abs() > u.settings.Deadline
 }
 
-// stay records that a RoseyBot has nothing to wait for, and ends its update if that was to another image.
-func (u *updates) stay(bot *v1alpha1.RoseyBot, image string) {
+// stopWaiting records that a RoseyBot waits for no update, and ends its update if that was to another image.
+func (u *updates) stopWaiting(bot *v1alpha1.RoseyBot, image string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(bot)
