@@ -93,7 +93,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	decided := r.pin(bot, desired, observed)
 	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
 	result.pinned = decided.objects
-	desired = r.hold(bot, desired, observed, &result)
+	desired = r.keepLive(bot, desired, observed, &result)
 	r.write(ctx, bot, observed, desired, &result)
 	for _, component := range manifests.Components(bot) {
 		result.add(component, waitForClaim(bot, component, observed))
@@ -106,7 +106,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	return result
 }
 
-// write writes the desired objects that differ from the live ones, and adds what comes of it to the result.
+// write writes the desired objects that differ from the live ones, and records the outcome in the result.
 func (r *Reconciler) write(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
 ) {
@@ -255,7 +255,8 @@ func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 }
 
 // belongsTo reports whether a live object belongs to a RoseyBot. That is decided by the owner's UID, which is unique. A
-// claim that has to outlive its RoseyBot has no owner: it is recognized by its labels.
+// claim that has to outlive its RoseyBot has no owner: it is recognized by its labels alone,
+// as is one that a backup tool has restored.
 func belongsTo(bot *v1alpha1.RoseyBot, live client.Object) bool {
 	if metav1.IsControlledBy(live, bot) || isOrphan(bot, live) {
 		return true
@@ -266,7 +267,7 @@ func belongsTo(bot *v1alpha1.RoseyBot, live client.Object) bool {
 
 // isOrphan reports whether an object was left by an earlier RoseyBot of the same name that was deleted with
 // `--cascade=orphan`: it has no controller, the RoseyBot's labels, and the hash that only the operator writes. Labels
-// alone prove nothing: users copy manifests.
+// alone prove nothing about an object without rows: users copy manifests.
 func isOrphan(bot *v1alpha1.RoseyBot, live client.Object) bool {
 	return metav1.GetControllerOf(live) == nil && isLabelled(bot, live) &&
 		live.GetAnnotations()[desiredHashAnnotation] != ""
@@ -301,18 +302,18 @@ func (r *Reconciler) prune(
 	return errs
 }
 
-// hold returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds
+// keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds
 // the reason to the result.
-func (r *Reconciler) hold(
+func (r *Reconciler) keepLive(
 	bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
 ) []manifests.Desired {
 	if found := r.waitForService(bot, observed); found != nil {
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
-		desired = manifests.HoldBot(bot, desired, observed.Observed)
+		desired = manifests.KeepBotConfig(bot, desired, observed.Observed)
 	}
-	desired, held := manifests.HoldTemplate(bot, desired, observed.Observed,
+	desired, differs := manifests.KeepBotTemplate(bot, desired, observed.Observed,
 		observed.countPods(manifests.Database).ReadyReplicas > 0)
-	if held {
+	if differs {
 		result.add(manifests.Bot, &problem{reason: v1alpha1.ReasonProgressing, usable: true, message: "the bots " +
 			"are being replaced, and those that run are not replaced once more before the database service runs"})
 	}
@@ -335,11 +336,11 @@ func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired 
 // waitForClaim returns a problem while the pods of a component are not started because a pod that they must not run
 // beside still mounts the claim.
 func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observed observed) *problem {
-	holder := manifests.ClaimHolder(bot, component, observed.Observed)
-	if holder == "" || manifests.Replicas(bot, component) == 0 {
+	pod := manifests.BlockingPod(bot, component, observed.Observed)
+	if pod == "" || manifests.Replicas(bot, component) == 0 {
 		return nil
 	}
 	message := fmt.Sprintf("the %s starts as soon as pod %s, which mounts the claim, is deleted",
-		displayName[component], holder)
+		displayName[component], pod)
 	return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
 }

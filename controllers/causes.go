@@ -16,11 +16,11 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// cause returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the pod, or
+// causeOfComponent returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the pod, or
 // else what the process reports.
-func cause(in statusInput, component manifests.Component) *metav1.Condition {
+func causeOfComponent(in statusInput, component manifests.Component) *metav1.Condition {
 	name, pod := displayName[component], in.observed.newestPod(component)
-	if manifests.HoldsClaim(in.bot, component) {
+	if manifests.MountsClaim(in.bot, component) {
 		if condition := claimsCause(in, pod); condition != nil {
 			return condition
 		}
@@ -148,9 +148,9 @@ func podsRefused(deployment *appsv1.Deployment, name string) *metav1.Condition {
 // progressDeadline is how long a pod may be missing: as long as a Deployment waits for progress by default.
 const progressDeadline = 10 * time.Minute
 
-// available returns the condition of a component: True with a message if a pod is ready, or else the cause.
-func available(in statusInput, component manifests.Component, message string) *metav1.Condition {
-	if condition := stopped(in.bot, component); condition != nil {
+// availableCondition returns the condition of a component: True with a message if a pod is ready, or else the cause.
+func availableCondition(in statusInput, component manifests.Component, message string) *metav1.Condition {
+	if condition := stoppedCondition(in.bot, component); condition != nil {
 		return condition
 	}
 	if in.observed.countPods(component).ReadyReplicas > 0 {
@@ -160,7 +160,7 @@ func available(in statusInput, component manifests.Component, message string) *m
 	if found := in.applied.problem(component); found != nil && !found.usable {
 		return conditionFalse(found.reason, found.message)
 	}
-	return cause(in, component)
+	return causeOfComponent(in, component)
 }
 
 // shortage returns a message if fewer pods of a component are ready than asked for although some are, and since when
@@ -189,9 +189,9 @@ func shortage(in statusInput, component manifests.Component) (message string, si
 	return message, since
 }
 
-// missing returns what has been missing of a component for longer than the progress deadline although it is available,
+// missingPods returns what has been missingPods of a component for longer than the progress deadline although it is available,
 // or nil.
-func missing(in statusInput, component manifests.Component, now time.Time) *problem {
+func missingPods(in statusInput, component manifests.Component, now time.Time) *problem {
 	message, since := shortage(in, component)
 	if since.IsZero() || now.Sub(since) < progressDeadline {
 		return nil

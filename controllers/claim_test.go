@@ -278,7 +278,7 @@ func TestNotesAboutTheClaimThatIsUsed(t *testing.T) {
 			for _, component := range manifests.Components(bot) {
 				in.observed.pods[component] = []corev1.Pod{podOf(string(component), 1, runningPod("10.0.0.1", true))}
 			}
-			got := databaseAvailable(in)
+			got := databaseCondition(in)
 			for _, note := range []string{
 				"has storage class slow, which cannot be changed", "has 3Gi, and a claim cannot shrink",
 				"can only be read, expected the access mode ReadWriteOnce", "cannot be resized: no space left",

@@ -32,19 +32,19 @@ func conditionUnknown(message string) *metav1.Condition {
 	return &metav1.Condition{Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStatusUnknown, Message: message}
 }
 
-func databaseAvailable(in statusInput) *metav1.Condition {
+func databaseCondition(in statusInput) *metav1.Condition {
 	switch {
 	case manifests.SharedFrom(in.bot) != "":
-		return sharedDatabase(in)
+		return sharedDatabaseCondition(in)
 	case !manifests.HasService(in.bot):
-		return checked(in, in.observed.newestPod(manifests.Bot), status.StoreCheck,
+		return checkCondition(in, in.observed.newestPod(manifests.Bot), status.StoreCheck,
 			conditionTrue(v1alpha1.ReasonAvailable, "the bot has opened the database"+claimsNotes(in)))
 	}
-	return available(in, manifests.Database, "a pod of the database service is ready"+claimsNotes(in))
+	return availableCondition(in, manifests.Database, "a pod of the database service is ready"+claimsNotes(in))
 }
 
-// sharedDatabase returns DatabaseAvailable of the RoseyBot that shares its database service.
-func sharedDatabase(in statusInput) *metav1.Condition {
+// sharedDatabaseCondition returns DatabaseAvailable of the RoseyBot that shares its database service.
+func sharedDatabaseCondition(in statusInput) *metav1.Condition {
 	owner := in.observed.Owner
 	if found := checkSharedOwner(in.bot, in.observed); found != nil {
 		return conditionFalse(found.reason, found.message)
@@ -65,8 +65,8 @@ func sharedDatabase(in statusInput) *metav1.Condition {
 	}
 }
 
-// stopped returns the condition of a component for which the spec asks for no pods. It returns nil for others.
-func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Condition {
+// stoppedCondition returns the condition of a component for which the spec asks for no pods. It returns nil for others.
+func stoppedCondition(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Condition {
 	switch {
 	case manifests.Replicas(bot, component) > 0:
 		return nil
@@ -76,13 +76,13 @@ func stopped(bot *v1alpha1.RoseyBot, component manifests.Component) *metav1.Cond
 	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
 }
 
-// checked returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The
+// checkCondition returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The
 // pod may be nil.
-func checked(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
+func checkCondition(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
 	if pod != nil && podReady(pod) {
 		return ok
 	}
-	if condition := stopped(in.bot, manifests.Bot); condition != nil {
+	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
 	if running, _ := podRunning(pod); !running {
@@ -149,9 +149,9 @@ func translateReason(
 	return string(reason), message
 }
 
-// updateAvailable returns a condition that is True while pods are pinned to what an older operator built. update is the
+// updateCondition returns a condition that is True while pods are pinned to what an older operator built. update is the
 // automatic update that goes on, or nil.
-func updateAvailable(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Condition {
+func updateCondition(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Condition {
 	switch updates := strings.Join(in.applied.updates, ", "); {
 	case update != nil && in.updateFailed:
 		return conditionFalse(v1alpha1.ReasonUpdateFailed, fmt.Sprintf("the update to image %s began at %s, and the "+

@@ -14,9 +14,11 @@
 // # Writing objects
 //
 // An object that does not exist is created by POST, which never overwrites anything. An object that exists and is not
-// controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. The only exceptions are
-// objects that `kubectl delete --cascade=orphan` left: they have no controller, the RoseyBot's labels, and the
-// operator's hash. Anything else is written by server-side apply with one field owner.
+// controlled by this RoseyBot is never adopted: the RoseyBot reports ForeignObject. There are two exceptions, both
+// without a controller and with the RoseyBot's labels. Objects that `kubectl delete --cascade=orphan` left also carry
+// the operator's hash: labels alone prove nothing, because users copy manifests. For a claim the labels suffice: a
+// retained one has no owner, and a backup tool that restores one gives it labels, but not the hash. Anything else is
+// written by server-side apply with one field owner.
 //
 // If nothing has to change, nothing is sent to the API server. The desired object is compared with the live one from
 // the cache as the API server would do it: lists by their keys, quantities by their value, and without fields that only
@@ -68,7 +70,7 @@
 // lasts. The report of a ready bot is requested every minute: it says whether events are durable.
 //
 // Ready is True if what the spec asks for runs, so also if it asks for nothing. Reconciling exists while a change is
-// being rolled out, and Stalled while nothing will change until somebody acts: a cause that only a person can mend has
+// being rolled out, and Stalled while nothing will change until somebody acts: a cause that only a person can fix has
 // lasted for a minute, or a Deployment has exceeded its progress deadline. This is how programs that use kstatus read
 // the state of an object: never both of them, and neither while Ready is True. The schema's default of
 // observedGeneration, -1, makes a RoseyBot that was never reconciled differ from one that is up to date.

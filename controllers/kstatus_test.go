@@ -210,7 +210,7 @@ func TestKstatusOfEachState(t *testing.T) {
 			}
 			bot.Status.Conditions = []metav1.Condition{
 				{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, LastTransitionTime: metav1.NewTime(created)},
-				{Type: "Progressing", Status: metav1.ConditionTrue}, // of an earlier version
+				{Type: "Progressing", Status: metav1.ConditionTrue}, // not the operator's
 				{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue},
 				{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue},
 			}
@@ -274,7 +274,7 @@ func checkSummary(bot *v1alpha1.RoseyBot, reason string) error {
 	case isReady && (isReconciling || isStalled) || isReconciling && isStalled:
 		return errors.New("conditions that contradict each other")
 	case found["Progressing"].Type != "":
-		return errors.New("a condition of an earlier version")
+		return errors.New("a condition that is not the operator's")
 	}
 	return nil
 }

@@ -13,10 +13,10 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// channelJoined returns ChannelJoined. The only bot is ready while it is in the channel. With several, only the report
+// joinedCondition returns ChannelJoined. The only bot is ready while it is in the channel. With several, only the report
 // of the leader counts: a standby is ready without being in the channel, and so is for some seconds a standby that has
 // become the leader.
-func channelJoined(in statusInput) *metav1.Condition {
+func joinedCondition(in statusInput) *metav1.Condition {
 	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
 	newest := in.observed.newestPod(manifests.Bot)
 	if other := foreignLeader(in, newest); other != "" {
@@ -24,16 +24,16 @@ func channelJoined(in statusInput) *metav1.Condition {
 			"the bots stand by for "+other+", which is not a pod of this RoseyBot: see who can write the leader's key in NATS")
 	}
 	if !manifests.HasStandbys(in.bot) {
-		return checked(in, newest, status.ChannelCheck, joined)
+		return checkCondition(in, newest, status.ChannelCheck, joined)
 	}
-	pod := speaker(in)
-	if condition := stopped(in.bot, manifests.Bot); condition != nil {
+	pod := leaderPod(in)
+	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
 	if running, _ := podRunning(pod); !running {
 		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}
-	return steady(in, pod, leaderJoined(in, pod, joined))
+	return keepJoined(in, pod, leaderJoined(in, pod, joined))
 }
 
 // leaderJoined returns joined if the bot in a pod reports that it is in the channel, and else why it is not.
@@ -48,10 +48,10 @@ func leaderJoined(in statusInput, pod *corev1.Pod, joined *metav1.Condition) *me
 	return checkOf(in, report, status.ChannelCheck, joined)
 }
 
-// steady returns what is found about the leader in a pod, or what was known before if that says more: ChannelJoined
+// keepJoined returns what is found about the leader in a pod, or what was known before if that says more: ChannelJoined
 // neither becomes False because the leader changes, nor anything but False before a leader is in the channel. Otherwise
 // it would change each time that a bot gives up and another one tries.
-func steady(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Condition {
+func keepJoined(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Condition {
 	last := meta.FindStatusCondition(in.bot.Status.Conditions, v1alpha1.ConditionChannelJoined)
 	isUnknown := found.Status == metav1.ConditionUnknown
 	if last == nil || !isUnknown && !hasSeverity(found.Reason, transient) {
@@ -68,11 +68,11 @@ func steady(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav1.Co
 	return found
 }
 
-// speaker returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
+// leaderPod returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
 // newest. It returns nil if there is none.
-func speaker(in statusInput) *corev1.Pod {
+func leaderPod(in statusInput) *corev1.Pod {
 	if manifests.HasStandbys(in.bot) {
-		if leading := in.observed.runningPod(manifests.Bot, leader(in)); leading != nil {
+		if leading := in.observed.runningPod(manifests.Bot, leaderName(in)); leading != nil {
 			return leading
 		}
 	}
@@ -89,16 +89,16 @@ func foreignLeader(in statusInput, pod *corev1.Pod) string {
 	reported := in.reports[pod.Name].report.Leader
 	// The only bot waits for a moment for the pod that it replaces, which may be gone already.
 	isFormer := !standbys && strings.HasPrefix(reported, in.bot.Name+"-")
-	if reported == leader(in) || isFormer || in.observed.hasPod(manifests.Bot, reported) {
+	if reported == leaderName(in) || isFormer || in.observed.hasPod(manifests.Bot, reported) {
 		return ""
 	}
 	return reported
 }
 
-// leader returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
+// leaderName returns the name of the bot pod that is in the channel, or "". With several bots it is the one that a bot
 // reports, or else the one that was reported last. What is reported must be a pod of the RoseyBot: users delete the pod
 // that the status names.
-func leader(in statusInput) string {
+func leaderName(in statusInput) string {
 	pod := in.observed.newestPod(manifests.Bot)
 	switch {
 	case pod == nil:
@@ -109,7 +109,7 @@ func leader(in statusInput) string {
 				return name
 			}
 		}
-		// The last leader may have been deleted. An earlier version of the operator took over any name.
+		// The last leader may have been deleted. Anything else in the status is not a pod of this RoseyBot.
 		if last := in.bot.Status.Leader; strings.HasPrefix(last, in.bot.Name+"-") {
 			return last
 		}
@@ -129,15 +129,15 @@ func channelName(bot *v1alpha1.RoseyBot) string {
 	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
-// durable returns Durable: whether events are kept until they are stored, as the bot in the channel reports it.
-func durable(in statusInput) *metav1.Condition {
-	if condition := stopped(in.bot, manifests.Bot); condition != nil {
+// durableCondition returns Durable: whether events are kept until they are stored, as the bot in the channel reports it.
+func durableCondition(in statusInput) *metav1.Condition {
+	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition
 	}
 	if in.bot.Spec.Mode == v1alpha1.ModeDirect {
 		return conditionTrue(string(status.ReasonDirect), "the bot stores events itself")
 	}
-	pod := speaker(in)
+	pod := leaderPod(in)
 	if running, _ := podRunning(pod); !running {
 		return conditionFalse(v1alpha1.ReasonBotNotRunning, "no bot is running")
 	}

@@ -16,7 +16,7 @@ import (
 type memory struct {
 	// replacedVersion is the resourceVersion that the last write of the status replaced. The cache may still have it.
 	replacedVersion string
-	// namespaceUID is the UID of its namespace, empty if it may not be read, and nil until it was asked for.
+	// namespaceUID is the UID of its namespace, empty if it may not be read, and nil until it was read.
 	namespaceUID *types.UID
 	// crowdedServer is the CyTube server about which there was an event.
 	crowdedServer string

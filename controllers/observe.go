@@ -61,7 +61,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 			return observed{}, fmt.Errorf("listing %T: %w", list, err)
 		}
 	}
-	found.findClaimHolders(manifests.ClaimName(bot))
+	found.findClaimPods(manifests.ClaimName(bot))
 	found.countTemplates()
 	r.memories.of(bot).adoptGenerations(found)
 	if name := manifests.SharedFrom(bot); name != "" {
@@ -94,7 +94,7 @@ func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (
 	namespace := &corev1.Namespace{}
 	err := r.Live.Get(ctx, client.ObjectKey{Name: bot.Namespace}, namespace)
 	switch {
-	case apierrors.IsForbidden(err): // not asked again in each reconcile: the permission comes with another operator
+	case apierrors.IsForbidden(err): // not read again in each reconcile: the permission comes with another operator
 	case apierrors.IsNotFound(err):
 		return "", nil
 	case err != nil:
@@ -108,7 +108,7 @@ func newObserved() observed {
 	return observed{
 		Observed: manifests.Observed{
 			Objects:      map[manifests.Key]client.Object{},
-			ClaimHolders: map[manifests.Component]string{},
+			ClaimPods: map[manifests.Component]string{},
 			Pods:         map[manifests.Component]manifests.PodCount{},
 		},
 		pods: map[manifests.Component][]corev1.Pod{},

@@ -44,17 +44,17 @@ func podCause(pod *corev1.Pod, name, mountError string) *metav1.Condition {
 			fmt.Sprintf("the pod of the %s cannot be scheduled: %s", name, message))
 	}
 	for i := range pod.Status.InitContainerStatuses {
-		status := &pod.Status.InitContainerStatuses[i]
-		if ended := status.State.Terminated; ended != nil && ended.ExitCode == 0 {
+		container := &pod.Status.InitContainerStatuses[i]
+		if ended := container.State.Terminated; ended != nil && ended.ExitCode == 0 {
 			continue // it has done its work
 		}
-		if condition := containerCause(status, containerName(status.Name, name)); condition != nil {
+		if condition := containerCause(container, containerName(container.Name, name)); condition != nil {
 			return condition
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {
-		status := &pod.Status.ContainerStatuses[i]
-		if condition := containerCause(status, containerName(status.Name, name)); condition != nil {
+		container := &pod.Status.ContainerStatuses[i]
+		if condition := containerCause(container, containerName(container.Name, name)); condition != nil {
 			return condition
 		}
 	}
@@ -115,38 +115,38 @@ var backOffPrefix = regexp.MustCompile(`^.*: ErrImagePull: `)
 
 // containerCause returns the reason that the kubelet knows for a container not to run, or nil. name describes the
 // container.
-func containerCause(status *corev1.ContainerStatus, name string) *metav1.Condition {
-	if waiting := status.State.Waiting; waiting != nil {
+func containerCause(container *corev1.ContainerStatus, name string) *metav1.Condition {
+	if waiting := container.State.Waiting; waiting != nil {
 		switch waiting.Reason {
 		case "", containerCreating, podInitializing:
 			return nil
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
 			return conditionFalse(v1alpha1.ReasonImagePullFailed, fmt.Sprintf("image %s of the %s: %s",
-				status.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, "")))
+				container.Image, name, backOffPrefix.ReplaceAllString(waiting.Message, "")))
 		case "CrashLoopBackOff":
-			return crashed(status.LastTerminationState.Terminated, name)
+			return crashCause(container.LastTerminationState.Terminated, name)
 		}
 		what := "container of the " + name
-		if !isProcess(status.Name) {
+		if !isProcess(container.Name) {
 			what = name
 		}
 		return conditionFalse(v1alpha1.ReasonContainerRefused,
 			fmt.Sprintf("the %s cannot start: %s: %s", what, waiting.Reason, waiting.Message))
 	}
-	if terminated := status.State.Terminated; terminated != nil {
-		return crashed(terminated, name)
+	if terminated := container.State.Terminated; terminated != nil {
+		return crashCause(terminated, name)
 	}
 	// Between two crashes the process runs for a moment. The reason must not change with each of them.
-	last := status.LastTerminationState.Terminated
-	if last != nil && last.ExitCode != 0 && status.Started != nil && !*status.Started {
-		return crashed(last, name)
+	last := container.LastTerminationState.Terminated
+	if last != nil && last.ExitCode != 0 && container.Started != nil && !*container.Started {
+		return crashCause(last, name)
 	}
 	return nil
 }
 
-// crashed returns the condition for a container that has terminated. terminated may be nil.
-func crashed(terminated *corev1.ContainerStateTerminated, name string) *metav1.Condition {
+// crashCause returns the condition for a container that has terminated. terminated may be nil.
+func crashCause(terminated *corev1.ContainerStateTerminated, name string) *metav1.Condition {
 	if terminated == nil {
 		return conditionFalse(v1alpha1.ReasonCrashLoop, fmt.Sprintf("the %s exits repeatedly", name))
 	}

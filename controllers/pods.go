@@ -35,9 +35,9 @@ func maxPod(pods []*corev1.Pod, compare func(a, b *corev1.Pod) int) *corev1.Pod 
 
 func compareAges(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) }
 
-// findClaimHolders sets, for each component, a pod that mounts the claim: the first by name if there are several, so
+// findClaimPods sets, for each component, a pod that mounts the claim: the first by name if there are several, so
 // that a message with its name stays the same.
-func (o observed) findClaimHolders(claimName string) {
+func (o observed) findClaimPods(claimName string) {
 	mounts := func(pod *corev1.Pod) bool {
 		return slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool {
 			return volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == claimName
@@ -48,7 +48,7 @@ func (o observed) findClaimHolders(claimName string) {
 			return cmp.Compare(b.Name, a.Name)
 		})
 		if first != nil {
-			o.ClaimHolders[component] = first.Name
+			o.ClaimPods[component] = first.Name
 		}
 	}
 }

@@ -318,7 +318,7 @@ func (r *Reconciler) probe(in statusInput) {
 		add(component, in.observed.waitingPod(component))
 	}
 	if manifests.HasStandbys(in.bot) {
-		add(manifests.Bot, in.observed.runningPod(manifests.Bot, leader(in)))
+		add(manifests.Bot, in.observed.runningPod(manifests.Bot, leaderName(in)))
 	}
 }
 

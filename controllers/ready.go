@@ -15,13 +15,13 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// stallAfter is how long a cause that only somebody can mend has to last before the RoseyBot is stalled: what is
+// stallAfter is how long a cause that only a person can fix has to last before the RoseyBot is stalled: what is
 // missing may be created together with the RoseyBot.
 const stallAfter = time.Minute
 
-// rollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
+// unfinishedRollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
 // or a problem. While older pods serve, the trouble of the newest is the problem.
-func rollout(in statusInput) *problem {
+func unfinishedRollout(in statusInput) *problem {
 	components := manifests.Components(in.bot)
 	for _, component := range components {
 		if found := in.applied.problem(component); found != nil {
@@ -56,10 +56,10 @@ func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
 		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
 }
 
-// ready returns the summary of the other conditions and of other problems, which are in the order of their importance:
+// readyCondition returns the summary of the other conditions and of other problems, which are in the order of their importance:
 // True if all is as it should be, or else the most important of what is not. Problems may be nil.
-func ready(in statusInput, conditions []metav1.Condition, problems ...*problem) *metav1.Condition {
-	off := stopped(in.bot, manifests.Bot)
+func readyCondition(in statusInput, conditions []metav1.Condition, problems ...*problem) *metav1.Condition {
+	off := stoppedCondition(in.bot, manifests.Bot)
 	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
 		return condition.Status == metav1.ConditionTrue || !isRequired(in.bot, condition)
 	})
@@ -89,27 +89,27 @@ func ready(in statusInput, conditions []metav1.Condition, problems ...*problem) 
 // isRequired reports whether Ready depends on a condition that is not True.
 func isRequired(bot *v1alpha1.RoseyBot, condition metav1.Condition) bool {
 	switch {
-	case stopped(bot, manifests.Bot) != nil: // others may use the database service without the bot
+	case stoppedCondition(bot, manifests.Bot) != nil: // others may use the database service without the bot
 		return condition.Type == v1alpha1.ConditionDatabaseAvailable && manifests.HasService(bot) &&
 			!hasSeverity(condition.Reason, requested)
-	case condition.Type == v1alpha1.ConditionDurable: // a ready pod that does not answer the operator does its work
+	case condition.Type == v1alpha1.ConditionDurable: // a ready pod that the operator cannot probe does its work
 		return condition.Status == metav1.ConditionFalse && condition.Reason != string(status.ReasonCoreOnly)
 	}
 	return true
 }
 
-// reconciling returns the condition for what is left of the rollout. It returns nil if there is nothing left, or if the
+// reconcilingCondition returns the condition for what is left of the rollout. It returns nil if there is nothing left, or if the
 // RoseyBot is stalled.
-func reconciling(left *problem, stalled *metav1.Condition) *metav1.Condition {
+func reconcilingCondition(left *problem, stalled *metav1.Condition) *metav1.Condition {
 	if left == nil || stalled != nil {
 		return nil
 	}
 	return conditionTrue(left.reason, left.message)
 }
 
-// stalled returns a condition with the cause why the RoseyBot is not ready if nothing will change until somebody acts,
+// stalledCondition returns a condition with the cause why the RoseyBot is not ready if nothing will change until somebody acts,
 // or else nil.
-func stalled(in statusInput, ready *metav1.Condition, now time.Time) *metav1.Condition {
+func stalledCondition(in statusInput, ready *metav1.Condition, now time.Time) *metav1.Condition {
 	stays := false
 	switch reasonClasses[ready.Reason].stalls {
 	case stallsSoon:

@@ -136,14 +136,14 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	in.mountErrors = r.readMountErrors(ctx, in)
 	in.update, in.updateFailed = r.updates.current(bot, now)
 	r.warnCrowded(bot, observed.server)
-	status := computeStatus(in, now)
-	if in.update != nil && status.Update == nil {
+	next := computeStatus(in, now)
+	if in.update != nil && next.Update == nil {
 		r.updates.forget(key)
 	}
-	repeat, retry := r.updates.poll(bot, pollInterval(bot, status, now), now), minPollInterval
-	// The first answer of a pod starts the next reconcile. Until then the status would say that the pod is starting.
+	repeat, retry := r.updates.poll(bot, pollInterval(bot, next, now), now), minPollInterval
+	// The first result of probing a pod starts the next reconcile. Until then the status would say that the pod is starting.
 	if !r.probes.endReconcile(key) || isNew {
-		retry, err = r.writeStatus(ctx, bot, status)
+		retry, err = r.writeStatus(ctx, bot, next)
 	}
 	if repeat == 0 || retry > 0 && retry < repeat {
 		repeat = retry

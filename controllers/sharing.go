@@ -79,19 +79,19 @@ func (r *Reconciler) waitForService(bot *v1alpha1.RoseyBot, observed observed) *
 	if !needsService(bot, observed) {
 		return nil
 	}
-	channel, asked := manifests.ChannelName(bot), 0
+	channel, started := manifests.ChannelName(bot), 0
 	var waits *problem
 	for i := range observed.servicePods {
 		pod := &observed.servicePods[i]
 		if running, _ := podRunning(pod); !running || !pod.DeletionTimestamp.IsZero() {
 			continue // it reads the list when it starts
 		}
-		asked++
+		started++
 		if found := r.serves(bot, pod, channel); found != nil && waits == nil {
 			waits = found
 		}
 	}
-	if asked == 0 {
+	if started == 0 {
 		return notServed("no pod of the database service runs that could serve " + channel)
 	}
 	return waits

@@ -27,7 +27,7 @@ type statusInput struct {
 	bot      *v1alpha1.RoseyBot
 	observed observed
 	applied  applied
-	reports  map[string]probeResult // by the name of the pod that was asked
+	reports  map[string]probeResult // by the name of the pod that was probed
 	// mountErrors are what the kubelet says about the volumes of pods that do not start.
 	mountErrors map[types.UID]string
 	// update is the automatic update that has begun, or nil; updateFailed is set if it takes too long.
@@ -44,17 +44,17 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 			conditions = append(conditions, *condition)
 		}
 	}
-	add(v1alpha1.ConditionDatabaseAvailable, databaseAvailable(in))
-	add(v1alpha1.ConditionBotAvailable, available(in, manifests.Bot, "a bot pod is ready"))
-	add(v1alpha1.ConditionChannelJoined, channelJoined(in))
-	add(v1alpha1.ConditionDurable, durable(in))
-	left := rollout(in)
-	summary := ready(in, conditions, left, missing(in, manifests.Bot, now), missing(in, manifests.Database, now))
-	stalls := stalled(in, summary, now)
+	add(v1alpha1.ConditionDatabaseAvailable, databaseCondition(in))
+	add(v1alpha1.ConditionBotAvailable, availableCondition(in, manifests.Bot, "a bot pod is ready"))
+	add(v1alpha1.ConditionChannelJoined, joinedCondition(in))
+	add(v1alpha1.ConditionDurable, durableCondition(in))
+	left := unfinishedRollout(in)
+	summary := readyCondition(in, conditions, left, missingPods(in, manifests.Bot, now), missingPods(in, manifests.Database, now))
+	stalls := stalledCondition(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
 	update := unfinishedUpdate(in, summary)
-	add(v1alpha1.ConditionUpdateAvailable, updateAvailable(in, update))
-	add(v1alpha1.ConditionReconciling, reconciling(left, stalls))
+	add(v1alpha1.ConditionUpdateAvailable, updateCondition(in, update))
+	add(v1alpha1.ConditionReconciling, reconcilingCondition(left, stalls))
 	add(v1alpha1.ConditionStalled, stalls)
 
 	next := *in.bot.Status.DeepCopy()
@@ -63,7 +63,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Bot = in.componentStatus(manifests.Bot)
 	next.Database = in.componentStatus(manifests.Database)
 	next.Replicas = next.Bot.Replicas
-	next.Leader = leader(in)
+	next.Leader = leaderName(in)
 	next.LastBackupTime = lastBackup(in, now)
 	next.Update = update
 	next.Pinned = in.applied.pinned
@@ -79,8 +79,8 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 }
 
 // lastBackup returns when the newest backup was made, as far as the pods that have the SQLite database say. A time in
-// the future is none, and neither is one before 1970: the API server refuses a status with a year that has not four
-// digits, with all that is beside it.
+// the future is none, and neither is one before 1970: the API server rejects the whole status if a year in it does
+// not have four digits.
 func lastBackup(in statusInput, now time.Time) *metav1.Time {
 	for _, component := range manifests.Components(in.bot) {
 		if !manifests.BacksUp(in.bot, component) {
@@ -177,7 +177,7 @@ const (
 const (
 	minPollInterval = 2 * time.Second
 	maxPollInterval = 30 * time.Second
-	// readyPollInterval is the time after which a ready pod is asked again: its readiness does not say whether events are
+	// readyPollInterval is the time after which a ready pod is probed again: its readiness does not say whether events are
 	// durable.
 	readyPollInterval = time.Minute
 	// servicePollInterval is the longest time between two requests for the channels that a database service serves.
@@ -187,7 +187,7 @@ const (
 )
 
 // pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,
-// while the RoseyBot is as asked for and has no pod to ask: then a change of an object or of a pod's readiness starts
+// while the RoseyBot is as the spec says and has no pod to probe: then a change of an object or of a pod's readiness starts
 // the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)

@@ -44,9 +44,9 @@ type Observed struct {
 	Channels []config.ListedChannel
 	// Objects are the live objects that carry the RoseyBot's label, except pods.
 	Objects map[Key]client.Object
-	// ClaimHolders is, for each component, the name of a pod that mounts the claim and has not ended. A pod that is
+	// ClaimPods is, for each component, the name of a pod that mounts the claim and has not ended. A pod that is
 	// being deleted counts until it is gone, because its process may still have the database open.
-	ClaimHolders map[Component]string
+	ClaimPods map[Component]string
 	// Pods counts the pods of each component.
 	Pods map[Component]PodCount
 }
@@ -101,7 +101,7 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	}
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
-		if HoldsClaim(bot, component) {
+		if MountsClaim(bot, component) {
 			for _, spec := range Claims(bot) {
 				add(component, claim(bot, spec, observed))
 			}

@@ -153,7 +153,7 @@ func databaseOrigin(bot *v1alpha1.RoseyBot, observed Observed) config.Origin {
 		TakeOver:     status.OneLine(bot.Annotations[v1alpha1.TakeOverAnnotation], maxTakeOver),
 	}
 	claim := Find[*corev1.PersistentVolumeClaim](observed, ClaimName(bot))
-	if claim == nil || claim.DeletionTimestamp != nil || !HoldsClaim(bot, Database) {
+	if claim == nil || claim.DeletionTimestamp != nil || !MountsClaim(bot, Database) {
 		return origin
 	}
 	origin.ClaimCreated = claim.CreationTimestamp.UTC()
@@ -179,20 +179,20 @@ func ListsOthers(bot *v1alpha1.RoseyBot, observed Observed) bool {
 
 func channelListName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-channels" }
 
-// HoldBot returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must not
+// KeepBotConfig returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must not
 // read a new one when it restarts while its Deployment is not changed yet.
-func HoldBot(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) []Desired {
+func KeepBotConfig(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) []Desired {
 	live := Find[*corev1.ConfigMap](observed, configMapName(bot))
 	if live == nil || live.Data[config.BotFile] == "" {
 		return desired
 	}
-	held := slices.Clone(desired)
-	for i, next := range held {
+	kept := slices.Clone(desired)
+	for i, next := range kept {
 		if configuration, ok := next.Object.(*corev1.ConfigMap); ok && configuration.Name == live.Name {
 			configuration = configuration.DeepCopy()
 			configuration.Data[config.BotFile] = live.Data[config.BotFile]
-			held[i].Object = configuration
+			kept[i].Object = configuration
 		}
 	}
-	return held
+	return kept
 }

@@ -113,7 +113,7 @@ func bytesOf(size *resource.Quantity) int {
 func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database {
 	content := config.Database{DirectFallback: fallsBack(bot, component)}
 	switch {
-	case HoldsClaim(bot, component):
+	case MountsClaim(bot, component):
 		content.SQLite = &config.SQLite{Path: path.Join(config.DataDir, config.SQLiteFile)}
 	case opensDatabase(bot, component) || content.DirectFallback:
 		content.Postgres = &config.Postgres{URLFile: path.Join(config.PostgresSecretDir, config.PostgresURLFile)}

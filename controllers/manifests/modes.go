@@ -114,14 +114,14 @@ func opensDatabase(bot *v1alpha1.RoseyBot, component Component) bool {
 	return HasService(bot) == (component == Database) && SharedFrom(bot) == ""
 }
 
-// HoldsClaim reports whether the pods of a component mount the claim.
-func HoldsClaim(bot *v1alpha1.RoseyBot, component Component) bool {
+// MountsClaim reports whether the pods of a component mount the claim.
+func MountsClaim(bot *v1alpha1.RoseyBot, component Component) bool {
 	return opensDatabase(bot, component) && databaseOf(bot).Postgres == nil
 }
 
 // BacksUp reports whether the pods of a component make backups of the SQLite database.
 func BacksUp(bot *v1alpha1.RoseyBot, component Component) bool {
-	return HoldsClaim(bot, component) && databaseOf(bot).Backup != nil
+	return MountsClaim(bot, component) && databaseOf(bot).Backup != nil
 }
 
 // fallsBack reports whether the pods of a component open the database while NATS is unavailable.
@@ -146,7 +146,7 @@ func allowsSeveralPods(bot *v1alpha1.RoseyBot, component Component) bool {
 	if component == Bot {
 		return HasStandbys(bot)
 	}
-	return !HoldsClaim(bot, component)
+	return !MountsClaim(bot, component)
 }
 
 // Replicas returns the number of pods of a component that the spec asks for. If the component is Autoscaled, that is
@@ -170,16 +170,16 @@ func Autoscaled(bot *v1alpha1.RoseyBot, component Component) bool {
 	return databaseOf(bot).Autoscaling != nil && component == Database && Replicas(bot, component) > 0
 }
 
-// ClaimHolder returns the name of a pod that a component has to wait for because the pod still mounts the claim, or "".
+// BlockingPod returns the name of a pod that a component has to wait for because the pod still mounts the claim, or "".
 // This happens when the mode or the store changes: two processes must never open one SQLite database, and a service
 // that still stores events there must not run beside one that stores them elsewhere. It also happens when a component
 // is started again while a pod of its former Deployment, or from before it was stopped, is being deleted.
-func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed) string {
-	own := observed.ClaimHolders[component]
-	if !HoldsClaim(bot, component) {
+func BlockingPod(bot *v1alpha1.RoseyBot, component Component, observed Observed) string {
+	own := observed.ClaimPods[component]
+	if !MountsClaim(bot, component) {
 		return own
 	}
-	if other := observed.ClaimHolders[map[Component]Component{Bot: Database, Database: Bot}[component]]; other != "" {
+	if other := observed.ClaimPods[map[Component]Component{Bot: Database, Database: Bot}[component]]; other != "" {
 		return other
 	}
 	live := Find[*appsv1.Deployment](observed, Name(bot, component))
@@ -190,12 +190,12 @@ func ClaimHolder(bot *v1alpha1.RoseyBot, component Component, observed Observed)
 }
 
 // adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while it waits
-// for a pod that holds the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment
+// for a pod that mounts the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment
 // that has 0 replicas, so the operator starts it.
 func adjustReplicas(bot *v1alpha1.RoseyBot, component Component, observed Observed) *int32 {
 	live := Find[*appsv1.Deployment](observed, Name(bot, component))
 	switch {
-	case ClaimHolder(bot, component, observed) != "":
+	case BlockingPod(bot, component, observed) != "":
 		return new(int32(0))
 	case Autoscaled(bot, component) && live != nil && ptr.Deref(live.Spec.Replicas, 1) > 0:
 		return nil

@@ -150,16 +150,16 @@ func TestEditedTemplatesAreRepaired(t *testing.T) {
 // set.
 func TestReplicasDependOnObservedState(t *testing.T) {
 	bot := readBot(t, "testdata/direct.yaml")
-	observed := manifests.Observed{ClaimHolders: map[manifests.Component]string{manifests.Database: "db-1"}}
+	observed := manifests.Observed{ClaimPods: map[manifests.Component]string{manifests.Database: "db-1"}}
 	if got := botDeployment(buildObserving(t, bot, observed)).Spec.Replicas; ptr.Deref(got, -1) != 0 {
 		t.Errorf("replicas while a database pod mounts the claim are %v, want 0", got)
 	}
-	observed.ClaimHolders = map[manifests.Component]string{manifests.Bot: "bot-1"}
+	observed.ClaimPods = map[manifests.Component]string{manifests.Bot: "bot-1"}
 	if got := botDeployment(buildObserving(t, bot, observed)).Spec.Replicas; ptr.Deref(got, -1) != 0 {
 		t.Errorf("replicas while a pod of a former Deployment mounts the claim are %v, want 0", got)
 	}
 	running := observe(build(t, bot))
-	running.ClaimHolders = observed.ClaimHolders
+	running.ClaimPods = observed.ClaimPods
 	observed = running
 	if got := botDeployment(buildObserving(t, bot, observed)).Spec.Replicas; ptr.Deref(got, -1) != 1 {
 		t.Errorf("replicas while its own pod mounts the claim are %v, want 1", got)

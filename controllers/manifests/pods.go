@@ -58,7 +58,7 @@ func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component 
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
 	overlay(bot.Spec.Scheduling, pod)
-	several := component == Bot && mayHaveStandbys(bot, owner) || component == Database && !HoldsClaim(bot, component)
+	several := component == Bot && mayHaveStandbys(bot, owner) || component == Database && !MountsClaim(bot, component)
 	if len(pod.TopologySpreadConstraints) == 0 && several {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
@@ -69,7 +69,7 @@ func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component 
 	}
 	if bot.Spec.PodSecurityContext != nil {
 		overlay(bot.Spec.PodSecurityContext, pod.SecurityContext)
-	} else if HoldsClaim(bot, component) {
+	} else if MountsClaim(bot, component) {
 		pod.SecurityContext.FSGroup = new(imageGroup)
 		// Changing the group of every file whenever a pod starts takes minutes on a large volume.
 		pod.SecurityContext.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
@@ -128,7 +128,7 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	}
 	mountSecret(pod, "nats", config.NATSCredentialsDir, NATSCredentials(bot, owner, component))
 	mountSecret(pod, "nats-tls", config.NATSTLSDir, NATS(bot, owner).TLSSecretRef)
-	if HoldsClaim(bot, component) {
+	if MountsClaim(bot, component) {
 		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: source})
 		if name := backupsMount(bot); name != "" {

@@ -29,7 +29,7 @@ func rollOut(workload *appsv1.Deployment, bot *v1alpha1.RoseyBot, component Comp
 	}
 	live := Find[*appsv1.Deployment](observed, workload.Name)
 	switch {
-	case live == nil || !isMixed(live, observed.Pods[component]) && isSettled(live, workload):
+	case live == nil || !isMixed(live, observed.Pods[component]) && canRecreate(live, workload):
 	case component == Bot && mayHaveStandbys(bot, observed.Owner):
 		return
 	case observed.Pods[component].All > 0 || !isScaledTo(live, 0):
@@ -39,27 +39,27 @@ func rollOut(workload *appsv1.Deployment, bot *v1alpha1.RoseyBot, component Comp
 	workload.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 }
 
-// HoldTemplate returns the desired objects with the bot's template and configuration as they are in the cluster, and
+// KeepBotTemplate returns the desired objects with the bot's template and configuration as they are in the cluster, and
 // whether they differ, while a rolling update of the bots is under way and the database service does not run. Without
 // the service no bot is ready, and then the Deployment controller removes the oldest pods for a third template: those
 // that were good before.
-func HoldTemplate(
+func KeepBotTemplate(
 	bot *v1alpha1.RoseyBot, desired []Desired, observed Observed, serviceReady bool,
-) (held []Desired, differs bool) {
+) (kept []Desired, differs bool) {
 	live := Find[*appsv1.Deployment](observed, Name(bot, Bot))
 	if serviceReady || !HasService(bot) || live == nil || observed.Pods[Bot].Templates < 2 || Replicas(bot, Bot) == 0 ||
 		live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return desired, false
 	}
-	held = slices.Clone(HoldBot(bot, desired, observed))
-	for i, next := range held {
+	kept = slices.Clone(KeepBotConfig(bot, desired, observed))
+	for i, next := range kept {
 		if next.Component == Bot && KeyOf(next.Object) == KeyOf(live) {
 			hash := next.Object.GetAnnotations()[templateHashAnnotation]
 			differs = hash != live.Annotations[templateHashAnnotation]
-			held[i].Object = pinTemplate(next.Object, live)
+			kept[i].Object = pinTemplate(next.Object, live)
 		}
 	}
-	return held, differs
+	return kept, differs
 }
 
 // StopsFirst reports whether Build scales a component to 0 although the spec asks for pods, because its Deployment has
@@ -75,9 +75,9 @@ func isMixed(live *appsv1.Deployment, pods PodCount) bool {
 	return live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && pods.Templates > 1
 }
 
-// isSettled reports whether a live Deployment has the strategy Recreate already, or can get it because all its pods are
+// canRecreate reports whether a live Deployment has the strategy Recreate already, or can get it because all its pods are
 // of one template and neither that nor their number changes together with the strategy.
-func isSettled(live, workload *appsv1.Deployment) bool {
+func canRecreate(live, workload *appsv1.Deployment) bool {
 	return live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType ||
 		isScaledTo(live, ptr.Deref(workload.Spec.Replicas, 1)) &&
 			live.Annotations[templateHashAnnotation] == Hash(&workload.Spec.Template)

@@ -95,7 +95,7 @@ func TestBotsAreNotReplacedTwiceWithoutTheService(t *testing.T) {
 	}{{2, false, true}, {2, true, false}, {1, false, false}} {
 		observed.Pods = map[manifests.Component]manifests.PodCount{manifests.Bot: {All: 3, Templates: test.templates}}
 		desired := pin(bot, buildObserving(t, bot, observed), observed)
-		got, held := manifests.HoldTemplate(bot, desired, observed, test.serviceReady)
+		got, held := manifests.KeepBotTemplate(bot, desired, observed, test.serviceReady)
 		image := botDeployment(got).Spec.Template.Spec.Containers[0].Image
 		if isOld := image == live.Spec.Template.Spec.Containers[0].Image; held != test.held || isOld != test.held {
 			t.Errorf("%+v: held %t, image %s", test, held, image)
