@@ -255,8 +255,8 @@ func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object) *problem {
 }
 
 // belongsTo reports whether a live object belongs to a RoseyBot. That is decided by the owner's UID, which is unique. A
-// claim that has to outlive its RoseyBot has no owner: it is recognized by its labels alone,
-// as is one that a backup tool has restored.
+// claim that has to outlive its RoseyBot has no owner: it is recognized by its labels alone, as is one
+// that a backup tool has restored.
 func belongsTo(bot *v1alpha1.RoseyBot, live client.Object) bool {
 	if metav1.IsControlledBy(live, bot) || isOrphan(bot, live) {
 		return true
@@ -302,8 +302,8 @@ func (r *Reconciler) prune(
 	return errs
 }
 
-// keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and adds
-// the reason to the result.
+// keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and
+// adds the reason to the result.
 func (r *Reconciler) keepLive(
 	bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
 ) []manifests.Desired {

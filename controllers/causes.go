@@ -16,8 +16,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// causeOfComponent returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the pod, or
-// else what the process reports.
+// causeOfComponent returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the
+// pod, or else what the process reports.
 func causeOfComponent(in statusInput, component manifests.Component) *metav1.Condition {
 	name, pod := displayName[component], in.observed.newestPod(component)
 	if manifests.MountsClaim(in.bot, component) {
@@ -189,8 +189,8 @@ func shortage(in statusInput, component manifests.Component) (message string, si
 	return message, since
 }
 
-// missingPods returns what has been missingPods of a component for longer than the progress deadline although it is available,
-// or nil.
+// missingPods returns what has been missingPods of a component for longer than the progress deadline although it is
+// available, or nil.
 func missingPods(in statusInput, component manifests.Component, now time.Time) *problem {
 	message, since := shortage(in, component)
 	if since.IsZero() || now.Sub(since) < progressDeadline {

@@ -242,8 +242,8 @@ func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
 		"its claim has storage class snapshots, which cannot be changed; its claim has 3Gi, and a claim cannot shrink"})
 }
 
-// What is wrong with a claim that is used was said in mode NATS only, although the bot mounts it in mode Direct. What is
-// left of another mode or database is not used, so nothing is said about it.
+// What is wrong with a claim that is used was said in mode NATS only, although the bot mounts it in mode Direct. What
+// is left of another mode or database is not used, so nothing is said about it.
 func TestNotesAboutTheClaimThatIsUsed(t *testing.T) {
 	shares := func(bot *v1alpha1.RoseyBot) {
 		bot.Spec.NATS, bot.Spec.Database = nil, &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "owner"}}

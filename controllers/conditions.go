@@ -76,8 +76,8 @@ func stoppedCondition(bot *v1alpha1.RoseyBot, component manifests.Component) *me
 	return conditionFalse(v1alpha1.ReasonScaledToZero, "spec.replicas is 0")
 }
 
-// checkCondition returns the condition for one check of the bot: ok while its pod is ready, or else what the bot reports. The
-// pod may be nil.
+// checkCondition returns the condition for one check of the bot: ok while its pod is ready, or else what the bot
+// reports. The pod may be nil.
 func checkCondition(in statusInput, pod *corev1.Pod, name status.CheckName, ok *metav1.Condition) *metav1.Condition {
 	if pod != nil && podReady(pod) {
 		return ok

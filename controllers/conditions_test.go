@@ -46,7 +46,8 @@ func TestReadyHasTheMostImportantReason(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := readyCondition(statusInput{bot: newBot("fun")}, []metav1.Condition{test.database, test.bot, test.channel}, test.left)
+			conditions := []metav1.Condition{test.database, test.bot, test.channel}
+			got := readyCondition(statusInput{bot: newBot("fun")}, conditions, test.left)
 			if got.Status != test.status || got.Reason != test.reason {
 				t.Errorf("Ready is %s with %s, want %s with %s", got.Status, got.Reason, test.status, test.reason)
 			}

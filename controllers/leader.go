@@ -13,9 +13,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// joinedCondition returns ChannelJoined. The only bot is ready while it is in the channel. With several, only the report
-// of the leader counts: a standby is ready without being in the channel, and so is for some seconds a standby that has
-// become the leader.
+// joinedCondition returns ChannelJoined. The only bot is ready while it is in the channel. With several, only the
+// report of the leader counts: a standby is ready without being in the channel, and so is for some seconds a standby
+// that has become the leader.
 func joinedCondition(in statusInput) *metav1.Condition {
 	joined := conditionTrue(string(status.ReasonJoined), "in "+channelName(in.bot))
 	newest := in.observed.newestPod(manifests.Bot)
@@ -68,8 +68,8 @@ func keepJoined(in statusInput, pod *corev1.Pod, found *metav1.Condition) *metav
 	return found
 }
 
-// leaderPod returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else the
-// newest. It returns nil if there is none.
+// leaderPod returns the pod of the bot that is in the channel or should be: that of the leader while it runs, or else
+// the newest. It returns nil if there is none.
 func leaderPod(in statusInput) *corev1.Pod {
 	if manifests.HasStandbys(in.bot) {
 		if leading := in.observed.runningPod(manifests.Bot, leaderName(in)); leading != nil {
@@ -129,7 +129,8 @@ func channelName(bot *v1alpha1.RoseyBot) string {
 	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
-// durableCondition returns Durable: whether events are kept until they are stored, as the bot in the channel reports it.
+// durableCondition returns Durable: whether events are kept until they are stored, as the bot in the channel reports
+// it.
 func durableCondition(in statusInput) *metav1.Condition {
 	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition

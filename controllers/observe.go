@@ -107,9 +107,9 @@ func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (
 func newObserved() observed {
 	return observed{
 		Observed: manifests.Observed{
-			Objects:      map[manifests.Key]client.Object{},
+			Objects:   map[manifests.Key]client.Object{},
 			ClaimPods: map[manifests.Component]string{},
-			Pods:         map[manifests.Component]manifests.PodCount{},
+			Pods:      map[manifests.Component]manifests.PodCount{},
 		},
 		pods: map[manifests.Component][]corev1.Pod{},
 	}

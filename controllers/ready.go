@@ -19,8 +19,8 @@ import (
 // missing may be created together with the RoseyBot.
 const stallAfter = time.Minute
 
-// unfinishedRollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that takes time,
-// or a problem. While older pods serve, the trouble of the newest is the problem.
+// unfinishedRollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that
+// takes time, or a problem. While older pods serve, the trouble of the newest is the problem.
 func unfinishedRollout(in statusInput) *problem {
 	components := manifests.Components(in.bot)
 	for _, component := range components {
@@ -56,8 +56,8 @@ func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
 		deployment.Status.UpdatedReplicas == replicas && deployment.Status.Replicas == replicas
 }
 
-// readyCondition returns the summary of the other conditions and of other problems, which are in the order of their importance:
-// True if all is as it should be, or else the most important of what is not. Problems may be nil.
+// readyCondition returns the summary of the other conditions and of other problems, which are in the order of their
+// importance: True if all is as it should be, or else the most important of what is not. Problems may be nil.
 func readyCondition(in statusInput, conditions []metav1.Condition, problems ...*problem) *metav1.Condition {
 	off := stoppedCondition(in.bot, manifests.Bot)
 	failing := slices.DeleteFunc(slices.Clone(conditions), func(condition metav1.Condition) bool {
@@ -98,8 +98,8 @@ func isRequired(bot *v1alpha1.RoseyBot, condition metav1.Condition) bool {
 	return true
 }
 
-// reconcilingCondition returns the condition for what is left of the rollout. It returns nil if there is nothing left, or if the
-// RoseyBot is stalled.
+// reconcilingCondition returns the condition for what is left of the rollout. It returns nil if there is nothing left,
+// or if the RoseyBot is stalled.
 func reconcilingCondition(left *problem, stalled *metav1.Condition) *metav1.Condition {
 	if left == nil || stalled != nil {
 		return nil
@@ -107,8 +107,8 @@ func reconcilingCondition(left *problem, stalled *metav1.Condition) *metav1.Cond
 	return conditionTrue(left.reason, left.message)
 }
 
-// stalledCondition returns a condition with the cause why the RoseyBot is not ready if nothing will change until somebody acts,
-// or else nil.
+// stalledCondition returns a condition with the cause why the RoseyBot is not ready if nothing will change until
+// somebody acts, or else nil.
 func stalledCondition(in statusInput, ready *metav1.Condition, now time.Time) *metav1.Condition {
 	stays := false
 	switch reasonClasses[ready.Reason].stalls {

@@ -141,7 +141,8 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 		r.updates.forget(key)
 	}
 	repeat, retry := r.updates.poll(bot, pollInterval(bot, next, now), now), minPollInterval
-	// The first result of probing a pod starts the next reconcile. Until then the status would say that the pod is starting.
+	// The first result of probing a pod starts the next reconcile. Until then the status would say that the pod is
+	// starting.
 	if !r.probes.endReconcile(key) || isNew {
 		retry, err = r.writeStatus(ctx, bot, next)
 	}

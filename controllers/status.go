@@ -49,7 +49,8 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	add(v1alpha1.ConditionChannelJoined, joinedCondition(in))
 	add(v1alpha1.ConditionDurable, durableCondition(in))
 	left := unfinishedRollout(in)
-	summary := readyCondition(in, conditions, left, missingPods(in, manifests.Bot, now), missingPods(in, manifests.Database, now))
+	summary := readyCondition(in, conditions, left,
+		missingPods(in, manifests.Bot, now), missingPods(in, manifests.Database, now))
 	stalls := stalledCondition(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
 	update := unfinishedUpdate(in, summary)
@@ -187,8 +188,8 @@ const (
 )
 
 // pollInterval returns the time after which a reconcile is repeated although no object changed. It is 0, for never,
-// while the RoseyBot is as the spec says and has no pod to probe: then a change of an object or of a pod's readiness starts
-// the next reconcile.
+// while the RoseyBot is as the spec says and has no pod to probe: then a change of an object or of a pod's readiness
+// starts the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	if ready.Status == metav1.ConditionTrue {

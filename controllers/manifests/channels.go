@@ -179,8 +179,8 @@ func ListsOthers(bot *v1alpha1.RoseyBot, observed Observed) bool {
 
 func channelListName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-channels" }
 
-// KeepBotConfig returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must not
-// read a new one when it restarts while its Deployment is not changed yet.
+// KeepBotConfig returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must
+// not read a new one when it restarts while its Deployment is not changed yet.
 func KeepBotConfig(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) []Desired {
 	live := Find[*corev1.ConfigMap](observed, configMapName(bot))
 	if live == nil || live.Data[config.BotFile] == "" {

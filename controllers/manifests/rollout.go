@@ -75,8 +75,8 @@ func isMixed(live *appsv1.Deployment, pods PodCount) bool {
 	return live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && pods.Templates > 1
 }
 
-// canRecreate reports whether a live Deployment has the strategy Recreate already, or can get it because all its pods are
-// of one template and neither that nor their number changes together with the strategy.
+// canRecreate reports whether a live Deployment has the strategy Recreate already, or can get it because all its pods
+// are of one template and neither that nor their number changes together with the strategy.
 func canRecreate(live, workload *appsv1.Deployment) bool {
 	return live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType ||
 		isScaledTo(live, ptr.Deref(workload.Spec.Replicas, 1)) &&
