@@ -234,7 +234,7 @@ func checkComponents(ctx context.Context, bot *v1alpha1.RoseyBot) error {
 			count = ptr.Deref(deployment.Spec.Replicas, 1)
 		}
 		wantRolling := component == manifests.Bot && ptr.Deref(bot.Spec.Replicas, 1) > 1 ||
-			component == manifests.Database && !manifests.HoldsClaim(bot, component)
+			component == manifests.Database && !manifests.MountsClaim(bot, component)
 		strategy := deployment.Spec.Strategy.Type
 		if isRolling := strategy == appsv1.RollingUpdateDeploymentStrategyType; isRolling != wantRolling {
 			return fmt.Errorf("the strategy of %s is %s", deployment.Name, strategy)
