@@ -62,3 +62,25 @@ func (l *requestLog) events(namespace string) (count int) {
 	}
 	return count
 }
+
+// Objects arrive one after another when the operator starts. A list would have all of a kind in memory at once, each as
+// large as the API server accepts.
+func TestObjectsAreNotListedAtOnce(t *testing.T) {
+	newNamespace(t)
+	rig.requests.mutex.Lock()
+	defer rig.requests.mutex.Unlock()
+	for _, one := range rig.requests.calls {
+		for _, path := range []string{
+			"/apis/rosey.dev/v1alpha1/roseybots", "/apis/apps/v1/deployments", "/api/v1/pods", "/api/v1/configmaps",
+		} {
+			if one.method == http.MethodGet && one.path == path {
+				t.Errorf("GET %s, want a watch that sends the objects there are", path)
+			}
+		}
+	}
+	for _, needed := range []string{"watch rosey.dev/roseybots", "watch apps/deployments"} {
+		if !rig.requests.used[needed] {
+			t.Errorf("no %s: this test showed nothing; used are %v", needed, rig.requests.used)
+		}
+	}
+}

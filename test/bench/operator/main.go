@@ -46,7 +46,7 @@ func main() {
 	flag.IntVar(&wanted.count, "bots", 1000, "scale: `number` of RoseyBots")
 	flag.DurationVar(&wanted.rest, "rest", 2*time.Minute, "scale: how `long` to count requests while nothing changes")
 	flag.IntVar(&wanted.hostile, "hostile", 100, "hostile: `number` of RoseyBots with hostile pods")
-	flag.IntVar(&wanted.large, "large", 200, "memory: `number` of large Deployments, and of large RoseyBots")
+	flag.IntVar(&wanted.large, "large", 30, "memory: `number` of large Deployments, and of large RoseyBots")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // the client library logs a warning otherwise
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
