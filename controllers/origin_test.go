@@ -22,7 +22,7 @@ func waitOrigin(t *testing.T, bot *v1alpha1.RoseyBot, want config.Origin) {
 			return err
 		}
 		got, err := config.ParseOrigin([]byte(file.Data[config.OriginFile]))
-		if err == nil && (!got.ClaimCreated.Equal(want.ClaimCreated) || got.OnlyClaim != want.OnlyClaim ||
+		if err == nil && (!got.PVCCreated.Equal(want.PVCCreated) || got.OnlyPVC != want.OnlyPVC ||
 			got.NamespaceUID != want.NamespaceUID || got.TakeOver != want.TakeOver) {
 			err = fmt.Errorf("%+v, want %+v", got, want)
 		}
@@ -49,7 +49,7 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 	}
 	first := getClaim(t, bot)
 	origin := config.Origin{
-		NamespaceUID: string(namespace.UID), ClaimCreated: first.CreationTimestamp.Time, OnlyClaim: true,
+		NamespaceUID: string(namespace.UID), PVCCreated: first.CreationTimestamp.Time, OnlyPVC: true,
 	}
 	waitOrigin(t, bot, origin)
 	template := func() string {
@@ -72,7 +72,7 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 	other := getClaim(t, bot)
 	other.Name, other.ResourceVersion, other.UID = "movienight-restored", "", ""
 	create(t, other)
-	origin.OnlyClaim = false
+	origin.OnlyPVC = false
 	waitOrigin(t, bot, origin)
 	deleteClaim(t, other)
 
@@ -91,7 +91,7 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 		}
 		return err
 	})
-	origin.OnlyClaim, origin.ClaimCreated = true, getClaim(t, bot).CreationTimestamp.Time
+	origin.OnlyPVC, origin.PVCCreated = true, getClaim(t, bot).CreationTimestamp.Time
 	waitOrigin(t, bot, origin)
 	if template() != before {
 		t.Error("the pods of the database service are restarted")

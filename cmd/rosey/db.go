@@ -106,8 +106,8 @@ func (c *component) databaseOrigin() func() database.Origin {
 		}
 		logged = ""
 		origin := known
-		origin.NamespaceUID, origin.ClaimCreated = read.NamespaceUID, read.ClaimCreated
-		origin.OnlyClaim, origin.TakeOver = read.OnlyClaim, cmp.Or(read.TakeOver, known.TakeOver)
+		origin.NamespaceUID, origin.PVCCreated = read.NamespaceUID, read.PVCCreated
+		origin.OnlyPVC, origin.TakeOver = read.OnlyPVC, cmp.Or(read.TakeOver, known.TakeOver)
 		return origin
 	}
 }

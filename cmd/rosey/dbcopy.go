@@ -54,7 +54,7 @@ func writeBackup(ctx context.Context, path string, out *os.File) (err error) {
 	}
 	dir, remove, err := tempDir(filepath.Dir(path), ".backup-")
 	if err != nil {
-		dir, remove, err = tempDir("", "rosey-backup-") // who may only read the database
+		dir, remove, err = tempDir("", "rosey-backup-") // the directory of the database is not writable
 	}
 	if err != nil {
 		return fmt.Errorf("backing up: %w", err)

@@ -221,8 +221,8 @@ func printDeadLetters(ctx context.Context, all deadLetters, out io.Writer) error
 	const shown = 300
 	rows := []bus.DeadLetter{}
 	err := all.each(ctx, func(deadLetter bus.DeadLetter) error {
-		deadLetter.Payload = cmp.Or(cli.ChatLine(bus.Suffix(deadLetter.Subject), []byte(deadLetter.Payload)), deadLetter.Payload)
-		deadLetter.Payload = strings.ToValidUTF8(deadLetter.Payload[:min(len(deadLetter.Payload), shown)], "")
+		text := cmp.Or(cli.ChatLine(bus.Suffix(deadLetter.Subject), []byte(deadLetter.Payload)), deadLetter.Payload)
+		deadLetter.Payload = strings.ToValidUTF8(text[:min(len(text), shown)], "")
 		rows = append(rows, deadLetter)
 		return nil
 	})

@@ -20,9 +20,9 @@ func TestServiceReadsWhereItsDatabaseComesFrom(t *testing.T) {
 	nats := natstest.Start(t, natstest.JetStream(t))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "origin.yaml")
-	origin := func(claimCreated time.Time, takeOver string) {
-		content := fmt.Sprintf("namespaceUID: uid\nclaimCreated: %s\nonlyClaim: true\ntakeOver: %q\n",
-			claimCreated.UTC().Format(time.RFC3339), takeOver)
+	origin := func(pvcCreated time.Time, takeOver string) {
+		content := fmt.Sprintf("namespaceUID: uid\npvcCreated: %s\nonlyPVC: true\ntakeOver: %q\n",
+			pvcCreated.UTC().Format(time.RFC3339), takeOver)
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

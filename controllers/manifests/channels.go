@@ -156,12 +156,12 @@ func databaseOrigin(bot *v1alpha1.RoseyBot, observed Observed) config.Origin {
 	if claim == nil || claim.DeletionTimestamp != nil || !MountsClaim(bot, Database) {
 		return origin
 	}
-	origin.ClaimCreated = claim.CreationTimestamp.UTC()
-	origin.OnlyClaim = true
+	origin.PVCCreated = claim.CreationTimestamp.UTC()
+	origin.OnlyPVC = true
 	for key := range observed.Objects {
 		// Backups are copies of rows that this database has, or had.
 		if key.Kind == KeyOf(claim).Kind && key.Name != claim.Name && key.Name != backupClaimName(bot) {
-			origin.OnlyClaim = false
+			origin.OnlyPVC = false
 		}
 	}
 	return origin

@@ -121,7 +121,7 @@ type Database struct {
 	// OriginFile says where the database comes from; see Origin. It is read again while the stream of events belongs to
 	// another database. Empty: nothing is known.
 	OriginFile string `json:"originFile,omitempty"`
-	// TakeOver is the ID of the database whose stream of events this one takes over, followed by "+replay" if it shall
+	// TakeOver is the ID of the database whose stream of events this one takes over, followed by "+replay" if it is to
 	// store all events that the stream still has. Empty: none.
 	TakeOver string `json:"takeOver,omitempty"`
 	// DirectFallback makes the bot write to PostgreSQL itself while NATS is down.

@@ -16,10 +16,10 @@ const maxOriginBytes = 4 << 10
 type Origin struct {
 	// NamespaceUID is the UID of the RoseyBot's namespace. Empty: the operator may not read it.
 	NamespaceUID string `json:"namespaceUID,omitempty"`
-	// ClaimCreated is when the claim with the database was created. Zero: there is none.
-	ClaimCreated time.Time `json:"claimCreated,omitzero"`
-	// OnlyClaim is true if the RoseyBot has no other claim for rows.
-	OnlyClaim bool `json:"onlyClaim,omitempty"`
+	// PVCCreated is when the PersistentVolumeClaim with the database was created. Zero: there is none.
+	PVCCreated time.Time `json:"pvcCreated,omitzero"`
+	// OnlyPVC is true if the RoseyBot has no other PersistentVolumeClaim for rows.
+	OnlyPVC bool `json:"onlyPVC,omitempty"`
 	// TakeOver is as Database.TakeOver, over which it has precedence. It may be any text.
 	TakeOver string `json:"takeOver,omitempty"`
 }
@@ -46,7 +46,7 @@ func ParseOrigin(content []byte) (Origin, error) {
 	}
 	var origin Origin
 	if err := json.NewDecoder(bytes.NewReader(encoded)).Decode(&origin); err != nil {
-		return Origin{}, errors.New("expected namespaceUID, claimCreated, onlyClaim and takeOver")
+		return Origin{}, errors.New("expected namespaceUID, pvcCreated, onlyPVC and takeOver")
 	}
 	return origin, nil
 }

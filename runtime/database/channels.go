@@ -108,7 +108,7 @@ func ownedBy(channel store.OwnedChannel) string {
 	if channel.Owner.Name != "" {
 		owner += " (RoseyBot " + status.OneLine(channel.Owner.Name, maxNameInError) + ")"
 	}
-	return fmt.Sprintf("channel %s belongs to %s; if it shall belong to this one, stop the other and run "+
+	return fmt.Sprintf("channel %s belongs to %s; if it is to belong to this one, stop the other and run "+
 		"`rosey db channel assign --channel %s`", channelName(channel.Channel), owner, channel.Name)
 }
 

@@ -38,8 +38,8 @@ func (e *Engine) deadList(ctx context.Context, r Request) (any, error) {
 	}, nil
 }
 
-// fittingDeadLetters returns the first dead letters that fit into limit bytes as JSON, but at least one, if need be with
-// the beginning of its payload alone: a client goes on behind the last one.
+// fittingDeadLetters returns the first dead letters that fit into limit bytes as JSON, but at least one, if need be
+// with the beginning of its payload alone: a client goes on behind the last one.
 func fittingDeadLetters(stored []store.DeadLetter, limit int) (rows []bus.DeadLetter, err error) {
 	rows = make([]bus.DeadLetter, 0, len(stored))
 	for i, deadLetter := range stored {

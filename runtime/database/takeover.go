@@ -40,17 +40,17 @@ func (k Kind) String() string {
 	return "a database of unknown kind"
 }
 
-// Origin is where the database of a service comes from. Its zero value is a database of which nothing is known, which
-// takes over no stream.
+// Origin is where the database of a service comes from. The zero value means that nothing is known of it: then it takes
+// over no stream.
 type Origin struct {
 	Kind Kind
 	// RoseyBot is the namespace and name of the RoseyBot, and NamespaceUID the UID of the namespace, which no namespace of
 	// another cluster has. Empty: there is none, or it is not known.
 	RoseyBot, NamespaceUID string
-	// ClaimCreated is when the claim with the database was created. Zero: it is on no claim.
-	ClaimCreated time.Time
-	// OnlyClaim is true if the RoseyBot has no other claim for rows.
-	OnlyClaim bool
+	// PVCCreated is when the PersistentVolumeClaim with the database was created. Zero: it is on none.
+	PVCCreated time.Time
+	// OnlyPVC is true if the RoseyBot has no other PersistentVolumeClaim for rows.
+	OnlyPVC bool
 	// TakeOver is the ID of the database whose stream the service is to take over, followed by replaySuffix if it is to
 	// store all events that the stream still has. Empty: none.
 	TakeOver string
@@ -179,7 +179,7 @@ func (c conflict) requested() (takeOver, replay bool) {
 // time: the claim of the old database is gone, and nothing was stored in the new one.
 func (c conflict) isAbandoned() bool {
 	own, current := c.own.origin, c.current.origin
-	return own.Kind == SQLite && own.ClaimCreated.After(c.created) && own.OnlyClaim &&
+	return own.Kind == SQLite && own.PVCCreated.After(c.created) && own.OnlyPVC &&
 		current.Kind == SQLite && current.RoseyBot != "" && current.RoseyBot == own.RoseyBot &&
 		current.NamespaceUID != "" && current.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.current.database) &&
 		c.empty && c.consumer != nil

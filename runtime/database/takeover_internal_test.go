@@ -19,8 +19,8 @@ func abandoned() conflict {
 		stream: "rosey_events", created: began,
 		current: owner{"old", Origin{Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid"}},
 		own: owner{"new", Origin{
-			Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", ClaimCreated: began.Add(2 * time.Hour),
-			OnlyClaim: true,
+			Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", PVCCreated: began.Add(2 * time.Hour),
+			OnlyPVC: true,
 		}},
 		consumer: &jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Last: &acknowledged}},
 		empty:    true, since: began.Add(3 * time.Hour), abandonedDelay: abandonedAfter, requestedDelay: absentAfter,
@@ -52,11 +52,11 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 		words  string
 	}{
 		"the claim is older than the stream": {
-			func(c *conflict) { c.own.origin.ClaimCreated = began.Add(-time.Minute) }, annotate,
+			func(c *conflict) { c.own.origin.PVCCreated = began.Add(-time.Minute) }, annotate,
 		},
-		"no claim": {func(c *conflict) { c.own.origin.ClaimCreated = time.Time{} }, annotate},
+		"no claim": {func(c *conflict) { c.own.origin.PVCCreated = time.Time{} }, annotate},
 		"another claim may have the rows": {
-			func(c *conflict) { c.own.origin.OnlyClaim = false }, annotate,
+			func(c *conflict) { c.own.origin.OnlyPVC = false }, annotate,
 		},
 		"SQLite to PostgreSQL before the rows are moved": {
 			func(c *conflict) { c.own.origin.Kind = Postgres }, "`rosey db move` copies the other's rows and ID",

@@ -18,10 +18,10 @@ import (
 )
 
 // from has a service say where its database comes from: RoseyBot films/movienight, on the only claim, made at a time.
-func from(claimCreated time.Time, change ...func(*database.Origin)) func(*database.ServiceOptions) {
+func from(pvcCreated time.Time, change ...func(*database.Origin)) func(*database.ServiceOptions) {
 	origin := database.Origin{
-		Kind: database.SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", ClaimCreated: claimCreated,
-		OnlyClaim: true,
+		Kind: database.SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", PVCCreated: pvcCreated,
+		OnlyPVC: true,
 	}
 	for _, one := range change {
 		one(&origin)

@@ -24,7 +24,7 @@ const (
 
 // connector opens connections to one database, with the URL that a file has at the time.
 type connector struct {
-	tracker
+	connSet
 
 	urlFile  string
 	readOnly bool

@@ -36,7 +36,7 @@ WHERE t.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 
   AND t.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e')`
 
-// prepare looks at a database before anything is written to it, and brings its schema up to date. It needs one
+// prepare reads the schema of a database before anything is written to it, and brings its schema up to date. It needs one
 // connection: behind a pooler with few of them, services that start would otherwise wait for each other.
 func (c *connector) prepare(ctx context.Context) error {
 	connecting, cancel := context.WithTimeout(ctx, transactionTimeout)
@@ -62,7 +62,7 @@ func (c *connector) prepare(ctx context.Context) error {
 	if err := checkVersion(conn.PgConn().ParameterStatus("server_version")); err != nil {
 		return err
 	}
-	current, err := c.look(connecting, conn)
+	current, err := c.readSchema(connecting, conn)
 	if err != nil || current {
 		return err
 	}
@@ -75,9 +75,9 @@ func (c *connector) prepare(ctx context.Context) error {
 	return err
 }
 
-// look reports whether the schema is up to date. It returns an error if the database is not one that this program may
+// readSchema reports whether the schema is up to date. It returns an error if the database is not one that this program may
 // use.
-func (c *connector) look(ctx context.Context, conn *pgx.Conn) (current bool, err error) {
+func (c *connector) readSchema(ctx context.Context, conn *pgx.Conn) (current bool, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}
 	reading, err := conn.BeginTx(ctx, options)
 	if err != nil {
@@ -140,7 +140,7 @@ WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'tran
 	if _, err := conn.PgConn().Exec(ctx, unlimited).ReadAll(); err != nil {
 		return fmt.Errorf("setting the time limits: %w", classify(err))
 	}
-	// Another process may have written since the schema was looked at.
+	// Another process may have written since the schema was read.
 	if _, err := inspect(ctx, outer); err != nil {
 		return err
 	}

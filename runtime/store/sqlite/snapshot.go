@@ -118,7 +118,7 @@ func hasLog(path string) (bool, error) {
 }
 
 // checkJournal returns an error if a transaction has to be rolled back before a database without a write-ahead log can
-// be read, which SQLite says in words of writing.
+// be read, for which SQLite has a message about a failed write.
 func checkJournal(path string) error {
 	// A journal that is over may stay, with zeros at its start.
 	const magic = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
