@@ -214,14 +214,18 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// moment is a time that a client states. Any value that is not a time is the zero moment: the Python service ignores
-// all times, so its clients may send anything.
+// earliest is long before the first CyTube server. A clock that was never set is earlier, and so is the uptime of a
+// machine: either would make a user of today one who has been in the channel since 1970, for good.
+var earliest = time.Date(1990, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// moment is a time that a client states. Any value that is not a time since earliest is the zero moment: the Python
+// service ignores all times, so its clients may send anything.
 type moment struct{ bus.Seconds }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *moment) UnmarshalJSON(data []byte) error {
 	var stated bus.Seconds
-	if stated.UnmarshalJSON(data) == nil {
+	if stated.UnmarshalJSON(data) == nil && !stated.Before(earliest) {
 		m.Seconds = stated
 	}
 	return nil

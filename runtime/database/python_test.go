@@ -58,6 +58,29 @@ func TestPythonBotEvents(t *testing.T) {
 		`"current_media_title":"T","playlist_items":2}`, string(encoded))
 }
 
+// A clock that was never set must not make a user of today one of 1970.
+func TestATimeBeforeCyTubeIsNoTime(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	began := time.Now().Truncate(time.Millisecond)
+	for _, stated := range []string{"1", "86400.5", "0", "631151999"} {
+		r.publish(bus.UserJoined, `{"username":"alice","timestamp":`+stated+`}`)
+		r.publish(bus.UserLeft, `{"username":"alice","timestamp":`+stated+`}`)
+	}
+	r.publish(bus.UserJoined, `{"username":"bob","timestamp":631152000}`)
+	r.waitUntilStored()
+	users, err := r.openReadOnly().Users(t.Context(), movies)
+	if err != nil || len(users) != 2 {
+		t.Fatalf("users: %+v, %v; want two", users, err)
+	}
+	if alice := users[0]; alice.FirstSeen.Before(began) {
+		t.Errorf("%s was seen first at %v, want the time of arrival", alice.Username, alice.FirstSeen)
+	}
+	if bob := users[1]; !bob.FirstSeen.Equal(time.Unix(631152000, 0)) {
+		t.Errorf("%s was seen first at %v, want the time that the event states", bob.Username, bob.FirstSeen)
+	}
+}
+
 // Requests of the Python bot and of others, and the replies that the Python service gives to them.
 func TestRepliesEqualThePythonService(t *testing.T) {
 	r := newRig(t)
