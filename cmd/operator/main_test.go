@@ -40,8 +40,14 @@ func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 	}{
 		"no image":      {nil, "--runtime-image or $ROSEY_IMAGE is required"},
 		"unknown flag":  {[]string{"--nope"}, "-nope"},
-		"no updates":    {[]string{image, "--automatic-updates-max-concurrent=0"}, "--automatic-updates-max-concurrent is 0: expected at least 1"},
-		"no time":       {[]string{image, "--automatic-updates-deadline=0s"}, "--automatic-updates-deadline is 0s: expected more than 0"},
+		"no updates": {
+			[]string{image, "--automatic-updates-max-concurrent=0"},
+			"--automatic-updates-max-concurrent is 0: expected at least 1",
+		},
+		"no time": {
+			[]string{image, "--automatic-updates-deadline=0s"},
+			"--automatic-updates-deadline is 0s: expected more than 0",
+		},
 		"argument":      {[]string{image, "now"}, `unexpected argument "now"`},
 		"log level":     {[]string{image, "--log-level=loud"}, `invalid value "loud" for flag -log-level`},
 		"metrics label": {[]string{image, "--metrics-from=team"}, `invalid value "team" for flag -metrics-from`},
