@@ -38,8 +38,8 @@ func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no image":      {nil, "--runtime-image or $ROSEY_IMAGE is required"},
-		"unknown flag":  {[]string{"--nope"}, "-nope"},
+		"no image":     {nil, "--runtime-image or $ROSEY_IMAGE is required"},
+		"unknown flag": {[]string{"--nope"}, "-nope"},
 		"no updates": {
 			[]string{image, "--automatic-updates-max-concurrent=0"},
 			"--automatic-updates-max-concurrent is 0: expected at least 1",
