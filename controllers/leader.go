@@ -129,8 +129,7 @@ func channelName(bot *v1alpha1.RoseyBot) string {
 	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
-// durableCondition returns Durable: whether events are kept until they are stored, as the bot in the channel reports
-// it.
+// durableCondition returns Durable: whether events are kept until they are stored, which the bot in the channel reports.
 func durableCondition(in statusInput) *metav1.Condition {
 	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition
