@@ -189,8 +189,8 @@ func shortage(in statusInput, component manifests.Component) (message string, si
 	return message, since
 }
 
-// missingPods returns a problem if an available component has had fewer pods than asked for for longer than the progress
-// deadline, or nil.
+// missingPods returns a problem if an available component has had fewer pods than asked for, for longer than the
+// progress deadline, or nil.
 func missingPods(in statusInput, component manifests.Component, now time.Time) *problem {
 	message, since := shortage(in, component)
 	if since.IsZero() || now.Sub(since) < progressDeadline {

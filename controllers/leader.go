@@ -129,7 +129,8 @@ func channelName(bot *v1alpha1.RoseyBot) string {
 	return fmt.Sprintf("channel %s on %s, %s", bot.Spec.Channel.Name, bot.Spec.Channel.Server, who)
 }
 
-// durableCondition returns Durable: whether events are kept until they are stored, which the bot in the channel reports.
+// durableCondition returns Durable: whether events are kept until they are stored, which the bot in the channel
+// reports.
 func durableCondition(in statusInput) *metav1.Condition {
 	if condition := stoppedCondition(in.bot, manifests.Bot); condition != nil {
 		return condition
