@@ -36,7 +36,7 @@ WHERE t.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 
   AND t.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e')`
 
-// prepare reads the schema of a database before anything is written to it, and brings its schema up to date. It needs one
+// prepare reads the schema of a database before anything is written to it, and brings it up to date. It needs one
 // connection: behind a pooler with few of them, services that start would otherwise wait for each other.
 func (c *connector) prepare(ctx context.Context) error {
 	connecting, cancel := context.WithTimeout(ctx, transactionTimeout)
@@ -75,8 +75,8 @@ func (c *connector) prepare(ctx context.Context) error {
 	return err
 }
 
-// readSchema reports whether the schema is up to date. It returns an error if the database is not one that this program may
-// use.
+// readSchema reports whether the schema is up to date. It returns an error if the database is not one that this program
+// may use.
 func (c *connector) readSchema(ctx context.Context, conn *pgx.Conn) (current bool, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}
 	reading, err := conn.BeginTx(ctx, options)
