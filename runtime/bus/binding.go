@@ -280,7 +280,7 @@ func (b *Binding) explain(err error, mayUseCore bool) finding {
 		return finding{false, reason, missing + "; events wait for it"}
 	}
 	if reason == status.ReasonJetStreamMissing {
-		reason = status.ReasonCoreOnly // the mode allows that there is none, but not that there is one without room
+		reason = status.ReasonCoreOnly // mode auto permits a server without JetStream
 	}
 	return finding{true, reason, "events are not durable: " + missing}
 }

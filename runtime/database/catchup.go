@@ -100,7 +100,7 @@ func (c *streamConsumer) readOne(
 	var m *jetstream.RawStreamMsg
 	err := c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) (err error) {
 		m, err = stream.GetMsg(ctx, sequence)
-		return err //nolint:wrapcheck // see below
+		return err //nolint:wrapcheck // wrapped below
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading event %d of the stream again: %w", sequence, err)

@@ -187,8 +187,8 @@ func (r *consumerRequest) replaceOwner(ctx context.Context) (err error) {
 	return nil
 }
 
-// ensure creates the consumer unless it exists. If several services try this at the same time, one
-// of them wins: JetStream creates a consumer of a name only once, and the owner is a part of it.
+// ensure creates the consumer unless it exists. If several services try this at the same time, one of them wins:
+// JetStream creates a consumer of a name only once, and the owner is a part of it.
 func (r *consumerRequest) ensure(ctx context.Context) (err error) {
 	if r.consumer == nil {
 		r.consumer, err = r.bound.Stream.CreateConsumer(ctx, consumerConfig(r.name, r.own))
