@@ -59,10 +59,12 @@ type RoseyBotStatus struct {
 // updatePolicy is Automatic.
 type UpdateStatus struct {
 	// image is the container image of the new pods. With another image this update is over.
+	// +required
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image"`
 
 	// startTime is when the update began.
+	// +required
 	StartTime metav1.Time `json:"startTime"`
 
 	// wasReady reports whether the RoseyBot was ready when the update began. If it was, and is not ready again within the
@@ -74,22 +76,27 @@ type UpdateStatus struct {
 // PinnedObject is what pods are started from, as an earlier version of the operator built it.
 type PinnedObject struct {
 	// kind is Deployment or ConfigMap.
+	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Kind string `json:"kind"`
 
 	// name is the name of the object.
+	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
 	// hash is the object's annotation rosey.dev/template-hash.
+	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Hash string `json:"hash"`
 
 	// builtFrom is the object's annotation rosey.dev/spec-generation.
+	// +required
 	// +kubebuilder:validation:MaxLength=63
 	BuiltFrom string `json:"builtFrom"`
 
 	// content is the pod template of the Deployment, or the data of the ConfigMap, as JSON.
+	// +required
 	// +kubebuilder:validation:MaxLength=32768
 	Content string `json:"content"`
 }

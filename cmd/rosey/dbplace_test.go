@@ -105,7 +105,7 @@ func TestAServiceNoticesThatItsDatabaseIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	natstest.Eventually(t, "the line to arrive", func() bool {
-		return strings.Contains(fmt.Sprint(p.log()), "removed or replaced")
+		return strings.Contains(fmt.Sprint(p.log()), "removed, replaced or overwritten")
 	})
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,10 @@
 package bot
 
 import (
+	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,14 +74,25 @@ func TestUserCountsAreSampledOnTheClock(t *testing.T) {
 	})
 }
 
+// zone is one whose clocks go from 02:00 to 03:00 in the night of the test below.
+const zone = "Europe/Berlin"
+
 // TestUserCountsInTheNightWithoutTwoOClock has a night in which clocks go from 02:00 to 03:00: there is one sample for
-// each five minutes that pass, also at both midnights.
-func TestUserCountsInTheNightWithoutTwoOClock(t *testing.T) { //nolint:paralleltest // it sets the zone of the process
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	must(t, err)
-	local := time.Local
-	time.Local = berlin
-	defer func() { time.Local = local }()
+// each five minutes that pass, also at both midnights. The zone of a process is set before it starts.
+func TestUserCountsInTheNightWithoutTwoOClock(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("TZ") != zone {
+		command := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+		command.Env = append(os.Environ(), "TZ="+zone)
+		out, err := command.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Errorf("in the zone %s: %v\n%s", zone, err, out)
+		}
+		return
+	}
+	if name, offset := time.Date(2000, 3, 26, 12, 0, 0, 0, time.Local).Zone(); offset != 2*60*60 {
+		t.Fatalf("the time after that night is %s, %d seconds from UTC: the zone is not %s", name, offset, zone)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Date(2000, 3, 25, 23, 32, 0, 0, time.Local) // midnight comes first
 		time.Sleep(time.Until(began))

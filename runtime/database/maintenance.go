@@ -19,7 +19,7 @@ const (
 	// that lives only for minutes would otherwise never make any, and not at once, because then the bots send what they
 	// have queued. Half of each is random, so that services that were started together do not burden one disk together.
 	firstBackup      = 4 * time.Second
-	firstMaintenance = time.Minute
+	firstMaintenance = 50 * time.Second
 	// pruneStep is how many rows are removed in one transaction. Between two of them others can write.
 	pruneStep = 500
 	// maxMaintenanceRequests bounds the requests that wait for a run to end.

@@ -72,7 +72,7 @@ const (
 	ReasonStoreURLAbsent   Reason = "StoreURLAbsent"   // the file with the database's URL is absent or empty
 	ReasonStoreURLInvalid  Reason = "StoreURLInvalid"  // the database's URL, or a file that it names, cannot be used
 	ReasonStoreUnsuitable  Reason = "StoreUnsuitable"  // the database is another program's, or its encoding is not UTF8
-	ReasonStoreMoved       Reason = "StoreMoved"       // the database file was removed or replaced while it was open
+	ReasonStoreMoved       Reason = "StoreMoved"       // the database file was removed, replaced or overwritten
 	ReasonMigrationFailed  Reason = "MigrationFailed"  // the schema could not be migrated
 
 	ReasonChannelOwned       Reason = "ChannelOwned"       // another service owns the channel in the same database

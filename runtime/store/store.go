@@ -18,9 +18,9 @@ var (
 	ErrNewerSchema = errors.New("the database is of a later version")
 	// ErrForeign means that the database is that of another program. Nothing was written to it.
 	ErrForeign = errors.New("the database is not one of this program")
-	// ErrMoved means that the files of an open database were removed or replaced. Nothing is written any more, since
-	// nobody would find it.
-	ErrMoved = errors.New("the database was removed or replaced while it was open")
+	// ErrMoved means that the files of an open database were removed, replaced or overwritten. Nothing is written any
+	// more, since nobody would find it.
+	ErrMoved = errors.New("the database was removed, replaced or overwritten while it was open")
 	// ErrMigration means that the database's schema could not be brought up to date.
 	ErrMigration = errors.New("the database's schema cannot be brought up to date")
 	// ErrURLAbsent means that the database's URL is missing.

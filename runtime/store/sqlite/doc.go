@@ -18,7 +18,8 @@
 // index of the write-ahead log, even in the directory of another program.
 //
 // SQLite goes on with files that were removed or replaced, and nobody would find the rows. So every transaction that
-// writes checks before and after that the files are those that were opened, and fails with store.ErrMoved otherwise.
+// writes checks before and after that the files are those that were opened, and fails with store.ErrMoved otherwise. It
+// also fails when the database has shrunk: then somebody has copied another one over it.
 //
 // # Durability and speed
 //

@@ -159,6 +159,45 @@ func replaceByCopy(path string) error {
 	return errors.Join(err, os.WriteFile(path+".copy", content, 0o600), os.Rename(path+".copy", path))
 }
 
+// Whoever copies a backup over an open database makes it empty first. What would be stored then is mixed with the copy,
+// also if the copy is as large as the database was.
+func TestAnOverwrittenDatabaseIsNotWritten(t *testing.T) {
+	t.Parallel()
+	for what, overwrite := range map[string]func(path string) error{
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+		"cut off": func(path string) error {
+			info, err := os.Stat(path)
+			return errors.Join(err, os.Truncate(path, info.Size()-4096))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "rosey.db")
+			mustClose(t, mustOpen(t, path)) // all is in the file, and nothing in a log
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := mustOpen(t, path)
+			applyLine(t, s, "before")
+			if err := overwrite(path); err != nil {
+				t.Fatal(err)
+			}
+			for _, when := range []string{"meanwhile", "with a copy of the same size"} {
+				later := line
+				later.ID = when
+				err := s.Apply(t.Context(), []store.Event{later})
+				if !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), path+" was overwritten") {
+					t.Errorf("a row %s: %v, want ErrMoved and the name of the file", when, err)
+				}
+				if err := os.WriteFile(path, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustClose(t, s)
+		})
+	}
+}
+
 // Whoever moved a file away by mistake moves it back.
 func TestAMovedDatabaseThatComesBackIsWritten(t *testing.T) {
 	t.Parallel()
