@@ -35,7 +35,7 @@ func newBotCommand() *cobra.Command {
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile),
-		keysExcept("name", "database.channelsFile", "database.originFile", "database.takeOver"))
+		keysExcept("name", "database.channelsFile", "database.provenanceFile", "database.takeOver"))
 	return command
 }
 

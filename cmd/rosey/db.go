@@ -72,7 +72,7 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 	}
 	return database.NewService(database.ServiceOptions{
 		EngineOptions: options, Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
-		Origin: c.databaseOrigin(), GracePeriod: gracePeriod,
+		Provenance: c.databaseProvenance(), GracePeriod: gracePeriod,
 	})
 }
 
@@ -80,35 +80,35 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 // the service: together they must not take longer than one of them alone.
 const runGracePeriod = 3 * time.Second
 
-// databaseOrigin returns a function for database.ServiceOptions.Origin, which the service calls in one goroutine. What
-// cannot be read is not known, and the cause is logged when it changes: without it the service takes over no stream by
-// itself.
-func (c *component) databaseOrigin() func() database.Origin {
-	known := database.Origin{Kind: database.SQLite, RoseyBot: c.config.Name, TakeOver: c.config.Database.TakeOver}
+// databaseProvenance returns a function for database.ServiceOptions.Provenance, which the service calls in one
+// goroutine. What cannot be read is not known, and the cause is logged when it changes: without it the service takes
+// over no stream by itself.
+func (c *component) databaseProvenance() func() database.Provenance {
+	known := database.Provenance{Kind: database.SQLite, RoseyBot: c.config.Name, TakeOver: c.config.Database.TakeOver}
 	if c.config.Database.Postgres != nil {
 		known.Kind = database.Postgres
 	}
-	file := c.config.Database.OriginFile
+	file := c.config.Database.ProvenanceFile
 	if file == "" {
-		return func() database.Origin { return known }
+		return func() database.Provenance { return known }
 	}
 	logged := ""
-	return func() database.Origin {
-		read, err := config.ReadOrigin(file)
+	return func() database.Provenance {
+		read, err := config.ReadProvenance(file)
 		if err != nil {
 			if err.Error() != logged {
 				logged = err.Error()
-				c.log.Warn("[DB] "+logged, "key", "database.originFile")
+				c.log.Warn("[DB] "+logged, "key", "database.provenanceFile")
 			}
-			origin := known
-			origin.Unread = err
-			return origin
+			provenance := known
+			provenance.Unread = err
+			return provenance
 		}
 		logged = ""
-		origin := known
-		origin.NamespaceUID, origin.PVCCreated = read.NamespaceUID, read.PVCCreated
-		origin.OnlyPVC, origin.TakeOver = read.OnlyPVC, cmp.Or(read.TakeOver, known.TakeOver)
-		return origin
+		provenance := known
+		provenance.NamespaceUID, provenance.PVCCreated = read.NamespaceUID, read.PVCCreated
+		provenance.OnlyPVC, provenance.TakeOver = read.OnlyPVC, cmp.Or(read.TakeOver, known.TakeOver)
+		return provenance
 	}
 }
 

@@ -50,7 +50,7 @@ func newRunCommand() *cobra.Command {
 	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "nats.url",
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes", "nats.jetStream.provisioning",
-		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback", "database.originFile",
+		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback", "database.provenanceFile",
 		"database.takeOver"))
 	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"

@@ -19,8 +19,8 @@ import (
 func TestServiceReadsWhereItsDatabaseComesFrom(t *testing.T) {
 	nats := natstest.Start(t, natstest.JetStream(t))
 	dir := t.TempDir()
-	file := filepath.Join(dir, "origin.yaml")
-	origin := func(pvcCreated time.Time, takeOver string) {
+	file := filepath.Join(dir, "provenance.yaml")
+	provenance := func(pvcCreated time.Time, takeOver string) {
 		content := fmt.Sprintf("namespaceUID: uid\npvcCreated: %s\nonlyPVC: true\ntakeOver: %q\n",
 			pvcCreated.UTC().Format(time.RFC3339), takeOver)
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -29,9 +29,9 @@ func TestServiceReadsWhereItsDatabaseComesFrom(t *testing.T) {
 	}
 	service := func(database string) *roseyProcess {
 		return start(t, "db", "--name", "films/movienight", "--channel", "movies", "--http", "127.0.0.1:0", "--nats",
-			nats.URL(), "--database", filepath.Join(dir, database), "--database-origin-file", file)
+			nats.URL(), "--database", filepath.Join(dir, database), "--database-provenance-file", file)
 	}
-	origin(time.Now().Add(-time.Hour), "")
+	provenance(time.Now().Add(-time.Hour), "")
 	first := service("first.db")
 	first.waitFor(status.ReasonReady)
 	first.end(os.Interrupt)
@@ -49,29 +49,30 @@ func TestServiceReadsWhereItsDatabaseComesFrom(t *testing.T) {
 		})
 	}
 	says("kubectl annotate -n films roseybot movienight --overwrite rosey.dev/take-over=" + owner.Database)
-	origin(time.Now().Add(time.Hour), "")
+	provenance(time.Now().Add(time.Hour), "")
 	says("it is taken over at 2")
-	origin(time.Now().Add(-time.Hour), owner.Database)
+	provenance(time.Now().Add(-time.Hour), owner.Database)
 	says("it is taken over as soon as no service has consumed it for 15s")
 }
 
 // A service that does not know where its database comes from takes over no stream, so the cause is not for debugging
 // only.
-func TestAnOriginThatCannotBeReadIsLoggedOnce(t *testing.T) {
+func TestAProvenanceThatCannotBeReadIsLoggedOnce(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), config.OriginFile)
+	file := filepath.Join(t.TempDir(), config.ProvenanceFile)
 	var log bytes.Buffer
 	c := &component{log: slog.New(slog.NewTextHandler(&log, nil))}
-	c.config.Name, c.config.Database.OriginFile = "films/movienight", file
-	origin := c.databaseOrigin()
-	for warnings, content := range []string{"", "- no origin", "namespaceUID: uid", "- no origin"} {
+	c.config.Name, c.config.Database.ProvenanceFile = "films/movienight", file
+	provenance := c.databaseProvenance()
+	for warnings, content := range []string{"", "- no provenance", "namespaceUID: uid", "- no provenance"} {
 		if content != "" {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for range 2 {
-			if got, isRead := origin(), warnings == 2; (got.Unread == nil) != isRead || (got.NamespaceUID == "uid") != isRead {
+			got, isRead := provenance(), warnings == 2
+			if (got.Unread == nil) != isRead || (got.NamespaceUID == "uid") != isRead {
 				t.Errorf("content %q: %+v", content, got)
 			}
 		}

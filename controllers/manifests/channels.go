@@ -134,37 +134,37 @@ func channelList(bot *v1alpha1.RoseyBot, observed Observed) (*corev1.ConfigMap, 
 	if err != nil {
 		return nil, fmt.Errorf("encoding the list of channels: %w", err)
 	}
-	origin, err := yaml.Marshal(databaseOrigin(bot, observed))
+	provenance, err := yaml.Marshal(databaseProvenance(bot, observed))
 	if err != nil {
 		return nil, fmt.Errorf("encoding where the database comes from: %w", err)
 	}
 	list := newObject[corev1.ConfigMap](bot, channelListName(bot), Database)
-	list.Data = map[string]string{config.ChannelsFile: string(text), config.OriginFile: string(origin)}
+	list.Data = map[string]string{config.ChannelsFile: string(text), config.ProvenanceFile: string(provenance)}
 	return list, nil
 }
 
 // maxTakeOver is more than an ID and what may follow it.
 const maxTakeOver = 100
 
-// databaseOrigin returns what the database service has to know to take over the stream of a database that is gone.
-func databaseOrigin(bot *v1alpha1.RoseyBot, observed Observed) config.Origin {
-	origin := config.Origin{
+// databaseProvenance returns what the database service has to know to take over the stream of a database that is gone.
+func databaseProvenance(bot *v1alpha1.RoseyBot, observed Observed) config.Provenance {
+	provenance := config.Provenance{
 		NamespaceUID: string(observed.NamespaceUID),
 		TakeOver:     status.OneLine(bot.Annotations[v1alpha1.TakeOverAnnotation], maxTakeOver),
 	}
 	claim := Find[*corev1.PersistentVolumeClaim](observed, ClaimName(bot))
 	if claim == nil || claim.DeletionTimestamp != nil || !MountsClaim(bot, Database) {
-		return origin
+		return provenance
 	}
-	origin.PVCCreated = claim.CreationTimestamp.UTC()
-	origin.OnlyPVC = true
+	provenance.PVCCreated = claim.CreationTimestamp.UTC()
+	provenance.OnlyPVC = true
 	for key := range observed.Objects {
 		// Backups are copies of rows that this database has, or had.
 		if key.Kind == KeyOf(claim).Kind && key.Name != claim.Name && key.Name != backupClaimName(bot) {
-			origin.OnlyPVC = false
+			provenance.OnlyPVC = false
 		}
 	}
-	return origin
+	return provenance
 }
 
 // ListsOthers reports whether the live list of channels has another one than the RoseyBot's own.

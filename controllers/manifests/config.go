@@ -22,7 +22,7 @@ var configFile = map[Component]string{Bot: config.BotFile, Database: config.Data
 // IsConfigFile reports whether a ConfigMap of a RoseyBot can have a file of a name.
 func IsConfigFile(name string) bool {
 	return slices.Contains([]string{
-		config.BotFile, config.DatabaseFile, config.StandbyFile, config.ChannelsFile, config.OriginFile,
+		config.BotFile, config.DatabaseFile, config.StandbyFile, config.ChannelsFile, config.ProvenanceFile,
 	}, name)
 }
 
@@ -54,7 +54,7 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 	if component != Bot {
 		content.Name = bot.Namespace + "/" + bot.Name
 		content.Database.ChannelsFile = path.Join(config.ChannelsDir, config.ChannelsFile)
-		content.Database.OriginFile = path.Join(config.ChannelsDir, config.OriginFile)
+		content.Database.ProvenanceFile = path.Join(config.ChannelsDir, config.ProvenanceFile)
 		return content
 	}
 	if mayHaveStandbys(bot, owner) {

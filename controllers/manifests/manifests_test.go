@@ -117,8 +117,8 @@ func checkFiles(t *testing.T, files map[string]string) {
 			}
 			continue
 		}
-		if file == config.OriginFile {
-			if _, err := config.ParseOrigin([]byte(text)); err != nil {
+		if file == config.ProvenanceFile {
+			if _, err := config.ParseProvenance([]byte(text)); err != nil {
 				t.Errorf("%s: %v\n%s", file, err, text)
 			}
 			continue

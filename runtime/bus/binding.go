@@ -108,7 +108,7 @@ func (b *Binding) Check() status.Check {
 	if check.Reason != status.ReasonStreamBound && check.Reason != status.ReasonStreamUnavailable {
 		return check
 	}
-	// Who sends a request is told that it was denied. A denied acknowledgement of a consumer would only show in events
+	// Who sends a request gets an error if it was denied. A denied acknowledgement of a consumer would only show in events
 	// that are delivered again and again.
 	if subject := b.conn.state.deniedFor(b.wanted.Name, ackAPI, nextAPI); subject != "" {
 		check.OK, check.Reason = false, status.ReasonNATSPermissionMissing

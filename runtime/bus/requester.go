@@ -76,11 +76,11 @@ type HeaderReader interface{ SetHeader(header nats.Header) }
 // (IDsHeader).
 func (r *Requester) FindService(ctx context.Context, channel Origin) (deduplicates bool, err error) {
 	subject := r.subjects.Subject(OutboundGet)
-	question, err := Encode(OutboundGetRequest{Limit: new(int), Origin: channel})
+	request, err := Encode(OutboundGetRequest{Limit: new(int), Origin: channel})
 	if err != nil {
 		return false, fmt.Errorf("encoding the request %s: %w", subject, err)
 	}
-	reply, err := r.request(ctx, OutboundGet, question)
+	reply, err := r.request(ctx, OutboundGet, request)
 	if err != nil {
 		return false, err
 	}

@@ -118,9 +118,9 @@ type Database struct {
 	// ChannelsFile lists the channels that the database service serves besides Config.Channel; see ChannelList. It is
 	// read again while the service runs. Empty: there are none.
 	ChannelsFile string `json:"channelsFile,omitempty"`
-	// OriginFile says where the database comes from; see Origin. It is read again while the stream of events belongs to
-	// another database. Empty: nothing is known.
-	OriginFile string `json:"originFile,omitempty"`
+	// ProvenanceFile says where the database comes from; see Provenance. It is read again while the stream of events
+	// belongs to another database. Empty: nothing is known.
+	ProvenanceFile string `json:"provenanceFile,omitempty"`
 	// TakeOver is the ID of the database whose stream of events this one takes over, followed by "+replay" if it is to
 	// store all events that the stream still has. Empty: none.
 	TakeOver string `json:"takeOver,omitempty"`

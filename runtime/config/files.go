@@ -49,10 +49,10 @@ const (
 	PodUIDVariable  = "POD_UID"
 
 	// ChannelsDir is mounted from a ConfigMap with the files ChannelsFile, which Database.ChannelsFile names, and
-	// OriginFile, which Database.OriginFile names.
-	ChannelsDir  = "/var/run/rosey/channels"
-	ChannelsFile = "channels.yaml"
-	OriginFile   = "origin.yaml"
+	// ProvenanceFile, which Database.ProvenanceFile names.
+	ChannelsDir    = "/var/run/rosey/channels"
+	ChannelsFile   = "channels.yaml"
+	ProvenanceFile = "provenance.yaml"
 
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"

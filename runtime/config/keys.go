@@ -160,7 +160,7 @@ var settings = map[string]Key{
 		Usage: "File with a list of more channels that the database service serves, each with server and name; " +
 			"read again while it runs",
 	},
-	"database.originFile": {
+	"database.provenanceFile": {
 		Usage: "File that says where the database comes from, for taking over the stream of one that is gone; " +
 			"the operator writes it",
 	},

@@ -77,8 +77,8 @@ func TestNothingMayFollowTheFirstDocument(t *testing.T) {
 			_, err := config.ReadSecret(writeText(t, content) + "#/logLevel")
 			return err
 		},
-		"origin": func(content string) error {
-			_, err := config.ParseOrigin([]byte(content))
+		"provenance": func(content string) error {
+			_, err := config.ParseProvenance([]byte(content))
 			return err
 		},
 	}
@@ -125,15 +125,15 @@ func TestFilesWithoutContent(t *testing.T) {
 		if err != nil {
 			t.Errorf("configuration %q: %v", empty, err)
 		}
-		if origin, err := config.ParseOrigin([]byte(empty)); err != nil || origin != (config.Origin{}) {
-			t.Errorf("origin %q: %+v, %v", empty, origin, err)
+		if provenance, err := config.ParseProvenance([]byte(empty)); err != nil || provenance != (config.Provenance{}) {
+			t.Errorf("provenance %q: %+v, %v", empty, provenance, err)
 		}
 		if _, err := config.ParseChannels([]byte(empty)); err == nil || !strings.Contains(err.Error(), "expected a list") {
 			t.Errorf("channels %q: %v", empty, err) // may be just being written
 		}
 	}
 	// Lines are counted from the beginning of the file.
-	_, err := config.ParseOrigin([]byte("# a comment\n---\n---\ntakeOver: [\n"))
+	_, err := config.ParseProvenance([]byte("# a comment\n---\n---\ntakeOver: [\n"))
 	if err == nil || !strings.Contains(err.Error(), "line 4") && !strings.Contains(err.Error(), "line 5") {
 		t.Errorf("a syntax error in line 4: %v", err)
 	}

@@ -23,7 +23,7 @@ const (
 	maxIncoming = 8_192
 	// maxBatchBytes bounds the messages of one batch unless it is a single one.
 	maxBatchBytes = 4 << 20
-	// refusalInterval is the least time between two log lines about requests that were dropped because of their reply
+	// refusalInterval is the minimum time between two log lines about requests that were dropped because of their reply
 	// subjects.
 	refusalInterval = time.Minute
 )

@@ -39,9 +39,9 @@ type ServiceOptions struct {
 	Subjects bus.Subjects
 	// Binding decides whether events come from a stream. Nil: they do not.
 	Binding *bus.Binding
-	// Origin says where the database comes from, for which a service may take over the stream of one that is gone. It is
-	// called again while the stream belongs to another database. Nil: nothing is known.
-	Origin func() Origin
+	// Provenance says where the database comes from, for which a service may take over the stream of one that is gone. It
+	// is called again while the stream belongs to another database. Nil: nothing is known.
+	Provenance func() Provenance
 	// Version is what `nats micro ls` shows.
 	Version string
 	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod

@@ -49,7 +49,8 @@ func (c *streamConsumer) consume(
 	ctx, working context.Context, bound bus.Bound, databaseID string, ready func() error,
 ) error {
 	request := &consumerRequest{
-		bound: bound, name: c.subjects.ConsumerName(), own: owner{databaseID, c.owner.origin()}, manual: c.binding.Manual(),
+		bound: bound, name: c.subjects.ConsumerName(), own: owner{databaseID, c.owner.provenance()},
+		manual: c.binding.Manual(),
 	}
 	err := c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) error {
 		return c.owner.request(ctx, request)

@@ -25,9 +25,9 @@ var errOtherOwner = errors.New("two databases cannot share a subject prefix")
 
 // streamOwner keeps the events of a stream for one database, and takes them over from one that is gone.
 type streamOwner struct {
-	engine *Engine
-	origin func() Origin // of the database of engine
-	log    *slog.Logger
+	engine     *Engine
+	provenance func() Provenance // of the database of engine
+	log        *slog.Logger
 	// abandonedAfter and absentAfter are the constants, except in tests.
 	abandonedAfter, absentAfter time.Duration
 
@@ -36,11 +36,11 @@ type streamOwner struct {
 
 func newStreamOwner(o ServiceOptions, engine *Engine) *streamOwner {
 	owner := &streamOwner{
-		engine: engine, origin: o.Origin, log: o.Log,
+		engine: engine, provenance: o.Provenance, log: o.Log,
 		abandonedAfter: cmp.Or(o.abandonedAfter, abandonedAfter), absentAfter: cmp.Or(o.absentAfter, absentAfter),
 	}
-	if owner.origin == nil {
-		owner.origin = func() Origin { return Origin{} }
+	if owner.provenance == nil {
+		owner.provenance = func() Provenance { return Provenance{} }
 	}
 	return owner
 }

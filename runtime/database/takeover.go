@@ -40,9 +40,9 @@ func (k Kind) String() string {
 	return "a database of unknown kind"
 }
 
-// Origin is where the database of a service comes from. The zero value means that nothing is known of it: then it takes
-// over no stream.
-type Origin struct {
+// Provenance is where the database of a service comes from. The zero value means that nothing is known of it: then it
+// takes over no stream.
+type Provenance struct {
 	Kind Kind
 	// RoseyBot is the namespace and name of the RoseyBot, and NamespaceUID the UID of the namespace, which no namespace of
 	// another cluster has. Empty: there is none, or it is not known.
@@ -58,7 +58,7 @@ type Origin struct {
 	Unread error
 }
 
-// replaySuffix follows the ID in Origin.TakeOver.
+// replaySuffix follows the ID in Provenance.TakeOver.
 const replaySuffix = "+replay"
 
 // Keys of the metadata of a stream, beside ownerKey. They say where the owner comes from.
@@ -70,12 +70,12 @@ const (
 
 // owner is the database that the events of a stream belong to, as the metadata of the stream names it.
 type owner struct {
-	database string // its ID; empty: none
-	origin   Origin // Kind, RoseyBot and NamespaceUID
+	database   string     // its ID; empty: none
+	provenance Provenance // Kind, RoseyBot and NamespaceUID
 }
 
 func ownerOf(metadata map[string]string) owner {
-	return owner{metadata[ownerKey], Origin{
+	return owner{metadata[ownerKey], Provenance{
 		Kind: Kind(metadata[kindKey]), RoseyBot: metadata[roseyBotKey], NamespaceUID: metadata[namespaceUIDKey],
 	}}
 }
@@ -91,8 +91,8 @@ func (o owner) addTo(metadata map[string]string) (with map[string]string, change
 	}
 	same := with[ownerKey] == o.database
 	for key, value := range map[string]string{
-		ownerKey: o.database, kindKey: string(o.origin.Kind), roseyBotKey: o.origin.RoseyBot,
-		namespaceUIDKey: o.origin.NamespaceUID,
+		ownerKey: o.database, kindKey: string(o.provenance.Kind), roseyBotKey: o.provenance.RoseyBot,
+		namespaceUIDKey: o.provenance.NamespaceUID,
 	} {
 		if with[key] == value || same && value == "" {
 			continue
@@ -108,9 +108,9 @@ func (o owner) addTo(metadata map[string]string) (with map[string]string, change
 
 // describe names the owner for people.
 func (o owner) describe() string {
-	text := status.OneLine(o.database, maxNameInError) + " (" + o.origin.Kind.String()
-	if o.origin.RoseyBot != "" {
-		text += " of RoseyBot " + status.OneLine(o.origin.RoseyBot, maxNameInError)
+	text := status.OneLine(o.database, maxNameInError) + " (" + o.provenance.Kind.String()
+	if o.provenance.RoseyBot != "" {
+		text += " of RoseyBot " + status.OneLine(o.provenance.RoseyBot, maxNameInError)
 	}
 	return text + ")"
 }
@@ -171,14 +171,14 @@ type conflict struct {
 
 // requested returns whether the service is to take over from the current owner, and to store all events again.
 func (c conflict) requested() (takeOver, replay bool) {
-	id, replay := strings.CutSuffix(c.own.origin.TakeOver, replaySuffix)
+	id, replay := strings.CutSuffix(c.own.provenance.TakeOver, replaySuffix)
 	return id != "" && id == c.current.database, replay
 }
 
 // isAbandoned reports whether the stream may be taken over without a request, as far as that does not depend on the
 // time: the claim of the old database is gone, and nothing was stored in the new one.
 func (c conflict) isAbandoned() bool {
-	own, current := c.own.origin, c.current.origin
+	own, current := c.own.provenance, c.current.provenance
 	return own.Kind == SQLite && own.PVCCreated.After(c.created) && own.OnlyPVC &&
 		current.Kind == SQLite && current.RoseyBot != "" && current.RoseyBot == own.RoseyBot &&
 		current.NamespaceUID != "" && current.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.current.database) &&
@@ -251,14 +251,14 @@ func (c conflict) advice() string {
 // manualAdvice says how somebody makes the service take over.
 func (c conflict) manualAdvice() string {
 	way := "if the other is gone for good: " + c.command("")
-	if wrong := c.own.origin.TakeOver; wrong != "" {
+	if wrong := c.own.provenance.TakeOver; wrong != "" {
 		way += " (it is to take over " + status.OneLine(wrong, maxNameInError) + ")"
 	}
-	if unread := c.own.origin.Unread; unread != nil {
+	if unread := c.own.provenance.Unread; unread != nil {
 		way += "; it does not take over by itself, because an error hides where this database comes from: " +
 			unread.Error()
 	}
-	if c.own.origin.Kind == Postgres && c.current.origin.Kind == SQLite {
+	if c.own.provenance.Kind == Postgres && c.current.provenance.Kind == SQLite {
 		way = "`rosey db move` copies the other's rows and ID; " + way
 	}
 	return way
@@ -269,7 +269,7 @@ var safeID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
 // command returns how to tell the service to take over.
 func (c conflict) command(suffix string) string {
-	namespace, name, ok := strings.Cut(c.own.origin.RoseyBot, "/")
+	namespace, name, ok := strings.Cut(c.own.provenance.RoseyBot, "/")
 	if !ok {
 		return "set database.takeOver to " + c.current.database + suffix
 	}
@@ -278,9 +278,9 @@ func (c conflict) command(suffix string) string {
 }
 
 // StreamOwner returns what the metadata of a stream say about the database that its events belong to: its ID, and
-// Kind, RoseyBot and NamespaceUID of its origin. They are empty if the events belong to none. Whoever may change the
-// stream chooses the texts.
-func StreamOwner(metadata map[string]string) (database string, origin Origin) {
+// Kind, RoseyBot and NamespaceUID of its provenance. They are empty if the events belong to none. Whoever may change
+// the stream chooses the texts.
+func StreamOwner(metadata map[string]string) (database string, provenance Provenance) {
 	current := ownerOf(metadata)
-	return current.database, current.origin
+	return current.database, current.provenance
 }

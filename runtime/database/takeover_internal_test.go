@@ -17,8 +17,8 @@ func abandoned() conflict {
 	acknowledged := began.Add(time.Hour)
 	return conflict{
 		stream: "rosey_events", created: began,
-		current: owner{"old", Origin{Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid"}},
-		own: owner{"new", Origin{
+		current: owner{"old", Provenance{Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid"}},
+		own: owner{"new", Provenance{
 			Kind: SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", PVCCreated: began.Add(2 * time.Hour),
 			OnlyPVC: true,
 		}},
@@ -52,35 +52,35 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 		words  string
 	}{
 		"the claim is older than the stream": {
-			func(c *conflict) { c.own.origin.PVCCreated = began.Add(-time.Minute) }, annotate,
+			func(c *conflict) { c.own.provenance.PVCCreated = began.Add(-time.Minute) }, annotate,
 		},
-		"no claim": {func(c *conflict) { c.own.origin.PVCCreated = time.Time{} }, annotate},
+		"no claim": {func(c *conflict) { c.own.provenance.PVCCreated = time.Time{} }, annotate},
 		"another claim may have the rows": {
-			func(c *conflict) { c.own.origin.OnlyPVC = false }, annotate,
+			func(c *conflict) { c.own.provenance.OnlyPVC = false }, annotate,
 		},
 		"SQLite to PostgreSQL before the rows are moved": {
-			func(c *conflict) { c.own.origin.Kind = Postgres }, "`rosey db move` copies the other's rows and ID",
+			func(c *conflict) { c.own.provenance.Kind = Postgres }, "`rosey db move` copies the other's rows and ID",
 		},
 		"a mistyped PostgreSQL URL": {
-			func(c *conflict) { c.own.origin.Kind, c.current.origin.Kind = Postgres, Postgres }, annotate,
+			func(c *conflict) { c.own.provenance.Kind, c.current.provenance.Kind = Postgres, Postgres }, annotate,
 		},
 		"PostgreSQL to SQLite": {
-			func(c *conflict) { c.current.origin.Kind = Postgres }, annotate,
+			func(c *conflict) { c.current.provenance.Kind = Postgres }, annotate,
 		},
 		"another RoseyBot with the same prefix": {
-			func(c *conflict) { c.current.origin.RoseyBot = "films/other" }, annotate,
+			func(c *conflict) { c.current.provenance.RoseyBot = "films/other" }, annotate,
 		},
 		"another namespace": {
-			func(c *conflict) { c.current.origin.RoseyBot = "music/movienight" }, annotate,
+			func(c *conflict) { c.current.provenance.RoseyBot = "music/movienight" }, annotate,
 		},
 		"another cluster with the same names": {
-			func(c *conflict) { c.current.origin.NamespaceUID = "another" }, annotate,
+			func(c *conflict) { c.current.provenance.NamespaceUID = "another" }, annotate,
 		},
 		"the namespace is not known": {
-			func(c *conflict) { c.own.origin.NamespaceUID, c.current.origin.NamespaceUID = "", "" }, annotate,
+			func(c *conflict) { c.own.provenance.NamespaceUID, c.current.provenance.NamespaceUID = "", "" }, annotate,
 		},
 		"an owner of an earlier version": {
-			func(c *conflict) { c.current.origin = Origin{} }, annotate,
+			func(c *conflict) { c.current.provenance = Provenance{} }, annotate,
 		},
 		"a restored database with rows": {func(c *conflict) { c.empty = false }, annotate},
 		"the consumer is gone":          {func(c *conflict) { c.consumer = nil }, annotate},
@@ -95,11 +95,13 @@ func TestStreamThatMayBeNeededIsNotTakenOver(t *testing.T) {
 			func(c *conflict) { c.current.database = "x;reboot" }, "remove it with `rosey nats remove`",
 		},
 		"where the own database comes from cannot be read": {
-			func(c *conflict) { c.own.origin = Origin{Kind: SQLite, Unread: errors.New("permission denied")} },
+			func(c *conflict) {
+				c.own.provenance = Provenance{Kind: SQLite, Unread: errors.New("permission denied")}
+			},
 			"an error hides where this database comes from: permission denied",
 		},
 		"no RoseyBot": {
-			func(c *conflict) { c.own.origin.RoseyBot = "" }, "set database.takeOver to old",
+			func(c *conflict) { c.own.provenance.RoseyBot = "" }, "set database.takeOver to old",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +141,7 @@ func TestToldToTakeOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := abandoned()
-			c.own.origin.Kind, c.own.origin.TakeOver = Postgres, test.value
+			c.own.provenance.Kind, c.own.provenance.TakeOver = Postgres, test.value
 			if test.change != nil {
 				test.change(&c)
 			}

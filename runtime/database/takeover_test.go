@@ -18,20 +18,20 @@ import (
 )
 
 // from has a service say where its database comes from: RoseyBot films/movienight, on the only claim, made at a time.
-func from(pvcCreated time.Time, change ...func(*database.Origin)) func(*database.ServiceOptions) {
-	origin := database.Origin{
+func from(pvcCreated time.Time, change ...func(*database.Provenance)) func(*database.ServiceOptions) {
+	provenance := database.Provenance{
 		Kind: database.SQLite, RoseyBot: "films/movienight", NamespaceUID: "uid", PVCCreated: pvcCreated,
 		OnlyPVC: true,
 	}
 	for _, one := range change {
-		one(&origin)
+		one(&provenance)
 	}
-	return func(o *database.ServiceOptions) { o.Origin = func() database.Origin { return origin } }
+	return func(o *database.ServiceOptions) { o.Provenance = func() database.Provenance { return provenance } }
 }
 
 // requested has the service take over the stream of a database.
-func requested(value string) func(*database.Origin) {
-	return func(o *database.Origin) { o.Kind, o.TakeOver = database.Postgres, value }
+func requested(value string) func(*database.Provenance) {
+	return func(o *database.Provenance) { o.Kind, o.TakeOver = database.Postgres, value }
 }
 
 // soon makes the waiting for a takeover short.

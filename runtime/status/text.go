@@ -31,7 +31,7 @@ const brokenHTTP = "net/http: HTTP/1.x transport connection broken: "
 
 // NetworkError returns the cause of a failed network operation in a few words, without addresses, ports and the names
 // of system calls. The text stays the same from attempt to attempt while the cause does, so a status that contains it
-// changes only when there is news. The text of any other error is returned in lower case.
+// changes only when the state does. The text of any other error is returned in lower case.
 func NetworkError(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
 		return "no such host: " + lookup.Name

@@ -55,9 +55,9 @@ const (
 	// recoveryLimit bounds the recovery from one fault. The kubelet delays the restart of a container that was killed
 	// repeatedly by up to 5 minutes.
 	recoveryLimit = 6 * time.Minute
-	// settleLimit bounds the time until the database has everything: a line that a killed bot had claimed is given to
+	// completeLimit bounds the time until the database has everything: a line that a killed bot had claimed is given to
 	// another bot only after a minute.
-	settleLimit = 3 * time.Minute
+	completeLimit = 3 * time.Minute
 )
 
 // Result is a completed run.
@@ -86,7 +86,7 @@ func Run(ctx context.Context, world World, o Options) (Result, error) {
 		return Result{Options: o}, err
 	}
 	broken := r.underLoad(ctx) // compare what was said and stored even after an error
-	seen, findings, err := r.waitSettled(ctx)
+	seen, findings, err := r.waitComplete(ctx)
 	result := Result{Options: o, Faults: r.faults, Findings: findings, Absences: Absences(seen, r.faults)}
 	return result, errors.Join(broken, err)
 }
@@ -199,9 +199,9 @@ func (r *runner) present(ctx context.Context) error {
 	return err
 }
 
-// waitSettled compares until there are no differences or settleLimit has passed, and returns the last comparison.
-func (r *runner) waitSettled(ctx context.Context) (seen Seen, findings Findings, err error) {
-	limit, cancel := context.WithTimeout(ctx, settleLimit)
+// waitComplete compares until there are no differences or completeLimit has passed, and returns the last comparison.
+func (r *runner) waitComplete(ctx context.Context) (seen Seen, findings Findings, err error) {
+	limit, cancel := context.WithTimeout(ctx, completeLimit)
 	defer cancel()
 	for {
 		seen, findings, err = r.compare(ctx)

@@ -7,5 +7,5 @@
 // permissions of NATS users are tested elsewhere.
 //
 // A seed determines the operations and everything that they send. A run lasts as long as it is told and then as long as
-// the processes need to settle. It uses loopback only.
+// the processes need to finish. It uses loopback only.
 package fuzz

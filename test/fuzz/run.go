@@ -20,8 +20,8 @@ const (
 	chatPace = 250 * time.Millisecond
 	// warmUp is how long only honest traffic runs before the processes are measured.
 	warmUp = 3 * time.Second
-	// settleLimit bounds everything that has to come true after the last operation.
-	settleLimit = 3 * time.Minute
+	// verifyLimit bounds everything that has to come true after the last operation.
+	verifyLimit = 3 * time.Minute
 	// shownOperations is how many of the last operations a failure shows.
 	shownOperations = 10
 	// diskLimit is the size of a claim unless the RoseyBot says otherwise.
@@ -80,7 +80,7 @@ func Run(ctx context.Context, world *chaos.Processes, o Options) (report string,
 	defer r.hostile.conn.Close()
 	err = r.play(ctx)
 	if err == nil {
-		err = r.settle(ctx)
+		err = r.verify(ctx)
 	}
 	return r.report(), err
 }
@@ -193,7 +193,7 @@ func (r *run) memoryNow() (text string) {
 
 // until waits until condition returns nil.
 func (r *run) until(ctx context.Context, what string, condition func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
 	defer cancel()
 	for {
 		err := condition()

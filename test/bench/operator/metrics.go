@@ -85,8 +85,8 @@ func isWrite(metric *dto.Metric) bool {
 	return false
 }
 
-// settled waits until the operator has been idle for ten seconds.
-func (c *cluster) settled(ctx context.Context) (figures, error) {
+// waitUntilIdle waits until the operator has been idle for ten seconds.
+func (c *cluster) waitUntilIdle(ctx context.Context) (figures, error) {
 	var last figures
 	var since time.Time
 	err := until(ctx, "the operator has nothing to do", func() (bool, error) {

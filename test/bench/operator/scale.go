@@ -71,7 +71,7 @@ func (b *scale) measurePlain(ctx context.Context) error {
 }
 
 func (b *scale) measureCreation(ctx context.Context) error {
-	before, err := b.cluster.settled(ctx)
+	before, err := b.cluster.waitUntilIdle(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (b *scale) measureCreation(ctx context.Context) error {
 		return err
 	}
 	ready := time.Since(start)
-	after, err := b.cluster.settled(ctx)
+	after, err := b.cluster.waitUntilIdle(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (b *scale) measureStart(ctx context.Context) error {
 		return err
 	}
 	b.report("a new operator has reconciled all, after the end of the old one", "%.1f s", time.Since(start).Seconds())
-	after, err := b.cluster.settled(ctx)
+	after, err := b.cluster.waitUntilIdle(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 	"rosey.dev/rosey/test/chaos"
 )
 
-// settle checks what must hold after the last operation.
-func (r *run) settle(ctx context.Context) error {
+// verify checks what must hold after the last operation.
+func (r *run) verify(ctx context.Context) error {
 	var failures []error
 	for _, failed := range r.honest.failures {
 		failures = append(failures, errors.New("an honest request got no valid reply: "+failed))

@@ -13,15 +13,15 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// waitOrigin waits until the database service is told that its database comes from there.
-func waitOrigin(t *testing.T, bot *v1alpha1.RoseyBot, want config.Origin) {
+// waitProvenance waits until the database service is told that its database comes from there.
+func waitProvenance(t *testing.T, bot *v1alpha1.RoseyBot, want config.Provenance) {
 	t.Helper()
-	eventually(t, "the origin of the database", func(ctx context.Context) error {
+	eventually(t, "the provenance of the database", func(ctx context.Context) error {
 		file, err := get(ctx, &corev1.ConfigMap{}, bot.Namespace, bot.Name+"-channels")
 		if err != nil {
 			return err
 		}
-		got, err := config.ParseOrigin([]byte(file.Data[config.OriginFile]))
+		got, err := config.ParseProvenance([]byte(file.Data[config.ProvenanceFile]))
 		if err == nil && (!got.PVCCreated.Equal(want.PVCCreated) || got.OnlyPVC != want.OnlyPVC ||
 			got.NamespaceUID != want.NamespaceUID || got.TakeOver != want.TakeOver) {
 			err = fmt.Errorf("%+v, want %+v", got, want)
@@ -48,10 +48,10 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := getClaim(t, bot)
-	origin := config.Origin{
+	provenance := config.Provenance{
 		NamespaceUID: string(namespace.UID), PVCCreated: first.CreationTimestamp.Time, OnlyPVC: true,
 	}
-	waitOrigin(t, bot, origin)
+	waitProvenance(t, bot, provenance)
 	template := func() string {
 		deployment, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-db")
 		if err != nil {
@@ -63,8 +63,8 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 
 	const id = "01234567-89ab-cdef-0123-456789abcdef"
 	change(t, bot, func() { bot.Annotations = map[string]string{v1alpha1.TakeOverAnnotation: id + "+replay"} })
-	origin.TakeOver = id + "+replay"
-	waitOrigin(t, bot, origin)
+	provenance.TakeOver = id + "+replay"
+	waitProvenance(t, bot, provenance)
 
 	backups := getClaim(t, bot) // copies of rows are no rows
 	backups.Name, backups.ResourceVersion, backups.UID = "movienight-backup", "", ""
@@ -72,8 +72,8 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 	other := getClaim(t, bot)
 	other.Name, other.ResourceVersion, other.UID = "movienight-restored", "", ""
 	create(t, other)
-	origin.OnlyPVC = false
-	waitOrigin(t, bot, origin)
+	provenance.OnlyPVC = false
+	waitProvenance(t, bot, provenance)
 	deleteClaim(t, other)
 
 	// Times have seconds.
@@ -91,12 +91,12 @@ func TestServiceIsToldWhereItsDatabaseComesFrom(t *testing.T) {
 		}
 		return err
 	})
-	origin.OnlyPVC, origin.PVCCreated = true, getClaim(t, bot).CreationTimestamp.Time
-	waitOrigin(t, bot, origin)
+	provenance.OnlyPVC, provenance.PVCCreated = true, getClaim(t, bot).CreationTimestamp.Time
+	waitProvenance(t, bot, provenance)
 	if template() != before {
 		t.Error("the pods of the database service are restarted")
 	}
 
 	change(t, bot, func() { withPostgres(bot) })
-	waitOrigin(t, bot, config.Origin{NamespaceUID: string(namespace.UID), TakeOver: origin.TakeOver})
+	waitProvenance(t, bot, config.Provenance{NamespaceUID: string(namespace.UID), TakeOver: provenance.TakeOver})
 }
