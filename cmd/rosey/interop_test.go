@@ -42,7 +42,10 @@ func (s *botRig) withPython(python *pythonService) {
 		switch i {
 		case lines / 3:
 			// An event in flight when the connection breaks would be lost: without ids it is not published twice.
-			natstest.Eventually(s.T, "the first lines at the service", func() bool { return len(python.saidByAlice()) == i })
+			// The same holds for the report of the line that was said.
+			natstest.Eventually(s.T, "the first lines and reports at the service", func() bool {
+				return len(python.saidByAlice()) == i && strings.HasPrefix(python.sentTimes(), "1: true")
+			})
 			s.nats.Stop()
 			s.await(status.ReasonNATSUnreachable)
 		case lines * 2 / 3:

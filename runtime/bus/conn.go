@@ -90,7 +90,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	}
 	if connection.IsConnected() {
 		// The callback comes a moment later, but Connected must be true as soon as Connect has returned.
-		c.state.onConnected(redactURL(connection.ConnectedUrl()))
+		c.state.onConnected(connection)
 	}
 	c.state.register(o.Registerer)
 	if c.dirs != (credentialDirs{}) {
@@ -113,8 +113,8 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 		nats.PingInterval(pingInterval),
 		nats.SkipHostLookup(), // the dialer does it
 		nats.SetCustomDialer(&dialer{ctx: dialing, before: c.reloadCredentials, onRefusal: c.state.setRefusal}),
-		nats.ConnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.state.onConnected(redactURL(nc.ConnectedUrl())) }),
+		nats.ConnectHandler(c.state.onConnected),
+		nats.ReconnectHandler(c.state.onConnected),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onDisconnected(err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.state.onAttemptFailed(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { c.state.onError(sub, err) }),

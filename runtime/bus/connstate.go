@@ -30,6 +30,9 @@ const (
 	ackAPI, nextAPI = jetStreamAPI + "ACK.", jetStreamAPI + "API.CONSUMER.MSG.NEXT."
 	// maxDenied bounds connState.denied.
 	maxDenied = 100
+	// minMaxPayload is what a message with a line of chat, or with the status of a bot, may need in bytes. A server that
+	// accepts less drops some of them, and everything else works.
+	minMaxPayload = 8 << 10
 	// replyDeniedInterval is the time between two log lines about replies that the server has refused.
 	replyDeniedInterval = time.Minute
 )
@@ -83,7 +86,7 @@ func (s *connState) register(registerer prometheus.Registerer) {
 	}, func() float64 { return float64(max(s.connects.Load()-1, 0)) })
 }
 
-func (s *connState) onConnected(server string) {
+func (s *connState) onConnected(connection *nats.Conn) {
 	if !s.connected.CompareAndSwap(false, true) {
 		return
 	}
@@ -91,6 +94,13 @@ func (s *connState) onConnected(server string) {
 	s.mu.Lock()
 	s.denied = nil // the permissions may have changed
 	s.mu.Unlock()
+	server := redactURL(connection.ConnectedUrl())
+	if limit := connection.MaxPayload(); limit < minMaxPayload {
+		s.set(s.log.Error, false, status.ReasonNATSRefused, fmt.Sprintf("NATS at %s accepts messages of up to %d bytes, and a "+
+			"line of chat or the status of a bot may need %d: raise max_payload of the server or of the account",
+			server, limit, minMaxPayload))
+		return
+	}
 	s.set(s.log.Info, true, status.ReasonConnected, "connected to NATS at "+server)
 }
 

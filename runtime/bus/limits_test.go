@@ -48,6 +48,19 @@ func TestAServerWithTooManyConnectionsRefuses(t *testing.T) {
 	}
 }
 
+// Where messages are dropped because they are too large for the server, not everything works.
+func TestAServerForShortMessagesIsNotEnough(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, configured(t, "max_payload: 300"))
+	conn := connect(t, nats.URL())
+	check := waitForReason(t, conn.Check, status.ReasonNATSRefused)
+	if want := "accepts messages of up to 300 bytes"; check.OK || !strings.Contains(check.Message, want) {
+		t.Errorf("%+v, want %q", check, want)
+	}
+	nats.Restart(configured(t, "max_payload: 8192"))
+	waitForReason(t, conn.Check, status.ReasonConnected)
+}
+
 // A limit that is lowered below the number of connections ends some of them.
 func TestALoweredLimitOfConnectionsIsNamed(t *testing.T) {
 	t.Parallel()
