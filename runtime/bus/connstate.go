@@ -96,8 +96,8 @@ func (s *connState) onConnected(connection *nats.Conn) {
 	s.mu.Unlock()
 	server := redactURL(connection.ConnectedUrl())
 	if limit := connection.MaxPayload(); limit < minMaxPayload {
-		s.set(s.log.Error, false, status.ReasonNATSRefused, fmt.Sprintf("NATS at %s accepts messages of up to %d bytes, and a "+
-			"line of chat or the status of a bot may need %d: raise max_payload of the server or of the account",
+		s.set(s.log.Error, false, status.ReasonNATSRefused, fmt.Sprintf("NATS at %s accepts messages of up to %d bytes, and "+
+			"a line of chat or the status of a bot may need %d: raise max_payload of the server or of the account",
 			server, limit, minMaxPayload))
 		return
 	}

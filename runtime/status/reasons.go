@@ -36,7 +36,7 @@ const (
 const (
 	ReasonConnected       Reason = "Connected"       // the process is connected to NATS
 	ReasonNATSUnreachable Reason = "NATSUnreachable" // no NATS server can be reached
-	ReasonNATSRefused     Reason = "NATSRefused"     // the NATS server rejects the login, is at a limit, or accepts short messages only
+	ReasonNATSRefused     Reason = "NATSRefused"     // the NATS server rejects the login, or has too low a limit
 
 	ReasonNATSCredentialsAbsent Reason = "NATSCredentialsAbsent" // the files with the NATS credentials are absent or empty
 	ReasonNATSPermissionMissing Reason = "NATSPermissionMissing" // the NATS user may not use a subject that is needed
