@@ -46,6 +46,16 @@ func subjects(t *testing.T) bus.Subjects {
 	return subjects
 }
 
+// createStream creates the stream as `rosey nats create` does.
+func createStream(t *testing.T, js jetstream.JetStream, limits config.JetStream) jetstream.Stream {
+	t.Helper()
+	stream, _, err := subjects(t).CreateStream(t.Context(), js, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
 func TestServiceUsesWhatAnAdministratorProvides(t *testing.T) {
 	r, js := newProvidedRig(t)
 	s := r.start(r.withProvidedStream)
@@ -57,10 +67,7 @@ func TestServiceUsesWhatAnAdministratorProvides(t *testing.T) {
 		})
 	}
 	reported(status.ReasonJetStreamMissing, "the stream rosey_events does not exist")
-	stream, _, err := subjects(t).CreateStream(t.Context(), js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream := createStream(t, js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
 	reported(status.ReasonJetStreamMissing, "the consumer rosey_db of the stream rosey_events does not exist")
 	for _, want := range []bus.Change{bus.Created, bus.Unchanged} {
 		if change, err := database.CreateConsumer(t.Context(), stream, subjects(t)); err != nil || change != want {
@@ -84,10 +91,7 @@ func TestServiceUsesWhatAnAdministratorProvides(t *testing.T) {
 // With the ID of a database in the metadata of the stream the guard is on, whoever has written it.
 func TestProvidedStreamOfAnotherDatabaseIsRefused(t *testing.T) {
 	r, js := newProvidedRig(t)
-	stream, _, err := subjects(t).CreateStream(t.Context(), js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream := createStream(t, js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
 	owned := stream.CachedInfo().Config
 	owned.Metadata = map[string]string{"rosey.dev/database": "another"}
 	if _, err := js.UpdateStream(t.Context(), owned); err != nil {
@@ -127,10 +131,7 @@ func TestUnusableConsumerIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, js := newProvidedRig(t, test.denied...)
-			stream, _, err := subjects(t).CreateStream(t.Context(), js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
-			if err != nil {
-				t.Fatal(err)
-			}
+			stream := createStream(t, js, config.JetStream{Replicas: 1, MaxBytes: 4 << 20})
 			if _, err := stream.CreateConsumer(t.Context(), test.consumer); err != nil {
 				t.Fatal(err)
 			}

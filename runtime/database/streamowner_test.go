@@ -250,16 +250,8 @@ func TestChangesThatAreNotPermittedKeepNoLineOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subjects, err := bus.NewSubjects("rosey")
-	if err != nil {
-		t.Fatal(err)
-	}
-	limits := config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}
-	stream, _, err := subjects.CreateStream(t.Context(), admin, limits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := database.CreateConsumer(t.Context(), stream, subjects); err != nil {
+	stream := createStream(t, admin, config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20})
+	if _, err := database.CreateConsumer(t.Context(), stream, subjects(t)); err != nil {
 		t.Fatal(err)
 	}
 	s := r.start(r.withStream)
@@ -291,15 +283,7 @@ func TestALimitOfConsumersIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subjects, err := bus.NewSubjects("rosey")
-	if err != nil {
-		t.Fatal(err)
-	}
-	limits := config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20}
-	stream, _, err := subjects.CreateStream(t.Context(), js, limits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream := createStream(t, js, config.JetStream{Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20})
 	other := jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}
 	if _, err := stream.CreateConsumer(t.Context(), other); err != nil {
 		t.Fatal(err)
