@@ -1,0 +1,130 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// logInterval is the shortest time between two lines about a collector that fails and works in turn.
+const logInterval = time.Minute
+
+// outcomes count what becomes of spans.
+type outcomes struct{ exported, failed, dropped prometheus.Counter }
+
+func newOutcomes(registerer prometheus.Registerer) outcomes {
+	spans := promauto.With(registerer).NewCounterVec(prometheus.CounterOpts{
+		Name: "rosey_telemetry_spans_total",
+		Help: "Spans of traces, by outcome: exported (the collector took them), failed (it did not), dropped " +
+			"(too many were waiting for it).",
+	}, []string{"outcome"})
+	return outcomes{
+		spans.WithLabelValues("exported"), spans.WithLabelValues("failed"), spans.WithLabelValues("dropped"),
+	}
+}
+
+// exporter counts what an exporter of the SDK sends, and logs when it begins to fail and when it works again. The SDK
+// calls ExportSpans for one batch after another.
+type exporter struct {
+	inner    sdktrace.SpanExporter
+	outcomes outcomes
+	log      *slog.Logger
+	exported func(spans int) // called with the size of each batch that is done
+
+	stopping context.Context //nolint:containedctx // ends with stop, which aborts what is being sent
+	stop     context.CancelFunc
+	failing  bool
+	loggedAt time.Time
+}
+
+func newExporter(inner sdktrace.SpanExporter, o outcomes, log *slog.Logger) *exporter {
+	e := &exporter{inner: inner, outcomes: o, log: log, exported: func(int) {}}
+	e.stopping, e.stop = context.WithCancel(context.Background())
+	return e
+}
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	defer e.exported(len(spans))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.stopping, cancel)() //nolint:contextcheck // ctx is the parent of what cancel cancels
+	err := e.inner.ExportSpans(ctx, spans)
+	if err == nil {
+		e.outcomes.exported.Add(float64(len(spans)))
+	} else {
+		e.outcomes.failed.Add(float64(len(spans)))
+	}
+	e.report(err)
+	return err //nolint:wrapcheck // the SDK drops it
+}
+
+// report logs a change.
+func (e *exporter) report(err error) {
+	switch {
+	case err == nil && e.failing:
+		e.failing = false
+		e.log.Info("traces are sent again")
+	case err != nil && !e.failing && time.Since(e.loggedAt) >= logInterval:
+		e.failing, e.loggedAt = true, time.Now()
+		e.log.Warn("traces cannot be sent; further failures are only counted", "error", causeOf(err))
+	}
+}
+
+// causeOf returns one printable line about why an export failed. It may have text of the collector.
+func causeOf(err error) string {
+	text := status.NetworkError(err)
+	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+		if rpc, ok := grpcstatus.FromError(cause); ok && rpc.Code() != codes.OK {
+			text = rpc.Code().String() + ": " + rpc.Message()
+			break
+		}
+	}
+	return status.OneLine(text, maxErrorText)
+}
+
+// Shutdown implements sdktrace.SpanExporter.
+func (e *exporter) Shutdown(ctx context.Context) error {
+	defer e.stop()
+	return e.inner.Shutdown(ctx) //nolint:wrapcheck // nobody reads it
+}
+
+// processor passes spans that have ended on to the SDK's queue, as long as there is room, so that those for which there
+// is none are counted.
+type processor struct {
+	sdktrace.SpanProcessor
+
+	waiting  atomic.Int64
+	limit    int64
+	outcomes outcomes
+}
+
+func newProcessor(e *exporter, limit int, o outcomes) *processor {
+	p := &processor{limit: int64(limit), outcomes: o}
+	e.exported = func(spans int) { p.waiting.Add(-int64(spans)) }
+	p.SpanProcessor = sdktrace.NewBatchSpanProcessor(e, sdktrace.WithMaxQueueSize(limit))
+	return p
+}
+
+// OnEnd implements sdktrace.SpanProcessor.
+func (p *processor) OnEnd(span sdktrace.ReadOnlySpan) {
+	if !span.SpanContext().IsSampled() {
+		return
+	}
+	if p.waiting.Add(1) > p.limit {
+		p.waiting.Add(-1)
+		p.outcomes.dropped.Inc()
+		return
+	}
+	p.SpanProcessor.OnEnd(span)
+}

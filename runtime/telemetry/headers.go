@@ -1,0 +1,122 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+	"google.golang.org/grpc/credentials"
+)
+
+const (
+	// maxHeadersBytes and maxHeaders bound a file of headers.
+	maxHeadersBytes = 64 << 10
+	maxHeaders      = 64
+)
+
+// headersFile is the name of a file with headers. It is read at each use. An error has nothing of its content.
+type headersFile string
+
+// read returns the headers, with names in lower case. There is none without a file's name.
+func (f headersFile) read() (map[string]string, error) {
+	if f == "" {
+		return map[string]string{}, nil
+	}
+	content, err := f.content()
+	if err != nil {
+		return nil, err
+	}
+	headers := map[string]string{}
+	for pair := range strings.FieldsFuncSeq(content, func(r rune) bool { return strings.ContainsRune(",\r\n", r) }) {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		name, value, ok := parseHeader(pair)
+		if !ok {
+			return nil, fmt.Errorf("headers file %s: pair %d: expected name=value with a percent-encoded value",
+				string(f), len(headers)+1)
+		}
+		headers[name] = value
+		if len(headers) > maxHeaders {
+			return nil, fmt.Errorf("headers file %s: expected at most %d headers", string(f), maxHeaders)
+		}
+	}
+	if len(headers) == 0 {
+		return nil, fmt.Errorf("headers file %s: expected name=value pairs, found none", string(f))
+	}
+	return headers, nil
+}
+
+// parseHeader returns a header in the form name=value. Both protocols can send it: gRPC takes printable ASCII only.
+func parseHeader(pair string) (name, value string, ok bool) {
+	name, encoded, found := strings.Cut(pair, "=")
+	name = strings.ToLower(strings.TrimSpace(name))
+	value, err := url.PathUnescape(strings.TrimSpace(encoded))
+	isControl := func(r rune) bool { return r < ' ' || r > '~' }
+	return name, value, found && err == nil && httpguts.ValidHeaderFieldName(name) &&
+		!strings.ContainsFunc(value, isControl)
+}
+
+func (f headersFile) content() (string, error) {
+	file, err := os.Open(string(f))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("headers file %s: it does not exist", string(f))
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the headers for the collector: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxHeadersBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the headers for the collector: %w", err)
+	}
+	if len(content) > maxHeadersBytes {
+		return "", fmt.Errorf("headers file %s: expected at most %d bytes", string(f), maxHeadersBytes)
+	}
+	return strings.TrimPrefix(string(content), "\ufeff"), nil
+}
+
+// perCall adds the headers to each call of gRPC. It implements credentials.PerRPCCredentials.
+type perCall struct{ file headersFile }
+
+var _ credentials.PerRPCCredentials = perCall{}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (p perCall) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return p.file.read()
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials: whether there is TLS was decided by the endpoint.
+func (p perCall) RequireTransportSecurity() bool { return false }
+
+// perRequest adds the headers to each request over HTTP. It implements http.RoundTripper.
+type perRequest struct {
+	file  headersFile
+	inner http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p perRequest) RoundTrip(request *http.Request) (*http.Response, error) {
+	headers, err := p.file.read()
+	if err != nil {
+		if request.Body != nil {
+			_ = request.Body.Close() // as a RoundTripper has to
+		}
+		return nil, err
+	}
+	request = request.Clone(request.Context())
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	response, err := p.inner.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("sending spans: %w", err)
+	}
+	return response, nil
+}

@@ -1,0 +1,219 @@
+// Package otlptest starts receivers of OTLP, as an OpenTelemetry Collector has them, over gRPC and HTTP.
+package otlptest
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// Span is a received span.
+type Span struct {
+	*traces.Span
+
+	// Service is service.name of the process that sent it.
+	Service string
+}
+
+// ID returns the ID of the span in hexadecimal digits.
+func (s Span) ID() string { return hex.EncodeToString(s.SpanId) }
+
+// Parent returns the ID of the parent, which is empty for the first span of a trace.
+func (s Span) Parent() string { return hex.EncodeToString(s.ParentSpanId) }
+
+// Trace returns the ID of the trace.
+func (s Span) Trace() string { return hex.EncodeToString(s.TraceId) }
+
+// Attribute returns the value of an attribute, nil if there is none.
+func (s Span) Attribute(key string) any { return attribute(s.Attributes, key) }
+
+func attribute(attributes []*common.KeyValue, key string) any {
+	for _, each := range attributes {
+		if each.Key != key {
+			continue
+		}
+		switch value := each.Value.Value.(type) {
+		case *common.AnyValue_StringValue:
+			return value.StringValue
+		case *common.AnyValue_IntValue:
+			return value.IntValue
+		case *common.AnyValue_BoolValue:
+			return value.BoolValue
+		case *common.AnyValue_DoubleValue:
+			return value.DoubleValue
+		}
+	}
+	return nil
+}
+
+// Receiver receives spans by one protocol.
+type Receiver struct {
+	collector.UnimplementedTraceServiceServer
+
+	// URL is the endpoint, as in OTEL_EXPORTER_OTLP_ENDPOINT.
+	URL string
+
+	mu      sync.Mutex
+	spans   []Span
+	headers []map[string]string
+	answer  func(ctx context.Context) error
+	changed chan struct{} // closed and replaced when something arrives
+}
+
+func newReceiver() *Receiver {
+	return &Receiver{changed: make(chan struct{}), answer: func(context.Context) error { return nil }}
+}
+
+// GRPC starts a receiver that ends with the test.
+func GRPC(t testing.TB) *Receiver {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReceiver()
+	r.URL = "http://" + listener.Addr().String()
+	server := grpc.NewServer()
+	collector.RegisterTraceServiceServer(server, r)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() { server.Stop(); serving.Wait() })
+	return r
+}
+
+// HTTP starts a receiver that ends with the test.
+func HTTP(t testing.TB) *Receiver {
+	t.Helper()
+	r := newReceiver()
+	server := httptest.NewServer(http.HandlerFunc(r.serveHTTP))
+	r.URL = server.URL
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return r
+}
+
+// AnswerWith sets what the receiver does with each further request before it takes the spans. With an error it does not
+// take them.
+func (r *Receiver) AnswerWith(answer func(ctx context.Context) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// Export implements collector.TraceServiceServer.
+func (r *Receiver) Export(
+	ctx context.Context, request *collector.ExportTraceServiceRequest,
+) (*collector.ExportTraceServiceResponse, error) {
+	received, _ := metadata.FromIncomingContext(ctx)
+	headers := map[string]string{}
+	for name, values := range received {
+		headers[name] = values[0]
+	}
+	if err := r.take(ctx, request, headers); err != nil {
+		return nil, err
+	}
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
+func (r *Receiver) serveHTTP(w http.ResponseWriter, got *http.Request) {
+	body, err := io.ReadAll(got.Body)
+	request := &collector.ExportTraceServiceRequest{}
+	if err == nil {
+		err = proto.Unmarshal(body, request)
+	}
+	if err != nil || got.URL.Path != "/v1/traces" {
+		http.Error(w, "not a request to /v1/traces", http.StatusBadRequest)
+		return
+	}
+	headers := map[string]string{}
+	for name, values := range got.Header {
+		headers[http.CanonicalHeaderKey(name)] = values[0]
+	}
+	if err := r.take(got.Context(), request, headers); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+	}
+}
+
+func (r *Receiver) take(
+	ctx context.Context, request *collector.ExportTraceServiceRequest, headers map[string]string,
+) error {
+	r.mu.Lock()
+	answer := r.answer
+	r.mu.Unlock()
+	err := answer(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.headers = append(r.headers, headers)
+	defer func() { close(r.changed); r.changed = make(chan struct{}) }()
+	if err != nil {
+		return err
+	}
+	for _, resource := range request.ResourceSpans {
+		service, _ := attribute(resource.Resource.Attributes, "service.name").(string)
+		for _, scope := range resource.ScopeSpans {
+			for _, span := range scope.Spans {
+				r.spans = append(r.spans, Span{span, service})
+			}
+		}
+	}
+	return nil
+}
+
+// Spans returns the spans that have been received.
+func (r *Receiver) Spans() []Span {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.spans)
+}
+
+// Headers returns the headers of each request, in their order.
+func (r *Receiver) Headers() []map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.headers)
+}
+
+// receiveTimeout is far more than a process needs to send.
+const receiveTimeout = 20 * time.Second
+
+// Await waits until done is true for what was received.
+func (r *Receiver) Await(t testing.TB, what string, done func([]Span) bool) []Span {
+	t.Helper()
+	timeout := time.After(receiveTimeout)
+	for {
+		r.mu.Lock()
+		changed := r.changed
+		r.mu.Unlock()
+		spans := r.Spans()
+		if done(spans) {
+			return spans
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("%s: not received within %v; received %s", what, receiveTimeout, Describe(spans))
+		}
+	}
+}
+
+// Describe returns one line for each span.
+func Describe(spans []Span) (text string) {
+	for _, span := range spans {
+		text += "\n  " + span.Service + ": " + span.Name + " " + span.Kind.String() + " trace " + span.Trace() +
+			" span " + span.ID() + " parent " + span.Parent()
+	}
+	return text
+}

@@ -1,0 +1,164 @@
+package telemetry
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Protocols by which spans are sent.
+const (
+	GRPC         = "grpc"
+	HTTPProtobuf = "http/protobuf"
+)
+
+const (
+	defaultExportTimeout = 10 * time.Second // that of the SDK
+	maxErrorText         = 300
+)
+
+// Settings are what the configuration says about traces. A zero value leaves the decision to the environment variables
+// of OpenTelemetry; what is set here takes precedence over them.
+type Settings struct {
+	// Endpoint is the URL of the collector, http or https, as in OTEL_EXPORTER_OTLP_ENDPOINT: with HTTPProtobuf, v1/traces
+	// is appended to its path. If it is empty and there is no such variable either, tracing is off.
+	Endpoint string
+	// Protocol is GRPC, the default, or HTTPProtobuf.
+	Protocol string
+	// SamplingRatio is the part of the traces that begin in this process and are sent, from 0 to 1. Whether one that began
+	// elsewhere is sent was decided there. Nil: what OTEL_TRACES_SAMPLER says, otherwise all.
+	SamplingRatio *float64
+	// HeadersFile is a file with headers for the collector: name=value pairs with percent-encoded values, separated by
+	// commas or line ends. It is read at each export, so that it can change without a restart.
+	HeadersFile string
+	// ResourceAttributes are added to those that describe the process.
+	ResourceAttributes map[string]string
+}
+
+// resolved are the settings of a process in which tracing is on.
+type resolved struct {
+	endpoint  *url.URL // with the whole path of OTLP over HTTP
+	protocol  string
+	sampler   sdktrace.Sampler
+	headers   headersFile
+	tls       tlsFiles
+	timeout   time.Duration
+	queueSize int
+}
+
+// variable returns the value of the first variable of the exporter that is set, and its name. suffixes are the names
+// without their common beginning.
+func variable(suffixes ...string) (name, value string) {
+	for _, suffix := range suffixes {
+		name = "OTEL_EXPORTER_OTLP_" + suffix
+		if value = strings.TrimSpace(os.Getenv(name)); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// resolve returns the settings with those of the environment, and whether tracing is on.
+func (s Settings) resolve() (r resolved, on bool, err error) {
+	if disabled, err := strconv.ParseBool(cmp.Or(os.Getenv("OTEL_SDK_DISABLED"), "false")); err == nil && disabled {
+		return resolved{}, false, nil
+	}
+	if os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return resolved{}, false, nil
+	}
+	if r.protocol, err = s.protocol(); err != nil {
+		return resolved{}, false, err
+	}
+	if r.endpoint, err = s.endpoint(r.protocol); err != nil || r.endpoint == nil {
+		return resolved{}, false, err
+	}
+	if r.sampler, err = s.sampler(); err != nil {
+		return resolved{}, false, err
+	}
+	if r.timeout, err = exportTimeout(); err != nil {
+		return resolved{}, false, err
+	}
+	if r.queueSize, err = queueSize(); err != nil {
+		return resolved{}, false, err
+	}
+	r.headers, r.tls = headersFile(s.HeadersFile), tlsFilesFromEnvironment()
+	return r, true, nil
+}
+
+func (s Settings) protocol() (string, error) {
+	name, value := "telemetry.protocol", s.Protocol
+	if value == "" {
+		name, value = variable("TRACES_PROTOCOL", "PROTOCOL")
+	}
+	switch value {
+	case "", GRPC:
+		return GRPC, nil
+	case HTTPProtobuf:
+		return HTTPProtobuf, nil
+	}
+	return "", fmt.Errorf("%s: %q, expected %s or %s", name, status.OneLine(value, maxErrorText), GRPC, HTTPProtobuf)
+}
+
+// endpoint returns nil without an endpoint.
+func (s Settings) endpoint(protocol string) (*url.URL, error) {
+	name, value := "telemetry.endpoint", s.Endpoint
+	if value == "" {
+		name, value = variable("TRACES_ENDPOINT", "ENDPOINT")
+	}
+	if value == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	// The value is not part of the errors: it may have a password in it.
+	endpoint, err := url.Parse(value)
+	switch {
+	case err != nil, endpoint.Scheme != "http" && endpoint.Scheme != "https", endpoint.Hostname() == "":
+		return nil, fmt.Errorf("%s: expected the URL of an OpenTelemetry collector, as in http://collector:4317", name)
+	case endpoint.User != nil:
+		return nil, fmt.Errorf("%s: expected a URL without user and password; those are headers", name)
+	case endpoint.RawQuery != "" || endpoint.Fragment != "":
+		return nil, fmt.Errorf("%s: expected a URL without query and fragment", name)
+	}
+	// As the specification of OTLP says, a variable of traces alone has the whole path.
+	if protocol == HTTPProtobuf && name != "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" {
+		endpoint = endpoint.JoinPath("v1", "traces")
+	}
+	return endpoint, nil
+}
+
+// exportTimeout returns how long one export may take.
+func exportTimeout() (time.Duration, error) {
+	name, value := variable("TRACES_TIMEOUT", "TIMEOUT")
+	if value == "" {
+		return defaultExportTimeout, nil
+	}
+	milliseconds, err := strconv.Atoi(value)
+	if err != nil || milliseconds <= 0 || milliseconds > int(time.Hour.Milliseconds()) {
+		return 0, fmt.Errorf("%s: %q, expected milliseconds, up to an hour", name, status.OneLine(value, maxErrorText))
+	}
+	return time.Duration(milliseconds) * time.Millisecond, nil
+}
+
+// maxQueueSize bounds OTEL_BSP_MAX_QUEUE_SIZE: a span takes about 1 KiB.
+const maxQueueSize = 1 << 16
+
+// queueSize returns how many spans may wait.
+func queueSize() (int, error) {
+	value := strings.TrimSpace(os.Getenv("OTEL_BSP_MAX_QUEUE_SIZE"))
+	if value == "" {
+		return sdktrace.DefaultMaxQueueSize, nil
+	}
+	size, err := strconv.Atoi(value)
+	if err != nil || size < 1 || size > maxQueueSize {
+		return 0, fmt.Errorf("OTEL_BSP_MAX_QUEUE_SIZE: %q, expected a number from 1 to %d",
+			status.OneLine(value, maxErrorText), maxQueueSize)
+	}
+	return size, nil
+}
