@@ -42,6 +42,10 @@ func fullBot() *v1alpha1.RoseyBot {
 	spec.Scheduling.PriorityClassName, spec.Monitoring.PodMonitor = "chat", "Never"
 	spec.NetworkPolicy = v1alpha1.NetworkPolicy{Enabled: new(true), Egress: []networkingv1.NetworkPolicyEgressRule{{}}}
 	spec.Image = "rosey.example/rosey:own"
+	spec.Telemetry = &v1alpha1.Telemetry{
+		Endpoint: "https://collector:4317", Protocol: "grpc", SamplingRatio: "0.5", HeadersSecretRef: secret("headers"),
+		TLSSecretRef: &v1alpha1.ObjectRef{Name: "ca"}, ResourceAttributes: map[string]v1alpha1.AttributeValue{"a.b": "c"},
+	}
 	return bot
 }
 

@@ -85,7 +85,8 @@ type NetworkPolicy struct {
 	Enabled *bool `json:"enabled,omitempty"`
 
 	// egress are the rules for connections from the pods. They replace the default as a whole, so they must allow
-	// everything that the pods need: DNS, CyTube, NATS and PostgreSQL. Defaults to DNS and TCP to any address.
+	// everything that the pods need: DNS, CyTube, NATS, PostgreSQL and the receiver of traces. Defaults to DNS and TCP to
+	// any address.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20

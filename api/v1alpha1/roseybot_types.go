@@ -178,6 +178,11 @@ type RoseyBotSpec struct {
 	// +optional
 	Monitoring Monitoring `json:"monitoring,omitzero"`
 
+	// telemetry specifies where the bot and the database service send traces. If it is not set, they send none, unless
+	// extraEnv sets variables of OpenTelemetry.
+	// +optional
+	Telemetry *Telemetry `json:"telemetry,omitempty"`
+
 	// logLevel is the lowest level of messages that the bot and the database service log. Defaults to info.
 	// +optional
 	// +default="info"
@@ -244,7 +249,7 @@ type SecretKeyRef struct {
 	// +kubebuilder:validation:MinLength=1
 	Name ObjectName `json:"name"`
 
-	// key is the key in the Secret's data. Defaults to password; in urlSecretRef, to url.
+	// key is the key in the Secret's data. Defaults to password; in urlSecretRef, to url; in headersSecretRef, to headers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+$') && !self.startsWith('..') && self != '.'",message="expected a key of a Secret: letters, digits, '-', '_' and '.'"

@@ -3,6 +3,8 @@ package manifests
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -45,11 +47,12 @@ func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
 
 func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.Config {
 	content := config.Config{
-		Channel:  config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
-		Mode:     strings.ToLower(string(bot.Spec.Mode)),
-		NATS:     natsConfig(bot, owner, component),
-		Database: databaseConfig(bot, component),
-		LogLevel: bot.Spec.LogLevel,
+		Channel:   config.Channel{Server: bot.Spec.Channel.Server, Name: bot.Spec.Channel.Name},
+		Mode:      strings.ToLower(string(bot.Spec.Mode)),
+		NATS:      natsConfig(bot, owner, component),
+		Database:  databaseConfig(bot, component),
+		Telemetry: telemetryConfig(bot, component),
+		LogLevel:  bot.Spec.LogLevel,
 	}
 	if component != Bot {
 		content.Name = bot.Namespace + "/" + bot.Name
@@ -133,5 +136,35 @@ func databaseConfig(bot *v1alpha1.RoseyBot, component Component) config.Database
 			content.Backup.Directory = path.Join(config.BackupsDir, bot.Name)
 		}
 	}
+	return content
+}
+
+func telemetryConfig(bot *v1alpha1.RoseyBot, component Component) config.Telemetry {
+	spec := bot.Spec.Telemetry
+	if spec == nil {
+		return config.Telemetry{}
+	}
+	content := config.Telemetry{
+		Endpoint: spec.Endpoint, Protocol: string(spec.Protocol), SamplingRatio: spec.SamplingRatio,
+	}
+	if spec.HeadersSecretRef != nil {
+		content.HeadersFile = path.Join(config.TelemetrySecretDir, config.TelemetryHeadersFile)
+	}
+	if spec.TLSSecretRef != nil {
+		content.TLSDir = config.TelemetryTLSDir
+	}
+	attributes := map[string]v1alpha1.AttributeValue{}
+	maps.Copy(attributes, spec.ResourceAttributes)
+	for key, value := range map[string]string{
+		"k8s.namespace.name": bot.Namespace, "k8s.deployment.name": Name(bot, component),
+		"k8s.container.name": string(component), "rosey.roseybot.name": bot.Name,
+	} {
+		attributes[key] = v1alpha1.AttributeValue(value)
+	}
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(attributes)) {
+		pairs = append(pairs, key+"="+url.PathEscape(string(attributes[key])))
+	}
+	content.ResourceAttributes = strings.Join(pairs, ",")
 	return content
 }

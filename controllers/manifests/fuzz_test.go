@@ -67,6 +67,15 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 				MaxBytes: resource.NewQuantity(fill.Int63n(1<<40-1<<20)+1<<20, resource.BinarySI),
 			}
 		},
+		func(value *v1alpha1.Telemetry, fill randfill.Continue) {
+			fill.FillNoCustom(value)
+			value.Endpoint = "https://" + sanitize(text(fill), lower, 60)
+			value.Protocol = []v1alpha1.TelemetryProtocol{"", config.OTLPHTTP, config.OTLPGRPC}[fill.Intn(3)]
+			value.SamplingRatio = []string{"", "0", "0.000001", "1"}[fill.Intn(4)]
+		},
+		func(value *v1alpha1.AttributeValue, fill randfill.Continue) {
+			*value = v1alpha1.AttributeValue(strings.ReplaceAll(text(fill), "\n", ","))
+		},
 		func(value *v1alpha1.RetentionPeriod, fill randfill.Continue) {
 			*value = []v1alpha1.RetentionPeriod{"", "forever", "1h", "150h30m"}[fill.Intn(4)]
 		},

@@ -128,6 +128,11 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	}
 	mountSecret(pod, "nats", config.NATSCredentialsDir, NATSCredentials(bot, owner, component))
 	mountSecret(pod, "nats-tls", config.NATSTLSDir, NATS(bot, owner).TLSSecretRef)
+	if telemetry := bot.Spec.Telemetry; telemetry != nil {
+		headers, file := telemetry.HeadersSecretRef, config.TelemetryHeadersFile
+		mountSecretKey(pod, "telemetry", config.TelemetrySecretDir, headers, file)
+		mountSecret(pod, "telemetry-tls", config.TelemetryTLSDir, telemetry.TLSSecretRef)
+	}
 	if MountsClaim(bot, component) {
 		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: ClaimName(bot)}
 		mount(pod, "data", config.DataDir, corev1.VolumeSource{PersistentVolumeClaim: source})

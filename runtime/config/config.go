@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Config is the configuration of every rosey command. What a key means to its user, its default and its limits are in
 // the table of keys.go.
@@ -28,6 +33,8 @@ type Config struct {
 	Commands Commands `json:"commands,omitzero"`
 	// HTTP is the server of health, status and metrics.
 	HTTP HTTP `json:"http,omitzero"`
+	// Telemetry is where traces are sent.
+	Telemetry Telemetry `json:"telemetry,omitzero"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `json:"logLevel,omitempty"`
 }
@@ -194,6 +201,56 @@ type HTTP struct {
 	// Address is host:port, as for net.Listen.
 	Address string `json:"address,omitempty"`
 }
+
+// Telemetry is where traces are sent. What it leaves out, the environment variables of OpenTelemetry decide. Without an
+// endpoint in either, nothing is traced.
+type Telemetry struct {
+	// Endpoint is the URL of a receiver of the OpenTelemetry protocol, http(s)://host[:port], without credentials. A path
+	// may follow with OTLPHTTP, to which /v1/traces is added. Empty: OTEL_EXPORTER_OTLP_ENDPOINT.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Protocol is OTLPHTTP or OTLPGRPC. Empty: OTEL_EXPORTER_OTLP_PROTOCOL, or else OTLPHTTP.
+	Protocol string `json:"protocol,omitempty"`
+	// SamplingRatio is the part of the traces that is recorded, a decimal number from 0 to 1. A request with a trace of
+	// its own is recorded if that trace is. Empty: OTEL_TRACES_SAMPLER, or else all.
+	SamplingRatio string `json:"samplingRatio,omitempty"`
+	// HeadersFile has headers for the receiver, in the form of OTEL_EXPORTER_OTLP_HEADERS or one on each line. It is read
+	// at each export. Empty: OTEL_EXPORTER_OTLP_HEADERS.
+	HeadersFile string `json:"headersFile,omitempty"`
+	// TLSDir is a directory with the files of NATS.TLSDir, for the receiver. Empty: the system's root certificates.
+	TLSDir string `json:"tlsDir,omitempty"`
+	// ResourceAttributes describe the process in its traces, in the form of OTEL_RESOURCE_ATTRIBUTES, whose attributes of
+	// other names remain.
+	ResourceAttributes string `json:"resourceAttributes,omitempty"`
+}
+
+// Ratio returns SamplingRatio as a number, or nil if there is none.
+func (t Telemetry) Ratio() *float64 {
+	ratio, err := strconv.ParseFloat(t.SamplingRatio, 64)
+	if err != nil {
+		return nil
+	}
+	return &ratio
+}
+
+// Attributes returns the values of ResourceAttributes, decoded, by their keys.
+func (t Telemetry) Attributes() map[string]string {
+	attributes := map[string]string{}
+	for pair := range strings.SplitSeq(t.ResourceAttributes, ",") {
+		key, value, found := strings.Cut(pair, "=")
+		if decoded, err := url.PathUnescape(value); found && err == nil {
+			attributes[key] = decoded
+		}
+	}
+	return attributes
+}
+
+// The values of Telemetry.Protocol, which are those of OTEL_EXPORTER_OTLP_PROTOCOL.
+const (
+	// OTLPHTTP sends traces in requests of HTTP.
+	OTLPHTTP = "http/protobuf"
+	// OTLPGRPC sends traces over gRPC.
+	OTLPGRPC = "grpc"
+)
 
 // Duration is a duration as Go writes it, such as 72h or 1h30m, or where a setting allows it Forever or Never.
 type Duration string

@@ -32,13 +32,19 @@ const (
 	// PostgresURLFile is the name of the file with the database's URL in PostgresSecretDir.
 	PostgresURLFile = "url"
 
+	// TelemetrySecretDir and TelemetryTLSDir are mounted from optional Secrets.
+	TelemetrySecretDir = "/var/run/rosey/telemetry"
+	TelemetryTLSDir    = "/var/run/rosey/telemetry-tls"
+	// TelemetryHeadersFile is the name of the file with headers in TelemetrySecretDir.
+	TelemetryHeadersFile = "headers"
+
 	// The files in NATS.CredentialsDir, named like the keys of the Secret.
 	NATSCredsFile    = "nats.creds"
 	NATSUserFile     = "username"
 	NATSPasswordFile = "password"
 	NATSTokenFile    = "token"
 	NATSNKeyFile     = "nkey"
-	// The files in NATS.TLSDir, named like the keys of a Secret of type kubernetes.io/tls.
+	// The files in NATS.TLSDir and Telemetry.TLSDir, named like the keys of a Secret of type kubernetes.io/tls.
 	TLSCAFile   = "ca.crt"
 	TLSCertFile = "tls.crt"
 	TLSKeyFile  = "tls.key"

@@ -56,7 +56,8 @@ const (
 const (
 	durationPattern = `^([0-9]+(\.[0-9]+)?(h|m|s))+$`
 	portPattern     = `(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
-	natsURLPattern  = `(nats|tls|ws|wss)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\])(:` + portPattern + `)?/?`
+	hostPattern     = `([A-Za-z0-9._-]+|\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\])`
+	natsURLPattern  = `(nats|tls|ws|wss)://` + hostPattern + `(:` + portPattern + `)?/?`
 )
 
 // settings describes each key of Config. Path, Variable and Kind follow from the field, and so does Flag where the
@@ -230,6 +231,40 @@ var settings = map[string]Key{
 		Usage: "Address of the HTTP server for health, status and metrics", Flag: "http",
 		pattern: `^.*:[^:]*$`, expected: "[host]:port", Default: ":8080",
 		valid: validAddress,
+	},
+	"telemetry.endpoint": {
+		Usage: "URL of a receiver of traces by the OpenTelemetry protocol (OTLP), without user and password; with it, what " +
+			"the keys of telemetry leave out is as the variables OTEL_* say (default: OTEL_EXPORTER_OTLP_ENDPOINT, or else " +
+			"nothing is traced)",
+		pattern:  `^https?://` + hostPattern + `(:` + portPattern + `)?(/[A-Za-z0-9._~/-]*)?$`,
+		expected: "http:// or https://, host[:port] and an optional path",
+		valid:    validEndpoint,
+	},
+	"telemetry.protocol": {
+		Usage: "How traces are sent; receivers usually listen at port 4318 for http/protobuf and at 4317 for grpc " +
+			"(default: OTEL_EXPORTER_OTLP_PROTOCOL, or else " + OTLPHTTP + ")",
+		values: []string{OTLPHTTP, OTLPGRPC},
+	},
+	"telemetry.samplingRatio": {
+		Usage: "Part of the traces that is recorded, from 0 to 1 in quotes; a request with a trace of its own is recorded " +
+			"if that trace is (default: OTEL_TRACES_SAMPLER, or else all)",
+		pattern:  `^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$`,
+		expected: "a decimal number from 0 to 1 with at most 6 digits after the point",
+	},
+	"telemetry.headersFile": {
+		Usage: "File with headers for the receiver, one key=value on each line or several separated by commas; read at " +
+			"each export (default: OTEL_EXPORTER_OTLP_HEADERS)",
+	},
+	"telemetry.tlsDir": {
+		Usage: "Directory with ca.crt and, for a client certificate, tls.crt and tls.key, for the receiver of traces; read " +
+			"at every connect",
+	},
+	"telemetry.resourceAttributes": {
+		Usage: "More attributes of the process in its traces, as key=value,key=value with values as in a URL; those of " +
+			"OTEL_RESOURCE_ATTRIBUTES with other keys remain",
+		pattern:  `^[^\s,=%]+=[^\s,]*(,[^\s,=%]+=[^\s,]*)*$`,
+		expected: "key=value, or several separated by commas, with values as in a URL",
+		valid:    validAttributes,
 	},
 	"logLevel": {
 		Usage:  "Lowest level of log messages",

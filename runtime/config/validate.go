@@ -100,7 +100,17 @@ func (c *Config) validate(component status.Component, d document) error {
 	if component == status.BotComponent {
 		problems = append(problems, c.validateStandby(), c.validateFallback())
 	}
+	problems = append(problems, c.Telemetry.validate())
 	return errors.Join(problems...)
+}
+
+// validate is about the keys that Key.check cannot check alone.
+func (t Telemetry) validate() error {
+	endpoint, err := url.Parse(t.Endpoint)
+	if err == nil && t.Protocol == OTLPGRPC && strings.Trim(endpoint.Path, "/") != "" {
+		return &KeyError{Key: "telemetry.endpoint", Problem: "expected no path with telemetry.protocol " + OTLPGRPC}
+	}
+	return nil
 }
 
 func (c *Config) needsNATS(component status.Component) bool {
@@ -205,6 +215,18 @@ func validBackupInterval(text string) bool {
 func validRetention(text string) bool {
 	length := Duration(text).Time()
 	return length < 0 || length >= MinRetention
+}
+
+// validEndpoint reports whether a text that looks like the URL of a receiver is one.
+func validEndpoint(text string) bool {
+	endpoint, err := url.Parse(text)
+	return err == nil && endpoint.Host != "" && validHost(endpoint.Hostname())
+}
+
+// validAttributes reports whether the values of a list of attributes can be decoded.
+func validAttributes(text string) bool {
+	_, err := url.PathUnescape(text)
+	return err == nil
 }
 
 func validAddress(text string) bool {

@@ -38,6 +38,9 @@ var harmless = map[string]string{
 	"scheduling.affinity":                  "see nodeSelector",
 	"scheduling.topologySpreadConstraints": "see nodeSelector",
 	"monitoring.podMonitor":                "a choice",
+	"telemetry.protocol":                   "a choice",
+	"telemetry.samplingRatio":              "a number",
+	"telemetry.resourceAttributes":         "texts in traces",
 	"logLevel":                             "a choice",
 }
 

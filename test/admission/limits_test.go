@@ -14,6 +14,7 @@ func TestLimitsOfTheValues(t *testing.T) {
 			"registry.example/rosey:v1, mirror.example:, rosey.dev/rosey:0.1.0"
 		servers     = "spec.channel.server: expected only https://cytu.be, https://films.example:8443"
 		natsServers = "spec.nats.url: expected only nats://nats.nats.svc:4222, nats://other:4222"
+		receivers   = "spec.telemetry.endpoint: expected only http://collector.films.svc:4318, https://otlp.example/films"
 		environment = "spec.extraEnv: expected only the names TZ, TOKEN"
 		context     = "spec.podSecurityContext: expected no root (runAsUser 0, runAsNonRoot false), no profile Unconfined"
 		tolerations = "spec.scheduling.tolerations: expected only the keys films"
@@ -75,6 +76,13 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{`nats: {url: "nats://other.:4222"}`, natsServers},
 		{`nats: {url: "nats://other"}`, natsServers},
 		{`nats: {url: "tls://other:4222"}`, natsServers},
+		{`telemetry: {endpoint: "http://collector.films.svc:4318", samplingRatio: "0.1"}`, ""},
+		{`telemetry: {endpoint: "https://otlp.example/films"}`, ""},
+		{`telemetry: {endpoint: "https://otlp.example/Films"}`, receivers},
+		{`telemetry: {endpoint: "https://otlp.example/films/other"}`, receivers},
+		{`telemetry: {endpoint: "https://otlp.example"}`, receivers},
+		{`telemetry: {endpoint: "http://collector.evil.svc:4318"}`, receivers},
+		{`telemetry: {endpoint: "http://collector.films.svc:43180"}`, receivers},
 		{"extraEnv: [{name: TZ, value: UTC}]", ""},
 		{"extraEnv: [{name: TZ}, {name: ROSEY_CHANNEL_SERVER}]", environment},
 		{"serviceAccountName: films", ""},

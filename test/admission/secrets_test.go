@@ -36,6 +36,7 @@ func needServer(t *testing.T) {
 // Without the policy, everybody who may create RoseyBots reads every Secret of the namespace.
 func TestSecretIsNamedOnlyByWhoMayGetIt(t *testing.T) {
 	needServer(t)
+	const receiver = `telemetry: {endpoint: "https://otlp.example/films", `
 	for field, text := range map[string]string{
 		"account.passwordSecretRef":         "account: {username: R, passwordSecretRef: {name: SECRET}}",
 		"channel.passwordSecretRef":         "channel: {name: c, passwordSecretRef: {name: SECRET, key: k}}",
@@ -43,6 +44,8 @@ func TestSecretIsNamedOnlyByWhoMayGetIt(t *testing.T) {
 		"nats.tlsSecretRef":                 `nats: {url: "nats://other:4222", tlsSecretRef: {name: SECRET}}`,
 		"database.postgres.urlSecretRef":    "database: {postgres: {urlSecretRef: {name: SECRET}}}",
 		"database.natsCredentialsSecretRef": "database: {natsCredentialsSecretRef: {name: SECRET}}",
+		"telemetry.headersSecretRef":        receiver + "headersSecretRef: {name: SECRET}}",
+		"telemetry.tlsSecretRef":            receiver + "tlsSecretRef: {name: SECRET}}",
 	} {
 		t.Run(field, func(t *testing.T) {
 			create := func(user, secret string) error {
@@ -127,6 +130,20 @@ database: {postgres: {urlSecretRef: {name: other}}}
 			allowed(t, update(t, "keeper", live, secrets+fields))
 		})
 	}
+	t.Run("headers of traces", func(t *testing.T) {
+		const headers = `telemetry: {endpoint: "https://otlp.example/films", headersSecretRef: {name: other}}` + "\n"
+		traced := bot("traced", spec(headers))
+		if err := users["keeper"].client.Create(t.Context(), traced); err != nil {
+			t.Fatal(err)
+		}
+		allowed(t, update(t, "author", traced, strings.Replace(headers, ", head", `, samplingRatio: "0.1", head`, 1)))
+		elsewhere := strings.Replace(headers, "https://otlp.example/films", "http://collector.films.svc:4318", 1)
+		err := update(t, "author", traced, elsewhere)
+		refused(t, err, "spec.telemetry.headersSecretRef: expected a Secret that author may get, not other")
+		allowed(t, update(t, "keeper", traced, elsewhere))
+		// The Secrets of other fields are not in traces.
+		allowed(t, update(t, "author", live, secrets+`telemetry: {endpoint: "http://collector.films.svc:4318"}`))
+	})
 	t.Run("of a shared RoseyBot", func(t *testing.T) {
 		content := spec("database: {sharedFrom: {name: live}}")
 		delete(content, "nats")

@@ -45,6 +45,8 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"imagePullSecrets={x}":                 "at '/imagePullSecrets/0': got string, want object",
 		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
 		"automaticUpdates.deadline=10":         "at '/automaticUpdates/deadline': got number, want string",
+
+		"admissionPolicy.telemetryEndpoints={http://u:p@c}": "at '/admissionPolicy/telemetryEndpoints/0'",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)
