@@ -15,6 +15,7 @@ compile() {
   shift 3
   plan=$(mktemp)
   log=$(mktemp)
+  begin_progress
   if ! { uncompiled_packages "$@" >"$plan"; } 2>&1 | show_downloads "$what" >"$log" ||
     ! GOGC=400 go build -v -ldflags "-s -w $ldflags" -o "$dir/" "$@" 2>&1 | show_packages "$what" "$plan" >"$log"; then
     end_progress "  $what: failed"

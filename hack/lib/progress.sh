@@ -3,6 +3,12 @@
 
 progress_due=0
 
+# begin_progress: what takes a few seconds only adds no line to a file.
+begin_progress() {
+  progress_due=$SECONDS
+  [ -t 2 ] || progress_due=$((SECONDS + 10))
+}
+
 # show_progress TEXT: at most once a second on a terminal, every 30 s elsewhere. The command PROGRESS_ALSO, if it is set,
 # prints what else has progressed.
 show_progress() {

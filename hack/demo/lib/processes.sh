@@ -1,34 +1,74 @@
 # shellcheck shell=bash
-# Runs the same bot, database service, NATS and CyTube server as plain processes on loopback, for a machine that cannot
-# run a cluster.
+# Runs the same bot, database service, NATS and CyTube server as plain processes on loopback: until the cluster can take
+# over, or for good on a machine that cannot run a cluster.
 
-processes_dir() { echo "${XDG_STATE_HOME:-$HOME/.local/state}/rosey/demo"; }
+# Everything is below this directory. It is kept when a run is interrupted: the next one goes on with the rows.
+processes=$state_root/demo
 
 nats_port=14222
 cytube_port=18880
 bot_port=18081
 database_port=18082
 
+# processes_up is the whole demo on a machine that cannot run a cluster.
 processes_up() {
-  processes_down
-  processes=$(processes_dir)
+  processes_stop
+  require_free_ports
+  processes_start
+  run_audience "$seconds" script_request_on_loopback
+  chat_on
+  [ "$show_end" = no ] || show_processes
+}
+
+# start_early_processes shows something until the cluster takes over.
+start_early_processes() {
+  say "Kubernetes has to be compiled first. Until it runs, the same bot runs as plain processes"
+  processes_stop
+  if ! (require_free_ports); then
+    say "starting without them: only the cluster will show something"
+    return
+  fi
+  processes_start
+  chat_on
+  show_where_to_look
+  export repo processes
+  export -f rosey stored_lines lines_in_database
+  export PROGRESS_ALSO=stored_lines
+  say "compiling Kubernetes meanwhile; what is compiled is kept, so this can be interrupted with Ctrl-C"
+}
+
+processes_start() {
   mkdir -p "$processes/data"
   chmod 700 "$processes"
-  say "building rosey, nats-server and the CyTube server"
-  CGO_ENABLED=0 go build -trimpath -o "$processes/" ./cmd/rosey
-  CGO_ENABLED=0 go build -trimpath -o "$processes/cytube-server" ./hack/cytube
-  CGO_ENABLED=0 go build -trimpath -o "$processes/nats-server" github.com/nats-io/nats-server/v2
+  (
+    use_build_flags
+    compile "compiling rosey, nats-server and the CyTube server" "" "$processes" \
+      ./cmd/rosey ./hack/cytube github.com/nats-io/nats-server/v2
+  )
   write_process_config
   say "starting NATS, the CyTube server, the database service and the bot on 127.0.0.1"
   start_process nats "$processes/nats-server" -a 127.0.0.1 -p "$nats_port" -js -sd "$processes/nats-data"
-  start_process cytube "$processes/cytube-server" -listen "127.0.0.1:$cytube_port" -channel movienight \
+  start_process cytube "$processes/cytube" -listen "127.0.0.1:$cytube_port" -channel movienight \
     -accounts-file "$processes/accounts.yaml"
-  start_process database "$processes/rosey" db --config "$processes/database.yaml"
-  start_process bot "$processes/rosey" bot --config "$processes/bot.yaml"
+  start_process database env -u ROSEY_CACHE "$processes/rosey" db --config "$processes/database.yaml"
+  # Rows belong to a server's address. The bot therefore uses the one that the server will have in the cluster, and
+  # finds it through its proxy, which is the server itself.
+  start_process bot env -u ROSEY_CACHE -u NO_PROXY -u no_proxy -u HTTP_PROXY http_proxy="http://127.0.0.1:$cytube_port" \
+    "$processes/rosey" bot --config "$processes/bot.yaml"
   wait_until_ready "$bot_port"
   say "the bot is in the channel"
-  run_audience "$seconds" script_request_on_loopback
-  show_processes
+}
+
+# require_free_ports fails and says which port another program uses.
+require_free_ports() {
+  require_free_port "$nats_port" NATS
+  require_free_port "$cytube_port" "the CyTube server"
+  require_free_port "$bot_port" "the bot's status"
+  require_free_port "$database_port" "the database service's status"
+}
+
+require_free_port() { # PORT WHAT
+  ! is_listening "$1" || { echo "demo: port $1 of 127.0.0.1, for $2, is in use by another program" >&2; exit 1; }
 }
 
 write_process_config() {
@@ -39,7 +79,7 @@ write_process_config() {
     echo "[{name: Rosey, password: $password, rank: 3}]" >"$processes/accounts.yaml"
     echo "$password" >"$processes/password"
   )
-  common="channel: {server: 'http://127.0.0.1:$cytube_port', name: movienight}
+  common="channel: {server: 'http://cytube.demo.svc.cluster.local:8880', name: movienight}
 nats: {url: 'nats://127.0.0.1:$nats_port'}"
   cat >"$processes/bot.yaml" <<EOF
 $common
@@ -53,31 +93,24 @@ http: {address: '127.0.0.1:$database_port'}
 EOF
 }
 
-# start_process NAME COMMAND...
+# start_process NAME COMMAND...: in a process group of its own, so that Ctrl-C does not end it before the demo does.
 start_process() {
   local name=$1
   shift
+  set -m
   nohup "$@" >"$processes/$name.log" 2>&1 </dev/null &
+  set +m
   echo "$!" >"$processes/$name.pid"
-}
-
-# request METHOD PORT PATH [BODY]: prints the response of a server on loopback; fails unless its status is 2xx. It does
-# not need curl, which a machine may lack.
-request() {
-  local connection status body=${4:-}
-  { exec {connection}<>"/dev/tcp/127.0.0.1/$2"; } 2>/dev/null || return 1
-  printf '%s %s HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s' "$1" "$3" "${#body}" "$body" >&"$connection"
-  read -r _ status _ <&"$connection"
-  cat <&"$connection"
-  exec {connection}>&-
-  [[ $status == 2* ]]
 }
 
 # wait_until_ready PORT
 wait_until_ready() {
-  local deadline=$((SECONDS + 30))
+  local deadline=$((SECONDS + 60))
   until request GET "$1" /readyz >/dev/null; do
-    [ "$SECONDS" -lt "$deadline" ] || { echo "demo: port $1 is not ready; see $processes/*.log" >&2; return 1; }
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      echo "demo: the bot is not ready; $processes/*.log say why. 'make demo-down' removes the rows of earlier runs" >&2
+      return 1
+    fi
     sleep 0.2
   done
 }
@@ -85,43 +118,82 @@ wait_until_ready() {
 # script_request_on_loopback METHOD [BODY]
 script_request_on_loopback() { request "$1" "$cytube_port" /simulator/channels/movienight/script "${2:-}"; }
 
+# chat_on lets people chat for a week, or until the CyTube server ends.
+chat_on() {
+  local response
+  response=$(script_request_on_loopback POST '{"seconds":604800,"seed":1}') || {
+    echo "demo: the CyTube server lets nobody chat: $response" >&2
+    return 1
+  }
+}
+
+# rosey runs the program of the processes. It warns of variables that begin with ROSEY_ and are no settings of its own.
+rosey() { env -u ROSEY_CACHE "$processes/rosey" "$@"; }
+
+# stored_lines prints how many lines of chat are in the processes' database.
+stored_lines() { echo "$(lines_in_database) lines of chat stored"; }
+
+lines_in_database() {
+  rosey db show --config "$processes/database.yaml" --limit 0 --output json 2>/dev/null |
+    grep -c '"html":' || true
+}
+
+show_where_to_look() {
+  say "people chat there. Have a look:"
+  cat <<EOF
+          http://127.0.0.1:$bot_port/   # the bot's status page
+          $processes/rosey tail --nats nats://127.0.0.1:$nats_port   # what the bot sends, as it happens
+          $processes/rosey db show --config $processes/database.yaml
+EOF
+}
+
 show_processes() {
-  [ "$show_end" = yes ] || return 0
   say "the bot's database, from 'rosey db show':"
-  "$processes/rosey" db show --config "$processes/database.yaml" --limit 10
+  rosey db show --config "$processes/database.yaml" --limit 10
   cat <<EOF
 
 What to try next:
-  curl http://127.0.0.1:$bot_port/status   # the bot's status; port $database_port has the database service's
-  less $processes/*.log   # logs; [NATS] marks each database request
+  http://127.0.0.1:$bot_port/   # the bot's status page; port $database_port has the database service's
+  $processes/rosey tail --nats nats://127.0.0.1:$nats_port   # what the bot sends, as it happens
+  $processes/rosey say hello --nats nats://127.0.0.1:$nats_port
   $processes/rosey db show --config $processes/database.yaml
+  less $processes/*.log   # logs
 
 Stop the processes and remove all files:
   make demo-down
 EOF
 }
 
-processes_down() {
-  local dir pid file
-  dir=$(processes_dir)
-  [ -d "$dir" ] || return 0
-  for file in "$dir"/*.pid; do
-    [ -e "$file" ] || continue
-    pid=$(cat "$file")
-    # Another process may have this ID by now. Stop it only if its program is in the demo's directory.
-    case $(readlink "/proc/$pid/exe" 2>/dev/null || ps -o comm= -p "$pid" 2>/dev/null) in
-      "$dir"/*) kill "$pid" 2>/dev/null && wait_for_exit "$pid" ;;
-    esac
-  done
-  rm -rf "$dir"
-  rmdir "${dir%/*}" 2>/dev/null || true
+# processes_stop stops the processes and keeps their files. The bot goes first, so that its last events are stored.
+processes_stop() {
+  stop_processes bot
+  stop_processes database cytube nats
 }
 
-# wait_for_exit PID: kills the process if it does not stop by itself.
-wait_for_exit() {
-  local deadline=$((SECONDS + 25))
-  while kill -0 "$1" 2>/dev/null; do
-    [ "$SECONDS" -lt "$deadline" ] || { kill -9 "$1"; return; }
-    sleep 0.1
+# stop_processes NAME…
+stop_processes() {
+  local name pid pids=()
+  for name in "$@"; do
+    pid=$(running_process "$name") || continue
+    kill "$pid" 2>/dev/null && pids+=("$pid")
   done
+  for pid in "${pids[@]}"; do wait_for_exit "$pid" 25; done
+  for name in "$@"; do rm -f "$processes/$name.pid"; done
+}
+
+# running_process NAME prints its process ID. Another process may have the recorded one by now, but its program is not in
+# the demo's directory.
+running_process() {
+  local pid
+  pid=$(cat "$processes/$1.pid" 2>/dev/null) || return 1
+  case $(readlink "/proc/$pid/exe" 2>/dev/null || ps -o comm= -p "$pid" 2>/dev/null) in
+    "$processes"/*) echo "$pid" ;;
+    *) return 1 ;;
+  esac
+}
+
+processes_down() {
+  processes_stop
+  rm -rf "$processes"
+  rmdir "$state_root" 2>/dev/null || true
 }
