@@ -17,13 +17,13 @@ FROM scratch AS base
 ARG VERSION=dev
 LABEL org.opencontainers.image.version=${VERSION} org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-ENV PATH=/ko-app
+ENV PATH=/bin
 USER 65532:65532
 
 FROM base AS operator
-COPY --from=build /out/operator /ko-app/operator
-ENTRYPOINT ["/ko-app/operator"]
+COPY --from=build /out/operator /bin/operator
+ENTRYPOINT ["/bin/operator"]
 
 FROM base AS rosey
-COPY --from=build /out/rosey /ko-app/rosey
-ENTRYPOINT ["/ko-app/rosey"]
+COPY --from=build /out/rosey /bin/rosey
+ENTRYPOINT ["/bin/rosey"]

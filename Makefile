@@ -52,11 +52,11 @@ unit: ## Run the tests that need no cluster.
 
 .PHONY: bench
 bench: ## Measure the bot and the database service and print the table in docs/performance.md.
-	@go run -trimpath ./test/bench
+	@. hack/lib/compile.sh && use_build_flags && go run ./test/bench
 
 .PHONY: bench-operator
 bench-operator: ## Measure the operator with 1,000 RoseyBots and beside hostile pods; prints the tables in docs/performance.md.
-	@go run -trimpath ./test/bench/operator
+	@. hack/lib/compile.sh && use_build_flags && go run ./test/bench/operator
 
 .PHONY: vulncheck
 vulncheck: ## Check the dependencies for known vulnerabilities; needs internet access.
@@ -68,5 +68,5 @@ generate: ## Generate deepcopy code, CRDs, RBAC and reference pages from the Go 
 
 .PHONY: build
 build: ## Build bin/rosey and bin/operator.
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty)" \
-		-o bin/ ./cmd/rosey ./cmd/operator
+	@. hack/lib/compile.sh && use_build_flags && \
+		go build -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty)" -o bin/ ./cmd/rosey ./cmd/operator

@@ -147,7 +147,7 @@ func startProbe(t *testing.T, space string) {
 }
 
 func tryFrom(ctx context.Context, space string, arguments ...string) (string, error) {
-	response, err := runIn(ctx, space, "probe", append([]string{"/ko-app/probe"}, arguments...)...)
+	response, err := runIn(ctx, space, "probe", append([]string{"/bin/probe"}, arguments...)...)
 	if err != nil {
 		return "", fmt.Errorf("from %s: %w", space, err)
 	}

@@ -12,7 +12,7 @@ fingerprint() {
   (
     cd "$CLUSTER_HOME" || exit
     {
-      find go.mod go.sum cmd lib/build.sh lib/images.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+      find go.mod go.sum cmd lib/build.sh lib/images.sh ../lib/compile.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
       go env GOVERSION GOARCH
     } | sha256sum | cut -c1-16
   )
@@ -40,29 +40,21 @@ build_tools() {
   unlock "$build_lock"
 }
 
-# build_into DIR must run in a subshell: it changes the working directory and variables.
+# build_into DIR must run in a subshell: it changes the working directory and variables. All programs are compiled at once,
+# so that one is linked while the next is compiled.
 build_into() {
-  TOOLS=$1 # so that build_image uses the ko that was just built
   export GOWORK=off
-  local version etcd
-  mkdir -p "$TOOLS/bin" "$TOOLS/images"
+  local bin=$1/bin images=$1/images version etcd
+  mkdir -p "$bin" "$images"
   cd "$CLUSTER_HOME" || exit
   version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
   etcd=$(go list -m -f '{{.Version}}' go.etcd.io/etcd/server/v3)
-  build_step "Kubernetes $version and etcd $etcd from source: about 7 minutes the first time" \
-    go_build "$(version_stamp "$version")" ./cmd/kube
-  link_programs
-  build_step "helm, ko, the volume provisioner and the forwarder: about 1 minute the first time" \
-    go_build "" helm.sh/helm/v4/cmd/helm github.com/google/ko ./cmd/provisioner ./cmd/forward
-  build_step "images of CoreDNS and pause: about 1 minute the first time" build_system_images
-}
-
-# go_build LDFLAGS PACKAGE…: always uses the same flags, since other flags would recompile thousands of packages.
-go_build() {
-  local ldflags=$1
-  shift
-  CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false" \
-    go build -trimpath -ldflags "-s -w $ldflags" -o "$TOOLS/bin/" "$@"
+  use_build_flags
+  compile "Kubernetes $version, etcd $etcd, CoreDNS and Helm from source" "$(version_stamp "$version")" "$bin" \
+    ./cmd/kube ./cmd/provisioner ./cmd/forward ./cmd/coredns ./cmd/pause helm.sh/helm/v4/cmd/helm ||
+    fail "the cluster's programs cannot be built"
+  link_programs "$bin"
+  build_step "images of CoreDNS and pause" build_system_images "$bin" "$images"
 }
 
 # version_stamp VERSION prints the linker flags that set the version, as a release build of Kubernetes does. The default
@@ -77,15 +69,17 @@ version_stamp() {
 }
 
 link_programs() {
-  local program
+  local bin=$1 program
   for program in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
-    ln -s kube "$TOOLS/bin/$program"
+    ln -s kube "$bin/$program"
   done
 }
 
+# build_system_images BIN IMAGES: these two programs run in pods only.
 build_system_images() {
-  build_image "$PAUSE_IMAGE" "$TOOLS/images/pause.tar" ./cmd/pause "" &&
-    build_image "$COREDNS_IMAGE" "$TOOLS/images/coredns.tar" github.com/coredns/coredns ""
+  program_image "$1/pause" "$PAUSE_IMAGE" "$2/pause.tar" "" &&
+    program_image "$1/coredns" "$COREDNS_IMAGE" "$2/coredns.tar" "" &&
+    rm "$1/pause" "$1/coredns"
 }
 
 # build_step WHAT COMMAND…: prints what is being built and how long it took, and COMMAND's output only if it fails.
@@ -103,13 +97,11 @@ build_step() {
   rm "$log"
 }
 
-# remove_old_builds keeps the three builds used last (each takes 330 MB), those that a cluster is running from, and ko's
-# caches of the last week.
+# remove_old_builds keeps the three builds used last (each takes 300 MB) and those that a cluster is running from.
 remove_old_builds() {
   local build
   find "$CACHE" -mindepth 1 -maxdepth 1 -type d -name '????????????????' -printf '%T@ %p\n' | sort -rn |
     tail -n +4 | cut -d' ' -f2- | while read -r build; do
     grep -qsxF "$build/bin" "$STATE_ROOT"/*/tools || rm -rf "$build"
   done
-  find "$CACHE/ko" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +
 }

@@ -1,63 +1,43 @@
-# Container images from Go packages, without a registry and without a network.
+# Container images without a registry, without Docker and without a network: one layer in a tar file that containerd,
+# docker, kind, k3d and minikube can load.
 # shellcheck shell=bash
 
+CA_CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
+
 # build_image NAME:TAG FILE IMPORTPATH VERSION: builds an image of the Go program at IMPORTPATH, resolved in the current
-# directory's module, as a tar file that containerd and docker can load. The same source gives the same image.
-build_image() {
-  local name=$1 output=$2 package=$3 version=$4 ko_cache base label=()
-  [[ -z $version ]] || label=(--image-label "org.opencontainers.image.version=$version")
-  ko_cache=$CACHE/ko/$(printf '%s\n' "$PWD" "$package" | sha256sum | cut -c1-16)
-  lock_directory "$ko_cache" # ko writes its cache in place
-  local image_lock=$LOCK
-  base=$(write_base_image "$ko_cache/img") || return # set -e has no effect in a function called in a condition
-  # VERSION is for a .ko.yaml that writes it into the program.
-  VERSION=$version KOCACHE=$ko_cache KO_DEFAULTBASEIMAGE=$base KO_DOCKER_REPO=${name%:*} \
-    SOURCE_DATE_EPOCH=0 KO_DATA_DATE_EPOCH=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false" \
-    "$TOOLS/bin/ko" build --bare --tags "${name##*:}" --push=false --sbom=none --platform "linux/$(go env GOARCH)" \
-    "${label[@]}" --tarball "$output.partial" "$package" || {
-    rm -f "$output.partial"
-    return 1
-  }
-  mv "$output.partial" "$output" || return
-  unlock "$image_lock"
-}
+# directory's module. VERSION is written into the program's variable main.version. The same source gives the same image.
+# The architecture is GOARCH.
+build_image() (
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  use_build_flags
+  export GOOS=linux
+  compile "image $1" "${4:+-X main.version=$4}" "$work" "$3" && program_image "$work/"* "$1" "$2" "$4"
+)
 
-# write_base_image DIR: writes the base of all images into DIR, ko's cache of base images, and prints its name. ko does
-# not ask a registry only if the base is named by digest and is in that cache. The base has one layer with the machine's
-# CA certificates, and a numeric user, which a pod with runAsNonRoot needs.
-write_base_image() {
-  local dir=$1 layer layer_size config manifest
-  rm -rf "$dir"
-  mkdir -p "$dir/blobs/sha256"
-  echo '{"imageLayoutVersion":"1.0.0"}' >"$dir/oci-layout"
+# program_image PROGRAM NAME:TAG FILE VERSION: writes an image of a program that needs no libraries, with CA certificates
+# and a numeric user, which a pod with runAsNonRoot needs.
+program_image() (
+  root=$(mktemp -d)
+  trap 'rm -rf "$root"' EXIT
+  mkdir -p "$root/bin" "$root${CA_CERTIFICATES%/*}"
+  [[ -r $CA_CERTIFICATES ]] || fail "$CA_CERTIFICATES is missing: install the package ca-certificates"
+  config='{"User":"65532:65532","Entrypoint":["/bin/'${1##*/}'"],"Env":["PATH=/bin"]'
+  [[ -z $4 ]] || config+=',"Labels":{"org.opencontainers.image.version":"'$4'"}'
+  cp "$1" "$root/bin/" && cp "$CA_CERTIFICATES" "$root$CA_CERTIFICATES" && write_image "$root" "$2" "$3" "$config}"
+)
 
-  ca_certificates_layer >"$dir/layer.tar"
-  layer=$(sha256sum <"$dir/layer.tar" | cut -d' ' -f1)
-  layer_size=$(stat -c %s "$dir/layer.tar")
-  mv "$dir/layer.tar" "$dir/blobs/sha256/$layer"
-
-  config='{"architecture":"'$(go env GOARCH)'","os":"linux","config":{"User":"65532:65532"},"rootfs":{"type":"layers",'
-  config+='"diff_ids":["sha256:'$layer'"]}}'
-  manifest='{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":'
-  manifest+=$(write_blob "$dir" application/vnd.oci.image.config.v1+json "$config")
-  manifest+=',"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":'$layer_size
-  manifest+=',"digest":"sha256:'$layer'"}]}'
-  printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[%s]}' \
-    "$(write_blob "$dir" application/vnd.oci.image.manifest.v1+json "$manifest")" >"$dir/index.json"
-  echo "rosey.local/base@sha256:$(printf %s "$manifest" | sha256sum | cut -d' ' -f1)"
-}
-
-# write_blob DIR MEDIATYPE TEXT: stores TEXT under its digest and prints its descriptor.
-write_blob() {
-  local digest
-  digest=$(printf %s "$3" | sha256sum | cut -d' ' -f1)
-  printf %s "$3" >"$1/blobs/sha256/$digest"
-  printf '{"mediaType":"%s","size":%d,"digest":"sha256:%s"}' "$2" "$(printf %s "$3" | wc -c)" "$digest"
-}
-
-ca_certificates_layer() {
-  [[ -r /etc/ssl/certs/ca-certificates.crt ]] ||
-    fail "/etc/ssl/certs/ca-certificates.crt is missing: install the package ca-certificates"
-  tar --directory=/ --dereference --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0444 \
-    --create etc/ssl/certs/ca-certificates.crt
-}
+# write_image ROOT NAME:TAG FILE CONFIG: writes the directory ROOT as an image with one layer. Modes do not depend on the
+# umask, nor times on the clock.
+write_image() (
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  tar --directory "$1" --format=ustar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+    --mode=u=rwX,go=rX --create --file "$work/layer.tar" . || return
+  layer=$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)
+  printf '{"architecture":"%s","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(go env GOARCH)" "$4" "$layer" >"$work/config.json"
+  echo '[{"Config":"config.json","RepoTags":["'"$2"'"],"Layers":["layer.tar"]}]' >"$work/manifest.json"
+  tar --directory "$work" --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner \
+    --create --file "$3.partial" manifest.json config.json layer.tar && mv "$3.partial" "$3"
+)

@@ -12,7 +12,7 @@ build_module() {
   lock_directory "$CACHE/modules/$name"
   module_lock=$LOCK
   if ! [[ -d $built ]]; then # otherwise another call built it while this one waited
-    build_step "programs of hack/cluster/$name: about 2 minutes the first time" build_module_into "$name" "$built.partial"
+    build_module_into "$name" "$built.partial" || fail "the programs of hack/cluster/$name cannot be built"
     find "$CACHE/modules/$name" -mindepth 1 -maxdepth 1 ! -name '*.partial' -exec rm -rf {} +
     mv "$built.partial" "$built"
   fi
@@ -28,11 +28,10 @@ module_fingerprint() {
 }
 
 # build_module_into NAME DIR
-build_module_into() {
+build_module_into() (
+  export GOWORK=off
   rm -rf "$2"
   mkdir -p "$2"
-  (
-    export GOWORK=off CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -buildvcs=false"
-    cd "$CLUSTER_HOME/$1" && go build -trimpath -ldflags "-s -w" -o "$2/" tool
-  )
-}
+  use_build_flags
+  cd "$CLUSTER_HOME/$1" && compile "programs of hack/cluster/$1" "" "$2" tool
+)

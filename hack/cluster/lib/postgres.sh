@@ -4,16 +4,15 @@
 POSTGRES_LIB=/usr/lib/postgresql
 
 # build_postgres_image NAME:TAG FILE
-build_postgres_image() {
-  local work
-  work=$(mktemp -d)
-  mkdir "$work/root"
-  copy_postgres "$work/root" &&
-    copy_libraries "$work/root" &&
-    write_accounts "$work/root" &&
-    write_image "$work" "$1" "$2" /start || return # set -e has no effect in a function called in a condition
-  rm -rf "$work"
-}
+build_postgres_image() (
+  root=$(mktemp -d)
+  trap 'rm -rf "$root"' EXIT
+  # set -e has no effect in a function called in a condition.
+  copy_postgres "$root" &&
+    copy_libraries "$root" &&
+    write_accounts "$root" &&
+    write_image "$root" "$1" "$2" '{"User":"999:999","Entrypoint":["/start"],"Env":["PATH=/usr/lib/postgres/bin:/bin"]}'
+)
 
 # copy_postgres ROOT: copies the newest installed version, without the parts that compile queries and extensions; a
 # shell, through which initdb starts the server; and what the start script needs.
@@ -51,18 +50,4 @@ write_accounts() {
   mkdir -p "$1/etc"
   echo 'postgres:x:999:999::/:/bin/sh' >"$1/etc/passwd"
   echo 'postgres:x:999:' >"$1/etc/group"
-}
-
-# write_image WORK NAME:TAG FILE ENTRYPOINT: writes the directory WORK/root as an image with one layer.
-write_image() {
-  local work=$1 layer
-  tar --directory "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$work/layer.tar" . ||
-    return
-  layer=$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)
-  cat >"$work/config.json" <<-CONFIG
-	{"architecture":"$(go env GOARCH)","os":"linux","config":{"User":"999:999","Entrypoint":["$4"],
-	  "Env":["PATH=/usr/lib/postgres/bin:/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
-	CONFIG
-  echo '[{"Config":"config.json","RepoTags":["'"$2"'"],"Layers":["layer.tar"]}]' >"$work/manifest.json"
-  tar --directory "$work" -cf "$3.partial" manifest.json config.json layer.tar && mv "$3.partial" "$3"
 }

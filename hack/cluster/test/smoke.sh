@@ -70,20 +70,16 @@ check_images() {
   ok "the same source gives the same image" cmp "$WORK/probe.tar" "$WORK/again.tar"
   prints "image has a numeric user" '"User":"65532:65532"' image_config
   prints "image has a version label" '"org.opencontainers.image.version":"1.2.3"' image_config
-  prints "image has CA certificates" etc/ssl/certs/ca-certificates.crt base_layer_files
+  prints "image has CA certificates" etc/ssl/certs/ca-certificates.crt image_files
 }
 
 build_probe() {
   "$CLUSTER" image --name-tag rosey.local/probe:smoke --output "$1" --version 1.2.3 ./cmd/probe
 }
 
-image_config() { tar -xOf "$WORK/probe.tar" --wildcards 'sha256:*'; }
+image_config() { tar -xOf "$WORK/probe.tar" config.json; }
 
-base_layer_files() {
-  local layer
-  layer=$(tar -xOf "$WORK/probe.tar" manifest.json | sed 's/.*"Layers":\["\([^"]*\)".*/\1/')
-  tar -xOf "$WORK/probe.tar" "$layer" | tar -tf -
-}
+image_files() { tar -xOf "$WORK/probe.tar" layer.tar | tar -tf -; }
 
 boot_two() {
   "$CLUSTER" up --name smoke-a --network-policy >"$WORK/up-a" 2>&1 &
@@ -126,7 +122,7 @@ check_first() {
   MEMORY=$("$CLUSTER" status --name smoke-a | sed -n 's/memory: \(.*\) MB/\1/p')
 }
 
-in_pod() { kubectl -n smoke exec client -- /ko-app/probe "$@"; }
+in_pod() { kubectl -n smoke exec client -- /bin/probe "$@"; }
 
 check_network() {
   prints "a Service's name resolves" 198.19. in_pod dns web.smoke.svc.cluster.local
@@ -151,7 +147,7 @@ check_pod_access() {
   prints "port-forward" "this is web-" through_port_forward
 }
 
-exec_with_input() { echo "$1" | kubectl -n smoke exec -i client -- /ko-app/probe echo; }
+exec_with_input() { echo "$1" | kubectl -n smoke exec -i client -- /bin/probe echo; }
 
 through_port_forward() {
   local line port forward
@@ -203,7 +199,7 @@ check_policy() {
 
 not() { ! "$@"; }
 
-in_far() { kubectl -n smoke exec far -- /ko-app/probe "$@"; }
+in_far() { kubectl -n smoke exec far -- /bin/probe "$@"; }
 
 address_of() { kubectl -n smoke get pod "$1" -o 'jsonpath={.status.podIP}'; }
 

@@ -1,8 +1,11 @@
 # shellcheck shell=bash
 # The tools of the tests, pinned in go.mod files of their own and built once into the user's cache; and how tests are run.
 
-# Images are built with -trimpath. The same flag here shares Go's build cache with them.
-export GOFLAGS="${GOFLAGS:-} -trimpath" CGO_ENABLED=0
+# shellcheck source=../../lib/progress.sh
+. hack/lib/progress.sh
+# shellcheck source=../../lib/compile.sh
+. hack/lib/compile.sh
+use_build_flags
 
 test_tools=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/tools
 
@@ -51,13 +54,22 @@ apt_install() (
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
 )
 
+# build_test_tools builds gotestsum, and golangci-lint with Kubernetes' linter for API types in it.
 build_test_tools() {
-  [ -x "$test_tools/golangci-lint" ] || say "building gotestsum and golangci-lint: about 3 minutes, once"
   mkdir -p "$test_tools"
-  (cd hack/tools && go build -o "$test_tools/" gotest.tools/gotestsum) &&
-    (cd hack/tools/apilint && go build -o "$test_tools/" sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter) &&
-    (cd hack/tools/lint && go build -o "$test_tools/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+  build_test_tool hack/tools gotest.tools/gotestsum &&
+    build_test_tool hack/tools/lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 }
+
+# build_test_tool DIRECTORY PACKAGE: only the first build takes long enough to be shown.
+build_test_tool() (
+  cd "$1" || exit
+  if [ -x "$test_tools/${2##*/}" ]; then
+    go build -ldflags "-s -w" -o "$test_tools/" "$2"
+  else
+    compile "${2##*/}" "" "$test_tools" "$2"
+  fi
+)
 
 # build_cluster_tools builds before anything is linted: both compile Kubernetes, and the linter has a time limit.
 # etcd and kube-apiserver serve the operator's tests on any Linux machine.
