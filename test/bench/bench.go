@@ -22,6 +22,9 @@ const (
 	password    = "bench-password" // for the simulator of this run
 )
 
+// film plays in the channel: the server sends its position every five seconds.
+var film = simulator.Media{ID: "bench", Title: "A long film", Type: "yt", Seconds: 3 * 60 * 60}
+
 // sizes are how much the cases measure.
 type sizes struct {
 	idleRuns int
@@ -36,8 +39,10 @@ type sizes struct {
 	rowRounds     int
 	services      []int
 	requestRounds int
-	// singles is the number of single lines. The service is idle between them.
+	// singles is the number of single lines. All processes are idle between them.
 	singles int
+	// evening is how long a channel with a line a second is watched.
+	evening time.Duration
 	// said is the number of lines of the outbound queue.
 	said int
 }
@@ -47,7 +52,7 @@ var fullSizes = sizes{
 	idleRuns: 5, idleFor: 21 * time.Second, // two of the bot's status updates
 	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
 	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
-	requestRounds: 2_000, singles: 200, said: 100,
+	requestRounds: 2_000, singles: 200, said: 100, evening: time.Minute,
 }
 
 // bench is shared by the cases: the built program, a directory, and the table.
@@ -64,8 +69,8 @@ type bench struct {
 	terminal bool
 }
 
-// newBench builds the program with flags.
-func newBench(ctx context.Context, sizes sizes, verbose bool, flags ...string) (*bench, error) {
+// newBench builds the program with flags, unless program is one that was built before.
+func newBench(ctx context.Context, sizes sizes, verbose bool, program string, flags ...string) (*bench, error) {
 	dir, err := os.MkdirTemp("", "rosey-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("creating a directory: %w", err)
@@ -73,6 +78,10 @@ func newBench(ctx context.Context, sizes sizes, verbose bool, flags ...string) (
 	b := &bench{sizes: sizes, dir: dir, program: filepath.Join(dir, "rosey"), verbose: verbose}
 	if about, err := os.Stderr.Stat(); err == nil {
 		b.terminal = about.Mode()&os.ModeCharDevice != 0
+	}
+	if program != "" {
+		b.program = program
+		return b, nil
 	}
 	arguments := append([]string{"build", "-o", b.program}, append(flags, "rosey.dev/rosey/cmd/rosey")...)
 	build := exec.CommandContext(ctx, "go", arguments...) //nolint:gosec // the flags are constants
@@ -131,12 +140,15 @@ type world struct {
 	sim  *simulator.Server
 	site *httptest.Server
 	nats *server.Server
+	// writes notes when the CyTube server writes a text to a socket.
+	writes *writeClock
 }
 
 // newWorld starts both servers. durable enables JetStream.
 func (b *bench) newWorld(durable bool) (*world, error) {
 	sim, err := simulator.New(simulator.Options{
 		Accounts: []simulator.Account{{Name: account, Password: password, Rank: 3}},
+		Channels: []simulator.ChannelOptions{{Name: channelName, Playlist: []simulator.Media{film}}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating a CyTube simulator: %w", err)
@@ -156,7 +168,11 @@ func (b *bench) newWorld(durable bool) (*world, error) {
 		sim.Close()
 		return nil, fmt.Errorf("starting a NATS server: %w", err)
 	}
-	return &world{sim: sim, site: httptest.NewServer(sim.Handler()), nats: nats}, nil
+	site := httptest.NewUnstartedServer(sim.Handler())
+	writes := &writeClock{Listener: site.Listener}
+	site.Listener = writes
+	site.Start()
+	return &world{sim: sim, site: site, nats: nats, writes: writes}, nil
 }
 
 func (w *world) close() {

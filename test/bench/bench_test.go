@@ -8,9 +8,9 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
-// TestMain is also the echo, which the bench starts as a process of its own.
+// TestMain is also the processes that the bench starts of itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "-echo" {
+	if len(os.Args) > 1 && (os.Args[1] == "-echo" || os.Args[1] == "-bare") {
 		main()
 		return
 	}
@@ -24,8 +24,8 @@ func TestEveryCaseMeasures(t *testing.T) {
 		idleRuns: 1, idleFor: time.Millisecond,
 		chatLines: 200, chatRates: []int{2000},
 		rowLines: 200, singleLines: 20, rowRounds: 1, services: []int{1, 2},
-		requestRounds: 20, singles: 5, said: 3,
-	}, false)
+		requestRounds: 20, singles: 2, said: 3, evening: time.Second / 2,
+	}, false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

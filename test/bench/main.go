@@ -31,22 +31,32 @@ var cases = []benchCase{
 	{"rows", "lines of chat from publishing to commit, compared with a raw insert", measureRows},
 	{"services", "one, two and four services on one PostgreSQL server", measureServices},
 	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
-	{"single", "single events from publishing until they are visible", measureSingle},
+	{"line", "a line from the socket to the committed row, beside a bare publish and commit", measureLine},
 	{"said", "a line of the outbound queue from putting it until it is in the channel", measureSaid},
+	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
 	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
 }
 
 func main() {
 	only := flag.String("run", ".", "run the cases whose name matches this `expression`")
 	keep := flag.Bool("v", false, "show the logs of the measured processes")
+	program := flag.String("program", "", "measure this `file`, built before, instead of building the program")
 	echo := flag.String("echo", "", "instead of measuring, reply to requests on the NATS server `URL`")
+	var bare bareOptions
+	flag.StringVar(&bare.url, "bare", "", "instead of measuring, insert a row for each line on the NATS server `URL`")
+	flag.BoolVar(&bare.durable, "durable", false, "with -bare: the lines are in a stream")
+	flag.StringVar(&bare.sqlite, sqliteFlag, "", "with -bare: the SQLite `file`")
+	flag.StringVar(&bare.postgres, postgresFlag, "", "with -bare: the `file` with the URL of a PostgreSQL database")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
-	if *echo != "" {
+	switch {
+	case *echo != "":
 		err = serveEcho(ctx, *echo)
-	} else {
-		err = run(ctx, *only, *keep)
+	case bare.url != "":
+		err = serveBare(ctx, bare)
+	default:
+		err = run(ctx, *only, *program, *keep)
 	}
 	stop()
 	if err != nil {
@@ -55,13 +65,13 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, only string, verbose bool) (err error) {
+func run(ctx context.Context, only, program string, verbose bool) (err error) {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
 	began := time.Now()
-	b, err := newBench(ctx, fullSizes, verbose, "-trimpath", "-ldflags=-s -w") // as a release
+	b, err := newBench(ctx, fullSizes, verbose, program, "-trimpath", "-ldflags=-s -w") // as a release
 	if err != nil {
 		return err
 	}

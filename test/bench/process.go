@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,28 +139,33 @@ func (p *process) untilReady(ctx context.Context) error {
 }
 
 // cpu returns the user and system CPU time of the process.
-func (p *process) cpu() (time.Duration, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.command.Process.Pid) }
+
+// cpuOf returns the CPU time of a process: that of its threads, which Go does not end. /proc/PID/stat has the same in
+// hundredths of a second only.
+func cpuOf(pid int) (all time.Duration, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err == nil && len(threads) == 0 {
+		err = os.ErrNotExist
+	}
+	for _, thread := range threads {
+		content, readErr := os.ReadFile(thread)
+		nanoseconds, _, _ := strings.Cut(string(content), " ")
+		spent, parseErr := strconv.ParseInt(nanoseconds, 10, 64)
+		all += time.Duration(spent)
+		err = errors.Join(err, readErr, parseErr)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("reading the CPU time: %w", err)
 	}
-	// The name in parentheses may have any characters; the times are the 12th and 13th fields after it.
-	const ticksPerSecond = 100
-	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
-	var ticks int
-	for _, field := range fields[11:13] {
-		count, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, fmt.Errorf("reading the CPU time: %w", err)
-		}
-		ticks += count
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+	return all, nil
 }
 
 // memory reads a figure of /proc/PID/status, in MiB.
-func (p *process) memory(key string) (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+func (p *process) memory(key string) (float64, error) { return memoryOf(p.command.Process.Pid, key) }
+
+func memoryOf(pid int, key string) (float64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading the memory usage: %w", err)
 	}

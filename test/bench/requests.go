@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -62,11 +59,11 @@ func (b *bench) requests(ctx context.Context, maker maker) (err error) {
 	if err := publishCore(ctx, r.conn, r.messages, b.singleLines, 1); err != nil {
 		return err
 	}
-	echo, err := startEcho(ctx, w.nats.ClientURL())
+	echo, err := startSelf(ctx, "-echo", w.nats.ClientURL())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, endEcho(echo)) }()
+	defer func() { err = errors.Join(err, endSelf(echo)) }()
 	asked := []struct{ name, subject, body string }{
 		{"an echo", echoSubject, `{"username":"user07"}`},
 		{"outbound.get", prefix + "." + string(bus.OutboundGet), `{"claimant":"bench"}`},
@@ -107,27 +104,6 @@ func waitForResponder(ctx context.Context, conn *nats.Conn, subject, body string
 		}
 		return true, nil
 	})
-}
-
-// startEcho starts the echo as a separate process, as the service is one.
-func startEcho(ctx context.Context, url string) (*exec.Cmd, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
-	}
-	echo := exec.CommandContext(ctx, program, "-echo", url) //nolint:gosec // this program
-	echo.Stderr = os.Stderr
-	if err := echo.Start(); err != nil {
-		return nil, fmt.Errorf("starting an echo: %w", err)
-	}
-	return echo, nil
-}
-
-func endEcho(echo *exec.Cmd) error {
-	if err := errors.Join(echo.Process.Signal(syscall.SIGTERM), echo.Wait()); err != nil {
-		return fmt.Errorf("stopping the echo: %w", err)
-	}
-	return nil
 }
 
 // percentile returns the value that the given percentage of values do not exceed.

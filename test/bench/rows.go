@@ -226,7 +226,7 @@ func (b *bench) newTrial(ctx context.Context, w *world, maker maker, way way) (r
 		return r, fmt.Errorf("connecting to NATS: %w", err)
 	}
 	for range way.services {
-		service, err := b.startServiceOn(ctx, w, r.target)
+		service, err := b.startServiceOn(ctx, w, site, r.target)
 		if err != nil {
 			return r, err
 		}
@@ -240,10 +240,10 @@ func (b *bench) newTrial(ctx context.Context, w *world, maker maker, way way) (r
 	return r, nil
 }
 
-// startServiceOn starts a database service on an existing database.
-func (b *bench) startServiceOn(ctx context.Context, w *world, on *target) (*process, error) {
+// startServiceOn starts a database service for the channel of a CyTube server on an existing database.
+func (b *bench) startServiceOn(ctx context.Context, w *world, server string, on *target) (*process, error) {
 	return b.start(ctx, append([]string{
-		"db", "--nats", w.nats.ClientURL(), "--prefix", prefix, "--server", site, "--channel", channelName,
+		"db", "--nats", w.nats.ClientURL(), "--prefix", prefix, "--server", server, "--channel", channelName,
 		"--http", "127.0.0.1:0",
 	}, on.arguments...)...)
 }

@@ -37,11 +37,11 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 	}
-	echo, err := startEcho(ctx, w.nats.ClientURL())
+	echo, err := startSelf(ctx, "-echo", w.nats.ClientURL())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, endEcho(echo)) }()
+	defer func() { err = errors.Join(err, endSelf(echo)) }()
 	conn, err := nats.Connect(w.nats.ClientURL())
 	if err != nil {
 		return fmt.Errorf("connecting to NATS: %w", err)
@@ -54,7 +54,7 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 		echoed = append(echoed, took)
-		if took, err = milliseconds(func() error { return w.say(ctx, conn, fmt.Sprintf("line %d.", n)) }); err != nil {
+		if took, err = milliseconds(func() error { return w.put(ctx, conn, fmt.Sprintf("line %d.", n)) }); err != nil {
 			return err
 		}
 		said = append(said, took)
@@ -76,8 +76,8 @@ func milliseconds(do func() error) (float64, error) {
 	return time.Since(began).Seconds() * 1e3, err
 }
 
-// say puts a line into the outbound queue, and returns when it is in the channel.
-func (w *world) say(ctx context.Context, conn *nats.Conn, text string) error {
+// put puts a line into the outbound queue, and returns when it is in the channel.
+func (w *world) put(ctx context.Context, conn *nats.Conn, text string) error {
 	body, err := bus.Encode(bus.OutboundPutRequest{
 		Message: text, Origin: bus.Origin{Server: w.site.URL, Channel: channelName},
 	})

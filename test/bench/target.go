@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", to read what a service has stored
 	_ "modernc.org/sqlite"             // the driver "sqlite"
@@ -22,7 +23,12 @@ type target struct {
 	db        *sql.DB  // a separate connection
 	// insert inserts lines in one transaction.
 	insert func(ctx context.Context, db *sql.DB, lines []line) error
+	// readNewest is prepared by newest.
+	readNewest *sql.Stmt
 }
+
+// Flags of the program that name a database.
+const sqliteFlag, postgresFlag = "database", "database-postgres-url-file"
 
 // maker creates a new database for each measurement.
 type maker struct {
@@ -56,7 +62,15 @@ func (b *bench) newSQLite(ctx context.Context) (*target, error) {
 	if err := opened.Close(); err != nil {
 		return nil, err
 	}
-	// The same settings as in package sqlite.
+	db, err := openSQLite(path)
+	if err != nil {
+		return nil, err
+	}
+	return &target{arguments: []string{"--" + sqliteFlag, path}, db: db, insert: insertSQLite}, nil
+}
+
+// openSQLite opens a database with one connection and the settings of package sqlite.
+func openSQLite(path string) (*sql.DB, error) {
 	settings := url.Values{
 		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
@@ -66,7 +80,7 @@ func (b *bench) newSQLite(ctx context.Context) (*target, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(1)
-	return &target{arguments: []string{"--database", path}, db: db, insert: insertSQLite}, nil
+	return db, nil
 }
 
 func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target, error) {
@@ -81,8 +95,7 @@ func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target
 	if err := errors.Join(err, admin.Close()); err != nil {
 		return nil, fmt.Errorf("creating a database: %w", err)
 	}
-	where := server.URL(role, pgtest.Password, name)
-	file, err := b.file(where)
+	file, err := b.file(server.URL(role, pgtest.Password, name))
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +106,24 @@ func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target
 	if err := opened.Close(); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("pgx", where)
+	db, err := openPostgres(file)
+	if err != nil {
+		return nil, err
+	}
+	return &target{arguments: []string{"--" + postgresFlag, file}, db: db, insert: insertPostgres}, nil
+}
+
+// openPostgres opens the database whose URL is in a file.
+func openPostgres(file string) (*sql.DB, error) {
+	where, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading a URL: %w", err)
+	}
+	db, err := sql.Open("pgx", string(where))
 	if err != nil {
 		return nil, fmt.Errorf("opening a database: %w", err)
 	}
-	return &target{arguments: []string{"--database-postgres-url-file", file}, db: db, insert: insertPostgres}, nil
+	return db, nil
 }
 
 func (t *target) close() error {
@@ -113,6 +139,20 @@ func (t *target) last(ctx context.Context) (id string, err error) {
 		return "", fmt.Errorf("reading the last line: %w", err)
 	}
 	return id, nil
+}
+
+// newest returns the text of the newest line, or "" if there is none.
+func (t *target) newest(ctx context.Context) (text string, err error) {
+	if t.readNewest == nil {
+		t.readNewest, err = t.db.PrepareContext(ctx, "SELECT text FROM chat ORDER BY event_id DESC LIMIT 1")
+	}
+	if err == nil {
+		err = t.readNewest.QueryRowContext(ctx).Scan(&text)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("reading the newest line: %w", err)
+	}
+	return text, nil
 }
 
 func (t *target) count(ctx context.Context) (lines int, err error) {
