@@ -22,6 +22,8 @@ const (
 	refusedRetry = 10 * time.Second
 	// limitsRetry is the same for limits of a stream that the server refuses to change.
 	limitsRetry = time.Minute
+	// maxUntilDue bounds Binding.UntilDue, so that what is not announced is found all the same.
+	maxUntilDue = time.Minute
 	// ackTimeout is how long the stream may take to acknowledge a message.
 	ackTimeout = 5 * time.Second
 )
@@ -152,6 +154,23 @@ func (b *Binding) decision() (Bound, bool) {
 		return Bound{}, false
 	}
 	return b.bound, true
+}
+
+// UntilDue returns for how long Bind returns the same without a request, unless the connection changes or a failure is
+// reported. 0: not at all. At most it is a minute.
+func (b *Binding) UntilDue() time.Duration {
+	if b == nil || b.mode == config.JetStreamNever {
+		return maxUntilDue
+	}
+	if _, decided := b.decision(); !decided {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.due.IsZero() {
+		return maxUntilDue
+	}
+	return min(time.Until(b.due), maxUntilDue)
 }
 
 // decide queries JetStream and makes a decision. The caller holds the token of b.deciding.

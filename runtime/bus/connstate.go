@@ -53,7 +53,8 @@ type connState struct {
 	reconnectReason string          // why this process is about to disconnect. Empty: it is not
 	denied          map[string]bool // subjects that the server has denied on this connection
 	watchers        map[*deniedWatcher]struct{}
-	replyDenied     time.Time // of the last log line about a refused reply
+	wakes           []chan<- struct{} // of NotifyChange
+	replyDenied     time.Time         // of the last log line about a refused reply
 }
 
 // deniedWatcher ends a context when the server denies a subject with a name in it.
@@ -94,6 +95,7 @@ func (s *connState) onConnected(connection *nats.Conn) {
 	s.mu.Lock()
 	s.denied = nil // the permissions may have changed
 	s.mu.Unlock()
+	defer s.wake()
 	server := redactURL(connection.ConnectedUrl())
 	if limit := connection.MaxPayload(); limit < minMaxPayload {
 		s.set(s.log.Error, false, status.ReasonNATSRefused, fmt.Sprintf("NATS at %s accepts messages of up to %d bytes, and "+
@@ -106,6 +108,7 @@ func (s *connState) onConnected(connection *nats.Conn) {
 
 func (s *connState) onDisconnected(err error) {
 	s.connected.Store(false)
+	s.wake()
 	cause := "the server closed it"
 	if err != nil && !errors.Is(err, io.EOF) {
 		cause = ErrorMessage(err)
@@ -128,7 +131,9 @@ func (s *connState) onAttemptFailed(err error) {
 	if errors.Is(err, nats.ErrNoServers) {
 		return
 	}
-	s.connected.Store(false)
+	if s.connected.Swap(false) {
+		s.wake()
+	}
 	if refusal, _ := s.refusal.Load().(string); refusal != "" && !isRefusal(err) {
 		err = errors.New(refusal)
 	}
@@ -208,6 +213,24 @@ func (s *connState) onReplyDenied(subject string) {
 	if isDue {
 		s.log.Warn(fmt.Sprintf("[NATS] the account may not reply to %q: the reply came too late, the client has used the "+
 			"subject for several requests at a time, or the account lacks a permission to reply (allow_responses)", subject))
+	}
+}
+
+func (s *connState) notify(wake chan<- struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakes = append(s.wakes, wake)
+}
+
+// wake wakes those who wait for a change of connected.
+func (s *connState) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, wake := range s.wakes {
+		select {
+		case wake <- struct{}{}:
+		default: // it has not been received since the last change
+		}
 	}
 }
 

@@ -46,6 +46,9 @@ type servedChannels struct {
 	// owner is not OK while another service owns the own channel.
 	owner *status.Recorder
 
+	// changed receives when another service becomes the owner of the own channel, or ceases to be.
+	changed chan struct{}
+
 	mu   sync.Mutex
 	lost bool   // another service owns the own channel
 	end  func() // ends what may run only until then; nil: nothing runs
@@ -66,7 +69,7 @@ type channelSet struct {
 func newServedChannels(o EngineOptions) *servedChannels {
 	c := &servedChannels{
 		own: o.Channel, list: o.Listed, service: o.Service, interval: defaultChannelsInterval,
-		owner: status.NewRecorder(status.StoreCheck, ""),
+		owner: status.NewRecorder(status.StoreCheck, ""), changed: make(chan struct{}, 1),
 	}
 	if o.channelsInterval > 0 {
 		c.interval = o.channelsInterval
@@ -256,6 +259,12 @@ func (e *Engine) setOwner(owned []store.OwnedChannel) {
 func (c *servedChannels) setLost(lost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.lost != lost {
+		select {
+		case c.changed <- struct{}{}:
+		default: // the last change has not been looked at
+		}
+	}
 	c.lost = lost
 	if lost && c.end != nil {
 		c.end()

@@ -17,7 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// bindInterval is how often the service calls Bind: after a reconnect the server may have a stream.
+// bindInterval is the pause after the service could not subscribe, or its stream has failed.
 const bindInterval = 500 * time.Millisecond
 
 // requestSubjects are the subjects of requests. They are subscribed in this order.
@@ -49,13 +49,21 @@ type subscriber struct {
 	droppedBefore int
 }
 
-// run receives messages until ctx ends, and those in transit until working ends.
+// run receives messages until ctx ends, and those in transit until working ends. It binds again after each change of
+// the connection, since the server may have a stream then.
 func (s *subscriber) run(ctx, working context.Context) error {
+	wake := s.engine.channels.changed
+	s.conn.NotifyChange(wake)
 	for ctx.Err() == nil {
-		if err := s.receive(ctx, working); errors.Is(err, errSubscribing) {
+		err := s.receive(ctx, working)
+		if errors.Is(err, errSubscribing) {
 			return err
 		}
-		backoff.Sleep(ctx, bindInterval)
+		pause := bindInterval
+		if err == nil {
+			pause = max(pause, s.binding.UntilDue())
+		}
+		backoff.Wait(ctx, pause, wake)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 const (
 	// DefaultBuffer is the default of Options.Buffer.
 	DefaultBuffer = 10_000
-	// retryInterval is the pause after no route has taken anything. An idle publisher checks its routes as often.
+	// retryInterval is the pause after no route has taken anything.
 	retryInterval = 500 * time.Millisecond
 )
 
@@ -62,6 +62,9 @@ type Publisher struct {
 	early   *earlyEvents
 	store   *storeRoute // nil without a store
 
+	// wakeWatch receives when watch has something to do.
+	wakeWatch chan struct{}
+
 	durable atomic.Bool  // messages go to the stream
 	lost    atomic.Int64 // messages that a full queue has dropped since the last delivery
 }
@@ -90,12 +93,14 @@ func New(o Options) *Publisher {
 	}
 	q := newQueue(o.Buffer)
 	p := &Publisher{
-		log: o.Log, prefix: viaStore, binding: o.Binding, queue: q,
+		log: o.Log, prefix: viaStore, binding: o.Binding, queue: q, wakeWatch: make(chan struct{}, 1),
 	}
 	p.metrics = newMetrics(o.Registerer, p)
 	if o.Conn != nil {
 		p.prefix = viaNATS
 		p.service = newService(o)
+		o.Conn.NotifyChange(q.pushed)
+		o.Conn.NotifyChange(p.wakeWatch)
 		p.early = newEarlyEvents(p.service, q)
 		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
 		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service, p.early}, &coreRoute{
@@ -122,7 +127,8 @@ func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
 	message := bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data, Replayed: line.Replayed}
 	if dropped := p.queue.push(message); dropped > 0 {
 		p.metrics.dropped.WithLabelValues(droppedFull).Add(float64(dropped))
-		p.lost.Add(int64(dropped)) // watch logs it: Publish must not wait for a slow log
+		p.lost.Add(int64(dropped))
+		p.wakeUpWatch() // which logs it: Publish must not wait for a slow log
 	}
 }
 
@@ -147,7 +153,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 		batch, first := p.queue.front(maxBatch)
 		if len(batch) == 0 {
 			p.routeWorks(r)
-			backoff.Wait(ctx, retryInterval, p.queue.pushed)
+			backoff.Wait(ctx, p.untilLook(r), p.queue.pushed)
 			return
 		}
 		done, err := r.send(ctx, to, batch)
@@ -164,6 +170,24 @@ func (p *Publisher) sendNext(ctx context.Context) {
 	backoff.Wait(ctx, retryInterval, nil)
 }
 
+// untilLook returns for how long a publisher without messages need not look whether a route that works still does: a
+// message, and a change of the connection, wake it. A process that wakes up more often than something happens uses most
+// of its processor time for that.
+func (p *Publisher) untilLook(r route) time.Duration {
+	switch {
+	case p.service == nil:
+		return idle
+	case r == p.store || !p.service.check.Check().OK:
+		return retryInterval
+	case p.durable.Load():
+		return max(p.binding.UntilDue(), retryInterval) // watch asks the service
+	}
+	return max(min(p.service.untilDue(), p.binding.UntilDue()), retryInterval)
+}
+
+// idle is how long a publisher sleeps that is woken for everything.
+const idle = time.Hour
+
 // decide determines where messages go on NATS.
 func (p *Publisher) decide(ctx context.Context) (to destination) {
 	if p.service == nil {
@@ -174,7 +198,9 @@ func (p *Publisher) decide(ctx context.Context) (to destination) {
 		p.service.reportAbsent(bus.ErrNotConnected)
 	}
 	to.durable = to.bound.Durable() && p.early.allowStream(ctx, to.bound) && p.service.deduplicates()
-	p.durable.Store(to.durable)
+	if p.durable.Swap(to.durable) != to.durable {
+		p.wakeUpWatch()
+	}
 	return to
 }
 
@@ -190,7 +216,7 @@ func (p *Publisher) routeWorks(r route) {
 // one that does not know IDs has to get its messages by core NATS.
 func (p *Publisher) watch(ctx context.Context) {
 	logged := false
-	for backoff.Sleep(ctx, retryInterval) {
+	for ctx.Err() == nil {
 		full := p.lost.Load() > 0
 		if full && !logged {
 			p.log.Error(p.prefix+"the buffer is full: the oldest messages are dropped", "buffer", p.queue.limit)
@@ -199,7 +225,30 @@ func (p *Publisher) watch(ctx context.Context) {
 		if p.durable.Load() {
 			p.service.watch(ctx)
 		}
+		backoff.Wait(ctx, p.untilWatch(full), p.wakeWatch)
 	}
+}
+
+func (p *Publisher) wakeUpWatch() {
+	select {
+	case p.wakeWatch <- struct{}{}:
+	default: // it has not looked since the last time
+	}
+}
+
+// untilWatch returns the pause of watch. full means that the queue drops messages.
+func (p *Publisher) untilWatch(full bool) time.Duration {
+	switch {
+	case full:
+		return retryInterval
+	case p.service == nil:
+		return idle
+	case !p.durable.Load():
+		return answerValid
+	case !p.service.check.Check().OK:
+		return retryInterval
+	}
+	return max(p.service.untilDue(), retryInterval)
 }
 
 // Flush waits until everything that was published before the call has been delivered or dropped. Run must be running.

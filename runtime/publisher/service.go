@@ -78,6 +78,11 @@ func (s *service) answeredWithin(grace time.Duration) bool {
 		time.Now().UnixNano() < s.due.Load()+int64(grace)
 }
 
+// untilDue returns the time until the service has to be asked again.
+func (s *service) untilDue() time.Duration {
+	return time.Until(time.Unix(0, s.due.Load()))
+}
+
 // find sends a request to the service and records whether it answers.
 func (s *service) find(ctx context.Context) error {
 	err := s.ask(ctx)
