@@ -5,7 +5,7 @@ package natsserver
 import (
 	_ "unsafe" // for go:linkname
 
-	_ "github.com/nats-io/nats-server/v2/server/pse"
+	_ "github.com/nats-io/nats-server/v2/server/pse" // it is initialized before this package
 )
 
 // statFile is what package pse of the NATS server reads every second, in every process that links the server: that is
