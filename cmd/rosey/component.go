@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // component is what `rosey bot`, `rosey db` and `rosey run` have in common: configuration, log and metrics.
@@ -28,6 +29,8 @@ type component struct {
 	log      *slog.Logger
 	registry registry
 	started  time.Time
+	// traces is nil while tracing is off.
+	traces *telemetry.Provider
 }
 
 // registry is a *prometheus.Registry, or that of a test.
@@ -53,8 +56,15 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	traces, err := telemetry.Setup(telemetry.Options{
+		Service: "rosey-" + string(name), Version: buildVersion(), Instance: podName(), Log: log, Registerer: registry,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return &component{
 		name: name, config: loaded.Config, subjects: subjects, registry: registry, started: time.Now(), log: log,
+		traces: traces,
 	}, nil
 }
 
@@ -66,9 +76,9 @@ func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logg
 	}
 	options := &slog.HandlerOptions{Level: threshold}
 	if name == status.RunComponent {
-		return slog.New(slog.NewTextHandler(stderr, options))
+		return slog.New(telemetry.NewLogHandler(slog.NewTextHandler(stderr, options)))
 	}
-	return slog.New(slog.NewJSONHandler(status.JSONWriter(stderr), options)).With("component", string(name))
+	return slog.New(telemetry.NewLogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), options))).With("component", string(name))
 }
 
 // connect connects to the configured NATS server. It does not wait for a server that is down.
@@ -138,6 +148,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 		work.listening(listener.Addr().String())
 	}
 	err = runWith(ctx, work.run, func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	c.traces.Shutdown(context.WithoutCancel(ctx)) // ctx has ended
 	c.log.Info("stopped")
 	return err
 }

@@ -124,7 +124,7 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 	for i := range lines {
 		at := began.Add(time.Duration(i) * time.Millisecond)
 		text := fmt.Sprint(i)
-		pub.Publish(bus.MessageLog, bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", text, 0),
+		pub.Publish(t.Context(), bus.MessageLog, bus.ChatLineID("https://cytu.be", "Movies", "alice", at, "chat", text, 0),
 			bus.MessagePayload{Username: "alice", Message: text, Origin: bus.Origin{Timestamp: bus.Seconds{Time: at}}})
 		switch i % (lines / kills) {
 		case 200:

@@ -32,47 +32,47 @@ func (b *Bot) origin(at time.Time) bus.Origin {
 	return origin
 }
 
-func (b *Bot) publish(suffix bus.Suffix, id string, payload any) {
-	b.publisher.Publish(suffix, id, payload)
-	b.log.Debug("event published for the database", "subject", suffix, "id", id)
+func (b *Bot) publish(ctx context.Context, suffix bus.Suffix, id string, payload any) {
+	b.publisher.Publish(ctx, suffix, id, payload)
+	b.log.DebugContext(ctx, "event published for the database", "subject", suffix, "id", id)
 }
 
 // publishJoined publishes that a user joined, or was there before the bot, and returns the event's ID.
-func (s *session) publishJoined(name string, at time.Time) string {
+func (s *session) publishJoined(ctx context.Context, name string, at time.Time) string {
 	id := s.ids.Next(at)
-	s.publish(bus.UserJoined, id, bus.UserPayload{Username: name, Origin: s.origin(at)})
+	s.publish(ctx, bus.UserJoined, id, bus.UserPayload{Username: name, Origin: s.origin(at)})
 	return id
 }
 
-func (s *session) publishLeft(name string, at time.Time) {
-	s.publish(bus.UserLeft, s.ids.Next(at), bus.UserPayload{Username: name, Origin: s.origin(at)})
+func (s *session) publishLeft(ctx context.Context, name string, at time.Time) {
+	s.publish(ctx, bus.UserLeft, s.ids.Next(at), bus.UserPayload{Username: name, Origin: s.origin(at)})
 }
 
 // publishHighWater publishes how many users there are. id is that of the event that changed their number.
-func (s *session) publishHighWater(id string, at time.Time) {
+func (s *session) publishHighWater(ctx context.Context, id string, at time.Time) {
 	payload := bus.HighWaterPayload{ChatCount: len(s.room.Users), Origin: s.origin(at)}
 	if s.room.ConnectedKnown() {
 		payload.ConnectedCount = new(s.room.Connected())
 	}
-	s.publish(bus.StatsHighWater, id, payload)
+	s.publish(ctx, bus.StatsHighWater, id, payload)
 }
 
 // publishMessage publishes a line of chat with the server's time, or with at where the server's time is invalid.
-func (s *session) publishMessage(line cytube.ChatMessage, at time.Time) {
+func (s *session) publishMessage(ctx context.Context, line cytube.ChatMessage, at time.Time) {
 	if !line.Time.IsZero() {
 		at = line.Time
 	}
 	id := s.lineIDs.Next(line.User, at, line.Kind, line.HTML)
-	s.publish(bus.MessageLog, id, bus.MessagePayload{
+	s.publish(ctx, bus.MessageLog, id, bus.MessagePayload{
 		Username: line.User, Message: line.HTML, Origin: s.origin(at), Replayed: !s.joined,
 	})
 }
 
 // publishStatus publishes the state of the bot and its channel. It sets every field, also an empty title when nothing
 // plays: the database keeps the stored value of a field that is absent.
-func (s *session) publishStatus(inChannel bool, at time.Time) {
+func (s *session) publishStatus(ctx context.Context, inChannel bool, at time.Time) {
 	r := s.room
-	s.publish(bus.StatusUpdate, s.ids.Next(at), bus.StatusPayload{
+	s.publish(ctx, bus.StatusUpdate, s.ids.Next(at), bus.StatusPayload{
 		StatusData: bus.StatusData{
 			BotName:               new(r.Self),
 			BotRank:               new(r.Rank),

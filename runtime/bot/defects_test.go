@@ -243,7 +243,7 @@ func TestReadingGoesOnWithoutAService(t *testing.T) {
 	must(t, r.channel.Join("alice"))
 	began := time.Now()
 	for i := range 2000 {
-		d.handle(cytube.ReceivedEvent{At: time.Now(), Event: cytube.ChatMessage{
+		d.handle(t.Context(), cytube.ReceivedEvent{At: time.Now(), Event: cytube.ChatMessage{
 			User: "alice", HTML: "!top " + strings.Repeat("x", i%7), Time: time.UnixMilli(int64(i) + 1)}})
 	}
 	if took := time.Since(began); took > 5*time.Second || ctx.Err() != nil {

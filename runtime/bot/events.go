@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -11,14 +12,16 @@ import (
 
 // handle processes one event. The feed gets it first: a user_leave has details of the user whom the room
 // forgets when it applies the event.
-func (s *session) handle(received cytube.ReceivedEvent) {
+func (s *session) handle(ctx context.Context, received cytube.ReceivedEvent) {
 	event, now := received.Event, time.Now()
+	ctx, span := s.startReceive(ctx, received)
+	defer span.End()
 	s.metrics.count(received)
 	s.publishToFeed(received)
 	change := s.room.Apply(event, now)
-	s.dispatch(received, now)
-	s.publishChange(change, now)
-	s.sampleUsers(now)
+	s.dispatch(ctx, received, now)
+	s.publishChange(ctx, change, now)
+	s.sampleUsers(ctx, now)
 	s.commands.Handle(event)
 	s.speaker.SetPermission(chatPermission(s.room))
 	s.speaker.SetFloodLimit(s.room.FloodLimit())
@@ -27,12 +30,12 @@ func (s *session) handle(received cytube.ReceivedEvent) {
 }
 
 // dispatch passes an event on to what reacts to it besides the room.
-func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
+func (s *session) dispatch(ctx context.Context, received cytube.ReceivedEvent, now time.Time) {
 	switch event := received.Event.(type) {
 	case cytube.Joined:
-		s.onJoined(event.Name, now)
+		s.onJoined(ctx, event.Name, now)
 	case cytube.ChatMessage:
-		s.onChatMessage(event, now)
+		s.onChatMessage(ctx, event, now)
 	case cytube.PM:
 		if s.room.IsMe(event.From) {
 			s.speaker.HeardOwnPM(event)
@@ -53,43 +56,43 @@ func (s *session) dispatch(received cytube.ReceivedEvent, now time.Time) {
 
 // publishChange publishes who left, who joined, and how many are there now. Each event has an ID of its own, except
 // that a high-water mark belongs to the join or the count that may have raised it and has the same ID.
-func (s *session) publishChange(change room.Change, now time.Time) {
+func (s *session) publishChange(ctx context.Context, change room.Change, now time.Time) {
 	for _, user := range change.Left {
-		s.publishLeft(user.Name, now)
+		s.publishLeft(ctx, user.Name, now)
 	}
 	lastJoin := ""
 	for _, user := range change.Joined {
-		lastJoin = s.publishJoined(user.Name, now)
+		lastJoin = s.publishJoined(ctx, user.Name, now)
 	}
 	if lastJoin != "" {
-		s.publishHighWater(lastJoin, now)
+		s.publishHighWater(ctx, lastJoin, now)
 	}
 	if change.Connected {
-		s.publishHighWater(s.ids.Next(now), now)
+		s.publishHighWater(ctx, s.ids.Next(now), now)
 	}
 	if change.Rank && s.joined { // the rank in the channel comes after the join
-		s.publishStatus(true, now)
+		s.publishStatus(ctx, true, now)
 	}
 }
 
 // onJoined is called after all events that the server sent while the bot joined.
-func (s *session) onJoined(name string, now time.Time) {
+func (s *session) onJoined(ctx context.Context, name string, now time.Time) {
 	s.joined = true
 	s.speaker.Joined(now)
 	s.metrics.joined.Set(1)
 	s.reportJoined(name)
-	s.publishStatus(true, now)
+	s.publishStatus(ctx, true, now)
 }
 
 // onChatMessage publishes a line of chat, also one that the server repeats on joining: it has the ID that it had when
 // it was new, so it fills a gap or changes nothing. A filter of the channel can leave nothing of a line: that is not
 // published, and it is the echo of the bot's own.
-func (s *session) onChatMessage(line cytube.ChatMessage, now time.Time) {
+func (s *session) onChatMessage(ctx context.Context, line cytube.ChatMessage, now time.Time) {
 	if line.Shadow || isPseudoUser(line.User) {
 		return
 	}
 	if line.HTML != "" {
-		s.publishMessage(line, now)
+		s.publishMessage(ctx, line, now)
 	}
 	switch {
 	case !s.joined && line.HTML == "":

@@ -125,7 +125,7 @@ func (b *Bot) refusedBy(reason status.Reason) int {
 // nowhere is where events go, and where nothing comes from.
 type nowhere struct{}
 
-func (nowhere) Publish(bus.Suffix, string, any)                     {}
+func (nowhere) Publish(context.Context, bus.Suffix, string, any)    {}
 func (nowhere) Flush(context.Context) error                         { return nil }
 func (nowhere) Check() status.Check                                 { return status.Check{OK: true} }
 func (nowhere) Request(context.Context, bus.Suffix, any, any) error { return nil }

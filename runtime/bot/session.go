@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/cytube"
@@ -23,6 +25,8 @@ type session struct {
 	speaker  *speech.Speaker
 	commands *command.Handler
 	lineIDs  *bus.ChatLineIDs
+	// receiveOptions are those of the spans of events.
+	receiveOptions []trace.SpanStartOption
 	// joined is false while the server sends the state of the channel and repeats the last lines of chat.
 	joined bool
 	// malformedAt is when a malformed frame was last logged.
@@ -42,7 +46,7 @@ func (b *Bot) runSession(ctx context.Context, used passwords) error {
 		conn.Leave(leaving)
 	})
 	s := newSession(b, conn)
-	defer s.leave()
+	defer s.leave(ctx)
 	return s.run(ctx)
 }
 
@@ -57,7 +61,7 @@ func newSession(b *Bot, conn *cytube.Conn) *session {
 	})
 	return &session{
 		Bot: b, conn: conn, room: channel, speaker: speaker, commands: commands,
-		lineIDs: bus.NewChatLineIDs(b.channelOrigin()),
+		lineIDs: bus.NewChatLineIDs(b.channelOrigin()), receiveOptions: b.receiveOptions(),
 	}
 }
 
@@ -115,14 +119,14 @@ func (s *session) run(ctx context.Context) error {
 			if next.err != nil {
 				return next.err
 			}
-			s.handle(next.ReceivedEvent)
+			s.handle(ctx, next.ReceivedEvent)
 		case <-updates.C:
 			now := time.Now()
-			s.publishStatus(true, now)
-			s.sampleUsers(now)
+			s.publishStatus(ctx, true, now)
+			s.sampleUsers(ctx, now)
 		case <-counts.C:
 			now := time.Now()
-			s.sampleUsers(now)
+			s.sampleUsers(ctx, now)
 			counts.Reset(s.counts.next(now))
 		case reply := <-s.snapshots:
 			reply <- s.room.Snapshot(time.Now()) // its buffer has room for it
@@ -176,7 +180,7 @@ func receive(ctx context.Context, conn *cytube.Conn, events chan<- incoming) {
 // leave publishes that everybody left whom the bot no longer sees, and that the bot is not in the channel. A bot that
 // lost the leadership publishes nothing: the new leader may be in the channel already and have published who is there,
 // and the database takes the last event about a user for the truth.
-func (s *session) leave() {
+func (s *session) leave(ctx context.Context) {
 	s.commands.Close()
 	now := time.Now()
 	if s.joined {
@@ -187,7 +191,7 @@ func (s *session) leave() {
 		return
 	}
 	for _, user := range s.room.Disconnect().Left {
-		s.publishLeft(user.Name, now)
+		s.publishLeft(ctx, user.Name, now)
 	}
-	s.publishStatus(false, now)
+	s.publishStatus(ctx, false, now)
 }

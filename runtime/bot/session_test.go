@@ -42,7 +42,7 @@ func (d *driven) until(what string, holds func(*room.Room) bool) {
 		if err != nil {
 			d.t.Fatalf("waiting for %s: %v", what, err)
 		}
-		d.handle(next)
+		d.handle(context.Background(), next)
 	}
 }
 

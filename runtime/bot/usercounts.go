@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"context"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -37,14 +38,14 @@ const maxCountDelay = 15 * time.Second
 
 // sampleUsers publishes the numbers of users if a sample is due and they are known. A session that begins in a slot
 // without a sample takes it as soon as it knows them.
-func (s *session) sampleUsers(now time.Time) {
+func (s *session) sampleUsers(ctx context.Context, now time.Time) {
 	known := s.room.ConnectedKnown() || now.Sub(s.room.UsersSince) > maxCountDelay
 	if !s.joined || !known || !s.counts.due(now) {
 		return
 	}
 	slot := s.counts.slot(now)
 	s.counts.done = slot
-	s.publish(bus.StatsUserCount, bus.UserCountID(s.channelOrigin(), slot), bus.UserCountPayload{
+	s.publish(ctx, bus.StatsUserCount, bus.UserCountID(s.channelOrigin(), slot), bus.UserCountPayload{
 		ChatCount: len(s.room.Users), ConnectedCount: s.room.Connected(), Origin: s.origin(now),
 	})
 }

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"slices"
@@ -24,7 +25,7 @@ type samples struct {
 	times []time.Time
 }
 
-func (s *samples) Publish(suffix bus.Suffix, id string, payload any) {
+func (s *samples) Publish(_ context.Context, suffix bus.Suffix, id string, payload any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sample, ok := payload.(bus.UserCountPayload); ok && suffix == bus.StatsUserCount {

@@ -327,7 +327,7 @@ func TestASlowLogBlocksNobody(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		for range 100 {
-			pub.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "alice"})
+			pub.Publish(t.Context(), bus.UserJoined, "1", bus.UserPayload{Username: "alice"})
 			conn.Check()
 			pub.Check()
 		}

@@ -263,7 +263,7 @@ func TestRotatedCredentialsReconnectAndLoseNothing(t *testing.T) {
 		natstest.Eventually(t, "another login", func() bool {
 			name := fmt.Sprintf("user%05d", len(want))
 			want = append(want, name)
-			pub.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
+			pub.Publish(t.Context(), bus.UserJoined, name, bus.UserPayload{Username: name})
 			return until()
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -47,6 +49,9 @@ type Message struct {
 	// StreamID identifies a message without an event's ID in its stream, the same at each delivery. Empty: the ID has an
 	// event's ID, or the message did not come from a stream.
 	StreamID string
+	// Span is the span of what happens to the message. Nil: it belongs to no trace, as far as is known. In a message that
+	// has arrived it only identifies the publisher's span.
+	Span trace.Span
 }
 
 // Encode returns payload as JSON, without the escapes for HTML pages that json.Marshal adds: a chat line is HTML.

@@ -96,14 +96,23 @@ func (r *Requester) FindService(ctx context.Context, channel Origin) (deduplicat
 	return reply.Header.Get(IDsHeader) != "", nil
 }
 
+// request sends a request in a span.
 func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*nats.Msg, error) {
-	subject := r.subjects.Subject(suffix)
+	m := &nats.Msg{Subject: r.subjects.Subject(suffix), Data: data}
+	ctx, span := startRequest(ctx, suffix, m)
+	reply, err := r.send(ctx, m)
+	endRequest(span, err)
+	return reply, err
+}
+
+func (r *Requester) send(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	subject := m.Subject
 	if !r.conn.Connected() {
 		return nil, fmt.Errorf("requesting %s: %w", subject, ErrNotConnected)
 	}
 	waiting, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
-	reply, err := r.conn.NATS().RequestWithContext(waiting, subject, data)
+	reply, err := r.conn.NATS().RequestMsgWithContext(waiting, m)
 	switch {
 	case err == nil:
 		return reply, nil
@@ -115,7 +124,7 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoReply, err)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, fmt.Errorf("requesting %s: %w: it has %d bytes, and the NATS server accepts at most %d (%w)",
-			subject, ErrRequestTooLarge, len(data), r.conn.NATS().MaxPayload(), err)
+			subject, ErrRequestTooLarge, len(m.Data), r.conn.NATS().MaxPayload(), err)
 	case isDisconnected(err):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNotConnected, err)
 	}

@@ -63,6 +63,8 @@ type OutboundMessage struct {
 	// ClaimedSince is when somebody first claimed the message since it was last reported as sent or failed: a bot that
 	// died before its report may have sent it. Zero: nobody has claimed it before.
 	ClaimedSince Seconds `json:"claimed_since,omitzero"`
+	// TraceParent is the W3C traceparent of the request that has queued the message, if it is traced.
+	TraceParent string `json:"traceparent,omitempty"`
 }
 
 // OutboundMessages is the reply to OutboundGet. Decoding it from JSON leaves out everything after the first 1,000

@@ -110,7 +110,7 @@ func (r *rig) Request(ctx context.Context, suffix bus.Suffix, _, out any) error 
 }
 
 // Publish makes the rig a speech.Publisher.
-func (r *rig) Publish(_ bus.Suffix, _ string, payload any) {
+func (r *rig) Publish(_ context.Context, _ bus.Suffix, _ string, payload any) {
 	if action, ok := payload.(bus.PMCommandPayload); ok {
 		text := fmt.Sprintf("%s %s %q %s", action.Username, action.Command, action.Args, action.Result)
 		if action.Error != nil {

@@ -6,9 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/speech"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 const (
@@ -44,7 +47,7 @@ func (h *Handler) queue(j job) {
 	select {
 	case h.jobs <- j:
 	default:
-		h.finish(j, errBusy)
+		h.finish(context.Background(), j, errBusy)
 	}
 }
 
@@ -62,21 +65,32 @@ func (h *Handler) Run(ctx context.Context) {
 // Close rejects the commands that were not executed. Call it after Run has returned and after the last call of Handle.
 func (h *Handler) Close() {
 	for len(h.jobs) > 0 {
-		h.finish(<-h.jobs, errLeft)
+		h.finish(context.Background(), <-h.jobs, errLeft)
 	}
 }
 
 func (h *Handler) perform(ctx context.Context, j job) {
 	if !h.Leading() {
-		h.finish(j, speech.ErrNotLeading)
+		h.finish(ctx, j, speech.ErrNotLeading)
 		return
 	}
+	ctx, span := startCommand(ctx, j.name)
+	defer span.End()
 	lines, err := runTask(ctx, j.task)
-	h.finish(j, err)
+	h.finish(ctx, j, err)
 	if err != nil {
 		lines = append(lines, j.name+": "+err.Error())
 	}
 	h.reply(ctx, j, lines)
+}
+
+// startCommand begins the span of a command: its requests to the database are part of it. Only known commands get here,
+// so the name is none that a user has made up.
+func startCommand(ctx context.Context, name string) (context.Context, trace.Span) {
+	if !telemetry.Enabled() {
+		return telemetry.Start(ctx, "")
+	}
+	return telemetry.Start(ctx, "command "+name)
 }
 
 func runTask(ctx context.Context, t task) ([]string, error) {
@@ -107,7 +121,7 @@ func (h *Handler) reply(ctx context.Context, j job, lines []string) {
 }
 
 // finish counts a command, and publishes a PM command for the audit.
-func (h *Handler) finish(j job, err error) {
+func (h *Handler) finish(ctx context.Context, j job, err error) {
 	outcome, result := "success", "success"
 	if err != nil {
 		outcome, result = "error", "error"
@@ -129,7 +143,7 @@ func (h *Handler) finish(j job, err error) {
 	if err != nil {
 		payload.Error = new(err.Error())
 	}
-	h.Publisher.Publish(bus.ActionPMCommand, h.EventID(now), payload)
+	h.Publisher.Publish(ctx, bus.ActionPMCommand, h.EventID(now), payload)
 }
 
 // action sends a request to CyTube.

@@ -40,7 +40,7 @@ func (r *rig) botWith(change func(*publisher.Options)) *publisher.Publisher {
 
 func (r *rig) publishLine(pub *publisher.Publisher, text string, at time.Time) {
 	id := bus.ChatLineID(movies.Server, movies.Name, "alice", at, "chat", text, 0)
-	pub.Publish(bus.MessageLog, id, bus.MessagePayload{
+	pub.Publish(context.Background(), bus.MessageLog, id, bus.MessagePayload{
 		Username: "alice", Message: text,
 		Origin: bus.Origin{Server: movies.Server, Channel: movies.Name, Timestamp: bus.Seconds{Time: at}},
 	})

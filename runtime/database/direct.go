@@ -176,6 +176,8 @@ func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
 		return err
 	}
 	defer d.release()
+	ctx, span := startBatch(ctx, messages)
+	defer span.End()
 	return d.engine.Store(ctx, messages)
 }
 

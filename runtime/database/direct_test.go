@@ -56,7 +56,7 @@ func runDirect(t *testing.T, run func(context.Context) error) (stop func()) {
 
 // tellLine publishes a line of chat whose text is a number, which is its id too.
 func publishNumber(p *publisher.Publisher, number int) {
-	p.Publish(bus.MessageLog, fmt.Sprintf("%012d", number), bus.MessagePayload{
+	p.Publish(context.Background(), bus.MessageLog, fmt.Sprintf("%012d", number), bus.MessagePayload{
 		Username: "alice", Message: strconv.Itoa(number),
 		Origin: bus.Origin{Timestamp: bus.Seconds{Time: time.UnixMilli(1763700000000 + int64(number))}},
 	})
@@ -86,11 +86,11 @@ func TestDirectStoresAndReplies(t *testing.T) {
 	runUntilEnd(t, pub.Run)
 	publishNumber(pub, 1)
 	publishNumber(pub, 1)
-	pub.Publish(bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
-	pub.Publish(bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
-	pub.Publish(bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
-	pub.Publish(bus.UserJoined, "4", bus.UserPayload{})
-	pub.Publish(bus.Suffix("db.no.such"), "5", struct{}{})
+	pub.Publish(t.Context(), bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
+	pub.Publish(t.Context(), bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
+	pub.Publish(t.Context(), bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
+	pub.Publish(t.Context(), bus.UserJoined, "4", bus.UserPayload{})
+	pub.Publish(t.Context(), bus.Suffix("db.no.such"), "5", struct{}{})
 	flush(t, pub)
 	want := "chat alice: 1; user 'alice' 1; user 'bob' 0 open; action mod pm_command cmd=help, result: success; dead: "
 	if got := r.describeRows(); !strings.HasPrefix(got, want) || strings.Count(got, "dead: ") != 1 {

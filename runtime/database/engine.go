@@ -176,6 +176,7 @@ func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 		if !done && ctx.Err() == nil {
 			failing = e.setFailing(failing, true)
 			e.reportFailure(err)
+			noteBackoff(ctx, err)
 			if backoff.Sleep(ctx, pause.Next()) {
 				continue
 			}

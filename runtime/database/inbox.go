@@ -100,8 +100,10 @@ func (i *inbox) receive(ctx context.Context) {
 // messages that pile up in incoming would not be bounded in bytes.
 func (i *inbox) accept(m *nats.Msg) {
 	one := arrival{
-		message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now()},
-		size:    int64(m.Size()) + messageOverhead,
+		message: bus.Message{
+			ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: time.Now(), Span: publishersSpan(m.Header),
+		},
+		size: int64(m.Size()) + messageOverhead,
 	}
 	one.message.Suffix, _ = i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
 	_, answered := handlers[one.message.Suffix]

@@ -49,6 +49,7 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return noRows, fmt.Errorf("claiming outbound lines: %w", err)
 	}
+	traceClaims(r, rows)
 	lines := fitting(outboundMessages(rows, request.Claimant), r.MaxReply)
 	reply := bus.OutboundReply{Lines: lines, NextDue: new(time.Duration)}
 	if len(rows) < query.Limit {
@@ -70,7 +71,7 @@ func outboundMessages(rows []store.OutboundMessage, claimant string) []bus.Outbo
 	for _, row := range rows {
 		message := bus.OutboundMessage{
 			ID: row.ID, Timestamp: row.EnqueuedAt.Unix(), Message: row.Text, RetryCount: row.RetryCount,
-			ClaimedSince: bus.Seconds{Time: row.ClaimedSince},
+			ClaimedSince: bus.Seconds{Time: row.ClaimedSince}, TraceParent: row.TraceParent,
 		}
 		if row.LastError != "" {
 			message.LastError, message.ErrorMessage = &row.LastError, &row.LastError
@@ -113,6 +114,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	}
 	id, err := e.store.Enqueue(ctx, channel, store.OutboundLine{
 		Text: request.Message, ClientID: request.ClientID, At: r.Time, MaxWaiting: e.limits.OutboundWaiting,
+		TraceParent: traceParent(ctx),
 	})
 	if err != nil || !e.limits.isNewLine(channel, id) {
 		e.limits.removeRow(channel, size)

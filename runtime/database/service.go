@@ -283,10 +283,14 @@ func (s *Service) store(ctx context.Context, events []arrival) error {
 	for i := range events {
 		s.messages = append(s.messages, events[i].message)
 	}
+	ctx, span := startBatch(ctx, s.messages)
+	defer span.End()
 	if err := s.engine.Store(ctx, s.messages); err != nil {
 		return err
 	}
+	settling := startSettle(ctx, len(events))
 	s.inFlight.acknowledge(events)
+	settling.End()
 	for i := range events {
 		if events[i].stored != nil {
 			events[i].stored()
@@ -317,10 +321,12 @@ func (s *Service) announceLine(channel store.Channel) {
 
 // answer replies to a request. It returns an error only if ctx ended before there was anything to reply.
 func (s *Service) answer(ctx context.Context, one arrival) error {
+	ctx, span := startAnswer(ctx, one.message)
 	reply, err := s.engine.Answer(ctx, Request{
 		Suffix: one.message.Suffix, Data: one.message.Data, Time: one.message.Time,
 		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead,
 	})
+	defer func(err error) { endAnswer(span, err) }(err)
 	if err != nil && reply == nil {
 		return err
 	}
@@ -329,7 +335,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 		header, err = nats.Header{bus.RefusedHeader: {err.Error()}}, nil
 	}
 	if err != nil {
-		s.log.Error("[DB] a request failed", "error", err)
+		s.log.ErrorContext(ctx, "[DB] a request failed", "error", err)
 	}
 	s.subscriber.discovery.answered(one.message, err)
 	data, err := bus.Encode(reply)
@@ -337,7 +343,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 		err = one.respond(data, header)
 	}
 	if err != nil {
-		s.log.Error("[NATS] cannot reply to "+string(one.message.Suffix), "error", err)
+		s.log.ErrorContext(ctx, "[NATS] cannot reply to "+string(one.message.Suffix), "error", err)
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 		for _, m := range b.messages[first:end] {
 			b.metrics.count(m.Suffix, outcomeStored, m.Time)
 		}
-		b.log.Debug("[DB] stored", "events", len(events))
+		b.log.DebugContext(ctx, "[DB] stored", "events", len(events))
 		return nil
 	case !errors.Is(err, store.ErrRejected):
 		return fmt.Errorf("storing %d events: %w", len(events), err)
@@ -144,7 +144,8 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 		m := b.messages[first]
 		b.metrics.count(m.Suffix, outcomeRejected, m.Time)
 		if b.rejected.due(time.Now()) {
-			b.log.Error("[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
+			b.log.ErrorContext(ctx,
+				"[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
 				"subject", m.Suffix, "error", err)
 		}
 		b.deadLetter(m, err)
@@ -193,7 +194,7 @@ func (b *batch) addDeadLetters(ctx context.Context) error {
 		b.metrics.deadLetters.Add(float64(len(b.deadLetters)))
 		b.limits.countRemoved(removed)
 	case errors.Is(err, store.ErrRejected):
-		b.log.Error("[DB] the database rejects dead letters", "count", len(b.deadLetters), "error", err)
+		b.log.ErrorContext(ctx, "[DB] the database rejects dead letters", "count", len(b.deadLetters), "error", err)
 	default:
 		return fmt.Errorf("storing %d dead letters: %w", len(b.deadLetters), err)
 	}

@@ -127,8 +127,10 @@ func (c *streamConsumer) withRequest(check status.Check) status.Check {
 // arrival returns a message of the stream that was created at a time.
 func (c *streamConsumer) arrival(created time.Time, m *jetstream.RawStreamMsg) arrival {
 	one := arrival{
-		message: bus.Message{ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: m.Time},
-		size:    sizeInMemory(m),
+		message: bus.Message{
+			ID: m.Header.Get(bus.MsgIDHeader), Data: m.Data, Time: m.Time, Span: publishersSpan(m.Header),
+		},
+		size: sizeInMemory(m),
 	}
 	one.message.Suffix, _ = c.subjects.Suffix(m.Subject)
 	if bus.EventID(one.message.ID, one.message.Suffix) == "" {

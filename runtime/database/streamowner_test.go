@@ -229,7 +229,7 @@ func TestLinesAreStoredAlthoughTheLimitsAreRefused(t *testing.T) {
 	larger := func(j *config.JetStream) { j.MaxBytes = 1 << 30 }
 	s := r.start(func(o *database.ServiceOptions) { o.Binding = bind(t, o.Conn, larger) })
 	bot := r.botWith(func(o *publisher.Options) { o.Binding = bind(t, o.Conn, larger) })
-	bot.Publish(bus.MessageLog, "1", bus.MessagePayload{Username: "u", Message: "said"})
+	bot.Publish(t.Context(), bus.MessageLog, "1", bus.MessagePayload{Username: "u", Message: "said"})
 	natstest.Eventually(t, "the line to be stored", func() bool { return len(r.lines()) == 1 })
 	check := s.EventsCheck()
 	if !check.OK || check.Reason != status.ReasonStreamRefused || !s.NATSCheck().OK ||

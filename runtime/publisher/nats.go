@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // Prefixes of log lines that tell how a message went. Users of Rosey-Robot know them.
@@ -43,12 +44,17 @@ type natsRoute struct {
 }
 
 func (r *natsRoute) message(m bus.Message) *nats.Msg {
-	return &nats.Msg{Subject: r.subjects.Subject(m.Suffix), Header: nats.Header{bus.MsgIDHeader: {m.ID}}, Data: m.Data}
+	header := nats.Header{bus.MsgIDHeader: {m.ID}}
+	if m.Span != nil {
+		telemetry.Inject(m.Span.SpanContext(), header)
+	}
+	return &nats.Msg{Subject: r.subjects.Subject(m.Suffix), Header: header, Data: m.Data}
 }
 
 // published records delivered messages.
 func (r *natsRoute) published(messages ...bus.Message) {
 	for _, m := range messages {
+		endSend(m)
 		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
 		r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
 	}
@@ -57,6 +63,7 @@ func (r *natsRoute) published(messages ...bus.Message) {
 // dropTooLarge records that a message is dropped because it is larger than limit, a setting of the server or the
 // stream: it would never be taken, and would block the messages behind it.
 func (r *natsRoute) dropTooLarge(m bus.Message, limit string) {
+	endDropped(m, droppedTooLarge)
 	r.metrics.dropped.WithLabelValues(droppedTooLarge).Inc()
 	r.log.Error(viaNATS+"dropped a message that is too large", "subject", m.Suffix, "bytes", len(m.Data), "limit", limit)
 }

@@ -59,8 +59,10 @@ type Publisher struct {
 	metrics metrics
 	routes  []route  // in order of preference
 	service *service // nil without NATS
-	early   *earlyEvents
-	store   *storeRoute // nil without a store
+	// subjects are those of NATS.
+	subjects bus.Subjects
+	early    *earlyEvents
+	store    *storeRoute // nil without a store
 
 	// wakeWatch receives when watch has something to do.
 	wakeWatch chan struct{}
@@ -97,7 +99,7 @@ func New(o Options) *Publisher {
 	}
 	p.metrics = newMetrics(o.Registerer, p)
 	if o.Conn != nil {
-		p.prefix = viaNATS
+		p.prefix, p.subjects = viaNATS, o.Subjects
 		p.service = newService(o)
 		o.Conn.NotifyChange(q.pushed)
 		o.Conn.NotifyChange(p.wakeWatch)
@@ -115,8 +117,8 @@ func New(o Options) *Publisher {
 }
 
 // Publish queues a message and returns at once. eventID is the ID of the event that the message reports. payload is
-// encoded before Publish returns.
-func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
+// encoded before Publish returns. Of ctx only the span is used: the message belongs to its trace.
+func (p *Publisher) Publish(ctx context.Context, suffix bus.Suffix, eventID string, payload any) {
 	data, err := bus.Encode(payload)
 	if err != nil {
 		p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
@@ -125,6 +127,7 @@ func (p *Publisher) Publish(suffix bus.Suffix, eventID string, payload any) {
 	}
 	line, _ := payload.(bus.MessagePayload)
 	message := bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data, Replayed: line.Replayed}
+	message.Span = p.startSend(ctx, message)
 	if dropped := p.queue.push(message); dropped > 0 {
 		p.metrics.dropped.WithLabelValues(droppedFull).Add(float64(dropped))
 		p.lost.Add(int64(dropped))
@@ -158,6 +161,9 @@ func (p *Publisher) sendNext(ctx context.Context) {
 		}
 		done, err := r.send(ctx, to, batch)
 		p.queue.removeTo(first + done)
+		if err != nil {
+			noteFailure(batch[done:], err)
+		}
 		if lost := p.lost.Load(); done > 0 && lost > 0 {
 			p.lost.Add(-lost)
 			p.log.Warn(p.prefix+"messages were lost because the buffer was full", "count", lost)

@@ -116,7 +116,7 @@ func runPublisher(t *testing.T, o publisher.Options) *publisher.Publisher {
 
 // joined publishes an event whose ID and user are name.
 func joined(p *publisher.Publisher, name string) {
-	p.Publish(bus.UserJoined, name, bus.UserPayload{Username: name})
+	p.Publish(context.Background(), bus.UserJoined, name, bus.UserPayload{Username: name})
 }
 
 func numbered(from, to int) (names []string) {
@@ -263,7 +263,7 @@ func TestAMessageThatCannotBeSentDoesNotBlockOthers(t *testing.T) {
 	p := runPublisher(t, publisher.Options{Conn: connect(t, server.URL())})
 	s := startService(t, server.Client())
 	joined(p, strings.Repeat("x", 2<<20))
-	p.Publish(bus.UserJoined, "bad", make(chan int))
+	p.Publish(t.Context(), bus.UserJoined, "bad", make(chan int))
 	joined(p, "good")
 	waitForNames(t, s, []string{"good"})
 }

@@ -40,6 +40,9 @@ func (q *queue) push(m bus.Message) (dropped int) {
 		dropped++
 	}
 	if dropped > 0 {
+		for _, oldest := range q.messages[:dropped] {
+			endDropped(oldest, droppedFull)
+		}
 		q.remove(dropped)
 	}
 	q.messages = append(q.messages, m)

@@ -1,6 +1,7 @@
 package publisher_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -71,7 +72,7 @@ func (s *chatService) texts() (texts []string) {
 func say(p *publisher.Publisher, replayed bool, texts ...string) {
 	for i, text := range texts {
 		at := minuteAgo.Add(time.Duration(i) * time.Millisecond)
-		p.Publish(bus.MessageLog, bus.ChatLineID("", "", "alice", at, "", text, 0), bus.MessagePayload{
+		p.Publish(context.Background(), bus.MessageLog, bus.ChatLineID("", "", "alice", at, "", text, 0), bus.MessagePayload{
 			Username: "alice", Message: text, Origin: bus.Origin{Timestamp: bus.Seconds{Time: at}}, Replayed: replayed,
 		})
 	}

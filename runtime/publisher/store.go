@@ -58,6 +58,7 @@ func (r *storeRoute) send(ctx context.Context, _ destination, batch []bus.Messag
 		return 0, err
 	}
 	for _, m := range batch {
+		endSend(m)
 		r.metrics.stored.WithLabelValues(string(m.Suffix)).Inc()
 		r.log.Debug(viaStore+"stored "+string(m.Suffix), "id", m.ID)
 	}

@@ -259,11 +259,11 @@ func TestAnIdlePublisherSendsFewRequests(t *testing.T) {
 }
 
 func sent(p *publisher.Publisher, id int64) {
-	p.Publish(bus.OutboundSent, fmt.Sprint(id), bus.OutboundSentPayload{MessageID: &id})
+	p.Publish(context.Background(), bus.OutboundSent, fmt.Sprint(id), bus.OutboundSentPayload{MessageID: &id})
 }
 
 func failed(p *publisher.Publisher, id int64) {
-	p.Publish(bus.OutboundFailed, fmt.Sprint(id), bus.OutboundFailedPayload{MessageID: &id, RetryCount: new(0)})
+	p.Publish(context.Background(), bus.OutboundFailed, fmt.Sprint(id), bus.OutboundFailedPayload{MessageID: &id, RetryCount: new(0)})
 }
 
 // Reports of outbound lines are events like all others: the stream takes them in their place between the others, and
@@ -353,7 +353,7 @@ func TestTooLargeMessagesAreDroppedAndCounted(t *testing.T) {
 	})
 	joined(p, "alice")
 	for n, size := range []int{20_000, 2_000_000} {
-		p.Publish(bus.MessageLog, fmt.Sprintf("large-%d", n), bus.MessagePayload{
+		p.Publish(t.Context(), bus.MessageLog, fmt.Sprintf("large-%d", n), bus.MessagePayload{
 			Username: "alice", Message: strings.Repeat("x", size),
 		})
 	}

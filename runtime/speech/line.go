@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
@@ -98,6 +100,8 @@ type line struct {
 	reportedAt time.Time
 	// usedAt is when the line was last handed out.
 	usedAt time.Time
+	// span is that of the latest attempt. Nil: it is not traced.
+	span trace.Span
 }
 
 // newLine returns a line that was handed out. One that begins with "/" is a command: the database service stores such a
@@ -133,6 +137,9 @@ func idOf(m bus.OutboundMessage) lineID { return lineID{m.ID, m.Timestamp} }
 func (l *line) on(in input) {
 	if next, ok := transitions[l.state][in]; ok {
 		l.state = next
+		if l.span != nil {
+			l.span.AddEvent(string(in))
+		}
 	}
 }
 

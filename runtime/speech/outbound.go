@@ -106,6 +106,9 @@ func (s *Speaker) beginLine(now time.Time) {
 	m := o.lines[0]
 	o.lines = o.lines[1:]
 	l, due, safe := s.Tracker.claim(m, now)
+	if due {
+		s.startSpan(l, m)
+	}
 	switch {
 	case !due:
 		o.useless++
@@ -149,6 +152,7 @@ func (s *Speaker) partDone(a *attempt, got Result) {
 	switch {
 	case got.Outcome == Gone:
 		l.on(disconnected) // nothing if the part was not sent
+		l.endSpan(Gone)
 		return
 	case got.Outcome != Said:
 		s.fail(l, got, now)
@@ -180,15 +184,16 @@ func (s *Speaker) partAppeared(l *line) {
 func (s *Speaker) reportSaid(l *line, now time.Time) {
 	if l.reportedAt.IsZero() {
 		s.Count(Said)
-		s.Log.Info("said a line of the outbound queue", "id", l.id)
+		s.Log.InfoContext(l.spanContext(), "said a line of the outbound queue", "id", l.id)
 	}
 	s.outbound.wanted = true
 	l.reportedAt = now
 	origin := s.Origin
 	origin.Timestamp.Time = now
-	s.Publisher.Publish(bus.OutboundSent, s.EventID(now), bus.OutboundSentPayload{
+	s.Publisher.Publish(l.spanContext(), bus.OutboundSent, s.EventID(now), bus.OutboundSentPayload{
 		MessageID: &l.id, MessageTimestamp: l.enqueuedAt, Origin: origin,
 	})
+	l.endSpan(Said)
 }
 
 // reportAgain reports a line again that is handed out although it was said: the report can be lost on its way to a
@@ -207,13 +212,15 @@ const reportAgainPolls = 15
 func (s *Speaker) fail(l *line, got Result, now time.Time) {
 	permanent := l.markFailed(got.Outcome, now)
 	s.Count(got.Outcome)
-	s.Log.Warn("a line of the outbound queue was not said", "id", l.id, "outcome", got.Outcome, "reason", got.Reason,
+	s.Log.WarnContext(l.spanContext(), "a line of the outbound queue was not said", "id", l.id, "outcome", got.Outcome,
+		"reason", got.Reason,
 		"permanent", permanent)
 	s.outbound.wanted = true
 	origin := s.Origin
 	origin.Timestamp.Time = now
-	s.Publisher.Publish(bus.OutboundFailed, s.EventID(now), bus.OutboundFailedPayload{
+	s.Publisher.Publish(l.spanContext(), bus.OutboundFailed, s.EventID(now), bus.OutboundFailedPayload{
 		MessageID: &l.id, MessageTimestamp: l.enqueuedAt, Error: got.String(), Permanent: permanent,
 		RetryCount: &l.retryCount, Origin: origin,
 	})
+	l.endSpan(got.Outcome)
 }

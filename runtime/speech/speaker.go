@@ -33,8 +33,8 @@ type Requester interface {
 // Publisher takes events for the database. publisher.Publisher implements it.
 type Publisher interface {
 	// Publish queues an event and returns at once. eventID identifies the event, and payload is one of the payloads of
-	// package bus, which the caller does not change afterwards.
-	Publish(suffix bus.Suffix, eventID string, payload any)
+	// package bus, which the caller does not change afterwards. Of ctx only the span is used.
+	Publish(ctx context.Context, suffix bus.Suffix, eventID string, payload any)
 }
 
 // Options configure a Speaker. All but LineWaits are required.

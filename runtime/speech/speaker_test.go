@@ -105,7 +105,7 @@ func (c *channel) Request(_ context.Context, _ bus.Suffix, in, out any) error {
 	return nil
 }
 
-func (c *channel) Publish(suffix bus.Suffix, _ string, payload any) {
+func (c *channel) Publish(_ context.Context, suffix bus.Suffix, _ string, payload any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	report := strings.TrimPrefix(string(suffix), "db.messages.outbound.")

@@ -25,6 +25,9 @@ type OutboundLine struct {
 	// ClientID makes repeated requests one message. Empty: every request is a separate message.
 	ClientID string
 	At       time.Time
+	// TraceParent is the W3C traceparent of the request, so that what becomes of the line belongs to its trace. Empty: it
+	// is not traced.
+	TraceParent string
 	// MaxWaiting bounds the messages of the channel that wait. With PostgreSQL, requests at the same time may exceed it by
 	// their number. 0: no bound.
 	MaxWaiting int
@@ -42,6 +45,8 @@ type OutboundMessage struct {
 	// ClaimedSince is when the message was first claimed since the last report. A claimant may have sent it without a
 	// report. Zero: this is the first claim.
 	ClaimedSince time.Time
+	// TraceParent is OutboundLine.TraceParent.
+	TraceParent string
 }
 
 // OutboundQuery selects messages that are due.

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"context"
 	"embed"
 	"errors"
@@ -56,7 +58,7 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	}
 	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c, timeout: transactionTimeout}}
 	s.Owners = relational.NewOwners(s.db)
-	if s.Store = relational.New(s.db); readOnly {
+	if s.Store = relational.New(relational.Traced(s.db, semconv.DBSystemNamePostgreSQL)); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 	}
 	if err := c.fixIdentity(ctx, s); err != nil {

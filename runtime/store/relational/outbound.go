@@ -23,7 +23,7 @@ WHERE id IN (SELECT id FROM due) RETURNING ` + outboundColumns
 
 	// A claim that this statement makes is not an earlier one.
 	outboundColumns = `id, enqueued_at, text, retry_count, coalesce(` + cut("last_error") + `, ''), offers,
-  ` + claimedBefore
+  ` + claimedBefore + `, coalesce(trace_parent, '')`
 
 	// A reply has the error twice.
 	outboundSizes = `SELECT octet_length(text) + 2 * octet_length(coalesce(` + cut("last_error") + `, '')), ` +
@@ -115,11 +115,14 @@ func enqueue(ctx context.Context, tx Tx, channel int64, line store.OutboundLine)
 		count = `SELECT count(*) FROM (SELECT 1 FROM outbound
 WHERE channel_id = $1 AND sent_at IS NULL AND abandoned_at IS NULL LIMIT $2) AS waiting`
 		// A conflicting row is updated to itself so that its ID is returned.
-		insert = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id) VALUES ($1, $2, $3, $4)
+		insert = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id, trace_parent) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (channel_id, client_id) WHERE client_id IS NOT NULL DO UPDATE SET client_id = excluded.client_id
 RETURNING id`
 	)
-	var clientID any
+	var clientID, traceParent any
+	if line.TraceParent != "" {
+		traceParent = store.CleanText(line.TraceParent)
+	}
 	if line.ClientID != "" {
 		clientID = store.CleanText(line.ClientID)
 		id, found, err := selectOne(ctx, tx, find, []any{channel, clientID}, scanValue[int64])
@@ -136,7 +139,7 @@ RETURNING id`
 			return 0, err
 		}
 	}
-	arguments := []any{channel, line.At.UnixMilli(), store.CleanText(line.Text), clientID}
+	arguments := []any{channel, line.At.UnixMilli(), store.CleanText(line.Text), clientID, traceParent}
 	id, _, err = selectOne(ctx, tx, insert, arguments, scanValue[int64])
 	return id, err
 }
@@ -235,7 +238,7 @@ func (s Store) claim(ctx context.Context, tx Tx, claimant string, until time.Tim
 
 func scanOffer(row *offer) []any {
 	return []any{&row.ID, millis{&row.EnqueuedAt}, &row.Text, &row.RetryCount, &row.LastError, &row.offers,
-		millis{&row.ClaimedSince}}
+		millis{&row.ClaimedSince}, &row.TraceParent}
 }
 
 // sortOffers sorts what an UPDATE returned, whose order is undefined and whose offers include this one.

@@ -94,7 +94,7 @@ WHERE (excluded.at, excluded.event_id) > (status.at, status.event_id)`)
 	// A message that was sent stays sent, or it would be sent again. Reports merge by sentSQL and failedSQL.
 	outboundTable = newTable("outbound", "id bigint, channel_id bigint, enqueued_at bigint, text, client_id, "+
 		"sent_at bigint, abandoned_at bigint, retry_count bigint, last_attempt_at bigint, last_error, claimed_by, "+
-		"claimed_until bigint, claimed_since bigint, offers bigint",
+		"claimed_until bigint, claimed_since bigint, offers bigint, trace_parent",
 		`(id) DO UPDATE SET sent_at = excluded.sent_at, abandoned_at = excluded.abandoned_at,
   retry_count = excluded.retry_count, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
   claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, claimed_since = excluded.claimed_since,

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"context"
 	"database/sql"
 	"embed"
@@ -51,7 +53,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, explainPermissions(classify(err), path, writing)
 	}
 	s := &Store{path: resolved, lock: lock, db: &database{}}
-	s.Store = relational.New(s.db)
+	s.Store = relational.New(relational.Traced(s.db, semconv.DBSystemNameSQLite))
 	if err = createDatabase(resolved); err == nil {
 		err = lock.lockInode(resolved)
 	}

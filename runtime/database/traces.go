@@ -1,0 +1,155 @@
+package database
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/telemetry"
+)
+
+// maxLinks bounds the links of a batch, of up to 500 messages.
+const maxLinks = 128
+
+var systemNATS = semconv.MessagingSystemKey.String("nats")
+
+// publishersSpan returns the span of a publisher that the headers of a message name, or nil.
+func publishersSpan(header nats.Header) trace.Span {
+	if !telemetry.Enabled() {
+		return nil
+	}
+	publishers := telemetry.Extract(header)
+	if !publishers.IsValid() {
+		return nil
+	}
+	return trace.SpanFromContext(trace.ContextWithRemoteSpanContext(context.Background(), publishers))
+}
+
+// startBatch begins the span of a batch. It is a part of the trace of the first message whose publisher has decided to
+// send it, and linked to every one: then the usual batch, of one message, is in the trace of its message. If no message
+// says anything about a trace, as those of the Python bot, a trace begins.
+func startBatch(ctx context.Context, messages []bus.Message) (context.Context, trace.Span) {
+	if !telemetry.Enabled() {
+		return ctx, noop.Span{}
+	}
+	var parent trace.Span
+	var links []trace.Link
+	undecided, suffix := true, messages[0].Suffix
+	for i := range messages {
+		if messages[i].Suffix != suffix {
+			suffix = ""
+		}
+		span := messages[i].Span
+		if span == nil {
+			continue
+		}
+		undecided = false
+		if !span.SpanContext().IsSampled() {
+			continue
+		}
+		if parent == nil {
+			parent = span
+		}
+		if len(links) < maxLinks {
+			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+		}
+	}
+	if parent == nil && !undecided {
+		return ctx, noop.Span{}
+	}
+	if parent != nil {
+		ctx = trace.ContextWithSpan(ctx, parent)
+	}
+	name, attributes := "process", []attribute.KeyValue{
+		semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
+		semconv.MessagingBatchMessageCount(len(messages)),
+	}
+	if suffix != "" {
+		name += " " + string(suffix)
+		attributes = append(attributes, semconv.MessagingDestinationName(string(suffix)))
+	}
+	return telemetry.Start(ctx, name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
+		trace.WithAttributes(attributes...))
+}
+
+// startSettle begins the span of the acknowledgement of a batch.
+func startSettle(ctx context.Context, count int) trace.Span {
+	if !telemetry.Recording(ctx) {
+		return noop.Span{}
+	}
+	_, span := telemetry.Start(ctx, "ack", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(systemNATS,
+		semconv.MessagingOperationTypeSettle, semconv.MessagingOperationName("ack"),
+		semconv.MessagingBatchMessageCount(count)))
+	return span
+}
+
+// startAnswer begins the span of a request, when it arrived. A request for lines to say is traced only if its client
+// traces it: a bot sends one every few seconds.
+func startAnswer(ctx context.Context, request bus.Message) (context.Context, trace.Span) {
+	if !telemetry.Enabled() || request.Span == nil && request.Suffix == bus.OutboundGet {
+		return ctx, noop.Span{}
+	}
+	if request.Span != nil {
+		ctx = trace.ContextWithSpan(ctx, request.Span)
+	}
+	return telemetry.Start(ctx, "process "+string(request.Suffix), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithTimestamp(request.Time), trace.WithAttributes(systemNATS, semconv.MessagingOperationTypeProcess,
+			semconv.MessagingOperationName("process"), semconv.MessagingDestinationName(string(request.Suffix)),
+			semconv.MessagingMessageBodySize(len(request.Data))))
+}
+
+// endAnswer ends the span of a request with the kind of an error.
+func endAnswer(span trace.Span, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, errNotServed):
+		span.SetAttributes(semconv.ErrorTypeKey.String("channel_not_served"))
+		span.SetStatus(codes.Error, "")
+	default:
+		span.SetAttributes(semconv.ErrorTypeKey.String("failed"))
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+}
+
+// noteBackoff records in the span of ctx that the store failed and is tried again.
+func noteBackoff(ctx context.Context, err error) {
+	if telemetry.Recording(ctx) {
+		trace.SpanFromContext(ctx).AddEvent("the store failed, trying again",
+			trace.WithAttributes(semconv.ErrorTypeKey.String(string(storeReason(err)))))
+	}
+}
+
+// traceParent returns what is stored with an outbound line, so that its way into the channel belongs to the trace of
+// the request, whichever bot says it, and when.
+func traceParent(ctx context.Context) string {
+	if !telemetry.Recording(ctx) {
+		return ""
+	}
+	return telemetry.FormatParent(trace.SpanContextFromContext(ctx))
+}
+
+// traceClaims adds to the traces of outbound lines that a bot has claimed them.
+func traceClaims(r Request, rows []store.OutboundMessage) {
+	if !telemetry.Enabled() {
+		return
+	}
+	for _, row := range rows {
+		parent := telemetry.ParseParent(row.TraceParent)
+		if !parent.IsSampled() {
+			continue
+		}
+		ctx := trace.ContextWithRemoteSpanContext(context.Background(), parent)
+		_, span := telemetry.Start(ctx, "claim", trace.WithTimestamp(r.Time), trace.WithAttributes(
+			attribute.Int64("rosey.outbound.id", row.ID), attribute.Int("rosey.outbound.retry_count", row.RetryCount)))
+		span.End()
+	}
+}
