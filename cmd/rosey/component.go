@@ -57,7 +57,8 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	traces, err := telemetry.Setup(telemetry.Options{
-		Service: "rosey-" + string(name), Version: buildVersion(), Instance: podName(), Log: log, Registerer: registry,
+		Settings: telemetrySettings(loaded.Telemetry),
+		Service:  "rosey-" + string(name), Version: buildVersion(), Instance: podName(), Log: log, Registerer: registry,
 	})
 	if err != nil {
 		return nil, err
@@ -66,6 +67,13 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 		name: name, config: loaded.Config, subjects: subjects, registry: registry, started: time.Now(), log: log,
 		traces: traces,
 	}, nil
+}
+
+func telemetrySettings(c config.Telemetry) telemetry.Settings {
+	return telemetry.Settings{
+		Endpoint: c.Endpoint, Protocol: c.Protocol, SamplingRatio: c.Ratio(), HeadersFile: c.HeadersFile,
+		ResourceAttributes: c.Attributes(),
+	}
 }
 
 // newLogger returns a logger that writes JSON, or plain text for `rosey run`, which a person starts in a terminal.

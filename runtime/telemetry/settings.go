@@ -31,7 +31,7 @@ type Settings struct {
 	// Endpoint is the URL of the collector, http or https, as in OTEL_EXPORTER_OTLP_ENDPOINT: with HTTPProtobuf, v1/traces
 	// is appended to its path. If it is empty and there is no such variable either, tracing is off.
 	Endpoint string
-	// Protocol is GRPC, the default, or HTTPProtobuf.
+	// Protocol is GRPC or HTTPProtobuf. If it is empty and there is no variable for it, it is HTTPProtobuf.
 	Protocol string
 	// SamplingRatio is the part of the traces that begin in this process and are sent, from 0 to 1. Whether one that began
 	// elsewhere is sent was decided there. Nil: what OTEL_TRACES_SAMPLER says, otherwise all.
@@ -99,10 +99,10 @@ func (s Settings) protocol() (string, error) {
 		name, value = variable("TRACES_PROTOCOL", "PROTOCOL")
 	}
 	switch value {
-	case "", GRPC:
-		return GRPC, nil
-	case HTTPProtobuf:
+	case "", HTTPProtobuf:
 		return HTTPProtobuf, nil
+	case GRPC:
+		return GRPC, nil
 	}
 	return "", fmt.Errorf("%s: %q, expected %s or %s", name, status.OneLine(value, maxErrorText), GRPC, HTTPProtobuf)
 }

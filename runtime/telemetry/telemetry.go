@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,12 @@ const Scope = "rosey.dev/rosey"
 // shutdownTimeout bounds how long a process that ends waits for the collector. A pod has 30 s to end, most of which a
 // bot may need for its last events.
 const shutdownTimeout = 2 * time.Second
+
+// podName and podUID are variables that the operator sets in a pod.
+const (
+	podName = "POD_NAME"
+	podUID  = "POD_UID"
+)
 
 // Options configure Setup. Service, Log and Registerer are required.
 type Options struct {
@@ -96,6 +103,7 @@ func (o Options) resource() (*resource.Resource, error) {
 	var own []attribute.KeyValue
 	for _, each := range []attribute.KeyValue{
 		semconv.ServiceName(o.Service), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
+		semconv.K8SPodName(os.Getenv(podName)), semconv.K8SPodUID(os.Getenv(podUID)),
 	} {
 		if each.Value.AsString() != "" {
 			own = append(own, each)

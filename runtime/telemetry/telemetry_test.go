@@ -292,7 +292,8 @@ func TestHeadersFileIsNeverQuoted(t *testing.T) {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, HeadersFile: file})
+			settings := telemetry.Settings{Endpoint: receiver.URL, Protocol: telemetry.GRPC, HeadersFile: file}
+			tracing := setUp(t, settings)
 			say("unsent")
 			tracing.Shutdown(t.Context())
 			text := tracing.log.String()
