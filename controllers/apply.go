@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,8 @@ const (
 	// desiredHashAnnotation is a hash of the object as it was last written. It changes when a field is no longer
 	// desired, which a comparison of the desired fields with the live object cannot see.
 	desiredHashAnnotation = "rosey.dev/desired-hash"
+	// maxCacheLag is how long an object that was created may be absent from the cache until it is created again.
+	maxCacheLag = 5 * time.Second
 )
 
 // applied is the result of writing the desired objects.
@@ -110,7 +113,8 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 func (r *Reconciler) write(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
 ) {
-	for _, next := range desired {
+	for i := range desired { // what follows a claim may change when the claim is created
+		next := desired[i]
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
 		}
@@ -122,6 +126,10 @@ func (r *Reconciler) write(
 		isRefused := found != nil && observed.Objects[manifests.KeyOf(next.Object)] == nil
 		result.countRequests(done.sent || isRefused)
 		result.add(next.Component, found)
+		if claim, isClaim := done.created.(*corev1.PersistentVolumeClaim); isClaim {
+			observed.Objects[manifests.KeyOf(claim)] = claim
+			result.err = errors.Join(result.err, manifests.UpdateChannelList(bot, desired, observed.Observed))
+		}
 	}
 }
 
@@ -157,6 +165,7 @@ type outcome struct {
 	sent    bool   // it was written
 	changed bool   // its spec was changed, so that the observed status is about an older one
 	forced  string // says who sets a field again whenever it is written
+	created client.Object
 }
 
 // ensure makes one live object as desired:
@@ -173,11 +182,28 @@ func (r *Reconciler) ensure(
 	if err != nil {
 		return outcome{}, writeProblem(desired, err, false)
 	}
-	live := observed.Objects[manifests.KeyOf(desired)]
-	if live == nil {
-		err := r.Client.Create(ctx, content.DeepCopy(), fieldOwner)
+	key, memory, now := manifests.KeyOf(desired), r.memories.of(bot), r.now()
+	live := observed.Objects[key]
+	switch {
+	case live != nil:
+		if delete(memory.created, key); len(memory.created) == 0 {
+			memory.created = nil
+		}
+	case now.Sub(memory.created[key]) < maxCacheLag:
+		return outcome{changed: true}, nil
+	default:
+		created := content.DeepCopy()
+		err := r.Client.Create(ctx, created, fieldOwner)
+		if err == nil {
+			if memory.created == nil {
+				memory.created = map[manifests.Key]time.Time{}
+			}
+			memory.created[key] = now
+			desired.SetCreationTimestamp(created.GetCreationTimestamp())
+			return outcome{sent: true, changed: true, created: desired}, nil
+		}
 		if !apierrors.IsAlreadyExists(err) {
-			return outcome{sent: err == nil, changed: err == nil}, writeProblem(desired, err, false)
+			return outcome{}, writeProblem(desired, err, false)
 		}
 		if live, err = r.readLive(ctx, desired); err != nil {
 			return outcome{}, writeProblem(desired, err, false)

@@ -27,7 +27,7 @@ func causeOfComponent(in statusInput, component manifests.Component) *metav1.Con
 	}
 	if pod == nil {
 		return cmp.Or(podsRefused(in.deployment(component), name),
-			conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("the %s has no pod yet", name)))
+			conditionFalse(v1alpha1.ReasonProgressing, fmt.Sprintf("a pod of the %s is being created", name)))
 	}
 	return causeOfPod(in, component, pod)
 }

@@ -66,6 +66,11 @@
 // events are limited for each RoseyBot and each namespace (the objects and the first status of a new generation are
 // not), a write of the status starts no reconcile, and a reason must be one that the operator knows.
 //
+// A new RoseyBot is written two statuses: the first after its objects, and Ready. What only shows progress in between,
+// such as a pod that was created, is written when it has lasted for some seconds, or with the next status that is more:
+// a cause that somebody has to know of, Ready, a change of the leader, or what the operator has to find in the status
+// before it acts. Others may wait for the database service, so that it is available is written at once if it is shared.
+//
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
 // lasts. The report of a ready bot is requested every minute: it says whether events are durable.
 //

@@ -31,7 +31,7 @@ func TestOnlyWhatSomebodyMustMendIsAWarning(t *testing.T) {
 				not(v1alpha1.ReasonProgressing), not(v1alpha1.ReasonClaimPending), not(string(status.ReasonStarting)),
 				not(string(status.ReasonServiceAbsent)), fine(v1alpha1.ReasonReady),
 			},
-			"Normal Progressing, Normal ClaimPending, Normal Starting, Normal ServiceAbsent, Normal Ready",
+			"Normal Progressing, Normal ClaimPending, Normal Ready",
 		},
 		"no volume": {
 			[][]metav1.Condition{not(v1alpha1.ReasonClaimPending), stalled(v1alpha1.ReasonClaimPending)},

@@ -37,7 +37,7 @@ func TestPodThatReportsSomethingElseEachTimeIsLimited(t *testing.T) {
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: floodNamespace}})
 	clock := &fakeClock{}
 	stop := runOperator(t, floodNamespace, func(operator *Reconciler) {
-		operator.now, operator.probes.now = clock.now, clock.now
+		operator.now, operator.probes.now, operator.settleTime = clock.now, clock.now, 0
 	})
 	defer stop()
 	bot := newBot(floodNamespace)

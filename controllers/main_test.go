@@ -26,6 +26,7 @@ var rig struct {
 	admin    client.WithWatch
 	operator *Reconciler
 	requests *requestLog
+	builds   buildCounts
 	// config is the client configuration of the operator.
 	config *rest.Config
 	// port is the status port of pods. Each pod that needs one has an address of its own in 127.0.0.0/8.
@@ -90,7 +91,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	options := CacheOptions(nil)
 	var others []fields.Selector // the namespaces of tests that run an operator of their own
 	for _, namespace := range append([]string{
-		upgradeNamespace, unseenNamespace, floodNamespace, refusedNamespace,
+		upgradeNamespace, unseenNamespace, frugalNamespace, floodNamespace, refusedNamespace,
 		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
 		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace,
 	}, tenantNamespaces...) {
@@ -107,6 +108,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	}
 	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, rig.port)
+	rig.operator.Build = rig.builds.count
 	rig.operator.probes.fetch = func(ctx context.Context, next probe) (status.Report, error) {
 		if hold, found := held.Load(next.bot.Namespace); found {
 			hold.(func(context.Context))(ctx)
@@ -124,5 +126,6 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	rig.operator.eventReads, rig.operator.readEventsAfter = newLimiter(unlimited, unlimited), 0
 	rig.operator.objectWrites = newLimiter(unlimited, unlimited)
 	rig.operator.eventLimit = newLimiter(unlimited, unlimited)
+	rig.operator.settleTime = 0
 	return manager, func() { _ = listener.Close() }, rig.operator.SetupWithManager(ctx, manager)
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,12 +17,16 @@ import (
 type memory struct {
 	// replacedVersion is the resourceVersion that the last write of the status replaced. The cache may still have it.
 	replacedVersion string
-	// namespaceUID is the UID of its namespace, empty if it may not be read, and nil until it was read.
+	// progressing is since when the status has differed from the written one, or zero; see settle.
+	progressing time.Time
+	// namespaceUID is the UID of its namespace, empty if it may not be read, and nil until it is needed.
 	namespaceUID *types.UID
 	// crowdedServer is the CyTube server about which there was an event.
 	crowdedServer string
 	// keptPods has, for each Deployment, the last write that changed nothing about its pods.
 	keptPods map[manifests.Key]deploymentWrite
+	// created has when objects were created that no reconcile has found in the cache yet. It is nil if there are none.
+	created map[manifests.Key]time.Time
 	// forced has the objects whose last write may not last, because somebody else sets a field again.
 	forced map[manifests.Key]forcedState
 	// mountErrors are what events said about pods that do not start, by the UID of the pod.
@@ -30,8 +35,16 @@ type memory struct {
 
 // memories has the memory of each RoseyBot that exists. It is safe for concurrent use.
 type memories struct {
-	mu    sync.Mutex
-	ofBot map[types.NamespacedName]botMemory
+	mu         sync.Mutex
+	ofBot      map[types.NamespacedName]botMemory
+	namespaces map[string]namespaceMemory // by name
+}
+
+// namespaceMemory is the UID of a namespace, empty if it may not be read, and the RoseyBot for which it was read.
+type namespaceMemory struct {
+	uid    *types.UID
+	bot    string
+	botUID types.UID
 }
 
 // botMemory is the memory of the RoseyBot with a UID: another one of the same name has its own.
@@ -40,7 +53,9 @@ type botMemory struct {
 	*memory
 }
 
-func newMemories() *memories { return &memories{ofBot: map[types.NamespacedName]botMemory{}} }
+func newMemories() *memories {
+	return &memories{ofBot: map[types.NamespacedName]botMemory{}, namespaces: map[string]namespaceMemory{}}
+}
 
 // of returns the memory of a RoseyBot.
 func (m *memories) of(bot *v1alpha1.RoseyBot) *memory {
@@ -62,6 +77,23 @@ func (m *memories) forget(bot types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.ofBot, bot)
+	if m.namespaces[bot.Namespace].bot == bot.Name {
+		delete(m.namespaces, bot.Namespace)
+	}
+}
+
+// namespace returns what is known of a namespace: zero if it is nothing.
+func (m *memories) namespace(name string) namespaceMemory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.namespaces[name]
+}
+
+// addNamespace remembers the UID of a namespace that was read for a RoseyBot.
+func (m *memories) addNamespace(bot *v1alpha1.RoseyBot, uid *types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.namespaces[bot.Namespace] = namespaceMemory{uid, bot.Name, bot.UID}
 }
 
 // forget forgets everything about a RoseyBot that does not exist, but for how often things were done for it: a RoseyBot

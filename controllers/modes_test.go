@@ -148,7 +148,7 @@ func TestSharedDatabaseHasTheStatusOfItsOwner(t *testing.T) {
 	}
 	create(t, owner)
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", "movienight: the database service has no"})
+		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", "movienight: a pod of the database service"})
 	configuration, err := get(t.Context(), &corev1.ConfigMap{}, namespace, "guest-config")
 	if err != nil {
 		t.Fatal(err)

@@ -84,10 +84,16 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	return found, err
 }
 
-// namespaceUID returns the UID of a RoseyBot's namespace, which is read once: a namespace that is created again has no
-// RoseyBot with the same UID. It is empty if the operator may not read the namespace.
+// namespaceUID returns the UID of a RoseyBot's namespace, which only a database service of its own needs. It is read
+// once for all RoseyBots of the namespace. It is empty if the operator may not read the namespace.
 func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (types.UID, error) {
+	if !manifests.HasService(bot) {
+		return "", nil
+	}
 	memory := r.memories.of(bot)
+	if memory.namespaceUID == nil {
+		memory.namespaceUID = r.sharedNamespaceUID(ctx, bot)
+	}
 	if memory.namespaceUID != nil {
 		return *memory.namespaceUID, nil
 	}
@@ -100,8 +106,21 @@ func (r *Reconciler) namespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) (
 	case err != nil:
 		return "", fmt.Errorf("reading namespace %s: %w", bot.Namespace, err)
 	}
-	memory.namespaceUID = &namespace.UID
+	memory.namespaceUID = new(namespace.UID)
+	r.memories.addNamespace(bot, memory.namespaceUID)
 	return namespace.UID, nil
+}
+
+// sharedNamespaceUID returns what was read for another RoseyBot of the namespace that still exists, or nil. A namespace
+// that is created again has none of the RoseyBots of the former one.
+func (r *Reconciler) sharedNamespaceUID(ctx context.Context, bot *v1alpha1.RoseyBot) *types.UID {
+	known := r.memories.namespace(bot.Namespace)
+	other := &v1alpha1.RoseyBot{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: known.bot}, other)
+	if known.uid == nil || err != nil || other.UID != known.botUID {
+		return nil
+	}
+	return known.uid
 }
 
 func newObserved() observed {

@@ -65,6 +65,7 @@ type Reconciler struct {
 	eventReads   *limiter
 	// readEventsAfter is how old a pod that does not start has to be before its events are read.
 	readEventsAfter time.Duration
+	settleTime      time.Duration
 	updates         *updates
 	memories        *memories
 	now             func() time.Time
@@ -88,7 +89,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		memories:     newMemories(),
 		now:          time.Now,
 
-		readEventsAfter: readEventsAfter,
+		readEventsAfter: readEventsAfter, settleTime: settleTime,
 	}
 }
 
@@ -144,7 +145,7 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	// The first result of probing a pod starts the next reconcile. Until then the status would say that the pod is
 	// starting.
 	if !r.probes.endReconcile(key) || isNew {
-		retry, err = r.writeStatus(ctx, bot, next)
+		retry, err = r.writeStatus(ctx, in, next)
 	}
 	if repeat == 0 || retry > 0 && retry < repeat {
 		repeat = retry

@@ -138,13 +138,18 @@ func (in statusInput) desiredReplicas(component manifests.Component) int32 {
 // writeStatus writes the status if it differs from the observed one, and emits an event if Ready changed. It returns
 // the time after which the reconcile must be repeated because the status could not be written now, or 0.
 func (r *Reconciler) writeStatus(
-	ctx context.Context, bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus,
+	ctx context.Context, in statusInput, status v1alpha1.RoseyBotStatus,
 ) (retry time.Duration, _ error) {
-	if r.memories.of(bot).replacedVersion == bot.ResourceVersion {
+	bot, memory := in.bot, r.memories.of(in.bot)
+	if memory.replacedVersion == bot.ResourceVersion {
 		return cacheInterval, nil // the observed status is not the last one, and an update would be refused
 	}
 	if apiequality.Semantic.DeepEqual(bot.Status, status) {
+		memory.progressing = time.Time{}
 		return 0, nil
+	}
+	if wait := r.settle(in, status); wait > 0 {
+		return wait, nil
 	}
 	if bot.Status.ObservedGeneration == bot.Generation {
 		if wait, allowed := r.statusWrites.allow(client.ObjectKeyFromObject(bot), r.now()); !allowed {
@@ -159,8 +164,9 @@ func (r *Reconciler) writeStatus(
 		}
 		return 0, fmt.Errorf("writing the status: %w", err)
 	}
+	memory.progressing = time.Time{}
 	if updated.ResourceVersion != bot.ResourceVersion {
-		r.memories.of(bot).replacedVersion = bot.ResourceVersion
+		memory.replacedVersion = bot.ResourceVersion
 	}
 	r.emitEvents(bot, status.Conditions)
 	return 0, nil
@@ -210,12 +216,13 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 }
 
 // emitEvents emits an event when the status or reason of Ready changes, unless there were too many. The other
-// conditions emit none, because Ready summarizes them. It is a warning if somebody has to fix the reason. One that may
-// pass becomes a warning when the RoseyBot is stalled.
+// conditions emit none, because Ready summarizes them, and neither does progress. It is a warning if somebody has to
+// fix the reason. One that may pass becomes a warning when the RoseyBot is stalled.
 func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Condition) {
 	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 	after := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	if before == nil || before.Status != after.Status || before.Reason != after.Reason {
+	if before == nil || before.Status != after.Status ||
+		before.Reason != after.Reason && !hasSeverity(after.Reason, transient) {
 		eventType := corev1.EventTypeWarning
 		if after.Status == metav1.ConditionTrue || isHarmless(after.Reason) {
 			eventType = corev1.EventTypeNormal

@@ -351,8 +351,8 @@ func TestStatusIsCompleteFromTheFirstReconcileOn(t *testing.T) {
 	bot := newBot(newNamespace(t))
 	create(t, bot)
 	waitExpected(t, bot,
-		expected{v1alpha1.ConditionReady, "False", "Progressing", "the database service has no pod yet"},
-		expected{v1alpha1.ConditionBotAvailable, "False", "Progressing", "the bot has no pod yet"},
+		expected{v1alpha1.ConditionReady, "False", "Progressing", "a pod of the database service is being created"},
+		expected{v1alpha1.ConditionBotAvailable, "False", "Progressing", "a pod of the bot is being created"},
 		expected{v1alpha1.ConditionDatabaseAvailable, "False", "Progressing", ""},
 		expected{v1alpha1.ConditionChannelJoined, "False", "BotNotRunning", ""},
 		expected{v1alpha1.ConditionDurable, "False", "BotNotRunning", ""},

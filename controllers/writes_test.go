@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -246,12 +248,36 @@ func TestObjectsNoLongerDesiredAreDeleted(t *testing.T) {
 	}
 }
 
-// reconcileOnce runs a reconcile in addition to those of the controller.
+// buildCounts counts how often the desired objects of each RoseyBot were built: once in each reconcile.
+type buildCounts struct{ of sync.Map }
+
+func (c *buildCounts) count(
+	bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
+) ([]manifests.Desired, error) {
+	c.counter(bot).Add(1)
+	return manifests.Build(bot, params, observed)
+}
+
+func (c *buildCounts) counter(bot *v1alpha1.RoseyBot) *atomic.Int32 {
+	found, _ := c.of.LoadOrStore(client.ObjectKeyFromObject(bot), new(atomic.Int32))
+	counter, _ := found.(*atomic.Int32)
+	return counter
+}
+
+// reconcileOnce has the controller reconcile a RoseyBot, and returns when that has ended. A reconcile by the test would
+// run beside those of the controller, of which there is never more than one at a time.
 func reconcileOnce(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
-	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(bot)}
-	if _, err := rig.operator.Reconcile(t.Context(), request); err != nil {
-		t.Fatal(err)
+	builds := rig.builds.counter(bot)
+	for range 3 { // the first may have begun before, and the second has ended when the third begins
+		before := builds.Load()
+		rig.operator.probes.changed <- event.GenericEvent{Object: bot}
+		eventually(t, "a reconcile", func(context.Context) error {
+			if builds.Load() == before {
+				return errors.New("there was none")
+			}
+			return nil
+		})
 	}
 }
 

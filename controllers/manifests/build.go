@@ -92,19 +92,19 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
 	add("", configuration)
-	if HasService(bot) {
-		list, err := channelList(bot, observed)
-		if err != nil {
-			return nil, err
-		}
-		add(Database, list)
-	}
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
 		if MountsClaim(bot, component) {
 			for _, spec := range Claims(bot) {
 				add(component, claim(bot, spec, observed))
 			}
+		}
+		if component == Database {
+			list, err := channelList(bot, observed)
+			if err != nil {
+				return nil, err
+			}
+			add(component, list)
 		}
 		add(component, deployment(bot, params, observed, component, Hash(files[configFile[component]])))
 		add(component, scalingObjects(bot, component)...)

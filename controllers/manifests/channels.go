@@ -143,6 +143,21 @@ func channelList(bot *v1alpha1.RoseyBot, observed Observed) (*corev1.ConfigMap, 
 	return list, nil
 }
 
+// UpdateChannelList replaces the desired list of channels, which says when the claim was created, because the claim has
+// just been created.
+func UpdateChannelList(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) error {
+	for i := range desired {
+		if list, ok := desired[i].Object.(*corev1.ConfigMap); ok && list.Name == channelListName(bot) {
+			updated, err := channelList(bot, observed)
+			if err != nil {
+				return err
+			}
+			desired[i].Object = updated
+		}
+	}
+	return nil
+}
+
 // maxTakeOver is more than an ID and what may follow it.
 const maxTakeOver = 100
 

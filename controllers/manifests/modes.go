@@ -191,13 +191,14 @@ func BlockingPod(bot *v1alpha1.RoseyBot, component Component, observed Observed)
 
 // adjustReplicas returns the number of replicas of a component's Deployment: what the spec asks for, 0 while it waits
 // for a pod that mounts the claim, and nil if a HorizontalPodAutoscaler sets it. An autoscaler ignores a Deployment
-// that has 0 replicas, so the operator starts it.
+// that has 0 replicas, so the operator starts it. A new one has 1 if nobody sets it.
 func adjustReplicas(bot *v1alpha1.RoseyBot, component Component, observed Observed) *int32 {
 	live := Find[*appsv1.Deployment](observed, Name(bot, component))
 	switch {
 	case BlockingPod(bot, component, observed) != "":
 		return new(int32(0))
-	case Autoscaled(bot, component) && live != nil && ptr.Deref(live.Spec.Replicas, 1) > 0:
+	case !Autoscaled(bot, component), live == nil && Replicas(bot, component) > 1:
+	case live == nil, ptr.Deref(live.Spec.Replicas, 1) > 0:
 		return nil
 	}
 	return new(Replicas(bot, component))
