@@ -96,7 +96,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 	decided := r.pin(bot, desired, observed)
 	desired, result.updates, result.updateWaits = decided.desired, decided.updates, decided.waits
 	result.pinned = decided.objects
-	desired = r.keepLive(bot, desired, observed, &result)
+	desired = r.keepLive(ctx, bot, desired, observed, &result)
 	r.write(ctx, bot, observed, desired, &result)
 	for _, component := range manifests.Components(bot) {
 		result.add(component, waitForClaim(bot, component, observed))
@@ -331,9 +331,9 @@ func (r *Reconciler) prune(
 // keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and
 // adds the reason to the result.
 func (r *Reconciler) keepLive(
-	bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
+	ctx context.Context, bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed observed, result *applied,
 ) []manifests.Desired {
-	if found := r.waitForService(bot, observed); found != nil {
+	if found := r.waitForService(ctx, bot, observed); found != nil {
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.KeepBotConfig(bot, desired, observed.Observed)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +23,7 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 const (
@@ -33,7 +36,11 @@ const (
 )
 
 // probeClient has no proxy: one cannot reach pods.
-var probeClient = status.NewClient(nil)
+var probeClient = func() *http.Client {
+	asked := status.NewClient(nil)
+	asked.Transport = telemetry.NewTransport(asked.Transport, func(path string) string { return path })
+	return asked
+}()
 
 // probeResult is the report of a process, or the reason why there is none.
 type probeResult struct {
@@ -47,6 +54,7 @@ type probe struct {
 	address   string
 	component manifests.Component
 	known     *knownResult
+	span      trace.SpanContext // of the reconcile that has requested it
 }
 
 // knownResult is the last result of probing a pod.
@@ -126,7 +134,7 @@ func newProber(port int) *prober {
 // latest returns the last result of probing a pod, and whether there is one. It requests another probe, unless the last
 // one is not older than fresh, no reconcile has read its result, or the RoseyBot's probes exceed the limit.
 func (p *prober) latest(
-	bot types.NamespacedName, pod *corev1.Pod, component manifests.Component, fresh time.Duration,
+	ctx context.Context, bot types.NamespacedName, pod *corev1.Pod, component manifests.Component, fresh time.Duration,
 ) (probeResult, bool) {
 	address, err := statusURL(pod.Status.PodIP, p.port)
 	if err != nil {
@@ -140,7 +148,7 @@ func (p *prober) latest(
 		known.state = readResult
 	}
 	if !isFresh && !known.state.isProbing() && known.use == notWanted {
-		p.request(probe{bot, address, component, known})
+		p.request(ctx, probe{bot: bot, address: address, component: component, known: known})
 	}
 	known.use = wasAbsent
 	if known.state.hasResult() {
@@ -169,11 +177,11 @@ func (p *prober) resultOf(bot types.NamespacedName, pod *corev1.Pod) *knownResul
 }
 
 // request has a pod probed as soon as its turn comes, unless the limit is exceeded.
-func (p *prober) request(next probe) {
+func (p *prober) request(ctx context.Context, next probe) {
 	if _, allowed := p.limit.allow(next.bot, p.now()); !allowed {
 		return
 	}
-	next.known.probed = p.now()
+	next.known.probed, next.span = p.now(), telemetry.Begin(ctx)
 	if next.known.state == unknown {
 		next.known.state = firstProbe
 	} else {
@@ -227,7 +235,7 @@ func (p *prober) Start(ctx context.Context) error {
 	for {
 		for next, found := p.next(); found; next, found = p.next() {
 			group.Go(func() {
-				report, err := p.fetch(ctx, next)
+				report, err := p.fetch(trace.ContextWithSpanContext(ctx, next.span), next)
 				if !p.record(next, probeResult{report: withKnownReasons(report), err: err}) {
 					return
 				}
@@ -300,7 +308,7 @@ func (p *prober) wakeUp() {
 // of ready pods of the database service are not needed, because the kubelet probes them, unless they make backups. A
 // ready bot reports how it publishes events, and with several bots which of them is the leader, whose report is then
 // needed too.
-func (r *Reconciler) probe(in statusInput) {
+func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	add := func(component manifests.Component, pod *corev1.Pod) {
 		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
 			return
@@ -309,7 +317,7 @@ func (r *Reconciler) probe(in statusInput) {
 		if !wanted {
 			return
 		}
-		if result, found := r.probes.latest(client.ObjectKeyFromObject(in.bot), pod, component, fresh); found {
+		if result, found := r.probes.latest(ctx, client.ObjectKeyFromObject(in.bot), pod, component, fresh); found {
 			in.reports[pod.Name] = result
 		}
 	}

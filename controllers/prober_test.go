@@ -47,7 +47,7 @@ func TestProbesAreBoundedAndFair(t *testing.T) {
 	p := newUnlimitedProber()
 	for number := range 1000 {
 		bot, pod := namedPod(fmt.Sprint("hostile-", number%20), fmt.Sprint("bot-", number), "10.0.0.1")
-		p.latest(bot, pod, manifests.Bot, 0)
+		p.latest(t.Context(), bot, pod, manifests.Bot, 0)
 	}
 	begun := p.all()
 	if len(begun) != maxProbes {
@@ -63,7 +63,7 @@ func TestProbesAreBoundedAndFair(t *testing.T) {
 		}
 	}
 	other, pod := namedPod("other", "bot", "10.0.0.2")
-	p.latest(other, pod, manifests.Bot, 0)
+	p.latest(t.Context(), other, pod, manifests.Bot, 0)
 	p.record(begun[0], probeResult{err: context.DeadlineExceeded})
 	if next := p.all(); len(next) != 1 || next[0].bot != other {
 		t.Errorf("the next probe is %v, want that of %v", next, other)
@@ -75,7 +75,7 @@ func TestProbesOfANamespaceBeginInTurn(t *testing.T) {
 	p := newUnlimitedProber()
 	for number := range 10 {
 		bot, pod := namedPod("fun", fmt.Sprint("bot-", number), "10.0.0.1")
-		p.latest(bot, pod, manifests.Bot, 0)
+		p.latest(t.Context(), bot, pod, manifests.Bot, 0)
 	}
 	for number := 0; number < 10; {
 		begun := p.all()
@@ -100,7 +100,7 @@ func TestProbesOfPodsOfThePastDoNotAddUp(t *testing.T) {
 		var pod *corev1.Pod
 		bot, pod = namedPod("hostile", "bot", "10.0.0.1")
 		pod.Status.ContainerStatuses[0].RestartCount = int32(number)
-		p.latest(bot, pod, manifests.Bot, 0)
+		p.latest(t.Context(), bot, pod, manifests.Bot, 0)
 		p.endReconcile(bot)
 	}
 	if len(p.waiting) != 1 || len(p.results[bot]) != 1 {
@@ -117,14 +117,14 @@ func TestProbesOfPodsOfThePastDoNotAddUp(t *testing.T) {
 func TestAFirstResultThatTheReconcileDoesNotHaveIsAwaited(t *testing.T) {
 	p := newUnlimitedProber()
 	bot, pod := namedPod("fun", "bot", "10.0.0.1")
-	if _, found := p.latest(bot, pod, manifests.Bot, 0); found {
+	if _, found := p.latest(t.Context(), bot, pod, manifests.Bot, 0); found {
 		t.Fatal("there is a result before the pod was probed")
 	}
 	p.record(p.all()[0], probeResult{})
 	if !p.endReconcile(bot) {
 		t.Error("the status without the result is written")
 	}
-	if _, found := p.latest(bot, pod, manifests.Bot, 0); !found || p.endReconcile(bot) {
+	if _, found := p.latest(t.Context(), bot, pod, manifests.Bot, 0); !found || p.endReconcile(bot) {
 		t.Error("the status with the result is not written")
 	}
 }
@@ -135,7 +135,7 @@ func TestReconcileForAResultRequestsNothing(t *testing.T) {
 	p := newUnlimitedProber()
 	bot, pod := namedPod("hostile", "bot", "10.0.0.1")
 	reconcile := func() (probeResult, bool) {
-		result, found := p.latest(bot, pod, manifests.Bot, 0)
+		result, found := p.latest(t.Context(), bot, pod, manifests.Bot, 0)
 		p.endReconcile(bot)
 		return result, found
 	}
@@ -189,7 +189,7 @@ func TestReportsAreNormalizedWhereTheyComeIn(t *testing.T) {
 		// Another pod each time, because the change of the first need not be read.
 		bot, pod := namedPod("hostile", fmt.Sprint("bot-", number), "10.0.0.1")
 		eventually(t, "a result", func(context.Context) error {
-			result, found := p.latest(bot, pod, manifests.Bot, time.Hour)
+			result, found := p.latest(t.Context(), bot, pod, manifests.Bot, time.Hour)
 			p.endReconcile(bot)
 			if !found {
 				return errors.New("there is none")
@@ -210,7 +210,7 @@ func TestNoRequestsToAddressesThatNoPodHas(t *testing.T) {
 	} {
 		p := newUnlimitedProber()
 		bot, pod := namedPod("hostile", "bot", ip)
-		result, found := p.latest(bot, pod, manifests.Bot, 0)
+		result, found := p.latest(t.Context(), bot, pod, manifests.Bot, 0)
 		if begun := p.all(); len(begun) > 0 || !found || result.err == nil {
 			t.Errorf("%q: probes %v, result %v", ip, begun, result)
 		}
@@ -218,7 +218,7 @@ func TestNoRequestsToAddressesThatNoPodHas(t *testing.T) {
 	for _, ip := range []string{"10.0.0.1", "fd00::1", "192.168.1.1"} {
 		p := newUnlimitedProber()
 		bot, pod := namedPod("fun", "bot", ip)
-		if p.latest(bot, pod, manifests.Bot, 0); len(p.all()) != 1 {
+		if p.latest(t.Context(), bot, pod, manifests.Bot, 0); len(p.all()) != 1 {
 			t.Errorf("%q is not probed", ip)
 		}
 	}

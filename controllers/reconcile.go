@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,6 +28,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // The operator has no permission for Secrets: pods mount them. Some API servers check owner references: then setting
@@ -109,11 +111,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		// Pods that change all the time start reconciles, and each would try again what has failed.
 		return reconcile.Result{RequeueAfter: maxPollInterval}, nil
 	}
+	ctx, span := telemetry.Defer(ctx, "reconcile RoseyBot", func() []attribute.KeyValue {
+		return spanAttributes(ctx, bot)
+	})
 	repeat, err := r.reconcile(ctx, bot, isNew)
+	span.End(err)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
 	return reconcile.Result{RequeueAfter: repeat}, nil
+}
+
+// spanAttributes returns the attributes of a reconcile in traces. The log has the same reconcileID.
+func spanAttributes(ctx context.Context, bot *v1alpha1.RoseyBot) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("k8s.namespace.name", bot.Namespace), attribute.String("rosey.roseybot.name", bot.Name),
+		attribute.Int64("rosey.roseybot.generation", bot.Generation),
+		attribute.String("rosey.reconcile.id", string(controller.ReconcileIDFromContext(ctx))),
+	}
 }
 
 // reconcile observes, applies and writes the status. It returns the time after which that is repeated although nothing
@@ -133,7 +148,7 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 		r.objectWrites.allow(key, now)
 	}
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
-	r.probe(in)
+	r.probe(ctx, in)
 	in.mountErrors = r.readMountErrors(ctx, in)
 	in.update, in.updateFailed = r.updates.current(bot, now)
 	r.warnCrowded(bot, observed.server)

@@ -75,7 +75,7 @@ func requestForOwner(_ context.Context, object client.Object) []reconcile.Reques
 
 // waitForService returns a problem while the bot may not start, or not change its channel or its service, because a pod
 // of the database service does not serve the channel yet: that pod would refuse the first lines.
-func (r *Reconciler) waitForService(bot *v1alpha1.RoseyBot, observed observed) *problem {
+func (r *Reconciler) waitForService(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) *problem {
 	if !needsService(bot, observed) {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (r *Reconciler) waitForService(bot *v1alpha1.RoseyBot, observed observed) *
 			continue // it reads the list when it starts
 		}
 		started++
-		if found := r.serves(bot, pod, channel); found != nil && waits == nil {
+		if found := r.serves(ctx, bot, pod, channel); found != nil && waits == nil {
 			waits = found
 		}
 	}
@@ -98,12 +98,12 @@ func (r *Reconciler) waitForService(bot *v1alpha1.RoseyBot, observed observed) *
 }
 
 // serves returns a problem if a pod of the database service does not report that it serves a channel.
-func (r *Reconciler) serves(bot *v1alpha1.RoseyBot, pod *corev1.Pod, channel string) *problem {
+func (r *Reconciler) serves(ctx context.Context, bot *v1alpha1.RoseyBot, pod *corev1.Pod, channel string) *problem {
 	name := "pod " + pod.Name + " of the database service"
 	if pod.Status.PodIP == "" {
 		return notServed(name + " has no address yet")
 	}
-	result, found := r.probes.latest(client.ObjectKeyFromObject(bot), pod, manifests.Database, 0)
+	result, found := r.probes.latest(ctx, client.ObjectKeyFromObject(bot), pod, manifests.Database, 0)
 	reason, isRefused := result.report.RefusedChannels[channel]
 	switch {
 	case !found:

@@ -23,6 +23,7 @@ import (
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -46,7 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, status.BuildVersion(version))
 		return nil
 	}
-	handler := slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel})
+	handler := telemetry.NewLogHandler(
+		slog.NewJSONHandler(status.JSONWriter(stderr), &slog.HandlerOptions{Level: options.logLevel}))
 	logger := logr.FromSlogHandler(handler)
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
@@ -71,6 +73,7 @@ type options struct {
 	logLevel          slog.Level
 	checkInterval     time.Duration // of the watched namespaces
 	automaticUpdates  controllers.AutomaticUpdates
+	telemetry         telemetry.Settings // what they leave out is in the variables of OpenTelemetry
 	printVersion      bool
 }
 
@@ -112,6 +115,8 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"`number` of RoseyBots with updatePolicy Automatic that change at a time after an upgrade of the operator")
 	flags.DurationVar(&updates.Deadline, "automatic-updates-deadline", controllers.DefaultAutomaticUpdates.Deadline,
 		"`time` after which a RoseyBot that was ready before its update, and is not ready again, halts the other updates")
+	flags.StringVar(&parsed.telemetry.HeadersFile, "telemetry-headers-file", "",
+		"`file` with headers for the receiver of traces, read at each export; where traces go is in OTEL_EXPORTER_OTLP_*")
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {

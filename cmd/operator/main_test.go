@@ -172,7 +172,7 @@ func checkForeignHost(t *testing.T, page string) {
 }
 
 // With the permissions of the chart's ServiceAccount, the program serves health checks and metrics, watches only the
-// given namespaces, and releases its Lease when it ends.
+// given namespaces, and releases its Lease when it ends. A receiver of traces that does not respond delays nothing.
 func TestRun(t *testing.T) {
 	if reason := apiservertest.Missing(); reason != "" {
 		t.Skip(reason)
@@ -187,6 +187,7 @@ func TestRun(t *testing.T) {
 			},
 		})
 	}
+	receiver, release := startReceiver(t)
 	health, metrics := freeAddress(t), freeAddress(t)
 	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
@@ -226,6 +227,9 @@ func TestRun(t *testing.T) {
 	if holder := leader(t, admin); holder == "" {
 		t.Error("the Lease has no holder")
 	}
+	runPod(t, admin, "watched")
+	release()
+	checkTraces(t, receiver)
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("run returned: %v", err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,7 +20,9 @@ import (
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 const (
@@ -51,6 +54,19 @@ func operate(ctx context.Context, kubernetes *rest.Config, options options, log 
 		return err
 	}
 	options.manager.Scheme = scheme
+	traces, err := telemetry.Setup(telemetry.Options{ //nolint:contextcheck // it does not wait
+		Settings: options.telemetry, Service: manifests.ManagedBy, Version: status.BuildVersion(version),
+		Instance: os.Getenv(config.PodNameVariable), Log: log, Registerer: metrics.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("setting up traces: %w", err)
+	}
+	defer traces.Shutdown(context.WithoutCancel(ctx))
+	if traces.Enabled() {
+		kubernetes.Wrap(func(inner http.RoundTripper) http.RoundTripper {
+			return telemetry.NewTransport(inner, telemetry.KubernetesTemplate)
+		})
+	}
 	reader, err := client.New(kubernetes, client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("connecting to the Kubernetes API: %w", err)
