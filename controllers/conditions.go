@@ -149,6 +149,22 @@ func translateReason(
 	return string(reason), message
 }
 
+// tracesNote returns why the newest bot cannot send traces, for a message, or "". It does its work without.
+func tracesNote(in statusInput) string {
+	spec, pod := in.bot.Spec.Telemetry, in.observed.newestPod(manifests.Bot)
+	if spec == nil || pod == nil || in.reports[pod.Name].report.Telemetry == "" {
+		return ""
+	}
+	note, problem := "; its traces cannot be sent: ", in.reports[pod.Name].report.Telemetry
+	switch headers := spec.HeadersSecretRef; { // the process can only name a file
+	case headers != nil && strings.Contains(problem, config.TelemetrySecretDir+"/"):
+		note += fmt.Sprintf("Secret %s, key %s: ", headers.Name, cmp.Or(headers.Key, config.TelemetryHeadersFile))
+	case spec.TLSSecretRef != nil && strings.Contains(problem, config.TelemetryTLSDir):
+		note += fmt.Sprintf("Secret %s: ", spec.TLSSecretRef.Name)
+	}
+	return note + problem
+}
+
 // updateCondition returns a condition that is True while pods are pinned to what an older operator built. update is the
 // automatic update that goes on, or nil.
 func updateCondition(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Condition {

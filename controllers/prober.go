@@ -336,7 +336,7 @@ func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bo
 	switch {
 	case !ready:
 		return true, 0
-	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect):
+	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect && bot.Spec.Telemetry == nil):
 		return false, 0
 	case !backsUp && manifests.HasStandbys(bot):
 		return true, 0

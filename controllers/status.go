@@ -45,7 +45,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		}
 	}
 	add(v1alpha1.ConditionDatabaseAvailable, databaseCondition(in))
-	add(v1alpha1.ConditionBotAvailable, availableCondition(in, manifests.Bot, "a bot pod is ready"))
+	add(v1alpha1.ConditionBotAvailable, availableCondition(in, manifests.Bot, "a bot pod is ready"+tracesNote(in)))
 	add(v1alpha1.ConditionChannelJoined, joinedCondition(in))
 	add(v1alpha1.ConditionDurable, durableCondition(in))
 	left := unfinishedRollout(in)
@@ -201,7 +201,7 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 	if ready.Status == metav1.ConditionTrue {
 		switch {
 		case hasSeverity(ready.Reason, requested),
-			bot.Spec.Mode == v1alpha1.ModeDirect && !manifests.BacksUp(bot, manifests.Bot):
+			bot.Spec.Mode == v1alpha1.ModeDirect && !manifests.BacksUp(bot, manifests.Bot) && bot.Spec.Telemetry == nil:
 			return 0
 		case manifests.HasStandbys(bot):
 			return maxPollInterval // the leader can change while all pods stay ready

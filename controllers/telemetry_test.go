@@ -4,7 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // endpoint returns spec.telemetry with an endpoint and more fields.
@@ -61,5 +66,45 @@ func TestSchemaOfTelemetry(t *testing.T) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A Secret that is missing must not keep the bot from the channel, and somebody has to learn of it.
+func TestMissingHeadersOfTracesAreNoReasonNotToBeAvailable(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	bot.Spec.Telemetry = &v1alpha1.Telemetry{
+		Endpoint: "https://collector:4318", HeadersSecretRef: &v1alpha1.SecretKeyRef{Name: "otlp"},
+		TLSSecretRef: &v1alpha1.ObjectRef{Name: "otlp-ca"},
+	}
+	create(t, bot)
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	report := healthyReport(status.BotComponent)
+	report.Telemetry = "headers file /var/run/rosey/telemetry/headers: it does not exist"
+	newPod(t, bot, manifests.Bot, runningPod(startProcess(t, report).ip, true))
+	waitExpected(t, bot, expected{
+		v1alpha1.ConditionBotAvailable, "True", v1alpha1.ReasonAvailable, "a bot pod is ready; its traces cannot be sent: " +
+			"Secret otlp, key headers: headers file /var/run/rosey/telemetry/headers: it does not exist",
+	}, expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, "in "})
+}
+
+func TestProblemOfTracesNamesTheSecret(t *testing.T) {
+	for problem, want := range map[string]string{
+		"": "",
+		"directory /var/run/rosey/telemetry-tls: ca.crt: file does not exist": "; its traces cannot be sent: Secret " +
+			"otlp-ca: directory /var/run/rosey/telemetry-tls: ca.crt: file does not exist",
+		"connection refused": "; its traces cannot be sent: connection refused",
+	} {
+		bot := newBot("films")
+		bot.Spec.Telemetry = &v1alpha1.Telemetry{
+			HeadersSecretRef: &v1alpha1.SecretKeyRef{Name: "otlp"}, TLSSecretRef: &v1alpha1.ObjectRef{Name: "otlp-ca"},
+		}
+		in := statusInput{bot: bot, observed: newObserved(), reports: map[string]probeResult{
+			"bot": {report: status.Report{Telemetry: problem}},
+		}}
+		in.observed.pods[manifests.Bot] = []corev1.Pod{podOf("bot", 1, runningPod("10.0.0.1", true))}
+		if got := tracesNote(in); got != want {
+			t.Errorf("%q: %q, want %q", problem, got, want)
+		}
 	}
 }

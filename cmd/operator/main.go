@@ -117,6 +117,8 @@ func parseFlags(args []string, output io.Writer) (options, error) {
 		"`time` after which a RoseyBot that was ready before its update, and is not ready again, halts the other updates")
 	flags.StringVar(&parsed.telemetry.HeadersFile, "telemetry-headers-file", "",
 		"`file` with headers for the receiver of traces, read at each export; where traces go is in OTEL_EXPORTER_OTLP_*")
+	flags.StringVar(&parsed.telemetry.TLSDir, "telemetry-tls-dir", "",
+		"`directory` with ca.crt, and tls.crt and tls.key for a client certificate, for the receiver of traces")
 	flags.TextVar(&parsed.logLevel, "log-level", slog.LevelInfo, "lowest `level` of logs: debug, info, warn or error")
 	flags.BoolVar(&parsed.printVersion, "version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {

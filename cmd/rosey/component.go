@@ -72,7 +72,7 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 func telemetrySettings(c config.Telemetry) telemetry.Settings {
 	return telemetry.Settings{
 		Endpoint: c.Endpoint, Protocol: c.Protocol, SamplingRatio: c.Ratio(), HeadersFile: c.HeadersFile,
-		ResourceAttributes: c.Attributes(),
+		TLSDir: c.TLSDir, ResourceAttributes: c.Attributes(),
 	}
 }
 
@@ -149,7 +149,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
 		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
-		Metrics: c.registry, Log: c.log,
+		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
 	if work.listening != nil {

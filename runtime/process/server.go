@@ -39,6 +39,8 @@ type Server struct {
 	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
 	// bot.
 	Channel func(ctx context.Context) *room.Snapshot
+	// Telemetry returns why traces cannot be sent, or "".
+	Telemetry func() string
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
@@ -62,6 +64,9 @@ func (s Server) Report() status.Report {
 	}
 	if s.Served != nil {
 		report.Channels, report.RefusedChannels = s.Served()
+	}
+	if s.Telemetry != nil {
+		report.Telemetry = s.Telemetry()
 	}
 	if s.LastBackup != nil {
 		report.LastBackup = s.LastBackup()

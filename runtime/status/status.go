@@ -70,6 +70,9 @@ type Report struct {
 	RefusedChannels map[string]string `json:"refusedChannels,omitempty"`
 	// LastBackup is when the newest backup of an SQLite database was made. Zero: there is none.
 	LastBackup time.Time `json:"lastBackup,omitzero"`
+	// Telemetry is why traces cannot be sent. Empty: they are sent, or are to be sent nowhere. The process does its job all
+	// the same.
+	Telemetry string `json:"telemetry,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
 }
@@ -216,6 +219,7 @@ func parseReport(body []byte, component Component) (Report, error) {
 	}
 	reasons := []Reason{report.Reason}
 	report.Version, report.Message = OneLine(report.Version, maxVersion), OneLine(report.Message, maxMessage)
+	report.Telemetry = OneLine(report.Telemetry, maxMessage)
 	for i := range report.Checks {
 		check := &report.Checks[i]
 		if !validName.MatchString(string(check.Name)) {

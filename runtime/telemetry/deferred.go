@@ -19,8 +19,8 @@ type Deferred struct {
 
 type deferredKey struct{}
 
-// Defer returns a context with a span that Begin begins. While tracing is off, it returns ctx and nil, and does not call
-// attributes.
+// Defer returns a context with a span that Begin begins. While tracing is off, it returns ctx and nil, and does not
+// call attributes.
 func Defer(
 	ctx context.Context, name string, attributes func() []attribute.KeyValue,
 ) (context.Context, *Deferred) {

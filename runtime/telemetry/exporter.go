@@ -43,6 +43,7 @@ type exporter struct {
 
 	stopping context.Context //nolint:containedctx // ends with stop, which aborts what is being sent
 	stop     context.CancelFunc
+	problem  atomic.Pointer[string] // why the last export failed, or nil
 	failing  bool
 	loggedAt time.Time
 }
@@ -69,8 +70,12 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	return err //nolint:wrapcheck // the SDK drops it
 }
 
-// report logs a change.
+// report remembers what came of an export, and logs a change.
 func (e *exporter) report(err error) {
+	e.problem.Store(nil)
+	if err != nil {
+		e.problem.Store(new(causeOf(err)))
+	}
 	switch {
 	case err == nil && e.failing:
 		e.failing = false

@@ -74,6 +74,9 @@ func (r resolved) tlsConfig() (*tls.Config, error) {
 	if r.endpoint.Scheme != "https" {
 		return nil, nil //nolint:nilnil // there is none
 	}
+	if r.tlsDir != "" {
+		return r.tlsDir.config(r.endpoint.Hostname()), nil
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if r.tls.ca != "" {
 		authorities, err := os.ReadFile(r.tls.ca)

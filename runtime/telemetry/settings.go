@@ -39,6 +39,9 @@ type Settings struct {
 	// HeadersFile is a file with headers for the collector: name=value pairs with percent-encoded values, separated by
 	// commas or line ends. It is read at each export, so that it can change without a restart.
 	HeadersFile string
+	// TLSDir is a directory with ca.crt and, for a receiver that asks for a client certificate, tls.crt and tls.key. They
+	// are read at each connect. Empty: the files that OTEL_EXPORTER_OTLP_CERTIFICATE and its like name, read once.
+	TLSDir string
 	// ResourceAttributes are added to those that describe the process.
 	ResourceAttributes map[string]string
 }
@@ -50,6 +53,7 @@ type resolved struct {
 	sampler   sdktrace.Sampler
 	headers   headersFile
 	tls       tlsFiles
+	tlsDir    tlsDir
 	timeout   time.Duration
 	queueSize int
 }
@@ -89,7 +93,7 @@ func (s Settings) resolve() (r resolved, on bool, err error) {
 	if r.queueSize, err = queueSize(); err != nil {
 		return resolved{}, false, err
 	}
-	r.headers, r.tls = headersFile(s.HeadersFile), tlsFilesFromEnvironment()
+	r.headers, r.tls, r.tlsDir = headersFile(s.HeadersFile), tlsFilesFromEnvironment(), tlsDir(s.TLSDir)
 	return r, true, nil
 }
 

@@ -47,6 +47,12 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"automaticUpdates.deadline=10":         "at '/automaticUpdates/deadline': got number, want string",
 
 		"admissionPolicy.telemetryEndpoints={http://u:p@c}": "at '/admissionPolicy/telemetryEndpoints/0'",
+		"telemetry.endpoint=c:4317":                         "at '/telemetry/endpoint': 'c:4317' does not match pattern",
+		"telemetry.protocol=http":                           "at '/telemetry/protocol': value must be one of",
+		"telemetry.samplingRatio=1%":                        "at '/telemetry/samplingRatio': '1%' does not match pattern",
+		"telemetry.samplingRatio=2":                         "at '/telemetry/samplingRatio': maximum: got 2, want 1",
+		"telemetry.headersSecret=A/b":                       "at '/telemetry/headersSecret': 'A/b' does not match pattern",
+		"telemetry.resourceAttributes.Team=a":               "at '/telemetry/resourceAttributes': invalid propertyName",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)

@@ -39,3 +39,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $api := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
 {{- if has .Values.monitoring.podMonitor (ternary (list "Auto" "Always") (list "Always") $api) }}yes{{ end }}
 {{- end }}
+
+{{/* OTEL_RESOURCE_ATTRIBUTES of the operator. Values are encoded as in a URL. */}}
+{{- define "rosey-operator.resourceAttributes" -}}
+{{- $own := dict "k8s.namespace.name" .Release.Namespace "k8s.deployment.name" (include "rosey-operator.name" .) "k8s.container.name" "operator" }}
+{{- range $i, $key := keys $own .Values.telemetry.resourceAttributes | uniq | sortAlpha }}
+{{- if $i }},{{ end }}{{ $key }}={{ get $own $key | default (get $.Values.telemetry.resourceAttributes $key) | urlquery | replace "+" "%20" }}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets that the operator mounts for traces, as a list of name and secret. */}}
+{{- define "rosey-operator.telemetrySecrets" -}}
+{{- with .Values.telemetry }}
+{{- if and .endpoint .headersSecret }}
+- {name: telemetry, secret: {{ .headersSecret | quote }}}
+{{- end }}
+{{- if and .endpoint .tlsSecret }}
+- {name: telemetry-tls, secret: {{ .tlsSecret | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}

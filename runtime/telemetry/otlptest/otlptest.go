@@ -3,12 +3,16 @@ package otlptest
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/hex"
+	"encoding/pem"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +21,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
@@ -81,13 +86,18 @@ func newReceiver() *Receiver {
 // GRPC starts a receiver that ends with the test.
 func GRPC(t testing.TB) *Receiver {
 	t.Helper()
+	return serveGRPC(t)
+}
+
+func serveGRPC(t testing.TB, options ...grpc.ServerOption) *Receiver {
+	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newReceiver()
 	r.URL = "http://" + listener.Addr().String()
-	server := grpc.NewServer()
+	server := grpc.NewServer(options...)
 	collector.RegisterTraceServiceServer(server, r)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
@@ -103,6 +113,24 @@ func HTTP(t testing.TB) *Receiver {
 	r.URL = server.URL
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return r
+}
+
+// Encrypted starts receivers over gRPC and HTTP, for 127.0.0.1, that end with the test. It returns their certificate
+// authority in PEM.
+func Encrypted(t testing.TB) (overGRPC, overHTTP *Receiver, authority []byte) {
+	t.Helper()
+	overHTTP = newReceiver()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(overHTTP.serveHTTP))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it has the errors of handshakes
+	server.StartTLS()
+	overHTTP.URL = server.URL
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	certificates := credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: server.TLS.Certificates, NextProtos: []string{"h2"},
+	})
+	overGRPC = serveGRPC(t, grpc.Creds(certificates))
+	overGRPC.URL = strings.Replace(overGRPC.URL, "http://", "https://", 1)
+	return overGRPC, overHTTP, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }
 
 // AnswerWith sets what the receiver does with each further request before it takes the spans. With an error it does not
