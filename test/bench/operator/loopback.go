@@ -29,7 +29,9 @@ type loopback struct {
 	admin    client.Client
 	requests *requestLog
 	operator *exec.Cmd
+	program  string // the operator's
 	metrics  string // the address of the operator's metrics
+	profiles string // the address of its profiles
 	log      bytes.Buffer
 	dir      string
 }
@@ -49,10 +51,8 @@ func startLoopback(ctx context.Context) (l *loopback, err error) {
 			return l, fmt.Errorf("setting %s: %w", apiservertest.AssetsVariable, err)
 		}
 	}
-	program := filepath.Join(l.dir, "operator")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "rosey.dev/rosey/cmd/operator") //nolint:gosec // ours
-	if output, err := build.CombinedOutput(); err != nil {
-		return l, fmt.Errorf("building the operator: %w: %s", err, output)
+	if l.program, err = buildOperator(ctx, l.dir); err != nil {
+		return l, err
 	}
 	scheme, err := controllers.NewScheme()
 	if err != nil {
@@ -61,7 +61,7 @@ func startLoopback(ctx context.Context) (l *loopback, err error) {
 	if err := l.startServer(ctx, scheme); err != nil {
 		return l, err
 	}
-	return l, l.startOperator(ctx, program)
+	return l, l.startOperator(ctx)
 }
 
 func (l *loopback) startServer(ctx context.Context, scheme *runtime.Scheme) (err error) {
@@ -76,7 +76,7 @@ func (l *loopback) startServer(ctx context.Context, scheme *runtime.Scheme) (err
 }
 
 // startOperator starts the operator as the chart does, and waits until its cache is complete.
-func (l *loopback) startOperator(ctx context.Context, program string) error {
+func (l *loopback) startOperator(ctx context.Context) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: l.requests.url}
 	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench"}
@@ -85,14 +85,19 @@ func (l *loopback) startOperator(ctx context.Context, program string) error {
 	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	var err error
-	if l.metrics, err = freeAddress(ctx); err != nil {
-		return err
+	for _, address := range []*string{&l.metrics, &l.profiles} {
+		var err error
+		if *address, err = freeAddress(ctx); err != nil {
+			return err
+		}
 	}
+	// All RoseyBots use one CyTube server.
 	//nolint:gosec // the operator
-	l.operator = exec.CommandContext(ctx, program, "--kubeconfig", kubeconfig, "--runtime-image="+runtimeImage,
+	l.operator = exec.CommandContext(context.WithoutCancel(ctx), l.program, "--kubeconfig", kubeconfig,
+		"--runtime-image="+runtimeImage,
 		"--leader-elect", "--namespace="+apiservertest.Namespace, "--metrics-bind-address="+l.metrics,
-		"--health-probe-bind-address=127.0.0.1:0")
+		"--health-probe-bind-address=127.0.0.1:0", "--cytube-connections=100000")
+	l.operator.Env = append(os.Environ(), "ROSEY_BENCH_PROFILE="+l.profiles)
 	l.operator.Stderr = &l.log
 	if err := l.operator.Start(); err != nil {
 		l.operator = nil
@@ -104,14 +109,29 @@ func (l *loopback) startOperator(ctx context.Context, program string) error {
 	})
 }
 
+// stopOperator ends the operator as Kubernetes does.
+func (l *loopback) stopOperator() error {
+	if l.operator == nil {
+		return nil
+	}
+	err := errors.Join(l.operator.Process.Signal(syscall.SIGTERM), l.operator.Wait())
+	l.operator = nil
+	if err != nil {
+		return fmt.Errorf("stopping the operator: %w: %s", err, lastBytes(&l.log))
+	}
+	return nil
+}
+
+// lastBytes returns the end of a log, which says why a program has ended.
+func lastBytes(log *bytes.Buffer) string {
+	const most = 2000
+	text := log.String()
+	return text[max(0, len(text)-most):]
+}
+
 // close stops the operator and the API server.
 func (l *loopback) close() (err error) {
-	if l.operator != nil {
-		err = errors.Join(l.operator.Process.Signal(syscall.SIGTERM), l.operator.Wait())
-	}
-	if err != nil {
-		err = fmt.Errorf("stopping the operator: %w: %s", err, l.log.String())
-	}
+	err = l.stopOperator()
 	if l.requests != nil {
 		err = errors.Join(err, l.requests.close())
 	}
@@ -123,20 +143,32 @@ func (l *loopback) close() (err error) {
 
 // scrape reads the metrics of the operator.
 func (l *loopback) scrape(ctx context.Context) (figures, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.metrics+"/metrics", nil)
+	text, err := ask(ctx, http.MethodGet, "http://"+l.metrics+"/metrics")
 	if err != nil {
-		return figures{}, fmt.Errorf("reading the operator's metrics: %w", err)
+		return figures{}, err
+	}
+	return parseFigures(text)
+}
+
+// ask sends a request to the operator.
+func ask(ctx context.Context, method, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the operator: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return figures{}, fmt.Errorf("reading the operator's metrics: %w", err)
+		return nil, fmt.Errorf("asking the operator: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return figures{}, fmt.Errorf("reading the operator's metrics: %w", err)
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, body)
 	}
-	return parseFigures(text)
+	if err != nil {
+		return nil, fmt.Errorf("asking the operator for %s: %w", url, err)
+	}
+	return body, nil
 }
 
 func freeAddress(ctx context.Context) (string, error) {

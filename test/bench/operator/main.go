@@ -3,6 +3,10 @@
 //
 //   - scale: many RoseyBots on a local control plane with simulated nodes. Only the kubelets are simulated. etcd, API
 //     server, controllers and scheduler are real, and the chart installs the operator in a container on a real node.
+//   - growth: what a RoseyBot costs the operator while their number grows, and what the operator does at rest. etcd,
+//     API server, the controllers of Kubernetes and the operator's program are real, and this program acts as scheduler
+//     and kubelet.
+//   - ill: the same with RoseyBots that are ill in ten ways.
 //   - hostile: the RoseyBots of users beside a namespace whose pods hang, lie or flood. etcd, API server and the
 //     operator's program are real. This program acts as kubelet, and answers for the processes of all pods.
 //   - memory: the operator beside objects of nearly the largest size that the API server accepts.
@@ -26,6 +30,7 @@ import (
 type options struct {
 	count, hostile, large int
 	rest                  time.Duration
+	profiles              string // directory
 }
 
 // part is a measurement with a table of its own.
@@ -36,15 +41,18 @@ type part struct {
 
 var parts = []part{
 	{"scale", "many RoseyBots on simulated nodes", measureScale},
+	{"growth", "more and more RoseyBots", measureGrowth},
+	{"ill", "many RoseyBots that are ill in ten ways", measureIll},
 	{"hostile", "RoseyBots beside a namespace with hostile pods", measureHostile},
 	{"memory", "the operator's memory beside large objects", measureMemory},
 }
 
 func main() {
 	var wanted options
-	only := flag.String("run", ".", "run the parts whose name, scale, hostile or memory, matches this `expression`")
-	flag.IntVar(&wanted.count, "bots", 1000, "scale: `number` of RoseyBots")
-	flag.DurationVar(&wanted.rest, "rest", 2*time.Minute, "scale: how `long` to count requests while nothing changes")
+	only := flag.String("run", ".", "run the parts whose name matches this `expression`: scale, growth, ill, hostile, memory")
+	flag.IntVar(&wanted.count, "bots", 1000, "scale, growth, ill: `number` of RoseyBots")
+	flag.DurationVar(&wanted.rest, "rest", time.Minute, "scale, growth, ill: how `long` to count requests at rest")
+	flag.StringVar(&wanted.profiles, "profiles", "", "growth: `directory` for profiles of the operator")
 	flag.IntVar(&wanted.hostile, "hostile", 100, "hostile: `number` of RoseyBots with hostile pods")
 	flag.IntVar(&wanted.large, "large", 30, "memory: `number` of large Deployments, and of large RoseyBots")
 	flag.Parse()
@@ -69,10 +77,10 @@ func run(ctx context.Context, only string, options options) error {
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s: %s\n", part.name, part.about)
 		table, err := part.measure(ctx, options)
+		table.write(os.Stdout) // also what was measured before a failure
 		if err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		table.write(os.Stdout)
 	}
 	return nil
 }
@@ -86,9 +94,11 @@ type step struct {
 func doSteps(ctx context.Context, steps []step) error {
 	for _, step := range steps {
 		fmt.Fprintln(os.Stderr, "bench:", step.about)
+		began := time.Now()
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.about, err)
 		}
+		fmt.Fprintf(os.Stderr, "bench: it took %.0f s\n", time.Since(began).Seconds())
 	}
 	return nil
 }

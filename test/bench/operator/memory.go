@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -126,12 +125,10 @@ func (m *memory) awaitStatuses(ctx context.Context) error {
 
 // measureStart starts the operator anew, which then reads all objects at once.
 func (m *memory) measureStart(ctx context.Context) error {
-	if err := errors.Join(m.operator.Process.Signal(syscall.SIGTERM), m.operator.Wait()); err != nil {
-		return fmt.Errorf("stopping the operator: %w: %s", err, m.log.String())
+	if err := m.stopOperator(); err != nil {
+		return err
 	}
-	program := m.operator.Path
-	m.operator = nil
-	if err := m.startOperator(ctx, program); err != nil {
+	if err := m.startOperator(ctx); err != nil {
 		return err
 	}
 	err := until(ctx, "the operator reconciles", func() (bool, error) {

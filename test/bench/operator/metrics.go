@@ -25,6 +25,7 @@ type figures struct {
 	resident                     float64 // bytes
 	heap                         float64 // bytes live after the last garbage collection
 	processor                    float64 // seconds
+	reconciling                  float64 // seconds in reconciles
 }
 
 // scrape reads the metrics of the operator's pod through the API server.
@@ -59,6 +60,8 @@ func parseFigures(text []byte) (figures, error) {
 		resident:   sum(families["process_resident_memory_bytes"], all),
 		heap:       sum(families["go_gc_heap_live_bytes"], all),
 		processor:  sum(families["process_cpu_seconds_total"], all),
+
+		reconciling: sum(families["controller_runtime_reconcile_time_seconds"], all),
 	}
 	if out.resident == 0 || out.requests == 0 {
 		return figures{}, errors.New("the operator's metrics lack its requests or its memory")
@@ -70,7 +73,7 @@ func sum(family *dto.MetricFamily, wanted func(*dto.Metric) bool) float64 {
 	total := 0.0
 	for _, metric := range family.GetMetric() {
 		if wanted(metric) {
-			total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+			total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + metric.GetHistogram().GetSampleSum()
 		}
 	}
 	return total

@@ -180,13 +180,16 @@ func (c *cluster) waitReady(ctx context.Context, namespace string, count int) er
 	})
 }
 
-// until polls done ten times per second for at most half an hour, which is enough on a busy machine.
+// longestWait is how long something may take on a busy machine.
+const longestWait = 30 * time.Minute
+
+// until polls done ten times per second.
 func until(ctx context.Context, what string, done func() (bool, error)) error {
 	return untilEvery(ctx, 100*time.Millisecond, what, done)
 }
 
 func untilEvery(ctx context.Context, pause time.Duration, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
 	for {
 		if ok, err := done(); err != nil || ok {

@@ -33,6 +33,7 @@ type call struct {
 	method, path string
 	status       int
 	at           time.Time
+	watches      bool
 }
 
 // startRequestLog starts a proxy on loopback. It adds the credentials of config to the requests.
@@ -75,7 +76,11 @@ func (l *requestLog) close() error {
 func (l *requestLog) record(response *http.Response) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls = append(l.calls, call{response.Request.Method, response.Request.URL.Path, response.StatusCode, time.Now()})
+	request := response.Request
+	l.calls = append(l.calls, call{
+		method: request.Method, path: request.URL.Path, status: response.StatusCode, at: time.Now(),
+		watches: request.URL.Query().Has("watch"),
+	})
 }
 
 // count returns the number of requests for which wanted returns true.
@@ -88,6 +93,58 @@ func (l *requestLog) count(wanted func(call) bool) (count int) {
 		}
 	}
 	return count
+}
+
+// mark returns the number of requests until now, for since.
+func (l *requestLog) mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls)
+}
+
+// since returns the requests after a mark, without those for leases and the start of watches: the operator also sends
+// them while it has nothing to do.
+func (l *requestLog) since(mark int) (calls []call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, each := range l.calls[mark:] {
+		if !strings.Contains(each.path, "/leases/") && !each.watches {
+			calls = append(calls, each)
+		}
+	}
+	return calls
+}
+
+// countCreations returns how many objects that are no Events were created after a mark.
+func (l *requestLog) countCreations(mark int) (count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, each := range l.calls[mark:] {
+		if each.isCreation() {
+			count++
+		}
+	}
+	return count
+}
+
+// String names what a call does, such as "POST configmaps".
+func (c call) String() string {
+	segments := strings.Split(strings.Trim(c.path, "/"), "/")
+	segments = segments[min(2, len(segments)):] // api/v1, or apis and the group
+	if strings.HasPrefix(c.path, "/apis/") {
+		segments = segments[min(1, len(segments)):] // the version
+	}
+	if len(segments) > 2 && segments[0] == "namespaces" {
+		segments = segments[2:]
+	}
+	name := c.method + " " + segments[0]
+	if len(segments) > 2 { // the name, and a subresource
+		name += "/" + segments[2]
+	}
+	if c.status >= http.StatusBadRequest {
+		name += fmt.Sprintf(" (%d)", c.status)
+	}
+	return name
 }
 
 // isIn reports whether a call is about an object in a namespace.
@@ -105,7 +162,8 @@ func (c call) isStatus() bool {
 	return c.method == http.MethodPut && strings.HasSuffix(c.path, "/status")
 }
 
-// isCreation reports whether a call has created an object that is no Event.
+// isCreation reports whether a call has created an object that is neither an Event nor the lease.
 func (c call) isCreation() bool {
-	return c.method == http.MethodPost && c.status == http.StatusCreated && !c.isEvent()
+	return c.method == http.MethodPost && c.status == http.StatusCreated && !c.isEvent() &&
+		!strings.HasSuffix(c.path, "/leases")
 }

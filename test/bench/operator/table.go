@@ -26,6 +26,9 @@ func (t *table) write(out io.Writer) {
 
 // medianAndLongest describes repeated measurements.
 func medianAndLongest(durations []time.Duration) string {
-	sorted := slices.Sorted(slices.Values(durations))
-	return fmt.Sprintf("%.2f s, at most %.2f s", sorted[len(sorted)/2].Seconds(), sorted[len(sorted)-1].Seconds())
+	return fmt.Sprintf("%.2f s, at most %.2f s", median(durations).Seconds(), slices.Max(durations).Seconds())
+}
+
+func median(durations []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(durations))[len(durations)/2]
 }
