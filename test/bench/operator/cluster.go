@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,8 +31,10 @@ const (
 type cluster struct {
 	client    client.Client
 	clientset *kubernetes.Clientset
+	seen      *observer
 	bin       string
 	config    string
+	rest      *rest.Config
 }
 
 // startCluster starts the cluster, and removes it again if that fails.
@@ -62,19 +65,23 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 }
 
 func (c *cluster) down(ctx context.Context) {
+	if c.seen != nil {
+		c.seen.close()
+	}
 	// Remove the cluster also after an interruption.
 	if _, err := clusterCommand(context.WithoutCancel(ctx), "down"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 }
 
-// connect creates a client without rate limits.
+// connect creates clients without rate limits.
 func (c *cluster) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.config)
 	if err != nil {
 		return fmt.Errorf("reading kubeconfig: %w", err)
 	}
 	config.QPS = -1
+	c.rest = config
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return fmt.Errorf("creating a scheme: %w", err)
@@ -89,6 +96,19 @@ func (c *cluster) connect() error {
 		return fmt.Errorf("creating a client: %w", err)
 	}
 	return nil
+}
+
+// system returns the cluster with the operator, which must be installed: RoseyBots are watched too.
+func (c *cluster) system(ctx context.Context) (_ system, err error) {
+	c.seen, err = startObserver(ctx, c.rest, c.client.Scheme(), nil)
+	return system{c.client, c.seen, c.scrape, c.restart}, err
+}
+
+// restart replaces the operator's pod.
+func (c *cluster) restart(ctx context.Context) error {
+	_, err := command(ctx, filepath.Join(c.bin, "kubectl"), "--kubeconfig", c.config, "--namespace", operatorNamespace,
+		"delete", "pod", "--selector", operatorLabel, "--wait")
+	return err
 }
 
 // install installs the operator with its chart on the real node. The memory limit is high enough to measure the usage.
@@ -111,7 +131,7 @@ func (c *cluster) install(ctx context.Context) error {
 		"charts/rosey-operator", "--namespace", operatorNamespace, "--create-namespace", "--wait",
 		"--set-string", "image.repository="+name+",image.tag="+tag,
 		"--set-string", "runtime.image="+runtimeImage,
-		"--set", "resources.limits.memory=1Gi")
+		"--set", "resources.limits.memory=1Gi", "--set", "cytube.connections=100000")
 	return err
 }
 

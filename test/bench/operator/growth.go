@@ -31,9 +31,9 @@ type growth struct {
 	quiet     time.Duration // after which the operator counts as idle
 	profiles  string        // directory
 
-	empty    float64 // the heap in bytes without RoseyBots
-	stages   []stage
-	replaced int // pods by a restart of the operator
+	empty  float64 // the heap in bytes without RoseyBots
+	stages []stage
+	moved  int // pods that a restart of the operator replaced or restarted
 }
 
 // stage is what was measured while the number of RoseyBots grew to a size. What is not said otherwise is for each
@@ -180,8 +180,10 @@ func (g *growth) reportStages(context.Context) error {
 	rowOfTimes("processor time of the operator for each", "%.1f", func(s stage) time.Duration { return s.processor })
 	row("heap of the operator for each, after two collections", "%.1f KiB",
 		func(s stage) float64 { return s.heap / kibibyte })
-	rowOfTimes("one more RoseyBot has its objects: median", "%.0f", func(s stage) time.Duration { return median(s.newcomers.objects) })
-	rowOfTimes("from its pods being ready until it is: median", "%.0f", func(s stage) time.Duration { return median(s.newcomers.ready) })
+	rowOfTimes("one more RoseyBot has its objects: median", "%.0f",
+		func(s stage) time.Duration { return median(s.newcomers.objects) })
+	rowOfTimes("from its pods being ready until it is: median", "%.0f",
+		func(s stage) time.Duration { return median(s.newcomers.ready) })
 	g.report(fmt.Sprintf("among %d: one more RoseyBot has its objects, median of %d", last.size, g.newcomers), "%s",
 		medianAndLongest(last.newcomers.objects))
 	g.report(fmt.Sprintf("among %d: from its pods being ready until it is", last.size), "%s",
@@ -262,7 +264,7 @@ func (g *growth) measureResync(ctx context.Context) error {
 // measureRestart restarts the operator while RoseyBots are created, and reports what became of pods.
 func (g *growth) measureRestart(ctx context.Context) error {
 	before, deleted := g.seen.podsOf(g.namespace), g.seen.deletions()
-	size, added := len(before)/2, max(g.sizes[0], 2)
+	size, added := len(before)/podsOfBot, max(g.sizes[0], 2)
 	began := make(chan error, 1)
 	mark := g.requests.mark()
 	go func() { began <- createBots(ctx, g.admin, size, size+added, botsOf(g.namespace, "late")) }()
@@ -282,14 +284,10 @@ func (g *growth) measureRestart(ctx context.Context) error {
 		return err
 	}
 	after := g.seen.podsOf(g.namespace)
-	for uid, restarts := range before {
-		if now, exists := after[uid]; !exists || now != restarts {
-			g.replaced++
-		}
-	}
-	g.replaced += g.seen.deletions() - deleted + len(after) - 2*(size+added)
-	g.report(fmt.Sprintf("pods that a restart of the operator replaces while %d RoseyBots are created", added), "%d of %d",
-		 g.replaced, len(after))
+	added *= podsOfBot
+	g.moved = countMoved(before, after) - added + g.seen.deletions() - deleted
+	g.report(fmt.Sprintf("pods that a restart of the operator replaces while %d are created", added), "%d of %d",
+		g.moved, len(after))
 	return nil
 }
 

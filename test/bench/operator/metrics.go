@@ -88,12 +88,13 @@ func isWrite(metric *dto.Metric) bool {
 	return false
 }
 
-// waitUntilIdle waits until the operator has been idle for ten seconds.
-func (c *cluster) waitUntilIdle(ctx context.Context) (figures, error) {
-	var last figures
+// waitUntilIdle waits until the operator has reconciled nothing for a time.
+func waitUntilIdle(
+	ctx context.Context, quiet time.Duration, scrape func(context.Context) (figures, error),
+) (last figures, err error) {
 	var since time.Time
-	err := until(ctx, "the operator has nothing to do", func() (bool, error) {
-		now, err := c.scrape(ctx)
+	err = until(ctx, "the operator has nothing to do", func() (bool, error) {
+		now, err := scrape(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -102,7 +103,7 @@ func (c *cluster) waitUntilIdle(ctx context.Context) (figures, error) {
 			return false, nil
 		}
 		last = now
-		return time.Since(since) > 10*time.Second, nil
+		return time.Since(since) > quiet, nil
 	})
 	return last, err
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/backoff"
 )
 
@@ -76,24 +77,22 @@ func countOwned(ctx context.Context, on client.Client, namespace string) (int, e
 }
 
 // sample returns the JSON of each object that the operator creates for one RoseyBot, without the API server's
-// additions.
-func (c *cluster) sample(ctx context.Context) ([][]byte, error) {
-	const namespace = "sample"
-	if err := createNamespace(ctx, c.client, namespace); err != nil {
+// additions. It creates a namespace for it.
+func (s system) sample(ctx context.Context, namespace string) ([][]byte, error) {
+	if err := createNamespace(ctx, s.admin, namespace); err != nil {
 		return nil, err
 	}
-	bot := newBot(namespace, sampleName)
-	if err := c.client.Create(ctx, bot); err != nil {
+	if err := s.admin.Create(ctx, newBot(namespace, sampleName)); err != nil {
 		return nil, fmt.Errorf("creating the sample: %w", err)
 	}
-	if err := c.waitReady(ctx, namespace, 1); err != nil {
+	if err := s.seen.waitBots(ctx, namespace, 1); err != nil {
 		return nil, err
 	}
 	var out [][]byte
 	for _, kind := range kinds {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)
-		if err := c.client.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
+		if err := s.admin.List(ctx, list, client.InNamespace(namespace), ofRoseyBots); err != nil {
 			return nil, fmt.Errorf("listing %s: %w", kind.Kind, err)
 		}
 		for _, object := range list.Items {
@@ -122,10 +121,15 @@ func cleaned(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return object
 }
 
+// notOurs replaces the label of the operator's objects, which it would otherwise keep in memory.
+var notOurs = strings.NewReplacer(fmt.Sprintf("%q:%q", manifests.LabelManagedBy, manifests.ManagedBy),
+	fmt.Sprintf("%q:%q", manifests.LabelManagedBy, "plain-client"))
+
 // copyOf returns the sample's object with another name.
 func copyOf(sample []byte, name string) (*unstructured.Unstructured, error) {
 	object := &unstructured.Unstructured{}
-	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(sample), sampleName, name)), &object.Object); err != nil {
+	text := notOurs.Replace(strings.ReplaceAll(string(sample), sampleName, name))
+	if err := json.Unmarshal([]byte(text), &object.Object); err != nil {
 		return nil, fmt.Errorf("copying the sample: %w", err)
 	}
 	return object, nil
@@ -159,25 +163,6 @@ func inParallel(count int, do func(i int) error) error {
 		}
 	}
 	return nil
-}
-
-// waitReady waits until count RoseyBots of a namespace have ready pods.
-func (c *cluster) waitReady(ctx context.Context, namespace string, count int) error {
-	return until(ctx, fmt.Sprintf("%d RoseyBots have their pods", count), func() (bool, error) {
-		bots := &v1alpha1.RoseyBotList{}
-		if err := c.client.List(ctx, bots, client.InNamespace(namespace)); err != nil {
-			return false, fmt.Errorf("listing RoseyBots: %w", err)
-		}
-		ready := 0
-		for _, bot := range bots.Items {
-			for _, condition := range bot.Status.Conditions {
-				if condition.Type == v1alpha1.ConditionDatabaseAvailable && condition.Status == metav1.ConditionTrue {
-					ready++
-				}
-			}
-		}
-		return ready == count, nil
-	})
 }
 
 // longestWait is how long something may take on a busy machine.

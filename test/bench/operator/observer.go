@@ -240,6 +240,16 @@ func (o *observer) podsOf(namespace string) map[types.UID]int32 {
 	return restarts
 }
 
+// countMoved returns how many pods were replaced or restarted, or are too many.
+func countMoved(before, after map[types.UID]int32) (moved int) {
+	for uid, restarts := range before {
+		if now, exists := after[uid]; !exists || now != restarts {
+			moved++
+		}
+	}
+	return moved + max(0, len(after)-len(before))
+}
+
 // deletions returns how many pods were deleted.
 func (o *observer) deletions() int {
 	o.mu.Lock()

@@ -2,50 +2,78 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// scale measures in the order of its methods: each depends on the state that the previous one left.
-type scale struct {
-	table
+// podsOfBot is the number of pods of a RoseyBot: a bot and a database service.
+const podsOfBot = 2
 
-	cluster *cluster
-	count   int
-	rest    time.Duration
-
-	perBot int           // objects of a RoseyBot
-	plain  time.Duration // until a plain client has created all objects
-	heap   float64       // bytes before there were RoseyBots
+// system is a control plane with an operator, on which pods get ready.
+type system struct {
+	admin   client.Client
+	seen    *observer
+	scrape  func(context.Context) (figures, error) // the operator's metrics
+	restart func(context.Context) error            // ends the operator; another one starts
 }
 
-func measureScale(ctx context.Context, options options) (table, error) {
-	b := &scale{count: options.count, rest: options.rest}
+// scale compares the operator with a plain client that creates the same objects. It measures in the order of its
+// methods: each depends on the state that the previous one left.
+type scale struct {
+	system
+	table
+
+	namespace, sampleIn string
+	count               int
+	rest                time.Duration
+	quiet               time.Duration // after which the operator counts as idle
+
+	perBot int           // objects of a RoseyBot
+	plain  time.Duration // until the pods of the plain client's objects were ready
+	heap   float64       // bytes before there were RoseyBots
+	moved  int           // pods that a restart of the operator replaced or restarted
+}
+
+func measureScale(ctx context.Context, options options) (_ table, err error) {
+	b := &scale{namespace: crowd, sampleIn: "sample", count: options.count, rest: options.rest, quiet: 10 * time.Second}
 	b.title = fmt.Sprintf("%d RoseyBots", b.count)
-	var err error
-	if b.cluster, err = startCluster(ctx); err != nil {
+	cluster, err := startCluster(ctx)
+	if err != nil {
 		return b.table, err
 	}
-	defer b.cluster.down(ctx)
-	err = doSteps(ctx, []step{
-		{"a plain client creates the objects", b.measurePlain},
-		{"the operator creates them", b.measureCreation},
-		{fmt.Sprintf("nothing changes for %s", b.rest), b.measureRest},
-		{"a new operator starts and has nothing to change", b.measureStart},
-	})
+	defer cluster.down(ctx)
+	if b.system, err = cluster.system(ctx); err != nil {
+		return b.table, err
+	}
+	err = doSteps(ctx, b.steps())
 	return b.table, err
 }
 
-// measurePlain creates the objects that the operator will create, with a client that does nothing else. It removes them
-// again, so that both find an idle control plane.
+func (b *scale) steps() []step {
+	return []step{
+		{"a plain client creates the objects, and its pods get ready", b.measurePlain},
+		{"the operator creates them", b.measureCreation},
+		{fmt.Sprintf("nothing changes for %s", b.rest), b.measureRest},
+		{"a new operator starts and has nothing to change", b.measureStart},
+	}
+}
+
+// measurePlain creates the objects that the operator will create, with a client that does nothing else, and waits until
+// their pods are ready. It removes them again, so that both find an idle control plane.
 func (b *scale) measurePlain(ctx context.Context) error {
-	sample, err := b.cluster.sample(ctx)
+	sample, err := b.sample(ctx, b.sampleIn)
 	if err != nil {
 		return err
 	}
 	b.perBot = len(sample)
-	if err := createNamespace(ctx, b.cluster.client, "plain"); err != nil {
+	b.report("objects of each", "%d", b.perBot)
+	if err := createNamespace(ctx, b.admin, "plain"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -55,82 +83,91 @@ func (b *scale) measurePlain(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := b.cluster.client.Create(ctx, object); err != nil {
+			if err := b.admin.Create(ctx, object); err != nil {
 				return fmt.Errorf("creating %s: %w", object.GetName(), err)
 			}
 		}
 		return nil
 	})
-	b.plain = time.Since(start)
 	if err != nil {
 		return err
 	}
-	_, err = command(ctx, filepath.Join(b.cluster.bin, "kubectl"), "--kubeconfig", b.cluster.config,
-		"delete", "namespace", "plain", "sample", "--timeout=10m")
-	return err
+	b.report("a plain client has created all objects, 4 at once", "%.1f s", time.Since(start).Seconds())
+	if err := b.seen.waitPods(ctx, "plain", podsOfBot*b.count); err != nil {
+		return err
+	}
+	b.plain = time.Since(start)
+	b.report("all pods of the plain client are ready", "%.1f s", b.plain.Seconds())
+	return errors.Join(deleteNamespace(ctx, b.admin, "plain"), deleteNamespace(ctx, b.admin, b.sampleIn))
 }
 
+// deleteNamespace deletes a namespace, and waits until it is gone.
+func deleteNamespace(ctx context.Context, on client.Client, name string) error {
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := on.Delete(ctx, space); err != nil {
+		return fmt.Errorf("deleting namespace %s: %w", name, err)
+	}
+	return untilEvery(ctx, time.Second, "namespace "+name+" is gone", func() (bool, error) {
+		err := on.Get(ctx, client.ObjectKeyFromObject(space), space)
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading namespace %s: %w", name, err)
+		}
+		return false, nil
+	})
+}
+
+// measureCreation creates RoseyBots. Nothing but watches looks at them: lists of them and their objects would keep the
+// API server busy.
 func (b *scale) measureCreation(ctx context.Context) error {
-	before, err := b.cluster.waitUntilIdle(ctx)
+	before, err := waitUntilIdle(ctx, b.quiet, b.scrape)
 	if err != nil {
 		return err
 	}
-	if err := createNamespace(ctx, b.cluster.client, "bots"); err != nil {
+	if err := createNamespace(ctx, b.admin, b.namespace); err != nil {
 		return err
 	}
 	start := time.Now()
-	err = inParallel(b.count, func(i int) error {
-		bot := newBot("bots", fmt.Sprintf("bot-%d", i))
-		if err := b.cluster.client.Create(ctx, bot); err != nil {
-			return fmt.Errorf("creating %s: %w", bot.Name, err)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := createBots(ctx, b.admin, 0, b.count, botsOf(b.namespace, "bot")); err != nil {
 		return err
 	}
-	if err := until(ctx, "all objects are there", func() (bool, error) {
-		found, err := countOwned(ctx, b.cluster.client, "bots")
-		return found == b.count*b.perBot, err
-	}); err != nil {
+	b.report("all RoseyBots are created, 4 at once", "%.1f s", time.Since(start).Seconds())
+	if err := b.seen.waitPods(ctx, b.namespace, podsOfBot*b.count); err != nil {
 		return err
 	}
-	there := time.Since(start)
-	if err := b.cluster.waitReady(ctx, "bots", b.count); err != nil {
+	pods := time.Since(start)
+	b.report("all pods of the RoseyBots are ready", "%.1f s, %.2f × the plain client", pods.Seconds(),
+		pods.Seconds()/b.plain.Seconds())
+	if err := b.seen.waitBots(ctx, b.namespace, b.count); err != nil {
 		return err
 	}
-	ready := time.Since(start)
-	after, err := b.cluster.waitUntilIdle(ctx)
+	b.report("all RoseyBots are ready", "%.1f s", time.Since(start).Seconds())
+	after, err := waitUntilIdle(ctx, b.quiet, b.scrape)
 	if err != nil {
 		return err
 	}
 	b.heap = before.heap
 	total := float64(b.count)
-	b.report("objects of each", "%d", b.perBot)
-	b.report("a plain client creates them all, 4 at once", "%.1f s", b.plain.Seconds())
-	b.report("the operator has created them all", "%.1f s, %.2f × the plain client", there.Seconds(),
-		there.Seconds()/b.plain.Seconds())
-	b.report("all pods are ready according to the status", "%.1f s", ready.Seconds())
-	b.report("requests of the operator for each, until it is idle", "%.1f",
-		(after.requests-before.requests)/total)
+	b.report("requests of the operator for each, Events included", "%.1f", (after.requests-before.requests)/total)
 	b.report("of these, writes", "%.1f", (after.writes-before.writes)/total)
-	b.report("resident memory of the operator before", "%.1f MiB", before.resident/mebibyte)
-	b.report("resident memory of the operator after", "%.1f MiB", after.resident/mebibyte)
+	b.report("processor time of the operator for each", "%.0f ms", (after.processor-before.processor)/total*1000)
+	b.report("resident memory of the operator before and after", "%.1f MiB, %.1f MiB", before.resident/mebibyte,
+		after.resident/mebibyte)
 	return nil
 }
 
 // measureRest counts the operator's requests while nothing changes.
 func (b *scale) measureRest(ctx context.Context) error {
-	before, err := b.cluster.scrape(ctx)
+	before, err := b.scrape(ctx)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("waiting: %w", ctx.Err())
-	case <-time.After(b.rest):
+	if err := pause(ctx, b.rest); err != nil {
+		return err
 	}
-	after, err := b.cluster.scrape(ctx)
+	after, err := b.scrape(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,31 +179,30 @@ func (b *scale) measureRest(ctx context.Context) error {
 	return nil
 }
 
-// measureStart replaces the operator's pod: the new one reconciles every RoseyBot once.
+// measureStart replaces the operator: the new one reconciles every RoseyBot once.
 func (b *scale) measureStart(ctx context.Context) error {
-	kubectl := filepath.Join(b.cluster.bin, "kubectl")
-	if _, err := command(ctx, kubectl, "--kubeconfig", b.cluster.config, "--namespace", operatorNamespace,
-		"delete", "pod", "--selector", operatorLabel, "--wait"); err != nil {
+	pods := b.seen.podsOf(b.namespace)
+	if err := b.restart(ctx); err != nil {
 		return err
 	}
 	start := time.Now()
-	var now figures
 	if err := until(ctx, "all have been looked at", func() (bool, error) {
-		found, err := b.cluster.scrape(ctx)
+		found, err := b.scrape(ctx)
 		if err != nil {
 			return false, nil //nolint:nilerr // the new pod is not ready yet
 		}
-		now = found
-		return now.reconciles >= float64(b.count), nil
+		return found.reconciles >= float64(b.count), nil
 	}); err != nil {
 		return err
 	}
 	b.report("a new operator has reconciled all, after the end of the old one", "%.1f s", time.Since(start).Seconds())
-	after, err := b.cluster.waitUntilIdle(ctx)
+	after, err := waitUntilIdle(ctx, b.quiet, b.scrape)
 	if err != nil {
 		return err
 	}
 	b.report("requests of the new operator", "%.0f", after.requests)
 	b.report("of these, writes", "%.0f", after.writes)
+	b.moved = countMoved(pods, b.seen.podsOf(b.namespace))
+	b.report("pods that it replaced or restarted", "%d of %d", b.moved, len(pods))
 	return nil
 }
