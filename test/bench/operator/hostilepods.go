@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +31,12 @@ type podProcess struct {
 	serving sync.WaitGroup
 }
 
+// podNetwork is the second byte of the addresses of pods: two benchmarks may run at the same time.
+var podNetwork = 66 + os.Getpid()%128
+
 // startPodProcess starts a server. number makes its address unique.
 func startPodProcess(ctx context.Context, number int, answer podAnswer) (*podProcess, error) {
-	p := &podProcess{ip: fmt.Sprintf("127.66.%d.%d", number/250, number%250+1)}
+	p := &podProcess{ip: fmt.Sprintf("127.%d.%d.%d", podNetwork, number/250, number%250+1)}
 	address := net.JoinHostPort(p.ip, strconv.Itoa(status.HTTPPort))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

@@ -99,7 +99,7 @@ func illnessOf(bot string) (found illness, isIll bool) {
 }
 
 // silentIP is the address of pods whose processes do not run.
-const silentIP = "127.66.254.1"
+var silentIP = fmt.Sprintf("127.%d.254.1", podNetwork)
 
 // behave returns how a pod behaves.
 func (m *ill) behave(pod *corev1.Pod) behaviour {
