@@ -102,4 +102,5 @@ func (r *Reconciler) forget(bot types.NamespacedName) {
 	r.memories.forget(bot)
 	r.probes.endReconcile(bot)
 	r.updates.forget(bot)
+	r.servers.forget(bot)
 }

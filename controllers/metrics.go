@@ -54,7 +54,7 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	bots := &v1alpha1.RoseyBotList{}
-	if err := c.cache.List(ctx, bots); err != nil {
+	if err := c.cache.List(ctx, bots, client.UnsafeDisableDeepCopy); err != nil {
 		return // the cache is not synced yet; an invalid metric would make the whole scrape fail
 	}
 	for i := range bots.Items {

@@ -53,7 +53,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	for _, kind := range kinds {
 		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
 		err := r.Client.List(ctx, list, client.InNamespace(bot.Namespace),
-			client.MatchingLabels{manifests.LabelRoseyBot: bot.Name})
+			client.MatchingFields{roseyBotIndex: bot.Name})
 		if err == nil {
 			err = meta.EachListItem(list, found.add)
 		}
@@ -77,9 +77,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	if found.NamespaceUID, err = r.namespaceUID(ctx, bot); err != nil {
 		return observed{}, err
 	}
-	if found.server, err = r.serverUse(ctx, bot); err != nil {
-		return observed{}, err
-	}
+	found.server = r.serverUse(bot)
 	err = r.observeSharing(ctx, bot, &found)
 	return found, err
 }

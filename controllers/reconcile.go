@@ -69,6 +69,7 @@ type Reconciler struct {
 	readEventsAfter time.Duration
 	settleTime      time.Duration
 	updates         *updates
+	servers         *servers
 	memories        *memories
 	now             func() time.Time
 }
@@ -88,6 +89,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		eventLimit:   newLimiter(eventsOfBot, eventsOfNamespace),
 		eventReads:   newLimiter(eventReadsOfBot, eventReadsOfNamespace),
 		updates:      newUpdates(DefaultAutomaticUpdates),
+		servers:      newServers(),
 		memories:     newMemories(),
 		now:          time.Now,
 
@@ -97,12 +99,16 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 
 // Reconcile reconciles one RoseyBot.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if err := r.servers.load(ctx, r.Client); err != nil { // before it is known that the RoseyBot is gone
+		return reconcile.Result{}, err
+	}
 	bot := &v1alpha1.RoseyBot{}
 	if err := r.Client.Get(ctx, request.NamespacedName, bot); err != nil {
 		r.forget(request.NamespacedName)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !bot.DeletionTimestamp.IsZero() {
+		r.servers.forget(request.NamespacedName)
 		r.updates.forget(request.NamespacedName) // a finalizer may keep it, and others wait for their turn
 		return reconcile.Result{}, nil           // the garbage collector deletes what the RoseyBot owns
 	}
@@ -177,7 +183,19 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-const sharedFromIndex = "sharedFrom"
+const (
+	sharedFromIndex = "sharedFrom"
+	// roseyBotIndex is an index of the objects of RoseyBots by the RoseyBot that their label names. Without it each
+	// reconcile would look at all objects of the namespace.
+	roseyBotIndex = "roseyBot"
+)
+
+func roseyBotOf(object client.Object) []string {
+	if name := object.GetLabels()[manifests.LabelRoseyBot]; name != "" {
+		return []string{name}
+	}
+	return nil
+}
 
 // SetupWithManager starts a reconcile whenever a RoseyBot, an object that carries a RoseyBot's label, the owner of a
 // shared database service, or what a pod reports changes. A change of the status alone starts none: it is the
@@ -198,17 +216,15 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		})
 	for _, kind := range kinds {
 		controllerBuilder.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(requestForLabel))
+		if err := manager.GetFieldIndexer().IndexField(ctx, kind.object, roseyBotIndex, roseyBotOf); err != nil {
+			return fmt.Errorf("indexing %T: %w", kind.object, err)
+		}
 	}
 	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,
 		func(object client.Object) []string {
 			bot, _ := object.(*v1alpha1.RoseyBot)
 			return []string{manifests.SharedFrom(bot)}
 		})
-	err = errors.Join(err, manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, serverIndex,
-		func(object client.Object) []string {
-			bot, _ := object.(*v1alpha1.RoseyBot)
-			return []string{ServerKey(bot.Spec.Channel.Server)}
-		}))
 	if err = errors.Join(err, manager.Add(r.probes), controllerBuilder.Complete(r)); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,25 +76,88 @@ func (u serverUse) String() string {
 		u.allowed, u.server, u.allowed)
 }
 
-// serverIndex is the index of RoseyBots by the key of their server.
-const serverIndex = "server"
+// servers counts the RoseyBots of each CyTube server. To count them anew in each reconcile would make the work for
+// many RoseyBots grow with the square of their number. It is safe for concurrent use.
+type servers struct {
+	mu     sync.Mutex
+	loaded bool
+	used   map[types.NamespacedName]string // the key of the server of each RoseyBot that connects to one
+	counts map[string]int                  // RoseyBots, by the key of their server
+}
 
-// serverUse returns how the server of a RoseyBot is used, as far as the operator watches namespaces.
-func (r *Reconciler) serverUse(ctx context.Context, bot *v1alpha1.RoseyBot) (serverUse, error) {
-	use := serverUse{server: ServerKey(bot.Spec.Channel.Server)}
-	use.allowed = r.Connections.of(use.server)
-	bots := &v1alpha1.RoseyBotList{}
-	// The cache's own objects suffice for counting, and there may be hundreds.
-	err := r.Client.List(ctx, bots, client.MatchingFields{serverIndex: use.server}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return use, fmt.Errorf("listing the RoseyBots of %s: %w", use.server, err)
+func newServers() *servers {
+	return &servers{used: map[types.NamespacedName]string{}, counts: map[string]int{}}
+}
+
+// load counts, once, the RoseyBots that exist when the operator starts. From then on each reconcile tells what has
+// become of its RoseyBot.
+func (s *servers) load(ctx context.Context, cache client.Reader) error {
+	if s.isLoaded() {
+		return nil
 	}
+	bots := &v1alpha1.RoseyBotList{}
+	if err := cache.List(ctx, bots, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("counting the RoseyBots of each server: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded {
+		return nil
+	}
+	s.loaded = true
 	for i := range bots.Items {
-		if connects(&bots.Items[i]) {
-			use.bots++
+		if bot := &bots.Items[i]; connects(bot) {
+			s.set(client.ObjectKeyFromObject(bot), ServerKey(bot.Spec.Channel.Server))
 		}
 	}
-	return use, nil
+	return nil
+}
+
+func (s *servers) isLoaded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded
+}
+
+// set sets the server of a RoseyBot, or that it connects to none. The caller holds the lock.
+func (s *servers) set(bot types.NamespacedName, server string) {
+	if before := s.used[bot]; before != "" {
+		delete(s.used, bot)
+		if s.counts[before]--; s.counts[before] == 0 {
+			delete(s.counts, before)
+		}
+	}
+	if server != "" {
+		s.used[bot] = server
+		s.counts[server]++
+	}
+}
+
+// forget takes note that a RoseyBot connects to no server, because it does not exist or is being deleted.
+func (s *servers) forget(bot types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(bot, "")
+}
+
+// count takes note of a RoseyBot as it is now, and returns how many connect to its server.
+func (s *servers) count(bot *v1alpha1.RoseyBot) int {
+	server, used := ServerKey(bot.Spec.Channel.Server), ""
+	if connects(bot) {
+		used = server
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if key := client.ObjectKeyFromObject(bot); s.used[key] != used {
+		s.set(key, used)
+	}
+	return s.counts[server]
+}
+
+// serverUse returns how the server of a RoseyBot is used, as far as the operator watches namespaces.
+func (r *Reconciler) serverUse(bot *v1alpha1.RoseyBot) serverUse {
+	server := ServerKey(bot.Spec.Channel.Server)
+	return serverUse{server: server, bots: r.servers.count(bot), allowed: r.Connections.of(server)}
 }
 
 // reasonCrowded is the reason of the event about a server that does not allow as many connections as it has RoseyBots.

@@ -142,3 +142,33 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// The count follows what becomes of RoseyBots, and nothing of those that are gone is kept.
+func TestServersAreCountedAsRoseyBotsChange(t *testing.T) {
+	counted := newServers()
+	one, two := newBot("a"), newBot("b")
+	one.Spec.Channel.Server, two.Spec.Channel.Server = "https://one.example", "https://ONE.example/"
+	check := func(what string, bot *v1alpha1.RoseyBot, want int) {
+		t.Helper()
+		if got := counted.count(bot); got != want {
+			t.Errorf("%s: %d RoseyBots use the server, want %d", what, got, want)
+		}
+	}
+	check("the first", one, 1)
+	check("the second", two, 2)
+	check("the second again", two, 2)
+	two.Spec.Channel.Server = "https://two.example"
+	check("the second moves", two, 1)
+	check("the first is alone", one, 1)
+	one.Spec.Suspend = new(true)
+	check("the first is suspended", one, 0)
+	one.Spec.Suspend = nil
+	check("the first is resumed", one, 1)
+	for _, bot := range []*v1alpha1.RoseyBot{one, two} {
+		counted.forget(client.ObjectKeyFromObject(bot))
+		counted.forget(client.ObjectKeyFromObject(bot))
+	}
+	if len(counted.used)+len(counted.counts) > 0 {
+		t.Errorf("kept of deleted RoseyBots: %v, %v", counted.used, counted.counts)
+	}
+}

@@ -124,7 +124,8 @@ func (h *hostile) mostStatuses() (most int) {
 // checkPort skips the test if another program listens at the port of /status on all addresses.
 func checkPort(t *testing.T) {
 	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(fmt.Sprintf("127.%d.255.1", podNetwork), strconv.Itoa(status.HTTPPort)))
+	address := net.JoinHostPort(fmt.Sprintf("127.%d.255.1", podNetwork), strconv.Itoa(status.HTTPPort))
+	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		t.Skip("another program listens at the port on all addresses: ", err)
 	}
