@@ -49,7 +49,7 @@ var parts = []part{
 
 func main() {
 	var wanted options
-	only := flag.String("run", ".", "run the parts with names that match an `expression`: scale, growth, ill, hostile, memory")
+	only := flag.String("run", ".", "run the parts that match an `expression`: scale, growth, ill, hostile, memory")
 	flag.IntVar(&wanted.count, "bots", 1000, "scale, growth, ill: `number` of RoseyBots")
 	flag.DurationVar(&wanted.rest, "rest", time.Minute, "scale, growth, ill: how `long` to count requests at rest")
 	flag.StringVar(&wanted.profiles, "profiles", "", "growth: `directory` for profiles of the operator")
