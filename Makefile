@@ -55,7 +55,7 @@ bench: ## Measure the bot and the database service and print the table in docs/p
 	@. hack/lib/compile.sh && use_build_flags && go run ./test/bench
 
 .PHONY: bench-operator
-bench-operator: ## Measure the operator with 1,000 RoseyBots and beside hostile pods; prints the tables in docs/performance.md.
+bench-operator: ## Measure the operator with 1,000 RoseyBots, well and ill, and beside hostile pods; prints the tables in docs/performance.md.
 	@. hack/lib/compile.sh && use_build_flags && go run ./test/bench/operator
 
 .PHONY: vulncheck
