@@ -2,11 +2,16 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-# Only a KUBECONFIG on make's own command line is used: an exported one may name a production cluster.
+# Only a KUBECONFIG and a REGISTRY on make's own command line are used: exported ones may be of production.
 ifeq ($(origin KUBECONFIG),command line)
 DEMO_CLUSTER := --kubeconfig "$(KUBECONFIG)"
 else
 unexport KUBECONFIG
+endif
+ifeq ($(origin REGISTRY),command line)
+DEMO_REGISTRY := --registry "$(REGISTRY)"
+else
+REGISTRY :=
 endif
 MAKEOVERRIDES :=
 
@@ -15,12 +20,16 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: ## Run a bot with all it needs on a local Kubernetes cluster (KUBECONFIG=path: on that cluster).
-	@hack/demo/demo up $(DEMO_CLUSTER)
+demo: ## Run a bot with all it needs on a local Kubernetes cluster (KUBECONFIG=path REGISTRY=host/path: on your own).
+	@hack/demo/demo up $(DEMO_CLUSTER) $(DEMO_REGISTRY)
 
 .PHONY: demo-down
 demo-down: ## Remove everything that the demo created.
 	@hack/demo/demo down $(DEMO_CLUSTER)
+
+.PHONY: images
+images: ## Build the images without Docker; push them, or print how to load them (REGISTRY=host/path TAG=tag PLATFORM=linux/arm64).
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PLATFORM="$(PLATFORM)" hack/images.sh
 
 .PHONY: test
 test: ## Run every check and test, end to end included, and install what they need.

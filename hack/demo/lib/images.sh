@@ -1,33 +1,42 @@
 # shellcheck shell=bash
-# The demo's four images, built from Go packages into files. Neither a registry nor Docker is needed.
-
-# demo_version prints the images' tag. A modified working tree gets a new tag each time: pods would not restart for
-# new content under the same tag.
-demo_version() {
-  local version
-  version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
-  case $version in
-    *-dirty | dev) version=$version.$(date +%s) ;;
-  esac
-  echo "$version"
-}
+# The demo's four images: rosey, operator, cytube and nats.
 
 image_dir() { echo "${XDG_CACHE_HOME:-$HOME/.cache}/rosey/demo/$cluster_name"; }
 
 build_images() {
   images=$(image_dir)
   mkdir -p "$images"
-  version=$(demo_version)
+  version=$(tree_version)
   nats_version=$(go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
+  nats_version=${nats_version#v}
   say "building images (version $version)"
-  build_image rosey "$version" ./cmd/rosey
-  build_image operator "$version" ./cmd/operator
-  build_image cytube "$version" ./hack/cytube
-  build_image nats "${nats_version#v}" github.com/nats-io/nats-server/v2
+  build_image "$(image rosey)" "$images/rosey.tar" ./cmd/rosey "$version"
+  build_image "$(image operator)" "$images/operator.tar" ./cmd/operator "$version"
+  build_image "$(image cytube)" "$images/cytube.tar" ./hack/cytube "$version"
+  build_image "$(image nats)" "$images/nats.tar" github.com/nats-io/nats-server/v2 "$nats_version"
 }
 
-build_image() { # NAME TAG PACKAGE
-  hack/cluster/cluster image --name-tag "rosey.local/$1:$2" --output "$images/$1.tar" --version "$2" "$3" >/dev/null
+# image NAME prints an image's full name.
+image() {
+  case $1 in
+    nats) echo "$registry/nats:$nats_version" ;;
+    *) echo "$registry/$1:$version" ;;
+  esac
+}
+
+# provide_images gets the images to the nodes.
+provide_images() {
+  local name
+  if [ "$own_cluster" = no ]; then
+    say "loading images"
+    hack/cluster/cluster load-image --name "$cluster_name" "$images"/*.tar >/dev/null
+  elif [ "$registry" = "$no_registry" ]; then
+    say "load these images into the cluster now, in another terminal; the installation waits for them:"
+    print_load_commands "$images"/*.tar
+  else
+    say "pushing the images to $registry"
+    for name in rosey operator cytube nats; do push_image "$images/$name.tar" "$(image "$name")"; done
+  fi
 }
 
 remove_images() {

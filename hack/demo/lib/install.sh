@@ -4,15 +4,12 @@
 provide_cluster() {
   if [ "$own_cluster" = yes ]; then
     say "using the cluster of $kubeconfig"
-    say "load these images into it now ('kind load image-archive', 'minikube image load', 'ctr -n k8s.io images import'):"
-    printf '          %s\n' "$images"/*.tar
+    kubectl get --raw /version >/dev/null || { echo "demo: the cluster of $kubeconfig does not answer" >&2; return 1; }
     return
   fi
   say "starting a local Kubernetes cluster '$cluster_name'"
   hack/cluster/cluster up --name "$cluster_name"
   kubeconfig=$(hack/cluster/cluster kubeconfig --name "$cluster_name")
-  say "loading images"
-  hack/cluster/cluster load-image --name "$cluster_name" "$images"/*.tar >/dev/null
 }
 
 # apply_with_image FILE IMAGE: applies a manifest of hack/demo/manifests with an image of this build.
@@ -23,7 +20,7 @@ apply_with_image() {
 install_nats() {
   say "installing NATS with JetStream in namespace $namespace"
   create_namespace "$namespace"
-  apply_with_image nats.yaml "rosey.local/nats:${nats_version#v}"
+  apply_with_image nats.yaml "$(image nats)"
 }
 
 # create_namespace NAME: the namespace enforces the restricted Pod Security Standard.
@@ -42,7 +39,7 @@ install_cytube() {
   password=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
   apply_secret cytube-accounts accounts.yaml <<<"[{name: Rosey, password: $password, rank: 3}]"
   apply_secret rosey-account password <<<"$password"
-  apply_with_image cytube.yaml "rosey.local/cytube:$version"
+  apply_with_image cytube.yaml "$(image cytube)"
   # A server that is already running has read the account's previous password.
   kubectl --namespace "$namespace" rollout restart deployment/cytube >/dev/null
   kubectl --namespace "$namespace" rollout status deployment/cytube deployment/nats --timeout=300s >/dev/null
@@ -59,8 +56,8 @@ install_operator() {
   create_namespace "$operator_namespace"
   helm upgrade --install rosey-operator charts/rosey-operator \
     --namespace "$operator_namespace" --wait --timeout 120s \
-    --set-string image.repository=rosey.local/operator,image.tag="$version" \
-    --set-string runtime.image=rosey.local/rosey:"$version" >/dev/null
+    --set-string image.repository="$registry"/operator,image.tag="$version" \
+    --set-string runtime.image="$(image rosey)" >/dev/null
 }
 
 install_bot() {

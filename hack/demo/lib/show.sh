@@ -13,8 +13,8 @@ show_result() {
     rosey db show --config /etc/rosey/database.yaml --limit 10
   cat <<EOF
 
-What to try next, with this cluster's kubectl and helm:
-  export KUBECONFIG=$kubeconfig PATH=$tools:\$PATH
+What to try next:
+  export KUBECONFIG=$kubeconfig${tools:+ PATH=$tools:\$PATH}
   kubectl config set-context --current --namespace $namespace
   kubectl describe roseybot movienight                     # conditions and events
   kubectl scale roseybot movienight --replicas=0           # stop the bot; 1 starts it again

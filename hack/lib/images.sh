@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Images of this tree's programs. They are built into files, without Docker, and pushed to a registry or loaded into a
+# cluster.
+
+# tree_version prints the images' tag. A modified working tree gets a new tag each time: pods would not restart for new
+# content under the same tag.
+tree_version() {
+  local version
+  version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
+  case $version in
+    *-dirty | dev) version=$version.$(date +%s) ;;
+  esac
+  echo "$version"
+}
+
+# build_image NAME:TAG FILE PACKAGE VERSION [PLATFORM]
+build_image() {
+  hack/cluster/cluster image --name-tag "$1" --output "$2" --version "$4" ${5:+--platform "$5"} "$3" >/dev/null
+}
+
+# push_image FILE NAME:TAG: with the credentials that `docker login` or the registry's own tool has stored.
+push_image() { hack/cluster/cluster crane push "$1" "$2" >/dev/null; }
+
+# print_load_commands FILE…: for the tools that do not need a registry.
+print_load_commands() {
+  local file
+  for file in "$@"; do echo "  kind load image-archive $file     # add --name CLUSTER if it is not called kind"; done
+  echo "  k3d image import $*     # add --cluster CLUSTER"
+  for file in "$@"; do echo "  minikube image load $file"; done
+  for file in "$@"; do echo "  ctr --namespace k8s.io images import $file     # on each node that has containerd"; done
+}
