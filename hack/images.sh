@@ -5,6 +5,7 @@
 #   REGISTRY=HOST/PATH   push them there. Credentials are those of `docker login`; a registry on localhost may use HTTP
 #   TAG=TAG              default: the version of this tree
 #   PLATFORM=linux/ARCH  default: this machine's
+#   OUTPUT=DIR           default: bin/images
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . hack/lib/images.sh
@@ -12,20 +13,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 registry=${REGISTRY:-rosey.local}
 version=$(tree_version)
 tag=${TAG:-$version}
-files=(bin/images/operator.tar bin/images/rosey.tar)
+output=${OUTPUT:-bin/images}
 
-mkdir -p bin/images
+mkdir -p "$output"
 for name in operator rosey; do
-  build_image "$registry/$name:$tag" "bin/images/$name.tar" "./cmd/$name" "$version" "${PLATFORM:-}"
+  build_image "$registry/$name:$tag" "$output/$name.tar" "./cmd/$name" "$version" "${PLATFORM:-}"
 done
 if [ -n "${REGISTRY:-}" ]; then
   for name in operator rosey; do
-    push_image "bin/images/$name.tar" "$registry/$name:$tag"
+    push_image "$output/$name.tar" "$registry/$name:$tag"
     echo "pushed $registry/$name:$tag"
   done
 else
   echo "Load the images into your cluster:"
-  print_load_commands "${files[@]}"
+  print_load_commands "$output"
+  echo "Or push them to a registry: make images REGISTRY=host/path"
 fi
 cat <<END
 

@@ -21,11 +21,12 @@ build_image() {
 # push_image FILE NAME:TAG: with the credentials that `docker login` or the registry's own tool has stored.
 push_image() { hack/cluster/cluster crane push "$1" "$2" >/dev/null; }
 
-# print_load_commands FILE…: for the tools that do not need a registry.
+# print_load_commands DIR: for the tools that load image files.
 print_load_commands() {
-  local file
-  for file in "$@"; do echo "  kind load image-archive $file     # add --name CLUSTER if it is not called kind"; done
-  echo "  k3d image import $*     # add --cluster CLUSTER"
-  for file in "$@"; do echo "  minikube image load $file"; done
-  for file in "$@"; do echo "  ctr --namespace k8s.io images import $file     # on each node that has containerd"; done
+  cat <<END
+  kind:        for file in $1/*.tar; do kind load image-archive \$file; done
+  k3d:         k3d image import $1/*.tar
+  minikube:    for file in $1/*.tar; do minikube image load \$file; done
+  containerd:  for file in $1/*.tar; do ctr --namespace k8s.io images import \$file; done     # on each node
+END
 }

@@ -31,8 +31,8 @@ provide_images() {
     say "loading images"
     hack/cluster/cluster load-image --name "$cluster_name" "$images"/*.tar >/dev/null
   elif [ "$registry" = "$no_registry" ]; then
-    say "load these images into the cluster now, in another terminal; the installation waits for them:"
-    print_load_commands "$images"/*.tar
+    say "load the images into the cluster now, in another terminal; the installation waits for them. Or use REGISTRY=host/path"
+    print_load_commands "$images"
   else
     say "pushing the images to $registry"
     for name in rosey operator cytube nats; do push_image "$images/$name.tar" "$(image "$name")"; done

@@ -138,8 +138,20 @@ lines_in_database() {
     grep -c '"html":' || true
 }
 
+# show_first_line waits for the first line of chat in the database and shows it.
+show_first_line() {
+  local deadline=$((SECONDS + 30))
+  until [ "$(lines_in_database)" -gt 0 ]; do
+    [ "$SECONDS" -lt "$deadline" ] || { echo "demo: no line of chat is stored; see $processes/*.log" >&2; return 1; }
+    sleep 0.2
+  done
+  say "people chat. The first line in the database:"
+  rosey db show --config "$processes/database.yaml" --limit 1 | sed -n '/^Last lines/{n;n;s/^ */          /p}'
+}
+
 show_where_to_look() {
-  say "people chat there. Have a look:"
+  show_first_line
+  say "have a look:"
   cat <<EOF
           http://127.0.0.1:$bot_port/   # the bot's status page
           $processes/rosey tail --nats nats://127.0.0.1:$nats_port   # what the bot sends, as it happens
