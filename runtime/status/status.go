@@ -70,8 +70,8 @@ type Report struct {
 	RefusedChannels map[string]string `json:"refusedChannels,omitempty"`
 	// LastBackup is when the newest backup of an SQLite database was made. Zero: there is none.
 	LastBackup time.Time `json:"lastBackup,omitzero"`
-	// Telemetry is why traces cannot be sent. Empty: they are sent, or are to be sent nowhere. The process does its job all
-	// the same.
+	// Telemetry is why traces cannot be sent. Empty: they are sent, or are to be sent nowhere. The process does its job
+	// all the same.
 	Telemetry string `json:"telemetry,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`

@@ -52,7 +52,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"telemetry.samplingRatio=1%":                        "at '/telemetry/samplingRatio': '1%' does not match pattern",
 		"telemetry.samplingRatio=2":                         "at '/telemetry/samplingRatio': maximum: got 2, want 1",
 		"telemetry.headersSecret=A/b":                       "at '/telemetry/headersSecret': 'A/b' does not match pattern",
-		"telemetry.resourceAttributes.Team=a":               "at '/telemetry/resourceAttributes': invalid propertyName",
+		"telemetry.resourceAttributes.Team=a":               "invalid propertyName 'Team'",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)
