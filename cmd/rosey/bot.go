@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -20,10 +21,13 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
+// botCommand is the name of the command that runs a bot alone.
+const botCommand = "bot"
+
 func newBotCommand() *cobra.Command {
 	var flags *configFlags
 	command := &cobra.Command{
-		Use:   "bot",
+		Use:   botCommand,
 		Short: "Run the bot: join the channel and publish on NATS what happens there",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -41,6 +45,7 @@ func newBotCommand() *cobra.Command {
 
 func (c *component) runBot(ctx context.Context) error {
 	if c.config.Mode == config.ModeDirect {
+		runtime.SetDefaultGOMAXPROCS() // SQLite keeps a processor while it waits for the disk
 		return c.run(ctx, c.newDirectBot())
 	}
 	conn, err := c.connect(ctx)

@@ -39,6 +39,7 @@ func buildVersion() string { return status.BuildVersion(version) }
 
 func main() {
 	limitMemory()
+	limitProcessors(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, func() {
 		// A terminal that is closed may send it several times, which must not kill a process that is leaving the channel.

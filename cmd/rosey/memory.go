@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -21,6 +22,15 @@ func limitMemory() {
 		if limit := containerLimit("/"); limit < math.MaxInt64 {
 			debug.SetMemoryLimit(limit / 100 * memoryPart)
 		}
+	}
+}
+
+// limitProcessors lets the goroutines of `rosey bot` run one after another, unless the variable GOMAXPROCS says
+// otherwise. A line of chat passes through several, each for some microseconds. With a second processor the runtime
+// wakes a thread for each of them, which takes more processor time than they do.
+func limitProcessors(arguments []string) {
+	if len(arguments) > 0 && arguments[0] == botCommand && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -43,5 +44,24 @@ func TestContainerLimit(t *testing.T) {
 		if got := containerLimit(root); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
 		}
+	}
+}
+
+// The goroutines of a bot run one after another, and those of all other commands as the machine allows.
+func TestOnlyTheBotHasOneProcessor(t *testing.T) {
+	before := runtime.GOMAXPROCS(2)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	for _, arguments := range [][]string{nil, {"db"}, {"run", "bot"}} {
+		if limitProcessors(arguments); runtime.GOMAXPROCS(0) != 2 {
+			t.Errorf("rosey %v has %d processors, expected 2", arguments, runtime.GOMAXPROCS(0))
+		}
+	}
+	t.Setenv("GOMAXPROCS", "2")
+	if limitProcessors([]string{"bot"}); runtime.GOMAXPROCS(0) != 2 {
+		t.Errorf("rosey bot has %d processors although GOMAXPROCS is 2", runtime.GOMAXPROCS(0))
+	}
+	t.Setenv("GOMAXPROCS", "")
+	if limitProcessors([]string{"bot", "--log-level", "debug"}); runtime.GOMAXPROCS(0) != 1 {
+		t.Errorf("rosey bot has %d processors, expected 1", runtime.GOMAXPROCS(0))
 	}
 }

@@ -2,6 +2,7 @@ package speech
 
 import (
 	"strings"
+	"sync"
 	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
@@ -59,4 +60,32 @@ func (s *Speaker) heardRefusal(event cytube.Event) {
 		}
 		s.resolve(Result{Outcome: Refused, Reason: cytube.PlainText(event.Message)}, about)
 	}
+}
+
+// SetPermission sets whether the bot may chat.
+func (s *Speaker) SetPermission(p Permission) {
+	if setTo(&s.mu, &s.lastPermission, p) {
+		s.post(func() { s.permission.set(p, time.Now()) })
+	}
+}
+
+// SetFloodLimit sets the channel's own flood limit. Nil: only the server's applies.
+func (s *Speaker) SetFloodLimit(limit *cytube.FloodLimit) {
+	var own cytube.FloodLimit // zero: none
+	if limit != nil {
+		own = *limit
+	}
+	if setTo(&s.mu, &s.lastFlood, own) {
+		s.post(func() { s.pacer.setLimit(limit) })
+	}
+}
+
+// setTo sets a value and reports whether it was another before. The bot sets its permission and its limit after every
+// event of the channel, and almost never to anything new: that must not wake Run.
+func setTo[T comparable](mu *sync.Mutex, value *T, to T) (changed bool) {
+	mu.Lock()
+	defer mu.Unlock()
+	changed = *value != to
+	*value = to
+	return changed
 }

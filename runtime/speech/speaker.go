@@ -73,6 +73,9 @@ type Speaker struct {
 	mu    sync.Mutex
 	inbox []func() // functions for Run's goroutine
 	wake  chan struct{}
+	// The values of the last calls of SetPermission and SetFloodLimit.
+	lastPermission Permission
+	lastFlood      cytube.FloodLimit
 
 	// Only Run's goroutine uses what follows.
 	pacer      *pacer
@@ -165,14 +168,6 @@ func (s *Speaker) Joined(at time.Time) {
 		s.Tracker.joined(s.replay)
 	})
 }
-
-// SetPermission sets whether the bot may chat.
-func (s *Speaker) SetPermission(p Permission) {
-	s.post(func() { s.permission.set(p, time.Now()) })
-}
-
-// SetFloodLimit sets the channel's own flood limit. Nil: only the server's applies.
-func (s *Speaker) SetFloodLimit(limit *cytube.FloodLimit) { s.post(func() { s.pacer.setLimit(limit) }) }
 
 // post queues a function for Run's goroutine, in the order of the calls. It does not wait for it.
 func (s *Speaker) post(do func()) {

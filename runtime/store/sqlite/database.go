@@ -79,18 +79,34 @@ func (d *database) Write(ctx context.Context, work func(context.Context, relatio
 		d.saveLog(ctx)
 		return err
 	}
-	begun, err := d.write.BeginTx(ctx, nil)
+	conn, err := d.write.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", classify(err))
+		return fmt.Errorf("waiting for the connection that writes: %w", classify(err))
 	}
-	if err := work(ctx, tx{begun}); err != nil {
-		_ = begun.Rollback() // its error would add nothing
+	defer func() { _ = conn.Close() }() // it goes back to the pool
+	if err := writeOn(ctx, conn, work); err != nil {
 		return err
 	}
-	if err := begun.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", classify(err))
-	}
 	return d.files.check()
+}
+
+// writeOn calls work in a transaction on a connection. It is begun and ended by statements, because database/sql and
+// the driver start a goroutine for each transaction and each statement whose context can be cancelled, which for a
+// single line of chat takes longer than its statements.
+func writeOn(ctx context.Context, conn *sql.Conn, work func(context.Context, relational.Tx) error) error {
+	uncancelled := context.WithoutCancel(ctx)
+	if _, err := conn.ExecContext(uncancelled, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("beginning a transaction: %w", classify(err))
+	}
+	err := work(ctx, tx{conn})
+	if err == nil {
+		if _, err = conn.ExecContext(uncancelled, "COMMIT"); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("committing: %w", classify(err))
+	}
+	_, _ = conn.ExecContext(uncancelled, "ROLLBACK") // its error would add nothing
+	return err
 }
 
 // saveLog moves the rows in the write-ahead log to the database: the log itself may be the file that is gone. It has no
