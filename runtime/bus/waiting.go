@@ -13,7 +13,8 @@ const (
 )
 
 // SubscribeWaiting subscribes to Subjects.OutboundWaiting of a channel until the connection is closed. The channel that
-// it returns gets a value when a line was announced; however many are announced before it is read, it is one value.
+// it returns gets a value when a line was announced; however many are announced before it is read, it is one value. It
+// also gets one when the connection breaks or is established again, since an announcement may have been missed.
 func SubscribeWaiting(conn *Conn, subjects Subjects, channel string) (<-chan struct{}, error) {
 	waits := make(chan struct{}, 1)
 	subject := subjects.OutboundWaiting(channel)
@@ -29,5 +30,6 @@ func SubscribeWaiting(conn *Conn, subjects Subjects, channel string) (<-chan str
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to %s: %w", subject, err)
 	}
+	conn.NotifyChange(waits)
 	return waits, nil
 }

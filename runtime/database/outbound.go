@@ -18,6 +18,10 @@ import (
 // expires. The line may be claimed again only when its report is certainly not in the backlog.
 type StoredUntil func(ctx context.Context) time.Time
 
+// withheldPause is when a bot asks again for lines that the barrier withholds: the events that are to be stored before
+// usually are within a moment, long before the claim of another bot ends or the bot would ask by itself.
+const withheldPause = time.Second
+
 // outboundGet answers bus.OutboundGet: it returns lines to say and claims them for the claimant.
 func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	request := struct {
@@ -42,8 +46,13 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		Limit: int(min(request.Limit, maxRows)), MaxRetries: int(min(request.MaxRetries, maxRows)),
 		Claimant: request.Claimant, Now: time.Now(), MaxBytes: r.MaxReply,
 	}
+	withheld := false
 	if barrier := e.barrier.Load(); barrier != nil {
-		query.StoredUntil = *barrier
+		query.StoredUntil = func(ctx context.Context) time.Time {
+			until := (*barrier)(ctx)
+			withheld = until.Before(query.Now)
+			return until
+		}
 	}
 	rows, err := e.store.Outbound(ctx, channel, query)
 	if err != nil {
@@ -61,6 +70,9 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 		if !next.IsZero() {
 			*reply.NextDue = min(next.Sub(query.Now), bus.MaxNextDue)
 		}
+	}
+	if withheld {
+		*reply.NextDue = min(*reply.NextDue, withheldPause)
 	}
 	return reply, nil
 }
