@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -87,6 +88,8 @@ func trim(object any) {
 		maps.DeleteFunc(object.Data, func(file, _ string) bool { return !manifests.IsConfigFile(file) })
 	case *corev1.PersistentVolumeClaim:
 		object.Spec.Selector = nil
+	case *appsv1.Deployment:
+		trimDeployment(object)
 	}
 	switch {
 	case isTooLarge(cached):
@@ -95,6 +98,8 @@ func trim(object any) {
 	case !fits(cached, maxObjectMemory):
 		reduce(cached)
 		markTooLarge(cached)
+	default:
+		shareParts(cached)
 	}
 }
 
@@ -127,6 +132,7 @@ func trimMetadata(object client.Object) {
 		owner.UID = types.UID(cut(string(owner.UID)))
 		kept.OwnerReferences = []metav1.OwnerReference{*owner}
 	}
+	shareMetadata(&kept)
 	reflect.ValueOf(object).Elem().FieldByName("ObjectMeta").Set(reflect.ValueOf(kept))
 }
 
@@ -142,6 +148,11 @@ func cut(text string) string {
 func trimBot(bot *v1alpha1.RoseyBot) {
 	if !fits(&bot.Status, maxObjectMemory) {
 		bot.Status = v1alpha1.RoseyBotStatus{} // the operator did not write it, and will
+	}
+	for i := range bot.Status.Conditions {
+		one := &bot.Status.Conditions[i]
+		one.Type, one.Reason = unique.Make(one.Type).Value(), unique.Make(one.Reason).Value()
+		one.Status, one.Message = unique.Make(one.Status).Value(), unique.Make(one.Message).Value()
 	}
 	if !isTooLarge(bot) && fits(&bot.Spec, maxBotMemory) {
 		return
@@ -169,8 +180,49 @@ func trimPod(pod *corev1.Pod) {
 		}
 	}
 	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, Volumes: volumes}
+	var conditions []corev1.PodCondition
+	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.ContainersReady, corev1.PodReady} {
+		if one := podCondition(pod, kind); one.Type != "" {
+			conditions = append(conditions, corev1.PodCondition{
+				Type: kind, Status: one.Status, Message: one.Message, LastTransitionTime: one.LastTransitionTime,
+			})
+		}
+	}
+	pod.Status = corev1.PodStatus{
+		Phase: pod.Status.Phase, Reason: pod.Status.Reason, Message: pod.Status.Message, PodIP: pod.Status.PodIP,
+		Conditions:            conditions,
+		InitContainerStatuses: trimContainers(pod.Status.InitContainerStatuses),
+		ContainerStatuses:     trimContainers(pod.Status.ContainerStatuses),
+	}
 	if !fits(&pod.Status, maxObjectMemory) {
 		pod.Status = corev1.PodStatus{Phase: pod.Status.Phase}
+	}
+}
+
+func trimContainers(all []corev1.ContainerStatus) (kept []corev1.ContainerStatus) {
+	for i := range all {
+		one := &all[i]
+		kept = append(kept, corev1.ContainerStatus{
+			Name: one.Name, Image: one.Image, State: one.State, LastTerminationState: one.LastTerminationState,
+			Ready: one.Ready, Started: one.Started, RestartCount: one.RestartCount,
+		})
+	}
+	return kept
+}
+
+// trimDeployment leaves of the conditions of a Deployment whether it makes progress, and why pods are refused.
+func trimDeployment(deployment *appsv1.Deployment) {
+	all := deployment.Status.Conditions
+	deployment.Status.Conditions = nil
+	for _, one := range all {
+		switch one.Type {
+		case appsv1.DeploymentProgressing:
+			one.Reason, one.Message = "", ""
+		case appsv1.DeploymentReplicaFailure:
+		default:
+			continue
+		}
+		deployment.Status.Conditions = append(deployment.Status.Conditions, one)
 	}
 }
 
