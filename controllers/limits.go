@@ -71,6 +71,14 @@ func (l *limiter) allows(bot types.NamespacedName, now time.Time) bool {
 	return max(waitFor(own, now), waitFor(shared, now)) == 0
 }
 
+// isShort reports whether a namespace has used up half of what it may do at once.
+func (l *limiter) isShort(bot types.NamespacedName, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, shared := l.bucketsOf(bot)
+	return shared.TokensAt(now) < float64(shared.Burst())/2
+}
+
 // bucketsOf returns the bucket of a RoseyBot, and that of its namespace.
 func (l *limiter) bucketsOf(bot types.NamespacedName) (own, shared *rate.Limiter) {
 	return l.bucket(bot, l.perBot), l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)

@@ -176,8 +176,12 @@ func (p *prober) resultOf(bot types.NamespacedName, pod *corev1.Pod) *knownResul
 	return known
 }
 
-// request has a pod probed as soon as its turn comes, unless the limit is exceeded.
+// request has a pod probed as soon as its turn comes, unless the limit is exceeded. Those of which something is known
+// leave a part of the limit to the others: a new RoseyBot must not wait for the reports of a thousand.
 func (p *prober) request(ctx context.Context, next probe) {
+	if next.known.state != unknown && p.limit.isShort(next.bot, p.now()) {
+		return
+	}
 	if _, allowed := p.limit.allow(next.bot, p.now()); !allowed {
 		return
 	}

@@ -258,3 +258,29 @@ func TestStatusWritesStartNoReconcile(t *testing.T) {
 		t.Errorf("the status was written again: %v, %v", now.Status.Conditions[0], err)
 	}
 }
+
+// The reports of a thousand RoseyBots that are ready, one a minute each, are more than a namespace may have. A new one
+// was not ready before it got its turn.
+func TestKnownPodsLeaveProbesToNewOnes(t *testing.T) {
+	prober := newProber(1)
+	start := time.Now()
+	prober.now = func() time.Time { return start }
+	prober.limit = newLimiter(probesOfBot, allowance{time.Second, 10})
+	probed := func(state probeState) (count int) {
+		for number := range 20 {
+			known := &knownResult{state: state}
+			bot := types.NamespacedName{Namespace: "fun", Name: fmt.Sprint("bot-", state, "-", number)}
+			prober.request(t.Context(), probe{bot: bot, known: known})
+			if known.state.isProbing() {
+				count++
+			}
+		}
+		return count
+	}
+	if count := probed(readResult); count != 6 {
+		t.Errorf("%d pods of which something is known are probed, want 6 of 10", count)
+	}
+	if count := probed(unknown); count != 4 {
+		t.Errorf("%d new pods are probed, want the 4 that are left", count)
+	}
+}
