@@ -7,6 +7,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -47,9 +48,8 @@ func onlyProgress(before, after v1alpha1.RoseyBotStatus, isShared bool) bool {
 	for _, one := range slices.Concat(before.Conditions, after.Conditions) {
 		was := meta.FindStatusCondition(before.Conditions, one.Type)
 		is := meta.FindStatusCondition(after.Conditions, one.Type)
-		isAwaited := isShared && one.Type == v1alpha1.ConditionDatabaseAvailable
-		changes := !apiequality.Semantic.DeepEqual(was, is)
-		if changes && (isAwaited || isNews(was) || isNews(is) || stays && (was == nil || is == nil || was.Reason != is.Reason)) {
+		differs := stays && ptr.Deref(was, one).Reason != ptr.Deref(is, one).Reason
+		if !apiequality.Semantic.DeepEqual(was, is) && (differs || isNews(was, isShared) || isNews(is, isShared)) {
 			return false
 		}
 	}
@@ -64,11 +64,17 @@ func onlyProgress(before, after v1alpha1.RoseyBotStatus, isShared bool) bool {
 }
 
 // isNews reports whether a change to a condition, or from it, is more than progress. The condition may be nil.
-func isNews(condition *metav1.Condition) bool {
+func isNews(condition *metav1.Condition, isShared bool) bool {
 	if condition == nil {
 		return false
 	}
-	isFailure := condition.Status != metav1.ConditionTrue && hasSeverity(condition.Reason, failure)
-	return isFailure || condition.Type == v1alpha1.ConditionStalled ||
-		condition.Type == v1alpha1.ConditionUpdateAvailable
+	switch condition.Type {
+	case v1alpha1.ConditionStalled, v1alpha1.ConditionUpdateAvailable:
+		return true
+	case v1alpha1.ConditionDatabaseAvailable:
+		if isShared {
+			return true
+		}
+	}
+	return condition.Status != metav1.ConditionTrue && hasSeverity(condition.Reason, failure)
 }

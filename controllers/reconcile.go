@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -225,6 +226,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			bot, _ := object.(*v1alpha1.RoseyBot)
 			return []string{manifests.SharedFrom(bot)}
 		})
+	err = errors.Join(err, manager.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, servedByIndex, servedBy))
 	if err = errors.Join(err, manager.Add(r.probes), controllerBuilder.Complete(r)); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}

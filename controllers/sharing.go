@@ -31,17 +31,14 @@ func (r *Reconciler) observeSharing(ctx context.Context, bot *v1alpha1.RoseyBot,
 	}
 	found.sharers = sharers.Items
 	if !manifests.HasService(bot) {
-		found.servicePods, err = r.listPods(ctx, bot, client.MatchingLabels{
-			manifests.LabelRoseyBot: owner, manifests.LabelComponent: string(manifests.Database),
-		})
+		found.servicePods, err = r.listPods(ctx, bot, client.MatchingFields{roseyBotIndex: owner},
+			client.MatchingLabels{manifests.LabelComponent: string(manifests.Database)})
 		return err
 	}
 	found.servicePods = found.pods[manifests.Database]
-	bots := found.pods[manifests.Bot]
-	if len(found.sharers) > 0 || manifests.ListsOthers(bot, found.Observed) {
-		// Also those of RoseyBots that were deleted, or that share another service now.
-		bots, err = r.listPods(ctx, bot, client.MatchingLabels{manifests.LabelComponent: string(manifests.Bot)})
-	}
+	// Also those of RoseyBots that were deleted, or that share another service now.
+	others, err := r.listPods(ctx, bot, client.MatchingFields{servedByIndex: bot.Name})
+	bots := slices.Concat(found.pods[manifests.Bot], others)
 	var served []manifests.ServedChannel
 	for i := range bots {
 		if !podEnded(&bots[i]) {
@@ -52,11 +49,22 @@ func (r *Reconciler) observeSharing(ctx context.Context, bot *v1alpha1.RoseyBot,
 	return err
 }
 
+// servedByIndex is the index of pods by the RoseyBot whose database service they use, if that is not their own.
+const servedByIndex = "servedBy"
+
+func servedBy(pod client.Object) []string {
+	owner := manifests.ReadServedChannel(pod.GetAnnotations()).Owner
+	if owner == "" || owner == pod.GetLabels()[manifests.LabelRoseyBot] {
+		return nil
+	}
+	return []string{owner}
+}
+
 func (r *Reconciler) listPods(
-	ctx context.Context, bot *v1alpha1.RoseyBot, labels client.MatchingLabels,
+	ctx context.Context, bot *v1alpha1.RoseyBot, selected ...client.ListOption,
 ) ([]corev1.Pod, error) {
 	pods := &corev1.PodList{}
-	if err := r.Client.List(ctx, pods, client.InNamespace(bot.Namespace), labels); err != nil {
+	if err := r.Client.List(ctx, pods, append(selected, client.InNamespace(bot.Namespace))...); err != nil {
 		return nil, fmt.Errorf("listing pods: %w", err)
 	}
 	return pods.Items, nil

@@ -182,16 +182,6 @@ func databaseProvenance(bot *v1alpha1.RoseyBot, observed Observed) config.Proven
 	return provenance
 }
 
-// ListsOthers reports whether the live list of channels has another one than the RoseyBot's own.
-func ListsOthers(bot *v1alpha1.RoseyBot, observed Observed) bool {
-	live := Find[*corev1.ConfigMap](observed, channelListName(bot))
-	if live == nil {
-		return false
-	}
-	channels, err := config.ParseChannels([]byte(live.Data[config.ChannelsFile]))
-	return err != nil || len(channels) != 1 || status.ChannelName(channels[0].Server, channels[0].Name) != ChannelName(bot)
-}
-
 func channelListName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-channels" }
 
 // KeepBotConfig returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must
