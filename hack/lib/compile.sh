@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Compiles Go programs, with the same flags everywhere, and shows how far that is.
+# Compiles Go programs, with the same flags everywhere, and shows how far that is with the functions of progress.sh.
 
 # use_build_flags exports the flags with which everything is built: the programs of images, those of the local cluster,
 # and the tests. With other flags, Go would compile every package again. Nothing here reads DWARF.
@@ -50,56 +50,3 @@ uncompiled_packages() {
 # shellcheck disable=SC2016 # the variables are go list's
 uncompiled_files='{{if .Stale}}{{$package := .ImportPath}}{{$dir := .Dir}}{{range .GoFiles}}{{$package}}{{"\t"}}{{$dir}}/{{.}}
 {{end}}{{end}}'
-
-# show_downloads WHAT: reads what go prints while it downloads modules, and prints what is no download.
-show_downloads() {
-  local line count=0
-  while read -r line; do
-    case $line in
-      "go: downloading "*) count=$((count + 1)); show_progress "  $1: $count modules downloaded" ;;
-      *) echo "$line" ;;
-    esac
-  done
-}
-
-# show_packages WHAT PLAN: reads the packages that go build begins to compile, and prints the other lines. PLAN is from
-# uncompiled_packages.
-show_packages() {
-  local what=$1 line package size begun=0 all=0 sizes_all=0 sizes_done=0 started=$SECONDS status
-  local -A sizes=()
-  local -a running=()
-  while read -r size package; do
-    sizes[$package]=$size
-    all=$((all + 1)) sizes_all=$((sizes_all + size))
-  done <"$2"
-  while :; do
-    status=0
-    read -r -t 1 line || status=$?
-    [ "$status" -eq 0 ] || [ "$status" -gt 128 ] || break # the end, or else nothing for a second
-    if [ "$status" -eq 0 ]; then
-      [ -n "${sizes[$line]-}" ] || { echo "$line"; continue; }
-      begun=$((begun + 1))
-      running+=("${sizes[$line]}")
-      # As many packages are compiled at once as there are processors: those before them are compiled.
-      if [ "${#running[@]}" -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
-        sizes_done=$((sizes_done + running[0]))
-        running=("${running[@]:1}")
-      fi
-    fi
-    show_progress "  $what: $begun of $all packages$(time_left $((SECONDS - started)) "$sizes_done" "$sizes_all")"
-  done
-}
-
-# time_left SECONDS DONE ALL: prints an estimate once a twentieth is done. Before that it would be a guess.
-time_left() {
-  [ "$(($2 * 20))" -ge "$3" ] || return 0
-  [ "$1" -ge 5 ] || return 0
-  local seconds=$(($1 * ($3 - $2) / $2))
-  if [ "$seconds" -lt 45 ]; then
-    printf ', less than a minute left'
-  elif [ "$seconds" -lt 90 ]; then
-    printf ', about a minute left'
-  else
-    printf ', about %d minutes left' $(((seconds + 30) / 60))
-  fi
-}

@@ -31,7 +31,7 @@ interrupted() {
   echo
   say "interrupted: stopping"
   end_group "$group"
-  [ "$cluster_name" != demo ] || processes_stop
+  if [ "$own_cluster" = no ] && [ "$cluster_name" = demo ]; then processes_stop; fi
   forget_run
   say "What was compiled is kept: 'make demo' goes on from there. 'make demo-down' removes everything else."
   exit 130
