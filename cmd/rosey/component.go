@@ -86,7 +86,8 @@ func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logg
 	if name == status.RunComponent {
 		return slog.New(telemetry.NewLogHandler(slog.NewTextHandler(stderr, options)))
 	}
-	return slog.New(telemetry.NewLogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), options))).With("component", string(name))
+	handler := telemetry.NewLogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), options))
+	return slog.New(handler).With("component", string(name))
 }
 
 // connect connects to the configured NATS server. It does not wait for a server that is down.

@@ -21,16 +21,18 @@ import (
 
 // killRig is a channel in which alice talks, a NATS server with JetStream, and processes to kill.
 type killRig struct {
-	t      *testing.T
-	sim    *simulator.Server
-	site   string
-	nats   *natstest.Server
-	dir    string
-	bot    *roseyProcess
-	db     *roseyProcess
-	store  []string // the flags with the location of the database
-	said   []string
-	events jetstream.JetStream
+	t     *testing.T
+	sim   *simulator.Server
+	site  string
+	nats  *natstest.Server
+	dir   string
+	bot   *roseyProcess
+	db    *roseyProcess
+	store []string // the flags with the location of the database
+	said  []string
+	// botEnvironment and serviceEnvironment are variables of the processes, as NAME=value.
+	botEnvironment, serviceEnvironment []string
+	events                             jetstream.JetStream
 }
 
 func newKillRig(t *testing.T) *killRig {
@@ -54,14 +56,15 @@ func newKillRig(t *testing.T) *killRig {
 
 func (r *killRig) startBot() {
 	r.t.Helper()
-	r.bot = start(r.t, "bot", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
-		"--username", "Rosey", "--password-file", filepath.Join(r.dir, "password"), "--http", "127.0.0.1:0")
+	r.bot = startWithEnv(r.t, r.botEnvironment, "bot", "--channel", "movienight", "--server", r.site,
+		"--nats", r.nats.URL(), "--username", "Rosey", "--password-file", filepath.Join(r.dir, "password"),
+		"--http", "127.0.0.1:0")
 }
 
 func (r *killRig) startService() {
 	r.t.Helper()
-	r.db = start(r.t, append([]string{"db", "--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(),
-		"--http", "127.0.0.1:0"}, r.store...)...)
+	r.db = startWithEnv(r.t, r.serviceEnvironment, append([]string{"db", "--channel", "movienight", "--server", r.site,
+		"--nats", r.nats.URL(), "--http", "127.0.0.1:0"}, r.store...)...)
 }
 
 func (r *killRig) say(count int) {
@@ -93,15 +96,7 @@ func (r *killRig) awaitStreamed() {
 func (r *killRig) compare() {
 	r.t.Helper()
 	r.awaitStreamed()
-	natstest.Within(r.t, 30*time.Second, "all events to be stored", func() bool {
-		stream, err := r.events.Stream(r.t.Context(), "rosey_events")
-		if err != nil {
-			return false
-		}
-		consumer, err := stream.Consumer(r.t.Context(), "rosey_db")
-		// Not the numbers of pending messages, which a server that has just started may not know yet.
-		return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
-	})
+	r.awaitStored()
 	flags := append([]string{"--server", r.site, "--channel", "movienight", "--limit", "0"}, r.store...)
 	content := showData(r.t, flags...)
 	var got []string
@@ -117,6 +112,20 @@ func (r *killRig) compare() {
 			r.t.Errorf("alice has %d lines, want %d", user.Lines, len(r.said))
 		}
 	}
+}
+
+// awaitStored waits until the service has acknowledged everything that is in the stream.
+func (r *killRig) awaitStored() {
+	r.t.Helper()
+	natstest.Within(r.t, 30*time.Second, "all events to be stored", func() bool {
+		stream, err := r.events.Stream(r.t.Context(), "rosey_events")
+		if err != nil {
+			return false
+		}
+		consumer, err := stream.Consumer(r.t.Context(), "rosey_db")
+		// Not the numbers of pending messages, which a server that has just started may not know yet.
+		return err == nil && consumer.CachedInfo().AckFloor.Stream >= stream.CachedInfo().State.LastSeq
+	})
 }
 
 // Events in the stream survive the bot, and a service that is killed in the middle of a backlog stores the rest after

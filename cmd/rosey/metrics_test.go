@@ -16,6 +16,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // recorder records what is registered, also metrics that have no value yet.
@@ -94,6 +95,9 @@ func registeredBy(t *testing.T, assemble func(c *component, conn *bus.Conn)) *re
 	}
 	r := &recorder{Registry: prometheus.NewRegistry(), rows: map[string]metricRow{}}
 	c.registry = r
+	if _, err := telemetry.Setup(telemetry.Options{Log: c.log, Registerer: r}); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := c.connect(t.Context())
 	if err != nil {
 		t.Fatal(err)

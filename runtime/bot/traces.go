@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
@@ -29,7 +30,7 @@ func (s *session) startReceive(ctx context.Context, received cytube.ReceivedEven
 	if !telemetry.Enabled() {
 		return ctx, noop.Span{}
 	}
-	name := ""
+	var name string
 	switch received.Event.(type) {
 	case cytube.ChatMessage:
 		name = "receive chatMsg"
@@ -40,6 +41,6 @@ func (s *session) startReceive(ctx context.Context, received cytube.ReceivedEven
 	default:
 		return ctx, noop.Span{}
 	}
-	options := append(s.receiveOptions[:len(s.receiveOptions):len(s.receiveOptions)], trace.WithTimestamp(received.At))
+	options := append(slices.Clip(s.receiveOptions), trace.WithTimestamp(received.At))
 	return telemetry.Start(ctx, name, options...)
 }

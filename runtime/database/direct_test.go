@@ -88,7 +88,9 @@ func TestDirectStoresAndReplies(t *testing.T) {
 	publishNumber(pub, 1)
 	pub.Publish(t.Context(), bus.UserJoined, "1", bus.UserPayload{Username: "bob"})
 	pub.Publish(t.Context(), bus.StatsUserCount, "2", bus.UserCountPayload{ChatCount: -1})
-	pub.Publish(t.Context(), bus.ActionPMCommand, "3", bus.PMCommandPayload{Username: "mod", Command: "help", Result: "success"})
+	pub.Publish(t.Context(), bus.ActionPMCommand, "3", bus.PMCommandPayload{
+		Username: "mod", Command: "help", Result: "success",
+	})
 	pub.Publish(t.Context(), bus.UserJoined, "4", bus.UserPayload{})
 	pub.Publish(t.Context(), bus.Suffix("db.no.such"), "5", struct{}{})
 	flush(t, pub)

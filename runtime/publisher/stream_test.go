@@ -263,7 +263,9 @@ func sent(p *publisher.Publisher, id int64) {
 }
 
 func failed(p *publisher.Publisher, id int64) {
-	p.Publish(context.Background(), bus.OutboundFailed, fmt.Sprint(id), bus.OutboundFailedPayload{MessageID: &id, RetryCount: new(0)})
+	p.Publish(context.Background(), bus.OutboundFailed, fmt.Sprint(id), bus.OutboundFailedPayload{
+		MessageID: &id, RetryCount: new(0),
+	})
 }
 
 // Reports of outbound lines are events like all others: the stream takes them in their place between the others, and

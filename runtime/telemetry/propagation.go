@@ -74,6 +74,7 @@ func FormatParent(span trace.SpanContext) string {
 // ParseParent returns the span's context in a traceparent. It is not valid if the text is not.
 func ParseParent(text string) trace.SpanContext { return parse(text, "") }
 
+// parse needs a context only for an interface that puts its result into one.
 func parse(parent, state string) trace.SpanContext {
 	if parent == "" || len(parent) > maxParentBytes {
 		return trace.SpanContext{}

@@ -54,7 +54,7 @@ type Options struct {
 	Service, Version, Instance string
 	// Log gets one line when spans cannot be sent, and one when they can again.
 	Log *slog.Logger
-	// Registerer gets the metric of what becomes of spans, if tracing is on.
+	// Registerer gets the metric of what becomes of spans.
 	Registerer prometheus.Registerer
 }
 
@@ -71,6 +71,7 @@ var active atomic.Pointer[Provider]
 // Setup turns tracing on for the process if an endpoint is configured. It does not wait for the network. An error names
 // the configuration key or the environment variable that is invalid.
 func Setup(o Options) (*Provider, error) {
+	outcomes := newOutcomes(o.Registerer) // counters exist from the start, also while nothing is counted
 	settings, on, err := o.resolve()
 	if err != nil || !on {
 		return nil, err
@@ -87,7 +88,6 @@ func Setup(o Options) (*Provider, error) {
 	// text between the lines of the log.
 	otel.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {})) // exporter has counted and logged it
-	outcomes := newOutcomes(o.Registerer)
 	exporting := newExporter(inner, outcomes, o.Log)
 	waiting := newProcessor(exporting, settings.queueSize, outcomes)
 	provider := sdktrace.NewTracerProvider(

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/runtime/telemetry"
+	"rosey.dev/rosey/runtime/telemetry/otlptest"
+)
+
+// tracing returns variables with which a process sends its traces to a receiver, soon.
+func tracing(url, protocol string) []string {
+	return []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + url, "OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol, "OTEL_BSP_SCHEDULE_DELAY=20",
+	}
+}
+
+// tracedSpan is what a test expects of a span: its parent is the one before, in the order of a list. A batch may be a
+// part of the trace of another one of its messages: then it has a link.
+type tracedSpan struct {
+	name string
+	kind traces.Span_SpanKind
+	// orName is another name: that of a batch of several kinds of messages.
+	orName string
+	// attributes are some that it has.
+	attributes map[string]any
+}
+
+const (
+	kindInternal = traces.Span_SPAN_KIND_INTERNAL
+	kindServer   = traces.Span_SPAN_KIND_SERVER
+	kindClient   = traces.Span_SPAN_KIND_CLIENT
+	kindProducer = traces.Span_SPAN_KIND_PRODUCER
+	kindConsumer = traces.Span_SPAN_KIND_CONSUMER
+)
+
+// branch returns the spans of a trace of which each is a child of the one before, the first one of parent, with the
+// expected names and kinds. It is nil while one is missing.
+func branch(all []otlptest.Span, trace, parent string, want []tracedSpan) (found []otlptest.Span) {
+	if len(want) == 0 {
+		return []otlptest.Span{}
+	}
+	for _, span := range all {
+		of := func(link *traces.Span_Link) bool {
+			return hex.EncodeToString(link.TraceId) == trace && hex.EncodeToString(link.SpanId) == parent
+		}
+		isChild := span.Trace() == trace && span.Parent() == parent
+		if !isChild && !slices.ContainsFunc(span.Links, of) || span.Kind != want[0].kind ||
+			span.Name != want[0].name && span.Name != want[0].orName {
+			continue
+		}
+		if rest := branch(all, span.Trace(), span.ID(), want[1:]); rest != nil {
+			return append([]otlptest.Span{span}, rest...)
+		}
+	}
+	return nil
+}
+
+// TestTraces follows a chat line from the socket to the committed row, and a line to say from the request to the stored
+// report, over a bot, a stream and a service with PostgreSQL, each in a process of its own.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	grpc, http := otlptest.GRPC(t), otlptest.HTTP(t)
+	r := newKillRig(t)
+	r.store = nil
+	r.botEnvironment = tracing(grpc.URL, telemetry.GRPC)
+	r.serviceEnvironment = append(tracing(http.URL, telemetry.HTTPProtobuf),
+		"ROSEY_DATABASE_POSTGRES_URL_FILE="+pgtest.Use(t).URLFile(t))
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(status.ReasonReady)
+	awaitBranch := func(trace, parent string, want ...tracedSpan) (found []otlptest.Span) {
+		t.Helper()
+		var all []otlptest.Span
+		natstest.Within(t, 20*time.Second, "the spans"+fmt.Sprint(want), func() bool {
+			all = append(grpc.Spans(), http.Spans()...)
+			found = branch(all, trace, parent, want)
+			return found != nil || t.Failed()
+		})
+		for i, span := range found {
+			for name, value := range want[i].attributes {
+				if got := span.Attribute(name); got != value {
+					t.Errorf("%s: %s is %v, want %v", span.Name, name, got, value)
+				}
+			}
+		}
+		return found
+	}
+
+	r.awaitStored() // then the line is alone in its batch
+	if _, err := r.sim.Channel("movienight").Say("alice", "xyzzy"); err != nil {
+		t.Fatal(err)
+	}
+	var line otlptest.Span
+	grpc.Await(t, "the chat line", func(spans []otlptest.Span) bool {
+		at := slices.IndexFunc(spans, func(s otlptest.Span) bool { return s.Name == "receive chatMsg" })
+		if at >= 0 {
+			line = spans[at]
+		}
+		return at >= 0
+	})
+	published := []tracedSpan{
+		{name: "receive chatMsg", kind: kindConsumer, attributes: map[string]any{
+			"messaging.system": "cytube", "messaging.operation.type": "receive", "messaging.destination.name": "movienight"}},
+		{name: "send db.message.log", kind: kindProducer, attributes: map[string]any{
+			"messaging.system": "nats", "messaging.operation.type": "send",
+			"messaging.destination.name": "rosey.db.message.log"}},
+		{name: "process db.message.log", kind: kindConsumer, attributes: map[string]any{
+			"messaging.operation.type": "process", "messaging.batch.message_count": int64(1)}},
+	}
+	stored := awaitBranch(line.Trace(), "", append(published,
+		tracedSpan{name: "transaction", kind: kindClient, attributes: map[string]any{"db.system.name": "postgresql"}},
+		tracedSpan{name: "INSERT chat", kind: kindClient, attributes: map[string]any{
+			"db.system.name": "postgresql", "db.operation.name": "INSERT", "db.collection.name": "chat"}})...)
+	awaitBranch(line.Trace(), "", append(published,
+		tracedSpan{name: "ack", kind: kindClient, attributes: map[string]any{"messaging.operation.type": "settle"}})...)
+	if batch := stored[2]; batch.Service != "rosey-database" || len(batch.Links) != 1 ||
+		string(batch.Links[0].SpanId) != string(stored[1].SpanId) {
+		t.Errorf("the batch of %s has the links %v, want one to the message", batch.Service, batch.Links)
+	}
+
+	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	_, err := r.nats.Client().RequestMsgWithContext(t.Context(), &nats.Msg{
+		Subject: "rosey.db.messages.outbound.put", Data: []byte(`{"message":"plugh"}`),
+		Header: nats.Header{telemetry.ParentHeader: {"00-" + trace + "-" + parent + "-01"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queued := tracedSpan{name: "process db.messages.outbound.put", kind: kindServer}
+	awaitBranch(trace, parent, queued, tracedSpan{name: "transaction", kind: kindClient},
+		tracedSpan{name: "INSERT outbound", kind: kindClient})
+	awaitBranch(trace, parent, queued, tracedSpan{name: "claim", kind: kindInternal})
+	said := awaitBranch(trace, parent, queued,
+		tracedSpan{name: "send chatMsg", kind: kindProducer, attributes: map[string]any{"messaging.system": "cytube"}},
+		tracedSpan{name: "send db.messages.outbound.mark_sent", kind: kindProducer},
+		tracedSpan{name: "process db.messages.outbound.mark_sent", kind: kindConsumer, orName: "process"},
+		tracedSpan{name: "transaction", kind: kindClient},
+		tracedSpan{name: "UPDATE outbound", kind: kindClient})
+	var events []string
+	for _, event := range said[1].Events {
+		events = append(events, event.Name)
+	}
+	if !slices.Equal(events, []string{"sent", "completed"}) {
+		t.Errorf("events of the line: %v", events)
+	}
+	if !slices.ContainsFunc(r.bot.log(), func(l map[string]any) bool { return l["trace_id"] == trace }) {
+		t.Error("no line of the bot's log has the ID of the trace")
+	}
+	checkPrivate(t, append(grpc.Spans(), http.Spans()...))
+	for _, process := range []*roseyProcess{r.bot, r.db} {
+		if code := process.end(syscall.SIGTERM); code != exitClean {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+// checkPrivate checks that no span has a text or a name of a person.
+func checkPrivate(t *testing.T, spans []otlptest.Span) {
+	t.Helper()
+	for _, span := range spans {
+		text := strings.ToLower(span.String())
+		for _, private := range []string{"xyzzy", "plugh", "alice", "hush"} {
+			if strings.Contains(text, private) {
+				t.Errorf("the span %s has %q: %s", span.Name, private, text)
+			}
+		}
+	}
+}
+
+// TestCollectorsDelayNobody runs a bot whose collector accepts requests and never answers, and a service whose
+// collector refuses them, and then is absent.
+func TestCollectorsDelayNobody(t *testing.T) {
+	t.Parallel()
+	hanging, refusing := otlptest.HTTP(t), otlptest.GRPC(t)
+	hanging.AnswerWith(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	refusing.AnswerWith(func(context.Context) error { return errors.New("no\x1b[2J") })
+	r := newKillRig(t)
+	r.botEnvironment = append(tracing(hanging.URL, telemetry.HTTPProtobuf), "OTEL_BSP_MAX_QUEUE_SIZE=32")
+	r.serviceEnvironment = tracing(refusing.URL, telemetry.GRPC)
+	r.startService()
+	r.startBot()
+	r.bot.waitFor(status.ReasonReady)
+	r.say(300)
+	r.compare()
+	if _, metrics := r.bot.get(status.MetricsPath); strings.Contains(metrics, `spans_total{outcome="dropped"} 0`) {
+		t.Error("the bot counts no span that it has dropped")
+	}
+	failures := func() (count int) {
+		for _, line := range r.db.log() {
+			if text := fmt.Sprint(line); strings.Contains(text, "traces cannot be sent") {
+				count++
+				if strings.ContainsRune(text, 0x1b) {
+					t.Errorf("a control character of the collector is in the log: %q", text)
+				}
+			}
+		}
+		return count
+	}
+	natstest.Eventually(t, "a failure in the log", func() bool { return failures() > 0 })
+	natstest.Eventually(t, "several failures", func() bool {
+		_, metrics := r.db.get(status.MetricsPath)
+		r.say(1)
+		return !strings.Contains(metrics, `spans_total{outcome="failed"} 0`) && len(refusing.Headers()) > 2
+	})
+	if got := failures(); got != 1 {
+		t.Errorf("%d lines about failures in the log, want 1", got)
+	}
+	for _, process := range []*roseyProcess{r.bot, r.db} {
+		if code := process.end(syscall.SIGTERM); code != exitClean {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
