@@ -78,6 +78,15 @@ func TestLabelOfNamespacesThatScrapeMetrics(t *testing.T) {
 	}
 }
 
+func TestFilesOfTelemetry(t *testing.T) {
+	parsed, err := parseFlags([]string{
+		"--runtime-image=rosey:v1", "--telemetry-headers-file=/a/headers", "--telemetry-tls-dir=/b",
+	}, io.Discard)
+	if err != nil || parsed.telemetry.HeadersFile != "/a/headers" || parsed.telemetry.TLSDir != "/b" {
+		t.Errorf("settings are %+v: %v", parsed.telemetry, err)
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	var help, version bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, io.Discard, &help); !errors.Is(err, flag.ErrHelp) {
@@ -230,6 +239,7 @@ func TestRun(t *testing.T) {
 	runPod(t, admin, "watched")
 	release()
 	checkTraces(t, receiver)
+	hang(t, admin, receiver)
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("run returned: %v", err)

@@ -5,12 +5,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
@@ -30,8 +33,34 @@ func startReceiver(t *testing.T) (receiver *otlptest.Receiver, release func()) {
 	})
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.URL)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000") // more than the test may take
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
 	return receiver, cancel
+}
+
+// hang has a receiver not respond any more, and waits until a change of the RoseyBot has led to a request to it: the
+// operator then has spans that it cannot send.
+func hang(t *testing.T, admin client.Client, receiver *otlptest.Receiver) {
+	t.Helper()
+	asked := make(chan struct{}, 1)
+	receiver.AnswerWith(func(ctx context.Context) error {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	bot := &v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{Namespace: "watched", Name: "movienight"}}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"logLevel":"debug"}}`))
+	if err := admin.Patch(t.Context(), bot, patch); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-asked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("no spans are sent")
+	}
 }
 
 // runPod creates a pod of a bot whose process does not respond.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +44,7 @@ type exporter struct {
 
 	stopping context.Context //nolint:containedctx // ends with stop, which aborts what is being sent
 	stop     context.CancelFunc
-	problem  atomic.Pointer[string] // why the last export failed, or nil
+	problem  atomic.Pointer[problem] // nil: the last export did not fail
 	failing  bool
 	loggedAt time.Time
 }
@@ -72,10 +73,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 
 // report remembers what came of an export, and logs a change.
 func (e *exporter) report(err error) {
-	e.problem.Store(nil)
-	if err != nil {
-		e.problem.Store(new(causeOf(err)))
-	}
+	e.problem.Store(e.problem.Load().next(err, time.Now()))
 	switch {
 	case err == nil && e.failing:
 		e.failing = false
@@ -86,12 +84,46 @@ func (e *exporter) report(err error) {
 	}
 }
 
+// problemAfter is how long exports have to fail before that is a problem, and how long its text stays the same: each
+// new text is a new status of a RoseyBot, and all of them have the same collector, which may only have been restarted.
+var problemAfter = time.Minute
+
+// problem is why exports fail.
+type problem struct {
+	began, changed time.Time
+	text           string
+}
+
+// next returns the problem after one more export. p may be nil.
+func (p *problem) next(err error, now time.Time) *problem {
+	switch {
+	case err == nil:
+		return nil
+	case p == nil:
+		return &problem{began: now, changed: now, text: causeOf(err)}
+	case now.Sub(p.changed) < problemAfter:
+		return p
+	}
+	return &problem{began: p.began, changed: now, text: causeOf(err)}
+}
+
+// current returns the text of a problem that lasts. p may be nil.
+func (p *problem) current(now time.Time) string {
+	if p == nil || now.Sub(p.began) < problemAfter {
+		return ""
+	}
+	return p.text
+}
+
+// ownPort matches the address from which a connection was made, which is another one each time.
+var ownPort = regexp.MustCompile(`\S+:\d+->`)
+
 // causeOf returns one printable line about why an export failed. It may have text of the collector.
 func causeOf(err error) string {
 	text := status.NetworkError(err)
 	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 		if rpc, ok := grpcstatus.FromError(cause); ok && rpc.Code() != codes.OK {
-			text = rpc.Code().String() + ": " + rpc.Message()
+			text = rpc.Code().String() + ": " + ownPort.ReplaceAllString(rpc.Message(), "")
 			break
 		}
 	}

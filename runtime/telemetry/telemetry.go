@@ -135,16 +135,13 @@ func (p *Provider) Shutdown(ctx context.Context) {
 	_ = p.provider.Shutdown(context.WithoutCancel(ctx)) // exporter has counted and logged what could not be sent
 }
 
-// Problem returns why the last attempt to send spans failed, in one printable line. It is empty if that did not fail,
-// and while tracing is off.
+// Problem returns why spans cannot be sent, in one printable line, once that has been so for a minute. It is empty if
+// they are sent, and while tracing is off.
 func (p *Provider) Problem() string {
 	if p == nil {
 		return ""
 	}
-	if problem := p.exporter.problem.Load(); problem != nil {
-		return *problem
-	}
-	return ""
+	return p.exporter.problem.Load().current(time.Now())
 }
 
 // Enabled reports whether the tracing of p is on.

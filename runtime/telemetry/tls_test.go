@@ -39,6 +39,7 @@ func awaitProblem(t *testing.T, tracing tracing, want string) {
 
 // A Secret with certificates may come later than the process, and change.
 func TestAuthoritiesOfTheDirectoryAreReadAtEachConnect(t *testing.T) {
+	telemetry.ReportProblemsAtOnce(t)
 	overGRPC, overHTTP, authority := otlptest.Encrypted(t)
 	for protocol, receiver := range map[string]*otlptest.Receiver{
 		telemetry.GRPC: overGRPC, telemetry.HTTPProtobuf: overHTTP,
@@ -110,6 +111,7 @@ func writePEM(t *testing.T, file, kind string, content []byte) {
 
 // The certificate of a receiver is none of another host, be it a name or an address.
 func TestCertificateIsThatOfTheHost(t *testing.T) {
+	telemetry.ReportProblemsAtOnce(t)
 	dir := t.TempDir()
 	right := startTLS(t, "127.0.0.1", tls.NoClientCert, dir).URL
 	wrong := startTLS(t, "127.0.0.2", tls.NoClientCert, dir).URL
@@ -123,6 +125,7 @@ func TestCertificateIsThatOfTheHost(t *testing.T) {
 }
 
 func TestClientCertificateOfTheDirectory(t *testing.T) {
+	telemetry.ReportProblemsAtOnce(t)
 	dir := t.TempDir()
 	server := startTLS(t, "127.0.0.1", tls.RequireAnyClientCert, dir)
 	tracing := setUp(t, telemetry.Settings{Endpoint: server.URL, TLSDir: dir})
