@@ -21,7 +21,7 @@ var (
 		"Number of RoseyBots that connect to a CyTube server.", []string{"server"}, nil)
 	serverAllowedMetric = prometheus.NewDesc("roseybot_server_connections_allowed",
 		"Number of connections at once that a CyTube server is taken to allow from one address.", []string{"server"}, nil)
-	infoMetric = newDesc("info", "Always 1: the channel of a RoseyBot.", "server", "channel")
+	infoMetric = newDesc("info", "Always 1: the channel and the NATS servers of a RoseyBot.", "server", "channel", "nats")
 )
 
 func newDesc(name, help string, labels ...string) *prometheus.Desc {
@@ -57,8 +57,14 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	if err := c.cache.List(ctx, bots, client.UnsafeDisableDeepCopy); err != nil {
 		return // the cache is not synced yet; an invalid metric would make the whole scrape fail
 	}
+	owners := map[client.ObjectKey]*v1alpha1.RoseyBot{}
 	for i := range bots.Items {
-		collect(&bots.Items[i], series)
+		owners[client.ObjectKeyFromObject(&bots.Items[i])] = &bots.Items[i]
+	}
+	for i := range bots.Items {
+		bot := &bots.Items[i]
+		owner := owners[client.ObjectKey{Namespace: bot.Namespace, Name: manifests.SharedFrom(bot)}]
+		collect(bot, manifests.NATS(bot, owner).URL, series)
 	}
 	for _, use := range countServers(bots.Items, c.connections) {
 		send := func(metric *prometheus.Desc, value int) {
@@ -71,13 +77,13 @@ func (c collector) Collect(series chan<- prometheus.Metric) {
 	}
 }
 
-// collect sends the metrics of one RoseyBot.
-func collect(bot *v1alpha1.RoseyBot, series chan<- prometheus.Metric) {
+// collect sends the metrics of one RoseyBot. nats is the URL of its NATS servers, or "".
+func collect(bot *v1alpha1.RoseyBot, nats string, series chan<- prometheus.Metric) {
 	send := func(metric *prometheus.Desc, value float64, labels ...string) {
 		labels = append([]string{bot.Namespace, bot.Name}, labels...)
 		series <- prometheus.MustNewConstMetric(metric, prometheus.GaugeValue, value, labels...)
 	}
-	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name)
+	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name, nats)
 	for _, condition := range bot.Status.Conditions {
 		send(conditionMetric, 1, condition.Type, string(condition.Status), condition.Reason)
 	}

@@ -54,7 +54,7 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 		"condition{reason=Ready,status=True,type=Ready} 1",
 		"condition{reason=StreamBound,status=True,type=Durable} 1",
 		"condition{reason=UpToDate,status=False,type=UpdateAvailable} 1",
-		"info{channel=movienight,server=https://cytu.be} 1",
+		"info{channel=movienight,nats=nats://nats.example:4222,server=https://cytu.be} 1",
 	}
 	waitSeries(t, registry, bot.Namespace, want)
 	if err := rig.admin.Delete(t.Context(), bot); err != nil {

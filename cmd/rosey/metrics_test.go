@@ -153,11 +153,16 @@ var pythonNames = map[string]bool{
 }
 
 // Prometheus sees no increase when a series begins: with a counter that begins at its first event, an alert misses that
-// event. All values of labels that the alerts select exist from the start.
-func TestCountersOfAlertsExistFromTheStart(t *testing.T) {
-	alerts, err := os.ReadFile("../../charts/rosey-operator/files/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
+// event. All values of labels that the alerts select exist from the start, and all counters of the dashboards.
+func TestCountersOfAlertsAndDashboardsExistFromTheStart(t *testing.T) {
+	const files = "../../charts/rosey-operator/files/"
+	var text string
+	for _, name := range []string{"alerts.yaml", "dashboards/fleet.json", "dashboards/bot.json"} {
+		data, err := os.ReadFile(files + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(data)
 	}
 	series := map[string]bool{}
 	for _, assemble := range []func(*component, *bus.Conn){
@@ -167,13 +172,13 @@ func TestCountersOfAlertsExistFromTheStart(t *testing.T) {
 		maps.Copy(series, seriesAtStart(t, assemble))
 	}
 	counter := regexp.MustCompile(`(rosey_[a-z_]+_total)(?:\{([a-z]+)=~?"([^"]*)"\})?`)
-	counters := counter.FindAllStringSubmatch(string(alerts), -1)
-	if len(counters) < 5 {
-		t.Fatalf("only %d counters in the alerts", len(counters))
+	counters := counter.FindAllStringSubmatch(text, -1)
+	if len(counters) < 20 {
+		t.Fatalf("only %d counters in alerts and dashboards", len(counters))
 	}
 	for _, counter := range counters {
 		if counter[2] == "" {
-			if !series[counter[1]] {
+			if !series[counter[1]] && counter[1] != "rosey_bot_commands_total" { // users name commands
 				t.Errorf("%s has no series at the start", counter[1])
 			}
 			continue

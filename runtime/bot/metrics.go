@@ -1,10 +1,15 @@
 package bot
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/leader"
+	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -68,14 +73,38 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		outbound: counter("rosey_bot_outbound_total",
 			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
 		transitions: counter("rosey_bot_lock_transitions_total",
-			"Acquired leaderships (cause free, expired, released or restart) and ended ones (lost, ended or gave_up).", "cause"),
+			"Acquired leaderships (cause free, expired, released, restart or alone) and ended ones (lost, ended or gave_up).", "cause"),
 	}
-	// Prometheus sees no increase when a series begins, so that an alert would miss the first reconnects.
+	m.startAtZero()
+	return m
+}
+
+// startAtZero creates the series of all values of labels. Prometheus sees no increase when a series begins: an alert
+// would miss the first reconnects, and a board the first lines. Those of commands and frames begin with the first one.
+func (m *metrics) startAtZero() {
 	for _, reason := range reconnectReasons {
 		m.reconnects.WithLabelValues(string(reason))
 	}
-	return m
+	for _, outcome := range speech.Outcomes {
+		m.outbound.WithLabelValues(string(outcome))
+	}
+	for _, outcome := range []string{feedPublished, feedDisconnected, feedBufferFull, feedFailed} {
+		m.feed.WithLabelValues(outcome)
+	}
+	for _, reason := range leader.AcquireReasons {
+		m.transitions.WithLabelValues(string(reason))
+	}
+	for _, cause := range []string{leadershipLost, leadershipEnded, leadershipResigned} {
+		m.transitions.WithLabelValues(cause)
+	}
+	for _, name := range append(slices.Sorted(maps.Keys(undecoded)), cytube.EventNames()...) {
+		m.events.WithLabelValues(name)
+	}
+	m.events.WithLabelValues(otherEvent)
 }
+
+// otherEvent is the label of events whose names are not known.
+const otherEvent = "other"
 
 // reconnectReasons are the reasons of a cytube.Error, except for absent passwords, which are not counted.
 var reconnectReasons = []status.Reason{
@@ -103,7 +132,7 @@ func (m *metrics) count(received cytube.ReceivedEvent) {
 		return
 	case cytube.Unknown:
 		if !undecoded[name] {
-			name = "other"
+			name = otherEvent
 		}
 	}
 	m.events.WithLabelValues(name).Inc()

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -28,6 +30,9 @@ func decodeEvent(payload []byte) (ReceivedEvent, error) {
 	}
 	return received, nil
 }
+
+// EventNames returns the names of all events that are decoded.
+func EventNames() []string { return slices.Sorted(maps.Keys(decoders)) }
 
 // decoders are the decoders of all events that have a type, by their names on the wire.
 var decoders = map[string]decoder{

@@ -89,6 +89,10 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	}
 	for _, kind := range []store.RowKind{store.PruneChat, store.PruneUserCounts, store.PruneOutbound, store.PrunePeople} {
 		m.announced.WithLabelValues(string(kind))
+		m.pruned.WithLabelValues(string(kind))
+	}
+	for _, kind := range []store.RowKind{store.PruneKV, store.PruneDeadLetters} {
+		m.pruned.WithLabelValues(string(kind))
 	}
 	m.startAtZero()
 	return m

@@ -119,6 +119,11 @@ const (
 	AcquiredAlone    AcquireReason = "alone"    // it is the only candidate, and cannot reach the key
 )
 
+// AcquireReasons are all reasons.
+var AcquireReasons = []AcquireReason{
+	AcquiredFree, AcquiredExpired, AcquiredReleased, AcquiredRestart, AcquiredAlone,
+}
+
 // Acquire waits until this candidate leads. It calls onObserve after every poll that did not make it the leader. An
 // error means that ctx has ended. The Leadership outlives ctx: end it with Release.
 func (e *Elector) Acquire(ctx context.Context, onObserve func(Observation)) (*Leadership, error) {

@@ -160,7 +160,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 			return
 		}
 		done, err := r.send(ctx, to, batch)
-		p.queue.removeTo(first + done)
+		p.queue.removeTo(first+done, p.metrics.delivered)
 		if err != nil {
 			noteFailure(batch[done:], err)
 		}
@@ -305,7 +305,11 @@ type metrics struct {
 	published *prometheus.CounterVec
 	stored    *prometheus.CounterVec
 	dropped   *prometheus.CounterVec
+	latency   prometheus.Histogram
 }
+
+// delivered observes the time that a message was in the queue.
+func (m metrics) delivered(waited time.Duration) { m.latency.Observe(waited.Seconds()) }
 
 // Why a message was dropped: the values of the label reason.
 const (
@@ -339,9 +343,19 @@ func newMetrics(registerer prometheus.Registerer, p *Publisher) metrics {
 			"Messages that the bot has written to the database itself, not over NATS, by subject without prefix."),
 		dropped: counter("rosey_bus_dropped_total", "reason",
 			"Messages that were neither published nor stored, by reason: buffer_full, too_large or invalid."),
+		latency: register.NewHistogram(prometheus.HistogramOpts{
+			Name: "rosey_bus_publish_seconds",
+			Help: "Time from an event until its message is confirmed by the stream, or without one by a database service or " +
+				"the bot's own database.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10), // to about two minutes
+		}),
 	}
-	m.dropped.WithLabelValues(droppedFull)
-	m.dropped.WithLabelValues(droppedTooLarge)
-	m.dropped.WithLabelValues(droppedInvalid)
+	// Prometheus sees no increase when a series begins.
+	for _, reason := range []string{droppedFull, droppedTooLarge, droppedInvalid} {
+		m.dropped.WithLabelValues(reason)
+	}
+	for _, subject := range bus.Events {
+		m.published.WithLabelValues(string(subject))
+	}
 	return m
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -28,7 +29,7 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 	if q.push(bus.Message{ID: "d"}) != 1 {
 		t.Error("a full queue dropped nothing")
 	}
-	q.removeTo(first + 2)
+	q.removeTo(first+2, func(time.Duration) {})
 	if rest, _ := q.front(9); ids(rest) != "cd" {
 		t.Errorf("left %q, want cd", ids(rest))
 	}
@@ -38,7 +39,7 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 		for _, id := range test.pushed {
 			q.push(bus.Message{ID: string(id)})
 		}
-		q.removeTo(first + 1)
+		q.removeTo(first+1, func(time.Duration) {})
 		if rest, _ := q.front(9); ids(rest) != test.left {
 			t.Errorf("left %q, want %q", ids(rest), test.left)
 		}
@@ -55,7 +56,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 		t.Errorf("%d messages of 1 MiB dropped, %d kept", dropped, q.len())
 	}
 	batch, first := q.front(q.len())
-	q.removeTo(first + len(batch))
+	q.removeTo(first+len(batch), func(time.Duration) {})
 	if q.push(bus.Message{Data: make([]byte, 2*maxQueueBytes)}) != 0 || q.len() != 1 {
 		t.Error("an empty queue took no message")
 	}

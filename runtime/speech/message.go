@@ -27,6 +27,11 @@ const (
 	Gone       Outcome = "gone"       // the connection ended first, or the bot is not the leader any more
 )
 
+// Outcomes are all outcomes that Speaker.Count counts.
+var Outcomes = []Outcome{
+	Said, Muted, Forbidden, Throttled, Filtered, Refused, TooLong, Doubtful, Unanswered, Gone,
+}
+
 // Result is an Outcome with its details.
 type Result struct {
 	Outcome Outcome

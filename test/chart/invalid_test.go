@@ -14,6 +14,8 @@ const openPolicy = "admissionPolicy.enabled=true,admissionPolicy.secretsNeedGet=
 	"admissionPolicy.backupClaims={*}," +
 	"admissionPolicy.tolerations={*},admissionPolicy.labels={*},admissionPolicy.annotations={*}"
 
+const disabledUnknown = "monitoring.rules.enabled=true,monitoring.rules.disabled={RoseyNothing}"
+
 func TestInvalidValuesAreRejected(t *testing.T) {
 	needTools(t)
 	for value, want := range map[string]string{
@@ -29,7 +31,9 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"image.digest=sha256:12":               "at '/image/digest': 'sha256:12' does not match pattern",
 		"image.repository=UP":                  "at '/image/repository': 'UP' does not match pattern",
 		"monitoring.podMonitor=yes":            "at '/monitoring/podMonitor': value must be one of 'Auto', 'Always', 'Never'",
-		"monitoring.rules.runbookURL=wiki":     "at '/monitoring/rules/runbookURL': 'wiki' does not match pattern",
+		"monitoring.runbookURL=wiki":           "at '/monitoring/runbookURL': 'wiki' does not match pattern",
+		"monitoring.rules.labels.a-b=x":        "at '/monitoring/rules/labels': invalid propertyName 'a-b'",
+		disabledUnknown:                        "monitoring.rules.disabled: there is no alert RoseyNothing, only Rosey",
 		"podLabels.a=1":                        "at '/podLabels/a': got number, want string",
 		"tolerations[0].efect=NoSchedule":      "at '/tolerations/0': additional properties 'efect' not allowed",
 		"affinity.node.x=y":                    "at '/affinity': additional properties 'node' not allowed",

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"rosey.dev/rosey/controllers"
@@ -24,8 +25,8 @@ var (
 	description = regexp.MustCompile(`^Desc\{fqName: "([^"]+)".* variableLabels: \{([^}]*)\}\}$`)
 )
 
-// targetLabels are the labels that Prometheus adds to every series.
-var targetLabels = []string{"namespace", "pod", "job", "instance"}
+// targetLabels are the labels that Prometheus adds to every series, as the chart's PodMonitors say.
+var targetLabels = []string{"namespace", "pod", "name", "component", "job", "instance"}
 
 // knownMetrics returns the labels of all metrics of the processes and the operator, by name.
 func knownMetrics(t *testing.T) map[string][]string {
@@ -44,25 +45,48 @@ func knownMetrics(t *testing.T) map[string][]string {
 		}
 	}
 	maps.Copy(known, operatorMetrics(t))
+	for _, one := range descriptionsOf(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}).Describe) {
+		known[one.name] = one.labels
+	}
 	return known
 }
 
+// operatorMetrics returns the labels of the operator's metrics. Descriptions have no type: every time may be a histogram.
 func operatorMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	ofLibrary, ok := metrics.Registry.(prometheus.Collector)
 	if !ok {
 		t.Fatal("controller-runtime's registry does not describe its metrics")
 	}
+	found := map[string][]string{}
+	for _, one := range descriptionsOf(
+		ofLibrary.Describe, controllers.NewCollector(nil, controllers.ConnectionLimits{}).Describe,
+	) {
+		found[one.name] = one.labels
+		if strings.HasSuffix(one.name, "_seconds") {
+			found[one.name+"_bucket"] = append(slices.Clone(one.labels), "le")
+		}
+	}
+	return found
+}
+
+type metricLabels struct {
+	name   string
+	labels []string
+}
+
+// descriptionsOf returns what collectors describe.
+func descriptionsOf(describe ...func(chan<- *prometheus.Desc)) (found []metricLabels) {
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)
-		ofLibrary.Describe(descriptions)
-		controllers.NewCollector(nil, controllers.ConnectionLimits{}).Describe(descriptions)
+		for _, one := range describe {
+			one(descriptions)
+		}
 	}()
-	found := map[string][]string{}
 	for one := range descriptions {
 		if parts := description.FindStringSubmatch(one.String()); parts != nil {
-			found[parts[1]] = split(parts[2])
+			found = append(found, metricLabels{name: parts[1], labels: split(parts[2])})
 		}
 	}
 	return found
@@ -75,8 +99,10 @@ func split(list string) []string {
 // With the name of a metric or label that does not exist, an alert never fires and a panel stays empty.
 func TestMetricsInAlertsDashboardAndDocumentsExist(t *testing.T) {
 	known := knownMetrics(t)
-	files := []string{"../../charts/rosey-operator/files/alerts.yaml", "../../charts/rosey-operator/files/dashboard.json"}
-	for _, pattern := range []string{"../../docs/runbooks/*.md", "../../docs/tasks/*.md"} {
+	files := []string{"../../charts/rosey-operator/files/alerts.yaml"}
+	for _, pattern := range []string{
+		"../../charts/rosey-operator/files/dashboards/*.json", "../../docs/runbooks/*.md", "../../docs/tasks/*.md",
+	} {
 		pages, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -119,11 +145,16 @@ func checkLabels(t *testing.T, path, text string, known map[string][]string) {
 	}
 }
 
-// docs/metrics.md has the metrics of the operator.
+// docs/metrics.md has the metrics of the operator, and no others.
 func TestMetricsDocumentHasOperatorMetrics(t *testing.T) {
 	document, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, listed := range regexp.MustCompile("(?m)^\\| `(roseybot_[a-z_]+)`").FindAllStringSubmatch(string(document), -1) {
+		if operatorMetrics(t)[listed[1]] == nil {
+			t.Errorf("docs/metrics.md lists %s, which does not exist", listed[1])
+		}
 	}
 	for name, labels := range operatorMetrics(t) {
 		if !strings.HasPrefix(name, "roseybot_") {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 )
 
 const (
-	alertsFile    = "../../charts/rosey-operator/files/alerts.yaml"
-	dashboardFile = "../../charts/rosey-operator/files/dashboard.json"
+	alertsFile = "../../charts/rosey-operator/files/alerts.yaml"
+	dashboards = "../../charts/rosey-operator/files/dashboards/*.json"
 )
 
 // prometheusProgram returns the path of prometheus or promtool, which hack/test/all has unpacked, or skips the test.
@@ -99,37 +100,54 @@ func withoutAnnotations(t *testing.T, rules []byte) []byte {
 	return data
 }
 
-// A real server evaluates every rule and every query of the dashboard without an error, with the metrics of two pods
-// that have all metrics, and each panel shows something.
+// A real server evaluates every rule and every query of the dashboards without an error, with the metrics of two pods
+// that have all metrics, and each panel shows something. It also returns each query in its normal form, in which every
+// metric and every label must exist.
 func TestPrometheusEvaluatesEveryRuleAndQuery(t *testing.T) {
 	program := prometheusProgram(t, "prometheus")
-	exposition := allMetrics(t)
+	known := knownMetrics(t)
+	var scrapes atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		_, _ = io.WriteString(w, exposition)
+		_, _ = io.WriteString(w, allMetrics(known, scrapes.Add(1)))
 	}))
 	t.Cleanup(target.Close)
 	server := startPrometheus(t, program, strings.TrimPrefix(target.URL, "http://"))
 
 	queries := dashboardQueries(t)
-	if len(queries) < 10 {
-		t.Fatalf("only %d queries in the dashboard", len(queries))
+	if len(queries) < 50 {
+		t.Fatalf("only %d queries in the dashboards", len(queries))
 	}
-	for _, query := range queries {
-		server.waitFor(t, query+" shows something", func() error { return server.hasSeries(query) })
+	for _, one := range queries {
+		server.waitFor(t, one.expr+" shows something", func() error { return server.hasSeries(one.expr) })
 	}
 	server.waitFor(t, "all rules are evaluated", server.rulesEvaluated)
 	server.waitFor(t, "alerts have their texts", server.alertsExplained)
+	rules, err := server.ruleQueries()
+	if err != nil || len(rules) < 10 {
+		t.Fatalf("%d rules: %v", len(rules), err)
+	}
+	for _, one := range append(rules, queries...) {
+		normal, err := server.normalForm(one.expr)
+		if err != nil {
+			t.Errorf("%s: %v", one.expr, err)
+		}
+		checkNames(t, normal, one.legend, known)
+	}
 }
 
 // allMetrics returns all metrics in Prometheus's text format, with each value of the labels that rules and queries
-// select.
-func allMetrics(t *testing.T) string {
-	t.Helper()
+// select. Counters are at the given value, everything else at 1.
+func allMetrics(known map[string][]string, counters int64) string {
+	counts := regexp.MustCompile(`_(?:total|bucket|sum|count)$`)
 	var text strings.Builder
-	for name, labels := range knownMetrics(t) {
+	for name, labels := range known {
+		value := int64(1)
+		if counts.MatchString(name) {
+			value = counters
+		}
 		for _, series := range labelSets(labels) {
-			fmt.Fprintf(&text, "%s{%s} 1\n", name, series)
+			fmt.Fprintf(&text, "%s{%s} %d\n", name, series, value)
 		}
 	}
 	return text.String()
@@ -145,6 +163,8 @@ var labelValues = map[string][]string{
 	"le":         {"1", "+Inf"},
 	"controller": {"roseybot"},
 	"namespace":  {"films"},
+	"event":      {"chatMsg"},
+	"subject":    {"db.message.log"},
 }
 
 func labelSets(labels []string) []string {
@@ -165,30 +185,6 @@ func labelSets(labels []string) []string {
 	return sets
 }
 
-// dashboardQueries returns the expressions of all panels, with the variables replaced as Grafana does for "All".
-func dashboardQueries(t *testing.T) []string {
-	t.Helper()
-	data, err := os.ReadFile(dashboardFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(data, &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	var queries []string
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			queries = append(queries, strings.NewReplacer("$namespace", ".*", "$name", ".*").Replace(target.Expr))
-		}
-	}
-	return queries
-}
-
 type prometheusServer struct{ url string }
 
 // startPrometheus starts a server with the chart's rules that scrapes target as two pods, every second.
@@ -206,8 +202,8 @@ scrape_configs:
 - job_name: pods
   honor_labels: true
   static_configs:
-  - {targets: [%q], labels: {namespace: films, pod: a, __metrics_path__: /a}}
-  - {targets: [%q], labels: {namespace: films, pod: b, __metrics_path__: /b}}
+  - {targets: [%q], labels: {namespace: films, name: x, pod: a, __metrics_path__: /a}}
+  - {targets: [%q], labels: {namespace: films, name: x, pod: b, __metrics_path__: /b}}
 `, rules, target, target)
 	path := filepath.Join(dir, "prometheus.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,9 +69,9 @@ func TestObjectsByValues(t *testing.T) {
 				"ValidatingAdmissionPolicyBinding /rosey-system.rosey-operator",
 			},
 		},
-		"a dashboard": {
-			[]string{"--set", "monitoring.dashboard.enabled=true"}, nil,
-			[]string{"ConfigMap rosey-system/rosey-operator-dashboard"},
+		"dashboards": {
+			[]string{"--set", "monitoring.dashboards.enabled=true"}, nil,
+			[]string{"ConfigMap rosey-system/rosey-operator-dashboards"},
 		},
 		"some namespaces": {
 			[]string{"--set", "watchNamespaces={a}"},
@@ -244,19 +243,5 @@ func TestAutomaticUpdatesAreLimited(t *testing.T) {
 				t.Errorf("%s: arguments are %v, want %s", set, arguments, flag)
 			}
 		}
-	}
-}
-
-func TestRunbookURL(t *testing.T) {
-	all := render(t, "--set", "monitoring.rules.enabled=true,monitoring.rules.runbookURL=https://wiki.example/rosey/")
-	text, err := all["PrometheusRule rosey-system/rosey-operator"].MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), `"https://wiki.example/rosey/RoseyBotNotReady.md"`) {
-		t.Errorf("the rules do not link to the wiki: %s", text)
-	}
-	if strings.Contains(string(text), "rosey.dev/docs") {
-		t.Error("a rule links to the default URL")
 	}
 }
