@@ -64,3 +64,24 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 		t.Error("a message larger than the queue stayed")
 	}
 }
+
+// How long a message waited is known only for those that were pushed: what is published again has waited before.
+func TestQueueTellsHowLongMessagesWaited(t *testing.T) {
+	q := newQueue(10)
+	q.push(bus.Message{ID: "new"})
+	q.pushFront([]bus.Message{{ID: "again"}})
+	_, first := q.front(9)
+	waited := 0
+	count := func(d time.Duration) {
+		if d < 0 || d > time.Minute {
+			t.Errorf("a message waited for %s", d)
+		}
+		waited++
+	}
+	if q.removeTo(first+1, count); waited != 0 {
+		t.Error("the time of a message that is published again is passed")
+	}
+	if q.removeTo(first+2, count); waited != 1 || q.len() != 0 {
+		t.Errorf("%d times were passed, %d messages are left", waited, q.len())
+	}
+}
