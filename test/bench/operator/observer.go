@@ -48,6 +48,8 @@ type seenPod struct {
 type seenBot struct {
 	reason string    // of the condition Ready
 	ready  time.Time // when it was first seen ready; zero: it is not
+	// serves is set if bot and database service are available.
+	serves bool
 }
 
 // startObserver starts to watch, and returns when everything that exists is known. onPod is called with each new state
@@ -138,6 +140,8 @@ func (o *observer) seeBot(bot *v1alpha1.RoseyBot, exists bool) {
 			now.ready = sinceBefore(o.bots[key].ready)
 		}
 	}
+	now.serves = meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionBotAvailable) &&
+		meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionDatabaseAvailable)
 	if o.bots[key] != now {
 		o.bots[key] = now
 		o.wake()
@@ -188,6 +192,14 @@ func (o *observer) waitPods(ctx context.Context, namespace string, count int) er
 func (o *observer) waitBots(ctx context.Context, namespace string, count int) error {
 	return o.wait(ctx, fmt.Sprintf("%d RoseyBots are ready", count), func() bool {
 		return o.countBots(namespace, func(bot seenBot) bool { return !bot.ready.IsZero() }) == count
+	})
+}
+
+// waitServing waits until bot and database service of count RoseyBots are available. Pods on simulated nodes report
+// nothing, so their RoseyBots do not become ready.
+func (o *observer) waitServing(ctx context.Context, namespace string, count int) error {
+	return o.wait(ctx, fmt.Sprintf("%d RoseyBots serve", count), func() bool {
+		return o.countBots(namespace, func(bot seenBot) bool { return bot.serves }) == count
 	})
 }
 

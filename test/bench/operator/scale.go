@@ -140,10 +140,10 @@ func (b *scale) measureCreation(ctx context.Context) error {
 	pods := time.Since(start)
 	b.report("all pods of the RoseyBots are ready", "%.1f s, %.2f × the plain client", pods.Seconds(),
 		pods.Seconds()/b.plain.Seconds())
-	if err := b.seen.waitBots(ctx, b.namespace, b.count); err != nil {
+	if err := b.seen.waitServing(ctx, b.namespace, b.count); err != nil {
 		return err
 	}
-	b.report("all RoseyBots are ready", "%.1f s", time.Since(start).Seconds())
+	b.report("the statuses of all RoseyBots say so", "%.1f s", time.Since(start).Seconds())
 	after, err := waitUntilIdle(ctx, b.quiet, b.scrape)
 	if err != nil {
 		return err
