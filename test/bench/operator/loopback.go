@@ -51,8 +51,10 @@ func startLoopback(ctx context.Context) (l *loopback, err error) {
 			return l, fmt.Errorf("setting %s: %w", apiservertest.AssetsVariable, err)
 		}
 	}
-	if l.program, err = buildOperator(ctx, l.dir); err != nil {
-		return l, err
+	if l.program = builtOperator; l.program == "" {
+		if l.program, err = buildOperator(ctx, l.dir); err != nil {
+			return l, err
+		}
 	}
 	scheme, err := controllers.NewScheme()
 	if err != nil {

@@ -15,6 +15,9 @@ import (
 //go:embed testdata/profile.go.txt
 var profileFile []byte
 
+// builtOperator is the path of the operator's program if it is built already.
+var builtOperator string
+
 // buildOperator builds the operator's program in a directory, with a file that serves profiles, and returns its path.
 func buildOperator(ctx context.Context, dir string) (string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "rosey.dev/rosey/cmd/operator")
