@@ -88,22 +88,23 @@ func isWrite(metric *dto.Metric) bool {
 	return false
 }
 
-// waitUntilIdle waits until the operator has reconciled nothing for a time.
+// waitUntilIdle waits until the operator has sent little more than lease renewals for a time.
 func waitUntilIdle(
 	ctx context.Context, quiet time.Duration, scrape func(context.Context) (figures, error),
 ) (last figures, err error) {
-	var since time.Time
-	err = until(ctx, "the operator has nothing to do", func() (bool, error) {
-		now, err := scrape(ctx)
-		if err != nil {
+	const renewals = 1 // per second, at most
+	last, err = scrape(ctx)
+	if err != nil {
+		return last, err
+	}
+	err = untilEvery(ctx, 0, "the operator has nothing to do", func() (bool, error) {
+		if err := pause(ctx, quiet); err != nil {
 			return false, err
 		}
-		if now.reconciles != last.reconciles {
-			last, since = now, time.Now()
-			return false, nil
-		}
-		last = now
-		return time.Since(since) > quiet, nil
+		before := last
+		var err error
+		last, err = scrape(ctx)
+		return last.requests-before.requests <= max(1, renewals*quiet.Seconds()), err
 	})
 	return last, err
 }
