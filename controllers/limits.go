@@ -56,32 +56,29 @@ func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Dura
 	if len(l.buckets) >= l.sweepAt {
 		l.sweep(now)
 	}
-	own, shared := l.bucketsOf(bot)
+	own := l.bucket(bot, l.perBot)
+	shared := l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
 	if wait = max(waitFor(own, now), waitFor(shared, now)); wait > 0 {
 		return wait, false
 	}
 	return 0, own.AllowN(now, 1) && shared.AllowN(now, 1)
 }
 
-// allows reports whether something may be done for a RoseyBot now, and does not count it.
+// allows reports whether something may be done for a RoseyBot now, and does not count it. It makes no bucket: it is
+// called in each reconcile, and only allow sweeps.
 func (l *limiter) allows(bot types.NamespacedName, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	own, shared := l.bucketsOf(bot)
-	return max(waitFor(own, now), waitFor(shared, now)) == 0
+	own, shared := l.buckets[bot], l.buckets[types.NamespacedName{Namespace: bot.Namespace}]
+	return (own == nil || waitFor(own, now) == 0) && (shared == nil || waitFor(shared, now) == 0)
 }
 
 // isShort reports whether a namespace has used up half of what it may do at once.
 func (l *limiter) isShort(bot types.NamespacedName, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, shared := l.bucketsOf(bot)
-	return shared.TokensAt(now) < float64(shared.Burst())/2
-}
-
-// bucketsOf returns the bucket of a RoseyBot, and that of its namespace.
-func (l *limiter) bucketsOf(bot types.NamespacedName) (own, shared *rate.Limiter) {
-	return l.bucket(bot, l.perBot), l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
+	shared := l.buckets[types.NamespacedName{Namespace: bot.Namespace}]
+	return shared != nil && shared.TokensAt(now) < float64(shared.Burst())/2
 }
 
 func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limiter {

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -44,6 +46,30 @@ type observed struct {
 	servicePods []corev1.Pod
 	// server is how many RoseyBots use the CyTube server.
 	server serverUse
+}
+
+// roseyBotIndex is an index of the objects of RoseyBots by the RoseyBot that their label names. Without it each
+// reconcile would look at all objects of the namespace.
+const roseyBotIndex = "roseyBot"
+
+// indexByRoseyBot adds the index of one kind of objects to a cache. An index that IndexField adds would have a second
+// entry for each object, for lists of all namespaces, which takes memory and which nobody uses.
+func indexByRoseyBot(ctx context.Context, of cache.Cache, kind client.Object) error {
+	informer, err := of.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+	if err == nil {
+		// Name and key are those of IndexField, so that List finds them.
+		err = informer.AddIndexers(toolscache.Indexers{"field:" + roseyBotIndex: func(item any) ([]string, error) {
+			object, isObject := item.(client.Object)
+			if !isObject || object.GetLabels()[manifests.LabelRoseyBot] == "" {
+				return nil, nil
+			}
+			return []string{object.GetNamespace() + "/" + object.GetLabels()[manifests.LabelRoseyBot]}, nil
+		}})
+	}
+	if err != nil {
+		return fmt.Errorf("indexing %T: %w", kind, err)
+	}
+	return nil
 }
 
 // observe reads all objects that carry the RoseyBot's label, and the owner of a shared database service, from the

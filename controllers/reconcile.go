@@ -184,19 +184,7 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-const (
-	sharedFromIndex = "sharedFrom"
-	// roseyBotIndex is an index of the objects of RoseyBots by the RoseyBot that their label names. Without it each
-	// reconcile would look at all objects of the namespace.
-	roseyBotIndex = "roseyBot"
-)
-
-func roseyBotOf(object client.Object) []string {
-	if name := object.GetLabels()[manifests.LabelRoseyBot]; name != "" {
-		return []string{name}
-	}
-	return nil
-}
+const sharedFromIndex = "sharedFrom"
 
 // SetupWithManager starts a reconcile whenever a RoseyBot, an object that carries a RoseyBot's label, the owner of a
 // shared database service, or what a pod reports changes. A change of the status alone starts none: it is the
@@ -217,8 +205,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		})
 	for _, kind := range kinds {
 		controllerBuilder.Watches(kind.object, handler.EnqueueRequestsFromMapFunc(requestForLabel))
-		if err := manager.GetFieldIndexer().IndexField(ctx, kind.object, roseyBotIndex, roseyBotOf); err != nil {
-			return fmt.Errorf("indexing %T: %w", kind.object, err)
+		if err := indexByRoseyBot(ctx, manager.GetCache(), kind.object); err != nil {
+			return err
 		}
 	}
 	err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.RoseyBot{}, sharedFromIndex,

@@ -25,7 +25,8 @@ func (r *Reconciler) observeSharing(ctx context.Context, bot *v1alpha1.RoseyBot,
 		return nil
 	}
 	sharers := &v1alpha1.RoseyBotList{}
-	err := r.Client.List(ctx, sharers, client.InNamespace(bot.Namespace), client.MatchingFields{sharedFromIndex: owner})
+	err := r.Client.List(ctx, sharers, client.InNamespace(bot.Namespace), client.MatchingFields{sharedFromIndex: owner},
+		client.UnsafeDisableDeepCopy) // they are only read, and there may be hundreds
 	if err != nil {
 		return fmt.Errorf("listing the RoseyBots that share the database service of %s: %w", owner, err)
 	}

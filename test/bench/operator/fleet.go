@@ -30,10 +30,10 @@ type fleet struct {
 // startFleet starts everything. behave returns how a pod behaves. The caller must close
 // what it returns, even after an error.
 func startFleet(
-	ctx context.Context, flapPause time.Duration, behave func(*corev1.Pod) behaviour,
+	ctx context.Context, samplesHeap bool, flapPause time.Duration, behave func(*corev1.Pod) behaviour,
 ) (f *fleet, err error) {
 	f = &fleet{}
-	if f.loopback, err = startLoopback(ctx); err != nil {
+	if f.loopback, err = startLoopback(ctx, samplesHeap); err != nil {
 		return f, err
 	}
 	if f.controllers, err = startControllerManager(ctx, f.api, f.dir); err != nil {

@@ -71,7 +71,7 @@ func measureGrowth(ctx context.Context, options options) (_ table, err error) {
 
 func (g *growth) start(ctx context.Context) (err error) {
 	var ip string
-	g.fleet, err = startFleet(ctx, time.Hour, func(*corev1.Pod) behaviour { return healthy(ip) })
+	g.fleet, err = startFleet(ctx, g.profiles != "", time.Hour, func(*corev1.Pod) behaviour { return healthy(ip) })
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func measureHostile(ctx context.Context, options options) (_ table, err error) {
 }
 
 func (h *hostile) start(ctx context.Context) (err error) {
-	h.loopback, err = startLoopback(ctx)
+	h.loopback, err = startLoopback(ctx, false)
 	return err
 }
 

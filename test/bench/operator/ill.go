@@ -47,7 +47,7 @@ func measureIll(ctx context.Context, options options) (_ table, err error) {
 }
 
 func (m *ill) start(ctx context.Context) (err error) {
-	if m.fleet, err = startFleet(ctx, m.flapPause, m.behave); err != nil {
+	if m.fleet, err = startFleet(ctx, false, m.flapPause, m.behave); err != nil {
 		return err
 	}
 	m.ips = map[status.Component]map[status.Reason]string{status.BotComponent: {}, status.DatabaseComponent: {}}

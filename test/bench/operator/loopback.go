@@ -32,13 +32,16 @@ type loopback struct {
 	program  string // the operator's
 	metrics  string // the address of the operator's metrics
 	profiles string // the address of its profiles
-	log      bytes.Buffer
-	dir      string
+	// samplesHeap is set if profiles of the heap have to be exact, which makes the operator slower.
+	samplesHeap bool
+	log         bytes.Buffer
+	dir         string
 }
 
-// startLoopback builds and starts everything. The caller must close what it returns, even after an error.
-func startLoopback(ctx context.Context) (l *loopback, err error) {
-	l = &loopback{}
+// startLoopback builds and starts everything, and returns when the operator reconciles RoseyBots. The caller must close
+// what it returns, even after an error.
+func startLoopback(ctx context.Context, samplesHeap bool) (l *loopback, err error) {
+	l = &loopback{samplesHeap: samplesHeap}
 	if l.dir, err = os.MkdirTemp("", "rosey-bench-"); err != nil {
 		return l, fmt.Errorf("creating a directory: %w", err)
 	}
@@ -63,7 +66,35 @@ func startLoopback(ctx context.Context) (l *loopback, err error) {
 	if err := l.startServer(ctx, scheme); err != nil {
 		return l, err
 	}
-	return l, l.startOperator(ctx)
+	if err := l.startOperator(ctx); err != nil {
+		return l, err
+	}
+	return l, l.awaitReconcile(ctx)
+}
+
+// awaitReconcile waits until the operator has reconciled a RoseyBot, which is deleted again: an operator waits for its
+// caches when it starts.
+func (l *loopback) awaitReconcile(ctx context.Context) error {
+	const namespace = "first"
+	if err := createNamespace(ctx, l.admin, namespace); err != nil {
+		return err
+	}
+	bot := newBot(namespace, "first")
+	bot.Spec.Suspend = new(true)
+	if err := l.admin.Create(ctx, bot); err != nil {
+		return fmt.Errorf("creating the first RoseyBot: %w", err)
+	}
+	err := until(ctx, "the operator reconciles", func() (bool, error) {
+		now, err := l.scrape(ctx)
+		return now.reconciles > 0, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.admin.Delete(ctx, bot); err != nil {
+		return fmt.Errorf("deleting the first RoseyBot: %w", err)
+	}
+	return nil
 }
 
 func (l *loopback) startServer(ctx context.Context, scheme *runtime.Scheme) (err error) {
@@ -100,6 +131,9 @@ func (l *loopback) startOperator(ctx context.Context) error {
 		"--leader-elect", "--namespace="+apiservertest.Namespace, "--metrics-bind-address="+l.metrics,
 		"--health-probe-bind-address=127.0.0.1:0", "--cytube-connections=100000")
 	l.operator.Env = append(os.Environ(), "ROSEY_BENCH_PROFILE="+l.profiles)
+	if l.samplesHeap {
+		l.operator.Env = append(l.operator.Env, "ROSEY_BENCH_HEAP_RATE=4096")
+	}
 	l.operator.Stderr = &l.log
 	if err := l.operator.Start(); err != nil {
 		l.operator = nil

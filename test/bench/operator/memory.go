@@ -47,7 +47,7 @@ func measureMemory(ctx context.Context, options options) (_ table, err error) {
 }
 
 func (m *memory) start(ctx context.Context) (err error) {
-	if m.loopback, err = startLoopback(ctx); err != nil {
+	if m.loopback, err = startLoopback(ctx, false); err != nil {
 		return err
 	}
 	return m.reportMemory("alone")
