@@ -197,7 +197,7 @@ func (g *growth) reportStages(context.Context) error {
 
 // measureRest counts the operator's requests while nothing changes.
 func (g *growth) measureRest(ctx context.Context) error {
-	mark, all := g.requests.mark(), g.requests.mark()
+	mark := g.requests.mark()
 	before, err := g.scrape(ctx)
 	if err != nil {
 		return err
@@ -209,9 +209,9 @@ func (g *growth) measureRest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	others := len(g.requests.since(mark))
-	g.report("requests per minute at rest", "%.0f, of which other than lease renewals %.0f",
-		float64(g.requests.mark()-all)/g.rest.Minutes(), float64(others)/g.rest.Minutes())
+	g.report("requests per minute at rest, lease renewals included", "%.0f",
+		float64(g.requests.mark()-mark)/g.rest.Minutes())
+	g.report("requests at rest other than lease renewals", "%s", describe(g.requests.since(mark)))
 	g.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/g.rest.Minutes())
 	g.report("processor time of the operator per minute at rest", "%.2f s",
 		(after.processor-before.processor)/g.rest.Minutes())
@@ -257,7 +257,7 @@ func (g *growth) measureResync(ctx context.Context) error {
 	}
 	g.report(fmt.Sprintf("%d Deployments change as others may change them: reconciles", len(deployments.Items)), "%.0f",
 		after.reconciles-before.reconciles)
-	g.report("requests of the operator for them", "%d", len(g.requests.since(mark)))
+	g.report("requests of the operator for them", "%s", describe(g.requests.since(mark)))
 	return nil
 }
 

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -145,6 +148,19 @@ func (c call) String() string {
 		name += fmt.Sprintf(" (%d)", c.status)
 	}
 	return name
+}
+
+// describe returns how many calls there are, and what they do.
+func describe(calls []call) string {
+	kinds := map[string]int{}
+	for _, each := range calls {
+		kinds[each.String()]++
+	}
+	text := strconv.Itoa(len(calls))
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		text += fmt.Sprintf(", %d %s", kinds[kind], kind)
+	}
+	return text
 }
 
 // isIn reports whether a call is about an object in a namespace.
