@@ -36,7 +36,6 @@ type scale struct {
 
 	perBot int           // objects of a RoseyBot
 	plain  time.Duration // until the pods of the plain client's objects were ready
-	heap   float64       // bytes before there were RoseyBots
 	moved  int           // pods that a restart of the operator replaced or restarted
 }
 
@@ -148,7 +147,6 @@ func (b *scale) measureCreation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.heap = before.heap
 	total := float64(b.count)
 	b.report("requests of the operator for each, Events included", "%.1f", (after.requests-before.requests)/total)
 	b.report("of these, writes", "%.1f", (after.writes-before.writes)/total)
@@ -174,8 +172,6 @@ func (b *scale) measureRest(ctx context.Context) error {
 	b.report("requests per minute at rest, lease renewals included", "%.0f",
 		(after.requests-before.requests)/b.rest.Minutes())
 	b.report("reconciles per minute at rest", "%.0f", (after.reconciles-before.reconciles)/b.rest.Minutes())
-	// The garbage collector runs at least every two minutes.
-	b.report("heap for each, after a collection", "%.0f KiB", (after.heap-b.heap)/float64(b.count)/kibibyte)
 	return nil
 }
 
