@@ -55,7 +55,7 @@ func TestManyRoseyBotsCauseABoundedNumberOfRequests(t *testing.T) {
 	}
 
 	began := time.Now()
-	do(ctx, t, m.measureCreation, m.measureRest, m.measureHealthy)
+	do(ctx, t, m.measureCreation, m.measureRest("at rest"), m.measureHealthy)
 	length := time.Since(began)
 	count := func(wanted func(call) bool) int {
 		return m.requests.count(func(c call) bool {

@@ -41,7 +41,8 @@ func measureIll(ctx context.Context, options options) (_ table, err error) {
 	return m.table, doSteps(ctx, []step{
 		{"API server, controllers and operator start", m.start},
 		{"RoseyBots are created that cannot become ready", m.measureCreation},
-		{fmt.Sprintf("they stay ill for %s", m.rest), m.measureRest},
+		{fmt.Sprintf("they stay ill for %s", m.rest), m.measureRest("at first")},
+		{fmt.Sprintf("they stay ill for another %s", m.rest), m.measureRest("later")},
 		{"healthy RoseyBots are created among them", m.measureHealthy},
 	})
 }
@@ -203,8 +204,12 @@ func (m *ill) reportCalls(prefix string, mark int, divisor float64) {
 	}
 }
 
-// measureRest counts requests while the RoseyBots stay ill.
-func (m *ill) measureRest(ctx context.Context) error {
+// measureRest returns a measurement that counts requests while the RoseyBots stay ill.
+func (m *ill) measureRest(when string) func(context.Context) error {
+	return func(ctx context.Context) error { return m.countAtRest(ctx, when) }
+}
+
+func (m *ill) countAtRest(ctx context.Context, when string) error {
 	before, err := m.scrape(ctx)
 	if err != nil {
 		return err
@@ -217,9 +222,10 @@ func (m *ill) measureRest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.reportCalls("per minute: ", mark, m.rest.Minutes())
-	m.report("per minute: reconciles", "%.0f", (after.reconciles-before.reconciles)/m.rest.Minutes())
-	m.report("per minute: processor time of the operator", "%.1f s", (after.processor-before.processor)/m.rest.Minutes())
+	m.reportCalls(when+", per minute: ", mark, m.rest.Minutes())
+	m.report(when+", per minute: reconciles", "%.0f", (after.reconciles-before.reconciles)/m.rest.Minutes())
+	m.report(when+", per minute: processor time of the operator", "%.1f s",
+		(after.processor-before.processor)/m.rest.Minutes())
 	return nil
 }
 
