@@ -26,21 +26,29 @@ install_packages() {
   apt-get update -qq >/dev/null && apt_install "${missing[@]}"
 }
 
-# install_prometheus unpacks Debian's Prometheus into the cache: installed, the package would start a server.
+# install_prometheus unpacks Debian's Prometheus and Alertmanager into the cache: installed, the packages would start
+# servers.
 install_prometheus() {
-  local programs=$test_tools/prometheus unpacked
-  [ ! -x "$programs/promtool" ] || return 0
+  local programs=$test_tools/prometheus unpacked package
+  [ ! -x "$programs/alertmanager" ] || return 0
   if ! command -v apt-get >/dev/null; then
-    leave_out "alerts and dashboard on a Prometheus server: Debian's package is needed"
+    leave_out "alerts and dashboards on Prometheus and Alertmanager: Debian's packages are needed"
     return
   fi
-  say "downloading Prometheus"
+  say "downloading Prometheus and Alertmanager"
   unpacked=$(mktemp -d)
-  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq prometheus) &>/dev/null &&
-    dpkg-deb --extract "$unpacked"/prometheus_*.deb "$unpacked"; then
-    mkdir -p "$programs" && mv "$unpacked"/usr/bin/{prometheus,promtool} "$programs/"
+  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq prometheus \
+    prometheus-alertmanager) &>/dev/null &&
+    for package in "$unpacked"/prometheus*.deb; do dpkg-deb --extract "$package" "$unpacked" || break; done &&
+    [ -x "$unpacked/usr/bin/prometheus-alertmanager" ] && [ -x "$unpacked/usr/bin/promtool" ]; then
+    mkdir -p "$programs" && mv "$unpacked"/usr/bin/{prometheus,promtool} "$programs/" &&
+      mv "$unpacked/usr/bin/prometheus-alertmanager" "$programs/alertmanager"
+    # Debian's Alertmanager reads its templates there and nowhere else.
+    local templates=/usr/share/prometheus/alertmanager
+    [ -e "$templates" ] || { [ "$(id -u)" -eq 0 ] && mkdir -p "${templates%/*}" && mv "$unpacked$templates" "$templates"; } ||
+      leave_out "alerts on Alertmanager: its templates are installed by root"
   else
-    leave_out "alerts and dashboard on a Prometheus server: apt-get cannot download it"
+    leave_out "alerts and dashboards on Prometheus and Alertmanager: apt-get cannot download them"
   fi
   rm -rf "$unpacked"
 }
