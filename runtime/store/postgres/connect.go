@@ -22,6 +22,10 @@ const (
 	maxConnectionAge = 10 * time.Minute
 )
 
+// pingAfter is after what idle time the server is asked whether a connection still works before it is used. pgxpool asks
+// after one second, which is before each line of a usual channel.
+const pingAfter = 10 * time.Second
+
 // connector opens connections to one database, with the URL that a file has at the time.
 type connector struct {
 	connSet
@@ -58,6 +62,9 @@ func (c *connector) pool(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil
 	}
 	settings.AfterConnect = c.checkIdentity
+	settings.ShouldPing = func(_ context.Context, idle pgxpool.ShouldPingParams) bool {
+		return idle.IdleDuration > pingAfter
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("preparing connections: %w", classify(err))

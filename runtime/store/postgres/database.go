@@ -77,8 +77,7 @@ func (d *database) Read(ctx context.Context, work func(context.Context, relation
 
 // ReadAll implements relational.Database.
 func (d *database) ReadAll(ctx context.Context, work func(context.Context, relational.Tx) error) error {
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return d.transaction(ctx, options, work)
+	return d.transaction(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", work)
 }
 
 // Write implements relational.Database. Isolation level and access mode are explicit because a role may have other
@@ -88,25 +87,25 @@ func (d *database) Write(ctx context.Context, work func(context.Context, relatio
 		return errReadOnly
 	}
 	return d.retry(ctx, func(ctx context.Context) error {
-		return d.transaction(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, work)
+		return d.transaction(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", work)
 	})
 }
 
 func (d *database) transaction(
-	ctx context.Context, options pgx.TxOptions, work func(context.Context, relational.Tx) error,
+	ctx context.Context, begin string, work func(context.Context, relational.Tx) error,
 ) error {
-	begun, err := d.pool.BeginTx(ctx, options)
+	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	if err := work(ctx, tx{begun}); err != nil {
-		// The error of Rollback would add nothing. ctx may have ended.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		_ = begun.Rollback(ctx)
+	defer conn.Release() // a connection within a transaction is closed
+	p := newPipeline(conn, begin)
+	if err := work(ctx, tx{p}); err != nil {
+		p.rollback(ctx)
 		return err
 	}
-	if err := begun.Commit(ctx); err != nil {
+	if err := p.commit(ctx); err != nil {
+		p.rollback(ctx)
 		return fmt.Errorf("committing: %w", classify(err))
 	}
 	return nil
@@ -150,7 +149,7 @@ func (d *database) IdentityChanged(identity string) { d.connector.identity.Store
 // tx implements relational.Tx.
 type tx struct{ executor executor }
 
-// executor is a *pgxpool.Pool or a pgx.Tx.
+// executor is a *pgxpool.Pool or a *pipeline.
 type executor interface {
 	Query(ctx context.Context, query string, arguments ...any) (pgx.Rows, error)
 	Exec(ctx context.Context, query string, arguments ...any) (pgconn.CommandTag, error)
@@ -198,6 +197,16 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 		return 0, fmt.Errorf("executing: %w", classify(err))
 	}
 	return changed, nil
+}
+
+// ExecLater implements relational.Tx.
+func (t tx) ExecLater(ctx context.Context, query string, rows [][]any) error {
+	if p, ok := t.executor.(*pipeline); ok {
+		p.queue(query, rows)
+		return nil
+	}
+	_, err := t.ExecAll(ctx, query, rows)
+	return err
 }
 
 // Insert implements relational.Tx. The rows are sent as one array for each column, which takes about half the time of a

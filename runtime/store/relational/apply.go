@@ -216,7 +216,7 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 			continue
 		}
 		sortRows(merge.rows, merge.keys)
-		if _, err := tx.ExecAll(ctx, merge.query, merge.rows); err != nil {
+		if err := tx.ExecLater(ctx, merge.query, merge.rows); err != nil {
 			return fmt.Errorf("storing rows of %s: %w", merge.table, err)
 		}
 	}

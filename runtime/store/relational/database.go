@@ -43,6 +43,9 @@ type Tx interface {
 	Executor
 	// ExecAll executes a statement once for each element of rows, which are its arguments.
 	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
+	// ExecLater does what ExecAll does, but may do it together with the next statement, or with the commit. Then that
+	// returns the error.
+	ExecLater(ctx context.Context, query string, rows [][]any) error
 	// Insert inserts rows of events whose keys do not exist yet, and returns the keys of those that it inserted. The keys
 	// are unique within rows.
 	Insert(ctx context.Context, table Table, rows [][]any) (added []EventKey, err error)

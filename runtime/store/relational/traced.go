@@ -144,6 +144,17 @@ func (t tracedTx) ExecAll(ctx context.Context, query string, rows [][]any) (chan
 	return changed, err
 }
 
+// ExecLater implements Tx. What waits for the commit is a part of the span of the transaction.
+func (t tracedTx) ExecLater(ctx context.Context, query string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ctx, span := t.start(ctx, query, len(rows))
+	err := t.tx.ExecLater(ctx, query, rows)
+	endSpan(span, err)
+	return err
+}
+
 // Insert implements Tx.
 func (t tracedTx) Insert(ctx context.Context, table Table, rows [][]any) (added []EventKey, err error) {
 	if len(rows) == 0 {

@@ -164,6 +164,12 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 	return changed, err
 }
 
+// ExecLater implements relational.Tx. There is no server, so nothing is gained by waiting.
+func (t tx) ExecLater(ctx context.Context, query string, rows [][]any) error {
+	_, err := t.ExecAll(ctx, query, rows)
+	return err
+}
+
 // Insert implements relational.Tx.
 func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []relational.EventKey, err error) {
 	err = t.execEach(ctx, table.Upsert(), rows, func(i int, changed int64) {

@@ -1,0 +1,148 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// errRolledBack means that the server has ended a transaction without its changes.
+var errRolledBack = errors.New("the server has rolled the transaction back")
+
+// pipeline is an executor for one transaction. Statements whose results nobody waits for are sent together with the
+// next one: the first one begins the transaction, and the last ones go with its commit. A single line of chat needs
+// three round trips to the server instead of five.
+type pipeline struct {
+	conn *pgxpool.Conn
+	// waiting are statements that have not been sent.
+	waiting *pgx.Batch
+	// begun is false until the statement that begins the transaction has been sent.
+	begun bool
+}
+
+func newPipeline(conn *pgxpool.Conn, begin string) *pipeline {
+	p := &pipeline{conn: conn, waiting: &pgx.Batch{}}
+	p.waiting.Queue(begin)
+	return p
+}
+
+// queue adds a statement for each of rows to those that wait.
+func (p *pipeline) queue(query string, rows [][]any) {
+	for _, arguments := range rows {
+		p.waiting.Queue(query, arguments...)
+	}
+}
+
+// send sends all statements that wait and those of batch. The results are those of batch.
+func (p *pipeline) send(ctx context.Context, batch *pgx.Batch) (pgx.BatchResults, error) {
+	before := p.waiting.Len()
+	all := &pgx.Batch{QueuedQueries: append(p.waiting.QueuedQueries, batch.QueuedQueries...)}
+	p.waiting, p.begun = &pgx.Batch{}, true
+	results := p.conn.SendBatch(ctx, all)
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			_ = results.Close() // it has the same error
+			return nil, err     //nolint:wrapcheck // the caller classifies it
+		}
+	}
+	return results, nil
+}
+
+// SendBatch implements executor.
+func (p *pipeline) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	results, err := p.send(ctx, batch)
+	if err != nil {
+		return failedResults{err: err}
+	}
+	return results
+}
+
+// Query implements executor.
+func (p *pipeline) Query(ctx context.Context, query string, arguments ...any) (pgx.Rows, error) {
+	if p.waiting.Len() == 0 {
+		return p.conn.Query(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(query, arguments...)
+	results, err := p.send(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		_ = results.Close() // it has the same error
+		return nil, err     //nolint:wrapcheck // the caller classifies it
+	}
+	return pipelinedRows{rows, results}, nil
+}
+
+// Exec implements executor.
+func (p *pipeline) Exec(ctx context.Context, query string, arguments ...any) (pgconn.CommandTag, error) {
+	if p.waiting.Len() == 0 {
+		return p.conn.Exec(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(query, arguments...)
+	results, err := p.send(ctx, batch)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := results.Exec()
+	if closeErr := results.Close(); err == nil {
+		err = closeErr
+	}
+	return tag, err //nolint:wrapcheck // the caller classifies it
+}
+
+// commit sends what waits and commits. It has nothing to commit if nothing was sent but the beginning.
+func (p *pipeline) commit(ctx context.Context) error {
+	if !p.begun && p.waiting.Len() == 1 {
+		return nil
+	}
+	tag, err := p.Exec(ctx, "COMMIT")
+	if err == nil && tag.String() != "COMMIT" {
+		err = errRolledBack
+	}
+	return err
+}
+
+// rollback ends a transaction that was begun. Its error would add nothing: a connection within a transaction is closed
+// when it is released. ctx may have ended.
+func (p *pipeline) rollback(ctx context.Context) {
+	if !p.begun || p.conn.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	p.waiting = &pgx.Batch{}
+	_, _ = p.Exec(ctx, "ROLLBACK")
+}
+
+// pipelinedRows are the rows of the last statement of a batch.
+type pipelinedRows struct {
+	pgx.Rows
+
+	results pgx.BatchResults
+}
+
+// Close implements pgx.Rows.
+func (r pipelinedRows) Close() {
+	r.Rows.Close()
+	_ = r.results.Close() // Err has the error
+}
+
+// failedResults are the results of a batch before which a statement has failed. ExecAll calls no other methods.
+type failedResults struct {
+	pgx.BatchResults
+
+	err error
+}
+
+// Exec implements pgx.BatchResults.
+func (r failedResults) Exec() (pgconn.CommandTag, error) { return pgconn.CommandTag{}, r.err }
+
+// Close implements pgx.BatchResults.
+func (r failedResults) Close() error { return r.err }
