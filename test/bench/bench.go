@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 )
 
 const (
@@ -41,6 +42,9 @@ type sizes struct {
 	requestRounds int
 	// singles is the number of single lines. All processes are idle between them.
 	singles int
+	// pause is the time between two single lines. It is long enough that each is a batch of its own, and that all
+	// processes sleep before it, as with one line a second.
+	pause time.Duration
 	// evening is how long a channel with a line a second is watched.
 	evening time.Duration
 	// said is the number of lines of the outbound queue.
@@ -52,7 +56,7 @@ var fullSizes = sizes{
 	idleRuns: 5, idleFor: 21 * time.Second, // two of the bot's status updates
 	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
 	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
-	requestRounds: 2_000, singles: 200, said: 100, evening: time.Minute,
+	requestRounds: 2_000, singles: 200, pause: 100 * time.Millisecond, said: 100, evening: time.Minute,
 }
 
 // bench is shared by the cases: the built program, a directory, and the table.
@@ -65,6 +69,8 @@ type bench struct {
 	table   table
 	current string
 	files   int
+	// postgres is nil before it is needed.
+	postgres *pgtest.Server
 	// terminal reports whether standard error is a terminal.
 	terminal bool
 }
@@ -94,11 +100,14 @@ func newBench(ctx context.Context, sizes sizes, verbose bool, program string, fl
 	return b, nil
 }
 
-func (b *bench) close() error {
-	if err := os.RemoveAll(b.dir); err != nil {
-		return fmt.Errorf("removing the directory: %w", err)
+func (b *bench) close() (err error) {
+	if b.postgres != nil {
+		err = b.postgres.Stop()
 	}
-	return nil
+	if removeErr := os.RemoveAll(b.dir); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("removing the directory: %w", removeErr))
+	}
+	return err
 }
 
 // report adds a figure of the running case to the table.

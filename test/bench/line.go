@@ -17,10 +17,6 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 )
 
-// linePause is the time between two lines. It is long enough that each is a batch of its own, and that all processes
-// sleep before it, as with one line a second.
-const linePause = 100 * time.Millisecond
-
 // speaker says the lines.
 const speaker = "alice"
 
@@ -29,12 +25,11 @@ const warmLines = 3
 
 // measureLine says a line in the channel, waits until its row is committed, and does the same with a bare publish and a
 // bare commit, in turn.
-func measureLine(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers(ctx)
+func measureLine(ctx context.Context, b *bench) error {
+	makers, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
 	for _, maker := range makers {
 		for _, durable := range []bool{false, true} {
 			name := maker.name + ", " + transport(durable)
@@ -84,7 +79,7 @@ func (b *bench) line(ctx context.Context, maker maker, durable bool, name string
 			path lineStarter
 			took *[]float64
 		}{{on.bare, &bare}, {on.said, &stored}} {
-			time.Sleep(linePause)
+			time.Sleep(b.pause)
 			took, err := each.path.measure(ctx, text)
 			if err != nil {
 				return nil, nil, err

@@ -31,12 +31,11 @@ func serveEcho(ctx context.Context, url string) error {
 }
 
 // measureRequests sends requests to an echo and to the service in turn.
-func measureRequests(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers(ctx)
+func measureRequests(ctx context.Context, b *bench) error {
+	makers, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
 	for _, maker := range makers {
 		if err := b.requests(ctx, maker); err != nil {
 			return fmt.Errorf("%s: %w", maker.name, err)

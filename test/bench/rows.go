@@ -85,12 +85,11 @@ func of(results []result, part func(result) float64) float64 {
 
 // measureRows measures lines from publishing to commit in every database, compared with the same rows without NATS and
 // JSON. The ways take turns, so that other load on the machine affects all of them.
-func measureRows(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers(ctx)
+func measureRows(ctx context.Context, b *bench) error {
+	makers, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
 	for _, maker := range makers {
 		if err := b.compare(ctx, maker, b.ways()); err != nil {
 			return err
@@ -100,12 +99,11 @@ func measureRows(ctx context.Context, b *bench) (err error) {
 }
 
 // measureServices measures one, two and four services that share the stream and a database server.
-func measureServices(ctx context.Context, b *bench) (err error) {
-	makers, done, err := b.makers(ctx)
+func measureServices(ctx context.Context, b *bench) error {
+	makers, err := b.makers(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
 	if len(makers) < 2 {
 		return nil // SQLite allows only one writer
 	}

@@ -36,21 +36,21 @@ type maker struct {
 	make func(ctx context.Context) (*target, error)
 }
 
-// makers returns a maker for each kind of database that is available.
-func (b *bench) makers(ctx context.Context) (all []maker, done func() error, err error) {
+// makers returns a maker for each kind of database that is available. All cases share one PostgreSQL server.
+func (b *bench) makers(ctx context.Context) (all []maker, err error) {
 	all = []maker{{"SQLite", b.newSQLite}}
 	if _, err := pgtest.Programs(); err != nil {
 		b.say("without PostgreSQL: %v", err)
-		return all, func() error { return nil }, nil
+		return all, nil
 	}
-	// The server's default durability.
-	server, err := pgtest.Start(ctx, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
-	if err != nil {
-		return nil, nil, err
+	if b.postgres == nil {
+		// The server's default durability.
+		b.postgres, err = pgtest.Start(ctx, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=1GB")
+		if err != nil {
+			return nil, err
+		}
 	}
-	return append(all, maker{"PostgreSQL", func(ctx context.Context) (*target, error) {
-		return b.newPostgres(ctx, server)
-	}}), server.Stop, nil
+	return append(all, maker{"PostgreSQL", b.newPostgres}), nil
 }
 
 func (b *bench) newSQLite(ctx context.Context) (*target, error) {
@@ -83,11 +83,11 @@ func openSQLite(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target, error) {
+func (b *bench) newPostgres(ctx context.Context) (*target, error) {
 	const role = "postgres"
 	b.files++
 	name := fmt.Sprintf("bench_%d", b.files)
-	admin, err := sql.Open("pgx", server.URL(role, pgtest.Password, "postgres"))
+	admin, err := sql.Open("pgx", b.postgres.URL(role, pgtest.Password, "postgres"))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
 	}
@@ -95,7 +95,7 @@ func (b *bench) newPostgres(ctx context.Context, server *pgtest.Server) (*target
 	if err := errors.Join(err, admin.Close()); err != nil {
 		return nil, fmt.Errorf("creating a database: %w", err)
 	}
-	file, err := b.file(server.URL(role, pgtest.Password, name))
+	file, err := b.file(b.postgres.URL(role, pgtest.Password, name))
 	if err != nil {
 		return nil, err
 	}
