@@ -28,13 +28,14 @@ type ill struct {
 	newcomers int
 	rest      time.Duration
 	flapPause time.Duration
+	profiles  string                                        // directory
 	ips       map[status.Component]map[status.Reason]string // of the processes that report a reason
-
 }
 
 func measureIll(ctx context.Context, options options) (_ table, err error) {
 	m := &ill{
 		count: options.count, newcomers: max(1, min(20, options.count/50)), rest: options.rest, flapPause: 30 * time.Second,
+		profiles: options.profiles,
 	}
 	m.title = fmt.Sprintf("%d RoseyBots that are ill in %d ways", m.count, len(illnesses))
 	defer func() { err = errors.Join(err, m.close()) }()
@@ -215,7 +216,8 @@ func (m *ill) countAtRest(ctx context.Context, when string) error {
 		return err
 	}
 	mark := m.requests.mark()
-	if err := pause(ctx, m.rest); err != nil {
+	err = m.profile(ctx, m.profiles, "ill-"+when, func() error { return pause(ctx, m.rest) })
+	if err != nil {
 		return err
 	}
 	after, err := m.scrape(ctx)

@@ -52,7 +52,7 @@ func main() {
 	only := flag.String("run", ".", "run the parts that match an `expression`: scale, growth, ill, hostile, memory")
 	flag.IntVar(&wanted.count, "bots", 1000, "scale, growth, ill: `number` of RoseyBots")
 	flag.DurationVar(&wanted.rest, "rest", time.Minute, "scale, growth, ill: how `long` to count requests at rest")
-	flag.StringVar(&wanted.profiles, "profiles", "", "growth: `directory` for profiles of the operator")
+	flag.StringVar(&wanted.profiles, "profiles", "", "growth, ill: `directory` for profiles of the operator")
 	flag.IntVar(&wanted.hostile, "hostile", 100, "hostile: `number` of RoseyBots with hostile pods")
 	flag.IntVar(&wanted.large, "large", 30, "memory: `number` of large Deployments, and of large RoseyBots")
 	flag.Parse()

@@ -156,11 +156,11 @@ func describe(calls []call) string {
 	for _, each := range calls {
 		kinds[each.String()]++
 	}
-	text := strconv.Itoa(len(calls))
+	texts := []string{strconv.Itoa(len(calls))}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		text += fmt.Sprintf(", %d %s", kinds[kind], kind)
+		texts = append(texts, fmt.Sprintf("%d %s", kinds[kind], kind))
 	}
-	return text
+	return strings.Join(texts, ", ")
 }
 
 // isIn reports whether a call is about an object in a namespace.
