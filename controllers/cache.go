@@ -90,6 +90,9 @@ func trim(object any) {
 		object.Spec.Selector = nil
 	case *appsv1.Deployment:
 		trimDeployment(object)
+	case *corev1.Service:
+		object.Spec = corev1.ServiceSpec{Ports: object.Spec.Ports, Selector: object.Spec.Selector}
+		object.Status = corev1.ServiceStatus{}
 	}
 	switch {
 	case isTooLarge(cached):
@@ -180,6 +183,9 @@ func trimPod(pod *corev1.Pod) {
 		}
 	}
 	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, Volumes: volumes}
+	if (manifests.ReadServedChannel(pod.Annotations) == manifests.ServedChannel{}) {
+		pod.Annotations = nil
+	}
 	var conditions []corev1.PodCondition
 	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.ContainersReady, corev1.PodReady} {
 		if one := podCondition(pod, kind); one.Type != "" {

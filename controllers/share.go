@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"unique"
 
@@ -62,10 +63,19 @@ func share[T any](part *T, whole interface{ Marshal() ([]byte, error) }) {
 	*part, _ = shared.(T)
 }
 
+// shareLabels shares labels, or a selector of them.
+func shareLabels(labels *map[string]string) { share(labels, &metav1.ObjectMeta{Labels: *labels}) }
+
+func shareSelector(selector *metav1.LabelSelector) {
+	if selector != nil {
+		shareLabels(&selector.MatchLabels)
+	}
+}
+
 // shareMetadata shares what the objects of a RoseyBot have alike.
 func shareMetadata(object *metav1.ObjectMeta) {
 	object.Namespace = unique.Make(object.Namespace).Value()
-	share(&object.Labels, &metav1.ObjectMeta{Labels: object.Labels})
+	shareLabels(&object.Labels)
 	share(&object.OwnerReferences, &metav1.ObjectMeta{OwnerReferences: object.OwnerReferences})
 }
 
@@ -74,15 +84,22 @@ func shareParts(object client.Object) {
 	switch object := object.(type) {
 	case *appsv1.Deployment:
 		template := &object.Spec.Template
-		share(&object.Spec.Selector, &appsv1.DeploymentSpec{Selector: object.Spec.Selector})
-		share(&template.Labels, &metav1.ObjectMeta{Labels: template.Labels})
+		shareSelector(object.Spec.Selector)
+		shareLabels(&template.Labels)
 		share(&template.Spec.Containers, &corev1.PodSpec{Containers: template.Spec.Containers})
 		share(&template.Spec.SecurityContext, &corev1.PodSpec{SecurityContext: template.Spec.SecurityContext})
+		for i := range template.Spec.TopologySpreadConstraints {
+			shareSelector(template.Spec.TopologySpreadConstraints[i].LabelSelector)
+		}
+		template.Spec.Volumes = slices.Clone(template.Spec.Volumes) // decoding left room for more
+	case *corev1.PersistentVolumeClaim:
+		share(&object.Spec.Resources, &corev1.PersistentVolumeClaimSpec{Resources: object.Spec.Resources})
+		share(&object.Status.Capacity, &corev1.PersistentVolumeClaimStatus{Capacity: object.Status.Capacity})
 	case *corev1.Service:
-		share(&object.Spec.Selector, &corev1.ServiceSpec{Selector: object.Spec.Selector})
+		shareLabels(&object.Spec.Selector)
 		share(&object.Spec.Ports, &corev1.ServiceSpec{Ports: object.Spec.Ports})
 	case *networkingv1.NetworkPolicy:
-		share(&object.Spec.PodSelector, &networkingv1.NetworkPolicySpec{PodSelector: object.Spec.PodSelector})
+		shareSelector(&object.Spec.PodSelector)
 		share(&object.Spec.Ingress, &networkingv1.NetworkPolicySpec{Ingress: object.Spec.Ingress})
 		share(&object.Spec.Egress, &networkingv1.NetworkPolicySpec{Egress: object.Spec.Egress})
 	}
