@@ -246,9 +246,6 @@ func (r *Reconciler) overwrite(
 	}
 	// A write that changes no spec, such as one that a policy undoes, rolls nothing out.
 	done.changed = err != nil || written.GetGeneration() != live.GetGeneration() && !keeps
-	if keeps && err == nil {
-		r.memories.of(bot).keptPods[manifests.KeyOf(live)] = deploymentWrite{live.GetUID(), written.GetGeneration()}
-	}
 	return done, writeProblem(desired, explainClaim(bot, desired, live, err), true)
 }
 

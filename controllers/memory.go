@@ -23,8 +23,8 @@ type memory struct {
 	namespaceUID *types.UID
 	// crowdedServer is the CyTube server about which there was an event.
 	crowdedServer string
-	// keptPods has, for each Deployment, the last write that changed nothing about its pods.
-	keptPods map[manifests.Key]deploymentWrite
+	// seen are its Deployments as their controller has seen them.
+	seen []seenDeployment
 	// created has when objects were created that no reconcile has found in the cache yet. It is nil if there are none.
 	created map[manifests.Key]time.Time
 	// forced has the objects whose last write may not last, because somebody else sets a field again.
@@ -64,9 +64,7 @@ func (m *memories) of(bot *v1alpha1.RoseyBot) *memory {
 	key := client.ObjectKeyFromObject(bot)
 	known := m.ofBot[key]
 	if known.memory == nil || known.uid != bot.UID {
-		known = botMemory{bot.UID, &memory{
-			keptPods: map[manifests.Key]deploymentWrite{}, forced: map[manifests.Key]forcedState{},
-		}}
+		known = botMemory{bot.UID, &memory{forced: map[manifests.Key]forcedState{}}}
 		m.ofBot[key] = known
 	}
 	return known.memory

@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -112,44 +111,42 @@ func TestNothingIsRememberedOfARoseyBotOfTheSameName(t *testing.T) {
 	}
 }
 
-// A write that changes nothing about pods is remembered until the Deployment controller has seen it, whatever else is
-// written to the Deployment or becomes of it.
-func TestWritesThatKeepPodsAreForgotten(t *testing.T) {
-	key := manifests.Key{Kind: "Deployment", Name: "movienight-bot"}
-	deployment := func(uid types.UID, generation, observed int64) *appsv1.Deployment {
-		return &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: key.Name, UID: uid, Generation: generation},
+// The status of a Deployment counts for a later generation, whoever made it, only if nothing about its pods has changed
+// since its controller saw it. An annotation that somebody added made its RoseyBot not ready.
+func TestGenerationsWithTheSamePodsKeepTheStatus(t *testing.T) {
+	deployment := func(uid types.UID, generation, observed int64, replicas int32) *appsv1.Deployment {
+		found := &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", UID: uid, Generation: generation},
 			Status:     appsv1.DeploymentStatus{ObservedGeneration: observed},
 		}
+		found.Spec.Replicas = &replicas
+		return found
 	}
-	tests := map[string]struct {
+	for name, test := range map[string]struct {
 		live       *appsv1.Deployment
-		kept       bool
 		generation int64 // that its status is taken to be about
 	}{
-		"the cache does not have the write yet":  {deployment("one", 4, 4), true, 4},
-		"the controller has not seen it":         {deployment("one", 5, 4), true, 5},
-		"somebody else has written since":        {deployment("one", 6, 4), true, 4},
-		"the controller has seen it":             {deployment("one", 5, 5), false, 5},
-		"the controller has seen a later one":    {deployment("one", 7, 6), false, 6},
-		"another Deployment has taken its place": {deployment("two", 5, 4), false, 4},
-		"it does not exist":                      {nil, false, 0},
-	}
-	for name, test := range tests {
+		"nothing has changed":                    {deployment("one", 4, 4, 1), 4},
+		"an annotation was added":                {deployment("one", 5, 4, 1), 5},
+		"two were":                               {deployment("one", 6, 4, 1), 6},
+		"it was scaled":                          {deployment("one", 5, 4, 2), 4},
+		"the controller saw another in between":  {deployment("one", 6, 5, 1), 5},
+		"another Deployment has taken its place": {deployment("two", 5, 4, 1), 4},
+	} {
 		t.Run(name, func(t *testing.T) {
-			found := newObserved()
-			if test.live != nil {
-				found.Objects[key] = client.Object(test.live)
-			}
 			known := newMemories().of(&v1alpha1.RoseyBot{})
-			known.keptPods[key] = deploymentWrite{uid: "one", generation: 5}
-			known.adoptGenerations(found)
-			if _, kept := known.keptPods[key]; kept != test.kept {
-				t.Errorf("it is remembered: %v", kept)
+			var live *appsv1.Deployment
+			for _, now := range []*appsv1.Deployment{deployment("one", 4, 4, 1), test.live} {
+				found, key := newObserved(), manifests.Key{Kind: "Deployment", Name: now.Name}
+				found.Objects[key] = now
+				known.adoptGenerations(found)
+				live, _ = found.Objects[key].(*appsv1.Deployment)
 			}
-			if live, exists := found.Objects[key].(*appsv1.Deployment); exists &&
-				live.Status.ObservedGeneration != test.generation {
-				t.Errorf("the status is taken to be about generation %d", live.Status.ObservedGeneration)
+			if got := live.Status.ObservedGeneration; got != test.generation {
+				t.Errorf("the status is taken to be about generation %d, want %d", got, test.generation)
+			}
+			if len(known.seen) > 1 {
+				t.Errorf("%d states of one Deployment are remembered", len(known.seen))
 			}
 		})
 	}

@@ -146,8 +146,8 @@ func (r *Reconciler) upgradeManagedFields(ctx context.Context, live client.Objec
 }
 
 // A write of a Deployment may change nothing about its pods, but only labels or annotations, for example when the
-// operator was upgraded. It gives the Deployment a new generation all the same. Without the functions below every
-// RoseyBot would then not be ready until the Deployment controller has seen that generation.
+// operator was upgraded, or when somebody else adds one. It gives the Deployment a new generation all the same. Without
+// the functions below the RoseyBot would then not be ready until the Deployment controller has seen that generation.
 
 // keepsPods reports whether writing a desired object, which differs from the live one in some fields, changes nothing
 // about the pods of a Deployment whose status is up to date.
@@ -169,24 +169,33 @@ func changesPods(fields *fieldpath.Set) (changes bool) {
 	return changes
 }
 
-// deploymentWrite is a write of a Deployment.
-type deploymentWrite struct {
+// seenDeployment is a Deployment as its controller has seen it.
+type seenDeployment struct {
 	uid        types.UID
 	generation int64
+	pods       string // a hash of what is about its pods
 }
 
-// adoptGenerations makes the status of each Deployment count for its last generation, if the write that made it changed
-// nothing about its pods.
+// adoptGenerations makes the status of each Deployment count for its last generation, if nothing about its pods has
+// changed since its controller saw it.
 func (m *memory) adoptGenerations(found observed) {
-	for key, write := range m.keptPods {
-		live, exists := found.Objects[key].(*appsv1.Deployment)
-		switch {
-		case !exists || live.UID != write.uid || live.Status.ObservedGeneration >= write.generation:
-			delete(m.keptPods, key)
-		case live.Generation == write.generation:
+	var seen []seenDeployment
+	for key, object := range found.Objects {
+		live, isDeployment := object.(*appsv1.Deployment)
+		if !isDeployment {
+			continue
+		}
+		pods := manifests.Hash([]any{live.Spec.Template, live.Spec.Replicas, live.Spec.Strategy})
+		now := seenDeployment{live.UID, live.Status.ObservedGeneration, pods}
+		isLate := live.Status.ObservedGeneration < live.Generation
+		if isLate && !slices.Contains(m.seen, now) {
+			continue
+		}
+		if seen = append(seen, now); isLate {
 			live = live.DeepCopy()
 			live.Status.ObservedGeneration = live.Generation
 			found.Objects[key] = live
 		}
 	}
+	m.seen = seen
 }

@@ -131,6 +131,37 @@ func TestManualEditsAreRepaired(t *testing.T) {
 	})
 }
 
+// An annotation gives a Deployment a new generation, and changes no pod.
+func TestAnnotationOfAnotherKeepsReady(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	createReady(t, bot)
+	waitReconciled(t, bot)
+	seen := watchStatus(t, bot)
+	deployment, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := deployment.Generation
+	change(t, deployment, func() { deployment.Annotations["example.org/team"] = "fun" })
+	if deployment.Generation == before {
+		t.Fatalf("its generation is still %d: this test showed nothing", before)
+	}
+	eventually(t, "the operator has seen it", func(ctx context.Context) error {
+		known := &appsv1.Deployment{}
+		err := rig.operator.Client.Get(ctx, client.ObjectKeyFromObject(deployment), known)
+		if err == nil && known.Generation == before {
+			err = fmt.Errorf("it has generation %d", before)
+		}
+		return err
+	})
+	reconcileOnce(t, bot)
+	for _, now := range seen() {
+		if !isReady(now) {
+			t.Errorf("it was not ready: %s", describe(now))
+		}
+	}
+}
+
 // Each kind needs its own permissions.
 func TestEveryKindIsRepaired(t *testing.T) {
 	bot := withPostgres(newBot(newNamespace(t)))
