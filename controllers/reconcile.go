@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -123,6 +124,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	})
 	repeat, err := r.reconcile(ctx, bot, isNew)
 	span.End(err)
+	if traced := span.Context(); err != nil && traced.IsSampled() {
+		log.FromContext(ctx).Info("the reconcile that fails has a trace", // the error is logged with the same reconcileID
+			"trace_id", traced.TraceID().String(), "span_id", traced.SpanID().String())
+	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}

@@ -197,6 +197,7 @@ func TestRun(t *testing.T) {
 		})
 	}
 	receiver, release := startReceiver(t)
+	log := &output{}
 	health, metrics := freeAddress(t), freeAddress(t)
 	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
@@ -207,7 +208,7 @@ func TestRun(t *testing.T) {
 			"--runtime-image=rosey:v1", "--watch-namespaces=watched", "--leader-elect",
 			"--namespace=" + apiservertest.Namespace,
 			"--health-probe-bind-address=" + health, "--metrics-bind-address=" + metrics,
-		}, io.Discard, io.Discard)
+		}, io.Discard, log)
 	}()
 	for _, page := range []string{health + "/healthz", health + "/readyz", metrics + "/metrics"} {
 		eventually(t, page, func(ctx context.Context) error { return responds(ctx, "http://"+page) })
@@ -240,6 +241,7 @@ func TestRun(t *testing.T) {
 	release()
 	checkTraces(t, receiver)
 	hang(t, admin, receiver)
+	eventually(t, "the trace of a reconcile that failed", func(context.Context) error { return log.has(`"trace_id":"`) })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("run returned: %v", err)

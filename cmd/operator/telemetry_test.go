@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +41,30 @@ func startReceiver(t *testing.T) (receiver *otlptest.Receiver, release func()) {
 	return receiver, cancel
 }
 
-// hang has a receiver not respond any more, and waits until a change of the RoseyBot has led to a request to it: the
+// output is what the operator writes while a test reads it.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(line)
+}
+
+// has returns an error unless a line contains a text.
+func (o *output) has(text string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !strings.Contains(o.text.String(), text) {
+		return fmt.Errorf("the log has no %s", text)
+	}
+	return nil
+}
+
+// hang has a receiver not respond any more, and waits until a reconcile that fails has led to a request to it: the
 // operator then has spans that it cannot send.
 func hang(t *testing.T, admin client.Client, receiver *otlptest.Receiver) {
 	t.Helper()
@@ -52,7 +78,8 @@ func hang(t *testing.T, admin client.Client, receiver *otlptest.Receiver) {
 		return ctx.Err()
 	})
 	bot := &v1alpha1.RoseyBot{ObjectMeta: metav1.ObjectMeta{Namespace: "watched", Name: "movienight"}}
-	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"logLevel":"debug"}}`))
+	patch := client.RawPatch(types.MergePatchType, []byte(
+		`{"spec":{"resources":{"requests":{"cpu":"2"},"limits":{"cpu":"1"}}}}`))
 	if err := admin.Patch(t.Context(), bot, patch); err != nil {
 		t.Fatal(err)
 	}

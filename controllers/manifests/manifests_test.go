@@ -102,6 +102,30 @@ func TestConfigurationIsAccepted(t *testing.T) {
 	}
 }
 
+// What a user writes into telemetry reaches the processes as it is, whatever its characters.
+func TestTelemetryReachesTheProcesses(t *testing.T) {
+	files := configMapOf(build(t, readBot(t, "testdata/telemetry.yaml"))).Data
+	for file, component := range map[string]status.Component{
+		config.BotFile: manifests.Bot, config.DatabaseFile: manifests.Database,
+	} {
+		parsed, err := config.Parse([]byte(files[file]), component)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ratio := parsed.Telemetry.Ratio(); ratio == nil || *ratio != 0.01 {
+			t.Errorf("%s: the ratio is %v", file, ratio)
+		}
+		want := map[string]string{
+			"deployment.environment.name": "a = b, 100 %", "k8s.namespace.name": "fun",
+			"k8s.container.name": string(component), "rosey.roseybot.name": "movienight",
+			"k8s.deployment.name": manifests.Name(readBot(t, "testdata/telemetry.yaml"), component),
+		}
+		if diff := cmp.Diff(want, parsed.Telemetry.Attributes()); diff != "" {
+			t.Errorf("%s: attributes (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
 func checkFiles(t *testing.T, files map[string]string) {
 	t.Helper()
 	for file, text := range files {

@@ -57,3 +57,11 @@ func (d *Deferred) End(err error) {
 	}
 	d.span.End()
 }
+
+// Context returns the context of the span. It is not valid if the span has not begun.
+func (d *Deferred) Context() trace.SpanContext {
+	if d == nil || d.span == nil {
+		return trace.SpanContext{}
+	}
+	return d.span.SpanContext()
+}

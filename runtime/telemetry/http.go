@@ -27,6 +27,9 @@ func NewTransport(inner http.RoundTripper, template func(path string) string) ht
 	return transport{inner, template}
 }
 
+// WrappedRoundTripper returns what sends the requests, whose connections client-go closes.
+func (t transport) WrappedRoundTripper() http.RoundTripper { return t.inner }
+
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	parent := Begin(request.Context())
