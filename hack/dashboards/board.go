@@ -17,7 +17,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
-// Runbooks begins the links to runbooks. The chart replaces it by the value monitoring.runbookURL, or removes the links.
+// Runbooks begins the links to runbooks. The chart replaces it by the value monitoring.runbookURL, or removes the
+// links.
 const Runbooks = "RUNBOOKS/"
 
 // All returns the dashboards by the names of their files.
@@ -42,7 +43,7 @@ func All() (map[string][]byte, error) {
 // number gives panels their IDs. Grafana would number them too, but differently after each change.
 func number(panels []dashboard.PanelOrRowPanel) {
 	for i := range panels {
-		id := uint32(i + 1) //nolint:gosec // there are some tens of panels
+		id := uint32(i + 1)
 		if panels[i].Panel != nil {
 			panels[i].Panel.Id = &id
 		} else {
@@ -92,7 +93,7 @@ func variable(name, label, selector string) *dashboard.QueryVariableBuilder {
 type query struct{ expr, legend string }
 
 func (q query) target(at int) *prometheus.DataqueryBuilder {
-	return prometheus.NewDataqueryBuilder().RefId(string(rune('A' + at))).Datasource(source).
+	return prometheus.NewDataqueryBuilder().RefId("ABCDEFGH"[at : at+1]).Datasource(source).
 		Expr(q.expr).LegendFormat(q.legend)
 }
 

@@ -79,9 +79,10 @@ func channelPanels() []panel {
 				{`max(rosey_bot_channel_users{…})`, "with a name"}, {`max(rosey_bot_connected_users{…})`, "connected"},
 			},
 		}, {
-			title:       "Lines a minute",
-			description: "Lines of chat that the bot receives, and that are stored. After a reconnect it receives the last 15 again.",
-			unit:        units.CountsPerMinute,
+			title: "Lines a minute",
+			description: "Lines of chat that the bot receives, and that are stored. " +
+				"After a reconnect it receives the last 15 again.",
+			unit: units.CountsPerMinute,
 			queries: []query{
 				{`60 * sum(rate(rosey_cytube_events_total{…, event="chatMsg"}[5m]))`, "received"},
 				{`60 * sum(rate(rosey_database_messages_total{…, subject="db.message.log", outcome="stored"}[5m]))`, "stored"},
@@ -109,15 +110,17 @@ func eventPanels() []panel {
 			description: "From the arrival of a message at the database service until it is stored or answered.",
 			unit:        units.Seconds, queries: quantiles("rosey_database_handle_seconds", one),
 		}, {
-			title: "Waiting in memory", description: "Messages that wait in bots for NATS, and in database services for the store.",
-			unit: units.Short, bad: 1000, runbook: "RoseyMessagesWait",
+			title:       "Waiting in memory",
+			description: "Messages that wait in bots for NATS, and in database services for the store.",
+			unit:        units.Short, bad: 1000, runbook: "RoseyMessagesWait",
 			queries: []query{
 				{`max by (pod) (rosey_bus_buffered{…})`, "{{pod}}: to publish"},
 				{`max by (pod) (rosey_database_waiting_messages{…})`, "{{pod}}: to store"},
 			},
 		}, {
-			title: "Stream", description: "Events in the stream that are not stored yet, and those that it removed before they were.",
-			unit: units.Short, runbook: "RoseyMessagesLost",
+			title:       "Stream",
+			description: "Events in the stream that are not stored yet, and those that it removed before they were.",
+			unit:        units.Short, runbook: "RoseyMessagesLost",
 			queries: []query{
 				{`max(rosey_database_stream_pending_events{…})`, "not delivered to a service"},
 				{`max(rosey_database_stream_unacknowledged_events{…})`, "delivered, not stored"},
@@ -130,7 +133,8 @@ func eventPanels() []panel {
 				{`sum by (reason) (increase(rosey_bus_dropped_total{…}[1h])) > 0`, "dropped by the bot: {{reason}}"},
 				{`sum(increase(rosey_database_dropped_messages_total{…}[1h])) > 0`, "dropped by the service"},
 				{
-					`sum by (outcome) (increase(rosey_database_messages_total{…, outcome!~"stored|answered|ignored|repeated"}[1h])) > 0`,
+					`sum by (outcome) (increase(` +
+						`rosey_database_messages_total{…, outcome!~"stored|answered|ignored|repeated"}[1h])) > 0`,
 					"{{outcome}}",
 				},
 			},

@@ -27,7 +27,7 @@ func TestChartHasTheDashboards(t *testing.T) {
 	for name, built := range files {
 		path := filepath.Join(directory, name)
 		if *update {
-			if err := os.WriteFile(path, built, 0o644); err != nil { //nolint:gosec // everybody may read it
+			if err := os.WriteFile(path, built, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

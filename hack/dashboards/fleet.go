@@ -20,7 +20,8 @@ const lag = `sum by (namespace, name) (rosey_bus_buffered{…}) + (` +
 
 // fleet shows all RoseyBots.
 func fleet() *dashboard.DashboardBuilder {
-	board := newBoard(fleetUID, "Which RoseyBots are ready, and why others are not. A name in the table leads to its dashboard.").
+	board := newBoard(fleetUID,
+		"Which RoseyBots are ready, and why others are not. A name in the table leads to its dashboard.").
 		WithVariable(variable("namespace", "Namespace", "").Multi(true).IncludeAll(true).AllValue(".*")).
 		WithVariable(variable("name", "RoseyBot", `{namespace=~"$namespace"}`).Multi(true).IncludeAll(true).AllValue(".*"))
 	board.WithRow(row("Now"))
@@ -53,7 +54,8 @@ func fleetNumbers() []panel {
 		}, {
 			title: "Stopped", description: "Suspended, or scaled to zero.",
 			queries: []query{{
-				`count(max by (namespace, name) (roseybot_condition{…, type="Ready", reason=~"Suspended|ScaledToZero"})) or vector(0)`,
+				`count(max by (namespace, name) (` +
+					`roseybot_condition{…, type="Ready", reason=~"Suspended|ScaledToZero"})) or vector(0)`,
 				"stopped",
 			}},
 		}, {

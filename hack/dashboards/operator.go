@@ -29,7 +29,9 @@ func operatorNumbers() []panel {
 		{
 			title: "Operators", description: "Running processes. With several, one leads and the others stand by.",
 			unit: units.Short, runbook: "RoseyOperatorAbsent",
-			queries: []query{{`count(controller_runtime_max_concurrent_reconciles{controller="roseybot"}) or vector(0)`, "running"}},
+			queries: []query{{
+				`count(controller_runtime_max_concurrent_reconciles{controller="roseybot"}) or vector(0)`, "running",
+			}},
 		}, {
 			title: "Failed reconciles in an hour", description: "The log of the operator has their errors.",
 			unit: units.Short, bad: 1, runbook: "RoseyOperatorErrors",
@@ -62,7 +64,9 @@ func operatorGraphs() []panel {
 			queries: quantiles("workqueue_queue_duration_seconds", `{controller="roseybot"}`),
 		}, {
 			title: "Requests to the API server a minute", description: "By method and status.", unit: units.CountsPerMinute,
-			queries: []query{{`60 * sum by (method, code) (rate(rest_client_requests_total[5m])` + ofOperator + `)`, "{{method}} {{code}}"}},
+			queries: []query{{
+				`60 * sum by (method, code) (rate(rest_client_requests_total[5m])` + ofOperator + `)`, "{{method}} {{code}}",
+			}},
 		}, {
 			title:       "RoseyBots on each CyTube server",
 			description: "And how many connections at once the server is taken to allow from one address.", unit: units.Short,

@@ -73,7 +73,8 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		outbound: counter("rosey_bot_outbound_total",
 			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
 		transitions: counter("rosey_bot_lock_transitions_total",
-			"Acquired leaderships (cause free, expired, released, restart or alone) and ended ones (lost, ended or gave_up).", "cause"),
+			"Acquired leaderships (cause free, expired, released, restart or alone) and ended ones (lost, ended or gave_up).",
+			"cause"),
 	}
 	m.startAtZero()
 	return m

@@ -75,7 +75,8 @@ func TestServiceDiscovery(t *testing.T) {
 	}
 	var stats micro.Stats
 	ask(micro.StatsVerb, &stats)
-	if n := len(stats.Endpoints); n != 14 || stats.Endpoints[n-1].NumRequests != 1 {
+	if n := len(stats.Endpoints); n != 14 || stats.Endpoints[n-1].NumRequests != 1 ||
+		stats.Endpoints[n-1].ProcessingTime <= 0 {
 		t.Errorf("stats: %+v", stats)
 	}
 	r.stop(s)

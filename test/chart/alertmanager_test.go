@@ -44,8 +44,8 @@ func (n *notifications) String() string {
 	return fmt.Sprint(n.names)
 }
 
-// With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification, and
-// hides no other cause.
+// With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification,
+// and hides no other cause.
 func TestOneCauseIsOneNotification(t *testing.T) {
 	program := prometheusProgram(t, "alertmanager")
 	if _, err := os.Stat("/usr/share/prometheus/alertmanager/default.tmpl"); err != nil {
@@ -59,7 +59,10 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 	const nats = "nats://one:4222"
 	alerts := []map[string]string{
 		{"alertname": "RoseyNATSUnavailable", "owner": "platform", "severity": "critical", "nats": nats},
-		{"alertname": "RoseyBotNotReady", "owner": "channel", "severity": "warning", "namespace": "n", "name": "banned", "nats": nats},
+		{
+			"alertname": "RoseyBotNotReady", "owner": "channel", "severity": "warning", "namespace": "n", "name": "banned",
+			"nats": nats,
+		},
 		{"alertname": "RoseyBotUpdateWaits", "owner": "channel", "severity": "info", "namespace": "n", "name": "old"},
 		// A RoseyBot on another NATS server.
 		{"alertname": "RoseyMessagesLost", "owner": "platform", "severity": "critical", "namespace": "n", "name": "full"},
@@ -68,8 +71,8 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 		name := fmt.Sprint("bot", i)
 		alerts = append(alerts,
 			map[string]string{
-				"alertname": "RoseyBotDatabaseUnavailable", "owner": "platform", "severity": "critical", "namespace": "n", "name": name,
-				"cause": "nats", "nats": nats,
+				"alertname": "RoseyBotDatabaseUnavailable", "owner": "platform", "severity": "critical", "namespace": "n",
+				"name": name, "cause": "nats", "nats": nats,
 			}, map[string]string{
 				"alertname": "RoseyMessagesLost", "owner": "platform", "severity": "critical", "namespace": "n", "name": name,
 				"pod": name + "-bot-x",
@@ -87,8 +90,8 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 	})
 }
 
-// startAlertmanager starts Alertmanager with the configuration of the document, whose receivers notify a URL, and returns
-// its address.
+// startAlertmanager starts Alertmanager with the configuration of the document, whose receivers notify a URL, and
+// returns its address.
 func startAlertmanager(t *testing.T, program, notify string) (address string) {
 	t.Helper()
 	document, err := os.ReadFile("../../docs/observability.md")
@@ -110,8 +113,8 @@ func startAlertmanager(t *testing.T, program, notify string) (address string) {
 	}
 	address = freeAddress(t)
 	var log bytes.Buffer
-	server := exec.CommandContext(t.Context(), program, "--config.file="+path, "--storage.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--cluster.listen-address=")
+	server := exec.CommandContext(t.Context(), program, "--config.file="+path,
+		"--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,8 @@ func knownMetrics(t *testing.T) map[string][]string {
 	return known
 }
 
-// operatorMetrics returns the labels of the operator's metrics. Descriptions have no type: every time may be a histogram.
+// operatorMetrics returns the labels of the operator's metrics. Descriptions have no type: every time may be a
+// histogram.
 func operatorMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	ofLibrary, ok := metrics.Registry.(prometheus.Collector)
@@ -151,7 +152,8 @@ func TestMetricsDocumentHasOperatorMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, listed := range regexp.MustCompile("(?m)^\\| `(roseybot_[a-z_]+)`").FindAllStringSubmatch(string(document), -1) {
+	ofOperator := regexp.MustCompile("(?m)^\\| `(roseybot_[a-z_]+)`")
+	for _, listed := range ofOperator.FindAllStringSubmatch(string(document), -1) {
 		if operatorMetrics(t)[listed[1]] == nil {
 			t.Errorf("docs/metrics.md lists %s, which does not exist", listed[1])
 		}

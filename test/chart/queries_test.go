@@ -14,8 +14,8 @@ import (
 // namedQuery is a query of a rule or of a dashboard. legend is Grafana's format, or empty.
 type namedQuery struct{ expr, legend string }
 
-// dashboardQueries returns the queries of all panels, with the variables replaced as Grafana does: by a pattern for "All"
-// where several can be chosen.
+// dashboardQueries returns the queries of all panels, with the variables replaced as Grafana does: by a pattern for
+// "All" where several can be chosen.
 func dashboardQueries(t *testing.T) (queries []namedQuery) {
 	t.Helper()
 	files, err := filepath.Glob(dashboards)

@@ -48,7 +48,8 @@ func chartRules(t *testing.T) []rule {
 	return parseRules(t, data)
 }
 
-// Whoever is woken by an alert reads in its runbook where to look first, what to run, and how one knows that it is over.
+// Whoever is woken by an alert reads in its runbook where to look first, what to run, and how one knows that it is
+// over.
 func TestEveryAlertHasARunbook(t *testing.T) {
 	for _, one := range chartRules(t) {
 		if one.Alert == "" {
@@ -143,8 +144,8 @@ func TestValuesOfAlerts(t *testing.T) {
 
 // Nobody owns a default address of the runbooks: without a value there is no link.
 func TestNoLinksToRunbooksByDefault(t *testing.T) {
-	for title, object := range render(t, "--set",
-		"monitoring.rules.enabled=true,monitoring.dashboards.enabled=true,monitoring.dashboards.annotations.grafana_folder=Rosey") {
+	for title, object := range render(t, "--set", "monitoring.rules.enabled=true,monitoring.dashboards.enabled=true,"+
+		"monitoring.dashboards.annotations.grafana_folder=Rosey") {
 		text, err := object.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)

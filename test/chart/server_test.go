@@ -23,7 +23,8 @@ func TestAPIServerAcceptsEveryObject(t *testing.T) {
 		"defaults": "replicas=1",
 		"everything": "replicas=2,watchNamespaces={a},image.digest=" + digest + ",podLabels.team=films," +
 			"podAnnotations.note=x,priorityClassName=high,nodeSelector.disk=fast,tolerations[0].operator=Exists," +
-			"imagePullSecrets[0].name=pull,monitoring.dashboards.enabled=true,monitoring.dashboards.annotations.grafana_folder=Rosey,serviceAccount.annotations.note=x," +
+			"imagePullSecrets[0].name=pull,monitoring.dashboards.enabled=true,serviceAccount.annotations.note=x," +
+			"monitoring.dashboards.annotations.grafana_folder=Rosey," +
 			"admissionPolicy.enabled=true,admissionPolicy.namespaceSelector.matchLabels.team=films",
 	} {
 		t.Run(name, func(t *testing.T) {
