@@ -22,8 +22,8 @@ const (
 	maxConnectionAge = 10 * time.Minute
 )
 
-// pingAfter is after what idle time the server is asked whether a connection still works before it is used. pgxpool asks
-// after one second, which is before each line of a usual channel.
+// pingAfter is after what idle time the server is asked whether a connection still works before it is used. pgxpool
+// asks after one second, which is before each line of a usual channel.
 const pingAfter = 10 * time.Second
 
 // connector opens connections to one database, with the URL that a file has at the time.

@@ -94,7 +94,7 @@ func (p *pipeline) Exec(ctx context.Context, query string, arguments ...any) (pg
 	if closeErr := results.Close(); err == nil {
 		err = closeErr
 	}
-	return tag, err //nolint:wrapcheck // the caller classifies it
+	return tag, err
 }
 
 // commit sends what waits and commits. It has nothing to commit if nothing was sent but the beginning.
