@@ -156,7 +156,9 @@ type world struct {
 // newWorld starts both servers. durable enables JetStream.
 func (b *bench) newWorld(durable bool) (*world, error) {
 	sim, err := simulator.New(simulator.Options{
-		Accounts: []simulator.Account{{Name: account, Password: password, Rank: 3}},
+		Accounts: []simulator.Account{
+			{Name: account, Password: password, Rank: 3}, {Name: speaker, Rank: 2}, // who may ask for statistics
+		},
 		Channels: []simulator.ChannelOptions{{Name: channelName, Playlist: []simulator.Media{film}}},
 	})
 	if err != nil {

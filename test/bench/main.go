@@ -32,7 +32,7 @@ var cases = []benchCase{
 	{"services", "one, two and four services on one PostgreSQL server", measureServices},
 	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
 	{"line", "a line from the socket to the committed row, beside a bare publish and commit", measureLine},
-	{"said", "a line of the outbound queue from putting it until it is in the channel", measureSaid},
+	{"said", "a line of the outbound queue until it is in the channel, and an answer by private message", measureSaid},
 	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
 	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 )
@@ -47,7 +48,10 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 		return fmt.Errorf("connecting to NATS: %w", err)
 	}
 	defer conn.Close()
-	var echoed, said []float64
+	if err := w.channel().Join(speaker); err != nil {
+		return fmt.Errorf("joining: %w", err)
+	}
+	var echoed, said, answered []float64
 	for n := range b.said {
 		took, err := milliseconds(func() error { return waitForResponder(ctx, conn, echoSubject, "hello") })
 		if err != nil {
@@ -58,13 +62,35 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 		said = append(said, took)
+		if took, err = milliseconds(func() error { return w.ask(ctx) }); err != nil {
+			return err
+		}
+		answered = append(answered, took)
 		b.progress("%d of %d lines", n, b.said)
 		time.Sleep(saidPause)
 	}
 	for _, part := range []int{50, 99} {
 		b.report(fmt.Sprintf("an echo: p%d", part), percentile(echoed, part), "ms", "")
-		b.report(fmt.Sprintf("from put to the channel: p%d", part), percentile(said, part), "ms",
-			fmt.Sprintf("an echo: p%d", part))
+		against := fmt.Sprintf("an echo: p%d", part)
+		b.report(fmt.Sprintf("from put to the channel: p%d", part), percentile(said, part), "ms", against)
+		b.report(fmt.Sprintf("from a private message to its answer: p%d", part), percentile(answered, part), "ms", against)
+	}
+	return nil
+}
+
+// ask sends a private message with a command that asks the database, and returns when the bot has answered.
+func (w *world) ask(ctx context.Context) error {
+	asked, err := w.channel().PM(speaker, account, "stats")
+	if err != nil {
+		return fmt.Errorf("asking the bot: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	_, err = w.channel().WaitFor(ctx, asked.Seq, func(e simulator.Entry) bool {
+		return e.Kind == simulator.KindPM && e.User == account
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for an answer: %w", err)
 	}
 	return nil
 }
