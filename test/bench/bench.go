@@ -157,7 +157,7 @@ type world struct {
 func (b *bench) newWorld(durable bool) (*world, error) {
 	sim, err := simulator.New(simulator.Options{
 		Accounts: []simulator.Account{
-			{Name: account, Password: password, Rank: 3}, {Name: speaker, Rank: 2}, // who may ask for statistics
+			{Name: account, Password: password, Rank: 3}, {Name: speaker, Rank: 2}, // who may ask by private message
 		},
 		Channels: []simulator.ChannelOptions{{Name: channelName, Playlist: []simulator.Media{film}}},
 	})

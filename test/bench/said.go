@@ -15,7 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 )
 
-// saidPause is the time between two lines that are put: the flood limit lets each through at once.
+// saidPause is the time between two messages of the bot: CyTube's limit of ten a second lets each through at once.
 const saidPause = 200 * time.Millisecond
 
 // measureSaid puts lines into the outbound queue and waits until each is in the channel, beside an echo.
@@ -62,6 +62,7 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 		said = append(said, took)
+		time.Sleep(saidPause)
 		if took, err = milliseconds(func() error { return w.ask(ctx) }); err != nil {
 			return err
 		}
@@ -78,9 +79,9 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 	return nil
 }
 
-// ask sends a private message with a command that asks the database, and returns when the bot has answered.
+// ask sends a private message with a command whose answer is one message, and returns when the bot has answered.
 func (w *world) ask(ctx context.Context) error {
-	asked, err := w.channel().PM(speaker, account, "stats")
+	asked, err := w.channel().PM(speaker, account, "current")
 	if err != nil {
 		return fmt.Errorf("asking the bot: %w", err)
 	}
