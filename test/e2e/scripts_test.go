@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Progress counts the packages that are not compiled yet, an interrupted build included, and a mistake in one of them is
-// shown.
+// Progress counts the packages that are not compiled yet, also after an interrupted build, and a mistake in one of them
+// is shown.
 func TestCompileOfScripts(t *testing.T) {
 	t.Parallel()
 	module := t.TempDir()
