@@ -58,8 +58,9 @@ func celcheck(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "celcheck")
 	build := exec.CommandContext(t.Context(),
-		"go", "build", "-C", "../../hack/cluster", "-trimpath", "-ldflags", "-s -w", "-o", program, "./celcheck")
-	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+		"bash", "-c", `. ../lib/compile.sh && use_build_flags && go build -ldflags "-s -w" -o "$0" ./celcheck`, program)
+	build.Dir = "../../hack/cluster"
+	build.Env = append(os.Environ(), "GOWORK=off")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building celcheck: %v: %s", err, output)
 	}

@@ -1,5 +1,5 @@
-// Command coredns is CoreDNS with only the plugins that config/coredns.yaml uses. All of them, with the clients of three
-// clouds, take five times as long to compile.
+// Command coredns is CoreDNS with only the plugins that config/coredns.yaml uses. All of them, with the clients of
+// three clouds, take five times as long to compile.
 package main
 
 import (
