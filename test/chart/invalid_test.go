@@ -32,7 +32,7 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"image.repository=UP":                  "at '/image/repository': 'UP' does not match pattern",
 		"monitoring.podMonitor=yes":            "at '/monitoring/podMonitor': value must be one of 'Auto', 'Always', 'Never'",
 		"monitoring.runbookURL=wiki":           "at '/monitoring/runbookURL': 'wiki' does not match pattern",
-		"monitoring.rules.labels.a-b=x":        "at '/monitoring/rules/labels': invalid propertyName 'a-b'",
+		"monitoring.rules.labels.a-b=x":        "'a-b' does not match pattern '^[A-Za-z_]",
 		disabledUnknown:                        "monitoring.rules.disabled: there is no alert RoseyNothing, only Rosey",
 		"podLabels.a=1":                        "at '/podLabels/a': got number, want string",
 		"tolerations[0].efect=NoSchedule":      "at '/tolerations/0': additional properties 'efect' not allowed",
