@@ -53,22 +53,22 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 	}
 	var echoed, said, answered []float64
 	for n := range b.said {
-		took, err := milliseconds(func() error { return waitForResponder(ctx, conn, echoSubject, "hello") })
-		if err != nil {
-			return err
+		for _, each := range []struct {
+			took *[]float64
+			do   func() error
+		}{
+			{&echoed, func() error { return waitForResponder(ctx, conn, echoSubject, "hello") }},
+			{&said, func() error { return w.put(ctx, conn, fmt.Sprintf("line %d.", n)) }},
+			{&answered, func() error { return w.ask(ctx) }},
+		} {
+			took, err := milliseconds(each.do)
+			if err != nil {
+				return err
+			}
+			*each.took = append(*each.took, took)
+			time.Sleep(saidPause)
 		}
-		echoed = append(echoed, took)
-		if took, err = milliseconds(func() error { return w.put(ctx, conn, fmt.Sprintf("line %d.", n)) }); err != nil {
-			return err
-		}
-		said = append(said, took)
-		time.Sleep(saidPause)
-		if took, err = milliseconds(func() error { return w.ask(ctx) }); err != nil {
-			return err
-		}
-		answered = append(answered, took)
 		b.progress("%d of %d lines", n, b.said)
-		time.Sleep(saidPause)
 	}
 	for _, part := range []int{50, 99} {
 		b.report(fmt.Sprintf("an echo: p%d", part), percentile(echoed, part), "ms", "")
