@@ -49,6 +49,8 @@ type sizes struct {
 	evening time.Duration
 	// said is the number of lines of the outbound queue.
 	said int
+	// tracesRounds is how often the lines of measureTraces are said with traces and without.
+	tracesRounds int
 }
 
 // fullSizes are those of the table in docs/performance.md.
@@ -57,6 +59,7 @@ var fullSizes = sizes{
 	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
 	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
 	requestRounds: 2_000, singles: 200, pause: 100 * time.Millisecond, said: 100, evening: time.Minute,
+	tracesRounds: 5,
 }
 
 // bench is shared by the cases: the built program, a directory, and the table.
@@ -65,10 +68,12 @@ type bench struct {
 
 	dir     string
 	program string
-	verbose bool
-	table   table
-	current string
-	files   int
+	// environment are variables of the processes that are started, as NAME=value.
+	environment []string
+	verbose     bool
+	table       table
+	current     string
+	files       int
 	// postgres is nil before it is needed.
 	postgres *pgtest.Server
 	// terminal reports whether standard error is a terminal.

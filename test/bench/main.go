@@ -35,6 +35,7 @@ var cases = []benchCase{
 	{"said", "a line of the outbound queue until it is in the channel, and an answer by private message", measureSaid},
 	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
 	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
+	{"traces", "the CPU time of a line of chat without traces, and with those of one of a hundred", measureTraces},
 }
 
 func main() {

@@ -30,6 +30,7 @@ type process struct {
 // start starts the program and waits until it serves HTTP.
 func (b *bench) start(ctx context.Context, arguments ...string) (*process, error) {
 	command := exec.CommandContext(ctx, b.program, arguments...) //nolint:gosec // built by the bench
+	command.Env = append(os.Environ(), b.environment...)
 	p := &process{command: command, logged: make(chan struct{})}
 	stderr, err := p.command.StderrPipe()
 	if err != nil {

@@ -113,6 +113,7 @@ var contract = map[string]func(t storeTest){
 	"outbound client IDs":                 outboundClientIDs,
 	"outbound claims":                     outboundClaims,
 	"outbound claimed since":              outboundClaimedSince,
+	"outbound trace":                      outboundTrace,
 	"outbound next due":                   outboundNextDue,
 	"outbound back-off":                   outboundBackOff,
 	"outbound failures":                   outboundFailures,

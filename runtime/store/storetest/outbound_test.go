@@ -344,3 +344,14 @@ func outboundMaxOffers(t storeTest) {
 	t.reportFailed(20, store.OutboundFailed{ID: a})
 	same(t, "after a report", []string{"a", "new", "b"}, t.claimTexts("", 140, 3))
 }
+
+// outboundTrace tests that the trace of a message stays with it, whoever claims it: the bot that had claimed it before
+// may have died.
+func outboundTrace(t storeTest) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	must[int64](t)(t.Enqueue(t.Context(), movies, store.OutboundLine{Text: "traced", At: at(0), TraceParent: parent}))
+	same(t, "first claim", parent, t.claim("a", 10, 1)[0].TraceParent)
+	same(t, "another claimant after the claim has expired", parent, t.claim("b", 200, 1)[0].TraceParent)
+	t.enqueue(movies, 201, "untraced")
+	same(t, "a message without a trace", "", t.claim("c", 202, 1)[0].TraceParent)
+}
