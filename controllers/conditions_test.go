@@ -134,3 +134,33 @@ func TestConditionsAndEventsAreOnePrintableLine(t *testing.T) {
 		})
 	}
 }
+
+// An operator that has just started has asked no pod yet. It must not write to a thousand RoseyBots that they are not
+// durable, and later that they are.
+func TestDurableStaysUntilAReadyPodWasAsked(t *testing.T) {
+	bot := newBot("unasked")
+	pod := corev1.Pod{Status: runningPod("127.0.0.1", true)}
+	pod.Name = "bot-1"
+	in := statusInput{bot: bot, observed: newObserved(), reports: map[string]probeResult{}}
+	in.observed.pods[manifests.Bot] = []corev1.Pod{pod}
+	check := func(what string, want metav1.ConditionStatus, reason status.Reason) {
+		t.Helper()
+		if got := durableCondition(in); got.Status != want || got.Reason != string(reason) {
+			t.Errorf("%s: Durable=%s with %s, want %s with %s", what, got.Status, got.Reason, want, reason)
+		}
+	}
+	check("never asked", metav1.ConditionFalse, status.ReasonStarting)
+	for _, last := range []struct {
+		status metav1.ConditionStatus
+		reason status.Reason
+	}{{metav1.ConditionTrue, status.ReasonStreamBound}, {metav1.ConditionFalse, status.ReasonCoreOnly}} {
+		bot.Status.Conditions = []metav1.Condition{{
+			Type: v1alpha1.ConditionDurable, Status: last.status, Reason: string(last.reason),
+		}}
+		check("not asked again", last.status, last.reason)
+	}
+	in.reports[pod.Name] = probeResult{err: errors.New("no answer")}
+	last := &bot.Status.Conditions[0]
+	last.Status, last.Reason = metav1.ConditionTrue, string(status.ReasonStreamBound)
+	check("asked without an answer", metav1.ConditionUnknown, v1alpha1.ReasonStatusUnknown)
+}

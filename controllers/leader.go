@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -144,7 +145,8 @@ func durableCondition(in statusInput) *metav1.Condition {
 	}
 	report, missing := reportOf(in, pod, manifests.Bot)
 	if missing != nil {
-		return keepFailure(in, v1alpha1.ConditionDurable, missing)
+		return cmp.Or(keepUnasked(in, pod, v1alpha1.ConditionDurable),
+			keepFailure(in, v1alpha1.ConditionDurable, missing))
 	}
 	check, reported := findCheck(report, status.EventsCheck)
 	switch {
@@ -155,6 +157,18 @@ func durableCondition(in statusInput) *metav1.Condition {
 		return conditionTrue(string(check.Reason), check.Message)
 	}
 	return conditionFalse(translateReason(in, manifests.Bot, check.Reason, check.Message))
+}
+
+// keepUnasked returns a condition as it was last if a ready pod has not been asked yet, or nil. An operator that has
+// just started asks the pods of a namespace one after another, which takes minutes for a thousand: until then, nothing
+// new is known of them.
+func keepUnasked(in statusInput, pod *corev1.Pod, conditionType string) *metav1.Condition {
+	last := meta.FindStatusCondition(in.bot.Status.Conditions, conditionType)
+	if _, asked := in.reports[pod.Name]; asked || !podReady(pod) || last == nil ||
+		hasSeverity(last.Reason, requested, transient) {
+		return nil
+	}
+	return &metav1.Condition{Status: last.Status, Reason: last.Reason, Message: last.Message}
 }
 
 // keepFailure returns a condition that is Unknown now, or False as it was last: it stays False until a bot reports
