@@ -48,6 +48,7 @@ func TestMetrics(t *testing.T) {
 		"rosey_database_dropped_messages_total":       0,
 		"rosey_database_refused_total":                0,
 		"rosey_database_announced_removal_rows":       0,
+		"rosey_database_pruned_rows_total":            0,
 		"rosey_database_backup_runs_total":            0,
 		"rosey_database_backup_timestamp_seconds":     0,
 		"rosey_database_backup_interval_seconds":      0,
