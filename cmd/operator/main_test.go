@@ -201,9 +201,16 @@ func TestRun(t *testing.T) {
 	health, metrics := freeAddress(t), freeAddress(t)
 	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	ended := make(chan error, 1)
+	defer func() { // also of a test that fails, which would leave the API server running
+		stop()
+		<-ended
+		if t.Failed() {
+			t.Log(log.text.String())
+		}
+	}()
 	go func() {
+		defer close(ended)
 		ended <- run(ctx, []string{
 			"--runtime-image=rosey:v1", "--watch-namespaces=watched", "--leader-elect",
 			"--namespace=" + apiservertest.Namespace,
