@@ -204,7 +204,8 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	defer func() { // also of a test that fails, which would leave the API server running
 		stop()
-		<-ended
+		for range ended {
+		}
 		if t.Failed() {
 			t.Log(log.text.String())
 		}
