@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -98,15 +99,31 @@ func writeOn(ctx context.Context, conn *sql.Conn, work func(context.Context, rel
 	if _, err := conn.ExecContext(uncancelled, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
 	}
-	err := work(ctx, tx{conn})
-	if err == nil {
-		if _, err = conn.ExecContext(uncancelled, "COMMIT"); err == nil {
-			return nil
+	committed := false
+	defer func() { // also if work panics
+		if !committed {
+			rollBack(uncancelled, conn)
 		}
-		err = fmt.Errorf("committing: %w", classify(err))
+	}()
+	if err := work(ctx, tx{conn}); err != nil {
+		return err
 	}
-	_, _ = conn.ExecContext(uncancelled, "ROLLBACK") // its error would add nothing
-	return err
+	if _, err := conn.ExecContext(uncancelled, "COMMIT"); err != nil {
+		return fmt.Errorf("committing: %w", classify(err))
+	}
+	committed = true
+	return nil
+}
+
+// rollBack ends a transaction without its changes. If that fails, the connection is closed, and the next transaction
+// opens another one: on a connection with an open transaction, all later ones would fail.
+func rollBack(ctx context.Context, conn *sql.Conn) {
+	_, err := conn.ExecContext(ctx, "ROLLBACK")
+	// After some errors, such as a full disk, SQLite has rolled back itself.
+	if err == nil || strings.Contains(err.Error(), "no transaction is active") {
+		return
+	}
+	_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn }) // which it returns
 }
 
 // saveLog moves the rows in the write-ahead log to the database: the log itself may be the file that is gone. It has no
