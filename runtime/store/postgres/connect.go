@@ -23,7 +23,8 @@ const (
 )
 
 // pingAfter is after what idle time the server is asked whether a connection still works before it is used. pgxpool
-// asks after one second, which is before each line of a usual channel.
+// asks after one second, which is before each line of a usual channel. That the server has ended a connection, as one
+// that restarts does, is seen without asking.
 const pingAfter = 10 * time.Second
 
 // connector opens connections to one database, with the URL that a file has at the time.
@@ -63,7 +64,7 @@ func (c *connector) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	}
 	settings.AfterConnect = c.checkIdentity
 	settings.ShouldPing = func(_ context.Context, idle pgxpool.ShouldPingParams) bool {
-		return idle.IdleDuration > pingAfter
+		return idle.IdleDuration > pingAfter || !isSilent(networkConn(idle.Conn))
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, settings)
 	if err != nil {

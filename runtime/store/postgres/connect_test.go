@@ -5,8 +5,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -84,6 +87,51 @@ func TestURLOfAnotherDatabaseIsRefused(t *testing.T) {
 	}
 	rewrite(t, file, database)
 	await(t, func() error { return s.Apply(t.Context(), []store.Event{said(1, "alice", "a")}) })
+}
+
+// A request is not repeated, and the ends of connections are seen before they are used.
+func TestARestartOfTheServerFailsNoRequestOnAnIdleConnection(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	database := server.Database(t)
+	s := mustOpen(t, pgtest.WriteURL(t, database))
+	conns := []*pgxpool.Conn{}
+	for range 3 {
+		conn, err := s.db.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns {
+		conn.Release()
+	}
+	endConnections(t, server, name(t, database))
+	waitForEnds(t, rawConn(t, server, "postgres"), name(t, database))
+	if lines, err := s.RecentChat(t.Context(), movies, 9); err != nil || len(lines) != 0 {
+		t.Errorf("reading: %v, %v", lines, err)
+	}
+	endConnections(t, server, name(t, database))
+	waitForEnds(t, rawConn(t, server, "postgres"), name(t, database))
+	if _, err := s.Enqueue(t.Context(), movies, store.OutboundLine{Text: "hi", At: clock(1)}); err != nil {
+		t.Errorf("writing: %v", err)
+	}
+}
+
+// waitForEnds waits until the server has ended all connections to a database.
+func waitForEnds(t *testing.T, conn *pgx.Conn, database string) {
+	t.Helper()
+	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = $1`
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var open int
+		if err := conn.QueryRow(t.Context(), query, database).Scan(&open); err != nil {
+			t.Fatal(err)
+		}
+		if open == 0 {
+			return
+		}
+	}
+	t.Fatal("the connections are still open")
 }
 
 // The server's words do not say what to do where a URL leads to a standby, or through a pooler.

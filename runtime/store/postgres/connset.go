@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -70,6 +71,18 @@ type trackedConn struct {
 	net.Conn
 
 	set *connSet
+}
+
+// networkConn returns the network connection below a tracked one and TLS.
+func networkConn(conn *pgx.Conn) net.Conn {
+	network := conn.PgConn().Conn()
+	if secure, ok := network.(*tls.Conn); ok {
+		network = secure.NetConn()
+	}
+	if tracked, ok := network.(*trackedConn); ok {
+		network = tracked.Conn
+	}
+	return network
 }
 
 // SetDeadline implements net.Conn.
