@@ -27,7 +27,8 @@ const (
 	// desiredHashAnnotation is a hash of the object as it was last written. It changes when a field is no longer
 	// desired, which a comparison of the desired fields with the live object cannot see.
 	desiredHashAnnotation = "rosey.dev/desired-hash"
-	// maxCacheLag is how long an object that was created may be absent from the cache until it is created again.
+	// maxCacheLag is how long an object that was created may be absent from the cache until it is created again. That it
+	// was deleted meanwhile need not start a reconcile.
 	maxCacheLag = 5 * time.Second
 )
 
@@ -113,7 +114,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 func (r *Reconciler) write(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
 ) {
-	for i := range desired { // what follows a claim may change when the claim is created
+	for i := range desired { // what follows a claim may change when the claim is created, or not in the cache yet
 		next := desired[i]
 		if earlier := result.problem(next.Component); earlier != nil && !earlier.usable {
 			continue
@@ -126,7 +127,7 @@ func (r *Reconciler) write(
 		isRefused := found != nil && observed.Objects[manifests.KeyOf(next.Object)] == nil
 		result.countRequests(done.sent || isRefused)
 		result.add(next.Component, found)
-		if claim, isClaim := done.created.(*corev1.PersistentVolumeClaim); isClaim {
+		if claim, isClaim := done.uncached.(*corev1.PersistentVolumeClaim); isClaim {
 			observed.Objects[manifests.KeyOf(claim)] = claim
 			result.err = errors.Join(result.err, manifests.UpdateChannelList(bot, desired, observed.Observed))
 		}
@@ -165,7 +166,9 @@ type outcome struct {
 	sent    bool   // it was written
 	changed bool   // its spec was changed, so that the observed status is about an older one
 	forced  string // says who sets a field again whenever it is written
-	created client.Object
+	// uncached is the object if it exists, belongs to the RoseyBot, and is not in the cache: as it is, or as desired with
+	// the time of its creation. Otherwise it is nil.
+	uncached client.Object
 }
 
 // ensure makes one live object as desired:
@@ -182,25 +185,20 @@ func (r *Reconciler) ensure(
 	if err != nil {
 		return outcome{}, writeProblem(desired, err, false)
 	}
-	key, memory, now := manifests.KeyOf(desired), r.memories.of(bot), r.now()
+	key, memory := manifests.KeyOf(desired), r.memories.of(bot)
 	live := observed.Objects[key]
-	switch {
-	case live != nil:
-		if delete(memory.created, key); len(memory.created) == 0 {
-			memory.created = nil
+	isUncached := live == nil
+	if isUncached {
+		if created, isNew := memory.created[key]; isNew {
+			desired.SetCreationTimestamp(created.timestamp)
+			return outcome{changed: true, uncached: desired}, nil
 		}
-	case now.Sub(memory.created[key]) < maxCacheLag:
-		return outcome{changed: true}, nil
-	default:
 		created := content.DeepCopy()
 		err := r.Client.Create(ctx, created, fieldOwner)
 		if err == nil {
-			if memory.created == nil {
-				memory.created = map[manifests.Key]time.Time{}
-			}
-			memory.created[key] = now
 			desired.SetCreationTimestamp(created.GetCreationTimestamp())
-			return outcome{sent: true, changed: true, created: desired}, nil
+			memory.addCreated(key, createdObject{at: r.now(), timestamp: created.GetCreationTimestamp()})
+			return outcome{sent: true, changed: true, uncached: desired}, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
 			return outcome{}, writeProblem(desired, err, false)
@@ -212,7 +210,11 @@ func (r *Reconciler) ensure(
 	if deleted, refused := r.refuse(ctx, bot, live); refused != nil {
 		return outcome{sent: deleted, changed: deleted}, refused
 	}
-	return r.correct(ctx, bot, live, desired, content)
+	done, found := r.correct(ctx, bot, live, desired, content)
+	if isUncached {
+		done.uncached = live
+	}
+	return done, found
 }
 
 // correct writes a live object that belongs to the RoseyBot if it differs from what is to be written.

@@ -93,7 +93,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	for _, namespace := range append([]string{
 		upgradeNamespace, unseenNamespace, frugalNamespace, restartNamespace, floodNamespace, refusedNamespace,
 		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
-		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace,
+		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace, laggingNamespace, deletingNamespace,
 	}, tenantNamespaces...) {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
 	}

@@ -1,9 +1,11 @@
 package controllers
 
 import (
+	"maps"
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,12 +27,38 @@ type memory struct {
 	crowdedServer string
 	// seen are its Deployments as their controller has seen them.
 	seen []seenDeployment
-	// created has when objects were created that no reconcile has found in the cache yet. It is nil if there are none.
-	created map[manifests.Key]time.Time
+	// created has the objects that were created lately and that no reconcile has found in the cache yet. It is nil if
+	// there are none.
+	created map[manifests.Key]createdObject
 	// forced has the objects whose last write may not last, because somebody else sets a field again.
 	forced map[manifests.Key]forcedState
 	// mountErrors are what events said about pods that do not start, by the UID of the pod.
 	mountErrors map[types.UID]string
+}
+
+// createdObject is when an object was created: by the operator's clock, and by that of the API server.
+type createdObject struct {
+	at        time.Time
+	timestamp metav1.Time
+}
+
+// addCreated remembers an object that was created.
+func (m *memory) addCreated(key manifests.Key, object createdObject) {
+	if m.created == nil {
+		m.created = map[manifests.Key]createdObject{}
+	}
+	m.created[key] = object
+}
+
+// forgetCreated forgets the objects that were found in the cache, and those that have been absent from it for so long
+// that they are created again if they are still desired.
+func (m *memory) forgetCreated(found observed, since time.Time) {
+	maps.DeleteFunc(m.created, func(key manifests.Key, object createdObject) bool {
+		return found.Objects[key] != nil || !object.at.After(since)
+	})
+	if len(m.created) == 0 {
+		m.created = nil
+	}
 }
 
 // memories has the memory of each RoseyBot that exists. It is safe for concurrent use.

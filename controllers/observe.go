@@ -90,6 +90,7 @@ func (r *Reconciler) observe(ctx context.Context, bot *v1alpha1.RoseyBot) (obser
 	found.findClaimPods(manifests.ClaimName(bot))
 	found.countTemplates()
 	r.memories.of(bot).adoptGenerations(found)
+	r.memories.of(bot).forgetCreated(found, r.now().Add(-r.cacheLag))
 	if name := manifests.SharedFrom(bot); name != "" {
 		owner := &v1alpha1.RoseyBot{}
 		switch err := r.Client.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: name}, owner); {

@@ -70,6 +70,7 @@ type Reconciler struct {
 	// readEventsAfter is how old a pod that does not start has to be before its events are read.
 	readEventsAfter time.Duration
 	settleTime      time.Duration
+	cacheLag        time.Duration // maxCacheLag, except in tests
 	updates         *updates
 	servers         *servers
 	memories        *memories
@@ -95,7 +96,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 		memories:     newMemories(),
 		now:          time.Now,
 
-		readEventsAfter: readEventsAfter, settleTime: settleTime,
+		readEventsAfter: readEventsAfter, settleTime: settleTime, cacheLag: maxCacheLag,
 	}
 }
 
@@ -174,10 +175,19 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	if !r.probes.endReconcile(key) || isNew {
 		retry, err = r.writeStatus(ctx, in, next)
 	}
-	if repeat == 0 || retry > 0 && retry < repeat {
-		repeat = retry
+	repeat = sooner(repeat, retry)
+	if len(r.memories.of(bot).created) > 0 { // what is deleted before the cache has it may start no reconcile
+		repeat = sooner(repeat, r.cacheLag)
 	}
 	return repeat, errors.Join(applied.err, err)
+}
+
+// sooner returns the shorter of two times after which a reconcile is repeated. 0 is never.
+func sooner(one, other time.Duration) time.Duration {
+	if one == 0 || other == 0 {
+		return max(one, other)
+	}
+	return min(one, other)
 }
 
 // NewScheme returns a scheme with every type that the operator uses.
