@@ -19,6 +19,7 @@ type allowance struct {
 var (
 	probesOfBot             = allowance{2 * time.Second, 10}
 	probesOfNamespace       = allowance{100 * time.Millisecond, 200}
+	firstProbesOfNamespace  = allowance{200 * time.Millisecond, 200} // half of what is refilled
 	statusWritesOfBot       = allowance{5 * time.Second, 20}
 	statusWritesOfNamespace = allowance{100 * time.Millisecond, 500}
 	eventReadsOfBot         = allowance{10 * time.Second, 3}

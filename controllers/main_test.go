@@ -122,6 +122,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	rig.operator.Connections = ConnectionLimits{Default: 10_000, Servers: map[string]int{crowdedServer: 2}}
 	unlimited := allowance{time.Microsecond, 1000}
 	rig.operator.probes.limit = newLimiter(unlimited, unlimited)
+	rig.operator.probes.firstLimit = newLimiter(unlimited, unlimited)
 	rig.operator.statusWrites = newLimiter(unlimited, unlimited)
 	rig.operator.eventReads, rig.operator.readEventsAfter = newLimiter(unlimited, unlimited), 0
 	rig.operator.objectWrites = newLimiter(unlimited, unlimited)

@@ -106,7 +106,9 @@ type prober struct {
 	fetch func(context.Context, probe) (status.Report, error)
 	port  int
 	limit *limiter
-	now   func() time.Time
+	// firstLimit is the part of limit that pods may use up of which nothing is known.
+	firstLimit *limiter
+	now        func() time.Time
 	// changed has the RoseyBots for which a result changed.
 	changed chan event.GenericEvent
 	// wake tells Start that there may be a probe to begin.
@@ -120,14 +122,15 @@ type prober struct {
 
 func newProber(port int) *prober {
 	return &prober{
-		fetch:    fetchReport,
-		port:     port,
-		limit:    newLimiter(probesOfBot, probesOfNamespace),
-		now:      time.Now,
-		changed:  make(chan event.GenericEvent),
-		wake:     make(chan struct{}, 1),
-		results:  map[types.NamespacedName]map[podState]*knownResult{},
-		underWay: map[string]int{},
+		fetch:      fetchReport,
+		port:       port,
+		limit:      newLimiter(probesOfBot, probesOfNamespace),
+		firstLimit: newLimiter(probesOfBot, firstProbesOfNamespace),
+		now:        time.Now,
+		changed:    make(chan event.GenericEvent),
+		wake:       make(chan struct{}, 1),
+		results:    map[types.NamespacedName]map[podState]*knownResult{},
+		underWay:   map[string]int{},
 	}
 }
 
@@ -176,17 +179,20 @@ func (p *prober) resultOf(bot types.NamespacedName, pod *corev1.Pod) *knownResul
 	return known
 }
 
-// request has a pod probed as soon as its turn comes, unless the limit is exceeded. Those of which something is known
-// leave a part of the limit to the others: a new RoseyBot must not wait for the reports of a thousand.
+// request has a pod probed as soon as its turn comes, unless the limit is exceeded. Pods of which something is known
+// leave a part of the limit to new ones: a new RoseyBot must not wait for the reports of a thousand. New ones leave a
+// part too: where pods come and go all the time, it must still be seen what becomes of the others.
 func (p *prober) request(ctx context.Context, next probe) {
-	if next.known.state != unknown && p.limit.isShort(next.bot, p.now()) {
+	isFirst, now := next.known.state == unknown, p.now()
+	if isFirst && !p.firstLimit.allows(next.bot, now) || !isFirst && p.limit.isShort(next.bot, now) {
 		return
 	}
-	if _, allowed := p.limit.allow(next.bot, p.now()); !allowed {
+	if _, allowed := p.limit.allow(next.bot, now); !allowed {
 		return
 	}
-	next.known.probed, next.span = p.now(), telemetry.Begin(ctx)
-	if next.known.state == unknown {
+	next.known.probed, next.span = now, telemetry.Begin(ctx)
+	if isFirst {
+		_, _ = p.firstLimit.allow(next.bot, now)
 		next.known.state = firstProbe
 	} else {
 		next.known.state = probingAgain

@@ -23,6 +23,7 @@ import (
 func newUnlimitedProber() *prober {
 	p := newProber(8080)
 	p.limit = newLimiter(allowance{time.Nanosecond, 1000}, allowance{time.Nanosecond, 1000})
+	p.firstLimit = p.limit
 	return p
 }
 
@@ -282,5 +283,29 @@ func TestKnownPodsLeaveProbesToNewOnes(t *testing.T) {
 	}
 	if count := probed(unknown); count != 4 {
 		t.Errorf("%d new pods are probed, want the 4 that are left", count)
+	}
+}
+
+// Where pods come all the time, such as during a rollout of many RoseyBots, nobody saw any more that a bot of another
+// RoseyBot had lost its channel.
+func TestNewPodsLeaveProbesToKnownOnes(t *testing.T) {
+	prober := newProber(1)
+	now := time.Now()
+	prober.now = func() time.Time { return now }
+	knownProbes := 0
+	for tick := range 600 { // a minute, with twice as many new pods as may be probed
+		now = now.Add(100 * time.Millisecond)
+		for number := range 2 {
+			bot := types.NamespacedName{Namespace: "fun", Name: fmt.Sprint("bot-", tick, "-", number)}
+			prober.request(t.Context(), probe{bot: bot, known: &knownResult{}})
+		}
+		known := &knownResult{state: readResult}
+		prober.request(t.Context(), probe{bot: types.NamespacedName{Namespace: "fun", Name: "known"}, known: known})
+		if tick > 300 && known.state.isProbing() {
+			knownProbes++
+		}
+	}
+	if knownProbes == 0 {
+		t.Error("a pod of which something is known was not probed for half a minute")
 	}
 }

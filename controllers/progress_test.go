@@ -41,6 +41,7 @@ func startFrugal(t *testing.T) *frugal {
 		f.operator = operator
 		operator.now, operator.probes.now = f.clock.now, f.clock.now
 		operator.probes.limit, operator.eventLimit = rig.operator.probes.limit, rig.operator.eventLimit
+		operator.probes.firstLimit = rig.operator.probes.firstLimit
 		operator.probes.fetch = func(ctx context.Context, next probe) (status.Report, error) {
 			report, err := fetch(ctx, next)
 			store := status.Check{Name: status.StoreCheck, OK: true, Reason: status.ReasonStoreOpen}
