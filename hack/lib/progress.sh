@@ -37,8 +37,8 @@ end_progress() {
 
 # show_downloads WHAT: reads what go prints while it downloads modules, and prints what is no download.
 show_downloads() {
-  local line count=0
-  while read -r line; do
+  local line='' count=0
+  while IFS= read -r line || [ -n "$line" ]; do
     case $line in
       "go: downloading "*) count=$((count + 1)); show_progress "$1" "$count modules downloaded" ;;
       *) echo "$line" ;;
@@ -49,7 +49,7 @@ show_downloads() {
 # show_packages WHAT PLAN: reads the packages that go build begins to compile, and prints the other lines. The file PLAN
 # has a line SIZE PACKAGE for each package that it will compile.
 show_packages() {
-  local what=$1 line package size begun=0 all=0 sizes_all=0 sizes_done=0 started=$SECONDS status processors
+  local what=$1 line='' part package size begun=0 all=0 sizes_all=0 sizes_done=0 started=$SECONDS status processors
   local -A sizes=()
   local -a running=()
   processors=$(getconf _NPROCESSORS_ONLN)
@@ -59,12 +59,21 @@ show_packages() {
   done <"$2"
   while :; do
     status=0
-    read -r -t 1 line || status=$?
-    [ "$status" -eq 0 ] || [ "$status" -gt 128 ] || break # the end, or else nothing for a second
+    IFS= read -r -t 1 part || status=$?
+    line+=$part # after a second without more, it may be the beginning of a line
+    if [ "$status" -gt 0 ] && [ "$status" -le 128 ]; then # the end
+      [ -z "$line" ] || echo "$line"
+      break
+    fi
     if [ "$status" -eq 0 ]; then
-      [ -n "${sizes[$line]-}" ] || { echo "$line"; continue; }
+      # An empty line is no subscript.
+      size=
+      [ -z "$line" ] || size=${sizes[$line]-}
+      [ -n "$size" ] || echo "$line"
+      line=
+      [ -n "$size" ] || continue
       begun=$((begun + 1))
-      running+=("${sizes[$line]}")
+      running+=("$size")
       # As many packages are compiled at once as there are processors: those before them are compiled.
       if [ "${#running[@]}" -gt "$processors" ]; then
         sizes_done=$((sizes_done + running[0]))

@@ -83,19 +83,20 @@ build_system_images() {
 }
 
 # build_step WHAT COMMAND…: prints what is being built and how long it took, and COMMAND's output only if it fails.
-build_step() {
-  local what=$1 start=$EPOCHREALTIME log
+build_step() (
+  what=$1 start=$EPOCHREALTIME
   shift
   log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
   printf '  %s …' "$what" >&2
   if ! "$@" >"$log" 2>&1; then
+    trap - EXIT
     printf ' failed\n' >&2
     tail -n 30 "$log" >&2
     fail "building failed; the whole log is $log"
   fi
   printf ' %s s\n' "$(seconds_since "$start")" >&2
-  rm "$log"
-}
+)
 
 # remove_old_builds keeps the three builds used last (each takes 300 MB) and those that a cluster is running from.
 remove_old_builds() {
