@@ -6,6 +6,7 @@
 processes=$state_root/demo
 
 nats_port=14222
+nats_monitoring_port=14223
 cytube_port=18880
 bot_port=18081
 database_port=18082
@@ -24,13 +25,12 @@ processes_up() {
 start_early_processes() {
   say "Kubernetes has to be compiled first. Until it runs, the same bot runs as plain processes"
   processes_stop
-  if ! (require_free_ports); then
-    say "starting without them: only the cluster will show something"
+  # Whatever is wrong with them, the cluster may work. In a condition, errors end no function.
+  if ! { (require_free_ports) && processes_start && chat_on && show_where_to_look; }; then
+    say "going on without them: only the cluster will show something"
+    processes_stop
     return
   fi
-  processes_start
-  chat_on
-  show_where_to_look
   export repo processes
   export -f rosey stored_lines lines_in_database
   export PROGRESS_ALSO=stored_lines
@@ -44,10 +44,11 @@ processes_start() {
     use_build_flags
     compile "compiling rosey, nats-server and the CyTube server" "" "$processes" \
       ./cmd/rosey ./hack/cytube github.com/nats-io/nats-server/v2
-  )
+  ) || return
   write_process_config
   say "starting NATS, the CyTube server, the database service and the bot on 127.0.0.1"
-  start_process nats "$processes/nats-server" -a 127.0.0.1 -p "$nats_port" -js -sd "$processes/nats-data"
+  start_process nats "$processes/nats-server" -a 127.0.0.1 -p "$nats_port" -m "$nats_monitoring_port" \
+    -js -sd "$processes/nats-data"
   start_process cytube "$processes/cytube" -listen "127.0.0.1:$cytube_port" -channel movienight \
     -accounts-file "$processes/accounts.yaml"
   start_process database env -u ROSEY_CACHE "$processes/rosey" db --config "$processes/database.yaml"
@@ -55,13 +56,14 @@ processes_start() {
   # finds it through its proxy, which is the server itself.
   start_process bot env -u ROSEY_CACHE -u NO_PROXY -u no_proxy -u HTTP_PROXY http_proxy="http://127.0.0.1:$cytube_port" \
     "$processes/rosey" bot --config "$processes/bot.yaml"
-  wait_until_ready "$bot_port"
+  wait_until_ready "$bot_port" || return
   say "the bot is in the channel"
 }
 
 # require_free_ports fails and says which port another program uses.
 require_free_ports() {
   require_free_port "$nats_port" NATS
+  require_free_port "$nats_monitoring_port" "NATS' monitoring"
   require_free_port "$cytube_port" "the CyTube server"
   require_free_port "$bot_port" "the bot's status"
   require_free_port "$database_port" "the database service's status"
@@ -93,14 +95,16 @@ http: {address: '127.0.0.1:$database_port'}
 EOF
 }
 
-# start_process NAME COMMAND...: in a process group of its own, so that Ctrl-C does not end it before the demo does.
+# start_process NAME COMMAND...: in a process group of its own, so that Ctrl-C does not end it before the demo does. The
+# process notes its ID itself: if the demo noted it, and were killed before, nobody would find the process.
 start_process() {
   local name=$1
   shift
   set -m
-  nohup "$@" >"$processes/$name.log" 2>&1 </dev/null &
+  # shellcheck disable=SC2016 # the variables are those of the process
+  nohup bash -c 'echo "$$" >"$1" || exit; shift; exec "$@"' _ "$processes/$name.pid" "$@" \
+    >"$processes/$name.log" 2>&1 </dev/null &
   set +m
-  echo "$!" >"$processes/$name.pid"
 }
 
 # wait_until_ready PORT
@@ -150,7 +154,7 @@ show_first_line() {
 }
 
 show_where_to_look() {
-  show_first_line
+  show_first_line || return
   say "have a look:"
   cat <<EOF
           http://127.0.0.1:$bot_port/   # the bot's status page
@@ -179,7 +183,28 @@ EOF
 # processes_stop stops the processes and keeps their files. The bot goes first, so that its last events are stored.
 processes_stop() {
   stop_processes bot
+  wait_until_stored 10 || say "the last events of the processes may not be stored"
   stop_processes database cytube nats
+}
+
+# wait_until_stored SECONDS: waits until the database service has stored what a bot has sent before it ended.
+wait_until_stored() {
+  local deadline=$((SECONDS + $1))
+  until [ "$(waiting_events)" = 0 ]; do
+    [ "$SECONDS" -lt "$deadline" ] || return
+    sleep 0.1
+  done
+}
+
+# waiting_events prints how many events the database service has still to store, as NATS knows it at this moment; 0 if
+# neither of them runs, and nothing if that cannot be read. The service's own metrics are up to 10 s old.
+waiting_events() {
+  if ! running_process nats >/dev/null && ! running_process database >/dev/null; then
+    echo 0
+    return
+  fi
+  { request GET "$nats_monitoring_port" '/jsz?consumers=true' || true; } |
+    awk -F '[:,]' '/"num_(ack_)?pending":/ { found = 1; sum += $2 } END { if (found) print sum }'
 }
 
 # stop_processes NAME…
@@ -194,13 +219,16 @@ stop_processes() {
 }
 
 # running_process NAME prints its process ID. Another process may have the recorded one by now, but its program is not in
-# the demo's directory.
+# the demo's directory. One that has just been started is still the shell that notes the ID.
 running_process() {
   local pid
   pid=$(cat "$processes/$1.pid" 2>/dev/null) || return 1
   case $(readlink "/proc/$pid/exe" 2>/dev/null || ps -o comm= -p "$pid" 2>/dev/null) in
     "$processes"/*) echo "$pid" ;;
-    *) return 1 ;;
+    *)
+      [[ $(ps -o args= -p "$pid" 2>/dev/null || tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") == \
+        *" $processes/$1.pid "* ]] && echo "$pid"
+      ;;
   esac
 }
 

@@ -13,12 +13,12 @@ supervise() {
   refuse_second_run
   end_other_run
   mkdir -p "$state_root"
+  group=
+  trap interrupted INT TERM HUP
   set -m
-  "$@" </dev/null &
+  run_noted "$@" </dev/null &
   group=$!
   set +m
-  echo "$$ $group $(start_of "$group")" >"$(run_file)"
-  trap interrupted INT TERM HUP
   wait "$group" || status=$?
   trap '' INT TERM HUP
   forget_run
@@ -26,11 +26,19 @@ supervise() {
   exit "$status"
 }
 
+# run_noted COMMAND: the group notes itself: if its parent did, and were killed before, nobody would find the group.
+run_noted() {
+  local group=$BASHPID
+  echo "$$ $group $(start_of "$group")" >"$(run_file)"
+  "$@"
+}
+
 interrupted() {
   trap '' INT TERM HUP
   echo
   say "interrupted: stopping"
-  end_group "$group"
+  group=${group:-$(jobs -p)} # the signal may come before the ID is assigned
+  [ -z "$group" ] || end_group "$group"
   if [ "$own_cluster" = no ] && [ "$cluster_name" = demo ]; then processes_stop; fi
   forget_run
   say "What was compiled is kept: 'make demo' goes on from there. 'make demo-down' removes everything else."

@@ -19,7 +19,10 @@ take_over() {
   say "the cluster takes over the channel: the processes end, and their rows move into the cluster's database"
   create_suspended_bot
   stop_processes bot
-  wait_until_stored
+  if ! wait_until_stored 30; then # without them the rows would not be complete, and NATS' files are removed afterwards
+    echo "demo: the last events of the processes are not stored; $processes/*.log say why" >&2
+    return 1
+  fi
   processes_stop
   restore_rows
 }
@@ -30,24 +33,8 @@ create_suspended_bot() {
   kubectl --namespace "$namespace" wait roseybot/movienight --for=condition=Ready --timeout=120s >/dev/null
 }
 
-# wait_until_stored waits until the database service has stored what the bot has sent before it ended.
-wait_until_stored() {
-  local deadline=$((SECONDS + 30))
-  until [ "$(waiting_events)" = 0 ]; do
-    [ "$SECONDS" -lt "$deadline" ] || { say "the last events of the processes were not stored in time"; return; }
-    sleep 0.2
-  done
-}
-
-# waiting_events prints how many events the database service has still to store; 0 if it does not run any more.
-waiting_events() {
-  is_listening "$database_port" || { echo 0; return; }
-  request GET "$database_port" /metrics |
-    awk '/^rosey_database_(stream_pending_events|stream_unacknowledged_events|waiting_messages) / { sum += $2 } END { print sum + 0 }'
-}
-
 restore_rows() {
-  local job=movienight-db-restore
+  local job=movienight-db-restore said
   rm -f "$processes/backup.db"
   rosey db backup "$processes/backup.db" --config "$processes/database.yaml" >/dev/null
   kubectl --namespace "$namespace" delete job "$job" --ignore-not-found >/dev/null # of an interrupted run
@@ -55,12 +42,26 @@ restore_rows() {
     rosey job -f - --stdin -- db restore - --config /etc/rosey/database.yaml |
     kubectl --namespace "$namespace" create -f - >/dev/null
   kubectl --namespace "$namespace" wait "job/$job" --for=jsonpath='{.status.ready}'=1 --timeout=120s >/dev/null
-  kubectl --namespace "$namespace" attach -i "job/$job" <"$processes/backup.db" >/dev/null 2>&1
-  if ! kubectl --namespace "$namespace" wait "job/$job" --for=condition=Complete --timeout=120s >/dev/null; then
-    kubectl --namespace "$namespace" logs "job/$job" >&2
+  # An attach whose connection ends late fails, although the job has all it needs.
+  said=$(kubectl --namespace "$namespace" attach -i "job/$job" <"$processes/backup.db" 2>&1 >/dev/null) || true
+  if ! wait_for_job "$job"; then
+    echo "demo: the rows cannot be restored; the job says:" >&2
+    kubectl --namespace "$namespace" logs "job/$job" >&2 || true
+    [ -z "$said" ] || echo "and 'kubectl attach' said: $said" >&2
     return 1
   fi
   kubectl --namespace "$namespace" delete job "$job" >/dev/null
+}
+
+# wait_for_job JOB: waits until a job is complete; fails if the job does, or takes two minutes.
+wait_for_job() {
+  local deadline=$((SECONDS + 120)) conditions=
+  until [[ $conditions == *Complete* ]]; do
+    [[ $conditions != *Failed* ]] && [ "$SECONDS" -lt "$deadline" ] || return
+    sleep 0.5
+    conditions=$(kubectl --namespace "$namespace" get job "$1" \
+      -o 'jsonpath={.status.conditions[?(@.status=="True")].type}') || return
+  done
 }
 
 # end_take_over removes the processes once the bot of the cluster runs and has their rows.
