@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -45,7 +44,7 @@ func newBotCommand() *cobra.Command {
 
 func (c *component) runBot(ctx context.Context) error {
 	if c.config.Mode == config.ModeDirect {
-		runtime.SetDefaultGOMAXPROCS() // SQLite keeps a processor while it waits for the disk
+		unlimitProcessors()
 		return c.run(ctx, c.newDirectBot())
 	}
 	conn, err := c.connect(ctx)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -63,5 +64,21 @@ func TestOnlyTheBotHasOneProcessor(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "")
 	if limitProcessors([]string{"bot", "--log-level", "debug"}); runtime.GOMAXPROCS(0) != 1 {
 		t.Errorf("rosey bot has %d processors, expected 1", runtime.GOMAXPROCS(0))
+	}
+}
+
+// In direct mode the bot is limited before its mode is known. When that was undone, so was what the environment says.
+func TestADirectBotHasTheProcessorsOfTheEnvironment(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	runtime.SetDefaultGOMAXPROCS()
+	all := runtime.GOMAXPROCS(0)
+	for variable, want := range map[string]int{"": all, strconv.Itoa(all + 1): all + 1} {
+		t.Setenv("GOMAXPROCS", variable)
+		runtime.GOMAXPROCS(want) // as at the start of a program
+		limitProcessors([]string{botCommand})
+		if unlimitProcessors(); runtime.GOMAXPROCS(0) != want {
+			t.Errorf("with GOMAXPROCS=%s there are %d processors, expected %d", variable, runtime.GOMAXPROCS(0), want)
+		}
 	}
 }

@@ -34,6 +34,14 @@ func limitProcessors(arguments []string) {
 	}
 }
 
+// unlimitProcessors ends what limitProcessors has done, for a bot that is its own database service: SQLite keeps a
+// processor while it waits for the disk.
+func unlimitProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" { // SetDefaultGOMAXPROCS ignores the variable
+		runtime.SetDefaultGOMAXPROCS()
+	}
+}
+
 // containerLimit returns the memory limit of the process's control group, in bytes, and math.MaxInt64 if there is none.
 // A container sees its own group at the top; outside a container it is below.
 func containerLimit(root string) int64 {
