@@ -113,13 +113,16 @@ func (k *kubelet) report(ctx context.Context, err error) {
 // handle brings a pod one step further.
 func (k *kubelet) handle(ctx context.Context, key client.ObjectKey, round int) error {
 	k.mu.Lock()
-	pod := k.pods[key]
-	k.mu.Unlock()
-	pod = pod.DeepCopy()
-	if pod.DeletionTimestamp != nil {
-		k.mu.Lock()
+	seen := k.pods[key]
+	if seen != nil && seen.DeletionTimestamp != nil {
 		delete(k.pods, key)
-		k.mu.Unlock()
+	}
+	k.mu.Unlock()
+	if seen == nil {
+		return nil // removed since the key was queued
+	}
+	pod := seen.DeepCopy()
+	if pod.DeletionTimestamp != nil {
 		return client.IgnoreNotFound(k.client.Delete(ctx, pod, client.GracePeriodSeconds(0)))
 	}
 	behaves := k.behave(pod)
