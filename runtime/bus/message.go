@@ -44,6 +44,8 @@ type Message struct {
 	// Replayed marks a chat line that the CyTube server repeated when the bot joined: another process, or this one in an
 	// earlier session, may have published it. A recipient that stores by ID can ignore it.
 	Replayed bool
+	// Published is when this process published the message first. Zero: another process did, or it is published again.
+	Published time.Time
 	// Time is when the message arrived, or the stream's time of it. Zero: it has not arrived yet.
 	Time time.Time
 	// StreamID identifies a message without an event's ID in its stream, the same at each delivery. Empty: the ID has an

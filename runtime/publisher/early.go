@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"errors"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -45,6 +46,7 @@ func (e *earlyEvents) allowStream(ctx context.Context, bound bus.Bound) bool {
 	for i := range messages {
 		// It has subscribed to the lines before it could answer, so it may have the last of them.
 		messages[i].Replayed = messages[i].Suffix == bus.MessageLog
+		messages[i].Published = time.Time{}
 	}
 	e.queue.pushFront(messages)
 	return false

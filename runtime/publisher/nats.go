@@ -56,6 +56,7 @@ func (r *natsRoute) published(messages ...bus.Message) {
 	for _, m := range messages {
 		endSend(m)
 		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
+		r.metrics.observe(m)
 		r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
 	}
 }

@@ -126,7 +126,9 @@ func (p *Publisher) Publish(ctx context.Context, suffix bus.Suffix, eventID stri
 		return
 	}
 	line, _ := payload.(bus.MessagePayload)
-	message := bus.Message{Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data, Replayed: line.Replayed}
+	message := bus.Message{
+		Suffix: suffix, ID: bus.MsgID(eventID, suffix), Data: data, Replayed: line.Replayed, Published: time.Now(),
+	}
 	message.Span = p.startSend(ctx, message)
 	if dropped := p.queue.push(message); dropped > 0 {
 		p.metrics.dropped.WithLabelValues(droppedFull).Add(float64(dropped))
@@ -160,7 +162,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 			return
 		}
 		done, err := r.send(ctx, to, batch)
-		p.queue.removeTo(first+done, p.metrics.delivered)
+		p.queue.removeTo(first + done)
 		if err != nil {
 			noteFailure(batch[done:], err)
 		}
@@ -308,8 +310,12 @@ type metrics struct {
 	latency   prometheus.Histogram
 }
 
-// delivered observes the time that a message was in the queue.
-func (m metrics) delivered(waited time.Duration) { m.latency.Observe(waited.Seconds()) }
+// observe observes how long it took to deliver a message. One that is published again has been observed.
+func (m metrics) observe(delivered bus.Message) {
+	if !delivered.Published.IsZero() {
+		m.latency.Observe(time.Since(delivered.Published).Seconds())
+	}
+}
 
 // Why a message was dropped: the values of the label reason.
 const (

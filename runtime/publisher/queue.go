@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -21,7 +20,6 @@ type queue struct {
 
 	mu       sync.Mutex
 	messages []bus.Message
-	pushes   []time.Time   // of the messages. Zero: the message was published before
 	bytes    int           // of the messages
 	first    int           // the number of messages[0]
 	removed  chan struct{} // closed and replaced when messages are removed
@@ -48,7 +46,6 @@ func (q *queue) push(m bus.Message) (dropped int) {
 		q.remove(dropped)
 	}
 	q.messages = append(q.messages, m)
-	q.pushes = append(q.pushes, time.Now())
 	q.bytes += len(m.Data)
 	select {
 	case q.pushed <- struct{}{}:
@@ -70,7 +67,6 @@ func (q *queue) pushFront(messages []bus.Message) {
 		q.bytes = bytes
 	}
 	q.messages = slices.Concat(messages[first:], q.messages)
-	q.pushes = slices.Concat(make([]time.Time, len(messages)-first), q.pushes)
 	q.first -= len(messages) - first
 }
 
@@ -81,20 +77,13 @@ func (q *queue) front(n int) (messages []bus.Message, first int) {
 	return slices.Clone(q.messages[:min(n, len(q.messages))]), q.first
 }
 
-// removeTo removes the messages with numbers below end, and passes how long each was in the queue.
-func (q *queue) removeTo(end int, waited func(time.Duration)) {
+// removeTo removes the messages with numbers below end.
+func (q *queue) removeTo(end int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if end <= q.first {
-		return
+	if end > q.first {
+		q.remove(end - q.first)
 	}
-	now := time.Now()
-	for _, pushed := range q.pushes[:end-q.first] {
-		if !pushed.IsZero() {
-			waited(now.Sub(pushed))
-		}
-	}
-	q.remove(end - q.first)
 }
 
 // remove requires the lock.
@@ -103,7 +92,7 @@ func (q *queue) remove(n int) {
 		q.bytes -= len(m.Data)
 	}
 	clear(q.messages[:n]) // the array may live long; what it points to must not
-	q.messages, q.pushes = q.messages[n:], q.pushes[n:]
+	q.messages = q.messages[n:]
 	q.first += n
 	close(q.removed)
 	q.removed = make(chan struct{})

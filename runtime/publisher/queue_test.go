@@ -1,8 +1,12 @@
 package publisher
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -29,7 +33,7 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 	if q.push(bus.Message{ID: "d"}) != 1 {
 		t.Error("a full queue dropped nothing")
 	}
-	q.removeTo(first+2, func(time.Duration) {})
+	q.removeTo(first + 2)
 	if rest, _ := q.front(9); ids(rest) != "cd" {
 		t.Errorf("left %q, want cd", ids(rest))
 	}
@@ -39,7 +43,7 @@ func TestQueueRemovesTheSentMessagesAfterItsFrontWasDropped(t *testing.T) {
 		for _, id := range test.pushed {
 			q.push(bus.Message{ID: string(id)})
 		}
-		q.removeTo(first+1, func(time.Duration) {})
+		q.removeTo(first + 1)
 		if rest, _ := q.front(9); ids(rest) != test.left {
 			t.Errorf("left %q, want %q", ids(rest), test.left)
 		}
@@ -56,7 +60,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 		t.Errorf("%d messages of 1 MiB dropped, %d kept", dropped, q.len())
 	}
 	batch, first := q.front(q.len())
-	q.removeTo(first+len(batch), func(time.Duration) {})
+	q.removeTo(first + len(batch))
 	if q.push(bus.Message{Data: make([]byte, 2*maxQueueBytes)}) != 0 || q.len() != 1 {
 		t.Error("an empty queue took no message")
 	}
@@ -65,23 +69,27 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-// How long a message waited is known only for those that were pushed: what is published again has waited before.
-func TestQueueTellsHowLongMessagesWaited(t *testing.T) {
-	q := newQueue(10)
-	q.push(bus.Message{ID: "new"})
-	q.pushFront([]bus.Message{{ID: "again"}})
-	_, first := q.front(9)
-	waited := 0
-	count := func(d time.Duration) {
-		if d < 0 || d > time.Minute {
-			t.Errorf("a message waited for %s", d)
+// Messages that are delivered a second time would be counted twice, with the time that the service was away.
+func TestOnlyTheFirstDeliveryIsObserved(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	p := New(Options{Log: slog.New(slog.DiscardHandler), Store: nobody{}, Registerer: registry})
+	for _, m := range []bus.Message{{ID: "first", Published: time.Now()}, {ID: "again"}} {
+		if _, err := p.store.send(t.Context(), destination{}, []bus.Message{m}); err != nil {
+			t.Fatal(err)
 		}
-		waited++
 	}
-	if q.removeTo(first+1, count); waited != 0 {
-		t.Error("the time of a message that is published again is passed")
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if q.removeTo(first+2, count); waited != 1 || q.len() != 0 {
-		t.Errorf("%d times were passed, %d messages are left", waited, q.len())
+	for _, family := range families {
+		if family.GetName() == "rosey_bus_publish_seconds" && family.GetMetric()[0].GetHistogram().GetSampleCount() != 1 {
+			t.Errorf("observed are %v", family)
+		}
 	}
 }
+
+// nobody stores nothing.
+type nobody struct{}
+
+func (nobody) Store(context.Context, []bus.Message) error { return nil }

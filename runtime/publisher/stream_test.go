@@ -369,4 +369,21 @@ func TestTooLargeMessagesAreDroppedAndCounted(t *testing.T) {
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 0\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
 		"rosey_bus_dropped_total{reason=\"too_large\"} 2\n"
 	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total"))
+	// A dropped message was never confirmed.
+	if observed := publishedTimes(t, registry); observed != 2 {
+		t.Errorf("the times of %d messages are observed, expected those of the two that the stream has", observed)
+	}
+}
+
+// publishedTimes returns how many messages rosey_bus_publish_seconds has counted.
+func publishedTimes(t *testing.T, registry prometheus.Gatherer) (count uint64) {
+	t.Helper()
+	families, err := registry.Gather()
+	must(t, err)
+	for _, family := range families {
+		if family.GetName() == "rosey_bus_publish_seconds" {
+			count += family.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	return count
 }
