@@ -200,13 +200,15 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 }
 
 // ExecLater implements relational.Tx.
-func (t tx) ExecLater(ctx context.Context, query string, rows [][]any) error {
+func (t tx) ExecLater(ctx context.Context, table, query string, rows [][]any) error {
 	if p, ok := t.executor.(*pipeline); ok {
-		p.queue(query, rows)
+		p.queue(table, query, rows)
 		return nil
 	}
-	_, err := t.ExecAll(ctx, query, rows)
-	return err
+	if _, err := t.ExecAll(ctx, query, rows); err != nil {
+		return relational.StoringError(table, err)
+	}
+	return nil
 }
 
 // Insert implements relational.Tx. The rows are sent as one array for each column, which takes about half the time of a

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"rosey.dev/rosey/runtime/store/relational"
 )
 
 // errRolledBack means that the server has ended a transaction without its changes.
@@ -17,38 +19,52 @@ var errRolledBack = errors.New("the server has rolled the transaction back")
 // three round trips to the server instead of five.
 type pipeline struct {
 	conn *pgxpool.Conn
-	// waiting are statements that have not been sent.
+	// waiting are statements that have not been sent, and tables are those whose rows they store, for errors.
 	waiting *pgx.Batch
+	tables  []string
 	// begun is false until the statement that begins the transaction has been sent.
 	begun bool
 }
 
 func newPipeline(conn *pgxpool.Conn, begin string) *pipeline {
-	p := &pipeline{conn: conn, waiting: &pgx.Batch{}}
+	p := &pipeline{conn: conn, waiting: &pgx.Batch{}, tables: []string{""}}
 	p.waiting.Queue(begin)
 	return p
 }
 
-// queue adds a statement for each of rows to those that wait.
-func (p *pipeline) queue(query string, rows [][]any) {
+// queue adds a statement for each of rows, which are of a table, to those that wait.
+func (p *pipeline) queue(table, query string, rows [][]any) {
 	for _, arguments := range rows {
 		p.waiting.Queue(query, arguments...)
+		p.tables = append(p.tables, table)
 	}
 }
 
 // send sends all statements that wait and those of batch. The results are those of batch.
 func (p *pipeline) send(ctx context.Context, batch *pgx.Batch) (pgx.BatchResults, error) {
-	before := p.waiting.Len()
+	before := p.tables
 	all := &pgx.Batch{QueuedQueries: append(p.waiting.QueuedQueries, batch.QueuedQueries...)}
-	p.waiting, p.begun = &pgx.Batch{}, true
+	p.waiting, p.tables, p.begun = &pgx.Batch{}, nil, true
 	results := p.conn.SendBatch(ctx, all)
-	for range before {
-		if _, err := results.Exec(); err != nil {
-			_ = results.Close() // it has the same error
-			return nil, err     //nolint:wrapcheck // the caller classifies it
+	for _, table := range before {
+		_, err := results.Exec()
+		if err == nil {
+			continue
 		}
+		_ = results.Close() // it has the same error
+		if table != "" {
+			err = relational.StoringError(table, err)
+		}
+		return nil, err //nolint:wrapcheck // the caller classifies it
 	}
 	return results, nil
+}
+
+// last sends all statements that wait and one more. The results are those of that one.
+func (p *pipeline) last(ctx context.Context, query string, arguments []any) (pgx.BatchResults, error) {
+	batch := &pgx.Batch{}
+	batch.Queue(query, arguments...)
+	return p.send(ctx, batch)
 }
 
 // SendBatch implements executor.
@@ -65,9 +81,7 @@ func (p *pipeline) Query(ctx context.Context, query string, arguments ...any) (p
 	if p.waiting.Len() == 0 {
 		return p.conn.Query(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(query, arguments...)
-	results, err := p.send(ctx, batch)
+	results, err := p.last(ctx, query, arguments)
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +98,7 @@ func (p *pipeline) Exec(ctx context.Context, query string, arguments ...any) (pg
 	if p.waiting.Len() == 0 {
 		return p.conn.Exec(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(query, arguments...)
-	results, err := p.send(ctx, batch)
+	results, err := p.last(ctx, query, arguments)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -117,7 +129,7 @@ func (p *pipeline) rollback(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	p.waiting = &pgx.Batch{}
+	p.waiting, p.tables = &pgx.Batch{}, nil
 	_, _ = p.Exec(ctx, "ROLLBACK")
 }
 

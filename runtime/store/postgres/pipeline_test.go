@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"rosey.dev/rosey/runtime/store"
@@ -19,15 +20,16 @@ func TestAStatementThatFailsWithTheCommit(t *testing.T) {
 	write := func(names ...any) error {
 		return s.db.Write(t.Context(), func(ctx context.Context, tx relational.Tx) error {
 			for _, name := range names {
-				if err := tx.ExecLater(ctx, add, [][]any{{name}}); err != nil {
+				if err := tx.ExecLater(ctx, "channels", add, [][]any{{name}}); err != nil {
 					t.Errorf("%v was sent before the commit: %v", name, err)
 				}
 			}
 			return nil
 		})
 	}
-	if err := write("a", nil, "b"); !errors.Is(err, store.ErrRejected) { // NULL is no name
-		t.Errorf("got %v, expected that the database rejects it", err)
+	err := write("a", nil, "b") // NULL is no name
+	if !errors.Is(err, store.ErrRejected) || !strings.Contains(err.Error(), "storing rows of channels: ") {
+		t.Errorf("got %v, expected that the database rejects rows of channels", err)
 	}
 	if err := write("c"); err != nil {
 		t.Error(err)

@@ -1,12 +1,12 @@
 package postgres
 
 import (
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 	"context"
 	"embed"
 	"errors"
 	"fmt"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"

@@ -3,7 +3,6 @@ package relational
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -194,7 +193,7 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 	for _, table := range []Table{presenceTable, chatTable, userCountsTable, actionsTable} {
 		added, err := b.insertInto(ctx, tx, table)
 		if err != nil {
-			return fmt.Errorf("storing rows of %s: %w", table.Name, err)
+			return StoringError(table.Name, err)
 		}
 		if table.Name == chatTable.Name {
 			b.countLines(added)
@@ -216,8 +215,8 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 			continue
 		}
 		sortRows(merge.rows, merge.keys)
-		if err := tx.ExecLater(ctx, merge.query, merge.rows); err != nil {
-			return fmt.Errorf("storing rows of %s: %w", merge.table, err)
+		if err := tx.ExecLater(ctx, merge.table, merge.query, merge.rows); err != nil {
+			return err
 		}
 	}
 	return nil

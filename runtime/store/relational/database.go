@@ -43,12 +43,17 @@ type Tx interface {
 	Executor
 	// ExecAll executes a statement once for each element of rows, which are its arguments.
 	ExecAll(ctx context.Context, query string, rows [][]any) (changed int64, err error)
-	// ExecLater does what ExecAll does, but may do it together with the next statement, or with the commit. Then that
-	// returns the error.
-	ExecLater(ctx context.Context, query string, rows [][]any) error
+	// ExecLater stores rows of a table: it does what ExecAll does, but may do it together with the next statement, or
+	// with the commit. Then that returns the error, which names the table.
+	ExecLater(ctx context.Context, table, query string, rows [][]any) error
 	// Insert inserts rows of events whose keys do not exist yet, and returns the keys of those that it inserted. The keys
 	// are unique within rows.
 	Insert(ctx context.Context, table Table, rows [][]any) (added []EventKey, err error)
+}
+
+// StoringError says that rows of a table could not be stored.
+func StoringError(table string, err error) error {
+	return fmt.Errorf("storing rows of %s: %w", table, err)
 }
 
 // EventKey is the primary key of a row that an event has made: the first two columns. IDs are chosen by publishers, so

@@ -145,12 +145,12 @@ func (t tracedTx) ExecAll(ctx context.Context, query string, rows [][]any) (chan
 }
 
 // ExecLater implements Tx. What waits for the commit is a part of the span of the transaction.
-func (t tracedTx) ExecLater(ctx context.Context, query string, rows [][]any) error {
+func (t tracedTx) ExecLater(ctx context.Context, table, query string, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	ctx, span := t.start(ctx, query, len(rows))
-	err := t.tx.ExecLater(ctx, query, rows)
+	err := t.tx.ExecLater(ctx, table, query, rows)
 	endSpan(span, err)
 	return err
 }

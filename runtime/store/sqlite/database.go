@@ -147,7 +147,7 @@ func (d *database) IdentityChanged(string) {}
 // tx implements relational.Tx.
 type tx struct{ executor executor }
 
-// executor is a *sql.DB or a *sql.Tx.
+// executor is a *sql.DB, a *sql.Conn or a *sql.Tx.
 type executor interface {
 	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, query string, arguments ...any) (sql.Result, error)
@@ -182,9 +182,11 @@ func (t tx) ExecAll(ctx context.Context, query string, rows [][]any) (changed in
 }
 
 // ExecLater implements relational.Tx. There is no server, so nothing is gained by waiting.
-func (t tx) ExecLater(ctx context.Context, query string, rows [][]any) error {
-	_, err := t.ExecAll(ctx, query, rows)
-	return err
+func (t tx) ExecLater(ctx context.Context, table, query string, rows [][]any) error {
+	if _, err := t.ExecAll(ctx, query, rows); err != nil {
+		return relational.StoringError(table, err)
+	}
+	return nil
 }
 
 // Insert implements relational.Tx.

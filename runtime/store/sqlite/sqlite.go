@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 	"context"
 	"database/sql"
 	"embed"
@@ -14,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/pressly/goose/v3"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go so that the binary is static
 
 	"rosey.dev/rosey/runtime/store"
