@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/speech"
@@ -74,7 +72,8 @@ func (h *Handler) perform(ctx context.Context, j job) {
 		h.finish(ctx, j, speech.ErrNotLeading)
 		return
 	}
-	ctx, span := startCommand(ctx, j.name)
+	// Requests to the database are a part of it. Only known commands get here: the name is none that a user made up.
+	ctx, span := telemetry.Start(ctx, "command "+j.name)
 	defer span.End()
 	lines, err := runTask(ctx, j.task)
 	h.finish(ctx, j, err)
@@ -82,15 +81,6 @@ func (h *Handler) perform(ctx context.Context, j job) {
 		lines = append(lines, j.name+": "+err.Error())
 	}
 	h.reply(ctx, j, lines)
-}
-
-// startCommand begins the span of a command: its requests to the database are part of it. Only known commands get here,
-// so the name is none that a user has made up.
-func startCommand(ctx context.Context, name string) (context.Context, trace.Span) {
-	if !telemetry.Enabled() {
-		return telemetry.Start(ctx, "")
-	}
-	return telemetry.Start(ctx, "command "+name)
 }
 
 func runTask(ctx context.Context, t task) ([]string, error) {
