@@ -184,7 +184,7 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 
 // sooner returns the shorter of two times after which a reconcile is repeated. 0 is never.
 func sooner(one, other time.Duration) time.Duration {
-	if one == 0 || other == 0 {
+	if one <= 0 || other <= 0 {
 		return max(one, other)
 	}
 	return min(one, other)
