@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -124,9 +125,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return spanAttributes(ctx, bot)
 	})
 	repeat, err := r.reconcile(ctx, bot, isNew)
-	span.End(err)
+	span.End(failureKind(err))
 	if traced := span.Context(); err != nil && traced.IsSampled() {
-		log.FromContext(ctx).Info("the reconcile that fails has a trace", // the error is logged with the same reconcileID
+		log.FromContext(ctx).Info("reconciling failed, and is traced", // the error is logged with the same reconcileID
 			"trace_id", traced.TraceID().String(), "span_id", traced.SpanID().String())
 	}
 	if err != nil {
@@ -142,6 +143,26 @@ func spanAttributes(ctx context.Context, bot *v1alpha1.RoseyBot) []attribute.Key
 		attribute.Int64("rosey.roseybot.generation", bot.Generation),
 		attribute.String("rosey.reconcile.id", string(controller.ReconcileIDFromContext(ctx))),
 	}
+}
+
+// failureKind returns the kind of an error of a reconcile for its span, which is one of a few, and "" for none. The text
+// of the error may have what users and webhooks have written.
+func failureKind(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case apierrors.IsConflict(err):
+		return "conflict"
+	case apierrors.IsForbidden(err):
+		return "forbidden"
+	case apierrors.IsInvalid(err):
+		return "invalid"
+	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	return "_OTHER"
 }
 
 // reconcile observes, applies and writes the status. It returns the time after which that is repeated although nothing

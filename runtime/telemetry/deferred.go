@@ -47,13 +47,14 @@ func Begin(ctx context.Context) trace.SpanContext {
 	return deferred.span.SpanContext()
 }
 
-// End ends the span if it has begun, and says in it why its work has failed, unless err is nil.
-func (d *Deferred) End(err error) {
+// End ends the span if it has begun. failure is the kind of error with which its work has failed, one of a few, and
+// empty if it has not.
+func (d *Deferred) End(failure string) {
 	if d == nil || d.span == nil {
 		return
 	}
-	if err != nil {
-		fail(d.span, err)
+	if failure != "" {
+		fail(d.span, failure)
 	}
 	d.span.End()
 }

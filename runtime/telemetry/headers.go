@@ -11,7 +11,10 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	grpcstatus "google.golang.org/grpc/status"
 )
 
 const (
@@ -51,6 +54,23 @@ func (f headersFile) read() (map[string]string, error) {
 		return nil, fmt.Errorf("headers file %s: expected name=value pairs, found none", string(f))
 	}
 	return headers, nil
+}
+
+// checkHeaders returns an error without their content if the headers in a variable are malformed: the SDK, which reads
+// them, leaves such a header out and logs it with its value.
+func checkHeaders() error {
+	for _, suffix := range []string{"TRACES_HEADERS", "HEADERS"} {
+		name, value := variable(suffix)
+		for i, pair := range strings.Split(value, ",") {
+			if strings.TrimSpace(pair) == "" {
+				continue
+			}
+			if _, _, ok := parseHeader(pair); !ok {
+				return fmt.Errorf("%s: pair %d: expected name=value with a percent-encoded value", name, i+1)
+			}
+		}
+	}
+	return nil
 }
 
 // parseHeader returns a header in the form name=value. Both protocols can send it: gRPC takes printable ASCII only.
@@ -116,7 +136,44 @@ func (p perRequest) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response, err := p.inner.RoundTrip(request)
 	if err != nil {
-		return nil, fmt.Errorf("sending spans: %w", err)
+		return nil, err //nolint:wrapcheck // status.NetworkError knows it, and does not repeat a malformed answer
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return withoutText(response)
 	}
 	return response, nil
+}
+
+// withoutText returns only the code of what a receiver answers to a request that it does not take, as an error unless
+// the SDK tries that again. A receiver that repeats the request would otherwise have its headers logged.
+func withoutText(response *http.Response) (*http.Response, error) {
+	_ = response.Body.Close()
+	text := fmt.Sprintf("the receiver answers %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	switch response.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		response.Body = io.NopCloser(strings.NewReader(text))
+		return response, nil
+	}
+	return nil, errors.New(text)
+}
+
+// callWithoutText is a grpc.UnaryClientInterceptor that does the same as withoutText. Errors of the connection keep
+// their text.
+func callWithoutText(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+) error {
+	var header, trailer metadata.MD
+	err := invoke(ctx, method, request, reply, conn, append(options, grpc.Header(&header), grpc.Trailer(&trailer))...)
+	if err == nil {
+		return nil
+	}
+	answer := grpcstatus.Convert(err).Proto()     // with its details, which say when to try again
+	const notGRPC = "unexpected HTTP status code" // of a proxy: the body follows
+	switch {
+	case len(header)+len(trailer) > 0:
+		answer.Message = "the receiver answers " + grpcstatus.Code(err).String()
+	case strings.HasPrefix(answer.GetMessage(), notGRPC):
+		answer.Message, _, _ = strings.Cut(answer.GetMessage(), ";")
+	}
+	return grpcstatus.ErrorProto(answer) //nolint:wrapcheck // the SDK needs the status
 }

@@ -1,17 +1,19 @@
 package telemetry
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"rosey.dev/rosey/runtime/status"
 )
 
 // transport traces HTTP requests.
@@ -45,10 +47,9 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.inner.RoundTrip(request)
 	switch {
 	case err != nil:
-		fail(span, err)
+		fail(span, networkErrorKind(err))
 	case response.StatusCode >= http.StatusBadRequest:
-		span.SetStatus(codes.Error, "")
-		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(response.StatusCode)))
+		fail(span, strconv.Itoa(response.StatusCode))
 		fallthrough
 	default:
 		span.SetAttributes(semconv.HTTPResponseStatusCode(response.StatusCode))
@@ -69,10 +70,25 @@ func describe(request *http.Request, template string) []attribute.KeyValue {
 	return attributes
 }
 
-// fail says in a span why what it is about has failed.
-func fail(span trace.Span, err error) {
-	span.SetStatus(codes.Error, status.OneLine(status.NetworkError(err), maxErrorText))
-	span.SetAttributes(semconv.ErrorType(err))
+// fail says in a span that what it is about has failed, without the text of the error: it may have what users have
+// written, or what a pod of theirs answers.
+func fail(span trace.Span, kind string) {
+	span.SetStatus(codes.Error, "")
+	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+}
+
+// networkErrorKind returns the kind of an error of a request, which is one of a few.
+func networkErrorKind(err error) string {
+	network, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded), ok && network.Timeout():
+		return "timeout"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	}
+	return semconv.ErrorTypeOther.Value.AsString()
 }
 
 // KubernetesTemplate returns the path of a request to a Kubernetes API server with placeholders for the namespace and

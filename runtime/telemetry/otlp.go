@@ -32,7 +32,8 @@ func (r resolved) exporter() (sdktrace.SpanExporter, error) {
 	}
 	options := []otlptracegrpc.Option{
 		otlptracegrpc.WithEndpointURL(r.endpoint.String()), otlptracegrpc.WithTimeout(r.timeout),
-		otlptracegrpc.WithDialOption(grpc.WithPerRPCCredentials(perCall{r.headers})),
+		otlptracegrpc.WithDialOption(grpc.WithPerRPCCredentials(perCall{r.headers}),
+			grpc.WithUnaryInterceptor(callWithoutText)),
 	}
 	if encrypted != nil {
 		options = append(options, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(encrypted)))

@@ -93,6 +93,9 @@ func (s Settings) resolve() (r resolved, on bool, err error) {
 	if r.queueSize, err = queueSize(); err != nil {
 		return resolved{}, false, err
 	}
+	if err := checkHeaders(); err != nil {
+		return resolved{}, false, err
+	}
 	r.headers, r.tls, r.tlsDir = headersFile(s.HeadersFile), tlsFilesFromEnvironment(), tlsDir(s.TLSDir)
 	return r, true, nil
 }
@@ -111,28 +114,41 @@ func (s Settings) protocol() (string, error) {
 	return "", fmt.Errorf("%s: %q, expected %s or %s", name, status.OneLine(value, maxErrorText), GRPC, HTTPProtobuf)
 }
 
-// endpoint returns nil without an endpoint.
+// endpoint returns nil without an endpoint. Those that others take precedence over have to be valid too: the SDK reads
+// them as well, and logs one that it cannot parse.
 func (s Settings) endpoint(protocol string) (*url.URL, error) {
-	name, value := "telemetry.endpoint", s.Endpoint
-	if value == "" {
-		name, value = variable("TRACES_ENDPOINT", "ENDPOINT")
+	var chosen *url.URL
+	tracesName, traces := variable("TRACES_ENDPOINT")
+	commonName, common := variable("ENDPOINT")
+	for _, each := range []struct{ name, value string }{
+		{"telemetry.endpoint", s.Endpoint}, {tracesName, traces}, {commonName, common},
+	} {
+		if each.value == "" {
+			continue
+		}
+		endpoint, err := parseEndpoint(each.name, each.value)
+		if err != nil {
+			return nil, err
+		}
+		// As the specification of OTLP says, a variable of traces alone has the whole path.
+		if protocol == HTTPProtobuf && each.name != tracesName {
+			endpoint = endpoint.JoinPath("v1", "traces")
+		}
+		chosen = cmp.Or(chosen, endpoint)
 	}
-	if value == "" {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	// The value is not part of the errors: it may have a password in it.
+	return chosen, nil
+}
+
+// parseEndpoint returns errors without the value, which may have a password in it.
+func parseEndpoint(name, value string) (*url.URL, error) {
 	endpoint, err := url.Parse(value)
 	switch {
 	case err != nil, endpoint.Scheme != "http" && endpoint.Scheme != "https", endpoint.Hostname() == "":
-		return nil, fmt.Errorf("%s: expected the URL of an OpenTelemetry collector, as in http://collector:4317", name)
+		return nil, fmt.Errorf("%s: expected the URL of a receiver of OTLP, as in http://collector:4317", name)
 	case endpoint.User != nil:
 		return nil, fmt.Errorf("%s: expected a URL without user and password; those are headers", name)
 	case endpoint.RawQuery != "" || endpoint.Fragment != "":
 		return nil, fmt.Errorf("%s: expected a URL without query and fragment", name)
-	}
-	// As the specification of OTLP says, a variable of traces alone has the whole path.
-	if protocol == HTTPProtobuf && name != "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" {
-		endpoint = endpoint.JoinPath("v1", "traces")
 	}
 	return endpoint, nil
 }
@@ -152,6 +168,25 @@ func exportTimeout() (time.Duration, error) {
 
 // maxQueueSize bounds OTEL_BSP_MAX_QUEUE_SIZE: a span takes about 1 KiB.
 const maxQueueSize = 1 << 16
+
+// maxEvents bounds the events of a span, and MaxLinks its links. Further ones displace the oldest.
+const (
+	maxEvents = 32
+	MaxLinks  = 500
+)
+
+// spanLimits returns what the variables of OpenTelemetry say, and the limits above where there is none: the SDK's own
+// are too few for the links of a batch, and too many events for a process that holds thousands of spans.
+func spanLimits() sdktrace.SpanLimits {
+	limits := sdktrace.NewSpanLimits()
+	if os.Getenv("OTEL_SPAN_EVENT_COUNT_LIMIT") == "" {
+		limits.EventCountLimit = maxEvents
+	}
+	if os.Getenv("OTEL_SPAN_LINK_COUNT_LIMIT") == "" {
+		limits.LinkCountLimit = MaxLinks
+	}
+	return limits
+}
 
 // queueSize returns how many spans may wait.
 func queueSize() (int, error) {

@@ -39,7 +39,8 @@ const Scope = "rosey.dev/rosey"
 // bot may need for its last events.
 const shutdownTimeout = 2 * time.Second
 
-// podName and podUID are variables that the operator sets in a pod.
+// podName and podUID are variables that the operator sets in a pod: config.PodNameVariable and config.PodUIDVariable,
+// which this package cannot import.
 const (
 	podName = "POD_NAME"
 	podUID  = "POD_UID"
@@ -76,6 +77,10 @@ func Setup(o Options) (*Provider, error) {
 	if err != nil || !on {
 		return nil, err
 	}
+	// The SDK reports what it cannot do here, for example an unknown value in one of its variables, and not on stderr as
+	// text between the lines of the log. It quotes such a value: resolve has refused those that may have a secret.
+	otel.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {})) // exporter has counted and logged it
 	described, err := o.resource()
 	if err != nil {
 		return nil, err
@@ -84,14 +89,10 @@ func Setup(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The SDK reports what it cannot do here, for example an unknown value in one of its variables, and not on stderr as
-	// text between the lines of the log.
-	otel.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {})) // exporter has counted and logged it
 	exporting := newExporter(inner, outcomes, o.Log)
 	waiting := newProcessor(exporting, settings.queueSize, outcomes)
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithResource(described), sdktrace.WithSampler(settings.sampler), sdktrace.WithSpanProcessor(waiting))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(described), sdktrace.WithSampler(settings.sampler),
+		sdktrace.WithRawSpanLimits(spanLimits()), sdktrace.WithSpanProcessor(waiting))
 	p := &Provider{provider: provider, exporter: exporting, tracer: provider.Tracer(Scope)}
 	active.Store(p)
 	o.Log.Info("traces are sent", "endpoint", settings.endpoint.Redacted(), "protocol", settings.protocol)

@@ -50,6 +50,12 @@ type tracing struct {
 func setUp(t *testing.T, settings telemetry.Settings) tracing {
 	t.Helper()
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+	return setUpAsIs(t, settings)
+}
+
+// setUpAsIs turns tracing on for a test, with the pauses of the environment.
+func setUpAsIs(t *testing.T, settings telemetry.Settings) tracing {
+	t.Helper()
 	got := tracing{registry: prometheus.NewRegistry(), log: &log{}}
 	provider, err := telemetry.Setup(telemetry.Options{
 		Settings: settings, Service: "test", Log: slog.New(slog.NewTextHandler(got.log, nil)), Registerer: got.registry,
@@ -255,6 +261,32 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 			env:  map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_RESOURCE_ATTRIBUTES": "a"},
 			want: "OTEL_RESOURCE_ATTRIBUTES: ",
 		},
+		"env header without =": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_HEADERS": "a=b,Authorization Bearer hidden",
+			},
+			want: "OTEL_EXPORTER_OTLP_HEADERS: pair 2: ",
+		},
+		"env header with a bad escape": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=100%hidden",
+			},
+			want: "OTEL_EXPORTER_OTLP_TRACES_HEADERS: pair 1: ",
+		},
+		"env header with a bad name": {
+			settings: at(endpoint), env: map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "hidden name=a"},
+			want: "OTEL_EXPORTER_OTLP_HEADERS: pair 1: ",
+		},
+		"env endpoint that is not used": {
+			settings: at(endpoint), env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:hidden@x:port"},
+			want: "OTEL_EXPORTER_OTLP_ENDPOINT: expected",
+		},
+		"env endpoint behind that of traces": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:hidden@x",
+			},
+			want: "OTEL_EXPORTER_OTLP_ENDPOINT: expected",
+		},
 		"env CA": {
 			env: map[string]string{
 				"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere",
@@ -266,12 +298,16 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 			for variable, value := range test.env {
 				t.Setenv(variable, value)
 			}
+			var output log
 			provider, err := telemetry.Setup(telemetry.Options{
-				Settings: test.settings, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+				Settings: test.settings, Log: slog.New(slog.NewTextHandler(&output, nil)), Registerer: prometheus.NewRegistry(),
 			})
 			provider.Shutdown(t.Context())
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "hidden") {
 				t.Errorf("error %v, want %q without a secret", err, test.want)
+			}
+			if strings.Contains(output.String(), "hidden") {
+				t.Errorf("the log has the secret: %s", output.String())
 			}
 		})
 	}

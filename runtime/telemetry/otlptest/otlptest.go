@@ -76,6 +76,7 @@ type Receiver struct {
 	spans   []Span
 	headers []map[string]string
 	answer  func(ctx context.Context) error
+	partial *collector.ExportTracePartialSuccess
 	changed chan struct{} // closed and replaced when something arrives
 }
 
@@ -141,6 +142,21 @@ func (r *Receiver) AnswerWith(answer func(ctx context.Context) error) {
 	r.answer = answer
 }
 
+// RejectSome has the receiver say about each further request that it does not take some spans, which may be none, and
+// why. It takes all.
+func (r *Receiver) RejectSome(spans int64, message string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.partial = &collector.ExportTracePartialSuccess{RejectedSpans: spans, ErrorMessage: message}
+}
+
+// response returns what the receiver answers to a request whose spans it has taken.
+func (r *Receiver) response() *collector.ExportTraceServiceResponse {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &collector.ExportTraceServiceResponse{PartialSuccess: r.partial}
+}
+
 // Export implements collector.TraceServiceServer.
 func (r *Receiver) Export(
 	ctx context.Context, request *collector.ExportTraceServiceRequest,
@@ -153,7 +169,7 @@ func (r *Receiver) Export(
 	if err := r.take(ctx, request, headers); err != nil {
 		return nil, err
 	}
-	return &collector.ExportTraceServiceResponse{}, nil
+	return r.response(), nil
 }
 
 func (r *Receiver) serveHTTP(w http.ResponseWriter, got *http.Request) {
@@ -172,7 +188,14 @@ func (r *Receiver) serveHTTP(w http.ResponseWriter, got *http.Request) {
 	}
 	if err := r.take(got.Context(), request, headers); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
+		return
 	}
+	if body, err = proto.Marshal(r.response()); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+	_, _ = w.Write(body)
 }
 
 func (r *Receiver) take(
