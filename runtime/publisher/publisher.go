@@ -69,6 +69,8 @@ type Publisher struct {
 
 	durable atomic.Bool  // messages go to the stream
 	lost    atomic.Int64 // messages that a full queue has dropped since the last delivery
+
+	outage atomic.Pointer[outage] // for traces. Nil: the last attempt has delivered something
 }
 
 // route is one way of messages to the database. Only Run uses it.
@@ -151,10 +153,12 @@ func (p *Publisher) Run(ctx context.Context) {
 // waits.
 func (p *Publisher) sendNext(ctx context.Context) {
 	to := p.decide(ctx)
+	var failure error
 	for _, r := range p.routes {
 		if !r.ready(ctx, to) {
 			continue
 		}
+		p.noteRoute()
 		batch, first := p.queue.front(maxBatch)
 		if len(batch) == 0 {
 			p.routeWorks(r)
@@ -163,9 +167,6 @@ func (p *Publisher) sendNext(ctx context.Context) {
 		}
 		done, err := r.send(ctx, to, batch)
 		p.queue.removeTo(first + done)
-		if err != nil {
-			noteFailure(batch[done:], err)
-		}
 		if lost := p.lost.Load(); done > 0 && lost > 0 {
 			p.lost.Add(-lost)
 			p.log.Warn(p.prefix+"messages were lost because the buffer was full", "count", lost)
@@ -174,7 +175,9 @@ func (p *Publisher) sendNext(ctx context.Context) {
 			p.routeWorks(r)
 			return
 		}
+		failure = err
 	}
+	p.noteOutage(to, failure)
 	backoff.Wait(ctx, retryInterval, nil)
 }
 
@@ -214,6 +217,7 @@ func (p *Publisher) decide(ctx context.Context) (to destination) {
 
 // routeWorks records that a route works: while one over NATS does, the store is not needed.
 func (p *Publisher) routeWorks(r route) {
+	p.outage.Store(nil)
 	if p.store != nil && r != p.store {
 		p.store.stop()
 	}

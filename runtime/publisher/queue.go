@@ -98,6 +98,15 @@ func (q *queue) remove(n int) {
 	q.removed = make(chan struct{})
 }
 
+// each passes all messages to a function, which must not wait.
+func (q *queue) each(do func(bus.Message)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.messages {
+		do(m)
+	}
+}
+
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

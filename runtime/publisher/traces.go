@@ -12,14 +12,26 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
+// maxSpans bounds the spans of the messages that wait: each takes about 1 KiB, beside the messages.
+const maxSpans = 2048
+
+// Events of the span of a message.
+const (
+	notDelivered = "not delivered"
+	tryingAgain  = "trying again"
+)
+
 // startSend begins the span of a message: from here until it is confirmed, stored or dropped. It returns nil while
-// tracing is off, and only the identity of ctx's span if that is not sent.
+// tracing is off, and only the identity of ctx's span if that is not sent, or if too many messages wait.
 func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 	if !telemetry.Enabled() {
 		return nil
 	}
-	if parent := trace.SpanFromContext(ctx); parent.SpanContext().IsValid() && !parent.SpanContext().IsSampled() {
-		return parent
+	parent := trace.SpanContextFromContext(ctx)
+	if full := p.queue.len() >= maxSpans; parent.IsValid() && (full || !parent.IsSampled()) {
+		return trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), parent)) // which ends nothing
+	} else if full {
+		return nil
 	}
 	attributes := []attribute.KeyValue{
 		semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
@@ -31,6 +43,9 @@ func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 	}
 	_, span := telemetry.Start(ctx, "send "+string(m.Suffix), trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(attributes...))
+	if during := p.outage.Load(); during != nil {
+		span.AddEvent(notDelivered, during.kind)
+	}
 	return span
 }
 
@@ -51,15 +66,45 @@ func endDropped(m bus.Message, reason string) {
 	m.Span.End()
 }
 
-// noteFailure records in the spans of messages that they could not be delivered and are tried again.
-func noteFailure(messages []bus.Message, err error) {
-	if !telemetry.Enabled() {
+// outage is a time in which nothing is delivered.
+type outage struct {
+	kind trace.EventOption
+	// unrouted means that there has been no route since it began. Only Run uses it.
+	unrouted bool
+}
+
+// noteOutage records in the spans of all messages that wait, and of those that follow, that they cannot be delivered.
+// It does so when that begins: with an event for each attempt, an outage would fill the memory, and requests so large
+// that no receiver takes them. err is nil if there is no route.
+func (p *Publisher) noteOutage(to destination, err error) {
+	if !telemetry.Enabled() || p.outage.Load() != nil {
 		return
 	}
-	event := trace.WithAttributes(semconv.ErrorTypeKey.String(bus.ErrorKind(err)))
-	for _, m := range messages {
-		if m.Span != nil && m.Span.IsRecording() {
-			m.Span.AddEvent("not delivered, trying again", event)
-		}
+	unrouted := err == nil
+	switch {
+	case !unrouted:
+	case to.err != nil:
+		err = to.err
+	case p.service.refuses():
+		err = bus.ErrNotServed
+	default:
+		err = bus.ErrNoService
+	}
+	began := &outage{trace.WithAttributes(semconv.ErrorTypeKey.String(bus.ErrorKind(err))), unrouted}
+	p.outage.Store(began)
+	p.queue.each(func(m bus.Message) { addEvent(m, notDelivered, began.kind) })
+}
+
+// noteRoute records in the spans of all messages that wait that there is a route again.
+func (p *Publisher) noteRoute() {
+	if during := p.outage.Load(); during != nil && during.unrouted {
+		during.unrouted = false
+		p.queue.each(func(m bus.Message) { addEvent(m, tryingAgain) })
+	}
+}
+
+func addEvent(m bus.Message, name string, options ...trace.EventOption) {
+	if m.Span != nil {
+		m.Span.AddEvent(name, options...)
 	}
 }
