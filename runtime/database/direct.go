@@ -149,9 +149,9 @@ func (d *Direct) openStore(ctx context.Context) {
 	err := d.engine.openOnce(ctx)
 	switch {
 	case err == nil:
-		d.engine.reportSuccess()
+		d.engine.reportSuccess(ctx)
 	case ctx.Err() == nil:
-		d.engine.reportFailure(err)
+		d.engine.reportFailure(ctx, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -176,7 +176,7 @@ func (d *Direct) Store(ctx context.Context, messages []bus.Message) error {
 		return err
 	}
 	defer d.release()
-	ctx, span := startBatch(ctx, messages)
+	ctx, span := startBatch(ctx, nil, messages)
 	defer span.End()
 	return d.engine.Store(ctx, messages)
 }
@@ -200,12 +200,12 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	reply, err := d.engine.Answer(ctx, Request{Suffix: suffix, Data: data, Time: time.Now()})
 	if err != nil && !errors.Is(err, errNotServed) {
 		if !errors.Is(ctx.Err(), context.Canceled) { // the caller gave up: that is no failure of the store
-			d.engine.reportFailure(err)
+			d.engine.reportFailure(ctx, err)
 		}
 		return requestError(suffix, err)
 	}
-	d.engine.reportSuccess()
-	d.log.Debug("[DB] answered " + string(suffix))
+	d.engine.reportSuccess(ctx)
+	d.log.DebugContext(ctx, "[DB] answered "+string(suffix))
 	if data, err = bus.Encode(reply); err == nil {
 		err = json.Unmarshal(data, out)
 	}

@@ -175,7 +175,7 @@ func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 		done := err == nil || errors.Is(err, store.ErrRejected)
 		if !done && ctx.Err() == nil {
 			failing = e.setFailing(failing, true)
-			e.reportFailure(err)
+			e.reportFailure(ctx, err)
 			noteBackoff(ctx, err)
 			if backoff.Sleep(ctx, pause.Next()) {
 				continue
@@ -183,7 +183,7 @@ func (e *Engine) retry(ctx context.Context, attempt func() error) error {
 		}
 		e.setFailing(failing, false)
 		if done {
-			e.reportSuccess()
+			e.reportSuccess(ctx)
 		}
 		return err
 	}
@@ -212,10 +212,10 @@ func (e *Engine) watchStore(ctx context.Context) {
 		case ctx.Err() != nil:
 		case err != nil && !was: // after that the operations that fail report it
 			moved = e.setFailing(was, true)
-			e.reportFailure(err)
+			e.reportFailure(ctx, err)
 		case err == nil && was:
 			moved = e.setFailing(was, false)
-			e.reportSuccess()
+			e.reportSuccess(ctx)
 		}
 	}
 	e.setFailing(moved, false)
@@ -223,9 +223,9 @@ func (e *Engine) watchStore(ctx context.Context) {
 
 // reportSuccess records that an operation of the store succeeded, unless another one fails: while the disk is full, one
 // can read.
-func (e *Engine) reportSuccess() {
+func (e *Engine) reportSuccess(ctx context.Context) {
 	if e.setOpen() {
-		e.log.Info("[DB] the database is open")
+		e.log.InfoContext(ctx, "[DB] the database is open")
 	}
 }
 
@@ -236,13 +236,13 @@ func (e *Engine) setOpen() (changed bool) {
 }
 
 // reportFailure records that the store failed. The message is logged once for each reason.
-func (e *Engine) reportFailure(err error) {
+func (e *Engine) reportFailure(ctx context.Context, err error) {
 	message := err.Error() + "; trying again"
 	if !errors.Is(err, store.ErrChannelOwned) && !errors.Is(err, errChannelList) {
 		message = "the database is not available: " + message
 	}
 	if e.check.Set(false, storeReason(err), message) {
-		e.log.Error("[DB] " + message)
+		e.log.ErrorContext(ctx, "[DB] "+message)
 	}
 }
 

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -150,10 +151,10 @@ func newLimits(configured config.Limits, m *metrics, log *slog.Logger) *limits {
 }
 
 // refuse counts and logs the refusal of a message.
-func (l *limits) refuse(suffix bus.Suffix, refusal *limitError) {
+func (l *limits) refuse(ctx context.Context, suffix bus.Suffix, refusal *limitError) {
 	l.metrics.refused.WithLabelValues(string(refusal.limit)).Inc()
 	if l.logged[refusal.limit].due(time.Now()) {
-		l.log.Warn("[DB] refused "+string(suffix)+"; others are only counted for a minute",
+		l.log.WarnContext(ctx, "[DB] refused "+string(suffix)+"; others are only counted for a minute",
 			"limit", refusal.limit, "error", refusal)
 	}
 }

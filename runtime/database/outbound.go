@@ -58,8 +58,8 @@ func (e *Engine) outboundGet(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return noRows, fmt.Errorf("claiming outbound lines: %w", err)
 	}
-	traceClaims(r, rows)
 	lines := fitting(outboundMessages(rows, request.Claimant), r.MaxReply)
+	traceClaims(r, lines)
 	reply := bus.OutboundReply{Lines: lines, NextDue: new(time.Duration)}
 	if len(rows) < query.Limit {
 		next, err := e.store.NextOutbound(ctx, channel, query.MaxRetries, query.Now)

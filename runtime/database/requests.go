@@ -66,9 +66,15 @@ var handlers = map[bus.Suffix]handler{
 // Without a reply, ctx ended before the request could be served, or nothing serves the subject: that is
 // bus.ErrNoService.
 func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
+	reply, _, err = e.answer(ctx, r)
+	return reply, err
+}
+
+// answer also returns whether the client made a mistake that is not returned as an error.
+func (e *Engine) answer(ctx context.Context, r Request) (reply any, refused bool, err error) {
 	handle, known := handlers[r.Suffix]
 	if !known {
-		return nil, fmt.Errorf("answering %s: %w", r.Suffix, bus.ErrNoService)
+		return nil, false, fmt.Errorf("answering %s: %w", r.Suffix, bus.ErrNoService)
 	}
 	if r.MaxReply == 0 || r.MaxReply > maxReplyBytes {
 		r.MaxReply = maxReplyBytes
@@ -81,16 +87,16 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 	switch {
 	case err == nil:
 		e.metrics.count(r.Suffix, outcomeAnswered, r.Time)
-		return reply, nil
+		return reply, false, nil
 	case errors.Is(err, errInvalid), errors.Is(err, errIncomplete), errors.Is(err, errFull):
-		e.refused(r.Suffix, len(r.Data), r.Time, err)
-		return reply, nil
+		e.refused(ctx, r.Suffix, len(r.Data), r.Time, err)
+		return reply, true, nil
 	case errors.Is(err, errNotServed):
-		e.refused(r.Suffix, len(r.Data), r.Time, err)
-		return reply, err
+		e.refused(ctx, r.Suffix, len(r.Data), r.Time, err)
+		return reply, false, err
 	}
 	e.metrics.count(r.Suffix, outcomeFailed, r.Time)
-	return reply, fmt.Errorf("answering %s: %w", r.Suffix, err)
+	return reply, false, fmt.Errorf("answering %s: %w", r.Suffix, err)
 }
 
 // fitting returns the rows that fit into limit bytes as JSON, without the last ones if they do not all fit.

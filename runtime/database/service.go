@@ -283,12 +283,12 @@ func (s *Service) store(ctx context.Context, events []arrival) error {
 	for i := range events {
 		s.messages = append(s.messages, events[i].message)
 	}
-	ctx, span := startBatch(ctx, s.messages)
+	ctx, span := startBatch(ctx, &s.subscriber.subjects, s.messages)
 	defer span.End()
 	if err := s.engine.Store(ctx, s.messages); err != nil {
 		return err
 	}
-	settling := startSettle(ctx, len(events))
+	settling := startSettle(ctx, events)
 	s.inFlight.acknowledge(events)
 	settling.End()
 	for i := range events {
@@ -321,12 +321,13 @@ func (s *Service) announceLine(channel store.Channel) {
 
 // answer replies to a request. It returns an error only if ctx ended before there was anything to reply.
 func (s *Service) answer(ctx context.Context, one arrival) error {
-	ctx, span := startAnswer(ctx, one.message)
-	reply, err := s.engine.Answer(ctx, Request{
+	ctx, span := startAnswer(ctx, s.subscriber.subjects, one.message)
+	reply, refused, err := s.engine.answer(ctx, Request{
 		Suffix: one.message.Suffix, Data: one.message.Data, Time: one.message.Time,
 		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead,
 	})
-	defer func(err error) { endAnswer(span, err) }(err)
+	failure := answerFailureOf(refused, err)
+	defer func() { endAnswer(span, failure) }()
 	if err != nil && reply == nil {
 		return err
 	}
@@ -343,6 +344,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 		err = one.respond(data, header)
 	}
 	if err != nil {
+		failure = answerNotSent
 		s.log.ErrorContext(ctx, "[NATS] cannot reply to "+string(one.message.Suffix), "error", err)
 	}
 	return nil

@@ -26,7 +26,7 @@ func (e *Engine) Store(ctx context.Context, messages []bus.Message) error {
 			stamped.Time = time.Now()
 			m = &stamped
 		}
-		b.add(m)
+		b.add(ctx, m)
 	}
 	if err := b.enforceLimits(ctx); err != nil {
 		return err
@@ -47,7 +47,7 @@ type batch struct {
 }
 
 // add decodes a message into an event of the batch, or a dead letter.
-func (b *batch) add(m *bus.Message) {
+func (b *batch) add(ctx context.Context, m *bus.Message) {
 	eventID := bus.EventID(m.ID, m.Suffix)
 	if eventID == "" && b.dedup.repeated(m.Suffix, m.Data, m.Time) {
 		b.metrics.count(m.Suffix, outcomeRepeated, m.Time)
@@ -55,7 +55,7 @@ func (b *batch) add(m *bus.Message) {
 	}
 	event, err := b.decode(m, eventID)
 	if err != nil {
-		b.refused(m.Suffix, len(m.Data), m.Time, err)
+		b.refused(inTraceOf(ctx, m), m.Suffix, len(m.Data), m.Time, err)
 	}
 	if errors.Is(err, errInvalid) && factDecoders[m.Suffix] != nil {
 		b.deadLetter(m, err)
@@ -94,27 +94,27 @@ func (b *batch) notServed(m *bus.Message) error {
 
 // refused counts and logs a message that cannot be decoded, exceeds a limit, or is for another channel. Its content is
 // not logged.
-func (e *Engine) refused(suffix bus.Suffix, size int, arrived time.Time, err error) {
+func (e *Engine) refused(ctx context.Context, suffix bus.Suffix, size int, arrived time.Time, err error) {
 	if refusal, ok := errors.AsType[*limitError](err); ok {
 		e.metrics.count(suffix, outcomeRefused, arrived)
-		e.limits.refuse(suffix, refusal)
+		e.limits.refuse(ctx, suffix, refusal)
 		return
 	}
 	if errors.Is(err, errNotServed) {
 		e.metrics.count(suffix, outcomeRefused, arrived)
 		if e.refusals.due(time.Now()) {
-			e.log.Warn("[DB] refused "+string(suffix)+"; others are only counted for a minute", "error", err)
+			e.log.WarnContext(ctx, "[DB] refused "+string(suffix)+"; others are only counted for a minute", "error", err)
 		}
 		return
 	}
 	if errors.Is(err, errIncomplete) {
 		e.metrics.count(suffix, outcomeIgnored, arrived)
-		e.log.Debug("[DB] ignored "+string(suffix), "error", err)
+		e.log.DebugContext(ctx, "[DB] ignored "+string(suffix), "error", err)
 		return
 	}
 	e.metrics.count(suffix, outcomeInvalid, arrived)
 	if e.invalid.due(time.Now()) {
-		e.log.Error("[DB] cannot decode "+string(suffix)+"; others are only counted for a minute", "error", err,
+		e.log.ErrorContext(ctx, "[DB] cannot decode "+string(suffix)+"; others are only counted for a minute", "error", err,
 			"bytes", size)
 	}
 }
@@ -144,7 +144,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 		m := b.messages[first]
 		b.metrics.count(m.Suffix, outcomeRejected, m.Time)
 		if b.rejected.due(time.Now()) {
-			b.log.ErrorContext(ctx,
+			b.log.ErrorContext(inTraceOf(ctx, m),
 				"[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
 				"subject", m.Suffix, "error", err)
 		}
@@ -168,6 +168,7 @@ func (b *batch) deadLetter(m *bus.Message, reason error) {
 	letter := store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time)
 	letter.Prefix = b.deadLetterPrefix()
 	b.deadLetters = append(b.deadLetters, letter)
+	traceDeadLetter(m, reason)
 }
 
 // deadLetterPrefix returns the prefix of dead letters. Where several services use one database, each has its own, so

@@ -16,9 +16,6 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
-// maxLinks bounds the links of a batch, of up to 500 messages.
-const maxLinks = 128
-
 var systemNATS = semconv.MessagingSystemKey.String("nats")
 
 // publishersSpan returns the span of a publisher that the headers of a message name, or nil.
@@ -35,8 +32,9 @@ func publishersSpan(header nats.Header) trace.Span {
 
 // startBatch begins the span of a batch. It is a part of the trace of the first message whose publisher has decided to
 // send it, and linked to every one: then the usual batch, of one message, is in the trace of its message. If no message
-// says anything about a trace, as those of the Python bot, a trace begins.
-func startBatch(ctx context.Context, messages []bus.Message) (context.Context, trace.Span) {
+// says anything about a trace, as those of the Python bot, a trace begins. subjects are nil if the batch did not come
+// over NATS.
+func startBatch(ctx context.Context, subjects *bus.Subjects, messages []bus.Message) (context.Context, trace.Span) {
 	if !telemetry.Enabled() {
 		return ctx, noop.Span{}
 	}
@@ -58,9 +56,7 @@ func startBatch(ctx context.Context, messages []bus.Message) (context.Context, t
 		if parent == nil {
 			parent = span
 		}
-		if len(links) < maxLinks {
-			links = append(links, trace.Link{SpanContext: span.SpanContext()})
-		}
+		links = append(links, trace.Link{SpanContext: span.SpanContext()})
 	}
 	if parent == nil && !undecided {
 		return ctx, noop.Span{}
@@ -74,15 +70,29 @@ func startBatch(ctx context.Context, messages []bus.Message) (context.Context, t
 	}
 	if suffix != "" {
 		name += " " + string(suffix)
-		attributes = append(attributes, semconv.MessagingDestinationName(string(suffix)))
+	}
+	if subjects != nil {
+		attributes = append(attributes, systemNATS)
+	}
+	if subjects != nil && suffix != "" {
+		attributes = append(attributes, semconv.MessagingDestinationName(subjects.Subject(suffix)))
 	}
 	return telemetry.Start(ctx, name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
 		trace.WithAttributes(attributes...))
 }
 
-// startSettle begins the span of the acknowledgement of a batch.
-func startSettle(ctx context.Context, count int) trace.Span {
+// startSettle begins the span of the acknowledgement of a batch, unless the stream has delivered nothing of it.
+func startSettle(ctx context.Context, events []arrival) trace.Span {
 	if !telemetry.Recording(ctx) {
+		return noop.Span{}
+	}
+	count := 0
+	for i := range events {
+		if events[i].inFlight != nil {
+			count++
+		}
+	}
+	if count == 0 {
 		return noop.Span{}
 	}
 	_, span := telemetry.Start(ctx, "ack", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(systemNATS,
@@ -93,7 +103,7 @@ func startSettle(ctx context.Context, count int) trace.Span {
 
 // startAnswer begins the span of a request, when it arrived. A request for lines to say is traced only if its client
 // traces it: a bot sends one every few seconds.
-func startAnswer(ctx context.Context, request bus.Message) (context.Context, trace.Span) {
+func startAnswer(ctx context.Context, subjects bus.Subjects, request bus.Message) (context.Context, trace.Span) {
 	if !telemetry.Enabled() || request.Span == nil && request.Suffix == bus.OutboundGet {
 		return ctx, noop.Span{}
 	}
@@ -102,22 +112,65 @@ func startAnswer(ctx context.Context, request bus.Message) (context.Context, tra
 	}
 	return telemetry.Start(ctx, "process "+string(request.Suffix), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithTimestamp(request.Time), trace.WithAttributes(systemNATS, semconv.MessagingOperationTypeProcess,
-			semconv.MessagingOperationName("process"), semconv.MessagingDestinationName(string(request.Suffix)),
+			semconv.MessagingOperationName("process"), semconv.MessagingDestinationName(subjects.Subject(request.Suffix)),
 			semconv.MessagingMessageBodySize(len(request.Data))))
 }
 
-// endAnswer ends the span of a request with the kind of an error.
-func endAnswer(span trace.Span, err error) {
+// answerFailure is why a request was not answered as its client wishes, for its span.
+type answerFailure string
+
+const (
+	answerRefused   answerFailure = "refused" // bad input, or a limit
+	answerNotServed answerFailure = "channel_not_served"
+	answerFailed    answerFailure = "failed"
+	answerNotSent   answerFailure = "reply_not_sent"
+)
+
+// answerFailureOf returns "" for a request that was answered.
+func answerFailureOf(refused bool, err error) answerFailure {
 	switch {
-	case err == nil:
 	case errors.Is(err, errNotServed):
-		span.SetAttributes(semconv.ErrorTypeKey.String("channel_not_served"))
-		span.SetStatus(codes.Error, "")
-	default:
-		span.SetAttributes(semconv.ErrorTypeKey.String("failed"))
+		return answerNotServed
+	case err != nil:
+		return answerFailed
+	case refused:
+		return answerRefused
+	}
+	return ""
+}
+
+// endAnswer ends the span of a request. A mistake of its client is no error of the service.
+func endAnswer(span trace.Span, failure answerFailure) {
+	if failure != "" {
+		span.SetAttributes(semconv.ErrorTypeKey.String(string(failure)))
+	}
+	if failure == answerFailed || failure == answerNotSent {
 		span.SetStatus(codes.Error, "")
 	}
 	span.End()
+}
+
+// traceDeadLetter adds to the trace of a message that it has become a dead letter.
+func traceDeadLetter(m *bus.Message, reason error) {
+	if !telemetry.Enabled() || m.Span == nil || !m.Span.SpanContext().IsSampled() {
+		return
+	}
+	kind := "invalid"
+	if errors.Is(reason, store.ErrRejected) {
+		kind = "rejected"
+	}
+	_, span := telemetry.Start(trace.ContextWithSpan(context.Background(), m.Span), "dead letter",
+		trace.WithAttributes(semconv.ErrorTypeKey.String(kind)))
+	span.SetStatus(codes.Error, "")
+	span.End()
+}
+
+// inTraceOf returns a context with the span of a message's publisher, for what is logged about the message.
+func inTraceOf(ctx context.Context, m *bus.Message) context.Context {
+	if m.Span == nil {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, m.Span)
 }
 
 // noteBackoff records in the span of ctx that the store failed and is tried again.
@@ -137,19 +190,19 @@ func traceParent(ctx context.Context) string {
 	return telemetry.FormatParent(trace.SpanContextFromContext(ctx))
 }
 
-// traceClaims adds to the traces of outbound lines that a bot has claimed them.
-func traceClaims(r Request, rows []store.OutboundMessage) {
+// traceClaims adds to the traces of outbound lines that they were handed out to a bot.
+func traceClaims(r Request, lines []bus.OutboundMessage) {
 	if !telemetry.Enabled() {
 		return
 	}
-	for _, row := range rows {
-		parent := telemetry.ParseParent(row.TraceParent)
+	for _, line := range lines {
+		parent := telemetry.ParseParent(line.TraceParent)
 		if !parent.IsSampled() {
 			continue
 		}
 		ctx := trace.ContextWithRemoteSpanContext(context.Background(), parent)
 		_, span := telemetry.Start(ctx, "claim", trace.WithTimestamp(r.Time), trace.WithAttributes(
-			attribute.Int64("rosey.outbound.id", row.ID), attribute.Int("rosey.outbound.retry_count", row.RetryCount)))
+			attribute.Int64("rosey.outbound.id", line.ID), attribute.Int("rosey.outbound.retry_count", line.RetryCount)))
 		span.End()
 	}
 }

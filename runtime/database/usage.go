@@ -205,7 +205,8 @@ func (b *batch) enforceLimits(ctx context.Context) error {
 		size, isRow := rowOf(event)
 		if isRow {
 			if err := b.limits.addRow(event.Channel, size, personOf(event.Fact)); err != nil {
-				b.refused(b.messages[i].Suffix, len(b.messages[i].Data), b.messages[i].Time, err)
+				m := b.messages[i]
+				b.refused(inTraceOf(ctx, m), m.Suffix, len(m.Data), m.Time, err)
 				fact, isStatus := event.Fact.(store.Status)
 				if !isStatus || len(fact.Fields) == 0 {
 					continue

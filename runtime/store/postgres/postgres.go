@@ -58,7 +58,10 @@ func connect(ctx context.Context, urlFile string, readOnly bool) (*Store, error)
 	}
 	s := &Store{db: &database{tx: tx{pool}, pool: pool, connector: c, timeout: transactionTimeout}}
 	s.Owners = relational.NewOwners(s.db)
-	if s.Store = relational.New(relational.Traced(s.db, semconv.DBSystemNamePostgreSQL)); readOnly {
+	server := pool.Config().ConnConfig
+	if s.Store = relational.New(relational.Traced(s.db, semconv.DBSystemNamePostgreSQL,
+		semconv.DBNamespace(server.Database), semconv.ServerAddress(server.Host), semconv.ServerPort(int(server.Port)),
+	)); readOnly {
 		s.Store = relational.NewReadOnly(s.db)
 	}
 	if err := c.fixIdentity(ctx, s); err != nil {

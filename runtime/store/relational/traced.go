@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -16,23 +17,24 @@ import (
 
 // Traced returns a database that begins a span for each transaction and each statement, as a part of the span of the
 // context. Where that is not sent, or there is none, it begins none: the work of a service at rest is no trace. The
-// spans have neither the text of a statement nor its arguments. system is semconv.DBSystemName….
-func Traced(db Database, system attribute.KeyValue) Database { return traced{db, system} }
+// spans have neither the text of a statement nor its arguments. about are the attributes that all of them have:
+// semconv.DBSystemName…, and where the database is.
+func Traced(db Database, about ...attribute.KeyValue) Database { return traced{db, about} }
 
 type traced struct {
 	Database
 
-	system attribute.KeyValue
+	about []attribute.KeyValue
 }
 
 // Query implements Executor.
 func (t traced) Query(ctx context.Context, query string, arguments ...any) (Rows, error) {
-	return tracedExecutor{t.Database, t.system}.Query(ctx, query, arguments...)
+	return tracedExecutor{t.Database, t.about}.Query(ctx, query, arguments...)
 }
 
 // Exec implements Executor.
 func (t traced) Exec(ctx context.Context, query string, arguments ...any) (changed int64, err error) {
-	return tracedExecutor{t.Database, t.system}.Exec(ctx, query, arguments...)
+	return tracedExecutor{t.Database, t.about}.Exec(ctx, query, arguments...)
 }
 
 // Read implements Database.
@@ -60,25 +62,29 @@ func (t traced) transaction(
 		return begin(ctx, work)
 	}
 	ctx, span := telemetry.Start(ctx, "transaction", trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(t.system, semconv.DBOperationName("transaction")))
+		trace.WithAttributes(t.about...), trace.WithAttributes(semconv.DBOperationName("transaction")))
+	var later []trace.Span
 	err := begin(ctx, func(ctx context.Context, tx Tx) error {
-		return work(ctx, tracedTx{tracedExecutor{tx, t.system}, tx})
+		return work(ctx, tracedTx{tracedExecutor{tx, t.about}, tx, &later})
 	})
+	for _, statement := range later {
+		endSpan(statement, err)
+	}
 	endSpan(span, err)
 	return err
 }
 
 // tracedExecutor begins a span for each statement.
 type tracedExecutor struct {
-	inner  Executor
-	system attribute.KeyValue
+	inner Executor
+	about []attribute.KeyValue
 }
 
 // start begins the span of a statement that is executed once or for several rows.
 func (t tracedExecutor) start(ctx context.Context, query string, rows int) (context.Context, trace.Span) {
 	operation, table := summarize(query)
 	name := strings.TrimSpace(operation + " " + table)
-	attributes := []attribute.KeyValue{t.system, semconv.DBOperationName(operation), semconv.DBQuerySummary(name)}
+	attributes := append(slices.Clone(t.about), semconv.DBOperationName(operation), semconv.DBQuerySummary(name))
 	if table != "" {
 		attributes = append(attributes, semconv.DBCollectionName(table))
 	}
@@ -130,7 +136,8 @@ func (r tracedRows) Close() {
 type tracedTx struct {
 	tracedExecutor
 
-	tx Tx
+	tx    Tx
+	later *[]trace.Span // of statements that wait for the commit, which ends them
 }
 
 // ExecAll implements Tx.
@@ -144,15 +151,19 @@ func (t tracedTx) ExecAll(ctx context.Context, query string, rows [][]any) (chan
 	return changed, err
 }
 
-// ExecLater implements Tx. What waits for the commit is a part of the span of the transaction.
+// ExecLater implements Tx. The statement may wait for the commit, and its span lasts until then: otherwise a statement
+// for which the commit waits would seem to take no time.
 func (t tracedTx) ExecLater(ctx context.Context, table, query string, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	ctx, span := t.start(ctx, query, len(rows))
-	err := t.tx.ExecLater(ctx, table, query, rows)
-	endSpan(span, err)
-	return err
+	if err := t.tx.ExecLater(ctx, table, query, rows); err != nil {
+		endSpan(span, err)
+		return err
+	}
+	*t.later = append(*t.later, span)
+	return nil
 }
 
 // Insert implements Tx.
