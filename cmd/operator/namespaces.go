@@ -50,13 +50,13 @@ func (n *namespaces) check(ctx context.Context) (usable []string) {
 	n.mu.Unlock()
 	for name, reason := range forbidden {
 		if _, known := before[name]; !known {
-			n.log.Error("cannot manage a namespace of --watch-namespaces; going on with the others", "namespace", name,
-				"error", reason)
+			n.log.ErrorContext(ctx, "cannot manage a namespace of --watch-namespaces; going on with the others",
+				"namespace", name, "error", reason)
 		}
 	}
 	for name := range before {
 		if _, still := forbidden[name]; !still {
-			n.log.Info("the namespace can be managed now", "namespace", name)
+			n.log.InfoContext(ctx, "the namespace can be managed now", "namespace", name)
 		}
 	}
 	return usable

@@ -79,7 +79,8 @@ func operate(ctx context.Context, kubernetes *rest.Config, options options, log 
 		return err
 	}
 	defer stop()
-	log.Info("starting the operator", "version", status.BuildVersion(version), "runtimeImage", options.runtimeImage)
+	log.InfoContext(ctx, "starting the operator", "version", status.BuildVersion(version),
+		"runtimeImage", options.runtimeImage)
 	for {
 		usable := watched.await(ctx)
 		if ctx.Err() != nil {
@@ -205,7 +206,7 @@ func startServers(ctx context.Context, options options, log *slog.Logger, ready 
 		serving.Go(func() {
 			one := &managers.Server{Name: server.name, Server: status.NewServer(server.handler, log), Listener: listener}
 			if err := one.Start(ctx); err != nil {
-				log.Error("the server has ended", "server", server.name, "error", err)
+				log.ErrorContext(ctx, "the server has ended", "server", server.name, "error", err)
 			}
 		})
 	}

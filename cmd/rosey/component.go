@@ -152,13 +152,14 @@ func (c *component) run(ctx context.Context, work workload) error {
 		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
 		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
-	c.log.Info("started", "version", buildVersion(), "channel", c.config.Channel.Name, "http", listener.Addr().String())
+	c.log.InfoContext(ctx, "started", "version", buildVersion(), "channel", c.config.Channel.Name,
+		"http", listener.Addr().String())
 	if work.listening != nil {
 		work.listening(listener.Addr().String())
 	}
 	err = runWith(ctx, work.run, func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	c.traces.Shutdown(context.WithoutCancel(ctx)) // ctx has ended
-	c.log.Info("stopped")
+	c.log.InfoContext(ctx, "stopped")
 	return err
 }
 

@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, logs io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", settings.listen, err)
 	}
-	logger.Info("listening", slog.String("url", "http://"+listener.Addr().String()),
+	logger.InfoContext(ctx, "listening", slog.String("url", "http://"+listener.Addr().String()),
 		slog.Int("accounts", len(settings.options.Accounts)))
 	return serve(ctx, listener, sim)
 }

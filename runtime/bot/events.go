@@ -41,14 +41,15 @@ func (s *session) dispatch(ctx context.Context, received cytube.ReceivedEvent, n
 			s.speaker.HeardOwnPM(event)
 		}
 	case cytube.AddUser:
-		s.log.Debug("user joined", "user", event.User.Name, "rank", event.User.Rank) // a server may send any number
+		// At level DEBUG: a server may send any number.
+		s.log.DebugContext(ctx, "user joined", "user", event.User.Name, "rank", event.User.Rank)
 	case cytube.UserLeave:
-		s.log.Debug("user left", "user", event.Name)
+		s.log.DebugContext(ctx, "user left", "user", event.Name)
 	case cytube.NoFlood, cytube.ErrorMsg, cytube.Cooldown, cytube.SpamFiltered:
-		s.log.Debug("the server refused a request", "event", received.Name, "content", event)
+		s.log.DebugContext(ctx, "the server refused a request", "event", received.Name, "content", event)
 		s.speaker.HeardRefusal(event)
 	case cytube.QueueFail:
-		s.log.Debug("the server refused an item for the playlist", "content", event)
+		s.log.DebugContext(ctx, "the server refused an item for the playlist", "content", event)
 	case cytube.Malformed:
 		s.reportMalformed(event.Err, now)
 	}

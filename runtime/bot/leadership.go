@@ -79,7 +79,7 @@ func (b *Bot) release(ctx context.Context, leadership *leader.Leadership, resign
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	if err := leadership.Release(ctx); err != nil {
-		b.log.Warn("cannot release the leadership; the next leader has to wait until it expires", "error", err)
+		b.log.WarnContext(ctx, "cannot release the leadership; the next leader has to wait until it expires", "error", err)
 	}
 	newHolder := leadership.NewHolder()
 	b.otherLeader.Store(newHolder)

@@ -106,7 +106,7 @@ func (h *Handler) reply(ctx context.Context, j job, lines []string) {
 	}
 	text := speech.Message{To: to, Text: strings.Join(lines, "\n")}
 	if got := h.Speaker.Say(ctx, text); got.Outcome != speech.Said {
-		h.Log.Debug("reply not delivered", "command", j.name, "result", got)
+		h.Log.DebugContext(ctx, "reply not delivered", "command", j.name, "result", got)
 	}
 }
 
@@ -126,7 +126,7 @@ func (h *Handler) finish(ctx context.Context, j job, err error) {
 	if j.source != fromPM {
 		return
 	}
-	h.Log.Info("PM command executed", "user", j.user, "command", j.name, "outcome", outcome)
+	h.Log.InfoContext(ctx, "PM command executed", "user", j.user, "command", j.name, "outcome", outcome)
 	now := time.Now()
 	payload := bus.PMCommandPayload{Username: j.user, Command: j.name, Args: j.args, Result: result, Origin: h.Origin}
 	payload.Timestamp = bus.Seconds{Time: now}

@@ -65,7 +65,7 @@ func (e *Engine) backUpIfDue(ctx context.Context) {
 		return
 	case err != nil:
 		e.metrics.backupRuns.WithLabelValues(maintenanceFailed).Inc()
-		e.log.Error("[DB] the backup failed; trying again", "error", err)
+		e.log.ErrorContext(ctx, "[DB] the backup failed; trying again", "error", err)
 		if !errors.Is(err, errNoSpace) { // without space nothing was copied
 			e.backups.retry = now.Add(e.backups.pause.Next())
 		}
@@ -74,9 +74,9 @@ func (e *Engine) backUpIfDue(ctx context.Context) {
 	e.backups.pause.Reset()
 	e.metrics.backupRuns.WithLabelValues(maintenanceDone).Inc()
 	e.noteBackup(now)
-	e.log.Info("[DB] backed up the database", "directory", e.backups.Directory, "bytes", size)
+	e.log.InfoContext(ctx, "[DB] backed up the database", "directory", e.backups.Directory, "bytes", size)
 	if err := e.backups.removeOldest(e.backups.Keep); err != nil {
-		e.log.Warn("[DB] cannot remove old backups", "error", err)
+		e.log.WarnContext(ctx, "[DB] cannot remove old backups", "error", err)
 	}
 }
 
@@ -104,13 +104,13 @@ func (e *Engine) findBackups(ctx context.Context) {
 	e.metrics.backupInterval.Set(e.backups.Every.Seconds())
 	id, err := e.store.Identity(ctx)
 	if err != nil {
-		e.log.Warn("[DB] cannot read the ID of the database for its backups", "error", err)
+		e.log.WarnContext(ctx, "[DB] cannot read the ID of the database for its backups", "error", err)
 		return
 	}
 	e.backups.id = BackupID(id)
 	made, err := e.backups.made()
 	if err != nil {
-		e.log.Warn("[DB] cannot list the backups", "error", err)
+		e.log.WarnContext(ctx, "[DB] cannot list the backups", "error", err)
 	}
 	for _, newest := range slices.Backward(made) {
 		err := from.CheckBackup(ctx, newest.Path)
@@ -118,7 +118,7 @@ func (e *Engine) findBackups(ctx context.Context) {
 			e.noteBackup(newest.Made)
 			return
 		}
-		e.log.Warn("[DB] a backup cannot be restored", "file", newest.Path, "error", err)
+		e.log.WarnContext(ctx, "[DB] a backup cannot be restored", "file", newest.Path, "error", err)
 	}
 }
 

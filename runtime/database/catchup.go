@@ -64,8 +64,8 @@ func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.
 func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstream.Stream, first, last uint64) error {
 	info := stream.CachedInfo()
 	next := max(first, info.State.FirstSeq)
-	c.log.Info("[NATS] the database is behind the stream: its events are read again", "first", first, "last", last,
-		"kept", info.State.FirstSeq)
+	c.log.InfoContext(ctx, "[NATS] the database is behind the stream: its events are read again",
+		"first", first, "last", last, "kept", info.State.FirstSeq)
 	stored := make(chan struct{}, catchUpBatch)
 	for next <= last {
 		storing, end := 0, min(last, next+catchUpBatch-1)

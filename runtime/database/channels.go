@@ -180,7 +180,7 @@ func (e *Engine) watchChannels(ctx context.Context) {
 	}
 	for backoff.Sleep(ctx, e.channels.interval) {
 		if err := e.refreshChannels(ctx, e.store); err != nil && ctx.Err() == nil {
-			e.log.Debug("[DB] cannot read the owners of the channels", "error", err)
+			e.log.DebugContext(ctx, "[DB] cannot read the owners of the channels", "error", err)
 		}
 	}
 }
@@ -202,11 +202,11 @@ func (e *Engine) refreshChannels(ctx context.Context, opened store.Store) error 
 	c.current.Store(next)
 	c.read = true
 	if names := next.names(); !slices.Equal(before.names(), names) {
-		e.log.Info("[DB] channels", "serves", names)
+		e.log.InfoContext(ctx, "[DB] channels", "serves", names)
 	}
 	if !maps.Equal(before.refused, next.refused) {
 		for _, reason := range next.refused {
-			e.log.Error("[DB] a listed channel is not served: " + reason)
+			e.log.ErrorContext(ctx, "[DB] a listed channel is not served: "+reason)
 		}
 	}
 	e.setOwner(owned)

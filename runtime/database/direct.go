@@ -120,7 +120,7 @@ func (d *Direct) RunOnDemand(ctx context.Context) error {
 	for d.awaitRequest(ctx, ticker.C) {
 		d.openStore(ctx)
 		if err := d.closeUnused(d.idle); err != nil {
-			d.log.Warn("[DB] cannot close the database", "error", err)
+			d.log.WarnContext(ctx, "[DB] cannot close the database", "error", err)
 		}
 	}
 	return d.end()
@@ -294,7 +294,7 @@ type Fallback struct {
 func (f Fallback) Request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	err := f.Service.Request(ctx, suffix, in, out)
 	if err == nil {
-		f.Log.Debug("[NATS] answered " + string(suffix))
+		f.Log.DebugContext(ctx, "[NATS] answered "+string(suffix))
 	}
 	if !errors.Is(err, bus.ErrNotConnected) && !errors.Is(err, bus.ErrNoService) {
 		return err

@@ -41,7 +41,7 @@ type maintenance struct {
 func (e *Engine) Maintain(ctx context.Context) {
 	e.findBackups(ctx)
 	if err := e.measure(ctx); err != nil {
-		e.log.Warn("[DB] cannot measure the size of the database", "error", err)
+		e.log.WarnContext(ctx, "[DB] cannot measure the size of the database", "error", err)
 	}
 	spread := func(most time.Duration) time.Duration {
 		most = min(most, e.maintenance.interval)
@@ -98,11 +98,11 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 		reply.Error = "the service stops"
 	case err != nil:
 		e.metrics.maintenanceRuns.WithLabelValues(maintenanceFailed).Inc()
-		e.log.Error("[DB] maintenance failed", "error", err)
+		e.log.ErrorContext(ctx, "[DB] maintenance failed", "error", err)
 		reply.Error = errUnavailable
 	default:
 		e.metrics.maintenanceRuns.WithLabelValues(maintenanceDone).Inc()
-		e.log.Debug("[DB] maintenance done", "removed", removed, "duration", time.Since(began))
+		e.log.DebugContext(ctx, "[DB] maintenance done", "removed", removed, "duration", time.Since(began))
 	}
 	return reply
 }

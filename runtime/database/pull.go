@@ -75,7 +75,7 @@ func (c *streamConsumer) deliver(
 		place, err := m.Metadata()
 		if err != nil || place.Stream != c.subjects.StreamName() || place.Consumer != c.subjects.ConsumerName() {
 			// Somebody has published to the inbox. An acknowledgement would go to where they want it.
-			c.log.Debug("[NATS] ignored a message that did not come from the stream")
+			c.log.DebugContext(ctx, "[NATS] ignored a message that did not come from the stream")
 			continue
 		}
 		one := c.arrival(created, &jetstream.RawStreamMsg{

@@ -106,8 +106,8 @@ func (e *Engine) logRemoval(ctx context.Context, rule store.PruneRule, removal s
 	}
 	r.logged[rule.Kind] = removal
 	e.metrics.announced.WithLabelValues(string(rule.Kind)).Set(float64(rows))
-	e.log.Warn(fmt.Sprintf("[DB] %d %s are older than %s, which is %s, and will be removed from %s on: to keep them, set "+
-		"it to forever or to a longer time before", rows, rule.Kind.Plural(), rule.Kind.RetentionKey(),
+	e.log.WarnContext(ctx, fmt.Sprintf("[DB] %d %s are older than %s, which is %s, and will be removed from %s on: to "+
+		"keep them, set it to forever or to a longer time before", rows, rule.Kind.Plural(), rule.Kind.RetentionKey(),
 		store.FormatRetention(removal.Kept), end.UTC().Format(time.RFC3339)))
 	return nil
 }

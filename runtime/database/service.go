@@ -188,7 +188,7 @@ func (s *Service) serve(ctx context.Context) error {
 	s.inbox.close()
 	err = errors.Join(err, <-worked)
 	if count := s.inFlight.nakUnstored(); count > 0 {
-		s.log.Warn("[NATS] events that could not be stored stay in the stream", "count", count)
+		s.log.WarnContext(ctx, "[NATS] events that could not be stored stay in the stream", "count", count)
 	}
 	return err
 }

@@ -84,7 +84,7 @@ func (c *streamConsumer) consume(
 	if c.behind == "" {
 		c.consuming.Set(true, status.ReasonStreamBound, "")
 	} else if c.consuming.Set(false, status.ReasonNATSPermissionMissing, c.behind) {
-		c.log.Error("[NATS] " + c.behind)
+		c.log.ErrorContext(ctx, "[NATS] "+c.behind)
 	}
 	c.binding.ReportSuccess()
 	if err := ready(); err != nil {
@@ -171,7 +171,7 @@ func (c *streamConsumer) watchBacklog(
 		case err == nil:
 			recorded = state.AckFloor.Stream
 		case ctx.Err() == nil:
-			c.log.Debug("[NATS] cannot read the backlog", "error", err)
+			c.log.DebugContext(ctx, "[NATS] cannot read the backlog", "error", err)
 		}
 	}
 	return nil
@@ -200,7 +200,7 @@ func (c *streamConsumer) readBacklog(
 		c.lostUntil.Store(first - 1)
 		c.lost.Add(lost)
 		c.metrics.lost.Add(float64(lost))
-		c.log.Error("[NATS] the stream reached its limits and removed events before they were stored; "+
+		c.log.ErrorContext(ctx, "[NATS] the stream reached its limits and removed events before they were stored; "+
 			"see nats.jetStream.maxBytes and maxAge", "events", lost, "first", first)
 	}
 	return state, nil
@@ -229,7 +229,8 @@ func (b *barrier) storedUntil(ctx context.Context) time.Time {
 	ctx, cancel := context.WithTimeout(ctx, barrierTimeout)
 	defer cancel()
 	if err := b.advance(ctx); err != nil {
-		b.log.Debug("[NATS] cannot read how far the stream's events are stored; claimed lines wait", "error", err)
+		b.log.DebugContext(ctx, "[NATS] cannot read how far the stream's events are stored; claimed lines wait",
+			"error", err)
 	}
 	return b.reached
 }

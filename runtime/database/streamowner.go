@@ -159,7 +159,7 @@ func (o *streamOwner) takeOver(ctx context.Context, r *consumerRequest, current 
 	if err := r.replaceOwner(ctx); err != nil {
 		return err
 	}
-	o.log.Warn("[NATS] this database takes over the events of another one", "stream", found.stream,
+	o.log.WarnContext(ctx, "[NATS] this database takes over the events of another one", "stream", found.stream,
 		"from", current.describe(), "replay", replay)
 	o.seen = activity{}
 	return nil

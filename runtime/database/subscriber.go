@@ -117,7 +117,7 @@ func (s *subscriber) fromStream(ctx, working context.Context, bound bus.Bound) e
 	if errors.Is(err, errOtherOwner) {
 		s.unsubscribeRequests() // they belong to the service of the other database too
 		if s.stream.consuming.Set(false, status.ReasonSubjectConflict, err.Error()) {
-			s.log.Error("[NATS] " + err.Error())
+			s.log.ErrorContext(ctx, "[NATS] "+err.Error())
 		}
 		return err
 	}

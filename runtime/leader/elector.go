@@ -313,7 +313,7 @@ func (c *candidate) watch(ctx context.Context, bucket jetstream.KeyValue) {
 	if !timeout.Stop() || err != nil {
 		stop()
 		c.watchDue = time.Now().Add(c.watchRetry.Next())
-		c.log.Debug("cannot watch the leader key, only polling it", "error", err)
+		c.log.DebugContext(ctx, "cannot watch the leader key, only polling it", "error", err)
 		return
 	}
 	c.updates, c.watched, c.stopWatch = watcher.Updates(), bucket, stop

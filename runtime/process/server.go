@@ -104,7 +104,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	if shutdownErr != nil {
 		// No error: a client that does not read its response must not make the process exit with a failure.
-		s.Log.Warn("stopped before all HTTP responses were written", "error", shutdownErr)
+		s.Log.WarnContext(ctx, "stopped before all HTTP responses were written", "error", shutdownErr)
 	}
 	return nil
 }

@@ -52,21 +52,21 @@ func (r *natsRoute) message(m bus.Message) *nats.Msg {
 }
 
 // published records delivered messages.
-func (r *natsRoute) published(messages ...bus.Message) {
+func (r *natsRoute) published(ctx context.Context, messages ...bus.Message) {
 	for _, m := range messages {
 		endSend(m)
 		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
-		r.metrics.observe(m)
-		r.log.Debug(viaNATS+"published "+string(m.Suffix), "id", m.ID)
+		r.log.DebugContext(spanContext(ctx, m), viaNATS+"published "+string(m.Suffix), "id", m.ID)
 	}
 }
 
 // dropTooLarge records that a message is dropped because it is larger than limit, a setting of the server or the
 // stream: it would never be taken, and would block the messages behind it.
-func (r *natsRoute) dropTooLarge(m bus.Message, limit string) {
+func (r *natsRoute) dropTooLarge(ctx context.Context, m bus.Message, limit string) {
 	endDropped(m, droppedTooLarge)
 	r.metrics.dropped.WithLabelValues(droppedTooLarge).Inc()
-	r.log.Error(viaNATS+"dropped a message that is too large", "subject", m.Suffix, "bytes", len(m.Data), "limit", limit)
+	r.log.ErrorContext(spanContext(ctx, m), viaNATS+"dropped a message that is too large", "subject", m.Suffix,
+		"bytes", len(m.Data), "limit", limit)
 }
 
 // streamRoute publishes to the stream.
@@ -86,7 +86,7 @@ func (r *streamRoute) ready(_ context.Context, to destination) bool {
 // send publishes the whole batch before it waits for the acknowledgements. After the first message that is not
 // acknowledged, the rest is published again too: the stream ignores what it already has, and the order stays.
 func (r *streamRoute) send(ctx context.Context, to destination, batch []bus.Message) (done int, err error) {
-	futures, err := r.publish(to.bound, batch)
+	futures, err := r.publish(ctx, to.bound, batch)
 	for i, future := range futures {
 		if failed := r.waitForAck(ctx, to.bound, batch[i], future); failed != nil {
 			err = failed
@@ -106,14 +106,16 @@ func (r *streamRoute) send(ctx context.Context, to destination, batch []bus.Mess
 
 // publish returns the futures of the acknowledgements in the order of the batch, up to the first message that could
 // not be published. The future of a message that is too large is nil.
-func (r *streamRoute) publish(bound bus.Bound, batch []bus.Message) (futures []jetstream.PubAckFuture, err error) {
+func (r *streamRoute) publish(
+	ctx context.Context, bound bus.Bound, batch []bus.Message,
+) (futures []jetstream.PubAckFuture, err error) {
 	for _, m := range batch {
 		future, err := bound.JetStream.PublishMsgAsync(r.message(m))
 		if err != nil && !errors.Is(err, nats.ErrMaxPayload) {
 			return futures, fmt.Errorf("publishing to the stream: %w", err)
 		}
 		if err != nil {
-			r.dropTooLarge(m, limitOfServer)
+			r.dropTooLarge(ctx, m, limitOfServer)
 			future = nil
 		}
 		futures = append(futures, future)
@@ -132,11 +134,11 @@ func (r *streamRoute) waitForAck(
 		if want := bound.Stream.CachedInfo().Config.Name; ack.Stream != want {
 			return fmt.Errorf("the stream %s took a message that belongs into %s", ack.Stream, want)
 		}
-		r.published(m)
+		r.published(ctx, m)
 		return nil
 	case err := <-future.Err():
 		if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
-			r.dropTooLarge(m, limitOfStream)
+			r.dropTooLarge(ctx, m, limitOfStream)
 			return nil
 		}
 		return fmt.Errorf("publishing to the stream: %w", err)
@@ -170,7 +172,7 @@ func (r *coreRoute) send(ctx context.Context, _ destination, batch []bus.Message
 // it has stored what came before, so its reply confirms the batch. Without a reply the whole batch is published again.
 func (r *coreRoute) sendConfirmed(ctx context.Context, batch []bus.Message) (done int, err error) {
 	generation := r.conn.Generation()
-	sent, done, err := r.publish(batch)
+	sent, done, err := r.publish(ctx, batch)
 	if err != nil {
 		return 0, err
 	}
@@ -180,7 +182,7 @@ func (r *coreRoute) sendConfirmed(ctx context.Context, batch []bus.Message) (don
 	if r.conn.Generation() != generation {
 		return 0, bus.ErrNotConnected // the connection broke in between
 	}
-	r.published(sent...)
+	r.published(ctx, sent...)
 	return done, nil
 }
 
@@ -197,9 +199,9 @@ func (r *coreRoute) sendOnce(ctx context.Context, batch []bus.Message) (done int
 	if err != nil {
 		return 0, err
 	}
-	sent, done, err := r.publish(missing)
+	sent, done, err := r.publish(ctx, missing)
 	r.replayed.remember(sent...)
-	r.published(sent...)
+	r.published(ctx, sent...)
 	if err != nil {
 		return slices.IndexFunc(batch, func(m bus.Message) bool { return m.ID == missing[done].ID }), err
 	}
@@ -208,14 +210,16 @@ func (r *coreRoute) sendOnce(ctx context.Context, batch []bus.Message) (done int
 
 // publish passes messages to the connection up to the first that it does not take. done counts those that it has taken
 // and those that are too large.
-func (r *coreRoute) publish(batch []bus.Message) (sent []bus.Message, done int, err error) {
+func (r *coreRoute) publish(
+	ctx context.Context, batch []bus.Message,
+) (sent []bus.Message, done int, err error) {
 	for _, m := range batch {
 		err := r.conn.NATS().PublishMsg(r.message(m))
 		switch {
 		case err == nil:
 			sent = append(sent, m)
 		case errors.Is(err, nats.ErrMaxPayload):
-			r.dropTooLarge(m, limitOfServer)
+			r.dropTooLarge(ctx, m, limitOfServer)
 		default:
 			r.service.reportAbsent(bus.ErrNotConnected)
 			return sent, done, fmt.Errorf("publishing: %w", err)

@@ -124,7 +124,7 @@ func (p *Publisher) Publish(ctx context.Context, suffix bus.Suffix, eventID stri
 	data, err := bus.Encode(payload)
 	if err != nil {
 		p.metrics.dropped.WithLabelValues(droppedInvalid).Inc()
-		p.log.Error(p.prefix+"cannot encode "+string(suffix), "error", err)
+		p.log.ErrorContext(ctx, p.prefix+"cannot encode "+string(suffix), "error", err)
 		return
 	}
 	line, _ := payload.(bus.MessagePayload)
@@ -169,7 +169,7 @@ func (p *Publisher) sendNext(ctx context.Context) {
 		p.queue.removeTo(first + done)
 		if lost := p.lost.Load(); done > 0 && lost > 0 {
 			p.lost.Add(-lost)
-			p.log.Warn(p.prefix+"messages were lost because the buffer was full", "count", lost)
+			p.log.WarnContext(ctx, p.prefix+"messages were lost because the buffer was full", "count", lost)
 		}
 		if err == nil {
 			p.routeWorks(r)
@@ -231,7 +231,7 @@ func (p *Publisher) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		full := p.lost.Load() > 0
 		if full && !logged {
-			p.log.Error(p.prefix+"the buffer is full: the oldest messages are dropped", "buffer", p.queue.limit)
+			p.log.ErrorContext(ctx, p.prefix+"the buffer is full: the oldest messages are dropped", "buffer", p.queue.limit)
 		}
 		logged = full
 		if p.durable.Load() {

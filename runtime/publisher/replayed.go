@@ -90,8 +90,8 @@ func (l *replayedLines) stored(ctx context.Context, batch []bus.Message) (*store
 		return nil, fmt.Errorf("looking for lines that the database service has: %w", err)
 	case !l.unknown:
 		l.unknown = true
-		l.log.Warn(viaNATS+"the database service does not tell which lines it has: those that the CyTube server repeats "+
-			"are published, and may be stored again", "error", err)
+		l.log.WarnContext(ctx, viaNATS+"the database service does not tell which lines it has: those that the CyTube "+
+			"server repeats are published, and may be stored again", "error", err)
 	}
 	stored := &storedLines{recent}
 	for _, m := range slices.Backward(l.known) {

@@ -60,8 +60,7 @@ func (r *storeRoute) send(ctx context.Context, _ destination, batch []bus.Messag
 	for _, m := range batch {
 		endSend(m)
 		r.metrics.stored.WithLabelValues(string(m.Suffix)).Inc()
-		r.metrics.observe(m)
-		r.log.Debug(viaStore+"stored "+string(m.Suffix), "id", m.ID)
+		r.log.DebugContext(spanContext(ctx, m), viaStore+"stored "+string(m.Suffix), "id", m.ID)
 	}
 	return len(batch), nil
 }
@@ -76,11 +75,13 @@ func (r *storeRoute) store(ctx context.Context, batch []bus.Message) error {
 	switch {
 	case err == nil:
 		if r.check.Set(true, status.ReasonDirect, "the bot writes to the database itself meanwhile") {
-			r.log.Warn(viaStore + "messages cannot be delivered over NATS: the bot writes to the database itself")
+			r.log.WarnContext(ctx,
+				viaStore+"messages cannot be delivered over NATS: the bot writes to the database itself")
 		}
 	case ctx.Err() == nil:
 		if r.check.Set(false, status.ReasonStoreUnavailable, err.Error()) {
-			r.log.Error(viaStore+"messages cannot be delivered over NATS, and the database cannot be written", "error", err)
+			r.log.ErrorContext(ctx,
+				viaStore+"messages cannot be delivered over NATS, and the database cannot be written", "error", err)
 		}
 	}
 	if err != nil {

@@ -103,6 +103,14 @@ func (p *Publisher) noteRoute() {
 	}
 }
 
+// spanContext returns a context with the span of a message, for what is logged about it.
+func spanContext(ctx context.Context, m bus.Message) context.Context {
+	if m.Span == nil {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, m.Span)
+}
+
 func addEvent(m bus.Message, name string, options ...trace.EventOption) {
 	if m.Span != nil {
 		m.Span.AddEvent(name, options...)
