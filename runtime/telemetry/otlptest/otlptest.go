@@ -78,7 +78,11 @@ type Receiver struct {
 	answer  func(ctx context.Context) error
 	partial *collector.ExportTracePartialSuccess
 	changed chan struct{} // closed and replaced when something arrives
+	close   func()
 }
+
+// Close ends the receiver: nothing listens at its URL any more.
+func (r *Receiver) Close() { r.close() }
 
 func newReceiver() *Receiver {
 	return &Receiver{changed: make(chan struct{}), answer: func(context.Context) error { return nil }}
@@ -102,7 +106,8 @@ func serveGRPC(t testing.TB, options ...grpc.ServerOption) *Receiver {
 	collector.RegisterTraceServiceServer(server, r)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
-	t.Cleanup(func() { server.Stop(); serving.Wait() })
+	r.close = func() { server.Stop(); serving.Wait() }
+	t.Cleanup(r.close)
 	return r
 }
 
@@ -112,7 +117,8 @@ func HTTP(t testing.TB) *Receiver {
 	r := newReceiver()
 	server := httptest.NewServer(http.HandlerFunc(r.serveHTTP))
 	r.URL = server.URL
-	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	r.close = func() { server.CloseClientConnections(); server.Close() }
+	t.Cleanup(r.close)
 	return r
 }
 
@@ -125,7 +131,8 @@ func Encrypted(t testing.TB) (overGRPC, overHTTP *Receiver, authority []byte) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it has the errors of handshakes
 	server.StartTLS()
 	overHTTP.URL = server.URL
-	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	overHTTP.close = func() { server.CloseClientConnections(); server.Close() }
+	t.Cleanup(overHTTP.close)
 	certificates := credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: server.TLS.Certificates, NextProtos: []string{"h2"},
 	})
