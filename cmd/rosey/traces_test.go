@@ -15,6 +15,7 @@ import (
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/telemetry"
@@ -76,8 +77,8 @@ func TestTraces(t *testing.T) {
 	grpc, http := otlptest.GRPC(t), otlptest.HTTP(t)
 	r := newKillRig(t)
 	r.store = nil
-	r.botEnvironment = tracing(grpc.URL, telemetry.GRPC)
-	r.serviceEnvironment = append(tracing(http.URL, telemetry.HTTPProtobuf),
+	r.botEnvironment = tracing(grpc.URL, config.OTLPGRPC)
+	r.serviceEnvironment = append(tracing(http.URL, config.OTLPHTTP),
 		"ROSEY_DATABASE_POSTGRES_URL_FILE="+pgtest.Use(t).URLFile(t))
 	r.startService()
 	r.startBot()
@@ -221,8 +222,8 @@ func TestReceiversDelayNobody(t *testing.T) {
 	hanging.AnswerWith(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	refusing.AnswerWith(func(context.Context) error { return errors.New("no\x1b[2J") })
 	r := newKillRig(t)
-	r.botEnvironment = append(tracing(hanging.URL, telemetry.HTTPProtobuf), "OTEL_BSP_MAX_QUEUE_SIZE=32")
-	r.serviceEnvironment = append(tracing(refusing.URL, telemetry.GRPC), "OTEL_EXPORTER_OTLP_TIMEOUT=100")
+	r.botEnvironment = append(tracing(hanging.URL, config.OTLPHTTP), "OTEL_BSP_MAX_QUEUE_SIZE=32")
+	r.serviceEnvironment = append(tracing(refusing.URL, config.OTLPGRPC), "OTEL_EXPORTER_OTLP_TIMEOUT=100")
 	r.startService()
 	r.startBot()
 	r.bot.waitFor(status.ReasonReady)

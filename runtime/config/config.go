@@ -223,7 +223,8 @@ type Telemetry struct {
 	ResourceAttributes string `json:"resourceAttributes,omitempty"`
 }
 
-// Ratio returns SamplingRatio as a number, or nil if there is none.
+// Ratio returns SamplingRatio as a number, or nil if there is none. That it is a number was checked when the
+// configuration was loaded.
 func (t Telemetry) Ratio() *float64 {
 	ratio, err := strconv.ParseFloat(t.SamplingRatio, 64)
 	if err != nil {
@@ -232,7 +233,8 @@ func (t Telemetry) Ratio() *float64 {
 	return &ratio
 }
 
-// Attributes returns the values of ResourceAttributes, decoded, by their keys.
+// Attributes returns the values of ResourceAttributes, decoded, by their keys. Their form was checked when the
+// configuration was loaded.
 func (t Telemetry) Attributes() map[string]string {
 	attributes := map[string]string{}
 	for pair := range strings.SplitSeq(t.ResourceAttributes, ",") {

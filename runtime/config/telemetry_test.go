@@ -24,6 +24,7 @@ func TestParseTelemetry(t *testing.T) {
 		"password":       {"endpoint: 'http://u:pw@c:4317'", expectedURL + "a value that may contain a password"},
 		"API key":        {"endpoint: 'http://c:4317/?key=pw'", expectedURL + "a value that may contain a password"},
 		"path of grpc":   {"endpoint: http://c/a, protocol: grpc", expectedURL + "expected no path with telemetry.protocol"},
+		"slashes":        {"endpoint: http://c//, protocol: grpc", expectedURL + "expected no path with telemetry.protocol"},
 		"protocol":       {"protocol: http/json", `telemetry.protocol: "http/json", expected one of http/protobuf, grpc`},
 		"a number":       {"samplingRatio: 0.5", "telemetry.samplingRatio: a number, expected text: put it in quotes"},
 		"above 1":        {"samplingRatio: '1.5'", `telemetry.samplingRatio: "1.5", expected a decimal number from 0 to 1`},

@@ -107,7 +107,7 @@ func (c *Config) validate(component status.Component, d document) error {
 // validate is about the keys that Key.check cannot check alone.
 func (t Telemetry) validate() error {
 	endpoint, err := url.Parse(t.Endpoint)
-	if err == nil && t.Protocol == OTLPGRPC && strings.Trim(endpoint.Path, "/") != "" {
+	if err == nil && t.Protocol == OTLPGRPC && strings.TrimPrefix(endpoint.Path, "/") != "" {
 		return &KeyError{Key: "telemetry.endpoint", Problem: "expected no path with telemetry.protocol " + OTLPGRPC}
 	}
 	return nil

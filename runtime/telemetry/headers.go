@@ -89,12 +89,12 @@ func (f headersFile) content() (string, error) {
 		return "", fmt.Errorf("headers file %s: it does not exist", string(f))
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the headers for the collector: %w", err)
+		return "", fmt.Errorf("reading the headers for the receiver: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	content, err := io.ReadAll(io.LimitReader(file, maxHeadersBytes+1))
 	if err != nil {
-		return "", fmt.Errorf("reading the headers for the collector: %w", err)
+		return "", fmt.Errorf("reading the headers for the receiver: %w", err)
 	}
 	if len(content) > maxHeadersBytes {
 		return "", fmt.Errorf("headers file %s: expected at most %d bytes", string(f), maxHeadersBytes)

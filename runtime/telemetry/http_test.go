@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/telemetry"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
@@ -78,7 +79,7 @@ func TestOnlyRequestsOfATraceAreTraced(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, Protocol: telemetry.HTTPProtobuf})
+	tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, Protocol: config.OTLPHTTP})
 	name := func() []attribute.KeyValue { return []attribute.KeyValue{attribute.String("name", "a")} }
 
 	_, idle := telemetry.Defer(t.Context(), "idle", name)

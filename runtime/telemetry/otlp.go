@@ -13,6 +13,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 // exporter returns an exporter that connects when there is something to send.
@@ -22,7 +24,7 @@ func (r resolved) exporter() (sdktrace.SpanExporter, error) {
 		return nil, err
 	}
 	// New does not wait for the network.
-	if r.protocol == HTTPProtobuf {
+	if r.protocol == config.OTLPHTTP {
 		exporter, err := otlptracehttp.New(context.Background(),
 			otlptracehttp.WithEndpointURL(r.endpoint.String()), otlptracehttp.WithHTTPClient(r.httpClient(encrypted)))
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// A collector that is restarted would otherwise change the status of every RoseyBot, twice.
+// A receiver that is restarted would otherwise change the status of every RoseyBot, twice.
 func TestProblemIsWhatLasts(t *testing.T) {
 	begin := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	var now *problem

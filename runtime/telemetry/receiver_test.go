@@ -10,13 +10,14 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/telemetry"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
 
 // protocols are functions that start a receiver of each protocol.
 var protocols = map[string]func(testing.TB) *otlptest.Receiver{
-	telemetry.GRPC: otlptest.GRPC, telemetry.HTTPProtobuf: otlptest.HTTP,
+	config.OTLPGRPC: otlptest.GRPC, config.OTLPHTTP: otlptest.HTTP,
 }
 
 // A receiver or a proxy that repeats a request would have its headers, which are secrets, in the log and in the status
@@ -35,10 +36,10 @@ func TestAnswersOfReceiversAreNotRepeated(t *testing.T) {
 		code     int
 		want     string
 	}{
-		"tried again":     {telemetry.HTTPProtobuf, http.StatusServiceUnavailable, "timed out"},
-		"not tried again": {telemetry.HTTPProtobuf, http.StatusUnauthorized, "the receiver answers 401"},
-		"proxy of gRPC":   {telemetry.GRPC, http.StatusForbidden, "403 (Forbidden)"},
-		"not gRPC at all": {telemetry.GRPC, http.StatusOK, "200 (OK)"},
+		"tried again":     {config.OTLPHTTP, http.StatusServiceUnavailable, "timed out"},
+		"not tried again": {config.OTLPHTTP, http.StatusUnauthorized, "the receiver answers 401"},
+		"proxy of gRPC":   {config.OTLPGRPC, http.StatusForbidden, "403 (Forbidden)"},
+		"not gRPC at all": {config.OTLPGRPC, http.StatusOK, "200 (OK)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -54,7 +55,7 @@ func TestAnswersOfReceiversAreNotRepeated(t *testing.T) {
 			refuses(t, server.URL, test.protocol, test.want)
 		})
 	}
-	t.Run("malformed", func(t *testing.T) { refuses(t, malformed(t), telemetry.HTTPProtobuf, "") })
+	t.Run("malformed", func(t *testing.T) { refuses(t, malformed(t), config.OTLPHTTP, "") })
 }
 
 // refuses sends a span to a receiver that does not take it, and looks for a text and for the secret.

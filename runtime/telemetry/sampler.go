@@ -15,7 +15,7 @@ import (
 const (
 	// remoteRate and remoteBurst bound the traces that others had begun and decided to send. Who may publish on a subject
 	// of the database service chooses the header traceparent, and could otherwise have the service send everything that
-	// it does to the collector.
+	// it does to the receiver.
 	remoteRate  = 100 // a second
 	remoteBurst = 500
 )

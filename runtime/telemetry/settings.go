@@ -11,13 +11,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
-)
-
-// Protocols by which spans are sent.
-const (
-	GRPC         = "grpc"
-	HTTPProtobuf = "http/protobuf"
 )
 
 const (
@@ -28,15 +23,16 @@ const (
 // Settings are what the configuration says about traces. A zero value leaves the decision to the environment variables
 // of OpenTelemetry; what is set here takes precedence over them.
 type Settings struct {
-	// Endpoint is the URL of the collector, http or https, as in OTEL_EXPORTER_OTLP_ENDPOINT: with HTTPProtobuf, v1/traces
-	// is appended to its path. If it is empty and there is no such variable either, tracing is off.
+	// Endpoint is the URL of the receiver, http or https, as in OTEL_EXPORTER_OTLP_ENDPOINT: with config.OTLPHTTP,
+	// v1/traces is appended to its path. If it is empty and there is no such variable either, tracing is off.
 	Endpoint string
-	// Protocol is GRPC or HTTPProtobuf. If it is empty and there is no variable for it, it is HTTPProtobuf.
+	// Protocol is config.OTLPGRPC or config.OTLPHTTP. If it is empty and there is no variable for it, it is
+	// config.OTLPHTTP.
 	Protocol string
 	// SamplingRatio is the part of the traces that begin in this process and are sent, from 0 to 1. Whether one that began
 	// elsewhere is sent was decided there. Nil: what OTEL_TRACES_SAMPLER says, otherwise all.
 	SamplingRatio *float64
-	// HeadersFile is a file with headers for the collector: name=value pairs with percent-encoded values, separated by
+	// HeadersFile is a file with headers for the receiver: name=value pairs with percent-encoded values, separated by
 	// commas or line ends. It is read at each export, so that it can change without a restart.
 	HeadersFile string
 	// TLSDir is a directory with ca.crt and, for a receiver that asks for a client certificate, tls.crt and tls.key. They
@@ -106,12 +102,13 @@ func (s Settings) protocol() (string, error) {
 		name, value = variable("TRACES_PROTOCOL", "PROTOCOL")
 	}
 	switch value {
-	case "", HTTPProtobuf:
-		return HTTPProtobuf, nil
-	case GRPC:
-		return GRPC, nil
+	case "", config.OTLPHTTP:
+		return config.OTLPHTTP, nil
+	case config.OTLPGRPC:
+		return config.OTLPGRPC, nil
 	}
-	return "", fmt.Errorf("%s: %q, expected %s or %s", name, status.OneLine(value, maxErrorText), GRPC, HTTPProtobuf)
+	return "", fmt.Errorf("%s: %q, expected %s or %s", name, status.OneLine(value, maxErrorText),
+		config.OTLPGRPC, config.OTLPHTTP)
 }
 
 // endpoint returns nil without an endpoint. Those that others take precedence over have to be valid too: the SDK reads
@@ -131,7 +128,7 @@ func (s Settings) endpoint(protocol string) (*url.URL, error) {
 			return nil, err
 		}
 		// As the specification of OTLP says, a variable of traces alone has the whole path.
-		if protocol == HTTPProtobuf && each.name != tracesName {
+		if protocol == config.OTLPHTTP && each.name != tracesName {
 			endpoint = endpoint.JoinPath("v1", "traces")
 		}
 		chosen = cmp.Or(chosen, endpoint)

@@ -5,7 +5,7 @@
 // OpenTelemetry, and Start begins spans. While tracing is off, Start, Enabled, Inject and Extract neither allocate nor
 // do anything, but what a caller passes to them may: build the options of a span once, or ask Enabled before.
 //
-// Spans are sent in the background. A collector that is slow, refuses or is absent delays nobody: a bounded number of
+// Spans are sent in the background. A receiver that is slow, refuses or is absent delays nobody: a bounded number of
 // spans waits, further ones are dropped, and what becomes of them is counted (rosey_telemetry_spans_total).
 //
 // A span never has the text of a line, the name of a person or a secret. docs/observability.md lists the attributes.
@@ -29,22 +29,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 )
 
 // Scope is the name of the instrumentation in what is sent.
 const Scope = "rosey.dev/rosey"
 
-// shutdownTimeout bounds how long a process that ends waits for the collector. A pod has 30 s to end, most of which a
+// shutdownTimeout bounds how long a process that ends waits for the receiver. A pod has 30 s to end, most of which a
 // bot may need for its last events.
 const shutdownTimeout = 2 * time.Second
-
-// podName and podUID are variables that the operator sets in a pod: config.PodNameVariable and config.PodUIDVariable,
-// which this package cannot import.
-const (
-	podName = "POD_NAME"
-	podUID  = "POD_UID"
-)
 
 // Options configure Setup. Service, Log and Registerer are required.
 type Options struct {
@@ -104,7 +98,7 @@ func (o Options) resource() (*resource.Resource, error) {
 	var own []attribute.KeyValue
 	for _, each := range []attribute.KeyValue{
 		semconv.ServiceName(o.Service), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
-		semconv.K8SPodName(os.Getenv(podName)), semconv.K8SPodUID(os.Getenv(podUID)),
+		semconv.K8SPodName(os.Getenv(config.PodNameVariable)), semconv.K8SPodUID(os.Getenv(config.PodUIDVariable)),
 	} {
 		if each.Value.AsString() != "" {
 			own = append(own, each)

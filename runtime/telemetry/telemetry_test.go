@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.opentelemetry.io/otel/trace"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/telemetry"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
@@ -109,7 +110,7 @@ func has(name string) func([]otlptest.Span) bool {
 // two exports.
 func TestSpansArriveWithHeadersThatRotate(t *testing.T) {
 	for protocol, start := range map[string]func(testing.TB) *otlptest.Receiver{
-		telemetry.GRPC: otlptest.GRPC, telemetry.HTTPProtobuf: otlptest.HTTP,
+		config.OTLPGRPC: otlptest.GRPC, config.OTLPHTTP: otlptest.HTTP,
 	} {
 		t.Run(protocol, func(t *testing.T) {
 			receiver, file := start(t), filepath.Join(t.TempDir(), "headers")
@@ -136,11 +137,11 @@ func TestSpansArriveWithHeadersThatRotate(t *testing.T) {
 	}
 }
 
-// TestFailingCollectorIsCountedAndLoggedOnce covers a collector that refuses, and later does not.
-func TestFailingCollectorIsCountedAndLoggedOnce(t *testing.T) {
+// TestFailingReceiverIsCountedAndLoggedOnce covers a receiver that refuses, and later does not.
+func TestFailingReceiverIsCountedAndLoggedOnce(t *testing.T) {
 	receiver := otlptest.HTTP(t)
 	receiver.AnswerWith(func(context.Context) error { return errors.New("no\x1b[31m\nmore") })
-	tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, Protocol: telemetry.HTTPProtobuf})
+	tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, Protocol: config.OTLPHTTP})
 	for range 3 {
 		before := len(receiver.Headers())
 		say("refused")
@@ -158,15 +159,15 @@ func TestFailingCollectorIsCountedAndLoggedOnce(t *testing.T) {
 		t.Errorf("the log says it more or less than once:\n%s", text)
 	}
 	if strings.Contains(text, "\x1b") || strings.Contains(text, `\x1b`) {
-		t.Errorf("the log has a control character of the collector:\n%s", text)
+		t.Errorf("the log has a control character of the receiver:\n%s", text)
 	}
 }
 
-// TestCollectorThatHangsDelaysNobody ends more spans than may wait, and then the process, while the collector does not
+// TestReceiverThatHangsDelaysNobody ends more spans than may wait, and then the process, while the receiver does not
 // answer.
-func TestCollectorThatHangsDelaysNobody(t *testing.T) {
+func TestReceiverThatHangsDelaysNobody(t *testing.T) {
 	for protocol, start := range map[string]func(testing.TB) *otlptest.Receiver{
-		telemetry.GRPC: otlptest.GRPC, telemetry.HTTPProtobuf: otlptest.HTTP,
+		config.OTLPGRPC: otlptest.GRPC, config.OTLPHTTP: otlptest.HTTP,
 	} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
@@ -328,7 +329,7 @@ func TestHeadersFileIsNeverQuoted(t *testing.T) {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			settings := telemetry.Settings{Endpoint: receiver.URL, Protocol: telemetry.GRPC, HeadersFile: file}
+			settings := telemetry.Settings{Endpoint: receiver.URL, Protocol: config.OTLPGRPC, HeadersFile: file}
 			tracing := setUp(t, settings)
 			say("unsent")
 			tracing.Shutdown(t.Context())

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/telemetry"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
@@ -42,7 +43,7 @@ func TestAuthoritiesOfTheDirectoryAreReadAtEachConnect(t *testing.T) {
 	telemetry.ReportProblemsAtOnce(t)
 	overGRPC, overHTTP, authority := otlptest.Encrypted(t)
 	for protocol, receiver := range map[string]*otlptest.Receiver{
-		telemetry.GRPC: overGRPC, telemetry.HTTPProtobuf: overHTTP,
+		config.OTLPGRPC: overGRPC, config.OTLPHTTP: overHTTP,
 	} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100") // gRPC connects again until then
@@ -54,7 +55,7 @@ func TestAuthoritiesOfTheDirectoryAreReadAtEachConnect(t *testing.T) {
 			}
 			tracing := setUp(t, telemetry.Settings{Endpoint: receiver.URL, Protocol: protocol, TLSDir: dir})
 			awaitProblem(t, tracing, "directory "+dir+": ca.crt: file does not exist")
-			if protocol == telemetry.HTTPProtobuf { // gRPC waits for a second between attempts
+			if protocol == config.OTLPHTTP { // gRPC waits for a second between attempts
 				write([]byte("none"))
 				awaitProblem(t, tracing, "directory "+dir+": ca.crt: expected certificates in PEM")
 				write(otherAuthority(t))

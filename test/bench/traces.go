@@ -14,17 +14,17 @@ const tracesRate = 2000
 // measureTraces measures the CPU time of the bot and of its service for the lines of measureChat, in turn without
 // traces and with those of one line of a hundred.
 func measureTraces(ctx context.Context, b *bench) error {
-	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // a collector that takes everything
 	}))
-	defer collector.Close()
+	defer receiver.Close()
 	variants := []struct {
 		name        string
 		environment []string
 	}{
 		{"traces off", nil},
 		{"traces of 1 %", []string{
-			"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_TRACES_SAMPLER=parentbased_traceidratio",
+			"OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.URL, "OTEL_TRACES_SAMPLER=parentbased_traceidratio",
 			"OTEL_TRACES_SAMPLER_ARG=0.01",
 		}},
 	}
