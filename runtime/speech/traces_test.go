@@ -11,6 +11,20 @@ import (
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 )
 
+// A line to say must cost nothing while nobody traces, even if whoever has queued it does.
+func TestTracesOffAllocateNothing(t *testing.T) {
+	s, l := &Speaker{}, &line{}
+	m := bus.OutboundMessage{TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	allocated := testing.AllocsPerRun(100, func() {
+		s.startSpan(l, m)
+		_ = l.spanContext()
+		l.endSpan(Gone)
+	})
+	if allocated != 0 || l.span != nil {
+		t.Errorf("%v allocations, span %v", allocated, l.span)
+	}
+}
+
 // TestAttemptsOfTwoBotsAreInOneTrace has a bot die after it has sent a line, and another one say the line: the trace
 // comes with the line, so that both belong to the request that has queued it.
 func TestAttemptsOfTwoBotsAreInOneTrace(t *testing.T) {
