@@ -91,7 +91,7 @@ func TestSpanOfARequestHasWhatBecameOfIt(t *testing.T) {
 	spans := send()
 	for suffix, want := range requests {
 		span := spans["process "+string(suffix)]
-		if span.Attribute("error.type") != want.failure || span.Status.GetCode() != want.code ||
+		if span.Span == nil || span.Attribute("error.type") != want.failure || span.Status.GetCode() != want.code ||
 			span.Attribute("messaging.destination.name") != "films."+string(suffix) {
 			t.Errorf("%s: %v, want %v", suffix, span, want)
 		}
@@ -116,7 +116,10 @@ func TestSpanOfABatchHasALinkToEachMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	spans := send()
-	batch := spans["process db.message.log"]
+	batch, letter := spans["process db.message.log"], spans["dead letter"]
+	if batch.Span == nil || letter.Span == nil {
+		t.Fatalf("spans are %v, want a batch and a dead letter", spans)
+	}
 	if len(batch.Links) != maxBatch {
 		t.Errorf("%d links, want %d", len(batch.Links), maxBatch)
 	}
@@ -129,7 +132,7 @@ func TestSpanOfABatchHasALinkToEachMessage(t *testing.T) {
 	if got := batch.Attribute("messaging.destination.name"); got != "films.db.message.log" {
 		t.Errorf("messaging.destination.name is %v, want that of the publisher", got)
 	}
-	letter, last := spans["dead letter"], events[maxBatch-1].message.Span.SpanContext().SpanID().String()
+	last := events[maxBatch-1].message.Span.SpanContext().SpanID().String()
 	if letter.Attribute("error.type") != "invalid" || letter.Parent() != last {
 		t.Errorf("the dead letter is %v, want it in the trace of message %s", letter, last)
 	}

@@ -28,10 +28,11 @@ func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 		return nil
 	}
 	parent := trace.SpanContextFromContext(ctx)
-	if full := p.queue.len() >= maxSpans; parent.IsValid() && (full || !parent.IsSampled()) {
-		return trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), parent)) // which ends nothing
-	} else if full {
-		return nil
+	if parent.IsValid() && !parent.IsSampled() {
+		return trace.SpanFromContext(ctx)
+	}
+	if p.queue.len() >= maxSpans {
+		return identityOf(parent)
 	}
 	attributes := []attribute.KeyValue{
 		semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
@@ -47,6 +48,14 @@ func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 		span.AddEvent(notDelivered, during.kind)
 	}
 	return span
+}
+
+// identityOf returns a span that only identifies another one, or nil.
+func identityOf(parent trace.SpanContext) trace.Span {
+	if !parent.IsValid() {
+		return nil
+	}
+	return trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), parent))
 }
 
 // endSend ends the span of a message that was delivered.

@@ -171,7 +171,7 @@ func callWithoutText(ctx context.Context, method string, request, reply any, con
 	const notGRPC = "unexpected HTTP status code" // of a proxy: the body follows
 	switch {
 	case len(header)+len(trailer) > 0:
-		answer.Message = "the receiver answers " + grpcstatus.Code(err).String()
+		answer.Message = "answered by the receiver"
 	case strings.HasPrefix(answer.GetMessage(), notGRPC):
 		answer.Message, _, _ = strings.Cut(answer.GetMessage(), ";")
 	}

@@ -61,6 +61,7 @@ func malformed(t *testing.T) string {
 			if err != nil {
 				return
 			}
+			_, _ = conn.Read(make([]byte, 1)) // a part of the request
 			_, _ = io.WriteString(conn, "a secret\r\n\r\n")
 			_ = conn.Close()
 		}

@@ -28,7 +28,7 @@ func TestAnswersOfReceiversAreNotRepeated(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			receiver := start(t)
 			receiver.AnswerWith(func(context.Context) error { return errors.New("you sent Bearer topsecret") })
-			refuses(t, receiver.URL, protocol, "the receiver answers ")
+			refuses(t, receiver.URL, protocol, "the receiver")
 		})
 	}
 	for name, test := range map[string]struct {
