@@ -1,10 +1,13 @@
 package database
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +115,8 @@ func TestSpanOfABatchHasALinkToEachMessage(t *testing.T) {
 		}
 	}
 	events[maxBatch-1].message.Data = []byte("{")
+	var logged bytes.Buffer
+	s.engine.log = slog.New(telemetry.NewLogHandler(slog.NewJSONHandler(&logged, nil)))
 	if err := s.store(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
@@ -135,5 +140,8 @@ func TestSpanOfABatchHasALinkToEachMessage(t *testing.T) {
 	last := events[maxBatch-1].message.Span.SpanContext().SpanID().String()
 	if letter.Attribute("error.type") != "invalid" || letter.Parent() != last {
 		t.Errorf("the dead letter is %v, want it in the trace of message %s", letter, last)
+	}
+	if text := logged.String(); !strings.Contains(text, "cannot decode") || !strings.Contains(text, `"span_id":"`+last) {
+		t.Errorf("the log is %s, want the span of the message that cannot be decoded", text)
 	}
 }

@@ -1,9 +1,11 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,7 +56,9 @@ func setUpTraces(t *testing.T) (receiver *otlptest.Receiver, send func()) {
 func TestAnOutageIsOneEventOfASpan(t *testing.T) {
 	receiver, send := setUpTraces(t)
 	store := &storer{errors.New("away")}
-	p := New(Options{Store: store, Log: slog.New(slog.DiscardHandler)})
+	var logged bytes.Buffer
+	handler := slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})
+	p := New(Options{Store: store, Log: slog.New(telemetry.NewLogHandler(handler))})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // there are no pauses
 	p.Publish(t.Context(), bus.MessageLog, "before", struct{}{})
@@ -75,6 +79,9 @@ func TestAnOutageIsOneEventOfASpan(t *testing.T) {
 	for i, want := range []int{1, 1, 0} {
 		if events := spans[i].Events; len(events) != want || want > 0 && events[0].Name != notDelivered {
 			t.Errorf("message %d: events are %v, want %d", i, events, want)
+		}
+		if !strings.Contains(logged.String(), `"span_id":"`+spans[i].ID()) {
+			t.Errorf("the log has not the span of message %d: %s", i, logged.String())
 		}
 	}
 }
