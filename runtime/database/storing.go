@@ -58,7 +58,7 @@ func (b *batch) add(ctx context.Context, m *bus.Message) {
 		b.refused(inTraceOf(ctx, m), m.Suffix, len(m.Data), m.Time, err)
 	}
 	if errors.Is(err, errInvalid) && factDecoders[m.Suffix] != nil {
-		b.deadLetter(m, err)
+		b.deadLetter(ctx, m, err)
 	}
 	if event.Fact != nil {
 		b.events = append(b.events, event)
@@ -148,7 +148,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 				"[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
 				"subject", m.Suffix, "error", err)
 		}
-		b.deadLetter(m, err)
+		b.deadLetter(ctx, m, err)
 		return nil
 	}
 	middle := first + len(events)/2
@@ -160,7 +160,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 
 // deadLetter adds a message to the dead letters of the batch. A message of a stream has an identity even without an ID,
 // so that it is one dead letter however often the stream delivers it.
-func (b *batch) deadLetter(m *bus.Message, reason error) {
+func (b *batch) deadLetter(ctx context.Context, m *bus.Message, reason error) {
 	id := m.ID
 	if id == "" && m.StreamID != "" {
 		id = bus.MsgID(streamEventID(m.Time, m.StreamID), m.Suffix)
@@ -168,7 +168,7 @@ func (b *batch) deadLetter(m *bus.Message, reason error) {
 	letter := store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time)
 	letter.Prefix = b.deadLetterPrefix()
 	b.deadLetters = append(b.deadLetters, letter)
-	traceDeadLetter(m, reason)
+	traceDeadLetter(ctx, m, reason)
 }
 
 // deadLetterPrefix returns the prefix of dead letters. Where several services use one database, each has its own, so

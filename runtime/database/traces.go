@@ -151,7 +151,7 @@ func endAnswer(span trace.Span, failure answerFailure) {
 }
 
 // traceDeadLetter adds to the trace of a message that it has become a dead letter.
-func traceDeadLetter(m *bus.Message, reason error) {
+func traceDeadLetter(ctx context.Context, m *bus.Message, reason error) {
 	if !telemetry.Enabled() || m.Span == nil || !m.Span.SpanContext().IsSampled() {
 		return
 	}
@@ -159,7 +159,7 @@ func traceDeadLetter(m *bus.Message, reason error) {
 	if errors.Is(reason, store.ErrRejected) {
 		kind = "rejected"
 	}
-	_, span := telemetry.Start(trace.ContextWithSpan(context.Background(), m.Span), "dead letter",
+	_, span := telemetry.Start(trace.ContextWithSpan(ctx, m.Span), "dead letter",
 		trace.WithAttributes(semconv.ErrorTypeKey.String(kind)))
 	span.SetStatus(codes.Error, "")
 	span.End()

@@ -22,7 +22,7 @@ func TestTracesOffAllocateNothing(t *testing.T) {
 		ctx, span = startAnswer(ctx, subjects, messages[0])
 		_ = traceParent(ctx)
 		traceClaims(Request{}, lines)
-		traceDeadLetter(&messages[0], errInvalid)
+		traceDeadLetter(ctx, &messages[0], errInvalid)
 		endAnswer(span, "")
 	})
 	if allocated != 0 {

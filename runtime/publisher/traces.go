@@ -32,7 +32,7 @@ func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 		return trace.SpanFromContext(ctx)
 	}
 	if p.queue.len() >= maxSpans {
-		return identityOf(parent)
+		return identityOf(ctx)
 	}
 	attributes := []attribute.KeyValue{
 		semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
@@ -50,12 +50,13 @@ func (p *Publisher) startSend(ctx context.Context, m bus.Message) trace.Span {
 	return span
 }
 
-// identityOf returns a span that only identifies another one, or nil.
-func identityOf(parent trace.SpanContext) trace.Span {
+// identityOf returns a span that only identifies that of ctx, or nil if there is none.
+func identityOf(ctx context.Context) trace.Span {
+	parent := trace.SpanContextFromContext(ctx)
 	if !parent.IsValid() {
 		return nil
 	}
-	return trace.SpanFromContext(trace.ContextWithSpanContext(context.Background(), parent))
+	return trace.SpanFromContext(trace.ContextWithSpanContext(ctx, parent))
 }
 
 // endSend ends the span of a message that was delivered.
