@@ -50,16 +50,17 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
 		"automaticUpdates.deadline=10":         "at '/automaticUpdates/deadline': got number, want string",
 
-		"admissionPolicy.telemetryEndpoints={http://u:p@c}":     "at '/admissionPolicy/telemetryEndpoints/0'",
-		"telemetry.endpoint=c:4317":                             "at '/telemetry/endpoint': 'c:4317' does not match pattern",
-		"telemetry.endpoint=http://c:65536":                     "at '/telemetry/endpoint': 'http://c:65536' does not match pattern",
-		"telemetry.protocol=grpc,telemetry.endpoint=http://c/a": "at '/telemetry/endpoint': 'http://c/a' does not match",
-		`telemetry.resourceAttributes.service\.name=a`:          "invalid propertyName 'service.name'",
-		"telemetry.protocol=http":                               "at '/telemetry/protocol': value must be one of",
-		"telemetry.samplingRatio=1%":                            "at '/telemetry/samplingRatio': '1%' does not match pattern",
-		"telemetry.samplingRatio=2":                             "at '/telemetry/samplingRatio': maximum: got 2, want 1",
-		"telemetry.headersSecret=A/b":                           "at '/telemetry/headersSecret': 'A/b' does not match pattern",
-		"telemetry.resourceAttributes.Team=a":                   "invalid propertyName 'Team'",
+		"admissionPolicy.telemetryEndpoints={http://u:p@c}": "at '/admissionPolicy/telemetryEndpoints/0'",
+		"telemetry.endpoint=c:4317":                         "at '/telemetry/endpoint': 'c:4317' does not match pattern",
+		"telemetry.protocol=http":                           "at '/telemetry/protocol': value must be one of",
+		"telemetry.samplingRatio=1%":                        "at '/telemetry/samplingRatio': '1%' does not match pattern",
+		"telemetry.samplingRatio=2":                         "at '/telemetry/samplingRatio': maximum: got 2, want 1",
+		"telemetry.headersSecret=A/b":                       "at '/telemetry/headersSecret': 'A/b' does not match pattern",
+		"telemetry.resourceAttributes.Team=a":               "invalid propertyName 'Team'",
+		`telemetry.resourceAttributes.service\.name=a`:      "invalid propertyName 'service.name'",
+		"telemetry.endpoint=http://c:65536":                 "at '/telemetry/endpoint': 'http://c:65536' does not match",
+
+		"telemetry.endpoint=http://c/a,telemetry.protocol=grpc": "at '/telemetry/endpoint': 'http://c/a' does not match",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := apiservertest.RenderChart(t.Context(), "--set", value)

@@ -17,9 +17,10 @@ import (
 )
 
 var (
-	metricName = regexp.MustCompile(`\b(?:rosey_(?:bot|bus|cytube|database|telemetry)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
-	selector   = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
-	label      = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
+	metricName = regexp.MustCompile(
+		`\b(?:rosey_(?:bot|bus|cytube|database|telemetry)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
+	selector = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
+	label    = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
 	// row is a line of the table in docs/metrics.md, which a test of cmd/rosey compares with the code.
 	row         = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (counter|gauge|histogram) \\| ([^|]*) \\|")
 	description = regexp.MustCompile(`^Desc\{fqName: "([^"]+)".* variableLabels: \{([^}]*)\}\}$`)
