@@ -21,7 +21,8 @@ var (
 		"Number of RoseyBots that connect to a CyTube server.", []string{"server"}, nil)
 	serverAllowedMetric = prometheus.NewDesc("roseybot_server_connections_allowed",
 		"Number of connections at once that a CyTube server is taken to allow from one address.", []string{"server"}, nil)
-	infoMetric = newDesc("info", "Always 1: the channel and the NATS servers of a RoseyBot.", "server", "channel", "nats")
+	infoMetric = newDesc("info", "Always 1: the channel and the NATS servers of a RoseyBot, and whose database it shares.",
+		"server", "channel", "nats", "shared_from")
 )
 
 func newDesc(name, help string, labels ...string) *prometheus.Desc {
@@ -83,7 +84,7 @@ func collect(bot *v1alpha1.RoseyBot, nats string, series chan<- prometheus.Metri
 		labels = append([]string{bot.Namespace, bot.Name}, labels...)
 		series <- prometheus.MustNewConstMetric(metric, prometheus.GaugeValue, value, labels...)
 	}
-	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name, nats)
+	send(infoMetric, 1, bot.Spec.Channel.Server, bot.Spec.Channel.Name, nats, manifests.SharedFrom(bot))
 	for _, condition := range bot.Status.Conditions {
 		send(conditionMetric, 1, condition.Type, string(condition.Status), condition.Reason)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"rosey.dev/rosey/api/v1alpha1"
 )
 
 // scrape returns the series with a namespace label as "name{labels} value".
@@ -54,13 +56,31 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 		"condition{reason=Ready,status=True,type=Ready} 1",
 		"condition{reason=StreamBound,status=True,type=Durable} 1",
 		"condition{reason=UpToDate,status=False,type=UpdateAvailable} 1",
-		"info{channel=movienight,nats=nats://nats.example:4222,server=https://cytu.be} 1",
+		"info{channel=movienight,nats=nats://nats.example:4222,server=https://cytu.be,shared_from=} 1",
 	}
 	waitSeries(t, registry, bot.Namespace, want)
 	if err := rig.admin.Delete(t.Context(), bot); err != nil {
 		t.Fatal(err)
 	}
 	waitSeries(t, registry, bot.Namespace, nil)
+}
+
+// Alerts about RoseyBots that share a database service are inhibited by that of the RoseyBot which has it.
+func TestInfoNamesWhoseDatabaseIsShared(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	bot.Name, bot.Spec.NATS = "guest", nil
+	bot.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "movienight"}}
+	create(t, bot)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewCollector(rig.operator.Client, rig.operator.Connections))
+	eventually(t, "the series", func(context.Context) error {
+		got, err := scrape(registry, bot.Namespace)
+		const want = "info{channel=movienight,nats=,server=https://cytu.be,shared_from=movienight} 1"
+		if err == nil && !slices.Contains(got, want) {
+			err = fmt.Errorf("no %s in %q", want, got)
+		}
+		return err
+	})
 }
 
 func waitSeries(t *testing.T, registry prometheus.Gatherer, namespace string, want []string) {

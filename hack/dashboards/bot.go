@@ -88,9 +88,13 @@ func channelPanels() []panel {
 				{`60 * sum(rate(rosey_database_messages_total{…, subject="db.message.log", outcome="stored"}[5m]))`, "stored"},
 			},
 		}, {
-			title: "Reconnects in an hour, by cause", description: "Lost connections to CyTube and failed attempts to join.",
-			unit: units.Short, runbook: "RoseyBotReconnects",
-			queries: []query{{`sum by (reason) (increase(rosey_bot_reconnects_total{…}[1h])) > 0`, "{{reason}}"}},
+			title: "Reconnects in an hour, by cause",
+			description: "How often the bot lost the channel, and that together with its failed attempts to join.",
+			unit:        units.Short, runbook: "RoseyBotReconnects",
+			queries: []query{
+				{`sum by (reason) (increase(rosey_bot_sessions_lost_total{…}[1h])) > 0`, "{{reason}}: lost"},
+				{`sum by (reason) (increase(rosey_bot_reconnects_total{…}[1h])) > 0`, "{{reason}}: with attempts"},
+			},
 		}, {
 			title: "Leadership", description: "1 for the pod that leads: it is in the channel, or tries to join it.",
 			unit:    units.Short,

@@ -5,15 +5,23 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
-// ofOperator selects the processes of operators: no other process on the same Prometheus has this metric.
-const ofOperator = ` and on (namespace, pod) controller_runtime_max_concurrent_reconciles{controller="roseybot"}`
+// operators has a series for each process of an operator from its start, 1 for the one that leads. Those that stand by
+// have no metrics of the controller.
+const operators = `leader_election_master_status{name="rosey-operator"}`
+
+// ofOperator selects the processes of operators.
+const ofOperator = ` and on (namespace, pod) ` + operators
 
 // operator shows what the operator does.
 func operator() *dashboard.DashboardBuilder {
 	board := newBoard(operatorUID, "What the operator does, and how busy it is.")
 	board.WithRow(row("Now"))
+	board.WithPanel(panel{
+		title: "Leader", description: "The pod that manages RoseyBots.", width: 8, runbook: "RoseyOperatorAbsent",
+		queries: []query{{`max by (pod) (` + operators + ` == 1)`, "{{pod}}"}},
+	}.name())
 	for _, each := range operatorNumbers() {
-		each.width = 6
+		each.width = 4
 		board.WithPanel(each.number())
 	}
 	board.WithRow(row("Work"))
@@ -29,9 +37,7 @@ func operatorNumbers() []panel {
 		{
 			title: "Operators", description: "Running processes. With several, one leads and the others stand by.",
 			unit: units.Short, runbook: "RoseyOperatorAbsent",
-			queries: []query{{
-				`count(controller_runtime_max_concurrent_reconciles{controller="roseybot"}) or vector(0)`, "running",
-			}},
+			queries: []query{{`count(` + operators + `) or vector(0)`, "running"}},
 		}, {
 			title: "Failed reconciles in an hour", description: "The log of the operator has their errors.",
 			unit: units.Short, bad: 1, runbook: "RoseyOperatorErrors",

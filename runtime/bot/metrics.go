@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/speech"
@@ -18,6 +19,7 @@ type metrics struct {
 	channelUsers   prometheus.Gauge
 	connectedUsers prometheus.Gauge
 	reconnects     *prometheus.CounterVec
+	sessionsLost   *prometheus.CounterVec
 	events         *prometheus.CounterVec
 	frames         *prometheus.CounterVec
 	malformed      prometheus.Counter
@@ -53,6 +55,8 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 			"Users connected to the channel, including those without a name."),
 		reconnects: counter("rosey_bot_reconnects_total",
 			"Lost connections and failed attempts to join, by reason.", "reason"),
+		sessionsLost: counter("rosey_bot_sessions_lost_total",
+			"How often the bot lost a connection over which it had joined the channel, by reason.", "reason"),
 		events: counter("rosey_cytube_events_total",
 			"Events of the CyTube server, by name. The label is other for events that the bot does not know.", "event"),
 		frames: counter("rosey_cytube_frames_total",
@@ -81,11 +85,13 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 }
 
 // startAtZero creates the series of all values of labels. Prometheus sees no increase when a series begins: an alert
-// would miss the first reconnects, and a board the first lines. Those of commands and frames begin with the first one.
+// would miss the first reconnects, and a board the first lines. Those of frames begin with the first one.
 func (m *metrics) startAtZero() {
 	for _, reason := range reconnectReasons {
 		m.reconnects.WithLabelValues(string(reason))
+		m.sessionsLost.WithLabelValues(string(reason))
 	}
+	command.ForEachCount(func(source, name, outcome string) { m.commands.WithLabelValues(source, name, outcome) })
 	for _, outcome := range speech.Outcomes {
 		m.outbound.WithLabelValues(string(outcome))
 	}

@@ -12,7 +12,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestReconnects ends the connection in every way. The bot reports the reason and joins again.
+// TestReconnects ends the connection in every way. The bot reports the reason and joins again. It has lost its channel
+// once, however many attempts to join failed.
 func TestReconnects(t *testing.T) {
 	tests := map[string]struct {
 		out    func(*rig) error
@@ -53,12 +54,22 @@ func TestReconnects(t *testing.T) {
 				must(t, test.back(r))
 			}
 			r.awaitJoined()
+			if lost := r.sessionsLost(); lost != 1 {
+				t.Errorf("%v sessions were lost, want 1", lost)
+			}
 		})
 	}
 }
 
 func (r *rig) reconnects(reason status.Reason) float64 {
 	return r.metric("rosey_bot_reconnects_total", string(reason))
+}
+
+func (r *rig) sessionsLost() (all float64) {
+	for _, reason := range reconnectReasons {
+		all += r.metric("rosey_bot_sessions_lost_total", string(reason))
+	}
+	return all
 }
 
 func TestTooManyConnectionsFromOneAddress(t *testing.T) {

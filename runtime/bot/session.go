@@ -47,7 +47,11 @@ func (b *Bot) runSession(ctx context.Context, used passwords) error {
 	})
 	s := newSession(b, conn)
 	defer s.leave(ctx)
-	return s.run(ctx)
+	err = s.run(ctx)
+	if s.joined && ctx.Err() == nil {
+		b.metrics.sessionsLost.WithLabelValues(string(asProblem(err).Reason)).Inc()
+	}
+	return err
 }
 
 func newSession(b *Bot, conn *cytube.Conn) *session {

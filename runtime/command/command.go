@@ -54,6 +54,20 @@ type Options struct {
 	Log   *slog.Logger
 }
 
+// outcomes are the last arguments of Options.Count. Only commands in the chat have a cooldown.
+var outcomes = []string{"success", "error", "denied", "busy", "cooldown"}
+
+// ForEachCount calls f with all arguments with which a Handler may call Options.Count.
+func ForEachCount(f func(source, name, outcome string)) {
+	for _, each := range append(table(), command{source: fromPM, name: unknownName}) {
+		for _, outcome := range outcomes {
+			if each.source == fromChat || outcome != "cooldown" {
+				f(string(each.source), each.name, outcome)
+			}
+		}
+	}
+}
+
 // Handler executes the commands that users give during one session in the channel. Use New.
 type Handler struct {
 	Options

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,18 +35,38 @@ func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, alert := range body.Alerts {
-		n.names[body.Receiver] = append(n.names[body.Receiver], alert.Labels["alertname"])
+		name := strings.TrimPrefix(alert.Labels["alertname"], "Rosey")
+		if bot := alert.Labels["name"]; bot != "" {
+			name += ":" + bot
+		}
+		n.names[body.Receiver] = append(n.names[body.Receiver], name)
 	}
 }
 
 func (n *notifications) String() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	for _, names := range n.names {
+		slices.Sort(names)
+	}
 	return fmt.Sprint(n.names)
 }
 
+// firing returns the labels of an alert, with more as pairs of name and value.
+func firing(name, owner, severity string, more ...string) map[string]string {
+	labels := map[string]string{"alertname": "Rosey" + name, "owner": owner, "severity": severity}
+	for i := 0; i < len(more); i += 2 {
+		labels[more[i]] = more[i+1]
+	}
+	if labels["name"] != "" {
+		labels["namespace"] = "films"
+	}
+	return labels
+}
+
 // With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification,
-// and hides no other cause.
+// and a database service that several share is one. Nobody is notified of what somebody else has to mend, and no other
+// cause is hidden.
 func TestOneCauseIsOneNotification(t *testing.T) {
 	program := prometheusProgram(t, "alertmanager")
 	if _, err := os.Stat("/usr/share/prometheus/alertmanager/default.tmpl"); err != nil {
@@ -56,34 +77,40 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 	t.Cleanup(receiver.Close)
 	address := startAlertmanager(t, program, receiver.URL)
 
-	const nats = "nats://one:4222"
+	const nats, other = "nats://one:4222", "nats://two:4222"
 	alerts := []map[string]string{
-		{"alertname": "RoseyNATSUnavailable", "owner": "platform", "severity": "critical", "nats": nats},
-		{
-			"alertname": "RoseyBotNotReady", "owner": "channel", "severity": "warning", "namespace": "n", "name": "banned",
-			"nats": nats,
-		},
-		{"alertname": "RoseyBotUpdateWaits", "owner": "channel", "severity": "info", "namespace": "n", "name": "old"},
-		// A RoseyBot on another NATS server.
-		{"alertname": "RoseyMessagesLost", "owner": "platform", "severity": "critical", "namespace": "n", "name": "full"},
+		firing("NATSUnavailable", "platform", "critical", "nats", nats),
+		firing("BotNotReady", "channel", "warning", "name", "banned", "nats", nats),
+		firing("BotUpdateWaits", "channel", "info", "name", "old"),
+		// A RoseyBot whose service is well, and too slow.
+		firing("MessagesLost", "platform", "critical", "name", "slow", "pod", "slow-db-x"),
+		// A full disk.
+		firing("BotDatabaseUnavailable", "channel", "critical", "name", "full", "database", "full", "nats", other),
+		firing("MessagesLost", "channel", "critical", "name", "full", "pod", "full-bot-x"),
+		firing("MessagesWait", "channel", "warning", "name", "full", "pod", "full-bot-x"),
+		// JetStream refuses events: a warning does not hide that they are being lost.
+		firing("BotNotReady", "platform", "warning", "name", "refused", "nats", other),
+		firing("MessagesLost", "platform", "critical", "name", "refused", "pod", "refused-bot-x"),
+		firing("MessagesWait", "platform", "warning", "name", "refused", "pod", "refused-bot-x"),
+		firing("BotReconnects", "platform", "warning", "name", "refused", "pod", "refused-bot-x"),
+		// A database service that two share.
+		firing("BotDatabaseUnavailable", "platform", "critical", "name", "host", "database", "host", "nats", other),
+		firing("BotDatabaseUnavailable", "platform", "critical",
+			"name", "guest", "database", "host", "cause", "shared", "nats", other),
+		firing("MessagesLost", "platform", "critical", "name", "guest", "pod", "guest-bot-x"),
 	}
 	for i := range 200 {
 		name := fmt.Sprint("bot", i)
 		alerts = append(alerts,
-			map[string]string{
-				"alertname": "RoseyBotDatabaseUnavailable", "owner": "platform", "severity": "critical", "namespace": "n",
-				"name": name, "cause": "nats", "nats": nats,
-			}, map[string]string{
-				"alertname": "RoseyMessagesLost", "owner": "platform", "severity": "critical", "namespace": "n", "name": name,
-				"pod": name + "-bot-x",
-			})
+			firing("BotDatabaseUnavailable", "platform", "critical",
+				"name", name, "database", name, "cause", "nats", "nats", nats),
+			firing("MessagesLost", "platform", "critical", "name", name, "pod", name+"-bot-x"))
 	}
 	post(t, "http://"+address+"/api/v2/alerts", alerts)
-	want := "map[channel:[RoseyBotNotReady] platform:[RoseyMessagesLost RoseyNATSUnavailable]]"
-	other := "map[channel:[RoseyBotNotReady] platform:[RoseyNATSUnavailable RoseyMessagesLost]]"
-	server := prometheusServer{}
-	server.waitFor(t, "the notifications", func() error {
-		if text := got.String(); text != want && text != other {
+	const want = "map[channel:[BotDatabaseUnavailable:full BotNotReady:banned] " +
+		"platform:[BotDatabaseUnavailable:host BotNotReady:refused MessagesLost:refused MessagesLost:slow NATSUnavailable]]"
+	prometheusServer{}.waitFor(t, "the notifications", func() error {
+		if text := got.String(); text != want {
 			return fmt.Errorf("notified of %s, want %s", text, want)
 		}
 		return nil

@@ -147,9 +147,13 @@ func allMetrics(known map[string][]string, counters int64) string {
 			value = counters
 		}
 		for _, series := range labelSets(labels) {
+			if strings.Contains(series, `type="Ready",status="True"`) {
+				continue // nothing would be wrong with the RoseyBot
+			}
 			fmt.Fprintf(&text, "%s{%s} %d\n", name, series, value)
 		}
 	}
+	text.WriteString("leader_election_master_status{name=\"rosey-operator\"} 1\n")
 	return text.String()
 }
 

@@ -69,14 +69,16 @@ func (s prometheusServer) normalForm(query string) (normal string, err error) {
 
 // recorded are the labels of the metrics that the chart's rules record.
 var recorded = map[string][]string{
-	"roseybot:unavailable": {"namespace", "name", "type", "owner", "cause", "nats", "server"},
-	"roseybot:running":     {"namespace", "name", "nats", "server"},
+	"roseybot:running":         {"namespace", "name", "nats", "server"},
+	"roseybot:unavailable_now": {"namespace", "name", "type", "owner", "cause"},
+	"roseybot:unavailable":     {"namespace", "name", "type", "owner", "cause", "nats", "server", "shared_from"},
+	"roseybot:owner":           {"namespace", "name", "type", "owner"},
 }
 
 var (
 	quoted      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	replaces    = regexp.MustCompile(`label_replace\(`)
-	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[a-z]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
+	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[a-z$1]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
 	labelList   = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) \(([^()]*)\)`)
 	selection   = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^{}]*)\}`)
 	word        = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*\b(?:\s*\()?`)

@@ -71,7 +71,7 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 
 // An alert without an owner would wake nobody, or everybody.
 func TestEveryAlertHasSeverityAndOwner(t *testing.T) {
-	fromQuery := regexp.MustCompile(`"owner", "channel"|roseybot:unavailable\{`)
+	fromQuery := regexp.MustCompile(`"owner", "channel"|roseybot:(?:unavailable|owner)\{`)
 	for _, one := range chartRules(t) {
 		if one.Alert == "" {
 			continue
