@@ -88,7 +88,7 @@ func channelPanels() []panel {
 				{`60 * sum(rate(rosey_database_messages_total{…, subject="db.message.log", outcome="stored"}[5m]))`, "stored"},
 			},
 		}, {
-			title: "Reconnects in an hour, by cause",
+			title:       "Reconnects in an hour, by cause",
 			description: "How often the bot lost the channel, and that together with its failed attempts to join.",
 			unit:        units.Short, runbook: "RoseyBotReconnects",
 			queries: []query{

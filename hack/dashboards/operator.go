@@ -17,7 +17,8 @@ func operator() *dashboard.DashboardBuilder {
 	board := newBoard(operatorUID, "What the operator does, and how busy it is.")
 	board.WithRow(row("Now"))
 	board.WithPanel(panel{
-		title: "Leader", description: "The pod that manages RoseyBots.", width: 8, runbook: "RoseyOperatorAbsent",
+		title: "Leader", description: "The pod that manages RoseyBots.", unit: units.Short, width: 8,
+		runbook: "RoseyOperatorAbsent",
 		queries: []query{{`max by (pod) (` + operators + ` == 1)`, "{{pod}}"}},
 	}.name())
 	for _, each := range operatorNumbers() {

@@ -61,9 +61,59 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 			continue
 		}
 		text := strings.Join(strings.Fields(string(page)), " ")
-		for _, part := range []string{"# " + one.Alert + " ", " Look first at ", " ```sh ", " It is over when "} {
+		for _, part := range []string{
+			"# " + one.Alert + " ", " Look first at ", " ```sh ", " ## Possible causes ", " It is over when ",
+		} {
 			if !strings.Contains(text, part) {
 				t.Errorf("docs/runbooks/%s.md has no %q", one.Alert, part)
+			}
+		}
+		if problem := commandsProblem(string(page)); problem != "" {
+			t.Errorf("docs/runbooks/%s.md: %s", one.Alert, problem)
+		}
+		if aboutMany[one.Alert] && !strings.Contains(text, "kubectl get roseybots --all-namespaces ") {
+			t.Errorf("docs/runbooks/%s.md does not list the RoseyBots, and the alert names none", one.Alert)
+		}
+	}
+}
+
+// aboutMany are the alerts without the labels namespace and name.
+var aboutMany = map[string]bool{"RoseyNATSUnavailable": true, "RoseyCyTubeUnavailable": true}
+
+// commandsProblem returns what is wrong with the commands of a runbook, or "". Nobody who is woken has the namespace of
+// the RoseyBot as kubectl's default: they are copied with the labels of the alert filled in.
+func commandsProblem(page string) string {
+	commands := regexp.MustCompile("(?m)^ *(kubectl .*)$|`(kubectl [^`]*)`").FindAllStringSubmatch(page, -1)
+	for _, found := range commands {
+		command := found[1] + found[2]
+		namespaced := regexp.MustCompile(
+			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get roseybots --all-namespaces)`,
+		).MatchString(command)
+		ofRoseyBot := regexp.MustCompile(`\b(?:NAME|POD)\b`).MatchString(command)
+		switch {
+		case ofRoseyBot && !strings.HasPrefix(command, "kubectl --namespace NAMESPACE "):
+			return command + " lacks --namespace NAMESPACE"
+		case !namespaced:
+			return command + " has no namespace"
+		}
+	}
+	if len(commands) == 0 {
+		return "it has no command"
+	}
+	return ""
+}
+
+func TestCommandsOfRunbooksAreChecked(t *testing.T) {
+	for command, want := range map[string]string{
+		"kubectl --namespace NAMESPACE describe roseybot NAME":  "",
+		"kubectl get roseybots --all-namespaces -o wide":        "",
+		"kubectl describe roseybot NAME":                        "lacks --namespace NAMESPACE",
+		"kubectl --namespace rosey-system logs deployment/NAME": "lacks --namespace NAMESPACE",
+		"kubectl get pods": "has no namespace",
+	} {
+		for _, page := range []string{"```sh\n" + command + "\n```\n", "  " + command + "\n", "Run `" + command + "`."} {
+			if got := commandsProblem(page); !strings.HasSuffix(got, want) || (want == "") != (got == "") {
+				t.Errorf("%q: %q, want %q", page, got, want)
 			}
 		}
 	}

@@ -90,7 +90,7 @@ func newReader(t *testing.T, space string) *reader {
 	r := &reader{space: space, folder: t.TempDir()}
 	tag := operatorTag(t)
 	r.own = placeholders{
-		"REGISTRY": "rosey.local", "TAG": tag, "NAME": "mychannel",
+		"REGISTRY": "rosey.local", "TAG": tag, "NAMESPACE": space, "NAME": "mychannel",
 		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | sed -n 1p)",
 	}
 	createNamespace(t, space, map[string]string{"nats": "enabled"}) // as docs/tasks/nats.md says

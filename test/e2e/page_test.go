@@ -10,7 +10,7 @@ import (
 // placeholders maps the words in capitals that stand for the reader's values to the values in a test.
 type placeholders map[string]string
 
-var placeholder = regexp.MustCompile(`\b(REGISTRY|TAG|NAME|POD)\b`)
+var placeholder = regexp.MustCompile(`\b(REGISTRY|TAG|NAMESPACE|NAME|POD)\b`)
 
 // pageScript returns the commands of a page as a script with the page's line numbers. It has each block of sh that uses
 // kubectl or helm, unless the comment "not run: REASON" precedes it, and the comments that begin with a line
@@ -67,18 +67,18 @@ func usesCluster(line string) bool {
 
 func TestPageScript(t *testing.T) {
 	page := strings.Join([]string{
-		"# Page", "```sh", "kubectl get pods -l app=NAME \\", "  --watch", "```",
+		"# Page", "```sh", "kubectl --namespace NAMESPACE get pods -l app=NAME \\", "  --watch", "```",
 		"<!-- run", "echo TAG", "-->", "words", "```sh", "rosey run", "```",
 		"<!-- not run: a reason -->", "```sh", "helm uninstall", "```",
 		"```yaml", "kubectl: no", "```", "  ```sh", "  helm list", "  ```",
 	}, "\n")
 	want := strings.Join([]string{
-		"", "", "kubectl get pods -l app=mine \\", "  --watch", "",
+		"", "", "kubectl --namespace films get pods -l app=mine \\", "  --watch", "",
 		"", "echo v1", "", "", "", "", "",
 		"", "", "", "",
 		"", "", "", "", "  helm list", "",
 	}, "\n")
-	if got := pageScript(page, placeholders{"NAME": "mine", "TAG": "v1"}); got != want {
+	if got := pageScript(page, placeholders{"NAMESPACE": "films", "NAME": "mine", "TAG": "v1"}); got != want {
 		t.Errorf("script is\n%s\nwant\n%s", got, want)
 	}
 }
