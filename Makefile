@@ -36,7 +36,7 @@ test: ## Run every check and test, end to end included, and install what they ne
 	@hack/test/all
 
 .PHONY: chaos
-chaos: ## Inject faults while people chat, then compare database and chat (SEED=N DURATION=5m SETUPS="cluster two one alerts").
+chaos: ## Inject faults while people chat, then compare database and chat (SEED=N DURATION=5m SETUPS="cluster two one alerts cluster-alerts").
 	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" hack/test/chaos
 
 .PHONY: fuzz

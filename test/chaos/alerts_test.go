@@ -10,11 +10,27 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// trial is a cause of an alert, and the labels with which it fires.
+// trial is a cause of an alert, and the labels with which it fires, one set for each alert.
 type trial struct {
 	alert       string
-	pod, owner  string
+	labels      []map[string]string
 	cause, mend func(context.Context) error
+}
+
+// try makes the cause of an alert until it fires, and mends it until it stops.
+func (w *watch) try(t *testing.T, each trial) {
+	t.Helper()
+	if err := each.cause(t.Context()); err != nil {
+		t.Fatalf("making the cause of %s: %v", each.alert, err)
+	}
+	eventually(t, each.alert+" fires", func(ctx context.Context) error {
+		return w.firing(ctx, each.alert, each.labels...)
+	})
+	if err := each.mend(t.Context()); err != nil {
+		t.Fatalf("mending the cause of %s: %v", each.alert, err)
+	}
+	eventually(t, each.alert+" stops", func(ctx context.Context) error { return w.firing(ctx, each.alert) })
+	t.Logf("%s fired and stopped", each.alert)
 }
 
 // The causes of alerts about processes are made with real processes and a real Prometheus, whose copy of the rules has
@@ -42,20 +58,7 @@ func TestAlertsOfProcesses(t *testing.T) {
 		t.Fatalf("while nothing was wrong, these alerts fired: %v (%v)", fired, err)
 	}
 	for _, each := range trials(t, world, crowd) {
-		if err := each.cause(t.Context()); err != nil {
-			t.Fatalf("making the cause of %s: %v", each.alert, err)
-		}
-		labels := map[string]string{"namespace": "films", "name": "rosey", "pod": each.pod, "owner": each.owner}
-		eventually(t, each.alert+" fires", func(ctx context.Context) error {
-			return watch.firing(ctx, each.alert, labels, true)
-		})
-		if err := each.mend(t.Context()); err != nil {
-			t.Fatalf("mending the cause of %s: %v", each.alert, err)
-		}
-		eventually(t, each.alert+" stops", func(ctx context.Context) error {
-			return watch.firing(ctx, each.alert, nil, false)
-		})
-		t.Logf("%s fired and stopped", each.alert)
+		watch.try(t, each)
 	}
 }
 
@@ -74,16 +77,19 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			return client.Flush()
 		}
 	}
+	of := func(pod, owner string) []map[string]string {
+		return []map[string]string{{"namespace": "films", "name": "rosey", "pod": pod, "owner": owner}}
+	}
 	nothing := func(context.Context) error { return nil } // the time in which it counts passes
 	var repair Repair
 	return []trial{
-		{"RoseyMessagesRefused", "db1", "platform", publish("db.message.log", "no JSON"), nothing},
+		{"RoseyMessagesRefused", of("db1", "platform"), publish("db.message.log", "no JSON"), nothing},
 		{
-			"RoseyLimitReached", "db1", "channel",
+			"RoseyLimitReached", of("db1", "channel"),
 			publish("db.user.joined", `{"username":"`+strings.Repeat("x", 4000)+`"}`), nothing,
 		},
 		{
-			"RoseyMessagesWait", "bot1", "platform",
+			"RoseyMessagesWait", of("bot1", "platform"),
 			func(ctx context.Context) (err error) {
 				_, repair, err = world.Inject(ctx, Fault{Kind: LeaderLosesBus})
 				return err
@@ -91,7 +97,7 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			func(ctx context.Context) error { return repair(ctx) },
 		},
 		{
-			"RoseyBotReconnects", "bot1", "channel",
+			"RoseyBotReconnects", of("bot1", "channel"),
 			func(context.Context) error { crowd.kicks.Store(true); return nil },
 			func(context.Context) error { crowd.kicks.Store(false); return nil },
 		},

@@ -31,37 +31,69 @@ type watch struct {
 // startWatch starts a Prometheus that scrapes all processes each second.
 func startWatch(t *testing.T, world *Processes) *watch {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(cache, "rosey", "tools", "prometheus", "prometheus")
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("no Prometheus: make test unpacks Debian's package")
-	}
-	rules, err := os.ReadFile("../../charts/rosey-operator/files/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	short := shorten(string(rules))
-	dir := t.TempDir()
-	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\n" +
-		"scrape_configs:\n- job_name: pods\n  static_configs:\n"
+	rules := shorten(chartRules(t))
+	jobs := "- job_name: pods\n  static_configs:\n"
 	for _, m := range append(slices.Clone(world.dbs), world.bots...) {
-		config += fmt.Sprintf("  - {targets: ['%s'], labels: {namespace: films, name: rosey, pod: %s}}\n", m.http, m.name)
-	}
-	for file, content := range map[string]string{"rules.yaml": short, "prometheus.yaml": config} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		jobs += fmt.Sprintf("  - {targets: ['%s'], labels: {namespace: films, name: rosey, pod: %s}}\n", m.http, m.name)
 	}
 	port, err := freePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	program, arguments := prometheus(t, t.TempDir(), rules, jobs, port)
+	run(t, exec.CommandContext(t.Context(), program, arguments...))
+	// The operator does not run here: its alerts and those about conditions are left out.
+	names := alertNames(rules[strings.Index(rules, "- name: rosey-processes"):])
+	if len(names) < 5 {
+		t.Fatalf("alerts about processes are %v", names)
+	}
+	return &watch{url: "http://127.0.0.1:" + port, names: names}
+}
+
+func chartRules(t *testing.T) string {
+	t.Helper()
+	rules, err := os.ReadFile("../../charts/rosey-operator/files/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(rules)
+}
+
+func alertNames(rules string) (names []string) {
+	for _, found := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1) {
+		names = append(names, found[1])
+	}
+	return names
+}
+
+// prometheus returns the command that starts a Prometheus which listens on a port of loopback, has its files in dir and
+// scrapes the targets of some jobs each second. It skips the test where there is none.
+func prometheus(t *testing.T, dir, rules, jobs, port string) (program string, arguments []string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(cache, "rosey", "tools", "prometheus", "prometheus")
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("no Prometheus: make test unpacks Debian's package")
+	}
+	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n" + jobs
+	for file, content := range map[string]string{"rules.yaml": rules, "prometheus.yaml": config} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return program, []string{
+		"--config.file=" + filepath.Join(dir, "prometheus.yaml"), "--log.level=warn",
+		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:" + port,
+	}
+}
+
+// run starts a server, and kills it at the end of the test.
+func run(t *testing.T, server *exec.Cmd) {
+	t.Helper()
 	var log bytes.Buffer
-	server := exec.CommandContext(t.Context(), program, "--config.file="+filepath.Join(dir, "prometheus.yaml"),
-		"--log.level=warn", "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:"+port)
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -73,30 +105,27 @@ func startWatch(t *testing.T, world *Processes) *watch {
 			t.Logf("log of Prometheus:\n%s", log.String())
 		}
 	})
-	w := &watch{url: "http://127.0.0.1:" + port}
-	// The operator does not run here: its alerts and those about conditions are left out.
-	processes := short[strings.Index(short, "- name: rosey-processes"):]
-	for _, found := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(processes, -1) {
-		w.names = append(w.names, found[1])
-	}
-	if len(w.names) < 5 {
-		t.Fatalf("alerts about processes are %v", w.names)
-	}
-	return w
 }
 
 // shorten returns rules with times of at most half a minute, a sixtieth of the others, and with lower limits.
 func shorten(rules string) string {
+	return strings.NewReplacer(") > 1000", ") > 10", ")) > 6", ")) > 2").Replace(scale(rules, 1, 30))
+}
+
+// scale returns rules whose ranges have some seconds for each minute, at most the given number. The times of "for" and
+// "keep_firing_for" have one second for each minute, at most 30.
+func scale(rules string, perMinute, most int) string {
 	times := regexp.MustCompile(`(for: |\[)(\d+)([mhd])`)
 	units := map[string]int{"m": 1, "h": 60, "d": 24 * 60}
-	rules = times.ReplaceAllStringFunc(rules, func(found string) string {
+	return times.ReplaceAllStringFunc(rules, func(found string) string {
 		parts := times.FindStringSubmatch(found)
 		count, _ := strconv.Atoi(parts[2]) // digits
-		return fmt.Sprintf("%s%ds", parts[1], min(count*units[parts[3]], 30))
+		seconds := min(count*units[parts[3]], 30)
+		if parts[1] == "[" {
+			seconds = min(count*units[parts[3]]*perMinute, most)
+		}
+		return fmt.Sprintf("%s%ds", parts[1], seconds)
 	})
-	return strings.NewReplacer(
-		"(rosey_bus_buffered) > 1000", "(rosey_bus_buffered) > 10", ")) > 6", ")) > 2",
-	).Replace(rules)
 }
 
 // query returns the series of a query, each as its labels.
@@ -139,28 +168,37 @@ func (w *watch) shows(ctx context.Context, query string) error {
 	return err
 }
 
-// firing returns an error unless exactly one alert of this name fires with these labels, or none if fires is false.
-func (w *watch) firing(ctx context.Context, name string, labels map[string]string, fires bool) error {
+// firing returns an error unless as many alerts of this name fire as there are sets of labels, each with one of them.
+func (w *watch) firing(ctx context.Context, name string, sets ...map[string]string) error {
 	series, err := w.query(ctx, fmt.Sprintf(`ALERTS{alertstate="firing", alertname=%q}`, name))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !fires && len(series) == 0:
-		return nil
-	case !fires || len(series) != 1:
-		return fmt.Errorf("%s fires as %v, want it to fire: %v", name, series, fires)
 	}
-	for label, value := range labels {
-		if series[0][label] != value {
-			return fmt.Errorf("%s fires with the labels %v, want %v", name, series[0], labels)
+	for _, labels := range sets {
+		if !slices.ContainsFunc(series, func(one map[string]string) bool { return hasLabels(one, labels) }) {
+			return fmt.Errorf("%s fires with the labels %v, want %v", name, series, labels)
 		}
+	}
+	if len(series) != len(sets) {
+		return fmt.Errorf("%s fires with the labels %v, want %v", name, series, sets)
 	}
 	return nil
 }
 
-// everFired returns the alerts about processes that have fired since the start.
+// hasLabels reports whether a series has some labels. A value "" stands for a label that it does not have.
+func hasLabels(series, labels map[string]string) bool {
+	for name, value := range labels {
+		if series[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// everFired returns the alerts that have fired since the start.
 func (w *watch) everFired(ctx context.Context) ([]map[string]string, error) {
-	const query = `count by (alertname, pod) (max_over_time(ALERTS{alertstate="firing", alertname=~%q}[1h]))`
+	const query = `count by (alertname, namespace, name, pod) ` +
+		`(max_over_time(ALERTS{alertstate="firing", alertname=~%q}[1h]))`
 	return w.query(ctx, fmt.Sprintf(query, strings.Join(w.names, "|")))
 }
 
