@@ -158,6 +158,12 @@ func enabled(prefix string, cooldown int) config.Commands {
 	return config.Commands{Chat: new(true), PM: new(true), Prefix: prefix, CooldownSeconds: new(cooldown)}
 }
 
+func countable() map[string]bool {
+	all := map[string]bool{}
+	ForEachCount(func(source, name, outcome string) { all[source+" "+name+" "+outcome] = true })
+	return all
+}
+
 // inChannel runs a test with a Handler whose bot, rank 3, is in a channel with mod, rank 2, and alice, rank 1.
 func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 	t.Helper()
@@ -177,7 +183,13 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 			Config: c, Room: room.New(), Conn: conn{r}, Speaker: speaker, Requester: r, Publisher: r, EventID: id,
 			Origin: origin, Leading: leading, Started: time.Now(), Log: log,
 			Status: func() (string, string) { return "joined", "connected" },
-			Count:  func(source, name, outcome string) { r.note(&r.counted, source+" "+name+" "+outcome) },
+			Count: func(source, name, outcome string) {
+				counted := source + " " + name + " " + outcome
+				if !countable()[counted] {
+					t.Errorf("counted %q, which ForEachCount does not name", counted)
+				}
+				r.note(&r.counted, counted)
+			},
 		})
 		r.arrive(
 			cytube.Joined{Name: "Rosey"}, cytube.Rank{Rank: 3},
