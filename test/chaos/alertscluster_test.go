@@ -179,7 +179,6 @@ func (c *Cluster) bindOperator(ctx context.Context, account string) error {
 // helm runs helm for the release of the operator.
 func (c *Cluster) helm(ctx context.Context, args ...string) error {
 	args = append(args, "--kubeconfig", c.kubeconfig, "--namespace", operatorNamespace)
-	//nolint:gosec // the cluster's own program
 	command := exec.CommandContext(ctx, filepath.Join(filepath.Dir(c.kubectl), "helm"), args...)
 	command.Dir = c.repository
 	if out, err := command.CombinedOutput(); err != nil {
