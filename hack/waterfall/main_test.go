@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"rosey.dev/rosey/hack/waterfall/otlpfile"
 )
 
 // one returns a line of OTLP with one span.
@@ -13,12 +16,17 @@ func one(service, id, parent, name, start, end string) string {
 }
 
 func TestDrawing(t *testing.T) {
-	// The service may send before the bot, and a child may begin before its sibling that was received first.
-	in := one("db", "c", "a", "second <child>", "30", "40") + one("db", "b", "a", "first", "20", "30") +
-		one("bot", "a", "", "root", "10", "50")
-	spans, err := read(strings.NewReader(in))
+	// The service may send before the bot, and a child may begin before its sibling that was received first. The bot has
+	// sent its span twice, and the Collector was killed while it wrote.
+	root := one("bot", "a", "", "root", "10", "50")
+	in := one("db", "c", "a", "second <child>", "30", "40") + root[:40] + "\n" +
+		one("db", "b", "a", "first", "20", "30") + root + root
+	spans, err := otlpfile.Read(strings.NewReader(in))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(spans) != 3 {
+		t.Errorf("%d spans were read, want each once: %+v", len(spans), spans)
 	}
 	var out strings.Builder
 	if err := draw(&out, spans, "root", ""); err != nil {
@@ -35,7 +43,28 @@ func TestDrawing(t *testing.T) {
 	if err := draw(&out, spans, "other", ""); err == nil {
 		t.Error("a trace was drawn that does not exist")
 	}
-	if _, err := read(strings.NewReader("no JSON\n")); err == nil {
-		t.Error("text was read as traces")
+	for _, text := range []string{"", "no JSON\n"} {
+		if _, err := otlpfile.Read(strings.NewReader(text)); err == nil {
+			t.Errorf("%q was read as traces", text)
+		}
+	}
+}
+
+// A process that sends whatever it likes does not make the picture endless.
+func TestSpansThatAreTheirOwnAncestorsAreDrawnOnce(t *testing.T) {
+	for name, in := range map[string]string{
+		"its own parent":    one("s", "a", "a", "A", "1", "2"),
+		"two in a ring":     one("s", "a", "b", "A", "1", "2") + one("s", "b", "a", "B", "1", "2"),
+		"below another one": one("s", "r", "", "R", "1", "2") + one("s", "a", "a", "A", "1", "2"),
+		"no ID":             one("s", "", "", "A", "1", "2"),
+	} {
+		spans, err := otlpfile.Read(strings.NewReader(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := order(spans, "", "t")
+		if err != nil || len(rows) != len(spans) {
+			t.Errorf("%s: drawn %s of %d spans (%v)", name, fmt.Sprint(rows), len(spans), err)
+		}
 	}
 }
