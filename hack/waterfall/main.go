@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	root := flag.String("root", "receive chatMsg", "draw the first trace whose root has this `name`")
+	root := flag.String("root", "receive chatMsg", "draw the largest trace whose root has this `name`")
 	trace := flag.String("trace", "", "draw the trace with this `ID`")
 	flag.Parse()
 	spans, err := otlpfile.Read(os.Stdin)
@@ -42,14 +42,14 @@ type row struct {
 // order returns the spans of a trace in the order of the picture: each before its children, by their beginning. What a
 // process has sent is not trusted: a span that is its own ancestor is drawn once, like all others.
 func order(spans []otlpfile.Span, root, trace string) (rows []row, err error) {
-	slices.SortFunc(spans, func(a, b otlpfile.Span) int { return cmp.Compare(a.Start, b.Start) })
-	first := slices.IndexFunc(spans, func(s otlpfile.Span) bool {
-		return trace == "" && s.Parent == "" && s.Name == root || trace != "" && s.Trace == trace
-	})
-	if first < 0 {
+	if trace == "" {
+		trace = largest(spans, root)
+	}
+	of := slices.DeleteFunc(slices.Clone(spans), func(s otlpfile.Span) bool { return s.Trace != trace })
+	if len(of) == 0 {
 		return nil, errors.New("there is no such trace")
 	}
-	of := slices.DeleteFunc(slices.Clone(spans), func(s otlpfile.Span) bool { return s.Trace != spans[first].Trace })
+	slices.SortStableFunc(of, func(a, b otlpfile.Span) int { return cmp.Compare(a.Start, b.Start) })
 	exists, children := map[string]bool{}, map[string][]otlpfile.Span{}
 	for _, span := range of {
 		exists[span.ID] = true
@@ -76,6 +76,21 @@ func order(spans []otlpfile.Span, root, trace string) (rows []row, err error) {
 		add(span, 0) // each of these is its own ancestor
 	}
 	return rows, nil
+}
+
+// largest returns the trace that has the most spans of those whose root has this name: a line that is stored together
+// with others has only a link to the batch, which is drawn in the trace of the first of them.
+func largest(spans []otlpfile.Span, root string) (trace string) {
+	sizes := map[string]int{}
+	for _, span := range spans {
+		sizes[span.Trace]++
+	}
+	for _, span := range spans {
+		if span.Parent == "" && span.Name == root && sizes[span.Trace] > sizes[trace] {
+			trace = span.Trace
+		}
+	}
+	return trace
 }
 
 // Sizes of the picture in pixels.

@@ -98,6 +98,13 @@ func (c *child) set(process *os.Process) {
 	c.signalChange()
 }
 
+// startCount returns how often the program was started.
+func (c *child) startCount() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.starts
+}
+
 func (c *child) signalChange() {
 	close(c.changed)
 	c.changed = make(chan struct{})

@@ -40,6 +40,9 @@ const (
 	CutPostgres   Kind = "cut database service off PostgreSQL"
 	RestartCyTube Kind = "restart CyTube"
 
+	KillCollector  Kind = "kill the Collector"
+	PauseCollector Kind = "pause the Collector"
+
 	StopKubelet   Kind = "stop the leader's kubelet"
 	PartitionNode Kind = "partition a node"
 )
@@ -80,6 +83,8 @@ var spans = map[Kind]span{
 	PausePostgres:   {2 * time.Second, 10 * time.Second},
 	CutPostgres:     {2 * time.Second, 12 * time.Second},
 	RestartCyTube:   {time.Second, 8 * time.Second},
+	KillCollector:   {0, 5 * time.Second},
+	PauseCollector:  {5 * time.Second, 15 * time.Second},
 	StopKubelet:     {5 * time.Second, 25 * time.Second},
 	PartitionNode:   {5 * time.Second, 25 * time.Second},
 }

@@ -40,6 +40,8 @@ type Setup struct {
 	Credentials bool
 	// Data is the directory of the SQLite database. Empty: that of all other files.
 	Data string
+	// Collector receives the traces. Nil: nothing is traced.
+	Collector *Collector
 	// LogLevel is that of bots and database services. Empty: debug.
 	LogLevel string
 	// Wrapper returns the command that starts a bot or database service of this name, for example within a memory limit.
@@ -60,6 +62,9 @@ type Processes struct {
 	nats     *child
 	natsPort string
 	postgres *child // nil: with SQLite
+	// collector is nil without Setup.Collector, and otlpHTTP and otlpGRPC are its ports.
+	collector          *child
+	otlpHTTP, otlpGRPC string
 
 	postgresDir, postgresPort string
 	credentials               credentials
@@ -104,6 +109,9 @@ func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir str
 		if err := p.startPostgres(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.startCollector(ctx); err != nil {
+		return nil, err
 	}
 	for i := range setup.Databases {
 		m, err := p.newMember(ctx, fmt.Sprintf("db%d", i+1), "", i)
@@ -178,7 +186,11 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 		return nil, err
 	}
 	command := "db"
-	env := []string{config.PodNameVariable + "=" + name, config.PodUIDVariable + "=uid-of-" + name}
+	env := []string{
+		config.PodNameVariable + "=" + name, config.PodUIDVariable + "=uid-of-" + name,
+		// A process that is killed loses the spans that it has not sent yet.
+		"OTEL_BSP_SCHEDULE_DELAY=200",
+	}
 	switch {
 	case site != "":
 		command = "bot"
@@ -223,6 +235,7 @@ func (p *Processes) configuration(m *member, command string) string {
 	text := fmt.Sprintf("channel: {server: '%s', name: %s}\nhttp: {address: '%s'}\nlogLevel: %s\n"+
 		"nats: {url: 'nats://%s', subjectPrefix: %s, jetStream: {mode: %s}}\n",
 		server, channelName, m.http, cmp.Or(p.setup.LogLevel, "debug"), m.nats.address(), prefix, mode)
+	text += p.telemetry(command)
 	if p.setup.Credentials {
 		text = strings.Replace(text, "nats: {", fmt.Sprintf("nats: {credentialsDir: '%s', ", p.path("credentials")), 1)
 	}

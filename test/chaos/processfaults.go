@@ -25,6 +25,9 @@ func (p *Processes) Kinds() []Kind {
 	if p.setup.Postgres {
 		kinds = append(kinds, KillPostgres, RestartPG, PausePostgres, CutPostgres)
 	}
+	if p.setup.Collector != nil {
+		kinds = append(kinds, KillCollector, PauseCollector)
+	}
 	return kinds
 }
 
@@ -39,7 +42,7 @@ func (p *Processes) Inject(ctx context.Context, fault Fault) (target string, rep
 		return "", noRepair, p.cytube.Drop(ctx, botName)
 	case KillDatabase, PauseDatabase, CutDatabase, CutPostgres, RollDatabases:
 		return p.injectDatabase(ctx, fault)
-	case KillNATS, RestartNATS, PauseNATS, KillPostgres, RestartPG, PausePostgres:
+	case KillNATS, RestartNATS, PauseNATS, KillPostgres, RestartPG, PausePostgres, KillCollector, PauseCollector:
 		return p.injectServer(ctx, fault)
 	case RollBots:
 		return "", noRepair, roll(ctx, p.bots)
@@ -77,6 +80,10 @@ func (p *Processes) injectServer(ctx context.Context, fault Fault) (target strin
 		return stopUntilRepair(ctx, p.postgres, syscall.SIGKILL)
 	case RestartPG:
 		return stopUntilRepair(ctx, p.postgres, syscall.SIGINT) // fast shutdown, which does not wait for sessions
+	case KillCollector:
+		return stopUntilRepair(ctx, p.collector, syscall.SIGKILL)
+	case PauseCollector:
+		return pause(p.collector)
 	default:
 		return pause(p.postgres)
 	}

@@ -61,6 +61,23 @@ func TestCommandsAreSafeForAnyValue(t *testing.T) {
 	}
 }
 
+// With --reuse-values, a release of an older chart lacks the defaults of values that are new, such as those of telemetry.
+func TestUpgradesHaveNewDefaults(t *testing.T) {
+	upgrades := regexp.MustCompile(`(?m)^ *helm upgrade (?:[^\n]*\\\n)*[^\n]*$`)
+	found := 0
+	for _, page := range pages(t) {
+		for _, command := range upgrades.FindAllString(page, -1) {
+			found++
+			if strings.Contains(command, " --reuse-values") {
+				t.Errorf("expected --reset-then-reuse-values:\n%s", command)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no upgrade was found")
+	}
+}
+
 func pages(t *testing.T) (texts []string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(repository, "docs"), func(path string, entry fs.DirEntry, err error) error {

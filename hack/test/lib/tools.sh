@@ -69,6 +69,12 @@ build_test_tools() {
     build_test_tool hack/tools/lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 }
 
+# build_collector builds an OpenTelemetry Collector, which takes two minutes the first time.
+build_collector() {
+  mkdir -p "$test_tools"
+  build_test_tool hack/tools/otelcol rosey.dev/rosey/hack/tools/otelcol
+}
+
 # build_test_tool DIRECTORY PACKAGE: only the first build takes long enough to be shown.
 build_test_tool() (
   cd "$1" || exit
