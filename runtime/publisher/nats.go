@@ -56,6 +56,7 @@ func (r *natsRoute) published(ctx context.Context, messages ...bus.Message) {
 	for _, m := range messages {
 		endSend(m)
 		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
+		r.metrics.observe(m)
 		r.log.DebugContext(spanContext(ctx, m), viaNATS+"published "+string(m.Suffix), "id", m.ID)
 	}
 }

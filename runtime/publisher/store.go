@@ -60,6 +60,7 @@ func (r *storeRoute) send(ctx context.Context, _ destination, batch []bus.Messag
 	for _, m := range batch {
 		endSend(m)
 		r.metrics.stored.WithLabelValues(string(m.Suffix)).Inc()
+		r.metrics.observe(m)
 		r.log.DebugContext(spanContext(ctx, m), viaStore+"stored "+string(m.Suffix), "id", m.ID)
 	}
 	return len(batch), nil
