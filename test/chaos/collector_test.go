@@ -78,7 +78,7 @@ func TestCollectorBesideFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	traced, whole := lineTraces(spans, time.Time{})
+	traced, whole := lineTraces(spans, time.Unix(0, 0))
 	t.Logf("of %d lines that are stored, the Collector has %d traces, %d of them whole; it was started %d times",
 		len(stored.Chat), len(traced), len(whole), world.collector.startCount())
 	if len(whole) < len(stored.Chat)/2 {
