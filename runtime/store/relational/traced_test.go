@@ -28,13 +28,13 @@ type nothing struct{ relational.Tx }
 
 func (nothing) ExecAll(context.Context, string, [][]any) (int64, error) { return 0, nil }
 
-func (nothing) ExecLater(context.Context, string, [][]any) error { return nil }
+func (nothing) ExecLater(context.Context, string, string, [][]any) error { return nil }
 
 var rows = [][]any{{1}}
 
 // work executes a statement at once after one that may wait for the commit.
 func work(ctx context.Context, tx relational.Tx) error {
-	if err := tx.ExecLater(ctx, "UPDATE users SET a = 1", rows); err != nil {
+	if err := tx.ExecLater(ctx, "users", "UPDATE users SET a = 1", rows); err != nil {
 		return err
 	}
 	_, err := tx.ExecAll(ctx, "UPDATE chat SET a = 1", rows)
