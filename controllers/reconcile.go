@@ -145,8 +145,8 @@ func spanAttributes(ctx context.Context, bot *v1alpha1.RoseyBot) []attribute.Key
 	}
 }
 
-// failureKind returns the kind of an error of a reconcile for its span, which is one of a few, and "" for none. The text
-// of the error may have what users and webhooks have written.
+// failureKind returns the kind of an error of a reconcile for its span, which is one of a few, and "" for none. The
+// text of the error may have what users and webhooks have written.
 func failureKind(err error) string {
 	switch {
 	case err == nil:

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
@@ -38,36 +39,18 @@ func startBatch(ctx context.Context, subjects *bus.Subjects, messages []bus.Mess
 	if !telemetry.Enabled() {
 		return ctx, noop.Span{}
 	}
-	var parent trace.Span
-	var links []trace.Link
-	undecided, suffix := true, messages[0].Suffix
-	for i := range messages {
-		if messages[i].Suffix != suffix {
-			suffix = ""
-		}
-		span := messages[i].Span
-		if span == nil {
-			continue
-		}
-		undecided = false
-		if !span.SpanContext().IsSampled() {
-			continue
-		}
-		if parent == nil {
-			parent = span
-		}
-		links = append(links, trace.Link{SpanContext: span.SpanContext()})
-	}
-	if parent == nil && !undecided {
-		return ctx, noop.Span{}
-	}
-	if parent != nil {
+	parent, links := tracesOf(messages)
+	switch {
+	case parent == nil && slices.ContainsFunc(messages, func(m bus.Message) bool { return m.Span != nil }):
+		return ctx, noop.Span{} // their publishers have decided not to send them
+	case parent != nil:
 		ctx = trace.ContextWithSpan(ctx, parent)
 	}
 	name, attributes := "process", []attribute.KeyValue{
 		semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
 		semconv.MessagingBatchMessageCount(len(messages)),
 	}
+	suffix := commonSuffix(messages)
 	if suffix != "" {
 		name += " " + string(suffix)
 	}
@@ -79,6 +62,31 @@ func startBatch(ctx context.Context, subjects *bus.Subjects, messages []bus.Mess
 	}
 	return telemetry.Start(ctx, name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...),
 		trace.WithAttributes(attributes...))
+}
+
+// tracesOf returns the spans of messages whose publishers have decided to send them: the first one, and a link to each.
+func tracesOf(messages []bus.Message) (first trace.Span, links []trace.Link) {
+	for i := range messages {
+		span := messages[i].Span
+		if span == nil || !span.SpanContext().IsSampled() {
+			continue
+		}
+		if first == nil {
+			first = span
+		}
+		links = append(links, trace.Link{SpanContext: span.SpanContext()})
+	}
+	return first, links
+}
+
+// commonSuffix returns the suffix that all messages have, or "".
+func commonSuffix(messages []bus.Message) bus.Suffix {
+	for i := range messages {
+		if messages[i].Suffix != messages[0].Suffix {
+			return ""
+		}
+	}
+	return messages[0].Suffix
 }
 
 // startSettle begins the span of the acknowledgement of a batch, unless the stream has delivered nothing of it.

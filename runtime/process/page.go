@@ -57,7 +57,7 @@ func (s Server) servePage(w http.ResponseWriter, r *http.Request) {
 	var page bytes.Buffer
 	if err := parsed.Execute(&page, content); err != nil {
 		http.Error(w, "cannot render the page", http.StatusInternalServerError)
-		s.Log.Error("cannot render the page", "error", err)
+		s.Log.ErrorContext(r.Context(), "cannot render the page", "error", err)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)

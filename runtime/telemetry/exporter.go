@@ -76,7 +76,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	e.outcomes.failed.Add(float64(failed))
 	e.outcomes.exported.Add(float64(len(spans) - failed))
 	e.report(err)
-	return err //nolint:wrapcheck // the SDK drops it
+	return err
 }
 
 // partialSuccess matches an error whose type is internal to the SDK: the receiver has taken the request, but for some

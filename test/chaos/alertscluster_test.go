@@ -68,15 +68,18 @@ func TestAlertsOnACluster(t *testing.T) {
 	}
 }
 
-// trials returns the causes of alerts. What is known of a RoseyBot counts for some time, so the one that has an owner of
-// its own is not the one whose database is away.
+// trials returns the causes of alerts. What is known of a RoseyBot counts for some time, so the one that has an owner
+// of its own is not the one whose database is away.
 func (c *Cluster) trials() []trial {
-	const server, nats = "http://cytube.demo.svc.cluster.local:8880", "nats://durable-nats.demo.svc.cluster.local:4222"
-	of := func(name, owner, cause string) map[string]string {
-		return map[string]string{"namespace": namespace, "name": name, "owner": owner, "cause": cause}
+	const (
+		server = "http://cytube.demo.svc.cluster.local:8880"
+		nats   = "nats://durable-nats.demo.svc.cluster.local:4222"
+	)
+	of := func(name, owner string) map[string]string {
+		return map[string]string{"namespace": namespace, "name": name, "owner": owner, "cause": ""}
 	}
 	lost := trial{
-		"RoseyMessagesLost", []map[string]string{of(botResource, "platform", "")},
+		"RoseyMessagesLost", []map[string]string{of(botResource, "platform")},
 		func(ctx context.Context) error {
 			if err := c.scale(ctx, namespace, "statefulset/durable-nats", 0); err != nil {
 				return err
@@ -90,10 +93,10 @@ func (c *Cluster) trials() []trial {
 	}
 	return []trial{
 		{
-			"RoseyBotDatabaseUnavailable", []map[string]string{of(botResource, "platform", "")},
+			"RoseyBotDatabaseUnavailable", []map[string]string{of(botResource, "platform")},
 			c.scaling(namespace, "statefulset/postgres", 0), c.scaling(namespace, "statefulset/postgres", 1),
 		}, {
-			"RoseyBotNotReady", []map[string]string{of(secondResource, "channel", "")},
+			"RoseyBotNotReady", []map[string]string{of(secondResource, "channel")},
 			c.patching(`{"spec":{"account":{"passwordSecretRef":{"name":"absent","key":"password"}}}}`),
 			c.patching(`{"spec":{"account":{"passwordSecretRef":null}}}`),
 		}, {
@@ -114,7 +117,7 @@ func (c *Cluster) trials() []trial {
 			func(ctx context.Context) error { return c.bindOperator(ctx, operatorRelease) },
 		}, {
 			"RoseyBotUpdateWaits",
-			[]map[string]string{of(botResource, "channel", ""), of(secondResource, "channel", "")},
+			[]map[string]string{of(botResource, "channel"), of(secondResource, "channel")},
 			func(ctx context.Context) error {
 				return c.helm(ctx, "upgrade", operatorRelease, "charts/rosey-operator", "--reuse-values", "--wait",
 					"--timeout=120s", "--set", "runtime.image=rosey.local/rosey:from-tomorrow")

@@ -72,7 +72,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	gated := &gatedWriter{ResponseWriter: w, gate: gate}
 	ws, err := websocket.Accept(gated, r, &websocket.AcceptOptions{OriginPatterns: []string{"*"}})
 	if err != nil {
-		s.options.Logger.Info("WebSocket refused", slog.String("address", r.RemoteAddr), slog.Any("error", err))
+		s.options.Logger.InfoContext(r.Context(), "WebSocket refused",
+			slog.String("address", r.RemoteAddr), slog.Any("error", err))
 		return
 	}
 	ctx, drop := context.WithCancel(r.Context())
@@ -83,7 +84,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		ws: ws, outbox: make(chan outgoing, outboxLength), pong: make(chan struct{}, 1), drop: drop, gate: gate,
 	}
 	err = s.serveConn(ctx, c, address)
-	s.options.Logger.Info("socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
+	s.options.Logger.InfoContext(ctx, "socket closed", slog.String("address", r.RemoteAddr), slog.Any("reason", err))
 }
 
 // checkTransport returns Engine.IO's error object for a request that is not a WebSocket with protocol 4. The real
@@ -126,7 +127,7 @@ func (s *Server) serveConn(ctx context.Context, c *conn, address string) error {
 	c.drop()
 	writer.Wait()
 	if err := c.ws.CloseNow(); err != nil && !errors.Is(err, net.ErrClosed) {
-		s.options.Logger.Debug("closing WebSocket", slog.Any("error", err))
+		s.options.Logger.DebugContext(ctx, "closing WebSocket", slog.Any("error", err))
 	}
 	if writeErr != nil && !errors.Is(writeErr, context.Canceled) {
 		return writeErr

@@ -1,5 +1,5 @@
-// Package otlpfile reads spans from a file that the file exporter of an OpenTelemetry Collector has written: each line is
-// a request of OTLP in JSON.
+// Package otlpfile reads spans from a file that the file exporter of an OpenTelemetry Collector has written: each line
+// is a request of OTLP in JSON.
 package otlpfile
 
 import (
@@ -50,12 +50,7 @@ func (n *Nanos) UnmarshalJSON(data []byte) error {
 type request struct {
 	ResourceSpans []struct {
 		Resource struct {
-			Attributes []struct {
-				Key   string `json:"key"`
-				Value struct {
-					Text string `json:"stringValue"`
-				} `json:"value"`
-			} `json:"attributes"`
+			Attributes []attribute `json:"attributes"`
 		} `json:"resource"`
 		ScopeSpans []struct {
 			Spans []Span `json:"spans"`
@@ -63,11 +58,18 @@ type request struct {
 	} `json:"resourceSpans"`
 }
 
+type attribute struct {
+	Key   string `json:"key"`
+	Value struct {
+		Text string `json:"stringValue"`
+	} `json:"value"`
+}
+
 const maxLineBytes = 64 << 20
 
 // Read returns the spans in the order of the file. A span that was sent twice, as after a request that timed out, is
-// returned once. Lines that are no OTLP are left out, because a Collector that was killed has cut one off; it is an error
-// if there is no other line.
+// returned once. Lines that are no OTLP are left out, because a Collector that was killed has cut one off; it is an
+// error if there is no other line.
 func Read(in io.Reader) ([]Span, error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLineBytes)
@@ -90,17 +92,22 @@ func Read(in io.Reader) ([]Span, error) {
 	return spans(requests), nil
 }
 
+// serviceOf returns service.name among the attributes of a process.
+func serviceOf(attributes []attribute) string {
+	for _, one := range attributes {
+		if one.Key == "service.name" {
+			return one.Value.Text
+		}
+	}
+	return ""
+}
+
 func spans(requests []request) (all []Span) {
 	type key struct{ trace, id string }
 	known := map[key]bool{}
 	for _, one := range requests {
 		for _, resource := range one.ResourceSpans {
-			service := ""
-			for _, attribute := range resource.Resource.Attributes {
-				if attribute.Key == "service.name" {
-					service = attribute.Value.Text
-				}
-			}
+			service := serviceOf(resource.Resource.Attributes)
 			for _, scope := range resource.ScopeSpans {
 				for _, span := range scope.Spans {
 					if known[key{span.Trace, span.ID}] {

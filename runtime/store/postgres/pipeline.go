@@ -55,7 +55,7 @@ func (p *pipeline) send(ctx context.Context, batch *pgx.Batch) (pgx.BatchResults
 		if table != "" {
 			err = relational.StoringError(table, err)
 		}
-		return nil, err //nolint:wrapcheck // the caller classifies it
+		return nil, err
 	}
 	return results, nil
 }
