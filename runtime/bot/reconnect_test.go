@@ -54,7 +54,8 @@ func TestReconnects(t *testing.T) {
 				must(t, test.back(r))
 			}
 			r.awaitJoined()
-			if lost := r.sessionsLost(); lost != 1 {
+			// A banned bot may be let in and kicked at once.
+			if lost := r.sessionsLost(); lost < 1 || (lost > 1 && test.back == nil) {
 				t.Errorf("%v sessions were lost, want 1", lost)
 			}
 		})
@@ -96,6 +97,9 @@ func TestConnectionsAreRateLimited(t *testing.T) {
 		t.Errorf("message %q", check.Message)
 	}
 	r.awaitJoined()
+	if lost := r.sessionsLost(); lost != 1 {
+		t.Errorf("%v sessions were lost, want 1: failed attempts do not count", lost)
+	}
 }
 
 // TestGuestLoginsAreLimited checks that a guest waits as long as the server requires, and not twice as long.

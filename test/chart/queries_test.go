@@ -78,7 +78,7 @@ var recorded = map[string][]string{
 var (
 	quoted      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	replaces    = regexp.MustCompile(`label_replace\(`)
-	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[a-z$1]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
+	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[a-zA-Z$1]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
 	labelList   = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) \(([^()]*)\)`)
 	selection   = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^{}]*)\}`)
 	word        = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*\b(?:\s*\()?`)
