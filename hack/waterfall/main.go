@@ -39,47 +39,67 @@ type row struct {
 	depth int
 }
 
-// order returns the spans of a trace in the order of the picture: each before its children, by their beginning. What a
-// process has sent is not trusted: a span that is its own ancestor is drawn once, like all others.
+// key is what identifies a span.
+type key struct{ trace, span string }
+
+func keyOf(span otlpfile.Span) key { return key{span.Trace, span.ID} }
+
+// order returns the spans of a trace in the order of the picture: each before its children, by their beginning. A batch
+// that has a link to a span is drawn like a child of it, also if it is in the trace of another message. What a process
+// has sent is not trusted: a span that is its own ancestor is drawn once, like all others.
 func order(spans []otlpfile.Span, root, trace string) (rows []row, err error) {
 	if trace == "" {
 		trace = largest(spans, root)
 	}
-	of := slices.DeleteFunc(slices.Clone(spans), func(s otlpfile.Span) bool { return s.Trace != trace })
-	if len(of) == 0 {
-		return nil, errors.New("there is no such trace")
+	slices.SortStableFunc(spans, func(a, b otlpfile.Span) int { return cmp.Compare(a.Start, b.Start) })
+	exists, children := map[key]bool{}, childrenOf(spans)
+	for _, span := range spans {
+		exists[keyOf(span)] = true
 	}
-	slices.SortStableFunc(of, func(a, b otlpfile.Span) int { return cmp.Compare(a.Start, b.Start) })
-	exists, children := map[string]bool{}, map[string][]otlpfile.Span{}
-	for _, span := range of {
-		exists[span.ID] = true
-		children[span.Parent] = append(children[span.Parent], span)
-	}
-	drawn := map[string]bool{}
+	drawn := map[key]bool{}
 	var add func(span otlpfile.Span, depth int)
 	add = func(span otlpfile.Span, depth int) {
-		if drawn[span.ID] {
+		if drawn[keyOf(span)] {
 			return
 		}
-		drawn[span.ID] = true
+		drawn[keyOf(span)] = true
 		rows = append(rows, row{span, depth})
-		for _, child := range children[span.ID] {
+		for _, child := range children[keyOf(span)] {
 			add(child, depth+1)
 		}
 	}
+	of := slices.DeleteFunc(slices.Clone(spans), func(s otlpfile.Span) bool { return s.Trace != trace })
 	for _, span := range of {
-		if !exists[span.Parent] {
+		if !exists[key{trace, span.Parent}] {
 			add(span, 0)
 		}
 	}
 	for _, span := range of {
 		add(span, 0) // each of these is its own ancestor
 	}
+	if len(rows) == 0 {
+		return nil, errors.New("there is no such trace")
+	}
 	return rows, nil
 }
 
-// largest returns the trace that has the most spans of those whose root has this name: a line that is stored together
-// with others has only a link to the batch, which is drawn in the trace of the first of them.
+// childrenOf returns the spans that have a span as their parent or a link to it, in their order.
+func childrenOf(spans []otlpfile.Span) map[key][]otlpfile.Span {
+	children := map[key][]otlpfile.Span{}
+	for _, span := range spans {
+		parent := key{span.Trace, span.Parent}
+		children[parent] = append(children[parent], span)
+		for _, link := range span.Links {
+			if linked := (key{link.Trace, link.ID}); linked != parent {
+				children[linked] = append(children[linked], span)
+			}
+		}
+	}
+	return children
+}
+
+// largest returns the trace that has the most spans of those whose root has this name: the first one may be that of a
+// line which was ignored.
 func largest(spans []otlpfile.Span, root string) (trace string) {
 	sizes := map[string]int{}
 	for _, span := range spans {

@@ -50,6 +50,23 @@ func TestDrawing(t *testing.T) {
 	}
 }
 
+// The batch in which a line is stored is in the trace of another message, which is the first one of the batch.
+func TestBatchOfAnotherTraceIsDrawn(t *testing.T) {
+	const link = `"links":[{"traceId":"t","spanId":"b"}],"name":"process"`
+	in := one("bot", "a", "", "root", "10", "50") + one("bot", "b", "a", "send", "11", "50") +
+		strings.NewReplacer(`"traceId":"t"`, `"traceId":"other"`).Replace(one("db", "d", "c", "transaction", "22", "40")) +
+		strings.NewReplacer(`"name":"process"`, link, `"traceId":"t"`, `"traceId":"other"`).
+			Replace(one("db", "c", "x", "process", "20", "50"))
+	spans, err := otlpfile.Read(strings.NewReader(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := order(spans, "root", "")
+	if err != nil || len(rows) != 4 || rows[3].Name != "transaction" || rows[3].depth != 3 {
+		t.Errorf("drawn as %+v (%v)", rows, err)
+	}
+}
+
 // A process that sends whatever it likes does not make the picture endless.
 func TestSpansThatAreTheirOwnAncestorsAreDrawnOnce(t *testing.T) {
 	for name, in := range map[string]string{

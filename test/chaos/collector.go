@@ -71,8 +71,8 @@ func (p *Processes) startCollector(ctx context.Context) (err error) {
 	return nil
 }
 
-// telemetry returns the keys of a configuration with which a member sends its traces to the Collector: bots and
-// database services by the two protocols.
+// telemetry returns the keys of a configuration with which a member sends its traces to the Collector, bots by one
+// protocol and database services by the other.
 func (p *Processes) telemetry(command string) string {
 	switch {
 	case p.setup.Collector == nil:

@@ -61,8 +61,7 @@ func TestCommandsAreSafeForAnyValue(t *testing.T) {
 	}
 }
 
-// With --reuse-values, a release of an older chart lacks the defaults of values that are new, such as those of
-// telemetry.
+// With --reuse-values, a release of an older chart lacks the defaults of values that are new, such as telemetry's.
 func TestUpgradesHaveNewDefaults(t *testing.T) {
 	upgrades := regexp.MustCompile(`(?m)^ *helm upgrade (?:[^\n]*\\\n)*[^\n]*$`)
 	found := 0

@@ -49,20 +49,30 @@ func (n *Nanos) UnmarshalJSON(data []byte) error {
 // request is one line.
 type request struct {
 	ResourceSpans []struct {
-		Resource struct {
-			Attributes []attribute `json:"attributes"`
-		} `json:"resource"`
+		Resource   resource `json:"resource"`
 		ScopeSpans []struct {
 			Spans []Span `json:"spans"`
 		} `json:"scopeSpans"`
 	} `json:"resourceSpans"`
 }
 
-type attribute struct {
-	Key   string `json:"key"`
-	Value struct {
-		Text string `json:"stringValue"`
-	} `json:"value"`
+// resource is a process that has sent spans.
+type resource struct {
+	Attributes []struct {
+		Key   string `json:"key"`
+		Value struct {
+			Text string `json:"stringValue"`
+		} `json:"value"`
+	} `json:"attributes"`
+}
+
+func (r resource) service() (name string) {
+	for _, attribute := range r.Attributes {
+		if attribute.Key == "service.name" {
+			name = attribute.Value.Text
+		}
+	}
+	return name
 }
 
 const maxLineBytes = 64 << 20
@@ -92,29 +102,18 @@ func Read(in io.Reader) ([]Span, error) {
 	return spans(requests), nil
 }
 
-// serviceOf returns service.name among the attributes of a process.
-func serviceOf(attributes []attribute) string {
-	for _, one := range attributes {
-		if one.Key == "service.name" {
-			return one.Value.Text
-		}
-	}
-	return ""
-}
-
 func spans(requests []request) (all []Span) {
 	type key struct{ trace, id string }
 	known := map[key]bool{}
 	for _, one := range requests {
-		for _, resource := range one.ResourceSpans {
-			service := serviceOf(resource.Resource.Attributes)
-			for _, scope := range resource.ScopeSpans {
+		for _, sent := range one.ResourceSpans {
+			for _, scope := range sent.ScopeSpans {
 				for _, span := range scope.Spans {
 					if known[key{span.Trace, span.ID}] {
 						continue
 					}
 					known[key{span.Trace, span.ID}] = true
-					span.Service = service
+					span.Service = sent.Resource.service()
 					all = append(all, span)
 				}
 			}
