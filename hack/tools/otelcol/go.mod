@@ -1,3 +1,4 @@
+// Made by "go get .": "go mod tidy" fails at what the tests of the file exporter need.
 module rosey.dev/rosey/hack/tools/otelcol
 
 go 1.26.8
