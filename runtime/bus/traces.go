@@ -31,7 +31,7 @@ func startRequest(ctx context.Context, suffix Suffix, m *nats.Msg) (context.Cont
 // endRequest ends the span of a request with the kind of an error.
 func endRequest(span trace.Span, err error) {
 	defer span.End()
-	if err == nil {
+	if err == nil || !span.IsRecording() {
 		return
 	}
 	span.SetAttributes(semconv.ErrorTypeKey.String(ErrorKind(err)))

@@ -95,6 +95,8 @@ func (p *Publisher) noteOutage(to destination, err error) {
 	case !unrouted:
 	case to.err != nil:
 		err = to.err
+	case !p.service.conn.Connected(): // without a binding nobody has said so
+		err = bus.ErrNotConnected
 	case p.service.refuses():
 		err = bus.ErrNotServed
 	default:

@@ -36,7 +36,7 @@ func TestAnswersOfReceiversAreNotRepeated(t *testing.T) {
 		code     int
 		want     string
 	}{
-		"tried again":     {config.OTLPHTTP, http.StatusServiceUnavailable, "timed out"},
+		"tried again":     {config.OTLPHTTP, http.StatusServiceUnavailable, "the receiver answers 503"},
 		"not tried again": {config.OTLPHTTP, http.StatusUnauthorized, "the receiver answers 401"},
 		"proxy of gRPC":   {config.OTLPGRPC, http.StatusForbidden, "403 (Forbidden)"},
 		"not gRPC at all": {config.OTLPGRPC, http.StatusOK, "200 (OK)"},
