@@ -57,8 +57,8 @@ func newCollector(t *testing.T, of document) *Collector {
 }
 
 // Bots and database services send their traces to a real Collector while faults happen, also to the Collector. Nothing
-// that was said is lost. The Collector's file has whole traces of lines that were said meanwhile, and the whole trace of each that was said
-// without a fault, and so has the receiver to which the Collector sends them.
+// that was said is lost. The Collector's file has whole traces of lines that were said meanwhile, and of each line that
+// was said without a fault, and so has the receiver to which the Collector sends them.
 func TestCollectorBesideFaults(t *testing.T) {
 	collector := newCollector(t, readDocument(t))
 	if _, err := pgtest.Programs(); err != nil {
