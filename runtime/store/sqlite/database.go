@@ -85,7 +85,7 @@ func (d *database) Write(ctx context.Context, work func(context.Context, relatio
 		return fmt.Errorf("waiting for the connection that writes: %w", classify(err))
 	}
 	defer func() { _ = conn.Close() }() // it goes back to the pool
-	if err := writeOn(ctx, conn, work); err != nil {
+	if err := d.writeOn(ctx, conn, work); err != nil {
 		return err
 	}
 	return d.files.check()
@@ -94,7 +94,9 @@ func (d *database) Write(ctx context.Context, work func(context.Context, relatio
 // writeOn calls work in a transaction on a connection. It is begun and ended by statements, because database/sql and
 // the driver start a goroutine for each transaction and each statement whose context can be cancelled, which for a
 // single line of chat takes longer than its statements.
-func writeOn(ctx context.Context, conn *sql.Conn, work func(context.Context, relational.Tx) error) error {
+func (d *database) writeOn(
+	ctx context.Context, conn *sql.Conn, work func(context.Context, relational.Tx) error,
+) error {
 	uncancelled := context.WithoutCancel(ctx)
 	if _, err := conn.ExecContext(uncancelled, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", classify(err))
@@ -102,7 +104,7 @@ func writeOn(ctx context.Context, conn *sql.Conn, work func(context.Context, rel
 	committed := false
 	defer func() { // also if work panics
 		if !committed {
-			rollBack(uncancelled, conn)
+			d.rollBack(uncancelled, conn)
 		}
 	}()
 	if err := work(ctx, tx{conn}); err != nil {
@@ -117,12 +119,18 @@ func writeOn(ctx context.Context, conn *sql.Conn, work func(context.Context, rel
 
 // rollBack ends a transaction without its changes. If that fails, the connection is closed, and the next transaction
 // opens another one: on a connection with an open transaction, all later ones would fail.
-func rollBack(ctx context.Context, conn *sql.Conn) {
+func (d *database) rollBack(ctx context.Context, conn *sql.Conn) {
 	_, err := conn.ExecContext(ctx, "ROLLBACK")
 	// After some errors, such as a full disk, SQLite has rolled back itself.
 	if err == nil || strings.Contains(err.Error(), "no transaction is active") {
 		return
 	}
+	// With the last connection SQLite removes the journals, and new ones are not those that are watched. One that reads
+	// keeps them.
+	_ = d.Read(ctx, func(ctx context.Context, tx relational.Tx) error {
+		_, err := tx.Exec(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1")
+		return err
+	})
 	_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn }) // which it returns
 }
 
