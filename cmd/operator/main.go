@@ -52,6 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	logger := logr.FromSlogHandler(handler)
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
+	options.manager.Logger = logger
 	kubernetes, err := kubernetesConfig()
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
@@ -24,12 +23,23 @@ const logInterval = time.Minute
 // outcomes count what becomes of spans.
 type outcomes struct{ exported, failed, dropped prometheus.Counter }
 
+// newOutcomes registers the counters. Whatever runs again in the same process counts on: the operator's registry is
+// that of the process.
 func newOutcomes(registerer prometheus.Registerer) outcomes {
-	spans := promauto.With(registerer).NewCounterVec(prometheus.CounterOpts{
+	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rosey_telemetry_spans_total",
 		Help: "Spans of traces, by outcome: exported (the receiver took them), failed (it did not), dropped " +
 			"(too many were waiting for it).",
 	}, []string{"outcome"})
+	if registerer == nil {
+		registerer = prometheus.NewRegistry()
+	}
+	err := registerer.Register(spans)
+	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		spans, _ = known.ExistingCollector.(*prometheus.CounterVec)
+	} else if err != nil {
+		panic(err) // the name or the label is invalid
+	}
 	return outcomes{
 		spans.WithLabelValues("exported"), spans.WithLabelValues("failed"), spans.WithLabelValues("dropped"),
 	}
