@@ -2,10 +2,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 
 	"github.com/nats-io/nats.go"
-	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -34,23 +32,17 @@ func endRequest(span trace.Span, err error) {
 	if err == nil || !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(semconv.ErrorTypeKey.String(ErrorKind(err)))
-	span.SetStatus(codes.Error, "")
+	telemetry.Fail(span, ErrorKind(err), "")
+}
+
+var errorKinds = []telemetry.ErrorKind{
+	{Err: ErrNotConnected, Name: "not_connected"}, {Err: ErrNoService, Name: "no_service"},
+	{Err: ErrNoReply, Name: "timeout"}, {Err: ErrRequestTooLarge, Name: "too_large"},
+	{Err: ErrNotServed, Name: "channel_not_served"}, {Err: ErrNotAService, Name: "not_a_service"},
+	{Err: context.Canceled, Name: "canceled"}, {Err: context.DeadlineExceeded, Name: "timeout"},
 }
 
 // ErrorKind returns the kind of an error of this package, which is one of a few, for spans.
 func ErrorKind(err error) string {
-	for _, known := range []struct {
-		err  error
-		kind string
-	}{
-		{ErrNotConnected, "not_connected"}, {ErrNoService, "no_service"}, {ErrNoReply, "timeout"},
-		{ErrRequestTooLarge, "too_large"}, {ErrNotServed, "channel_not_served"}, {ErrNotAService, "not_a_service"},
-		{context.Canceled, "canceled"}, {context.DeadlineExceeded, "timeout"},
-	} {
-		if errors.Is(err, known.err) {
-			return known.kind
-		}
-	}
-	return semconv.ErrorTypeOther.Value.AsString()
+	return telemetry.KindOf(err, errorKinds, semconv.ErrorTypeOther.Value.AsString())
 }

@@ -9,6 +9,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 // Store stores events and returns when each of them is in the database: as a row, as a dead letter if it cannot become
@@ -55,7 +56,7 @@ func (b *batch) add(ctx context.Context, m *bus.Message) {
 	}
 	event, err := b.decode(m, eventID)
 	if err != nil {
-		b.refused(inTraceOf(ctx, m), m.Suffix, len(m.Data), m.Time, err)
+		b.refused(telemetry.ContextWith(ctx, m.Span), m.Suffix, len(m.Data), m.Time, err)
 	}
 	if errors.Is(err, errInvalid) && factDecoders[m.Suffix] != nil {
 		b.deadLetter(ctx, m, err)
@@ -144,7 +145,7 @@ func (b *batch) apply(ctx context.Context, first, end int) error {
 		m := b.messages[first]
 		b.metrics.count(m.Suffix, outcomeRejected, m.Time)
 		if b.rejected.due(time.Now()) {
-			b.log.ErrorContext(inTraceOf(ctx, m),
+			b.log.ErrorContext(telemetry.ContextWith(ctx, m.Span),
 				"[DB] the database rejects an event, which becomes a dead letter; others are only counted for a minute",
 				"subject", m.Suffix, "error", err)
 		}

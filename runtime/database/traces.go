@@ -167,18 +167,9 @@ func traceDeadLetter(ctx context.Context, m *bus.Message, reason error) {
 	if errors.Is(reason, store.ErrRejected) {
 		kind = "rejected"
 	}
-	_, span := telemetry.Start(trace.ContextWithSpan(ctx, m.Span), "dead letter",
-		trace.WithAttributes(semconv.ErrorTypeKey.String(kind)))
-	span.SetStatus(codes.Error, "")
+	_, span := telemetry.Start(trace.ContextWithSpan(ctx, m.Span), "dead letter")
+	telemetry.Fail(span, kind, "")
 	span.End()
-}
-
-// inTraceOf returns a context with the span of a message's publisher, for what is logged about the message.
-func inTraceOf(ctx context.Context, m *bus.Message) context.Context {
-	if m.Span == nil {
-		return ctx
-	}
-	return trace.ContextWithSpan(ctx, m.Span)
 }
 
 // noteBackoff records in the span of ctx that the store failed and is tried again.

@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 const (
@@ -206,7 +207,7 @@ func (b *batch) enforceLimits(ctx context.Context) error {
 		if isRow {
 			if err := b.limits.addRow(event.Channel, size, personOf(event.Fact)); err != nil {
 				m := b.messages[i]
-				b.refused(inTraceOf(ctx, m), m.Suffix, len(m.Data), m.Time, err)
+				b.refused(telemetry.ContextWith(ctx, m.Span), m.Suffix, len(m.Data), m.Time, err)
 				fact, isStatus := event.Fact.(store.Status)
 				if !isStatus || len(fact.Fields) == 0 {
 					continue

@@ -57,7 +57,7 @@ func (r *natsRoute) published(ctx context.Context, messages ...bus.Message) {
 		endSend(m)
 		r.metrics.published.WithLabelValues(string(m.Suffix)).Inc()
 		r.metrics.observe(m)
-		r.log.DebugContext(spanContext(ctx, m), viaNATS+"published "+string(m.Suffix), "id", m.ID)
+		r.log.DebugContext(telemetry.ContextWith(ctx, m.Span), viaNATS+"published "+string(m.Suffix), "id", m.ID)
 	}
 }
 
@@ -66,7 +66,8 @@ func (r *natsRoute) published(ctx context.Context, messages ...bus.Message) {
 func (r *natsRoute) dropTooLarge(ctx context.Context, m bus.Message, limit string) {
 	endDropped(m, droppedTooLarge)
 	r.metrics.dropped.WithLabelValues(droppedTooLarge).Inc()
-	r.log.ErrorContext(spanContext(ctx, m), viaNATS+"dropped a message that is too large", "subject", m.Suffix,
+	r.log.ErrorContext(telemetry.ContextWith(ctx, m.Span),
+		viaNATS+"dropped a message that is too large", "subject", m.Suffix,
 		"bytes", len(m.Data), "limit", limit)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/telemetry"
 )
 
 const (
@@ -61,7 +62,7 @@ func (r *storeRoute) send(ctx context.Context, _ destination, batch []bus.Messag
 		endSend(m)
 		r.metrics.stored.WithLabelValues(string(m.Suffix)).Inc()
 		r.metrics.observe(m)
-		r.log.DebugContext(spanContext(ctx, m), viaStore+"stored "+string(m.Suffix), "id", m.ID)
+		r.log.DebugContext(telemetry.ContextWith(ctx, m.Span), viaStore+"stored "+string(m.Suffix), "id", m.ID)
 	}
 	return len(batch), nil
 }

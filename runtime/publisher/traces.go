@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -71,8 +70,7 @@ func endDropped(m bus.Message, reason string) {
 	if m.Span == nil {
 		return
 	}
-	m.Span.SetAttributes(semconv.ErrorTypeKey.String(reason))
-	m.Span.SetStatus(codes.Error, "dropped")
+	telemetry.Fail(m.Span, reason, "dropped")
 	m.Span.End()
 }
 
@@ -113,14 +111,6 @@ func (p *Publisher) noteRoute() {
 		during.unrouted = false
 		p.queue.each(func(m bus.Message) { addEvent(m, tryingAgain) })
 	}
-}
-
-// spanContext returns a context with the span of a message, for what is logged about it.
-func spanContext(ctx context.Context, m bus.Message) context.Context {
-	if m.Span == nil {
-		return ctx
-	}
-	return trace.ContextWithSpan(ctx, m.Span)
 }
 
 func addEvent(m bus.Message, name string, options ...trace.EventOption) {

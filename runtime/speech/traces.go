@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -34,10 +33,7 @@ func (s *Speaker) startSpan(l *line, m bus.OutboundMessage) {
 
 // spanContext returns a context with the span of the line's latest attempt, for its report.
 func (l *line) spanContext() context.Context {
-	if l.span == nil {
-		return context.Background()
-	}
-	return trace.ContextWithSpan(context.Background(), l.span)
+	return telemetry.ContextWith(context.Background(), l.span)
 }
 
 // endSpan ends the span of an attempt.
@@ -46,8 +42,7 @@ func (l *line) endSpan(outcome Outcome) {
 		return
 	}
 	if outcome != Said {
-		l.span.SetAttributes(semconv.ErrorTypeKey.String(string(outcome)))
-		l.span.SetStatus(codes.Error, "not said")
+		telemetry.Fail(l.span, string(outcome), "not said")
 	}
 	l.span.End()
 }

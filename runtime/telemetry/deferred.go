@@ -54,7 +54,7 @@ func (d *Deferred) End(failure string) {
 		return
 	}
 	if failure != "" {
-		fail(d.span, failure)
+		Fail(d.span, failure, "")
 	}
 	d.span.End()
 }

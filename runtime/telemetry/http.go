@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -47,9 +46,9 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.inner.RoundTrip(request)
 	switch {
 	case err != nil:
-		fail(span, networkErrorKind(err))
+		Fail(span, networkErrorKind(err), "")
 	case response.StatusCode >= http.StatusBadRequest:
-		fail(span, strconv.Itoa(response.StatusCode))
+		Fail(span, strconv.Itoa(response.StatusCode), "")
 		fallthrough
 	default:
 		span.SetAttributes(semconv.HTTPResponseStatusCode(response.StatusCode))
@@ -68,13 +67,6 @@ func describe(request *http.Request, template string) []attribute.KeyValue {
 		attributes = append(attributes, semconv.ServerPort(port))
 	}
 	return attributes
-}
-
-// fail says in a span that what it is about has failed, without the text of the error: it may have what users have
-// written, or what a pod of theirs answers.
-func fail(span trace.Span, kind string) {
-	span.SetStatus(codes.Error, "")
-	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 }
 
 // networkErrorKind returns the kind of an error of a request, which is one of a few.

@@ -2,12 +2,10 @@ package relational
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -177,27 +175,17 @@ func (t tracedTx) Insert(ctx context.Context, table Table, rows [][]any) (added 
 	return added, err
 }
 
-// endSpan ends a span with the kind of an error. The text of the error may quote a row.
+var errorKinds = []telemetry.ErrorKind{
+	{Err: store.ErrRejected, Name: "rejected"}, {Err: store.ErrFull, Name: "full"}, {Err: store.ErrMoved, Name: "moved"},
+	{Err: context.Canceled, Name: "canceled"}, {Err: context.DeadlineExceeded, Name: "timeout"},
+}
+
+// endSpan ends a span with the kind of an error.
 func endSpan(span trace.Span, err error) {
 	defer span.End()
-	if err == nil {
-		return
+	if err != nil {
+		telemetry.Fail(span, telemetry.KindOf(err, errorKinds, "unavailable"), "")
 	}
-	kind := "unavailable"
-	for _, known := range []struct {
-		err  error
-		kind string
-	}{
-		{store.ErrRejected, "rejected"}, {store.ErrFull, "full"}, {store.ErrMoved, "moved"},
-		{context.Canceled, "canceled"}, {context.DeadlineExceeded, "timeout"},
-	} {
-		if errors.Is(err, known.err) {
-			kind = known.kind
-			break
-		}
-	}
-	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
-	span.SetStatus(codes.Error, "")
 }
 
 // summarize returns the operation of a statement, and the first table that it names.
