@@ -102,7 +102,7 @@ func run(t *testing.T, server *exec.Cmd) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 		if t.Failed() {
-			t.Logf("log of Prometheus:\n%s", log.String())
+			t.Logf("log of %s:\n%s", filepath.Base(server.Path), log.String())
 		}
 	})
 }

@@ -223,18 +223,7 @@ func startDocumented(t *testing.T, command string, world *Processes, address str
 		t.Fatalf("the document starts the bot by %q, want %s rosey …", command, endpoint)
 	}
 	args := append(words[2:], "--server", world.cytube.Base, "--data", t.TempDir(), "--http", address)
-	run := exec.CommandContext(t.Context(), world.programs.Rosey, args...)
-	run.Env = append(os.Environ(), strings.Replace(endpoint, "http://127.0.0.1:4318", world.tracesURL(), 1))
-	var log bytes.Buffer
-	run.Stdout, run.Stderr = &log, &log
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = run.Process.Kill()
-		_ = run.Wait()
-		if t.Failed() {
-			t.Logf("log of the bot:\n%s", log.String())
-		}
-	})
+	bot := exec.CommandContext(t.Context(), world.programs.Rosey, args...)
+	bot.Env = append(os.Environ(), strings.Replace(endpoint, "http://127.0.0.1:4318", world.tracesURL(), 1))
+	run(t, bot)
 }

@@ -139,20 +139,9 @@ func startAlertmanager(t *testing.T, program, notify string) (address string) {
 		t.Fatal(err)
 	}
 	address = freeAddress(t)
-	var log bytes.Buffer
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path,
 		"--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
-	server.Stdout, server.Stderr = &log, &log
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("log of Alertmanager:\n%s", log.String())
-		}
-	})
+	run(t, server)
 	return address
 }
 

@@ -214,9 +214,16 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	var log bytes.Buffer
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path, "--log.level=warn",
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	run(t, server)
+	return prometheusServer{url: "http://" + address}
+}
+
+// run starts a server, and kills it at the end of the test.
+func run(t *testing.T, server *exec.Cmd) {
+	t.Helper()
+	var log bytes.Buffer
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -225,10 +232,9 @@ scrape_configs:
 		_ = server.Process.Kill()
 		_ = server.Wait()
 		if t.Failed() {
-			t.Logf("log of Prometheus:\n%s", log.String())
+			t.Logf("log of %s:\n%s", filepath.Base(server.Path), log.String())
 		}
 	})
-	return prometheusServer{url: "http://" + address}
 }
 
 func freeAddress(t *testing.T) string {
