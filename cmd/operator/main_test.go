@@ -197,7 +197,7 @@ func TestRun(t *testing.T) {
 		})
 	}
 	receiver, release := startReceiver(t)
-	log := &output{}
+	log := &logBuffer{}
 	health, metrics := freeAddress(t), freeAddress(t)
 	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
@@ -207,7 +207,7 @@ func TestRun(t *testing.T) {
 		for range ended {
 		}
 		if t.Failed() {
-			t.Log(log.text.String())
+			t.Log(log.String())
 		}
 	}()
 	go func() {
@@ -249,7 +249,12 @@ func TestRun(t *testing.T) {
 	release()
 	checkTraces(t, receiver)
 	hang(t, admin, receiver)
-	eventually(t, "the trace of a reconcile that failed", func(context.Context) error { return log.has(`"trace_id":"`) })
+	eventually(t, "the trace of a reconcile that failed", func(context.Context) error {
+		if !strings.Contains(log.String(), `"trace_id":"`) {
+			return errors.New("the log has no trace_id")
+		}
+		return nil
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("run returned: %v", err)

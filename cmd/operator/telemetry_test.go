@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,29 +36,6 @@ func startReceiver(t *testing.T) (receiver *otlptest.Receiver, release func()) {
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000") // more than the test may take
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
 	return receiver, cancel
-}
-
-// output is what the operator writes while a test reads it.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(line []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(line)
-}
-
-// has returns an error unless a line contains a text.
-func (o *output) has(text string) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !strings.Contains(o.text.String(), text) {
-		return fmt.Errorf("the log has no %s", text)
-	}
-	return nil
 }
 
 // hang has a receiver not respond any more, and waits until a reconcile that fails has led to a request to it: the
