@@ -49,7 +49,7 @@ func newFeed(conn *bus.Conn, subjects bus.Subjects, channel string, m *metrics) 
 
 // suffix returns the subject of an event without the prefix. The event's name keeps its case.
 func (s *feed) suffix(event string) bus.Suffix {
-	return bus.Suffix("events.cytube." + s.channel + "." + bus.SubjectToken(event))
+	return bus.FeedEvents(s.channel, event)
 }
 
 // Values of the metric label outcome.

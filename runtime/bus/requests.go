@@ -150,8 +150,14 @@ type OutboundPutRequest struct {
 	// reply to a repetition has the ID of that line. Choose a random one for each line. Empty: every request adds a
 	// line.
 	ClientID string `json:"client_id,omitempty"`
+	// Asker is who asks for the line, at most MaxAskerBytes: it is stored with the line, and nobody checks it. A program
+	// that knows its users sets it, such as the web page. Empty: unknown.
+	Asker string `json:"asker,omitempty"`
 	Origin
 }
+
+// MaxAskerBytes bounds OutboundPutRequest.Asker.
+const MaxAskerBytes = 256
 
 // MaxOutboundBytes bounds OutboundPutRequest.Message. By default CyTube itself cuts lines after 320 characters.
 const MaxOutboundBytes = 4096
@@ -164,6 +170,39 @@ type OutboundPutReply struct {
 	// Error is the cause if Success is false.
 	Error string `json:"error,omitempty"`
 }
+
+// OutboundCancelRequest is the body of an OutboundCancel request.
+type OutboundCancelRequest struct {
+	// ID is that of the line, as in OutboundPutReply.
+	ID int64 `json:"id"`
+	// Asker is as in OutboundPutRequest.
+	Asker string `json:"asker,omitempty"`
+	Origin
+}
+
+// OutboundCancelReply is the reply to OutboundCancel.
+type OutboundCancelReply struct {
+	// Success is true if the line is not going to be said: it was taken back now, or before.
+	Success bool `json:"success"`
+	// State is what the line is now. OutboundUnknown: the channel has no line of this ID. If the database is not
+	// available it is empty.
+	State OutboundState `json:"state,omitempty"`
+	// Error is the cause if Success is false. A line that a bot has claimed cannot be taken back: it may have been said.
+	Error string `json:"error,omitempty"`
+}
+
+// OutboundState is what becomes of a line.
+type OutboundState string
+
+// The states of a line.
+const (
+	OutboundWaits     OutboundState = "waiting"   // nobody has claimed it, or an attempt failed and another one follows
+	OutboundClaimed   OutboundState = "claimed"   // a bot is about to say it, or has said it and not reported it yet
+	OutboundSaid      OutboundState = "sent"      // it appeared in the channel
+	OutboundAbandoned OutboundState = "failed"    // all attempts failed, or one permanently
+	OutboundCancelled OutboundState = "cancelled" // it was taken back
+	OutboundUnknown   OutboundState = "unknown"   // there is no such line
+)
 
 // Ack is the reply to OutboundSent and OutboundFailed if they are sent as requests by core NATS. Success is true for a
 // message that does not exist: there is nothing left to do about it.

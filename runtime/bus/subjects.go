@@ -41,6 +41,8 @@ const (
 	// OutboundPutCommand is OutboundPut for commands: the server of the channel executes them with the bot's rank. It is
 	// a subject of its own so that saying and commanding can be two permissions.
 	OutboundPutCommand Suffix = "db.messages.outbound.put_command"
+	// OutboundCancel takes back a line that waits.
+	OutboundCancel Suffix = "db.messages.outbound.cancel"
 	// DeadList, DeadRetry and DeadDrop are about the dead letters of a service.
 	DeadList  Suffix = "db.dead.list"
 	DeadRetry Suffix = "db.dead.retry"
@@ -166,6 +168,7 @@ const (
 	BotRole     Role = "bot" // a bot, also with the database service in the same process
 	ServiceRole Role = "db"  // the database service
 	CLIRole     Role = "cli" // the commands for people
+	WebRole     Role = "web" // the web page
 	// AdminRole is whoever creates stream, consumer and bucket where bot and service may not: `rosey nats create`.
 	AdminRole Role = "admin"
 )

@@ -16,6 +16,7 @@ var roles = []struct {
 	{bus.BotRole, "rosey bot", Options.bot},
 	{bus.ServiceRole, "rosey db", Options.service},
 	{bus.CLIRole, "rosey say, tail, top and user", Options.cli},
+	{bus.WebRole, "rosey web", Options.web},
 	{bus.AdminRole, "rosey nats create, list and remove", Options.admin},
 }
 
@@ -39,12 +40,17 @@ var requestSubjects = []bus.Suffix{
 	bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 }
 
+// queryRequests are the requests that only read.
+var queryRequests = []bus.Suffix{bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats}
+
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
 const noGroups = "> >"
 
 // responseTime is how long a process may take for a reply. Clients wait for 2 s, and for a minute where a request is
 // documented to take longer.
 const responseTime = 70 * time.Second
+
+func oneReply() *Responses { return &Responses{Max: 1, Expires: responseTime} }
 
 func (o Options) bot() []Grant {
 	grants := []Grant{
@@ -53,7 +59,7 @@ func (o Options) bot() []Grant {
 		{Why: "requests to the database", Publish: o.subjects(
 			bus.OutboundGet, bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "the announcement of a line to say", Subscribe: o.subjects(bus.AllOutbound)},
-		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects("events.cytube.>")},
+		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects(bus.AllFeeds)},
 	}
 	if o.JetStream == config.JetStreamNever {
 		return grants
@@ -80,7 +86,7 @@ func (o Options) service() []Grant {
 	grants := []Grant{
 		{Why: "requests, in the queue group of the services alone",
 			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
-		{Why: "one reply to each request", Responses: &Responses{Max: 1, Expires: responseTime}},
+		{Why: "one reply to each request", Responses: oneReply()},
 		{Why: "announcing a line to the bot that says it", Publish: o.subjects(bus.AnyOutboundWaiting)},
 		{Why: "replies, and the events that JetStream delivers", Subscribe: o.inbox(bus.ServiceRole)},
 		{Why: "`rosey db dead` beside the service", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)},
@@ -119,6 +125,27 @@ func (o Options) cli() []Grant {
 	if o.Commands {
 		grants = append(grants, Grant{
 			Why: `say with a line that begins with "/"`, Publish: o.subjects(bus.OutboundPutCommand)})
+	}
+	return grants
+}
+
+func (o Options) web() []Grant {
+	grants := []Grant{
+		{Why: "replies", Subscribe: o.inbox(bus.WebRole)},
+		{Why: "what happens in the channel", Subscribe: o.subjects(bus.AllFeeds), DenySubscribe: []string{noGroups}},
+		{Why: "reading what is stored", Publish: o.subjects(queryRequests...)},
+		{Why: "who is in the channel and what plays", Publish: o.subjects(bus.AnyChannelGet)},
+		{Why: "the status of all processes", Publish: o.subjects(bus.StatusGet)},
+		{Why: "its own status", Subscribe: o.subjects(bus.StatusGet), Responses: oneReply()},
+	}
+	if o.WebReadOnly {
+		return grants
+	}
+	grants = append(grants,
+		Grant{Why: "lines to say, and taking them back", Publish: o.subjects(bus.OutboundPut, bus.OutboundCancel)},
+		Grant{Why: "dead letters", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)})
+	if o.Commands {
+		grants = append(grants, Grant{Why: `lines that begin with "/"`, Publish: o.subjects(bus.OutboundPutCommand)})
 	}
 	return grants
 }

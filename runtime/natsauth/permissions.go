@@ -49,8 +49,11 @@ type Options struct {
 	Manual bool
 	// Standby adds the leader election of several bots.
 	Standby bool
-	// Commands lets the command line have the bot say lines that begin with "/", which act with the bot's rank.
+	// Commands lets the command line and the web page have the bot say lines that begin with "/", which act with the
+	// bot's rank.
 	Commands bool
+	// WebReadOnly is for a web page on which nobody may do anything but read: it has no tokens.
+	WebReadOnly bool
 }
 
 // Grants returns the grants of a role, in the order in which they are printed. It returns nil for an unknown role.

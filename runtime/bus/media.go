@@ -1,0 +1,26 @@
+package bus
+
+// Media is something that is played in a channel, or is to be.
+type Media struct {
+	// Type is CyTube's two-letter name of the provider, such as "yt", and ID the provider's ID of it, or a URL. Together
+	// they say what it is.
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	// Title is plain text, which whoever added it may have chosen.
+	Title string `json:"title"`
+	// Seconds is the length. 0: a live stream, or unknown.
+	Seconds int `json:"seconds"`
+	// QueuedBy is the user who added it to the playlist. Empty: unknown, since the bot may not see the playlist.
+	QueuedBy string `json:"queued_by,omitempty"`
+}
+
+// MediaPayload is the body of MediaPlayed. A bot publishes one when something begins to play, and when it joins a
+// channel in which something plays already: then Position says how long ago it began. So one play may be reported
+// several times. Reports on one Media whose beginnings differ by less than a minute are about one play.
+type MediaPayload struct {
+	Media
+	// Position is how much of it was played at Origin.Timestamp, in seconds. It is below zero in the moments that players
+	// get for loading, before the beginning.
+	Position float64 `json:"position"`
+	Origin
+}
