@@ -47,7 +47,23 @@ const (
 	DeadList  Suffix = "db.dead.list"
 	DeadRetry Suffix = "db.dead.retry"
 	DeadDrop  Suffix = "db.dead.drop"
+	// MediaPlayed reports that the channel began to play something.
+	MediaPlayed Suffix = "db.media.played"
+	// The queries of the web page.
+	QueryUserCounts Suffix = "db.query.user_counts"
+	QueryChat       Suffix = "db.query.chat"
+	QueryUsers      Suffix = "db.query.users"
+	QueryUser       Suffix = "db.query.user"
+	QueryMedia      Suffix = "db.query.media"
+	QueryOutbound   Suffix = "db.query.outbound"
+	QueryRecords    Suffix = "db.query.records"
 )
+
+// Queries are the requests that the web page reads with.
+var Queries = []Suffix{
+	QueryChannelStats, QueryUserStats, QueryUserCounts, QueryChat, QueryUsers, QueryUser, QueryMedia, QueryOutbound,
+	QueryRecords,
+}
 
 // Events are the subjects on which events are published. They are the subjects of the stream.
 var Events = []Suffix{

@@ -41,7 +41,7 @@ var requestSubjects = []bus.Suffix{
 }
 
 // queryRequests are the requests that only read.
-var queryRequests = []bus.Suffix{bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats}
+var queryRequests = append([]bus.Suffix{bus.StatsRecentChat}, bus.Queries...)
 
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
 const noGroups = "> >"
