@@ -138,6 +138,7 @@ func (c *component) engineOptions() database.EngineOptions {
 	return database.EngineOptions{
 		Channel:    c.channel(),
 		Open:       func(ctx context.Context) (store.Store, error) { return c.database().open(ctx) },
+		Server:     c.database().server(),
 		Retention:  c.retention(),
 		Backup:     c.backup(),
 		Limits:     c.config.Database.Limits,
@@ -216,6 +217,14 @@ func (l location) String() string {
 		return "the PostgreSQL database of URL file " + l.path
 	}
 	return l.path
+}
+
+// server returns what returns the address of the server of PostgreSQL, or nil for SQLite.
+func (l location) server() func() string {
+	if !l.postgres {
+		return nil
+	}
+	return func() string { return postgres.Server(l.path) }
 }
 
 // open opens a database for writing. It creates an SQLite file that is absent, and brings the schema up to date.

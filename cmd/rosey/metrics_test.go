@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/telemetry"
 )
@@ -150,6 +152,27 @@ var pythonNames = map[string]bool{
 	"rosey_bot_channel_users": true, "rosey_bot_requests_total": true, "rosey_bot_errors_total": true,
 	"rosey_bot_error_rate_percent": true, "rosey_bot_scrape_timestamp_ms": true,
 	"rosey_bot_deployment_failures_total": true, "rosey_bot_deployment_duration_seconds": true,
+}
+
+// The alert about a PostgreSQL server that is away counts the RoseyBots by this label. It has no secret of the URL, and
+// is there before the server can be reached.
+func TestMetricsNameTheServerOfPostgreSQL(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "url")
+	series := seriesAtStart(t, func(c *component, conn *bus.Conn) {
+		c.config.Database.SQLite, c.config.Database.Postgres = nil, &config.Postgres{URLFile: file}
+		c.newService(conn, nil)
+		if err := os.WriteFile(file, []byte("postgres://rosey:choose-one@pg.example:5432/rosey"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for name := range series {
+		if strings.Contains(name, "choose-one") || strings.Contains(name, "rosey@") {
+			t.Errorf("%s has a part of the URL that is secret", name)
+		}
+	}
+	if !series["rosey_database_info{postgres=pg.example:5432}"] || !series["rosey_database_info{store=postgres}"] {
+		t.Error("no series rosey_database_info has the server")
+	}
 }
 
 // Prometheus sees no increase when a series begins: with a counter that begins at its first event, an alert misses that

@@ -46,6 +46,9 @@ type EngineOptions struct {
 	Retention store.Retention
 	// Limits bound what clients can send and have kept. A zero has its default.
 	Limits config.Limits
+	// Server returns the address of the server of PostgreSQL, or "" while it is not known. It is called at each scrape of
+	// the metrics. Nil: the store is a file.
+	Server func() string
 	// Backup is how the store is copied, if it is a store.Backuper. Zero: it is not.
 	Backup BackupOptions
 	// Registerer gets the metrics. Nil: none.
@@ -90,6 +93,7 @@ type Engine struct {
 // NewEngine returns an engine whose store is closed.
 func NewEngine(o EngineOptions) *Engine {
 	channels, metrics := newServedChannels(o), newMetrics(o.Registerer)
+	registerInfo(o.Registerer, o.Server)
 	return &Engine{
 		open: o.Open, log: o.Log,
 		channels: channels,

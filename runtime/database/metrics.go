@@ -124,6 +124,31 @@ func (m *metrics) applied(events int, took time.Duration) {
 	m.commits.Observe(took.Seconds())
 }
 
+var infoMetric = prometheus.NewDesc(metricsPrefix+"info",
+	"Always 1: sqlite or postgres, and the server of PostgreSQL as its URL has it, without user and database.",
+	[]string{"store", "postgres"}, nil)
+
+// infoCollector has the server as a label. It is read at each scrape: the file with the URL may change meanwhile.
+type infoCollector struct{ server func() string }
+
+func registerInfo(registerer prometheus.Registerer, server func() string) {
+	if registerer != nil {
+		registerer.MustRegister(infoCollector{server})
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c infoCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- infoMetric }
+
+// Collect implements prometheus.Collector.
+func (c infoCollector) Collect(series chan<- prometheus.Metric) {
+	kind, server := "sqlite", ""
+	if c.server != nil {
+		kind, server = "postgres", c.server()
+	}
+	series <- prometheus.MustNewConstMetric(infoMetric, prometheus.GaugeValue, 1, kind, server)
+}
+
 // serviceMetrics are those of a Service's transports.
 type serviceMetrics struct {
 	pending, unacknowledged prometheus.Gauge

@@ -35,6 +35,7 @@ func TestMetrics(t *testing.T) {
 	}
 	delete(got, "rosey_database_limit_used_ratio")
 	same(t, "metrics", map[string]float64{
+		"rosey_database_info":                         1,
 		"rosey_database_messages_total":               5, // a line, nonsense, and three questions
 		"rosey_database_handle_seconds":               5,
 		"rosey_database_batch_events":                 1,

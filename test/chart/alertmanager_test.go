@@ -64,9 +64,9 @@ func firing(name, owner, severity string, more ...string) map[string]string {
 	return labels
 }
 
-// With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification,
-// and a database service that several share is one. Nobody is notified of what somebody else has to mend, and no other
-// cause is hidden.
+// With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification, a
+// PostgreSQL server is one, and a database service that several share is one. Nobody is notified of what somebody else
+// has to mend, and no other cause is hidden.
 func TestOneCauseIsOneNotification(t *testing.T) {
 	program := prometheusProgram(t, "alertmanager")
 	if _, err := os.Stat("/usr/share/prometheus/alertmanager/default.tmpl"); err != nil {
@@ -77,9 +77,16 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 	t.Cleanup(receiver.Close)
 	address := startAlertmanager(t, program, receiver.URL)
 
-	const nats, other = "nats://one:4222", "nats://two:4222"
+	const nats, other, postgres = "nats://one:4222", "nats://two:4222", "pg:5432"
 	alerts := []map[string]string{
 		firing("NATSUnavailable", "platform", "critical", "nats", nats),
+		firing("PostgreSQLUnavailable", "platform", "critical", "postgres", postgres),
+		// Only this one cannot reach a server that works for the others.
+		firing("BotDatabaseUnavailable", "platform", "critical",
+			"name", "cut", "database", "cut", "cause", "postgres", "postgres", "other:5432", "nats", other),
+		// The guest of one whose database is on the PostgreSQL server that is away.
+		firing("BotDatabaseUnavailable", "platform", "critical",
+			"name", "guest2", "database", "rows0", "cause", "shared", "nats", other),
 		firing("BotNotReady", "channel", "warning", "name", "banned", "nats", nats),
 		firing("BotUpdateWaits", "channel", "info", "name", "old"),
 		// A RoseyBot whose service is well, and too slow.
@@ -105,10 +112,18 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 			firing("BotDatabaseUnavailable", "platform", "critical",
 				"name", name, "database", name, "cause", "nats", "nats", nats),
 			firing("MessagesLost", "platform", "critical", "name", name, "pod", name+"-bot-x"))
+		name = fmt.Sprint("rows", i)
+		alerts = append(alerts,
+			firing("BotDatabaseUnavailable", "platform", "critical",
+				"name", name, "database", name, "cause", "postgres", "postgres", postgres, "nats", other),
+			firing("MessagesWait", "platform", "warning", "name", name, "pod", name+"-bot-x"))
 	}
-	post(t, "http://"+address+"/api/v2/alerts", alerts)
+	postInOrder(t, "http://"+address+"/api/v2/alerts", alerts)
+	// Its notification waits for as long as the others, so that none comes after it.
+	post(t, "http://"+address+"/api/v2/alerts", []map[string]string{firing("Last", "platform", "critical")})
 	const want = "map[channel:[BotDatabaseUnavailable:full BotNotReady:banned] " +
-		"platform:[BotDatabaseUnavailable:host BotNotReady:refused MessagesLost:refused MessagesLost:slow NATSUnavailable]]"
+		"platform:[BotDatabaseUnavailable:cut BotDatabaseUnavailable:host BotNotReady:refused Last " +
+		"MessagesLost:refused MessagesLost:slow NATSUnavailable PostgreSQLUnavailable]]"
 	prometheusServer{}.waitFor(t, "the notifications", func() error {
 		if text := got.String(); text != want {
 			return fmt.Errorf("notified of %s, want %s", text, want)
@@ -143,6 +158,54 @@ func startAlertmanager(t *testing.T, program, notify string) (address string) {
 		"--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
 	run(t, server)
 	return address
+}
+
+// postInOrder sends alerts, those that inhibit others first, as Prometheus does. Otherwise an Alertmanager that is slow
+// would notify of what it does not know yet to be inhibited.
+func postInOrder(t *testing.T, url string, alerts []map[string]string) {
+	t.Helper()
+	var stages [3][]map[string]string
+	for _, each := range alerts {
+		stage := 2
+		switch {
+		case each["name"] == "":
+			stage = 0
+		case each["alertname"] == "RoseyBotDatabaseUnavailable", each["alertname"] == "RoseyBotNotReady":
+			stage = 1
+		}
+		stages[stage] = append(stages[stage], each)
+	}
+	for i, stage := range stages {
+		last := fmt.Sprint("last", i)
+		post(t, url, append(stage, firing("NATSUnavailable", "platform", "info", "nats", last),
+			firing("Inhibited", "platform", "info", "cause", "nats", "nats", last)))
+		prometheusServer{}.waitFor(t, "Alertmanager knows what inhibits", func() error {
+			return inhibited(t, url, last)
+		})
+	}
+}
+
+// inhibited returns an error unless the alert RoseyInhibited with this label nats is inhibited.
+func inhibited(t *testing.T, url, nats string) error {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		url+"?filter=alertname%3DRoseyInhibited&filter=nats%3D"+nats, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var found []struct{ Status struct{ State string } }
+	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0].Status.State != "suppressed" {
+		return fmt.Errorf("alerts with the label nats=%q are %+v", nats, found)
+	}
+	return nil
 }
 
 // post sends alerts with these labels as Prometheus does, as soon as Alertmanager listens.

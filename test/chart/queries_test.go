@@ -70,9 +70,12 @@ func (s prometheusServer) normalForm(query string) (normal string, err error) {
 // recorded are the labels of the metrics that the chart's rules record.
 var recorded = map[string][]string{
 	"roseybot:running":         {"namespace", "name", "nats", "server"},
-	"roseybot:unavailable_now": {"namespace", "name", "type", "owner", "cause"},
-	"roseybot:unavailable":     {"namespace", "name", "type", "owner", "cause", "nats", "server", "shared_from"},
-	"roseybot:owner":           {"namespace", "name", "type", "owner"},
+	"roseybot:postgres":        {"namespace", "name", "postgres"},
+	"roseybot:unavailable_now": {"namespace", "name", "type", "owner", "cause", "postgres"},
+	"roseybot:unavailable": {
+		"namespace", "name", "type", "owner", "cause", "nats", "server", "shared_from", "postgres",
+	},
+	"roseybot:owner": {"namespace", "name", "type", "owner"},
 }
 
 var (

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +18,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
+
+// maxServerText is the length in characters up to which Server returns the names of hosts.
+const maxServerText = 300
 
 // readURL returns the settings of the URL in a file. The driver's errors quote the URL and so its password; those of
 // readURL quote neither.
@@ -36,6 +42,36 @@ func readURL(urlFile string) (*pgxpool.Config, error) {
 	parameters := settings.ConnConfig.RuntimeParams
 	parameters["application_name"] = cmp.Or(parameters["application_name"], "rosey")
 	return settings, nil
+}
+
+// Server returns the server of the URL in a file as host:port, several of them separated by commas, and a socket by its
+// directory. Names are as they are written: it asks no DNS server. It is "" while the file has no URL, and for one in
+// which a part of the password may have become the host.
+func Server(urlFile string) string {
+	text, err := config.ReadSecret(urlFile)
+	if err != nil {
+		return ""
+	}
+	settings, problem := parseURL(text)
+	authority, rest := cutAuthority(text)
+	if problem != "" || strings.Contains(rest, "@") && !strings.Contains(authority, "@") {
+		return ""
+	}
+	// With some values of sslmode, each host is there twice.
+	servers := []string{address(settings.ConnConfig.Host, settings.ConnConfig.Port)}
+	for _, other := range settings.ConnConfig.Fallbacks {
+		if one := address(other.Host, other.Port); !slices.Contains(servers, one) {
+			servers = append(servers, one)
+		}
+	}
+	return status.OneLine(strings.Join(servers, ","), maxServerText)
+}
+
+func address(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return host
+	}
+	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(int(port)))
 }
 
 // parseURL returns the settings of a URL, or what is wrong with it.
@@ -72,15 +108,19 @@ func parseURL(text string) (settings *pgxpool.Config, problem string) {
 
 // firstHost returns a URL with the first of its hosts alone.
 func firstHost(text string) string {
-	scheme, rest, _ := strings.Cut(text, "://")
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		end = len(rest)
-	}
-	authority := rest[:end]
+	authority, rest := cutAuthority(text)
 	hosts := strings.LastIndex(authority, "@") + 1
 	first, _, _ := strings.Cut(authority[hosts:], ",")
-	return scheme + "://" + authority[:hosts] + first + rest[end:]
+	return authority[:hosts] + first + rest
+}
+
+// cutAuthority cuts a URL behind its scheme, user, password and hosts.
+func cutAuthority(text string) (before, after string) {
+	start := strings.Index(text, "://") + len("://")
+	if end := strings.IndexAny(text[start:], "/?#"); end >= 0 {
+		return text[:start+end], text[start+end:]
+	}
+	return text, ""
 }
 
 func passwordOf(parsed *url.URL) string {
