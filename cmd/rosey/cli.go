@@ -35,6 +35,9 @@ func newCLICommand(
 			}
 			// The warnings of the configuration are ignored: they are for the person who runs the bot with it.
 			log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+			if err := traceCommand(command, loaded.Telemetry); err != nil {
+				return err
+			}
 			client, err := cli.Connect(command.Context(), loaded.Config, log)
 			if err != nil {
 				return failed(err)

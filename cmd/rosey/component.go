@@ -39,8 +39,25 @@ type registry interface {
 	prometheus.Gatherer
 }
 
-// newComponent loads the configuration. An error means that it is invalid.
+// newComponent loads the configuration of a process that runs until it is told to end, and traces it. An error means
+// that the configuration is invalid.
 func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (*component, error) {
+	c, err := loadComponent(name, flags, stderr)
+	if err != nil {
+		return nil, err
+	}
+	c.traces, err = telemetry.Setup(telemetry.Options{
+		Settings: telemetrySettings(c.config.Telemetry), Service: "rosey-" + string(name), Version: buildVersion(),
+		Instance: podName(), Log: c.log, Registerer: c.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadComponent loads the configuration.
+func loadComponent(name status.Component, flags *configFlags, stderr io.Writer) (*component, error) {
 	loaded, err := flags.load(name)
 	if err != nil {
 		return nil, err
@@ -56,16 +73,8 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	traces, err := telemetry.Setup(telemetry.Options{
-		Settings: telemetrySettings(loaded.Telemetry),
-		Service:  "rosey-" + string(name), Version: buildVersion(), Instance: podName(), Log: log, Registerer: registry,
-	})
-	if err != nil {
-		return nil, err
-	}
 	return &component{
 		name: name, config: loaded.Config, subjects: subjects, registry: registry, started: time.Now(), log: log,
-		traces: traces,
 	}, nil
 }
 

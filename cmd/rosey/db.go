@@ -167,8 +167,11 @@ func (c *component) channel() store.Channel {
 // newDatabaseTool returns the component of a command that uses the configured database without a service. It requires
 // the same keys as `rosey run`, since it needs no NATS.
 func newDatabaseTool(flags *configFlags, command *cobra.Command) (*component, error) {
-	tool, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
+	tool, err := loadComponent(status.RunComponent, flags, command.ErrOrStderr())
 	if err != nil {
+		return nil, err
+	}
+	if err := traceCommand(command, tool.config.Telemetry); err != nil {
 		return nil, err
 	}
 	if tool.config.Database.Postgres == nil {

@@ -46,7 +46,7 @@ func expiredText(ctx context.Context, database location, retention store.Retenti
 // configuredRetention returns the retention of the configuration, or the default one if the command was given no
 // configuration and finds none.
 func configuredRetention(flags *configFlags, command *cobra.Command) (store.Retention, error) {
-	tool, err := newComponent(status.RunComponent, flags, command.ErrOrStderr())
+	tool, err := loadComponent(status.RunComponent, flags, command.ErrOrStderr())
 	switch {
 	case err == nil:
 		return tool.retention(), nil

@@ -81,7 +81,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	root.SetArgs(arguments)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	ctx, sendTraces := withCommandTraces(ctx)
 	err := root.ExecuteContext(ctx)
+	defer sendTraces() // after everything is written
 	if err == nil {
 		return exitClean
 	}

@@ -217,6 +217,11 @@ func (p *roseyProcess) end(signal os.Signal) int {
 	if err := p.command.Process.Signal(signal); err != nil {
 		p.t.Fatal(err)
 	}
+	return p.wait()
+}
+
+// wait returns the exit code of a process that ends by itself.
+func (p *roseyProcess) wait() int {
 	p.reading.Wait()
 	_ = p.command.Wait() // the exit code has the result
 	return p.command.ProcessState.ExitCode()

@@ -24,23 +24,38 @@ type standbyRig struct {
 	*botRig
 	pods   map[string]*roseyProcess
 	cables map[string]*cable.Cable
+	// environment has variables of the bots, as NAME=value.
+	environment []string
 }
 
-// newStandbyRig starts bots a and b, of which a leads.
+// newStandbyRig starts a service, and bots a and b, of which a leads.
 func newStandbyRig(t *testing.T) *standbyRig {
+	t.Helper()
+	c := newStandbyServers(t)
+	c.startService()
+	c.startPods()
+	return c
+}
+
+// newStandbyServers starts what bots need beside the database service.
+func newStandbyServers(t *testing.T) *standbyRig {
 	t.Helper()
 	c := &standbyRig{
 		botRig: newBotRig(t, simulator.Limits{}), pods: map[string]*roseyProcess{}, cables: map[string]*cable.Cable{},
 	}
 	dir := t.TempDir()
 	c.nats.Restart(func(o *server.Options) { o.JetStream, o.StoreDir = true, dir })
-	c.startService()
 	t.Cleanup(c.checkNeverTwo)
+	return c
+}
+
+// startPods starts bots a and b, of which a leads.
+func (c *standbyRig) startPods() {
+	c.Helper()
 	c.startPod("a")
 	c.waitLeads("a")
 	c.startPod("b")
 	c.waitStandsBy("b", "a")
-	return c
 }
 
 // startPod starts a bot in the pod of that name.
@@ -55,7 +70,8 @@ nats: {url: "nats://%s"}
 standby: true
 http: {address: "127.0.0.1:0"}
 `, c.site, c.channel, c.username, c.account, c.cables[name].Address()))
-	c.pods[name] = startWithEnv(c.T, []string{config.PodNameVariable + "=" + name}, "bot", "--config", file)
+	environment := append(slices.Clip(c.environment), config.PodNameVariable+"="+name)
+	c.pods[name] = startWithEnv(c.T, environment, "bot", "--config", file)
 }
 
 // waitStatus waits until the status of a pod satisfies a condition.

@@ -101,25 +101,6 @@ func TestTraces(t *testing.T) {
 		return found
 	}
 
-	// awaitTree waits until the spans of a trace are exactly those with the names, which are sorted.
-	awaitTree := func(trace string, want ...string) {
-		t.Helper()
-		var names []string
-		natstest.Within(t, 20*time.Second, "the spans of a trace", func() bool {
-			names = nil
-			for _, span := range append(grpc.Spans(), http.Spans()...) {
-				if span.Trace() == trace {
-					names = append(names, span.Name)
-				}
-			}
-			slices.Sort(names)
-			return len(names) >= len(want)
-		})
-		if !slices.Equal(names, want) {
-			t.Errorf("the spans of a trace are %q, want %q", names, want)
-		}
-	}
-
 	r.awaitStored() // then the line is alone in its batch
 	if _, err := r.sim.Channel("movienight").Say("alice", "xyzzy"); err != nil {
 		t.Fatal(err)
@@ -153,9 +134,6 @@ func TestTraces(t *testing.T) {
 		t.Errorf("the batch of %s has the links %v, want one to the message", batch.Service, batch.Links)
 	}
 
-	awaitTree(line.Trace(), "INSERT chat", "INSERT users", "SELECT channels", "ack", "process db.message.log",
-		"receive chatMsg", "send db.message.log", "transaction")
-
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	_, err := r.nats.Client().RequestMsgWithContext(t.Context(), &nats.Msg{
 		Subject: "rosey.db.messages.outbound.put", Data: []byte(`{"message":"plugh"}`),
@@ -185,12 +163,25 @@ func TestTraces(t *testing.T) {
 	if !slices.ContainsFunc(r.bot.log(), func(l map[string]any) bool { return l["trace_id"] == trace }) {
 		t.Error("no line of the bot's log has the ID of the trace")
 	}
-	checkPrivate(t, append(grpc.Spans(), http.Spans()...))
-	for _, process := range []*roseyProcess{r.bot, r.db} {
+	r.awaitStored()
+	for _, process := range []*roseyProcess{r.bot, r.db} { // each sends what it has not sent yet
 		if code := process.end(syscall.SIGTERM); code != exitClean {
 			t.Errorf("exit code %d", code)
 		}
 	}
+	all := append(grpc.Spans(), http.Spans()...)
+	checkPrivate(t, all)
+	checkTree(t, all, line.Trace(), "", `
+receive chatMsg
+  send db.message.log
+    process db.message.log
+      ack
+      transaction
+        INSERT chat
+        INSERT users
+        SELECT channels
+`)
+	checkTree(t, all, trace, parent, outboundTree(all, trace, 1))
 }
 
 // checkPrivate checks that no span has a text or a name of a person.

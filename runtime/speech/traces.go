@@ -11,6 +11,9 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
+// saidBefore is the event of a line that an earlier attempt, perhaps of a bot that died, has said in part or whole.
+const saidBefore = "said before"
+
 // startSpan begins the span of an attempt at a line, in the trace of the request that has queued the line. The trace
 // came with the line out of the database, so that each attempt belongs to it, whichever bot makes it. Each input of the
 // line's state machine is an event of the span.
@@ -29,6 +32,9 @@ func (s *Speaker) startSpan(l *line, m bus.OutboundMessage) {
 		semconv.MessagingOperationName("send"), semconv.MessagingDestinationName(s.Origin.Channel),
 		attribute.Int64("rosey.outbound.id", m.ID), attribute.Int("rosey.outbound.retry_count", m.RetryCount),
 	))
+	if l.next > 0 || l.state == said {
+		l.span.AddEvent(saidBefore)
+	}
 }
 
 // spanContext returns a context with the span of the line's latest attempt, for its report.

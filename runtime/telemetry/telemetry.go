@@ -40,7 +40,7 @@ const Scope = "rosey.dev/rosey"
 // bot may need for its last events.
 const shutdownTimeout = 2 * time.Second
 
-// Options configure Setup. Service, Log and Registerer are required.
+// Options configure Setup. Service and Log are required.
 type Options struct {
 	Settings
 
@@ -49,7 +49,7 @@ type Options struct {
 	Service, Version, Instance string
 	// Log gets one line when spans cannot be sent, and one when they can again.
 	Log *slog.Logger
-	// Registerer gets the metric of what becomes of spans.
+	// Registerer gets the metric of what becomes of spans. Nil: a process without metrics.
 	Registerer prometheus.Registerer
 }
 
@@ -117,7 +117,7 @@ func (o Options) resource() (*resource.Resource, error) {
 	return described, nil
 }
 
-// Shutdown turns tracing off and sends the spans that wait, for at most two seconds.
+// Shutdown turns tracing off and sends the spans that wait, until ctx ends, and for at most two seconds.
 func (p *Provider) Shutdown(ctx context.Context) {
 	if p == nil {
 		return
