@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os/signal"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
-// component is what `rosey bot`, `rosey db` and `rosey run` have in common: configuration, log and metrics.
+// component is what `rosey bot`, `rosey db`, `rosey web` and `rosey run` have in common: configuration, log and metrics.
 type component struct {
 	name     status.Component
 	config   config.Config
@@ -114,10 +115,14 @@ func (c *component) connect(ctx context.Context) (*bus.Conn, error) {
 
 // role returns what the component is on NATS.
 func (c *component) role() bus.Role {
-	if c.name == status.DatabaseComponent {
+	switch c.name {
+	case status.DatabaseComponent:
 		return bus.ServiceRole
+	case status.WebComponent:
+		return bus.WebRole
+	default:
+		return bus.BotRole
 	}
-	return bus.BotRole
 }
 
 // newBinding returns what decides whether events go through a stream. Bot and service decide by the same rules.
@@ -143,6 +148,8 @@ type workload struct {
 	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
 	leader func() string
+	// pages are served beside the paths of the process. Nil: none.
+	pages http.Handler
 	// listening is called with the address of the HTTP server when it has started. Nil: not called.
 	listening func(address string)
 }
@@ -159,7 +166,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
 		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
-		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
+		Pages: work.pages, Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	c.log.InfoContext(ctx, "started", "version", buildVersion(), "channel", c.config.Channel.Name,
 		"http", listener.Addr().String())

@@ -121,6 +121,7 @@ var configUsers = []struct {
 	component status.Component
 }{
 	{"run", status.RunComponent}, {"bot", status.BotComponent}, {"db", status.DatabaseComponent},
+	{"web", status.WebComponent},
 }
 
 func newCheckCommand() *cobra.Command {
@@ -132,13 +133,13 @@ func newCheckCommand() *cobra.Command {
 			"Environment variables and flags are ignored. The exit code is 2 if no command can use the file.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			if !slices.Contains([]string{"", "run", "bot", "db"}, user) {
-				return fmt.Errorf("--for: %q, expected run, bot or db", user)
+			if !slices.Contains([]string{"", "run", "bot", "db", "web"}, user) {
+				return fmt.Errorf("--for: %q, expected run, bot, db or web", user)
 			}
 			return checkFile(command.OutOrStdout(), arguments[0], user)
 		},
 	}
-	command.Flags().StringVar(&user, "for", "", "Check the file for this `command` only: run, bot or db")
+	command.Flags().StringVar(&user, "for", "", "Check the file for this `command` only: run, bot, db or web")
 	return command
 }
 

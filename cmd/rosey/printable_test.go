@@ -372,4 +372,4 @@ func writeHostileRows(t *testing.T, path string) {
 }
 
 // longRunning are the commands of the two tests below.
-func longRunning() []string { return []string{"tail", "bot", "db", "run"} }
+func longRunning() []string { return []string{"tail", "bot", "db", "web", "run"} }

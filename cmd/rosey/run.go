@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func newRunCommand() *cobra.Command {
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes", "nats.jetStream.provisioning",
 		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback", "database.provenanceFile",
-		"database.takeOver"))
+		"database.takeOver", "web.listen"))
 	command.Flags().Lookup("http").Usage = "Address of the HTTP server for health, status and metrics (default " +
 		config.DefaultRunHTTPAddress + "); ROSEY_HTTP_ADDRESS"
 	command.Flags().StringVar(&data, "data", "",
@@ -132,14 +133,16 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	runBot := work.run
+	pages := c.newPages(conn, c.config.HTTP.Address, status.ProcessPath)
+	work.pages = pages.Handler()
 	work.run = func(ctx context.Context) error {
 		return runWith(ctx, func(ctx context.Context) error {
 			waitForService(ctx, service)
 			return runBot(ctx)
-		}, service.Run)
+		}, pages.Run, service.Run)
 	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
-	work.checks = append(serviceChecks(service), work.checks...)
+	work.checks = slices.Concat(serviceChecks(service), work.checks, pages.Checks())
 	work.served, work.lastBackup = servedChannels(service), service.LastBackup
 	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
 	return c.run(ctx, work)

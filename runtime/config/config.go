@@ -31,6 +31,8 @@ type Config struct {
 	Database Database `json:"database,omitzero"`
 	// Commands are the commands of users that the bot answers.
 	Commands Commands `json:"commands,omitzero"`
+	// Web is the pages for the people of the channel.
+	Web Web `json:"web,omitzero"`
 	// HTTP is the server of health, status and metrics.
 	HTTP HTTP `json:"http,omitzero"`
 	// Telemetry is where traces are sent.
@@ -195,6 +197,32 @@ type Commands struct {
 	// CooldownSeconds is the time a user waits between two commands in the chat.
 	CooldownSeconds *int `json:"cooldownSeconds,omitempty"`
 }
+
+// Web is who may see the pages for the people of the channel, and where they are.
+type Web struct {
+	// Listen is the host:port of `rosey web`, as for net.Listen. `rosey run` serves the pages at HTTP.Address.
+	Listen string `json:"listen,omitempty"`
+	// Public is true if whoever reaches the pages may read. Otherwise reading needs a token, except where the pages are
+	// served on a loopback address alone. Outbound lines and the health of the processes need a token in any case.
+	Public bool `json:"public,omitempty"`
+	// People is who may see the pages about single persons: PeoplePublic, PeopleTokensOnly or PeopleOff.
+	People string `json:"people,omitempty"`
+	// TokensDir is a directory with one file for each person who may log in: the name of the file is the person's, its
+	// content is the token. It is read while the process runs. Empty: nobody may log in.
+	TokensDir string `json:"tokensDir,omitempty"`
+	// BasePath is the path below which the pages are, for a proxy that does not strip it.
+	BasePath string `json:"basePath,omitempty"`
+}
+
+// The values of Web.People.
+const (
+	// PeoplePublic shows them to everybody who may read.
+	PeoplePublic = "public"
+	// PeopleTokensOnly shows them to those who have a token.
+	PeopleTokensOnly = "tokensOnly"
+	// PeopleOff shows them to nobody.
+	PeopleOff = "off"
+)
 
 // HTTP is the listener of health, status and metrics.
 type HTTP struct {

@@ -12,10 +12,11 @@ import (
 const (
 	// ConfigDir holds the configuration files, mounted from a ConfigMap.
 	ConfigDir = "/etc/rosey"
-	// BotFile and DatabaseFile are the names of the configuration files in ConfigDir. There is one for each component,
+	// BotFile, DatabaseFile and WebFile are the names of the configuration files in ConfigDir. There is one for each component,
 	// so that a changed setting of one does not restart the other.
 	BotFile      = "bot.yaml"
 	DatabaseFile = "database.yaml"
+	WebFile      = "web.yaml"
 	// StandbyFile is the name of the file in ConfigDir that Config.StandbyFile names.
 	StandbyFile = "standby"
 
@@ -35,6 +36,8 @@ const (
 	// TelemetrySecretDir and TelemetryTLSDir are mounted from optional Secrets.
 	TelemetrySecretDir = "/var/run/rosey/telemetry"
 	TelemetryTLSDir    = "/var/run/rosey/telemetry-tls"
+	// WebTokensDir is mounted from an optional Secret: Web.TokensDir.
+	WebTokensDir = "/var/run/rosey/web-tokens"
 	// TelemetryHeadersFile is the name of the file with headers in TelemetrySecretDir.
 	TelemetryHeadersFile = "headers"
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Kind is the type of a setting.
@@ -37,6 +39,9 @@ type Key struct {
 	minimum, maximum int
 	orZero           bool
 }
+
+// CommandsSuffix ends the names of the files in Web.TokensDir whose owners may send lines that begin with "/".
+const CommandsSuffix = ".commands"
 
 // Defaults that other packages use too.
 const (
@@ -226,6 +231,29 @@ var settings = map[string]Key{
 	"commands.cooldownSeconds": {
 		Usage:   "Seconds that a user waits between two commands in the chat",
 		minimum: 0, maximum: 3600, Default: "5",
+	},
+	"web.listen": {
+		Usage:   "Address of the pages of rosey web; rosey run serves them at http.address",
+		pattern: `^.*:[^:]*$`, expected: "[host]:port", Default: ":" + strconv.Itoa(status.PagesPort), valid: validAddress,
+	},
+	"web.public": {
+		Usage: "Whether everybody who reaches the pages may read; otherwise reading needs a token too, except on a " +
+			"loopback address",
+		Default: "false",
+	},
+	"web.people": {
+		Usage: "Who sees the pages about single persons: everybody who may read, only who has a token (tokensOnly), or " +
+			"nobody (off)",
+		values: []string{PeoplePublic, PeopleTokensOnly, PeopleOff}, Default: PeoplePublic,
+	},
+	"web.tokensDir": {
+		Usage: "Directory with the tokens of those who may send lines: a file for each person, named like the person; a " +
+			"name that ends in " + CommandsSuffix + " may send commands too; read while the process runs",
+	},
+	"web.basePath": {
+		Usage:   "Path below which the pages are, for a proxy that does not strip it",
+		pattern: `^/([A-Za-z0-9._~-]+/?)*$`, expected: "a path that begins with /, of letters, digits and ._~-",
+		Default: "/",
 	},
 	"http.address": {
 		Usage: "Address of the HTTP server for health, status and metrics", Flag: "http",

@@ -36,6 +36,7 @@ func withDefaults(c config.Config) config.Config {
 	}
 	c.Database.Retention = config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h", People: "forever"}
 	c.Database.Limits = c.Database.Limits.WithDefaults()
+	c.Web = config.Web{Listen: ":8081", People: config.PeoplePublic, BasePath: "/"}
 	c.Database.Backup.Every, c.Database.Backup.Keep = "24h", 7
 	return c
 }
@@ -104,6 +105,8 @@ func TestParseErrors(t *testing.T) {
 			"{postgres: {urlFile: 'postgres://h/db?user=u&password=pw'}}", "urlFile: a value that may contain a password"},
 		"connection string": {"{sqlite: {path: /data/rosey.db}}", "{postgres: {urlFile: 'host=h Password=pw'}}",
 			"urlFile: a value that may contain a password"},
+		"base path":         {"logLevel: debug", "web: {basePath: rosey}", `web.basePath: "rosey", expected a path that begins`},
+		"people":            {"logLevel: debug", "web: {people: all}", `web.people: "all", expected one of public, tokensOnly`},
 		"prefix":            {"mine", "a.b", `nats.subjectPrefix: "a.b", expected one token`},
 		"prefix letters":    {"mine", "kino/1", `nats.subjectPrefix: "kino/1", expected one token of at most 128 letters`},
 		"prefix underscore": {"mine", "_INBOX", `nats.subjectPrefix: "_INBOX", expected one token`},

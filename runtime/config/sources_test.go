@@ -127,6 +127,7 @@ func TestRequiredKeys(t *testing.T) {
 		status.BotComponent:      "channel.name nats.url",
 		status.DatabaseComponent: "channel.name nats.url database",
 		status.RunComponent:      "channel.name",
+		status.WebComponent:      "channel.name nats.url",
 		status.CLIComponent:      "",
 	} {
 		_, err := config.Sources{}.Load(component)

@@ -1,4 +1,5 @@
-// Package process is the HTTP server that every process of Rosey has: `rosey bot`, `rosey db` and `rosey run`.
+// Package process is the HTTP server that every process of Rosey has: `rosey bot`, `rosey db`, `rosey web` and `rosey
+// run`.
 //
 // The paths are those of package status. They have different readers:
 //
@@ -8,8 +9,10 @@
 //     message on one line, which the kubelet shows in the events of the pod.
 //   - StatusPath is for the operator and `rosey status`: the status.Report as JSON.
 //   - MetricsPath is for Prometheus.
-//   - StatePath and / are for people: the report, the channel as the bot sees it, and the metrics that people
-//     understand, as JSON and as a page.
+//   - StatePath and ProcessPath are for who runs the process: the report, the channel as the bot sees it, and the
+//     metrics that people understand, as JSON and as a page.
+//
+// Where the process also serves the pages for the people of the channel (package web), they have all other paths.
 //
 // # Report
 //

@@ -81,7 +81,7 @@ func TestForeignHostsOnALoopbackAddressAreRefused(t *testing.T) {
 		"127.0.0.1.nip.io": 421, "10.0.0.1": 421, "0.0.0.0:" + port: 421, "[fe80::1]": 421, "": 421,
 	} {
 		for _, path := range []string{
-			"/", status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath, status.HealthPath, "/other",
+			status.ProcessPath, status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath, status.HealthPath, "/other",
 		} {
 			want := want
 			if want == 200 && path == "/other" {
@@ -107,7 +107,7 @@ func TestOnlyReadingIsPossible(t *testing.T) {
 	t.Parallel()
 	address := serve(t, process.Server{})
 	for _, path := range []string{
-		"/", status.HealthPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath,
+		status.ProcessPath, status.HealthPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath,
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			request := method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
@@ -211,7 +211,7 @@ func TestLargeResponsesAreBounded(t *testing.T) {
 		<-asked
 	}
 	for path, want := range map[string]int{
-		"/": 503, status.StatePath: 503, status.MetricsPath: 503,
+		status.ProcessPath: 503, status.StatePath: 503, status.MetricsPath: 503,
 		status.StatusPath: 200, status.ReadyPath: 200, status.HealthPath: 200,
 	} {
 		if got := send(t, connect(t, address), fmt.Sprintf(request, path)); got != want {

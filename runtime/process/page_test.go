@@ -56,7 +56,7 @@ func testChannel() *room.Snapshot {
 
 func TestPage(t *testing.T) {
 	t.Parallel()
-	code, contentType, page := get(t, servePage(t, testChannel())+"/")
+	code, contentType, page := get(t, servePage(t, testChannel())+status.ProcessPath)
 	if code != 200 || contentType != "text/html; charset=utf-8" {
 		t.Errorf("%d %s", code, contentType)
 	}
@@ -77,7 +77,7 @@ func TestPage(t *testing.T) {
 
 func TestPageEscapesNamesAndTitles(t *testing.T) {
 	t.Parallel()
-	_, _, page := get(t, servePage(t, testChannel())+"/")
+	_, _, page := get(t, servePage(t, testChannel())+status.ProcessPath)
 	if strings.Contains(page, "<script") || strings.Contains(page, "<img") || strings.Count(page, "</style>") != 1 {
 		t.Errorf("not escaped:\n%s", page)
 	}
@@ -104,7 +104,7 @@ func TestEverythingServedIsPrintable(t *testing.T) {
 	}
 	served := httptest.NewServer(server.Handler())
 	t.Cleanup(served.Close)
-	for _, path := range []string{"/", status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath} {
+	for _, path := range []string{status.ProcessPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath} {
 		_, contentType, body := get(t, served.URL+path)
 		isHostile := func(r rune) bool { return r != '\n' && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
 		if at := strings.IndexFunc(body, isHostile); at >= 0 {
@@ -122,7 +122,7 @@ func TestEverythingServedIsPrintable(t *testing.T) {
 // TestPageLoadsNothing: the policy of the page makes a browser run and fetch nothing, whatever the page contains.
 func TestPageLoadsNothing(t *testing.T) {
 	t.Parallel()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, testChannel())+"/", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, testChannel())+status.ProcessPath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestPageLoadsNothing(t *testing.T) {
 func TestPageWithoutChannel(t *testing.T) {
 	t.Parallel()
 	base := servePage(t, nil)
-	_, _, page := get(t, base+"/")
+	_, _, page := get(t, base+status.ProcessPath)
 	if strings.Contains(page, "Now playing") || !strings.Contains(page, "<title>Starting · Rosey</title>") {
 		t.Errorf("page:\n%s", page)
 	}
@@ -165,7 +165,7 @@ func TestPageWithoutChannel(t *testing.T) {
 
 func TestPageOfEmptyChannel(t *testing.T) {
 	t.Parallel()
-	_, _, page := get(t, servePage(t, &room.Snapshot{Name: "movienight"})+"/")
+	_, _, page := get(t, servePage(t, &room.Snapshot{Name: "movienight"})+status.ProcessPath)
 	if !strings.Contains(page, "Nothing is playing.") || !strings.Contains(page, "No named users.") {
 		t.Errorf("page:\n%s", page)
 	}

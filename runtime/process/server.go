@@ -41,6 +41,8 @@ type Server struct {
 	Channel func(ctx context.Context) *room.Snapshot
 	// Telemetry returns why traces cannot be sent, or "".
 	Telemetry func() string
+	// Pages serve all paths that are not those of package status. Nil: / redirects to status.ProcessPath.
+	Pages http.Handler
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
@@ -122,7 +124,12 @@ func (s Server) Handler() http.Handler {
 	mux.Handle("GET "+status.StatePath, large.limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, s.state(r.Context()))
 	})))
-	mux.Handle("GET /{$}", large.limit(http.HandlerFunc(s.servePage)))
+	mux.Handle("GET "+status.ProcessPath, large.limit(http.HandlerFunc(s.servePage)))
+	if s.Pages != nil {
+		mux.Handle("/", s.Pages)
+	} else {
+		mux.Handle("GET /{$}", http.RedirectHandler(status.ProcessPath, http.StatusFound))
+	}
 	return withSecurityHeaders(mux)
 }
 

@@ -89,7 +89,7 @@ func TestServe(t *testing.T) {
 	if code, _, body := get(t, base+status.MetricsPath); code != 200 || !strings.Contains(body, "rosey_test 42") {
 		t.Errorf("metrics: %d %q", code, body)
 	}
-	if code, _, body := get(t, base+"/"); code != 200 || !strings.Contains(body, `href="/status"`) {
+	if code, _, body := get(t, base+status.ProcessPath); code != 200 || !strings.Contains(body, `href="/status"`) {
 		t.Errorf("page: %d %q", code, body)
 	}
 	if code, _, _ := get(t, base+"/other"); code != 404 {

@@ -109,7 +109,7 @@ func (c connection) goesBefore(other connection) bool {
 func checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if local != nil && isLoopback(local.String()) && !isLoopback(r.Host) {
+		if local != nil && IsLoopback(local.String()) && !IsLoopback(r.Host) {
 			http.Error(w, "this address serves the hosts localhost, 127.0.0.1 and [::1] only", http.StatusMisdirectedRequest)
 			return
 		}
@@ -117,8 +117,8 @@ func checkHost(next http.Handler) http.Handler {
 	})
 }
 
-// isLoopback reports whether a host, with or without a port, is the loopback interface of this machine.
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host, with or without a port, is the loopback interface of this machine.
+func IsLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -21,6 +21,9 @@ import (
 const (
 	// HTTPPort is the port of the paths below.
 	HTTPPort = 8080
+	// PagesPort is the port of the pages for the people of a channel, which WebComponent serves apart from the paths
+	// below: only those who run the process are to reach these.
+	PagesPort = 8081
 
 	// HealthPath returns 200 while the process is alive at all (liveness).
 	HealthPath = "/healthz"
@@ -28,10 +31,12 @@ const (
 	ReadyPath = "/readyz"
 	// StatusPath returns 200 and a Report as JSON, ready or not.
 	StatusPath = "/status"
-	// StatePath returns the report and what changes every few seconds, as JSON; the page at / shows it.
+	// StatePath returns the report and what changes every few seconds, as JSON; ProcessPath shows it.
 	StatePath = "/state"
 	// MetricsPath returns Prometheus metrics.
 	MetricsPath = "/metrics"
+	// ProcessPath returns a page for who runs the process.
+	ProcessPath = "/process"
 )
 
 // Component is a kind of process. It determines which settings are required.
@@ -45,6 +50,8 @@ const (
 	DatabaseComponent Component = "database"
 	// RunComponent is bot, database service and NATS in one process, `rosey run`.
 	RunComponent Component = "run"
+	// WebComponent is the pages for the people of a channel, `rosey web`.
+	WebComponent Component = "web"
 	// CLIComponent is a command that a user runs by hand, such as `rosey say`. It only needs to find NATS, and has
 	// no Report.
 	CLIComponent Component = "cli"
@@ -107,6 +114,9 @@ const (
 	ServiceCheck CheckName = "service"
 	// StoreCheck is OK while the store of the service is open and takes writes.
 	StoreCheck CheckName = "store"
+	// TokensCheck says how many people may log in to the pages, and whose tokens are refused. It is always OK: the pages
+	// work for everybody else.
+	TokensCheck CheckName = "tokens"
 )
 
 // Check is the state of one thing that a process needs.

@@ -1,0 +1,170 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Options configure a Server. All fields are required unless they say otherwise.
+type Options struct {
+	Config   config.Web
+	Channel  config.Channel
+	Conn     *bus.Conn
+	Subjects bus.Subjects
+	Log      *slog.Logger
+	// Version is that of this program.
+	Version string
+	// Loopback reports that the pages are served on a loopback address alone, so that who reads is on this machine.
+	Loopback bool
+	// ProcessPath is the path of the page for who runs the process, where it is served at the same address. Empty: it is
+	// not.
+	ProcessPath string
+}
+
+// Server serves the pages. Its handler works while Run runs; before and after, the pages say that nothing is live.
+type Server struct {
+	options   Options
+	requests  *bus.Requester
+	tokens    *tokens
+	logins    *loginLimits
+	templates func() (templates, error)
+}
+
+// New returns a Server. It sends nothing before Run.
+func New(o Options) *Server {
+	return &Server{
+		options:   o,
+		requests:  bus.NewRequester(o.Conn, o.Subjects),
+		tokens:    newTokens(o.Config.TokensDir, o.Log),
+		logins:    newLoginLimits(),
+		templates: sync.OnceValues(parseTemplates),
+	}
+}
+
+// Run reads the tokens again and again, and follows what happens in the channel, until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	s.tokens.run(ctx)
+	return nil
+}
+
+// Checks are what the pages need, for the status of the process.
+func (s *Server) Checks() []func() status.Check {
+	return []func() status.Check{s.tokens.check.Check}
+}
+
+// page is one path of the pages.
+type page struct {
+	// pattern is as for http.ServeMux, with the method.
+	pattern string
+	access  Access
+	serve   http.HandlerFunc
+}
+
+// pages returns everything that is served. A concept adds its own list here.
+func (s *Server) pages() (all []page) {
+	for _, list := range [][]page{
+		s.assetPages(), s.loginPages(), s.nowPages(),
+	} {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// Handler returns the handler of all pages.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, one := range s.pages() {
+		mux.Handle(one.pattern, s.guard(one.access, one.serve))
+	}
+	mux.HandleFunc("/", s.serveNotFound)
+	handler := http.NewCrossOriginProtection().Handler(bounded(mux))
+	return withHeaders(s.belowBasePath(handler))
+}
+
+const (
+	// maxBody bounds the body of a request: a form with a line, or a request of the API.
+	maxBody = 64 << 10
+	// pageTimeout bounds what a page waits for others, all of its requests together.
+	pageTimeout = 5 * time.Second
+)
+
+// bounded limits the body of a request.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// policy permits the files of this package and nothing else, above all nothing that is inside a page.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// withHeaders sets the headers by which browsers guard a page, on every response. Pages are not kept in caches: they
+// show what a reader may see, which changes with a login.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		header.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// belowBasePath serves the pages below the configured path.
+func (s *Server) belowBasePath(next http.Handler) http.Handler {
+	base := strings.TrimSuffix(s.options.Config.BasePath, "/")
+	if base == "" {
+		return next
+	}
+	stripped := http.StripPrefix(base, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == base { // without the slash, relative links would lead beside the pages
+			w.Header().Set("Location", base+"/")
+			w.WriteHeader(http.StatusFound)
+			return
+		}
+		stripped.ServeHTTP(w, r)
+	})
+}
+
+// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
+const shutdownTimeout = 2 * time.Second
+
+// Serve serves the pages until ctx ends. It closes the listener.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := status.NewServer(s.Handler(), s.options.Log)
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if server.Shutdown(grace) != nil {
+			_ = server.Close() // readers who do not read must not delay the end of the process
+		}
+	})
+	err := server.Serve(listener)
+	if !stop() {
+		<-done
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the pages on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
