@@ -75,7 +75,7 @@ func TestCommandsForARunningBot(t *testing.T) {
 		}
 	}
 	code, text, stderr := call(t, "status", "--http", p.url(""))
-	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 5 {
+	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 6 {
 		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 }
@@ -192,7 +192,7 @@ func TestConfigCheck(t *testing.T) {
 		{"run.yaml", exitClean, "rosey bot: needs more, from flags or environment variables: nats.url: required"},
 		{"run.yaml --for bot", exitUsage, "nats.url: required"},
 		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},
-		{"bot.yaml --for all", exitUsage, `"all", expected run, bot or db`},
+		{"bot.yaml --for all", exitUsage, `"all", expected run, bot, db or web`},
 		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of maxMessageLength, name, "},
 		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
 		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
