@@ -53,7 +53,8 @@ func parseTemplates() (templates, error) {
 
 // functions are what templates may call. See format.go and text.go.
 var functions = template.FuncMap{
-	"asset": assetURL,
+	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
+	"length": formatLength, "rank": rankName, "line": chatHTML, "links": linkify, "hue": hueOf, "part": pathPart,
 }
 
 // navEntry is a page in the navigation.

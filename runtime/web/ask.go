@@ -1,0 +1,89 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// QueryProblem is the error of a request that was answered with an error: usually, the reader has asked for something
+// that cannot be. Its text names the field and what was expected.
+type QueryProblem struct{ text string }
+
+// Error implements error.
+func (e *QueryProblem) Error() string { return e.text }
+
+// answer decodes a reply, and whether it succeeded. Every reply of the database service and the bot says so.
+type answer struct {
+	out     any
+	problem *QueryProblem
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *answer) UnmarshalJSON(data []byte) error {
+	var outcome struct {
+		Success bool   `json:"success"`
+		Error   string `json:"error"`
+	}
+	if err := json.Unmarshal(data, &outcome); err != nil {
+		return fmt.Errorf("expected an object with success: %w", err)
+	}
+	if !outcome.Success && outcome.Error != "" {
+		a.problem = &QueryProblem{text: status.OneLine(outcome.Error, maxMessage)}
+	}
+	if err := json.Unmarshal(data, a.out); err != nil {
+		return fmt.Errorf("expected another object: %w", err)
+	}
+	return nil
+}
+
+// ask sends a request and decodes the reply into out. The error is a *QueryProblem if the reply says that it failed, and
+// out is decoded all the same.
+func (s *Server) ask(ctx context.Context, suffix bus.Suffix, in, out any) error {
+	reply := answer{out: out}
+	if err := s.requests.Request(ctx, suffix, in, &reply); err != nil {
+		return err
+	}
+	if reply.problem != nil {
+		return reply.problem
+	}
+	return nil
+}
+
+// origin is the channel of the pages, for requests.
+func (s *Server) origin() bus.Origin {
+	return bus.Origin{Server: s.options.Channel.Server, Channel: s.options.Channel.Name}
+}
+
+// explain returns the error of ask for readers, and the code of the response. "" is for nil.
+func explain(err error) (message string, code int) {
+	problem, isProblem := errors.AsType[*QueryProblem](err)
+	switch {
+	case err == nil:
+		return "", http.StatusOK
+	case isProblem:
+		return problem.Error(), http.StatusBadRequest
+	case errors.Is(err, bus.ErrNotConnected):
+		return "The page has no connection to the message bus (NATS), so it cannot show what is kept. It tries again by " +
+			"itself.", http.StatusServiceUnavailable
+	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
+		return "The database does not answer at the moment, so what is kept cannot be shown. Reload the page in a moment.",
+			http.StatusServiceUnavailable
+	case errors.Is(err, bus.ErrRequestTooLarge):
+		return "The request is too large.", http.StatusRequestEntityTooLarge
+	}
+	return "Something is wrong with the database's answer. Whoever runs the bot finds more in the log.",
+		http.StatusBadGateway
+}
+
+// logUnexpected logs an error that explain has no words for.
+func (s *Server) logUnexpected(ctx context.Context, what string, err error) {
+	if _, code := explain(err); code == http.StatusBadGateway {
+		s.options.Log.WarnContext(ctx, "a page lacks a part", "part", what, "error", err)
+	}
+}

@@ -1,0 +1,108 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/room"
+)
+
+// timeFormat is how times are shown without scripts. With scripts they are shown in the reader's own zone.
+const timeFormat = "2006-01-02 15:04"
+
+// timeKind is how much of a time is shown.
+type timeKind string
+
+// The kinds. rosey.js has the same.
+const (
+	dayTime   timeKind = "day"   // the day and the time
+	clockTime timeKind = "clock" // the time of day alone
+	dateTime  timeKind = "date"  // the day alone
+)
+
+// timeElement returns a time that rosey.js shows in the reader's zone: <time data-time="KIND">. ms is in milliseconds
+// since 1970 UTC. 0: unknown.
+func timeElement(kind timeKind, ms int64) template.HTML {
+	if ms == 0 {
+		return "unknown"
+	}
+	at := time.UnixMilli(ms).UTC()
+	text := at.Format(timeFormat) + " UTC"
+	switch kind {
+	case clockTime:
+		text = at.Format("15:04")
+	case dateTime:
+		text = at.Format("2006-01-02")
+	case dayTime:
+	}
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-time="%s">%s</time>`, //nolint:gosec // numbers alone
+		at.Format(time.RFC3339), kind, text))
+}
+
+func dayOf(ms int64) template.HTML   { return timeElement(dayTime, ms) }
+func clockOf(ms int64) template.HTML { return timeElement(clockTime, ms) }
+func dateOf(ms int64) template.HTML  { return timeElement(dateTime, ms) }
+
+// formatNumber returns a whole number with its thousands apart: 12 345.
+func formatNumber(number any) string {
+	text := fmt.Sprint(number)
+	digits := strings.TrimPrefix(text, "-")
+	if _, err := strconv.ParseUint(digits, 10, 64); err != nil {
+		return text
+	}
+	var out strings.Builder
+	for i, digit := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			out.WriteRune('\u202f')
+		}
+		out.WriteRune(digit)
+	}
+	return text[:len(text)-len(digits)] + out.String()
+}
+
+// formatSpan returns a time span of milliseconds in its two largest units, such as 3 d 4 h.
+func formatSpan(ms int64) string {
+	span := time.Duration(ms) * time.Millisecond
+	units := []struct {
+		name string
+		size time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}}
+	for i, unit := range units {
+		count := span / unit.size
+		if count == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", count, unit.name)
+		if i+1 < len(units) {
+			if rest := span % unit.size / units[i+1].size; rest > 0 {
+				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return text
+	}
+	return "0 s"
+}
+
+// formatLength returns a length in seconds as players do. 0 is a live stream.
+func formatLength(seconds int) string {
+	if seconds <= 0 {
+		return "live"
+	}
+	return room.FormatClock(float64(seconds))
+}
+
+// rankName returns CyTube's name for a rank. It is empty for ordinary users.
+func rankName(rank float64) string {
+	for _, named := range []struct {
+		min  float64
+		name string
+	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}} {
+		if rank >= named.min {
+			return named.name
+		}
+	}
+	return ""
+}
