@@ -43,6 +43,8 @@ type applied struct {
 	updateWaits string
 	pinned      []v1alpha1.PinnedObject // what runs instead
 	err         error                   // errors for which the reconcile is repeated
+	// differs is set if an object was not as desired, or was not found in the cache.
+	differs bool
 }
 
 // problem is the reason why an object is not as desired.
@@ -74,9 +76,30 @@ func (a *applied) problem(component manifests.Component) *problem {
 	return cmp.Or(a.problems[component], a.problems[""])
 }
 
-// apply writes the desired objects that differ from the live ones, and deletes objects that are no longer desired. If
-// an object of one component cannot be used, the ones after it are not written, but those of the other component are.
+// apply makes the live objects as desired. It does nothing if they were when it last saw what it sees now: a reconcile
+// that is repeated only to request the reports of pods would otherwise spend most of its time on comparing.
 func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
+	memory, seen := r.memories.of(bot), fingerprint(bot, observed)
+	if memory.asDesired == seen {
+		return applied{}
+	}
+	result := r.applyDesired(ctx, bot, observed)
+	memory.asDesired = ""
+	if result.isComplete() && len(memory.forced) == 0 {
+		memory.asDesired = seen
+	}
+	return result
+}
+
+// isComplete reports whether nothing was left to do, and nothing has to be said about the objects.
+func (a *applied) isComplete() bool {
+	return !a.differs && a.err == nil && len(a.problems)+len(a.forced)+len(a.updates)+len(a.pinned) == 0
+}
+
+// applyDesired writes the desired objects that differ from the live ones, and deletes objects that are no longer
+// desired. If an object of one component cannot be used, the ones after it are not written, but those of the other
+// component are.
+func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{
 		problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}, pinned: bot.Status.Pinned,
 	}
@@ -104,7 +127,7 @@ func (r *Reconciler) apply(ctx context.Context, bot *v1alpha1.RoseyBot, observed
 		result.add(component, waitForPods(bot, component, desired))
 	}
 	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
-		result.err = errors.Join(result.err, r.prune(ctx, bot, observed, desired))
+		r.prune(ctx, bot, observed, desired, &result)
 	}
 	result.countRequests(result.err != nil)
 	return result
@@ -120,6 +143,7 @@ func (r *Reconciler) write(
 			continue
 		}
 		done, found := r.ensure(ctx, bot, observed, next.Object)
+		result.differs = result.differs || done != (outcome{}) || found != nil
 		if done.forced != "" {
 			result.forced = append(result.forced, forcedField{next.Component, done.forced})
 		}
@@ -306,8 +330,8 @@ func isLabelled(bot *v1alpha1.RoseyBot, live client.Object) bool {
 // prune deletes the objects that a RoseyBot owns, or that an earlier one left, and that are no longer desired. Claims
 // are never deleted here: the database must not be lost when the mode changes.
 func (r *Reconciler) prune(
-	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired,
-) (errs error) {
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
+) {
 	isDesired := map[manifests.Key]bool{}
 	for _, next := range desired {
 		isDesired[manifests.KeyOf(next.Object)] = true
@@ -317,14 +341,14 @@ func (r *Reconciler) prune(
 		if isClaim || isDesired[key] || !belongsTo(bot, object) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
+		result.differs = true
 		// Without the UID, this could delete a new object of the same name that does not belong to the RoseyBot.
 		err := r.Client.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())},
 			client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if client.IgnoreNotFound(err) != nil {
-			errs = errors.Join(errs, fmt.Errorf("deleting %s: %w", key, err))
+			result.err = errors.Join(result.err, fmt.Errorf("deleting %s: %w", key, err))
 		}
 	}
-	return errs
 }
 
 // keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and

@@ -38,11 +38,11 @@ func (c laggingClient) List(ctx context.Context, list client.ObjectList, options
 func TestTheChannelListKeepsAClaimThatTheCacheLacks(t *testing.T) {
 	newNamespace(t) // skips the test without an API server
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: laggingNamespace}})
-	clock, builds := &fakeClock{}, &buildCounts{}
+	clock, reconciles := &fakeClock{}, &reconcileCounts{}
 	var operator *Reconciler
 	stop := runOperator(t, laggingNamespace, func(r *Reconciler) {
 		operator = r
-		r.Client, r.Build, r.now = laggingClient{r.Client}, builds.count, clock.now
+		r.Client, r.now = reconciles.client(laggingClient{r.Client}), clock.now
 	})
 	defer stop()
 	bot := newBot(laggingNamespace)
@@ -53,7 +53,7 @@ func TestTheChannelListKeepsAClaimThatTheCacheLacks(t *testing.T) {
 	})
 	check := func(when string) {
 		t.Helper()
-		reconcileOnceBy(t, operator, builds, bot)
+		reconcileOnceBy(t, operator, reconciles, bot)
 		list, err := get(t.Context(), &corev1.ConfigMap{}, laggingNamespace, "movienight-channels")
 		if err != nil {
 			t.Fatal(err)

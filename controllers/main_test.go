@@ -23,10 +23,11 @@ import (
 
 // rig is one API server with one running operator for all tests of the package. Each test has a namespace of its own.
 var rig struct {
-	admin    client.WithWatch
-	operator *Reconciler
-	requests *requestLog
-	builds   buildCounts
+	admin      client.WithWatch
+	operator   *Reconciler
+	requests   *requestLog
+	reconciles reconcileCounts
+	compared   comparisons
 	// config is the client configuration of the operator.
 	config *rest.Config
 	// port is the status port of pods. Each pod that needs one has an address of its own in 127.0.0.0/8.
@@ -108,7 +109,8 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	}
 	rig.config = config
 	rig.operator = New(manager, manifests.Params{Image: testImage}, rig.port)
-	rig.operator.Build = rig.builds.count
+	rig.operator.Client = rig.reconciles.client(rig.operator.Client)
+	rig.compared.TypeConverter, rig.operator.Types = rig.operator.Types, &rig.compared
 	rig.operator.probes.fetch = func(ctx context.Context, next probe) (status.Report, error) {
 		if hold, found := held.Load(next.bot.Namespace); found {
 			hold.(func(context.Context))(ctx)

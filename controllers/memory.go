@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ type memory struct {
 	crowdedServer string
 	// seen are its Deployments as their controller has seen them.
 	seen []seenDeployment
+	// asDesired is the fingerprint of what the last apply saw, or empty unless all objects were as desired.
+	asDesired string
 	// created has the objects that were created lately and that no reconcile has found in the cache yet. It is nil if
 	// there are none.
 	created map[manifests.Key]createdObject
@@ -34,6 +37,26 @@ type memory struct {
 	forced map[manifests.Key]forcedState
 	// mountErrors are what events said about pods that do not start, by the UID of the pod.
 	mountErrors map[types.UID]string
+}
+
+// fingerprint returns a hash of everything that apply depends on and that can change while the operator runs. Of pods,
+// which change more often than all else, that is their number. The other fields of a RoseyBot's status say what apply
+// has found.
+func fingerprint(bot *v1alpha1.RoseyBot, found observed) string {
+	versions := map[string]string{}
+	for key, object := range found.Objects {
+		versions[key.String()] = object.GetResourceVersion()
+	}
+	if found.Owner != nil {
+		versions["owner"] = found.Owner.ResourceVersion
+	}
+	for i := range found.sharers {
+		versions["sharer "+string(found.sharers[i].UID)] = strconv.FormatInt(found.sharers[i].Generation, 10)
+	}
+	return manifests.Hash([]any{
+		bot.Generation, bot.Annotations, bot.Status.Pinned, bot.Status.Update, versions, found.ClaimPods, found.Pods,
+		found.countPods(manifests.Database).ReadyReplicas > 0, found.Channels, found.NamespaceUID,
+	})
 }
 
 // createdObject is when an object was created: by the operator's clock, and by that of the API server.

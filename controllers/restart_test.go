@@ -63,14 +63,15 @@ func TestRestartUnderLoadRestartsNoPod(t *testing.T) {
 		t.Errorf("there are %d Deployments, want %d: %v", len(found), 2*count, err)
 	}
 
-	before, builds := len(writes(t, restartNamespace)), &buildCounts{}
-	stop = runOperator(t, restartNamespace, func(operator *Reconciler) { operator.Build = builds.count })
+	before, reconciles := len(writes(t, restartNamespace)), &reconcileCounts{}
+	stop = runOperator(t, restartNamespace, func(operator *Reconciler) {
+		operator.Client = reconciles.client(operator.Client)
+	})
 	eventually(t, "every RoseyBot is reconciled twice", func(context.Context) error {
 		for number := range count {
-			bot := newBot(restartNamespace)
-			bot.Name = fmt.Sprint("bot-", number)
-			if got := builds.counter(bot).Load(); got < 2 {
-				return fmt.Errorf("%s was reconciled %d times", bot.Name, got)
+			name := fmt.Sprint("bot-", number)
+			if got := reconciles.counter(restartNamespace, name).Load(); got < 2 {
+				return fmt.Errorf("%s was reconciled %d times", name, got)
 			}
 		}
 		return nil

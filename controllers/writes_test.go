@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
@@ -278,44 +276,6 @@ func TestObjectsNoLongerDesiredAreDeleted(t *testing.T) {
 	}
 }
 
-// buildCounts counts how often the desired objects of each RoseyBot were built: once in each reconcile.
-type buildCounts struct{ of sync.Map }
-
-func (c *buildCounts) count(
-	bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
-) ([]manifests.Desired, error) {
-	c.counter(bot).Add(1)
-	return manifests.Build(bot, params, observed)
-}
-
-func (c *buildCounts) counter(bot *v1alpha1.RoseyBot) *atomic.Int32 {
-	found, _ := c.of.LoadOrStore(client.ObjectKeyFromObject(bot), new(atomic.Int32))
-	counter, _ := found.(*atomic.Int32)
-	return counter
-}
-
-// reconcileOnce has the controller reconcile a RoseyBot, and returns when that has ended. A reconcile by the test would
-// run beside those of the controller, of which there is never more than one at a time.
-func reconcileOnce(t *testing.T, bot *v1alpha1.RoseyBot) {
-	t.Helper()
-	reconcileOnceBy(t, rig.operator, &rig.builds, bot)
-}
-
-func reconcileOnceBy(t *testing.T, operator *Reconciler, counts *buildCounts, bot *v1alpha1.RoseyBot) {
-	t.Helper()
-	builds := counts.counter(bot)
-	for range 3 { // the first may have begun before, and the second has ended when the third begins
-		before := builds.Load()
-		operator.probes.changed <- event.GenericEvent{Object: bot}
-		eventually(t, "a reconcile", func(context.Context) error {
-			if builds.Load() == before {
-				return errors.New("there was none")
-			}
-			return nil
-		})
-	}
-}
-
 // waitStatusCached waits until the operator's cache contains the status that it has written. Before that, a reconcile
 // of the test would write the status again.
 func waitStatusCached(t *testing.T, bot *v1alpha1.RoseyBot) {
@@ -370,6 +330,16 @@ func waitReconciled(t *testing.T, bot *v1alpha1.RoseyBot) {
 func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 	t.Helper()
 	found := map[string]string{}
+	for key, object := range liveObjects(t, bot) {
+		found[key.String()] = object.GetResourceVersion()
+	}
+	return found
+}
+
+// liveObjects returns the objects that carry the label of a RoseyBot, except pods.
+func liveObjects(t *testing.T, bot *v1alpha1.RoseyBot) map[manifests.Key]client.Object {
+	t.Helper()
+	found := map[manifests.Key]client.Object{}
 	for _, kind := range kinds {
 		list, _ := kind.list.DeepCopyObject().(client.ObjectList)
 		err := rig.admin.List(t.Context(), list, client.InNamespace(bot.Namespace),
@@ -377,9 +347,7 @@ func versions(t *testing.T, bot *v1alpha1.RoseyBot) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for key, object := range byKey(t, list) {
-			found[key.String()] = object.GetResourceVersion()
-		}
+		maps.Copy(found, byKey(t, list))
 	}
 	return found
 }
