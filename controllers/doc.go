@@ -20,12 +20,14 @@
 // retained one has no owner, and a backup tool that restores one gives it labels, but not the hash. Anything else is
 // written by server-side apply with one field owner.
 //
-// If nothing has to change, nothing is sent to the API server. The desired object is compared with the live one from
-// the cache as the API server would do it: lists by their keys, quantities by their value, and without fields that only
-// the live object has. Such a comparison cannot see that a field is no longer desired, so each object carries a hash of
-// what was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field
-// owner; otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are
-// read from the API server, because the cache omits them to save memory.
+// If the last reconcile found everything as desired, and neither the RoseyBot nor the version of one of its objects
+// has changed since, nothing is built or compared: most reconciles only ask what pods report. Otherwise, if nothing
+// has to change, nothing is sent to the API server. The desired object is compared with the live one from the cache as
+// the API server would do it: lists by their keys, quantities by their value, and without fields that only the live
+// object has. Such a comparison cannot see that a field is no longer desired, so each object carries a hash of what
+// was last written. The first apply after the POST moves the fields that the POST wrote to the apply's field owner;
+// otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are read
+// from the API server, because the cache omits them to save memory.
 //
 // A field that an admission policy or another field manager sets again whenever it is written is named, in Ready and in
 // an event, and left alone for some minutes. A write counts as a rollout only if it changed the object's generation.
