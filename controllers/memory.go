@@ -89,6 +89,9 @@ type memories struct {
 	mu         sync.Mutex
 	ofBot      map[types.NamespacedName]botMemory
 	namespaces map[string]namespaceMemory // by name
+
+	loading sync.Mutex
+	loaded  bool // whether Reconciler.load has succeeded
 }
 
 // namespaceMemory is the UID of a namespace, empty if it may not be read, and the RoseyBot for which it was read.

@@ -116,10 +116,8 @@ func TestNothingIsRememberedOfARoseyBotOfTheSameName(t *testing.T) {
 func TestGenerationsWithTheSamePodsKeepTheStatus(t *testing.T) {
 	deployment := func(uid types.UID, generation, observed int64, replicas int32) *appsv1.Deployment {
 		found := &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{
-				Name: "movienight-bot", UID: uid, Generation: generation, ResourceVersion: fmt.Sprint(generation, observed),
-			},
-			Status: appsv1.DeploymentStatus{ObservedGeneration: observed},
+			ObjectMeta: metav1.ObjectMeta{Name: "movienight-bot", UID: uid, Generation: generation},
+			Status:     appsv1.DeploymentStatus{ObservedGeneration: observed},
 		}
 		found.Spec.Replicas = &replicas
 		return found

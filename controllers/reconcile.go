@@ -103,7 +103,7 @@ func New(manager ctrl.Manager, params manifests.Params, statusPort int) *Reconci
 
 // Reconcile reconciles one RoseyBot.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	if err := r.servers.load(ctx, r.Client); err != nil { // before it is known that the RoseyBot is gone
+	if err := r.load(ctx); err != nil { // before it is known that the RoseyBot is gone
 		return reconcile.Result{}, err
 	}
 	bot := &v1alpha1.RoseyBot{}
@@ -134,6 +134,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
 	return reconcile.Result{RequeueAfter: repeat}, nil
+}
+
+// load reads, once, what has to be known of all RoseyBots that exist when the operator starts.
+func (r *Reconciler) load(ctx context.Context) error {
+	r.memories.loading.Lock()
+	defer r.memories.loading.Unlock()
+	if r.memories.loaded {
+		return nil
+	}
+	bots := &v1alpha1.RoseyBotList{}
+	if err := r.Client.List(ctx, bots, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing the RoseyBots that exist: %w", err)
+	}
+	r.servers.load(bots.Items)
+	r.updates.load(bots.Items, r.Params, r.now())
+	r.memories.loaded = true
+	return nil
 }
 
 // spanAttributes returns the attributes of a reconcile in traces. The log has the same reconcileID.
@@ -169,9 +186,6 @@ func failureKind(err error) string {
 // changes, or 0. isNew is set if the status is about an older generation, or there is none.
 func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNew bool) (time.Duration, error) {
 	key := client.ObjectKeyFromObject(bot)
-	if err := r.updates.load(ctx, r.Client, r.Params, r.now()); err != nil {
-		return 0, err
-	}
 	observed, err := r.observe(ctx, bot)
 	if err != nil {
 		return 0, err

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -80,7 +79,6 @@ func (u serverUse) String() string {
 // many RoseyBots grow with the square of their number. It is safe for concurrent use.
 type servers struct {
 	mu     sync.Mutex
-	loaded bool
 	used   map[types.NamespacedName]string // the key of the server of each RoseyBot that connects to one
 	counts map[string]int                  // RoseyBots, by the key of their server
 }
@@ -89,34 +87,12 @@ func newServers() *servers {
 	return &servers{used: map[types.NamespacedName]string{}, counts: map[string]int{}}
 }
 
-// load counts, once, the RoseyBots that exist when the operator starts. From then on each reconcile tells what has
-// become of its RoseyBot.
-func (s *servers) load(ctx context.Context, cache client.Reader) error {
-	if s.isLoaded() {
-		return nil
+// load counts the RoseyBots that exist when the operator starts. From then on each reconcile tells what has become of
+// its RoseyBot.
+func (s *servers) load(bots []v1alpha1.RoseyBot) {
+	for i := range bots {
+		s.count(&bots[i])
 	}
-	bots := &v1alpha1.RoseyBotList{}
-	if err := cache.List(ctx, bots, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("counting the RoseyBots of each server: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.loaded {
-		return nil
-	}
-	s.loaded = true
-	for i := range bots.Items {
-		if bot := &bots.Items[i]; connects(bot) {
-			s.set(client.ObjectKeyFromObject(bot), ServerKey(bot.Spec.Channel.Server))
-		}
-	}
-	return nil
-}
-
-func (s *servers) isLoaded() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.loaded
 }
 
 // set sets the server of a RoseyBot, or that it connects to none. The caller holds the lock.

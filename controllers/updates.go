@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -37,7 +36,6 @@ type updates struct {
 	settings AutomaticUpdates
 
 	mu      sync.Mutex
-	loaded  bool
 	running map[types.NamespacedName]runningUpdate
 	waiting map[types.NamespacedName]time.Time // since when
 }
@@ -92,23 +90,12 @@ func isWorking(ready *metav1.Condition) bool {
 	return ready != nil && ready.Status == metav1.ConditionTrue && !hasSeverity(ready.Reason, requested)
 }
 
-// load reads, once, the updates that an earlier operator began.
-func (u *updates) load(ctx context.Context, cache client.Reader, params manifests.Params, now time.Time) error {
-	if u.isLoaded() {
-		return nil
-	}
-	bots := &v1alpha1.RoseyBotList{}
-	if err := cache.List(ctx, bots); err != nil {
-		return fmt.Errorf("listing the RoseyBots that are being updated: %w", err)
-	}
+// load adds the updates that an earlier operator began.
+func (u *updates) load(bots []v1alpha1.RoseyBot, params manifests.Params, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.loaded {
-		return nil
-	}
-	u.loaded = true
-	for i := range bots.Items {
-		bot := &bots.Items[i]
+	for i := range bots {
+		bot := &bots[i]
 		update := bot.Status.Update
 		if update == nil || !bot.DeletionTimestamp.IsZero() ||
 			update.Image != manifests.Image(bot, params) && u.isLate(*update, now) {
@@ -116,13 +103,6 @@ func (u *updates) load(ctx context.Context, cache client.Reader, params manifest
 		}
 		u.running[client.ObjectKeyFromObject(bot)] = runningUpdate{bot.UID, *update}
 	}
-	return nil
-}
-
-func (u *updates) isLoaded() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.loaded
 }
 
 // begin begins the update of a RoseyBot to an image, unless it has begun already, or returns what it has to wait for.

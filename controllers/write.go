@@ -172,7 +172,6 @@ func changesPods(fields *fieldpath.Set) (changes bool) {
 // seenDeployment is a Deployment as its controller has seen it.
 type seenDeployment struct {
 	uid        types.UID
-	version    string // its resourceVersion
 	generation int64
 	pods       string // a hash of what is about its pods
 }
@@ -186,9 +185,10 @@ func (m *memory) adoptGenerations(found observed) {
 		if !isDeployment {
 			continue
 		}
-		now := m.see(live)
+		pods := manifests.Hash([]any{live.Spec.Template, live.Spec.Replicas, live.Spec.Strategy})
+		now := seenDeployment{live.UID, live.Status.ObservedGeneration, pods}
 		isLate := live.Status.ObservedGeneration < live.Generation
-		if isLate && !slices.ContainsFunc(m.seen, now.isSameRollout) {
+		if isLate && !slices.Contains(m.seen, now) {
 			continue
 		}
 		if seen = append(seen, now); isLate {
@@ -198,22 +198,4 @@ func (m *memory) adoptGenerations(found observed) {
 		}
 	}
 	m.seen = seen
-}
-
-// see returns a Deployment as its controller has seen it. The hash is that of the last reconcile if nothing has changed
-// since.
-func (m *memory) see(live *appsv1.Deployment) seenDeployment {
-	for _, before := range m.seen {
-		if before.uid == live.UID && before.version == live.ResourceVersion {
-			return before
-		}
-	}
-	pods := manifests.Hash([]any{live.Spec.Template, live.Spec.Replicas, live.Spec.Strategy})
-	return seenDeployment{live.UID, live.ResourceVersion, live.Status.ObservedGeneration, pods}
-}
-
-// isSameRollout reports whether two states of a Deployment differ in nothing that the status of its rollout is about.
-func (s seenDeployment) isSameRollout(other seenDeployment) bool {
-	s.version = other.version
-	return s == other
 }
