@@ -58,6 +58,7 @@ func (c *component) runBot(ctx context.Context) error {
 		return err
 	}
 	work.checks = append([]func() status.Check{conn.Check, binding.Check}, work.checks...)
+	work.conn = conn
 	return c.run(ctx, work)
 }
 

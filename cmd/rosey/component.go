@@ -150,6 +150,8 @@ type workload struct {
 	leader func() string
 	// pages are served beside the paths of the process. Nil: none.
 	pages http.Handler
+	// conn is the connection over which the process replies to requests for its status. Nil: there is none.
+	conn *bus.Conn
 	// listening is called with the address of the HTTP server when it has started. Nil: not called.
 	listening func(address string)
 }
@@ -173,10 +175,24 @@ func (c *component) run(ctx context.Context, work workload) error {
 	if work.listening != nil {
 		work.listening(listener.Addr().String())
 	}
-	err = runWith(ctx, work.run, func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	needed := []task{func(ctx context.Context) error { return server.Serve(ctx, listener) }}
+	if work.conn != nil {
+		needed = append(needed, func(ctx context.Context) error { return c.serveStatus(ctx, work.conn, server.Report) })
+	}
+	err = runWith(ctx, work.run, needed...)
 	c.traces.Shutdown(context.WithoutCancel(ctx)) // ctx has ended
 	c.log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// serveStatus replies to bus.StatusGet.
+func (c *component) serveStatus(ctx context.Context, conn *bus.Conn, report func() status.Report) error {
+	return conn.Serve(ctx, c.subjects.Subject(bus.StatusGet), func(context.Context) any {
+		return bus.ProcessStatus{
+			Success: true, Instance: podName(), Server: c.config.Channel.Server, Channel: c.config.Channel.Name,
+			Report: report(),
+		}
+	})
 }
 
 // runWith runs main beside other tasks that main needs until its end. They outlive ctx, and are stopped in reverse

@@ -50,7 +50,7 @@ func (c *component) runService(ctx context.Context) error {
 	service := c.newService(conn, c.newBinding(conn))
 	return c.run(ctx, workload{
 		run: service.Run, checks: serviceChecks(service), served: servedChannels(service),
-		lastBackup: service.LastBackup,
+		lastBackup: service.LastBackup, conn: conn,
 	})
 }
 

@@ -36,6 +36,8 @@ type permissionsFlags struct {
 	roles    []string
 	standby  bool
 	commands bool
+	people   bool
+	readOnly bool
 	format   string
 }
 
@@ -58,10 +60,14 @@ func newNATSPermissionsCommand() *cobra.Command {
 	alias := command.Flags().Lookup("nats-jet-stream-provisioning").Value
 	command.Flags().Var(alias, "provisioning", "Same as --nats-jet-stream-provisioning")
 	command.Flags().StringSliceVar(&flags.roles, "role", nil, "Roles to print: "+strings.Join(roleNames(), ", ")+
-		"; roles joined by '+', such as bot+db, are one user (default bot,db,cli, and admin with manual provisioning)")
+		"; roles joined by '+', such as bot+db, are one user (default bot,db,cli,web, and admin with manual provisioning)")
 	command.Flags().BoolVar(&flags.standby, "standby", true, "Include the leader election of several bots")
 	command.Flags().BoolVar(&flags.commands, "commands", false,
-		"Let the role cli have the bot execute commands, lines that begin with \"/\"")
+		"Let the roles cli and web have the bot execute commands, lines that begin with \"/\"")
+	command.Flags().BoolVar(&flags.people, "people", false,
+		"Let the role cli export and remove what is stored about a person")
+	command.Flags().BoolVar(&flags.readOnly, "web-read-only", false,
+		"Let the role web only read: for a web page without tokens")
 	command.Flags().StringVar(&flags.format, "format", "server.conf", "Output format: server.conf, nsc or json")
 	command.Example = `  rosey nats permissions --prefix rosey_default_movienight
   rosey nats permissions --role bot+db --format nsc
@@ -88,6 +94,7 @@ func (f *permissionsFlags) print() (string, error) {
 	}
 	options := natsauth.Options{
 		Subjects: subjects, JetStream: loaded.NATS.JetStream.Mode, Standby: f.standby, Commands: f.commands,
+		People: f.people, WebReadOnly: f.readOnly,
 		Manual: loaded.NATS.JetStream.Provisioning == config.ProvisioningManual,
 	}
 	users, err := f.users(options)

@@ -143,7 +143,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = slices.Concat(serviceChecks(service), work.checks, pages.Checks())
-	work.served, work.lastBackup = servedChannels(service), service.LastBackup
+	work.served, work.lastBackup, work.conn = servedChannels(service), service.LastBackup, conn
 	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
 	return c.run(ctx, work)
 }

@@ -52,7 +52,7 @@ func (c *component) runWeb(ctx context.Context) error {
 			return runWith(ctx, func(ctx context.Context) error { return watchConnection(ctx, conn) }, pages.Run,
 				func(ctx context.Context) error { return pages.Serve(ctx, listener) })
 		},
-		checks: append([]func() status.Check{conn.Check}, pages.Checks()...),
+		checks: append([]func() status.Check{conn.Check}, pages.Checks()...), conn: conn,
 	})
 }
 

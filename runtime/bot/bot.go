@@ -14,7 +14,6 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/leader"
-	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -54,8 +53,8 @@ type Bot struct {
 	tracker   *speech.Tracker // outlives the sessions
 	feed      *feed
 	waiting   <-chan struct{}
-	// snapshots are requests to the session's goroutine.
-	snapshots chan chan<- room.Snapshot
+	// looks are functions that the session's goroutine is to call.
+	looks chan func(*session)
 
 	// elector is nil for a bot that is the only one.
 	elector *leader.Elector
@@ -90,12 +89,13 @@ func New(configuration config.Config, o Options) *Bot {
 		ids:       bus.NewIDs(started),
 		instance:  o.Instance,
 		tracker:   speech.NewTracker(configuration.Channel.MaxMessageLength),
-		snapshots: make(chan chan<- room.Snapshot),
+		looks:     make(chan func(*session)),
 		elector:   o.Elector,
 		waiting:   o.Waiting,
 	}
 	b.metrics = newMetrics(o.Registerer, b.leads)
 	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
+	b.feed.started = started
 	return b
 }
 
@@ -154,7 +154,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	defer stop()
 	next := newAttempt(b.timings)
 	if b.elector == nil {
-		b.keepJoined(ctx, next)
+		b.answering(ctx, func() { b.keepJoined(ctx, next) })
 	} else {
 		b.standBy(ctx, next)
 	}

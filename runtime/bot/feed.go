@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -20,7 +21,10 @@ type feed struct {
 	subjects bus.Subjects
 	channel  string // as a token of a subject
 	metrics  *metrics
-	queue    chan queuedEvent
+	started  time.Time
+	// number is that of the last event. Only the session's goroutine changes it.
+	number atomic.Uint64
+	queue  chan queuedEvent
 	// room is what is left of feedBytes.
 	room *semaphore.Weighted
 }
@@ -60,11 +64,18 @@ const (
 	feedFailed       = "failed"
 )
 
-// offer queues an event, or drops it. It does not block.
+// position returns that of the last event.
+func (s *feed) position() bus.FeedPosition {
+	return bus.FeedPosition{BotStart: s.started.UnixMilli(), Number: s.number.Load()}
+}
+
+// offer numbers and queues an event, or drops it. It does not block.
 func (s *feed) offer(event feedEvent, at time.Time) {
 	if s.conn == nil {
 		return
 	}
+	s.number.Add(1)
+	event.FeedPosition = s.position()
 	if !s.conn.Connected() {
 		s.metrics.feed.WithLabelValues(feedDisconnected).Inc()
 		return
@@ -121,12 +132,15 @@ const (
 )
 
 // feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
-// Event and Replayed are additions.
+// Event, Replayed and the position are additions.
 type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
 	Channel string `json:"channel"`
-	User    string `json:"user,omitempty"`
+	// FeedPosition also counts the events that are dropped, so that subscribers notice.
+	bus.FeedPosition
+
+	User string `json:"user,omitempty"`
 	// Content is HTML as CyTube sent it.
 	Content   *string `json:"content,omitempty"`
 	Recipient string  `json:"recipient,omitempty"`

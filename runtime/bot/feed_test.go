@@ -38,7 +38,7 @@ func nextEvent(t *testing.T, subscription *nats.Subscription, name string) map[s
 		if event["timestamp"].(float64) < 1e9 || event["channel"] != "movienight" || event["event"] != name {
 			t.Errorf("event %s", message.Data)
 		}
-		for _, key := range []string{"timestamp", "server", "channel", "event"} {
+		for _, key := range []string{"timestamp", "server", "channel", "event", "bot_start_ms", "number"} {
 			delete(event, key)
 		}
 		return event

@@ -100,7 +100,7 @@ func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
 	return cytube.Dial(ctx, options)
 }
 
-// run handles events, timers and requests for snapshots, one at a time. Nothing that it calls waits for the network:
+// run handles events, timers and looks of others, one at a time. Nothing that it calls waits for the network:
 // the server disconnects a client that does not read.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -132,32 +132,41 @@ func (s *session) run(ctx context.Context) error {
 			now := time.Now()
 			s.sampleUsers(ctx, now)
 			counts.Reset(s.counts.next(now))
-		case reply := <-s.snapshots:
-			reply <- s.room.Snapshot(time.Now()) // its buffer has room for it
+		case look := <-s.looks:
+			look(s)
 		}
 	}
 }
 
-// snapshotTimeout is far more than the handling of one event takes.
-const snapshotTimeout = time.Second
+// lookTimeout is far more than the handling of one event takes.
+const lookTimeout = time.Second
 
-// Snapshot returns the state of the channel, and nil while the bot is not in it. The session's goroutine takes the
-// snapshot between two events.
-func (b *Bot) Snapshot(ctx context.Context) *room.Snapshot {
+// look has the session's goroutine call f between two events. It reports whether it did: not while the bot is not in
+// the channel.
+func (b *Bot) look(ctx context.Context, f func(*session)) bool {
 	if b.check.Check().Reason != status.ReasonJoined {
-		return nil
+		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	reply := make(chan room.Snapshot, 1)
+	looked := make(chan struct{})
 	select {
-	case b.snapshots <- reply:
-		snapshot := <-reply
-		snapshot.Server, snapshot.Name = b.config.Channel.Server, b.config.Channel.Name
-		return &snapshot
+	case b.looks <- func(s *session) { f(s); close(looked) }:
+		<-looked
+		return true
 	case <-ctx.Done():
+		return false
+	}
+}
+
+// Snapshot returns the state of the channel, and nil while the bot is not in it.
+func (b *Bot) Snapshot(ctx context.Context) *room.Snapshot {
+	var snapshot room.Snapshot
+	if !b.look(ctx, func(s *session) { snapshot = s.room.Snapshot(time.Now()) }) {
 		return nil
 	}
+	snapshot.Server, snapshot.Name = b.config.Channel.Server, b.config.Channel.Name
+	return &snapshot
 }
 
 // incoming is the next event, or the error that ended the connection.

@@ -161,22 +161,3 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("after the end: %+v", got)
 	}
 }
-
-// TestSnapshotNobodyReads checks that the session goes on when the senders of requests are gone before the reply.
-func TestSnapshotNobodyReads(t *testing.T) {
-	r := newRig(t)
-	r.startJoined()
-	for range 100 {
-		select {
-		case r.bot.snapshots <- make(chan room.Snapshot, 1):
-		case <-time.After(10 * time.Second):
-			t.Fatal("the session takes no request")
-		}
-	}
-	must(t, r.channel.Join("alice"))
-	r.say("alice", "still there?")
-	r.eventually("alice in the bot's list", func() bool {
-		got := r.bot.Snapshot(t.Context())
-		return got != nil && len(got.Users) == 2
-	})
-}

@@ -45,6 +45,7 @@ type connState struct {
 	check     *status.Recorder
 	connected atomic.Bool
 	connects  atomic.Int64
+	requests  *prometheus.CounterVec
 
 	refusal atomic.Value // string: what the server said in the present attempt instead of taking part in it
 
@@ -85,7 +86,18 @@ func (s *connState) register(registerer prometheus.Registerer) {
 		Name: "rosey_bus_reconnects_total",
 		Help: "How often the connection to NATS was established again after it broke.",
 	}, func() float64 { return float64(max(s.connects.Load()-1, 0)) })
+	s.requests = metrics.NewCounterVec(prometheus.CounterOpts{
+		Name: "rosey_bus_requests_total",
+		Help: "Requests for the state of the channel, or of the process, by outcome: answered, ignored by a bot that does " +
+			"not lead, no_inbox, busy or failed.",
+	}, []string{"outcome"})
+	for _, outcome := range []string{requestAnswered, requestIgnored, requestNoInbox, requestBusy, requestFailed} {
+		s.requests.WithLabelValues(outcome)
+	}
 }
+
+// countRequest counts a request to Conn.Serve.
+func (s *connState) countRequest(outcome string) { s.requests.WithLabelValues(outcome).Inc() }
 
 func (s *connState) onConnected(connection *nats.Conn) {
 	if !s.connected.CompareAndSwap(false, true) {

@@ -14,13 +14,10 @@ type Media struct {
 	QueuedBy string `json:"queued_by,omitempty"`
 }
 
-// MediaPayload is the body of MediaPlayed. A bot publishes one when something begins to play, and when it joins a
-// channel in which something plays already: then Position says how long ago it began. So one play may be reported
-// several times. Reports on one Media whose beginnings differ by less than a minute are about one play.
+// MediaPayload is the body of MediaPlayed. Origin.Timestamp is when it began to play, as far as its position tells. A
+// bot publishes one for everything that begins to play, and again for what plays when it joins the channel, so one play
+// may be reported several times: reports on one Media whose times differ by less than a minute are about one play.
 type MediaPayload struct {
 	Media
-	// Position is how much of it was played at Origin.Timestamp, in seconds. It is below zero in the moments that players
-	// get for loading, before the beginning.
-	Position float64 `json:"position"`
 	Origin
 }

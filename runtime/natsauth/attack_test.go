@@ -18,6 +18,7 @@ const (
 	bot   = bus.BotRole
 	db    = bus.ServiceRole
 	cli   = bus.CLIRole
+	web   = bus.WebRole
 	admin = bus.AdminRole
 )
 
@@ -33,6 +34,12 @@ var subscriptions = []struct {
 	{subject: "*.db.>"},
 	{subject: "P.db.>", may: []bus.Role{cli}},
 	{subject: "P.events.>", may: []bus.Role{cli}},
+	{subject: "P.events.cytube.>", may: []bus.Role{cli, web}},
+	{subject: "P.events.cytube.movies.>", may: []bus.Role{cli, web}},
+	{subject: "P.channel.>", may: []bus.Role{bot, cli}},
+	{subject: "P.channel.movies.get", may: []bus.Role{bot, cli}},
+	{subject: "P.status.get", may: []bus.Role{bot, db, cli, web}},
+	{subject: "P.status.>"},
 	{subject: "P.outbound.>", may: []bus.Role{bot}},
 	{subject: "P.outbound.movies.waiting", may: []bus.Role{bot}},
 	{subject: "P.db.kv.*", may: []bus.Role{cli}},
@@ -42,12 +49,14 @@ var subscriptions = []struct {
 	{subject: "P.db.kv.get", queue: "other"},
 	{subject: "P.db.>", queue: "P_db"},
 	{subject: "P.events.>", queue: "any"},
+	{subject: "P.events.cytube.>", queue: "any"},
 	{subject: "P.db.message.log", queue: "P_db"},
 	{subject: "_INBOX.>"},
 	{subject: "_INBOX_P_bot.>", may: []bus.Role{bot}},
 	{subject: "_INBOX_P_bot.*", may: []bus.Role{bot}},
 	{subject: "_INBOX_P_db.>", may: []bus.Role{db}},
 	{subject: "_INBOX_P_cli.>", may: []bus.Role{cli}},
+	{subject: "_INBOX_P_web.>", may: []bus.Role{web}},
 	{subject: "$KV.>"},
 	{subject: "$KV.P_locks.leader"},
 	{subject: "$SRV.>"},
@@ -64,7 +73,7 @@ var subscriptions = []struct {
 var provoked = []string{
 	"P.db.message.log", "P.db.kv.get", "P.events.cytube.movies.message", "P.outbound.movies.waiting",
 	"_INBOX.x", "_INBOX_P_bot.x", "_INBOX_P_db.x",
-	"_INBOX_P_cli.x", "$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
+	"_INBOX_P_cli.x", "_INBOX_P_web.x", "P.channel.movies.get", "P.status.get", "$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
 	"$JS.API.STREAM.INFO.P_events", "$JS.ACK.P_events.P_db.1.1.1.1.0",
 }
 
@@ -106,15 +115,21 @@ var publications = []struct {
 	{"P.db.user.joined", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.db.messages.outbound.mark_sent", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.db.messages.outbound.get", []bus.Role{bot}, []bus.Role{bot}},
-	{"P.db.messages.outbound.put", []bus.Role{cli}, []bus.Role{cli}},
+	{"P.db.messages.outbound.put", []bus.Role{cli, web}, []bus.Role{cli, web}},
 	{"P.db.messages.outbound.put_command", nil, nil},
-	{"P.db.query.user_stats", []bus.Role{bot, cli}, []bus.Role{bot, cli}},
-	{"P.db.stats.recent_chat.get", nil, nil},
+	{"P.db.query.user_stats", []bus.Role{bot, cli, web}, []bus.Role{bot, cli, web}},
+	{"P.db.stats.recent_chat.get", []bus.Role{web}, []bus.Role{web}},
 	{"P.db.kv.set", nil, nil},
 	{"P.db.kv.movies.dice.set", nil, nil},
 	{"P.db.maintenance.run", nil, nil},
-	{"P.db.dead.list", []bus.Role{db}, []bus.Role{db}},
-	{"P.db.dead.drop", []bus.Role{db}, []bus.Role{db}},
+	{"P.db.dead.list", []bus.Role{db, web}, []bus.Role{db, web}},
+	{"P.db.dead.drop", []bus.Role{db, web}, []bus.Role{db, web}},
+	{"P.db.messages.outbound.cancel", []bus.Role{web}, []bus.Role{web}},
+	{"P.db.people.export", nil, nil},
+	{"P.db.people.forget", nil, nil},
+	{"P.channel.movies.get", []bus.Role{web}, []bus.Role{web}},
+	{"P.channel.movies.set", nil, nil},
+	{"P.status.get", []bus.Role{web}, []bus.Role{web}},
 	{"P.db.anything", nil, nil},
 	{"P.events.cytube.movies.message", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.events.other", nil, nil},
@@ -127,6 +142,7 @@ var publications = []struct {
 	{"_INBOX_P_bot.x", nil, nil},
 	{"_INBOX_P_db.x", nil, nil},
 	{"_INBOX_P_cli.x", nil, nil},
+	{"_INBOX_P_web.x", nil, nil},
 	{"_R_.x", nil, nil},
 	{"$SRV.PING", nil, nil},
 	{"$SRV.INFO.P_db", nil, nil},

@@ -30,6 +30,16 @@ type Bot struct {
 	// BotSecret and ServiceSecret are the names of the Secrets with the credentials of bot and service. Empty: the
 	// RoseyBot names none.
 	BotSecret, ServiceSecret string
+	// Web is nil if it has no web page.
+	Web *Web
+}
+
+// Web is what is read of spec.web.
+type Web struct {
+	// Secret is the name of the Secret with its credentials. Empty: that of the bot.
+	Secret string
+	// Tokens reports whether there is a Secret with tokens: without one nobody may do anything but read.
+	Tokens bool
 }
 
 // ID returns NAMESPACE/NAME.
@@ -62,6 +72,11 @@ type manifest struct {
 			SharedFrom               *refField `json:"sharedFrom"`
 			NATSCredentialsSecretRef *refField `json:"natsCredentialsSecretRef"`
 		} `json:"database"`
+		Web *struct {
+			Enabled                  bool      `json:"enabled"`
+			TokensSecretRef          *refField `json:"tokensSecretRef"`
+			NATSCredentialsSecretRef *refField `json:"natsCredentialsSecretRef"`
+		} `json:"web"`
 	} `json:"spec"`
 	Items []json.RawMessage `json:"items"`
 }
@@ -155,6 +170,11 @@ func (m manifest) bot(namespace string) (Bot, error) {
 		b.SharedFrom = m.Spec.Database.SharedFrom.name()
 		b.ServiceSecret = m.Spec.Database.NATSCredentialsSecretRef.name()
 	}
+	webSecret := ""
+	if web := m.Spec.Web; web != nil && web.Enabled {
+		webSecret = web.NATSCredentialsSecretRef.name()
+		b.Web = &Web{Secret: webSecret, Tokens: web.TokensSecretRef.name() != ""}
+	}
 	// The default prefix is the operator's.
 	b.Prefix = "rosey_" + b.Namespace + "_" + b.Name
 	if err := m.readNATS(&b); err != nil {
@@ -166,6 +186,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 	for field, name := range map[string]string{
 		"spec.nats.credentialsSecretRef.name":         b.BotSecret,
 		"spec.database.natsCredentialsSecretRef.name": b.ServiceSecret,
+		"spec.web.natsCredentialsSecretRef.name":      webSecret,
 	} {
 		if name != "" && !secretName.MatchString(name) {
 			return b, fmt.Errorf("%s: %q, expected the name of a Secret", field, name)

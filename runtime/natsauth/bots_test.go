@@ -21,13 +21,14 @@ spec:
     credentialsSecretRef: {name: bot-login}
     jetStream: {mode: Always, replicas: 3, maxBytes: 2Mi, provisioning: Manual}
   database: {natsCredentialsSecretRef: {name: db-login}}
+  web: {enabled: true, tokensSecretRef: {name: tokens}, natsCredentialsSecretRef: {name: web-login}}
 --- # a list, as kubectl prints it
 apiVersion: v1
 kind: List
 items:
-- {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {namespace: other, name: plain}, spec: {}, status: {}}
+- {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {namespace: other, name: plain}, spec: {web: {enabled: false}}, status: {}}
 - {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {name: lounge},
-   spec: {database: {sharedFrom: {name: movienight}}}}
+   spec: {database: {sharedFrom: {name: movienight}}, web: {enabled: true}}}
 - {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {name: alone}, spec: {mode: Direct}}
 `), "films")
 	if err != nil {
@@ -37,6 +38,7 @@ items:
 		{
 			Namespace: "films", Name: "movienight", Prefix: "movies", JetStream: "always", Manual: true, Replicas: 3,
 			MaxBytes: 2 << 20, BotSecret: "bot-login", ServiceSecret: "db-login",
+			Web: &natsauth.Web{Secret: "web-login", Tokens: true},
 		},
 		{
 			Namespace: "other", Name: "plain", Prefix: "rosey_other_plain", JetStream: "auto", Replicas: 1,
@@ -44,7 +46,7 @@ items:
 		},
 		{
 			Namespace: "films", Name: "lounge", SharedFrom: "movienight", Prefix: "rosey_films_lounge", JetStream: "auto",
-			Replicas: 1, MaxBytes: 64 << 20,
+			Replicas: 1, MaxBytes: 64 << 20, Web: &natsauth.Web{},
 		},
 	}
 	if diff := cmp.Diff(want, bots); diff != "" {
@@ -70,6 +72,10 @@ func TestParseBotsNamesWhatIsWrong(t *testing.T) {
 		{
 			spec("database: {natsCredentialsSecretRef: {name: ../x}}"),
 			`spec.database.natsCredentialsSecretRef.name: "../x"`,
+		},
+		{
+			spec("web: {enabled: true, natsCredentialsSecretRef: {name: ../x}}"),
+			`spec.web.natsCredentialsSecretRef.name: "../x"`,
 		},
 		{spec("nats: {jetStream: {mode: Maybe}}"), `spec.nats.jetStream.mode: "Maybe"`},
 		{spec("nats: {jetStream: {provisioning: me}}"), `jetStream.provisioning: "me"`},

@@ -21,7 +21,7 @@ var roles = []struct {
 }
 
 // Roles returns the roles of Rosey's processes.
-func Roles() []bus.Role { return []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole} }
+func Roles() []bus.Role { return []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole, bus.WebRole} }
 
 // About returns what a role is for, in a few words.
 func About(role bus.Role) string {
@@ -60,6 +60,8 @@ func (o Options) bot() []Grant {
 			bus.OutboundGet, bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "the announcement of a line to say", Subscribe: o.subjects(bus.AllOutbound)},
 		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects(bus.AllFeeds)},
+		{Why: "requests for the state of the channel and of the process", Subscribe: o.subjects(
+			bus.AllChannels, bus.StatusGet), Responses: oneReply()},
 	}
 	if o.JetStream == config.JetStreamNever {
 		return grants
@@ -87,6 +89,7 @@ func (o Options) service() []Grant {
 		{Why: "requests, in the queue group of the services alone",
 			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
 		{Why: "one reply to each request", Responses: oneReply()},
+		{Why: "requests for the status of the process", Subscribe: o.subjects(bus.StatusGet)},
 		{Why: "announcing a line to the bot that says it", Publish: o.subjects(bus.AnyOutboundWaiting)},
 		{Why: "replies, and the events that JetStream delivers", Subscribe: o.inbox(bus.ServiceRole)},
 		{Why: "`rosey db dead` beside the service", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)},
@@ -120,11 +123,16 @@ func (o Options) cli() []Grant {
 		{Why: "replies", Subscribe: o.inbox(bus.CLIRole)},
 		{Why: "top and user", Publish: o.subjects(bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "say", Publish: o.subjects(bus.OutboundPut)},
-		{Why: "tail, which only listens", Subscribe: o.subjects("db.>", "events.>"), DenySubscribe: []string{noGroups}},
+		{Why: "tail, which only listens", Subscribe: o.subjects("db.>", "events.>", bus.AllChannels, bus.StatusGet),
+			DenySubscribe: []string{noGroups}},
 	}
 	if o.Commands {
 		grants = append(grants, Grant{
 			Why: `say with a line that begins with "/"`, Publish: o.subjects(bus.OutboundPutCommand)})
+	}
+	if o.People {
+		grants = append(grants, Grant{
+			Why: "user export and user forget", Publish: o.subjects(bus.PeopleExport, bus.PeopleForget)})
 	}
 	return grants
 }

@@ -164,6 +164,9 @@ func (r *run) issueAccount(owner Bot, bots []Bot) error {
 	}
 	account.Prefix, account.JetStream, account.Manual = owner.Prefix, owner.JetStream, owner.Manual
 	account.Commands, account.Removable = r.options.Commands, r.options.AllowRemoval
+	account.WebReadOnly = !slices.ContainsFunc(bots, func(b Bot) bool {
+		return b.owner() == owner.ID() && b.Web != nil && b.Web.Tokens
+	})
 	account.MaxFile = 0
 	if owner.JetStream != config.JetStreamNever {
 		account.MaxFile = (owner.MaxBytes + bucketBytes) * owner.Replicas
@@ -200,6 +203,7 @@ func (a *Account) options() (Options, error) {
 	subjects, err := bus.NewSubjects(a.Prefix)
 	return Options{
 		Subjects: subjects, JetStream: a.JetStream, Manual: a.Manual, Standby: true, Commands: a.Commands,
+		WebReadOnly: a.WebReadOnly,
 	}, err
 }
 
@@ -208,7 +212,7 @@ func inFile(id string, bots []Bot) bool {
 }
 
 // wantedUsers returns the users of an account, by name, without credentials. A RoseyBot that shares the service logs in
-// with the Secret of the owner, so only its command line is a user.
+// with the Secret of the owner, so only its command line is a user, and its web page if that has a Secret of its own.
 func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	wanted := map[string]User{}
 	add := func(bot Bot, secret string, roles ...bus.Role) {
@@ -222,20 +226,32 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	if serviceSecret == "" && owner.BotSecret == "" {
 		serviceSecret = owner.Name + "-nats-db"
 	}
-	if serviceSecret == "" || serviceSecret == botSecret {
-		add(owner, botSecret, bus.BotRole, bus.ServiceRole) // pods of both mount the same Secret
-	} else {
-		add(owner, botSecret, bus.BotRole)
-		add(owner, serviceSecret, bus.ServiceRole)
-	}
+	// Pods that mount the same Secret log in as one user.
+	roles := map[string][]bus.Role{botSecret: {bus.BotRole}}
+	serviceSecret = cmp.Or(serviceSecret, botSecret)
+	roles[serviceSecret] = append(roles[serviceSecret], bus.ServiceRole)
 	add(owner, "", bus.CLIRole)
 	if owner.Manual {
 		add(owner, "", bus.AdminRole)
 	}
 	for _, bot := range bots {
-		if bot.SharedFrom != "" && bot.owner() == owner.ID() {
+		if bot.owner() != owner.ID() {
+			continue
+		}
+		if bot.SharedFrom != "" {
 			add(bot, "", bus.CLIRole)
 		}
+		if bot.Web == nil {
+			continue
+		}
+		if secret := cmp.Or(bot.Web.Secret, botSecret); roles[secret] == nil {
+			add(bot, secret, bus.WebRole)
+		} else if !slices.Contains(roles[secret], bus.WebRole) {
+			roles[secret] = append(roles[secret], bus.WebRole)
+		}
+	}
+	for secret, its := range roles {
+		add(owner, secret, its...)
 	}
 	return wanted
 }

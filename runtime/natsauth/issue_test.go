@@ -351,3 +351,27 @@ func TestStateOfAnotherKindIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestAWebPageGetsItsOwnUser checks that a web page with a Secret of its own is a user with the permissions of the page
+// alone, and that one that logs in as the bot may do what the page needs.
+func TestAWebPageGetsItsOwnUser(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		own, as, sharer := film("own"), film("as"), film("sharer")
+		own.Web = &natsauth.Web{Secret: "own-web", Tokens: true}
+		as.Web = &natsauth.Web{}
+		sharer.SharedFrom, sharer.BotSecret, sharer.ServiceSecret = "own", "", ""
+		sharer.Web = &natsauth.Web{}
+		changes, _ := i.issue(own, as, film("none"), sharer)
+		for _, want := range []string{
+			"user rosey_films_own_web: created", "user rosey_films_own_bot_web: created", // for the sharer's page
+			"user rosey_films_as_bot_web: created", "user rosey_films_none_bot: created",
+		} {
+			if !slices.Contains(changes, want) {
+				t.Errorf("not %q: %v", want, changes)
+			}
+		}
+		if again, _ := i.issue(own, as, film("none"), sharer); len(again) > 0 {
+			t.Errorf("the second time: %v", again)
+		}
+	})
+}

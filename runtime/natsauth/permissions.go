@@ -52,6 +52,8 @@ type Options struct {
 	// Commands lets the command line and the web page have the bot say lines that begin with "/", which act with the
 	// bot's rank.
 	Commands bool
+	// People lets the command line export and remove what is stored about a person.
+	People bool
 	// WebReadOnly is for a web page on which nobody may do anything but read: it has no tokens.
 	WebReadOnly bool
 }

@@ -18,9 +18,10 @@ func allOptions(t *testing.T) (all []natsauth.Options) {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{config.JetStreamAuto, config.JetStreamAlways, config.JetStreamNever} {
-		for flags := range 8 {
+		for flags := range 16 {
 			all = append(all, natsauth.Options{
 				Subjects: subjects, JetStream: mode, Manual: flags&1 > 0, Standby: flags&2 > 0, Commands: flags&4 > 0,
+				WebReadOnly: flags&8 > 0,
 			})
 		}
 	}
@@ -50,7 +51,7 @@ func TestOnlyBotAndServiceCreateAndWithAnAdministratorNobody(t *testing.T) {
 	}
 	for _, o := range allOptions(t) {
 		for _, role := range natsauth.Roles() {
-			may := !o.Manual && role != bus.CLIRole && o.JetStream != config.JetStreamNever
+			may := !o.Manual && (role == bus.BotRole || role == bus.ServiceRole) && o.JetStream != config.JetStreamNever
 			allowed := o.For(role).Publish.Allow
 			if got := slices.ContainsFunc(allowed, creates); got != may {
 				t.Errorf("%s, %+v: creates: %t, want %t", role, o, got, may)
@@ -82,5 +83,30 @@ func TestEachEntryHasAReason(t *testing.T) {
 	}
 	if grants := (natsauth.Options{}).Grants("stranger"); grants != nil {
 		t.Errorf("a stranger may %v", grants)
+	}
+}
+
+// TestAWebPageWithoutTokensOnlyReads checks that a web page on which nobody may do anything has no permission to, and
+// that one with tokens has none to act with the bot's rank unless that was asked for.
+func TestAWebPageWithoutTokensOnlyReads(t *testing.T) {
+	act := []bus.Suffix{bus.OutboundPut, bus.OutboundCancel, bus.DeadList, bus.DeadRetry, bus.DeadDrop}
+	never := slices.Concat(bus.Events, []bus.Suffix{bus.OutboundGet, bus.MaintenanceRun, bus.KVSet, bus.KVGet,
+		bus.PeopleExport, bus.PeopleForget})
+	for _, o := range allOptions(t) {
+		p := o.For(bus.WebRole)
+		may := func(suffix bus.Suffix) bool { return slices.Contains(p.Publish.Allow, o.Subjects.Subject(suffix)) }
+		for _, suffix := range act {
+			if may(suffix) == o.WebReadOnly {
+				t.Errorf("%+v: %s: %t", o, suffix, may(suffix))
+			}
+		}
+		for _, suffix := range never {
+			if may(suffix) {
+				t.Errorf("%+v: %s", o, suffix)
+			}
+		}
+		if may(bus.OutboundPutCommand) != (o.Commands && !o.WebReadOnly) {
+			t.Errorf("%+v: %s: %t", o, bus.OutboundPutCommand, may(bus.OutboundPutCommand))
+		}
 	}
 }

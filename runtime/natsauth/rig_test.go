@@ -86,6 +86,7 @@ func newWorldWith(t *testing.T, target natsauth.Target, manual bool, o natsauth.
 		bots = append(bots, natsauth.Bot{
 			Namespace: "films", Name: name, Prefix: "rosey_films_" + name, JetStream: config.JetStreamAlways, Manual: manual,
 			Replicas: 1, MaxBytes: 64 << 20, BotSecret: name + "-bot", ServiceSecret: name + "-db",
+			Web: &natsauth.Web{Secret: name + "-web", Tokens: true},
 		})
 	}
 	w.state, _, err = natsauth.Issue(before, bots, o)

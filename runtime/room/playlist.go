@@ -62,6 +62,29 @@ func (p *Playlist) remove(uid int) (cytube.Item, bool) {
 	return item, true
 }
 
+// Playing returns the item that plays. found is false if it is not known, since the bot may not see the playlist.
+func (p *Playlist) Playing() (item cytube.Item, found bool) {
+	i := p.index(p.Current)
+	if i < 0 {
+		return cytube.Item{}, false
+	}
+	return p.Items[i], true
+}
+
+// Next returns a copy of up to limit items that follow the one that plays: behind the last item comes the first. If the
+// item that plays is not known, they are the first ones.
+func (p *Playlist) Next(limit int) []cytube.Item {
+	from, count := p.index(p.Current), len(p.Items)
+	if from >= 0 {
+		count-- // what plays does not follow itself
+	}
+	next := make([]cytube.Item, 0, min(limit, count))
+	for i := range cap(next) {
+		next = append(next, p.Items[(from+1+i)%len(p.Items)])
+	}
+	return next
+}
+
 // maxItems bounds the list. CyTube's default limit is 4000.
 const maxItems = 10_000
 

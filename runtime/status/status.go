@@ -210,10 +210,11 @@ func FetchReport(ctx context.Context, client *http.Client, url string, component
 	if err != nil {
 		return Report{}, errors.New(OneLine(NetworkError(err), maxMessage))
 	}
-	return parseReport(body, component)
+	return ParseReport(body, component)
 }
 
-func parseReport(body []byte, component Component) (Report, error) {
+// ParseReport returns the Report in JSON of a process, with the same checks as FetchReport.
+func ParseReport(body []byte, component Component) (Report, error) {
 	var report Report
 	if err := json.Unmarshal(body, &report); err != nil || !validName.MatchString(string(report.Component)) {
 		return Report{}, errors.New("not a status report in JSON")
