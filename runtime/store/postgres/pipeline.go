@@ -7,55 +7,48 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"rosey.dev/rosey/runtime/store/relational"
 )
 
 // errRolledBack means that the server has ended a transaction without its changes.
 var errRolledBack = errors.New("the server has rolled the transaction back")
 
 // pipeline is an executor for one transaction. Statements whose results nobody waits for are sent together with the
-// next one: the first one begins the transaction, and the last ones go with its commit. A single line of chat needs
-// three round trips to the server instead of five.
+// next one: the first one begins the transaction, and the last ones go with its commit. A batch of events needs one
+// round trip to the server: if a statement fails, the server executes none after it, so that it does not commit.
+//
+// The end of a context ends no statement: interruptAtEnd does.
 type pipeline struct {
 	conn *pgxpool.Conn
-	// waiting are statements that have not been sent, and tables are those whose rows they store, for errors.
+	// waiting are statements that have not been sent, and explain says for each what its error means.
 	waiting *pgx.Batch
-	tables  []string
+	explain []func(error) error
 	// begun is false until the statement that begins the transaction has been sent.
 	begun bool
 }
 
 func newPipeline(conn *pgxpool.Conn, begin string) *pipeline {
-	p := &pipeline{conn: conn, waiting: &pgx.Batch{}, tables: []string{""}}
-	p.waiting.Queue(begin)
+	p := &pipeline{conn: conn, waiting: &pgx.Batch{}}
+	p.queue(begin, nil, func(err error) error { return err })
 	return p
 }
 
-// queue adds a statement for each of rows, which are of a table, to those that wait.
-func (p *pipeline) queue(table, query string, rows [][]any) {
-	for _, arguments := range rows {
-		p.waiting.Queue(query, arguments...)
-		p.tables = append(p.tables, table)
-	}
+// queue adds a statement to those that wait. explain wraps its error.
+func (p *pipeline) queue(query string, arguments []any, explain func(error) error) {
+	p.waiting.Queue(query, arguments...)
+	p.explain = append(p.explain, explain)
 }
 
 // send sends all statements that wait and those of batch. The results are those of batch.
 func (p *pipeline) send(ctx context.Context, batch *pgx.Batch) (pgx.BatchResults, error) {
-	before := p.tables
+	before := p.explain
 	all := &pgx.Batch{QueuedQueries: append(p.waiting.QueuedQueries, batch.QueuedQueries...)}
-	p.waiting, p.tables, p.begun = &pgx.Batch{}, nil, true
-	results := p.conn.SendBatch(ctx, all)
-	for _, table := range before {
-		_, err := results.Exec()
-		if err == nil {
-			continue
+	p.waiting, p.explain, p.begun = &pgx.Batch{}, nil, true
+	results := p.conn.SendBatch(context.WithoutCancel(ctx), all)
+	for _, explain := range before {
+		if _, err := results.Exec(); err != nil {
+			_ = results.Close() // it has the same error
+			return nil, explain(err)
 		}
-		_ = results.Close() // it has the same error
-		if table != "" {
-			err = relational.StoringError(table, err)
-		}
-		return nil, err
 	}
 	return results, nil
 }
@@ -79,7 +72,7 @@ func (p *pipeline) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchRes
 // Query implements executor.
 func (p *pipeline) Query(ctx context.Context, query string, arguments ...any) (pgx.Rows, error) {
 	if p.waiting.Len() == 0 {
-		return p.conn.Query(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
+		return p.conn.Query(context.WithoutCancel(ctx), query, arguments...) //nolint:wrapcheck // the caller classifies it
 	}
 	results, err := p.last(ctx, query, arguments)
 	if err != nil {
@@ -96,7 +89,7 @@ func (p *pipeline) Query(ctx context.Context, query string, arguments ...any) (p
 // Exec implements executor.
 func (p *pipeline) Exec(ctx context.Context, query string, arguments ...any) (pgconn.CommandTag, error) {
 	if p.waiting.Len() == 0 {
-		return p.conn.Exec(ctx, query, arguments...) //nolint:wrapcheck // the caller classifies it
+		return p.conn.Exec(context.WithoutCancel(ctx), query, arguments...) //nolint:wrapcheck // the caller classifies it
 	}
 	results, err := p.last(ctx, query, arguments)
 	if err != nil {
@@ -129,8 +122,7 @@ func (p *pipeline) rollback(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	p.waiting, p.tables = &pgx.Batch{}, nil
-	_, _ = p.Exec(ctx, "ROLLBACK")
+	_, _ = p.conn.Exec(ctx, "ROLLBACK")
 }
 
 // pipelinedRows are the rows of the last statement of a batch.

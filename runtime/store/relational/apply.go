@@ -3,23 +3,21 @@ package relational
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"rosey.dev/rosey/runtime/store"
 )
 
-// userSQL merges the events of a batch about a user into the row. Unlike the merge of usersTable it adds the lines:
-// they are those of chat rows that the batch has inserted.
-const userSQL = `INSERT INTO users (channel_id, name_key, name, name_at, first_seen, last_seen, chat_lines)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (channel_id, name_key) DO UPDATE SET
+// countedUsersTable is usersTable with the columns of a user in a batch. Its rows are Counters: unlike the merge of
+// usersTable, that of this one adds the lines, which are those of chat rows that the batch has inserted.
+var countedUsersTable = newTable("users", "channel_id bigint, name_key, name, name_at bigint, first_seen bigint, "+
+	"last_seen bigint, chat_lines bigint", `(channel_id, name_key) DO UPDATE SET
   name = CASE WHEN (excluded.name_at, excluded.name) > (users.name_at, users.name)
-              THEN excluded.name ELSE users.name END,
-  name_at = CASE WHEN excluded.name_at > users.name_at THEN excluded.name_at ELSE users.name_at END,
-  first_seen = CASE WHEN excluded.first_seen < users.first_seen THEN excluded.first_seen ELSE users.first_seen END,
-  last_seen = CASE WHEN excluded.last_seen > users.last_seen THEN excluded.last_seen ELSE users.last_seen END,
-  chat_lines = users.chat_lines + excluded.chat_lines`
+              THEN excluded.name ELSE users.name END`+
+	merged(">", "users", "name_at", "last_seen")+merged("<", "users", "first_seen")+`,
+  chat_lines = users.chat_lines + excluded.chat_lines`)
 
 // Apply implements store.Store.
 func (s Store) Apply(ctx context.Context, events []store.Event) error {
@@ -27,50 +25,26 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 	if len(normal) == 0 {
 		return nil
 	}
+	err := s.apply(ctx, normal, true)
+	if errors.Is(err, ErrChanged) { // pruned by another service
+		err = s.apply(ctx, normal, false)
+	}
+	return err
+}
+
+// apply stores normalized events. With remembered, it fails with ErrChanged if channels are not as they were.
+func (s Store) apply(ctx context.Context, events []store.Event, remembered bool) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		channels, err := s.findChannels(ctx, tx, normal)
+		channels, err := s.findChannels(ctx, tx, events, remembered)
 		if err != nil {
 			return err
 		}
 		b := newBatch()
-		for _, event := range normal {
+		for _, event := range events {
 			b.add(event, channels[foldChannel(event.Channel)])
 		}
 		return b.write(ctx, tx)
 	})
-}
-
-// findChannels returns the rows of the channels of events by their folded names. A report on an outbound message needs
-// none: where there is a message, its channel has a row.
-func (s Store) findChannels(
-	ctx context.Context, tx Tx, events []store.Event,
-) (map[store.Channel]channelRow, error) {
-	spelling := map[store.Channel]store.Channel{}
-	var keys []store.Channel
-	for _, event := range events {
-		switch event.Fact.(type) {
-		case store.OutboundSent, store.OutboundFailed:
-			continue
-		}
-		key := foldChannel(event.Channel)
-		if _, known := spelling[key]; !known {
-			spelling[key] = event.Channel
-			keys = append(keys, key)
-		}
-	}
-	// All transactions lock channels in one order.
-	slices.SortFunc(keys, func(a, b store.Channel) int {
-		return strings.Compare(a.Server+"\x00"+a.Name, b.Server+"\x00"+b.Name)
-	})
-	rows := make(map[store.Channel]channelRow, len(keys))
-	for _, key := range keys {
-		row, err := s.findChannel(ctx, tx, spelling[key])
-		if err != nil {
-			return nil, err
-		}
-		rows[key] = row
-	}
-	return rows, nil
 }
 
 // batch collects the rows of a transaction. They are written in one order by all services, since two transactions that
@@ -99,7 +73,6 @@ type userRow struct {
 	name                string
 	nameAt              int64
 	firstSeen, lastSeen int64
-	lines               int64
 }
 
 func newBatch() *batch {
@@ -174,7 +147,7 @@ func (b *batch) addStatus(id string, channel channelRow, status store.Status, at
 	}
 }
 
-// seen merges as userSQL does.
+// seen merges as countedUsersTable does.
 func (b *batch) seen(channel int64, name string, at int64) {
 	key := userKey{channel, store.Fold(name)}
 	user := b.users[key]
@@ -190,13 +163,20 @@ func (b *batch) seen(channel int64, name string, at int64) {
 }
 
 func (b *batch) write(ctx context.Context, tx Tx) error {
+	users := b.userRows()
 	for _, table := range []Table{presenceTable, chatTable, userCountsTable, actionsTable} {
-		added, err := b.insertInto(ctx, tx, table)
-		if err != nil {
-			return StoringError(table.Name, err)
+		into := b.inserts[table.Name]
+		if into == nil {
+			continue
 		}
-		if table.Name == chatTable.Name {
-			b.countLines(added)
+		sortRows(into.rows, 2)
+		var counters []Counter
+		if table.Name == chatTable.Name && len(users) > 0 {
+			counters = []Counter{{countedUsersTable, users, b.speakers(into.rows, users)}}
+			users = nil
+		}
+		if err := tx.InsertLater(ctx, table, into.rows, counters...); err != nil {
+			return err
 		}
 	}
 	for _, merge := range []struct {
@@ -204,7 +184,7 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 		rows         [][]any
 		keys         int
 	}{
-		{usersTable.Name, userSQL, b.userRows(), 2},
+		{usersTable.Name, countedUsersTable.Upsert(), users, 2},
 		{highWaterTable.Name, highWaterTable.Upsert(), b.highWater, 1},
 		{statusTable.Name, statusTable.Upsert(), b.status, 2},
 		{watchesTable.Name, watchesTable.Upsert(), b.watches, 2},
@@ -222,43 +202,34 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// insertInto inserts the batch's rows of a table and returns the keys of those that did not exist.
-func (b *batch) insertInto(ctx context.Context, tx Tx, table Table) (added []EventKey, err error) {
-	into := b.inserts[table.Name]
-	if into == nil {
-		return nil, nil
+// speakers returns for each row of chat the index in users of the user whose lines it counts for, as Counter.Of.
+func (b *batch) speakers(chat, users [][]any) []int {
+	index := make(map[userKey]int, len(users))
+	for i, row := range users {
+		channel, _ := row[0].(int64)
+		name, _ := row[1].(string)
+		index[userKey{channel, name}] = i
 	}
-	sortRows(into.rows, 2)
-	return tx.Insert(ctx, table, into.rows)
-}
-
-// countLines adds the chat rows that were inserted to the counts of their users.
-func (b *batch) countLines(added []EventKey) {
-	isNew := make(map[EventKey]bool, len(added))
-	for _, key := range added {
-		isNew[key] = true
-	}
-	chat := b.inserts[chatTable.Name]
-	if chat == nil {
-		return
-	}
-	for _, row := range chat.rows {
-		key := EventKeyOf(row)
-		name, _ := row[3].(string)
-		if isNew[key] && b.counted[key] {
-			b.users[userKey{key.Channel, store.Fold(name)}].lines++
+	of := make([]int, len(chat))
+	for i, row := range chat {
+		of[i] = -1
+		if key := EventKeyOf(row); b.counted[key] {
+			name, _ := row[3].(string)
+			of[i] = index[userKey{key.Channel, store.Fold(name)}]
 		}
 	}
+	return of
 }
 
-// userRows returns the arguments of userSQL.
+// userRows returns rows of countedUsersTable, without lines.
 func (b *batch) userRows() [][]any {
 	rows := make([][]any, 0, len(b.users))
 	for key, user := range b.users {
 		rows = append(rows, []any{
-			key.channel, key.name, user.name, user.nameAt, user.firstSeen, user.lastSeen, user.lines,
+			key.channel, key.name, user.name, user.nameAt, user.firstSeen, user.lastSeen, int64(0),
 		})
 	}
+	sortRows(rows, 2)
 	return rows
 }
 

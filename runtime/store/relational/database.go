@@ -2,6 +2,7 @@ package relational
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,10 +47,19 @@ type Tx interface {
 	// ExecLater stores rows of a table: it does what ExecAll does, but may do it together with the next statement, or
 	// with the commit. Then that returns the error, which names the table.
 	ExecLater(ctx context.Context, table, query string, rows [][]any) error
+	// ExpectLater checks as ExecLater executes that a query returns a row. If it does not, the error is ErrChanged. Rows
+	// that it locks are locked before those of later statements.
+	ExpectLater(ctx context.Context, query string, arguments []any) error
+	// InsertLater inserts rows as Insert, and merges the rows of counters, which count those that did not exist yet. It
+	// may do so as ExecLater.
+	InsertLater(ctx context.Context, table Table, rows [][]any, counters ...Counter) error
 	// Insert inserts rows of events whose keys do not exist yet, and returns the keys of those that it inserted. The keys
 	// are unique within rows.
 	Insert(ctx context.Context, table Table, rows [][]any) (added []EventKey, err error)
 }
+
+// ErrChanged means that another transaction has changed what a transaction expected. The transaction can be repeated.
+var ErrChanged = errors.New("another transaction has changed what this one expected")
 
 // StoringError says that rows of a table could not be stored.
 func StoringError(table string, err error) error {
@@ -70,6 +80,26 @@ func EventKeyOf(row []any) EventKey {
 	return EventKey{id, channel}
 }
 
+// Counter is rows of a table that are merged with existing ones as Table.Upsert does, and whose last column, which is
+// int64(0), counts the rows of another table that are inserted. A row that existed is not counted again.
+type Counter struct {
+	Table Table
+	Rows  [][]any
+	// Of has for each row of the other table the index in Rows of the row that counts it, or -1.
+	Of []int
+}
+
+// Count counts a row of the other table that was inserted.
+func (c Counter) Count(inserted int) {
+	if c.Of[inserted] < 0 {
+		return
+	}
+	row := c.Rows[c.Of[inserted]]
+	last := len(row) - 1
+	count, _ := row[last].(int64)
+	row[last] = count + 1
+}
+
 // Rows is the result of a query. Close ends the query; Err returns what ended the iteration early.
 type Rows interface {
 	Next() bool
@@ -82,13 +112,16 @@ type Rows interface {
 type Store struct {
 	db       Database
 	readOnly bool
+	channels *channelMemory
 }
 
 // New returns a store for a database whose schema is up to date.
-func New(db Database) Store { return Store{db: db} }
+func New(db Database) Store { return Store{db: db, channels: newChannelMemory()} }
 
 // NewReadOnly returns a store that does not write. Methods that have to return errors of db.
-func NewReadOnly(db Database) Store { return Store{db: db, readOnly: true} }
+func NewReadOnly(db Database) Store {
+	return Store{db: db, readOnly: true, channels: newChannelMemory()}
+}
 
 // Identity implements store.Store.
 func (s Store) Identity(ctx context.Context) (string, error) {
@@ -100,52 +133,6 @@ func (s Store) Identity(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("reading the database's identity: %w", err)
 	}
 	return id, nil
-}
-
-// channelID is a subquery for the ID of the channel whose folded server and name are the first two parameters.
-const channelID = `(SELECT id FROM channels WHERE server_key = $1 AND name_key = $2)`
-
-// channelArguments returns the parameters of channelID, followed by others.
-func channelArguments(channel store.Channel, others ...any) []any {
-	key := foldChannel(channel)
-	return append([]any{key.Server, key.Name}, others...)
-}
-
-func foldChannel(channel store.Channel) store.Channel {
-	return store.Channel{Server: store.CleanText(channel.Server), Name: store.CleanText(channel.Name)}.Fold()
-}
-
-// channelRow is a row of channels.
-type channelRow struct {
-	id int64
-	// prunedTo is the time of the newest chat line that was pruned, and peoplePrunedTo that of the newest event about a
-	// user who was pruned, in milliseconds.
-	prunedTo, peoplePrunedTo int64
-}
-
-// insertChannelSQL inserts a channel unless it exists.
-const insertChannelSQL = `INSERT INTO channels (server_key, name_key, name) VALUES ($1, $2, $3)
-ON CONFLICT (server_key, name_key) DO NOTHING`
-
-// findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
-// transaction ends.
-func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
-	find := `SELECT id, chat_pruned_to, people_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` +
-		s.db.ForShare()
-	// It is read first because an insert would block all other writers of the channel, even if the row exists.
-	for range 2 {
-		row, found, err := selectOne(ctx, tx, find, channelArguments(channel), func(row *channelRow) []any {
-			return []any{&row.id, &row.prunedTo, &row.peoplePrunedTo}
-		})
-		if err != nil || found {
-			return row, err
-		}
-		name := store.CleanText(channel.Name)
-		if _, err := tx.Exec(ctx, insertChannelSQL, channelArguments(channel, name)...); err != nil {
-			return channelRow{}, fmt.Errorf("inserting channel %s: %w", channel.Name, err)
-		}
-	}
-	return channelRow{}, fmt.Errorf("channel %s: not found after it was inserted", channel.Name)
 }
 
 // Select returns all rows of a query. columns returns the destinations of a row's columns for Scan. Without rows the

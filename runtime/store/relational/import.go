@@ -11,7 +11,7 @@ import (
 func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, err error) {
 	normal := store.Normalize(lines)
 	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		channels, err := s.findChannels(ctx, tx, normal)
+		channels, err := s.findChannels(ctx, tx, normal, false)
 		if err != nil {
 			return err
 		}
@@ -27,7 +27,12 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 			b.insert(chatTable, event.ID, channel.id, event.At.UnixMilli(), line.Username, line.Text)
 		}
 		// The lines alone: their users were counted by the other program.
-		ids, err := b.insertInto(ctx, tx, chatTable)
+		into := b.inserts[chatTable.Name]
+		if into == nil {
+			return nil
+		}
+		sortRows(into.rows, 2)
+		ids, err := tx.Insert(ctx, chatTable, into.rows)
 		added = len(ids)
 		return err
 	})
@@ -68,12 +73,10 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 			twiceRows = append(twiceRows, []any{int64(user.Twice), row.id, key})
 			addRows = append(addRows, []any{int64(user.Lines), user.Connected.Milliseconds(), row.id, key})
 		}
-		userRows := b.userRows()
-		sortRows(userRows, 2)
 		for _, step := range []struct {
 			query string
 			rows  [][]any
-		}{{userSQL, userRows}, {twice, twiceRows}, {add, addRows}} {
+		}{{countedUsersTable.Upsert(), b.userRows()}, {twice, twiceRows}, {add, addRows}} {
 			if _, err := tx.ExecAll(ctx, step.query, step.rows); err != nil {
 				return fmt.Errorf("importing users: %w", err)
 			}

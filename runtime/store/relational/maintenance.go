@@ -44,6 +44,9 @@ func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (remo
 			removed, err = inTransaction[rule.Kind](ctx, tx, rule, limit)
 			return err
 		})
+		if removed > 0 {
+			s.channels.forget()
+		}
 	case known:
 		arguments := []any{rule.Before.UnixMilli(), limit}
 		if strings.Contains(query, "$3") {

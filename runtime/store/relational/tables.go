@@ -47,7 +47,8 @@ func (t Table) withSequence() Table {
 // each column is a minimum, a maximum, or the value of the last writer by time. The CASE expressions stand for the
 // function greatest, which SQLite calls max.
 var (
-	// Apply adds to chat_lines instead; see userSQL. Of two copies of a count the greater is the one that continues.
+	// Apply adds to chat_lines instead; see countedUsersTable. Of two copies of a count the greater is the one that
+	// continues.
 	usersTable = newTable("users", "channel_id bigint, name_key, name, name_at bigint, first_seen bigint, "+
 		"last_seen bigint, chat_lines bigint, imported_lines bigint, imported_ms bigint, imported_twice bigint",
 		`(channel_id, name_key) DO UPDATE SET
@@ -146,6 +147,9 @@ func merged(operator, table string, columns ...string) (set string) {
 // KeyColumns returns the names of the columns of an EventKey.
 func (t Table) KeyColumns() string { return t.Columns[0] + ", " + t.Columns[1] }
 
+// Merge returns the conflict clause of an upsert, without ON CONFLICT.
+func (t Table) Merge() string { return cmp.Or(t.merge, "("+t.KeyColumns()+") DO NOTHING") }
+
 // Upsert returns the statement whose arguments are a row.
 func (t Table) Upsert() string {
 	var parameters []string
@@ -153,7 +157,7 @@ func (t Table) Upsert() string {
 		parameters = append(parameters, "$"+strconv.Itoa(i+1))
 	}
 	return "INSERT INTO " + t.Name + " (" + strings.Join(t.Columns, ", ") + ") VALUES (" +
-		strings.Join(parameters, ", ") + ") ON CONFLICT " + cmp.Or(t.merge, "("+t.KeyColumns()+") DO NOTHING")
+		strings.Join(parameters, ", ") + ") ON CONFLICT " + t.Merge()
 }
 
 // each calls do with each row of the table, ordered by the first two columns, so that all targets are written in one

@@ -135,7 +135,7 @@ type tracedTx struct {
 	tracedExecutor
 
 	tx    Tx
-	later *[]trace.Span // of statements that wait for the commit, which ends them
+	later *[]trace.Span // of statements that may wait for the commit, which ends them
 }
 
 // ExecAll implements Tx.
@@ -155,13 +155,32 @@ func (t tracedTx) ExecLater(ctx context.Context, table, query string, rows [][]a
 	if len(rows) == 0 {
 		return nil
 	}
-	ctx, span := t.start(ctx, query, len(rows))
-	if err := t.tx.ExecLater(ctx, table, query, rows); err != nil {
-		endSpan(span, err)
-		return err
-	}
+	ctx = t.startLater(ctx, query, len(rows))
+	return t.tx.ExecLater(ctx, table, query, rows)
+}
+
+// startLater begins the span of a statement that may wait for the commit.
+func (t tracedTx) startLater(ctx context.Context, query string, rows int) context.Context {
+	ctx, span := t.start(ctx, query, rows)
 	*t.later = append(*t.later, span)
-	return nil
+	return ctx
+}
+
+// ExpectLater implements Tx.
+func (t tracedTx) ExpectLater(ctx context.Context, query string, arguments []any) error {
+	return t.tx.ExpectLater(t.startLater(ctx, query, 1), query, arguments)
+}
+
+// InsertLater implements Tx.
+func (t tracedTx) InsertLater(ctx context.Context, table Table, rows [][]any, counters ...Counter) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, counter := range counters {
+		t.startLater(ctx, "INSERT INTO "+counter.Table.Name, len(counter.Rows))
+	}
+	ctx = t.startLater(ctx, "INSERT INTO "+table.Name, len(rows))
+	return t.tx.InsertLater(ctx, table, rows, counters...)
 }
 
 // Insert implements Tx.

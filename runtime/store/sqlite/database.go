@@ -197,6 +197,42 @@ func (t tx) ExecLater(ctx context.Context, table, query string, rows [][]any) er
 	return nil
 }
 
+// ExpectLater implements relational.Tx.
+func (t tx) ExpectLater(ctx context.Context, query string, arguments []any) error {
+	rows, err := t.Query(ctx, query, arguments...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() && rows.Err() == nil {
+		return relational.ErrChanged
+	}
+	return rows.Err()
+}
+
+// InsertLater implements relational.Tx.
+func (t tx) InsertLater(
+	ctx context.Context, table relational.Table, rows [][]any, counters ...relational.Counter,
+) error {
+	err := t.execEach(ctx, table.Upsert(), rows, func(i int, changed int64) {
+		if changed == 0 {
+			return
+		}
+		for _, counter := range counters {
+			counter.Count(i)
+		}
+	})
+	if err != nil {
+		return relational.StoringError(table.Name, err)
+	}
+	for _, counter := range counters {
+		if err := t.ExecLater(ctx, counter.Table.Name, counter.Table.Upsert(), counter.Rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Insert implements relational.Tx.
 func (t tx) Insert(ctx context.Context, table relational.Table, rows [][]any) (added []relational.EventKey, err error) {
 	err = t.execEach(ctx, table.Upsert(), rows, func(i int, changed int64) {
