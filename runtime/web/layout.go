@@ -55,6 +55,9 @@ func parseTemplates() (templates, error) {
 var functions = template.FuncMap{
 	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
 	"length": formatLength, "rank": rankName, "line": chatHTML, "links": linkify, "hue": hueOf, "part": pathPart,
+	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
+	"stateWord": stateWord, "stateClass": stateClass,
+	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },
 }
 
 // navEntry is a page in the navigation.
@@ -69,6 +72,7 @@ type navEntry struct {
 // navigation are the pages in the navigation, in order. Those that a reader may not see are left out.
 var navigation = []navEntry{
 	{Path: "", Title: "Now", access: ForReaders},
+	{Path: "chat", Title: "Chat", access: ForReaders},
 }
 
 // view is what the layout shows of a page.

@@ -1,11 +1,174 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// nowFile is the template of the page and of its live parts.
+const nowFile = "now.html"
 
 func (s *Server) nowPages() []page {
-	return []page{{"GET /{$}", ForReaders, s.serveNow}}
+	return []page{
+		{"GET /{$}", ForReaders, s.serveNow},
+		{"GET /live", ForReaders, s.serveLive},
+	}
+}
+
+// liveView is the content of the live parts.
+type liveView struct {
+	// Trouble is why nothing is live, since TroubleMS. Empty: it is.
+	Trouble   string
+	TroubleMS int64
+	// State is what the bot said last, nil if it never did. Position is where the playback is now, in seconds.
+	State    *bus.ChannelState
+	Position float64
+	// Users are the first of those who are there, MoreUsers is how many others are.
+	Users     []bus.ChannelUser
+	MoreUsers int
+	// Anonymous is how many are there without a name.
+	Anonymous int
+	// Lines are the newest lines, and LinesTrouble why older ones are missing.
+	Lines        []chatLine
+	LinesTrouble string
+	// Version is that of the lines.
+	Version uint64
+}
+
+// maxShownUsers bounds the list of who is there.
+const maxShownUsers = 300
+
+// liveView returns what is known now.
+func (s *Server) liveView() liveView {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	content := liveView{
+		Trouble: s.live.trouble, State: s.live.state, Lines: slices.Clone(s.live.lines),
+		LinesTrouble: s.live.linesTrouble, Version: s.live.version,
+	}
+	if content.Trouble != "" {
+		content.TroubleMS = s.live.troubleSince.UnixMilli()
+	}
+	if state := s.live.state; state != nil {
+		shown := min(len(state.Users), maxShownUsers)
+		content.Users, content.MoreUsers = state.Users[:shown], max(state.UserCount, len(state.Users))-shown
+		content.Anonymous = max(0, state.Connected-max(state.UserCount, len(state.Users)))
+		if state.Playing != nil {
+			content.Position = positionAt(state.Playing, s.live.stateAt, time.Now())
+		}
+	}
+	return content
+}
+
+// Percent returns how much of what plays has been played, 0 to 100.
+func (v liveView) Percent() int {
+	if v.State == nil || v.State.Playing == nil || v.State.Playing.Seconds <= 0 {
+		return 0
+	}
+	return int(100 * v.Position / float64(v.State.Playing.Seconds))
+}
+
+// Whole returns the position in whole seconds.
+func (v liveView) Whole() int { return int(v.Position) }
+
+// Upcoming are the items that come next, a few of them.
+func (v liveView) Upcoming() []bus.QueuedMedia {
+	if v.State == nil {
+		return nil
+	}
+	return v.State.Next[:min(len(v.State.Next), maxUpcoming)]
+}
+
+const maxUpcoming = 6
+
+// nowView is the content of the page.
+type nowView struct {
+	liveView
+	// Mine are the reader's own lines on their way.
+	Mine mineView
 }
 
 func (s *Server) serveNow(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, http.StatusOK, "now.html", view{Title: "Now", Wide: true})
+	content := nowView{liveView: s.liveView()}
+	if person, known := personOf(r); known {
+		content.Mine = s.mine(r.Context(), person)
+	}
+	s.render(w, r, http.StatusOK, nowFile, view{Title: "Now", Wide: true, Data: content})
+}
+
+const (
+	// heartbeat is how often a stream sends something, so that proxies keep it, and a reader who is gone is noticed.
+	heartbeat = 15 * time.Second
+	// streamWrite is how long a reader may take for one message.
+	streamWrite = 10 * time.Second
+)
+
+// serveLive sends what happens in the channel as server-sent events, as long as the reader stays and may read.
+func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
+	opened, ok := s.hub.open()
+	if !ok {
+		s.fail(w, r, http.StatusServiceUnavailable, "Too many pages are open. Try again in a moment.")
+		return
+	}
+	defer s.hub.leave(opened)
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // the server's would end the stream
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no") // nginx collects responses otherwise
+	send := func(message []byte) bool {
+		_ = control.SetWriteDeadline(time.Now().Add(streamWrite))
+		_, err := w.Write(message)
+		return err == nil && control.Flush() == nil
+	}
+	if !send(s.firstMessages(r)) {
+		return
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case message, open := <-opened.messages:
+			if !open || !send(message) {
+				return
+			}
+		case <-beat.C:
+			if !s.stillAllowed(r) || !send([]byte(": alive\n\n")) {
+				return
+			}
+		}
+	}
+}
+
+// firstMessages are what an open page begins with: what may have changed since the page was loaded.
+func (s *Server) firstMessages(r *http.Request) (messages []byte) {
+	content := s.liveView()
+	parts := []string{"state", "playing", "people"}
+	if seen, err := strconv.ParseUint(r.URL.Query().Get("seen"), 10, 64); err != nil || seen != content.Version {
+		parts = append(parts, "lines")
+	}
+	for _, part := range parts {
+		body, err := s.execute(nowFile, part, content)
+		if err != nil {
+			s.options.Log.ErrorContext(r.Context(), "cannot render a part of a page", "part", part, "error", err)
+			continue
+		}
+		messages = append(messages, sseMessage(part, body)...)
+	}
+	return messages
+}
+
+// stillAllowed reports whether the reader of a stream may still read: a token may have been taken back.
+func (s *Server) stillAllowed(r *http.Request) bool {
+	if _, known := personOf(r); !known || s.options.Config.Public || s.isLocal(r) {
+		return true
+	}
+	_, known, limited := s.identify(r)
+	return known || limited
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
@@ -39,6 +41,10 @@ type Server struct {
 	tokens    *tokens
 	logins    *loginLimits
 	templates func() (templates, error)
+	live      *live
+	hub       *hub
+	// downloads bounds how many downloads run at a time.
+	downloads *semaphore.Weighted
 }
 
 // New returns a Server. It sends nothing before Run.
@@ -49,13 +55,18 @@ func New(o Options) *Server {
 		tokens:    newTokens(o.Config.TokensDir, o.Log),
 		logins:    newLoginLimits(),
 		templates: sync.OnceValues(parseTemplates),
+		live:      &live{trouble: "the page has just started"},
+		hub:       newHub(),
+		downloads: semaphore.NewWeighted(maxDownloads),
 	}
 }
 
 // Run reads the tokens again and again, and follows what happens in the channel, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	s.tokens.run(ctx)
-	return nil
+	var reading sync.WaitGroup
+	reading.Go(func() { s.tokens.run(ctx) })
+	defer reading.Wait()
+	return s.follow(ctx)
 }
 
 // Checks are what the pages need, for the status of the process.
@@ -74,7 +85,7 @@ type page struct {
 // pages returns everything that is served. A concept adds its own list here.
 func (s *Server) pages() (all []page) {
 	for _, list := range [][]page{
-		s.assetPages(), s.loginPages(), s.nowPages(),
+		s.assetPages(), s.loginPages(), s.nowPages(), s.sayPages(), s.countPages(), s.chatPages(),
 	} {
 		all = append(all, list...)
 	}
@@ -91,6 +102,9 @@ func (s *Server) Handler() http.Handler {
 	handler := http.NewCrossOriginProtection().Handler(bounded(mux))
 	return withHeaders(s.belowBasePath(handler))
 }
+
+// maxDownloads is how many downloads may run at a time: each keeps the database busy.
+const maxDownloads = 2
 
 const (
 	// maxBody bounds the body of a request: a form with a line, or a request of the API.

@@ -1,0 +1,99 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+)
+
+const (
+	// maxStreams bounds the pages that are open at a time. Each takes a connection and a buffer.
+	maxStreams = 400
+	// streamBuffer is how many messages may wait for a reader. A reader with more is cut off, and loads the state again
+	// when it reads: it must neither delay others nor take memory without end.
+	streamBuffer = 64
+)
+
+// hub passes messages on to all open pages. It is safe for concurrent use.
+type hub struct {
+	mu      sync.Mutex
+	streams map[*stream]struct{}
+	closed  bool
+}
+
+// stream is an open page.
+type stream struct {
+	// messages is closed when the reader is cut off, or the process ends.
+	messages chan []byte
+}
+
+func newHub() *hub { return &hub{streams: map[*stream]struct{}{}} }
+
+// open returns a new stream, and false if there are too many.
+func (h *hub) open() (*stream, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || len(h.streams) >= maxStreams {
+		return nil, false
+	}
+	opened := &stream{messages: make(chan []byte, streamBuffer)}
+	h.streams[opened] = struct{}{}
+	return opened, true
+}
+
+// leave ends a stream. It may have been ended before.
+func (h *hub) leave(s *stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.end(s)
+}
+
+func (h *hub) end(s *stream) {
+	if _, open := h.streams[s]; open {
+		delete(h.streams, s)
+		close(s.messages)
+	}
+}
+
+// send passes a message on to all streams. It never blocks: a stream whose buffer is full is ended.
+func (h *hub) send(message []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for one := range h.streams {
+		select {
+		case one.messages <- message:
+		default:
+			h.end(one)
+		}
+	}
+}
+
+// count returns the number of open pages.
+func (h *hub) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.streams)
+}
+
+// close ends all streams for good.
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for one := range h.streams {
+		h.end(one)
+	}
+}
+
+// sseMessage returns a server-sent event with HTML. A line break in the HTML begins another line of data.
+func sseMessage(event string, html []byte) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "event: %s\n", event)
+	for line := range bytes.Lines(bytes.TrimSpace(html)) {
+		out.WriteString("data: ")
+		out.Write(bytes.TrimRight(line, "\r\n"))
+		out.WriteByte('\n')
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
+}

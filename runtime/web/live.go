@@ -1,0 +1,329 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+)
+
+const (
+	// feedBuffer is how many events of the channel may wait while the state is requested. nats.go drops further ones,
+	// which the counter of the events tells.
+	feedBuffer = 4096
+	// stateDelay collects the events that come together, such as those of a join, into one request for the state.
+	stateDelay = 100 * time.Millisecond
+	// stateInterval is how often the state is requested without a reason, and retryInterval while it cannot be had.
+	stateInterval = 30 * time.Second
+	retryInterval = 2 * time.Second
+	// liveLines is how many lines of chat an open page begins with.
+	liveLines = 100
+)
+
+// chatLine is a line of chat on a page.
+type chatLine struct {
+	// ID is that of the stored line. Empty: the line has just been said.
+	ID       string
+	AtMS     int64
+	Username string
+	Message  string // HTML as CyTube sent it
+}
+
+// same reports whether two lines are one, of which one was read from the database and the other just said.
+func (l chatLine) same(other chatLine) bool {
+	return l.AtMS == other.AtMS && l.Username == other.Username && l.Message == other.Message
+}
+
+// live is what the pages know of the channel at the moment: from the bot's answers and its feed.
+type live struct {
+	mu sync.Mutex
+	// state is the bot's last answer, nil if it never gave one. It arrived at stateAt.
+	state   *bus.ChannelState
+	stateAt time.Time
+	// trouble is why nothing is live, and since when. Empty: everything is.
+	trouble      string
+	troubleSince time.Time
+	// lines are the newest lines, the oldest first. linesTrouble is why those from the database are missing.
+	lines        []chatLine
+	linesTrouble string
+	// version changes with every change of the lines.
+	version uint64
+}
+
+// follower keeps live up to date and tells the open pages.
+type follower struct {
+	server *Server
+	live   *live
+	hub    *hub
+	// recall makes the lines be read from the database.
+	recall chan struct{}
+	// last is the position of the last event.
+	last bus.FeedPosition
+}
+
+// follow keeps the live state up to date until ctx ends.
+func (s *Server) follow(ctx context.Context) error {
+	f := &follower{server: s, live: s.live, hub: s.hub, recall: make(chan struct{}, 1)}
+	defer s.hub.close()
+	events := make(chan *nats.Msg, feedBuffer)
+	feed := s.options.Subjects.Subject(bus.FeedOf(s.options.Channel.Name))
+	subscription, err := s.options.Conn.NATS().ChanSubscribe(feed, events)
+	if err != nil {
+		return fmt.Errorf("subscribing to %s: %w", feed, err)
+	}
+	defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
+	wake := make(chan struct{}, 1)
+	s.options.Conn.NotifyChange(wake)
+	var recalling sync.WaitGroup
+	recalling.Go(func() { f.recallLines(ctx) })
+	defer recalling.Wait()
+	f.run(ctx, events, wake)
+	return nil
+}
+
+// run applies events, and requests the state of the channel when it may be another.
+func (f *follower) run(ctx context.Context, events <-chan *nats.Msg, wake <-chan struct{}) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	soon := false // the state is about to be requested because of an event
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+			f.wakeRecall()
+			timer.Reset(0)
+		case message := <-events:
+			if f.apply(message) && !soon {
+				soon = true
+				timer.Reset(stateDelay)
+			}
+		case <-timer.C:
+			soon = false
+			if f.refresh(ctx) {
+				timer.Reset(stateInterval)
+			} else {
+				timer.Reset(retryInterval)
+			}
+		}
+	}
+}
+
+// apply handles an event of the feed. It reports whether the state has to be requested.
+func (f *follower) apply(message *nats.Msg) (changed bool) {
+	var event feedEvent
+	if err := json.Unmarshal(message.Data, &event); err != nil {
+		return false // not from a bot of ours
+	}
+	if !isNext(event.FeedPosition, f.last) {
+		f.wakeRecall() // lines may have been missed
+		changed = true
+	}
+	f.last = event.FeedPosition
+	if event.Event == messageEvent && !event.Replayed {
+		f.addLine(chatLine{AtMS: event.at(), Username: event.User, Message: event.Content})
+	}
+	return changed || stateEvents[event.Event]
+}
+
+func (f *follower) addLine(line chatLine) {
+	f.live.mu.Lock()
+	known := slices.ContainsFunc(f.live.lines, line.same)
+	if !known {
+		f.live.lines = append(f.live.lines, line)
+		if excess := len(f.live.lines) - liveLines; excess > 0 {
+			f.live.lines = slices.Delete(f.live.lines, 0, excess)
+		}
+		f.live.version++
+	}
+	f.live.mu.Unlock()
+	if !known {
+		f.send("line", "line", line)
+	}
+}
+
+// refresh requests the state and tells the pages what has changed. It reports whether there is one.
+func (f *follower) refresh(ctx context.Context) bool {
+	s := f.server
+	var state bus.ChannelState
+	err := s.ask(ctx, bus.ChannelGet(s.options.Channel.Name), s.origin(), &state)
+	if ctx.Err() != nil {
+		return false
+	}
+	trouble := troubleOf(&state, err)
+	now := time.Now()
+	f.live.mu.Lock()
+	before, beforeAt, beforeTrouble := f.live.state, f.live.stateAt, f.live.trouble
+	if err == nil && state.Joined {
+		f.live.state, f.live.stateAt = &state, now
+	}
+	if trouble != beforeTrouble {
+		f.live.trouble, f.live.troubleSince = trouble, now
+	}
+	f.live.mu.Unlock()
+	if trouble != beforeTrouble {
+		f.send("state", "state", s.liveView())
+	}
+	if err != nil || !state.Joined {
+		return false
+	}
+	if f.last.BotStart != 0 && f.last.BotStart != state.BotStart || before == nil {
+		f.wakeRecall()
+	}
+	f.last = later(f.last, state.FeedPosition)
+	if before == nil || !samePlaying(before, beforeAt, &state, now) {
+		f.send("playing", "playing", s.liveView())
+	}
+	if before == nil || before.Connected != state.Connected || !slices.Equal(before.Users, state.Users) {
+		f.send("people", "people", s.liveView())
+	}
+	return true
+}
+
+// later returns the position of what has been seen: that of the state, if it is ahead of the last event.
+func later(last, state bus.FeedPosition) bus.FeedPosition {
+	if last.BotStart == state.BotStart && last.Number > state.Number {
+		return last
+	}
+	return state
+}
+
+// troubleOf says why nothing is live. Empty: it is.
+func troubleOf(state *bus.ChannelState, err error) string {
+	switch {
+	case err == nil && state.Joined:
+		return ""
+	case err == nil:
+		return "the bot is not in the channel: " + status.OneLine(state.Check.Message, maxMessage)
+	case errors.Is(err, bus.ErrNotConnected):
+		return "this page has no connection to the message bus (NATS)"
+	case errors.Is(err, bus.ErrNoService):
+		return "no bot is in the channel"
+	case errors.Is(err, bus.ErrNoReply):
+		return "the bot does not answer"
+	}
+	return "the bot's answer cannot be read"
+}
+
+// drift is by how much the playback may differ from where the open pages have moved it, before they are told.
+const drift = 2 * time.Second
+
+// samePlaying reports whether what plays is what the pages show.
+func samePlaying(a *bus.ChannelState, aAt time.Time, b *bus.ChannelState, bAt time.Time) bool {
+	if !slices.Equal(a.Next, b.Next) || (a.Playing == nil) != (b.Playing == nil) || a.PlaylistItems != b.PlaylistItems {
+		return false
+	}
+	if a.Playing == nil {
+		return true
+	}
+	if a.Playing.Media != b.Playing.Media || a.Playing.Paused != b.Playing.Paused {
+		return false
+	}
+	off := b.Playing.Position - positionAt(a.Playing, aAt, bAt)
+	return off < drift.Seconds() && off > -drift.Seconds()
+}
+
+// positionAt returns where the playback is at a time, when it was known at another.
+func positionAt(playing *bus.PlayingMedia, known, now time.Time) float64 {
+	position := playing.Position
+	if !playing.Paused {
+		position += now.Sub(known).Seconds()
+	}
+	if playing.Seconds > 0 {
+		position = min(position, float64(playing.Seconds))
+	}
+	return max(0, position)
+}
+
+// wakeRecall makes the lines be read again.
+func (f *follower) wakeRecall() {
+	select {
+	case f.recall <- struct{}{}:
+	default:
+	}
+}
+
+// recallLines reads the newest lines from the database when it is woken, and again while it fails.
+func (f *follower) recallLines(ctx context.Context) {
+	for {
+		retry := time.After(retryInterval)
+		if f.recallOnce(ctx) {
+			retry = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.recall:
+		case <-retry:
+		}
+	}
+}
+
+// recallOnce reads the newest lines and puts those that were said since behind them.
+func (f *follower) recallOnce(ctx context.Context) bool {
+	s := f.server
+	var reply bus.ChatReply
+	err := s.ask(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)
+	trouble, _ := explain(err)
+	s.logUnexpected(ctx, "chat", err)
+	f.live.mu.Lock()
+	changed := f.live.linesTrouble != trouble
+	f.live.linesTrouble = trouble
+	if err == nil {
+		merged := mergeLines(linesOf(reply.Items), f.live.lines)
+		if !slices.EqualFunc(merged, f.live.lines, chatLine.same) {
+			changed = true
+			f.live.version++
+		}
+		f.live.lines = merged
+	}
+	f.live.mu.Unlock()
+	if changed {
+		f.send("lines", "lines", s.liveView())
+	}
+	return err == nil
+}
+
+// linesOf returns lines of a reply with the newest first in the order in which they were said.
+func linesOf(items []bus.ChatItem) []chatLine {
+	lines := make([]chatLine, 0, len(items))
+	for _, item := range slices.Backward(items) {
+		lines = append(lines, chatLine{ID: item.ID, AtMS: item.AtMS, Username: item.Username, Message: item.Message})
+	}
+	return lines
+}
+
+// mergeLines returns the stored lines and those of the others that are not stored yet.
+func mergeLines(stored, others []chatLine) []chatLine {
+	merged := slices.Clone(stored)
+	for _, line := range others {
+		tooOld := len(stored) >= liveLines && line.AtMS < stored[0].AtMS
+		if !tooOld && !slices.ContainsFunc(stored, line.same) {
+			merged = append(merged, line)
+		}
+	}
+	slices.SortStableFunc(merged, func(a, b chatLine) int { return cmp.Compare(a.AtMS, b.AtMS) })
+	return merged[max(0, len(merged)-liveLines):]
+}
+
+// send renders a block of the Now page and passes it on to the open pages.
+func (f *follower) send(event, block string, data any) {
+	if f.hub.count() == 0 {
+		return
+	}
+	body, err := f.server.execute(nowFile, block, data)
+	if err != nil {
+		f.server.options.Log.Error("cannot render a part of a page", "part", block, "error", err)
+		return
+	}
+	f.hub.send(sseMessage(event, body))
+}
