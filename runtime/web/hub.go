@@ -85,11 +85,16 @@ func (h *hub) close() {
 	}
 }
 
-// sseMessage returns a server-sent event with HTML. A line break in the HTML begins another line of data.
+// sseMessage returns a server-sent event with HTML. A line break in the HTML begins another line of data. Browsers drop
+// an event without data, so that of nothing has a space.
 func sseMessage(event string, html []byte) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "event: %s\n", event)
-	for line := range bytes.Lines(bytes.TrimSpace(html)) {
+	html = bytes.TrimSpace(html)
+	if len(html) == 0 {
+		html = []byte(" ")
+	}
+	for line := range bytes.Lines(html) {
 		out.WriteString("data: ")
 		out.Write(bytes.TrimRight(line, "\r\n"))
 		out.WriteByte('\n')
