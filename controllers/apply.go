@@ -34,7 +34,7 @@ const (
 
 // applied is the result of writing the desired objects.
 type applied struct {
-	problems map[manifests.Component]*problem // of the objects of a component, or of both under ""
+	problems map[manifests.Component]*problem // of the objects of a component, or of all under ""
 	written  map[manifests.Key]bool           // objects that were changed, so that the observed ones are out of date
 	sent     bool                             // whether there were requests
 	forced   []forcedField                    // fields that stay as somebody else sets them
@@ -97,8 +97,8 @@ func (a *applied) isComplete() bool {
 }
 
 // applyDesired writes the desired objects that differ from the live ones, and deletes objects that are no longer
-// desired. If an object of one component cannot be used, the ones after it are not written, but those of the other
-// component are.
+// desired. If an object of one component cannot be used, the ones after it are not written, but those of the others
+// are.
 func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, observed observed) applied {
 	result := applied{
 		problems: map[manifests.Component]*problem{}, written: map[manifests.Key]bool{}, pinned: bot.Status.Pinned,
@@ -107,10 +107,13 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 		result.add("", tooLarge("the RoseyBot", maxBotMemory, "make its lists and texts shorter"))
 		return result
 	}
-	if found := checkSharedOwner(bot, observed); found != nil && manifests.Replicas(bot, manifests.Bot) > 0 {
+	if found := checkSharedOwner(bot, observed); found != nil {
 		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
-		result.add(manifests.Bot, found)
-		return result
+		result.add(manifests.Web, found)
+		if manifests.Replicas(bot, manifests.Bot) > 0 {
+			result.add(manifests.Bot, found)
+			return result
+		}
 	}
 	desired, err := r.Build(bot, r.Params, observed.Observed)
 	if err != nil {

@@ -167,6 +167,9 @@ func trimBot(bot *v1alpha1.RoseyBot) {
 	if spec.Database != nil {
 		spec.Database.Resources = corev1.ResourceRequirements{}
 	}
+	if spec.Web != nil {
+		spec.Web.Resources, spec.Web.AllowFrom = corev1.ResourceRequirements{}, nil
+	}
 	markTooLarge(bot)
 }
 

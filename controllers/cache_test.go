@@ -285,6 +285,7 @@ func TestSchemaBoundsListsAndTexts(t *testing.T) {
 		"podSecurityContext: {sysctls: [" + strings.Join(sysctls, ",") + "]}":    "20 sysctls",
 		"resources: " + limits:                  "at most 20 limits",
 		"database: {resources: " + limits + "}": "at most 20 limits",
+		"web: {resources: " + limits + "}":      "at most 20 limits",
 	} {
 		object := manifest(t, namespace, "movienight", with(spec))
 		err := rig.admin.Create(t.Context(), object, client.DryRunAll)
@@ -297,7 +298,7 @@ func TestSchemaBoundsListsAndTexts(t *testing.T) {
 // unboundedFields are the fields whose size is not bounded by the schema, so that trimBot has to drop them.
 var unboundedFields = []string{
 	"imagePullSecrets", "extraEnv", "podSecurityContext", "resources", "scheduling", "networkPolicy.egress",
-	"database.resources",
+	"database.resources", "web.allowFrom", "web.resources",
 }
 
 // A new field without maxLength, maxItems or maxProperties could fill the operator's memory.

@@ -18,7 +18,9 @@ import (
 )
 
 // displayName is the name of a component in messages.
-var displayName = map[manifests.Component]string{manifests.Bot: "bot", manifests.Database: "database service"}
+var displayName = map[manifests.Component]string{
+	manifests.Bot: "bot", manifests.Database: "database service", manifests.Web: "web page",
+}
 
 func conditionTrue(reason, message string) *metav1.Condition {
 	return &metav1.Condition{Status: metav1.ConditionTrue, Reason: reason, Message: message}

@@ -46,6 +46,12 @@ func fullBot() *v1alpha1.RoseyBot {
 		Endpoint: "https://collector:4317", Protocol: "grpc", SamplingRatio: "0.5", HeadersSecretRef: secret("headers"),
 		TLSSecretRef: &v1alpha1.ObjectRef{Name: "ca"}, ResourceAttributes: map[string]v1alpha1.AttributeValue{"a.b": "c"},
 	}
+	spec.Web = &v1alpha1.Web{
+		Enabled: new(true), Replicas: new(int32(2)), Public: new(true), People: v1alpha1.PeopleOff, BasePath: "/movienight",
+		TokensSecretRef: &v1alpha1.ObjectRef{Name: "tokens"}, NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "web"},
+		AllowFrom: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/8"}}},
+		Resources: resources,
+	}
 	return bot
 }
 
@@ -118,6 +124,7 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	for _, want := range [][]string{
 		{"Suspend"}, {"Database", "SQLite", "Size"}, {"Account", "PasswordSecretRef", "Key"}, {"NetworkPolicy", "Egress"},
 		{"NATS", "JetStream"}, {"NATS", "JetStream", "MaxBytes"}, {"Database", "Autoscaling", "MaxReplicas"},
+		{"Web", "TokensSecretRef", "Name"},
 	} {
 		if !slices.ContainsFunc(paths, func(path []string) bool { return slices.Equal(path, want) }) {
 			t.Errorf("%v was not tested, only %v", want, paths)

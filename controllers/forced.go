@@ -134,7 +134,7 @@ func whoSets(object client.Object, fields *fieldpath.Set) string {
 	return "the field manager " + strings.Join(managers, " and ")
 }
 
-// forcedMessage returns a message about an object of a component, or of both, that stays as somebody else sets it.
+// forcedMessage returns a message about an object of a component, or of all, that stays as somebody else sets it.
 func (a *applied) forcedMessage(components ...manifests.Component) string {
 	for _, forced := range a.forced {
 		if forced.component == "" || len(components) == 0 || slices.Contains(components, forced.component) {

@@ -88,9 +88,13 @@ func collect(bot *v1alpha1.RoseyBot, nats string, series chan<- prometheus.Metri
 	for _, condition := range bot.Status.Conditions {
 		send(conditionMetric, 1, condition.Type, string(condition.Status), condition.Reason)
 	}
-	for component, counts := range map[manifests.Component]v1alpha1.ComponentStatus{
+	components := map[manifests.Component]v1alpha1.ComponentStatus{
 		manifests.Bot: bot.Status.Bot, manifests.Database: bot.Status.Database,
-	} {
+	}
+	if manifests.HasWeb(bot) {
+		components[manifests.Web] = bot.Status.Web
+	}
+	for component, counts := range components {
 		send(replicasMetric, float64(manifests.Replicas(bot, component)), string(component), "wanted")
 		send(replicasMetric, float64(counts.Replicas), string(component), "existing")
 		send(replicasMetric, float64(counts.ReadyReplicas), string(component), "ready")

@@ -27,10 +27,8 @@ const (
 	podInitializing   = "PodInitializing"
 )
 
-// isProcess reports whether a container is that of a bot or of a database service. Others come from admission.
-func isProcess(container string) bool {
-	return container == string(manifests.Bot) || container == string(manifests.Database)
-}
+// isProcess reports whether a container is that of a component. Others come from admission.
+func isProcess(container string) bool { return displayName[manifests.Component(container)] != "" }
 
 // podCause returns the reason that Kubernetes knows for a pod not to be ready, or nil. mountError is what the kubelet
 // says about its volumes, or "".

@@ -317,7 +317,7 @@ func (p *prober) wakeUp() {
 // probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Those
 // of ready pods of the database service are not needed, because the kubelet probes them, unless they make backups. A
 // ready bot reports how it publishes events, and with several bots which of them is the leader, whose report is then
-// needed too.
+// needed too. A ready web page reports whose tokens it has.
 func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	add := func(component manifests.Component, pod *corev1.Pod) {
 		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
@@ -346,6 +346,8 @@ func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bo
 	switch {
 	case !ready:
 		return true, 0
+	case component == manifests.Web:
+		return bot.Spec.Web.TokensSecretRef != nil, readyPollInterval
 	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect && bot.Spec.Telemetry == nil):
 		return false, 0
 	case !backsUp && manifests.HasStandbys(bot):

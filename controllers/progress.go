@@ -53,9 +53,10 @@ func onlyProgress(before, after v1alpha1.RoseyBotStatus, isShared bool) bool {
 			return false
 		}
 	}
+	none := v1alpha1.ComponentStatus{}
 	for _, status := range []*v1alpha1.RoseyBotStatus{&before, &after} {
 		status.Conditions, status.Replicas = nil, 0
-		status.Bot, status.Database = v1alpha1.ComponentStatus{}, v1alpha1.ComponentStatus{}
+		status.Bot, status.Database, status.Web = none, none, none
 		if !stays {
 			status.Leader = ""
 		}

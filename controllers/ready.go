@@ -22,26 +22,18 @@ const stallAfter = time.Minute
 // unfinishedRollout returns what is left to do until the cluster runs what the spec asks for, or nil: a change that
 // takes time, or a problem. While older pods serve, the trouble of the newest is the problem.
 func unfinishedRollout(in statusInput) *problem {
-	components := manifests.Components(in.bot)
+	components := manifests.RequiredComponents(in.bot)
 	for _, component := range components {
 		if found := in.applied.problem(component); found != nil {
 			return found
 		}
 	}
 	for _, component := range components {
-		if rolledOut(in.deployment(component), in.desiredReplicas(component)) {
-			continue
+		if found := unfinishedComponent(in, component); found != nil {
+			return found
 		}
-		message := fmt.Sprintf("the %s is being rolled out", displayName[component])
-		if found := newPodCause(in, component); found != nil && in.deployment(component) != nil {
-			return &problem{reason: found.Reason, message: message + ": " + found.Message}
-		}
-		if forced := in.applied.forcedMessage(component); forced != "" {
-			return &problem{reason: v1alpha1.ReasonFieldForced, message: message + ": " + forced}
-		}
-		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	}
-	for _, component := range components {
+	for _, component := range manifests.Components(in.bot) { // what is suspended has no pod at all
 		left := in.observed.podsWhere(component, not(podEnded))
 		if len(left) > 0 && manifests.Replicas(in.bot, component) == 0 {
 			message := fmt.Sprintf("pod %s of the %s is being stopped", left[0].Name, displayName[component])
@@ -49,6 +41,21 @@ func unfinishedRollout(in statusInput) *problem {
 		}
 	}
 	return nil
+}
+
+// unfinishedComponent returns what is left to do until the pods of a component are as the spec asks for, or nil.
+func unfinishedComponent(in statusInput, component manifests.Component) *problem {
+	if rolledOut(in.deployment(component), in.desiredReplicas(component)) {
+		return nil
+	}
+	message := fmt.Sprintf("the %s is being rolled out", displayName[component])
+	if found := newPodCause(in, component); found != nil && in.deployment(component) != nil {
+		return &problem{reason: found.Reason, message: message + ": " + found.Message}
+	}
+	if forced := in.applied.forcedMessage(component); forced != "" {
+		return &problem{reason: v1alpha1.ReasonFieldForced, message: message + ": " + forced}
+	}
+	return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 }
 
 func rolledOut(deployment *appsv1.Deployment, replicas int32) bool {
@@ -132,9 +139,9 @@ func (in statusInput) notReadySince(now time.Time) time.Time {
 		return now
 	}
 	since := before.LastTransitionTime.Time
-	for _, pods := range in.observed.pods {
-		for i := range pods {
-			if created := pods[i].CreationTimestamp.Time; created.After(since) {
+	for _, component := range manifests.RequiredComponents(in.bot) {
+		for _, pod := range in.observed.podsWhere(component) {
+			if created := pod.CreationTimestamp.Time; created.After(since) {
 				since = created
 			}
 		}
@@ -145,7 +152,7 @@ func (in statusInput) notReadySince(now time.Time) time.Time {
 // exceedsDeadline reports whether the rollout of a component has made no progress for the time that its Deployment
 // allows.
 func (in statusInput) exceedsDeadline() bool {
-	return slices.ContainsFunc(manifests.Components(in.bot), func(component manifests.Component) bool {
+	return slices.ContainsFunc(manifests.RequiredComponents(in.bot), func(component manifests.Component) bool {
 		deployment := in.deployment(component)
 		return deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
 			deploymentCondition(deployment, appsv1.DeploymentProgressing).Status == corev1.ConditionFalse

@@ -53,6 +53,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		missingPods(in, manifests.Bot, now), missingPods(in, manifests.Database, now))
 	stalls := stalledCondition(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
+	add(v1alpha1.ConditionWebAvailable, webCondition(in)) // Ready does not depend on it
 	update := unfinishedUpdate(in, summary)
 	add(v1alpha1.ConditionUpdateAvailable, updateCondition(in, update))
 	add(v1alpha1.ConditionReconciling, reconcilingCondition(left, stalls))
@@ -63,6 +64,10 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	next.Selector = labels.SelectorFromSet(manifests.Selector(in.bot, manifests.Bot)).String()
 	next.Bot = in.componentStatus(manifests.Bot)
 	next.Database = in.componentStatus(manifests.Database)
+	next.Web = v1alpha1.ComponentStatus{}
+	if manifests.HasWeb(in.bot) {
+		next.Web = in.componentStatus(manifests.Web)
+	}
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leaderName(in)
 	next.LastBackupTime = lastBackup(in, now)
@@ -120,7 +125,7 @@ func (in statusInput) claim(name string) *corev1.PersistentVolumeClaim {
 func (in statusInput) componentStatus(component manifests.Component) v1alpha1.ComponentStatus {
 	counts := in.observed.countPods(component)
 	counts.Summary = "-"
-	if component == manifests.Bot || manifests.HasService(in.bot) {
+	if slices.Contains(manifests.Components(in.bot), component) {
 		counts.Summary = fmt.Sprintf("%d/%d", counts.ReadyReplicas, in.desiredReplicas(component))
 	}
 	return counts
@@ -198,6 +203,11 @@ const (
 // starts the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	return sooner(readyPoll(bot, ready, now), webPoll(bot, status, now))
+}
+
+// readyPoll is pollInterval without the web page.
+func readyPoll(bot *v1alpha1.RoseyBot, ready *metav1.Condition, now time.Time) time.Duration {
 	if ready.Status == metav1.ConditionTrue {
 		switch {
 		case hasSeverity(ready.Reason, requested),
@@ -212,28 +222,48 @@ func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now ti
 	if ready.Reason == v1alpha1.ReasonChannelNotServed {
 		longest = servicePollInterval // no object changes when a pod has read the list of channels
 	}
-	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, minPollInterval), longest)
+	return backOff(ready, now, longest)
 }
 
-// emitEvents emits an event when the status or reason of Ready changes, unless there were too many. The other
-// conditions emit none, because Ready summarizes them, and neither does progress. It is a warning if somebody has to
-// fix the reason. One that may pass becomes a warning when the RoseyBot is stalled.
+// backOff returns half the time since a condition changed, between minPollInterval and longest.
+func backOff(condition *metav1.Condition, now time.Time, longest time.Duration) time.Duration {
+	return min(max(now.Sub(condition.LastTransitionTime.Time)/2, minPollInterval), longest)
+}
+
+// emitEvents emits an event when the status or reason of Ready or WebAvailable changes, unless there were too many. The
+// other conditions emit none, because Ready summarizes them, and neither does progress. It is a warning if somebody has
+// to fix the reason. One that may pass becomes a warning when the RoseyBot is stalled.
 func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Condition) {
-	before := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
-	after := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-	if before == nil || before.Status != after.Status ||
-		before.Reason != after.Reason && !hasSeverity(after.Reason, transient) {
-		eventType := corev1.EventTypeWarning
-		if after.Status == metav1.ConditionTrue || isHarmless(after.Reason) {
-			eventType = corev1.EventTypeNormal
-		}
-		r.emit(bot, eventType, after)
-	}
+	r.emitChange(bot, conditions, v1alpha1.ConditionReady)
+	r.emitChange(bot, conditions, v1alpha1.ConditionWebAvailable)
 	wasStalled := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionStalled) != nil
 	stalls := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
 	if stalls != nil && !wasStalled && isHarmless(stalls.Reason) {
 		r.emit(bot, corev1.EventTypeWarning, stalls)
 	}
+}
+
+// emitChange emits an event if the status or reason of a condition has changed.
+func (r *Reconciler) emitChange(bot *v1alpha1.RoseyBot, conditions []metav1.Condition, conditionType string) {
+	before := meta.FindStatusCondition(bot.Status.Conditions, conditionType)
+	after := meta.FindStatusCondition(conditions, conditionType)
+	isWeb := conditionType == v1alpha1.ConditionWebAvailable
+	if after == nil || isWeb && hasSeverity(after.Reason, transient, requested) { // the event of Ready says so
+		return
+	}
+	if before != nil && before.Status == after.Status &&
+		(before.Reason == after.Reason || hasSeverity(after.Reason, transient)) {
+		return
+	}
+	eventType := corev1.EventTypeWarning
+	if after.Status == metav1.ConditionTrue || isHarmless(after.Reason) {
+		eventType = corev1.EventTypeNormal
+	}
+	event := *after
+	if isWeb {
+		event.Message = displayName[manifests.Web] + ": " + event.Message
+	}
+	r.emit(bot, eventType, &event)
 }
 
 func (r *Reconciler) emit(bot *v1alpha1.RoseyBot, eventType string, condition *metav1.Condition) {

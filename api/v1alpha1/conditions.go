@@ -15,6 +15,9 @@ const (
 	// ConditionDurable is True if no event is lost while a process restarts: a stream in JetStream keeps events until
 	// they are stored, or the bot stores them itself. With reason CoreOnly it is False and Ready does not depend on it.
 	ConditionDurable = "Durable"
+	// ConditionWebAvailable is True if a pod of the web page is ready. It is absent if the spec asks for no web page.
+	// Ready does not depend on it.
+	ConditionWebAvailable = "WebAvailable"
 	// ConditionUpdateAvailable is True while this version of the operator would build other pods than those that run,
 	// and updatePolicy is Manual, or Automatic and the update has not begun. Ready does not depend on it.
 	ConditionUpdateAvailable = "UpdateAvailable"
@@ -29,7 +32,7 @@ const (
 // docs/api.md.
 const (
 	ReasonReady           = "Ready"           // Ready is True
-	ReasonAvailable       = "Available"       // BotAvailable or DatabaseAvailable is True
+	ReasonAvailable       = "Available"       // BotAvailable, DatabaseAvailable or WebAvailable is True
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
 	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: an automatic update waits for its turn
 	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: ready before the update, and not since

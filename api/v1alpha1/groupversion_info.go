@@ -49,3 +49,10 @@ const (
 	UpdateManual    UpdatePolicy = "Manual"    // leave them until the spec changes
 	UpdateAutomatic UpdatePolicy = "Automatic" // replace them
 )
+
+// Who may read the pages about single persons.
+const (
+	PeoplePublic     PeoplePages = "Public"     // everybody who may read the other pages
+	PeopleTokensOnly PeoplePages = "TokensOnly" // who has a token
+	PeopleOff        PeoplePages = "Off"        // nobody
+)

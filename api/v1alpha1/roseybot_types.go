@@ -64,6 +64,7 @@ type Mode string
 // +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || has(self.account)",message="replicas: expected 0 or 1 without an account, because two anonymous bots would be in the channel at once"
 // +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || !has(self.nats) || !has(self.nats.jetStream) || self.nats.jetStream.mode != 'Never'",message="replicas: expected 0 or 1 if nats.jetStream.mode is Never, because the leader election of a hot standby needs JetStream"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.database) || !(has(self.database.sharedFrom) || has(self.database.replicas) || has(self.database.autoscaling) || has(self.database.directFallback) || has(self.database.resources) || has(self.database.natsCredentialsSecretRef))",message="database: expected no sharedFrom, replicas, autoscaling, directFallback, resources and natsCredentialsSecretRef in mode Direct, in which the bot opens the database itself"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.web) || !self.web.enabled",message="web.enabled: expected false in mode Direct, because the web page needs NATS"
 type RoseyBotSpec struct {
 	// channel specifies the CyTube channel that the bot joins.
 	// +required
@@ -92,22 +93,26 @@ type RoseyBotSpec struct {
 	// +optional
 	Database *Database `json:"database,omitempty"`
 
+	// web specifies the web page for the people of the channel. If it is not set, there is none.
+	// +optional
+	Web *Web `json:"web,omitempty"`
+
 	// replicas is the number of bot pods. One of them is in the channel; the others are standbys that take over within
 	// seconds. More than 1 requires mode NATS, JetStream and an account. With 0, no bot runs, but the database service
-	// still does, because other NATS clients may use it. Defaults to 1.
+	// and the web page still do, because other NATS clients may use the service. Defaults to 1.
 	// +optional
 	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// suspend stops both the bot and the database service: they have no pods until it is false again. The claim is kept.
-	// Defaults to false.
+	// suspend stops the bot, the database service and the web page: they have no pods until it is false again. The claim
+	// is kept. Defaults to false.
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// image is the container image of the bot and the database service. Defaults to the runtime image that the operator
-	// was installed with.
+	// image is the container image of the bot, the database service and the web page. Defaults to the runtime image that
+	// the operator was installed with.
 	// +optional
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
@@ -140,16 +145,15 @@ type RoseyBotSpec struct {
 	// +kubebuilder:validation:XValidation:rule="(!has(self.limits) || self.limits.size() <= 20) && (!has(self.requests) || self.requests.size() <= 20) && (!has(self.claims) || self.claims.size() <= 20)",message="expected at most 20 limits, requests and claims"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
-	// scheduling specifies on which nodes the pods of the bot and the database service run.
+	// scheduling specifies on which nodes the pods run.
 	// +optional
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 
-	// podMetadata specifies additional labels and annotations of the pods of the bot and the database service.
+	// podMetadata specifies additional labels and annotations of the pods.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
-	// extraEnv are additional environment variables of the bot and the database service, for example HTTPS_PROXY or
-	// SSL_CERT_FILE. They cannot override those that the operator sets. Everybody who can read the RoseyBot can read the
+	// extraEnv are additional environment variables of all processes, for example HTTPS_PROXY or SSL_CERT_FILE. They cannot override those that the operator sets. Everybody who can read the RoseyBot can read the
 	// values; for a secret, use valueFrom.secretKeyRef.
 	// +optional
 	// +listType=map
@@ -178,12 +182,12 @@ type RoseyBotSpec struct {
 	// +optional
 	Monitoring Monitoring `json:"monitoring,omitzero"`
 
-	// telemetry specifies where the bot and the database service send traces. If it is not set, they send none, unless
-	// extraEnv sets variables of OpenTelemetry.
+	// telemetry specifies where the processes send traces. If it is not set, they send none, unless extraEnv sets variables
+	// of OpenTelemetry.
 	// +optional
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 
-	// logLevel is the lowest level of messages that the bot and the database service log. Defaults to info.
+	// logLevel is the lowest level of messages that the processes log. Defaults to info.
 	// +optional
 	// +default="info"
 	// +kubebuilder:validation:Enum=debug;info;warn;error

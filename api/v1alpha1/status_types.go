@@ -46,8 +46,12 @@ type RoseyBotStatus struct {
 	// +optional
 	Database ComponentStatus `json:"database,omitzero"`
 
+	// web is the state of the pods of the web page. It is absent if the spec asks for none.
+	// +optional
+	Web ComponentStatus `json:"web,omitzero"`
+
 	// conditions describe the state of the RoseyBot. Ready summarizes BotAvailable, DatabaseAvailable, ChannelJoined,
-	// Durable and the progress of the rollout.
+	// Durable and the progress of the rollout, without the web page.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -15,12 +15,14 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Params are the operator's settings that desired objects depend on.
@@ -71,7 +73,7 @@ func Find[T client.Object](observed Observed, name string) T {
 // Desired is a desired object of a RoseyBot.
 type Desired struct {
 	Object    client.Object
-	Component Component // the component that needs the object, or "" if both do
+	Component Component // the component that needs the object, or "" if all do
 }
 
 // Build returns the desired objects of a RoseyBot in the order in which they are to be written: an object refers only
@@ -112,10 +114,17 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	return all, nil
 }
 
+// pagesPort is the name of the port of the web page's container for its pages.
+const pagesPort = "pages"
+
 // networkObjects returns the Service of a component and, unless the spec disables it, the NetworkPolicy.
 func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) []client.Object {
 	service := newObject[corev1.Service](bot, Name(bot, component), component)
 	service.Spec.Selector = Selector(bot, component)
+	if component == Web { // who reaches the pages need not reach the state of the process
+		pages := &service.Spec.Ports[0]
+		pages.Name, pages.Port, pages.TargetPort = pagesPort, status.PagesPort, intstr.FromString(pagesPort)
+	}
 	if !ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
 		return []client.Object{service}
 	}
@@ -128,6 +137,16 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 	}
 	if len(params.MetricsLabels) > 0 {
 		policy.Spec.Ingress[0].From[1].NamespaceSelector.MatchLabels = maps.Clone(params.MetricsLabels)
+	}
+	if component == Web {
+		port := networkingv1.NetworkPolicyPort{
+			Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromString(pagesPort)),
+		}
+		ofNamespace := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{}}
+		policy.Spec.Ingress = append(policy.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
+			Ports: []networkingv1.NetworkPolicyPort{port},
+			From:  append([]networkingv1.NetworkPolicyPeer{ofNamespace}, bot.Spec.Web.DeepCopy().AllowFrom...),
+		})
 	}
 	if rules := bot.Spec.DeepCopy().NetworkPolicy.Egress; len(rules) > 0 {
 		policy.Spec.Egress = rules
@@ -144,7 +163,7 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 // of `rosey job`: without a policy they could connect anywhere, or nowhere if the namespace denies egress by default.
 // These do not have LabelRoseyBot, so that commands for the pods of a RoseyBot leave them out.
 func policySelector(bot *v1alpha1.RoseyBot, component Component) metav1.LabelSelector {
-	if component == Bot && HasService(bot) {
+	if component == Web || component == Bot && HasService(bot) {
 		return metav1.LabelSelector{MatchLabels: Selector(bot, component)}
 	}
 	return metav1.LabelSelector{
@@ -187,7 +206,7 @@ var base = func() (kinds map[string]json.RawMessage) {
 }()
 
 // newObject returns an object of type T, filled in from base.yaml and controlled by the RoseyBot, so that it is
-// garbage collected with it. The component is empty for an object of both components.
+// garbage collected with it. The component is empty for an object of all components.
 func newObject[T any, P interface {
 	*T
 	client.Object

@@ -19,12 +19,12 @@ import (
 )
 
 // configFile is the key of each component's configuration in the ConfigMap, and its file name in the pod.
-var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile}
+var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile, Web: config.WebFile}
 
 // IsConfigFile reports whether a ConfigMap of a RoseyBot can have a file of a name.
 func IsConfigFile(name string) bool {
 	return slices.Contains([]string{
-		config.BotFile, config.DatabaseFile, config.StandbyFile, config.ChannelsFile, config.ProvenanceFile,
+		config.BotFile, config.DatabaseFile, config.WebFile, config.StandbyFile, config.ChannelsFile, config.ProvenanceFile,
 	}, name)
 }
 
@@ -54,12 +54,35 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 		Telemetry: telemetryConfig(bot, component),
 		LogLevel:  bot.Spec.LogLevel,
 	}
-	if component != Bot {
+	switch component {
+	case Database:
 		content.Name = bot.Namespace + "/" + bot.Name
 		content.Database.ChannelsFile = path.Join(config.ChannelsDir, config.ChannelsFile)
 		content.Database.ProvenanceFile = path.Join(config.ChannelsDir, config.ProvenanceFile)
-		return content
+	case Web:
+		content.Web = webConfig(bot)
+	default:
+		addBotConfig(&content, bot, owner)
 	}
+	return content
+}
+
+// webConfig returns who may read the web page. Where it listens is its default.
+func webConfig(bot *v1alpha1.RoseyBot) config.Web {
+	spec := webOf(bot)
+	people := map[v1alpha1.PeoplePages]string{
+		v1alpha1.PeoplePublic: config.PeoplePublic, v1alpha1.PeopleTokensOnly: config.PeopleTokensOnly,
+		v1alpha1.PeopleOff: config.PeopleOff,
+	}
+	content := config.Web{Public: ptr.Deref(spec.Public, false), People: people[spec.People], BasePath: spec.BasePath}
+	if spec.TokensSecretRef != nil {
+		content.TokensDir = config.WebTokensDir
+	}
+	return content
+}
+
+// addBotConfig adds what only the bot has.
+func addBotConfig(content *config.Config, bot, owner *v1alpha1.RoseyBot) {
 	if mayHaveStandbys(bot, owner) {
 		content.StandbyFile = path.Join(config.ConfigDir, config.StandbyFile)
 	}
@@ -73,7 +96,6 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 			content.Account.PasswordFile = path.Join(config.AccountSecretDir, config.SecretFile)
 		}
 	}
-	return content
 }
 
 func natsConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.NATS {
@@ -90,7 +112,7 @@ func natsConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.NATS 
 	if nats.TLSSecretRef != nil {
 		content.TLSDir = config.NATSTLSDir
 	}
-	if stream := nats.JetStream; stream != nil {
+	if stream := nats.JetStream; stream != nil && component != Web { // which publishes nothing to the stream
 		content.JetStream = config.JetStream{
 			Mode:     strings.ToLower(string(stream.Mode)),
 			Replicas: int(ptr.Deref(stream.Replicas, 0)),

@@ -91,6 +91,13 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 				fill.Fill(value.Claim)
 			}
 		},
+		func(value *v1alpha1.Web, fill randfill.Continue) {
+			fill.FillNoCustom(value)
+			value.BasePath = []string{"", "/", "/a.b/~c", "/movienight/"}[fill.Intn(4)]
+			value.People = []v1alpha1.PeoplePages{
+				"", v1alpha1.PeoplePublic, v1alpha1.PeopleTokensOnly, v1alpha1.PeopleOff,
+			}[fill.Intn(4)]
+		},
 		func(value *v1alpha1.Limits, fill randfill.Continue) {
 			if text, err := json.Marshal(config.Limits{}.WithDefaults()); err == nil && fill.Bool() {
 				_ = json.Unmarshal(text, value) // a difference between the two types makes a test fail

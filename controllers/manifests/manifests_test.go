@@ -149,6 +149,7 @@ func checkFiles(t *testing.T, files map[string]string) {
 		}
 		component, known := map[string]status.Component{
 			config.BotFile: status.BotComponent, config.DatabaseFile: status.DatabaseComponent,
+			config.WebFile: status.WebComponent,
 		}[file]
 		if _, err := config.Parse([]byte(text), component); err != nil || !known {
 			t.Errorf("%s: %v\n%s", file, err, text)
@@ -158,14 +159,18 @@ func checkFiles(t *testing.T, files map[string]string) {
 
 // The ports, paths and variables in base.yaml are those of the processes.
 func TestBaseMatchesTheProcesses(t *testing.T) {
-	set := build(t, readBot(t, "testdata/minimal.yaml"))
+	set := build(t, readBot(t, "testdata/web.yaml"))
 	container := botDeployment(set).Spec.Template.Spec.Containers[0]
+	web := find[*appsv1.Deployment](set, manifests.Web).Spec.Template.Spec.Containers[0]
 	got := []any{
+		web.Ports[0].ContainerPort, web.Ports[1].ContainerPort, find[*corev1.Service](set, manifests.Web).Spec.Ports[0].Port,
+		web.Args[2],
 		container.Ports[0].ContainerPort, find[*corev1.Service](set, manifests.Bot).Spec.Ports[0].Port,
 		container.Env[0].Name, container.Env[1].Name,
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
 	want := []any{
+		int32(status.HTTPPort), int32(status.PagesPort), int32(status.PagesPort), config.ConfigDir + "/" + config.WebFile,
 		int32(status.HTTPPort), int32(status.HTTPPort), config.PodNameVariable, config.PodUIDVariable,
 		status.HealthPath, status.HealthPath, status.ReadyPath,
 	}
@@ -174,11 +179,11 @@ func TestBaseMatchesTheProcesses(t *testing.T) {
 	}
 }
 
-// A setting restarts the component that reads it and not the other one.
+// A setting restarts the components that read it and not the others.
 func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 	tests := map[string]struct {
-		change        func(*v1alpha1.RoseyBotSpec)
-		bot, database bool
+		change             func(*v1alpha1.RoseyBotSpec)
+		bot, database, web bool
 	}{
 		"nothing": {change: func(*v1alpha1.RoseyBotSpec) {}},
 		"account": {
@@ -187,7 +192,7 @@ func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 		},
 		"prefix": {
 			change: func(spec *v1alpha1.RoseyBotSpec) { spec.NATS.SubjectPrefix = "other" },
-			bot:    true, database: true,
+			bot:    true, database: true, web: true,
 		},
 		"database resources": {
 			change:   func(spec *v1alpha1.RoseyBotSpec) { spec.Database.Resources = corev1.ResourceRequirements{} },
@@ -197,10 +202,23 @@ func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 		// The bot in the channel stays when a standby is added or removed.
 		"standby": {change: func(spec *v1alpha1.RoseyBotSpec) { *spec.Replicas = 2 }},
 		"suspend": {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }},
+		"public": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Web.Public = new(true) },
+			web:    true,
+		},
+		"web page disabled": {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Web.Enabled = new(false) }},
+		"web replicas":      {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Web.Replicas = new(int32(3)) }},
+		"stream": {
+			change: func(spec *v1alpha1.RoseyBotSpec) {
+				spec.NATS.JetStream = &v1alpha1.JetStream{Mode: v1alpha1.JetStreamAlways}
+			},
+			bot: true, database: true,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			bot := readBot(t, "testdata/full.yaml")
+			bot.Spec.Web = &v1alpha1.Web{Enabled: new(true)}
 			before := build(t, bot)
 			test.change(&bot.Spec)
 			after := build(t, bot)
@@ -212,6 +230,10 @@ func TestChangeRestartsOnlyComponentsThatReadIt(t *testing.T) {
 			}
 			if got := changed(databaseDeployment); got != test.database {
 				t.Errorf("database service restarts: %t, want %t", got, test.database)
+			}
+			was, is := find[*appsv1.Deployment](before, manifests.Web), find[*appsv1.Deployment](after, manifests.Web)
+			if got := is != nil && !cmp.Equal(was.Spec.Template, is.Spec.Template); got != test.web {
+				t.Errorf("web page restarts: %t, want %t", got, test.web)
 			}
 		})
 	}

@@ -19,13 +19,14 @@ type Component = status.Component
 const (
 	Bot      = status.BotComponent
 	Database = status.DatabaseComponent
+	Web      = status.WebComponent
 )
 
 // Labels of the objects of a RoseyBot.
 const (
 	// LabelRoseyBot is the RoseyBot's name. Together with LabelComponent it selects pods.
 	LabelRoseyBot = "rosey.dev/roseybot"
-	// LabelComponent is a Component. Objects of both components do not have it.
+	// LabelComponent is a Component. Objects of all components do not have it.
 	LabelComponent = "app.kubernetes.io/component"
 	// LabelManagedBy is ManagedBy. The operator's cache holds only objects that have it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
@@ -40,10 +41,10 @@ const (
 
 // Name returns the name of a component's Deployment, Service, NetworkPolicy and so on.
 func Name(bot *v1alpha1.RoseyBot, component Component) string {
-	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db"}[component]
+	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db", Web: "-web"}[component]
 }
 
-// Image returns the container image of both components.
+// Image returns the container image of all components.
 func Image(bot *v1alpha1.RoseyBot, params Params) string { return cmp.Or(bot.Spec.Image, params.Image) }
 
 // ClaimName returns the name of the claim. It does not depend on the component that mounts it, so that the claim stays
@@ -64,7 +65,7 @@ func Selector(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 	return map[string]string{LabelRoseyBot: bot.Name, LabelComponent: string(component)}
 }
 
-// labels returns the labels of an object. The component is empty for an object of both components.
+// labels returns the labels of an object. The component is empty for an object of all components.
 func labels(bot *v1alpha1.RoseyBot, component Component) map[string]string {
 	labels := map[string]string{
 		labelName:      roseyName,
@@ -101,8 +102,22 @@ func HasService(bot *v1alpha1.RoseyBot) bool {
 	return bot.Spec.Mode != v1alpha1.ModeDirect && SharedFrom(bot) == ""
 }
 
+// HasWeb reports whether a RoseyBot has a web page.
+func HasWeb(bot *v1alpha1.RoseyBot) bool {
+	return bot.Spec.Mode != v1alpha1.ModeDirect && ptr.Deref(webOf(bot).Enabled, false)
+}
+
 // Components returns the components of a RoseyBot, in the order in which they are started.
 func Components(bot *v1alpha1.RoseyBot) []Component {
+	components := RequiredComponents(bot)
+	if HasWeb(bot) {
+		components = append(components, Web)
+	}
+	return components
+}
+
+// RequiredComponents returns the components without which a RoseyBot is not ready.
+func RequiredComponents(bot *v1alpha1.RoseyBot) []Component {
 	if HasService(bot) {
 		return []Component{Database, Bot}
 	}
@@ -111,7 +126,7 @@ func Components(bot *v1alpha1.RoseyBot) []Component {
 
 // opensDatabase reports whether the pods of a component open the database.
 func opensDatabase(bot *v1alpha1.RoseyBot, component Component) bool {
-	return HasService(bot) == (component == Database) && SharedFrom(bot) == ""
+	return component != Web && HasService(bot) == (component == Database) && SharedFrom(bot) == ""
 }
 
 // MountsClaim reports whether the pods of a component mount the claim.
@@ -157,6 +172,10 @@ func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 		return 0
 	case component == Bot:
 		return ptr.Deref(bot.Spec.Replicas, 1)
+	case component == Web && HasWeb(bot):
+		return ptr.Deref(webOf(bot).Replicas, 1)
+	case component == Web:
+		return 0
 	}
 	replicas := ptr.Deref(databaseOf(bot).Replicas, 1)
 	if autoscaling := databaseOf(bot).Autoscaling; autoscaling != nil {
@@ -209,6 +228,9 @@ func databaseOf(bot *v1alpha1.RoseyBot) v1alpha1.Database {
 	return ptr.Deref(bot.Spec.Database, v1alpha1.Database{})
 }
 
+// webOf returns the zero Web if the spec has none.
+func webOf(bot *v1alpha1.RoseyBot) v1alpha1.Web { return ptr.Deref(bot.Spec.Web, v1alpha1.Web{}) }
+
 // NATS returns how a RoseyBot connects to NATS: as the owner of the shared database service does, if there is one,
 // and otherwise as its own spec says. In mode Direct it is zero.
 func NATS(bot, owner *v1alpha1.RoseyBot) v1alpha1.NATS {
@@ -217,10 +239,10 @@ func NATS(bot, owner *v1alpha1.RoseyBot) v1alpha1.NATS {
 
 // NATSCredentials returns the Secret with which a component logs in to NATS, or nil if it does not log in.
 func NATSCredentials(bot, owner *v1alpha1.RoseyBot, component Component) *v1alpha1.ObjectRef {
-	if ref := databaseOf(bot).NATSCredentialsSecretRef; ref != nil && component == Database {
-		return ref
+	own := map[Component]*v1alpha1.ObjectRef{
+		Database: databaseOf(bot).NATSCredentialsSecretRef, Web: webOf(bot).NATSCredentialsSecretRef,
 	}
-	return NATS(bot, owner).CredentialsSecretRef
+	return cmp.Or(own[component], NATS(bot, owner).CredentialsSecretRef)
 }
 
 // natsSource returns the RoseyBot whose spec.nats and subject prefix apply.

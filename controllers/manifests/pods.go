@@ -58,7 +58,7 @@ func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component 
 	pod.ServiceAccountName = serviceAccountName(bot)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
 	overlay(bot.Spec.Scheduling, pod)
-	several := component == Bot && mayHaveStandbys(bot, owner) || component == Database && !MountsClaim(bot, component)
+	several := component == Bot && mayHaveStandbys(bot, owner) || component != Bot && !MountsClaim(bot, component)
 	if len(pod.TopologySpreadConstraints) == 0 && several {
 		pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
@@ -80,10 +80,9 @@ func setContainerFields(container *corev1.Container, bot *v1alpha1.RoseyBot, par
 	overlay(base[string(component)], container)
 	container.Image, container.ImagePullPolicy = Image(bot, params), bot.Spec.ImagePullPolicy
 	container.Env = append(extraEnv(bot, container.Env), container.Env...)
-	resources := bot.Spec.Resources
-	if component == Database {
-		resources = databaseOf(bot).Resources
-	}
+	resources := map[Component]corev1.ResourceRequirements{
+		Bot: bot.Spec.Resources, Database: databaseOf(bot).Resources, Web: webOf(bot).Resources,
+	}[component]
 	// The spec replaces the default as a whole: a request of the spec above the default limit would be refused.
 	if len(resources.Requests) > 0 || len(resources.Limits) > 0 || len(resources.Claims) > 0 {
 		container.Resources = resources
@@ -120,14 +119,9 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 		list.Name = channelListName(bot)
 		mount(pod, "channels", config.ChannelsDir, corev1.VolumeSource{ConfigMap: list})
 	}
-	if component == Bot {
-		if account := bot.Spec.Account; account != nil {
-			mountSecretKey(pod, "account", config.AccountSecretDir, account.PasswordSecretRef, config.SecretFile)
-		}
-		mountSecretKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
-	}
+	mountOwnSecrets(pod, bot, component)
 	mountSecret(pod, "nats", config.NATSCredentialsDir, NATSCredentials(bot, owner, component))
-	mountSecret(pod, "nats-tls", config.NATSTLSDir, NATS(bot, owner).TLSSecretRef)
+	mountTLS(pod, bot, owner, component)
 	if telemetry := bot.Spec.Telemetry; telemetry != nil {
 		headers, file := telemetry.HeadersSecretRef, config.TelemetryHeadersFile
 		mountSecretKey(pod, "telemetry", config.TelemetrySecretDir, headers, file)
@@ -143,6 +137,43 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	} else if url := databaseOf(bot).Postgres; url != nil && (opensDatabase(bot, component) || fallsBack(bot, component)) {
 		mountSecretKey(pod, "postgres", config.PostgresSecretDir, &url.URLSecretRef, config.PostgresURLFile)
 	}
+}
+
+// mountOwnSecrets mounts the Secrets that only one component needs.
+func mountOwnSecrets(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Component) {
+	switch component {
+	case Bot:
+		if account := bot.Spec.Account; account != nil {
+			mountSecretKey(pod, "account", config.AccountSecretDir, account.PasswordSecretRef, config.SecretFile)
+		}
+		mountSecretKey(pod, "channel", config.ChannelSecretDir, bot.Spec.Channel.PasswordSecretRef, config.SecretFile)
+	case Web:
+		mountSecret(pod, "web-tokens", config.WebTokensDir, webOf(bot).TokensSecretRef)
+	default:
+	}
+}
+
+// mountTLS mounts the certificates for NATS. A web page with a NATS user of its own has a client certificate of its own
+// too: it must not get the key of the others, who may do more.
+func mountTLS(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
+	ref, own := NATS(bot, owner).TLSSecretRef, webOf(bot).NATSCredentialsSecretRef
+	if ref == nil || own == nil || component != Web {
+		mountSecret(pod, "nats-tls", config.NATSTLSDir, ref)
+		return
+	}
+	part := func(secret *v1alpha1.ObjectRef, keys ...string) corev1.VolumeProjection {
+		source := &corev1.SecretProjection{Optional: new(true)}
+		source.Name = string(secret.Name)
+		for _, key := range keys {
+			source.Items = append(source.Items, corev1.KeyToPath{Key: key, Path: key})
+		}
+		return corev1.VolumeProjection{Secret: source}
+	}
+	mount(pod, "nats-tls", config.NATSTLSDir, corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{
+			part(ref, config.TLSCAFile), part(own, config.TLSCertFile, config.TLSKeyFile),
+		},
+	}})
 }
 
 // mount adds a volume to a pod and mounts it in its container, read-only unless it is the claim.

@@ -42,6 +42,10 @@ var harmless = map[string]string{
 	"telemetry.samplingRatio":              "a number",
 	"telemetry.resourceAttributes":         "texts in traces",
 	"logLevel":                             "a choice",
+	"web.people":                           "a choice",
+	"web.basePath":                         "a part of addresses in pages",
+	"web.allowFrom":                        "opens the pages alone, as an Ingress of the namespace does",
+	"web.resources":                        "quotas of the namespace limit resources",
 }
 
 // Whoever adds a field to the API decides here whether the policy has to limit it.

@@ -46,6 +46,8 @@ func TestSecretIsNamedOnlyByWhoMayGetIt(t *testing.T) {
 		"database.natsCredentialsSecretRef": "database: {natsCredentialsSecretRef: {name: SECRET}}",
 		"telemetry.headersSecretRef":        receiver + "headersSecretRef: {name: SECRET}}",
 		"telemetry.tlsSecretRef":            receiver + "tlsSecretRef: {name: SECRET}}",
+		"web.tokensSecretRef":               "web: {enabled: true, tokensSecretRef: {name: SECRET}}",
+		"web.natsCredentialsSecretRef":      "web: {public: true, natsCredentialsSecretRef: {name: SECRET}}",
 	} {
 		t.Run(field, func(t *testing.T) {
 			create := func(user, secret string) error {
@@ -104,6 +106,7 @@ account: {username: R, passwordSecretRef: {name: other}}
 nats: {url: "nats://nats.nats.svc:4222", tlsSecretRef: {name: other}}
 imagePullSecrets: [{name: other}]
 database: {postgres: {urlSecretRef: {name: other}}}
+web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {name: other}}
 `
 	live := bot("live", spec(secrets))
 	if err := users["keeper"].client.Create(t.Context(), live); err != nil {

@@ -1,0 +1,61 @@
+package controllers
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// webCondition returns WebAvailable, or nil if the spec asks for no web page. Ready depends neither on it nor on the
+// rollout of the web page, so its message says also what is left of that, and whose tokens are refused.
+func webCondition(in statusInput) *metav1.Condition {
+	if !manifests.HasWeb(in.bot) {
+		return nil
+	}
+	condition := availableCondition(in, manifests.Web, "a pod of the web page is ready")
+	if condition.Status != metav1.ConditionTrue {
+		return condition
+	}
+	left := in.applied.problem(manifests.Web)
+	if left == nil {
+		left = unfinishedComponent(in, manifests.Web)
+	}
+	if left != nil {
+		condition.Message += "; " + left.message
+	}
+	condition.Message += tokensNote(in)
+	return condition
+}
+
+// tokensNote returns who may log in to the web page, for a message, as its newest pod reports it, or "".
+func tokensNote(in statusInput) string {
+	ref, pod := in.bot.Spec.Web.TokensSecretRef, in.observed.newestPod(manifests.Web)
+	if ref == nil || pod == nil {
+		return ""
+	}
+	check, _ := findCheck(in.reports[pod.Name].report, status.TokensCheck)
+	if check.Message == "" {
+		return ""
+	}
+	return "; tokens of Secret " + string(ref.Name) + ": " + check.Message
+}
+
+// webPoll returns the time after which the web page is looked at again, or 0 for never. While it is not available, only
+// its report may say why. A ready one reports whose tokens it has.
+func webPoll(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
+	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionWebAvailable)
+	switch {
+	case condition == nil || hasSeverity(condition.Reason, requested):
+		return 0
+	case condition.Status != metav1.ConditionTrue:
+		return backOff(condition, now, maxPollInterval)
+	case bot.Spec.Web.TokensSecretRef == nil:
+		return 0
+	}
+	return readyPollInterval
+}
