@@ -109,7 +109,9 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 	}
 	if found := checkSharedOwner(bot, observed); found != nil {
 		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
-		result.add(manifests.Web, found)
+		if manifests.HasWeb(bot) {
+			result.add(manifests.Web, found)
+		}
 		if manifests.Replicas(bot, manifests.Bot) > 0 {
 			result.add(manifests.Bot, found)
 			return result
