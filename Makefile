@@ -37,7 +37,7 @@ test: ## Run every check and test, end to end included, and install what they ne
 
 .PHONY: chaos
 chaos: ## Inject faults while people chat, then compare database and chat (SEED=N DURATION=5m SETUPS="cluster two one alerts cluster-alerts traces").
-	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" TRACES="$(TRACES)" hack/test/chaos
+	@SEED="$(SEED)" DURATION="$(DURATION)" SETUPS="$(SETUPS)" ONLY="$(ONLY)" RECORD="$(RECORD)" TRACES="$(TRACES)" hack/test/chaos
 
 .PHONY: fuzz
 fuzz: ## Send a bot and its database what the protocol forbids, within their memory limits (SEED=N DURATION=10m).

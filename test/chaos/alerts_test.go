@@ -3,34 +3,41 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 )
 
-// trial is a cause of an alert, and the labels with which it fires, one set for each alert.
+// firing are the labels with which alerts fire, one set for each series, by name.
+type firing map[string][]map[string]string
+
+// trial is a cause of alerts.
 type trial struct {
-	alert       string
-	labels      []map[string]string
+	fires       firing
 	cause, mend func(context.Context) error
 }
 
-// try makes the cause of an alert until it fires, and mends it until it stops.
-func (w *watch) try(t *testing.T, each trial) {
+// try makes a cause until its alerts fire, and mends it until they stop.
+func (w *watch) try(t *testing.T, one trial) {
 	t.Helper()
-	if err := each.cause(t.Context()); err != nil {
-		t.Fatalf("making the cause of %s: %v", each.alert, err)
+	names := slices.Sorted(maps.Keys(one.fires))
+	if err := one.cause(t.Context()); err != nil {
+		t.Fatalf("making the cause of %v: %v", names, err)
 	}
-	eventually(t, each.alert+" fires", func(ctx context.Context) error {
-		return w.firing(ctx, each.alert, each.labels...)
-	})
-	if err := each.mend(t.Context()); err != nil {
-		t.Fatalf("mending the cause of %s: %v", each.alert, err)
+	for _, name := range names {
+		eventually(t, name+" fires", func(ctx context.Context) error { return w.firing(ctx, name, one.fires[name]...) })
 	}
-	eventually(t, each.alert+" stops", func(ctx context.Context) error { return w.firing(ctx, each.alert) })
-	t.Logf("%s fired and stopped", each.alert)
+	if err := one.mend(t.Context()); err != nil {
+		t.Fatalf("mending the cause of %v: %v", names, err)
+	}
+	for _, name := range names {
+		eventually(t, name+" stops", func(ctx context.Context) error { return w.firing(ctx, name) })
+	}
+	t.Logf("fired and stopped: %v", names)
 }
 
 // The causes of alerts about processes are made with real processes and a real Prometheus, whose copy of the rules has
@@ -77,19 +84,19 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			return client.Flush()
 		}
 	}
-	of := func(pod, owner string) []map[string]string {
-		return []map[string]string{{"namespace": "films", "name": "rosey", "pod": pod, "owner": owner}}
+	of := func(alert, pod, owner string) firing {
+		return firing{alert: {{"namespace": "films", "name": "rosey", "pod": pod, "owner": owner}}}
 	}
 	nothing := func(context.Context) error { return nil } // the time in which it counts passes
 	var repair Repair
 	return []trial{
-		{"RoseyMessagesRefused", of("db1", "platform"), publish("db.message.log", "no JSON"), nothing},
+		{of("RoseyMessagesRefused", "db1", "platform"), publish("db.message.log", "no JSON"), nothing},
 		{
-			"RoseyLimitReached", of("db1", "channel"),
+			of("RoseyLimitReached", "db1", "channel"),
 			publish("db.user.joined", `{"username":"`+strings.Repeat("x", 4000)+`"}`), nothing,
 		},
 		{
-			"RoseyMessagesWait", of("bot1", "platform"),
+			of("RoseyMessagesWait", "bot1", "platform"),
 			func(ctx context.Context) (err error) {
 				_, repair, err = world.Inject(ctx, Fault{Kind: LeaderLosesBus})
 				return err
@@ -97,7 +104,7 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			func(ctx context.Context) error { return repair(ctx) },
 		},
 		{
-			"RoseyBotReconnects", of("bot1", "channel"),
+			of("RoseyBotReconnects", "bot1", "channel"),
 			func(context.Context) error { crowd.kicks.Store(true); return nil },
 			func(context.Context) error { crowd.kicks.Store(false); return nil },
 		},

@@ -2,26 +2,21 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
-	"rosey.dev/rosey/runtime/backoff"
-	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -62,74 +57,83 @@ func TestAlertsOnACluster(t *testing.T) {
 	if fired, err := watch.everFired(t.Context()); err != nil || len(fired) > 0 {
 		t.Fatalf("while nothing was wrong, these alerts fired: %v (%v)", fired, err)
 	}
+	if file := os.Getenv("ROSEY_CHAOS_RECORD"); file != "" {
+		world.record(t, watch, file)
+	}
 	for _, each := range world.trials() {
 		eventually(t, "both RoseyBots are ready", world.allReady)
 		watch.try(t, each)
 	}
 }
 
-// trials returns the causes of alerts. What is known of a RoseyBot counts for some time, so the one that has an owner
-// of its own is not the one whose database is away.
+// trials returns the causes of alerts. What is known of a RoseyBot counts for some time, so a cause that is one RoseyBot's
+// matter comes after those of the servers.
 func (c *Cluster) trials() []trial {
 	const (
-		server = "http://cytube.demo.svc.cluster.local:8880"
-		nats   = "nats://durable-nats.demo.svc.cluster.local:4222"
+		server   = "http://cytube.demo.svc.cluster.local:8880"
+		nats     = "nats://durable-nats.demo.svc.cluster.local:4222"
+		postgres = "postgres:5432"
 	)
-	of := func(name, owner string) map[string]string {
-		return map[string]string{"namespace": namespace, "name": name, "owner": owner, "cause": ""}
+	of := func(name, owner string, more ...string) map[string]string {
+		labels := map[string]string{"namespace": namespace, "name": name, "owner": owner, "cause": ""}
+		for i := 0; i < len(more); i += 2 {
+			labels[more[i]] = more[i+1]
+		}
+		return labels
 	}
-	lost := trial{
-		"RoseyMessagesLost", []map[string]string{of(botResource, "platform")},
-		func(ctx context.Context) error {
-			if err := c.scale(ctx, namespace, "statefulset/durable-nats", 0); err != nil {
-				return err
-			}
-			if err := c.kube(ctx, "", "wait", "pod/"+natsPod, "--for=delete", "--timeout=60s"); err != nil {
-				return err
-			}
-			return c.flood(ctx)
-		},
-		c.scaling(namespace, "statefulset/durable-nats", 1),
+	forBoth := func(owner string, more ...string) []map[string]string {
+		return []map[string]string{of(botResource, owner, more...), of(secondResource, owner, more...)}
 	}
 	return []trial{
 		{
-			"RoseyBotDatabaseUnavailable", []map[string]string{of(botResource, "platform")},
+			firing{
+				"RoseyPostgreSQLUnavailable":  {{"postgres": postgres, "owner": "platform"}},
+				"RoseyBotDatabaseUnavailable": forBoth("platform", "cause", "postgres", "postgres", postgres),
+			},
 			c.scaling(namespace, "statefulset/postgres", 0), c.scaling(namespace, "statefulset/postgres", 1),
 		}, {
-			"RoseyBotNotReady", []map[string]string{of(secondResource, "channel")},
+			firing{"RoseyBotNotReady": {of(secondResource, "channel")}},
 			c.patching(`{"spec":{"account":{"passwordSecretRef":{"name":"absent","key":"password"}}}}`),
 			c.patching(`{"spec":{"account":{"passwordSecretRef":null}}}`),
 		}, {
-			"RoseyCyTubeUnavailable", []map[string]string{{"server": server, "owner": "platform"}},
-			c.scaling(namespace, "deployment/cytube", 0), c.scaling(namespace, "deployment/cytube", 1),
-		}, {
-			"RoseyNATSUnavailable", []map[string]string{{"nats": nats, "owner": "platform"}},
-			c.scaling(namespace, "statefulset/durable-nats", 0), c.scaling(namespace, "statefulset/durable-nats", 1),
-		},
-		lost, {
-			"RoseyOperatorErrors", []map[string]string{{"owner": "platform"}},
-			func(ctx context.Context) error {
-				if err := c.bindOperator(ctx, "nobody"); err != nil {
-					return err
-				}
-				return c.patching(`{"spec":{"logLevel":"debug"}}`)(ctx) // there is something to write
+			firing{
+				"RoseyCyTubeUnavailable": {{"server": server, "owner": "platform"}},
+				"RoseyBotUpdateWaits":    forBoth("channel"),
 			},
+			each(c.scaling(namespace, "deployment/cytube", 0), c.helming("upgrade", operatorRelease,
+				"charts/rosey-operator", "--reuse-values", "--set", "runtime.image=rosey.local/rosey:from-tomorrow")),
+			each(c.scaling(namespace, "deployment/cytube", 1), c.helming("rollback", operatorRelease)),
+		}, {
+			firing{
+				"RoseyNATSUnavailable": {{"nats": nats, "owner": "platform"}},
+				"RoseyMessagesLost":    {of(botResource, "platform")},
+			},
+			each(c.scaling(namespace, "statefulset/durable-nats", 0), func(ctx context.Context) error {
+				return c.kube(ctx, "", "wait", "pod/"+natsPod, "--for=delete", "--timeout=60s")
+			}, c.flood),
+			c.scaling(namespace, "statefulset/durable-nats", 1),
+		}, {
+			firing{"RoseyOperatorErrors": {{"owner": "platform"}}},
+			each(func(ctx context.Context) error { return c.bindOperator(ctx, "nobody") },
+				c.patching(`{"spec":{"logLevel":"debug"}}`)), // there is something to write
 			func(ctx context.Context) error { return c.bindOperator(ctx, operatorRelease) },
 		}, {
-			"RoseyBotUpdateWaits",
-			[]map[string]string{of(botResource, "channel"), of(secondResource, "channel")},
-			func(ctx context.Context) error {
-				return c.helm(ctx, "upgrade", operatorRelease, "charts/rosey-operator", "--reuse-values", "--wait",
-					"--timeout=120s", "--set", "runtime.image=rosey.local/rosey:from-tomorrow")
-			},
-			func(ctx context.Context) error {
-				return c.helm(ctx, "rollback", operatorRelease, "--wait", "--timeout=120s")
-			},
-		}, {
-			"RoseyOperatorAbsent", []map[string]string{{"owner": "platform"}},
+			firing{"RoseyOperatorAbsent": {{"owner": "platform"}}},
 			c.scaling(operatorNamespace, "deployment/rosey-operator", 0),
 			c.scaling(operatorNamespace, "deployment/rosey-operator", 1),
 		},
+	}
+}
+
+// each returns a function that takes some steps.
+func each(steps ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, step := range steps {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
@@ -179,9 +183,14 @@ func (c *Cluster) bindOperator(ctx context.Context, account string) error {
 	return nil
 }
 
-// helm runs helm for the release of the operator.
+// helming returns a function that runs helm for the release of the operator.
+func (c *Cluster) helming(args ...string) func(context.Context) error {
+	return func(ctx context.Context) error { return c.helm(ctx, args...) }
+}
+
 func (c *Cluster) helm(ctx context.Context, args ...string) error {
-	args = append(args, "--kubeconfig", c.kubeconfig, "--namespace", operatorNamespace)
+	args = append(slices.Clone(args), "--kubeconfig", c.kubeconfig, "--namespace", operatorNamespace,
+		"--wait", "--timeout=120s")
 	command := exec.CommandContext(ctx, filepath.Join(filepath.Dir(c.kubectl), "helm"), args...)
 	command.Dir = c.repository
 	if out, err := command.CombinedOutput(); err != nil {
@@ -201,95 +210,6 @@ func (c *Cluster) allReady(ctx context.Context) error {
 		if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != bot.Generation {
 			return fmt.Errorf("RoseyBot %s is not ready: %+v", bot.Name, ready)
 		}
-	}
-	return nil
-}
-
-// watchPort is the port of Prometheus on loopback in the cluster's network, where nothing else listens there.
-const watchPort = "19090"
-
-// startClusterWatch starts a Prometheus in the cluster's network that scrapes the pods of the operator and of all
-// RoseyBots each second, with the labels of the chart's PodMonitors.
-func startClusterWatch(t *testing.T, c *Cluster) *watch {
-	t.Helper()
-	dir := t.TempDir()
-	// A reconcile that fails is tried again after up to 30 s, and the rate of errors must not fall to 0 in between.
-	rules := scale(chartRules(t), 12, 60)
-	program, arguments := prometheus(t, dir, rules, "- job_name: pods\n  honor_labels: true\n  file_sd_configs:\n"+
-		"  - {files: [targets.json], refresh_interval: 1s}\n", watchPort)
-	c.keepTargets(t, filepath.Join(dir, "targets.json"))
-	inside := append([]string{"run", "--net-only", "--name", clusterName, program}, arguments...)
-	run(t, exec.CommandContext(t.Context(), filepath.Join(c.repository, "hack/cluster/cluster"), inside...))
-	address, err := c.forward(t.Context(), "prometheus", "127.0.0.1:"+watchPort)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watch{url: "http://" + address, names: alertNames(rules)}
-	eventually(t, "Prometheus scrapes the operator and the RoseyBots", func(ctx context.Context) error {
-		if err := w.shows(ctx, `count(roseybot_condition{type="Ready"}) == 2`); err != nil {
-			return err
-		}
-		return w.shows(ctx, `count(rosey_bus_connected{name=~".+"}) == 6`) // three bots and three database services
-	})
-	return w
-}
-
-// keepTargets writes the addresses of the pods to a file until the test ends.
-func (c *Cluster) keepTargets(t *testing.T, file string) {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	var worker sync.WaitGroup
-	worker.Go(func() {
-		for {
-			if err := c.writeTargets(ctx, file); err != nil && ctx.Err() == nil {
-				t.Logf("targets of Prometheus: %v", err)
-			}
-			if !backoff.Sleep(ctx, time.Second) {
-				return
-			}
-		}
-	})
-	t.Cleanup(func() { stop(); worker.Wait() })
-}
-
-type targets struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
-}
-
-func (c *Cluster) writeTargets(ctx context.Context, file string) error {
-	all := []targets{}
-	for _, selection := range [][]client.ListOption{
-		{client.InNamespace(operatorNamespace), client.MatchingLabels{"app.kubernetes.io/name": operatorRelease}},
-		{client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/managed-by": operatorRelease}},
-	} {
-		pods := &corev1.PodList{}
-		if err := c.client.List(ctx, pods, selection...); err != nil {
-			return fmt.Errorf("listing pods: %w", err)
-		}
-		for _, pod := range pods.Items {
-			if pod.Status.PodIP == "" || pod.Status.Phase != corev1.PodRunning {
-				continue
-			}
-			all = append(all, targets{
-				[]string{net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(status.HTTPPort))},
-				map[string]string{
-					"namespace": pod.Namespace, "pod": pod.Name, "name": pod.Labels["rosey.dev/roseybot"],
-					"component": pod.Labels["app.kubernetes.io/component"],
-				},
-			})
-		}
-	}
-	data, err := json.Marshal(all)
-	if err != nil {
-		return fmt.Errorf("encoding the targets: %w", err)
-	}
-	// Prometheus must not read half of it.
-	if err := os.WriteFile(file+".new", data, 0o600); err != nil {
-		return fmt.Errorf("writing the targets: %w", err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		return fmt.Errorf("writing the targets: %w", err)
 	}
 	return nil
 }
