@@ -44,6 +44,8 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewCollector(rig.operator.Client, rig.operator.Connections))
 	want := []string{
+		"component_pods{component=bot,node=node} 1",
+		"component_pods{component=database,node=node} 1",
 		"component_replicas{component=bot,state=existing} 1",
 		"component_replicas{component=bot,state=ready} 1",
 		"component_replicas{component=bot,state=wanted} 1",
@@ -65,6 +67,19 @@ func TestMetricsAreThoseOfTheStatus(t *testing.T) {
 	waitSeries(t, registry, bot.Namespace, nil)
 }
 
+// RoseyBots in two namespaces that name one server differently are counted together, and the Services of two namespaces
+// that have one name are not.
+func TestInfoNamesServersInOneWay(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	bot.Spec.Channel.Server = "http://cytube.films.svc.cluster.local:8880"
+	bot.Spec.NATS.URL = "nats://nats:4222,tls://other.films.svc:4222,nats://[2001:db8::1]:4222"
+	create(t, bot)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewCollector(rig.operator.Client, rig.operator.Connections))
+	waitInfo(t, registry, bot.Namespace, "info{channel=movienight,nats=nats://nats."+bot.Namespace+
+		":4222,tls://other.films:4222,nats://[2001:db8::1]:4222,server=http://cytube.films:8880,shared_from=} 1")
+}
+
 // Alerts about RoseyBots that share a database service are inhibited by that of the RoseyBot which has it.
 func TestInfoNamesWhoseDatabaseIsShared(t *testing.T) {
 	bot := newBot(newNamespace(t))
@@ -73,9 +88,14 @@ func TestInfoNamesWhoseDatabaseIsShared(t *testing.T) {
 	create(t, bot)
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewCollector(rig.operator.Client, rig.operator.Connections))
+	waitInfo(t, registry, bot.Namespace, "info{channel=movienight,nats=,server=https://cytu.be,shared_from=movienight} 1")
+}
+
+// waitInfo waits for one series.
+func waitInfo(t *testing.T, registry prometheus.Gatherer, namespace, want string) {
+	t.Helper()
 	eventually(t, "the series", func(context.Context) error {
-		got, err := scrape(registry, bot.Namespace)
-		const want = "info{channel=movienight,nats=,server=https://cytu.be,shared_from=movienight} 1"
+		got, err := scrape(registry, namespace)
 		if err == nil && !slices.Contains(got, want) {
 			err = fmt.Errorf("no %s in %q", want, got)
 		}

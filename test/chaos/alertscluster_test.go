@@ -66,8 +66,7 @@ func TestAlertsOnACluster(t *testing.T) {
 	}
 }
 
-// trials returns the causes of alerts. What is known of a RoseyBot counts for some time, so a cause that is one RoseyBot's
-// matter comes after those of the servers.
+// trials returns the causes of alerts. Several that do not disturb each other are made at once.
 func (c *Cluster) trials() []trial {
 	const (
 		server   = "http://cytube.demo.svc.cluster.local:8880"

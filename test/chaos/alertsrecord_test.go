@@ -2,12 +2,13 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
+	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,14 +21,8 @@ const (
 	recordedStep = 5 * time.Second
 )
 
-// recordedSeries is a series of a recording. A value of "" stands for none.
-type recordedSeries struct {
-	Labels map[string]string `json:"labels"`
-	Values []string          `json:"values"`
-}
-
 // record writes what the chart's rules read while all is as it should be: people chat, and everything is replaced once,
-// as by updates, and the servers restart. A test of the chart evaluates the rules with it. Causes are not made then.
+// as by updates, and the servers restart. A test of the chart evaluates the rules with it.
 func (c *Cluster) record(t *testing.T, w *watch, file string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), recordedTime)
@@ -62,7 +57,8 @@ func (c *Cluster) restarting(namespace, workload string) func(context.Context) e
 	}
 }
 
-// write writes the series that the chart's rules read.
+// write writes the series that the chart's rules read, each as "NAME{LABELS} VALUES" with the values as promtool reads
+// them. Of counters of a pod that stay 0, of which there are many, there is one for each metric.
 func (w *watch) write(t *testing.T, file string, begin, end time.Time) {
 	t.Helper()
 	metrics := regexp.MustCompile(`\b(?:rosey|roseybot|controller_runtime)_\w+`).FindAllString(chartRules(t), -1)
@@ -71,40 +67,67 @@ func (w *watch) write(t *testing.T, file string, begin, end time.Time) {
 		"query": {`{__name__=~"` + strings.Join(slices.Compact(metrics), "|") + `"}`},
 		"start": {begin.Format(time.RFC3339)}, "end": {end.Format(time.RFC3339)}, "step": {recordedStep.String()},
 	}
-	var reply struct {
-		Error string
-		Data  struct {
-			Result []struct {
-				Metric map[string]string
-				Values [][2]any // time in seconds and value as text
-			}
-		}
+	var found []struct {
+		Metric map[string]string
+		Values [][2]any // time in seconds and value as text
 	}
-	response, err := http.PostForm(w.url+"/api/v1/query_range", query) //nolint:noctx // at the end of a test
-	if err != nil {
+	if err := w.get(t.Context(), "/api/v1/query_range?"+query.Encode(), &found); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(response.Body).Decode(&reply); err != nil || len(reply.Data.Result) == 0 {
-		t.Fatalf("%d series are recorded: %s %v", len(reply.Data.Result), reply.Error, err)
-	}
-	var all []recordedSeries
-	for _, one := range reply.Data.Result {
-		delete(one.Metric, "instance")
-		values := make([]string, int(end.Sub(begin)/recordedStep)+1)
+	var lines []string
+	zeros := map[string]bool{}
+	for _, one := range found {
+		values := make([]string, end.Sub(begin)/recordedStep+1)
 		for _, value := range one.Values {
-			at, _ := value[0].(float64)
-			text, _ := value[1].(string)
-			values[int(time.Duration(at*float64(time.Second)).Seconds()-float64(begin.Unix()))/int(recordedStep.Seconds())] = text
+			seconds, _ := value[0].(float64)
+			values[(int64(seconds)-begin.Unix())/int64(recordedStep.Seconds())], _ = value[1].(string)
 		}
-		all = append(all, recordedSeries{one.Metric, values})
+		isZero := !slices.ContainsFunc(values, func(value string) bool { return strings.Trim(value, "0") != "" })
+		if group := one.Metric["__name__"] + one.Metric["pod"]; isZero {
+			if zeros[group] {
+				continue
+			}
+			zeros[group] = true
+		}
+		lines = append(lines, seriesName(one.Metric)+" "+notation(values)+"\n")
 	}
-	data, err := json.Marshal(all)
-	if err != nil {
+	slices.Sort(lines)
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
+	t.Logf("recorded %d of %d series in %s", len(lines), len(found), end.Sub(begin))
+}
+
+// notation returns values as promtool reads them. A value of "" stands for none.
+func notation(values []string) string {
+	var parts []string
+	for start := 0; start < len(values); {
+		end := start + 1
+		for end < len(values) && values[end] == values[start] {
+			end++
+		}
+		value, more := values[start], end-start-1
+		if value == "" {
+			parts = append(parts, "stale")
+			value = "_"
+		}
+		switch {
+		case more > 0:
+			parts = append(parts, value+"x"+strconv.Itoa(more))
+		case value != "_":
+			parts = append(parts, value)
+		}
+		start = end
 	}
-	t.Logf("recorded %d series of %s", len(all), end.Sub(begin))
+	return strings.Join(parts, " ")
+}
+
+func seriesName(labels map[string]string) string {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if name != "__name__" && name != "instance" && name != "job" {
+			pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
+		}
+	}
+	return labels["__name__"] + "{" + strings.Join(pairs, ",") + "}"
 }

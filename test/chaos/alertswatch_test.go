@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -130,33 +131,40 @@ func scale(rules string, perMinute, most int) string {
 
 // query returns the series of a query, each as its labels.
 func (w *watch) query(ctx context.Context, query string) ([]map[string]string, error) {
-	address := w.url + "/api/v1/query?query=" + url.QueryEscape(query)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	var reply struct {
-		Error string
-		Data  struct {
-			Result []struct{ Metric map[string]string }
-		}
-	}
-	if err := json.NewDecoder(response.Body).Decode(&reply); err != nil {
-		return nil, err
-	}
-	if reply.Error != "" {
-		return nil, fmt.Errorf("query %s: %s", query, reply.Error)
+	var found []struct{ Metric map[string]string }
+	if err := w.get(ctx, "/api/v1/query?query="+url.QueryEscape(query), &found); err != nil {
+		return nil, fmt.Errorf("query %s: %w", query, err)
 	}
 	var series []map[string]string
-	for _, one := range reply.Data.Result {
+	for _, one := range found {
 		series = append(series, one.Metric)
 	}
 	return series, nil
+}
+
+// get decodes the result in a reply of Prometheus's API.
+func (w *watch) get(ctx context.Context, path string, result any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	reply := struct {
+		Error string
+		Data  struct{ Result any }
+	}{}
+	reply.Data.Result = result
+	if err := json.NewDecoder(response.Body).Decode(&reply); err != nil {
+		return err
+	}
+	if reply.Error != "" {
+		return errors.New(reply.Error)
+	}
+	return nil
 }
 
 // shows returns an error unless a query has a result.

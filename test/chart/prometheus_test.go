@@ -63,15 +63,7 @@ func TestAlertsFireForTheirCauses(t *testing.T) {
 			t.Errorf("alert %s: fires in a case: %v, is silent in a case: %v; both must be true", alert[1], fires, silent)
 		}
 	}
-	dir := t.TempDir()
-	for name, content := range map[string][]byte{"cases.yaml": cases, "alerts.yaml": withoutAnnotations(t, alerts)} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	output, err := exec.CommandContext(t.Context(), prometheusProgram(t, "promtool"), "test", "rules",
-		filepath.Join(dir, "cases.yaml")).CombinedOutput()
-	if err != nil {
+	if output, err := promtoolTest(t, string(withoutAnnotations(t, alerts)), string(cases)); err != nil {
 		t.Errorf("promtool test rules: %v\n%s", err, output)
 	}
 }
@@ -160,7 +152,7 @@ func allMetrics(known map[string][]string, counters int64) string {
 // labelValues are the values that alerts and dashboard select. Other labels get one value.
 var labelValues = map[string][]string{
 	"outcome":    {"stored", "answered", "failed", "invalid", "rejected", "refused"},
-	"type":       {"Ready", "DatabaseAvailable", "UpdateAvailable"},
+	"type":       {"Ready", "BotAvailable", "DatabaseAvailable", "UpdateAvailable"},
 	"status":     {"True", "False"},
 	"state":      {"ready", "wanted", "existing"},
 	"reason":     {"Suspended", "NotReady"},

@@ -71,17 +71,19 @@ func (s prometheusServer) normalForm(query string) (normal string, err error) {
 var recorded = map[string][]string{
 	"roseybot:running":         {"namespace", "name", "nats", "server"},
 	"roseybot:postgres":        {"namespace", "name", "postgres"},
-	"roseybot:unavailable_now": {"namespace", "name", "type", "owner", "cause", "postgres"},
+	"roseybot:node":            {"namespace", "name", "type", "node"},
+	"roseybot:silent":          {"namespace", "name", "type", "node"},
+	"roseybot:unavailable_now": {"namespace", "name", "type", "owner", "cause", "postgres", "node"},
 	"roseybot:unavailable": {
-		"namespace", "name", "type", "owner", "cause", "nats", "server", "shared_from", "postgres",
+		"namespace", "name", "type", "owner", "cause", "nats", "server", "shared_from", "postgres", "node",
 	},
 	"roseybot:owner": {"namespace", "name", "type", "owner"},
 }
 
 var (
 	quoted      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	replaces    = regexp.MustCompile(`label_replace\(`)
-	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[a-zA-Z$1]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
+	replaces    = regexp.MustCompile(`label_(?:replace|join)\(`)
+	newLabel    = regexp.MustCompile(`"([a-z_]+)",\s*"[^"]*",\s*"[a-z_]*",\s*"[^"]*"\s*\)`)
 	labelList   = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) \(([^()]*)\)`)
 	selection   = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^{}]*)\}`)
 	word        = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*\b(?:\s*\()?`)
@@ -96,7 +98,7 @@ func checkNames(t *testing.T, query, legend string, known map[string][]string) {
 	labels := slices.Clone(targetLabels)
 	added := newLabel.FindAllStringSubmatch(query, -1)
 	if len(added) != len(replaces.FindAllString(query, -1)) {
-		t.Errorf("%s: %d labels of label_replace found", query, len(added))
+		t.Errorf("%s: %d labels of label_replace and label_join found", query, len(added))
 	}
 	for _, one := range added {
 		labels = append(labels, one[1])

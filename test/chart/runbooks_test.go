@@ -80,6 +80,7 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 // aboutMany are the alerts without the labels namespace and name.
 var aboutMany = map[string]bool{
 	"RoseyNATSUnavailable": true, "RoseyCyTubeUnavailable": true, "RoseyPostgreSQLUnavailable": true,
+	"RoseyNodeUnavailable": true,
 }
 
 // commandsProblem returns what is wrong with the commands of a runbook, or "". Nobody who is woken has the namespace of
@@ -89,7 +90,8 @@ func commandsProblem(page string) string {
 	for _, found := range commands {
 		command := found[1] + found[2]
 		namespaced := regexp.MustCompile(
-			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get roseybots --all-namespaces)`,
+			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get nodes|(?:describe|delete) node NODE` +
+				`|get (?:roseybots|pods) --all-namespaces)`,
 		).MatchString(command)
 		ofRoseyBot := regexp.MustCompile(`\b(?:NAME|POD)\b`).MatchString(command)
 		switch {

@@ -45,8 +45,8 @@ func readURL(urlFile string) (*pgxpool.Config, error) {
 }
 
 // Server returns the server of the URL in a file as host:port, several of them separated by commas, and a socket by its
-// directory. Names are as they are written: it asks no DNS server. It is "" while the file has no URL, and for one in
-// which a part of the password may have become the host.
+// directory. Names are as config.ShortHost returns them: it asks no DNS server. It is "" while the file has no URL, and
+// for one in which a part of the password may have become the host.
 func Server(urlFile string) string {
 	text, err := config.ReadSecret(urlFile)
 	if err != nil {
@@ -71,7 +71,7 @@ func address(host string, port uint16) string {
 	if strings.HasPrefix(host, "/") {
 		return host
 	}
-	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(int(port)))
+	return net.JoinHostPort(config.ShortHost(host), strconv.Itoa(int(port)))
 }
 
 // parseURL returns the settings of a URL, or what is wrong with it.

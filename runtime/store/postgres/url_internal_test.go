@@ -14,6 +14,8 @@ func TestServerOfAURL(t *testing.T) {
 	}
 	for url, want := range map[string]string{
 		"postgres://rosey:choose-one@PG.example.com/rosey":                         "pg.example.com:5432",
+		"postgres://rosey:choose-one@pg.rows.svc.cluster.local:5432/rosey":         "pg.rows:5432",
+		"postgres://rosey:choose-one@pg.rows.svc/rosey":                            "pg.rows:5432",
 		"postgresql://rosey:choose%2Done@pg:6432/rosey?sslmode=require":            "pg:6432",
 		"postgres://rosey@a,b:5433/rosey?target_session_attrs=read-write":          "a:5432,b:5433",
 		"postgres://rosey:choose-one@[2001:db8::1]:5432/rosey":                     "[2001:db8::1]:5432",
