@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/attribute"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -24,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -126,10 +126,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	})
 	repeat, err := r.reconcile(ctx, bot, isNew)
 	span.End(failureKind(err))
-	if traced := span.Context(); err != nil && traced.IsSampled() {
-		log.FromContext(ctx).Info("reconciling failed, and is traced", // the error is logged with the same reconcileID
-			"trace_id", traced.TraceID().String(), "span_id", traced.SpanID().String())
-	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reconciling RoseyBot %s: %w", request, err)
 	}
@@ -249,6 +245,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Watches(&v1alpha1.RoseyBot{}, handler.EnqueueRequestsFromMapFunc(requestForOwner), newSpec).
 		WatchesRawSource(source.Channel(r.probes.changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
+			LogConstructor:          newLoggers(manager.GetLogger()),
 			MaxConcurrentReconciles: 4, // a reconcile may wait for the API server
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				200*time.Millisecond, maxPollInterval),
@@ -269,6 +266,16 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return nil
+}
+
+// newLoggers returns the loggers of reconciles, whose lines have the trace of the reconcile, and that of the rest.
+func newLoggers(log logr.Logger) func(*reconcile.Request) logr.Logger {
+	return func(of *reconcile.Request) logr.Logger {
+		if of == nil {
+			return log
+		}
+		return telemetry.DeferredLogger(log.WithValues("namespace", of.Namespace, "name", of.Name))
+	}
 }
 
 // takeOverChanged reports whether a RoseyBot changed in which stream its database takes over.

@@ -249,11 +249,14 @@ func TestRun(t *testing.T) {
 	release()
 	checkTraces(t, receiver)
 	hang(t, admin, receiver)
-	eventually(t, "the trace of a reconcile that failed", func(context.Context) error {
-		if !strings.Contains(log.String(), `"trace_id":"`) {
-			return errors.New("the log has no trace_id")
+	eventually(t, "the error of a reconcile, with its trace", func(context.Context) error {
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, `"msg":"Reconciler error"`) && strings.Contains(line, `"trace_id":"`) &&
+				strings.Contains(line, `"namespace":"watched","name":"movienight"`) {
+				return nil
+			}
 		}
-		return nil
+		return errors.New("the log has no trace_id with an error")
 	})
 	stop()
 	if err := <-ended; err != nil {

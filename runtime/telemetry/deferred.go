@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -15,6 +16,7 @@ type Deferred struct {
 	started    time.Time
 	attributes []attribute.KeyValue
 	span       trace.Span
+	log        logr.Logger // that of the context, which may be a DeferredLogger
 }
 
 type deferredKey struct{}
@@ -27,7 +29,9 @@ func Defer(
 	if !Enabled() {
 		return ctx, nil
 	}
-	deferred := &Deferred{name: name, started: time.Now(), attributes: attributes()}
+	deferred := &Deferred{
+		name: name, started: time.Now(), attributes: attributes(), log: logr.FromContextOrDiscard(ctx),
+	}
 	return context.WithValue(ctx, deferredKey{}, deferred), deferred
 }
 
@@ -43,6 +47,10 @@ func Begin(ctx context.Context) trace.SpanContext {
 	if deferred.span == nil {
 		_, deferred.span = Start(ctx, deferred.name,
 			trace.WithTimestamp(deferred.started), trace.WithAttributes(deferred.attributes...))
+		span := deferred.span.SpanContext()
+		if sink, ok := deferred.log.GetSink().(deferredSink); ok && span.IsSampled() {
+			sink.span.Store(&span)
+		}
 	}
 	return deferred.span.SpanContext()
 }
@@ -57,12 +65,4 @@ func (d *Deferred) End(failure string) {
 		Fail(d.span, failure, "")
 	}
 	d.span.End()
-}
-
-// Context returns the context of the span. It is not valid if the span has not begun.
-func (d *Deferred) Context() trace.SpanContext {
-	if d == nil || d.span == nil {
-		return trace.SpanContext{}
-	}
-	return d.span.SpanContext()
 }
