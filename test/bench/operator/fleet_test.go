@@ -19,6 +19,7 @@ func TestManyRoseyBotsCauseABoundedNumberOfRequests(t *testing.T) {
 		t.Skip(reason)
 	}
 	checkPort(t)
+	t.Parallel()
 	m := &ill{count: len(illnesses), newcomers: 1, rest: 200 * time.Millisecond, flapPause: 100 * time.Millisecond}
 	defer func() {
 		if err := m.close(); err != nil {

@@ -22,6 +22,9 @@ const pollPause = 10 * time.Millisecond
 // hostileNamespace is the namespace whose pods harm the operator as much as they can.
 const hostileNamespace = "hostile"
 
+// firstOfHostile is the number of the first process of a hostile pod: a fleet may run beside them.
+const firstOfHostile = 10_000
+
 // hostile measures what the operator does for a RoseyBot of another namespace, a stranger, and how many requests it
 // sends, while the pods of many RoseyBots hang, lie or flood. It measures in the order of its methods.
 type hostile struct {
@@ -151,11 +154,11 @@ func (h *hostile) createHostile(ctx context.Context, number int) error {
 
 func (h *hostile) newProcess(ctx context.Context, answer podAnswer) (*podProcess, error) {
 	h.processes++
-	return startPodProcess(ctx, h.processes, answer)
+	return startPodProcess(ctx, firstOfHostile+h.processes, answer)
 }
 
-// harass changes readiness and restarts of pods, as a kubelet does whose probe finds another answer each time, until
-// ctx is done.
+// harass changes readiness and restarts of pods, as a kubelet does whose probe finds another answer each time and whose
+// container crashes again and again, until ctx is done.
 func (h *hostile) harass(ctx context.Context) {
 	for round := 1; backoff.Sleep(ctx, h.flipPause); round++ {
 		for _, bot := range h.bots {
@@ -165,6 +168,9 @@ func (h *hostile) harass(ctx context.Context) {
 			for _, pod := range bot.pods {
 				setRunning(pod, pod.Status.PodIP, round%2 == 0)
 				pod.Status.ContainerStatuses[0].RestartCount = int32(round / 4)
+				if round%4 == 3 {
+					setWaiting(pod, &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"})
+				}
 				if h.admin.Status().Update(ctx, pod) == nil {
 					h.flips.Add(1)
 				}

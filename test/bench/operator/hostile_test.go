@@ -67,7 +67,8 @@ func TestHostilePodsCauseABoundedNumberOfRequests(t *testing.T) {
 		t.Skip(reason)
 	}
 	checkPort(t)
-	h := &hostile{count: 12, strangers: 2, flipPause: 10 * time.Millisecond}
+	t.Parallel()
+	h := &hostile{count: 6, strangers: 2, flipPause: 10 * time.Millisecond}
 	defer func() {
 		if err := h.close(); err != nil {
 			t.Error(err)

@@ -85,7 +85,7 @@ func (s system) sample(ctx context.Context, namespace string) ([][]byte, error) 
 	if err := s.admin.Create(ctx, newBot(namespace, sampleName)); err != nil {
 		return nil, fmt.Errorf("creating the sample: %w", err)
 	}
-	if err := s.seen.waitServing(ctx, namespace, 1); err != nil {
+	if err := s.seen.waitStatuses(ctx, namespace, 1); err != nil { // the first one is written after the objects
 		return nil, err
 	}
 	var out [][]byte

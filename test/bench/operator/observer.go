@@ -188,6 +188,13 @@ func (o *observer) waitPods(ctx context.Context, namespace string, count int) er
 	})
 }
 
+// waitNoPods waits until a namespace has no pods.
+func (o *observer) waitNoPods(ctx context.Context, namespace string) error {
+	return o.wait(ctx, "no pods are left in namespace "+namespace, func() bool {
+		return o.countPods(namespace, func(seenPod) bool { return true }) == 0
+	})
+}
+
 // waitBots waits until count RoseyBots of a namespace are ready.
 func (o *observer) waitBots(ctx context.Context, namespace string, count int) error {
 	return o.wait(ctx, fmt.Sprintf("%d RoseyBots are ready", count), func() bool {
@@ -200,6 +207,13 @@ func (o *observer) waitBots(ctx context.Context, namespace string, count int) er
 func (o *observer) waitServing(ctx context.Context, namespace string, count int) error {
 	return o.wait(ctx, fmt.Sprintf("%d RoseyBots serve", count), func() bool {
 		return o.countBots(namespace, func(bot seenBot) bool { return bot.serves }) == count
+	})
+}
+
+// waitStatuses waits until count RoseyBots of a namespace have a status.
+func (o *observer) waitStatuses(ctx context.Context, namespace string, count int) error {
+	return o.wait(ctx, fmt.Sprintf("%d RoseyBots have a status", count), func() bool {
+		return o.countBots(namespace, func(bot seenBot) bool { return bot.reason != "" }) == count
 	})
 }
 

@@ -62,6 +62,9 @@ func (l *loopback) profile(ctx context.Context, directory, name string, do func(
 	if directory == "" {
 		return do()
 	}
+	if err := os.MkdirAll(directory, 0o750); err != nil {
+		return fmt.Errorf("creating the directory of profiles: %w", err)
+	}
 	processor := "http://" + l.profiles + "/processor"
 	if _, err := ask(ctx, http.MethodPost, processor); err != nil {
 		return err
