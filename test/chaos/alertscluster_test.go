@@ -17,12 +17,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/backoff"
 )
 
 const (
 	operatorNamespace = "rosey-system" // as in hack/demo
 	operatorRelease   = "rosey-operator"
 	secondResource    = "second" // the RoseyBot in testdata/second.yaml
+	lostNode          = "node2"  // neither the servers nor Prometheus are there
 )
 
 // The causes of alerts about RoseyBots and about the operator are made on a real cluster with a real Prometheus, whose
@@ -69,9 +71,9 @@ func TestAlertsOnACluster(t *testing.T) {
 // trials returns the causes of alerts. Several that do not disturb each other are made at once.
 func (c *Cluster) trials() []trial {
 	const (
-		server   = "http://cytube.demo.svc.cluster.local:8880"
-		nats     = "nats://durable-nats.demo.svc.cluster.local:4222"
-		postgres = "postgres:5432"
+		server   = "http://cytube.demo:8880"
+		nats     = "nats://durable-nats.demo:4222"
+		postgres = "postgres.demo:5432"
 	)
 	of := func(name, owner string, more ...string) map[string]string {
 		labels := map[string]string{"namespace": namespace, "name": name, "owner": owner, "cause": ""}
@@ -112,6 +114,13 @@ func (c *Cluster) trials() []trial {
 			}, c.flood),
 			c.scaling(namespace, "statefulset/durable-nats", 1),
 		}, {
+			firing{
+				"RoseyNodeUnavailable":        {{"node": lostNode, "owner": "platform"}},
+				"RoseyBotDatabaseUnavailable": forBoth("platform", "cause", "node", "node", lostNode),
+			},
+			each(c.moveBots, func(ctx context.Context) error { return c.chaos(ctx, "partition", lostNode) }),
+			func(ctx context.Context) error { return c.chaos(ctx, "rejoin", lostNode) },
+		}, {
 			firing{"RoseyOperatorErrors": {{"owner": "platform"}}},
 			each(func(ctx context.Context) error { return c.bindOperator(ctx, "nobody") },
 				c.patching(`{"spec":{"logLevel":"debug"}}`)), // there is something to write
@@ -148,6 +157,43 @@ func (c *Cluster) scaling(namespace, workload string, replicas int) func(context
 func (c *Cluster) patching(patch string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		return c.kube(ctx, "", "patch", "roseybot", secondResource, "--type=merge", "--patch", patch)
+	}
+}
+
+// moveBots moves all pods of the RoseyBots to the node that is to be lost, and the operator to the other one.
+func (c *Cluster) moveBots(ctx context.Context) error {
+	const operator = "deployment/rosey-operator"
+	const (
+		stay = `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node1"}}}}}`
+		move = `{"spec":{"scheduling":{"nodeSelector":{"kubernetes.io/hostname":"` + lostNode + `"}}}}`
+	)
+	if err := each(
+		func(ctx context.Context) error {
+			return c.kube(ctx, "", "patch", operator, "--namespace", operatorNamespace, "--patch", stay)
+		},
+		func(ctx context.Context) error {
+			return c.kube(ctx, "", "rollout", "status", operator, "--namespace", operatorNamespace, "--timeout=120s")
+		},
+	)(ctx); err != nil {
+		return err
+	}
+	for _, bot := range []string{botResource, secondResource} {
+		if err := c.kube(ctx, "", "patch", "roseybot", bot, "--type=merge", "--patch", move); err != nil {
+			return err
+		}
+	}
+	return c.untilReady(ctx)
+}
+
+// untilReady waits until every RoseyBot is Ready.
+func (c *Cluster) untilReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		err := c.allReady(ctx)
+		if err == nil || !backoff.Sleep(ctx, time.Second) {
+			return err
+		}
 	}
 }
 
