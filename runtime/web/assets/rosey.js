@@ -78,7 +78,7 @@
   }).observe(document.body, { childList: true, subtree: true });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const form = document.getElementById("say");
-    if (form && event.detail.elt === form && event.detail.successful && !document.querySelector("#mine .problem")) form.reset();
+    if (form && event.detail.elt === form && event.detail.successful && !document.querySelector("#mine [data-refused]")) form.reset();
   });
 
   // It says so when nothing is live: the stream broke, so nobody can tell what the server would say.
