@@ -44,14 +44,18 @@ func oneBot() *dashboard.DashboardBuilder {
 func botNames() []panel {
 	return []panel{
 		{
-			title: "Ready", description: "The reason of the condition Ready.", width: 6, runbook: "RoseyBotNotReady",
+			title: "Ready", description: "The reason of the condition Ready.", width: 5, runbook: "RoseyBotNotReady",
 			queries: []query{{`max by (reason) (roseybot_condition{…, type="Ready"})`, "{{reason}}"}},
 		}, {
-			title: "Database", description: "The reason of the condition DatabaseAvailable.", width: 6,
+			title: "Database", description: "The reason of the condition DatabaseAvailable.", width: 5,
 			runbook: "RoseyBotDatabaseUnavailable",
 			queries: []query{{`max by (reason) (roseybot_condition{…, type="DatabaseAvailable"})`, "{{reason}}"}},
 		}, {
-			title: "Leader", description: "The pod that is in the channel, or tries to join it.", width: 6,
+			title: "Web page", description: "The reason of the condition WebAvailable. None: there is no web page.", width: 4,
+			runbook: "RoseyWebUnavailable",
+			queries: []query{{`max by (reason) (roseybot_condition{…, type="WebAvailable"})`, "{{reason}}"}},
+		}, {
+			title: "Leader", description: "The pod that is in the channel, or tries to join it.", width: 4,
 			queries: []query{{`max by (pod) (rosey_bot_leader{…} == 1)`, "{{pod}}"}},
 		},
 	}
