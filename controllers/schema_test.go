@@ -102,9 +102,10 @@ func TestSchemaAccepts(t *testing.T) {
 		"backup":          with("database: {backup: {every: 12h, keep: 30, claimName: backups}}"),
 		"backup claim":    with("database: {backup: {claim: {size: 1Gi, storageClassName: slow}}}"),
 		"backup default":  with(`database: {backup: {claim: {}, claimName: ""}}`),
-		"retention":       with("database: {retention: {chat: forever, userCounts: 1h, outbound: 1h30m, people: 2160h}}"),
-		"limits":          with("database: {limits: {textBytes: 1024, people: 10000000, kvBytes: 131072}}"),
-		"longest name":    with("database: {postgres: {urlSecretRef: {name: " + strings.Repeat("s", 253) + "}}}"),
+		"retention": with("database: {retention: {chat: forever, userCounts: 1h, media: 2h, outbound: 1h30m, " +
+			"people: 2160h}}"),
+		"limits":       with("database: {limits: {textBytes: 1024, people: 10000000, kvBytes: 131072}}"),
+		"longest name": with("database: {postgres: {urlSecretRef: {name: " + strings.Repeat("s", 253) + "}}}"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := manifest(t, namespace, "movienight", spec)

@@ -206,6 +206,10 @@ type Retention struct {
 	// +optional
 	UserCounts RetentionPeriod `json:"userCounts,omitempty"`
 
+	// media is the retention period of what was played in the channel. Defaults to 8760h.
+	// +optional
+	Media RetentionPeriod `json:"media,omitempty"`
+
 	// outbound is the retention period of outbound messages that were sent or abandoned. Defaults to 168h.
 	// +optional
 	Outbound RetentionPeriod `json:"outbound,omitempty"`

@@ -156,7 +156,7 @@ func (c *component) retention() store.Retention {
 	kept := c.config.Database.Retention
 	return store.Retention{
 		Chat: kept.Chat.Time(), UserCounts: kept.UserCounts.Time(), Outbound: kept.Outbound.Time(),
-		People: kept.People.Time(),
+		Media: kept.Media.Time(), People: kept.People.Time(),
 	}
 }
 

@@ -294,6 +294,7 @@ type MaintenanceReply struct {
 type MaintenanceRemoved struct {
 	Chat        int64 `json:"chat"`
 	UserCounts  int64 `json:"user_counts"`
+	Media       int64 `json:"media"`
 	Outbound    int64 `json:"outbound"` // sent or abandoned
 	KV          int64 `json:"kv"`       // expired
 	DeadLetters int64 `json:"dead_letters"`

@@ -68,7 +68,7 @@ var Queries = []Suffix{
 // Events are the subjects on which events are published. They are the subjects of the stream.
 var Events = []Suffix{
 	UserJoined, UserLeft, MessageLog, StatsUserCount, StatsHighWater, StatusUpdate, ActionPMCommand,
-	OutboundSent, OutboundFailed,
+	OutboundSent, OutboundFailed, MediaPlayed,
 }
 
 // Subjects derives subjects and the names of NATS objects from a prefix.

@@ -175,9 +175,12 @@ type Retention struct {
 	Chat Duration `json:"chat,omitempty"`
 	// UserCounts is for the periodic samples of the number of users.
 	UserCounts Duration `json:"userCounts,omitempty"`
+	// Media is for what was played.
+	Media Duration `json:"media,omitempty"`
 	// Outbound is for outbound lines that were said or abandoned.
 	Outbound Duration `json:"outbound,omitempty"`
-	// People is for users, counted from when they were last seen, with their joins, leaves and counts.
+	// People is for users, counted from when they were last seen, with their joins, leaves and counts, those of
+	// their lines by hours included.
 	People Duration `json:"people,omitempty"`
 }
 

@@ -54,6 +54,7 @@ const (
 
 	DefaultChatRetention       Duration = "150h"
 	DefaultUserCountsRetention Duration = "720h"
+	DefaultMediaRetention      Duration = "8760h"
 	DefaultOutboundRetention   Duration = "168h"
 	DefaultPeopleRetention     Duration = Forever
 )
@@ -183,6 +184,7 @@ var settings = map[string]Key{
 	"database.retention.chat": retentionKey("How long lines of chat are kept", DefaultChatRetention),
 	"database.retention.userCounts": retentionKey("How long samples of the number of users are kept",
 		DefaultUserCountsRetention),
+	"database.retention.media": retentionKey("How long it is known what was played", DefaultMediaRetention),
 	"database.retention.outbound": retentionKey("How long outbound lines are kept after they were said or abandoned",
 		DefaultOutboundRetention),
 	"database.retention.people": retentionKey("How long a user who is not seen any more is kept, with joins, leaves "+
@@ -192,7 +194,8 @@ var settings = map[string]Key{
 		"Maximum size of a line of chat, of the details of an action and of a text of the status, in bytes"),
 	"database.limits.nameBytes": limitKey(128, 32, 512, "Maximum size of the name of a user or a channel in bytes"),
 	"database.limits.channelRows": limitKey(5_000_000, 10_000, 1<<31-1,
-		"Maximum number of rows of a channel: chat, joins and leaves, stays of bots, samples, actions and outbound lines"),
+		"Maximum number of rows of a channel: chat, joins and leaves, stays of bots, samples, actions, reports of what "+
+			"was played, hours in which somebody wrote, and outbound lines"),
 	"database.limits.channelBytes": limitKey(512<<20, 1<<20, 1<<40, "Maximum size of these rows in bytes"),
 	"database.limits.people": limitKey(100_000, 1_000, 10_000_000,
 		"Maximum number of users that are known of a channel"),

@@ -34,7 +34,9 @@ func withDefaults(c config.Config) config.Config {
 		Mode: config.JetStreamAuto, Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20, MaxMessageBytes: 128 << 10,
 		Provisioning: config.ProvisioningAutomatic,
 	}
-	c.Database.Retention = config.Retention{Chat: "150h", UserCounts: "720h", Outbound: "168h", People: "forever"}
+	c.Database.Retention = config.Retention{
+		Chat: "150h", UserCounts: "720h", Media: "8760h", Outbound: "168h", People: "forever",
+	}
 	c.Database.Limits = c.Database.Limits.WithDefaults()
 	c.Web = config.Web{Listen: ":8081", People: config.PeoplePublic, BasePath: "/"}
 	c.Database.Backup.Every, c.Database.Backup.Keep = "24h", 7

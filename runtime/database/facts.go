@@ -22,6 +22,7 @@ var factDecoders = map[bus.Suffix]func(data []byte) (store.Fact, origin, error){
 	bus.StatsHighWater:  decodePayload[highWaterPayload],
 	bus.StatusUpdate:    decodePayload[statusPayload],
 	bus.ActionPMCommand: decodePayload[pmCommandPayload],
+	bus.MediaPlayed:     decodePayload[mediaPayload],
 	bus.OutboundSent:    decodePayload[sentPayload],
 	bus.OutboundFailed:  decodePayload[failedPayload],
 }
@@ -114,6 +115,25 @@ func (p userCountPayload) fact() (store.Fact, error) {
 		return nil, fmt.Errorf("%w: chat_count and connected_count: expected 0 or more", errInvalid)
 	}
 	return store.UserCount{Chat: int(p.Chat), Connected: int(p.Connected)}, nil
+}
+
+type mediaPayload struct {
+	Type     text   `json:"type"`
+	ID       text   `json:"id"`
+	Title    text   `json:"title"`
+	Seconds  number `json:"seconds"`
+	QueuedBy text   `json:"queued_by"`
+	origin
+}
+
+func (p mediaPayload) fact() (store.Fact, error) {
+	if err := requireText(namedField{"type", p.Type}, namedField{"id", p.ID}); err != nil {
+		return nil, err
+	}
+	return store.MediaPlayed{
+		Type: string(p.Type), ID: string(p.ID), Title: string(p.Title), Seconds: int64(p.Seconds),
+		QueuedBy: string(p.QueuedBy),
+	}, nil
 }
 
 type highWaterPayload struct {

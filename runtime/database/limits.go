@@ -187,6 +187,9 @@ func (l *limits) checkFact(fact store.Fact) (store.Fact, error) {
 	case store.Action:
 		err = firstError(l.checkUser(fact.Username),
 			bytesLimit(limitTextBytes, "command, args, result and error", len(fact.Details), l.TextBytes))
+	case store.MediaPlayed:
+		err = firstError(l.checkUser(fact.QueuedBy),
+			bytesLimit(limitTextBytes, "type, id and title", len(fact.Type)+len(fact.ID)+len(fact.Title), l.TextBytes))
 	case store.Status:
 		return l.checkStatus(fact)
 	}

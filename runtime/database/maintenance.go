@@ -88,6 +88,7 @@ func (e *Engine) runMaintenance(ctx context.Context) bus.MaintenanceReply {
 		Success: err == nil,
 		Removed: bus.MaintenanceRemoved{
 			Chat: removed[store.PruneChat], UserCounts: removed[store.PruneUserCounts],
+			Media:    removed[store.PruneMedia],
 			Outbound: removed[store.PruneOutbound], KV: removed[store.PruneKV],
 			DeadLetters: removed[store.PruneDeadLetters], People: removed[store.PrunePeople],
 		},

@@ -87,7 +87,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		m.maintenanceRuns.WithLabelValues(outcome)
 		m.backupRuns.WithLabelValues(outcome)
 	}
-	for _, kind := range []store.RowKind{store.PruneChat, store.PruneUserCounts, store.PruneOutbound, store.PrunePeople} {
+	for _, kind := range []store.RowKind{
+		store.PruneChat, store.PruneUserCounts, store.PruneMedia, store.PruneOutbound, store.PrunePeople,
+	} {
 		m.announced.WithLabelValues(string(kind))
 		m.pruned.WithLabelValues(string(kind))
 	}

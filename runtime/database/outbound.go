@@ -102,6 +102,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	request, err := decodeObject[struct {
 		Message  string `json:"message"`
 		ClientID string `json:"client_id"`
+		Asker    string `json:"asker"`
 		origin
 	}](r.Data)
 	switch {
@@ -111,13 +112,14 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	default:
 		err = firstError(bytesLimit(limitOutboundBytes, "message", len(request.Message), bus.MaxOutboundBytes),
 			bytesLimit(limitIDBytes, "client_id", len(request.ClientID), maxIDBytes),
+			bytesLimit(limitIDBytes, "asker", len(request.Asker), bus.MaxAskerBytes),
 			checkPermitted(r.Suffix, request.Message))
 	}
 	var channel store.Channel
 	if err == nil {
 		channel, err = e.decoder.channel(request.origin)
 	}
-	size := len(request.Message) + 2*len(request.ClientID)
+	size := len(request.Message) + 2*len(request.ClientID) + len(request.Asker)
 	if err == nil {
 		err = e.limits.addRow(channel, size, "")
 	}
@@ -126,7 +128,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	}
 	id, err := e.store.Enqueue(ctx, channel, store.OutboundLine{
 		Text: request.Message, ClientID: request.ClientID, At: r.Time, MaxWaiting: e.limits.OutboundWaiting,
-		TraceParent: traceParent(ctx),
+		TraceParent: traceParent(ctx), Asker: request.Asker,
 	})
 	if err != nil || !e.limits.isNewLine(channel, id) {
 		e.limits.removeRow(channel, size)

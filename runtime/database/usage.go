@@ -83,6 +83,9 @@ func rowOf(event store.Event) (size int, isRow bool) {
 		return size + len(fact.Username) + len(fact.Text), true
 	case store.Action:
 		return size + len(fact.Username) + len(fact.Type) + len(fact.Details), true
+	case store.MediaPlayed:
+		texts := len(fact.ItemKey()) + len(fact.Type) + len(fact.ID) + len(fact.Title) + len(fact.QueuedBy)
+		return size + texts, true
 	case store.UserCount:
 		return size, true
 	case store.Status:

@@ -84,6 +84,19 @@ type Status struct {
 	WatchingSince *time.Time
 }
 
+// MediaPlayed reports that the channel began to play something. Every report is stored; those about one item whose times
+// differ by less than MediaGap are one play.
+type MediaPlayed struct {
+	// Type and ID identify the item as CyTube does.
+	Type, ID string
+	Title    string
+	// Seconds is its length, 0 if it has none.
+	Seconds int64
+	// QueuedBy is empty if it is unknown.
+	QueuedBy string
+}
+
+func (MediaPlayed) fact()    {}
 func (UserJoined) fact()     {}
 func (UserLeft) fact()       {}
 func (ChatLine) fact()       {}
@@ -95,7 +108,7 @@ func (OutboundSent) fact()   {}
 func (OutboundFailed) fact() {}
 
 // Normalize prepares events for a database. Every store calls it first, so that all store the same. It removes events
-// that lack the user they are about, cuts times to milliseconds and cleans texts.
+// that lack the user or the item they are about, cuts times to milliseconds and cleans texts.
 func Normalize(events []Event) []Event {
 	normal := make([]Event, 0, len(events))
 	for _, event := range events {
@@ -110,7 +123,7 @@ func Normalize(events []Event) []Event {
 	return normal
 }
 
-// normalizeFact returns nil for a fact that lacks its user.
+// normalizeFact returns nil for a fact that lacks its user or its item.
 func normalizeFact(fact Fact) Fact {
 	switch fact := fact.(type) {
 	case UserJoined:
@@ -123,6 +136,8 @@ func normalizeFact(fact Fact) Fact {
 		return withUser(fact.Username, Action{
 			Username: CleanText(fact.Username), Type: CleanText(fact.Type), Details: CleanText(fact.Details),
 		})
+	case MediaPlayed:
+		return normalizeMedia(fact)
 	case Status:
 		fields := make(map[string]json.RawMessage, len(fact.Fields))
 		for name, value := range fact.Fields {
@@ -139,6 +154,16 @@ func normalizeFact(fact Fact) Fact {
 		return fact
 	default:
 		return fact
+	}
+}
+
+func normalizeMedia(fact MediaPlayed) Fact {
+	if fact.Type == "" || fact.ID == "" {
+		return nil
+	}
+	return MediaPlayed{
+		Type: CleanText(fact.Type), ID: CleanText(fact.ID), Title: CleanText(fact.Title), Seconds: max(fact.Seconds, 0),
+		QueuedBy: CleanText(fact.QueuedBy),
 	}
 }
 

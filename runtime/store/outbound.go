@@ -28,6 +28,8 @@ type OutboundLine struct {
 	// TraceParent is the W3C traceparent of the request, so that what becomes of the line belongs to its trace. Empty: it
 	// is not traced.
 	TraceParent string
+	// Asker is who asked for the line, for people. Empty: unknown.
+	Asker string
 	// MaxWaiting bounds the messages of the channel that wait. With PostgreSQL, requests at the same time may exceed it by
 	// their number. 0: no bound.
 	MaxWaiting int

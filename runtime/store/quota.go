@@ -40,7 +40,8 @@ type Usage struct {
 // ChannelUsage is the Usage of a channel.
 type ChannelUsage struct {
 	Channel Channel
-	// Rows are lines of chat, joins and leaves, watches, samples, actions, and outbound messages. Bytes are those of their
+	// Rows are lines of chat, joins and leaves, watches, samples, actions, reports of what was played, hours of users, and
+	// outbound messages. Bytes are those of their
 	// texts, twice those of the IDs of events and clients, and config.RowOverhead for each row.
 	Rows, Bytes int64
 	// People is the number of users, OutboundWaiting that of outbound messages that are neither sent nor abandoned.

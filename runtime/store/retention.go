@@ -18,6 +18,7 @@ type Retention struct {
 	Chat       time.Duration
 	UserCounts time.Duration
 	Outbound   time.Duration // sent or abandoned
+	Media      time.Duration
 	People     time.Duration // counted from when they were last seen
 }
 
@@ -28,10 +29,11 @@ type RowKind string
 const (
 	PruneChat        RowKind = "chat"
 	PruneUserCounts  RowKind = "user_counts"
+	PruneMedia       RowKind = "media"
 	PruneOutbound    RowKind = "outbound" // by the time when they were sent or abandoned
 	PruneKV          RowKind = "kv"       // by the time when they expire
 	PruneDeadLetters RowKind = "dead_letters"
-	// PrunePeople are users by the time when they were last seen, with their joins and leaves. A user who is in the
+	// PrunePeople are users by the time when they were last seen, with their joins, leaves and hours. A user who is in the
 	// channel is kept.
 	PrunePeople RowKind = "people"
 )
@@ -40,6 +42,7 @@ const (
 var retentionKeys = map[RowKind]struct{ key, rows string }{
 	PruneChat:       {"database.retention.chat", "lines of chat"},
 	PruneUserCounts: {"database.retention.userCounts", "samples of the number of users"},
+	PruneMedia:      {"database.retention.media", "reports of what was played"},
 	PruneOutbound:   {"database.retention.outbound", "outbound lines"},
 	PrunePeople:     {"database.retention.people", "users"},
 }
@@ -72,6 +75,7 @@ func (r Retention) Rules(now time.Time) []PruneRule {
 	}{
 		{PruneChat, r.Chat, config.DefaultChatRetention},
 		{PruneUserCounts, r.UserCounts, config.DefaultUserCountsRetention},
+		{PruneMedia, r.Media, config.DefaultMediaRetention},
 		{PruneOutbound, r.Outbound, config.DefaultOutboundRetention},
 		{PrunePeople, r.People, config.DefaultPeopleRetention},
 	} {

@@ -79,6 +79,8 @@ type Store interface {
 	// Actions returns the newest limit actions of a channel, oldest first.
 	Actions(ctx context.Context, channel Channel, limit int) ([]PastAction, error)
 
+	Queries
+
 	// KVSet replaces the value and the expiry of a key. If that would exceed entry.Quota and takes more space than before,
 	// it changes nothing and returns a QuotaError.
 	KVSet(ctx context.Context, entry KVEntry) error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"rosey.dev/rosey/runtime/store"
 )
@@ -18,6 +19,10 @@ var countedUsersTable = newTable("users", "channel_id bigint, name_key, name, na
               THEN excluded.name ELSE users.name END`+
 	merged(">", "users", "name_at", "last_seen")+merged("<", "users", "first_seen")+`,
   chat_lines = users.chat_lines + excluded.chat_lines`)
+
+// countedHoursTable is hoursTable as Apply merges it: the lines are those of chat rows that are inserted with it.
+var countedHoursTable = newTable(hoursTable.Name, "channel_id bigint, user_key, hour bigint, lines bigint",
+	`(channel_id, user_key, hour) DO UPDATE SET lines = chat_hours.lines + excluded.lines WHERE excluded.lines > 0`)
 
 // Apply implements store.Store.
 func (s Store) Apply(ctx context.Context, events []store.Event) error {
@@ -100,6 +105,9 @@ func (b *batch) add(event store.Event, channel channelRow) {
 		b.addStatus(event.ID, channel, fact, at)
 	case store.Action:
 		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
+	case store.MediaPlayed:
+		b.insert(mediaTable, event.ID, channel.id, at, fact.ItemKey(), fact.Type, fact.ID, fact.Title, fact.Seconds,
+			fact.QueuedBy)
 	case store.OutboundSent:
 		b.sent = append(b.sent, sentArguments(fact, event.Channel, at))
 	case store.OutboundFailed:
@@ -164,7 +172,7 @@ func (b *batch) seen(channel int64, name string, at int64) {
 
 func (b *batch) write(ctx context.Context, tx Tx) error {
 	users := b.userRows()
-	for _, table := range []Table{presenceTable, chatTable, userCountsTable, actionsTable} {
+	for _, table := range []Table{presenceTable, chatTable, userCountsTable, actionsTable, mediaTable} {
 		into := b.inserts[table.Name]
 		if into == nil {
 			continue
@@ -174,6 +182,9 @@ func (b *batch) write(ctx context.Context, tx Tx) error {
 		if table.Name == chatTable.Name && len(users) > 0 {
 			counters = []Counter{{countedUsersTable, users, b.speakers(into.rows, users)}}
 			users = nil
+		}
+		if table.Name == chatTable.Name {
+			counters = append(counters, b.hours(into.rows)...)
 		}
 		if err := tx.InsertLater(ctx, table, into.rows, counters...); err != nil {
 			return err
@@ -219,6 +230,47 @@ func (b *batch) speakers(chat, users [][]any) []int {
 		}
 	}
 	return of
+}
+
+// hourKey is the key of hoursTable.
+type hourKey struct {
+	userKey
+
+	hour int64
+}
+
+// hours returns the counter of the hours of rows of chat. There is none if no row counts.
+func (b *batch) hours(chat [][]any) []Counter {
+	keys := make([]hourKey, len(chat))
+	index := map[hourKey]int{}
+	counter := Counter{Table: countedHoursTable, Of: make([]int, len(chat))}
+	for i, row := range chat {
+		key := EventKeyOf(row)
+		name, _ := row[3].(string)
+		at, _ := row[2].(int64)
+		keys[i] = hourKey{userKey{key.Channel, store.Fold(name)}, at / time.Hour.Milliseconds()}
+		if _, known := index[keys[i]]; b.counted[key] && !known {
+			index[keys[i]] = 0
+			counter.Rows = append(counter.Rows, []any{key.Channel, keys[i].name, keys[i].hour, int64(0)})
+		}
+	}
+	if len(counter.Rows) == 0 {
+		return nil
+	}
+	sortRows(counter.Rows, 3)
+	for i, row := range counter.Rows {
+		channel, _ := row[0].(int64)
+		name, _ := row[1].(string)
+		hour, _ := row[2].(int64)
+		index[hourKey{userKey{channel, name}, hour}] = i
+	}
+	for i, row := range chat {
+		counter.Of[i] = -1
+		if b.counted[EventKeyOf(row)] {
+			counter.Of[i] = index[keys[i]]
+		}
+	}
+	return []Counter{counter}
 }
 
 // userRows returns rows of countedUsersTable, without lines.

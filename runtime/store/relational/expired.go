@@ -13,6 +13,7 @@ import (
 var expiredSQL = map[store.RowKind]string{
 	store.PruneChat:       `SELECT count(*) FROM chat WHERE at < $1 AND %s`,
 	store.PruneUserCounts: `SELECT count(*) FROM user_counts WHERE at < $1 AND %s`,
+	store.PruneMedia:      `SELECT count(*) FROM media WHERE at < $1 AND %s`,
 	store.PruneOutbound: `SELECT count(*) FROM outbound
 WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL) AND coalesce(sent_at, abandoned_at) < $1 AND %s`,
 	store.PrunePeople: `SELECT count(*) FROM users u WHERE u.last_seen < $1 AND %s AND ` + isAbsent,

@@ -21,25 +21,47 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 			if !ok {
 				return fmt.Errorf("%w: importing %T, expected chat lines", store.ErrRejected, event.Fact)
 			}
-			// Lines that were pruned come back, if they are to be kept longer now: they are not counted, so none can be
-			// counted twice.
+			// Lines that were pruned come back, if they are to be kept longer now. They may have been counted.
 			channel := channels[foldChannel(event.Channel)]
+			b.counted[EventKey{event.ID, channel.id}] = event.At.UnixMilli() > channel.prunedTo
 			b.insert(chatTable, event.ID, channel.id, event.At.UnixMilli(), line.Username, line.Text)
 		}
-		// The lines alone: their users were counted by the other program.
+		// The lines alone: their users were counted by the other program, but not their hours.
 		into := b.inserts[chatTable.Name]
 		if into == nil {
 			return nil
 		}
 		sortRows(into.rows, 2)
 		ids, err := tx.Insert(ctx, chatTable, into.rows)
+		if err != nil {
+			return err
+		}
 		added = len(ids)
-		return err
+		return countImported(ctx, tx, b.hours(into.rows), into.rows, ids)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("importing chat lines: %w", err)
 	}
 	return added, nil
+}
+
+// countImported merges the counters of rows, of which those with ids were inserted.
+func countImported(ctx context.Context, tx Tx, counters []Counter, rows [][]any, ids []EventKey) error {
+	isNew := make(map[EventKey]bool, len(ids))
+	for _, id := range ids {
+		isNew[id] = true
+	}
+	for _, counter := range counters {
+		for i, row := range rows {
+			if isNew[EventKeyOf(row)] {
+				counter.Count(i)
+			}
+		}
+		if err := tx.ExecLater(ctx, counter.Table.Name, counter.Table.Upsert(), counter.Rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ImportUsers implements store.Importer.

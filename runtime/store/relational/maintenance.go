@@ -17,10 +17,12 @@ const prunedChannels = `(SELECT id FROM channels
   WHERE CAST($3 AS TEXT) = '' OR coalesce(served_by, CAST($3 AS TEXT)) = CAST($3 AS TEXT))`
 
 // pruneSQL removes up to $2 rows that are older than $1. Rows that another service is removing are left to it. The
-// channels are also listed so that the index of user_counts by channel and time can be used.
+// channels are also listed so that the indexes by channel and time can be used.
 var pruneSQL = map[store.RowKind]string{
 	store.PruneUserCounts: `DELETE FROM user_counts WHERE (event_id, channel_id) IN (
 SELECT event_id, channel_id FROM user_counts WHERE channel_id IN ` + prunedChannels + ` AND at < $1 LIMIT $2%s)`,
+	store.PruneMedia: `DELETE FROM media WHERE (event_id, channel_id) IN (
+SELECT event_id, channel_id FROM media WHERE channel_id IN ` + prunedChannels + ` AND at < $1 LIMIT $2%s)`,
 	store.PruneOutbound: `DELETE FROM outbound WHERE id IN (
 SELECT id FROM outbound WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL)
   AND coalesce(sent_at, abandoned_at) < $1 AND channel_id IN ` + prunedChannels + ` LIMIT $2%s)`,
@@ -138,16 +140,21 @@ ORDER BY u.last_seen LIMIT $3`
 	return removed, err
 }
 
-// pruneUser removes up to limit of a user's joins and leaves, the oldest first, and then the user.
+// pruneUser removes up to limit of a user's joins and leaves, the oldest first, then of the hours, and then the user.
 func pruneUser(ctx context.Context, tx Tx, channel int64, name string, limit int64) (removed int64, err error) {
 	const (
 		presence = `DELETE FROM presence WHERE (event_id, channel_id) IN (SELECT event_id, channel_id FROM presence
 WHERE channel_id = $1 AND user_key = $2 ORDER BY at LIMIT $3)`
+		hours = `DELETE FROM chat_hours WHERE channel_id = $1 AND user_key = $2 AND hour IN (SELECT hour FROM chat_hours
+WHERE channel_id = $1 AND user_key = $2 ORDER BY hour LIMIT $3)`
 		user = `DELETE FROM users WHERE channel_id = $1 AND name_key = $2`
 	)
-	removed, err = tx.Exec(ctx, presence, channel, name, limit)
-	if err != nil || removed == limit {
-		return removed, err
+	for _, query := range []string{presence, hours} {
+		count, err := tx.Exec(ctx, query, channel, name, limit-removed)
+		removed += count
+		if err != nil || removed == limit {
+			return removed, err
+		}
 	}
 	count, err := tx.Exec(ctx, user, channel, name)
 	return removed + count, err

@@ -115,16 +115,13 @@ func enqueue(ctx context.Context, tx Tx, channel int64, line store.OutboundLine)
 		count = `SELECT count(*) FROM (SELECT 1 FROM outbound
 WHERE channel_id = $1 AND sent_at IS NULL AND abandoned_at IS NULL LIMIT $2) AS waiting`
 		// A conflicting row is updated to itself so that its ID is returned.
-		insert = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id, trace_parent) VALUES ($1, $2, $3, $4, $5)
+		insert = `INSERT INTO outbound (channel_id, enqueued_at, text, client_id, trace_parent, asker)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (channel_id, client_id) WHERE client_id IS NOT NULL DO UPDATE SET client_id = excluded.client_id
 RETURNING id`
 	)
-	var clientID, traceParent any
-	if line.TraceParent != "" {
-		traceParent = store.CleanText(line.TraceParent)
-	}
-	if line.ClientID != "" {
-		clientID = store.CleanText(line.ClientID)
+	clientID, traceParent, asker := orNull(line.ClientID), orNull(line.TraceParent), orNull(line.Asker)
+	if clientID != nil {
 		id, found, err := selectOne(ctx, tx, find, []any{channel, clientID}, scanValue[int64])
 		if err != nil || found {
 			return id, err
@@ -139,9 +136,17 @@ RETURNING id`
 			return 0, err
 		}
 	}
-	arguments := []any{channel, line.At.UnixMilli(), store.CleanText(line.Text), clientID, traceParent}
+	arguments := []any{channel, line.At.UnixMilli(), store.CleanText(line.Text), clientID, traceParent, asker}
 	id, _, err = selectOne(ctx, tx, insert, arguments, scanValue[int64])
 	return id, err
+}
+
+// orNull returns a text as it is stored, nil for an empty one.
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return store.CleanText(text)
 }
 
 // offer is a message and how often it has been handed out.

@@ -73,8 +73,7 @@ func (s Store) users(
 	presenceArguments []any,
 ) (users []store.User, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
-		watches, err := Select(ctx, tx, watchesSQL, channelArguments(channel, store.MaxPresence),
-			func(row *store.Watch) []any { return []any{millis{&row.Since}, millis{&row.Until}} })
+		watches, err := readWatches(ctx, tx, channel)
 		if err != nil {
 			return err
 		}
@@ -87,13 +86,19 @@ func (s Store) users(
 	return users, err
 }
 
+func readWatches(ctx context.Context, tx Tx, channel store.Channel) ([]store.Watch, error) {
+	return Select(ctx, tx, watchesSQL, channelArguments(channel, store.MaxPresence),
+		func(row *store.Watch) []any { return []any{millis{&row.Since}, millis{&row.Until}} })
+}
+
 // presenceRow is a join or leave and the folded name of its user.
 type presenceRow struct {
 	user     string
 	presence store.Presence
 }
 
-// addSessions reads the joins and leaves of one user after the other: those of all could fill the memory.
+// addSessions adds the sessions to users. It reads the joins and leaves of one user after the other: those of all could
+// fill the memory.
 func addSessions(
 	ctx context.Context, tx Tx, users []store.User, watches []store.Watch, query string, arguments []any,
 ) error {
@@ -102,11 +107,23 @@ func addSessions(
 		byName[store.Fold(users[i].Username)] = &users[i]
 		users[i] = users[i].WithSessions(nil)
 	}
+	return eachSessions(ctx, tx, watches, query, arguments, func(name string, sessions []store.Session) {
+		if user := byName[name]; user != nil {
+			*user = user.WithSessions(sessions)
+		}
+	})
+}
+
+// eachSessions calls do for each user with joins and leaves, in the order of the query.
+func eachSessions(
+	ctx context.Context, tx Tx, watches []store.Watch, query string, arguments []any,
+	do func(name string, sessions []store.Session),
+) error {
 	var name string
 	var presence []store.Presence
 	finish := func() {
-		if user := byName[name]; user != nil && len(presence) > 0 {
-			*user = user.WithSessions(store.Sessions(presence, watches))
+		if len(presence) > 0 {
+			do(name, store.Sessions(presence, watches))
 		}
 		presence = presence[:0]
 	}

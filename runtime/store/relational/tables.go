@@ -69,6 +69,13 @@ WHERE excluded.name_at > users.name_at OR excluded.last_seen > users.last_seen
 	userCountsTable = newTable("user_counts",
 		"event_id, channel_id bigint, at bigint, chat bigint, connected bigint", "")
 
+	mediaTable = newTable("media", "event_id, channel_id bigint, at bigint, item_key, media_type, media_id, title, "+
+		"seconds bigint, queued_by", "")
+
+	// Apply adds to lines instead; see countedHoursTable. Of two copies of a count the greater is the one that continues.
+	hoursTable = newTable("chat_hours", "channel_id bigint, user_key, hour bigint, lines bigint",
+		`(channel_id, user_key, hour) DO UPDATE SET lines = excluded.lines WHERE excluded.lines > chat_hours.lines`)
+
 	actionsTable = newTable("user_actions",
 		"event_id, channel_id bigint, at bigint, username, action_type, details", "")
 
@@ -95,11 +102,11 @@ WHERE (excluded.at, excluded.event_id) > (status.at, status.event_id)`)
 	// A message that was sent stays sent, or it would be sent again. Reports merge by sentSQL and failedSQL.
 	outboundTable = newTable("outbound", "id bigint, channel_id bigint, enqueued_at bigint, text, client_id, "+
 		"sent_at bigint, abandoned_at bigint, retry_count bigint, last_attempt_at bigint, last_error, claimed_by, "+
-		"claimed_until bigint, claimed_since bigint, offers bigint, trace_parent",
+		"claimed_until bigint, claimed_since bigint, offers bigint, trace_parent, asker, cancelled_at bigint",
 		`(id) DO UPDATE SET sent_at = excluded.sent_at, abandoned_at = excluded.abandoned_at,
   retry_count = excluded.retry_count, last_attempt_at = excluded.last_attempt_at, last_error = excluded.last_error,
   claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, claimed_since = excluded.claimed_since,
-  offers = excluded.offers
+  offers = excluded.offers, cancelled_at = excluded.cancelled_at
 WHERE outbound.text = excluded.text AND outbound.enqueued_at = excluded.enqueued_at AND outbound.sent_at IS NULL
   AND (excluded.sent_at IS NOT NULL OR outbound.abandoned_at IS NULL
     AND (excluded.abandoned_at IS NOT NULL OR excluded.retry_count > outbound.retry_count))`).withSequence()
@@ -122,8 +129,8 @@ WHERE excluded.created > stream_positions.created
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
 var copiedTables = []Table{
-	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, highWaterTable, statusTable,
-	outboundTable, kvTable, deadLettersTable, positionsTable,
+	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable, hoursTable, highWaterTable,
+	statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
 }
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.

@@ -18,7 +18,9 @@ var channelRows = []struct {
 	{watchesTable, nil},
 	{userCountsTable, []string{"event_id", "event_id"}},
 	{actionsTable, []string{"username", "action_type", "details", "event_id", "event_id"}},
-	{outboundTable, []string{"text", "last_error", "client_id", "client_id"}},
+	{mediaTable, []string{"item_key", "media_type", "media_id", "title", "queued_by", "event_id", "event_id"}},
+	{hoursTable, []string{"user_key"}},
+	{outboundTable, []string{"text", "last_error", "client_id", "client_id", "asker"}},
 }
 
 // Usage implements store.Store. Each table is read by itself: a transaction would keep the database from removing what

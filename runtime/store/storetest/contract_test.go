@@ -130,6 +130,14 @@ var contract = map[string]func(t storeTest){
 	"prune user counts and outbound":      pruneOthers,
 	"optimize and size":                   optimize,
 	"dead letters":                        deadLetters,
+	"plays":                               plays,
+	"hours":                               hours,
+	"joins":                               joins,
+	"steps of user counts":                countSteps,
+	"pages of chat":                       chatPages,
+	"pages of users":                      userPages,
+	"times of users":                      userTimes,
+	"pages of outbound messages":          outboundPages,
 	"dead letter quota":                   deadLetterQuota,
 	"key-value quota":                     keyValueQuota,
 	"key-value quota of a channel":        keyValueChannelQuota,
@@ -156,6 +164,8 @@ func emptyStore(t storeTest) {
 	want := rows{
 		Chat: []store.RecentLine{}, Top: []store.Chatter{}, Users: []store.User{}, Counts: []store.CountSample{},
 		Status: map[string]json.RawMessage{}, Actions: []store.PastAction{}, Due: []store.OutboundMessage{},
+		Plays: []store.Play{}, Hours: map[string][]store.HourCount{"alice": {}, "bob": {}, "carol": {}},
+		Lines: []store.OutboundRow{},
 	}
 	same(t, "an empty store", want, t.read(movies))
 	t.reportSent(4711, 0)

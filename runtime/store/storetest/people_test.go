@@ -38,8 +38,8 @@ func prunePeople(t storeTest) {
 		joined(500, "present"), watching(501, 500),
 	)
 	t.apply(in(music, []store.Event{joined(100, "gone"), left(110, "gone")})...)
-	if removed, _ := t.prune(store.PrunePeople, at(800), 3); removed != 4+3+1+2+1 {
-		t.Errorf("removed %d rows, want 11: 4 users and 4 joins and leaves in movies, 1 and 2 in music", removed)
+	if removed, _ := t.prune(store.PrunePeople, at(800), 3); removed != 4+3+1+2+1+2 {
+		t.Errorf("removed %d rows, want 13: 4 users, 4 joins and leaves and 2 hours in movies, 1 and 2 in music", removed)
 	}
 	same(t, "people", []string{"present", "returned"}, t.names())
 	same(t, "users of the other channel", 0, must[int](t)(t.CountUsers(t.Context(), music)))

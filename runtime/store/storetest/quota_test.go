@@ -255,13 +255,14 @@ func usage(t storeTest) {
 	want := store.Usage{
 		Channels: []store.ChannelUsage{
 			{
-				Channel: movies, Rows: 7,
-				Bytes:  7*overhead + int64(len("alicehello"+"bob"+"modpm_commandx"+"hisaid"+"id0id1id2id3id0id1id2id3")),
+				Channel: movies, Rows: 8,
+				Bytes: 8*overhead + int64(len("alicehello"+"alice"+"bob"+"modpm_commandx"+"hisaid"+
+					"id0id1id2id3id0id1id2id3")),
 				People: 2, OutboundWaiting: 1,
 				Plugins: []store.PluginUsage{{Plugin: "p", Keys: 1, Bytes: overhead + int64(len("pk123"))}},
 			},
 			{
-				Channel: music, Rows: 1, Bytes: overhead + int64(len("alice"+"idid")), People: 1,
+				Channel: music, Rows: 2, Bytes: 2*overhead + int64(len("alice"+"alice"+"idid")), People: 1,
 				Plugins: []store.PluginUsage{},
 			},
 		},

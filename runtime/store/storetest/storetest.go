@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,9 @@ type rows struct {
 	Status  map[string]json.RawMessage
 	Actions []store.PastAction
 	Due     []store.OutboundMessage
+	Plays   []store.Play
+	Hours   map[string][]store.HourCount
+	Lines   []store.OutboundRow
 }
 
 func (t storeTest) read(channel store.Channel) rows {
@@ -90,7 +94,31 @@ func (t storeTest) read(channel store.Channel) rows {
 		Status:  must[map[string]json.RawMessage](t)(t.Status(ctx, channel)),
 		Actions: must[[]store.PastAction](t)(t.Actions(ctx, channel, unlimited)),
 		Due:     t.outbound(channel, store.OutboundQuery{Limit: unlimited, MaxRetries: unlimited, Now: at(0)}),
+		Plays:   t.plays(channel),
+		Hours:   t.hours(channel, "alice", "bob", "carol"),
+		Lines: must[[]store.OutboundRow](t)(t.OutboundLines(ctx, channel,
+			store.OutboundListQuery{Now: at(0), Limit: unlimited})),
 	}
+}
+
+// plays returns all plays, with the IDs before in has changed them.
+func (t storeTest) plays(channel store.Channel) []store.Play {
+	t.Helper()
+	plays := must[[]store.Play](t)(t.Plays(t.Context(), channel, store.PlayQuery{Limit: unlimited}))
+	for i, play := range plays {
+		plays[i].EventID, _, _ = strings.Cut(play.EventID, "/")
+	}
+	return plays
+}
+
+// hours returns the hours of users.
+func (t storeTest) hours(channel store.Channel, names ...string) map[string][]store.HourCount {
+	t.Helper()
+	hours := map[string][]store.HourCount{}
+	for _, name := range names {
+		hours[name] = must[[]store.HourCount](t)(t.ChatHours(t.Context(), channel, name, store.Span{}))
+	}
+	return hours
 }
 
 // in returns the events as events of another channel, with other IDs.
@@ -110,7 +138,7 @@ func randomEvents(random *rand.Rand) (events []store.Event) {
 		name := names[random.IntN(len(names))]
 		count := random.IntN(4)
 		var fact store.Fact
-		switch random.IntN(7) {
+		switch random.IntN(8) {
 		case 0:
 			fact = store.UserJoined{Username: name}
 		case 1:
@@ -125,6 +153,10 @@ func randomEvents(random *rand.Rand) (events []store.Event) {
 			fact = field([]string{"playlist_items", "bot_rank"}[i%2], count)
 		case 6:
 			fact = store.Action{Username: name, Type: store.ActionPMCommand, Details: fmt.Sprint(count)}
+		case 7:
+			fact = store.MediaPlayed{
+				Type: "yt", ID: fmt.Sprint(count % 2), Title: fmt.Sprint(i), QueuedBy: []string{"", name}[i%2],
+			}
 		}
 		when := at(float64(70*random.IntN(4) + random.IntN(4)))
 		events = append(events, store.Event{ID: fmt.Sprintf("%012x-%04x", when.UnixMilli(), i), At: when, Fact: fact})
