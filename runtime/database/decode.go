@@ -139,8 +139,8 @@ func fieldName(path string) string { return path[strings.LastIndex(path, ".")+1:
 // The types below are lenient: some clients send other JSON types, or rely on SQLite to convert a text to a number.
 // Their errors are json.UnmarshalTypeErrors, to which encoding/json adds the name of the field.
 
-func wrongType(value string, target any) error {
-	return &json.UnmarshalTypeError{Value: value, Type: reflect.TypeOf(target)}
+func wrongType(target any) error {
+	return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeOf(target)}
 }
 
 // unquoted returns the content of a JSON string, or the value itself if it is none.
@@ -169,7 +169,7 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	}
 	var written decimal
 	if err = written.UnmarshalJSON(data); err != nil || written != decimal(math.Trunc(float64(written))) {
-		return wrongType("value", *n)
+		return wrongType(*n)
 	}
 	*n = number(written)
 	return nil
@@ -186,7 +186,7 @@ func (d *decimal) UnmarshalJSON(data []byte) error {
 	content, _ := unquoted(data)
 	value, err := strconv.ParseFloat(content, 64)
 	if err != nil || !(value >= -maxDecimal && value <= maxDecimal) {
-		return wrongType("value", *d)
+		return wrongType(*d)
 	}
 	*d = decimal(value)
 	return nil
@@ -209,7 +209,7 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	case err == nil:
 		*t = text(content)
 	default:
-		return wrongType("value", *t)
+		return wrongType(*t)
 	}
 	return nil
 }

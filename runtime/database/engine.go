@@ -74,6 +74,7 @@ type Engine struct {
 	check       *status.Recorder
 	maintenance maintenance
 	backups     backups
+	queries     queries
 	limits      *limits
 	// storeInterval is the time between two checks of the open store.
 	storeInterval time.Duration
@@ -102,6 +103,9 @@ func NewEngine(o EngineOptions) *Engine {
 		metrics:  metrics,
 		limits:   newLimits(o.Limits, metrics, o.Log),
 
+		queries: queries{
+			running: make(chan struct{}, maxQueries), times: userTimes{reading: make(chan struct{}, 1)},
+		},
 		announceLine:  func(store.Channel) {},
 		check:         status.NewRecorder(status.StoreCheck, "opening the database"),
 		storeInterval: cmp.Or(o.storeInterval, defaultStoreInterval),

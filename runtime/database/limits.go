@@ -223,7 +223,8 @@ func refusal(suffix bus.Suffix, err error) any {
 	switch suffix {
 	case bus.StatsRecentChat, bus.OutboundGet:
 		return noRows
-	case bus.QueryChannelStats, bus.QueryUserStats:
+	case bus.QueryChannelStats, bus.QueryUserStats, bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser,
+		bus.QueryMedia, bus.QueryOutbound, bus.QueryRecords:
 		return bus.QueryError{Error: err.Error()}
 	case bus.OutboundSent, bus.OutboundFailed:
 		return bus.Ack{Error: err.Error()}

@@ -58,6 +58,13 @@ var handlers = map[bus.Suffix]handler{
 	bus.DeadList:           (*Engine).deadList,
 	bus.DeadRetry:          (*Engine).deadRetry,
 	bus.DeadDrop:           (*Engine).deadDrop,
+	bus.QueryUserCounts:    query((*Engine).userCounts),
+	bus.QueryChat:          query((*Engine).chat),
+	bus.QueryUsers:         query((*Engine).users),
+	bus.QueryUser:          query((*Engine).user),
+	bus.QueryMedia:         query((*Engine).media),
+	bus.QueryOutbound:      query((*Engine).outbound),
+	bus.QueryRecords:       query((*Engine).records),
 }
 
 // Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err is the cause, and

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -249,7 +250,7 @@ func (s *Service) handle(
 		if s.dropExpired(one.message) {
 			continue
 		}
-		if one.message.Suffix == bus.MaintenanceRun { // may take long, and nothing must wait for it
+		if takesLong(one.message.Suffix) { // nothing must wait for it
 			maintenance.Go(func() { _ = s.answer(maintaining, one) })
 			continue
 		}
@@ -258,6 +259,12 @@ func (s *Service) handle(
 		}
 	}
 	return s.store(ctx, batch[first:])
+}
+
+// takesLong reports whether a request may take longer than storing a batch.
+func takesLong(suffix bus.Suffix) bool {
+	return suffix == bus.MaintenanceRun ||
+		slices.Contains(bus.Queries, suffix) && suffix != bus.QueryChannelStats && suffix != bus.QueryUserStats
 }
 
 // dropExpired reports whether a request has waited for too long, and counts it. A report on an outbound line is stored

@@ -24,6 +24,8 @@ const bindInterval = 500 * time.Millisecond
 var requestSubjects = []bus.Suffix{
 	bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
 	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
+	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
+	bus.QueryRecords,
 	bus.OutboundGet, // the last one, because a bot concludes from a reply to it that a service is ready
 }
 

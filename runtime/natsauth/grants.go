@@ -38,6 +38,8 @@ var requestSubjects = []bus.Suffix{
 	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats,
 	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
 	bus.DeadList, bus.DeadRetry, bus.DeadDrop,
+	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
+	bus.QueryRecords,
 }
 
 // queryRequests are the requests that only read.

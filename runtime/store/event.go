@@ -84,8 +84,8 @@ type Status struct {
 	WatchingSince *time.Time
 }
 
-// MediaPlayed reports that the channel began to play something. Every report is stored; those about one item whose times
-// differ by less than MediaGap are one play.
+// MediaPlayed reports that the channel began to play something. Every report is stored; those about one item whose
+// times differ by less than MediaGap are one play.
 type MediaPlayed struct {
 	// Type and ID identify the item as CyTube does.
 	Type, ID string

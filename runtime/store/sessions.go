@@ -23,6 +23,9 @@ type User struct {
 // Session is a time in which a user was in the channel. Leave is the zero time while the session is open.
 type Session struct{ Join, Leave time.Time }
 
+// Length returns how long a session was that has ended.
+func (s Session) Length() time.Duration { return s.Leave.Sub(s.Join) }
+
 // Presence is a stored UserJoined or UserLeft.
 type Presence struct {
 	ID     string

@@ -9,8 +9,8 @@ import (
 )
 
 // countStepsSQL sums samples by steps of $3 milliseconds.
-const countStepsSQL = `SELECT at / $3 * $3, count(*), CAST(sum(chat) AS BIGINT), CAST(sum(connected) AS BIGINT), max(chat),
-  max(connected)
+const countStepsSQL = `SELECT at / $3 * $3, count(*), CAST(sum(chat) AS BIGINT), CAST(sum(connected) AS BIGINT),
+  max(chat), max(connected)
 FROM user_counts WHERE channel_id = ` + channelID + ` AND at >= $4 AND at < $5 GROUP BY 1 ORDER BY 1`
 
 // CountSteps implements store.Queries.

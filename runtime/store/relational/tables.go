@@ -129,8 +129,8 @@ WHERE excluded.created > stream_positions.created
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
 var copiedTables = []Table{
-	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable, hoursTable, highWaterTable,
-	statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
+	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable, hoursTable,
+	highWaterTable, statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
 }
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.

@@ -154,7 +154,7 @@ func userTime(user store.User, sessions []store.Session) store.UserTime {
 		if session.Leave.IsZero() {
 			session.Leave = user.LastSeen
 		}
-		if length := session.Leave.Sub(session.Join); length > longest {
+		if length := session.Length(); length > longest {
 			longest, result.Longest = length, session
 		}
 	}

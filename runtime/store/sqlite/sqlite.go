@@ -19,9 +19,9 @@ import (
 	"rosey.dev/rosey/runtime/store/relational"
 )
 
-// readers is the maximum number of connections that read. Two are enough for a long query not to delay the bot's poll;
+// readers is the maximum number of connections that read. At most two long queries leave one for the bot's poll;
 // more would only compete for the disk.
-const readers = 2
+const readers = 3
 
 //go:embed migrations/*.sql
 var migrations embed.FS

@@ -54,7 +54,9 @@ func hours(t storeTest) {
 	t.apply(lines...)
 	t.prune(store.PruneChat, at(1e6), 10)
 	t.apply(lines...) // they were pruned, and counted before
-	want := []store.HourCount{{At: start, Lines: 2}, {At: start.Add(time.Hour), Lines: 1}, {At: start.Add(25 * time.Hour), Lines: 1}}
+	want := []store.HourCount{
+		{At: start, Lines: 2}, {At: start.Add(time.Hour), Lines: 1}, {At: start.Add(25 * time.Hour), Lines: 1},
+	}
 	same(t, "hours of alice", want, t.hours(movies, "aLiCe")["aLiCe"])
 	of := func(from, to float64) []store.HourCount {
 		span := store.Span{From: at(from), To: at(to)}

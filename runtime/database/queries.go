@@ -1,0 +1,302 @@
+package database
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+const (
+	// maxQueryTime bounds a query: its client waits for bus.RequestTimeout.
+	maxQueryTime = 1500 * time.Millisecond
+	// maxQueries bounds those that read at a time, so that one of the store's connections is left to the bot's requests,
+	// and maxWaitingQueries those that wait for their turn.
+	maxQueries        = 2
+	maxWaitingQueries = 64
+	// queryOverhead is what a reply has beside its items, in bytes and with room.
+	queryOverhead = 4 << 10
+)
+
+// queries is the state of the requests of bus.Queries.
+type queries struct {
+	running chan struct{} // has a token for each query that reads
+	waiting atomic.Int32  // queries that read or wait
+	times   userTimes
+}
+
+// fieldError is a mistake in a request. Its text is for the client: it names the field and what was expected.
+type fieldError struct{ field, expected string }
+
+// Error implements error.
+func (e *fieldError) Error() string { return e.field + ": expected " + e.expected }
+
+// Unwrap implements the errors package's interface.
+func (e *fieldError) Unwrap() error { return errInvalid }
+
+// expectations are what the fields of queries have to be, for those that can be of a wrong type.
+var expectations = map[string]string{
+	"from": "a time in Unix seconds", "to": "a time in Unix seconds", "limit": expectedLimit, "cursor": expectedCursor,
+	"points": expectedPoints, "utc_offset": expectedOffset, "order": expectedOrder, "states": expectedStates,
+	"joins":    "true or false",
+	"username": "a text", "words": "a text", "filter": "a text", "sort": "a text", "by": "a text",
+}
+
+var (
+	expectedLimit  = fmt.Sprintf("a number from 1 to %d", bus.MaxQueryLimit)
+	expectedPoints = fmt.Sprintf("a number from 2 to %d", bus.MaxCountPoints)
+	expectedOffset = fmt.Sprintf("minutes from %d to %d", -bus.MaxUTCOffsetMinutes, bus.MaxUTCOffsetMinutes)
+	expectedOrder  = fmt.Sprintf("%q or %q", bus.Ascending, bus.Descending)
+)
+
+const expectedCursor = `the "next" of an earlier reply to the same request`
+
+// errSlow is for a query that has met maxQueryTime.
+var errSlow = fmt.Errorf("%w: it took longer than %v: expected a shorter range, or a filter that matches more",
+	errInvalid, maxQueryTime)
+
+// query returns the handler of a query. ask returns the reply with Success.
+func query[R queryRequest](
+	ask func(e *Engine, ctx context.Context, channel store.Channel, request R, reply queryReply) (any, error),
+) handler {
+	return func(e *Engine, ctx context.Context, r Request) (any, error) {
+		request, err := decodeQuery[R](r.Data)
+		var channel store.Channel
+		if err == nil {
+			channel, err = e.decoder.channel(request.from())
+		}
+		if err != nil {
+			return bus.QueryError{Error: err.Error()}, err
+		}
+		defer e.queries.waiting.Add(-1)
+		if e.queries.waiting.Add(1) > maxWaitingQueries {
+			return bus.QueryError{Error: "too many queries wait"}, nil
+		}
+		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
+		defer cancel()
+		select {
+		case e.queries.running <- struct{}{}:
+			defer func() { <-e.queries.running }()
+		case <-limited.Done():
+			return bus.QueryError{Error: "too many queries wait"}, nil
+		}
+		reply, err := ask(e, limited, channel, request, queryReply{
+			now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead,
+		})
+		switch {
+		case err == nil:
+			return reply, nil
+		case errors.Is(err, errInvalid):
+		case limited.Err() != nil && ctx.Err() == nil:
+			err = errSlow
+		default:
+			return bus.QueryError{Error: errUnavailable}, err
+		}
+		return bus.QueryError{Error: err.Error()}, err
+	}
+}
+
+// queryRequest is the body of a query, as clients send it.
+type queryRequest interface {
+	check() error // returns a fieldError
+	from() origin
+}
+
+// queryReply is what a reply depends on, beside the request.
+type queryReply struct {
+	now      time.Time // when the request arrived
+	maxBytes int       // of the items
+}
+
+func decodeQuery[R queryRequest](data []byte) (request R, err error) {
+	if err := decodeInto(data, &request); err != nil {
+		wrong, isType := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(data, new(R)))
+		if isType && wrong.Field != "" {
+			field := fieldName(wrong.Field)
+			if expected, known := expectations[field]; known {
+				err = &fieldError{field, expected}
+			}
+		}
+		return request, err
+	}
+	return request, request.check()
+}
+
+// instant is a time in a request, the zero time if it is absent.
+type instant struct{ bus.Seconds }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (i *instant) UnmarshalJSON(data []byte) error {
+	if i.Seconds.UnmarshalJSON(data) != nil {
+		return wrongType(*i)
+	}
+	return nil
+}
+
+// span is bus.Range as clients send it.
+type span struct {
+	From instant `json:"from"`
+	To   instant `json:"to"`
+}
+
+func (s span) check() error {
+	if !s.To.IsZero() && !s.To.After(s.From.Time) {
+		return &fieldError{"to", `a time after "from"`}
+	}
+	return nil
+}
+
+func (s span) times() store.Span { return store.Span{From: s.From.Time, To: s.To.Time} }
+
+// within returns the times of a span that has a beginning and an end: without From it is usual long, and it is at most
+// longest.
+func (s span) within(now time.Time, usual, longest time.Duration) (store.Span, error) {
+	times := s.times()
+	if times.To.IsZero() {
+		times.To = now.Add(maxSkew) // the times of events may be ahead by that
+	}
+	if times.From.IsZero() {
+		times.From = times.To.Add(-usual)
+	}
+	switch length := times.To.Sub(times.From); {
+	case length <= 0:
+		return times, &fieldError{"from", "a time that has passed"}
+	case length > longest:
+		return times, &fieldError{"from", fmt.Sprintf("at most %d days before %q", longest/(24*time.Hour), "to")}
+	}
+	return times, nil
+}
+
+// page is bus.Page as clients send it.
+type page struct {
+	Limit  number `json:"limit"`
+	Cursor cursor `json:"cursor"`
+}
+
+func (p page) check() error {
+	if p.Limit < 0 || p.Limit > bus.MaxQueryLimit {
+		return &fieldError{"limit", expectedLimit}
+	}
+	return nil
+}
+
+func (p page) limit() int {
+	if p.Limit == 0 {
+		return bus.DefaultQueryLimit
+	}
+	return int(p.Limit)
+}
+
+// zone is bus.Zone as clients send it.
+type zone struct {
+	UTCOffset number `json:"utc_offset"`
+}
+
+func (z zone) check() error {
+	if z.UTCOffset < -bus.MaxUTCOffsetMinutes || z.UTCOffset > bus.MaxUTCOffsetMinutes {
+		return &fieldError{"utc_offset", expectedOffset}
+	}
+	return nil
+}
+
+func (z zone) ahead() time.Duration { return time.Duration(z.UTCOffset) * time.Minute }
+
+// checkOneOf checks a field with one of a few values. An empty one is the default.
+func checkOneOf[V ~string](field string, value V, allowed ...V) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return &fieldError{field, "one of " + oneOf(allowed)}
+}
+
+// oneOf returns values for people.
+func oneOf[V ~string](values []V) string {
+	quoted := make([]string, 0, len(values))
+	for _, one := range values {
+		quoted = append(quoted, fmt.Sprintf("%q", one))
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// checkWords checks a text that is searched for.
+func checkWords(field string, words text) error {
+	if len(words) > bus.MaxWordsBytes {
+		return &fieldError{field, fmt.Sprintf("at most %d bytes, not %d", bus.MaxWordsBytes, len(words))}
+	}
+	return nil
+}
+
+// cursor is the place in a list at which a page begins. On the wire it is opaque: whatever is in it, it can only select
+// rows that the request selects.
+type cursor struct {
+	set bool
+	place
+}
+
+// place is what is in a cursor. Which fields are used depends on the list.
+type place struct {
+	At    int64  `json:"t,omitempty"` // milliseconds
+	ID    string `json:"i,omitempty"`
+	Value int64  `json:"v,omitempty"`
+	// Back means that the page ends before the place, instead of beginning after it.
+	Back bool `json:"b,omitempty"`
+}
+
+const (
+	maxCursorBytes = 2 << 10
+	maxCursorTime  = 253402300799_000 // the end of the year 9999
+)
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *cursor) UnmarshalJSON(data []byte) error {
+	encoded, isText := unquoted(data)
+	if string(data) == "null" || isText && encoded == "" {
+		return nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
+	if !isText || len(encoded) > maxCursorBytes || err != nil || json.Unmarshal(decoded, &c.place) != nil ||
+		c.At < 0 || c.At > maxCursorTime || store.CleanText(c.ID) != c.ID {
+		return wrongType(*c)
+	}
+	c.set = true
+	return nil
+}
+
+// encode returns the place as it is in a reply.
+func (p place) encode() string {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return "" // it cannot fail
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+// position returns the place of an event. Nil: the beginning.
+func (c cursor) position() *store.Position {
+	if !c.set {
+		return nil
+	}
+	return &store.Position{At: time.UnixMilli(c.At), ID: c.ID}
+}
+
+// placeOf returns the place of an event.
+func placeOf(at time.Time, id string) place { return place{At: at.UnixMilli(), ID: id} }
+
+// fits returns how many of the items fit into limit bytes as JSON, but at least one.
+func fits[T any](items []T, limit int) int {
+	for i, item := range items {
+		data, err := bus.Encode(item)
+		if limit -= len(data) + 1; (err != nil || limit < 0) && i > 0 {
+			return i
+		}
+	}
+	return len(items)
+}

@@ -1,0 +1,219 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/store"
+)
+
+// usersQuery is bus.UsersRequest as clients send it.
+type usersQuery struct {
+	page
+	Sort   bus.UsersSort `json:"sort"`
+	Order  bus.Order     `json:"order"`
+	Filter text          `json:"filter"`
+	origin
+}
+
+func (q usersQuery) check() error {
+	return firstError(q.page.check(), checkWords("filter", q.Filter),
+		checkOneOf("sort", q.Sort, bus.UsersByLines, bus.UsersByHours, bus.UsersByFirstSeen, bus.UsersByLastSeen,
+			bus.UsersByName), checkOneOf("order", q.Order, bus.Ascending, bus.Descending))
+}
+
+// isDescending returns the order, or its default.
+func (q usersQuery) isDescending() bool {
+	if q.Order == "" {
+		return q.Sort != bus.UsersByName
+	}
+	return q.Order == bus.Descending
+}
+
+// userOrders are the columns of the orders that the store knows, and the value of a user in them.
+var userOrders = map[bus.UsersSort]struct {
+	order store.UserOrder
+	value func(store.User) int64
+}{
+	bus.UsersByLines:     {store.OrderLines, func(u store.User) int64 { return int64(u.Lines) }},
+	bus.UsersByFirstSeen: {store.OrderFirstSeen, func(u store.User) int64 { return u.FirstSeen.UnixMilli() }},
+	bus.UsersByLastSeen:  {store.OrderLastSeen, func(u store.User) int64 { return u.LastSeen.UnixMilli() }},
+	bus.UsersByName:      {store.OrderName, func(store.User) int64 { return 0 }},
+}
+
+// users answers bus.QueryUsers.
+func (e *Engine) users(ctx context.Context, channel store.Channel, request usersQuery, reply queryReply) (any, error) {
+	total, err := e.store.CountUsers(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
+	list := e.usersOf
+	if request.Sort == bus.UsersByHours {
+		list = e.usersByHours
+	}
+	found, places, err := list(ctx, channel, request)
+	if err != nil {
+		return nil, err
+	}
+	result := bus.UsersReply{Success: true, Items: []bus.UserItem{}, Total: total}
+	for _, user := range found[:min(len(found), request.limit())] {
+		result.Items = append(result.Items, userItem(user))
+	}
+	result.Items = result.Items[:fits(result.Items, reply.maxBytes)]
+	if shown := len(result.Items); shown < len(found) {
+		result.Next = places[shown-1].encode()
+	}
+	return result, nil
+}
+
+// usersOf returns the users of a page and one more if there is a next page, and the place of each.
+func (e *Engine) usersOf(
+	ctx context.Context, channel store.Channel, request usersQuery,
+) (found []store.User, places []place, err error) {
+	by := userOrders[cmp.Or(request.Sort, bus.UsersByLines)]
+	query := store.UserQuery{
+		Order: by.order, Descending: request.isDescending(), Limit: request.limit() + 1,
+		Contains: store.Fold(store.CleanText(string(request.Filter))),
+	}
+	if request.Cursor.set {
+		query.After = &store.UserPlace{Value: request.Cursor.Value, Name: request.Cursor.ID}
+	}
+	found, err = e.store.UserList(ctx, channel, query)
+	for _, user := range found {
+		places = append(places, place{ID: store.Fold(user.Username), Value: by.value(user)})
+	}
+	return found, places, err
+}
+
+func userItem(user store.User) bus.UserItem {
+	item := bus.UserItem{
+		Username: user.Username, Lines: user.Lines, FirstSeenMS: user.FirstSeen.UnixMilli(),
+		LastSeenMS: user.LastSeen.UnixMilli(), ConnectedMS: user.Connected.Milliseconds(),
+	}
+	if user.SessionStart != nil {
+		item.OnlineSinceMS = user.SessionStart.UnixMilli()
+	}
+	return item
+}
+
+// usersByHours is usersOf for the order of the time in the channel.
+func (e *Engine) usersByHours(
+	ctx context.Context, channel store.Channel, request usersQuery,
+) (found []store.User, places []place, err error) {
+	known, err := e.queries.times.of(ctx, e.store, channel)
+	if err != nil {
+		return nil, nil, err
+	}
+	filter := store.Fold(store.CleanText(string(request.Filter)))
+	var names []string
+	descending := request.isDescending()
+	for i := range known.users {
+		user := known.users[i]
+		if !descending {
+			user = known.users[len(known.users)-1-i]
+		}
+		at := place{ID: store.Fold(user.Username), Value: user.Connected.Milliseconds()}
+		if request.Cursor.set && !isBehind(at, request.Cursor.place, descending) || !strings.Contains(at.ID, filter) {
+			continue
+		}
+		if names, places = append(names, at.ID), append(places, at); len(names) > request.limit() {
+			break
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	query := store.UserQuery{Order: store.OrderName, Names: names, Limit: len(names)}
+	if found, err = e.store.UserList(ctx, channel, query); err != nil {
+		return nil, nil, err
+	}
+	byName := map[string]store.User{}
+	for _, user := range found {
+		byName[store.Fold(user.Username)] = user
+	}
+	found = found[:0]
+	places = slices.DeleteFunc(places, func(at place) bool { // who was removed since
+		user, exists := byName[at.ID]
+		if exists {
+			found = append(found, user)
+		}
+		return !exists
+	})
+	return found, places, nil
+}
+
+// isBehind reports whether a user comes after a place in the list of longest times.
+func isBehind(user, at place, descending bool) bool {
+	order := cmp.Or(cmp.Compare(at.Value, user.Value), strings.Compare(user.ID, at.ID))
+	return descending && order > 0 || !descending && order < 0
+}
+
+// userTimes remembers for how long everybody was in a channel: to know who was longest, all joins and leaves have to be
+// read.
+type userTimes struct {
+	reading chan struct{} // has a token while somebody reads
+
+	mu    sync.Mutex
+	known map[store.Channel]*knownTimes
+}
+
+// knownTimes are not changed once they are known.
+type knownTimes struct {
+	users   []store.UserTime // the longest time first, and then by name
+	longest store.UserTime   // with the longest session
+	until   time.Time        // until when they are good enough
+}
+
+const (
+	// timesKept is for how long times are good enough. Reading them may take a twentieth of the time.
+	timesKept   = time.Minute
+	timesFactor = 20
+	// maxKnownTimes bounds the channels.
+	maxKnownTimes = 64
+)
+
+// of returns the times of a channel.
+func (t *userTimes) of(ctx context.Context, from store.Store, channel store.Channel) (*knownTimes, error) {
+	channel = channel.Fold()
+	select {
+	case t.reading <- struct{}{}:
+		defer func() { <-t.reading }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the times of all users: %w", ctx.Err())
+	}
+	t.mu.Lock()
+	known := t.known[channel]
+	t.mu.Unlock()
+	if known != nil && time.Now().Before(known.until) {
+		return known, nil
+	}
+	began := time.Now()
+	known = &knownTimes{}
+	err := from.UserTimes(ctx, channel, func(user store.UserTime) {
+		known.users = append(known.users, user)
+		if user.Longest.Length() > known.longest.Longest.Length() {
+			known.longest = user
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(known.users, func(a, b store.UserTime) int {
+		return cmp.Or(cmp.Compare(b.Connected.Milliseconds(), a.Connected.Milliseconds()),
+			strings.Compare(store.Fold(a.Username), store.Fold(b.Username)))
+	})
+	known.until = time.Now().Add(max(timesKept, timesFactor*time.Since(began)))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) >= maxKnownTimes || t.known == nil {
+		t.known = map[store.Channel]*knownTimes{}
+	}
+	t.known[channel] = known
+	return known, nil
+}
