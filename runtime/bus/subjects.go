@@ -59,6 +59,13 @@ const (
 	QueryRecords    Suffix = "db.query.records"
 )
 
+// AnyQuery matches each of Queries, and AnyKV each request about keys, for permissions: a credential with a list of all
+// of them would be longer than the 4 KiB that a server takes for a line of the protocol by default.
+const (
+	AnyQuery Suffix = "db.query.*"
+	AnyKV    Suffix = "db.kv.*"
+)
+
 // Queries are the requests that the web page reads with.
 var Queries = []Suffix{
 	QueryChannelStats, QueryUserStats, QueryUserCounts, QueryChat, QueryUsers, QueryUser, QueryMedia, QueryOutbound,

@@ -35,15 +35,12 @@ func About(role bus.Role) string {
 
 // requestSubjects are the requests that the database service answers.
 var requestSubjects = []bus.Suffix{
-	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats,
-	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
-	bus.DeadList, bus.DeadRetry, bus.DeadDrop,
-	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
-	bus.QueryRecords,
+	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.AnyQuery, bus.AnyKV,
+	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 }
 
 // queryRequests are the requests that only read.
-var queryRequests = append([]bus.Suffix{bus.StatsRecentChat}, bus.Queries...)
+var queryRequests = []bus.Suffix{bus.StatsRecentChat, bus.AnyQuery}
 
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
 const noGroups = "> >"
