@@ -44,7 +44,7 @@ func TestNATSPermissionsFormats(t *testing.T) {
 // A server must accept what is printed for its configuration.
 func TestNATSPermissionsForServerConf(t *testing.T) {
 	_, out, _ := call(t, "nats", "permissions", "--prefix", "movies")
-	for _, name := range []string{"BOT_PASSWORD", "DB_PASSWORD", "CLI_PASSWORD"} {
+	for _, name := range []string{"BOT_PASSWORD", "DB_PASSWORD", "CLI_PASSWORD", "WEB_PASSWORD"} {
 		t.Setenv(name, "hush-hush")
 	}
 	file := filepath.Join(t.TempDir(), "server.conf")
@@ -52,7 +52,7 @@ func TestNATSPermissionsForServerConf(t *testing.T) {
 		t.Fatal(err)
 	}
 	configured, err := server.ProcessConfigFile(file)
-	if err != nil || len(configured.Users) != 3 {
+	if err != nil || len(configured.Users) != 4 {
 		t.Fatalf("%v, %v", configured, err)
 	}
 }
@@ -60,7 +60,7 @@ func TestNATSPermissionsForServerConf(t *testing.T) {
 func TestNATSCommandsNameTheWrongFlag(t *testing.T) {
 	for _, test := range [][2]string{
 		{"permissions --prefix a.b", "nats.subjectPrefix"},
-		{"permissions --role bot+king", `--role: "king", expected bot, db, cli, admin`},
+		{"permissions --role bot+king", `--role: "king", expected bot, db, cli, web, admin`},
 		{"permissions --format yaml", `--format: "yaml", expected server.conf, nsc or json`},
 		{"permissions --provisioning mine", "nats.jetStream.provisioning"},
 		{"issue --for jwt --dir x", "--file: expected"},
