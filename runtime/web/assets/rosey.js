@@ -34,7 +34,8 @@
       const position = Math.min(Number(bar.dataset.position) + passed, Number(bar.dataset.seconds));
       bar.value = position;
       const shown = bar.parentElement.querySelector("[data-clock]");
-      if (shown) shown.textContent = clock(position);
+      const text = clock(position);
+      if (shown && shown.textContent !== text) shown.textContent = text;
     }
   }
 
@@ -67,14 +68,14 @@
   });
   new MutationObserver((changes) => {
     for (const change of changes) {
-      if (!change.addedNodes.length) continue;
+      // Text alone is what this script writes, and each of its changes would come here again.
+      if (![...change.addedNodes].some((node) => node.nodeType === Node.ELEMENT_NODE)) continue;
       showTimes(change.target);
       if (chat && chat.contains(change.target)) {
         chatChanged(change.target.id === "new");
         if (change.target.id === "new") for (const node of change.addedNodes) node.classList?.add("new");
       }
     }
-    movePositions();
   }).observe(document.body, { childList: true, subtree: true });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const form = document.getElementById("say");
