@@ -84,7 +84,7 @@ func (d *Direct) StoreCheck() status.Check { return d.engine.StoreCheck() }
 // of several requests may be one value.
 func (d *Direct) Waiting() <-chan struct{} { return d.waiting }
 
-func (d *Direct) announceLine(store.Channel) { // a bot has one channel
+func (d *Direct) announceLine(context.Context, store.Channel) { // a bot has one channel
 	select {
 	case d.waiting <- struct{}{}:
 	default: // the bot has not looked yet

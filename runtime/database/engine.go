@@ -80,7 +80,7 @@ type Engine struct {
 	storeInterval time.Duration
 	barrier       atomic.Pointer[StoredUntil] // nil: every report is stored when it arrives
 	// announceLine tells the bot of a channel that a line waits in the outbound queue. It must not block.
-	announceLine func(store.Channel)
+	announceLine func(context.Context, store.Channel)
 	// For log lines about messages for other channels, that cannot be decoded, and that the database rejects.
 	refusals, invalid, rejected logLimit
 
@@ -106,7 +106,7 @@ func NewEngine(o EngineOptions) *Engine {
 		queries: queries{
 			running: make(chan struct{}, maxQueries), times: userTimes{reading: make(chan struct{}, 1)},
 		},
-		announceLine:  func(store.Channel) {},
+		announceLine:  func(context.Context, store.Channel) {},
 		check:         status.NewRecorder(status.StoreCheck, "opening the database"),
 		storeInterval: cmp.Or(o.storeInterval, defaultStoreInterval),
 		maintenance: maintenance{

@@ -139,7 +139,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
 	}
-	e.announceLine(channel)
+	e.announceLine(ctx, channel)
 	return bus.OutboundPutReply{Success: true, ID: id}, nil
 }
 

@@ -315,14 +315,14 @@ func headerOf(reply any) nats.Header {
 }
 
 // announceLine tells the bot of a channel that a line waits. It is best effort: a bot that misses it polls.
-func (s *Service) announceLine(channel store.Channel) {
+func (s *Service) announceLine(ctx context.Context, channel store.Channel) {
 	subject := s.subscriber.subjects.OutboundWaiting(channel.Name)
 	data, err := bus.Encode(bus.Origin{Server: channel.Server, Channel: channel.Name})
 	if err == nil {
 		err = s.conn.NATS().Publish(subject, data)
 	}
 	if err != nil {
-		s.log.Debug("[NATS] cannot announce a line", "subject", subject, "error", err)
+		s.log.DebugContext(ctx, "[NATS] cannot announce a line", "subject", subject, "error", err)
 	}
 }
 

@@ -194,7 +194,7 @@ func (b *batch) addDeadLetters(ctx context.Context) error {
 	switch {
 	case err == nil:
 		b.metrics.deadLetters.Add(float64(len(b.deadLetters)))
-		b.limits.countRemoved(removed)
+		b.limits.countRemoved(ctx, removed)
 	case errors.Is(err, store.ErrRejected):
 		b.log.ErrorContext(ctx, "[DB] the database rejects dead letters", "count", len(b.deadLetters), "error", err)
 	default:

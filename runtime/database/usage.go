@@ -328,12 +328,12 @@ func (l *limits) kvQuota() store.KVQuota {
 }
 
 // countRemoved counts dead letters that gave way to newer ones.
-func (l *limits) countRemoved(removed int64) {
+func (l *limits) countRemoved(ctx context.Context, removed int64) {
 	if removed == 0 {
 		return
 	}
 	l.metrics.refused.WithLabelValues(string(limitDeadLetters)).Add(float64(removed))
 	if l.logged[limitDeadLetters].due(time.Now()) {
-		l.log.Warn("[DB] dead letters reached their limit, and the oldest are removed", "removed", removed)
+		l.log.WarnContext(ctx, "[DB] dead letters reached their limit, and the oldest are removed", "removed", removed)
 	}
 }
