@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -11,10 +12,11 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
-// startRequest begins the span of a request, and adds its context to the headers of m. A bot asks for lines to say
-// every few seconds: that begins no trace, and a line that it gets has its own.
+// startRequest begins the span of a request, and adds its context to the headers of m. A bot asks for lines to say, and
+// a web page for the state of the channel, every few seconds: that begins no trace, and a line that a bot gets has its
+// own.
 func startRequest(ctx context.Context, suffix Suffix, m *nats.Msg) (context.Context, trace.Span) {
-	if !telemetry.Enabled() || suffix == OutboundGet && !trace.SpanContextFromContext(ctx).IsValid() {
+	if !telemetry.Enabled() || isPolled(suffix) && !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx, noop.Span{}
 	}
 	ctx, span := telemetry.Start(ctx, "request "+string(suffix), trace.WithSpanKind(trace.SpanKindClient),
@@ -24,6 +26,10 @@ func startRequest(ctx context.Context, suffix Suffix, m *nats.Msg) (context.Cont
 	m.Header = nats.Header{}
 	telemetry.Inject(span.SpanContext(), m.Header)
 	return ctx, span
+}
+
+func isPolled(suffix Suffix) bool {
+	return suffix == OutboundGet || strings.HasPrefix(string(suffix), channelToken+".")
 }
 
 // endRequest ends the span of a request with the kind of an error.

@@ -12,10 +12,13 @@ import (
 // nowFile is the template of the page and of its live parts.
 const nowFile = "now.html"
 
+// livePattern is that of the events of an open page.
+const livePattern = "GET /live"
+
 func (s *Server) nowPages() []page {
 	return []page{
 		{"GET /{$}", ForReaders, s.serveNow},
-		{"GET /live", ForReaders, s.serveLive},
+		{livePattern, ForReaders, s.serveLive},
 	}
 }
 

@@ -96,7 +96,11 @@ func (s *Server) pages() (all []page) {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, one := range s.pages() {
-		mux.Handle(one.pattern, s.guard(one.access, one.serve))
+		handler := s.guard(one.access, one.serve)
+		if isTraced(one.pattern) {
+			handler = traced(one.pattern, handler)
+		}
+		mux.Handle(one.pattern, handler)
 	}
 	mux.HandleFunc("/", s.serveNotFound)
 	handler := http.NewCrossOriginProtection().Handler(bounded(mux))
