@@ -1,0 +1,69 @@
+package manifests_test
+
+import (
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// Who may read the pages, such as an ingress controller, must not read what the process reports of itself.
+func TestServiceOfTheWebPageHasThePagesAlone(t *testing.T) {
+	set := build(t, readBot(t, "testdata/web.yaml"))
+	ports := find[*appsv1.Deployment](set, manifests.Web).Spec.Template.Spec.Containers[0].Ports
+	pages := ports[slices.IndexFunc(ports, func(port corev1.ContainerPort) bool { return port.ContainerPort == 8081 })].Name
+	service := find[*corev1.Service](set, manifests.Web)
+	if len(service.Spec.Ports) != 1 || service.Spec.Ports[0].TargetPort.String() != pages {
+		t.Errorf("ports of the Service are %v", service.Spec.Ports)
+	}
+	rules := find[*networkingv1.NetworkPolicy](set, manifests.Web).Spec.Ingress
+	for i, rule := range rules {
+		for _, port := range rule.Ports {
+			if isPages := port.Port.String() == pages; isPages != (i == 1) || len(rules) != 2 {
+				t.Errorf("rule %d of %d admits %v to port %s", i+1, len(rules), rule.From, port.Port)
+			}
+		}
+	}
+}
+
+// A user of its own has permissions of its own only if the others' Secrets are not in its pod.
+func TestWebPageWithItsOwnUserHasNoSecretOfTheBot(t *testing.T) {
+	bot := readBot(t, "testdata/web.yaml")
+	keys := func() map[string][]string {
+		found := map[string][]string{}
+		for _, volume := range find[*appsv1.Deployment](build(t, bot), manifests.Web).Spec.Template.Spec.Volumes {
+			if volume.Secret != nil {
+				found[volume.Secret.SecretName] = append(found[volume.Secret.SecretName], "all")
+			}
+			if volume.Projected == nil {
+				continue
+			}
+			for _, source := range volume.Projected.Sources {
+				for _, item := range source.Secret.Items {
+					found[source.Secret.Name] = append(found[source.Secret.Name], item.Key)
+				}
+			}
+		}
+		return found
+	}
+	got := keys()
+	if len(got["rosey-nats"])+len(got["rosey-account"]) > 0 ||
+		!slices.Equal(got["rosey-nats-tls"], []string{config.TLSCAFile}) ||
+		!slices.Equal(got["rosey-nats-web"], []string{"all", config.TLSCertFile, config.TLSKeyFile}) {
+		t.Errorf("Secrets of the web page: %v", got)
+	}
+	bot.Spec.Web.NATSCredentialsSecretRef = nil
+	if got := keys(); !slices.Equal(got["rosey-nats-tls"], []string{"all"}) || len(got["rosey-nats"]) != 1 {
+		t.Errorf("Secrets of a web page that logs in as the bot does: %v", got)
+	}
+	bot.Spec.NATS.TLSSecretRef, bot.Spec.Web.NATSCredentialsSecretRef = nil, &v1alpha1.ObjectRef{Name: "rosey-nats-web"}
+	if got := keys(); !slices.Equal(got["rosey-nats-web"], []string{"all"}) {
+		t.Errorf("Secrets of a web page without TLS: %v", got)
+	}
+}
