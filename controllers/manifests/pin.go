@@ -53,6 +53,10 @@ func FindUpdate(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) Up
 			continue
 		}
 		runs := findRunning(bot, next.Object, observed, generation)
+		if runs == nil && next.Component == Web && hasWebConfig(update.Pinned) {
+			update.Pinned[i].Object = withImageOfBot(next.Object, update.Pinned, generation)
+			continue
+		}
 		if runs == nil {
 			return Update{Built: update.Built, Pinned: update.Built} // the spec changed since the live objects were built
 		}
@@ -71,6 +75,27 @@ func FindUpdate(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) Up
 		update.Status = nil
 	}
 	return update
+}
+
+// hasWebConfig reports whether desired objects have the configuration of a web page.
+func hasWebConfig(desired []Desired) bool {
+	return slices.ContainsFunc(desired, func(next Desired) bool {
+		configuration, isConfiguration := next.Object.(*corev1.ConfigMap)
+		return isConfiguration && configuration.Data[config.WebFile] != ""
+	})
+}
+
+// withImageOfBot returns a Deployment with the image that the bot runs. Something may have kept a web page from being
+// created until the operator was upgraded: that must neither update the bot nor make the two of different versions.
+func withImageOfBot(object client.Object, pinned []Desired, generation string) client.Object {
+	added, isDeployment := object.DeepCopyObject().(*appsv1.Deployment)
+	for _, other := range pinned {
+		if bot, runs := other.Object.(*appsv1.Deployment); runs && isDeployment && other.Component == Bot {
+			added.Spec.Template.Spec.Containers[0].Image = bot.Spec.Template.Spec.Containers[0].Image
+			return annotate(added, Hash(&added.Spec.Template), generation)
+		}
+	}
+	return object
 }
 
 func templateHash(object client.Object) string {

@@ -67,3 +67,43 @@ func TestWebPageWithItsOwnUserHasNoSecretOfTheBot(t *testing.T) {
 		t.Errorf("Secrets of a web page without TLS: %v", got)
 	}
 }
+
+// What keeps a web page from being created must not update the bot under Manual when the operator is upgraded. Once it
+// can be created, it runs what the bot runs, and is a part of the pending update.
+func TestWebPageThatIsAddedLaterRunsWhatTheBotRuns(t *testing.T) {
+	bot := readBot(t, "testdata/web.yaml")
+	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
+	observed := observe(old.Built)
+	page := manifests.Key{Kind: "Deployment", Name: "movienight-web"}
+	delete(observed.Objects, page)
+	update := func() manifests.Update {
+		built, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:newer"}, observed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return manifests.FindUpdate(bot, built, observed)
+	}
+	for range 2 {
+		now := update()
+		if len(now.Changes) < 2 {
+			t.Errorf("changes are %q", now.Changes)
+		}
+		for _, component := range manifests.Components(bot) {
+			template := find[*appsv1.Deployment](now.Pinned, component).Spec.Template
+			if got := template.Spec.Containers[0].Image; got != testParams.Image {
+				t.Errorf("the %s runs %s", component, got)
+			}
+		}
+		observed.Objects[page] = find[*appsv1.Deployment](now.Pinned, manifests.Web)
+	}
+	if changes := update().Changes; !slices.Contains(changes, "Deployment movienight-web with image rosey.example/rosey:newer") {
+		t.Errorf("changes are %q", changes)
+	}
+	bot.Generation++ // the spec changes
+	for _, component := range manifests.Components(bot) {
+		template := find[*appsv1.Deployment](update().Pinned, component).Spec.Template
+		if got := template.Spec.Containers[0].Image; got != "rosey.example/rosey:newer" {
+			t.Errorf("after a change of the spec the %s runs %s", component, got)
+		}
+	}
+}
