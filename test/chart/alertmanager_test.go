@@ -17,16 +17,17 @@ import (
 	"time"
 )
 
-// notifications are the alerts that a receiver was notified of, by receiver.
+// notifications are the alerts that a receiver was notified of, by receiver, and how often it was for each group.
 type notifications struct {
-	mu    sync.Mutex
-	names map[string][]string
+	mu     sync.Mutex
+	names  map[string][]string
+	groups map[string]int
 }
 
 func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		Receiver string
-		Alerts   []struct{ Labels map[string]string }
+		Receiver, GroupKey string
+		Alerts             []struct{ Labels map[string]string }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -34,6 +35,7 @@ func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.groups[body.GroupKey]++
 	for _, alert := range body.Alerts {
 		name := strings.TrimPrefix(alert.Labels["alertname"], "Rosey")
 		if bot := alert.Labels["name"]; bot != "" {
@@ -46,10 +48,23 @@ func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (n *notifications) String() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, names := range n.names {
-		slices.Sort(names)
+	names := map[string][]string{}
+	for receiver, all := range n.names {
+		names[receiver] = slices.Compact(slices.Sorted(slices.Values(all)))
 	}
-	return fmt.Sprint(n.names)
+	return fmt.Sprint(names)
+}
+
+// ofAlert returns how many notifications of an alert there were.
+func (n *notifications) ofAlert(name string) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for group, times := range n.groups {
+		if strings.Contains(group, fmt.Sprintf(`alertname=%q`, name)) {
+			count += times
+		}
+	}
+	return count
 }
 
 // firing returns the labels of an alert, with more as pairs of name and value.
@@ -58,21 +73,22 @@ func firing(name, owner, severity string, more ...string) map[string]string {
 	for i := 0; i < len(more); i += 2 {
 		labels[more[i]] = more[i+1]
 	}
-	if labels["name"] != "" {
+	if labels["name"] != "" && labels["namespace"] == "" {
 		labels["namespace"] = "films"
 	}
 	return labels
 }
 
 // With the configuration of docs/observability.md, a NATS server that is away with 200 RoseyBots is one notification, a
-// PostgreSQL server is one, and a database service that several share is one. Nobody is notified of what somebody else
-// has to mend, and no other cause is hidden.
+// PostgreSQL server is one, a node is one, and a database service that several share is one. What many have for another
+// reason, such as a quota, is one for each alert. Nobody is notified of what somebody else has to mend, and no other
+// cause is hidden.
 func TestOneCauseIsOneNotification(t *testing.T) {
 	program := prometheusProgram(t, "alertmanager")
 	if _, err := os.Stat("/usr/share/prometheus/alertmanager/default.tmpl"); err != nil {
 		t.Skip(err) // make test installs it, if it runs as root
 	}
-	got := &notifications{names: map[string][]string{}}
+	got := &notifications{names: map[string][]string{}, groups: map[string]int{}}
 	receiver := httptest.NewServer(got)
 	t.Cleanup(receiver.Close)
 	address := startAlertmanager(t, program, receiver.URL)
@@ -81,6 +97,11 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 	alerts := []map[string]string{
 		firing("NATSUnavailable", "platform", "critical", "nats", nats),
 		firing("PostgreSQLUnavailable", "platform", "critical", "postgres", postgres),
+		firing("NodeUnavailable", "platform", "critical", "node", "n1"),
+		firing("BotDatabaseUnavailable", "platform", "critical",
+			"name", "lost", "database", "lost", "cause", "node", "node", "n1", "nats", other),
+		firing("BotNotReady", "platform", "warning", "name", "lost2", "cause", "node", "node", "n1", "nats", other),
+		firing("MessagesWait", "platform", "warning", "name", "lost", "pod", "lost-bot-x"),
 		// Only this one cannot reach a server that works for the others.
 		firing("BotDatabaseUnavailable", "platform", "critical",
 			"name", "cut", "database", "cut", "cause", "postgres", "postgres", "other:5432", "nats", other),
@@ -116,20 +137,26 @@ func TestOneCauseIsOneNotification(t *testing.T) {
 		alerts = append(alerts,
 			firing("BotDatabaseUnavailable", "platform", "critical",
 				"name", name, "database", name, "cause", "postgres", "postgres", postgres, "nats", other),
+			firing("BotNotReady", "platform", "warning", "name", "quota", "namespace", name, "nats", other),
 			firing("MessagesWait", "platform", "warning", "name", name, "pod", name+"-bot-x"))
 	}
 	postInOrder(t, "http://"+address+"/api/v2/alerts", alerts)
 	// Its notification waits for as long as the others, so that none comes after it.
 	post(t, "http://"+address+"/api/v2/alerts", []map[string]string{firing("Last", "platform", "critical")})
 	const want = "map[channel:[BotDatabaseUnavailable:full BotNotReady:banned] " +
-		"platform:[BotDatabaseUnavailable:cut BotDatabaseUnavailable:host BotNotReady:refused Last " +
-		"MessagesLost:refused MessagesLost:slow NATSUnavailable PostgreSQLUnavailable]]"
+		"platform:[BotDatabaseUnavailable:cut BotDatabaseUnavailable:host BotNotReady:quota BotNotReady:refused Last " +
+		"MessagesLost:refused MessagesLost:slow NATSUnavailable NodeUnavailable PostgreSQLUnavailable]]"
 	prometheusServer{}.waitFor(t, "the notifications", func() error {
 		if text := got.String(); text != want {
 			return fmt.Errorf("notified of %s, want %s", text, want)
 		}
 		return nil
 	})
+	for _, alert := range []string{"RoseyNATSUnavailable", "RoseyPostgreSQLUnavailable", "RoseyBotNotReady"} {
+		if count := got.ofAlert(alert); count != 1 {
+			t.Errorf("%d notifications of %s, want one of all RoseyBots", count, alert)
+		}
+	}
 }
 
 // startAlertmanager starts Alertmanager with the configuration of the document, whose receivers notify a URL, and
