@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -54,7 +55,7 @@ func parseTemplates() (templates, error) {
 // functions are what templates may call. See format.go and text.go.
 var functions = template.FuncMap{
 	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
-	"length": formatLength, "rank": rankName, "line": chatHTML, "links": linkify, "hue": hueOf, "part": pathPart,
+	"length": formatLength, "position": room.FormatClock, "rank": rankName, "line": chatHTML, "links": linkify, "hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"stateWord": stateWord, "stateClass": stateClass,
 	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },

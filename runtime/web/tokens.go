@@ -32,7 +32,11 @@ const (
 
 // namePattern is what the name of a file with a token may be: the key of a Secret that can be shown as it is. The names
 // of the kubelet's own files begin with a dot.
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
+
+// maxNameLength bounds the name of a file with a token. A pattern with a bound would take memory from the start of every
+// process.
+const maxNameLength = 63
 
 // Person is who has a token.
 type Person struct {
@@ -96,7 +100,7 @@ func (s *tokenSet) String() string {
 	text := fmt.Sprintf("%d people may log in", len(s.tokens))
 	switch len(s.tokens) {
 	case 0:
-		text = "nobody may log in: there is no token"
+		text = "nobody may log in: there is no token that can be used"
 	case 1:
 		text = "1 person may log in"
 	}
@@ -153,8 +157,8 @@ const maxShownName = 64
 
 // readToken returns the token in a file, or what is wrong with it.
 func readToken(dir, name string) (token, problem string) {
-	if !namePattern.MatchString(name) || name == config.CommandsSuffix {
-		return "", "expected a name of at most 63 letters, digits, '-', '_' and '.'"
+	if len(name) > maxNameLength || !namePattern.MatchString(name) || name == config.CommandsSuffix {
+		return "", fmt.Sprintf("expected a name of at most %d letters, digits, '-', '_' and '.'", maxNameLength)
 	}
 	token, err := config.ReadSecret(filepath.Join(dir, name))
 	token = strings.TrimSpace(token)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -59,6 +60,7 @@ func TestScreenshots(t *testing.T) {
 		"Intermission: popcorn", "Ten Ways to Leave a Station")
 	for _, line := range conversation {
 		s.say(line.user, line.text)
+		time.Sleep(2 * time.Millisecond) // lines of one millisecond have no order of their own
 	}
 	p := newPage(t)
 	p.logIn(s.run, aliceToken)

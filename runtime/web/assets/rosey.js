@@ -5,7 +5,7 @@
   // Times are shown in the reader's own zone.
   const formats = {
     day: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }),
-    clock: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }),
+    clock: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), // all as wide
     date: new Intl.DateTimeFormat(undefined, { dateStyle: "medium" }),
   };
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
@@ -16,6 +16,26 @@
       element.textContent = formats[element.dataset.time].format(at);
       element.title = full.format(at);
       element.dataset.shown = "";
+    }
+  }
+
+  // A day begins and ends in the reader's zone, and between the lines of two days its date is shown.
+  for (const input of document.querySelectorAll("[data-zone]")) if (!input.value) input.value = -new Date().getTimezoneOffset();
+  function showDays(root) {
+    for (const list of root.querySelectorAll("[data-days]:not([data-dated])")) {
+      list.dataset.dated = "";
+      let before = "";
+      for (const item of [...list.children]) {
+        const time = item.querySelector("time");
+        const date = time ? formats.date.format(new Date(time.dateTime)) : before;
+        if (date !== before && (before || !document.getElementById("chat"))) {
+          const heading = document.createElement("li");
+          heading.className = "day";
+          heading.textContent = date;
+          item.before(heading);
+        }
+        before = date;
+      }
     }
   }
 
@@ -71,6 +91,7 @@
       // Text alone is what this script writes, and each of its changes would come here again.
       if (![...change.addedNodes].some((node) => node.nodeType === Node.ELEMENT_NODE)) continue;
       showTimes(change.target);
+      showDays(change.target);
       if (chat && chat.contains(change.target)) {
         chatChanged(change.target.id === "new");
         if (change.target.id === "new") for (const node of change.addedNodes) node.classList?.add("new");
@@ -154,6 +175,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
   showTimes(document);
+  showDays(document);
   movePositions();
   setInterval(movePositions, 500);
   loadCharts();

@@ -1,0 +1,337 @@
+package web
+
+import (
+	"context"
+	"html/template"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// requestOf returns a request of somebody with a token, or without.
+func requestOf(t *testing.T, known bool) *http.Request {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	if known {
+		request = request.WithContext(context.WithValue(request.Context(), personKey{}, Person{Name: "alice"}))
+	}
+	return request
+}
+
+// newTestServer serves pages that have a NATS server and nobody else. Alice has a token.
+func newTestServer(t *testing.T, settings config.Web) *httptest.Server {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	conn, err := bus.Connect(t.Context(), bus.Options{
+		URL: natstest.Start(t).URL(), Log: log, InboxPrefix: subjects.InboxPrefix(bus.WebRole),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	settings.TokensDir = t.TempDir()
+	writeTokens(t, settings.TokensDir, map[string]string{"alice": aliceToken})
+	server := New(Options{
+		Config: settings, Channel: config.Channel{Server: "https://cytu.be", Name: "movienight"}, Conn: conn,
+		Subjects: subjects, Log: log, Version: "v1.2.3",
+	})
+	served := httptest.NewServer(server.Handler())
+	t.Cleanup(served.Close)
+	served.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return served
+}
+
+func public() config.Web {
+	return config.Web{Public: true, People: config.PeoplePublic, BasePath: "/"}
+}
+
+// send sends a request with headers, in pairs.
+func send(t *testing.T, served *httptest.Server, method, target, form string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, served.URL+target, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/html")
+	if form != "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
+	response, err := served.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestEveryResponseHasTheHeadersThatGuardIt(t *testing.T) {
+	t.Parallel()
+	served := newTestServer(t, public())
+	for _, target := range []string{"/", "/login", "/chat", "/nowhere", "/say", "/assets/none.js"} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		csp := response.Header.Get("Content-Security-Policy")
+		if csp == "" || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: the policy is %q", target, csp)
+		}
+		for _, name := range []string{"X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy"} {
+			if response.Header.Get(name) == "" {
+				t.Errorf("%s lacks %s", target, name)
+			}
+		}
+		if len(response.Cookies()) > 0 {
+			t.Errorf("%s: a reader of a public page gets a cookie", target)
+		}
+		if inside := regexp.MustCompile(`<script>|<style|\sstyle=|\son[a-z]+=|hx-on`).FindString(body); inside != "" {
+			t.Errorf("%s has %q inside", target, inside)
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	settings := public()
+	settings.Public, settings.BasePath = false, "/rosey/"
+	served := newTestServer(t, settings)
+	response, _ := send(t, served, http.MethodGet, "/rosey/chat?day=2026-11-30", "")
+	if at := response.Header.Get("Location"); response.StatusCode != 303 || at != "./login?next=chat%3Fday%3D2026-11-30" {
+		t.Errorf("without a token: %d to %q", response.StatusCode, at)
+	}
+	response, _ = send(t, served, http.MethodGet, "/rosey", "")
+	if at := response.Header.Get("Location"); at != "/rosey/" {
+		t.Errorf("without a slash: %q", at)
+	}
+	response, body := send(t, served, http.MethodPost, "/rosey/login", "token=wrong-but-long-enough")
+	if response.StatusCode != 403 || !strings.Contains(body, "Nobody has this token") || len(response.Cookies()) > 0 {
+		t.Errorf("a wrong token: %d", response.StatusCode)
+	}
+	form := url.Values{"token": {aliceToken}, "next": {"chat?words=a"}}.Encode()
+	response, _ = send(t, served, http.MethodPost, "/rosey/login", form, "X-Forwarded-Proto", "https")
+	if at := response.Header.Get("Location"); response.StatusCode != 303 || at != "./chat?words=a" {
+		t.Errorf("the right token: %d to %q", response.StatusCode, at)
+	}
+	if len(response.Cookies()) != 1 {
+		t.Fatalf("cookies: %v", response.Cookies())
+	}
+	cookie := response.Cookies()[0]
+	if !cookie.HttpOnly || !cookie.Secure || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/rosey/" {
+		t.Errorf("the cookie is %v", cookie)
+	}
+	if strings.Contains(cookie.Value, aliceToken) {
+		t.Error("the token is in the cookie")
+	}
+	_, body = send(t, served, http.MethodGet, "/rosey/", "", "Cookie", cookie.Name+"="+cookie.Value)
+	if !strings.Contains(body, "Log out") {
+		t.Error("the session does not work")
+	}
+}
+
+func TestStrangersSitesCannotPost(t *testing.T) {
+	t.Parallel()
+	served := newTestServer(t, public())
+	for _, headers := range [][]string{
+		{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
+	} {
+		for _, target := range []string{"/login", "/say", "/logout"} {
+			response, _ := send(t, served, http.MethodPost, target, "text=x&token="+aliceToken, append(headers, tokenHeader, aliceToken)...)
+			if response.StatusCode != 403 || len(response.Cookies()) > 0 {
+				t.Errorf("%s with %v: %d", target, headers, response.StatusCode)
+			}
+		}
+	}
+	if response, _ := send(t, served, http.MethodPost, "/say", "text=x"); response.StatusCode != 401 {
+		t.Errorf("saying without a token: %d", response.StatusCode)
+	}
+}
+
+func TestBadInputIsAClearMessage(t *testing.T) {
+	t.Parallel()
+	served := newTestServer(t, public())
+	for target, want := range map[string]string{
+		"/chat?day=yesterday":                              "expected a day such as",
+		"/chat?day=0000-01-01":                             "expected a day such as",
+		"/chat?zone=900":                                   "zone: expected",
+		"/chat?from=noon":                                  "from: expected a time",
+		"/chat?words=" + strings.Repeat("x", 10_000):       "Words: expected at most",
+		"/chat?person=" + strings.Repeat("x", 1_000):       "the name is too long",
+		"/chat/download?format=xml":                        "expected jsonl or text",
+		"/chat/download?format=text&from=1e99&day=tuesday": "from: expected a time",
+	} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		if response.StatusCode != 400 || !strings.Contains(body, want) {
+			t.Errorf("%.40s: %d, lacks %q", target, response.StatusCode, want)
+		}
+	}
+	if response, body := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != 503 ||
+		!strings.Contains(body, "The database does not answer") {
+		t.Errorf("without a database: %d", response.StatusCode)
+	}
+}
+
+func TestSlowReadersAreCutOffAndDelayNobody(t *testing.T) {
+	t.Parallel()
+	h := newHub()
+	slow, _ := h.open()
+	quick, _ := h.open()
+	for range 3 * streamBuffer {
+		h.send([]byte("x"))
+		<-quick.messages
+	}
+	if h.count() != 1 {
+		t.Errorf("%d streams are open", h.count())
+	}
+	got := 0
+	for range slow.messages {
+		got++
+	}
+	if got != streamBuffer {
+		t.Errorf("the slow reader got %d messages", got)
+	}
+	h.leave(slow)
+	h.close()
+	if _, ok := h.open(); ok {
+		t.Error("a stream was opened after the end")
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHub()
+	for range maxStreams {
+		if _, ok := h.open(); !ok {
+			t.Fatal("refused too early")
+		}
+	}
+	if _, ok := h.open(); ok {
+		t.Error("there is no limit")
+	}
+}
+
+func TestLinksAreTextWithLinks(t *testing.T) {
+	t.Parallel()
+	const rel = `" rel="noopener noreferrer nofollow" target="_blank">`
+	for text, want := range map[string]string{
+		`<b onclick="x">`:             `&lt;b onclick=&#34;x&#34;&gt;`,
+		"see https://a.example/x?y&z": `see <a href="https://a.example/x?y&amp;z` + rel + `https://a.example/x?y&amp;z</a>`,
+		"(https://a.example).":        `(<a href="https://a.example` + rel + `https://a.example</a>).`,
+		`https://a"onmouseover="x`:    `<a href="https://a` + rel + `https://a</a>&#34;onmouseover=&#34;x`,
+		"javascript:alert(1)":         "javascript:alert(1)",
+		"https://":                    "https://",
+	} {
+		if got := linkify(text); got != template.HTML(want) {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+// The pages are to be there at once, also on a telephone.
+func TestScriptsAndStylesAreSmall(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, file := range loaded.served {
+		total += len(file.gzip)
+	}
+	if total > 150_000 {
+		t.Errorf("scripts and styles are %d bytes compressed, expected at most 150,000", total)
+	}
+	files, err := fs.Glob(assetFiles, "assets/*.min.js")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		name, _, _ := strings.Cut(path.Base(file), ".")
+		if _, err := fs.Stat(assetFiles, "assets/"+name+".LICENSE.txt"); err != nil {
+			t.Errorf("%s has no licence beside it", file)
+		}
+	}
+}
+
+var (
+	declaration = regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6})`)
+	// texts are the colours of text, and of what is drawn on a canvas, with the surfaces that they are used on.
+	texts    = []string{"text", "quiet", "accent", "good", "warn", "bad", "chart-1", "chart-2"}
+	surfaces = []string{"back", "card", "sunk"}
+)
+
+// TestColoursHaveEnoughContrast computes what WCAG AA asks for: 4.5 to 1.
+func TestColoursHaveEnoughContrast(t *testing.T) {
+	t.Parallel()
+	style, err := assetFiles.ReadFile("assets/rosey.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	light, rest, _ := strings.Cut(string(style), "@media (prefers-color-scheme: dark)")
+	dark, _, _ := strings.Cut(rest, "\n* ")
+	for scheme, part := range map[string]string{"light": light, "dark": dark} {
+		colours := map[string]string{}
+		for _, found := range declaration.FindAllStringSubmatch(part, -1) {
+			colours[found[1]] = found[2]
+		}
+		pairs := [][2]string{{"on-accent", "accent"}, {"accent", "accent-soft"}, {"text", "accent-soft"}}
+		for _, surface := range surfaces {
+			for _, text := range texts {
+				pairs = append(pairs, [2]string{text, surface})
+			}
+			for hue := range hues {
+				pairs = append(pairs, [2]string{"h" + strconv.Itoa(hue), surface})
+			}
+		}
+		for _, pair := range pairs {
+			if ratio := contrast(t, colours[pair[0]], colours[pair[1]]); ratio < 4.5 {
+				t.Errorf("%s: %s on %s has the contrast %.2f, expected 4.5", scheme, pair[0], pair[1], ratio)
+			}
+		}
+	}
+}
+
+func contrast(t *testing.T, a, b string) float64 {
+	t.Helper()
+	one, other := luminance(t, a), luminance(t, b)
+	return (max(one, other) + 0.05) / (min(one, other) + 0.05)
+}
+
+func luminance(t *testing.T, colour string) (sum float64) {
+	t.Helper()
+	number, err := strconv.ParseUint(strings.TrimPrefix(colour, "#"), 16, 32)
+	if err != nil {
+		t.Fatalf("colour %q: %v", colour, err)
+	}
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		channel := float64(number>>(16-8*i)&0xff) / 255
+		if channel <= 0.03928 {
+			channel /= 12.92
+		} else {
+			channel = math.Pow((channel+0.055)/1.055, 2.4)
+		}
+		sum += weight * channel
+	}
+	return sum
+}
