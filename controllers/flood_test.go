@@ -274,3 +274,41 @@ func TestLimiterBoundsNamespaces(t *testing.T) {
 		t.Errorf("%d buckets are kept", len(limit.buckets))
 	}
 }
+
+// Each RoseyBot that has to wait is told when its turn is. Five hundred that all tried again for each turn kept the
+// operator busy.
+func TestEachThatWaitsHasATurnOfItsOwn(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	limit := newLimiter(allowance{time.Second, 3}, allowance{100 * time.Millisecond, 10})
+	turns := map[time.Duration]bool{}
+	for number := range 500 {
+		bot := types.NamespacedName{Namespace: "fun", Name: fmt.Sprint("bot-", number)}
+		wait := limit.reserve(bot, start)
+		if number < 10 {
+			if wait != 0 {
+				t.Fatalf("number %d of the burst has to wait for %s", number, wait)
+			}
+			continue
+		}
+		if turns[wait.Round(time.Millisecond)] || wait > 51*time.Second {
+			t.Fatalf("number %d has to wait for %s, as another does or for too long", number, wait)
+		}
+		turns[wait.Round(time.Millisecond)] = true
+		if again := limit.reserve(bot, start.Add(wait/2)); (again - wait/2).Abs() > time.Microsecond {
+			t.Fatalf("number %d is told %s, and after half of that %s", number, wait, again)
+		}
+		if again := limit.reserve(bot, start.Add(wait)); again != 0 {
+			t.Fatalf("number %d has to wait for another %s when its turn has come", number, again)
+		}
+	}
+	// What was reserved for those that do not come is not kept.
+	for number := range 10_000 {
+		bot := types.NamespacedName{Namespace: fmt.Sprint(number), Name: "bot"}
+		for range 5 {
+			limit.reserve(bot, start.Add(time.Duration(number)*time.Minute))
+		}
+	}
+	if len(limit.reserved) > 500 {
+		t.Errorf("%d turns are kept", len(limit.reserved))
+	}
+}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -41,12 +42,17 @@ type limiter struct {
 	// buckets are those of RoseyBots, and under an empty name those of namespaces. A full bucket need not be kept: it
 	// is the same as none. So creating a RoseyBot again does not refill its bucket.
 	buckets map[types.NamespacedName]*rate.Limiter
+	// reserved is when those may do it for which it was put off.
+	reserved map[types.NamespacedName]time.Time
 	// sweepAt is the number of buckets at which full ones are removed.
 	sweepAt int
 }
 
 func newLimiter(perBot, perNamespace allowance) *limiter {
-	return &limiter{perBot: perBot, perNamespace: perNamespace, buckets: map[types.NamespacedName]*rate.Limiter{}}
+	return &limiter{
+		perBot: perBot, perNamespace: perNamespace,
+		buckets: map[types.NamespacedName]*rate.Limiter{}, reserved: map[types.NamespacedName]time.Time{},
+	}
 }
 
 // allow reports whether something may be done for a RoseyBot now, and counts it. If not, it returns the time after
@@ -54,15 +60,29 @@ func newLimiter(perBot, perNamespace allowance) *limiter {
 func (l *limiter) allow(bot types.NamespacedName, now time.Time) (wait time.Duration, allowed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.buckets) >= l.sweepAt {
-		l.sweep(now)
-	}
-	own := l.bucket(bot, l.perBot)
-	shared := l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
+	own, shared := l.bucketsOf(bot, now)
 	if wait = max(waitFor(own, now), waitFor(shared, now)); wait > 0 {
 		return wait, false
 	}
 	return 0, own.AllowN(now, 1) && shared.AllowN(now, 1)
+}
+
+// reserve returns 0 if something may be done for a RoseyBot now, and counts it. If not, it returns the time after which
+// it may: each RoseyBot has a time of its own. With allow, all that wait would try again for each that may.
+func (l *limiter) reserve(bot types.NamespacedName, now time.Time) (wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, waits := l.reserved[bot]
+	if !waits {
+		own, shared := l.bucketsOf(bot, now)
+		at = now.Add(max(own.ReserveN(now, 1).DelayFrom(now), shared.ReserveN(now, 1).DelayFrom(now)))
+	}
+	if at.After(now) {
+		l.reserved[bot] = at
+		return at.Sub(now)
+	}
+	delete(l.reserved, bot)
+	return 0
 }
 
 // allows reports whether something may be done for a RoseyBot now, and does not count it. It makes no bucket: it is
@@ -82,6 +102,13 @@ func (l *limiter) isShort(bot types.NamespacedName, now time.Time) bool {
 	return shared != nil && shared.TokensAt(now) < float64(shared.Burst())/2
 }
 
+func (l *limiter) bucketsOf(bot types.NamespacedName, now time.Time) (own, shared *rate.Limiter) {
+	if len(l.buckets) >= l.sweepAt {
+		l.sweep(now)
+	}
+	return l.bucket(bot, l.perBot), l.bucket(types.NamespacedName{Namespace: bot.Namespace}, l.perNamespace)
+}
+
 func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limiter {
 	found := l.buckets[key]
 	if found == nil {
@@ -92,6 +119,7 @@ func (l *limiter) bucket(key types.NamespacedName, allowed allowance) *rate.Limi
 }
 
 func (l *limiter) sweep(now time.Time) {
+	maps.DeleteFunc(l.reserved, func(_ types.NamespacedName, at time.Time) bool { return now.Sub(at) > time.Minute })
 	for key, bucket := range l.buckets {
 		if bucket.TokensAt(now) >= float64(bucket.Burst()) {
 			delete(l.buckets, key)

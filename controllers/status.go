@@ -157,7 +157,7 @@ func (r *Reconciler) writeStatus(
 		return wait, nil
 	}
 	if bot.Status.ObservedGeneration == bot.Generation {
-		if wait, allowed := r.statusWrites.allow(client.ObjectKeyFromObject(bot), r.now()); !allowed {
+		if wait := r.statusWrites.reserve(client.ObjectKeyFromObject(bot), r.now()); wait > 0 {
 			return wait, nil
 		}
 	}
