@@ -210,11 +210,7 @@ type outcome struct {
 func (r *Reconciler) ensure(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired client.Object,
 ) (outcome, *problem) {
-	content, err := toWrite(desired)
-	if err != nil {
-		return outcome{}, writeProblem(desired, err, false)
-	}
-	key, memory := manifests.KeyOf(desired), r.memories.of(bot)
+	key, memory, wanted := manifests.KeyOf(desired), r.memories.of(bot), withHash(desired)
 	live := observed.Objects[key]
 	isUncached := live == nil
 	if isUncached {
@@ -222,11 +218,10 @@ func (r *Reconciler) ensure(
 			desired.SetCreationTimestamp(created.timestamp)
 			return outcome{changed: true, uncached: desired}, nil
 		}
-		created := content.DeepCopy()
-		err := r.Client.Create(ctx, created, fieldOwner)
+		err := r.Client.Create(ctx, wanted, fieldOwner)
 		if err == nil {
-			desired.SetCreationTimestamp(created.GetCreationTimestamp())
-			memory.addCreated(key, createdObject{at: r.now(), timestamp: created.GetCreationTimestamp()})
+			desired.SetCreationTimestamp(wanted.GetCreationTimestamp())
+			memory.addCreated(key, createdObject{at: r.now(), timestamp: wanted.GetCreationTimestamp()})
 			return outcome{sent: true, changed: true, uncached: desired}, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
@@ -238,6 +233,10 @@ func (r *Reconciler) ensure(
 	}
 	if deleted, refused := r.refuse(ctx, bot, live); refused != nil {
 		return outcome{sent: deleted, changed: deleted}, refused
+	}
+	content, err := toContent(wanted)
+	if err != nil {
+		return outcome{}, writeProblem(desired, err, false)
 	}
 	done, found := r.correct(ctx, bot, live, desired, content)
 	if isUncached {

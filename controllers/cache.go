@@ -273,14 +273,7 @@ func reduce(object client.Object) {
 // annotation with such a key, so nobody else can set it.
 const tooLargeMark = "(too large)"
 
-func markTooLarge(object client.Object) {
-	annotations := object.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[tooLargeMark] = ""
-	object.SetAnnotations(annotations)
-}
+func markTooLarge(object client.Object) { annotate(object, tooLargeMark, "") }
 
 func isTooLarge(object client.Object) bool {
 	_, marked := object.GetAnnotations()[tooLargeMark]

@@ -84,7 +84,7 @@ func (c deletingClient) Create(ctx context.Context, object client.Object, option
 	if err := c.Client.Create(ctx, object, options...); err != nil {
 		return err
 	}
-	if object.GetObjectKind().GroupVersionKind().Kind != "NetworkPolicy" || !c.armed.Load() {
+	if _, isPolicy := object.(*networkingv1.NetworkPolicy); !isPolicy || !c.armed.Load() {
 		return nil
 	}
 	defer c.armed.Store(false)

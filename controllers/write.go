@@ -21,17 +21,29 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// toWrite returns a desired object as it is written: without status, and with its hash.
-func toWrite(desired client.Object) (*unstructured.Unstructured, error) {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+// withHash returns a copy of a desired object with its hash.
+func withHash(desired client.Object) client.Object {
+	wanted, _ := desired.DeepCopyObject().(client.Object)
+	annotate(wanted, desiredHashAnnotation, manifests.DesiredHash(desired))
+	return wanted
+}
+
+func annotate(object client.Object, key, value string) {
+	annotations := object.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[key] = value
+	object.SetAnnotations(annotations)
+}
+
+// toContent returns an object as it is applied: without status.
+func toContent(wanted client.Object) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
 	if err != nil {
 		return nil, fmt.Errorf("converting: %w", err)
 	}
 	delete(content, "status")
-	hash := manifests.DesiredHash(desired)
-	if err := unstructured.SetNestedField(content, hash, "metadata", "annotations", desiredHashAnnotation); err != nil {
-		return nil, fmt.Errorf("adding the hash: %w", err)
-	}
 	return &unstructured.Unstructured{Object: content}, nil
 }
 
