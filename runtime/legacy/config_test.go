@@ -72,11 +72,14 @@ func TestConvertConfig(t *testing.T) {
 					MaxMessageBytes: 128 << 10, Provisioning: config.ProvisioningAutomatic},
 			},
 			Database: config.Database{
-				SQLite:    &config.SQLite{Path: "data/bot_data.rosey.db"},
-				Retention: config.Retention{Chat: "150h", UserCounts: "forever", Outbound: "168h", People: "forever"},
-				Limits:    config.Limits{}.WithDefaults(),
-				Backup:    config.Backup{Every: "24h", Keep: 7},
+				SQLite: &config.SQLite{Path: "data/bot_data.rosey.db"},
+				Retention: config.Retention{
+					Chat: "150h", UserCounts: "forever", Media: "8760h", Outbound: "168h", People: "forever",
+				},
+				Limits: config.Limits{}.WithDefaults(),
+				Backup: config.Backup{Every: "24h", Keep: 7},
 			},
+			Web:      config.Web{Listen: ":8081", People: "public", BasePath: "/"},
 			HTTP:     config.HTTP{Address: address},
 			Commands: config.Commands{Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5)},
 			LogLevel: "warn",

@@ -12,7 +12,8 @@
 // again. So every fact has a rule by which it merges with what is stored, and the tables depend only on the set of
 // events:
 //
-//	ChatLine, UserCount, Action  inserted once, by the event's ID; a new chat line is counted for its user
+//	ChatLine, UserCount, Action  inserted once, by the event's ID; a new chat line is counted for its user and hour
+//	MediaPlayed                  inserted once; reports on one play are joined on reading
 //	UserJoined, UserLeft         inserted once; sessions and connected time are derived by [Sessions] on reading
 //	users                        minimum of first seen, maximum of last seen, the latest spelling of the name
 //	HighWater                    the maximum; of equal maxima the earliest time
