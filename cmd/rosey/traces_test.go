@@ -178,6 +178,7 @@ receive chatMsg
       ack
       transaction
         INSERT chat
+        INSERT chat_hours
         INSERT users
         SELECT channels
 `)
