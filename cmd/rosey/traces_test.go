@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -185,10 +187,20 @@ receive chatMsg
 	checkTree(t, all, trace, parent, outboundTree(all, trace, 1))
 }
 
-// checkPrivate checks that no span has a text or a name of a person.
+// checkPrivate checks that no span has a text or a name of a person, and no attribute that the documentation does not
+// list.
 func checkPrivate(t *testing.T, spans []otlptest.Span) {
 	t.Helper()
+	documented, err := os.ReadFile(filepath.Join("..", "..", "docs", "observability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, span := range spans {
+		for _, each := range span.Attributes {
+			if !strings.Contains(string(documented), "`"+each.Key+"`") {
+				t.Errorf("docs/observability.md does not list the attribute %s of %s", each.Key, span.Name)
+			}
+		}
 		text := strings.ToLower(span.String())
 		for _, private := range []string{"xyzzy", "plugh", "alice", "hush"} {
 			if strings.Contains(text, private) {
