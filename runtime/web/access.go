@@ -25,7 +25,7 @@ const (
 )
 
 // tokenHeader is a header with a token, that of the Python bot's web page. "Authorization: Bearer TOKEN" is the same.
-const tokenHeader = "X-API-Token" //nolint:gosec // the name of a header
+const tokenHeader = "X-API-Token"
 
 // personKey is the key of the Person in the context of a request.
 type personKey struct{}

@@ -42,8 +42,8 @@ func (a *answer) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ask sends a request and decodes the reply into out. The error is a *QueryProblem if the reply says that it failed, and
-// out is decoded all the same.
+// ask sends a request and decodes the reply into out. The error is a *QueryProblem if the reply says that it
+// failed, and out is decoded all the same.
 func (s *Server) ask(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	reply := answer{out: out}
 	if err := s.requests.Request(ctx, suffix, in, &reply); err != nil {

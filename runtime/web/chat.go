@@ -42,21 +42,14 @@ func parseChatFilter(query url.Values) (filter chatFilter, problem string) {
 		Day: query.Get("day"), Person: strings.TrimSpace(query.Get("person")), Words: strings.TrimSpace(query.Get("words")),
 		Cursor: query.Get("cursor"),
 	}
-	if text := query.Get("zone"); text != "" {
-		zone, err := strconv.Atoi(text)
-		if err != nil || zone < -maxZone || zone > maxZone {
-			return filter, "zone: expected the minutes that your clock is ahead of UTC, from -840 to 840."
-		}
-		filter.Zone = zone
-	}
-	if text := query.Get("from"); text != "" {
-		from, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || from < 0 || from > maxMillis {
-			return filter, "from: expected a time in milliseconds since 1970."
-		}
-		filter.From = from
-	}
+	zone, inRange := numberIn(query.Get("zone"), -maxZone, maxZone)
+	from, isTime := numberIn(query.Get("from"), 0, maxMillis)
+	filter.Zone, filter.From = int(zone), from
 	switch {
+	case !inRange:
+		return filter, "zone: expected the minutes that your clock is ahead of UTC, from -840 to 840."
+	case !isTime:
+		return filter, "from: expected a time in milliseconds since 1970."
 	case filter.Day != "" && filter.dayStart().IsZero():
 		return filter, "Day: expected a day such as 2026-11-30."
 	case len(filter.Person) > maxPersonBytes:
@@ -73,6 +66,18 @@ const (
 	// maxMillis is the end of the year 9999.
 	maxMillis = 253402300799000
 )
+
+// numberIn returns a whole number of a query. An absent one is 0.
+func numberIn(text string, lowest, highest int64) (number int64, ok bool) {
+	if text == "" {
+		return 0, true
+	}
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || number < lowest || number > highest {
+		return 0, false
+	}
+	return number, true
+}
 
 // dayStart returns when the day begins, and zero if it is none.
 func (f chatFilter) dayStart() time.Time {

@@ -22,8 +22,8 @@ type feedEvent struct {
 	bus.FeedPosition
 }
 
-// UnmarshalJSON implements json.Unmarshaler. The data of the platform have another form for each event, so they are read
-// only where they are needed.
+// UnmarshalJSON implements json.Unmarshaler. The data of the platform have another form for each event, so they are
+// read only where they are needed.
 func (e *feedEvent) UnmarshalJSON(data []byte) error {
 	type plain feedEvent
 	var raw struct {

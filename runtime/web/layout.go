@@ -55,7 +55,8 @@ func parseTemplates() (templates, error) {
 // functions are what templates may call. See format.go and text.go.
 var functions = template.FuncMap{
 	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
-	"length": formatLength, "position": room.FormatClock, "rank": rankName, "line": chatHTML, "links": linkify, "hue": hueOf, "part": pathPart,
+	"length": formatLength, "position": room.FormatClock, "rank": rankName, "line": chatHTML, "links": linkify,
+	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"stateWord": stateWord, "stateClass": stateClass,
 	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },

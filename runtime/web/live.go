@@ -159,11 +159,11 @@ func (f *follower) refresh(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	trouble := troubleOf(&state, err)
+	trouble, present := troubleOf(&state, err), err == nil && state.Joined
 	now := time.Now()
 	f.live.mu.Lock()
 	before, beforeAt, beforeTrouble := f.live.state, f.live.stateAt, f.live.trouble
-	if err == nil && state.Joined {
+	if present {
 		f.live.state, f.live.stateAt = &state, now
 	}
 	if trouble != beforeTrouble {
@@ -173,20 +173,25 @@ func (f *follower) refresh(ctx context.Context) bool {
 	if trouble != beforeTrouble {
 		f.send("state", "state", s.liveView())
 	}
-	if err != nil || !state.Joined {
+	if !present {
 		return false
 	}
 	if f.last.BotStart != 0 && f.last.BotStart != state.BotStart || before == nil {
 		f.wakeRecall()
 	}
 	f.last = later(f.last, state.FeedPosition)
-	if before == nil || !samePlaying(before, beforeAt, &state, now) {
-		f.send("playing", "playing", s.liveView())
+	f.sendChanges(before, beforeAt, &state, now)
+	return true
+}
+
+// sendChanges tells the open pages what is another than before.
+func (f *follower) sendChanges(before *bus.ChannelState, beforeAt time.Time, state *bus.ChannelState, now time.Time) {
+	if before == nil || !samePlaying(before, beforeAt, state, now) {
+		f.send("playing", "playing", f.server.liveView())
 	}
 	if before == nil || before.Connected != state.Connected || !slices.Equal(before.Users, state.Users) {
-		f.send("people", "people", s.liveView())
+		f.send("people", "people", f.server.liveView())
 	}
-	return true
 }
 
 // later returns the position of what has been seen: that of the state, if it is ahead of the last event.

@@ -22,8 +22,8 @@ func (s *Server) sayPages() []page {
 // mineView is what has become of a person's own lines.
 type mineView struct {
 	Items []bus.OutboundItem
-	// Problem is why a line was not queued, or why the states cannot be shown. Text is the line that was refused, so that
-	// it can be mended.
+	// Problem is why a line was not queued, or why the states cannot be shown. Text is the line that was refused,
+	// so that it can be mended.
 	Problem, Text string
 	// Moving reports whether the state of a line is going to change.
 	Moving bool
@@ -99,8 +99,8 @@ func (s *Server) postSay(w http.ResponseWriter, r *http.Request) {
 	s.renderMine(w, r, http.StatusOK, content)
 }
 
-// say queues a line in the name of a person. clientID makes a repetition harmless; empty: a new line. The problem is for
-// the person, with the code of the response.
+// say queues a line in the name of a person. clientID makes a repetition harmless; empty: a new line. The problem
+// is for the person, with the code of the response.
 func (s *Server) say(ctx context.Context, person Person, text, clientID string) (id int64, problem string, code int) {
 	suffix := bus.OutboundPut
 	switch {

@@ -29,8 +29,8 @@ type Options struct {
 	Version string
 	// Loopback reports that the pages are served on a loopback address alone, so that who reads is on this machine.
 	Loopback bool
-	// ProcessPath is the path of the page for who runs the process, where it is served at the same address. Empty: it is
-	// not.
+	// ProcessPath is the path of the page for who runs the process, where it is served at the same address. Empty:
+	// it is not.
 	ProcessPath string
 }
 
@@ -110,12 +110,8 @@ func (s *Server) Handler() http.Handler {
 // maxDownloads is how many downloads may run at a time: each keeps the database busy.
 const maxDownloads = 2
 
-const (
-	// maxBody bounds the body of a request: a form with a line, or a request of the API.
-	maxBody = 64 << 10
-	// pageTimeout bounds what a page waits for others, all of its requests together.
-	pageTimeout = 5 * time.Second
-)
+// maxBody bounds the body of a request: a form with a line, or a request of the API.
+const maxBody = 64 << 10
 
 // bounded limits the body of a request.
 func bounded(next http.Handler) http.Handler {

@@ -16,8 +16,8 @@ var linkPattern = regexp.MustCompile(`https?://[^\s<>"'` + "`" + `]*[^\s<>"'` + 
 // maxLinks bounds the links in one text. The rest stays text.
 const maxLinks = 20
 
-// linkify returns plain text as HTML with links. It escapes everything; a link does not tell its page where it was, and
-// gives it no hold on ours.
+// linkify returns plain text as HTML with links. It escapes everything; a link does not tell its page where it was,
+// and gives it no hold on ours.
 func linkify(text string) template.HTML {
 	var out strings.Builder
 	at := 0
@@ -38,8 +38,8 @@ func linkify(text string) template.HTML {
 // maxShownText bounds the text of a line in characters. CyTube itself cuts lines at some hundred.
 const maxShownText = 4000
 
-// chatText returns the HTML of a chat line, as CyTube sent it, as printable plain text. An emote is its name: no picture
-// of a stranger's server is loaded.
+// chatText returns the HTML of a chat line, as CyTube sent it, as printable plain text. An emote is its name: no
+// picture of a stranger's server is loaded.
 func chatText(fragment string) string {
 	return status.OneLine(cytube.PlainText(fragment), maxShownText)
 }

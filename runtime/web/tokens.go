@@ -30,12 +30,12 @@ const (
 	tokensInterval = time.Second
 )
 
-// namePattern is what the name of a file with a token may be: the key of a Secret that can be shown as it is. The names
-// of the kubelet's own files begin with a dot.
+// namePattern is what the name of a file with a token may be: the key of a Secret that can be shown as it is. The
+// names of the kubelet's own files begin with a dot.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 
-// maxNameLength bounds the name of a file with a token. A pattern with a bound would take memory from the start of every
-// process.
+// maxNameLength bounds the name of a file with a token. A pattern with a bound would take memory from the start of
+// every process.
 const maxNameLength = 63
 
 // Person is who has a token.

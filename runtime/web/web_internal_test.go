@@ -64,7 +64,9 @@ func public() config.Web {
 }
 
 // send sends a request with headers, in pairs.
-func send(t *testing.T, served *httptest.Server, method, target, form string, headers ...string) (*http.Response, string) {
+func send(
+	t *testing.T, served *httptest.Server, method, target, form string, headers ...string,
+) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, served.URL+target, strings.NewReader(form))
 	if err != nil {
@@ -118,7 +120,8 @@ func TestLogin(t *testing.T) {
 	settings.Public, settings.BasePath = false, "/rosey/"
 	served := newTestServer(t, settings)
 	response, _ := send(t, served, http.MethodGet, "/rosey/chat?day=2026-11-30", "")
-	if at := response.Header.Get("Location"); response.StatusCode != 303 || at != "./login?next=chat%3Fday%3D2026-11-30" {
+	at := response.Header.Get("Location")
+	if response.StatusCode != http.StatusSeeOther || at != "./login?next=chat%3Fday%3D2026-11-30" {
 		t.Errorf("without a token: %d to %q", response.StatusCode, at)
 	}
 	response, _ = send(t, served, http.MethodGet, "/rosey", "")
@@ -126,12 +129,13 @@ func TestLogin(t *testing.T) {
 		t.Errorf("without a slash: %q", at)
 	}
 	response, body := send(t, served, http.MethodPost, "/rosey/login", "token=wrong-but-long-enough")
-	if response.StatusCode != 403 || !strings.Contains(body, "Nobody has this token") || len(response.Cookies()) > 0 {
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "Nobody has this token") ||
+		len(response.Cookies()) > 0 {
 		t.Errorf("a wrong token: %d", response.StatusCode)
 	}
 	form := url.Values{"token": {aliceToken}, "next": {"chat?words=a"}}.Encode()
 	response, _ = send(t, served, http.MethodPost, "/rosey/login", form, "X-Forwarded-Proto", "https")
-	if at := response.Header.Get("Location"); response.StatusCode != 303 || at != "./chat?words=a" {
+	if at := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || at != "./chat?words=a" {
 		t.Errorf("the right token: %d to %q", response.StatusCode, at)
 	}
 	if len(response.Cookies()) != 1 {
@@ -157,13 +161,14 @@ func TestStrangersSitesCannotPost(t *testing.T) {
 		{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
 	} {
 		for _, target := range []string{"/login", "/say", "/logout"} {
-			response, _ := send(t, served, http.MethodPost, target, "text=x&token="+aliceToken, append(headers, tokenHeader, aliceToken)...)
-			if response.StatusCode != 403 || len(response.Cookies()) > 0 {
+			all := slices.Concat(headers, []string{tokenHeader, aliceToken})
+			response, _ := send(t, served, http.MethodPost, target, "text=x&token="+aliceToken, all...)
+			if response.StatusCode != http.StatusForbidden || len(response.Cookies()) > 0 {
 				t.Errorf("%s with %v: %d", target, headers, response.StatusCode)
 			}
 		}
 	}
-	if response, _ := send(t, served, http.MethodPost, "/say", "text=x"); response.StatusCode != 401 {
+	if response, _ := send(t, served, http.MethodPost, "/say", "text=x"); response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("saying without a token: %d", response.StatusCode)
 	}
 }
@@ -182,11 +187,11 @@ func TestBadInputIsAClearMessage(t *testing.T) {
 		"/chat/download?format=text&from=1e99&day=tuesday": "from: expected a time",
 	} {
 		response, body := send(t, served, http.MethodGet, target, "")
-		if response.StatusCode != 400 || !strings.Contains(body, want) {
+		if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, want) {
 			t.Errorf("%.40s: %d, lacks %q", target, response.StatusCode, want)
 		}
 	}
-	if response, body := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != 503 ||
+	if response, body := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "The database does not answer") {
 		t.Errorf("without a database: %d", response.StatusCode)
 	}

@@ -17,6 +17,7 @@ install_packages() {
   [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
   [ -e /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+  has_browser || missing+=(chromium)
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     leave_out "tests that need ${missing[*]}: not installed, and apt-get needs root"
@@ -25,6 +26,8 @@ install_packages() {
   say "installing ${missing[*]}"
   apt-get update -qq >/dev/null && apt_install "${missing[@]}"
 }
+
+has_browser() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
 
 # install_prometheus unpacks Debian's Prometheus and Alertmanager into the cache: installed, the packages would start
 # servers.
@@ -144,6 +147,18 @@ run_other_tests() {
   local others
   mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
   run_go_tests -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
+}
+
+# run_browser_tests opens the pages in headless Chromium, and leaves pictures of them in the cache.
+run_browser_tests() {
+  if ! has_browser; then
+    leave_out "the pages in a browser: Chromium is not installed"
+    return
+  fi
+  local pictures=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/screenshots
+  mkdir -p "$pictures"
+  (cd test/browser && ROSEY_SCREENSHOTS=$pictures run_go_tests "$@" ./...) || return
+  echo "pictures of the pages: $pictures"
 }
 
 runs=0
