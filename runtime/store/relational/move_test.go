@@ -121,8 +121,8 @@ func moveAgain(t *testing.T, source, target store.Importer, from, to relational.
 	if err := source.Apply(t.Context(), []store.Event{sent}); err != nil {
 		t.Fatal(err)
 	}
-	if taken := move(t, from, to); taken != 3 {
-		t.Errorf("%d rows were taken, want the line, its user and the sent message", taken)
+	if taken := move(t, from, to); taken != 4 {
+		t.Errorf("%d rows were taken, want the line, its user and hour, and the sent message", taken)
 	}
 	storetest.Same(t, source, target)
 
