@@ -188,10 +188,10 @@ func (o *observer) waitPods(ctx context.Context, namespace string, count int) er
 	})
 }
 
-// waitNoPods waits until a namespace has no pods.
-func (o *observer) waitNoPods(ctx context.Context, namespace string) error {
-	return o.wait(ctx, "no pods are left in namespace "+namespace, func() bool {
-		return o.countPods(namespace, func(seenPod) bool { return true }) == 0
+// waitPodsExist waits until a namespace has count pods.
+func (o *observer) waitPodsExist(ctx context.Context, namespace string, count int) error {
+	return o.wait(ctx, fmt.Sprintf("there are %d pods in namespace %s", count, namespace), func() bool {
+		return o.countPods(namespace, func(seenPod) bool { return true }) == count
 	})
 }
 

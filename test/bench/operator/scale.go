@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -37,9 +38,10 @@ type scale struct {
 	rest                time.Duration
 	quiet               time.Duration // after which the operator counts as idle
 
-	perBot int           // objects of a RoseyBot
-	plain  time.Duration // until the pods of the plain client's objects were ready
-	moved  int           // pods that a restart of the operator replaced or restarted
+	perBot int // objects of a RoseyBot
+	// plainExist and plain are how long it took until the pods of the plain client's objects existed, and were ready.
+	plainExist, plain time.Duration
+	moved             int // pods that a restart of the operator replaced or restarted
 }
 
 func measureScale(ctx context.Context, options options) (_ table, err error) {
@@ -95,6 +97,11 @@ func (b *scale) measurePlain(ctx context.Context) error {
 		return err
 	}
 	b.report("a plain client has created all objects, 4 at once", "%.1f s", time.Since(start).Seconds())
+	if err := b.seen.waitPodsExist(ctx, "plain", podsOfBot*b.count); err != nil {
+		return err
+	}
+	b.plainExist = time.Since(start)
+	b.report("all pods of the plain client exist", "%.1f s", b.plainExist.Seconds())
 	if err := b.seen.waitPods(ctx, "plain", podsOfBot*b.count); err != nil {
 		return err
 	}
@@ -110,10 +117,13 @@ func (s system) deleteNamespace(ctx context.Context, name string) error {
 	if err := s.deleteAll(ctx, name, &v1alpha1.RoseyBotList{}, &appsv1.DeploymentList{}); err != nil {
 		return err
 	}
-	if err := s.seen.waitNoPods(ctx, name); err != nil {
+	if err := s.seen.waitPodsExist(ctx, name, 0); err != nil {
 		return err
 	}
 	if err := s.deleteAll(ctx, name, &corev1.PersistentVolumeClaimList{}); err != nil {
+		return err
+	}
+	if err := s.waitNoVolumes(ctx, name); err != nil {
 		return err
 	}
 	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -129,6 +139,20 @@ func (s system) deleteNamespace(ctx context.Context, name string) error {
 			return false, fmt.Errorf("reading namespace %s: %w", name, err)
 		}
 		return false, nil
+	})
+}
+
+// waitNoVolumes waits until the volumes of a namespace's claims are gone. Their provisioner sends few requests per
+// second: what it has left to delete would delay the next volumes by minutes.
+func (s system) waitNoVolumes(ctx context.Context, namespace string) error {
+	return untilEvery(ctx, time.Second, "the volumes of namespace "+namespace+" are gone", func() (bool, error) {
+		volumes := &corev1.PersistentVolumeList{}
+		if err := s.admin.List(ctx, volumes); err != nil {
+			return false, fmt.Errorf("listing volumes: %w", err)
+		}
+		return !slices.ContainsFunc(volumes.Items, func(volume corev1.PersistentVolume) bool {
+			return volume.Spec.ClaimRef != nil && volume.Spec.ClaimRef.Namespace == namespace
+		}), nil
 	})
 }
 
@@ -170,6 +194,12 @@ func (b *scale) measureCreation(ctx context.Context) error {
 		return err
 	}
 	b.report("all RoseyBots are created, 4 at once", "%.1f s", time.Since(start).Seconds())
+	if err := b.seen.waitPodsExist(ctx, b.namespace, podsOfBot*b.count); err != nil {
+		return err
+	}
+	exist := time.Since(start)
+	b.report("all pods of the RoseyBots exist", "%.1f s, %.2f × the plain client", exist.Seconds(),
+		exist.Seconds()/b.plainExist.Seconds())
 	if err := b.seen.waitPods(ctx, b.namespace, podsOfBot*b.count); err != nil {
 		return err
 	}
