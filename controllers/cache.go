@@ -91,7 +91,10 @@ func trim(object any) {
 	case *appsv1.Deployment:
 		trimDeployment(object)
 	case *corev1.Service:
-		object.Spec = corev1.ServiceSpec{Ports: object.Spec.Ports, Selector: object.Spec.Selector}
+		object.Spec = corev1.ServiceSpec{
+			Ports: object.Spec.Ports, Selector: object.Spec.Selector,
+			PublishNotReadyAddresses: object.Spec.PublishNotReadyAddresses,
+		}
 		object.Status = corev1.ServiceStatus{}
 	}
 	switch {

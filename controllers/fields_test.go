@@ -80,7 +80,7 @@ func fullPostgresBot() *v1alpha1.RoseyBot {
 		Autoscaling: &v1alpha1.Autoscaling{
 			MinReplicas: new(int32(2)), MaxReplicas: 8, TargetCPUUtilization: new(int32(70)),
 		},
-		Retention: v1alpha1.Retention{Chat: "forever", UserCounts: "2h", Outbound: "3h", People: "4h"},
+		Retention: v1alpha1.Retention{Chat: "forever", UserCounts: "2h", Outbound: "3h", Media: "5h", People: "4h"},
 		Limits: v1alpha1.Limits{
 			MessageBytes: new(int64(1 << 17)), TextBytes: new(int64(2048)), NameBytes: new(int64(64)),
 			ChannelRows: new(int64(1 << 20)), ChannelBytes: new(int64(1 << 30)), People: new(int64(2000)),

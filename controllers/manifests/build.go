@@ -124,6 +124,8 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 	if component == Web { // who reaches the pages need not reach the state of the process
 		pages := &service.Spec.Ports[0]
 		pages.Name, pages.Port, pages.TargetPort = pagesPort, status.PagesPort, intstr.FromString(pagesPort)
+		// While NATS is away, no pod is ready, and the pages say so.
+		service.Spec.PublishNotReadyAddresses = true
 	}
 	if !ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
 		return []client.Object{service}
