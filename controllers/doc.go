@@ -76,10 +76,11 @@
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
 // lasts. The report of a ready bot is requested every minute: it says whether events are durable.
 //
-// Ready is True if what the spec asks for runs, so also if it asks for nothing. It does not depend on the web page, which
-// nothing else needs: WebAvailable alone says what is wrong with it, and what is left of its rollout. Reconciling exists while a change is
-// being rolled out, and Stalled while nothing will change until somebody acts: a cause that only a person can fix has
-// lasted for a minute, or a Deployment has exceeded its progress deadline. This is how programs that use kstatus read
-// the state of an object: never both of them, and neither while Ready is True. The schema's default of
-// observedGeneration, -1, makes a RoseyBot that was never reconciled differ from one that is up to date.
+// Ready is True if what the spec asks for runs, so also if it asks for nothing. It does not depend on the web page,
+// which nothing else needs: WebAvailable alone says what is wrong with it, and what is left of its rollout. Reconciling
+// exists while a change is being rolled out, and Stalled while nothing will change until somebody acts: a cause that
+// only a person can fix has lasted for a minute, or a Deployment has exceeded its progress deadline. This is how
+// programs that use kstatus read the state of an object: never both of them, and neither while Ready is True. The
+// schema's default of observedGeneration, -1, makes a RoseyBot that was never reconciled differ from one that is up to
+// date.
 package controllers

@@ -11,13 +11,16 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // Who may read the pages, such as an ingress controller, must not read what the process reports of itself.
 func TestServiceOfTheWebPageHasThePagesAlone(t *testing.T) {
 	set := build(t, readBot(t, "testdata/web.yaml"))
 	ports := find[*appsv1.Deployment](set, manifests.Web).Spec.Template.Spec.Containers[0].Ports
-	pages := ports[slices.IndexFunc(ports, func(port corev1.ContainerPort) bool { return port.ContainerPort == 8081 })].Name
+	pages := ports[slices.IndexFunc(ports, func(port corev1.ContainerPort) bool {
+		return port.ContainerPort == status.PagesPort
+	})].Name
 	service := find[*corev1.Service](set, manifests.Web)
 	if len(service.Spec.Ports) != 1 || service.Spec.Ports[0].TargetPort.String() != pages {
 		t.Errorf("ports of the Service are %v", service.Spec.Ports)
@@ -96,7 +99,8 @@ func TestWebPageThatIsAddedLaterRunsWhatTheBotRuns(t *testing.T) {
 		}
 		observed.Objects[page] = find[*appsv1.Deployment](now.Pinned, manifests.Web)
 	}
-	if changes := update().Changes; !slices.Contains(changes, "Deployment movienight-web with image rosey.example/rosey:newer") {
+	const want = "Deployment movienight-web with image rosey.example/rosey:newer"
+	if changes := update().Changes; !slices.Contains(changes, want) {
 		t.Errorf("changes are %q", changes)
 	}
 	bot.Generation++ // the spec changes
