@@ -162,6 +162,7 @@ func newUserCommand() *cobra.Command {
 		})
 	command.Example = "  rosey user alice\n  rosey user alice --output json"
 	addOutputFlag(command, &output)
+	command.AddCommand(newUserExportCommand(), newUserForgetCommand())
 	return command
 }
 

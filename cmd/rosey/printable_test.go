@@ -116,7 +116,7 @@ func leaves(command *cobra.Command) (names []string) {
 		names = append(names, leaves(child)...)
 	}
 	name := strings.TrimPrefix(command.CommandPath(), "rosey ")
-	if isGroup := command.HasSubCommands() && name != "db" && name != "db backup"; command.RunE != nil && !isGroup {
+	if isGroup := command.HasSubCommands() && name != "db" && name != "db backup" && name != "user"; command.RunE != nil && !isGroup {
 		names = append(names, name)
 	}
 	return names
@@ -150,11 +150,15 @@ func hostileReplies(t *testing.T) (ways []wayOut) {
 			bus.QueryChannelStats: `{"high_water_mark":{},"high_water_connected":{},"total_users_seen":1,"success":true,` +
 				`"top_chatters":[{"username":` + quoted + `}]}`,
 			bus.QueryUserStats: `{"username":` + quoted + `,"success":true,"found":true}`,
+			bus.PeopleExport:   `{"success":true,"items":[{"kind":"line","content":{"text":` + quoted + `}}]}`,
+			bus.PeopleForget:   `{"success":true,"removed":{` + quoted + `:1},"backups":[` + quoted + `]}`,
 		},
 		"errors": {
 			bus.OutboundPutCommand: `{"success":false,"error":` + quoted + `}`,
 			bus.QueryChannelStats:  `{"success":false,"error":` + quoted + `}`,
 			bus.QueryUserStats:     `{"success":false,"error":` + quoted + `}`,
+			bus.PeopleExport:       `{"success":false,"error":` + quoted + `}`,
+			bus.PeopleForget:       `{"success":false,"error":` + quoted + `}`,
 		},
 		"no": {},
 	} {
@@ -171,8 +175,13 @@ func hostileReplies(t *testing.T) (ways []wayOut) {
 		if replies[bus.OutboundPutCommand] != "" {
 			ways = append(ways, wayOut{command: "say", arguments: append([]string{"/me waves"}, flags...)})
 		}
+		if len(replies) > 0 {
+			ways = append(ways, wayOut{command: "user export", arguments: append([]string{"alice"}, flags...)})
+		}
 		for _, format := range []string{"text", "json"} {
 			if len(replies) > 0 {
+				ways = append(ways, wayOut{
+					command: "user forget", arguments: append([]string{"alice", "--yes", "-o", format}, flags...)})
 				ways = append(ways, wayOut{command: "top", arguments: append([]string{"-o", format}, flags...)})
 				ways = append(ways, wayOut{command: "user", arguments: append([]string{"alice", "-o", format}, flags...)})
 			}

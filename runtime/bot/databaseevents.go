@@ -68,6 +68,19 @@ func (s *session) publishMessage(ctx context.Context, line cytube.ChatMessage, a
 	})
 }
 
+// maxPosition bounds how far what plays can be: a server may send any number.
+const maxPosition = 7 * 24 * time.Hour
+
+// publishMedia publishes what plays and when it began, as far as the server's position tells.
+func (s *session) publishMedia(ctx context.Context, now time.Time) {
+	if s.room.Playback.Media.ID == "" {
+		return
+	}
+	position := min(s.room.Playback.Position(now), maxPosition.Seconds())
+	began := now.Add(-time.Duration(position * float64(time.Second)))
+	s.publish(ctx, bus.MediaPlayed, s.ids.Next(now), bus.MediaPayload{Media: s.playing(), Origin: s.origin(began)})
+}
+
 // publishStatus publishes the state of the bot and its channel. It sets every field, also an empty title when nothing
 // plays: the database keeps the stored value of a field that is absent.
 func (s *session) publishStatus(ctx context.Context, inChannel bool, at time.Time) {

@@ -36,6 +36,8 @@ func (s *session) dispatch(ctx context.Context, received cytube.ReceivedEvent, n
 		s.onJoined(ctx, event.Name, now)
 	case cytube.ChatMessage:
 		s.onChatMessage(ctx, event, now)
+	case cytube.ChangeMedia:
+		s.publishMedia(ctx, now)
 	case cytube.PM:
 		if s.room.IsMe(event.From) {
 			s.speaker.HeardOwnPM(event)

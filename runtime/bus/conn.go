@@ -193,6 +193,9 @@ func (c *Conn) Do(
 	return err
 }
 
+// Denied reports whether the server has denied a subject to the user since the connection was established.
+func (c *Conn) Denied(subject string) bool { return c.state.isDenied(subject) }
+
 // NATS returns the connection for subscriptions and requests. Subscriptions survive reconnects.
 func (c *Conn) NATS() *nats.Conn { return c.nats.Load() }
 

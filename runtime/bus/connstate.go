@@ -265,6 +265,12 @@ func (s *connState) addDenied(subject string) (isNew bool) {
 	return isNew
 }
 
+func (s *connState) isDenied(subject string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.denied[subject]
+}
+
 // untilDenied implements Conn.UntilDenied.
 func (s *connState) untilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)

@@ -1,6 +1,9 @@
 package bus
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Requests of people about themselves. They are a permission of their own.
 const (
@@ -9,6 +12,9 @@ const (
 	// PeopleForget removes what is stored about a user.
 	PeopleForget Suffix = "db.people.forget"
 )
+
+// PeopleTimeout is how long Requester.Request waits for a reply to one of them: they read all lines of the channel.
+const PeopleTimeout = 30 * time.Second
 
 // PeopleExportRequest is the body of a PeopleExport request. It is about one channel.
 type PeopleExportRequest struct {

@@ -41,8 +41,8 @@ func NewRequester(conn *Conn, subjects Subjects) *Requester {
 	return &Requester{conn: conn, subjects: subjects}
 }
 
-// Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout. Besides the errors above it
-// returns a StreamError, or the errors of encoding and decoding.
+// Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout, or PeopleTimeout for those
+// requests. Besides the errors above it returns a StreamError, or the errors of encoding and decoding.
 func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) error {
 	data, err := Encode(in)
 	if err != nil {
@@ -100,17 +100,27 @@ func (r *Requester) FindService(ctx context.Context, channel Origin) (deduplicat
 func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*nats.Msg, error) {
 	m := &nats.Msg{Subject: r.subjects.Subject(suffix), Data: data}
 	ctx, span := startRequest(ctx, suffix, m)
-	reply, err := r.send(ctx, m)
+	reply, err := r.send(ctx, m, timeoutOf(suffix))
 	endRequest(span, err)
 	return reply, err
 }
 
-func (r *Requester) send(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+// timeoutOf returns how long a reply is waited for.
+func timeoutOf(suffix Suffix) time.Duration {
+	switch suffix {
+	case PeopleExport, PeopleForget:
+		return PeopleTimeout
+	default:
+		return RequestTimeout
+	}
+}
+
+func (r *Requester) send(ctx context.Context, m *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
 	subject := m.Subject
 	if !r.conn.Connected() {
 		return nil, fmt.Errorf("requesting %s: %w", subject, ErrNotConnected)
 	}
-	waiting, cancel := context.WithTimeout(ctx, RequestTimeout)
+	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	reply, err := r.conn.NATS().RequestMsgWithContext(waiting, m)
 	switch {

@@ -165,7 +165,10 @@ func findStream(
 	current := stream.CachedInfo().Config
 	different := differences(current, wanted)
 	for _, subject := range wanted.Subjects {
-		if !slices.Contains(current.Subjects, subject) {
+		later := slices.ContainsFunc(LaterEvents, func(suffix Suffix) bool {
+			return strings.HasSuffix(subject, "."+string(suffix))
+		})
+		if !later && !slices.Contains(current.Subjects, subject) {
 			different = append(different, "no subject "+subject)
 		}
 	}

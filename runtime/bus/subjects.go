@@ -78,6 +78,10 @@ var Events = []Suffix{
 	OutboundSent, OutboundFailed, MediaPlayed,
 }
 
+// LaterEvents are the Events that earlier versions did not have. A stream that an administrator has created for one of
+// them may lack them.
+var LaterEvents = []Suffix{MediaPlayed}
+
 // Subjects derives subjects and the names of NATS objects from a prefix.
 type Subjects struct{ prefix string }
 

@@ -232,6 +232,12 @@ func refusal(suffix bus.Suffix, err error) any {
 		return bus.MaintenanceReply{Error: err.Error()}
 	case bus.OutboundPut, bus.OutboundPutCommand:
 		return bus.OutboundPutReply{Error: err.Error()}
+	case bus.OutboundCancel:
+		return bus.OutboundCancelReply{Error: err.Error()}
+	case bus.PeopleExport:
+		return bus.PeopleExportReply{Error: err.Error()}
+	case bus.PeopleForget:
+		return bus.PeopleForgetReply{Error: err.Error()}
 	case bus.DeadList:
 		return bus.DeadListReply{Error: err.Error()}
 	case bus.DeadRetry, bus.DeadDrop:

@@ -36,7 +36,8 @@ func About(role bus.Role) string {
 // requestSubjects are the requests that the database service answers.
 var requestSubjects = []bus.Suffix{
 	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.AnyQuery, bus.AnyKV,
-	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
+	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop, bus.OutboundCancel,
+	bus.PeopleExport, bus.PeopleForget,
 }
 
 // queryRequests are the requests that only read.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -78,6 +79,8 @@ type streamRoute struct {
 	binding *bus.Binding
 	service *service
 	early   *earlyEvents
+	// refusedLogged is set once the log has said that a message was dropped by dropRefused.
+	refusedLogged atomic.Bool
 }
 
 // ready is false while the service refuses the channel: it would drop what the stream has.
@@ -112,6 +115,11 @@ func (r *streamRoute) publish(
 	ctx context.Context, bound bus.Bound, batch []bus.Message,
 ) (futures []jetstream.PubAckFuture, err error) {
 	for _, m := range batch {
+		if r.cannotTake(bound, m) {
+			r.dropRefused(ctx, m)
+			futures = append(futures, nil)
+			continue
+		}
 		future, err := bound.JetStream.PublishMsgAsync(r.message(m))
 		if err != nil && !errors.Is(err, nats.ErrMaxPayload) {
 			return futures, fmt.Errorf("publishing to the stream: %w", err)
@@ -123,6 +131,28 @@ func (r *streamRoute) publish(
 		futures = append(futures, future)
 	}
 	return futures, nil
+}
+
+// cannotTake reports whether a message of a subject that earlier versions did not have would never be taken: a stream
+// or permissions that an administrator has made for one of them lack it, and the message would block all behind it.
+func (r *streamRoute) cannotTake(bound bus.Bound, m bus.Message) bool {
+	if !slices.Contains(bus.LaterEvents, m.Suffix) {
+		return false
+	}
+	subject := r.subjects.Subject(m.Suffix)
+	return r.service.conn.Denied(subject) || !slices.Contains(bound.Stream.CachedInfo().Config.Subjects, subject)
+}
+
+// dropRefused records that a message is dropped because the stream or the user's permissions lack its subject.
+func (r *streamRoute) dropRefused(ctx context.Context, m bus.Message) {
+	endDropped(m, droppedRefused)
+	r.metrics.dropped.WithLabelValues(droppedRefused).Inc()
+	if r.refusedLogged.Swap(true) {
+		return
+	}
+	r.log.ErrorContext(telemetry.ContextWith(ctx, m.Span), viaNATS+"dropped a message: the stream or the permissions of "+
+		"the NATS user are those of an earlier version; run rosey nats create and rosey nats issue again",
+		"subject", m.Suffix)
 }
 
 func (r *streamRoute) waitForAck(

@@ -107,7 +107,8 @@ func New(o Options) *Publisher {
 		o.Conn.NotifyChange(p.wakeWatch)
 		p.early = newEarlyEvents(p.service, q)
 		common := natsRoute{subjects: o.Subjects, log: o.Log, metrics: p.metrics}
-		p.routes = append(p.routes, &streamRoute{common, o.Binding, p.service, p.early}, &coreRoute{
+		toStream := &streamRoute{natsRoute: common, binding: o.Binding, service: p.service, early: p.early}
+		p.routes = append(p.routes, toStream, &coreRoute{
 			common, o.Conn, p.service, &replayedLines{requests: p.service.requests, channel: o.Channel, log: o.Log},
 		})
 	}
@@ -326,6 +327,7 @@ const (
 	droppedFull     = "buffer_full"
 	droppedTooLarge = "too_large"
 	droppedInvalid  = "invalid"
+	droppedRefused  = "refused"
 )
 
 func newMetrics(registerer prometheus.Registerer, p *Publisher) metrics {
@@ -352,7 +354,7 @@ func newMetrics(registerer prometheus.Registerer, p *Publisher) metrics {
 		stored: counter("rosey_bus_stored_directly_total", "subject",
 			"Messages that the bot has written to the database itself, not over NATS, by subject without prefix."),
 		dropped: counter("rosey_bus_dropped_total", "reason",
-			"Messages that were neither published nor stored, by reason: buffer_full, too_large or invalid."),
+			"Messages that were neither published nor stored, by reason: buffer_full, too_large, invalid or refused."),
 		latency: register.NewHistogram(prometheus.HistogramOpts{
 			Name: "rosey_bus_publish_seconds",
 			Help: "Time from an event until its message is confirmed by the stream, or without one by a database service or " +
@@ -361,7 +363,7 @@ func newMetrics(registerer prometheus.Registerer, p *Publisher) metrics {
 		}),
 	}
 	// Prometheus sees no increase when a series begins.
-	for _, reason := range []string{droppedFull, droppedTooLarge, droppedInvalid} {
+	for _, reason := range []string{droppedFull, droppedTooLarge, droppedInvalid, droppedRefused} {
 		m.dropped.WithLabelValues(reason)
 	}
 	for _, subject := range bus.Events {

@@ -336,9 +336,9 @@ func TestDroppedReportsAreCounted(t *testing.T) {
 	want := "# HELP rosey_bus_buffered Messages that wait for the stream, for a database service, " +
 		"or for the database that the bot has open itself.\n# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n" +
 		"# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
-		"buffer_full, too_large or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"buffer_full, too_large, invalid or refused.\n# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"rosey_bus_dropped_total{reason=\"too_large\"} 0\n"
+		"rosey_bus_dropped_total{reason=\"refused\"} 0\nrosey_bus_dropped_total{reason=\"too_large\"} 0\n"
 	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total", "rosey_bus_buffered"))
 }
 
@@ -365,9 +365,9 @@ func TestTooLargeMessagesAreDroppedAndCounted(t *testing.T) {
 		t.Errorf("kept %q", got)
 	}
 	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
-		"buffer_full, too_large or invalid.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"buffer_full, too_large, invalid or refused.\n# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 0\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"rosey_bus_dropped_total{reason=\"too_large\"} 2\n"
+		"rosey_bus_dropped_total{reason=\"refused\"} 0\nrosey_bus_dropped_total{reason=\"too_large\"} 2\n"
 	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total"))
 	// A dropped message was never confirmed.
 	if observed := publishedTimes(t, registry); observed != 2 {
@@ -386,4 +386,35 @@ func publishedTimes(t *testing.T, registry prometheus.Gatherer) (count uint64) {
 		}
 	}
 	return count
+}
+
+// A stream that an administrator has created for an earlier version lacks a subject: events on it must not block those
+// behind them.
+func TestAnEventThatTheStreamLacksBlocksNothing(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	conn := connect(t, nats.URL())
+	manual := func(j *config.JetStream) { j.Provisioning = config.ProvisioningManual }
+	stream := jetstream.StreamConfig{Name: "rosey_events", Storage: jetstream.FileStorage, MaxBytes: 1 << 20}
+	for _, suffix := range bus.Events {
+		if !slices.Contains(bus.LaterEvents, suffix) {
+			stream.Subjects = append(stream.Subjects, "rosey."+string(suffix))
+		}
+	}
+	_, err := jetStream(t, nats).CreateStream(t.Context(), stream)
+	must(t, err)
+	registry := prometheus.NewPedanticRegistry()
+	p := runPublisher(t, publisher.Options{Conn: conn, Registerer: registry, Binding: bind(t, conn, manual)})
+	joined(p, "alice")
+	p.Publish(t.Context(), bus.MediaPlayed, "film", bus.MediaPayload{Media: bus.Media{Type: "yt", ID: "a"}})
+	joined(p, "bob")
+	must(t, p.Flush(t.Context()))
+	if got := keptNames(t, nats); !slices.Equal(got, []string{"alice", "bob"}) {
+		t.Errorf("kept %q", got)
+	}
+	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
+		"buffer_full, too_large, invalid or refused.\n# TYPE rosey_bus_dropped_total counter\n" +
+		"rosey_bus_dropped_total{reason=\"buffer_full\"} 0\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
+		"rosey_bus_dropped_total{reason=\"refused\"} 1\nrosey_bus_dropped_total{reason=\"too_large\"} 0\n"
+	must(t, testutil.GatherAndCompare(registry, strings.NewReader(want), "rosey_bus_dropped_total"))
 }

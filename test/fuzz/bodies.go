@@ -71,6 +71,14 @@ var templates = map[bus.Suffix]func(*rand.Rand) []field{
 	bus.DeadList: func(random *rand.Rand) []field {
 		return []field{{"after", digits(random, 3000)}, {"limit", digits(random, 101)}}
 	},
+	bus.PeopleExport: func(random *rand.Rand) []field {
+		cursor := pick(random, "", "dead:"+digits(random, 3000), digits(random, 9)+":"+digits(random, 3000), anyText(random))
+		return append(userFields(random), field{"cursor", quote(cursor)})
+	},
+	bus.PeopleForget: userFields,
+	bus.OutboundCancel: func(random *rand.Rand) []field {
+		return []field{{"id", digits(random, 3000)}, {"asker", quote(anyName(random))}}
+	},
 	bus.DeadRetry: idsFields,
 	bus.DeadDrop:  idsFields,
 	bus.KVList: func(random *rand.Rand) []field {

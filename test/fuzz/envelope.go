@@ -13,7 +13,7 @@ import (
 var requests = []bus.Suffix{
 	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats,
 	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
-	bus.DeadList, bus.DeadRetry, bus.DeadDrop,
+	bus.DeadList, bus.DeadRetry, bus.DeadDrop, bus.OutboundCancel, bus.PeopleExport, bus.PeopleForget,
 	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
 	bus.QueryRecords,
 }
@@ -21,8 +21,7 @@ var requests = []bus.Suffix{
 // unknown are subjects below the prefix on which nothing listens, or something that is not the database service.
 var unknown = []bus.Suffix{
 	"db", "db.x", "db.user", "db.user.joined.x", "db.kv", "db.kv.set.x", "db.kv.*", "db.>", "*", "db.row.quotes.insert",
-	"db.migrate.quotes.apply", "db.sql.quotes.query", "db.dead", "db.dead.bury", "db.people.forget",
-	"db.people.export", "db.messages.outbound.cancel", "status.get",
+	"db.migrate.quotes.apply", "db.sql.quotes.query", "db.dead", "db.dead.bury", "db.people.remember", "status.get",
 	"channel.movienight.get", "outbound.movienight.waiting", "plugin.movienight.trivia.call",
 	"events.cytube.movienight.message", "events.cytube.movienight.pm", "platform.cytube.event",
 }

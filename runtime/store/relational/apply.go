@@ -44,8 +44,12 @@ func (s Store) apply(ctx context.Context, events []store.Event, remembered bool)
 		if err != nil {
 			return err
 		}
+		stored, err := withoutForgotten(ctx, tx, events, channels)
+		if err != nil {
+			return err
+		}
 		b := newBatch()
-		for _, event := range events {
+		for _, event := range stored {
 			b.add(event, channels[foldChannel(event.Channel)])
 		}
 		return b.write(ctx, tx)

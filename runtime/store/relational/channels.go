@@ -29,6 +29,8 @@ type channelRow struct {
 	// prunedTo is the time of the newest chat line that was pruned, and peoplePrunedTo that of the newest event about a
 	// user who was pruned, in milliseconds.
 	prunedTo, peoplePrunedTo int64
+	// forgottenTo is the time up to which something about a user who was forgotten must not be stored, in milliseconds.
+	forgottenTo int64
 }
 
 // insertChannelSQL inserts a channel unless it exists.
@@ -38,12 +40,12 @@ ON CONFLICT (server_key, name_key) DO NOTHING`
 // findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
 // transaction ends.
 func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
-	find := `SELECT id, chat_pruned_to, people_pruned_to FROM channels WHERE server_key = $1 AND name_key = $2` +
+	find := `SELECT id, chat_pruned_to, people_pruned_to, forgotten_to FROM channels WHERE server_key = $1 AND name_key = $2` +
 		s.db.ForShare()
 	// It is read first because an insert would block all other writers of the channel, even if the row exists.
 	for range 2 {
 		row, found, err := selectOne(ctx, tx, find, channelArguments(channel), func(row *channelRow) []any {
-			return []any{&row.id, &row.prunedTo, &row.peoplePrunedTo}
+			return []any{&row.id, &row.prunedTo, &row.peoplePrunedTo, &row.forgottenTo}
 		})
 		if err != nil || found {
 			return row, err
@@ -60,8 +62,8 @@ func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (c
 // now. It needs no answer of the database before the next statement. The row is locked as by findChannel.
 func (s Store) expectChannel(ctx context.Context, tx Tx, channel store.Channel, row channelRow) error {
 	expect := `SELECT 1 FROM channels WHERE server_key = $1 AND name_key = $2 AND id = $3
-AND chat_pruned_to = $4 AND people_pruned_to = $5` + s.db.ForShare()
-	arguments := channelArguments(channel, row.id, row.prunedTo, row.peoplePrunedTo)
+AND chat_pruned_to = $4 AND people_pruned_to = $5 AND forgotten_to = $6` + s.db.ForShare()
+	arguments := channelArguments(channel, row.id, row.prunedTo, row.peoplePrunedTo, row.forgottenTo)
 	return tx.ExpectLater(ctx, expect, arguments)
 }
 

@@ -15,8 +15,12 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 		if err != nil {
 			return err
 		}
+		stored, err := withoutForgotten(ctx, tx, normal, channels)
+		if err != nil {
+			return err
+		}
 		b := newBatch()
-		for _, event := range normal {
+		for _, event := range stored {
 			line, ok := event.Fact.(store.ChatLine)
 			if !ok {
 				return fmt.Errorf("%w: importing %T, expected chat lines", store.ErrRejected, event.Fact)
@@ -85,10 +89,17 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 		if _, err := tx.Exec(ctx, undo, row.id); err != nil {
 			return fmt.Errorf("subtracting the previous import: %w", err)
 		}
+		forgotten, err := findTombstones(ctx, tx, row)
+		if err != nil {
+			return err
+		}
 		b := newBatch()
 		var twiceRows, addRows [][]any
 		for _, user := range users {
 			name := store.CleanText(user.Username)
+			if forgotten.cover(channel, name, user.FirstSeen) {
+				continue // its counts are of the time before, too
+			}
 			b.seen(row.id, name, user.FirstSeen.UnixMilli())
 			b.seen(row.id, name, user.LastSeen.UnixMilli())
 			key := store.Fold(name)

@@ -93,8 +93,9 @@ const markPrunedSQL = `UPDATE channels SET chat_pruned_to = $1 WHERE id = $2 AND
 // mergePrunedSQL takes the later of the times of two copies of a channel.
 const mergePrunedSQL = `UPDATE channels SET
   chat_pruned_to = CASE WHEN chat_pruned_to < $2 THEN $2 ELSE chat_pruned_to END,
-  people_pruned_to = CASE WHEN people_pruned_to < $3 THEN $3 ELSE people_pruned_to END
-WHERE id = $1 AND (chat_pruned_to < $2 OR people_pruned_to < $3)`
+  people_pruned_to = CASE WHEN people_pruned_to < $3 THEN $3 ELSE people_pruned_to END,
+  forgotten_to = CASE WHEN forgotten_to < $4 THEN $4 ELSE forgotten_to END
+WHERE id = $1 AND (chat_pruned_to < $2 OR people_pruned_to < $3 OR forgotten_to < $4)`
 
 // isAbsent is a condition for users u: not in the channel. A user whose newest event is a join is in the channel,
 // unless a bot joined later and did not find them there.

@@ -95,11 +95,11 @@ func (m *mover) moveChannels(ctx context.Context) error {
 
 		owner, ownerName, servedBy any // text or nil
 	}
-	const query = `SELECT id, server_key, name, chat_pruned_to, people_pruned_to, owner_prefix, owner_name, served_by
+	const query = `SELECT id, server_key, name, chat_pruned_to, people_pruned_to, forgotten_to, owner_prefix, owner_name, served_by
 FROM channels ORDER BY id`
 	channels, err := Select(ctx, m.from, query, nil, func(row *channel) []any {
 		return []any{
-			&row.id, &row.Server, &row.Name, &row.prunedTo, &row.peoplePrunedTo, &cell{"text", &row.owner},
+			&row.id, &row.Server, &row.Name, &row.prunedTo, &row.peoplePrunedTo, &row.forgottenTo, &cell{"text", &row.owner},
 			&cell{"text", &row.ownerName}, &cell{"text", &row.servedBy},
 		}
 	})
@@ -115,7 +115,8 @@ FROM channels ORDER BY id`
 				return err
 			}
 			m.channels[source.id] = target.id
-			changed, err := tx.Exec(ctx, mergePrunedSQL, target.id, source.prunedTo, source.peoplePrunedTo)
+			changed, err := tx.Exec(ctx, mergePrunedSQL, target.id, source.prunedTo, source.peoplePrunedTo,
+				source.forgottenTo)
 			if err != nil {
 				return fmt.Errorf("storing how far rows are pruned: %w", err)
 			}

@@ -117,6 +117,9 @@ WHERE outbound.text = excluded.text AND outbound.enqueued_at = excluded.enqueued
   value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at
 WHERE excluded.updated_at > kv.updated_at`)
 
+	forgottenTable = newTable("forgotten", "channel_id bigint, user_hash, until bigint",
+		`(channel_id, user_hash) DO UPDATE SET until = excluded.until WHERE excluded.until > forgotten.until`)
+
 	deadLettersTable = newTable("dead_letters",
 		"id bigint, at bigint, prefix, subject, msg_id, reason, payload bytea, size bigint", `DO NOTHING`).withSequence()
 
@@ -129,8 +132,8 @@ WHERE excluded.created > stream_positions.created
 
 // copiedTables are the tables that Move copies row by row, after identity and channels.
 var copiedTables = []Table{
-	usersTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable, hoursTable,
-	highWaterTable, statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
+	usersTable, forgottenTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable,
+	hoursTable, highWaterTable, statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
 }
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.

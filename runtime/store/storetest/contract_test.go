@@ -148,6 +148,8 @@ var contract = map[string]func(t storeTest){
 	"usage":                               usage,
 	"known users":                         knownUsers,
 	"prune people":                        prunePeople,
+	"forgotten users":                     forgottenUsers,
+	"outbound taken back":                 cancelledMessages,
 	"prune people of many events":         pruneManyEvents,
 	"pruned people and late events":       lateEventsOfPrunedPeople,
 	"expired rows":                        expiredRows,
