@@ -59,11 +59,22 @@ const (
 	QueryRecords    Suffix = "db.query.records"
 )
 
-// AnyQuery matches each of Queries, and AnyKV each request about keys, for permissions: a credential with a list of all
-// of them would be longer than the 4 KiB that a server takes for a line of the protocol by default.
+// AnyQuery and AnyDead match each of Queries, and each request about dead letters, for permissions to publish: a
+// credential with a list of all of them could be longer than the 4 KiB that a server takes for a line of the protocol by
+// default.
 const (
 	AnyQuery Suffix = "db.query.*"
-	AnyKV    Suffix = "db.kv.*"
+	AnyDead  Suffix = "db.dead.*"
+)
+
+// AllDatabase matches all events and requests of the database service, and the others the requests of a kind, for
+// permissions to subscribe.
+const (
+	AllDatabase Suffix = "db.>"
+	AllQueries  Suffix = "db.query.>"
+	AllKV       Suffix = "db.kv.>"
+	AllDead     Suffix = "db.dead.>"
+	AllPeople   Suffix = "db.people.>"
 )
 
 // Queries are the requests that the web page reads with.

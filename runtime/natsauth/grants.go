@@ -35,9 +35,8 @@ func About(role bus.Role) string {
 
 // requestSubjects are the requests that the database service answers.
 var requestSubjects = []bus.Suffix{
-	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.AnyQuery, bus.AnyKV,
-	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop, bus.OutboundCancel,
-	bus.PeopleExport, bus.PeopleForget,
+	bus.OutboundGet, bus.OutboundPut, bus.OutboundPutCommand, bus.OutboundCancel, bus.StatsRecentChat,
+	bus.MaintenanceRun, bus.AllQueries, bus.AllKV, bus.AllDead, bus.AllPeople,
 }
 
 // queryRequests are the requests that only read.
@@ -85,18 +84,20 @@ func (o Options) bot() []Grant {
 
 func (o Options) service() []Grant {
 	group, name := o.Subjects.QueueGroup(), o.Subjects.ConsumerName()
+	received := Grant{Why: "requests, in the queue group of the services alone",
+		Subscribe: inGroup(o.subjects(requestSubjects...), group)}
+	if o.JetStream != config.JetStreamAlways && !o.Manual {
+		// One entry: a credential with a list of all of them would be too long.
+		received = Grant{Why: "requests, and events where there is no stream, in the queue group of the services alone",
+			Subscribe: inGroup(o.subjects(bus.AllDatabase), group)}
+	}
 	grants := []Grant{
-		{Why: "requests, in the queue group of the services alone",
-			Subscribe: inGroup(o.subjects(requestSubjects...), group)},
+		received,
 		{Why: "one reply to each request", Responses: oneReply()},
 		{Why: "requests for the status of the process", Subscribe: o.subjects(bus.StatusGet)},
 		{Why: "announcing a line to the bot that says it", Publish: o.subjects(bus.AnyOutboundWaiting)},
 		{Why: "replies, and the events that JetStream delivers", Subscribe: o.inbox(bus.ServiceRole)},
-		{Why: "`rosey db dead` beside the service", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)},
-	}
-	if o.JetStream != config.JetStreamAlways && !o.Manual {
-		grants = append(grants, Grant{Why: "events where there is no stream", Subscribe: inGroup(
-			o.subjects(bus.Events...), group)})
+		{Why: "`rosey db dead` beside the service", Publish: o.subjects(bus.AnyDead)},
 	}
 	discovery := Grant{Why: "discovery by `nats micro`"}
 	for _, verb := range []string{"PING", "INFO", "STATS"} {
@@ -123,7 +124,7 @@ func (o Options) cli() []Grant {
 		{Why: "replies", Subscribe: o.inbox(bus.CLIRole)},
 		{Why: "top and user", Publish: o.subjects(bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "say", Publish: o.subjects(bus.OutboundPut)},
-		{Why: "tail, which only listens", Subscribe: o.subjects("db.>", "events.>", bus.AllChannels, bus.StatusGet),
+		{Why: "tail, which only listens", Subscribe: o.subjects(bus.AllDatabase, "events.>", bus.AllChannels, bus.StatusGet),
 			DenySubscribe: []string{noGroups}},
 	}
 	if o.Commands {
@@ -151,7 +152,7 @@ func (o Options) web() []Grant {
 	}
 	grants = append(grants,
 		Grant{Why: "lines to say, and taking them back", Publish: o.subjects(bus.OutboundPut, bus.OutboundCancel)},
-		Grant{Why: "dead letters", Publish: o.subjects(bus.DeadList, bus.DeadRetry, bus.DeadDrop)})
+		Grant{Why: "dead letters", Publish: o.subjects(bus.AnyDead)})
 	if o.Commands {
 		grants = append(grants, Grant{Why: `lines that begin with "/"`, Publish: o.subjects(bus.OutboundPutCommand)})
 	}

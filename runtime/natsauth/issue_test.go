@@ -375,3 +375,24 @@ func TestAWebPageGetsItsOwnUser(t *testing.T) {
 		}
 	})
 }
+
+// TestACredentialFitsIntoALine checks that a user's JWT, also where the web page logs in as the bot, with a prefix of usual length, is not longer than
+// the line of the protocol that a server accepts by default.
+func TestACredentialFitsIntoALine(t *testing.T) {
+	const maxControlLine, rest = 4096, 400 // of CONNECT: the signature, the name and options
+	i := newIssuer(t, natsauth.JWTTarget)
+	i.options.Commands = true
+	bot := film("movienight")
+	bot.Web = &natsauth.Web{Tokens: true}
+	i.issue(bot)
+	state, err := natsauth.ReadState(i.dir, natsauth.JWTTarget)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, user := range state.Accounts[bot.ID()].Users {
+		t.Logf("%s: %d bytes", name, len(user.JWT))
+		if len(user.JWT) > maxControlLine-rest {
+			t.Errorf("%s: %d bytes", name, len(user.JWT))
+		}
+	}
+}

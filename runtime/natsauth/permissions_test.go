@@ -89,7 +89,7 @@ func TestEachEntryHasAReason(t *testing.T) {
 // TestAWebPageWithoutTokensOnlyReads checks that a web page on which nobody may do anything has no permission to, and
 // that one with tokens has none to act with the bot's rank unless that was asked for.
 func TestAWebPageWithoutTokensOnlyReads(t *testing.T) {
-	act := []bus.Suffix{bus.OutboundPut, bus.OutboundCancel, bus.DeadList, bus.DeadRetry, bus.DeadDrop}
+	act := []bus.Suffix{bus.OutboundPut, bus.OutboundCancel, bus.AnyDead}
 	never := slices.Concat(bus.Events, []bus.Suffix{bus.OutboundGet, bus.MaintenanceRun, bus.KVSet, bus.KVGet,
 		bus.PeopleExport, bus.PeopleForget})
 	for _, o := range allOptions(t) {

@@ -243,10 +243,10 @@ func TestFullBufferDropsTheOldestAndCounts(t *testing.T) {
 		joined(p, name)
 	}
 	want := "# HELP rosey_bus_dropped_total Messages that were neither published nor stored, by reason: " +
-		"buffer_full, too_large or invalid.\n" +
+		"buffer_full, too_large, invalid or refused.\n" +
 		"# TYPE rosey_bus_dropped_total counter\n" +
 		"rosey_bus_dropped_total{reason=\"buffer_full\"} 7\nrosey_bus_dropped_total{reason=\"invalid\"} 0\n" +
-		"rosey_bus_dropped_total{reason=\"too_large\"} 0\n" +
+		"rosey_bus_dropped_total{reason=\"refused\"} 0\nrosey_bus_dropped_total{reason=\"too_large\"} 0\n" +
 		"# HELP rosey_bus_buffered Messages that wait for the stream, for a database service, " +
 		"or for the database that the bot has open itself.\n" +
 		"# TYPE rosey_bus_buffered gauge\nrosey_bus_buffered 5\n"
