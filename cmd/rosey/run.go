@@ -187,6 +187,9 @@ func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 	if backup := c.config.Database.Backup; backup.Every.Time() > 0 {
 		fmt.Fprintf(&text, "  backups   %s, every %s\n", backup.Directory, backup.Every)
 	}
+	if c.config.Mode != config.ModeDirect {
+		fmt.Fprintf(&text, "  page      http://%s/, for the people of the channel\n", address)
+	}
 	fmt.Fprintf(&text, "  status    http://%s%s, also with rosey status\n", address, status.StatusPath)
 	fmt.Fprintf(&text, "  NATS      %s\n", nats)
 	fmt.Fprintf(&text, "Press Ctrl-C to stop: the bot leaves the channel, and everything it has published is stored.\n")

@@ -69,4 +69,13 @@ install_bot() {
     return 1
   fi
   say "the bot is in the channel"
+  install_page
+}
+
+# install_page adds the channel's page, with a token for whoever runs the demo.
+install_page() {
+  page_token=$(new_token)
+  apply_secret rosey-web you <<<"$page_token"
+  kubectl --namespace "$namespace" patch roseybot movienight --type merge --patch \
+    '{"spec":{"web":{"enabled":true,"public":true,"tokensSecretRef":{"name":"rosey-web"}}}}' >/dev/null
 }

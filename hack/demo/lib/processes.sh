@@ -10,6 +10,8 @@ nats_monitoring_port=14223
 cytube_port=18880
 bot_port=18081
 database_port=18082
+web_port=18083
+web_status_port=18084
 
 # processes_up is the whole demo on a machine that cannot run a cluster.
 processes_up() {
@@ -56,6 +58,7 @@ processes_start() {
   # finds it through its proxy, which is the server itself.
   start_process bot env -u ROSEY_CACHE -u NO_PROXY -u no_proxy -u HTTP_PROXY http_proxy="http://127.0.0.1:$cytube_port" \
     "$processes/rosey" bot --config "$processes/bot.yaml"
+  start_process web env -u ROSEY_CACHE "$processes/rosey" web --config "$processes/web.yaml"
   wait_until_ready "$bot_port" || return
   say "the bot is in the channel"
 }
@@ -67,6 +70,8 @@ require_free_ports() {
   require_free_port "$cytube_port" "the CyTube server"
   require_free_port "$bot_port" "the bot's status"
   require_free_port "$database_port" "the database service's status"
+  require_free_port "$web_port" "the pages"
+  require_free_port "$web_status_port" "the pages' status"
 }
 
 require_free_port() { # PORT WHAT
@@ -80,6 +85,8 @@ write_process_config() {
     umask 077
     echo "[{name: Rosey, password: $password, rank: 3}]" >"$processes/accounts.yaml"
     echo "$password" >"$processes/password"
+    mkdir -p "$processes/tokens"
+    new_token >"$processes/tokens/you"
   )
   common="channel: {server: 'http://cytube.demo.svc.cluster.local:8880', name: movienight}
 nats: {url: 'nats://127.0.0.1:$nats_port'}"
@@ -93,7 +100,15 @@ $common
 database: {sqlite: {path: '$processes/data/rosey.db'}}
 http: {address: '127.0.0.1:$database_port'}
 EOF
+  cat >"$processes/web.yaml" <<EOF
+$common
+web: {listen: '127.0.0.1:$web_port', tokensDir: '$processes/tokens'}
+http: {address: '127.0.0.1:$web_status_port'}
+EOF
 }
+
+# new_token prints a token for the pages.
+new_token() { od -An -N12 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # start_process NAME COMMAND...: in a process group of its own, so that Ctrl-C does not end it before the demo does. The
 # process notes its ID itself: if the demo noted it, and were killed before, nobody would find the process.
@@ -157,7 +172,8 @@ show_where_to_look() {
   show_first_line || return
   say "have a look:"
   cat <<EOF
-          http://127.0.0.1:$bot_port/   # the bot's status page
+          http://127.0.0.1:$web_port/   # the channel's page, for everybody on this machine
+          http://127.0.0.1:$bot_port/process   # the bot's status page
           $processes/rosey tail --nats nats://127.0.0.1:$nats_port   # what the bot sends, as it happens
           $processes/rosey db show --config $processes/database.yaml
 EOF
@@ -169,7 +185,7 @@ show_processes() {
   cat <<EOF
 
 What to try next:
-  http://127.0.0.1:$bot_port/   # the bot's status page; port $database_port has the database service's
+  http://127.0.0.1:$bot_port/process   # the bot's status page; port $database_port has the database service's
   $processes/rosey tail --nats nats://127.0.0.1:$nats_port   # what the bot sends, as it happens
   $processes/rosey say hello --nats nats://127.0.0.1:$nats_port
   $processes/rosey db show --config $processes/database.yaml
@@ -177,12 +193,16 @@ What to try next:
 
 Stop the processes and remove all files:
   make demo-down
+
+The channel's page, live:
+  http://127.0.0.1:$web_port/
+To say something there, log in with the token: $(cat "$processes/tokens/you")
 EOF
 }
 
 # processes_stop stops the processes and keeps their files. The bot goes first, so that its last events are stored.
 processes_stop() {
-  stop_processes bot
+  stop_processes web bot
   wait_until_stored 10 || say "the last events of the processes may not be stored"
   stop_processes database cytube nats
 }

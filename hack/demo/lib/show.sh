@@ -24,5 +24,9 @@ What to try next:
 
 Remove everything:
   $make_down
+
+The channel's page, live; this command makes it reachable:
+  kubectl port-forward service/movienight-web 8081         # then open http://127.0.0.1:8081/
+To say something there, log in with the token: $page_token
 EOF
 }
