@@ -47,7 +47,10 @@ func TestAlertsOfProcesses(t *testing.T) {
 	if os.Getenv("ROSEY_CHAOS_ALERTS") == "" {
 		t.Skip("takes minutes: make chaos SETUPS=alerts")
 	}
-	world := Start(t, Setup{Bots: 1, Databases: 1, JetStream: true})
+	world := Start(t, Setup{
+		Bots: 1, Databases: 1, JetStream: true,
+		Database: ", limits: {kvKeys: 10}, backup: {directory: 'DIR/backups', every: 24h, keep: 2}",
+	})
 	watch := startWatch(t, world)
 	eventually(t, "everything is healthy", world.Healthy)
 	crowd := startCrowd(t, world)
@@ -64,18 +67,22 @@ func TestAlertsOfProcesses(t *testing.T) {
 	if fired, err := watch.everFired(t.Context()); err != nil || len(fired) > 0 {
 		t.Fatalf("while nothing was wrong, these alerts fired: %v (%v)", fired, err)
 	}
-	for _, each := range trials(t, world, crowd) {
-		watch.try(t, each)
-	}
-}
-
-func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
-	t.Helper()
 	client, err := nats.Connect(world.natsURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
+	for _, each := range append(trials(world, client, crowd), world.storageTrials(client)...) {
+		watch.try(t, each)
+	}
+}
+
+// ofProcess returns an alert about one process.
+func ofProcess(alert, pod, owner string) firing {
+	return firing{alert: {{"namespace": "films", "name": "rosey", "pod": pod, "owner": owner}}}
+}
+
+func trials(world *Processes, client *nats.Conn, crowd *crowd) []trial {
 	publish := func(suffix, payload string) func(context.Context) error {
 		return func(context.Context) error {
 			if err := client.Publish(prefix+"."+suffix, []byte(payload)); err != nil {
@@ -84,19 +91,16 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			return client.Flush()
 		}
 	}
-	of := func(alert, pod, owner string) firing {
-		return firing{alert: {{"namespace": "films", "name": "rosey", "pod": pod, "owner": owner}}}
-	}
 	nothing := func(context.Context) error { return nil } // the time in which it counts passes
 	var repair Repair
 	return []trial{
-		{of("RoseyMessagesRefused", "db1", "platform"), publish("db.message.log", "no JSON"), nothing},
+		{ofProcess("RoseyMessagesRefused", "db1", "platform"), publish("db.message.log", "no JSON"), nothing},
 		{
-			of("RoseyLimitReached", "db1", "channel"),
+			ofProcess("RoseyLimitReached", "db1", "channel"),
 			publish("db.user.joined", `{"username":"`+strings.Repeat("x", 4000)+`"}`), nothing,
 		},
 		{
-			of("RoseyMessagesWait", "bot1", "platform"),
+			ofProcess("RoseyMessagesWait", "bot1", "platform"),
 			func(ctx context.Context) (err error) {
 				_, repair, err = world.Inject(ctx, Fault{Kind: LeaderLosesBus})
 				return err
@@ -104,7 +108,7 @@ func trials(t *testing.T, world *Processes, crowd *crowd) []trial {
 			func(ctx context.Context) error { return repair(ctx) },
 		},
 		{
-			of("RoseyBotReconnects", "bot1", "channel"),
+			ofProcess("RoseyBotReconnects", "bot1", "channel"),
 			func(context.Context) error { crowd.kicks.Store(true); return nil },
 			func(context.Context) error { crowd.kicks.Store(false); return nil },
 		},

@@ -93,9 +93,19 @@ func (c *Cluster) trials() []trial {
 			},
 			c.scaling(namespace, "statefulset/postgres", 0), c.scaling(namespace, "statefulset/postgres", 1),
 		}, {
-			firing{"RoseyBotNotReady": {of(secondResource, "channel")}},
-			c.patching(`{"spec":{"account":{"passwordSecretRef":{"name":"absent","key":"password"}}}}`),
-			c.patching(`{"spec":{"account":{"passwordSecretRef":null}}}`),
+			firing{
+				"RoseyBotNotReady":    {of(secondResource, "channel")},
+				"RoseyWebUnavailable": {of(botResource, "channel")},
+			},
+			each(
+				c.patching(secondResource, `{"spec":{"account":{"passwordSecretRef":{"name":"absent","key":"password"}}}}`),
+				c.patching(botResource, `{"spec":{"web":{"enabled":true,"public":true,`+
+					`"natsCredentialsSecretRef":{"name":"absent"}}}}`),
+			),
+			each(
+				c.patching(secondResource, `{"spec":{"account":{"passwordSecretRef":null}}}`),
+				c.patching(botResource, `{"spec":{"web":{"natsCredentialsSecretRef":null}}}`),
+			),
 		}, {
 			firing{
 				"RoseyCyTubeUnavailable": {{"server": server, "owner": "platform"}},
@@ -123,7 +133,7 @@ func (c *Cluster) trials() []trial {
 		}, {
 			firing{"RoseyOperatorErrors": {{"owner": "platform"}}},
 			each(func(ctx context.Context) error { return c.bindOperator(ctx, "nobody") },
-				c.patching(`{"spec":{"logLevel":"debug"}}`)), // there is something to write
+				c.patching(secondResource, `{"spec":{"logLevel":"debug"}}`)), // there is something to write
 			func(ctx context.Context) error { return c.bindOperator(ctx, operatorRelease) },
 		}, {
 			firing{"RoseyOperatorAbsent": {{"owner": "platform"}}},
@@ -153,10 +163,10 @@ func (c *Cluster) scaling(namespace, workload string, replicas int) func(context
 	return func(ctx context.Context) error { return c.scale(ctx, namespace, workload, replicas) }
 }
 
-// patching returns a function that changes the second RoseyBot.
-func (c *Cluster) patching(patch string) func(context.Context) error {
+// patching returns a function that changes a RoseyBot.
+func (c *Cluster) patching(name, patch string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return c.kube(ctx, "", "patch", "roseybot", secondResource, "--type=merge", "--patch", patch)
+		return c.kube(ctx, "", "patch", "roseybot", name, "--type=merge", "--patch", patch)
 	}
 }
 
@@ -178,7 +188,7 @@ func (c *Cluster) moveBots(ctx context.Context) error {
 		return err
 	}
 	for _, bot := range []string{botResource, secondResource} {
-		if err := c.kube(ctx, "", "patch", "roseybot", bot, "--type=merge", "--patch", move); err != nil {
+		if err := c.patching(bot, move)(ctx); err != nil {
 			return err
 		}
 	}

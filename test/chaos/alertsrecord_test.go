@@ -32,10 +32,10 @@ func (c *Cluster) record(t *testing.T, w *watch, file string) {
 	go func() { defer close(done); c.cytube.Chat(ctx, 1, time.Second) }()
 	for _, change := range []func(context.Context) error{
 		c.roll,
-		c.patching(`{"spec":{"podMetadata":{"annotations":{"example.com/roll":"1"}}}}`),
+		c.patching(secondResource, `{"spec":{"podMetadata":{"annotations":{"example.com/roll":"1"}}}}`),
 		c.restarting(operatorNamespace, "deployment/rosey-operator"),
-		c.patching(`{"spec":{"suspend":true}}`),
-		c.patching(`{"spec":{"suspend":false}}`),
+		c.patching(secondResource, `{"spec":{"suspend":true}}`),
+		c.patching(secondResource, `{"spec":{"suspend":false}}`),
 		c.restarting(namespace, "statefulset/postgres"),
 		c.restarting(namespace, "statefulset/durable-nats"),
 		c.restarting(namespace, "deployment/cytube"),

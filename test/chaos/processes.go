@@ -38,6 +38,9 @@ type Setup struct {
 	Postgres bool
 	// Credentials makes NATS ask for a user name and a password, which Rotate replaces.
 	Credentials bool
+	// Database are more keys of database in the configuration of a database service with SQLite, in which DIR stands for
+	// the directory of the files.
+	Database string
 	// Data is the directory of the SQLite database. Empty: that of all other files.
 	Data string
 	// Collector receives the traces. Nil: nothing is traced.
@@ -248,12 +251,15 @@ func (p *Processes) configuration(m *member, command string) string {
 	case p.setup.Postgres:
 		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", m.urlFile)
 	default:
-		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}}\n", filepath.Join(p.data(), "rosey.db"))
+		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}%s}\n", p.databaseFile(),
+			strings.ReplaceAll(p.setup.Database, "DIR", p.dir))
 	}
 }
 
 // data returns the directory of the SQLite database.
 func (p *Processes) data() string { return cmp.Or(p.setup.Data, p.dir) }
+
+func (p *Processes) databaseFile() string { return filepath.Join(p.data(), "rosey.db") }
 
 func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
 
