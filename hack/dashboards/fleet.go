@@ -66,7 +66,7 @@ func fleetNumbers() []panel {
 				"pending",
 			}},
 		}, {
-			title:       "Lost messages in 24 hours",
+			title:       "Lost messages, 24 h",
 			description: "Messages that were not stored, because a buffer or the stream was full or because of their size.",
 			bad:         1, runbook: "RoseyMessagesLost",
 			queries: []query{{

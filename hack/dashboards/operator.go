@@ -40,7 +40,7 @@ func operatorNumbers() []panel {
 			unit: units.Short, runbook: "RoseyOperatorAbsent",
 			queries: []query{{`count(` + operators + `) or vector(0)`, "running"}},
 		}, {
-			title: "Failed reconciles in an hour", description: "The log of the operator has their errors.",
+			title: "Failed reconciles, 1 h", description: "The log of the operator has their errors.",
 			unit: units.Short, bad: 1, runbook: "RoseyOperatorErrors",
 			queries: []query{{`sum(increase(controller_runtime_reconcile_errors_total{controller="roseybot"}[1h]))`, "failed"}},
 		}, {

@@ -251,15 +251,13 @@ func (p *Processes) configuration(m *member, command string) string {
 	case p.setup.Postgres:
 		return text + fmt.Sprintf("database: {postgres: {urlFile: '%s'}}\n", m.urlFile)
 	default:
-		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}%s}\n", p.databaseFile(),
+		return text + fmt.Sprintf("database: {sqlite: {path: '%s'}%s}\n", filepath.Join(p.data(), "rosey.db"),
 			strings.ReplaceAll(p.setup.Database, "DIR", p.dir))
 	}
 }
 
 // data returns the directory of the SQLite database.
 func (p *Processes) data() string { return cmp.Or(p.setup.Data, p.dir) }
-
-func (p *Processes) databaseFile() string { return filepath.Join(p.data(), "rosey.db") }
 
 func (p *Processes) path(name string) string { return filepath.Join(p.dir, name) }
 
