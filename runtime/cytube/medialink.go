@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // errNoMedia is the error for a link that belongs to none of CyTube's providers.
@@ -47,7 +48,7 @@ func parseWebLink(link string, address *url.URL) (Media, error) {
 		}
 		return Media{Type: found.kind, ID: id}, nil
 	}
-	for _, p := range mediaPages {
+	for _, p := range mediaPages() {
 		if match := p.pattern.FindStringSubmatchIndex(where); match != nil {
 			return Media{Type: p.kind, ID: string(p.pattern.ExpandString(nil, p.id, where, match))}, nil
 		}
@@ -91,23 +92,26 @@ func page(kind, pattern, id string) mediaPage {
 	return mediaPage{kind, regexp.MustCompile(`^` + pattern + `(?:/|$)`), id}
 }
 
-var mediaPages = []mediaPage{
-	page("yt", `youtube\.com/(?:shorts|live)/ID`, "$1"),
-	page("yt", `youtu\.be/ID`, "$1"),
-	page("vi", `vimeo\.com/(\d+)`, "$1"),
-	page("dm", `dailymotion\.com/video/ID`, "$1"),
-	page("dm", `dai\.ly/ID`, "$1"),
-	page("sb", `streamable\.com/ID`, "$1"),
-	page("tc", `clips\.twitch\.tv/ID`, "$1"),
-	page("tc", `twitch\.tv/[^/]+/clip/ID`, "$1"),
-	page("tv", `twitch\.tv/videos/(\d+)`, "v$1"),
-	page("tw", `twitch\.tv/ID/?$`, "$1"),
-	page("li", `livestream\.com/accounts/(\d+)/events/(\d+)`, "$1;$2"),
-	page("gd", `(?:drive|docs)\.google\.com/file/d/ID`, "$1"),
-	page("bc", `bitchute\.com/video/ID`, "$1"),
-	page("nv", `nicovideo\.jp/watch/ID`, "$1"),
-	page("od", `odysee\.com/@([^/:]+)(?::\w+)?/([^/:]+)(?::\w+)?`, "$1;$2"),
-	page("bn", `([\w-]+)\.bandcamp\.com/track/ID`, "$1;$2"),
-	// Every PeerTube server has a name of its own, but all have IDs of these two forms.
-	page("pt", `([\w.-]+)/(?:w|videos/watch)/(\w{22}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})`, "$1;$2"),
-}
+// mediaPages are all forms. Only who names a link needs their patterns, which take 100 KiB of memory.
+var mediaPages = sync.OnceValue(func() []mediaPage {
+	return []mediaPage{
+		page("yt", `youtube\.com/(?:shorts|live)/ID`, "$1"),
+		page("yt", `youtu\.be/ID`, "$1"),
+		page("vi", `vimeo\.com/(\d+)`, "$1"),
+		page("dm", `dailymotion\.com/video/ID`, "$1"),
+		page("dm", `dai\.ly/ID`, "$1"),
+		page("sb", `streamable\.com/ID`, "$1"),
+		page("tc", `clips\.twitch\.tv/ID`, "$1"),
+		page("tc", `twitch\.tv/[^/]+/clip/ID`, "$1"),
+		page("tv", `twitch\.tv/videos/(\d+)`, "v$1"),
+		page("tw", `twitch\.tv/ID/?$`, "$1"),
+		page("li", `livestream\.com/accounts/(\d+)/events/(\d+)`, "$1;$2"),
+		page("gd", `(?:drive|docs)\.google\.com/file/d/ID`, "$1"),
+		page("bc", `bitchute\.com/video/ID`, "$1"),
+		page("nv", `nicovideo\.jp/watch/ID`, "$1"),
+		page("od", `odysee\.com/@([^/:]+)(?::\w+)?/([^/:]+)(?::\w+)?`, "$1;$2"),
+		page("bn", `([\w-]+)\.bandcamp\.com/track/ID`, "$1;$2"),
+		// Every PeerTube server has a name of its own, but all have IDs of these two forms.
+		page("pt", `([\w.-]+)/(?:w|videos/watch)/(\w{22}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})`, "$1;$2"),
+	}
+})

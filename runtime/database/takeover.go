@@ -181,7 +181,7 @@ func (c conflict) isAbandoned() bool {
 	own, current := c.own.provenance, c.current.provenance
 	return own.Kind == SQLite && own.PVCCreated.After(c.created) && own.OnlyPVC &&
 		current.Kind == SQLite && current.RoseyBot != "" && current.RoseyBot == own.RoseyBot &&
-		current.NamespaceUID != "" && current.NamespaceUID == own.NamespaceUID && safeID.MatchString(c.current.database) &&
+		current.NamespaceUID != "" && current.NamespaceUID == own.NamespaceUID && isSafeID(c.current.database) &&
 		c.empty && c.consumer != nil
 }
 
@@ -242,7 +242,7 @@ func (c conflict) advice() string {
 		return "it is taken over at " + c.since.Add(c.abandonedDelay).UTC().Format(time.RFC3339) +
 			" if nobody consumes them until then; to do so now: " + c.command("")
 	}
-	if !safeID.MatchString(c.current.database) {
+	if !isSafeID(c.current.database) {
 		return "its ID is not one of Rosey's: see who can change the stream, and remove it with `rosey nats remove`"
 	}
 	return c.manualAdvice()
@@ -264,8 +264,13 @@ func (c conflict) manualAdvice() string {
 	return way
 }
 
-// safeID matches IDs that are shown in a command. Whoever may change a stream chooses what its metadata say.
-var safeID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+// safeID matches IDs that are shown in a command, if they have at most maxSafeID bytes. Whoever may change a stream
+// chooses what its metadata say.
+var safeID = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+
+const maxSafeID = 64
+
+func isSafeID(id string) bool { return len(id) <= maxSafeID && safeID.MatchString(id) }
 
 // command returns how to tell the service to take over.
 func (c conflict) command(suffix string) string {

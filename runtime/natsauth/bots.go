@@ -152,9 +152,14 @@ func parseObject(content []byte, namespace string) (bots []Bot, err error) {
 	return []Bot{bot}, nil
 }
 
-var objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+// The names of a RoseyBot or a namespace, and of a Secret. Their lengths are compared apart: in a pattern they would
+// take every process 200 KiB of memory.
+var (
+	objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	secretName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+)
 
-var secretName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+const maxObjectName, maxSecretName = 63, 253
 
 func (m manifest) bot(namespace string) (Bot, error) {
 	b := Bot{
@@ -162,7 +167,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 		JetStream: config.JetStreamAuto, Replicas: 1, MaxBytes: defaultMaxBytes(),
 	}
 	for field, name := range map[string]string{"metadata.namespace": b.Namespace, "metadata.name": b.Name} {
-		if !objectName.MatchString(name) {
+		if len(name) > maxObjectName || !objectName.MatchString(name) {
 			return b, fmt.Errorf("%s: %q, expected lower case letters, digits and '-'", field, name)
 		}
 	}
@@ -188,7 +193,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 		"spec.database.natsCredentialsSecretRef.name": b.ServiceSecret,
 		"spec.web.natsCredentialsSecretRef.name":      webSecret,
 	} {
-		if name != "" && !secretName.MatchString(name) {
+		if name != "" && (len(name) > maxSecretName || !secretName.MatchString(name)) {
 			return b, fmt.Errorf("%s: %q, expected the name of a Secret", field, name)
 		}
 	}

@@ -33,7 +33,11 @@ func (b *bench) watchEvening(ctx context.Context, durable bool) (err error) {
 		return err
 	}
 	defer w.close()
-	on, err := b.startScene(ctx, w, maker{"SQLite", b.newSQLite}, durable)
+	// The service makes its own database: an earlier program would refuse a schema that it does not know.
+	absent := maker{"SQLite", func(context.Context) (*target, error) {
+		return &target{arguments: []string{"--" + sqliteFlag, b.newDatabase()}}, nil
+	}}
+	on, err := b.startScene(ctx, w, absent, maker{"SQLite", b.newSQLite}, durable)
 	defer func() { err = errors.Join(err, on.end()) }()
 	if err != nil {
 		return err

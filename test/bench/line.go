@@ -63,7 +63,7 @@ func (b *bench) line(ctx context.Context, maker maker, durable bool, name string
 		return nil, nil, err
 	}
 	defer w.close()
-	on, err := b.startScene(ctx, w, maker, durable)
+	on, err := b.startScene(ctx, w, maker, maker, durable)
 	defer func() { err = errors.Join(err, on.end()) }()
 	if err != nil {
 		return nil, nil, err
@@ -130,14 +130,20 @@ func (s *scene) end() (err error) {
 	return err
 }
 
-// startScene starts everything of a scene. The caller must call end, even after an error.
-func (b *bench) startScene(ctx context.Context, w *world, maker maker, durable bool) (s *scene, err error) {
+// startScene starts everything of a scene, with a database of the service and one for bare lines. The caller must call
+// end, even after an error.
+func (b *bench) startScene(ctx context.Context, w *world, said, bare maker, durable bool) (s *scene, err error) {
 	s = &scene{}
-	for _, starter := range []*lineStarter{&s.said, &s.bare} {
-		if starter.target, err = maker.make(ctx); err != nil {
+	for _, each := range []struct {
+		target **target
+		maker  maker
+	}{{&s.said.target, said}, {&s.bare.target, bare}} {
+		made, err := each.maker.make(ctx)
+		if err != nil {
 			return s, err
 		}
-		s.ends = append(s.ends, starter.target.close)
+		*each.target = made
+		s.ends = append(s.ends, made.close)
 	}
 	s.service, err = s.started(ctx, func() (*process, error) {
 		return b.startServiceOn(ctx, w, w.site.URL, s.said.target)

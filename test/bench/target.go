@@ -20,7 +20,7 @@ import (
 // target is a new database with the program's schema.
 type target struct {
 	arguments []string // of a service that uses it
-	db        *sql.DB  // a separate connection
+	db        *sql.DB  // a separate connection; nil: nobody reads the rows
 	// insert inserts lines in one transaction.
 	insert func(ctx context.Context, db *sql.DB, lines []line) error
 	// readNewest is prepared by newest.
@@ -127,6 +127,9 @@ func openPostgres(file string) (*sql.DB, error) {
 }
 
 func (t *target) close() error {
+	if t.db == nil {
+		return nil
+	}
 	if err := t.db.Close(); err != nil {
 		return fmt.Errorf("closing a database: %w", err)
 	}

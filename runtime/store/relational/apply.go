@@ -39,7 +39,7 @@ func (s Store) Apply(ctx context.Context, events []store.Event) error {
 
 // apply stores normalized events. With remembered, it fails with ErrChanged if channels are not as they were.
 func (s Store) apply(ctx context.Context, events []store.Event, remembered bool) error {
-	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		channels, err := s.findChannels(ctx, tx, events, remembered)
 		if err != nil {
 			return err
@@ -54,6 +54,10 @@ func (s Store) apply(ctx context.Context, events []store.Event, remembered bool)
 		}
 		return b.write(ctx, tx)
 	})
+	if err != nil {
+		s.channels.forget() // a row that the transaction has inserted is gone with it
+	}
+	return err
 }
 
 // batch collects the rows of a transaction. They are written in one order by all services, since two transactions that

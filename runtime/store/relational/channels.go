@@ -111,8 +111,8 @@ func (s Store) findChannels(
 // maxRemembered bounds the channels that are remembered. A service has fewer.
 const maxRemembered = 1000
 
-// channelMemory has the rows of channels as transactions have found them, by their folded names. A row may be of a
-// transaction that was rolled back: who uses it has the database compare it.
+// channelMemory has the rows of channels as transactions of this store have found or left them, by their folded names.
+// Where others write too, the database has to compare them: see Tx.ExpectLater.
 type channelMemory struct {
 	mu   sync.Mutex
 	rows map[store.Channel]channelRow
@@ -138,7 +138,7 @@ func (m *channelMemory) keep(key store.Channel, row channelRow) {
 	m.rows[key] = row
 }
 
-// forget is called when rows have changed: that transactions find it out would be an error in the server's log.
+// forget is called in a transaction that changes rows, and after one that was rolled back.
 func (m *channelMemory) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

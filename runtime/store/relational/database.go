@@ -47,8 +47,9 @@ type Tx interface {
 	// ExecLater stores rows of a table: it does what ExecAll does, but may do it together with the next statement, or
 	// with the commit. Then that returns the error, which names the table.
 	ExecLater(ctx context.Context, table, query string, rows [][]any) error
-	// ExpectLater checks as ExecLater executes that a query returns a row. If it does not, the error is ErrChanged. Rows
-	// that it locks are locked before those of later statements.
+	// ExpectLater checks as ExecLater executes that a query returns a row, as it did in an earlier transaction of this
+	// store. If another process has changed that, the error is ErrChanged; a database that has no other writer need not
+	// look. Rows that the query locks are locked before those of later statements.
 	ExpectLater(ctx context.Context, query string, arguments []any) error
 	// InsertLater inserts rows as Insert, and merges the rows of counters, which count those that did not exist yet. It
 	// may do so as ExecLater.

@@ -44,6 +44,7 @@ func (s Store) ImportChat(ctx context.Context, lines []store.Event) (added int, 
 		return countImported(ctx, tx, b.hours(into.rows), into.rows, ids)
 	})
 	if err != nil {
+		s.channels.forget() // as apply
 		return 0, fmt.Errorf("importing chat lines: %w", err)
 	}
 	return added, nil

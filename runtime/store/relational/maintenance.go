@@ -43,12 +43,10 @@ func (s Store) Prune(ctx context.Context, rule store.PruneRule, limit int) (remo
 		removed, err = s.pruneKV(ctx, rule.Before, limit)
 	case inTransaction[rule.Kind] != nil:
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
+			defer s.channels.forget()
 			removed, err = inTransaction[rule.Kind](ctx, tx, rule, limit)
 			return err
 		})
-		if removed > 0 {
-			s.channels.forget()
-		}
 	case known:
 		arguments := []any{rule.Before.UnixMilli(), limit}
 		if strings.Contains(query, "$3") {
