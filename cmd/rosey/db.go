@@ -47,7 +47,7 @@ func (c *component) runService(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	service := c.newService(conn, c.newBinding(conn))
+	service := c.newService(conn, c.newBinding(conn), newServiceProcessors().handling)
 	return c.run(ctx, workload{
 		run: service.Run, checks: serviceChecks(service), served: servedChannels(service),
 		lastBackup: service.LastBackup, conn: conn,
@@ -63,7 +63,8 @@ func servedChannels(service *database.Service) func() (channels []string, refuse
 	return func() ([]string, map[string]string) { return service.Channels(), service.RefusedChannels() }
 }
 
-func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.Service {
+// newService returns a service that calls handling, which may be nil, before each batch.
+func (c *component) newService(conn *bus.Conn, binding *bus.Binding, handling func(int)) *database.Service {
 	options := c.engineOptions()
 	options.Listed, options.Service = c.listedChannels(), c.serviceIdentity()
 	var gracePeriod time.Duration
@@ -72,7 +73,7 @@ func (c *component) newService(conn *bus.Conn, binding *bus.Binding) *database.S
 	}
 	return database.NewService(database.ServiceOptions{
 		EngineOptions: options, Conn: conn, Subjects: c.subjects, Binding: binding, Version: buildVersion(),
-		Provenance: c.databaseProvenance(), GracePeriod: gracePeriod,
+		Provenance: c.databaseProvenance(), GracePeriod: gracePeriod, Handling: handling,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // memoryPart is the part of a container's memory limit, in percent, that the Go runtime may use. The rest is for what
@@ -39,6 +40,50 @@ func limitProcessors(arguments []string) {
 func unlimitProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" { // SetDefaultGOMAXPROCS ignores the variable
 		runtime.SetDefaultGOMAXPROCS()
+	}
+}
+
+const (
+	// manyMessages is the size of a batch that arrives only while others are stored.
+	manyMessages = 50
+	// calmAfter is the time without such a batch after which a database service is calm.
+	calmAfter = 10 * time.Second
+)
+
+// serviceProcessors lets the goroutines of `rosey db` run one after another while little happens, for the reason of
+// limitProcessors: and for one that has the only processor, the Go runtime does not look after it every 20 µs while it
+// waits for the disk. While many messages come, some are received and decoded while others are stored.
+type serviceProcessors struct {
+	limit, unlimit func()
+	busy           bool
+	busyAt         time.Time // the last batch of many messages
+}
+
+func newServiceProcessors() *serviceProcessors {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return &serviceProcessors{limit: func() {}, unlimit: func() {}}
+	}
+	p := &serviceProcessors{limit: func() { runtime.GOMAXPROCS(1) }, unlimit: unlimitProcessors}
+	p.limit()
+	return p
+}
+
+// handling is called before each batch with the number of its messages, by one goroutine.
+func (p *serviceProcessors) handling(messages int) {
+	if messages < manyMessages && !p.busy {
+		return
+	}
+	now := time.Now()
+	switch {
+	case messages >= manyMessages:
+		p.busyAt = now
+		if !p.busy {
+			p.busy = true
+			p.unlimit()
+		}
+	case now.Sub(p.busyAt) >= calmAfter:
+		p.busy = false
+		p.limit()
 	}
 }
 

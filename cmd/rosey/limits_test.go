@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestContainerLimit(t *testing.T) {
@@ -48,8 +50,36 @@ func TestContainerLimit(t *testing.T) {
 	}
 }
 
+// A service at rest must not wake a thread for each goroutine that a line passes through, and a flood must have all
+// processors for as long as it lasts.
+func TestAServiceHasOneProcessorAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		processors := 1
+		p := &serviceProcessors{limit: func() { processors = 1 }, unlimit: func() { processors = 4 }}
+		for _, step := range []struct {
+			after          time.Duration
+			messages, want int
+		}{
+			{0, 1, 1},
+			{time.Second, manyMessages - 1, 1},
+			{time.Second, manyMessages, 4},
+			{calmAfter - time.Second, 1, 4},
+			{0, 500, 4},
+			{calmAfter - time.Second, 3, 4},
+			{time.Second, 3, 1},
+			{time.Hour, 1, 1},
+			{0, 500, 4},
+		} {
+			time.Sleep(step.after)
+			if p.handling(step.messages); processors != step.want {
+				t.Errorf("%d messages after %v: %d processors, expected %d", step.messages, step.after, processors, step.want)
+			}
+		}
+	})
+}
+
 // The goroutines of a bot run one after another, and those of all other commands as the machine allows.
-func TestOnlyTheBotHasOneProcessor(t *testing.T) {
+func TestOnlyTheBotAlwaysHasOneProcessor(t *testing.T) {
 	before := runtime.GOMAXPROCS(2)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	for _, arguments := range [][]string{nil, {"db"}, {"run", "bot"}} {

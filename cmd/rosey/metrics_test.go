@@ -115,7 +115,7 @@ func TestMetricsDocument(t *testing.T) {
 			t.Error(err)
 		}
 	}).rows
-	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil) }).rows
+	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil, nil) }).rows
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)
@@ -160,7 +160,7 @@ func TestMetricsNameTheServerOfPostgreSQL(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "url")
 	series := seriesAtStart(t, func(c *component, conn *bus.Conn) {
 		c.config.Database.SQLite, c.config.Database.Postgres = nil, &config.Postgres{URLFile: file}
-		c.newService(conn, nil)
+		c.newService(conn, nil, nil)
 		if err := os.WriteFile(file, []byte("postgres://rosey:choose-one@pg.example:5432/rosey"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestCountersOfAlertsAndDashboardsExistFromTheStart(t *testing.T) {
 	series := map[string]bool{}
 	for _, assemble := range []func(*component, *bus.Conn){
 		func(c *component, conn *bus.Conn) { _, _ = c.newBot(conn, nil) },
-		func(c *component, conn *bus.Conn) { _ = c.newService(conn, nil) },
+		func(c *component, conn *bus.Conn) { _ = c.newService(conn, nil, nil) },
 	} {
 		maps.Copy(series, seriesAtStart(t, assemble))
 	}

@@ -127,7 +127,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	defer conn.Close()
-	service := c.newService(conn, nil)
+	service := c.newService(conn, nil, nil)
 	work, err := c.newBot(conn, nil)
 	if err != nil {
 		return err

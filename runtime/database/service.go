@@ -48,6 +48,8 @@ type ServiceOptions struct {
 	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod
 	// 30 s to end.
 	GracePeriod time.Duration
+	// Handling is called before each batch of messages with their number, by one goroutine. Nil: nobody wants to know.
+	Handling func(messages int)
 
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
 	// 0: the constants of the same names
@@ -65,6 +67,7 @@ type Service struct {
 	inFlight   *inFlight
 	stream     *streamConsumer
 	subscriber *subscriber
+	handling   func(messages int)
 	messages   []bus.Message // of the batch that the worker stores; reused
 	maxAge     time.Duration // of a request
 	expired    logLimit
@@ -79,7 +82,11 @@ func NewService(o ServiceOptions) *Service {
 		grace:    cmp.Or(o.GracePeriod, defaultGracePeriod),
 		maxAge:   cmp.Or(o.maxRequestAge, defaultMaxRequestAge),
 		inFlight: newInFlight(),
+		handling: o.Handling,
 		coreOnly: status.NewRecorder(status.EventsCheck, ""),
+	}
+	if s.handling == nil {
+		s.handling = func(int) {}
 	}
 	s.engine.announceLine = s.announceLine
 	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
@@ -222,6 +229,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		s.handling(len(batch))
 		if err := s.handle(ctx, maintaining, &maintenance, batch); err != nil {
 			lost := countLost(batch) + s.inbox.discard()
 			if lost == 0 {
