@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"testing"
@@ -76,6 +77,27 @@ func TestAServiceHasOneProcessorAtRest(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What packages make when a program starts, every process keeps, whether it needs it or not: a pattern with {0,250}
+// alone takes 200 KiB.
+func TestPackagesMakeLittleAtTheStart(t *testing.T) {
+	const most = 128 << 10
+	start := program(t, "--help")
+	start.Env = append(start.Env, "GODEBUG=inittrace=1")
+	out, err := start.CombinedOutput()
+	if err != nil {
+		t.Fatal(err, string(out))
+	}
+	ours := regexp.MustCompile(`(?m)^init (rosey\.dev/\S+) .* (\d+) bytes, \d+ allocs$`).FindAllStringSubmatch(string(out), -1)
+	if len(ours) < 5 {
+		t.Fatalf("%d packages in %s", len(ours), out)
+	}
+	for _, one := range ours {
+		if size, err := strconv.Atoi(one[2]); err != nil || size > most {
+			t.Errorf("package %s makes %s bytes, %v, expected at most %d", one[1], one[2], err, most)
+		}
+	}
 }
 
 // The goroutines of a bot run one after another, and those of all other commands as the machine allows.

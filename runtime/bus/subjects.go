@@ -97,8 +97,8 @@ var LaterEvents = []Suffix{MediaPlayed}
 type Subjects struct{ prefix string }
 
 // prefixPattern is what a prefix may be: one token of a subject that is also valid in the names of streams, consumers
-// and buckets, and that neither the server nor an inbox uses. Its length is compared apart: in the pattern, {0,127} would
-// take every process 100 KiB of memory.
+// and buckets, and that neither the server nor an inbox uses. Its length is compared apart: in the pattern, {0,127}
+// would take every process 100 KiB of memory.
 var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
 const maxPrefix = 128

@@ -159,7 +159,9 @@ var (
 	secretName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 )
 
-const maxObjectName, maxSecretName = 63, 253
+func isObjectName(name string) bool { return len(name) <= 63 && objectName.MatchString(name) }
+
+func isSecretName(name string) bool { return len(name) <= 253 && secretName.MatchString(name) }
 
 func (m manifest) bot(namespace string) (Bot, error) {
 	b := Bot{
@@ -167,7 +169,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 		JetStream: config.JetStreamAuto, Replicas: 1, MaxBytes: defaultMaxBytes(),
 	}
 	for field, name := range map[string]string{"metadata.namespace": b.Namespace, "metadata.name": b.Name} {
-		if len(name) > maxObjectName || !objectName.MatchString(name) {
+		if !isObjectName(name) {
 			return b, fmt.Errorf("%s: %q, expected lower case letters, digits and '-'", field, name)
 		}
 	}
@@ -193,7 +195,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 		"spec.database.natsCredentialsSecretRef.name": b.ServiceSecret,
 		"spec.web.natsCredentialsSecretRef.name":      webSecret,
 	} {
-		if name != "" && (len(name) > maxSecretName || !secretName.MatchString(name)) {
+		if name != "" && !isSecretName(name) {
 			return b, fmt.Errorf("%s: %q, expected the name of a Secret", field, name)
 		}
 	}
