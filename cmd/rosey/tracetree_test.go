@@ -49,8 +49,8 @@ func isShared(span otlptest.Span) bool {
 	return count > 1 && strings.HasPrefix(span.Name, "process")
 }
 
-// checkTree checks that a trace has exactly these spans below a parent, without what is below shared batches. Each is on a line of its own, below its parent
-// and indented by two more spaces, in the order of the names.
+// checkTree checks that a trace has exactly these spans below a parent, without what is below shared batches. Each is on
+// a line of its own, below its parent and indented by two more spaces, in the order of the names.
 func checkTree(t *testing.T, all []otlptest.Span, trace, parent, want string) {
 	t.Helper()
 	count := 0
@@ -141,6 +141,32 @@ func TestATraceGoesOnWithTheNextLeader(t *testing.T) {
 	}
 	if lines := c.countLines("plugh"); lines != 1 {
 		t.Errorf("the line was said %d times", lines)
+	}
+}
+
+// A request of a person's command is traced from the command to the statements of the service.
+func TestCommandsAreTraced(t *testing.T) {
+	t.Parallel()
+	http := otlptest.HTTP(t)
+	r := newKillRig(t)
+	r.serviceEnvironment = tracing(http.URL, config.OTLPHTTP)
+	r.startService()
+	r.db.waitFor(status.ReasonReady)
+	nats := []string{"--nats", r.nats.URL()}
+	for _, test := range []struct{ subject, statement, command string }{
+		{"db.query.channel_stats", "SELECT high_water", "top"}, {"db.query.user_stats", "transaction", "user nobody"},
+		{"db.dead.list", "SELECT dead_letters", "db dead list --channel movienight --server " + r.site},
+	} {
+		subject, command := test.subject, append(strings.Fields(test.command), nats...)
+		startWithEnv(t, tracing(http.URL, config.OTLPHTTP), command...).wait()
+		http.Await(t, "the trace of "+subject, func(all []otlptest.Span) bool {
+			return slices.ContainsFunc(all, func(root otlptest.Span) bool {
+				return root.Name == "request "+subject && root.Service == "rosey-cli" && root.Parent() == "" &&
+					slices.ContainsFunc(branch(all, root.Trace(), root.ID(), []tracedSpan{
+						{name: "process " + subject, kind: kindServer}, {name: test.statement, kind: kindClient},
+					}), func(s otlptest.Span) bool { return s.Service == "rosey-database" })
+			})
+		})
 	}
 }
 
