@@ -63,11 +63,8 @@ var stateEvents = map[string]bool{
 	"rank": true, "kick": true, "disconnect": true,
 }
 
-// isNext reports whether an event follows another directly. Without numbers, nothing can be said: a bot of an earlier
-// version sends none.
+// isNext reports whether an event follows another directly. A bot of an earlier version sends no numbers: then nothing
+// can be said.
 func isNext(position, last bus.FeedPosition) bool {
-	if position.Number == 0 || last.Number == 0 {
-		return true
-	}
-	return position.BotStart == last.BotStart && position.Number == last.Number+1
+	return position.Number == 0 || position.BotStart == last.BotStart && position.Number == last.Number+1
 }

@@ -11,7 +11,7 @@ const (
 	maxStreams = 400
 	// streamBuffer is how many messages may wait for a reader. A reader with more is cut off, and loads the state again
 	// when it reads: it must neither delay others nor take memory without end.
-	streamBuffer = 64
+	streamBuffer = 256
 )
 
 // hub passes messages on to all open pages. It is safe for concurrent use.

@@ -22,8 +22,9 @@ const (
 	feedBuffer = 4096
 	// stateDelay collects the events that come together, such as those of a join, into one request for the state.
 	stateDelay = 100 * time.Millisecond
-	// stateInterval is how often the state is requested without a reason, and retryInterval while it cannot be had.
-	stateInterval = 30 * time.Second
+	// stateInterval is how often the state is requested without a reason: a bot that has lost its channel sends no events.
+	// retryInterval is how often while it cannot be had.
+	stateInterval = 5 * time.Second
 	retryInterval = 2 * time.Second
 	// liveLines is how many lines of chat an open page begins with.
 	liveLines = 100
