@@ -33,21 +33,18 @@ type chatFilter struct {
 	Cursor string
 }
 
-// maxZone bounds the zone in minutes.
-const maxZone = 14 * 60
-
 // parseChatFilter returns what is asked for, and what is wrong with it.
 func parseChatFilter(query url.Values) (filter chatFilter, problem string) {
 	filter = chatFilter{
 		Day: query.Get("day"), Person: strings.TrimSpace(query.Get("person")), Words: strings.TrimSpace(query.Get("words")),
 		Cursor: query.Get("cursor"),
 	}
-	zone, inRange := numberIn(query.Get("zone"), -maxZone, maxZone)
+	if filter.Zone, problem = parseZone(query.Get("zone")); problem != "" {
+		return filter, problem
+	}
 	from, isTime := numberIn(query.Get("from"), 0, maxMillis)
-	filter.Zone, filter.From = int(zone), from
+	filter.From = from
 	switch {
-	case !inRange:
-		return filter, "zone: expected the minutes that your clock is ahead of UTC, from -840 to 840."
 	case !isTime:
 		return filter, "from: expected a time in milliseconds since 1970."
 	case filter.Day != "" && filter.dayStart().IsZero():
@@ -122,7 +119,7 @@ func (f chatFilter) values(cursor string) template.URL {
 	if f.From > 0 {
 		values.Set("from", strconv.FormatInt(f.From, 10))
 	}
-	return template.URL(values.Encode()) //nolint:gosec // every part is escaped
+	return queryOf(values)
 }
 
 // chatView is the content of the page.

@@ -3,10 +3,12 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/room"
 )
 
@@ -45,6 +47,11 @@ func timeElement(kind timeKind, ms int64) template.HTML {
 func dayOf(ms int64) template.HTML   { return timeElement(dayTime, ms) }
 func clockOf(ms int64) template.HTML { return timeElement(clockTime, ms) }
 func dateOf(ms int64) template.HTML  { return timeElement(dateTime, ms) }
+
+// dayIn returns the day of a time in a zone that is some minutes ahead of UTC.
+func dayIn(ms int64, zone int) string {
+	return time.UnixMilli(ms).In(time.FixedZone("", zone*60)).Format(time.DateOnly)
+}
 
 // formatNumber returns a whole number with its thousands apart: 12 345.
 func formatNumber(number any) string {
@@ -105,4 +112,23 @@ func rankName(rank float64) string {
 		}
 	}
 	return ""
+}
+
+// queryOf returns the query of a URL for templates, which would escape one that is a string as a whole.
+func queryOf(values url.Values) template.URL {
+	return template.URL(values.Encode()) //nolint:gosec // every part is escaped
+}
+
+// parseZone returns the zone of the reader as minutes ahead of UTC, and what is wrong with it.
+func parseZone(text string) (zone int, problem string) {
+	minutes, inRange := numberIn(text, -bus.MaxUTCOffsetMinutes, bus.MaxUTCOffsetMinutes)
+	if !inRange {
+		return 0, "zone: expected the minutes that your clock is ahead of UTC, from -840 to 840."
+	}
+	return int(minutes), ""
+}
+
+// zoneName returns the name of a zone that is some minutes ahead of UTC, such as UTC+02:00.
+func zoneName(minutes int) string {
+	return "UTC" + strings.TrimSuffix(time.Unix(0, 0).In(time.FixedZone("", minutes*60)).Format("Z07:00"), "Z")
 }

@@ -58,6 +58,7 @@ var functions = template.FuncMap{
 	"length": formatLength, "position": room.FormatClock, "rank": rankName, "line": chatHTML, "links": linkify,
 	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
+	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,
 	"stateWord": stateWord, "stateClass": stateClass,
 	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },
 }
@@ -75,6 +76,11 @@ type navEntry struct {
 var navigation = []navEntry{
 	{Path: "", Title: "Now", access: ForReaders},
 	{Path: "chat", Title: "Chat", access: ForReaders},
+	{Path: "people", Title: "People", access: ForPeople},
+	{Path: "films", Title: "Films", access: ForReaders},
+	{Path: "records", Title: "Records", access: ForReaders},
+	{Path: "outbound", Title: "Outbound", access: ForTokens},
+	{Path: "health", Title: "Health", access: ForTokens},
 }
 
 // view is what the layout shows of a page.

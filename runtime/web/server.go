@@ -86,6 +86,7 @@ type page struct {
 func (s *Server) pages() (all []page) {
 	for _, list := range [][]page{
 		s.assetPages(), s.loginPages(), s.nowPages(), s.sayPages(), s.countPages(), s.chatPages(),
+		s.peoplePages(), s.filmPages(), s.recordPages(), s.outboundPages(), s.healthPages(),
 	} {
 		all = append(all, list...)
 	}

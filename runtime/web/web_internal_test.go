@@ -35,13 +35,19 @@ func requestOf(t *testing.T, known bool) *http.Request {
 // newTestServer serves pages that have a NATS server and nobody else. Alice has a token.
 func newTestServer(t *testing.T, settings config.Web) *httptest.Server {
 	t.Helper()
+	return newTestServerOn(t, natstest.Start(t).URL(), settings)
+}
+
+// newTestServerOn is newTestServer with the NATS server of the caller.
+func newTestServerOn(t *testing.T, natsURL string, settings config.Web) *httptest.Server {
+	t.Helper()
 	subjects, err := bus.NewSubjects("rosey")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
 	conn, err := bus.Connect(t.Context(), bus.Options{
-		URL: natstest.Start(t).URL(), Log: log, InboxPrefix: subjects.InboxPrefix(bus.WebRole),
+		URL: natsURL, Log: log, InboxPrefix: subjects.InboxPrefix(bus.WebRole),
 	})
 	if err != nil {
 		t.Fatal(err)

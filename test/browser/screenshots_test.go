@@ -22,6 +22,8 @@ var screens = []struct {
 // pictured are the pages of which pictures are made.
 var pictured = map[string]string{
 	"now": "/", "chat": "/chat", "search": "/chat?words=train", "login": "/login", "counts": "/now/counts",
+	"people": "/people", "person": "/people/nora", "films": "/films", "most-played": "/films?by=item", "records": "/records",
+	"outbound": "/outbound", "health": "/health",
 }
 
 // conversation is what the pictures show.

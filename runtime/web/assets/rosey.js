@@ -20,7 +20,9 @@
   }
 
   // A day begins and ends in the reader's zone, and between the lines of two days its date is shown.
-  for (const input of document.querySelectorAll("[data-zone]")) if (!input.value) input.value = -new Date().getTimezoneOffset();
+  const zone = -new Date().getTimezoneOffset();
+  for (const input of document.querySelectorAll("[data-zone]")) if (!input.value) input.value = zone;
+  for (const link of document.querySelectorAll("a[data-zoned]")) link.search = "?zone=" + zone;
   function showDays(root) {
     for (const list of root.querySelectorAll("[data-days]:not([data-dated])")) {
       list.dataset.dated = "";

@@ -1,0 +1,126 @@
+package web
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+func (s *Server) filmPages() []page {
+	return []page{{"GET /films", ForReaders, s.serveFilms}}
+}
+
+// filmsView is the content of the page of what was played.
+type filmsView struct {
+	Problem string
+	By      bus.MediaBy
+	Person  string
+	Items   []bus.MediaItem
+	// CountedFromMS is as in bus.MediaReply.
+	CountedFromMS int64
+	// Tabs are the lists that a reader may choose.
+	Tabs []filmsTab
+	// First and Next are the queries of other pages. Empty: there is none.
+	First, Next template.URL
+}
+
+type filmsTab struct {
+	Title   string
+	Query   template.URL
+	Current bool
+}
+
+// filmLists are the lists of the page. That of people is about single persons.
+var filmLists = []struct {
+	by     bus.MediaBy
+	title  string
+	access Access
+}{
+	{bus.MediaPlays, "What was played", ForReaders}, {bus.MediaByItem, "Most played", ForReaders},
+	{bus.MediaByUser, "Who queues most", ForPeople},
+}
+
+// values returns the query of a list and a place in it.
+func (v filmsView) values(by bus.MediaBy, cursor string) template.URL {
+	values := url.Values{"by": {string(by)}}
+	if v.Person != "" && by != bus.MediaByUser {
+		values.Set("person", v.Person)
+	}
+	if cursor != "" {
+		values.Set("cursor", cursor)
+	}
+	return queryOf(values)
+}
+
+func (s *Server) serveFilms(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	content := filmsView{By: bus.MediaBy(query.Get("by")), Person: strings.TrimSpace(query.Get("person"))}
+	if content.By == "" {
+		content.By = bus.MediaPlays
+	}
+	people := s.allows(ForPeople, r)
+	if !people && (content.Person != "" || content.By == bus.MediaByUser) {
+		s.guard(ForPeople, http.NotFoundHandler()).ServeHTTP(w, r)
+		return
+	}
+	for _, list := range filmLists {
+		if s.allows(list.access, r) {
+			content.Tabs = append(content.Tabs, filmsTab{
+				Title: list.title, Query: content.values(list.by, ""), Current: list.by == content.By,
+			})
+		}
+	}
+	code := s.fillFilms(r, &content, query.Get("cursor"))
+	s.render(w, r, code, "films.html", view{Title: "Films", Data: content})
+}
+
+func (s *Server) fillFilms(r *http.Request, content *filmsView, cursor string) (code int) {
+	if len(content.Person) > maxPersonBytes {
+		content.Problem = "Person: the name is too long."
+		return http.StatusBadRequest
+	}
+	var reply bus.MediaReply
+	err := s.ask(r.Context(), bus.QueryMedia, bus.MediaRequest{
+		Page: bus.Page{Cursor: cursor}, By: content.By, Username: content.Person, Origin: s.origin(),
+	}, &reply)
+	s.logUnexpected(r.Context(), "films", err)
+	content.Problem, code = explain(err)
+	content.Items, content.CountedFromMS = reply.Items, reply.CountedFromMS
+	if reply.Next != "" {
+		content.Next = content.values(content.By, reply.Next)
+	}
+	if cursor != "" {
+		content.First = content.values(content.By, "")
+	}
+	return code
+}
+
+func (s *Server) recordPages() []page {
+	return []page{{"GET /records", ForReaders, s.serveRecords}}
+}
+
+// recordsView is the content of the page of records.
+type recordsView struct {
+	Problem string
+	Zone    int
+	bus.RecordsReply
+	// People reports whether names are shown.
+	People bool
+}
+
+func (s *Server) serveRecords(w http.ResponseWriter, r *http.Request) {
+	content := recordsView{People: s.allows(ForPeople, r)}
+	zone, problem := parseZone(r.URL.Query().Get("zone"))
+	content.Zone, content.Problem = zone, problem
+	code := http.StatusBadRequest
+	if problem == "" {
+		err := s.ask(r.Context(), bus.QueryRecords,
+			bus.RecordsRequest{Zone: bus.Zone{UTCOffset: zone}, Origin: s.origin()}, &content.RecordsReply)
+		s.logUnexpected(r.Context(), "records", err)
+		content.Problem, code = explain(err)
+	}
+	s.render(w, r, code, "records.html", view{Title: "Records", Data: content})
+}

@@ -1,0 +1,215 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// hostile is in every text of a stranger.
+const hostile = `<script>alert(1)</script>`
+
+// peer answers requests as the database service does, with hostile text everywhere. It records what it was asked.
+type peer struct {
+	mu    sync.Mutex
+	asked map[bus.Suffix]string
+}
+
+// last returns the body of the last request.
+func (p *peer) last(suffix bus.Suffix) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[suffix]
+}
+
+// newPeer starts pages beside a peer.
+func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
+	t.Helper()
+	url := natstest.Start(t).URL()
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	p := &peer{asked: map[bus.Suffix]string{}}
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for suffix, reply := range hostileReplies() {
+		body, err := json.Marshal(reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Subscribe(subjects.Subject(suffix), func(message *nats.Msg) {
+			p.mu.Lock()
+			p.asked[suffix] = string(message.Data)
+			p.mu.Unlock()
+			_ = message.Respond(body)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return newTestServerOn(t, url, settings), p
+}
+
+func hostileReplies() map[bus.Suffix]any {
+	now := time.Now().UnixMilli()
+	film := bus.Media{Type: "yt", ID: "x", Title: "Night Train " + hostile, Seconds: 61, QueuedBy: hostile}
+	user := bus.UserItem{Username: hostile, Lines: 12345, FirstSeenMS: now - 5000, LastSeenMS: now, ConnectedMS: 93_600_000}
+	person := bus.UserReply{
+		Success: true, Found: true, UserItem: user, FromMS: now - 86_400_000, ToMS: now,
+		Sessions:  []bus.SessionItem{{JoinMS: now - 3_600_000}},
+		Days:      []bus.DayItem{{Date: time.UnixMilli(now).UTC().Format(time.DateOnly), Lines: 7}},
+		LastLines: []bus.ChatItem{{ID: "a1", AtMS: now, Username: hostile, Message: "&lt;script&gt;alert(1)&lt;/script&gt;"}},
+	}
+	person.Hours[0][23] = 7
+	record := &bus.RecordItem{Count: 93_600, AtMS: now, Username: hostile}
+	return map[bus.Suffix]any{
+		bus.QueryUsers: bus.UsersReply{Success: true, Items: []bus.UserItem{user}, Next: "more", Total: 5000},
+		bus.QueryUser:  person,
+		bus.QueryMedia: bus.MediaReply{Success: true, Items: []bus.MediaItem{{AtMS: now, Media: film, Plays: 3}}},
+		bus.QueryRecords: bus.RecordsReply{
+			Success: true, MostUsers: record, MostConnected: record, LongestSession: record, BusiestDay: record,
+		},
+		bus.QueryOutbound: bus.OutboundListReply{Success: true, Items: []bus.OutboundItem{
+			{ID: 7, State: bus.OutboundWaits, QueuedMS: now, Message: hostile, Asker: hostile, LastError: hostile},
+		}},
+		bus.OutboundPut:    bus.OutboundPutReply{Success: true, ID: 8},
+		bus.OutboundCancel: bus.OutboundCancelReply{Success: true, State: bus.OutboundCancelled},
+		bus.DeadList: bus.DeadListReply{Success: true, DeadLetters: []bus.DeadLetter{
+			{ID: 3, Time: now, Subject: hostile, Reason: hostile, Size: 9, Payload: hostile},
+		}},
+		bus.DeadRetry: bus.DeadChangeReply{Failed: []bus.DeadFailure{{ID: 3, Error: "still wrong " + hostile}}},
+		bus.DeadDrop:  bus.DeadChangeReply{Success: true, Changed: []int64{3}},
+		bus.StatusGet: bus.ProcessStatus{Success: true, Instance: hostile, Report: status.Report{
+			Component: status.BotComponent, Version: hostile, Reason: "Because", Message: hostile,
+			Checks: []status.Check{{Name: status.ChannelCheck, Message: hostile}},
+		}},
+	}
+}
+
+func TestStrangersTextIsTextOnEveryPage(t *testing.T) {
+	t.Parallel()
+	served, _ := newPeer(t, public())
+	for target, wanted := range map[string]string{
+		"/people":                        "1 d 2 h",
+		"/people/" + pathPart(hostile):   "1 d 2 h",
+		"/films":                         "Night Train",
+		"/films?by=item":                 "1:01",
+		"/films?by=user":                 "Plays",
+		"/films?person=%3Cscript%3E":     "Queued by",
+		"/records":                       "1 d 2 h",
+		"/outbound?state=waiting":        "Take back",
+		"/health":                        "channel",
+		"/people?name=%3Cscript%3Ealert": "Show all",
+		"/people?sort=name&order=asc":    "↑",
+		"/people/a/days.json?zone=60":    `"series"`,
+		"/people/nora?zone=-60":          "UTC-01:00",
+	} {
+		response, body := send(t, served, http.MethodGet, target, "",
+			tokenHeader, aliceToken)
+		if response.StatusCode != http.StatusOK || !strings.Contains(body, wanted) {
+			t.Errorf("%s: %d, without %q: %s", target, response.StatusCode, wanted, body)
+		}
+		if strings.Contains(body, hostile) {
+			t.Errorf("%s has a stranger's script", target)
+		}
+		if strings.Contains(body, "%3d") {
+			t.Errorf("%s has a query that is escaped twice", target)
+		}
+	}
+}
+
+func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
+	t.Parallel()
+	settings := public()
+	settings.People = config.PeopleOff
+	off, _ := newPeer(t, settings)
+	settings.People = config.PeopleTokensOnly
+	tokensOnly, _ := newPeer(t, settings)
+	for _, target := range []string{"/people", "/people/nora", "/films?by=user", "/films?person=nora"} {
+		if response, _ := send(t, off, http.MethodGet, target, "", tokenHeader, aliceToken); response.StatusCode != 404 {
+			t.Errorf("%s with people off: %d", target, response.StatusCode)
+		}
+		if response, _ := send(t, tokensOnly, http.MethodGet, target, ""); response.StatusCode != 303 {
+			t.Errorf("%s without a token: %d", target, response.StatusCode)
+		}
+		if response, _ := send(t, tokensOnly, http.MethodGet, target, "", tokenHeader, aliceToken); response.StatusCode != 200 {
+			t.Errorf("%s with a token: %d", target, response.StatusCode)
+		}
+	}
+	if _, body := send(t, off, http.MethodGet, "/records", ""); strings.Contains(body, "alert") {
+		t.Error("the records name somebody although people are off")
+	}
+	for _, target := range []string{"/outbound", "/health"} {
+		if response, _ := send(t, off, http.MethodGet, target, ""); response.StatusCode != 303 {
+			t.Errorf("%s of public pages without a token: %d", target, response.StatusCode)
+		}
+	}
+}
+
+func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	post := func(target, form string) (*http.Response, string) {
+		return send(t, served, http.MethodPost, target, form, tokenHeader, aliceToken)
+	}
+	if response, _ := post("/outbound", "text=hello"); response.StatusCode != 303 ||
+		!strings.Contains(p.last(bus.OutboundPut), `"asker":"alice"`) {
+		t.Errorf("queuing: %d, %s", response.StatusCode, p.last(bus.OutboundPut))
+	}
+	response, body := post("/outbound", "text=/kick+nora")
+	if response.StatusCode != 403 || !strings.Contains(body, `value="/kick nora"`) {
+		t.Errorf("a command without the right: %d", response.StatusCode)
+	}
+	if response, _ := post("/outbound/cancel", "id=7"); response.StatusCode != 303 ||
+		!strings.Contains(p.last(bus.OutboundCancel), `"asker":"alice"`) {
+		t.Errorf("taking back: %d, %s", response.StatusCode, p.last(bus.OutboundCancel))
+	}
+	if response, body := post("/health/dead", "id=3&do=retry"); response.StatusCode != 409 ||
+		!strings.Contains(body, "still wrong") || strings.Contains(body, hostile) {
+		t.Errorf("a dead letter that fails again: %d", response.StatusCode)
+	}
+	if response, _ := post("/health/dead", "id=3&do=drop"); response.StatusCode != 303 || p.last(bus.DeadDrop) != `{"ids":[3]}` {
+		t.Errorf("dropping: %d, %s", response.StatusCode, p.last(bus.DeadDrop))
+	}
+	for target, form := range map[string]string{
+		"/health/dead": "id=3&do=burn", "/outbound/cancel": "id=seven", "/outbound": "text=",
+	} {
+		if response, _ := post(target, form); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s with %s: %d", target, form, response.StatusCode)
+		}
+	}
+	for _, target := range []string{"/people/x?zone=abc", "/records?zone=9999", "/films?person=" + strings.Repeat("x", 600)} {
+		if response, _ := send(t, served, http.MethodGet, target, ""); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%.30s: %d", target, response.StatusCode)
+		}
+	}
+}
+
+func TestTimeLineStaysInside(t *testing.T) {
+	t.Parallel()
+	stays := staysOf(bus.UserReply{FromMS: 1000, ToMS: 2000, Sessions: []bus.SessionItem{
+		{JoinMS: 1999}, {JoinMS: 2000}, {JoinMS: 100, LeaveMS: 1500}, {JoinMS: 1200, LeaveMS: 9000}, {JoinMS: 1300, LeaveMS: 1300},
+	}})
+	for _, one := range stays {
+		if one.Begin < 0 || one.Length < 1 || one.Begin+one.Length > timeLine {
+			t.Errorf("%+v", one)
+		}
+	}
+}
