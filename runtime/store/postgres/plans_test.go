@@ -18,3 +18,14 @@ func TestPagesUseTheirIndexes(t *testing.T) {
 		})
 	})
 }
+
+func TestMigrationFillsHours(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Use(t)
+	s := mustOpen(t, pgtest.WriteURL(t, server.Database(t)))
+	migration, err := migrations.ReadFile("migrations/00010_media.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.FillsHours(t, s, s.db, string(migration))
+}

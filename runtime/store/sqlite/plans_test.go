@@ -19,3 +19,14 @@ func TestPagesUseTheirIndexes(t *testing.T) {
 		})
 	})
 }
+
+func TestMigrationFillsHours(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, filepath.Join(t.TempDir(), "rosey.db"))
+	defer mustClose(t, s)
+	migration, err := migrations.ReadFile("migrations/00014_media.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.FillsHours(t, s, s.db, string(migration))
+}

@@ -203,3 +203,27 @@ func (r recordingTx) Query(ctx context.Context, query string, arguments ...any) 
 	r.recorder.statements = append(r.recorder.statements, recordedStatement{query, arguments})
 	return r.Tx.Query(ctx, query, arguments...)
 }
+
+// FillsHours tests that a migration fills the hours from the lines that are stored as storing them does. The database
+// must be empty. migration is the content of the migration's file.
+func FillsHours(t *testing.T, s store.Store, db relational.Database, migration string) {
+	t.Helper()
+	const hour = 3600
+	test := storeTest{t, s}
+	line := func(n float64, user string) store.Event {
+		return event(n, store.ChatLine{Username: user, Text: fmt.Sprint(n)})
+	}
+	test.apply(line(0, "alice"), line(1, "Alice"), line(hour, "ALICE"), line(2, "Ünal"), line(2*hour, "Ünal"))
+	want := test.hours(movies, "alice", "ünal")
+	if len(want["alice"]) != 2 || len(want["ünal"]) != 2 {
+		t.Fatalf("hours as stored: %v", want)
+	}
+	_, fill, _ := strings.Cut(migration, "INSERT INTO chat_hours")
+	fill, _, _ = strings.Cut(fill, ";")
+	for _, statement := range []string{"DELETE FROM chat_hours", "INSERT INTO chat_hours" + fill} {
+		if _, err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(test, "hours as filled", want, test.hours(movies, "alice", "ünal"))
+}
