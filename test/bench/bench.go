@@ -40,6 +40,8 @@ type sizes struct {
 	rowRounds     int
 	services      []int
 	requestRounds int
+	// queryLines is how many lines are stored, queryRounds how often each query is sent.
+	queryLines, queryRounds int
 	// singles is the number of single lines. All processes are idle between them.
 	singles int
 	// pause is the time between two single lines. It is long enough that each is a batch of its own, and that all
@@ -58,7 +60,8 @@ var fullSizes = sizes{
 	idleRuns: 5, idleFor: 21 * time.Second, // two of the bot's status updates
 	chatLines: 10_000, chatRates: []int{2000, 500}, // a flood, and more than any real channel has
 	rowLines: 50_000, singleLines: 1_000, rowRounds: 3, services: []int{1, 2, 4},
-	requestRounds: 2_000, singles: 200, pause: 100 * time.Millisecond, said: 100, evening: time.Minute,
+	requestRounds: 2_000, queryLines: 100_000, queryRounds: 20,
+	singles: 200, pause: 100 * time.Millisecond, said: 100, evening: time.Minute,
 	tracesRounds: 5,
 }
 

@@ -24,7 +24,8 @@ func TestEveryCaseMeasures(t *testing.T) {
 		idleRuns: 1, idleFor: time.Millisecond,
 		chatLines: 200, chatRates: []int{2000},
 		rowLines: 200, singleLines: 20, rowRounds: 1, services: []int{1, 2},
-		requestRounds: 20, singles: 2, pause: time.Millisecond, said: 3, evening: time.Second / 2,
+		requestRounds: 20, queryLines: 50, queryRounds: 2,
+		singles: 2, pause: time.Millisecond, said: 3, evening: time.Second / 2,
 		tracesRounds: 1,
 	}, false, "")
 	if err != nil {

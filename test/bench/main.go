@@ -31,6 +31,7 @@ var cases = []benchCase{
 	{"rows", "lines of chat from publishing to commit, compared with a raw insert", measureRows},
 	{"services", "one, two and four services on one PostgreSQL server", measureServices},
 	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
+	{"queries", "the queries of the web page with 100,000 lines", measureQueries},
 	{"line", "a line from the socket to the committed row, beside a bare publish and commit", measureLine},
 	{"said", "a line of the outbound queue until it is in the channel, and an answer by private message", measureSaid},
 	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
