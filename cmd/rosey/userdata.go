@@ -18,7 +18,8 @@ import (
 )
 
 func newUserExportCommand() *cobra.Command {
-	command := newCLICommand("export NAME", "Write everything that is stored about a user, as JSON Lines", requireOne("NAME"),
+	const short = "Write everything that is stored about a user, as JSON Lines"
+	command := newCLICommand("export NAME", short, requireOne("NAME"),
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			out := bufio.NewWriter(command.OutOrStdout())
 			encoder := json.NewEncoder(status.JSONWriter(out))
@@ -50,8 +51,8 @@ func newUserForgetCommand() *cobra.Command {
 			}
 			return writeOutput(command.OutOrStdout(), output, reply, forgottenText(arguments[0], reply))
 		})
-	command.Long = "Remove everything that is stored about a user of the channel. What happened until now does not come\n" +
-		"back with a repetition by CyTube, from the stream or by an import; what they do later is stored.\n" +
+	command.Long = "Remove everything that is stored about a user of the channel. What happened until now does not\n" +
+		"come back with a repetition by CyTube, from the stream or by an import; what they do later is stored.\n" +
 		"What others wrote about them stays. Backups are not changed: their names are shown.\n" +
 		"NATS has a permission of its own for it."
 	command.Flags().BoolVar(&yes, "yes", false, "Do it")

@@ -93,6 +93,10 @@ func TestEventsOfASession(t *testing.T) {
 	started := r.bot.started.Unix()
 	want := []message{
 		line("alice", "anybody &lt;there&gt;?"),
+		{bus.MediaPlayed, map[string]any{
+			"type": "hl", "id": "https://example.com/live/feature.m3u8", "title": "Livestream", "seconds": 0.,
+			"queued_by": "owner",
+		}},
 		user(bus.UserJoined, "alice"), highWater(1, nil),
 		highWater(1, 2.),
 		statusUpdate(1, 1, 2, 1, started, "Livestream"),

@@ -60,8 +60,8 @@ const (
 )
 
 // AnyQuery and AnyDead match each of Queries, and each request about dead letters, for permissions to publish: a
-// credential with a list of all of them could be longer than the 4 KiB that a server takes for a line of the protocol by
-// default.
+// credential with a list of all of them could be longer than the 4 KiB that a server takes for a line of the protocol
+// by default.
 const (
 	AnyQuery Suffix = "db.query.*"
 	AnyDead  Suffix = "db.dead.*"

@@ -94,7 +94,9 @@ func TestAPersonIsExportedAndForgotten(t *testing.T) {
 			t.Errorf("forget %s: %+v", body, reply)
 		}
 	}
-	for _, cursor := range []string{"x", "-1:", "4:abc", "dead:", "dead:x", "99999999999999999999:", strings.Repeat("1", 999)} {
+	for _, cursor := range []string{
+		"x", "-1:", "4:abc", "dead:", "dead:x", "99999999999999999999:", strings.Repeat("1", 999),
+	} {
 		reply := ask[bus.PeopleExportReply](r, bus.PeopleExport, fmt.Sprintf(`{"username":"a","cursor":%q}`, cursor))
 		if reply.Success || !strings.Contains(reply.Error, "cursor: expected") {
 			t.Errorf("export from %q: %+v", cursor, reply)

@@ -73,7 +73,8 @@ var subscriptions = []struct {
 var provoked = []string{
 	"P.db.message.log", "P.db.kv.get", "P.events.cytube.movies.message", "P.outbound.movies.waiting",
 	"_INBOX.x", "_INBOX_P_bot.x", "_INBOX_P_db.x",
-	"_INBOX_P_cli.x", "_INBOX_P_web.x", "P.channel.movies.get", "P.status.get", "$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
+	"_INBOX_P_cli.x", "_INBOX_P_web.x", "P.channel.movies.get", "P.status.get",
+	"$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
 	"$JS.API.STREAM.INFO.P_events", "$JS.ACK.P_events.P_db.1.1.1.1.0",
 }
 

@@ -26,7 +26,8 @@ spec:
 apiVersion: v1
 kind: List
 items:
-- {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {namespace: other, name: plain}, spec: {web: {enabled: false}}, status: {}}
+- {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {namespace: other, name: plain},
+   spec: {web: {enabled: false}}, status: {}}
 - {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {name: lounge},
    spec: {database: {sharedFrom: {name: movienight}}, web: {enabled: true}}}
 - {apiVersion: rosey.dev/v1alpha1, kind: RoseyBot, metadata: {name: alone}, spec: {mode: Direct}}

@@ -376,8 +376,8 @@ func TestAWebPageGetsItsOwnUser(t *testing.T) {
 	})
 }
 
-// TestACredentialFitsIntoALine checks that a user's JWT, also where the web page logs in as the bot, with a prefix of usual length, is not longer than
-// the line of the protocol that a server accepts by default.
+// TestACredentialFitsIntoALine checks that a user's JWT, also where the web page logs in as the bot, with a prefix of
+// usual length, is not longer than the line of the protocol that a server accepts by default.
 func TestACredentialFitsIntoALine(t *testing.T) {
 	const maxControlLine, rest = 4096, 400 // of CONNECT: the signature, the name and options
 	i := newIssuer(t, natsauth.JWTTarget)

@@ -40,7 +40,8 @@ ON CONFLICT (server_key, name_key) DO NOTHING`
 // findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
 // transaction ends.
 func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
-	find := `SELECT id, chat_pruned_to, people_pruned_to, forgotten_to FROM channels WHERE server_key = $1 AND name_key = $2` +
+	find := `SELECT id, chat_pruned_to, people_pruned_to, forgotten_to FROM channels
+WHERE server_key = $1 AND name_key = $2` +
 		s.db.ForShare()
 	// It is read first because an insert would block all other writers of the channel, even if the row exists.
 	for range 2 {

@@ -95,7 +95,8 @@ func (m *mover) moveChannels(ctx context.Context) error {
 
 		owner, ownerName, servedBy any // text or nil
 	}
-	const query = `SELECT id, server_key, name, chat_pruned_to, people_pruned_to, forgotten_to, owner_prefix, owner_name, served_by
+	const query = `SELECT id, server_key, name, chat_pruned_to, people_pruned_to, forgotten_to, owner_prefix, owner_name,
+  served_by
 FROM channels ORDER BY id`
 	channels, err := Select(ctx, m.from, query, nil, func(row *channel) []any {
 		return []any{

@@ -113,7 +113,8 @@ func (t personTable) read(
 		condition += fmt.Sprintf(" AND %s > $%d", t.key, len(arguments))
 	}
 	arguments = append(arguments, limit)
-	query := fmt.Sprintf("SELECT CAST(%s AS TEXT) AS position_key, %s AS position_at, %s FROM %s%s ORDER BY %s LIMIT $%d", t.key, t.at,
+	const format = "SELECT CAST(%s AS TEXT) AS position_key, %s AS position_at, %s FROM %s%s ORDER BY %s LIMIT $%d"
+	query := fmt.Sprintf(format, t.key, t.at,
 		strings.Join(t.Columns, ", "), t.Name, condition, t.key, len(arguments))
 	type personRow struct {
 		store.PersonRow
@@ -274,7 +275,7 @@ func withoutForgotten(
 
 // withoutPerson returns what of a fact may be stored. Nil: nothing.
 func withoutPerson(fact store.Fact, forgotten func(name string) bool) store.Fact {
-	name := ""
+	var name string
 	switch fact := fact.(type) {
 	case store.UserJoined:
 		name = fact.Username
