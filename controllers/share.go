@@ -26,7 +26,8 @@ const (
 
 // sharedParts are parts of objects in the cache of which there is one copy, although many objects have them: labels,
 // owners, and the containers of all pods with the same settings. Nobody changes what is in the cache. Those that were
-// used last are remembered. It is safe for concurrent use.
+// used last are remembered. Package unique is for what can be compared, which slices and maps cannot. It is safe for
+// concurrent use.
 type sharedParts struct {
 	mu            sync.Mutex
 	recent, older map[[sha256.Size]byte]any
