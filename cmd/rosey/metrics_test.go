@@ -116,15 +116,21 @@ func TestMetricsDocument(t *testing.T) {
 		}
 	}).rows
 	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil, nil) }).rows
+	pages := registeredBy(t, func(c *component, conn *bus.Conn) { c.newPages(conn, "", "") }).rows
 	var table strings.Builder
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)
 	maps.Copy(all, service)
+	maps.Copy(all, pages)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		row, of := all[name], "both"
-		if _, inBot := bot[name]; !inBot {
+		_, inBot := bot[name]
+		_, inService := service[name]
+		if !inBot && !inService {
+			of = "web"
+		} else if !inBot {
 			of = "db"
-		} else if _, inService := service[name]; !inService {
+		} else if !inService {
 			of = "bot"
 		}
 		counts := strings.HasSuffix(name, "_total")
@@ -136,7 +142,7 @@ func TestMetricsDocument(t *testing.T) {
 	table.WriteString("\n")
 	around := compareTable(t, "../../docs/metrics.md", table.String())
 	// The rest of the document must name existing metrics only.
-	for _, named := range regexp.MustCompile(`rosey_(bus|cytube|database|bot)_[a-z_]+`).FindAllString(around, -1) {
+	for _, named := range regexp.MustCompile(`rosey_(bus|cytube|database|bot|web)_[a-z_]+`).FindAllString(around, -1) {
 		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(named, "_bucket"), "_sum"), "_count")
 		_, exported := all[base]
 		_, exact := all[named]

@@ -59,7 +59,7 @@ func (c *component) runWeb(ctx context.Context) error {
 // newPages returns the pages, which are served at an address. processPath is that of web.Options.
 func (c *component) newPages(conn *bus.Conn, address, processPath string) *web.Server {
 	return web.New(web.Options{
-		Config: c.config.Web, Channel: c.config.Channel, Conn: conn, Subjects: c.subjects, Log: c.log,
+		Config: c.config.Web, Channel: c.config.Channel, Conn: conn, Subjects: c.subjects, Log: c.log, Registerer: c.registry,
 		Version: buildVersion(), Loopback: status.IsLoopback(address), ProcessPath: processPath,
 	})
 }

@@ -80,12 +80,16 @@ func (s *Server) logIn(r *http.Request, token string) (person Person, known, lim
 		address = r.RemoteAddr
 	}
 	if !s.logins.mayTry(address, now) {
+		s.metrics.logins.WithLabelValues(loginLimited).Inc()
 		return Person{}, false, true
 	}
 	if person, known = s.tokens.find(token); !known {
 		s.logins.wrong(address, now)
+		s.metrics.logins.WithLabelValues(loginWrong).Inc()
+		return Person{}, false, false
 	}
-	return person, known, false
+	s.metrics.logins.WithLabelValues(loginRight).Inc()
+	return person, true, false
 }
 
 func (s *Server) loginPages() []page {

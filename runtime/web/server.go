@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -25,6 +26,8 @@ type Options struct {
 	Conn     *bus.Conn
 	Subjects bus.Subjects
 	Log      *slog.Logger
+	// Registerer gets the metrics of the pages. Nil: none.
+	Registerer prometheus.Registerer
 	// Version is that of this program.
 	Version string
 	// Loopback reports that the pages are served on a loopback address alone, so that who reads is on this machine.
@@ -43,12 +46,14 @@ type Server struct {
 	templates func() (templates, error)
 	live      *live
 	hub       *hub
+	metrics   *metrics
 	// downloads bounds how many downloads run at a time.
 	downloads *semaphore.Weighted
 }
 
 // New returns a Server. It sends nothing before Run.
 func New(o Options) *Server {
+	pages := newHub()
 	return &Server{
 		options:   o,
 		requests:  bus.NewRequester(o.Conn, o.Subjects),
@@ -56,7 +61,8 @@ func New(o Options) *Server {
 		logins:    newLoginLimits(),
 		templates: sync.OnceValues(parseTemplates),
 		live:      &live{trouble: "the page has just started"},
-		hub:       newHub(),
+		hub:       pages,
+		metrics:   newMetrics(o.Registerer, pages.count),
 		downloads: semaphore.NewWeighted(maxDownloads),
 	}
 }
@@ -101,7 +107,7 @@ func (s *Server) Handler() http.Handler {
 		if isTraced(one.pattern) {
 			handler = traced(one.pattern, handler)
 		}
-		mux.Handle(one.pattern, handler)
+		mux.Handle(one.pattern, s.metrics.count(one.pattern, handler))
 	}
 	mux.HandleFunc("/", s.serveNotFound)
 	handler := http.NewCrossOriginProtection().Handler(bounded(mux))

@@ -44,7 +44,7 @@ var conversation = []struct{ user, text string }{
 	{"popcorn_fan", "that is not how trains work"},
 	{"Zoe-99", "it is how trains work in 1957"},
 	{"nora", "applause for the foley artist please"},
-	{"night_owl", "👏👏👏"},
+	{"night_owl", "bravo, bravo!"},
 }
 
 // TestScreenshots writes pictures of every page, light and dark, wide and narrow, and checks what no picture shows: that

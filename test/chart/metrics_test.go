@@ -18,7 +18,7 @@ import (
 
 var (
 	metricName = regexp.MustCompile(
-		`\b(?:rosey_(?:bot|bus|cytube|database|telemetry)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
+		`\b(?:rosey_(?:bot|bus|cytube|database|telemetry|web)|roseybot|controller_runtime)_[a-z_]+[a-z]\b`)
 	selector = regexp.MustCompile(`\b([a-z_]+)\{([^{}]*)\}`)
 	label    = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
 	// row is a line of the table in docs/metrics.md, which a test of cmd/rosey compares with the code.
