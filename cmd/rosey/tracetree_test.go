@@ -49,8 +49,8 @@ func isShared(span otlptest.Span) bool {
 	return count > 1 && strings.HasPrefix(span.Name, "process")
 }
 
-// checkTree checks that a trace has exactly these spans below a parent, without what is below shared batches. Each is on
-// a line of its own, below its parent and indented by two more spaces, in the order of the names.
+// checkTree checks that a trace has exactly these spans below a parent, without shared batches and what is below them.
+// Each is on a line of its own, below its parent and indented by two more spaces, in the order of the names.
 func checkTree(t *testing.T, all []otlptest.Span, trace, parent, want string) {
 	t.Helper()
 	count := 0
