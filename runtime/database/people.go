@@ -179,6 +179,7 @@ func (e *Engine) peopleForget(ctx context.Context, r Request) (any, error) {
 	// The time of an event may be ahead of its arrival.
 	until := r.Time.Add(maxSkew)
 	removed, err := e.store.ForgetPerson(ctx, person.channel, person.name, until)
+	e.queries.times.forget()
 	reply := bus.PeopleForgetReply{Removed: map[bus.PeopleKind]int64{}, Until: until.UnixMilli()}
 	for kind, count := range removed {
 		reply.Removed[bus.PeopleKind(kind)] = count

@@ -257,3 +257,23 @@ func TestPageBeyondTheEnd(t *testing.T) {
 		same(t, fmt.Sprint(one.suffix, one.fields), want, len(seen))
 	}
 }
+
+// The list by hours and the longest session are remembered for minutes.
+func TestWhoIsForgottenIsNotRemembered(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	r.happens(bus.UserJoined, 0, `"username":"alice"`)
+	r.happens(bus.UserLeft, 500, `"username":"alice"`)
+	r.happens(bus.UserJoined, 0, `"username":"bob"`)
+	r.happens(bus.UserLeft, 5, `"username":"bob"`)
+	for _, want := range []string{"alice", "bob"} {
+		records := query[bus.RecordsReply](r, bus.QueryRecords, map[string]any{})
+		users := query[bus.UsersReply](r, bus.QueryUsers, map[string]any{"sort": "hours"})
+		if records.LongestSession == nil || records.LongestSession.Username != want || users.Items[0].Username != want {
+			t.Fatalf("%+v, %+v, want %s", records.LongestSession, users.Items, want)
+		}
+		if reply := query[bus.PeopleForgetReply](r, bus.PeopleForget, map[string]any{"username": "alice"}); !reply.Success {
+			t.Fatal(reply.Error)
+		}
+	}
+}

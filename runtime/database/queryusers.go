@@ -159,8 +159,17 @@ func isBehind(user, at place, descending bool) bool {
 type userTimes struct {
 	reading chan struct{} // has a token while somebody reads
 
-	mu    sync.Mutex
-	known map[store.Channel]*knownTimes
+	mu       sync.Mutex
+	known    map[store.Channel]*knownTimes
+	outdated int // counts the calls of forget
+}
+
+// forget forgets all times: somebody must not be named any more.
+func (t *userTimes) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.known = nil
+	t.outdated++
 }
 
 // knownTimes are not changed once they are known.
@@ -188,7 +197,7 @@ func (t *userTimes) of(ctx context.Context, from store.Store, channel store.Chan
 		return nil, fmt.Errorf("waiting for the times of all users: %w", ctx.Err())
 	}
 	t.mu.Lock()
-	known := t.known[channel]
+	known, outdated := t.known[channel], t.outdated
 	t.mu.Unlock()
 	if known != nil && time.Now().Before(known.until) {
 		return known, nil
@@ -211,6 +220,9 @@ func (t *userTimes) of(ctx context.Context, from store.Store, channel store.Chan
 	known.until = time.Now().Add(max(timesKept, timesFactor*time.Since(began)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.outdated != outdated {
+		return known, nil
+	}
 	if len(t.known) >= maxKnownTimes || t.known == nil {
 		t.known = map[store.Channel]*knownTimes{}
 	}
