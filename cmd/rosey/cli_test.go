@@ -69,6 +69,19 @@ func TestCommandsForARunningBot(t *testing.T) {
 	natstest.Eventually(t, "the line said in the channel", func() bool {
 		return strings.Contains(readable.output(), "Rosey: hello\n")
 	})
+	for _, test := range []struct{ command, want string }{
+		{"user forget alice", "--yes: expected"},
+		{"user export ALICE", `{"kind":"line",`},
+		{"user forget Alice --yes", "Nothing is stored about Alice any more"},
+	} {
+		_, out, stderr := call(t, append(strings.Fields(test.command), "--nats", at[1])...)
+		if !strings.Contains(out+stderr, test.want) {
+			t.Errorf("%s: %s%s", test.command, out, stderr)
+		}
+	}
+	if _, out, stderr := call(t, "user", "export", "alice", "--nats", at[1]); out+stderr != "" {
+		t.Errorf("of somebody who was forgotten: %s%s", out, stderr)
+	}
 	for _, tail := range []*roseyProcess{readable, asJSON} {
 		if code := tail.end(syscall.SIGINT); code != exitClean {
 			t.Errorf("exit code %d: %v", code, tail.log())

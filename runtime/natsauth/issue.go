@@ -218,17 +218,9 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	add := func(bot Bot, secret string, roles ...bus.Role) {
 		wanted[accountName(bot)+"_"+joinRoles(roles)] = User{Bot: bot.ID(), Roles: roles, Secret: secret}
 	}
-	if owner.BotSecret == "" || owner.ServiceSecret == "" {
-		r.issued.Unset = append(r.issued.Unset, unset(owner))
-	}
-	botSecret := cmp.Or(owner.BotSecret, owner.Name+"-nats-bot")
-	serviceSecret := owner.ServiceSecret
-	if serviceSecret == "" && owner.BotSecret == "" {
-		serviceSecret = owner.Name + "-nats-db"
-	}
-	// Pods that mount the same Secret log in as one user.
+	botSecret, serviceSecret := r.secrets(owner)
 	roles := map[string][]bus.Role{botSecret: {bus.BotRole}}
-	serviceSecret = cmp.Or(serviceSecret, botSecret)
+	serviceSecret = cmp.Or(serviceSecret, botSecret) // pods that mount the same Secret log in as one user
 	roles[serviceSecret] = append(roles[serviceSecret], bus.ServiceRole)
 	add(owner, "", bus.CLIRole)
 	if owner.Manual {
@@ -241,19 +233,46 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 		if bot.SharedFrom != "" {
 			add(bot, "", bus.CLIRole)
 		}
-		if bot.Web == nil {
-			continue
-		}
-		if secret := cmp.Or(bot.Web.Secret, botSecret); roles[secret] == nil {
+		switch secret := bot.webSecret(botSecret); {
+		case secret == "":
+		case roles[secret] == nil:
 			add(bot, secret, bus.WebRole)
-		} else if !slices.Contains(roles[secret], bus.WebRole) {
-			roles[secret] = append(roles[secret], bus.WebRole)
+		default:
+			roles[secret] = appendRole(roles[secret], bus.WebRole)
 		}
 	}
 	for secret, its := range roles {
 		add(owner, secret, its...)
 	}
 	return wanted
+}
+
+// secrets returns the names of the Secrets of bot and service, and notes what a RoseyBot should set. An empty one of
+// the service is that of the bot.
+func (r *run) secrets(b Bot) (botSecret, serviceSecret string) {
+	if b.BotSecret == "" || b.ServiceSecret == "" {
+		r.issued.Unset = append(r.issued.Unset, unset(b))
+	}
+	botSecret, serviceSecret = cmp.Or(b.BotSecret, b.Name+"-nats-bot"), b.ServiceSecret
+	if serviceSecret == "" && b.BotSecret == "" {
+		serviceSecret = b.Name + "-nats-db"
+	}
+	return botSecret, serviceSecret
+}
+
+// webSecret returns the name of the Secret with which the web page logs in. Empty: there is no web page.
+func (b Bot) webSecret(botSecret string) string {
+	if b.Web == nil {
+		return ""
+	}
+	return cmp.Or(b.Web.Secret, botSecret)
+}
+
+func appendRole(roles []bus.Role, role bus.Role) []bus.Role {
+	if slices.Contains(roles, role) {
+		return roles
+	}
+	return append(roles, role)
 }
 
 // unset says what a RoseyBot should set.
