@@ -167,10 +167,14 @@ func writeHTML(w http.ResponseWriter, code int, body []byte) {
 	_, _ = w.Write(body) // it fails if the client has gone away
 }
 
-// fail answers with an error: a page for a browser, a line for everything else.
+// fail answers with an error: JSON for a program, a page for a browser, a line for everything else.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, message string) {
 	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
+	}
+	if isAPI(r) {
+		failAPI(w, code, message)
+		return
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("HX-Request") != "" {
 		http.Error(w, status.OneLine(message, maxMessage), code)

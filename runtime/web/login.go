@@ -148,7 +148,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 // everything else away.
 func (s *Server) askToLogIn(w http.ResponseWriter, r *http.Request) {
 	isPage := r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
-	if !isPage || r.Header.Get("HX-Request") != "" {
+	if !isPage || isAPI(r) || r.Header.Get("HX-Request") != "" {
 		s.fail(w, r, http.StatusUnauthorized, "Log in with a token first.")
 		return
 	}

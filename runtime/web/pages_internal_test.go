@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,7 +48,9 @@ func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for suffix, reply := range hostileReplies() {
+	replies := hostileReplies()
+	maps.Copy(replies, hostileHistory())
+	for suffix, reply := range replies {
 		body, err := json.Marshal(reply)
 		if err != nil {
 			t.Fatal(err)

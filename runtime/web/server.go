@@ -93,6 +93,7 @@ func (s *Server) pages() (all []page) {
 	for _, list := range [][]page{
 		s.assetPages(), s.loginPages(), s.nowPages(), s.sayPages(), s.countPages(), s.chatPages(),
 		s.peoplePages(), s.filmPages(), s.recordPages(), s.outboundPages(), s.healthPages(),
+		s.apiPages(), s.pythonPages(),
 	} {
 		all = append(all, list...)
 	}
@@ -110,8 +111,9 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(one.pattern, s.metrics.count(one.pattern, handler))
 	}
 	mux.HandleFunc("/", s.serveNotFound)
-	handler := http.NewCrossOriginProtection().Handler(bounded(mux))
-	return withHeaders(s.belowBasePath(handler))
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(s.serveCrossOrigin))
+	return withHeaders(s.belowBasePath(protection.Handler(bounded(mux))))
 }
 
 // maxDownloads is how many downloads may run at a time: each keeps the database busy.
