@@ -14,6 +14,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/status"
@@ -69,6 +70,7 @@ func TestCommandsForARunningBot(t *testing.T) {
 	natstest.Eventually(t, "the line said in the channel", func() bool {
 		return strings.Contains(readable.output(), "Rosey: hello\n")
 	})
+	checkRequestsOfAPage(t, at[1])
 	for _, test := range []struct{ command, want string }{
 		{"user forget alice", "--yes: expected"},
 		{"user export ALICE", `{"kind":"line",`},
@@ -90,6 +92,31 @@ func TestCommandsForARunningBot(t *testing.T) {
 	code, text, stderr := call(t, "status", "--http", p.url(""))
 	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 6 {
 		t.Errorf("exit code %d, %s%s", code, text, stderr)
+	}
+}
+
+// checkRequestsOfAPage asks as the web page does for the state of the channel and the status of all processes.
+func checkRequestsOfAPage(t *testing.T, url string) {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Log: natstest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	requester := bus.NewRequester(conn, subjects)
+	var state bus.ChannelState
+	err = requester.Request(t.Context(), bus.ChannelGet("MovieNight"), struct{}{}, &state)
+	if err != nil || !state.Joined || state.Self != "Rosey" || state.UserCount != 2 || state.Number == 0 {
+		t.Errorf("state %+v, %v", state, err)
+	}
+	processes, err := requester.Processes(t.Context())
+	if err != nil || len(processes) != 1 || processes[0].Report.Component != status.RunComponent ||
+		processes[0].Channel != "movienight" || !processes[0].Report.Ready {
+		t.Errorf("processes %+v, %v", processes, err)
 	}
 }
 
