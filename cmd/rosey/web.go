@@ -18,8 +18,8 @@ func newWebCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "web",
 		Short: "Serve the pages for the people of the channel",
-		Long: "Serve the pages for the people of the channel: what happens in it, what was said, who was there. It needs the\n" +
-			"bot and the database service on the same NATS, and has no access to the channel or the database.",
+		Long: "Serve the pages for the people of the channel: what happens in it, what was said, who was there. It needs\n" +
+			"the bot and the database service on the same NATS, and has no access to the channel or the database.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			component, err := newComponent(status.WebComponent, flags, command.ErrOrStderr())

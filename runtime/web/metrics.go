@@ -23,8 +23,8 @@ const (
 	loginLimited = "limited"
 )
 
-// newMetrics registers the metrics. A nil registerer: they are counted and not shown. streams returns the number of open
-// pages.
+// newMetrics registers the metrics. A nil registerer: they are counted and not shown. streams returns the number of
+// open pages.
 func newMetrics(registerer prometheus.Registerer, streams func() int) *metrics {
 	register := promauto.With(registerer)
 	register.NewGaugeFunc(prometheus.GaugeOpts{
@@ -33,7 +33,8 @@ func newMetrics(registerer prometheus.Registerer, streams func() int) *metrics {
 	m := &metrics{
 		requests: register.NewCounterVec(prometheus.CounterOpts{
 			Name: "rosey_web_requests_total",
-			Help: "Responses of the pages, by route and class of the code: 2xx, 3xx, 4xx or 5xx. Open pages count when they end.",
+			Help: "Responses of the pages, by route and class of the code: 2xx, 3xx, 4xx or 5xx. " +
+				"Open pages count when they end.",
 		}, []string{"route", "code"}),
 		seconds: register.NewHistogram(prometheus.HistogramOpts{
 			Name: "rosey_web_request_seconds", Help: "Time that a response of the pages took, without live pages.",

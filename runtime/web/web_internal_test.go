@@ -197,8 +197,8 @@ func TestBadInputIsAClearMessage(t *testing.T) {
 			t.Errorf("%.40s: %d, lacks %q", target, response.StatusCode, want)
 		}
 	}
-	if response, body := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != http.StatusServiceUnavailable ||
-		!strings.Contains(body, "The database does not answer") {
+	response, body := send(t, served, http.MethodGet, "/chat", "")
+	if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "The database does not answer") {
 		t.Errorf("without a database: %d", response.StatusCode)
 	}
 }

@@ -1,5 +1,5 @@
-// Package browser tests the pages for the people of a channel in headless Chromium: the real program, its NATS server and
-// database, and the CyTube simulator. It is a module of its own, so that no other part of the project has its
+// Package browser tests the pages for the people of a channel in headless Chromium: the real program, its NATS server
+// and database, and the CyTube simulator. It is a module of its own, so that no other part of the project has its
 // dependencies.
 //
 // The tests are skipped where no Chromium is installed. With ROSEY_SCREENSHOTS=DIR they write pictures of every page

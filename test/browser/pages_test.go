@@ -9,7 +9,8 @@ import (
 )
 
 // hostile is what a stranger may say, and what no page may obey.
-const hostile = `<script>document.title="FORGED"</script><img src=x onerror="document.title='FORGED'"><b style="color:red">`
+const hostile = `<script>document.title="FORGED"</script><img src=x onerror="document.title='FORGED'">` +
+	`<b style="color:red">`
 
 // TestPeopleUseThePages follows somebody who looks, logs in and speaks.
 func TestPeopleUseThePages(t *testing.T) {

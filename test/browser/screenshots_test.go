@@ -47,8 +47,8 @@ var conversation = []struct{ user, text string }{
 	{"night_owl", "bravo, bravo!"},
 }
 
-// TestScreenshots writes pictures of every page, light and dark, wide and narrow, and checks what no picture shows: that
-// nothing is wider than the screen.
+// TestScreenshots writes pictures of every page, light and dark, wide and narrow, and checks what no picture shows:
+// that nothing is wider than the screen.
 func TestScreenshots(t *testing.T) {
 	folder := os.Getenv("ROSEY_SCREENSHOTS")
 	if folder == "" {
@@ -73,7 +73,8 @@ func TestScreenshots(t *testing.T) {
 				p.do("the size", chromedp.EmulateViewport(screen.width, screen.height))
 				p.do("the colours", emulate(scheme))
 				p.open(s.run + path)
-				p.waits("what the page loads", `document.readyState === "complete" && ![...document.querySelectorAll("[data-chart]")].some((c) => !c.childNodes.length)`)
+				p.waits("what the page loads", `document.readyState === "complete" &&
+					![...document.querySelectorAll("[data-chart]")].some((c) => !c.childNodes.length)`)
 				if p.is(`document.documentElement.scrollWidth > innerWidth`) {
 					t.Errorf("%s is wider than a screen of %d pixels", path, screen.width)
 				}
