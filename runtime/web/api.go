@@ -295,19 +295,24 @@ func (s *Server) cancelOutbound(w http.ResponseWriter, r *http.Request) {
 	request := bus.OutboundCancelRequest{ID: id, Asker: person.Name, Origin: s.origin()}
 	err = s.ask(r.Context(), bus.OutboundCancel, request, &reply)
 	s.logUnexpected(r.Context(), "taking a line back", err)
-	if err != nil {
-		message, code := explain(err)
-		switch _, isProblem := errors.AsType[*QueryProblem](err); {
-		case isProblem && reply.State == bus.OutboundUnknown:
-			code = http.StatusNotFound
-		case isProblem && reply.State != "":
-			code = http.StatusConflict
-		}
+	if message, code := explainCancel(reply.State, err); err != nil {
 		s.fail(w, r, code, message)
 		return
 	}
 	s.options.Log.InfoContext(r.Context(), "a line was taken back by the API", "asker", person.Name, "id", id)
 	writeJSON(w, http.StatusOK, reply)
+}
+
+// explainCancel is explain, with codes for lines that do not exist and for those that do not wait any more.
+func explainCancel(state bus.OutboundState, err error) (message string, code int) {
+	message, code = explain(err)
+	switch _, isProblem := errors.AsType[*QueryProblem](err); {
+	case isProblem && state == bus.OutboundUnknown:
+		code = http.StatusNotFound
+	case isProblem && state != "":
+		code = http.StatusConflict
+	}
+	return message, code
 }
 
 // apiState is what is known of the channel now.

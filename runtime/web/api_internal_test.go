@@ -268,3 +268,19 @@ func TestStatesOfLinesAsThePythonBotCallsThem(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesThatCannotBeTakenBackHaveCodesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[bus.OutboundState]int{
+		bus.OutboundUnknown: http.StatusNotFound, bus.OutboundClaimed: http.StatusConflict,
+		bus.OutboundSaid: http.StatusConflict, "": http.StatusBadRequest,
+	} {
+		message, code := explainCancel(state, &QueryProblem{text: "why"})
+		if message != "why" || code != want {
+			t.Errorf("%q: %d %q, want %d", state, code, message, want)
+		}
+	}
+	if _, code := explainCancel("", bus.ErrNoService); code != http.StatusServiceUnavailable {
+		t.Errorf("without a service: %d", code)
+	}
+}
