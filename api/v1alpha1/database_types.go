@@ -206,7 +206,7 @@ type Retention struct {
 	// +optional
 	UserCounts RetentionPeriod `json:"userCounts,omitempty"`
 
-	// media is the retention period of what was played in the channel. Defaults to 8760h.
+	// media is the retention period of what was played in the channel. Defaults to 2160h.
 	// +optional
 	Media RetentionPeriod `json:"media,omitempty"`
 

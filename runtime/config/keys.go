@@ -54,7 +54,7 @@ const (
 
 	DefaultChatRetention       Duration = "150h"
 	DefaultUserCountsRetention Duration = "720h"
-	DefaultMediaRetention      Duration = "8760h"
+	DefaultMediaRetention      Duration = "2160h"
 	DefaultOutboundRetention   Duration = "168h"
 	DefaultPeopleRetention     Duration = Forever
 )

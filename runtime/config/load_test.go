@@ -35,7 +35,7 @@ func withDefaults(c config.Config) config.Config {
 		Provisioning: config.ProvisioningAutomatic,
 	}
 	c.Database.Retention = config.Retention{
-		Chat: "150h", UserCounts: "720h", Media: "8760h", Outbound: "168h", People: "forever",
+		Chat: "150h", UserCounts: "720h", Media: "2160h", Outbound: "168h", People: "forever",
 	}
 	c.Database.Limits = c.Database.Limits.WithDefaults()
 	c.Web = config.Web{Listen: ":8081", People: config.PeoplePublic, BasePath: "/"}

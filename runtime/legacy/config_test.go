@@ -74,7 +74,7 @@ func TestConvertConfig(t *testing.T) {
 			Database: config.Database{
 				SQLite: &config.SQLite{Path: "data/bot_data.rosey.db"},
 				Retention: config.Retention{
-					Chat: "150h", UserCounts: "forever", Media: "8760h", Outbound: "168h", People: "forever",
+					Chat: "150h", UserCounts: "forever", Media: "2160h", Outbound: "168h", People: "forever",
 				},
 				Limits: config.Limits{}.WithDefaults(),
 				Backup: config.Backup{Every: "24h", Keep: 7},
