@@ -22,7 +22,8 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
-// component is what `rosey bot`, `rosey db`, `rosey web` and `rosey run` have in common: configuration, log and metrics.
+// component is what `rosey bot`, `rosey db`, `rosey web` and `rosey run` have in common: configuration, log and
+// metrics.
 type component struct {
 	name     status.Component
 	config   config.Config

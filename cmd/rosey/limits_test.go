@@ -89,7 +89,8 @@ func TestPackagesMakeLittleAtTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, string(out))
 	}
-	ours := regexp.MustCompile(`(?m)^init (rosey\.dev/\S+) .* (\d+) bytes, \d+ allocs$`).FindAllStringSubmatch(string(out), -1)
+	pattern := regexp.MustCompile(`(?m)^init (rosey\.dev/\S+) .* (\d+) bytes, \d+ allocs$`)
+	ours := pattern.FindAllStringSubmatch(string(out), -1)
 	if len(ours) < 5 {
 		t.Fatalf("%d packages in %s", len(ours), out)
 	}

@@ -28,7 +28,7 @@ func TestNATSPermissionsFormats(t *testing.T) {
 	code, out, stderr = call(t, "nats", "permissions", "--role", "bot+db", "--format", "nsc")
 	for _, want := range []string{
 		"nsc add user --account 'rosey' --name 'bot_db' \\\n", "--allow-pub '$KV.rosey_locks.>'",
-		"--allow-sub 'rosey.db.kv.* rosey_db'", "--allow-pub-response=1 --response-ttl 70s\n",
+		"--allow-sub 'rosey.db.> rosey_db'", "--allow-pub-response=1 --response-ttl 70s\n",
 	} {
 		if code != exitClean || !strings.Contains(out, want) {
 			t.Errorf("no %q: exit code %d, %s%s", want, code, out, stderr)

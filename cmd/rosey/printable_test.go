@@ -116,7 +116,8 @@ func leaves(command *cobra.Command) (names []string) {
 		names = append(names, leaves(child)...)
 	}
 	name := strings.TrimPrefix(command.CommandPath(), "rosey ")
-	if isGroup := command.HasSubCommands() && name != "db" && name != "db backup" && name != "user"; command.RunE != nil && !isGroup {
+	isGroup := command.HasSubCommands() && name != "db" && name != "db backup" && name != "user"
+	if command.RunE != nil && !isGroup {
 		names = append(names, name)
 	}
 	return names

@@ -131,7 +131,9 @@ func TestLogsAndPagesArePrintable(t *testing.T) {
 			})
 			_, stderr := process.output()
 			at := "http://" + address.FindStringSubmatch(stderr)[1]
-			for _, path := range []string{status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath, status.ProcessPath} {
+			for _, path := range []string{
+				status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath, status.ProcessPath,
+			} {
 				response, err := http.Get(at + path)
 				if err != nil {
 					t.Fatal(err)

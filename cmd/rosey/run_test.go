@@ -51,7 +51,8 @@ func TestRunFromStartToEnd(t *testing.T) {
 			t.Errorf("check %s is so since %s, started at %s", check.Name, check.Since, report.Started)
 		}
 	}
-	if _, page := p.get(status.ProcessPath); strings.Contains(page, " days") || !strings.Contains(page, string(status.ReasonCoreOnly)) {
+	_, page := p.get(status.ProcessPath)
+	if strings.Contains(page, " days") || !strings.Contains(page, string(status.ReasonCoreOnly)) {
 		t.Errorf("the page of a process that has just started:\n%s", page)
 	}
 	if strings.Contains(p.output()+fmt.Sprint(p.log()), "WARN") {

@@ -12,8 +12,8 @@ import (
 const (
 	// ConfigDir holds the configuration files, mounted from a ConfigMap.
 	ConfigDir = "/etc/rosey"
-	// BotFile, DatabaseFile and WebFile are the names of the configuration files in ConfigDir. There is one for each component,
-	// so that a changed setting of one does not restart the other.
+	// BotFile, DatabaseFile and WebFile are the names of the configuration files in ConfigDir. There is one for each
+	// component, so that a changed setting of one does not restart the others.
 	BotFile      = "bot.yaml"
 	DatabaseFile = "database.yaml"
 	WebFile      = "web.yaml"

@@ -81,7 +81,8 @@ func TestForeignHostsOnALoopbackAddressAreRefused(t *testing.T) {
 		"127.0.0.1.nip.io": 421, "10.0.0.1": 421, "0.0.0.0:" + port: 421, "[fe80::1]": 421, "": 421,
 	} {
 		for _, path := range []string{
-			status.ProcessPath, status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath, status.HealthPath, "/other",
+			status.ProcessPath, status.StatePath, status.StatusPath, status.MetricsPath, status.ReadyPath,
+			status.HealthPath, "/other",
 		} {
 			want := want
 			if want == 200 && path == "/other" {

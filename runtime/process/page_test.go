@@ -104,7 +104,9 @@ func TestEverythingServedIsPrintable(t *testing.T) {
 	}
 	served := httptest.NewServer(server.Handler())
 	t.Cleanup(served.Close)
-	for _, path := range []string{status.ProcessPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath} {
+	for _, path := range []string{
+		status.ProcessPath, status.ReadyPath, status.StatusPath, status.StatePath, status.MetricsPath,
+	} {
 		_, contentType, body := get(t, served.URL+path)
 		isHostile := func(r rune) bool { return r != '\n' && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
 		if at := strings.IndexFunc(body, isHostile); at >= 0 {
@@ -122,7 +124,8 @@ func TestEverythingServedIsPrintable(t *testing.T) {
 // TestPageLoadsNothing: the policy of the page makes a browser run and fetch nothing, whatever the page contains.
 func TestPageLoadsNothing(t *testing.T) {
 	t.Parallel()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, servePage(t, testChannel())+status.ProcessPath, nil)
+	target := servePage(t, testChannel()) + status.ProcessPath
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

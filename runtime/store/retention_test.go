@@ -19,20 +19,20 @@ func TestRetentionRules(t *testing.T) {
 		"defaults": {store.Retention{}, []store.PruneRule{
 			{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
 			{Kind: store.PruneChat, Before: ago(150)}, {Kind: store.PruneUserCounts, Before: ago(720)},
-			{Kind: store.PruneOutbound, Before: ago(168)},
+			{Kind: store.PruneMedia, Before: ago(2160)}, {Kind: store.PruneOutbound, Before: ago(168)},
 		}},
 		"some for ever": {
-			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Outbound: -1},
+			store.Retention{Chat: -1, UserCounts: 48 * time.Hour, Media: -1, Outbound: -1},
 			[]store.PruneRule{
 				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
 				{Kind: store.PruneUserCounts, Before: ago(48)},
 			},
 		},
 		"too short": {
-			store.Retention{Chat: 1, UserCounts: -1, Outbound: time.Minute},
+			store.Retention{Chat: 1, UserCounts: -1, Media: time.Second, Outbound: time.Minute},
 			[]store.PruneRule{
 				{Kind: store.PruneKV, Before: now}, {Kind: store.PruneDeadLetters, Before: ago(720)},
-				{Kind: store.PruneChat, Before: ago(1)},
+				{Kind: store.PruneChat, Before: ago(1)}, {Kind: store.PruneMedia, Before: ago(1)},
 				{Kind: store.PruneOutbound, Before: ago(1)},
 			},
 		},

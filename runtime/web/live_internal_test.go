@@ -50,11 +50,11 @@ func (c *channelSide) answer(suffix bus.Suffix, reply func() any) *nats.Subscrip
 }
 
 // say publishes a line. skipped events get numbers and are lost.
-func (c *channelSide) say(user, text string, skipped uint64) {
+func (c *channelSide) say(text string, skipped uint64) {
 	c.t.Helper()
 	c.number += 1 + skipped
-	body := fmt.Sprintf(`{"event":"message","user":%q,"content":%q,"timestamp":1764460800,"platform_data":{"time":%d},`+
-		`"bot_start_ms":1,"number":%d}`, user, text, 1764460800000+c.number, c.number)
+	body := fmt.Sprintf(`{"event":"message","user":"nora","content":%q,"timestamp":1764460800,"platform_data":{"time":%d},`+
+		`"bot_start_ms":1,"number":%d}`, text, 1764460800000+c.number, c.number)
 	if err := c.conn.Publish(c.subjects.Subject(bus.FeedEvents("movienight", "message")), []byte(body)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -148,22 +148,22 @@ func TestALineReachesEveryOpenPage(t *testing.T) {
 	}
 	natstest.Eventually(t, "all pages are open", func() bool { return server.hub.count() == pages })
 	for i := range lines {
-		side.say("nora", fmt.Sprintf("line %d", i), 0)
+		side.say(fmt.Sprintf("line %d", i), 0)
 	}
-	side.say("nora", "the last line", 0)
+	side.say("the last line", 0)
 	reading.Wait()
 }
 
 func TestTheStateIsAskedForAgainAfterAGap(t *testing.T) {
 	side, server, _ := newLiveServer(t)
-	side.say("nora", "the first", 0)
+	side.say("the first", 0)
 	natstest.Eventually(t, "the first line", func() bool { return len(server.liveView().Lines) == 2 })
 	before := side.asked.Load()
 	side.state.Store(&bus.ChannelState{
 		Success: true, Joined: true, FeedPosition: bus.FeedPosition{BotStart: 1, Number: 9}, UserCount: 2, Connected: 2,
 		Users: []bus.ChannelUser{{Name: "nora"}, {Name: "newcomer"}},
 	})
-	side.say("nora", "after some that were lost", 7)
+	side.say("after some that were lost", 7)
 	natstest.Eventually(t, "the newcomer, and the lines of the database", func() bool {
 		return len(server.liveView().Users) == 2 && side.asked.Load() > before && len(server.liveView().Lines) == 3
 	})
@@ -175,7 +175,7 @@ func TestThePageSaysWhyNothingIsLive(t *testing.T) {
 	side.state.Store(&bus.ChannelState{
 		Success: true, FeedPosition: bus.FeedPosition{BotStart: 2}, Check: status.Check{Message: "kicked <b>by</b> nora"},
 	})
-	side.say("nora", "something happens", 5)
+	side.say("something happens", 5)
 	for events.Scan() {
 		if strings.Contains(events.Text(), "kicked &lt;b&gt;by&lt;/b&gt; nora") {
 			break

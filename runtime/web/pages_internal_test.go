@@ -73,7 +73,9 @@ func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
 func hostileReplies() map[bus.Suffix]any {
 	now := time.Now().UnixMilli()
 	film := bus.Media{Type: "yt", ID: "x", Title: "Night Train " + hostile, Seconds: 61, QueuedBy: hostile}
-	user := bus.UserItem{Username: hostile, Lines: 12345, FirstSeenMS: now - 5000, LastSeenMS: now, ConnectedMS: 93_600_000}
+	user := bus.UserItem{
+		Username: hostile, Lines: 12345, FirstSeenMS: now - 5000, LastSeenMS: now, ConnectedMS: 93_600_000,
+	}
 	person := bus.UserReply{
 		Success: true, Found: true, UserItem: user, FromMS: now - 86_400_000, ToMS: now,
 		Sessions:  []bus.SessionItem{{JoinMS: now - 3_600_000}},
@@ -169,7 +171,7 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 	t.Parallel()
 	served, p := newPeer(t, public())
-	post := func(target, form string) (*http.Response, string) {
+	post := func(target, form string) (answered, string) {
 		return send(t, served, http.MethodPost, target, form, tokenHeader, aliceToken)
 	}
 	if response, _ := post("/outbound", "text=hello"); response.StatusCode != 303 ||
@@ -177,7 +179,7 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 		t.Errorf("queuing: %d, %s", response.StatusCode, p.last(bus.OutboundPut))
 	}
 	response, body := post("/outbound", "text=/kick+nora")
-	if response.StatusCode != 403 || !strings.Contains(body, `value="/kick nora"`) {
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, `value="/kick nora"`) {
 		t.Errorf("a command without the right: %d", response.StatusCode)
 	}
 	if response, _ := post("/outbound/cancel", "id=7"); response.StatusCode != 303 ||
@@ -198,7 +200,9 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 			t.Errorf("%s with %s: %d", target, form, response.StatusCode)
 		}
 	}
-	for _, target := range []string{"/people/x?zone=abc", "/records?zone=9999", "/films?person=" + strings.Repeat("x", 600)} {
+	for _, target := range []string{
+		"/people/x?zone=abc", "/records?zone=9999", "/films?person=" + strings.Repeat("x", 600),
+	} {
 		if response, _ := send(t, served, http.MethodGet, target, ""); response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%.30s: %d", target, response.StatusCode)
 		}
@@ -208,7 +212,8 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 func TestTimeLineStaysInside(t *testing.T) {
 	t.Parallel()
 	stays := staysOf(bus.UserReply{FromMS: 1000, ToMS: 2000, Sessions: []bus.SessionItem{
-		{JoinMS: 1999}, {JoinMS: 2000}, {JoinMS: 100, LeaveMS: 1500}, {JoinMS: 1200, LeaveMS: 9000}, {JoinMS: 1300, LeaveMS: 1300},
+		{JoinMS: 1999}, {JoinMS: 2000}, {JoinMS: 100, LeaveMS: 1500}, {JoinMS: 1200, LeaveMS: 9000},
+		{JoinMS: 1300, LeaveMS: 1300},
 	}})
 	for _, one := range stays {
 		if one.Begin < 0 || one.Length < 1 || one.Begin+one.Length > timeLine {

@@ -60,7 +60,7 @@ func isTLS(r *http.Request) bool {
 
 // setSession logs a person in with a cookie. An empty value logs out.
 func (s *Server) setSession(w http.ResponseWriter, r *http.Request, value string, expires time.Time) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // Secure where the request came by TLS: else it would never come back
 		Name: sessionCookie, Value: value, Path: s.options.Config.BasePath, Expires: expires,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: isTLS(r),
 	}

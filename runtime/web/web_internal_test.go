@@ -69,10 +69,19 @@ func public() config.Web {
 	return config.Web{Public: true, People: config.PeoplePublic, BasePath: "/"}
 }
 
-// send sends a request with headers, in pairs.
+// answered is a response whose body was read.
+type answered struct {
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+func (a answered) Cookies() []*http.Cookie { return a.cookies }
+
+// send sends a request with headers, in pairs, and returns the response and its body.
 func send(
 	t *testing.T, served *httptest.Server, method, target, form string, headers ...string,
-) (*http.Response, string) {
+) (answered, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, served.URL+target, strings.NewReader(form))
 	if err != nil {
@@ -94,7 +103,7 @@ func send(
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(body)
+	return answered{response.StatusCode, response.Header, response.Cookies()}, string(body)
 }
 
 func TestEveryResponseHasTheHeadersThatGuardIt(t *testing.T) {

@@ -270,7 +270,7 @@ func newPage(t *testing.T) page {
 // page is a window of a browser.
 type page struct {
 	*testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // the window itself: chromedp keeps it there
 }
 
 // do runs an action, which has the patience of the test.

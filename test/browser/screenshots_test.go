@@ -22,8 +22,8 @@ var screens = []struct {
 // pictured are the pages of which pictures are made.
 var pictured = map[string]string{
 	"now": "/", "chat": "/chat", "search": "/chat?words=train", "login": "/login", "counts": "/now/counts",
-	"people": "/people", "person": "/people/nora", "films": "/films", "most-played": "/films?by=item", "records": "/records",
-	"outbound": "/outbound", "health": "/health",
+	"people": "/people", "person": "/people/nora", "films": "/films", "most-played": "/films?by=item",
+	"records": "/records", "outbound": "/outbound", "health": "/health",
 }
 
 // conversation is what the pictures show.
@@ -37,8 +37,8 @@ var conversation = []struct{ user, text string }{
 	{"popcorn_fan", "bringing popcorn for everyone"},
 	{"night_owl", "the poster is gorgeous: https://example.com/posters/night-train-1957.jpg"},
 	{"Zoe-99", "ok that is going on my wall"},
-	{"dot_matrix", "did he find the letter yet? back in five minutes and I missed everything, as always, because somebody " +
-		"rang the bell exactly when the lights went out"},
+	{"dot_matrix", "did he find the letter yet? back in five minutes and I missed everything, as always, because " +
+		"somebody rang the bell exactly when the lights went out"},
 	{"nora", "no spoilers, but watch the butler"},
 	{"night_owl", "NEVER trust the butler"},
 	{"popcorn_fan", "that is not how trains work"},
