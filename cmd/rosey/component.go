@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os/signal"
 	"syscall"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/telemetry"
+	"rosey.dev/rosey/runtime/web"
 )
 
 // component is what `rosey bot`, `rosey db`, `rosey web` and `rosey run` have in common: configuration, log and
@@ -149,8 +149,8 @@ type workload struct {
 	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
 	leader func() string
-	// pages are served beside the paths of the process. Nil: none.
-	pages http.Handler
+	// pages are served beside the paths of the process, of which they guard the private ones. Nil: none.
+	pages *web.Server
 	// conn is the connection over which the process replies to requests for its status. Nil: there is none.
 	conn *bus.Conn
 	// listening is called with the address of the HTTP server when it has started. Nil: not called.
@@ -169,7 +169,10 @@ func (c *component) run(ctx context.Context, work workload) error {
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
 		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
-		Pages: work.pages, Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
+		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
+	}
+	if work.pages != nil {
+		server.Pages, server.Private = work.pages.Handler(), work.pages.Private
 	}
 	c.log.InfoContext(ctx, "started", "version", buildVersion(), "channel", c.config.Channel.Name,
 		"http", listener.Addr().String())

@@ -134,7 +134,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	}
 	runBot := work.run
 	pages := c.newPages(conn, c.config.HTTP.Address, status.ProcessPath)
-	work.pages = pages.Handler()
+	work.pages = pages
 	work.run = func(ctx context.Context) error {
 		return runWith(ctx, func(ctx context.Context) error {
 			waitForService(ctx, service)
@@ -164,6 +164,18 @@ func waitForService(ctx context.Context, service *database.Service) {
 	}
 }
 
+// readers says who may read the page.
+func (c *component) readers() string {
+	switch {
+	case c.config.Web.Public || status.IsLoopback(c.config.HTTP.Address):
+		return "the people of the channel"
+	case c.config.Web.TokensDir == "":
+		return "nobody yet: set web.tokensDir, so that people can log in, or web.public"
+	default:
+		return "people with a token"
+	}
+}
+
 // writeBanner tells a person where everything is. natsURL is empty if the NATS server does not listen.
 func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 	user := "an anonymous user, who cannot chat (see --username)"
@@ -188,7 +200,7 @@ func (c *component) writeBanner(out io.Writer, address, natsURL string) {
 		fmt.Fprintf(&text, "  backups   %s, every %s\n", backup.Directory, backup.Every)
 	}
 	if c.config.Mode != config.ModeDirect {
-		fmt.Fprintf(&text, "  page      http://%s/, for the people of the channel\n", address)
+		fmt.Fprintf(&text, "  page      http://%s%s, for %s\n", address, c.config.Web.BasePath, c.readers())
 	}
 	fmt.Fprintf(&text, "  status    http://%s%s, also with rosey status\n", address, status.StatusPath)
 	fmt.Fprintf(&text, "  NATS      %s\n", nats)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -213,6 +214,48 @@ func TestRunReportsWhyItCannotStart(t *testing.T) {
 		if code != test.code || !strings.Contains(stderr, test.stderr) {
 			t.Errorf("%v: exit code %d, %s", test.arguments, code, stderr)
 		}
+	}
+}
+
+// TestRunOnTheNetworkNamesNobodyToStrangers: reading about the channel needs a token at every path.
+func TestRunOnTheNetworkNamesNobodyToStrangers(t *testing.T) {
+	t.Parallel()
+	_, site := simulatortest.Start(t, simulator.Options{})
+	tokens := t.TempDir()
+	const token = "alice-has-this-token"
+	if err := os.WriteFile(filepath.Join(tokens, "alice"), []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "run", "--channel", "movienight", "--server", site, "--data", t.TempDir(),
+		"--http", "0.0.0.0:0", "--web-tokens-dir", tokens, "--web-base-path", "/rosey")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url(""), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, codes := range map[string][2]int{
+		status.ProcessPath: {401, 200}, status.StatePath: {401, 200}, "/rosey/api/v1/state": {401, 200},
+		status.HealthPath: {200, 200}, status.StatusPath: {200, 200}, status.MetricsPath: {200, 200},
+	} {
+		for i, given := range []string{"", token} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-API-Token", given)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = response.Body.Close(); response.StatusCode != codes[i] {
+				t.Errorf("%s with the token %q: %d, want %d", path, given, response.StatusCode, codes[i])
+			}
+		}
+	}
+	if text := "/rosey, for people with a token\n"; !strings.Contains(p.output(), text) {
+		t.Errorf("the banner lacks %q:\n%s", text, p.output())
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
 

@@ -119,7 +119,7 @@ var publications = []struct {
 	{"P.db.messages.outbound.put", []bus.Role{cli, web}, []bus.Role{cli, web}},
 	{"P.db.messages.outbound.put_command", nil, nil},
 	{"P.db.query.user_stats", []bus.Role{bot, cli, web}, []bus.Role{bot, cli, web}},
-	{"P.db.stats.recent_chat.get", []bus.Role{web}, []bus.Role{web}},
+	{"P.db.stats.recent_chat.get", nil, nil},
 	{"P.db.kv.set", nil, nil},
 	{"P.db.kv.movies.dice.set", nil, nil},
 	{"P.db.maintenance.run", nil, nil},

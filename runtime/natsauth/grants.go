@@ -39,9 +39,6 @@ var requestSubjects = []bus.Suffix{
 	bus.MaintenanceRun, bus.AllQueries, bus.AllKV, bus.AllDead, bus.AllPeople,
 }
 
-// queryRequests are the requests that only read.
-var queryRequests = []bus.Suffix{bus.StatsRecentChat, bus.AnyQuery}
-
 // noGroups denies subscriptions in any queue group: a member of the service's group would take messages from it.
 const noGroups = "> >"
 
@@ -142,7 +139,7 @@ func (o Options) web() []Grant {
 	grants := []Grant{
 		{Why: "replies", Subscribe: o.inbox(bus.WebRole)},
 		{Why: "what happens in the channel", Subscribe: o.subjects(bus.AllFeeds), DenySubscribe: []string{noGroups}},
-		{Why: "reading what is stored", Publish: o.subjects(queryRequests...)},
+		{Why: "reading what is stored", Publish: o.subjects(bus.AnyQuery)},
 		{Why: "who is in the channel and what plays", Publish: o.subjects(bus.AnyChannelGet)},
 		{Why: "the status of all processes", Publish: o.subjects(bus.StatusGet)},
 		{Why: "its own status", Subscribe: o.subjects(bus.StatusGet), Responses: oneReply()},

@@ -12,7 +12,8 @@
 //   - StatePath and ProcessPath are for who runs the process: the report, the channel as the bot sees it, and the
 //     metrics that people understand, as JSON and as a page.
 //
-// Where the process also serves the pages for the people of the channel (package web), they have all other paths.
+// Where the process also serves the pages for the people of the channel (package web), they have all other paths, and
+// StatePath and ProcessPath are for those alone whom the pages let see them.
 //
 // # Report
 //
@@ -28,8 +29,9 @@
 //
 // # Access
 //
-// The server has no authentication. In a cluster only the pod network reaches it, and `rosey run` binds it to the
-// loopback interface by default. Who reaches it must not be able to end the process:
+// The server has no authentication but that of Server.Private, which `rosey run` has. In a cluster only the pod network
+// reaches it, and `rosey run` binds it to the loopback interface by default. Who reaches it must not be able to end the
+// process:
 //
 //   - Time, headers and the number of connections are bounded. A connection above the limit is accepted, and the one
 //     that waits longest is closed, so that idle connections cannot keep the kubelet's probes out.

@@ -191,3 +191,29 @@ func TestState(t *testing.T) {
 		t.Errorf("number %+v, want the sum of the series", first)
 	}
 }
+
+func TestWhoIsInTheChannelIsServedOnlyToWhomItIsFor(t *testing.T) {
+	t.Parallel()
+	server := process.Server{
+		Component: status.RunComponent,
+		Channel:   func(context.Context) *room.Snapshot { return testChannel() },
+		Private: func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+		},
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	}
+	served := httptest.NewServer(server.Handler())
+	t.Cleanup(served.Close)
+	for path, want := range map[string]int{
+		status.ProcessPath: 401, status.StatePath: 401, status.HealthPath: 200, status.ReadyPath: 200,
+		status.StatusPath: 200, status.MetricsPath: 200,
+	} {
+		code, _, body := get(t, served.URL+path)
+		if code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+		if strings.Contains(body, "alice") {
+			t.Errorf("%s names somebody: %s", path, body)
+		}
+	}
+}

@@ -43,6 +43,9 @@ type Server struct {
 	Telemetry func() string
 	// Pages serve all paths that are not those of package status. Nil: / redirects to status.ProcessPath.
 	Pages http.Handler
+	// Private returns a handler that serves next to those alone who may see what is private: StatePath and ProcessPath,
+	// which name who is in the channel. Nil: everybody may.
+	Private func(next http.Handler) http.Handler
 	// Metrics are served on MetricsPath.
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
@@ -119,12 +122,15 @@ func (s Server) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+status.ReadyPath, s.serveReady)
 	mux.HandleFunc("GET "+status.StatusPath, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Report()) })
+	private := s.Private
+	if private == nil {
+		private = func(next http.Handler) http.Handler { return next }
+	}
 	large := newLimiter(maxLargeResponses)
 	mux.Handle("GET "+status.MetricsPath, large.limit(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
-	mux.Handle("GET "+status.StatePath, large.limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, s.state(r.Context()))
-	})))
-	mux.Handle("GET "+status.ProcessPath, large.limit(http.HandlerFunc(s.servePage)))
+	mux.Handle("GET "+status.StatePath, private(large.limit(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) { writeJSON(w, s.state(r.Context())) }))))
+	mux.Handle("GET "+status.ProcessPath, private(large.limit(http.HandlerFunc(s.servePage))))
 	if s.Pages != nil {
 		mux.Handle("/", s.Pages)
 	} else {

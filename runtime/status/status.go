@@ -114,8 +114,8 @@ const (
 	ServiceCheck CheckName = "service"
 	// StoreCheck is OK while the store of the service is open and takes writes.
 	StoreCheck CheckName = "store"
-	// TokensCheck says how many people may log in to the pages, and whose tokens are refused. It is always OK: the pages
-	// work for everybody else.
+	// TokensCheck says how many people may log in to the pages, whose tokens are refused, and why none can be read. It is
+	// always OK: the pages work for everybody else.
 	TokensCheck CheckName = "tokens"
 )
 

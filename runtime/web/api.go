@@ -167,11 +167,16 @@ func (p *parameters) end() apiProblem {
 	return p.problem
 }
 
-func (s *Server) readChat(_ *http.Request, p *parameters) bus.ChatRequest {
-	return bus.ChatRequest{
+// readChat lets those alone ask what one person has said who may read about single persons.
+func (s *Server) readChat(r *http.Request, p *parameters) bus.ChatRequest {
+	request := bus.ChatRequest{
 		Range: p.span(), Page: p.page(), Order: bus.Order(p.text("order")), Username: p.text("username"),
 		Words: p.text("words"), Origin: s.origin(),
 	}
+	if request.Username != "" && !s.allows(ForPeople, r) {
+		p.fail(http.StatusForbidden, "username: you may not read about single persons")
+	}
+	return request
 }
 
 // readCounts adds who came and went for those who may read about single persons.

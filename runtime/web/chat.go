@@ -133,11 +133,20 @@ type chatView struct {
 	Searched int64
 	// Download is the query for all pages.
 	Download template.URL
+	// People reports whether the reader may ask for one person's lines.
+	People bool
 }
 
 func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) {
 	filter, problem := parseChatFilter(r.URL.Query())
-	content, code := chatView{chatFilter: filter, Problem: problem, Download: filter.values("")}, http.StatusBadRequest
+	people := s.allows(ForPeople, r)
+	if filter.Person != "" && !people {
+		s.refuse(ForPeople, w, r)
+		return
+	}
+	content, code := chatView{
+		chatFilter: filter, Problem: problem, Download: filter.values(""), People: people,
+	}, http.StatusBadRequest
 	if problem == "" {
 		code = s.fillChat(r, &content)
 	}
@@ -181,6 +190,10 @@ const (
 // serveChatDownload streams the lines of a filter, the oldest first: as JSON Lines, or as text.
 func (s *Server) serveChatDownload(w http.ResponseWriter, r *http.Request) {
 	filter, problem := parseChatFilter(r.URL.Query())
+	if filter.Person != "" && !s.allows(ForPeople, r) {
+		s.refuse(ForPeople, w, r)
+		return
+	}
 	format := r.URL.Query().Get("format")
 	if format != "jsonl" && format != "text" {
 		problem = "format: expected jsonl or text."

@@ -63,7 +63,7 @@ func (s *Server) serveFilms(w http.ResponseWriter, r *http.Request) {
 	}
 	people := s.allows(ForPeople, r)
 	if !people && (content.Person != "" || content.By == bus.MediaByUser) {
-		s.guard(ForPeople, http.NotFoundHandler()).ServeHTTP(w, r)
+		s.refuse(ForPeople, w, r)
 		return
 	}
 	for _, list := range filmLists {

@@ -104,7 +104,7 @@ type view struct {
 	MayLogIn bool
 	// Channel and Server are the channel's name and the URL of its server.
 	Channel, Server string
-	// ProcessPath is Options.ProcessPath.
+	// ProcessPath is Options.ProcessPath below Root. Empty: this reader may not see it, or it is not below Root.
 	ProcessPath string
 	// Version is that of the program.
 	Version string
@@ -112,7 +112,7 @@ type view struct {
 
 // rootOf returns the relative URL of the root as seen from the page of a request.
 func rootOf(r *http.Request) string {
-	depth := strings.Count(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	depth := strings.Count(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/") // "%2F" is no slash to a browser
 	if depth == 0 {
 		return "./"
 	}
@@ -123,7 +123,10 @@ func rootOf(r *http.Request) string {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name string, content view) {
 	content.Root = rootOf(r)
 	content.Channel, content.Server = s.options.Channel.Name, s.options.Channel.Server
-	content.ProcessPath, content.Version = s.options.ProcessPath, s.options.Version
+	content.Version = s.options.Version
+	if s.isAtRoot() && s.allows(ForProcess, r) {
+		content.ProcessPath = strings.TrimPrefix(s.options.ProcessPath, "/")
+	}
 	content.MayLogIn = s.tokens.any()
 	if person, known := personOf(r); known {
 		content.Person = &person

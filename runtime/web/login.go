@@ -1,8 +1,10 @@
 package web
 
 import (
+	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,72 +15,123 @@ import (
 
 const (
 	// wrongTokens is how many wrong tokens an address may present at once, and wrongTokensEvery how long it takes until
-	// it may present another one. All addresses together may present as many as allWrongTokens at once.
-	wrongTokens      = 10
-	wrongTokensEvery = 6 * time.Second
-	allWrongTokens   = 200
+	// it may present another one. A script with an old token, or somebody who guesses by hand, stays far below: whoever
+	// has the same address, such as that of a proxy, can log in meanwhile.
+	wrongTokens      = 100
+	wrongTokensEvery = 500 * time.Millisecond
+	// allWrongTokens is how many wrong tokens all addresses where nobody has a token may present together at once, and
+	// allWrongTokensEvery as for one. So all of them together guess less than two million tokens a day.
+	allWrongTokens      = 1000
+	allWrongTokensEvery = 50 * time.Millisecond
 	// maxAddresses bounds the addresses that are remembered.
 	maxAddresses = 4096
 )
 
-// loginLimits limits the wrong tokens of each address and of all of them. Right tokens do not count.
+// addressLimit is what is remembered of an address.
+type addressLimit struct {
+	wrong *rate.Limiter
+	// right reports whether somebody there has a token. What others guess elsewhere does not limit such an address.
+	right bool
+}
+
+// isForgettable reports whether nothing is lost with what is remembered of the address.
+func (a *addressLimit) isForgettable(now time.Time) bool {
+	return !a.right && a.wrong.TokensAt(now) >= wrongTokens
+}
+
+// loginLimits limits the wrong tokens of each address and of all of them. Right tokens do not count, and sessions are
+// not limited.
 type loginLimits struct {
 	mu        sync.Mutex
 	all       *rate.Limiter
-	addresses map[string]*rate.Limiter
+	addresses map[string]*addressLimit
 }
 
 func newLoginLimits() *loginLimits {
 	return &loginLimits{
-		all:       rate.NewLimiter(rate.Every(wrongTokensEvery/wrongTokens), allWrongTokens),
-		addresses: map[string]*rate.Limiter{},
+		all: rate.NewLimiter(rate.Every(allWrongTokensEvery), allWrongTokens), addresses: map[string]*addressLimit{},
 	}
 }
 
-// of returns the limits of an address. When too many are remembered, those with nothing to remember are forgotten, and
-// if there are none, all: the limit of all addresses together still holds.
-func (l *loginLimits) of(address string, now time.Time) *rate.Limiter {
-	limiter, known := l.addresses[address]
-	if known {
-		return limiter
+// of returns the limits of an address. When too many are remembered, those with nothing to remember are forgotten, then
+// those where nobody has a token, and if there are none, all: the limit of all addresses together still holds.
+func (l *loginLimits) of(address string, now time.Time) *addressLimit {
+	if its, known := l.addresses[address]; known {
+		return its
 	}
-	if len(l.addresses) >= maxAddresses {
-		for other, its := range l.addresses {
-			if its.TokensAt(now) >= wrongTokens {
-				delete(l.addresses, other)
-			}
+	for _, forget := range []func(*addressLimit) bool{
+		func(its *addressLimit) bool { return its.isForgettable(now) },
+		func(its *addressLimit) bool { return !its.right },
+		func(*addressLimit) bool { return true },
+	} {
+		if len(l.addresses) >= maxAddresses {
+			maps.DeleteFunc(l.addresses, func(_ string, its *addressLimit) bool { return forget(its) })
 		}
 	}
-	if len(l.addresses) >= maxAddresses {
-		clear(l.addresses)
-	}
-	limiter = rate.NewLimiter(rate.Every(wrongTokensEvery), wrongTokens)
-	l.addresses[address] = limiter
-	return limiter
+	its := &addressLimit{wrong: rate.NewLimiter(rate.Every(wrongTokensEvery), wrongTokens)}
+	l.addresses[address] = its
+	return its
 }
 
 // mayTry reports whether a token of an address is looked at.
 func (l *loginLimits) mayTry(address string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all.TokensAt(now) >= 1 && l.of(address, now).TokensAt(now) >= 1
+	its := l.of(address, now)
+	return its.wrong.TokensAt(now) >= 1 && (its.right || l.all.TokensAt(now) >= 1)
 }
 
 // wrong counts a wrong token.
 func (l *loginLimits) wrong(address string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all.AllowN(now, 1)
-	l.of(address, now).AllowN(now, 1)
+	its := l.of(address, now)
+	its.wrong.AllowN(now, 1)
+	if !its.right {
+		l.all.AllowN(now, 1)
+	}
+}
+
+// right remembers that somebody at an address has a token.
+func (l *loginLimits) right(address string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(address, now).right = true
+}
+
+// addressOf returns whose wrong tokens those of a request are: the address that has connected, and the one that it says
+// it has passed the request on for, if it is a proxy. Of several it is the last, which the nearest proxy has written.
+// Who forges it only gets round the limit of one address. An IPv6 address counts as its network: a household has one.
+func addressOf(r *http.Request) string {
+	address := networkOf(r.RemoteAddr)
+	if all := r.Header.Values("X-Forwarded-For"); len(all) > 0 {
+		last := all[len(all)-1]
+		address += " " + networkOf(strings.TrimSpace(last[strings.LastIndex(last, ",")+1:]))
+	}
+	return address
+}
+
+// maxAddressLength bounds an address that is none.
+const maxAddressLength = 64
+
+// networkOf returns the IPv4 address, or the network of the IPv6 address, with or without a port.
+func networkOf(text string) string {
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		text = host
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return text[:min(len(text), maxAddressLength)]
+	}
+	if address = address.Unmap().WithZone(""); address.Is4() {
+		return address.String()
+	}
+	return netip.PrefixFrom(address, 64).Masked().String()
 }
 
 // logIn returns who has a token. limited reports that it was not looked at.
 func (s *Server) logIn(r *http.Request, token string) (person Person, known, limited bool) {
-	now := time.Now()
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
+	now, address := time.Now(), addressOf(r)
 	if !s.logins.mayTry(address, now) {
 		s.metrics.logins.WithLabelValues(loginLimited).Inc()
 		return Person{}, false, true
@@ -88,9 +141,13 @@ func (s *Server) logIn(r *http.Request, token string) (person Person, known, lim
 		s.metrics.logins.WithLabelValues(loginWrong).Inc()
 		return Person{}, false, false
 	}
+	s.logins.right(address, now)
 	s.metrics.logins.WithLabelValues(loginRight).Inc()
 	return person, true, false
 }
+
+// tooManyWrong is said where a token was not looked at.
+const tooManyWrong = "Too many wrong tokens were sent: wait a minute and try again."
 
 func (s *Server) loginPages() []page {
 	return []page{
@@ -125,8 +182,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	person, known, limited := s.logIn(r, token)
 	switch {
 	case limited:
-		s.renderLogin(w, r, http.StatusTooManyRequests,
-			loginView{Next: next, Wrong: "Too many wrong tokens from your address: wait a minute and try again."})
+		s.renderLogin(w, r, http.StatusTooManyRequests, loginView{Next: next, Wrong: tooManyWrong})
 	case !known:
 		s.renderLogin(w, r, http.StatusForbidden, loginView{Next: next, Wrong: "Nobody has this token, or nobody has it " +
 			"any more. Ask whoever runs the bot for one."})
@@ -152,7 +208,7 @@ func (s *Server) askToLogIn(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusUnauthorized, "Log in with a token first.")
 		return
 	}
-	next := strings.TrimPrefix(r.URL.Path, "/")
+	next := strings.TrimPrefix(r.URL.EscapedPath(), "/")
 	if r.URL.RawQuery != "" {
 		next += "?" + r.URL.RawQuery
 	}

@@ -169,9 +169,6 @@ func (s *Server) firstMessages(r *http.Request) (messages []byte) {
 
 // stillAllowed reports whether the reader of a stream may still read: a token may have been taken back.
 func (s *Server) stillAllowed(r *http.Request) bool {
-	if _, known := personOf(r); !known || s.options.Config.Public || s.isLocal(r) {
-		return true
-	}
-	_, known, limited := s.identify(r)
-	return known || limited
+	person, known := personOf(r)
+	return !known || s.options.Config.Public || s.isLocal(r) || s.isStill(person, r)
 }

@@ -79,7 +79,7 @@ func operations() map[string]operation {
 		},
 		"GET /api/v1/chat": {
 			summary: "Lines of chat. A search reads at most 50,000 lines: it may end with few items or none, and next.",
-			parameters: slices.Concat(span(), list(order, text("username", "The lines of one user."),
+			parameters: slices.Concat(span(), list(order, text("username", "The lines of one user, for readers of people."),
 				text("words", "Lines whose text contains all of the words."))),
 			code: 200, reply: bus.ChatReply{},
 		},

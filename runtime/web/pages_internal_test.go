@@ -147,7 +147,10 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 	off, _ := newPeer(t, settings)
 	settings.People = config.PeopleTokensOnly
 	tokensOnly, _ := newPeer(t, settings)
-	for _, target := range []string{"/people", "/people/nora", "/films?by=user", "/films?person=nora"} {
+	for _, target := range []string{
+		"/people", "/people/nora", "/films?by=user", "/films?person=nora", "/chat?person=nora",
+		"/chat/download?format=text&person=nora",
+	} {
 		if response, _ := send(t, off, http.MethodGet, target, "", tokenHeader, aliceToken); response.StatusCode != 404 {
 			t.Errorf("%s with people off: %d", target, response.StatusCode)
 		}

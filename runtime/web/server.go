@@ -32,8 +32,8 @@ type Options struct {
 	Version string
 	// Loopback reports that the pages are served on a loopback address alone, so that who reads is on this machine.
 	Loopback bool
-	// ProcessPath is the path of the page for who runs the process, where it is served at the same address. Empty:
-	// it is not.
+	// ProcessPath is the path of the page for who runs the process, where it is served at the same address, behind
+	// Server.Private. Empty: it is not.
 	ProcessPath string
 }
 
@@ -141,7 +141,8 @@ func withHeaders(next http.Handler) http.Handler {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
+		// Not no-referrer: browsers then send "Origin: null" with a form, which is refused as coming from another site.
+		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,6 +27,11 @@ const (
 	// maxToken bounds a token, and maxPeople the files of the directory that are read.
 	maxToken  = 1024
 	maxPeople = 1000
+	// maxTokenFile bounds the file of a token, which may have a byte order mark and line ends.
+	maxTokenFile = 2 * maxToken
+	// tokensKept is how long tokens work while their directory cannot be read, so that a moment logs nobody out, and
+	// those that were taken back meanwhile do not work for ever.
+	tokensKept = 5 * time.Minute
 	// tokensInterval is how often the directory is read. The kubelet updates a mounted Secret within about a minute.
 	tokensInterval = time.Second
 )
@@ -54,6 +60,8 @@ type tokenSet struct {
 	tokens map[string]string
 	// refused are the reasons why others are not accepted, "NAME: why", sorted.
 	refused []string
+	// problem is why the directory cannot be read, or "".
+	problem string
 }
 
 // tokens are the tokens of the people who may log in. Use newTokens.
@@ -62,36 +70,45 @@ type tokens struct {
 	log     *slog.Logger
 	current atomic.Pointer[tokenSet]
 	check   *status.Recorder
+	// readAt is when the directory was read last, for run alone.
+	readAt time.Time
 }
 
 func newTokens(dir string, log *slog.Logger) *tokens {
 	t := &tokens{dir: dir, log: log, check: status.NewRecorder(status.TokensCheck, "reading the tokens")}
-	t.read()
+	t.read(time.Now())
 	return t
 }
 
 // run reads the directory until ctx ends, so that a token works and stops working without a restart.
 func (t *tokens) run(ctx context.Context) {
 	for t.dir != "" && backoff.Sleep(ctx, tokensInterval) {
-		t.read()
+		t.read(time.Now())
 	}
 	<-ctx.Done()
 }
 
-func (t *tokens) read() {
+func (t *tokens) read(now time.Time) {
+	before := t.current.Load()
 	set, err := readTokens(t.dir)
-	if err != nil {
-		// Those that were read before stay: a directory that cannot be read for a moment must not log everybody out.
-		t.check.Set(true, status.ReasonReady, err.Error())
-		if t.current.Load() == nil {
-			t.current.Store(&tokenSet{})
-		}
-		return
+	switch {
+	case err == nil:
+		t.readAt = now
+	case before != nil && len(before.tokens) > 0 && now.Sub(t.readAt) < tokensKept:
+		set = &tokenSet{tokens: before.tokens, problem: err.Error() + "; those that were read before work until " +
+			t.readAt.Add(tokensKept).UTC().Format(time.TimeOnly) + " UTC"}
+	default:
+		set = &tokenSet{problem: err.Error()}
 	}
-	before := t.current.Swap(set)
+	t.current.Store(set)
+	// It is OK whatever is wrong: the pages work for everybody else, and a pod that is not ready would not help.
 	t.check.Set(true, status.ReasonReady, set.String())
 	if before == nil || before.String() != set.String() {
-		t.log.Info("tokens of the pages: " + set.String())
+		report := t.log.Info
+		if set.problem != "" {
+			report = t.log.Warn
+		}
+		report("tokens of the pages: " + set.String())
 	}
 }
 
@@ -106,6 +123,9 @@ func (s *tokenSet) String() string {
 	}
 	if len(s.refused) > 0 {
 		text += "; refused: " + strings.Join(s.refused, ", ")
+	}
+	if s.problem != "" {
+		text += "; " + s.problem
 	}
 	return text
 }
@@ -148,8 +168,22 @@ func readTokens(dir string) (*tokenSet, error) {
 		slices.Sort(names)
 		set.refused = append(set.refused, strings.Join(names, " and ")+": the same token")
 	}
+	set.refuseSameNames()
 	slices.Sort(set.refused)
 	return set, nil
+}
+
+// refuseSameNames refuses the tokens of files that differ in config.CommandsSuffix alone. Both would be one person, who
+// asks for lines and takes them back, but one of them might belong to somebody else.
+func (s *tokenSet) refuseSameNames() {
+	for _, key := range slices.Collect(maps.Keys(s.tokens)) {
+		name, commands := strings.CutSuffix(key, config.CommandsSuffix)
+		if _, found := s.tokens[name]; commands && found {
+			delete(s.tokens, key)
+			delete(s.tokens, name)
+			s.refused = append(s.refused, name+" and "+key+": the same name")
+		}
+	}
 }
 
 // maxShownName bounds the name of a file in a message.
@@ -160,7 +194,19 @@ func readToken(dir, name string) (token, problem string) {
 	if len(name) > maxNameLength || !namePattern.MatchString(name) || name == config.CommandsSuffix {
 		return "", fmt.Sprintf("expected a name of at most %d letters, digits, '-', '_' and '.'", maxNameLength)
 	}
-	token, err := config.ReadSecret(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "", "absent"
+	case err != nil:
+		return "", "cannot be read"
+	case !info.Mode().IsRegular():
+		return "", "not a file" // reading a pipe would wait for ever
+	case info.Size() > maxTokenFile:
+		return "", fmt.Sprintf("longer than %d characters", maxToken)
+	}
+	token, err = config.ReadSecret(path)
 	token = strings.TrimSpace(token)
 	switch {
 	case errors.Is(err, config.ErrSecretAbsent):
