@@ -1,8 +1,8 @@
 // Command rosey is a bot for one CyTube channel, and the database service behind it.
 //
 // `rosey bot` joins the channel and publishes on NATS what happens there; `rosey db` stores that and answers the bot's
-// requests; `rosey web` serves pages for the people of the channel; `rosey run` is all of them in one process. The other
-// commands are for people: they show and copy what is stored, check a configuration, or talk to a running bot.
+// requests; `rosey web` serves pages for the people of the channel; `rosey run` is all of them in one process. The
+// other commands are for people: they show and copy what is stored, check a configuration, or talk to a running bot.
 //
 // This package only puts the packages below runtime together. Each long-running command makes a component, which has
 // read the configuration, and runs a workload with it: see component.go. Only this package knows which store is used.

@@ -49,8 +49,10 @@ type inbox struct {
 	metrics  *metrics
 	log      *slog.Logger
 	incoming chan *nats.Msg
-	arrived  chan arrival // for the worker
-	ended    chan struct{}
+	// arrived is for the worker. It has pointers: the runtime clears a channel that it makes from used memory, and one of
+	// whole messages would be 13 MB of it.
+	arrived chan *arrival
+	ended   chan struct{}
 
 	bytes   atomic.Int64 // of the messages in arrived
 	dropped atomic.Int64 // messages for which there was no room
@@ -64,7 +66,7 @@ func newInbox(subjects bus.Subjects, m *metrics, log *slog.Logger) *inbox {
 	return &inbox{
 		subjects: subjects, metrics: m, log: log,
 		incoming: make(chan *nats.Msg, maxIncoming),
-		arrived:  make(chan arrival, maxWaiting),
+		arrived:  make(chan *arrival, maxWaiting),
 		ended:    make(chan struct{}),
 	}
 }
@@ -121,7 +123,7 @@ func (i *inbox) accept(m *nats.Msg) {
 		return
 	}
 	select {
-	case i.arrived <- one:
+	case i.arrived <- &one:
 	default:
 		i.drop(&one)
 	}
@@ -174,7 +176,7 @@ func (i *inbox) refuse(m *nats.Msg, message bus.Message) {
 func (i *inbox) put(ctx context.Context, one arrival) {
 	i.bytes.Add(one.size)
 	select {
-	case i.arrived <- one:
+	case i.arrived <- &one:
 	case <-ctx.Done():
 		i.bytes.Add(-one.size)
 	}
@@ -186,7 +188,7 @@ func (i *inbox) next(batch []arrival) []arrival {
 	one, ok := <-i.arrived
 	for size := int64(0); ok; {
 		i.bytes.Add(-one.size)
-		batch = append(batch, one)
+		batch = append(batch, *one)
 		size += one.size
 		if len(batch) == cap(batch) || size >= maxBatchBytes {
 			return batch
@@ -207,7 +209,7 @@ func (i *inbox) discard() int {
 		select {
 		case one, ok := <-i.arrived:
 			if ok {
-				left = append(left, one)
+				left = append(left, *one)
 				continue
 			}
 		default:

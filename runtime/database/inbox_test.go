@@ -35,7 +35,7 @@ func TestInboxDeliversWhatArrivedBeforeClose(t *testing.T) {
 func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 	i := newInbox(bus.Subjects{}, newMetrics(nil), slog.New(slog.DiscardHandler))
 	for range maxWaiting {
-		i.arrived <- arrival{}
+		i.arrived <- &arrival{}
 	}
 	i.incoming <- &nats.Msg{}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -53,8 +53,8 @@ func (c *channelSide) answer(suffix bus.Suffix, reply func() any) *nats.Subscrip
 func (c *channelSide) say(text string, skipped uint64) {
 	c.t.Helper()
 	c.number += 1 + skipped
-	body := fmt.Sprintf(`{"event":"message","user":"nora","content":%q,"timestamp":1764460800,"platform_data":{"time":%d},`+
-		`"bot_start_ms":1,"number":%d}`, text, 1764460800000+c.number, c.number)
+	body := fmt.Sprintf(`{"event":"message","user":"nora","content":%q,"timestamp":1764460800,`+
+		`"platform_data":{"time":%d},"bot_start_ms":1,"number":%d}`, text, 1764460800000+c.number, c.number)
 	if err := c.conn.Publish(c.subjects.Subject(bus.FeedEvents("movienight", "message")), []byte(body)); err != nil {
 		c.t.Fatal(err)
 	}

@@ -151,13 +151,16 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 		"/people", "/people/nora", "/films?by=user", "/films?person=nora", "/chat?person=nora",
 		"/chat/download?format=text&person=nora",
 	} {
-		if response, _ := send(t, off, http.MethodGet, target, "", tokenHeader, aliceToken); response.StatusCode != 404 {
+		response, _ := send(t, off, http.MethodGet, target, "", tokenHeader, aliceToken)
+		if response.StatusCode != http.StatusNotFound {
 			t.Errorf("%s with people off: %d", target, response.StatusCode)
 		}
-		if response, _ := send(t, tokensOnly, http.MethodGet, target, ""); response.StatusCode != 303 {
+		response, _ = send(t, tokensOnly, http.MethodGet, target, "")
+		if response.StatusCode != http.StatusSeeOther {
 			t.Errorf("%s without a token: %d", target, response.StatusCode)
 		}
-		if response, _ := send(t, tokensOnly, http.MethodGet, target, "", tokenHeader, aliceToken); response.StatusCode != 200 {
+		response, _ = send(t, tokensOnly, http.MethodGet, target, "", tokenHeader, aliceToken)
+		if response.StatusCode != http.StatusOK {
 			t.Errorf("%s with a token: %d", target, response.StatusCode)
 		}
 	}
@@ -165,7 +168,7 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 		t.Error("the records name somebody although people are off")
 	}
 	for _, target := range []string{"/outbound", "/health"} {
-		if response, _ := send(t, off, http.MethodGet, target, ""); response.StatusCode != 303 {
+		if response, _ := send(t, off, http.MethodGet, target, ""); response.StatusCode != http.StatusSeeOther {
 			t.Errorf("%s of public pages without a token: %d", target, response.StatusCode)
 		}
 	}
@@ -177,7 +180,7 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 	post := func(target, form string) (answered, string) {
 		return send(t, served, http.MethodPost, target, form, tokenHeader, aliceToken)
 	}
-	if response, _ := post("/outbound", "text=hello"); response.StatusCode != 303 ||
+	if response, _ := post("/outbound", "text=hello"); response.StatusCode != http.StatusSeeOther ||
 		!strings.Contains(p.last(bus.OutboundPut), `"asker":"alice"`) {
 		t.Errorf("queuing: %d, %s", response.StatusCode, p.last(bus.OutboundPut))
 	}
@@ -185,15 +188,16 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, `value="/kick nora"`) {
 		t.Errorf("a command without the right: %d", response.StatusCode)
 	}
-	if response, _ := post("/outbound/cancel", "id=7"); response.StatusCode != 303 ||
+	if response, _ := post("/outbound/cancel", "id=7"); response.StatusCode != http.StatusSeeOther ||
 		!strings.Contains(p.last(bus.OutboundCancel), `"asker":"alice"`) {
 		t.Errorf("taking back: %d, %s", response.StatusCode, p.last(bus.OutboundCancel))
 	}
-	if response, body := post("/health/dead", "id=3&do=retry"); response.StatusCode != 409 ||
+	if response, body := post("/health/dead", "id=3&do=retry"); response.StatusCode != http.StatusConflict ||
 		!strings.Contains(body, "still wrong") || strings.Contains(body, hostile) {
 		t.Errorf("a dead letter that fails again: %d", response.StatusCode)
 	}
-	if response, _ := post("/health/dead", "id=3&do=drop"); response.StatusCode != 303 || p.last(bus.DeadDrop) != `{"ids":[3]}` {
+	response, _ = post("/health/dead", "id=3&do=drop")
+	if response.StatusCode != http.StatusSeeOther || p.last(bus.DeadDrop) != `{"ids":[3]}` {
 		t.Errorf("dropping: %d, %s", response.StatusCode, p.last(bus.DeadDrop))
 	}
 	for target, form := range map[string]string{
