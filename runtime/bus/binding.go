@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +42,8 @@ type BindingOptions struct {
 }
 
 // Binding decides for each connection whether events go to the stream or by core NATS. A decision for the stream lasts;
-// one for core NATS, or for a stream whose limits cannot be changed, is made again from time to time, since it may not
-// be what is wanted. It is safe for concurrent use. A nil Binding always decides for core NATS.
+// one for core NATS, or for a stream whose settings are not the wanted ones, is made again from time to time. It is
+// safe for concurrent use. A nil Binding always decides for core NATS.
 type Binding struct {
 	conn     *Conn
 	subjects Subjects
@@ -188,7 +189,7 @@ func (b *Binding) decide(ctx context.Context) (Bound, error) {
 		return Bound{}, ErrNotConnected // err is not about the stream
 	}
 	if bound.Durable() {
-		b.recordDecision(bound, generation, failures, b.working(err))
+		b.recordDecision(bound, generation, failures, b.working(bound, err))
 		return bound, nil
 	}
 	found := b.explain(err, mayUseCore)
@@ -227,7 +228,9 @@ func (b *Binding) nextDecision(bound Bound, found finding) time.Time {
 	switch {
 	case !bound.Durable():
 		return time.Now().Add(b.refusedRetry)
-	case found.reason != status.ReasonStreamBound: // or nothing new is known of limits that could not be changed
+	case found.reason != status.ReasonStreamBound || len(b.missing(bound)) > 0:
+		// Or nothing new is known of limits that could not be changed. An administrator adds subjects without a new
+		// connection.
 		return time.Now().Add(b.limitsRetry)
 	}
 	return time.Time{}
@@ -263,14 +266,23 @@ func (b *Binding) openStream(ctx context.Context) (Bound, error) {
 }
 
 // working returns the state of events after the stream was bound. err is a settingError or nil.
-func (b *Binding) working(err error) finding {
+func (b *Binding) working(bound Bound, err error) finding {
 	if err != nil {
 		return finding{true, status.ReasonStreamRefused, "events are kept until they are stored, but " + err.Error() +
 			"; give NATS the room or the permission, or take the change back"}
 	}
-	return finding{
-		true, status.ReasonStreamBound, "events are kept in the stream " + b.wanted.Name + " until they are stored",
+	message := "events are kept in the stream " + b.wanted.Name + " until they are stored"
+	if missing := b.missing(bound); len(missing) > 0 {
+		message += ", except those on " + strings.Join(missing, ", ") + ", which the stream of an earlier version lacks: " +
+			"they are dropped until an administrator has run rosey nats create again"
 	}
+	return finding{true, status.ReasonStreamBound, message}
+}
+
+// missing returns the subjects that a stream in use lacks.
+func (b *Binding) missing(bound Bound) []string {
+	later, _ := missingSubjects(bound.Stream.CachedInfo().Config, b.wanted)
+	return later
 }
 
 // explain returns the state of events after the stream could not be bound because of err. mayUseCore means that events

@@ -52,14 +52,15 @@ var settings = []setting{
 	},
 }
 
-// settingError is returned beside a stream that works, if the server refuses to change some of its limits.
+// settingError is returned beside a stream that works, if the server refuses to change some of its limits, or to add
+// subjects that earlier versions did not have.
 type settingError struct {
 	stream  string
 	refused []string // field, what it stays and why
 }
 
 func (e *settingError) Error() string {
-	return fmt.Sprintf("the limits of the stream %s could not be changed: %s", e.stream, strings.Join(e.refused, "; "))
+	return fmt.Sprintf("the settings of the stream %s could not be changed: %s", e.stream, strings.Join(e.refused, "; "))
 }
 
 // orNil returns an error only if a setting stays as it is.
@@ -72,6 +73,12 @@ func (e *settingError) orNil() error {
 
 // add records that a setting stays as it is.
 func (e *settingError) add(s setting, current, wanted jetstream.StreamConfig, cause string) {
+	if s.field == "" {
+		later, _ := missingSubjects(current, wanted)
+		e.refused = append(e.refused, fmt.Sprintf("it lacks %s, on which events are dropped: %s",
+			strings.Join(later, ", "), cause))
+		return
+	}
 	e.refused = append(e.refused, fmt.Sprintf("%s stays %s instead of %s: %s", s.field, s.text(current), s.text(wanted),
 		cause))
 }
@@ -108,13 +115,36 @@ func updateSettings(
 			current = updated
 		case !refused:
 			return false, updateFailed(wanted.Name, err)
-		case s.field == "":
+		case s.field == "" && !worksWithout(current, wanted):
 			return false, subjectsError(ctx, js, wanted, request, err, cause)
 		default:
 			staying.add(s, current, wanted, cause)
 		}
 	}
 	return len(staying.refused) == 0, staying.orNil()
+}
+
+// missingSubjects returns the wanted subjects that a stream lacks: later ones, which earlier versions did not have
+// either, and others, without which it cannot be used.
+func missingSubjects(current, wanted jetstream.StreamConfig) (later, others []string) {
+	for _, subject := range wanted.Subjects {
+		isOf := func(suffix Suffix) bool { return strings.HasSuffix(subject, "."+string(suffix)) }
+		switch {
+		case slices.Contains(current.Subjects, subject):
+		case slices.ContainsFunc(LaterEvents, isOf):
+			later = append(later, subject)
+		default:
+			others = append(others, subject)
+		}
+	}
+	return later, others
+}
+
+// worksWithout reports whether a stream can be used although its subjects are not the wanted ones: it lacks only later
+// ones. Without them a few events are lost, and without the stream all that it keeps.
+func worksWithout(current, wanted jetstream.StreamConfig) bool {
+	later, others := missingSubjects(current, wanted)
+	return len(later) > 0 && len(others) == 0
 }
 
 // subjectsError returns the error for a stream that lacks subjects, which the server refuses to add.

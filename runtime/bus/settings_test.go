@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,100 @@ func TestLimitsThatMayNotBeChangedKeepNoEventsOut(t *testing.T) {
 	if _, check := boundFor(t, b, status.ReasonStreamBound); !check.OK {
 		t.Errorf("%+v", check)
 	}
+}
+
+// createEarlierStream creates the stream of an earlier version, without the events that were added later.
+func createEarlierStream(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	stream, _, err := roseySubjects(t).CreateStream(t.Context(), js, config.JetStream{
+		Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20,
+	})
+	must(t, err)
+	earlier := stream.CachedInfo().Config
+	earlier.Subjects = slices.DeleteFunc(earlier.Subjects, func(subject string) bool {
+		return slices.ContainsFunc(bus.LaterEvents, func(s bus.Suffix) bool { return subject == "rosey."+string(s) })
+	})
+	_, err = js.UpdateStream(t.Context(), earlier)
+	must(t, err)
+}
+
+// An upgrade must not take a stream out of use because it lacks a subject that earlier versions did not have: what is
+// in it would not be stored, and what comes after it would not be durable.
+func TestALaterSubjectThatIsRefusedKeepsNoEventsOut(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		denied []string
+		words  string
+	}{
+		"permission": {[]string{"$JS.API.STREAM.UPDATE.>"}, `may not publish to "$JS.API.STREAM.UPDATE.`},
+		"overlap":    {nil, "subjects overlap with an existing stream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nats := natstest.Start(t, natstest.JetStream(t), func(o *server.Options) {
+				o.Users = []*server.User{{Username: "admin"}, {Username: "few", Permissions: &server.Permissions{
+					Publish: &server.SubjectPermission{Deny: test.denied},
+				}}}
+				o.NoAuthUser = "few"
+			})
+			js := jetStreamAs(t, nats, "admin")
+			createEarlierStream(t, js)
+			if test.denied == nil {
+				_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+					Name: "other", Subjects: []string{"rosey." + string(bus.MediaPlayed)},
+				})
+				must(t, err)
+			}
+			for _, m := range []string{config.JetStreamAuto, config.JetStreamAlways} {
+				b := bind(t, connect(t, nats.URL()), mode(m))
+				b.SetRetry(time.Millisecond)
+				bound, check := boundFor(t, b, status.ReasonStreamRefused)
+				publishes(t, bound)
+				if !check.OK || !strings.Contains(check.Message, "it lacks rosey.db.media.played, on which events are dropped: ") ||
+					!strings.Contains(check.Message, test.words) {
+					t.Errorf("mode %s: %+v", m, check)
+				}
+				if m == config.JetStreamAuto {
+					continue
+				}
+				// Who removes the cause need not start anything again.
+				if test.denied == nil {
+					must(t, js.DeleteStream(t.Context(), "other"))
+				} else {
+					_, _, err := roseySubjects(t).CreateStream(t.Context(), js, config.JetStream{
+						Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20,
+					})
+					must(t, err)
+				}
+				boundFor(t, b, status.ReasonStreamBound)
+			}
+		})
+	}
+}
+
+// An administrator who adds the subject after the upgrade need not start anything again.
+func TestASubjectThatAnAdministratorAddsIsFound(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natstest.JetStream(t))
+	js := jetStream(t, nats)
+	createEarlierStream(t, js)
+	b := bind(t, connect(t, nats.URL()), manual)
+	b.SetRetry(time.Millisecond)
+	bound, check := boundFor(t, b, status.ReasonStreamBound)
+	publishes(t, bound)
+	const lacks = "except those on rosey.db.media.played"
+	if !check.OK || !strings.Contains(check.Message, lacks) || !strings.Contains(check.Message, "rosey nats create") {
+		t.Errorf("%+v", check)
+	}
+	_, _, err := roseySubjects(t).CreateStream(t.Context(), js, config.JetStream{
+		Replicas: 1, MaxAge: "72h", MaxBytes: 64 << 20,
+	})
+	must(t, err)
+	natstest.Eventually(t, "the subject", func() bool {
+		bound, err := b.Bind(t.Context())
+		return err == nil && slices.Contains(bound.Stream.CachedInfo().Config.Subjects, "rosey.db.media.played") &&
+			!strings.Contains(b.Check().Message, lacks)
+	})
 }
 
 // The storage of the server is used up by somebody else after the stream was bound.

@@ -164,13 +164,9 @@ func findStream(
 	}
 	current := stream.CachedInfo().Config
 	different := differences(current, wanted)
-	for _, subject := range wanted.Subjects {
-		later := slices.ContainsFunc(LaterEvents, func(suffix Suffix) bool {
-			return strings.HasSuffix(subject, "."+string(suffix))
-		})
-		if !later && !slices.Contains(current.Subjects, subject) {
-			different = append(different, "no subject "+subject)
-		}
+	_, missing := missingSubjects(current, wanted)
+	for _, subject := range missing {
+		different = append(different, "no subject "+subject)
 	}
 	if len(different) == 0 {
 		return stream, nil
