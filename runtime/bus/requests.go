@@ -175,7 +175,7 @@ type OutboundPutReply struct {
 type OutboundCancelRequest struct {
 	// ID is that of the line, as in OutboundPutReply.
 	ID int64 `json:"id"`
-	// Asker is as in OutboundPutRequest.
+	// Asker is as in OutboundPutRequest. It is not stored.
 	Asker string `json:"asker,omitempty"`
 	Origin
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/status"
 )
 
 // outboundCancel answers bus.OutboundCancel.
@@ -26,11 +25,7 @@ func (e *Engine) outboundCancel(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return bus.OutboundCancelReply{Error: err.Error()}, err
 	}
-	by := "taken back"
-	if request.Asker != "" {
-		by += " by " + status.OneLine(string(request.Asker), bus.MaxAskerBytes)
-	}
-	state, err := e.store.CancelOutbound(ctx, channel, int64(request.ID), by, r.Time)
+	state, err := e.store.CancelOutbound(ctx, channel, int64(request.ID), r.Time)
 	if err != nil {
 		return bus.OutboundCancelReply{Error: errUnavailable}, fmt.Errorf("taking back an outbound line: %w", err)
 	}

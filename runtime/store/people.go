@@ -14,8 +14,9 @@ type People interface {
 	PersonRows(ctx context.Context, channel Channel, name string, after PersonPosition, limit int) ([]PersonRow, error)
 	// ForgetPerson removes what is stored about a user, and stores that nothing about them that happened until then may
 	// be stored again: Apply ignores it, and so do ImportChat and ImportUsers. It returns how many rows of each kind were
-	// about them. What does not say who they are stays: that something was played, and how many lines were written in an
-	// hour.
+	// about them, with an error those that were removed before; then it can be repeated. What does not say who they are
+	// stays: that something was played, and how many lines were written in an hour. Others can write while it looks for
+	// the lines of a user.
 	ForgetPerson(ctx context.Context, channel Channel, name string, until time.Time) (removed map[string]int64, err error)
 }
 

@@ -54,8 +54,8 @@ type Store interface {
 	// but behind all others those that were handed out MaxOffers times without a report.
 	Outbound(ctx context.Context, channel Channel, query OutboundQuery) ([]OutboundMessage, error)
 	// CancelOutbound takes a message of a channel back that waits, or was taken back before, and returns its state: one
-	// that is claimed or was sent stays as it is. Empty: there is no such message. by says who took it back.
-	CancelOutbound(ctx context.Context, channel Channel, id int64, by string, now time.Time) (OutboundState, error)
+	// that is claimed or was sent stays as it is. Empty: there is no such message.
+	CancelOutbound(ctx context.Context, channel Channel, id int64, now time.Time) (OutboundState, error)
 	// NextOutbound returns when the next message of a channel will be due that is not due now: because its back-off ends,
 	// or its claim, whoever has it. Messages with maxRetries failures or more are left out. Zero: there is none.
 	NextOutbound(ctx context.Context, channel Channel, maxRetries int, now time.Time) (time.Time, error)

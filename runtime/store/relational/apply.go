@@ -55,7 +55,7 @@ func (s Store) apply(ctx context.Context, events []store.Event, remembered bool)
 		return b.write(ctx, tx)
 	})
 	if err != nil {
-		s.channels.forget() // a row that the transaction has inserted is gone with it
+		s.channels.forget() // what it remembered may be the cause
 	}
 	return err
 }
@@ -234,7 +234,10 @@ func (b *batch) speakers(chat, users [][]any) []int {
 		of[i] = -1
 		if key := EventKeyOf(row); b.counted[key] {
 			name, _ := row[3].(string)
-			of[i] = index[userKey{key.Channel, store.Fold(name)}]
+			// There is none if the ID is also that of another user's event, whose user is stored without this one.
+			if user, stored := index[userKey{key.Channel, store.Fold(name)}]; stored {
+				of[i] = user
+			}
 		}
 	}
 	return of

@@ -38,25 +38,27 @@ const insertChannelSQL = `INSERT INTO channels (server_key, name_key, name) VALU
 ON CONFLICT (server_key, name_key) DO NOTHING`
 
 // findChannel returns the row of a channel and inserts it if necessary. The row stays locked against pruning until the
-// transaction ends.
-func (s Store) findChannel(ctx context.Context, tx Tx, channel store.Channel) (channelRow, error) {
+// transaction ends. existed is false for a row that is inserted: it is gone if the transaction is rolled back.
+func (s Store) findChannel(
+	ctx context.Context, tx Tx, channel store.Channel,
+) (row channelRow, existed bool, err error) {
 	find := `SELECT id, chat_pruned_to, people_pruned_to, forgotten_to FROM channels
 WHERE server_key = $1 AND name_key = $2` +
 		s.db.ForShare()
 	// It is read first because an insert would block all other writers of the channel, even if the row exists.
-	for range 2 {
+	for attempt := range 2 {
 		row, found, err := selectOne(ctx, tx, find, channelArguments(channel), func(row *channelRow) []any {
 			return []any{&row.id, &row.prunedTo, &row.peoplePrunedTo, &row.forgottenTo}
 		})
 		if err != nil || found {
-			return row, err
+			return row, attempt == 0, err
 		}
 		name := store.CleanText(channel.Name)
 		if _, err := tx.Exec(ctx, insertChannelSQL, channelArguments(channel, name)...); err != nil {
-			return channelRow{}, fmt.Errorf("inserting channel %s: %w", channel.Name, err)
+			return channelRow{}, false, fmt.Errorf("inserting channel %s: %w", channel.Name, err)
 		}
 	}
-	return channelRow{}, fmt.Errorf("channel %s: not found after it was inserted", channel.Name)
+	return channelRow{}, false, fmt.Errorf("channel %s: not found after it was inserted", channel.Name)
 }
 
 // expectChannel returns a row of a channel as it was, and has the transaction fail with ErrChanged if it is another by
@@ -93,17 +95,19 @@ func (s Store) findChannels(
 	})
 	rows := make(map[store.Channel]channelRow, len(keys))
 	for _, key := range keys {
-		row, known := s.channels.find(key)
+		row, existed := s.channels.find(key)
 		var err error
-		if known && remembered {
+		if existed && remembered {
 			err = s.expectChannel(ctx, tx, key, row)
 		} else {
-			row, err = s.findChannel(ctx, tx, spelling[key])
+			row, existed, err = s.findChannel(ctx, tx, spelling[key])
 		}
 		if err != nil {
 			return nil, err
 		}
-		s.channels.keep(key, row)
+		if existed { // others must not use a row that is rolled back
+			s.channels.keep(key, row)
+		}
 		rows[key] = row
 	}
 	return rows, nil
@@ -139,7 +143,7 @@ func (m *channelMemory) keep(key store.Channel, row channelRow) {
 	m.rows[key] = row
 }
 
-// forget is called in a transaction that changes rows, and after one that was rolled back.
+// forget is called in a transaction that changes rows, and after one that failed.
 func (m *channelMemory) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

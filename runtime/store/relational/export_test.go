@@ -16,3 +16,6 @@ func Columns() (names []string) {
 func (s Store) QueryStrings(ctx context.Context, query string) ([]string, error) {
 	return Select(ctx, s.db, query, nil, scanValue[string])
 }
+
+// Database returns the database of a store.
+func (s Store) Database() Database { return s.db }

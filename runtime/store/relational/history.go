@@ -51,7 +51,7 @@ WHERE channel_id = ` + channelID + ` AND user_key = $3 AND hour >= $4 AND hour <
   AND lines > 0 ORDER BY hour`
 	// Of equal days the first one counts.
 	busiestDaySQL = `SELECT (hour * 3600000 + $3) / 86400000 * 86400000 - $3, CAST(sum(lines) AS BIGINT) FROM chat_hours
-WHERE channel_id = ` + channelID + ` GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1`
+WHERE channel_id = ` + channelID + ` AND lines > 0 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1`
 )
 
 func scanHour(row *store.HourCount) []any { return []any{millis{&row.At}, &row.Lines} }

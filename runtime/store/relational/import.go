@@ -83,7 +83,7 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
   imported_ms = $2 WHERE channel_id = $3 AND name_key = $4`
 	)
 	return s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		row, err := s.findChannel(ctx, tx, channel)
+		row, _, err := s.findChannel(ctx, tx, channel)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func (s Store) KVSet(ctx context.Context, entry store.KVEntry) error {
 	entry.Plugin, entry.Key = store.CleanText(entry.Plugin), store.CleanText(entry.Key)
 	entry.Value = store.CleanText(entry.Value)
 	err := s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		channel, err := s.findChannel(ctx, tx, entry.Channel)
+		channel, _, err := s.findChannel(ctx, tx, entry.Channel)
 		if err != nil {
 			return err
 		}

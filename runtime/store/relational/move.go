@@ -27,7 +27,7 @@ type Moved struct {
 // has the identity of the source from an earlier Move. progress is called with the number of rows of
 // a table that have been read and their total.
 func Move(ctx context.Context, from, to Store, progress func(table string, done, rows int64)) ([]Moved, error) {
-	m := &mover{to: to, progress: progress, channels: map[int64]int64{}}
+	m := &mover{to: to, progress: progress, channels: map[int64]int64{}, names: map[int64]store.Channel{}}
 	err := from.db.ReadAll(ctx, func(ctx context.Context, tx Tx) error {
 		m.from, m.moved = tx, nil
 		if err := m.moveIdentity(ctx); err != nil {
@@ -35,6 +35,9 @@ func Move(ctx context.Context, from, to Store, progress func(table string, done,
 		}
 		if err := m.moveChannels(ctx); err != nil {
 			return fmt.Errorf("moving table channels: %w", err)
+		}
+		if err := m.moveForgotten(ctx); err != nil {
+			return fmt.Errorf("forgetting who was forgotten: %w", err)
 		}
 		for _, table := range copiedTables {
 			if err := m.moveTable(ctx, table); err != nil {
@@ -52,7 +55,10 @@ type mover struct {
 	progress func(table string, done, rows int64)
 	// channels maps the source's channel IDs to the target's.
 	channels map[int64]int64
-	moved    []Moved
+	// names are the channels, and forgotten the users who were forgotten in the target alone, by the target's channel IDs.
+	names     map[int64]store.Channel
+	forgotten map[int64]tombstones
+	moved     []Moved
 }
 
 // moveIdentity comes first, so that a Move that was interrupted can be repeated.
@@ -111,11 +117,11 @@ FROM channels ORDER BY id`
 	err = m.to.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 		taken = 0
 		for _, source := range channels {
-			target, err := m.to.findChannel(ctx, tx, source.Channel)
+			target, _, err := m.to.findChannel(ctx, tx, source.Channel)
 			if err != nil {
 				return err
 			}
-			m.channels[source.id] = target.id
+			m.channels[source.id], m.names[target.id] = target.id, source.Channel
 			changed, err := tx.Exec(ctx, mergePrunedSQL, target.id, source.prunedTo, source.peoplePrunedTo,
 				source.forgottenTo)
 			if err != nil {
@@ -156,6 +162,9 @@ func (m *mover) moveTable(ctx context.Context, table Table) error {
 			row[table.channel] = m.channels[id]
 		}
 		moved.Rows++
+		if row = m.withoutForgotten(table, row); row == nil {
+			return nil
+		}
 		bytes += textBytes(row)
 		if chunk = append(chunk, row); len(chunk) < moveSize && bytes < moveBytes {
 			return nil

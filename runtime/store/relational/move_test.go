@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,5 +194,51 @@ func TestMoveToADatabaseThatAServiceHasOpened(t *testing.T) {
 	storetest.Same(t, source, target)
 	if got, found, err := target.StreamPosition(t.Context(), "rosey_events"); err != nil || !found || got != at {
 		t.Errorf("%+v, found %t, %v; want %+v", got, found, err, at)
+	}
+}
+
+// Who is forgotten between two moves, in the source or in the target, must not stay in the target or come back to it,
+// and their lines must not count twice.
+func TestWhoWasForgottenIsNotMoved(t *testing.T) {
+	t.Parallel()
+	for name, end := range places {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := sqlitePlace(t), end(t)
+			source, _ := first.write(t)
+			target, to := second.write(t)
+			_, from := first.read(t)
+			at := time.UnixMilli(1763700000000).UTC()
+			var events []store.Event
+			for i, user := range []string{"Alice", "alice", "bob", "carol"} {
+				id := strconv.Itoa(i)
+				events = append(events,
+					store.Event{ID: "line" + id, Channel: movies, At: at, Fact: store.ChatLine{Username: user, Text: "hi"}},
+					store.Event{ID: "film" + id, Channel: movies, At: at, Fact: store.MediaPlayed{
+						Type: "yt", ID: id, Title: "x", QueuedBy: user,
+					}})
+			}
+			if err := source.Apply(t.Context(), events); err != nil {
+				t.Fatal(err)
+			}
+			move(t, from, to)
+			for name, in := range map[string]store.Importer{"alice": source, "bob": target} {
+				if _, err := in.ForgetPerson(t.Context(), movies, name, at.Add(time.Second)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				move(t, from, to)
+			}
+			for name, want := range map[string]int{"alice": 0, "bob": 0, "carol": 4} {
+				rows, err := target.PersonRows(t.Context(), movies, name, store.PersonPosition{}, 99)
+				if err != nil || len(rows) != want {
+					t.Errorf("%s: %d rows, %v, want %d: %+v", name, len(rows), err, want, rows)
+				}
+			}
+			if day, _, err := target.BusiestDay(t.Context(), movies, 0); err != nil || day.Lines != 4 {
+				t.Errorf("the busiest day has %d lines, %v, want 4", day.Lines, err)
+			}
+		})
 	}
 }

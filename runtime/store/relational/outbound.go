@@ -96,7 +96,7 @@ func retryDelaySQL() string {
 // Enqueue implements store.Store.
 func (s Store) Enqueue(ctx context.Context, channel store.Channel, line store.OutboundLine) (id int64, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		row, err := s.findChannel(ctx, tx, channel)
+		row, _, err := s.findChannel(ctx, tx, channel)
 		if err == nil {
 			id, err = enqueue(ctx, tx, row.id, line)
 		}

@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,13 +28,17 @@ type personTable struct {
 	anonymous string
 }
 
+// hourMillis follows a column of hours that is to be in milliseconds.
+const hourMillis = " * 3600000"
+
 // personTables are in the order in which their rows are exported.
 var personTables = []personTable{
 	{Table: usersTable, kind: "user", user: "name_key", folded: true, key: "name_key", at: "first_seen"},
 	{Table: presenceTable, kind: "session", user: "user_key", folded: true, key: "event_id", at: "at"},
 	{Table: chatTable, kind: "line", user: "username", key: "event_id", at: "at"},
 	{Table: actionsTable, kind: "action", user: "username", key: "event_id", at: "at"},
-	{Table: hoursTable, kind: "hour", user: "user_key", folded: true, key: "hour", numbered: true, at: "hour * 3600000"},
+	{Table: hoursTable, kind: "hour", user: "user_key", folded: true, key: "hour", numbered: true,
+		at: "hour" + hourMillis},
 	{Table: mediaTable, kind: "play", user: "queued_by", key: "event_id", at: "at", anonymous: "queued_by = ''"},
 	{Table: outboundTable, kind: "outbound", user: "asker", key: "id", numbered: true, at: "enqueued_at",
 		anonymous: "asker = NULL"},
@@ -154,74 +159,147 @@ func (t personTable) keyValue(key string) (any, error) {
 
 const (
 	// tombstoneSQL comes first: it waits for transactions that store events of the channel, so that none of theirs stays
-	// behind, and later ones find that somebody was forgotten.
-	tombstoneSQL = `UPDATE channels SET forgotten_to = $1 WHERE id = $2 AND forgotten_to < $1`
+	// behind, and later ones find that somebody was forgotten. It has to lock the row even if it does not change it.
+	tombstoneSQL = `UPDATE channels SET forgotten_to = CASE WHEN forgotten_to < $1 THEN $1 ELSE forgotten_to END
+WHERE id = $2`
 
 	// keepHoursSQL keeps how many lines the channel had in an hour, without the user.
 	keepHoursSQL = `INSERT INTO chat_hours (channel_id, user_key, hour, lines)
-SELECT channel_id, '', hour, lines FROM chat_hours WHERE channel_id = $1 AND user_key = $2
+SELECT channel_id, '', hour, lines FROM chat_hours
+WHERE channel_id = $1 AND user_key = $2 AND hour * 3600000 <= $3
 ON CONFLICT (channel_id, user_key, hour) DO UPDATE SET lines = chat_hours.lines + excluded.lines`
 
 	tombstonesSQL = `SELECT user_hash, until FROM forgotten WHERE channel_id = $1`
+
+	// forgetScan bounds the rows about a user that are found at a time, and forgetStep those of them that are removed in
+	// one transaction. Between two of these others can write.
+	forgetScan = 50_000
+	forgetStep = 500
 )
 
 // ForgetPerson implements store.People.
 func (s Store) ForgetPerson(
 	ctx context.Context, channel store.Channel, name string, until time.Time,
 ) (removed map[string]int64, err error) {
+	name = store.CleanText(name)
 	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
-		removed = map[string]int64{}
-		name := store.CleanText(name)
-		if _, err := tx.Exec(ctx, insertChannelSQL,
-			channelArguments(channel, store.CleanText(channel.Name))...); err != nil {
-			return fmt.Errorf("inserting the channel: %w", err)
-		}
-		const find = `SELECT id FROM channels WHERE server_key = $1 AND name_key = $2`
-		id, _, err := selectOne(ctx, tx, find, channelArguments(channel), scanValue[int64])
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, tombstoneSQL, until.UnixMilli(), id); err != nil {
-			return fmt.Errorf("marking the channel: %w", err)
-		}
-		tombstone := [][]any{{id, store.PersonHash(channel, name), until.UnixMilli()}}
-		if _, err := tx.ExecAll(ctx, forgottenTable.Upsert(), tombstone); err != nil {
-			return fmt.Errorf("storing the tombstone: %w", err)
-		}
-		if _, err := tx.Exec(ctx, keepHoursSQL, id, store.Fold(name)); err != nil {
-			return fmt.Errorf("keeping the hours: %w", err)
-		}
-		for _, table := range personTables {
-			count, err := table.forget(ctx, tx, channel, name, until)
-			if err != nil {
-				return fmt.Errorf("removing rows of %s: %w", table.Name, err)
-			}
-			removed[table.kind] += count
-		}
-		return nil
+		// What this transaction changes must not be remembered from before when the next one begins.
+		defer s.channels.forget()
+		removed, err = forgetIndexed(ctx, tx, channel, name, until)
+		return err
 	})
-	s.channels.forget()
 	if err != nil {
 		return nil, fmt.Errorf("removing what is stored about a user: %w", err)
+	}
+	// Nothing can be added to the rest any more. To find it, all lines of the channel are read, for which nobody who
+	// stores events must wait.
+	for _, table := range personTables {
+		if table.folded {
+			continue
+		}
+		count, err := s.forgetFound(ctx, table, channel, name, until)
+		removed[table.kind] += count
+		if err != nil {
+			return removed, fmt.Errorf("removing rows of %s about a user: %w", table.Name, err)
+		}
 	}
 	return removed, nil
 }
 
-// forget removes the rows about a user, or the user's name from them. A user's row and hours have no time of their own.
-func (t personTable) forget(
+// forgetIndexed stores the tombstone of a user, and removes what an index finds.
+func forgetIndexed(
 	ctx context.Context, tx Tx, channel store.Channel, name string, until time.Time,
-) (count int64, err error) {
-	spellings, err := t.spellings(ctx, tx, channel, name)
-	if err != nil || len(spellings) == 0 {
-		return 0, err
+) (removed map[string]int64, err error) {
+	if _, err := tx.Exec(ctx, insertChannelSQL,
+		channelArguments(channel, store.CleanText(channel.Name))...); err != nil {
+		return nil, fmt.Errorf("inserting the channel: %w", err)
 	}
-	condition, arguments := t.condition(channel, spellings)
+	const find = `SELECT id FROM channels WHERE server_key = $1 AND name_key = $2`
+	id, _, err := selectOne(ctx, tx, find, channelArguments(channel), scanValue[int64])
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, tombstoneSQL, until.UnixMilli(), id); err != nil {
+		return nil, fmt.Errorf("marking the channel: %w", err)
+	}
+	tombstone := [][]any{{id, store.PersonHash(channel, name), until.UnixMilli()}}
+	if _, err := tx.ExecAll(ctx, forgottenTable.Upsert(), tombstone); err != nil {
+		return nil, fmt.Errorf("storing the tombstone: %w", err)
+	}
+	if _, err := tx.Exec(ctx, keepHoursSQL, id, store.Fold(name), until.UnixMilli()); err != nil {
+		return nil, fmt.Errorf("keeping the hours: %w", err)
+	}
+	removed = map[string]int64{}
+	for _, table := range personTables {
+		if !table.folded {
+			continue
+		}
+		condition, arguments := table.until(channel, []any{store.Fold(name)}, until)
+		count, err := tx.Exec(ctx, "DELETE FROM "+table.Name+condition, arguments...)
+		if err != nil {
+			return nil, fmt.Errorf("removing rows of %s: %w", table.Name, err)
+		}
+		removed[table.kind] += count
+	}
+	return removed, nil
+}
+
+// until is condition for the rows until a time. A user's row and hours have no time of their own.
+func (t personTable) until(
+	channel store.Channel, spellings []any, until time.Time,
+) (condition string, arguments []any) {
+	condition, arguments = t.condition(channel, spellings)
 	arguments = append(arguments, until.UnixMilli())
-	condition += fmt.Sprintf(" AND %s <= $%d", t.at, len(arguments))
-	if t.anonymous != "" {
-		return tx.Exec(ctx, "UPDATE "+t.Name+" SET "+t.anonymous+condition, arguments...)
+	return condition + fmt.Sprintf(" AND %s <= $%d", t.at, len(arguments)), arguments
+}
+
+// forgetFound removes the rows about a user, or the user's name from them.
+func (s Store) forgetFound(
+	ctx context.Context, t personTable, channel store.Channel, name string, until time.Time,
+) (count int64, err error) {
+	for {
+		keys, err := s.forgettable(ctx, t, channel, name, until)
+		if err != nil {
+			return count, err
+		}
+		for some := range slices.Chunk(keys, forgetStep) {
+			statement := "DELETE FROM " + t.Name
+			if t.anonymous != "" {
+				statement = "UPDATE " + t.Name + " SET " + t.anonymous
+			}
+			statement += ` WHERE channel_id = ` + channelID + ` AND ` + t.key + ` IN (` + placeholders(3, len(some)) + `)`
+			changed, err := s.db.Exec(ctx, statement, channelArguments(channel, some...)...)
+			if err != nil {
+				return count, err
+			}
+			count += changed
+		}
+		if len(keys) < forgetScan {
+			return count, nil
+		}
 	}
-	return tx.Exec(ctx, "DELETE FROM "+t.Name+condition, arguments...)
+}
+
+// forgettable returns the keys of rows about a user.
+func (s Store) forgettable(
+	ctx context.Context, t personTable, channel store.Channel, name string, until time.Time,
+) (keys []any, err error) {
+	keyType := "text"
+	if t.numbered {
+		keyType = "bigint"
+	}
+	err = s.db.ReadAll(ctx, func(ctx context.Context, tx Tx) error {
+		spellings, err := t.spellings(ctx, tx, channel, name)
+		if err != nil || len(spellings) == 0 {
+			return err
+		}
+		condition, arguments := t.until(channel, spellings, until)
+		arguments = append(arguments, forgetScan)
+		find := fmt.Sprintf("SELECT %s FROM %s%s LIMIT $%d", t.key, t.Name, condition, len(arguments))
+		keys, err = Select(ctx, tx, find, arguments, func(key *any) []any { return []any{&cell{keyType, key}} })
+		return err
+	})
+	return keys, err
 }
 
 // tombstones are the times until which nothing may be stored about users, by store.PersonHash.

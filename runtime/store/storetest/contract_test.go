@@ -149,6 +149,8 @@ var contract = map[string]func(t storeTest){
 	"known users":                         knownUsers,
 	"prune people":                        prunePeople,
 	"forgotten users":                     forgottenUsers,
+	"one ID twice":                        oneIDTwice,
+	"days without lines":                  emptyDays,
 	"outbound taken back":                 cancelledMessages,
 	"prune people of many events":         pruneManyEvents,
 	"pruned people and late events":       lateEventsOfPrunedPeople,

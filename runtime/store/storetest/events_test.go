@@ -271,3 +271,30 @@ func channels(t storeTest) {
 	}
 	same(t, "another spelling", t.read(movies), t.read(store.Channel{Server: "HTTPS://CYTU.BE", Name: "MOVIES"}))
 }
+
+// oneIDTwice has a batch with two lines of one ID, of which the first one is stored, but not its user, who may have
+// been pruned: it must not count for another user.
+func oneIDTwice(t storeTest) {
+	t.apply(chatLine(100, "old", "x"))
+	t.prune(store.PrunePeople, at(200), 9)
+	first, second := chatLine(50, "alice", "x"), chatLine(300, "zoe", "x")
+	second.ID = first.ID
+	t.apply(first, second)
+	zoe, seen, err := t.User(t.Context(), movies, "zoe")
+	if err != nil || !seen || zoe.Lines != 0 {
+		t.Errorf("%+v, seen %t, %v; want no lines", zoe, seen, err)
+	}
+}
+
+// emptyDays has a line that is repeated after its user and the hours were pruned: it is not counted again, and its day
+// is not the busiest one.
+func emptyDays(t storeTest) {
+	line := chatLine(100, "gone", "x")
+	t.apply(line)
+	t.prune(store.PrunePeople, at(200), 9)
+	line.At = at(300)
+	t.apply(line)
+	if day, found, err := t.BusiestDay(t.Context(), movies, 0); err != nil || found {
+		t.Errorf("busiest day %+v, found %t, %v; want none", day, found, err)
+	}
+}

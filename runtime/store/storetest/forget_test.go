@@ -118,7 +118,7 @@ func (t storeTest) importAgain(importer store.Importer) {
 func cancelledMessages(t storeTest) {
 	cancel := func(channel store.Channel, id int64, n float64) store.OutboundState {
 		t.Helper()
-		return must[store.OutboundState](t)(t.CancelOutbound(t.Context(), channel, id, "taken back by bob", at(n)))
+		return must[store.OutboundState](t)(t.CancelOutbound(t.Context(), channel, id, at(n)))
 	}
 	waiting, claimed, failed := t.enqueue(movies, 1, "waiting"), t.enqueue(movies, 2, "claimed"), t.enqueue(movies, 3, "x")
 	same(t, "of another channel", "", cancel(music, waiting, 4))
@@ -135,7 +135,7 @@ func cancelledMessages(t storeTest) {
 	rows := must[[]store.OutboundRow](t)(t.OutboundLines(t.Context(), movies,
 		store.OutboundListQuery{Now: at(20), Limit: 10}))
 	for _, row := range rows {
-		if row.ID == waiting && (row.State != store.OutboundIsCancelled || row.LastError != "taken back by bob") {
+		if row.ID == waiting && (row.State != store.OutboundIsCancelled || row.LastError != "taken back") {
 			t.Errorf("row %+v", row)
 		}
 	}
