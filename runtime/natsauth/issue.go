@@ -213,6 +213,7 @@ func inFile(id string, bots []Bot) bool {
 
 // wantedUsers returns the users of an account, by name, without credentials. A RoseyBot that shares the service logs in
 // with the Secret of the owner, so only its command line is a user, and its web page if that has a Secret of its own.
+// Web pages with the same Secret are one user, as bot and service are.
 func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	wanted := map[string]User{}
 	add := func(bot Bot, secret string, roles ...bus.Role) {
@@ -222,6 +223,7 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 	roles := map[string][]bus.Role{botSecret: {bus.BotRole}}
 	serviceSecret = cmp.Or(serviceSecret, botSecret) // pods that mount the same Secret log in as one user
 	roles[serviceSecret] = append(roles[serviceSecret], bus.ServiceRole)
+	pages := map[string]bool{} // Secrets of web pages alone
 	add(owner, "", bus.CLIRole)
 	if owner.Manual {
 		add(owner, "", bus.AdminRole)
@@ -235,7 +237,9 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 		}
 		switch secret := bot.webSecret(botSecret); {
 		case secret == "":
+		case pages[secret]:
 		case roles[secret] == nil:
+			pages[secret] = true
 			add(bot, secret, bus.WebRole)
 		default:
 			roles[secret] = appendRole(roles[secret], bus.WebRole)

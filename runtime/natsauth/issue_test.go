@@ -376,6 +376,23 @@ func TestAWebPageGetsItsOwnUser(t *testing.T) {
 	})
 }
 
+// TestWebPagesMayHaveOneSecret checks that the pages of two RoseyBots in one account with the same Secret are one user.
+func TestWebPagesMayHaveOneSecret(t *testing.T) {
+	eachTarget(t, func(i *issuer) {
+		own, sharer := film("own"), film("sharer")
+		sharer.SharedFrom, sharer.BotSecret, sharer.ServiceSecret = "own", "", ""
+		own.Web, sharer.Web = &natsauth.Web{Secret: "pages"}, &natsauth.Web{Secret: "pages"}
+		changes, _ := i.issue(own, sharer)
+		if !slices.Contains(changes, "user rosey_films_own_web: created") ||
+			slices.Contains(changes, "user rosey_films_sharer_web: created") {
+			t.Errorf("issued %v", changes)
+		}
+		if again, _ := i.issue(own, sharer); len(again) > 0 {
+			t.Errorf("the second time: %v", again)
+		}
+	})
+}
+
 // TestACredentialFitsIntoALine checks that a user's JWT, also where the web page logs in as the bot, with a prefix of
 // usual length, is not longer than the line of the protocol that a server accepts by default.
 func TestACredentialFitsIntoALine(t *testing.T) {
