@@ -64,7 +64,7 @@ func servedChannels(service *database.Service) func() (channels []string, refuse
 }
 
 // newService returns a service that calls handling, which may be nil, before each batch.
-func (c *component) newService(conn *bus.Conn, binding *bus.Binding, handling func(int)) *database.Service {
+func (c *component) newService(conn *bus.Conn, binding *bus.Binding, handling func(int, bool)) *database.Service {
 	options := c.engineOptions()
 	options.Listed, options.Service = c.listedChannels(), c.serviceIdentity()
 	var gracePeriod time.Duration

@@ -52,11 +52,12 @@ const (
 
 // serviceProcessors lets the goroutines of `rosey db` run one after another while little happens, for the reason of
 // limitProcessors: and for one that has the only processor, the Go runtime does not look after it every 20 µs while it
-// waits for the disk. While many messages come, some are received and decoded while others are stored.
+// waits for the disk. While many messages come, some are received and decoded while others are stored. What takes long
+// beside them, such as a search, must not keep them waiting: on one processor each switch to them may take 10 ms.
 type serviceProcessors struct {
 	limit, unlimit func()
 	busy           bool
-	busyAt         time.Time // the last batch of many messages
+	busyAt         time.Time // the last batch of many messages, or beside something that takes long
 }
 
 func newServiceProcessors() *serviceProcessors {
@@ -68,14 +69,15 @@ func newServiceProcessors() *serviceProcessors {
 	return p
 }
 
-// handling is called before each batch with the number of its messages, by one goroutine.
-func (p *serviceProcessors) handling(messages int) {
-	if messages < manyMessages && !p.busy {
+// handling is database.ServiceOptions.Handling.
+func (p *serviceProcessors) handling(messages int, beside bool) {
+	much := messages >= manyMessages || beside
+	if !much && !p.busy {
 		return
 	}
 	now := time.Now()
 	switch {
-	case messages >= manyMessages:
+	case much:
 		p.busyAt = now
 		if !p.busy {
 			p.busy = true

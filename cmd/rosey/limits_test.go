@@ -52,7 +52,7 @@ func TestContainerLimit(t *testing.T) {
 }
 
 // A service at rest must not wake a thread for each goroutine that a line passes through, and a flood must have all
-// processors for as long as it lasts.
+// processors for as long as it lasts, and so must what is computed beside the messages.
 func TestAServiceHasOneProcessorAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		processors := 1
@@ -60,19 +60,25 @@ func TestAServiceHasOneProcessorAtRest(t *testing.T) {
 		for _, step := range []struct {
 			after          time.Duration
 			messages, want int
+			beside         bool
 		}{
-			{0, 1, 1},
-			{time.Second, manyMessages - 1, 1},
-			{time.Second, manyMessages, 4},
-			{calmAfter - time.Second, 1, 4},
-			{0, 500, 4},
-			{calmAfter - time.Second, 3, 4},
-			{time.Second, 3, 1},
-			{time.Hour, 1, 1},
-			{0, 500, 4},
+			{0, 1, 1, false},
+			{time.Second, manyMessages - 1, 1, false},
+			{time.Second, manyMessages, 4, false},
+			{calmAfter - time.Second, 1, 4, false},
+			{0, 500, 4, false},
+			{calmAfter - time.Second, 3, 4, false},
+			{time.Second, 3, 1, false},
+			{time.Hour, 1, 1, false},
+			{0, 500, 4, false},
+			{calmAfter, 1, 1, false},
+			{0, 1, 4, true},
+			{calmAfter - time.Second, 1, 4, false},
+			{calmAfter, 1, 4, true},
+			{calmAfter, 1, 1, false},
 		} {
 			time.Sleep(step.after)
-			if p.handling(step.messages); processors != step.want {
+			if p.handling(step.messages, step.beside); processors != step.want {
 				t.Errorf("%d messages after %v: %d processors, expected %d", step.messages, step.after, processors, step.want)
 			}
 		}

@@ -321,7 +321,7 @@ type RecordsReply struct {
 	MostUsers     *RecordItem `json:"most_users,omitempty"`
 	MostConnected *RecordItem `json:"most_connected,omitempty"`
 	// LongestSession has the Username and lasts Count seconds from AtMS on. It may be open: then it is counted up to when
-	// the user was last seen. It may be a few minutes old.
+	// the user was last seen. It may be a few minutes old, and is absent if it takes too long to find.
 	LongestSession *RecordItem `json:"longest_session,omitempty"`
 	// BusiestDay is the day with the most lines, as far as lines were counted by hours. AtMS is when it began.
 	BusiestDay *RecordItem `json:"busiest_day,omitempty"`

@@ -75,6 +75,7 @@ type Engine struct {
 	maintenance maintenance
 	backups     backups
 	queries     queries
+	people      people
 	limits      *limits
 	// storeInterval is the time between two checks of the open store.
 	storeInterval time.Duration
@@ -106,6 +107,7 @@ func NewEngine(o EngineOptions) *Engine {
 		queries: queries{
 			running: make(chan struct{}, maxQueries), times: userTimes{reading: make(chan struct{}, 1)},
 		},
+		people:        people{running: make(chan struct{}, 1)},
 		announceLine:  func(context.Context, store.Channel) {},
 		check:         status.NewRecorder(status.StoreCheck, "opening the database"),
 		storeInterval: cmp.Or(o.storeInterval, defaultStoreInterval),

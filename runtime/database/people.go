@@ -1,7 +1,6 @@
 package database
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
@@ -25,7 +25,50 @@ const (
 	deadLetterCursor = "dead"
 	// maxListedBackups bounds bus.PeopleForgetReply.Backups.
 	maxListedBackups = 100
+	// maxWaitingPeople bounds the requests about people that are answered or wait for their turn.
+	maxWaitingPeople = 16
 )
+
+// people is the state of the requests about people.
+type people struct {
+	running chan struct{} // has a token while one is answered
+	waiting atomic.Int32  // those that are answered or wait
+}
+
+var errManyPeople = errors.New("too many requests about people wait: expected one at a time")
+
+// aboutPerson returns a handler that answers one request at a time, since each may read all lines of a channel. Nobody
+// waits for longer than bus.PeopleTimeout. A transport calls it in a goroutine of its own.
+func aboutPerson(answer handler) handler {
+	return func(e *Engine, ctx context.Context, r Request) (any, error) {
+		defer e.people.waiting.Add(-1)
+		if e.people.waiting.Add(1) > maxWaitingPeople {
+			return refusal(r.Suffix, errManyPeople), nil
+		}
+		waiting, cancel := context.WithTimeout(ctx, bus.PeopleTimeout)
+		defer cancel()
+		if !take(waiting, e.people.running) {
+			return refusal(r.Suffix, errManyPeople), nil
+		}
+		defer func() { <-e.people.running }()
+		// It reads as queries do, and one of the store's connections is left to the bot's requests.
+		if !take(waiting, e.queries.running) {
+			return refusal(r.Suffix, errManyPeople), nil
+		}
+		defer func() { <-e.queries.running }()
+		return answer(e, ctx, r)
+	}
+}
+
+// take takes a token. It reports whether it has one before ctx ends.
+func take(ctx context.Context, tokens chan struct{}) bool {
+	select {
+	case tokens <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // personRequest is a request about a user of a channel.
 type personRequest struct {
@@ -133,7 +176,7 @@ func (e *Engine) exportDeadLetters(
 	size := 0
 	for _, letter := range letters {
 		reply.Next = fmt.Sprintf("%s:%d", deadLetterCursor, letter.ID)
-		if !person.isNamedIn(letter.Payload) {
+		if !e.isNamedIn(letter.Payload, person) {
 			continue
 		}
 		item, err := peopleItem(bus.PeopleDeadLetter, letter.At.UnixMilli(), clientDeadLetter(letter))
@@ -154,20 +197,37 @@ func (e *Engine) exportDeadLetters(
 // namingFields are the fields of events in which a user is named.
 var namingFields = []string{"username", "user", "queued_by", "asker"}
 
-// isNamedIn reports whether a message is about the user. One that cannot be decoded is about everybody whose name is in
-// it.
-func (p personRequest) isNamedIn(payload []byte) bool {
+// isNamedIn reports whether a message is about a user of a channel. One that cannot be decoded belongs to no channel;
+// it is about everybody whose name is in it.
+func (e *Engine) isNamedIn(payload []byte, person personRequest) bool {
 	var fields map[string]any
-	if json.Unmarshal(payload, &fields) != nil {
-		return bytes.Contains(bytes.ToLower(payload), []byte(store.Fold(p.name)))
+	var of origin
+	if json.Unmarshal(payload, &fields) != nil || json.Unmarshal(payload, &of) != nil {
+		return hasName(store.Fold(string(payload)), store.Fold(person.name))
 	}
-	if channel, ok := fields["channel"].(string); ok && store.Fold(channel) != store.Fold(p.channel.Name) {
+	channel, err := e.decoder.channel(of) // as that of an event
+	if err != nil || channel.Fold() != person.channel.Fold() {
 		return false
 	}
 	return slices.ContainsFunc(namingFields, func(field string) bool {
 		name, _ := fields[field].(string)
-		return store.Fold(name) == store.Fold(p.name)
+		return store.Fold(name) == store.Fold(person.name)
 	})
+}
+
+// hasName reports whether a text has a name as a word, both folded: a short name is a part of many words.
+func hasName(text, name string) bool {
+	const inNames = "abcdefghijklmnopqrstuvwxyz0123456789_-" // what names on CyTube consist of
+	isPart := func(at int) bool { return at >= 0 && at < len(text) && strings.IndexByte(inNames, text[at]) >= 0 }
+	for from := 0; ; from++ {
+		found := strings.Index(text[from:], name)
+		if found < 0 {
+			return false
+		}
+		if from += found; !isPart(from-1) && !isPart(from+len(name)) {
+			return true
+		}
+	}
 }
 
 // peopleForget answers bus.PeopleForget.
@@ -208,7 +268,7 @@ func (e *Engine) forgetDeadLetters(ctx context.Context, person personRequest) (r
 		}
 		for _, letter := range letters {
 			last = letter.ID
-			if !person.isNamedIn(letter.Payload) {
+			if !e.isNamedIn(letter.Payload, person) {
 				continue
 			}
 			existed, err := e.store.DropDeadLetter(ctx, letter.ID)

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/database"
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 // exported returns the kinds of everything that is stored about a user.
@@ -117,6 +119,9 @@ func TestALineIsTakenBack(t *testing.T) {
 		reply.State != bus.OutboundCancelled {
 		t.Errorf("cancel: %+v", reply)
 	}
+	if list := r.request(bus.QueryOutbound, `{}`); strings.Contains(list, "bob") {
+		t.Errorf("a name stays that nobody could forget: %s", list)
+	}
 	same(t, "due", []string{"two"}, outboundTexts(r.get(`{"claimant":"pod"}`)))
 	for body, want := range map[string]bus.OutboundCancelReply{
 		fmt.Sprintf(`{"id":%d}`, waiting.ID): {Success: true, State: bus.OutboundCancelled},
@@ -135,6 +140,111 @@ func TestALineIsTakenBack(t *testing.T) {
 		}
 		if reply != want {
 			t.Errorf("%s: %+v, want %+v", body, reply, want)
+		}
+	}
+}
+
+// slowPeople is a store that takes long to find out about people.
+type slowPeople struct {
+	*sqlite.Store
+
+	began, goOn chan struct{}
+}
+
+func (s slowPeople) PersonRows(
+	ctx context.Context, channel store.Channel, name string, after store.PersonPosition, limit int,
+) ([]store.PersonRow, error) {
+	s.began <- struct{}{}
+	<-s.goOn
+	return s.Store.PersonRows(ctx, channel, name, after, limit)
+}
+
+func (s slowPeople) ForgetPerson(
+	ctx context.Context, channel store.Channel, name string, until time.Time,
+) (map[string]int64, error) {
+	s.began <- struct{}{}
+	<-s.goOn
+	return s.Store.ForgetPerson(ctx, channel, name, until)
+}
+
+// TestARequestAboutAPersonKeepsNobodyWaiting checks that events are stored and other requests are answered while all
+// lines of the channel are read for an export or to forget somebody, which is done for one at a time.
+func TestARequestAboutAPersonKeepsNobodyWaiting(t *testing.T) {
+	r := newRig(t)
+	slow := slowPeople{began: make(chan struct{}, 1), goOn: make(chan struct{})}
+	r.ready(r.start(func(o *database.ServiceOptions) {
+		o.Open = func(ctx context.Context) (_ store.Store, err error) {
+			slow.Store, err = sqlite.Open(ctx, r.path)
+			return slow, err
+		}
+	}))
+	replies, err := r.client.SubscribeSync(r.client.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []bus.Suffix{bus.PeopleExport, bus.PeopleForget} {
+		body := []byte(`{"username":"nobody"}`)
+		for range 2 {
+			if err := r.client.PublishRequest("rosey."+string(suffix), replies.Subject, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-slow.began
+		r.publish(bus.MessageLog, fmt.Sprintf(`{"username":"alice","message":%q}`, suffix))
+		r.waitUntilStored()
+		if texts := r.texts(); !slices.Contains(texts, string(suffix)) {
+			t.Errorf("stored %q", texts)
+		}
+		if len(slow.began) > 0 {
+			t.Errorf("%s: two at a time", suffix)
+		}
+		slow.goOn <- struct{}{}
+		<-slow.began
+		slow.goOn <- struct{}{}
+		for range 2 {
+			reply, err := replies.NextMsg(10 * time.Second)
+			if err != nil || !strings.Contains(string(reply.Data), `"success":true`) {
+				t.Fatalf("%s: %v, %v", suffix, reply, err)
+			}
+		}
+	}
+}
+
+// TestDeadLettersOfOthersStay checks that to forget a user of a channel drops no dead letters about a user of the same
+// name elsewhere, or whose name has the user's as a part.
+func TestDeadLettersOfOthersStay(t *testing.T) {
+	r := newRig(t)
+	var letters []store.DeadLetter
+	for id, payload := range map[string]string{
+		"own":     `{"username":"ann","message":"x"}`, // of the service's own channel
+		"server":  `{"username":"ann","message":"x","channel":"music","server":"https://other.example"}`,
+		"part":    `{"username":"annette","message":"x",`,
+		"part 2":  `{"username":"joann-ann_","message":"x",`,
+		"dropped": `{"username":"Ann","message":"x","channel":"Music"}`,
+		"broken":  `{"username":"joann","message":"says aNN`,
+	} {
+		letters = append(letters,
+			store.NewDeadLetter("db.message.log", id, "too early", []byte(payload), time.Now()))
+	}
+	r.addDeadLetters(letters...)
+	r.ready(r.start(func(o *database.ServiceOptions) {
+		o.Listed = func() ([]store.Channel, error) {
+			return []store.Channel{
+				{Server: movies.Server, Name: "music"}, {Server: "https://other.example", Name: "music"},
+			}, nil
+		}
+	}))
+	reply := ask[bus.PeopleForgetReply](r, bus.PeopleForget, `{"username":"ann","channel":"music"}`)
+	if !reply.Success || reply.Removed[bus.PeopleDeadLetter] != 2 {
+		t.Errorf("forget: %+v", reply)
+	}
+	want := []string{"deadLetter"} // that of the own channel
+	if got := r.exported("ann"); !slices.Equal(got, want) {
+		t.Errorf("exported %v, want %v", got, want)
+	}
+	for _, word := range []string{"annette", "joann-ann_"} {
+		if got := r.exported(word); !slices.Equal(got, want) {
+			t.Errorf("exported %v about %s, want %v", got, word, want)
 		}
 	}
 }

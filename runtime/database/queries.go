@@ -18,8 +18,8 @@ import (
 const (
 	// maxQueryTime bounds a query: its client waits for bus.RequestTimeout.
 	maxQueryTime = 1500 * time.Millisecond
-	// maxQueries bounds those that read at a time, so that one of the store's connections is left to the bot's requests,
-	// and maxWaitingQueries those that wait for their turn.
+	// maxQueries bounds the queries and requests about people that read at a time, so that one of the store's connections
+	// is left to the bot's requests, and maxWaitingQueries the queries that wait for their turn.
 	maxQueries        = 2
 	maxWaitingQueries = 64
 	// queryOverhead is what a reply has beside its items, in bytes and with room.
@@ -82,12 +82,10 @@ func query[R queryRequest](
 		}
 		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
 		defer cancel()
-		select {
-		case e.queries.running <- struct{}{}:
-			defer func() { <-e.queries.running }()
-		case <-limited.Done():
+		if !take(limited, e.queries.running) {
 			return bus.QueryError{Error: "too many queries wait"}, nil
 		}
+		defer func() { <-e.queries.running }()
 		reply, err := ask(e, limited, channel, request, queryReply{
 			now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead,
 		})
@@ -272,7 +270,7 @@ func (c *cursor) UnmarshalJSON(data []byte) error {
 
 // encode returns the place as it is in a reply.
 func (p place) encode() string {
-	data, err := json.Marshal(p)
+	data, err := bus.Encode(p) // IDs of many characters that json.Marshal escapes would make it too long
 	if err != nil {
 		return "" // it cannot fail
 	}

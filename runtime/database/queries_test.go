@@ -1,13 +1,19 @@
 package database_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 // began is when the events of the tests of queries begin, in Unix seconds: 04:40 UTC on a Friday.
@@ -160,10 +166,99 @@ func TestChatIsReadPageByPage(t *testing.T) {
 		same(t, "lines with "+words, want, len(texts))
 		same(t, "on the way back", texts, back)
 	}
+	// A line that does not match comes behind the last page, so that the page after it is empty.
+	texts, back = pages(r, map[string]any{"limit": 4, "words": "straße"})
+	same(t, "on the way back from an empty page", texts, back)
 	texts, _ = pages(r, map[string]any{"username": "BOB", "words": "größe", "limit": 2})
 	same(t, "of one user", 4, len(texts))
 	texts, _ = pages(r, map[string]any{"from": began + 1, "to": began + 2.5})
 	same(t, "of a range", 4, len(texts))
+}
+
+// withoutUser is a store from which a user was removed after the times of all users had been read.
+type withoutUser struct {
+	*sqlite.Store
+
+	name string
+}
+
+func (s withoutUser) UserList(
+	ctx context.Context, channel store.Channel, query store.UserQuery,
+) ([]store.User, error) {
+	users, err := s.Store.UserList(ctx, channel, query)
+	return slices.DeleteFunc(users, func(user store.User) bool { return user.Username == s.name }), err
+}
+
+// TestAUserWhoWasRemovedEndsNoList checks that the list of who was longest in the channel goes on behind such a user.
+func TestAUserWhoWasRemovedEndsNoList(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start(func(o *database.ServiceOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			s, err := sqlite.Open(ctx, r.path)
+			return withoutUser{s, "b"}, err
+		}
+	}))
+	for i, name := range []string{"a", "b", "c", "d"} {
+		r.happens(bus.UserJoined, 0, fmt.Sprintf(`"username":%q`, name))
+		r.happens(bus.UserLeft, 1000-i, fmt.Sprintf(`"username":%q`, name))
+	}
+	r.waitUntilStored()
+	for limit := 1; limit <= 3; limit++ {
+		var names []string
+		request := map[string]any{"sort": "hours", "limit": limit}
+		for range 5 {
+			reply := query[bus.UsersReply](r, bus.QueryUsers, request)
+			for _, item := range reply.Items {
+				names = append(names, item.Username)
+			}
+			if request["cursor"] = reply.Next; reply.Next == "" {
+				break
+			}
+		}
+		same(t, fmt.Sprintf("by %d", limit), []string{"a", "c", "d"}, names)
+	}
+}
+
+// slowTimes is a store that does not find out in time how long everybody was in the channel.
+type slowTimes struct{ *sqlite.Store }
+
+func (s slowTimes) UserTimes(ctx context.Context, _ store.Channel, _ func(store.UserTime)) error {
+	<-ctx.Done()
+	return errors.New("interrupted")
+}
+
+// TestManyJoinsAndLeavesHideNoOtherRecords checks that records are answered without the longest session if it takes too
+// long to find that.
+func TestManyJoinsAndLeavesHideNoOtherRecords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ready(r.start(func(o *database.ServiceOptions) {
+		o.Open = func(ctx context.Context) (store.Store, error) {
+			s, err := sqlite.Open(ctx, r.path)
+			return slowTimes{s}, err
+		}
+	}))
+	r.happens(bus.StatsHighWater, 60, `"chat_count":2,"connected_count":3`)
+	r.waitUntilStored()
+	r.exchange(exchange{bus.QueryRecords, `{}`, `{"success":true,"most_users":{"count":2,"at_ms":1763700060000},
+"most_connected":{"count":3,"at_ms":1763700060000}}`})
+}
+
+// TestWhatTakesLongIsToldToWhoDistributesProcessors checks that a service says when it computes beside the messages:
+// on one processor these would wait.
+func TestWhatTakesLongIsToldToWhoDistributesProcessors(t *testing.T) {
+	r := newRig(t)
+	var beside atomic.Bool
+	r.ready(r.start(func(o *database.ServiceOptions) {
+		o.Handling = func(_ int, b bool) { beside.Store(b) }
+	}))
+	r.waitUntilStored()
+	if beside.Load() {
+		t.Error("a request that takes no time is said to be one")
+	}
+	if r.request(bus.QueryChat, `{}`); !beside.Load() {
+		t.Error("a search is not told")
+	}
 }
 
 func TestWrongQueriesNameTheField(t *testing.T) {

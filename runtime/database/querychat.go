@@ -65,8 +65,11 @@ func (e *Engine) chat(ctx context.Context, channel store.Channel, request chatQu
 		result.ReadToMS = found.Read.At.UnixMilli()
 		last = new(placeOf(found.Read.At, found.Read.ID))
 	}
-	if len(found.Lines) > 0 {
+	switch {
+	case len(found.Lines) > 0:
 		first = new(placeOf(found.Lines[0].At, found.Lines[0].ID))
+	case request.Cursor.set: // the way back is open although nothing was found
+		first = new(request.Cursor.beyond(ascending))
 	}
 	if !found.More {
 		last = nil
@@ -81,6 +84,15 @@ func (e *Engine) chat(ctx context.Context, channel store.Channel, request chatQu
 		result.Previous = encodePlace(first, true)
 	}
 	return result, nil
+}
+
+// beyond returns a place so little behind that of a cursor, in the direction of time, that the way back from it begins
+// with the line of the cursor.
+func (c cursor) beyond(ascending bool) place {
+	if ascending {
+		return place{At: c.At + 1}
+	}
+	return place{At: c.At}
 }
 
 func encodePlace(at *place, back bool) string {

@@ -57,25 +57,35 @@ func (e *Engine) users(ctx context.Context, channel store.Channel, request users
 	if request.Sort == bus.UsersByHours {
 		list = e.usersByHours
 	}
-	found, places, err := list(ctx, channel, request)
+	page, err := list(ctx, channel, request)
 	if err != nil {
 		return nil, err
 	}
 	result := bus.UsersReply{Success: true, Items: []bus.UserItem{}, Total: total}
-	for _, user := range found[:min(len(found), request.limit())] {
+	for _, user := range page.users[:min(len(page.users), request.limit())] {
 		result.Items = append(result.Items, userItem(user))
 	}
 	result.Items = result.Items[:fits(result.Items, reply.maxBytes)]
-	if shown := len(result.Items); shown < len(found) {
-		result.Next = places[shown-1].encode()
+	if shown := len(result.Items); shown < len(page.users) {
+		result.Next = page.places[shown-1].encode()
+	} else if page.rest != nil {
+		result.Next = page.rest.encode()
 	}
 	return result, nil
 }
 
-// usersOf returns the users of a page and one more if there is a next page, and the place of each.
+// usersPage is a part of a list of users.
+type usersPage struct {
+	users  []store.User
+	places []place // of each
+	// rest is the place behind which the list goes on. Nil: behind these users there are none.
+	rest *place
+}
+
+// usersOf returns the users of a page and one more if there is a next page.
 func (e *Engine) usersOf(
 	ctx context.Context, channel store.Channel, request usersQuery,
-) (found []store.User, places []place, err error) {
+) (page usersPage, err error) {
 	by := userOrders[cmp.Or(request.Sort, bus.UsersByLines)]
 	query := store.UserQuery{
 		Order: by.order, Descending: request.isDescending(), Limit: request.limit() + 1,
@@ -84,11 +94,11 @@ func (e *Engine) usersOf(
 	if request.Cursor.set {
 		query.After = &store.UserPlace{Value: request.Cursor.Value, Name: request.Cursor.ID}
 	}
-	found, err = e.store.UserList(ctx, channel, query)
-	for _, user := range found {
-		places = append(places, place{ID: store.Fold(user.Username), Value: by.value(user)})
+	page.users, err = e.store.UserList(ctx, channel, query)
+	for _, user := range page.users {
+		page.places = append(page.places, place{ID: store.Fold(user.Username), Value: by.value(user)})
 	}
-	return found, places, err
+	return page, err
 }
 
 func userItem(user store.User) bus.UserItem {
@@ -102,50 +112,60 @@ func userItem(user store.User) bus.UserItem {
 	return item
 }
 
-// usersByHours is usersOf for the order of the time in the channel.
+// usersByHours is usersOf for the order of the time in the channel. Users who were removed since the times were read
+// are left out, so that a page with a next one may have fewer users.
 func (e *Engine) usersByHours(
 	ctx context.Context, channel store.Channel, request usersQuery,
-) (found []store.User, places []place, err error) {
+) (page usersPage, err error) {
 	known, err := e.queries.times.of(ctx, e.store, channel)
 	if err != nil {
-		return nil, nil, err
+		return page, err
 	}
-	filter := store.Fold(store.CleanText(string(request.Filter)))
-	var names []string
-	descending := request.isDescending()
-	for i := range known.users {
-		user := known.users[i]
-		if !descending {
-			user = known.users[len(known.users)-1-i]
-		}
-		at := place{ID: store.Fold(user.Username), Value: user.Connected.Milliseconds()}
-		if request.Cursor.set && !isBehind(at, request.Cursor.place, descending) || !strings.Contains(at.ID, filter) {
-			continue
-		}
-		if names, places = append(names, at.ID), append(places, at); len(names) > request.limit() {
-			break
-		}
+	page.places, page.rest = known.placesOf(request)
+	if len(page.places) == 0 {
+		return page, nil
 	}
-	if len(names) == 0 {
-		return nil, nil, nil
+	names := make([]string, 0, len(page.places))
+	for _, at := range page.places {
+		names = append(names, at.ID)
 	}
 	query := store.UserQuery{Order: store.OrderName, Names: names, Limit: len(names)}
-	if found, err = e.store.UserList(ctx, channel, query); err != nil {
-		return nil, nil, err
+	found, err := e.store.UserList(ctx, channel, query)
+	if err != nil {
+		return page, err
 	}
 	byName := map[string]store.User{}
 	for _, user := range found {
 		byName[store.Fold(user.Username)] = user
 	}
-	found = found[:0]
-	places = slices.DeleteFunc(places, func(at place) bool { // who was removed since
-		user, exists := byName[at.ID]
-		if exists {
-			found = append(found, user)
+	places := page.places
+	page.places = nil
+	for _, at := range places {
+		if user, exists := byName[at.ID]; exists {
+			page.users, page.places = append(page.users, user), append(page.places, at)
 		}
-		return !exists
-	})
-	return found, places, nil
+	}
+	return page, nil
+}
+
+// placesOf returns the places of the users of a page, and if there are more, also the last of them as the rest.
+func (k *knownTimes) placesOf(request usersQuery) (places []place, rest *place) {
+	filter, descending := store.Fold(store.CleanText(string(request.Filter))), request.isDescending()
+	for i := range k.users {
+		user := k.users[i]
+		if !descending {
+			user = k.users[len(k.users)-1-i]
+		}
+		at := place{ID: store.Fold(user.Username), Value: user.Connected.Milliseconds()}
+		if request.Cursor.set && !isBehind(at, request.Cursor.place, descending) || !strings.Contains(at.ID, filter) {
+			continue
+		}
+		if len(places) == request.limit() {
+			return places, &places[len(places)-1]
+		}
+		places = append(places, at)
+	}
+	return places, nil
 }
 
 // isBehind reports whether a user comes after a place in the list of longest times.

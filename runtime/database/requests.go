@@ -66,8 +66,8 @@ var handlers = map[bus.Suffix]handler{
 	bus.QueryOutbound:      query((*Engine).outbound),
 	bus.QueryRecords:       query((*Engine).records),
 	bus.OutboundCancel:     (*Engine).outboundCancel,
-	bus.PeopleExport:       (*Engine).peopleExport,
-	bus.PeopleForget:       (*Engine).peopleForget,
+	bus.PeopleExport:       aboutPerson((*Engine).peopleExport),
+	bus.PeopleForget:       aboutPerson((*Engine).peopleForget),
 }
 
 // Answer returns the reply to a request, to be sent as JSON. If the store fails, both are set: err is the cause, and

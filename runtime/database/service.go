@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,8 +49,9 @@ type ServiceOptions struct {
 	// GracePeriod is how long Run may take at its end to store what has arrived. 0: 18 s, since Kubernetes gives a pod
 	// 30 s to end.
 	GracePeriod time.Duration
-	// Handling is called before each batch of messages with their number, by one goroutine. Nil: nobody wants to know.
-	Handling func(messages int)
+	// Handling is called before each batch of messages by one goroutine, with their number and whether something is done
+	// beside it that takes long: a query, a request about people, or maintenance. Nil: nobody wants to know.
+	Handling func(messages int, beside bool)
 
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
 	// 0: the constants of the same names
@@ -67,7 +69,8 @@ type Service struct {
 	inFlight   *inFlight
 	stream     *streamConsumer
 	subscriber *subscriber
-	handling   func(messages int)
+	handling   func(messages int, beside bool)
+	beside     atomic.Int32  // requests that are answered beside the batches
 	messages   []bus.Message // of the batch that the worker stores; reused
 	maxAge     time.Duration // of a request
 	expired    logLimit
@@ -86,7 +89,7 @@ func NewService(o ServiceOptions) *Service {
 		coreOnly: status.NewRecorder(status.EventsCheck, ""),
 	}
 	if s.handling == nil {
-		s.handling = func(int) {}
+		s.handling = func(int, bool) {}
 	}
 	s.engine.announceLine = s.announceLine
 	s.inbox = newInbox(o.Subjects, s.engine.metrics, o.Log)
@@ -229,7 +232,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		s.handling(len(batch))
+		s.handling(len(batch), s.worksBeside(batch))
 		if err := s.handle(ctx, maintaining, &maintenance, batch); err != nil {
 			lost := countLost(batch) + s.inbox.discard()
 			if lost == 0 {
@@ -259,7 +262,11 @@ func (s *Service) handle(
 			continue
 		}
 		if takesLong(one.message.Suffix) { // nothing must wait for it
-			maintenance.Go(func() { _ = s.answer(maintaining, one) })
+			s.beside.Add(1)
+			maintenance.Go(func() {
+				defer s.beside.Add(-1)
+				_ = s.answer(maintaining, one)
+			})
 			continue
 		}
 		if err := s.answer(ctx, one); err != nil {
@@ -269,9 +276,15 @@ func (s *Service) handle(
 	return s.store(ctx, batch[first:])
 }
 
+// worksBeside reports whether something that takes long is done beside a batch.
+func (s *Service) worksBeside(batch []arrival) bool {
+	return s.beside.Load() > 0 || len(s.engine.maintenance.running) > 0 ||
+		slices.ContainsFunc(batch, func(one arrival) bool { return one.respond != nil && takesLong(one.message.Suffix) })
+}
+
 // takesLong reports whether a request may take longer than storing a batch.
 func takesLong(suffix bus.Suffix) bool {
-	return suffix == bus.MaintenanceRun ||
+	return suffix == bus.MaintenanceRun || suffix == bus.PeopleExport || suffix == bus.PeopleForget ||
 		slices.Contains(bus.Queries, suffix) && suffix != bus.QueryChannelStats && suffix != bus.QueryUserStats
 }
 
