@@ -169,6 +169,7 @@ type OutboundPutReply struct {
 	ID int64 `json:"id,omitempty"`
 	// Error is the cause if Success is false.
 	Error string `json:"error,omitempty"`
+	Retry bool   `json:"retry,omitempty"` // as in QueryError
 }
 
 // OutboundCancelRequest is the body of an OutboundCancel request.
@@ -189,6 +190,7 @@ type OutboundCancelReply struct {
 	State OutboundState `json:"state,omitempty"`
 	// Error is the cause if Success is false. A line that a bot has claimed cannot be taken back: it may have been said.
 	Error string `json:"error,omitempty"`
+	Retry bool   `json:"retry,omitempty"` // as in QueryError
 }
 
 // OutboundState is what becomes of a line.
@@ -272,10 +274,12 @@ type UserNotFoundReply struct {
 	Message  string `json:"message"`
 }
 
-// QueryError is the reply to a QueryChannelStats or QueryUserStats request that failed. Success is false.
+// QueryError is the reply to a request below "query" that failed. Success is false.
 type QueryError struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error"`
+	// Retry means that nothing is wrong with the request: the database is away, or has too much to do.
+	Retry bool `json:"retry,omitempty"`
 }
 
 // MaintenanceReply is the reply to MaintenanceRun, a request to remove now, in all channels, what the retention rules
@@ -319,6 +323,7 @@ type DeadListReply struct {
 	// More means that there may be others with a higher ID: a reply is bounded.
 	More  bool   `json:"more"`
 	Error string `json:"error,omitempty"`
+	Retry bool   `json:"retry,omitempty"` // as in QueryError
 }
 
 // DeadLetter is a message that could not be stored.
@@ -353,6 +358,7 @@ type DeadChangeReply struct {
 	// Failed are those that are still there, or were not found.
 	Failed []DeadFailure `json:"failed,omitempty"`
 	Error  string        `json:"error,omitempty"`
+	Retry  bool          `json:"retry,omitempty"` // as in QueryError
 }
 
 // DeadFailure says why a dead letter could not be changed.

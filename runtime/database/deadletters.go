@@ -27,11 +27,11 @@ func (e *Engine) deadList(ctx context.Context, r Request) (any, error) {
 	limit := cmp.Or(request.Limit, bus.MaxDeadListLimit)
 	stored, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, request.After, limit)
 	if err != nil {
-		return bus.DeadListReply{Error: errUnavailable}, fmt.Errorf("listing dead letters: %w", err)
+		return bus.DeadListReply{Error: errUnavailable, Retry: true}, fmt.Errorf("listing dead letters: %w", err)
 	}
 	rows, err := fittingDeadLetters(stored, r.MaxReply-deadListOverhead)
 	if err != nil {
-		return bus.DeadListReply{Error: errUnavailable}, err
+		return bus.DeadListReply{Error: errUnavailable, Retry: true}, err
 	}
 	return bus.DeadListReply{
 		Success: true, DeadLetters: rows, More: len(rows) == limit || len(rows) < len(stored),
@@ -109,7 +109,7 @@ func (e *Engine) deadChange(ctx context.Context, r Request, change func(store.De
 			reply.Failed = append(reply.Failed, bus.DeadFailure{
 				ID: id, Error: status.OneLine(err.Error(), maxDeadFailure)})
 		default:
-			reply.Error = errUnavailable
+			reply.Error, reply.Retry = errUnavailable, true
 			return reply, fmt.Errorf("changing dead letter %d: %w", id, err)
 		}
 	}

@@ -137,7 +137,7 @@ func (e *Engine) outboundPut(ctx context.Context, r Request) (any, error) {
 		return bus.OutboundPutReply{Error: err.Error()}, err
 	}
 	if err != nil {
-		return bus.OutboundPutReply{Error: errUnavailable}, fmt.Errorf("queueing an outbound line: %w", err)
+		return bus.OutboundPutReply{Error: errUnavailable, Retry: true}, fmt.Errorf("queueing an outbound line: %w", err)
 	}
 	e.announceLine(ctx, channel)
 	return bus.OutboundPutReply{Success: true, ID: id}, nil

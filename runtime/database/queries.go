@@ -59,6 +59,9 @@ var (
 
 const expectedCursor = `the "next" of an earlier reply to the same request`
 
+// errManyQueries is the error message for clients while maxWaitingQueries wait.
+const errManyQueries = "too many queries wait"
+
 // errSlow is for a query that has met maxQueryTime.
 var errSlow = fmt.Errorf("%w: it took longer than %v: expected a shorter range, or a filter that matches more",
 	errInvalid, maxQueryTime)
@@ -78,12 +81,12 @@ func query[R queryRequest](
 		}
 		defer e.queries.waiting.Add(-1)
 		if e.queries.waiting.Add(1) > maxWaitingQueries {
-			return bus.QueryError{Error: "too many queries wait"}, nil
+			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
 		}
 		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
 		defer cancel()
 		if !take(limited, e.queries.running) {
-			return bus.QueryError{Error: "too many queries wait"}, nil
+			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
 		}
 		defer func() { <-e.queries.running }()
 		reply, err := ask(e, limited, channel, request, queryReply{
@@ -96,7 +99,7 @@ func query[R queryRequest](
 		case limited.Err() != nil && ctx.Err() == nil:
 			err = errSlow
 		default:
-			return bus.QueryError{Error: errUnavailable}, err
+			return bus.QueryError{Error: errUnavailable, Retry: true}, err
 		}
 		return bus.QueryError{Error: err.Error()}, err
 	}

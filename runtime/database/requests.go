@@ -166,7 +166,7 @@ func (e *Engine) channelStats(ctx context.Context, r Request) (any, error) {
 	chatters, chattersErr := e.store.TopChatters(ctx, channel, topChatters)
 	users, usersErr := e.store.CountUsers(ctx, channel)
 	if err := errors.Join(maximaErr, chattersErr, usersErr); err != nil {
-		return bus.QueryError{Error: errUnavailable}, fmt.Errorf("reading the statistics of a channel: %w", err)
+		return bus.QueryError{Error: errUnavailable, Retry: true}, fmt.Errorf("reading the statistics of a channel: %w", err)
 	}
 	stats := bus.ChannelStatsReply{
 		HighWaterMark:      bus.HighWaterMark{Users: maxima.Chat, Timestamp: unixOrNil(maxima.ChatAt)},
@@ -212,7 +212,7 @@ func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
 	user, seen, err := e.store.User(ctx, channel, name)
 	switch {
 	case err != nil:
-		return bus.QueryError{Error: errUnavailable}, fmt.Errorf("reading a user: %w", err)
+		return bus.QueryError{Error: errUnavailable, Retry: true}, fmt.Errorf("reading a user: %w", err)
 	case !seen:
 		return bus.UserNotFoundReply{Username: name, Success: true, Message: "nobody of this name has been seen"}, nil
 	}

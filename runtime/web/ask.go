@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
@@ -13,7 +14,11 @@ import (
 
 // QueryProblem is the error of a request that was answered with an error: usually, the reader has asked for something
 // that cannot be. Its text names the field and what was expected.
-type QueryProblem struct{ text string }
+type QueryProblem struct {
+	text string
+	// retry means that nothing is wrong with the request: the database is away, or has too much to do.
+	retry bool
+}
 
 // Error implements error.
 func (e *QueryProblem) Error() string { return e.text }
@@ -29,12 +34,13 @@ func (a *answer) UnmarshalJSON(data []byte) error {
 	var outcome struct {
 		Success bool   `json:"success"`
 		Error   string `json:"error"`
+		Retry   bool   `json:"retry"`
 	}
 	if err := json.Unmarshal(data, &outcome); err != nil {
 		return fmt.Errorf("expected an object with success: %w", err)
 	}
 	if !outcome.Success && outcome.Error != "" {
-		a.problem = &QueryProblem{text: status.OneLine(outcome.Error, maxMessage)}
+		a.problem = &QueryProblem{text: status.OneLine(outcome.Error, maxMessage), retry: outcome.Retry}
 	}
 	if err := json.Unmarshal(data, a.out); err != nil {
 		return fmt.Errorf("expected another object: %w", err)
@@ -42,9 +48,42 @@ func (a *answer) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ask sends a request and decodes the reply into out. The error is a *QueryProblem if the reply says that it
-// failed, and out is decoded all the same.
+// errBusy is the error of a search for which there was no turn.
+var errBusy = errors.New("too many others search")
+
+// isSearch reports whether a request may make the database read much.
+func isSearch(request any) bool {
+	switch request := request.(type) {
+	case bus.ChatRequest:
+		return request.Words != "" || request.Username != ""
+	case bus.MediaRequest:
+		return request.Username != "" || request.By != "" && request.By != bus.MediaPlays
+	case bus.UserRequest:
+		return true // for the last lines of a person
+	}
+	return false
+}
+
+// ask sends a request and decodes the reply into out. A search waits for its turn. The error is a *QueryProblem if the
+// reply says that it failed, and out is decoded all the same.
 func (s *Server) ask(ctx context.Context, suffix bus.Suffix, in, out any) error {
+	if !isSearch(in) {
+		return s.request(ctx, suffix, in, out)
+	}
+	return s.askInTurn(ctx, turnWait, suffix, in, out)
+}
+
+// askInTurn is ask for a request that waits for its turn, whatever it is.
+func (s *Server) askInTurn(ctx context.Context, wait time.Duration, suffix bus.Suffix, in, out any) error {
+	release, ok := s.searches.take(ctx, 1, wait)
+	if !ok {
+		return errBusy
+	}
+	defer release()
+	return s.request(ctx, suffix, in, out)
+}
+
+func (s *Server) request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	reply := answer{out: out}
 	if err := s.requests.Request(ctx, suffix, in, &reply); err != nil {
 		return err
@@ -66,11 +105,15 @@ func explain(err error) (message string, code int) {
 	switch {
 	case err == nil:
 		return "", http.StatusOK
+	case isProblem && problem.retry:
+		return "The database is away or has too much to do. Try again in a moment.", http.StatusServiceUnavailable
 	case isProblem:
 		return problem.Error(), http.StatusBadRequest
+	case errors.Is(err, errBusy):
+		return "Too many others are searching. Try again in a moment.", http.StatusServiceUnavailable
 	case errors.Is(err, bus.ErrNotConnected):
-		return "The page has no connection to the message bus (NATS), so it cannot show what is kept. It tries again by " +
-			"itself.", http.StatusServiceUnavailable
+		return "The page cannot reach the bot at the moment, so it cannot show what is kept. It tries again by itself.",
+			http.StatusServiceUnavailable
 	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
 		return "The database does not answer at the moment, so what is kept cannot be shown. Reload the page in a moment.",
 			http.StatusServiceUnavailable

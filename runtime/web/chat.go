@@ -27,8 +27,9 @@ type chatFilter struct {
 	Zone int
 	// Person and Words select lines.
 	Person, Words string
-	// From is a moment in milliseconds since 1970 UTC, which the page begins with: a permalink.
-	From int64
+	// From is a moment in milliseconds since 1970 UTC, which the page begins with: a permalink. To is one that it ends
+	// before, and the newest lines before it are shown: the way back from a permalink or a day.
+	From, To int64
 	// Cursor is the place in the list.
 	Cursor string
 }
@@ -42,11 +43,14 @@ func parseChatFilter(query url.Values) (filter chatFilter, problem string) {
 	if filter.Zone, problem = parseZone(query.Get("zone")); problem != "" {
 		return filter, problem
 	}
-	from, isTime := numberIn(query.Get("from"), 0, maxMillis)
-	filter.From = from
+	var isFrom, isTo bool
+	filter.From, isFrom = numberIn(query.Get("from"), 0, maxMillis)
+	filter.To, isTo = numberIn(query.Get("to"), 0, maxMillis)
 	switch {
-	case !isTime:
+	case !isFrom:
 		return filter, "from: expected a time in milliseconds since 1970."
+	case !isTo || filter.To != 0 && filter.To <= filter.From:
+		return filter, "to: expected a time in milliseconds since 1970, after from."
 	case filter.Day != "" && filter.dayStart().IsZero():
 		return filter, "Day: expected a day such as 2026-11-30."
 	case len(filter.Person) > maxPersonBytes:
@@ -95,6 +99,9 @@ func (f chatFilter) request(origin bus.Origin) bus.ChatRequest {
 		request.Order = bus.Ascending
 		request.From.Time, request.To.Time = start, start.AddDate(0, 0, 1)
 	}
+	if f.To > 0 {
+		request.To.Time = time.UnixMilli(f.To)
+	}
 	if f.From > 0 {
 		request.Order = bus.Ascending
 		request.From.Time = time.UnixMilli(f.From)
@@ -116,10 +123,26 @@ func (f chatFilter) values(cursor string) template.URL {
 	if f.Zone != 0 {
 		values.Set("zone", strconv.Itoa(f.Zone))
 	}
-	if f.From > 0 {
-		values.Set("from", strconv.FormatInt(f.From, 10))
+	for name, at := range map[string]int64{"from": f.From, "to": f.To} {
+		if at > 0 {
+			values.Set(name, strconv.FormatInt(at, 10))
+		}
 	}
 	return queryOf(values)
+}
+
+// before and since return the queries of the lines before a moment and from it on, for the same person and words.
+func (f chatFilter) before(at time.Time) template.URL { return f.outside(0, at.UnixMilli()) }
+func (f chatFilter) since(at time.Time) template.URL  { return f.outside(at.UnixMilli(), 0) }
+
+func (f chatFilter) outside(from, to int64) template.URL {
+	f.Day, f.From, f.To = "", max(0, from), max(0, to)
+	return f.values("")
+}
+
+// Filtered reports whether some lines alone are asked for.
+func (f chatFilter) Filtered() bool {
+	return f.Day != "" || f.Person != "" || f.Words != "" || f.From != 0 || f.To != 0
 }
 
 // chatView is the content of the page.
@@ -129,8 +152,10 @@ type chatView struct {
 	Lines   []chatLine
 	// Older and Newer are the queries of the other pages. Empty: there is none.
 	Older, Newer template.URL
-	// Searched is the time up to which a search has read that ended early. 0: it has read everything.
+	// Searched is the time up to which a search has read that ended early. 0: it has read everything. Forward means that
+	// it reads from older lines to newer ones.
 	Searched int64
+	Forward  bool
 	// Download is the query for all pages.
 	Download template.URL
 	// People reports whether the reader may ask for one person's lines.
@@ -161,30 +186,45 @@ func (s *Server) fillChat(r *http.Request, content *chatView) (code int) {
 	if content.Problem, code = explain(err); err != nil {
 		return code
 	}
-	var next, previous template.URL
-	if reply.Next != "" {
-		next = content.values(reply.Next)
-	}
-	if reply.Previous != "" {
-		previous = content.values(reply.Previous)
-	}
-	content.Lines = linesOf(reply.Items)
-	content.Older, content.Newer = next, previous
-	if request.Order == bus.Ascending {
+	content.Lines, content.Forward = linesOf(reply.Items), request.Order == bus.Ascending
+	if content.Forward {
 		slices.Reverse(content.Lines)
-		content.Older, content.Newer = previous, next
 	}
-	if next != "" && len(reply.Items) < chatPageLines && content.Words != "" {
+	content.link(request.Range, reply.Next, reply.Previous)
+	if reply.Next != "" && len(reply.Items) < chatPageLines && (content.Words != "" || content.Person != "") {
 		content.Searched = reply.ReadToMS
 	}
 	return code
 }
 
+// link sets the links to the other pages: within the range by the cursors of a reply, and out of it where it ends.
+func (v *chatView) link(span bus.Range, next, previous string) {
+	older, newer := next, previous
+	if v.Forward {
+		older, newer = previous, next
+	}
+	switch {
+	case older != "":
+		v.Older = v.values(older)
+	case !span.From.IsZero():
+		v.Older = v.before(span.From.Time)
+	}
+	switch {
+	case newer != "":
+		v.Newer = v.values(newer)
+	case !span.To.IsZero() && span.To.Before(time.Now()):
+		v.Newer = v.since(span.To.Time)
+	}
+}
+
 const (
 	// maxDownloadPages bounds a download: each page is a request. The rest is said at its end.
 	maxDownloadPages = 400
-	// downloadTime bounds a download in time.
+	// downloadTime bounds a download in time. What is left of it when it ends is for saying so.
 	downloadTime = 2 * time.Minute
+	downloadRest = 5 * time.Second
+	// downloadSilence is how long a search may find nothing. Proxies end a response from which nothing comes.
+	downloadSilence = 30 * time.Second
 )
 
 // serveChatDownload streams the lines of a filter, the oldest first: as JSON Lines, or as text.
@@ -202,14 +242,20 @@ func (s *Server) serveChatDownload(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, problem)
 		return
 	}
-	if !s.downloads.TryAcquire(1) {
+	release, ok := s.downloads.take(r.Context(), 1, turnWait)
+	if !ok {
 		s.fail(w, r, http.StatusServiceUnavailable, "Others are downloading at the moment. Try again soon.")
 		return
 	}
-	defer s.downloads.Release(1)
+	defer release()
 	filter.Cursor = ""
-	download := chatDownload{server: s, w: w, format: format, request: filter.request(s.origin())}
+	now := time.Now()
+	download := chatDownload{
+		server: s, w: w, format: format, request: filter.request(s.origin()), until: now.Add(downloadTime - downloadRest),
+		silentAt: now.Add(downloadSilence),
+	}
 	download.request.Order, download.request.Limit = bus.Ascending, bus.MaxQueryLimit
+	_ = http.NewResponseController(w).SetWriteDeadline(now.Add(downloadTime))
 	download.run(r)
 }
 
@@ -220,14 +266,15 @@ type chatDownload struct {
 	format  string
 	request bus.ChatRequest
 	started bool
+	// until is when the download ends, and silentAt when it does if no line is found before.
+	until, silentAt time.Time
 }
 
 func (d *chatDownload) run(r *http.Request) {
-	control := http.NewResponseController(d.w)
-	_ = control.SetWriteDeadline(time.Now().Add(downloadTime))
 	for range maxDownloadPages {
 		var reply bus.ChatReply
-		if err := d.server.ask(r.Context(), bus.QueryChat, d.request, &reply); err != nil {
+		wait := max(turnWait, time.Until(d.until))
+		if err := d.server.askInTurn(r.Context(), wait, bus.QueryChat, d.request, &reply); err != nil {
 			message, code := explain(err)
 			if !d.started {
 				d.server.fail(d.w, r, code, message)
@@ -239,16 +286,33 @@ func (d *chatDownload) run(r *http.Request) {
 		if !d.started {
 			d.begin()
 		}
-		for _, item := range reply.Items {
-			if !d.write(item) {
-				return
-			}
+		if !d.writeAll(reply.Items) {
+			return
 		}
 		if d.request.Cursor = reply.Next; reply.Next == "" {
 			return
 		}
+		now := time.Now()
+		if len(reply.Items) > 0 {
+			d.silentAt = now.Add(downloadSilence)
+		}
+		if now.After(d.until) || now.After(d.silentAt) {
+			d.end("it took too long, and there may be more lines: download a day, or those before " +
+				time.UnixMilli(reply.ReadToMS).UTC().Format(timeFormat) + " UTC and those after it")
+			return
+		}
 	}
 	d.end("there are more lines: download a day, or one person's")
+}
+
+// writeAll writes lines and sends them on their way. It reports whether the client is still there.
+func (d *chatDownload) writeAll(items []bus.ChatItem) bool {
+	for _, item := range items {
+		if !d.write(item) {
+			return false
+		}
+	}
+	return http.NewResponseController(d.w).Flush() == nil
 }
 
 func (d *chatDownload) begin() {

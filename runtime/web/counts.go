@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -131,7 +132,9 @@ func writeJSON(w http.ResponseWriter, code int, content any) {
 		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
 		return
 	}
+	body = append(status.EscapeJSON(body), '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(append(status.EscapeJSON(body), '\n')) // it fails if the client has gone away
+	_, _ = w.Write(body) // it fails if the client has gone away
 }

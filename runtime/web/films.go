@@ -19,7 +19,7 @@ type filmsView struct {
 	By      bus.MediaBy
 	Person  string
 	Items   []bus.MediaItem
-	// CountedFromMS is as in bus.MediaReply.
+	// CountedFromMS is as in bus.MediaReply: only plays since then are counted. 0: all are.
 	CountedFromMS int64
 	// Tabs are the lists that a reader may choose.
 	Tabs []filmsTab

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// maxStreams bounds the pages that are open at a time. Each takes a connection and a buffer.
-	maxStreams = 400
+	// maxStreams bounds the pages that are open at a time. Each takes a connection and a buffer. It is well below
+	// the connections that status.NewServer keeps: at that limit, each new one closes that of an open page.
+	maxStreams = 200
 	// streamBuffer is how many messages may wait for a reader. A reader with more is cut off, and loads the state again
 	// when it reads: it must neither delay others nor take memory without end.
 	streamBuffer = 256
@@ -24,7 +25,14 @@ type hub struct {
 // stream is an open page.
 type stream struct {
 	// messages is closed when the reader is cut off, or the process ends.
-	messages chan []byte
+	messages chan message
+}
+
+// message is a part of the Now page for the open pages. lines is the version of the lines that it shows, 0 if it shows
+// none.
+type message struct {
+	body  []byte
+	lines uint64
 }
 
 func newHub() *hub { return &hub{streams: map[*stream]struct{}{}} }
@@ -36,7 +44,7 @@ func (h *hub) open() (*stream, bool) {
 	if h.closed || len(h.streams) >= maxStreams {
 		return nil, false
 	}
-	opened := &stream{messages: make(chan []byte, streamBuffer)}
+	opened := &stream{messages: make(chan message, streamBuffer)}
 	h.streams[opened] = struct{}{}
 	return opened, true
 }
@@ -56,14 +64,14 @@ func (h *hub) end(s *stream) {
 }
 
 // send passes a message on to all streams. It never blocks: a stream whose buffer is full is ended.
-func (h *hub) send(message []byte) {
+func (h *hub) send(one message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for one := range h.streams {
+	for stream := range h.streams {
 		select {
-		case one.messages <- message:
+		case stream.messages <- one:
 		default:
-			h.end(one)
+			h.end(stream)
 		}
 	}
 }

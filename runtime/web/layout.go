@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"rosey.dev/rosey/runtime/room"
@@ -59,7 +60,7 @@ var functions = template.FuncMap{
 	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,
-	"stateWord": stateWord, "stateClass": stateClass,
+	"stateWord": stateWord, "stateClass": stateClass, "words": wordsOf,
 	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },
 }
 
@@ -165,16 +166,23 @@ func (s *Server) execute(name, block string, data any) ([]byte, error) {
 }
 
 func writeHTML(w http.ResponseWriter, code int, body []byte) {
+	setRetryAfter(w, code)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // it fails if the client has gone away
 }
 
-// fail answers with an error: JSON for a program, a page for a browser, a line for everything else.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, message string) {
+// setRetryAfter tells programs when to try again, where the same request may succeed later.
+func setRetryAfter(w http.ResponseWriter, code int) {
 	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
+}
+
+// fail answers with an error: JSON for a program, a page for a browser, a line for everything else.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, message string) {
+	setRetryAfter(w, code)
 	if isAPI(r) {
 		failAPI(w, code, message)
 		return

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,12 +29,18 @@ const (
 	retryInterval = 2 * time.Second
 	// liveLines is how many lines of chat an open page begins with.
 	liveLines = 100
+	// recallInterval is how often the lines are read from the database without a reason: those of somebody who was
+	// forgotten there must vanish from the pages too.
+	recallInterval = time.Minute
+	// storingTime is how long a line that was just said may take until it is stored.
+	storingTime = time.Minute
 )
 
 // chatLine is a line of chat on a page.
 type chatLine struct {
-	// ID is that of the stored line. Empty: the line has just been said.
+	// ID is that of the stored line. Empty: the line has just been said, at HeardAt by the clock of this machine.
 	ID       string
+	HeardAt  time.Time
 	AtMS     int64
 	Username string
 	Message  string // HTML as CyTube sent it
@@ -56,9 +63,13 @@ type live struct {
 	// lines are the newest lines, the oldest first. linesTrouble is why those from the database are missing.
 	lines        []chatLine
 	linesTrouble string
-	// version changes with every change of the lines.
+	// version is higher after every change of the lines. It starts anew with the process, which is why a page that may
+	// have been loaded from another one is asked for epoch too.
 	version uint64
+	epoch   string
 }
+
+func newLive() *live { return &live{trouble: "the page has just started", epoch: rand.Text()} }
 
 // follower keeps live up to date and tells the open pages.
 type follower struct {
@@ -69,6 +80,11 @@ type follower struct {
 	recall chan struct{}
 	// last is the position of the last event.
 	last bus.FeedPosition
+	// telling is held from a change of the lines until the hub has it. Otherwise a list of lines could come behind a line
+	// that is not in it, which would vanish from the open pages.
+	telling sync.Mutex
+	// unstored is when the database last did not answer. recallLines alone uses it.
+	unstored time.Time
 }
 
 // follow keeps the live state up to date until ctx ends.
@@ -131,25 +147,32 @@ func (f *follower) apply(message *nats.Msg) (changed bool) {
 	}
 	f.last = event.FeedPosition
 	if event.Event == messageEvent && !event.Replayed {
-		f.addLine(chatLine{AtMS: event.at(), Username: event.User, Message: event.Content})
+		f.addLine(chatLine{AtMS: event.at(), HeardAt: time.Now(), Username: event.User, Message: event.Content})
 	}
 	return changed || stateEvents[event.Event]
 }
 
 func (f *follower) addLine(line chatLine) {
-	f.live.mu.Lock()
-	known := slices.ContainsFunc(f.live.lines, line.same)
-	if !known {
-		f.live.lines = append(f.live.lines, line)
-		if excess := len(f.live.lines) - liveLines; excess > 0 {
-			f.live.lines = slices.Delete(f.live.lines, 0, excess)
-		}
-		f.live.version++
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	if version, added := f.live.add(line); added {
+		f.send("line", line, version)
 	}
-	f.live.mu.Unlock()
-	if !known {
-		f.send("line", "line", line)
+}
+
+// add appends a line unless it is known, and returns the version of the lines.
+func (l *live) add(line chatLine) (version uint64, added bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.ContainsFunc(l.lines, line.same) {
+		return l.version, false
 	}
+	l.lines = append(l.lines, line)
+	if excess := len(l.lines) - liveLines; excess > 0 {
+		l.lines = slices.Delete(l.lines, 0, excess)
+	}
+	l.version++
+	return l.version, true
 }
 
 // refresh requests the state and tells the pages what has changed. It reports whether there is one.
@@ -172,13 +195,20 @@ func (f *follower) refresh(ctx context.Context) bool {
 	}
 	f.live.mu.Unlock()
 	if trouble != beforeTrouble {
-		f.send("state", "state", s.liveView())
+		f.send("state", s.liveView(), 0)
 	}
+	wasLive := beforeTrouble == ""
 	if !present {
+		if wasLive { // the position stands still, and the mark says so
+			f.send("playing", s.liveView(), 0)
+		}
 		return false
 	}
 	if f.last.BotStart != 0 && f.last.BotStart != state.BotStart || before == nil {
 		f.wakeRecall()
+	}
+	if !wasLive { // what the pages show is marked as not live, also if nothing else has changed
+		before = nil
 	}
 	f.last = later(f.last, state.FeedPosition)
 	f.sendChanges(before, beforeAt, &state, now)
@@ -188,10 +218,11 @@ func (f *follower) refresh(ctx context.Context) bool {
 // sendChanges tells the open pages what is another than before.
 func (f *follower) sendChanges(before *bus.ChannelState, beforeAt time.Time, state *bus.ChannelState, now time.Time) {
 	if before == nil || !samePlaying(before, beforeAt, state, now) {
-		f.send("playing", "playing", f.server.liveView())
+		f.send("playing", f.server.liveView(), 0)
 	}
-	if before == nil || before.Connected != state.Connected || !slices.Equal(before.Users, state.Users) {
-		f.send("people", "people", f.server.liveView())
+	if before == nil || before.Connected != state.Connected || before.UserCount != state.UserCount ||
+		!slices.Equal(before.Users, state.Users) {
+		f.send("people", f.server.liveView(), 0)
 	}
 }
 
@@ -211,7 +242,7 @@ func troubleOf(state *bus.ChannelState, err error) string {
 	case err == nil:
 		return "the bot is not in the channel: " + status.OneLine(state.Check.Message, maxMessage)
 	case errors.Is(err, bus.ErrNotConnected):
-		return "this page has no connection to the message bus (NATS)"
+		return "this page cannot reach the bot"
 	case errors.Is(err, bus.ErrNoService):
 		return "no bot is in the channel"
 	case errors.Is(err, bus.ErrNoReply):
@@ -258,18 +289,18 @@ func (f *follower) wakeRecall() {
 	}
 }
 
-// recallLines reads the newest lines from the database when it is woken, and again while it fails.
+// recallLines reads the newest lines from the database when it is woken, now and then, and again while it fails.
 func (f *follower) recallLines(ctx context.Context) {
 	for {
-		retry := time.After(retryInterval)
-		if f.recallOnce(ctx) {
-			retry = nil
+		again := recallInterval
+		if !f.recallOnce(ctx) {
+			again = retryInterval
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.recall:
-		case <-retry:
+		case <-time.After(again):
 		}
 	}
 }
@@ -281,20 +312,27 @@ func (f *follower) recallOnce(ctx context.Context) bool {
 	err := s.ask(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)
 	trouble, _ := explain(err)
 	s.logUnexpected(ctx, "chat", err)
+	now := time.Now()
+	if err != nil {
+		f.unstored = now
+	}
+	f.telling.Lock()
+	defer f.telling.Unlock()
 	f.live.mu.Lock()
 	changed := f.live.linesTrouble != trouble
 	f.live.linesTrouble = trouble
 	if err == nil {
-		merged := mergeLines(linesOf(reply.Items), f.live.lines)
-		if !slices.EqualFunc(merged, f.live.lines, chatLine.same) {
-			changed = true
-			f.live.version++
-		}
+		merged := mergeLines(linesOf(reply.Items), f.live.lines, now, f.unstored)
+		changed = changed || !slices.EqualFunc(merged, f.live.lines, chatLine.same)
 		f.live.lines = merged
+	}
+	if changed {
+		f.live.version++
 	}
 	f.live.mu.Unlock()
 	if changed {
-		f.send("lines", "lines", s.liveView())
+		content := s.liveView()
+		f.send("lines", content, content.lines)
 	}
 	return err == nil
 }
@@ -308,12 +346,15 @@ func linesOf(items []bus.ChatItem) []chatLine {
 	return lines
 }
 
-// mergeLines returns the stored lines and those of the others that are not stored yet.
-func mergeLines(stored, others []chatLine) []chatLine {
+// mergeLines returns the stored lines and those of the others that are not stored yet. Another one that has had the
+// time is not going to be stored, or is not any more: somebody was forgotten. unstored is when the database last did
+// not answer.
+func mergeLines(stored, others []chatLine, now, unstored time.Time) []chatLine {
 	merged := slices.Clone(stored)
 	for _, line := range others {
+		hadTime := now.Sub(line.HeardAt) > storingTime && now.Sub(unstored) > storingTime
 		tooOld := len(stored) >= liveLines && line.AtMS < stored[0].AtMS
-		if !tooOld && !slices.ContainsFunc(stored, line.same) {
+		if line.ID == "" && !hadTime && !tooOld && !slices.ContainsFunc(stored, line.same) {
 			merged = append(merged, line)
 		}
 	}
@@ -321,15 +362,16 @@ func mergeLines(stored, others []chatLine) []chatLine {
 	return merged[max(0, len(merged)-liveLines):]
 }
 
-// send renders a block of the Now page and passes it on to the open pages.
-func (f *follower) send(event, block string, data any) {
+// send renders a part of the Now page and passes it on to the open pages. lines is the version of the lines that the
+// part shows, 0 if it shows none.
+func (f *follower) send(part string, data any, lines uint64) {
 	if f.hub.count() == 0 {
 		return
 	}
-	body, err := f.server.execute(nowFile, block, data)
+	body, err := f.server.execute(nowFile, part, data)
 	if err != nil {
-		f.server.options.Log.Error("cannot render a part of a page", "part", block, "error", err)
+		f.server.options.Log.Error("cannot render a part of a page", "part", part, "error", err)
 		return
 	}
-	f.hub.send(sseMessage(event, body))
+	f.hub.send(message{body: sseMessage(part, body), lines: lines})
 }

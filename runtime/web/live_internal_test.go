@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -30,6 +31,8 @@ type channelSide struct {
 	// asked counts the requests for stored lines.
 	asked atomic.Int64
 	state atomic.Pointer[bus.ChannelState]
+	// stored are the stored lines.
+	stored atomic.Pointer[[]bus.ChatItem]
 }
 
 func (c *channelSide) answer(suffix bus.Suffix, reply func() any) *nats.Subscription {
@@ -82,11 +85,11 @@ func newLiveServer(t *testing.T) (*channelSide, *Server, *httptest.Server) {
 		Success: true, Joined: true, FeedPosition: bus.FeedPosition{BotStart: 1}, Users: []bus.ChannelUser{{Name: "nora"}},
 		UserCount: 1, Connected: 3,
 	})
+	side.stored.Store(&[]bus.ChatItem{{ID: "1", AtMS: 1764460000000, Username: "nora", Message: "stored"}})
 	side.answer(bus.ChannelGet("movienight"), func() any { return side.state.Load() })
 	side.answer(bus.QueryChat, func() any {
 		side.asked.Add(1)
-		line := bus.ChatItem{ID: "1", AtMS: 1764460000000, Username: "nora", Message: "stored"}
-		return bus.ChatReply{Success: true, Items: []bus.ChatItem{line}}
+		return bus.ChatReply{Success: true, Items: *side.stored.Load()}
 	})
 	if err := side.conn.Flush(); err != nil {
 		t.Fatal(err)
@@ -121,6 +124,9 @@ func openStream(t *testing.T, served *httptest.Server) *bufio.Scanner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil { // or a test would wait for ever
+		t.Fatal(err)
+	}
 	if _, err := fmt.Fprint(conn, "GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,9 @@ type liveView struct {
 	// Lines are the newest lines, and LinesTrouble why older ones are missing.
 	Lines        []chatLine
 	LinesTrouble string
-	// Version is that of the lines.
-	Version uint64
+	// Version is that of the lines, for pages: it is another one in another process. lines is its number.
+	Version string
+	lines   uint64
 }
 
 // maxShownUsers bounds the list of who is there.
@@ -51,7 +52,8 @@ func (s *Server) liveView() liveView {
 	defer s.live.mu.Unlock()
 	content := liveView{
 		Trouble: s.live.trouble, State: s.live.state, Lines: slices.Clone(s.live.lines),
-		LinesTrouble: s.live.linesTrouble, Version: s.live.version,
+		LinesTrouble: s.live.linesTrouble, lines: s.live.version,
+		Version: s.live.epoch + "-" + strconv.FormatUint(s.live.version, 10),
 	}
 	if content.Trouble != "" {
 		content.TroubleMS = s.live.troubleSince.UnixMilli()
@@ -103,6 +105,9 @@ func (s *Server) serveNow(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, nowFile, view{Title: "Now", Wide: true, Data: content})
 }
 
+// eventStream is the type of server-sent events.
+const eventStream = "text/event-stream"
+
 const (
 	// heartbeat is how often a stream sends something, so that proxies keep it, and a reader who is gone is noticed.
 	heartbeat = 15 * time.Second
@@ -112,6 +117,10 @@ const (
 
 // serveLive sends what happens in the channel as server-sent events, as long as the reader stays and may read.
 func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // it matches GET too, and a stream without content would last for ever
+		w.Header().Set("Content-Type", eventStream)
+		return
+	}
 	opened, ok := s.hub.open()
 	if !ok {
 		s.fail(w, r, http.StatusServiceUnavailable, "Too many pages are open. Try again in a moment.")
@@ -121,14 +130,15 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // the server's would end the stream
 	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
+	header.Set("Content-Type", eventStream)
 	header.Set("X-Accel-Buffering", "no") // nginx collects responses otherwise
 	send := func(message []byte) bool {
 		_ = control.SetWriteDeadline(time.Now().Add(streamWrite))
 		_, err := w.Write(message)
 		return err == nil && control.Flush() == nil
 	}
-	if !send(s.firstMessages(r)) {
+	first, shown := s.firstMessages(r)
+	if !send(first) {
 		return
 	}
 	beat := time.NewTicker(heartbeat)
@@ -137,8 +147,11 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case message, open := <-opened.messages:
-			if !open || !send(message) {
+		case next, open := <-opened.messages:
+			if open && next.lines != 0 && next.lines <= shown {
+				continue // it came while the first messages were made, which have it
+			}
+			if !open || !send(next.body) {
 				return
 			}
 		case <-beat.C:
@@ -149,11 +162,12 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// firstMessages are what an open page begins with: what may have changed since the page was loaded.
-func (s *Server) firstMessages(r *http.Request) (messages []byte) {
+// firstMessages are what an open page begins with: what may have changed since the page was loaded. shown is the version
+// of the lines that the page has then.
+func (s *Server) firstMessages(r *http.Request) (messages []byte, shown uint64) {
 	content := s.liveView()
 	parts := []string{"state", "playing", "people"}
-	if seen, err := strconv.ParseUint(r.URL.Query().Get("seen"), 10, 64); err != nil || seen != content.Version {
+	if r.URL.Query().Get("seen") != content.Version {
 		parts = append(parts, "lines")
 	}
 	for _, part := range parts {
@@ -164,7 +178,7 @@ func (s *Server) firstMessages(r *http.Request) (messages []byte) {
 		}
 		messages = append(messages, sseMessage(part, body)...)
 	}
-	return messages
+	return messages, content.lines
 }
 
 // stillAllowed reports whether the reader of a stream may still read: a token may have been taken back.

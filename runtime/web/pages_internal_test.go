@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -23,27 +24,59 @@ const hostile = `<script>alert(1)</script>`
 
 // peer answers requests as the database service does, with hostile text everywhere. It records what it was asked.
 type peer struct {
-	mu    sync.Mutex
-	asked map[bus.Suffix]string
+	t      *testing.T
+	server *Server // the pages
+	mu     sync.Mutex
+	asked  map[bus.Suffix][]string
+	bodies map[bus.Suffix][]byte
+}
+
+// replies changes a reply.
+func (p *peer) replies(suffix bus.Suffix, reply any) {
+	p.t.Helper()
+	body, err := json.Marshal(reply)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bodies[suffix] = body
+}
+
+func (p *peer) answer(suffix bus.Suffix, message *nats.Msg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked[suffix] = append(p.asked[suffix], string(message.Data))
+	_ = message.Respond(p.bodies[suffix])
+}
+
+// times returns how often something was asked.
+func (p *peer) times(suffix bus.Suffix) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.asked[suffix])
 }
 
 // last returns the body of the last request.
 func (p *peer) last(suffix bus.Suffix) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked[suffix]
+	if len(p.asked[suffix]) == 0 {
+		return ""
+	}
+	return p.asked[suffix][len(p.asked[suffix])-1]
 }
 
 // newPeer starts pages beside a peer.
 func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
 	t.Helper()
-	url := natstest.Start(t).URL()
-	conn, err := nats.Connect(url)
+	natsURL := natstest.Start(t).URL()
+	conn, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	p := &peer{asked: map[bus.Suffix]string{}}
+	p := &peer{t: t, asked: map[bus.Suffix][]string{}, bodies: map[bus.Suffix][]byte{}}
 	subjects, err := bus.NewSubjects("rosey")
 	if err != nil {
 		t.Fatal(err)
@@ -51,15 +84,9 @@ func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
 	replies := hostileReplies()
 	maps.Copy(replies, hostileHistory())
 	for suffix, reply := range replies {
-		body, err := json.Marshal(reply)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p.replies(suffix, reply)
 		if _, err := conn.Subscribe(subjects.Subject(suffix), func(message *nats.Msg) {
-			p.mu.Lock()
-			p.asked[suffix] = string(message.Data)
-			p.mu.Unlock()
-			_ = message.Respond(body)
+			p.answer(suffix, message)
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +94,9 @@ func newPeer(t *testing.T, settings config.Web) (*httptest.Server, *peer) {
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return newTestServerOn(t, url, settings), p
+	server, served := newPagesOn(t, natsURL, settings)
+	p.server = server
+	return served, p
 }
 
 func hostileReplies() map[bus.Suffix]any {
@@ -180,11 +209,16 @@ func TestWhatIsDoneOnPagesIsAskedForByName(t *testing.T) {
 	post := func(target, form string) (answered, string) {
 		return send(t, served, http.MethodPost, target, form, tokenHeader, aliceToken)
 	}
+	hidden := url.Values{"text": {"\u200b/kick nora"}}.Encode()
+	response, body := post("/outbound", hidden)
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "not for commands") {
+		t.Errorf("a command behind a character that shows nothing: %d", response.StatusCode)
+	}
 	if response, _ := post("/outbound", "text=hello"); response.StatusCode != http.StatusSeeOther ||
 		!strings.Contains(p.last(bus.OutboundPut), `"asker":"alice"`) {
 		t.Errorf("queuing: %d, %s", response.StatusCode, p.last(bus.OutboundPut))
 	}
-	response, body := post("/outbound", "text=/kick+nora")
+	response, body = post("/outbound", "text=/kick+nora")
 	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, `value="/kick nora"`) {
 		t.Errorf("a command without the right: %d", response.StatusCode)
 	}
@@ -225,6 +259,30 @@ func TestTimeLineStaysInside(t *testing.T) {
 	for _, one := range stays {
 		if one.Begin < 0 || one.Length < 1 || one.Begin+one.Length > timeLine {
 			t.Errorf("%+v", one)
+		}
+	}
+}
+
+func TestAForgedRangeOfDaysTakesNoMemory(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	p.replies(bus.QueryUser, bus.UserReply{Success: true, Found: true, FromMS: 0, ToMS: maxMillis})
+	var shown chart
+	_, body := send(t, served, http.MethodGet, "/people/nora/days.json", "")
+	if err := json.Unmarshal([]byte(body), &shown); err != nil || len(shown.X) != maxChartDays {
+		t.Errorf("%d days, %v", len(shown.X), err)
+	}
+}
+
+func TestNamesOfReasonsAreWords(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[status.Reason]string{
+		"Ready": "Ready", "NATSUnreachable": "NATS unreachable", "StoreURLAbsent": "Store URL absent",
+		"ChannelNotServed": "Channel not served", "JetStreamMissing": "Jetstream missing", "channel": "channel", "": "",
+		"Strange\nOne": "Strange one",
+	} {
+		if got := wordsOf(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }

@@ -221,6 +221,9 @@ func (s *Server) servePerson(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, code, "person.html", view{Title: content.Name, Data: content})
 }
 
+// maxChartDays is more than a reply is about. A range that is none must not take memory without end.
+const maxChartDays = 400
+
 // serveDaysChart serves the lines of a person by day. Days without lines are 0.
 func (s *Server) serveDaysChart(w http.ResponseWriter, r *http.Request) {
 	content, code := s.askPerson(r)
@@ -235,7 +238,8 @@ func (s *Server) serveDaysChart(w http.ResponseWriter, r *http.Request) {
 	shown := chart{Series: []series{{Label: "lines", Kind: "bars"}}}
 	zone := time.FixedZone("", content.Zone*60)
 	end := time.UnixMilli(content.ToMS).In(zone)
-	for day := time.UnixMilli(content.FromMS).In(zone); !day.After(end); day = day.AddDate(0, 0, 1) {
+	day := time.UnixMilli(content.FromMS).In(zone)
+	for ; !day.After(end) && len(shown.X) < maxChartDays; day = day.AddDate(0, 0, 1) {
 		shown.X = append(shown.X, day.Unix())
 		shown.Series[0].Values = append(shown.Series[0].Values, lines[day.Format(time.DateOnly)])
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func (s *Server) sayPages() []page {
@@ -60,7 +62,9 @@ var stateWords = map[bus.OutboundState][2]string{
 	bus.OutboundCancelled: {"taken back", ""},
 }
 
-func stateWord(state bus.OutboundState) string  { return stateWords[state][0] }
+func stateWord(state bus.OutboundState) string {
+	return cmp.Or(stateWords[state][0], status.OneLine(string(state), maxShownText))
+}
 func stateClass(state bus.OutboundState) string { return stateWords[state][1] }
 
 func (s *Server) serveMine(w http.ResponseWriter, r *http.Request) {
@@ -108,9 +112,11 @@ func (s *Server) say(ctx context.Context, person Person, text, clientID string) 
 		return 0, "Write something first.", http.StatusBadRequest
 	case len(text) > bus.MaxOutboundBytes || !utf8.ValidString(text):
 		return 0, "The line is too long.", http.StatusBadRequest
-	case strings.HasPrefix(text, "/") && !person.Commands:
+	case bus.ContainsCommand(text) && !person.Commands:
 		return 0, "Your token is for lines, not for commands: a line may not begin with “/”.", http.StatusForbidden
-	case strings.HasPrefix(text, "/"):
+	case bus.ContainsCommand(text) && (!strings.HasPrefix(text, "/") || bus.ContainsLineBreak(text)):
+		return 0, "A command is one line that begins with “/”.", http.StatusBadRequest
+	case bus.ContainsCommand(text):
 		suffix = bus.OutboundPutCommand
 	}
 	if clientID == "" || len(clientID) > maxClientID {

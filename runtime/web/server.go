@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
@@ -47,8 +46,9 @@ type Server struct {
 	live      *live
 	hub       *hub
 	metrics   *metrics
-	// downloads bounds how many downloads run at a time.
-	downloads *semaphore.Weighted
+	// downloads bounds the downloads that run at a time, searches the requests that keep the database busy, and large the
+	// bytes of large responses.
+	downloads, searches, large *turns
 }
 
 // New returns a Server. It sends nothing before Run.
@@ -60,10 +60,12 @@ func New(o Options) *Server {
 		tokens:    newTokens(o.Config.TokensDir, o.Log),
 		logins:    newLoginLimits(),
 		templates: sync.OnceValues(parseTemplates),
-		live:      &live{trouble: "the page has just started"},
+		live:      newLive(),
 		hub:       pages,
 		metrics:   newMetrics(o.Registerer, pages.count),
-		downloads: semaphore.NewWeighted(maxDownloads),
+		downloads: newTurns(maxDownloads, 1),
+		searches:  newTurns(maxSearches, 1),
+		large:     newTurns(maxLarge, maxStrangersLarge),
 	}
 }
 
@@ -104,7 +106,7 @@ func (s *Server) pages() (all []page) {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, one := range s.pages() {
-		handler := s.guard(one.access, one.serve)
+		handler := s.guard(one.access, s.boundLarge(one.serve))
 		if isTraced(one.pattern) {
 			handler = traced(one.pattern, handler)
 		}
@@ -116,8 +118,13 @@ func (s *Server) Handler() http.Handler {
 	return withHeaders(s.belowBasePath(protection.Handler(bounded(mux))))
 }
 
-// maxDownloads is how many downloads may run at a time: each keeps the database busy.
-const maxDownloads = 2
+const (
+	// maxDownloads is how many downloads may run at a time, of which strangers may have one.
+	maxDownloads = 2
+	// maxSearches is how many requests may keep the database busy at a time. The database service answers two queries at
+	// a time: whatever is searched, the other one is left to those who just read.
+	maxSearches = 1
+)
 
 // maxBody bounds the body of a request: a form with a line, or a request of the API.
 const maxBody = 64 << 10
@@ -174,6 +181,7 @@ const shutdownTimeout = 2 * time.Second
 // Serve serves the pages until ctx ends. It closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := status.NewServer(s.Handler(), s.options.Log)
+	server.RegisterOnShutdown(s.hub.close) // open pages never end by themselves, and Shutdown would wait for them
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"fmt"
 	"html/template"
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/status"
@@ -66,4 +68,24 @@ func pathPart(name string) string {
 		return strings.ReplaceAll(escaped, ".", "%2E")
 	}
 	return escaped
+}
+
+// wordsOf returns a name such as NATSUnreachable, of a reason or a check, as words: "NATS unreachable".
+func wordsOf(name any) string {
+	runes := []rune(strings.ReplaceAll(status.OneLine(fmt.Sprint(name), maxShownText), "JetStream", "Jetstream"))
+	var words strings.Builder
+	for i, letter := range runes {
+		isUpper := func(at int) bool { return at < len(runes) && unicode.IsUpper(runes[at]) }
+		if i > 0 && isUpper(i) {
+			endsAcronym := i+1 < len(runes) && unicode.IsLower(runes[i+1])
+			if !isUpper(i-1) || endsAcronym {
+				words.WriteRune(' ')
+			}
+			if endsAcronym {
+				letter = unicode.ToLower(letter)
+			}
+		}
+		words.WriteRune(letter)
+	}
+	return words.String()
 }

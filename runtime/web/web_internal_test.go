@@ -41,6 +41,12 @@ func newTestServer(t *testing.T, settings config.Web) *httptest.Server {
 // newTestServerOn is newTestServer with the NATS server of the caller.
 func newTestServerOn(t *testing.T, natsURL string, settings config.Web) *httptest.Server {
 	t.Helper()
+	_, served := newPagesOn(t, natsURL, settings)
+	return served
+}
+
+func newPagesOn(t *testing.T, natsURL string, settings config.Web) (*Server, *httptest.Server) {
+	t.Helper()
 	subjects, err := bus.NewSubjects("rosey")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +68,7 @@ func newTestServerOn(t *testing.T, natsURL string, settings config.Web) *httptes
 	served := httptest.NewServer(server.Handler())
 	t.Cleanup(served.Close)
 	served.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return served
+	return server, served
 }
 
 func public() config.Web {
@@ -218,7 +224,7 @@ func TestSlowReadersAreCutOffAndDelayNobody(t *testing.T) {
 	slow, _ := h.open()
 	quick, _ := h.open()
 	for range 3 * streamBuffer {
-		h.send([]byte("x"))
+		h.send(message{body: []byte("x")})
 		<-quick.messages
 	}
 	if h.count() != 1 {

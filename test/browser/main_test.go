@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -234,6 +235,35 @@ func (s *site) do(path string, body map[string]any) {
 	if answer, _ := io.ReadAll(response.Body); response.StatusCode >= 300 {
 		s.t.Fatalf("%s %s: %s", path, data, answer)
 	}
+}
+
+// publishes publishes events, each a subject without the prefix and a body, as a bot does.
+func (s *site) publishes(events ...[2]string) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.nats)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	var out bytes.Buffer
+	out.WriteString("CONNECT {\"verbose\":false}\r\n")
+	for _, event := range events {
+		fmt.Fprintf(&out, "PUB rosey.%s %d\r\n%s\r\n", event[0], len(event[1]), event[1])
+	}
+	out.WriteString("PING\r\n")
+	if _, err := conn.Write(out.Bytes()); err != nil {
+		s.t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		switch line := lines.Text(); {
+		case line == "PONG":
+			return
+		case strings.HasPrefix(line, "-ERR"):
+			s.t.Fatal(line)
+		}
+	}
+	s.t.Fatal("the NATS server does not answer")
 }
 
 func (s *site) join(user string) { s.t.Helper(); s.do("join", map[string]any{"user": user}) }

@@ -2,6 +2,8 @@ package browser
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,9 +66,16 @@ func TestScreenshots(t *testing.T) {
 		s.say(line.user, line.text)
 		time.Sleep(2 * time.Millisecond) // lines of one millisecond have no order of their own
 	}
+	s.publishes(past(time.Now())...)
+	s.eventually("what was played and counted", func() bool {
+		return strings.Contains(body(t, s.run+"/films?by=item"), "Metropolis") &&
+			strings.Contains(body(t, s.run+"/now/counts"), "highest")
+	})
 	p := newPage(t)
 	p.logIn(s.run, aliceToken)
 	p.shows("applause for the foley artist")
+	p.do("saying a line", chromedp.SendKeys("#text", "Doors open at eight tomorrow. Bring a pillow.\r"))
+	p.waits("the line", `document.querySelector("#mine").innerText.includes("was said")`)
 	for name, path := range pictured {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, screen := range screens {
@@ -82,6 +91,26 @@ func TestScreenshots(t *testing.T) {
 			}
 		}
 	}
+}
+
+// past returns the films of the day before now, and how many people there were.
+func past(now time.Time) (events [][2]string) {
+	for i, title := range []string{
+		"Metropolis (1927)", "The General (1926)", "Short: How to Fold a Map", "Nosferatu (1922)", "Metropolis (1927)",
+		"A Trip to the Moon (1902)", "The General (1926)", "Metropolis (1927)",
+	} {
+		events = append(events, [2]string{"db.media.played", fmt.Sprintf(
+			`{"timestamp":%d,"type":"fi","id":"https://example.com/%s.mp4","title":%q,"seconds":%d,"queued_by":%q}`,
+			now.Add(time.Duration(i-8)*150*time.Minute).Unix(), strings.ReplaceAll(title, " ", "-"), title, 900+len(title)*200,
+			[]string{"nora", "popcorn_fan", "night_owl"}[i%3])})
+	}
+	for minutes := 24 * 60; minutes > 5; minutes -= 5 {
+		at := now.Add(-time.Duration(minutes) * time.Minute)
+		people := 14 + int(11*math.Sin(float64(minutes)/230)) + minutes%3
+		events = append(events, [2]string{"db.stats.user_count", fmt.Sprintf(
+			`{"timestamp":%d,"chat_count":%d,"connected_count":%d}`, at.Unix(), people, people+4+minutes%4)})
+	}
+	return events
 }
 
 // emulate makes the browser prefer light or dark colours.

@@ -176,6 +176,9 @@
   window.addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(redraw, 150); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
+  // On a narrow screen the navigation scrolls.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   showTimes(document);
   showDays(document);
   movePositions();

@@ -1,0 +1,151 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// TestSearchesLeaveTheDatabaseToOthers holds the only turn for searches.
+func TestSearchesLeaveTheDatabaseToOthers(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	release, ok := p.server.searches.take(t.Context(), 1, time.Minute)
+	if !ok {
+		t.Fatal("there is no turn")
+	}
+	if p.server.searches.all.TryAcquire(1) {
+		t.Error("searches may take both queries that the database service answers at a time")
+	}
+	var asking sync.WaitGroup
+	for target, want := range map[string]int{
+		"/chat?words=train": 503, "/api/v1/chat?username=nora": 503, "/people/nora": 503, "/films?by=item": 503,
+		"/chat": 200, "/api/v1/chat": 200, "/films": 200, "/records": 200, "/people": 200,
+	} {
+		asking.Go(func() {
+			if response, _ := send(t, served, http.MethodGet, target, ""); response.StatusCode != want {
+				t.Errorf("%s while others search: %d", target, response.StatusCode)
+			} else if want == 503 && response.Header.Get("Retry-After") == "" {
+				t.Errorf("%s does not say when to try again", target)
+			}
+		})
+	}
+	asking.Wait()
+	release()
+	if response, _ := send(t, served, http.MethodGet, "/chat?words=train", ""); response.StatusCode != http.StatusOK {
+		t.Errorf("a search after the others: %d", response.StatusCode)
+	}
+}
+
+func TestStrangersDoNotKeepOutWhoHasAToken(t *testing.T) {
+	t.Parallel()
+	both := newTurns(2, 1)
+	person := context.WithValue(t.Context(), personKey{}, Person{Name: "alice"})
+	release, ok := both.take(t.Context(), 1, time.Minute)
+	if !ok {
+		t.Fatal("a stranger has no turn")
+	}
+	if _, ok := both.take(t.Context(), 1, 0); ok {
+		t.Error("strangers may have every turn")
+	}
+	ofPerson, ok := both.take(person, 5, time.Minute) // as much as one may take
+	if !ok {
+		t.Fatal("who has a token has no turn")
+	}
+	ofPerson()
+	release()
+	if _, ok := both.take(t.Context(), 1, time.Minute); !ok {
+		t.Error("a turn was lost")
+	}
+}
+
+func TestFewStrangersWait(t *testing.T) {
+	t.Parallel()
+	full := newTurns(1, 1)
+	for range maxQueue {
+		full.queue <- struct{}{}
+	}
+	if _, ok := full.take(t.Context(), 1, time.Hour); ok {
+		t.Error("there is no limit")
+	}
+}
+
+// TestReadersWhoDoNotReadTakeNoMemory holds all that large responses to strangers may take.
+func TestReadersWhoDoNotReadTakeNoMemory(t *testing.T) {
+	t.Parallel()
+	_, p := newPeer(t, public())
+	held, _ := p.server.large.take(t.Context(), maxStrangersLarge, time.Minute)
+	get := func(ctx context.Context, size int) int {
+		w := httptest.NewRecorder()
+		p.server.boundLarge(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+			w.WriteHeader(http.StatusOK)
+			_, _ = w.Write([]byte(strings.Repeat("x", size)))
+		})).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat", nil))
+		if w.Code != http.StatusOK && strings.Contains(w.Body.String(), "xxx") {
+			t.Error("the large response was written all the same")
+		}
+		return w.Code
+	}
+	const large = 1 << 20
+	person := context.WithValue(t.Context(), personKey{}, Person{Name: "alice"})
+	if code := get(t.Context(), large); code != http.StatusServiceUnavailable {
+		t.Errorf("a large response to a stranger: %d", code)
+	}
+	if code := get(t.Context(), smallResponse); code != http.StatusOK {
+		t.Errorf("a small response: %d", code)
+	}
+	if code := get(person, large); code != http.StatusOK {
+		t.Errorf("a large response to who has a token: %d", code)
+	}
+	held()
+	if code := get(t.Context(), large); code != http.StatusOK {
+		t.Errorf("a large response later: %d", code)
+	}
+	if !p.server.large.all.TryAcquire(maxLarge) {
+		t.Error("a turn was not ended")
+	}
+}
+
+// TestLargePagesSayTheirSize is what the bound on large responses depends on.
+func TestLargePagesSayTheirSize(t *testing.T) {
+	t.Parallel()
+	served, _ := newPeer(t, public())
+	for _, target := range []string{"/", "/chat", "/people", "/api/v1/chat", "/api/v1/state", "/api/current"} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		if response.Header.Get("Content-Length") != strconv.Itoa(len(body)) {
+			t.Errorf("%s: %d bytes, Content-Length %q", target, len(body), response.Header.Get("Content-Length"))
+		}
+	}
+}
+
+// TestADatabaseThatIsAwayIsNoMistakeOfTheReader answers as the service does while it has no database.
+func TestADatabaseThatIsAwayIsNoMistakeOfTheReader(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	away := bus.QueryError{Error: "the database is not available", Retry: true}
+	for _, suffix := range []bus.Suffix{bus.QueryChat, bus.QueryUsers, bus.OutboundPut, bus.QueryChannelStats} {
+		p.replies(suffix, away)
+	}
+	for _, target := range []string{"/chat", "/people", "/api/v1/chat", "/api/stats", "/chat/download?format=text"} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "Try again") {
+			t.Errorf("%s: %d %v", target, response.StatusCode, response.Header)
+		}
+	}
+	if code, reply := call(t, served, http.MethodPost, "/api/v1/outbound", `{"message":"x"}`); code != 503 {
+		t.Errorf("saying a line: %d %v", code, reply)
+	}
+	away.Retry = false
+	p.replies(bus.QueryChat, away)
+	if response, _ := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != http.StatusBadRequest {
+		t.Errorf("a mistake: %d", response.StatusCode)
+	}
+}
