@@ -27,7 +27,8 @@ func (e *Engine) outboundCancel(ctx context.Context, r Request) (any, error) {
 	}
 	state, err := e.store.CancelOutbound(ctx, channel, int64(request.ID), r.Time)
 	if err != nil {
-		return bus.OutboundCancelReply{Error: errUnavailable, Retry: true}, fmt.Errorf("taking back an outbound line: %w", err)
+		err = fmt.Errorf("taking back an outbound line: %w", err)
+		return bus.OutboundCancelReply{Error: errUnavailable, Retry: true}, err
 	}
 	return cancelReply(bus.OutboundState(state)), nil
 }

@@ -16,7 +16,7 @@ func TestASearchThatEndsEarlySaysSo(t *testing.T) {
 	p.replies(bus.QueryChat, bus.ChatReply{Success: true, Next: "more", ReadToMS: 1764460800000})
 	p.replies(bus.QueryMedia, bus.MediaReply{Success: true, Next: "more"})
 	for target, want := range map[string][]string{
-		"/chat?words=x":                  {"No line fits so far.", "2025-11-30 00:00", "Older lines are on the next page", "← Older"},
+		"/chat?words=x":                  {"No line fits so far.", "2025-11-30 00:00", "Older lines", "← Older"},
 		"/chat?person=nora":              {"No line fits so far.", "Older lines are on the next page"},
 		"/chat?words=x&day=2025-11-30":   {"No line fits so far.", "Newer lines are on the next page", "Newer →"},
 		"/chat?words=x&from=17644608000": {"Newer lines are on the next page"},

@@ -170,7 +170,7 @@ func writeHTML(w http.ResponseWriter, code int, body []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // it fails if the client has gone away
+	_, _ = w.Write(body) //nolint:gosec // html/template has escaped it; it fails if the client has gone away
 }
 
 // setRetryAfter tells programs when to try again, where the same request may succeed later.

@@ -137,10 +137,13 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(message)
 		return err == nil && control.Flush() == nil
 	}
-	first, shown := s.firstMessages(r)
-	if !send(first) {
-		return
+	if first, shown := s.firstMessages(r); send(first) {
+		s.relay(r, opened, shown, send)
 	}
+}
+
+// relay sends what comes to an open page, without the lines up to the version that it has already.
+func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func([]byte) bool) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -148,10 +151,8 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case next, open := <-opened.messages:
-			if open && next.lines != 0 && next.lines <= shown {
-				continue // it came while the first messages were made, which have it
-			}
-			if !open || !send(next.body) {
+			isShown := open && next.lines != 0 && next.lines <= shown // the first messages were made since
+			if !open || !isShown && !send(next.body) {
 				return
 			}
 		case <-beat.C:
@@ -162,8 +163,8 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// firstMessages are what an open page begins with: what may have changed since the page was loaded. shown is the version
-// of the lines that the page has then.
+// firstMessages are what an open page begins with: what may have changed since the page was loaded. shown is the
+// version of the lines that the page has then.
 func (s *Server) firstMessages(r *http.Request) (messages []byte, shown uint64) {
 	content := s.liveView()
 	parts := []string{"state", "playing", "people"}

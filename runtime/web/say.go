@@ -103,21 +103,30 @@ func (s *Server) postSay(w http.ResponseWriter, r *http.Request) {
 	s.renderMine(w, r, http.StatusOK, content)
 }
 
+// saysBy returns the request by which a person's text is queued, or why it is not.
+func saysBy(text string, person Person) (suffix bus.Suffix, problem string, code int) {
+	isCommand := bus.ContainsCommand(text)
+	switch {
+	case text == "":
+		return "", "Write something first.", http.StatusBadRequest
+	case len(text) > bus.MaxOutboundBytes || !utf8.ValidString(text):
+		return "", "The line is too long.", http.StatusBadRequest
+	case isCommand && !person.Commands:
+		return "", "Your token is for lines, not for commands: a line may not begin with “/”.", http.StatusForbidden
+	case isCommand && (!strings.HasPrefix(text, "/") || bus.ContainsLineBreak(text)):
+		return "", "A command is one line that begins with “/”.", http.StatusBadRequest
+	case isCommand:
+		return bus.OutboundPutCommand, "", http.StatusOK
+	}
+	return bus.OutboundPut, "", http.StatusOK
+}
+
 // say queues a line in the name of a person. clientID makes a repetition harmless; empty: a new line. The problem
 // is for the person, with the code of the response.
 func (s *Server) say(ctx context.Context, person Person, text, clientID string) (id int64, problem string, code int) {
-	suffix := bus.OutboundPut
-	switch {
-	case text == "":
-		return 0, "Write something first.", http.StatusBadRequest
-	case len(text) > bus.MaxOutboundBytes || !utf8.ValidString(text):
-		return 0, "The line is too long.", http.StatusBadRequest
-	case bus.ContainsCommand(text) && !person.Commands:
-		return 0, "Your token is for lines, not for commands: a line may not begin with “/”.", http.StatusForbidden
-	case bus.ContainsCommand(text) && (!strings.HasPrefix(text, "/") || bus.ContainsLineBreak(text)):
-		return 0, "A command is one line that begins with “/”.", http.StatusBadRequest
-	case bus.ContainsCommand(text):
-		suffix = bus.OutboundPutCommand
+	suffix, problem, code := saysBy(text, person)
+	if problem != "" {
+		return 0, problem, code
 	}
 	if clientID == "" || len(clientID) > maxClientID {
 		clientID = rand.Text()

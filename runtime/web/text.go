@@ -78,7 +78,7 @@ func wordsOf(name any) string {
 		isUpper := func(at int) bool { return at < len(runes) && unicode.IsUpper(runes[at]) }
 		if i > 0 && isUpper(i) {
 			endsAcronym := i+1 < len(runes) && unicode.IsLower(runes[i+1])
-			if !isUpper(i-1) || endsAcronym {
+			if runes[i-1] != ' ' && (!isUpper(i-1) || endsAcronym) {
 				words.WriteRune(' ')
 			}
 			if endsAcronym {

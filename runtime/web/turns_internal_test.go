@@ -136,7 +136,8 @@ func TestADatabaseThatIsAwayIsNoMistakeOfTheReader(t *testing.T) {
 	}
 	for _, target := range []string{"/chat", "/people", "/api/v1/chat", "/api/stats", "/chat/download?format=text"} {
 		response, body := send(t, served, http.MethodGet, target, "")
-		if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "Try again") {
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" ||
+			!strings.Contains(body, "Try again") {
 			t.Errorf("%s: %d %v", target, response.StatusCode, response.Header)
 		}
 	}
