@@ -174,7 +174,7 @@ func (e *DeniedError) Error() string {
 // that contains name. Then its cause is a DeniedError. The server leaves a request that it denies without a reply, so
 // the requester would otherwise wait until its time is up.
 func (c *Conn) UntilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
-	return c.state.untilDenied(ctx, name)
+	return c.state.untilDenied(ctx, func(subject string) bool { return isAbout(subject, name) })
 }
 
 // Do calls send, which sends requests to JetStream, with a context that ends after timeout, or when the server denies a

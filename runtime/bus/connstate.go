@@ -58,10 +58,10 @@ type connState struct {
 	replyDenied     time.Time         // of the last log line about a refused reply
 }
 
-// deniedWatcher ends a context when the server denies a subject with a name in it.
+// deniedWatcher ends a context when the server denies a subject.
 type deniedWatcher struct {
-	name string
-	end  context.CancelCauseFunc
+	isMeant func(subject string) bool
+	end     context.CancelCauseFunc
 }
 
 func newConnState(servers string, log *slog.Logger) *connState {
@@ -187,10 +187,10 @@ func (s *connState) onError(subscription *nats.Subscription, err error) {
 var permissionDenied = regexp.MustCompile(`(?i)for (publish|subscription) to "([^"]+)"`)
 
 func (s *connState) onPermissionDenied(err error) {
-	message, subject, isNew := ErrorMessage(err), "", true
+	message, subject, isNew, isPublish := ErrorMessage(err), "", true, false
 	if parts := permissionDenied.FindStringSubmatch(err.Error()); parts != nil {
-		subject = parts[2]
-		if strings.EqualFold(parts[1], "publish") && IsInbox(subject) {
+		subject, isPublish = parts[2], strings.EqualFold(parts[1], "publish")
+		if isPublish && IsInbox(subject) {
 			s.onReplyDenied(subject)
 			return
 		}
@@ -201,6 +201,10 @@ func (s *connState) onPermissionDenied(err error) {
 	switch {
 	case strings.HasPrefix(subject, servicesAPI):
 		// Only `nats micro` needs these subjects.
+		s.log.Debug("[NATS] " + message)
+	case isPublish && isOptional(subject):
+		// Who sends the request gets a DeniedError: see Requester. One person who may not do something must not make the
+		// process look broken to all others.
 		s.log.Debug("[NATS] " + message)
 	case strings.HasPrefix(subject, jetStreamAPI) && !isNew:
 		s.log.Debug("[NATS] " + message)
@@ -258,7 +262,7 @@ func (s *connState) addDenied(subject string) (isNew bool) {
 		s.denied[subject] = true
 	}
 	for watcher := range s.watchers {
-		if isAbout(subject, watcher.name) {
+		if watcher.isMeant(subject) {
 			watcher.end(&DeniedError{Subject: subject})
 		}
 	}
@@ -271,10 +275,13 @@ func (s *connState) isDenied(subject string) bool {
 	return s.denied[subject]
 }
 
-// untilDenied implements Conn.UntilDenied.
-func (s *connState) untilDenied(ctx context.Context, name string) (context.Context, context.CancelFunc) {
+// untilDenied returns a context that also ends, with a DeniedError as its cause, when the server denies a subject that
+// is meant.
+func (s *connState) untilDenied(
+	ctx context.Context, isMeant func(subject string) bool,
+) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	watcher := &deniedWatcher{name, end}
+	watcher := &deniedWatcher{isMeant, end}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watchers == nil {

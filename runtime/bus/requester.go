@@ -42,7 +42,8 @@ func NewRequester(conn *Conn, subjects Subjects) *Requester {
 }
 
 // Request sends in as JSON and decodes the reply into out. It waits up to RequestTimeout, or PeopleTimeout for those
-// requests. Besides the errors above it returns a StreamError, or the errors of encoding and decoding.
+// requests. Besides the errors above it returns a StreamError, a DeniedError if the server denies one of
+// OptionalRequests, or the errors of encoding and decoding.
 func (r *Requester) Request(ctx context.Context, suffix Suffix, in, out any) error {
 	data, err := Encode(in)
 	if err != nil {
@@ -122,10 +123,18 @@ func (r *Requester) send(ctx context.Context, m *nats.Msg, timeout time.Duration
 	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	// A denied request has no reply. It is not waited for.
+	waiting, stop := r.conn.state.untilDenied(waiting, func(denied string) bool {
+		return denied == subject && isOptional(subject)
+	})
+	defer stop()
 	reply, err := r.conn.NATS().RequestMsgWithContext(waiting, m)
+	denied, isDenied := errors.AsType[*DeniedError](context.Cause(waiting))
 	switch {
 	case err == nil:
 		return reply, nil
+	case isDenied && ctx.Err() == nil:
+		return nil, fmt.Errorf("requesting %s: %w", subject, denied)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("requesting %s: %w", subject, context.Cause(ctx))
 	case errors.Is(err, nats.ErrNoResponders):

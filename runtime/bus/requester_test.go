@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -74,4 +75,63 @@ func TestRequest(t *testing.T) {
 	if _, err = ask(t.Context()); !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("no connection: %v", err)
 	}
+}
+
+// Somebody who may not have commands executed sends one. That must not make the web page look broken to all others: the
+// connection is as good as before, and the request ends at once.
+func TestDeniedRequestFailsAlone(t *testing.T) {
+	t.Parallel()
+	running := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "page", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{
+				"rosey.db.messages.outbound.put_command", "rosey.db.dead.*", "rosey.db.query.chat",
+			}},
+		}}, {Username: "all", Password: "pw"}}
+		o.NoAuthUser = "page"
+	})
+	if _, err := running.ClientAs("all", "pw").Subscribe("rosey.db.messages.outbound.put", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"success":true,"id":7}`))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, running.URL())
+	before := waitForReason(t, conn.Check, status.ReasonConnected)
+	requester := bus.NewRequester(conn, roseySubjects(t))
+	for _, suffix := range []bus.Suffix{bus.OutboundPutCommand, bus.DeadList, bus.OutboundPutCommand} {
+		err := requester.Request(t.Context(), suffix, struct{}{}, nil)
+		denied, isDenied := errors.AsType[*bus.DeniedError](err)
+		if !isDenied || denied.Subject != "rosey."+string(suffix) || errors.Is(err, bus.ErrNoReply) {
+			t.Errorf("%s: %v", suffix, err)
+		}
+	}
+	natstest.Eventually(t, "a line that is queued", func() bool {
+		var reply bus.OutboundPutReply
+		return requester.Request(t.Context(), bus.OutboundPut, struct{}{}, &reply) == nil && reply.ID == 7
+	})
+	if after := conn.Check(); after != before {
+		t.Errorf("the check was %+v, and is %+v", before, after)
+	}
+
+	// Without what it reads, a page shows nothing.
+	if err := conn.NATS().Publish("rosey.db.query.chat", nil); err != nil {
+		t.Fatal(err)
+	}
+	waitForReason(t, conn.Check, status.ReasonNATSPermissionMissing)
+}
+
+// A service that may not serve a request does not do its work, also if clients may lack the permission to send it.
+func TestDeniedSubscriptionToAnOptionalRequestIsReported(t *testing.T) {
+	t.Parallel()
+	running := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "few", Permissions: &server.Permissions{
+			Subscribe: &server.SubjectPermission{Deny: []string{"rosey.db.messages.outbound.put"}},
+		}}}
+		o.NoAuthUser = "few"
+	})
+	conn := connect(t, running.URL())
+	waitForReason(t, conn.Check, status.ReasonConnected)
+	if _, err := conn.NATS().SubscribeSync("rosey.db.messages.outbound.put"); err != nil {
+		t.Fatal(err)
+	}
+	waitForReason(t, conn.Check, status.ReasonNATSPermissionMissing)
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -81,6 +82,18 @@ const (
 var Queries = []Suffix{
 	QueryChannelStats, QueryUserStats, QueryUserCounts, QueryChat, QueryUsers, QueryUser, QueryMedia, QueryOutbound,
 	QueryRecords,
+}
+
+// OptionalRequests are those for which a user may lack the permission on purpose: whoever sends one that is denied gets
+// an error, and all else goes on.
+var OptionalRequests = []Suffix{
+	OutboundPut, OutboundPutCommand, OutboundCancel, DeadList, DeadRetry, DeadDrop, PeopleExport, PeopleForget,
+}
+
+// isOptional reports whether a full subject is that of one of OptionalRequests.
+func isOptional(subject string) bool {
+	_, suffix, _ := strings.Cut(subject, ".") // a prefix has no dots
+	return slices.Contains(OptionalRequests, Suffix(suffix))
 }
 
 // Events are the subjects on which events are published. They are the subjects of the stream.
