@@ -9,10 +9,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -108,12 +108,13 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 		return result
 	}
 	if found := checkSharedOwner(bot, observed); found != nil {
-		// The configuration cannot be built without the owner's spec.nats. Pods that run are left alone.
-		if manifests.HasWeb(bot) {
+		// Pods that run are left alone: the configuration needs the owner's spec.nats. What is to stop does not.
+		if manifests.Replicas(bot, manifests.Web) > 0 {
 			result.add(manifests.Web, found)
 		}
 		if manifests.Replicas(bot, manifests.Bot) > 0 {
 			result.add(manifests.Bot, found)
+			r.prune(ctx, bot, observed, func(live client.Object) bool { return manifests.IsWanted(bot, live) }, &result)
 			return result
 		}
 	}
@@ -132,7 +133,11 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 		result.add(component, waitForPods(bot, component, desired))
 	}
 	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
-		r.prune(ctx, bot, observed, desired, &result)
+		isDesired := map[manifests.Key]bool{}
+		for _, next := range desired {
+			isDesired[manifests.KeyOf(next.Object)] = true
+		}
+		r.prune(ctx, bot, observed, func(live client.Object) bool { return isDesired[manifests.KeyOf(live)] }, &result)
 	}
 	result.countRequests(result.err != nil)
 	return result
@@ -161,33 +166,6 @@ func (r *Reconciler) write(
 			result.err = errors.Join(result.err, manifests.UpdateChannelList(bot, desired, observed.Observed))
 		}
 	}
-}
-
-// checkSharedOwner returns a problem if the RoseyBot that database.sharedFrom names cannot share its database service.
-func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
-	owner, name := observed.Owner, "RoseyBot "+manifests.SharedFrom(bot)
-	switch {
-	case manifests.SharedFrom(bot) == "":
-		return nil
-	case owner == nil:
-		return &problem{
-			reason: v1alpha1.ReasonSharedOwnerMissing, message: name + " does not exist, but database.sharedFrom names it",
-		}
-	case isTooLarge(owner):
-		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " is too large"}
-	case !manifests.HasService(owner):
-		return &problem{
-			reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " has no database service of its own to share",
-		}
-	case manifests.HasStandbys(bot) && ptr.Deref(manifests.NATS(owner, nil).JetStream, v1alpha1.JetStream{}).Mode ==
-		v1alpha1.JetStreamNever:
-		message := name + " has nats.jetStream.mode Never: expected another mode, or replicas of at most 1"
-		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: message}
-	}
-	if _, refused := manifests.AcceptSharers(owner, observed.sharers); refused[bot.Name] != "" {
-		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: refused[bot.Name]}
-	}
-	return nil
 }
 
 // outcome is what was done about an object.
@@ -289,6 +267,11 @@ func writeProblem(object client.Object, err error, usable bool) *problem {
 		return &problem{reason: v1alpha1.ReasonProgressing, message: name + " has just changed", usable: usable}
 	}
 	err = fmt.Errorf("%s: %w", name, err)
+	if _, isPolicy := object.(*networkingv1.NetworkPolicy); isPolicy && apierrors.IsInvalid(err) {
+		// The CRD cannot check addresses. It is no error of the operator, and repeating the write does not mend it.
+		return &problem{reason: v1alpha1.ReasonWriteFailed, usable: usable, message: err.Error() +
+			": expected other values in networkPolicy.egress or web.allowFrom of the RoseyBot"}
+	}
 	return &problem{reason: v1alpha1.ReasonWriteFailed, message: err.Error(), usable: usable, err: err}
 }
 
@@ -331,18 +314,14 @@ func isLabelled(bot *v1alpha1.RoseyBot, live client.Object) bool {
 	return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
 }
 
-// prune deletes the objects that a RoseyBot owns, or that an earlier one left, and that are no longer desired. Claims
-// are never deleted here: the database must not be lost when the mode changes.
+// prune deletes the objects that a RoseyBot owns, or that an earlier one left, and that it is not to keep. Claims are
+// never deleted here: the database must not be lost when the mode changes.
 func (r *Reconciler) prune(
-	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired []manifests.Desired, result *applied,
+	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, keep func(live client.Object) bool, result *applied,
 ) {
-	isDesired := map[manifests.Key]bool{}
-	for _, next := range desired {
-		isDesired[manifests.KeyOf(next.Object)] = true
-	}
 	for key, object := range observed.Objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
-		if isClaim || isDesired[key] || !belongsTo(bot, object) || object.GetDeletionTimestamp() != nil {
+		if isClaim || keep(object) || !belongsTo(bot, object) || object.GetDeletionTimestamp() != nil {
 			continue
 		}
 		result.differs = true
@@ -362,7 +341,10 @@ func (r *Reconciler) keepLive(
 ) []manifests.Desired {
 	if found := r.waitForService(ctx, bot, observed); found != nil {
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
-		desired = manifests.KeepBotConfig(bot, desired, observed.Observed)
+		desired = manifests.KeepConfig(bot, manifests.Bot, desired, observed.Observed)
+	}
+	if result.problem(manifests.Web) != nil { // it runs on, and may restart
+		desired = manifests.KeepConfig(bot, manifests.Web, desired, observed.Observed)
 	}
 	desired, differs := manifests.KeepBotTemplate(bot, desired, observed.Observed,
 		observed.countPods(manifests.Database).ReadyReplicas > 0)

@@ -17,6 +17,33 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
+// checkSharedOwner returns a problem if the RoseyBot that database.sharedFrom names cannot share its database service.
+func checkSharedOwner(bot *v1alpha1.RoseyBot, observed observed) *problem {
+	owner, name := observed.Owner, "RoseyBot "+manifests.SharedFrom(bot)
+	switch {
+	case manifests.SharedFrom(bot) == "":
+		return nil
+	case owner == nil:
+		return &problem{
+			reason: v1alpha1.ReasonSharedOwnerMissing, message: name + " does not exist, but database.sharedFrom names it",
+		}
+	case isTooLarge(owner):
+		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " is too large"}
+	case !manifests.HasService(owner):
+		return &problem{
+			reason: v1alpha1.ReasonSharedOwnerUnusable, message: name + " has no database service of its own to share",
+		}
+	case manifests.HasStandbys(bot) && ptr.Deref(manifests.NATS(owner, nil).JetStream, v1alpha1.JetStream{}).Mode ==
+		v1alpha1.JetStreamNever:
+		message := name + " has nats.jetStream.mode Never: expected another mode, or replicas of at most 1"
+		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: message}
+	}
+	if _, refused := manifests.AcceptSharers(owner, observed.sharers); refused[bot.Name] != "" {
+		return &problem{reason: v1alpha1.ReasonSharedOwnerUnusable, message: refused[bot.Name]}
+	}
+	return nil
+}
+
 // observeSharing reads from the cache which RoseyBots use the same database service, which channels it has to serve,
 // and its pods.
 func (r *Reconciler) observeSharing(ctx context.Context, bot *v1alpha1.RoseyBot, found *observed) error {

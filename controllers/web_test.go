@@ -16,6 +16,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
@@ -215,6 +216,27 @@ func TestForeignServiceOfTheWebPageStopsNoBot(t *testing.T) {
 		v1alpha1.ConditionWebAvailable, "False", v1alpha1.ReasonForeignObject, "Service movienight-web",
 	}, expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, ""})
 	waitKstatus(t, bot, kstatus.CurrentStatus)
+}
+
+// An address that only the API server can check is to be mended in the RoseyBot: it is no error of the operator, which
+// would wake whoever runs that. Without its NetworkPolicy, there is no web page.
+func TestInvalidPeersAreNoErrorOfTheOperator(t *testing.T) {
+	bot := newWebBot(newNamespace(t))
+	bot.Spec.Web.AllowFrom = []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0/8"}}}
+	createReady(t, bot)
+	waitExpected(t, bot, expected{
+		v1alpha1.ConditionWebAvailable, "False", v1alpha1.ReasonWriteFailed,
+		"expected other values in networkPolicy.egress or web.allowFrom",
+	}, expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, ""})
+	if _, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-web"); !apierrors.IsNotFound(err) {
+		t.Errorf("the web page runs without its NetworkPolicy: %v", err)
+	}
+	policy := &networkingv1.NetworkPolicy{}
+	policy.SetGroupVersionKind(networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"))
+	err := apierrors.NewInvalid(policy.GroupVersionKind().GroupKind(), "movienight-web", nil)
+	if found := writeProblem(policy, err, false); found.err != nil {
+		t.Errorf("the reconcile fails: %v", found.err)
+	}
 }
 
 // A RoseyBot that shares a database service has a web page of its own, with the NATS connection of the owner.

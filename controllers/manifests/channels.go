@@ -184,18 +184,18 @@ func databaseProvenance(bot *v1alpha1.RoseyBot, observed Observed) config.Proven
 
 func channelListName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-channels" }
 
-// KeepBotConfig returns the desired objects with the bot's configuration as it is in the cluster. A bot that runs must
-// not read a new one when it restarts while its Deployment is not changed yet.
-func KeepBotConfig(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) []Desired {
-	live := Find[*corev1.ConfigMap](observed, configMapName(bot))
-	if live == nil || live.Data[config.BotFile] == "" {
+// KeepConfig returns the desired objects with the configuration of a component as it is in the cluster. A pod that runs
+// must not read a new one when it restarts while its Deployment is not changed yet.
+func KeepConfig(bot *v1alpha1.RoseyBot, component Component, desired []Desired, observed Observed) []Desired {
+	live, file := Find[*corev1.ConfigMap](observed, configMapName(bot)), configFile[component]
+	if live == nil || live.Data[file] == "" {
 		return desired
 	}
 	kept := slices.Clone(desired)
 	for i, next := range kept {
 		if configuration, ok := next.Object.(*corev1.ConfigMap); ok && configuration.Name == live.Name {
 			configuration = configuration.DeepCopy()
-			configuration.Data[config.BotFile] = live.Data[config.BotFile]
+			configuration.Data[file] = live.Data[file]
 			kept[i].Object = configuration
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/status"
@@ -114,6 +115,12 @@ func Components(bot *v1alpha1.RoseyBot) []Component {
 		components = append(components, Web)
 	}
 	return components
+}
+
+// IsWanted reports whether a live object is none of a web page that the spec does not ask for. Other components that
+// are not wanted any more run until what replaces them can be built.
+func IsWanted(bot *v1alpha1.RoseyBot, live client.Object) bool {
+	return HasWeb(bot) || live.GetLabels()[LabelComponent] != string(Web)
 }
 
 // RequiredComponents returns the components without which a RoseyBot is not ready.

@@ -51,7 +51,7 @@ func KeepBotTemplate(
 		live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return desired, false
 	}
-	kept = slices.Clone(KeepBotConfig(bot, desired, observed))
+	kept = slices.Clone(KeepConfig(bot, Bot, desired, observed))
 	for i, next := range kept {
 		if next.Component == Bot && KeyOf(next.Object) == KeyOf(live) {
 			hash := next.Object.GetAnnotations()[templateHashAnnotation]

@@ -71,9 +71,10 @@ func TestWebPageWithItsOwnUserHasNoSecretOfTheBot(t *testing.T) {
 	}
 }
 
-// What keeps a web page from being created must not update the bot under Manual when the operator is upgraded. Once it
-// can be created, it runs what the bot runs, and is a part of the pending update.
-func TestWebPageThatIsAddedLaterRunsWhatTheBotRuns(t *testing.T) {
+// What keeps a web page that is asked for from being created must not update the bot under Manual when the operator is
+// upgraded. Once it can be created, it runs what the bot runs, and is a part of the pending update. Asking for it later
+// is a change of the spec, which ends the wait.
+func TestWebPageThatIsCreatedLaterRunsWhatTheBotRuns(t *testing.T) {
 	bot := readBot(t, "testdata/web.yaml")
 	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
 	observed := observe(old.Built)
