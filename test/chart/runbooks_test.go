@@ -90,7 +90,7 @@ func commandsProblem(page string) string {
 	for _, found := range commands {
 		command := found[1] + found[2]
 		namespaced := regexp.MustCompile(
-			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get nodes|(?:describe|delete) node NODE` +
+			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get nodes|(?:describe|taint) node NODE` +
 				`|get (?:roseybots|pods) --all-namespaces)`,
 		).MatchString(command)
 		ofRoseyBot := regexp.MustCompile(`\b(?:NAME|POD)\b`).MatchString(command)
