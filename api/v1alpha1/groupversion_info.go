@@ -50,7 +50,7 @@ const (
 	UpdateAutomatic UpdatePolicy = "Automatic" // replace them
 )
 
-// Who may read the pages about single persons.
+// Who may read the pages about individual people.
 const (
 	PeoplePublic     PeoplePages = "Public"     // everybody who may read the other pages
 	PeopleTokensOnly PeoplePages = "TokensOnly" // who has a token

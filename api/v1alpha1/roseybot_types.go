@@ -153,8 +153,9 @@ type RoseyBotSpec struct {
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
-	// extraEnv are additional environment variables of all processes, for example HTTPS_PROXY or SSL_CERT_FILE. They cannot override those that the operator sets. Everybody who can read the RoseyBot can read the
-	// values; for a secret, use valueFrom.secretKeyRef.
+	// extraEnv are additional environment variables of all processes, for example HTTPS_PROXY or SSL_CERT_FILE. They
+	// cannot override those that the operator sets. Everybody who can read the RoseyBot can read the values; for a
+	// secret, use valueFrom.secretKeyRef.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

@@ -6,7 +6,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// PeoplePages specifies who may read the pages about single persons.
+// PeoplePages specifies who may read the pages about individual people.
 // +kubebuilder:validation:Enum=Public;TokensOnly;Off
 type PeoplePages string
 
@@ -32,7 +32,7 @@ type Web struct {
 	// +default=false
 	Public *bool `json:"public,omitempty"`
 
-	// people specifies who may read the pages about single persons: with Public, everybody who may read the others; with
+	// people specifies who may read the pages about individual people: with Public, everybody who may read the others; with
 	// TokensOnly, who has a token; with Off, nobody. Defaults to Public.
 	// +optional
 	// +default="Public"

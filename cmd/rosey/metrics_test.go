@@ -123,15 +123,16 @@ func TestMetricsDocument(t *testing.T) {
 	maps.Copy(all, service)
 	maps.Copy(all, pages)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		row, of := all[name], "both"
-		_, inBot := bot[name]
-		_, inService := service[name]
-		if !inBot && !inService {
-			of = "web"
-		} else if !inBot {
-			of = "db"
-		} else if !inService {
-			of = "bot"
+		row := all[name]
+		var exporters []string
+		for i, rows := range []map[string]metricRow{bot, service, pages} {
+			if _, exported := rows[name]; exported {
+				exporters = append(exporters, []string{"bot", "db", "web"}[i])
+			}
+		}
+		of := strings.Join(exporters, ", ")
+		if len(exporters) == 3 {
+			of = "all"
 		}
 		counts := strings.HasSuffix(name, "_total")
 		if row.kind == "unknown" || !strings.HasPrefix(name, "rosey_") || counts != (row.kind == "counter") {

@@ -208,7 +208,7 @@ type Web struct {
 	// Public is true if whoever reaches the pages may read. Otherwise reading needs a token, except where the pages are
 	// served on a loopback address alone. Outbound lines and the health of the processes need a token in any case.
 	Public bool `json:"public,omitempty"`
-	// People is who may see the pages about single persons: PeoplePublic, PeopleTokensOnly or PeopleOff.
+	// People is who may see the pages about individual people: PeoplePublic, PeopleTokensOnly or PeopleOff.
 	People string `json:"people,omitempty"`
 	// TokensDir is a directory with one file for each person who may log in: the name of the file is the person's, its
 	// content is the token. It is read while the process runs. Empty: nobody may log in.

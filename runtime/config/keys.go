@@ -245,7 +245,7 @@ var settings = map[string]Key{
 		Default: "false",
 	},
 	"web.people": {
-		Usage: "Who sees the pages about single persons: everybody who may read, only who has a token (tokensOnly), or " +
+		Usage: "Who sees the pages about individual people: everybody who may read, only who has a token (tokensOnly), or " +
 			"nobody (off)",
 		values: []string{PeoplePublic, PeopleTokensOnly, PeopleOff}, Default: PeoplePublic,
 	},
