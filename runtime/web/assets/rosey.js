@@ -4,7 +4,8 @@
 
   // Times are shown in the reader's own zone.
   const formats = {
-    day: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }),
+    day: new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" }),
+    year: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }), // of an earlier year
     clock: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), // all as wide
     date: new Intl.DateTimeFormat(undefined, { dateStyle: "medium" }),
   };
@@ -13,7 +14,8 @@
     for (const element of root.querySelectorAll("time[data-time]:not([data-shown])")) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
-      element.textContent = formats[element.dataset.time].format(at);
+      const isEarlier = element.dataset.time === "day" && at.getFullYear() !== new Date().getFullYear();
+      element.textContent = formats[isEarlier ? "year" : element.dataset.time].format(at);
       element.title = full.format(at);
       element.dataset.shown = "";
     }
