@@ -50,7 +50,7 @@ var userColumns = []struct {
 	class string
 }{
 	{"Name", bus.UsersByName, ""}, {"Lines", bus.UsersByLines, "num"}, {"Time here", bus.UsersByHours, "num"},
-	{"First seen", bus.UsersByFirstSeen, "wide-only"}, {"Last seen", bus.UsersByLastSeen, ""},
+	{"First seen", bus.UsersByFirstSeen, "wide-only"}, {"Last seen", bus.UsersByLastSeen, "wide-only"},
 }
 
 // defaultOrder is the order of a list of people if the reader names none.
