@@ -151,19 +151,25 @@ type slowPeople struct {
 	began, goOn chan struct{}
 }
 
+func (s slowPeople) wait(ctx context.Context) {
+	s.began <- struct{}{}
+	select {
+	case <-s.goOn:
+	case <-ctx.Done(): // the test has failed
+	}
+}
+
 func (s slowPeople) PersonRows(
 	ctx context.Context, channel store.Channel, name string, after store.PersonPosition, limit int,
 ) ([]store.PersonRow, error) {
-	s.began <- struct{}{}
-	<-s.goOn
+	s.wait(ctx)
 	return s.Store.PersonRows(ctx, channel, name, after, limit)
 }
 
 func (s slowPeople) ForgetPerson(
 	ctx context.Context, channel store.Channel, name string, until time.Time,
 ) (map[string]int64, error) {
-	s.began <- struct{}{}
-	<-s.goOn
+	s.wait(ctx)
 	return s.Store.ForgetPerson(ctx, channel, name, until)
 }
 
