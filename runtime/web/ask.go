@@ -102,6 +102,7 @@ func (s *Server) origin() bus.Origin {
 // explain returns the error of ask for readers, and the code of the response. "" is for nil.
 func explain(err error) (message string, code int) {
 	problem, isProblem := errors.AsType[*QueryProblem](err)
+	_, denied := errors.AsType[*bus.DeniedError](err)
 	switch {
 	case err == nil:
 		return "", http.StatusOK
@@ -117,6 +118,9 @@ func explain(err error) (message string, code int) {
 	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
 		return "The database does not answer at the moment, so what is kept cannot be shown. Reload the page in a moment.",
 			http.StatusServiceUnavailable
+	case denied:
+		return "These pages may not do that: their NATS user lacks the permission. Whoever runs the bot can grant it.",
+			http.StatusBadGateway
 	case errors.Is(err, bus.ErrRequestTooLarge):
 		return "The request is too large.", http.StatusRequestEntityTooLarge
 	}
