@@ -132,8 +132,9 @@ func TestDeadlockIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if chat, err := s.RecentChat(t.Context(), movies, 9); err != nil || len(chat) != 4 || deadlocks != 1 {
-		t.Errorf("%d lines, %v, %d deadlocks; want 4 lines after 1 deadlock", len(chat), err, deadlocks)
+	// There may be more than one: the repetition may lock alice before the other transaction, which waits for her, wakes.
+	if chat, err := s.RecentChat(t.Context(), movies, 9); err != nil || len(chat) != 4 || deadlocks == 0 {
+		t.Errorf("%d lines, %v, %d deadlocks; want 4 lines after a deadlock", len(chat), err, deadlocks)
 	}
 }
 
