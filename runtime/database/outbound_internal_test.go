@@ -12,18 +12,25 @@ import (
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// TestAWithheldLineIsDueSoon has a restarted bot ask for the line that it had claimed, while a report may still be in
-// the stream. The reply must not have it wait until the claim ends, because the events are stored within a moment.
-func TestAWithheldLineIsDueSoon(t *testing.T) {
-	ctx, path := t.Context(), filepath.Join(t.TempDir(), "rosey.db")
+// openEngine returns an engine with an SQLite database. It is closed when the test ends; the test may close its store.
+func openEngine(t *testing.T) *Engine {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rosey.db")
 	engine := NewEngine(EngineOptions{
 		Channel: store.Channel{Server: "https://cytu.be", Name: "movies"}, Log: slog.New(slog.DiscardHandler),
 		Open: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, path) },
 	})
-	if err := engine.Open(ctx); err != nil {
+	if err := engine.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = engine.Close() }()
+	t.Cleanup(func() { _ = engine.Close() })
+	return engine
+}
+
+// TestAWithheldLineIsDueSoon has a restarted bot ask for the line that it had claimed, while a report may still be in
+// the stream. The reply must not have it wait until the claim ends, because the events are stored within a moment.
+func TestAWithheldLineIsDueSoon(t *testing.T) {
+	ctx, engine := t.Context(), openEngine(t)
 	answer := func(suffix bus.Suffix, body string) any {
 		t.Helper()
 		reply, err := engine.Answer(ctx, Request{Suffix: suffix, Data: []byte(body), Time: time.Now()})

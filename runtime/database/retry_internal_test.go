@@ -1,29 +1,16 @@
 package database
 
 import (
-	"context"
 	"encoding/json"
-	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/store"
-	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
 // TestRequestsThatMaySucceedLaterSaySo asks while too many queries wait, and then without a store.
 func TestRequestsThatMaySucceedLaterSaySo(t *testing.T) {
-	ctx, path := t.Context(), filepath.Join(t.TempDir(), "rosey.db")
-	engine := NewEngine(EngineOptions{
-		Channel: store.Channel{Server: "https://cytu.be", Name: "movies"}, Log: slog.New(slog.DiscardHandler),
-		Open: func(ctx context.Context) (store.Store, error) { return sqlite.Open(ctx, path) },
-	})
-	if err := engine.Open(ctx); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = engine.Close() }() // its store is closed already
+	ctx, engine := t.Context(), openEngine(t)
 	retry := func(suffix bus.Suffix, body string) bool {
 		t.Helper()
 		answer, _ := engine.Answer(ctx, Request{Suffix: suffix, Data: []byte(body), Time: time.Now()})

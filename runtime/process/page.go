@@ -25,7 +25,8 @@ var pageCSS string
 // pageTemplate parses the page at the first request: most processes never get one.
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 	parsed, err := template.New("page").Funcs(template.FuncMap{
-		"since": formatSince, "clock": room.FormatClock, "length": formatLength, "percent": percentPlayed, "rank": rankName,
+		"since": formatSince, "clock": room.FormatClock, "length": formatLength, "percent": percentPlayed,
+		"rank":  room.RankName,
 		"style": func() template.CSS { return template.CSS(pageCSS) }, //nolint:gosec // a constant of this program
 	}).Parse(pageHTML)
 	if err != nil {
@@ -92,19 +93,6 @@ func percentPlayed(p room.Playing) int {
 		return 0
 	}
 	return int(min(100, max(0, 100*p.Position/float64(p.Seconds))))
-}
-
-// rankName returns CyTube's name for a rank. It is empty for ordinary users.
-func rankName(rank float64) string {
-	for _, named := range []struct {
-		min  float64
-		name string
-	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}} {
-		if rank >= named.min {
-			return named.name
-		}
-	}
-	return ""
 }
 
 // Title returns the title of the page.

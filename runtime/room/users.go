@@ -80,3 +80,16 @@ func (u Users) apply(event cytube.Event) (change Change) {
 	}
 	return change
 }
+
+// RankName returns CyTube's name for a rank. It is empty for ordinary users.
+func RankName(rank float64) string {
+	for _, named := range []struct {
+		min  float64
+		name string
+	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}} {
+		if rank >= named.min {
+			return named.name
+		}
+	}
+	return ""
+}

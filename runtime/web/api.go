@@ -275,17 +275,24 @@ func readLine(w http.ResponseWriter, r *http.Request) (line apiLine, ok bool) {
 }
 
 func (s *Server) putOutbound(w http.ResponseWriter, r *http.Request) {
+	if id, ok := s.sayBody(w, r); ok {
+		writeJSON(w, http.StatusCreated, apiQueued{ID: id})
+	}
+}
+
+// sayBody queues the line of a request's body, or responds with an error.
+func (s *Server) sayBody(w http.ResponseWriter, r *http.Request) (id int64, ok bool) {
 	line, ok := readLine(w, r)
 	if !ok {
-		return
+		return 0, false
 	}
 	person, _ := personOf(r)
 	id, problem, code := s.say(r.Context(), person, line.Message, line.ClientID)
 	if problem != "" {
 		s.fail(w, r, code, problem)
-		return
+		return 0, false
 	}
-	writeJSON(w, http.StatusCreated, apiQueued{ID: id})
+	return id, true
 }
 
 // cancelOutbound takes a line back that waits.
@@ -295,16 +302,11 @@ func (s *Server) cancelOutbound(w http.ResponseWriter, r *http.Request) {
 		failAPI(w, http.StatusNotFound, "id: expected the ID of a line")
 		return
 	}
-	person, _ := personOf(r)
-	var reply bus.OutboundCancelReply
-	request := bus.OutboundCancelRequest{ID: id, Asker: person.Name, Origin: s.origin()}
-	err = s.ask(r.Context(), bus.OutboundCancel, request, &reply)
-	s.logUnexpected(r.Context(), "taking a line back", err)
+	reply, err := s.cancel(r, id)
 	if message, code := explainCancel(reply.State, err); err != nil {
 		s.fail(w, r, code, message)
 		return
 	}
-	s.options.Log.InfoContext(r.Context(), "a line was taken back by the API", "asker", person.Name, "id", id)
 	writeJSON(w, http.StatusOK, reply)
 }
 

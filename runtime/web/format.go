@@ -101,19 +101,6 @@ func formatLength(seconds int) string {
 	return room.FormatClock(float64(seconds))
 }
 
-// rankName returns CyTube's name for a rank. It is empty for ordinary users.
-func rankName(rank float64) string {
-	for _, named := range []struct {
-		min  float64
-		name string
-	}{{255, "site admin"}, {5, "founder"}, {4, "owner"}, {3, "admin"}, {2, "moderator"}, {1.5, "leader"}} {
-		if rank >= named.min {
-			return named.name
-		}
-	}
-	return ""
-}
-
 // queryOf returns the query of a URL for templates, which would escape one that is a string as a whole.
 func queryOf(values url.Values) template.URL {
 	return template.URL(values.Encode()) //nolint:gosec // every part is escaped

@@ -56,7 +56,7 @@ func parseTemplates() (templates, error) {
 // functions are what templates may call. See format.go and text.go.
 var functions = template.FuncMap{
 	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
-	"length": formatLength, "position": room.FormatClock, "rank": rankName, "line": chatHTML, "links": linkify,
+	"length": formatLength, "position": room.FormatClock, "rank": room.RankName, "line": chatHTML, "links": linkify,
 	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,

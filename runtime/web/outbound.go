@@ -83,20 +83,27 @@ func (s *Server) postOutbound(w http.ResponseWriter, r *http.Request) {
 
 // postCancel takes a line back that waits.
 func (s *Server) postCancel(w http.ResponseWriter, r *http.Request) {
-	person, _ := personOf(r)
 	id, err := strconv.ParseInt(r.PostFormValue("id"), 10, 64)
 	if err != nil {
 		s.fail(w, r, http.StatusBadRequest, "id: expected the number of a line.")
 		return
 	}
-	var reply bus.OutboundCancelReply
-	request := bus.OutboundCancelRequest{ID: id, Asker: person.Name, Origin: s.origin()}
-	err = s.ask(r.Context(), bus.OutboundCancel, request, &reply)
-	s.logUnexpected(r.Context(), "taking a line back", err)
+	_, err = s.cancel(r, id)
 	if message, code := explain(err); err != nil {
 		s.fail(w, r, code, "The line was not taken back. "+message)
 		return
 	}
-	s.options.Log.InfoContext(r.Context(), "a line was taken back on a page", "asker", person.Name, "id", id)
 	redirect(w, rootOf(r)+"outbound")
+}
+
+// cancel takes a line back in the name of who sends a request.
+func (s *Server) cancel(r *http.Request, id int64) (reply bus.OutboundCancelReply, err error) {
+	person, _ := personOf(r)
+	request := bus.OutboundCancelRequest{ID: id, Asker: person.Name, Origin: s.origin()}
+	err = s.ask(r.Context(), bus.OutboundCancel, request, &reply)
+	s.logUnexpected(r.Context(), "taking a line back", err)
+	if err == nil {
+		s.options.Log.InfoContext(r.Context(), "a line was taken back on a page", "asker", person.Name, "id", id)
+	}
+	return reply, err
 }

@@ -297,14 +297,8 @@ func (s *Server) serveRecentOutbound(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) postPythonSay(w http.ResponseWriter, r *http.Request) {
-	line, ok := readLine(w, r)
+	id, ok := s.sayBody(w, r)
 	if !ok {
-		return
-	}
-	person, _ := personOf(r)
-	id, problem, code := s.say(r.Context(), person, line.Message, line.ClientID)
-	if problem != "" {
-		s.fail(w, r, code, problem)
 		return
 	}
 	writeJSON(w, http.StatusOK, struct {
