@@ -43,6 +43,7 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 		v1alpha1.ReasonUpdateFailed, v1alpha1.ReasonUpToDate, status.ReasonJoined, status.ReasonStandby,
 		status.ReasonConnected, status.ReasonStreamBound, status.ReasonCoreOnly, status.ReasonServiceAnswers,
 		status.ReasonDirect, status.ReasonStoreOpen,
+		status.ReasonPermissionsNotEnforced, status.ReasonPluginConflict,
 	},
 	{requested, neverStalls}: {v1alpha1.ReasonScaledToZero, v1alpha1.ReasonSuspended},
 	{transient, neverStalls}: {
@@ -56,7 +57,8 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 	{failure, neverStalls}: { // outages, and what a moderator may undo
 		v1alpha1.ReasonStatusUnknown, v1alpha1.ReasonNotReady, status.ReasonServerUnreachable, status.ReasonKicked,
 		status.ReasonDisconnected, status.ReasonDuplicateLogin, status.ReasonLockUnavailable, status.ReasonNATSUnreachable,
-		status.ReasonStreamUnavailable, status.ReasonStoreUnavailable,
+		status.ReasonStreamUnavailable, status.ReasonStoreUnavailable, status.ReasonPluginAbsent,
+		status.ReasonPluginFailed, status.ReasonPluginsInvalid,
 	},
 	{failure, stallsAtDeadline}: {
 		v1alpha1.ReasonFieldForced, v1alpha1.ReasonWriteFailed, v1alpha1.ReasonPodsRefused, v1alpha1.ReasonPodFailed,

@@ -42,7 +42,8 @@ var reasonsOf = map[status.CheckName][]status.Reason{
 var healthyReasons = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
 	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
-	status.ReasonStoreOpen,
+	status.ReasonStoreOpen, status.ReasonPermissionsNotEnforced, status.ReasonPluginsInvalid, status.ReasonPluginAbsent,
+	status.ReasonPluginConflict, status.ReasonPluginFailed,
 }
 
 // A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to fix.

@@ -63,6 +63,16 @@ const (
 	ChannelsFile   = "channels.yaml"
 	ProvenanceFile = "provenance.yaml"
 
+	// LiveDir is mounted from a ConfigMap with the files CommandsFile and PluginsFile, which are read while processes run.
+	LiveDir      = "/var/run/rosey/live"
+	CommandsFile = "commands.yaml"
+	PluginsFile  = "plugins.yaml"
+
+	// PluginHostFile is the name of the configuration file of the host of the built-in plugins in ConfigDir.
+	PluginHostFile = "plugin-host.yaml"
+	// PluginSettingsDir is mounted from a ConfigMap, with one file for each setting of a plugin.
+	PluginSettingsDir = "/etc/rosey/plugin-settings"
+
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"
 	// BackupsDir is the mount path of the PersistentVolumeClaim for backups.

@@ -91,6 +91,8 @@ func TestFetchReportErrorsDoNotQuoteTheAnswer(t *testing.T) {
 		noReport = "not a status report in JSON"
 		badName  = "a status report with a channel whose name is not a short printable text"
 		manyOf   = "a status report with more than "
+
+		badPlugin = "a status report with a plugin whose name is not 1 to 30 lower-case letters and digits"
 	)
 	body := func(fields string) string {
 		return "HTTP/1.1 200 OK\r\n\r\n" + `{"component":"bot","reason":"Kicked","evil":1` + fields + "}"
@@ -129,7 +131,26 @@ func TestFetchReportErrorsDoNotQuoteTheAnswer(t *testing.T) {
 		"refused":         {body(`,"refusedChannels":{` + refused.String() + `"b":""}`), manyOf + "256 channels"},
 		"channel's name":  {body(`,"channels":["` + long + `"]`), badName},
 		"refused channel": {body(`,"refusedChannels":{"evil\u202e":""}`), badName},
-		"component":       {strings.Replace(body(""), "bot", "evil-"+long, 1), noReport},
+		"plugins":         {body(`,"plugins":` + many(`{"name":"a","reason":"A"}`, 21)), manyOf + "20 plugins"},
+		"plugin's name":   {body(`,"plugins":[{"name":"e v","reason":"A"}]`), badPlugin},
+		"plugin's reason": {
+			body(`,"plugins":[{"name":"a","reason":"evil words"}]`),
+			"a status report with a reason that is not a single CamelCase word",
+		},
+		"commands": {
+			body(`,"plugins":[{"name":"a","reason":"A","commands":` + many(`"a"`, 21) + `}]`),
+			manyOf + "20 commands of a plugin",
+		},
+		"command's name": {
+			body(`,"plugins":[{"name":"a","reason":"A","commands":["evil words"]}]`),
+			"a status report with a command whose name is not a short printable word",
+		},
+		"files": {body(`,"liveFiles":{"1":"1","2":"1","3":"1","4":"1","5":"1","6":"1","7":"1","8":"1","9":"1"}`), manyOf +
+			"8 files"},
+		"file's hash": {
+			body(`,"liveFiles":{"a":"evil"}`), "a status report with a file whose name or hash is not a single word",
+		},
+		"component": {strings.Replace(body(""), "bot", "evil-"+long, 1), noReport},
 		"reason": {
 			strings.Replace(body(""), "Kicked", "evil words", 1),
 			"a status report with a reason that is not a single CamelCase word",

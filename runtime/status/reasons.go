@@ -62,6 +62,15 @@ const (
 	ReasonDirect           Reason = "Direct"           // the bot has opened the store itself
 )
 
+// Reasons of PluginsCheck and of a PluginReport.
+const (
+	ReasonPermissionsNotEnforced Reason = "PermissionsNotEnforced" // NATS lets a plugin do what it is not granted
+	ReasonPluginsInvalid         Reason = "PluginsInvalid"         // the list of plugins is absent or wrong
+	ReasonPluginAbsent           Reason = "PluginAbsent"           // no process of the plugin answers the bot
+	ReasonPluginConflict         Reason = "PluginConflict"         // a command of the plugin has the name of another one
+	ReasonPluginFailed           Reason = "PluginFailed"           // a built-in plugin ended with an error
+)
+
 // Reasons of StoreCheck.
 const (
 	ReasonStoreOpen        Reason = "StoreOpen"        // the store is open and takes writes

@@ -52,6 +52,10 @@ const (
 	RunComponent Component = "run"
 	// WebComponent is the pages for the people of a channel, `rosey web`.
 	WebComponent Component = "web"
+	// PluginsComponent is all built-in plugins of a channel in one process, `rosey plugin host`.
+	PluginsComponent Component = "plugins"
+	// PluginComponent is one plugin.
+	PluginComponent Component = "plugin"
 	// CLIComponent is a command that a user runs by hand, such as `rosey say`. It only needs to find NATS, and has
 	// no Report.
 	CLIComponent Component = "cli"
@@ -80,6 +84,12 @@ type Report struct {
 	// Telemetry is why traces cannot be sent. Empty: they are sent, or are to be sent nowhere. The process does its job
 	// all the same.
 	Telemetry string `json:"telemetry,omitempty"`
+	// LiveFiles are the hashes, as ContentHash makes them, of the content in force of the files that the process reads
+	// while it runs, by the names of the files. A file with invalid content is none of them: the last valid content stays
+	// in force.
+	LiveFiles map[string]string `json:"liveFiles,omitempty"`
+	// Plugins are the plugins that a bot may call, or that PluginsComponent runs.
+	Plugins []PluginReport `json:"plugins,omitempty"`
 	// Started is when the process started.
 	Started time.Time `json:"started"`
 }
@@ -117,6 +127,9 @@ const (
 	// TokensCheck says how many people may log in to the pages, whose tokens are refused, and why none can be read. It is
 	// always OK: the pages work for everybody else.
 	TokensCheck CheckName = "tokens"
+	// PluginsCheck says what is wrong with the list of plugins, or with what NATS permits them. It is always OK: the bot
+	// works without them.
+	PluginsCheck CheckName = "plugins"
 )
 
 // Check is the state of one thing that a process needs.
@@ -232,7 +245,7 @@ func ParseReport(body []byte, component Component) (Report, error) {
 	if report.Leader != "" && !validPodName.matches(report.Leader) {
 		return Report{}, errors.New("a status report whose leader is not the name of a pod")
 	}
-	if err := checkLists(&report); err != nil {
+	if err := errors.Join(checkLists(&report), checkPlugins(&report)); err != nil {
 		return Report{}, err
 	}
 	reasons := []Reason{report.Reason}
