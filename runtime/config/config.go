@@ -31,6 +31,13 @@ type Config struct {
 	Database Database `json:"database,omitzero"`
 	// Commands are the commands of users that the bot answers.
 	Commands Commands `json:"commands,omitzero"`
+	// CommandsFile is the name of a file with the content of Commands. It is read while the bot runs; see Live. Empty:
+	// Commands does not change.
+	CommandsFile string `json:"commandsFile,omitempty"`
+	// Plugins are the plugins that the bot may call. Those before have precedence where two have a command of one name.
+	Plugins []Plugin `json:"plugins,omitempty"`
+	// PluginsFile is the name of a file with the content of Plugins, as CommandsFile. Empty: Plugins does not change.
+	PluginsFile string `json:"pluginsFile,omitempty"`
 	// Web is the pages for the people of the channel.
 	Web Web `json:"web,omitzero"`
 	// HTTP is the server of health, status and metrics.
@@ -199,6 +206,13 @@ type Commands struct {
 	Prefix string `json:"prefix,omitempty"`
 	// CooldownSeconds is the time a user waits between two commands in the chat.
 	CooldownSeconds *int `json:"cooldownSeconds,omitempty"`
+	// ChannelCooldownSeconds is the time everybody waits after a command in the chat.
+	ChannelCooldownSeconds *int `json:"channelCooldownSeconds,omitempty"`
+	// Overrides are by the name of a command: NAME for one of the bot, in the chat and by private message, or, if the bot
+	// has none of that name, for each plugin's; PLUGIN.NAME for one of a plugin, which has precedence.
+	Overrides map[string]CommandOverride `json:"overrides,omitempty"`
+	// Ignore are users whose lines call nothing, such as other bots. What they say is stored like that of others.
+	Ignore []string `json:"ignore,omitempty"`
 }
 
 // Web is who may see the pages for the people of the channel, and where they are.

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // document is the content of a configuration before it is decoded into a Config: sections are map[string]any, numbers
@@ -18,15 +20,9 @@ type document map[string]any
 
 // parseDocument decodes YAML or JSON. A key that occurs twice is an error.
 func parseDocument(data []byte) (document, error) {
-	encoded, err := toJSON(data)
+	content, err := decodeValue(data)
 	if err != nil {
 		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber()
-	var content any
-	if err := decoder.Decode(&content); err != nil {
-		return nil, errors.New("expected YAML or JSON")
 	}
 	switch content := content.(type) {
 	case nil:
@@ -63,6 +59,30 @@ func syntaxProblem(err error) string {
 	return problem
 }
 
+// parseValue returns the list or the table in a text in YAML or JSON. It returns nil for anything else.
+func parseValue(text string, kind Kind) any {
+	content, err := decodeValue([]byte(text))
+	if err != nil || !hasKind(content, kind) {
+		return nil
+	}
+	return content
+}
+
+// decodeValue returns the value in a text in YAML or JSON, with numbers as json.Number.
+func decodeValue(text []byte) (any, error) {
+	encoded, err := toJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	var content any
+	if err := decoder.Decode(&content); err != nil {
+		return nil, errors.New("expected YAML or JSON")
+	}
+	return content, nil
+}
+
 // check compares the keys and types of a document with Config. The error joins a *KeyError for each difference.
 func (d document) check() error { return checkSection(d, reflect.TypeFor[Config](), "") }
 
@@ -94,7 +114,30 @@ func checkValue(value any, t reflect.Type, path string) error {
 	case !hasKind(value, kind):
 		return WrongType(path, value, string(kind))
 	}
-	return nil
+	var problems []error
+	switch value := value.(type) {
+	case []any:
+		for i, inner := range value {
+			problems = append(problems, checkElement(inner, t.Elem(), fmt.Sprintf("%s[%d]", path, i)))
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			inner := join(path, status.OneLine(name, maxShownKey))
+			problems = append(problems, checkElement(value[name], t.Elem(), inner))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// maxShownKey bounds what errors show of the key of a table, in characters.
+const maxShownKey = 80
+
+// checkElement is checkValue for a value in a list or a table, which must be there.
+func checkElement(value any, t reflect.Type, path string) error {
+	if value == nil {
+		return &KeyError{Key: path, Problem: "expected a value"}
+	}
+	return checkValue(value, t, path)
 }
 
 func hasKind(value any, kind Kind) bool {
@@ -105,7 +148,12 @@ func hasKind(value any, kind Kind) bool {
 		return kind == SwitchKind
 	case json.Number:
 		_, err := value.Int64()
-		return kind == NumberKind && err == nil
+		_, decimalErr := value.Float64()
+		return kind == NumberKind && err == nil || kind == DecimalKind && decimalErr == nil
+	case []any:
+		return kind == ListKind
+	case map[string]any:
+		return kind == TableKind
 	default:
 		return false
 	}

@@ -17,6 +17,12 @@ const (
 	TextKind   Kind = "text"
 	NumberKind Kind = "a whole number"
 	SwitchKind Kind = "true or false"
+	// DecimalKind is of no setting of its own, but of values in lists and tables.
+	DecimalKind Kind = "a number"
+	// ListKind and TableKind are settings with values inside, of which elements.go has the limits. Their flags and
+	// variables have YAML or JSON.
+	ListKind  Kind = "a list"
+	TableKind Kind = "a section with keys"
 )
 
 // Key is one setting.
@@ -38,6 +44,12 @@ type Key struct {
 	// minimum and maximum are the limits of a number. orZero: 0 is allowed too.
 	minimum, maximum int
 	orZero           bool
+	// maxLength bounds a text in characters, and maxItems a list or a table. 0: it is not bounded.
+	maxLength, maxItems int
+	// keys is a regular expression for the keys of a table, and expected describes it.
+	keys string
+	// required: the value must be in the section that contains it.
+	required bool
 }
 
 // CommandsSuffix ends the names of the files in Web.TokensDir whose owners may send lines that begin with "/".
@@ -235,6 +247,33 @@ var settings = map[string]Key{
 		Usage:   "Seconds that a user waits between two commands in the chat",
 		minimum: 0, maximum: 3600, Default: "5",
 	},
+	"commands.channelCooldownSeconds": {
+		Usage:   "Seconds that everybody waits after a command in the chat",
+		minimum: 0, maximum: 3600, Default: "0",
+	},
+	"commands.overrides": {
+		Usage: "What holds for a command instead of what it declares, by NAME for one of the bot or by PLUGIN.NAME: " +
+			"disabled, name, rank, allow and deny (users), cooldown (userSeconds, channelSeconds)",
+		maxItems: MaxOverrides, keys: `^([a-z0-9]{1,30}[.])?[a-z0-9_-]{1,30}$`,
+		expected: "the name of a command in lower case, or PLUGIN.NAME",
+	},
+	"commands.ignore": {
+		Usage:    "Users whose lines call nothing, such as other bots; they are stored all the same",
+		maxItems: MaxIgnored,
+	},
+	"commandsFile": {
+		Usage: "File with the section commands, which is read while the bot runs and replaces it, so that a change needs " +
+			"no restart",
+	},
+	"plugins": {
+		Usage: "Plugins that the bot may call, each with name, builtin, config and grants; those before have precedence " +
+			"where two have a command of one name",
+		maxItems: MaxPlugins,
+	},
+	"pluginsFile": {
+		Usage: "File with the list plugins, which is read while the bot runs and replaces it, so that a change needs no " +
+			"restart",
+	},
 	"web.listen": {
 		Usage:   "Address of the pages of rosey web; rosey run serves them at http.address",
 		pattern: `^.*:[^:]*$`, expected: "[host]:port", Default: ":" + strconv.Itoa(status.PagesPort), valid: validAddress,
@@ -356,6 +395,12 @@ func kindOf(t reflect.Type) Kind {
 	switch t = indirect(t); t.Kind() {
 	case reflect.Struct:
 		return ""
+	case reflect.Slice:
+		return ListKind
+	case reflect.Map:
+		return TableKind
+	case reflect.Float64:
+		return DecimalKind
 	case reflect.Bool:
 		return SwitchKind
 	case reflect.Int:

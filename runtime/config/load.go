@@ -175,6 +175,11 @@ func (l *loader) override(variables, flags map[string]string) error {
 		}
 		l.document.set(key.Path, value)
 		l.origins[key.Path] = origin
+		if key.Kind == ListKind || key.Kind == TableKind {
+			alone := document{}
+			alone.set(key.Path, value)
+			problems = append(problems, alone.check())
+		}
 	}
 	return errors.Join(problems...)
 }
@@ -187,6 +192,8 @@ func (k Key) parse(text string) (value any) {
 		value, err = strconv.ParseBool(text)
 	case NumberKind:
 		value, err = strconv.ParseInt(text, 10, 64)
+	case ListKind, TableKind:
+		value = parseValue(text, k.Kind)
 	default:
 		value = text
 	}

@@ -24,7 +24,8 @@ logLevel: debug
 
 // commands returns the default commands, except for PM.
 func commands(pm bool) config.Commands {
-	return config.Commands{Chat: new(true), PM: &pm, Prefix: "!", CooldownSeconds: new(5)}
+	return config.Commands{
+		Chat: new(true), PM: &pm, Prefix: "!", CooldownSeconds: new(5), ChannelCooldownSeconds: new(0)}
 }
 
 // withDefaults returns a configuration with the defaults of keys that most of the tests leave out.

@@ -1,5 +1,12 @@
 package config
 
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
 // CommandOverride is what the owner of a bot decides about a command, whatever the bot or a plugin declares.
 type CommandOverride struct {
 	// Disabled is true if nobody may give the command.
@@ -8,7 +15,7 @@ type CommandOverride struct {
 	Name string `json:"name,omitempty"`
 	// Rank replaces the lowest rank of users who may give it. Nil: it keeps its own.
 	Rank *float64 `json:"rank,omitempty"`
-	// Allow are users who may give it whatever their rank is, and Deny users who may not.
+	// Allow are registered users who may give it whatever their rank is, and Deny users who may not.
 	Allow []string `json:"allow,omitempty"`
 	Deny  []string `json:"deny,omitempty"`
 	// Cooldown replaces the command's. Nil: it keeps its own.
@@ -29,7 +36,8 @@ type Plugin struct {
 	Builtin string `json:"builtin,omitempty"`
 	// Config is for the plugin: its keys are described there.
 	Config map[string]string `json:"config,omitempty"`
-	// Grants are what the plugin may do. Nil: what BuiltinGrants says for a built-in one, and nothing for others.
+	// Grants are what the plugin may do; see EffectiveGrants. Nil: what BuiltinGrants says for a built-in one, and nothing
+	// for others.
 	Grants *PluginGrants `json:"grants,omitempty"`
 }
 
@@ -52,4 +60,72 @@ type ActGrant struct {
 	Verb string `json:"verb"`
 	// Rank is the lowest rank of the user because of whose call it does it. Nil: it may do it by itself.
 	Rank *float64 `json:"rank,omitempty"`
+}
+
+// EffectiveGrants returns what a plugin may do.
+func (p Plugin) EffectiveGrants() PluginGrants {
+	if p.Grants != nil {
+		return *p.Grants
+	}
+	return BuiltinGrants(p.Builtin)
+}
+
+// Allows reports whether the grants have a verb, and the lowest rank of the user because of whose call it may be done.
+// Nil: the plugin may do it by itself.
+func (g PluginGrants) Allows(verb string) (rank *float64, granted bool) {
+	at := slices.IndexFunc(g.Act, func(grant ActGrant) bool { return grant.Verb == verb })
+	if at < 0 {
+		return nil, false
+	}
+	return g.Act[at].Rank, true
+}
+
+// builtinGrants are what the plugins of this program need, by their names.
+var builtinGrants = map[string]PluginGrants{
+	"custom": {
+		Events: []string{"message", "user_join", "changeMedia"}, Say: true, State: []string{"users", "media"},
+	},
+	"quotes": {Events: []string{"message"}},
+	// A moderator opens a poll. The plugin closes it when its time is over, and adds the winner.
+	"polls": {
+		Events: []string{"newPoll", "updatePoll", "closePoll"}, Say: true, State: []string{"media", "playlist"},
+		Act: []ActGrant{
+			{Verb: "poll.open", Rank: new(2.0)}, {Verb: "poll.close"}, {Verb: "playlist.add"},
+		},
+	},
+	// Votes and dead films make it skip by itself.
+	"playlist": {
+		Events: []string{"changeMedia", "queue", "delete", "moveVideo", "setCurrent"}, Say: true,
+		State: []string{"users", "media", "playlist"},
+		Act: []ActGrant{
+			{Verb: "playlist.add", Rank: new(1.0)}, {Verb: "playlist.skip"}, {Verb: "playlist.remove", Rank: new(2.0)},
+			{Verb: "playlist.jump", Rank: new(2.0)}, {Verb: "playlist.shuffle", Rank: new(2.0)},
+		},
+	},
+	"dice":      {},
+	"trivia":    {Events: []string{"message"}, Say: true},
+	"countdown": {Say: true},
+	"llm":       {Events: []string{"message"}, Say: true, State: []string{"users", "media"}},
+	"http":      {},
+}
+
+// BuiltinNames returns the names of the plugins of this program, sorted.
+func BuiltinNames() []string { return slices.Sorted(maps.Keys(builtinGrants)) }
+
+// BuiltinGrants returns what a plugin of this program may do unless its configuration says otherwise. A name that is
+// none has no grants.
+func BuiltinGrants(name string) PluginGrants { return builtinGrants[name] }
+
+// validatePlugins is about what checkElements cannot check. path is that of the list.
+func validatePlugins(path string, plugins []Plugin) error {
+	var problems []error
+	names := map[string]bool{}
+	for i, plugin := range plugins {
+		if names[plugin.Name] {
+			problems = append(problems, &KeyError{Key: fmt.Sprintf("%s[%d].name", path, i),
+				Problem: fmt.Sprintf("%q, expected a name that no other plugin has", plugin.Name)})
+		}
+		names[plugin.Name] = true
+	}
+	return errors.Join(problems...)
 }

@@ -20,7 +20,13 @@ type schema struct {
 	Maximum              *int               `json:"maximum,omitempty"`
 	Default              json.RawMessage    `json:"default,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
+	PatternProperties    map[string]*schema `json:"patternProperties,omitempty"`
 	AdditionalProperties *bool              `json:"additionalProperties,omitempty"`
+	Required             []string           `json:"required,omitempty"`
+	Items                *schema            `json:"items,omitempty"`
+	MaxItems             int                `json:"maxItems,omitempty"`
+	MaxProperties        int                `json:"maxProperties,omitempty"`
+	MaxLength            int                `json:"maxLength,omitempty"`
 }
 
 // Schema returns the JSON Schema (draft 2020-12) of a configuration file. No key is required in it, since environment
@@ -43,20 +49,40 @@ func sectionSchema(structure reflect.Type, path string) *schema {
 	section := &schema{Type: "object", Properties: map[string]*schema{}, AdditionalProperties: new(bool)}
 	for name, field := range fields(structure) {
 		inner := join(path, name)
-		if kind := kindOf(field.Type); kind != "" {
-			section.Properties[name] = valueSchema(kind, settings[inner])
-			continue
+		key := keyAt(inner)
+		section.Properties[name] = typeSchema(field.Type, inner)
+		if key.required {
+			section.Required = append(section.Required, name)
 		}
-		section.Properties[name] = sectionSchema(indirect(field.Type), inner)
 	}
 	return section
 }
 
-func valueSchema(kind Kind, key Key) *schema {
+// typeSchema returns the schema of the values of a type at a path.
+func typeSchema(t reflect.Type, path string) *schema {
+	kind := kindOf(t)
+	if kind == "" {
+		return sectionSchema(indirect(t), path)
+	}
+	return valueSchema(indirect(t), kind, path)
+}
+
+func valueSchema(t reflect.Type, kind Kind, path string) *schema {
+	key := keyAt(path)
 	value := &schema{
 		Description: key.Usage, Pattern: key.pattern, Enum: key.values, Default: json.RawMessage(key.Default),
+		MaxLength: key.maxLength,
 	}
 	switch kind {
+	case ListKind:
+		value.Type, value.MaxItems = "array", key.maxItems
+		value.Items = typeSchema(t.Elem(), path+listElement)
+	case TableKind:
+		value.Type, value.MaxProperties, value.AdditionalProperties = "object", key.maxItems, new(bool)
+		value.PatternProperties = map[string]*schema{key.keys: typeSchema(t.Elem(), path+tableElement)}
+	case DecimalKind:
+		value.Type = "number"
+		value.Minimum, value.Maximum = &key.minimum, &key.maximum
 	case TextKind:
 		value.Type = "string"
 		if key.Default != "" {

@@ -62,6 +62,11 @@ func TestSchemaAndParserAgree(t *testing.T) {
 			"commands: {prefix: /x}\ndatabase:", "commands: {prefix: toolong}\ndatabase:",
 			"commands: {cooldownSeconds: 3601}\ndatabase:", "commands: {cooldownSeconds: -1}\ndatabase:",
 			"commands: {cooldownSeconds: 1.5}\ndatabase:",
+			"commands: {ignore: [a], overrides: {a: {rank: 1.5, deny: [b]}}}\ndatabase:", "commands: {ignore: [a b]}\ndatabase:",
+			"commands: {overrides: {A: {}}}\ndatabase:", "commands: {overrides: {a: {rank: 256}}}\ndatabase:",
+			"plugins: [{name: a, builtin: dice, config: {a: b}}]\ndatabase:", "plugins: [{builtin: dice}]\ndatabase:",
+			"plugins: [{name: a, grants: {act: [{verb: kick, rank: 2}]}}]\ndatabase:",
+			"plugins: [{name: a, grants: {act: [{rank: 2}]}}]\ndatabase:", "plugins: [{name: a, x: 1}]\ndatabase:",
 		},
 	} {
 		for _, replacement := range replacements {

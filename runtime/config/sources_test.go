@@ -39,7 +39,8 @@ func TestPrecedenceOfSources(t *testing.T) {
 		Account:  &config.Account{Username: "Envy", PasswordFile: "/a/password"},
 		NATS:     config.NATS{URL: "nats://a:4222,nats://b:4222", SubjectPrefix: "env"},
 		Database: config.Database{SQLite: &config.SQLite{Path: "/data/rosey.db"}},
-		Commands: config.Commands{Chat: new(false), PM: new(true), Prefix: "!", CooldownSeconds: new(9)},
+		Commands: config.Commands{
+			Chat: new(false), PM: new(true), Prefix: "!", CooldownSeconds: new(9), ChannelCooldownSeconds: new(0)},
 		HTTP:     config.HTTP{Address: ":1"},
 		LogLevel: "debug",
 	})

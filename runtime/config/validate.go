@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -90,7 +91,11 @@ func (c *Config) validate(component status.Component, d document) error {
 	}
 	var problems []error
 	for _, key := range Keys() {
-		if value := d.get(key.Path); value != nil && value != "" || required[key.Path] {
+		value := d.get(key.Path)
+		switch {
+		case key.Kind == ListKind || key.Kind == TableKind:
+			problems = append(problems, checkElements(value, key, key.Path, key.Path))
+		case value != nil && value != "" || required[key.Path]:
 			problems = append(problems, key.check(value))
 		}
 	}
@@ -100,7 +105,7 @@ func (c *Config) validate(component status.Component, d document) error {
 	if component == status.BotComponent {
 		problems = append(problems, c.validateStandby(), c.validateFallback())
 	}
-	problems = append(problems, c.Telemetry.validate())
+	problems = append(problems, c.Telemetry.validate(), validatePlugins("plugins", c.Plugins))
 	return errors.Join(problems...)
 }
 
@@ -170,12 +175,14 @@ func (k Key) check(value any) error {
 	}
 	problem := ""
 	switch {
-	case k.Kind == NumberKind:
+	case k.Kind == NumberKind, k.Kind == DecimalKind:
 		problem = k.numberProblem(text)
 	case k.values != nil && !slices.Contains(k.values, text):
 		problem = fmt.Sprintf("%q, expected one of %s", text, strings.Join(k.values, ", "))
 	case k.Path == "nats.url":
 		problem = NATSURLProblem(text)
+	case k.maxLength > 0 && utf8.RuneCountInString(text) > k.maxLength:
+		problem = fmt.Sprintf("%d characters, expected at most %d", utf8.RuneCountInString(text), k.maxLength)
 	case k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(text), k.valid != nil && !k.valid(text):
 		problem = quoteValue(text) + ", expected " + k.expected
 	}
@@ -186,8 +193,9 @@ func (k Key) check(value any) error {
 }
 
 func (k Key) numberProblem(text string) string {
-	number, err := strconv.Atoi(text)
-	if err == nil && (number >= k.minimum && number <= k.maximum || number == 0 && k.orZero) {
+	number, err := strconv.ParseFloat(text, 64) // that it is whole was checked, if it has to be
+	isWithin := number >= float64(k.minimum) && number <= float64(k.maximum)
+	if err == nil && (isWithin || number == 0 && k.orZero) {
 		return ""
 	}
 	expected := fmt.Sprintf("%d to %d", k.minimum, k.maximum)

@@ -79,9 +79,10 @@ func TestConvertConfig(t *testing.T) {
 				Limits: config.Limits{}.WithDefaults(),
 				Backup: config.Backup{Every: "24h", Keep: 7},
 			},
-			Web:      config.Web{Listen: ":8081", People: "public", BasePath: "/"},
-			HTTP:     config.HTTP{Address: address},
-			Commands: config.Commands{Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5)},
+			Web:  config.Web{Listen: ":8081", People: "public", BasePath: "/"},
+			HTTP: config.HTTP{Address: address},
+			Commands: config.Commands{
+				Chat: new(true), PM: new(false), Prefix: "!", CooldownSeconds: new(5), ChannelCooldownSeconds: new(0)},
 			LogLevel: "warn",
 		}
 		if diff := cmp.Diff(want, loaded.Config); diff != "" || !loaded.Converted {
