@@ -157,8 +157,8 @@ func (c *Conn) Connected() bool { return c.state.connected.Load() }
 func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 
 // NotifyChange makes the connection send to wake, which should have a buffer of one, whenever it is established or
-// breaks, so that what waits for something else does not have to poll. It never blocks.
-func (c *Conn) NotifyChange(wake chan<- struct{}) { c.state.notify(wake) }
+// breaks, until stop is called, so that what waits for something else does not have to poll. It never blocks.
+func (c *Conn) NotifyChange(wake chan<- struct{}) (stop func()) { return c.state.notify(wake) }
 
 // DeniedError is the cause of a context that the server's denial has ended.
 type DeniedError struct {

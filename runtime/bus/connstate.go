@@ -232,10 +232,15 @@ func (s *connState) onReplyDenied(subject string) {
 	}
 }
 
-func (s *connState) notify(wake chan<- struct{}) {
+func (s *connState) notify(wake chan<- struct{}) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wakes = append(s.wakes, wake)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.wakes = slices.DeleteFunc(s.wakes, func(one chan<- struct{}) bool { return one == wake })
+	}
 }
 
 // wake wakes those who wait for a change of connected.

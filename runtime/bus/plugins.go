@@ -97,6 +97,12 @@ func (p PluginSubjects) InboxPrefix() string {
 	return inboxToken + "_" + p.prefix + "_plugin_" + p.Channel + "_" + p.Name
 }
 
+// PluginHostInboxPrefix returns the prefix of the inboxes of the user with which the plugins of this program run together
+// in one process.
+func (s Subjects) PluginHostInboxPrefix(channel string) string {
+	return inboxToken + "_" + s.prefix + "_plugins_" + ChannelToken(channel)
+}
+
 // ServiceName returns the name of the plugin in the NATS services protocol. No two plugins have the same.
 func (p PluginSubjects) ServiceName() string {
 	return p.prefix + "_" + serviceEscape.Replace(p.Channel) + "_" + p.Name

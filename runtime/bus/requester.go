@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -97,11 +98,18 @@ func (r *Requester) FindService(ctx context.Context, channel Origin) (deduplicat
 	return reply.Header.Get(IDsHeader) != "", nil
 }
 
-// request sends a request in a span.
 func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*nats.Msg, error) {
-	m := &nats.Msg{Subject: r.subjects.Subject(suffix), Data: data}
-	ctx, span := startRequest(ctx, suffix, m)
-	reply, err := r.send(ctx, m, timeoutOf(suffix))
+	return r.conn.Request(ctx, r.subjects.Subject(suffix), data, timeoutOf(suffix))
+}
+
+// Request sends a request in a span, and returns the reply. It waits up to timeout. The errors are those above and, if
+// the server denies a subject that a user may lack on purpose (OptionalRequests, and what a plugin requests), a
+// DeniedError.
+func (c *Conn) Request(ctx context.Context, subject string, data []byte, timeout time.Duration) (*nats.Msg, error) {
+	m := &nats.Msg{Subject: subject, Data: data}
+	_, suffix, _ := strings.Cut(subject, ".") // a prefix has no dots
+	ctx, span := startRequest(ctx, Suffix(suffix), m)
+	reply, err := c.send(ctx, m, timeout)
 	endRequest(span, err)
 	return reply, err
 }
@@ -116,19 +124,19 @@ func timeoutOf(suffix Suffix) time.Duration {
 	}
 }
 
-func (r *Requester) send(ctx context.Context, m *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
+func (c *Conn) send(ctx context.Context, m *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
 	subject := m.Subject
-	if !r.conn.Connected() {
+	if !c.Connected() {
 		return nil, fmt.Errorf("requesting %s: %w", subject, ErrNotConnected)
 	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	// A denied request has no reply. It is not waited for.
-	waiting, stop := r.conn.state.untilDenied(waiting, func(denied string) bool {
+	waiting, stop := c.state.untilDenied(waiting, func(denied string) bool {
 		return denied == subject && isOptional(subject)
 	})
 	defer stop()
-	reply, err := r.conn.NATS().RequestMsgWithContext(waiting, m)
+	reply, err := c.NATS().RequestMsgWithContext(waiting, m)
 	denied, isDenied := errors.AsType[*DeniedError](context.Cause(waiting))
 	switch {
 	case err == nil:
@@ -143,7 +151,7 @@ func (r *Requester) send(ctx context.Context, m *nats.Msg, timeout time.Duration
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNoReply, err)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return nil, fmt.Errorf("requesting %s: %w: it has %d bytes, and the NATS server accepts at most %d (%w)",
-			subject, ErrRequestTooLarge, len(m.Data), r.conn.NATS().MaxPayload(), err)
+			subject, ErrRequestTooLarge, len(m.Data), c.NATS().MaxPayload(), err)
 	case isDisconnected(err):
 		return nil, fmt.Errorf("requesting %s: %w (%w)", subject, ErrNotConnected, err)
 	}

@@ -93,7 +93,14 @@ var OptionalRequests = []Suffix{
 // isOptional reports whether a full subject is that of one of OptionalRequests.
 func isOptional(subject string) bool {
 	_, suffix, _ := strings.Cut(subject, ".") // a prefix has no dots
-	return slices.Contains(OptionalRequests, Suffix(suffix))
+	return slices.Contains(OptionalRequests, Suffix(suffix)) || isPluginRequest(suffix)
+}
+
+// isPluginRequest reports whether a suffix is that of a request of a plugin: to a bot, or about its keys.
+func isPluginRequest(suffix string) bool {
+	tokens := strings.Split(suffix, ".")
+	return tokens[0] == pluginToken && len(tokens) > 4 && tokens[3] == "out" ||
+		strings.HasPrefix(suffix, kvToken+".") && len(tokens) == 5
 }
 
 // Events are the subjects on which events are published. They are the subjects of the stream.

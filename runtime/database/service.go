@@ -366,7 +366,11 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	if err != nil {
 		s.log.ErrorContext(ctx, "[DB] a request failed", "error", err)
 	}
-	s.subscriber.discovery.answered(one.message, err)
+	unanswered := ""
+	if err != nil {
+		unanswered = errUnavailable // the log has the cause
+	}
+	s.subscriber.discovery.Count(s.subscriber.subjects.Subject(one.message.Suffix), one.message.Time, unanswered)
 	data, err := bus.Encode(reply)
 	if err == nil {
 		err = one.respond(data, header)

@@ -41,7 +41,7 @@ type subscriber struct {
 	stream   *streamConsumer
 	log      *slog.Logger
 	// discovery answers `nats micro`.
-	discovery *discovery
+	discovery *bus.Discovery
 
 	ready atomic.Bool // the service replies to requests
 
@@ -164,7 +164,9 @@ func (s *subscriber) subscribeRequests() error {
 	s.requests = subscriptions
 	s.mu.Unlock()
 	if err == nil {
-		err = s.discovery.subscribe(s.conn.NATS())
+		if err = s.discovery.Subscribe(); err != nil {
+			err = fmt.Errorf("%w: %w", errSubscribing, err)
+		}
 	}
 	if err != nil {
 		return err
@@ -186,7 +188,7 @@ func (s *subscriber) unsubscribe() {
 
 func (s *subscriber) unsubscribeRequests() {
 	s.ready.Store(false)
-	s.discovery.unsubscribe(s.log)
+	s.discovery.Unsubscribe(s.log)
 	s.end(&s.requests, "requests in transit may be lost")
 }
 
