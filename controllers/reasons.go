@@ -58,7 +58,7 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 		v1alpha1.ReasonStatusUnknown, v1alpha1.ReasonNotReady, status.ReasonServerUnreachable, status.ReasonKicked,
 		status.ReasonDisconnected, status.ReasonDuplicateLogin, status.ReasonLockUnavailable, status.ReasonNATSUnreachable,
 		status.ReasonStreamUnavailable, status.ReasonStoreUnavailable, status.ReasonPluginAbsent,
-		status.ReasonPluginFailed, status.ReasonPluginsInvalid,
+		status.ReasonPluginFailed, status.ReasonPluginsInvalid, status.ReasonPluginBusy, status.ReasonPluginSettingsInvalid,
 	},
 	{failure, stallsAtDeadline}: {
 		v1alpha1.ReasonFieldForced, v1alpha1.ReasonWriteFailed, v1alpha1.ReasonPodsRefused, v1alpha1.ReasonPodFailed,

@@ -43,7 +43,7 @@ var healthyReasons = []status.Reason{
 	status.ReasonReady, status.ReasonJoined, status.ReasonStandby, status.ReasonConnected, status.ReasonStreamBound,
 	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
 	status.ReasonStoreOpen, status.ReasonPermissionsNotEnforced, status.ReasonPluginsInvalid, status.ReasonPluginAbsent,
-	status.ReasonPluginConflict, status.ReasonPluginFailed,
+	status.ReasonPluginConflict, status.ReasonPluginFailed, status.ReasonPluginBusy, status.ReasonPluginSettingsInvalid,
 }
 
 // A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to fix.

@@ -38,7 +38,7 @@ func newBotCommand() *cobra.Command {
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile),
-		keysExcept("name", "web", "database.channelsFile", "database.provenanceFile", "database.takeOver"))
+		keysExcept("name", "web", "plugin", "database.channelsFile", "database.provenanceFile", "database.takeOver"))
 	return command
 }
 

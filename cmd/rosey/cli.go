@@ -29,7 +29,7 @@ func newCLICommand(
 	command := &cobra.Command{
 		Use: use, Short: short, Args: arguments,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			loaded, err := flags.load(status.CLIComponent)
+			loaded, err := flags.Load(status.CLIComponent)
 			if err != nil {
 				return err
 			}

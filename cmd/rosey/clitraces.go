@@ -34,7 +34,7 @@ func withCommandTraces(ctx context.Context) (traced context.Context, send func()
 func traceCommand(command *cobra.Command, c config.Telemetry) error {
 	log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	started, err := telemetry.Setup(telemetry.Options{
-		Settings: telemetrySettings(c), Service: "rosey-" + string(status.CLIComponent), Version: buildVersion(),
+		Settings: telemetry.SettingsOf(c), Service: "rosey-" + string(status.CLIComponent), Version: buildVersion(),
 		Instance: podName(), Log: log,
 	})
 	if err != nil {

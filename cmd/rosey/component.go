@@ -49,7 +49,7 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 		return nil, err
 	}
 	c.traces, err = telemetry.Setup(telemetry.Options{
-		Settings: telemetrySettings(c.config.Telemetry), Service: "rosey-" + string(name), Version: buildVersion(),
+		Settings: telemetry.SettingsOf(c.config.Telemetry), Service: "rosey-" + string(name), Version: buildVersion(),
 		Instance: podName(), Log: c.log, Registerer: c.registry,
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func newComponent(name status.Component, flags *configFlags, stderr io.Writer) (
 
 // loadComponent loads the configuration.
 func loadComponent(name status.Component, flags *configFlags, stderr io.Writer) (*component, error) {
-	loaded, err := flags.load(name)
+	loaded, err := flags.Load(name)
 	if err != nil {
 		return nil, err
 	}
@@ -80,25 +80,12 @@ func loadComponent(name status.Component, flags *configFlags, stderr io.Writer) 
 	}, nil
 }
 
-func telemetrySettings(c config.Telemetry) telemetry.Settings {
-	return telemetry.Settings{
-		Endpoint: c.Endpoint, Protocol: c.Protocol, SamplingRatio: c.Ratio(), HeadersFile: c.HeadersFile,
-		TLSDir: c.TLSDir, ResourceAttributes: c.Attributes(),
-	}
-}
-
 // newLogger returns a logger that writes JSON, or plain text for `rosey run`, which a person starts in a terminal.
 func newLogger(stderr io.Writer, level string, name status.Component) *slog.Logger {
-	var threshold slog.Level
-	if err := threshold.UnmarshalText([]byte(level)); err != nil { // impossible: the configuration has been validated
-		threshold = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: threshold}
 	if name == status.RunComponent {
-		return slog.New(telemetry.NewLogHandler(slog.NewTextHandler(stderr, options)))
+		return telemetry.NewTextLogger(stderr, level)
 	}
-	handler := telemetry.NewLogHandler(slog.NewJSONHandler(status.JSONWriter(stderr), options))
-	return slog.New(handler).With("component", string(name))
+	return telemetry.NewJSONLogger(stderr, level).With("component", string(name))
 }
 
 // connect connects to the configured NATS server. It does not wait for a server that is down.
@@ -145,6 +132,9 @@ type workload struct {
 	served func() (channels []string, refused map[string]string)
 	// lastBackup returns when the newest backup was made. Nil: the workload has no database.
 	lastBackup func() time.Time
+	// liveFiles and plugins are those of process.Server.
+	liveFiles func() map[string]string
+	plugins   func() []status.PluginReport
 	// channel returns what the bot sees. Nil: the workload has no bot.
 	channel func(ctx context.Context) *room.Snapshot
 	// leader returns the pod that leads. Nil: there is no election.
@@ -169,6 +159,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
 		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
+		LiveFiles: work.liveFiles, Plugins: work.plugins,
 		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	if work.pages != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -18,29 +17,13 @@ import (
 )
 
 // configFlags are the flags of a command that override the environment and the configuration file.
-type configFlags struct {
-	flags  *pflag.FlagSet
-	file   string
-	values map[string]string // by the path of the key
-}
+type configFlags = config.Flags
 
 // newConfigFlags adds the flag --config, whose default file may be absent, and a flag for each key that the command
 // uses.
 func newConfigFlags(flags *pflag.FlagSet, defaultFile string, keys []config.Key) *configFlags {
-	c := &configFlags{flags: flags, values: map[string]string{}}
-	flags.StringVar(&c.file, "config", defaultFile,
-		"Configuration `file` in YAML or JSON, also that of Rosey v2; environment variable "+config.FileVariable)
-	for _, key := range keys {
-		usage := key.Usage
-		if key.Default != "" {
-			usage += " (default " + key.Default + ")"
-		}
-		flag := flags.VarPF(&keyFlag{c.values, key}, key.Flag, "", usage+"; "+key.Variable)
-		if key.Kind == config.SwitchKind {
-			flag.NoOptDefVal = "true"
-		}
-	}
-	return c
+	return config.NewFlags(flags, defaultFile, "Configuration `file` in YAML or JSON, also that of Rosey v2", keys,
+		legacy.ConvertConfig)
 }
 
 // keysExcept returns the keys of the configuration without those that have one of the paths or are in one of the
@@ -53,45 +36,7 @@ func keysExcept(excluded ...string) []config.Key {
 }
 
 // keysAt returns the keys of the configuration with the given paths.
-func keysAt(paths ...string) []config.Key {
-	return slices.DeleteFunc(config.Keys(), func(key config.Key) bool { return !slices.Contains(paths, key.Path) })
-}
-
-func (c *configFlags) load(component status.Component) (config.Loaded, error) {
-	sources := config.Sources{
-		File: c.file, Optional: true, Convert: legacy.ConvertConfig, Environment: os.Environ(), Flags: c.values,
-	}
-	if file := os.Getenv(config.FileVariable); file != "" {
-		sources.File, sources.Optional = file, false
-	}
-	if c.flags.Changed("config") {
-		sources.File, sources.Optional = c.file, false
-	}
-	return sources.Load(component)
-}
-
-// keyFlag is the flag of a key. It accepts any text: the value is validated when the configuration is loaded.
-type keyFlag struct {
-	values map[string]string
-	key    config.Key
-}
-
-// String implements pflag.Value. It may be called for the zero value.
-func (f *keyFlag) String() string { return f.values[f.key.Path] }
-
-// Set implements pflag.Value.
-func (f *keyFlag) Set(text string) error {
-	f.values[f.key.Path] = text
-	return nil
-}
-
-// Type implements pflag.Value.
-func (f *keyFlag) Type() string {
-	if f.key.Kind == config.SwitchKind {
-		return "bool"
-	}
-	return "string"
-}
+func keysAt(paths ...string) []config.Key { return config.KeysAt(paths...) }
 
 func newConfigCommand() *cobra.Command {
 	command := &cobra.Command{

@@ -35,7 +35,8 @@ func newDatabaseCommand() *cobra.Command {
 		},
 	}
 	flags = newConfigFlags(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
-		keysExcept("account", "commands", "commandsFile", "plugins", "pluginsFile", "web", "channel.passwordFile"))
+		keysExcept("account", "commands", "commandsFile", "plugin", "plugins", "pluginsFile", "web",
+			"channel.passwordFile"))
 	command.AddCommand(newShowCommand(flags), newBackupCommand(flags), newRestoreCommand(flags), newDeadCommand(flags),
 		newMoveCommand(flags), newChannelCommand(flags))
 	return command

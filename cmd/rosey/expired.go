@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -50,7 +48,7 @@ func configuredRetention(flags *configFlags, command *cobra.Command) (store.Rete
 	switch {
 	case err == nil:
 		return tool.retention(), nil
-	case flags.flags.Changed("config") || os.Getenv(config.FileVariable) != "" || len(flags.values) > 0:
+	case flags.Given():
 		return store.Retention{}, err
 	}
 	return store.Retention{}, nil

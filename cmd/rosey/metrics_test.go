@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/telemetry"
 )
@@ -87,9 +88,10 @@ func kindOfMetric(collector prometheus.Collector) string {
 // registeredBy builds a workload and returns what it registers.
 func registeredBy(t *testing.T, assemble func(c *component, conn *bus.Conn)) *recorder {
 	t.Helper()
-	flags := newConfigFlags(pflag.NewFlagSet("", pflag.ContinueOnError), "", nil)
-	flags.values = map[string]string{
-		"channel.name": "m", "nats.url": natstest.Start(t).URL(), "database.sqlite.path": "unused",
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags := newConfigFlags(set, "", keysAt("channel.name", "nats.url", "database.sqlite.path"))
+	if err := set.Parse([]string{"--channel=m", "--nats=" + natstest.Start(t).URL(), "--database=unused"}); err != nil {
+		t.Fatal(err)
 	}
 	c, err := newComponent(status.RunComponent, flags, t.Output())
 	if err != nil {
@@ -118,10 +120,16 @@ func TestMetricsDocument(t *testing.T) {
 	service := registeredBy(t, func(c *component, conn *bus.Conn) { c.newService(conn, nil, nil) }).rows
 	pages := registeredBy(t, func(c *component, conn *bus.Conn) { c.newPages(conn, "", "") }).rows
 	var table strings.Builder
+	ofPlugins := map[string]bool{} // those that `rosey plugin` has, and a process of a plugin
 	table.WriteString("\n| metric | type | labels | of | what |\n|---|---|---|---|---|\n")
 	all := maps.Clone(bot)
 	maps.Copy(all, service)
 	maps.Copy(all, pages)
+	for name, row := range registeredBy(t, func(c *component, _ *bus.Conn) { plugin.NewMetrics(c.registry) }).rows {
+		if _, isOther := all[name]; !isOther {
+			all[name], ofPlugins[name] = row, true
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		row := all[name]
 		var exporters []string
@@ -131,6 +139,9 @@ func TestMetricsDocument(t *testing.T) {
 			}
 		}
 		of := strings.Join(exporters, ", ")
+		if ofPlugins[name] {
+			of = "plugins"
+		}
 		if len(exporters) == 3 {
 			of = "all"
 		}
@@ -143,7 +154,8 @@ func TestMetricsDocument(t *testing.T) {
 	table.WriteString("\n")
 	around := compareTable(t, "../../docs/metrics.md", table.String())
 	// The rest of the document must name existing metrics only.
-	for _, named := range regexp.MustCompile(`rosey_(bus|cytube|database|bot|web)_[a-z_]+`).FindAllString(around, -1) {
+	mentioned := regexp.MustCompile(`rosey_(bus|cytube|database|bot|web|plugin)_[a-z_]+`)
+	for _, named := range mentioned.FindAllString(around, -1) {
 		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(named, "_bucket"), "_sum"), "_count")
 		_, exported := all[base]
 		_, exact := all[named]

@@ -84,7 +84,7 @@ func roleNames() []string {
 }
 
 func (f *permissionsFlags) print() (string, error) {
-	loaded, err := f.config.load(status.CLIComponent)
+	loaded, err := f.config.Load(status.CLIComponent)
 	if err != nil {
 		return "", err
 	}

@@ -33,7 +33,7 @@ func newNATSCreateCommand() *cobra.Command {
   rosey nats create --config bot.yaml --nats-credentials-dir ./admin --nats-jet-stream-max-bytes 134217728`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			loaded, err := flags.load(status.CLIComponent)
+			loaded, err := flags.Load(status.CLIComponent)
 			if err != nil {
 				return err
 			}

@@ -83,7 +83,7 @@ type natsAccount struct {
 
 // openAccount connects as whoever the flags name. With a prefix, replies come where the admin of that bot may listen.
 func openAccount(command *cobra.Command, flags *configFlags, prefix string) (*natsAccount, error) {
-	loaded, err := flags.load(status.CLIComponent)
+	loaded, err := flags.Load(status.CLIComponent)
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,10 @@ func newWebCommand() *cobra.Command {
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.WebFile),
-		keysExcept("name", "account", "mode", "standby", "standbyFile", "database", "commands", "commandsFile", "plugins",
-			"pluginsFile", "channel.passwordFile",
-			"channel.maxMessageLength", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
-			"nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes", "nats.jetStream.provisioning"))
+		keysExcept("name", "account", "mode", "standby", "standbyFile", "database", "commands", "commandsFile", "plugin",
+			"plugins", "pluginsFile", "channel.passwordFile", "channel.maxMessageLength", "nats.jetStream.mode",
+			"nats.jetStream.replicas", "nats.jetStream.maxAge", "nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes",
+			"nats.jetStream.provisioning"))
 	return command
 }
 

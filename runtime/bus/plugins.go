@@ -97,12 +97,6 @@ func (p PluginSubjects) InboxPrefix() string {
 	return inboxToken + "_" + p.prefix + "_plugin_" + p.Channel + "_" + p.Name
 }
 
-// PluginHostInboxPrefix returns the prefix of the inboxes of the user with which the plugins of this program run together
-// in one process.
-func (s Subjects) PluginHostInboxPrefix(channel string) string {
-	return inboxToken + "_" + s.prefix + "_plugins_" + ChannelToken(channel)
-}
-
 // ServiceName returns the name of the plugin in the NATS services protocol. No two plugins have the same.
 func (p PluginSubjects) ServiceName() string {
 	return p.prefix + "_" + serviceEscape.Replace(p.Channel) + "_" + p.Name
@@ -156,7 +150,8 @@ const (
 	ViaPM   = "pm"
 )
 
-// PluginCommand is what a plugin declares about a command. The bot enforces it, and the owner of the bot can overrule it.
+// PluginCommand is what a plugin declares about a command. The bot enforces it, and the owner of the bot can overrule
+// it.
 type PluginCommand struct {
 	// Name is what users type after the prefix: 1 to 30 characters, without space, in lower case. It is also the last
 	// token of the subject, and so [a-z0-9_-].

@@ -40,6 +40,8 @@ type Config struct {
 	PluginsFile string `json:"pluginsFile,omitempty"`
 	// Web is the pages for the people of the channel.
 	Web Web `json:"web,omitzero"`
+	// Plugin is about the process of one plugin.
+	Plugin PluginProcess `json:"plugin,omitzero"`
 	// HTTP is the server of health, status and metrics.
 	HTTP HTTP `json:"http,omitzero"`
 	// Telemetry is where traces are sent.

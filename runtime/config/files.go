@@ -17,6 +17,8 @@ const (
 	BotFile      = "bot.yaml"
 	DatabaseFile = "database.yaml"
 	WebFile      = "web.yaml"
+	// PluginFile is that of a plugin with a process of its own.
+	PluginFile = "plugin.yaml"
 	// StandbyFile is the name of the file in ConfigDir that Config.StandbyFile names.
 	StandbyFile = "standby"
 

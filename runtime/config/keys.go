@@ -61,6 +61,8 @@ const (
 	DefaultSubjectPrefix = "rosey"
 	// DefaultRunHTTPAddress is for `rosey run`: on a user's own machine nothing is served to the network by default.
 	DefaultRunHTTPAddress = "127.0.0.1:8080"
+	// DefaultPluginHTTPAddress is for one plugin: any free port, since `rosey run` is on the same machine.
+	DefaultPluginHTTPAddress = "127.0.0.1:0"
 	// DefaultCLINATSURL is for commands that a user runs by hand.
 	DefaultCLINATSURL = "nats://127.0.0.1:4222"
 
@@ -296,6 +298,14 @@ var settings = map[string]Key{
 		Usage:   "Path below which the pages are, for a proxy that does not strip it",
 		pattern: `^/([A-Za-z0-9._~-]+/?)*$`, expected: "a path that begins with /, of letters, digits and ._~-",
 		Default: "/",
+	},
+	"plugin.name": {
+		Usage:   "Name of the plugin in the configuration of its bot (default: the name that the program has)",
+		pattern: `^[a-z0-9]{1,30}$`, expected: "1 to 30 lower-case letters and digits",
+	},
+	"plugin.settings": {
+		Usage: "Directory with a file for each setting of the plugin, or a file in YAML or JSON with all of them; read " +
+			"while it runs",
 	},
 	"http.address": {
 		Usage: "Address of the HTTP server for health, status and metrics", Flag: "http",

@@ -208,6 +208,8 @@ func (k Key) defaultFor(component status.Component) string {
 	switch {
 	case k.Path == "http.address" && component == status.RunComponent:
 		return DefaultRunHTTPAddress
+	case k.Path == "http.address" && component == status.PluginComponent:
+		return DefaultPluginHTTPAddress
 	case k.Path == "nats.url" && component == status.CLIComponent:
 		return DefaultCLINATSURL
 	case k.Path == "channel.server" && component == status.CLIComponent:

@@ -28,6 +28,16 @@ type CommandCooldown struct {
 	ChannelSeconds *int `json:"channelSeconds,omitempty"`
 }
 
+// PluginProcess is what a process needs to know that is one plugin.
+type PluginProcess struct {
+	// Name is the name of the plugin in the channel: Plugin.Name in the bot's configuration. Empty: the one that the
+	// program has.
+	Name string `json:"name,omitempty"`
+	// Settings is a directory with one file for each setting of the plugin, or a file with all of them. It is read while
+	// the plugin runs.
+	Settings string `json:"settings,omitempty"`
+}
+
 // Plugin is a plugin that the bot may call.
 type Plugin struct {
 	// Name is 1 to 30 lower-case letters and digits.

@@ -36,6 +36,10 @@ type Server struct {
 	// LastBackup returns when the newest backup of the database was made, and zero if there is none. Nil: this process
 	// makes none.
 	LastBackup func() time.Time
+	// LiveFiles returns the hashes of status.Report.LiveFiles. Nil: this process reads no such file.
+	LiveFiles func() map[string]string
+	// Plugins returns the state of the plugins that this process calls or runs. Nil: there are none.
+	Plugins func() []status.PluginReport
 	// Channel returns what the bot sees in its channel, and nil while it is not in a channel. Nil: this process has no
 	// bot.
 	Channel func(ctx context.Context) *room.Snapshot
@@ -75,6 +79,12 @@ func (s Server) Report() status.Report {
 	}
 	if s.LastBackup != nil {
 		report.LastBackup = s.LastBackup()
+	}
+	if s.LiveFiles != nil {
+		report.LiveFiles = s.LiveFiles()
+	}
+	if s.Plugins != nil {
+		report.Plugins = s.Plugins()
 	}
 	return report
 }

@@ -39,6 +39,8 @@ var knownReasons = map[Reason]bool{
 	ReasonServiceAbsent:          true,
 	ReasonChannelNotServed:       true,
 	ReasonDirect:                 true,
+	ReasonPluginBusy:             true,
+	ReasonPluginSettingsInvalid:  true,
 	ReasonPermissionsNotEnforced: true,
 	ReasonPluginsInvalid:         true,
 	ReasonPluginAbsent:           true,

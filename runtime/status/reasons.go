@@ -62,6 +62,12 @@ const (
 	ReasonDirect           Reason = "Direct"           // the bot has opened the store itself
 )
 
+// Reasons of the check of a plugin.
+const (
+	ReasonPluginBusy            Reason = "PluginBusy"            // its handlers do not end, so it takes no call
+	ReasonPluginSettingsInvalid Reason = "PluginSettingsInvalid" // a setting is unknown or wrong; its default is used
+)
+
 // Reasons of PluginsCheck and of a PluginReport.
 const (
 	ReasonPermissionsNotEnforced Reason = "PermissionsNotEnforced" // NATS lets a plugin do what it is not granted

@@ -2,9 +2,12 @@ package telemetry
 
 import (
 	"context"
+	"io"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // The keys of what lines of the log have where a span is current.
@@ -38,3 +41,22 @@ func (h logHandler) WithAttrs(attributes []slog.Attr) slog.Handler {
 
 // WithGroup implements slog.Handler.
 func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }
+
+// NewJSONLogger returns a logger for a process that runs in a cluster: JSON from a level on, with the spans of its
+// lines.
+func NewJSONLogger(out io.Writer, level string) *slog.Logger {
+	return slog.New(NewLogHandler(slog.NewJSONHandler(status.JSONWriter(out), logOptions(level))))
+}
+
+// NewTextLogger is NewJSONLogger for a process that a person starts in a terminal: plain text.
+func NewTextLogger(out io.Writer, level string) *slog.Logger {
+	return slog.New(NewLogHandler(slog.NewTextHandler(out, logOptions(level))))
+}
+
+func logOptions(level string) *slog.HandlerOptions {
+	var threshold slog.Level
+	if err := threshold.UnmarshalText([]byte(level)); err != nil { // impossible: the configuration has been validated
+		threshold = slog.LevelInfo
+	}
+	return &slog.HandlerOptions{Level: threshold}
+}

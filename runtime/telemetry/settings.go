@@ -42,6 +42,14 @@ type Settings struct {
 	ResourceAttributes map[string]string
 }
 
+// SettingsOf returns what a configuration says about traces.
+func SettingsOf(c config.Telemetry) Settings {
+	return Settings{
+		Endpoint: c.Endpoint, Protocol: c.Protocol, SamplingRatio: c.Ratio(), HeadersFile: c.HeadersFile,
+		TLSDir: c.TLSDir, ResourceAttributes: c.Attributes(),
+	}
+}
+
 // resolved are the settings of a process in which tracing is on.
 type resolved struct {
 	endpoint  *url.URL // with the whole path of OTLP over HTTP

@@ -1,0 +1,182 @@
+package plugin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+)
+
+// Channel is the channel in which the plugin runs, and what the plugin may do there beside answering calls. A Call and
+// an Event have one too. It is safe for concurrent use.
+type Channel struct {
+	runner *runner
+	call   string // ID of the call because of which it is used; empty: none
+	log    *slog.Logger
+}
+
+// Errors of requests, for errors.Is.
+var (
+	// ErrAway means that nobody answered: no bot is in the channel, or no database service runs.
+	ErrAway = errors.New("nobody answers")
+	// ErrNotGranted means that the plugin may not do this: it is not among its grants, or the person whose call it is has
+	// too low a rank.
+	ErrNotGranted = errors.New("not granted")
+	// ErrThrottled means that the plugin says too much at once.
+	ErrThrottled = errors.New("too much at once")
+)
+
+// Name returns the name of the channel, and Server its server's URL.
+func (c *Channel) Name() string { return c.runner.options.Channel }
+
+// Server returns the URL of the CyTube server.
+func (c *Channel) Server() string { return c.runner.options.Server }
+
+// Plugin returns the name of the plugin in this channel.
+func (c *Channel) Plugin() string { return c.runner.subjects.Name }
+
+// Now returns the time by the plugin's clock: use it instead of time.Now, so that tests can turn it.
+func (c *Channel) Now() time.Time { return c.runner.options.Clock.Now() }
+
+// Log returns the logger of the plugin. Its lines have the name of the plugin, and the ID of the call. What people have
+// typed does not belong there.
+func (c *Channel) Log() *slog.Logger { return c.log }
+
+// Settings returns the values of the settings as they are now.
+func (c *Channel) Settings() Settings { return c.runner.settings.current() }
+
+// KV returns what the plugin stores.
+func (c *Channel) KV() KV { return KV{c} }
+
+// Say makes the bot say lines in the chat, and returns when it has. Each of at most 5 lines has at most 320 UTF-16 code
+// units. To speak other than because of a call, the plugin needs the grant "say". Lines that could not be said within
+// 30 seconds are given up.
+func (c *Channel) Say(ctx context.Context, lines ...string) error {
+	return c.say(ctx, bus.PluginSayRequest{Lines: lines})
+}
+
+// Whisper makes the bot say lines to one person, by private message. It is otherwise like Say.
+func (c *Channel) Whisper(ctx context.Context, user string, lines ...string) error {
+	return c.say(ctx, bus.PluginSayRequest{Lines: lines, To: bus.ViaPM, User: user})
+}
+
+func (c *Channel) say(ctx context.Context, request bus.PluginSayRequest) error {
+	if err := checkLines(request.Lines); err != nil {
+		return fmt.Errorf("saying something: %w", err)
+	}
+	request.ID, request.Call = rand.Text(), c.call
+	return c.do(ctx, c.runner.subjects.Say(), "saying something", request)
+}
+
+// Queue puts a line into the outbound queue of the database: it is said even if the bot restarts in between. The plugin
+// needs the grant "queue".
+func (c *Channel) Queue(ctx context.Context, line string) error {
+	if err := checkLines([]string{line}); err != nil {
+		return fmt.Errorf("queuing a line: %w", err)
+	}
+	request := bus.PluginQueueRequest{ID: rand.Text(), Call: c.call, Line: line}
+	return c.do(ctx, c.runner.subjects.Queue(), "queuing a line", request)
+}
+
+// Verb is something that a plugin may be granted to do.
+type Verb = bus.PluginVerb
+
+// The verbs, with the fields of Action that they use.
+const (
+	PlaylistAdd     = bus.VerbPlaylistAdd     // URL, at the end
+	PlaylistSkip    = bus.VerbPlaylistSkip    // what plays
+	PlaylistRemove  = bus.VerbPlaylistRemove  // UID
+	PlaylistJump    = bus.VerbPlaylistJump    // UID
+	PlaylistShuffle = bus.VerbPlaylistShuffle // all of it
+	PollOpen        = bus.VerbPollOpen        // Title, Options, ObscureResults
+	PollClose       = bus.VerbPollClose       // the one that is open
+	Kick            = bus.VerbKick            // User, Reason
+)
+
+// Action says what a verb is about. Call is set by Act.
+type Action = bus.PluginActRequest
+
+// Act does something in the channel, and returns when the channel shows that it was done. The plugin needs a grant for
+// the verb. If the grant names a rank, the person whose call this is must have it, and the plugin cannot do it by
+// itself.
+func (c *Channel) Act(ctx context.Context, verb Verb, action Action) error {
+	action.Call = c.call
+	return c.do(ctx, c.runner.subjects.Act(verb), string(verb), action)
+}
+
+// do sends a request to the bot and returns what became of it.
+func (c *Channel) do(ctx context.Context, subject, what string, request any) error {
+	var outcome bus.PluginOutcome
+	if err := c.request(ctx, subject, what, request, &outcome); err != nil {
+		return err
+	}
+	kind := map[string]error{bus.OutcomeThrottled: ErrThrottled, bus.OutcomeDenied: ErrNotGranted}[outcome.Outcome]
+	switch {
+	case outcome.Success:
+		return nil
+	case kind != nil:
+		return fmt.Errorf("%s: %w: %s", what, kind, outcome.Error)
+	default:
+		return fmt.Errorf("%s: %s", what, outcome.Error)
+	}
+}
+
+// Thing is a part of the channel's state.
+type Thing = bus.PluginThing
+
+// The parts, with the fields of State that they set.
+const (
+	Users    = bus.StateUsers    // Users, UserCount, Connected
+	Media    = bus.StateMedia    // Playing, PlaybackLeader
+	Playlist = bus.StatePlaylist // Next, PlaylistItems
+)
+
+// State is a part of the channel's state, beside Joined and Self, the bot's name.
+type State = bus.ChannelState
+
+// State returns a part of the channel's state. The plugin needs a grant for it.
+func (c *Channel) State(ctx context.Context, thing Thing) (State, error) {
+	var state State
+	err := c.request(ctx, c.runner.subjects.State(thing), "asking for "+string(thing), struct{}{}, &state)
+	if err == nil && !state.Success {
+		err = fmt.Errorf("asking for %s: %w", thing, ErrNotGranted)
+	}
+	return state, err
+}
+
+// requestTimeout bounds a request without a deadline. A line waits at most 30 s to be said.
+const requestTimeout = 35 * time.Second
+
+// request sends a request as JSON and decodes the reply.
+func (c *Channel) request(ctx context.Context, subject, what string, request, reply any) error {
+	data, err := json.Marshal(request)
+	if err == nil && len(data) > bus.MaxPluginBytes && !isKV(what) {
+		err = fmt.Errorf("%d bytes, expected at most %d", len(data), bus.MaxPluginBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	m, err := c.runner.options.Conn.Request(ctx, subject, data, requestTimeout)
+	c.runner.metrics.requested(c.Plugin(), err)
+	_, isDenied := errors.AsType[*bus.DeniedError](err)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	case isDenied:
+		return fmt.Errorf("%s: %w: the NATS user may not request %s", what, ErrNotGranted, subject)
+	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply), errors.Is(err, bus.ErrNotConnected):
+		return fmt.Errorf("%s: %w", what, ErrAway)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := json.Unmarshal(m.Data, reply); err != nil {
+		return fmt.Errorf("%s: decoding the reply: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// EventHandler reacts to an event. ctx ends after a minute at the latest. An error is logged.
+type EventHandler func(ctx context.Context, e *Event) error
+
+// Event is something that happened in the channel.
+type Event struct {
+	*Channel
+
+	// Name is that of the event, for example Message.
+	Name string
+	// User is who it is about, if it is about somebody. The rank is known for UserJoined and UserLeft alone.
+	User User
+	// Text is the line of a Message as plain text, and HTML as CyTube sent it.
+	Text, HTML string
+	// At is when it happened, in whole seconds.
+	At time.Time
+	// Replayed is true for a line that was said before the bot joined: the server repeats the last ones.
+	Replayed bool
+	// Data is what CyTube sent, without what is private. Its form is that of the event of this name there.
+	Data json.RawMessage
+}
+
+// Events of every channel. The feed has others too, by the names that CyTube gives them.
+const (
+	Message      = "message"     // somebody wrote a line in the chat, the bot included
+	UserJoined   = "user_join"   // somebody with a name came
+	UserLeft     = "user_leave"  // and left
+	MediaChanged = "changeMedia" // something else plays; Data has title, id, type and seconds
+	PollOpened   = "newPoll"     // Data has title and options
+	PollUpdated  = "updatePoll"  // Data has the counts
+	PollClosed   = "closePoll"
+	Queued       = "queue"  // something was added to the playlist
+	Deleted      = "delete" // something was removed from it
+)
+
+// feedEvent is the payload of an event of the feed, as far as it is of use here.
+type feedEvent struct {
+	Event    string `json:"event"`
+	User     string `json:"user"`
+	Text     string `json:"text"`
+	Content  string `json:"content"`
+	UserData struct {
+		Rank float64 `json:"rank"`
+	} `json:"user_data"`
+	Timestamp    int64           `json:"timestamp"` // Unix seconds
+	Replayed     bool            `json:"replayed"`
+	PlatformData json.RawMessage `json:"platform_data"`
+}
+
+func (r *runner) newEvent(data []byte) (*Event, error) {
+	var payload feedEvent
+	if err := json.Unmarshal(data, &payload); err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what it is
+	}
+	return &Event{
+		Channel: r.channel, Name: payload.Event, User: User{Name: payload.User, Rank: payload.UserData.Rank},
+		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), Replayed: payload.Replayed,
+		Data: payload.PlatformData,
+	}, nil
+}

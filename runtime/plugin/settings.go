@@ -1,0 +1,286 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Setting is a value that whoever runs a plugin may choose.
+type Setting struct {
+	// Name is 1 to 63 letters, digits, '.', '-' and '_': the key in the configuration.
+	Name string
+	// Default is its value if none is chosen. Help is one sentence about it.
+	Default, Help string
+	// Check returns what is wrong with a value, and what was expected. Nil: any text is right.
+	Check func(value string) error
+}
+
+var validSetting = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
+
+// Whole returns a Check for whole numbers.
+func Whole(least, most int) func(string) error {
+	return func(value string) error {
+		if number, err := strconv.Atoi(value); err != nil || number < least || number > most {
+			return fmt.Errorf("expected a whole number from %d to %d", least, most)
+		}
+		return nil
+	}
+}
+
+// Length returns a Check for durations such as 90s, 10m or 48h.
+func Length(least, most time.Duration) func(string) error {
+	return func(value string) error {
+		if length, err := time.ParseDuration(value); err != nil || length < least || length > most {
+			return fmt.Errorf("expected a duration from %v to %v, such as 90s or 10m", least, most)
+		}
+		return nil
+	}
+}
+
+// Switch is a Check for true and false.
+func Switch(value string) error {
+	if value != "true" && value != "false" {
+		return errors.New("expected true or false")
+	}
+	return nil
+}
+
+// OneOf returns a Check for some words.
+func OneOf(words ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(words, value) {
+			return fmt.Errorf("expected one of %s", strings.Join(words, ", "))
+		}
+		return nil
+	}
+}
+
+// Parts returns a Check for lists: at least and at most so many parts between commas.
+func Parts(least, most int) func(string) error {
+	return func(value string) error {
+		if count := len(parts(value)); count < least || count > most {
+			return fmt.Errorf("%d parts between commas, expected %d to %d", count, least, most)
+		}
+		return nil
+	}
+}
+
+// Settings are the values of a plugin's settings at one moment: those that were chosen, and the defaults of all others.
+type Settings struct {
+	declared []Setting
+	values   map[string]string
+}
+
+// Text returns a value. It panics if the plugin has not declared the setting.
+func (s Settings) Text(name string) string {
+	if value, chosen := s.values[name]; chosen {
+		return value
+	}
+	at := slices.IndexFunc(s.declared, func(one Setting) bool { return one.Name == name })
+	if at < 0 {
+		panic(fmt.Sprintf("the plugin has not declared the setting %q", name))
+	}
+	return s.declared[at].Default
+}
+
+// Int returns the value of a setting with the Check Whole.
+func (s Settings) Int(name string) int {
+	number, _ := strconv.Atoi(s.Text(name)) // it was checked
+	return number
+}
+
+// Duration returns the value of a setting with the Check Length.
+func (s Settings) Duration(name string) time.Duration {
+	length, _ := time.ParseDuration(s.Text(name)) // it was checked
+	return length
+}
+
+// Bool returns the value of a setting with the Check Switch.
+func (s Settings) Bool(name string) bool { return s.Text(name) == "true" }
+
+// List returns the value of a setting as its parts between commas, without the spaces around them.
+func (s Settings) List(name string) []string { return parts(s.Text(name)) }
+
+func parts(value string) (all []string) {
+	for part := range strings.SplitSeq(value, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			all = append(all, part)
+		}
+	}
+	return all
+}
+
+// Source returns the values that were chosen, by the names of the settings. It is called again and again.
+type Source func() (map[string]string, error)
+
+const (
+	// maxSettingsBytes bounds a file with settings, and maxSettings their number.
+	maxSettingsBytes = 64 << 10
+	maxSettings      = 200
+)
+
+// FixedSettings returns a Source of values that do not change.
+func FixedSettings(values map[string]string) Source {
+	return func() (map[string]string, error) { return values, nil }
+}
+
+// SettingsAt returns a Source of a directory with one file for each setting, or of a file in YAML or JSON with keys and
+// texts. What does not exist has no values: it may come later.
+func SettingsAt(path string) Source {
+	return func() (map[string]string, error) {
+		about, err := os.Stat(path)
+		switch {
+		case path == "" || errors.Is(err, os.ErrNotExist):
+			return map[string]string{}, nil
+		case err != nil:
+			return nil, fmt.Errorf("reading the settings: %w", err)
+		case about.IsDir():
+			return settingsInDirectory(path)
+		}
+		return settingsInFile(path)
+	}
+}
+
+func settingsInDirectory(path string) (map[string]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings: %w", err)
+	}
+	values := map[string]string{}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), "..") { // what the kubelet keeps beside the files of a ConfigMap
+			continue
+		}
+		if len(values) == maxSettings {
+			return nil, fmt.Errorf("settings %s: expected at most %d", path, maxSettings)
+		}
+		text, err := readSettings(filepath.Join(path, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		values[entry.Name()] = strings.TrimRight(string(text), "\r\n")
+	}
+	return values, nil
+}
+
+func settingsInFile(path string) (map[string]string, error) {
+	content, err := readSettings(path)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	if err := yaml.UnmarshalStrict(content, &values); err != nil { // its error could quote a value
+		return nil, fmt.Errorf("settings %s: expected keys with texts, in YAML or JSON", path)
+	}
+	if len(values) > maxSettings {
+		return nil, fmt.Errorf("settings %s: expected at most %d", path, maxSettings)
+	}
+	return values, nil
+}
+
+func readSettings(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings: %w", err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	content, err := config.ReadBounded(file, path, maxSettingsBytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings: %w", err)
+	}
+	return content, nil
+}
+
+// liveSettings reads a Source at most every second. It is safe for concurrent use.
+type liveSettings struct {
+	declared []Setting
+	source   Source
+	now      func() time.Time
+	warn     func(problem string) // called when something else is wrong
+
+	mu      sync.Mutex
+	readAt  time.Time
+	values  map[string]string
+	problem string // printable; empty: none
+}
+
+const settingsInterval = time.Second
+
+// current returns the values as they are now. A value that is wrong is left out, and so its default is used; what
+// cannot be read stays as it was.
+func (l *liveSettings) current() Settings {
+	values, _ := l.read()
+	return Settings{declared: l.declared, values: values}
+}
+
+// read returns the values, and what is wrong with the Source.
+func (l *liveSettings) read() (values map[string]string, problem string) {
+	values, problem, isNew := l.readIfDue()
+	if isNew && problem != "" {
+		l.warn(problem) // without the lock
+	}
+	return values, problem
+}
+
+func (l *liveSettings) readIfDue() (values map[string]string, problem string, isNew bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.problem
+	if now := l.now(); l.readAt.IsZero() || now.Sub(l.readAt) >= settingsInterval || now.Before(l.readAt) {
+		l.readAt = now
+		l.readNow()
+	}
+	return l.values, l.problem, l.problem != before
+}
+
+func (l *liveSettings) readNow() {
+	chosen, err := l.source()
+	if err != nil {
+		l.problem = status.OneLine(err.Error(), maxErrorText)
+		return
+	}
+	values, problems := map[string]string{}, []string(nil)
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		at := slices.IndexFunc(l.declared, func(one Setting) bool { return one.Name == name })
+		if at < 0 {
+			problems = append(problems, fmt.Sprintf("%s: no such setting, expected one of %s", name, l.names()))
+			continue
+		}
+		if check := l.declared[at].Check; check != nil {
+			if err := check(chosen[name]); err != nil {
+				problems = append(problems, fmt.Sprintf("%s: %q, %v", name, Cut(chosen[name], 40), err))
+				continue
+			}
+		}
+		values[name] = chosen[name]
+	}
+	l.values, l.problem = values, status.OneLine(strings.Join(problems, "; "), maxProblem)
+}
+
+// maxProblem bounds what is said about settings, in characters.
+const maxProblem = 500
+
+func (l *liveSettings) names() string {
+	if len(l.declared) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, one := range l.declared {
+		names = append(names, one.Name)
+	}
+	return strings.Join(names, ", ")
+}
