@@ -48,7 +48,7 @@ func newRunCommand() *cobra.Command {
 			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
-	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "nats.url",
+	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "plugin", "nats.url",
 		"nats.credentialsDir", "nats.tlsDir", "nats.jetStream.mode", "nats.jetStream.replicas", "nats.jetStream.maxAge",
 		"nats.jetStream.maxBytes", "nats.jetStream.maxMessageBytes", "nats.jetStream.provisioning",
 		"database.sqlite.path", "database.postgres.urlFile", "database.directFallback", "database.provenanceFile",
@@ -132,6 +132,12 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	if err != nil {
 		return err
 	}
+	plugins := c.newPluginHost(func(ctx context.Context, own bus.PluginSubjects) (*bus.Conn, error) {
+		return bus.Connect(ctx, bus.Options{
+			URL: natsserver.Name, Name: "rosey run plugin " + own.Name, InProcess: server, InboxPrefix: own.InboxPrefix(),
+			Log: c.log.With("plugin", own.Name),
+		})
+	})
 	runBot := work.run
 	pages := c.newPages(conn, c.config.HTTP.Address, status.ProcessPath)
 	work.pages = pages
@@ -139,7 +145,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return runWith(ctx, func(ctx context.Context) error {
 			waitForService(ctx, service)
 			return runBot(ctx)
-		}, pages.Run, service.Run)
+		}, pages.Run, service.Run, plugins.Run)
 	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = slices.Concat(serviceChecks(service), work.checks, pages.Checks())

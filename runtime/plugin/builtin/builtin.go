@@ -1,0 +1,30 @@
+// Package builtin has the plugins of this program by their names. Each is a package of its own below this one, which
+// uses package plugin alone: they are also examples of it.
+package builtin
+
+import (
+	"maps"
+	"slices"
+
+	"rosey.dev/rosey/runtime/plugin"
+	"rosey.dev/rosey/runtime/plugin/builtin/countdown"
+	"rosey.dev/rosey/runtime/plugin/builtin/dice"
+)
+
+// plugins are the constructors: a plugin runs once, so each start needs another one.
+var plugins = map[string]func() *plugin.Plugin{
+	"countdown": countdown.New,
+	"dice":      dice.New,
+}
+
+// Names returns the names of all built-in plugins, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(plugins)) }
+
+// New returns the built-in plugin of a name, and whether there is one.
+func New(name string) (p *plugin.Plugin, exists bool) {
+	create, exists := plugins[name]
+	if !exists {
+		return nil, false
+	}
+	return create(), true
+}
