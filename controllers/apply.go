@@ -132,13 +132,13 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 		result.add(component, waitForClaim(bot, component, observed))
 		result.add(component, waitForPods(bot, component, desired))
 	}
-	if len(result.updates) == 0 { // pinned templates may refer to objects that a newer operator does not build
-		isDesired := map[manifests.Key]bool{}
-		for _, next := range desired {
-			isDesired[manifests.KeyOf(next.Object)] = true
-		}
-		r.prune(ctx, bot, observed, func(live client.Object) bool { return isDesired[manifests.KeyOf(live)] }, &result)
+	isDesired := map[manifests.Key]bool{}
+	for _, next := range desired {
+		isDesired[manifests.KeyOf(next.Object)] = true
 	}
+	r.prune(ctx, bot, observed, func(live client.Object) bool {
+		return isDesired[manifests.KeyOf(live)] || len(result.updates) > 0 && manifests.MayBeMounted(bot, live)
+	}, &result)
 	result.countRequests(result.err != nil)
 	return result
 }

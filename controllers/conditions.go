@@ -184,7 +184,7 @@ func updateCondition(in statusInput, update *v1alpha1.UpdateStatus) *metav1.Cond
 		return conditionTrue(v1alpha1.ReasonUpdateWaits, "the update begins: "+updates)
 	default:
 		return conditionTrue(v1alpha1.ReasonOperatorChanged, "this version of the operator builds different pods, which it "+
-			"rolls out when the spec changes or with updatePolicy Automatic: "+updates)
+			"rolls out when what they are built from changes in the spec, or with updatePolicy Automatic: "+updates)
 	}
 }
 

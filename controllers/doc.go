@@ -42,10 +42,10 @@
 // # Upgrades of the operator
 //
 // A newer operator may build other pod templates from the same spec. Under updatePolicy Manual it pins the live
-// templates and configuration until the spec changes, and the condition UpdateAvailable lists the pending updates; see
-// manifests.FindUpdate. Under Automatic RoseyBots take turns, and one that does not become ready again halts the
-// others; see updates.go. An update that has begun is in the status, which only the operator writes. A write that
-// changes nothing about pods makes no RoseyBot not ready; see write.go.
+// template and configuration of each Deployment until a change of the spec makes another one of it, and the condition
+// UpdateAvailable lists the pending updates; see manifests.FindUpdate. Under Automatic RoseyBots take turns, and one
+// that does not become ready again halts the others; see updates.go. An update that has begun is in the status, which
+// only the operator writes. A write that changes nothing about pods makes no RoseyBot not ready; see write.go.
 //
 // # Rollouts
 //

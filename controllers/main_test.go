@@ -92,8 +92,8 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	options := CacheOptions(nil)
 	var others []fields.Selector // the namespaces of tests that run an operator of their own
 	for _, namespace := range append([]string{
-		upgradeNamespace, unseenNamespace, frugalNamespace, restartNamespace, floodNamespace, refusedNamespace,
-		turnsNamespace, haltNamespace, illNamespace, flapNamespace,
+		upgradeNamespace, addedNamespace, unseenNamespace, frugalNamespace, restartNamespace, floodNamespace,
+		refusedNamespace, turnsNamespace, haltNamespace, illNamespace, flapNamespace,
 		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace, laggingNamespace, deletingNamespace,
 	}, tenantNamespaces...) {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))

@@ -4,24 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
+	controllerconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/test/apiservertest"
 )
 
-// upgradeNamespace is not watched by the operator of the other tests.
-const upgradeNamespace = "upgrade"
+// Namespaces that the operator of the other tests does not watch.
+const upgradeNamespace, addedNamespace = "upgrade", "upgrade-added"
 
 // runOperator runs an operator for a namespace until stop is called.
 func runOperator(t *testing.T, namespace string, edit func(*Reconciler)) (stop func()) {
@@ -35,7 +38,7 @@ func runOperatorIn(t *testing.T, namespaces []string, edit func(*Reconciler)) (s
 		Scheme:     rig.operator.Client.Scheme(),
 		Cache:      CacheOptions(namespaces),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: new(true)},
+		Controller: controllerconfig.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,11 +67,18 @@ func makeNewer(operator *Reconciler) {
 		bot *v1alpha1.RoseyBot, params manifests.Params, observed manifests.Observed,
 	) ([]manifests.Desired, error) {
 		set, err := manifests.Build(bot, params, observed)
+		configuration := ""
 		for _, desired := range set {
 			switch object := desired.Object.(type) {
 			case *corev1.ConfigMap:
-				object.Data["bot.yaml"] += "unknownToTheOldImage: true\n"
+				if desired.Component == "" {
+					object.Data[config.BotFile] += "unknownToTheOldImage: true\n"
+					configuration = object.Data[config.BotFile]
+				}
 			case *appsv1.Deployment:
+				if desired.Component == manifests.Bot {
+					object.Spec.Template.Annotations["rosey.dev/config-hash"] = manifests.Hash(configuration)
+				}
 				container := &object.Spec.Template.Spec.Containers[0]
 				container.Env = append(container.Env, corev1.EnvVar{Name: "NEXT", Value: "yes"})
 			case *corev1.Service:
@@ -139,9 +149,8 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	stop = runOperator(t, upgradeNamespace, makeNewer)
 	waiting := waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
 		v1alpha1.ReasonOperatorChanged)
-	want := "this version of the operator builds different pods, which it rolls out when the spec changes or with " +
-		"updatePolicy Automatic: " +
-		"ConfigMap movienight-config, " +
+	want := "this version of the operator builds different pods, which it rolls out when what they are built from " +
+		"changes in the spec, or with updatePolicy Automatic: " +
 		"Deployment movienight-db with image rosey.example/rosey:next, " +
 		"Deployment movienight-bot with image rosey.example/rosey:next"
 	if waiting.Message != want {
@@ -170,6 +179,56 @@ func TestNewerOperatorRestartsNoPodUnderManual(t *testing.T) {
 	waitCondition(t, manual, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	change(t, manual, func() { manual.Spec.LogLevel = "debug" })
 	waitUpdated(t, manual)
+}
+
+// A web page that is added, changed or removed while an update waits under Manual must not restart the bot and the
+// database service, which run on as they are.
+func TestChangesOfTheWebPageAfterAnUpgradeRestartNoBot(t *testing.T) {
+	if missing := apiservertest.Missing(); missing != "" {
+		t.Skip(missing)
+	}
+	t.Parallel()
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: addedNamespace}})
+	bot := newBot(addedNamespace)
+	stop := runOperator(t, addedNamespace, func(*Reconciler) {})
+	createReady(t, bot)
+	stop()
+	before, err := readPodInputs(t.Context(), bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = runOperator(t, addedNamespace, makeNewer)
+	defer stop()
+	waitCondition(t, bot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
+	waitPage := func(image string, generation int64) {
+		t.Helper()
+		eventually(t, "the web page runs "+image, func(ctx context.Context) error {
+			page, err := get(ctx, &appsv1.Deployment{}, addedNamespace, manifests.Name(bot, manifests.Web))
+			if err != nil {
+				return err
+			}
+			built := page.Annotations["rosey.dev/spec-generation"]
+			got := page.Spec.Template.Spec.Containers[0].Image
+			if got != image || !strings.HasPrefix(built, fmt.Sprint(generation, " ")) {
+				err = fmt.Errorf("it runs %s, built from %s", got, built)
+			}
+			return err
+		})
+		now, err := readPodInputs(t.Context(), bot) // which are written before those of the web page
+		delete(now.Config, config.WebFile)
+		if diff := cmp.Diff(before, now); diff != "" || err != nil {
+			t.Errorf("templates and configuration (-before +after):\n%s%v", diff, err)
+		}
+	}
+	change(t, bot, func() { bot.Spec.Web = newWebBot("").Spec.Web })
+	waitPage(testImage, bot.Generation)
+	change(t, bot, func() { bot.Spec.Web.Public = new(true) })
+	waitPage("rosey.example/rosey:next", bot.Generation)
+	change(t, bot, func() { bot.Spec.Web.Enabled = new(false) })
+	for _, object := range []client.Object{&appsv1.Deployment{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}} {
+		waitGone(t, object, addedNamespace, manifests.Name(bot, manifests.Web))
+	}
+	waitInputs(t, bot, before)
 }
 
 // removeAll deletes everything that the pods of a RoseyBot are started from.

@@ -119,8 +119,8 @@ type RoseyBotSpec struct {
 	Image string `json:"image,omitempty"`
 
 	// updatePolicy specifies what a newer version of the operator does with running pods if it would build different
-	// ones. Manual leaves them as they are until the spec changes, and sets the condition UpdateAvailable. Automatic
-	// replaces them. Defaults to Manual.
+	// ones. Manual leaves those of a component as they are until what they are built from changes in the spec, and sets
+	// the condition UpdateAvailable. Automatic replaces them. Defaults to Manual.
 	// +optional
 	// +default="Manual"
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`

@@ -35,7 +35,7 @@ type RoseyBotStatus struct {
 	// from it, because this version of the operator builds another one.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:MaxItems=50
 	Pinned []PinnedObject `json:"pinned,omitempty"`
 
 	// bot is the state of the bot pods.
@@ -89,17 +89,17 @@ type PinnedObject struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// hash is the object's annotation rosey.dev/template-hash.
+	// hash is the Deployment's annotation rosey.dev/template-hash, or the hash of the files.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Hash string `json:"hash"`
 
-	// builtFrom is the object's annotation rosey.dev/spec-generation.
+	// builtFrom is the Deployment's annotation rosey.dev/spec-generation. It is empty for a ConfigMap.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	BuiltFrom string `json:"builtFrom"`
 
-	// content is the pod template of the Deployment, or the data of the ConfigMap, as JSON.
+	// content is the pod template of the Deployment, or files of the ConfigMap, as JSON.
 	// +required
 	// +kubebuilder:validation:MaxLength=32768
 	Content string `json:"content"`

@@ -26,5 +26,8 @@
 // operator would write it in every reconcile.
 //
 // FindUpdate finds the pod templates and the configuration that differ from the live ones only because the operator is
-// newer than the one that wrote them, so that an upgrade of the operator restarts no pod unasked.
+// newer than the one that wrote them, so that an upgrade of the operator restarts no pod unasked. For that, each
+// Deployment carries the generation of the spec and the hash of what was built from it last: the same generation means
+// that only the operator has changed, and the same hash that the spec has changed in what other Deployments are built
+// from.
 package manifests

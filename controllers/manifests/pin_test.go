@@ -29,7 +29,7 @@ func pin(bot *v1alpha1.RoseyBot, desired []manifests.Desired, observed manifests
 	return manifests.FindUpdate(bot, desired, observed).Pinned
 }
 
-// A newer operator pins what an older one built from the same spec, all of it or nothing.
+// A newer operator pins what an older one built from the same spec.
 func TestFindUpdate(t *testing.T) {
 	newer := manifests.Params{Image: "rosey.example/rosey:newer"}
 	without := func(kind, name string) func(manifests.Observed) {
@@ -43,10 +43,15 @@ func TestFindUpdate(t *testing.T) {
 		recorded bool // the newer operator has seen the objects before
 		pinned   bool
 	}{
-		"same spec":         {pinned: true},
-		"new spec":          {change: func(bot *v1alpha1.RoseyBot) { bot.Generation++ }, recorded: true},
+		"same spec": {pinned: true},
+		"new spec": {recorded: true, change: func(bot *v1alpha1.RoseyBot) {
+			bot.Generation, bot.Spec.LogLevel = 2, "debug"
+		}},
+		"new spec, same pods": {recorded: true, pinned: true, change: func(bot *v1alpha1.RoseyBot) {
+			bot.Generation, bot.Spec.NetworkPolicy.Enabled = 2, new(false)
+		}},
 		"new RoseyBot":      {change: recreated},
-		"ConfigMap missing": {observe: without("ConfigMap", "movienight-config")},
+		"ConfigMap missing": {observe: without("ConfigMap", "movienight-config"), pinned: true}, // both build the same
 		"ConfigMap deleted": {observe: without("ConfigMap", "movienight-config"), recorded: true, pinned: true},
 		"service deleted":   {observe: without("Deployment", "movienight-db"), recorded: true, pinned: true},
 		"all are deleted":   {observe: deleted, recorded: true, pinned: true},
@@ -115,6 +120,142 @@ func checkUpdate(
 	}
 	if !slices.Equal(got.Changes, want) {
 		t.Errorf("changes are %q", got.Changes)
+	}
+}
+
+// The spec of a RoseyBot is one, and what a component is built from is a part of it: a change of another part must not
+// restart the component because the operator was upgraded before.
+func TestAChangeOfTheSpecUpdatesOnlyWhatIsBuiltFromIt(t *testing.T) {
+	const bot, database, web = "bot", "db", "web"
+	for name, test := range map[string]struct {
+		edit func(*v1alpha1.RoseyBotSpec)
+		want []string // whose pods are the newer operator's
+	}{
+		"the web page":    {func(spec *v1alpha1.RoseyBotSpec) { spec.Web.Public = new(false) }, []string{web}},
+		"no web page":     {func(spec *v1alpha1.RoseyBotSpec) { spec.Web = nil }, nil},
+		"the account":     {func(spec *v1alpha1.RoseyBotSpec) { spec.Account.Username = "Other" }, []string{bot}},
+		"the number":      {func(spec *v1alpha1.RoseyBotSpec) { spec.Replicas = new(int32(2)) }, nil},
+		"who gets what":   {func(spec *v1alpha1.RoseyBotSpec) { spec.NetworkPolicy.Enabled = new(false) }, nil},
+		"the policy":      {func(spec *v1alpha1.RoseyBotSpec) { spec.UpdatePolicy = v1alpha1.UpdateManual }, nil},
+		"the log":         {func(spec *v1alpha1.RoseyBotSpec) { spec.LogLevel = "debug" }, []string{database, bot, web}},
+		"suspended":       {func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }, []string{database, bot, web}},
+		"a database user": {setDatabaseUser, []string{database}},
+	} {
+		for _, before := range []string{"live", "deleted"} {
+			t.Run(name+", "+before, func(t *testing.T) {
+				roseyBot := readBot(t, "testdata/web.yaml")
+				observed := observe(pin(roseyBot, build(t, roseyBot), manifests.Observed{}))
+				observed = observe(upgraded(t, roseyBot, observed))
+				if before == "deleted" {
+					clear(observed.Objects)
+				}
+				test.edit(&roseyBot.Spec)
+				roseyBot.Generation++
+				for range 2 { // it stays so
+					var got []string
+					pinned := upgraded(t, roseyBot, observed)
+					for _, component := range manifests.Components(roseyBot) {
+						if find[*appsv1.Deployment](pinned, component).Spec.Template.Spec.Containers[0].Image == newerParams.Image {
+							got = append(got, strings.TrimPrefix(manifests.Name(roseyBot, component), roseyBot.Name+"-"))
+						}
+					}
+					// What is deleted and to be built anew runs what the bot runs.
+					isWanted := func(name string) bool { return slices.Contains(test.want, name) }
+					got = slices.DeleteFunc(got, func(name string) bool { return before == "deleted" && isWanted(name) })
+					if want := test.want; !slices.Equal(got, want) && (before == "live" || len(got) > 0) {
+						t.Errorf("updated are %q, want %q", got, want)
+					}
+					checkMountedFiles(t, pinned)
+					observed = observe(pinned)
+				}
+			})
+		}
+	}
+}
+
+// newerParams are those of a newer operator.
+var newerParams = manifests.Params{Image: "rosey.example/rosey:newer"}
+
+// upgraded returns what a newer operator writes.
+func upgraded(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Observed) []manifests.Desired {
+	t.Helper()
+	return findUpgrade(t, bot, observed).Pinned
+}
+
+// findUpgrade returns what a newer operator finds, which builds another configuration of the bot too, and records in
+// the status what it pins.
+func findUpgrade(t *testing.T, bot *v1alpha1.RoseyBot, observed manifests.Observed) manifests.Update {
+	t.Helper()
+	newer := bot.DeepCopy()
+	newer.Spec.Channel.MaxMessageLength = 100
+	built, err := manifests.Build(newer, newerParams, observed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := manifests.FindUpdate(bot, built, observed)
+	bot.Status.Pinned = update.Status
+	return update
+}
+
+func setDatabaseUser(spec *v1alpha1.RoseyBotSpec) {
+	spec.Database = &v1alpha1.Database{
+		SQLite: &v1alpha1.SQLite{}, NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "db-nats"},
+	}
+}
+
+// checkMountedFiles fails unless each pod template mounts the configuration that it was built with.
+func checkMountedFiles(t *testing.T, set []manifests.Desired) {
+	t.Helper()
+	files := configMapOf(set).Data
+	for _, next := range set {
+		workload, isDeployment := next.Object.(*appsv1.Deployment)
+		if !isDeployment {
+			continue
+		}
+		template := workload.Spec.Template
+		at := slices.IndexFunc(template.Spec.Volumes, func(volume corev1.Volume) bool { return volume.Name == "config" })
+		file := template.Spec.Volumes[at].ConfigMap.Items[0].Key
+		if want := template.Annotations["rosey.dev/config-hash"]; manifests.Hash(files[file]) != want {
+			t.Errorf("%s has another %s than the one it was built with", workload.Name, file)
+		}
+	}
+}
+
+// An old image may not understand a new configuration: without the old one, the template is the new one too.
+func TestATemplateIsNotPinnedWithoutItsConfiguration(t *testing.T) {
+	bot := readBot(t, "testdata/web.yaml")
+	observed := observe(pin(bot, build(t, bot), manifests.Observed{}))
+	delete(observed.Objects, manifests.Key{Kind: "ConfigMap", Name: "movienight-config"})
+	pinned := upgraded(t, bot, observed)
+	checkMountedFiles(t, pinned)
+	if image := botDeployment(pinned).Spec.Template.Spec.Containers[0].Image; image != newerParams.Image {
+		t.Errorf("the bot runs %s", image)
+	}
+	if image := databaseDeployment(pinned).Spec.Template.Spec.Containers[0].Image; image != testParams.Image {
+		t.Errorf("the database service, whose configuration is the same, runs %s", image)
+	}
+}
+
+// A pinned bot whose standby is taken away gets the strategy of a single one, as it would without the update.
+func TestStrategyOfAPinnedBot(t *testing.T) {
+	bot := readBot(t, "testdata/web.yaml")
+	bot.Spec.Replicas = new(int32(2))
+	set := pin(bot, build(t, bot), manifests.Observed{})
+	bot.Spec.Replicas = new(int32(1))
+	bot.Generation++
+	for _, want := range []appsv1.DeploymentStrategyType{
+		appsv1.RollingUpdateDeploymentStrategyType, appsv1.RecreateDeploymentStrategyType,
+	} {
+		observed := observe(set)
+		live := botDeployment(set)
+		live.Status = appsv1.DeploymentStatus{Replicas: *live.Spec.Replicas, UpdatedReplicas: *live.Spec.Replicas}
+		observed.Pods = map[manifests.Component]manifests.PodCount{
+			manifests.Bot: {All: int(*live.Spec.Replicas), Templates: 1},
+		}
+		set = upgraded(t, bot, observed)
+		if got := botDeployment(set).Spec; got.Strategy.Type != want || *got.Replicas != 1 {
+			t.Errorf("strategy %s with %d replicas, want %s with 1", got.Strategy.Type, *got.Replicas, want)
+		}
 	}
 }
 

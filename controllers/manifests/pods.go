@@ -17,6 +17,10 @@ import (
 // configuration only when it starts.
 const configHashAnnotation = "rosey.dev/config-hash"
 
+// configVolume is the volume with the ConfigMap of the configuration. The first of its files is the one whose hash is
+// configHashAnnotation.
+const configVolume = "config"
+
 // imageGroup is the group of the user that the image runs as.
 const imageGroup = int64(65532)
 
@@ -113,7 +117,7 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 		configuration.Items = append(configuration.Items, standby)
 	}
 	configuration.Name = configMapName(bot)
-	mount(pod, "config", config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
+	mount(pod, configVolume, config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
 	if component == Database {
 		list := &corev1.ConfigMapVolumeSource{}
 		list.Name = channelListName(bot)

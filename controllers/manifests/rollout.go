@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,15 +18,16 @@ type PodCount struct {
 	Templates int
 }
 
-// rollOut sets the strategy and the number of replicas of a Deployment whose template is set. The Deployment controller
-// cannot get out of every change. Under Recreate it scales only a single ReplicaSet: if two have pods, because a
-// rolling update was under way, it waits for ever once the number changes as well. So a Deployment leaves RollingUpdate
-// only when one template is left, and until then both templates have pods, which leader election permits to bots. Any
-// other component must not have pods of two templates, so all its pods are stopped first.
+// rollOut sets the strategy and the number of replicas of a Deployment whose template is set, and annotated if it is
+// pinned. The Deployment controller cannot get out of every change. Under Recreate it scales only a single ReplicaSet:
+// if two have pods, because a rolling update was under way, it waits for ever once the number changes as well. So a
+// Deployment leaves RollingUpdate only when one template is left, and until then both templates have pods, which leader
+// election permits to bots. Any other component must not have pods of two templates, so all its pods are stopped first.
 func rollOut(workload *appsv1.Deployment, bot *v1alpha1.RoseyBot, component Component, observed Observed) {
 	workload.Spec.Replicas = adjustReplicas(bot, component, observed)
+	workload.Spec.Strategy = *rollingUpdate.DeepCopy()
 	if allowsSeveralPods(bot, component) {
-		return // the strategy in base.yaml, which gets out of every state
+		return // RollingUpdate gets out of every state
 	}
 	live := Find[*appsv1.Deployment](observed, workload.Name)
 	switch {
@@ -38,6 +40,13 @@ func rollOut(workload *appsv1.Deployment, bot *v1alpha1.RoseyBot, component Comp
 	}
 	workload.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 }
+
+// rollingUpdate is the strategy in base.yaml.
+var rollingUpdate = func() appsv1.DeploymentStrategy {
+	workload := &appsv1.Deployment{}
+	overlay(base["Deployment"], workload)
+	return workload.Spec.Strategy
+}()
 
 // KeepBotTemplate returns the desired objects with the bot's template and configuration as they are in the cluster, and
 // whether they differ, while a rolling update of the bots is under way and the database service does not run. Without
@@ -53,10 +62,13 @@ func KeepBotTemplate(
 	}
 	kept = slices.Clone(KeepConfig(bot, Bot, desired, observed))
 	for i, next := range kept {
-		if next.Component == Bot && KeyOf(next.Object) == KeyOf(live) {
-			hash := next.Object.GetAnnotations()[templateHashAnnotation]
-			differs = hash != live.Annotations[templateHashAnnotation]
-			kept[i].Object = pinTemplate(next.Object, live)
+		if workload, isDeployment := next.Object.(*appsv1.Deployment); isDeployment && workload.Name == live.Name {
+			if differs = templateHash(workload) != templateHash(live); !differs {
+				continue
+			}
+			pinned := pinTemplate(workload, live)
+			pinned.Annotations[specGenerationAnnotation] = live.Annotations[specGenerationAnnotation]
+			kept[i].Object = pinned
 		}
 	}
 	return kept, differs
@@ -80,7 +92,7 @@ func isMixed(live *appsv1.Deployment, pods PodCount) bool {
 func canRecreate(live, workload *appsv1.Deployment) bool {
 	return live.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType ||
 		isScaledTo(live, ptr.Deref(workload.Spec.Replicas, 1)) &&
-			live.Annotations[templateHashAnnotation] == Hash(&workload.Spec.Template)
+			templateHash(live) == cmp.Or(templateHash(workload), Hash(&workload.Spec.Template))
 }
 
 // isScaledTo reports whether a Deployment has as many replicas, all of its newest template.

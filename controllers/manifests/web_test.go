@@ -71,44 +71,40 @@ func TestWebPageWithItsOwnUserHasNoSecretOfTheBot(t *testing.T) {
 	}
 }
 
-// What keeps a web page that is asked for from being created must not update the bot under Manual when the operator is
-// upgraded. Once it can be created, it runs what the bot runs, and is a part of the pending update. Asking for it later
-// is a change of the spec, which ends the wait.
+// A web page that is asked for after an upgrade of the operator, or that something kept from being created until then,
+// must not update the bot under Manual. It runs what the bot runs, and is a part of the pending update.
 func TestWebPageThatIsCreatedLaterRunsWhatTheBotRuns(t *testing.T) {
-	bot := readBot(t, "testdata/web.yaml")
-	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
-	observed := observe(old.Built)
-	page := manifests.Key{Kind: "Deployment", Name: "movienight-web"}
-	delete(observed.Objects, page)
-	update := func() manifests.Update {
-		built, err := manifests.Build(bot, manifests.Params{Image: "rosey.example/rosey:newer"}, observed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return manifests.FindUpdate(bot, built, observed)
-	}
-	for range 2 {
-		now := update()
-		if len(now.Changes) < 2 {
-			t.Errorf("changes are %q", now.Changes)
-		}
-		for _, component := range manifests.Components(bot) {
-			template := find[*appsv1.Deployment](now.Pinned, component).Spec.Template
-			if got := template.Spec.Containers[0].Image; got != testParams.Image {
-				t.Errorf("the %s runs %s", component, got)
+	for name, asksLater := range map[string]bool{"asked for later": true, "kept from being created": false} {
+		t.Run(name, func(t *testing.T) {
+			bot := readBot(t, "testdata/web.yaml")
+			web := bot.Spec.Web
+			if asksLater {
+				bot.Spec.Web = nil
 			}
-		}
-		observed.Objects[page] = find[*appsv1.Deployment](now.Pinned, manifests.Web)
-	}
-	const want = "Deployment movienight-web with image rosey.example/rosey:newer"
-	if changes := update().Changes; !slices.Contains(changes, want) {
-		t.Errorf("changes are %q", changes)
-	}
-	bot.Generation++ // the spec changes
-	for _, component := range manifests.Components(bot) {
-		template := find[*appsv1.Deployment](update().Pinned, component).Spec.Template
-		if got := template.Spec.Containers[0].Image; got != "rosey.example/rosey:newer" {
-			t.Errorf("after a change of the spec the %s runs %s", component, got)
-		}
+			observed := observe(pin(bot, build(t, bot), manifests.Observed{}))
+			page := manifests.Key{Kind: "Deployment", Name: "movienight-web"}
+			delete(observed.Objects, page)
+			observed = observe(upgraded(t, bot, observed))
+			delete(observed.Objects, page)
+			if asksLater {
+				bot.Spec.Web = web
+				bot.Generation++
+			}
+			var update manifests.Update
+			for range 3 {
+				update = findUpgrade(t, bot, observed)
+				for _, component := range manifests.Components(bot) {
+					template := find[*appsv1.Deployment](update.Pinned, component).Spec.Template
+					if got := template.Spec.Containers[0].Image; got != testParams.Image {
+						t.Errorf("the %s runs %s", component, got)
+					}
+				}
+				observed = observe(update.Pinned)
+			}
+			want := "Deployment movienight-web with image " + newerParams.Image
+			if len(update.Changes) != 3 || !slices.Contains(update.Changes, want) {
+				t.Errorf("changes are %q", update.Changes)
+			}
+		})
 	}
 }

@@ -144,8 +144,7 @@ func TestOpenReadOnlyBesideTheWriter(t *testing.T) {
 			return err
 		},
 		"KVSet": func() error {
-			_, err := reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
-			return err
+			return reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
 		},
 		"Optimize": func() error { return reader.Optimize(t.Context()) },
 		"Prune": func() error {

@@ -29,8 +29,7 @@ func (t storeTest) setWithin(plugin, key, value string, n float64, quota store.K
 	t.Helper()
 	entry := store.KVEntry{KVKey: kvKey(key), Value: value, At: at(n), Quota: quota}
 	entry.Plugin = plugin
-	_, err := t.KVSet(t.Context(), entry)
-	return err
+	return t.KVSet(t.Context(), entry)
 }
 
 func (t storeTest) usage() store.ChannelUsage {
