@@ -23,6 +23,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/plugin/builtin"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -72,6 +73,9 @@ type wayOut struct {
 func TestEveryCommandShowsPrintableText(t *testing.T) {
 	ways := []wayOut{
 		{command: "config schema", own: true},
+		{command: "plugin check", arguments: []string{hostileName}},
+		{command: "plugin check", arguments: []string{"dice"}, own: true},
+		{command: "plugin check", arguments: []string{"dice", "-o", "json"}, own: true},
 		{command: "config check", arguments: []string{
 			hostileConfig(t, "channel: {name: %s, server: https://cytu.be}\n%s: 1\n"),
 		}},
@@ -382,4 +386,10 @@ func writeHostileRows(t *testing.T, path string) {
 }
 
 // longRunning are the commands of the two tests below.
-func longRunning() []string { return []string{"tail", "bot", "db", "web", "run"} }
+func longRunning() []string {
+	commands := []string{"tail", "bot", "db", "web", "run", "plugin host"}
+	for _, name := range builtin.Names() {
+		commands = append(commands, "plugin "+name)
+	}
+	return commands
+}

@@ -32,7 +32,7 @@ type Discovery struct {
 	conn          *Conn
 	subscriptions []*nats.Subscription
 
-	mu    sync.Mutex
+	mu    sync.Mutex                     // guards info.Endpoints too
 	stats map[string]micro.EndpointStats // by subject
 }
 
@@ -51,7 +51,7 @@ type DiscoveryOptions struct {
 func NewDiscovery(o DiscoveryOptions) *Discovery {
 	d := &Discovery{
 		info: micro.Info{
-			Type: micro.InfoResponseType, Description: o.Description, Endpoints: o.Endpoints,
+			Type: micro.InfoResponseType, Description: o.Description,
 			ServiceIdentity: micro.ServiceIdentity{
 				Name: o.Name, ID: rand.Text(), Version: semanticVersion(o.Version), Metadata: o.Metadata,
 			},
@@ -59,11 +59,29 @@ func NewDiscovery(o DiscoveryOptions) *Discovery {
 		conn: o.Conn, started: time.Now().UTC(), stats: map[string]micro.EndpointStats{},
 	}
 	for _, endpoint := range o.Endpoints {
-		d.stats[endpoint.Subject] = micro.EndpointStats{
-			Name: endpoint.Name, Subject: endpoint.Subject, QueueGroup: endpoint.QueueGroup,
-		}
+		d.Add(endpoint)
 	}
 	return d
+}
+
+// Add adds an endpoint.
+func (d *Discovery) Add(endpoint micro.EndpointInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.info.Endpoints = append(slices.Clone(d.info.Endpoints), endpoint)
+	d.stats[endpoint.Subject] = micro.EndpointStats{
+		Name: endpoint.Name, Subject: endpoint.Subject, QueueGroup: endpoint.QueueGroup,
+	}
+}
+
+// Remove removes the endpoint with a subject, and what was counted of it.
+func (d *Discovery) Remove(subject string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.info.Endpoints = slices.DeleteFunc(slices.Clone(d.info.Endpoints), func(endpoint micro.EndpointInfo) bool {
+		return endpoint.Subject == subject
+	})
+	delete(d.stats, subject)
 }
 
 var releaseVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$`)
@@ -136,7 +154,9 @@ func (d *Discovery) ping() any {
 
 // describe leaves out endpoints that nobody reaches.
 func (d *Discovery) describe() any {
+	d.mu.Lock()
 	info := d.info
+	d.mu.Unlock()
 	info.Endpoints = slices.DeleteFunc(slices.Clone(info.Endpoints), func(endpoint micro.EndpointInfo) bool {
 		return d.conn.Denied(endpoint.Subject)
 	})

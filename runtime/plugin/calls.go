@@ -148,7 +148,7 @@ func (r *runner) parse(m *nats.Msg) (command, bus.PluginCall, error) {
 	if err := json.Unmarshal(m.Data, &body); err != nil || body.ID == "" || body.User.Name == "" {
 		return command{}, body, errors.New("a malformed call: expected JSON with call and user")
 	}
-	for _, one := range r.plugin.commands {
+	for _, one := range r.plugin.declared() {
 		if m.Subject == r.subjects.Call(one.Name) {
 			return one, body, nil
 		}

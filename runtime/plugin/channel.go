@@ -83,6 +83,15 @@ func (c *Channel) Queue(ctx context.Context, line string) error {
 	return c.do(ctx, c.runner.subjects.Queue(), "queuing a line", request)
 }
 
+// Declare adds a command while the plugin runs, and Withdraw removes one, which may be one that was declared before.
+// The bot looks at the commands again. Each process of the plugin declares its own: with several replicas, each has to.
+func (c *Channel) Declare(declared Command, handle Handler) error {
+	return c.runner.declare(command{Command: declared, handle: handle})
+}
+
+// Withdraw is described at Declare.
+func (c *Channel) Withdraw(name string) { c.runner.withdraw(name) }
+
 // Verb is something that a plugin may be granted to do.
 type Verb = bus.PluginVerb
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 // returns an error for whatever is wrong with it. A Plugin runs once.
 type Plugin struct {
 	name, version string
-	commands      []command
 	events        map[string]EventHandler
 	timers        []timer
 	starts        []func(ctx context.Context, c *Channel) error
@@ -24,6 +24,9 @@ type Plugin struct {
 	problems      []error
 
 	runner atomic.Pointer[runner] // nil before Run
+
+	mu       sync.Mutex
+	commands []command
 }
 
 type timer struct {
@@ -53,20 +56,45 @@ func (p *Plugin) wrong(format string, arguments ...any) {
 
 // Command declares a command. handle is called in a goroutine of its own for each call.
 func (p *Plugin) Command(c Command, handle Handler) {
-	declared := command{Command: c, handle: handle}
-	if err := declared.check(); err != nil {
-		p.wrong("command %q: %w", c.Name, err)
-		return
+	if err := p.add(command{Command: c, handle: handle}); err != nil {
+		p.wrong("%w", err)
 	}
-	for _, name := range append([]string{c.Name}, c.Aliases...) {
+}
+
+// add adds a command.
+func (p *Plugin) add(declared command) error {
+	if err := declared.check(); err != nil {
+		return fmt.Errorf("command %q: %w", declared.Name, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range append([]string{declared.Name}, declared.Aliases...) {
 		if slices.ContainsFunc(p.commands, func(other command) bool { return other.isCalled(name) }) {
-			p.wrong("command %q: another one has the name %q too", c.Name, name)
+			return fmt.Errorf("command %q: another one has the name %q too", declared.Name, name)
 		}
 	}
-	p.commands = append(p.commands, declared)
-	if len(p.commands) > bus.MaxPluginCommands {
-		p.wrong("command %q: expected at most %d commands", c.Name, bus.MaxPluginCommands)
+	if len(p.commands) >= bus.MaxPluginCommands {
+		return fmt.Errorf("command %q: expected at most %d commands", declared.Name, bus.MaxPluginCommands)
 	}
+	p.commands = append(slices.Clone(p.commands), declared)
+	return nil
+}
+
+// remove removes a command, and reports whether there was one of this name.
+func (p *Plugin) remove(name string) (existed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	isMeant := func(c command) bool { return c.Name == name }
+	existed = slices.ContainsFunc(p.commands, isMeant)
+	p.commands = slices.DeleteFunc(slices.Clone(p.commands), isMeant)
+	return existed
+}
+
+// declared returns the commands as they are now. The slice does not change.
+func (p *Plugin) declared() []command {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commands
 }
 
 // On makes the plugin react to an event of the channel, such as UserJoined; any name of an event of the feed is
@@ -120,10 +148,10 @@ func (p *Plugin) Setting(s Setting) {
 // Settings returns what was declared by Setting.
 func (p *Plugin) Settings() []Setting { return slices.Clone(p.settings) }
 
-// Commands returns what was declared by Command.
+// Commands returns what was declared by Command, and by Channel.Declare.
 func (p *Plugin) Commands() []Command {
 	var all []Command
-	for _, one := range p.commands {
+	for _, one := range p.declared() {
 		all = append(all, one.Command)
 	}
 	return all

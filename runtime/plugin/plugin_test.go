@@ -604,3 +604,45 @@ func TestUnknownFieldsOfACallAreIgnored(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// What moderators write in the chat becomes a command of its own.
+func TestCommandsThatAreDeclaredWhileThePluginRuns(t *testing.T) {
+	t.Parallel()
+	p := plugin.New("test", "1")
+	p.OnStart(func(_ context.Context, c *plugin.Channel) error { return c.Declare(command("first"), echo) })
+	p.Command(command("add"), func(_ context.Context, c *plugin.Call) (plugin.Reply, error) {
+		return plugin.Reply{}, c.Declare(command("more"), echo)
+	})
+	p.Command(command("del"), func(_ context.Context, c *plugin.Call) (plugin.Reply, error) {
+		c.Withdraw("more")
+		c.Withdraw("never")
+		return plugin.Reply{}, nil
+	})
+	r := start(t, p)
+	if o := r.call("first", "alice", "1"); len(o.Lines) != 1 {
+		t.Errorf("declared at the start: %+v", o)
+	}
+	for range 2 {
+		if o := r.call("more", "alice", "2"); !errors.Is(o.err, nats.ErrNoResponders) {
+			t.Errorf("not declared: %+v", o)
+		}
+		if o := r.call("add", "alice", "3"); o.code != "" || o.err != nil {
+			t.Errorf("%+v", o)
+		}
+		if o := r.call("more", "alice", "4"); len(o.Lines) != 1 || len(r.info().Endpoints) != 4 {
+			t.Errorf("declared: %+v, %+v", o, r.info())
+		}
+		if o := r.call("add", "alice", "5"); o.code != bus.CodeInternal || !strings.Contains(o.description, `"more"`) {
+			t.Errorf("declared twice: %+v", o)
+		}
+		r.call("del", "alice", "6")
+		if len(r.info().Endpoints) != 3 {
+			t.Errorf("withdrawn: %+v", r.info())
+		}
+		for range 2 { // the bot looks again
+			if hello := r.next(); hello != r.subjects.Hello() {
+				t.Errorf("said %s", hello)
+			}
+		}
+	}
+}

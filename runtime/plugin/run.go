@@ -130,17 +130,81 @@ func (r *runner) newDiscovery() (*bus.Discovery, error) {
 			"prefix": r.options.Subjects.Prefix(),
 		},
 	}
-	for _, one := range r.plugin.commands {
-		declared, err := one.metadata()
+	for _, one := range r.plugin.declared() {
+		endpoint, err := r.endpoint(one)
 		if err != nil {
 			return nil, err
 		}
-		options.Endpoints = append(options.Endpoints, micro.EndpointInfo{
-			Name: one.Name, Subject: r.subjects.Call(one.Name), QueueGroup: r.subjects.QueueGroup(),
-			Metadata: map[string]string{bus.CommandMetadata: declared},
-		})
+		options.Endpoints = append(options.Endpoints, endpoint)
 	}
 	return bus.NewDiscovery(options), nil
+}
+
+// endpoint returns the endpoint of a command in the services protocol.
+func (r *runner) endpoint(one command) (micro.EndpointInfo, error) {
+	declared, err := one.metadata()
+	return micro.EndpointInfo{
+		Name: one.Name, Subject: r.subjects.Call(one.Name), QueueGroup: r.subjects.QueueGroup(),
+		Metadata: map[string]string{bus.CommandMetadata: declared},
+	}, err
+}
+
+// declare adds a command while the plugin runs.
+func (r *runner) declare(one command) error {
+	endpoint, err := r.endpoint(one)
+	if err == nil {
+		err = r.plugin.add(one)
+	}
+	if err != nil {
+		return err
+	}
+	r.discovery.Add(endpoint)
+	if !r.isReady() {
+		return nil // it is subscribed with the others
+	}
+	conn := r.options.Conn.NATS()
+	if err := r.add(conn.ChanQueueSubscribe(endpoint.Subject, endpoint.QueueGroup, r.incoming)); err != nil {
+		return err
+	}
+	r.offer()
+	return nil
+}
+
+// withdraw removes a command while the plugin runs.
+func (r *runner) withdraw(name string) {
+	if !r.plugin.remove(name) {
+		return
+	}
+	subject := r.subjects.Call(name)
+	r.discovery.Remove(subject)
+	r.mu.Lock()
+	isMeant := func(s *nats.Subscription) bool { return s.Subject == subject }
+	at := slices.IndexFunc(r.subscriptions, isMeant)
+	if at >= 0 {
+		_ = r.subscriptions[at].Unsubscribe() // it fails only if the connection is closed
+		r.subscriptions = slices.Delete(r.subscriptions, at, at+1)
+	}
+	r.mu.Unlock()
+	if r.isReady() {
+		r.offer()
+	}
+}
+
+func (r *runner) isReady() bool {
+	select {
+	case <-r.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// offer makes the bot look at the commands again.
+func (r *runner) offer() {
+	r.flush()
+	if r.options.Conn.Connected() {
+		r.publish(r.subjects.Hello())
+	}
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -178,7 +242,7 @@ func (r *runner) subscribe() error {
 	queue := func(subject string, to chan *nats.Msg) error {
 		return r.add(conn.ChanQueueSubscribe(subject, r.subjects.QueueGroup(), to))
 	}
-	for _, one := range r.plugin.commands {
+	for _, one := range r.plugin.declared() {
 		if err := queue(r.subjects.Call(one.Name), r.incoming); err != nil {
 			return err
 		}
@@ -404,9 +468,7 @@ func (r *runner) state() (ok bool, reason status.Reason, message string) {
 		return false, status.ReasonNATSPermissionMissing, fmt.Sprintf(
 			"the NATS user of the plugin may not subscribe to %q: it lacks a grant, or its permissions are old", refused)
 	}
-	select {
-	case <-r.ready:
-	default:
+	if !r.isReady() {
 		return false, status.ReasonStarting, "the plugin is starting"
 	}
 	_, settings := r.settings.read()
@@ -419,7 +481,7 @@ func (r *runner) state() (ok bool, reason status.Reason, message string) {
 	case settings != "":
 		return false, status.ReasonPluginSettingsInvalid, settings
 	}
-	return true, status.ReasonReady, fmt.Sprintf("%d commands, %d events", len(r.plugin.commands), len(r.plugin.events))
+	return true, status.ReasonReady, fmt.Sprintf("%d commands, %d events", len(r.plugin.declared()), len(r.plugin.events))
 }
 
 // refused returns the subjects to which the server does not let the plugin subscribe.

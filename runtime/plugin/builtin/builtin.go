@@ -8,13 +8,17 @@ import (
 
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/plugin/builtin/countdown"
+	"rosey.dev/rosey/runtime/plugin/builtin/custom"
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
+	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
 )
 
 // plugins are the constructors: a plugin runs once, so each start needs another one.
 var plugins = map[string]func() *plugin.Plugin{
 	"countdown": countdown.New,
+	"custom":    custom.New,
 	"dice":      dice.New,
+	"quotes":    quotes.New,
 }
 
 // Names returns the names of all built-in plugins, sorted.
