@@ -118,9 +118,8 @@ func (c *component) newBotWorkload(rosey *bot.Bot, pub *publisher.Publisher, nee
 	needed = append(needed, func(ctx context.Context) error { pub.Run(ctx); return nil })
 	return workload{
 		run:     func(ctx context.Context) error { return runWith(ctx, rosey.Run, needed...) },
-		checks:  []func() status.Check{pub.Check, rosey.Check},
-		channel: rosey.Snapshot,
-		leader:  rosey.Leader,
+		checks:  []func() status.Check{pub.Check, rosey.Check, rosey.PluginsCheck},
+		channel: rosey.Snapshot, leader: rosey.Leader, liveFiles: rosey.LiveFiles, plugins: rosey.Plugins,
 	}
 }
 

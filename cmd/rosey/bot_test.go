@@ -36,7 +36,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 	password := filepath.Join(t.TempDir(), "password")
 	p := start(t, "bot", "--config", writeBotConfig(t, site, server.URL(), password))
 	report := p.waitFor(status.ReasonAccountPasswordAbsent)
-	if report.Ready || report.Component != status.BotComponent || len(report.Checks) != 4 ||
+	if report.Ready || report.Component != status.BotComponent || len(report.Checks) != 5 ||
 		!strings.Contains(report.Message, password) {
 		t.Errorf("status without a password: %+v", report)
 	}

@@ -123,7 +123,8 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 	for _, check := range report.Checks {
 		checks = append(checks, fmt.Sprintf("%s %s", check.Name, check.Reason))
 	}
-	if diff := cmp.Diff([]string{"store StoreOpen", "service Direct", "channel Joined"}, checks); diff != "" {
+	want := []string{"store StoreOpen", "service Direct", "channel Joined", "plugins Ready"}
+	if diff := cmp.Diff(want, checks); diff != "" {
 		t.Errorf("checks: %s", diff)
 	}
 	checkOnlyListener(t, p, p.url(""))
@@ -268,7 +269,7 @@ func TestRunWithoutNATS(t *testing.T) {
 	data := filepath.Dir(r.database)
 	p := start(t, "run", "--mode", "direct", "--channel", "movienight", "--server", r.site, "--username", "Guest",
 		"--data", data, "--http", "127.0.0.1:0")
-	if report := p.waitFor(status.ReasonReady); report.Component != status.RunComponent || len(report.Checks) != 3 {
+	if report := p.waitFor(status.ReasonReady); report.Component != status.RunComponent || len(report.Checks) != 4 {
 		t.Errorf("status: %+v", report)
 	}
 	if !strings.Contains(p.output(), "NATS      none (mode direct)") {

@@ -37,7 +37,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 	p := start(t, "run", "--channel", "movienight", "--server", site, "--username", "rosey",
 		"--password-file", password, "--data", data, "--http", "127.0.0.1:0")
 	report := p.waitFor(status.ReasonReady)
-	if report.Component != status.RunComponent || len(report.Checks) != 6 {
+	if report.Component != status.RunComponent || len(report.Checks) != 7 {
 		t.Errorf("status: %+v", report)
 	}
 	for _, text := range []string{

@@ -53,6 +53,7 @@ type Bot struct {
 	tracker   *speech.Tracker // outlives the sessions
 	feed      *feed
 	waiting   <-chan struct{}
+	live      *live
 	// looks are functions that the session's goroutine is to call.
 	looks chan func(*session)
 
@@ -96,6 +97,7 @@ func New(configuration config.Config, o Options) *Bot {
 	b.metrics = newMetrics(o.Registerer, b.leads)
 	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)
 	b.feed.started = started
+	b.live = b.newLive(o)
 	return b
 }
 
@@ -115,6 +117,8 @@ type timings struct {
 	MinPauses map[status.Reason]time.Duration
 	// Limits are those of the server, by the reason of a refusal. They replace the back-off.
 	Limits map[status.Reason]serverLimit
+	// Live is the time between two reads of the files that can change while the bot runs.
+	Live time.Duration
 	// Secrets is the time between two reads of a password's file while the password is absent or was refused.
 	Secrets time.Duration
 	// ResignAfter is how long a leader tries to join before it resigns, and ResignPause how long it then leaves the
@@ -136,6 +140,7 @@ func defaultTimings() timings {
 			status.ReasonBanned: 15 * time.Minute,
 		},
 		Limits:      cytubeLimits(),
+		Live:        liveInterval,
 		Secrets:     time.Second,
 		ResignAfter: 30 * time.Second, ResignPause: 10 * time.Second,
 		Drain: 18 * time.Second,
@@ -148,13 +153,15 @@ func defaultTimings() timings {
 func (b *Bot) Run(ctx context.Context) error {
 	defer b.closing.Wait()
 	feeding, stop := context.WithCancel(context.WithoutCancel(ctx)) // the events of leaving are published too
-	var feed sync.WaitGroup
-	feed.Go(func() { b.feed.run(feeding) })
-	defer feed.Wait()
+	var background sync.WaitGroup
+	background.Go(func() { b.feed.run(feeding) })
+	b.readLive(ctx)
+	background.Go(func() { b.watchLive(feeding) })
+	defer background.Wait()
 	defer stop()
 	next := newAttempt(b.timings)
 	if b.elector == nil {
-		b.answering(ctx, func() { b.keepJoined(ctx, next) })
+		b.answering(ctx, func() { b.servingPlugins(ctx, func() { b.keepJoined(ctx, next) }) })
 	} else {
 		b.standBy(ctx, next)
 	}

@@ -41,10 +41,7 @@ func (b *Bot) answering(ctx context.Context, f func()) {
 // channelState returns a bus.ChannelState. It is nil after the leadership is lost: another bot may be in the channel,
 // and two replies would be one too many.
 func (b *Bot) channelState(ctx context.Context) any {
-	state := bus.ChannelState{
-		Success: true, Server: b.config.Channel.Server, Channel: b.config.Channel.Name,
-		Users: []bus.ChannelUser{}, Next: []bus.QueuedMedia{},
-	}
+	state := b.emptyState()
 	joined := b.look(ctx, func(s *session) { s.describe(&state) })
 	if !joined {
 		state.FeedPosition, state.At = b.feed.position(), time.Now().UnixMilli()
@@ -55,6 +52,14 @@ func (b *Bot) channelState(ctx context.Context) any {
 	}
 	bound(&state, int(b.feed.conn.NATS().MaxPayload()))
 	return state
+}
+
+// emptyState returns a state without what is in the channel.
+func (b *Bot) emptyState() bus.ChannelState {
+	return bus.ChannelState{
+		Success: true, Server: b.config.Channel.Server, Channel: b.config.Channel.Name,
+		Users: []bus.ChannelUser{}, Next: []bus.QueuedMedia{},
+	}
 }
 
 // bound leaves out users and items that do not fit into a message.

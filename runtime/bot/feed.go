@@ -141,8 +141,9 @@ type feedEvent struct {
 	bus.FeedPosition
 
 	User string `json:"user,omitempty"`
-	// Content is HTML as CyTube sent it.
+	// Content is HTML as CyTube sent it, and Text the same as it was typed.
 	Content   *string `json:"content,omitempty"`
+	Text      *string `json:"text,omitempty"`
 	Recipient string  `json:"recipient,omitempty"`
 	// UserData is about User.
 	UserData *feedUser  `json:"user_data,omitempty"`
@@ -162,6 +163,9 @@ func (e feedEvent) size() int64 {
 	size := base + len(e.PlatformData) + user*len(e.Users)
 	if e.Content != nil {
 		size += len(*e.Content)
+	}
+	if e.Text != nil {
+		size += len(*e.Text)
 	}
 	return int64(size)
 }
@@ -211,7 +215,8 @@ func (s *session) newFeedEvent(received cytube.ReceivedEvent) (out feedEvent, pu
 	case cytube.Joined, cytube.Malformed, cytube.Login, cytube.NeedPassword:
 		return out, false
 	case cytube.ChatMessage:
-		out.Event, out.User, out.Content = eventMessage, event.User, &event.HTML
+		text, _ := cytube.TypedText(event.HTML)
+		out.Event, out.User, out.Content, out.Text = eventMessage, event.User, &event.HTML, &text
 		out.Timestamp = max(0, event.Time.Unix())
 		return out, !event.Shadow && event.Kind != serverWhisper
 	case cytube.PM:

@@ -53,7 +53,8 @@ func TestFeed(t *testing.T) {
 	r.startJoined()
 
 	replayed := nextEvent(t, watching, "message")
-	if replayed["user"] != "mod" || replayed["content"] != "anybody &lt;there&gt;?" || replayed["replayed"] != true ||
+	if replayed["user"] != "mod" || replayed["content"] != "anybody &lt;there&gt;?" ||
+		replayed["text"] != "anybody <there>?" || replayed["replayed"] != true ||
 		replayed["platform_data"].(map[string]any)["time"] != float64(before.Time) {
 		t.Errorf("replayed line %v", replayed)
 	}

@@ -64,7 +64,7 @@ func (b *Bot) lead(ctx context.Context, leadership *leader.Leadership, next *att
 		case <-leading.Done():
 		}
 	})
-	b.answering(leading, func() { b.keepJoined(leading, next) })
+	b.answering(leading, func() { b.servingPlugins(leading, func() { b.keepJoined(leading, next) }) })
 	resigned = leading.Err() == nil
 	stop()
 	watching.Wait()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -231,6 +232,8 @@ type service struct {
 	received []received
 	waiting  []bus.OutboundMessage
 	requests int
+	// putID is what OutboundPut is answered with.
+	putID int64
 }
 
 // received is an event or a request, with the timestamp removed from its payload.
@@ -316,6 +319,8 @@ func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
 	switch suffix {
 	case bus.OutboundSent, bus.OutboundFailed:
 		reply = `{"success":true}`
+	case bus.OutboundPut:
+		reply = fmt.Sprintf(`{"success":true,"id":%d}`, s.putID)
 	case bus.QueryUserStats:
 		reply = `{"username":"alice","first_seen":1763700000,"last_seen":1763700000,"total_chat_lines":3,` +
 			`"total_time_connected":7300,"current_session_start":null,"success":true,"found":true}`
@@ -329,7 +334,7 @@ func (s *service) respond(m *nats.Msg, suffix bus.Suffix) bool {
 	if err := m.Respond([]byte(reply)); err != nil {
 		s.t.Error(err)
 	}
-	return suffix == bus.OutboundSent || suffix == bus.OutboundFailed
+	return suffix == bus.OutboundSent || suffix == bus.OutboundFailed || suffix == bus.OutboundPut
 }
 
 // all returns the events so far, each of them once: an event that was not acknowledged is sent again with the same ID.

@@ -46,7 +46,9 @@ func (b *Bot) runSession(ctx context.Context, used passwords) error {
 		conn.Leave(leaving)
 	})
 	s := newSession(b, conn)
+	leavePlugins := s.enterPlugins(ctx)
 	defer s.leave(ctx)
+	defer leavePlugins()
 	err = s.run(ctx)
 	if s.joined && ctx.Err() == nil {
 		b.metrics.sessionsLost.WithLabelValues(string(asProblem(err).Reason)).Inc()
@@ -57,7 +59,8 @@ func (b *Bot) runSession(ctx context.Context, used passwords) error {
 func newSession(b *Bot, conn *cytube.Conn) *session {
 	channel, speaker := room.New(), b.newSpeaker(conn)
 	commands := command.New(command.Options{
-		Config: b.config.Commands, Room: channel, Conn: conn, Speaker: speaker, Requester: b.requester,
+		Registry: b.live.registry, Plugins: b.live.caller(),
+		Room: channel, Conn: conn, Speaker: speaker, Requester: b.requester,
 		Publisher: b.publisher, EventID: b.ids.Next, Origin: b.channelOrigin(), Leading: b.leads,
 		Status:  func() (channel, database string) { return b.Check().Message, b.publisher.Check().Message },
 		Started: b.started, Log: b.log,

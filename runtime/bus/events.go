@@ -79,6 +79,10 @@ type PMCommandPayload struct {
 	// default is "unknown".
 	Result string  `json:"result"`
 	Error  *string `json:"error"`
+	// Plugin and Call are set if a plugin was called or did something: Command is then the plugin's name, a dot, and the
+	// command or what it did, and Username who called, or "plugin NAME" if the plugin did it by itself.
+	Plugin string `json:"plugin,omitempty"`
+	Call   string `json:"call,omitempty"`
 	Origin
 }
 

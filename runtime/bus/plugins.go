@@ -59,6 +59,9 @@ func (p PluginSubjects) Call(command string) string { return p.base + "in.call."
 // AllCalls matches Call of every command.
 func (p PluginSubjects) AllCalls() string { return p.base + "in.call.>" }
 
+// Owns reports whether a subject is one of the plugin's calls, or what else it receives and sends except KV.
+func (p PluginSubjects) Owns(subject string) bool { return strings.HasPrefix(subject, p.base) }
+
 // Cancel returns the subject on which the plugin hears that nobody waits for the answer to a call any more.
 func (p PluginSubjects) Cancel() string { return p.base + "in.cancel" }
 

@@ -135,6 +135,11 @@ func (h *Handler) kick(r request) (task, error) {
 	case user.Rank >= r.user.Rank:
 		return nil, &deniedError{user.Name + " has at least your rank"}
 	}
+	return h.kickUser(user, reason, "Kicked "+user.Name), nil
+}
+
+// kickUser returns the task that kicks a user and replies with one line.
+func (h *Handler) kickUser(user cytube.User, reason, done string) task {
 	kick := func(ctx context.Context) error { return h.Conn.Kick(ctx, user.Name, reason) }
 	return h.actAsLine(kick, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
@@ -146,5 +151,5 @@ func (h *Handler) kick(r request) (task, error) {
 			}
 		}
 		return false, nil
-	}, "Kicked "+user.Name), nil
+	}, done)
 }

@@ -3,11 +3,9 @@ package command
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
 	"rosey.dev/rosey/runtime/speech"
@@ -26,12 +24,40 @@ type Conn interface {
 	Kick(ctx context.Context, name, reason string) error
 	ClearChat(ctx context.Context) error
 	ToggleAFK(ctx context.Context) error
+	ShufflePlaylist(ctx context.Context) error
+	OpenPoll(ctx context.Context, poll cytube.Poll) error
+	ClosePoll(ctx context.Context) error
+}
+
+// Plugins calls the commands of plugins. pluginclient.Client implements it.
+type Plugins interface {
+	// Call begins a call and returns at once.
+	Call(call Call)
+	// Rejected counts a call that came before the cooldown was over.
+	Rejected(plugin string)
+}
+
+// Call is a command of a plugin that a user gave, and may give.
+type Call struct {
+	Plugin  string
+	Command bus.PluginCommand
+	// Typed is the command as users type it.
+	Typed string
+	// Via is bus.ViaChat or bus.ViaPM.
+	Via  string
+	User bus.PluginUser
+	// Args is what follows the command, and Text the whole line.
+	Args, Text string
+	// Refund ends the cooldown of the command, for a call that does not count.
+	Refund func()
 }
 
 // Options configure a Handler. All are required.
 type Options struct {
-	// Config is as config.Sources.Load returns it, so that no pointer is nil.
-	Config config.Commands
+	// Registry is that of the process.
+	Registry *Registry
+	// Plugins calls commands of plugins. Nil: the Registry has none.
+	Plugins Plugins
 	// Room is the state of the channel. Handle reads it, so it must belong to the goroutine that calls Handle.
 	Room      *room.Room
 	Conn      Conn
@@ -54,16 +80,14 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// outcomes are the last arguments of Options.Count. Only commands in the chat have a cooldown.
+// outcomes are the last arguments of Options.Count.
 var outcomes = []string{"success", "error", "denied", "busy", "cooldown"}
 
 // ForEachCount calls f with all arguments with which a Handler may call Options.Count.
 func ForEachCount(f func(source, name, outcome string)) {
-	for _, each := range append(table(), command{source: fromPM, name: unknownName}) {
+	for _, each := range append(table(), pm(unknownName, "", "", "", nil)) {
 		for _, outcome := range outcomes {
-			if each.source == fromChat || outcome != "cooldown" {
-				f(string(each.source), each.name, outcome)
-			}
+			f(string(each.source), each.Name, outcome)
 		}
 	}
 }
@@ -71,98 +95,10 @@ func ForEachCount(f func(source, name, outcome string)) {
 // Handler executes the commands that users give during one session in the channel. Use New.
 type Handler struct {
 	Options
-	commands []command
-	enabled  map[source]bool
-	cooldown time.Duration
-	// lastChat has the time of each user's last chat command, by lower-case name. Only Handle uses it.
-	lastChat map[string]time.Time
-	jobs     chan job
-	// confirm is given every event while the running task waits for one. Nil: it waits for none.
-	confirm atomic.Pointer[func(cytube.Event)]
+	jobs chan job
+	// confirmations are given every event.
+	confirmations confirmations
 }
 
 // New returns a Handler. It executes nothing until Run.
-func New(o Options) *Handler {
-	return &Handler{
-		Options:  o,
-		commands: table(),
-		enabled:  map[source]bool{fromChat: *o.Config.Chat, fromPM: *o.Config.PM},
-		cooldown: time.Duration(*o.Config.CooldownSeconds) * time.Second,
-		lastChat: map[string]time.Time{},
-		jobs:     make(chan job, maxJobs),
-	}
-}
-
-// source is where a command was given. Its text is a label of metrics.
-type source string
-
-const (
-	fromChat source = "chat"
-	fromPM   source = "pm"
-)
-
-// command is an entry of the table.
-type command struct {
-	source source
-	name   string
-	// usage is what follows the name: words in capitals stand for a value, brackets for what may be left out.
-	usage string
-	// rank is the lowest rank of users who may give it. 0 is that of a guest: everybody with a name.
-	rank float64
-	// permission is what the user and the bot need besides. Empty: nothing.
-	permission room.Permission
-	// private commands are published for the audit with the first word of their arguments alone.
-	private bool
-	// run reads the Room and returns what is left to do. It is called on Handle's goroutine and must not block.
-	run func(h *Handler, r request) (task, error)
-}
-
-// request is a command as a user gave it. args is the text after its name, as it was typed.
-type request struct {
-	source source
-	user   cytube.User
-	args   string
-	// exact is false if a filter of the channel has replaced something in the text that is not known, so that a name in
-	// args may lack some of its characters.
-	exact bool
-}
-
-// task does what a command has to wait for, and returns the lines of the reply. It is called on Run's goroutine and
-// must not use the Room.
-type task func(ctx context.Context) ([]string, error)
-
-// table returns all commands. help lists them in this order.
-func table() []command {
-	const mod = cytube.ModeratorRank
-	return []command{
-		{source: fromChat, name: "help", run: (*Handler).help},
-		{source: fromChat, name: "seen", usage: "USER", run: (*Handler).seen},
-		{source: fromChat, name: "stats", usage: "[USER]", run: (*Handler).userStats},
-		{source: fromChat, name: "top", run: (*Handler).top},
-		{source: fromChat, name: "uptime", run: (*Handler).uptime},
-
-		{source: fromPM, name: "add", usage: "URL [temp]", rank: mod, permission: room.PermissionAdd, run: (*Handler).add},
-		{source: fromPM, name: "afk", usage: "[on|off]", rank: mod, permission: room.PermissionChat, run: (*Handler).afk},
-		{source: fromPM, name: "clear", rank: mod, permission: room.PermissionChatClear, run: (*Handler).clear},
-		{source: fromPM, name: "current", rank: mod, run: (*Handler).current},
-		{source: fromPM, name: "help", rank: mod, run: (*Handler).help},
-		{source: fromPM, name: "info", rank: mod, run: (*Handler).info},
-		{source: fromPM, name: "jump", usage: "NUMBER", rank: mod, permission: room.PermissionJump, run: (*Handler).jump},
-		{source: fromPM, name: "kick", usage: "USER [REASON]", rank: mod, permission: room.PermissionKick,
-			run: (*Handler).kick},
-		{source: fromPM, name: "move", usage: "FROM TO", rank: mod, permission: room.PermissionMove, run: (*Handler).move},
-		{source: fromPM, name: "next", rank: mod, permission: room.PermissionJump, run: (*Handler).next},
-		{source: fromPM, name: "pause", rank: mod, permission: room.PermissionLeader, run: (*Handler).pause},
-		{source: fromPM, name: "playlist", usage: "[COUNT]", rank: mod, permission: room.PermissionSeePlaylist,
-			run: (*Handler).playlist},
-		{source: fromPM, name: "pm", usage: "USER MESSAGE", rank: mod, private: true, run: (*Handler).pm},
-		{source: fromPM, name: "remove", usage: "NUMBER", rank: mod, permission: room.PermissionDelete,
-			run: (*Handler).remove},
-		{source: fromPM, name: "say", usage: "MESSAGE", rank: mod, permission: room.PermissionChat, run: (*Handler).say},
-		{source: fromPM, name: "stats", rank: mod, run: (*Handler).channelStats},
-		{source: fromPM, name: "status", rank: mod, run: (*Handler).status},
-		{source: fromPM, name: "user", usage: "NAME", rank: mod, run: (*Handler).user},
-		{source: fromPM, name: "users", rank: mod, run: (*Handler).users},
-		{source: fromPM, name: "voteskip", rank: mod, permission: room.PermissionVoteskip, run: (*Handler).voteskip},
-	}
-}
+func New(o Options) *Handler { return &Handler{Options: o, jobs: make(chan job, maxJobs)} }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
 )
@@ -40,9 +40,7 @@ func (h *Handler) Handle(event cytube.Event) {
 			h.dispatch(request{source: fromPM, exact: exact}, event.From, text)
 		}
 	default:
-		if confirm := h.confirm.Load(); confirm != nil {
-			(*confirm)(event)
-		}
+		h.confirmations.offer(event)
 	}
 }
 
@@ -54,8 +52,12 @@ func (h *Handler) handleChat(line cytube.ChatMessage) {
 	if !isPlain || line.Shadow || h.Room.IsMe(line.User) || !h.Room.MayChat() {
 		return
 	}
+	n := h.Registry.names.Load()
+	if n == nil {
+		return
+	}
 	typed, exact := cytube.TypedText(line.HTML)
-	if text, isCommand := strings.CutPrefix(typed, h.Config.Prefix); isCommand {
+	if text, isCommand := strings.CutPrefix(typed, n.settings.Prefix); isCommand {
 		h.dispatch(request{source: fromChat, exact: exact}, line.User, text)
 	}
 }
@@ -65,61 +67,64 @@ const greenText = "greentext"
 
 // dispatch finds the command of a text and queues it. r has neither user nor arguments yet.
 func (h *Handler) dispatch(r request, userName, text string) {
-	from := r.source
+	n, from := h.Registry.names.Load(), r.source
 	user, present := h.Room.Users.Find(userName)
-	available := h.available(from, user.Rank)
 	name, args := cutWord(text)
 	name = strings.ToLower(name)
-	if !h.enabled[from] || !h.Leading() || !present || name == "" || len(available) == 0 {
+	if n == nil || !n.enabled(from) || !h.Leading() || !present || name == "" || n.ignored[strings.ToLower(user.Name)] {
 		return
 	}
-	found := slices.IndexFunc(available, func(c command) bool { return c.name == name })
-	switch {
-	case found < 0 && from == fromPM:
-		h.queue(job{source: from, user: user.Name, name: unknownName, task: fail(errUnknown)})
-		return
-	case found < 0:
-		return
-	case from == fromChat && !h.cooldownOver(user.Name, time.Now()):
-		h.Count(string(from), name, "cooldown")
-		return
-	}
-	c := available[found]
 	r.user, r.args = user, args
-	h.queue(job{source: from, user: user.Name, name: name, args: c.auditedArgs(args), task: h.prepare(c, r)})
+	e := n.find(from, name, user.Name, user.Rank)
+	if e == nil {
+		h.rejectUnknown(n, r)
+		return
+	}
+	refund, over := h.Registry.cooldowns.begin(n, e, user.Name, time.Now())
+	switch {
+	case !over:
+		h.rejectEarly(e)
+	case e.plugin != "":
+		h.Plugins.Call(Call{
+			Plugin: e.plugin, Command: e.PluginCommand, Typed: n.typed(e), Via: string(from),
+			User: bus.PluginUser{Name: user.Name, Rank: user.Rank}, Args: args, Text: n.line(from, text), Refund: refund,
+		})
+	default:
+		h.queue(job{
+			source: from, user: user.Name, name: e.Name, typed: e.typed, args: e.auditedArgs(args), task: h.prepare(n, e, r),
+		})
+	}
 }
 
-// available returns the commands that a user of a rank may give.
-func (h *Handler) available(from source, rank float64) []command {
-	var available []command
-	for _, c := range h.commands {
-		if c.source == from && rank >= c.rank {
-			available = append(available, c)
-		}
+// rejectUnknown replies to a moderator who gave a command that does not exist. Others may not have meant the bot.
+func (h *Handler) rejectUnknown(n *names, r request) {
+	isOwn := func(e *entry) bool { return e.plugin == "" }
+	if r.source == fromPM && slices.ContainsFunc(n.permitted(fromPM, r.user.Name, r.user.Rank), isOwn) {
+		h.queue(job{source: fromPM, user: r.user.Name, name: unknownName, typed: unknownName, task: fail(errUnknown)})
 	}
-	return available
 }
 
-// cooldownOver reports whether a user may give a chat command, and starts the cooldown if so.
-func (h *Handler) cooldownOver(name string, now time.Time) bool {
-	key := strings.ToLower(name)
-	if last, found := h.lastChat[key]; found && now.Sub(last) < h.cooldown {
-		return false
+// outcomeCooldown is the outcome of a command that was given too early.
+const outcomeCooldown = "cooldown"
+
+// rejectEarly counts a command that was given too early.
+func (h *Handler) rejectEarly(e *entry) {
+	if e.plugin != "" {
+		h.Plugins.Rejected(e.plugin)
+		return
 	}
-	maps.DeleteFunc(h.lastChat, func(_ string, last time.Time) bool { return now.Sub(last) >= h.cooldown })
-	h.lastChat[key] = now
-	return true
+	h.Count(string(e.source), e.Name, outcomeCooldown)
 }
 
 // prepare checks the permission for a command and returns its task.
-func (h *Handler) prepare(c command, r request) task {
-	if err := h.checkPermission(c.permission, r.user.Rank); err != nil {
+func (h *Handler) prepare(n *names, e *entry, r request) task {
+	if err := h.checkPermission(e.permission, r.user.Rank); err != nil {
 		return fail(err)
 	}
-	prepared, err := c.run(h, r)
+	prepared, err := e.run(h, r)
 	switch {
 	case errors.Is(err, errUsage):
-		return fail(errors.New("usage: " + h.synopsis(c)))
+		return fail(errors.New("usage: " + n.synopsis(e)))
 	case err != nil:
 		return fail(err)
 	}
@@ -139,14 +144,19 @@ func (h *Handler) checkPermission(permission room.Permission, rank float64) erro
 	return nil
 }
 
-// synopsis returns a command as a user types it.
-func (h *Handler) synopsis(c command) string {
-	text := strings.TrimSpace(c.name + " " + c.usage)
-	if c.source == fromChat {
-		return h.Config.Prefix + text
+// synopsis returns a command as a user types it, with its usage.
+func (n *names) synopsis(e *entry) string { return strings.TrimSpace(n.typed(e) + " " + e.Usage) }
+
+// line returns the whole line of a command.
+func (n *names) line(from source, text string) string {
+	if from == fromChat {
+		return n.settings.Prefix + text
 	}
 	return text
 }
+
+// typed returns a command as a user types it.
+func (n *names) typed(e *entry) string { return n.line(e.source, e.typed) }
 
 // auditedArgs returns the part of the arguments that is published.
 func (c command) auditedArgs(args string) string {

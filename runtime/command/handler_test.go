@@ -35,6 +35,8 @@ type rig struct {
 	requested []string
 	counted   []string
 	audited   []string
+	called    []string
+	refund    func() // of the last call of a plugin
 	// statsOf is the name in the reply to a query of a user. Empty: the name in the query.
 	statsOf string
 	// queries is what a query of the database waits for. Nil: nothing.
@@ -138,6 +140,12 @@ func (c conn) PlayNext(context.Context) error          { return c.request("next"
 func (c conn) Voteskip(context.Context) error          { return c.request("voteskip") }
 func (c conn) ClearChat(context.Context) error         { return c.request("clear") }
 func (c conn) ToggleAFK(context.Context) error         { return c.request("afk") }
+func (c conn) ShufflePlaylist(context.Context) error   { return c.request("shuffle") }
+func (c conn) ClosePoll(context.Context) error         { return c.request("close poll") }
+
+func (c conn) OpenPoll(_ context.Context, poll cytube.Poll) error {
+	return c.request("open poll %s %q", poll.Title, poll.Options)
+}
 
 func (c conn) Move(_ context.Context, uid int, after cytube.Place) error {
 	return c.request("move %d after %d", uid, after.UID)
@@ -153,9 +161,21 @@ func (c conn) Kick(_ context.Context, name, reason string) error {
 	return c.request("kick %s %q", name, reason)
 }
 
+// plugins notes the calls of plugins.
+type plugins struct{ *rig }
+
+func (p plugins) Call(c Call) {
+	p.refund = c.Refund
+	p.note(&p.called, fmt.Sprintf("%s %s %s %s %g %q %q",
+		c.Plugin, c.Command.Name, c.Via, c.User.Name, c.User.Rank, c.Args, c.Text))
+}
+
+func (p plugins) Rejected(plugin string) { p.note(&p.called, plugin+" rejected") }
+
 // enabled is the configuration of all commands, with a prefix and a cooldown in seconds.
 func enabled(prefix string, cooldown int) config.Commands {
-	return config.Commands{Chat: new(true), PM: new(true), Prefix: prefix, CooldownSeconds: new(cooldown)}
+	return config.Commands{
+		Chat: new(true), PM: new(true), Prefix: prefix, CooldownSeconds: new(cooldown), ChannelCooldownSeconds: new(0)}
 }
 
 func countable() map[string]bool {
@@ -179,8 +199,11 @@ func inChannel(t *testing.T, c config.Commands, test func(r *rig)) {
 			Leading: leading, Count: func(speech.Outcome) {}, Log: log, Poll: 2 * time.Second, RefusalDelay: 10 * time.Second,
 		})
 		speaker.SetPermission(speech.PermissionGranted)
+		registry := NewRegistry()
+		registry.Configure(c)
 		r.Handler = New(Options{
-			Config: c, Room: room.New(), Conn: conn{r}, Speaker: speaker, Requester: r, Publisher: r, EventID: id,
+			Registry: registry, Plugins: plugins{r},
+			Room: room.New(), Conn: conn{r}, Speaker: speaker, Requester: r, Publisher: r, EventID: id,
 			Origin: origin, Leading: leading, Started: time.Now(), Log: log,
 			Status: func() (string, string) { return "joined", "connected" },
 			Count: func(source, name, outcome string) {
@@ -236,7 +259,7 @@ func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 		for i := range 1000 {
 			r.pmFrom("mod", rejected[i%len(rejected)])
 			synctest.Wait()
-			if r.confirm.Load() != nil {
+			if r.confirmations.len() > 0 {
 				t.Fatalf("%q left a confirmation", rejected[i%len(rejected)])
 			}
 		}
@@ -250,8 +273,9 @@ func TestRejectedCommandsLeaveNothingBehind(t *testing.T) {
 		r.expect("requests", &r.requested, "voteskip")
 		r.arrive(cytube.Voteskip{})
 		r.expect("replies", &r.said, "mod: Voted")
-		if r.confirm.Load() != nil || len(r.jobs) > 0 || len(r.lastChat) > 0 {
-			t.Errorf("left behind: confirmation: %t, %d jobs, %d users", r.confirm.Load() != nil, len(r.jobs), len(r.lastChat))
+		if r.confirmations.len() > 0 || len(r.jobs) > 0 || len(r.Registry.cooldowns.users) > 0 {
+			t.Errorf("left behind: %d confirmations, %d jobs, %d users", r.confirmations.len(), len(r.jobs),
+				len(r.Registry.cooldowns.users))
 		}
 	})
 }
@@ -298,7 +322,7 @@ func TestConfirmation(t *testing.T) {
 				time.Sleep(confirmTimeout)
 			}
 			r.expect("reply to "+test.command, &r.said, "mod: "+test.want)
-			if r.confirm.Load() != nil {
+			if r.confirmations.len() > 0 {
 				t.Errorf("%s left a confirmation", test.command)
 			}
 		})
@@ -442,8 +466,8 @@ func TestCooldownIsPerUser(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		r.chatFrom("alice", ".top")
 		r.expect("said", &r.said, "Nobody has said anything yet")
-		if len(r.lastChat) != 1 {
-			t.Errorf("%d users in the cooldown", len(r.lastChat))
+		if len(r.Registry.cooldowns.users) != 1 {
+			t.Errorf("%d users in the cooldown", len(r.Registry.cooldowns.users))
 		}
 		r.expect("audited", &r.audited)
 	})
@@ -453,14 +477,17 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	commands := table()
 	inOrder := slices.IsSortedFunc(commands, func(a, b command) int {
-		return strings.Compare(string(a.source)+" "+a.name, string(b.source)+" "+b.name)
+		return strings.Compare(string(a.source)+" "+a.Name, string(b.source)+" "+b.Name)
 	})
 	if !inOrder {
 		t.Error("commands are not sorted by source and name")
 	}
 	for _, c := range commands {
-		if c.source == fromPM && c.rank < cytube.ModeratorRank {
-			t.Errorf("PM command %s is for rank %g", c.name, c.rank)
+		if c.source == fromPM && c.Rank < cytube.ModeratorRank {
+			t.Errorf("PM command %s is for rank %g", c.Name, c.Rank)
+		}
+		if c.Help == "" {
+			t.Errorf("help tells nothing about %s", c.Name)
 		}
 	}
 }

@@ -12,14 +12,6 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 )
 
-func (h *Handler) help(r request) (task, error) {
-	var synopses []string
-	for _, c := range h.available(r.source, r.user.Rank) {
-		synopses = append(synopses, h.synopsis(c))
-	}
-	return reply("Commands: " + strings.Join(synopses, ", ")), nil
-}
-
 func (h *Handler) uptime(request) (task, error) { return reply(h.runningFor()), nil }
 
 func (h *Handler) runningFor() string { return "Running for " + formatDuration(time.Since(h.Started)) }

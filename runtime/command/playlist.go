@@ -75,6 +75,11 @@ func (h *Handler) add(r request) (task, error) {
 	}
 	// The bot may add permanent items even where the moderator may not.
 	temp := option == "temp" || !h.Room.Allows(room.PermissionAddPermanent, r.user.Rank)
+	return h.enqueue(media, temp, "Added "+link), nil
+}
+
+// enqueue returns the task that adds an item to the playlist and replies with one line.
+func (h *Handler) enqueue(media cytube.Media, temp bool, done string) task {
 	enqueue := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
 	return h.act(enqueue, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
@@ -87,7 +92,7 @@ func (h *Handler) add(r request) (task, error) {
 			return refused(event.Message)
 		}
 		return false, nil
-	}, "Added "+link), nil
+	}, done)
 }
 
 // permissionFor returns the permission that a type of media needs besides room.PermissionAdd. Empty: none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -34,7 +35,8 @@ var (
 type job struct {
 	source source
 	user   string
-	name   string
+	// name is what the bot calls the command, and typed what users do.
+	name, typed string
 	// args are the arguments as they are published.
 	args string
 	task task
@@ -78,7 +80,7 @@ func (h *Handler) perform(ctx context.Context, j job) {
 	lines, err := runTask(ctx, j.task)
 	h.finish(ctx, j, err)
 	if err != nil {
-		lines = append(lines, j.name+": "+err.Error())
+		lines = append(lines, j.typed+": "+err.Error())
 	}
 	h.reply(ctx, j, lines)
 }
@@ -136,6 +138,43 @@ func (h *Handler) finish(ctx context.Context, j job, err error) {
 	h.Publisher.Publish(ctx, bus.ActionPMCommand, h.EventID(now), payload)
 }
 
+// confirmations are the functions that wait for an event that shows the effect of a request. It is safe for concurrent
+// use.
+type confirmations struct {
+	mu      sync.Mutex
+	waiting map[*func(cytube.Event)]struct{}
+}
+
+// add has a function called with every event until remove is called.
+func (c *confirmations) add(f func(cytube.Event)) (remove func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		c.waiting = map[*func(cytube.Event)]struct{}{}
+	}
+	c.waiting[&f] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.waiting, &f)
+	}
+}
+
+// offer calls those that wait. They do no I/O.
+func (c *confirmations) offer(event cytube.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f := range c.waiting {
+		(*f)(event)
+	}
+}
+
+func (c *confirmations) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting)
+}
+
 // action sends a request to CyTube.
 type action func(ctx context.Context) error
 
@@ -170,8 +209,7 @@ func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) er
 			}
 		}
 	}
-	h.confirm.Store(&confirm)
-	defer h.confirm.Store(nil)
+	defer h.confirmations.add(confirm)()
 	if err := send(ctx); err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package config
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -25,11 +23,6 @@ const (
 	maxCommandsBytes = 256 << 10
 	maxPluginsBytes  = 1 << 20
 )
-
-func contentHash(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:8])
-}
 
 // LiveReader reads Live. It is not safe for concurrent use.
 type LiveReader struct {
@@ -56,12 +49,12 @@ func (r *LiveReader) Read() (live Live, inForce, changed bool, err error) {
 	live = r.live
 	commands, commandsErr := readLive(r.commandsFile, maxCommandsBytes, r.commands, func(content []byte) (err error) {
 		live.Commands, err = ParseCommands(content)
-		live.CommandsHash = contentHash(content)
+		live.CommandsHash = status.ContentHash(content)
 		return err
 	})
 	plugins, pluginsErr := readLive(r.pluginsFile, maxPluginsBytes, r.plugins, func(content []byte) (err error) {
 		live.Plugins, err = ParsePlugins(content)
-		live.PluginsHash = contentHash(content)
+		live.PluginsHash = status.ContentHash(content)
 		return err
 	})
 	if commandsErr != nil {

@@ -65,6 +65,8 @@ var decoders = map[string]decoder{
 
 	"setPermissions": as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
 	"channelOpts":    as(wireOptions.event),
+	"newPoll":        as(func(p wirePoll) Event { return NewPoll{By: string(p.Initiator)} }),
+	"closePoll":      func(json.RawMessage) (Event, error) { return PollClosed{}, nil },
 	"clearchat":      as(func(c wireClear) Event { return ClearChat{By: string(c.ClearedBy)} }),
 
 	"errorMsg":     as(func(e wireRefusal) Event { return ErrorMsg{Message: string(e.Msg)} }),
@@ -119,6 +121,10 @@ func chatTime(ms float64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(ms)).UTC()
+}
+
+type wirePoll struct {
+	Initiator wireName `json:"initiator"`
 }
 
 type wireUser struct {

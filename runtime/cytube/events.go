@@ -210,6 +210,10 @@ type (
 		// Flood limits the lines of users below moderator. Nil: no limit besides that of the server.
 		Flood *FloodLimit
 	}
+	// NewPoll announces a poll, also to who joins while one is open.
+	NewPoll struct{ By string }
+	// PollClosed announces that the poll was closed.
+	PollClosed struct{}
 	// ClearChat clears the chat.
 	ClearChat struct{ By string }
 )

@@ -80,6 +80,30 @@ func (c *Conn) ClearChat(ctx context.Context) error { return c.Command(ctx, "/cl
 // ToggleAFK marks the bot as away from keyboard or back, with the chat command for it.
 func (c *Conn) ToggleAFK(ctx context.Context) error { return c.Command(ctx, "/afk") }
 
+// ShufflePlaylist shuffles the playlist. It comes back as a Playlist.
+func (c *Conn) ShufflePlaylist(ctx context.Context) error { return c.send(ctx, "shufflePlaylist", nil) }
+
+// Poll is a question with options to vote for. The server closes the poll that is open before it opens one.
+type Poll struct {
+	// Title has at most MaxPollText bytes, and so has each of at most MaxPollOptions options, which are not empty.
+	Title   string   `json:"title"`
+	Options []string `json:"opts"`
+	// Obscured hides the votes until the poll is closed.
+	Obscured bool `json:"obscured"`
+}
+
+// Limits of polls.
+const (
+	MaxPollOptions = 50
+	MaxPollText    = 255
+)
+
+// OpenPoll opens a poll. It comes back as a NewPoll.
+func (c *Conn) OpenPoll(ctx context.Context, poll Poll) error { return c.send(ctx, "newPoll", poll) }
+
+// ClosePoll closes the poll that is open. It comes back as a PollClosed.
+func (c *Conn) ClosePoll(ctx context.Context) error { return c.send(ctx, "closePoll", nil) }
+
 type chatLine struct {
 	To   string   `json:"to,omitempty"`
 	Msg  string   `json:"msg"`

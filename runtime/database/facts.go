@@ -157,6 +157,8 @@ type pmCommandPayload struct {
 	Args    text `json:"args"`
 	Result  text `json:"result"`
 	Error   text `json:"error"`
+	Plugin  text `json:"plugin"`
+	Call    text `json:"call"`
 }
 
 // fact writes the details of an action as the Python service does.
@@ -165,7 +167,8 @@ func (p pmCommandPayload) fact() (store.Fact, error) {
 		return nil, err
 	}
 	details := []string{"cmd=" + string(p.Command)}
-	for _, part := range []namedField{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error}} {
+	for _, part := range []namedField{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error},
+		{"plugin", p.Plugin}, {"call", p.Call}} {
 		if part.value != "" {
 			details = append(details, part.name+": "+string(part.value))
 		}

@@ -26,6 +26,8 @@ const (
 	PermissionMove         Permission = "playlistmove"
 	PermissionJump         Permission = "playlistjump"
 	PermissionVoteskip     Permission = "voteskip"
+	PermissionShuffle      Permission = "playlistshuffle"
+	PermissionPoll         Permission = "pollctl"
 )
 
 // An unlocked playlist has wider permissions, which CyTube names by putting a letter in front of the usual name.

@@ -58,6 +58,9 @@ type Message struct {
 	// Command has the server execute the first line of Text, which begins with "/", instead of saying it. It must never
 	// be set because of what a text looks like: names, titles and replies of others are texts too. For the channel only.
 	Command bool
+	// Yielding has the message wait for all others, and keeps half of what the flood limit accepts at once for these: a
+	// program that says much must not delay the replies of the bot. It waits at most maxYield more than others.
+	Yielding bool
 }
 
 // attempt is a Message, or an action that counts as one, on its way to the server.
@@ -76,6 +79,8 @@ type attempt struct {
 	canceled func() bool
 	// throttled counts how often the server dropped it.
 	throttled int
+	// since is when a message that yields began to wait.
+	since time.Time
 }
 
 // Permission is whether the server lets the bot chat.

@@ -15,6 +15,8 @@ const (
 	maxThrottled = 5
 	// spare is added to pauses that the server requires: messages can get closer to each other on the way.
 	spare = 50 * time.Millisecond
+	// maxYield is how long a message that yields waits for a part of the burst that is left to it.
+	maxYield = 5 * time.Second
 )
 
 // pacer keeps what the bot says within the server's flood limit by counting as the server counts: lines and private
@@ -64,6 +66,16 @@ func (p *pacer) delay(m Message, now time.Time) time.Duration {
 		wait = max(wait, min(p.last.Add(pace).Sub(now), cooled.Sub(now)))
 	}
 	return max(0, wait)
+}
+
+// yield returns how long a message that yields waits, so that half of a burst is left for others.
+func (p *pacer) yield(m Message, now time.Time) time.Duration {
+	limit := p.limit(m)
+	cooled := p.last.Add(limit.Cooldown + spare)
+	if p.count+m.weight() <= max(1, limit.Burst/2) || !now.Before(cooled) {
+		return 0
+	}
+	return cooled.Sub(now)
 }
 
 // sent counts a message.

@@ -86,6 +86,8 @@ type Speaker struct {
 	awaiting bool
 	deadline time.Time
 	outbound outbound
+	// yielding are attempts that wait until there is nothing else to say.
+	yielding []*attempt
 }
 
 // echoTimeout is how long the echo of a message may take.
@@ -120,13 +122,23 @@ func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
 	replies := make(chan reply, 1)
 	a.done = func(r Result, err error) { replies <- reply{r, err} }
 	a.canceled = func() bool { return ctx.Err() != nil }
-	s.post(func() { s.attempts = append(s.attempts, a) })
+	s.post(func() { s.enqueue(a) })
 	select {
 	case r := <-replies:
 		return r.result, r.err
 	case <-ctx.Done():
 		return Result{Outcome: Gone}, ctx.Err()
 	}
+}
+
+// enqueue puts an attempt behind the others of its kind.
+func (s *Speaker) enqueue(a *attempt) {
+	if !a.message.Yielding {
+		s.attempts = append(s.attempts, a)
+		return
+	}
+	a.since = time.Now()
+	s.yielding = append(s.yielding, a)
 }
 
 // HeardOwn notes a new line under the bot's name.
@@ -232,14 +244,31 @@ func (s *Speaker) work(ctx context.Context, fetching *sync.WaitGroup) time.Durat
 		case len(s.outbound.lines) > 0:
 			s.beginLine(now)
 		default:
-			wait := s.outbound.untilRequest(now)
-			if wait == 0 && s.mayFetch(now) {
-				fetching.Go(s.fetch(ctx, now))
-				return idle
+			if wait := s.idleWork(ctx, fetching, now); wait > 0 {
+				return wait
 			}
-			return cmp.Or(wait, s.Poll) // a refusal is confirmed without an event
 		}
 	}
+	return 0
+}
+
+// idleWork does what is due while nothing else is to be said. It returns 0 if there may be more to do at once.
+func (s *Speaker) idleWork(ctx context.Context, fetching *sync.WaitGroup, now time.Time) time.Duration {
+	wait := s.outbound.untilRequest(now)
+	if wait == 0 && s.mayFetch(now) {
+		fetching.Go(s.fetch(ctx, now))
+		wait = idle
+	}
+	wait = cmp.Or(wait, s.Poll) // a refusal is confirmed without an event
+	if len(s.yielding) == 0 {
+		return wait
+	}
+	first := s.yielding[0]
+	yield := min(s.pacer.yield(first.message, now), first.since.Add(maxYield).Sub(now))
+	if yield > 0 {
+		return min(wait, yield)
+	}
+	s.attempts, s.yielding = append(s.attempts, first), s.yielding[1:]
 	return 0
 }
 
@@ -281,9 +310,10 @@ func (s *Speaker) takeRest(a *attempt, shown string) bool {
 	if a.rest == "" {
 		return false
 	}
-	a.message, a.rest, a.throttled = Message{To: a.message.To, Text: a.rest}, "", 0
+	a.message.Text, a.message.Command, a.rest, a.throttled = a.rest, false, "", 0
 	if !wasCut {
-		s.attempts = append(s.attempts[1:], a)
+		s.attempts = s.attempts[1:]
+		s.enqueue(a)
 	}
 	return true
 }
@@ -378,6 +408,8 @@ func (s *Speaker) end() {
 	if s.awaiting {
 		s.finish(Result{Outcome: Gone}, context.Canceled)
 	}
+	s.attempts = append(s.attempts, s.yielding...)
+	s.yielding = nil
 	for len(s.attempts) > 0 {
 		s.drop(s.attempts[0], context.Canceled)
 	}

@@ -1,0 +1,229 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/command"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/pluginclient"
+	"rosey.dev/rosey/runtime/speech"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// liveInterval is the time between two looks at the files that can change while the bot runs.
+const liveInterval = time.Second
+
+// live is the configuration that can change while the bot runs, and what uses it.
+type live struct {
+	reader   *config.LiveReader
+	registry *command.Registry
+	// plugins is nil without NATS.
+	plugins *pluginclient.Client
+	check   *status.Recorder
+
+	mu sync.Mutex
+	// files are the hashes of what is in force, by the names of the files.
+	files map[string]string
+	// problem is what is wrong with a file. configured reports whether there are plugins.
+	problem    string
+	configured bool
+}
+
+// newLive returns the live configuration of a bot. It is in force after the first read.
+func (b *Bot) newLive(o Options) *live {
+	l := &live{
+		reader: config.NewLiveReader(b.config), registry: command.NewRegistry(), files: map[string]string{},
+		check: status.NewRecorder(status.PluginsCheck, "reading the configuration of commands and plugins"),
+	}
+	if o.Conn != nil {
+		l.plugins = pluginclient.New(pluginclient.Options{
+			Conn: o.Conn, Subjects: o.Subjects, Origin: b.channelOrigin(), Registry: l.registry, Requester: o.Requester,
+			Publisher: o.Publisher, EventID: b.ids.Next, Leading: b.leads, Log: o.Log, Registerer: o.Registerer,
+		})
+	}
+	return l
+}
+
+// watch reads the files until ctx ends.
+func (b *Bot) watchLive(ctx context.Context) {
+	for {
+		b.readLive(ctx)
+		if !backoff.Sleep(ctx, b.timings.Live) {
+			return
+		}
+	}
+}
+
+// readLive reads the files, and puts what has changed into force.
+func (b *Bot) readLive(ctx context.Context) {
+	l := b.live
+	current, inForce, changed, err := l.reader.Read()
+	if changed && inForce {
+		l.registry.Configure(current.Commands)
+		if l.plugins != nil {
+			l.plugins.Configure(current.Plugins)
+		}
+	}
+	problem := ""
+	if err != nil {
+		problem = status.OneLine(err.Error(), maxProblem)
+	}
+	l.mu.Lock()
+	isNew := problem != l.problem
+	l.problem = problem
+	if inForce {
+		l.configured = len(current.Plugins) > 0
+		l.files = hashes(current)
+	}
+	l.mu.Unlock()
+	switch {
+	case isNew && problem != "":
+		b.log.ErrorContext(ctx, "a changed configuration is not used", "problem", problem)
+	case changed && inForce:
+		b.log.InfoContext(ctx, "commands and plugins configured", "plugins", len(current.Plugins))
+	}
+}
+
+// hashes returns the hashes of the files in force, by their names.
+func hashes(current config.Live) map[string]string {
+	files := map[string]string{}
+	for name, hash := range map[string]string{
+		config.CommandsFile: current.CommandsHash, config.PluginsFile: current.PluginsHash,
+	} {
+		if hash != "" {
+			files[name] = hash
+		}
+	}
+	return files
+}
+
+// maxProblem bounds what the status says about a file, in characters.
+const maxProblem = 500
+
+// LiveFiles returns the hashes of the files in force that can change while the bot runs, by their names.
+func (b *Bot) LiveFiles() map[string]string {
+	b.live.mu.Lock()
+	defer b.live.mu.Unlock()
+	return b.live.files
+}
+
+// Plugins returns what the bot knows of its plugins, in the order of the configuration.
+func (b *Bot) Plugins() []status.PluginReport {
+	if b.live.plugins == nil {
+		return nil
+	}
+	return b.live.plugins.Reports()
+}
+
+// PluginsCheck returns status.PluginsCheck.
+func (b *Bot) PluginsCheck() status.Check {
+	l := b.live
+	l.mu.Lock()
+	problem, configured := l.problem, l.configured
+	l.mu.Unlock()
+	switch {
+	case problem != "":
+		l.check.Set(true, status.ReasonPluginsInvalid, problem)
+	case configured && l.plugins == nil:
+		l.check.Set(true, status.ReasonPluginsInvalid, "plugins need NATS, and the bot runs in mode direct")
+	case configured && !l.plugins.Enforced():
+		l.check.Set(true, status.ReasonPermissionsNotEnforced,
+			"the NATS server has no users, so that anybody who reaches it can act as any plugin")
+	case configured:
+		l.check.Set(true, status.ReasonReady, "plugins are configured")
+	default:
+		l.check.Set(true, status.ReasonReady, "no plugins are configured")
+	}
+	return l.check.Check()
+}
+
+// serving calls f, and serves plugins meanwhile. Only the bot that leads calls it.
+func (b *Bot) servingPlugins(ctx context.Context, f func()) {
+	if b.live.plugins == nil {
+		f()
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer stop()
+	serving.Go(func() { b.live.plugins.Run(ctx) })
+	f()
+}
+
+// enterPlugins tells the plugins' client that the bot is in the channel. leave is never nil.
+func (s *session) enterPlugins(ctx context.Context) (leave func()) {
+	if s.live.plugins == nil {
+		return func() {}
+	}
+	return s.live.plugins.Enter(ctx, pluginChannel{s.Bot, s.speaker})
+}
+
+// pluginChannel is a session as the plugins' client uses it.
+type pluginChannel struct {
+	bot     *Bot
+	speaker *speech.Speaker
+}
+
+var _ pluginclient.Channel = pluginChannel{}
+
+// Say implements pluginclient.Channel.
+func (c pluginChannel) Say(ctx context.Context, m speech.Message) speech.Result {
+	return c.speaker.Say(ctx, m)
+}
+
+var errNotInChannel = errors.New("the bot is not in the channel")
+
+// PrepareAct implements pluginclient.Channel.
+func (c pluginChannel) PrepareAct(
+	ctx context.Context, act command.Act,
+) (run func(ctx context.Context) error, err error) {
+	if !c.bot.look(ctx, func(s *session) { run, err = s.commands.PrepareAct(act) }) {
+		return nil, errNotInChannel
+	}
+	return run, err
+}
+
+// State implements pluginclient.Channel.
+func (c pluginChannel) State(ctx context.Context, thing bus.PluginThing) (state bus.ChannelState, known bool) {
+	state = c.bot.emptyState()
+	known = c.bot.look(ctx, func(s *session) { s.describe(&state) })
+	state.Joined, state.Check = known, c.bot.Check()
+	keepPart(&state, thing)
+	bound(&state, int(c.bot.feed.conn.NATS().MaxPayload()))
+	return state, known
+}
+
+// keepPart empties all parts of a state but one.
+func keepPart(state *bus.ChannelState, thing bus.PluginThing) {
+	if thing != bus.StateUsers {
+		state.Users, state.UserCount, state.Connected = []bus.ChannelUser{}, 0, 0
+	}
+	if thing != bus.StateMedia {
+		state.Playing, state.PlaybackLeader = nil, ""
+	}
+	if thing != bus.StatePlaylist {
+		state.Next, state.PlaylistItems = []bus.QueuedMedia{}, 0
+	}
+}
+
+// Find implements pluginclient.Channel.
+func (c pluginChannel) Find(ctx context.Context, name string) (user cytube.User, found bool) {
+	c.bot.look(ctx, func(s *session) { user, found = s.room.Users.Find(strings.TrimSpace(name)) })
+	return user, found
+}
+
+// caller returns what calls plugins, or nil.
+func (l *live) caller() command.Plugins {
+	if l.plugins == nil {
+		return nil // and no plugin has a command
+	}
+	return l.plugins
+}

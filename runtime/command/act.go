@@ -1,0 +1,188 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// maxReason bounds the reason of a kick, in characters.
+const maxReason = 200
+
+// Act is something that a plugin does in the channel.
+type Act struct {
+	Verb    bus.PluginVerb
+	Request bus.PluginActRequest
+	// Asker is the name of the user because of whose call it is done, and Rank the lowest rank that the user must have.
+	// No Asker: the plugin does it by itself.
+	Asker string
+	Rank  float64
+}
+
+// PrepareAct checks a request of a plugin, and returns what is left to do: run waits for the server to show the effect,
+// up to confirmTimeout. PrepareAct reads the Room, so it must be called on the goroutine that calls Handle; run may be
+// called on another one. A request that is not permitted is a *deniedError: see IsDenied.
+func (h *Handler) PrepareAct(a Act) (run func(ctx context.Context) error, err error) {
+	if err := h.checkAsker(&a); err != nil {
+		return nil, err
+	}
+	prepare, known := acts[a.Verb]
+	if !known {
+		return nil, fmt.Errorf("%q is nothing that a plugin can do", a.Verb)
+	}
+	if err := h.checkBot(prepare.permission); err != nil {
+		return nil, err
+	}
+	prepared, err := prepare.run(h, a)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		_, err := prepared(ctx)
+		return err
+	}, nil
+}
+
+// IsDenied reports whether an error of PrepareAct means that somebody may not do it.
+func IsDenied(err error) bool {
+	_, denied := errors.AsType[*deniedError](err)
+	return denied
+}
+
+// checkAsker looks the asker up, whose rank may have changed since the call.
+func (h *Handler) checkAsker(a *Act) error {
+	if a.Asker == "" {
+		return nil
+	}
+	user, present := h.Room.Users.Find(a.Asker)
+	switch {
+	case !present:
+		return &deniedError{a.Asker + " is not in the channel any more"}
+	case user.Rank < a.Rank:
+		return &deniedError{fmt.Sprintf("the rank of %s is %g, and it needs %g", user.Name, user.Rank, a.Rank)}
+	}
+	a.Rank = user.Rank
+	return nil
+}
+
+func (h *Handler) checkBot(permission room.Permission) error {
+	if permission != "" && !h.Room.Allows(permission, h.Room.Rank) {
+		return &deniedError{fmt.Sprintf("the bot's rank in the channel does not allow it (%s)", permission)}
+	}
+	return nil
+}
+
+// acts are what plugins can do, and what the bot needs for it in the channel.
+var acts = map[bus.PluginVerb]struct {
+	permission room.Permission
+	run        func(h *Handler, a Act) (task, error)
+}{
+	bus.VerbPlaylistAdd:     {room.PermissionAdd, (*Handler).actAdd},
+	bus.VerbPlaylistSkip:    {room.PermissionJump, func(h *Handler, _ Act) (task, error) { return h.next(request{}) }},
+	bus.VerbPlaylistRemove:  {room.PermissionDelete, (*Handler).actRemove},
+	bus.VerbPlaylistJump:    {room.PermissionJump, (*Handler).actJump},
+	bus.VerbPlaylistShuffle: {room.PermissionShuffle, (*Handler).actShuffle},
+	bus.VerbPollOpen:        {room.PermissionPoll, (*Handler).actOpenPoll},
+	bus.VerbPollClose:       {room.PermissionPoll, (*Handler).actClosePoll},
+	bus.VerbKick:            {room.PermissionKick, (*Handler).actKick},
+}
+
+// actAdd adds an item. It stays in the playlist only if the asker could add such an item.
+func (h *Handler) actAdd(a Act) (task, error) {
+	media, err := cytube.ParseMediaLink(strings.TrimSpace(a.Request.URL))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.checkBot(permissionFor(media.Type)); err != nil {
+		return nil, err
+	}
+	temp := a.Asker == "" || !h.Room.Allows(room.PermissionAddPermanent, a.Rank)
+	return h.enqueue(media, temp, ""), nil
+}
+
+func (h *Handler) actRemove(a Act) (task, error) {
+	if err := h.inPlaylist(a.Request.UID); err != nil {
+		return nil, err
+	}
+	remove := func(ctx context.Context) error { return h.Conn.Delete(ctx, a.Request.UID) }
+	return h.act(remove, is(cytube.Delete{UID: a.Request.UID}), ""), nil
+}
+
+func (h *Handler) actJump(a Act) (task, error) {
+	if err := h.inPlaylist(a.Request.UID); err != nil {
+		return nil, err
+	}
+	jump := func(ctx context.Context) error { return h.Conn.JumpTo(ctx, a.Request.UID) }
+	return h.act(jump, is(cytube.SetCurrent{UID: a.Request.UID}), ""), nil
+}
+
+func (h *Handler) inPlaylist(uid int) error {
+	for _, item := range h.Room.Playlist.Items {
+		if item.UID == uid {
+			return nil
+		}
+	}
+	return fmt.Errorf("uid: %d is no item of the playlist", uid)
+}
+
+func (h *Handler) actShuffle(Act) (task, error) {
+	shuffled := when(func(cytube.Playlist) bool { return true })
+	return h.act(h.Conn.ShufflePlaylist, shuffled, ""), nil
+}
+
+func (h *Handler) actOpenPoll(a Act) (task, error) {
+	poll := cytube.Poll{Title: a.Request.Title, Options: a.Request.Options, Obscured: a.Request.ObscureResults}
+	if poll.Title == "" || len(poll.Title) > cytube.MaxPollText {
+		return nil, fmt.Errorf("title: %d bytes, expected 1 to %d", len(poll.Title), cytube.MaxPollText)
+	}
+	if len(poll.Options) == 0 || len(poll.Options) > cytube.MaxPollOptions {
+		return nil, fmt.Errorf("options: %d, expected 1 to %d", len(poll.Options), cytube.MaxPollOptions)
+	}
+	for i, option := range poll.Options {
+		if option == "" || len(option) > cytube.MaxPollText {
+			return nil, fmt.Errorf("options[%d]: %d bytes, expected 1 to %d", i, len(option), cytube.MaxPollText)
+		}
+	}
+	open := func(ctx context.Context) error { return h.Conn.OpenPoll(ctx, poll) }
+	return h.act(open, func(event cytube.Event) (bool, error) {
+		switch event := event.(type) {
+		case cytube.NewPoll:
+			return h.Room.IsMe(event.By), nil
+		case cytube.ErrorMsg:
+			if strings.Contains(strings.ToLower(event.Message), "poll") {
+				return refused(event.Message)
+			}
+		}
+		return false, nil
+	}, ""), nil
+}
+
+func (h *Handler) actClosePoll(Act) (task, error) {
+	closed := when(func(cytube.PollClosed) bool { return true })
+	return h.act(h.Conn.ClosePoll, closed, ""), nil
+}
+
+// actKick kicks a user of a lower rank than the asker. Without an asker, no moderator is kicked.
+func (h *Handler) actKick(a Act) (task, error) {
+	user, present := h.Room.Users.Find(a.Request.User)
+	limit := float64(cytube.ModeratorRank)
+	if a.Asker != "" {
+		limit = a.Rank
+	}
+	switch {
+	case !present:
+		return nil, errors.New("user: there is no user of that name in the channel")
+	case h.Room.IsMe(user.Name):
+		return nil, errors.New("user: the bot does not kick itself")
+	case user.Rank >= limit:
+		return nil, &deniedError{fmt.Sprintf("the rank of %s is %g, and only lower ones than %g are kicked", user.Name,
+			user.Rank, limit)}
+	}
+	return h.kickUser(user, status.OneLine(a.Request.Reason, maxReason), ""), nil
+}

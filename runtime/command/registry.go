@@ -1,0 +1,254 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+)
+
+// Registry is what commands there are, under which names, who may give them, and who gave them last. It outlives the
+// sessions of a bot and is safe for concurrent use. Use NewRegistry.
+type Registry struct {
+	mu       sync.Mutex
+	settings *config.Commands
+	plugins  []Plugin
+
+	names     atomic.Pointer[names]
+	cooldowns cooldowns
+}
+
+// Plugin is a plugin that is configured, with the commands that it has declared. The bot checked them.
+type Plugin struct {
+	Name string
+	// Available reports whether the plugin answers. The commands of one that does not stay known: it may only be slow.
+	Available bool
+	Commands  []bus.PluginCommand
+}
+
+// NewRegistry returns a Registry without settings: no command is found before Configure.
+func NewRegistry() *Registry { return &Registry{} }
+
+// Configure sets what the owner of the bot decides. The settings are as config.Sources.Load returns them, so that no
+// pointer is nil.
+func (r *Registry) Configure(settings config.Commands) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings = &settings
+	r.names.Store(resolve(settings, r.plugins))
+}
+
+// SetPlugins sets the plugins, in the order of the configuration.
+func (r *Registry) SetPlugins(plugins []Plugin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.plugins = plugins
+	if r.settings != nil {
+		r.names.Store(resolve(*r.settings, plugins))
+	}
+}
+
+// Offered returns what users type for the commands of a plugin, without the prefix, and which names the plugin has not
+// got because another command has them.
+func (r *Registry) Offered(plugin string) (typed, conflicts []string) {
+	n := r.names.Load()
+	if n == nil {
+		return nil, nil
+	}
+	for _, e := range n.entries {
+		if e.plugin == plugin && !slices.Contains(typed, e.typed) {
+			typed = append(typed, e.typed)
+		}
+	}
+	return typed, n.conflicts[plugin]
+}
+
+// Ignores reports whether the lines of a user call nothing.
+func (r *Registry) Ignores(user string) bool {
+	n := r.names.Load()
+	return n != nil && n.ignored[strings.ToLower(user)]
+}
+
+// entry is a command in one source, as the owner of the bot has it. It does not change.
+type entry struct {
+	command
+
+	// plugin is whose command it is. Empty: the bot's.
+	plugin string
+	// available is false for a command of a plugin that does not answer.
+	available bool
+	// typed is what users type for it, without the prefix.
+	typed       string
+	allow, deny map[string]bool
+}
+
+// names are the commands by what users type. They do not change.
+type names struct {
+	settings config.Commands
+	ignored  map[string]bool
+	// entries are in the order of help.
+	entries []*entry
+	byName  map[source]map[string]*entry
+	// away are the plugins that do not answer.
+	away []string
+	// conflicts are the names that a plugin declares and others have, by plugin.
+	conflicts map[string][]string
+}
+
+// resolve returns the commands of the bot and of plugins with the names and limits that hold. Of several commands with
+// one name the bot's has it, and otherwise that of the first plugin. Every command of a plugin is also PLUGIN.NAME.
+func resolve(settings config.Commands, plugins []Plugin) *names {
+	n := &names{
+		settings: settings, ignored: set(settings.Ignore), conflicts: map[string][]string{},
+		byName: map[source]map[string]*entry{fromChat: {}, fromPM: {}},
+	}
+	own := map[string]bool{}
+	for _, c := range table() {
+		own[c.Name] = true
+		n.add(&entry{command: c, available: true}, settings.Overrides[c.Name])
+	}
+	for _, plugin := range plugins {
+		if !plugin.Available {
+			n.away = append(n.away, plugin.Name)
+		}
+		for _, declared := range plugin.Commands {
+			override, found := settings.Overrides[plugin.Name+"."+declared.Name]
+			if !found && !own[declared.Name] {
+				override = settings.Overrides[declared.Name]
+			}
+			for _, via := range sources(declared) {
+				c := command{PluginCommand: declared, source: via}
+				n.add(&entry{command: c, plugin: plugin.Name, available: plugin.Available}, override)
+			}
+		}
+	}
+	return n
+}
+
+func sources(declared bus.PluginCommand) []source {
+	var all []source
+	for _, via := range []source{fromChat, fromPM} {
+		if len(declared.Via) == 0 || slices.Contains(declared.Via, string(via)) {
+			all = append(all, via)
+		}
+	}
+	return all
+}
+
+// add adds a command as an override has it, unless that disables it.
+func (n *names) add(e *entry, override config.CommandOverride) {
+	if override.Disabled {
+		return
+	}
+	e.typed = e.Name
+	if override.Name != "" {
+		e.typed = override.Name
+	}
+	if override.Rank != nil {
+		e.Rank = *override.Rank
+	}
+	e.allow, e.deny = set(override.Allow), set(override.Deny)
+	if cooldown := override.Cooldown; cooldown != nil {
+		e.Cooldown.UserMS = millis(cooldown.UserSeconds, e.Cooldown.UserMS)
+		e.Cooldown.ChannelMS = millis(cooldown.ChannelSeconds, e.Cooldown.ChannelMS)
+	}
+	e.typed = n.claim(e)
+	n.entries = append(n.entries, e)
+}
+
+func millis(seconds *int, otherwise int) int {
+	if seconds == nil {
+		return otherwise
+	}
+	return *seconds * int(time.Second/time.Millisecond)
+}
+
+// claim gives a command the names that are free, and returns the one under which it is listed.
+func (n *names) claim(e *entry) (listed string) {
+	byName, listed := n.byName[e.source], e.typed
+	if e.plugin != "" {
+		byName[e.plugin+"."+e.Name] = e
+	}
+	for i, name := range append([]string{e.typed}, e.Aliases...) {
+		other, isTaken := byName[name]
+		if !isTaken {
+			byName[name] = e
+			continue
+		}
+		if i == 0 && e.plugin != "" {
+			listed = e.plugin + "." + e.Name
+		}
+		if conflict := fmt.Sprintf("%s is a command of %s", name, other.owner()); other != e &&
+			!slices.Contains(n.conflicts[e.plugin], conflict) {
+			n.conflicts[e.plugin] = append(n.conflicts[e.plugin], conflict)
+		}
+	}
+	return listed
+}
+
+func (e *entry) owner() string {
+	if e.plugin == "" {
+		return "the bot"
+	}
+	return e.plugin
+}
+
+// id is the same for a command in all sources, and for none else.
+func (e *entry) id() string { return e.plugin + "." + e.Name }
+
+// allows reports whether a user may give a command. Everybody can take the name of a guest, so that only who has
+// registered it is allowed by it.
+func (e *entry) allows(name string, rank float64) bool {
+	key := strings.ToLower(name)
+	switch {
+	case e.deny[key]:
+		return false
+	case e.allow[key] && rank >= registeredRank:
+		return true
+	}
+	return rank >= e.Rank
+}
+
+// registeredRank is the rank of users whose name is an account.
+const registeredRank = 1
+
+// enabled reports whether commands of a source are executed.
+func (n *names) enabled(from source) bool {
+	if from == fromPM {
+		return *n.settings.PM
+	}
+	return *n.settings.Chat
+}
+
+// find returns the command that a user means. Nil: there is none, or the user may not give it.
+func (n *names) find(from source, typed, user string, rank float64) *entry {
+	if e := n.byName[from][typed]; e != nil && e.allows(user, rank) {
+		return e
+	}
+	return nil
+}
+
+// permitted returns the commands that a user may give in a source, in the order of help.
+func (n *names) permitted(from source, user string, rank float64) []*entry {
+	var permitted []*entry
+	for _, e := range n.entries {
+		if e.source == from && e.allows(user, rank) {
+			permitted = append(permitted, e)
+		}
+	}
+	return permitted
+}
+
+// set returns names, in lower case, as a set.
+func set(names []string) map[string]bool {
+	all := map[string]bool{}
+	for _, name := range names {
+		all[strings.ToLower(name)] = true
+	}
+	return all
+}

@@ -1,0 +1,295 @@
+package command
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/cytube"
+)
+
+// offer has plugins that offer commands.
+func (r *rig) offer(plugins ...Plugin) { r.Registry.SetPlugins(plugins) }
+
+// dice is a plugin that is there.
+func dice(commands ...bus.PluginCommand) Plugin {
+	return Plugin{Name: "dice", Available: true, Commands: commands}
+}
+
+func TestPluginsAreCalledByWhoMay(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.offer(dice(
+			bus.PluginCommand{
+				Name: "roll", Aliases: []string{"r"}, Usage: "[n]dS", Help: "rolls dice", Examples: []string{"roll 2d6"}},
+			bus.PluginCommand{Name: "load", Rank: 2}, bus.PluginCommand{Name: "peek", Via: []string{bus.ViaPM}},
+		))
+		r.chatFrom("alice", "!roll <em>2d6</em>")
+		r.chatFrom("alice", "!R")
+		r.chatFrom("alice", "!load")
+		r.chatFrom("alice", "!peek")
+		r.chatFrom("mod", "!dice.load 6")
+		r.pmFrom("alice", "peek  a card")
+		r.pmFrom("alice", "unheard of")
+		r.expect("called", &r.called, `dice roll chat alice 1 "_2d6_" "!roll _2d6_"`, `dice roll chat alice 1 "" "!R"`,
+			`dice load chat mod 2 "6" "!dice.load 6"`, `dice peek pm alice 1 "a card" "peek a card"`)
+		r.expect("said", &r.said)
+		r.chatFrom("alice", "!help")
+		r.chatFrom("alice", "!help roll")
+		r.chatFrom("alice", "!help !seen")
+		r.expect("said", &r.said, "Commands: !help, !seen USER, !stats [USER], !top, !uptime, !roll [n]dS",
+			"!roll [n]dS: rolls dice; for example !roll 2d6", "!seen USER: tells when somebody was here last")
+		r.offer(Plugin{Name: "dice", Commands: []bus.PluginCommand{{Name: "roll"}}})
+		r.chatFrom("alice", "!help")
+		r.expect("said", &r.said, "Commands: !help, !seen USER, !stats [USER], !top, !uptime; away: dice")
+		r.chatFrom("alice", "!roll")
+		r.expect("a plugin that is away may only be slow", &r.called, `dice roll chat alice 1 "" "!roll"`)
+	})
+}
+
+func TestWhoHasAName(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "help"}, bus.PluginCommand{Name: "roll"}, bus.PluginCommand{Name: "add"}),
+			Plugin{Name: "bread", Available: true, Commands: []bus.PluginCommand{{Name: "roll", Aliases: []string{"bun"}}}})
+		for _, line := range []string{"!roll", "!bread.roll", "!bun", "!dice.help", "!dice.roll", "!add"} {
+			r.chatFrom("mod", line)
+		}
+		r.expect("called", &r.called, `dice roll chat mod 2 "" "!roll"`, `bread roll chat mod 2 "" "!bread.roll"`,
+			`bread roll chat mod 2 "" "!bun"`, `dice help chat mod 2 "" "!dice.help"`, `dice roll chat mod 2 "" "!dice.roll"`,
+			`dice add chat mod 2 "" "!add"`)
+		r.pmFrom("mod", "add")
+		if said := r.take(&r.said); len(said) != 1 || !strings.HasPrefix(said[0], "mod: add: expected the link of a video") {
+			t.Errorf("said %q", said)
+		}
+		typed, conflicts := r.Registry.Offered("bread")
+		if got := strings.Join(append(typed, conflicts...), "; "); got != "bread.roll; roll is a command of dice" {
+			t.Errorf("bread: %s", got)
+		}
+		_, conflicts = r.Registry.Offered("dice")
+		if got := strings.Join(conflicts, "; "); got != "help is a command of the bot; add is a command of the bot" {
+			t.Errorf("dice: %s", got)
+		}
+		r.chatFrom("mod", "!help")
+		r.expect("said", &r.said,
+			"Commands: !help, !seen USER, !stats [USER], !top, !uptime, !dice.help, !roll, !add, !bread.roll")
+	})
+}
+
+func TestTheOwnerOverrules(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"top":       {Disabled: true},
+		"seen":      {Name: "lastseen", Deny: []string{"Alice"}},
+		"users":     {Rank: new(1.0)},
+		"roll":      {Rank: new(2.0), Allow: []string{"ALICE", "guest"}},
+		"dice.load": {Name: "cheat"},
+		"stats":     {Cooldown: &config.CommandCooldown{ChannelSeconds: new(60)}},
+	}
+	inChannel(t, c, func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "roll"}, bus.PluginCommand{Name: "load"}))
+		r.arrive(cytube.AddUser{User: cytube.User{Name: "guest"}}, cytube.AddUser{User: cytube.User{Name: "bob", Rank: 1}})
+		for _, line := range []string{"!top", "!seen mod", "!lastseen mod"} {
+			r.chatFrom("alice", line)
+		}
+		r.expect("said", &r.said)
+		r.chatFrom("mod", "!lastseen")
+		r.expect("said", &r.said, "lastseen: usage: !lastseen USER")
+		for _, user := range []string{"alice", "bob", "guest", "mod"} {
+			r.chatFrom(user, "!roll")
+		}
+		r.chatFrom("bob", "!load")
+		r.chatFrom("bob", "!cheat")
+		r.expect("called", &r.called, `dice roll chat alice 1 "" "!roll"`, `dice roll chat mod 2 "" "!roll"`,
+			`dice load chat bob 1 "" "!cheat"`)
+		r.pmFrom("alice", "users")
+		if said := r.take(&r.said); len(said) != 1 || !strings.HasPrefix(said[0], "alice: 5 users: ") {
+			t.Errorf("said %q", said)
+		}
+		r.take(&r.counted)
+		r.chatFrom("alice", "!stats")
+		r.chatFrom("mod", "!stats")
+		synctest.Wait()
+		r.expect("counted", &r.counted, "chat stats cooldown", "chat stats success")
+		r.take(&r.said)
+
+		// A change is in force at once.
+		c.Overrides = nil
+		r.Registry.Configure(c)
+		r.chatFrom("alice", "!top")
+		r.expect("said", &r.said, "Nobody has said anything yet")
+	})
+}
+
+func TestIgnoredUsersCallNothing(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Ignore = []string{"Mod"}
+	inChannel(t, c, func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "roll"}))
+		r.chatFrom("mod", "!help")
+		r.chatFrom("mod", "!roll")
+		r.pmFrom("mod", "help")
+		r.pmFrom("mod", "roll")
+		r.expect("said", &r.said)
+		r.expect("called", &r.called)
+		r.expect("counted", &r.counted)
+	})
+}
+
+func TestPluginsAreNotCalledByLinesThatAreNoCommands(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "roll"}))
+		r.chatFrom("Rosey", "!roll")
+		r.chatFrom("nobody", "!roll")
+		r.chatFrom("[server]", "!roll")
+		r.arrive(cytube.ChatMessage{User: "alice", HTML: "!roll", Shadow: true},
+			cytube.ChatMessage{User: "alice", HTML: "!roll", Kind: "action"}, cytube.PM{From: "Rosey", To: "mod", HTML: "roll"})
+		r.leading.Store(false)
+		r.chatFrom("alice", "!roll")
+		r.expect("called", &r.called)
+	})
+}
+
+// TestCooldownsOutlastAPlugin lets a plugin go and come back.
+func TestCooldownsOutlastAPlugin(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 1)
+	c.ChannelCooldownSeconds = new(0)
+	inChannel(t, c, func(r *rig) {
+		roll := dice(bus.PluginCommand{Name: "roll", Cooldown: bus.PluginCooldown{UserMS: 60_000, ChannelMS: 3_000}})
+		r.offer(roll)
+		r.chatFrom("alice", "!roll")
+		r.chatFrom("mod", "!roll")
+		r.expect("called", &r.called, `dice roll chat alice 1 "" "!roll"`, "dice rejected")
+		r.offer(Plugin{Name: "dice"})
+		r.offer(roll)
+		time.Sleep(3 * time.Second)
+		r.chatFrom("ALICE", "!roll")
+		r.chatFrom("mod", "!roll")
+		r.expect("called", &r.called, "dice rejected", `dice roll chat mod 2 "" "!roll"`)
+		r.refund() // the call was not valid
+		time.Sleep(time.Second)
+		r.chatFrom("mod", "!roll")
+		r.expect("called", &r.called, `dice roll chat mod 2 "" "!roll"`)
+		time.Sleep(time.Minute)
+		r.chatFrom("alice", "!roll")
+		r.expect("called", &r.called, `dice roll chat alice 1 "" "!roll"`)
+	})
+}
+
+func TestTheWholeChannelWaits(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.ChannelCooldownSeconds = new(10)
+	inChannel(t, c, func(r *rig) {
+		r.chatFrom("alice", "!uptime")
+		r.chatFrom("mod", "!uptime")
+		r.expect("said", &r.said, "Running for 0 s")
+		time.Sleep(10 * time.Second)
+		r.chatFrom("mod", "!uptime")
+		r.expect("said", &r.said, "Running for 10 s")
+	})
+}
+
+func TestNoCommandBeforeTheSettingsAreKnown(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.Registry.names.Store(nil)
+		r.chatFrom("alice", "!help")
+		r.pmFrom("mod", "help")
+		r.expect("said", &r.said)
+	})
+}
+
+func TestHelpIsBounded(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		var many []bus.PluginCommand
+		for range 50 {
+			many = append(many, bus.PluginCommand{
+				Name:  strings.Repeat("x", 20) + string(rune('a'+len(many)%26)) + string(rune('a'+len(many)/26)),
+				Usage: strings.Repeat("y ", 30)})
+		}
+		r.offer(dice(many...))
+		r.chatFrom("alice", "!help")
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if said := strings.Join(r.take(&r.said), " "); len(said) > maxHelp+100 || !strings.HasSuffix(said, ", and more") {
+			t.Errorf("%d bytes: %s", len(said), said)
+		}
+	})
+}
+
+func TestActs(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.Permissions{Ranks: map[string]float64{
+			"chat": 0, "kick": 2, "playlistadd": 1, "addnontemp": 2, "playlistjump": 2, "playlistdelete": 2, "pollctl": 2,
+			"playlistshuffle": 2, "playlistaddlive": 4,
+		}}, cytube.Playlist{Items: []cytube.Item{{UID: 7}}}, cytube.ChangeMedia{Media: cytube.Media{ID: "a"}})
+		ok := "" // no error
+		for _, test := range []struct {
+			what    string
+			act     Act
+			request string
+			event   cytube.Event
+			want    string
+		}{
+			{"who asks left", Act{Verb: bus.VerbPlaylistSkip, Asker: "carol"}, "", nil, "carol is not in the channel any more"},
+			{"a low rank", Act{Verb: bus.VerbPlaylistSkip, Asker: "alice", Rank: 2}, "", nil,
+				"the rank of alice is 1, and it needs 2"},
+			{"the bot's rank", Act{Verb: bus.VerbPlaylistAdd, Request: bus.PluginActRequest{URL: "li:abc"}}, "", nil,
+				"the bot's rank in the channel does not allow it (playlistaddlive)"},
+			{"no link", Act{Verb: bus.VerbPlaylistAdd}, "", nil,
+				"expected the link of a video, a live stream or a media file, or TYPE:ID such as yt:abc"},
+			{"no item", Act{Verb: bus.VerbPlaylistRemove}, "", nil, "uid: 0 is no item of the playlist"},
+			{"no moderator is kicked", Act{Verb: bus.VerbKick, Request: bus.PluginActRequest{User: "mod"}}, "", nil,
+				"the rank of mod is 2, and only lower ones than 2 are kicked"},
+			{"nobody of the same rank",
+				Act{Verb: bus.VerbKick, Asker: "alice", Request: bus.PluginActRequest{User: "alice"}}, "", nil,
+				"the rank of alice is 1, and only lower ones than 1 are kicked"},
+			{"no options", Act{Verb: bus.VerbPollOpen, Request: bus.PluginActRequest{Title: "x"}}, "", nil,
+				"options: 0, expected 1 to 50"},
+			{"nothing", Act{Verb: "ban"}, "", nil, `"ban" is nothing that a plugin can do`},
+			{"temporary", Act{Verb: bus.VerbPlaylistAdd, Asker: "alice", Rank: 1, Request: bus.PluginActRequest{URL: "yt:abc"}},
+				"queue yt abc true", cytube.Queue{Item: cytube.Item{Media: cytube.Media{Type: "yt"}, QueuedBy: "Rosey"}}, ok},
+			{"for good", Act{Verb: bus.VerbPlaylistAdd, Asker: "mod", Request: bus.PluginActRequest{URL: "yt:abc"}},
+				"queue yt abc false", cytube.QueueFail{Message: "no"}, "no"},
+			{"skip", Act{Verb: bus.VerbPlaylistSkip}, "next", cytube.ChangeMedia{}, ok},
+			{"remove", Act{Verb: bus.VerbPlaylistRemove, Request: bus.PluginActRequest{UID: 7}}, "delete 7",
+				cytube.Delete{UID: 7}, ok},
+			{"shuffle", Act{Verb: bus.VerbPlaylistShuffle}, "shuffle", cytube.Playlist{}, ok},
+			{"poll", Act{Verb: bus.VerbPollOpen, Request: bus.PluginActRequest{Title: "x", Options: []string{"a", "b"}}},
+				`open poll x ["a" "b"]`, cytube.NewPoll{By: "rosey"}, ok},
+			{"end of a poll", Act{Verb: bus.VerbPollClose}, "close poll", cytube.PollClosed{}, ok},
+			{"kick", Act{Verb: bus.VerbKick, Asker: "mod", Request: bus.PluginActRequest{User: "ALICE", Reason: "a\nb"}},
+				`kick alice "a b"`, cytube.UserLeave{Name: "alice"}, ok},
+		} {
+			run, err := r.PrepareAct(test.act)
+			if err == nil {
+				ended := make(chan error, 1)
+				go func() { ended <- run(r.t.Context()) }()
+				r.expect(test.what, &r.requested, test.request)
+				r.arrive(test.event)
+				err = <-ended
+			}
+			if got := errorText(err); got != test.want {
+				t.Errorf("%s: %q, want %q", test.what, got, test.want)
+			}
+		}
+		r.expect("said", &r.said)
+	})
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,159 @@
+package pluginclient
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
+)
+
+const (
+	// maxInstances is how many processes of a plugin are known.
+	maxInstances = 32
+	// maxInfoBytes bounds the description of a plugin.
+	maxInfoBytes = 512 << 10
+)
+
+// discover looks for the plugin until ctx ends.
+func (p *plugin) discover(ctx context.Context) {
+	ping := time.NewTicker(p.client.timings.Ping)
+	defer ping.Stop()
+	p.look(ctx)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.looks:
+			p.look(ctx)
+			// Whoever may say hello could otherwise have it looked for all the time.
+			backoff.Sleep(ctx, p.client.timings.Look)
+		case <-ping.C:
+			if ids := p.ping(ctx); !p.knows(ids) && ctx.Err() == nil {
+				p.look(ctx)
+			}
+		}
+	}
+}
+
+// ping returns the IDs of the processes that answer.
+func (p *plugin) ping(ctx context.Context) map[string]bool {
+	ids := map[string]bool{}
+	for _, reply := range gather(ctx, p.client.Conn, p.subjects, micro.PingVerb, p.client.timings) {
+		var pong micro.Ping
+		if len(reply.Data) <= maxInfoBytes && json.Unmarshal(reply.Data, &pong) == nil &&
+			pong.Name == p.subjects.ServiceName() {
+			ids[pong.ID] = true
+		}
+	}
+	return ids
+}
+
+// look asks the plugin what it offers.
+func (p *plugin) look(ctx context.Context) {
+	instances := discover(ctx, p.client.Conn, p.subjects, p.client.timings)
+	if ctx.Err() == nil {
+		p.publish(ctx, instances)
+	}
+}
+
+// Discover asks a plugin what it offers, and returns the processes that answer within two seconds, by their IDs.
+func Discover(ctx context.Context, conn *bus.Conn, subjects bus.PluginSubjects) map[string]Instance {
+	return discover(ctx, conn, subjects, defaultTimings())
+}
+
+func discover(ctx context.Context, conn *bus.Conn, subjects bus.PluginSubjects, t timings) map[string]Instance {
+	instances := map[string]Instance{}
+	for _, reply := range gather(ctx, conn, subjects, micro.InfoVerb, t) {
+		if one, ok := readInstance(subjects, reply.Data); ok && len(instances) < maxInstances {
+			instances[one.ID] = one
+		}
+	}
+	return instances
+}
+
+// publish notes which processes answer, and what they offer.
+func (p *plugin) publish(ctx context.Context, instances map[string]Instance) {
+	before := p.offered().Available
+	p.client.metrics.setAvailable(p.name, len(instances))
+	if !p.setInstances(instances) {
+		return
+	}
+	now := p.offered()
+	p.client.register()
+	log := p.client.Log
+	switch {
+	case now.Available:
+		version := ""
+		for _, one := range instances {
+			version = one.Version
+		}
+		log.InfoContext(ctx, "plugin found", "plugin", p.name, "processes", len(instances), "version", version,
+			"commands", len(now.Commands))
+		p.mu.Lock()
+		problems := p.found
+		p.mu.Unlock()
+		if len(problems) > 0 && p.mayWarn() {
+			log.WarnContext(ctx, "plugin offers what cannot be used", "plugin", p.name, "problems", problems)
+		}
+	case before:
+		log.WarnContext(ctx, "plugin is away", "plugin", p.name)
+	}
+}
+
+// gone notes that nobody answers on a subject of the plugin.
+func (p *plugin) gone(ctx context.Context) { p.publish(ctx, nil) }
+
+// gather sends a request of the services protocol to a plugin and returns the replies of all processes that answer in
+// time. A request that may not be sent has none.
+func gather(
+	ctx context.Context, conn *bus.Conn, subjects bus.PluginSubjects, verb micro.Verb, t timings,
+) (all []*nats.Msg) {
+	inbox := conn.NATS().NewInbox()
+	replies, err := conn.NATS().SubscribeSync(inbox)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = replies.Unsubscribe() }() // it fails only if the connection is closed
+	_ = replies.SetPendingLimits(maxInstances, maxInstances*maxInfoBytes)
+	subject := fmt.Sprintf("%s.%s.%s", micro.APIPrefix, verb, subjects.ServiceName())
+	if err := conn.NATS().PublishRequest(subject, inbox, nil); err != nil {
+		return nil
+	}
+	first, cancel := context.WithTimeout(ctx, t.Answer)
+	defer cancel()
+	reply, err := replies.NextMsgWithContext(first)
+	if err != nil || isNoResponder(reply) {
+		return nil
+	}
+	rest, stop := context.WithTimeout(first, t.Gather)
+	defer stop()
+	for err == nil && len(all) < maxInstances {
+		all = append(all, reply)
+		reply, err = replies.NextMsgWithContext(rest)
+	}
+	return all
+}
+
+// isNoResponder reports whether a message is what the server sends instead of a reply when nobody has subscribed.
+func isNoResponder(m *nats.Msg) bool {
+	const noResponders = "503"
+	return len(m.Data) == 0 && m.Header.Get("Status") == noResponders
+}
+
+// readHello returns the ID in a PluginHello.
+func readHello(data []byte) string {
+	var hello struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(data, &hello) != nil {
+		return ""
+	}
+	return status.OneLine(hello.ID, maxID)
+}

@@ -1,0 +1,238 @@
+package pluginclient
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/command"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// What a plugin may do in a time: a burst, and then so many in a second.
+const (
+	requestsBurst, requestsRate = 60, 30
+	linesBurst, linesRate       = 10, 1
+	actsBurst, actsRate         = 10, 2
+	problemInterval             = time.Minute // between two log lines about a plugin's problems
+)
+
+// plugin is a plugin that is configured.
+type plugin struct {
+	client   *Client
+	name     string
+	subjects bus.PluginSubjects
+	// looks gets a value when the plugin is to be looked for.
+	looks chan struct{}
+	// requestLimit, lineLimit and actLimit are its rates. Only lines that it says by itself count.
+	requestLimit, lineLimit, actLimit *rate.Limiter
+
+	mu     sync.Mutex
+	grants config.PluginGrants
+	// cancel ends run. Nil: it does not run. stopped: it shall not.
+	cancel  context.CancelFunc
+	stopped bool
+	// instances are the processes that answer, by their IDs, and commands those that they or the last ones offer.
+	instances map[string]Instance
+	commands  []bus.PluginCommand
+	// found is what is wrong with what the plugin offers, and failure why it could not be called last.
+	found     []string
+	failure   string
+	loggedAt  time.Time
+	available bool
+	looked    bool // once since run began
+	// calls are those in progress and those of the last minutes, by their IDs.
+	calls map[string]*call
+	// says are the last requests to say something, by their IDs, and sayOrder these in order.
+	says     map[string]*saying
+	sayOrder []string
+}
+
+func newPlugin(c *Client, name string, subjects bus.PluginSubjects) *plugin {
+	return &plugin{
+		client: c, name: name, subjects: subjects, looks: make(chan struct{}, 1),
+		requestLimit: rate.NewLimiter(requestsRate, requestsBurst), lineLimit: rate.NewLimiter(linesRate, linesBurst),
+		actLimit: rate.NewLimiter(actsRate, actsBurst),
+		calls:    map[string]*call{}, says: map[string]*saying{},
+	}
+}
+
+func (p *plugin) setGrants(grants config.PluginGrants) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.grants = grants
+}
+
+func (p *plugin) granted() config.PluginGrants {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.grants
+}
+
+// run looks for the plugin and serves its requests until ctx ends or stop is called.
+func (p *plugin) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.mu.Lock()
+	p.cancel = cancel
+	stopped := p.stopped
+	p.mu.Unlock()
+	if stopped {
+		return
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serving.Go(func() { p.serve(ctx) })
+	p.discover(ctx)
+}
+
+// stop ends run, for a plugin that is configured no more.
+func (p *plugin) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	if p.cancel != nil {
+		p.cancel()
+	}
+}
+
+// wake has the plugin looked for.
+func (p *plugin) wake() {
+	select {
+	case p.looks <- struct{}{}:
+	default: // it is about to be
+	}
+}
+
+// forget forgets what is only known while the bot leads.
+func (p *plugin) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.instances, p.available, p.looked = nil, false, false
+	clear(p.calls)
+}
+
+// offered returns what the Registry has to know.
+func (p *plugin) offered() command.Plugin {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return command.Plugin{Name: p.name, Available: p.available, Commands: p.commands}
+}
+
+// setInstances sets the processes that answer, and reports whether what is offered is now another.
+func (p *plugin) setInstances(instances map[string]Instance) (changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, commands := p.available, p.commands
+	p.instances, p.available, p.looked = instances, len(instances) > 0, true
+	if p.available {
+		p.commands, p.found = merge(instances)
+		p.failure = ""
+	}
+	return before != p.available || !slices.EqualFunc(commands, p.commands, equalCommands)
+}
+
+// merge returns the commands that processes of a plugin offer, and what is wrong with them. While a plugin is replaced
+// by another version there are two, and each call goes to one that offers its command.
+func merge(instances map[string]Instance) (commands []bus.PluginCommand, problems []string) {
+	seen := map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(instances)) {
+		for _, one := range instances[id].Commands {
+			if !seen[one.Name] && len(commands) < bus.MaxPluginCommands {
+				seen[one.Name] = true
+				commands = append(commands, one)
+			}
+		}
+		for _, problem := range instances[id].Problems {
+			if !slices.Contains(problems, problem) {
+				problems = append(problems, problem)
+			}
+		}
+	}
+	return commands, problems
+}
+
+// knows reports whether the processes with these IDs are the ones that are known.
+func (p *plugin) knows(ids map[string]bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(ids) != len(p.instances) {
+		return false
+	}
+	for id := range ids {
+		if _, known := p.instances[id]; !known {
+			return false
+		}
+	}
+	return true
+}
+
+// setFailure notes why a call failed, for the status. Empty: it worked.
+func (p *plugin) setFailure(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failure = text
+}
+
+// mayWarn reports whether a problem is to be logged: a plugin may have one all the time.
+func (p *plugin) mayWarn() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	isDue := time.Since(p.loggedAt) >= problemInterval
+	if isDue {
+		p.loggedAt = time.Now()
+	}
+	return isDue
+}
+
+// report returns what the status says of the plugin.
+func (p *plugin) report(leads bool) status.PluginReport {
+	typed, conflicts := p.client.Registry.Offered(p.name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := status.PluginReport{
+		Name: p.name, OK: p.available, Reason: status.ReasonReady,
+		Commands: typed[:min(len(typed), status.MaxReportedCommands)],
+	}
+	problems := slices.Concat(conflicts, p.found)
+	if p.failure != "" {
+		problems = append(problems, p.failure)
+	}
+	switch {
+	case !p.looked:
+		r.Reason = status.ReasonStarting
+		if !leads {
+			problems = []string{"only the bot in the channel looks for it"}
+		}
+	case !p.available:
+		r.Reason = status.ReasonPluginAbsent
+		problems = append([]string{"no process of the plugin answers"}, problems...)
+	case len(conflicts) > 0:
+		r.Reason = status.ReasonPluginConflict
+	}
+	r.Message = status.OneLine(strings.Join(problems, "; "), maxReport)
+	return r
+}
+
+// maxReport bounds the message of a report, in characters.
+const maxReport = 500
+
+// Reports returns what the bot knows of its plugins, in the order of the configuration.
+func (c *Client) Reports() []status.PluginReport {
+	reports := []status.PluginReport{}
+	leads := c.Leading()
+	for _, p := range c.all() {
+		reports = append(reports, p.report(leads))
+	}
+	return reports
+}
+
+// Enforced reports whether NATS can keep plugins from doing what they are not granted: whether its server has users.
+func (c *Client) Enforced() bool { return !c.Conn.Connected() || c.Conn.NATS().AuthRequired() }
