@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,6 +92,21 @@ func (p PluginSubjects) KV(op PluginKVOp) string { return p.kv + string(op) }
 
 // AnyKV matches KV of every operation, for permissions to publish.
 func (p PluginSubjects) AnyKV() string { return p.kv + "*" }
+
+// PluginKV matches PluginSubjects.KV of an operation for the plugins of all channels. The service subscribes to it.
+func PluginKV(op PluginKVOp) Suffix { return kvToken + ".*.*." + Suffix(op) }
+
+// PluginOfKV returns the tokens of the channel and of the plugin in the suffix of PluginSubjects.KV, whatever they are.
+// ok is false if it is another suffix, such as KVGet.
+func PluginOfKV(suffix Suffix) (channel, plugin string, op PluginKVOp, ok bool) {
+	rest, ok := strings.CutPrefix(string(suffix), kvToken+".")
+	if !ok || strings.Count(rest, ".") != 2 {
+		return "", "", "", false
+	}
+	parts := strings.Split(rest, ".")
+	op = PluginKVOp(parts[2])
+	return parts[0], parts[1], op, slices.Contains(PluginKVOps, op)
+}
 
 // QueueGroup returns the queue group in which the plugin's processes share calls and events.
 func (p PluginSubjects) QueueGroup() string { return p.Name }
@@ -353,10 +369,11 @@ type PluginKVRequest struct {
 	Value json.RawMessage `json:"value,omitempty"`
 	// By is what PluginKVAdd adds to the whole number that is stored, 0 if there is none. It may be negative.
 	By int64 `json:"by,omitempty"`
-	// TTLSeconds is after how many seconds the key is gone, for PluginKVSet and PluginKVAdd. 0: never.
+	// TTLSeconds is after how many seconds the key is gone, for PluginKVSet, and for PluginKVAdd if there is no such key
+	// yet: one that exists keeps its time, so that what is counted can be counted by the minute or the day. 0: never.
 	TTLSeconds float64 `json:"ttl_seconds,omitempty"`
 	// IfRevision makes PluginKVSet and PluginKVDelete fail with KVConflict unless the key has this revision; 0: unless
-	// there is no such key. Nil: in any case.
+	// there is no such key. Nil: in any case. Other operations have none.
 	IfRevision *int64 `json:"if_revision,omitempty"`
 	// Prefix, After and Limit are for PluginKVList: keys that begin with Prefix and are behind After, at most Limit, from
 	// 1 to MaxKVListLimit. 0: MaxKVListLimit. Values asks for the values too.
@@ -373,7 +390,8 @@ type PluginKVData struct {
 	// Value is what is stored, for PluginKVGet and PluginKVAdd.
 	Value json.RawMessage `json:"value,omitempty"`
 	// Revision is that of the key, for PluginKVGet, PluginKVSet and PluginKVAdd. No two values that a key ever had have
-	// the same, also if it was deleted in between.
+	// the same, also if it was deleted in between, or the database restored from a backup. A later one is greater, and all
+	// are less than 2^53: JavaScript can represent them.
 	Revision int64 `json:"revision,omitempty"`
 	// Entries are for PluginKVList, by the bytes of their keys. Truncated means that there are more.
 	Entries   []PluginKVEntry `json:"entries,omitzero"`

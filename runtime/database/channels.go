@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -61,6 +62,7 @@ type servedChannels struct {
 // channelSet is a state of servedChannels. It does not change.
 type channelSet struct {
 	served map[store.Channel]store.Channel // by the folded channel
+	tokens map[string][]store.Channel      // by their tokens in subjects
 	listed []store.Channel
 	// refused are channels of the list that other services own, and why they are refused, by status.ChannelName.
 	refused map[string]string
@@ -80,7 +82,10 @@ func newServedChannels(o EngineOptions) *servedChannels {
 }
 
 func newChannelSet(own store.Channel, listed []store.Channel, owned []store.OwnedChannel) *channelSet {
-	set := &channelSet{served: map[store.Channel]store.Channel{}, listed: listed, refused: map[string]string{}}
+	set := &channelSet{
+		served: map[store.Channel]store.Channel{}, tokens: map[string][]store.Channel{}, listed: listed,
+		refused: map[string]string{},
+	}
 	for _, channel := range listed {
 		set.served[foldedChannel(channel)] = channel
 	}
@@ -92,6 +97,10 @@ func newChannelSet(own store.Channel, listed []store.Channel, owned []store.Owne
 	// and what it has received already is still stored.
 	delete(set.refused, channelName(own))
 	set.served[foldedChannel(own)] = own
+	for _, channel := range set.served {
+		token := bus.ChannelToken(channel.Name)
+		set.tokens[token] = append(set.tokens[token], channel)
+	}
 	return set
 }
 
@@ -129,13 +138,31 @@ func (c *servedChannels) find(sent store.Channel) (store.Channel, error) {
 	if channel, ok := set.served[foldedChannel(sent)]; ok {
 		return channel, nil
 	}
-	names := set.names()
+	return store.Channel{}, set.notServed(channelName(sent))
+}
+
+// findToken returns the channel with a token in subjects, or an error for clients that is an errNotServed: also if
+// there are two, on different servers.
+func (c *servedChannels) findToken(token string) (store.Channel, error) {
+	set := c.current.Load()
+	switch found := set.tokens[token]; len(found) {
+	case 0:
+		return store.Channel{}, set.notServed(token)
+	case 1:
+		return found[0], nil
+	}
+	return store.Channel{}, fmt.Errorf("channel %s: %w by its name in a subject, which two channels on different servers "+
+		"have: expected one; give one of them a database service of its own", token, errNotServed)
+}
+
+func (s *channelSet) notServed(name string) error {
+	names := s.names()
 	if len(names) > maxNamedChannels {
 		names = append(names[:maxNamedChannels], fmt.Sprintf("%d more", len(names)-maxNamedChannels))
 	}
-	return store.Channel{}, fmt.Errorf("channel %s: %w, which serves %s; a channel is added by a RoseyBot with "+
+	return fmt.Errorf("channel %s: %w, which serves %s; a channel is added by a RoseyBot with "+
 		"database.sharedFrom, or to the file of database.channelsFile",
-		status.OneLine(channelName(sent), maxNameInError), errNotServed, strings.Join(names, ", "))
+		status.OneLine(name, maxNameInError), errNotServed, strings.Join(names, ", "))
 }
 
 // names returns the names of the served channels in order.

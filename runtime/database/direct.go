@@ -190,7 +190,8 @@ func (d *Direct) Request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	if err != nil {
 		return fmt.Errorf("encoding the request %s: %w", suffix, err)
 	}
-	if handlers[suffix] == nil || suffix == bus.MaintenanceRun { // Run maintains the database by itself
+	// Run maintains the database by itself.
+	if handled, _ := route(suffix); handlers[handled] == nil || suffix == bus.MaintenanceRun {
 		return fmt.Errorf("requesting %s: %w", suffix, bus.ErrNoService)
 	}
 	if err := d.acquire(ctx); err != nil {

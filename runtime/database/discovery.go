@@ -26,5 +26,5 @@ func newDiscovery(o ServiceOptions) *bus.Discovery {
 
 // endpointName returns the name of an endpoint: its subject in the characters that the protocol allows.
 func endpointName(suffix bus.Suffix) string {
-	return strings.ReplaceAll(strings.TrimPrefix(string(suffix), "db."), ".", "_")
+	return strings.NewReplacer(".*.*.", "_plugin_", ".", "_").Replace(strings.TrimPrefix(string(suffix), "db."))
 }

@@ -6,8 +6,8 @@
 // An [Engine] does the work and knows no transport. [Engine.Store] takes events: it decodes each payload once into a
 // fact of the store, applies up to a batch of them in one transaction, and returns when all are stored. [Engine.Answer]
 // takes one [Request] and returns the reply; its handlers are grouped by subject: statistics and chat (requests.go),
-// lines to say (outbound.go), key-value pairs (keyvalue.go) and maintenance (maintenance.go). Every rule about rows is
-// the store's.
+// lines to say (outbound.go), key-value pairs (keyvalue.go; pluginkeys.go for plugins with their own subjects) and
+// maintenance (maintenance.go). Every rule about rows is the store's.
 //
 // If the store is not available, Store tries again until its context ends, and [Engine.StoreCheck] has the cause.
 // Requests fail at once, because a client tries again itself, except reports of lines that were said.

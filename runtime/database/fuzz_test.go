@@ -2,6 +2,7 @@ package database
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,46 @@ import (
 
 // decodable are the subjects of events in a fixed order.
 var decodable = slices.Sorted(maps.Keys(factDecoders))
+
+// FuzzPluginKV answers any request of a plugin about its keys without a panic: with a reply, and with an error only if
+// it is about a channel that is not served.
+func FuzzPluginKV(f *testing.F) {
+	for _, body := range []string{
+		`{"key":"k","value":{"a":[1,null,"\u0000\ud800"]},"ttl_seconds":1e-300,"if_revision":0}`,
+		`{"key":"n","by":9223372036854775807}`, `{"key":"n","by":-9223372036854775808}`, `{"key":"k","value":"x"}`,
+		`{"prefix":"\u00e9","after":"k","limit":1,"values":true}`, `{"limit":-1}`, `{"key":"k","if_revision":-1}`,
+		`{"key":"k","if_revision":1e99}`, `{"key":"","value":1}`, `{"key":"\u0000"}`, `{}`, `[]`, `null`, ``, `{"key":"k`,
+	} {
+		for at := range bus.PluginKVOps {
+			f.Add("m", "dice", uint8(at), []byte(body))
+		}
+	}
+	f.Add("M", "dice", uint8(0), []byte(`{}`))
+	f.Add("*", ">", uint8(1), []byte(`{}`))
+	f.Add("m", "plugin/dice", uint8(2), []byte(`{}`))
+	opened, err := sqlite.Open(f.Context(), filepath.Join(f.TempDir(), "rosey.db"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = opened.Close() })
+	own := store.Channel{Server: "https://cytu.be", Name: "m"}
+	e := NewEngine(EngineOptions{Channel: own, Log: slog.New(slog.DiscardHandler)})
+	e.store = opened
+	f.Fuzz(func(t *testing.T, channel, plugin string, at uint8, data []byte) {
+		op := bus.PluginKVOps[int(at)%len(bus.PluginKVOps)]
+		suffix := bus.Suffix("db.kv." + channel + "." + plugin + "." + string(op))
+		if _, _, _, ok := bus.PluginOfKV(suffix); !ok {
+			return // another number of tokens
+		}
+		reply, err := e.Answer(t.Context(), Request{Suffix: suffix, Data: data, Time: time.Now()})
+		if err != nil && !errors.Is(err, errNotServed) || reply == nil {
+			t.Errorf("%s: %v, %v", suffix, reply, err)
+		}
+		if _, err := bus.Encode(reply); err != nil {
+			t.Errorf("%s: %v", suffix, err)
+		}
+	})
+}
 
 // FuzzEvent decodes any payload on any subject without a panic. Every error is errIncomplete or errInvalid, and the
 // store applies every event or returns ErrRejected.

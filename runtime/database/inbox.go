@@ -32,6 +32,8 @@ const (
 type arrival struct {
 	// message has the time of its arrival, or the stream's time, because it may wait for the store for a long time.
 	message bus.Message
+	// plugin is who asks for its keys, and zero for other messages.
+	plugin pluginRef
 	// respond sends a reply with headers of its own, which may be nil. It is nil for an event.
 	respond func(data []byte, header nats.Header) error
 	// inFlight is nil for a message that the consumer has not delivered.
@@ -107,7 +109,8 @@ func (i *inbox) accept(m *nats.Msg) {
 		},
 		size: int64(m.Size()) + messageOverhead,
 	}
-	one.message.Suffix, _ = i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
+	suffix, _ := i.subjects.Suffix(m.Subject) // only subjects of this prefix are subscribed
+	one.message.Suffix, one.plugin = route(suffix)
 	_, answered := handlers[one.message.Suffix]
 	_, isEvent := factDecoders[one.message.Suffix]
 	switch {

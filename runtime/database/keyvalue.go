@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -41,14 +42,11 @@ func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
 	}
 	entry := store.KVEntry{KVKey: key, Value: value, At: r.Time, Quota: e.limits.kvQuota()}
 	if request.TTL != nil && *request.TTL > 0 {
-		if *request.TTL > bus.MaxKVTTLSeconds {
-			return kvFailed(kvError(bus.KVValidationError, "ttl_seconds: %v, expected at most %d",
-				*request.TTL, bus.MaxKVTTLSeconds))
+		if entry.Expires, err = kvExpires(float64(*request.TTL)); err != nil {
+			return kvFailed(err)
 		}
-		// Counted from now, when the value becomes visible, and not from the arrival of the request.
-		entry.Expires = time.Now().Add(time.Duration(float64(*request.TTL) * float64(time.Second)))
 	}
-	if err := e.store.KVSet(ctx, entry); err != nil {
+	if _, err := e.store.KVSet(ctx, entry); err != nil {
 		return kvFailed(err)
 	}
 	return kvDone(bus.KVSetData{})
@@ -71,7 +69,7 @@ func (e *Engine) kvGet(ctx context.Context, r Request) (any, error) {
 	case !exists:
 		return kvDone(bus.KVGetData{})
 	}
-	return kvDone(bus.KVGetData{Exists: true, Value: json.RawMessage(value)})
+	return kvDone(bus.KVGetData{Exists: true, Value: json.RawMessage(value.Value)})
 }
 
 // kvDelete answers bus.KVDelete.
@@ -84,7 +82,7 @@ func (e *Engine) kvDelete(ctx context.Context, r Request) (any, error) {
 	if err != nil {
 		return kvFailed(err)
 	}
-	deleted, err := e.store.KVDelete(ctx, key, time.Now())
+	deleted, err := e.store.KVDelete(ctx, key, nil, time.Now())
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -102,11 +100,15 @@ func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
 		return kvFailed(err)
 	}
 	limit := int(min(request.Limit, bus.MaxKVListLimit))
-	keys, more, err := e.store.KVList(ctx, prefix, limit, time.Now())
+	rows, more, err := e.store.KVList(ctx, store.KVQuery{KVKey: prefix, Limit: limit, Now: time.Now()})
 	if err != nil {
 		return kvFailed(err)
 	}
-	count := len(keys)
+	count := len(rows)
+	keys := make([]string, 0, count)
+	for _, row := range rows {
+		keys = append(keys, row.Key)
+	}
 	keys = fitting(keys, r.MaxReply)
 	return kvDone(bus.KVListData{Keys: keys, Count: len(keys), Truncated: more || len(keys) < count})
 }
@@ -131,6 +133,10 @@ func decodeKV(data []byte, withKey bool) (kvRequest, error) {
 	}
 	if err := kvName("plugin_name", request.Plugin, bus.MaxKVPluginBytes); err != nil {
 		return request, err
+	}
+	if store.IsSubjectPlugin(string(request.Plugin)) {
+		return request, kvError(bus.KVValidationError, "plugin_name: %s, expected another name: keys of plugins with "+
+			"subjects of their own are only on these", status.OneLine(string(request.Plugin), maxNameInError))
 	}
 	if withKey {
 		return request, kvName("key", request.Key, bus.MaxKVKeyBytes)
@@ -163,6 +169,16 @@ func kvValue(value json.RawMessage) (string, error) {
 		return "", bytesLimit(limitKVValueBytes, "value", compact.Len(), bus.MaxKVValueBytes)
 	}
 	return compact.String(), nil
+}
+
+// kvExpires returns when a value that is stored now expires. Its time is counted from now, when the value becomes
+// visible, and not from the arrival of the request.
+func kvExpires(seconds float64) (time.Time, error) {
+	if seconds > bus.MaxKVTTLSeconds {
+		return time.Time{}, kvError(bus.KVValidationError, "ttl_seconds: %v, expected at most %d", seconds,
+			bus.MaxKVTTLSeconds)
+	}
+	return time.Now().Add(time.Duration(seconds * float64(time.Second))), nil
 }
 
 func kvError(code bus.KVCode, format string, arguments ...any) error {

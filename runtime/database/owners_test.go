@@ -292,7 +292,7 @@ func (r *ownerRig) rowsOf(channel store.Channel) string {
 	if err := errors.Join(chatErr, usersErr, maximaErr, countsErr, statusErr, actionsErr, valueErr, dueErr); err != nil {
 		r.t.Fatal(err)
 	}
-	return fmt.Sprintf("%+v %+v %+v %+v %s %+v %s %+v", chat, users, maxima, counts, fields, actions, value, due)
+	return fmt.Sprintf("%+v %+v %+v %+v %s %+v %s %+v", chat, users, maxima, counts, fields, actions, value.Value, due)
 }
 
 // postgresReader returns a store that claims nothing.

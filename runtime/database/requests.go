@@ -35,6 +35,8 @@ type Request struct {
 	Time time.Time
 	// MaxReply bounds the reply in bytes: rows that do not fit are left out. 0, or more than 512 KiB: 512 KiB.
 	MaxReply int
+
+	plugin pluginRef // of a Suffix that route has returned
 }
 
 // handler answers the requests of one subject. Its results are those of Answer.
@@ -54,6 +56,11 @@ var handlers = map[bus.Suffix]handler{
 	bus.KVGet:              (*Engine).kvGet,
 	bus.KVDelete:           (*Engine).kvDelete,
 	bus.KVList:             (*Engine).kvList,
+	pluginKVGet:            pluginKV(bus.PluginKVGet),
+	pluginKVSet:            pluginKV(bus.PluginKVSet),
+	pluginKVDelete:         pluginKV(bus.PluginKVDelete),
+	pluginKVList:           pluginKV(bus.PluginKVList),
+	pluginKVAdd:            pluginKV(bus.PluginKVAdd),
 	bus.MaintenanceRun:     (*Engine).maintenanceRun,
 	bus.DeadList:           (*Engine).deadList,
 	bus.DeadRetry:          (*Engine).deadRetry,
@@ -82,6 +89,9 @@ func (e *Engine) Answer(ctx context.Context, r Request) (reply any, err error) {
 
 // answer also returns whether the client made a mistake that is not returned as an error.
 func (e *Engine) answer(ctx context.Context, r Request) (reply any, refused bool, err error) {
+	if r.plugin == (pluginRef{}) {
+		r.Suffix, r.plugin = route(r.Suffix)
+	}
 	handle, known := handlers[r.Suffix]
 	if !known {
 		return nil, false, fmt.Errorf("answering %s: %w", r.Suffix, bus.ErrNoService)

@@ -352,7 +352,7 @@ func (s *Service) answer(ctx context.Context, one arrival) error {
 	ctx, span := startAnswer(ctx, s.subscriber.subjects, one.message)
 	reply, refused, err := s.engine.answer(ctx, Request{
 		Suffix: one.message.Suffix, Data: one.message.Data, Time: one.message.Time,
-		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead,
+		MaxReply: int(s.conn.NATS().MaxPayload()) - replyOverhead, plugin: one.plugin,
 	})
 	failure := answerFailureOf(refused, err)
 	defer func() { endAnswer(span, failure) }()

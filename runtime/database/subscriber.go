@@ -23,7 +23,8 @@ const bindInterval = 500 * time.Millisecond
 // requestSubjects are the subjects of requests. They are subscribed in this order.
 var requestSubjects = []bus.Suffix{
 	bus.OutboundPut, bus.OutboundPutCommand, bus.StatsRecentChat, bus.QueryChannelStats, bus.QueryUserStats,
-	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
+	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, pluginKVGet, pluginKVSet, pluginKVDelete, pluginKVList, pluginKVAdd,
+	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
 	bus.QueryRecords,
 	bus.OutboundCancel, bus.PeopleExport, bus.PeopleForget,

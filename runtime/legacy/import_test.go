@@ -188,11 +188,12 @@ func TestImportKeyValue(t *testing.T) {
 	path, target := makeSource(t, ormSchema, fmt.Sprintf(`
 INSERT INTO plugin_kv_storage VALUES ('dice', 'best', '{"n": 6}', NULL, %[1]d, %[1]d),
   ('dice', 'gone', '1', %[1]d, 1, 1), ('dice', 'soon', '"x"', %[2]d, 1, 1),
-  ('dice', 'bad', '{', NULL, 1, 1), ('dice', 'mine', '1', NULL, 1, 1);
+  ('dice', 'bad', '{', NULL, 1, 1), ('dice', 'mine', '1', NULL, 1, 1), ('plugin/dice', 'best', '7', NULL, 1, 1);
 INSERT INTO "quote-db_quotes" (quote) VALUES ('a'), ('b');
 INSERT INTO api_tokens (token) VALUES ('secret');`, evening, soon)), openTarget(t)
 	key := func(name string) store.KVKey { return store.KVKey{Channel: movies, Plugin: "dice", Key: name} }
-	if err := target.KVSet(t.Context(), store.KVEntry{KVKey: key("mine"), Value: "2", At: time.Now()}); err != nil {
+	mine := store.KVEntry{KVKey: key("mine"), Value: "2", At: time.Now()}
+	if _, err := target.KVSet(t.Context(), mine); err != nil {
 		t.Fatal(err)
 	}
 	tables := importFrom(t, path, target)
@@ -203,12 +204,16 @@ INSERT INTO api_tokens (token) VALUES ('secret');`, evening, soon)), openTarget(
 			t.Fatal(err)
 		}
 		if exists {
-			got[name] = value
+			got[name] = value.Value
 		}
 	}
 	same(t, "values", map[string]string{"best": `{"n": 6}`, "soon": `"x"`, "mine": "2"}, got)
 	if _, exists, err := target.KVGet(t.Context(), key("soon"), time.Unix(soon, 0)); exists || err != nil {
 		t.Errorf("does not expire: %v, %v", exists, err)
+	}
+	own := store.KVKey{Channel: movies, Plugin: store.SubjectPlugin("dice"), Key: "best"}
+	if _, exists, err := target.KVGet(t.Context(), own, time.Now()); exists || err != nil {
+		t.Errorf("a key of a plugin with subjects of its own: %v, %v", exists, err)
 	}
 	for _, table := range []string{"quote-db_quotes", "api_tokens"} {
 		if len(tables[table].Skipped) != 1 {

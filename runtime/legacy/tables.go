@@ -155,6 +155,11 @@ func (i *importer) enqueue(ctx context.Context, table *Table, at time.Time, r ro
 	return nil
 }
 
+// isImported reports whether a key has names that a request for it can have.
+func isImported(key store.KVKey) bool {
+	return key.Plugin != "" && key.Key != "" && !store.IsSubjectPlugin(key.Plugin)
+}
+
 // keyValue imports the values of plugins, except for keys that the database has: their values are newer, or the same.
 func (i *importer) keyValue(ctx context.Context) error {
 	const name = "plugin_kv_storage"
@@ -172,8 +177,8 @@ func (i *importer) keyValue(ctx context.Context) error {
 		expires, ok := r.time("expires_at")
 		entry.Expires = expires
 		switch {
-		case key.Plugin == "" || key.Key == "":
-			table.skip("without a plugin or a key")
+		case !isImported(key):
+			table.skip("without a plugin or a key, or of a plugin that has subjects of its own here")
 			return nil
 		case !json.Valid([]byte(entry.Value)):
 			table.skip("with a value that is not JSON")
@@ -194,7 +199,8 @@ func (i *importer) keyValue(ctx context.Context) error {
 			return nil
 		}
 		table.Imported++
-		return i.Target.KVSet(ctx, entry)
+		_, err = i.Target.KVSet(ctx, entry)
+		return err
 	})
 	return err
 }

@@ -41,25 +41,6 @@ type PastAction struct {
 	Action
 }
 
-// KVKey identifies a value of a plugin. Plugin and Key are case-sensitive.
-type KVKey struct {
-	Channel     Channel
-	Plugin, Key string
-}
-
-// KVEntry is a value to store.
-type KVEntry struct {
-	KVKey
-
-	// Value is JSON.
-	Value string
-	At    time.Time
-	// Expires is when the value expires. Zero: never.
-	Expires time.Time
-	// Quota bounds what is stored. Its zero value is no bound.
-	Quota KVQuota
-}
-
 const (
 	// MaxDeadLetterBytes is how much of a payload is stored.
 	MaxDeadLetterBytes = 64 << 10

@@ -84,15 +84,20 @@ type Store interface {
 
 	Queries
 
-	// KVSet replaces the value and the expiry of a key. If that would exceed entry.Quota and takes more space than before,
-	// it changes nothing and returns a QuotaError.
-	KVSet(ctx context.Context, entry KVEntry) error
+	// KVSet replaces the value and the expiry of a key, and returns the revision. If that would exceed entry.Quota and
+	// takes more space than before, it changes nothing and returns a QuotaError; if the key does not have
+	// entry.IfRevision, a KVConflictError.
+	KVSet(ctx context.Context, entry KVEntry) (revision int64, err error)
+	// KVAdd adds to the whole number that is the value of a key, or to 0 and then with entry.Expires if there is no such
+	// key. It ignores entry.Value and entry.IfRevision. Its errors are those of KVSet, ErrNotWhole and ErrOverflow.
+	KVAdd(ctx context.Context, entry KVEntry, by int64) (KVValue, error)
 	// KVGet returns the value of a key. exists is false if there is none, or if it has expired at now.
-	KVGet(ctx context.Context, key KVKey, now time.Time) (value string, exists bool, err error)
-	// KVDelete removes a key. existed is as exists of KVGet.
-	KVDelete(ctx context.Context, key KVKey, now time.Time) (existed bool, err error)
-	// KVList returns up to limit keys that begin with prefix.Key, ordered by their bytes, and whether there are more.
-	KVList(ctx context.Context, prefix KVKey, limit int, now time.Time) (keys []string, more bool, err error)
+	KVGet(ctx context.Context, key KVKey, now time.Time) (value KVValue, exists bool, err error)
+	// KVDelete removes a key, or returns a KVConflictError if it does not have ifRevision; nil: any, as in KVEntry.
+	// existed is as exists of KVGet.
+	KVDelete(ctx context.Context, key KVKey, ifRevision *int64, now time.Time) (existed bool, err error)
+	// KVList returns keys that begin with query.Key, ordered by their bytes, and whether there are more.
+	KVList(ctx context.Context, query KVQuery) (rows []KVRow, more bool, err error)
 
 	// RecountKV counts the keys of all plugins anew. An earlier version of the program, which may still have written when
 	// the schema was brought up to date, did not count them.

@@ -82,8 +82,21 @@ var templates = map[bus.Suffix]func(*rand.Rand) []field{
 	bus.OutboundCancel: func(random *rand.Rand) []field {
 		return []field{{"id", digits(random, 3000)}, {"asker", quote(anyName(random))}}
 	},
-	bus.DeadRetry: idsFields,
-	bus.DeadDrop:  idsFields,
+	bus.DeadRetry:  idsFields,
+	bus.DeadDrop:   idsFields,
+	pluginKVGet:    keyFields,
+	pluginKVDelete: revisionFields,
+	pluginKVSet: func(random *rand.Rand) []field {
+		return append(revisionFields(random), field{"value", quote(anyText(random))},
+			field{"ttl_seconds", digits(random, 5)})
+	},
+	pluginKVAdd: func(random *rand.Rand) []field {
+		return append(keyFields(random), field{"by", pick(random, "1", "-1", "9223372036854775807", "0.5")})
+	},
+	pluginKVList: func(random *rand.Rand) []field {
+		return []field{{"prefix", `"key"`}, {"after", quote("key" + digits(random, 1000))}, {"limit", digits(random, 1000)},
+			{"values", pick(random, "true", "false")}}
+	},
 	bus.KVList: func(random *rand.Rand) []field {
 		return []field{keyFields(random)[0], {"prefix", `"key"`}, {"limit", digits(random, 2000)}}
 	},
@@ -106,6 +119,11 @@ func putFields(random *rand.Rand) []field {
 
 func keyFields(random *rand.Rand) []field {
 	return []field{{"plugin_name", quote("plugin" + digits(random, 5))}, {"key", quote("key" + digits(random, 1000))}}
+}
+
+// revisionFields are keyFields, mostly with a revision that the key does not have.
+func revisionFields(random *rand.Rand) []field {
+	return append(keyFields(random), field{"if_revision", pick(random, "null", "0", digits(random, 1<<40), "-1", "1.5")})
 }
 
 func statusFields(random *rand.Rand) []field {

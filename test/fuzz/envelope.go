@@ -15,12 +15,23 @@ var requests = []bus.Suffix{
 	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
 	bus.DeadList, bus.DeadRetry, bus.DeadDrop, bus.OutboundCancel, bus.PeopleExport, bus.PeopleForget,
 	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
-	bus.QueryRecords,
+	bus.QueryRecords, pluginKVGet, pluginKVSet, pluginKVDelete, pluginKVList, pluginKVAdd,
 }
+
+// The requests of a plugin for its keys.
+const (
+	pluginKVGet    bus.Suffix = "db.kv.movienight.trivia.get"
+	pluginKVSet    bus.Suffix = "db.kv.movienight.trivia.set"
+	pluginKVDelete bus.Suffix = "db.kv.movienight.trivia.delete"
+	pluginKVList   bus.Suffix = "db.kv.movienight.trivia.list"
+	pluginKVAdd    bus.Suffix = "db.kv.movienight.trivia.add"
+)
 
 // unknown are subjects below the prefix on which nothing listens, or something that is not the database service.
 var unknown = []bus.Suffix{
-	"db", "db.x", "db.user", "db.user.joined.x", "db.kv", "db.kv.set.x", "db.kv.*", "db.>", "*", "db.row.quotes.insert",
+	"db", "db.x", "db.user", "db.user.joined.x", "db.kv", "db.kv.set.x", "db.kv.*", "db.kv.movienight.trivia.steal",
+	"db.kv.movienight.TRIVIA.get", "db.kv.other.trivia.set", "db.kv.*.*.get", "db.kv.\u202e.a\x1bb.list",
+	"db.>", "*", "db.row.quotes.insert",
 	"db.migrate.quotes.apply", "db.sql.quotes.query", "db.dead", "db.dead.bury", "db.people.remember", "status.get",
 	"channel.movienight.get", "outbound.movienight.waiting", "plugin.movienight.trivia.call",
 	"events.cytube.movienight.message", "events.cytube.movienight.pm", "platform.cytube.event",

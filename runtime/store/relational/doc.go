@@ -29,6 +29,9 @@
 // kv_usage has a row for each plugin that has keys in a channel, with their number and size. Every transaction that
 // changes keys locks this row first and changes it, so that a quota is exact without reading the keys.
 //
+// A transaction that sets a key locks the channel's row of kv_revisions next, and so takes a revision that no other has
+// had. That row outlives the keys.
+//
 // # Outbound messages
 //
 // [Store.Outbound] returns the messages that are due and claims them in the statement that finds them, leaving out rows

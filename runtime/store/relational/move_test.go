@@ -245,3 +245,43 @@ func TestWhoWasForgottenIsNotMoved(t *testing.T) {
 		})
 	}
 }
+
+// A value in the new database must not get the revision that one in the old database had, also of a key that is gone.
+func TestMovedDatabaseUsesNoRevisionAgain(t *testing.T) {
+	t.Parallel()
+	for from, source := range places {
+		for to, target := range places {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				t.Parallel()
+				fromStore, fromRelational := source(t).write(t)
+				toStore, toRelational := target(t).write(t)
+				channel := store.Channel{Server: "https://cytu.be", Name: "movies"}
+				entry := func(key string, at time.Time) store.KVEntry {
+					return store.KVEntry{
+						KVKey: store.KVKey{Channel: channel, Plugin: "plugin/dice", Key: key}, Value: "1", At: at,
+					}
+				}
+				later := time.Now().Add(time.Hour) // the clock of the old machine was ahead
+				var last int64
+				for _, key := range []string{"kept", "gone"} {
+					revision, err := fromStore.KVSet(t.Context(), entry(key, later))
+					if err != nil {
+						t.Fatal(err)
+					}
+					last = revision
+				}
+				if _, err := fromStore.KVDelete(t.Context(), entry("gone", later).KVKey, nil, later); err != nil {
+					t.Fatal(err)
+				}
+				move(t, fromRelational, toRelational)
+				kept, exists, err := toStore.KVGet(t.Context(), entry("kept", later).KVKey, later)
+				if err != nil || !exists || kept.Revision != last-1 {
+					t.Errorf("the moved key: %+v, %v, %v; want the revision %d", kept, exists, err, last-1)
+				}
+				if revision, err := toStore.KVSet(t.Context(), entry("gone", time.Now())); err != nil || revision <= last {
+					t.Errorf("revision %d, %v; want more than %d", revision, err, last)
+				}
+			})
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -56,49 +57,114 @@ type kvUsage struct{ keys, bytes int64 }
 
 func scanKVUsage(usage *kvUsage) []any { return []any{&usage.keys, &usage.bytes} }
 
-// set stores an entry unless its quota refuses it.
-func (k pluginKeys) set(ctx context.Context, entry store.KVEntry) error {
-	const query = `INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT (channel_id, plugin, key) DO UPDATE SET
-  value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at`
-	usage, err := k.usageWith(ctx, entry)
+// storedKey is a key as it is stored. Its zero value is that of a key that is not.
+type storedKey struct {
+	size, revision int64
+	// expiresAt is in milliseconds: neverExpires if the value does not expire.
+	expiresAt int64
+	// short is the value if it could be a number, else empty.
+	short string
+}
+
+const (
+	neverExpires = math.MaxInt64
+	// maxNumber is the size of the longest number of 64 bits.
+	maxNumber = 20
+)
+
+// isThere reports whether the key exists at a time.
+func (k storedKey) isThere(at time.Time) bool { return k.expiresAt > at.UnixMilli() }
+
+// expires returns when the value expires. Zero: never.
+func (k storedKey) expires() time.Time {
+	if k.expiresAt == neverExpires {
+		return time.Time{}
+	}
+	return time.UnixMilli(k.expiresAt)
+}
+
+// check returns a KVConflictError unless the key has a revision at a time. Nil: any will do.
+func (k storedKey) check(expected *int64, at time.Time) error {
+	if expected == nil {
+		return nil
+	}
+	exists, revision := k.isThere(at), int64(0)
+	if exists {
+		revision = k.revision
+	}
+	if revision != *expected || exists && *expected == 0 {
+		return &store.KVConflictError{Revision: revision, Expected: *expected}
+	}
+	return nil
+}
+
+// look locks the keys of the plugin, and returns what is stored and a key.
+func (k pluginKeys) look(ctx context.Context, key string) (usage kvUsage, stored storedKey, err error) {
+	query := fmt.Sprintf(`SELECT %s, revision, coalesce(expires_at, %d),
+  CASE WHEN octet_length(value) <= %d THEN value ELSE '' END
+FROM kv WHERE channel_id = $1 AND plugin = $2 AND key = $3`, kvSize, int64(neverExpires), maxNumber)
+	if usage, err = k.lock(ctx); err != nil {
+		return usage, stored, err
+	}
+	stored, _, err = selectOne(ctx, k.tx, query, []any{k.channel, k.plugin, key}, func(row *storedKey) []any {
+		return []any{&row.size, &row.revision, &row.expiresAt, &row.short}
+	})
+	return usage, stored, err
+}
+
+// set stores an entry unless its quota refuses it, and returns the revision. usage and before are what look returned.
+func (k pluginKeys) set(
+	ctx context.Context, usage kvUsage, before storedKey, entry store.KVEntry,
+) (revision int64, err error) {
+	const query = `INSERT INTO kv (channel_id, plugin, key, value, created_at, updated_at, expires_at, revision)
+VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT (channel_id, plugin, key) DO UPDATE SET value = excluded.value,
+  updated_at = excluded.updated_at, expires_at = excluded.expires_at, revision = excluded.revision`
+	after, err := k.usageWith(ctx, usage, before, entry)
 	if _, exceeded := errors.AsType[*store.QuotaError](err); exceeded {
 		// Expired keys that maintenance has not removed yet must not keep a plugin from storing others.
 		if _, err := k.remove(ctx, ` FROM kv WHERE channel_id = $1 AND plugin = $2 AND expires_at <= $3`,
 			[]any{k.channel, k.plugin, entry.At.UnixMilli()}); err != nil {
-			return err
+			return 0, err
 		}
-		usage, err = k.usageWith(ctx, entry)
+		if usage, before, err = k.look(ctx, entry.Key); err != nil {
+			return 0, err
+		}
+		after, err = k.usageWith(ctx, usage, before, entry)
 	}
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if revision, err = k.nextRevision(ctx, entry.At); err != nil {
+		return 0, err
 	}
 	var expires any
 	if !entry.Expires.IsZero() {
 		expires = entry.Expires.UnixMilli()
 	}
 	if _, err := k.tx.Exec(ctx, query, k.channel, k.plugin, entry.Key, entry.Value, entry.At.UnixMilli(),
-		expires); err != nil {
-		return err
+		expires, revision); err != nil {
+		return 0, err
 	}
-	return k.save(ctx, usage)
+	return revision, k.save(ctx, after)
+}
+
+// nextRevision returns the revision of a value that is stored at a time.
+func (k pluginKeys) nextRevision(ctx context.Context, at time.Time) (revision int64, err error) {
+	const query = `INSERT INTO kv_revisions (channel_id, last) VALUES ($1, $2)
+ON CONFLICT (channel_id) DO UPDATE SET
+  last = CASE WHEN excluded.last > kv_revisions.last THEN excluded.last ELSE kv_revisions.last + 1 END RETURNING last`
+	revision, _, err = selectOne(ctx, k.tx, query, []any{k.channel, at.UnixMicro()}, scanValue[int64])
+	return revision, err
 }
 
 // usageWith returns what the plugin will have stored with an entry, or a QuotaError.
-func (k pluginKeys) usageWith(ctx context.Context, entry store.KVEntry) (kvUsage, error) {
-	usage, err := k.lock(ctx)
-	if err != nil {
-		return usage, err
-	}
-	before, exists, err := selectOne(ctx, k.tx, `SELECT `+kvSize+` FROM kv
-WHERE channel_id = $1 AND plugin = $2 AND key = $3`, []any{k.channel, k.plugin, entry.Key}, scanValue[int64])
-	if err != nil {
-		return usage, err
-	}
-	isNewPlugin := usage.keys == 0
-	growth := int64(len(entry.Plugin)+len(entry.Key)+len(entry.Value)) + config.RowOverhead - before
+func (k pluginKeys) usageWith(
+	ctx context.Context, usage kvUsage, before storedKey, entry store.KVEntry,
+) (kvUsage, error) {
+	isNewPlugin, isNewKey := usage.keys == 0, before.size == 0
+	growth := int64(len(entry.Plugin)+len(entry.Key)+len(entry.Value)) + config.RowOverhead - before.size
 	usage.bytes += growth
-	if !exists {
+	if isNewKey {
 		usage.keys++
 		if err := within("kvKeys", usage.keys, entry.Quota.Keys); err != nil {
 			return usage, err

@@ -112,10 +112,13 @@ WHERE outbound.text = excluded.text AND outbound.enqueued_at = excluded.enqueued
     AND (excluded.abandoned_at IS NOT NULL OR excluded.retry_count > outbound.retry_count))`).withSequence()
 
 	kvTable = newTable("kv",
-		"channel_id bigint, plugin, key, value, created_at bigint, updated_at bigint, expires_at bigint",
-		`(channel_id, plugin, key) DO UPDATE SET
-  value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at
-WHERE excluded.updated_at > kv.updated_at`)
+		"channel_id bigint, plugin, key, value, created_at bigint, updated_at bigint, expires_at bigint, revision bigint",
+		`(channel_id, plugin, key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at,
+  expires_at = excluded.expires_at, revision = excluded.revision
+WHERE (excluded.updated_at, excluded.revision) > (kv.updated_at, kv.revision)`)
+
+	revisionsTable = newTable("kv_revisions", "channel_id bigint, last bigint",
+		`(channel_id) DO UPDATE SET last = excluded.last WHERE excluded.last > kv_revisions.last`)
 
 	forgottenTable = newTable("forgotten", "channel_id bigint, user_hash, until bigint",
 		`(channel_id, user_hash) DO UPDATE SET until = excluded.until WHERE excluded.until > forgotten.until`)
@@ -133,7 +136,8 @@ WHERE excluded.created > stream_positions.created
 // copiedTables are the tables that Move copies row by row, after identity and channels.
 var copiedTables = []Table{
 	usersTable, forgottenTable, presenceTable, watchesTable, chatTable, userCountsTable, actionsTable, mediaTable,
-	hoursTable, highWaterTable, statusTable, outboundTable, kvTable, deadLettersTable, positionsTable,
+	hoursTable, highWaterTable, statusTable, outboundTable, kvTable, revisionsTable, deadLettersTable,
+	positionsTable,
 }
 
 // TableNames returns the names of all tables except those of the migrations, each after the tables that it refers to.

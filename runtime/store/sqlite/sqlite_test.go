@@ -144,7 +144,8 @@ func TestOpenReadOnlyBesideTheWriter(t *testing.T) {
 			return err
 		},
 		"KVSet": func() error {
-			return reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
+			_, err := reader.KVSet(t.Context(), store.KVEntry{KVKey: store.KVKey{Channel: line.Channel}})
+			return err
 		},
 		"Optimize": func() error { return reader.Optimize(t.Context()) },
 		"Prune": func() error {

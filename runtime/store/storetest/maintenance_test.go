@@ -139,7 +139,7 @@ func kvKey(name string) store.KVKey { return store.KVKey{Channel: movies, Plugin
 
 func (t storeTest) remove(key store.KVKey, n float64) (existed bool) {
 	t.Helper()
-	return must[bool](t)(t.KVDelete(t.Context(), key, at(n)))
+	return must[bool](t)(t.KVDelete(t.Context(), key, nil, at(n)))
 }
 
 func keyValue(t storeTest) {
@@ -203,10 +203,7 @@ func keyValueList(t storeTest) {
 		{"a", -1, []string{}, true},
 		{"zz", 0, []string{}, false},
 	} {
-		keys, more, err := t.KVList(t.Context(), kvKey(test.prefix), test.limit, at(5))
-		if err != nil {
-			t.Fatal(err)
-		}
+		keys, more := t.keys(store.KVQuery{KVKey: kvKey(test.prefix), Limit: test.limit, Now: at(5)})
 		what := fmt.Sprintf("prefix %q, limit %d", test.prefix, test.limit)
 		same(t, what, test.want, keys)
 		same(t, what+": more", test.more, more)

@@ -49,7 +49,7 @@ var isOfPage = regexp.MustCompile(`FROM (presence|watches) WHERE`)
 
 // readsAll matches a line of a plan that reads a large table, whatever the index.
 var readsAll = regexp.MustCompile(
-	`(?i)(^|[^a-z])(seq scan on|scan) (chat|presence|user_counts|media|chat_hours|outbound)\b`)
+	`(?i)(^|[^a-z])(seq scan on|scan) (chat|presence|user_counts|media|chat_hours|outbound|kv)\b`)
 
 func checkPlan(t *testing.T, name string, lines []string, maySort bool) {
 	t.Helper()
@@ -96,6 +96,9 @@ var planned = []struct {
 	{"outbound lines", "outbound_by_time", false, askOutbound(store.OutboundListQuery{Limit: 50})},
 	{"a page of outbound lines", "outbound_by_time", false, askOutbound(store.OutboundListQuery{
 		Limit: 50, After: &store.OutboundPlace{EnqueuedAt: at(500), ID: 7}})},
+	{"keys", "kv", false, askKeys(store.KVQuery{Limit: 50})},
+	{"a page of keys with values", "kv", false, askKeys(store.KVQuery{
+		Limit: 50, After: "key7", Values: true, MaxBytes: 1000})},
 	{"outbound lines that wait", "outbound_open", true, askOutbound(store.OutboundListQuery{
 		Limit: 50, States: []store.OutboundState{store.OutboundIsWaiting}})},
 }
@@ -113,6 +116,14 @@ func askUsers(order store.UserOrder, descending bool) func(context.Context, rela
 		_, err := s.UserList(ctx, movies, store.UserQuery{
 			Order: order, Descending: descending, Limit: 50, After: &store.UserPlace{Value: at(500).UnixMilli(), Name: "user7"},
 		})
+		return err
+	}
+}
+
+func askKeys(query store.KVQuery) func(context.Context, relational.Store) error {
+	query.KVKey, query.Now = store.KVKey{Channel: movies, Plugin: "p7", Key: "key"}, at(1e6)
+	return func(ctx context.Context, s relational.Store) error {
+		_, _, err := s.KVList(ctx, query)
 		return err
 	}
 }
@@ -142,6 +153,8 @@ func fillLarge(t *testing.T, db relational.Database) {
 		numbered(10_000, `media (event_id, channel_id, at, item_key, media_type, media_id, title, seconds, queued_by)`,
 			`'id' || (1000000 + i), 1, %d + i * 100, 'yt/' || (i / 3), 'yt', i / 3 || '', 'title', 90, ''`, began),
 		numbered(10_000, `chat_hours (channel_id, user_key, hour, lines)`, `1, 'user' || (i %% 5000), i / 5000, 1`),
+		numbered(10_000, `kv (channel_id, plugin, key, value, created_at, updated_at)`,
+			`1, 'p' || (i %% 20), 'key' || i, '"value"', 0, 0`),
 		numbered(10_000, `outbound (channel_id, enqueued_at, text, sent_at)`,
 			`1, %[1]d + i * 100, 'line', CASE WHEN i < 9900 THEN %[1]d + i * 100 END`, began),
 	}

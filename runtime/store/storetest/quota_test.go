@@ -29,7 +29,8 @@ func (t storeTest) setWithin(plugin, key, value string, n float64, quota store.K
 	t.Helper()
 	entry := store.KVEntry{KVKey: kvKey(key), Value: value, At: at(n), Quota: quota}
 	entry.Plugin = plugin
-	return t.KVSet(t.Context(), entry)
+	_, err := t.KVSet(t.Context(), entry)
+	return err
 }
 
 func (t storeTest) usage() store.ChannelUsage {

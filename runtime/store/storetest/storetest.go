@@ -201,20 +201,24 @@ func (t storeTest) set(key store.KVKey, value string, n, expires float64) {
 	if expires != 0 {
 		entry.Expires = at(expires)
 	}
-	if err := t.KVSet(t.Context(), entry); err != nil {
-		t.Fatal(err)
-	}
+	must[int64](t)(t.KVSet(t.Context(), entry))
 }
 
 // get returns "-" for a key that does not exist.
 func (t storeTest) get(key store.KVKey, n float64) string {
+	t.Helper()
+	return t.value(key, n).Value
+}
+
+// value returns "-" as the value of a key that does not exist.
+func (t storeTest) value(key store.KVKey, n float64) store.KVValue {
 	t.Helper()
 	value, exists, err := t.KVGet(t.Context(), key, at(n))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !exists {
-		return "-" + value
+		value.Value = "-" + value.Value
 	}
 	return value
 }
@@ -270,7 +274,7 @@ func Same(t *testing.T, wantStore, gotStore store.Store) {
 		for _, name := range []string{"best", "ü"} {
 			for _, now := range []float64{1, 2000} {
 				key := store.KVKey{Channel: channel, Plugin: "dice", Key: name}
-				same(want, "key "+name, want.get(key, now), got.get(key, now))
+				same(want, "key "+name, want.value(key, now), got.value(key, now))
 			}
 		}
 		same(want, "ID of the line with a client ID", must[int64](want)(want.Enqueue(ctx, channel, lineWithClientID)),
