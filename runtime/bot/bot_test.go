@@ -67,6 +67,9 @@ func (r *rig) messages() []message {
 		delete(got.Payload, "server")
 		delete(got.Payload, "channel")
 		r.checkWatch(got.Payload)
+		if got.Payload["found"] != nil { // a time
+			got.Payload["found"] = true
+		}
 		all = append(all, message{got.Suffix, got.Payload})
 	}
 	return all
@@ -95,7 +98,7 @@ func TestEventsOfASession(t *testing.T) {
 		line("alice", "anybody &lt;there&gt;?"),
 		{bus.MediaPlayed, map[string]any{
 			"type": "hl", "id": "https://example.com/live/feature.m3u8", "title": "Livestream", "seconds": 0.,
-			"queued_by": "owner",
+			"queued_by": "owner", "found": true,
 		}},
 		user(bus.UserJoined, "alice"), highWater(1, nil),
 		highWater(1, 2.),

@@ -71,14 +71,19 @@ func (s *session) publishMessage(ctx context.Context, line cytube.ChatMessage, a
 // maxPosition bounds how far what plays can be: a server may send any number.
 const maxPosition = 7 * 24 * time.Hour
 
-// publishMedia publishes what plays and when it began, as far as the server's position tells.
+// publishMedia publishes what plays and when it began, as far as the server's position tells. The server tells a bot
+// that joins what plays.
 func (s *session) publishMedia(ctx context.Context, now time.Time) {
 	if s.room.Playback.Media.ID == "" {
 		return
 	}
 	position := min(s.room.Playback.Position(now), maxPosition.Seconds())
 	began := now.Add(-time.Duration(position * float64(time.Second)))
-	s.publish(ctx, bus.MediaPlayed, s.ids.Next(now), bus.MediaPayload{Media: s.playing(), Origin: s.origin(began)})
+	payload := bus.MediaPayload{Media: s.playing(), Origin: s.origin(began)}
+	if !s.joined {
+		payload.Found = bus.Seconds{Time: now}
+	}
+	s.publish(ctx, bus.MediaPlayed, s.ids.Next(now), payload)
 }
 
 // publishStatus publishes the state of the bot and its channel. It sets every field, also an empty title when nothing

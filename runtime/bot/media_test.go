@@ -18,13 +18,15 @@ func TestPlayedMediaIsReported(t *testing.T) {
 		simulator.QueueEnd)
 	must(t, err)
 	must(t, r.channel.JumpTo("owner", uid))
+	var found []any
 	reports := func() (began []time.Time) {
+		found = nil
 		for _, event := range r.service.on(bus.MediaPlayed) {
 			if p := event.Payload; p["id"] == "a" {
 				if p["type"] != "yt" || p["title"] == "" || p["seconds"] != 300. || p["queued_by"] != "owner" {
 					t.Errorf("report %v", p)
 				}
-				began = append(began, event.At)
+				began, found = append(began, event.At), append(found, p["found"])
 			}
 		}
 		return began
@@ -36,5 +38,8 @@ func TestPlayedMediaIsReported(t *testing.T) {
 	r.eventually("another report", func() bool { return len(reports()) == 2 })
 	if began := reports(); began[1].Sub(began[0]).Abs() > 10*time.Second {
 		t.Errorf("one play began at %v", began)
+	}
+	if found[0] != nil || found[1] == nil {
+		t.Errorf("found at %v, want only the report of the bot that joined later to say so", found)
 	}
 }

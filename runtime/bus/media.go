@@ -16,8 +16,12 @@ type Media struct {
 
 // MediaPayload is the body of MediaPlayed. Origin.Timestamp is when it began to play, as far as its position tells. A
 // bot publishes one for everything that begins to play, and again for what plays when it joins the channel, so one play
-// may be reported several times: reports on one Media whose times differ by less than a minute are about one play.
+// may be reported several times: reports on one Media whose times differ by less than a minute are about one play, and
+// so is one with Found and the report before it, if that is on the same Media and not more than a day older.
 type MediaPayload struct {
 	Media
+	// Found is when a bot that joined the channel found it playing. Absent: it began while the bot was there. After a
+	// pause or a jump the position does not tell when it began.
+	Found Seconds `json:"found,omitzero"`
 	Origin
 }

@@ -40,8 +40,9 @@ type Page struct {
 
 // Zone is the time zone of whoever reads days and hours of the day.
 type Zone struct {
-	// UTCOffset is how many minutes the zone is ahead of UTC. Hours begin at full hours of UTC: of a zone with half
-	// hours, an hour counts where it begins.
+	// UTCOffset is how many minutes the zone is ahead of UTC. Lines are counted by full hours of UTC: in a zone with half
+	// hours, an hour counts where most of it lies, and of two halves where the first one lies. The lines of up to half an
+	// hour then count for the hour beside theirs, and at midnight for the day.
 	UTCOffset int `json:"utc_offset,omitempty"`
 }
 
@@ -158,7 +159,7 @@ type UsersSort string
 // The orders of users.
 const (
 	UsersByLines UsersSort = "lines"
-	// UsersByHours is the order of the time in the channel as it was at most a few minutes ago.
+	// UsersByHours is the order of UserItem.ConnectedMS.
 	UsersByHours     UsersSort = "hours"
 	UsersByFirstSeen UsersSort = "first_seen"
 	UsersByLastSeen  UsersSort = "last_seen"
@@ -181,9 +182,11 @@ type UserItem struct {
 	Lines       int    `json:"lines"`
 	FirstSeenMS int64  `json:"first_seen_ms"`
 	LastSeenMS  int64  `json:"last_seen_ms"`
-	// ConnectedMS is the time of all sessions, an open one up to LastSeenMS, and of imported data.
+	// ConnectedMS is the time of all sessions, an open one up to LastSeenMS, and of imported data. In a list it is as it
+	// was when it was last added up: a second ago, or where there are millions of joins and leaves, some minutes.
 	ConnectedMS int64 `json:"connected_ms"`
-	// OnlineSinceMS is when the open session began. Absent: the user is not in the channel, as far as the database knows.
+	// OnlineSinceMS is when the open session began, as of ConnectedMS. Absent: the user is not in the channel, as far as
+	// the database knows.
 	OnlineSinceMS int64 `json:"online_since_ms,omitempty"`
 }
 
@@ -321,7 +324,8 @@ type RecordsReply struct {
 	MostUsers     *RecordItem `json:"most_users,omitempty"`
 	MostConnected *RecordItem `json:"most_connected,omitempty"`
 	// LongestSession has the Username and lasts Count seconds from AtMS on. It may be open: then it is counted up to when
-	// the user was last seen. It may be a few minutes old, and is absent if it takes too long to find.
+	// the user was last seen. Like UserItem.ConnectedMS it may be some minutes old, and it is absent until it was counted
+	// for the first time. So is BusiestDay.
 	LongestSession *RecordItem `json:"longest_session,omitempty"`
 	// BusiestDay is the day with the most lines, as far as lines were counted by hours. AtMS is when it began.
 	BusiestDay *RecordItem `json:"busiest_day,omitempty"`

@@ -54,10 +54,7 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 		return store.Event{}, fmt.Errorf("%w: a message of the server, not of a user", errIncomplete)
 	}
 	at := boundTime(origin, m.Time)
-	if status, ok := fact.(store.Status); ok && !isPossibleWatch(status, at, origin) {
-		status.WatchingSince = nil
-		fact = status
-	}
+	fact = boundFact(fact, at, m.Time, origin)
 	switch {
 	case eventID != "":
 	case m.StreamID != "":
@@ -66,6 +63,24 @@ func (d decoder) event(m bus.Message, eventID string) (store.Event, error) {
 		eventID = d.ids.Next(at)
 	}
 	return store.Event{ID: eventID, Channel: channel, At: at, Fact: fact}, err
+}
+
+// boundFact bounds the times in a fact of an event at a time, which has arrived at another.
+func boundFact(fact store.Fact, at, arrived time.Time, origin origin) store.Fact {
+	switch fact := fact.(type) {
+	case store.Status:
+		if !isPossibleWatch(fact, at, origin) {
+			fact.WatchingSince = nil
+		}
+		return fact
+	case store.MediaPlayed:
+		if latest := arrived.Add(maxSkew); fact.Found.After(latest) {
+			fact.Found = latest
+		}
+		return fact
+	default:
+		return fact
+	}
 }
 
 // isPossibleWatch reports whether a bot can watch since a status's WatchingSince, at the bounded time of the status. If

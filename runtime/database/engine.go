@@ -104,9 +104,7 @@ func NewEngine(o EngineOptions) *Engine {
 		metrics:  metrics,
 		limits:   newLimits(o.Limits, metrics, o.Log),
 
-		queries: queries{
-			running: make(chan struct{}, maxQueries), times: userTimes{reading: make(chan struct{}, 1)},
-		},
+		queries:       newQueries(),
 		people:        people{running: make(chan struct{}, 1)},
 		announceLine:  func(context.Context, store.Channel) {},
 		check:         status.NewRecorder(status.StoreCheck, "opening the database"),
@@ -166,6 +164,7 @@ func (e *Engine) Close() error {
 	if e.store == nil {
 		return nil
 	}
+	e.queries.times.stop()
 	err := e.store.Close()
 	e.store = nil
 	if err != nil {

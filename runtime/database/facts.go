@@ -123,6 +123,7 @@ type mediaPayload struct {
 	Title    text   `json:"title"`
 	Seconds  number `json:"seconds"`
 	QueuedBy text   `json:"queued_by"`
+	Found    moment `json:"found"`
 	origin
 }
 
@@ -132,7 +133,7 @@ func (p mediaPayload) fact() (store.Fact, error) {
 	}
 	return store.MediaPlayed{
 		Type: string(p.Type), ID: string(p.ID), Title: string(p.Title), Seconds: int64(p.Seconds),
-		QueuedBy: string(p.QueuedBy),
+		QueuedBy: string(p.QueuedBy), Found: p.Found.Time,
 	}, nil
 }
 

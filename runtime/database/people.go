@@ -51,11 +51,12 @@ func aboutPerson(answer handler) handler {
 			return refusal(r.Suffix, errManyPeople), nil
 		}
 		defer func() { <-e.people.running }()
-		// It reads as queries do, and one of the store's connections is left to the bot's requests.
-		if !take(waiting, e.queries.running) {
+		// It reads as a search does, and one of the store's connections is left to the bot's requests.
+		end, ok := e.queries.begin(waiting, readsMuch)
+		if !ok {
 			return refusal(r.Suffix, errManyPeople), nil
 		}
-		defer func() { <-e.queries.running }()
+		defer end()
 		return answer(e, ctx, r)
 	}
 }

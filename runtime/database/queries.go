@@ -19,18 +19,60 @@ const (
 	// maxQueryTime bounds a query: its client waits for bus.RequestTimeout.
 	maxQueryTime = 1500 * time.Millisecond
 	// maxQueries bounds the queries and requests about people that read at a time, so that one of the store's connections
-	// is left to the bot's requests, and maxWaitingQueries the queries that wait for their turn.
-	maxQueries        = 2
-	maxWaitingQueries = 64
+	// is left to the bot's requests. Of those that read much there is one at a time: whatever is searched, and however
+	// many web pages ask, the other turn is for lists that are read at once.
+	maxQueries, maxSearches = 2, 1
+	// maxWaitingQueries bounds the queries that read or wait for their turn, and maxWaitingSearches those that read much.
+	maxWaitingQueries, maxWaitingSearches = 64, 32
 	// queryOverhead is what a reply has beside its items, in bytes and with room.
 	queryOverhead = 4 << 10
 )
 
-// queries is the state of the requests of bus.Queries.
+// queries is the state of the requests of bus.Queries. Turns are given in the order in which they were asked for: a web
+// page has one search at a time, so that those of several pages take turns.
 type queries struct {
-	running chan struct{} // has a token for each query that reads
-	waiting atomic.Int32  // queries that read or wait
-	times   userTimes
+	running   chan struct{} // has a token for each query that reads
+	searching chan struct{} // has a token for each of them that reads much
+	waiting   waitingQueries
+	times     userTimes
+}
+
+// waitingQueries counts queries that read or wait.
+type waitingQueries struct{ all, searches atomic.Int32 }
+
+func newQueries() queries {
+	return queries{running: make(chan struct{}, maxQueries), searching: make(chan struct{}, maxSearches)}
+}
+
+// begin waits for a turn, which end ends. It reports whether there is one before ctx ends.
+func (q *queries) begin(ctx context.Context, cost queryCost) (end func(), ok bool) {
+	if cost == readsMuch && !take(ctx, q.searching) {
+		return nil, false
+	}
+	ok = take(ctx, q.running)
+	if cost == readsMuch && !ok {
+		<-q.searching
+	}
+	return func() {
+		<-q.running
+		if cost == readsMuch {
+			<-q.searching
+		}
+	}, ok
+}
+
+// enter counts a query that reads or waits, until leave is called. It reports whether there are not too many.
+func (w *waitingQueries) enter(cost queryCost) (leave func(), ok bool) {
+	ok = w.all.Add(1) <= maxWaitingQueries
+	if cost == readsMuch {
+		ok = w.searches.Add(1) <= maxWaitingSearches && ok
+	}
+	return func() {
+		w.all.Add(-1)
+		if cost == readsMuch {
+			w.searches.Add(-1)
+		}
+	}, ok
 }
 
 // fieldError is a mistake in a request. Its text is for the client: it names the field and what was expected.
@@ -79,22 +121,29 @@ func query[R queryRequest](
 		if err != nil {
 			return bus.QueryError{Error: err.Error()}, err
 		}
-		defer e.queries.waiting.Add(-1)
-		if e.queries.waiting.Add(1) > maxWaitingQueries {
+		cost := request.cost()
+		leave, ok := e.queries.waiting.enter(cost)
+		defer leave()
+		if !ok {
 			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
 		}
 		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
 		defer cancel()
-		if !take(limited, e.queries.running) {
+		on := queryReply{now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead}
+		if cost == needsTimes { // before the turn, which the count of them needs
+			on.times, on.timesErr = e.times(limited, channel)
+		}
+		end, ok := e.queries.begin(limited, cost)
+		if !ok {
 			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
 		}
-		defer func() { <-e.queries.running }()
-		reply, err := ask(e, limited, channel, request, queryReply{
-			now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead,
-		})
+		defer end()
+		reply, err := ask(e, limited, channel, request, on)
 		switch {
 		case err == nil:
 			return reply, nil
+		case errors.Is(err, errCounting):
+			return bus.QueryError{Error: err.Error(), Retry: true}, nil
 		case errors.Is(err, errInvalid):
 		case limited.Err() != nil && ctx.Err() == nil:
 			err = errSlow
@@ -109,12 +158,27 @@ func query[R queryRequest](
 type queryRequest interface {
 	check() error // returns a fieldError
 	from() origin
+	cost() queryCost
 }
+
+// queryCost is what a query waits for.
+type queryCost int
+
+const (
+	readsLittle queryCost = iota
+	// readsMuch is for a query that may read much of what is stored.
+	readsMuch
+	// needsTimes is for a query that reads little once knownTimes are there.
+	needsTimes
+)
 
 // queryReply is what a reply depends on, beside the request.
 type queryReply struct {
 	now      time.Time // when the request arrived
 	maxBytes int       // of the items
+	// times are set for a query that needs them, or else why they are not there.
+	times    *knownTimes
+	timesErr error
 }
 
 func decodeQuery[R queryRequest](data []byte) (request R, err error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/database"
@@ -86,6 +87,9 @@ func TestQueriesOfTheWebPage(t *testing.T) {
 	)
 	alice := query[bus.UserReply](r, bus.QueryUser, map[string]any{
 		"username": "ALICE", "from": 1763690000, "to": 1763790000, "utc_offset": 30})
+	nepal := query[bus.UserReply](r, bus.QueryUser, map[string]any{
+		"username": "ALICE", "from": 1763690000, "to": 1763790000, "utc_offset": 5*60 + 45})
+	same(t, "hour in a zone with quarters", 1, nepal.Hours[4][10]) // 10:25
 	same(t, "sessions", []bus.SessionItem{{JoinMS: 1763700000000, LeaveMS: 1763700100000}}, alice.Sessions)
 	same(t, "days", []bus.DayItem{{Date: "2025-11-21", Lines: 1}}, alice.Days)
 	same(t, "hour in the zone", 1, alice.Hours[4][4])
@@ -222,9 +226,9 @@ func TestAUserWhoWasRemovedEndsNoList(t *testing.T) {
 // slowTimes is a store that does not find out in time how long everybody was in the channel.
 type slowTimes struct{ *sqlite.Store }
 
-func (s slowTimes) UserTimes(ctx context.Context, _ store.Channel, _ func(store.UserTime)) error {
+func (s slowTimes) UserTimes(ctx context.Context, _ store.Channel, _ string, _ time.Time) ([]store.UserTime, error) {
 	<-ctx.Done()
-	return errors.New("interrupted")
+	return nil, errors.New("interrupted")
 }
 
 // TestManyJoinsAndLeavesHideNoOtherRecords checks that records are answered without the longest session if it takes too

@@ -41,6 +41,13 @@ func (q chatQuery) check() error {
 	return err
 }
 
+func (q chatQuery) cost() queryCost {
+	if q.Words != "" || q.Username != "" {
+		return readsMuch
+	}
+	return readsLittle
+}
+
 // chat answers bus.QueryChat.
 func (e *Engine) chat(ctx context.Context, channel store.Channel, request chatQuery, reply queryReply) (any, error) {
 	back := request.Cursor.Back

@@ -31,6 +31,13 @@ func (q mediaQuery) check() error {
 		checkOneOf("by", q.By, bus.MediaPlays, bus.MediaByItem, bus.MediaByUser))
 }
 
+func (q mediaQuery) cost() queryCost {
+	if q.Username != "" || q.By == bus.MediaByItem || q.By == bus.MediaByUser {
+		return readsMuch
+	}
+	return readsLittle
+}
+
 // media answers bus.QueryMedia.
 func (e *Engine) media(ctx context.Context, channel store.Channel, request mediaQuery, reply queryReply) (any, error) {
 	if request.By == bus.MediaByItem || request.By == bus.MediaByUser {

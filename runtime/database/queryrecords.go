@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 // maxCountsSpan is the longest range of a request for the number of users.
 const maxCountsSpan = 366 * day
+
+// usualCountsSpan is a range that is read at once. A longer one waits for its turn.
+const usualCountsSpan = 31 * day
 
 // userCountsQuery is bus.UserCountsRequest as clients send it.
 type userCountsQuery struct {
@@ -25,6 +29,17 @@ func (q userCountsQuery) check() error {
 		return &fieldError{"points", expectedPoints}
 	}
 	return q.span.check()
+}
+
+func (q userCountsQuery) cost() queryCost {
+	to := q.To.Time
+	if q.To.IsZero() {
+		to = time.Now()
+	}
+	if !q.From.IsZero() && to.Sub(q.From.Time) > usualCountsSpan {
+		return readsMuch
+	}
+	return readsLittle
 }
 
 // userCounts answers bus.QueryUserCounts.
@@ -79,19 +94,19 @@ type recordsQuery struct {
 	origin
 }
 
+func (recordsQuery) cost() queryCost { return needsTimes }
+
 // records answers bus.QueryRecords.
-func (e *Engine) records(ctx context.Context, channel store.Channel, request recordsQuery, _ queryReply) (any, error) {
+func (e *Engine) records(
+	ctx context.Context, channel store.Channel, request recordsQuery, reply queryReply,
+) (any, error) {
 	maxima, err := e.store.HighWater(ctx, channel)
 	if err != nil {
 		return nil, err
 	}
-	busiest, found, err := e.store.BusiestDay(ctx, channel, request.ahead())
-	if err != nil {
-		return nil, err
-	}
-	times, err := e.queries.times.of(ctx, e.store, channel)
-	if err != nil && ctx.Err() != nil {
-		times, err = &knownTimes{}, nil // there are too many joins and leaves: the other records are known all the same
+	times, err := reply.times, reply.timesErr
+	if errors.Is(err, errCounting) {
+		times, err = &knownTimes{}, nil // the other records are known all the same
 	}
 	if err != nil {
 		return nil, err
@@ -100,7 +115,7 @@ func (e *Engine) records(ctx context.Context, channel store.Channel, request rec
 		Success: true, MostUsers: maximum(maxima.Chat, maxima.ChatAt),
 		MostConnected: maximum(maxima.Connected, maxima.ConnectedAt),
 	}
-	if found {
+	if busiest, found := store.BusiestDay(times.hours, request.ahead()); found {
 		result.BusiestDay = &bus.RecordItem{Count: busiest.Lines, AtMS: busiest.At.UnixMilli()}
 	}
 	if session := times.longest.Longest; !session.Join.IsZero() {
@@ -142,6 +157,8 @@ func (q outboundQuery) check() error {
 	}
 	return q.page.check()
 }
+
+func (outboundQuery) cost() queryCost { return readsLittle }
 
 // outbound answers bus.QueryOutbound.
 func (e *Engine) outbound(

@@ -35,6 +35,8 @@ func (q userQuery) check() error {
 	return err
 }
 
+func (userQuery) cost() queryCost { return readsMuch } // the last lines are looked for
+
 // user answers bus.QueryUser.
 func (e *Engine) user(ctx context.Context, channel store.Channel, request userQuery, reply queryReply) (any, error) {
 	times, err := request.within(reply.now, usualUserSpan, maxUserSpan)
@@ -92,10 +94,10 @@ func sessionItems(sessions []store.Session, span store.Span) (items []bus.Sessio
 	return items, false
 }
 
-// addHours adds the lines by weekday and hour, and by day, in a zone that is ahead of UTC.
+// addHours adds the lines by weekday and hour, and by day, in a zone that is ahead of UTC, as far as whole hours tell.
 func addHours(result *bus.UserReply, counts []store.HourCount, ahead time.Duration) {
 	for _, count := range counts {
-		local := count.At.UTC().Add(ahead)
+		local := count.At.UTC().Add(store.WholeHours(ahead))
 		weekday := (int(local.Weekday()) + 6) % 7 // the first is Monday
 		result.Hours[weekday][local.Hour()] += int(count.Lines)
 		date := local.Format(time.DateOnly)

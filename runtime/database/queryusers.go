@@ -3,11 +3,7 @@ package database
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
@@ -27,6 +23,8 @@ func (q usersQuery) check() error {
 		checkOneOf("sort", q.Sort, bus.UsersByLines, bus.UsersByHours, bus.UsersByFirstSeen, bus.UsersByLastSeen,
 			bus.UsersByName), checkOneOf("order", q.Order, bus.Ascending, bus.Descending))
 }
+
+func (usersQuery) cost() queryCost { return needsTimes }
 
 // isDescending returns the order, or its default.
 func (q usersQuery) isDescending() bool {
@@ -53,14 +51,19 @@ func (e *Engine) users(ctx context.Context, channel store.Channel, request users
 	if err != nil {
 		return nil, err
 	}
-	list := e.usersOf
-	if request.Sort == bus.UsersByHours {
-		list = e.usersByHours
+	if reply.timesErr != nil {
+		return nil, reply.timesErr
 	}
-	page, err := list(ctx, channel, request)
+	var page usersPage
+	if request.Sort == bus.UsersByHours {
+		page, err = e.usersByHours(ctx, channel, request, reply.times)
+	} else {
+		page, err = e.usersOf(ctx, channel, request)
+	}
 	if err != nil {
 		return nil, err
 	}
+	reply.times.complete(page.users)
 	result := bus.UsersReply{Success: true, Items: []bus.UserItem{}, Total: total}
 	for _, user := range page.users[:min(len(page.users), request.limit())] {
 		result.Items = append(result.Items, userItem(user))
@@ -115,12 +118,8 @@ func userItem(user store.User) bus.UserItem {
 // usersByHours is usersOf for the order of the time in the channel. Users who were removed since the times were read
 // are left out, so that a page with a next one may have fewer users.
 func (e *Engine) usersByHours(
-	ctx context.Context, channel store.Channel, request usersQuery,
+	ctx context.Context, channel store.Channel, request usersQuery, known *knownTimes,
 ) (page usersPage, err error) {
-	known, err := e.queries.times.of(ctx, e.store, channel)
-	if err != nil {
-		return page, err
-	}
 	page.places, page.rest = known.placesOf(request)
 	if len(page.places) == 0 {
 		return page, nil
@@ -172,80 +171,4 @@ func (k *knownTimes) placesOf(request usersQuery) (places []place, rest *place) 
 func isBehind(user, at place, descending bool) bool {
 	order := cmp.Or(cmp.Compare(at.Value, user.Value), strings.Compare(user.ID, at.ID))
 	return descending && order > 0 || !descending && order < 0
-}
-
-// userTimes remembers for how long everybody was in a channel: to know who was longest, all joins and leaves have to be
-// read.
-type userTimes struct {
-	reading chan struct{} // has a token while somebody reads
-
-	mu       sync.Mutex
-	known    map[store.Channel]*knownTimes
-	outdated int // counts the calls of forget
-}
-
-// forget forgets all times: somebody must not be named any more.
-func (t *userTimes) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.known = nil
-	t.outdated++
-}
-
-// knownTimes are not changed once they are known.
-type knownTimes struct {
-	users   []store.UserTime // the longest time first, and then by name
-	longest store.UserTime   // with the longest session
-	until   time.Time        // until when they are good enough
-}
-
-const (
-	// timesKept is for how long times are good enough. Reading them may take a twentieth of the time.
-	timesKept   = time.Minute
-	timesFactor = 20
-	// maxKnownTimes bounds the channels.
-	maxKnownTimes = 64
-)
-
-// of returns the times of a channel.
-func (t *userTimes) of(ctx context.Context, from store.Store, channel store.Channel) (*knownTimes, error) {
-	channel = channel.Fold()
-	select {
-	case t.reading <- struct{}{}:
-		defer func() { <-t.reading }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for the times of all users: %w", ctx.Err())
-	}
-	t.mu.Lock()
-	known, outdated := t.known[channel], t.outdated
-	t.mu.Unlock()
-	if known != nil && time.Now().Before(known.until) {
-		return known, nil
-	}
-	began := time.Now()
-	known = &knownTimes{}
-	err := from.UserTimes(ctx, channel, func(user store.UserTime) {
-		known.users = append(known.users, user)
-		if user.Longest.Length() > known.longest.Longest.Length() {
-			known.longest = user
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(known.users, func(a, b store.UserTime) int {
-		return cmp.Or(cmp.Compare(b.Connected.Milliseconds(), a.Connected.Milliseconds()),
-			strings.Compare(store.Fold(a.Username), store.Fold(b.Username)))
-	})
-	known.until = time.Now().Add(max(timesKept, timesFactor*time.Since(began)))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.outdated != outdated {
-		return known, nil
-	}
-	if len(t.known) >= maxKnownTimes || t.known == nil {
-		t.known = map[store.Channel]*knownTimes{}
-	}
-	t.known[channel] = known
-	return known, nil
 }

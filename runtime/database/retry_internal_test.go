@@ -24,11 +24,11 @@ func TestRequestsThatMaySucceedLaterSaySo(t *testing.T) {
 		}
 		return reply.Retry
 	}
-	engine.queries.waiting.Store(maxWaitingQueries)
+	engine.queries.waiting.all.Store(maxWaitingQueries)
 	if !retry(bus.QueryChat, "{}") {
 		t.Error("too many queries: nothing says that it may be tried again")
 	}
-	engine.queries.waiting.Store(0)
+	engine.queries.waiting.all.Store(0)
 	if retry(bus.QueryChat, `{"limit":-1}`) {
 		t.Error("a mistake may be tried again")
 	}

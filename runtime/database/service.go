@@ -278,7 +278,7 @@ func (s *Service) handle(
 
 // worksBeside reports whether something that takes long is done beside a batch.
 func (s *Service) worksBeside(batch []arrival) bool {
-	return s.beside.Load() > 0 || len(s.engine.maintenance.running) > 0 ||
+	return s.beside.Load() > 0 || len(s.engine.maintenance.running) > 0 || s.engine.queries.times.isCounting() ||
 		slices.ContainsFunc(batch, func(one arrival) bool { return one.respond != nil && takesLong(one.message.Suffix) })
 }
 

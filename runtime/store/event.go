@@ -85,7 +85,8 @@ type Status struct {
 }
 
 // MediaPlayed reports that the channel began to play something. Every report is stored; those about one item whose
-// times differ by less than MediaGap are one play.
+// times differ by less than MediaGap are one play, and one with Found belongs to the play of the report before it, if
+// that is about the same item and at most MaxPlay older.
 type MediaPlayed struct {
 	// Type and ID identify the item as CyTube does.
 	Type, ID string
@@ -94,6 +95,8 @@ type MediaPlayed struct {
 	Seconds int64
 	// QueuedBy is empty if it is unknown.
 	QueuedBy string
+	// Found is when a bot that joined found it playing. Zero: it began while the bot was in the channel.
+	Found time.Time
 }
 
 func (MediaPlayed) fact()    {}
@@ -161,8 +164,12 @@ func normalizeMedia(fact MediaPlayed) Fact {
 	if fact.Type == "" || fact.ID == "" {
 		return nil
 	}
+	if !fact.Found.IsZero() {
+		fact.Found = time.UnixMilli(fact.Found.UnixMilli()).UTC()
+	}
 	return MediaPlayed{
-		Type: CleanText(fact.Type), ID: CleanText(fact.ID), Title: CleanText(fact.Title), Seconds: max(fact.Seconds, 0),
+		Found: fact.Found,
+		Type:  CleanText(fact.Type), ID: CleanText(fact.ID), Title: CleanText(fact.Title), Seconds: max(fact.Seconds, 0),
 		QueuedBy: CleanText(fact.QueuedBy),
 	}
 }

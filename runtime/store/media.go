@@ -10,6 +10,10 @@ import (
 // to everybody who joins, and a bot reckons from the position when it began.
 const MediaGap = time.Minute
 
+// MaxPlay is the longest time between two reports on one play, of which the second has MediaPlayed.Found. A pause may
+// be long, and without a bot in the channel nothing tells it from another play of the same item.
+const MaxPlay = 24 * time.Hour
+
 // maxItemKeyBytes bounds a key of an item: those of an index are bounded in PostgreSQL.
 const maxItemKeyBytes = 256
 
@@ -27,6 +31,6 @@ type Play struct {
 	// EventID is that of the first report, At when it began.
 	EventID string
 	At      time.Time
-	// MediaPlayed is of the first report. Its QueuedBy is that of the first report with one.
+	// MediaPlayed is of the first report, without Found. Its QueuedBy is that of the first report with one.
 	MediaPlayed
 }

@@ -16,16 +16,17 @@ type Queries interface {
 	Joins(ctx context.Context, channel Channel, span Span, limit int) ([]Join, error)
 	// Chat returns lines of chat.
 	Chat(ctx context.Context, channel Channel, query ChatQuery) (ChatPage, error)
-	// UserList returns users without their Sessions.
+	// UserList returns users without what is derived from their sessions: Connected is that of imported data alone.
 	UserList(ctx context.Context, channel Channel, query UserQuery) ([]User, error)
-	// UserTimes calls do for every user, ordered by the folded name, with the time in the channel and the longest session.
-	UserTimes(ctx context.Context, channel Channel, do func(UserTime)) error
+	// UserTimes returns users whose folded names are greater than after, ordered by the folded name, with what is derived
+	// from their sessions. It reads users until a time, but at least one; none means that there are no more.
+	UserTimes(ctx context.Context, channel Channel, after string, until time.Time) ([]UserTime, error)
 	// ChatHours returns the hours in which a user wrote lines, ordered by time. Hours that are only partly in the span
 	// count.
 	ChatHours(ctx context.Context, channel Channel, name string, span Span) ([]HourCount, error)
-	// BusiestDay returns the day of the channel with the most lines, of which each is counted in its hour. Days are those
-	// of a zone that is ahead of UTC by whole hours or a part of one. found is false if no line was counted.
-	BusiestDay(ctx context.Context, channel Channel, ahead time.Duration) (day HourCount, found bool, err error)
+	// ChannelHours returns in which hours users wrote lines and how many, ordered by time: those of users whose folded
+	// names are not less than from and less than to. An empty to is no bound. Who was forgotten has no name.
+	ChannelHours(ctx context.Context, channel Channel, from, to string) ([]HourCount, error)
 	// Plays returns the newest limit plays, the newest first.
 	Plays(ctx context.Context, channel Channel, query PlayQuery) ([]Play, error)
 	// OutboundLines returns outbound messages, the newest first.
@@ -122,8 +123,9 @@ type UserPlace struct {
 
 // UserTime is how long a user was in the channel.
 type UserTime struct {
-	Username  string
-	Connected time.Duration // as in User
+	Username     string
+	Connected    time.Duration // as in User
+	SessionStart *time.Time    // as in User
 	// Longest is the longest session. An open one lasts until the user was last seen, and has this as its Leave. Zero:
 	// there is none.
 	Longest Session

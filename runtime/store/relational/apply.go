@@ -115,12 +115,20 @@ func (b *batch) add(event store.Event, channel channelRow) {
 		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
 	case store.MediaPlayed:
 		b.insert(mediaTable, event.ID, channel.id, at, fact.ItemKey(), fact.Type, fact.ID, fact.Title, fact.Seconds,
-			fact.QueuedBy)
+			fact.QueuedBy, millisOrNull(fact.Found))
 	case store.OutboundSent:
 		b.sent = append(b.sent, sentArguments(fact, event.Channel, at))
 	case store.OutboundFailed:
 		b.failed = append(b.failed, failedArguments(fact, event.Channel, at))
 	}
+}
+
+// millisOrNull returns a time in milliseconds, and nil for the zero time.
+func millisOrNull(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return at.UnixMilli()
 }
 
 func (b *batch) insert(table Table, id string, channel int64, rest ...any) {

@@ -49,9 +49,9 @@ const (
 	chatHoursSQL = `SELECT hour * 3600000, lines FROM chat_hours
 WHERE channel_id = ` + channelID + ` AND user_key = $3 AND hour >= $4 AND hour < $5
   AND lines > 0 ORDER BY hour`
-	// Of equal days the first one counts.
-	busiestDaySQL = `SELECT (hour * 3600000 + $3) / 86400000 * 86400000 - $3, CAST(sum(lines) AS BIGINT) FROM chat_hours
-WHERE channel_id = ` + channelID + ` AND lines > 0 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1`
+	channelHoursSQL = `SELECT hour * 3600000, CAST(sum(lines) AS BIGINT) FROM chat_hours
+WHERE channel_id = ` + channelID + ` AND lines > 0 AND user_key >= $3`
+	orderedHours = ` GROUP BY hour ORDER BY hour`
 )
 
 func scanHour(row *store.HourCount) []any { return []any{millis{&row.At}, &row.Lines} }
@@ -71,19 +71,23 @@ func (s Store) ChatHours(
 	return hours, nil
 }
 
-// BusiestDay implements store.Queries.
-func (s Store) BusiestDay(
-	ctx context.Context, channel store.Channel, ahead time.Duration,
-) (day store.HourCount, found bool, err error) {
-	day, found, err = selectOne(ctx, s.db, busiestDaySQL, channelArguments(channel, ahead.Milliseconds()), scanHour)
-	if err != nil {
-		return store.HourCount{}, false, fmt.Errorf("finding the busiest day: %w", err)
+// ChannelHours implements store.Queries.
+func (s Store) ChannelHours(
+	ctx context.Context, channel store.Channel, from, to string,
+) ([]store.HourCount, error) {
+	query, arguments := channelHoursSQL, channelArguments(channel, from)
+	if to != "" {
+		query, arguments = query+` AND user_key < $4`, append(arguments, to)
 	}
-	return day, found, nil
+	hours, err := Select(ctx, s.db, query+orderedHours, arguments, scanHour)
+	if err != nil {
+		return nil, fmt.Errorf("reading the hours of a channel: %w", err)
+	}
+	return hours, nil
 }
 
 // playsSQL selects the first reports of plays. Another report on the same item is a part of the play if there is one
-// less than store.MediaGap before it.
+// less than store.MediaGap before it, or if a bot found the item playing and the report before was about it too.
 var playsSQL = fmt.Sprintf(`SELECT m.event_id, m.at, m.media_type, m.media_id, %[1]s, m.seconds,
   CASE WHEN m.queued_by <> '' THEN m.queued_by ELSE coalesce((SELECT q.queued_by FROM media q
     WHERE q.channel_id = m.channel_id AND q.item_key = m.item_key AND q.at >= m.at AND q.at < m.at + %[2]d
@@ -91,7 +95,11 @@ var playsSQL = fmt.Sprintf(`SELECT m.event_id, m.at, m.media_type, m.media_id, %
 FROM media m WHERE m.channel_id = %[3]s AND m.at >= $3 AND m.at < $4 AND (m.at, m.event_id) < ($5, $6)
   AND NOT EXISTS (SELECT 1 FROM media p WHERE p.channel_id = m.channel_id AND p.item_key = m.item_key
     AND p.at > m.at - %[2]d AND p.at <= m.at AND (p.at < m.at OR p.event_id < m.event_id))
-ORDER BY m.at DESC, m.event_id DESC LIMIT $7`, cut("m.title"), store.MediaGap.Milliseconds(), channelID)
+  AND (m.found_at IS NULL OR m.item_key <> coalesce((SELECT b.item_key FROM media b WHERE b.channel_id = m.channel_id
+    AND coalesce(b.found_at, b.at) < m.found_at AND coalesce(b.found_at, b.at) >= m.found_at - %[4]d
+    ORDER BY coalesce(b.found_at, b.at) DESC, b.event_id DESC LIMIT 1), ''))
+ORDER BY m.at DESC, m.event_id DESC LIMIT $7`,
+	cut("m.title"), store.MediaGap.Milliseconds(), channelID, store.MaxPlay.Milliseconds())
 
 // Plays implements store.Queries.
 func (s Store) Plays(

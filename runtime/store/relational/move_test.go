@@ -239,7 +239,8 @@ func TestWhoWasForgottenIsNotMoved(t *testing.T) {
 			if lines, err := target.RecentChat(t.Context(), movies, 9); err != nil || len(lines) != 1 {
 				t.Errorf("lines %+v, %v, want carol's", lines, err)
 			}
-			if day, _, err := target.BusiestDay(t.Context(), movies, 0); err != nil || day.Lines != 4 {
+			hours, err := target.ChannelHours(t.Context(), movies, "", "")
+			if day, _ := store.BusiestDay(hours, 0); err != nil || day.Lines != 4 {
 				t.Errorf("the busiest day has %d lines, %v, want 4", day.Lines, err)
 			}
 		})

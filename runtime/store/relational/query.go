@@ -18,6 +18,8 @@ FROM users WHERE channel_id = ` + channelID
 	presenceSQL = `SELECT user_key, event_id, joined, at FROM presence WHERE channel_id = ` + channelID
 	// newestPresence orders the joins and leaves of each user so that the newest come first.
 	newestPresence = ` ORDER BY user_key, at DESC, event_id DESC`
+	// userPresenceSQL selects the newest joins and leaves of a user.
+	userPresenceSQL = presenceSQL + ` AND user_key = $3` + newestPresence + ` LIMIT $4`
 )
 
 // Users implements store.Store.
@@ -32,7 +34,7 @@ func (s Store) User(
 ) (user store.User, seen bool, err error) {
 	key := store.Fold(store.CleanText(name))
 	users, err := s.users(ctx, channel, usersSQL+` AND name_key = $3`, channelArguments(channel, key),
-		presenceSQL+` AND user_key = $3`+newestPresence+` LIMIT $4`, channelArguments(channel, key, store.MaxPresence))
+		userPresenceSQL, channelArguments(channel, key, store.MaxPresence))
 	if err != nil || len(users) == 0 {
 		return store.User{}, false, err
 	}

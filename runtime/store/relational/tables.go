@@ -70,7 +70,7 @@ WHERE excluded.name_at > users.name_at OR excluded.last_seen > users.last_seen
 		"event_id, channel_id bigint, at bigint, chat bigint, connected bigint", "")
 
 	mediaTable = newTable("media", "event_id, channel_id bigint, at bigint, item_key, media_type, media_id, title, "+
-		"seconds bigint, queued_by", "")
+		"seconds bigint, queued_by, found_at bigint", "")
 
 	// Apply adds to lines instead; see countedHoursTable. Of two copies of a count the greater is the one that continues.
 	hoursTable = newTable("chat_hours", "channel_id bigint, user_key, hour bigint, lines bigint",

@@ -10,32 +10,13 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// UserList implements store.Queries. It reads all tables from one snapshot, as users does.
+// UserList implements store.Queries.
 func (s Store) UserList(
 	ctx context.Context, channel store.Channel, query store.UserQuery,
 ) (users []store.User, err error) {
 	list, arguments := userListSQL(channel, query)
-	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
-		users, err = Select(ctx, tx, list, arguments, scanUser)
-		if err != nil || len(users) == 0 {
-			return err
-		}
-		watches, err := readWatches(ctx, tx, channel)
-		if err != nil {
-			return err
-		}
-		names := make([]any, 0, len(users))
-		for _, user := range users {
-			names = append(names, store.Fold(user.Username))
-		}
-		presence := presenceSQL + ` AND user_key IN (` + placeholders(3, len(names)) + `)` + newestPresence
-		return addSessions(ctx, tx, users, watches, presence, channelArguments(channel, names...))
-	})
-	if err != nil {
+	if users, err = Select(ctx, s.db, list, arguments, scanUser); err != nil {
 		return nil, fmt.Errorf("listing users: %w", err)
-	}
-	for i := range users {
-		users[i].Sessions = nil
 	}
 	return users, nil
 }
@@ -108,47 +89,50 @@ func placeholders(first, count int) string {
 	return strings.Join(parameters, ", ")
 }
 
-// UserTimes implements store.Queries.
-func (s Store) UserTimes(ctx context.Context, channel store.Channel, do func(store.UserTime)) error {
-	arguments := channelArguments(channel)
-	err := s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
+const (
+	// timesPortion is how many users are looked for at a time whose sessions are then read one after the other.
+	timesPortion = 100
+	timesSQL     = usersSQL + ` AND name_key > $3 ORDER BY name_key LIMIT $4`
+)
+
+// UserTimes implements store.Queries. It reads all tables from one snapshot, as users does.
+func (s Store) UserTimes(
+	ctx context.Context, channel store.Channel, after string, until time.Time,
+) (times []store.UserTime, err error) {
+	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
+		times = nil
+		users, err := Select(ctx, tx, timesSQL, channelArguments(channel, after, timesPortion), scanUser)
+		if err != nil || len(users) == 0 {
+			return err
+		}
 		watches, err := readWatches(ctx, tx, channel)
 		if err != nil {
 			return err
 		}
-		users, err := Select(ctx, tx, usersSQL+` ORDER BY name_key`, arguments, scanUser)
-		if err != nil {
-			return err
-		}
-		next := 0
-		// finish passes the users on that have no joins and leaves, up to one.
-		finish := func(name string) {
-			for ; next < len(users) && store.Fold(users[next].Username) < name; next++ {
-				do(userTime(users[next], nil))
+		for _, user := range users {
+			if len(times) > 0 && time.Now().After(until) {
+				return nil
 			}
+			var sessions []store.Session
+			err := eachSessions(ctx, tx, watches, userPresenceSQL,
+				channelArguments(channel, store.Fold(user.Username), store.MaxPresence),
+				func(_ string, of []store.Session) { sessions = of })
+			if err != nil {
+				return err
+			}
+			times = append(times, userTime(user, sessions))
 		}
-		err = eachSessions(ctx, tx, watches, presenceSQL+newestPresence, arguments,
-			func(name string, sessions []store.Session) {
-				finish(name)
-				if next < len(users) && store.Fold(users[next].Username) == name {
-					do(userTime(users[next], sessions))
-					next++
-				}
-			})
-		for ; err == nil && next < len(users); next++ {
-			do(userTime(users[next], nil))
-		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("reading the times of all users: %w", err)
+		return nil, fmt.Errorf("reading the times of users: %w", err)
 	}
-	return nil
+	return times, nil
 }
 
 func userTime(user store.User, sessions []store.Session) store.UserTime {
 	user = user.WithSessions(sessions)
-	result := store.UserTime{Username: user.Username, Connected: user.Connected}
+	result := store.UserTime{Username: user.Username, Connected: user.Connected, SessionStart: user.SessionStart}
 	var longest time.Duration = -1
 	for _, session := range sessions {
 		if session.Leave.IsZero() {

@@ -131,6 +131,7 @@ var contract = map[string]func(t storeTest){
 	"optimize and size":                   optimize,
 	"dead letters":                        deadLetters,
 	"plays":                               plays,
+	"plays that were paused":              pausedPlays,
 	"hours":                               hours,
 	"joins":                               joins,
 	"steps of user counts":                countSteps,

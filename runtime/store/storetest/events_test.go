@@ -294,7 +294,5 @@ func emptyDays(t storeTest) {
 	t.prune(store.PrunePeople, at(200), 9)
 	line.At = at(300)
 	t.apply(line)
-	if day, found, err := t.BusiestDay(t.Context(), movies, 0); err != nil || found {
-		t.Errorf("busiest day %+v, found %t, %v; want none", day, found, err)
-	}
+	same(t, "busiest day", store.HourCount{}, t.busiestDay(movies, 0))
 }

@@ -34,7 +34,7 @@ func Plans(t *testing.T, db relational.Database, plan Plan) {
 				t.Fatalf("%s: the plan of %s: %v", query.name, one.text, err)
 			}
 			all = append(all, found...)
-			checkPlan(t, query.name, found, query.sorts || isOfPage.MatchString(one.text))
+			checkPlan(t, query.name, found, query.sorts || isOfWatches.MatchString(one.text))
 		}
 		for index := range strings.FieldsSeq(query.indexes) {
 			if whole := strings.Join(all, "\n"); !strings.Contains(whole, index) {
@@ -44,8 +44,8 @@ func Plans(t *testing.T, db relational.Database, plan Plan) {
 	}
 }
 
-// isOfPage matches the statements for the sessions of the users of a page, which are few rows to sort.
-var isOfPage = regexp.MustCompile(`FROM (presence|watches) WHERE`)
+// isOfWatches matches the statement for the stays of bots, which are few rows to sort.
+var isOfWatches = regexp.MustCompile(`FROM watches WHERE`)
 
 // readsAll matches a line of a plan that reads a large table, whatever the index.
 var readsAll = regexp.MustCompile(
@@ -73,10 +73,22 @@ var planned = []struct {
 		Limit: 50, After: &store.Position{At: at(500), ID: "x"}, Span: store.Span{From: at(100), To: at(900)}})},
 	{"a search", "chat_by_time", false, askChat(store.ChatQuery{
 		Limit: 50, Match: func(line store.RecentLine) bool { return strings.HasSuffix(line.Text, "99999") }})},
-	{"users by lines", "users_by_lines presence_by_user", false, askUsers(store.OrderLines, true)},
-	{"users by first seen", "users_by_first_seen presence_by_user", false, askUsers(store.OrderFirstSeen, true)},
-	{"users by last seen", "users_by_last_seen presence_by_user", false, askUsers(store.OrderLastSeen, false)},
-	{"users by name", "presence_by_user", false, askUsers(store.OrderName, false)},
+	{"users by lines", "users_by_lines", false, askUsers(store.OrderLines, true)},
+	{"users by first seen", "users_by_first_seen", false, askUsers(store.OrderFirstSeen, true)},
+	{"users by last seen", "users_by_last_seen", false, askUsers(store.OrderLastSeen, false)},
+	{"users by name", "users", false, askUsers(store.OrderName, false)},
+	{"times of users", "presence_by_user", false, func(ctx context.Context, s relational.Store) error {
+		_, err := s.UserTimes(ctx, movies, "user7", time.Time{})
+		return err
+	}},
+	{"one user", "presence_by_user", false, func(ctx context.Context, s relational.Store) error {
+		_, _, err := s.User(ctx, movies, "user7")
+		return err
+	}},
+	{"hours of a channel", "chat_hours", true, func(ctx context.Context, s relational.Store) error {
+		_, err := s.ChannelHours(ctx, movies, "user7", "user8")
+		return err
+	}},
 	{"samples", "user_counts_by_time", true, func(ctx context.Context, s relational.Store) error {
 		_, err := s.CountSteps(ctx, movies, store.Span{From: at(300), To: at(600)}, time.Minute)
 		return err
@@ -89,7 +101,7 @@ var planned = []struct {
 		_, err := s.ChatHours(ctx, movies, "user7", store.Span{})
 		return err
 	}},
-	{"plays", "media_by_time media_by_item", false, func(ctx context.Context, s relational.Store) error {
+	{"plays", "media_by_time media_by_item media_by_report", false, func(ctx context.Context, s relational.Store) error {
 		_, err := s.Plays(ctx, movies, store.PlayQuery{Limit: 50, Span: store.Span{From: at(0)}})
 		return err
 	}},

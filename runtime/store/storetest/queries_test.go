@@ -42,6 +42,27 @@ func plays(t storeTest) {
 	}
 }
 
+// pausedPlays has bots that find a film playing after pauses and jumps, from which its position does not tell when it
+// began.
+func pausedPlays(t storeTest) {
+	found := func(began, at2 float64, id string) store.Event {
+		return event(began, store.MediaPlayed{Type: "yt", ID: id, Title: id, Seconds: 5400, Found: at(at2)})
+	}
+	const day = 86400
+	t.apply(played(0, "paused", "bob"), found(1200, 3000, "paused"), found(2500, 5000, "paused"),
+		played(6000, "ahead", ""), found(3000, 6600, "ahead"), // somebody jumped to a later part
+		played(8000, "other", ""), found(8300, 9000, "paused"), // a play that began without a bot
+		played(10000, "twice", ""), played(13000, "twice", ""),
+		played(20000, "live", ""), found(20000+day, 20000+day, "live"), found(20100+2*day, 20100+2*day, "live"))
+	t.apply(in(music, []store.Event{played(8500, "paused", "")})...)
+	var got []string
+	for _, play := range must[[]store.Play](t)(t.Plays(t.Context(), movies, store.PlayQuery{Limit: 20})) {
+		got = append(got, fmt.Sprintf("%s %v", play.ID, play.At.Sub(at(0)).Seconds()))
+	}
+	same(t, "plays", []string{"live 192900", "live 20000", "twice 13000", "twice 10000", "paused 8300", "other 8000",
+		"ahead 6000", "paused 0"}, got)
+}
+
 func hours(t storeTest) {
 	const hour = 3600
 	// at(0) is 40 minutes after a full hour.
@@ -64,19 +85,20 @@ func hours(t storeTest) {
 	}
 	same(t, "of a span that begins and ends in an hour", want[:1], of(10, 20))
 	same(t, "of a span that ends with an hour", want[:1], of(10, start.Add(time.Hour).Sub(at(0)).Seconds()))
-	day, found, err := t.BusiestDay(t.Context(), movies, 0)
-	if err != nil || !found || day.Lines != 4 || !day.At.Equal(at(0).Truncate(24*time.Hour)) {
-		t.Errorf("busiest day %+v, %t, %v", day, found, err)
-	}
+	midnight := at(0).Truncate(24 * time.Hour)
+	same(t, "busiest day", store.HourCount{At: midnight, Lines: 4}, t.busiestDay(movies, 0))
 	// In a zone where midnight is right after the first hour.
-	ahead := start.Truncate(24 * time.Hour).Add(23 * time.Hour).Sub(start)
-	day, _, err = t.BusiestDay(t.Context(), movies, ahead)
-	if err != nil || day.Lines != 3 || !day.At.Equal(start.Add(-23*time.Hour)) {
-		t.Errorf("%v ahead: busiest day %+v, %v, want %v", ahead, day, err, start.Add(-23*time.Hour))
+	ahead := midnight.Add(23 * time.Hour).Sub(start)
+	midnight = start.Add(-23 * time.Hour)
+	same(t, "busiest day elsewhere", store.HourCount{At: midnight, Lines: 3}, t.busiestDay(movies, ahead))
+	same(t, "a channel without lines", store.HourCount{}, t.busiestDay(music, 0))
+	between := func(from, to string) []store.HourCount {
+		return must[[]store.HourCount](t)(t.ChannelHours(t.Context(), movies, from, to))
 	}
-	if _, found, err = t.BusiestDay(t.Context(), music, 0); found || err != nil {
-		t.Errorf("a channel without lines: %t, %v", found, err)
-	}
+	all := []store.HourCount{{At: start, Lines: 3}, want[1], want[2]}
+	same(t, "hours of all", all, between("", ""))
+	same(t, "hours of some", want, between("alice", "bob"))
+	same(t, "hours of the others", []store.HourCount{{At: start, Lines: 1}}, between("bob", ""))
 }
 
 func joins(t storeTest) {
@@ -168,7 +190,7 @@ func userPages(t storeTest) {
 			for _, user := range users {
 				names = append(names, user.Username)
 				whole, _, err := t.User(t.Context(), movies, user.Username)
-				whole.Sessions = nil
+				whole.Sessions, whole.Connected, whole.SessionStart = nil, 0, nil
 				same(t, user.Username, whole, user)
 				if err != nil {
 					t.Fatal(err)
@@ -209,14 +231,22 @@ func userPages(t storeTest) {
 func userTimes(t storeTest) {
 	t.apply(chatLine(1, "aaron", "no session"), joined(0, "Bob"), left(30, "Bob"), joined(100, "Bob"), left(300, "Bob"),
 		joined(0, "carol"), chatLine(50, "carol", "hi"), left(1, "zoe"))
-	var got []string
-	err := t.UserTimes(t.Context(), movies, func(user store.UserTime) {
-		got = append(got, fmt.Sprint(user.Username, " ", user.Connected, " ", user.Longest.Leave.Sub(user.Longest.Join)))
-	})
-	if err != nil {
-		t.Fatal(err)
+	t.apply(in(music, []store.Event{joined(0, "bob")})...)
+	for _, until := range []time.Time{{}, time.Now().Add(time.Hour)} { // one user at a time, and all of them
+		var got []string
+		for after := ""; ; {
+			times := must[[]store.UserTime](t)(t.UserTimes(t.Context(), movies, after, until))
+			if len(times) == 0 {
+				break
+			}
+			for _, user := range times {
+				got = append(got, fmt.Sprint(user.Username, " ", user.Connected, " ",
+					user.Longest.Leave.Sub(user.Longest.Join), " ", user.SessionStart != nil))
+				after = store.Fold(user.Username)
+			}
+		}
+		same(t, "times", []string{"aaron 0s 0s false", "Bob 3m50s 3m20s false", "carol 50s 50s true", "zoe 0s 0s false"}, got)
 	}
-	same(t, "times", []string{"aaron 0s 0s", "Bob 3m50s 3m20s", "carol 50s 50s", "zoe 0s 0s"}, got)
 }
 
 func outboundPages(t storeTest) {

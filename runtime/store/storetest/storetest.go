@@ -121,6 +121,13 @@ func (t storeTest) hours(channel store.Channel, names ...string) map[string][]st
 	return hours
 }
 
+// busiestDay returns the zero value if there is none.
+func (t storeTest) busiestDay(channel store.Channel, ahead time.Duration) store.HourCount {
+	t.Helper()
+	day, _ := store.BusiestDay(must[[]store.HourCount](t)(t.ChannelHours(t.Context(), channel, "", "")), ahead)
+	return day
+}
+
 // in returns the events as events of another channel, with other IDs.
 func in(channel store.Channel, events []store.Event) []store.Event {
 	moved := make([]store.Event, 0, len(events))
@@ -154,9 +161,13 @@ func randomEvents(random *rand.Rand) (events []store.Event) {
 		case 6:
 			fact = store.Action{Username: name, Type: store.ActionPMCommand, Details: fmt.Sprint(count)}
 		case 7:
-			fact = store.MediaPlayed{
+			media := store.MediaPlayed{
 				Type: "yt", ID: fmt.Sprint(count % 2), Title: fmt.Sprint(i), QueuedBy: []string{"", name}[i%2],
 			}
+			if i%3 == 0 {
+				media.Found = at(float64(70 * count))
+			}
+			fact = media
 		}
 		when := at(float64(70*random.IntN(4) + random.IntN(4)))
 		events = append(events, store.Event{ID: fmt.Sprintf("%012x-%04x", when.UnixMilli(), i), At: when, Fact: fact})
