@@ -24,7 +24,7 @@ const (
 	// ProcessesTimeout is how long Requester.Processes waits for the first reply, and processesPause for another one
 	// after a reply: a process replies at once.
 	ProcessesTimeout = time.Second
-	processesPause   = 250 * time.Millisecond
+	processesPause   = 150 * time.Millisecond
 )
 
 // ProcessStatus is the reply to StatusGet.

@@ -48,8 +48,11 @@ func (a *answer) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// errBusy is the error of a search for which there was no turn.
-var errBusy = errors.New("too many others search")
+// errBusy is the error of a request for which there was no turn.
+var errBusy = errors.New("too many others read or search")
+
+// usualCounts is a range of the numbers of people that is read at once.
+const usualCounts = 31 * 24 * time.Hour
 
 // isSearch reports whether a request may make the database read much.
 func isSearch(request any) bool {
@@ -58,24 +61,33 @@ func isSearch(request any) bool {
 		return request.Words != "" || request.Username != ""
 	case bus.MediaRequest:
 		return request.Username != "" || request.By != "" && request.By != bus.MediaPlays
-	case bus.UserRequest:
-		return true // for the last lines of a person
+	case bus.UserRequest, bus.UserStatsRequest:
+		return true // for the last lines of a person, and all sessions
+	case bus.UserCountsRequest:
+		to := request.To.Time
+		if to.IsZero() {
+			to = time.Now()
+		}
+		return !request.From.IsZero() && to.Sub(request.From.Time) > usualCounts
 	}
 	return false
 }
 
-// ask sends a request and decodes the reply into out. A search waits for its turn. The error is a *QueryProblem if the
-// reply says that it failed, and out is decoded all the same.
+// ask sends a request of a reader and decodes the reply into out. It waits for a turn. The error is a *QueryProblem if
+// the reply says that it failed, and out is decoded all the same.
 func (s *Server) ask(ctx context.Context, suffix bus.Suffix, in, out any) error {
-	if !isSearch(in) {
-		return s.request(ctx, suffix, in, out)
+	turns := s.lists
+	if isSearch(in) {
+		turns = s.searches
 	}
-	return s.askInTurn(ctx, turnWait, suffix, in, out)
+	return s.askInTurn(ctx, turns, turnWait, suffix, in, out)
 }
 
-// askInTurn is ask for a request that waits for its turn, whatever it is.
-func (s *Server) askInTurn(ctx context.Context, wait time.Duration, suffix bus.Suffix, in, out any) error {
-	release, ok := s.searches.take(ctx, 1, wait)
+// askInTurn is ask with turns of the caller.
+func (s *Server) askInTurn(
+	ctx context.Context, turns *turns, wait time.Duration, suffix bus.Suffix, in, out any,
+) error {
+	release, ok := turns.take(ctx, 1, wait)
 	if !ok {
 		return errBusy
 	}
@@ -83,6 +95,7 @@ func (s *Server) askInTurn(ctx context.Context, wait time.Duration, suffix bus.S
 	return s.request(ctx, suffix, in, out)
 }
 
+// request is ask without a turn, for what no reader asks for.
 func (s *Server) request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	reply := answer{out: out}
 	if err := s.requests.Request(ctx, suffix, in, &reply); err != nil {
@@ -111,7 +124,7 @@ func explain(err error) (message string, code int) {
 	case isProblem:
 		return problem.Error(), http.StatusBadRequest
 	case errors.Is(err, errBusy):
-		return "Too many others are searching. Try again in a moment.", http.StatusServiceUnavailable
+		return "Too many others are reading or searching. Try again in a moment.", http.StatusServiceUnavailable
 	case errors.Is(err, bus.ErrNotConnected):
 		return "The page cannot reach the bot at the moment, so it cannot show what is kept. It tries again by itself.",
 			http.StatusServiceUnavailable

@@ -274,7 +274,7 @@ func (d *chatDownload) run(r *http.Request) {
 	for range maxDownloadPages {
 		var reply bus.ChatReply
 		wait := max(turnWait, time.Until(d.until))
-		if err := d.server.askInTurn(r.Context(), wait, bus.QueryChat, d.request, &reply); err != nil {
+		if err := d.server.askInTurn(r.Context(), d.server.searches, wait, bus.QueryChat, d.request, &reply); err != nil {
 			message, code := explain(err)
 			if !d.started {
 				d.server.fail(d.w, r, code, message)

@@ -115,6 +115,15 @@ func parseZone(text string) (zone int, problem string) {
 	return int(minutes), ""
 }
 
+// halfHours says what is not exact in a zone that is ahead of UTC by some minutes. Empty: everything is.
+func halfHours(minutes int) string {
+	if minutes%60 == 0 {
+		return ""
+	}
+	return " Lines are counted by whole hours of UTC: in this zone, those of up to half an hour count for the hour " +
+		"beside theirs, and at midnight for the day."
+}
+
 // zoneName returns the name of a zone that is some minutes ahead of UTC, such as UTC+02:00.
 func zoneName(minutes int) string {
 	return "UTC" + strings.TrimSuffix(time.Unix(0, 0).In(time.FixedZone("", minutes*60)).Format("Z07:00"), "Z")

@@ -60,6 +60,7 @@ var functions = template.FuncMap{
 	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,
+	"halfHours": halfHours,
 	"stateWord": stateWord, "stateClass": stateClass, "words": wordsOf,
 	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },
 }

@@ -179,7 +179,7 @@ func (l *live) add(line chatLine) (version uint64, added bool) {
 func (f *follower) refresh(ctx context.Context) bool {
 	s := f.server
 	var state bus.ChannelState
-	err := s.ask(ctx, bus.ChannelGet(s.options.Channel.Name), s.origin(), &state)
+	err := s.request(ctx, bus.ChannelGet(s.options.Channel.Name), s.origin(), &state)
 	if ctx.Err() != nil {
 		return false
 	}
@@ -309,7 +309,7 @@ func (f *follower) recallLines(ctx context.Context) {
 func (f *follower) recallOnce(ctx context.Context) bool {
 	s := f.server
 	var reply bus.ChatReply
-	err := s.ask(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)
+	err := s.request(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)
 	trouble, _ := explain(err)
 	s.logUnexpected(ctx, "chat", err)
 	now := time.Now()

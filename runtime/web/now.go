@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -121,29 +122,34 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", eventStream)
 		return
 	}
-	opened, ok := s.hub.open()
+	control := http.NewResponseController(w)
+	_, known := personOf(r)
+	opened, ok := s.hub.open(!known, func(until time.Time) { _ = control.SetWriteDeadline(until) })
 	if !ok {
 		s.fail(w, r, http.StatusServiceUnavailable, "Too many pages are open. Try again in a moment.")
 		return
 	}
 	defer s.hub.leave(opened)
-	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // the server's would end the stream
 	header := w.Header()
 	header.Set("Content-Type", eventStream)
 	header.Set("X-Accel-Buffering", "no") // nginx collects responses otherwise
-	send := func(message []byte) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(streamWrite))
-		_, err := w.Write(message)
-		return err == nil && control.Flush() == nil
+	send := func(messages ...[]byte) bool {
+		opened.mayWrite(s.streamWrite)
+		for _, message := range messages {
+			if _, err := w.Write(message); err != nil {
+				return false
+			}
+		}
+		return control.Flush() == nil
 	}
-	if first, shown := s.firstMessages(r); send(first) {
+	if first, shown := s.firstMessages(r); send(first...) {
 		s.relay(r, opened, shown, send)
 	}
 }
 
 // relay sends what comes to an open page, without the lines up to the version that it has already.
-func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func([]byte) bool) {
+func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func(...[]byte) bool) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -165,21 +171,67 @@ func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func(
 
 // firstMessages are what an open page begins with: what may have changed since the page was loaded. shown is the
 // version of the lines that the page has then.
-func (s *Server) firstMessages(r *http.Request) (messages []byte, shown uint64) {
+func (s *Server) firstMessages(r *http.Request) (messages [][]byte, shown uint64) {
 	content := s.liveView()
 	parts := []string{"state", "playing", "people"}
 	if r.URL.Query().Get("seen") != content.Version {
 		parts = append(parts, "lines")
 	}
 	for _, part := range parts {
-		body, err := s.execute(nowFile, part, content)
+		message, err := s.rendered.of(part, content, func() ([]byte, error) { return s.execute(nowFile, part, content) })
 		if err != nil {
 			s.options.Log.ErrorContext(r.Context(), "cannot render a part of a page", "part", part, "error", err)
 			continue
 		}
-		messages = append(messages, sseMessage(part, body)...)
+		messages = append(messages, message)
 	}
 	return messages, content.lines
+}
+
+// renderedParts remembers the messages of parts of the Now page that only change with what they show: all readers who
+// come share one copy, however long the lines are and however slowly they read.
+type renderedParts struct {
+	mu    sync.Mutex
+	parts map[string]renderedPart
+}
+
+// renderedPart is a message, and what it shows.
+type renderedPart struct {
+	shows   any
+	message []byte
+}
+
+// of returns the message of a part of a view.
+func (p *renderedParts) of(part string, content liveView, render func() ([]byte, error)) ([]byte, error) {
+	var shows any // nil: it changes with time
+	switch part {
+	case "lines":
+		shows = content.lines
+	case "people":
+		shows = content.State
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.parts[part]; shows != nil && known.message != nil && known.shows == shows {
+		return known.message, nil
+	}
+	var body []byte
+	var err error
+	// A template needs a deep stack, which the goroutine of an open page would keep for hours.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		body, err = render()
+	}()
+	<-done
+	if err != nil {
+		return nil, err
+	}
+	message := sseMessage(part, body)
+	if shows != nil {
+		p.parts[part] = renderedPart{shows, message}
+	}
+	return message, nil
 }
 
 // stillAllowed reports whether the reader of a stream may still read: a token may have been taken back.

@@ -46,9 +46,13 @@ type Server struct {
 	live      *live
 	hub       *hub
 	metrics   *metrics
-	// downloads bounds the downloads that run at a time, searches the requests that keep the database busy, and large the
-	// bytes of large responses.
-	downloads, searches, large *turns
+	// downloads bounds the downloads that run at a time, searches the requests that keep the database busy, lists the
+	// others, and large the bytes of large responses.
+	downloads, searches, lists, large *turns
+	// rendered are parts of the Now page for readers who come.
+	rendered renderedParts
+	// streamWrite and shutdownTimeout are the constants of these names, except in tests.
+	streamWrite, shutdownTimeout time.Duration
 }
 
 // New returns a Server. It sends nothing before Run.
@@ -63,9 +67,13 @@ func New(o Options) *Server {
 		live:      newLive(),
 		hub:       pages,
 		metrics:   newMetrics(o.Registerer, pages.count),
-		downloads: newTurns(maxDownloads, 1),
-		searches:  newTurns(maxSearches, 1),
-		large:     newTurns(maxLarge, maxStrangersLarge),
+		downloads: newTurns(maxDownloads, 1, maxQueue),
+		searches:  newTurns(maxSearches, 1, maxQueue),
+		lists:     newTurns(maxLists, maxStrangersLists, maxListQueue),
+		large:     newTurns(maxLarge, maxStrangersLarge, maxQueue),
+		rendered:  renderedParts{parts: map[string]renderedPart{}},
+
+		streamWrite: streamWrite, shutdownTimeout: shutdownTimeout,
 	}
 }
 
@@ -121,9 +129,12 @@ func (s *Server) Handler() http.Handler {
 const (
 	// maxDownloads is how many downloads may run at a time, of which strangers may have one.
 	maxDownloads = 2
-	// maxSearches is how many requests may keep the database busy at a time. The database service answers two queries at
-	// a time: whatever is searched, the other one is left to those who just read.
+	// maxSearches is how many requests may keep the database busy at a time. The database service answers one of them at
+	// a time, those of several web pages in turn.
 	maxSearches = 1
+	// maxLists is how many other requests may be at the database service at a time, of which strangers may have some: it
+	// refuses requests while 64 wait.
+	maxLists, maxStrangersLists = 24, 8
 )
 
 // maxBody bounds the body of a request: a form with a line, or a request of the API.
@@ -185,7 +196,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
 			_ = server.Close() // readers who do not read must not delay the end of the process

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -39,7 +40,7 @@ func TestPagesOfAnotherProcessMissNoLines(t *testing.T) {
 	for seen, want := range map[string]bool{content.Version: false, elsewhere.liveView().Version: true, "": true} {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/live?seen="+seen, nil)
 		messages, shown := server.firstMessages(request)
-		if got := strings.Contains(string(messages), "event: lines\n"); got != want || shown != content.lines {
+		if got := bytes.Contains(bytes.Join(messages, nil), []byte("event: lines\n")); got != want || shown != content.lines {
 			t.Errorf("a page that has seen %q gets the lines: %v, version %d", seen, got, shown)
 		}
 	}
@@ -113,10 +114,10 @@ func TestLinesThatWereHeardAreKeptUntilTheyCanBeStored(t *testing.T) {
 func TestOpenPagesDoNotEndEachOther(t *testing.T) {
 	side, server, served := newLiveServer(t)
 	var open []*bufio.Scanner
-	for range maxStreams {
+	for range maxStrangersStreams {
 		open = append(open, openStream(t, served))
 	}
-	natstest.Eventually(t, "all pages are open", func() bool { return server.hub.count() == maxStreams })
+	natstest.Eventually(t, "all pages are open", func() bool { return server.hub.count() == maxStrangersStreams })
 	for range 100 {
 		if refused := openStream(t, served); !refused.Scan() || !strings.Contains(refused.Text(), "503") {
 			t.Fatalf("a page above the limit: %q, %v", refused.Text(), refused.Err())
@@ -162,7 +163,60 @@ func TestOpenPagesDoNotDelayTheEnd(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := server.hub.open(); ok {
+	if _, ok := openIn(server.hub, true); ok {
 		t.Error("the streams are not ended with the server")
 	}
+}
+
+// TestReadersWhoDoNotReadDoNotDelayTheEnd has a page that does not read, so that a write to it lasts, with time limits
+// that nobody would wait for.
+func TestReadersWhoDoNotReadDoNotDelayTheEnd(t *testing.T) {
+	_, server, _ := newLiveServer(t)
+	server.streamWrite, server.shutdownTimeout = time.Hour, time.Hour
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	openStream(t, &httptest.Server{Listener: listener})
+	natstest.Eventually(t, "the page is open", func() bool { return server.hub.count() == 1 })
+	large := message{body: bytes.Repeat([]byte("x"), 16<<20)} // more than the kernel keeps for a reader
+	natstest.Eventually(t, "messages wait for the reader", func() bool {
+		server.hub.send(large)
+		server.hub.mu.Lock()
+		defer server.hub.mu.Unlock()
+		for open := range server.hub.streams {
+			return len(open.messages) > 1
+		}
+		return false
+	})
+	stop()
+	natstest.Eventually(t, "the server has ended", func() bool {
+		select {
+		case err = <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadersWhoComeShareWhatTheyGet checks that the lines, which can be long, are in memory once.
+func TestReadersWhoComeShareWhatTheyGet(t *testing.T) {
+	side, server, _ := newLiveServer(t)
+	first := func() (lines []byte) {
+		messages, _ := server.firstMessages(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/live", nil))
+		return messages[len(messages)-1]
+	}
+	one, other := first(), first()
+	if !bytes.HasPrefix(one, []byte("event: lines\n")) || &one[0] != &other[0] {
+		t.Errorf("two readers have two copies of %.20q", one)
+	}
+	side.say("news", 0)
+	natstest.Eventually(t, "a line that came later", func() bool { return bytes.Contains(first(), []byte("news")) })
 }

@@ -19,13 +19,15 @@ type turns struct {
 	queue chan struct{}
 }
 
-// maxQueue is how many strangers may have or await a turn. Each waits with a connection.
-const maxQueue = 16
+// maxQueue is how many strangers may have or await a turn, and maxListQueue how many for a list. Each waits with a
+// connection.
+const maxQueue, maxListQueue = 16, 128
 
-func newTurns(all, strangers int64) *turns {
+// newTurns returns turns of a total weight, of those of strangers, and the length of their queue.
+func newTurns(all, strangers int64, queue int) *turns {
 	return &turns{
 		all: semaphore.NewWeighted(all), strangers: semaphore.NewWeighted(strangers), most: strangers,
-		queue: make(chan struct{}, maxQueue),
+		queue: make(chan struct{}, queue),
 	}
 }
 

@@ -46,7 +46,7 @@ func TestSearchesLeaveTheDatabaseToOthers(t *testing.T) {
 
 func TestStrangersDoNotKeepOutWhoHasAToken(t *testing.T) {
 	t.Parallel()
-	both := newTurns(2, 1)
+	both := newTurns(2, 1, maxQueue)
 	person := context.WithValue(t.Context(), personKey{}, Person{Name: "alice"})
 	release, ok := both.take(t.Context(), 1, time.Minute)
 	if !ok {
@@ -68,12 +68,36 @@ func TestStrangersDoNotKeepOutWhoHasAToken(t *testing.T) {
 
 func TestFewStrangersWait(t *testing.T) {
 	t.Parallel()
-	full := newTurns(1, 1)
+	full := newTurns(1, 1, maxQueue)
 	for range maxQueue {
 		full.queue <- struct{}{}
 	}
 	if _, ok := full.take(t.Context(), 1, time.Hour); ok {
 		t.Error("there is no limit")
+	}
+}
+
+// TestListsOfStrangersDoNotKeepOutWhoHasAToken holds what strangers may ask for at a time.
+func TestListsOfStrangersDoNotKeepOutWhoHasAToken(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	for range maxStrangersLists {
+		if _, ok := p.server.lists.take(t.Context(), 1, time.Minute); !ok {
+			t.Fatal("there is no turn")
+		}
+	}
+	for _, target := range []string{"/people", "/api/v1/chat", "/now/counts"} {
+		response, _ := send(t, served, http.MethodGet, target, "")
+		if response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s of one stranger more: %d", target, response.StatusCode)
+		}
+		response, _ = send(t, served, http.MethodGet, target, "", tokenHeader, aliceToken)
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("%s of alice: %d", target, response.StatusCode)
+		}
+	}
+	if err := p.server.request(t.Context(), bus.QueryChat, bus.ChatRequest{}, &bus.ChatReply{}); err != nil {
+		t.Errorf("the lines of the open pages: %v", err)
 	}
 }
 

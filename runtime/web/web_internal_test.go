@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -221,8 +222,8 @@ func TestBadInputIsAClearMessage(t *testing.T) {
 func TestSlowReadersAreCutOffAndDelayNobody(t *testing.T) {
 	t.Parallel()
 	h := newHub()
-	slow, _ := h.open()
-	quick, _ := h.open()
+	slow, _ := openIn(h, true)
+	quick, _ := openIn(h, true)
 	for range 3 * streamBuffer {
 		h.send(message{body: []byte("x")})
 		<-quick.messages
@@ -239,21 +240,40 @@ func TestSlowReadersAreCutOffAndDelayNobody(t *testing.T) {
 	}
 	h.leave(slow)
 	h.close()
-	if _, ok := h.open(); ok {
+	if _, ok := openIn(h, true); ok {
 		t.Error("a stream was opened after the end")
 	}
 }
 
+// openIn opens a stream to nobody.
+func openIn(h *hub, stranger bool) (*stream, bool) { return h.open(stranger, func(time.Time) {}) }
+
+// TestStreamsAreBounded checks too that strangers do not keep out who has a token.
 func TestStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	h := newHub()
-	for range maxStreams {
-		if _, ok := h.open(); !ok {
-			t.Fatal("refused too early")
+	var first *stream
+	for range maxStrangersStreams {
+		opened, ok := openIn(h, true)
+		if !ok {
+			t.Fatal("a stranger was refused too early")
+		}
+		first = opened
+	}
+	if _, ok := openIn(h, true); ok {
+		t.Error("there is no limit for strangers")
+	}
+	for range maxStreams - maxStrangersStreams {
+		if _, ok := openIn(h, false); !ok {
+			t.Fatal("who has a token was refused too early")
 		}
 	}
-	if _, ok := h.open(); ok {
+	if _, ok := openIn(h, false); ok {
 		t.Error("there is no limit")
+	}
+	h.leave(first)
+	if _, ok := openIn(h, true); !ok {
+		t.Error("a place was lost")
 	}
 }
 
