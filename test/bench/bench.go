@@ -51,6 +51,11 @@ type sizes struct {
 	evening time.Duration
 	// said is the number of lines of the outbound queue.
 	said int
+	// pageLines are kept of pagePeople people with pagePresence joins and leaves. Each page is asked for pageRounds times
+	// and painted pagePaints times; pageSaid lines are said to pageStreams open pages.
+	pageLines, pagePeople, pagePresence, pageRounds, pagePaints, pageStreams, pageSaid int
+	// pageBuilds is whether the program is built with and without the pages.
+	pageBuilds bool
 	// tracesRounds is how often the lines of measureTraces are said with traces and without.
 	tracesRounds int
 }
@@ -63,6 +68,8 @@ var fullSizes = sizes{
 	requestRounds: 2_000, queryLines: 100_000, queryRounds: 20,
 	singles: 200, pause: 100 * time.Millisecond, said: 100, evening: time.Minute,
 	tracesRounds: 5,
+	pageLines:    100_000, pagePeople: 5_000, pagePresence: 1_000_000, pageRounds: 20, pagePaints: 5,
+	pageStreams: 200, pageSaid: 40, pageBuilds: true,
 }
 
 // bench is shared by the cases: the built program, a directory, and the table.
@@ -97,15 +104,26 @@ func newBench(ctx context.Context, sizes sizes, verbose bool, program string, fl
 		b.program = program
 		return b, nil
 	}
-	arguments := append([]string{"build", "-o", b.program}, append(flags, "rosey.dev/rosey/cmd/rosey")...)
+	if err := buildProgram(ctx, b.program, flags...); err != nil {
+		_ = b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// releaseFlags are those of a release.
+var releaseFlags = []string{"-trimpath", "-ldflags=-s -w"}
+
+// buildProgram builds the program with flags.
+func buildProgram(ctx context.Context, path string, flags ...string) error {
+	arguments := append([]string{"build", "-o", path}, append(flags, "rosey.dev/rosey/cmd/rosey")...)
 	build := exec.CommandContext(ctx, "go", arguments...) //nolint:gosec // the flags are constants
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		_ = b.close()
-		return nil, fmt.Errorf("building the program: %w", err)
+		return fmt.Errorf("building the program: %w", err)
 	}
-	return b, nil
+	return nil
 }
 
 func (b *bench) close() (err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -17,6 +18,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// TestThePagesCanBeLeftOut checks that what stands for the pages, to measure the program without them, still fits.
+func TestThePagesCanBeLeftOut(t *testing.T) {
+	b := &bench{dir: t.TempDir()}
+	overlay, err := b.overlayWithoutPages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vet := exec.CommandContext(t.Context(), "go", "vet", "-bools", "-overlay", overlay, "rosey.dev/rosey/cmd/rosey")
+	if out, err := vet.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // Each case measures a little, so that the benchmark does not break unnoticed when a schema, a metric or an option of
 // the program changes. What is stored is counted by the cases themselves.
 func TestEveryCaseMeasures(t *testing.T) {
@@ -27,6 +41,7 @@ func TestEveryCaseMeasures(t *testing.T) {
 		requestRounds: 20, queryLines: 50, queryRounds: 2,
 		singles: 2, pause: time.Millisecond, said: 3, evening: time.Second / 2,
 		tracesRounds: 1,
+		pageLines:    100, pagePeople: 100, pagePresence: 400, pageRounds: 1, pageStreams: 4, pageSaid: 1,
 	}, false, "")
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // Command bench measures the built program, as separate processes with a CyTube simulator and a NATS server, and prints
-// one table. `make bench` runs it; docs/performance.md has the results and the machine.
+// a table for each case. `make bench` runs it; docs/performance.md has the results and the machine.
 //
 // A case is a function that measures and reports figures. Each has its own file and is listed in cases.
 package main
@@ -32,6 +32,7 @@ var cases = []benchCase{
 	{"services", "one, two and four services on one PostgreSQL server", measureServices},
 	{"requests", "round trips of requests, compared with those of an echo", measureRequests},
 	{"queries", "the queries of the web page with 100,000 lines", measureQueries},
+	{"page", "the web page with 100,000 lines of 5,000 people: each page, what is live, what it costs", measurePage},
 	{"line", "a line from the socket to the committed row, beside a bare publish and commit", measureLine},
 	{"said", "a line of the outbound queue until it is in the channel, and an answer by private message", measureSaid},
 	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
@@ -73,7 +74,7 @@ func run(ctx context.Context, only, program string, verbose bool) (err error) {
 		return fmt.Errorf("-run: %w", err)
 	}
 	began := time.Now()
-	b, err := newBench(ctx, fullSizes, verbose, program, "-trimpath", "-ldflags=-s -w") // as a release
+	b, err := newBench(ctx, fullSizes, verbose, program, releaseFlags...)
 	if err != nil {
 		return err
 	}

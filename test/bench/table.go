@@ -16,13 +16,17 @@ type row struct {
 	against string
 }
 
-// table is printed as Markdown, to be copied into docs/performance.md.
+// table is printed as Markdown, one for each case, to be copied into docs/performance.md.
 type table struct{ rows []row }
 
 func (t *table) write(out io.Writer) {
-	_, _ = fmt.Fprintln(out, "| case | figure | value | ratio |\n|---|---|---|---|") // to a terminal
+	name := ""
 	for _, r := range t.rows {
-		_, _ = fmt.Fprintf(out, "| %s | %s | %s %s | %s |\n", r.name, r.figure, number(r.value), r.unit, t.ratio(r))
+		if r.name != name {
+			name = r.name
+			_, _ = fmt.Fprintf(out, "\n%s:\n\n| figure | value | ratio |\n|---|---|---|\n", name) // to a terminal
+		}
+		_, _ = fmt.Fprintf(out, "| %s | %s %s | %s |\n", r.figure, number(r.value), r.unit, t.ratio(r))
 	}
 }
 
