@@ -25,10 +25,10 @@ func newPluginCommand() *cobra.Command {
 		Short: "Run the built-in plugins, or show and check the plugins of a channel",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("plugin: expected host, check, or a built-in plugin: " + names)
+			return errors.New("plugin: expected host, ls, check, or a built-in plugin: " + names)
 		},
 	}
-	command.AddCommand(newPluginHostCommand(), newPluginCheckCommand())
+	command.AddCommand(newPluginHostCommand(), newPluginListCommand(), newPluginCheckCommand())
 	for _, name := range builtin.Names() {
 		command.AddCommand(newOnePluginCommand(name))
 	}

@@ -195,6 +195,7 @@ func hostileReplies(t *testing.T) (ways []wayOut) {
 	if err := service.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	ways = append(ways, hostilePlugin(t, server)...)
 	// A server's own words about JetStream.
 	_, err = service.Subscribe("$JS.API.STREAM.INFO.words_events", func(m *nats.Msg) {
 		_ = m.Respond([]byte(`{"error":{"code":500,"err_code":10000,"description":` + quoted + `}}`))
@@ -211,6 +212,41 @@ func hostileReplies(t *testing.T) (ways []wayOut) {
 		wayOut{command: "top", arguments: []string{"--nats", "nats://" + hostileName}, own: true}, // may be a password
 		wayOut{command: "user", arguments: []string{"x", "--nats", server.URL(), "--prefix", hostileName}},
 		wayOut{command: "say", arguments: []string{"x", "--output", hostileName}, own: true})
+}
+
+// hostilePlugin is the command that asks plugins. One replies with texts of its own.
+func hostilePlugin(t *testing.T, server *natstest.Server) []wayOut {
+	t.Helper()
+	declared, err := json.Marshal(bus.PluginCommand{Name: "x", Usage: hostile, Help: hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := json.Marshal(map[string]any{
+		"name": "names_movies_evil", "id": "1", "version": hostile, "endpoints": []any{
+			map[string]any{
+				"name": "x", "subject": "names.plugin.movies.evil.in.call.x",
+				"metadata": map[string]string{bus.CommandMetadata: string(declared)},
+			},
+			map[string]any{"name": hostile, "subject": hostile},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin := server.Client()
+	_, err = plugin.Subscribe("$SRV.INFO.names_movies_evil", func(m *nats.Msg) { _ = m.Respond(info) })
+	if err == nil {
+		err = plugin.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--nats", server.URL(), "--prefix", "names", "--channel", "movies"}
+	return []wayOut{
+		{command: "plugin ls", arguments: append([]string{"evil", "away"}, flags...)},
+		{command: "plugin ls", arguments: append([]string{"evil", "-o", "json"}, flags...)},
+		{command: "plugin ls", arguments: append([]string{hostileName}, flags...)},
+	}
 }
 
 // hostileReports are uses of rosey status with processes that report what they like.

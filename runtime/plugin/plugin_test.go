@@ -646,3 +646,35 @@ func TestCommandsThatAreDeclaredWhileThePluginRuns(t *testing.T) {
 		}
 	}
 }
+
+// A handler that ignores its context keeps its place. When all have, the plugin is deaf, and says so.
+func TestHandlersThatDoNotEndAreInTheStatus(t *testing.T) {
+	t.Parallel()
+	p, running, release := plugin.New("test", "1"), make(chan struct{}, 100), make(chan struct{})
+	p.Command(command("hang"), func(context.Context, *plugin.Call) (plugin.Reply, error) {
+		running <- struct{}{}
+		<-release
+		return plugin.Text("late"), nil
+	})
+	r := start(t, p)
+	for i := range bus.MaxPluginCalls {
+		if check := p.Check(); !check.OK {
+			t.Errorf("with %d of them: %+v", i, check)
+		}
+		m := r.message("hang", fmt.Sprint("user", i), fmt.Sprint(i), time.Millisecond)
+		m.Reply = r.bot.NewInbox()
+		if err := r.bot.PublishMsg(m); err != nil {
+			t.Fatal(err)
+		}
+		<-running
+	}
+	eventually(t, "the status", func() bool { return p.Check().Reason == status.ReasonPluginBusy })
+	if o := r.call("hang", "alice", "more"); o.code != bus.CodeBusy {
+		t.Errorf("%+v", o)
+	}
+	close(release)
+	eventually(t, "the end of them", func() bool { return p.Check().OK })
+	if o := r.call("hang", "alice", "again"); len(o.Lines) != 1 {
+		t.Errorf("%+v", o)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/status"
+)
+
+// callPlugin calls a command of a plugin in the channel movienight as a bot does, and returns the reply.
+func callPlugin(t *testing.T, server *natstest.Server, plugin, command, args string) string {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := subjects.Plugin("movienight", plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := bus.Encode(bus.PluginCall{
+		ID: "1", Via: bus.ViaChat, User: bus.PluginUser{Name: "alice", Rank: 1}, Command: command, Args: args,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := server.Client().Request(own.Call(command), body, 10*time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	return string(reply.Data)
+}
+
+// TestHostOfTheBuiltinPlugins changes the list while the host runs.
+func TestHostOfTheBuiltinPlugins(t *testing.T) {
+	t.Parallel()
+	server, file := natstest.Start(t), filepath.Join(t.TempDir(), "plugins.yaml")
+	list := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := start(t, "plugin", "host", "--nats", server.URL(), "--channel", "movienight", "--plugins-file", file,
+		"--http", "127.0.0.1:0")
+	p.waitFor(status.ReasonPluginsInvalid) // there is none yet
+	const first = "- {name: games, builtin: dice}\n- {name: mine, grants: {say: true}}\n"
+	list(first)
+	report := p.waitFor(status.ReasonReady)
+	if len(report.Plugins) != 1 || report.Plugins[0].Name != "games" || report.Component != status.PluginsComponent ||
+		report.LiveFiles["plugins.yaml"] != status.ContentHash([]byte(first)) {
+		t.Errorf("%+v", report)
+	}
+	if got := callPlugin(t, server, "games", "roll", "1d1"); !strings.Contains(got, "alice: 1d1 = 1") {
+		t.Errorf("the answer: %s", got)
+	}
+	list("- {name: games, builtin: dice, config: {maxDice: many}}\n")
+	report = p.waitFor(status.ReasonPluginSettingsInvalid)
+	if !strings.Contains(report.Message, "plugin games: maxDice:") {
+		t.Errorf("%+v", report)
+	}
+	list("- {name: games\n")
+	natstest.Eventually(t, "the broken list", func() bool { return p.report().Reason == status.ReasonPluginsInvalid })
+	if got := callPlugin(t, server, "games", "flip", ""); !strings.Contains(got, "alice") {
+		t.Errorf("with a broken list the plugin does not go on: %s", got)
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+}
+
+func TestOneBuiltinPluginAlone(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	p := start(t, "plugin", "dice", "--nats", server.URL(), "--channel", "movienight", "--plugin-name", "games")
+	if report := p.waitFor(status.ReasonReady); report.Component != status.PluginComponent || len(report.Checks) != 2 {
+		t.Errorf("%+v", report)
+	}
+	if got := callPlugin(t, server, "games", "roll", "1d1"); !strings.Contains(got, "alice: 1d1 = 1") {
+		t.Errorf("the answer: %s", got)
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+	if code, _, stderr := call(t, "plugin", "dice"); code != exitUsage || !strings.Contains(stderr, "nats.url") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// The examples are what people read in the help.
+func TestTheExamplesOfBuiltinPluginsWork(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := call(t, "plugin", "check")
+	if code != exitClean || !strings.Contains(stdout, "ok  dice  !roll") || strings.Contains(stdout, "FAILED") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := call(t, "plugin", "check", "chess"); code != exitUsage ||
+		!strings.Contains(stderr, `"chess": expected one of countdown, `) {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// What a plugin stores is in the database, and outlasts both.
+func TestABuiltinPluginStoresInTheDatabase(t *testing.T) {
+	t.Parallel()
+	server, file := natstest.Start(t), filepath.Join(t.TempDir(), "rosey.db")
+	common := []string{"--nats", server.URL(), "--channel", "movienight", "--http", "127.0.0.1:0"}
+	for round, want := range []string{"Quote 1: “first”", "Quote 2: “second”"} {
+		db := start(t, append([]string{"db", "--database", file}, common...)...)
+		db.waitFor(status.ReasonReady)
+		p := start(t, append([]string{"plugin", "quotes"}, common...)...)
+		p.waitFor(status.ReasonReady)
+		text := []string{"first", "second"}[round]
+		if got := callPlugin(t, server, "quotes", "addquote", text); !strings.Contains(got, want) {
+			t.Errorf("the answer: %s", got)
+		}
+		if got := callPlugin(t, server, "quotes", "quote", "first"); !strings.Contains(got, "Quote 1: “first”") {
+			t.Errorf("the answer in round %d: %s", round, got)
+		}
+		for _, process := range []*roseyProcess{p, db} {
+			if code := process.end(syscall.SIGTERM); code != exitClean {
+				t.Errorf("exit code %d\n%v", code, process.log())
+			}
+		}
+	}
+}
+
+// A plugin that runs in the process of the bot answers people in the chat, by the bot.
+func TestABuiltinPluginInRun(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{})
+	file := writeFile(t, "rosey.yaml", "plugins:\n- {name: games, builtin: dice}\n")
+	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
+		"--data", t.TempDir(), "--http", "127.0.0.1:0")
+	natstest.Eventually(t, "the plugin", func() bool {
+		plugins := p.report().Plugins
+		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "roll")
+	})
+	room := sim.Channel("movienight")
+	if err := room.Join("alice"); err != nil {
+		t.Fatal(err)
+	}
+	said, err := room.Say("alice", "!roll 1d1+1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	answer, err := room.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
+		return e.Kind == simulator.KindChat && e.User == "Rosey"
+	})
+	if err != nil || !strings.Contains(answer.Text, "alice: 1d1+1 = 2") {
+		t.Errorf("%+v, %v\n%v", answer, err, p.log())
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+}
