@@ -58,6 +58,20 @@ func TestReadingWritesNothing(t *testing.T) {
 	}
 }
 
+// What is only in the write-ahead log is read also through a symbolic link, beside which there is no log.
+func TestReadingThroughALinkReadsTheLog(t *testing.T) {
+	t.Parallel()
+	for name, state := range states(t) {
+		link := filepath.Join(t.TempDir(), "link.db")
+		if err := os.Symlink(state.path, link); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(chatTexts(t, link)); got != state.lines {
+			t.Errorf("%s: read %s, want %s", name, got, state.lines)
+		}
+	}
+}
+
 // A log is read up to its last complete transaction, as SQLite does.
 func TestAnIncompleteTransactionIsNotRead(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,11 @@ type fileStamp struct {
 
 // OpenSnapshot opens a database file for reading. The file may be that of another program, or in use by a service.
 func OpenSnapshot(path string) (*Snapshot, error) {
+	// The write-ahead log is beside the file that a symbolic link leads to.
+	path, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
 	return openSnapshot(path, isLocked(path))
 }
 
