@@ -70,6 +70,12 @@ func (r *chatReader) read(ctx context.Context, tx Tx, channel store.Channel, lim
 		return nil
 	}
 	from, to := bounds(r.query.Span)
+	// SQLite begins at the bound of the time, not at that of time and ID: each portion would read all those before it.
+	if place := r.place.At.UnixMilli(); r.query.Ascending {
+		from = max(from, place)
+	} else if place < to {
+		to = place + 1
+	}
 	rows, err := tx.Query(ctx, chatPageSQL[r.query.Ascending],
 		channelArguments(channel, from, to, r.place.At.UnixMilli(), r.place.ID, limit)...)
 	if err != nil {
