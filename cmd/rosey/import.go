@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/store"
 )
 
 func newImportCommand() *cobra.Command {
@@ -23,13 +25,18 @@ func newImportCommand() *cobra.Command {
 	var dropOlder bool
 	command := &cobra.Command{
 		Use:   "import (FILE | -) --channel NAME",
-		Short: "Import the SQLite file of a Python Rosey",
-		Long: "Import the SQLite file of a Python Rosey, or for - the standard input. The file is not changed.\n" +
-			"Neither bot may run during the import. Importing the same file again changes nothing.\n\n" +
+		Short: "Import the SQLite file of a Python Rosey or a CytubeBot",
+		Long: "Import the SQLite file of a Python Rosey (usually bot_data.db), or of nuclearace/CytubeBot or its fork\n" +
+			"airforce270/CytubeBot (cytubebot.db). The tables of the file say which of them wrote it. With - it is read\n" +
+			"from the standard input. The file is not changed. Neither bot may run during the import. Importing the\n" +
+			"same file again changes nothing. The output says what was imported, and what was left out and why.\n\n" +
+			"A CytubeBot stored chat, users and the number of connections. It did not store when something was queued or\n" +
+			"played: the output has the number of times, and no play is imported.\n\n" +
 			"Rows that are older than database.retention would be removed a day after the bot starts. If there are\n" +
 			"any, nothing is imported unless the retention is raised or --drop-older leaves them out.",
-		Example: `  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db`,
-		Args:    cobra.ExactArgs(1),
+		Example: "  rosey import bot_data.db --channel movienight --database rosey-data/rosey.db\n" +
+			"  rosey import cytubebot.db --channel movienight --database rosey-data/rosey.db --drop-older",
+		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			tool, err := newDatabaseTool(flags, command)
 			if err != nil {
@@ -50,7 +57,8 @@ func newImportCommand() *cobra.Command {
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("channel.name", "channel.server", "database.sqlite.path",
 		"database.postgres.urlFile", "database.retention.chat", "database.retention.userCounts",
-		"database.retention.people", "logLevel"))
+		"database.retention.people", "database.limits.channelRows", "database.limits.channelBytes",
+		"database.limits.people", "logLevel"))
 	command.Flags().BoolVar(&dropOlder, "drop-older", false, "Leave out rows that are older than database.retention")
 	addOutputFlag(command, &output)
 	return command
@@ -72,11 +80,17 @@ func (c *component) importFile(
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	retained, err := source.Retained(ctx, c.retention(), time.Now())
+	if err := source.CheckChannel(ctx, c.channel()); err != nil {
+		return summary, fmt.Errorf("nothing was imported: %w", err)
+	}
+	retained, err := source.Retained(ctx, c.channel(), c.retention(), time.Now())
 	if err != nil {
 		return summary, err
 	}
 	if err := olderRows(retained); err != nil && !dropOlder {
+		return summary, fmt.Errorf("importing %s: %w", file, err)
+	}
+	if err := overLimits(retained, c.config.Database.Limits); err != nil {
 		return summary, fmt.Errorf("importing %s: %w", file, err)
 	}
 	if !c.database().postgres {
@@ -89,8 +103,8 @@ func (c *component) importFile(
 		return summary, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
-	_, _ = fmt.Fprintf(progress, "importing %s, made by a Python Rosey with %s, into channel %s of %s\n",
-		file, source.Generation, c.config.Channel.Name, c.database())
+	_, _ = fmt.Fprintf(progress, "importing %s, made by %s, into channel %s of %s\n",
+		file, source.Program, c.config.Channel.Name, c.database())
 	return legacy.Import(ctx, legacy.Options{
 		Source: source, Target: target, Channel: c.channel(), Retained: retained,
 		Progress: func(table string, done, rows int) {
@@ -116,6 +130,40 @@ func olderRows(retained []*legacy.Retained) error {
 		"database service; to leave them out, use --drop-older", errors.Join(tables...))
 }
 
+// overLimits returns an error if so much would be imported that the database service would then refuse to store what
+// happens in the channel.
+func overLimits(retained []*legacy.Retained, limits config.Limits) error {
+	var rows, size, people int64
+	for _, table := range retained {
+		kept := int64(table.Rows - table.Older)
+		if table.Key == store.PrunePeople.RetentionKey() {
+			people += kept
+			continue
+		}
+		rows, size = rows+kept, size+table.Bytes
+	}
+	var exceeded []error
+	for _, one := range []struct {
+		key           string
+		needed, limit int64
+	}{
+		{"channelRows", rows, int64(limits.ChannelRows)},
+		{"channelBytes", size, int64(limits.ChannelBytes)},
+		{"people", people, int64(limits.People)},
+	} {
+		if one.needed > one.limit {
+			exceeded = append(exceeded, fmt.Errorf("database.limits.%s is %d, and the file has about %d to be kept",
+				one.key, one.limit, one.needed))
+		}
+	}
+	if exceeded == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing was imported, because the database service would not store any more:\n%w\n"+
+		"increase these keys, here and in the configuration of the bot and the database service, or keep less by "+
+		"database.retention and --drop-older", errors.Join(exceeded...))
+}
+
 // formatRemoval returns the day on which rows are removed.
 func formatRemoval(at time.Time) string {
 	if at.IsZero() {
@@ -123,6 +171,12 @@ func formatRemoval(at time.Time) string {
 	}
 	return at.Format(time.DateOnly)
 }
+
+// maxShownID and maxShownTitle are the numbers of characters that are shown of an item.
+const (
+	maxShownID    = 40
+	maxShownTitle = 80
+)
 
 func importText(summary legacy.Summary) string {
 	var text bytes.Buffer
@@ -147,5 +201,18 @@ func importText(summary legacy.Summary) string {
 	asRow := func(row string) string { return row }
 	writeTable(&text, "Skipped", "TABLE\tROWS\tREASON", skipped, asRow)
 	writeTable(&text, "Corrected", "TABLE\tROWS\tCORRECTION", corrected, asRow)
+	if len(summary.MostQueued) > 0 {
+		writeTable(&text, "Most often queued, without times", "TIMES\tTYPE\tID\tTITLE", summary.MostQueued,
+			func(q legacy.Queued) string {
+				return fmt.Sprintf("%d\t%s\t%s\t%s", q.Times, status.OneLine(q.Type, maxShownID),
+					status.OneLine(q.ID, maxShownID), status.OneLine(q.Title, maxShownTitle))
+			})
+	}
+	if len(summary.Remarks) > 0 {
+		text.WriteString("\nWhat the file does not have\n")
+	}
+	for _, remark := range summary.Remarks {
+		text.WriteString("  " + remark + "\n")
+	}
 	return text.String()
 }

@@ -78,6 +78,79 @@ func TestImportCommand(t *testing.T) {
 	expectCall(t, exitFailure, "rosey db restore", append([]string{"import", database}, flags...)...)
 }
 
+// cytubeBotFile creates the tables of a CytubeBot, as its statements fill them.
+const cytubeBotFile = `
+CREATE TABLE users (uname TEXT, blacklisted TEXT, block TEXT, rank INTEGER, PRIMARY KEY (uname));
+CREATE TABLE chat (timestamp INTEGER, username TEXT, msg TEXT, channel TEXT);
+CREATE TABLE videos (type TEXT, id TEXT, duration_ms INTEGER, title TEXT, flags INTEGER, PRIMARY KEY (type, id));
+CREATE TABLE video_stats (type TEXT, id TEXT, uname TEXT);
+CREATE TABLE user_count (timestamp INTEGER, count INTEGER, PRIMARY KEY (timestamp, count));
+CREATE TABLE version (key TEXT, value TEXT, PRIMARY KEY (key));
+INSERT INTO users VALUES ('alice', 'false', 'false', 1);
+INSERT INTO chat VALUES (1763700001234, 'alice', 'a < b', 'movies'), (1763700001235, 'eve', 'hi', 'music');
+INSERT INTO user_count VALUES (1763700001000, 9);
+INSERT INTO videos VALUES ('yt', 'abc', 213000, 'Alien', 0);
+INSERT INTO video_stats VALUES ('yt', 'abc', 'alice'), ('yt', 'abc', 'alice');`
+
+// writeCytubeBot writes the file of a CytubeBot.
+func writeCytubeBot(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "cytubebot.db")
+	execute(t, file, cytubeBotFile)
+	return file
+}
+
+func TestImportCommandWithACytubeBot(t *testing.T) {
+	file, database := writeCytubeBot(t), filepath.Join(t.TempDir(), "new", "rosey.db")
+	const forever = "forever"
+	flags := []string{"import", file, "--database", database, "--database-retention-chat", forever}
+	expectCall(t, exitFailure, `nothing was imported: `+file+` has no line of chat of the channel "other"`,
+		append(flags, "--channel", "other")...)
+	flags = append(flags, "--channel", "Movies")
+	expectCall(t, exitFailure, "user_count: 1 of 1 rows are older than database.retention.userCounts", flags...)
+	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
+		t.Errorf("a database was made though nothing was imported: %v", err)
+	}
+	flags = append(flags, "--database-retention-user-counts", forever)
+	for range 2 {
+		text := expectCall(t, exitClean, "made by nuclearace/CytubeBot, into channel Movies", flags...)
+		for _, want := range []string{
+			"of another channel", "2      yt    abc  Alien", "without the time when it was queued", "no play is imported",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in:\n%s", want, text)
+			}
+		}
+	}
+	expectCall(t, exitClean, `"program": "nuclearace/CytubeBot"`, append(flags, "-o", "json")...)
+	where := []string{"--channel", "Movies", "--database", database}
+	expectCall(t, exitClean, "alice  1 ", append([]string{"db", "show"}, where...)...)
+	expectCall(t, exitFailure, "that of a CytubeBot", "db", "show", "--channel", "Movies", "--database", file)
+}
+
+// A database that is full after an import would not store what happens in the channel.
+func TestImportStopsBeforeALimitIsReached(t *testing.T) {
+	file, database := writeCytubeBot(t), filepath.Join(t.TempDir(), "new", "rosey.db")
+	execute(t, file, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+INSERT INTO chat SELECT 1763700001234 + i, 'user' || (i % 1001), printf('%.*c', 100, 'x'), 'movies' FROM n`)
+	flags := []string{"import", file, "--channel", "movies", "--database", database}
+	forever := []string{"--database-retention-chat", "forever", "--database-retention-user-counts", "forever"}
+	with := func(more ...string) []string { return slices.Concat(flags, forever, more) }
+	for key, want := range map[string]string{
+		"channel-rows":  "database.limits.channelRows is 10000, and the file has about 10003 to be kept",
+		"channel-bytes": "database.limits.channelBytes is 1048576, and the file has about 33",
+		"people":        "database.limits.people is 1000, and the file has about 1002 to be kept",
+	} {
+		least := map[string]string{"channel-rows": "10000", "channel-bytes": "1048576", "people": "1000"}[key]
+		expectCall(t, exitFailure, want, with("--database-limits-"+key, least)...)
+	}
+	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
+		t.Errorf("a database was made though nothing was imported: %v", err)
+	}
+	expectCall(t, exitClean, "10003  10002", with()...)
+	expectCall(t, exitClean, "none", append(flags, "--drop-older", "--database-limits-channel-rows", "10000")...)
+}
+
 // What the retention would remove minutes after the import is not imported without a word: nothing is, unless the
 // retention is raised or these rows are left out.
 func TestImportStopsBeforeWhatTheRetentionRemoves(t *testing.T) {

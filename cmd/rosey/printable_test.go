@@ -290,6 +290,10 @@ func hostileFiles(t *testing.T) []wayOut {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	cytubeBot := writeCytubeBot(t)
+	title := "'" + strings.ReplaceAll(hostileName, "'", "''") + "'"
+	execute(t, cytubeBot, `UPDATE videos SET title = `+title+`; UPDATE chat SET username = `+title+`;
+INSERT INTO chat SELECT timestamp, username, msg, `+title+` FROM chat`)
 	flags := []string{"--channel", "movies", "--server", "https://cytu.be", "--database", path}
 	with := func(arguments ...string) []string { return append(arguments, flags...) }
 	return []wayOut{
@@ -309,6 +313,9 @@ func hostileFiles(t *testing.T) []wayOut {
 		{command: "import", arguments: with(python, "--database-retention-chat", "forever")},
 		{command: "import", arguments: with(python, "--drop-older", "-o", "json")},
 		{command: "import", arguments: with(hostileName)},
+		{command: "import", arguments: with(cytubeBot, "--drop-older")},
+		{command: "import", arguments: with(cytubeBot, "--drop-older", "-o", "json")},
+		{command: "import", arguments: []string{cytubeBot, "--channel", "other", "--database", path}},
 	}
 }
 

@@ -95,7 +95,7 @@ func (l line) sameText(other line) bool { return l.user == other.user && l.text 
 type ownLines map[line][]time.Time
 
 func (i *importer) ownLines(ctx context.Context) (ownLines, error) {
-	lines, err := i.Target.ChatWithout(ctx, i.Channel, idMarker)
+	lines, err := i.Target.ChatWithout(ctx, i.Channel, pythonMarker, cytubeBotMarker)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,11 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// idMarker is part of the IDs of all events that an import creates.
-const idMarker = "-python-"
+// Each of these is part of the IDs of all events that an import of files of a bot creates.
+const (
+	pythonMarker    = "-python-"
+	cytubeBotMarker = "-cytubebot-"
+)
 
 // batchSize is the number of rows in one transaction.
 const batchSize = 2000
@@ -22,6 +25,7 @@ const (
 	noName    = "without a user name"
 	badTime   = "with an invalid time, or one in the future"
 	badNumber = "with an invalid or negative number"
+	tooLong   = "with a text of more than 64 KiB"
 )
 
 // Options are what Import needs. Retained and Progress may be absent.
@@ -40,12 +44,20 @@ type Options struct {
 // imported again.
 func Import(ctx context.Context, o Options) (Summary, error) {
 	i := &importer{
-		Options: o, people: map[string]*person{}, summary: Summary{Generation: o.Source.Generation, Retained: o.Retained},
+		Options: o, people: map[string]*person{}, summary: Summary{Program: o.Source.Program, Retained: o.Retained},
+		marker: pythonMarker,
 	}
-	for _, step := range []func(context.Context) error{
-		// Chat first: it shows how often lines were counted in the totals of users.
+	// Chat first: it shows how often lines were counted in the totals of users.
+	steps := []func(context.Context) error{
 		i.chat, i.users, i.records, i.userCounts, i.actions, i.outbound, i.keyValue, i.otherTables,
-	} {
+	}
+	if o.Source.Program.isCytubeBot() {
+		i.marker = cytubeBotMarker
+		steps = []func(context.Context) error{
+			i.plainChat, i.speakers, i.connections, i.mostQueued, i.otherTables, i.remark,
+		}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return i.summary, err
 		}
@@ -57,6 +69,7 @@ type importer struct {
 	Options
 
 	summary Summary
+	marker  string
 	// people are all users, by their folded names.
 	people map[string]*person
 	// oldestTwice reports whether the oldest lines of chat in the file were stored twice.
@@ -76,6 +89,10 @@ func (i *importer) read(
 		if done++; i.Progress != nil && done%batchSize == 0 {
 			i.Progress(name, done, rows)
 		}
+		if r.isLong {
+			table.skip(tooLong)
+			return nil
+		}
 		return do(table, r)
 	})
 	return table, err
@@ -84,9 +101,17 @@ func (i *importer) read(
 // store saves the events of a table in batches. Its errors name file and table.
 func (i *importer) store(table string, events []store.Event, save func(batch []store.Event) error) error {
 	for batch := range slices.Chunk(events, batchSize) {
-		if err := save(batch); err != nil {
-			return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, table, err)
+		if err := i.wrap(table, save(batch)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// wrap returns the error of storing rows of a table, with file and table.
+func (i *importer) wrap(table string, err error) error {
+	if err != nil {
+		return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, table, err)
 	}
 	return nil
 }
@@ -108,16 +133,20 @@ func (i *importer) event(at time.Time, fact store.Fact, number int) store.Event 
 	hash := sha256.New()
 	content := fmt.Sprintf("%q %q %T %+q %d", key.Server, key.Name, fact, fmt.Sprintf("%+v", fact), number)
 	_, _ = hash.Write([]byte(content)) // never fails
-	id := fmt.Sprintf("%012x%s%s", at.UnixMilli(), idMarker, hex.EncodeToString(hash.Sum(nil)[:16]))
+	id := fmt.Sprintf("%012x%s%s", at.UnixMilli(), i.marker, hex.EncodeToString(hash.Sum(nil)[:16]))
 	return store.Event{ID: id, Channel: i.Channel, At: at, Fact: fact}
 }
 
 // Summary accounts for the rows of a source.
 type Summary struct {
-	Generation Generation `json:"generation"`
-	Tables     []*Table   `json:"tables"`
+	Program Program  `json:"program"`
+	Tables  []*Table `json:"tables"`
 	// Retained says how long the rows will be kept.
 	Retained []*Retained `json:"retained,omitempty"`
+	// MostQueued is what was queued most often, where nobody recorded when.
+	MostQueued []Queued `json:"mostQueued,omitempty"`
+	// Remarks say in sentences what the file does not have.
+	Remarks []string `json:"remarks,omitempty"`
 }
 
 // Table accounts for the rows of one table. Each row counts as one of Imported, Existing, Duplicates and Skipped.
@@ -128,7 +157,7 @@ type Table struct {
 	Imported int `json:"imported"`
 	// Existing rows were in the database already.
 	Existing int `json:"existing"`
-	// Duplicates are rows that the Python bot stored twice.
+	// Duplicates are rows that the other bot stored twice.
 	Duplicates int `json:"duplicates"`
 	// Skipped is the number of rows that were not imported, by reason.
 	Skipped map[string]int `json:"skipped"`

@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -17,6 +18,8 @@ type Retained struct {
 	// Rows are the rows with a valid time, and Older those of them that are older than what is kept.
 	Rows  int `json:"rows"`
 	Older int `json:"older"`
+	// Bytes is about what the rows that are not older count for config.Limits.ChannelBytes, 0 for users.
+	Bytes int64 `json:"bytes"`
 	// OldestAt is the time of the oldest row, zero without rows.
 	OldestAt time.Time `json:"oldestAt,omitzero"`
 	// RemovedFrom and RemovedUntil are when the rows will be removed that are not older. Zero: never.
@@ -29,25 +32,56 @@ type Retained struct {
 
 // retainedTables are the tables whose rows have a retention. Outbound lines are imported if they are still to be
 // said; until then they are kept.
-var retainedTables = []retainedTable{
-	{store.PruneChat, "recent_chat", "timestamp", ""},
-	{store.PruneUserCounts, "user_count_history", "timestamp", ""},
-	{store.PrunePeople, "user_stats", "last_seen", "username"},
+var (
+	pythonRetained = []retainedTable{
+		{kind: store.PruneChat, table: "recent_chat", time: "timestamp", text: "message", past: row.past},
+		{kind: store.PruneUserCounts, table: "user_count_history", time: "timestamp", past: row.past},
+		{kind: store.PrunePeople, table: "user_stats", time: "last_seen", user: "username", past: row.past},
+	}
+	// When somebody was seen is known from what they wrote.
+	cytubeBotRetained = []retainedTable{
+		{kind: store.PruneChat, table: "chat", time: "timestamp", text: "msg", channel: "channel", past: isPastMillis},
+		{kind: store.PruneUserCounts, table: "user_count", time: "timestamp", past: isPastMillis},
+		{kind: store.PrunePeople, table: "users", from: "chat", time: "timestamp", user: "username", channel: "channel",
+			past: isPastMillis},
+	}
+)
+
+func isPastMillis(r row, column string) (time.Time, bool) {
+	at, problem := r.pastMillis(column)
+	return at, problem == ""
 }
 
 type retainedTable struct {
-	kind        store.RowKind
-	table, time string
+	kind store.RowKind
+	// table is the one that is imported, and from the one that has the times, if that is another one with several rows
+	// for one of it.
+	table, from string
+	time        string
+	past        func(r row, column string) (time.Time, bool)
 	// user is the column with the user. All rows of one user are kept by the newest of them.
 	user string
+	// text is the column with a text of any length.
+	text string
+	// channel is the column with the channel. Empty: all rows are of one.
+	channel string
 }
+
+// rowBytes is about what a row counts in addition to its text: names, the ID of the event twice, and the overhead.
+const rowBytes = config.RowOverhead + 130
 
 // Retained returns for each table with a retention which of its rows it would remove at now. An import of rows that
 // maintenance removes later would be a loss that nobody notices.
-func (s *Source) Retained(ctx context.Context, retention store.Retention, now time.Time) ([]*Retained, error) {
+func (s *Source) Retained(
+	ctx context.Context, channel store.Channel, retention store.Retention, now time.Time,
+) ([]*Retained, error) {
 	before := map[store.RowKind]time.Time{}
 	for _, rule := range retention.Rules(now) {
 		before[rule.Kind] = rule.Before
+	}
+	retainedTables := pythonRetained
+	if s.Program.isCytubeBot() {
+		retainedTables = cytubeBotRetained
 	}
 	tables := make([]*Retained, 0, len(retainedTables))
 	for _, one := range retainedTables {
@@ -58,61 +92,85 @@ func (s *Source) Retained(ctx context.Context, retention store.Retention, now ti
 			table.kept = now.Sub(table.before)
 			table.Kept = store.FormatRetention(table.kept)
 		}
-		rows, err := s.timesOf(ctx, one)
-		if err != nil {
+		if err := s.addTimes(ctx, one, channel, table); err != nil {
 			return nil, err
-		}
-		for _, times := range rows {
-			table.add(times)
 		}
 		tables = append(tables, table)
 	}
 	return tables, nil
 }
 
-// timesOf returns the times of the rows that are kept together.
-func (s *Source) timesOf(ctx context.Context, table retainedTable) ([][]time.Time, error) {
+// addTimes adds the times of the rows of a table.
+func (s *Source) addTimes(
+	ctx context.Context, table retainedTable, channel store.Channel, retained *Retained,
+) error {
 	columns := []string{table.time}
-	if table.user != "" {
-		columns = append(columns, table.user)
-	}
-	var rows [][]time.Time
-	users := map[string]int{} // index in rows
-	err := s.each(ctx, table.table, "1", columns, func(r row) error {
-		at, ok := r.past(table.time)
-		if !ok {
-			return nil
+	for _, column := range []string{table.user, table.text, table.channel} {
+		if column != "" {
+			columns = append(columns, column)
 		}
-		if table.user != "" {
-			user := store.Fold(r.text(table.user))
-			if i, known := users[user]; known {
-				rows[i] = append(rows[i], at)
+	}
+	users := map[string]*userTimes{}
+	err := s.each(ctx, cmp.Or(table.from, table.table), "", columns, func(r row) error {
+		at, ok := table.past(r, table.time)
+		switch {
+		case !ok, table.channel != "" && !inChannel(r, table.channel, channel):
+			return nil
+		case table.user == "":
+			retained.add(1, at, at)
+			if retained.older(at) {
 				return nil
 			}
-			users[user] = len(rows)
+			if retained.Bytes += rowBytes; table.text != "" {
+				retained.Bytes += int64(len(r.text(table.text)))
+			}
+			return nil
 		}
-		rows = append(rows, []time.Time{at})
+		name := store.Fold(r.text(table.user))
+		if users[name] == nil {
+			users[name] = &userTimes{oldest: at, newest: at}
+		}
+		users[name].add(at)
 		return nil
 	})
-	return rows, err
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		if table.from != "" {
+			user.rows, user.oldest = 1, user.newest
+		}
+		retained.add(user.rows, user.oldest, user.newest)
+	}
+	return nil
+}
+
+// userTimes are the times of the rows of a user.
+type userTimes struct {
+	rows           int
+	oldest, newest time.Time
+}
+
+func (u *userTimes) add(at time.Time) {
+	u.rows++
+	if at.Before(u.oldest) {
+		u.oldest = at
+	}
+	if at.After(u.newest) {
+		u.newest = at
+	}
 }
 
 // add counts rows that are kept by the newest of them.
-func (t *Retained) add(rows []time.Time) {
-	newest := rows[0]
-	for _, at := range rows {
-		if at.After(newest) {
-			newest = at
-		}
-		if t.OldestAt.IsZero() || at.Before(t.OldestAt) {
-			t.OldestAt = at
-		}
+func (t *Retained) add(rows int, oldest, newest time.Time) {
+	if t.OldestAt.IsZero() || oldest.Before(t.OldestAt) {
+		t.OldestAt = oldest
 	}
-	t.Rows += len(rows)
+	t.Rows += rows
 	end := newest.Add(t.kept)
 	switch {
 	case t.older(newest):
-		t.Older += len(rows)
+		t.Older += rows
 		return
 	case t.kept == 0:
 		return

@@ -22,7 +22,8 @@ INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d, 'alice', '
 INSERT INTO user_count_history (timestamp, chat_users, connected_users) VALUES (%[1]d, 2, 3), (%[2]d, 3, 3);`,
 		old, fresh))
 	source := openSource(t, path)
-	retained := must[[]*legacy.Retained](t)(source.Retained(t.Context(), store.Retention{People: 100 * time.Hour}, now))
+	retention := store.Retention{People: 100 * time.Hour}
+	retained := must[[]*legacy.Retained](t)(source.Retained(t.Context(), movies, retention, now))
 	type counted struct {
 		key, kept   string
 		rows, older int

@@ -5,29 +5,20 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
 
-// Generation is the generation of the Python bot that wrote a file.
-type Generation string
-
-// The two generations that have databases. They differ in columns only; tables that both have mean the same.
-const (
-	Synchronous Generation = "sqlite3 (up to 0.5)"
-	ORM         Generation = "SQLAlchemy (0.6 and later)"
-)
-
-// Source is the database of a Python Rosey, as of the moment when it was opened.
+// Source is the database of another bot, as of the moment when it was opened.
 type Source struct {
-	Path       string
-	Generation Generation
+	Path    string
+	Program Program
 
 	db *sqlite.Snapshot
 	tx *sql.Tx
@@ -35,28 +26,19 @@ type Source struct {
 	columns map[string][]string
 }
 
-// requiredColumns identify a database of the Python bot. All others may be absent: the bot added some to older files
-// when it opened them.
-var requiredColumns = map[string][]string{
-	"user_stats": {
-		"username", "first_seen", "last_seen", "total_chat_lines", "total_time_connected", "current_session_start",
-	},
-	"channel_stats":      {"max_users", "max_users_timestamp"},
-	"user_count_history": {"timestamp", "chat_users", "connected_users"},
-	"recent_chat":        {"id", "timestamp", "username", "message"},
-	"outbound_messages":  {"id", "timestamp", "message", "sent"},
-	"user_actions":       {"id", "timestamp", "username", "action_type", "details"},
-}
-
-// Open opens a database file for reading only. While the Source is open, the Python bot cannot write to the file.
+// Open opens a database file for reading only, and reads all of it to see that it is not damaged. While the Source is
+// open, the other bot cannot write to the file.
 func Open(ctx context.Context, path string) (*Source, error) {
 	db, err := sqlite.OpenSnapshot(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s, expected the Python bot's SQLite file: %w", path, err)
+		return nil, fmt.Errorf("opening %s, expected the SQLite file of a bot: %w", path, err)
 	}
 	s := &Source{Path: path, db: db, columns: map[string][]string{}}
 	if err := s.readSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading %s: %w", path, err), s.Close())
+	}
+	if err := s.check(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("checking %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
@@ -93,27 +75,19 @@ func (s *Source) readSchema(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("reading its schema: %w", err)
 	}
-	return s.recognize()
+	s.Program, err = recognize(s.columns)
+	return err
 }
 
-// recognize determines the generation, and returns an error for a file that is something else.
-func (s *Source) recognize() error {
-	if s.has("goose_db_version", "version_id") && s.has("store", "uuid") {
-		return errors.New("it is a database of this program: use `rosey db restore`")
+// check returns an error if the file is damaged: otherwise an import would end in the middle of a table.
+func (s *Source) check(ctx context.Context) error {
+	var result string
+	if err := s.tx.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
+		return fmt.Errorf("reading all of it: %w", err)
 	}
-	for _, table := range slices.Sorted(maps.Keys(requiredColumns)) { // so that the error is the same each time
-		if len(s.columns[table]) == 0 {
-			return fmt.Errorf("it is not the database of a Python Rosey: it has no table %s", table)
-		}
-		for _, column := range requiredColumns[table] {
-			if !s.has(table, column) {
-				return fmt.Errorf("it is not the database of a Python Rosey: table %s has no column %s", table, column)
-			}
-		}
-	}
-	s.Generation = Synchronous
-	if s.has("outbound_messages", "error_message") || s.has("plugin_kv_storage", "key") {
-		s.Generation = ORM
+	if result != "ok" {
+		return fmt.Errorf("it is damaged (%.200q): save what is left of it with the command .recover of sqlite3, and "+
+			"import that", result)
 	}
 	return nil
 }
@@ -128,32 +102,48 @@ func (s *Source) count(ctx context.Context, table string) (rows int, err error) 
 	return rows, nil
 }
 
-// each calls do for all rows of a table. A column that the file does not have is NULL.
+// maxCellBytes is the size up to which a text is read: how much memory a row needs must not be up to the file.
+const maxCellBytes = config.MaxTextBytes
+
+// each calls do for all rows of a table, in an order unless that is empty. A column that the file does not have is
+// NULL, and so are longer texts than maxCellBytes.
 func (s *Source) each(ctx context.Context, table, order string, columns []string, do func(row) error) error {
-	fail := func(err error) error { return fmt.Errorf("%s, table %s: %w", s.Path, table, err) }
-	selected := make([]string, len(columns))
+	selected, long := make([]string, len(columns)), []string{"0"}
 	for i, column := range columns {
 		selected[i] = "NULL"
 		if s.has(table, column) {
-			selected[i] = quote(column)
+			isLong := fmt.Sprintf("coalesce(octet_length(%s), 0) > %d", quote(column), maxCellBytes)
+			selected[i] = fmt.Sprintf("CASE WHEN %s THEN NULL ELSE %s END", isLong, quote(column))
+			long = append(long, isLong)
 		}
 	}
-	//nolint:gosec // names are quoted, and SQL has no parameters for them
-	query := fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s`, strings.Join(selected, ", "), quote(table), order)
+	query := fmt.Sprintf(`SELECT %s, %s FROM %s`, strings.Join(selected, ", "), strings.Join(long, " OR "), quote(table))
+	if order != "" {
+		query += " ORDER BY " + order
+	}
+	return s.query(ctx, table, query, columns, do)
+}
+
+// query calls do for all rows of a query on a table. The query returns the columns, and one more that is true if a text
+// of the row is left out for its size.
+func (s *Source) query(ctx context.Context, table, query string, columns []string, do func(row) error) error {
+	fail := func(err error) error { return fmt.Errorf("%s, table %s: %w", s.Path, table, err) }
 	rows, err := s.tx.QueryContext(ctx, query)
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { _ = rows.Close() }() // Err below has the error
-	values, targets := make([]any, len(columns)), make([]any, len(columns))
+	var isLong bool
+	values, targets := make([]any, len(columns)), make([]any, len(columns), len(columns)+1)
 	for i := range values {
 		targets[i] = &values[i]
 	}
+	targets = append(targets, &isLong)
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return fail(err)
 		}
-		if err := do(row{columns, values}); err != nil {
+		if err := do(row{columns, values, isLong}); err != nil {
 			return fail(err)
 		}
 	}
@@ -169,6 +159,7 @@ func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 type row struct {
 	columns []string
 	values  []any
+	isLong  bool // a text was left out for its size
 }
 
 func (r row) value(column string) any { return r.values[slices.Index(r.columns, column)] }
@@ -243,4 +234,31 @@ func (r row) time(column string) (time.Time, bool) {
 func (r row) past(column string) (time.Time, bool) {
 	at, ok := r.time(column)
 	return at, ok && at.Before(time.Now().Add(maxClockSkew))
+}
+
+// Reasons for skipping rows of bots that store times in milliseconds.
+const inSeconds = "with a time that is not in milliseconds"
+
+// earliest is before CyTube existed: an earlier time is none.
+var earliest = time.Date(2013, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// pastMillis returns the time of something that happened, in milliseconds since 1970, and why it is none. Empty: it is
+// one.
+func (r row) pastMillis(column string) (at time.Time, problem string) {
+	number, ok := r.number(column)
+	if !ok {
+		return time.Time{}, badTime
+	}
+	latest := time.Now().Add(maxClockSkew)
+	isPast := func(milliseconds int64) bool {
+		return milliseconds >= earliest.UnixMilli() && milliseconds <= latest.UnixMilli()
+	}
+	switch {
+	case isPast(number):
+		return time.UnixMilli(number).UTC(), ""
+	case number >= 0 && number < math.MaxInt64/1000 && isPast(number*1000), isPast(number / 1000):
+		return time.Time{}, inSeconds
+	default:
+		return time.Time{}, badTime
+	}
 }

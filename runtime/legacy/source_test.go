@@ -106,13 +106,15 @@ func fingerprint(t *testing.T, path string) (hash [32]byte, files int) {
 	return sha256.Sum256(content), len(entries)
 }
 
-func TestGenerations(t *testing.T) {
+func TestPrograms(t *testing.T) {
 	older := strings.NewReplacer("retry_count INTEGER DEFAULT 0,", "", "last_error TEXT", "x TEXT",
 		"max_connected INTEGER DEFAULT 0, max_connected_timestamp INTEGER,", "").Replace(synchronousSchema)
-	for schema, want := range map[string]legacy.Generation{
-		synchronousSchema: legacy.Synchronous, older: legacy.Synchronous, ormSchema: legacy.ORM,
+	for schema, want := range map[string]legacy.Program{
+		synchronousSchema: legacy.PythonSynchronous, older: legacy.PythonSynchronous, ormSchema: legacy.PythonORM,
+		cytubeBotSchema: legacy.CytubeBot, firstCytubeBotSchema: legacy.CytubeBot,
+		cytubeBotForkSchema: legacy.CytubeBotFork,
 	} {
-		if got := openSource(t, makeSource(t, schema)).Generation; got != want {
+		if got := openSource(t, makeSource(t, schema)).Program; got != want {
 			t.Errorf("recognized as %q, want %q", got, want)
 		}
 	}
@@ -123,13 +125,18 @@ func TestOpenErrors(t *testing.T) {
 	if err := os.WriteFile(text, []byte(strings.Repeat("no database at all\n", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	withoutCounts := strings.Replace(cytubeBotSchema, "user_count", "x", 1)
 	for path, want := range map[string]string{
 		filepath.Join(t.TempDir(), "absent.db"): "no such file",
-		t.TempDir():                             "expected the Python bot's SQLite file",
+		t.TempDir():                             "expected the SQLite file of a bot",
 		text:                                    "not a database",
 		makeSource(t, "CREATE TABLE films (a)"): "not the database of a Python Rosey: it has no table channel_stats",
 		makeSource(t, strings.Replace(synchronousSchema, "total_chat_lines", "lines", 1)): "table user_stats has no column " +
 			"total_chat_lines",
+		makeSource(t, "CREATE TABLE films (a); CREATE TABLE chat (timestamp, username)"): "nor that of a CytubeBot: table " +
+			`chat has no column msg; it has the tables "chat", "films"`,
+		makeSource(t, withoutCounts):                                                           "no table user_count",
+		makeSource(t, "CREATE TABLE x (a); DROP TABLE x"):                                      "it has no tables",
 		makeSource(t, "CREATE TABLE store (uuid); CREATE TABLE goose_db_version (version_id)"): "rosey db restore",
 	} {
 		source, err := legacy.Open(t.Context(), path)

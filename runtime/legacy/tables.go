@@ -205,12 +205,25 @@ func (i *importer) keyValue(ctx context.Context) error {
 	return err
 }
 
-// skippedTables are the tables of the Python bot that are not imported, and why.
+// Reasons for skipping tables of several programs.
+const (
+	ofPlugins   = "tables of plugins are not supported"
+	oldSettings = "settings of the old bot"
+	unknownTime = "without the time when it was queued or played"
+)
+
+// skippedTables are the tables of other bots that are not imported, and why.
 var skippedTables = map[string]string{
 	"current_status":           "the state of the old bot",
 	"api_tokens":               "tokens of the old web server",
-	"plugin_table_schemas":     "tables of plugins are not supported",
-	"plugin_schema_migrations": "tables of plugins are not supported",
+	"plugin_table_schemas":     ofPlugins,
+	"plugin_schema_migrations": ofPlugins,
+	"videos":                   unknownTime,
+	"video_stats":              unknownTime,
+	"version":                  oldSettings,
+	"modules":                  oldSettings,
+	"twitch_channels":          oldSettings,
+	"cookies":                  "a game of the old bot",
 }
 
 // otherTables lists all other tables in the summary, which shows that they were not imported.

@@ -3,7 +3,6 @@ package legacy
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -119,10 +118,7 @@ func (i *importer) users(ctx context.Context) error {
 		return err
 	}
 	users := i.importedUsers(table)
-	if err := i.Target.ImportUsers(ctx, i.Channel, users); err != nil {
-		return fmt.Errorf("importing %s, table %s: %w", i.Source.Path, name, err)
-	}
-	return nil
+	return i.wrap(name, i.Target.ImportUsers(ctx, i.Channel, users))
 }
 
 // importedUsers returns what all tables say about users, but no user who was last seen before what is kept.
@@ -144,6 +140,10 @@ func (i *importer) importedUsers(table *Table) []store.ImportedUser {
 		}
 		users = append(users, p.ImportedUser)
 	}
-	slices.SortFunc(users, func(a, b store.ImportedUser) int { return cmp.Compare(a.Username, b.Username) })
+	sortUsers(users)
 	return users
+}
+
+func sortUsers(users []store.ImportedUser) {
+	slices.SortFunc(users, func(a, b store.ImportedUser) int { return cmp.Compare(a.Username, b.Username) })
 }

@@ -177,11 +177,13 @@ type Importer interface {
 	// ImportChat stores chat lines without counting them for their users, since the other program has counted them. It
 	// returns how many were missing. Lines from before the newest one that was pruned are stored too.
 	ImportChat(ctx context.Context, lines []Event) (added int, err error)
+	// ImportUserCounts stores samples of the number of users, and returns how many were missing.
+	ImportUserCounts(ctx context.Context, samples []Event) (added int, err error)
 	// ImportUsers replaces what an earlier import stored about the channel's users. What this program has stored is
 	// added: lines and connected time are summed, first and last seen are merged.
 	ImportUsers(ctx context.Context, channel Channel, users []ImportedUser) error
-	// ChatWithout returns the lines of a channel whose event IDs do not contain marker, oldest first.
-	ChatWithout(ctx context.Context, channel Channel, marker string) ([]RecentLine, error)
+	// ChatWithout returns the lines of a channel whose event IDs contain none of markers, oldest first.
+	ChatWithout(ctx context.Context, channel Channel, markers ...string) ([]RecentLine, error)
 }
 
 // ImportedUser is what another program has counted for a user.

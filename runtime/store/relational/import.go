@@ -69,6 +69,37 @@ func countImported(ctx context.Context, tx Tx, counters []Counter, rows [][]any,
 	return nil
 }
 
+// ImportUserCounts implements store.Importer.
+func (s Store) ImportUserCounts(ctx context.Context, samples []store.Event) (added int, err error) {
+	normal := store.Normalize(samples)
+	err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
+		channels, err := s.findChannels(ctx, tx, normal, false)
+		if err != nil {
+			return err
+		}
+		b := newBatch()
+		for _, event := range normal {
+			if _, ok := event.Fact.(store.UserCount); !ok {
+				return fmt.Errorf("%w: importing %T, expected samples of the number of users", store.ErrRejected, event.Fact)
+			}
+			b.add(event, channels[foldChannel(event.Channel)])
+		}
+		into := b.inserts[userCountsTable.Name]
+		if into == nil {
+			return nil
+		}
+		sortRows(into.rows, 2)
+		ids, err := tx.Insert(ctx, userCountsTable, into.rows)
+		added = len(ids)
+		return err
+	})
+	if err != nil {
+		s.channels.forget() // as apply
+		return 0, fmt.Errorf("importing samples of the number of users: %w", err)
+	}
+	return added, nil
+}
+
 // ImportUsers implements store.Importer.
 func (s Store) ImportUsers(ctx context.Context, channel store.Channel, users []store.ImportedUser) error {
 	// chat_lines includes imported_lines, and imported_twice is the greatest number of lines that both programs were
@@ -120,8 +151,13 @@ WHERE channel_id = $1 AND (imported_lines <> 0 OR imported_ms <> 0)`
 }
 
 // ChatWithout implements store.Importer.
-func (s Store) ChatWithout(ctx context.Context, channel store.Channel, marker string) ([]store.RecentLine, error) {
-	const query = `SELECT at, username, text FROM chat WHERE channel_id = ` + channelID + `
-AND replace(event_id, $3, '') = event_id ORDER BY at, event_id`
-	return Select(ctx, s.db, query, channelArguments(channel, marker), scanLine)
+func (s Store) ChatWithout(
+	ctx context.Context, channel store.Channel, markers ...string,
+) ([]store.RecentLine, error) {
+	query, arguments := `SELECT at, username, text FROM chat WHERE channel_id = `+channelID, channelArguments(channel)
+	for _, marker := range markers {
+		arguments = append(arguments, marker)
+		query += fmt.Sprintf(` AND replace(event_id, $%d, '') = event_id`, len(arguments))
+	}
+	return Select(ctx, s.db, query+` ORDER BY at, event_id`, arguments, scanLine)
 }

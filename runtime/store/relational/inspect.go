@@ -61,11 +61,22 @@ func (s Schema) readVersion(ctx context.Context, db Executor, own bool) (_ Schem
 	return s, nil
 }
 
+// importable are the programs whose database package legacy imports, with two tables that only theirs have.
+var importable = []struct {
+	program string
+	tables  [2]string
+}{
+	{"Python Rosey", [2]string{"user_stats", "recent_chat"}},
+	{"CytubeBot", [2]string{"video_stats", "user_count"}},
+}
+
 // foreign returns the error for the tables of another program, and names them.
 func (s Schema) foreign() error {
-	if slices.Contains(s.tables, "user_stats") && slices.Contains(s.tables, "recent_chat") {
-		return fmt.Errorf("%w: it is that of a Python Rosey: expected another place for the database; `rosey import` "+
-			"copies the rows", store.ErrForeign)
+	for _, other := range importable {
+		if slices.Contains(s.tables, other.tables[0]) && slices.Contains(s.tables, other.tables[1]) {
+			return fmt.Errorf("%w: it is that of a %s: expected another place for the database; `rosey import` "+
+				"copies the rows", store.ErrForeign, other.program)
+		}
 	}
 	const shown = 5
 	names := make([]string, 0, shown)

@@ -69,6 +69,7 @@ var foreignFiles = map[string]struct {
 	says      string
 }{
 	"of the Python bot":        {sql: pythonTables, says: "Python Rosey"},
+	"of a CytubeBot":           {sql: "CREATE TABLE video_stats (a); CREATE TABLE user_count (b)", says: "CytubeBot"},
 	"with tables":              {sql: "CREATE TABLE moz_places (a); CREATE TABLE b (b)", says: "tables b, moz_places"},
 	"with a view":              {sql: "CREATE VIEW v AS SELECT 1 AS a", says: "tables v"},
 	"with a table called evil": {sql: "CREATE TABLE \"e\x1b[2J\nvil\" (a)", says: "vil"},
