@@ -56,11 +56,12 @@ func newNATSPermissionsCommand() *cobra.Command {
 		},
 	}
 	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.subjectPrefix", "nats.jetStream.mode",
-		"nats.jetStream.provisioning"))
+		"nats.jetStream.provisioning", "channel.name", "plugins"))
 	alias := command.Flags().Lookup("nats-jet-stream-provisioning").Value
 	command.Flags().Var(alias, "provisioning", "Same as --nats-jet-stream-provisioning")
 	command.Flags().StringSliceVar(&flags.roles, "role", nil, "Roles to print: "+strings.Join(roleNames(), ", ")+
-		"; roles joined by '+', such as bot+db, are one user (default bot,db,cli,web, and admin with manual provisioning)")
+		"; roles joined by '+', such as bot+db, are one user; plugin is one user for all plugins that are built in and\n"+
+		"one for each other (default bot,db,cli,web, plugin if there are any, and admin with manual provisioning)")
 	command.Flags().BoolVar(&flags.standby, "standby", true, "Include the leader election of several bots")
 	command.Flags().BoolVar(&flags.commands, "commands", false,
 		"Let the roles cli and web have the bot execute commands, lines that begin with \"/\"")
@@ -71,12 +72,14 @@ func newNATSPermissionsCommand() *cobra.Command {
 	command.Flags().StringVar(&flags.format, "format", "server.conf", "Output format: server.conf, nsc or json")
 	command.Example = `  rosey nats permissions --prefix rosey_default_movienight
   rosey nats permissions --role bot+db --format nsc
+  rosey nats permissions --config rosey.yaml --role plugin
+  rosey nats permissions --channel movienight --plugins '[{name: weather, grants: {events: [message]}}]'
   rosey nats permissions --provisioning manual --format json`
 	return command
 }
 
 func roleNames() []string {
-	names := []string{string(bus.AdminRole)}
+	names := []string{string(bus.PluginRole), string(bus.AdminRole)}
 	for _, role := range slices.Backward(natsauth.Roles()) {
 		names = slices.Insert(names, 0, string(role))
 	}
@@ -97,7 +100,11 @@ func (f *permissionsFlags) print() (string, error) {
 		People: f.people, WebReadOnly: f.readOnly,
 		Manual: loaded.NATS.JetStream.Provisioning == config.ProvisioningManual,
 	}
-	users, err := f.users(options)
+	plugins, err := natsauth.PluginUsers(loaded.Channel.Name, loaded.Plugins)
+	if err != nil {
+		return "", err
+	}
+	users, err := f.users(options, plugins)
 	if err != nil {
 		return "", err
 	}
@@ -107,7 +114,7 @@ func (f *permissionsFlags) print() (string, error) {
 	case "nsc":
 		var commands strings.Builder
 		for _, user := range users {
-			commands.WriteString(natsauth.NSC(loaded.NATS.SubjectPrefix, user.Name, options.For(user.Roles...)))
+			commands.WriteString(natsauth.NSC(loaded.NATS.SubjectPrefix, user))
 		}
 		return commands.String(), nil
 	case "json":
@@ -117,18 +124,26 @@ func (f *permissionsFlags) print() (string, error) {
 }
 
 // users returns the users of the flag --role. Their passwords are variables of the server's environment.
-func (f *permissionsFlags) users(options natsauth.Options) (users []natsauth.ServerUser, err error) {
+func (f *permissionsFlags) users(
+	options natsauth.Options, plugins []natsauth.PluginUser,
+) (users []natsauth.ServerUser, err error) {
 	names := f.roles
 	if len(names) == 0 {
-		names = roleNames()
-		if !options.Manual {
-			names = slices.DeleteFunc(names, func(name string) bool { return name == string(bus.AdminRole) })
-		}
+		names = slices.DeleteFunc(roleNames(), func(name string) bool {
+			return name == string(bus.AdminRole) && !options.Manual || name == string(bus.PluginRole) && len(plugins) == 0
+		})
 	}
 	for _, name := range names {
+		if name == string(bus.PluginRole) {
+			if len(plugins) == 0 {
+				return nil, errors.New("--role: plugin, expected plugins in the configuration")
+			}
+			users = append(users, pluginUsers(options, plugins)...)
+			continue
+		}
 		user := natsauth.ServerUser{Name: strings.ReplaceAll(name, "+", "_"), Options: options}
 		for role := range strings.SplitSeq(name, "+") {
-			if !slices.Contains(roleNames(), role) {
+			if !slices.Contains(roleNames(), role) || role == string(bus.PluginRole) {
 				return nil, fmt.Errorf("--role: %q, expected %s", role, strings.Join(roleNames(), ", "))
 			}
 			user.Roles = append(user.Roles, bus.Role(role))
@@ -137,6 +152,18 @@ func (f *permissionsFlags) users(options natsauth.Options) (users []natsauth.Ser
 		users = append(users, user)
 	}
 	return users, nil
+}
+
+// pluginUsers returns the users of plugins.
+func pluginUsers(options natsauth.Options, plugins []natsauth.PluginUser) (users []natsauth.ServerUser) {
+	for _, plugin := range plugins {
+		options.Plugins = plugin.Plugins
+		name := plugin.Role()
+		users = append(users, natsauth.ServerUser{
+			Name: name, Roles: []bus.Role{bus.PluginRole}, Options: options, Variable: strings.ToUpper(name) + "_PASSWORD",
+		})
+	}
+	return users
 }
 
 func permissionsJSON(users []natsauth.ServerUser) (string, error) {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/natsauth"
 )
 
@@ -57,10 +59,83 @@ func TestNATSPermissionsForServerConf(t *testing.T) {
 	}
 }
 
+// pluginsConfig has a plugin that is built in, and one that is not.
+const pluginsConfig = `channel: {name: MovieNight}
+nats: {subjectPrefix: movies}
+plugins:
+- {name: dice, builtin: dice}
+- {name: quotes, builtin: quotes, grants: {events: [message], state: [users]}}
+- {name: weather, grants: {say: true, queue: true, act: [{verb: playlist.add, rank: 2}]}}
+`
+
+// The permissions of plugins are printed from a configuration in all formats, and a server accepts them.
+func TestNATSPermissionsOfPlugins(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rosey.yaml")
+	if err := os.WriteFile(file, []byte(pluginsConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr := call(t, "nats", "permissions", "--config", file, "--role", "plugin", "--format", "json")
+	var printed map[string]natsauth.Permissions
+	if err := json.Unmarshal([]byte(out), &printed); code != exitClean || err != nil || len(printed) != 2 {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, out, stderr)
+	}
+	const of = "movies.plugin.movienight."
+	for user, want := range map[string][]string{
+		"plugins": {
+			of + "dice.out.say", of + "quotes.out.say", "movies.db.kv.movienight.dice.*", of + "quotes.out.state.users",
+		},
+		"plugin_weather": {of + "weather.out.say", of + "weather.out.queue", of + "weather.out.act.playlist.add"},
+	} {
+		for _, subject := range want {
+			if !slices.Contains(printed[user].Publish.Allow, subject) {
+				t.Errorf("%s may not publish to %s: %v", user, subject, printed[user].Publish.Allow)
+			}
+		}
+	}
+	subscribe := printed["plugins"].Subscribe.Allow
+	for _, want := range []string{
+		of + "dice.in.call.> dice", of + "quotes.in.cancel", "movies.events.cytube.movienight.message quotes",
+		"$SRV.INFO.movies_movienight_dice", "_INBOX_movies_plugin_movienight_dice.>",
+	} {
+		if !slices.Contains(subscribe, want) {
+			t.Errorf("plugins may not subscribe to %s: %v", want, subscribe)
+		}
+	}
+	_, out, _ = call(t, "nats", "permissions", "--config", file, "--role", "plugin", "--format", "nsc")
+	for _, want := range []string{
+		"nsc edit signing-key --account 'movies' --sk generate --role 'plugin_weather' \\\n", "  --allow-pub 'movies.plugin.",
+		"nsc add user --account 'movies' --name 'plugin_weather' -K 'plugin_weather'\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q: %s", want, out)
+		}
+	}
+	_, out, _ = call(t, "nats", "permissions", "--config", file)
+	for _, name := range []string{"BOT", "DB", "CLI", "WEB", "PLUGINS", "PLUGIN_WEATHER"} {
+		t.Setenv(name+"_PASSWORD", "hush-hush")
+	}
+	conf := filepath.Join(dir, "server.conf")
+	if err := os.WriteFile(conf, []byte("authorization {\n"+out+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configured, err := server.ProcessConfigFile(conf)
+	if err != nil || len(configured.Users) != 6 {
+		t.Fatalf("%v, %v", configured, err)
+	}
+	if !strings.Contains(out, "# plugin dice in MovieNight, quotes in MovieNight\n") {
+		t.Errorf("it does not say what the users are for: %s", out)
+	}
+}
+
 func TestNATSCommandsNameTheWrongFlag(t *testing.T) {
 	for _, test := range [][2]string{
 		{"permissions --prefix a.b", "nats.subjectPrefix"},
-		{"permissions --role bot+king", `--role: "king", expected bot, db, cli, web, admin`},
+		{"permissions --role bot+king", `--role: "king", expected bot, db, cli, web, plugin, admin`},
+		{"permissions --role plugin", "--role: plugin, expected plugins in the configuration"},
+		{"permissions --role bot+plugin", `--role: "plugin", expected bot`},
+		{"permissions --channel a --plugins [{name:X}]", "plugins"},
+
 		{"permissions --format yaml", `--format: "yaml", expected server.conf, nsc or json`},
 		{"permissions --provisioning mine", "nats.jetStream.provisioning"},
 		{"issue --for jwt --dir x", "--file: expected"},
@@ -227,6 +302,14 @@ func TestDocumentedServerConfiguration(t *testing.T) {
 	}
 }
 
+// documentedPlugins are the plugins of documentedAccounts.
+var documentedPlugins = map[string][]config.Plugin{"movienight": {
+	{Name: "dice", Builtin: "dice"},
+	{Name: "weather", Grants: &config.PluginGrants{
+		Events: []string{"message"}, Say: true, Act: []config.ActGrant{{Verb: "playlist.add", Rank: new(2.0)}},
+	}},
+}}
+
 // documentedAccounts are those of docs/nats/server.conf.
 func documentedAccounts(t *testing.T) (accounts []natsauth.ServerAccount) {
 	t.Helper()
@@ -244,6 +327,15 @@ func documentedAccounts(t *testing.T) (accounts []natsauth.ServerAccount) {
 				Name: prefix + "_" + string(role), Variable: strings.ToUpper(name + "_" + string(role) + "_PASSWORD"),
 				Roles: []bus.Role{role}, Options: natsauth.Options{Subjects: subjects, Standby: true},
 			})
+		}
+		plugins, err := natsauth.PluginUsers(name, documentedPlugins[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, user := range pluginUsers(natsauth.Options{Subjects: subjects}, plugins) {
+			user.Variable = strings.ToUpper(name) + "_" + user.Variable
+			user.Name = prefix + "_" + user.Name
+			account.Users = append(account.Users, user)
 		}
 		accounts = append(accounts, account)
 	}

@@ -59,7 +59,8 @@ func newRunCommand() *cobra.Command {
 		"Data `directory` with the database, created if it is absent (default ./"+defaultDataDir+")")
 	command.Flags().StringVar(&listen, "listen", "",
 		"Address (`host:port`) for other processes to reach the NATS server, without a password: they can read\n"+
-			"everything and make the bot speak (default none)")
+			"everything and make the bot speak. With plugins that are not built in, each logs in with files in the\n"+
+			"data directory, and so do rosey say, tail, top and user (default none)")
 	return command
 }
 
@@ -108,21 +109,21 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	c.config.Database.Backup.Directory = c.backupDir()
 	if c.config.Mode == config.ModeDirect {
 		work := c.newDirectBot()
-		work.listening = func(address string) { c.writeBanner(out, address, "") }
+		work.listening = func(address string) { c.writeBanner(out, address, noNATS) }
 		return c.run(ctx, work)
 	}
-	server, err := natsserver.Start(natsserver.Options{Listen: listen, Log: c.log})
-	if err != nil && listen != "" {
-		return fmt.Errorf("--listen: %w", err)
-	}
+	server, users, err := c.startNATS(listen)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
-	conn, err := bus.Connect(ctx, bus.Options{
-		URL: natsserver.Name, Name: "rosey run " + c.config.Channel.Name, InProcess: server,
-		InboxPrefix: c.subjects.InboxPrefix(c.role()), Log: c.log, Registerer: c.registry,
-	})
+	inside := bus.Options{
+		URL: natsserver.Name, InProcess: server, CredentialsDir: users.credentialsDir(insideUser), Log: c.log,
+	}
+	forBot := inside
+	forBot.Name, forBot.InboxPrefix = "rosey run "+c.config.Channel.Name, c.subjects.InboxPrefix(c.role())
+	forBot.Registerer = c.registry
+	conn, err := bus.Connect(ctx, forBot)
 	if err != nil {
 		return err
 	}
@@ -133,10 +134,10 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return err
 	}
 	plugins := c.newPluginHost(func(ctx context.Context, own bus.PluginSubjects) (*bus.Conn, error) {
-		return bus.Connect(ctx, bus.Options{
-			URL: natsserver.Name, Name: "rosey run plugin " + own.Name, InProcess: server, InboxPrefix: own.InboxPrefix(),
-			Log: c.log.With("plugin", own.Name),
-		})
+		forPlugin := inside
+		forPlugin.Name, forPlugin.InboxPrefix = "rosey run plugin "+own.Name, own.InboxPrefix()
+		forPlugin.Log = c.log.With("plugin", own.Name)
+		return bus.Connect(ctx, forPlugin)
 	})
 	runBot := work.run
 	pages := c.newPages(conn, c.config.HTTP.Address, status.ProcessPath)
@@ -150,8 +151,21 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = slices.Concat(serviceChecks(service), work.checks, pages.Checks())
 	work.served, work.lastBackup, work.conn = servedChannels(service), service.LastBackup, conn
-	work.listening = func(address string) { c.writeBanner(out, address, server.URL()) }
+	work.listening = func(address string) { c.writeBanner(out, address, natsBanner(server.URL(), users)) }
 	return c.run(ctx, work)
+}
+
+// startNATS starts the NATS server of the process.
+func (c *component) startNATS(listen string) (*natsserver.Server, natsUsers, error) {
+	users, err := c.newNATSUsers(listen)
+	if err != nil {
+		return nil, users, err
+	}
+	server, err := natsserver.Start(natsserver.Options{Listen: listen, Users: users.list, Log: c.log})
+	if err != nil && listen != "" {
+		err = fmt.Errorf("--listen: %w", err)
+	}
+	return server, users, err
 }
 
 const (
@@ -182,21 +196,34 @@ func (c *component) readers() string {
 	}
 }
 
-// writeBanner tells a person where everything is. natsURL is empty if the NATS server does not listen.
-func (c *component) writeBanner(out io.Writer, address, natsURL string) {
+// noNATS is what writeBanner says of NATS in mode direct.
+const noNATS = "none (mode direct), so rosey say, tail, top and user cannot be used"
+
+// natsBanner tells a person how to reach the NATS server. url is empty if it does not listen.
+func natsBanner(url string, users natsUsers) string {
+	switch {
+	case url == "":
+		return "inside this process only; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
+	case len(users.list) == 0:
+		return url + ", without a password, for rosey say, tail, top and user"
+	}
+	var plugins []string
+	for _, user := range users.list[2:] {
+		plugins = append(plugins, users.credentialsDir(user.Name))
+	}
+	return fmt.Sprintf("%s, for rosey say, tail, top and user with --nats-credentials-dir %s;\n"+
+		"            plugins log in with the files of %s", url, users.credentialsDir(cliUser),
+		strings.Join(plugins, ", "))
+}
+
+// writeBanner tells a person where everything is, and how to reach NATS.
+func (c *component) writeBanner(out io.Writer, address, nats string) {
 	user := "an anonymous user, who cannot chat (see --username)"
 	if c.config.Account != nil {
 		user = "the guest " + c.config.Account.Username
 		if c.config.Account.PasswordFile != "" {
 			user = "the account " + c.config.Account.Username
 		}
-	}
-	nats := "inside this process only; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
-	switch {
-	case c.config.Mode == config.ModeDirect:
-		nats = "none (mode direct), so rosey say, tail, top and user cannot be used"
-	case natsURL != "":
-		nats = natsURL + ", without a password, for rosey say, tail, top and user"
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "rosey %s\n", buildVersion())

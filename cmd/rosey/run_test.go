@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
@@ -268,4 +270,89 @@ func TestMainTaskStopsWhenANeededOneFails(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// With a plugin of somebody else the NATS server of `rosey run` has users: a plugin may do what it is granted and no
+// more, nobody gets in without a password, and the passwords are those of the run before.
+func TestRunHasUsersForPlugins(t *testing.T) {
+	t.Parallel()
+	_, site := simulatortest.Start(t, simulator.Options{})
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "rosey.yaml"), filepath.Join(dir, "data")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(pluginsConfig, "movies}", "rosey}")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var passwords []string
+	for range 2 {
+		p := start(t, "run", "--config", file, "--server", site, "--data", data, "--http", "127.0.0.1:0",
+			"--listen", "127.0.0.1:0")
+		p.waitFor(status.ReasonReady)
+		url := natsURL.FindStringSubmatch(p.output())
+		if url == nil {
+			t.Fatalf("no URL in %s", p.output())
+		}
+		if _, err := nats.Connect(url[1]); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("without a password: %v", err)
+		}
+		passwords = append(passwords, checkPluginUser(t, url[1], filepath.Join(data, "nats", "weather")))
+		say := []string{"say", "hi", "--nats", url[1]}
+		if code, _, _ := call(t, say...); code != exitFailure {
+			t.Errorf("say without a password: exit code %d", code)
+		}
+		code, out, stderr := call(t, append(say, "--nats-credentials-dir", filepath.Join(data, "nats", "rosey-cli"))...)
+		if code != exitClean {
+			t.Errorf("say with the files of cli: exit code %d, %s%s", code, out, stderr)
+		}
+		for _, text := range []string{filepath.Join(data, "nats", "rosey-cli"), filepath.Join(data, "nats", "weather")} {
+			if !strings.Contains(p.output(), text) {
+				t.Errorf("the banner lacks %q:\n%s", text, p.output())
+			}
+		}
+		if code := p.end(syscall.SIGTERM); code != exitClean {
+			t.Errorf("exit code %d\n%v", code, p.log())
+		}
+		if strings.Contains(p.output()+fmt.Sprint(p.log()), passwords[0]) {
+			t.Error("a password is shown")
+		}
+	}
+	if passwords[0] != passwords[1] || len(passwords[0]) < 20 {
+		t.Error("a new password at the second start, or a short one")
+	}
+}
+
+// checkPluginUser logs in with the files of a plugin, tries what it may and may not, and returns its password.
+func checkPluginUser(t *testing.T, url, dir string) (password string) {
+	t.Helper()
+	files := map[string]string{}
+	for _, name := range []string{"username", "password"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+		files[name] = string(content)
+	}
+	denied := make(chan error, 10)
+	conn, err := nats.Connect(url, nats.UserInfo(files["username"], files["password"]),
+		nats.CustomInboxPrefix("_INBOX_rosey_plugin_movienight_weather"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reply, err := conn.Request("rosey.db.kv.movienight.weather.add", []byte(`{"key":"n","by":1}`), 5*time.Second)
+	if err != nil || !strings.Contains(string(reply.Data), `"success":true`) {
+		t.Errorf("its own keys: %v, %v", reply, err)
+	}
+	for _, subject := range []string{"rosey.db.kv.movienight.dice.get", "rosey.db.messages.outbound.put"} {
+		if err := conn.Publish(subject, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-denied; !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+	return files["password"]
 }

@@ -230,6 +230,8 @@ const (
 	ServiceRole Role = "db"  // the database service
 	CLIRole     Role = "cli" // the commands for people
 	WebRole     Role = "web" // the web page
+	// PluginRole is a plugin, or several in one process. Its inboxes are PluginSubjects.InboxPrefix.
+	PluginRole Role = "plugin"
 	// AdminRole is whoever creates stream, consumer and bucket where bot and service may not: `rosey nats create`.
 	AdminRole Role = "admin"
 )

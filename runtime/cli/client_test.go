@@ -193,6 +193,8 @@ func TestTail(t *testing.T) {
 			{Subject: "another.db.message.log", Data: []byte(`{}`)},
 			{Subject: "rosey.db.messages.outbound.get", Reply: "_INBOX.x", Data: []byte(`{}`)},
 			{Subject: "rosey.events.cytube.movienight.changeMedia", Data: []byte(`{"event":"changeMedia"}`)},
+			{Subject: "rosey.plugin.elsewhere.dice.out.hello", Data: []byte(`{"id":"x","channel":"MovieNight"}`)},
+			{Subject: "rosey.plugin.movienight.dice.out.hello", Data: []byte(`{"id":"x","channel":"elsewhere"}`)},
 			{Subject: "rosey.db.odd", Data: []byte("odd")},
 		} {
 			if err := other.PublishMsg(m); err != nil {
@@ -213,7 +215,7 @@ func TestTail(t *testing.T) {
 		delete(fields, "time")
 		line, err = json.Marshal(fields)
 		got = append(got, string(line))
-		if len(got) == 3 {
+		if len(got) == 4 {
 			stop()
 		}
 		return err
@@ -222,6 +224,7 @@ func TestTail(t *testing.T) {
 		`{"id":"1/db.message.log","payload":{"channel":"MovieNight","message":"hi","username":"alice"},` +
 			`"subject":"db.message.log"}`,
 		`{"payload":{"event":"changeMedia"},"subject":"events.cytube.movienight.changeMedia"}`,
+		`{"payload":{"channel":"elsewhere","id":"x"},"subject":"plugin.movienight.dice.out.hello"}`,
 		`{"subject":"db.odd","text":"odd"}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

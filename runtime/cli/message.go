@@ -59,8 +59,23 @@ func (m Message) field(name string) (value any, ok bool) {
 // isFrom reports whether the message is about a channel. A message that names no channel is about all of them, and an
 // empty channel matches every message.
 func (m Message) isFrom(channel string) bool {
+	if token, ok := m.pluginChannel(); ok { // whatever the body says
+		return channel == "" || token == bus.ChannelToken(channel)
+	}
 	named, _ := m.fields["channel"].(string)
 	return channel == "" || named == "" || strings.EqualFold(named, channel)
+}
+
+// pluginChannel returns the token of the channel in the subject of a message to or of a plugin.
+func (m Message) pluginChannel() (token string, ok bool) {
+	if token, _, _, ok = bus.PluginOfKV(m.Subject); ok {
+		return token, true
+	}
+	tokens := strings.SplitN(string(m.Subject), ".", 4)
+	if len(tokens) < 4 || tokens[0] != "plugin" {
+		return "", false
+	}
+	return tokens[1], true
 }
 
 // omittedFields are in every message, or repeat what other fields say.

@@ -17,7 +17,7 @@ import (
 const tailBuffer = 4096
 
 // tailSubjects are all subjects that bots and services send on, below the prefix.
-var tailSubjects = []bus.Suffix{"db.>", "events.>", bus.AllChannels, bus.StatusGet}
+var tailSubjects = []bus.Suffix{"db.>", "events.>", bus.AllChannels, bus.StatusGet, bus.AllPlugins}
 
 // Tail calls show for each message that the filter matches, in the order of arrival, until ctx ends or show fails. It
 // calls subscribed once: show is called for every matching message that is sent after that.

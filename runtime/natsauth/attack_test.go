@@ -57,6 +57,12 @@ var subscriptions = []struct {
 	{subject: "_INBOX_P_db.>", may: []bus.Role{db}},
 	{subject: "_INBOX_P_cli.>", may: []bus.Role{cli}},
 	{subject: "_INBOX_P_web.>", may: []bus.Role{web}},
+	{subject: "P.plugin.>", may: []bus.Role{bot, cli}},
+	{subject: "P.plugin.movies.dice.out.>", may: []bus.Role{bot, cli}},
+	{subject: "P.plugin.movies.dice.in.call.>", may: []bus.Role{bot, cli}},
+	{subject: "P.plugin.movies.dice.in.call.>", queue: "dice", may: []bus.Role{bot}},
+	{subject: "_INBOX_P_plugin_movies_dice.>"},
+	{subject: "$SRV.INFO.P_movies_dice"},
 	{subject: "$KV.>"},
 	{subject: "$KV.P_locks.leader"},
 	{subject: "$SRV.>"},
@@ -74,13 +80,15 @@ var provoked = []string{
 	"P.db.message.log", "P.db.kv.get", "P.events.cytube.movies.message", "P.outbound.movies.waiting",
 	"_INBOX.x", "_INBOX_P_bot.x", "_INBOX_P_db.x",
 	"_INBOX_P_cli.x", "_INBOX_P_web.x", "P.channel.movies.get", "P.status.get",
+	"P.plugin.movies.dice.in.call.roll", "P.plugin.movies.dice.out.say", "_INBOX_P_plugin_movies_dice.x",
+	"$SRV.INFO.P_movies_dice",
 	"$KV.P_locks.leader", "$SRV.PING", "$SRV.PING.P_db", "$SRV.PING.P_db.x",
 	"$JS.API.STREAM.INFO.P_events", "$JS.ACK.P_events.P_db.1.1.1.1.0",
 }
 
 func (s *side) provoke() {
 	s.w.Helper()
-	for _, subject := range provoked {
+	for _, subject := range slices.Concat(provoked, pluginProvoked) {
 		if err := s.root.Publish(s.of(subject), []byte("secret")); err != nil {
 			s.w.Fatal(err)
 		}
@@ -103,6 +111,7 @@ func (w *world) listens(by *client, victim *side, subject, queue string) int {
 		got = 0 // nats.go has ended the subscription that the server denied
 	}
 	_ = subscription.Unsubscribe()
+	by.flush(w.T) // or it would take messages of a queue group from the next one
 	return got
 }
 
@@ -116,7 +125,7 @@ var publications = []struct {
 	{"P.db.user.joined", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.db.messages.outbound.mark_sent", []bus.Role{bot}, []bus.Role{bot}},
 	{"P.db.messages.outbound.get", []bus.Role{bot}, []bus.Role{bot}},
-	{"P.db.messages.outbound.put", []bus.Role{cli, web}, []bus.Role{cli, web}},
+	{"P.db.messages.outbound.put", []bus.Role{bot, cli, web}, []bus.Role{bot, cli, web}},
 	{"P.db.messages.outbound.put_command", nil, nil},
 	{"P.db.query.user_stats", []bus.Role{bot, cli, web}, []bus.Role{bot, cli, web}},
 	{"P.db.stats.recent_chat.get", nil, nil},
@@ -136,8 +145,13 @@ var publications = []struct {
 	{"P.events.other", nil, nil},
 	{"P.outbound.movies.waiting", []bus.Role{db}, []bus.Role{db}},
 	{"P.outbound.movies.other", nil, nil},
-	{"P.plugin.movies.dice.in.call.roll", nil, nil},
+	{"P.plugin.movies.dice.in.call.roll", []bus.Role{bot}, []bus.Role{bot}},
+	{"P.plugin.movies.dice.in.call.roll.more", nil, nil},
+	{"P.plugin.movies.dice.in.cancel", []bus.Role{bot}, []bus.Role{bot}},
+	{"P.plugin.movies.dice.in.other", nil, nil},
 	{"P.plugin.movies.dice.out.say", nil, nil},
+	{"P.plugin.movies.dice.out.hello", nil, nil},
+	{"_INBOX_P_plugin_movies_dice.x", nil, nil},
 	// Replies that nobody has asked for.
 	{"_INBOX.x", nil, nil},
 	{"_INBOX_P_bot.x", nil, nil},
@@ -146,7 +160,11 @@ var publications = []struct {
 	{"_INBOX_P_web.x", nil, nil},
 	{"_R_.x", nil, nil},
 	{"$SRV.PING", nil, nil},
-	{"$SRV.INFO.P_db", nil, nil},
+	{"$SRV.INFO.P_db", []bus.Role{bot, cli}, []bus.Role{bot, cli}},
+	{"$SRV.INFO", nil, nil},
+	{"$SRV.PING.P_movies_dice", []bus.Role{bot}, []bus.Role{bot}},
+	{"$SRV.PING.P_movies_dice.x", nil, nil},
+	{"$SRV.STATS.P_movies_dice", nil, nil},
 	{"$SYS.REQ.SERVER.PING", nil, nil},
 	// The lock and acknowledgements.
 	{"$KV.P_locks.leader", []bus.Role{bot}, []bus.Role{bot}},

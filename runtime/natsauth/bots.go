@@ -32,6 +32,8 @@ type Bot struct {
 	BotSecret, ServiceSecret string
 	// Web is nil if it has no web page.
 	Web *Web
+	// Plugins are the users of its plugins.
+	Plugins []PluginUser
 }
 
 // Web is what is read of spec.web.
@@ -57,7 +59,12 @@ type manifest struct {
 		Name      string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
-		Mode string `json:"mode"`
+		pluginsManifest
+
+		Mode    string `json:"mode"`
+		Channel struct {
+			Name string `json:"name"`
+		} `json:"channel"`
 		NATS *struct {
 			SubjectPrefix        string    `json:"subjectPrefix"`
 			CredentialsSecretRef *refField `json:"credentialsSecretRef"`
@@ -199,7 +206,7 @@ func (m manifest) bot(namespace string) (Bot, error) {
 			return b, fmt.Errorf("%s: %q, expected the name of a Secret", field, name)
 		}
 	}
-	return b, nil
+	return b, m.readPlugins(&b)
 }
 
 // readNATS reads spec.nats.
@@ -294,5 +301,5 @@ func checkBots(bots []Bot) error {
 				"expected a RoseyBot with a database service of its own", bot.ID(), bot.SharedFrom)
 		}
 	}
-	return nil
+	return checkChannels(bots)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/natsauth"
 )
 
@@ -22,6 +23,12 @@ spec:
     jetStream: {mode: Always, replicas: 3, maxBytes: 2Mi, provisioning: Manual}
   database: {natsCredentialsSecretRef: {name: db-login}}
   web: {enabled: true, tokensSecretRef: {name: tokens}, natsCredentialsSecretRef: {name: web-login}}
+  channel: {name: Movies}
+  pluginHost: {natsCredentialsSecretRef: {name: plugins-login}}
+  plugins:
+  - {name: dice, builtin: dice}
+  - {name: weather, image: example/weather, natsCredentialsSecretRef: {name: weather-login},
+     grants: {events: [message], act: [{verb: playlist.add, rank: 2}]}}
 --- # a list, as kubectl prints it
 apiVersion: v1
 kind: List
@@ -40,6 +47,14 @@ items:
 			Namespace: "films", Name: "movienight", Prefix: "movies", JetStream: "always", Manual: true, Replicas: 3,
 			MaxBytes: 2 << 20, BotSecret: "bot-login", ServiceSecret: "db-login",
 			Web: &natsauth.Web{Secret: "web-login", Tokens: true},
+			Plugins: []natsauth.PluginUser{
+				{Name: "plugin-host", Secret: "plugins-login", Plugins: []natsauth.Plugin{{Channel: "Movies", Name: "dice"}}},
+				{Name: "weather", Secret: "weather-login", Plugins: []natsauth.Plugin{{
+					Channel: "Movies", Name: "weather", Grants: config.PluginGrants{
+						Events: []string{"message"}, Act: []config.ActGrant{{Verb: "playlist.add", Rank: new(2.0)}},
+					},
+				}}},
+			},
 		},
 		{
 			Namespace: "other", Name: "plain", Prefix: "rosey_other_plain", JetStream: "auto", Replicas: 1,
@@ -91,6 +106,29 @@ func TestParseBotsNamesWhatIsWrong(t *testing.T) {
 		{
 			spec("database: {sharedFrom: {name: b}}") + another + "spec: {database: {sharedFrom: {name: a}}}",
 			`"b" sets sharedFrom itself`,
+		},
+		{spec("channel: {name: a}, plugins: [{name: A}]"), `spec.plugins[0].name: "A", expected 1 to 30`},
+		{spec("plugins: [{name: a}]"), `spec.plugins[0].channel: "", expected`},
+		{spec("channel: {name: a}, plugins: [{name: a}, {name: a}]"), `spec.plugins[1].name: "a" is there twice`},
+		{spec("channel: {name: a}, plugins: [" + strings.Repeat("{name: a},", 21) + "]"), "spec.plugins: 21, expected"},
+		{spec("channel: {name: a}, plugins: [{name: a, grants: {events: ['>']}}]"), `grants.events: ">", expected`},
+		{spec("channel: {name: a}, plugins: [{name: a, grants: {state: ['*']}}]"), `grants.state: "*", expected one`},
+		{
+			spec("channel: {name: a}, plugins: [{name: a, grants: {act: [{verb: ban}]}}]"),
+			`grants.act.verb: "ban", expected one of playlist.add`,
+		},
+		{
+			spec("channel: {name: a}, plugins: [{name: a, natsCredentialsSecretRef: {name: ../x}}]"),
+			`spec.plugins[a].natsCredentialsSecretRef.name: "../x"`,
+		},
+		{
+			spec("channel: {name: a}, plugins: [{name: a, natsCredentialsSecretRef: {name: x}}], " +
+				"nats: {credentialsSecretRef: {name: x}}"), `"x", expected another Secret than those of bot`,
+		},
+		{
+			spec("channel: {name: c}, plugins: [{name: x}]") + another +
+				"spec: {channel: {name: C, server: 'https://b'}, plugins: [{name: z}], database: {sharedFrom: {name: a}}}",
+			"films/a and films/b: both have plugins in a channel c",
 		},
 		{"kind: List\nitems: [{kind: Secret}]", `items[0]: kind: "Secret"`},
 	} {

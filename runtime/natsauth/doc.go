@@ -15,6 +15,10 @@
 // configured to do. Each role is a row of the table in grants.go, made of grants with their reason; a new kind of
 // process is a new row. A test runs the real processes with exactly these lists and holds what they use against them.
 //
+// A plugin is a user too, and so is the host of several (Options.Plugins). In operator mode their permissions are those
+// of a scoped signing key of the account, one for each such user: a JWT with the permissions of many plugins would be
+// longer than the line of the protocol in which a client sends it.
+//
 // Some rules of nats-server (2.15) decide how the lists are written:
 //
 //   - Where `foo.*` may be subscribed to, nats-server also allows a subscription to `foo.>`, and delivers foo.a.b. So

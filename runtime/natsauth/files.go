@@ -62,6 +62,7 @@ func (s *State) serverAccounts() (accounts []ServerAccount, err error) {
 		written := ServerAccount{Name: account.Name, About: "RoseyBot " + id, MaxFile: account.MaxFile}
 		for _, name := range slices.Sorted(maps.Keys(account.Users)) {
 			user := account.Users[name]
+			options.Plugins = user.Plugins
 			written.Users = append(written.Users, ServerUser{
 				Name: name, Password: user.Hash, Roles: user.Roles, Options: options})
 		}

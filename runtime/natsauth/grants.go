@@ -17,10 +17,11 @@ var roles = []struct {
 	{bus.ServiceRole, "rosey db", Options.service},
 	{bus.CLIRole, "rosey say, tail, top and user", Options.cli},
 	{bus.WebRole, "rosey web", Options.web},
+	{bus.PluginRole, "a plugin", Options.plugins},
 	{bus.AdminRole, "rosey nats create, list and remove", Options.admin},
 }
 
-// Roles returns the roles of Rosey's processes.
+// Roles returns the roles of Rosey's processes. Plugins, of which there may be several, are not among them.
 func Roles() []bus.Role { return []bus.Role{bus.BotRole, bus.ServiceRole, bus.CLIRole, bus.WebRole} }
 
 // About returns what a role is for, in a few words.
@@ -54,6 +55,10 @@ func (o Options) bot() []Grant {
 		{Why: "events for the database", Publish: o.subjects(bus.Events...)},
 		{Why: "requests to the database", Publish: o.subjects(
 			bus.OutboundGet, bus.QueryChannelStats, bus.QueryUserStats)},
+		{Why: "calling plugins, and asking for those that are configured", Publish: append(
+			o.subjects(bus.AnyPluginCall, bus.AnyPluginCancel), "$SRV.INFO.*", "$SRV.PING.*")},
+		{Why: "what plugins say and do", Subscribe: o.subjects(bus.AllPlugins)},
+		{Why: "lines of plugins that outlive a restart", Publish: o.subjects(bus.OutboundPut)},
 		{Why: "the announcement of a line to say", Subscribe: o.subjects(bus.AllOutbound)},
 		{Why: "what happens in the channel, for anyone to watch", Publish: o.subjects(bus.AllFeeds)},
 		{Why: "requests for the state of the channel and of the process", Subscribe: o.subjects(
@@ -121,8 +126,9 @@ func (o Options) cli() []Grant {
 		{Why: "replies", Subscribe: o.inbox(bus.CLIRole)},
 		{Why: "top and user", Publish: o.subjects(bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "say", Publish: o.subjects(bus.OutboundPut)},
-		{Why: "tail, which only listens", Subscribe: o.subjects(bus.AllDatabase, "events.>", bus.AllChannels, bus.StatusGet),
-			DenySubscribe: []string{noGroups}},
+		{Why: "plugin ls, which asks for those that are configured", Publish: []string{"$SRV.INFO.*"}},
+		{Why: "tail, which only listens", Subscribe: o.subjects(bus.AllDatabase, "events.>", bus.AllChannels, bus.StatusGet,
+			bus.AllPlugins), DenySubscribe: []string{noGroups}},
 	}
 	if o.Commands {
 		grants = append(grants, Grant{

@@ -235,6 +235,7 @@ func (r *run) wantedUsers(owner Bot, bots []Bot) map[string]User {
 		if bot.SharedFrom != "" {
 			add(bot, "", bus.CLIRole)
 		}
+		r.addPluginUsers(wanted, bot)
 		switch secret := bot.webSecret(botSecret); {
 		case secret == "":
 		case pages[secret]:
@@ -308,14 +309,23 @@ func (r *run) issueUsers(account *Account, wanted map[string]User, o Options) (r
 				return nil, err
 			}
 		}
-		user.Roles, user.Secret = want.Roles, want.Secret
+		if r.state.Target != JWTTarget && !samePlugins(user.Plugins, want.Plugins) {
+			r.changed("user %s: permissions changed", name)
+		}
+		user.Roles, user.Secret, user.Plugins = want.Roles, want.Secret, want.Plugins
 		if r.state.Target == JWTTarget {
-			if err := r.signUser(account, name, user, o.For(user.Roles...)); err != nil {
+			if err := r.signUser(account, name, user, user.permissions(o)); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return replaced, nil
+}
+
+// permissions returns the permissions of a user of an account with options.
+func (u *User) permissions(o Options) Permissions {
+	o.Plugins = u.Plugins
+	return o.For(u.Roles...)
 }
 
 // hashCost is the lowest: passwords have 128 random bits, which no cost could make harder to guess, and the server

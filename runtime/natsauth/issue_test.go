@@ -393,10 +393,13 @@ func TestWebPagesMayHaveOneSecret(t *testing.T) {
 	})
 }
 
+// maxCredential is the size of the longest JWT with which one can log in: by default a server accepts lines of the
+// protocol of 4096 bytes, and CONNECT has the signature, the name and options beside it.
+const maxCredential = 4096 - 400
+
 // TestACredentialFitsIntoALine checks that a user's JWT, also where the web page logs in as the bot, with a prefix of
 // usual length, is not longer than the line of the protocol that a server accepts by default.
 func TestACredentialFitsIntoALine(t *testing.T) {
-	const maxControlLine, rest = 4096, 400 // of CONNECT: the signature, the name and options
 	i := newIssuer(t, natsauth.JWTTarget)
 	i.options.Commands = true
 	bot := film("movienight")
@@ -408,7 +411,7 @@ func TestACredentialFitsIntoALine(t *testing.T) {
 	}
 	for name, user := range state.Accounts[bot.ID()].Users {
 		t.Logf("%s: %d bytes", name, len(user.JWT))
-		if len(user.JWT) > maxControlLine-rest {
+		if len(user.JWT) > maxCredential {
 			t.Errorf("%s: %d bytes", name, len(user.JWT))
 		}
 	}

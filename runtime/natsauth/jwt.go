@@ -1,6 +1,7 @@
 package natsauth
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"reflect"
@@ -114,6 +115,9 @@ func (u *User) newKey() error {
 // signUser signs a user's JWT unless it has one that is neither due nor of other permissions.
 func (r *run) signUser(account *Account, name string, user *User, p Permissions) error {
 	wanted := jwtPermissions(p)
+	if len(user.Plugins) > 0 {
+		wanted = jwt.Permissions{} // those of the key
+	}
 	needed, err := r.needsSigning(name, user, wanted)
 	if err != nil || !needed {
 		return err
@@ -125,16 +129,16 @@ func (r *run) signUser(account *Account, name string, user *User, p Permissions)
 		}
 		account.Signed = &Signed{Seed: created.seed}
 	}
-	signer, err := readKey(account.Seed)
-	if err != nil {
-		return err
-	}
 	subject, err := readKey(user.Seed)
 	if err != nil {
 		return err
 	}
 	claims := jwt.NewUserClaims(subject.public)
 	claims.Name, claims.Permissions = name, wanted
+	signer, err := r.signer(account, user, claims)
+	if err != nil {
+		return err
+	}
 	user.Expires = time.Time{}
 	if r.options.Expires > 0 {
 		user.Expires = r.options.Now.Add(r.options.Expires).UTC().Truncate(time.Second)
@@ -144,6 +148,59 @@ func (r *run) signUser(account *Account, name string, user *User, p Permissions)
 		return fmt.Errorf("signing user %s: %w", name, err)
 	}
 	return nil
+}
+
+// signer returns the key that signs the JWT of a user: that of the account, or for plugins one of their own.
+func (r *run) signer(account *Account, user *User, claims *jwt.UserClaims) (key, error) {
+	signer, err := readKey(account.Seed)
+	if err != nil || len(user.Plugins) == 0 {
+		user.Scope = ""
+		return signer, err
+	}
+	claims.IssuerAccount = signer.public
+	claims.SetScoped(true)
+	if user.Scope != "" {
+		return readKey(user.Scope)
+	}
+	scope, err := newKey(nkeys.CreateAccount)
+	user.Scope = scope.seed
+	return scope, err
+}
+
+// scopes returns the signing keys of an account with their permissions, which are those of the users with plugins.
+func (a *Account) scopes() (jwt.SigningKeys, error) {
+	keys := jwt.SigningKeys{}
+	options, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	for name, user := range a.Users {
+		if user.Scope == "" {
+			continue
+		}
+		signer, err := readKey(user.Scope)
+		if err != nil {
+			return nil, err
+		}
+		scope := jwt.NewUserScope()
+		scope.Key, scope.Role = signer.public, name
+		scope.Template.Permissions = jwtPermissions(user.permissions(options))
+		keys.AddScopedSigner(scope)
+	}
+	return keys, nil
+}
+
+// sameAccount reports whether limits, signing keys and their permissions are the same.
+func sameAccount(a, b *jwt.AccountClaims) (bool, error) {
+	one, err := a.SigningKeys.MarshalJSON()
+	if err != nil {
+		return false, fmt.Errorf("comparing signing keys: %w", err)
+	}
+	other, err := b.SigningKeys.MarshalJSON()
+	if err != nil {
+		return false, fmt.Errorf("comparing signing keys: %w", err)
+	}
+	return bytes.Equal(one, other) && a.Limits.JetStreamLimits == b.Limits.JetStreamLimits, nil
 }
 
 // needsSigning reports whether a user has no JWT, or one that is due or has other permissions.
@@ -206,13 +263,17 @@ func (r *run) signAccount(account *Account, revoked []*User) error {
 			MemoryStorage: 1 << 20, DiskStorage: account.MaxFile, Streams: maxStreams, Consumer: maxConsumers,
 		}
 	}
+	if claims.SigningKeys, err = account.scopes(); err != nil {
+		return err
+	}
 	if account.JWT != "" {
 		before, err := jwt.DecodeAccountClaims(account.JWT)
 		if err != nil {
 			return fmt.Errorf("reading the JWT of account %s: %w", account.Name, err)
 		}
-		if before.Limits.JetStreamLimits == claims.Limits.JetStreamLimits && len(revoked) == 0 {
-			return nil
+		same, err := sameAccount(before, claims)
+		if err != nil || same && len(revoked) == 0 {
+			return err
 		}
 		claims.Revocations = before.Revocations
 		r.changed("account %s: changed", account.Name)

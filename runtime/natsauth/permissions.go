@@ -54,6 +54,8 @@ type Options struct {
 	Commands bool
 	// People lets the command line export and remove what is stored about a person.
 	People bool
+	// Plugins are those of a user with bus.PluginRole.
+	Plugins []Plugin
 	// WebReadOnly is for a web page on which nobody may do anything but read: it has no tokens.
 	WebReadOnly bool
 }

@@ -17,11 +17,14 @@ func allOptions(t *testing.T) (all []natsauth.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plugins := []natsauth.Plugin{
+		{Channel: "movies", Name: "dice"}, {Channel: "movies", Name: "weather", Grants: allGrants()},
+	}
 	for _, mode := range []string{config.JetStreamAuto, config.JetStreamAlways, config.JetStreamNever} {
 		for flags := range 16 {
 			all = append(all, natsauth.Options{
 				Subjects: subjects, JetStream: mode, Manual: flags&1 > 0, Standby: flags&2 > 0, Commands: flags&4 > 0,
-				WebReadOnly: flags&8 > 0,
+				WebReadOnly: flags&8 > 0, Plugins: plugins,
 			})
 		}
 	}
@@ -30,7 +33,7 @@ func allOptions(t *testing.T) (all []natsauth.Options) {
 
 func TestNoSubscriptionPermissionEndsInAsterisk(t *testing.T) {
 	for _, o := range allOptions(t) {
-		for _, role := range append(natsauth.Roles(), bus.AdminRole) {
+		for _, role := range append(natsauth.Roles(), bus.AdminRole, bus.PluginRole) {
 			for _, entry := range o.For(role).Subscribe.Allow {
 				if subject, _, _ := strings.Cut(entry, " "); strings.Contains(subject, "*") {
 					t.Errorf("%s: %s", role, entry)
@@ -62,7 +65,7 @@ func TestOnlyBotAndServiceCreateAndWithAnAdministratorNobody(t *testing.T) {
 
 func TestEmptyListDeniesEverything(t *testing.T) {
 	for _, o := range allOptions(t) {
-		for _, role := range append(natsauth.Roles(), bus.AdminRole) {
+		for _, role := range append(natsauth.Roles(), bus.AdminRole, bus.PluginRole) {
 			p := o.For(role)
 			if len(p.Publish.Allow) == 0 && !slices.Contains(p.Publish.Deny, ">") || len(p.Subscribe.Allow) == 0 {
 				t.Errorf("%s, %+v: everything is allowed: %+v", role, o, p)
@@ -73,7 +76,7 @@ func TestEmptyListDeniesEverything(t *testing.T) {
 
 func TestEachEntryHasAReason(t *testing.T) {
 	for _, o := range allOptions(t) {
-		for _, role := range append(natsauth.Roles(), bus.AdminRole) {
+		for _, role := range append(natsauth.Roles(), bus.AdminRole, bus.PluginRole) {
 			for _, grant := range o.Grants(role) {
 				if grant.Why == "" || len(grant.Publish)+len(grant.Subscribe) == 0 && grant.Responses == nil {
 					t.Errorf("%s: %+v", role, grant)

@@ -3,6 +3,7 @@ package natsauth
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,23 @@ type ServerUser struct {
 	Variable string
 	Roles    []bus.Role
 	Options  Options
+}
+
+// about says what a user is for.
+func (u ServerUser) about() string {
+	var about []string
+	for _, role := range u.Roles {
+		if role != bus.PluginRole {
+			about = append(about, About(role))
+			continue
+		}
+		var names []string
+		for _, plugin := range u.Options.Plugins {
+			names = append(names, plugin.Name+" in "+plugin.Channel)
+		}
+		about = append(about, "plugin "+strings.Join(names, ", "))
+	}
+	return strings.Join(about, "; ")
 }
 
 // ServerAccount is an account in a server's configuration.
@@ -73,16 +91,12 @@ func ServerUsers(users []ServerUser) string {
 }
 
 func writeUser(out *bytes.Buffer, indent string, user ServerUser) {
-	var about []string
-	for _, role := range user.Roles {
-		about = append(about, About(role))
-	}
 	password := quote(user.Password)
 	if user.Password == "" {
 		password = "$" + user.Variable
 	}
 	p := user.Options.For(user.Roles...)
-	fmt.Fprintf(out, "%s# %s\n%s{\n", indent, strings.Join(about, "; "), indent)
+	fmt.Fprintf(out, "%s# %s\n%s{\n", indent, user.about(), indent)
 	fmt.Fprintf(out, "%s  user: %s\n%s  password: %s\n", indent, quote(user.Name), indent, password)
 	fmt.Fprintf(out, "%s  permissions: {\n", indent)
 	var grants []Grant
@@ -135,9 +149,23 @@ func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// NSC returns the command that creates a user in an account of nsc.
-func NSC(account, name string, p Permissions) string {
-	command := []string{"nsc add user --account " + shellQuote(account) + " --name " + shellQuote(name)}
+// NSC returns the commands that create a user in an account of nsc. The permissions of a user of plugins are those of a
+// signing key: with many of them its JWT would be longer than the line of the protocol that a server accepts.
+func NSC(account string, user ServerUser) string {
+	permissions, name := nscPermissions(user.Options.For(user.Roles...)), shellQuote(user.Name)
+	if !slices.Contains(user.Roles, bus.PluginRole) {
+		return nscCommand("add user", account, append([]string{"--name " + name}, permissions...))
+	}
+	return nscCommand("edit signing-key", account, append([]string{"--sk generate --role " + name}, permissions...)) +
+		nscCommand("add user", account, []string{"--name " + name + " -K " + name})
+}
+
+func nscCommand(verb, account string, arguments []string) string {
+	command := "nsc " + verb + " --account " + shellQuote(account) + " " + arguments[0]
+	return strings.Join(append([]string{command}, arguments[1:]...), " \\\n  ") + "\n"
+}
+
+func nscPermissions(p Permissions) (arguments []string) {
 	for _, list := range []struct {
 		flag     string
 		subjects []string
@@ -146,14 +174,14 @@ func NSC(account, name string, p Permissions) string {
 		{"--allow-sub", p.Subscribe.Allow}, {"--deny-sub", p.Subscribe.Deny},
 	} {
 		for _, subject := range list.subjects {
-			command = append(command, list.flag+" "+shellQuote(subject))
+			arguments = append(arguments, list.flag+" "+shellQuote(subject))
 		}
 	}
 	if p.Responses != nil {
-		command = append(command, "--allow-pub-response="+strconv.Itoa(p.Responses.Max)+
+		arguments = append(arguments, "--allow-pub-response="+strconv.Itoa(p.Responses.Max)+
 			" --response-ttl "+seconds(p.Responses.Expires))
 	}
-	return strings.Join(command, " \\\n  ") + "\n"
+	return arguments
 }
 
 func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -41,6 +41,7 @@ type side struct {
 	subjects bus.Subjects
 	root     *client // may do everything in the account
 	clients  map[bus.Role]*client
+	plugins  map[string]*client  // by PluginUser.Role
 	js       jetstream.JetStream // of root
 }
 
@@ -86,7 +87,7 @@ func newWorldWith(t *testing.T, target natsauth.Target, manual bool, o natsauth.
 		bots = append(bots, natsauth.Bot{
 			Namespace: "films", Name: name, Prefix: "rosey_films_" + name, JetStream: config.JetStreamAlways, Manual: manual,
 			Replicas: 1, MaxBytes: 64 << 20, BotSecret: name + "-bot", ServiceSecret: name + "-db",
-			Web: &natsauth.Web{Secret: name + "-web", Tokens: true},
+			Web: &natsauth.Web{Secret: name + "-web", Tokens: true}, Plugins: pluginUsers(t, "Movies"),
 		})
 	}
 	w.state, _, err = natsauth.Issue(before, bots, o)
@@ -161,18 +162,24 @@ func (w *world) newSide(name string) *side {
 	}
 	for _, role := range roles {
 		userName := s.prefix + "_" + string(role)
-		user := account.Users[userName]
-		login := nats.UserInfo(userName, user.Password)
-		if user.Signed != nil {
-			login = nats.UserJWTAndSeed(user.JWT, user.Seed)
-		}
-		s.clients[role] = w.connect(name+"'s "+string(role), login, nats.CustomInboxPrefix(s.subjects.InboxPrefix(role)))
+		s.clients[role] = w.connect(name+"'s "+string(role), loginOf(account, userName),
+			nats.CustomInboxPrefix(s.subjects.InboxPrefix(role)))
 	}
+	s.connectPlugins(account)
 	if s.js, err = jetstream.New(s.root.Conn); err != nil {
 		w.Fatal(err)
 	}
 	s.createObjects()
 	return s
+}
+
+// loginOf returns the login of a user of an account.
+func loginOf(account *natsauth.Account, name string) nats.Option {
+	user := account.Users[name]
+	if user.Signed != nil {
+		return nats.UserJWTAndSeed(user.JWT, user.Seed)
+	}
+	return nats.UserInfo(name, user.Password)
 }
 
 // anybody returns the login of a new user of an account, who may do everything in it.

@@ -67,10 +67,16 @@ type User struct {
 	Bot   string     `json:"bot"`
 	Roles []bus.Role `json:"roles"`
 	// Secret is the name of the Secret, in the RoseyBot's namespace, that pods mount. Empty: no pod uses the user.
-	Secret   string `json:"secret,omitempty"`
-	Password string `json:"password,omitempty"`
-	Hash     string `json:"hash,omitempty"`
+	Secret string `json:"secret,omitempty"`
+	// Plugins are those of a user with bus.PluginRole.
+	Plugins  []Plugin `json:"plugins,omitempty"`
+	Password string   `json:"password,omitempty"`
+	Hash     string   `json:"hash,omitempty"`
 	*Signed
+	// Scope is the seed of the signing key of the account that has signed JWT, if the permissions are the key's: a JWT
+	// with those of many plugins would be longer than the line of the protocol that a server accepts. Empty: they are in
+	// JWT.
+	Scope string `json:"scope,omitempty"`
 	// Expires is when JWT expires. Zero: never.
 	Expires time.Time `json:"expires,omitzero"`
 }
@@ -130,8 +136,9 @@ func (s *State) checkSecrets() error {
 			namespace, _, _ := strings.Cut(user.Bot, "/")
 			secret := namespace + "/" + user.Secret
 			if other, taken := bots[secret]; taken {
-				return fmt.Errorf("RoseyBots %s and %s: both use the Secret %s, expected one for each account: set another name "+
-					"in spec.nats.credentialsSecretRef or spec.database.natsCredentialsSecretRef", other, user.Bot, user.Secret)
+				return fmt.Errorf("RoseyBots %s and %s: both use the Secret %s, expected one for each account and each plugin: "+
+					"set another name in spec.nats.credentialsSecretRef, spec.database.natsCredentialsSecretRef or "+
+					"spec.plugins[].natsCredentialsSecretRef", other, user.Bot, user.Secret)
 			}
 			bots[secret] = user.Bot
 		}

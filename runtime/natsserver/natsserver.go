@@ -24,10 +24,45 @@ const (
 
 // Options configure a Server. Log is required.
 type Options struct {
-	// Listen is the host:port for clients in other processes, which need no password. Port 0 is any free one. Empty:
-	// there is no listener, and only InProcessConn reaches the server.
+	// Listen is the host:port for clients in other processes. Port 0 is any free one. Empty: there is no listener, and
+	// only InProcessConn reaches the server.
 	Listen string
-	Log    *slog.Logger
+	// Users are who may log in. Empty: everybody may do everything without a password.
+	Users []User
+	Log   *slog.Logger
+}
+
+// User is somebody who may log in, also from the same process.
+type User struct {
+	Name, Password string
+	// Permissions are nil for who may do everything.
+	Permissions *Permissions
+}
+
+// Permissions are lists of subjects with wildcards, as in a server's configuration: those for subscriptions may be
+// followed by a space and a queue group, and a denied one has precedence. An empty list of allowed ones allows all.
+type Permissions struct {
+	Publish, DenyPublish     []string
+	Subscribe, DenySubscribe []string
+	// MaxResponses is how many messages may be sent to the reply subject of a request within ResponseTime. 0: only what
+	// Publish allows.
+	MaxResponses int
+	ResponseTime time.Duration
+}
+
+// configured returns the user as the server's configuration has it.
+func (u User) configured() *server.User {
+	user := &server.User{Username: u.Name, Password: u.Password}
+	if p := u.Permissions; p != nil {
+		user.Permissions = &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: p.Publish, Deny: p.DenyPublish},
+			Subscribe: &server.SubjectPermission{Allow: p.Subscribe, Deny: p.DenySubscribe},
+		}
+		if p.MaxResponses > 0 {
+			user.Permissions.Response = &server.ResponsePermission{MaxMsgs: p.MaxResponses, Expires: p.ResponseTime}
+		}
+	}
+	return user
 }
 
 // Server is a running NATS server without JetStream.
@@ -46,6 +81,9 @@ func Start(o Options) (*Server, error) {
 		}
 		options.DontListen, options.Host, options.Port = false, host, port
 		where = " on " + o.Listen
+	}
+	for _, user := range o.Users {
+		options.Users = append(options.Users, user.configured())
 	}
 	running, err := server.NewServer(options)
 	if err != nil {
