@@ -90,7 +90,7 @@ func TestCommandsForARunningBot(t *testing.T) {
 		}
 	}
 	code, text, stderr := call(t, "status", "--http", p.url(""))
-	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 6 {
+	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 7 {
 		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 }

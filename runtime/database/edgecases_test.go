@@ -115,6 +115,10 @@ var edgeCases = []edgeCase{
 		bus.ActionPMCommand, `{"username":"mod","command":"help"}`, "stored",
 		"action mod pm_command cmd=help, result: unknown", "",
 	},
+	{
+		bus.ActionPMCommand, `{"username":"mod","command":"dice.roll","result":"success","plugin":"dice","call":"A1"}`,
+		"stored", "action mod pm_command cmd=dice.roll, result: success, plugin: dice, call: A1", "",
+	},
 	{bus.ActionPMCommand, `{"username":"mod"}`, "ignored", "", ""},
 	{bus.ActionPMCommand, `{"command":"say"}`, "ignored", "", ""},
 	{bus.ActionPMCommand, `{"username":"mod","command":["say"]}`, "invalid", "dead: field command", ""},
