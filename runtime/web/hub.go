@@ -27,8 +27,8 @@ type hub struct {
 
 // stream is an open page.
 type stream struct {
-	// messages is closed when the reader is cut off, or the process ends.
-	messages chan message
+	// messages is closed when the reader is cut off, or the process ends. All streams share each message.
+	messages chan *message
 	stranger bool
 	// limit sets until when a write to the reader may last.
 	limit func(until time.Time)
@@ -74,7 +74,7 @@ func (h *hub) open(stranger bool, limit func(until time.Time)) (*stream, bool) {
 	if h.closed || len(h.streams) >= maxStreams || stranger && h.strangers >= maxStrangersStreams {
 		return nil, false
 	}
-	opened := &stream{messages: make(chan message, streamBuffer), limit: limit, stranger: stranger}
+	opened := &stream{messages: make(chan *message, streamBuffer), limit: limit, stranger: stranger}
 	h.streams[opened] = struct{}{}
 	if stranger {
 		h.strangers++
@@ -105,7 +105,7 @@ func (h *hub) send(one message) {
 	defer h.mu.Unlock()
 	for stream := range h.streams {
 		select {
-		case stream.messages <- one:
+		case stream.messages <- &one:
 		default:
 			h.end(stream)
 		}

@@ -215,15 +215,7 @@ func (p *renderedParts) of(part string, content liveView, render func() ([]byte,
 	if known := p.parts[part]; shows != nil && known.message != nil && known.shows == shows {
 		return known.message, nil
 	}
-	var body []byte
-	var err error
-	// A template needs a deep stack, which the goroutine of an open page would keep for hours.
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		body, err = render()
-	}()
-	<-done
+	body, err := render()
 	if err != nil {
 		return nil, err
 	}
