@@ -109,8 +109,10 @@ func (r *Reconciler) applyDesired(ctx context.Context, bot *v1alpha1.RoseyBot, o
 	}
 	if found := checkSharedOwner(bot, observed); found != nil {
 		// Pods that run are left alone: the configuration needs the owner's spec.nats. What is to stop does not.
-		if manifests.Replicas(bot, manifests.Web) > 0 {
-			result.add(manifests.Web, found)
+		for _, component := range manifests.OptionalComponents(bot) {
+			if manifests.Replicas(bot, component) > 0 {
+				result.add(component, found)
+			}
 		}
 		if manifests.Replicas(bot, manifests.Bot) > 0 {
 			result.add(manifests.Bot, found)
@@ -270,7 +272,7 @@ func writeProblem(object client.Object, err error, usable bool) *problem {
 	if _, isPolicy := object.(*networkingv1.NetworkPolicy); isPolicy && apierrors.IsInvalid(err) {
 		// The CRD cannot check addresses. It is no error of the operator, and repeating the write does not mend it.
 		return &problem{reason: v1alpha1.ReasonWriteFailed, usable: usable, message: err.Error() +
-			": expected other values in networkPolicy.egress or web.allowFrom of the RoseyBot"}
+			": expected other values in networkPolicy.egress, web.allowFrom or the egress of plugins of the RoseyBot"}
 	}
 	return &problem{reason: v1alpha1.ReasonWriteFailed, message: err.Error(), usable: usable, err: err}
 }
@@ -343,8 +345,10 @@ func (r *Reconciler) keepLive(
 		result.add(manifests.Bot, found) // so its Deployment stays as it is
 		desired = manifests.KeepConfig(bot, manifests.Bot, desired, observed.Observed)
 	}
-	if result.problem(manifests.Web) != nil { // it runs on, and may restart
-		desired = manifests.KeepConfig(bot, manifests.Web, desired, observed.Observed)
+	for _, component := range manifests.OptionalComponents(bot) {
+		if result.problem(component) != nil { // it runs on, and may restart
+			desired = manifests.KeepConfig(bot, component, desired, observed.Observed)
+		}
 	}
 	desired, differs := manifests.KeepBotTemplate(bot, desired, observed.Observed,
 		observed.countPods(manifests.Database).ReadyReplicas > 0)
@@ -361,7 +365,7 @@ func waitForPods(bot *v1alpha1.RoseyBot, component manifests.Component, desired 
 		workload, isDeployment := next.Object.(*appsv1.Deployment)
 		if isDeployment && next.Component == component && manifests.StopsFirst(bot, component, workload) {
 			message := fmt.Sprintf("the %s starts again when its pods are gone: it had several, and now only one may run",
-				displayName[component])
+				displayName(component))
 			return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
 		}
 	}
@@ -376,6 +380,6 @@ func waitForClaim(bot *v1alpha1.RoseyBot, component manifests.Component, observe
 		return nil
 	}
 	message := fmt.Sprintf("the %s starts as soon as pod %s, which mounts the claim, is deleted",
-		displayName[component], pod)
+		displayName(component), pod)
 	return &problem{reason: v1alpha1.ReasonProgressing, message: message, usable: true}
 }

@@ -85,7 +85,8 @@ func trim(object any) {
 		return
 	case *corev1.ConfigMap:
 		object.BinaryData = nil
-		maps.DeleteFunc(object.Data, func(file, _ string) bool { return !manifests.IsConfigFile(file) })
+		component := manifests.Component(object.Labels[manifests.LabelComponent])
+		maps.DeleteFunc(object.Data, func(file, _ string) bool { return !manifests.IsConfigFile(component, file) })
 	case *corev1.PersistentVolumeClaim:
 		object.Spec.Selector = nil
 	case *appsv1.Deployment:
@@ -173,6 +174,7 @@ func trimBot(bot *v1alpha1.RoseyBot) {
 	if spec.Web != nil {
 		spec.Web.Resources, spec.Web.AllowFrom = corev1.ResourceRequirements{}, nil
 	}
+	spec.Commands, spec.Plugins, spec.PluginHost = v1alpha1.Commands{}, nil, v1alpha1.PluginHost{}
 	markTooLarge(bot)
 }
 

@@ -298,7 +298,8 @@ func TestSchemaBoundsListsAndTexts(t *testing.T) {
 // unboundedFields are the fields whose size is not bounded by the schema, so that trimBot has to drop them.
 var unboundedFields = []string{
 	"imagePullSecrets", "extraEnv", "podSecurityContext", "resources", "scheduling", "networkPolicy.egress",
-	"database.resources", "web.allowFrom", "web.resources",
+	"database.resources", "web.allowFrom", "web.resources", "plugins[].envFrom", "plugins[].resources",
+	"plugins[].egress", "pluginHost.envFrom", "pluginHost.resources", "pluginHost.egress",
 }
 
 // A new field without maxLength, maxItems or maxProperties could fill the operator's memory.

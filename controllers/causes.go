@@ -19,7 +19,7 @@ import (
 // causeOfComponent returns the reason why no pod of a component is ready: what Kubernetes knows about the claim and the
 // pod, or else what the process reports.
 func causeOfComponent(in statusInput, component manifests.Component) *metav1.Condition {
-	name, pod := displayName[component], in.observed.newestPod(component)
+	name, pod := displayName(component), in.observed.newestPod(component)
 	if manifests.MountsClaim(in.bot, component) {
 		if condition := claimsCause(in, pod); condition != nil {
 			return condition
@@ -34,7 +34,7 @@ func causeOfComponent(in statusInput, component manifests.Component) *metav1.Con
 
 // causeOfPod returns the reason why a pod is not ready.
 func causeOfPod(in statusInput, component manifests.Component, pod *corev1.Pod) *metav1.Condition {
-	name := displayName[component]
+	name := displayName(component)
 	if condition := podCause(pod, name, in.mountErrors[pod.UID]); condition != nil {
 		return condition
 	}
@@ -51,7 +51,7 @@ func causeOfPod(in statusInput, component manifests.Component, pod *corev1.Pod) 
 // newPodCause returns the reason why a rollout does not go on although older pods may serve: why no pod can be created,
 // or why the newest is not ready. It returns nil if that only takes time.
 func newPodCause(in statusInput, component manifests.Component) *metav1.Condition {
-	name := displayName[component]
+	name := displayName(component)
 	if condition := podsRefused(in.deployment(component), name); condition != nil {
 		return condition
 	}
@@ -70,7 +70,7 @@ func newPodCause(in statusInput, component manifests.Component) *metav1.Conditio
 func reportOf(
 	in statusInput, pod *corev1.Pod, component manifests.Component,
 ) (report status.Report, missing *metav1.Condition) {
-	name := displayName[component]
+	name := displayName(component)
 	result, probed := in.reports[pod.Name]
 	switch {
 	case !probed:
@@ -171,7 +171,7 @@ func shortage(in statusInput, component manifests.Component) (message string, si
 	if ready == 0 || ready >= wanted {
 		return "", time.Time{}
 	}
-	message = fmt.Sprintf("%d of %d pods of the %s are ready", ready, wanted, displayName[component])
+	message = fmt.Sprintf("%d of %d pods of the %s are ready", ready, wanted, displayName(component))
 	if condition := newPodCause(in, component); condition != nil {
 		message += ": " + condition.Message
 	}

@@ -17,9 +17,17 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// displayName is the name of a component in messages.
-var displayName = map[manifests.Component]string{
+// displayName returns the name of a component in messages.
+func displayName(component manifests.Component) string {
+	if plugin := manifests.PluginName(component); plugin != "" {
+		return "plugin " + plugin
+	}
+	return displayNames[component]
+}
+
+var displayNames = map[manifests.Component]string{
 	manifests.Bot: "bot", manifests.Database: "database service", manifests.Web: "web page",
+	manifests.Plugins: "host of the built-in plugins",
 }
 
 func conditionTrue(reason, message string) *metav1.Condition {

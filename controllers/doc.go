@@ -76,8 +76,10 @@
 // While a RoseyBot is not ready, reconciles are repeated: after two seconds at first, and less often the longer it
 // lasts. The report of a ready bot is requested every minute: it says whether events are durable.
 //
-// Ready is True if what the spec asks for runs, so also if it asks for nothing. It does not depend on the web page,
-// which nothing else needs: WebAvailable alone says what is wrong with it, and what is left of its rollout. Reconciling
+// Ready is True if what the spec asks for runs, so also if it asks for nothing. It does not depend on the web page
+// and the plugins, which nothing else needs: WebAvailable and PluginsAvailable alone say what is wrong with them, and
+// what is left of their rollouts. The bot reads the list of plugins while it runs, so that a change of it replaces no
+// pod of the bot; its report has the hash of what is in force, and PluginsAvailable waits for it. Reconciling
 // exists while a change is being rolled out, and Stalled while nothing will change until somebody acts: a cause that
 // only a person can fix has lasted for a minute, or a Deployment has exceeded its progress deadline. This is how
 // programs that use kstatus read the state of an object: never both of them, and neither while Ready is True. The

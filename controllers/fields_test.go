@@ -52,6 +52,24 @@ func fullBot() *v1alpha1.RoseyBot {
 		AllowFrom: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/8"}}},
 		Resources: resources,
 	}
+	source := func(name string) []corev1.EnvFromSource {
+		ref := corev1.LocalObjectReference{Name: name}
+		return []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref}}}
+	}
+	spec.Plugins = []v1alpha1.Plugin{{
+		Name: "weather", Image: "weather", Config: map[string]v1alpha1.PluginSetting{"city": "Paris"},
+		NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "weather"}, EnvFrom: source("key"), Replicas: new(int32(3)),
+		Resources: resources, Egress: []networkingv1.NetworkPolicyEgressRule{{}, {}}, Probes: v1alpha1.PluginProbesHTTP,
+		Grants: &v1alpha1.PluginGrants{
+			Events: []v1alpha1.PluginEvent{"message"}, Say: true, Queue: true, State: []v1alpha1.PluginThing{"users"},
+			Act: []v1alpha1.ActGrant{{Verb: "kick", Rank: new(int32(3))}},
+		},
+	}}
+	cooldown := v1alpha1.CommandCooldown{UserSeconds: new(int32(3)), ChannelSeconds: new(int32(4))}
+	spec.Commands = v1alpha1.Commands{
+		Prefix: ".", Chat: new(true), PM: new(true), Cooldown: cooldown, Ignore: []v1alpha1.UserName{"OtherBot"},
+		Overrides: map[string]v1alpha1.CommandOverride{"seen": {Disabled: true}},
+	}
 	return bot
 }
 
@@ -60,6 +78,12 @@ func backedUpBot() *v1alpha1.RoseyBot {
 	bot := newBot("fun")
 	claim := &v1alpha1.BackupClaim{Size: new(quantity("3Gi")), StorageClassName: new("slow")}
 	bot.Spec.Database = &v1alpha1.Database{Backup: &v1alpha1.Backup{Claim: claim}}
+	bot.Spec.Plugins = []v1alpha1.Plugin{{Name: "dice", Builtin: "dice"}}
+	limits := corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: quantity("1")}}
+	bot.Spec.PluginHost = v1alpha1.PluginHost{
+		NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "host"}, EnvFrom: []corev1.EnvFromSource{{Prefix: "P_"}},
+		Resources: limits, Egress: []networkingv1.NetworkPolicyEgressRule{{}},
+	}
 	return bot
 }
 
@@ -124,7 +148,7 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	for _, want := range [][]string{
 		{"Suspend"}, {"Database", "SQLite", "Size"}, {"Account", "PasswordSecretRef", "Key"}, {"NetworkPolicy", "Egress"},
 		{"NATS", "JetStream"}, {"NATS", "JetStream", "MaxBytes"}, {"Database", "Autoscaling", "MaxReplicas"},
-		{"Web", "TokensSecretRef", "Name"},
+		{"Web", "TokensSecretRef", "Name"}, {"Plugins", "0", "Builtin"}, {"Plugins", "0", "Grants", "Act", "0", "Rank"},
 	} {
 		if !slices.ContainsFunc(paths, func(path []string) bool { return slices.Equal(path, want) }) {
 			t.Errorf("%v was not tested, only %v", want, paths)
@@ -132,13 +156,17 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	}
 }
 
-// fieldPaths returns the paths of the leaf fields of a type of this API, and of its optional structs.
+// fieldPaths returns the paths of the leaf fields of a type of this API, and of its optional structs and lists. Of a
+// list it has the first element.
 func fieldPaths(kind reflect.Type, path []string) (paths [][]string) {
+	if kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct && isOfAPI(kind.Elem()) {
+		return append(fieldPaths(kind.Elem(), append(slices.Clone(path), "0")), path)
+	}
 	optional := kind.Kind() == reflect.Pointer
 	if optional {
 		kind = kind.Elem()
 	}
-	ofAPI := kind.Kind() == reflect.Struct && kind.PkgPath() == reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath()
+	ofAPI := kind.Kind() == reflect.Struct && isOfAPI(kind)
 	if optional || !ofAPI {
 		paths = append(paths, path)
 	}
@@ -150,6 +178,10 @@ func fieldPaths(kind reflect.Type, path []string) (paths [][]string) {
 	return paths
 }
 
+func isOfAPI(kind reflect.Type) bool {
+	return kind.PkgPath() == reflect.TypeFor[v1alpha1.RoseyBotSpec]().PkgPath()
+}
+
 // fieldAt returns the field of a path. It returns the zero Value below an optional struct that is not set.
 func fieldAt(bot *v1alpha1.RoseyBot, path []string) reflect.Value {
 	value := reflect.ValueOf(&bot.Spec)
@@ -157,7 +189,14 @@ func fieldAt(bot *v1alpha1.RoseyBot, path []string) reflect.Value {
 		if value = reflect.Indirect(value); !value.IsValid() {
 			return value
 		}
-		value = value.FieldByName(name)
+		if value.Kind() != reflect.Slice {
+			value = value.FieldByName(name)
+			continue
+		}
+		if value.Len() == 0 {
+			return reflect.Value{}
+		}
+		value = value.Index(0)
 	}
 	return value
 }

@@ -137,6 +137,16 @@ func collect(bot *v1alpha1.RoseyBot, nats string, series chan<- prometheus.Metri
 	if manifests.HasWeb(bot) {
 		components[manifests.Web] = bot.Status.Web
 	}
+	for i := range bot.Spec.Plugins {
+		component := manifests.PluginComponent(bot.Spec.Plugins[i])
+		for _, plugin := range bot.Status.Plugins {
+			if plugin.Name == bot.Spec.Plugins[i].Name {
+				components[component] = v1alpha1.ComponentStatus{
+					Replicas: plugin.Replicas, ReadyReplicas: plugin.ReadyReplicas,
+				}
+			}
+		}
+	}
 	for component, counts := range components {
 		send(replicasMetric, float64(manifests.Replicas(bot, component)), string(component), "wanted")
 		send(replicasMetric, float64(counts.Replicas), string(component), "existing")

@@ -28,7 +28,9 @@ const (
 )
 
 // isProcess reports whether a container is that of a component. Others come from admission.
-func isProcess(container string) bool { return displayName[manifests.Component(container)] != "" }
+func isProcess(container string) bool {
+	return container == string(status.PluginComponent) || displayNames[manifests.Component(container)] != ""
+}
 
 // podCause returns the reason that Kubernetes knows for a pod not to be ready, or nil. mountError is what the kubelet
 // says about its volumes, or "".

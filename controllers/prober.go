@@ -317,7 +317,8 @@ func (p *prober) wakeUp() {
 // probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Those
 // of ready pods of the database service are not needed, because the kubelet probes them, unless they make backups. A
 // ready bot reports how it publishes events, and with several bots which of them is the leader, whose report is then
-// needed too. A ready web page reports whose tokens it has.
+// needed too. A ready web page reports whose tokens it has, and the host of the built-in plugins
+// which of them it runs.
 func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	add := func(component manifests.Component, pod *corev1.Pod) {
 		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
@@ -344,8 +345,12 @@ func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bool) (wanted bool, fresh time.Duration) {
 	backsUp := manifests.BacksUp(bot, component)
 	switch {
+	case !manifests.ServesHTTP(bot, component):
+		return false, 0
 	case !ready:
 		return true, 0
+	case manifests.RunsPlugins(component):
+		return component == manifests.Plugins, readyInterval(bot)
 	case component == manifests.Web:
 		return bot.Spec.Web.TokensSecretRef != nil, readyPollInterval
 	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect && bot.Spec.Telemetry == nil):
@@ -353,9 +358,17 @@ func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bo
 	case !backsUp && manifests.HasStandbys(bot):
 		return true, 0
 	case isReady(bot):
-		return true, readyPollInterval
+		return true, readyInterval(bot)
 	}
 	return true, 0
+}
+
+// readyInterval returns how old the report of a ready pod may be.
+func readyInterval(bot *v1alpha1.RoseyBot) time.Duration {
+	if awaitsPlugins(bot, bot.Status.Conditions) {
+		return 0
+	}
+	return readyPollInterval
 }
 
 func errorText(err error) string {
@@ -379,6 +392,10 @@ func withKnownReasons(report status.Report) status.Report {
 		check := &report.Checks[i]
 		check.Reason, check.Message = knownReason(check.Reason, check.Message)
 		check.Since = time.Time{}
+	}
+	for i := range report.Plugins {
+		plugin := &report.Plugins[i]
+		plugin.Reason, plugin.Message = knownReason(plugin.Reason, plugin.Message)
 	}
 	return report
 }

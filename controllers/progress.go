@@ -56,7 +56,7 @@ func onlyProgress(before, after v1alpha1.RoseyBotStatus, isShared bool) bool {
 	none := v1alpha1.ComponentStatus{}
 	for _, status := range []*v1alpha1.RoseyBotStatus{&before, &after} {
 		status.Conditions, status.Replicas = nil, 0
-		status.Bot, status.Database, status.Web = none, none, none
+		status.Bot, status.Database, status.Web, status.Plugins = none, none, none, nil
 		if !stays {
 			status.Leader = ""
 		}

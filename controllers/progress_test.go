@@ -69,14 +69,14 @@ func TestNewRoseyBotCostsItsObjectsAndTwoStatuses(t *testing.T) {
 		bot     *v1alpha1.RoseyBot
 		objects int
 	}{
-		{newBot(frugalNamespace), 10},
-		{newSharer(frugalNamespace, "sharer"), 5},
-		{named("postgres", func(bot *v1alpha1.RoseyBot) { withPostgres(bot) }), 9},
-		{named("direct", func(bot *v1alpha1.RoseyBot) { bot.Spec.Mode, bot.Spec.NATS = v1alpha1.ModeDirect, nil }), 6},
-		{named("standby", func(bot *v1alpha1.RoseyBot) { bot.Spec.Replicas = new(int32(2)) }), 11},
+		{newBot(frugalNamespace), 11},
+		{newSharer(frugalNamespace, "sharer"), 6},
+		{named("postgres", func(bot *v1alpha1.RoseyBot) { withPostgres(bot) }), 10},
+		{named("direct", func(bot *v1alpha1.RoseyBot) { bot.Spec.Mode, bot.Spec.NATS = v1alpha1.ModeDirect, nil }), 7},
+		{named("standby", func(bot *v1alpha1.RoseyBot) { bot.Spec.Replicas = new(int32(2)) }), 12},
 		{named("autoscaled", func(bot *v1alpha1.RoseyBot) {
 			withPostgres(bot).Spec.Database.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
-		}), 11},
+		}), 12},
 	} {
 		sent := f.during(t, test.bot, func() {
 			create(t, test.bot)

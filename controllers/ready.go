@@ -36,7 +36,7 @@ func unfinishedRollout(in statusInput) *problem {
 	for _, component := range manifests.Components(in.bot) { // what is suspended has no pod at all
 		left := in.observed.podsWhere(component, not(podEnded))
 		if len(left) > 0 && manifests.Replicas(in.bot, component) == 0 {
-			message := fmt.Sprintf("pod %s of the %s is being stopped", left[0].Name, displayName[component])
+			message := fmt.Sprintf("pod %s of the %s is being stopped", left[0].Name, displayName(component))
 			return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 		}
 	}
@@ -48,7 +48,7 @@ func unfinishedComponent(in statusInput, component manifests.Component) *problem
 	if rolledOut(in.deployment(component), in.desiredReplicas(component)) {
 		return nil
 	}
-	message := fmt.Sprintf("the %s is being rolled out", displayName[component])
+	message := fmt.Sprintf("the %s is being rolled out", displayName(component))
 	if found := newPodCause(in, component); found != nil && in.deployment(component) != nil {
 		return &problem{reason: found.Reason, message: message + ": " + found.Message}
 	}

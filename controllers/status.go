@@ -53,7 +53,9 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		missingPods(in, manifests.Bot, now), missingPods(in, manifests.Database, now))
 	stalls := stalledCondition(in, summary, now)
 	add(v1alpha1.ConditionReady, summary)
-	add(v1alpha1.ConditionWebAvailable, webCondition(in)) // Ready does not depend on it
+	plugins := pluginStates(in)
+	add(v1alpha1.ConditionWebAvailable, webCondition(in)) // Ready depends neither on it nor on plugins
+	add(v1alpha1.ConditionPluginsAvailable, pluginsCondition(in, plugins))
 	update := unfinishedUpdate(in, summary)
 	add(v1alpha1.ConditionUpdateAvailable, updateCondition(in, update))
 	add(v1alpha1.ConditionReconciling, reconcilingCondition(left, stalls))
@@ -68,6 +70,7 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 	if manifests.HasWeb(in.bot) {
 		next.Web = in.componentStatus(manifests.Web)
 	}
+	next.Plugins = pluginStatuses(in, plugins)
 	next.Replicas = next.Bot.Replicas
 	next.Leader = leaderName(in)
 	next.LastBackupTime = lastBackup(in, now)
@@ -203,10 +206,11 @@ const (
 // starts the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	return sooner(readyPoll(bot, ready, now), webPoll(bot, status, now))
+	optional := sooner(webPoll(bot, status, now), pluginsPoll(bot, status, now))
+	return sooner(readyPoll(bot, ready, now), optional)
 }
 
-// readyPoll is pollInterval without the web page.
+// readyPoll is pollInterval without the web page and the plugins.
 func readyPoll(bot *v1alpha1.RoseyBot, ready *metav1.Condition, now time.Time) time.Duration {
 	if ready.Status == metav1.ConditionTrue {
 		switch {
@@ -230,12 +234,13 @@ func backOff(condition *metav1.Condition, now time.Time, longest time.Duration) 
 	return min(max(now.Sub(condition.LastTransitionTime.Time)/2, minPollInterval), longest)
 }
 
-// emitEvents emits an event when the status or reason of Ready or WebAvailable changes, unless there were too many. The
-// other conditions emit none, because Ready summarizes them, and neither does progress. It is a warning if somebody has
-// to fix the reason. One that may pass becomes a warning when the RoseyBot is stalled.
+// emitEvents emits an event when the status or reason of Ready, WebAvailable or PluginsAvailable changes, unless there
+// were too many. The other conditions emit none, because Ready summarizes them, and neither does progress. It is a
+// warning if somebody has to fix the reason. One that may pass becomes a warning when the RoseyBot is stalled.
 func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Condition) {
-	r.emitChange(bot, conditions, v1alpha1.ConditionReady)
-	r.emitChange(bot, conditions, v1alpha1.ConditionWebAvailable)
+	r.emitChange(bot, conditions, v1alpha1.ConditionReady, "")
+	r.emitChange(bot, conditions, v1alpha1.ConditionWebAvailable, displayName(manifests.Web)+": ")
+	r.emitChange(bot, conditions, v1alpha1.ConditionPluginsAvailable, "plugins: ")
 	wasStalled := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionStalled) != nil
 	stalls := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
 	if stalls != nil && !wasStalled && isHarmless(stalls.Reason) {
@@ -243,12 +248,14 @@ func (r *Reconciler) emitEvents(bot *v1alpha1.RoseyBot, conditions []metav1.Cond
 	}
 }
 
-// emitChange emits an event if the status or reason of a condition has changed.
-func (r *Reconciler) emitChange(bot *v1alpha1.RoseyBot, conditions []metav1.Condition, conditionType string) {
+// emitChange emits an event if the status or reason of a condition has changed. Its message begins with what the
+// condition is about, unless that is the RoseyBot.
+func (r *Reconciler) emitChange(
+	bot *v1alpha1.RoseyBot, conditions []metav1.Condition, conditionType, about string,
+) {
 	before := meta.FindStatusCondition(bot.Status.Conditions, conditionType)
 	after := meta.FindStatusCondition(conditions, conditionType)
-	isWeb := conditionType == v1alpha1.ConditionWebAvailable
-	if after == nil || isWeb && hasSeverity(after.Reason, transient, requested) { // the event of Ready says so
+	if after == nil || about != "" && hasSeverity(after.Reason, transient, requested) { // the event of Ready says so
 		return
 	}
 	if before != nil && before.Status == after.Status &&
@@ -260,9 +267,7 @@ func (r *Reconciler) emitChange(bot *v1alpha1.RoseyBot, conditions []metav1.Cond
 		eventType = corev1.EventTypeNormal
 	}
 	event := *after
-	if isWeb {
-		event.Message = displayName[manifests.Web] + ": " + event.Message
-	}
+	event.Message = about + event.Message
 	r.emit(bot, eventType, &event)
 }
 

@@ -71,7 +71,7 @@ func makeNewer(operator *Reconciler) {
 		for _, desired := range set {
 			switch object := desired.Object.(type) {
 			case *corev1.ConfigMap:
-				if desired.Component == "" {
+				if object.Data[config.BotFile] != "" {
 					object.Data[config.BotFile] += "unknownToTheOldImage: true\n"
 					configuration = object.Data[config.BotFile]
 				}

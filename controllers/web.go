@@ -11,24 +11,33 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// webCondition returns WebAvailable, or nil if the spec asks for no web page. Ready depends neither on it nor on the
-// rollout of the web page, so its message says also what is left of that, and whose tokens are refused.
+// webCondition returns WebAvailable, or nil if the spec asks for no web page. Its message says also whose tokens are
+// refused.
 func webCondition(in statusInput) *metav1.Condition {
 	if !manifests.HasWeb(in.bot) {
 		return nil
 	}
-	condition := availableCondition(in, manifests.Web, "a pod of the web page is ready")
+	condition := optionalCondition(in, manifests.Web, "a pod of the web page is ready")
+	if condition.Status == metav1.ConditionTrue {
+		condition.Message += tokensNote(in)
+	}
+	return condition
+}
+
+// optionalCondition returns the condition of a component on which Ready does not depend: True with a message if a pod
+// is ready, or else the cause. The message says also what is left of a rollout.
+func optionalCondition(in statusInput, component manifests.Component, message string) *metav1.Condition {
+	condition := availableCondition(in, component, message)
 	if condition.Status != metav1.ConditionTrue {
 		return condition
 	}
-	left := in.applied.problem(manifests.Web)
+	left := in.applied.problem(component)
 	if left == nil {
-		left = unfinishedComponent(in, manifests.Web)
+		left = unfinishedComponent(in, component)
 	}
 	if left != nil {
-		condition.Message += "; " + left.message
+		condition.Message = joinNotes(condition.Message, left.message)
 	}
-	condition.Message += tokensNote(in)
 	return condition
 }
 

@@ -226,7 +226,7 @@ func TestInvalidPeersAreNoErrorOfTheOperator(t *testing.T) {
 	createReady(t, bot)
 	waitExpected(t, bot, expected{
 		v1alpha1.ConditionWebAvailable, "False", v1alpha1.ReasonWriteFailed,
-		"expected other values in networkPolicy.egress or web.allowFrom",
+		"expected other values in networkPolicy.egress, web.allowFrom or the egress of plugins",
 	}, expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, ""})
 	if _, err := get(t.Context(), &appsv1.Deployment{}, bot.Namespace, "movienight-web"); !apierrors.IsNotFound(err) {
 		t.Errorf("the web page runs without its NetworkPolicy: %v", err)

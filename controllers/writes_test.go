@@ -45,7 +45,7 @@ func TestCreationSendsOneRequestPerObjectAndStatus(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"serviceaccounts": 1, "configmaps": 2, "persistentvolumeclaims": 1, "services": 2, "deployments": 2,
+		"serviceaccounts": 1, "configmaps": 3, "persistentvolumeclaims": 1, "services": 2, "deployments": 2,
 		"networkpolicies": 2,
 	}
 	if diff := cmp.Diff(want, created); diff != "" {
@@ -54,7 +54,7 @@ func TestCreationSendsOneRequestPerObjectAndStatus(t *testing.T) {
 	if statuses != 1 {
 		t.Errorf("the one status so far was written %d times", statuses)
 	}
-	if got, want := len(versions(t, bot)), 10; got != want {
+	if got, want := len(versions(t, bot)), 11; got != want {
 		t.Errorf("%d objects carry the label, want %d", got, want)
 	}
 }

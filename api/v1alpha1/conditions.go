@@ -18,6 +18,9 @@ const (
 	// ConditionWebAvailable is True if a pod of the web page is ready. It is absent if the spec asks for no web page.
 	// Ready does not depend on it.
 	ConditionWebAvailable = "WebAvailable"
+	// ConditionPluginsAvailable is True if users can give the commands of every plugin. It is absent if the spec asks for
+	// no plugin. Ready does not depend on it.
+	ConditionPluginsAvailable = "PluginsAvailable"
 	// ConditionUpdateAvailable is True while this version of the operator would build other pods than those that run,
 	// and updatePolicy is Manual, or Automatic and the update has not begun. Ready does not depend on it.
 	ConditionUpdateAvailable = "UpdateAvailable"
@@ -32,7 +35,7 @@ const (
 // docs/api.md.
 const (
 	ReasonReady           = "Ready"           // Ready is True
-	ReasonAvailable       = "Available"       // BotAvailable, DatabaseAvailable or WebAvailable is True
+	ReasonAvailable       = "Available"       // a condition whose name ends in Available is True
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
 	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: an automatic update waits for its turn
 	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: ready before the update, and not since

@@ -56,3 +56,9 @@ const (
 	PeopleTokensOnly PeoplePages = "TokensOnly" // who has a token
 	PeopleOff        PeoplePages = "Off"        // nobody
 )
+
+// What the kubelet and the operator can ask the process of a plugin.
+const (
+	PluginProbesNone PluginProbes = "None" // nothing
+	PluginProbesHTTP PluginProbes = "HTTP" // what every process of the runtime serves
+)

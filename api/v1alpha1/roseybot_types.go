@@ -65,6 +65,7 @@ type Mode string
 // +kubebuilder:validation:XValidation:rule="self.replicas <= 1 || !has(self.nats) || !has(self.nats.jetStream) || self.nats.jetStream.mode != 'Never'",message="replicas: expected 0 or 1 if nats.jetStream.mode is Never, because the leader election of a hot standby needs JetStream"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.database) || !(has(self.database.sharedFrom) || has(self.database.replicas) || has(self.database.autoscaling) || has(self.database.directFallback) || has(self.database.resources) || has(self.database.natsCredentialsSecretRef))",message="database: expected no sharedFrom, replicas, autoscaling, directFallback, resources and natsCredentialsSecretRef in mode Direct, in which the bot opens the database itself"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.web) || !self.web.enabled",message="web.enabled: expected false in mode Direct, because the web page needs NATS"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Direct' || !has(self.plugins) || self.plugins.size() == 0",message="plugins: expected none in mode Direct, because plugins need NATS"
 type RoseyBotSpec struct {
 	// channel specifies the CyTube channel that the bot joins.
 	// +required
@@ -97,22 +98,38 @@ type RoseyBotSpec struct {
 	// +optional
 	Web *Web `json:"web,omitempty"`
 
+	// commands specifies the commands that users give.
+	// +optional
+	Commands Commands `json:"commands,omitzero"`
+
+	// plugins are processes that add commands to the channel and react to what happens there. Where two of them have a
+	// command of the same name, the first one has it. They require mode NATS.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=20
+	Plugins []Plugin `json:"plugins,omitempty"`
+
+	// pluginHost specifies the process of the built-in plugins.
+	// +optional
+	PluginHost PluginHost `json:"pluginHost,omitzero"`
+
 	// replicas is the number of bot pods. One of them is in the channel; the others are standbys that take over within
-	// seconds. More than 1 requires mode NATS, JetStream and an account. With 0, no bot runs, but the database service
-	// and the web page still do, because other NATS clients may use the service. Defaults to 1.
+	// seconds. More than 1 requires mode NATS, JetStream and an account. With 0, no bot runs, but the database service,
+	// the web page and the plugins still do, because other NATS clients may use the service. Defaults to 1.
 	// +optional
 	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// suspend stops the bot, the database service and the web page: they have no pods until it is false again. The claim
-	// is kept. Defaults to false.
+	// suspend stops the bot, the database service, the web page and the plugins: they have no pods until it is false
+	// again. The claim is kept. Defaults to false.
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 
-	// image is the container image of the bot, the database service and the web page. Defaults to the runtime image that
-	// the operator was installed with.
+	// image is the container image of the bot, the database service, the web page and the built-in plugins. Defaults to
+	// the runtime image that the operator was installed with.
 	// +optional
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/rosey:v1"
@@ -125,7 +142,7 @@ type RoseyBotSpec struct {
 	// +default="Manual"
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
 
-	// imagePullPolicy specifies when nodes pull the image. Defaults to Always for the tag latest, and to IfNotPresent
+	// imagePullPolicy specifies when nodes pull the image, and those of plugins. Defaults to Always for the tag latest, and to IfNotPresent
 	// for all other tags.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
@@ -153,7 +170,7 @@ type RoseyBotSpec struct {
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
-	// extraEnv are additional environment variables of all processes, for example HTTPS_PROXY or SSL_CERT_FILE. They
+	// extraEnv are additional environment variables of all processes of the runtime image, for example HTTPS_PROXY or SSL_CERT_FILE. They
 	// cannot override those that the operator sets. Everybody who can read the RoseyBot can read the values; for a
 	// secret, use valueFrom.secretKeyRef.
 	// +optional

@@ -50,8 +50,15 @@ type RoseyBotStatus struct {
 	// +optional
 	Web ComponentStatus `json:"web,omitzero"`
 
+	// plugins are the states of the plugins, in the order of the spec.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=20
+	Plugins []PluginStatus `json:"plugins,omitempty"`
+
 	// conditions describe the state of the RoseyBot. Ready summarizes BotAvailable, DatabaseAvailable, ChannelJoined,
-	// Durable and the progress of the rollout, without the web page.
+	// Durable and the progress of the rollout, without the web page and the plugins.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -94,8 +94,14 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
 	add("", configuration)
+	live, err := liveObjects(bot)
+	if err != nil {
+		return nil, err
+	}
+	add("", live)
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
+		add(component, settings(bot, component)...)
 		if MountsClaim(bot, component) {
 			for _, spec := range Claims(bot) {
 				add(component, claim(bot, spec, observed))
@@ -117,8 +123,15 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 // pagesPort is the name of the port of the web page's container for its pages.
 const pagesPort = "pages"
 
-// networkObjects returns the Service of a component and, unless the spec disables it, the NetworkPolicy.
-func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) []client.Object {
+// networkObjects returns the Service of a component and, unless the spec disables it, the NetworkPolicy. Plugins have
+// no Service, because nobody connects to them.
+func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) (objects []client.Object) {
+	if ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
+		objects = append(objects, networkPolicy(bot, params, component))
+	}
+	if RunsPlugins(component) {
+		return objects
+	}
 	service := newObject[corev1.Service](bot, Name(bot, component), component)
 	service.Spec.Selector = Selector(bot, component)
 	if component == Web { // who reaches the pages need not reach the state of the process
@@ -127,9 +140,10 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 		// While NATS is away, no pod is ready, and the pages say so.
 		service.Spec.PublishNotReadyAddresses = true
 	}
-	if !ptr.Deref(bot.Spec.NetworkPolicy.Enabled, true) {
-		return []client.Object{service}
-	}
+	return append(objects, service)
+}
+
+func networkPolicy(bot *v1alpha1.RoseyBot, params Params, component Component) *networkingv1.NetworkPolicy {
 	policy := newObject[networkingv1.NetworkPolicy](bot, Name(bot, component), component)
 	policy.Spec.PodSelector = policySelector(bot, component)
 	if params.OperatorNamespace != "" {
@@ -150,22 +164,30 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 			From:  append([]networkingv1.NetworkPolicyPeer{ofNamespace}, bot.Spec.Web.DeepCopy().AllowFrom...),
 		})
 	}
-	if rules := bot.Spec.DeepCopy().NetworkPolicy.Egress; len(rules) > 0 {
-		policy.Spec.Egress = rules
+	if !ServesHTTP(bot, component) {
+		policy.Spec.Ingress = nil
+	}
+	own := pluginOf(bot, component)
+	for _, rules := range [][]networkingv1.NetworkPolicyEgressRule{
+		bot.Spec.DeepCopy().NetworkPolicy.Egress, own.DeepCopy().Egress,
+	} {
+		if len(rules) > 0 {
+			policy.Spec.Egress = rules
+		}
 	}
 	for _, rule := range policy.Spec.Egress {
 		for i := range rule.Ports { // a default added by the API server would be a permanent difference
 			rule.Ports[i].Protocol = new(ptr.Deref(rule.Ports[i].Protocol, corev1.ProtocolTCP))
 		}
 	}
-	return []client.Object{policy, service}
+	return policy
 }
 
 // policySelector returns the pods of a component for its NetworkPolicy. Where the data is, they include those of Jobs
 // of `rosey job`: without a policy they could connect anywhere, or nowhere if the namespace denies egress by default.
 // These do not have LabelRoseyBot, so that commands for the pods of a RoseyBot leave them out.
 func policySelector(bot *v1alpha1.RoseyBot, component Component) metav1.LabelSelector {
-	if component == Web || component == Bot && HasService(bot) {
+	if isOptional(component) || component == Bot && HasService(bot) {
 		return metav1.LabelSelector{MatchLabels: Selector(bot, component)}
 	}
 	return metav1.LabelSelector{

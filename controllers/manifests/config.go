@@ -19,12 +19,16 @@ import (
 )
 
 // configFile is the key of each component's configuration in the ConfigMap, and its file name in the pod.
-var configFile = map[Component]string{Bot: config.BotFile, Database: config.DatabaseFile, Web: config.WebFile}
+var configFile = map[Component]string{
+	Bot: config.BotFile, Database: config.DatabaseFile, Web: config.WebFile, Plugins: config.PluginHostFile,
+}
 
-// IsConfigFile reports whether a ConfigMap of a RoseyBot can have a file of a name.
-func IsConfigFile(name string) bool {
-	return slices.Contains([]string{
+// IsConfigFile reports whether a ConfigMap of a RoseyBot can have a file of a name. Those of a component with settings
+// of its own can have any.
+func IsConfigFile(component Component, name string) bool {
+	return PluginName(component) != "" || slices.Contains([]string{
 		config.BotFile, config.DatabaseFile, config.WebFile, config.StandbyFile, config.ChannelsFile, config.ProvenanceFile,
+		config.PluginHostFile, config.CommandsFile, config.PluginsFile,
 	}, name)
 }
 
@@ -34,6 +38,9 @@ func IsConfigFile(name string) bool {
 func configFiles(bot, owner *v1alpha1.RoseyBot) (map[string]string, error) {
 	files := map[string]string{}
 	for _, component := range Components(bot) {
+		if configFile[component] == "" {
+			continue
+		}
 		text, err := yaml.Marshal(componentConfig(bot, owner, component))
 		if err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", configFile[component], err)
@@ -61,7 +68,10 @@ func componentConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.
 		content.Database.ProvenanceFile = path.Join(config.ChannelsDir, config.ProvenanceFile)
 	case Web:
 		content.Web = webConfig(bot)
+	case Plugins:
+		addLiveFiles(&content, bot, component)
 	default:
+		addLiveFiles(&content, bot, component)
 		addBotConfig(&content, bot, owner)
 	}
 	return content
@@ -112,7 +122,7 @@ func natsConfig(bot, owner *v1alpha1.RoseyBot, component Component) config.NATS 
 	if nats.TLSSecretRef != nil {
 		content.TLSDir = config.NATSTLSDir
 	}
-	if stream := nats.JetStream; stream != nil && component != Web { // which publishes nothing to the stream
+	if stream := nats.JetStream; stream != nil && !isOptional(component) { // others publish nothing to it
 		content.JetStream = config.JetStream{
 			Mode:     strings.ToLower(string(stream.Mode)),
 			Replicas: int(ptr.Deref(stream.Replicas, 0)),

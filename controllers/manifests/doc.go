@@ -12,6 +12,9 @@
 //	Direct  sqlite      bot              bot                                  0, 1  none
 //	Direct  postgres    bot              bot                                  0, 1  none
 //
+// A web page and plugins run beside these in mode NATS, whatever the database, where the spec asks for them: see
+// plugins.go. With sharedFrom a RoseyBot has them of its own.
+//
 // An SQLite database is a file on a PersistentVolumeClaim, which the component that opens it mounts. When the mode
 // changes, that component has no pods until no pod of the other one mounts the claim, not even a terminating one.
 //

@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,49 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 				"", v1alpha1.PeoplePublic, v1alpha1.PeopleTokensOnly, v1alpha1.PeopleOff,
 			}[fill.Intn(4)]
 		},
+		func(value *v1alpha1.Plugin, fill randfill.Continue) {
+			fill.FillNoCustom(value)
+			value.Probes = []v1alpha1.PluginProbes{"", v1alpha1.PluginProbesNone, v1alpha1.PluginProbesHTTP}[fill.Intn(3)]
+			value.Builtin, value.Image, value.Replicas = "", "registry.example/plugin", new(fill.Int31n(5)+1)
+			if fill.Bool() {
+				*value = v1alpha1.Plugin{Name: value.Name, Builtin: "dice", Config: value.Config, Grants: value.Grants}
+			}
+		},
+		func(value *v1alpha1.PluginName, fill randfill.Continue) {
+			*value = v1alpha1.PluginName(sanitize(text(fill), lower[:36], 30))
+		},
+		func(value *v1alpha1.PluginSetting, fill randfill.Continue) {
+			*value = v1alpha1.PluginSetting(strings.ToValidUTF8(text(fill), ""))
+		},
+		func(value *v1alpha1.PluginGrants, fill randfill.Continue) {
+			*value = v1alpha1.PluginGrants{
+				Events: []v1alpha1.PluginEvent{"message"}, Say: fill.Bool(), Queue: fill.Bool(),
+				State: []v1alpha1.PluginThing{"users", "media", "playlist"}[:fill.Intn(4)],
+			}
+			if fill.Bool() {
+				value.Act = []v1alpha1.ActGrant{{Verb: "playlist.add", Rank: new(fill.Int31n(256))}, {Verb: "kick"}}
+			}
+		},
+		func(value *v1alpha1.CommandCooldown, fill randfill.Continue) {
+			*value = v1alpha1.CommandCooldown{UserSeconds: new(fill.Int31n(3601))}
+		},
+		func(value *v1alpha1.UserName, fill randfill.Continue) {
+			*value = v1alpha1.UserName(sanitize(text(fill), any64, 20))
+		},
+		func(value *v1alpha1.CommandOverride, fill randfill.Continue) {
+			fill.FillNoCustom(value)
+			value.Name, value.Rank = sanitize(text(fill), lower, 30), new(fill.Int31n(256))
+			value.Allow, value.Deny = []v1alpha1.UserName{"alice"}, nil
+		},
+		func(value *v1alpha1.Commands, fill randfill.Continue) {
+			fill.FillNoCustom(value)
+			value.Prefix = []string{"", "!", ".", "!!"}[fill.Intn(4)]
+			named := map[string]v1alpha1.CommandOverride{}
+			for _, name := range slices.Sorted(maps.Keys(value.Overrides)) {
+				named[sanitize(name, lower, 30)] = value.Overrides[name]
+			}
+			value.Overrides, value.Ignore = named, slices.Compact(value.Ignore)
+		},
 		func(value *v1alpha1.Limits, fill randfill.Continue) {
 			if text, err := json.Marshal(config.Limits{}.WithDefaults()); err == nil && fill.Bool() {
 				_ = json.Unmarshal(text, value) // a difference between the two types makes a test fail
@@ -108,6 +152,10 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 			value.Channel.MaxMessageLength = []int32{0, 40, 1000}[fill.Intn(3)]
 			value.LogLevel = []string{"debug", "info", "warn", "error"}[fill.Intn(4)]
 			value.Replicas, value.Mode = new(fill.Int31n(2)), v1alpha1.ModeNATS
+			slices.SortFunc(value.Plugins, func(a, b v1alpha1.Plugin) int {
+				return strings.Compare(string(a.Name), string(b.Name))
+			})
+			value.Plugins = slices.CompactFunc(value.Plugins, func(a, b v1alpha1.Plugin) bool { return a.Name == b.Name })
 			fillModes(value, fill)
 		},
 		func(value *v1alpha1.RoseyBot, fill randfill.Continue) {
@@ -176,7 +224,11 @@ func FuzzBuild(f *testing.F) {
 		}
 		for _, desired := range set {
 			object := desired.Object
-			if problems := validation.IsDNS1035Label(object.GetName()); len(problems) > 0 {
+			problems := validation.IsDNS1035Label(object.GetName())
+			if manifests.PluginName(desired.Component) != "" { // no Service has this name
+				problems = validation.IsDNS1123Subdomain(object.GetName())
+			}
+			if len(problems) > 0 {
 				t.Errorf("%T %q: %v", object, object.GetName(), problems)
 			}
 			checkLabels(t, object.GetLabels())
@@ -185,6 +237,11 @@ func FuzzBuild(f *testing.F) {
 			}
 		}
 		checkFiles(t, configMapOf(set).Data)
+		files, err := manifests.LiveFiles(bot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFiles(t, files)
 	})
 }
 

@@ -91,7 +91,7 @@ func TestConfigurationIsAccepted(t *testing.T) {
 		}
 		configuration := &corev1.ConfigMap{}
 		for document := range strings.SplitSeq(string(text), "---\n") {
-			if strings.Contains(document, "kind: ConfigMap") {
+			if strings.Contains(document, "kind: ConfigMap") && !strings.Contains(document, "component: plugin-") {
 				err = yaml.Unmarshal([]byte(document), configuration)
 			}
 		}
@@ -147,9 +147,19 @@ func checkFiles(t *testing.T, files map[string]string) {
 			}
 			continue
 		}
+		if file == config.CommandsFile || file == config.PluginsFile {
+			parse := func(text []byte) error { _, err := config.ParseCommands(text); return err }
+			if file == config.PluginsFile {
+				parse = func(text []byte) error { _, err := config.ParsePlugins(text); return err }
+			}
+			if err := parse([]byte(text)); err != nil {
+				t.Errorf("%s: %v\n%s", file, err, text)
+			}
+			continue
+		}
 		component, known := map[string]status.Component{
 			config.BotFile: status.BotComponent, config.DatabaseFile: status.DatabaseComponent,
-			config.WebFile: status.WebComponent,
+			config.WebFile: status.WebComponent, config.PluginHostFile: status.PluginsComponent,
 		}[file]
 		if _, err := config.Parse([]byte(text), component); err != nil || !known {
 			t.Errorf("%s: %v\n%s", file, err, text)
@@ -162,15 +172,18 @@ func TestBaseMatchesTheProcesses(t *testing.T) {
 	set := build(t, readBot(t, "testdata/web.yaml"))
 	container := botDeployment(set).Spec.Template.Spec.Containers[0]
 	web := find[*appsv1.Deployment](set, manifests.Web).Spec.Template.Spec.Containers[0]
+	plugged := build(t, readBot(t, "testdata/plugins.yaml"))
+	host := find[*appsv1.Deployment](plugged, manifests.Plugins).Spec.Template.Spec.Containers[0]
 	got := []any{
 		web.Ports[0].ContainerPort, web.Ports[1].ContainerPort, find[*corev1.Service](set, manifests.Web).Spec.Ports[0].Port,
-		web.Args[2],
+		web.Args[2], host.Args[3],
 		container.Ports[0].ContainerPort, find[*corev1.Service](set, manifests.Bot).Spec.Ports[0].Port,
 		container.Env[0].Name, container.Env[1].Name,
 		container.StartupProbe.HTTPGet.Path, container.LivenessProbe.HTTPGet.Path, container.ReadinessProbe.HTTPGet.Path,
 	}
 	want := []any{
 		int32(status.HTTPPort), int32(status.PagesPort), int32(status.PagesPort), config.ConfigDir + "/" + config.WebFile,
+		config.ConfigDir + "/" + config.PluginHostFile,
 		int32(status.HTTPPort), int32(status.HTTPPort), config.PodNameVariable, config.PodUIDVariable,
 		status.HealthPath, status.HealthPath, status.ReadyPath,
 	}

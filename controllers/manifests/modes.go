@@ -21,6 +21,8 @@ const (
 	Bot      = status.BotComponent
 	Database = status.DatabaseComponent
 	Web      = status.WebComponent
+	// Plugins is the process of all built-in plugins. Others are components of their own: see PluginComponent.
+	Plugins = status.PluginsComponent
 )
 
 // Labels of the objects of a RoseyBot.
@@ -42,7 +44,10 @@ const (
 
 // Name returns the name of a component's Deployment, Service, NetworkPolicy and so on.
 func Name(bot *v1alpha1.RoseyBot, component Component) string {
-	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db", Web: "-web"}[component]
+	if plugin := PluginName(component); plugin != "" { // neither this nor another suffix has a "-", so no two are alike
+		return bot.Name + "-" + plugin + "-plugin"
+	}
+	return bot.Name + map[Component]string{Bot: "-bot", Database: "-db", Web: "-web", Plugins: "-plugins"}[component]
 }
 
 // Image returns the container image of all components.
@@ -110,17 +115,25 @@ func HasWeb(bot *v1alpha1.RoseyBot) bool {
 
 // Components returns the components of a RoseyBot, in the order in which they are started.
 func Components(bot *v1alpha1.RoseyBot) []Component {
-	components := RequiredComponents(bot)
+	return append(RequiredComponents(bot), OptionalComponents(bot)...)
+}
+
+// OptionalComponents returns the components without which a RoseyBot is ready: the web page and the plugins.
+func OptionalComponents(bot *v1alpha1.RoseyBot) (components []Component) {
 	if HasWeb(bot) {
 		components = append(components, Web)
 	}
-	return components
+	return append(components, pluginComponents(bot)...)
 }
 
-// IsWanted reports whether a live object is none of a web page that the spec does not ask for. Other components that
-// are not wanted any more run until what replaces them can be built.
+// isOptional reports whether a component is one that OptionalComponents can return.
+func isOptional(component Component) bool { return component == Web || RunsPlugins(component) }
+
+// IsWanted reports whether a live object is none of a web page or a plugin that the spec does not ask for. Other
+// components that are not wanted any more run until what replaces them can be built.
 func IsWanted(bot *v1alpha1.RoseyBot, live client.Object) bool {
-	return HasWeb(bot) || live.GetLabels()[LabelComponent] != string(Web)
+	component := Component(live.GetLabels()[LabelComponent])
+	return !isOptional(component) || slices.Contains(Components(bot), component)
 }
 
 // RequiredComponents returns the components without which a RoseyBot is not ready.
@@ -133,7 +146,7 @@ func RequiredComponents(bot *v1alpha1.RoseyBot) []Component {
 
 // opensDatabase reports whether the pods of a component open the database.
 func opensDatabase(bot *v1alpha1.RoseyBot, component Component) bool {
-	return component != Web && HasService(bot) == (component == Database) && SharedFrom(bot) == ""
+	return !isOptional(component) && HasService(bot) == (component == Database) && SharedFrom(bot) == ""
 }
 
 // MountsClaim reports whether the pods of a component mount the claim.
@@ -165,8 +178,11 @@ func mayHaveStandbys(bot, owner *v1alpha1.RoseyBot) bool {
 // allowsSeveralPods reports whether two pods of a component may run at the same time. Two bots without leader election
 // would both be in the channel, and an SQLite database has one writer.
 func allowsSeveralPods(bot *v1alpha1.RoseyBot, component Component) bool {
-	if component == Bot {
+	switch {
+	case component == Bot:
 		return HasStandbys(bot)
+	case RunsPlugins(component):
+		return pluginReplicas(bot, component) > 1
 	}
 	return !MountsClaim(bot, component)
 }
@@ -183,6 +199,8 @@ func Replicas(bot *v1alpha1.RoseyBot, component Component) int32 {
 		return ptr.Deref(webOf(bot).Replicas, 1)
 	case component == Web:
 		return 0
+	case RunsPlugins(component):
+		return pluginReplicas(bot, component)
 	}
 	replicas := ptr.Deref(databaseOf(bot).Replicas, 1)
 	if autoscaling := databaseOf(bot).Autoscaling; autoscaling != nil {
@@ -244,12 +262,26 @@ func NATS(bot, owner *v1alpha1.RoseyBot) v1alpha1.NATS {
 	return ptr.Deref(natsSource(bot, owner).Spec.NATS, v1alpha1.NATS{})
 }
 
-// NATSCredentials returns the Secret with which a component logs in to NATS, or nil if it does not log in.
+// NATSCredentials returns the Secret with which a component logs in to NATS, or nil if it does not log in. A plugin
+// never gets that of the bot.
 func NATSCredentials(bot, owner *v1alpha1.RoseyBot, component Component) *v1alpha1.ObjectRef {
-	own := map[Component]*v1alpha1.ObjectRef{
-		Database: databaseOf(bot).NATSCredentialsSecretRef, Web: webOf(bot).NATSCredentialsSecretRef,
+	own := ownCredentials(bot, component)
+	if RunsPlugins(component) {
+		return own
 	}
-	return cmp.Or(own[component], NATS(bot, owner).CredentialsSecretRef)
+	return cmp.Or(own, NATS(bot, owner).CredentialsSecretRef)
+}
+
+// ownCredentials returns the Secret with the credentials of a NATS user of a component alone, or nil.
+func ownCredentials(bot *v1alpha1.RoseyBot, component Component) *v1alpha1.ObjectRef {
+	switch component {
+	case Database:
+		return databaseOf(bot).NATSCredentialsSecretRef
+	case Web:
+		return webOf(bot).NATSCredentialsSecretRef
+	default: // that of the bot is nats.credentialsSecretRef
+		return pluginOf(bot, component).NATSCredentialsSecretRef
+	}
 }
 
 // natsSource returns the RoseyBot whose spec.nats and subject prefix apply.

@@ -170,6 +170,9 @@ func liveDeployment(bot *v1alpha1.RoseyBot, name string, observed Observed) *app
 func findRunning(bot *v1alpha1.RoseyBot, built *appsv1.Deployment, observed Observed) *appsv1.Deployment {
 	from := built.Annotations[specGenerationAnnotation]
 	live, pinned := liveDeployment(bot, built.Name, observed), findPinned(bot, built)
+	if lacksLiveFiles(bot, live) || lacksLiveFiles(bot, pinned) {
+		return nil
+	}
 	if live != nil && !sameOrigin(live.Annotations[specGenerationAnnotation], from) {
 		live = nil
 	}

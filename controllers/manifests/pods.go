@@ -11,6 +11,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // configHashAnnotation changes the pod template when the configuration changes, because a process reads its
@@ -32,7 +33,7 @@ func deployment(
 	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
 	template := &workload.Spec.Template
 	template.Labels = mergeLabels(bot.Spec.PodMetadata.Labels, workload.Labels)
-	if bot.Spec.Monitoring.PodMonitor == "Never" {
+	if bot.Spec.Monitoring.PodMonitor == "Never" || !ServesHTTP(bot, component) {
 		template.Labels[LabelPodMonitor] = "Never"
 	}
 	annotations := map[string]string{configHashAnnotation: configHash}
@@ -41,7 +42,7 @@ func deployment(
 	}
 	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations, annotations)
 	setPodFields(&template.Spec, bot, observed.Owner, component)
-	setContainerFields(&template.Spec.Containers[0], bot, params, component)
+	setContainerFields(&template.Spec.Containers[0], bot, observed.Owner, params, component)
 	addVolumes(&template.Spec, bot, observed.Owner, component)
 	rollOut(workload, bot, component, observed)
 	return workload
@@ -80,13 +81,28 @@ func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component 
 	}
 }
 
-func setContainerFields(container *corev1.Container, bot *v1alpha1.RoseyBot, params Params, component Component) {
-	overlay(base[string(component)], container)
-	container.Image, container.ImagePullPolicy = Image(bot, params), bot.Spec.ImagePullPolicy
-	container.Env = append(extraEnv(bot, container.Env), container.Env...)
-	resources := map[Component]corev1.ResourceRequirements{
+func setContainerFields(
+	container *corev1.Container, bot, owner *v1alpha1.RoseyBot, params Params, component Component,
+) {
+	if PluginName(component) == "" {
+		overlay(base[string(component)], container)
+		container.Image = Image(bot, params)
+		container.Env = append(extraEnv(bot, container.Env), container.Env...)
+	} else {
+		overlay(base[string(status.PluginComponent)], container)
+		setPluginFields(container, bot, owner, component)
+	}
+	if !ServesHTTP(bot, component) {
+		withoutHTTP(container)
+	}
+	own := pluginOf(bot, component)
+	container.ImagePullPolicy, container.EnvFrom = bot.Spec.ImagePullPolicy, own.EnvFrom
+	resources := own.Resources
+	if fromSpec, ofOther := map[Component]corev1.ResourceRequirements{
 		Bot: bot.Spec.Resources, Database: databaseOf(bot).Resources, Web: webOf(bot).Resources,
-	}[component]
+	}[component]; ofOther {
+		resources = fromSpec
+	}
 	// The spec replaces the default as a whole: a request of the spec above the default limit would be refused.
 	if len(resources.Requests) > 0 || len(resources.Limits) > 0 || len(resources.Claims) > 0 {
 		container.Resources = resources
@@ -110,14 +126,16 @@ func extraEnv(bot *v1alpha1.RoseyBot, fromOperator []corev1.EnvVar) []corev1.Env
 
 // addVolumes mounts the configuration, the Secrets that the spec names, and the claim.
 func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
-	file := configFile[component]
-	configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
-	if component == Bot && mayHaveStandbys(bot, owner) {
-		standby := corev1.KeyToPath{Key: config.StandbyFile, Path: config.StandbyFile}
-		configuration.Items = append(configuration.Items, standby)
+	if file := configFile[component]; file != "" {
+		configuration := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Key: file, Path: file}}}
+		if component == Bot && mayHaveStandbys(bot, owner) {
+			standby := corev1.KeyToPath{Key: config.StandbyFile, Path: config.StandbyFile}
+			configuration.Items = append(configuration.Items, standby)
+		}
+		configuration.Name = configMapName(bot)
+		mount(pod, configVolume, config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
 	}
-	configuration.Name = configMapName(bot)
-	mount(pod, configVolume, config.ConfigDir, corev1.VolumeSource{ConfigMap: configuration})
+	mountPluginFiles(pod, bot, component)
 	if component == Database {
 		list := &corev1.ConfigMapVolumeSource{}
 		list.Name = channelListName(bot)
@@ -126,7 +144,7 @@ func addVolumes(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Co
 	mountOwnSecrets(pod, bot, component)
 	mountSecret(pod, "nats", config.NATSCredentialsDir, NATSCredentials(bot, owner, component))
 	mountTLS(pod, bot, owner, component)
-	if telemetry := bot.Spec.Telemetry; telemetry != nil {
+	if telemetry := bot.Spec.Telemetry; telemetry != nil && PluginName(component) == "" {
 		headers, file := telemetry.HeadersSecretRef, config.TelemetryHeadersFile
 		mountSecretKey(pod, "telemetry", config.TelemetrySecretDir, headers, file)
 		mountSecret(pod, "telemetry-tls", config.TelemetryTLSDir, telemetry.TLSSecretRef)
@@ -157,11 +175,11 @@ func mountOwnSecrets(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Comp
 	}
 }
 
-// mountTLS mounts the certificates for NATS. A web page with a NATS user of its own has a client certificate of its own
-// too: it must not get the key of the others, who may do more.
+// mountTLS mounts the certificates for NATS. A web page with a NATS user of its own, and a plugin in any case, has a
+// client certificate of its own too: it must not get the key of the others, who may do more.
 func mountTLS(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
-	ref, own := NATS(bot, owner).TLSSecretRef, webOf(bot).NATSCredentialsSecretRef
-	if ref == nil || own == nil || component != Web {
+	ref, own := NATS(bot, owner).TLSSecretRef, ownCredentials(bot, component)
+	if ref == nil || !RunsPlugins(component) && (own == nil || component != Web) {
 		mountSecret(pod, "nats-tls", config.NATSTLSDir, ref)
 		return
 	}
@@ -173,11 +191,13 @@ func mountTLS(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Comp
 		}
 		return corev1.VolumeProjection{Secret: source}
 	}
-	mount(pod, "nats-tls", config.NATSTLSDir, corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		Sources: []corev1.VolumeProjection{
-			part(ref, config.TLSCAFile), part(own, config.TLSCertFile, config.TLSKeyFile),
-		},
-	}})
+	sources := []corev1.VolumeProjection{part(ref, config.TLSCAFile)}
+	if own != nil {
+		sources = append(sources, part(own, config.TLSCertFile, config.TLSKeyFile))
+	}
+	mount(pod, "nats-tls", config.NATSTLSDir, corev1.VolumeSource{
+		Projected: &corev1.ProjectedVolumeSource{Sources: sources},
+	})
 }
 
 // mount adds a volume to a pod and mounts it in its container, read-only unless it is the claim.

@@ -26,7 +26,7 @@ const (
 // left out.
 var opaque = []string{
 	"affinity", "tolerations", "topologySpreadConstraints", "resources", "extraEnv", "podSecurityContext", "egress",
-	"imagePullSecrets", "conditions",
+	"imagePullSecrets", "conditions", "envFrom", "allowFrom", "pinned",
 }
 
 func main() {
@@ -94,6 +94,12 @@ func writeFields(out *strings.Builder, prefix string, parent *apiextensionsv1.JS
 			prefix+name, typeName(&field), defaultValue, escapeCell(description+rules(&field)))
 		if !slices.Contains(opaque, name) {
 			writeFields(out, prefix+name+".", &field)
+			if field.Items != nil {
+				writeFields(out, prefix+name+"[].", field.Items.Schema)
+			}
+			if field.AdditionalProperties != nil && field.AdditionalProperties.Schema != nil {
+				writeFields(out, prefix+name+".*.", field.AdditionalProperties.Schema)
+			}
 		}
 	}
 }

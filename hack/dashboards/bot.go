@@ -44,10 +44,10 @@ func oneBot() *dashboard.DashboardBuilder {
 func botNames() []panel {
 	return []panel{
 		{
-			title: "Ready", description: "The reason of the condition Ready.", width: 5, runbook: "RoseyBotNotReady",
+			title: "Ready", description: "The reason of the condition Ready.", width: 4, runbook: "RoseyBotNotReady",
 			queries: []query{{`max by (reason) (roseybot_condition{…, type="Ready"})`, "{{reason}}"}},
 		}, {
-			title: "Database", description: "The reason of the condition DatabaseAvailable.", width: 5,
+			title: "Database", description: "The reason of the condition DatabaseAvailable.", width: 4,
 			runbook: "RoseyBotDatabaseUnavailable",
 			queries: []query{{`max by (reason) (roseybot_condition{…, type="DatabaseAvailable"})`, "{{reason}}"}},
 		}, {
@@ -55,7 +55,11 @@ func botNames() []panel {
 			runbook: "RoseyWebUnavailable",
 			queries: []query{{`max by (reason) (roseybot_condition{…, type="WebAvailable"})`, "{{reason}}"}},
 		}, {
-			title: "Leader", description: "The pod that is in the channel, or tries to join it.", width: 4,
+			title: "Plugins", description: "The reason of the condition PluginsAvailable. None: there are no plugins.", width: 3,
+			runbook: "RoseyPluginUnavailable",
+			queries: []query{{`max by (reason) (roseybot_condition{…, type="PluginsAvailable"})`, "{{reason}}"}},
+		}, {
+			title: "Leader", description: "The pod that is in the channel, or tries to join it.", width: 3,
 			queries: []query{{`max by (pod) (rosey_bot_leader{…} == 1)`, "{{pod}}"}},
 		},
 	}

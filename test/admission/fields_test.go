@@ -42,6 +42,14 @@ var harmless = map[string]string{
 	"telemetry.samplingRatio":              "a number",
 	"telemetry.resourceAttributes":         "texts in traces",
 	"logLevel":                             "a choice",
+	"commands":                             "what users of the channel can do there",
+	"plugins.name":                         "a name",
+	"plugins.builtin":                      "a choice",
+	"plugins.config":                       "settings; where built-in plugins connect to, their egress limits",
+	"plugins.grants":                       "what a plugin can do in the channel",
+	"plugins.resources":                    "quotas of the namespace limit resources",
+	"plugins.probes":                       "a choice",
+	"pluginHost.resources":                 "quotas of the namespace limit resources",
 	"web.people":                           "a choice",
 	"web.basePath":                         "a part of addresses in pages",
 	"web.allowFrom":                        "opens the pages alone, as an Ingress of the namespace does",
@@ -128,7 +136,8 @@ func walk(of reflect.Type, prefix string, visit func(path string, field reflect.
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		path := prefix + name
 		element := field.Type
-		for element.Kind() == reflect.Pointer {
+		isList := element.Kind() == reflect.Slice && element.Elem().PkgPath() == of.PkgPath() && !namesSecrets(element)
+		for element.Kind() == reflect.Pointer || isList && element.Kind() == reflect.Slice {
 			element = element.Elem()
 		}
 		switch {

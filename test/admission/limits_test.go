@@ -12,6 +12,9 @@ func TestLimitsOfTheValues(t *testing.T) {
 		digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		images = "spec.image: expected none, or registry.example/team/, registry.example/rosey@, " +
 			"registry.example/rosey:v1, mirror.example:, rosey.dev/rosey:0.1.0"
+		plugins     = "spec.plugins.image: expected only registry.example/plugins/, registry.example/plugin"
+		pluginRules = "spec.plugins.egress: expected none, or of these rules some: "
+		hostRules   = "spec.pluginHost.egress: expected none, or of these rules some: "
 		servers     = "spec.channel.server: expected only https://cytu.be, https://films.example:8443"
 		natsServers = "spec.nats.url: expected only nats://nats.nats.svc:4222, nats://other:4222"
 		receivers   = "spec.telemetry.endpoint: expected only http://collector.films.svc:4318, https://otlp.example/films"
@@ -60,6 +63,15 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{"image: mirror.example:v2@" + digest, ""},
 		{"image: mirror.example:5000/evil", images},
 		{"image: mirror.example:5000/evil@" + digest, images},
+		{"plugins: [{name: a, builtin: dice}, {name: b, image: registry.example/plugins/weather:v1}]", ""},
+		{"plugins: [{name: a, image: registry.example/plugin}]", ""},
+		{"plugins: [{name: a, builtin: dice}, {name: b, image: registry.example/team/rosey:v1}]", plugins},
+		{"plugins: [{name: a, image: registry.example/plugins/../other}]", plugins},
+		{"plugins: [{name: a, image: rosey.dev/rosey:0.1.0}]", plugins},
+		{"plugins: [{name: a, image: registry.example/plugin, egress: [{ports: [{port: 53, protocol: UDP}]}]}]", ""},
+		{"plugins: [{name: a, image: registry.example/plugin, egress: [{}]}]", pluginRules},
+		{"pluginHost: {egress: [{ports: [{port: 53, protocol: UDP}]}]}", ""},
+		{"pluginHost: {egress: [{ports: [{port: 54, protocol: UDP}]}]}", hostRules},
 		{`channel: {name: c, server: "https://films.example:8443"}`, ""},
 		{`channel: {name: c, server: "https://Cytu.be"}`, ""},
 		{`channel: {name: c, server: "http://cytu.be"}`, servers},

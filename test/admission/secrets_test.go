@@ -48,6 +48,8 @@ func TestSecretIsNamedOnlyByWhoMayGetIt(t *testing.T) {
 		"telemetry.tlsSecretRef":            receiver + "tlsSecretRef: {name: SECRET}}",
 		"web.tokensSecretRef":               "web: {enabled: true, tokensSecretRef: {name: SECRET}}",
 		"web.natsCredentialsSecretRef":      "web: {public: true, natsCredentialsSecretRef: {name: SECRET}}",
+
+		"pluginHost.natsCredentialsSecretRef": "pluginHost: {natsCredentialsSecretRef: {name: SECRET}}",
 	} {
 		t.Run(field, func(t *testing.T) {
 			create := func(user, secret string) error {
@@ -69,6 +71,12 @@ func TestListsOfSecretsNeedAllSecrets(t *testing.T) {
 	for field, fields := range map[string]map[string]any{
 		"imagePullSecrets": spec("imagePullSecrets: [{name: mine}]"),
 		"extraEnv":         spec(variable),
+
+		"plugins.natsCredentialsSecretRef": spec(
+			"plugins: [{name: a, image: registry.example/plugin, natsCredentialsSecretRef: {name: mine}}]"),
+		"plugins.envFrom": spec(
+			"plugins: [{name: a, image: registry.example/plugin, envFrom: [{secretRef: {name: mine}}]}]"),
+		"pluginHost.envFrom": spec("pluginHost: {envFrom: [{secretRef: {name: mine}}]}"),
 		"database.sharedFrom": func() map[string]any {
 			content := spec("database: {sharedFrom: {name: first}}")
 			delete(content, "nats")
@@ -146,6 +154,23 @@ web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {
 		allowed(t, update(t, "keeper", traced, elsewhere))
 		// The Secrets of other fields are not in traces.
 		allowed(t, update(t, "author", live, secrets+`telemetry: {endpoint: "http://collector.films.svc:4318"}`))
+	})
+	t.Run("of plugins", func(t *testing.T) {
+		const plugin = "plugins: [{name: a, image: registry.example/plugin, config: {url: a}, " +
+			"envFrom: [{secretRef: {name: other}}]}]\n"
+		plugged := bot("plugged", spec(plugin))
+		if err := users["keeper"].client.Create(t.Context(), plugged); err != nil {
+			t.Fatal(err)
+		}
+		allowed(t, update(t, "author", plugged, plugin+"replicas: 0"))
+		for _, fields := range []string{
+			strings.Replace(plugin, "url: a", "url: b", 1), strings.Replace(plugin, "name: other", "name: mine", 1),
+			plugin + `nats: {url: "nats://other:4222"}`,
+		} {
+			err := update(t, "author", plugged, fields)
+			refused(t, err, "spec.plugins.envFrom: expected no Secret, unless the user may get all Secrets of the namespace")
+			allowed(t, update(t, "keeper", plugged, fields))
+		}
 	})
 	t.Run("of a shared RoseyBot", func(t *testing.T) {
 		content := spec("database: {sharedFrom: {name: live}}")

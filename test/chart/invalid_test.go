@@ -9,7 +9,8 @@ import (
 
 // openPolicy are the values of a policy without any limit.
 const openPolicy = "admissionPolicy.enabled=true,admissionPolicy.secretsNeedGet=false," +
-	"admissionPolicy.restrictSecurityContext=false,admissionPolicy.images={*},admissionPolicy.servers={*}," +
+	"admissionPolicy.restrictSecurityContext=false,admissionPolicy.images={*},admissionPolicy.pluginImages={*}," +
+	"admissionPolicy.servers={*}," +
 	"admissionPolicy.environment={*},admissionPolicy.serviceAccounts={*},admissionPolicy.priorityClasses={*}," +
 	"admissionPolicy.backupClaims={*}," +
 	"admissionPolicy.tolerations={*},admissionPolicy.labels={*},admissionPolicy.annotations={*}"

@@ -1,0 +1,318 @@
+package manifests_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
+)
+
+const (
+	weather = manifests.Component("plugin-weather")
+	greet   = manifests.Component("plugin-greet")
+)
+
+// What a user writes about commands and plugins reaches the processes as it is.
+func TestPluginsReachTheProcesses(t *testing.T) {
+	files, err := manifests.LiveFiles(readBot(t, "testdata/plugins.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := config.ParseCommands([]byte(files[config.CommandsFile]))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, files[config.CommandsFile])
+	}
+	roll := commands.Overrides["dice.roll"]
+	if commands.Prefix != "." || *commands.CooldownSeconds != 5 || *commands.ChannelCooldownSeconds != 0 ||
+		!slices.Equal(commands.Ignore, []string{"OtherBot"}) || !commands.Overrides["seen"].Disabled || roll.Name != "r" ||
+		*roll.Rank != 2 || *roll.Cooldown.UserSeconds != 1 || roll.Allow[0] != "alice" || roll.Deny[0] != "bob" {
+		t.Errorf("commands are %+v from\n%s", commands, files[config.CommandsFile])
+	}
+	plugins, err := config.ParsePlugins([]byte(files[config.PluginsFile]))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, files[config.PluginsFile])
+	}
+	want := []config.Plugin{
+		{Name: "dice", Builtin: "dice", Config: map[string]string{"maxDice": "20"}},
+		{Name: "weather", Grants: &config.PluginGrants{
+			Events: []string{"message"}, Say: true, State: []string{"users"},
+			Act: []config.ActGrant{{Verb: "playlist.add", Rank: new(2.0)}},
+		}},
+		{Name: "greet"},
+		{Name: "polls", Builtin: "polls"},
+	}
+	if diff := cmp.Diff(want, plugins); diff != "" {
+		t.Errorf("plugins (-want +got):\n%s", diff)
+	}
+}
+
+// A bot without plugins reads the same files as one with plugins: its pod stays when the first plugin is added.
+func TestAChangeOfAPluginReplacesThatPluginAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.RoseyBotSpec)
+		rolled []manifests.Component
+	}{
+		"no plugins":  {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins = nil }},
+		"no commands": {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Commands = v1alpha1.Commands{} }},
+		"settings": {change: func(spec *v1alpha1.RoseyBotSpec) {
+			spec.Plugins[0].Config, spec.Plugins[1].Config = nil, nil
+		}},
+		"grants":       {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[1].Grants = nil }},
+		"order":        {change: func(spec *v1alpha1.RoseyBotSpec) { slices.Reverse(spec.Plugins) }},
+		"one built in": {change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins = slices.Delete(spec.Plugins, 3, 4) }},
+		"image": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[1].Image = "registry.example/weather:2" },
+			rolled: []manifests.Component{weather},
+		},
+		"environment": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[1].EnvFrom = nil },
+			rolled: []manifests.Component{weather},
+		},
+		"user": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[1].NATSCredentialsSecretRef = nil },
+			rolled: []manifests.Component{weather},
+		},
+		"resources": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[2].Resources = corev1.ResourceRequirements{} },
+			rolled: []manifests.Component{greet},
+		},
+		"host": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.PluginHost.NATSCredentialsSecretRef = nil },
+			rolled: []manifests.Component{manifests.Plugins},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bot := readBot(t, "testdata/plugins.yaml")
+			before := build(t, bot)
+			test.change(&bot.Spec)
+			after := build(t, bot)
+			for _, component := range manifests.Components(bot) {
+				was, is := find[*appsv1.Deployment](before, component), find[*appsv1.Deployment](after, component)
+				if got := !cmp.Equal(was.Spec.Template, is.Spec.Template); got != slices.Contains(test.rolled, component) {
+					t.Errorf("the %s is replaced: %t", component, got)
+				}
+			}
+		})
+	}
+}
+
+// What somebody else has written must not get what the bot has: not by a volume, and not by the environment.
+func TestPluginsHaveNothingOfTheBot(t *testing.T) {
+	bot := readBot(t, "testdata/plugins.yaml")
+	set := build(t, bot)
+	for component, want := range map[manifests.Component][]string{
+		weather: {"movienight-weather all", "movienight-weather tls.crt", "movienight-weather tls.key", "weather-key env"},
+		greet:   nil,
+		manifests.Plugins: {
+			"llm-key env", "movienight-plugins all", "movienight-plugins tls.crt", "movienight-plugins tls.key",
+			"otlp headers",
+		},
+	} {
+		pod := find[*appsv1.Deployment](set, component).Spec.Template.Spec
+		got := slices.DeleteFunc(secretsOf(pod), func(secret string) bool { return secret == "rosey-nats-tls ca.crt" })
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("Secrets of the %s: %q, want %q", component, got, want)
+		}
+		if *pod.AutomountServiceAccountToken || !*pod.SecurityContext.RunAsNonRoot ||
+			!*pod.Containers[0].SecurityContext.ReadOnlyRootFilesystem ||
+			!slices.Equal(pod.Containers[0].SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+			t.Errorf("the %s has the security context %+v", component, pod.Containers[0].SecurityContext)
+		}
+		isOwn := manifests.PluginName(component) != ""
+		if hasProxy := strings.Contains(strings.Join(names(pod.Containers[0].Env), " "), "HTTPS_PROXY"); hasProxy == isOwn {
+			t.Errorf("the %s has the variables %v", component, names(pod.Containers[0].Env))
+		}
+	}
+}
+
+// secretsOf returns the Secrets of a pod with the keys that it gets.
+func secretsOf(pod corev1.PodSpec) (found []string) {
+	keys := func(name string, items []corev1.KeyToPath) {
+		for _, item := range items {
+			found = append(found, name+" "+item.Key)
+		}
+		if len(items) == 0 {
+			found = append(found, name+" all")
+		}
+	}
+	for _, volume := range pod.Volumes {
+		if volume.Secret != nil {
+			keys(volume.Secret.SecretName, volume.Secret.Items)
+		}
+		if volume.Projected != nil {
+			for _, source := range volume.Projected.Sources {
+				keys(source.Secret.Name, source.Secret.Items)
+			}
+		}
+	}
+	for _, source := range pod.Containers[0].EnvFrom {
+		found = append(found, source.SecretRef.Name+" env")
+	}
+	return found
+}
+
+func names(variables []corev1.EnvVar) (names []string) {
+	for _, variable := range variables {
+		names = append(names, variable.Name)
+	}
+	return names
+}
+
+// Whether a plugin serves HTTP, only its author knows. One that does not must neither be killed nor scraped for it.
+func TestOnlyPluginsThatServeHTTPAreProbed(t *testing.T) {
+	set := build(t, readBot(t, "testdata/plugins.yaml"))
+	for component, serves := range map[manifests.Component]bool{weather: false, greet: true, manifests.Plugins: true} {
+		template := find[*appsv1.Deployment](set, component).Spec.Template
+		container := template.Spec.Containers[0]
+		policy := find[*networkingv1.NetworkPolicy](set, component)
+		for what, got := range map[string]bool{
+			"is probed":        container.LivenessProbe != nil || container.ReadinessProbe != nil,
+			"has a port":       len(container.Ports) > 0,
+			"is scraped":       template.Labels[manifests.LabelPodMonitor] == "",
+			"lets somebody in": len(policy.Spec.Ingress) > 0,
+			"listens": slices.ContainsFunc(container.Env, func(variable corev1.EnvVar) bool {
+				return variable.Name == "ROSEY_HTTP_ADDRESS" && variable.Value == ":8080"
+			}) || component == manifests.Plugins,
+		} {
+			if got != serves {
+				t.Errorf("%s %s: %t", component, what, got)
+			}
+		}
+		if !slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+			t.Errorf("the policy of %s is for %v", component, policy.Spec.PolicyTypes)
+		}
+	}
+	if find[*corev1.Service](set, weather) != nil || find[*corev1.Service](set, manifests.Plugins) != nil {
+		t.Error("a plugin has a Service, although nobody connects to it")
+	}
+}
+
+// Two processes of one plugin would both say a line that is due. Several pods that are asked for share the work.
+func TestAPluginWithOnePodHasNeverTwo(t *testing.T) {
+	set := build(t, readBot(t, "testdata/plugins.yaml"))
+	for component, want := range map[manifests.Component]appsv1.DeploymentStrategyType{
+		manifests.Plugins: appsv1.RecreateDeploymentStrategyType, weather: appsv1.RecreateDeploymentStrategyType,
+		greet: appsv1.RollingUpdateDeploymentStrategyType,
+	} {
+		if got := find[*appsv1.Deployment](set, component).Spec.Strategy.Type; got != want {
+			t.Errorf("the strategy of %s is %s", component, got)
+		}
+	}
+	if find[*policyv1.PodDisruptionBudget](set, greet) == nil || find[*policyv1.PodDisruptionBudget](set, weather) != nil {
+		t.Error("expected a budget for several pods, and none for one, which would keep a node from being drained")
+	}
+}
+
+// A plugin may have any name, such as that of a component, and a RoseyBot may be named like another one with a plugin.
+func TestNoTwoObjectsHaveOneName(t *testing.T) {
+	seen := map[manifests.Key]string{}
+	for _, name := range []string{"a", "a-b", "a-plugin", "a-b-plugin", "a-plugins", "a-live"} {
+		bot := readBot(t, "testdata/plugins.yaml")
+		bot.Name, bot.Spec.Plugins = name, []v1alpha1.Plugin{{Name: "dice", Builtin: "dice"}}
+		bot.Spec.Web = &v1alpha1.Web{Enabled: new(true), Public: new(true)}
+		for _, plugin := range []v1alpha1.PluginName{"b", "bot", "db", "web", "plugin", "plugins", "live", "config"} {
+			bot.Spec.Plugins = append(bot.Spec.Plugins, v1alpha1.Plugin{Name: plugin, Image: "p"})
+		}
+		for _, desired := range build(t, bot) {
+			key := manifests.KeyOf(desired.Object)
+			if other := seen[key]; other != "" {
+				t.Errorf("%s is of %s and of %s", key, other, name)
+			}
+			seen[key] = name
+		}
+	}
+}
+
+// A bot that an older operator has built reads no list of plugins: it is replaced when there is something in the list,
+// and never because of plugins again. Nothing else is replaced with it.
+func TestPluginsReplaceABotThatDoesNotReadThemOnce(t *testing.T) {
+	bot := readBot(t, "testdata/plugins.yaml")
+	plugins := bot.Spec.Plugins
+	bot.Spec.Plugins, bot.Spec.Commands = nil, v1alpha1.Commands{}
+	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
+	isLive := func(volume corev1.Volume) bool { return volume.Name == "live" }
+	template := &botDeployment(old.Built).Spec.Template
+	template.Spec.Volumes = slices.DeleteFunc(template.Spec.Volumes, isLive)
+	botDeployment(old.Built).Annotations["rosey.dev/template-hash"] = manifests.Hash(template)
+	observed := observe(old.Built)
+	images := func(image string) (of [2]string) {
+		built, err := manifests.Build(bot, manifests.Params{Image: image}, observed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		update := manifests.FindUpdate(bot, built, observed)
+		pinned := update.Pinned
+		bot.Status.Pinned = update.Status
+		for _, desired := range pinned {
+			observed.Objects[manifests.KeyOf(desired.Object)] = desired.Object
+		}
+		imageOf := func(workload *appsv1.Deployment) string { return workload.Spec.Template.Spec.Containers[0].Image }
+		return [2]string{imageOf(botDeployment(pinned)), imageOf(databaseDeployment(pinned))}
+	}
+	before := testParams.Image
+	if got := images("newer"); got != [2]string{before, before} {
+		t.Errorf("without plugins, an upgrade of the operator replaces pods: %q", got)
+	}
+	bot.Spec.Plugins = plugins
+	bot.Generation++
+	if got := images("newer"); got != [2]string{"newer", before} {
+		t.Errorf("with plugins the bot and the database service run %q", got)
+	}
+	_ = images("newest")
+	bot.Spec.Plugins = plugins[:2]
+	bot.Generation++
+	if got := images("newest"); got != [2]string{"newer", before} {
+		t.Errorf("after another change of plugins the bot and the database service run %q", got)
+	}
+}
+
+// A built-in plugin of the runtime image can be asked for.
+func TestEveryBuiltinPluginIsInTheSchema(t *testing.T) {
+	text, err := os.ReadFile("../../config/crd/bases/rosey.dev_roseybots.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.Unmarshal(text, crd); err != nil {
+		t.Fatal(err)
+	}
+	properties := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties
+	plugin := properties["spec"].Properties["plugins"]
+	enumOf := func(schema apiextensionsv1.JSONSchemaProps) (values []string) {
+		for _, value := range schema.Enum {
+			values = append(values, strings.Trim(string(value.Raw), `"`))
+		}
+		return values
+	}
+	builtin := enumOf(plugin.Items.Schema.Properties["builtin"])
+	for _, name := range config.BuiltinNames() {
+		if !slices.Contains(builtin, name) {
+			t.Errorf("spec.plugins[].builtin has %q, and not %s", builtin, name)
+		}
+	}
+	states := properties["status"].Properties["plugins"]
+	if *plugin.MaxItems != config.MaxPlugins || *states.MaxItems != status.MaxReportedPlugins ||
+		*states.Items.Schema.Properties["commands"].MaxItems != status.MaxReportedCommands {
+		t.Error("the schema has other limits than the processes")
+	}
+	act := plugin.Items.Schema.Properties["grants"].Properties["act"]
+	for _, verb := range enumOf(act.Items.Schema.Properties["verb"]) {
+		text := "- {name: a, grants: {act: [{verb: " + verb + "}]}}"
+		if _, err := config.ParsePlugins([]byte(text)); err != nil {
+			t.Errorf("verb %s: %v", verb, err)
+		}
+	}
+}
