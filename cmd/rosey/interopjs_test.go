@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,7 +17,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -104,6 +107,55 @@ func TestAPluginInJavaScript(t *testing.T) {
 				t.Errorf("the server denied: %s", violation)
 			}
 		})
+	}
+}
+
+// TestABotCallsAPluginInJavaScript does the same with the bot, a person in the channel, and the users that
+// `rosey nats issue` has issued for bot, database service and plugin.
+func TestABotCallsAPluginInJavaScript(t *testing.T) {
+	t.Parallel()
+	dir := javascriptPlugin(t)
+	r := newIssuedRig(t, string(natsauth.JWTTarget), "Never", "Automatic")
+	r.common[1] = "Movie_Night"
+	subjects, err := bus.NewSubjects(r.prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := subjects.Plugin("Movie_Night", "sums")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.startService().waitFor(status.ReasonReady)
+	bot := r.startBot(false, "--plugins", "[{name: sums}]")
+	bot.waitFor(status.ReasonReady)
+	r.startJavaScript(dir, plugin)
+	natstest.Eventually(t, "the bot to find the plugin", func() bool {
+		plugins := bot.report().Plugins
+		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "js")
+	})
+	channel := r.sim.Channel("Movie_Night")
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
+	for _, test := range []struct{ user, line, want string }{
+		{"alice", "!js 1 2.5", "3.5 (call 1 of alice)"},
+		{"bob", "!js one", "expected numbers, such as 1 2.5"},
+		{"carol", "!help", "!js NUMBER…"},
+	} {
+		if err := channel.Join(test.user); err != nil {
+			t.Fatal(err)
+		}
+		said, err := channel.Say(test.user, test.line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := channel.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
+			return e.User == "Rosey" && strings.Contains(e.Text, test.want)
+		}); err != nil {
+			t.Fatalf("%s: %v\n%v", test.line, err, bot.log())
+		}
+	}
+	for _, violation := range r.denied() {
+		t.Errorf("the server denied: %s", violation)
 	}
 }
 
